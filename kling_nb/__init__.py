@@ -1,0 +1,125 @@
+"""Kling clips in Jupyter: `%%kling` cells, a panel, and a client any Python program can use.
+
+    %load_ext kling_nb
+
+    import kling_nb as kling
+    job = kling.image_to_video("fox.png", "A red fox shakes the snow off its coat", duration=5)
+    clip = job.result()
+
+Importing this loads neither IPython nor httpx nor PyAV: names are looked up when they are used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import errors
+    from .default import configure, default_session
+    from .jobs import Clip, Job
+    from .models import CATALOGUE
+    from .panels import panel
+    from .portal import run
+    from .preparation import Quote
+    from .session import Session
+
+    adopt = Session.adopt
+    balance = Session.balance
+    forget = Session.forget
+    generate = Session.generate
+    image_to_video = Session.image_to_video
+    job = Session.job
+    resume = Session.resume
+    text_to_video = Session.text_to_video
+
+__all__ = [
+    "CATALOGUE",
+    "Clip",
+    "Job",
+    "Quote",
+    "Session",
+    "adopt",
+    "balance",
+    "configure",
+    "default_session",
+    "errors",
+    "forget",
+    "generate",
+    "image_to_video",
+    "job",
+    "load_ipython_extension",
+    "panel",
+    "resume",
+    "run",
+    "text_to_video",
+    "unload_ipython_extension",
+]
+
+_HOME = {
+    "CATALOGUE": "models",
+    "Clip": "jobs",
+    "Job": "jobs",
+    "Quote": "preparation",
+    "Session": "session",
+    "configure": "default",
+    "default_session": "default",
+    "panel": "panels",
+    "run": "portal",
+}
+_OF_SESSION = frozenset(
+    {
+        "adopt",
+        "balance",
+        "forget",
+        "generate",
+        "image_to_video",
+        "job",
+        "resume",
+        "text_to_video",
+    }
+)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext kling_nb` calls."""
+    from .magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What `%unload_ext kling_nb` calls."""
+    from .magics import unload
+
+    unload(shell)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_SESSION:
+        _teach_displays()
+        default = importlib.import_module(".default", __name__)
+        return getattr(default.default_session(), name)
+    if name == "errors":
+        return importlib.import_module(".errors", __name__)
+    if name in _HOME:
+        _teach_displays()
+        return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _teach_displays() -> None:
+    """In IPython, let jobs and clips be displayed as cards even where the magics are not loaded."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None:
+        from .magics import teach_displays
+
+        teach_displays(shell)

@@ -1,0 +1,45 @@
+"""The command line: `python -m kling_nb emulator | jobs`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from kling_nb.emulator import command as emulator
+from kling_nb.errors import KlingError
+
+__all__ = ["main"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a subcommand and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m kling_nb")
+    commands = parser.add_subparsers(required=True)
+    serving = commands.add_parser("emulator", help="serve a stand-in for kie.ai on this machine")
+    emulator.add_arguments(serving)
+    serving.set_defaults(run=emulator.run)
+    listing = commands.add_parser("jobs", help="list the jobs of this folder, newest first")
+    listing.set_defaults(run=list_jobs)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except KlingError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def list_jobs(_args: argparse.Namespace) -> int:
+    """Print the folder's jobs as a table."""
+    from kling_nb.default import default_session
+    from kling_nb.html import table_text
+
+    rows = [
+        (row.id, f"{row.created_at:%Y-%m-%d %H:%M}", str(row.stage), str(row.values.get("prompt")))
+        for row in default_session().jobs()
+    ]
+    print(table_text(("job", "made (UTC)", "stage", "prompt"), rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

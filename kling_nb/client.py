@@ -1,0 +1,247 @@
+"""The service's API over httpx: create, ask, upload, balance.
+
+Async and usable alone. Owns connections and time limits; what bytes mean is `wire`'s, when to
+ask is `pace`'s, and what was paid is the ledger's. The key goes to the API host and the upload
+host and nowhere else, redirects included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+import stamina
+
+from . import wire
+from .errors import (
+    AnswerLost,
+    KlingError,
+    NotSent,
+    RateLimited,
+    ServiceError,
+)
+from .fetcher import NEVER_SENT, Progress, Transport, open_http, reason
+from .settings import API_URL, UPLOAD_URL
+
+if TYPE_CHECKING:
+    from .keys import Key
+    from .states import TaskStatus
+
+__all__ = ["Client", "SubmitOutcome"]
+
+# Without a handler, what stamina logs of each repeat would be printed into whichever cell runs.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+
+_TIMEOUT = httpx.Timeout(30.0, connect=15.0)
+_CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
+"""Long for createTask: every answer that is waited for is one `unknown` less."""
+
+_IN_FLIGHT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOutcome:
+    """How createTask ended when it did not end with a task id."""
+
+    error: KlingError
+    may_exist: bool
+    """True: nobody knows whether a paid task exists. False: surely none does."""
+
+
+class Client:
+    """Calls of one account.
+
+    Args:
+        key: The account's key; the emulator takes any.
+        api_url: Where createTask and recordInfo live.
+        upload_url: Where files are uploaded.
+        transport: Replaces the network, for the emulator and for tests. None is the real one.
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        *,
+        api_url: str = API_URL,
+        upload_url: str = UPLOAD_URL,
+        transport: Transport | None = None,
+    ) -> None:
+        self._key = key
+        self._api_url = api_url.rstrip("/")
+        self._upload_url = upload_url.rstrip("/")
+        self._transport = transport
+        self._http = open_http(timeout=_TIMEOUT, transport=transport)
+        # Requests queue here: httpx itself collapses when many wait for its pool.
+        self._turn = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def create_task(
+        self, body: Mapping[str, object], *, allowed: str = ""
+    ) -> str | SubmitOutcome:
+        """Make one task: the one request that costs money.
+
+        It is sent again by itself only when it surely never reached the service, or was rejected
+        with 429. It opens a connection of its own: on a kept-alive one that the server has closed
+        meanwhile, nobody could tell whether it arrived.
+
+        Args:
+            body: See `wire.create_body`.
+            allowed: What the model allows, for the message of a refusal.
+
+        Returns:
+            The task id, or how it ended.
+        """
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        try:
+            async for attempt in stamina.retry_context(
+                on=_wait_before_resend, attempts=8, timeout=90.0, wait_max=15.0
+            ):
+                with attempt:
+                    return await self._create_once(content, allowed)
+        except _Ended as ended:
+            return ended.outcome
+        except (NotSent, RateLimited) as error:
+            return SubmitOutcome(error, may_exist=False)
+        raise AssertionError("unreachable: retry_context returns or raises")
+
+    async def task(self, task_id: str) -> TaskStatus:
+        """What recordInfo says of a task.
+
+        Raises:
+            ServiceError: The service answers with an error; see `wire.parse_record`.
+            Unreachable: No answer. Neither says anything about the task.
+        """
+        request = self._http.build_request(
+            "GET", f"{self._api_url}{wire.RECORD_PATH}", params={"taskId": task_id}
+        )
+        return wire.parse_record(await self._answer(request), task_id)
+
+    async def balance(self) -> float:
+        """The account's balance in credits."""
+        request = self._http.build_request("GET", f"{self._api_url}{wire.CREDIT_PATH}")
+        return wire.parse_credit(await self._answer(request))
+
+    async def upload(
+        self, content: bytes, file_name: str, mime_type: str, progress: Progress | None = None
+    ) -> str:
+        """Upload a file and get the URL that createTask takes; valid for 24 h (source: D).
+
+        Uploading costs nothing, so it is sent again by itself.
+
+        Args:
+            content: The file.
+            file_name: A unique name; the same name overwrites (source: D).
+            mime_type: Its type.
+            progress: Told how much has been sent.
+        """
+        async for attempt in stamina.retry_context(
+            on=_wait_before_repeat, attempts=4, timeout=300.0
+        ):
+            with attempt:
+                multipart = self._http.build_request(
+                    "POST",
+                    f"{self._upload_url}{wire.UPLOAD_PATH}",
+                    data={"uploadPath": "kling-nb", "fileName": file_name},
+                    files={"file": (file_name, content, mime_type)},
+                )
+                request = self._http.build_request(
+                    "POST",
+                    multipart.url,
+                    headers={
+                        "content-type": multipart.headers["content-type"],
+                        "content-length": multipart.headers["content-length"],
+                    },
+                    content=_told(multipart.read(), progress),
+                )
+                return wire.parse_uploaded(await self._answer(request))
+        raise AssertionError("unreachable: retry_context returns or raises")
+
+    async def fresh_url(self, result_url: str) -> str:
+        """A link to a result that is valid for 20 minutes (source: D)."""
+        request = self._http.build_request(
+            "POST", f"{self._api_url}{wire.DOWNLOAD_URL_PATH}", json={"url": result_url}
+        )
+        return wire.parse_download_url(await self._answer(request))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def _create_once(self, content: bytes, allowed: str) -> str:
+        http = open_http(timeout=_CREATE_TIMEOUT, transport=self._transport, keepalive=0)
+        request = http.build_request(
+            "POST",
+            f"{self._api_url}{wire.CREATE_PATH}",
+            content=content,
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            answer = await self._send(http, request)
+        except AnswerLost as lost:
+            raise _Ended(SubmitOutcome(lost, may_exist=True)) from None
+        finally:
+            if self._transport is None:
+                await http.aclose()
+        try:
+            return wire.parse_created(answer, allowed)
+        except RateLimited:
+            raise
+        except ServiceError as error:
+            may_exist = wire.create_may_exist(answer, error)
+            raise _Ended(SubmitOutcome(error, may_exist=may_exist)) from None
+
+    async def _answer(self, request: httpx.Request) -> wire.Answer:
+        async with self._turn:
+            return await self._send(self._http, request)
+
+    async def _send(self, http: httpx.AsyncClient, request: httpx.Request) -> wire.Answer:
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        try:
+            response = await http.send(request)
+        except NEVER_SENT as error:
+            raise NotSent(f"{request.url.host}: {reason(error)}") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
+            raise AnswerLost(f"{request.url.host}: {reason(error)}") from None
+        return wire.Answer(response.status_code, response.content, _retry_after_s(response))
+
+
+class _Ended(Exception):
+    """Carries the outcome of createTask past the retry loop."""
+
+    def __init__(self, outcome: SubmitOutcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+def _wait_before_resend(error: Exception) -> bool | float:
+    """Whether createTask may be sent again, and after how many seconds if the service says."""
+    if isinstance(error, RateLimited) and error.retry_after_s is not None:
+        return min(error.retry_after_s, 60.0)
+    return isinstance(error, NotSent | RateLimited)
+
+
+def _wait_before_repeat(error: Exception) -> bool | float:
+    """Whether a request that costs nothing is sent again."""
+    if isinstance(error, KlingError) and error.may_exist:
+        return True
+    return _wait_before_resend(error)
+
+
+async def _told(content: bytes, progress: Progress | None) -> AsyncIterator[bytes]:
+    """The content in pieces, telling after each how much is gone."""
+    step = 65_536
+    for start in range(0, len(content), step):
+        yield content[start : start + step]
+        if progress is not None:
+            progress(min(start + step, len(content)), len(content))
+
+
+def _retry_after_s(response: httpx.Response) -> float | None:
+    """`Retry-After` in seconds. Never recorded from the service; honoured when present."""
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isdigit() else None

@@ -1,0 +1,293 @@
+"""`%kling …`: what one asks and does beside making a clip.
+
+Each command is a method whose first docstring line is its help; what it shows are tables and
+notices of `html`.
+"""
+
+from __future__ import annotations
+
+import getpass
+import shlex
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from IPython.display import display
+
+from . import html
+from .cards import front_end
+from .cells import nearest
+from .default import configure, default_session
+from .errors import ConfigurationError, InvalidInput, KlingError, Problem
+from .jobs import Job
+from .kinds import Media
+from .models import CATALOGUE
+from .portal import portal
+from .preparation import Quote
+from .session import Session
+from .settings import save_key
+from .specs import describe
+from .states import Stage
+from .submission import in_thread
+
+__all__ = ["Commands"]
+
+_GREETING_WAIT_S = 5.0
+
+
+class Commands:
+    """The line commands of one shell.
+
+    Args:
+        shell: The interactive shell.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._commands: Mapping[str, Callable[..., Job | None]] = {
+            "balance": self.balance,
+            "jobs": self.jobs,
+            "show": self.show,
+            "resume": self.resume,
+            "adopt": self.adopt,
+            "forget": self.forget,
+            "models": self.models,
+            "emulate": self.emulate,
+            "login": self.login,
+            "panel": self.panel,
+        }
+
+    def run(self, line: str) -> Job | None:
+        """Run one command line; empty shows how things stand."""
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise _problem("line", f"{line!r}: {error}", "close the quotes") from None
+        if not words:
+            self.status()
+            return None
+        command = self._commands.get(words[0])
+        if command is None:
+            close = nearest(words[0], list(self._commands))
+            hint = f"did you mean {close}? " if close else ""
+            raise _problem("command", repr(words[0]), f"{hint}allowed: {', '.join(self._commands)}")
+        try:
+            return command(*words[1:])
+        except TypeError as error:
+            if "positional argument" not in str(error):
+                raise
+            usage = (command.__doc__ or "").partition("\n")[0]
+            raise _problem(words[0], f"{len(words) - 1} values", usage) from None
+
+    def help_text(self) -> str:
+        """Every command with its first line."""
+        first = [(command.__doc__ or "").partition("\n")[0] for command in self._commands.values()]
+        return "\n".join(["Commands of %kling:", *(f"    {line}" for line in first)])
+
+    def complete(self, event: Any) -> list[str]:
+        """The commands, or the ids of jobs behind one that takes an id."""
+        words = event.line.split()
+        if len(words) > 2 or (len(words) == 2 and not event.symbol):
+            return [row.id for row in default_session().jobs()]
+        return list(self._commands)
+
+    def greet(self) -> None:
+        """One line at once; balance and jobs taken up again follow behind it."""
+        try:
+            session = default_session()
+        except ConfigurationError as error:
+            _notice("warning", "kling_nb is loaded, but not ready", [str(error)])
+            return
+        place = front_end(self._shell)
+        if place == "headless" and session.settings.mode_reason.startswith("no key"):
+            warnings.warn(
+                "kling_nb runs without a key: clips are emulated and watermarked. Set KIE_API_KEY, "
+                "or pin the emulator: kling_nb.configure(mode='emulator').",
+                UserWarning,
+                stacklevel=2,
+            )
+        handle = display(_greeting(session, ""), raw=True, display_id=True)
+        filling = portal().submit(in_thread(_fill_in, session, handle))
+        if place == "headless":
+            with suppress(TimeoutError):  # what is still missing is told by the cells themselves
+                filling.result(_GREETING_WAIT_S)
+
+    def status(self) -> None:
+        """Alone: mode, balance, running jobs."""
+        session = default_session()
+        rows = session.ledger.rows(Stage.INTENDED, Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED)
+        lines = [_mode_text(session), _balance_text(session), f"{len(rows)} running"]
+        _notice("info", "kling_nb", [*lines, *(f"{row.id} {row.stage}" for row in rows)])
+
+    def balance(self) -> None:
+        """`balance`: credits and dollars on the account."""
+        session = default_session()
+        _notice("info", "Balance", [_balance_text(session), _mode_text(session)])
+
+    def jobs(self) -> None:
+        """`jobs`: the newest jobs of this folder."""
+        rows = [
+            (
+                row.id,
+                row.created_at.astimezone().strftime("%Y-%m-%d %H:%M"),
+                str(row.stage),
+                row.model.rpartition("/")[2],
+                str(row.values.get("prompt", ""))[:60],
+                _credits(row.credits if row.credits is not None else row.price_credits),
+            )
+            for row in default_session().jobs()
+        ]
+        _table(("job", "made", "stage", "model", "prompt", "credits"), rows, "Jobs of this folder")
+
+    def show(self, job_id: str) -> Job:
+        """`show ID`: the card of a job."""
+        return default_session().job(job_id)
+
+    def resume(self, job_id: str = "") -> Job | None:
+        """`resume [ID]`: take up what nobody follows."""
+        jobs = default_session().resume(job_id)
+        if job_id:
+            return jobs[0]
+        _notice(
+            "info", f"{len(jobs)} running", [f"{job.id} {job.facts.prompt[:60]}" for job in jobs]
+        )
+        return None
+
+    def adopt(self, task_id: str, job_id: str = "") -> Job:
+        """`adopt TASK_ID [ID]`: bring in a task that exists at the service."""
+        return default_session().adopt(task_id, job_id)
+
+    def forget(self, job_id: str) -> None:
+        """`forget ID`: allow a lost request to be paid for again."""
+        row = default_session().forget(job_id)
+        _notice("info", f"Job {row.id} is forgotten", ["The same cell may submit again."])
+
+    def models(self) -> None:
+        """`models`: what can be asked for, and prices."""
+        rows = []
+        for spec in CATALOGUE.values():
+            prices = ", ".join(
+                f"{' '.join(describe(spec, line.when).values())} {_credits(line.credits)}"
+                for line in spec.prices.lines
+            )
+            takes = ", ".join(p.name for p in spec.parameters if not isinstance(p.kind, Media))
+            media = " + ".join(p.name for p in spec.media) or "words alone"
+            rows.append(
+                (
+                    spec.name,
+                    media,
+                    takes,
+                    prices,
+                    f"{spec.prices.as_of.day} {spec.prices.as_of:%B %Y}",
+                )
+            )
+        _table(("model", "from", "options", "credits", "prices of"), rows, "Models")
+
+    def emulate(self, switch: str) -> None:
+        """`emulate on|off`: work without key and cost, or live."""
+        if switch not in {"on", "off"}:
+            raise _problem("emulate", repr(switch), "allowed: on, off")
+        session = configure(mode="emulator" if switch == "on" else "live")
+        session.resume()
+        _notice("info", "kling_nb", [_mode_text(session)])
+
+    def login(self) -> None:
+        """`login`: ask for the key; it is shown and saved nowhere but in the keyring."""
+        key = getpass.getpass("kie.ai API key: ")
+        session = configure(api_key=key, mode="live")
+        try:
+            save_key(key)
+            kept = "The key is kept in the system's keyring."
+        except ConfigurationError as error:
+            kept = f"The key is used until this kernel ends. {error}"
+        _notice("info", "kling_nb", [_mode_text(session), kept])
+
+    def panel(self) -> None:
+        """`panel`: the form."""
+        from .panels import panel
+
+        display(panel())
+
+    def show_quote(self, quote: Quote) -> None:
+        """What a dry run tells."""
+        price = html.price_line(
+            quote.inputs.values(),
+            quote.price_credits,
+            balance_credits=quote.balance_credits,
+            emulated=quote.emulated,
+        )
+        lines = [price, "Nothing was sent."]
+        if quote.existing is not None:
+            row = quote.existing
+            lines = [f"Job {row.id} answers this already ({row.stage}): 0 credits now.", price]
+        _notice("info", f"Dry run of {quote.model}", lines)
+
+
+def _fill_in(session: Session, handle: Any) -> None:
+    """Take up what a dead kernel left, and tell of it in the greeting."""
+    words = []
+    try:
+        words.append(_balance_text(session))
+        jobs = session.resume()
+        done = [job for job in jobs if _ends_with_clip(job)]
+        if done:
+            words.append(f"{_count(len(done), 'clip')} finished while you were away: saved")
+        if len(jobs) > len(done):
+            words.append(f"{_count(len(jobs) - len(done), 'job')} taken up again")
+        lost = session.ledger.rows(Stage.UNKNOWN)
+        if lost:
+            words.append(f"{_count(len(lost), 'job')} unknown: `%kling jobs`")
+    except KlingError as error:
+        words.append(str(error))
+    handle.update(_greeting(session, " · ".join(words)), raw=True)
+
+
+def _ends_with_clip(job: Job) -> bool:
+    try:
+        return job.exception(3.0) is None
+    except TimeoutError:
+        return False
+
+
+def _greeting(session: Session, more: str) -> dict[str, str]:
+    folder = session.settings.folder
+    parts = ["kling_nb", _mode_text(session), f"clips in {folder.name}", more]
+    text = " · ".join(part for part in parts if part)
+    return {"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"}
+
+
+def _mode_text(session: Session) -> str:
+    return f"{session.settings.mode} ({session.settings.mode_reason})"
+
+
+def _balance_text(session: Session) -> str:
+    try:
+        return f"balance {session.balance():,.0f} credits"
+    except KlingError as error:
+        return f"balance not known: {error}"
+
+
+def _credits(credits: float | None) -> str:
+    return "?" if credits is None else f"{credits:,g}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _notice(kind: html.NoticeKind, title: str, lines: list[str]) -> None:
+    text = "\n".join([title, *lines])
+    display({"text/html": html.render_notice(kind, title, lines), "text/plain": text}, raw=True)
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
+    bundle = {
+        "text/html": html.render_table(headers, rows, caption=caption),
+        "text/plain": html.table_text(headers, rows),
+    }
+    display(bundle, raw=True)
+
+
+def _problem(name: str, given: str, allowed: str) -> InvalidInput:
+    return InvalidInput((Problem(name, given, allowed),))

@@ -1,0 +1,50 @@
+"""The default session: the one that the magic, the panel and the module's functions share."""
+
+from __future__ import annotations
+
+import threading
+from typing import Unpack
+
+from . import settings
+from .session import Session
+
+__all__ = ["configure", "default_session"]
+
+_lock = threading.RLock()
+_current: Session | None = None
+_given: settings.Given = {}
+
+
+def default_session() -> Session:
+    """The default session, made from the environment at first use.
+
+    Raises:
+        ConfigurationError: The settings do not go together, e.g. live mode without a key.
+    """
+    global _current  # noqa: PLW0603 - the one place where the shared session lives
+    with _lock:
+        if _current is None:
+            _current = Session(**_given)
+        return _current
+
+
+def configure(**given: Unpack[settings.Given]) -> Session:
+    """Change settings of the default session; those not named stay as they are.
+
+    Args:
+        given: As for `Session`. None goes back to the environment.
+
+    Returns:
+        The new default session. Jobs that ran in the old one are taken up by `resume()`.
+
+    Raises:
+        ConfigurationError: The settings do not go together; the old session stays.
+    """
+    global _current, _given
+    with _lock:
+        merged: settings.Given = {**_given, **given}
+        session = Session(**merged)
+        if _current is not None:
+            _current.close()
+        _given, _current = merged, session
+        return session

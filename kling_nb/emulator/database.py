@@ -1,0 +1,92 @@
+"""The file all emulators of a folder share: one SQLite database, one transaction for each change.
+
+Owns the schema, connections and locking. Must not know what the rows mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+__all__ = ["Database"]
+
+BUSY_TIMEOUT_S = 30.0
+SCHEMA_VERSION = 1
+SCHEMA = (
+    "CREATE TABLE account (id INTEGER PRIMARY KEY CHECK (id = 1), paid_in REAL NOT NULL)",
+    """CREATE TABLE tasks (
+        task_id TEXT PRIMARY KEY, model TEXT NOT NULL, input TEXT NOT NULL,
+        callback_url TEXT NOT NULL, credits REAL NOT NULL, fate TEXT NOT NULL,
+        created_at REAL NOT NULL, ready_at REAL NOT NULL, ended_at REAL,
+        clip TEXT NOT NULL DEFAULT '', fail_code TEXT NOT NULL DEFAULT '',
+        fail_msg TEXT NOT NULL DEFAULT '')""",
+    "CREATE INDEX tasks_by_time ON tasks (created_at)",
+    """CREATE TABLE uploads (
+        path TEXT PRIMARY KEY, sha256 TEXT NOT NULL, mime_type TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL, uploaded_at REAL NOT NULL)""",
+    """CREATE TABLE faults (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL, endpoint TEXT NOT NULL,
+        times_left INTEGER NOT NULL, argument TEXT NOT NULL)""",
+    "CREATE TABLE requests (path TEXT PRIMARY KEY, number INTEGER NOT NULL)",
+    "CREATE TABLE questions (asker TEXT NOT NULL, asked_at REAL NOT NULL)",
+    "CREATE TABLE leaks (id INTEGER PRIMARY KEY, path TEXT NOT NULL)",
+)
+
+
+class Database:
+    """A SQLite file that comes into being when it is first used.
+
+    A connection belongs to one operation: handlers run in any thread of any process.
+    """
+
+    def __init__(self, path: Path, paid_in: float) -> None:
+        """Remember where the file is, and the credits that a new account starts with."""
+        self.path = path
+        self.paid_in = paid_in
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection that holds the write lock; committed at the end, undone by an exception."""
+        with closing(self.connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one question."""
+        with closing(self.connect()) as connection:
+            yield connection
+
+    def connect(self) -> sqlite3.Connection:
+        """Open the file, after making it and its tables where they are missing."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        # A killed process loses nothing without syncing; only a power cut could, and these
+        # books hold no real money.
+        connection.execute("PRAGMA synchronous = OFF")
+        if self.version_of(connection) != SCHEMA_VERSION:
+            self.create(connection)
+        return connection
+
+    def create(self, connection: sqlite3.Connection) -> None:
+        """Make the tables, unless another process just did."""
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("BEGIN IMMEDIATE")
+        if self.version_of(connection) != SCHEMA_VERSION:
+            for statement in SCHEMA:
+                connection.execute(statement)
+            connection.execute("INSERT INTO account VALUES (1, ?)", (self.paid_in,))
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+
+    def version_of(self, connection: sqlite3.Connection) -> int:
+        """The schema version in the file, 0 for a new one."""
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -1,0 +1,61 @@
+"""What a fault does: the small set of ways in which a request or a task goes wrong.
+
+Owns values only. `faults` names them, `gateway`, `books` and `studio` carry them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Answer", "Break", "Cut", "Effect", "Fate", "Slow", "Stall"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """This answer in place of the true one."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    carried_out: bool = False
+    """Whether the request is carried out first, its true answer thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """No answer: the connection is closed, reset, or refused."""
+
+    how: Literal["close", "reset", "refuse"]
+    carried_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """No answer until the client gives up."""
+
+    carried_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The body ends half way and the connection is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """The body comes in small pieces, over so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """The request goes well; the task that it makes does not."""
+
+    ending: Literal["fail", "no-url", "vanish", "short"]
+    fail_code: str = ""
+    fail_msg: str = ""
+
+
+Effect = Answer | Break | Stall | Cut | Slow | Fate

@@ -1,0 +1,65 @@
+"""The emulator as one object: the folder's books, the studio, the app and the way in.
+
+The composition root: it puts the parts together and does nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from kling_nb.emulator.api import Api
+from kling_nb.emulator.app import build_app
+from kling_nb.emulator.books import Books
+from kling_nb.emulator.files import Files
+from kling_nb.emulator.hosts import LOOPBACK_HOSTS, REAL_HOSTS, Addresses
+from kling_nb.emulator.studio import RenderMode, Studio
+from kling_nb.emulator.terms import Terms
+from kling_nb.emulator.transport import EmulatorTransport
+from kling_nb.emulator.uploads import Uploads
+
+__all__ = ["Emulator"]
+
+
+class Emulator:
+    """A stand-in for kie.ai whose account lives in a folder.
+
+    Any number of emulators, in any number of processes, may share one folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seconds: float = 8.0,
+        render: RenderMode = "full",
+        clock: Callable[[], float] = time.time,
+        public_url: str | None = None,
+        terms: Terms | None = None,
+    ) -> None:
+        """Put an emulator together; nothing is made on disk before the first request.
+
+        Args:
+            folder: Where tasks, uploads and clips are kept.
+            seconds: How long a clip takes, at least.
+            render: "full" makes a clip from the picture, "canned" one tiny clip for all.
+            clock: The time in epoch seconds.
+            public_url: The URL it is served at; None for the service's own host names.
+            terms: Rate limits and lifetimes, if other than the service's.
+        """
+        self.books = Books(Path(folder), clock=clock, terms=terms)
+        self.studio = Studio(Uploads(self.books), render)
+        addresses = Addresses(public_url)
+        api = Api(self.books, self.studio, addresses, seconds)
+        self.app = build_app(api, Files(self.studio, addresses))
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """The way in for an httpx client in the same process."""
+        return EmulatorTransport(self.app, REAL_HOSTS | LOOPBACK_HOSTS)
+
+    def close(self) -> None:
+        """Stop rendering; another emulator of the folder renders anew what is missing."""
+        self.studio.stop()

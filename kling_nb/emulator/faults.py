@@ -1,0 +1,254 @@
+"""The named faults: what can go wrong on purpose, at which endpoint, and how it shows.
+
+Owns the table of faults. Must not know how an effect is carried out: `gateway` does that for
+requests, `books` and `studio` for the fate of a task.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from kling_nb.emulator.effects import Answer, Break, Cut, Effect, Fate, Slow, Stall
+
+__all__ = [
+    "KNOWN_FAULTS",
+    "TOO_OFTEN",
+    "Endpoint",
+    "Fault",
+    "endpoint_for",
+    "find_fault",
+]
+
+Endpoint = Literal["createTask", "task", "recordInfo", "upload", "download", "other"]
+"""Whose next request a fault waits for; "task" is the making of a task, whatever the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: its name, where it strikes, what it does, and the same for people."""
+
+    name: str
+    endpoint: Endpoint
+    effect: Effect
+    what: str
+
+
+def envelope_bytes(code: int, msg: str, data: object = None) -> bytes:
+    """An error as the service writes it, to be sent with HTTP 200."""
+    return json.dumps({"code": code, "msg": msg, "data": data}).encode()
+
+
+def page(title: str) -> bytes:
+    """An HTML page as gateways write it."""
+    return f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>".encode()
+
+
+HTML = "text/html; charset=utf-8"
+TOO_OFTEN = "Your call frequency is too high. Please try again later."
+BAD_GATEWAY = Answer(502, page("502 Bad Gateway"), HTML)
+INTERNAL = "Internal Error, Please try again later."
+
+FAULTS = (
+    Fault(
+        "refuse",
+        "createTask",
+        Answer(200, envelope_bytes(422, "generate playground failed, task id is blank")),
+        "The input is refused with code 422; no task is made.",
+    ),
+    Fault(
+        "lose-answer",
+        "createTask",
+        Break("close", carried_out=True),
+        "The task is made and charged; the connection closes without an answer.",
+    ),
+    Fault(
+        "drop",
+        "createTask",
+        Break("reset"),
+        "The connection is reset before anything is made.",
+    ),
+    Fault(
+        "unreachable",
+        "createTask",
+        Break("refuse"),
+        "No connection at all. The argument may name another endpoint: recordInfo, upload,"
+        " download, other. A served emulator is already connected when it sees the request:"
+        " there the connection is reset.",
+    ),
+    Fault(
+        "create-stall",
+        "createTask",
+        Stall(carried_out=True),
+        "The task is made and charged; the answer never comes.",
+    ),
+    Fault(
+        "create-502",
+        "createTask",
+        Answer(502, page("502 Bad Gateway"), HTML, carried_out=True),
+        "The task is made and charged; a gateway answers HTTP 502 with a page.",
+    ),
+    Fault(
+        "create-html",
+        "createTask",
+        Answer(200, page("Just a moment..."), HTML, carried_out=True),
+        "The task is made and charged; the answer is a page with HTTP 200.",
+    ),
+    Fault(
+        "create-no-id",
+        "createTask",
+        Answer(200, envelope_bytes(200, "success", {}), carried_out=True),
+        "The task is made and charged; the answer says success and names no task.",
+    ),
+    Fault(
+        "create-429",
+        "createTask",
+        Answer(200, envelope_bytes(429, TOO_OFTEN)),
+        "Too many new tasks: rejected with code 429, no task is made.",
+    ),
+    Fault(
+        "create-500",
+        "createTask",
+        Answer(200, envelope_bytes(500, INTERNAL)),
+        "The server broke: code 500 in the envelope. No task is made, which nobody can know.",
+    ),
+    Fault(
+        "create-524",
+        "createTask",
+        Answer(524, page("524: A timeout occurred"), HTML, carried_out=True),
+        "The task is made and charged; a gateway gives up first with HTTP 524.",
+    ),
+    Fault(
+        "credits",
+        "createTask",
+        Answer(200, envelope_bytes(402, "Credits insufficient")),
+        "Not enough credits: code 402, no task is made.",
+    ),
+    Fault(
+        "maintenance",
+        "createTask",
+        Answer(200, envelope_bytes(455, "The service is under maintenance.")),
+        "Maintenance: code 455, no task is made.",
+    ),
+    Fault(
+        "key-limit",
+        "createTask",
+        Answer(200, envelope_bytes(433, "The credit limit of this API key is reached.")),
+        "The key's own cap is reached: code 433, no task is made.",
+    ),
+    Fault("poll-drop", "recordInfo", Break("reset"), "The connection is reset."),
+    Fault("poll-502", "recordInfo", BAD_GATEWAY, "A gateway answers HTTP 502 with a page."),
+    Fault(
+        "poll-html",
+        "recordInfo",
+        Answer(200, page("Just a moment..."), HTML),
+        "The answer is a page with HTTP 200.",
+    ),
+    Fault(
+        "poll-429",
+        "recordInfo",
+        Answer(200, envelope_bytes(429, TOO_OFTEN)),
+        "Asked too often: code 429.",
+    ),
+    Fault("poll-stall", "recordInfo", Stall(), "The answer never comes."),
+    Fault("upload-502", "upload", BAD_GATEWAY, "A gateway answers HTTP 502 with a page."),
+    Fault("download-cut", "download", Cut(), "The body is cut half way."),
+    Fault(
+        "download-404",
+        "download",
+        Answer(404, page("404 Not Found"), HTML),
+        "The clip is not found, HTTP 404.",
+    ),
+    Fault(
+        "download-slow",
+        "download",
+        Slow(seconds=3.0),
+        "The body comes in small pieces, over 3 seconds or as many as the argument says.",
+    ),
+    Fault(
+        "bad-clip",
+        "download",
+        Answer(200, b"These bytes are whole, but no video. " * 100, "video/mp4"),
+        "The download is whole but not a video.",
+    ),
+    Fault("short-clip", "task", Fate("short"), "The clip has half the asked length."),
+    Fault(
+        "fail-media",
+        "task",
+        Fate("fail", "422", "Your media file is unavailable, please replace it."),
+        "The task fails: the picture cannot be read.",
+    ),
+    Fault(
+        "fail-policy",
+        "task",
+        Fate(
+            "fail",
+            "422",
+            "CONTENT_POLICY_BLOCKED: The input or output was flagged as sensitive.",
+        ),
+        "The task fails: content policy.",
+    ),
+    Fault(
+        "fail-content",
+        "task",
+        Fate("fail", "400", "The current content could not be processed"),
+        "The task fails: the content could not be processed.",
+    ),
+    Fault("fail-internal", "task", Fate("fail", "500", INTERNAL), "The task fails: server error."),
+    Fault(
+        "fail-generation",
+        "task",
+        Fate("fail", "501", "Generation failed"),
+        "The task fails: generation.",
+    ),
+    Fault(
+        "script-fail",
+        "task",
+        Fate("fail", "500", "<script>alert(1)</script>"),
+        "The task fails with HTML in its message, which a display must escape.",
+    ),
+    Fault("no-url", "task", Fate("no-url"), "The task succeeds with an empty list of results."),
+    Fault(
+        "vanish",
+        "task",
+        Fate("vanish"),
+        "The task is made and charged; recordInfo never knows it.",
+    ),
+)
+KNOWN_FAULTS = {fault.name: fault for fault in FAULTS}
+
+
+def find_fault(name: str) -> Fault:
+    """The fault of that name.
+
+    Raises:
+        ValueError: there is none; the message names the nearest.
+    """
+    if name in KNOWN_FAULTS:
+        return KNOWN_FAULTS[name]
+    nearest = difflib.get_close_matches(name, KNOWN_FAULTS, n=1, cutoff=0.0)[0]
+    raise ValueError(
+        f"fault: {name!r} is not known; nearest is {nearest!r}. Known: {', '.join(KNOWN_FAULTS)}"
+    )
+
+
+def endpoint_for(fault: Fault, argument: str) -> str:
+    """The endpoint that a fault waits for when it is injected with that argument.
+
+    Raises:
+        ValueError: the argument means nothing to this fault.
+    """
+    if fault.name == "unreachable" and argument:
+        if argument not in get_args(Endpoint):
+            known = ", ".join(get_args(Endpoint))
+            raise ValueError(f"argument: {argument!r} is no endpoint; use one of {known}")
+        return argument
+    if isinstance(fault.effect, Slow) and argument:
+        seconds = argument.replace(".", "", 1)
+        if not seconds.isdecimal():
+            raise ValueError(f"argument: {argument!r} is no number of seconds; try '2.5'")
+    elif argument:
+        raise ValueError(f"argument: {fault.name} takes none, but was given {argument!r}")
+    return fault.endpoint

@@ -1,0 +1,135 @@
+"""Tasks as the service sees them: a snapshot of one, and what recordInfo says of it.
+
+Pure: rows and times in, values out. Must not know SQLite, HTTP or how clips are made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Fail", "Order", "State", "Task", "clip_name", "read_task", "record_of"]
+
+State = Literal["unseen", "waiting", "generating", "success", "fail"]
+WAITING_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A createTask request that passed all rules."""
+
+    model: str
+    input: dict[str, object]
+    callback_url: str
+    credits: float
+    """The price, taken at submission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Why a task failed, in the service's two fields."""
+
+    code: str
+    msg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task as it stood at the moment it was read from the books."""
+
+    task_id: str
+    model: str
+    input: dict[str, object]
+    callback_url: str
+    created_at: float
+    """Epoch seconds, as all times here."""
+    ready_at: float
+    ended_at: float | None
+    state: State
+    fate: str
+    """The fault that the task was made under, or an empty string."""
+    fail: Fail | None
+    clip: str
+    """File name of the rendered clip, or an empty string."""
+    credits: float
+    charged: float
+    """What the task costs as things stand: its price, or 0 once it has failed."""
+
+
+def read_task(row: Mapping[str, object], now: float, unseen_s: float) -> Task:
+    """The task of one row of the books, as it stands at `now`."""
+    facts = dict(row)
+    fail = Fail(str(facts.pop("fail_code")), str(facts.pop("fail_msg")))
+    state = state_at(facts, now, unseen_s, failed=bool(fail.msg))
+    return Task(
+        **{**facts, "input": json.loads(str(facts["input"]))},
+        state=state,
+        fail=fail if state == "fail" else None,
+        charged=0.0 if state == "fail" else float(str(facts["credits"])),
+    )
+
+
+def state_at(facts: Mapping[str, object], now: float, unseen_s: float, *, failed: bool) -> State:
+    """The service's word for the task at `now`; "unseen" where recordInfo says null.
+
+    Live paths are `waiting → generating → success`. Source: recorded traffic (L), 2026-04-30.
+    """
+    created_at, ready_at = float(str(facts["created_at"])), float(str(facts["ready_at"]))
+    ended_at = facts["ended_at"]
+    if facts["fate"] == "vanish" or now < created_at + unseen_s:
+        return "unseen"
+    if ended_at is not None and now >= float(str(ended_at)):
+        return "fail" if failed else "success"
+    waits_until = created_at + (ready_at - created_at) * WAITING_SHARE
+    return "waiting" if now < waits_until else "generating"
+
+
+def clip_name(task: Task) -> str:
+    """File name in the result URL: `TASKID_1_EPOCHSECONDS_4DIGITS.mp4`. Source: L."""
+    digest = hashlib.sha256(task.task_id.encode()).hexdigest()
+    return f"{task.task_id}_1_{int(task.ended_at or 0)}_{int(digest, 16) % 10_000:04}.mp4"
+
+
+def record_of(task: Task, clip_url: str) -> dict[str, object]:
+    """The `data` of recordInfo: the ten live keys and `creditsConsumed`.
+
+    Times are epoch milliseconds, `costTime` is whole seconds, `param` is JSON whose `input` is
+    JSON again. Source: recorded live traffic (L), 595 answers, April to October 2026.
+    """
+    ended = task.state in ("success", "fail") and task.ended_at is not None
+    return {
+        "taskId": task.task_id,
+        "model": task.model,
+        "state": task.state,
+        "param": param_of(task),
+        "resultJson": result_of(task, clip_url),
+        "failCode": task.fail.code if task.fail else None,
+        "failMsg": task.fail.msg if task.fail else None,
+        "costTime": int((task.ended_at or 0) - task.created_at) if ended else None,
+        "completeTime": int((task.ended_at or 0) * 1000) if ended else None,
+        "createTime": int(task.created_at * 1000),
+        "creditsConsumed": task.charged,
+    }
+
+
+def param_of(task: Task) -> str:
+    """The request as recordInfo repeats it."""
+    param = {"input": compact(task.input), "model": task.model}
+    if task.callback_url:
+        param = {"callBackUrl": task.callback_url, **param}
+    return compact(param)
+
+
+def result_of(task: Task, clip_url: str) -> str:
+    """The `resultJson` of a task: empty until it has succeeded."""
+    if task.state != "success":
+        return ""
+    return compact({"resultUrls": [] if task.fate == "no-url" else [clip_url]})
+
+
+def compact(value: object) -> str:
+    """JSON without spaces, as the service writes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,267 @@
+"""The exception tree: everything that can happen to us, and what may be done about it.
+
+States of a task or a job are values (see `states`); exceptions are events on our side. This
+module knows no service, no notebook and no file: it holds sentences and a few facts.
+
+```
+KlingError
+├── InvalidInput              the values are not allowed; all problems at once
+├── ConfigurationError        no key, wrong mode, a folder that cannot be used
+├── MediaError                a picture or a clip that cannot be read
+├── ServiceError              the service answered, and the answer is an error
+│   ├── Unauthorized          401
+│   ├── InsufficientCredits   402, or 500 with a text about credits
+│   ├── EndpointNotFound      404
+│   ├── BadRequest            400, 422, or 500 with a text about a parameter
+│   ├── RateLimited           429                         retryable
+│   ├── KeyLimitReached       433
+│   ├── Maintenance           455
+│   ├── ServerFault           500, 501, 505, 408, 524, …  may_exist
+│   └── UnreadableAnswer      not JSON, no envelope       may_exist
+├── Unreachable               no answer at all
+│   ├── NotSent               surely never arrived        retryable
+│   └── AnswerLost            may have arrived            may_exist
+├── LedgerError               the ledger refuses a step
+├── AlreadyPaid               the same request was paid for in another folder
+├── WaitTimeout               (also TimeoutError) the wait ended, the job goes on
+└── JobFailed                 what `job.result()` raises when there is no clip
+    ├── TaskFailed            the service reports failure
+    ├── TaskUnknown           the answer was lost
+    ├── TaskVanished          the service does not know the task any more
+    ├── ClipExpired           the clip is gone here and at the service
+    └── JobDetached           nobody follows the job any more
+KeyboardInterrupt
+└── WaitInterrupted           the wait was interrupted, the job goes on
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = [
+    "AlreadyPaid",
+    "AnswerLost",
+    "BadRequest",
+    "ClipExpired",
+    "ConfigurationError",
+    "EndpointNotFound",
+    "InsufficientCredits",
+    "InvalidInput",
+    "JobDetached",
+    "JobFailed",
+    "KeyLimitReached",
+    "KlingError",
+    "LedgerError",
+    "Maintenance",
+    "MediaError",
+    "NotSent",
+    "Problem",
+    "RateLimited",
+    "ServerFault",
+    "ServiceError",
+    "TaskFailed",
+    "TaskUnknown",
+    "TaskVanished",
+    "Unauthorized",
+    "Unreachable",
+    "UnreadableAnswer",
+    "WaitInterrupted",
+    "WaitTimeout",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one field of a request."""
+
+    field: str
+    """The parameter's name as a person writes it, e.g. `duration`."""
+    given: str
+    """What was given, shortened for reading."""
+    allowed: str
+    """What is allowed, or what to do."""
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.given}; {self.allowed}"
+
+
+class KlingError(Exception):
+    """Anything this package raises for a person to read.
+
+    Notebooks show it as one line: the traceback of a mistake that is mended in the cell is noise.
+    """
+
+    retryable: ClassVar[bool] = False
+    """Whether the same call may be made again by itself."""
+    may_exist: ClassVar[bool] = False
+    """Whether, after this answer to createTask, a paid task may exist that nobody knows."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class InvalidInput(KlingError, ValueError):
+    """The values are not allowed; nothing was sent."""
+
+    def __init__(self, problems: tuple[Problem, ...], *, subject: str = "") -> None:
+        self.problems = problems
+        """Every problem found, in the order of the fields."""
+        start = f"{subject}: " if subject else ""
+        super().__init__(start + "\n".join(str(problem) for problem in problems))
+
+
+class ConfigurationError(KlingError):
+    """The settings do not allow what was asked for."""
+
+
+class MediaError(KlingError):
+    """A picture or a clip is not readable, too large, or not what it should be."""
+
+
+class ServiceError(KlingError):
+    """The service answered with an error.
+
+    Args:
+        code: The `code` of the envelope, or the HTTP status where there was no envelope.
+        message: The service's own words.
+        advice: What to do, when more can be said than the class's own advice.
+    """
+
+    advice: ClassVar[str] = "Nothing was charged."
+
+    def __init__(self, code: int, message: str, *, advice: str = "") -> None:
+        self.code = code
+        self.message = message
+        super().__init__(f"The service answered {code}: {message!r}. {advice or self.advice}")
+
+
+class Unauthorized(ServiceError):
+    """The key is missing or wrong."""
+
+    advice = "Set a valid key: `%kling login`, or the environment variable KIE_API_KEY."
+
+
+class InsufficientCredits(ServiceError):
+    """The account has fewer credits than the task costs."""
+
+    advice = "Nothing was charged. `%kling balance` shows what is left; add credits at kie.ai."
+
+
+class EndpointNotFound(ServiceError):
+    """The address does not exist at the service."""
+
+    advice = "Nothing was sent on. Check KLING_NB_API_URL, and whether a newer kling_nb exists."
+
+
+class BadRequest(ServiceError):
+    """The service refuses the values."""
+
+    advice = "Nothing was charged. Change the value that the service names and run again."
+
+
+class RateLimited(ServiceError):
+    """Too many requests; this one was rejected, not queued."""
+
+    retryable = True
+    advice = "At most 20 new tasks in 10 s are allowed. Nothing was charged; try again in a moment."
+
+    def __init__(
+        self, code: int, message: str, *, advice: str = "", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(code, message, advice=advice)
+        self.retry_after_s = retry_after_s
+        """What the service asked for in `Retry-After`, in seconds."""
+
+
+class KeyLimitReached(ServiceError):
+    """This key's own spending cap is reached."""
+
+    advice = "Nothing was charged. Raise the key's limit at kie.ai or use another key."
+
+
+class Maintenance(ServiceError):
+    """The service is under maintenance."""
+
+    advice = "Nothing was charged. Come back later."
+
+
+class ServerFault(ServiceError):
+    """The server broke; after createTask nobody knows whether the task exists."""
+
+    may_exist = True
+    advice = "It broke on the way or at the service. `%kling jobs` shows where the job stands."
+
+
+class UnreadableAnswer(ServiceError):
+    """The answer is not the JSON envelope that is documented."""
+
+    may_exist = True
+    advice = "The answer cannot be read. `%kling jobs` shows where the job stands."
+
+
+class Unreachable(KlingError):
+    """No answer came."""
+
+
+class NotSent(Unreachable):
+    """The request surely did not reach the service."""
+
+    retryable = True
+
+
+class AnswerLost(Unreachable):
+    """The request may have reached the service; its answer did not reach us."""
+
+    may_exist = True
+
+
+class LedgerError(KlingError):
+    """The ledger cannot be used, or refuses a step that would break the record."""
+
+
+class AlreadyPaid(KlingError):
+    """The same request was paid for in another folder of this user."""
+
+
+class WaitTimeout(KlingError, TimeoutError):
+    """The wait ended before the job; the job goes on."""
+
+
+class WaitInterrupted(KeyboardInterrupt):
+    """The wait was interrupted; the job goes on.
+
+    Not a `KlingError`: `except Exception` around a wait must not swallow an interrupt.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class JobFailed(KlingError):
+    """The job ended without a clip."""
+
+    def __init__(self, message: str, *, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class TaskFailed(JobFailed):
+    """The service reports that the task failed."""
+
+
+class TaskUnknown(JobFailed):
+    """The answer to the submission was lost; the task may exist and may be paid."""
+
+
+class TaskVanished(JobFailed):
+    """The service does not know the task, and the grace after its creation is over."""
+
+
+class ClipExpired(JobFailed):
+    """The clip is neither on disk nor at the service any more."""
+
+
+class JobDetached(JobFailed):
+    """Nobody follows the job in this kernel; `%kling resume` takes it up again."""

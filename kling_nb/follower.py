@@ -1,0 +1,241 @@
+"""A task that exists, until its clip is on disk: ask, fetch, verify, rename, note.
+
+Never gives up on a bad answer: a failed question says nothing about the task. Everything that
+matters is in the ledger before the handle is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from . import clips, pace
+from .errors import KlingError, LedgerError, MediaError, RateLimited, ServiceError, Unreachable
+from .history import clip_of, error_of, state_of
+from .jobs import Job
+from .ledger import Row
+from .states import (
+    ENDED,
+    ClipFacts,
+    Downloading,
+    OutOfSight,
+    Saved,
+    Stage,
+    TaskFailed,
+    TaskMissing,
+    TaskPending,
+    TaskStatus,
+    TaskSucceeded,
+    Waiting,
+)
+from .submission import Context, in_thread
+
+__all__ = ["Follower"]
+
+_WATCH_S = 1.0
+_BAD_FILE_TRIES = 3
+_GONE = frozenset({403, 404, 410})
+
+_log = logging.getLogger("kling_nb")
+
+
+@dataclass(slots=True)
+class Follower:
+    """Follows one job of the ledger to its end."""
+
+    context: Context
+    job: Job
+    expected_s: float
+    _failing_since: datetime | None = field(default=None, init=False)
+    _missing: int = field(default=0, init=False)
+    _no_url_since: datetime | None = field(default=None, init=False)
+
+    async def run(self) -> None:
+        """Follow until the job has ended; the handle always ends too."""
+        try:
+            row = await self._own()
+            if row.stage is Stage.ACCEPTED:
+                row = await self._ask_until_over(row)
+            if row.stage is Stage.SUCCEEDED:
+                row = await self._save(row)
+            self.tell_end(row)
+        except KlingError as error:
+            _log.warning("job %s: %s", self.job.id, error)
+            self.job.fail(self.job.state, error)
+        except Exception as error:
+            _log.exception("job %s: following broke; `kling.resume` takes it up", self.job.id)
+            self.job.fail(self.job.state, error)
+
+    def tell_end(self, row: Row, *, already: bool = False) -> None:
+        """End the handle as the row says."""
+        state = state_of(row, already=already)
+        if isinstance(state, Saved):
+            self.job.finish(state, clip_of(row))
+        else:
+            self.job.fail(state, error_of(row))
+
+    async def _own(self) -> Row:
+        """The row, once it is ours to follow or has ended in another kernel's hands."""
+        ledger = self.context.ledger
+        while True:
+            row = await in_thread(ledger.row, self.job.id)
+            if row.stage in ENDED or await in_thread(ledger.claim, row.id):
+                return await in_thread(ledger.row, self.job.id)
+            if row.stage is Stage.ACCEPTED:
+                self.job.enter(state_of(row, self.expected_s))
+            elif not await in_thread(ledger.owner_lives, row.owner):
+                await in_thread(ledger.settle)
+            await self.context.sleep(_WATCH_S)
+
+    async def _ask_until_over(self, row: Row) -> Row:
+        since = row.accepted_at or row.created_at
+        self.job.enter(Waiting(row.task_id, "waiting", since, self.expected_s))
+        # A task taken up again may be over already: ask at once.
+        wait_s = 0.0 if self._elapsed_s(since) > 2 else pace.next_ask_s(0.0, self.expected_s)
+        while True:
+            await self.context.sleep(wait_s)
+            wait_s = pace.next_ask_s(self._elapsed_s(since), self.expected_s)
+            try:
+                status = await self.context.client.task(row.task_id)
+            except (ServiceError, Unreachable) as error:
+                self._out_of_sight(row, since, error)
+                if isinstance(error, RateLimited):
+                    wait_s = max(wait_s, error.retry_after_s or 1.0)
+                continue
+            self._failing_since = None
+            ended = await self._take_in(row, since, status)
+            if ended is not None:
+                return ended
+
+    async def _take_in(self, row: Row, since: datetime, status: TaskStatus) -> Row | None:
+        """What an answer changes; the row when the task is over."""
+        advance, now = self.context.ledger.advance, self.context.now()
+        if not isinstance(status, TaskMissing):
+            self._missing = 0
+        match status:
+            case TaskPending(word=word):
+                self.job.enter(Waiting(row.task_id, word, since, self.expected_s))
+            case TaskSucceeded(urls=()):
+                self._no_url_since = self._no_url_since or now
+                if (now - self._no_url_since).total_seconds() >= pace.ASK_AGAIN_NO_URL_S:
+                    reason = f"the service reports success and no file: {status.raw[:300]}"
+                    return await in_thread(
+                        advance, row.id, Stage.FAILED, reason=reason, credits=status.credits
+                    )
+            case TaskSucceeded(urls=(url, *_), took_s=took_s):
+                return await in_thread(
+                    advance,
+                    row.id,
+                    Stage.SUCCEEDED,
+                    result_url=url,
+                    credits=status.credits,
+                    # By the service's own clock: noticed late is not taken long.
+                    finished_at=now
+                    if took_s is None
+                    else min(now, since + timedelta(seconds=took_s)),
+                )
+            case TaskFailed():
+                return await in_thread(
+                    advance,
+                    row.id,
+                    Stage.FAILED,
+                    reason=status.message,
+                    code=status.code,
+                    credits=status.credits,
+                    finished_at=now,
+                )
+            case TaskMissing(message=message):
+                self._missing += 1
+                if self._elapsed_s(since) > pace.GRACE_S and self._missing >= 2:
+                    return await in_thread(advance, row.id, Stage.VANISHED, reason=message)
+        return None
+
+    def _out_of_sight(self, row: Row, since: datetime, error: KlingError) -> None:
+        now = self.context.now()
+        self._failing_since = self._failing_since or now
+        if pace.out_of_sight((now - self._failing_since).total_seconds()):
+            self.job.enter(
+                OutOfSight(row.task_id, since, self.expected_s, self._failing_since, str(error))
+            )
+
+    async def _save(self, row: Row) -> Row:
+        """Fetch the clip beside its place, verify it, rename it, note it."""
+        advance, bad, tries = self.context.ledger.advance, 0, 0
+        url = row.result_url
+        while True:
+            tries += 1
+            self.job.enter(Downloading(row.task_id, 0, None))
+            try:
+                clip = await self._fetch(row, url, accept_odd=bad + 1 >= _BAD_FILE_TRIES)
+                return await in_thread(advance, row.id, Stage.SAVED, clip=clip)
+            except Unreachable as error:
+                reason = str(error)
+                self._out_of_sight(row, row.accepted_at or row.created_at, error)
+            except MediaError as error:
+                bad, reason = bad + 1, str(error)
+                if bad >= _BAD_FILE_TRIES:
+                    return await in_thread(advance, row.id, Stage.EXPIRED, reason=reason)
+            except ServiceError as error:
+                reason = str(error)
+                if error.code in _GONE and url != row.result_url:
+                    return await in_thread(advance, row.id, Stage.EXPIRED, reason=reason)
+                url = await self._fresh_url(row) or url
+            _log.info("job %s: the clip did not arrive (%s); once more", row.id, reason)
+            await self.context.sleep(pace.retry_wait_s(tries))
+
+    async def _fresh_url(self, row: Row) -> str:
+        try:
+            return await self.context.client.fresh_url(row.result_url)
+        except (ServiceError, Unreachable) as error:
+            _log.info("job %s: no fresh link (%s)", row.id, error)
+            return ""
+
+    async def _fetch(self, row: Row, url: str, *, accept_odd: bool) -> ClipFacts:
+        folder = self.context.ledger.folder
+        target = folder / f"{row.created_at:%Y%m%d-%H%M%S}-{row.id}.mp4"
+        part = target.with_suffix(".part")
+
+        def progress(received: int, total: int | None) -> None:
+            self.job.enter(Downloading(row.task_id, received, total))
+
+        try:
+            await self.context.clips.download(url, part, progress)
+            return await in_thread(_settle_file, part, target, _asked_s(row), accept_odd)
+        except OSError as error:
+            raise LedgerError(
+                f"The clip of job {row.id} cannot be written to {folder}: {error.strerror}. Make "
+                f"room, then `%kling resume {row.id}`: it costs nothing."
+            ) from None
+        finally:
+            await in_thread(part.unlink, missing_ok=True)
+
+    def _elapsed_s(self, since: datetime) -> float:
+        return (self.context.now() - since).total_seconds()
+
+
+def _settle_file(part: Path, target: Path, asked_s: float | None, accept_odd: bool) -> ClipFacts:
+    """Verify a fetched file and give it its name.
+
+    A clip of another length than asked for was paid for all the same: after some tries it is
+    kept as it is, since the card shows what was measured.
+    """
+    facts = clips.probe_clip(part)
+    if asked_s is not None and not accept_odd:
+        clips.check_clip(facts, asked_s)
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(target)
+    with contextlib.suppress(MediaError, OSError):  # a still can be made again at any time
+        target.with_suffix(".jpg").write_bytes(clips.poster(target))
+    return replace(facts, path=str(target))
+
+
+def _asked_s(row: Row) -> float | None:
+    try:
+        return float(str(row.values.get("duration")))
+    except ValueError:
+        return None

@@ -1,0 +1,155 @@
+"""A ledger row read as a job: its facts, its state, its clip.
+
+Pure functions of a row. What they show is exactly what is on disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import (
+    ClipExpired,
+    JobDetached,
+    JobFailed,
+    KlingError,
+    TaskFailed,
+    TaskUnknown,
+    TaskVanished,
+)
+from .jobs import Clip
+from .ledger import Row
+from .models import CATALOGUE
+from .specs import describe
+from .states import (
+    Detached,
+    Discarded,
+    Expired,
+    Failed,
+    JobFacts,
+    JobState,
+    Preparing,
+    Refused,
+    Saved,
+    Sending,
+    Stage,
+    Unknown,
+    Vanished,
+    Waiting,
+)
+
+__all__ = ["clip_of", "error_of", "facts_of", "is_on_disk", "state_of"]
+
+
+def facts_of(row: Row) -> JobFacts:
+    """What was asked for."""
+    spec = CATALOGUE.get(row.model)
+    return JobFacts(
+        id=row.id,
+        model=row.model,
+        prompt=str(row.values.get("prompt", "")),
+        inputs=describe(spec, row.values) if spec else {},
+        price_credits=row.price_credits,
+        balance_credits=row.balance_before,
+        created_at=row.created_at,
+        emulated=row.service == "emulator",
+        take=row.take,
+        picture_name=str(row.values.get("image", "")),
+        thumbnail=row.thumbnail,
+        cell=row.cell,
+    )
+
+
+def clip_of(row: Row) -> Clip:
+    """The clip of a `saved` row."""
+    if row.clip is None or row.finished_at is None:
+        raise ValueError(f"job {row.id} is {row.stage} and has no clip")
+    return Clip(
+        request=facts_of(row),
+        facts=row.clip,
+        task_id=row.task_id,
+        url=row.result_url,
+        credits=row.credits,
+        finished_at=row.finished_at,
+    )
+
+
+def is_on_disk(row: Row) -> bool:
+    """Whether the clip's file is where it was put, whole."""
+    if row.clip is None:
+        return False
+    path = Path(row.clip.path)
+    return path.is_file() and path.stat().st_size == row.clip.size_bytes
+
+
+def state_of(row: Row, expected_s: float = 0.0, *, already: bool = True) -> JobState:
+    """Where the job stands.
+
+    Args:
+        row: The row.
+        expected_s: How long such a task takes.
+        already: Whether a saved clip was there before this run.
+    """
+    match row.stage:
+        case Stage.INTENDED:
+            return Preparing()
+        case Stage.SENDING:
+            return Sending()
+        case Stage.ACCEPTED | Stage.SUCCEEDED:
+            since = row.accepted_at or row.updated_at
+            return Waiting(row.task_id, "waiting", since, expected_s)
+        case Stage.SAVED:
+            clip = clip_of(row)
+            return Saved(row.task_id, clip.facts, row.credits, clip.finished_at, already)
+        case _:
+            return _ended_state(row)
+
+
+def error_of(row: Row) -> KlingError:
+    """What `job.result()` raises for a row that ended without a clip."""
+    reason = row.reason.rstrip(".")
+    match row.stage:
+        case Stage.FAILED:
+            code = f" ({row.code})" if row.code else ""
+            return TaskFailed(f"The service failed: {row.reason}{code}", job_id=row.id)
+        case Stage.UNKNOWN:
+            return TaskUnknown(
+                f"The answer to job {row.id} was lost: {reason}. The task may exist and may "
+                f"be paid; nothing is sent again. `%kling adopt TASK_ID` if the service lists it, "
+                f"`%kling forget {row.id}` to allow a new task.",
+                job_id=row.id,
+            )
+        case Stage.VANISHED:
+            return TaskVanished(
+                f"The service does not know task {row.task_id} of job {row.id}. `%kling resume "
+                f"{row.id}` asks again, `%kling forget {row.id}` allows a new task.",
+                job_id=row.id,
+            )
+        case Stage.EXPIRED:
+            return ClipExpired(
+                f"The clip of job {row.id} cannot be had: {reason}. `%kling resume {row.id}` "
+                f"tries again, `--take {row.take + 1}` pays for another.",
+                job_id=row.id,
+            )
+        case Stage.REFUSED:
+            return JobFailed(f"Job {row.id} was refused: {reason}.", job_id=row.id)
+        case _:
+            return JobDetached(f"Job {row.id} is {row.stage}: {row.reason}", job_id=row.id)
+
+
+def _ended_state(row: Row) -> JobState:
+    match row.stage:
+        case Stage.FAILED:
+            return Failed(row.task_id, row.code, row.reason, row.credits)
+        case Stage.UNKNOWN:
+            at = row.sent_at or row.updated_at
+            return Unknown(at, row.reason, row.balance_before, row.balance_after)
+        case Stage.VANISHED:
+            return Vanished(row.task_id, row.reason)
+        case Stage.EXPIRED:
+            return Expired(row.task_id, row.reason)
+        case Stage.REFUSED:
+            return Refused(row.reason)
+        case Stage.DISCARDED | Stage.FORGOTTEN:
+            return Discarded(row.reason)
+        case _:
+            return Detached(row.task_id)

@@ -1,0 +1,97 @@
+"""Numbers, sizes, times and lines of text as a person reads them.
+
+Owns the one spelling of each quantity that cards, tables, messages and the panel share. Knows
+neither HTML nor states; everything here is a function from a number to a few words.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+__all__ = [
+    "balance_words",
+    "byte_words",
+    "credit_words",
+    "date_words",
+    "number_words",
+    "one_line",
+    "time_words",
+    "visible",
+]
+
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What a person cannot see and a terminal or a browser acts upon: control characters, those that
+turn the reading direction around, and halves of surrogate pairs, which cannot be encoded."""
+
+
+def visible(text: str) -> str:
+    """Give the text with each invisible, acting character shown as U+FFFD."""
+    return UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def one_line(text: str, limit: int = 10_000) -> str:
+    """Give the text as one line of at most `limit` characters, cut at a word where one is near."""
+    line = " ".join(visible(text).split())
+    if len(line) <= limit:
+        return line
+    cut = line[: limit - 1]
+    space = cut.rfind(" ")
+    return (cut[:space] if space > limit * 2 // 3 else cut).rstrip(" ,;:.") + "…"
+
+
+def number_words(value: float) -> str:
+    """Give `5,916`, or `5,916.25` where there is a fraction."""
+    digits = f"{value:,.2f}"
+    return digits.rstrip("0").rstrip(".")
+
+
+def balance_words(value: float) -> str:
+    """Give a balance in whole credits once it is large: nobody reads 5,916.25 at a glance."""
+    return f"{int(value):,}" if value >= 100 else number_words(value)
+
+
+def credit_words(credits: float) -> str:
+    """Give `55 credits`."""
+    return f"{number_words(credits)} credit{'' if credits == 1 else 's'}"
+
+
+def byte_words(size_bytes: int) -> str:
+    """Give `0.9 MB`, `82 kB` or `512 bytes`, in powers of ten as file managers do."""
+    if size_bytes >= 100_000:
+        return f"{size_bytes / 1e6:,.1f} MB"
+    return f"{size_bytes / 1e3:.0f} kB" if size_bytes >= 1000 else f"{size_bytes} bytes"
+
+
+def time_words(seconds: float) -> str:
+    """Give `40 s`, `1 min 12 s` or `1 h 5 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def date_words(when: datetime, now: datetime) -> str:
+    """Give `20 November`, with the year where it is not this one, on the calendar of `now`."""
+    local = when.astimezone(now.tzinfo)
+    year = "" if local.year == now.year else f" {local.year}"
+    return f"{local.day} {MONTHS[local.month - 1]}{year}"

@@ -1,0 +1,297 @@
+"""What a card says of each state: badge, sentences, the service's own words, the ways on.
+
+Owns the wording that HTML and plain text share, so that neither says anything the other does not.
+Knows no HTML; it never invents a fact that the state does not hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+from typing import Literal, assert_never
+
+from ..states import (
+    Detached,
+    Discarded,
+    Downloading,
+    Expired,
+    Failed,
+    JobFacts,
+    JobState,
+    OutOfSight,
+    Preparing,
+    Refused,
+    Saved,
+    Sending,
+    Unknown,
+    Uploading,
+    Vanished,
+    Waiting,
+)
+from .failures import cause_of
+from .prices import DOLLARS_PER_CREDIT, price_words
+from .units import (
+    balance_words,
+    byte_words,
+    credit_words,
+    date_words,
+    one_line,
+    time_words,
+)
+
+__all__ = ["SLOWER", "Entry", "Tone", "Wording", "describe", "task_of", "wait_words"]
+
+FREE = "The kernel is free: other cells can run."
+SLOWER = "slower than usual"
+
+Tone = Literal["run", "good", "bad", "warn", "calm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row below the sentences: a way on, or a field that was refused."""
+
+    name: str
+    """Something to type, or the name of the field."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a card says of a state; plain text throughout."""
+
+    badge: str
+    tone: Tone
+    headline: str
+    lines: tuple[str, ...] = ()
+    quote: str = ""
+    """The service's own words."""
+    entries: tuple[Entry, ...] = ()
+
+
+def describe(
+    facts: JobFacts,
+    state: JobState,
+    *,
+    now: datetime,
+    dollars_per_credit: float = DOLLARS_PER_CREDIT,
+) -> Wording:
+    """Say what a state means for the person who pays.
+
+    Args:
+        facts: The job.
+        state: Where it stands.
+        now: The present, in the reader's time zone; dates follow its calendar.
+        dollars_per_credit: What a credit costs.
+    """
+    match state:
+        case Preparing() | Uploading() | Sending() | Downloading():
+            wording = describe_step(facts, state)
+        case Waiting():
+            wording = describe_waiting(state, now)
+        case OutOfSight():
+            wording = describe_out_of_sight(state, now)
+        case Saved():
+            wording = describe_saved(state)
+        case Failed():
+            wording = describe_failed(facts, state, dollars_per_credit)
+        case Refused():
+            wording = describe_refused(state)
+        case Unknown():
+            wording = describe_unknown(facts, state, now)
+        case Vanished() | Expired():
+            wording = describe_gone(facts, state)
+        case Detached():
+            wording = describe_detached(facts)
+        case Discarded():
+            wording = describe_discarded(state)
+        case _:
+            assert_never(state)
+    return wording
+
+
+def describe_step(facts: JobFacts, state: Preparing | Uploading | Sending | Downloading) -> Wording:
+    """Say what the short steps before and after the wait do."""
+    match state:
+        case Preparing():
+            return Wording(
+                "Preparing", "run", "Checked, and noted on disk.", ("Nothing is sent yet.",)
+            )
+        case Uploading(sent_bytes=done, total_bytes=total):
+            words = f"The picture is on its way: {progress_words(done, total)}."
+            return Wording("Uploading", "run", words, ("Uploading costs nothing.",))
+        case Sending():
+            price = facts.price_credits
+            task = "the task" if price is None else f"the task for {credit_words(price)}"
+            line = "It is noted on disk: running this cell again cannot pay twice."
+            return Wording("Sending", "run", f"Asking for {task}, once.", (line,))
+        case Downloading(received_bytes=done, total_bytes=total):
+            words = f"The clip is done and on its way: {progress_words(done, total)}."
+            return Wording("Downloading", "run", words, (FREE,))
+        case _:
+            assert_never(state)
+
+
+def progress_words(done_bytes: int, total_bytes: int | None) -> str:
+    """Give `0.5 MB of 1.2 MB (41 %)`, or only what is done where the whole is not known."""
+    if not total_bytes:
+        return byte_words(done_bytes)
+    share = min(100, 100 * done_bytes // total_bytes)
+    return f"{byte_words(done_bytes)} of {byte_words(total_bytes)} ({share} %)"
+
+
+def describe_waiting(state: Waiting, now: datetime) -> Wording:
+    """Say that the service works, how long already and how long usually."""
+    badges = {"waiting": "Waiting", "queuing": "Queued", "generating": "Generating"}
+    headline = "elapsed " + " · ".join(wait_words(state, now))
+    new_word = (
+        "" if state.word in badges else f"The service calls it “{one_line(state.word, 40)}”. "
+    )
+    return Wording(badges.get(state.word, "Working"), "run", headline, (new_word + FREE,))
+
+
+def wait_words(state: Waiting | OutOfSight, now: datetime) -> tuple[str, ...]:
+    """Give the elapsed time, the usual time, and a remark once it takes longer."""
+    passed_s = (now - state.since).total_seconds()
+    usual = f"usually {time_words(state.expected_s)}"
+    late = (SLOWER,) if passed_s > state.expected_s else ()
+    return (time_words(passed_s), usual, *late)
+
+
+def describe_out_of_sight(state: OutOfSight, now: datetime) -> Wording:
+    """Say that nobody answers, and that this does not touch the job."""
+    silence = time_words((now - state.failing_since).total_seconds())
+    headline = f"No answer since {silence}; the job goes on; we keep asking."
+    return Wording("Out of sight", "warn", headline, (one_line(state.reason),))
+
+
+def describe_saved(state: Saved) -> Wording:
+    """Say that the clip is on disk, and under which name."""
+    name = one_line(PurePath(state.clip.path).name)
+    lead = "The clip was there already" if state.already else "The clip is saved"
+    return Wording("Saved", "good", f"{lead}: {name}")
+
+
+def describe_failed(facts: JobFacts, state: Failed, dollars_per_credit: float) -> Wording:
+    """Say why there is no clip, what it cost, and what to change."""
+    cause = cause_of(state.code, state.message)
+    lines: list[str] = [
+        cause.meaning,
+        cost_words(facts, state.credits, dollars_per_credit),
+        cause.change,
+    ]
+    if state.credits == 0 and facts.price_credits is not None:
+        again = price_words(facts.price_credits, dollars_per_credit)
+        lines.append(f"Running this cell again makes a new task: {again}.")
+    code = f" (code {one_line(state.code, 40)})" if state.code.strip() else ""
+    quote = f"{one_line(state.message) or 'no words were given'}{code}"
+    return Wording("Failed", "bad", "The service could not make this clip.", tuple(lines), quote)
+
+
+def cost_words(facts: JobFacts, credits: float | None, dollars_per_credit: float) -> str:
+    """Say what a failed task cost, as far as the service tells, and no further."""
+    if facts.emulated:
+        return "It cost nothing: emulated, no real credits."
+    if credits is None:
+        return "The service did not say what it cost; `%kling balance` shows what is left."
+    if credits == 0:
+        return "It cost 0 credits, says the service."
+    price = price_words(credits, dollars_per_credit)
+    return f"It cost {price}, says the service; `%kling balance` shows whether they came back."
+
+
+def describe_refused(state: Refused) -> Wording:
+    """Say which field, what was given and what is allowed."""
+    told = state.problems and all(str(problem) in state.message for problem in state.problems)
+    return Wording(
+        "Refused",
+        "bad",
+        "Not accepted; no task was made and nothing was charged.",
+        quote="" if told else state.message,
+        entries=tuple(
+            Entry(
+                one_line(problem.field), f"{one_line(problem.given)}; {one_line(problem.allowed)}"
+            )
+            for problem in state.problems
+        ),
+    )
+
+
+def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
+    """Say that nobody knows, what speaks for a task and what a person can do."""
+    local = state.at.astimezone(now.tzinfo)
+    when = f"{local:%H:%M} on {date_words(state.at, now)}"
+    page = "the logs page of your account at kie.ai"
+    look = f"In live mode, {page} would show it." if facts.emulated else f"Look for it on {page}."
+    return Wording(
+        "Answer lost",
+        "warn",
+        "The answer was lost. The task may exist and may be paid.",
+        (
+            f"At {when}: {one_line(state.reason).rstrip('.')}.",
+            evidence_words(facts.price_credits, state),
+            f"{look} Running this cell again sends nothing.",
+        ),
+        entries=(
+            Entry("%kling adopt TASK_ID", "if the task is there; its clip is then fetched"),
+            Entry(
+                f"%kling forget {one_line(facts.id)}",
+                "if it is not; lets this cell submit, and pay, again",
+            ),
+        ),
+    )
+
+
+def evidence_words(price_credits: float | None, state: Unknown) -> str:
+    """Say what the balance tells, which is never certain: others may use the account."""
+    before, after = state.balance_before, state.balance_after
+    if before is None or after is None:
+        return "The balance before and after is not known, so it cannot tell."
+    fall = before - after
+    moved = f"The balance went from {balance_words(before)} to {balance_words(after)}"
+    if abs(fall) < 0.005:
+        still = f"The balance is still {balance_words(after)}"
+        return f"{still}, which speaks against a task, but it cannot tell for sure."
+    if price_credits is not None and abs(fall - price_credits) < 0.005:
+        return (
+            f"{moved}, a fall of exactly the price. If nothing else used the account meanwhile, "
+            "the task very probably exists and was paid."
+        )
+    return f"{moved}, which is not the price of this task: it cannot tell."
+
+
+def describe_gone(facts: JobFacts, state: Vanished | Expired) -> Wording:
+    """Say that a task or its clip cannot be had any more."""
+    job_id = one_line(facts.id)
+    forget = Entry(f"%kling forget {job_id}", "lets this cell submit, and pay, again")
+    resume = Entry(f"%kling resume {job_id}", "asks the service once more, for 0 credits")
+    lines = ("Running this cell again sends nothing.",)
+    if isinstance(state, Expired):
+        headline = "The clip is neither on this disk nor at the service any more."
+        return Wording("Expired", "warn", headline, lines, state.message, (resume, forget))
+    headline = "The service does not know this task any more."
+    return Wording("Vanished", "warn", headline, lines, state.message, (resume, forget))
+
+
+def describe_discarded(state: Discarded) -> Wording:
+    """Say that the job ended before it could cost anything."""
+    lines = (one_line(state.message),) if state.message.strip() else ()
+    headline = "Ended early; nothing was sent that costs anything."
+    return Wording("Discarded", "calm", headline, lines)
+
+
+def describe_detached(facts: JobFacts) -> Wording:
+    """Say that the job goes on without us."""
+    return Wording(
+        "Detached",
+        "calm",
+        "Nobody follows this job here; the service goes on with it.",
+        ("Take it up within a day: results do not stay at the service for ever.",),
+        entries=(Entry(f"%kling resume {one_line(facts.id)}", "takes it up again, for 0 credits"),),
+    )
+
+
+def task_of(state: JobState) -> str:
+    """Give the service's id of the task, empty where it has none or we do not know it."""
+    return getattr(state, "task_id", "")

@@ -1,0 +1,112 @@
+"""Which folder of this user has paid for a request: an index over all ledgers.
+
+It only ever helps: the ledgers are the record. An index that cannot be read or written is a
+warning in the log and never an error. It knows fingerprints, folders and times, and nothing of
+jobs; that only live requests are noted and refused is the caller's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import platformdirs
+
+from .errors import AlreadyPaid
+
+__all__ = ["Paid", "PaidIndex"]
+
+LOG = logging.getLogger("kling_nb")
+
+BUSY_TIMEOUT_S = 5.0
+"""Short: a hint is not worth a long wait."""
+
+TABLE = """
+    CREATE TABLE IF NOT EXISTS paid (
+        fingerprint TEXT PRIMARY KEY, folder TEXT NOT NULL, at TEXT NOT NULL
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Where and when a request was paid for last."""
+
+    folder: Path
+    """The folder of the ledger; it may have been moved or deleted since."""
+    at: datetime
+    """Aware, in UTC."""
+
+
+class PaidIndex:
+    """The requests that this user has paid for, whatever the folder. Safe in any thread.
+
+    Args:
+        path: The file; the user's data directory when not given. Made at the first note.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or platformdirs.user_data_path("kling_nb") / "paid.sqlite3"
+
+    def note(self, fingerprint: str, folder: Path, at: datetime) -> None:
+        """Remembers the folder in which a request was paid for last."""
+        when = at.astimezone(UTC).isoformat()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._connection("rwc") as connection, connection:
+                connection.execute(TABLE)
+                connection.execute(
+                    "INSERT OR REPLACE INTO paid (fingerprint, folder, at) VALUES (?, ?, ?)",
+                    (fingerprint, str(folder.absolute()), when),
+                )
+        except (OSError, ValueError, sqlite3.Error) as error:
+            self._warn("written", error)
+
+    def find(self, fingerprint: str) -> Paid | None:
+        """Returns where the request was paid for last, None when that is not known."""
+        query = "SELECT folder, at FROM paid WHERE fingerprint = ?"
+        try:
+            if not self.path.exists():
+                return None
+            with self._connection("rw") as connection:
+                found = connection.execute(query, (fingerprint,)).fetchone()
+                return Paid(Path(found[0]), datetime.fromisoformat(found[1])) if found else None
+        except (OSError, ValueError, TypeError, sqlite3.Error) as error:
+            self._warn("read", error)
+            return None
+
+    def refuse_paid(self, fingerprint: str, folder: Path, *, take: int) -> None:
+        """Stops a request that another folder has paid for.
+
+        Raises:
+            AlreadyPaid: Says when, where, and what to do.
+        """
+        paid = self.find(fingerprint)
+        if paid is not None and paid.folder != folder:
+            day = f"{paid.at.day} {paid.at:%B %Y}"
+            raise AlreadyPaid(
+                f"The same request was paid for on {day} in {paid.folder}. Copy the clip here or "
+                "use that folder (KLING_NB_FOLDER); another result for the same request is "
+                f"`--take {take + 1}`."
+            )
+
+    @contextmanager
+    def _connection(self, mode: str) -> Iterator[sqlite3.Connection]:
+        address = f"{self.path.absolute().as_uri()}?mode={mode}"
+        connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)
+        with closing(connection):
+            yield connection
+
+    def _warn(self, deed: str, error: Exception) -> None:
+        LOG.warning(
+            "%s could not be %s (%s): requests paid for in other folders are not recognised. "
+            "Delete the file if it is broken; it is made anew.",
+            self.path,
+            deed,
+            error,
+        )

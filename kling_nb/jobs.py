@@ -1,0 +1,232 @@
+"""Job: the handle on one clip in the making. Await it, or call `result()`.
+
+Owns the outcome, the present state and the observers of a job. How a job is submitted and
+followed is written in `submission` and `follower`; both drive the handle through `enter`,
+`finish` and `fail`. It knows no notebook: a card is an observer like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import JobDetached, WaitInterrupted, WaitTimeout
+from .portal import Portal
+from .states import ClipFacts, Detached, Event, JobFacts, JobState, Saved, has_ended
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Clip", "Job", "Observer"]
+
+Observer = Callable[[Event], None]
+"""Called with each event of a job, on the portal's thread; it must not block."""
+
+_log = logging.getLogger("kling_nb")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A video that is on disk, with what was measured in its file."""
+
+    request: JobFacts
+    """What was asked for."""
+    facts: ClipFacts
+    """What was measured in the file."""
+    task_id: str
+    url: str
+    """Where the service keeps it; such links die after hours or days."""
+    credits: float | None
+    """What the service says it cost; None where it does not tell."""
+    finished_at: datetime
+
+    @property
+    def path(self) -> Path:
+        """The MP4 file."""
+        return Path(self.facts.path)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds, as measured in the file."""
+        return self.facts.duration_s
+
+    @property
+    def width_px(self) -> int:
+        """Width in pixels."""
+        return self.facts.width_px
+
+    @property
+    def height_px(self) -> int:
+        """Height in pixels."""
+        return self.facts.height_px
+
+    def frame(self, index: int) -> Image:
+        """One frame as an RGB PIL image; negative counts from the end.
+
+        Raises:
+            IndexError: There is no such frame.
+            MediaError: The file is gone or no video.
+        """
+        from . import clips
+
+        return clips.frame(self.path, index)
+
+
+class Job:
+    """One request and what became of it.
+
+    Works like a `concurrent.futures.Future` whose result is a `Clip`; in a notebook cell or a
+    coroutine, `clip = await job`. Nothing about it can be cancelled, since the service cannot:
+    `detach` only stops following.
+
+    Args:
+        facts: What was asked for.
+        state: Where it stands.
+        portal: Where it is followed.
+    """
+
+    def __init__(self, facts: JobFacts, state: JobState, portal: Portal) -> None:
+        self.facts = facts
+        self._state = state
+        self._portal = portal
+        self._observers: list[Observer] = []
+        self._outcome: Future[Clip] = Future()
+        # A running future cannot be cancelled: a waiter that gives up must not end the job.
+        self._outcome.set_running_or_notify_cancel()
+        # The portal ends jobs, and so does a click on Detach in the kernel's thread.
+        self._ending = threading.RLock()
+        self.on_detach: Callable[[], None] | None = None
+
+    @property
+    def id(self) -> str:
+        """Our own short id, as `%kling show ID` takes it."""
+        return self.facts.id
+
+    @property
+    def state(self) -> JobState:
+        """Where the job stands now."""
+        return self._state
+
+    @property
+    def task_id(self) -> str:
+        """The service's id; empty while there is none."""
+        return getattr(self._state, "task_id", "")
+
+    def done(self) -> bool:
+        """Whether the job has ended, with a clip or without."""
+        return self._outcome.done()
+
+    def result(self, timeout_s: float | None = None) -> Clip:
+        """Wait for the clip.
+
+        Args:
+            timeout_s: How long to wait, in seconds; None waits to the end.
+
+        Raises:
+            JobFailed: The job ended without a clip.
+            KlingError: It was refused; the same error as at submission.
+            WaitTimeout: The time is over; the job goes on.
+            WaitInterrupted: Interrupted; the job goes on.
+            RuntimeError: Called on the thread that has to do the work.
+        """
+        self._check_thread()
+        try:
+            return self._outcome.result(timeout_s)
+        except FutureTimeout:
+            if self._outcome.done():
+                raise
+            raise WaitTimeout(
+                f"Job {self.id} has not ended after {timeout_s:g} s. It goes on; wait again with "
+                "`job.result()`."
+            ) from None
+        except KeyboardInterrupt:
+            raise WaitInterrupted(self.interrupted_text) from None
+
+    def exception(self, timeout_s: float | None = None) -> BaseException | None:
+        """Wait for the end and return why there is no clip; None when there is one."""
+        self._check_thread()
+        try:
+            return self._outcome.exception(timeout_s)
+        except FutureTimeout:
+            raise WaitTimeout(f"Job {self.id} has not ended; it goes on.") from None
+        except KeyboardInterrupt:
+            raise WaitInterrupted(self.interrupted_text) from None
+
+    def add_done_callback(self, callback: Callable[[Job], Any]) -> None:
+        """Call `callback(job)` when the job ends, or now if it has. On another thread."""
+        self._outcome.add_done_callback(lambda _: callback(self))
+
+    def __await__(self) -> Generator[Any, None, Clip]:
+        return asyncio.wrap_future(self._outcome).__await__()
+
+    @property
+    def interrupted_text(self) -> str:
+        """What a person is told who interrupts the wait."""
+        return (
+            f"Stopped waiting. Job {self.id} goes on by itself and its clip will be saved; "
+            "`job.result()` waits again."
+        )
+
+    def detach(self) -> None:
+        """Stop following here. The task goes on; `kling.resume(id)` takes it up again.
+
+        A job that the service has not accepted yet has nothing to stop, and goes on.
+        """
+        if self.on_detach is not None and not self.done():
+            self.on_detach()
+            self.fail(
+                Detached(self.task_id),
+                JobDetached(
+                    f"Nobody follows job {self.id} in this kernel. `%kling resume {self.id}` "
+                    "takes it up again.",
+                    job_id=self.id,
+                ),
+            )
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Tell `observer` of every event from now on; returns how to stop that."""
+        self._observers.append(observer)
+        return lambda: self._observers.remove(observer) if observer in self._observers else None
+
+    def enter(self, state: JobState) -> None:
+        """Take on a new state and tell the observers. A job that has ended stays as it is."""
+        if has_ended(self._state) and self.done():
+            return
+        self._state = state
+        for observer in tuple(self._observers):
+            try:
+                observer(Event(self.id, state))
+            except Exception:  # an observer's fault must not lose a paid clip
+                _log.exception("an observer of job %s failed", self.id)
+
+    def finish(self, state: Saved, clip: Clip) -> None:
+        """End with a clip."""
+        with self._ending:
+            if not self.done():
+                self.enter(state)
+                self._outcome.set_result(clip)
+
+    def fail(self, state: JobState, error: BaseException) -> None:
+        """End without a clip."""
+        with self._ending:
+            if not self.done():
+                self.enter(state)
+                self._outcome.set_exception(error)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.facts.model} {type(self._state).__name__.lower()}>"
+
+    def _check_thread(self) -> None:
+        if self._portal.is_own_thread() and not self.done():
+            raise RuntimeError(
+                "result() was called on the thread that makes the clips and would wait for ever; "
+                "use `await job` there, or add_done_callback"
+            )

@@ -1,0 +1,207 @@
+"""IPython: `%%kling` makes a clip, `%kling` tells and does the rest.
+
+Options and help derive from the specs (`cells`), commands are in `commands`. This module joins
+them to a shell: names of variables, the display of the job, waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from IPython.core.magic import no_var_expand
+
+from . import cards, cells
+from .commands import Commands
+from .default import default_session
+from .errors import InvalidInput, WaitInterrupted
+from .jobs import Job
+from .kinds import Choice
+from .models import CATALOGUE, IMAGE_TO_VIDEO
+from .preparation import Wish
+from .rewriting import AWAITED, CellClock, awaiting, without_comments
+
+__all__ = ["KlingMagics", "load", "teach_displays", "unload"]
+
+_LAST_DISPLAY_S = 60.0
+
+
+class KlingMagics:
+    """The magics of one shell.
+
+    Args:
+        shell: The interactive shell.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.clock = CellClock(shell)
+        self.commands = Commands(shell)
+        self._await = awaiting(self.clock)
+        self._is_registered = False
+        self._shown: dict[int, tuple[int, cards.Card]] = {}
+
+    def register(self) -> None:
+        """Add magics, transformers, completion and displays to the shell."""
+        if self._is_registered:
+            return
+        self._is_registered = True
+
+        def kling(line: str, cell: str | None = None) -> Job | None:
+            return self.run_command(line) if cell is None else self.run_cell(line, cell)
+
+        def kling_awaited(line: str, cell: str) -> Coroutine[Any, Any, Job | None]:
+            return self.run_awaited(line, cell)
+
+        kling.__doc__ = f"{cells.help_text()}\n{self.commands.help_text()}"
+        # Braces and dollars in a line are the person's own: IPython must not expand them.
+        register = self.shell.register_magic_function
+        register(no_var_expand(kling), "line_cell", "kling")
+        register(no_var_expand(kling_awaited), "cell", AWAITED)
+        self.shell.input_transformers_cleanup.insert(0, without_comments)
+        self.shell.input_transformers_post.append(self._await)
+        for key in ("%%kling", "%kling"):
+            self.shell.set_hook("complete_command", self.complete, str_key=key)
+        self.teach_displays()
+
+    def teach_displays(self) -> None:
+        """Let jobs and clips be displayed as cards."""
+        cards.register(self.shell, self.show)
+
+    def unregister(self) -> None:
+        """Take the transformers away; the magics' names stay until the kernel ends."""
+        if not self._is_registered:
+            return
+        self._is_registered = False
+        self.shell.input_transformers_cleanup.remove(without_comments)
+        self.shell.input_transformers_post.remove(self._await)
+
+    def run_command(self, line: str) -> Job | None:
+        """`%kling …`."""
+        return self.commands.run(line)
+
+    def run_cell(self, line: str, body: str) -> Job | None:
+        """`%%kling …`: submit, show, and wait where asked to or where nothing comes later."""
+        cell, job = self._submit(line, body)
+        if job is None:
+            return None
+        if cell.wait or cards.front_end(self.shell) == "headless":
+            self._wait(job, self.show(job))
+        return None if cell.output else job
+
+    async def run_awaited(self, line: str, body: str) -> Job | None:
+        """The same, awaited: the kernel goes on answering clicks."""
+        cell, job = self._submit(line, body)
+        if job is None:
+            return None
+        try:
+            await job
+            await asyncio.wrap_future(self.show(job).settled)
+        except asyncio.CancelledError:
+            # An interrupt reaches an awaiting cell as a cancellation.
+            raise WaitInterrupted(job.interrupted_text) from None
+        return None if cell.output else job
+
+    def show(self, job: Job) -> cards.Card:
+        """Display a job's card, once in a cell."""
+        moment, card = self._shown.get(id(job), (0, None))
+        if card is None or moment != self.clock.now:
+            card = cards.show(job, self.shell)
+            self._shown[id(job)] = (self.clock.now, card)
+            if cards.front_end(self.shell) == "headless":
+                # What arrives after the cell has ended would not be saved.
+                job.exception()
+                card.settled.result(_LAST_DISPLAY_S)
+        return card
+
+    def complete(self, _: Any, event: Any) -> list[str]:
+        """Options, choices, paths and variables that may come next."""
+        words = event.line.split()
+        if words and words[0] == "%kling":
+            return self.commands.complete(event)
+        before = words[-2 if event.symbol else -1]
+        try:
+            spec = cells.read_line(" ".join(words[1:-1] if event.symbol else words[1:])).spec
+        except InvalidInput:
+            spec = IMAGE_TO_VIDEO
+        options = cells.options_of(spec)
+        if before in {"--model", "-m"}:
+            return list(CATALOGUE)
+        choices = options.get(before) or _choices(spec, before)
+        if choices:
+            return list(choices)
+        if before in {"--image", "-i"}:
+            return self._pictures(event.symbol)
+        return list(options)
+
+    def _pictures(self, start: str) -> list[str]:
+        names = [name for name in self.shell.user_ns if not name.startswith("_")]
+        files = [match.text for match in self.shell.Completer.file_matches(start)] if start else []
+        return names + files
+
+    def _submit(self, line: str, body: str) -> tuple[cells.Cell, Job | None]:
+        variables = self.shell.user_ns
+        cell = cells.read_cell(line, body, variables)
+        wish = _wish(cell, variables)
+        session = default_session()
+        if cell.dry_run:
+            self.commands.show_quote(session.quote(wish))
+            return cell, None
+        job = session.prepare(wish)
+        card = cards.show(job, self.shell, cell.embed)  # type: ignore[arg-type]
+        self._shown[id(job)] = (self.clock.now, card)
+        if cell.output:
+            variables[cell.output] = job
+        session.submit(job)
+        return cell, job
+
+    def _wait(self, job: Job, card: cards.Card) -> None:
+        try:
+            job.result()
+        finally:
+            if job.done():
+                card.settled.result(_LAST_DISPLAY_S)
+
+
+def load(shell: Any) -> None:
+    """Register everything with a shell and say where things stand; again changes nothing."""
+    known = _magics_of(shell)
+    known.register()
+    known.commands.greet()
+
+
+def unload(shell: Any) -> None:
+    """Undo `load`; the magics' names stay until the kernel ends."""
+    _magics_of(shell).unregister()
+
+
+def teach_displays(shell: Any) -> None:
+    """Let jobs and clips be displayed as cards, without the magics."""
+    _magics_of(shell).teach_displays()
+
+
+def _magics_of(shell: Any) -> KlingMagics:
+    known: KlingMagics | None = getattr(shell, "_kling_magics", None)
+    if known is None:
+        known = shell._kling_magics = KlingMagics(shell)
+    return known
+
+
+def _wish(cell: cells.Cell, variables: dict[str, Any]) -> Wish:
+    """The cell's values, names of variables replaced by what they hold."""
+    values, written = dict(cell.values), {}
+    for parameter in cell.spec.media:
+        text = values.get(parameter.name)
+        if isinstance(text, str):
+            written[parameter.name] = text
+            values[parameter.name] = variables.get(text, text) if text.isidentifier() else text
+    return Wish(cell.spec, values, cell.take, cell.callback_url, written)
+
+
+def _choices(spec: Any, option: str) -> tuple[str, ...]:
+    for parameter in spec.parameters:
+        names = {f"--{parameter.name.replace('_', '-')}", f"-{parameter.flag}"}
+        if option in names and isinstance(parameter.kind, Choice):
+            return parameter.kind.options
+    return ()

@@ -1,0 +1,351 @@
+"""What the service says of a task, what we know of a job, and the facts a card shows.
+
+Values only: small frozen dataclasses without a field that has a meaning in one state only, so
+that `match` over a union can end in `assert_never`. No I/O, no service wording (that is `wire`),
+no HTML (that is `html`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from .errors import Problem
+
+__all__ = [
+    "BLOCKING",
+    "ENDED",
+    "FORGETTABLE",
+    "NEXT_STAGES",
+    "ClipFacts",
+    "Detached",
+    "Discarded",
+    "Downloading",
+    "Event",
+    "Expired",
+    "Failed",
+    "JobFacts",
+    "JobState",
+    "OutOfSight",
+    "Preparing",
+    "Refused",
+    "Saved",
+    "Sending",
+    "Stage",
+    "TaskFailed",
+    "TaskMissing",
+    "TaskPending",
+    "TaskStatus",
+    "TaskSucceeded",
+    "Unknown",
+    "Uploading",
+    "Vanished",
+    "Waiting",
+    "has_ended",
+]
+
+
+class Stage(StrEnum):
+    """Where a job stands in the ledger."""
+
+    INTENDED = "intended"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    VANISHED = "vanished"
+    SAVED = "saved"
+    EXPIRED = "expired"
+    DISCARDED = "discarded"
+    """Intended, and surely never sent."""
+    FORGOTTEN = "forgotten"
+    """A person decided that the request may be paid for again."""
+
+
+NEXT_STAGES: Mapping[Stage, frozenset[Stage]] = {
+    Stage.INTENDED: frozenset({Stage.SENDING, Stage.DISCARDED}),
+    Stage.SENDING: frozenset({Stage.ACCEPTED, Stage.REFUSED, Stage.UNKNOWN}),
+    Stage.ACCEPTED: frozenset({Stage.SUCCEEDED, Stage.FAILED, Stage.VANISHED}),
+    Stage.REFUSED: frozenset(),
+    Stage.UNKNOWN: frozenset({Stage.ACCEPTED, Stage.FORGOTTEN}),
+    Stage.SUCCEEDED: frozenset({Stage.SAVED, Stage.EXPIRED}),
+    Stage.FAILED: frozenset(),
+    Stage.VANISHED: frozenset({Stage.ACCEPTED, Stage.FORGOTTEN}),
+    Stage.SAVED: frozenset({Stage.SUCCEEDED}),
+    Stage.EXPIRED: frozenset({Stage.SUCCEEDED, Stage.FORGOTTEN}),
+    Stage.DISCARDED: frozenset(),
+    Stage.FORGOTTEN: frozenset(),
+}
+"""The only steps a ledger row may take.
+
+`saved → succeeded` is a clip whose file is gone and is fetched again; `vanished → accepted` and
+`expired → succeeded` are a person asking once more. The last two may be forgotten as well as
+`unknown`: otherwise such a request could never be made again.
+"""
+
+BLOCKING = frozenset(
+    {
+        Stage.INTENDED,
+        Stage.SENDING,
+        Stage.ACCEPTED,
+        Stage.UNKNOWN,
+        Stage.SUCCEEDED,
+        Stage.VANISHED,
+        Stage.SAVED,
+        Stage.EXPIRED,
+    }
+)
+"""Stages in which the same request is answered by this row and never sent again."""
+
+ENDED = frozenset(Stage) - {Stage.INTENDED, Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED}
+"""Stages in which nothing more happens by itself."""
+
+FORGETTABLE = frozenset({Stage.UNKNOWN, Stage.VANISHED, Stage.EXPIRED})
+"""Stages that `forget` may end."""
+
+
+# --- what the service says of a task -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPending:
+    """The task is not over."""
+
+    task_id: str
+    word: str
+    """The service's own word: `waiting`, `queuing`, `generating`, or one that is new to us."""
+    credits: float | None = None
+    """Credits taken so far, where the service tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSucceeded:
+    """The task is over and its result can be fetched."""
+
+    task_id: str
+    urls: tuple[str, ...]
+    """Where the results are; empty when the service says success and names none (yet)."""
+    credits: float | None = None
+    took_s: float | None = None
+    """Completion minus creation, in seconds, by the service's clock."""
+    raw: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """The task is over and there is no result."""
+
+    task_id: str
+    code: str
+    message: str
+    credits: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMissing:
+    """The service does not know the task: it is seconds old, or it does not exist."""
+
+    task_id: str
+    message: str
+
+
+TaskStatus = TaskPending | TaskSucceeded | TaskFailed | TaskMissing
+
+
+# --- what a card shows of a job ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    """What was measured in a clip's file."""
+
+    path: str
+    """Absolute path of the file."""
+    width_px: int
+    height_px: int
+    duration_s: float
+    fps: float
+    video_codec: str
+    audio_codec: str
+    """Empty when the clip is silent."""
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What does not change while a job lives: the request and what it costs."""
+
+    id: str
+    """Our own short id, for `%kling show ID`."""
+    model: str
+    prompt: str
+    inputs: Mapping[str, str]
+    """The other values as a person reads them, e.g. `{"duration": "5 s", "sound": "no sound"}`."""
+    price_credits: float | None
+    balance_credits: float | None
+    """The balance before the job, where it could be had."""
+    created_at: datetime
+    emulated: bool
+    take: int = 1
+    picture_name: str = ""
+    thumbnail: bytes = field(default=b"", repr=False)
+    """A small JPEG of the picture as the service gets it; empty without a picture."""
+    cell: str = ""
+    """The `%%kling` cell that makes the same request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """Validated and noted on disk; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploading:
+    """The picture is on its way."""
+
+    sent_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The one request that may cost money is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The service has the task; we ask now and then."""
+
+    task_id: str
+    word: str
+    since: datetime
+    expected_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfSight:
+    """The service has the task, but our questions go unanswered."""
+
+    task_id: str
+    since: datetime
+    expected_s: float
+    failing_since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Downloading:
+    """The clip exists and is being fetched."""
+
+    task_id: str
+    received_bytes: int
+    total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The clip is on disk."""
+
+    task_id: str
+    clip: ClipFacts
+    credits: float | None
+    """What the service says it cost; None where it does not tell."""
+    finished_at: datetime
+    already: bool = False
+    """True when it was there before this run, which therefore costs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The service reports failure."""
+
+    task_id: str
+    code: str
+    message: str
+    credits: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The service said no; no task exists."""
+
+    message: str
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The answer was lost: the task may exist and may be paid."""
+
+    at: datetime
+    reason: str
+    balance_before: float | None
+    balance_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The service does not know the task, and the grace is over."""
+
+    task_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The clip is neither here nor at the service."""
+
+    task_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """Nobody follows the job in this kernel."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """Ended before anything that costs money was sent."""
+
+    message: str
+
+
+JobState = (
+    Preparing
+    | Uploading
+    | Sending
+    | Waiting
+    | OutOfSight
+    | Downloading
+    | Saved
+    | Failed
+    | Refused
+    | Unknown
+    | Vanished
+    | Expired
+    | Detached
+    | Discarded
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a job, as observers and the ledger get it."""
+
+    job_id: str
+    state: JobState
+
+
+def has_ended(state: JobState) -> bool:
+    """Whether nothing more happens to the job by itself in this kernel."""
+    return isinstance(
+        state, Saved | Failed | Refused | Unknown | Vanished | Expired | Detached | Discarded
+    )

@@ -1,0 +1,162 @@
+"""One JupyterLab server on loopback, as a person of their own: home, settings and signatures.
+
+Knows processes and settings files; neither the browser nor what is in a notebook.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["Lab", "running_lab"]
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60.0
+SETTINGS = {
+    # No news, no updates, no question about either: nothing leaves loopback.
+    "apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    },
+    "docmanager-extension/plugin": {"autosave": False},
+}
+
+
+class Lab:
+    """A server that runs.
+
+    Args:
+        url: Its address, with no token.
+        folder: What it serves.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+
+    def address(self, notebook: str, workspace: str) -> str:
+        """Where a notebook is shown; without `reset` old tabs would be restored over it."""
+        return f"{self.url}/doc/workspaces/{workspace}/tree/{notebook}?reset"
+
+
+@contextmanager
+def running_lab(home: Path) -> Iterator[Lab]:
+    """A server for somebody who lives in `home`; stopped by its pid at the end.
+
+    Two servers with two homes do not trust each other's notebooks. What is served lies within
+    the home, because the search for a folder of clips ends there.
+    """
+    folder = home / "notebooks"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_settings(home / "settings")
+    port = free_port()
+    log = home / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command(port, folder),
+            cwd=folder,
+            env=environment(home),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            lab = Lab(f"http://127.0.0.1:{port}", folder)
+            wait_until_up(lab, process, log)
+            yield lab
+        finally:
+            stop(process)
+
+
+def command(port: int, folder: Path) -> list[str]:
+    """The server's command line."""
+    options = {
+        "ServerApp.ip": "127.0.0.1",
+        "ServerApp.port": str(port),
+        "ServerApp.port_retries": "0",
+        "ServerApp.root_dir": str(folder),
+        "ServerApp.open_browser": "False",
+        "ServerApp.allow_root": "True",
+        "ServerApp.terminals_enabled": "False",
+        "IdentityProvider.token": "",
+        # Lets a test say "run all" and "save" by their names instead of by clicks on menus.
+        "LabApp.expose_app_in_browser": "True",
+        "LabApp.news_url": "None",
+        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+        "LabApp.extension_manager": "readonly",
+    }
+    return [sys.executable, "-m", "jupyterlab", *(f"--{k}={v}" for k, v in options.items())]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Everything a person keeps, in `home`; nothing of ours from outside, above all no key."""
+    own = {
+        "HOME": home,
+        "IPYTHONDIR": home / "ipython",
+        "JUPYTER_CONFIG_DIR": home / "config",
+        "JUPYTER_DATA_DIR": home / "data",
+        "JUPYTER_RUNTIME_DIR": home / "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": home / "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
+        "XDG_CACHE_HOME": home / "cache",
+        "XDG_CONFIG_HOME": home / "xdg-config",
+        "XDG_DATA_HOME": home / "xdg-data",
+        "XDG_STATE_HOME": home / "xdg-state",
+    }
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("KLING_NB_", "KIE_", "JUPYTER", "XDG_"))
+    }
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+    return {**kept, **{name: str(value) for name, value in own.items()}, "PYTHONPATH": path}
+
+
+def write_settings(folder: Path) -> None:
+    """The person's JupyterLab settings."""
+    for name, values in SETTINGS.items():
+        file = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values), encoding="utf-8")
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_up(lab: Lab, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when the server answers; raise with its log when it does not."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{lab.url}/api/status", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+    raise RuntimeError(f"JupyterLab did not come up on {lab.url}; its log ends in:\n{tail}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server, and with it the kernels it started."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,115 @@
+// What the tests measure in the page; `window.kling` is ours alone.
+
+window.kling = {
+  heights: [],
+
+  notebook() {
+    return window.jupyterapp.shell.currentWidget.content;
+  },
+
+  model(cell) {
+    return this.notebook().widgets[cell].model.sharedModel;
+  },
+
+  executionCounts() {
+    const cells = this.notebook().model.sharedModel.toJSON().cells;
+    return cells.filter((cell) => cell.cell_type === "code").map((cell) => cell.execution_count);
+  },
+
+  restart() {
+    return window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart();
+  },
+
+  beginCell(cell) {
+    this.notebook().activeCellIndex = cell;
+    void window.jupyterapp.commands.execute("notebook:run-cell");
+  },
+
+  scrollTo(cell) {
+    return this.notebook().scrollToItem(cell, "start");
+  },
+
+  videos(cell) {
+    return [...this.notebook().widgets[cell].node.querySelectorAll("video")];
+  },
+
+  // Plays without sound, which a browser allows without a click, until a moment has passed.
+  async play(cell) {
+    const video = this.videos(cell)[0];
+    video.muted = true;
+    await video.play();
+    const begin = video.currentTime;
+    await new Promise((resolve) => {
+      const look = () => (video.currentTime > begin ? resolve() : requestAnimationFrame(look));
+      look();
+    });
+    const { readyState, duration, currentTime, videoWidth } = video;
+    video.pause();
+    return { readyState, duration, currentTime, videoWidth };
+  },
+
+  watchHeight(cell) {
+    const area = this.notebook().widgets[cell].outputArea.node;
+    this.heights = [];
+    const look = () => {
+      const live = area.querySelector(".kling-live-root");
+      const part = live?.querySelector(".kling-live");
+      if (part && !part.classList.contains("kling-ended")) {
+        const height = Math.round(area.getBoundingClientRect().height);
+        const words = live.querySelector(".kling-words").textContent;
+        if (this.heights.at(-1)?.height !== height || this.heights.at(-1)?.words !== words) {
+          this.heights.push({ height, words });
+        }
+      }
+      requestAnimationFrame(look);
+    };
+    look();
+  },
+
+  faintTexts(cell, least) {
+    const area = this.notebook().widgets[cell].node.querySelector(".jp-Cell-outputArea");
+    const found = [];
+    for (const element of area.querySelectorAll("*")) {
+      const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+      const text = texts.map((node) => node.textContent).join("").trim();
+      if (!text || element.tagName === "STYLE" || !element.checkVisibility()) continue;
+      const back = backOf(element);
+      const ink = over(colourOf(getComputedStyle(element).color), back);
+      const contrast = contrastOf(ink, back);
+      if (contrast < least) found.push({ text, contrast, ink, back, look: element.className });
+    }
+    return found;
+  },
+};
+
+function colourOf(css) {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+  canvas.fillStyle = css;
+  canvas.fillRect(0, 0, 1, 1);
+  const [red, green, blue, alpha] = canvas.getImageData(0, 0, 1, 1).data;
+  return [red, green, blue, alpha / 255];
+}
+
+function over(top, below) {
+  const mixed = [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
+  return [...mixed, 1];
+}
+
+function backOf(element) {
+  const own = colourOf(getComputedStyle(element).backgroundColor);
+  if (own[3] === 1) return own;
+  return over(own, element.parentElement ? backOf(element.parentElement) : [255, 255, 255, 1]);
+}
+
+function luminanceOf(colour) {
+  const [red, green, blue] = colour.slice(0, 3).map((value) => {
+    const share = value / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+function contrastOf(ink, back) {
+  const [dark, light] = [luminanceOf(ink), luminanceOf(back)].sort((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+}

@@ -1,0 +1,143 @@
+"""One open notebook in the browser: run, save, reload, and read what is on the screen.
+
+Knows JupyterLab's commands and class names; which notebook it is and what a card should say is
+the tests' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .lab import Lab
+
+__all__ = ["ARGUMENTS", "CARD", "LIVE", "Notebook"]
+
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+CARD = ".kling-record"
+LIVE = ".kling-live-root"
+PATIENCE_MS = 30_000
+SCRIPTS = Path(__file__).with_name("measure.js")
+
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+
+JUPYTERLAB_OWN = (
+    # Asked for by JupyterLab's service manager where the server has no terminals.
+    "Disabling terminals plugin",
+    # JupyterLab's settings editor and its schema checker, on every start.
+    "Failed to load resource: the server responded with a status of 404",
+    # Requests and sockets that a reload cuts off.
+    "Failed to fetch",
+    "WebSocket connection to",
+    "NetworkError when attempting to fetch resource",
+)
+"""Messages on the console that have nothing to do with this package."""
+
+
+class Notebook:
+    """A page that shows one notebook.
+
+    Args:
+        page: A new page of Playwright's.
+        lab: The server.
+        name: The notebook's file name.
+    """
+
+    def __init__(self, page: Any, lab: Lab, name: str) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        """What the console said that is not JupyterLab's own."""
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self._complain(str(error)))
+        page.add_init_script(path=SCRIPTS)
+        page.goto(lab.address(name, workspace=f"test-{id(page)}"))
+        self._settle()
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Execute one of JupyterLab's commands to its end."""
+        self.page.evaluate(
+            "([name, given]) => window.jupyterapp.commands.execute(name, given).then(() => null)",
+            [name, arguments],
+        )
+
+    def restart(self) -> None:
+        """Restart the kernel, without JupyterLab's question."""
+        self.page.evaluate("() => kling.restart()")
+        self._settle()
+
+    def write(self, cell: int, source: str) -> None:
+        """Replace a cell's text."""
+        self.page.evaluate("([cell, text]) => kling.model(cell).setSource(text)", [cell, source])
+
+    def run(self, cell: int) -> None:
+        """Run one cell to its end."""
+        self.page.evaluate("cell => { kling.notebook().activeCellIndex = cell }", cell)
+        self.command("notebook:run-cell")
+
+    def begin_cell(self, cell: int) -> None:
+        """Run one cell without waiting for its end."""
+        self.page.evaluate("cell => kling.beginCell(cell)", cell)
+
+    def save(self) -> None:
+        """Save the notebook as it stands."""
+        self.command("docmanager:save")
+
+    def reload(self) -> None:
+        """Load the page anew; the kernel goes on."""
+        self.page.reload()
+        self._settle()
+
+    def theme(self, name: str) -> None:
+        """Switch to the `light` or `dark` theme."""
+        self.command("apputils:change-theme", theme=THEMES[name])
+        is_light = "true" if name == "light" else "false"
+        self.page.wait_for_selector(f"body[data-jp-theme-light={is_light}]", state="attached")
+
+    def execution_counts(self) -> list[int | None]:
+        """The number in brackets beside each code cell."""
+        counts: list[int | None] = self.page.evaluate("() => kling.executionCounts()")
+        return counts
+
+    def output(self, cell: int) -> Any:
+        """The outputs of a cell, as a locator; scrolled to, since far cells are not drawn."""
+        self.page.evaluate("cell => kling.scrollTo(cell)", cell)
+        return self.page.locator(".jp-Cell").nth(cell).locator(".jp-Cell-outputArea")
+
+    def wait_for_clip(self, cell: int) -> dict[str, float]:
+        """The video of a cell, once it can be played: ready state, seconds, and where it is."""
+        self.page.evaluate("cell => kling.scrollTo(cell)", cell)
+        self.page.wait_for_function("cell => kling.videos(cell)[0]?.readyState >= 3", arg=cell)
+        facts: dict[str, float] = self.page.evaluate("cell => kling.play(cell)", cell)
+        return facts
+
+    def faint_texts(self, cell: int, least: float = 4.5) -> list[dict[str, Any]]:
+        """The texts of a cell's cards whose contrast is less, with both colours."""
+        found: list[dict[str, Any]] = self.page.evaluate(
+            "([cell, least]) => kling.faintTexts(cell, least)", [cell, least]
+        )
+        return found
+
+    def watch_height(self, cell: int) -> None:
+        """Measure, from now on and in each frame, how high a cell's outputs are while it waits."""
+        self.page.evaluate("cell => kling.watchHeight(cell)", cell)
+
+    def heights(self) -> Sequence[dict[str, Any]]:
+        """What was measured: each new height with what the live part said."""
+        heights: Sequence[dict[str, Any]] = self.page.evaluate("() => kling.heights")
+        return heights
+
+    def _settle(self) -> None:
+        self.page.wait_for_function(
+            "() => ['idle', 'busy'].includes("
+            "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status)"
+        )
+
+    def _hear(self, message: Any) -> None:
+        if message.type == "error" or (message.type == "warning" and "kling" in message.text):
+            self._complain(message.text)
+
+    def _complain(self, text: str) -> None:
+        if not any(known in text for known in JUPYTERLAB_OWN):
+            self.complaints.append(text)

@@ -1,0 +1,107 @@
+"""What all tests share: nothing of the machine leaks in, nothing waits, and ways to the service."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stamina
+from PIL import Image
+
+from tests.service import EASY, KEY, Served, World, serve
+
+OURS = ("KIE_", "KLING_")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home without settings, keys or clips, for this process and those that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        # matplotlib's font cache takes seconds to make; it is no setting of ours.
+        patch.setenv("MPLCONFIGDIR", str(Path.home() / ".cache" / "matplotlib"))
+        for name in [name for name in os.environ if name.startswith(OURS)]:
+            patch.delenv(name)
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("HOME", str(home))
+        patch.setenv("XDG_DATA_HOME", str(home / "data"))
+        patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_paid_before(
+    nobodys_machine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each test has its own index of what was paid; it is made when something is."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user data"))
+
+
+@pytest.fixture(autouse=True)
+def no_back_off() -> Iterator[None]:
+    """What is tried again is tried again at once."""
+    with stamina.set_testing(True, attempts=8, cap=True):
+        yield
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """An emulator, a ledger and a clock that stands still."""
+    world = World(tmp_path / "clips")
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def open_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Opens sessions, all in one folder and with a quick emulator unless told; closes them."""
+    import kling_nb.emulator
+    from kling_nb.session import Session
+
+    quick = functools.partial(kling_nb.emulator.Emulator, render="canned", terms=EASY)
+    monkeypatch.setattr(kling_nb.emulator, "Emulator", quick)
+    opened: list[Session] = []
+
+    def begin(**given: Any) -> Session:
+        usual = {"mode": "emulator", "folder": tmp_path / "clips", "emulator_seconds": 0.05}
+        opened.append(Session(**(usual | given)))
+        return opened[-1]
+
+    yield begin
+    for session in opened:
+        session.close()
+        if session.emulator is not None:
+            session.emulator.close()
+
+
+@pytest.fixture(scope="session")
+def served(nobodys_machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """An emulator in a process of its own, for all tests: count differences."""
+    with serve(tmp_path_factory.mktemp("served")) as service:
+        yield service
+
+
+@pytest.fixture
+def open_live(
+    open_session: Callable[..., Any], served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Any]:
+    """Opens live sessions of the served emulator, in a folder by name."""
+    # A live clip takes minutes, so that the first question waits for seconds.
+    monkeypatch.setattr("kling_nb.pace.expected_s", lambda past_s, usual_s: 0.3)
+
+    def begin(name: str) -> Any:
+        return open_session(**served.settings(tmp_path / name) | {"mode": "live", "api_key": KEY})
+
+    return begin
+
+
+@pytest.fixture
+def photo() -> bytes:
+    """A small PNG file."""
+    file = io.BytesIO()
+    Image.new("RGB", (96, 64), "#884422").save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,282 @@
+"""Each named fault as a client meets it, in process and over real sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from kling_nb.emulator import KNOWN_FAULTS
+from kling_nb.emulator.faults import find_fault
+
+SHORT = httpx.Timeout(5.0, read=0.5)
+
+
+@pytest.fixture(scope="module", params=["local", "served"])
+def way(request: pytest.FixtureRequest) -> Any:
+    """One service for all tests of this file, once in process and once served."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def clip(way: Any) -> str:
+    """The URL of a finished clip."""
+    return str(way.clip_url())
+
+
+@pytest.fixture(autouse=True)
+def no_faults_left(way: Any) -> Iterator[None]:
+    """Every fault is used up by the request it was meant for."""
+    yield
+    left = way.books.faults()
+    way.books.clear_faults()
+    assert left == []
+
+
+def tasks_made(way: Any, act: Callable[[], object]) -> int:
+    """How many tasks the act has made, each of them charged."""
+    before, balance = way.books.count_tasks(), way.books.balance()
+    act()
+    made = way.books.count_tasks() - before
+    assert way.books.balance() == balance - 55 * made
+    return int(made)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("refuse", 422),
+        ("create-429", 429),
+        ("create-500", 500),
+        ("credits", 402),
+        ("maintenance", 455),
+        ("key-limit", 433),
+    ],
+)
+def test_a_refusal_has_its_code_and_makes_no_task(way: Any, name: str, code: int) -> None:
+    """Refusals come with HTTP 200; the envelope's code says what is wrong."""
+    way.books.inject(name)
+    answers = []
+    assert tasks_made(way, lambda: answers.append(way.create())) == 0
+    assert answers[0].status_code == 200
+    assert answers[0].json()["code"] == code
+    assert answers[0].json()["msg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("create-502", 502), ("create-524", 524), ("create-html", 200)]
+)
+def test_a_page_hides_a_task_that_was_made(way: Any, name: str, status: int) -> None:
+    """A gateway's page answers; the task exists and is paid."""
+    way.books.inject(name)
+    answers = []
+    assert tasks_made(way, lambda: answers.append(way.create())) == 1
+    assert answers[0].status_code == status
+    assert answers[0].headers["content-type"].startswith("text/html")
+
+
+def test_success_without_an_id_hides_a_task(way: Any) -> None:
+    """Code 200 and no task id; the task exists and is paid."""
+    way.books.inject("create-no-id")
+    answers = []
+    assert tasks_made(way, lambda: answers.append(way.create())) == 1
+    assert answers[0].json() == {"code": 200, "msg": "success", "data": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "made"),
+    [
+        ("lose-answer", httpx.RemoteProtocolError, 1),
+        ("create-stall", httpx.ReadTimeout, 1),
+        ("drop", httpx.ReadError, 0),
+    ],
+)
+def test_a_broken_create_raises_what_a_socket_raises(
+    way: Any, name: str, error: type[Exception], made: int
+) -> None:
+    """The exception does not say whether the task was made; the books do."""
+    way.books.inject(name)
+
+    def create() -> None:
+        with pytest.raises(error):
+            way.create(timeout=SHORT)
+
+    assert tasks_made(way, create) == made
+
+
+def test_unreachable_refuses_the_connection(way: Any) -> None:
+    """In process nothing connects; a served emulator can only reset."""
+    way.books.inject("unreachable")
+
+    def create() -> None:
+        with pytest.raises((httpx.ConnectError, httpx.ReadError)) as caught:
+            way.create()
+        served = way.hosts["api"].startswith("http://")
+        assert caught.type is (httpx.ReadError if served else httpx.ConnectError)
+
+    assert tasks_made(way, create) == 0
+
+
+def test_unreachable_can_name_another_endpoint(way: Any) -> None:
+    """Its argument says whose next request it is for."""
+    way.books.inject("unreachable", argument="other")
+    assert way.create().json()["code"] == 200
+    with pytest.raises(httpx.TransportError):
+        way.call("GET", "api", "/api/v1/chat/credit")
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("poll-drop", httpx.ReadError), ("poll-stall", httpx.ReadTimeout)]
+)
+def test_a_broken_poll_raises(way: Any, name: str, error: type[Exception]) -> None:
+    """Asking breaks once; the next question is answered."""
+    task_id = way.create().json()["data"]["taskId"]
+    way.books.inject(name)
+    with pytest.raises(error):
+        way.record(task_id, timeout=SHORT)
+    assert way.finish(task_id)["state"] == "success"
+
+
+@pytest.mark.parametrize(("name", "status"), [("poll-502", 502), ("poll-html", 200)])
+def test_a_poll_may_meet_a_page(way: Any, name: str, status: int) -> None:
+    """HTML instead of JSON, with and without an error status."""
+    way.books.inject(name)
+    answer = way.record("any")
+    assert answer.status_code == status
+    assert answer.text.startswith("<html>")
+
+
+def test_a_poll_may_come_too_often(way: Any) -> None:
+    """Code 429 for a question."""
+    way.books.inject("poll-429")
+    assert way.record("any").json()["code"] == 429
+
+
+def test_an_upload_may_meet_a_page(way: Any, photo: bytes) -> None:
+    """HTTP 502 once, then the same upload goes through."""
+    way.books.inject("upload-502")
+    with pytest.raises(json.JSONDecodeError):
+        way.upload(photo)
+    assert way.upload(photo)["code"] == 200
+
+
+def test_a_cut_download_raises(way: Any, clip: str) -> None:
+    """Half of the body, then the end: shorter than its Content-Length."""
+    way.books.inject("download-cut")
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+        way.call("GET", "", clip, key=None)
+
+
+def test_a_lost_clip_is_404(way: Any, clip: str) -> None:
+    """Once not found, then there."""
+    way.books.inject("download-404")
+    assert way.call("GET", "", clip, key=None).status_code == 404
+    assert way.call("GET", "", clip, key=None).status_code == 200
+
+
+def test_a_bad_clip_is_whole_but_no_video(way: Any, clip: str) -> None:
+    """The length is right and the type says MP4; the bytes are text."""
+    way.books.inject("bad-clip")
+    answer = way.call("GET", "", clip, key=None)
+    assert answer.headers["content-type"] == "video/mp4"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert b"ftyp" not in answer.content
+
+
+def test_a_slow_download_is_whole_in_the_end(way: Any, clip: str) -> None:
+    """Small pieces over the seconds of its argument; nothing is missing."""
+    way.books.inject("download-slow", argument="0.1")
+    slow = way.call("GET", "", clip, key=None).content
+    assert slow == way.call("GET", "", clip, key=None).content
+
+
+def test_a_slow_download_can_outlast_the_read_timeout(way: Any, clip: str) -> None:
+    """The pause between two pieces counts."""
+    way.books.inject("download-slow", argument="60")
+    with pytest.raises(httpx.ReadTimeout):
+        way.call("GET", "", clip, key=None, timeout=SHORT)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("fail-media", "422", "Your media file is unavailable, please replace it."),
+        ("fail-policy", "422", "CONTENT_POLICY_BLOCKED"),
+        ("fail-content", "400", "The current content could not be processed"),
+        ("fail-internal", "500", "Internal Error, Please try again later."),
+        ("fail-generation", "501", "Generation failed"),
+        ("script-fail", "500", "<script>alert(1)</script>"),
+    ],
+)
+def test_a_failed_task_says_why_and_gives_the_credits_back(
+    way: Any, name: str, code: str, message: str
+) -> None:
+    """Code and message are the real ones; the task consumed nothing."""
+    balance = way.books.balance()
+    way.books.inject(name)
+    record = way.make()
+    assert record["state"] == "fail"
+    assert record["failCode"] == code
+    assert record["failMsg"].startswith(message)
+    assert record["resultJson"] == ""
+    assert record["creditsConsumed"] == 0
+    assert way.books.balance() == balance
+
+
+def test_success_may_come_without_a_url(way: Any) -> None:
+    """An empty list of results."""
+    way.books.inject("no-url")
+    assert json.loads(way.make()["resultJson"]) == {"resultUrls": []}
+
+
+def test_a_vanished_task_is_charged_and_never_known(way: Any) -> None:
+    """Its record stays null."""
+    balance = way.books.balance()
+    way.books.inject("vanish")
+    task_id = way.create().json()["data"]["taskId"]
+    assert way.record(task_id).json() == {"code": 422, "msg": "recordInfo is null", "data": None}
+    assert way.books.balance() == balance - 55
+
+
+def test_a_short_clip_has_half_the_length(way: Any, tmp_path: Path) -> None:
+    """2.5 of the 5 seconds asked for."""
+    import av
+
+    way.books.inject("short-clip")
+    target = tmp_path / "short.mp4"
+    target.write_bytes(way.call("GET", "", way.clip_url(), key=None).content)
+    with av.open(str(target)) as film:
+        assert film.duration == 2_500_000
+
+
+def test_a_fault_strikes_as_often_as_asked(way: Any) -> None:
+    """Three times, then the truth."""
+    way.books.inject("poll-429", times=3)
+    codes = [way.record("any").json()["code"] for _ in range(4)]
+    assert codes == [429, 429, 429, 422]
+
+
+def test_a_lost_answer_and_a_failure_may_meet(way: Any) -> None:
+    """A fault of the request and a fault of the task strike the same createTask."""
+    way.books.inject("lose-answer")
+    way.books.inject("fail-content")
+    with pytest.raises(httpx.RemoteProtocolError):
+        way.create()
+    assert way.finish(way.books.tasks()[-1].task_id)["state"] == "fail"
+
+
+def test_every_fault_says_what_it_does() -> None:
+    """A name, an endpoint and a sentence for people."""
+    for name, fault in KNOWN_FAULTS.items():
+        assert fault.name == name
+        assert fault.what.endswith(".")
+
+
+def test_an_unknown_fault_names_the_nearest() -> None:
+    """A typing error is answered with the right name."""
+    with pytest.raises(ValueError, match="nearest is 'lose-answer'"):
+        find_fault("lose-anwser")

@@ -1,0 +1,105 @@
+"""Uploads are read as a viewer shows them; scenes are drawn from words."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from kling_nb.emulator.pictures import (
+    UnreadablePicture,
+    draw_mark,
+    draw_notice,
+    draw_scene,
+    open_picture,
+)
+
+
+def encode(picture: Image.Image, kind: str, **options: object) -> bytes:
+    """The picture as a file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_three_kinds_are_read(kind: str) -> None:
+    """As RGB."""
+    picture = open_picture(encode(Image.new("RGB", (20, 10), "red"), kind))
+    assert (picture.mode, picture.size) == ("RGB", (20, 10))
+    assert picture.getpixel((10, 5)) == pytest.approx((255, 0, 0), abs=4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("JPEG", "CMYK"), ("JPEG", "L"), ("PNG", "P"), ("PNG", "1"), ("PNG", "LA"), ("PNG", "I;16")],
+)
+def test_every_mode_becomes_rgb(kind: str, mode: str) -> None:
+    """Print colours, palettes, greys, bits."""
+    assert open_picture(encode(Image.new(mode, (20, 10)), kind)).mode == "RGB"
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_lies_on_a_neutral_ground(mode: str) -> None:
+    """Neither black nor garish."""
+    clear = Image.new("RGBA", (20, 10), (255, 0, 0, 0)).convert(mode)
+    assert open_picture(encode(clear, "PNG")).getpixel((5, 5)) == (226, 226, 222)
+
+
+def test_a_transparent_palette_lies_on_the_same_ground() -> None:
+    """One colour of the palette is declared clear."""
+    content = encode(Image.new("P", (20, 10), 0), "PNG", transparency=0)
+    assert open_picture(content).getpixel((5, 5)) == (226, 226, 222)
+
+
+def test_a_photo_is_put_upright() -> None:
+    """The orientation of its EXIF data is respected."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encode(Image.new("RGB", (20, 10)), "JPEG", exif=exif)
+    assert open_picture(content).size == (10, 20)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF"])
+def test_other_kinds_are_refused(kind: str) -> None:
+    """The service takes JPEG, PNG and WebP."""
+    with pytest.raises(UnreadablePicture):
+        open_picture(encode(Image.new("RGB", (20, 10)), kind))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_damaged_picture_is_refused(kind: str) -> None:
+    """Cut off in the middle."""
+    noise = Image.effect_noise((100, 100), 90).convert("RGB")
+    content = encode(noise, kind)
+    with pytest.raises(UnreadablePicture):
+        open_picture(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize(
+    ("aspect_ratio", "size"), [("16:9", (1280, 720)), ("9:16", (720, 1280)), ("1:1", (960, 960))]
+)
+def test_a_scene_has_its_shape_and_its_words(aspect_ratio: str, size: tuple[int, int]) -> None:
+    """The same words give the same scene; others another one."""
+    scene = draw_scene("a red fox", aspect_ratio)
+    assert scene.size == size
+    assert scene.tobytes() == draw_scene("a red fox", aspect_ratio).tobytes()
+    assert scene.tobytes() != draw_scene("a red box", aspect_ratio).tobytes()
+
+
+@pytest.mark.parametrize("words", ["", "\n", "x" * 1000, "w " * 500, "狐", "\0"])
+def test_any_words_can_be_drawn(words: str) -> None:
+    """Long ones are cut, strange ones do not break."""
+    assert draw_scene(words, "1:1").size == (960, 960)
+    assert draw_notice(words).size == (1280, 720)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (640, 426), (64, 36)])
+def test_the_mark_fits_the_frame(size: tuple[int, int]) -> None:
+    """Even on a tiny one, and never more than a modest part of a large one."""
+    mark, (left, top) = draw_mark(*size)
+    assert left + mark.width <= size[0]
+    assert top + mark.height <= size[1]
+    if size[0] > 100:
+        assert mark.width < size[0] / 4

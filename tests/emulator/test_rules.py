@@ -1,0 +1,127 @@
+"""createTask refuses what the service refuses, in its words where they are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kling_nb.emulator.models import MODELS
+from kling_nb.emulator.rules import Refusal, check_order
+
+IMAGE = {
+    "prompt": "p",
+    "image_urls": ["https://example.com/a.png"],
+    "sound": False,
+    "duration": "5",
+}
+TEXT = {"prompt": "p", "sound": False, "duration": "5", "aspect_ratio": "16:9"}
+REQUIRED = (500, "This field is required")
+BLANK_ID = (422, "generate playground failed, task id is blank")
+OUT_OF_RANGE = "is not within the range of allowed options"
+TOO_LONG = (422, "prompt must be at most 1000 characters")
+
+
+def refused(body: object) -> tuple[int, str]:
+    """Code and text of the refusal of a body."""
+    with pytest.raises(Refusal) as caught:
+        check_order(body)
+    return caught.value.code, caught.value.msg
+
+
+def ask(base: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A body whose input is changed; None drops a field."""
+    values = {name: value for name, value in (base | changes).items() if value is not None}
+    kind = "image" if base is IMAGE else "text"
+    return {"model": f"kling-2.6/{kind}-to-video", "input": values}
+
+
+@pytest.mark.parametrize("base", [IMAGE, TEXT])
+def test_a_good_body_is_an_order(base: dict[str, Any]) -> None:
+    """With its values as they were, and its price."""
+    order = check_order(ask(base))
+    assert (order.input, order.credits, order.callback_url) == (base, 55.0, "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({"prompt": None}, REQUIRED),
+        ({"prompt": ""}, REQUIRED),
+        ({"prompt": " \n"}, REQUIRED),
+        ({"prompt": 7}, (422, "prompt must be a string")),
+        ({"prompt": "é" * 1001}, TOO_LONG),
+        ({"sound": None}, REQUIRED),
+        ({"sound": "false"}, (500, f"sound {OUT_OF_RANGE}")),
+        ({"sound": 0}, (500, f"sound {OUT_OF_RANGE}")),
+        ({"duration": None}, REQUIRED),
+        ({"duration": 5}, (500, f"duration {OUT_OF_RANGE}")),
+        ({"duration": "7"}, (500, f"duration {OUT_OF_RANGE}")),
+        ({"aspect_ratio": "16:9"}, BLANK_ID),
+        ({"negative_prompt": "rain"}, BLANK_ID),
+        ({"image_urls": None}, (422, "aspect_ratio is required for text-to-video")),
+        ({"image_urls": []}, (422, "aspect_ratio is required for text-to-video")),
+        (
+            {"image_urls": ["https://a.b/c.png"] * 2},
+            (422, "image_urls must be a list of exactly 1 URL"),
+        ),
+        (
+            {"image_urls": "https://a.b/c.png"},
+            (422, "image_urls must be a list of exactly 1 URL"),
+        ),
+    ],
+)
+def test_a_bad_field_is_refused(changes: dict[str, Any], answer: tuple[int, str]) -> None:
+    """Types count: the duration is a string and sound is a boolean."""
+    assert refused(ask(IMAGE, **changes)) == answer
+
+
+@pytest.mark.parametrize(
+    "url", ["data:image/png;base64,AAAA", "fox.png", "ftp://a.b/c.png", "https://", "http://[", 7]
+)
+def test_a_picture_is_a_web_address(url: object) -> None:
+    """A URL after upload, not file content."""
+    code, msg = refused(ask(IMAGE, image_urls=[url]))
+    assert (code, msg) == (422, "image_urls must hold http or https URLs, not file content")
+
+
+def test_1000_characters_are_allowed() -> None:
+    """The limit itself is allowed."""
+    assert check_order(ask(IMAGE, prompt="x" * 1000)).credits == 55
+
+
+def test_text_to_video_needs_its_aspect_ratio() -> None:
+    """One of three."""
+    assert refused(ask(TEXT, aspect_ratio=None)) == REQUIRED
+    assert refused(ask(TEXT, aspect_ratio="4:3")) == (500, f"aspect_ratio {OUT_OF_RANGE}")
+
+
+@pytest.mark.parametrize("body", [None, [], "text", 7])
+def test_a_body_is_an_object(body: object) -> None:
+    """Also when it was no JSON at all, which reads as None."""
+    assert refused(body)[0] == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"model": "kling-9/none", "input": {}},
+        {"model": ["kling-2.6/image-to-video"], "input": {}},
+        {"model": "kling-2.6/image-to-video"},
+        {"model": "kling-2.6/image-to-video", "input": "{}"},
+        {**ask(IMAGE), "callBackUrl": 7},
+    ],
+)
+def test_the_root_is_checked(body: object) -> None:
+    """Model, input and callBackUrl."""
+    assert refused(body)[0] == 422
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_combination_has_a_price(name: str) -> None:
+    """The price table of a model is whole."""
+    model = MODELS[name]
+    assert model.priced_by == ("duration", "sound")
+    combinations = {(duration, sound) for duration in ("5", "10") for sound in (True, False)}
+    assert model.prices_credits.keys() == combinations

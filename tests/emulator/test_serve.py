@@ -1,0 +1,134 @@
+"""The served emulator: its command line, its control paths, its connections."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from kling_nb.emulator.command import add_arguments, run
+
+
+def arguments(*words: str) -> argparse.Namespace:
+    """The parsed command line."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def test_clips_and_uploads_are_on_the_served_url(served: Any, photo: bytes) -> None:
+    """A client needs no other host; the clip comes whole."""
+    upload = served.upload(photo)["data"]["downloadUrl"]
+    clip = served.clip_url(image_urls=[upload], aspect_ratio=None)
+    base = served.hosts["api"]
+    assert upload.startswith(f"{base}/kieai/")
+    assert clip.startswith(f"{base}/k/")
+    assert served.call("GET", "", clip, key=None).content[4:8] == b"ftyp"
+    answer = served.call("POST", "api", "/api/v1/common/download-url", json={"url": clip})
+    assert answer.json()["data"].startswith(f"{base}/k/")
+
+
+def test_the_books_can_be_read_from_outside(served: Any) -> None:
+    """As JSON, the same as on disk."""
+    served.create()
+    books = served.call("GET", "api", "/emulator/books", key=None).json()
+    assert books["tasks"] == served.books.count_tasks()
+    assert books["balance"] == served.books.balance()
+    path = "/api/v1/jobs/createTask"
+    assert books["requests"][path] == served.books.requests(path)
+    assert books["leaks"] == []
+
+
+def test_faults_can_be_injected_from_outside(served: Any) -> None:
+    """By name; a bad one is refused with the nearest."""
+    wish = {"name": "credits", "times": 2}
+    answer = served.call("POST", "api", "/emulator/faults", json=wish, key=None)
+    assert answer.json()["faults"] == [{"name": "credits", "times_left": 2, "argument": ""}]
+    assert [served.create().json()["code"] for _ in range(3)] == [402, 402, 200]
+    wrong = served.call("POST", "api", "/emulator/faults", json={"name": "credit"}, key=None)
+    assert wrong.status_code == 400
+    assert "'credits'" in wrong.json()["error"]
+
+
+def test_control_is_not_under_the_real_names(served: Any) -> None:
+    """Even where the socket is this machine's."""
+    answer = served.call("GET", "api", "/emulator/books", headers={"Host": "api.kie.ai"})
+    assert answer.status_code == 404
+
+
+def test_an_idle_connection_is_closed_by_the_server(served: Any) -> None:
+    """After --keep-alive seconds the kept connection reads as ended."""
+    url = httpx.URL(served.hosts["api"])
+    with socket.create_connection((url.host, url.port), timeout=10) as connection:
+        connection.sendall(b"GET /k/none.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+    assert received.startswith(b"HTTP/1.1 404")
+
+
+def test_a_connection_serves_several_requests(served: Any) -> None:
+    """It is kept alive between them."""
+
+    async def ask() -> list[int]:
+        async with httpx.AsyncClient(base_url=served.hosts["api"], verify=False) as client:
+            return [(await client.get("/k/none.mp4")).status_code for _ in range(3)]
+
+    assert asyncio.run(ask()) == [404, 404, 404]
+
+
+def test_only_this_machine_is_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Any other host is refused with the reason."""
+    assert run(arguments("--host", "0.0.0.0", "--folder", str(tmp_path))) == 2
+    assert "'0.0.0.0' is not allowed" in capsys.readouterr().err
+
+
+def test_a_taken_port_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that says what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert run(arguments("--port", port, "--folder", str(tmp_path))) == 2
+    assert f"port: {port} cannot be used" in capsys.readouterr().err
+
+
+def test_without_uvicorn_the_extra_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line to install it."""
+    monkeypatch.delitem(sys.modules, "kling_nb.emulator.sockets", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert run(arguments("--folder", str(tmp_path))) == 2
+    assert 'pip install "kling_nb[serve]"' in capsys.readouterr().err
+
+
+def test_the_options_have_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment sets the seconds."""
+    monkeypatch.setenv("KLING_NB_EMULATOR_SECONDS", "2.5")
+    args = arguments("--fault", "drop", "--fault", "poll-502:3")
+    assert (args.port, args.seconds, args.render) == (8787, 2.5, "full")
+    assert args.faults == [("drop", 1), ("poll-502", 3)]
+
+
+@pytest.mark.parametrize("fault", ["dorp", "drop:0", "drop:x"])
+def test_a_bad_fault_is_a_usage_error(fault: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what to write instead."""
+    with pytest.raises(SystemExit):
+        arguments("--fault", fault)
+    assert "drop" in capsys.readouterr().err
+
+
+def test_a_leaked_key_is_seen_when_served(served: Any) -> None:
+    """The path is noted, the key is not."""
+    served.call("GET", "api", "/k/leak.mp4", key="secret-key-7")
+    books = served.call("GET", "api", "/emulator/books", key=None)
+    assert books.json()["leaks"] == ["/k/leak.mp4"]
+    assert "secret-key-7" not in json.dumps(books.json())

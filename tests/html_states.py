@@ -1,0 +1,83 @@
+"""One job and every state it can be in, as literals for the tests of cards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+from kling_nb import states
+from kling_nb.errors import Problem
+
+NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
+TASK = "56074f12319c68b246e5a03e05608f31"
+
+TINY_JPEG = (
+    b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+    b"\xff\xc0\x00\x0b\x08\x02\xd0\x05\x00\x01\x01\x11\x00"
+)
+"""The header of a grey JPEG of 1280×720; all that its size is read from."""
+
+FACTS = states.JobFacts(
+    id="k7f2qd",
+    model="kling-2.6/image-to-video",
+    prompt="A red fox shakes the snow off its coat, slow push-in",
+    inputs={"duration": "5 s", "sound": "no sound"},
+    price_credits=55.0,
+    balance_credits=5916.25,
+    created_at=NOW,
+    emulated=False,
+    picture_name="fox.png",
+    thumbnail=TINY_JPEG,
+    cell="%%kling --image fox.png\nA red fox shakes the snow off its coat, slow push-in",
+)
+EMULATED = replace(FACTS, emulated=True)
+
+CLIP = states.ClipFacts(
+    path="/clips/2026-11-22_fox_k7f2qd.mp4",
+    width_px=1280,
+    height_px=720,
+    duration_s=5.04,
+    fps=24.0,
+    video_codec="h264",
+    audio_codec="",
+    size_bytes=912_345,
+    sha256="0" * 64,
+)
+SAVED = states.Saved(TASK, CLIP, 55.0, NOW)
+ALREADY = replace(SAVED, finished_at=NOW - timedelta(days=2), already=True)
+
+
+def ago(seconds: float) -> datetime:
+    """Give a moment before `NOW`."""
+    return NOW - timedelta(seconds=seconds)
+
+
+WAITING = states.Waiting(TASK, "generating", ago(72), 164.0)
+UNKNOWN = states.Unknown(ago(300), "the connection was closed", 5916.25, 5861.25)
+RUNNING: tuple[states.JobState, ...] = (
+    states.Preparing(),
+    states.Uploading(512_000, 1_240_000),
+    states.Sending(),
+    WAITING,
+    states.OutOfSight(TASK, ago(100), 164.0, ago(40), "no route to api.kie.ai"),
+    states.Downloading(TASK, 400_000, 912_345),
+)
+ENDED: tuple[states.JobState, ...] = (
+    SAVED,
+    states.Failed(TASK, "500", "Internal Error, Please try again later.", 0.0),
+    states.Refused("This field is required", (Problem("duration", "'7'", "allowed: 5, 10"),)),
+    UNKNOWN,
+    states.Vanished(TASK, "recordInfo is null"),
+    states.Expired(TASK, "404 from the file host"),
+    states.Detached(TASK),
+    states.Discarded("The kernel ended before anything was sent."),
+)
+EVERY = RUNNING + ENDED
+
+assert {type(state) for state in EVERY} == set(get_args(states.JobState))
+
+
+def name_of(state: states.JobState) -> str:
+    """Give the name of a state, for the names of tests."""
+    return type(state).__name__

@@ -1,0 +1,62 @@
+"""Kernels for the tests of a file, and one served emulator for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.kernel.kernels import Kernel, environment, open_kernel
+from tests.kernel.service import Service, open_service
+
+
+@pytest.fixture(scope="session")
+def service(nobodys_machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """An emulator that makes a clip in 1.5 seconds; count differences."""
+    with open_service(tmp_path_factory.mktemp("service"), 1.5) as service:
+        yield service
+
+
+@pytest.fixture(autouse=True)
+def no_faults_left(service: Service) -> Iterator[None]:
+    """No fault of one test waits for the next."""
+    yield
+    service.books.clear_faults()
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a picture in it."""
+    return make_folder(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def start(
+    service: Service, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Kernel]]:
+    """Start kernels that end with the tests of a file; one in a folder goes on where it was."""
+    with ExitStack() as open_kernels:
+
+        def begin(folder: Path | None = None, **settings: object) -> Kernel:
+            folder = folder or make_folder(tmp_path_factory)
+            env = environment(folder.parent, **(service.settings() | settings))
+            return open_kernels.enter_context(open_kernel(folder, env))
+
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def kernel(start: Callable[..., Kernel]) -> Kernel:
+    """One kernel for the tests of a file."""
+    return start()
+
+
+def make_folder(factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a picture in it, in a home of its own."""
+    folder = factory.mktemp("home") / "work"
+    folder.mkdir()
+    Image.new("RGB", (64, 36), "firebrick").save(folder / "fox.png")
+    return folder

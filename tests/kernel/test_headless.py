@@ -1,0 +1,70 @@
+"""Runs without a person: what nbclient saves is all that anybody will ever see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from tests.kernel.kernels import WIDGET, environment
+from tests.kernel.service import Service
+
+pytestmark = pytest.mark.kernel
+
+Run = Callable[..., list[list[Any]]]
+
+
+@pytest.fixture
+def run(folder: Path, service: Service) -> Run:
+    """Executes cells as `jupyter execute` does and gives what is saved of each."""
+
+    def execute(*cells: str, **settings: object) -> list[list[Any]]:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        env = environment(folder.parent, **(service.settings() | settings))
+        client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}})
+        client.execute(env=env)
+        return [cell.outputs for cell in notebook.cells]
+
+    return execute
+
+
+def test_the_saved_notebook_holds_the_clips(run: Run) -> None:
+    """The cell waits by itself; the record is the clip, and nothing needs a widget."""
+    making, waiting = run(
+        "%load_ext kling_nb",
+        "%%kling -i fox.png\nheadless",
+        "%%kling -i fox.png --wait --sound -o sung\nheadless, waiting",
+    )[1:]
+    for outputs in (making, waiting):
+        (record,) = outputs
+        assert 'data-kling-state="saved"' in record.data["text/html"]
+        assert '<video src="data:video/mp4;base64,' in record.data["text/html"]
+        assert record.data["text/plain"].startswith("Saved · EMULATED · ")
+        assert WIDGET not in record.data
+
+
+def test_the_greeting_is_complete(run: Run) -> None:
+    """It waits for the balance, since nothing that comes later is saved."""
+    ((greeting,),) = run("%load_ext kling_nb")
+    assert "emulator (asked for by KLING_NB_MODE)" in greeting.data["text/plain"]
+    assert " credits" in greeting.data["text/plain"]
+
+
+def test_falling_back_to_the_emulator_warns(run: Run) -> None:
+    """Without a key and without a wish, somebody may believe that the clips are real."""
+    ((warning, _),) = run("%load_ext kling_nb", KLING_NB_MODE="")
+    assert warning.name == "stderr"
+    assert "clips are emulated" in warning.text
+    assert "KIE_API_KEY" in warning.text
+
+
+def test_a_failed_task_fails_the_run(run: Run, service: Service) -> None:
+    """With the service's words; a run that goes on would hide that there is no clip."""
+    service.books.inject("fail-content")
+    with pytest.raises(CellExecutionError, match="The current content could not be processed"):
+        run("%load_ext kling_nb", "%%kling -i fox.png\nfails")

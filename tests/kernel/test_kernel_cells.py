@@ -1,0 +1,104 @@
+"""The text of a cell: what reaches the service, which names are bound, how mistakes are told."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kernel.kernels import Kernel
+from tests.kernel.service import Service
+
+pytestmark = pytest.mark.kernel
+
+
+def test_the_prompt_reaches_the_service_raw(kernel: Kernel, service: Service) -> None:
+    """Braces, percent signs, quotes, dollars and lines are sent as they were written."""
+    prompt = "100 % {x} {{ $HOME \\n \"quoted\" 'it''s' `ls` #no\nsecond line; %s !ls ?"
+    kernel.run("x = 'expanded'", "%%kling -i fox.png\n" + prompt)
+    assert service.books.tasks()[-1].input["prompt"] == prompt
+
+
+def test_only_doubled_braces_are_replaced(kernel: Kernel, service: Service) -> None:
+    """By the text of that variable."""
+    kernel.run("animal = 'fox'", "%%kling -i fox.png\nA {{animal}}, a {{ animal }}, an {animal}")
+    assert service.books.tasks()[-1].input["prompt"] == "A fox, a fox, an {animal}"
+
+
+def test_a_line_is_not_expanded(kernel: Kernel) -> None:
+    """`{x}` and `$x` in a line stay what they are."""
+    (error,) = kernel.run("x = 'jobs'", "%kling {x}")
+    assert "'{x}'" in error.text
+    (error,) = kernel.run("%%kling --model $x\nbody")
+    assert "'$x'" in error.text
+
+
+def test_a_comment_above_is_allowed(kernel: Kernel, service: Service) -> None:
+    """IPython itself refuses a cell magic below a comment; the comment is not in the prompt."""
+    kernel.run("# the fox\n\n%%kling -i fox.png\nbelow a comment")
+    assert service.books.tasks()[-1].input["prompt"] == "below a comment"
+
+
+def test_the_job_is_bound(kernel: Kernel) -> None:
+    """To the name behind `-o`, else to `_`; both are the job whose card is shown."""
+    requests = kernel.send(
+        "%%kling -i fox.png -o named\nnamed",
+        "named.facts.prompt, type(named).__name__",
+        "%%kling -i fox.png\nunnamed",
+        "_.facts.prompt",
+    )
+    kernel.finish(*requests)
+    assert kernel.shown(requests[1])[0].text == "('named', 'Job')"
+    assert kernel.shown(requests[3])[0].text == "'unnamed'"
+
+
+def test_a_variable_is_a_picture(kernel: Kernel, service: Service) -> None:
+    """Its name behind `--image` stands for what it holds."""
+    kernel.run(
+        "from PIL import Image\npicture = Image.new('RGB', (48, 48))",
+        "%%kling --image picture\nfrom a variable",
+    )
+    assert service.books.tasks()[-1].input["prompt"] == "from a variable"
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("%%kling --sund\nhello", "'--sund' is no option; did you mean --sound?"),
+        ("%%kling -i fox.png -d 7\nhello", "duration: '7' is not one of 5, 10"),
+        ("%%kling -i fix.png\nhello", "fix.png"),
+        ("%%kling -i fox.png\n{{missing}}", "there is no variable 'missing'"),
+        ("%%kling -i fox.png --take 0\nhello", "takes count from 1"),
+        ("%kling jbos", "did you mean jobs?"),
+        ("%kling show", "`show ID`"),
+        ("%kling show 0000", "0000"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(
+    kernel: Kernel, service: Service, cell: str, said: str
+) -> None:
+    """No traceback, and nothing is sent."""
+    creations = service.creations
+    (error,) = kernel.run(cell)
+    assert error.kind == "error"
+    assert len(error.text.splitlines()) == 1
+    assert said in error.text
+    assert service.creations == creations
+
+
+def test_a_refusal_is_an_error_in_the_cell(kernel: Kernel, service: Service) -> None:
+    """The cell fails with the service's words; the card says the same and no job runs."""
+    service.books.inject("credits")
+    (request,) = kernel.send("%%kling -i fox.png\nrefused")
+    kernel.finish(request)
+    (error,) = [message for message in kernel.shown(request) if message.kind == "error"]
+    assert error.text.startswith("InsufficientCredits: ")
+    assert len(error.text.splitlines()) == 1
+    kernel.until(lambda: any(m.state == "refused" for m in kernel.shown(request)))
+
+
+def test_everything_has_plain_text(kernel: Kernel) -> None:
+    """Every bundle of every cell above, and of each command."""
+    for command in ("", "balance", "jobs", "models", "resume"):
+        assert kernel.run(f"%kling {command}"), command
+    bundles = [message.bundle for message in kernel.messages if message.bundle]
+    assert len(bundles) > 20
+    assert all("text/plain" in bundle for bundle in bundles)

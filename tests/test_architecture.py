@@ -1,0 +1,289 @@
+"""The house: which room may use which, and which library is used where.
+
+Every import counts, also those inside functions and those for types only: they all are knowledge
+of another room.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "kling_nb"
+
+TABLE = """
+pure      errors states kinds specs models wire callbacks pace cells html
+world     keys settings fetcher client sources media clips ledger index portal emulator
+time      jobs history submission follower preparation recovery session default
+notebook  live cards panels rewriting commands magics
+entrances __init__ __main__
+"""
+FLOORS = {floor: rooms for floor, *rooms in map(str.split, TABLE.strip().splitlines())}
+HOUSE = [room for rooms in FLOORS.values() for room in rooms]
+"""Each room, a module or a package, may import only from those before it."""
+
+UPWARD = {
+    (
+        "fetcher",
+        "__init__",
+    ): "the version is written where the build reads it; the User-Agent has it",
+}
+"""Imports against the order, each with its reason."""
+
+LIBRARIES = {
+    "httpx": {"fetcher", "client", "emulator"},
+    "stamina": {"client"},
+    "starlette": {"emulator"},
+    "uvicorn": {"emulator"},
+    "sqlite3": {"ledger", "index", "emulator"},
+    "filelock": {"ledger"},
+    "platformdirs": {"index"},
+    "keyring": {"keys"},
+    "nest_asyncio": {"portal"},
+    "PIL": {"sources", "media", "clips", "emulator", "jobs"},  # jobs: the type of Clip.frame only
+    "av": {"media", "clips", "emulator"},
+    "IPython": {"cards", "panels", "commands", "magics"},
+    "ipywidgets": {"panels"},
+    "anywidget": {"live", "panels"},
+    "traitlets": {"live", "panels"},
+}
+"""Where a library may be imported. One that is not in the table may be nowhere."""
+
+LONG_FILES = {
+    "states.py": "values only: one small dataclass after the other, and no branch",
+}
+MAX_LINES = 300
+MAX_STATEMENTS = 25
+
+HEAVY = ("IPython", "ipywidgets", "httpx", "av", "PIL", "starlette", "anywidget", "nest_asyncio")
+
+
+class Import(NamedTuple):
+    """One imported name: from where, and which; `name` is empty for a whole module."""
+
+    module: str
+    name: str
+    line: int
+
+
+def dotted(path: Path) -> str:
+    """A file's module name inside the package, e.g. `ledger.table`; a package is `ledger`."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+ROOMS = {name.partition(".")[0] for name in MODULES}
+EACH_MODULE = pytest.mark.parametrize("module", MODULES)
+
+
+def resolved(module: str, node: ast.ImportFrom) -> str:
+    """The absolute name of what an `import from` names."""
+    if not node.level:
+        return node.module or ""
+    path = ["kling_nb", *MODULES[module].relative_to(PACKAGE).parent.parts]
+    base = path[: len(path) - node.level + 1]
+    return ".".join([*base, node.module] if node.module else base)
+
+
+def imports(module: str) -> list[Import]:
+    """Every import of a module, at any depth, under its absolute name."""
+    found = []
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            found += [Import(alias.name, "", node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = resolved(module, node)
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".removeprefix("kling_nb.")
+                if base.startswith("kling_nb") and inner in MODULES:
+                    found.append(Import(f"kling_nb.{inner}", "", node.lineno))
+                else:
+                    found.append(Import(base, alias.name, node.lineno))
+    return found
+
+
+def own(module: str) -> list[Import]:
+    """What a module imports from this package; the package itself is `__init__`."""
+    return [
+        each._replace(module=each.module.partition(".")[2] or "__init__")
+        for each in imports(module)
+        if each.module.partition(".")[0] == "kling_nb"
+    ]
+
+
+def foreign(module: str) -> set[str]:
+    """The top-level names of everything else that a module imports."""
+    tops = {each.module.partition(".")[0] for each in imports(module)}
+    return tops - {"kling_nb"}
+
+
+def public(module: str) -> list[str] | None:
+    """The `__all__` of a module, None where there is none."""
+    for node in TREES[module].body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value))
+    return None
+
+
+def statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How many statements a function has, docstrings and its own `def` left out."""
+    inner = [node for node in ast.walk(function) if isinstance(node, ast.stmt)]
+    docs = [
+        node
+        for node in inner
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+    return len(inner) - len(docs) - 1
+
+
+# --- rooms -------------------------------------------------------------------------------------
+
+
+def test_every_room_has_its_place() -> None:
+    """The table and the package have the same rooms."""
+    assert set(HOUSE) == ROOMS
+
+
+@EACH_MODULE
+def test_imports_go_one_way(module: str) -> None:
+    """Each room imports only from those above it."""
+    room = module.partition(".")[0]
+    for each in own(module):
+        other = each.module.partition(".")[0]
+        if other != room and (room, other) not in UPWARD:
+            assert HOUSE.index(other) < HOUSE.index(room), f"{module}:{each.line} uses {other}"
+
+
+def test_no_exception_is_left_over() -> None:
+    """An upward import that is gone is taken off the list."""
+    used = {
+        (module.partition(".")[0], each.module.partition(".")[0])
+        for module in MODULES
+        for each in own(module)
+    }
+    assert UPWARD.keys() <= used
+
+
+@pytest.mark.parametrize("room", sorted(room for room in ROOMS if (PACKAGE / room).is_dir()))
+def test_inside_a_package_nothing_goes_round(room: str) -> None:
+    """The modules of a package have an order, too."""
+    inside = [name for name in MODULES if name.startswith(f"{room}.")]
+    graph = {
+        name: {each.module for each in own(name) if each.module.startswith(f"{room}.")}
+        for name in inside
+    }
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(inside)
+
+
+def test_the_emulator_stands_alone() -> None:
+    """It follows the service's documentation and not our reading of it, so it shares nothing."""
+    for module in MODULES:
+        if module.partition(".")[0] == "emulator":
+            for each in own(module):
+                assert each.module.partition(".")[0] == "emulator", f"{module}:{each.line}"
+
+
+# --- libraries ---------------------------------------------------------------------------------
+
+
+@EACH_MODULE
+def test_libraries_are_used_where_they_belong(module: str) -> None:
+    """A library's name is found in its own rooms only."""
+    room = module.partition(".")[0]
+    allowed = {name for name, rooms in LIBRARIES.items() if room in rooms}
+    plain = sys.stdlib_module_names - LIBRARIES.keys()
+    assert foreign(module) - allowed - plain == set()
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if name.partition(".")[0] in FLOORS["pure"]]
+)
+def test_pure_rooms_touch_no_world(module: str) -> None:
+    """Deciding is a function of values: standard library only, and none of its ways outside."""
+    outside = {"asyncio", "threading", "socket", "subprocess", "sqlite3", "urllib", "time", "os"}
+    assert foreign(module) <= sys.stdlib_module_names - outside
+
+
+def test_importing_is_light_and_patches_nothing() -> None:
+    """`import kling_nb` loads no front end, no network, no codec, and leaves asyncio alone."""
+    script = f"""
+import asyncio, sys
+before = {{name: getattr(asyncio, name) for name in ("run", "Task", "Future", "get_event_loop")}}
+import kling_nb
+print([name for name in {HEAVY} if name in sys.modules])
+print([name for name, value in before.items() if getattr(asyncio, name) is not value])
+print(hasattr(asyncio, "_nest_patched"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=PACKAGE.parent,
+    )
+    assert done.stdout.split("\n") == ["[]", "[]", "False", ""]
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+@EACH_MODULE
+def test_every_module_says_what_is_public(module: str) -> None:
+    """`__all__` is there, without doubles, and what it names exists."""
+    names = public(module)
+    assert names is not None
+    assert len(names) == len(set(names))
+    if module == "__init__":
+        return  # its names load the house; they are tested where they are used
+    absolute = f"kling_nb.{module}"
+    assert [name for name in names if not hasattr(importlib.import_module(absolute), name)] == []
+
+
+@EACH_MODULE
+def test_only_public_names_are_imported(module: str) -> None:
+    """What is not in `__all__` belongs to its module, an underscore or not."""
+    for each in own(module):
+        if each.name and each.name != "__version__":
+            assert not each.name.startswith("_"), f"{module}:{each.line} takes {each.name}"
+            assert each.name in (public(each.module) or ()), (
+                f"{module}:{each.line} takes {each.name}, which {each.module} keeps to itself"
+            )
+
+
+@EACH_MODULE
+def test_modules_are_named_for_what_they_are(module: str) -> None:
+    """One noun, no drawer for odds and ends, no leading underscore: privacy is `__all__`."""
+    name = module.rpartition(".")[2]
+    assert name in FLOORS["entrances"] or not name.startswith("_")
+    assert name not in {"utils", "util", "helpers", "common", "base", "manager", "misc"}
+
+
+# --- sizes -------------------------------------------------------------------------------------
+
+
+@EACH_MODULE
+def test_files_are_short(module: str) -> None:
+    """A file of more than 300 lines has two nouns in it, unless it is listed with a reason."""
+    path = MODULES[module]
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_LINES or path.relative_to(PACKAGE).as_posix() in LONG_FILES
+
+
+@EACH_MODULE
+def test_functions_are_short(module: str) -> None:
+    """A function of more than 25 statements decides more than one thing."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert statements(node) <= MAX_STATEMENTS, f"{node.name} has {statements(node)}"

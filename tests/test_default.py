@@ -1,0 +1,97 @@
+"""What `default` promises: one session for the magic, the panel and the module's functions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kling_nb
+import kling_nb.default as module
+from kling_nb.default import configure, default_session
+from kling_nb.errors import ConfigurationError
+from kling_nb.session import Session
+
+
+@pytest.fixture(autouse=True)
+def fresh(
+    open_session: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """No default session before or after, and a quick emulator in a folder of the test's own."""
+    monkeypatch.setattr(module, "_current", None)
+    monkeypatch.setattr(module, "_given", {})
+    monkeypatch.setenv("KLING_NB_FOLDER", str(tmp_path / "clips"))
+    yield
+    session: Any = module._current
+    if session is not None:
+        session.close()
+        session.emulator.close()
+
+
+def test_one_session() -> None:
+    """Made from the environment at the first use, in whatever thread."""
+    seen: list[Session] = []
+    threads = [threading.Thread(target=lambda: seen.append(default_session())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(seen) == {default_session()}
+    assert len(seen) == 4
+
+
+def test_a_change_keeps_the_rest(tmp_path: Path) -> None:
+    """Only what is named changes."""
+    configure(emulator_seconds=2, folder=tmp_path / "own")
+    session = configure(emulator_seconds=3)
+    assert session is default_session()
+    assert session.settings.emulator_seconds == 3
+    assert session.settings.folder == tmp_path / "own"
+
+
+def test_none_goes_back_to_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An argument is taken back by None."""
+    configure(folder=tmp_path / "own", emulator_seconds=2)
+    monkeypatch.setenv("KLING_NB_EMULATOR_SECONDS", "4")
+    session = configure(folder=None, emulator_seconds=None)
+    assert session.settings.folder == tmp_path / "clips"
+    assert session.settings.emulator_seconds == 4
+
+
+def test_a_change_that_cannot_be_changes_nothing() -> None:
+    """The old session goes on."""
+    session = configure(emulator_seconds=2)
+    with pytest.raises(ConfigurationError):
+        configure(mode="live")
+    assert default_session() is session
+    assert session.balance() == 5916
+    assert configure().settings.mode == "emulator"
+
+
+def test_the_old_session_is_closed() -> None:
+    """Its jobs are left to the new one, which takes them up."""
+    old = configure(emulator_seconds=600)
+    job = old.text_to_video("A red fox")
+    assert old.ledger.owner_lives(old.ledger.owner)
+    new = configure()
+    assert job.done()
+    assert not new.ledger.owner_lives(old.ledger.owner)
+    assert [again.id for again in new.resume()] == [job.id]
+    assert old.emulator is not None
+    old.emulator.close()
+
+
+def test_the_modules_functions(photo: bytes) -> None:
+    """They are the default session's methods."""
+    configure(emulator_seconds=0.05)
+    job = kling_nb.image_to_video(photo, "A red fox")
+    clip = job.result(30)
+    assert kling_nb.job(job.id).result(0) == clip
+    assert kling_nb.balance() == default_session().balance()
+    assert kling_nb.resume() == []
+    assert kling_nb.text_to_video("A red fox").id != job.id

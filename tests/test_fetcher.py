@@ -1,0 +1,182 @@
+"""What `fetcher` promises: files whole or not at all, from anywhere, and never with the key."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+import kling_nb.fetcher
+from kling_nb.errors import AnswerLost, MediaError, NotSent, ServiceError
+from kling_nb.fetcher import Fetcher, Received, open_http
+
+URL = "https://tempfile.example/k/a.mp4"
+CONTENT = bytes(range(256)) * 600
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class Pieces(httpx.AsyncByteStream):
+    """A body that comes in pieces and may break."""
+
+    def __init__(self, *pieces: bytes, error: Exception | None = None) -> None:
+        self.pieces = pieces
+        self.error = error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces, then the break."""
+        for piece in self.pieces:
+            yield piece
+        if self.error:
+            raise self.error
+
+
+def fetcher(handler: Handler | httpx.Response | Exception) -> Fetcher:
+    """A fetcher whose network is this handler, or this one answer."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if isinstance(handler, Exception):
+            raise handler
+        return handler if isinstance(handler, httpx.Response) else handler(request)
+
+    return Fetcher(transport=httpx.MockTransport(answer))
+
+
+def test_a_file_is_written_whole(tmp_path: Path) -> None:
+    """With its size, its hash and its type, and progress on the way."""
+    told: list[tuple[int, int | None]] = []
+    response = httpx.Response(
+        200,
+        stream=Pieces(CONTENT[:100_000], CONTENT[100_000:]),
+        headers={"content-length": str(len(CONTENT)), "content-type": "Video/MP4; x=y"},
+    )
+    received = asyncio.run(
+        fetcher(response).download(URL, tmp_path / "a", lambda *so: told.append(so))
+    )
+    assert (tmp_path / "a").read_bytes() == CONTENT
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert received == Received(len(CONTENT), digest, "video/mp4")
+    assert told == [(100_000, len(CONTENT)), (len(CONTENT), len(CONTENT))]
+
+
+def test_a_file_of_unknown_length(tmp_path: Path) -> None:
+    """Without Content-Length the total is not known, and what came is taken."""
+    told: list[tuple[int, int | None]] = []
+    response = httpx.Response(200, stream=Pieces(CONTENT))
+    got = fetcher(response).download(URL, tmp_path / "a", lambda *so: told.append(so))
+    assert asyncio.run(got).size_bytes == len(CONTENT)
+    assert told == [(len(CONTENT), None)]
+
+
+def test_a_compressed_file(tmp_path: Path) -> None:
+    """Its Content-Length counts other bytes than those that are written."""
+    packed = gzip.compress(CONTENT)
+    headers = {"content-length": str(len(packed)), "content-encoding": "gzip"}
+    response = httpx.Response(200, stream=Pieces(packed), headers=headers)
+    assert asyncio.run(fetcher(response).download(URL, tmp_path / "a")).size_bytes == len(CONTENT)
+
+
+def test_a_file_that_is_short(tmp_path: Path) -> None:
+    """Fewer bytes than announced are no file."""
+    response = httpx.Response(200, stream=Pieces(b"half"), headers={"content-length": "8"})
+    with pytest.raises(AnswerLost, match="4 of 8 bytes"):
+        asyncio.run(fetcher(response).download(URL, tmp_path / "a"))
+
+
+def test_a_file_that_breaks_off(tmp_path: Path) -> None:
+    """The reason is told without the request."""
+    response = httpx.Response(200, stream=Pieces(b"half", error=httpx.ReadError("reset")))
+    with pytest.raises(AnswerLost, match=r"tempfile\.example: ReadError reset"):
+        asyncio.run(fetcher(response).download(URL, tmp_path / "a"))
+
+
+def test_no_connection(tmp_path: Path) -> None:
+    """It surely never left, and is told so."""
+    with pytest.raises(NotSent, match=r"tempfile\.example: ConnectError no route"):
+        asyncio.run(fetcher(httpx.ConnectError("no route")).download(URL, tmp_path / "a"))
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 500])
+def test_a_file_that_is_not_there(tmp_path: Path, status: int) -> None:
+    """The status is the code; nothing is written."""
+    with pytest.raises(ServiceError) as caught:
+        asyncio.run(fetcher(httpx.Response(status)).download(URL, tmp_path / "a"))
+    assert caught.value.code == status
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_file_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server cannot fill the disk."""
+    monkeypatch.setattr(kling_nb.fetcher, "_CLIP_LIMIT_BYTES", 10)
+    with pytest.raises(MediaError, match="is larger than"):
+        asyncio.run(fetcher(httpx.Response(200, stream=Pieces(CONTENT))).download(URL, tmp_path / "a"))
+
+
+@pytest.mark.parametrize("url", ["ftp://files.example/a", "no url", "https:///a", "http://a:x/"])
+def test_what_is_no_url(tmp_path: Path, url: str) -> None:
+    """One of our own errors."""
+    with pytest.raises((MediaError, AnswerLost)):
+        asyncio.run(Fetcher().download(url, tmp_path / "a"))
+    with pytest.raises(MediaError):
+        asyncio.run(Fetcher().fetch(url, 100))
+
+
+def test_a_host_that_only_httpx_takes(tmp_path: Path) -> None:
+    """What the service names as a result may be anything; naming its host does not fail."""
+    with pytest.raises(NotSent, match="no such host"):
+        asyncio.run(
+            fetcher(httpx.ConnectError("no such host")).download("https://[/a", tmp_path / "a")
+        )
+
+
+def test_redirects_are_followed_without_a_key() -> None:
+    """To any host; no request has an Authorization header."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if request.url.host == "api.kie.ai":
+            return httpx.Response(200, content=b"picture")
+        return httpx.Response(302, headers={"location": "https://api.kie.ai/picture"})
+
+    assert asyncio.run(fetcher(answer).fetch(URL, 100)) == b"picture"
+    assert [request.url.host for request in seen] == ["tempfile.example", "api.kie.ai"]
+    assert not any("authorization" in request.headers for request in seen)
+
+
+def test_our_own_user_agent() -> None:
+    """A bare library name gets 403 (source: C)."""
+    http = open_http(timeout=httpx.Timeout(1), transport=None)
+    assert http.headers["user-agent"].startswith("kling_nb/")
+    assert not http.follow_redirects
+
+
+def test_a_picture_that_is_too_large() -> None:
+    """It is not read to its end."""
+    read: list[bytes] = []
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                read.append(b"x" * 100)
+                yield read[-1]
+
+    with pytest.raises(MediaError, match=r"larger than 0\.001 MB"):
+        asyncio.run(fetcher(httpx.Response(200, stream=Endless())).fetch(URL, 1000))
+    assert len(read) < 1000
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [httpx.ConnectError("x"), httpx.ReadTimeout("x"), httpx.Response(404), httpx.Response(500)],
+    ids=str,
+)
+def test_a_picture_that_cannot_be_had(broken: httpx.Response | Exception) -> None:
+    """One kind of error, with the URL and the reason."""
+    with pytest.raises(MediaError, match=r"tempfile\.example/k/a\.mp4 could not be fetched"):
+        asyncio.run(fetcher(broken).fetch(URL, 1000))

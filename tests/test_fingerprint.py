@@ -1,0 +1,142 @@
+"""The name of a request never changes: another name would be a second payment for the same clip."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kling_nb.kinds import Choice
+from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.specs import ModelSpec, Parameter, fingerprint, validate
+
+PROMPT = "A red fox shakes the snow off its coat, slow push-in"
+PICTURE = "ab" * 32
+OTHER_PICTURE = "cd" * 32
+
+# Clips that people have paid for are found by these. A change here is a change in `specs` that
+# must be taken back, whatever else is right about it.
+GOLDEN_IMAGE = "d67ff1400aaa687b3a275b29637cf8daa1b6a29e09dd7aa51e971667d2316099"
+GOLDEN_IMAGE_LOUD = "e35633f2d7a4ecbe6e6cdac767725364cff41e0639d4f4de0fe18b41b839096d"
+GOLDEN_TEXT = "bc11efda7aec1d2cc56c6b4b88c691728f1f91d8da984dc50ce580731258e24f"
+GOLDEN_TEXT_TAKE_2 = "ab07065a579ed7eb19851648fd124f4746c97c436f7dd1e6bd008c60844e592c"
+GOLDEN_UNICODE = "355f8e1900726bb8b622fb3d9932a195530794347091f2e0a72d39d959c845a6"
+
+
+def name_of(
+    spec: ModelSpec,
+    given: dict[str, object],
+    *,
+    picture: str = PICTURE,
+    service: str = "live",
+    take: int = 1,
+) -> str:
+    """The fingerprint of given values, validated as every surface does it."""
+    media = {parameter.name: [picture] for parameter in spec.media}
+    return fingerprint(spec, validate(spec, given), media, service=service, take=take)
+
+
+def of_image(**given: object) -> str:
+    """The fingerprint of an image-to-video request."""
+    return name_of(IMAGE_TO_VIDEO, {"prompt": PROMPT, "image": "fox.png", **given})
+
+
+def of_text(**given: object) -> str:
+    """The fingerprint of a text-to-video request."""
+    return name_of(TEXT_TO_VIDEO, {"prompt": PROMPT, **given})
+
+
+def test_golden_image_to_video() -> None:
+    """The default request of the model."""
+    assert of_image() == GOLDEN_IMAGE
+
+
+def test_golden_image_to_video_with_sound() -> None:
+    """Every value other than its default, on the emulator."""
+    values: dict[str, object] = {
+        "prompt": PROMPT,
+        "image": "fox.png",
+        "duration": "10",
+        "sound": True,
+    }
+    assert name_of(IMAGE_TO_VIDEO, values, service="emulator") == GOLDEN_IMAGE_LOUD
+
+
+def test_golden_text_to_video() -> None:
+    """The default request of the model."""
+    assert of_text() == GOLDEN_TEXT
+
+
+def test_golden_second_take() -> None:
+    """Another result for the same request."""
+    assert name_of(TEXT_TO_VIDEO, {"prompt": PROMPT}, take=2) == GOLDEN_TEXT_TAKE_2
+
+
+def test_golden_unicode_and_lines() -> None:
+    """Characters beyond ASCII, quotes and line ends are part of the name, in one spelling."""
+    assert of_text(prompt='雪の中の狐 🦊\n"slow" push-in') == GOLDEN_UNICODE
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"image": "another name.png"},
+        {"image": b"bytes"},
+        {"duration": 5},
+        {"duration": 5.0},
+        {"duration": "5", "sound": False},
+        {"duration": None},
+        {"prompt": f"  {PROMPT}\r\n"},
+    ],
+    ids=str,
+)
+def test_the_same_request_has_the_same_name(given: dict[str, object]) -> None:
+    """The picture's name, a default that was written out, and blank ends make no other request."""
+    assert of_image(**given) == GOLDEN_IMAGE
+
+
+def test_the_order_of_values_is_no_part_of_it() -> None:
+    """Options may be written in any order."""
+    given = {"duration": "5", "sound": False, "image": "fox.png", "prompt": PROMPT}
+    assert name_of(IMAGE_TO_VIDEO, given) == GOLDEN_IMAGE
+    assert name_of(IMAGE_TO_VIDEO, dict(reversed(given.items()))) == GOLDEN_IMAGE
+
+
+def test_the_style_of_line_ends_is_no_part_of_it() -> None:
+    """The same notebook on Windows and on Linux asks for the same clip."""
+    assert len({of_text(prompt=f"a{end}b") for end in ("\n", "\r\n", "\r")}) == 1
+
+
+def test_what_makes_another_request() -> None:
+    """Prompt, value, picture, take, service and model each make another name."""
+    image: dict[str, object] = {"prompt": PROMPT, "image": "fox.png"}
+    names = {
+        of_image(),
+        of_image(prompt=PROMPT + "."),
+        of_image(duration="10"),
+        of_image(sound=True),
+        name_of(IMAGE_TO_VIDEO, image, picture=OTHER_PICTURE),
+        name_of(IMAGE_TO_VIDEO, image, take=2),
+        name_of(IMAGE_TO_VIDEO, image, service="emulator"),
+        name_of(replace(IMAGE_TO_VIDEO, name="kling-9/image-to-video"), image),
+        of_text(),
+        of_text(aspect_ratio="1:1"),
+    }
+    assert len(names) == 10
+
+
+def test_a_parameter_that_is_added_later_changes_nothing_at_its_default() -> None:
+    """A new option must not make people pay again for clips they have."""
+    later = Parameter("style", Choice(("plain", "ink")), "look", default="plain", added_later=True)
+    newer = replace(IMAGE_TO_VIDEO, parameters=(*IMAGE_TO_VIDEO.parameters, later))
+    image: dict[str, object] = {"prompt": PROMPT, "image": "fox.png"}
+    assert name_of(newer, image) == GOLDEN_IMAGE
+    assert name_of(newer, {**image, "style": "plain"}) == GOLDEN_IMAGE
+    assert name_of(newer, {**image, "style": "ink"}) != GOLDEN_IMAGE
+
+
+@pytest.mark.parametrize("golden", [GOLDEN_IMAGE, GOLDEN_TEXT, GOLDEN_UNICODE])
+def test_a_name_is_64_hex_characters(golden: str) -> None:
+    """A fingerprint is a SHA-256 in lower case."""
+    assert len(golden) == 64
+    assert set(golden) <= set("0123456789abcdef")

@@ -1,0 +1,182 @@
+"""What `history` promises: a row on disk reads as a job, in every stage it can be in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kling_nb import errors, states
+from kling_nb.errors import KlingError
+from kling_nb.history import clip_of, error_of, facts_of, state_of
+from kling_nb.ledger import Row
+from kling_nb.states import ENDED, JobState, Stage, has_ended
+
+MADE = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+SENT, TAKEN, DONE = (MADE + timedelta(seconds=seconds) for seconds in (1, 2, 166))
+CLIP = states.ClipFacts("/clips/a.mp4", 1280, 720, 5.04, 24.0, "h264", "aac", 900_000, "ab" * 32)
+ROW = Row(
+    id="1a2b3c4d",
+    stage=Stage.SAVED,
+    owner="",
+    fingerprint="cd" * 32,
+    service="live",
+    model="kling-2.6/image-to-video",
+    values={"prompt": "A red fox", "image": "fox.png", "duration": "5", "sound": True},
+    take=1,
+    price_credits=110,
+    thumbnail=b"jpeg",
+    cell="%%kling --image fox.png --sound\nA red fox",
+    task_id="task_12345678",
+    created_at=MADE,
+    updated_at=DONE,
+    sent_at=SENT,
+    accepted_at=TAKEN,
+    finished_at=DONE,
+    balance_before=5916.25,
+    balance_after=5806.25,
+    credits=110.0,
+    reason="their words.",
+    code="422",
+    result_url="https://tempfile.aiquickdraw.com/k/a.mp4",
+    clip=CLIP,
+)
+STATES: dict[Stage, JobState] = {
+    Stage.INTENDED: states.Preparing(),
+    Stage.SENDING: states.Sending(),
+    Stage.ACCEPTED: states.Waiting("task_12345678", "waiting", TAKEN, 164.0),
+    Stage.SUCCEEDED: states.Waiting("task_12345678", "waiting", TAKEN, 164.0),
+    Stage.SAVED: states.Saved("task_12345678", CLIP, 110.0, DONE, already=True),
+    Stage.FAILED: states.Failed("task_12345678", "422", "their words.", 110.0),
+    Stage.REFUSED: states.Refused("their words."),
+    Stage.UNKNOWN: states.Unknown(SENT, "their words.", 5916.25, 5806.25),
+    Stage.VANISHED: states.Vanished("task_12345678", "their words."),
+    Stage.EXPIRED: states.Expired("task_12345678", "their words."),
+    Stage.DISCARDED: states.Discarded("their words."),
+    Stage.FORGOTTEN: states.Discarded("their words."),
+}
+WITHOUT_CLIP = sorted(ENDED - {Stage.SAVED})
+
+
+def in_stage(stage: Stage) -> Row:
+    """The row in another stage."""
+    return replace(ROW, stage=stage)
+
+
+def test_the_request_is_what_was_noted() -> None:
+    """The facts of a card come from the row alone."""
+    facts = facts_of(ROW)
+    assert facts == states.JobFacts(
+        id="1a2b3c4d",
+        model="kling-2.6/image-to-video",
+        prompt="A red fox",
+        inputs={"duration": "5 s", "sound": "sound"},
+        price_credits=110,
+        balance_credits=5916.25,
+        created_at=MADE,
+        emulated=False,
+        picture_name="fox.png",
+        thumbnail=b"jpeg",
+        cell=ROW.cell,
+    )
+
+
+def test_the_emulator_is_told_apart() -> None:
+    """A job that cost no money is marked as such."""
+    assert facts_of(replace(ROW, service="emulator")).emulated
+
+
+def test_a_model_that_is_gone_still_shows() -> None:
+    """A row of a model which this version does not have keeps its prompt and price."""
+    facts = facts_of(replace(ROW, model="kling-1.0/old"))
+    assert (facts.prompt, facts.price_credits, dict(facts.inputs)) == ("A red fox", 110, {})
+
+
+def test_a_saved_row_has_its_clip() -> None:
+    """The clip has the file's facts and the request."""
+    clip = clip_of(ROW)
+    assert clip.path == Path("/clips/a.mp4")
+    assert (clip.facts, clip.request, clip.finished_at) == (CLIP, facts_of(ROW), DONE)
+
+
+@pytest.mark.parametrize("missing", [{"clip": None}, {"finished_at": None}], ids=str)
+def test_a_row_without_a_clip_has_none(missing: dict[str, Any]) -> None:
+    """A clip is never made up of half a row."""
+    with pytest.raises(ValueError, match="1a2b3c4d"):
+        clip_of(replace(ROW, **missing))
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_every_stage_is_a_state(stage: Stage) -> None:
+    """The table is total, and a stage that has ended is a state that has."""
+    state = state_of(in_stage(stage), expected_s=164.0)
+    assert state == STATES[stage]
+    assert has_ended(state) is (stage in ENDED)
+
+
+def test_a_clip_made_just_now_is_not_already_there() -> None:
+    """Whoever has waited for a clip is not told that it cost nothing."""
+    state = state_of(ROW, already=False)
+    assert isinstance(state, states.Saved)
+    assert not state.already
+
+
+@pytest.mark.parametrize("stage", [Stage.ACCEPTED, Stage.UNKNOWN])
+def test_a_missing_time_is_the_last_one_known(stage: Stage) -> None:
+    """An adopted or old row without its times still shows one."""
+    row = replace(in_stage(stage), sent_at=None, accepted_at=None)
+    match state_of(row):
+        case states.Waiting(since=at) | states.Unknown(at=at):
+            assert at == DONE
+        case other:
+            pytest.fail(f"{other!r} has no time")
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [
+        (Stage.FAILED, errors.TaskFailed),
+        (Stage.UNKNOWN, errors.TaskUnknown),
+        (Stage.VANISHED, errors.TaskVanished),
+        (Stage.EXPIRED, errors.ClipExpired),
+        (Stage.REFUSED, errors.JobFailed),
+    ],
+)
+def test_an_end_without_a_clip_is_its_exception(stage: Stage, kind: type[KlingError]) -> None:
+    """Each end raises its own class, and says which job."""
+    error = error_of(in_stage(stage))
+    assert type(error) is kind
+    assert getattr(error, "job_id", "") == "1a2b3c4d"
+
+
+@pytest.mark.parametrize("stage", sorted(ENDED - {Stage.SAVED, Stage.VANISHED}))
+def test_an_end_says_why(stage: Stage) -> None:
+    """The reason on disk is in the message, as one sentence of it."""
+    text = str(error_of(in_stage(stage)))
+    assert "their words" in text
+    assert ".." not in text
+
+
+def test_a_refusal_is_told_as_it_was_noted() -> None:
+    """The reason holds the service's answer and our advice already: neither is said twice."""
+    reason = str(errors.Unauthorized(401, "no"))
+    text = str(error_of(replace(in_stage(Stage.REFUSED), reason=reason)))
+    assert text == f"Job 1a2b3c4d was refused: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("stage", "steps"),
+    [
+        (Stage.UNKNOWN, ("%kling adopt TASK_ID", "%kling forget 1a2b3c4d", "may be paid")),
+        (Stage.VANISHED, ("%kling resume 1a2b3c4d", "%kling forget 1a2b3c4d", "task_12345678")),
+        (Stage.EXPIRED, ("%kling resume 1a2b3c4d", "--take 2")),
+    ],
+)
+def test_an_end_that_blocks_names_the_ways_on(stage: Stage, steps: tuple[str, ...]) -> None:
+    """Where the same cell is not sent again, the message says what may be done instead."""
+    text = str(error_of(in_stage(stage)))
+    for step in steps:
+        assert step in text

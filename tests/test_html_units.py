@@ -1,0 +1,89 @@
+"""Quantities as a person reads them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from kling_nb.html.units import (
+    balance_words,
+    byte_words,
+    credit_words,
+    date_words,
+    number_words,
+    one_line,
+    time_words,
+    visible,
+)
+
+NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (-3, "0 s"),
+        (40.4, "40 s"),
+        (72, "1 min 12 s"),
+        (120, "2 min"),
+        (3900, "1 h 5 min"),
+    ],
+)
+def test_times_have_the_two_largest_units(seconds: float, words: str) -> None:
+    """A time is said with its two largest units and is never negative."""
+    assert time_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "words"),
+    [(512, "512 bytes"), (83_558, "84 kB"), (912_345, "0.9 MB"), (40_000_000, "40.0 MB")],
+)
+def test_sizes_are_in_powers_of_ten(size_bytes: int, words: str) -> None:
+    """Sizes read as in a file manager."""
+    assert byte_words(size_bytes) == words
+
+
+def test_numbers_have_thousands_separators_and_no_empty_decimals() -> None:
+    """5916 reads 5,916 and 5916.25 keeps its fraction."""
+    assert (number_words(5916), number_words(5916.25), number_words(0.5)) == (
+        "5,916",
+        "5,916.25",
+        "0.5",
+    )
+
+
+def test_a_large_balance_is_said_in_whole_credits_and_a_small_one_exactly() -> None:
+    """Fractions matter only where little is left, and are never rounded up."""
+    assert (balance_words(5916.99), balance_words(40.5)) == ("5,916", "40.5")
+
+
+def test_one_credit_is_singular() -> None:
+    """The unit agrees with the number."""
+    assert (credit_words(1), credit_words(55)) == ("1 credit", "55 credits")
+
+
+def test_a_date_has_its_year_only_where_it_is_another_year() -> None:
+    """The year is noise while it is this one."""
+    assert date_words(datetime(2026, 11, 20, tzinfo=UTC), NOW) == "20 November"
+    assert date_words(datetime(2025, 3, 1, tzinfo=UTC), NOW) == "1 March 2025"
+
+
+def test_a_date_follows_the_readers_calendar() -> None:
+    """Late evening in UTC is the next day further east."""
+    east = NOW.astimezone(timezone(timedelta(hours=8)))
+    assert date_words(datetime(2026, 11, 19, 23, tzinfo=UTC), east) == "20 November"
+
+
+def test_acting_characters_become_visible() -> None:
+    """Controls, terminal escapes, direction overrides and half surrogates act no more."""
+    text = visible("a\x00b\x1b[31mc\u202ed\ud800e\r\nf\tg")
+    assert text == "a\ufffdb\ufffd[31mc\ufffdd\ufffde\nf\tg"
+
+
+def test_one_line_is_one_line_and_cut_at_a_word() -> None:
+    """A long text is cut between words and says that it goes on."""
+    assert one_line("a\n b\t c") == "a b c"
+    assert one_line("one two three four", 15) == "one two three…"
+    assert len(one_line("x" * 300, 100)) == 100

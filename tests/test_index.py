@@ -1,0 +1,104 @@
+"""The index of paid requests: found again from any folder, and never in the way."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from kling_nb import index
+from kling_nb.index import Paid, PaidIndex
+
+AT = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
+
+
+def test_found_again(tmp_path: Path) -> None:
+    """What one session noted, another one finds."""
+    path = tmp_path / "data" / "paid.sqlite3"
+    PaidIndex(path).note("f", tmp_path / "clips", AT)
+    assert PaidIndex(path).find("f") == Paid(tmp_path / "clips", AT)
+    assert PaidIndex(path).find("g") is None
+
+
+def test_the_last_folder_counts(tmp_path: Path) -> None:
+    """A request that was paid for again is where it was paid for last."""
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.note("f", tmp_path / "a", AT)
+    paid.note("f", tmp_path / "b", AT + timedelta(days=1))
+    assert paid.find("f") == Paid(tmp_path / "b", AT + timedelta(days=1))
+
+
+def test_folders_are_absolute_and_times_utc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next session may have another working directory and another zone."""
+    monkeypatch.chdir(tmp_path)
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.note("f", Path("clips"), AT.astimezone(timezone(timedelta(hours=9))))
+    found = paid.find("f")
+    assert found == Paid(tmp_path / "clips", AT)
+    assert found.at.tzinfo is UTC
+
+
+def test_asking_makes_no_file(tmp_path: Path) -> None:
+    """An index that was never written knows nothing and says nothing."""
+    assert PaidIndex(tmp_path / "data" / "paid.sqlite3").find("f") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a path it lies in the user's data directory."""
+    monkeypatch.setattr(platformdirs, "user_data_path", lambda name: tmp_path / name)
+    assert PaidIndex().path == tmp_path / "kling_nb" / "paid.sqlite3"
+
+
+def test_a_broken_file_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An unreadable index answers None, writes nothing, and names itself in the log."""
+    path = tmp_path / "paid.sqlite3"
+    path.write_bytes(b"my shopping list" * 100)
+    paid = PaidIndex(path)
+    with caplog.at_level(logging.WARNING, logger="kling_nb"):
+        paid.note("f", tmp_path, AT)
+        assert paid.find("f") is None
+    assert [record.name for record in caplog.records] == ["kling_nb"] * 2
+    assert f"{path} could not be written" in caplog.messages[0]
+    assert f"{path} could not be read" in caplog.messages[1]
+
+
+def test_a_folder_that_cannot_be_made_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file in the directory's place breaks no job."""
+    (tmp_path / "data").write_text("")
+    PaidIndex(tmp_path / "data" / "paid.sqlite3").note("f", tmp_path, AT)
+    assert "could not be written" in caplog.text
+
+
+def test_a_locked_file_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program's lock costs a hint and not the job."""
+    monkeypatch.setattr(index, "BUSY_TIMEOUT_S", 0.0)
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.note("f", tmp_path, AT)
+    with closing(sqlite3.connect(paid.path)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        assert paid.find("f") is None
+    assert "database is locked" in caplog.text
+    assert paid.find("f") == Paid(tmp_path, AT)
+
+
+def test_many_threads_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Several jobs may be paid for at the same moment."""
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(24):
+            threads.submit(paid.note, str(number), tmp_path, AT)
+    assert all(paid.find(str(number)) for number in range(24))
+    assert caplog.messages == []

@@ -1,0 +1,291 @@
+"""What `jobs` promises: a wait may end at any time, and the job never minds."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kling_nb.errors import (
+    JobDetached,
+    MediaError,
+    TaskFailed,
+    WaitInterrupted,
+    WaitTimeout,
+)
+from kling_nb.jobs import Clip, Job
+from kling_nb.portal import Portal
+from kling_nb.states import (
+    ClipFacts,
+    Detached,
+    Event,
+    Failed,
+    JobFacts,
+    Preparing,
+    Saved,
+    Sending,
+    Waiting,
+)
+
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+FACTS = JobFacts("ab12cd34", "kling-2.6/text-to-video", "A fox", {}, 55.0, 100.0, AT, True)
+CLIP_FACTS = ClipFacts("/nowhere/a.mp4", 64, 36, 5.0, 24.0, "h264", "", 100, "0" * 64)
+CLIP = Clip(FACTS, CLIP_FACTS, "task", "https://files.example/a.mp4", 55.0, AT)
+SAVED = Saved("task", CLIP_FACTS, 55.0, AT)
+WAITING = Waiting("task", "waiting", AT, 8.0)
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def portal() -> Iterator[Portal]:
+    """A portal of the test's own."""
+    portal = Portal()
+    yield portal
+    portal.stop()
+
+
+@pytest.fixture
+def job(portal: Portal) -> Job:
+    """A job that is just noted."""
+    return Job(FACTS, Preparing(), portal)
+
+
+def failed() -> TaskFailed:
+    """How a failed job ends."""
+    return TaskFailed("it failed", job_id=FACTS.id)
+
+
+def test_the_result(job: Job) -> None:
+    """The clip, again and again."""
+    job.finish(SAVED, CLIP)
+    assert job.done()
+    assert job.result() is job.result(0) is CLIP
+    assert job.exception() is None
+    assert (job.state, job.task_id) == (SAVED, "task")
+
+
+def test_no_result(job: Job) -> None:
+    """The error is raised by `result` and returned by `exception`."""
+    error = failed()
+    job.fail(Failed("task", "500", "it failed", 0), error)
+    with pytest.raises(TaskFailed):
+        job.result()
+    assert job.exception() is error
+
+
+def test_a_wait_has_an_end(job: Job) -> None:
+    """It says that the job goes on, and the job does."""
+    with pytest.raises(WaitTimeout, match="It goes on") as caught:
+        job.result(0.01)
+    assert isinstance(caught.value, TimeoutError)
+    with pytest.raises(WaitTimeout):
+        job.exception(0.01)
+    assert not job.done()
+    job.finish(SAVED, CLIP)
+    assert job.result() is CLIP
+
+
+def test_a_job_that_failed_by_a_timeout_is_no_end_of_the_wait(job: Job) -> None:
+    """The job's own TimeoutError is not ours."""
+    job.fail(WAITING, TimeoutError("of the job"))
+    with pytest.raises(TimeoutError, match="of the job") as caught:
+        job.result(1)
+    assert not isinstance(caught.value, WaitTimeout)
+
+
+def test_a_wait_in_another_thread(job: Job) -> None:
+    """It ends when the job does."""
+    got: list[Clip] = []
+    thread = threading.Thread(target=lambda: got.append(job.result(PATIENCE_S)))
+    thread.start()
+    job.finish(SAVED, CLIP)
+    thread.join()
+    assert got == [CLIP]
+
+
+@pytest.mark.parametrize("wait", [Job.result, Job.exception])
+def test_an_interrupt_stops_the_wait_only(
+    job: Job, monkeypatch: pytest.MonkeyPatch, wait: object
+) -> None:
+    """One sentence, no KlingError that `except Exception` would swallow; the job goes on."""
+
+    def interrupt(self: Future[Clip], timeout: float | None = None) -> Clip:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Future, "result", interrupt)
+    monkeypatch.setattr(Future, "exception", interrupt)
+    with pytest.raises(WaitInterrupted, match="goes on by itself") as caught:
+        wait(job)  # type: ignore[operator]
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert not isinstance(caught.value, Exception)
+    monkeypatch.undo()
+    job.finish(SAVED, CLIP)
+    assert job.result(0) is CLIP
+
+
+def test_waiting_on_the_portals_thread_is_refused(job: Job, portal: Portal) -> None:
+    """It would wait for itself for ever; what has ended can be had there."""
+
+    async def wait() -> Clip:
+        return job.result()
+
+    with pytest.raises(RuntimeError, match="await job"):
+        portal.call(wait())
+    job.finish(SAVED, CLIP)
+    assert portal.call(wait()) is CLIP
+
+
+def test_await(job: Job) -> None:
+    """In any loop, before and after the end."""
+
+    async def wait() -> list[Clip]:
+        asyncio.get_running_loop().call_soon(job.finish, SAVED, CLIP)
+        return [await job, await job]
+
+    assert asyncio.run(wait()) == [CLIP, CLIP]
+
+
+def test_await_a_failure(job: Job) -> None:
+    """It raises what `result` raises."""
+
+    async def wait() -> None:
+        await job
+
+    job.fail(WAITING, failed())
+    with pytest.raises(TaskFailed):
+        asyncio.run(wait())
+
+
+def test_a_cancelled_await_does_not_cancel_the_job(job: Job) -> None:
+    """Neither by a timeout nor by hand; others go on waiting."""
+
+    async def wait() -> Clip:
+        return await job
+
+    async def play() -> Clip:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(wait(), 0)
+        given_up, patient = asyncio.ensure_future(wait()), asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        assert not job.done()
+        job.finish(SAVED, CLIP)
+        return await patient
+
+    assert asyncio.run(play()) is CLIP
+
+
+def test_done_callbacks(job: Job) -> None:
+    """Called at the end, or at once when it has ended; one that raises stops nobody."""
+    called: list[str] = []
+
+    def broken(_: Job) -> None:
+        raise ValueError("a callback's fault")
+
+    job.add_done_callback(broken)
+    job.add_done_callback(lambda job: called.append(job.id))
+    job.finish(SAVED, CLIP)
+    job.add_done_callback(lambda job: called.append(job.id))
+    assert called == [FACTS.id, FACTS.id]
+
+
+def test_observers(job: Job) -> None:
+    """Told of each state from then on, until they have enough."""
+    seen: list[Event] = []
+    stop = job.observe(seen.append)
+    job.enter(Sending())
+    job.enter(WAITING)
+    stop()
+    stop()
+    job.finish(SAVED, CLIP)
+    assert seen == [Event(FACTS.id, Sending()), Event(FACTS.id, WAITING)]
+
+
+def test_an_observer_that_raises_does_not_matter(
+    job: Job, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A card's fault must not lose a paid clip: the others are told, and the job ends."""
+    seen: list[Event] = []
+
+    def broken(event: Event) -> None:
+        raise ValueError("a card's fault")
+
+    job.observe(broken)
+    job.observe(seen.append)
+    job.finish(SAVED, CLIP)
+    assert job.result(0) is CLIP
+    assert seen == [Event(FACTS.id, SAVED)]
+    assert "a card's fault" in caplog.text
+
+
+def test_an_observer_may_leave_while_it_is_told(job: Job) -> None:
+    """And nobody is left out for it."""
+    seen: list[str] = []
+
+    def once(event: Event) -> None:
+        seen.append("once")
+        stop()
+
+    stop = job.observe(once)
+    job.observe(lambda event: seen.append("always"))
+    job.enter(Sending())
+    job.enter(WAITING)
+    assert seen == ["once", "always", "always"]
+
+
+def test_an_end_is_an_end(job: Job) -> None:
+    """What comes after it changes nothing and is told to nobody."""
+    seen: list[Event] = []
+    job.finish(SAVED, CLIP)
+    job.observe(seen.append)
+    job.enter(WAITING)
+    job.fail(Failed("task", "500", "late", 0), failed())
+    job.finish(Saved("other", CLIP_FACTS, 0, AT), CLIP)
+    job.detach()
+    assert job.state == SAVED
+    assert job.result() is CLIP
+    assert seen == []
+
+
+def test_detach(job: Job) -> None:
+    """Following stops; the id to take it up again is told."""
+    stopped: list[bool] = []
+    job.on_detach = lambda: stopped.append(True)
+    job.enter(WAITING)
+    job.detach()
+    assert stopped == [True]
+    assert job.state == Detached("task")
+    with pytest.raises(JobDetached, match=f"%kling resume {job.id}"):
+        job.result(0)
+
+
+def test_detach_before_the_service_answered(job: Job) -> None:
+    """There is nothing to stop yet, so nothing is."""
+    job.detach()
+    assert not job.done()
+
+
+def test_there_is_nothing_named_cancel(job: Job) -> None:
+    """The service cannot cancel."""
+    assert not [name for name in dir(job) if "cancel" in name]
+
+
+def test_a_clip(tmp_path: Path) -> None:
+    """What was measured is at hand; a frame of a file that is gone is an error of ours."""
+    assert (CLIP.path, CLIP.duration_s) == (Path("/nowhere/a.mp4"), 5.0)
+    assert (CLIP.width_px, CLIP.height_px) == (64, 36)
+    with pytest.raises(MediaError):
+        CLIP.frame(-1)
+
+
+def test_what_a_job_is(job: Job) -> None:
+    """Its repr names id, model and state."""
+    assert repr(job) == "<Job ab12cd34 kling-2.6/text-to-video preparing>"
+    assert job.task_id == ""

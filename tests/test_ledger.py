@@ -1,0 +1,286 @@
+"""The ledger's rows: which steps exist, what blocks a request, what is remembered."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kling_nb.errors import LedgerError
+from kling_nb.ledger import Intent, Ledger, Row, Spent
+from kling_nb.states import BLOCKING, NEXT_STAGES, ClipFacts, Stage
+
+START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+TO_ACCEPTED = (Stage.SENDING, Stage.ACCEPTED)
+TO_SUCCEEDED = (*TO_ACCEPTED, Stage.SUCCEEDED)
+WAYS: dict[Stage, tuple[Stage, ...]] = {
+    Stage.INTENDED: (),
+    Stage.SENDING: (Stage.SENDING,),
+    Stage.ACCEPTED: TO_ACCEPTED,
+    Stage.REFUSED: (Stage.SENDING, Stage.REFUSED),
+    Stage.UNKNOWN: (Stage.SENDING, Stage.UNKNOWN),
+    Stage.SUCCEEDED: TO_SUCCEEDED,
+    Stage.FAILED: (*TO_ACCEPTED, Stage.FAILED),
+    Stage.VANISHED: (*TO_ACCEPTED, Stage.VANISHED),
+    Stage.SAVED: (*TO_SUCCEEDED, Stage.SAVED),
+    Stage.EXPIRED: (*TO_SUCCEEDED, Stage.EXPIRED),
+    Stage.DISCARDED: (Stage.DISCARDED,),
+    Stage.FORGOTTEN: (Stage.SENDING, Stage.UNKNOWN, Stage.FORGOTTEN),
+}
+"""A way to each stage from `intended`."""
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock at `START`."""
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    """An empty ledger, closed at the end."""
+    ledger = Ledger(tmp_path / "clips", clock=clock)
+    yield ledger
+    ledger.close()
+
+
+def intent(fingerprint: str = "f" * 64) -> Intent:
+    """A request; the same one for the same fingerprint."""
+    return Intent(
+        fingerprint=fingerprint,
+        service="live",
+        model="kling-2.6/image-to-video",
+        values={"prompt": "Ein Fuchs, 雪", "duration": "5", "sound": False},
+        take=1,
+        price_credits=55.0,
+        thumbnail=b"\xff\xd8jpeg",
+        callback_url="https://example.com/done",
+        cell="%%kling\nEin Fuchs",
+    )
+
+
+def make(ledger: Ledger, stage: Stage, fingerprint: str = "f" * 64) -> Row:
+    """A new row, led to a stage."""
+    row, _ = ledger.intend(intent(fingerprint))
+    for step in WAYS[stage]:
+        row = ledger.advance(row.id, step)
+    return row
+
+
+def clip_at(path: Path) -> ClipFacts:
+    """The facts of a clip."""
+    return ClipFacts(str(path), 1280, 720, 5.04, 24.0, "h264", "", 12345, "ab" * 32)
+
+
+def test_nothing_on_disk_before_first_use(tmp_path: Path) -> None:
+    """A ledger that nobody uses makes no folder, not even when it is closed."""
+    Ledger(tmp_path / "clips").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_intent_is_kept_as_given(ledger: Ledger) -> None:
+    """Everything in the intent is in the row, which is read back the same."""
+    row, new = ledger.intend(intent())
+    given = intent()
+    assert new
+    assert {name: getattr(row, name) for name in Intent.__slots__} == {
+        name: getattr(given, name) for name in Intent.__slots__
+    }
+    assert (row.stage, row.owner, row.task_id) == (Stage.INTENDED, ledger.owner, "")
+    assert (row.created_at, row.updated_at, row.sent_at) == (START, START, None)
+    assert ledger.row(row.id) == row
+
+
+def test_values_that_are_not_json_are_refused(ledger: Ledger) -> None:
+    """Bytes among the values are a TypeError, and leave no row."""
+    with pytest.raises(TypeError):
+        ledger.intend(Intent("f", "live", "m", {"image": b"png"}, 1, None))
+    assert ledger.rows() == []
+
+
+@pytest.mark.parametrize("before", Stage)
+@pytest.mark.parametrize("after", Stage)
+def test_only_the_steps_of_the_table_exist(ledger: Ledger, before: Stage, after: Stage) -> None:
+    """Each pair of stages is a step exactly when `NEXT_STAGES` has it."""
+    row = make(ledger, before)
+    if after in NEXT_STAGES[before]:
+        assert ledger.advance(row.id, after).stage is after
+    else:
+        with pytest.raises(LedgerError, match=rf"from {before} to {after}; what may follow is"):
+            ledger.advance(row.id, after)
+        assert ledger.row(row.id) == row
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_the_same_request_again(ledger: Ledger, stage: Stage) -> None:
+    """A blocking row answers the request; after any other a new row is made."""
+    first = make(ledger, stage)
+    second, new = ledger.intend(intent())
+    assert new is (stage not in BLOCKING)
+    assert (second.id == first.id) is (stage in BLOCKING)
+    found = ledger.blocking(first.fingerprint)
+    assert found is not None
+    assert found.id == second.id
+
+
+def test_another_request_is_not_blocked(ledger: Ledger) -> None:
+    """Two fingerprints are two rows."""
+    assert ledger.intend(intent("a"))[1]
+    assert ledger.intend(intent("b"))[1]
+    assert ledger.blocking("c") is None
+
+
+def test_facts_come_with_a_step_or_alone(ledger: Ledger) -> None:
+    """`advance` and `note` both keep what they are told."""
+    row = make(ledger, Stage.SENDING)
+    ledger.note(row.id, balance_before=5916.25)
+    ledger.advance(row.id, Stage.ACCEPTED, task_id="56074f12")
+    row = ledger.note(row.id, balance_after=5861, credits=55)
+    assert (row.stage, row.task_id, row.credits) == (Stage.ACCEPTED, "56074f12", 55)
+    assert (row.balance_before, row.balance_after) == (5916.25, 5861)
+
+
+def test_times_are_filled_in_once(ledger: Ledger, clock: Clock) -> None:
+    """Each stage stamps its time; fetching a lost file again keeps the old one."""
+    row = make(ledger, Stage.SENDING)
+    clock.now += timedelta(seconds=1)
+    ledger.advance(row.id, Stage.ACCEPTED)
+    clock.now += timedelta(seconds=160)
+    ledger.advance(row.id, Stage.SUCCEEDED)
+    clock.now += timedelta(days=1)
+    ledger.advance(row.id, Stage.SAVED)
+    row = ledger.advance(row.id, Stage.SUCCEEDED)
+    assert (row.sent_at, row.accepted_at) == (START, START + timedelta(seconds=1))
+    assert row.finished_at == START + timedelta(seconds=161)
+    assert row.updated_at == clock.now
+
+
+def test_a_reason_belongs_to_its_stage(ledger: Ledger) -> None:
+    """The next stage begins without the old reason, which the history keeps."""
+    row = make(ledger, Stage.SENDING)
+    ledger.advance(row.id, Stage.UNKNOWN, reason="no answer in 60 s", code="524")
+    row = ledger.advance(row.id, Stage.ACCEPTED, task_id="t")
+    assert (row.reason, row.code) == ("", "")
+    assert [(stage, text) for _, stage, text in ledger.events(row.id)] == [
+        (Stage.INTENDED, ""),
+        (Stage.SENDING, ""),
+        (Stage.UNKNOWN, "no answer in 60 s"),
+        (Stage.ACCEPTED, ""),
+    ]
+
+
+def test_the_service_dates_the_end(ledger: Ledger) -> None:
+    """A time that is given wins over the clock's."""
+    row = make(ledger, Stage.ACCEPTED)
+    at = START + timedelta(seconds=127)
+    assert ledger.advance(row.id, Stage.SUCCEEDED, finished_at=at).finished_at == at
+
+
+def test_history_has_the_time_of_each_step(ledger: Ledger, clock: Clock) -> None:
+    """Events carry the clock's time at the step."""
+    row = make(ledger, Stage.INTENDED)
+    clock.now += timedelta(seconds=3)
+    ledger.advance(row.id, Stage.SENDING)
+    assert [at for at, _, _ in ledger.events(row.id)] == [START, START + timedelta(seconds=3)]
+
+
+def test_the_clip_follows_its_folder(ledger: Ledger, tmp_path: Path) -> None:
+    """A folder moved elsewhere shows its clips at the new place."""
+    row = make(ledger, Stage.SUCCEEDED)
+    saved = ledger.advance(row.id, Stage.SAVED, clip=clip_at(ledger.folder / "day" / "fox.mp4"))
+    assert saved.clip == clip_at(ledger.folder / "day" / "fox.mp4")
+    ledger.close()
+    shutil.move(ledger.folder, tmp_path / "moved")
+    moved = Ledger(tmp_path / "moved")
+    assert moved.row(row.id).clip == clip_at(tmp_path / "moved" / "day" / "fox.mp4")
+    moved.close()
+
+
+def test_a_job_is_found_by_the_start_of_its_id(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four digits are enough while they are unique; else the candidates are named."""
+    ids = iter(["abcd0000", "abcd0000", "abcd1111", "ffff0000"])
+    monkeypatch.setattr("kling_nb.ledger.table.secrets.token_hex", lambda _: next(ids))
+    for fingerprint in "abc":
+        ledger.intend(intent(fingerprint))
+    assert ledger.row(" FFFF").id == "ffff0000"
+    assert ledger.row("abcd1").id == "abcd1111"
+    with pytest.raises(LedgerError, match="abcd1111, abcd0000; give more"):
+        ledger.row("abcd")
+
+
+@pytest.mark.parametrize("given", ["", "fff", "0000000g", "%", "____", "ffff00001"])
+def test_no_such_job(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """Too few digits, wildcards and unknown ids find nothing, and the message says what lists."""
+    monkeypatch.setattr("kling_nb.ledger.table.secrets.token_hex", lambda _: "ffff0000")
+    ledger.intend(intent())
+    with pytest.raises(LedgerError, match=rf"no job '{given}'.*`%kling jobs` lists"):
+        ledger.row(given)
+
+
+def test_a_job_is_found_by_its_task(ledger: Ledger) -> None:
+    """The service's id finds the job; an empty one finds nothing."""
+    row = make(ledger, Stage.SENDING)
+    assert ledger.by_task("") is None
+    row = ledger.advance(row.id, Stage.ACCEPTED, task_id="t1")
+    assert ledger.by_task("t1") == row
+    assert ledger.by_task("t2") is None
+
+
+def test_rows_newest_first(ledger: Ledger, clock: Clock) -> None:
+    """Newest first, by stage, at most as many as asked for, also when the clock goes back."""
+    first = make(ledger, Stage.SENDING, "a")
+    second = make(ledger, Stage.FAILED, "b")
+    clock.now -= timedelta(hours=1)
+    third = make(ledger, Stage.SENDING, "c")
+    assert [row.id for row in ledger.rows()] == [third.id, second.id, first.id]
+    assert [row.id for row in ledger.rows(Stage.SENDING)] == [third.id, first.id]
+    assert [row.id for row in ledger.rows(limit=1)] == [third.id]
+
+
+def test_spend_counts_what_was_charged(ledger: Ledger, clock: Clock) -> None:
+    """Reported credits count before the price; failed, refused and unknown jobs do not count."""
+    model = intent().model
+    for number, stage in enumerate(Stage):
+        make(ledger, stage, f"price {number}")
+    row = make(ledger, Stage.SAVED, "reported")
+    ledger.note(row.id, credits=40)
+    row = make(ledger, Stage.SAVED, "free")
+    ledger.note(row.id, credits=0)
+    clock.now += timedelta(days=1)
+    row = make(ledger, Stage.FAILED, "charged for a failure")
+    ledger.note(row.id, credits=12.5)
+    charged = len({Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED, Stage.VANISHED, Stage.EXPIRED})
+    assert ledger.spend() == [
+        Spent(date(2026, 11, 21), model, "live", 1, 12.5),
+        Spent(date(2026, 11, 20), model, "live", charged + 1, charged * 55 + 40),
+    ]
+
+
+def test_durations_of_past_clips(ledger: Ledger) -> None:
+    """From acceptance to completion, newest first; only clips of the same model and service."""
+    for fingerprint, seconds in (("a", 127), ("b", 188), ("adopted", -30)):
+        row = make(ledger, Stage.ACCEPTED, fingerprint)
+        ledger.advance(row.id, Stage.SUCCEEDED, finished_at=START + timedelta(seconds=seconds))
+    make(ledger, Stage.FAILED, "c")
+    model = intent().model
+    assert ledger.durations_s(model, "live") == [188, 127]
+    assert ledger.durations_s(model, "live", limit=1) == [188]
+    assert ledger.durations_s(model, "emulator") == []
+    assert ledger.durations_s("another", "live") == []

@@ -1,0 +1,211 @@
+"""The ledger's file: durable, migrated, and clear about what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kling_nb.errors import LedgerError
+from kling_nb.ledger import Intent, Ledger, database
+from kling_nb.ledger.database import MIGRATIONS, Database, advice_for
+from kling_nb.ledger.table import Jobs
+from kling_nb.states import BLOCKING
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Database:
+    """A database that was created."""
+    made = Database(tmp_path / "clips" / "ledger.sqlite3")
+    made.create()
+    return made
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> object:
+    """One setting of a live connection."""
+    value: object = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+def count(made: Database) -> int:
+    """How many events there are."""
+    with made.reading() as connection:
+        found: int = connection.execute("SELECT count(*) FROM events").fetchone()[0]
+        return found
+
+
+def test_a_commit_is_on_the_disk(made: Database) -> None:
+    """The connection that commits has the durable settings, whatever the defaults are."""
+    with made.writing() as connection:
+        assert pragma(connection, "journal_mode") == "delete"
+        assert pragma(connection, "synchronous") == 3
+        assert pragma(connection, "foreign_keys") == 1
+        assert pragma(connection, "busy_timeout") == 30_000
+
+
+def test_a_file_in_wal_mode_is_taken_back(made: Database) -> None:
+    """Another program may have left WAL, which is not safe on network homes."""
+    with closing(sqlite3.connect(made.path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    with made.reading() as connection:
+        assert pragma(connection, "journal_mode") == "delete"
+
+
+def test_a_connection_is_closed(made: Database) -> None:
+    """Nothing stays open after the block, nor after an error in it."""
+    with pytest.raises(KeyError), made.reading() as connection:
+        raise KeyError
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
+def test_all_or_nothing(made: Database) -> None:
+    """An exception in the block undoes what the block wrote."""
+    query = "CREATE TABLE half_done (id)"
+    with suppress(KeyError), made.writing() as connection:
+        connection.execute(query)
+        raise KeyError
+    with made.writing() as connection:
+        connection.execute(query)
+
+
+def test_the_index_guards_the_blocking_stages(made: Database) -> None:
+    """The stages in the unique index are those of `BLOCKING`: change both, by a migration."""
+    with made.reading() as connection:
+        query = "SELECT sql FROM sqlite_master WHERE name = 'one_job_a_request'"
+        text = connection.execute(query).fetchone()[0]
+    assert set(re.findall(r"'(\w+)'", text)) == set(BLOCKING)
+
+
+def test_the_file_itself_refuses_a_second_row(made: Database) -> None:
+    """Even a program that does not ask first cannot write the same request twice."""
+
+    def insert() -> None:
+        with made.writing() as connection:
+            jobs = Jobs(connection, made.path.parent, lambda: datetime.now(UTC))
+            jobs.insert(Intent("f", "live", "m", {}, 1, None), "someone")
+
+    insert()
+    with pytest.raises(LedgerError, match=r"UNIQUE constraint failed: jobs\.fingerprint"):
+        insert()
+
+
+def test_migrations_run_once_and_in_order(made: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older file gets what is new to it, and nothing twice."""
+
+    def add_note(connection: sqlite3.Connection) -> None:
+        connection.execute("ALTER TABLE jobs ADD COLUMN note TEXT")
+
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, add_note))
+    made.create()
+    made.create()
+    with made.reading() as connection:
+        assert pragma(connection, "user_version") == len(MIGRATIONS) + 1
+        connection.execute("SELECT note FROM jobs")
+
+
+def test_a_migration_that_fails_leaves_the_file(
+    made: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a migration is none."""
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("DROP VIEW spend")
+        connection.execute("DROP VIEW spend")
+
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, fail))
+    with pytest.raises(LedgerError, match="no such view"):
+        made.create()
+    with made.reading() as connection:
+        assert pragma(connection, "user_version") == len(MIGRATIONS)
+        connection.execute("SELECT * FROM spend")
+
+
+def test_a_newer_file_is_refused_untouched(made: Database) -> None:
+    """What a newer kling_nb wrote is not opened, and not a byte of it changes."""
+    with closing(sqlite3.connect(made.path)) as connection:
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        connection.execute("PRAGMA journal_mode = WAL")
+    before = made.path.read_bytes()
+    with pytest.raises(LedgerError, match=r"ledger\.sqlite3 was written by a newer kling_nb\. Up"):
+        Ledger(made.path.parent).rows()
+    assert made.path.read_bytes() == before
+
+
+def test_a_file_that_vanished_is_not_made_anew(made: Database) -> None:
+    """An empty ledger in its place would let everything be paid for again."""
+    made.path.unlink()
+    with pytest.raises(LedgerError, match="Put the file back"), made.writing():
+        pass
+    with pytest.raises(LedgerError, match="Put the file back"), made.reading():
+        pass
+    assert not made.path.exists()
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    """The message names the file and the way on; the file stays as it is."""
+    path = tmp_path / "ledger.sqlite3"
+    path.write_bytes(b"my shopping list" * 100)
+    with pytest.raises(LedgerError, match=re.escape(f"{path}: It is no ledger. Put the right")):
+        Ledger(tmp_path).rows()
+    assert path.read_bytes() == b"my shopping list" * 100
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file in the folder's place: the message names it and how to choose another."""
+    (tmp_path / "clips").write_text("")
+    with pytest.raises(LedgerError, match=r"clips: the folder cannot be made .*KLING_NB_FOLDER"):
+        Ledger(tmp_path / "clips").rows()
+
+
+def test_owners_that_cannot_be_kept(tmp_path: Path) -> None:
+    """Without a lock a session would look dead, so it does not begin."""
+    (tmp_path / "owners").write_text("")
+    with pytest.raises(LedgerError, match=r"the lock of this session cannot be taken"):
+        Ledger(tmp_path).rows()
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    """A folder in the file's place is not a raw sqlite3 error either."""
+    (tmp_path / "ledger.sqlite3").mkdir()
+    with pytest.raises(LedgerError, match=r"ledger\.sqlite3: It cannot be opened"):
+        Ledger(tmp_path).rows()
+
+
+def test_a_file_that_stays_locked(made: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting has an end, and the message says what to do."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.0)
+    other = Database(made.path)
+    with made.writing():
+        with pytest.raises(LedgerError, match="Another program kept it locked"), other.writing():
+            pass
+        assert count(made) == 0
+
+
+def test_a_full_disk(made: Database) -> None:
+    """What SQLite says of a full disk becomes a sentence, and nothing is half written."""
+
+    def fill() -> None:
+        with made.writing() as connection:
+            connection.execute("PRAGMA max_page_count = 1")
+            connection.execute("CREATE TABLE big AS SELECT zeroblob(100000)")
+
+    with pytest.raises(LedgerError, match=r"The disk is full\. Make room"):
+        fill()
+    assert count(made) == 0
+
+
+def test_an_error_without_a_name() -> None:
+    """An error that SQLite does not name still ends in a next step."""
+    assert advice_for(sqlite3.Error("odd")).startswith("odd. Check the disk")
+
+
+def test_a_path_with_signs_that_mean_something_in_a_url(tmp_path: Path) -> None:
+    """Folders may be called what people like."""
+    path = tmp_path / "50% of clips? #1 ü" / "ledger.sqlite3"
+    Database(path).create()
+    assert path.exists()

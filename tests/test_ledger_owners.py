@@ -1,0 +1,146 @@
+"""Who answers for a job: sessions that live, were closed, or let a job go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from kling_nb.errors import LedgerError
+from kling_nb.ledger import Intent, Ledger, Row
+from kling_nb.ledger.owners import Owners
+from kling_nb.states import Stage
+
+STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
+
+
+def intent(fingerprint: str = "f") -> Intent:
+    """A request; the same one for the same fingerprint."""
+    return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger, closed at the end."""
+    ledger = Ledger(tmp_path)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Ledger]:
+    """Another session of the same folder, in the same process."""
+    other = Ledger(tmp_path)
+    yield other
+    other.close()
+
+
+def led(ledger: Ledger, *stages: Stage, fingerprint: str = "f") -> Row:
+    """A job that went through these stages."""
+    row, _ = ledger.intend(intent(fingerprint))
+    for stage in stages:
+        row = ledger.advance(row.id, stage)
+    return row
+
+
+def test_the_living_and_the_ended_are_left_alone(ledger: Ledger, other: Ledger) -> None:
+    """Nothing of a living session is touched, nor what is over."""
+    for number in range(len(STEPS) + 1):
+        led(other, *STEPS[:number], fingerprint=str(number))
+    before = ledger.rows()
+    assert ledger.settle() == []
+    assert ledger.rows() == before
+    other.close()
+    assert [row.stage for row in ledger.settle()] == [
+        Stage.SUCCEEDED,
+        Stage.ACCEPTED,
+        Stage.UNKNOWN,
+        Stage.DISCARDED,
+    ]
+
+
+def test_two_sessions_of_one_process_are_two_owners(ledger: Ledger, other: Ledger) -> None:
+    """Each sees the other alive until it is closed; looking does not take the lock away."""
+    ledger.open()
+    for _ in range(2):
+        assert other.owner_lives(ledger.owner)
+        assert ledger.owner_lives(ledger.owner)
+    ledger.close()
+    assert not other.owner_lives(ledger.owner)
+
+
+@pytest.mark.parametrize("owner", ["", "nobody"])
+def test_without_a_lock_file_nobody_lives(ledger: Ledger, owner: str) -> None:
+    """A missing file is a dead owner, and asking makes no file."""
+    assert not ledger.owner_lives(owner)
+    assert [path.stem for path in (ledger.folder / "owners").iterdir()] == [ledger.owner]
+
+
+def test_closing_removes_the_lock_file(tmp_path: Path, ledger: Ledger) -> None:
+    """A session that ends well leaves no trace; closing twice is closing once."""
+    ledger.open()
+    ledger.open()
+    ledger.close()
+    ledger.close()
+    assert list((tmp_path / "owners").iterdir()) == []
+
+
+def test_closing_without_the_file(tmp_path: Path, ledger: Ledger, other: Ledger) -> None:
+    """A ledger whose file was deleted can still be closed."""
+    ledger.open()
+    (tmp_path / "ledger.sqlite3").unlink()
+    ledger.close()
+    assert not other.owner_lives(ledger.owner)
+
+
+def test_a_lock_that_cannot_be_tried_is_alive(tmp_path: Path) -> None:
+    """Whoever may be alive keeps its jobs."""
+    (tmp_path / "x.lock").mkdir()
+    assert Owners(tmp_path).lives("x")
+
+
+def test_whoever_takes_a_step_answers_for_the_job(ledger: Ledger, other: Ledger) -> None:
+    """A task adopted in another session is followed there."""
+    row = led(ledger, Stage.SENDING, Stage.UNKNOWN)
+    assert other.advance(row.id, Stage.ACCEPTED, task_id="t").owner == other.owner
+
+
+def test_a_released_job_is_for_anybody(ledger: Ledger, other: Ledger) -> None:
+    """Settling leaves it alone; the first to claim it has it."""
+    row = led(ledger, *STEPS[:2])
+    ledger.release(row.id)
+    assert ledger.settle() == other.settle() == []
+    assert other.claim(row.id)
+    assert not ledger.claim(row.id)
+    assert other.claim(row.id)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_job_under_submission_is_not_released(ledger: Ledger, number: int) -> None:
+    """Only the session that submits can know how that ends."""
+    row = led(ledger, *STEPS[:number])
+    with pytest.raises(LedgerError, match=f"job {row.id} is {row.stage}: it can be left alone"):
+        ledger.release(row.id)
+    assert ledger.row(row.id).owner == ledger.owner
+
+
+def test_nothing_to_claim_when_it_is_over(ledger: Ledger) -> None:
+    """A job that ended meanwhile needs nobody."""
+    assert not ledger.claim(led(ledger, *STEPS).id)
+
+
+def test_many_threads_at_once(ledger: Ledger) -> None:
+    """Forty threads, each leading its own job to its end: none finds the ledger locked."""
+    together = threading.Barrier(40)
+
+    def lead(number: int) -> Row:
+        together.wait(30)
+        return led(ledger, *STEPS, fingerprint=str(number))
+
+    with ThreadPoolExecutor(40) as threads:
+        ended = list(threads.map(lead, range(40)))
+    assert [row.stage for row in ended] == [Stage.SAVED] * 40
+    assert len(ledger.rows(Stage.SAVED)) == 40

@@ -1,0 +1,208 @@
+"""Sessions in other processes: killed at any instant, alive, or asking at the same moment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import kling_nb
+from kling_nb.ledger import Intent, Ledger, Row
+from kling_nb.states import Stage
+
+STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
+
+PREAMBLE = """
+import sys
+from pathlib import Path
+from kling_nb.ledger import Intent, Ledger
+from kling_nb.states import Stage
+
+def intent(fingerprint):
+    return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
+
+ledger = Ledger(Path(sys.argv[1]))
+"""
+
+LEAD = """
+job, _ = ledger.intend(intent("f"))
+for stage in sys.argv[2:]:
+    ledger.advance(job.id, Stage(stage))
+print(job.id, flush=True)
+sys.stdin.readline()
+"""
+"""Leads a job to a stage, says so, and stays alive until its input ends."""
+
+RACE = """
+print("ready", flush=True)
+sys.stdin.readline()
+print(sum(ledger.intend(intent(str(number)))[1] for number in range(20)), flush=True)
+sys.stdin.readline()
+"""
+"""Intends twenty requests at a signal, says how many were new, and stays alive."""
+
+
+def intent(fingerprint: str = "f") -> Intent:
+    """A request; the same one for the same fingerprint."""
+    return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
+
+
+@contextmanager
+def another_process(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Another session in another process, which ends with the block at the latest."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PREAMBLE + script, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(kling_nb.__path__[0]).parent)},
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    """The next line that the process says."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def signal(process: subprocess.Popen[str]) -> None:
+    """Lets the process go on."""
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def left_behind(folder: Path, *stages: Stage) -> Row:
+    """A job whose process was killed at the last of these stages."""
+    with another_process(LEAD, folder, *stages) as process:
+        job_id = read_line(process)
+        process.kill()
+        process.wait()
+    ledger = Ledger(folder)
+    row = ledger.row(job_id)
+    ledger.close()
+    return row
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger, closed at the end."""
+    ledger = Ledger(tmp_path)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Ledger]:
+    """Another session of the same folder, in the same process."""
+    other = Ledger(tmp_path)
+    yield other
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("stages", "settled"),
+    [
+        ((), Stage.DISCARDED),
+        (STEPS[:1], Stage.UNKNOWN),
+        (STEPS[:2], Stage.ACCEPTED),
+        (STEPS[:3], Stage.SUCCEEDED),
+    ],
+)
+def test_a_killed_process_is_settled(
+    tmp_path: Path, ledger: Ledger, stages: tuple[Stage, ...], settled: Stage
+) -> None:
+    """Killed at any instant: nothing is left in between, and what can go on is ours."""
+    before = left_behind(tmp_path, *stages)
+    [row] = ledger.settle()
+    assert (row.id, row.stage) == (before.id, settled)
+    if settled in (Stage.ACCEPTED, Stage.SUCCEEDED):
+        assert row.owner == ledger.owner != before.owner
+    assert ledger.events(row.id)[-1][1] is settled
+    assert ledger.settle() == []
+
+
+def test_a_death_while_sending_says_when(tmp_path: Path, ledger: Ledger) -> None:
+    """The reason has the time of the submission, to be looked for on the provider's site."""
+    before = left_behind(tmp_path, Stage.SENDING)
+    [row] = ledger.settle()
+    assert before.sent_at is not None
+    assert row.reason == (
+        f"The kernel died while sending, at {before.sent_at:%Y-%m-%d %H:%M:%S} UTC; "
+        "the task may exist and may be paid."
+    )
+
+
+def test_a_living_process_is_seen(tmp_path: Path, ledger: Ledger) -> None:
+    """The lock is held across processes for as long as the other one lives."""
+    with another_process(LEAD, tmp_path, *STEPS[:2]) as process:
+        row = ledger.row(read_line(process))
+        assert ledger.owner_lives(row.owner)
+        assert not ledger.claim(row.id)
+        process.kill()
+        process.wait()
+        assert not ledger.owner_lives(row.owner)
+        assert ledger.claim(row.id)
+
+
+def test_a_child_process_does_not_inherit_the_lock(ledger: Ledger, other: Ledger) -> None:
+    """A program that was started by a session, and outlives it, does not keep it alive."""
+    ledger.open()
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False
+    ) as child:
+        assert other.owner_lives(ledger.owner)
+        ledger.close()
+        assert not other.owner_lives(ledger.owner)
+        child.communicate(b"\n")
+
+
+def test_lock_files_of_the_dead_are_removed(tmp_path: Path, ledger: Ledger, other: Ledger) -> None:
+    """Settling leaves the files of the living only."""
+    left_behind(tmp_path)
+    other.open()
+    ledger.settle()
+    files = {path.stem for path in (tmp_path / "owners").iterdir()}
+    assert files == {ledger.owner, other.owner}
+
+
+def test_the_dead_do_not_block_a_request(tmp_path: Path, ledger: Ledger) -> None:
+    """What a dead session only intended is discarded, and the request is made anew."""
+    before = left_behind(tmp_path)
+    row, new = ledger.intend(intent())
+    assert new
+    assert row.owner == ledger.owner
+    assert ledger.row(before.id).stage is Stage.DISCARDED
+
+
+def test_what_the_dead_were_sending_blocks(tmp_path: Path, ledger: Ledger) -> None:
+    """It may be paid: it becomes unknown, and the request is not made again."""
+    before = left_behind(tmp_path, Stage.SENDING)
+    row, new = ledger.intend(intent())
+    assert not new
+    assert (row.id, row.stage) == (before.id, Stage.UNKNOWN)
+
+
+def test_two_processes_race(tmp_path: Path, ledger: Ledger) -> None:
+    """Two kernels make the same twenty requests in a new folder: each has one row."""
+    folder = tmp_path / "new"
+    with another_process(RACE, folder) as one, another_process(RACE, folder) as two:
+        for process in (one, two):
+            assert read_line(process) == "ready"
+        for process in (one, two):
+            signal(process)
+        assert int(read_line(one)) + int(read_line(two)) == 20
+        raced = Ledger(folder)
+        assert {row.fingerprint for row in raced.rows()} == set(map(str, range(20)))
+        assert len(raced.rows()) == 20
+        raced.close()

@@ -1,0 +1,121 @@
+"""The ledger's values as columns and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from kling_nb.ledger.records import (
+    Column,
+    Intent,
+    encode_facts,
+    encode_intent,
+    encode_time,
+    parse_clip,
+    parse_time,
+)
+from kling_nb.states import ClipFacts
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def clip_at(path: Path) -> ClipFacts:
+    """The facts of a clip."""
+    return ClipFacts(str(path), 1280, 720, 5.04, 24.0, "h264", "aac", 12345, "ab" * 32)
+
+
+def clip_column(clip: ClipFacts, folder: Path) -> str:
+    """The column of a clip, which is a text."""
+    column: Column = encode_facts({"clip": clip}, folder)["clip"]
+    assert isinstance(column, str)
+    return column
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"colour": "red"}, "'colour' is no fact of a job; allowed are task_id"),
+        ({"stage": "saved"}, "'stage' is no fact"),
+        ({"owner": "me"}, "'owner' is no fact"),
+        ({"credits": "55"}, "credits: '55' is a str, not int or float or NoneType"),
+        ({"reason": None}, "reason: None is a NoneType, not str"),
+        ({"clip": "fox.mp4"}, "clip: 'fox.mp4' is a str, not ClipFacts"),
+    ],
+)
+def test_facts_that_no_row_has(facts: dict[str, object], message: str) -> None:
+    """An unknown fact and a wrong type are a TypeError that names it and what is allowed."""
+    with pytest.raises(TypeError, match=message):
+        encode_facts(facts, Path("/clips"))
+
+
+def test_numbers_may_be_unknown() -> None:
+    """None is a credit count that nobody told."""
+    assert encode_facts({"credits": None, "balance_after": 5916.25}, Path("/clips")) == {
+        "credits": None,
+        "balance_after": 5916.25,
+    }
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    """A naive time would be shifted by this machine's zone in silence."""
+    with pytest.raises(ValueError, match=r"2026-11-20T00:00:00 has no time zone; give an aware"):
+        encode_facts({"finished_at": datetime(2026, 11, 20)}, Path("/clips"))
+
+
+def test_times_come_back_in_utc() -> None:
+    """The same instant, whatever zone it was given in."""
+    elsewhere = NOON.astimezone(timezone(timedelta(hours=-7)))
+    back = parse_time(encode_time(elsewhere))
+    assert back == NOON
+    assert back.tzinfo is UTC
+    assert parse_time(None) is None
+
+
+def test_times_sort_as_text() -> None:
+    """SQL compares the columns as texts, whole seconds with fractions too."""
+    times = [NOON, NOON + timedelta(microseconds=1), NOON + timedelta(seconds=1)]
+    assert sorted(map(encode_time, times)) == list(map(encode_time, times))
+
+
+def test_half_a_character_is_replaced() -> None:
+    """A broken surrogate in a server's message would make SQLite refuse the whole step."""
+    assert encode_facts({"reason": "flagged \ud83d"}, Path("/clips")) == {"reason": "flagged ?"}
+
+
+def test_a_prompt_with_half_a_character_is_kept() -> None:
+    """JSON escapes it, so the person's own text comes back as it was."""
+    prompt = {"prompt": "fox \ud83d"}
+    values = encode_intent(Intent("f", "live", "m", prompt, 1, None))["values"]
+    assert isinstance(values, str)
+    assert values.isascii()
+
+
+@pytest.mark.parametrize("value", [b"png", Path("fox.png"), float("nan")])
+def test_values_are_jsons(value: object) -> None:
+    """What JSON does not have is refused, pictures above all."""
+    with pytest.raises((TypeError, ValueError)):
+        encode_intent(Intent("f", "live", "m", {"image": value}, 1, None))
+
+
+def test_a_clip_below_the_folder_is_stored_without_it(tmp_path: Path) -> None:
+    """Only the part below the folder is written, so that the folder may move."""
+    column = clip_column(clip_at(tmp_path / "day" / "fox.mp4"), tmp_path)
+    assert '"path": "day/fox.mp4"' in column
+    assert parse_clip(column, Path("/elsewhere")) == clip_at(Path("/elsewhere/day/fox.mp4"))
+
+
+def test_a_clip_elsewhere_stays_where_it_is(tmp_path: Path) -> None:
+    """A path outside the folder is kept absolute."""
+    clip = clip_at(tmp_path / "out.mp4")
+    assert parse_clip(clip_column(clip, tmp_path / "clips"), tmp_path / "moved") == clip
+
+
+def test_a_folder_behind_a_link(tmp_path: Path) -> None:
+    """A clip whose path was resolved still lies below a folder that is a symbolic link."""
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "real", target_is_directory=True)
+    column = clip_column(clip_at(tmp_path / "real" / "fox.mp4"), link)
+    assert parse_clip(column, link) == clip_at(link / "fox.mp4")

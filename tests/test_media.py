@@ -1,0 +1,577 @@
+"""What `media` and `sources` promise: anything becomes a valid picture, or a clear MediaError."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from kling_nb.errors import MediaError
+from kling_nb.media import Picture, placeholder, read_picture, with_source
+
+JPEG_AND_PNG = ("image/jpeg", "image/png")
+
+
+def draw(mode: str = "RGB", size: tuple[int, int] = (60, 40)) -> Image.Image:
+    """A small picture with a different colour in each corner."""
+    image = Image.new("RGB", size, "red")
+    width, height = size
+    image.paste("green", (width // 2, 0, width, height // 2))
+    image.paste("blue", (0, height // 2, width // 2, height))
+    return image.convert(mode)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """The picture as the bytes of a file."""
+    content = BytesIO()
+    image.save(content, format=kind, **options)
+    return content.getvalue()
+
+
+def noise(width: int, height: int) -> Image.Image:
+    """A picture that no encoder can make small."""
+    values = np.random.default_rng(1).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+def reopen(picture: Picture) -> Image.Image:
+    """The picture's content, decoded, after a look at what is said of it."""
+    image = Image.open(BytesIO(picture.content))
+    image.load()
+    assert image.get_format_mimetype() == picture.mime_type
+    assert image.size == (picture.width_px, picture.height_px)
+    return image
+
+
+def is_near(image: Image.Image, point: tuple[int, int], colour: tuple[int, int, int]) -> bool:
+    """Whether a pixel has a colour, but for what JPEG does to it."""
+    pixel: Any = image.convert("RGB").getpixel(point)
+    return all(abs(one - other) < 40 for one, other in zip(pixel, colour, strict=True))
+
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
+
+
+# --- what passes through -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_good_files_pass_untouched(kind: str, mode: str) -> None:
+    """What the service takes as it is is sent byte for byte."""
+    if (kind, mode) == ("JPEG", "RGBA"):
+        mode = "RGB"
+    content = encoded(draw(mode), kind)
+    picture = read_picture(content)
+    assert picture.content == content
+    assert picture.mime_type == f"image/{kind.lower()}"
+    assert (picture.width_px, picture.height_px) == (60, 40)
+    assert picture.source_sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_path_is_read(tmp_path: Path) -> None:
+    """A path gives the same as its bytes, and its name."""
+    content = encoded(draw())
+    path = tmp_path / "fox.png"
+    path.write_bytes(content)
+    for given_path in (path, str(path)):
+        picture = read_picture(given_path)
+        assert (picture.content, picture.name) == (content, "fox.png")
+
+
+def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is the home directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "fox.png").write_bytes(encoded(draw()))
+    assert read_picture("~/fox.png").name == "fox.png"
+
+
+def test_type_by_content_not_by_name(tmp_path: Path) -> None:
+    """A PNG that is called .jpg is a PNG."""
+    path = tmp_path / "fox.jpg"
+    path.write_bytes(encoded(draw()))
+    assert read_picture(path).mime_type == "image/png"
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_any_kind_of_bytes(kind: Any) -> None:
+    """Bytes are bytes."""
+    content = encoded(draw())
+    assert read_picture(kind(content)).content == content
+
+
+def test_name_for_people() -> None:
+    """A name that is given goes before the one the source suggests."""
+    assert read_picture(draw(), name="my fox").name == "my fox"
+    assert read_picture(draw()).name == "image 60×40"
+
+
+# --- what is converted -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "TIFF", "PPM"])
+def test_other_formats_become_png(kind: str) -> None:
+    """A format the service does not take is converted without loss."""
+    picture = read_picture(encoded(draw(), kind))
+    assert picture.mime_type == "image/png"
+    image = reopen(picture).convert("RGB")
+    assert image.getpixel((1, 1)) == RED
+    assert image.getpixel((58, 1)) == GREEN
+
+
+def test_lossy_formats_become_jpeg() -> None:
+    """A WebP for a model that takes none does not grow into a PNG."""
+    picture = read_picture(encoded(draw(), "WEBP"), mime_types=JPEG_AND_PNG)
+    assert picture.mime_type == "image/jpeg"
+    assert is_near(reopen(picture), (5, 5), RED)
+
+
+def test_transparency_is_kept_where_it_can_be() -> None:
+    """A transparent WebP becomes a PNG; where only JPEG is taken it gets a white ground."""
+    clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
+    content = encoded(clear, "WEBP", lossless=True)
+    assert reopen(read_picture(content, mime_types=JPEG_AND_PNG)).mode == "RGBA"
+    flat = reopen(read_picture(content, mime_types=("image/jpeg",)))
+    assert is_near(flat, (10, 10), (255, 255, 255))
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "mode"),
+    [
+        (draw("P"), "PNG", "RGB"),
+        (draw("1"), "PNG", "L"),
+        (draw("LA"), "PNG", "RGBA"),
+        (draw("CMYK"), "JPEG", "RGB"),
+        (draw("CMYK"), "TIFF", "RGB"),
+        (Image.new("I;16", (9, 9), 51200), "PNG", "L"),
+        (Image.new("I;16", (9, 9), 51200), "TIFF", "L"),
+    ],
+)
+def test_unusual_pixels_become_plain(image: Image.Image, kind: str, mode: str) -> None:
+    """Palette, bitmap, CMYK and 16 bits are converted to what any reader shows the same."""
+    assert reopen(read_picture(encoded(image, kind))).mode == mode
+
+
+PROFILE = b"not really a colour profile, but carried like one"
+
+
+def test_a_colour_profile_stays_with_its_colours() -> None:
+    """An RGB picture that is converted keeps its profile; one of CMYK does not get it as RGB."""
+    kept = read_picture(encoded(draw(), "TIFF", icc_profile=PROFILE))
+    assert reopen(kept).info["icc_profile"] == PROFILE
+    dropped = read_picture(encoded(draw("CMYK"), "JPEG", icc_profile=PROFILE))
+    assert "icc_profile" not in reopen(dropped).info
+
+
+def test_sixteen_bits_keep_their_brightness() -> None:
+    """16-bit grey is scaled, not clipped to white."""
+    picture = read_picture(encoded(Image.new("I;16", (9, 9), 51200)))
+    assert reopen(picture).getpixel((4, 4)) == 200
+
+
+def test_sixteen_bits_a_channel_are_seen_in_the_header() -> None:
+    """Pillow does not tell them from 8 bits; they are converted all the same."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    rows = (b"\0" + b"\xff\xff\0\0\0\0" * 2) * 2
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
+    content += chunk(b"IEND", b"")
+    picture = read_picture(content)
+    assert picture.content[24] == 8
+    assert reopen(picture).getpixel((0, 0)) == RED
+
+
+def test_palette_transparency_is_kept() -> None:
+    """A transparent palette entry stays transparent."""
+    image = Image.new("P", (9, 9), 0)
+    image.putpalette([255, 0, 0])
+    picture = read_picture(encoded(image, "GIF", transparency=0))
+    assert reopen(picture).getpixel((4, 4)) == (255, 0, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_phones_picture_is_turned_upright(kind: str) -> None:
+    """What EXIF says of the orientation is done, and not said any more."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90° clockwise to see it right
+    picture = read_picture(encoded(draw(), kind, exif=exif))
+    image = reopen(picture)
+    assert image.size == (40, 60)
+    assert is_near(image, (35, 5), RED)
+    assert image.getexif().get(0x0112, 1) == 1
+
+
+def test_place_and_time_are_not_sent_on() -> None:
+    """A converted picture carries no EXIF."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 3, "My Camera"
+    assert not read_picture(encoded(draw(), "JPEG", exif=exif)).content.count(b"My Camera")
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_of_an_animation_the_first_frame(kind: str) -> None:
+    """A moving picture gives a still one."""
+    second = Image.new("RGB", (60, 40), "white")
+    content = encoded(draw(), kind, save_all=True, append_images=[second], duration=100)
+    image = reopen(read_picture(content))
+    assert getattr(image, "n_frames", 1) == 1
+    assert is_near(image, (5, 5), RED)
+
+
+def test_a_jpeg_of_several_pictures() -> None:
+    """What some phones write, a JPEG that holds more than one, gives the first."""
+    content = encoded(draw(), "MPO", save_all=True, append_images=[draw()])
+    picture = read_picture(content)
+    assert picture.mime_type == "image/jpeg"
+    assert len(picture.content) < len(content)
+
+
+def test_too_many_bytes_become_a_jpeg() -> None:
+    """First the quality is lowered, then the size, until it fits."""
+    content = encoded(noise(400, 300))
+    picture = read_picture(content, max_bytes=100_000)
+    assert (picture.mime_type, picture.width_px) == ("image/jpeg", 400)
+    smaller = read_picture(content, max_bytes=20_000)
+    assert smaller.width_px < 400
+    for each in (picture, smaller):
+        reopen(each)
+    assert len(smaller.content) <= 20_000 < len(picture.content) <= 100_000
+    assert smaller.width_px / smaller.height_px == pytest.approx(4 / 3, abs=0.02)
+
+
+@pytest.mark.parametrize("mime_type", ["image/jpeg", "image/png", "image/webp"])
+def test_any_one_type_will_do(mime_type: str) -> None:
+    """Whatever a model takes, there is a way to it."""
+    picture = read_picture(noise(80, 60), mime_types=(mime_type,), max_bytes=8_000)
+    assert picture.mime_type == mime_type
+    assert len(picture.content) <= 8_000
+    reopen(picture)
+
+
+def test_what_cannot_be_made_to_fit() -> None:
+    """Then the message says the size, the limit and what to do."""
+    with pytest.raises(MediaError, match=r"60×40 pixels cannot .* 10 bytes .* give a smaller one"):
+        read_picture(draw(), max_bytes=10)
+
+
+# --- pixels ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3), (4, 6, 4)])
+def test_arrays(shape: tuple[int, ...], dtype: str) -> None:
+    """Grey, RGB and RGBA, as bytes and as fractions, give the same picture."""
+    values = np.full(shape, 255 if dtype == "uint8" else 1.0, dtype=dtype)
+    picture = read_picture(values)
+    assert (picture.width_px, picture.height_px, picture.name) == (6, 4, "array 4×6")
+    assert set(reopen(picture).convert("RGB").tobytes()) == {255}
+
+
+def test_arrays_need_not_be_contiguous() -> None:
+    """A mirrored view is read as it looks."""
+    values = np.asarray(draw())[:, ::-1]
+    assert reopen(read_picture(values)).getpixel((1, 1)) == GREEN
+
+
+class Wrapped:
+    """What a tensor of another library looks like from here."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def __array__(self) -> np.ndarray:
+        return self.values
+
+
+def test_whatever_turns_into_an_array() -> None:
+    """`__array__` is all that is asked for."""
+    assert read_picture(Wrapped(np.asarray(draw()))).width_px == 60
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros((4, 6, 2), "uint8"), "array 4×6×2: allowed are H×W"),
+        (np.zeros((2, 4, 6, 3), "uint8"), "array 2×4×6×3: allowed are"),
+        (np.zeros(6, "uint8"), "array 6: allowed are"),
+        (np.zeros((0, 6), "uint8"), "array 0×6: allowed are"),
+        (np.float64(1), "array no shape: allowed are"),
+        (np.full((4, 6), 7), "array of int64, 7 to 7: allowed are uint8 0 to 255"),
+        (np.full((4, 6), 255.0), "array of float64, 255.0 to 255.0: allowed"),
+        (np.full((4, 6), -0.1), "floats 0 to 1; scale it"),
+        (np.full((4, 6), np.nan), "array of float64, nan to nan"),
+        (np.full((4, 6), "a"), "MediaError"),
+    ],
+)
+def test_arrays_that_are_no_pictures(values: Any, words: str) -> None:
+    """The message says shape or values as given, and what is allowed."""
+    with pytest.raises(MediaError) as caught:
+        read_picture(values)
+    assert words in f"MediaError: {caught.value}"
+
+
+class Figure:
+    """What a matplotlib figure looks like from here."""
+
+    def savefig(self, target: Any, *, format: str) -> None:
+        """Write the drawing, with a date that changes from run to run."""
+        text = PngInfo()
+        text.add_text("Creation Time", str(id(target)))
+        draw("RGBA").save(target, format=format, pnginfo=text)
+
+
+def test_a_figure() -> None:
+    """It is drawn, and recognised again by its pixels."""
+    first, second = read_picture(Figure()), read_picture(Figure())
+    assert first.name == "figure 60×40"
+    assert first.source_sha256 == second.source_sha256
+
+
+class Clip:
+    """What an earlier clip looks like from here."""
+
+    path = "/somewhere/fox.mp4"
+
+    def frame(self, index: int) -> Image.Image:
+        """One frame, different for each index."""
+        return draw() if index == -1 else draw("L")
+
+
+def test_an_earlier_clip() -> None:
+    """Its last frame is the picture."""
+    picture = read_picture(Clip())
+    assert picture.name == "last frame of fox.mp4"
+    assert reopen(picture).getpixel((1, 1)) == RED
+
+
+# --- the source's hash -------------------------------------------------------------------------
+
+
+def test_hash_of_pixels_is_defined() -> None:
+    """SHA-256 of mode, size, newline, raw pixels: people's paid requests stand on it."""
+    image = draw()
+    expected = hashlib.sha256(b"RGB 60x40\n" + image.tobytes()).hexdigest()
+    assert read_picture(image).source_sha256 == expected
+    assert read_picture(np.asarray(image)).source_sha256 == expected
+
+
+def test_hash_of_floats_is_of_their_pixels() -> None:
+    """The same picture as fractions is the same picture."""
+    values = np.asarray(draw())
+    assert read_picture(values / 255).source_sha256 == read_picture(values).source_sha256
+
+
+def test_hash_is_of_the_source() -> None:
+    """Limits, names and conversions do not change it."""
+    content = encoded(noise(80, 60), "BMP")
+    expected = hashlib.sha256(content).hexdigest()
+    for options in ({}, {"name": "x"}, {"max_bytes": 5_000}, {"mime_types": ("image/webp",)}):
+        assert read_picture(content, **options).source_sha256 == expected
+
+
+def test_hash_resolves_palettes() -> None:
+    """The same indices with other colours are another picture."""
+    hashes = set()
+    for colour in ([255, 0, 0], [0, 0, 255]):
+        image = Image.new("P", (9, 9), 0)
+        image.putpalette(colour)
+        hashes.add(read_picture(image).source_sha256)
+    assert len(hashes) == 2
+
+
+def test_hash_knows_the_shape() -> None:
+    """The same bytes in another shape are another picture."""
+    shapes = [(4, 6), (6, 4), (2, 4, 3)]
+    assert len({read_picture(np.zeros(shape, "uint8")).source_sha256 for shape in shapes}) == 3
+
+
+def test_a_picture_may_stand_for_another_source() -> None:
+    """A placeholder is known by what it stands for."""
+    picture = read_picture(draw())
+    other = with_source(picture, "ab" * 32)
+    assert other == dataclasses.replace(picture, source_sha256="ab" * 32)
+
+
+# --- thumbnail and placeholder -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (300, 3000), (20, 10)])
+def test_thumbnail(size: tuple[int, int]) -> None:
+    """Small in pixels and in bytes, never enlarged, also for a picture that is all noise."""
+    thumbnail = read_picture(noise(*size)).thumbnail
+    image = Image.open(BytesIO(thumbnail))
+    assert image.format == "JPEG"
+    assert image.width <= min(240, size[0])
+    assert image.height <= min(160, size[1])
+    assert len(thumbnail) <= 20_000
+
+
+def test_thumbnail_of_a_real_picture_is_small() -> None:
+    """A smooth picture stays below 12 kB."""
+    assert len(read_picture(Image.radial_gradient("L").resize((1280, 720))).thumbnail) <= 12_000
+
+
+def test_thumbnail_carries_no_profile() -> None:
+    """A profile may be larger than the thumbnail itself."""
+    content = encoded(draw("L"), "JPEG", icc_profile=PROFILE)
+    assert PROFILE not in read_picture(content).thumbnail
+
+
+def test_thumbnail_of_a_transparent_picture_is_white() -> None:
+    """Not black, as dropping the alpha channel would leave it."""
+    thumbnail = read_picture(Image.new("RGBA", (50, 50), (0, 0, 0, 0))).thumbnail
+    assert is_near(Image.open(BytesIO(thumbnail)), (25, 25), (255, 255, 255))
+
+
+@pytest.mark.parametrize("text", ["", "https://host/fox.png", "x" * 5000, "日本 \0 \n\n fox"])
+def test_placeholder(text: str) -> None:
+    """A valid picture for any text."""
+    picture = read_picture(placeholder(text))
+    assert (picture.mime_type, picture.width_px, picture.height_px) == ("image/jpeg", 1280, 720)
+
+
+def test_placeholder_says_the_text() -> None:
+    """Other words look different."""
+    assert placeholder("one") != placeholder("two")
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"%!PS-Adobe-3.0 EPSF-3.0", b"<svg/>"])
+def test_bytes_that_are_no_picture(content: bytes) -> None:
+    """The message says what is allowed."""
+    with pytest.raises(MediaError, match="allowed: JPEG, PNG, WebP"):
+        read_picture(content)
+
+
+@pytest.mark.parametrize("kind", ["PCX", "EPS", "ICO"])
+def test_formats_that_are_not_read(kind: str) -> None:
+    """Pillow knows more than is wanted; for EPS it would start a program."""
+    with pytest.raises(MediaError, match="cannot identify image file"):
+        read_picture(encoded(draw(), kind))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_a_file_that_is_cut_short(kind: str) -> None:
+    """Half a picture is none, although its header can be read."""
+    content = encoded(noise(80, 60), kind)
+    with pytest.raises(MediaError):
+        read_picture(content[: len(content) // 2])
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    """The nearest name is offered."""
+    (tmp_path / "fox.png").touch()
+    with pytest.raises(MediaError, match=r"there is no file .*fx\.png'; did you mean 'fox\.png'\?"):
+        read_picture(tmp_path / "fx.png")
+    with pytest.raises(MediaError, match=r"there is no folder .* either"):
+        read_picture(tmp_path / "nowhere" / "fox.png")
+    with pytest.raises(MediaError, match="look into"):
+        read_picture(tmp_path / "zzzz")
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    """It is told from a file."""
+    with pytest.raises(MediaError, match="is a folder; give a picture in it"):
+        read_picture(tmp_path)
+
+
+def test_a_file_that_is_no_plain_file() -> None:
+    """Devices are not read: some never end."""
+    with pytest.raises(MediaError, match="is not a plain file"):
+        read_picture("/dev/zero" if Path("/dev/zero").exists() else "NUL")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://host/a.png", "https://host/a.png", "data:image/png;base64,"]
+)
+def test_a_url(url: str) -> None:
+    """URLs are the caller's matter, and it is said so."""
+    with pytest.raises(MediaError, match="is a URL, not a file; fetch it first"):
+        read_picture(url)
+
+
+@pytest.mark.parametrize("source", [None, 7, object(), ["fox.png"], read_picture])
+def test_what_no_picture_can_be_made_of(source: object) -> None:
+    """The message names the type and what is allowed."""
+    with pytest.raises(MediaError, match=rf"{type(source).__name__} is not a picture; allowed"):
+        read_picture(source)
+
+
+def test_more_pixels_than_pillow_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decompression bomb is not decoded."""
+    content = encoded(draw())
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(MediaError):
+        read_picture(content)
+    with pytest.raises(MediaError, match="allowed are at most"):
+        read_picture(draw())
+
+
+def test_floating_point_pictures() -> None:
+    """Nobody can know their range; a guess might cost a black clip."""
+    with pytest.raises(MediaError, match="floating-point values; give it as uint8"):
+        read_picture(Image.new("F", (9, 9), 0.5))
+
+
+def test_a_broken_lazy_picture(tmp_path: Path) -> None:
+    """A PIL image whose file cannot be decoded is told like any other."""
+    path = tmp_path / "cut.png"
+    path.write_bytes(encoded(noise(80, 60))[:2000])
+    with Image.open(path) as image, pytest.raises(MediaError, match="cannot be read as a picture"):
+        read_picture(image)
+
+
+SAMPLES = [encoded(draw(), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=400))
+def test_random_bytes(content: bytes) -> None:
+    """Whatever comes, it is a picture or a MediaError."""
+    try_to_read(content)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(SAMPLES), st.data())
+def test_damaged_files(content: bytes, data: st.DataObject) -> None:
+    """Files with bytes changed and ends cut off are pictures or MediaErrors too."""
+    damaged = bytearray(content[: data.draw(st.integers(1, len(content)))])
+    for _ in range(data.draw(st.integers(0, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try_to_read(bytes(damaged))
+
+
+def try_to_read(content: bytes) -> None:
+    """Read what may be anything; what is accepted has to be valid."""
+    try:
+        picture = read_picture(content)
+    except MediaError:
+        return
+    reopen(picture)
+
+
+def test_importing_is_cheap() -> None:
+    """Neither Pillow nor numpy is loaded before a picture is read."""
+    code = "import sys, kling_nb.media; sys.exit(any(m in sys.modules for m in ('PIL', 'numpy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

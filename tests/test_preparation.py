@@ -1,0 +1,194 @@
+"""What `preparation` promises: every problem at once, nothing sent, nothing noted."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from kling_nb.errors import InvalidInput
+from kling_nb.fetcher import Fetcher
+from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.preparation import Prepared, Wish, prepare
+
+URL = "https://pictures.example/fox.png"
+
+
+def web(answer: httpx.Response | Exception | None = None) -> Fetcher:
+    """A web that answers this, or nobody at all."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, httpx.Response):
+            return answer
+        raise answer or AssertionError(f"nothing should be fetched: {request.url}")
+
+    return Fetcher(transport=httpx.MockTransport(respond))
+
+
+def ready(wish: Wish, service: str = "live", pictures: Fetcher | None = None) -> Prepared:
+    """The prepared request."""
+    return asyncio.run(prepare(wish, service=service, pictures=pictures or web()))
+
+
+def problems(wish: Wish, service: str = "live", pictures: Fetcher | None = None) -> list[str]:
+    """The fields that are wrong."""
+    with pytest.raises(InvalidInput) as caught:
+        ready(wish, service, pictures)
+    return [problem.field for problem in caught.value.problems]
+
+
+def animate(image: object, prompt: str = "A red fox", **values: object) -> Wish:
+    """An image-to-video wish."""
+    return Wish(IMAGE_TO_VIDEO, {"image": image, "prompt": prompt, **values})
+
+
+def test_all_problems_at_once() -> None:
+    """Prompt, duration and picture in one error, each with what is allowed."""
+    wish = animate("no such.png", "x" * 1001, duration=7, sound="loud", colour="red")
+    with pytest.raises(InvalidInput) as caught:
+        ready(wish)
+    assert sorted(problem.field for problem in caught.value.problems) == [
+        "colour",
+        "duration",
+        "image",
+        "prompt",
+        "sound",
+    ]
+    text = str(caught.value)
+    assert "has 1,001 characters; 1 to 1,000" in text
+    assert "duration: 7 is not one of 5, 10" in text
+    assert "no such.png" in text
+    assert all(problem.allowed for problem in caught.value.problems)
+
+
+def test_what_is_missing_is_told_once() -> None:
+    """A picture that was not given is not looked for."""
+    assert problems(Wish(IMAGE_TO_VIDEO, {"prompt": "A fox"})) == ["image"]
+    assert problems(animate("", "A fox")) == ["image"]
+
+
+@pytest.mark.parametrize("take", [0, -1, "2", 1.5, None])
+def test_a_take_that_cannot_be(take: object) -> None:
+    """Takes count from 1."""
+    assert problems(Wish(TEXT_TO_VIDEO, {"prompt": "A fox"}, take=take)) == ["take"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "image", [b"", b"no picture", "/nowhere/fox.png", 5, b"\x89PNG\r\n\x1a\n" + b"\0" * 40]
+)
+def test_a_picture_that_is_none(image: object) -> None:
+    """One problem of the field `image`."""
+    assert problems(animate(image)) == ["image"]
+
+
+def test_a_picture_is_read_once(photo: bytes, tmp_path: Path) -> None:
+    """Its bytes are in the request, not in what is noted."""
+    path = tmp_path / "fox.png"
+    path.write_bytes(photo)
+    prepared = ready(animate(path))
+    [source] = prepared.request.media["image"]
+    assert source.picture.content == photo
+    assert source.url == ""
+    assert prepared.intent.values == {
+        "prompt": "A red fox",
+        "image": "fox.png",
+        "duration": "5",
+        "sound": False,
+    }
+    assert prepared.intent.thumbnail.startswith(b"\xff\xd8")
+    assert prepared.intent.price_credits == 55
+
+
+def test_the_same_picture_is_the_same_request(photo: bytes, tmp_path: Path) -> None:
+    """As a path, under another name, or as bytes."""
+    for name in ("fox.png", "copy.png"):
+        (tmp_path / name).write_bytes(photo)
+    given = [tmp_path / "fox.png", str(tmp_path / "copy.png"), photo, bytearray(photo)]
+    assert len({ready(animate(image)).intent.fingerprint for image in given}) == 1
+
+
+def test_another_picture_is_another_request(photo: bytes) -> None:
+    """By its pixels."""
+    other = io.BytesIO()
+    Image.new("RGB", (96, 64), "#000001").save(other, "PNG")
+    assert (
+        ready(animate(photo)).intent.fingerprint
+        != ready(animate(other.getvalue())).intent.fingerprint
+    )
+
+
+def test_what_makes_another_request(photo: bytes) -> None:
+    """Service, take, prompt, length and sound; not line ends, a callback or how it is written."""
+    usual = ready(animate(photo, "Two\nlines")).intent.fingerprint
+    values = {"image": photo, "prompt": "Two\r\nlines"}
+    same = [
+        animate(photo, "Two\r\nlines", duration=5.0),
+        Wish(IMAGE_TO_VIDEO, values, callback_url="https://my.example/"),
+        Wish(IMAGE_TO_VIDEO, values, written={"image": "fox"}),
+    ]
+    other = [
+        Wish(IMAGE_TO_VIDEO, values, take=2),
+        animate(photo, "Two lines"),
+        animate(photo, "Two\nlines", duration=10),
+        animate(photo, "Two\nlines", sound=True),
+    ]
+    assert {ready(wish).intent.fingerprint for wish in same} == {usual}
+    others = {ready(wish).intent.fingerprint for wish in other}
+    others.add(ready(same[0], "emulator").intent.fingerprint)
+    assert len(others - {usual}) == 5
+
+
+def test_a_picture_by_url(photo: bytes) -> None:
+    """Fetched once, checked and hashed; the URL is what will be sent."""
+    prepared = ready(animate(f" {URL} "), pictures=web(httpx.Response(200, content=photo)))
+    [source] = prepared.request.media["image"]
+    assert source.url == URL
+    assert source.picture.content == photo
+    assert prepared.intent.fingerprint == ready(animate(photo)).intent.fingerprint
+
+
+def test_a_url_that_shows_no_picture() -> None:
+    """A problem in live mode and in the emulator."""
+    page = httpx.Response(200, text="<html>")
+    assert problems(animate(URL), "live", web(page)) == ["image"]
+    assert problems(animate(URL), "emulator", web(page)) == ["image"]
+
+
+def test_a_url_that_cannot_be_fetched_live() -> None:
+    """Nothing is sent: the service could not read it either."""
+    assert problems(animate(URL), "live", web(httpx.ConnectError("down"))) == ["image"]
+
+
+def test_a_url_that_cannot_be_fetched_in_the_emulator() -> None:
+    """A placeholder stands for it, and the request is the same whatever the reason was."""
+    first = ready(animate(URL), "emulator", web(httpx.ConnectError("down")))
+    second = ready(animate(URL), "emulator", web(httpx.Response(404)))
+    [source] = first.request.media["image"]
+    assert source.url == URL
+    assert (source.picture.width_px, source.picture.height_px) == (1280, 720)
+    assert first.intent.fingerprint == second.intent.fingerprint
+    other = ready(animate(URL + "?2"), "emulator", web(httpx.Response(404)))
+    assert other.intent.fingerprint != first.intent.fingerprint
+
+
+def test_the_cell_that_does_the_same(photo: bytes) -> None:
+    """A path as it was given, an object by its variable's name."""
+    image = Wish(IMAGE_TO_VIDEO, {"image": photo, "prompt": "A fox"}, 2, written={"image": "fox"})
+    cell = ready(image).intent.cell
+    assert cell.startswith("%%kling")
+    assert "--image fox" in cell
+    assert "--take 2" in cell
+    assert cell.endswith("A fox")
+    assert "--image picture" in ready(animate(photo)).intent.cell
+
+
+def test_words_alone(photo: bytes) -> None:
+    """A model without pictures has none to read."""
+    prepared = ready(Wish(TEXT_TO_VIDEO, {"prompt": "A fox"}))
+    assert prepared.request.media == {}
+    assert prepared.intent.thumbnail == b""
+    assert problems(Wish(TEXT_TO_VIDEO, {"prompt": "A fox", "image": photo})) == ["image"]

@@ -1,0 +1,179 @@
+"""What `recovery` promises: what was lost is found again, and nothing is paid for it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from kling_nb.errors import KlingError, LedgerError
+from kling_nb.jobs import Job
+from kling_nb.ledger import Intent, Ledger, Row
+from kling_nb.recovery import Recovery
+from kling_nb.states import FORGETTABLE, Stage
+from tests.service import CREATE, World
+
+EMULATED = "emulator"
+
+
+def recovery(world: World) -> Recovery:
+    """Recovery for the world's own service."""
+    return Recovery(world.context, EMULATED)
+
+
+def adopt(world: World, task_id: str, job_id: str = "") -> Row:
+    """The row of an adopted task."""
+    return asyncio.run(recovery(world).adopt(task_id, job_id))
+
+
+def lost(world: World, prompt: str = "A red fox") -> tuple[Job, str]:
+    """An unknown job, and the id of its task that only the books know."""
+    world.books.inject("lose-answer")
+    job = world.submit(prompt)
+    assert world.ledger.row(job.id).stage is Stage.UNKNOWN
+    return job, world.books.tasks()[-1].task_id
+
+
+def other_session(world: World) -> World:
+    """The same world after the kernel was killed and started again."""
+    world.ledger.close()
+    world.ledger = Ledger(world.ledger.folder, clock=world.clock)
+    world.context = replace(world.context, ledger=world.ledger)
+    return world
+
+
+def test_what_is_left(world: World) -> None:
+    """Tasks that exist and are not over, whoever began them; of this service only."""
+    accepted, _ = world.submit("One"), lost(world, "Two")
+    stranger, _ = world.ledger.intend(Intent("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0))
+    world.ledger.advance(stranger.id, Stage.SENDING)
+    world.ledger.advance(stranger.id, Stage.ACCEPTED, task_id="live-task")
+    left = asyncio.run(recovery(other_session(world)).left_rows())
+    assert [row.id for row in left] == [accepted.id]
+    assert left[0].owner == world.ledger.owner
+
+
+def test_nothing_is_left_of_what_was_never_sent(world: World) -> None:
+    """It is discarded on the way."""
+    job, _ = world.prepare()
+    assert asyncio.run(recovery(other_session(world)).left_rows()) == []
+    assert world.ledger.row(job.id).stage is Stage.DISCARDED
+
+
+@pytest.mark.parametrize(
+    ("fault", "times", "ended", "again"),
+    [
+        ("vanish", 1, Stage.VANISHED, Stage.ACCEPTED),
+        ("download-404", 2, Stage.EXPIRED, Stage.SUCCEEDED),
+    ],
+)
+def test_asked_about_once_more(
+    world: World, fault: str, times: int, ended: Stage, again: Stage
+) -> None:
+    """A person may have the service asked again about what was given up."""
+    world.books.inject(fault, times=times)
+    job = world.submit()
+    world.follow(job)
+    assert world.ledger.row(job.id).stage is ended
+    assert asyncio.run(recovery(world).revive(job.id[:4])).stage is again
+
+
+def test_a_revived_clip_is_fetched(world: World) -> None:
+    """Expired yesterday, there today: for 0 credits."""
+    world.books.inject("download-404", times=2)
+    job = world.submit()
+    world.follow(job)
+    row = asyncio.run(recovery(world).revive(job.id))
+    again = world.handle(row)
+    world.follow(again)
+    assert again.result(0).path.is_file()
+    assert world.books.requests(CREATE) == 1
+
+
+def test_what_has_ended_well_is_not_revived(world: World) -> None:
+    """A saved clip stays saved."""
+    job = world.submit()
+    world.follow(job)
+    assert asyncio.run(recovery(world).revive(job.id)).stage is Stage.SAVED
+
+
+def test_adopting_a_lost_task(world: World) -> None:
+    """The one unknown job gets its task back, and then its clip."""
+    job, task_id = lost(world)
+    row = adopt(world, task_id)
+    assert (row.id, row.stage, row.task_id) == (job.id, Stage.ACCEPTED, task_id)
+    again = world.handle(row)
+    world.follow(again)
+    assert again.result(0).path.is_file()
+    assert world.books.count_tasks() == 1
+
+
+def test_adopting_twice(world: World) -> None:
+    """The second time it is the row that is there."""
+    _, task_id = lost(world)
+    assert adopt(world, task_id) == adopt(world, task_id)
+
+
+def test_adopting_with_several_lost(world: World) -> None:
+    """Whose it is must be said; then it is done."""
+    first, _ = lost(world, "One")
+    second, task_id = lost(world, "Two")
+    with pytest.raises(LedgerError, match=f"(?s){second.id}.*{first.id}.*%kling adopt {task_id}"):
+        adopt(world, task_id)
+    assert adopt(world, task_id, second.id).id == second.id
+    assert world.ledger.row(first.id).stage is Stage.UNKNOWN
+
+
+def test_adopting_a_stranger(world: World) -> None:
+    """A task that was made elsewhere becomes a job of this folder, once."""
+    job = world.submit()
+    world.ledger.close()
+    elsewhere = World(world.ledger.folder.parent / "elsewhere")
+    elsewhere.context = replace(
+        elsewhere.context, client=world.context.client, clips=world.context.clips
+    )
+    task_id = world.books.tasks()[0].task_id
+    row = adopt(elsewhere, task_id)
+    assert (row.stage, row.task_id, row.price_credits) == (Stage.ACCEPTED, task_id, None)
+    assert row.id != job.id
+    assert adopt(elsewhere, task_id).id == row.id
+    elsewhere.close()
+
+
+def test_adopting_what_does_not_exist(world: World) -> None:
+    """The service is asked first; nothing is noted."""
+    job, _ = lost(world)
+    with pytest.raises(LedgerError, match="does not know a task 'nonsense'; check the id"):
+        adopt(world, "nonsense")
+    assert [row.id for row in world.ledger.rows()] == [job.id]
+    assert world.ledger.row(job.id).stage is Stage.UNKNOWN
+
+
+def test_adopting_while_the_service_is_away(world: World) -> None:
+    """Nothing is noted of what could not be asked about."""
+    job, task_id = lost(world)
+    world.books.inject("poll-502")
+    with pytest.raises(KlingError):
+        adopt(world, task_id)
+    assert world.ledger.row(job.id).stage is Stage.UNKNOWN
+
+
+def test_forgetting(world: World) -> None:
+    """A deliberate act after which the same request is sent again."""
+    job, _ = lost(world)
+    row = recovery(world).forget(job.id)
+    assert (row.stage, row.reason) == (Stage.FORGOTTEN, "a person allowed a new task")
+    world.submit()
+    assert world.books.count_tasks() == 2
+
+
+def test_only_what_is_lost_can_be_forgotten(world: World) -> None:
+    """A running or a saved job is not given away; what could be is named."""
+    job = world.submit()
+    with pytest.raises(LedgerError, match="is accepted; only these are forgotten: expired, unk"):
+        recovery(world).forget(job.id)
+    world.follow(job)
+    with pytest.raises(LedgerError, match="is saved"):
+        recovery(world).forget(job.id)
+    assert {Stage.UNKNOWN, Stage.VANISHED, Stage.EXPIRED} == FORGETTABLE

@@ -1,0 +1,223 @@
+"""What `specs` promises: one validator with all problems at once, and what derives from a spec."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+
+from kling_nb.errors import InvalidInput, Problem
+from kling_nb.kinds import Choice, Flag, Media, Number, Text
+from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.specs import (
+    ModelSpec,
+    Parameter,
+    Price,
+    PriceList,
+    Values,
+    allowed_text,
+    describe,
+    price_credits,
+    request_input,
+    validate,
+)
+
+EVERY_KIND = ModelSpec(
+    name="made-up/every-kind",
+    title="Every kind",
+    parameters=(
+        Parameter("prompt", Text(20), "what happens"),
+        Parameter("image", Media(("image/png",), 1_000_000, as_list=False), "a picture"),
+        Parameter("frames", Media(("image/png",), 1_000_000, max_count=2), "more", required=False),
+        Parameter("mode", Choice(("std", "pro")), "how well", default="std", sent_as="quality"),
+        Parameter("sound", Flag("sound", "no sound"), "sound", default=False),
+        Parameter("cfg_scale", Number(0, 1, 0.1), "how strictly", required=False),
+    ),
+    prices=PriceList(
+        (Price(10, {"mode": "std"}), Price(20, {"mode": "pro", "sound": False})),
+        as_of=date(2026, 10, 31),
+        source="made up",
+    ),
+    usual_s=10.0,
+    source="made up",
+)
+
+
+def problems(spec: ModelSpec, values: Values) -> tuple[Problem, ...]:
+    """Everything that is wrong with the values."""
+    with pytest.raises(InvalidInput) as caught:
+        validate(spec, values)
+    return caught.value.problems
+
+
+# --- validation --------------------------------------------------------------------------------
+
+
+def test_defaults_are_filled_in() -> None:
+    """What was not given has its default, and nothing else is invented."""
+    assert validate(EVERY_KIND, {"prompt": "fox", "image": "fox.png"}) == {
+        "prompt": "fox",
+        "image": "fox.png",
+        "mode": "std",
+        "sound": False,
+    }
+
+
+def test_none_counts_as_not_given() -> None:
+    """None takes the default, and is missing where there is none."""
+    given = {"prompt": "fox", "image": None, "mode": None}
+    assert problems(EVERY_KIND, given) == (
+        Problem("image", "is missing", EVERY_KIND.parameter("image").kind.allowed),
+    )
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_parameters() -> None:
+    """However the values were ordered, each wrong field is named, in the spec's order."""
+    given = {"duration": "7", "sound": "yes", "image": "", "prompt": ""}
+    found = [problem.field for problem in problems(IMAGE_TO_VIDEO, given)]
+    assert found == [parameter.name for parameter in IMAGE_TO_VIDEO.parameters]
+
+
+def test_a_problem_has_field_given_and_allowed() -> None:
+    """One look at the sentence is enough to mend the value."""
+    given = {"prompt": "fox", "image": "fox.png", "duration": "7"}
+    assert str(problems(IMAGE_TO_VIDEO, given)[0]) == (
+        "duration: '7' is not one of 5, 10; allowed: 5, 10"
+    )
+
+
+def test_an_unknown_parameter_is_named_with_those_that_exist() -> None:
+    """A value for a field that the model does not have is no silence."""
+    (problem,) = problems(
+        IMAGE_TO_VIDEO, {"prompt": "fox", "image": "fox.png", "aspect_ratio": "16:9"}
+    )
+    assert problem.field == "aspect_ratio"
+    assert IMAGE_TO_VIDEO.name in problem.given
+    names = [parameter.name for parameter in IMAGE_TO_VIDEO.parameters]
+    assert problem.allowed == "allowed: " + ", ".join(names)
+
+
+def test_an_unknown_parameter_without_a_value_is_no_problem() -> None:
+    """A surface that asks for all options of all models may pass None on."""
+    assert validate(TEXT_TO_VIDEO, {"prompt": "fox", "image": None})["prompt"] == "fox"
+
+
+@pytest.mark.parametrize("given", [5, "5", 5.0, np.int64(5), np.float32(5)], ids=repr)
+def test_a_duration_is_sent_as_text(given: object) -> None:
+    """The service wants the string "5" (source: the specification); any reading of 5 gives it."""
+    values = validate(IMAGE_TO_VIDEO, {"prompt": "fox", "image": "fox.png", "duration": given})
+    assert request_input(IMAGE_TO_VIDEO, values, {"image": ["u"]})["duration"] == "5"
+
+
+def test_truth_is_no_duration() -> None:
+    """True equals 1 in Python, and is no number of seconds."""
+    given = {"prompt": "fox", "image": "fox.png", "duration": True}
+    assert [problem.field for problem in problems(IMAGE_TO_VIDEO, given)] == ["duration"]
+
+
+def test_a_word_is_no_sound() -> None:
+    """`sound="yes"` is refused instead of guessed: it would cost twice as much."""
+    given = {"prompt": "fox", "image": "fox.png", "sound": "yes"}
+    assert str(problems(IMAGE_TO_VIDEO, given)[0]) == (
+        "sound: 'yes' is not true or false; allowed: True, False"
+    )
+
+
+def test_a_prompt_has_at_most_1000_characters() -> None:
+    """1000 are sent, 1001 are refused with their count (source: the specification)."""
+    assert len(str(validate(TEXT_TO_VIDEO, {"prompt": "x" * 1000})["prompt"])) == 1000
+    (problem,) = problems(TEXT_TO_VIDEO, {"prompt": "x" * 1001})
+    assert problem == Problem("prompt", "has 1,001 characters", "1 to 1,000 characters are allowed")
+
+
+def test_windows_line_ends_are_sent_as_plain_ones() -> None:
+    """The same prompt written on Windows is the same request."""
+    assert validate(TEXT_TO_VIDEO, {"prompt": "a\r\nb\r\n"})["prompt"] == "a\nb"
+
+
+def test_given_values_are_not_changed() -> None:
+    """Validating is reading: the caller's dict stays what it was."""
+    given = {"prompt": "a\r\nb", "duration": 5}
+    validate(TEXT_TO_VIDEO, given)
+    assert given == {"prompt": "a\r\nb", "duration": 5}
+
+
+# --- what is sent ------------------------------------------------------------------------------
+
+
+def test_values_go_out_under_the_services_names() -> None:
+    """`sent_as` renames, one picture is an array or a string as the model wants it."""
+    values = validate(
+        EVERY_KIND, {"prompt": "fox", "image": "a.png", "frames": ["b", "c"], "mode": "pro"}
+    )
+    sent = request_input(EVERY_KIND, values, {"image": ["u1"], "frames": ["u2", "u3"]})
+    assert sent == {
+        "prompt": "fox",
+        "image": "u1",
+        "frames": ["u2", "u3"],
+        "quality": "pro",
+        "sound": False,
+    }
+
+
+def test_what_has_no_value_is_not_sent() -> None:
+    """An optional field that was not given is left out, not sent as null."""
+    values = validate(EVERY_KIND, {"prompt": "fox", "image": "a.png"})
+    assert "cfg_scale" not in request_input(EVERY_KIND, values, {"image": ["u"]})
+
+
+# --- what derives from a spec ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "credits"),
+    [
+        ({"mode": "std", "sound": True}, 10),
+        ({"mode": "pro", "sound": False}, 20),
+        ({"mode": "pro", "sound": True}, None),
+    ],
+)
+def test_the_first_line_that_fits_is_the_price(
+    values: dict[str, object], credits: float | None
+) -> None:
+    """A price fits when all its conditions do; where none fits, none is invented."""
+    assert price_credits(EVERY_KIND, values) == credits
+
+
+def test_values_are_described_in_words() -> None:
+    """A card reads `5 s`, `no sound`; prompt and pictures have places of their own."""
+    values = validate(IMAGE_TO_VIDEO, {"prompt": "fox", "image": "fox.png"})
+    assert describe(IMAGE_TO_VIDEO, values) == {"duration": "5 s", "sound": "no sound"}
+
+
+def test_a_number_is_described_with_its_name() -> None:
+    """A bare number would say nothing."""
+    assert describe(EVERY_KIND, {"cfg_scale": 0.5}) == {"cfg_scale": "cfg scale 0.5"}
+
+
+def test_everything_allowed_fits_one_line() -> None:
+    """The line that goes with a refusal has every field."""
+    text = allowed_text(EVERY_KIND)
+    assert "\n" not in text
+    for parameter in EVERY_KIND.parameters:
+        assert f"{parameter.name}: {parameter.kind.allowed}" in text
+
+
+def test_parameters_are_found_by_name() -> None:
+    """The name a person writes finds the parameter, the service's name does not."""
+    assert EVERY_KIND.parameter("mode").field == "quality"
+    with pytest.raises(KeyError):
+        EVERY_KIND.parameter("quality")
+
+
+def test_pictures_are_found_by_kind() -> None:
+    """What is uploaded is known from the kinds."""
+    assert [parameter.name for parameter in EVERY_KIND.media] == ["image", "frames"]
+
+
+def test_a_spec_is_a_value() -> None:
+    """A variant of a model is made beside it, never in it."""
+    assert replace(EVERY_KIND, usual_s=20.0).usual_s == 20.0
+    assert EVERY_KIND.usual_s == 10.0

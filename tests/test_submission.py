@@ -1,0 +1,264 @@
+"""What `submission` promises: on disk before it is sent, sent once, and every outcome noted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+import kling_nb.client
+from kling_nb.errors import (
+    BadRequest,
+    KlingError,
+    LedgerError,
+    NotSent,
+    ServerFault,
+    TaskUnknown,
+)
+from kling_nb.jobs import Job
+from kling_nb.ledger import Ledger, Row
+from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.preparation import Prepared, Wish
+from kling_nb.states import (
+    Discarded,
+    Refused,
+    Sending,
+    Stage,
+    Unknown,
+    Uploading,
+    Waiting,
+)
+from kling_nb.submission import submit
+from tests.service import CREATE, UPLOAD, World
+
+
+def send(world: World, job: Job, prepared: Prepared) -> Row:
+    """Submit a prepared job."""
+    return asyncio.run(submit(world.context, job, prepared.request, 8.0))
+
+
+def stages(world: World, job: Job) -> list[Stage]:
+    """The stages that the ledger has seen."""
+    return [stage for _, stage, _ in world.ledger.events(job.id)]
+
+
+def with_picture(world: World, image: object, prompt: str = "A red fox") -> tuple[Job, Prepared]:
+    """An intended job that has a picture."""
+    return world.intend(Wish(IMAGE_TO_VIDEO, {"prompt": prompt, "image": image}))
+
+
+def test_an_accepted_request(world: World) -> None:
+    """Step by step on disk, with the task's id and the times."""
+    job, prepared = world.prepare()
+    row = send(world, job, prepared)
+    assert stages(world, job) == [Stage.INTENDED, Stage.SENDING, Stage.ACCEPTED]
+    assert row.task_id == world.books.tasks()[0].task_id
+    assert row.accepted_at == row.sent_at == world.clock()
+    assert job.state == Waiting(row.task_id, "waiting", world.clock(), 8.0)
+    assert not job.done()
+
+
+def test_sending_is_on_disk_before_anything_is_sent(world: World) -> None:
+    """Killed in the very moment of sending, the next kernel knows that a task may exist."""
+    job, prepared = world.prepare()
+    seen: list[Stage] = []
+    other = Ledger(world.ledger.folder)
+    world.wire.listeners.append(lambda request: seen.append(other.row(job.id).stage))
+    send(world, job, prepared)
+    other.close()
+    assert seen == [Stage.SENDING]
+
+
+def test_a_picture_is_uploaded_first(world: World, photo: bytes) -> None:
+    """While the row is still intended: uploading costs nothing. Progress is told."""
+    job, prepared = with_picture(world, photo)
+    seen: list[tuple[str, Stage]] = []
+    world.wire.listeners.append(
+        lambda request: seen.append((request.url.path, world.ledger.row(job.id).stage))
+    )
+    states: list[Any] = []
+    job.observe(lambda event: states.append(event.state))
+    send(world, job, prepared)
+    assert seen == [(UPLOAD, Stage.INTENDED), (CREATE, Stage.SENDING)]
+    kinds = [type(state) for state in states]
+    assert kinds == [Uploading] * (len(kinds) - 2) + [Sending, Waiting]
+    assert states[-3].sent_bytes == states[-3].total_bytes
+    [task] = world.books.tasks()
+    [url] = task.input["image_urls"]
+    assert re.search(rf"{job.id}-[0-9a-f]{{8}}\.png$", url)
+
+
+def test_uploads_never_overwrite_each_other(world: World, photo: bytes) -> None:
+    """The same picture for two jobs has two names (the same name overwrites, source: D)."""
+    for prompt in ("One", "Two"):
+        send(world, *with_picture(world, photo, prompt))
+    urls = [task.input["image_urls"] for task in world.books.tasks()]
+    assert urls[0] != urls[1]
+
+
+def test_a_url_is_sent_as_it_is(world: World) -> None:
+    """Nothing is uploaded."""
+    url = "https://elsewhere.example/fox.png"
+    send(world, *with_picture(world, url))
+    assert world.books.requests(UPLOAD) == 0
+    assert world.books.tasks()[0].input["image_urls"] == [url]
+
+
+def test_a_callback_url_is_sent(world: World) -> None:
+    """By the service's own name."""
+    wish = Wish(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
+    send(world, *world.intend(wish))
+    assert world.books.tasks()[0].callback_url == "https://my.example/done"
+
+
+def test_an_upload_that_fails(world: World, photo: bytes) -> None:
+    """Nothing was sent: the job is discarded and the same request may be made again."""
+    world.books.inject("unreachable", times=4, argument="upload")
+    job, prepared = with_picture(world, photo)
+    with pytest.raises(NotSent) as caught:
+        send(world, job, prepared)
+    assert job.exception(0) is caught.value
+    assert isinstance(job.state, Discarded)
+    assert stages(world, job) == [Stage.INTENDED, Stage.DISCARDED]
+    assert world.books.requests(CREATE) == 0
+    send(world, *with_picture(world, photo))
+    assert world.books.count_tasks() == 1
+
+
+@pytest.mark.parametrize("fault", ["refuse", "credits", "maintenance", "key-limit"])
+def test_a_refusal(world: World, fault: str) -> None:
+    """An exception and a row with the service's words; the same request may be made again."""
+    world.books.inject(fault)
+    job, prepared = world.prepare()
+    with pytest.raises(KlingError) as caught:
+        send(world, job, prepared)
+    row = world.ledger.row(job.id)
+    assert (row.stage, row.reason) == (Stage.REFUSED, str(caught.value))
+    assert row.code == str(caught.value.code)  # type: ignore[attr-defined]
+    assert job.state == Refused(str(caught.value))
+    assert job.exception(0) is caught.value
+    assert world.books.count_tasks() == 0
+    world.submit()
+    assert world.books.count_tasks() == 1
+
+
+def test_a_refusal_by_status_is_noted_with_its_code(world: World) -> None:
+    """The ledger keeps what the service answered."""
+    world.books.inject("refuse")
+    job, prepared = world.prepare()
+    with pytest.raises(BadRequest, match="duration: allowed: 5, 10"):
+        send(world, job, prepared)
+    assert world.ledger.row(job.id).code == "422"
+
+
+def test_a_lost_answer_with_its_evidence(world: World) -> None:
+    """Unknown, with the reason, the time and the balance before and after."""
+    world.books.inject("lose-answer")
+    job, prepared = world.prepare()
+    world.ledger.note(job.id, balance_before=world.books.balance())
+    row = send(world, job, prepared)
+    assert row.stage is Stage.UNKNOWN
+    assert row.balance_before is not None
+    assert row.balance_after == row.balance_before - 55
+    assert job.state == Unknown(
+        row.sent_at or row.updated_at, row.reason, row.balance_before, row.balance_after
+    )
+    with pytest.raises(TaskUnknown, match=f"%kling adopt TASK_ID.*%kling forget {job.id}"):
+        job.result(0)
+
+
+def test_a_lost_answer_without_evidence(world: World) -> None:
+    """The balance cannot be had either: unknown all the same."""
+    world.books.inject("lose-answer")
+    world.books.inject("unreachable", argument="other")
+    job, prepared = world.prepare()
+    row = send(world, job, prepared)
+    assert (row.stage, row.balance_after) == (Stage.UNKNOWN, None)
+
+
+def test_unknown_is_on_disk_before_the_balance_is_asked_for(world: World) -> None:
+    """A kernel that dies meanwhile leaves the true reason."""
+    world.books.inject("create-502")
+    job, prepared = world.prepare()
+    seen: list[Stage] = []
+    world.wire.listeners.append(
+        lambda request: seen.append(world.ledger.row(job.id).stage)
+        if request.url.path.endswith("/credit")
+        else None
+    )
+    send(world, job, prepared)
+    assert seen == [Stage.UNKNOWN]
+
+
+def test_an_answer_that_never_comes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a long wait it is unknown too."""
+    monkeypatch.setattr(kling_nb.client, "_CREATE_TIMEOUT", httpx.Timeout(0.3))
+    world.books.inject("create-stall")
+    job, prepared = world.prepare()
+    assert send(world, job, prepared).stage is Stage.UNKNOWN
+    assert world.books.count_tasks() == 1
+
+
+def test_the_wait_for_an_answer_is_long() -> None:
+    """Every answer that is waited for is one unknown less."""
+    assert (kling_nb.client._CREATE_TIMEOUT.read or 0) >= 120
+
+
+def test_an_id_that_cannot_be_noted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fails in the one moment that matters: the error has all that is needed."""
+    job, prepared = world.prepare()
+    advance = Ledger.advance
+
+    def broken(self: Ledger, job_id: str, stage: Stage, **facts: object) -> Row:
+        if stage is Stage.ACCEPTED:
+            raise LedgerError("The disk is full. Make room, then run again.")
+        return advance(self, job_id, stage, **facts)
+
+    monkeypatch.setattr(Ledger, "advance", broken)
+    with pytest.raises(LedgerError) as caught:
+        send(world, job, prepared)
+    [task] = world.books.tasks()
+    assert f"Task {task.task_id} was accepted and is paid" in str(caught.value)
+    assert f"%kling adopt {task.task_id} {job.id}" in str(caught.value)
+    assert "The disk is full" in str(caught.value)
+
+
+def test_a_ledger_that_cannot_note_the_sending(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not on disk is not sent."""
+    job, prepared = world.prepare()
+
+    def broken(self: Ledger, job_id: str, stage: Stage, **facts: object) -> Row:
+        raise LedgerError("The disk is full.")
+
+    monkeypatch.setattr(Ledger, "advance", broken)
+    with pytest.raises(LedgerError):
+        send(world, job, prepared)
+    assert world.wire.requests == []
+
+
+def test_a_server_fault_is_not_told_as_a_refusal(world: World) -> None:
+    """`code` 500 without a parameter or credits in its text: nobody knows."""
+    world.books.inject("create-500")
+    job, prepared = world.prepare()
+    row = send(world, job, prepared)
+    assert row.stage is Stage.UNKNOWN
+    assert ServerFault.may_exist
+    assert "Nothing was charged" not in row.reason
+
+
+def test_values_are_what_the_request_says(world: World) -> None:
+    """The clip's length, sound and shape arrive as the service wants them."""
+    job, prepared = world.prepare("A fox", duration=10, sound=True, aspect_ratio="1:1")
+    send(world, job, prepared)
+    assert world.books.tasks()[0].input == {
+        "prompt": "A fox",
+        "duration": "10",
+        "sound": True,
+        "aspect_ratio": "1:1",
+    }
+    assert world.books.tasks()[0].credits == 220
