@@ -39,6 +39,7 @@ __all__ = ["Follower"]
 _WATCH_S = 1.0
 _BAD_FILE_TRIES = 3
 _GONE = frozenset({403, 404, 410})
+_TO_FOLLOW = frozenset({Stage.ACCEPTED, Stage.SUCCEEDED})
 
 _log = logging.getLogger("kling_nb")
 
@@ -83,8 +84,12 @@ class Follower:
         ledger = self.context.ledger
         while True:
             row = await in_thread(ledger.row, self.job.id)
-            if row.stage in ENDED or await in_thread(ledger.claim, row.id):
-                return await in_thread(ledger.row, self.job.id)
+            # What is ours is not claimed again: that could come after a `detach`, and undo it.
+            ours = row.owner == ledger.owner and row.stage in _TO_FOLLOW
+            if ours or row.stage in ENDED:
+                return row
+            if await in_thread(ledger.claim, row.id):
+                return await in_thread(ledger.row, row.id)
             if row.stage is Stage.ACCEPTED:
                 self.job.enter(state_of(row, self.expected_s))
             elif not await in_thread(ledger.owner_lives, row.owner):

@@ -36,10 +36,16 @@ function render({ model, el }) {
   bar.append(detach);
   el.append(body, bar);
 
+  let drawnAt = 0;
   const draw = () => {
+    drawnAt = performance.now();
     body.innerHTML = model.get("html");
     catchUp(body);
   };
+  // An update of the record takes its style sheet away and back, and the clock would begin anew.
+  body.addEventListener("animationstart", (event) => {
+    if (event.animationName === "kling-minutes" && performance.now() - drawnAt > 500) draw();
+  });
   const settle = () => {
     if (!model.get("ended")) return;
     bar.hidden = true;

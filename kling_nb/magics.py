@@ -7,6 +7,7 @@ them to a shell: names of variables, the display of the job, waiting.
 from __future__ import annotations
 
 import asyncio
+import glob
 from collections.abc import Coroutine
 from typing import Any
 
@@ -126,6 +127,9 @@ class KlingMagics:
         except InvalidInput:
             spec = IMAGE_TO_VIDEO
         options = cells.options_of(spec)
+        if not {"--model", "-m"} & set(words):
+            # Words alone mean another model until a picture is named.
+            options = {**cells.options_of(IMAGE_TO_VIDEO), **options}
         if before in {"--model", "-m"}:
             return list(CATALOGUE)
         choices = options.get(before) or _choices(spec, before)
@@ -137,7 +141,7 @@ class KlingMagics:
 
     def _pictures(self, start: str) -> list[str]:
         names = [name for name in self.shell.user_ns if not name.startswith("_")]
-        files = [match.text for match in self.shell.Completer.file_matches(start)] if start else []
+        files = sorted(glob.glob(f"{glob.escape(start)}*")) if start else []
         return names + files
 
     def _submit(self, line: str, body: str) -> tuple[cells.Cell, Job | None]:

@@ -74,8 +74,6 @@ def open_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     yield begin
     for session in opened:
         session.close()
-        if session.emulator is not None:
-            session.emulator.close()
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +85,10 @@ def served(nobodys_machine: None, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def open_live(
-    open_session: Callable[..., Any], served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_session: Callable[..., Any],
+    served: Served,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[str], Any]:
     """Opens live sessions of the served emulator, in a folder by name."""
     # A live clip takes minutes, so that the first question waits for seconds.

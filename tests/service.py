@@ -117,7 +117,7 @@ class World:
         """Let time pass for everybody, once the studio is at rest."""
         self.waits.append(seconds)
         assert len(self.waits) < ENDLESS, "the job goes on for ever"
-        while self.emulator.studio.pending:
+        while self.emulator.studio.pending:  # noqa: ASYNC110 - a thread that knows no event loop
             await asyncio.sleep(0.002)
         self.clock.move(seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -14,7 +15,9 @@ from traitlets.config import Config
 
 from kling_nb.cards import FrontEnd
 
-__all__ = ["htmls", "open_shell", "texts", "updates_of"]
+PATIENCE_S = 20.0
+
+__all__ = ["htmls", "open_shell", "texts", "updates_of", "wait_for_update"]
 
 
 @contextmanager
@@ -56,3 +59,11 @@ def updates_of(shell: Any, number: int) -> list[dict[str, str]]:
         for output in outputs
         if output["update"] and output["transient"]["display_id"] == display_id
     ]
+
+
+def wait_for_update(shell: Any) -> None:
+    """Wait until the first display was updated, which another thread does."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not updates_of(shell, 0):
+        assert time.monotonic() < deadline, texts(shell)
+        time.sleep(0.005)

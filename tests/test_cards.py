@@ -118,7 +118,7 @@ def test_never_embedding_shows_a_still(
     monkeypatch.chdir(clip_path.parent.parent)
     html = card_bundle(FACTS, saved, "never")["text/html"]
     assert "<video" not in html
-    assert '<img' in html
+    assert "<img" in html
     assert f'href="{clip_path.parent.name}/{clip_path.name}"' in html
 
 

@@ -288,7 +288,9 @@ def test_no_redirect_is_followed(call: Callable[[Client], Any]) -> None:
 
 def test_what_recordinfo_says() -> None:
     """The id is a query parameter; the answer is a value."""
-    service = Service({"code": 200, "msg": "success", "data": {"taskId": "a b", "state": "queuing"}})
+    service = Service(
+        {"code": 200, "msg": "success", "data": {"taskId": "a b", "state": "queuing"}}
+    )
     assert asyncio.run(service.client().task("a b")) == TaskPending("a b", "queuing")
     assert service.requests[0].url.params["taskId"] == "a b"
 

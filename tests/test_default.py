@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,10 +24,8 @@ def fresh(
     monkeypatch.setattr(module, "_given", {})
     monkeypatch.setenv("KLING_NB_FOLDER", str(tmp_path / "clips"))
     yield
-    session: Any = module._current
-    if session is not None:
-        session.close()
-        session.emulator.close()
+    if module._current is not None:
+        module._current.close()
 
 
 def test_one_session() -> None:
@@ -52,9 +49,7 @@ def test_a_change_keeps_the_rest(tmp_path: Path) -> None:
     assert session.settings.folder == tmp_path / "own"
 
 
-def test_none_goes_back_to_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_none_goes_back_to_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An argument is taken back by None."""
     configure(folder=tmp_path / "own", emulator_seconds=2)
     monkeypatch.setenv("KLING_NB_EMULATOR_SECONDS", "4")
@@ -82,8 +77,6 @@ def test_the_old_session_is_closed() -> None:
     assert job.done()
     assert not new.ledger.owner_lives(old.ledger.owner)
     assert [again.id for again in new.resume()] == [job.id]
-    assert old.emulator is not None
-    old.emulator.close()
 
 
 def test_the_modules_functions(photo: bytes) -> None:

@@ -114,7 +114,9 @@ def test_a_file_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A server cannot fill the disk."""
     monkeypatch.setattr(kling_nb.fetcher, "_CLIP_LIMIT_BYTES", 10)
     with pytest.raises(MediaError, match="is larger than"):
-        asyncio.run(fetcher(httpx.Response(200, stream=Pieces(CONTENT))).download(URL, tmp_path / "a"))
+        asyncio.run(
+            fetcher(httpx.Response(200, stream=Pieces(CONTENT))).download(URL, tmp_path / "a")
+        )
 
 
 @pytest.mark.parametrize("url", ["ftp://files.example/a", "no url", "https:///a", "http://a:x/"])

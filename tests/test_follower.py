@@ -353,7 +353,7 @@ def test_a_disk_that_refuses(world: World, monkeypatch: pytest.MonkeyPatch, code
     job = world.submit()
 
     async def refuse(self: Fetcher, url: str, path: Path, progress: Progress) -> Received:
-        path.write_bytes(b"half")
+        await asyncio.to_thread(path.write_bytes, b"half")
         raise OSError(code, "the disk refuses")
 
     monkeypatch.setattr(Fetcher, "download", refuse)

@@ -169,7 +169,7 @@ def test_a_cancelled_await_does_not_cancel_the_job(job: Job) -> None:
 
     async def play() -> Clip:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(wait(), 0)
+            await asyncio.wait_for(job, 0)
         given_up, patient = asyncio.ensure_future(wait()), asyncio.ensure_future(wait())
         await asyncio.sleep(0)
         given_up.cancel()

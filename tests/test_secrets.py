@@ -7,16 +7,17 @@ import logging
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import httpx
 import pytest
 import stamina
+from PIL import Image
 
 import kling_nb.client
 from kling_nb.emulator.faults import FAULTS
-from kling_nb.errors import Unauthorized
+from kling_nb.errors import KlingError, Unauthorized
 from kling_nb.jobs import Job
 from kling_nb.session import Session
 from tests.service import KEY, Served
@@ -90,50 +91,60 @@ def tell_all(session: Session, served: Served, evidence: Evidence, photo: bytes)
         evidence.add_value(job, job.state, job.facts, vars(job), session.ledger.row(job.id))
         if not job.exception(0):
             evidence.add_value(job.result(0))
+    for fault in ("unreachable", "poll-drop", "poll-stall"):
+        served.books.inject(fault, argument="recordInfo" if fault == "unreachable" else "")
+        with pytest.raises(KlingError) as caught:
+            session.portal.call(session._context.client.task("any"))
+        evidence.add_error(caught.value)
     evidence.add_value(session, session.settings, session._context, session._context.client)
     evidence.add_value(vars(session), vars(session._context.client))
     assert served.books.faults() == []
 
 
-@pytest.fixture(scope="module")
-def evidence(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evidence]:
-    """What a live session leaves behind that meets everything that can go wrong."""
-    evidence, ear, said = Evidence(), None, io.StringIO()
-    folder = tmp_path_factory.mktemp("live")
-    picture = io.BytesIO()
-    from PIL import Image
-
-    Image.new("RGB", (96, 64), "#884422").save(picture, "PNG")
-    root, ear = logging.getLogger(), Ear(evidence)
+@contextmanager
+def overheard(evidence: Evidence) -> Iterator[None]:
+    """Hear all that is logged, printed and warned of in the block."""
+    said, root, ear = io.StringIO(), logging.getLogger(), Ear(evidence)
     level = root.level
     with (
-        pytest.MonkeyPatch.context() as patch,
-        stamina.set_testing(True, attempts=8, cap=True),
         warnings.catch_warnings(record=True) as warned,
         redirect_stdout(said),
         redirect_stderr(said),
     ):
         warnings.simplefilter("always")
+        root.addHandler(ear)
+        root.setLevel(logging.DEBUG)
+        try:
+            yield
+        finally:
+            root.removeHandler(ear)
+            root.setLevel(level)
+    evidence.add("warnings", *warned, "none but these")
+    evidence.add("output", said.getvalue(), "nothing but this")
+
+
+@pytest.fixture(scope="module")
+def evidence(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """What a live session leaves behind that meets everything that can go wrong."""
+    evidence, folder, picture = Evidence(), tmp_path_factory.mktemp("live"), io.BytesIO()
+    Image.new("RGB", (96, 64), "#884422").save(picture, "PNG")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        stamina.set_testing(True, attempts=8, cap=True),
+        overheard(evidence),
+    ):
         patch.setattr(kling_nb.client, "_CREATE_TIMEOUT", httpx.Timeout(1.0))
         patch.setattr(kling_nb.client, "_TIMEOUT", httpx.Timeout(1.0))
         patch.setattr("kling_nb.pace.expected_s", lambda past_s, usual_s: 0.3)
         # By the environment, so that the key is in no frame of the test's own.
         patch.setenv("KIE_API_KEY", KEY)
         patch.setenv("XDG_DATA_HOME", str(folder / "data"))
-        root.addHandler(ear)
-        root.setLevel(logging.DEBUG)
-        try:
-            session = Session(**served.settings(folder / "clips") | {"mode": "live"})
-            tell_all(session, served, evidence, picture.getvalue())
-            session.close()
-        finally:
-            root.removeHandler(ear)
-            root.setLevel(level)
-    evidence.add("warnings", *warned, "none but these")
-    evidence.add("output", said.getvalue(), "nothing but this")
+        session = Session(**served.settings(folder / "clips") | {"mode": "live"})
+        tell_all(session, served, evidence, picture.getvalue())
+        session.close()
     evidence.add_files(folder)
     evidence.add_files(served.books.folder)
-    yield evidence
+    return evidence
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,7 +163,7 @@ def test_everything_was_heard(evidence: Evidence) -> None:
     assert "SQLite format 3" in texts["files"]
     assert "paid.sqlite3" in texts["files"]
     assert "request = <Request('POST'" in texts["locals"]
-    for name in ("TaskUnknown", "TaskFailed", "BadRequest", "Maintenance", "httpx."):
+    for name in ("TaskUnknown", "TaskFailed", "BadRequest", "Maintenance", "httpx.Read"):
         assert name in texts["errors"], name
 
 

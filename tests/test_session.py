@@ -381,6 +381,15 @@ def test_emulated_clips_are_not_indexed(open_session: Open, tmp_path: Path) -> N
     assert not PaidIndex().path.exists()
 
 
+def test_an_emulated_clip_elsewhere_is_no_obstacle(open_session: Open, tmp_path: Path) -> None:
+    """Whatever the index says: what costs nothing may be made again."""
+    one = open_session(folder=tmp_path / "one")
+    clip = one.text_to_video("A red fox").result(PATIENCE_S)
+    PaidIndex().note(one.jobs()[0].fingerprint, tmp_path / "one", clip.finished_at)
+    two = open_session(folder=tmp_path / "two")
+    assert not saved(two.text_to_video("A red fox")).already
+
+
 def test_the_emulator_needs_no_key(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """And does not see the one that is there."""
     monkeypatch.setenv("KIE_API_KEY", KEY)

@@ -185,9 +185,11 @@ def test_unknown_is_on_disk_before_the_balance_is_asked_for(world: World) -> Non
     job, prepared = world.prepare()
     seen: list[Stage] = []
     world.wire.listeners.append(
-        lambda request: seen.append(world.ledger.row(job.id).stage)
-        if request.url.path.endswith("/credit")
-        else None
+        lambda request: (
+            seen.append(world.ledger.row(job.id).stage)
+            if request.url.path.endswith("/credit")
+            else None
+        )
     )
     send(world, job, prepared)
     assert seen == [Stage.UNKNOWN]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import Any
 import pytest
 
 from .lab import Lab, running_lab
-from .notebook import ARGUMENTS, Notebook
+from .notebook import ARGUMENTS, CHROMIUM, Notebook
 from .stories import first_clips, write_notebook
 
-CHROMIUM = Path(os.environ.get("KLING_NB_CHROMIUM", "/usr/bin/chromium"))
 ROOT = Path(__file__).parents[2]
 
 Opener = Callable[[Lab, str], Notebook]
@@ -71,18 +69,19 @@ def opened(chromium: Any) -> Iterator[Opener]:
 
 @pytest.fixture(scope="session")
 def first(lab: Lab, opened: Opener) -> Notebook:
-    """The first day's notebook, open, with all its cells run at once."""
+    """The first day's notebook, with all its cells run at once, and saved with its clips."""
     write_notebook(lab.folder / "first.ipynb", first_clips(2), title="# First clips")
     notebook = opened(lab, "first.ipynb")
     notebook.command("notebook:run-all-cells")
+    for cell in (2, 3):
+        notebook.wait_for_clip(cell)
+    notebook.save()
     return notebook
 
 
 @pytest.fixture
 def sent(first: Notebook, lab: Lab, stranger: Lab, opened: Opener) -> Notebook:
     """The same notebook as it arrives at the stranger's, where nothing is trusted."""
-    first.wait_for_clip(3)
-    first.save()
     shutil.copy(lab.folder / "first.ipynb", stranger.folder / "sent.ipynb")
     return opened(stranger, "sent.ipynb")
 

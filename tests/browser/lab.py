@@ -22,6 +22,8 @@ __all__ = ["Lab", "running_lab"]
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
+EMULATOR_S = 2
+"""How long clips take where a notebook does not say it."""
 SETTINGS = {
     # No news, no updates, no question about either: nothing leaves loopback.
     "apputils-extension/notification": {
@@ -38,16 +40,27 @@ class Lab:
 
     Args:
         url: Its address, with no token.
-        folder: What it serves.
+        home: Where its person lives.
     """
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, home: Path) -> None:
         self.url = url
-        self.folder = folder
+        self.home = home
+        self.folder = home / "notebooks"
+        """What it serves."""
 
     def address(self, notebook: str, workspace: str) -> str:
         """Where a notebook is shown; without `reset` old tabs would be restored over it."""
         return f"{self.url}/doc/workspaces/{workspace}/tree/{notebook}?reset"
+
+    def trust(self, notebook: str) -> None:
+        """Sign a notebook, as its person does who knows where it comes from."""
+        subprocess.run(
+            [sys.executable, "-m", "jupyter", "trust", str(self.folder / notebook)],
+            env=environment(self.home),
+            check=True,
+            capture_output=True,
+        )
 
 
 @contextmanager
@@ -57,21 +70,20 @@ def running_lab(home: Path) -> Iterator[Lab]:
     Two servers with two homes do not trust each other's notebooks. What is served lies within
     the home, because the search for a folder of clips ends there.
     """
-    folder = home / "notebooks"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_settings(home / "settings")
     port = free_port()
+    lab = Lab(f"http://127.0.0.1:{port}", home)
+    lab.folder.mkdir(parents=True, exist_ok=True)
+    write_settings(home / "settings")
     log = home / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command(port, folder),
-            cwd=folder,
+            command(port, lab.folder),
+            cwd=lab.folder,
             env=environment(home),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
         try:
-            lab = Lab(f"http://127.0.0.1:{port}", folder)
             wait_until_up(lab, process, log)
             yield lab
         finally:
@@ -100,7 +112,7 @@ def command(port: int, folder: Path) -> list[str]:
 
 def environment(home: Path) -> dict[str, str]:
     """Everything a person keeps, in `home`; nothing of ours from outside, above all no key."""
-    own = {
+    own: dict[str, object] = {
         "HOME": home,
         "IPYTHONDIR": home / "ipython",
         "JUPYTER_CONFIG_DIR": home / "config",
@@ -119,7 +131,8 @@ def environment(home: Path) -> dict[str, str]:
         if not name.startswith(("KLING_NB_", "KIE_", "JUPYTER", "XDG_"))
     }
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
-    return {**kept, **{name: str(value) for name, value in own.items()}, "PYTHONPATH": path}
+    own |= {"PYTHONPATH": path, "KLING_NB_EMULATOR_SECONDS": EMULATOR_S}
+    return kept | {name: str(value) for name, value in own.items()}
 
 
 def write_settings(folder: Path) -> None:

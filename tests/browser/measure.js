@@ -1,5 +1,7 @@
 // What the tests measure in the page; `window.kling` is ours alone.
 
+const RUNNING = ["preparing", "uploading", "sending", "waiting", "downloading"];
+
 window.kling = {
   heights: [],
 
@@ -16,17 +18,44 @@ window.kling = {
     return cells.filter((cell) => cell.cell_type === "code").map((cell) => cell.execution_count);
   },
 
+  command(name, given = {}) {
+    return window.jupyterapp.commands.execute(name, given);
+  },
+
+  isQuiet() {
+    return !document.querySelector(".kling-live-root");
+  },
+
+  // Two frames after a change of theme or width, with every picture decoded.
+  async isDrawn() {
+    await nextFrame();
+    await nextFrame();
+    await Promise.all([...document.images].map((image) => image.decode().catch(() => null)));
+    return true;
+  },
+
   restart() {
     return window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart();
   },
 
   beginCell(cell) {
     this.notebook().activeCellIndex = cell;
-    void window.jupyterapp.commands.execute("notebook:run-cell");
+    void this.command("notebook:run-cell");
+  },
+
+  errors() {
+    const cells = this.notebook().model.sharedModel.toJSON().cells;
+    const outputs = cells.flatMap((cell) => cell.outputs ?? []);
+    return outputs.filter((output) => output.output_type === "error").map((output) => output.evalue);
   },
 
   scrollTo(cell) {
     return this.notebook().scrollToItem(cell, "start");
+  },
+
+  // Empty until the cell is drawn: JupyterLab leaves out what is far from the screen.
+  words(cell) {
+    return this.notebook().widgets[cell].outputArea.node.innerText.trim();
   },
 
   videos(cell) {
@@ -39,26 +68,30 @@ window.kling = {
     video.muted = true;
     await video.play();
     const begin = video.currentTime;
-    await new Promise((resolve) => {
-      const look = () => (video.currentTime > begin ? resolve() : requestAnimationFrame(look));
-      look();
-    });
+    while (video.currentTime <= begin) await nextFrame();
     const { readyState, duration, currentTime, videoWidth } = video;
     video.pause();
     return { readyState, duration, currentTime, videoWidth };
   },
 
+  // The clock is drawn by the style sheet: what it shows is in a registered property.
+  elapsedSeconds(cell) {
+    const clock = this.notebook().widgets[cell].node.querySelector(".kling-clock");
+    return Number(getComputedStyle(clock, "::after").getPropertyValue("--kling-seconds"));
+  },
+
+  // While the job runs: at its end the record becomes a clip, which has a height of its own.
   watchHeight(cell) {
     const area = this.notebook().widgets[cell].outputArea.node;
     this.heights = [];
     const look = () => {
-      const live = area.querySelector(".kling-live-root");
-      const part = live?.querySelector(".kling-live");
-      if (part && !part.classList.contains("kling-ended")) {
+      const words = area.querySelector(".kling-live:not(.kling-ended) .kling-words")?.textContent;
+      const state = area.querySelector(".kling-record")?.dataset.klingState;
+      if (words && RUNNING.includes(state)) {
         const height = Math.round(area.getBoundingClientRect().height);
-        const words = live.querySelector(".kling-words").textContent;
-        if (this.heights.at(-1)?.height !== height || this.heights.at(-1)?.words !== words) {
-          this.heights.push({ height, words });
+        const last = this.heights.at(-1);
+        if (last?.height !== height || last.words !== words || last.state !== state) {
+          this.heights.push({ height, state, words });
         }
       }
       requestAnimationFrame(look);
@@ -69,7 +102,7 @@ window.kling = {
   faintTexts(cell, least) {
     const area = this.notebook().widgets[cell].node.querySelector(".jp-Cell-outputArea");
     const found = [];
-    for (const element of area.querySelectorAll("*")) {
+    for (const element of area.querySelectorAll(".kling-root *, .kling-live-root *")) {
       const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
       const text = texts.map((node) => node.textContent).join("").trim();
       if (!text || element.tagName === "STYLE" || !element.checkVisibility()) continue;
@@ -81,6 +114,10 @@ window.kling = {
     return found;
   },
 };
+
+function nextFrame() {
+  return new Promise((resolve) => requestAnimationFrame(resolve));
+}
 
 function colourOf(css) {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d");

@@ -6,13 +6,16 @@ the tests' business.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .lab import Lab
 
-__all__ = ["ARGUMENTS", "CARD", "LIVE", "Notebook"]
+__all__ = ["ARGUMENTS", "CARD", "CHROMIUM", "LIVE", "Notebook"]
+
+CHROMIUM = Path(os.environ.get("KLING_NB_CHROMIUM", "/usr/bin/chromium"))
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 CARD = ".kling-record"
@@ -27,6 +30,8 @@ JUPYTERLAB_OWN = (
     "Disabling terminals plugin",
     # JupyterLab's settings editor and its schema checker, on every start.
     "Failed to load resource: the server responded with a status of 404",
+    # ipywidgets', where a notebook was saved half way and its kernel is gone.
+    "widget model not found",
     # Requests and sockets that a reload cuts off.
     "Failed to fetch",
     "WebSocket connection to",
@@ -58,9 +63,16 @@ class Notebook:
     def command(self, name: str, **arguments: Any) -> None:
         """Execute one of JupyterLab's commands to its end."""
         self.page.evaluate(
-            "([name, given]) => window.jupyterapp.commands.execute(name, given).then(() => null)",
-            [name, arguments],
+            "([name, given]) => kling.command(name, given).then(() => null)", [name, arguments]
         )
+
+    def begin(self, name: str) -> None:
+        """Execute a command without waiting for its end; `finish` waits."""
+        self.page.evaluate("name => { kling.begun = kling.command(name) }", name)
+
+    def finish(self) -> None:
+        """Wait for the command that was begun."""
+        self.page.evaluate("() => kling.begun.then(() => null)")
 
     def restart(self) -> None:
         """Restart the kernel, without JupyterLab's question."""
@@ -94,16 +106,29 @@ class Notebook:
         self.command("apputils:change-theme", theme=THEMES[name])
         is_light = "true" if name == "light" else "false"
         self.page.wait_for_selector(f"body[data-jp-theme-light={is_light}]", state="attached")
+        # JupyterLab covers the page while it loads a theme.
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def execution_counts(self) -> list[int | None]:
         """The number in brackets beside each code cell."""
         counts: list[int | None] = self.page.evaluate("() => kling.executionCounts()")
         return counts
 
+    def errors(self) -> list[str]:
+        """What cells raised."""
+        raised: list[str] = self.page.evaluate("() => kling.errors()")
+        return raised
+
     def output(self, cell: int) -> Any:
         """The outputs of a cell, as a locator; scrolled to, since far cells are not drawn."""
         self.page.evaluate("cell => kling.scrollTo(cell)", cell)
         return self.page.locator(".jp-Cell").nth(cell).locator(".jp-Cell-outputArea")
+
+    def words(self, cell: int) -> str:
+        """What can be read in the outputs of a cell, once there is something."""
+        self.output(cell)
+        read: str = self.page.wait_for_function("cell => kling.words(cell)", arg=cell).json_value()
+        return read
 
     def wait_for_clip(self, cell: int) -> dict[str, float]:
         """The video of a cell, once it can be played: ready state, seconds, and where it is."""
@@ -119,12 +144,24 @@ class Notebook:
         )
         return found
 
+    def wait_for_clock(self, cell: int, least_s: int) -> int:
+        """The seconds on a cell's clock, once they are as many."""
+        said: int = self.page.wait_for_function(
+            "([cell, least]) => kling.elapsedSeconds(cell) >= least && kling.elapsedSeconds(cell)",
+            arg=[cell, least_s],
+        ).json_value()
+        return said
+
+    def elapsed_s(self, cell: int) -> int:
+        """The seconds on a cell's clock now."""
+        return int(self.page.evaluate("cell => kling.elapsedSeconds(cell)", cell))
+
     def watch_height(self, cell: int) -> None:
         """Measure, from now on and in each frame, how high a cell's outputs are while it waits."""
         self.page.evaluate("cell => kling.watchHeight(cell)", cell)
 
     def heights(self) -> Sequence[dict[str, Any]]:
-        """What was measured: each new height with what the live part said."""
+        """What was measured: each height, with the record's state and the live part's words."""
         heights: Sequence[dict[str, Any]] = self.page.evaluate("() => kling.heights")
         return heights
 

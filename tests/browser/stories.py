@@ -13,7 +13,15 @@ from pathlib import Path
 import nbformat
 from PIL import Image, ImageDraw, ImageFilter
 
-__all__ = ["PROMPT", "SOUND_PROMPT", "draw_picture", "first_clips", "setup", "tasks_made", "write_notebook"]
+__all__ = [
+    "PROMPT",
+    "SOUND_PROMPT",
+    "draw_picture",
+    "first_clips",
+    "setup",
+    "tasks_made",
+    "write_notebook",
+]
 
 PROMPT = "The sun sinks behind the hills while the lake turns from gold to violet"
 SOUND_PROMPT = "A loon calls twice across the water, {slow} push-in <b>towards</b> the shore"

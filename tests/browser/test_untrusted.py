@@ -19,7 +19,7 @@ def test_a_sent_notebook_still_shows_everything(sent: Notebook, screenshots: Pat
         clip = sent.wait_for_clip(cell)
         assert clip["duration"] == pytest.approx(5, abs=0.2)
         assert clip["currentTime"] > 0
-    words = sent.output(SILENT).inner_text()
+    words = sent.words(SILENT)
     for fact in (PROMPT, "55 credits ($0.28)", "5.0 s", "640×360", ".mp4"):
         assert fact in words
     assert len(sent.output(SILENT).locator(".kling-code").last.inner_text()) == 32

@@ -18,7 +18,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 
 from kling_nb.ledger import Ledger, Row
 
-__all__ = ["Kernel", "Message", "environment", "open_kernel"]
+__all__ = ["PATIENCE_S", "WIDGET", "Kernel", "Message", "environment", "open_kernel"]
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kernel.kernels import Kernel
+from tests.kernel.kernels import PATIENCE_S, Kernel
 from tests.kernel.service import Service
 
 pytestmark = pytest.mark.kernel
@@ -93,6 +93,23 @@ def test_a_refusal_is_an_error_in_the_cell(kernel: Kernel, service: Service) -> 
     assert error.text.startswith("InsufficientCredits: ")
     assert len(error.text.splitlines()) == 1
     kernel.until(lambda: any(m.state == "refused" for m in kernel.shown(request)))
+
+
+@pytest.mark.parametrize(
+    ("cell", "offered"),
+    [
+        ("%%kling --dur", "--duration"),
+        ("%%kling --imag", "--image"),
+        ("%%kling --image fo", "fox.png"),
+        ("%%kling --model kling-2.6/te", "kling-2.6/text-to-video"),
+        ("%kling ado", "adopt"),
+    ],
+)
+def test_tab_completes(kernel: Kernel, cell: str, offered: str) -> None:
+    """What the kernel answers to the front end's question at the end of the line."""
+    kernel.run("%config IPCompleter.use_jedi = False")  # which takes seconds to load
+    reply = kernel.client.complete(cell, len(cell), reply=True, timeout=PATIENCE_S)
+    assert offered in reply["content"]["matches"]
 
 
 def test_everything_has_plain_text(kernel: Kernel) -> None:

@@ -1,0 +1,273 @@
+"""`%%kling` and `%kling` in a real shell, with an emulator in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kling_nb import cards, default, magics
+from kling_nb.cards import FrontEnd
+from kling_nb.errors import InsufficientCredits, InvalidInput, KlingError, WaitInterrupted
+from kling_nb.magics import KlingMagics
+from kling_nb.models import CATALOGUE
+from kling_nb.rewriting import AWAITED
+from kling_nb.session import Session
+from tests.shells import htmls, open_shell, texts, updates_of, wait_for_update
+
+CELL = "%%kling -i fox.png {}\nA red fox"
+
+
+@pytest.fixture
+def session(
+    open_session: Callable[..., Session],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    photo: bytes,
+) -> Session:
+    """The default session, in a working folder with a picture."""
+    session = open_session()
+    monkeypatch.setattr(default, "_current", session)
+    monkeypatch.chdir(tmp_path)
+    Path("fox.png").write_bytes(photo)
+    return session
+
+
+@pytest.fixture
+def start(session: Session) -> Iterator[Callable[[FrontEnd], Any]]:
+    """Opens a shell in a front end, with the extension loaded and its greeting forgotten."""
+    with ExitStack() as shells:
+
+        def begin(place: FrontEnd = "notebook") -> Any:
+            shell = shells.enter_context(open_shell(place))
+            magics.load(shell)
+            wait_for_update(shell)
+            shell.display_pub.outputs.clear()
+            return shell
+
+        yield begin
+
+
+def run(shell: Any, cell: str) -> Any:
+    """The value of a cell that ends well."""
+    done = shell.run_cell(cell)
+    done.raise_error()
+    return done.result
+
+
+def fail(shell: Any, cell: str, error: type[KlingError]) -> KlingError:
+    """The error of a cell that fails."""
+    problem = shell.run_cell(cell).error_in_exec
+    assert isinstance(problem, error)
+    return problem
+
+
+def test_loading_twice_changes_nothing(start: Callable[..., Any]) -> None:
+    """One transformer of each kind, and the same magics."""
+    shell = start()
+    before = [*shell.input_transformers_cleanup], [*shell.input_transformers_post]
+    magics.load(shell)
+    assert ([*shell.input_transformers_cleanup], [*shell.input_transformers_post]) == before
+    assert {"kling", AWAITED} <= set(shell.magics_manager.magics["cell"])
+    assert "kling" in shell.magics_manager.magics["line"]
+
+
+def test_unloading_takes_the_transformers_away(start: Callable[..., Any]) -> None:
+    """A second time too, and loading brings them back."""
+    shell = start()
+    loaded = [*shell.input_transformers_post]
+    magics.unload(shell)
+    magics.unload(shell)
+    assert len(shell.input_transformers_post) == len(loaded) - 1
+    magics.load(shell)
+    assert len(shell.input_transformers_post) == len(loaded)
+
+
+def test_a_cell_gives_its_job(start: Callable[..., Any]) -> None:
+    """Submitted when the cell returns, its card shown once."""
+    shell = start()
+    job = run(shell, CELL.format(""))
+    assert job.task_id
+    shown = [output for output in shell.display_pub.outputs if not output["update"]]
+    assert len(shown) == 2
+    job.result(20)
+
+
+def test_a_named_job_is_no_value(start: Callable[..., Any]) -> None:
+    """`-o` binds it instead, even when the service refuses it afterwards."""
+    shell = start()
+    assert run(shell, CELL.format("-o fox")) is None
+    assert shell.user_ns["fox"].result(20).path.is_file()
+
+
+def test_a_refused_job_is_bound_too(start: Callable[..., Any], session: Session) -> None:
+    """So that one can look at it."""
+    shell = start()
+    assert session.emulator is not None
+    session.emulator.books.inject("credits")
+    fail(shell, CELL.format("-o fox"), InsufficientCredits)
+    assert type(shell.user_ns["fox"].state).__name__ == "Refused"
+
+
+@pytest.mark.parametrize("place", ["terminal", "notebook"])
+def test_a_waiting_cell_returns_with_the_clip(start: Callable[..., Any], place: FrontEnd) -> None:
+    """The job is done and its last display is sent."""
+    shell = start(place)
+    run(shell, CELL.format("--wait -o fox"))
+    assert shell.user_ns["fox"].done()
+    if place == "notebook":
+        assert "data:video/mp4" in updates_of(shell, 0)[-1]["text/html"]
+
+
+def test_a_wait_in_a_cell_within_a_cell(start: Callable[..., Any]) -> None:
+    """Waits in the old way, since nothing can be awaited there."""
+    shell = start()
+    run(shell, "get_ipython().run_cell_magic('kling', '-i fox.png --wait -o fox', 'A fox')")
+    assert shell.user_ns["fox"].done()
+
+
+def test_a_headless_cell_waits_by_itself(start: Callable[..., Any]) -> None:
+    """One display, which has become the clip; no live part."""
+    shell = start("headless")
+    run(shell, CELL.format(""))
+    assert len([output for output in shell.display_pub.outputs if not output["update"]]) == 1
+    assert "data:video/mp4" in updates_of(shell, 0)[-1]["text/html"]
+
+
+def test_a_headless_command_waits_too(start: Callable[..., Any], session: Session) -> None:
+    """`%kling show` of a running job ends with its clip."""
+    job = session.image_to_video("fox.png", "A red fox")
+    shell = start("headless")
+    run(shell, f"%kling show {job.id}")
+    assert job.done()
+    assert "data:video/mp4" in (htmls(shell) + [u["text/html"] for u in updates_of(shell, 0)])[-1]
+
+
+def test_a_job_is_shown_once_in_a_cell(start: Callable[..., Any]) -> None:
+    """And again in the next one."""
+    shell = start()
+    run(shell, CELL.format("--wait -o fox"))
+    shell.display_pub.outputs.clear()
+    run(shell, "from IPython.display import display\ndisplay(fox)\ndisplay(fox)\nfox")
+    run(shell, "fox")
+    assert len(texts(shell)) == 2
+
+
+def test_a_variable_stands_for_its_picture(start: Callable[..., Any], photo: bytes) -> None:
+    """And the cell to copy keeps its name."""
+    shell = start()
+    shell.user_ns["picture"] = photo
+    job = run(shell, "%%kling --image picture\nA red fox")
+    assert job.facts.cell.startswith("%%kling --image picture\n")
+    job.result(20)
+
+
+def test_a_dry_run_sends_nothing(start: Callable[..., Any], session: Session) -> None:
+    """It tells the price, and leaves no trace."""
+    shell = start()
+    assert run(shell, CELL.format("-n")) is None
+    assert "55 credits" in texts(shell)[0]
+    assert "Nothing was sent." in texts(shell)[0]
+    assert session.jobs() == []
+
+
+def test_a_dry_run_names_the_job_that_answers(start: Callable[..., Any]) -> None:
+    """Then the request costs nothing."""
+    shell = start()
+    job = run(shell, CELL.format("--wait"))
+    shell.display_pub.outputs.clear()
+    run(shell, CELL.format("-n"))
+    assert f"Job {job.id} answers this already (saved): 0 credits now." in texts(shell)[0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("%%kling --sund\nfox", "did you mean --sound?"),
+        ("%%kling --wait --sund\nfox", "did you mean --sound?"),
+        ("%%kling -o 7\nfox", "give a Python variable name"),
+        ("%%kling 'fox\nfox", "close the quotes"),
+        ("%%kling fox\nfox", "the prompt goes into the body of the cell"),
+    ],
+)
+def test_a_mistake_sends_nothing(
+    start: Callable[..., Any], session: Session, cell: str, said: str
+) -> None:
+    """And says what to do."""
+    assert said in str(fail(start(), cell, InvalidInput))
+    assert session.jobs() == []
+
+
+def test_an_interrupted_await_leaves_the_job_running(
+    open_session: Callable[..., Session], start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancellation becomes one sentence; the job is not over."""
+    slow = open_session(emulator_seconds=60)
+    monkeypatch.setattr(default, "_current", slow)
+    shell = start()
+
+    async def interrupted() -> None:
+        known: KlingMagics = shell._kling_magics
+        # By hand: a KeyboardInterrupt out of a task of its own would end the loop.
+        waiting = known.run_awaited("-i fox.png -o fox", "A fox")
+        waiting.send(None)
+        with pytest.raises(WaitInterrupted, match="goes on by itself"):
+            waiting.throw(asyncio.CancelledError())
+
+    asyncio.run(interrupted())
+    assert not shell.user_ns["fox"].done()
+
+
+def complete(shell: Any, line: str) -> list[str]:
+    """What may come next, as IPython asks for it."""
+    symbol = "" if line.endswith(" ") else line.rsplit(maxsplit=1)[-1]
+    known: KlingMagics = shell._kling_magics
+    return known.complete(shell, SimpleNamespace(line=line, symbol=symbol))
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("%%kling ", {"--image", "-i", "--duration", "--sound", "--no-sound", "--wait", "--take"}),
+        ("%%kling --dur", {"--duration"}),
+        ("%%kling --duration ", {"5", "10"}),
+        ("%%kling -i fox.png -d ", {"5", "10"}),
+        ("%%kling --embed ", set(cards.Embed.__args__)),  # type: ignore[attr-defined]
+        ("%%kling --model ", set(CATALOGUE)),
+        ("%%kling -m kling", set(CATALOGUE)),
+        ("%%kling --image ", {"picture"}),
+        ("%%kling --image fo", {"picture", "fox.png"}),
+        ("%%kling --wiat --embed ", {"auto"}),
+        ("%kling ", {"balance", "jobs", "adopt"}),
+    ],
+)
+def test_what_comes_next_is_offered(
+    start: Callable[..., Any], line: str, offered: set[str]
+) -> None:
+    """Options, choices, models, variables and files; also behind a mistake."""
+    shell = start()
+    shell.user_ns["picture"] = b""
+    assert offered <= set(complete(shell, line))
+
+
+def test_help_is_derived_from_the_specs(start: Callable[..., Any]) -> None:
+    """`%%kling?` shows every model's options and every command."""
+    text = start().magics_manager.magics["cell"]["kling"].__doc__
+    for word in ("--duration", "--sound", "--take", *CATALOGUE, "adopt TASK_ID", "emulate on|off"):
+        assert word in text
+
+
+def test_displays_are_taught_without_the_magics(session: Session) -> None:
+    """`import kling_nb` in a notebook is enough to see a job as its card."""
+    with open_shell() as shell:
+        magics.teach_displays(shell)
+        assert "kling" not in shell.magics_manager.magics["line"]
+        shell.user_ns["job"] = session.image_to_video("fox.png", "A red fox")
+        shell.user_ns["job"].result(20)
+        run(shell, "job")
+        assert not texts(shell)  # a terminal prints
