@@ -12,18 +12,23 @@ Importing this loads neither IPython nor httpx nor PyAV: names are looked up whe
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# What is worth reading is on the cards; without this, Python prints warnings into whichever cell
+# happens to run. A program that wants the log adds its own handler.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from . import errors
     from .default import configure, default_session
     from .jobs import Clip, Job
     from .models import CATALOGUE
+    from .nesting import run
     from .panels import panel
-    from .portal import run
     from .preparation import Quote
     from .session import Session
 
@@ -68,7 +73,7 @@ _HOME = {
     "configure": "default",
     "default_session": "default",
     "panel": "panels",
-    "run": "portal",
+    "run": "nesting",
 }
 _OF_SESSION = frozenset(
     {

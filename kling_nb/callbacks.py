@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from .errors import UnreadableAnswer
-from .states import TaskStatus
+from .tasks import TaskStatus
 from .wire import parse_task, read_json, read_text
 
 __all__ = ["Callback", "parse_callback", "sign_callback", "verify_callback"]

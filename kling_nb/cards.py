@@ -23,7 +23,7 @@ from IPython.display import Video, display
 from . import clips, html
 from .errors import MediaError
 from .jobs import Clip, Job
-from .portal import portal
+from .portal import in_thread, portal
 from .states import (
     Downloading,
     Event,
@@ -35,7 +35,6 @@ from .states import (
     Waiting,
     has_ended,
 )
-from .submission import in_thread
 
 if TYPE_CHECKING:
     from .live import LiveView

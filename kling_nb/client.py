@@ -31,7 +31,7 @@ from .settings import API_URL, UPLOAD_URL
 
 if TYPE_CHECKING:
     from .keys import Key
-    from .states import TaskStatus
+    from .tasks import TaskStatus
 
 __all__ = ["Client", "SubmitOutcome"]
 

@@ -22,14 +22,13 @@ from .default import configure, default_session
 from .errors import ConfigurationError, InvalidInput, KlingError, Problem
 from .jobs import Job
 from .kinds import Media
-from .models import CATALOGUE
-from .portal import portal
+from .models import CATALOGUE, DOLLARS_PER_CREDIT
+from .portal import in_thread, portal
 from .preparation import Quote
 from .session import Session
 from .settings import save_key
 from .specs import describe
 from .states import Stage
-from .submission import in_thread
 
 __all__ = ["Commands"]
 
@@ -263,7 +262,8 @@ def _mode_text(session: Session) -> str:
 
 def _balance_text(session: Session) -> str:
     try:
-        return f"balance {session.balance():,.0f} credits"
+        credits = session.balance()
+        return f"balance {credits:,.0f} credits (${credits * DOLLARS_PER_CREDIT:,.2f})"
     except KlingError as error:
         return f"balance not known: {error}"
 

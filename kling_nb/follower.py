@@ -14,10 +14,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from . import clips, pace
-from .errors import KlingError, LedgerError, MediaError, RateLimited, ServiceError, Unreachable
+from .errors import (
+    BadRequest,
+    KlingError,
+    LedgerError,
+    MediaError,
+    RateLimited,
+    ServiceError,
+    Unreachable,
+)
 from .history import clip_of, error_of, state_of
 from .jobs import Job
 from .ledger import Row
+from .portal import in_thread
 from .states import (
     ENDED,
     ClipFacts,
@@ -25,14 +34,10 @@ from .states import (
     OutOfSight,
     Saved,
     Stage,
-    TaskFailed,
-    TaskMissing,
-    TaskPending,
-    TaskStatus,
-    TaskSucceeded,
     Waiting,
 )
-from .submission import Context, in_thread
+from .submission import Context
+from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceeded
 
 __all__ = ["Follower"]
 
@@ -186,15 +191,20 @@ class Follower:
                     return await in_thread(advance, row.id, Stage.EXPIRED, reason=reason)
             except ServiceError as error:
                 reason = str(error)
-                if error.code in _GONE and url != row.result_url:
+                fresh = await self._fresh_url(row)
+                if error.code in _GONE and (fresh is None or url != row.result_url):
                     return await in_thread(advance, row.id, Stage.EXPIRED, reason=reason)
-                url = await self._fresh_url(row) or url
+                url = fresh or url
             _log.info("job %s: the clip did not arrive (%s); once more", row.id, reason)
             await self.context.sleep(pace.retry_wait_s(tries))
 
-    async def _fresh_url(self, row: Row) -> str:
+    async def _fresh_url(self, row: Row) -> str | None:
+        """Another link to the result; empty when none can be had now, None when there is none."""
         try:
             return await self.context.client.fresh_url(row.result_url)
+        except BadRequest as error:
+            _log.info("job %s: the service has no such file (%s)", row.id, error)
+            return None
         except (ServiceError, Unreachable) as error:
             _log.info("job %s: no fresh link (%s)", row.id, error)
             return ""

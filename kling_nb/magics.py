@@ -106,10 +106,12 @@ class KlingMagics:
 
     def show(self, job: Job) -> cards.Card:
         """Display a job's card, once in a cell."""
-        moment, card = self._shown.get(id(job), (0, None))
-        if card is None or moment != self.clock.now:
+        now = self.clock.now
+        self._shown = {key: shown for key, shown in self._shown.items() if shown[0] == now}
+        _, card = self._shown.get(id(job), (0, None))
+        if card is None:
             card = cards.show(job, self.shell)
-            self._shown[id(job)] = (self.clock.now, card)
+            self._shown[id(job)] = (now, card)
             if cards.front_end(self.shell) == "headless":
                 # What arrives after the cell has ended would not be saved.
                 job.exception()

@@ -16,8 +16,9 @@ from .errors import InvalidInput, MediaError, Problem
 from .fetcher import Fetcher
 from .kinds import Media
 from .ledger import Intent, Row
+from .portal import in_thread
 from .specs import ModelSpec, Parameter, describe, fingerprint, price_credits, validate
-from .submission import Request, Source, in_thread
+from .submission import Request, Source
 
 __all__ = ["Prepared", "Quote", "Wish", "prepare", "quote_of"]
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from .errors import LedgerError
 from .ledger import Intent, Row
-from .states import FORGETTABLE, Stage, TaskMissing
-from .submission import Context, in_thread
+from .portal import in_thread
+from .states import FORGETTABLE, Stage
+from .submission import Context
+from .tasks import TaskMissing
 
 __all__ = ["Recovery"]
 

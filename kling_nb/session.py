@@ -23,11 +23,11 @@ from .jobs import Job
 from .keys import Key
 from .ledger import Intent, Ledger, Row
 from .models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from .portal import Portal, portal
+from .portal import Portal, in_thread, portal
 from .preparation import Quote, Wish, prepare, quote_of
 from .recovery import Recovery
 from .states import ENDED, Stage
-from .submission import Context, Request, balance_or_none, in_thread, submit
+from .submission import Context, Request, balance_or_none, submit
 
 if TYPE_CHECKING:
     from .emulator import Emulator

@@ -1,8 +1,8 @@
-"""What the service says of a task, what we know of a job, and the facts a card shows.
+"""What we know of a job: its stage in the ledger, its state, and the facts a card shows.
 
 Values only: small frozen dataclasses without a field that has a meaning in one state only, so
 that `match` over a union can end in `assert_never`. No I/O, no service wording (that is `wire`),
-no HTML (that is `html`).
+no HTML (that is `html`). What the service says of a task is in `tasks`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,6 @@ __all__ = [
     "Saved",
     "Sending",
     "Stage",
-    "TaskFailed",
-    "TaskMissing",
-    "TaskPending",
-    "TaskStatus",
-    "TaskSucceeded",
     "Unknown",
     "Uploading",
     "Vanished",
@@ -106,57 +101,6 @@ ENDED = frozenset(Stage) - {Stage.INTENDED, Stage.SENDING, Stage.ACCEPTED, Stage
 
 FORGETTABLE = frozenset({Stage.UNKNOWN, Stage.VANISHED, Stage.EXPIRED})
 """Stages that `forget` may end."""
-
-
-# --- what the service says of a task -----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class TaskPending:
-    """The task is not over."""
-
-    task_id: str
-    word: str
-    """The service's own word: `waiting`, `queuing`, `generating`, or one that is new to us."""
-    credits: float | None = None
-    """Credits taken so far, where the service tells."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSucceeded:
-    """The task is over and its result can be fetched."""
-
-    task_id: str
-    urls: tuple[str, ...]
-    """Where the results are; empty when the service says success and names none (yet)."""
-    credits: float | None = None
-    took_s: float | None = None
-    """Completion minus creation, in seconds, by the service's clock."""
-    raw: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class TaskFailed:
-    """The task is over and there is no result."""
-
-    task_id: str
-    code: str
-    message: str
-    credits: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskMissing:
-    """The service does not know the task: it is seconds old, or it does not exist."""
-
-    task_id: str
-    message: str
-
-
-TaskStatus = TaskPending | TaskSucceeded | TaskFailed | TaskMissing
-
-
-# --- what a card shows of a job ----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ParamSpec, TypeVar
 
 from .client import Client, SubmitOutcome
 from .errors import KlingError, LedgerError
@@ -20,14 +19,12 @@ from .history import error_of, state_of
 from .jobs import Job
 from .ledger import Ledger, Row
 from .media import Picture
+from .portal import in_thread
 from .specs import ModelSpec, allowed_text, request_input
 from .states import Discarded, Refused, Sending, Stage, Uploading, Waiting
 from .wire import create_body
 
-__all__ = ["Context", "Request", "Source", "balance_or_none", "in_thread", "submit"]
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+__all__ = ["Context", "Request", "Source", "balance_or_none", "submit"]
 
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 _BALANCE_WAIT_S = 10.0
@@ -87,20 +84,6 @@ async def submit(context: Context, job: Job, request: Request, expected_s: float
     if isinstance(outcome, SubmitOutcome):
         return await _not_accepted(context, job, outcome)
     return await _accepted(context, job, outcome, expected_s)
-
-
-async def in_thread(function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-    """Run a blocking call beside the portal's loop.
-
-    When the program ends, Python closes its worker pools before it stops daemon threads. What
-    runs then is left to the next kernel, as if it had been cancelled.
-    """
-    try:
-        return await asyncio.to_thread(function, *args, **kwargs)
-    except RuntimeError as error:
-        if "shutdown" in str(error):
-            raise asyncio.CancelledError from None
-        raise
 
 
 async def balance_or_none(client: Client) -> float | None:

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from . import errors
 from .errors import ServiceError, UnreadableAnswer
-from .states import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceeded
+from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceeded
 
 __all__ = [
     "CREATE_PATH",

@@ -11,7 +11,7 @@ import pytest
 
 from kling_nb.callbacks import Callback, parse_callback, sign_callback, verify_callback
 from kling_nb.errors import UnreadableAnswer
-from kling_nb.states import TaskFailed, TaskPending, TaskSucceeded
+from kling_nb.tasks import TaskFailed, TaskPending, TaskSucceeded
 from tests.sample_files import sample
 
 SUCCESS_ID = "e989621f54392584b05867f87b160672"

@@ -27,7 +27,7 @@ from kling_nb.errors import (
     UnreadableAnswer,
 )
 from kling_nb.keys import Key
-from kling_nb.states import TaskMissing, TaskPending
+from kling_nb.tasks import TaskMissing, TaskPending
 from tests.service import CREATE, KEY
 
 BODY = {"model": "kling-2.6/text-to-video", "input": {"prompt": "Füchse 🦊"}}

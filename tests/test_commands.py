@@ -87,7 +87,7 @@ def test_alone_it_tells_how_things_stand(command: Commands, shell: Any, session:
     """Mode and why, balance, and the jobs that run."""
     command.run("")
     assert "emulator (asked for by mode)" in texts(shell)[0]
-    assert "balance 5,916 credits" in texts(shell)[0]
+    assert "balance 5,916 credits ($29.58)" in texts(shell)[0]
     assert "0 running" in texts(shell)[0]
 
 
@@ -252,7 +252,7 @@ def test_the_greeting_is_one_line_that_is_filled_in(command: Commands, shell: An
     command.greet()
     first, filled = greetings(shell)
     assert first == "kling_nb · emulator (asked for by mode) · clips in clips"
-    assert filled == f"{first} · balance 5,916 credits"
+    assert filled == f"{first} · balance 5,916 credits ($29.58)"
 
 
 def test_the_greeting_tells_what_was_left(

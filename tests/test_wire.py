@@ -8,7 +8,7 @@ import pytest
 
 from kling_nb import errors, wire
 from kling_nb.errors import ServiceError, UnreadableAnswer
-from kling_nb.states import TaskFailed, TaskMissing, TaskPending, TaskSucceeded
+from kling_nb.tasks import TaskFailed, TaskMissing, TaskPending, TaskSucceeded
 from kling_nb.wire import Answer
 from tests.sample_files import answer, document, sample
 

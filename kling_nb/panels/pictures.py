@@ -20,9 +20,8 @@ from ..html.markup import data_uri, escape, joined, tag
 from ..html.units import byte_words, one_line
 from ..kinds import Media, shorten
 from ..media import Picture
-from ..portal import portal
+from ..portal import in_thread, portal
 from ..specs import Parameter
-from ..submission import in_thread
 from .fields import Field, help_of, label_of, quiet
 
 __all__ = ["PictureField", "Surroundings"]

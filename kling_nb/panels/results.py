@@ -18,9 +18,8 @@ from .. import html
 from ..cards import card_bundle
 from ..jobs import Job
 from ..live import LiveView
-from ..portal import portal
+from ..portal import in_thread, portal
 from ..states import Event, JobState, has_ended
-from ..submission import in_thread
 
 __all__ = ["Result"]
 

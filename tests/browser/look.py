@@ -25,7 +25,7 @@ __all__ = ["main"]
 SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
 WIDTHS_PX = (900, 480)
 HEIGHT_PX = 1000
-TALL_PX = 2600
+TALL_PX = 5200
 THEMES = ("light", "dark")
 CLIPS_S = 12.0
 
@@ -73,6 +73,7 @@ def photograph(notebook: Notebook, moment: str, height_px: int) -> None:
         notebook.theme(theme)
         for width_px in WIDTHS_PX:
             notebook.page.set_viewport_size({"width": width_px, "height": height_px})
+            notebook.output(0)
             notebook.page.wait_for_function("() => kling.isDrawn()")
             file = SCREENSHOTS / f"{moment}-{theme}-{width_px}.png"
             notebook.page.screenshot(path=file)
