@@ -132,7 +132,7 @@ class Commands:
                 row.created_at.astimezone().strftime("%Y-%m-%d %H:%M"),
                 str(row.stage),
                 row.model.rpartition("/")[2],
-                str(row.values.get("prompt", ""))[:60],
+                html.one_line(str(row.values.get("prompt", "")), 60),
                 _credits(row.credits if row.credits is not None else row.price_credits),
             )
             for row in default_session().jobs()
@@ -253,7 +253,7 @@ def _greeting(session: Session, more: str) -> dict[str, str]:
     folder = session.settings.folder
     parts = ["kling_nb", _mode_text(session), f"clips in {folder.name}", more]
     text = " · ".join(part for part in parts if part)
-    return {"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"}
+    return {"text/plain": text, "text/html": f"<div>{html.prose(text)}</div>"}
 
 
 def _mode_text(session: Session) -> str:

@@ -119,8 +119,13 @@ def resolve(
         api_url=api_url,
         upload_url=choose_url(sources, "upload_url", api_url if is_served else UPLOAD_URL),
         emulator_seconds=choose_seconds(sources),
-        mode_reason=f"asked for by {asked[0]}" if asked else origin or NO_KEY,
+        mode_reason=how_asked(asked[0]) if asked else origin or NO_KEY,
     )
+
+
+def how_asked(name: str) -> str:
+    """Who asked for a mode, in words: the program itself, or a variable of the environment."""
+    return "as configured" if name == "mode" else f"asked for by {name}"
 
 
 def find_folder(cwd: Path) -> Path:

@@ -86,7 +86,7 @@ def test_what_is_told_has_html_and_text(command: Commands, shell: Any, job: Job,
 def test_alone_it_tells_how_things_stand(command: Commands, shell: Any, session: Session) -> None:
     """Mode and why, balance, and the jobs that run."""
     command.run("")
-    assert "emulator (asked for by mode)" in texts(shell)[0]
+    assert "emulator (as configured)" in texts(shell)[0]
     assert "balance 5,916 credits ($29.58)" in texts(shell)[0]
     assert "0 running" in texts(shell)[0]
 
@@ -212,7 +212,7 @@ def test_a_balance_that_cannot_be_had_is_no_error(
 def test_the_emulator_is_switched_on(command: Commands, shell: Any, session: Session) -> None:
     """By a new default session in the same folder."""
     command.run("emulate on")
-    assert "emulator (asked for by mode)" in texts(shell)[0]
+    assert "emulator (as configured)" in texts(shell)[0]
     assert default.default_session() is not session
     assert default.default_session().settings.folder == session.settings.folder
     default.default_session().close()
@@ -251,7 +251,7 @@ def test_the_greeting_is_one_line_that_is_filled_in(command: Commands, shell: An
     """Mode and folder at once, the balance behind it."""
     command.greet()
     first, filled = greetings(shell)
-    assert first == "kling_nb · emulator (asked for by mode) · clips in clips"
+    assert first == "kling_nb · emulator (as configured) · clips in clips"
     assert filled == f"{first} · balance 5,916 credits ($29.58)"
 
 

@@ -253,7 +253,7 @@ def test_numbers_stand_to_the_right_in_tables() -> None:
     rows = [["k7f2qd", "55", "20 November"], ["m1", "1,100", "—"]]
     outline = Outline(html.render_table(["Job", "Credits", "Made"], rows, caption="Jobs"))
     classes = [attrs["class"] for tag, attrs in outline.elements if tag == "td"]
-    assert classes == ["kling-text", "kling-number", "kling-text"] * 2
+    assert classes == ["kling-short", "kling-number", "kling-short"] * 2
     assert html.table_text(["Job", "Credits", "Made"], rows).splitlines() == [
         "Job     Credits  Made",
         "k7f2qd       55  20 November",

@@ -181,7 +181,7 @@ def test_emulator_asked_for_holds_no_key(keyring: FakeKeyring) -> None:
     keyring.problem = AssertionError("asked")
     settings = resolve(mode="emulator", environ={"KIE_API_KEY": "bad key"})
     assert (settings.key, settings.mode) == (None, "emulator")
-    assert settings.mode_reason == "asked for by mode"
+    assert settings.mode_reason == "as configured"
 
 
 def test_live_without_a_key_is_an_error() -> None:

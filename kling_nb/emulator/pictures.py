@@ -105,7 +105,10 @@ def write_words(scene: Image.Image, words: str, *, share: float) -> Image.Image:
 
 
 def draw_mark(width: int, height: int) -> tuple[Image.Image, tuple[int, int]]:
-    """The EMULATED badge for frames of that size, and where it goes: the lower right corner."""
+    """The EMULATED badge for frames of that size, and where it goes: the upper right corner.
+
+    A player's controls cover the lower edge.
+    """
     size = max(7, min(width, height) // 34)
     font, pad = load_font(size), max(2, size // 2)
     left, top, right, bottom = font.getbbox("EMULATED")
@@ -114,7 +117,7 @@ def draw_mark(width: int, height: int) -> tuple[Image.Image, tuple[int, int]]:
     draw = ImageDraw.Draw(mark)
     draw.rounded_rectangle((0, 0, box[0] - 1, box[1] - 1), radius=pad, fill=(16, 18, 22, 150))
     draw.text((pad - left, pad - top), "EMULATED", font=font, fill=(255, 255, 255, 235))
-    return mark, (max(0, width - box[0] - size), max(0, height - box[1] - size))
+    return mark, (max(0, width - box[0] - size), min(size, max(0, height - box[1])))
 
 
 def load_font(size: int) -> FreeTypeFont | BitmapFont:

@@ -8,17 +8,20 @@ file but its own style sheet, no notebook.
 from __future__ import annotations
 
 from .live import render_live
-from .markup import escape, style_sheet
+from .markup import escape, prose, style_sheet
 from .prices import price_line
 from .record import poster_image, render_record, video_attributes
 from .tables import NoticeKind, render_notice, render_table
 from .text import render_text, table_text
+from .units import one_line
 
 __all__ = [
     "NoticeKind",
     "escape",
+    "one_line",
     "poster_image",
     "price_line",
+    "prose",
     "render_live",
     "render_notice",
     "render_record",

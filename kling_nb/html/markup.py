@@ -23,12 +23,14 @@ from .units import visible
 
 __all__ = [
     "Markup",
+    "code",
     "data_uri",
     "escape",
     "fitted",
     "joined",
     "jpeg_size",
     "looks",
+    "prose",
     "style_sheet",
     "tag",
 ]
@@ -77,6 +79,19 @@ def tag(name: str, look: str, *children: Markup, **attributes: str) -> Markup:
     if name in ("img", "br"):
         return Markup(f"<{name}{inside}>")
     return Markup(f"<{name}{inside}>{''.join(children)}</{name}>")
+
+
+def code(text: str) -> Markup:
+    """Write something to select and copy."""
+    return tag("code", "code", escape(text))
+
+
+def prose(text: str) -> Markup:
+    """Write a sentence; what stands between backticks is something to type."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return joined(*(code(part) if odd % 2 else escape(part) for odd, part in enumerate(parts)))
 
 
 def data_uri(data: bytes, mime: str = "image/jpeg") -> str:

@@ -12,7 +12,19 @@ from datetime import datetime
 from pathlib import PurePath
 
 from ..states import JobFacts, JobState, Saved, has_ended
-from .markup import Markup, data_uri, escape, fitted, joined, jpeg_size, looks, style_sheet, tag
+from .markup import (
+    Markup,
+    code,
+    data_uri,
+    escape,
+    fitted,
+    joined,
+    jpeg_size,
+    looks,
+    prose,
+    style_sheet,
+    tag,
+)
 from .prices import DOLLARS_PER_CREDIT, clip_words, cost_line, saved_only
 from .text import MODE_BADGE
 from .units import byte_words, one_line, visible
@@ -130,14 +142,6 @@ def rows(pairs: Iterable[tuple[Markup, Markup]]) -> Markup:
     return tag("dl", "rows", *cells)
 
 
-def prose(text: str) -> Markup:
-    """Write a sentence; what stands between backticks is something to type."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
-        return escape(text)
-    return joined(*(code(part) if odd % 2 else escape(part) for odd, part in enumerate(parts)))
-
-
 def prompt(text: str) -> Markup:
     """Write the prompt; a long one is cut by us, since a sanitizer removes line clamps."""
     whole = visible(text).strip()
@@ -157,11 +161,6 @@ def cell_fold(cell: str) -> Markup:
         note = "Invisible characters are shown as \ufffd: a copy of this is another request."
         lines.insert(0, tag("p", "quiet", escape(note)))
     return tag("details", "cell", tag("summary", "copy", escape("Copy cell")), *lines)
-
-
-def code(text: str) -> Markup:
-    """Write something to select and copy."""
-    return tag("code", "code", escape(text))
 
 
 def link(href: str, text: str) -> Markup:

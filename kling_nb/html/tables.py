@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from .markup import Markup, escape, joined, style_sheet, tag
+from .markup import Markup, escape, joined, prose, style_sheet, tag
 from .text import is_number
 
 __all__ = ["NoticeKind", "render_notice", "render_table"]
 
 NoticeKind = Literal["info", "warning", "error"]
 
+SHORT_CHARS = 18
 NOTICES = {"info": ("Note", "calm"), "warning": ("Careful", "warn"), "error": ("Error", "bad")}
 
 
@@ -26,7 +27,7 @@ def render_table(
         caption: What the table shows.
     """
     columns = list(zip(*rows, strict=True)) or [()] * len(headers)
-    looks = ["number" if is_number(column) else "text" for column in columns]
+    looks = [look_of(column) for column in columns]
     pairs = zip(headers, looks, strict=True)
     head = (column_head(header, look) for header, look in pairs)
     lines = (
@@ -40,6 +41,13 @@ def render_table(
     title = (tag("caption", "caption", escape(caption)),) if caption else ()
     body = (tag("thead", "", tag("tr", "", *head)), tag("tbody", "", *lines))
     return joined(style_sheet(), tag("table", "table", *title, *body, classes="kling-root"))
+
+
+def look_of(cells: Sequence[str]) -> str:
+    """Choose how a column looks: amounts to the right, words that fit on one line unbroken."""
+    if is_number(cells):
+        return "number"
+    return "short" if all(len(cell) <= SHORT_CHARS for cell in cells) else "text"
 
 
 def column_head(header: str, look: str) -> Markup:
@@ -60,7 +68,7 @@ def render_notice(kind: NoticeKind, title: str, lines: Sequence[str]) -> str:
     head = tag(
         "div", "head", tag("span", tone, escape(word)), tag("strong", "title", escape(title))
     )
-    body = (tag("p", "line", escape(line)) for line in lines)
+    body = (tag("p", "line", prose(line)) for line in lines)
     role = "alert" if kind == "error" else "note"
     return joined(
         style_sheet(),

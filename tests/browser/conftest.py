@@ -28,23 +28,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The server of the person who makes the clips."""
     with running_lab(tmp_path_factory.mktemp("person")) as lab:
         yield lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The server of somebody who was sent a notebook: it trusts no signature of ours."""
     with running_lab(tmp_path_factory.mktemp("stranger")) as lab:
         yield lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """One headless browser."""
+    """One headless browser.
+
+    Not longer than this folder's tests: Playwright's loop would be in the way of `asyncio.run`.
+    """
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
@@ -52,7 +55,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def opened(chromium: Any) -> Iterator[Opener]:
     """Opens notebooks, each in a page of its own."""
     pages = []
@@ -67,7 +70,7 @@ def opened(chromium: Any) -> Iterator[Opener]:
         page.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first(lab: Lab, opened: Opener) -> Notebook:
     """The first day's notebook, with all its cells run at once, and saved with its clips."""
     write_notebook(lab.folder / "first.ipynb", first_clips(2), title="# First clips")
@@ -86,7 +89,7 @@ def sent(first: Notebook, lab: Lab, stranger: Lab, opened: Opener) -> Notebook:
     return opened(stranger, "sent.ipynb")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def screenshots() -> Path:
     """Where pictures for the eye go; git ignores them."""
     folder = ROOT / "tests" / "screenshots"

@@ -98,7 +98,7 @@ def test_detach_says_how_to_resume_and_resume_shows_the_clip(
     assert heights[-1]["state"] == "waiting"
     assert len({each["height"] for each in heights}) == 1, heights
 
-    slow.write(RESUMED, entry.inner_text())
+    slow.write(RESUMED, entry.text_content())
     slow.run(RESUMED)
     assert slow.wait_for_clip(RESUMED)["currentTime"] > 0
     assert slow.output(RESUMED).locator(CARD).count() == 1

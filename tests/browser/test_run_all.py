@@ -33,10 +33,10 @@ def test_one_card_is_left_of_each_cell(first: Notebook) -> None:
     """The live part has gone and left no line, no text and no room behind."""
     for cell in (SILENT, SOUND, PYTHON):
         first.wait_for_clip(cell)
+        assert "LiveView" not in first.words(cell)
         output = first.output(cell)
         assert output.locator(CARD).count() == 1
         assert output.locator(LIVE).count() == 0
-        assert "LiveView" not in first.words(cell)
         spare = output.bounding_box()["height"] - output.locator(CARD).bounding_box()["height"]
         assert spare <= 10
 
@@ -44,8 +44,8 @@ def test_one_card_is_left_of_each_cell(first: Notebook) -> None:
 def test_what_was_written_is_shown_as_it_was_written(first: Notebook) -> None:
     """Braces and tags of a prompt are text."""
     first.wait_for_clip(SOUND)
-    assert first.output(SILENT).locator(".kling-prompt").inner_text() == PROMPT
-    assert first.output(SOUND).locator(".kling-prompt").inner_text() == SOUND_PROMPT
+    assert first.output(SILENT).locator(".kling-prompt").text_content() == PROMPT
+    assert first.output(SOUND).locator(".kling-prompt").text_content() == SOUND_PROMPT
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

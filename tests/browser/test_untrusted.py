@@ -22,7 +22,7 @@ def test_a_sent_notebook_still_shows_everything(sent: Notebook, screenshots: Pat
     words = sent.words(SILENT)
     for fact in (PROMPT, "55 credits ($0.28)", "5.0 s", "640×360", ".mp4"):
         assert fact in words
-    assert len(sent.output(SILENT).locator(".kling-code").last.inner_text()) == 32
+    assert len(sent.output(SILENT).locator(".kling-code").last.text_content()) == 32
     assert "Run this cell again" not in words
     for theme in ("light", "dark"):
         sent.theme(theme)
