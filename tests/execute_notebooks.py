@@ -1,0 +1,79 @@
+"""Run the notebooks from top to bottom: `python -m tests.execute_notebooks`.
+
+Each runs headless in a folder of its own, with nothing of this machine's settings, and is written
+back executed. `--check` runs them and writes nothing. What is committed holds no widget: a saved
+widget without its kernel is dead, and the HTML beside it says how to get it back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+__all__ = ["NOTEBOOKS", "execute", "without_widgets"]
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+TIMEOUT_S = 300
+
+
+def execute(path: Path, folder: Path) -> NotebookNode:
+    """Run a notebook in a copy of its folder.
+
+    Args:
+        path: The notebook.
+        folder: An empty folder, for the copy and for HOME.
+    """
+    work = folder / "notebooks"
+    shutil.copytree(path.parent, work, ignore=shutil.ignore_patterns("kling_clips"))
+    environ = {name: text for name, text in os.environ.items() if not _is_setting(name)}
+    environ |= {
+        "HOME": str(folder),
+        "XDG_DATA_HOME": str(folder / "data"),
+        "KLING_NB_FOLDER": str(work / "kling_clips"),
+        "KLING_NB_EMULATOR_SECONDS": "2",
+    }
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook, timeout=TIMEOUT_S, resources={"metadata": {"path": str(work)}}
+    )
+    client.execute(env=environ)
+    return notebook
+
+
+def without_widgets(notebook: NotebookNode) -> NotebookNode:
+    """The notebook as it is committed: no widget views, no state, no times of execution."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET, None)
+    return notebook
+
+
+def main() -> None:
+    """Run every notebook."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="run them and write nothing")
+    check = parser.parse_args().check
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        with tempfile.TemporaryDirectory() as folder:
+            notebook = without_widgets(execute(path, Path(folder)))
+        if not check:
+            nbformat.write(notebook, path)
+        print(f"{path.name}: {len(notebook.cells)} cells ran")
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith(("KIE_", "KLING_NB_"))
+
+
+if __name__ == "__main__":
+    main()
