@@ -96,6 +96,8 @@ class Card:
         self.job = job
         self.settled: Future[None] = Future()
         """Done when the last display has been sent."""
+        # A running future cannot be cancelled by a waiter that is interrupted.
+        self.settled.set_running_or_notify_cancel()
         self._embed = embed
         self._place = place
         self._live: LiveView | None = None

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from .errors import InvalidInput, Problem
+from .errors import InvalidInput
 from .kinds import Choice, Flag, Media
 from .models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from .specs import ModelSpec, Parameter
@@ -57,7 +57,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse without its exits and without guesses: an error is one `InvalidInput`."""
 
     def error(self, message: str) -> NoReturn:
-        raise _problem("line", message, f"see {self.prog}?")
+        raise InvalidInput.of("line", message, f"see {self.prog}?")
 
 
 def read_line(line: str) -> Cell:
@@ -69,7 +69,7 @@ def read_line(line: str) -> Cell:
     try:
         words = shlex.split(line)
     except ValueError as error:
-        raise _problem("line", f"{line!r}: {error}", "close the quotes") from None
+        raise InvalidInput.of("line", f"{line!r}: {error}", "close the quotes") from None
     spec = _spec_of(words)
     parser = _parser(spec)
     options, unknown = parser.parse_known_args(words)
@@ -78,9 +78,9 @@ def read_line(line: str) -> Cell:
     read = vars(options)
     values = {p.name: read[p.name] for p in spec.parameters if read.get(p.name) is not None}
     if read["take"] < 1:
-        raise _problem("take", f"{read['take']}", "takes count from 1")
+        raise InvalidInput.of("take", f"{read['take']}", "takes count from 1")
     if read["output"] and not _is_name(read["output"]):
-        raise _problem("output", f"{read['output']!r}", "give a Python variable name")
+        raise InvalidInput.of("output", f"{read['output']!r}", "give a Python variable name")
     return Cell(
         spec=spec,
         values=values,
@@ -140,7 +140,9 @@ def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
         if name not in variables:
             close = nearest(name, [known for known in variables if not known.startswith("_")])
             hint = f"; did you mean {close!r}?" if close else ""
-            raise _problem(_PROMPT, f"there is no variable {name!r}", f"define it first{hint}")
+            raise InvalidInput.of(
+                _PROMPT, f"there is no variable {name!r}", f"define it first{hint}"
+            )
         return str(variables[name])
 
     return re.sub(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}", value_of, body)
@@ -156,7 +158,9 @@ def find_model(name: str) -> ModelSpec:
         return CATALOGUE[name]
     close = nearest(name, list(CATALOGUE))
     hint = f"; did you mean {close}?" if close else ""
-    raise _problem("model", f"{name!r} is not known", "allowed: " + ", ".join(CATALOGUE) + hint)
+    raise InvalidInput.of(
+        "model", f"{name!r} is not known", "allowed: " + ", ".join(CATALOGUE) + hint
+    )
 
 
 def help_text() -> str:
@@ -243,7 +247,7 @@ def _add(parser: _Parser, parameter: Parameter) -> None:
 
 def _unknown(word: str, spec: ModelSpec) -> InvalidInput:
     if not word.startswith("-"):
-        return _problem(
+        return InvalidInput.of(
             "line", f"{word!r} is no option", "the prompt goes into the body of the cell"
         )
     name = word.partition("=")[0]
@@ -257,11 +261,7 @@ def _unknown(word: str, spec: ModelSpec) -> InvalidInput:
     elif close := nearest(name, [option for each in CATALOGUE for option in options[each]]):
         hint = f"did you mean {close}? "
     allowed = ", ".join(options[spec.name])
-    return _problem("line", f"{word!r} is no option", f"{hint}allowed: {allowed}")
-
-
-def _problem(name: str, given: str, allowed: str) -> InvalidInput:
-    return InvalidInput((Problem(name, given, allowed),))
+    return InvalidInput.of("line", f"{word!r} is no option", f"{hint}allowed: {allowed}")
 
 
 def _is_name(text: str) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from .errors import MediaError
+from .errors import MediaError, WrongLength
 from .states import ClipFacts
 
 if TYPE_CHECKING:
@@ -84,16 +84,16 @@ def probe_clip(path: Path) -> ClipFacts:
 def check_clip(facts: ClipFacts, expected_s: float) -> None:
     """See that a clip is as long as was paid for.
 
-    Allowed is a difference of 0.5 s or of 10 %, whichever is more: models round to their own
-    frame counts. Source: recorded live traffic, kling-3.0, 2026-04 (clips a little over 5 s).
+    Allowed is a difference of 0.5 s or of 10 %, whichever is more: nothing is known of how exactly
+    the service keeps to the asked length.
 
     Raises:
-        MediaError: It is shorter or longer than that.
+        WrongLength: It is shorter or longer than that.
     """
     if abs(facts.duration_s - expected_s) > max(TOLERANCE_S, TOLERANCE_SHARE * expected_s):
-        raise MediaError(
+        raise WrongLength(
             f"{Path(facts.path).name}: {facts.duration_s:.1f} s long, asked for were "
-            f"{expected_s:g} s; the file is kept: look at it before you pay for another"
+            f"{expected_s:g} s; look at it before you pay for another"
         )
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import getpass
 import shlex
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from IPython.display import display
@@ -19,20 +17,17 @@ from . import html
 from .cards import front_end
 from .cells import nearest
 from .default import configure, default_session
-from .errors import ConfigurationError, InvalidInput, KlingError, Problem
+from .errors import ConfigurationError, InvalidInput
+from .greeting import balance_text, greet, mode_text
 from .jobs import Job
 from .kinds import Media
-from .models import CATALOGUE, DOLLARS_PER_CREDIT
-from .portal import in_thread, portal
+from .models import CATALOGUE
 from .preparation import Quote
-from .session import Session
-from .settings import save_key
+from .settings import Key, save_key
 from .specs import describe
 from .states import Stage
 
 __all__ = ["Commands"]
-
-_GREETING_WAIT_S = 5.0
 
 
 class Commands:
@@ -62,7 +57,7 @@ class Commands:
         try:
             words = shlex.split(line)
         except ValueError as error:
-            raise _problem("line", f"{line!r}: {error}", "close the quotes") from None
+            raise InvalidInput.of("line", f"{line!r}: {error}", "close the quotes") from None
         if not words:
             self.status()
             return None
@@ -70,14 +65,16 @@ class Commands:
         if command is None:
             close = nearest(words[0], list(self._commands))
             hint = f"did you mean {close}? " if close else ""
-            raise _problem("command", repr(words[0]), f"{hint}allowed: {', '.join(self._commands)}")
+            raise InvalidInput.of(
+                "command", repr(words[0]), f"{hint}allowed: {', '.join(self._commands)}"
+            )
         try:
             return command(*words[1:])
         except TypeError as error:
             if "positional argument" not in str(error):
                 raise
             usage = (command.__doc__ or "").partition("\n")[0]
-            raise _problem(words[0], f"{len(words) - 1} values", usage) from None
+            raise InvalidInput.of(words[0], f"{len(words) - 1} values", usage) from None
 
     def help_text(self) -> str:
         """Every command with its first line."""
@@ -98,31 +95,20 @@ class Commands:
         except ConfigurationError as error:
             _notice("warning", "kling_nb is loaded, but not ready", [str(error)])
             return
-        place = front_end(self._shell)
-        if place == "headless" and session.settings.mode_reason.startswith("no key"):
-            warnings.warn(
-                "kling_nb runs without a key: clips are emulated and watermarked. Set KIE_API_KEY, "
-                "or pin the emulator: kling_nb.configure(mode='emulator').",
-                UserWarning,
-                stacklevel=2,
-            )
-        handle = display(_greeting(session, ""), raw=True, display_id=True)
-        filling = portal().submit(in_thread(_fill_in, session, handle))
-        if place == "headless":
-            with suppress(TimeoutError):  # what is still missing is told by the cells themselves
-                filling.result(_GREETING_WAIT_S)
+        greet(session, front_end(self._shell))
 
     def status(self) -> None:
         """Alone: mode, balance, running jobs."""
         session = default_session()
-        rows = session.ledger.rows(Stage.INTENDED, Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED)
-        lines = [_mode_text(session), _balance_text(session), f"{len(rows)} running"]
+        running = (Stage.INTENDED, Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED)
+        rows = session.ledger.rows(*running, limit=-1)
+        lines = [mode_text(session), balance_text(session), f"{len(rows)} running"]
         _notice("info", "kling_nb", [*lines, *(f"{row.id} {row.stage}" for row in rows)])
 
     def balance(self) -> None:
         """`balance`: credits and dollars on the account."""
         session = default_session()
-        _notice("info", "Balance", [_balance_text(session), _mode_text(session)])
+        _notice("info", "Balance", [balance_text(session), mode_text(session)])
 
     def jobs(self) -> None:
         """`jobs`: the newest jobs of this folder."""
@@ -131,13 +117,15 @@ class Commands:
                 row.id,
                 row.created_at.astimezone().strftime("%Y-%m-%d %H:%M"),
                 str(row.stage),
+                row.service,
                 row.model.rpartition("/")[2],
                 html.one_line(str(row.values.get("prompt", "")), 60),
                 _credits(row.credits if row.credits is not None else row.price_credits),
             )
             for row in default_session().jobs()
         ]
-        _table(("job", "made", "stage", "model", "prompt", "credits"), rows, "Jobs of this folder")
+        headers = ("job", "made", "stage", "service", "model", "prompt", "credits")
+        _table(headers, rows, "Jobs of this folder")
 
     def show(self, job_id: str) -> Job:
         """`show ID`: the card of a job."""
@@ -186,21 +174,21 @@ class Commands:
     def emulate(self, switch: str) -> None:
         """`emulate on|off`: work without key and cost, or live."""
         if switch not in {"on", "off"}:
-            raise _problem("emulate", repr(switch), "allowed: on, off")
+            raise InvalidInput.of("emulate", repr(switch), "allowed: on, off")
         session = configure(mode="emulator" if switch == "on" else "live")
         session.resume()
-        _notice("info", "kling_nb", [_mode_text(session)])
+        _notice("info", "kling_nb", [mode_text(session)])
 
     def login(self) -> None:
         """`login`: ask for the key; it is shown and saved nowhere but in the keyring."""
-        key = getpass.getpass("kie.ai API key: ")
+        key = Key(getpass.getpass("kie.ai API key: "))
         session = configure(api_key=key, mode="live")
         try:
-            save_key(key)
+            save_key(key.reveal())
             kept = "The key is kept in the system's keyring."
         except ConfigurationError as error:
             kept = f"The key is used until this kernel ends. {error}"
-        _notice("info", "kling_nb", [_mode_text(session), kept])
+        _notice("info", "kling_nb", [mode_text(session), kept])
 
     def panel(self) -> None:
         """`panel`: the form."""
@@ -223,57 +211,8 @@ class Commands:
         _notice("info", f"Dry run of {quote.model}", lines)
 
 
-def _fill_in(session: Session, handle: Any) -> None:
-    """Take up what a dead kernel left, and tell of it in the greeting."""
-    words = []
-    try:
-        words.append(_balance_text(session))
-        jobs = session.resume()
-        done = [job for job in jobs if _ends_with_clip(job)]
-        if done:
-            words.append(f"{_count(len(done), 'clip')} finished while you were away: saved")
-        if len(jobs) > len(done):
-            words.append(f"{_count(len(jobs) - len(done), 'job')} taken up again")
-        lost = session.ledger.rows(Stage.UNKNOWN)
-        if lost:
-            words.append(f"{_count(len(lost), 'job')} unknown: `%kling jobs`")
-    except KlingError as error:
-        words.append(str(error))
-    handle.update(_greeting(session, " · ".join(words)), raw=True)
-
-
-def _ends_with_clip(job: Job) -> bool:
-    try:
-        return job.exception(3.0) is None
-    except TimeoutError:
-        return False
-
-
-def _greeting(session: Session, more: str) -> dict[str, str]:
-    folder = session.settings.folder
-    parts = ["kling_nb", _mode_text(session), f"clips in {folder.name}", more]
-    text = " · ".join(part for part in parts if part)
-    return {"text/plain": text, "text/html": f"<div>{html.prose(text)}</div>"}
-
-
-def _mode_text(session: Session) -> str:
-    return f"{session.settings.mode} ({session.settings.mode_reason})"
-
-
-def _balance_text(session: Session) -> str:
-    try:
-        credits = session.balance()
-        return f"balance {credits:,.0f} credits (${credits * DOLLARS_PER_CREDIT:,.2f})"
-    except KlingError as error:
-        return f"balance not known: {error}"
-
-
 def _credits(credits: float | None) -> str:
     return "?" if credits is None else f"{credits:,g}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _notice(kind: html.NoticeKind, title: str, lines: list[str]) -> None:
@@ -287,7 +226,3 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str) 
         "text/plain": html.table_text(headers, rows),
     }
     display(bundle, raw=True)
-
-
-def _problem(name: str, given: str, allowed: str) -> InvalidInput:
-    return InvalidInput((Problem(name, given, allowed),))

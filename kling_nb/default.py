@@ -41,10 +41,12 @@ def configure(**given: Unpack[settings.Given]) -> Session:
         ConfigurationError: The settings do not go together; the old session stays.
     """
     global _current, _given
+    given = settings.sealed(given)
     with _lock:
         merged: settings.Given = {**_given, **given}
-        session = Session(**merged)
-        if _current is not None:
-            _current.close()
+        session, old = Session(**merged), _current
         _given, _current = merged, session
-        return session
+    # Outside the lock: closing waits for the portal, and what runs there may ask for the session.
+    if old is not None:
+        old.close()
+    return session

@@ -8,6 +8,7 @@ KlingError
 ├── InvalidInput              the values are not allowed; all problems at once
 ├── ConfigurationError        no key, wrong mode, a folder that cannot be used
 ├── MediaError                a picture or a clip that cannot be read
+│   └── WrongLength           a clip that is not as long as was asked for
 ├── ServiceError              the service answered, and the answer is an error
 │   ├── Unauthorized          401
 │   ├── InsufficientCredits   402, or 500 with a text about credits
@@ -38,7 +39,7 @@ KeyboardInterrupt
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 __all__ = [
     "AlreadyPaid",
@@ -69,6 +70,7 @@ __all__ = [
     "UnreadableAnswer",
     "WaitInterrupted",
     "WaitTimeout",
+    "WrongLength",
 ]
 
 
@@ -111,6 +113,11 @@ class InvalidInput(KlingError, ValueError):
         start = f"{subject}: " if subject else ""
         super().__init__(start + "\n".join(str(problem) for problem in problems))
 
+    @classmethod
+    def of(cls, field: str, given: str, allowed: str) -> Self:
+        """The error of one problem."""
+        return cls((Problem(field, given, allowed),))
+
 
 class ConfigurationError(KlingError):
     """The settings do not allow what was asked for."""
@@ -118,6 +125,10 @@ class ConfigurationError(KlingError):
 
 class MediaError(KlingError):
     """A picture or a clip is not readable, too large, or not what it should be."""
+
+
+class WrongLength(MediaError):
+    """A clip plays, but is not as long as was asked for."""
 
 
 class ServiceError(KlingError):

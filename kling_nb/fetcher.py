@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -128,7 +129,7 @@ class Fetcher:
             raise NotSent(f"{httpx.URL(url).host}: {reason(error)}") from None
         except httpx.InvalidURL as error:
             raise MediaError(f"{url!r} is not a URL: {error}") from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ssl.SSLError) as error:
             raise AnswerLost(f"{httpx.URL(url).host}: {reason(error)}") from None
 
 

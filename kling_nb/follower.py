@@ -15,13 +15,13 @@ from pathlib import Path
 
 from . import clips, pace
 from .errors import (
-    BadRequest,
     KlingError,
     LedgerError,
     MediaError,
     RateLimited,
     ServiceError,
     Unreachable,
+    WrongLength,
 )
 from .history import clip_of, error_of, state_of
 from .jobs import Job
@@ -42,8 +42,10 @@ from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceed
 __all__ = ["Follower"]
 
 _WATCH_S = 1.0
-_BAD_FILE_TRIES = 3
-_GONE = frozenset({403, 404, 410})
+_ODD_TRIES = 3
+"""How often a clip of another length is fetched before it is kept as it is."""
+_PATIENT_TRIES = 8
+"""How often a clip that is broken or not there is asked for: 1, 2, 4 … 60 s apart, two minutes."""
 _TO_FOLLOW = frozenset({Stage.ACCEPTED, Stage.SUCCEEDED})
 
 _log = logging.getLogger("kling_nb")
@@ -69,12 +71,11 @@ class Follower:
             if row.stage is Stage.SUCCEEDED:
                 row = await self._save(row)
             self.tell_end(row)
-        except KlingError as error:
-            _log.warning("job %s: %s", self.job.id, error)
-            self.job.fail(self.job.state, error)
         except Exception as error:
-            _log.exception("job %s: following broke; `kling.resume` takes it up", self.job.id)
-            self.job.fail(self.job.state, error)
+            _log.warning("job %s: following broke", self.job.id, exc_info=error)
+            with contextlib.suppress(LedgerError):  # then another kernel may take it up
+                await in_thread(self.context.ledger.release, self.job.id)
+            self.job.abandon(error)
 
     def tell_end(self, row: Row, *, already: bool = False) -> None:
         """End the handle as the row says."""
@@ -98,7 +99,7 @@ class Follower:
             if row.stage is Stage.ACCEPTED:
                 self.job.enter(state_of(row, self.expected_s))
             elif not await in_thread(ledger.owner_lives, row.owner):
-                await in_thread(ledger.settle)
+                await in_thread(ledger.settle, row.service)
             await self.context.sleep(_WATCH_S)
 
     async def _ask_until_over(self, row: Row) -> Row:
@@ -132,9 +133,10 @@ class Follower:
             case TaskSucceeded(urls=()):
                 self._no_url_since = self._no_url_since or now
                 if (now - self._no_url_since).total_seconds() >= pace.ASK_AGAIN_NO_URL_S:
-                    reason = f"the service reports success and no file: {status.raw[:300]}"
+                    # Paid, perhaps; so it blocks, and may be asked about again.
+                    reason = f"it reports success and names no file: {status.raw[:300]}"
                     return await in_thread(
-                        advance, row.id, Stage.FAILED, reason=reason, credits=status.credits
+                        advance, row.id, Stage.VANISHED, reason=reason, credits=status.credits
                     )
             case TaskSucceeded(urls=(url, *_), took_s=took_s):
                 return await in_thread(
@@ -173,38 +175,36 @@ class Follower:
             )
 
     async def _save(self, row: Row) -> Row:
-        """Fetch the clip beside its place, verify it, rename it, note it."""
-        advance, bad, tries = self.context.ledger.advance, 0, 0
-        url = row.result_url
+        """Fetch the clip beside its place, verify it, rename it, note it.
+
+        A clip is paid for: what comes broken or not at all is asked for again for some minutes,
+        by a fresh link where the service gives one, before a person has to.
+        """
+        advance, url = self.context.ledger.advance, row.result_url
+        gone, odd, tries = 0, 0, 0
         while True:
-            tries += 1
             self.job.enter(Downloading(row.task_id, 0, None))
             try:
-                clip = await self._fetch(row, url, accept_odd=bad + 1 >= _BAD_FILE_TRIES)
+                clip = await self._fetch(row, url, accept_odd=odd + 1 >= _ODD_TRIES)
                 return await in_thread(advance, row.id, Stage.SAVED, clip=clip)
             except Unreachable as error:
                 reason = str(error)
                 self._out_of_sight(row, row.accepted_at or row.created_at, error)
-            except MediaError as error:
-                bad, reason = bad + 1, str(error)
-                if bad >= _BAD_FILE_TRIES:
+            except WrongLength as error:
+                odd, reason = odd + 1, str(error)
+            except (MediaError, ServiceError) as error:
+                gone, reason = gone + 1, str(error)
+                if gone >= _PATIENT_TRIES:
                     return await in_thread(advance, row.id, Stage.EXPIRED, reason=reason)
-            except ServiceError as error:
-                reason = str(error)
-                fresh = await self._fresh_url(row)
-                if error.code in _GONE and (fresh is None or url != row.result_url):
-                    return await in_thread(advance, row.id, Stage.EXPIRED, reason=reason)
-                url = fresh or url
+                url = await self._fresh_url(row) or url
+            tries += 1
             _log.info("job %s: the clip did not arrive (%s); once more", row.id, reason)
             await self.context.sleep(pace.retry_wait_s(tries))
 
-    async def _fresh_url(self, row: Row) -> str | None:
-        """Another link to the result; empty when none can be had now, None when there is none."""
+    async def _fresh_url(self, row: Row) -> str:
+        """Another link to the result; empty when none can be had."""
         try:
             return await self.context.client.fresh_url(row.result_url)
-        except BadRequest as error:
-            _log.info("job %s: the service has no such file (%s)", row.id, error)
-            return None
         except (ServiceError, Unreachable) as error:
             _log.info("job %s: no fresh link (%s)", row.id, error)
             return ""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import clips
 from .errors import (
     ClipExpired,
     JobDetached,
     JobFailed,
     KlingError,
+    MediaError,
     TaskFailed,
     TaskUnknown,
     TaskVanished,
@@ -74,11 +76,19 @@ def clip_of(row: Row) -> Clip:
 
 
 def is_on_disk(row: Row) -> bool:
-    """Whether the clip's file is where it was put, whole."""
-    if row.clip is None:
+    """Whether the clip's file is there and plays.
+
+    One that was edited since is a person's own now, and nothing is fetched over it.
+    """
+    if row.clip is None or not (path := Path(row.clip.path)).is_file():
         return False
-    path = Path(row.clip.path)
-    return path.is_file() and path.stat().st_size == row.clip.size_bytes
+    if path.stat().st_size == row.clip.size_bytes:
+        return True
+    try:
+        clips.probe_clip(path)
+    except MediaError:
+        return False
+    return True
 
 
 def state_of(row: Row, expected_s: float = 0.0, *, already: bool = True) -> JobState:
@@ -120,8 +130,8 @@ def error_of(row: Row) -> KlingError:
             )
         case Stage.VANISHED:
             return TaskVanished(
-                f"The service does not know task {row.task_id} of job {row.id}. `%kling resume "
-                f"{row.id}` asks again, `%kling forget {row.id}` allows a new task.",
+                f"The service cannot tell of task {row.task_id} of job {row.id}: {reason}. `%kling "
+                f"resume {row.id}` asks again, `%kling forget {row.id}` allows a new task.",
                 job_id=row.id,
             )
         case Stage.EXPIRED:

@@ -80,6 +80,15 @@ class PaidIndex:
             self._warn("read", error)
             return None
 
+    def drop(self, fingerprint: str) -> None:
+        """Forgets a request: it turned out not to be paid for, or may be paid for again."""
+        try:
+            if self.path.exists():
+                with self._connection("rw") as connection, connection:
+                    connection.execute("DELETE FROM paid WHERE fingerprint = ?", (fingerprint,))
+        except (OSError, ValueError, sqlite3.Error) as error:
+            self._warn("written", error)
+
     def refuse_paid(self, fingerprint: str, folder: Path, *, take: int) -> None:
         """Stops a request that another folder has paid for.
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import JobDetached, WaitInterrupted, WaitTimeout
 from .portal import Portal
-from .states import ClipFacts, Detached, Event, JobFacts, JobState, Saved, has_ended
+from .states import ClipFacts, Detached, Discarded, Event, JobFacts, JobState, Saved, has_ended
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -180,8 +180,11 @@ class Job:
 
         A job that the service has not accepted yet has nothing to stop, and goes on.
         """
-        if self.on_detach is not None and not self.done():
+        if self.on_detach is None or self.done():
+            return
+        try:
             self.on_detach()
+        finally:
             self.fail(
                 Detached(self.task_id),
                 JobDetached(
@@ -220,6 +223,13 @@ class Job:
             if not self.done():
                 self.enter(state)
                 self._outcome.set_exception(error)
+
+    def abandon(self, error: BaseException) -> None:
+        """End because we broke off, not because the task is over; the ledger keeps what it has."""
+        if self.task_id:
+            self.fail(Detached(self.task_id, str(error)), error)
+        else:
+            self.fail(Discarded(str(error)), error)
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.facts.model} {type(self._state).__name__.lower()}>"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import glob
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from IPython.core.magic import no_var_expand
@@ -16,7 +17,7 @@ from IPython.core.magic import no_var_expand
 from . import cards, cells
 from .commands import Commands
 from .default import default_session
-from .errors import InvalidInput, WaitInterrupted
+from .errors import InvalidInput, KlingError, WaitInterrupted
 from .jobs import Job
 from .kinds import Choice
 from .models import CATALOGUE, IMAGE_TO_VIDEO
@@ -114,8 +115,8 @@ class KlingMagics:
             self._shown[id(job)] = (now, card)
             if cards.front_end(self.shell) == "headless":
                 # What arrives after the cell has ended would not be saved.
-                job.exception()
-                card.settled.result(_LAST_DISPLAY_S)
+                with suppress(KlingError):
+                    self._wait(job, card)
         return card
 
     def complete(self, _: Any, event: Any) -> list[str]:
@@ -167,7 +168,8 @@ class KlingMagics:
             job.result()
         finally:
             if job.done():
-                card.settled.result(_LAST_DISPLAY_S)
+                with suppress(TimeoutError):  # why the job ended matters more than its picture
+                    card.settled.result(_LAST_DISPLAY_S)
 
 
 def load(shell: Any) -> None:

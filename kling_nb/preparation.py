@@ -147,7 +147,8 @@ class _Reader:
             mime_types=kind.mime_types,
             max_bytes=kind.max_bytes,
         )
-        return Source(picture, url)
+        # What had to be converted is uploaded: the service would refuse the original.
+        return Source(picture, url if picture.content == content else "")
 
 
 def _intent(wish: Wish, request: Request, service: str) -> Intent:

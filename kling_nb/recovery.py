@@ -29,15 +29,15 @@ class Recovery:
     async def left_rows(self) -> list[Row]:
         """The tasks that exist and are not over, those of dead kernels settled first."""
         ledger = self.context.ledger
-        await in_thread(ledger.settle)
-        rows = await in_thread(ledger.rows, Stage.ACCEPTED, Stage.SUCCEEDED)
+        await in_thread(ledger.settle, self.service)
+        rows = await in_thread(ledger.rows, Stage.ACCEPTED, Stage.SUCCEEDED, limit=-1)
         return [row for row in rows if row.service == self.service]
 
     async def revive(self, job_id: str) -> Row:
         """One job, to be asked about again even when it had vanished or expired."""
         ledger = self.context.ledger
-        await in_thread(ledger.settle)
-        row = await in_thread(ledger.row, job_id)
+        await in_thread(ledger.settle, self.service)
+        row = self._checked(await in_thread(ledger.row, job_id))
         again = _ASK_ONCE_MORE.get(row.stage)
         return row if again is None else await in_thread(ledger.advance, row.id, again)
 
@@ -65,12 +65,24 @@ class Recovery:
             row.id, Stage.FORGOTTEN, reason="a person allowed a new task"
         )
 
+    def _checked(self, row: Row) -> Row:
+        """The row, if this session's service can be asked about it."""
+        if row.service != self.service:
+            switch = "on" if row.service == "emulator" else "off"
+            raise LedgerError(
+                f"job {row.id} is a job of the {row.service} service and this session is "
+                f"{self.service}: `%kling emulate {switch}` first"
+            )
+        return row
+
     def _row_for(self, task_id: str, job_id: str) -> Row:
         """The unknown job the task belongs to, or a new one when none is unknown."""
         ledger = self.context.ledger
         if job_id:
-            return ledger.row(job_id)
-        unknown = [row for row in ledger.rows(Stage.UNKNOWN) if row.service == self.service]
+            return self._checked(ledger.row(job_id))
+        unknown = [
+            row for row in ledger.rows(Stage.UNKNOWN, limit=-1) if row.service == self.service
+        ]
         if len(unknown) > 1:
             ids = ", ".join(row.id for row in unknown)
             raise LedgerError(f"several jobs are unknown ({ids}): `%kling adopt {task_id} ID`")

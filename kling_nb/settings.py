@@ -30,6 +30,7 @@ __all__ = [
     "forget_key",
     "resolve",
     "save_key",
+    "sealed",
 ]
 
 Mode = Literal["live", "emulator"]
@@ -121,6 +122,12 @@ def resolve(
         emulator_seconds=choose_seconds(sources),
         mode_reason=how_asked(asked[0]) if asked else origin or NO_KEY,
     )
+
+
+def sealed(given: Given) -> Given:
+    """The same settings with the key in its wrapper, which no traceback or repr looks into."""
+    key = given.get("api_key")
+    return {**given, "api_key": Key(key)} if isinstance(key, str) and key.strip() else given
 
 
 def how_asked(name: str) -> str:

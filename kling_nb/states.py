@@ -234,7 +234,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """The service does not know the task, and the grace is over."""
+    """The service cannot tell of the task or its result; it may be asked once more."""
 
     task_id: str
     message: str
@@ -242,7 +242,7 @@ class Vanished:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The clip is neither here nor at the service."""
+    """The clip is not here, and could not be fetched; it may be tried once more."""
 
     task_id: str
     message: str
@@ -253,6 +253,8 @@ class Detached:
     """Nobody follows the job in this kernel."""
 
     task_id: str
+    reason: str = ""
+    """Why, when it was not a person's wish."""
 
 
 @dataclass(frozen=True, slots=True)

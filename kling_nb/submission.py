@@ -130,8 +130,20 @@ async def _not_accepted(context: Context, job: Job, outcome: SubmitOutcome) -> R
         job.fail(Refused(reason), outcome.error)
         raise outcome.error
     # On disk first; the balance is evidence and may take a while.
-    await in_thread(ledger.advance, job.id, Stage.UNKNOWN, reason=reason)
+    row = await in_thread(ledger.advance, job.id, Stage.UNKNOWN, reason=reason)
     after = await balance_or_none(context.client)
-    row = await in_thread(ledger.note, job.id, balance_after=after)
+    if not await in_thread(_others_moved_it, ledger, row):
+        row = await in_thread(ledger.note, job.id, balance_after=after)
     job.fail(state_of(row), error_of(row))
     return row
+
+
+def _others_moved_it(ledger: Ledger, row: Row) -> bool:
+    """Whether another job of this ledger may have moved the balance since this one was noted.
+
+    Then the balance says nothing about this job, and is not kept as evidence.
+    """
+    return any(
+        other.id != row.id and other.service == row.service and other.updated_at >= row.created_at
+        for other in ledger.rows(limit=-1)
+    )

@@ -21,8 +21,8 @@ PACKAGE = Path(__file__).parents[1] / "kling_nb"
 TABLE = """
 pure      errors states tasks kinds specs models wire callbacks pace cells html
 world     keys settings fetcher client sources media clips ledger index portal nesting emulator
-time      jobs history submission follower preparation recovery session default
-notebook  live cards panels rewriting commands magics
+time      jobs history submission follower preparation recovery roster session default
+notebook  live cards panels rewriting greeting commands magics
 entrances __init__ __main__
 """
 FLOORS = {floor: rooms for floor, *rooms in map(str.split, TABLE.strip().splitlines())}
@@ -49,7 +49,7 @@ LIBRARIES = {
     "nest_asyncio": {"nesting"},
     "PIL": {"sources", "media", "clips", "emulator", "jobs"},  # jobs: the type of Clip.frame only
     "av": {"media", "clips", "emulator"},
-    "IPython": {"cards", "panels", "commands", "magics"},
+    "IPython": {"cards", "panels", "greeting", "commands", "magics"},
     "ipywidgets": {"panels"},
     "anywidget": {"live", "panels"},
     "traitlets": {"live", "panels"},

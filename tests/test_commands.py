@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb import commands, default
+from kling_nb import commands, default, greeting
 from kling_nb.commands import Commands
 from kling_nb.errors import ConfigurationError, InvalidInput, KlingError, LedgerError
 from kling_nb.jobs import Job
@@ -98,7 +98,7 @@ def test_the_jobs_of_the_folder_are_listed(
     lost = lose(session)
     command.run("jobs")
     head, first, second = texts(shell)[0].splitlines()
-    assert head.split() == ["job", "made", "stage", "model", "prompt", "credits"]
+    assert head.split() == ["job", "made", "stage", "service", "model", "prompt", "credits"]
     assert first.split()[0] == lost.id
     assert "unknown" in first
     assert second.split()[0] == job.id
@@ -272,7 +272,7 @@ def test_a_job_that_takes_longer_is_taken_up(
     command: Commands, shell: Any, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The greeting does not wait for it."""
-    monkeypatch.setattr(commands, "_ends_with_clip", lambda _job: False)
+    monkeypatch.setattr(greeting, "_ENDING_WAIT_S", 0.0)
     session.text_to_video("detached").detach()
     command.greet()
     assert "1 job taken up again" in greetings(shell)[-1]
@@ -301,7 +301,7 @@ def test_a_headless_greeting_does_not_wait_for_ever(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow service does not fail the run."""
-    monkeypatch.setattr(commands, "_GREETING_WAIT_S", 0.0)
+    monkeypatch.setattr(greeting, "_HEADLESS_WAIT_S", 0.0)
     with open_shell("headless") as shell:
         Commands(shell).greet()
         assert texts(shell)[0].startswith("kling_nb · ")

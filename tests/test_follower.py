@@ -22,6 +22,7 @@ from kling_nb.follower import Follower
 from kling_nb.keys import Key
 from kling_nb.ledger import Ledger
 from kling_nb.states import (
+    Detached,
     Downloading,
     Expired,
     Failed,
@@ -254,12 +255,15 @@ def test_success_without_a_url_is_asked_again(world: World) -> None:
 
 
 def test_success_without_a_url_is_reported_after_60_s(world: World) -> None:
-    """With what the service said, for the person to ask about."""
+    """With what the service said; it may have been paid, so it blocks and can be asked again."""
     world.books.inject("no-url")
     job = world.submit()
     world.follow(job)
-    with pytest.raises(TaskFailed, match="reports success and no file"):
+    with pytest.raises(TaskVanished, match="reports success and names no file"):
         job.result(0)
+    row = world.ledger.row(job.id)
+    assert row.stage is Stage.VANISHED
+    assert world.ledger.blocking(row.fingerprint) == row
     waited = world.clock() - world.ledger.row(job.id).accepted_at
     assert 60 <= waited.total_seconds() < 180
 
@@ -310,19 +314,20 @@ def test_a_dead_link_is_renewed(world: World) -> None:
 
 
 def test_gone_for_good(world: World) -> None:
-    """The fresh link is dead as well: the clip is lost, and it is said what costs nothing."""
-    world.books.inject("download-404", times=2)
+    """Fresh links are dead as well, for minutes: it is said what costs nothing."""
+    world.books.inject("download-404", times=8)
     job = world.submit()
     world.follow(job)
     assert isinstance(job.state, Expired)
+    assert sum(world.waits[-7:]) >= 120
     with pytest.raises(ClipExpired, match="--take 2"):
         job.result(0)
     assert world.files() == []
 
 
 def test_a_file_that_is_no_video(world: World) -> None:
-    """Three times the same: lost. Nothing under a clip's name is left that does not play."""
-    world.books.inject("bad-clip", times=3)
+    """For minutes the same: given up. Nothing under a clip's name is left that does not play."""
+    world.books.inject("bad-clip", times=8)
     job = world.submit()
     world.follow(job)
     assert isinstance(job.state, Expired)
@@ -331,8 +336,8 @@ def test_a_file_that_is_no_video(world: World) -> None:
 
 
 def test_a_bad_file_may_be_good_the_next_time(world: World) -> None:
-    """Twice no video, then the clip."""
-    world.books.inject("bad-clip", times=2)
+    """Five times no video, then the clip."""
+    world.books.inject("bad-clip", times=5)
     job = world.submit()
     world.follow(job)
     assert world.files() == [job.result(0).path.name]
@@ -360,7 +365,10 @@ def test_a_disk_that_refuses(world: World, monkeypatch: pytest.MonkeyPatch, code
     world.follow(job)
     with pytest.raises(LedgerError, match=f"the disk refuses.*%kling resume {job.id}"):
         job.result(0)
-    assert world.ledger.row(job.id).stage is Stage.SUCCEEDED
+    row = world.ledger.row(job.id)
+    assert (row.stage, row.owner) == (Stage.SUCCEEDED, "")
+    assert isinstance(job.state, Detached)
+    assert "Make room" in job.state.reason
     assert world.files() == []
 
 
@@ -459,7 +467,9 @@ def test_a_fault_of_our_own_ends_the_handle(
     world.follow(job)
     with pytest.raises(ZeroDivisionError):
         job.result(0)
-    assert "kling.resume" in caplog.text
+    assert "following broke" in caplog.text
+    assert isinstance(job.state, Detached)
+    assert world.ledger.row(job.id).owner == ""
     monkeypatch.undo()
     again = world.handle(world.ledger.row(job.id))
     world.follow(again)
@@ -472,5 +482,5 @@ def test_the_raw_answer_is_kept_short(world: World) -> None:
     long = record(state="success", resultJson=json.dumps({"noise": "x" * 5000}))
     script(world, *[long] * 200)
     world.follow(job)
-    assert isinstance(job.state, Failed)
+    assert isinstance(job.state, Vanished)
     assert len(world.ledger.row(job.id).reason) < 400

@@ -51,10 +51,10 @@ def test_the_living_and_the_ended_are_left_alone(ledger: Ledger, other: Ledger) 
     for number in range(len(STEPS) + 1):
         led(other, *STEPS[:number], fingerprint=str(number))
     before = ledger.rows()
-    assert ledger.settle() == []
+    assert ledger.settle("live") == []
     assert ledger.rows() == before
     other.close()
-    assert [row.stage for row in ledger.settle()] == [
+    assert [row.stage for row in ledger.settle("live")] == [
         Stage.SUCCEEDED,
         Stage.ACCEPTED,
         Stage.UNKNOWN,
@@ -112,7 +112,7 @@ def test_a_released_job_is_for_anybody(ledger: Ledger, other: Ledger) -> None:
     """Settling leaves it alone; the first to claim it has it."""
     row = led(ledger, *STEPS[:2])
     ledger.release(row.id)
-    assert ledger.settle() == other.settle() == []
+    assert ledger.settle("live") == other.settle("live") == []
     assert other.claim(row.id)
     assert not ledger.claim(row.id)
     assert other.claim(row.id)

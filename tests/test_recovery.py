@@ -65,7 +65,7 @@ def test_nothing_is_left_of_what_was_never_sent(world: World) -> None:
     ("fault", "times", "ended", "again"),
     [
         ("vanish", 1, Stage.VANISHED, Stage.ACCEPTED),
-        ("download-404", 2, Stage.EXPIRED, Stage.SUCCEEDED),
+        ("download-404", 8, Stage.EXPIRED, Stage.SUCCEEDED),
     ],
 )
 def test_asked_about_once_more(
@@ -81,7 +81,7 @@ def test_asked_about_once_more(
 
 def test_a_revived_clip_is_fetched(world: World) -> None:
     """Expired yesterday, there today: for 0 credits."""
-    world.books.inject("download-404", times=2)
+    world.books.inject("download-404", times=8)
     job = world.submit()
     world.follow(job)
     row = asyncio.run(recovery(world).revive(job.id))

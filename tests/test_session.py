@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kling_nb import clips
 from kling_nb.emulator import Books
 from kling_nb.errors import (
     AlreadyPaid,
@@ -90,8 +91,8 @@ def test_the_same_request_at_the_same_time(open_session: Open) -> None:
 
     async def both() -> list[Job]:
         async def generate() -> Job:
-            job = await session._prepare(wish)
-            await session.submitting(job)
+            job = await session._roster.prepare(wish)
+            await session._roster.submit(job)
             return job
 
         return list(await asyncio.gather(*(generate() for _ in range(5))))
@@ -127,7 +128,7 @@ def test_the_same_request_in_the_next_kernel(open_session: Open) -> None:
 def test_a_file_that_is_gone_is_fetched_again(
     session: Session, harm: Callable[[Path], object]
 ) -> None:
-    """From the service, for 0 credits; a file of another size counts as gone."""
+    """From the service, for 0 credits; a file that does not play counts as gone."""
     path = session.text_to_video("A red fox").result(PATIENCE_S).path
     content = path.read_bytes()
     harm(path)
@@ -437,3 +438,14 @@ def test_expectations_are_learnt(session: Session) -> None:
     assert isinstance(job.state, Waiting)
     past = session.ledger.durations_s(TEXT_TO_VIDEO.name, "emulator")
     assert min(past) <= replace(job.state).expected_s <= max(past)
+
+
+def test_a_clip_that_was_edited_is_left_alone(session: Session) -> None:
+    """A file of another size that plays is a person's own: nothing is fetched over it."""
+    clip = session.text_to_video("A red fox").result(PATIENCE_S)
+    edited = clips.preview(clip.path) + bytes(8)
+    clip.path.write_bytes(edited)
+    asked = books_of(session).all_requests()
+    assert saved(session.text_to_video("A red fox")).already
+    assert clip.path.read_bytes() == edited
+    assert books_of(session).all_requests() == asked

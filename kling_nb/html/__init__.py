@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .live import render_live
 from .markup import escape, prose, style_sheet
-from .prices import price_line
+from .prices import price_line, price_words
 from .record import poster_image, render_record, video_attributes
 from .tables import NoticeKind, render_notice, render_table
 from .text import render_text, table_text
@@ -21,6 +21,7 @@ __all__ = [
     "one_line",
     "poster_image",
     "price_line",
+    "price_words",
     "prose",
     "render_live",
     "render_notice",

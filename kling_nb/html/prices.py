@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
+from ..models import DOLLARS_PER_CREDIT
 from ..states import ClipFacts, JobFacts, JobState, Preparing, Saved, Uploading, has_ended
 from .units import balance_words, byte_words, credit_words, date_words, number_words, one_line
 
@@ -20,9 +21,6 @@ __all__ = [
     "price_words",
     "saved_only",
 ]
-
-DOLLARS_PER_CREDIT = 0.005
-"""What a credit costs. Source: the provider's price page (D), as of October 2026."""
 
 NO_CREDITS = "emulated: no real credits"
 

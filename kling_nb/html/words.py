@@ -103,7 +103,7 @@ def describe(
         case Vanished() | Expired():
             wording = describe_gone(facts, state)
         case Detached():
-            wording = describe_detached(facts)
+            wording = describe_detached(facts, state)
         case Discarded():
             wording = describe_discarded(state)
         case _:
@@ -247,7 +247,7 @@ def evidence_words(price_credits: float | None, state: Unknown) -> str:
     """Say what the balance tells, which is never certain: others may use the account."""
     before, after = state.balance_before, state.balance_after
     if before is None or after is None:
-        return "The balance before and after is not known, so it cannot tell."
+        return "The balance cannot tell: it is not known, or other jobs moved it meanwhile."
     fall = before - after
     moved = f"The balance went from {balance_words(before)} to {balance_words(after)}"
     if abs(fall) < 0.005:
@@ -268,9 +268,9 @@ def describe_gone(facts: JobFacts, state: Vanished | Expired) -> Wording:
     resume = Entry(f"%kling resume {job_id}", "asks the service once more, for 0 credits")
     lines = ("Running this cell again sends nothing.",)
     if isinstance(state, Expired):
-        headline = "The clip is neither on this disk nor at the service any more."
+        headline = "The clip is not on this disk, and it could not be fetched."
         return Wording("Expired", "warn", headline, lines, state.message, (resume, forget))
-    headline = "The service does not know this task any more."
+    headline = "The service cannot tell what became of this task."
     return Wording("Vanished", "warn", headline, lines, state.message, (resume, forget))
 
 
@@ -281,13 +281,14 @@ def describe_discarded(state: Discarded) -> Wording:
     return Wording("Discarded", "calm", headline, lines)
 
 
-def describe_detached(facts: JobFacts) -> Wording:
+def describe_detached(facts: JobFacts, state: Detached) -> Wording:
     """Say that the job goes on without us."""
+    why = (one_line(state.reason),) if state.reason.strip() else ()
     return Wording(
         "Detached",
         "calm",
         "Nobody follows this job here; the service goes on with it.",
-        ("Take it up within a day: results do not stay at the service for ever.",),
+        (*why, "Take it up within a day: results do not stay at the service for ever."),
         entries=(Entry(f"%kling resume {one_line(facts.id)}", "takes it up again, for 0 credits"),),
     )
 

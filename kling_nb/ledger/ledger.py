@@ -174,12 +174,16 @@ class Ledger:
 
     # Who answers for a job.
 
-    def settle(self) -> list[Row]:
+    def settle(self, service: str) -> list[Row]:
         """Sorts out what dead sessions left: nothing of theirs stays in between.
 
         What they intended is discarded, what they were sending is unknown, and what was accepted
         or succeeded is this session's. Jobs that somebody released stay as they are: `claim`
         takes them.
+
+        Args:
+            service: Which accepted jobs this session can follow, `live` or `emulator`; those of
+                the other are left to a session that can.
 
         Returns:
             The rows that changed, newest first.
@@ -187,7 +191,9 @@ class Ledger:
         with self._writing() as jobs:
             left = jobs.in_stages(Stage.INTENDED, Stage.SENDING, *FOLLOWED)
             dead = {owner for owner in {row.owner for row in left} if not self._owners.lives(owner)}
-            settled = [self._inherit(jobs, row) for row in left if row.owner in dead - {""}]
+            theirs = [row for row in left if row.owner in dead - {""}]
+            can_do = [row for row in theirs if row.service == service or row.stage not in FOLLOWED]
+            settled = [self._inherit(jobs, row) for row in can_do]
             self._owners.sweep()
             return settled
 

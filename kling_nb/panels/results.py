@@ -40,6 +40,7 @@ class Result:
         self.job = job
         self.settled: Future[None] = Future()
         """Done when the last card is shown."""
+        self.settled.set_running_or_notify_cancel()
         self._ending = threading.Lock()
         self._last: tuple[type[JobState], str, float] = (type(job.state), "", time.monotonic())
         self._record = widgets.HTML(_record(job, job.state))

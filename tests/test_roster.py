@@ -1,0 +1,214 @@
+"""What `roster` promises: for each job one handle, one submission and one follower."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kling_nb.emulator import UNLIMITED, Emulator
+from kling_nb.errors import AlreadyPaid, LedgerError
+from kling_nb.index import PaidIndex
+from kling_nb.jobs import Job
+from kling_nb.ledger import Ledger
+from kling_nb.models import TEXT_TO_VIDEO
+from kling_nb.preparation import Wish
+from kling_nb.session import Session
+from kling_nb.states import Detached, Discarded, Stage
+from tests.service import CREATE, KEY
+
+PATIENCE_S = 20.0
+Open = Callable[..., Session]
+WISH = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"})
+
+
+@pytest.fixture
+def session(open_session: Open) -> Session:
+    """A session with an emulator of its own."""
+    return open_session()
+
+
+def books_of(session: Session) -> Any:
+    """The books of a session's emulator."""
+    assert session.emulator is not None
+    return session.emulator.books
+
+
+def open_live(folder: Path, index: PaidIndex, emulator: Emulator) -> Session:
+    """A live session whose network is an emulator."""
+    return Session(
+        mode="live", api_key=KEY, folder=folder, transport=emulator.transport(), index=index
+    )
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
+    """Let the ledger fail the first time it is to note a stage."""
+    real, failed = Ledger.advance, []
+
+    def advance(self: Ledger, job_id: str, to: Stage, **facts: Any) -> Any:
+        if to is stage and not failed:
+            failed.append(job_id)
+            raise LedgerError("the disk is full")
+        return real(self, job_id, to, **facts)
+
+    monkeypatch.setattr(Ledger, "advance", advance)
+
+
+def test_a_note_that_fails_before_sending_blocks_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent; once there is room, the same cell makes the one task."""
+    fail_once(monkeypatch, Stage.SENDING)
+    job = session.prepare(WISH)
+    with pytest.raises(LedgerError, match="disk is full"):
+        session.submit(job)
+    assert isinstance(job.state, Discarded)
+    assert books_of(session).requests(CREATE) == 0
+    again = session.text_to_video("A red fox")
+    assert again.result(PATIENCE_S).path.is_file()
+    assert books_of(session).count_tasks() == 1
+
+
+def test_a_note_that_fails_after_accepting_sends_nothing_again(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the task; the same cell says unknown, and adopting brings the clip."""
+    fail_once(monkeypatch, Stage.ACCEPTED)
+    job = session.prepare(WISH)
+    with pytest.raises(LedgerError, match="adopt"):
+        session.submit(job)
+    assert isinstance(job.state, Detached)
+    assert "is paid" in job.state.reason
+    again = session.text_to_video("A red fox")
+    assert session.ledger.row(again.id).stage is Stage.UNKNOWN
+    assert books_of(session).requests(CREATE) == 1
+    [task] = books_of(session).tasks()
+    assert session.adopt(task.task_id).result(PATIENCE_S).path.is_file()
+
+
+def test_an_interrupt_while_the_balance_is_asked(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cells that overlap in preparing share one handle, one task and one clip."""
+    client = session._context.client
+    real, waiting, go = client.balance, threading.Event(), threading.Event()
+
+    async def balance() -> float:
+        waiting.set()
+        await asyncio.to_thread(go.wait, PATIENCE_S)
+        return await real()
+
+    monkeypatch.setattr(client, "balance", balance)
+    first = session.portal.submit(session._roster.prepare(WISH))
+    assert waiting.wait(PATIENCE_S)
+    second = session.portal.submit(session._roster.prepare(WISH))
+    go.set()
+    jobs: list[Job] = [first.result(PATIENCE_S), second.result(PATIENCE_S)]
+    assert jobs[0] is jobs[1]
+    session.submit(jobs[0])
+    assert jobs[0].result(PATIENCE_S).path.is_file()
+    assert books_of(session).requests(CREATE) == 1
+
+
+def test_closing_waits_for_what_is_being_sent(
+    open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that is replaced while it submits hands the accepted task to the next one."""
+    old = open_session()
+    client = old._context.client
+    real, sent, go = client.create_task, threading.Event(), threading.Event()
+
+    async def create_task(*args: Any, **kwargs: Any) -> Any:
+        outcome = await real(*args, **kwargs)
+        sent.set()
+        await asyncio.to_thread(go.wait, PATIENCE_S)
+        return outcome
+
+    monkeypatch.setattr(client, "create_task", create_task)
+    job = old.prepare(WISH)
+    sending = old.portal.submit(old._roster.submit(job))
+    assert sent.wait(PATIENCE_S)
+    old.close()
+    new = open_session()
+    go.set()
+    sending.result(PATIENCE_S)
+    assert new.text_to_video("A red fox").result(PATIENCE_S).path.is_file()
+    assert books_of(new).count_tasks() == 1
+
+
+def test_a_job_of_the_other_service_is_only_shown(open_session: Open, tmp_path: Path) -> None:
+    """The emulator is never asked about a live task, and its row stays as it is."""
+    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    folder, index = tmp_path / "clips", PaidIndex(tmp_path / "paid.sqlite3")
+    live = open_live(folder, index, emulator)
+    job = live.text_to_video("A red fox")
+    session = open_session(folder=folder)
+    shown = session.job(job.id)
+    assert isinstance(shown.state, Detached)
+    assert "live service" in shown.state.reason
+    with pytest.raises(LedgerError, match="emulate off"):
+        session.resume(job.id)
+    live.close()
+    assert session.resume() == []
+    assert session.ledger.row(job.id).stage is Stage.ACCEPTED
+    assert session.ledger.row(job.id).owner != session.ledger.owner
+    emulator.close()
+
+
+def test_the_same_request_in_two_folders_at_once(tmp_path: Path) -> None:
+    """It is noted for this user as soon as it is accepted, not when its clip is there."""
+    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    index = PaidIndex(tmp_path / "paid.sqlite3")
+    first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
+    first.text_to_video("A red fox")
+    with pytest.raises(AlreadyPaid, match="--take 2"):
+        second.text_to_video("A red fox")
+    assert emulator.books.count_tasks() == 1
+    first.close()
+    second.close()
+    emulator.close()
+
+
+def test_a_failed_task_is_no_payment_elsewhere(tmp_path: Path) -> None:
+    """Its request may be made from another folder."""
+    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", terms=UNLIMITED)
+    emulator.books.inject("fail-policy")
+    index = PaidIndex(tmp_path / "paid.sqlite3")
+    first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
+    job = first.text_to_video("A red fox")
+    assert job.exception(PATIENCE_S) is not None
+    fingerprint = first.ledger.row(job.id).fingerprint
+    while index.find(fingerprint) is not None:
+        first.portal.call(asyncio.sleep(0.01))
+    second.text_to_video("A red fox")
+    assert emulator.books.count_tasks() == 2
+    first.close()
+    second.close()
+    emulator.close()
+
+
+def test_many_jobs_left_are_all_taken_up(open_session: Open) -> None:
+    """Not just the newest hundred."""
+    first = open_session(emulator_seconds=600)
+    for number in range(105):
+        first.text_to_video(f"A red fox, {number}")
+    first.close()
+    second = open_session(emulator_seconds=600)
+    assert len(second.resume()) == 105
+
+
+def test_other_jobs_spoil_the_evidence(session: Session) -> None:
+    """A balance that another job may have moved is not kept as evidence for a lost one."""
+    books_of(session).inject("lose-answer")
+    alone = session.text_to_video("Alone")
+    assert session.ledger.row(alone.id).balance_after is not None
+    job = session.prepare(WISH)
+    session.text_to_video("Meanwhile")
+    books_of(session).inject("lose-answer")
+    session.submit(job)
+    row = session.ledger.row(job.id)
+    assert (row.stage, row.balance_after) == (Stage.UNKNOWN, None)
