@@ -23,6 +23,7 @@ from .errors import (
     AnswerLost,
     KlingError,
     NotSent,
+    Problem,
     RateLimited,
     ServiceError,
 )
@@ -81,7 +82,7 @@ class Client:
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
 
     async def create_task(
-        self, body: Mapping[str, object], *, allowed: str = ""
+        self, body: Mapping[str, object], *, fields: tuple[Problem, ...] = ()
     ) -> str | SubmitOutcome:
         """Make one task: the one request that costs money.
 
@@ -91,7 +92,7 @@ class Client:
 
         Args:
             body: See `wire.create_body`.
-            allowed: What the model allows, for the message of a refusal.
+            fields: What was given and is allowed, for the message of a refusal.
 
         Returns:
             The task id, or how it ended.
@@ -102,7 +103,7 @@ class Client:
                 on=_wait_before_resend, attempts=8, timeout=90.0, wait_max=15.0
             ):
                 with attempt:
-                    return await self._create_once(content, allowed)
+                    return await self._create_once(content, fields)
         except _Ended as ended:
             return ended.outcome
         except (NotSent, RateLimited) as error:
@@ -172,7 +173,7 @@ class Client:
         """Close all connections."""
         await self._http.aclose()
 
-    async def _create_once(self, content: bytes, allowed: str) -> str:
+    async def _create_once(self, content: bytes, fields: tuple[Problem, ...]) -> str:
         http = open_http(timeout=_CREATE_TIMEOUT, transport=self._transport, keepalive=0)
         request = http.build_request(
             "POST",
@@ -188,7 +189,7 @@ class Client:
             if self._transport is None:
                 await http.aclose()
         try:
-            return wire.parse_created(answer, allowed)
+            return wire.parse_created(answer, fields)
         except RateLimited:
             raise
         except ServiceError as error:

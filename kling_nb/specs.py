@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from .errors import InvalidInput, Problem
-from .kinds import Choice, Flag, Kind, Media, Rejected
+from .kinds import Choice, Flag, Kind, Media, Rejected, shorten
 
 __all__ = [
     "ModelSpec",
@@ -22,11 +22,11 @@ __all__ = [
     "Price",
     "PriceList",
     "Values",
-    "allowed_text",
     "describe",
     "fingerprint",
     "price_credits",
     "request_input",
+    "review",
     "validate",
 ]
 
@@ -204,9 +204,13 @@ def describe(spec: ModelSpec, values: Values) -> dict[str, str]:
     return words
 
 
-def allowed_text(spec: ModelSpec) -> str:
-    """Every field and what it allows, in one line."""
-    return "; ".join(f"{p.name}: {p.kind.allowed}" for p in spec.parameters)
+def review(spec: ModelSpec, values: Values) -> tuple[Problem, ...]:
+    """Every field with what was given and what is allowed: what a refusal may be about."""
+    return tuple(
+        Problem(p.name, f"given {shorten(values[p.name])}", p.kind.allowed)
+        for p in spec.parameters
+        if p.name in values
+    )
 
 
 def _by_name(parameters: Sequence[Parameter], name: str) -> Parameter:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .client import Client, SubmitOutcome
-from .errors import KlingError, LedgerError
+from .errors import BadRequest, KlingError, LedgerError, Problem
 from .fetcher import Fetcher
 from .history import error_of, state_of
 from .jobs import Job
 from .ledger import Ledger, Row
 from .media import Picture
 from .portal import in_thread
-from .specs import ModelSpec, allowed_text, request_input
+from .specs import ModelSpec, request_input, review
 from .states import Discarded, Refused, Sending, Stage, Uploading, Waiting
 from .wire import create_body
 
@@ -80,9 +80,10 @@ async def submit(context: Context, job: Job, request: Request, expected_s: float
     body = create_body(request.spec.name, sent, request.callback_url)
     await in_thread(context.ledger.advance, job.id, Stage.SENDING, sent_at=context.now())
     job.enter(Sending())
-    outcome = await context.client.create_task(body, allowed=allowed_text(request.spec))
+    fields = review(request.spec, request.values)
+    outcome = await context.client.create_task(body, fields=fields)
     if isinstance(outcome, SubmitOutcome):
-        return await _not_accepted(context, job, outcome)
+        return await _not_accepted(context, job, outcome, fields)
     return await _accepted(context, job, outcome, expected_s)
 
 
@@ -122,12 +123,17 @@ async def _accepted(context: Context, job: Job, task_id: str, expected_s: float)
         ) from None
 
 
-async def _not_accepted(context: Context, job: Job, outcome: SubmitOutcome) -> Row:
+async def _not_accepted(
+    context: Context, job: Job, outcome: SubmitOutcome, fields: tuple[Problem, ...]
+) -> Row:
     ledger, reason = context.ledger, str(outcome.error)
     if not outcome.may_exist:
         code = str(getattr(outcome.error, "code", ""))
         row = await in_thread(ledger.advance, job.id, Stage.REFUSED, reason=reason, code=code)
-        job.fail(Refused(reason), outcome.error)
+        refused = Refused(reason)
+        if isinstance(outcome.error, BadRequest):
+            refused = Refused(outcome.error.message, fields)
+        job.fail(refused, outcome.error)
         raise outcome.error
     # On disk first; the balance is evidence and may take a while.
     row = await in_thread(ledger.advance, job.id, Stage.UNKNOWN, reason=reason)

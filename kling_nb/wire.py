@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from . import errors
-from .errors import ServiceError, UnreadableAnswer
+from .errors import Problem, ServiceError, UnreadableAnswer
 from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceeded
 
 __all__ = [
@@ -46,13 +46,7 @@ CREDIT_PATH = "/api/v1/chat/credit"
 DOWNLOAD_URL_PATH = "/api/v1/common/download-url"
 UPLOAD_PATH = "/api/file-stream-upload"
 
-_PARAMETER_WORDS = (
-    "field is required",
-    "not within the range of allowed",
-    "is required",
-    "invalid parameter",
-    "parameter error",
-)
+_PARAMETER_WORDS = ("is required", "not within the range of allowed")
 _CREDIT_WORDS = ("credits insufficient", "insufficient credits")
 _BY_CODE: Mapping[int, type[ServiceError]] = {
     400: errors.BadRequest,
@@ -102,19 +96,19 @@ def create_body(
     return {"model": model, "input": dict(sent)}
 
 
-def parse_created(answer: Answer, allowed: str = "") -> str:
+def parse_created(answer: Answer, fields: tuple[Problem, ...] = ()) -> str:
     """The task id of a createTask answer; opaque, not empty.
 
     Args:
         answer: What came back.
-        allowed: What the model allows, for the message of a refusal.
+        fields: What was given and is allowed, for the message of a refusal.
 
     Raises:
         ServiceError: The fitting class; see `create_may_exist` for what it means.
     """
     envelope = _envelope(answer)
     if answer.status != 200 or envelope.code != 200:
-        _raise_service_error(answer, envelope, allowed)
+        _raise_service_error(answer, envelope, fields)
     data = envelope.data if isinstance(envelope.data, dict) else {}
     task_id = data.get("taskId") or data.get("recordId")
     if not isinstance(task_id, str) or not task_id.strip():
@@ -150,7 +144,7 @@ def parse_record(answer: Answer, task_id: str) -> TaskStatus:
     if envelope.readable and envelope.code == 408:
         return TaskFailed(task_id, "408", envelope.message or "no result for over 10 minutes")
     if answer.status != 200 or envelope.code != 200:
-        _raise_service_error(answer, envelope, "")
+        _raise_service_error(answer, envelope)
     if not isinstance(envelope.data, dict):
         raise UnreadableAnswer(200, "recordInfo without data")
     answered = read_text(envelope.data.get("taskId"))
@@ -163,7 +157,7 @@ def parse_uploaded(answer: Answer) -> str:
     """The URL of an uploaded file. Source: L; an old example has `fileUrl`."""
     envelope = _envelope(answer)
     if answer.status != 200 or envelope.code != 200:
-        _raise_service_error(answer, envelope, "")
+        _raise_service_error(answer, envelope)
     data = envelope.data if isinstance(envelope.data, dict) else {}
     for name in ("downloadUrl", "fileUrl"):
         if _is_url(data.get(name)):
@@ -175,7 +169,7 @@ def parse_credit(answer: Answer) -> float:
     """The balance in credits. Source: D L, `{"code":200,"msg":"success","data":5916.25}`."""
     envelope = _envelope(answer)
     if answer.status != 200 or envelope.code != 200:
-        _raise_service_error(answer, envelope, "")
+        _raise_service_error(answer, envelope)
     credits = _number(envelope.data)
     if credits is None:
         raise UnreadableAnswer(200, "the balance is not a number")
@@ -186,13 +180,15 @@ def parse_download_url(answer: Answer) -> str:
     """A link to a result that is valid for 20 minutes. Source: D, a bare string in `data`."""
     envelope = _envelope(answer)
     if answer.status != 200 or envelope.code != 200:
-        _raise_service_error(answer, envelope, "")
+        _raise_service_error(answer, envelope)
     if not _is_url(envelope.data):
         raise UnreadableAnswer(200, "download-url without a URL")
     return str(envelope.data)
 
 
-def _raise_service_error(answer: Answer, envelope: _Envelope, allowed: str) -> NoReturn:
+def _raise_service_error(
+    answer: Answer, envelope: _Envelope, fields: tuple[Problem, ...] = ()
+) -> NoReturn:
     """The one place that turns an error answer into an exception."""
     code = envelope.code if answer.status == 200 else answer.status
     words = envelope.message.lower()
@@ -207,7 +203,7 @@ def _raise_service_error(answer: Answer, envelope: _Envelope, allowed: str) -> N
         kind = errors.BadRequest if 400 <= code < 500 and code != 408 else errors.ServerFault
     if answer.status not in _STATUSES_THAT_REFUSE:
         kind = errors.ServerFault  # nobody here can promise that nothing was charged
-    advice = f"Nothing was charged. Allowed: {allowed}" if allowed else ""
+    advice = "\n".join(["Nothing was charged.", *map(str, fields)]) if fields else ""
     raise kind(code, envelope.message, advice=advice if kind is errors.BadRequest else "")
 
 

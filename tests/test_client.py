@@ -20,6 +20,7 @@ from kling_nb.errors import (
     KeyLimitReached,
     Maintenance,
     NotSent,
+    Problem,
     RateLimited,
     ServerFault,
     ServiceError,
@@ -30,6 +31,7 @@ from kling_nb.keys import Key
 from kling_nb.tasks import TaskMissing, TaskPending
 from tests.service import CREATE, KEY
 
+FIELDS = (Problem("duration", "given '5'", "allowed: 5, 10"),)
 BODY = {"model": "kling-2.6/text-to-video", "input": {"prompt": "Füchse 🦊"}}
 TASK = "56074f12319c68b246e5a03e05608f31"
 CREATED = {"code": 200, "msg": "success", "data": {"taskId": TASK, "recordId": TASK}}
@@ -69,7 +71,7 @@ class Service:
 
     def create(self) -> str | SubmitOutcome:
         """How a createTask ends."""
-        return asyncio.run(self.client().create_task(BODY, allowed="duration: 5, 10"))
+        return asyncio.run(self.client().create_task(BODY, fields=FIELDS))
 
 
 def test_a_task_is_made() -> None:
@@ -174,7 +176,7 @@ def test_a_refusal_says_what_is_allowed() -> None:
     outcome = Service({"code": 422, "msg": "bad duration"}).create()
     assert isinstance(outcome, SubmitOutcome)
     assert "bad duration" in str(outcome.error)
-    assert "Allowed: duration: 5, 10" in str(outcome.error)
+    assert "duration: given '5'; allowed: 5, 10" in str(outcome.error)
 
 
 def test_429_is_sent_again() -> None:

@@ -17,10 +17,10 @@ from kling_nb.specs import (
     Price,
     PriceList,
     Values,
-    allowed_text,
     describe,
     price_credits,
     request_input,
+    review,
     validate,
 )
 
@@ -197,12 +197,13 @@ def test_a_number_is_described_with_its_name() -> None:
     assert describe(EVERY_KIND, {"cfg_scale": 0.5}) == {"cfg_scale": "cfg scale 0.5"}
 
 
-def test_everything_allowed_fits_one_line() -> None:
-    """The line that goes with a refusal has every field."""
-    text = allowed_text(EVERY_KIND)
-    assert "\n" not in text
-    for parameter in EVERY_KIND.parameters:
-        assert f"{parameter.name}: {parameter.kind.allowed}" in text
+def test_a_review_has_what_was_given_and_what_is_allowed() -> None:
+    """One entry for each field that was sent, in the order of the parameters."""
+    problems = review(IMAGE_TO_VIDEO, {"duration": "5", "prompt": "A red fox"})
+    assert [str(problem) for problem in problems] == [
+        "prompt: given 'A red fox'; 1 to 1,000 characters are allowed",
+        "duration: given '5'; allowed: 5, 10",
+    ]
 
 
 def test_parameters_are_found_by_name() -> None:

@@ -138,7 +138,10 @@ def test_a_refusal(world: World, fault: str) -> None:
     row = world.ledger.row(job.id)
     assert (row.stage, row.reason) == (Stage.REFUSED, str(caught.value))
     assert row.code == str(caught.value.code)  # type: ignore[attr-defined]
-    assert job.state == Refused(str(caught.value))
+    assert isinstance(job.state, Refused)
+    assert caught.value.message in job.state.message  # type: ignore[attr-defined]
+    named = [problem.field for problem in job.state.problems]
+    assert named == (["prompt", "duration", "sound", "aspect_ratio"] if fault == "refuse" else [])
     assert job.exception(0) is caught.value
     assert world.books.count_tasks() == 0
     world.submit()
@@ -149,7 +152,7 @@ def test_a_refusal_by_status_is_noted_with_its_code(world: World) -> None:
     """The ledger keeps what the service answered."""
     world.books.inject("refuse")
     job, prepared = world.prepare()
-    with pytest.raises(BadRequest, match="duration: allowed: 5, 10"):
+    with pytest.raises(BadRequest, match="duration: given '5'; allowed: 5, 10"):
         send(world, job, prepared)
     assert world.ledger.row(job.id).code == "422"
 

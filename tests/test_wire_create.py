@@ -11,14 +11,15 @@ import json
 import pytest
 
 from kling_nb import errors, wire
-from kling_nb.errors import RateLimited, ServiceError
+from kling_nb.errors import Problem, RateLimited, ServiceError
 from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO
-from kling_nb.specs import ModelSpec, allowed_text
+from kling_nb.specs import ModelSpec, review
 from kling_nb.wire import Answer
 from tests.sample_files import answer, document, envelope, sample
 
 LIVE_ID = "56074f12319c68b246e5a03e05608f31"
-ALLOWED = allowed_text(IMAGE_TO_VIDEO)
+VALUES = {"prompt": "A red fox", "image": "fox.png", "duration": "5", "sound": False}
+FIELDS = review(IMAGE_TO_VIDEO, VALUES)
 
 CREATE_ERRORS = {
     "create.code-400.json": errors.BadRequest,
@@ -81,10 +82,10 @@ MEANINGS = [
 ]
 
 
-def refusal(given: Answer, allowed: str = "") -> ServiceError:
+def refusal(given: Answer, fields: tuple[Problem, ...] = ()) -> ServiceError:
     """The exception that createTask's answer becomes."""
     with pytest.raises(ServiceError) as caught:
-        wire.parse_created(given, allowed)
+        wire.parse_created(given, fields)
     return caught.value
 
 
@@ -132,9 +133,9 @@ def test_every_documented_code_is_its_exception(name: str, kind: type[ServiceErr
 )
 def test_a_message_says_what_to_do_next(name: str) -> None:
     """Where no field is wrong, the class's own advice is the end of the message."""
-    error = refusal(answer(name), ALLOWED)
+    error = refusal(answer(name), FIELDS)
     assert str(error).endswith(f" {error.advice}")
-    assert "Allowed:" not in str(error)
+    assert "duration: given" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -143,10 +144,12 @@ def test_a_message_says_what_to_do_next(name: str) -> None:
 @pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
 def test_a_refused_value_comes_with_what_the_model_allows(name: str, spec: ModelSpec) -> None:
     """The service's sentence has no rule in it; ours names every field with what it allows."""
-    text = str(refusal(answer(name), allowed_text(spec)))
+    fields = review(spec, VALUES | {"aspect_ratio": "16:9"})
+    text = str(refusal(answer(name), fields))
     assert "Nothing was charged." in text
-    for parameter in spec.parameters:
-        assert f"{parameter.name}: {parameter.kind.allowed}" in text
+    assert [field.field for field in fields] == [parameter.name for parameter in spec.parameters]
+    for field in fields:
+        assert f"{field.field}: {field.given}; {field.allowed}" in text
 
 
 def test_retry_after_is_handed_on() -> None:
@@ -171,7 +174,7 @@ def test_what_an_answer_means_for_the_money(given: Answer, may_exist: bool) -> N
 )
 def test_an_unknown_task_is_never_called_free(given: Answer) -> None:
     """Where a task may exist, the message does not promise that nothing was charged."""
-    assert "Nothing was charged" not in str(refusal(given, ALLOWED))
+    assert "Nothing was charged" not in str(refusal(given, FIELDS))
 
 
 def test_the_old_spelling_of_msg_is_read() -> None:

@@ -13,6 +13,7 @@ from nbclient.exceptions import CellExecutionError
 
 from tests.kernel.kernels import WIDGET, environment
 from tests.kernel.service import Service
+from tests.service import KEY
 
 pytestmark = pytest.mark.kernel
 
@@ -67,3 +68,29 @@ def test_a_failed_task_fails_the_run(run: Run, service: Service) -> None:
     service.books.inject("fail-content")
     with pytest.raises(CellExecutionError, match="The current content could not be processed"):
         run("%load_ext kling_nb", "%%kling -i fox.png\nfails")
+
+
+def test_the_key_is_in_no_saved_notebook(run: Run, service: Service, folder: Path) -> None:
+    """Live, with a refusal, a lost answer and our own mistakes under verbose tracebacks."""
+    service.books.inject("refuse")
+    setting = f"import os; os.environ['KIE_API_KEY'] = bytes({list(KEY.encode())}).decode()"
+    saved = run(
+        setting,
+        "%load_ext kling_nb\n%xmode Verbose",
+        "try:\n    get_ipython().run_cell_magic('kling', '-i fox.png', 'refused')\n"
+        "except Exception as error:\n    get_ipython().showtraceback()",
+        "%%kling -i fox.png\nwith a key",
+        "import kling_nb as kling\n"
+        "try:\n    kling.configure(api_key=os.environ['KIE_API_KEY'], emulator_seconds='x')\n"
+        "except Exception:\n    get_ipython().showtraceback()",
+        "session = kling.default_session(); session, session.settings, _",
+        "%kling",
+        KLING_NB_MODE="live",
+    )
+    text = str(saved)
+    assert "refused" in text
+    assert '<video src="data:video/mp4' in text
+    assert KEY not in text
+    kept = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    assert not any(KEY.encode() in content for content in kept)
+    assert service.books.leaks() == []
