@@ -188,6 +188,7 @@ class Commands:
             kept = "The key is kept in the system's keyring."
         except ConfigurationError as error:
             kept = f"The key is used until this kernel ends. {error}"
+        session.resume()
         _notice("info", "kling_nb", [mode_text(session), kept])
 
     def panel(self) -> None:

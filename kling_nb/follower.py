@@ -6,6 +6,7 @@ matters is in the ledger before the handle is told.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -71,11 +72,18 @@ class Follower:
             if row.stage is Stage.SUCCEEDED:
                 row = await self._save(row)
             self.tell_end(row)
+        except asyncio.CancelledError:
+            await self._let_go()
+            raise
         except Exception as error:
             _log.warning("job %s: following broke", self.job.id, exc_info=error)
-            with contextlib.suppress(LedgerError):  # then another kernel may take it up
-                await in_thread(self.context.ledger.release, self.job.id)
+            await self._let_go()
             self.job.abandon(error)
+
+    async def _let_go(self) -> None:
+        """Leave the job to whoever takes it up, in this kernel or another."""
+        with contextlib.suppress(LedgerError):
+            await in_thread(self.context.ledger.release, self.job.id)
 
     def tell_end(self, row: Row, *, already: bool = False) -> None:
         """End the handle as the row says."""

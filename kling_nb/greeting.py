@@ -5,9 +5,11 @@ It is there at once; what has to be asked for is filled in behind it.
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 import warnings
-from concurrent.futures import wait
+from contextlib import suppress
 from typing import Any
 
 from IPython.display import display
@@ -16,11 +18,12 @@ from . import html
 from .cards import FrontEnd
 from .errors import KlingError
 from .jobs import Job
-from .portal import in_thread, portal
 from .session import Session
-from .states import Stage
+from .states import Saved, Stage
 
 __all__ = ["balance_text", "greet", "mode_text"]
+
+_log = logging.getLogger("kling_nb")
 
 _HEADLESS_WAIT_S = 5.0
 _ENDING_WAIT_S = 3.0
@@ -37,9 +40,11 @@ def greet(session: Session, place: FrontEnd) -> None:
             stacklevel=2,
         )
     handle = display(_bundle(session, ""), raw=True, display_id=True)
-    filling = portal().submit(in_thread(_fill_in, session, handle))
+    # A thread of its own: it waits for the portal, whose workers must stay free for that.
+    filling = threading.Thread(target=_fill_in, args=(session, handle), daemon=True)
+    filling.start()
     if place == "headless":
-        wait([filling], _HEADLESS_WAIT_S)
+        filling.join(_HEADLESS_WAIT_S)
 
 
 def mode_text(session: Session) -> str:
@@ -61,22 +66,25 @@ def _fill_in(session: Session, handle: Any) -> None:
         words += _left_text(session)
     except KlingError as error:
         words.append(str(error))
+    except Exception as error:
+        _log.exception("what was left could not be taken up")
+        words.append(f"what was left could not be taken up: {error}")
     handle.update(_bundle(session, " · ".join(words)), raw=True)
 
 
 def _left_text(session: Session) -> list[str]:
-    """What was taken up, and what is unknown."""
+    """What goes on or has come to an end, and what is unknown."""
     jobs = session.resume()
-    ends = _ends_of(jobs)
-    saved = sum(end == "saved" for end in ends)
-    failed = sum(end == "failed" for end in ends)
-    lost = [row for row in session.ledger.rows(Stage.UNKNOWN, limit=-1)
-            if row.service == session.service]  # fmt: skip
+    _wait_for_ends(jobs)
+    saved = sum(isinstance(job.state, Saved) for job in jobs)
+    running = sum(not job.done() for job in jobs)
+    unknown = session.ledger.rows(Stage.UNKNOWN, limit=-1)
+    lost = sum(row.service == session.service for row in unknown)
     words = {
         "clip{s} finished while you were away: saved": saved,
-        "job{s} taken up again": len(jobs) - saved - failed,
-        "job{s} failed: `%kling jobs`": failed,
-        "job{s} unknown: `%kling jobs`": len(lost),
+        "job{s} running": running,
+        "job{s} ended without a clip: `%kling jobs`": len(jobs) - saved - running,
+        "job{s} unknown: `%kling jobs`": lost,
     }
     return [
         f"{number} {text.format(s='' if number == 1 else 's')}"
@@ -85,16 +93,11 @@ def _left_text(session: Session) -> list[str]:
     ]
 
 
-def _ends_of(jobs: list[Job]) -> list[str]:
+def _wait_for_ends(jobs: list[Job]) -> None:
     deadline = time.monotonic() + _ENDING_WAIT_S
-    ends = []
     for job in jobs:
-        try:
-            error = job.exception(max(0.0, deadline - time.monotonic()))
-            ends.append("failed" if error else "saved")
-        except TimeoutError:
-            ends.append("running")
-    return ends
+        with suppress(TimeoutError):
+            job.exception(max(0.0, deadline - time.monotonic()))
 
 
 def _bundle(session: Session, more: str) -> dict[str, str]:

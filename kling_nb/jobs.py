@@ -14,13 +14,24 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import JobDetached, WaitInterrupted, WaitTimeout
 from .portal import Portal
-from .states import ClipFacts, Detached, Discarded, Event, JobFacts, JobState, Saved, has_ended
+from .states import (
+    ClipFacts,
+    Detached,
+    Discarded,
+    Event,
+    JobFacts,
+    JobState,
+    Saved,
+    Sending,
+    Unknown,
+    has_ended,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -226,7 +237,9 @@ class Job:
 
     def abandon(self, error: BaseException) -> None:
         """End because we broke off, not because the task is over; the ledger keeps what it has."""
-        if self.task_id:
+        if isinstance(self._state, Sending):
+            self.fail(Unknown(datetime.now(UTC), str(error), None, None), error)
+        elif self.task_id:
             self.fail(Detached(self.task_id, str(error)), error)
         else:
             self.fail(Discarded(str(error)), error)

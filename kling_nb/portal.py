@@ -153,11 +153,19 @@ def refuse_own_thread(asked: Portal, name: str, coro: Coroutine[Any, Any, Any]) 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking call beside the portal's loop.
 
-    When the program ends, Python closes its worker pools before it stops daemon threads. What
-    runs then is left to the next kernel, as if it had been cancelled.
+    A thread cannot be stopped: who is cancelled meanwhile waits for it, so that what it does never
+    happens after what its caller does next. When the program ends, Python closes its worker pools
+    before it stops daemon threads; what runs then is left to the next kernel, as if it had been
+    cancelled.
     """
+    working = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:
-        return await asyncio.to_thread(function, *args, **kwargs)
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        if not working.cancelled():
+            working.exception()  # seen, so that it is not reported as lost
+        raise
     except RuntimeError as error:
         if "shutdown" in str(error):
             raise asyncio.CancelledError from None

@@ -50,6 +50,7 @@ class Roster:
     _requests: dict[str, Request] = field(default_factory=dict)
     _sending: set[asyncio.Future[None]] = field(default_factory=set)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _following: set[asyncio.Task[None]] = field(default_factory=set)
     _is_closed: bool = False
 
     @property
@@ -60,9 +61,11 @@ class Roster:
     async def prepare(self, wish: Wish) -> Job:
         """Check a request and note the intent, or find the job that answers it already."""
         prepared = await prepare(wish, service=self.service, pictures=self.pictures)
+        self._check_open()
         balance = None
         known = await in_thread(self.context.ledger.blocking, prepared.intent.fingerprint)
-        if known is None:
+        # One that was never sent may turn out to be left over, and then this is a new request.
+        if known is None or known.stage in _UNSENT:
             await self._refuse_paid_elsewhere(prepared.intent)
             balance = await balance_or_none(self.context.client)
         async with self._one_at_a_time:
@@ -86,6 +89,7 @@ class Roster:
         done = asyncio.get_running_loop().create_future()
         self._sending.add(done)
         try:
+            self._check_open()
             expected_s = await self._expected_s(request.spec.name)
             row = await submit(self.context, job, request, expected_s)
             await self._accept(job, row, expected_s)
@@ -98,6 +102,7 @@ class Roster:
 
     async def attach(self, row: Row) -> Job:
         """The handle of a row: the running one, or a new one that ends or follows."""
+        self._check_open()
         async with self._one_at_a_time:
             return await self._take(row)
 
@@ -105,9 +110,10 @@ class Roster:
         """Follow nothing any more, once what is being sent has been answered."""
         self._is_closed = True
         for job in list(self._jobs.values()):
-            await in_thread(job.detach)
-        if self._sending:
-            await asyncio.wait(set(self._sending))
+            job.detach()
+        under_way = [*self._sending, *self._following]
+        if under_way:
+            await asyncio.wait(under_way)
 
     async def _accept(self, job: Job, row: Row, expected_s: float) -> None:
         if self.service == "live":
@@ -117,7 +123,7 @@ class Roster:
             return
         self._follow(job, expected_s)
         if self._is_closed:
-            await in_thread(job.detach)
+            job.detach()
 
     async def _refuse_paid_elsewhere(self, intent: Intent) -> None:
         if self.service == "live":
@@ -140,7 +146,7 @@ class Roster:
         is_ours = row.service == self.service
         if self._is_stranded(row):
             row = await in_thread(self._settle_stranded, row)
-        if is_ours and row.stage is Stage.SAVED and not is_on_disk(row):
+        if is_ours and row.stage is Stage.SAVED and not await in_thread(is_on_disk, row):
             row = await in_thread(self.context.ledger.advance, row.id, Stage.SUCCEEDED)
         expected_s = await self._expected_s(row.model)
         job = self._add(row, expected_s)
@@ -177,17 +183,23 @@ class Roster:
         return job
 
     def _follow(self, job: Job, expected_s: float) -> None:
-        following = self.portal.submit(Follower(self.context, job, expected_s).run())
+        loop = asyncio.get_running_loop()
+        following = loop.create_task(Follower(self.context, job, expected_s).run())
+        self._following.add(following)
+        following.add_done_callback(self._following.discard)
 
         def stop() -> None:
-            following.cancel()
-            self.context.ledger.release(job.id)
+            loop.call_soon_threadsafe(following.cancel)
 
         job.on_detach = stop
         if self.service == "live":
             job.add_done_callback(
                 lambda ended: self.portal.submit(in_thread(self._drop_failed, ended.id))
             )
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise LedgerError("this session was closed; use the one that took its place")
 
     def _drop_failed(self, job_id: str) -> None:
         """A task that failed was not paid for: its request may be made in any folder."""

@@ -181,10 +181,11 @@ class Session:
     def close(self) -> None:
         """Stop following and give up the folder's lock. Running tasks are taken up later.
 
-        A submission that is under way is answered first; then the rest happens behind the caller.
+        A submission that is under way is answered first; then, and on the portal's own thread, the
+        rest happens behind the caller.
         """
         closing = self.portal.submit(self._close())
-        if not self._roster.is_sending:
+        if not self._roster.is_sending and not self.portal.is_own_thread():
             closing.result()
 
     def _emulate(self) -> Transport | None:
@@ -207,13 +208,19 @@ class Session:
         return [await self._roster.attach(row) for row in rows]
 
     async def _adopt(self, task_id: str, job_id: str) -> Job:
-        return await self._roster.attach(await self._recovery.adopt(task_id, job_id))
+        row = await self._recovery.adopt(task_id, job_id)
+        if self.service == "live":
+            now, folder = self._context.now(), self.ledger.folder
+            await in_thread(self._index.note, row.fingerprint, folder, now)
+        return await self._roster.attach(row)
 
     async def _close(self) -> None:
-        await self._roster.close()
-        await self._context.client.aclose()
-        await self._context.clips.aclose()
-        await self._roster.pictures.aclose()
-        await in_thread(self.ledger.close)
-        if self.emulator is not None:
-            await in_thread(self.emulator.close)
+        try:
+            await self._roster.close()
+        finally:
+            await self._context.client.aclose()
+            await self._context.clips.aclose()
+            await self._roster.pictures.aclose()
+            await in_thread(self.ledger.close)
+            if self.emulator is not None:
+                await in_thread(self.emulator.close)

@@ -275,7 +275,7 @@ def test_a_job_that_takes_longer_is_taken_up(
     monkeypatch.setattr(greeting, "_ENDING_WAIT_S", 0.0)
     session.text_to_video("detached").detach()
     command.greet()
-    assert "1 job taken up again" in greetings(shell)[-1]
+    assert "1 job running" in greetings(shell)[-1]
 
 
 def test_without_good_settings_the_greeting_says_so(

@@ -18,7 +18,7 @@ from kling_nb.ledger import Ledger
 from kling_nb.models import TEXT_TO_VIDEO
 from kling_nb.preparation import Wish
 from kling_nb.session import Session
-from kling_nb.states import Detached, Discarded, Stage
+from kling_nb.states import Detached, Discarded, Stage, Unknown
 from tests.service import CREATE, KEY
 
 PATIENCE_S = 20.0
@@ -212,3 +212,83 @@ def test_other_jobs_spoil_the_evidence(session: Session) -> None:
     session.submit(job)
     row = session.ledger.row(job.id)
     assert (row.stage, row.balance_after) == (Stage.UNKNOWN, None)
+
+
+def test_closing_on_the_portals_own_thread(open_session: Open) -> None:
+    """From a done-callback, say: it does not wait for itself, and everything else goes on."""
+    session = open_session(emulator_seconds=0.2)
+    closed = threading.Event()
+    job = session.text_to_video("A red fox")
+    job.add_done_callback(lambda _: (session.close(), closed.set()))
+    assert job.result(PATIENCE_S).path.is_file()
+    assert closed.wait(PATIENCE_S)
+    assert open_session().text_to_video("A red fox").result(PATIENCE_S).path.is_file()
+
+
+def test_a_closed_session_sends_nothing(open_session: Open) -> None:
+    """What it had prepared is discarded, and the next session makes the one task."""
+    old = open_session()
+    job = old.prepare(WISH)
+    old.close()
+    with pytest.raises(LedgerError, match="was closed"):
+        old.submit(job)
+    assert isinstance(job.state, Discarded)
+    with pytest.raises(LedgerError, match="was closed"):
+        old.text_to_video("Another")
+    new = open_session()
+    assert new.text_to_video("A red fox").result(PATIENCE_S).path.is_file()
+    assert books_of(new).count_tasks() == 1
+
+
+def test_what_a_session_followed_is_free_when_it_is_closed(open_session: Open) -> None:
+    """The next session of the same process goes on at once."""
+    old = open_session(emulator_seconds=1)
+    job = old.text_to_video("A red fox")
+    old.close()
+    new = open_session(emulator_seconds=1)
+    assert new.ledger.row(job.id).owner == ""
+    [again] = new.resume()
+    assert again.result(PATIENCE_S).path.is_file()
+
+
+def test_letting_go_of_anothers_job_changes_nothing(open_session: Open) -> None:
+    """A session that only watches a job cannot take it from the one that follows it."""
+    first = open_session(emulator_seconds=600)
+    job = first.text_to_video("A red fox")
+    second = open_session(emulator_seconds=600)
+    watched = second.job(job.id)
+    watched.detach()
+    second.close()
+    assert second.ledger.row(job.id).owner == first.ledger.owner
+
+
+def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(tmp_path: Path) -> None:
+    """What was prepared here and never sent does not hide that another folder has paid since."""
+    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    index = PaidIndex(tmp_path / "paid.sqlite3")
+    dead = open_live(tmp_path / "one", index, emulator)
+    dead.prepare(WISH)
+    dead.ledger.close()
+    second = open_live(tmp_path / "two", index, emulator)
+    second.text_to_video("A red fox")
+    first = open_live(tmp_path / "one", index, emulator)
+    with pytest.raises(AlreadyPaid):
+        first.text_to_video("A red fox")
+    assert emulator.books.count_tasks() == 1
+    for session in (first, second):
+        session.close()
+    emulator.close()
+
+
+def test_a_lost_answer_that_cannot_be_noted_is_not_called_free(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails after the answer was lost: the task may exist, and the card says so."""
+    fail_once(monkeypatch, Stage.UNKNOWN)
+    books_of(session).inject("lose-answer")
+    job = session.prepare(WISH)
+    with pytest.raises(LedgerError):
+        session.submit(job)
+    assert isinstance(job.state, Unknown)
+    assert session.text_to_video("A red fox").id == job.id
+    assert books_of(session).requests(CREATE) == 1

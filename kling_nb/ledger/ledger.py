@@ -51,10 +51,18 @@ class Ledger:
         self._database = Database(self.folder / "ledger.sqlite3")
         self._owners = Owners(self.folder / "owners")
         self._opening = threading.Lock()
+        self._is_closed = False
 
     def open(self) -> None:
-        """Makes what is missing on disk and takes this session's lock; every use begins with it."""
+        """Makes what is missing on disk and takes this session's lock; every change begins so.
+
+        Raises:
+            LedgerError: The session was closed; it does not come to life again, since others
+                would take its jobs for followed.
+        """
         with self._opening:
+            if self._is_closed:
+                raise LedgerError("this session was closed; use the one that took its place")
             if not self._owners.holds(self.owner):
                 self._database.create()
                 with self._database.writing():
@@ -63,6 +71,7 @@ class Ledger:
     def close(self) -> None:
         """Ends the session: its jobs may be taken over by the next one."""
         with self._opening:
+            self._is_closed = True
             if not self._owners.holds(self.owner):
                 return
             try:
@@ -214,13 +223,15 @@ class Ledger:
             return True
 
     def release(self, job_id: str) -> None:
-        """Leaves a job to whoever claims it.
+        """Leaves a job of this session to whoever claims it; nothing happens to another's.
 
         Raises:
             LedgerError: The job is being submitted; only its own session can know how that ends.
         """
         with self._writing() as jobs:
             row = jobs.find(job_id)
+            if row.owner != self.owner:
+                return
             if row.stage in (Stage.INTENDED, Stage.SENDING):
                 raise LedgerError(
                     f"job {row.id} is {row.stage}: it can be left alone once the service has "
@@ -235,7 +246,8 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Jobs]:
-        self.open()
+        if not self._is_closed:
+            self.open()
         with self._database.reading() as connection:
             yield Jobs(connection, self.folder, self._clock)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,28 +9,10 @@ import pytest
 from tests.html_outline import live, record
 from tests.html_states import RUNNING, WAITING
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="no Chromium at /usr/bin/chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Give one headless Chromium for all tests of this file."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-def show(browser: Any, markup: str, *, width: int = 700, motion: str = "no-preference") -> Any:
+def show(chromium: Any, markup: str, *, width: int = 700, motion: str = "no-preference") -> Any:
     """Open a page that holds nothing but the markup, inside an output area."""
-    page = browser.new_page(viewport={"width": width, "height": 800}, reduced_motion=motion)
+    page = chromium.new_page(viewport={"width": width, "height": 800}, reduced_motion=motion)
     page.set_content(f'<body><div class="jp-OutputArea">{markup}</div></body>')
     return page
 
@@ -43,19 +23,19 @@ def height(page: Any, name: str) -> float:
 
 
 @pytest.mark.parametrize("width", [700, 440])
-def test_a_running_card_keeps_its_height(browser: Any, width: int) -> None:
+def test_a_running_card_keeps_its_height(chromium: Any, width: int) -> None:
     """From the first moment to the last one nothing below the card moves."""
     heights = set()
     for state in RUNNING:
-        page = show(browser, record(state) + live(state), width=width)
+        page = show(chromium, record(state) + live(state), width=width)
         heights.add((height(page, "kling-record"), height(page, "kling-live")))
         page.close()
     assert len(heights) == 1
 
 
-def test_the_bar_moves_and_the_clock_ticks_without_messages(browser: Any) -> None:
+def test_the_bar_moves_and_the_clock_ticks_without_messages(chromium: Any) -> None:
     """Where styles live, time passes by CSS alone: the page's clock is set, nothing is sent."""
-    page = show(browser, record(WAITING) + live(WAITING))
+    page = show(chromium, record(WAITING) + live(WAITING))
     page.evaluate("document.getAnimations().forEach(a => {a.pause(); a.currentTime = 10500})")
     scale = page.evaluate("getComputedStyle(document.querySelector('.kling-fill')).transform")
     shown = page.evaluate(
@@ -67,19 +47,19 @@ def test_the_bar_moves_and_the_clock_ticks_without_messages(browser: Any) -> Non
     assert shown == ["1", "22"]
 
 
-def test_a_live_part_hides_the_line_for_saved_notebooks(browser: Any) -> None:
+def test_a_live_part_hides_the_line_for_saved_notebooks(chromium: Any) -> None:
     """The line is for whoever opens the file later."""
-    page = show(browser, record(WAITING) + live(WAITING))
+    page = show(chromium, record(WAITING) + live(WAITING))
     assert not page.locator(".kling-saved-only").is_visible()
     page.close()
-    page = show(browser, record(WAITING))
+    page = show(chromium, record(WAITING))
     assert page.locator(".kling-saved-only").is_visible()
     page.close()
 
 
-def test_reduced_motion_is_respected(browser: Any) -> None:
+def test_reduced_motion_is_respected(chromium: Any) -> None:
     """The bar stands at its literal width."""
-    page = show(browser, record(WAITING) + live(WAITING), motion="reduce")
+    page = show(chromium, record(WAITING) + live(WAITING), motion="reduce")
     running = page.evaluate(
         "document.getAnimations().filter(a => /grow|pass/.test(a.animationName)).length"
     )
