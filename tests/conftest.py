@@ -13,6 +13,7 @@ import pytest
 import stamina
 from PIL import Image
 
+from kling_nb.ledger import Ledger
 from tests.service import EASY, KEY, Served, World, serve
 
 OURS = ("KIE_", "KLING_")
@@ -106,3 +107,19 @@ def photo() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (96, 64), "#884422").save(file, "PNG")
     return file.getvalue()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger, closed at the end."""
+    ledger = Ledger(tmp_path)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Ledger]:
+    """Another session of the same folder, in the same process."""
+    other = Ledger(tmp_path)
+    yield other
+    other.close()

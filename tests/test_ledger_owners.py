@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,22 +19,6 @@ STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 def intent(fingerprint: str = "f") -> Intent:
     """A request; the same one for the same fingerprint."""
     return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """An empty ledger, closed at the end."""
-    ledger = Ledger(tmp_path)
-    yield ledger
-    ledger.close()
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[Ledger]:
-    """Another session of the same folder, in the same process."""
-    other = Ledger(tmp_path)
-    yield other
-    other.close()
 
 
 def led(ledger: Ledger, *stages: Stage, fingerprint: str = "f") -> Row:

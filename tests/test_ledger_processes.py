@@ -94,22 +94,6 @@ def left_behind(folder: Path, *stages: Stage) -> Row:
     return row
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """An empty ledger, closed at the end."""
-    ledger = Ledger(tmp_path)
-    yield ledger
-    ledger.close()
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[Ledger]:
-    """Another session of the same folder, in the same process."""
-    other = Ledger(tmp_path)
-    yield other
-    other.close()
-
-
 @pytest.mark.parametrize(
     ("stages", "settled"),
     [

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import subprocess
-import sys
-import textwrap
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -17,28 +14,9 @@ import tornado.concurrent
 import kling_nb.nesting as module
 from kling_nb.nesting import run
 from kling_nb.portal import portal
+from tests.scripts import answer, run_script
 
 PATIENCE_S = 20.0
-
-
-async def answer(value: int = 42) -> int:
-    """A coroutine that really waits once."""
-    await asyncio.sleep(0)
-    return value
-
-
-def run_script(text: str, *, code: int = 0) -> str:
-    """What a fresh interpreter prints that takes every warning as an error."""
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(text)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    assert not done.stderr
-    return done.stdout
 
 
 async def inside(steps: Any) -> Any:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
-import textwrap
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import CancelledError
@@ -16,6 +13,7 @@ import pytest
 
 from kling_nb.nesting import run
 from kling_nb.portal import Portal, portal
+from tests.scripts import answer, run_script
 
 PATIENCE_S = 20.0
 
@@ -26,26 +24,6 @@ def own() -> Iterator[Portal]:
     made = Portal()
     yield made
     made.stop()
-
-
-async def answer(value: int = 42) -> int:
-    """A coroutine that really waits once."""
-    await asyncio.sleep(0)
-    return value
-
-
-def run_script(text: str, *, code: int = 0) -> str:
-    """What a fresh interpreter prints that takes every warning as an error."""
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(text)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    assert not done.stderr
-    return done.stdout
 
 
 def test_call_gives_the_result(own: Portal) -> None:

@@ -131,9 +131,8 @@ class Panel(widgets.VBox):
 
     def _answer_click(self, wish: Wish) -> None:
         try:
-            self._make(wish)
-        except KlingError:
-            pass  # it is on screen
+            with suppress(KlingError):  # which is on screen
+                self._make(wish)
         except Exception as error:
             _log.exception("the panel could not make a clip")
             self._tell("Something broke in kling_nb.", f"{type(error).__name__}: {error}")

@@ -6,6 +6,7 @@ problem that stands beside it is told to it. Pictures have their own module, `pi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,7 @@ _FEW = 4
 """Up to so many choices are buttons side by side; more are a list."""
 
 
-class Field:
+class Field(ABC):
     """A parameter as a person sees it.
 
     Args:
@@ -53,18 +54,18 @@ class Field:
         self.box.add_class(f"kling-field-{type(parameter.kind).__name__.lower()}")
 
     @property
+    @abstractmethod
     def given(self) -> object | None:
         """The value as it would be given in Python; None when there is none."""
-        raise NotImplementedError
 
     @property
     def written(self) -> object | None:
         """The value as it is written in a cell."""
         return self.given
 
+    @abstractmethod
     def give(self, value: object) -> None:
         """Hold this value, which was validated."""
-        raise NotImplementedError
 
     def tell(self, problem: str) -> None:
         """Show what is wrong, or nothing."""

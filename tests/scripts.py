@@ -1,0 +1,30 @@
+"""A coroutine to wait for, and code to run in an interpreter of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+
+__all__ = ["answer", "run_script"]
+
+
+async def answer(value: int = 42) -> int:
+    """A coroutine that really waits once."""
+    await asyncio.sleep(0)
+    return value
+
+
+def run_script(text: str, *, code: int = 0) -> str:
+    """What a fresh interpreter prints that takes every warning as an error."""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(text)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert not done.stderr
+    return done.stdout
