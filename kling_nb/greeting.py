@@ -5,6 +5,7 @@ It is there at once; what has to be asked for is filled in behind it.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 import time
@@ -40,8 +41,10 @@ def greet(session: Session, place: FrontEnd) -> None:
             stacklevel=2,
         )
     handle = display(_bundle(session, ""), raw=True, display_id=True)
-    # A thread of its own: it waits for the portal, whose workers must stay free for that.
-    filling = threading.Thread(target=_fill_in, args=(session, handle), daemon=True)
+    # A thread of its own: it waits for the portal, whose workers must stay free for that. The
+    # kernel's context goes with it, which says what cell the line belongs to.
+    context = contextvars.copy_context()
+    filling = threading.Thread(target=context.run, args=(_fill_in, session, handle), daemon=True)
     filling.start()
     if place == "headless":
         filling.join(_HEADLESS_WAIT_S)
