@@ -76,9 +76,11 @@ class Roster:
             return self._add(row, 0.0)
 
     async def quote(self, wish: Wish) -> Quote:
-        """What a request would cost; nothing is noted."""
+        """What a request would cost; nothing is noted. Refuses what `prepare` would refuse."""
         prepared = await prepare(wish, service=self.service, pictures=self.pictures)
         existing = await in_thread(self.context.ledger.blocking, prepared.intent.fingerprint)
+        if existing is None:
+            await self._refuse_paid_elsewhere(prepared.intent)
         return quote_of(prepared, existing, await balance_or_none(self.context.client))
 
     async def submit(self, job: Job) -> None:
