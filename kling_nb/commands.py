@@ -25,7 +25,7 @@ from .models import CATALOGUE
 from .preparation import Quote
 from .settings import Key, save_key
 from .specs import describe
-from .states import Stage
+from .states import FOLLOWED, SUBMITTING
 
 __all__ = ["Commands"]
 
@@ -100,8 +100,7 @@ class Commands:
     def status(self) -> None:
         """Alone: mode, balance, running jobs."""
         session = default_session()
-        running = (Stage.INTENDED, Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED)
-        rows = session.ledger.rows(*running, limit=-1)
+        rows = session.ledger.rows(*(SUBMITTING | FOLLOWED), limit=-1)
         lines = [mode_text(session), balance_text(session), f"{len(rows)} running"]
         _notice("info", "kling_nb", [*lines, *(f"{row.id} {row.stage}" for row in rows)])
 

@@ -30,6 +30,7 @@ from .ledger import Row
 from .portal import in_thread
 from .states import (
     ENDED,
+    FOLLOWED,
     ClipFacts,
     Downloading,
     OutOfSight,
@@ -47,7 +48,6 @@ _ODD_TRIES = 3
 """How often a clip of another length is fetched before it is kept as it is."""
 _PATIENT_TRIES = 8
 """How often a clip that is broken or not there is asked for: 1, 2, 4 … 60 s apart, two minutes."""
-_TO_FOLLOW = frozenset({Stage.ACCEPTED, Stage.SUCCEEDED})
 
 _log = logging.getLogger("kling_nb")
 
@@ -99,7 +99,7 @@ class Follower:
         while True:
             row = await in_thread(ledger.row, self.job.id)
             # What is ours is not claimed again: that could come after a `detach`, and undo it.
-            ours = row.owner == ledger.owner and row.stage in _TO_FOLLOW
+            ours = row.owner == ledger.owner and row.stage in FOLLOWED
             if ours or row.stage in ENDED:
                 return row
             if await in_thread(ledger.claim, row.id):

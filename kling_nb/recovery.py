@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .errors import LedgerError
 from .ledger import Intent, Row
 from .portal import in_thread
-from .states import FORGETTABLE, Stage
+from .states import FOLLOWED, FORGETTABLE, Stage
 from .submission import Context
 from .tasks import TaskMissing
 
@@ -30,7 +30,7 @@ class Recovery:
         """The tasks that exist and are not over, those of dead kernels settled first."""
         ledger = self.context.ledger
         await in_thread(ledger.settle, self.service)
-        rows = await in_thread(ledger.rows, Stage.ACCEPTED, Stage.SUCCEEDED, limit=-1)
+        rows = await in_thread(ledger.rows, *FOLLOWED, limit=-1)
         return [row for row in rows if row.service == self.service]
 
     async def revive(self, job_id: str) -> Row:

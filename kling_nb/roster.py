@@ -19,12 +19,10 @@ from .jobs import Job
 from .ledger import Intent, Row
 from .portal import Portal, in_thread
 from .preparation import Quote, Wish, prepare, quote_of
-from .states import ENDED, Detached, Stage
+from .states import BLOCKING, ENDED, SUBMITTING, Detached, Stage
 from .submission import Context, Request, balance_or_none, submit
 
 __all__ = ["Roster"]
-
-_UNSENT = frozenset({Stage.INTENDED, Stage.SENDING})
 
 
 @dataclass(slots=True)
@@ -65,7 +63,7 @@ class Roster:
         balance = None
         known = await in_thread(self.context.ledger.blocking, prepared.intent.fingerprint)
         # One that was never sent may turn out to be left over, and then this is a new request.
-        if known is None or known.stage in _UNSENT:
+        if known is None or known.stage in SUBMITTING:
             await self._refuse_paid_elsewhere(prepared.intent)
             balance = await balance_or_none(self.context.client)
         async with self._one_at_a_time:
@@ -117,10 +115,14 @@ class Roster:
         if under_way:
             await asyncio.wait(under_way)
 
-    async def _accept(self, job: Job, row: Row, expected_s: float) -> None:
-        if self.service == "live":
+    async def note_paid(self, row: Row) -> None:
+        """Let this user's other folders know of a request that is, or may be, paid for."""
+        if self.service == "live" and row.stage in BLOCKING:
             now, folder = self.context.now(), self.context.ledger.folder
             await in_thread(self.index.note, row.fingerprint, folder, now)
+
+    async def _accept(self, job: Job, row: Row, expected_s: float) -> None:
+        await self.note_paid(row)
         if row.stage is not Stage.ACCEPTED:
             return
         self._follow(job, expected_s)
@@ -163,7 +165,7 @@ class Roster:
 
     def _is_stranded(self, row: Row) -> bool:
         """Whether a row is ours and half sent, and nobody is sending it: a note had failed."""
-        if row.stage not in _UNSENT or row.owner != self.context.ledger.owner:
+        if row.stage not in SUBMITTING or row.owner != self.context.ledger.owner:
             return False
         job = self._jobs.get(row.id)
         return job is None or job.done()

@@ -209,9 +209,7 @@ class Session:
 
     async def _adopt(self, task_id: str, job_id: str) -> Job:
         row = await self._recovery.adopt(task_id, job_id)
-        if self.service == "live":
-            now, folder = self._context.now(), self.ledger.folder
-            await in_thread(self._index.note, row.fingerprint, folder, now)
+        await self._roster.note_paid(row)
         return await self._roster.attach(row)
 
     async def _close(self) -> None:

@@ -17,8 +17,10 @@ from .errors import Problem
 __all__ = [
     "BLOCKING",
     "ENDED",
+    "FOLLOWED",
     "FORGETTABLE",
     "NEXT_STAGES",
+    "SUBMITTING",
     "ClipFacts",
     "Detached",
     "Discarded",
@@ -82,21 +84,16 @@ NEXT_STAGES: Mapping[Stage, frozenset[Stage]] = {
 `unknown`: otherwise such a request could never be made again.
 """
 
-BLOCKING = frozenset(
-    {
-        Stage.INTENDED,
-        Stage.SENDING,
-        Stage.ACCEPTED,
-        Stage.UNKNOWN,
-        Stage.SUCCEEDED,
-        Stage.VANISHED,
-        Stage.SAVED,
-        Stage.EXPIRED,
-    }
-)
+SUBMITTING = frozenset({Stage.INTENDED, Stage.SENDING})
+"""Stages in which only the session that owns the job can know how it goes on."""
+
+FOLLOWED = frozenset({Stage.ACCEPTED, Stage.SUCCEEDED})
+"""Stages in which the task exists and whoever is free may follow it."""
+
+BLOCKING = SUBMITTING | FOLLOWED | {Stage.UNKNOWN, Stage.VANISHED, Stage.SAVED, Stage.EXPIRED}
 """Stages in which the same request is answered by this row and never sent again."""
 
-ENDED = frozenset(Stage) - {Stage.INTENDED, Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED}
+ENDED = frozenset(Stage) - SUBMITTING - FOLLOWED
 """Stages in which nothing more happens by itself."""
 
 FORGETTABLE = frozenset({Stage.UNKNOWN, Stage.VANISHED, Stage.EXPIRED})

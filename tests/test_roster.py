@@ -192,6 +192,23 @@ def test_a_failed_task_is_no_payment_elsewhere(tmp_path: Path) -> None:
     emulator.close()
 
 
+def test_adopting_a_failed_task_again_is_no_payment(tmp_path: Path) -> None:
+    """A task that this folder knows as failed does not block the request in another folder."""
+    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", terms=UNLIMITED)
+    emulator.books.inject("fail-policy")
+    index = PaidIndex(tmp_path / "paid.sqlite3")
+    session = open_live(tmp_path / "one", index, emulator)
+    job = session.text_to_video("A red fox")
+    assert job.exception(PATIENCE_S) is not None
+    row = session.ledger.row(job.id)
+    while index.find(row.fingerprint) is not None:
+        session.portal.call(asyncio.sleep(0.01))
+    session.adopt(row.task_id)
+    assert index.find(row.fingerprint) is None
+    session.close()
+    emulator.close()
+
+
 def test_many_jobs_left_are_all_taken_up(open_session: Open) -> None:
     """Not just the newest hundred."""
     first = open_session(emulator_seconds=600)

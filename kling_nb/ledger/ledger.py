@@ -14,16 +14,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..errors import LedgerError
-from ..states import BLOCKING, Stage
+from ..states import BLOCKING, FOLLOWED, SUBMITTING, Stage
 from .database import Database
 from .owners import Owners
 from .records import Intent, Row, Spent, encode_facts
 from .table import Jobs
 
 __all__ = ["Ledger"]
-
-FOLLOWED = (Stage.ACCEPTED, Stage.SUCCEEDED)
-"""Stages in which somebody has to go on; any session can."""
 
 
 def now() -> datetime:
@@ -198,7 +195,7 @@ class Ledger:
             The rows that changed, newest first.
         """
         with self._writing() as jobs:
-            left = jobs.in_stages(Stage.INTENDED, Stage.SENDING, *FOLLOWED)
+            left = jobs.in_stages(*SUBMITTING, *FOLLOWED)
             dead = {owner for owner in {row.owner for row in left} if not self._owners.lives(owner)}
             theirs = [row for row in left if row.owner in dead - {""}]
             can_do = [row for row in theirs if row.service == service or row.stage not in FOLLOWED]
@@ -232,7 +229,7 @@ class Ledger:
             row = jobs.find(job_id)
             if row.owner != self.owner:
                 return
-            if row.stage in (Stage.INTENDED, Stage.SENDING):
+            if row.stage in SUBMITTING:
                 raise LedgerError(
                     f"job {row.id} is {row.stage}: it can be left alone once the service has "
                     "answered, a second or so from now"
@@ -271,7 +268,7 @@ class Ledger:
     def _bury(self, jobs: Jobs, row: Row) -> Row:
         # What a dead session was about to do, surely never happens; what it was doing at its
         # death may have happened.
-        if row.stage not in (Stage.INTENDED, Stage.SENDING) or self._owners.lives(row.owner):
+        if row.stage not in SUBMITTING or self._owners.lives(row.owner):
             return row
         if row.stage is Stage.INTENDED:
             reason = "The kernel ended before anything was sent; nothing was charged."
