@@ -25,15 +25,20 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 if TYPE_CHECKING:
     from . import errors
     from .default import configure, default_session
+    from .galleries import gallery
     from .jobs import Clip, Job
     from .models import CATALOGUE
     from .nesting import run
+    from .packing import pack, slim
     from .panels import panel
     from .preparation import Quote
+    from .quotation import quote
+    from .salvage import recover
     from .session import Session
 
     adopt = Session.adopt
     balance = Session.balance
+    budget = Session.budget
     forget = Session.forget
     generate = Session.generate
     image_to_video = Session.image_to_video
@@ -49,17 +54,23 @@ __all__ = [
     "Session",
     "adopt",
     "balance",
+    "budget",
     "configure",
     "default_session",
     "errors",
     "forget",
+    "gallery",
     "generate",
     "image_to_video",
     "job",
     "load_ipython_extension",
+    "pack",
     "panel",
+    "quote",
+    "recover",
     "resume",
     "run",
+    "slim",
     "text_to_video",
     "unload_ipython_extension",
 ]
@@ -72,13 +83,19 @@ _HOME = {
     "Session": "session",
     "configure": "default",
     "default_session": "default",
+    "gallery": "galleries",
+    "pack": "packing",
     "panel": "panels",
+    "quote": "quotation",
+    "recover": "salvage",
     "run": "nesting",
+    "slim": "packing",
 }
 _OF_SESSION = frozenset(
     {
         "adopt",
         "balance",
+        "budget",
         "forget",
         "generate",
         "image_to_video",

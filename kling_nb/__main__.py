@@ -1,4 +1,4 @@
-"""The command line: `python -m kling_nb emulator | jobs`."""
+"""The command line: `python -m kling_nb emulator | doctor | jobs`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def main(argv: list[str] | None = None) -> int:
     serving.set_defaults(run=emulator.run)
     listing = commands.add_parser("jobs", help="list the jobs of this folder, newest first")
     listing.set_defaults(run=list_jobs)
+    examining = commands.add_parser("doctor", help="what works here, and the fix for what does not")
+    examining.set_defaults(run=examine_here)
     args = parser.parse_args(argv)
     try:
         return int(args.run(args))
@@ -39,6 +41,17 @@ def list_jobs(_args: argparse.Namespace) -> int:
     ]
     print(table_text(("job", "made (UTC)", "stage", "prompt"), rows))
     return 0
+
+
+def examine_here(_args: argparse.Namespace) -> int:
+    """Print what is found; 1 when something is broken."""
+    from kling_nb.default import default_session
+    from kling_nb.doctor import examine
+    from kling_nb.html import findings_text
+
+    findings = examine(default_session, "terminal")
+    print(findings_text(findings))
+    return int(any(each.status == "bad" for each in findings))
 
 
 if __name__ == "__main__":

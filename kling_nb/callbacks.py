@@ -17,7 +17,17 @@ from .errors import UnreadableAnswer
 from .tasks import TaskStatus
 from .wire import parse_task, read_json, read_text
 
-__all__ = ["Callback", "parse_callback", "sign_callback", "verify_callback"]
+__all__ = [
+    "Callback",
+    "nonce_in",
+    "parse_callback",
+    "sign_callback",
+    "verify_callback",
+    "with_nonce",
+]
+
+_NONCE = "kling_nb"
+_NONCE_SIGN = re.compile(rf"(?:^|&){_NONCE}=([A-Za-z0-9_-]{{1,100}})(?=&|$)")
 
 _ENDS_TRIED = 50
 """Each possible end of `param` costs a parse of the whole body, and anybody can post a body."""
@@ -90,6 +100,23 @@ def verify_callback(
     matches = hmac.compare_digest(expected, signature.encode("utf-8", "replace"))
     fresh = re.fullmatch(r"[0-9]{1,12}", timestamp) is not None
     return matches and fresh and abs(now_s - int(timestamp)) <= max_age_s
+
+
+def with_nonce(url: str, nonce: str) -> str:
+    """The address that is sent: a person's own with our one-time value behind its query.
+
+    By it a notification brings back the id of a task whose creation went unanswered.
+    """
+    address, mark, fragment = url.partition("#")
+    path, _, query = address.partition("?")
+    query = "&".join(filter(None, (query, f"{_NONCE}={nonce}")))
+    return f"{path}?{query}{mark}{fragment}"
+
+
+def nonce_in(query: str) -> str:
+    """The one-time value in the query of a notification's address; empty where there is none."""
+    found = _NONCE_SIGN.findall(query)
+    return found[-1] if found else ""
 
 
 def _candidates(raw: str) -> Iterator[str]:

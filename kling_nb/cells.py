@@ -26,6 +26,7 @@ __all__ = [
     "fill_prompt",
     "find_model",
     "help_text",
+    "names_in",
     "nearest",
     "options_of",
     "read_cell",
@@ -35,6 +36,7 @@ __all__ = [
 
 EMBED_CHOICES = ("auto", "always", "never")
 _PROMPT = "prompt"
+_VARIABLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,12 @@ def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
             )
         return str(variables[name])
 
-    return re.sub(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}", value_of, body)
+    return _VARIABLE.sub(value_of, body)
+
+
+def names_in(body: str) -> list[str]:
+    """The variables that a prompt names."""
+    return _VARIABLE.findall(body)
 
 
 def find_model(name: str) -> ModelSpec:
@@ -214,7 +221,7 @@ def _parser(spec: ModelSpec) -> _Parser:
     )
     for parameter in spec.parameters:
         if parameter.name != _PROMPT:
-            _add(parser, parameter)
+            _add(parser, parameter, spec.remarks(parameter.name))
     add = parser.add_argument
     add("--model", "-m", default=spec.name, help="the model; by default one that fits the input")
     add("--output", "-o", default="", metavar="NAME", help="the variable that gets the job")
@@ -226,10 +233,10 @@ def _parser(spec: ModelSpec) -> _Parser:
     return parser
 
 
-def _add(parser: _Parser, parameter: Parameter) -> None:
+def _add(parser: _Parser, parameter: Parameter, remarks: Sequence[str]) -> None:
     option = f"--{parameter.name.replace('_', '-')}"
     names = [option, f"-{parameter.flag}"] if parameter.flag else [option]
-    text = parameter.help.replace("%", "%%")
+    text = "; ".join((parameter.help, *remarks)).replace("%", "%%")
     match parameter.kind:
         case Flag():
             parser.add_argument(

@@ -1,8 +1,8 @@
 """The service's API over httpx: create, ask, upload, balance.
 
 Async and usable alone. Owns connections and time limits; what bytes mean is `wire`'s, when to
-ask is `pace`'s, and what was paid is the ledger's. The key goes to the API host and the upload
-host and nowhere else, redirects included.
+ask is `pace`'s, how much an account may send is for `rates` to say, and what was paid for the
+ledger. The key goes to the API host and the upload host and nowhere else, redirects included.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,16 @@ from .errors import (
     RateLimited,
     ServiceError,
 )
-from .fetcher import NEVER_SENT, Progress, Transport, open_http, reason
+from .fetcher import (
+    NEVER_SENT,
+    Progress,
+    Transport,
+    check_open,
+    open_http,
+    read_number,
+    reason,
+)
+from .rates import Budget
 from .settings import API_URL, UPLOAD_URL
 
 if TYPE_CHECKING:
@@ -44,6 +53,12 @@ _CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
 """Long for createTask: every answer that is waited for is one `unknown` less."""
 
 _IN_FLIGHT = 8
+_QUESTIONS_IN_FLIGHT = 8
+"""Apart from the others: many jobs' questions wait for the rate budget, and no upload, balance or
+link has to wait with them."""
+
+_KEY_LENGTH = 16
+"""Shorter than any real key; a shorter text may occur by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,8 @@ class SubmitOutcome:
     error: KlingError
     may_exist: bool
     """True: nobody knows whether a paid task exists. False: surely none does."""
+    answer: str = ""
+    """The raw answer, cut where it is long; empty where none came."""
 
 
 class Client:
@@ -63,6 +80,8 @@ class Client:
         api_url: Where createTask and recordInfo live.
         upload_url: Where files are uploaded.
         transport: Replaces the network, for the emulator and for tests. None is the real one.
+        budget: What the account may send. None sends at once; the service then rejects what is
+            too much.
     """
 
     def __init__(
@@ -72,37 +91,55 @@ class Client:
         api_url: str = API_URL,
         upload_url: str = UPLOAD_URL,
         transport: Transport | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._key = key
         self._api_url = api_url.rstrip("/")
         self._upload_url = upload_url.rstrip("/")
         self._transport = transport
+        self._budget = budget or Budget.unlimited()
         self._http = open_http(timeout=_TIMEOUT, transport=transport)
         # Requests queue here: httpx itself collapses when many wait for its pool.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
+        self._question_turn = asyncio.Semaphore(_QUESTIONS_IN_FLIGHT)
 
     async def create_task(
-        self, body: Mapping[str, object], *, fields: tuple[Problem, ...] = ()
+        self,
+        body: Mapping[str, object],
+        *,
+        fields: tuple[Problem, ...] = (),
+        sending: Callable[[], Awaitable[None]] | None = None,
     ) -> str | SubmitOutcome:
         """Make one task: the one request that costs money.
 
-        It is sent again by itself only when it surely never reached the service, or was rejected
-        with 429. It opens a connection of its own: on a kept-alive one that the server has closed
-        meanwhile, nobody could tell whether it arrived.
+        It waits for its turn in the account's budget first. It is sent again by itself only when
+        it surely never reached the service, or was rejected with 429. It opens a connection of
+        its own: on a kept-alive one that the server has closed meanwhile, nobody could tell
+        whether it arrived.
 
         Args:
             body: See `wire.create_body`.
             fields: What was given and is allowed, for the message of a refusal.
+            sending: Called once, when it is this request's turn and before a socket is opened.
 
         Returns:
             The task id, or how it ended.
+
+        Raises:
+            LedgerError: The session was closed; nothing was sent.
         """
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        await self._budget.new_tasks.wait()
+        check_open(self._http)
+        if sending is not None:
+            await sending()
         try:
             async for attempt in stamina.retry_context(
                 on=_wait_before_resend, attempts=8, timeout=90.0, wait_max=15.0
             ):
                 with attempt:
+                    if attempt.num > 1:
+                        await self._budget.new_tasks.wait()
                     return await self._create_once(content, fields)
         except _Ended as ended:
             return ended.outcome
@@ -120,7 +157,15 @@ class Client:
         request = self._http.build_request(
             "GET", f"{self._api_url}{wire.RECORD_PATH}", params={"taskId": task_id}
         )
-        return wire.parse_record(await self._answer(request), task_id)
+        try:
+            async with self._question_turn:
+                # Inside the turn: what waited for one after its slot would come in a crowd.
+                await self._budget.questions.wait()
+                answer = await self._send(self._http, request)
+            return wire.parse_record(answer, task_id)
+        except RateLimited as error:
+            await self._budget.questions.hold_back(error.retry_after_s)
+            raise
 
     async def balance(self) -> float:
         """The account's balance in credits."""
@@ -190,17 +235,19 @@ class Client:
                 await http.aclose()
         try:
             return wire.parse_created(answer, fields)
-        except RateLimited:
+        except RateLimited as error:
+            await self._budget.new_tasks.hold_back(error.retry_after_s)
             raise
         except ServiceError as error:
             may_exist = wire.create_may_exist(answer, error)
-            raise _Ended(SubmitOutcome(error, may_exist=may_exist)) from None
+            raise _Ended(SubmitOutcome(error, may_exist, answer.text)) from None
 
     async def _answer(self, request: httpx.Request) -> wire.Answer:
         async with self._turn:
             return await self._send(self._http, request)
 
     async def _send(self, http: httpx.AsyncClient, request: httpx.Request) -> wire.Answer:
+        check_open(http)
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         try:
             response = await http.send(request)
@@ -208,7 +255,15 @@ class Client:
             raise NotSent(f"{request.url.host}: {reason(error)}") from None
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
             raise AnswerLost(f"{request.url.host}: {reason(error)}") from None
-        return wire.Answer(response.status_code, response.content, _retry_after_s(response))
+        content = self._without_key(response.content)
+        # Never recorded from the service; honoured when present.
+        retry_after_s = read_number(response, "retry-after")
+        return wire.Answer(response.status_code, content, retry_after_s)
+
+    def _without_key(self, content: bytes) -> bytes:
+        """The body of an answer, should the service ever repeat the key in it: it is kept."""
+        key = self._key.reveal().encode()
+        return content.replace(key, b"(key)") if len(key) >= _KEY_LENGTH else content
 
 
 class _Ended(Exception):
@@ -240,9 +295,3 @@ async def _told(content: bytes, progress: Progress | None) -> AsyncIterator[byte
         yield content[start : start + step]
         if progress is not None:
             progress(min(start + step, len(content)), len(content))
-
-
-def _retry_after_s(response: httpx.Response) -> float | None:
-    """`Retry-After` in seconds. Never recorded from the service; honoured when present."""
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else None

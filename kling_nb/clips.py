@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from PIL.Image import Image
 
-__all__ = ["check_clip", "frame", "poster", "preview", "probe_clip"]
+__all__ = ["POSTER_BYTES", "check_clip", "frame", "poster", "preview", "probe_clip"]
 
 ALLOWED: Final = "allowed: an MP4 or WebM that plays; if it came from the service, fetch it again"
-POSTER_BYTES: Final = 120_000
+POSTER_BYTES: Final = 60_000  # in base64 and with its card, less than 100 kB of a notebook
 FADE_FRAMES: Final = 24
 DARK: Final = 12.0
 """Mean brightness, 0 to 255, below which a first frame is still fading in."""
@@ -98,7 +98,7 @@ def check_clip(facts: ClipFacts, expected_s: float) -> None:
 
 
 def poster(path: Path) -> bytes:
-    """A JPEG of the first picture that is not black, at most 1280 px wide and about 120 kB.
+    """A JPEG of the first picture that is not black, at most 1280 px wide and 60 kB.
 
     Raises:
         MediaError: It is not a playable MP4 or WebM.
@@ -107,7 +107,8 @@ def poster(path: Path) -> bytes:
         images = (to_image(shown) for shown in islice(container.decode(stream), FADE_FRAMES))
         first = next(images)
         image = next((each for each in chain([first], images) if is_lit(each)), first)
-    for side_px, quality in ((1280, 80), (1280, 65), (1280, 50), (960, 50), (640, 50)):
+    sides_px = (1280, 1280, 1280, 960, 640, 480, 240)
+    for side_px, quality in zip(sides_px, (80, 65, 50, 50, 50, 40, 30), strict=True):
         image.thumbnail((side_px, side_px))
         content = BytesIO()
         image.save(content, format="JPEG", quality=quality)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import getpass
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from IPython.display import display
 
-from . import html
+from . import html, packing, quotation, salvage
 from .cards import front_end
 from .cells import nearest
 from .default import configure, default_session
@@ -22,9 +23,11 @@ from .greeting import balance_text, greet, mode_text
 from .jobs import Job
 from .kinds import Media
 from .models import CATALOGUE
+from .notices import show_notice, show_table
 from .preparation import Quote
 from .settings import Key, save_key
 from .specs import describe
+from .spending import show_budgets, show_spending
 from .states import FOLLOWED, SUBMITTING
 
 __all__ = ["Commands"]
@@ -49,7 +52,15 @@ class Commands:
             "models": self.models,
             "emulate": self.emulate,
             "login": self.login,
+            "budget": self.budget,
+            "spend": self.spend,
             "panel": self.panel,
+            "doctor": self.doctor,
+            "gallery": self.gallery,
+            "pack": self.pack,
+            "slim": self.slim,
+            "quote": self.quote,
+            "recover": self.recover,
         }
 
     def run(self, line: str) -> Job | None:
@@ -93,21 +104,23 @@ class Commands:
         try:
             session = default_session()
         except ConfigurationError as error:
-            _notice("warning", "kling_nb is loaded, but not ready", [str(error)])
+            show_notice("warning", "kling_nb is loaded, but not ready", [str(error)])
             return
         greet(session, front_end(self._shell))
 
     def status(self) -> None:
-        """Alone: mode, balance, running jobs."""
+        """Alone: mode, balance, budgets, running jobs."""
         session = default_session()
         rows = session.ledger.rows(*(SUBMITTING | FOLLOWED), limit=-1)
-        lines = [mode_text(session), balance_text(session), f"{len(rows)} running"]
-        _notice("info", "kling_nb", [*lines, *(f"{row.id} {row.stage}" for row in rows)])
+        budgets_here = session.ledger.accounts.standings(session.service, session.notebook)
+        lines = [mode_text(session), balance_text(session), *map(str, budgets_here)]
+        lines.append(f"{len(rows)} running")
+        show_notice("info", "kling_nb", [*lines, *(f"{row.id} {row.stage}" for row in rows)])
 
     def balance(self) -> None:
         """`balance`: credits and dollars on the account."""
         session = default_session()
-        _notice("info", "Balance", [balance_text(session), mode_text(session)])
+        show_notice("info", "Balance", [balance_text(session), mode_text(session)])
 
     def jobs(self) -> None:
         """`jobs`: the newest jobs of this folder."""
@@ -124,7 +137,7 @@ class Commands:
             for row in default_session().jobs()
         ]
         headers = ("job", "made", "stage", "service", "model", "prompt", "credits")
-        _table(headers, rows, "Jobs of this folder")
+        show_table(headers, rows, "Jobs of this folder")
 
     def show(self, job_id: str) -> Job:
         """`show ID`: the card of a job."""
@@ -135,7 +148,7 @@ class Commands:
         jobs = default_session().resume(job_id)
         if job_id:
             return jobs[0]
-        _notice(
+        show_notice(
             "info", f"{len(jobs)} running", [f"{job.id} {job.facts.prompt[:60]}" for job in jobs]
         )
         return None
@@ -144,10 +157,12 @@ class Commands:
         """`adopt TASK_ID [ID]`: bring in a task that exists at the service."""
         return default_session().adopt(task_id, job_id)
 
-    def forget(self, job_id: str) -> None:
-        """`forget ID`: allow a lost request to be paid for again."""
-        row = default_session().forget(job_id)
-        _notice("info", f"Job {row.id} is forgotten", ["The same cell may submit again."])
+    def forget(self, job_id: str, *words: str) -> None:
+        """`forget ID [--yes]`: allow a lost request to be paid for again."""
+        if any(word != "--yes" for word in words):
+            raise InvalidInput.of("forget", repr(" ".join(words)), "allowed: `--yes`, or nothing")
+        row = default_session().forget(job_id, yes=bool(words))
+        show_notice("info", f"Job {row.id} is forgotten", ["The same cell may submit again."])
 
     def models(self) -> None:
         """`models`: what can be asked for, and prices."""
@@ -168,7 +183,7 @@ class Commands:
                     f"{spec.prices.as_of.day} {spec.prices.as_of:%B %Y}",
                 )
             )
-        _table(("model", "from", "options", "credits", "prices of"), rows, "Models")
+        show_table(("model", "from", "options", "credits", "prices of"), rows, "Models")
 
     def emulate(self, switch: str) -> None:
         """`emulate on|off`: work without key and cost, or live."""
@@ -176,7 +191,7 @@ class Commands:
             raise InvalidInput.of("emulate", repr(switch), "allowed: on, off")
         session = configure(mode="emulator" if switch == "on" else "live")
         session.resume()
-        _notice("info", "kling_nb", [mode_text(session)])
+        show_notice("info", "kling_nb", [mode_text(session)])
 
     def login(self) -> None:
         """`login`: ask for the key; it is shown and saved nowhere but in the keyring."""
@@ -188,7 +203,15 @@ class Commands:
         except ConfigurationError as error:
             kept = f"The key is used until this kernel ends. {error}"
         session.resume()
-        _notice("info", "kling_nb", [mode_text(session), kept])
+        show_notice("info", "kling_nb", [mode_text(session), kept])
+
+    def budget(self, *words: str) -> None:
+        """`budget [CREDITS|$DOLLARS|off] [--per notebook|day|folder]`: what may be spent."""
+        show_budgets(default_session(), words)
+
+    def spend(self, *words: str) -> None:
+        """`spend [--by notebook|day|model] [--csv FILE] [--replace]`: what clips cost."""
+        show_spending(default_session(), words)
 
     def panel(self) -> None:
         """`panel`: the form."""
@@ -196,33 +219,64 @@ class Commands:
 
         display(panel())
 
+    def doctor(self) -> None:
+        """`doctor`: what works here, and the fix for what does not."""
+        from .doctor import show_report
+
+        show_report(default_session, front_end(self._shell))
+
+    def gallery(self, *words: str) -> None:
+        """`gallery [WORDS]`: the saved clips of this folder, or those with these words."""
+        from .galleries import gallery
+
+        display(gallery(" ".join(words)))
+
+    def pack(self, *words: str) -> None:
+        """`pack [NOTEBOOK] [--to FILE] [--replace]`: a copy with every clip inside."""
+        order = packing.read_order("pack", words)
+        done = packing.pack(order.notebook, to=order.to, replace=order.replace)
+        title, *lines = packing.describe("pack", done)
+        show_notice("info", title, lines)
+
+    def slim(self, *words: str) -> None:
+        """`slim [NOTEBOOK] [--to FILE | --in-place] [--replace]`: with posters, clips as files."""
+        order = packing.read_order("slim", words)
+        done = packing.slim(
+            order.notebook, to=order.to, replace=order.replace, in_place=order.in_place
+        )
+        title, *lines = packing.describe("slim", done)
+        show_notice("info", title, lines)
+
+    def quote(self, *words: str) -> None:
+        """`quote [NOTEBOOK]`: what Run All would cost now; nothing is run."""
+        quotation.show_quotation(quotation.quote(_one_notebook("quote", words)))
+
+    def recover(self, *words: str) -> None:
+        """`recover [NOTEBOOK …]`: the ledger again, from the cards of saved notebooks."""
+        title, *lines = salvage.describe(salvage.recover(*words))
+        show_notice("info", title, lines)
+
     def show_quote(self, quote: Quote) -> None:
         """What a dry run tells."""
         price = html.price_line(
             quote.inputs.values(),
             quote.price_credits,
-            balance_credits=quote.balance_credits,
+            funds=html.Funds(quote.balance_credits, quote.budget_credits),
             emulated=quote.emulated,
+            label=html.age_word(quote.model, datetime.now(UTC)),
         )
         lines = [price, "Nothing was sent."]
         if quote.existing is not None:
             row = quote.existing
             lines = [f"Job {row.id} answers this already ({row.stage}): 0 credits now.", price]
-        _notice("info", f"Dry run of {quote.model}", lines)
+        show_notice("info", f"Dry run of {quote.model}", lines)
+
+
+def _one_notebook(verb: str, words: Sequence[str]) -> str:
+    if len(words) > 1 or (words and words[0].startswith("-")):
+        raise InvalidInput.of(verb, " ".join(words), "allowed: one notebook, no options")
+    return words[0] if words else ""
 
 
 def _credits(credits: float | None) -> str:
     return "?" if credits is None else f"{credits:,g}"
-
-
-def _notice(kind: html.NoticeKind, title: str, lines: list[str]) -> None:
-    text = "\n".join([title, *lines])
-    display({"text/html": html.render_notice(kind, title, lines), "text/plain": text}, raw=True)
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
-    bundle = {
-        "text/html": html.render_table(headers, rows, caption=caption),
-        "text/plain": html.table_text(headers, rows),
-    }
-    display(bundle, raw=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Unpack
 
 from . import settings
 from .session import Session
 
-__all__ = ["configure", "default_session"]
+__all__ = ["configure", "default_session", "find_notebook"]
 
 _lock = threading.RLock()
 _current: Session | None = None
 _given: settings.Given = {}
+_tell_notebook: Callable[[], str] = str
 
 
 def default_session() -> Session:
@@ -24,8 +26,23 @@ def default_session() -> Session:
     global _current  # noqa: PLW0603 - the one place where the shared session lives
     with _lock:
         if _current is None:
-            _current = Session(**_given)
+            _current = Session(notebook=told_notebook, **_given)
         return _current
+
+
+def find_notebook(tell: Callable[[], str]) -> None:
+    """Have the default session ask this for the path of the notebook that it works for.
+
+    Args:
+        tell: Gives the path, empty where the front end does not tell it.
+    """
+    global _tell_notebook  # noqa: PLW0603 - a front end is loaded before or after the session
+    _tell_notebook = tell
+
+
+def told_notebook() -> str:
+    """What the front end of this process tells now."""
+    return _tell_notebook()
 
 
 def configure(**given: Unpack[settings.Given]) -> Session:
@@ -44,7 +61,7 @@ def configure(**given: Unpack[settings.Given]) -> Session:
     given = settings.sealed(given)
     with _lock:
         merged: settings.Given = {**_given, **given}
-        session, old = Session(**merged), _current
+        session, old = Session(notebook=told_notebook, **merged), _current
         _given, _current = merged, session
     # Outside the lock: closing waits for the portal, and what runs there may ask for the session.
     if old is not None:

@@ -24,6 +24,7 @@ KlingError
 │   └── AnswerLost            may have arrived            may_exist
 ├── LedgerError               the ledger refuses a step
 ├── AlreadyPaid               the same request was paid for in another folder
+├── BudgetExceeded            a budget has less left than the request costs
 ├── WaitTimeout               (also TimeoutError) the wait ended, the job goes on
 └── JobFailed                 what `job.result()` raises when there is no clip
     ├── TaskFailed            the service reports failure
@@ -45,6 +46,7 @@ __all__ = [
     "AlreadyPaid",
     "AnswerLost",
     "BadRequest",
+    "BudgetExceeded",
     "ClipExpired",
     "ConfigurationError",
     "EndpointNotFound",
@@ -234,6 +236,10 @@ class LedgerError(KlingError):
 
 class AlreadyPaid(KlingError):
     """The same request was paid for in another folder of this user."""
+
+
+class BudgetExceeded(KlingError):
+    """A budget that a person set has less left than the request costs; nothing was sent."""
 
 
 class WaitTimeout(KlingError, TimeoutError):

@@ -17,9 +17,19 @@ from pathlib import Path
 import httpx
 
 from . import __version__
-from .errors import AnswerLost, MediaError, NotSent, ServiceError, Unreachable
+from .errors import AnswerLost, LedgerError, MediaError, NotSent, ServiceError, Unreachable
 
-__all__ = ["NEVER_SENT", "Fetcher", "Progress", "Received", "Transport", "open_http", "reason"]
+__all__ = [
+    "NEVER_SENT",
+    "Fetcher",
+    "Progress",
+    "Received",
+    "Transport",
+    "check_open",
+    "open_http",
+    "read_number",
+    "reason",
+]
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 """What httpx raises when a request surely did not leave: no name, no connection, no TLS."""
@@ -35,6 +45,8 @@ _USER_AGENT = f"kling_nb/{__version__}"
 
 _IN_FLIGHT = 4
 _CLIP_LIMIT_BYTES = 2_000_000_000
+_DIGITS = 15
+"""No honest header has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,16 @@ def open_http(
         transport=transport,
         follow_redirects=False,
     )
+
+
+def check_open(http: httpx.AsyncClient) -> None:
+    """See that nothing is sent by a session that is over; httpx itself says RuntimeError.
+
+    Raises:
+        LedgerError: The session was closed.
+    """
+    if http.is_closed:
+        raise LedgerError("this session was closed; use the one that took its place")
 
 
 class Fetcher:
@@ -119,6 +141,7 @@ class Fetcher:
 
     @asynccontextmanager
     async def _stream(self, url: str) -> AsyncIterator[httpx.Response]:
+        check_open(self._http)
         try:
             async with self._http.stream("GET", url, follow_redirects=True) as response:
                 if response.status_code != 200:
@@ -134,9 +157,15 @@ class Fetcher:
 
 
 def _length(response: httpx.Response) -> int | None:
-    text = response.headers.get("content-length", "")
     encoded = response.headers.get("content-encoding")
-    return int(text) if text.isdigit() and not encoded else None
+    return None if encoded else read_number(response, "content-length")
+
+
+def read_number(response: httpx.Response, header: str) -> int | None:
+    """The whole number that a header holds; None where it holds none."""
+    text = response.headers.get(header, "").strip()
+    # `isdigit` alone takes in superscripts, which `int` does not.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
 
 
 def reason(error: Exception) -> str:

@@ -24,6 +24,7 @@ from .errors import (
     Unreachable,
     WrongLength,
 )
+from .evidence import REFUND_LOOKS_S
 from .history import clip_of, error_of, state_of
 from .jobs import Job
 from .ledger import Row
@@ -62,6 +63,7 @@ class Follower:
     _failing_since: datetime | None = field(default=None, init=False)
     _missing: int = field(default=0, init=False)
     _no_url_since: datetime | None = field(default=None, init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self) -> None:
         """Follow until the job has ended; the handle always ends too."""
@@ -72,6 +74,7 @@ class Follower:
             if row.stage is Stage.SUCCEEDED:
                 row = await self._save(row)
             self.tell_end(row)
+            self._watch_refund(row)
         except asyncio.CancelledError:
             await self._let_go()
             raise
@@ -79,6 +82,16 @@ class Follower:
             _log.warning("job %s: following broke", self.job.id, exc_info=error)
             await self._let_go()
             self.job.abandon(error)
+
+    def ask_now(self) -> None:
+        """Ask about the task without more waiting; on the loop that the job is followed on."""
+        self._wake.set()
+
+    def _watch_refund(self, row: Row) -> None:
+        """Look after the credits of a failure that came without a word on its cost."""
+        is_open = row.stage is Stage.FAILED and row.credits is None and row.watch is None
+        if is_open and row.owner == self.context.ledger.owner:
+            self.context.witness.watch(self.job, row, REFUND_LOOKS_S)
 
     async def _let_go(self) -> None:
         """Leave the job to whoever takes it up, in this kernel or another."""
@@ -116,19 +129,32 @@ class Follower:
         # A task taken up again may be over already: ask at once.
         wait_s = 0.0 if self._elapsed_s(since) > 2 else pace.next_ask_s(0.0, self.expected_s)
         while True:
-            await self.context.sleep(wait_s)
+            await self._pause(wait_s)
             wait_s = pace.next_ask_s(self._elapsed_s(since), self.expected_s)
             try:
                 status = await self.context.client.task(row.task_id)
             except (ServiceError, Unreachable) as error:
                 self._out_of_sight(row, since, error)
                 if isinstance(error, RateLimited):
-                    wait_s = max(wait_s, error.retry_after_s or 1.0)
+                    wait_s = max(wait_s, pace.rest_s(error.retry_after_s))
                 continue
             self._failing_since = None
             ended = await self._take_in(row, since, status)
             if ended is not None:
                 return ended
+
+    async def _pause(self, wait_s: float) -> None:
+        """Wait until it is time to ask, or until something says that an answer is there."""
+        waits = asyncio.ensure_future(self.context.sleep(wait_s))
+        woken = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait((waits, woken), return_when=asyncio.FIRST_COMPLETED)
+            if waits.done():
+                waits.result()
+        finally:
+            waits.cancel()
+            woken.cancel()
+            self._wake.clear()
 
     async def _take_in(self, row: Row, since: datetime, status: TaskStatus) -> Row | None:
         """What an answer changes; the row when the task is over."""
@@ -166,6 +192,10 @@ class Follower:
                     reason=status.message,
                     code=status.code,
                     credits=status.credits,
+                    answer=status.raw,
+                    # What was seen when it was lost, before it was adopted, says nothing of this.
+                    watch=None,
+                    balance_after=None,
                     finished_at=now,
                 )
             case TaskMissing(message=message):
@@ -188,7 +218,8 @@ class Follower:
         A clip is paid for: what comes broken or not at all is asked for again for some minutes,
         by a fresh link where the service gives one, before a person has to.
         """
-        advance, url = self.context.ledger.advance, row.result_url
+        advance = self.context.ledger.advance
+        url = row.result_url or await self._fresh_url(row)
         gone, odd, tries = 0, 0, 0
         while True:
             self.job.enter(Downloading(row.task_id, 0, None))
@@ -212,12 +243,17 @@ class Follower:
     async def _fresh_url(self, row: Row) -> str:
         """Another link to the result; empty when none can be had."""
         try:
+            if not row.result_url:  # recovered: the task is known, its result never was
+                status = await self.context.client.task(row.task_id)
+                return next(iter(status.urls), "") if isinstance(status, TaskSucceeded) else ""
             return await self.context.client.fresh_url(row.result_url)
         except (ServiceError, Unreachable) as error:
             _log.info("job %s: no fresh link (%s)", row.id, error)
             return ""
 
     async def _fetch(self, row: Row, url: str, *, accept_odd: bool) -> ClipFacts:
+        if not url:
+            raise MediaError("the service names no file of it")
         folder = self.context.ledger.folder
         target = folder / f"{row.created_at:%Y%m%d-%H%M%S}-{row.id}.mp4"
         part = target.with_suffix(".part")

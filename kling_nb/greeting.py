@@ -17,6 +17,7 @@ from IPython.display import display
 
 from . import html
 from .cards import FrontEnd
+from .default import default_session
 from .errors import KlingError
 from .jobs import Job
 from .session import Session
@@ -68,6 +69,10 @@ def _fill_in(session: Session, handle: Any) -> None:
     try:
         words += _left_text(session)
     except KlingError as error:
+        current = default_session()
+        if current is not session:  # a cell that came at once has configured another one
+            _fill_in(current, handle)
+            return
         words.append(str(error))
     except Exception as error:
         _log.exception("what was left could not be taken up")

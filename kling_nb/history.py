@@ -18,6 +18,7 @@ from .errors import (
     TaskUnknown,
     TaskVanished,
 )
+from .evidence import Evidence, Look, Watch
 from .jobs import Clip
 from .ledger import Row
 from .models import CATALOGUE
@@ -39,7 +40,7 @@ from .states import (
     Waiting,
 )
 
-__all__ = ["clip_of", "error_of", "facts_of", "is_on_disk", "state_of"]
+__all__ = ["clip_of", "error_of", "evidence_of", "facts_of", "is_on_disk", "state_of"]
 
 
 def facts_of(row: Row) -> JobFacts:
@@ -58,6 +59,8 @@ def facts_of(row: Row) -> JobFacts:
         picture_name=str(row.values.get("image", "")),
         thumbnail=row.thumbnail,
         cell=row.cell,
+        fingerprint=row.fingerprint,
+        budget_credits=row.budget_before,
     )
 
 
@@ -89,6 +92,17 @@ def is_on_disk(row: Row) -> bool:
     except MediaError:
         return False
     return True
+
+
+def evidence_of(row: Row) -> Evidence:
+    """What speaks for or against the job having cost something.
+
+    A row that was written before there were watches holds one look at most.
+    """
+    watch = row.watch
+    if watch is None and row.balance_after is not None:
+        watch = Watch(row.updated_at, (Look(0.0, row.balance_after),))
+    return Evidence(row.price_credits, row.balance_before, watch, row.answer)
 
 
 def state_of(row: Row, expected_s: float = 0.0, *, already: bool = True) -> JobState:
@@ -149,16 +163,16 @@ def error_of(row: Row) -> KlingError:
 def _ended_state(row: Row) -> JobState:
     match row.stage:
         case Stage.FAILED:
-            return Failed(row.task_id, row.code, row.reason, row.credits)
+            return Failed(row.task_id, row.code, row.reason, row.credits, evidence_of(row))
         case Stage.UNKNOWN:
             at = row.sent_at or row.updated_at
-            return Unknown(at, row.reason, row.balance_before, row.balance_after)
+            return Unknown(at, row.reason, evidence_of(row))
         case Stage.VANISHED:
             return Vanished(row.task_id, row.reason)
         case Stage.EXPIRED:
             return Expired(row.task_id, row.reason)
         case Stage.REFUSED:
-            return Refused(row.reason)
+            return Refused(row.reason, code=row.code, evidence=evidence_of(row))
         case Stage.DISCARDED | Stage.FORGOTTEN:
             return Discarded(row.reason)
         case _:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import JobDetached, WaitInterrupted, WaitTimeout
+from .errors import JobDetached, LedgerError, WaitInterrupted, WaitTimeout
 from .portal import Portal
 from .states import (
     ClipFacts,
@@ -115,6 +115,10 @@ class Job:
         # The portal ends jobs, and so does a click on Detach in the kernel's thread.
         self._ending = threading.RLock()
         self.on_detach: Callable[[], None] | None = None
+        self.on_another_take: Callable[[], Job] | None = None
+        self.on_resume: Callable[[], Job] | None = None
+        """Has the job's own session take it up again; None once that session is closed."""
+        self.on_ask: Callable[[], None] | None = None
 
     @property
     def id(self) -> str:
@@ -205,6 +209,22 @@ class Job:
                 ),
             )
 
+    def another_take(self) -> Job:
+        """Pay for another result of the same request: one call, one task.
+
+        It is the next take that nothing answers yet, the same as a cell with `--take N`. A
+        request that came to nothing (failed, refused, discarded, forgotten) is made again under
+        its own number. Returns while it is being sent; a refusal is the new job's state.
+
+        Raises:
+            KlingError: It cannot be asked for: a picture is not kept, the job is of the other
+                service, or its own task may still be paid for. Nothing was sent.
+            RuntimeError: Called on the thread that has to do the work.
+        """
+        if self.on_another_take is None:
+            raise LedgerError(f"job {self.id} has no session; `kling.job('{self.id}')` gives one")
+        return self.on_another_take()
+
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Tell `observer` of every event from now on; returns how to stop that."""
         self._observers.append(observer)
@@ -214,6 +234,23 @@ class Job:
         """Take on a new state and tell the observers. A job that has ended stays as it is."""
         if has_ended(self._state) and self.done():
             return
+        self._tell(state)
+
+    def amend(self, state: JobState) -> None:
+        """Tell more of how the job ended: what the balance showed since, say.
+
+        Nothing happens unless it ended in this very kind of state.
+        """
+        with self._ending:
+            if self.done() and type(state) is type(self._state):
+                self._tell(state)
+
+    def ask_now(self) -> None:
+        """Have the service asked about a running task without more waiting."""
+        if self.on_ask is not None and not self.done():
+            self.on_ask()
+
+    def _tell(self, state: JobState) -> None:
         self._state = state
         for observer in tuple(self._observers):
             try:
@@ -238,7 +275,7 @@ class Job:
     def abandon(self, error: BaseException) -> None:
         """End because we broke off, not because the task is over; the ledger keeps what it has."""
         if isinstance(self._state, Sending):
-            self.fail(Unknown(datetime.now(UTC), str(error), None, None), error)
+            self.fail(Unknown(datetime.now(UTC), str(error)), error)
         elif self.task_id:
             self.fail(Detached(self.task_id, str(error)), error)
         else:

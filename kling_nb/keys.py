@@ -43,6 +43,10 @@ class Key:
         """The key itself, for the request header and nothing else."""
         return self._text
 
+    def digest(self, salt: bytes) -> bytes:
+        """A mark that is the same for the same key and salt, and tells nothing of the key."""
+        return hmac.digest(salt, self._text.encode(), "sha256")
+
     def __repr__(self) -> str:
         return "Key(…)"
 

@@ -1,79 +1,147 @@
-// The live part of a job's card: what moves, and the buttons. The record above it is plain HTML.
+// One module for a whole kernel: brings the places and mounts of its hub to life, on each page.
+//
+// A place holds records, plain HTML that the notebook keeps; at their feet comes what the kernel
+// sends for their jobs. A mount holds a saved form that gives way to a widget while the kernel
+// lives. Several kernels may be on one page, and one kernel on several pages.
 
-const RECORD = ".jp-OutputArea-child, .output_area";
+const SAID_MS = 2000;
+const PATIENCE_MS = 1200;
+const KEYED = "button, summary, a[href], input, select, textarea, video, [tabindex]";
+const ENDS = ["restarting", "autorestarting", "terminating", "dead"];
 
-function recordsOf(el, job) {
-  const area = el.closest(".jp-OutputArea, .output");
-  return area ? [...area.querySelectorAll(`.kling-record[data-kling-job="${job}"]`)] : [];
+function pageFacts() {
+  const video = document.createElement("video");
+  const facts = {
+    front_end: "",
+    version: "",
+    h264: video.canPlayType('video/mp4; codecs="avc1.42E01E"'),
+    aac: video.canPlayType('video/mp4; codecs="avc1.42E01E, mp4a.40.2"'),
+    reduced_motion: matchMedia("(prefers-reduced-motion: reduce)").matches,
+    agent: navigator.userAgent,
+  };
+  try {
+    const config = JSON.parse(document.getElementById("jupyter-config-data").textContent);
+    facts.front_end = String(config.appName ?? "");
+    facts.version = String(config.appVersion ?? "");
+  } catch {
+    const isCode = document.body.dataset.vscodeThemeKind || "acquireVsCodeApi" in window;
+    facts.front_end = isCode ? "VS Code" : "";
+  }
+  return facts;
 }
 
-// The style sheet counts from the moment the HTML was made. A view that is made later (the page
-// was reloaded, the theme was changed) has to go on from there and not begin anew.
-function catchUp(body) {
-  const live = body.querySelector("[data-kling-at]");
-  if (!live) return;
-  const late = Math.max(0, Date.now() / 1000 - Number(live.dataset.klingAt));
-  for (const name of ["--kling-passed", "--kling-left"]) {
-    const given = parseFloat(live.style.getPropertyValue(name));
-    if (!Number.isNaN(given)) live.style.setProperty(name, `${given - late}s`);
+class Page {
+  constructor(model) {
+    this.model = model;
+    this.id = model.get("hub_id");
+    this.selector = `[data-kling-hub="${CSS.escape(this.id)}"]`;
+    this.mounts = new Mounts(model.widget_manager);
+    this.places = new Places(this.id, model.widget_manager, (content) => this.send(content));
+    this.observer = new MutationObserver(() => this.scan());
+    this.onClick = (event) => this.click(event);
+    this.onStatus = (_, status) => this.check(status);
+  }
+
+  // A notebook may hold the state of its widgets. A front end makes this model of it, too, and then
+  // no kernel is there: what is saved stays as it is.
+  async open() {
+    if (!(await this.isLive()) || this.closed) return;
+    document.addEventListener("click", this.onClick);
+    this.model.on("msg:custom", (message) => this.receive(message));
+    this.model.on("comm_live_update", () => this.check());
+    this.model.on("comm:close", () => this.close());
+    this.kernel = this.model.widget_manager.kernel;
+    this.kernel?.statusChanged?.connect(this.onStatus);
+    this.observer.observe(document.body, { childList: true, subtree: true });
+    this.send({ do: "hello", page: pageFacts() });
+    this.scan();
+  }
+
+  async isLive() {
+    const own = await this.model.widget_manager.get_model(this.id).catch(() => null);
+    return own?.comm_live !== false;
+  }
+
+  send(content) {
+    if (!this.closed) this.model.send(content);
+  }
+
+  // In the observer's own turn: a record that is drawn anew is never seen without its foot.
+  scan() {
+    if (this.closed) return;
+    this.mounts.tidy();
+    for (const node of document.querySelectorAll(this.selector)) {
+      // Else JupyterLab takes Enter and letters for commands; it looks for this mark from what has
+      // the focus upwards only until its own rule fits: at once.
+      for (const each of node.querySelectorAll(KEYED)) each.dataset.lmSuppressShortcuts = "true";
+      if (node.dataset.klingMount) this.mounts.visit(node);
+      else if (node.dataset.klingPlace) this.places.visit(node);
+    }
+  }
+
+  receive(message) {
+    if (message?.place === undefined) return;
+    this.places.take(message);
+    this.scan();
+  }
+
+  click(event) {
+    const button = event.target.closest?.("button[data-kling-do]");
+    const place = button?.closest(this.selector);
+    if (!place || button.disabled) return;
+    const { klingDo, klingJob, klingTurn } = button.dataset;
+    if (klingDo === "copy") {
+      void this.copy(button, place);
+      return;
+    }
+    // One click is one wish: the kernel draws the foot anew when it has heard it.
+    const others = button.parentElement.querySelectorAll("button:not([data-kling-do=copy])");
+    for (const other of others) other.disabled = true;
+    setTimeout(() => {
+      if (button.isConnected && button.disabled) button.textContent = "Waiting for the kernel…";
+    }, PATIENCE_MS);
+    this.send({ do: klingDo, place: place.dataset.klingPlace, job: klingJob, turn: Number(klingTurn) });
+  }
+
+  async copy(button, place) {
+    const { klingText, klingJob } = button.dataset;
+    const isDone = await copyText(klingText ?? this.places.cell(place.dataset.klingPlace, klingJob));
+    button.dataset.klingLabel ??= button.textContent;
+    button.textContent = isDone ? "Copied" : "Not copied: select it below";
+    setTimeout(() => {
+      button.textContent = button.dataset.klingLabel;
+    }, SAID_MS);
+  }
+
+  // A kernel that restarts takes its comms along: nothing on screen may look alive then.
+  async check(status) {
+    if (ENDS.includes(status)) {
+      this.close();
+      return;
+    }
+    if (!(await this.isLive())) this.close();
+  }
+
+  close() {
+    if (this.closed) return;
+    this.closed = true;
+    this.observer.disconnect();
+    document.removeEventListener("click", this.onClick);
+    this.kernel?.statusChanged?.disconnect(this.onStatus);
+    this.mounts.close();
+    this.places.close();
   }
 }
 
-function render({ model, el }) {
-  el.classList.add("kling-live-root");
-  const body = document.createElement("div");
-  const bar = document.createElement("div");
-  bar.className = "kling-buttons";
-  const detach = document.createElement("button");
-  detach.type = "button";
-  detach.className = "kling-button";
-  detach.textContent = "Detach";
-  detach.title = "Stop following here. The task goes on; %kling resume takes it up again.";
-  detach.addEventListener("click", () => {
-    detach.disabled = true;
-    model.send({ do: "detach" });
-  });
-  bar.append(detach);
-  el.append(body, bar);
-
-  let drawnAt = 0;
-  const draw = () => {
-    drawnAt = performance.now();
-    body.innerHTML = model.get("html");
-    catchUp(body);
-  };
-  // An update of the record takes its style sheet away and back, and the clock would begin anew.
-  body.addEventListener("animationstart", (event) => {
-    if (event.animationName === "kling-minutes" && performance.now() - drawnAt > 500) draw();
-  });
-  const settle = () => {
-    if (!model.get("ended")) return;
-    bar.hidden = true;
-    // The kernel replaces this output when the page has not been reloaded since it was made. If
-    // it is still here after a moment, that update was lost: ask for the finished card.
-    setTimeout(() => {
-      if (el.isConnected) model.send({ do: "show" });
-    }, 1500);
-  };
-  const receive = (message) => {
-    if (message.card === undefined) return;
-    for (const record of recordsOf(el, model.get("job_id"))) {
-      const output = record.closest(RECORD);
-      if (output && !output.contains(el)) output.style.display = "none";
-    }
-    el.classList.add("kling-done");
-    body.innerHTML = message.card;
-  };
-  model.on("change:html", draw);
-  model.on("change:ended", settle);
-  model.on("msg:custom", receive);
-  draw();
-  settle();
-  return () => {
-    model.off("change:html", draw);
-    model.off("change:ended", settle);
-    model.off("msg:custom", receive);
-  };
+function initialize({ model }) {
+  const page = new Page(model);
+  void page.open();
+  return () => page.close();
 }
 
-export default { render };
+// Where a widget lives only if it is displayed, its view takes no room.
+function render({ el }) {
+  el.style.display = "none";
+}
+
+export default { initialize, render };

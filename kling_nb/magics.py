@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import glob
+import os
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -16,11 +17,12 @@ from IPython.core.magic import no_var_expand
 
 from . import cards, cells
 from .commands import Commands
-from .default import default_session
+from .default import default_session, find_notebook
 from .errors import InvalidInput, KlingError, WaitInterrupted
 from .jobs import Job
 from .kinds import Choice
 from .models import CATALOGUE, IMAGE_TO_VIDEO
+from .notebook_file import told_notebooks
 from .preparation import Wish
 from .rewriting import AWAITED, CellClock, awaiting, without_comments
 
@@ -155,12 +157,11 @@ class KlingMagics:
         if cell.dry_run:
             self.commands.show_quote(session.quote(wish))
             return cell, None
-        job = session.prepare(wish)
-        card = cards.show(job, self.shell, cell.embed)  # type: ignore[arg-type]
-        self._shown[id(job)] = (self.clock.now, card)
-        if cell.output:
-            variables[cell.output] = job
-        session.submit(job)
+        with session.sending(wish) as job:  # sent at the end, and not at all without a card
+            card = cards.show(job, self.shell, cell.embed)  # type: ignore[arg-type]
+            self._shown[id(job)] = (self.clock.now, card)
+            if cell.output:
+                variables[cell.output] = job
         return cell, job
 
     def _wait(self, job: Job, card: cards.Card) -> None:
@@ -193,6 +194,7 @@ def _magics_of(shell: Any) -> KlingMagics:
     known: KlingMagics | None = getattr(shell, "_kling_magics", None)
     if known is None:
         known = shell._kling_magics = KlingMagics(shell)
+        find_notebook(lambda: next(iter(told_notebooks(shell.user_ns, os.environ)), ""))
     return known
 
 

@@ -20,7 +20,7 @@ from .sources import ALLOWED, describe, find_source
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Picture", "placeholder", "read_picture", "with_source"]
+__all__ = ["Picture", "placeholder", "read_picture", "shrink", "with_source"]
 
 LOSSY: Final = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
 THUMBNAIL_PX: Final = (240, 160)
@@ -108,6 +108,19 @@ def placeholder(text: str) -> bytes:
     return save(image, "image/jpeg", 85)
 
 
+def shrink(content: bytes, box_px: tuple[int, int], *, max_bytes: int) -> bytes:
+    """A picture's bytes as a JPEG that fits into a box, of about so many bytes.
+
+    Raises:
+        MediaError: It is not a readable picture.
+    """
+    from PIL import Image
+
+    with reading("picture"), Image.open(BytesIO(content)) as image:
+        image.draft("RGB", box_px)  # a JPEG is read at a fraction of its size: three times as fast
+        return make_thumbnail(image, box_px, max_bytes)
+
+
 def is_plain(image: Image, content: bytes) -> bool:
     """Whether any reader shows the same: one upright frame, 8 bits, no palette, no CMYK."""
     from PIL.ExifTags import Base
@@ -189,13 +202,15 @@ def flatten(image: Image) -> Image:
     return Image.alpha_composite(ground, clear).convert("RGB")
 
 
-def make_thumbnail(image: Image) -> bytes:
+def make_thumbnail(
+    image: Image, box_px: tuple[int, int] = THUMBNAIL_PX, max_bytes: int = THUMBNAIL_BYTES
+) -> bytes:
     small = image.convert("RGBA") if image.has_transparency_data else image.convert("RGB")
-    small.thumbnail(THUMBNAIL_PX)
+    small.thumbnail(box_px)
     small.info.clear()
     for quality in (82, 65, 45):
         content = save(small, "image/jpeg", quality)
-        if len(content) <= THUMBNAIL_BYTES:
+        if len(content) <= max_bytes:
             break
     return content
 

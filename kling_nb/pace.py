@@ -6,14 +6,21 @@ No clock, no sleep, no network: whoever calls says how late it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 __all__ = [
     "ASK_AGAIN_NO_URL_S",
     "GRACE_S",
+    "NEW_TASKS",
+    "QUESTIONS",
+    "Rate",
     "expected_s",
+    "hold_back_s",
     "next_ask_s",
+    "next_slot",
     "out_of_sight",
+    "rest_s",
     "retry_wait_s",
 ]
 
@@ -27,6 +34,42 @@ ASK_AGAIN_NO_URL_S = 60.0
 """How long `success` without a result URL is asked again before it is reported."""
 
 _OUT_OF_SIGHT_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests in any window of that length, from all programs of an account together."""
+
+    name: str
+    """What is counted, e.g. `new tasks`."""
+    limit: float
+    """How many; infinite where there is no limit."""
+    window_s: float
+    margin_s: float
+    """How much longer the window is taken here: the service counts what arrives, and requests
+    overtake each other on their way."""
+
+    def __post_init__(self) -> None:
+        if not self.limit >= 1:
+            given = f"{self.name}: a limit of {self.limit:g} would never let anything through"
+            raise ValueError(f"{given}; give 1 or more")
+
+    @property
+    def kept_s(self) -> float:
+        """How long a request counts here."""
+        return self.window_s + self.margin_s
+
+    @property
+    def longest_wait_s(self) -> float:
+        """How far ahead a slot may lie; what lies further was noted by a clock that was wrong."""
+        return 3 * self.kept_s
+
+
+NEW_TASKS = Rate("new tasks", 20, 10.0, 1.0)
+"""Of one account. Source: published documentation (D), 2026-08."""
+
+QUESTIONS = Rate("questions", 10, 1.0, 0.25)
+"""recordInfo, for each key. Source: published documentation (D), 2026-08."""
 
 
 def expected_s(past_s: Sequence[float], usual_s: float) -> float:
@@ -72,3 +115,40 @@ def out_of_sight(failing_for_s: float) -> bool:
 def retry_wait_s(tries: int) -> float:
     """How long to wait before a download is tried again, in seconds: 1, 2, 4 … at most 60."""
     return float(min(2 ** (min(tries, 10) - 1), 60))
+
+
+def rest_s(retry_after_s: float | None) -> float:
+    """How long to leave the service alone after a 429, in seconds: as it says, at most 60.
+
+    However much it asks for, a clip must not be forgotten over it.
+    """
+    return min(retry_after_s or 1.0, 60.0)
+
+
+def next_slot(taken: Sequence[float], now: float, rate: Rate, held_until: float = 0.0) -> float:
+    """When the next request may be sent so that no window ever holds more than the limit.
+
+    Times are epoch seconds. Those that no right clock can have noted are not believed, and the
+    slot is never further ahead than the longest wait.
+
+    Args:
+        taken: When requests were sent, or will be, in any order.
+        now: The time.
+        rate: What is allowed.
+        held_until: Nothing before that; the service asked for it.
+    """
+    latest = now + rate.longest_wait_s
+    believed = sorted(at for at in taken if now - rate.kept_s < at <= latest)
+    slot = max(now, held_until) if held_until <= latest else now
+    if len(believed) >= rate.limit:
+        slot = max(slot, believed[-int(rate.limit)] + rate.kept_s)
+    return min(slot, latest)
+
+
+def hold_back_s(rate: Rate, retry_after_s: float | None) -> float:
+    """For how long an account is left alone after a 429: as it says, else a part of the window.
+
+    The service counts programs, too, that nobody here knows of.
+    """
+    asked_s = rate.kept_s / 4 if retry_after_s is None else retry_after_s
+    return min(asked_s, rate.longest_wait_s)

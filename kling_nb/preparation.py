@@ -14,13 +14,16 @@ from . import media
 from .cells import write_cell
 from .errors import InvalidInput, MediaError, Problem
 from .fetcher import Fetcher
+from .html import Funds
 from .kinds import Media
 from .ledger import Intent, Row
+from .media import Picture
+from .negatives import Negative
 from .portal import in_thread
 from .specs import ModelSpec, Parameter, describe, fingerprint, price_credits, validate
 from .submission import Request, Source
 
-__all__ = ["Prepared", "Quote", "Wish", "prepare", "quote_of"]
+__all__ = ["Prepared", "Quote", "Wish", "intent_of", "prepare", "quote_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Quote:
     """By our table; None where it has no line for these values."""
     balance_credits: float | None
     """None when the service did not tell."""
+    budget_credits: float | None
+    """What the tightest budget has left; None where none is set."""
     existing: Row | None
     """The job that answers the same request already: then it costs nothing."""
 
@@ -95,18 +100,19 @@ async def prepare(wish: Wish, *, service: str, pictures: Fetcher) -> Prepared:
     if problems:
         raise InvalidInput(tuple(problems))
     request = Request(wish.spec, values, sources, wish.callback_url)
-    return Prepared(request, _intent(wish, request, service))
+    return Prepared(request, intent_of(wish, request, service))
 
 
-def quote_of(prepared: Prepared, existing: Row | None, balance: float | None) -> Quote:
-    """What a checked request would cost."""
+def quote_of(prepared: Prepared, existing: Row | None, funds: Funds) -> Quote:
+    """What a checked request would cost, and what it would be paid from."""
     intent, request = prepared.intent, prepared.request
     return Quote(
         model=intent.model,
         inputs=describe(request.spec, request.values),
         emulated=intent.service == "emulator",
         price_credits=intent.price_credits,
-        balance_credits=balance,
+        balance_credits=funds.balance_credits,
+        budget_credits=funds.budget_credits,
         existing=existing,
     )
 
@@ -122,11 +128,34 @@ class _Reader:
     async def read(self, given: object) -> Source:
         if isinstance(given, str) and given.strip().lower().startswith(("http://", "https://")):
             return await self._read_url(given.strip())
+        if isinstance(given, Negative):
+            return await self._read_negative(given)
+        return Source(await self._read_picture(given))
+
+    async def _read_picture(self, given: object, name: str = "") -> Picture:
         kind = _kind(self.parameter)
-        picture = await in_thread(
-            media.read_picture, given, mime_types=kind.mime_types, max_bytes=kind.max_bytes
+        return await in_thread(
+            media.read_picture,
+            given,
+            name=name,
+            mime_types=kind.mime_types,
+            max_bytes=kind.max_bytes,
         )
-        return Source(picture)
+
+    async def _read_negative(self, negative: Negative) -> Source:
+        """What was kept is uploaded, also where a URL was sent: such links die."""
+        try:
+            return Source(await self._read_picture(negative), origin=negative.url)
+        except MediaError:
+            if not negative.url:
+                raise
+        source = await self._read_url(negative.url)
+        if source.picture.source_sha256 != negative.source_sha256:
+            raise MediaError(
+                f"{negative.url} shows another picture now, and no copy of the first was kept; "
+                "give the picture in a new cell"
+            )
+        return source
 
     async def _read_url(self, url: str) -> Source:
         kind = _kind(self.parameter)
@@ -139,19 +168,14 @@ class _Reader:
             # The error's words may change from run to run; the request stays the same.
             digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
             picture = await in_thread(media.read_picture, content, name=url)
-            return Source(media.with_source(picture, digest), url)
-        picture = await in_thread(
-            media.read_picture,
-            content,
-            name=url,
-            mime_types=kind.mime_types,
-            max_bytes=kind.max_bytes,
-        )
+            return Source(media.with_source(picture, digest), url, url)
+        picture = await self._read_picture(content, url)
         # What had to be converted is uploaded: the service would refuse the original.
-        return Source(picture, url if picture.content == content else "")
+        return Source(picture, url if picture.content == content else "", url)
 
 
-def _intent(wish: Wish, request: Request, service: str) -> Intent:
+def intent_of(wish: Wish, request: Request, service: str) -> Intent:
+    """What the ledger notes of a checked request; its pictures are not kept yet."""
     hashes = {
         name: [source.picture.source_sha256 for source in sources]
         for name, sources in request.media.items()

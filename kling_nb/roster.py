@@ -6,21 +6,27 @@ The asynchronous half of a session; everything here runs on the portal's loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
 
 from . import pace
-from .errors import LedgerError
+from .budgets import least_left
+from .elsewhere import Elsewhere
+from .errors import AlreadyPaid, LedgerError
 from .fetcher import Fetcher
 from .follower import Follower
-from .history import facts_of, is_on_disk, state_of
-from .index import PaidIndex
+from .history import error_of, facts_of, is_on_disk, state_of
+from .html import Funds
 from .jobs import Job
 from .ledger import Intent, Row
 from .portal import Portal, in_thread
-from .preparation import Quote, Wish, prepare, quote_of
-from .states import BLOCKING, ENDED, SUBMITTING, Detached, Stage
-from .submission import Context, Request, balance_or_none, submit
+from .preparation import Prepared, Quote, Wish, prepare, quote_of
+from .recovery import Recovery, check_service
+from .states import ENDED, SUBMITTING, Detached, Stage
+from .submission import Context, Request, submit
+from .takes import check_retakeable, has_pictures, numbers, retaken, wish_of, with_kept_pictures
+from .witness import balance_or_none
 
 __all__ = ["Roster"]
 
@@ -34,21 +40,23 @@ class Roster:
         portal: Where they are followed.
         service: `live` or `emulator`; jobs of the other are shown as they are noted, no more.
         pictures: Fetches pictures that are given as a URL.
-        index: What this user paid for in other folders.
+        elsewhere: What this user paid for in other folders.
         usual_s: How long a clip takes while the ledger knows of none.
+        notebook: The name of the notebook that asks; empty where it is not known.
     """
 
     context: Context
     portal: Portal
     service: str
     pictures: Fetcher
-    index: PaidIndex
+    elsewhere: Elsewhere
     usual_s: Callable[[str], float]
+    notebook: Callable[[], str] = str
     _jobs: dict[str, Job] = field(default_factory=dict)
     _requests: dict[str, Request] = field(default_factory=dict)
     _sending: set[asyncio.Future[None]] = field(default_factory=set)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _following: set[asyncio.Task[None]] = field(default_factory=set)
+    _running: set[asyncio.Task[None]] = field(default_factory=set)
     _is_closed: bool = False
 
     @property
@@ -56,30 +64,80 @@ class Roster:
         """Whether a submission is under way."""
         return bool(self._sending)
 
-    async def prepare(self, wish: Wish) -> Job:
-        """Check a request and note the intent, or find the job that answers it already."""
+    async def prepare(self, wish: Wish, given_up: threading.Event | None = None) -> Job:
+        """Check a request and note the intent, or find the job that answers it already.
+
+        Args:
+            wish: What was asked for.
+            given_up: Set when nobody waits for the job any more; then nothing is noted.
+        """
         prepared = await prepare(wish, service=self.service, pictures=self.pictures)
         self._check_open()
         balance = None
         known = await in_thread(self.context.ledger.blocking, prepared.intent.fingerprint)
         # One that was never sent may turn out to be left over, and then this is a new request.
         if known is None or known.stage in SUBMITTING:
-            await self._refuse_paid_elsewhere(prepared.intent)
+            await in_thread(self.elsewhere.refuse_paid, prepared.intent)
             balance = await balance_or_none(self.context.client)
+        if known is None or not await in_thread(has_pictures, known):
+            prepared = await in_thread(with_kept_pictures, prepared, self.context.ledger.folder)
         async with self._one_at_a_time:
+            if given_up is not None and given_up.is_set():
+                raise asyncio.CancelledError
             row, is_new = await in_thread(self._intend, prepared.intent, balance)
-            if not is_new:
-                return await self._take(row)
-            self._requests[row.id] = prepared.request
-            return self._add(row, 0.0)
+            if is_new:
+                return self._add_new(row, prepared)
+            return await self._take(await in_thread(self._complete, row, prepared.intent))
+
+    async def another_take(self, job_id: str) -> Job:
+        """Make the request of a job once more, for another result; it is being sent on return."""
+        self._check_open()
+        row = check_service(await in_thread(self.context.ledger.row, job_id), self.service)
+        await in_thread(check_retakeable, row)
+        wish = wish_of(row)
+        prepared = await prepare(wish, service=self.service, pictures=self.pictures)
+        if prepared.intent.fingerprint != row.fingerprint:
+            raise LedgerError(
+                f"job {row.id} cannot be asked for exactly as it was: this version reads its "
+                f"request in another way. Run its cell with `--take {row.take + 1}`"
+            )
+        prepared = await in_thread(with_kept_pictures, prepared, self.context.ledger.folder)
+        balance = await balance_or_none(self.context.client)
+        async with self._one_at_a_time:
+            job = await self._intend_next(row, wish, prepared, balance)
+        self._run(self.submit(job))
+        return job
+
+    async def _intend_next(
+        self, row: Row, wish: Wish, prepared: Prepared, balance: float | None
+    ) -> Job:
+        """Note the first take that nothing answers, here or in the user's other folders."""
+        answered = await in_thread(self.context.ledger.takes, row.model, row.service)
+        takes = numbers(row, answered, lambda n: retaken(prepared, wish, n).intent.fingerprint)
+        while True:
+            next_one = retaken(prepared, wish, next(takes))
+            try:
+                await in_thread(self.elsewhere.refuse_paid, next_one.intent)
+            except AlreadyPaid:
+                continue
+            # Another kernel may have been quicker: then this number is no longer free.
+            noted, is_new = await in_thread(self._intend, next_one.intent, balance)
+            if is_new:
+                return self._add_new(noted, next_one)
 
     async def quote(self, wish: Wish) -> Quote:
         """What a request would cost; nothing is noted. Refuses what `prepare` would refuse."""
         prepared = await prepare(wish, service=self.service, pictures=self.pictures)
         existing = await in_thread(self.context.ledger.blocking, prepared.intent.fingerprint)
         if existing is None:
-            await self._refuse_paid_elsewhere(prepared.intent)
-        return quote_of(prepared, existing, await balance_or_none(self.context.client))
+            await in_thread(self.elsewhere.refuse_paid, prepared.intent)
+        return quote_of(prepared, existing, await self.funds())
+
+    async def funds(self) -> Funds:
+        """What the account has and what the tightest budget leaves, as far as that is known."""
+        accounts = self.context.ledger.accounts
+        standings = await in_thread(accounts.standings, self.service, self.notebook())
+        return Funds(await balance_or_none(self.context.client), least_left(standings))
 
     async def submit(self, job: Job) -> None:
         """Send a prepared job, once; nothing happens for one that was sent before."""
@@ -100,6 +158,21 @@ class Roster:
             self._sending.discard(done)
             done.set_result(None)
 
+    async def withdraw(self, job: Job) -> None:
+        """Take back a prepared job; nothing happens for one that is being sent, or was."""
+        if self._requests.pop(job.id, None) is None:
+            return
+        reason = "It was stopped before anything was sent; nothing was charged."
+        try:
+            note = self.context.ledger.advance
+            row = await in_thread(note, job.id, Stage.DISCARDED, reason=reason)
+            job.fail(state_of(row), error_of(row))
+        except LedgerError as error:
+            job.abandon(error)  # the next one who asks for the same settles the row
+
+    async def _resume(self, job_id: str) -> Job:
+        return await self.attach(await Recovery(self.context, self.service).revive(job_id))
+
     async def attach(self, row: Row) -> Job:
         """The handle of a row: the running one, or a new one that ends or follows."""
         self._check_open()
@@ -110,16 +183,15 @@ class Roster:
         """Follow nothing any more, once what is being sent has been answered."""
         self._is_closed = True
         for job in list(self._jobs.values()):
+            job.on_resume = None
             job.detach()
-        under_way = [*self._sending, *self._following]
+        under_way = [*self._sending, *self._running, *self.context.watches.stop()]
         if under_way:
             await asyncio.wait(under_way)
 
     async def note_paid(self, row: Row) -> None:
         """Let this user's other folders know of a request that is, or may be, paid for."""
-        if self.service == "live" and row.stage in BLOCKING:
-            now, folder = self.context.now(), self.context.ledger.folder
-            await in_thread(self.index.note, row.fingerprint, folder, now)
+        await in_thread(self.elsewhere.note, row)
 
     async def _accept(self, job: Job, row: Row, expected_s: float) -> None:
         await self.note_paid(row)
@@ -129,13 +201,8 @@ class Roster:
         if self._is_closed:
             job.detach()
 
-    async def _refuse_paid_elsewhere(self, intent: Intent) -> None:
-        if self.service == "live":
-            folder = self.context.ledger.folder
-            await in_thread(self.index.refuse_paid, intent.fingerprint, folder, take=intent.take)
-
     def _intend(self, intent: Intent, balance: float | None) -> tuple[Row, bool]:
-        ledger = self.context.ledger
+        ledger, intent = self.context.ledger, replace(intent, notebook=self.notebook())
         row, is_new = ledger.intend(intent)
         if not is_new and self._is_stranded(row):
             row = self._settle_stranded(row)
@@ -145,7 +212,7 @@ class Roster:
 
     async def _take(self, row: Row) -> Job:
         running = self._jobs.get(row.id)
-        if running is not None and not running.done():
+        if running is not None and (not running.done() or self.context.watches.covers(row)):
             return running
         is_ours = row.service == self.service
         if self._is_stranded(row):
@@ -171,42 +238,63 @@ class Roster:
         return job is None or job.done()
 
     def _settle_stranded(self, row: Row) -> Row:
-        """What is surely not sent is discarded, what may be is unknown."""
-        advance = self.context.ledger.advance
+        """What is surely not sent is discarded; what may be is unknown, unless its id is."""
+        advance, job = self.context.ledger.advance, self._jobs.get(row.id)
         if row.stage is Stage.INTENDED:
             return advance(row.id, Stage.DISCARDED, reason="It broke off; nothing was sent.")
-        return advance(row.id, Stage.UNKNOWN, reason="What became of it could not be noted")
+        if job is not None and job.task_id:
+            at = row.sent_at or self.context.now()
+            row = advance(row.id, Stage.ACCEPTED, task_id=job.task_id, accepted_at=at)
+        else:
+            reason = "What became of it could not be noted"
+            row = advance(row.id, Stage.UNKNOWN, reason=reason)
+        self.elsewhere.note(row)
+        return row
 
     async def _expected_s(self, model: str) -> float:
         past = await in_thread(self.context.ledger.durations_s, model, self.service)
         return pace.expected_s(past, self.usual_s(model))
 
+    def _complete(self, row: Row, intent: Intent) -> Row:
+        """Note the pictures of a job whose row does not have them, or whose files were lost."""
+        if not intent.sources or has_pictures(row):
+            return row
+        return self.context.ledger.note_sources(row.id, intent.sources)
+
+    def _add_new(self, row: Row, prepared: Prepared) -> Job:
+        self._requests[row.id] = prepared.request
+        return self._add(row, 0.0)
+
     def _add(self, row: Row, expected_s: float) -> Job:
-        job = Job(facts_of(row), state_of(row, expected_s), self.portal)
-        self._jobs[row.id] = job
+        job = self._jobs[row.id] = Job(facts_of(row), state_of(row, expected_s), self.portal)
+        job.on_another_take = lambda: self.portal.call(self.another_take(row.id))
+        job.on_resume = lambda: self.portal.call(self._resume(row.id))
         return job
+
+    def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Start what nobody awaits; how it ends is told by its job."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
 
     def _follow(self, job: Job, expected_s: float) -> None:
         loop = asyncio.get_running_loop()
-        following = loop.create_task(Follower(self.context, job, expected_s).run())
-        self._following.add(following)
-        following.add_done_callback(self._following.discard)
+        follower = Follower(self.context, job, expected_s)
+        following = self._run(follower.run())
 
         def stop() -> None:
             loop.call_soon_threadsafe(following.cancel)
 
-        job.on_detach = stop
+        def ask() -> None:
+            loop.call_soon_threadsafe(follower.ask_now)
+
+        job.on_detach, job.on_ask = stop, ask
         if self.service == "live":
-            job.add_done_callback(
-                lambda ended: self.portal.submit(in_thread(self._drop_failed, ended.id))
-            )
+            drop = self.elsewhere.drop_failed
+            job.add_done_callback(lambda ended: self.portal.submit(in_thread(drop, ended.id)))
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise LedgerError("this session was closed; use the one that took its place")
-
-    def _drop_failed(self, job_id: str) -> None:
-        """A task that failed was not paid for: its request may be made in any folder."""
-        row = self.context.ledger.row(job_id)
-        if row.stage is Stage.FAILED:
-            self.index.drop(row.fingerprint)

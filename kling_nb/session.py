@@ -8,24 +8,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from . import settings
+from .budgets import Standing, changes, name_notebook
 from .cells import find_model
 from .client import Client
-from .errors import WaitInterrupted
+from .elsewhere import Elsewhere
+from .expenses import Expense
 from .fetcher import Fetcher, Transport
+from .html import Funds
 from .index import PaidIndex
 from .jobs import Job
 from .keys import Key
 from .ledger import Ledger, Row
 from .models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from .orders import Orders
 from .portal import Portal, in_thread, portal
 from .preparation import Quote, Wish
+from .rates import budget_of
+from .receiver import take_callback
 from .recovery import Recovery
 from .roster import Roster
 from .submission import Context
+from .takes import wish_of
 
 if TYPE_CHECKING:
     from .emulator import Emulator
@@ -43,6 +52,7 @@ class Session:
         sleep: Waits between questions.
         now: Gives the time, aware.
         index: What this user paid for in other folders; None is the user's own.
+        notebook: Tells the path of the notebook that asks, empty where it is not known.
         given: `api_key`, `mode`, `folder`, `api_url`, `upload_url`, `emulator_seconds`; see
             `settings.resolve`.
 
@@ -57,32 +67,45 @@ class Session:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         index: PaidIndex | None = None,
+        notebook: Callable[[], str] = str,
         **given: Unpack[settings.Given],
     ) -> None:
         given = settings.sealed(given)
         self.settings = settings.resolve(**given)
+        self._told_notebook = notebook
         self.ledger = Ledger(self.settings.folder, clock=now)
         self.portal: Portal = portal()
         self.emulator: Emulator | None = None
         transport = transport or self._emulate()
         key = self.settings.key or Key(_NO_KEY_NEEDED)
+        terms = self.emulator and self.emulator.books.terms
         client = Client(
             key,
             api_url=self.settings.api_url,
             upload_url=self.settings.upload_url,
             transport=transport,
+            budget=budget_of(self.settings, terms, now, sleep),
         )
         self._context = Context(client, Fetcher(transport=transport), self.ledger, now, sleep)
         self._recovery = Recovery(self._context, self.service)
         self._index = index or PaidIndex()
+        elsewhere = Elsewhere(self._index, self._context, self.service)
         self._roster = Roster(
-            self._context, self.portal, self.service, Fetcher(), self._index, self._usual_s
+            self._context, self.portal, self.service, Fetcher(), elsewhere, self._usual_s
         )
+        self._roster.notebook = lambda: self.notebook
+        self._orders = Orders(self._roster, self.portal)
 
     @property
     def service(self) -> str:
         """`live` or `emulator`."""
         return self.settings.mode
+
+    @property
+    def notebook(self) -> str:
+        """The notebook that asks, by its path from the folder's parent; empty where not known."""
+        told, folder = self._told_notebook(), self.settings.folder
+        return name_notebook(Path(told).resolve(), folder.resolve()) if told else ""
 
     def image_to_video(self, image: object, prompt: str, **values: Any) -> Job:
         """Make a clip from a picture; see `generate`.
@@ -116,25 +139,20 @@ class Session:
             InvalidInput: Values are not allowed; nothing was sent.
             KlingError: The service refused; nothing was charged.
         """
-        job = self.prepare(Wish(find_model(model), values, take, callback_url))
-        self.submit(job)
-        return job
+        with self.sending(Wish(find_model(model), values, take, callback_url)) as job:
+            return job  # sent on the way out
+
+    def sending(self, wish: Wish) -> AbstractContextManager[Job]:
+        """Prepare a job that may be shown inside, and send it at the end; see `Orders`."""
+        return self._orders.sending(wish)
 
     def prepare(self, wish: Wish) -> Job:
         """Check a request and note the intent; nothing is sent. `submit` goes on."""
-        return self.portal.call(self._roster.prepare(wish))
+        return self._orders.prepare(wish)
 
     def submit(self, job: Job) -> None:
-        """Send a prepared job; nothing happens for one that was sent before.
-
-        Raises:
-            KlingError: It was refused or never reached the service; nothing was charged.
-            WaitInterrupted: Interrupted; what was under way goes on.
-        """
-        try:
-            self.portal.call(self._roster.submit(job))
-        except KeyboardInterrupt:
-            raise WaitInterrupted(job.interrupted_text) from None
+        """Send a prepared job; see `Orders`."""
+        self._orders.submit(job)
 
     def quote(self, wish: Wish) -> Quote:
         """What a request would cost; nothing is sent but the question for the balance."""
@@ -143,6 +161,29 @@ class Session:
     def balance(self) -> float:
         """The account's balance in credits (1 credit = $0.005)."""
         return self.portal.call(self._context.client.balance())
+
+    def funds(self) -> Funds:
+        """The balance and what the tightest budget leaves, as far as they are known."""
+        return self.portal.call(self._roster.funds())
+
+    def budget(self, limit: str | float | None = None, per: str = "") -> list[Standing]:
+        """Set a budget, end it, or only see: what does not fit in is refused before it is sent.
+
+        Args:
+            limit: Credits, or dollars as in `"$3"`; `"off"` ends; None changes nothing.
+            per: `notebook`, `day` or `folder`; not given, the folder, and all three for `"off"`.
+
+        Returns:
+            Every budget of this folder and service as it is now, with what counts against it.
+        """
+        accounts, wanted = self.ledger.accounts, changes(self.notebook, limit, per)
+        if wanted:
+            accounts.change(self.service, wanted)
+        return accounts.standings(self.service)
+
+    def expenses(self) -> list[Expense]:
+        """Every job of this folder that is paid for or may be, emulated ones too, oldest first."""
+        return self.ledger.accounts.expenses()
 
     def job(self, job_id: str) -> Job:
         """The job of that id (or the beginning of one), followed if it runs."""
@@ -172,11 +213,44 @@ class Session:
         """
         return self.portal.call(self._adopt(task_id.strip(), job_id))
 
-    def forget(self, job_id: str) -> Row:
-        """Allow the request of a lost job to be paid for again."""
-        row = self._recovery.forget(job_id)
+    def take_callback(self, body: bytes, nonce: str) -> Job | None:
+        """Hear a notification: it is not believed, it has the service asked; see `receiver`."""
+        return self.portal.call(take_callback(self._recovery, self._roster, body, nonce))
+
+    def forget(self, job_id: str, *, yes: bool = False) -> Row:
+        """Allow a lost request to be paid for again; with `yes` also what was probably paid."""
+        row = self._recovery.forget(job_id, yes=yes)
         self._index.drop(row.fingerprint)
         return row
+
+    def another_take(self, job_id: str) -> Job:
+        """Pay for another result of the same request; see `Job.another_take`."""
+        return self.portal.call(self._roster.another_take(job_id))
+
+    def wish_of(self, job_id: str) -> Wish:
+        """The request of a job, with its kept pictures: what a form is filled with.
+
+        Raises:
+            LedgerError: What was asked for is not known: a stranger's task was adopted, say.
+        """
+        return wish_of(self.ledger.row(job_id))
+
+    def clips(self, limit: int = 100, *, hidden: bool = False) -> list[Row]:
+        """The jobs of this folder whose clips are saved, newest first.
+
+        Args:
+            limit: How many at most; -1 is all.
+            hidden: With those that were hidden.
+        """
+        return self.ledger.clips(limit, include_hidden=hidden)
+
+    def star(self, job_id: str, on: bool = True) -> Row:
+        """Note that a clip is liked, or no longer."""
+        return self.ledger.mark(job_id, starred=on)
+
+    def hide(self, job_id: str, on: bool = True) -> Row:
+        """Leave a clip out of `clips`, or show it again. Nothing is deleted."""
+        return self.ledger.mark(job_id, hidden=on)
 
     def close(self) -> None:
         """Stop following and give up the folder's lock. Running tasks are taken up later.

@@ -1,4 +1,4 @@
-"""What a picture may be given as: a path, bytes, an image, an array, a figure, a clip.
+"""What a picture may be given as: a path, bytes, an image, an array, a figure, a clip, a negative.
 
 Owns the kinds of sources, their names for people and their hashes, which requests are recognised
 by. Must not know what the service takes or how anything is encoded: that is `media`.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import MediaError
+from .negatives import Negative, develop
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -65,6 +66,8 @@ def find_source(source: object) -> Source:
     Raises:
         MediaError: It is nothing that a picture may be given as.
     """
+    if isinstance(source, Negative):
+        return Source(source.name, source.source_sha256, develop(source))
     if isinstance(source, str | os.PathLike):
         content, name = read_file(os.fsdecode(source)), describe(source)
     elif isinstance(source, bytes | bytearray | memoryview):
@@ -80,6 +83,8 @@ def find_source(source: object) -> Source:
 
 def describe(source: object) -> str:
     """A name for error messages, for whatever was given."""
+    if isinstance(source, Negative):
+        return source.name
     if isinstance(source, str | os.PathLike):
         return os.path.basename(os.path.normpath(os.fsdecode(source)))[:80]
     return type(source).__name__

@@ -15,6 +15,7 @@ from datetime import date
 
 from .errors import InvalidInput, Problem
 from .kinds import Choice, Flag, Kind, Media, Rejected, shorten
+from .rules import Rule, broken_rules
 
 __all__ = [
     "ModelSpec",
@@ -89,6 +90,8 @@ class ModelSpec:
     """How long a clip usually takes, in seconds, until this folder's own clips tell better."""
     source: str
     """Where the fields come from, with a date."""
+    rules: tuple[Rule, ...] = ()
+    """What fields demand of each other."""
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name; KeyError when there is none."""
@@ -98,6 +101,10 @@ class ModelSpec:
     def media(self) -> tuple[Parameter, ...]:
         """The parameters that are uploaded."""
         return tuple(p for p in self.parameters if isinstance(p.kind, Media))
+
+    def remarks(self, name: str) -> tuple[str, ...]:
+        """What the rules say of that parameter, for help beside it."""
+        return tuple(rule.says for rule in self.rules if rule.fields[0] == name)
 
 
 def validate(spec: ModelSpec, values: Values) -> dict[str, object]:
@@ -117,17 +124,20 @@ def validate(spec: ModelSpec, values: Values) -> dict[str, object]:
         if name not in known and values[name] is not None
     ]
     parsed: dict[str, object] = {}
+    wrong: list[Problem] = []
     for parameter in spec.parameters:
         value = values.get(parameter.name)
         value = parameter.default if value is None else value
         if value is None:
             if parameter.required:
-                problems.append(Problem(parameter.name, "is missing", parameter.kind.allowed))
+                wrong.append(Problem(parameter.name, "is missing", parameter.kind.allowed))
             continue
         try:
             parsed[parameter.name] = parameter.kind.parse(value)
         except Rejected as rejected:
-            problems.append(Problem(parameter.name, rejected.given, parameter.kind.allowed))
+            wrong.append(Problem(parameter.name, rejected.given, parameter.kind.allowed))
+    wrong += _broken_rules(spec, parsed, wrong)
+    problems += sorted(wrong, key=lambda problem: known.index(problem.field))
     if problems:
         raise InvalidInput(tuple(problems))
     return parsed
@@ -164,8 +174,7 @@ def fingerprint(
     kept = {
         parameter.name: values[parameter.name]
         for parameter in spec.parameters
-        if parameter.name in values
-        and not (parameter.added_later and values[parameter.name] == parameter.default)
+        if parameter.name in values and not _is_left_out(parameter, values[parameter.name])
     }
     named = {
         "service": service,
@@ -211,6 +220,21 @@ def review(spec: ModelSpec, values: Values) -> tuple[Problem, ...]:
         for p in spec.parameters
         if p.name in values
     )
+
+
+def _broken_rules(spec: ModelSpec, parsed: Values, wrong: Sequence[Problem]) -> list[Problem]:
+    defaults = {p.name: p.default for p in spec.parameters if p.default is not None}
+    unsure = frozenset(problem.field for problem in wrong)
+    return broken_rules(spec.rules, parsed, defaults, unsure=unsure)
+
+
+def _is_left_out(parameter: Parameter, value: object) -> bool:
+    """Whether a fingerprint has no place for a value: requests from before the field keep theirs.
+
+    What was given as a picture may be an array, and is never compared.
+    """
+    is_plain = parameter.added_later and not isinstance(parameter.kind, Media)
+    return is_plain and value == parameter.default
 
 
 def _by_name(parameters: Sequence[Parameter], name: str) -> Parameter:

@@ -1,8 +1,7 @@
 """What we know of a job: its stage in the ledger, its state, and the facts a card shows.
 
 Values only: small frozen dataclasses without a field that has a meaning in one state only, so
-that `match` over a union can end in `assert_never`. No I/O, no service wording (that is `wire`),
-no HTML (that is `html`). What the service says of a task is in `tasks`.
+that `match` over a union can end in `assert_never`. What the service says of a task is in `tasks`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from .errors import Problem
+from .evidence import NO_EVIDENCE, Evidence
 
 __all__ = [
     "BLOCKING",
@@ -80,8 +80,7 @@ NEXT_STAGES: Mapping[Stage, frozenset[Stage]] = {
 """The only steps a ledger row may take.
 
 `saved → succeeded` is a clip whose file is gone and is fetched again; `vanished → accepted` and
-`expired → succeeded` are a person asking once more. The last two may be forgotten as well as
-`unknown`: otherwise such a request could never be made again.
+`expired → succeeded` are a person asking once more, who may also have them forgotten.
 """
 
 SUBMITTING = frozenset({Stage.INTENDED, Stage.SENDING})
@@ -114,7 +113,8 @@ class ClipFacts:
     audio_codec: str
     """Empty when the clip is silent."""
     size_bytes: int
-    sha256: str
+    sha256: str = ""
+    """Of the whole file, in hex, when it was saved; empty where nobody hashed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,10 @@ class JobFacts:
     """A small JPEG of the picture as the service gets it; empty without a picture."""
     cell: str = ""
     """The `%%kling` cell that makes the same request."""
+    fingerprint: str = ""
+    """What makes two requests the same request; empty where it is not known."""
+    budget_credits: float | None = None
+    """What the tightest budget had left before the job; None where none was set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +213,7 @@ class Failed:
     code: str
     message: str
     credits: float | None
+    evidence: Evidence = NO_EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +222,8 @@ class Refused:
 
     message: str
     problems: tuple[Problem, ...] = ()
+    code: str = ""
+    evidence: Evidence = NO_EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +232,7 @@ class Unknown:
 
     at: datetime
     reason: str
-    balance_before: float | None
-    balance_after: float | None
+    evidence: Evidence = NO_EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ The money rules are here: `sending` is on disk before the socket is opened, a lo
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from .callbacks import with_nonce
 from .client import Client, SubmitOutcome
-from .errors import BadRequest, KlingError, LedgerError, Problem
+from .errors import BadRequest, KlingError, LedgerError, Problem, ServiceError
+from .evidence import LOOKS_S, Evidence
 from .fetcher import Fetcher
 from .history import error_of, state_of
 from .jobs import Job
@@ -23,11 +24,11 @@ from .portal import in_thread
 from .specs import ModelSpec, request_input, review
 from .states import Discarded, Refused, Sending, Stage, Uploading, Waiting
 from .wire import create_body
+from .witness import Watches, Witness
 
-__all__ = ["Context", "Request", "Source", "balance_or_none", "submit"]
+__all__ = ["Context", "Request", "Source", "submit"]
 
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
-_BALANCE_WAIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,12 @@ class Context:
     ledger: Ledger
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
+    watches: Watches = field(default_factory=Watches)
+
+    @property
+    def witness(self) -> Witness:
+        """Who watches the balance where the service does not tell what a job cost."""
+        return Witness(self.client, self.ledger, self.now, self.sleep, self.watches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class Source:
 
     picture: Picture
     url: str = ""
+    origin: str = ""
+    """The URL that a person gave, also where the content is uploaded all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +86,26 @@ async def submit(context: Context, job: Job, request: Request, expected_s: float
         job.fail(Discarded(str(error)), error)
         raise
     sent = request_input(request.spec, request.values, urls)
-    body = create_body(request.spec.name, sent, request.callback_url)
-    await in_thread(context.ledger.advance, job.id, Stage.SENDING, sent_at=context.now())
-    job.enter(Sending())
+    url, nonce = _callback(request.callback_url)
+    body = create_body(request.spec.name, sent, url)
+
+    async def note_sending() -> None:
+        at = context.now()
+        await in_thread(context.ledger.advance, job.id, Stage.SENDING, sent_at=at, nonce=nonce)
+        job.enter(Sending())
+
     fields = review(request.spec, request.values)
-    outcome = await context.client.create_task(body, fields=fields)
+    # Noted when its turn has come: a kernel that dies while it waits has surely sent nothing.
+    outcome = await context.client.create_task(body, fields=fields, sending=note_sending)
     if isinstance(outcome, SubmitOutcome):
         return await _not_accepted(context, job, outcome, fields)
     return await _accepted(context, job, outcome, expected_s)
 
 
-async def balance_or_none(client: Client) -> float | None:
-    """The balance, or None when it cannot be had soon: no job waits for it."""
-    try:
-        return await asyncio.wait_for(client.balance(), _BALANCE_WAIT_S)
-    except (KlingError, TimeoutError):
-        return None
+def _callback(url: str) -> tuple[str, str]:
+    """The address that is sent, and the one-time value in it; both empty without a callback."""
+    nonce = secrets.token_urlsafe(16) if url else ""
+    return (with_nonce(url, nonce) if url else ""), nonce
 
 
 async def _url_of(context: Context, job: Job, source: Source) -> str:
@@ -126,30 +139,20 @@ async def _accepted(context: Context, job: Job, task_id: str, expected_s: float)
 async def _not_accepted(
     context: Context, job: Job, outcome: SubmitOutcome, fields: tuple[Problem, ...]
 ) -> Row:
-    ledger, reason = context.ledger, str(outcome.error)
+    ledger, error, answer = context.ledger, outcome.error, outcome.answer
     if not outcome.may_exist:
-        code = str(getattr(outcome.error, "code", ""))
-        row = await in_thread(ledger.advance, job.id, Stage.REFUSED, reason=reason, code=code)
-        refused = Refused(reason)
-        if isinstance(outcome.error, BadRequest):
-            refused = Refused(outcome.error.message, fields)
-        job.fail(refused, outcome.error)
-        raise outcome.error
+        # The service's own words: what they mean is for the card to say.
+        reason = error.message if isinstance(error, ServiceError) else str(error)
+        code = str(getattr(error, "code", ""))
+        await in_thread(
+            ledger.advance, job.id, Stage.REFUSED, reason=reason, code=code, answer=answer
+        )
+        named = fields if isinstance(error, BadRequest) else ()
+        job.fail(Refused(reason, named, code, Evidence(answer=answer)), error)
+        raise error
     # On disk first; the balance is evidence and may take a while.
-    row = await in_thread(ledger.advance, job.id, Stage.UNKNOWN, reason=reason)
-    after = await balance_or_none(context.client)
-    if not await in_thread(_others_moved_it, ledger, row):
-        row = await in_thread(ledger.note, job.id, balance_after=after)
+    row = await in_thread(ledger.advance, job.id, Stage.UNKNOWN, reason=str(error), answer=answer)
+    row = await context.witness.look(row)
     job.fail(state_of(row), error_of(row))
+    context.witness.watch(job, row, LOOKS_S[1:])
     return row
-
-
-def _others_moved_it(ledger: Ledger, row: Row) -> bool:
-    """Whether another job of this ledger may have moved the balance since this one was noted.
-
-    Then the balance says nothing about this job, and is not kept as evidence.
-    """
-    return any(
-        other.id != row.id and other.service == row.service and other.updated_at >= row.created_at
-        for other in ledger.rows(limit=-1)
-    )

@@ -42,6 +42,8 @@ class TaskFailed:
     code: str
     message: str
     credits: float | None = None
+    raw: str = field(default="", repr=False, compare=False)
+    """The answer itself, cut where it is long."""
 
 
 @dataclass(frozen=True, slots=True)

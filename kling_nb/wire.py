@@ -2,10 +2,8 @@
 
 The only module that knows the service's spelling (`taskId`, `resultJson`, `msg`). Nothing here
 touches the network: an answer comes in as an `Answer`, and whatever its bytes are, only this
-package's own errors go out.
-
-Sources, as each docstring names them: D published documentation, L live traffic recorded by
-others from April to October 2026, C what several public clients rely on.
+package's own errors go out. Sources, as each docstring names them: D published documentation,
+L live traffic recorded by others from April to October 2026, C what several public clients rely on.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from typing import NoReturn
 
 from . import errors
 from .errors import Problem, ServiceError, UnreadableAnswer
+from .evidence import ANSWER_LIMIT
 from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceeded
 
 __all__ = [
@@ -68,6 +67,11 @@ class Answer:
     status: int
     body: bytes
     retry_after_s: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The body as it is kept: cut where it is long."""
+        return self.body.decode("utf-8", "replace")[:ANSWER_LIMIT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +135,6 @@ def parse_record(answer: Answer, task_id: str) -> TaskStatus:
     A state word that is new to us is not an end. `resultJson` is read only on `success`.
     `code` 408 means that the task is over (source: D). Source of the fields: L, 595 answers.
 
-    Args:
-        answer: What came back.
-        task_id: The task that was asked about.
-
     Raises:
         ServiceError: The question failed; that says nothing about the task.
     """
@@ -142,7 +142,8 @@ def parse_record(answer: Answer, task_id: str) -> TaskStatus:
     if envelope.readable and envelope.code in {404, 422}:
         return TaskMissing(task_id, envelope.message or "recordInfo is null")
     if envelope.readable and envelope.code == 408:
-        return TaskFailed(task_id, "408", envelope.message or "no result for over 10 minutes")
+        message = envelope.message or "no result for over 10 minutes"
+        return TaskFailed(task_id, "408", message, raw=answer.text)
     if answer.status != 200 or envelope.code != 200:
         _raise_service_error(answer, envelope)
     if not isinstance(envelope.data, dict):
@@ -232,7 +233,10 @@ def parse_task(data: Mapping[str, object], task_id: str) -> TaskStatus:
         return TaskSucceeded(task_id, _result_urls(result), credits, _took_s(data), clean(raw))
     if state == "fail":
         code, message = read_text(data.get("failCode")), read_text(data.get("failMsg"))
-        return TaskFailed(task_id, code, message or "no reason was given", credits)
+        # Without the echo of our own request, which may hold a secret of a callback's address.
+        said = {name: value for name, value in data.items() if name != "param"}
+        raw = clean(json.dumps(said, ensure_ascii=False)[:ANSWER_LIMIT])
+        return TaskFailed(task_id, code, message or "no reason was given", credits, raw)
     return TaskPending(task_id, state or "waiting", credits)
 
 

@@ -14,6 +14,8 @@ import stamina
 from PIL import Image
 
 from kling_nb.ledger import Ledger
+from kling_nb.states import Saved
+from tests.html_states import NOW
 from tests.service import EASY, KEY, Served, World, serve
 
 OURS = ("KIE_", "KLING_")
@@ -38,8 +40,9 @@ def nobodys_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def nothing_paid_before(
     nobodys_machine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each test has its own index of what was paid; it is made when something is."""
+    """Each test has its own index of what was paid and its own rate budget, made at first use."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user data"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "user state"))
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +126,24 @@ def other(tmp_path: Path) -> Iterator[Ledger]:
     other = Ledger(tmp_path)
     yield other
     other.close()
+
+
+@pytest.fixture(scope="session")
+def clip_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny clip on disk."""
+    from PIL import Image
+
+    from kling_nb.emulator.render import render_clip
+
+    path = tmp_path_factory.mktemp("clips") / "20261122-140500-k7f2qd.mp4"
+    picture = Image.new("RGB", (64, 36), "firebrick")
+    render_clip(picture, path, size=(64, 36), length_s=1.0, sound=False, stop=lambda: False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def saved(clip_path: Path) -> Saved:
+    """The state of a job whose clip that is."""
+    from kling_nb.clips import probe_clip
+
+    return Saved("t" * 32, probe_clip(clip_path), 55.0, NOW)

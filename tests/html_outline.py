@@ -57,6 +57,11 @@ def live(state: JobState, facts: JobFacts = FACTS) -> str:
     return html.render_live(facts, state, now=NOW)
 
 
+def foot(state: JobState, facts: JobFacts = FACTS, aside: html.Aside | None = None) -> str:
+    """Render what a living page draws below a record, at the fixed moment."""
+    return html.render_foot(facts, state, now=NOW, aside=aside)
+
+
 def text(state: JobState, facts: JobFacts = FACTS) -> str:
     """Render the plain text at the fixed moment."""
     return html.render_text(facts, state, now=NOW)

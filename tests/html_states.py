@@ -8,6 +8,7 @@ from typing import get_args
 
 from kling_nb import states
 from kling_nb.errors import Problem
+from kling_nb.evidence import Evidence, Look, Watch
 
 NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
 TASK = "56074f12319c68b246e5a03e05608f31"
@@ -54,7 +55,8 @@ def ago(seconds: float) -> datetime:
 
 
 WAITING = states.Waiting(TASK, "generating", ago(72), 164.0)
-UNKNOWN = states.Unknown(ago(300), "the connection was closed", 5916.25, 5861.25)
+WATCH = Watch(ago(300), (Look(0.0, 5861.25), Look(60.0, 5861.25)))
+UNKNOWN = states.Unknown(ago(300), "the connection was closed", Evidence(55.0, 5916.25, WATCH))
 RUNNING: tuple[states.JobState, ...] = (
     states.Preparing(),
     states.Uploading(512_000, 1_240_000),

@@ -29,8 +29,10 @@ def open_shell(place: FrontEnd = "terminal") -> Iterator[Any]:
     shell = InteractiveShell.instance(config=config)
     shell.display_pub = CapturingDisplayPublisher()
     if place != "terminal":
-        content = {"allow_stdin": place == "notebook"}
+        content = {"allow_stdin": place != "headless"}
         shell.kernel = SimpleNamespace(get_parent=lambda _channel: {"content": content})
+    if place == "VS Code":
+        shell.user_ns["__vsc_ipynb_file__"] = "/home/ada/first.ipynb"
     try:
         yield shell
     finally:

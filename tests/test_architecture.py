@@ -18,14 +18,27 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "kling_nb"
 
-TABLE = """
-pure      errors states tasks kinds specs models wire callbacks pace cells html
-world     keys settings fetcher client sources media clips ledger index portal nesting emulator
-time      jobs history submission follower preparation recovery roster session default
-notebook  live cards panels rewriting greeting commands magics
-entrances __init__ __main__
-"""
-FLOORS = {floor: rooms for floor, *rooms in map(str.split, TABLE.strip().splitlines())}
+TABLE = {
+    "pure": """
+        errors evidence states tasks kinds rules specs models wire callbacks pace cells receipts
+        html budgets expenses
+    """,
+    "world": """
+        keys settings fetcher rates client negatives sources media clips previews ledger index
+        portal nesting emulator
+    """,
+    "time": """
+        jobs history witness submission follower preparation takes recovery elsewhere roster
+        orders receiver session default
+    """,
+    "notebook": """
+        frontends links scripts workers live cards panels galleries rewriting greeting
+        notebook_file shelf replicas packing testimony salvage doctor notices aliases inventory
+        quotation spending commands magics
+    """,
+    "entrances": "__init__ __main__",
+}
+FLOORS = {floor: rooms.split() for floor, rooms in TABLE.items()}
 HOUSE = [room for rooms in FLOORS.values() for room in rooms]
 """Each room, a module or a package, may import only from those before it."""
 
@@ -42,17 +55,32 @@ LIBRARIES = {
     "stamina": {"client"},
     "starlette": {"emulator"},
     "uvicorn": {"emulator"},
-    "sqlite3": {"ledger", "index", "emulator"},
+    "sqlite3": {"ledger", "index", "rates", "emulator"},
     "filelock": {"ledger"},
-    "platformdirs": {"index"},
+    "platformdirs": {"index", "rates"},
     "keyring": {"keys"},
     "nest_asyncio": {"nesting"},
     "PIL": {"sources", "media", "clips", "emulator", "jobs"},  # jobs: the type of Clip.frame only
     "av": {"media", "clips", "emulator"},
-    "IPython": {"cards", "panels", "greeting", "commands", "magics"},
+    "IPython": {
+        "frontends",
+        "cards",
+        "panels",
+        "greeting",
+        "packing",
+        "salvage",
+        "inventory",
+        "quotation",
+        "notices",
+        "commands",
+        "magics",
+        "doctor",
+    },
+    "jupyter_core": {"notebook_file"},
+    "nbformat": {"notebook_file"},
     "ipywidgets": {"panels"},
-    "anywidget": {"live", "panels"},
-    "traitlets": {"live", "panels"},
+    "anywidget": {"live", "panels", "galleries", "doctor"},
+    "traitlets": {"live", "panels", "galleries", "doctor"},
 }
 """Where a library may be imported. One that is not in the table may be nowhere."""
 

@@ -9,7 +9,14 @@ import json
 
 import pytest
 
-from kling_nb.callbacks import Callback, parse_callback, sign_callback, verify_callback
+from kling_nb.callbacks import (
+    Callback,
+    nonce_in,
+    parse_callback,
+    sign_callback,
+    verify_callback,
+    with_nonce,
+)
 from kling_nb.errors import UnreadableAnswer
 from kling_nb.tasks import TaskFailed, TaskPending, TaskSucceeded
 from tests.sample_files import sample
@@ -170,3 +177,27 @@ def test_a_malformed_timestamp_fails(timestamp: str) -> None:
     """Even rightly signed, a timestamp that is no plain number of seconds fails."""
     signature = sign_callback(KEY, SUCCESS_ID, timestamp)
     assert not verified(timestamp=timestamp, signature=signature)
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://my.example/done", "https://my.example/done?kling_nb=a-1_Z"),
+        ("https://my.example/?user=7&x=%20", "https://my.example/?user=7&x=%20&kling_nb=a-1_Z"),
+        (
+            "https://my.example/?kling_nb=theirs",
+            "https://my.example/?kling_nb=theirs&kling_nb=a-1_Z",
+        ),
+        ("https://my.example/done?#top", "https://my.example/done?kling_nb=a-1_Z#top"),
+    ],
+)
+def test_the_nonce_stands_behind_a_persons_own_query(url: str, sent: str) -> None:
+    """Which stays as it was; what was put in is what is found."""
+    assert with_nonce(url, "a-1_Z") == sent
+    assert nonce_in(sent.partition("?")[2].partition("#")[0]) == "a-1_Z"
+
+
+@pytest.mark.parametrize("query", ["", "user=7", "xkling_nb=a", "kling_nb=", "kling_nb=a b", "%"])
+def test_a_query_without_a_nonce(query: str) -> None:
+    """Nothing is found in what is not ours."""
+    assert nonce_in(query) == ""

@@ -2,63 +2,85 @@
 
 from __future__ import annotations
 
-import base64
+import os
+import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from kling_nb import cards
-from kling_nb.cards import Card, FrontEnd, card_bundle, front_end
-from kling_nb.clips import probe_clip
-from kling_nb.emulator.render import render_clip
-from kling_nb.errors import TaskFailed
-from kling_nb.html import video_attributes
+from kling_nb import cards, live, previews, workers
+from kling_nb.cards import Card, FrontEnd, card, strips
+from kling_nb.errors import LedgerError, TaskFailed
+from kling_nb.evidence import NO_EVIDENCE
 from kling_nb.jobs import Clip, Job
-from kling_nb.portal import portal
-from kling_nb.states import Event, JobState, Saved
+from kling_nb.live import Hub
+from kling_nb.portal import in_thread, portal
+from kling_nb.states import Detached, Event, JobState, Preparing, Saved
 from tests import html_states
 from tests.html_states import FACTS, NOW, WAITING
 from tests.shells import htmls, open_shell, texts, updates_of
 
 PATIENCE_S = 20.0
-NOTHING = {"text/html": "", "text/plain": ""}
 STATES = {html_states.name_of(state): state for state in html_states.EVERY}
 
-
-@pytest.fixture(scope="module")
-def clip_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny clip on disk."""
-    from PIL import Image
-
-    path = tmp_path_factory.mktemp("clips") / "20261122-140500-k7f2qd.mp4"
-    picture = Image.new("RGB", (64, 36), "firebrick")
-    render_clip(picture, path, size=(64, 36), length_s=1.0, sound=False, stop=lambda: False)
-    return path
+OpenCard = Callable[..., tuple[Any, Job, Card]]
 
 
-@pytest.fixture(scope="module")
-def saved(clip_path: Path) -> Saved:
-    """The state of a job whose clip that is."""
-    return Saved("t" * 32, probe_clip(clip_path), 55.0, NOW)
+class Pages:
+    """What the pages of the hub are told, and what they say."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.told: list[dict[str, Any]] = []
+        self._hub = hub
+        hub.send = lambda content, buffers=None: self.told.append(content)  # type: ignore[method-assign]
+
+    @property
+    def feet(self) -> list[str]:
+        """All that was drawn below records, in order."""
+        return [foot for each in self.told for foot in each.get("feet", {}).values()]
+
+    def say(self, **content: object) -> None:
+        """A message from a page, about the one place."""
+        place = self.told[0]["place"]
+        self._hub._handle_custom_msg({"place": place, **content}, [])
+
+    def see(self, version: int) -> None:
+        """A page shows this version and asks what is drawn there."""
+        places = {self.told[0]["place"]: version}
+        self._hub._handle_custom_msg({"do": "seen", "places": places}, [])
+
+    def click(self, word: str, *, job: str = FACTS.id, turn: int = 0) -> None:
+        """A click on a button."""
+        self.say(do=word, job=job, turn=turn)
 
 
-@pytest.fixture(params=["notebook", "headless", "terminal"])
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> Pages:
+    """The pages of a new hub."""
+    hub = Hub()
+    monkeypatch.setattr(live, "_hubs", [hub])
+    return Pages(hub)
+
+
+@pytest.fixture(params=["notebook", "headless", "terminal", "VS Code"])
 def place(request: pytest.FixtureRequest) -> FrontEnd:
-    """Each front end."""
+    """Each kind of front end."""
     return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def open_card() -> Iterator[Callable[..., tuple[Any, Job, Card]]]:
+def open_card(pages: Pages) -> Iterator[OpenCard]:
     """Shows a job's card in a front end; gives the shell, the job and the card."""
     opened = []
 
     def begin(place: FrontEnd, state: JobState = WAITING) -> tuple[Any, Job, Card]:
-        opened.append(open_shell(place))
+        opened.append(open_shell("terminal" if place == "terminal" else place))
         shell = opened[-1].__enter__()
         job = Job(FACTS, state, portal())
         return shell, job, cards.show(job, shell)
@@ -70,101 +92,34 @@ def open_card() -> Iterator[Callable[..., tuple[Any, Job, Card]]]:
 
 def finish(job: Job, saved: Saved) -> None:
     """End a job with its clip."""
-    job.finish(saved, Clip(FACTS, saved.clip, saved.task_id, "", saved.credits, NOW))
+    job.finish(saved, Clip(job.facts, saved.clip, saved.task_id, "", saved.credits, NOW))
 
 
-def test_front_ends_are_told_apart() -> None:
-    """By the kernel, and by whether the front end can be asked a question."""
-    for place in ("terminal", "headless", "notebook"):
-        with open_shell(place) as shell:  # type: ignore[arg-type]
-            assert front_end(shell) == place
+def until(seen: Callable[[], Any]) -> Any:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := seen()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return found
 
 
-@pytest.mark.parametrize("name", STATES)
-def test_every_state_has_html_and_text(name: str) -> None:
-    """Both name the job; nothing but these two is in a record."""
-    state = STATES[name]
-    if isinstance(state, Saved):
-        state = replace(state, clip=replace(state.clip, path="/nowhere/gone.mp4"))
-    bundle = card_bundle(FACTS, state)
-    assert set(bundle) == {"text/html", "text/plain"}
-    assert all(FACTS.id in part for part in bundle.values())
-
-
-def test_a_clip_that_is_gone_is_still_a_card(
-    saved: Saved, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Without a video, and with a warning in the log that says why."""
-    gone = replace(saved, clip=replace(saved.clip, path=str(tmp_path / "gone.mp4")))
-    bundle = card_bundle(FACTS, gone)
-    assert "<video" not in bundle["text/html"]
-    assert "gone.mp4" in caplog.text
-
-
-def test_a_small_clip_is_embedded_whole(saved: Saved, clip_path: Path) -> None:
-    """On the element itself, byte by byte, without a link to the file."""
-    html = card_bundle(FACTS, saved)["text/html"]
-    content = base64.b64encode(clip_path.read_bytes()).decode()
-    assert f'<video src="data:video/mp4;base64,{content}"' in html
-    assert "<source" not in html
-    assert "href=" not in html
-    assert video_attributes(FACTS)[:20] in html
-
-
-def test_never_embedding_shows_a_still(
-    saved: Saved, clip_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And links the file relative to the working folder."""
-    monkeypatch.chdir(clip_path.parent.parent)
-    html = card_bundle(FACTS, saved, "never")["text/html"]
-    assert "<video" not in html
-    assert "<img" in html
-    assert f'href="{clip_path.parent.name}/{clip_path.name}"' in html
-
-
-def test_a_large_clip_becomes_a_preview(
-    saved: Saved, clip_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Above 2 MB, of at most 1.5 MB; `always` still embeds the file."""
-    large = clip_path.with_name("large.mp4")
-    large.write_bytes(clip_path.read_bytes() + bytes(2_000_000))
-    asked: list[int] = []
-
-    def preview(_path: Path, *, max_bytes: int) -> bytes:
-        asked.append(max_bytes)
-        return b"preview"
-
-    monkeypatch.setattr(cards.clips, "preview", preview)
-    state = replace(
-        saved, clip=replace(saved.clip, path=str(large), size_bytes=large.stat().st_size)
-    )
-    html = card_bundle(FACTS, state)["text/html"]
-    assert base64.b64encode(b"preview").decode() in html
-    assert asked == [1_500_000]
-    assert len(card_bundle(FACTS, state, "always")["text/html"]) > 2_600_000
-    assert asked == [1_500_000]
-
-
-def test_a_kept_poster_is_used(saved: Saved, clip_path: Path, tmp_path: Path) -> None:
-    """The file beside the clip, so that it is not decoded for each display."""
-    copy = tmp_path / clip_path.name
-    copy.write_bytes(clip_path.read_bytes())
-    copy.with_suffix(".jpg").write_bytes(html_states.TINY_JPEG)
-    state = replace(saved, clip=replace(saved.clip, path=str(copy)))
-    kept = base64.b64encode(html_states.TINY_JPEG).decode()
-    assert f'poster="data:image/jpeg;base64,{kept}"' in card_bundle(FACTS, state)["text/html"]
+def settle_down() -> None:
+    """Wait until all that was begun behind a click or an event is done."""
+    for begin in (workers.draw_later, workers.work_later, workers.draw_later):
+        done = threading.Barrier(2)
+        begin(done.wait, PATIENCE_S)
+        done.wait(PATIENCE_S)
+    time.sleep(0.05)
 
 
 def test_a_card_ends_with_the_clip(
-    open_card: Callable[..., tuple[Any, Job, Card]],
-    place: FrontEnd,
-    saved: Saved,
-    capsys: pytest.CaptureFixture[str],
+    open_card: OpenCard, place: FrontEnd, saved: Saved, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In each front end, and then it is settled."""
-    shell, job, card = open_card(place)
+    shell, job, opened = open_card(place)
     finish(job, saved)
-    card.settled.result(PATIENCE_S)
+    opened.settled.result(PATIENCE_S)
     if place == "terminal":
         told = capsys.readouterr().out
         assert told.count("Saved") == 1
@@ -176,43 +131,70 @@ def test_a_card_ends_with_the_clip(
         assert last["text/plain"].startswith("Saved")
 
 
-def test_only_a_notebook_has_a_live_part(
-    open_card: Callable[..., tuple[Any, Job, Card]], saved: Saved
-) -> None:
-    """It is replaced by nothing at the end; a headless run never shows one."""
-    shell, job, card = open_card("notebook")
+def test_only_pages_that_live_are_told(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
+    """A headless run and a terminal have no place, and their HTML names no hub."""
+    for place in ("headless", "terminal"):
+        shell, job, opened = open_card(place)
+        finish(job, saved)
+        opened.settled.result(PATIENCE_S)
+        assert not any("data-kling-hub" in html for html in htmls(shell))
+    assert pages.told == []
+
+
+def test_a_notebook_has_one_output_without_any_widget(open_card: OpenCard, saved: Saved) -> None:
+    """Whatever is saved shows itself without a kernel."""
+    shell, job, opened = open_card("notebook")
     finish(job, saved)
-    card.settled.result(PATIENCE_S)
-    assert updates_of(shell, 1) == [NOTHING]
-    shell, job, card = open_card("headless")
-    finish(job, saved)
-    card.settled.result(PATIENCE_S)
+    opened.settled.result(PATIENCE_S)
     assert len([output for output in shell.display_pub.outputs if not output["update"]]) == 1
+    assert not any(live.VIEW_MIME in output["data"] for output in shell.display_pub.outputs)
 
 
-def test_a_card_ends_with_a_failure(
-    open_card: Callable[..., tuple[Any, Job, Card]],
-) -> None:
+def test_where_widgets_live_only_if_displayed_the_hub_is(open_card: OpenCard) -> None:
+    """Beside the record, once; VS Code and Colab."""
+    shell, _, _ = open_card("VS Code")
+    first, second = [output["data"] for output in shell.display_pub.outputs]
+    assert live.VIEW_MIME not in first
+    assert second[live.VIEW_MIME]["model_id"] == live.hub().model_id
+
+
+def test_a_card_ends_with_a_failure(open_card: OpenCard) -> None:
     """With what the service said."""
-    shell, job, card = open_card("notebook")
-    state = STATES["Failed"]
-    job.fail(state, TaskFailed("no", job_id=job.id))
-    card.settled.result(PATIENCE_S)
+    shell, job, opened = open_card("notebook")
+    job.fail(STATES["Failed"], TaskFailed("no", job_id=job.id))
+    opened.settled.result(PATIENCE_S)
     assert "Internal Error, Please try again later." in updates_of(shell, 0)[-1]["text/plain"]
 
 
-def test_a_finished_job_is_one_display(
-    open_card: Callable[..., tuple[Any, Job, Card]], saved: Saved
+@pytest.mark.parametrize("shown_late", [False, True])
+def test_the_verdict_on_a_lost_answer_comes_later(
+    open_card: OpenCard, pages: Pages, shown_late: bool
 ) -> None:
-    """Complete at once: no live part, no update, nobody observes."""
-    shell, _job, card = open_card("notebook", saved)
-    assert card.settled.done()
+    """The card is drawn anew with it, also where it was shown when the answer was lost already."""
+    lost = replace(html_states.UNKNOWN, evidence=NO_EVIDENCE)
+    if shown_late:
+        shell, job, opened = open_card("notebook", lost)
+    else:
+        shell, job, opened = open_card("notebook")
+    job.fail(lost, TaskFailed("lost", job_id=job.id))
+    opened.settled.result(PATIENCE_S)
+    until(lambda: "Cannot tell" in texts(shell)[-1])
+    job.amend(html_states.UNKNOWN)
+    until(lambda: "very probably" in texts(shell)[-1])
+
+
+def test_a_finished_job_is_one_display(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
+    """Complete at once: no update, nobody observes; its buttons are there."""
+    shell, job, opened = open_card("notebook", saved)
+    assert opened.settled.done()
     assert len(htmls(shell)) == 1
     assert "data:video/mp4" in htmls(shell)[0]
+    assert job._observers == []
+    assert 'data-kling-do="take"' in pages.feet[-1]
 
 
 def test_a_terminal_is_told_changes_only(
-    open_card: Callable[..., tuple[Any, Job, Card]], capsys: pytest.CaptureFixture[str]
+    open_card: OpenCard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same state again prints nothing."""
     _, job, _ = open_card("terminal")
@@ -225,39 +207,50 @@ def test_a_terminal_is_told_changes_only(
     assert capsys.readouterr().out.count("\n") <= 4
 
 
-def test_a_waiting_job_sends_nothing(
-    open_card: Callable[..., tuple[Any, Job, Card]],
-) -> None:
+def test_a_waiting_job_sends_nothing(open_card: OpenCard, pages: Pages) -> None:
     """Its bar moves by itself, so a poll that tells nothing new costs no message."""
     shell, job, _ = open_card("notebook")
-    before = len(texts(shell))
+    before = len(texts(shell)), len(pages.told)
     for _ in range(50):
         job.enter(replace(WAITING))
-    assert len(texts(shell)) == before
+    settle_down()
+    assert (len(texts(shell)), len(pages.told)) == before
+
+
+def test_another_word_of_the_service_is_an_update_and_no_new_foot(
+    open_card: OpenCard, pages: Pages
+) -> None:
+    """The badge changes; the bar goes on by itself."""
+    shell, job, _ = open_card("notebook")
+    before = len(pages.told)
+    job.enter(replace(WAITING, word="queuing"))
+    until(lambda: updates_of(shell, 0))
+    settle_down()
+    assert "Queued" in updates_of(shell, 0)[-1]["text/plain"]
+    assert len(pages.told) == before
 
 
 def test_figures_that_move_are_told_now_and_then(
-    open_card: Callable[..., tuple[Any, Job, Card]], monkeypatch: pytest.MonkeyPatch
+    open_card: OpenCard, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At most every two seconds, however many pieces arrive."""
     now = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    _, job, card = open_card("notebook")
-    live: list[str] = []
-    card._live.observe(lambda change: live.append(change["new"]), "html")  # type: ignore[union-attr]
+    monkeypatch.setattr(strips, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    _, job, _ = open_card("notebook")
+    before = len(pages.told)
     for received in range(0, 100):
         now[0] += 0.1
         job.enter(replace(STATES["Downloading"], received_bytes=received * 1000))  # type: ignore[call-arg]
-    assert 4 <= len(live) <= 6
+    settle_down()
+    assert 4 <= len(pages.told) - before <= 6
 
 
-def test_the_record_has_the_task_id_before_the_clip(
-    open_card: Callable[..., tuple[Any, Job, Card]],
-) -> None:
+def test_the_record_has_the_task_id_before_the_clip(open_card: OpenCard) -> None:
     """A notebook that is saved meanwhile says which task to look for."""
     shell, job, _ = open_card("notebook", STATES["Sending"])
     assert WAITING.task_id not in texts(shell)[0]
     job.enter(WAITING)
+    until(lambda: updates_of(shell, 0))
     assert WAITING.task_id in updates_of(shell, 0)[-1]["text/plain"]
 
 
@@ -278,38 +271,320 @@ def test_a_job_that_ends_while_its_card_is_made(
         assert "data:video/mp4" in updates_of(shell, 0)[-1]["text/html"]
 
 
-def test_a_click_detaches_the_job(
-    open_card: Callable[..., tuple[Any, Job, Card]],
-) -> None:
-    """Once it is followed; a word that nobody knows does nothing."""
-    _, job, card = open_card("notebook")
+def test_a_click_detaches_the_job(open_card: OpenCard, pages: Pages) -> None:
+    """Once it is followed; a word or a job that nobody knows does nothing."""
+    _, job, opened = open_card("notebook")
     stopped: list[bool] = []
     job.on_detach = lambda: stopped.append(True)
-    view = card._live
-    assert view is not None
-    for content in ({"do": "explode"}, {"do": 7}, "detach", {}, {"do": "detach"}):
-        view._handle_custom_msg(content, [])
-    card.settled.result(PATIENCE_S)
+    pages.click("explode")
+    pages.click("detach", job="another")
+    pages.say(do=7)
+    pages.say(do="detach", job=FACTS.id, turn="0")
+    assert stopped == []
+    pages.click("detach")
+    opened.settled.result(PATIENCE_S)
     assert stopped == [True]
-    assert type(job.state).__name__ == "Detached"
+    assert isinstance(job.state, Detached)
+    assert 'data-kling-do="resume"' in pages.feet[-1]
+
+
+def takes(job: Job, saved: Saved) -> list[Job]:
+    """Let a job be taken again; gives what was made."""
+    made: list[Job] = []
+
+    def another() -> Job:
+        number = len(made) + 2
+        made.append(Job(replace(FACTS, id=f"take{number}", take=number), Preparing(), portal()))
+        return made[-1]
+
+    job.on_another_take = another
+    return made
+
+
+def test_another_take_comes_below_and_ends_in_its_place(
+    open_card: OpenCard, pages: Pages, saved: Saved
+) -> None:
+    """One output with both records, and both texts."""
+    shell, job, _ = open_card("notebook", saved)
+    made = takes(job, saved)
+    pages.click("take")
+    until(lambda: updates_of(shell, 0))
+    until(lambda: pages.told[-1]["feet"].keys() == {FACTS.id})
+    finish(made[0], saved)
+    until(lambda: updates_of(shell, 0)[-1]["text/html"].count("<video") == 2)
+    last = updates_of(shell, 0)[-1]
+    assert re.findall(r'data-kling-job="(\w+)"', last["text/html"]) == [FACTS.id, "take2"]
+    assert last["text/plain"].count("Saved") == 2
+    assert "take 2" in last["text/plain"]
+
+
+def test_the_same_click_from_two_pages_is_one_task(
+    open_card: OpenCard, pages: Pages, saved: Saved
+) -> None:
+    """A turn is heard once, and a page that said it again is told where things stand."""
+    _, job, _ = open_card("notebook", saved)
+    made = takes(job, saved)
+    for _ in range(3):
+        pages.click("take")
+    until(lambda: len(made) == 1 and "disabled" not in pages.feet[-1])
+    settle_down()
+    assert len(made) == 1
+    pages.click("take", turn=1)
+    until(lambda: len(made) == 2)
+
+
+def test_while_a_take_is_asked_for_the_button_is_off(
+    open_card: OpenCard, pages: Pages, saved: Saved
+) -> None:
+    """All pages are told so before the service is asked."""
+    _, job, _ = open_card("notebook", saved)
+    before: list[str] = []
+
+    def another() -> Job:
+        before.append(pages.feet[-1])
+        raise LedgerError("The picture of this job is not kept: run its cell with `--take 2`.")
+
+    job.on_another_take = another
+    pages.click("take")
+    until(lambda: "is not kept" in pages.feet[-1])
+    assert "Asking for another take" in before[0]
+    assert "disabled" in before[0]
+    assert "disabled" not in pages.feet[-1]
+    assert 'role="alert"' in pages.feet[-1]
+
+
+def test_a_take_can_be_shown_elsewhere(pages: Pages, saved: Saved) -> None:
+    """As the panel does, which puts it on top."""
+    shown: list[Job] = []
+    screen = SimpleNamespace(wants="life", bundles=[])
+    screen.show = screen.bundles.append
+    job = Job(FACTS, saved, portal())
+    made = takes(job, saved)
+    Card(job, screen, on_take=shown.append).display()
+    pages.click("take")
+    until(lambda: shown == made != [])
+    assert len(screen.bundles) == 1
+
+
+def test_a_click_resumes_in_the_same_place(
+    open_card: OpenCard, pages: Pages, saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `%kling resume ID` does; the record below the click becomes the clip."""
+    shell, *_ = open_card("notebook", STATES["Detached"])
+    again = Job(FACTS, WAITING, portal())
+    asked: list[str] = []
+
+    def resume(job_id: str) -> list[Job]:
+        asked.append(job_id)
+        return [again]
+
+    monkeypatch.setattr(card, "default_session", lambda: SimpleNamespace(resume=resume))
+    pages.click("resume")
+    until(lambda: updates_of(shell, 0))
+    finish(again, saved)
+    until(lambda: "data:video/mp4" in updates_of(shell, 0)[-1]["text/html"])
+    assert asked == [FACTS.id]
+
+
+def test_a_click_resumes_in_the_jobs_own_session(
+    open_card: OpenCard, pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default one may be of another folder; it is asked only where the own one is closed."""
+    _, job, opened = open_card("notebook", STATES["Detached"])
+    again = Job(FACTS, WAITING, portal())
+    job.on_resume = lambda: again
+    monkeypatch.setattr(card, "default_session", None)
+    pages.click("resume")
+    until(lambda: opened.job is again)
+
+
+def test_each_end_is_told(pages: Pages, saved: Saved) -> None:
+    """Also when a job that had ended goes on, and when that ends: records stay true."""
+    screen = SimpleNamespace(wants="life", show=lambda _: None)
+    job, again = Job(FACTS, STATES["Detached"], portal()), Job(FACTS, WAITING, portal())
+    job.on_resume = lambda: again
+    seen: list[str] = []
+    shown = Card(job, screen, on_end=lambda: seen.append(type(shown.job.state).__name__))
+    shown.display()
+    pages.click("resume")
+    until(lambda: seen == ["Detached", "Waiting"])
+    finish(again, saved)
+    until(lambda: seen == ["Detached", "Waiting", "Saved"])
+
+
+def test_clicks_take_no_thread_of_the_portal(open_card: OpenCard, pages: Pages) -> None:
+    """Each waits for the portal; more of them than it has threads do not stop it for good."""
+    clicks = (os.cpu_count() or 1) + 8
+    asked, gate = threading.Semaphore(0), threading.Event()
+
+    def another() -> Job:
+        asked.release()
+        gate.wait(PATIENCE_S)
+        # As a session does it: the portal's loop needs one of its threads to get on.
+        portal().call(in_thread(lambda: None), PATIENCE_S)
+        raise LedgerError("asked for")
+
+    for _ in range(clicks):
+        _, job, shown = open_card("notebook", STATES["Detached"])
+        job.on_another_take = another
+        shown._answer({"do": "take", "job": FACTS.id, "turn": 0})
+    assert asked.acquire(timeout=PATIENCE_S)
+    gate.set()
+    for _ in range(clicks - 1):
+        assert asked.acquire(timeout=PATIENCE_S)
+    until(lambda: sum("asked for" in foot for foot in pages.feet) >= clicks)
+
+
+@pytest.fixture
+def large(saved: Saved, clip_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saved:
+    """A clip that counts as large."""
+    copy = tmp_path / "large clip.mp4"
+    copy.write_bytes(clip_path.read_bytes())
+    monkeypatch.setattr(previews, "WHOLE_BYTES", 10)
+    return replace(saved, clip=replace(saved.clip, path=str(copy), size_bytes=10**7))
+
+
+def test_a_large_clip_is_a_poster_until_its_preview_is_made(
+    open_card: OpenCard, large: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first display waits for nothing; the card is settled when the preview is shown."""
+    threads: list[str] = []
+    gate = threading.Event()
+
+    def slow(_: Path, **__: object) -> bytes:
+        threads.append(threading.current_thread().name)
+        gate.wait(PATIENCE_S)
+        return b"the preview"
+
+    monkeypatch.setattr(previews.clips, "preview", slow)
+    shell, _, opened = open_card("notebook", large)
+    assert "<video" not in htmls(shell)[0]
+    assert "large%20clip.mp4" in htmls(shell)[0]
+    assert not opened.settled.done()
+    gate.set()
+    opened.settled.result(PATIENCE_S)
+    assert "<video" in updates_of(shell, 0)[-1]["text/html"]
+    assert len(updates_of(shell, 0)) == 1
+    assert "MainThread" not in threads
+    shell, _, opened = open_card("notebook", large)
+    assert opened.settled.done()
+    assert "<video" in htmls(shell)[0]
+    assert len(threads) == 1
+
+
+def test_a_headless_run_waits_for_the_preview(
+    open_card: OpenCard, large: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes after the cell is not saved there."""
+    monkeypatch.setattr(previews.clips, "preview", lambda *_, **__: b"the preview")
+    shell, job, opened = open_card("headless")
+    finish(job, large)
+    opened.settled.result(PATIENCE_S)
+    (update,) = updates_of(shell, 0)
+    assert "<video" in update["text/html"]
+    shell, _, opened = open_card("headless", large)
+    assert "<video" in htmls(shell)[0]
+
+
+def test_a_terminal_needs_no_preview(
+    open_card: OpenCard, large: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It prints words."""
+    monkeypatch.setattr(previews.clips, "preview", None)
+    _, job, opened = open_card("terminal")
+    finish(job, large)
+    opened.settled.result(PATIENCE_S)
+
+
+def test_a_card_outlives_its_hub(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
+    """Somebody closed all widgets: with its next record the card is at home in the new hub."""
+    shell, job, opened = open_card("notebook")
+    live.hub().close()
+    finish(job, saved)
+    opened.settled.result(PATIENCE_S)
+    assert f'data-kling-hub="{live.hub().hub_id}"' in htmls_bundle(shell)["text/html"]
+    told = Pages(live.hub())
+    place = re.findall(r'data-kling-place="(\w+)"', htmls_bundle(shell)["text/html"])[0]
+    live.hub()._handle_custom_msg({"do": "seen", "places": {place: 0}}, [])
+    until(lambda: told.told and "bundle" in told.told[-1])
+
+
+def test_the_file_is_shown_and_hidden(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
+    """Its whole path comes from the kernel, which knows it."""
+    open_card("notebook", saved)
+    pages.click("file")
+    until(lambda: str(Path(saved.clip.path).resolve()) in pages.feet[-1])
+    pages.click("file", turn=1)
+    until(lambda: "Show file" in pages.feet[-1])
+
+
+def test_a_file_that_is_gone_is_said(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
+    """With the way to get it back, and what that costs."""
+    _, job, _ = open_card("notebook", saved)
+    job._state = replace(saved, clip=replace(saved.clip, path="/nowhere/gone.mp4"))
+    pages.click("file")
+    until(lambda: "/nowhere/gone.mp4" in pages.feet[-1])
+    assert "0 credits" in pages.feet[-1]
+
+
+def htmls_bundle(shell: Any) -> dict[str, Any]:
+    """What the output shows now."""
+    bundle: dict[str, Any] = updates_of(shell, 0)[-1]
+    return bundle
+
+
+def test_a_page_that_is_behind_gets_the_record(
+    open_card: OpenCard, pages: Pages, saved: Saved
+) -> None:
+    """And one that is not gets the foot only."""
+    shell, job, opened = open_card("notebook")
+    finish(job, saved)
+    opened.settled.result(PATIENCE_S)
+    newest = int(re.findall(r'data-kling-version="(\d+)"', htmls(shell)[-1])[0])
+    pages.see(newest)
+    until(lambda: len(pages.told) >= 3)
+    assert not any("bundle" in told for told in pages.told)
+    pages.see(newest - 1)
+    bundle = until(lambda: pages.told[-1].get("bundle"))
+    assert "run the cell once more (0 credits)" in pages.told[-1]["missed"]
+    assert bundle == htmls_bundle(shell)
+    html = bundle["text/html"]
+    assert "data:video/mp4" in html
+    assert f'data-kling-version="{newest}"' in html
+
+
+def test_the_cell_is_told_as_it_is(open_card: OpenCard, pages: Pages) -> None:
+    """A copy of it is the same request: what is shown may stand for invisible characters."""
+    open_card("notebook")
+    assert pages.told[0]["cells"] == {FACTS.id: FACTS.cell}
+
+
+def test_a_closed_card_follows_nothing(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
+    """The job goes on without it."""
+    shell, job, opened = open_card("notebook")
+    opened.close()
+    finish(job, saved)
+    settle_down()
+    assert updates_of(shell, 0) == []
+    assert job._observers == []
 
 
 def test_a_display_that_breaks_still_settles(
-    open_card: Callable[..., tuple[Any, Job, Card]],
+    open_card: OpenCard,
     saved: Saved,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A cell that waits for the card is not held for ever; the log says what broke."""
-    _, job, card = open_card("headless")
+    _, job, opened = open_card("headless")
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no display")
 
-    monkeypatch.setattr(cards, "card_bundle", broken)
+    monkeypatch.setattr(card, "card_bundle", broken)
     finish(job, saved)
-    card.settled.result(PATIENCE_S)
-    assert "no display" in caplog.text
+    opened.settled.result(PATIENCE_S)
+    until(lambda: "no display" in caplog.text)
     assert job.result().path == Path(saved.clip.path)
 
 

@@ -14,6 +14,7 @@ from kling_nb.cells import (
     fill_prompt,
     find_model,
     help_text,
+    names_in,
     nearest,
     options_of,
     read_cell,
@@ -285,3 +286,8 @@ def test_nearest_is_nothing_where_nothing_is_near() -> None:
     """A guess that helps nobody is not made."""
     assert nearest("balanse", ["balance", "jobs"]) == "balance"
     assert nearest("xyz", ["balance", "jobs"]) == ""
+
+
+def test_the_variables_of_a_prompt_are_named() -> None:
+    """Those in double braces, in their order."""
+    assert names_in("A {{ animal }} in {place}, {{mood}}") == ["animal", "mood"]

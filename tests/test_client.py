@@ -18,6 +18,7 @@ from kling_nb.errors import (
     EndpointNotFound,
     InsufficientCredits,
     KeyLimitReached,
+    LedgerError,
     Maintenance,
     NotSent,
     Problem,
@@ -28,8 +29,10 @@ from kling_nb.errors import (
     UnreadableAnswer,
 )
 from kling_nb.keys import Key
+from kling_nb.pace import NEW_TASKS, QUESTIONS
+from kling_nb.rates import Account, Budget
 from kling_nb.tasks import TaskMissing, TaskPending
-from tests.service import CREATE, KEY
+from tests.service import CREATE, KEY, Clock
 
 FIELDS = (Problem("duration", "given '5'", "allowed: 5, 10"),)
 BODY = {"model": "kling-2.6/text-to-video", "input": {"prompt": "Füchse 🦊"}}
@@ -394,3 +397,189 @@ def test_other_hosts() -> None:
     transport = httpx.MockTransport(service)
     asyncio.run(Client(Key(KEY), api_url="http://127.0.0.1:9/", transport=transport).balance())
     assert str(service.requests[0].url) == "http://127.0.0.1:9/api/v1/chat/credit"
+
+
+class Waiting:
+    """A budget on a clock that waiting moves, and what it made us wait."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.waits: list[float] = []
+        self.budget = Budget(Account("here"), clock=self.clock.epoch, sleep=self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.waits.append(seconds)
+        self.clock.move(seconds)
+
+    def client(self, service: Service) -> Client:
+        """A client that keeps this budget."""
+        return Client(Key(KEY), transport=httpx.MockTransport(service), budget=self.budget)
+
+
+def test_new_tasks_wait_for_their_turn() -> None:
+    """Forty at once go in two crowds of twenty, and none is rejected."""
+    service, waiting = Service(CREATED), Waiting()
+
+    async def play() -> list[str | SubmitOutcome]:
+        client = waiting.client(service)
+        return await asyncio.gather(*(client.create_task(BODY) for _ in range(40)))
+
+    assert asyncio.run(play()) == [TASK] * 40
+    assert waiting.waits == [pytest.approx(NEW_TASKS.kept_s)]
+
+
+def test_questions_wait_for_their_turn() -> None:
+    """Ten a second; asking for the balance is not counted (source: D)."""
+    service, waiting = (
+        Service({"code": 200, "data": {"taskId": TASK, "state": "waiting"}}),
+        Waiting(),
+    )
+
+    async def play() -> None:
+        client = waiting.client(service)
+        await asyncio.gather(*(client.task(TASK) for _ in range(11)))
+
+    asyncio.run(play())
+    assert waiting.waits == [pytest.approx(QUESTIONS.kept_s)]
+    balance = waiting.client(Service({"code": 200, "data": 1}))
+    assert asyncio.run(balance.balance()) == 1
+    assert len(waiting.waits) == 1
+
+
+def test_nothing_waits_behind_the_questions() -> None:
+    """Fifty jobs ask at once and the budget lets none through: the balance comes all the same."""
+    service = Service({"code": 200, "data": 5916.25})
+    first, at_rest = asyncio.Event(), asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        first.set()
+        await at_rest.wait()
+
+    async def play() -> float:
+        clock = Clock()
+        budget = Budget(Account("here"), clock=clock.epoch, sleep=sleep)
+        await budget.questions.hold_back(1.0)
+        client = Client(Key(KEY), transport=httpx.MockTransport(service), budget=budget)
+        asking = [asyncio.create_task(client.task(TASK)) for _ in range(50)]
+        async with asyncio.timeout(20):
+            await first.wait()
+        credits = await client.balance()
+        assert len(service.requests) == 1
+        for question in asking:
+            question.cancel()
+        return credits
+
+    assert asyncio.run(asyncio.wait_for(play(), 20)) == 5916.25
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [(b"7", 7.0), (b"0", 0.0), (b"\xb2", None), (b"-1", None), (b"9" * 400, None), (b"7.5", None)],
+)
+def test_retry_after_is_a_whole_number_or_nothing(header: bytes, seconds: float | None) -> None:
+    """What cannot be read is as if it were not there, and never an error of ours."""
+    limited = httpx.Response(429, headers=[(b"retry-after", header)], json=TOO_OFTEN)
+    with pytest.raises(RateLimited) as caught:
+        asyncio.run(Service(limited).client().task(TASK))
+    assert caught.value.retry_after_s == seconds
+    assert Service(limited, limited, CREATED).create() == TASK
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.create_task(BODY, sending=None),
+        lambda client: client.task(TASK),
+        lambda client: client.balance(),
+        lambda client: client.fresh_url("https://tempfile.example/k/a.mp4"),
+        lambda client: client.upload(b"x", "a.png", "image/png"),
+    ],
+)
+def test_a_closed_client_says_so(call: Callable[[Client], Any]) -> None:
+    """In words for a person, and nothing is sent any more."""
+    service = Service(CREATED)
+
+    async def play() -> None:
+        client = service.client()
+        await client.aclose()
+        await call(client)
+
+    with pytest.raises(LedgerError, match="this session was closed; use the one that took"):
+        asyncio.run(play())
+    assert service.requests == []
+
+
+def test_a_closed_client_does_not_say_that_it_is_sending() -> None:
+    """The ledger would take the request for one that may be paid."""
+
+    async def sending() -> None:
+        raise AssertionError("it must not be noted as sent")
+
+    async def play() -> None:
+        client = Service(CREATED).client()
+        await client.aclose()
+        await client.create_task(BODY, sending=sending)
+
+    with pytest.raises(LedgerError, match="was closed"):
+        asyncio.run(play())
+
+
+def test_sending_is_told_when_the_turn_has_come() -> None:
+    """Once, after the wait and before anything is sent: who dies in the line has sent nothing."""
+    service, waiting = Service(TOO_OFTEN, CREATED), Waiting()
+    told: list[tuple[int, int]] = []
+
+    async def sending() -> None:
+        told.append((len(waiting.waits), len(service.requests)))
+
+    async def play() -> str | SubmitOutcome:
+        for _ in range(20):
+            await waiting.budget.new_tasks.wait()
+        return await waiting.client(service).create_task(BODY, sending=sending)
+
+    assert asyncio.run(play()) == TASK
+    assert told == [(1, 0)]
+
+
+def test_what_cannot_be_noted_is_not_sent() -> None:
+    """A ledger that fails in that moment stops the request."""
+    service = Service(CREATED)
+
+    async def sending() -> None:
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        asyncio.run(service.client().create_task(BODY, sending=sending))
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "held_s"), [({}, NEW_TASKS.kept_s / 4), ({"Retry-After": "7"}, 7.0)]
+)
+def test_a_429_holds_the_account_back(headers: dict[str, str], held_s: float) -> None:
+    """The next try, and every other kernel, waits a little: the service's answer wins."""
+    service = Service(httpx.Response(200, json=TOO_OFTEN, headers=headers), CREATED)
+    waiting = Waiting()
+    assert asyncio.run(waiting.client(service).create_task(BODY)) == TASK
+    assert waiting.waits == [pytest.approx(held_s)]
+
+
+def test_a_429_for_a_question_holds_questions_back() -> None:
+    """And no new task."""
+    service, waiting = Service(TOO_OFTEN), Waiting()
+    with pytest.raises(RateLimited):
+        asyncio.run(waiting.client(service).task(TASK))
+    asyncio.run(waiting.budget.new_tasks.wait())
+    assert waiting.waits == []
+    asyncio.run(waiting.budget.questions.wait())
+    assert waiting.waits == [pytest.approx(QUESTIONS.kept_s / 4)]
+
+
+def test_a_key_that_the_service_repeats_is_not_kept() -> None:
+    """Its answers are kept as they come, and the key is in nothing that is kept."""
+    service = Service({"code": 500, "msg": f"broken for {KEY}"})
+    outcome = service.create()
+    assert isinstance(outcome, SubmitOutcome)
+    assert "broken for (key)" in outcome.answer
+    assert KEY not in f"{outcome.answer} {outcome.error}"

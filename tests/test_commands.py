@@ -8,9 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nbformat
 import pytest
 
 from kling_nb import commands, default, greeting
+from kling_nb.cards import card_bundle
 from kling_nb.commands import Commands
 from kling_nb.errors import ConfigurationError, InvalidInput, KlingError, LedgerError
 from kling_nb.jobs import Job
@@ -155,7 +157,9 @@ def test_a_lost_job_is_forgotten(command: Commands, shell: Any, session: Session
     lost = lose(session)
     session.text_to_video("lost")
     assert session.emulator.books.requests(CREATE) == 1
-    command.run(f"forget {lost.id}")
+    with pytest.raises(LedgerError, match=f"`%kling forget {lost.id} --yes`"):
+        command.run(f"forget {lost.id}")
+    command.run(f"forget {lost.id} --yes")
     assert f"Job {lost.id} is forgotten" in texts(shell)[0]
     session.text_to_video("lost").result(PATIENCE_S)
     assert session.emulator.books.requests(CREATE) == 2
@@ -173,6 +177,7 @@ def test_a_lost_job_is_forgotten(command: Commands, shell: Any, session: Session
         ("show zzzz", "zzzz"),
         ("resume zzzz", "zzzz"),
         ("forget zzzz", "zzzz"),
+        ("forget zzzz --no", "allowed: `--yes`, or nothing"),
         ("adopt 0000", "the service does not know a task '0000'"),
     ],
 )
@@ -268,6 +273,16 @@ def test_the_greeting_tells_what_was_left(
     assert not session.ledger.rows(Stage.ACCEPTED, Stage.SUCCEEDED)
 
 
+def test_a_session_that_was_replaced_at_once_leaves_no_complaint(
+    shell: Any, session: Session
+) -> None:
+    """`configure` in the very next cell: the line tells of the session that is there now."""
+    current = default.configure(mode="emulator")
+    greeting.greet(session, "notebook")
+    assert "closed" not in greetings(shell)[-1]
+    current.close()
+
+
 def test_a_job_that_takes_longer_is_taken_up(
     command: Commands, shell: Any, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +335,22 @@ def test_a_headless_run_without_a_key_warns(
         Commands(shell).greet()
 
 
+def test_a_notebook_is_packed_and_slimmed(
+    command: Commands, shell: Any, job: Job, tmp_path: Path
+) -> None:
+    """By its name; what was done is told."""
+    bundle = card_bundle(job.facts, job.state)
+    output = nbformat.v4.new_output("display_data", data=bundle)
+    cell = nbformat.v4.new_code_cell("x", outputs=[output])
+    path = tmp_path / "my film.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    assert command.run(f"pack '{path}'") is None
+    assert command.run(f"slim '{path}' --to '{tmp_path / 'small.ipynb'}'") is None
+    packed, slimmed = texts(shell)
+    assert packed.startswith("my film.packed.ipynb: 1 clip inside, whole\n")
+    assert slimmed.startswith("small.ipynb: 1 clip as posters; the clips are files\n")
+
+
 def test_commands_and_ids_are_completed(command: Commands, job: Job) -> None:
     """Ids behind a command."""
 
@@ -339,3 +370,15 @@ def test_every_command_has_its_line_of_help(command: Commands) -> None:
     assert all(line.startswith("    `") and "`: " in line for line in lines)
     with pytest.raises(InvalidInput, match="balance: 2 values"):
         command.run("balance 1 2")
+
+
+def test_recover_tells_what_it_did(command: Commands, shell: Any, job: Job, tmp_path: Path) -> None:
+    """For each notebook; what the ledger has is known."""
+    outputs = [nbformat.v4.new_output("display_data", data=card_bundle(job.facts, job.state))]
+    cell = nbformat.v4.new_code_cell("%%kling\nx", outputs=outputs)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "film.ipynb")
+    command.run(f"recover '{tmp_path}/*.ipynb'")
+    assert texts(shell)[-1].splitlines() == [
+        "0 jobs recovered from 1 notebook",
+        "film.ipynb: 0 jobs recovered, 1 known, 0 could not be",
+    ]

@@ -88,3 +88,13 @@ def test_the_modules_functions(photo: bytes) -> None:
     assert kling_nb.balance() == default_session().balance()
     assert kling_nb.resume() == []
     assert kling_nb.text_to_video("A red fox").id != job.id
+
+
+def test_the_front_end_tells_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every default session asks it anew: a notebook may get its name later."""
+    monkeypatch.setattr(module, "_tell_notebook", str)
+    session = default_session()
+    assert session.notebook == ""
+    module.find_notebook(lambda: str(tmp_path / "fox.ipynb"))
+    assert session.notebook == "fox.ipynb"
+    assert configure(emulator_seconds=2).notebook == "fox.ipynb"

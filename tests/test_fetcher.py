@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import kling_nb.fetcher
-from kling_nb.errors import AnswerLost, MediaError, NotSent, ServiceError
+from kling_nb.errors import AnswerLost, LedgerError, MediaError, NotSent, ServiceError
 from kling_nb.fetcher import Fetcher, Received, open_http
 
 URL = "https://tempfile.example/k/a.mp4"
@@ -182,3 +182,23 @@ def test_a_picture_that_cannot_be_had(broken: httpx.Response | Exception) -> Non
     """One kind of error, with the URL and the reason."""
     with pytest.raises(MediaError, match=r"tempfile\.example/k/a\.mp4 could not be fetched"):
         asyncio.run(fetcher(broken).fetch(URL, 1000))
+
+
+@pytest.mark.parametrize("length", [b"\xb2", b"9" * 5_000, b"many"])
+def test_a_length_that_is_no_number_is_not_known(tmp_path: Path, length: bytes) -> None:
+    """The file is what came."""
+    response = httpx.Response(200, headers=[(b"content-length", length)], stream=Pieces(CONTENT))
+    received = asyncio.run(fetcher(response).download(URL, tmp_path / "a.mp4"))
+    assert received.size_bytes == len(CONTENT)
+
+
+def test_a_closed_fetcher_says_so(tmp_path: Path) -> None:
+    """Nothing is fetched for a session that is over."""
+
+    async def play() -> None:
+        closed = fetcher(httpx.Response(200, content=CONTENT))
+        await closed.aclose()
+        await closed.download(URL, tmp_path / "a.mp4")
+
+    with pytest.raises(LedgerError, match="this session was closed"):
+        asyncio.run(play())

@@ -171,13 +171,14 @@ def test_hours_of_bad_answers_are_no_end(world: World, answer: object) -> None:
     assert sum(world.waits) > 3600
 
 
-def test_a_rate_limit_is_waited_for(world: World) -> None:
-    """The next question comes no sooner than the service asks for."""
+@pytest.mark.parametrize(("asked", "waited_s"), [("47", 47.0), ("86400", 60.0)])
+def test_a_rate_limit_is_waited_for(world: World, asked: str, waited_s: float) -> None:
+    """No sooner than the service asks for; but a clip is not forgotten for a day."""
     job = world.submit()
     limited = json.dumps({"code": 429, "msg": "too often"})
-    script(world, (200, {"Retry-After": "77"}, limited), record(state="fail", failMsg="over"))
+    script(world, (200, {"Retry-After": asked}, limited), record(state="fail", failMsg="over"))
     world.follow(job)
-    assert world.waits[-1] == 77
+    assert world.waits[-1] == waited_s
 
 
 def test_out_of_sight_after_40_s(world: World) -> None:
@@ -288,9 +289,10 @@ def test_a_task_given_up_by_the_service(world: World) -> None:
     job = world.submit()
     script(world, {"code": 408, "msg": "no result for over 10 minutes", "data": None})
     world.follow(job)
-    assert job.state == Failed(
-        world.ledger.row(job.id).task_id, "408", "no result for over 10 minutes", None
-    )
+    assert isinstance(job.state, Failed)
+    assert (job.state.code, job.state.message) == ("408", "no result for over 10 minutes")
+    assert job.state.credits is None
+    assert "over 10 minutes" in job.state.evidence.answer
 
 
 def test_a_cut_download_comes_whole(world: World) -> None:
@@ -484,3 +486,43 @@ def test_the_raw_answer_is_kept_short(world: World) -> None:
     world.follow(job)
     assert isinstance(job.state, Vanished)
     assert len(world.ledger.row(job.id).reason) < 400
+
+
+def test_what_says_that_it_is_time_ends_the_wait(world: World) -> None:
+    """A notification, say: the service is asked at once, and only then."""
+    job = world.submit()
+    asked: list[httpx.Request] = []
+    world.wire.listeners.append(asked.append)
+    waiting = asyncio.Event()
+
+    async def for_ever(_seconds: float) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    async def play() -> None:
+        follower = Follower(replace(world.context, sleep=for_ever), job, 8.0)
+        following = asyncio.ensure_future(follower.run())
+        await waiting.wait()
+        assert asked == []
+        waiting.clear()
+        follower.ask_now()
+        await waiting.wait()
+        assert [request.url.path for request in asked] == [RECORD]
+        following.cancel()
+        await asyncio.wait([following])
+
+    asyncio.run(play())
+
+
+def test_a_recovered_job_without_a_link_asks_for_one(world: World) -> None:
+    """Its task is known, and the service tells where the result is."""
+    job = world.submit()
+    world.follow(job)
+    row = world.ledger.row(job.id)
+    assert row.clip
+    Path(row.clip.path).unlink()
+    world.ledger.advance(row.id, Stage.SUCCEEDED)
+    world.ledger.note(row.id, result_url="")
+    states = world.follow(world.handle(world.ledger.row(row.id)))
+    assert isinstance(states[-1], Saved)
+    assert world.books.count_tasks() == 1

@@ -11,6 +11,7 @@ import pytest
 
 from kling_nb import errors, states
 from kling_nb.errors import KlingError
+from kling_nb.evidence import Evidence, Look, Watch
 from kling_nb.history import clip_of, error_of, facts_of, state_of
 from kling_nb.ledger import Row
 from kling_nb.states import ENDED, JobState, Stage, has_ended
@@ -44,15 +45,18 @@ ROW = Row(
     result_url="https://tempfile.aiquickdraw.com/k/a.mp4",
     clip=CLIP,
 )
+EVIDENCE = Evidence(110, 5916.25, Watch(DONE, (Look(0.0, 5806.25),)))
+"""A row without a watch, from before there were any, holds one look."""
+
 STATES: dict[Stage, JobState] = {
     Stage.INTENDED: states.Preparing(),
     Stage.SENDING: states.Sending(),
     Stage.ACCEPTED: states.Waiting("task_12345678", "waiting", TAKEN, 164.0),
     Stage.SUCCEEDED: states.Waiting("task_12345678", "waiting", TAKEN, 164.0),
     Stage.SAVED: states.Saved("task_12345678", CLIP, 110.0, DONE, already=True),
-    Stage.FAILED: states.Failed("task_12345678", "422", "their words.", 110.0),
-    Stage.REFUSED: states.Refused("their words."),
-    Stage.UNKNOWN: states.Unknown(SENT, "their words.", 5916.25, 5806.25),
+    Stage.FAILED: states.Failed("task_12345678", "422", "their words.", 110.0, EVIDENCE),
+    Stage.REFUSED: states.Refused("their words.", code="422", evidence=EVIDENCE),
+    Stage.UNKNOWN: states.Unknown(SENT, "their words.", EVIDENCE),
     Stage.VANISHED: states.Vanished("task_12345678", "their words."),
     Stage.EXPIRED: states.Expired("task_12345678", "their words."),
     Stage.DISCARDED: states.Discarded("their words."),
@@ -81,6 +85,7 @@ def test_the_request_is_what_was_noted() -> None:
         picture_name="fox.png",
         thumbnail=b"jpeg",
         cell=ROW.cell,
+        fingerprint=ROW.fingerprint,
     )
 
 

@@ -1,4 +1,4 @@
-"""Cards, live parts, tables, notices and their plain text twins, as others get them."""
+"""Cards, bars, tables, notices and their plain text twins, as others get them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_text_and_html_hold_the_same_facts(state: JobState) -> None:
 
 @pytest.mark.parametrize("state", RUNNING, ids=name_of)
 def test_a_running_record_tells_the_reader_of_a_saved_notebook_what_to_do(state: JobState) -> None:
-    """The one line that a live part hides."""
+    """The one line that a living foot hides."""
     markup = record(state)
     assert Outline(markup).only("kling-saved-only")
     assert "Run this cell again to see the clip: 0 credits" in Outline(markup).text
@@ -150,12 +150,6 @@ def test_out_of_sight_keeps_the_bar() -> None:
     """The job goes on, and so does its expectation."""
     state = OutOfSight(TASK, ago(82), 164, ago(40), "no route")
     assert Outline(live(state)).only("kling-bar")["aria-valuenow"] == "50"
-
-
-@pytest.mark.parametrize("state", ENDED, ids=name_of)
-def test_an_ended_live_part_has_no_bar(state: JobState) -> None:
-    """Nothing moves after the end."""
-    assert "progressbar" not in live(state)
 
 
 def test_a_saved_clip_shows_its_player_first() -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from kling_nb import html
+from kling_nb.html import Aside
 from kling_nb.html.markup import looks
 from kling_nb.states import JobState
-from tests.html_outline import Outline, live, record, text
+from tests.html_outline import Outline, foot, record, text
 from tests.html_states import EVERY, FACTS, SAVED, TINY_JPEG, name_of
 
 ALLOWED = {
@@ -22,9 +23,13 @@ ALLOWED = {
         "class", "style", "role", "aria-label", "aria-valuemin", "aria-valuemax", "aria-valuenow",
         "aria-valuetext", "data-kling-at",
     },
-    "span": {"class", "style"},
+    "button": {
+        "class", "style", "type", "title", "disabled", "data-kling-do", "data-kling-job",
+        "data-kling-turn", "data-kling-text",
+    },
+    "span": {"class", "style", "role"},
     "strong": {"class", "style"},
-    "p": {"class", "style", "title", "aria-live"},
+    "p": {"class", "style", "title", "aria-live", "role"},
     "img": {"class", "style", "src", "alt", "width", "height"},
     "details": {"class", "style"},
     "summary": {"class", "style"},
@@ -94,7 +99,7 @@ def test_nothing_that_others_wrote_becomes_markup(state: JobState, poison: str) 
     """Each text of the request and of the answer is hostile at once, in HTML and in text."""
     bad_facts, bad_state = poisoned(FACTS, poison), poisoned(state, poison)
     check_safe(record(bad_state, bad_facts))
-    check_safe(live(bad_state, bad_facts))
+    check_safe(foot(bad_state, bad_facts, poisoned(Aside(1, "a", "b", "c", "d"), poison)))
     plain = text(bad_state, bad_facts)
     plain.encode("utf-8")
     assert len(plain.splitlines()) <= 4

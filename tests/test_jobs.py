@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kling_nb.errors import (
     JobDetached,
+    LedgerError,
     MediaError,
     TaskFailed,
     WaitInterrupted,
     WaitTimeout,
 )
+from kling_nb.evidence import Evidence
 from kling_nb.jobs import Clip, Job
 from kling_nb.portal import Portal
 from kling_nb.states import (
@@ -26,9 +29,11 @@ from kling_nb.states import (
     Event,
     Failed,
     JobFacts,
+    JobState,
     Preparing,
     Saved,
     Sending,
+    Unknown,
     Waiting,
 )
 
@@ -53,6 +58,12 @@ def portal() -> Iterator[Portal]:
 def job(portal: Portal) -> Job:
     """A job that is just noted."""
     return Job(FACTS, Preparing(), portal)
+
+
+def test_a_job_without_a_session_has_no_other_take(job: Job) -> None:
+    """Says how to get a handle that has one."""
+    with pytest.raises(LedgerError, match=r"job ab12cd34 has no session; `kling\.job\('ab12cd34'"):
+        job.another_take()
 
 
 def failed() -> TaskFailed:
@@ -289,3 +300,53 @@ def test_what_a_job_is(job: Job) -> None:
     """Its repr names id, model and state."""
     assert repr(job) == "<Job ab12cd34 kling-2.6/text-to-video preparing>"
     assert job.task_id == ""
+
+
+def test_more_is_told_of_how_a_job_ended(job: Job) -> None:
+    """The state is renewed and observers hear it; the outcome stays."""
+    lost = Unknown(AT, "lost")
+    job.fail(lost, failed())
+    seen: list[JobState] = []
+    job.observe(lambda event: seen.append(event.state))
+    known = Unknown(AT, "lost", Evidence(55.0, 1000.0))
+    job.amend(known)
+    assert job.state is known
+    assert seen == [known]
+    assert isinstance(job.exception(0), TaskFailed)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_only_the_same_kind_of_end_is_amended(job: Job, ended: bool) -> None:
+    """A job that runs, or that ended otherwise, stays as it is."""
+    if ended:
+        job.fail(Failed("task", "500", "it failed", 0), failed())
+    before = job.state
+    job.amend(Unknown(AT, "lost"))
+    assert job.state is before
+
+
+def test_asking_now_is_for_running_jobs(job: Job) -> None:
+    """Nobody is asked about what is over, nor where nobody follows."""
+    job.ask_now()
+    asked: list[bool] = []
+    job.on_ask = lambda: asked.append(True)
+    job.ask_now()
+    job.fail(Failed("task", "500", "it failed", 0), failed())
+    job.ask_now()
+    assert asked == [True]
+
+
+def test_a_job_is_taken_up_by_its_own_session(
+    open_session: Callable[..., Any], photo: bytes, tmp_path: Path
+) -> None:
+    """Whatever session is the default; and by none once its own is closed."""
+    own, other = open_session(), open_session(folder=tmp_path / "other")
+    job = own.image_to_video(photo, "A fox")
+    job.detach()
+    assert job.on_resume is not None
+    again = job.on_resume()
+    assert again.id == job.id
+    assert again.result(20).path.parent == own.settings.folder
+    assert other.jobs() == []
+    own.close()
+    assert again.on_resume is None

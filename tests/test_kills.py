@@ -141,7 +141,7 @@ def test_killed_while_sending_before_it_arrived(after_the_kill: AfterTheKill, ta
     with pytest.raises(TaskUnknown, match="The kernel died while sending, at"):
         job.result(0)
     assert tasks() == 0
-    session.forget(job.id)
+    session.forget(job.id, yes=True)
     session.text_to_video(PROMPT).result(PATIENCE_S)
     assert tasks() == 1
 

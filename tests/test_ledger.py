@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from kling_nb.errors import LedgerError
-from kling_nb.ledger import Intent, Ledger, Row, Spent
+from kling_nb.ledger import Intent, Ledger, Row
+from kling_nb.negatives import Negative
 from kling_nb.states import BLOCKING, NEXT_STAGES, ClipFacts, Stage
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+NEGATIVE = Negative("ab" * 32, "fox.png", "image/png")
 
 TO_ACCEPTED = (Stage.SENDING, Stage.ACCEPTED)
 TO_SUCCEEDED = (*TO_ACCEPTED, Stage.SUCCEEDED)
@@ -254,25 +257,6 @@ def test_rows_newest_first(ledger: Ledger, clock: Clock) -> None:
     assert [row.id for row in ledger.rows(limit=1)] == [third.id]
 
 
-def test_spend_counts_what_was_charged(ledger: Ledger, clock: Clock) -> None:
-    """Reported credits count before the price; failed, refused and unknown jobs do not count."""
-    model = intent().model
-    for number, stage in enumerate(Stage):
-        make(ledger, stage, f"price {number}")
-    row = make(ledger, Stage.SAVED, "reported")
-    ledger.note(row.id, credits=40)
-    row = make(ledger, Stage.SAVED, "free")
-    ledger.note(row.id, credits=0)
-    clock.now += timedelta(days=1)
-    row = make(ledger, Stage.FAILED, "charged for a failure")
-    ledger.note(row.id, credits=12.5)
-    charged = len({Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED, Stage.VANISHED, Stage.EXPIRED})
-    assert ledger.spend() == [
-        Spent(date(2026, 11, 21), model, "live", 1, 12.5),
-        Spent(date(2026, 11, 20), model, "live", charged + 1, charged * 55 + 40),
-    ]
-
-
 def test_durations_of_past_clips(ledger: Ledger) -> None:
     """From acceptance to completion, newest first; only clips of the same model and service."""
     for fingerprint, seconds in (("a", 127), ("b", 188), ("adopted", -30)):
@@ -284,3 +268,103 @@ def test_durations_of_past_clips(ledger: Ledger) -> None:
     assert ledger.durations_s(model, "live", limit=1) == [188]
     assert ledger.durations_s(model, "emulator") == []
     assert ledger.durations_s("another", "live") == []
+
+
+def test_marks_of_a_person(ledger: Ledger) -> None:
+    """Starred and hidden are two things, and a mark that is not given stays."""
+    row = make(ledger, Stage.SAVED)
+    assert (row.starred, row.hidden) == (False, False)
+    ledger.mark(row.id[:4], starred=True)
+    marked = ledger.mark(row.id, hidden=True)
+    assert (marked.starred, marked.hidden) == (True, True)
+    assert ledger.mark(row.id) == marked
+    row = ledger.mark(row.id, starred=False)
+    assert (row.starred, row.hidden) == (False, True)
+    with pytest.raises(LedgerError, match="no job"):
+        ledger.mark("ffffffff", starred=True)
+
+
+def test_a_mark_is_no_news_of_the_task(ledger: Ledger, clock: Clock) -> None:
+    """Who answers for the job, and when it was touched last, is evidence that a click leaves."""
+    row, _ = ledger.intend(intent())
+    clock.now += timedelta(hours=1)
+    marked = ledger.mark(row.id, starred=True)
+    noted = ledger.note_sources(row.id, {"image": (NEGATIVE,)})
+    assert noted.sources == {"image": (NEGATIVE,)}
+    for after in (marked, noted):
+        assert (after.owner, after.updated_at, after.stage) == (ledger.owner, START, row.stage)
+    assert len(ledger.events(row.id)) == 1
+
+
+def test_pictures_are_noted_with_the_intent(ledger: Ledger) -> None:
+    """Below the folder by their place in it, so that the folder may move."""
+    path = str(ledger.folder / "pictures" / "cd.png")
+    given = {"image": (replace(NEGATIVE, path=path),)}
+    row, _ = ledger.intend(replace(intent(), sources=given))
+    assert ledger.row(row.id).sources == given
+
+
+def test_the_clips_of_a_folder(ledger: Ledger, tmp_path: Path) -> None:
+    """Saved ones only, newest first, hidden ones where they are asked for."""
+    rows = [make(ledger, stage, f"f {number}") for number, stage in enumerate(Stage)]
+    assert ledger.clips() == []  # saved, and nobody noted a clip
+    saved = []
+    for name in "abc":
+        row = make(ledger, Stage.SUCCEEDED, name)
+        clip = clip_at(tmp_path / f"{name}.mp4")
+        saved.append(ledger.advance(row.id, Stage.SAVED, clip=clip))
+    a, b, c = (row.id for row in saved)
+    assert [row.id for row in ledger.clips()] == [c, b, a]
+    assert [row.id for row in ledger.clips(2)] == [c, b]
+    ledger.mark(b, hidden=True)
+    assert [row.id for row in ledger.clips()] == [c, a]
+    assert [row.id for row in ledger.clips(include_hidden=True)] == [c, b, a]
+    assert len(ledger.rows()) == len(rows) + 3
+
+
+def test_the_takes_that_are_answered(ledger: Ledger) -> None:
+    """Of one model and service, where nothing may be made again without a person's wish."""
+    for number, stage in enumerate(Stage, start=1):
+        row, _ = ledger.intend(replace(intent(stage), take=number))
+        for step in WAYS[stage]:
+            ledger.advance(row.id, step)
+    numbered = list(enumerate(Stage, start=1))
+    model = intent().model
+    assert ledger.takes(model, "live") == [each for each in numbered if each[1] in BLOCKING]
+    assert ledger.takes(model, "emulator") == ledger.takes("another", "live") == []
+
+
+@pytest.mark.parametrize("stage", [Stage.SAVED, Stage.ACCEPTED, Stage.UNKNOWN, Stage.FAILED])
+def test_a_row_of_another_ledger_is_brought_in_once(
+    ledger: Ledger, tmp_path: Path, stage: Stage
+) -> None:
+    """As it was, with its id; the second time it is known, and nothing changes."""
+    row = replace(make(ledger, stage), owner="", starred=True, task_id="t" * 32)
+    if stage is Stage.SAVED:
+        row = replace(row, clip=clip_at(tmp_path / "other" / "a.mp4"), credits=55.0)
+    other = Ledger(tmp_path / "other", clock=lambda: START)
+    assert other.bring(row) == row
+    assert other.bring(row) is None
+    assert other.rows() == [row]
+    assert [event[1] for event in other.events(row.id)] == [stage]
+    other.close()
+
+
+def test_a_row_for_a_request_that_is_answered_is_not_brought_in(ledger: Ledger) -> None:
+    """Neither under another id nor as another request with the same task."""
+    row = ledger.note(make(ledger, Stage.SAVED).id, task_id="t" * 32)
+    assert ledger.bring(replace(row, id="0" * 8, task_id="other")) is None
+    assert ledger.bring(replace(row, id="0" * 8, fingerprint="other")) is None
+    assert ledger.rows() == [row]
+
+
+def test_an_id_that_is_taken_is_not_brought_in(ledger: Ledger) -> None:
+    """The job gets another; its history is its own."""
+    row = make(ledger, Stage.UNKNOWN)
+    brought = ledger.bring(replace(row, fingerprint="other", reason="recovered from a.ipynb"))
+    assert brought is not None
+    assert brought.id != row.id
+    assert ledger.row(row.id) == row
+    assert [event[1:] for event in ledger.events(brought.id)] == [
+        (Stage.UNKNOWN, "recovered from a.ipynb")
+    ]

@@ -94,6 +94,44 @@ def test_the_file_itself_refuses_a_second_row(made: Database) -> None:
         insert()
 
 
+FIRST_ROW = """
+    INSERT INTO jobs (
+        id, fingerprint, service, model, "values", take, price_credits, thumbnail, callback_url,
+        cell, stage, owner, task_id, created_at, updated_at, finished_at, clip
+    ) VALUES (
+        '1a2b3c4d', 'f', 'live', 'kling-2.6/image-to-video',
+        '{"prompt": "A red fox", "image": "fox.png"}', 1, 55.0, x'ffd8', '', '%%kling', 'saved', '',
+        't1', '2026-11-20T12:00:00+00:00', '2026-11-20T12:00:00+00:00',
+        '2026-11-20T12:03:00+00:00', '{"path": "fox.mp4", "width_px": 1280, "height_px": 720,
+        "duration_s": 5.04, "fps": 24.0, "video_codec": "h264", "audio_codec": "",
+        "size_bytes": 12345, "sha256": "abab"}'
+    )
+"""
+
+
+def test_a_ledger_of_the_first_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows are read as they were, without pictures and marks, and still block."""
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "MIGRATIONS", MIGRATIONS[:1])
+        old = Database(tmp_path / "ledger.sqlite3")
+        old.create()
+        with old.writing() as connection:
+            connection.execute(FIRST_ROW)
+            assert pragma(connection, "user_version") == 1
+    ledger = Ledger(tmp_path)
+    row = ledger.row("1a2b3c4d")
+    assert (row.sources, row.starred, row.hidden) == ({}, False, False)
+    assert (row.notebook, row.budget_before) == ("", None)
+    assert (row.nonce, row.answer, row.watch) == ("", "", None)
+    assert (row.values["prompt"], row.thumbnail) == ("A red fox", b"\xff\xd8")
+    assert ledger.clips() == [row]
+    assert ledger.intend(Intent("f", "live", "m", {}, 1, None)) == (row, False)
+    assert ledger.mark("1a2b", starred=True).starred
+    ledger.close()
+    with old.reading() as connection:
+        assert pragma(connection, "user_version") == len(MIGRATIONS)
+
+
 def test_migrations_run_once_and_in_order(made: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """An older file gets what is new to it, and nothing twice."""
 
@@ -114,15 +152,15 @@ def test_a_migration_that_fails_leaves_the_file(
     """Half a migration is none."""
 
     def fail(connection: sqlite3.Connection) -> None:
-        connection.execute("DROP VIEW spend")
-        connection.execute("DROP VIEW spend")
+        connection.execute("DROP TABLE budgets")
+        connection.execute("DROP TABLE budgets")
 
     monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, fail))
-    with pytest.raises(LedgerError, match="no such view"):
+    with pytest.raises(LedgerError, match="no such table"):
         made.create()
     with made.reading() as connection:
         assert pragma(connection, "user_version") == len(MIGRATIONS)
-        connection.execute("SELECT * FROM spend")
+        connection.execute("SELECT * FROM budgets")
 
 
 def test_a_newer_file_is_refused_untouched(made: Database) -> None:

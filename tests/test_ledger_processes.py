@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import kling_nb
+from kling_nb.budgets import Change, Scope
 from kling_nb.ledger import Intent, Ledger, Row
 from kling_nb.states import Stage
 
@@ -50,6 +51,23 @@ sys.stdin.readline()
 def intent(fingerprint: str = "f") -> Intent:
     """A request; the same one for the same fingerprint."""
     return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
+
+
+WITHIN_A_BUDGET = """
+from kling_nb.errors import BudgetExceeded
+
+print("ready", flush=True)
+sys.stdin.readline()
+mine, known, refused = [], [], []
+for number in range(20):
+    try:
+        (mine if ledger.intend(intent(str(number)))[1] else known).append(number)
+    except BudgetExceeded:
+        refused.append(number)
+print(len(mine), *sorted(mine + known), *refused, flush=True)
+sys.stdin.readline()
+"""
+"""The same race; says how many were new, then those that it may show, then those refused."""
 
 
 @contextmanager
@@ -190,3 +208,24 @@ def test_two_processes_race(tmp_path: Path, ledger: Ledger) -> None:
         assert {row.fingerprint for row in raced.rows()} == set(map(str, range(20)))
         assert len(raced.rows()) == 20
         raced.close()
+
+
+def test_two_processes_race_within_a_budget(tmp_path: Path) -> None:
+    """Room for ten: ten are made in all, and both processes are refused the same other ten."""
+    folder = tmp_path / "new"
+    setting = Ledger(folder)
+    setting.accounts.change("live", [Change(Scope.FOLDER, "", 550)])
+    with (
+        another_process(WITHIN_A_BUDGET, folder) as one,
+        another_process(WITHIN_A_BUDGET, folder) as two,
+    ):
+        for process in (one, two):
+            assert read_line(process) == "ready"
+        for process in (one, two):
+            signal(process)
+        told = [list(map(int, read_line(process).split())) for process in (one, two)]
+        assert [order[1:] for order in told] == [list(range(20))] * 2
+        assert sum(order[0] for order in told) == 10
+        assert {row.fingerprint for row in setting.rows()} == set(map(str, range(10)))
+        assert setting.accounts.standings("live")[0].left_credits == 0
+    setting.close()

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kling_nb.evidence import Look, Watch
 from kling_nb.ledger.records import (
     Column,
     Intent,
+    Row,
     encode_facts,
     encode_intent,
+    encode_row,
+    encode_sources,
     encode_time,
     parse_clip,
+    parse_row,
+    parse_sources,
     parse_time,
 )
-from kling_nb.states import ClipFacts
+from kling_nb.negatives import Negative
+from kling_nb.states import ClipFacts, Stage
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -87,7 +96,7 @@ def test_half_a_character_is_replaced() -> None:
 def test_a_prompt_with_half_a_character_is_kept() -> None:
     """JSON escapes it, so the person's own text comes back as it was."""
     prompt = {"prompt": "fox \ud83d"}
-    values = encode_intent(Intent("f", "live", "m", prompt, 1, None))["values"]
+    values = encode_intent(Intent("f", "live", "m", prompt, 1, None), Path("/clips"))["values"]
     assert isinstance(values, str)
     assert values.isascii()
 
@@ -96,7 +105,7 @@ def test_a_prompt_with_half_a_character_is_kept() -> None:
 def test_values_are_jsons(value: object) -> None:
     """What JSON does not have is refused, pictures above all."""
     with pytest.raises((TypeError, ValueError)):
-        encode_intent(Intent("f", "live", "m", {"image": value}, 1, None))
+        encode_intent(Intent("f", "live", "m", {"image": value}, 1, None), Path("/clips"))
 
 
 def test_a_clip_below_the_folder_is_stored_without_it(tmp_path: Path) -> None:
@@ -119,3 +128,60 @@ def test_a_folder_behind_a_link(tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "real", target_is_directory=True)
     column = clip_column(clip_at(tmp_path / "real" / "fox.mp4"), link)
     assert parse_clip(column, link) == clip_at(link / "fox.mp4")
+
+
+def test_a_clip_that_nobody_hashed() -> None:
+    """Written before clips were hashed: the rest of it is known all the same."""
+    column = (
+        '{"path": "fox.mp4", "width_px": 1280, "height_px": 720, "duration_s": 5.04, "fps": 24.0, '
+        '"video_codec": "h264", "audio_codec": "aac", "size_bytes": 12345}'
+    )
+    assert parse_clip(column, Path("/clips")) == replace(clip_at(Path("/clips/fox.mp4")), sha256="")
+
+
+def test_pictures_move_with_the_folder(tmp_path: Path) -> None:
+    """The kept file is written without the folder; what was not kept has no path at all."""
+    kept = Negative("ab" * 32, "fox.png", "image/png", str(tmp_path / "pictures" / "cd.png"))
+    lost = Negative(
+        "ef" * 32, "https://x.example/a.png", "image/png", url="https://x.example/a.png"
+    )
+    column = encode_sources({"image": [kept, lost]}, tmp_path)
+    assert '"path": "pictures/cd.png"' in column
+    moved = replace(kept, path="/elsewhere/pictures/cd.png")
+    assert parse_sources(column, Path("/elsewhere")) == {"image": (moved, lost)}
+
+
+def test_a_request_without_pictures() -> None:
+    """As rows had it before pictures were kept."""
+    assert encode_sources({}, Path("/clips")) == "{}"
+    assert parse_sources("{}", Path("/clips")) == {}
+
+
+@pytest.mark.parametrize(
+    "watch", [None, Watch(NOON), Watch(NOON, (Look(0.0, 5916.0), Look(15.0, 5861.5)), True)]
+)
+def test_a_whole_row_is_read_as_it_was_written(watch: Watch | None) -> None:
+    """With what was seen of the balance, too."""
+    folder = Path("/clips")
+    times: dict[str, Any] = dict.fromkeys(("created_at", "updated_at", "sent_at"), NOON)
+    unknown = ("accepted_at", "finished_at", "balance_before", "balance_after", "credits", "clip")
+    row = Row(
+        fingerprint="f" * 64,
+        service="live",
+        model="kling-2.6/text-to-video",
+        values={"prompt": "A red fox"},
+        take=1,
+        price_credits=55.0,
+        id="c0ffee12",
+        stage=Stage.UNKNOWN,
+        owner="",
+        task_id="",
+        reason="lost",
+        code="",
+        result_url="",
+        watch=watch,
+        **times,
+        **dict.fromkeys(unknown),
+    )
+    columns = dict.fromkeys((*unknown, "watch")) | encode_row(row, folder)
+    assert parse_row(columns, folder) == row

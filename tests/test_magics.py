@@ -13,11 +13,18 @@ import pytest
 
 from kling_nb import cards, default, magics
 from kling_nb.cards import FrontEnd
-from kling_nb.errors import InsufficientCredits, InvalidInput, KlingError, WaitInterrupted
+from kling_nb.errors import (
+    BudgetExceeded,
+    InsufficientCredits,
+    InvalidInput,
+    KlingError,
+    WaitInterrupted,
+)
 from kling_nb.magics import KlingMagics
 from kling_nb.models import CATALOGUE
 from kling_nb.rewriting import AWAITED
 from kling_nb.session import Session
+from kling_nb.states import Stage
 from tests.shells import htmls, open_shell, texts, updates_of, wait_for_update
 
 CELL = "%%kling -i fox.png {}\nA red fox"
@@ -94,7 +101,7 @@ def test_a_cell_gives_its_job(start: Callable[..., Any]) -> None:
     job = run(shell, CELL.format(""))
     assert job.task_id
     shown = [output for output in shell.display_pub.outputs if not output["update"]]
-    assert len(shown) == 2
+    assert len(shown) == 1
     job.result(20)
 
 
@@ -203,6 +210,23 @@ def test_a_mistake_sends_nothing(
     assert session.jobs() == []
 
 
+def test_a_cell_whose_card_cannot_be_shown_sends_nothing(
+    start: Callable[..., Any], session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is over, and the same cell makes its clip when that is mended."""
+    shell = start()
+
+    def broken(*given: object) -> None:
+        raise RuntimeError("no card")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cards, "show", broken)
+        assert isinstance(shell.run_cell(CELL.format("")).error_in_exec, RuntimeError)
+    assert [row.stage for row in session.jobs()] == [Stage.DISCARDED]
+    run(shell, CELL.format("--wait"))
+    assert [row.stage for row in session.jobs()] == [Stage.SAVED, Stage.DISCARDED]
+
+
 def test_an_interrupted_await_leaves_the_job_running(
     open_session: Callable[..., Session], start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,3 +295,27 @@ def test_displays_are_taught_without_the_magics(session: Session) -> None:
         shell.user_ns["job"].result(20)
         run(shell, "job")
         assert not texts(shell)  # a terminal prints
+
+
+@pytest.mark.parametrize(
+    ("place", "told"), [("notebook", "/srv/fox.ipynb"), ("VS Code", "/home/ada/first.ipynb")]
+)
+def test_requests_are_noted_with_their_notebook(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, place: FrontEnd, told: str
+) -> None:
+    """Where the front end tells which one it is, whether the file is there or was renamed."""
+    monkeypatch.setattr(default, "_tell_notebook", str)
+    monkeypatch.setenv("JPY_SESSION_NAME", "/srv/fox.ipynb")
+    start(place)
+    assert default.told_notebook() == told
+
+
+def test_a_budget_refuses_a_cell_in_one_line(start: Callable[..., Any], session: Session) -> None:
+    """The figures and the ways on; nothing was sent and no card is shown."""
+    shell = start()
+    run(shell, "%kling budget 10")
+    shell.display_pub.outputs.clear()
+    with pytest.raises(BudgetExceeded, match="more than the budget has left"):
+        run(shell, CELL.format(""))
+    assert texts(shell) == []
+    assert session.jobs() == []

@@ -71,7 +71,7 @@ def test_a_server_fault_that_made_nothing(session: Session, books: Books) -> Non
     assert isinstance(job.state, Unknown)
     session.text_to_video("A red fox")
     assert (books.count_tasks(), books.requests(CREATE)) == (0, 1)
-    session.forget(job.id)
+    session.forget(job.id, yes=True)
     session.text_to_video("A red fox").result(PATIENCE_S)
     assert (books.count_tasks(), books.requests(CREATE)) == (1, 2)
 

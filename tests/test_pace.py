@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 from kling_nb.pace import (
     ASK_AGAIN_NO_URL_S,
     GRACE_S,
+    NEW_TASKS,
+    QUESTIONS,
+    Rate,
     expected_s,
+    hold_back_s,
     next_ask_s,
+    next_slot,
     out_of_sight,
+    rest_s,
     retry_wait_s,
 )
 
@@ -112,3 +118,76 @@ def test_downloads_wait_longer_each_time_up_to_a_minute() -> None:
 def test_the_graces_are_the_documented_ones() -> None:
     """An unknown task gets 90 s, a success without a URL 60 s."""
     assert (GRACE_S, ASK_AGAIN_NO_URL_S) == (90.0, 60.0)
+
+
+TIGHT = Rate("tries", 3, 2.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("taken", "slot"),
+    [
+        ([], 100.0),
+        ([100.0, 100.0], 100.0),
+        ([100.0, 100.0, 100.0], 102.5),
+        ([98.0, 99.0, 100.0], 100.5),
+        ([97.5, 99.0, 100.0], 100.0),
+        ([99.0, 98.0, 100.0, 100.5], 101.5),
+        ([200.0, 200.0, 200.0], 100.0),
+        ([107.0, 107.0, 107.0], 107.5),
+    ],
+    ids=str,
+)
+def test_the_next_slot(taken: list[float], slot: float) -> None:
+    """As soon as fewer than three count; what lies too far ahead does not, nor is a slot there."""
+    assert next_slot(taken, 100.0, TIGHT) == slot
+
+
+@pytest.mark.parametrize(
+    ("held_until", "slot"), [(99.0, 100.0), (101.0, 101.0), (107.5, 107.5), (108.0, 100.0)]
+)
+def test_a_slot_is_not_before_the_hold(held_until: float, slot: float) -> None:
+    """The service asked for it; a hold that lies too far ahead is not believed."""
+    assert next_slot([], 100.0, TIGHT, held_until) == slot
+
+
+@given(st.lists(st.floats(0.0, 3.0), min_size=1, max_size=60))
+def test_no_window_holds_more_than_the_limit(pauses: list[float]) -> None:
+    """Whenever somebody comes: any three slots and the one after lie a whole window apart."""
+    now, taken = 1_000.0, []
+    for pause in pauses:
+        now += pause
+        slot = next_slot(taken, now, TIGHT)
+        if slot < now + TIGHT.longest_wait_s:
+            taken = sorted([*taken, slot])
+    assert all(
+        later - sooner >= TIGHT.kept_s - 1e-6
+        for sooner, later in zip(taken, taken[3:], strict=False)
+    )
+
+
+@pytest.mark.parametrize("rate", [NEW_TASKS, QUESTIONS])
+def test_the_services_limits_are_kept_with_a_margin(rate: Rate) -> None:
+    """20 new tasks in 10 s, 10 questions in 1 s (source: D), and some room on the way there."""
+    assert (rate.limit, rate.window_s) in {(20, 10.0), (10, 1.0)}
+    assert rate.window_s < rate.kept_s <= 1.25 * rate.window_s
+
+
+@pytest.mark.parametrize(("asked_s", "held_s"), [(None, 0.625), (0.0, 0.0), (5, 5), (600, 7.5)])
+def test_how_long_a_429_holds(asked_s: float | None, held_s: float) -> None:
+    """As the service says, within bounds; a quarter of a window if it says nothing."""
+    assert hold_back_s(TIGHT, asked_s) == held_s
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "rest"), [(None, 1.0), (0.0, 1.0), (7.0, 7.0), (86_400.0, 60.0)]
+)
+def test_a_service_is_left_alone_for_a_minute_at_most(asked_s: float | None, rest: float) -> None:
+    """As long as it says, within bounds; a second where it does not say."""
+    assert rest_s(asked_s) == rest
+
+
+@pytest.mark.parametrize("limit", [0, 0.5, -1, float("nan")])
+def test_a_limit_lets_at_least_one_through(limit: float) -> None:
+    """Anything less would stop every clip for good."""
+    with pytest.raises(ValueError, match=r"new tasks: a limit of .*; give 1 or more"):
+        Rate("new tasks", limit, 10.0, 1.0)

@@ -12,6 +12,8 @@ from kling_nb.jobs import Job
 from kling_nb.ledger import Intent, Ledger, Row
 from kling_nb.recovery import Recovery
 from kling_nb.states import FORGETTABLE, Stage
+from kling_nb.submission import submit
+from kling_nb.tasks import TaskMissing, TaskStatus
 from tests.service import CREATE, World
 
 EMULATED = "emulator"
@@ -177,3 +179,79 @@ def test_only_what_is_lost_can_be_forgotten(world: World) -> None:
     with pytest.raises(LedgerError, match="is saved"):
         recovery(world).forget(job.id)
     assert {Stage.UNKNOWN, Stage.VANISHED, Stage.EXPIRED} == FORGETTABLE
+
+
+def test_what_was_probably_paid_is_not_forgotten_lightly(world: World) -> None:
+    """The balance fell by the price: the numbers, the way to the clip, and what it takes."""
+    world.books.inject("lose-answer")
+    job, prepared = world.prepare()
+    world.ledger.note(job.id, balance_before=1000)
+    world.books.set_balance(1000)
+    asyncio.run(submit(world.context, job, prepared.request, 8.0))
+    with pytest.raises(LedgerError, match="was very probably paid") as caught:
+        recovery(world).forget(job.id)
+    for words in ("from 1,000 to 945", f"%kling adopt TASK_ID {job.id}", f"forget {job.id} --yes"):
+        assert words in str(caught.value)
+    assert world.ledger.row(job.id).stage is Stage.UNKNOWN
+    assert recovery(world).forget(job.id, yes=True).stage is Stage.FORGOTTEN
+
+
+def blind(world: World, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The service does not know any task yet when it is asked, so many times."""
+    real, asked = world.context.client.task, []
+
+    async def task(task_id: str) -> TaskStatus:
+        asked.append(task_id)
+        return TaskMissing(task_id, "") if len(asked) <= times else await real(task_id)
+
+    monkeypatch.setattr(world.context.client, "task", task)
+
+
+def test_adopting_in_the_first_moments(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that was made a second ago is unknown to the service: its follower has patience."""
+    job, task_id = lost(world)
+    blind(world, monkeypatch, 3)
+    world.waits.clear()
+    row = adopt(world, task_id, job.id)
+    assert (row.id, row.stage, row.task_id) == (job.id, Stage.ACCEPTED, task_id)
+    assert world.waits == []
+    again = world.handle(row)
+    world.follow(again)
+    assert again.result(0).path.is_file()
+
+
+def test_adopting_what_could_not_be_noted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row is still at `sending`: the disk failed when the id came."""
+    job, _ = world.prepare()
+    world.ledger.advance(job.id, Stage.SENDING)
+    blind(world, monkeypatch, 1)
+    assert adopt(world, "t" * 32, job.id).stage is Stage.ACCEPTED
+
+
+def test_a_wrong_id_is_given_up_after_the_grace(world: World) -> None:
+    """Then it is vanished, which still blocks, and another id may be tried."""
+    job, task_id = lost(world)
+    again = world.handle(adopt(world, "nonsense", job.id))
+    world.follow(again)
+    assert world.ledger.row(job.id).stage is Stage.VANISHED
+    assert adopt(world, task_id, job.id).task_id == task_id
+
+
+def test_adopting_without_a_job_asks_for_some_seconds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's task may be new, too."""
+    job, task_id = lost(world)
+    blind(world, monkeypatch, 3)
+    world.waits.clear()
+    assert adopt(world, task_id).id == job.id
+    assert world.waits == [1.0, 2.0, 4.0]
+
+
+def test_an_old_job_is_not_adopted_on_trust(world: World) -> None:
+    """Minutes later the service knows the task, or the id is wrong; the job stays lost."""
+    job, _ = lost(world)
+    world.clock.move(91)
+    with pytest.raises(LedgerError, match="does not know a task 'nonsense'"):
+        adopt(world, "nonsense", job.id)
+    assert world.ledger.row(job.id).stage is Stage.UNKNOWN

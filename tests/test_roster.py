@@ -76,7 +76,7 @@ def test_a_note_that_fails_before_sending_blocks_nothing(
 def test_a_note_that_fails_after_accepting_sends_nothing_again(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names the task; the same cell says unknown, and adopting brings the clip."""
+    """The error names the task; the same cell goes on with it, and the clip comes."""
     fail_once(monkeypatch, Stage.ACCEPTED)
     job = session.prepare(WISH)
     with pytest.raises(LedgerError, match="adopt"):
@@ -84,10 +84,41 @@ def test_a_note_that_fails_after_accepting_sends_nothing_again(
     assert isinstance(job.state, Detached)
     assert "is paid" in job.state.reason
     again = session.text_to_video("A red fox")
+    [task] = books_of(session).tasks()
+    assert (again.id, again.task_id) == (job.id, task.task_id)
+    assert again.result(PATIENCE_S).path.is_file()
+    assert books_of(session).requests(CREATE) == 1
+
+
+def test_a_note_that_fails_after_accepting_is_made_up_for(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for by its id, too; a clip counts from when it was sent."""
+    fail_once(monkeypatch, Stage.ACCEPTED)
+    job = session.prepare(WISH)
+    with pytest.raises(LedgerError):
+        session.submit(job)
+    assert session.job(job.id).result(PATIENCE_S).path.is_file()
+    row = session.ledger.row(job.id)
+    assert row.accepted_at == row.sent_at
+
+
+def test_a_request_whose_id_nobody_has_is_unknown(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something of ours broke while it was sent."""
+
+    def broken(*given: object) -> None:
+        raise RuntimeError("a bug")
+
+    job = session.prepare(WISH)
+    with monkeypatch.context() as patch:
+        patch.setattr("kling_nb.wire.parse_created", broken)
+        with pytest.raises(RuntimeError, match="a bug"):
+            session.submit(job)
+    again = session.text_to_video("A red fox")
     assert session.ledger.row(again.id).stage is Stage.UNKNOWN
     assert books_of(session).requests(CREATE) == 1
-    [task] = books_of(session).tasks()
-    assert session.adopt(task.task_id).result(PATIENCE_S).path.is_file()
 
 
 def test_an_interrupt_while_the_balance_is_asked(
@@ -168,6 +199,25 @@ def test_the_same_request_in_two_folders_at_once(tmp_path: Path) -> None:
     for ask in (lambda: second.quote(WISH), lambda: second.text_to_video("A red fox")):
         with pytest.raises(AlreadyPaid, match="--take 2"):
             ask()
+    assert emulator.books.count_tasks() == 1
+    first.close()
+    second.close()
+    emulator.close()
+
+
+def test_what_was_noted_late_is_known_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk failed when the task was accepted; once the row has it, so has the user's index."""
+    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    index = PaidIndex(tmp_path / "paid.sqlite3")
+    first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
+    fail_once(monkeypatch, Stage.ACCEPTED)
+    with pytest.raises(LedgerError, match="disk is full"):
+        first.text_to_video("A red fox")
+    assert first.text_to_video("A red fox").task_id
+    with pytest.raises(AlreadyPaid):
+        second.text_to_video("A red fox")
     assert emulator.books.count_tasks() == 1
     first.close()
     second.close()

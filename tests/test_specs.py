@@ -18,6 +18,7 @@ from kling_nb.specs import (
     PriceList,
     Values,
     describe,
+    fingerprint,
     price_credits,
     request_input,
     review,
@@ -222,3 +223,15 @@ def test_a_spec_is_a_value() -> None:
     """A variant of a model is made beside it, never in it."""
     assert replace(EVERY_KIND, usual_s=20.0).usual_s == 20.0
     assert EVERY_KIND.usual_s == 10.0
+
+
+def test_a_picture_that_was_added_later_may_be_an_array() -> None:
+    """The fingerprint takes its hash, and compares nothing."""
+    tail = Parameter("tail", Media(("image/png",), 1), "last", required=False, added_later=True)
+    spec = replace(EVERY_KIND, parameters=(*EVERY_KIND.parameters, tail))
+    values: Values = {"prompt": "fox", "tail": np.zeros((4, 4, 3), np.uint8)}
+
+    def name(hashes: list[str]) -> str:
+        return fingerprint(spec, values, {"tail": hashes}, service="live", take=1)
+
+    assert name(["1" * 64]) != name(["2" * 64])

@@ -26,7 +26,7 @@ OVER = (
     states.Saved("t", CLIP, 55, AT),
     states.Failed("t", "500", "broke", 0),
     states.Refused("no"),
-    states.Unknown(AT, "lost", None, None),
+    states.Unknown(AT, "lost"),
     states.Vanished("t", "gone"),
     states.Expired("t", "gone"),
     states.Detached("t"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 import kling_nb.client
+from kling_nb.client import Client
 from kling_nb.errors import (
     BadRequest,
     KlingError,
@@ -18,10 +20,13 @@ from kling_nb.errors import (
     ServerFault,
     TaskUnknown,
 )
+from kling_nb.evidence import Evidence, Look, Watch
 from kling_nb.jobs import Job
+from kling_nb.keys import Key
 from kling_nb.ledger import Ledger, Row
 from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.preparation import Prepared, Wish
+from kling_nb.rates import Account, Budget
 from kling_nb.states import (
     Discarded,
     Refused,
@@ -72,6 +77,28 @@ def test_sending_is_on_disk_before_anything_is_sent(world: World) -> None:
     assert seen == [Stage.SENDING]
 
 
+def test_in_the_line_nothing_is_sending(world: World) -> None:
+    """A kernel that dies while it waits for its turn has surely sent nothing."""
+    job, prepared = world.prepare()
+    seen: list[Stage] = []
+
+    async def look(_seconds: float) -> None:
+        seen.append(world.ledger.row(job.id).stage)
+
+    budget = Budget(Account("here"), clock=world.clock.epoch, sleep=look)
+    client = Client(Key("k"), transport=world.wire, budget=budget)
+    world.context = replace(world.context, client=client)
+
+    async def play() -> None:
+        for _ in range(20):
+            await budget.new_tasks.wait()
+        await submit(world.context, job, prepared.request, 8.0)
+
+    asyncio.run(play())
+    assert seen == [Stage.INTENDED]
+    assert world.books.count_tasks() == 1
+
+
 def test_a_picture_is_uploaded_first(world: World, photo: bytes) -> None:
     """While the row is still intended: uploading costs nothing. Progress is told."""
     job, prepared = with_picture(world, photo)
@@ -108,10 +135,12 @@ def test_a_url_is_sent_as_it_is(world: World) -> None:
 
 
 def test_a_callback_url_is_sent(world: World) -> None:
-    """By the service's own name."""
+    """By the service's own name, with a one-time value that the row has had before."""
     wish = Wish(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
     send(world, *world.intend(wish))
-    assert world.books.tasks()[0].callback_url == "https://my.example/done"
+    [row], [task] = world.ledger.rows(), world.books.tasks()
+    assert task.callback_url == f"https://my.example/done?kling_nb={row.nonce}"
+    assert row.callback_url == "https://my.example/done"
 
 
 def test_an_upload_that_fails(world: World, photo: bytes) -> None:
@@ -136,7 +165,7 @@ def test_a_refusal(world: World, fault: str) -> None:
     with pytest.raises(KlingError) as caught:
         send(world, job, prepared)
     row = world.ledger.row(job.id)
-    assert (row.stage, row.reason) == (Stage.REFUSED, str(caught.value))
+    assert (row.stage, row.reason) == (Stage.REFUSED, caught.value.message)  # type: ignore[attr-defined]
     assert row.code == str(caught.value.code)  # type: ignore[attr-defined]
     assert isinstance(job.state, Refused)
     assert caught.value.message in job.state.message  # type: ignore[attr-defined]
@@ -166,8 +195,9 @@ def test_a_lost_answer_with_its_evidence(world: World) -> None:
     assert row.stage is Stage.UNKNOWN
     assert row.balance_before is not None
     assert row.balance_after == row.balance_before - 55
+    watch = Watch(world.clock(), (Look(0.0, row.balance_after),))
     assert job.state == Unknown(
-        row.sent_at or row.updated_at, row.reason, row.balance_before, row.balance_after
+        row.sent_at or row.updated_at, row.reason, Evidence(55, row.balance_before, watch)
     )
     with pytest.raises(TaskUnknown, match=f"%kling adopt TASK_ID.*%kling forget {job.id}"):
         job.result(0)

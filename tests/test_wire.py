@@ -8,6 +8,7 @@ import pytest
 
 from kling_nb import errors, wire
 from kling_nb.errors import ServiceError, UnreadableAnswer
+from kling_nb.evidence import ANSWER_LIMIT
 from kling_nb.tasks import TaskFailed, TaskMissing, TaskPending, TaskSucceeded
 from kling_nb.wire import Answer
 from tests.sample_files import answer, document, sample
@@ -196,6 +197,19 @@ def test_only_a_url_is_a_url(url: object) -> None:
     body = json.dumps({"code": 200, "data": url}).encode()
     with pytest.raises(UnreadableAnswer):
         wire.parse_download_url(Answer(200, body))
+
+
+def test_a_failure_keeps_the_answer_without_our_own_request() -> None:
+    """`param` echoes what we sent, which may hold a secret; what is long is cut."""
+    data = {"state": "fail", "failMsg": "no", "param": "secret", "more": "x" * 9_000}
+    status = wire.parse_task(data, "a")
+    assert isinstance(status, TaskFailed)
+    assert status.raw.startswith('{"state": "fail", "failMsg": "no", "more": "xxx')
+    assert "secret" not in status.raw
+    assert len(status.raw) == ANSWER_LIMIT
+    over = wire.parse_record(answer("record.code-408.json"), RUNNING_ID)
+    assert isinstance(over, TaskFailed)
+    assert over.raw == sample("record.code-408.json").decode()
 
 
 # --- reading -----------------------------------------------------------------------------------

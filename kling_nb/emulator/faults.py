@@ -49,6 +49,7 @@ def page(title: str) -> bytes:
 HTML = "text/html; charset=utf-8"
 TOO_OFTEN = "Your call frequency is too high. Please try again later."
 BAD_GATEWAY = Answer(502, page("502 Bad Gateway"), HTML)
+GARBLED = envelope_bytes(200, "success", {"taskId": "0" * 32})[:-8]
 INTERNAL = "Internal Error, Please try again later."
 
 FAULTS = (
@@ -103,6 +104,12 @@ FAULTS = (
         "The task is made and charged; the answer says success and names no task.",
     ),
     Fault(
+        "create-garbled",
+        "createTask",
+        Answer(200, GARBLED, carried_out=True),
+        "The task is made and charged; the JSON of the answer is broken off.",
+    ),
+    Fault(
         "create-429",
         "createTask",
         Answer(200, envelope_bytes(429, TOO_OFTEN)),
@@ -151,6 +158,12 @@ FAULTS = (
         "recordInfo",
         Answer(200, envelope_bytes(429, TOO_OFTEN)),
         "Asked too often: code 429.",
+    ),
+    Fault(
+        "poll-garbled",
+        "recordInfo",
+        Answer(200, GARBLED),
+        "The JSON of the answer is broken off.",
     ),
     Fault("poll-stall", "recordInfo", Stall(), "The answer never comes."),
     Fault("upload-502", "upload", BAD_GATEWAY, "A gateway answers HTTP 502 with a page."),

@@ -1,34 +1,53 @@
 """From the state of a job to HTML and plain text; all escaping of the package is here.
 
-`units` and `prices` spell quantities, `failures` and `words` say what a state means, `markup`
-writes safe pieces, `record`, `live`, `text` and `tables` put them together. Pure: no clock, no
-file but its own style sheet, no notebook.
+`units` and `prices` spell quantities, `failures`, `losses` and `words` say what a state means,
+`markup` writes safe pieces, `record`, `foot`, `text` and `tables` put them together. Pure: no
+clock, no file but its own style sheet, no notebook.
 """
 
 from __future__ import annotations
 
+from .findings import Finding, FindingStatus, findings_text, render_findings
+from .foot import Aside, render_foot
 from .live import render_live
+from .losses import verdict_words
 from .markup import escape, prose, style_sheet
-from .prices import price_line, price_words
+from .places import render_mount, render_place
+from .prices import Funds, age_word, price_line, price_words
 from .record import poster_image, render_record, video_attributes
+from .sections import Section, find_sections, unplaced
 from .tables import NoticeKind, render_notice, render_table
 from .text import render_text, table_text
 from .units import one_line
 
 __all__ = [
+    "Aside",
+    "Finding",
+    "FindingStatus",
+    "Funds",
     "NoticeKind",
+    "Section",
+    "age_word",
     "escape",
+    "find_sections",
+    "findings_text",
     "one_line",
     "poster_image",
     "price_line",
     "price_words",
     "prose",
+    "render_findings",
+    "render_foot",
     "render_live",
+    "render_mount",
     "render_notice",
+    "render_place",
     "render_record",
     "render_table",
     "render_text",
     "style_sheet",
     "table_text",
+    "unplaced",
+    "verdict_words",
     "video_attributes",
 ]

@@ -1,10 +1,12 @@
-"""Why a task failed: from the service's code and words to what they mean and what to change.
+"""Why a task failed or was refused: from the service's code and words to what to change.
 
-A table as data. Knows neither cards nor prices.
+A table as data. Knows neither cards nor prices, and never says that something should be tried
+again: what that costs depends on what was charged, which is not known here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 __all__ = ["CAUSES", "OTHER_CAUSE", "Cause", "cause_of"]
@@ -14,42 +16,125 @@ __all__ = ["CAUSES", "OTHER_CAUSE", "Cause", "cause_of"]
 class Cause:
     """A kind of failure: how it is recognised, what it means, what to change."""
 
+    name: str
     codes: frozenset[str]
     signs: tuple[str, ...]
+    """Parts of the service's words, in lower case."""
     meaning: str
     change: str
 
 
+def cause(name: str, codes: str, signs: Iterable[str], meaning: str, change: str) -> Cause:
+    """Give a line of the table; `codes` are parted by spaces."""
+    return Cause(name, frozenset(codes.split()), tuple(signs), meaning, change)
+
+
 CAUSES = (
-    Cause(
-        frozenset(),
+    cause(
+        "content",
+        "",
         ("policy", "sensitive", "flagged", "prohibited", "content could not be processed"),
         "The content filter stopped it: the prompt, the picture or the result was not let through.",
         "Change the prompt or the picture; the same request would most likely be stopped again.",
     ),
-    Cause(
-        frozenset(),
+    cause(
+        "picture",
+        "",
         ("media file", "image_url", "image url", "file is unavailable"),
         "The service could not fetch or read the picture.",
         "Use another picture, or save it again as a JPEG or PNG file and name that file.",
     ),
-    Cause(
-        frozenset({"400", "422"}),
-        ("parameter", "is required", "allowed options", "invalid"),
-        "The service did not accept a value.",
-        "Change the value that the service names.",
+    cause(
+        "credits",
+        "402",
+        ("credits insufficient", "insufficient credits"),
+        "The account has fewer credits than the task costs.",
+        "Add credits at kie.ai; `%kling balance` shows what is left.",
     ),
-    Cause(
-        frozenset({"500", "501", "505"}),
-        ("internal", "generation failed"),
+    cause(
+        "key limit",
+        "433",
+        (),
+        "The spending limit of this key is reached.",
+        "Raise the limit of the key at kie.ai, or use another key: `%kling login`.",
+    ),
+    cause(
+        "key",
+        "401",
+        ("access permissions", "unauthorized", "authentication failed"),
+        "The service does not accept the key.",
+        "Set a valid key: `%kling login`, or the environment variable KIE_API_KEY.",
+    ),
+    cause(
+        "gateway",
+        "403 524",
+        ("error code: 1010",),
+        "A gateway before the service turned the request away or gave up on it.",
+        "Prompt and picture may be fine; a proxy in between may be the reason.",
+    ),
+    cause(
+        "pace",
+        "429",
+        ("call frequency",),
+        "More new tasks than the service takes: at most 20 in 10 s on one account.",
+        "Start fewer at once; other programs on the account count too.",
+    ),
+    cause(
+        "maintenance",
+        "455",
+        ("maintenance",),
+        "The service is under maintenance.",
+        "Nothing needs changing on your side; it takes requests when it is back.",
+    ),
+    cause(
+        "task",
+        "",
+        ("recordinfo is null",),
+        "The service does not know the task.",
+        "Check the task's id on the logs page of your account at kie.ai.",
+    ),
+    cause(
+        "value",
+        "400 422",
+        ("parameter", "is required", "allowed options", "task id is blank", "invalid"),
+        "The service did not accept a value.",
+        "Change the value that the service names; if it names none, `%kling models` lists them.",
+    ),
+    cause(
+        "address",
+        "404",
+        (),
+        "The address does not exist at the service, or the model does not.",
+        "Check KLING_NB_API_URL, and whether a newer kling_nb exists.",
+    ),
+    cause(
+        "time",
+        "408",
+        ("no result for over",),
+        "The service got no result for over 10 minutes and gave up.",
+        "Nothing needs changing on your side.",
+    ),
+    cause(
+        "feature",
+        "505",
+        (),
+        "The service has switched this feature off.",
+        "Choose another model: `%kling models` lists them.",
+    ),
+    cause(
+        "service",
+        "500 501",
+        ("internal", "generation failed", "task failed"),
         "The service broke on its own side; prompt and picture may be fine.",
         "Nothing needs changing on your side.",
     ),
 )
-"""Tried in this order. Source of the messages: public clients (C), 2026."""
+"""Tried in this order. Source of the codes: published documentation (D); of the messages: live
+traffic (L) and public clients (C), 2026."""
 
-OTHER_CAUSE = Cause(
-    frozenset(),
+OTHER_CAUSE = cause(
+    "other",
+    "",
     (),
     "The service gives no reason that we know.",
     "Read its words above; the prompt and the picture are what can be changed.",
@@ -59,7 +144,7 @@ OTHER_CAUSE = Cause(
 def cause_of(code: str, message: str) -> Cause:
     """Find the kind of a failure: by its words first, which say more than its code."""
     words = message.lower()
-    for cause in CAUSES:
-        if any(sign in words for sign in cause.signs):
-            return cause
-    return next((cause for cause in CAUSES if code.strip() in cause.codes), OTHER_CAUSE)
+    for each in CAUSES:
+        if any(sign in words for sign in each.signs):
+            return each
+    return next((each for each in CAUSES if code.strip() in each.codes), OTHER_CAUSE)

@@ -1,8 +1,8 @@
-"""What the live widget shows below the record while a job runs: the bar and a few words.
+"""What moves at the foot of a record while its job runs: the bar and a few words.
 
 It moves by itself where style sheets live: the times are handed to CSS as delays, so that a job
 needs a message for each change of state and none for each second. Its look comes with the
-record above it.
+record around it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..states import Downloading, JobFacts, JobState, OutOfSight, Uploading, Waiting, has_ended
+from ..states import Downloading, JobFacts, JobState, OutOfSight, Uploading, Waiting
 from .markup import Markup, escape, joined, tag
 from .words import SLOWER, Wording, describe, wait_words
 
@@ -30,7 +30,7 @@ class Timing:
 def render_live(facts: JobFacts, state: JobState, *, now: datetime) -> str:
     """Give the bar, the elapsed time and the words of a running job as HTML, without buttons.
 
-    Its height is the same in all running states. A job that has ended gives one sentence.
+    Its height is the same in all running states.
 
     Args:
         facts: The job.
@@ -38,9 +38,6 @@ def render_live(facts: JobFacts, state: JobState, *, now: datetime) -> str:
         now: The present; the bar goes on from here by itself.
     """
     wording = describe(facts, state, now=now)
-    if has_ended(state):
-        said = tag("p", "words", escape(wording.headline), title=wording.headline)
-        return tag("div", "live", said, classes="kling-root kling-ended")
     timing = timing_of(state, now)
     words = clock(state, now) if isinstance(state, Waiting) else escape(wording.headline)
     note = " ".join(wording.lines)
@@ -50,7 +47,6 @@ def render_live(facts: JobFacts, state: JobState, *, now: datetime) -> str:
         bar(state, timing, wording),
         tag("p", "words", words, title=wording.headline, aria_live="polite"),
         tag("p", "note", escape(note), title=note),
-        classes="kling-root",
         style=delays(timing),
         # A view that is made later, after a reload of the page, goes on from here.
         data_kling_at=f"{now.timestamp():.1f}",
@@ -82,7 +78,7 @@ def clock(state: Waiting, now: datetime) -> Markup:
     ticking = tag("span", "", escape(elapsed), classes="kling-clock")
     rest = escape("".join(f" · {words}" for words in others))
     soon = () if SLOWER in others else (tag("span", "", classes="kling-soon"),)
-    return joined(escape("elapsed "), ticking, rest, *soon)
+    return joined(escape("elapsed "), ticking, *soon, rest)
 
 
 def bar(state: JobState, timing: Timing | None, wording: Wording) -> Markup:

@@ -29,6 +29,7 @@ __all__ = [
     "fitted",
     "joined",
     "jpeg_size",
+    "link",
     "looks",
     "prose",
     "style_sheet",
@@ -38,6 +39,9 @@ __all__ = [
 Markup = NewType("Markup", str)
 """Text that is HTML already. Only `escape`, `tag`, `joined` and `style_sheet` make it, and a
 player that IPython wrote."""
+
+BESIDE = re.compile(r"(?!//)[\w./%~+=,@()-]+")
+"""An address that cannot leave the notebook's server: no scheme, no host, no backslash."""
 
 LOOKS_SHEET = "looks.css"
 CARD_SHEET = "card.css"
@@ -114,6 +118,13 @@ def fitted(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
     """Scale a width and height into a box, never up, keeping their ratio."""
     scale = min(1.0, box[0] / size[0], box[1] / size[1])
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def link(href: str, text: str) -> Markup:
+    """Write a link to a file beside the notebook; nothing where the address leads elsewhere."""
+    if not BESIDE.fullmatch(href):
+        return joined()
+    return joined(escape(" "), tag("a", "link", escape(text), href=href, target="_blank"))
 
 
 @cache

@@ -6,21 +6,27 @@ Owns the price line that cards, plain text and the panel share. Knows no HTML.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from ..models import DOLLARS_PER_CREDIT
+from ..models import CATALOGUE, DOLLARS_PER_CREDIT
 from ..states import ClipFacts, JobFacts, JobState, Preparing, Saved, Uploading, has_ended
 from .units import balance_words, byte_words, credit_words, date_words, number_words, one_line
 
 __all__ = [
     "DOLLARS_PER_CREDIT",
+    "Funds",
+    "age_word",
     "clip_words",
     "cost_line",
     "price_line",
     "price_words",
     "saved_only",
 ]
+
+OLD_AFTER = timedelta(days=60)
+"""After this a price that was read from the service's page may have moved."""
 
 NO_CREDITS = "emulated: no real credits"
 
@@ -35,6 +41,25 @@ CODECS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Funds:
+    """What a job may be paid from, before it; None leaves a figure out of the line."""
+
+    balance_credits: float | None = None
+    """What the account has."""
+    budget_credits: float | None = None
+    """What the tightest budget has left."""
+
+
+NO_FUNDS = Funds()
+
+
+def age_word(model: str, at: datetime) -> str:
+    """Give `about` where our prices of a model are too old to be exact at that time."""
+    spec = CATALOGUE.get(model)
+    return "about" if spec and at.date() - spec.prices.as_of > OLD_AFTER else ""
+
+
 def price_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
     """Give `55 credits ($0.28)`; half a cent counts as one."""
     dollars = Decimal(str(credits)) * Decimal(str(dollars_per_credit))
@@ -46,7 +71,7 @@ def price_line(
     inputs: Iterable[str],
     price_credits: float | None,
     *,
-    balance_credits: float | None = None,
+    funds: Funds = NO_FUNDS,
     emulated: bool = False,
     label: str = "",
     dollars_per_credit: float = DOLLARS_PER_CREDIT,
@@ -56,31 +81,34 @@ def price_line(
     Args:
         inputs: The chosen values as a person reads them.
         price_credits: What the job costs; None where no price is known.
-        balance_credits: The balance before the job; None leaves the balance out.
+        funds: What it would be paid from.
         emulated: No real credits are spent, and the line says so.
-        label: A word before the price, where the line stands beside what was charged.
+        label: Words before the price: how sure it is, or what else stands beside it.
         dollars_per_credit: What a credit costs.
     """
     parts = [one_line(value, 60) for value in inputs if value.strip()]
     if price_credits is None:
         parts.append("price not known")
     else:
-        price = price_words(price_credits, dollars_per_credit)
-        parts.append(f"would cost {price}" if emulated else f"{label} {price}".lstrip())
-    balance = () if balance_credits is None else (after_words(balance_credits, price_credits),)
+        price = f"{label} {price_words(price_credits, dollars_per_credit)}".lstrip()
+        parts.append(f"would cost {price}" if emulated else price)
+    before = funds.balance_credits
+    balance = () if before is None else (after_words("balance", before, price_credits),)
     if emulated:
         parts.append(", ".join((NO_CREDITS, *balance)))
     else:
         parts += balance
+    if funds.budget_credits is not None:
+        parts.append(after_words("budget left", funds.budget_credits, price_credits))
     return " · ".join(parts)
 
 
-def after_words(balance_credits: float, price_credits: float | None) -> str:
+def after_words(name: str, before_credits: float, price_credits: float | None) -> str:
     """Give `balance 5,916 → 5,861`, or how many credits are missing."""
-    start = f"balance {balance_words(balance_credits)}"
+    start = f"{name} {balance_words(before_credits)}"
     if price_credits is None:
         return start
-    left = balance_credits - price_credits
+    left = before_credits - price_credits
     after = f" → {balance_words(left)}" if left >= 0 else f": {number_words(-left)} too few"
     return start + after
 
@@ -99,12 +127,18 @@ def cost_line(facts: JobFacts, state: JobState, *, now: datetime, dollars_per_cr
     if isinstance(state, Saved):
         return paid_words(facts, state, now, dollars_per_credit)
     ended = has_ended(state)
+    # An emulated one "would cost" its price, in each state.
+    words = (
+        "price" if ended and not facts.emulated else "",
+        age_word(facts.model, facts.created_at),
+    )
+    funds = NO_FUNDS if ended else Funds(facts.balance_credits, facts.budget_credits)
     return price_line(
         facts.inputs.values(),
         facts.price_credits,
-        balance_credits=None if ended else facts.balance_credits,
+        funds=funds,
         emulated=facts.emulated,
-        label="price" if ended else "",
+        label=" ".join(filter(None, words)),
         dollars_per_credit=dollars_per_credit,
     )
 
@@ -113,18 +147,31 @@ def paid_words(facts: JobFacts, state: Saved, now: datetime, dollars_per_credit:
     """Say what a clip cost: the service's figure first, ours as an expectation."""
     told = state.credits if state.credits is not None else facts.price_credits
     once = f"made on {date_words(state.finished_at, now)} · 0 credits now · "
+    age = age_word(facts.model, facts.created_at) if state.credits is None else ""
     if facts.emulated:
         return (
             f"{once}{NO_CREDITS}"
             if state.already
-            else price_line((), told, emulated=True, dollars_per_credit=dollars_per_credit)
+            else price_line(
+                (), told, emulated=True, label=age, dollars_per_credit=dollars_per_credit
+            )
         )
     if told is None:
         return f"{once}price not known" if state.already else "price not known"
-    price = price_words(told, dollars_per_credit)
+    price = f"{age} {price_words(told, dollars_per_credit)}".lstrip()
+    other = difference_words(facts.price_credits, state.credits)
     if state.already:
-        return f"{once}{price} then"
-    return price if state.credits is not None else f"{price} expected; the service did not say"
+        return f"{once}{price} then{other}"
+    if state.credits is None:
+        return f"{price} expected; the service did not say"
+    return price + other
+
+
+def difference_words(price_credits: float | None, credits: float | None) -> str:
+    """Say what was expected where the service took something else."""
+    if credits is None or price_credits is None or abs(credits - price_credits) < 0.005:
+        return ""
+    return f", where our price list has {number_words(price_credits)}"
 
 
 def clip_words(clip: ClipFacts) -> str:

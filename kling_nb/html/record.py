@@ -6,7 +6,6 @@ beside its facts and the height stays; a saved clip takes the whole width.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import PurePath
@@ -20,6 +19,7 @@ from .markup import (
     fitted,
     joined,
     jpeg_size,
+    link,
     looks,
     prose,
     style_sheet,
@@ -35,8 +35,6 @@ __all__ = ["poster_image", "render_record", "video_attributes"]
 PROMPT_LIMIT = 160
 SIDE_BOX = (144, 120)
 SCREEN_BOX = (640, 480)
-BESIDE = re.compile(r"(?!//)[\w./%~+=,@()-]+")
-"""An address that cannot leave the notebook's server: no scheme, no host, no backslash."""
 
 
 def render_record(
@@ -66,8 +64,7 @@ def render_record(
     elif has_ended(state):
         body = joined(request(facts, cost), task_line(state), said(wording))
     else:
-        hint = tag("p", "saved-only", escape(saved_only(facts, state)))
-        body = joined(request(facts, cost, hint), task_line(state))
+        body = joined(request(facts, cost), task_line(state))
     return tag(
         "section",
         "card",
@@ -75,6 +72,7 @@ def render_record(
         head(facts, wording),
         body,
         cell_fold(facts.cell),
+        foot(facts, state),
         classes="kling-root kling-record",
         aria_label=f"Kling clip, {wording.badge.lower()}",
         data_kling_job=one_line(facts.id),
@@ -92,12 +90,12 @@ def head(facts: JobFacts, wording: Wording) -> Markup:
     return tag("div", "head", tag("span", wording.tone, escape(wording.badge)), *mode, about)
 
 
-def request(facts: JobFacts, cost: str, *hints: Markup) -> Markup:
+def request(facts: JobFacts, cost: str) -> Markup:
     """Write picture and prompt side by side, the same in each state without a clip."""
     picture = image(facts, facts.thumbnail, SIDE_BOX)
     side = (tag("div", "side", picture),) if picture else ()
     price = tag("p", "price", escape(cost))
-    return tag("div", "body", *side, tag("div", "facts", prompt(facts.prompt), price, *hints))
+    return tag("div", "body", *side, tag("div", "facts", prompt(facts.prompt), price))
 
 
 def task_line(state: JobState) -> Markup:
@@ -131,9 +129,17 @@ def said(wording: Wording) -> Markup:
     if wording.quote.strip():
         lines.append(tag("blockquote", "quote", escape(wording.quote)))
     lines += (tag("p", "line", prose(line)) for line in wording.lines)
+    if wording.answer:
+        lines.append(answer_fold(wording.answer))
     if wording.entries:
         lines.append(rows((code(entry.name), escape(entry.text)) for entry in wording.entries))
     return tag("div", "say", *lines)
+
+
+def answer_fold(answer: str) -> Markup:
+    """Write what the service answered, folded, as it came."""
+    summary = tag("summary", "copy", escape("What the service answered"))
+    return tag("details", "cell", summary, tag("pre", "source", escape(answer)))
 
 
 def rows(pairs: Iterable[tuple[Markup, Markup]]) -> Markup:
@@ -160,14 +166,15 @@ def cell_fold(cell: str) -> Markup:
     if visible(cell) != cell:
         note = "Invisible characters are shown as \ufffd: a copy of this is another request."
         lines.insert(0, tag("p", "quiet", escape(note)))
-    return tag("details", "cell", tag("summary", "copy", escape("Copy cell")), *lines)
+    return tag("details", "cell", tag("summary", "copy", escape("Cell")), *lines)
 
 
-def link(href: str, text: str) -> Markup:
-    """Write a link to a file beside the notebook; nothing where the address leads elsewhere."""
-    if not BESIDE.fullmatch(href):
-        return joined()
-    return joined(escape(" "), tag("a", "link", escape(text), href=href, target="_blank"))
+def foot(facts: JobFacts, state: JobState) -> Markup:
+    """Keep the room of what a living page draws there; a saved one says what to do instead."""
+    if has_ended(state):
+        return tag("div", "", classes="kling-foot")
+    hint = tag("p", "saved-only", escape(saved_only(facts, state)))
+    return tag("div", "room", hint, classes="kling-foot")
 
 
 def image(facts: JobFacts, jpeg: bytes, box: tuple[int, int]) -> Markup:

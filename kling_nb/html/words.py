@@ -6,10 +6,9 @@ Knows no HTML; it never invents a fact that the state does not hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
-from typing import Literal, assert_never
+from typing import assert_never
 
 from ..states import (
     Detached,
@@ -29,45 +28,15 @@ from ..states import (
     Vanished,
     Waiting,
 )
-from .failures import cause_of
-from .prices import DOLLARS_PER_CREDIT, price_words
-from .units import (
-    balance_words,
-    byte_words,
-    credit_words,
-    date_words,
-    one_line,
-    time_words,
-)
+from .losses import describe_failed, describe_refused, describe_unknown
+from .prices import DOLLARS_PER_CREDIT
+from .units import byte_words, credit_words, one_line, time_words
+from .wording import Entry, Tone, Wording
 
 __all__ = ["SLOWER", "Entry", "Tone", "Wording", "describe", "task_of", "wait_words"]
 
 FREE = "The kernel is free: other cells can run."
 SLOWER = "slower than usual"
-
-Tone = Literal["run", "good", "bad", "warn", "calm"]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row below the sentences: a way on, or a field that was refused."""
-
-    name: str
-    """Something to type, or the name of the field."""
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """What a card says of a state; plain text throughout."""
-
-    badge: str
-    tone: Tone
-    headline: str
-    lines: tuple[str, ...] = ()
-    quote: str = ""
-    """The service's own words."""
-    entries: tuple[Entry, ...] = ()
 
 
 def describe(
@@ -95,7 +64,7 @@ def describe(
         case Saved():
             wording = describe_saved(state)
         case Failed():
-            wording = describe_failed(facts, state, dollars_per_credit)
+            wording = describe_failed(facts, state, now, dollars_per_credit)
         case Refused():
             wording = describe_refused(state)
         case Unknown():
@@ -156,7 +125,8 @@ def wait_words(state: Waiting | OutOfSight, now: datetime) -> tuple[str, ...]:
     passed_s = (now - state.since).total_seconds()
     usual = f"usually {time_words(state.expected_s)}"
     late = (SLOWER,) if passed_s > state.expected_s else ()
-    return (time_words(passed_s), usual, *late)
+    # Where there is little room the end is cut off: what is new comes first.
+    return (time_words(passed_s), *late, usual)
 
 
 def describe_out_of_sight(state: OutOfSight, now: datetime) -> Wording:
@@ -171,94 +141,6 @@ def describe_saved(state: Saved) -> Wording:
     name = one_line(PurePath(state.clip.path).name)
     lead = "The clip was there already" if state.already else "The clip is saved"
     return Wording("Saved", "good", f"{lead}: {name}")
-
-
-def describe_failed(facts: JobFacts, state: Failed, dollars_per_credit: float) -> Wording:
-    """Say why there is no clip, what it cost, and what to change."""
-    cause = cause_of(state.code, state.message)
-    lines: list[str] = [
-        cause.meaning,
-        cost_words(facts, state.credits, dollars_per_credit),
-        cause.change,
-    ]
-    if state.credits == 0 and facts.price_credits is not None:
-        again = price_words(facts.price_credits, dollars_per_credit)
-        lines.append(f"Running this cell again makes a new task: {again}.")
-    code = f" (code {one_line(state.code, 40)})" if state.code.strip() else ""
-    quote = f"{one_line(state.message) or 'no words were given'}{code}"
-    return Wording("Failed", "bad", "The service could not make this clip.", tuple(lines), quote)
-
-
-def cost_words(facts: JobFacts, credits: float | None, dollars_per_credit: float) -> str:
-    """Say what a failed task cost, as far as the service tells, and no further."""
-    if facts.emulated:
-        return "It cost nothing: emulated, no real credits."
-    if credits is None:
-        return "The service did not say what it cost; `%kling balance` shows what is left."
-    if credits == 0:
-        return "It cost 0 credits, says the service."
-    price = price_words(credits, dollars_per_credit)
-    return f"It cost {price}, says the service; `%kling balance` shows whether they came back."
-
-
-def describe_refused(state: Refused) -> Wording:
-    """Say which field, what was given and what is allowed."""
-    told = state.problems and all(str(problem) in state.message for problem in state.problems)
-    return Wording(
-        "Refused",
-        "bad",
-        "Not accepted; no task was made and nothing was charged.",
-        quote="" if told else state.message,
-        entries=tuple(
-            Entry(
-                one_line(problem.field), f"{one_line(problem.given)}; {one_line(problem.allowed)}"
-            )
-            for problem in state.problems
-        ),
-    )
-
-
-def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
-    """Say that nobody knows, what speaks for a task and what a person can do."""
-    local = state.at.astimezone(now.tzinfo)
-    when = f"{local:%H:%M} on {date_words(state.at, now)}"
-    page = "the logs page of your account at kie.ai"
-    look = f"In live mode, {page} would show it." if facts.emulated else f"Look for it on {page}."
-    return Wording(
-        "Answer lost",
-        "warn",
-        "The answer was lost. The task may exist and may be paid.",
-        (
-            f"At {when}: {one_line(state.reason).rstrip('.')}.",
-            evidence_words(facts.price_credits, state),
-            f"{look} Running this cell again sends nothing.",
-        ),
-        entries=(
-            Entry("%kling adopt TASK_ID", "if the task is there; its clip is then fetched"),
-            Entry(
-                f"%kling forget {one_line(facts.id)}",
-                "if it is not; lets this cell submit, and pay, again",
-            ),
-        ),
-    )
-
-
-def evidence_words(price_credits: float | None, state: Unknown) -> str:
-    """Say what the balance tells, which is never certain: others may use the account."""
-    before, after = state.balance_before, state.balance_after
-    if before is None or after is None:
-        return "The balance cannot tell: it is not known, or other jobs moved it meanwhile."
-    fall = before - after
-    moved = f"The balance went from {balance_words(before)} to {balance_words(after)}"
-    if abs(fall) < 0.005:
-        still = f"The balance is still {balance_words(after)}"
-        return f"{still}, which speaks against a task, but it cannot tell for sure."
-    if price_credits is not None and abs(fall - price_credits) < 0.005:
-        return (
-            f"{moved}, a fall of exactly the price. If nothing else used the account meanwhile, "
-            "the task very probably exists and was paid."
-        )
-    return f"{moved}, which is not the price of this task: it cannot tell."
 
 
 def describe_gone(facts: JobFacts, state: Vanished | Expired) -> Wording:

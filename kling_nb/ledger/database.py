@@ -89,7 +89,60 @@ def create_first_tables(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (create_first_tables,)
+def add_sources_and_marks(connection: sqlite3.Connection) -> None:
+    """Adds the pictures of each request, and what a person thinks of its clip."""
+    for column in (
+        "sources TEXT NOT NULL DEFAULT '{}'",
+        "starred INTEGER NOT NULL DEFAULT 0",
+        "hidden INTEGER NOT NULL DEFAULT 0",
+    ):
+        connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+
+
+def add_budgets(connection: sqlite3.Connection) -> None:
+    """Adds which notebook asked, what its budget had left, and the budgets themselves."""
+    connection.execute("ALTER TABLE jobs ADD COLUMN notebook TEXT NOT NULL DEFAULT ''")
+    connection.execute("ALTER TABLE jobs ADD COLUMN budget_before REAL")
+    connection.execute(
+        """
+        CREATE TABLE budgets (
+            service TEXT NOT NULL,
+            scope TEXT NOT NULL,
+            notebook TEXT NOT NULL,
+            limit_credits REAL NOT NULL,
+            set_at TEXT NOT NULL,
+            PRIMARY KEY (service, scope, notebook)
+        )
+        """
+    )
+    # Every new request adds up what was spent; with this index no picture is read for that.
+    connection.execute(
+        """
+        CREATE INDEX jobs_by_cost
+        ON jobs (service, created_at, notebook, stage, credits, price_credits)
+        """
+    )
+    # What counts as spent is written once, in `accounts`, and days are local ones there.
+    connection.execute("DROP VIEW spend")
+
+
+def add_evidence(connection: sqlite3.Connection) -> None:
+    """Adds what a callback is known by, raw answers, and what was seen of the balance."""
+    for column in (
+        "nonce TEXT NOT NULL DEFAULT ''",
+        "answer TEXT NOT NULL DEFAULT ''",
+        "watch TEXT",
+    ):
+        connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+    connection.execute("CREATE UNIQUE INDEX one_job_a_nonce ON jobs (nonce) WHERE nonce <> ''")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
+    create_first_tables,
+    add_sources_and_marks,
+    add_budgets,
+    add_evidence,
+)
 """Number n leads from version n to version n + 1. What was released is never changed."""
 
 ADVICE = {

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
+from ..budgets import least_left, refusal
 from ..errors import LedgerError
+from ..negatives import Negative
 from ..states import BLOCKING, FOLLOWED, SUBMITTING, Stage
+from .accounts import Accounts, standings_in
 from .database import Database
 from .owners import Owners
-from .records import Intent, Row, Spent, encode_facts
+from .records import Intent, Row, encode_facts, encode_sources
 from .table import Jobs
 
 __all__ = ["Ledger"]
-
-
-def now() -> datetime:
-    """Returns the time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 class Ledger:
@@ -39,7 +37,9 @@ class Ledger:
         clock: Gives the time, aware.
     """
 
-    def __init__(self, folder: Path, *, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self, folder: Path, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         # A kernel may change its working directory later; the folder stays.
         self.folder = folder.absolute()
         self.owner = str(uuid.uuid4())
@@ -49,6 +49,7 @@ class Ledger:
         self._owners = Owners(self.folder / "owners")
         self._opening = threading.Lock()
         self._is_closed = False
+        self.accounts = Accounts(self._reading, self._writing, clock)
 
     def open(self) -> None:
         """Makes what is missing on disk and takes this session's lock; every change begins so.
@@ -80,19 +81,28 @@ class Ledger:
 
     # What a session does with its own jobs.
 
-    def intend(self, intent: Intent) -> tuple[Row, bool]:
+    def intend(self, intent: Intent, *, exists: bool = False) -> tuple[Row, bool]:
         """Notes that a request is about to be made, unless it was made before.
+
+        Args:
+            intent: The request.
+            exists: Its task exists already, so that it costs nothing more: no budget forbids it.
 
         Returns:
             The new row and True, or the row that answers the request already and False.
+
+        Raises:
+            BudgetExceeded: A budget has not enough left; nothing is noted.
         """
         with self._writing() as jobs:
-            row = self._first_blocking(jobs, intent.fingerprint)
+            row = jobs.blocking(intent.fingerprint)
             if row is not None:
                 row = self._bury(jobs, row)
                 if row.stage in BLOCKING:
                     return row, False
-            return jobs.insert(intent, self.owner), True
+            left = None if exists else self._room_for(jobs, intent)
+            row = jobs.insert(intent, self.owner)
+            return row if left is None else jobs.mark(row, budget_before=left), True
 
     def advance(self, job_id: str, stage: Stage, **facts: object) -> Row:
         """Takes one step, with what was learnt at it; this session answers for the job from then.
@@ -103,8 +113,7 @@ class Ledger:
         Args:
             job_id: The job, or the first digits of its id.
             stage: One of `NEXT_STAGES` of the stage it is in.
-            **facts: `task_id`, `balance_before`, `balance_after`, `credits`, `reason`, `code`,
-                `result_url`, `clip`, `sent_at`, `accepted_at`, `finished_at`.
+            **facts: As in `records.FACTS`: `task_id`, `credits`, `reason`, `clip` and the others.
 
         Raises:
             LedgerError: There is no such job, or no such step.
@@ -120,6 +129,24 @@ class Ledger:
         with self._writing() as jobs:
             return jobs.update(jobs.find(job_id), **columns)
 
+    def mark(self, job_id: str, *, starred: bool | None = None, hidden: bool | None = None) -> Row:
+        """Notes what a person thinks of a clip; None leaves a mark as it is, and so all else."""
+        marks = {"starred": starred, "hidden": hidden}
+        with self._writing() as jobs:
+            row = jobs.find(job_id)
+            columns = {name: int(on) for name, on in marks.items() if on is not None}
+            return jobs.mark(row, **columns) if columns else row
+
+    def note_sources(self, job_id: str, sources: Mapping[str, Sequence[Negative]]) -> Row:
+        """Notes where the pictures of a request are kept; else the row stays as it is."""
+        with self._writing() as jobs:
+            return jobs.mark(jobs.find(job_id), sources=encode_sources(sources, self.folder))
+
+    def bring(self, row: Row) -> Row | None:
+        """Takes in a job that another ledger had; None where this one has it or its request."""
+        with self._writing() as jobs:
+            return jobs.bring(row)
+
     # What is known.
 
     def row(self, job_id: str) -> Row:
@@ -134,49 +161,43 @@ class Ledger:
     def by_task(self, task_id: str) -> Row | None:
         """Returns the newest job with the service's task id."""
         with self._reading() as jobs:
-            found = jobs.select("task_id = ? AND task_id <> ''", task_id, limit=1)
-            return found[0] if found else None
+            return next(iter(jobs.select("task_id = ? AND task_id <> ''", task_id, limit=1)), None)
+
+    def by_nonce(self, nonce: str) -> Row | None:
+        """Returns the job whose callback's URL carries this one-time value."""
+        with self._reading() as jobs:
+            return next(iter(jobs.select("nonce = ? AND nonce <> ''", nonce)), None)
 
     def blocking(self, fingerprint: str) -> Row | None:
         """Returns the job that answers this request already."""
         with self._reading() as jobs:
-            return self._first_blocking(jobs, fingerprint)
+            return jobs.blocking(fingerprint)
 
     def rows(self, *stages: Stage, limit: int = 100) -> list[Row]:
         """Returns the jobs in these stages, or all, newest first."""
         with self._reading() as jobs:
             return jobs.in_stages(*(stages or Stage), limit=limit)
 
+    def clips(self, limit: int = -1, *, include_hidden: bool = False) -> list[Row]:
+        """Returns the jobs whose clips are saved, newest first; -1 is no limit."""
+        with self._reading() as jobs:
+            where = "stage = ? AND clip IS NOT NULL AND hidden <= ?"
+            return jobs.select(where, Stage.SAVED, int(include_hidden), limit=limit)
+
+    def takes(self, model: str, service: str) -> list[tuple[int, str]]:
+        """Returns take and fingerprint of every request of a model that is answered already."""
+        with self._reading() as jobs:
+            return jobs.takes(model, service)
+
     def events(self, job_id: str) -> list[tuple[datetime, Stage, str]]:
         """Returns the history of a job: when, in which stage, why; oldest first."""
-        query = "SELECT at, stage, text FROM events WHERE job_id = ? ORDER BY number"
         with self._reading() as jobs:
-            found = jobs.connection.execute(query, (jobs.find(job_id).id,))
-            return [(datetime.fromisoformat(at), Stage(name), text) for at, name, text in found]
-
-    def spend(self) -> list[Spent]:
-        """Returns what was spent per day, model and service, newest day first.
-
-        What the service reported counts, else the price. Failures without a report count nothing,
-        and neither do jobs whose fate is unknown.
-        """
-        query = "SELECT * FROM spend ORDER BY day DESC, model, service"
-        with self._reading() as jobs:
-            found = jobs.connection.execute(query)
-            return [Spent(date.fromisoformat(day), *rest) for day, *rest in found]
+            return jobs.events(jobs.find(job_id))
 
     def durations_s(self, model: str, service: str, limit: int = 20) -> list[float]:
         """Returns how long the service took for past clips, in seconds, newest first."""
-        where = """
-            model = ? AND service = ? AND stage IN ('succeeded', 'saved', 'expired')
-            AND finished_at > accepted_at
-        """
         with self._reading() as jobs:
-            return [
-                (row.finished_at - row.accepted_at).total_seconds()
-                for row in jobs.select(where, model, service, limit=limit)
-                if row.finished_at and row.accepted_at
-            ]
+            return jobs.durations_s(model, service, limit)
 
     # Who answers for a job.
 
@@ -184,8 +205,7 @@ class Ledger:
         """Sorts out what dead sessions left: nothing of theirs stays in between.
 
         What they intended is discarded, what they were sending is unknown, and what was accepted
-        or succeeded is this session's. Jobs that somebody released stay as they are: `claim`
-        takes them.
+        or succeeded is this session's. Released jobs stay as they are: `claim` takes them.
 
         Args:
             service: Which accepted jobs this session can follow, `live` or `emulator`; those of
@@ -254,9 +274,18 @@ class Ledger:
         with self._database.writing() as connection:
             yield Jobs(connection, self.folder, self._clock)
 
-    def _first_blocking(self, jobs: Jobs, fingerprint: str) -> Row | None:
-        found = jobs.select("fingerprint = ?", fingerprint)
-        return next((row for row in found if row.stage in BLOCKING), None)
+    def _room_for(self, jobs: Jobs, intent: Intent) -> float | None:
+        """Returns what the tightest budget has left; refuses what does not fit."""
+        asked = (jobs.connection, intent.service, intent.notebook, self._clock())
+        standings = standings_in(*asked)
+        if refusal(standings, intent.price_credits):
+            # What dead sessions were about to do counts no more.
+            for row in jobs.in_stages(Stage.INTENDED):
+                self._bury(jobs, row)
+            standings = standings_in(*asked)
+        if error := refusal(standings, intent.price_credits):
+            raise error
+        return least_left(standings)
 
     def _inherit(self, jobs: Jobs, row: Row) -> Row:
         if row.stage in FOLLOWED:
@@ -266,17 +295,6 @@ class Ledger:
         return self._bury(jobs, row)
 
     def _bury(self, jobs: Jobs, row: Row) -> Row:
-        # What a dead session was about to do, surely never happens; what it was doing at its
-        # death may have happened.
         if row.stage not in SUBMITTING or self._owners.lives(row.owner):
             return row
-        if row.stage is Stage.INTENDED:
-            reason = "The kernel ended before anything was sent; nothing was charged."
-            return jobs.step(row, Stage.DISCARDED, reason=reason)
-        since = row.sent_at or row.updated_at
-        return jobs.step(
-            row,
-            Stage.UNKNOWN,
-            reason=f"The kernel died while sending, at {since:%Y-%m-%d %H:%M:%S} UTC; "
-            "the task may exist and may be paid.",
-        )
+        return jobs.bury(row)

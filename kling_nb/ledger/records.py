@@ -6,21 +6,24 @@ Pure: from values to columns and back. No file is opened here and no SQL is writ
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..evidence import Watch, encode_watch, parse_watch
+from ..negatives import Negative
 from ..states import ClipFacts, Stage
 
 __all__ = [
     "Column",
     "Intent",
     "Row",
-    "Spent",
     "encode_facts",
     "encode_intent",
+    "encode_row",
+    "encode_sources",
     "encode_text",
     "encode_time",
     "parse_clip",
@@ -47,6 +50,10 @@ class Intent:
     thumbnail: bytes = field(default=b"", repr=False)
     callback_url: str = ""
     cell: str = ""
+    sources: Mapping[str, Sequence[Negative]] = field(default_factory=dict)
+    """The pictures of each parameter, kept; empty in rows that were written before this was."""
+    notebook: str = ""
+    """Which notebook asks, by its path from the folder's parent; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +83,18 @@ class Row(Intent):
     """The service's code of a failure."""
     result_url: str
     clip: ClipFacts | None
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What one model of one service cost on one day (UTC)."""
-
-    day: date
-    model: str
-    service: str
-    jobs: int
-    credits: float
+    starred: bool = False
+    """A person likes the clip."""
+    hidden: bool = False
+    """A person does not want to see the clip among the others."""
+    budget_before: float | None = None
+    """What the tightest budget had left before this request; None where none was set."""
+    nonce: str = ""
+    """The one-time value in the callback's URL as it was sent; empty without a callback."""
+    answer: str = field(default="", repr=False)
+    """The raw answer by which the job failed, was refused or was lost; cut where it is long."""
+    watch: Watch | None = None
+    """What was seen of the balance after it was lost, or failed without a word on its cost."""
 
 
 TEXT = (str,)
@@ -104,8 +112,13 @@ FACTS: Mapping[str, tuple[type, ...]] = {
     "code": TEXT,
     "result_url": TEXT,
     "clip": (ClipFacts,),
+    "nonce": TEXT,
+    "answer": TEXT,
+    "watch": (Watch, type(None)),
 }
 """What may be learnt of a job after it was intended, and the types it comes in."""
+
+MARKS = ("starred", "hidden")
 
 TIMES = ("created_at", "updated_at", "sent_at", "accepted_at", "finished_at")
 
@@ -133,14 +146,17 @@ def encode_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def relative(path: str, folder: Path) -> str:
+    """Returns a path as it is kept: without `folder` where it lies below it."""
+    for root in (folder, folder.resolve()):
+        if Path(path).is_relative_to(root):
+            return Path(path).relative_to(root).as_posix()
+    return Path(path).as_posix()
+
+
 def encode_clip(clip: ClipFacts, folder: Path) -> str:
     """Returns the facts as JSON, the path relative to `folder` where it lies below it."""
-    path = Path(clip.path)
-    for root in (folder, folder.resolve()):
-        if path.is_relative_to(root):
-            path = path.relative_to(root)
-            break
-    return json.dumps(asdict(replace(clip, path=path.as_posix())))
+    return json.dumps(asdict(replace(clip, path=relative(clip.path, folder))))
 
 
 def parse_clip(text: str | None, folder: Path) -> ClipFacts | None:
@@ -149,6 +165,26 @@ def parse_clip(text: str | None, folder: Path) -> ClipFacts | None:
         return None
     clip = ClipFacts(**json.loads(text))
     return replace(clip, path=str(folder / clip.path))
+
+
+def encode_sources(sources: Mapping[str, Sequence[Negative]], folder: Path) -> str:
+    """Returns the pictures of a request as JSON, their paths relative to `folder`."""
+
+    def encode(negative: Negative) -> dict[str, str]:
+        path = relative(negative.path, folder) if negative.path else ""
+        return asdict(replace(negative, path=path))
+
+    return json.dumps({name: [encode(each) for each in given] for name, given in sources.items()})
+
+
+def parse_sources(text: str, folder: Path) -> dict[str, tuple[Negative, ...]]:
+    """Returns the pictures of a request with absolute paths, which follow the folder."""
+
+    def parse(kept: dict[str, str]) -> Negative:
+        path = str(folder / kept["path"]) if kept["path"] else ""
+        return Negative(**(kept | {"path": path}))
+
+    return {name: tuple(map(parse, given)) for name, given in json.loads(text).items()}
 
 
 def encode_facts(facts: Mapping[str, object], folder: Path) -> dict[str, Column]:
@@ -169,6 +205,8 @@ def encode_facts(facts: Mapping[str, object], folder: Path) -> dict[str, Column]
                 columns[name] = encode_time(value)
             case ClipFacts():
                 columns[name] = encode_clip(value, folder)
+            case Watch():
+                columns[name] = json.dumps(encode_watch(value))
             case str():
                 columns[name] = encode_text(value)
             case int() | float() | None:
@@ -176,8 +214,8 @@ def encode_facts(facts: Mapping[str, object], folder: Path) -> dict[str, Column]
     return columns
 
 
-def encode_intent(intent: Intent) -> dict[str, Column]:
-    """Returns the columns of a request.
+def encode_intent(intent: Intent, folder: Path) -> dict[str, Column]:
+    """Returns the columns of a request; the paths of pictures are relative to `folder`.
 
     Raises:
         TypeError: A value is not of JSON's types.
@@ -187,7 +225,27 @@ def encode_intent(intent: Intent) -> dict[str, Column]:
         value = getattr(intent, part.name)
         columns[part.name] = encode_text(value) if isinstance(value, str) else value
     columns["values"] = json.dumps(dict(intent.values), allow_nan=False)
+    columns["sources"] = encode_sources(intent.sources, folder)
     return columns
+
+
+def encode_row(row: Row, folder: Path) -> dict[str, Column]:
+    """Returns the columns of a whole job; the paths of its files are relative to `folder`."""
+    learnt = {name: getattr(row, name) for name in FACTS}
+    learnt = {name: value for name, value in learnt.items() if value is not None}
+    return (
+        encode_intent(row, folder)
+        | encode_facts(learnt, folder)
+        | {name: int(getattr(row, name)) for name in MARKS}
+        | {
+            "id": row.id,
+            "stage": row.stage,
+            "owner": row.owner,
+            "created_at": encode_time(row.created_at),
+            "updated_at": encode_time(row.updated_at),
+            "budget_before": row.budget_before,
+        }
+    )
 
 
 def parse_row(columns: Mapping[str, Any], folder: Path) -> Row:
@@ -197,4 +255,7 @@ def parse_row(columns: Mapping[str, Any], folder: Path) -> Row:
     facts["stage"] = Stage(columns["stage"])
     facts["values"] = json.loads(columns["values"])
     facts["clip"] = parse_clip(columns["clip"], folder)
+    facts["sources"] = parse_sources(columns["sources"], folder)
+    facts["watch"] = parse_watch(json.loads(columns["watch"])) if columns["watch"] else None
+    facts |= {name: bool(columns[name]) for name in MARKS}
     return Row(**facts)

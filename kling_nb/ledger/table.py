@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from ..errors import LedgerError
-from ..states import NEXT_STAGES, Stage
-from .records import Column, Intent, Row, encode_intent, encode_text, encode_time, parse_row
+from ..states import BLOCKING, NEXT_STAGES, Stage
+from .records import (
+    Column,
+    Intent,
+    Row,
+    encode_intent,
+    encode_row,
+    encode_text,
+    encode_time,
+    parse_row,
+)
 
 __all__ = ["Jobs"]
 
@@ -78,28 +87,94 @@ class Jobs:
             raise LedgerError(f"several jobs begin with {job_id!r}: {ids}; give more of the id")
         return found[0]
 
+    def blocking(self, fingerprint: str) -> Row | None:
+        """Returns the row that answers this request already."""
+        found = self.select("fingerprint = ?", fingerprint)
+        return next((row for row in found if row.stage in BLOCKING), None)
+
+    def takes(self, model: str, service: str) -> list[tuple[int, str]]:
+        """Returns take and fingerprint of every request that is answered already."""
+        where = "model = ? AND service = ? ORDER BY number"
+        query = f"SELECT take, fingerprint, stage FROM jobs WHERE {where}"
+        found = self.connection.execute(query, (model, service))
+        return [(take, name) for take, name, stage in found if Stage(stage) in BLOCKING]
+
+    def durations_s(self, model: str, service: str, limit: int) -> list[float]:
+        """Returns the seconds from acceptance to the end of past clips, newest first."""
+        where = """
+            model = ? AND service = ? AND stage IN ('succeeded', 'saved', 'expired')
+            AND finished_at > accepted_at
+        """
+        return [
+            (row.finished_at - row.accepted_at).total_seconds()
+            for row in self.select(where, model, service, limit=limit)
+            if row.finished_at and row.accepted_at
+        ]
+
+    def events(self, row: Row) -> list[tuple[datetime, Stage, str]]:
+        """Returns when the row came into which stage and why, oldest first."""
+        query = "SELECT at, stage, text FROM events WHERE job_id = ? ORDER BY number"
+        found = self.connection.execute(query, (row.id,))
+        return [(datetime.fromisoformat(at), Stage(name), text) for at, name, text in found]
+
     def insert(self, intent: Intent, owner: str) -> Row:
         """Adds a new row in stage `intended`."""
         at = encode_time(self._clock())
-        columns = encode_intent(intent) | {
+        columns = encode_intent(intent, self._folder) | {
             "id": self._new_id(),
             "stage": Stage.INTENDED,
             "owner": owner,
             "created_at": at,
             "updated_at": at,
         }
+        row = self._add(columns)
+        self.log(row, "")
+        return row
+
+    def bring(self, row: Row) -> Row | None:
+        """Adds a row that another ledger had, in its stage, with its id where that is free.
+
+        Returns:
+            The row as it is here; None, and nothing is changed, where this ledger has the job
+            already or another one that answers the same request.
+        """
+        if self._knows(row):
+            return None
+        is_free = not self.select("id = ?", row.id)
+        columns = encode_row(row, self._folder) | {
+            "id": row.id if is_free else self._new_id(),
+            "updated_at": encode_time(self._clock()),
+        }
+        brought = self._add(columns)
+        self.log(brought, row.reason or "recovered")
+        return brought
+
+    def _knows(self, row: Row) -> bool:
+        """Whether the job of another ledger's row is here, or what would make it a second one."""
+        if row.stage in BLOCKING and self.blocking(encode_text(row.fingerprint)):
+            return True
+        task = (encode_text(row.task_id), row.service)
+        if row.task_id and self.select("task_id = ? AND service = ?", *task, limit=1):
+            return True
+        # One that blocks nothing and has no task tells nothing that is worth a second id.
+        has_weight = row.stage in BLOCKING or row.task_id
+        same = self.select("id = ?", row.id)
+        return any(not has_weight or row.fingerprint == found.fingerprint for found in same)
+
+    def _add(self, columns: Mapping[str, Column]) -> Row:
         names = ", ".join(f'"{name}"' for name in columns)
         marks = ", ".join("?" * len(columns))
         self.connection.execute(
             f"INSERT INTO jobs ({names}) VALUES ({marks})", tuple(columns.values())
         )
-        row = self.find(str(columns["id"]))
-        self.log(row, "")
-        return row
+        return self.find(str(columns["id"]))
 
     def update(self, row: Row, **columns: Column) -> Row:
         """Changes columns of a row; its stage is for `step`."""
-        columns["updated_at"] = encode_time(self._clock())
+        return self.mark(row, updated_at=encode_time(self._clock()), **columns)
+
+    def mark(self, row: Row, **columns: Column) -> Row:
+        """Changes columns that say nothing of the task: the row counts as untouched."""
         changes = ", ".join(f"{name} = ?" for name in columns)
         self.connection.execute(
             f"UPDATE jobs SET {changes} WHERE id = ?", (*columns.values(), row.id)
@@ -126,6 +201,23 @@ class Jobs:
         moved = self.update(row, stage=stage, **columns)
         self.log(moved, str(reason))
         return moved
+
+    def bury(self, row: Row) -> Row:
+        """Ends the submission of a session that is dead.
+
+        What it was about to do, surely never happens; what it was doing at its death may have
+        happened.
+        """
+        if row.stage is Stage.INTENDED:
+            reason = "The kernel ended before anything was sent; nothing was charged."
+            return self.step(row, Stage.DISCARDED, reason=reason)
+        since = row.sent_at or row.updated_at
+        return self.step(
+            row,
+            Stage.UNKNOWN,
+            reason=f"The kernel died while sending, at {since:%Y-%m-%d %H:%M:%S} UTC; "
+            "the task may exist and may be paid.",
+        )
 
     def log(self, row: Row, text: str) -> None:
         """Notes in the job's history that it is in its stage now, and why."""

@@ -1,4 +1,4 @@
-"""The field of a picture: path, URL, name of a variable, or a chosen file; shown as it is sent.
+"""The field of a picture: path, URL, name of a variable, or a file; shown as it is sent.
 
 Pictures are read beside the kernel, which stays free. What is wrong with one is the field's
 `fault`; whether a picture must be there is the validator's matter.
@@ -6,35 +6,42 @@ Pictures are read beside the kernel, which stays free. What is wrong with one is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-import ipywidgets as widgets
-
-from .. import media
+from .. import media, negatives
 from ..errors import MediaError
 from ..fetcher import Fetcher
-from ..html.markup import data_uri, escape, joined, tag
+from ..html.markup import data_uri
 from ..html.units import byte_words, one_line
 from ..kinds import Media, shorten
+from ..links import relative_path
 from ..media import Picture
+from ..negatives import Negative
 from ..portal import in_thread, portal
 from ..specs import Parameter
-from .fields import Field, help_of, label_of, quiet
+from .controls import Picker
+from .fields import Field, words_of
 
-__all__ = ["PictureField", "Surroundings"]
+__all__ = ["Chosen", "PictureField", "Surroundings"]
+
+_ANY = "picture"
+"""How an object without a name reads in a cell: as a variable to be filled in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a picture's name may mean here."""
+    """What a picture's name may mean here, and where pictures are kept."""
 
     variables: Callable[[], Mapping[str, object]]
     """The notebook's variables, now."""
     is_emulated: Callable[[], bool]
     """Whether a picture that cannot be fetched is replaced."""
+    folder: Callable[[], Path]
+    """The folder of clips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +56,20 @@ class Chosen:
 
 
 class PictureField(Field):
-    """A text field and a button for files, with the picture below.
+    """One picture or several.
 
     Args:
         parameter: What it is for.
         kind: What the service takes. Source: `ModelSpec`.
         around: What a name may mean.
+        remarks: What the model's rules say of it.
     """
 
-    def __init__(self, parameter: Parameter, kind: Media, around: Surroundings) -> None:
+    control: Picker
+
+    def __init__(
+        self, parameter: Parameter, kind: Media, around: Surroundings, remarks: Sequence[str] = ()
+    ) -> None:
         self.fault = ""
         """What is wrong with the picture that is there."""
         self.reading: Future[None] | None = None
@@ -66,57 +78,68 @@ class PictureField(Field):
         self._held: tuple[Chosen, ...] = ()
         self._turn = 0
         several = kind.max_count > 1
-        self._text = (widgets.Textarea if several else widgets.Text)(
-            description=label_of(parameter),
-            placeholder="path, URL, or the name of a variable" + (", one a line" * several),
-            continuous_update=False,  # a path is looked for when it is whole
-        )
         pictures_only = all(mime.startswith("image/") for mime in kind.mime_types)
-        self._upload = widgets.FileUpload(
-            accept="image/*" if pictures_only else ",".join(kind.mime_types),
-            multiple=several,
-            description="Choose files" if several else "Choose a file",
-            tooltip=f"{label_of(parameter)}: choose a file. Give a large one as a path.",
+        note = "; ".join((kind.allowed, *remarks))
+        super().__init__(
+            parameter,
+            Picker(
+                **words_of(parameter, note),
+                several=several,
+                placeholder="path, URL or variable" + (", one a line" * several),
+                accept="image/*" if pictures_only else ",".join(kind.mime_types),
+            ),
         )
-        self._remove = widgets.Button(
-            description="Remove", tooltip=f"Take away: {label_of(parameter)}"
-        )
-        self._preview = widgets.HTML()
-        self._shown = widgets.HBox([self._preview, self._remove])
-        self._shown.add_class("kling-preview")
-        row = widgets.HBox([self._text, self._upload])
-        row.add_class("kling-source-row")
-        row.add_class("kling-several" if several else "kling-single")
-        super().__init__(parameter, row, self._shown, note=f"{help_of(parameter)}; {kind.allowed}")
-        self._show("")
-        self._text.observe(self._take_text, "value")
-        self._upload.observe(self._take_files, "value")
-        self._remove.on_click(lambda _: self._hold(()))
+        self.control.observe(self._take_text, "value")
+        self.control.on_file = self._take_file
+        self.control.on_refusal = self._take_refusal
+        self.control.on_remove = self._remove
 
     @property
     def given(self) -> object | None:
         """The picture, or a list of several; None while there is none."""
-        values = [chosen.value for chosen in self._chosen()]
+        values = [chosen.value for chosen in self.chosen]
         return values[0] if len(values) == 1 else values or None
 
     @property
     def written(self) -> str | None:
         """The first picture as it is written in a cell."""
-        return next((chosen.written for chosen in self._chosen()), None)
+        return next((chosen.written for chosen in self.chosen), None)
 
-    def give(self, value: object) -> None:
-        """Hold this picture: text goes into the text field, objects are kept."""
+    @property
+    def chosen(self) -> tuple[Chosen, ...]:
+        """The pictures: those that are held, then those that are named in the line of text."""
+        lines = [line.strip() for line in str(self.control.value).splitlines()]
+        return (*self._held, *(self._named(line) for line in lines if line))
+
+    def give(self, value: object, written: str = "") -> None:
+        """Hold this picture: text goes into the line of text, objects are kept."""
         items = list(value) if isinstance(value, list | tuple) else [value]
         if all(isinstance(item, str) or hasattr(item, "__fspath__") for item in items):
-            self._text.value = "\n".join(map(str, items))
+            self._held = ()
+            self.control.value = "\n".join(map(str, items))
         else:
-            self._hold(tuple(Chosen(item, "picture") for item in items))
+            self.take(tuple(_chosen(item, written) for item in items))
 
-    def _chosen(self) -> tuple[Chosen, ...]:
-        if self._held:
-            return self._held
-        lines = [line.strip() for line in str(self._text.value).splitlines()]
-        return tuple(self._named(line) for line in lines if line)
+    def hold(self, shown: object) -> None:
+        """Hold the line of text that a page shows."""
+        self.control.value = shown if isinstance(shown, str) else ""
+
+    def take(self, chosen: tuple[Chosen, ...]) -> None:
+        """Hold these pictures and no others."""
+        self._held = chosen
+        if self.control.value:
+            self.control.value = ""  # which looks, too
+        else:
+            self._look()
+
+    def clear(self) -> None:
+        """Hold no picture."""
+        self.take(())
+
+    def close(self) -> None:
+        """Take the field away; a reading that still runs shows nothing any more."""
+        self._turn += 1
+        super().close()
 
     def _named(self, text: str) -> Chosen:
         known = self._around.variables() if text.isidentifier() else {}
@@ -125,46 +148,60 @@ class PictureField(Field):
         return Chosen(text, text, text.rpartition("/")[2] if _is_url(text) else "")
 
     def _take_text(self, _: object) -> None:
-        if self._text.value.strip():
+        # Where one picture is wanted the last way to give it counts.
+        if self.control.value.strip() and self._kind.max_count == 1:
             self._held = ()
-            self._upload.value = ()
-        if not self._held:
+        self._look()
+
+    def _take_file(self, name: str, content: bytes) -> None:
+        given = Chosen(content, _ANY, one_line(name, 80))
+        if self._kind.max_count == 1:
+            self.take((given,))
+        else:
+            self._held = (*self._held, given)
             self._look()
 
-    def _take_files(self, _: object) -> None:
-        files = tuple(self._upload.value)
-        if files:
-            self._hold(tuple(Chosen(bytes(f["content"]), "picture", f["name"]) for f in files))
+    def _take_refusal(self, words: str) -> None:
+        self.fault = one_line(words, 300)
+        self.changed()
 
-    def _hold(self, chosen: tuple[Chosen, ...]) -> None:
-        self._held = chosen
-        self._text.value = ""
-        if not chosen:
-            self._upload.value = ()
-        self._look()
+    def _remove(self, at: int) -> None:
+        held, lines = len(self._held), str(self.control.value).split("\n")
+        if at < held:
+            self._held = tuple(each for place, each in enumerate(self._held) if place != at)
+            self._look()
+        else:
+            left = [line for line in lines if line.strip()]
+            self.control.value = "\n".join(left[: at - held] + left[at - held + 1 :])
 
     def _look(self) -> None:
         """Read what is there now; an earlier reading that still runs shows nothing any more."""
         self._turn += 1
         self.fault = ""
-        chosen = self._chosen()
-        self._show(quiet("Reading …") if chosen else "")
+        chosen = self.chosen
+        if not chosen:
+            self.control.pictures = []
         self.changed()
         if chosen:
             self.reading = portal().submit(self._read(self._turn, chosen))
 
     async def _read(self, turn: int, chosen: tuple[Chosen, ...]) -> None:
-        fault, shown = "", ""
-        try:
-            shown = joined(*[await self._view(one) for one in chosen])
-        except MediaError as error:
-            fault = str(error)
+        fault, shown, held = "", [], []
+        for one in chosen:
+            try:
+                view, kept = await self._view(one)
+            except MediaError as error:
+                fault = fault or str(error)
+                view, kept = {"src": "", "name": _name_of(one), "facts": "", "how": ""}, one
+            shown.append(view)
+            held.append(kept)
         if turn == self._turn:
             self.fault = fault
-            self._show(shown)
+            self._held = tuple(held[: len(self._held)])
+            self.control.pictures = shown
             self.changed()
 
-    async def _view(self, chosen: Chosen) -> Any:
+    async def _view(self, chosen: Chosen) -> tuple[dict[str, str], Chosen]:
         given, kind = chosen.value, self._kind
         if _is_url(given):
             try:
@@ -172,7 +209,8 @@ class PictureField(Field):
             except MediaError as error:
                 if not self._around.is_emulated():
                     raise
-                return tag("p", "", escape(f"{error} The emulator draws one in its place."))
+                how = f"{error} The emulator draws one in its place."
+                return {"src": "", "name": _name_of(chosen), "facts": "", "how": how}, chosen
         picture = await in_thread(
             media.read_picture,
             given,
@@ -180,12 +218,32 @@ class PictureField(Field):
             mime_types=kind.mime_types,
             max_bytes=kind.max_bytes,
         )
-        return _thumbnail(picture)
+        if isinstance(chosen.value, bytes):
+            chosen = await in_thread(self._keep, chosen, chosen.value, picture)
+        return _view_of(picture, chosen), chosen
 
-    def _show(self, markup: str) -> None:
-        self._preview.value = markup
-        self._shown.layout.display = None if markup else "none"
-        self.note.layout.display = "none" if self._chosen() else None
+    def _keep(self, chosen: Chosen, content: bytes, picture: Picture) -> Chosen:
+        """A file that came from a page, as one of the folder: so that its cell can name it."""
+        is_same = content == picture.content
+        folder = self._around.folder()
+        path = negatives.keep(folder, content, picture.mime_type if is_same else "")
+        if not path:
+            return chosen
+        sha256 = hashlib.sha256(content).hexdigest()
+        kept = Negative(sha256, chosen.name or picture.name, picture.mime_type, path)
+        return replace(chosen, value=kept, written=_beside(path))
+
+
+def _chosen(item: object, written: str) -> Chosen:
+    if isinstance(item, Negative):
+        return Chosen(item, written or (_beside(item.path) if item.path else item.url), item.name)
+    return Chosen(item, written or (str(item) if isinstance(item, str) else _ANY))
+
+
+def _beside(path: str) -> str:
+    """A path as a cell of this notebook would give it."""
+    short = relative_path(Path(path))
+    return path if not short or short.startswith("..") else short
 
 
 def _is_url(given: object) -> bool:
@@ -200,15 +258,17 @@ async def _fetch(url: str, max_bytes: int) -> bytes:
         await fetcher.aclose()
 
 
-def _thumbnail(picture: Picture) -> Any:
-    name = one_line(picture.name, 80) or shorten(picture.content)
+def _name_of(chosen: Chosen) -> str:
+    return one_line(chosen.name, 80) or one_line(shorten(chosen.value), 80)
+
+
+def _view_of(picture: Picture, chosen: Chosen) -> dict[str, str]:
     kind = picture.mime_type.partition("/")[2].upper()
     size = f"{picture.width_px:,} × {picture.height_px:,} px"
-    facts = f"{size} · {kind} · {byte_words(len(picture.content))}"
-    return tag(
-        "div",
-        "",
-        tag("img", "", src=data_uri(picture.thumbnail), alt=f"Picture {name}"),
-        tag("div", "", tag("strong", "", escape(name)), tag("span", "", escape(facts))),
-        classes="kling-thumbnail",
-    )
+    is_same = hashlib.sha256(picture.content).hexdigest() == picture.source_sha256
+    return {
+        "src": data_uri(picture.thumbnail),
+        "name": one_line(picture.name, 80) or _name_of(chosen),
+        "facts": f"{size} · {kind} · {byte_words(len(picture.content))}",
+        "how": "sent as it is" if is_same else f"converted to {kind} for the service",
+    }

@@ -1,21 +1,28 @@
-"""One server, one browser and one executed notebook for all tests of this folder."""
+"""One browser for all tests of this folder; a server and an executed notebook for each application.
+
+`lab` is JupyterLab. A test of both applications says so, and all that it uses follows:
+
+    @pytest.mark.parametrize("lab", APPS, indirect=True)
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .lab import Lab, running_lab
+from .lab import App, Lab, running_lab
 from .notebook import ARGUMENTS, CHROMIUM, Notebook
 from .stories import first_clips, write_notebook
 
 ROOT = Path(__file__).parents[2]
 
 Opener = Callable[[Lab, str], Notebook]
+Serving = Callable[[str, App], Lab]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,17 +36,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """The server of the person who makes the clips."""
-    with running_lab(tmp_path_factory.mktemp("person")) as lab:
-        yield lab
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Gives the server of a person in an application, started when it is first asked for."""
+    running: dict[tuple[str, App], Lab] = {}
+    with ExitStack() as stack:
+
+        def serve(person: str, app: App) -> Lab:
+            if (person, app) not in running:
+                home = tmp_path_factory.mktemp(person)
+                running[person, app] = stack.enter_context(running_lab(home, app))
+            return running[person, app]
+
+        yield serve
 
 
 @pytest.fixture(scope="package")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(serving: Serving, request: pytest.FixtureRequest) -> Lab:
+    """The server of the person who makes the clips: JupyterLab, unless a test names the other."""
+    return serving("person", getattr(request, "param", "lab"))
+
+
+@pytest.fixture(scope="package")
+def stranger(serving: Serving, lab: Lab) -> Lab:
     """The server of somebody who was sent a notebook: it trusts no signature of ours."""
-    with running_lab(tmp_path_factory.mktemp("stranger")) as lab:
-        yield lab
+    return serving("stranger", lab.app)
 
 
 @pytest.fixture(scope="package")
@@ -71,14 +91,23 @@ def opened(chromium: Any) -> Iterator[Opener]:
 
 
 @pytest.fixture(scope="package")
-def first(lab: Lab, opened: Opener) -> Notebook:
+def first_days() -> dict[App, Notebook]:
+    """What `first` has made so far."""
+    return {}
+
+
+@pytest.fixture(scope="package")
+def first(lab: Lab, opened: Opener, first_days: dict[App, Notebook]) -> Notebook:
     """The first day's notebook, with all its cells run at once, and saved with its clips."""
+    if lab.app in first_days:
+        return first_days[lab.app]
     write_notebook(lab.folder / "first.ipynb", first_clips(2), title="# First clips")
     notebook = opened(lab, "first.ipynb")
     notebook.command("notebook:run-all-cells")
     for cell in (2, 3):
         notebook.wait_for_clip(cell)
     notebook.save()
+    first_days[lab.app] = notebook
     return notebook
 
 

@@ -1,6 +1,6 @@
-"""Photographs of a notebook while clips are made and when they are there.
+"""Photographs of what a person sees, in the real JupyterLab.
 
-    python -m tests.browser.look [NOTEBOOK.ipynb]
+    python -m tests.browser.look states | first | panel | gallery | all | NOTEBOOK.ipynb
 
 Light and dark, 900 and 480 pixels wide, into tests/screenshots/. A test can say that nothing is
 broken; whether it is good to look at takes an eye.
@@ -11,14 +11,17 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from .lab import Lab, running_lab
-from .notebook import ARGUMENTS, CHROMIUM, LIVE, Notebook
-from .stories import first_clips, write_notebook
+from .notebook import ARGUMENTS, CARD, CHROMIUM, Notebook
+from .staged import STAGES, states_notebook
+from .stories import first_clips, setup, write_notebook
 
 __all__ = ["main"]
 
@@ -28,56 +31,140 @@ HEIGHT_PX = 1000
 TALL_PX = 5200
 THEMES = ("light", "dark")
 CLIPS_S = 12.0
+COLUMNS = 3
+GAP_PX = 16
+
+Open = Callable[[str], Notebook]
 
 
 def main(arguments: list[str]) -> None:
-    """Photograph the notebook that is named, or the first day's."""
+    """Photograph what is named, or everything."""
     SCREENSHOTS.mkdir(exist_ok=True)
+    wanted = arguments[0] if arguments else "all"
     with tempfile.TemporaryDirectory() as home, running_lab(Path(home)) as lab:
-        name = place(lab, arguments)
-        with browsing() as chromium:
-            page = chromium.new_page(viewport={"width": WIDTHS_PX[0], "height": HEIGHT_PX})
-            notebook = Notebook(page, lab, name)
-            notebook.begin("notebook:run-all-cells")
-            page.locator(LIVE).first.wait_for()
-            photograph(notebook, "running", HEIGHT_PX)
-            notebook.finish()
-            page.wait_for_function("() => kling.isQuiet()")
-            photograph(notebook, "done", TALL_PX)
+        for name in SUBJECTS if wanted == "all" else [wanted]:
+            with browsing(lab) as open_notebook:
+                if name in SUBJECTS:
+                    SUBJECTS[name](lab, open_notebook)
+                else:
+                    look_at_file(Path(name), lab, open_notebook)
 
 
-def place(lab: Lab, arguments: list[str]) -> str:
-    """Put the notebook where the server finds it, with what lies beside it."""
-    if not arguments:
-        write_notebook(lab.folder / "first.ipynb", first_clips(CLIPS_S), title="# First clips")
-        return "first.ipynb"
-    given = Path(arguments[0])
-    shutil.copytree(given.parent, lab.folder, dirs_exist_ok=True)
-    return given.name
+def look_at_states(lab: Lab, open_notebook: Open) -> None:
+    """Each state of a card by itself, and all of them on a sheet."""
+    states_notebook(lab.folder / "states.ipynb")
+    notebook = open_notebook("states.ipynb")
+    notebook.command("notebook:run-all-cells")
+    for ending in looks(notebook):
+        files = []
+        for number, stage in enumerate(STAGES):
+            output = notebook.output(2 + number)
+            output.locator(CARD).first.wait_for()
+            files.append(SCREENSHOTS / f"state-{stage.lower()}-{ending}.png")
+            output.screenshot(path=files[-1])
+        paste(files, SCREENSHOTS / f"states-{ending}.png")
+
+
+def look_at_first(lab: Lab, open_notebook: Open) -> None:
+    """The first day, while clips are made and when they are there."""
+    write_notebook(lab.folder / "first.ipynb", first_clips(CLIPS_S), title="# First clips")
+    photograph_twice(open_notebook("first.ipynb"), "first")
+
+
+def look_at_file(file: Path, lab: Lab, open_notebook: Open) -> None:
+    """A notebook that exists, with what lies beside it."""
+    shutil.copytree(file.parent, lab.folder, dirs_exist_ok=True)
+    photograph_twice(open_notebook(file.name), file.stem)
+
+
+def look_at_panel(lab: Lab, open_notebook: Open) -> None:
+    """The panel as it opens."""
+    write_notebook(lab.folder / "panel.ipynb", [setup(2), "%kling panel"], title="# Panel")
+    notebook = open_notebook("panel.ipynb")
+    notebook.command("notebook:run-all-cells")
+    notebook.output(2).get_by_role("button", name="Generate").first.wait_for()
+    photograph(notebook, "panel", HEIGHT_PX)
+
+
+def look_at_gallery(lab: Lab, open_notebook: Open) -> None:
+    """Three clips."""
+    prompts = ("The sun sinks behind the hills", "Mist rises", "A boat crosses the lake")
+    making = [f"%%kling --image lake.png --wait\n{prompt}" for prompt in prompts]
+    write_notebook(lab.folder / "gallery.ipynb", [setup(0.5), *making, "%kling gallery"])
+    notebook = open_notebook("gallery.ipynb")
+    notebook.command("notebook:run-all-cells")
+    shown = notebook.output(1 + len(prompts))
+    shown.get_by_text(prompts[0]).first.wait_for()
+    for ending in looks(notebook):
+        shown.screenshot(path=SCREENSHOTS / f"gallery-{ending}.png")
+
+
+SUBJECTS: dict[str, Callable[[Lab, Open], None]] = {
+    "states": look_at_states,
+    "first": look_at_first,
+    "panel": look_at_panel,
+    "gallery": look_at_gallery,
+}
 
 
 @contextmanager
-def browsing() -> Iterator[Any]:
-    """A headless browser."""
+def browsing(lab: Lab) -> Iterator[Open]:
+    """Opens notebooks in a headless browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield browser
+
+        def open_notebook(name: str) -> Notebook:
+            page = browser.new_page(viewport={"width": WIDTHS_PX[0], "height": HEIGHT_PX})
+            return Notebook(page, lab, name)
+
+        yield open_notebook
         browser.close()
 
 
+def photograph_twice(notebook: Notebook, name: str) -> None:
+    """Everything that runs, and everything when it has ended."""
+    notebook.begin("notebook:run-all-cells")
+    notebook.page.locator("[data-kling-state=waiting]").first.wait_for()
+    photograph(notebook, f"{name}-running", HEIGHT_PX)
+    notebook.finish()
+    notebook.page.wait_for_function("() => kling.isQuiet()")
+    photograph(notebook, f"{name}-done", TALL_PX)
+
+
 def photograph(notebook: Notebook, moment: str, height_px: int) -> None:
-    """One picture for each theme and width."""
+    """One picture of the page for each theme and width."""
+    for ending in looks(notebook, height_px):
+        notebook.page.screenshot(path=SCREENSHOTS / f"{moment}-{ending}.png")
+
+
+def looks(notebook: Notebook, height_px: int = HEIGHT_PX) -> Iterator[str]:
+    """Give the page each theme and width in turn, and what to call it in a file's name."""
     for theme in THEMES:
         notebook.theme(theme)
         for width_px in WIDTHS_PX:
             notebook.page.set_viewport_size({"width": width_px, "height": height_px})
             notebook.output(0)
             notebook.page.wait_for_function("() => kling.isDrawn()")
-            file = SCREENSHOTS / f"{moment}-{theme}-{width_px}.png"
-            notebook.page.screenshot(path=file)
-            print(file)
+            yield f"{theme}-{width_px}"
+
+
+def paste(files: list[Path], sheet: Path) -> None:
+    """Lay pictures of one width out in columns, each below the shortest so far."""
+    pictures: list[Any] = [Image.open(file).convert("RGB") for file in files]
+    width_px = max(picture.width for picture in pictures)
+    ends = [0] * COLUMNS
+    places = []
+    for picture in pictures:
+        column = ends.index(min(ends))
+        places.append((column * (width_px + GAP_PX), ends[column]))
+        ends[column] += picture.height + GAP_PX
+    page = Image.new("RGB", (COLUMNS * (width_px + GAP_PX), max(ends)), "#808080")
+    for picture, place in zip(pictures, places, strict=True):
+        page.paste(picture, place)
+    page.save(sheet)
+    print(sheet)
 
 
 if __name__ == "__main__":

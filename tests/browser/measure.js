@@ -23,7 +23,7 @@ window.kling = {
   },
 
   isQuiet() {
-    return !document.querySelector(".kling-live-root");
+    return !document.querySelector(".kling-live");
   },
 
   // Two frames after a change of theme or width, with every picture decoded.
@@ -85,7 +85,7 @@ window.kling = {
     const area = this.notebook().widgets[cell].outputArea.node;
     this.heights = [];
     const look = () => {
-      const words = area.querySelector(".kling-live:not(.kling-ended) .kling-words")?.textContent;
+      const words = area.querySelector(".kling-live .kling-words")?.textContent;
       const state = area.querySelector(".kling-record")?.dataset.klingState;
       if (words && RUNNING.includes(state)) {
         const height = Math.round(area.getBoundingClientRect().height);
@@ -102,7 +102,7 @@ window.kling = {
   faintTexts(cell, least) {
     const area = this.notebook().widgets[cell].node.querySelector(".jp-Cell-outputArea");
     const found = [];
-    for (const element of area.querySelectorAll(".kling-root *, .kling-live-root *")) {
+    for (const element of area.querySelectorAll(".kling-root *, .kling-gallery-root *")) {
       const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
       const text = texts.map((node) => node.textContent).join("").trim();
       if (!text || element.tagName === "STYLE" || !element.checkVisibility()) continue;

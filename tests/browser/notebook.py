@@ -1,7 +1,7 @@
 """One open notebook in the browser: run, save, reload, and read what is on the screen.
 
-Knows JupyterLab's commands and class names; which notebook it is and what a card should say is
-the tests' business.
+Knows the commands and class names that JupyterLab and Notebook 7 share; which notebook it is and
+what a card should say is the tests' business.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ CHROMIUM = Path(os.environ.get("KLING_NB_CHROMIUM", "/usr/bin/chromium"))
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 CARD = ".kling-record"
-LIVE = ".kling-live-root"
+LIVE = ".kling-live"
 PATIENCE_MS = 30_000
 SCRIPTS = Path(__file__).with_name("measure.js")
 
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
-JUPYTERLAB_OWN = (
+JUPYTER_OWN = (
     # Asked for by JupyterLab's service manager where the server has no terminals.
     "Disabling terminals plugin",
     # JupyterLab's settings editor and its schema checker, on every start.
     "Failed to load resource: the server responded with a status of 404",
-    # ipywidgets', where a notebook was saved half way and its kernel is gone.
-    "widget model not found",
+    # Notebook 7's, on every start, when it makes its menu of settings.
+    "Cannot read properties of undefined (reading 'schema')",
     # Requests and sockets that a reload cuts off.
     "Failed to fetch",
     "WebSocket connection to",
@@ -51,8 +51,9 @@ class Notebook:
 
     def __init__(self, page: Any, lab: Lab, name: str) -> None:
         self.page = page
+        self.name = name
         self.complaints: list[str] = []
-        """What the console said that is not JupyterLab's own."""
+        """What the console said that is not the application's own."""
         page.set_default_timeout(PATIENCE_MS)
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self._complain(str(error)))
@@ -103,8 +104,10 @@ class Notebook:
 
     def theme(self, name: str) -> None:
         """Switch to the `light` or `dark` theme."""
-        self.command("apputils:change-theme", theme=THEMES[name])
         is_light = "true" if name == "light" else "false"
+        if self.page.evaluate("document.body.dataset.jpThemeLight") == is_light:
+            return
+        self.command("apputils:change-theme", theme=THEMES[name])
         self.page.wait_for_selector(f"body[data-jp-theme-light={is_light}]", state="attached")
         # JupyterLab covers the page while it loads a theme.
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
@@ -124,6 +127,16 @@ class Notebook:
         self.page.evaluate("cell => kling.scrollTo(cell)", cell)
         return self.page.locator(".jp-Cell").nth(cell).locator(".jp-Cell-outputArea")
 
+    def mark(self, cell: int) -> str:
+        """A selector of the outputs of a cell and of nothing else; scrolled to."""
+        self.output(cell)
+        name = f"outputs-of-{cell}"
+        self.page.evaluate(
+            "([cell, id]) => { kling.notebook().widgets[cell].outputArea.node.id = id }",
+            [cell, name],
+        )
+        return f"#{name}"
+
     def words(self, cell: int) -> str:
         """What can be read in the outputs of a cell, once there is something."""
         self.output(cell)
@@ -136,6 +149,13 @@ class Notebook:
         self.page.wait_for_function("cell => kling.videos(cell)[0]?.readyState >= 3", arg=cell)
         facts: dict[str, float] = self.page.evaluate("cell => kling.play(cell)", cell)
         return facts
+
+    def wait_until_kept(self, cell: int, words: str) -> None:
+        """Wait until the document holds these in a cell's outputs, whatever is on the screen."""
+        self.page.wait_for_function(
+            "([cell, words]) => JSON.stringify(kling.model(cell).toJSON().outputs).includes(words)",
+            arg=[cell, words],
+        )
 
     def faint_texts(self, cell: int, least: float = 4.5) -> list[dict[str, Any]]:
         """The texts of a cell's cards whose contrast is less, with both colours."""
@@ -176,5 +196,5 @@ class Notebook:
             self._complain(message.text)
 
     def _complain(self, text: str) -> None:
-        if not any(known in text for known in JUPYTERLAB_OWN):
+        if not any(known in text for known in JUPYTER_OWN):
             self.complaints.append(text)

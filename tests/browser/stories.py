@@ -47,11 +47,13 @@ def draw_picture(path: Path) -> None:
 
 
 def setup(emulator_seconds: float) -> str:
-    """The first cell: nothing can be spent, and clips take that long."""
+    """The first cell: nothing can be spent, clips take that long and lie beside the notebook."""
     return (
         "%load_ext kling_nb\n"
         "import kling_nb as kling\n"
-        f"kling.configure(mode='emulator', emulator_seconds={emulator_seconds:g});"
+        "kling.configure(\n"
+        f"    mode='emulator', folder='kling_clips', emulator_seconds={emulator_seconds:g}\n"
+        ");"
     )
 
 

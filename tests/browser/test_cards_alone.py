@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.html_outline import live, record
+from tests.html_outline import foot, record
 from tests.html_states import RUNNING, WAITING
 
 
@@ -17,25 +17,34 @@ def show(chromium: Any, markup: str, *, width: int = 700, motion: str = "no-pref
     return page
 
 
-def height(page: Any, name: str) -> float:
-    """Give the height of the one element of a class."""
-    return float(page.locator(f".{name}").bounding_box()["height"])
+def alive(state: Any) -> str:
+    """A record with its foot, as a living page draws it."""
+    empty, told = 'class="kling-foot kling-lives', f'<div class="kling-alive">{foot(state)}</div>'
+    markup = record(state)
+    at = markup.index(">", markup.index("kling-room kling-foot")) + 1
+    return (markup[:at] + told + markup[at:]).replace('class="kling-room kling-foot', empty)
+
+
+def height(page: Any) -> float:
+    """Give the height of the one record."""
+    return float(page.locator(".kling-record").bounding_box()["height"])
 
 
 @pytest.mark.parametrize("width", [700, 440])
 def test_a_running_card_keeps_its_height(chromium: Any, width: int) -> None:
-    """From the first moment to the last one nothing below the card moves."""
+    """From the first moment to the last one nothing below the card moves, alive or saved."""
     heights = set()
     for state in RUNNING:
-        page = show(chromium, record(state) + live(state), width=width)
-        heights.add((height(page, "kling-record"), height(page, "kling-live")))
-        page.close()
+        for markup in (record(state), alive(state)):
+            page = show(chromium, markup, width=width)
+            heights.add(height(page))
+            page.close()
     assert len(heights) == 1
 
 
 def test_the_bar_moves_and_the_clock_ticks_without_messages(chromium: Any) -> None:
     """Where styles live, time passes by CSS alone: the page's clock is set, nothing is sent."""
-    page = show(chromium, record(WAITING) + live(WAITING))
+    page = show(chromium, alive(WAITING))
     page.evaluate("document.getAnimations().forEach(a => {a.pause(); a.currentTime = 10500})")
     scale = page.evaluate("getComputedStyle(document.querySelector('.kling-fill')).transform")
     shown = page.evaluate(
@@ -47,9 +56,9 @@ def test_the_bar_moves_and_the_clock_ticks_without_messages(chromium: Any) -> No
     assert shown == ["1", "22"]
 
 
-def test_a_live_part_hides_the_line_for_saved_notebooks(chromium: Any) -> None:
+def test_a_living_foot_hides_the_line_for_saved_notebooks(chromium: Any) -> None:
     """The line is for whoever opens the file later."""
-    page = show(chromium, record(WAITING) + live(WAITING))
+    page = show(chromium, alive(WAITING))
     assert not page.locator(".kling-saved-only").is_visible()
     page.close()
     page = show(chromium, record(WAITING))
@@ -59,7 +68,7 @@ def test_a_live_part_hides_the_line_for_saved_notebooks(chromium: Any) -> None:
 
 def test_reduced_motion_is_respected(chromium: Any) -> None:
     """The bar stands at its literal width."""
-    page = show(chromium, record(WAITING) + live(WAITING), motion="reduce")
+    page = show(chromium, alive(WAITING), motion="reduce")
     running = page.evaluate(
         "document.getAnimations().filter(a => /grow|pass/.test(a.animationName)).length"
     )

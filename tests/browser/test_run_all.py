@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from .lab import Lab
+from .lab import APPS, Lab
 from .notebook import CARD, LIVE, Notebook
 from .stories import PROMPT, SOUND_PROMPT, tasks_made
+
+pytestmark = pytest.mark.parametrize("lab", APPS, indirect=True, scope="package")
 
 SILENT, SOUND, PLAIN, PYTHON = 2, 3, 4, 5
 
@@ -38,7 +40,7 @@ def test_one_card_is_left_of_each_cell(first: Notebook) -> None:
         assert output.locator(CARD).count() == 1
         assert output.locator(LIVE).count() == 0
         spare = output.bounding_box()["height"] - output.locator(CARD).bounding_box()["height"]
-        assert spare <= 10
+        assert spare <= 12
 
 
 def test_what_was_written_is_shown_as_it_was_written(first: Notebook) -> None:

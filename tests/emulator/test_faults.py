@@ -87,6 +87,16 @@ def test_success_without_an_id_hides_a_task(way: Any) -> None:
     assert answers[0].json() == {"code": 200, "msg": "success", "data": {}}
 
 
+def test_a_broken_off_answer_hides_a_task(way: Any) -> None:
+    """HTTP 200 and the type of JSON, but the end is missing; the task exists and is paid."""
+    way.books.inject("create-garbled")
+    answers = []
+    assert tasks_made(way, lambda: answers.append(way.create())) == 1
+    assert answers[0].headers["content-type"] == "application/json"
+    with pytest.raises(json.JSONDecodeError):
+        answers[0].json()
+
+
 @pytest.mark.parametrize(
     ("name", "error", "made"),
     [
@@ -148,6 +158,14 @@ def test_a_poll_may_meet_a_page(way: Any, name: str, status: int) -> None:
     answer = way.record("any")
     assert answer.status_code == status
     assert answer.text.startswith("<html>")
+
+
+def test_a_poll_may_be_broken_off(way: Any) -> None:
+    """Half of the JSON once, then the truth."""
+    way.books.inject("poll-garbled")
+    with pytest.raises(json.JSONDecodeError):
+        way.record("any").json()
+    assert way.record("any").json()["code"] == 422
 
 
 def test_a_poll_may_come_too_often(way: Any) -> None:

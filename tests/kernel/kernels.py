@@ -66,10 +66,22 @@ class Message:
 
     @property
     def html(self) -> str:
-        """What is shown as HTML, in a record or in a live part."""
-        if self.kind == "comm_msg":
-            return str(self.content["data"].get("state", {}).get("html", ""))
-        return self.bundle.get("text/html", "")
+        """What is shown as HTML; of what a page is told, the place that is behind."""
+        return str(self.told.get("html", "")) or self.bundle.get("text/html", "")
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """What the pages are told of a place; empty for other messages."""
+        if self.kind != "comm_msg" or self.content["data"].get("method") != "custom":
+            return {}
+        told: Mapping[str, Any] = self.content["data"]["content"]
+        return told if "place" in told else {}
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """By what a page finds the record that is shown: hub, place, job and the like."""
+        found = re.findall(r' data-kling-(hub|place|version|job|state)="(\w+)"', self.html)
+        return dict(reversed(found))
 
     @property
     def display_id(self) -> str:
@@ -161,28 +173,34 @@ class Kernel:
 
         return self.until(find)
 
-    def live_part(self, request: str) -> str:
-        """The comm of a request's live part."""
+    def card(self, request: str) -> Mapping[str, str]:
+        """The marks of the first card that a request shows."""
+        return self.until(
+            lambda: next((m.marks for m in self.shown(request) if m.marks.get("hub")), {})
+        )
 
-        def find() -> str:
-            for message in self.shown(request):
-                if message.kind == "comm_open" and "job_id" in message.content["data"]["state"]:
-                    return str(message.content["comm_id"])
-            return ""
-
-        return self.until(find)
+    def feet(self, request: str) -> list[str]:
+        """What was drawn below a request's records so far, job by job."""
+        place = self.card(request)["place"]
+        told = (m.told for m in self.messages if m.told.get("place") == place)
+        return [foot for each in told for foot in each.get("feet", {}).values()]
 
     def rows(self) -> list[Row]:
         """The jobs of the kernel's folder as the ledger on disk has them, newest first."""
         with closing(Ledger(self.folder / "kling_clips")) as ledger:
             return ledger.rows()
 
-    def click(self, comm_id: str, word: str) -> str:
-        """Send what a live part in a browser sends; gives the id of that message."""
-        data = {"method": "custom", "content": {"do": word}}
-        message = self.client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+    def click(self, request: str, word: str, turn: int = 0) -> None:
+        """Send what a page sends when a button of a request's first record is clicked."""
+        card = self.card(request)
+        content = {"do": word, "place": card["place"], "job": card["job"], "turn": turn}
+        self.ask(card["hub"], content)
+
+    def ask(self, hub: str, content: Mapping[str, object]) -> None:
+        """Send what a page sends."""
+        data = {"method": "custom", "content": content}
+        message = self.client.session.msg("comm_msg", {"comm_id": hub, "data": data})
         self.client.shell_channel.send(message)
-        return str(message["header"]["msg_id"])
 
     def interrupt(self) -> None:
         """What the stop button does."""

@@ -1,49 +1,71 @@
-"""Cards in a kernel: few messages, an empty live part at the end, the clip in every place."""
+"""Cards in a kernel: few messages, plain outputs, and pages that are told what they ask for."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.kernel.kernels import WIDGET, Kernel
+from tests.kernel.kernels import WIDGET, Kernel, Message
 from tests.kernel.service import Service
 
 pytestmark = pytest.mark.kernel
 
-EMPTY = {"text/html": "", "text/plain": ""}
+MOST_MESSAGES = 10
 
 
 @pytest.mark.parametrize("seconds", [3, 8])
 def test_a_job_costs_a_handful_of_messages(kernel: Kernel, seconds: int) -> None:
-    """At most twelve once its card is on screen, however long it takes."""
+    """At most ten once its card is on screen, however long it takes."""
     kernel.run(
         "import kling_nb, os",
         f"kling_nb.configure(emulator_seconds={seconds}, api_url='https://api.kie.ai');",
     )
     (request,) = kernel.send(f"%%kling -i fox.png\nfor {seconds} seconds")
     ended(kernel, request)
-    shown = kernel.shown(request)
-    first = next(n for n, message in enumerate(shown) if message.kind == "display_data")
-    assert len(shown[first + 1 :]) <= 12, kernel.told()
+    shown = of_card(kernel, request)
+    assert len(shown) - 1 <= MOST_MESSAGES, kernel.told()
     kernel.run("kling_nb.configure(emulator_seconds=None, api_url=None);")
 
 
+def of_card(kernel: Kernel, request: str) -> list[Message]:
+    """All messages about a request's card: its output, and what the pages are told."""
+    display = next(m.display_id for m in kernel.shown(request) if m.marks)
+    place = kernel.card(request)["place"]
+    return [m for m in kernel.messages if display == m.display_id or place == m.told.get("place")]
+
+
 def ended(kernel: Kernel, request: str) -> None:
-    """Wait until a request's live part has gone, which is the last thing that is sent."""
-    kernel.until(lambda: any(dict(m.bundle) == EMPTY for m in kernel.shown(request)))
+    """Wait until the pages are told of the end, which comes last."""
+    kernel.until(lambda: any('data-kling-do="take"' in foot for foot in kernel.feet(request)))
 
 
-def test_the_record_becomes_the_clip_and_the_live_part_goes(kernel: Kernel) -> None:
-    """The first output is updated to the clip, the second to nothing."""
+def test_the_record_becomes_the_clip_in_its_place(kernel: Kernel) -> None:
+    """One output, updated; each version is newer than the one before."""
     (request,) = kernel.send("%%kling -i fox.png\nbecomes a clip")
     ended(kernel, request)
-    shown = kernel.shown(request)
-    record, live = [message for message in shown if message.kind == "display_data"]
-    updates = [message for message in shown if message.kind == "update_display_data"]
-    assert WIDGET not in record.bundle
-    assert WIDGET in live.bundle
-    last = {message.display_id: message for message in updates}
-    assert last[record.display_id].is_final
-    assert dict(last[live.display_id].bundle) == EMPTY
+    shown = [m for m in of_card(kernel, request) if m.bundle]
+    assert [m.kind for m in shown[:2]] == ["display_data", "update_display_data"]
+    assert shown[-1].is_final
+    versions = [int(m.marks["version"]) for m in shown]
+    assert versions == sorted(set(versions))
+    assert len([m for m in kernel.shown(request) if m.kind == "display_data"]) == 1
+
+
+def test_no_output_holds_a_widget(kernel: Kernel) -> None:
+    """Nor anything that needs one: a saved notebook is HTML, text and our JSON."""
+    requests = kernel.send("%%kling -i fox.png -o plain\nno widget", "plain", "plain.result()")
+    kernel.finish(*requests)
+    ended(kernel, requests[0])
+    kinds = {kind for message in kernel.messages for kind in message.bundle}
+    assert WIDGET not in kinds
+    assert kinds <= {"text/html", "text/plain", "application/vnd.kling-nb.card+json"}
+
+
+def test_there_is_one_hub_for_all_cards(kernel: Kernel) -> None:
+    """A notebook of fifty cards has one connection to its page."""
+    requests = kernel.send("%%kling -i fox.png\none", "%%kling -i fox.png\ntwo")
+    assert len({kernel.card(request)["hub"] for request in requests}) == 1
+    for request in requests:
+        ended(kernel, request)
 
 
 def test_a_job_shown_twice_ends_twice(kernel: Kernel) -> None:
@@ -61,19 +83,36 @@ def test_a_cell_shows_a_job_once(kernel: Kernel) -> None:
     assert len(records) == 1
 
 
-def test_a_reloaded_page_gets_the_clip(kernel: Kernel) -> None:
-    """A live part that is still on screen after the end asks for the card, and gets it."""
+def test_a_page_that_is_behind_gets_the_clip(kernel: Kernel) -> None:
+    """As after a reload: it tells which version it shows, and is sent the newest."""
     (request,) = kernel.send("%%kling -i fox.png\nafter a reload")
     ended(kernel, request)
-    asking = kernel.click(kernel.live_part(request), "show")
+    card = kernel.card(request)
+    kernel.ask(card["hub"], {"do": "seen", "places": {card["place"]: 1}})
 
     def answer() -> str:
-        for message in kernel.shown(asking):
-            if message.kind == "comm_msg" and message.content["data"]["method"] == "custom":
-                return str(message.content["data"]["content"]["card"])
-        return ""
+        told = (m for m in kernel.messages if m.told.get("place") == card["place"])
+        return next((m.told["bundle"]["text/html"] for m in told if "bundle" in m.told), "")
 
     assert '<video src="data:video/mp4;base64,' in kernel.until(answer)
+
+
+def test_a_click_makes_one_more_task_and_its_card_comes_below(
+    kernel: Kernel, service: Service
+) -> None:
+    """In the same output, as take 2; the same click heard twice makes no second one."""
+    (request,) = kernel.send("%%kling -i fox.png\ntaken again")
+    ended(kernel, request)
+    tasks = service.books.count_tasks()
+    kernel.click(request, "take")
+    kernel.click(request, "take")
+    shown = kernel.until(
+        lambda: next((m for m in of_card(kernel, request) if m.html.count("<video") == 2), None)
+    )
+    assert shown.display_id == kernel.final(request).display_id
+    assert "take 2" in shown.text
+    assert "--take 2" in shown.html
+    assert service.books.count_tasks() == tasks + 1
 
 
 def test_a_clip_is_displayed_by_itself(kernel: Kernel) -> None:

@@ -1,24 +1,31 @@
-"""How much of a clip goes into a notebook: measured on a clip above 2 MB, in a kernel's output."""
+"""How much of a clip of 12 MB goes into a notebook: measured on what a kernel displays."""
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
-import av
-import numpy as np
+import nbformat
 import pytest
 
 from kling_nb.clips import probe_clip
+from kling_nb.receipts import read_card
 from tests.kernel.kernels import Kernel
 from tests.kernel.service import Service, open_service
+from tests.noise import write_noise
 
 pytestmark = pytest.mark.kernel
 
+AMOUNTS = {"auto": "preview", "always": "whole", "never": "poster"}
+"""How much of a large clip is in a card at the end."""
 CELL = "%%kling -i fox.png --embed {}\nnoise"
+
+Bundle = Mapping[str, Any]
 
 
 class Sources(HTMLParser):
@@ -46,18 +53,8 @@ class Sources(HTMLParser):
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clip of 5 s that cannot be compressed."""
-    path = tmp_path_factory.mktemp("noise") / "noise.mp4"
-    dice = np.random.default_rng(1)
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=8, options={"preset": "ultrafast", "crf": "20"})
-        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        for _ in range(40):
-            picture = dice.integers(0, 256, (360, 640, 3), dtype=np.uint8)
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        file.mux(stream.encode(None))
-    assert path.stat().st_size > 2_000_000
-    return path
+    """A clip of 5 s and 12 MB that cannot be compressed."""
+    return write_noise(tmp_path_factory.mktemp("noise") / "noise.mp4")
 
 
 @pytest.fixture(scope="module")
@@ -71,43 +68,84 @@ def large(tmp_path_factory: pytest.TempPathFactory, noise: Path) -> Iterator[Ser
 
 
 @pytest.fixture(scope="module")
-def shown(start: Callable[..., Kernel], large: Service) -> dict[str, str]:
-    """The same job's record in each way of embedding; the second and third cost nothing."""
+def shown(start: Callable[..., Kernel], large: Service) -> dict[str, Bundle]:
+    """The same job's display in each way of embedding; the second and third cost nothing."""
     kernel = start(**large.settings())
-    found = {}
-    for embed in ("auto", "always", "never"):
+    found: dict[str, Bundle] = {}
+    for embed, amount in AMOUNTS.items():
         (request,) = kernel.send(CELL.format(embed))
         saved = kernel.until(
             lambda request=request: [m for m in kernel.shown(request) if m.state == "saved"]
         )
-        found[embed] = saved[0].html
+        found[f"{embed} at first"] = saved[0].bundle
+        found[embed] = kernel.until(
+            lambda request=request, amount=amount: [
+                m.bundle
+                for m in kernel.shown(request)
+                if m.state == "saved" and record_of(m.bundle).embed == amount
+            ]
+        )[-1]
     assert large.books.count_tasks() == 1
     return found
 
 
-def test_auto_embeds_a_preview(shown: dict[str, str], tmp_path: Path) -> None:
+def size_in_notebook(bundle: Bundle) -> int:
+    """By how many bytes a notebook grows that is saved with this display."""
+    sizes = []
+    for outputs in ([], [nbformat.v4.new_output("display_data", data=dict(bundle))]):
+        cell = nbformat.v4.new_code_cell(CELL, outputs=outputs)
+        book = nbformat.v4.new_notebook(cells=[cell])
+        sizes.append(len(nbformat.writes(book).encode("utf-8")))
+    return sizes[1] - sizes[0]
+
+
+def record_of(bundle: Bundle) -> Any:
+    """The card's record for programs."""
+    (receipt,) = (receipt for value in bundle.values() for receipt in read_card(value))
+    return receipt
+
+
+def test_auto_embeds_a_preview(shown: dict[str, Bundle], tmp_path: Path) -> None:
     """Of at most 1.5 MB, as long as the clip, with a link to the whole file."""
-    sources = Sources(shown["auto"])
+    sources = Sources(shown["auto"]["text/html"])
     preview = tmp_path / "preview.mp4"
     preview.write_bytes(sources.video())
     assert preview.stat().st_size <= 1_500_000
-    assert len(shown["auto"]) <= 2_300_000
+    assert size_in_notebook(shown["auto"]) <= 2_100_000
     assert probe_clip(preview).duration_s == pytest.approx(5, abs=0.3)
     (link,) = sources.found["a"]
     assert re.fullmatch(r"kling_clips/\d{8}-\d{6}-[0-9a-f]+\.mp4", link)
 
 
-def test_always_embeds_the_file(shown: dict[str, str], noise: Path) -> None:
+def test_always_embeds_the_file(shown: dict[str, Bundle], noise: Path) -> None:
     """Byte by byte, so that no link is needed."""
-    sources = Sources(shown["always"])
+    sources = Sources(shown["always"]["text/html"])
     assert sources.video() == noise.read_bytes()
     assert "a" not in sources.found
 
 
-def test_never_embeds_a_poster(shown: dict[str, str]) -> None:
+def test_never_embeds_a_poster(shown: dict[str, Bundle]) -> None:
     """A still and a link; no video at all."""
-    sources = Sources(shown["never"])
+    sources = Sources(shown["never"]["text/html"])
     assert "video" not in sources.found
     assert any(url.startswith("data:image/jpeg;base64,") for url in sources.found["img"])
     assert len(sources.found["a"]) == 1
-    assert len(shown["never"]) < 300_000
+    assert size_in_notebook(shown["never"]) < 100_000
+
+
+def test_until_there_is_a_preview_the_file_is_linked(shown: dict[str, Bundle]) -> None:
+    """With its poster: making the preview takes seconds, and nobody waits for them."""
+    assert record_of(shown["auto at first"]).embed == "poster"
+    assert Sources(shown["auto at first"]["text/html"]).found.keys() >= {"img", "a"}
+
+
+@pytest.mark.parametrize(("embed", "amount"), AMOUNTS.items())
+def test_each_card_records_its_clip(
+    shown: dict[str, Bundle], noise: Path, embed: str, amount: str
+) -> None:
+    """By name, size and hash, and how much of it is inside."""
+    receipt = record_of(shown[embed])
+    assert receipt.embed == amount
+    assert receipt.size_bytes == noise.stat().st_size
+    assert receipt.sha256 == sha256(noise.read_bytes()).hexdigest()
+    assert receipt.file in str(shown[embed]["text/html"])

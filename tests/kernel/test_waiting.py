@@ -69,7 +69,7 @@ def test_an_interrupted_submission_goes_on(kernel: Kernel, service: Service) -> 
 def test_a_click_is_handled_while_a_cell_waits(kernel: Kernel, service: Service) -> None:
     """*Detach* ends the wait at once and not after the clip."""
     (request,) = send_asked(kernel, service, WAIT + "detached")
-    kernel.click(kernel.live_part(request), "detach")
+    kernel.click(request, "detach")
     error = only_error(kernel, request)
     assert error.content["ename"] == "JobDetached"
     assert len(error.text.splitlines()) == 1

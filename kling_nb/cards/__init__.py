@@ -1,0 +1,52 @@
+"""The display of jobs and clips: records that a notebook keeps, and their life while a kernel runs.
+
+The record is HTML behind a display handle, and all that is saved. What moves, and the buttons, are
+drawn under it by the pages through `live`. `bundles` makes records, `screens` are what shows them,
+`card` decides what is shown and when; `html` says how it looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..frontends import FrontEnd, front_end
+from ..jobs import Clip, Job
+from ..states import Saved
+from .bundles import Bundle, Embed, card_bundle, joined_bundle
+from .card import Card
+from .screens import Screen, screen_for
+
+__all__ = [
+    "Bundle",
+    "Card",
+    "Embed",
+    "FrontEnd",
+    "Screen",
+    "card_bundle",
+    "front_end",
+    "joined_bundle",
+    "register",
+    "show",
+]
+
+
+def show(job: Job, shell: Any, embed: Embed = "auto") -> Card:
+    """Display a job's card in the running cell."""
+    card = Card(job, screen_for(front_end(shell)), embed)
+    card.display()
+    return card
+
+
+def register(shell: Any, show_job: Callable[[Job], object]) -> None:
+    """Teach a shell how jobs and clips are displayed; registering again changes nothing."""
+    formatter = shell.display_formatter
+    formatter.ipython_display_formatter.for_type(Job, show_job)
+    formatter.mimebundle_formatter.for_type(Clip, _clip_bundle)
+
+
+def _clip_bundle(clip: Clip, **_: object) -> Bundle:
+    """A clip by itself: the same card as its job's, made from what the clip knows."""
+    return card_bundle(
+        clip.request, Saved(clip.task_id, clip.facts, clip.credits, clip.finished_at)
+    )

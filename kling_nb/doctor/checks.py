@@ -1,0 +1,156 @@
+"""What can be told without asking anybody: Python, packages, folder, disk, ledger, jobs.
+
+Each check looks at one thing and gives one finding; it raises nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import LedgerError
+from ..html import Finding
+from ..ledger import Ledger, inspect
+from ..states import FOLLOWED, SUBMITTING, Stage
+
+__all__ = [
+    "check_disk",
+    "check_folder",
+    "check_jobs",
+    "check_ledger",
+    "check_packages",
+    "check_python",
+]
+
+PACKAGES = {
+    "ipython": ("8.18", "%%kling cells"),
+    "ipykernel": ("7.4", "a click is handled while a cell waits, and not only after it"),
+    "ipywidgets": ("8.1", "the panel"),
+    "anywidget": ("0.9.13", "buttons, the panel and the gallery"),
+    "httpx": ("0.28", "the way to the service"),
+    "av": ("14", "reading and making clips"),
+    "pillow": ("11", "reading pictures"),
+}
+"""The packages that matter: the least version, and what it is for."""
+
+LITTLE_BYTES = 1_000_000_000
+TOO_LITTLE_BYTES = 50_000_000
+"""A clip is 1 to 20 MB and is written beside itself before it takes its place."""
+OTHER_FOLDER = "choose another folder: argument `folder` or KLING_NB_FOLDER"
+
+
+def check_python() -> Finding:
+    """Which Python runs, and where."""
+    said = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Finding("Python", "ok", said)
+
+
+def check_packages(version_of: Callable[[str], str] = importlib.metadata.version) -> Finding:
+    """Which versions are installed, and which are too old for something.
+
+    Args:
+        version_of: Gives the installed version of a package.
+    """
+    found, wanting = [], []
+    for name, (least, purpose) in PACKAGES.items():
+        try:
+            version = version_of(name)
+        except importlib.metadata.PackageNotFoundError:
+            wanting.append(f"{name} is missing ({purpose})")
+            continue
+        found.append(f"{name} {version}")
+        if numbers(version) < numbers(least):
+            wanting.append(f"{name} {version} is older than {least} ({purpose})")
+    if not wanting:
+        return Finding("Packages", "ok", " · ".join(found))
+    names = [words.partition(" ")[0] for words in wanting]
+    fix = f"`%pip install -U {' '.join(names)}`, then restart the kernel."
+    return Finding("Packages", "warn", "; ".join(wanting), fix)
+
+
+def check_folder(folder: Path) -> Finding:
+    """Whether clips can be written where they are to be."""
+    if not folder.exists():
+        above = next((place for place in folder.parents if place.exists()), folder.parent)
+        if os.access(above, os.W_OK):
+            return Finding("Folder", "ok", f"{folder}: made with the first clip")
+        said = f"{folder} does not exist, and nothing can be made in {above}"
+        return Finding("Folder", "bad", said, f"Allow writing there, or {OTHER_FOLDER}.")
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"a clip could be here")
+    except OSError as error:
+        said = f"{folder} cannot be written: {error.strerror or error}"
+        return Finding("Folder", "bad", said, f"Allow writing there, or {OTHER_FOLDER}.")
+    return Finding("Folder", "ok", f"{folder} can be written")
+
+
+def check_disk(
+    folder: Path, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+) -> Finding:
+    """Whether there is room for clips.
+
+    Args:
+        folder: Where clips go.
+        free_bytes: Gives what is free where a path lies.
+    """
+    place = next((each for each in (folder, *folder.parents) if each.exists()), Path.cwd())
+    try:
+        free = free_bytes(place)
+    except OSError as error:
+        said = f"what is free cannot be told: {error.strerror or error}"
+        return Finding("Disk", "warn", said, f"Check the disk, or {OTHER_FOLDER}.")
+    said = f"{free / 1e9:,.1f} GB free"
+    fix = f"Make room, or {OTHER_FOLDER}. Clips of 5 s are about 5 MB."
+    if free < TOO_LITTLE_BYTES:
+        return Finding("Disk", "bad", f"{free / 1e6:,.0f} MB free: a clip may not fit", fix)
+    return (
+        Finding("Disk", "warn", said, fix) if free < LITTLE_BYTES else Finding("Disk", "ok", said)
+    )
+
+
+def check_ledger(folder: Path) -> Finding:
+    """Whether the ledger's file is sound."""
+    if not (folder / "ledger.sqlite3").exists():
+        return Finding("Ledger", "ok", "none yet: made with the first clip")
+    try:
+        damage = inspect(folder)
+    except LedgerError as error:
+        return Finding("Ledger", "bad", str(error), "Do as it says before anything is sent.")
+    if not damage:
+        return Finding("Ledger", "ok", "intact")
+    fix = (
+        "Put a copy of `ledger.sqlite3` back, or move it away: a new ledger begins then, which "
+        "does not know what was paid before."
+    )
+    return Finding("Ledger", "bad", f"damaged: {damage[0]}", fix)
+
+
+def check_jobs(folder: Path) -> Finding:
+    """What is under way, and what has an end that nobody knows."""
+    if not (folder / "ledger.sqlite3").exists():
+        return Finding("Jobs", "ok", "none yet")
+    ledger = Ledger(folder)
+    try:
+        under_way = len(ledger.rows(*(SUBMITTING | FOLLOWED), limit=-1))
+        unknown = ledger.rows(Stage.UNKNOWN, limit=-1)
+    except LedgerError:
+        return Finding("Jobs", "bad", "not known: the ledger cannot be read", "See Ledger above.")
+    said = f"{under_way} under way"
+    if not unknown:
+        return Finding("Jobs", "ok", said, "`%kling resume` follows them." if under_way else "")
+    ids = ", ".join(row.id for row in unknown[:5])
+    fix = f"`%kling show {unknown[0].id}` tells what is known of it, and the two ways on."
+    return Finding("Jobs", "warn", f"{said}, {len(unknown)} unknown ({ids})", fix)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version, to compare."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()

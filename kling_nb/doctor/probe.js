@@ -1,0 +1,64 @@
+// Whether this page decodes and plays a clip like those that are made: real pictures, real sound.
+
+const PATIENCE_MS = 6000;
+
+function withPatience(promise, what) {
+  const late = new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(`${what} did not begin in ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
+  });
+  return Promise.race([promise, late]);
+}
+
+async function seePictures(bytes) {
+  const video = document.createElement("video");
+  video.muted = true;
+  video.playsInline = true;
+  video.loop = true;
+  const failed = new Promise((_, reject) => {
+    video.addEventListener("error", () => reject(new Error(video.error?.message || "not decoded")));
+  });
+  const address = URL.createObjectURL(new Blob([bytes], { type: "video/mp4" }));
+  try {
+    video.src = address;
+    await withPatience(Promise.race([video.play(), failed]), "the clip");
+    if (!video.videoWidth) throw new Error("no picture was decoded");
+    return `${video.videoWidth}×${video.videoHeight} decoded and played`;
+  } finally {
+    video.pause();
+    video.removeAttribute("src");
+    URL.revokeObjectURL(address);
+  }
+}
+
+// Decoding needs no click and no loudspeaker; that something was heard shows in the samples.
+async function hearSound(bytes) {
+  const context = new OfflineAudioContext(1, 44100, 44100);
+  const sound = await withPatience(context.decodeAudioData(bytes.slice(0)), "the sound");
+  const loudest = sound.getChannelData(0).reduce((most, each) => Math.max(most, Math.abs(each)), 0);
+  if (loudest < 0.001) throw new Error("the sound was decoded to silence");
+  return `${sound.duration.toFixed(1)} s of sound decoded`;
+}
+
+async function tell(trial) {
+  try {
+    return { plays: true, said: await trial() };
+  } catch (error) {
+    return { plays: false, said: String(error?.message ?? error) };
+  }
+}
+
+async function initialize({ model }) {
+  const view = model.get("clip");
+  const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+  model.send({
+    pictures: await tell(() => seePictures(bytes)),
+    sound: await tell(() => hearSound(bytes)),
+  });
+}
+
+// Where a widget lives only if it is displayed, its view takes no room.
+function render({ el }) {
+  el.style.display = "none";
+}
+
+export default { initialize, render };

@@ -1,0 +1,168 @@
+"""The report: everything that is found, at once, and again when an answer has come.
+
+A report in a notebook is shown with what is known and filled in behind the cell: by its display
+handle, and after a reload of the page by the hub.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from IPython.display import display
+
+from ..frontends import FrontEnd
+from ..html import Finding, findings_text, render_findings
+from ..live import Place, hub, view_data
+from ..session import Session
+from ..settings import find_folder
+from .checks import (
+    check_disk,
+    check_folder,
+    check_jobs,
+    check_ledger,
+    check_packages,
+    check_python,
+)
+from .page import Answer, Probe, judge_page, make_clip
+from .service import ASKING, check_service, open_session
+
+__all__ = ["examine", "show_report"]
+
+MISSED = "This page was reloaded: run `%kling doctor` once more so that the notebook keeps this."
+
+PATIENCE_S = 10.0
+"""How long a page may take to answer, its trials included, before that is a finding."""
+
+
+def examine(opening: Callable[[], Session], place: FrontEnd) -> list[Finding]:
+    """Everything that can be found without a page; waits for the service.
+
+    Args:
+        opening: Gives the session.
+        place: What shows the findings.
+    """
+    examination = Examination(opening, place)
+    examination.ask_service()
+    return examination.findings()
+
+
+def show_report(
+    opening: Callable[[], Session], place: FrontEnd, *, patience_s: float = PATIENCE_S
+) -> None:
+    """Show the report in the running cell; in a notebook it is filled in behind it."""
+    if place == "terminal":
+        print(findings_text(examine(opening, place)))
+    elif place == "headless":
+        findings = examine(opening, place)
+        bundle = {"text/html": render_findings(findings), "text/plain": findings_text(findings)}
+        display(bundle, raw=True)
+    else:
+        Report(Examination(opening, place)).show(patience_s)
+
+
+class Examination:
+    """What is known so far.
+
+    Args:
+        opening: Gives the session.
+        place: What shows the findings.
+    """
+
+    def __init__(self, opening: Callable[[], Session], place: FrontEnd) -> None:
+        self.place = place
+        self.answer: Answer | None = None
+        self.waited_s: float | None = None
+        self._session, mode = open_session(opening)
+        folder = self._session.settings.folder if self._session else find_folder(Path.cwd())
+        self._first = [check_python(), check_packages()]
+        self._then = [mode]
+        self._service = [ASKING] if self._session else []
+        checks = (check_folder, check_disk, check_ledger, check_jobs)
+        self._last = [check(folder) for check in checks]
+
+    def ask_service(self) -> None:
+        """Take as long as the service does."""
+        if self._session is not None:
+            self._service = [check_service(self._session)]
+
+    def findings(self) -> list[Finding]:
+        """All of it, in the order in which things depend on each other."""
+        page = hub().page if self.place not in ("terminal", "headless") else None
+        asked = judge_page(self.place, page, self.answer, waited_s=self.waited_s)
+        return [*self._first, *asked, *self._then, *self._service, *self._last]
+
+
+class Report:
+    """A report in a notebook's output.
+
+    Args:
+        examination: What is shown.
+    """
+
+    def __init__(self, examination: Examination) -> None:
+        self._examination = examination
+        self._place = Place(self._tell_page, MISSED)
+        self._drawing = threading.Lock()
+        self._answered = threading.Event()
+        self._handle: Any = None
+        self._probe: Probe | None = None
+        self._hub = hub()
+
+    def show(self, patience_s: float) -> None:
+        """Show what is known, and ask."""
+        self._handle = display(self._bundle(), raw=True, display_id=True)
+        self._probe = Probe(make_clip(), self._take_answer)
+        if self._examination.place != "notebook":
+            display({**view_data(self._probe), "text/html": "", "text/plain": ""}, raw=True)
+        self._hub.observe(self._see_page, "page")
+        for work in (self._ask_service, partial(self._give_up, patience_s)):
+            # The cell's context goes with each, which says where the output belongs.
+            context = contextvars.copy_context()
+            threading.Thread(target=context.run, args=(work,), daemon=True).start()
+
+    def _ask_service(self) -> None:
+        self._examination.ask_service()
+        self._draw()
+
+    def _give_up(self, patience_s: float) -> None:
+        self._answered.wait(patience_s)
+        if self._examination.answer is None:
+            self._examination.waited_s = patience_s
+            self._draw()
+
+    def _take_answer(self, answer: Answer) -> None:
+        self._examination.answer = answer
+        self._answered.set()
+        self._draw()
+        # What a page tells of itself came before its answer: nothing is waited for any more.
+        self._stop_seeing()
+        if self._probe is not None:
+            self._probe.close()
+
+    def _stop_seeing(self) -> None:
+        with suppress(ValueError):  # not observed any more
+            self._hub.unobserve(self._see_page, "page")
+
+    def _see_page(self, _change: object) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        with self._drawing:
+            self._place.renew()
+            self._handle.update(self._bundle(), raw=True)
+            self._place.tell()
+
+    def _tell_page(self, content: Mapping[str, Any]) -> None:
+        """A page that was reloaded asks what it has missed."""
+        self._place.tell(self._bundle() if content.get("do") == "show" else None)
+
+    def _bundle(self) -> dict[str, Any]:
+        findings = self._examination.findings()
+        text = findings_text(findings)
+        return self._place.wrap({"text/html": render_findings(findings), "text/plain": text})

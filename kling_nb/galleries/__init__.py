@@ -1,0 +1,219 @@
+"""The gallery: the saved clips of a folder, to look through, star, hide and play side by side.
+
+The page shows, and asks for what it needs: a few clips at a time, and a film when it is about to
+play. `selection` says which clips are shown, `films` reads them, `html` words them; the gallery
+joins these to a session and answers the page in threads of its own, so that the kernel stays free.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from .. import html
+from ..default import default_session
+from ..errors import KlingError
+from ..history import facts_of, state_of
+from ..html.gallery import Exhibit, gallery_text, heading, label_of, nothing, render_gallery
+from ..ledger import Row
+from ..links import relative_link
+from ..live import mounted
+from ..scripts import CLIPBOARD, joined_script
+from ..session import Session
+from ..states import Saved
+from .films import fault_of, film, still
+from .selection import Selection, parse_selection
+
+__all__ = ["Gallery", "gallery"]
+
+PAGE_SIZE = 24
+"""Clips sent at a time, and clips in a saved notebook."""
+
+_HERE = Path(__file__).parent
+_PARTS = ("elements.js", "films.js", "step.js", "stage.js", "tile.js", "gallery.js")
+_log = logging.getLogger("kling_nb")
+
+# A film may need seconds of work: two at a time, and never in the threads a session needs.
+_films = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb film")
+# One after the other, so that a list that was asked for after a star knows of it.
+_words = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kling_nb gallery")
+
+Reply = tuple[dict[str, Any], list[bytes]]
+
+
+def gallery(
+    words: str = "",
+    *,
+    model: str = "",
+    starred: bool = False,
+    hidden: bool = False,
+    session: Session | None = None,
+) -> Gallery:
+    """The saved clips of this folder, newest first.
+
+    Args:
+        words: Only clips with all of these in prompt, model or file name.
+        model: Only clips of this model.
+        starred: Only starred clips.
+        hidden: Hidden clips, too.
+        session: Whose folder; the default session's unless told, also after `configure`.
+
+    Raises:
+        ConfigurationError: There is no session, e.g. live mode without a key.
+    """
+    current = default_session if session is None else lambda: session
+    return Gallery(current, Selection(words, model, starred, hidden))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Some of the clips that fit a selection, and how many there are."""
+
+    exhibits: Sequence[Exhibit]
+    matching: int
+    kept: int
+    models: Sequence[str]
+
+
+class Gallery(anywidget.AnyWidget):
+    """Clips to look through; display it.
+
+    Args:
+        session: Gives the session whose clips are shown.
+        selection: What to show at first.
+    """
+
+    _esm = joined_script(CLIPBOARD, *(_HERE / part for part in _PARTS))
+    _css = _HERE / "gallery.css"
+    asked = traitlets.Dict().tag(sync=True)
+    """The selection to begin with."""
+    first = traitlets.Dict().tag(sync=True)
+    """The first answer, so that the gallery is there at once, also while the kernel is busy."""
+
+    def __init__(self, session: Callable[[], Session], selection: Selection) -> None:
+        self._session, self._selection = session, selection
+        self._answers: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
+            "list": self._list,
+            "film": self._film,
+            "star": self._star,
+            "hide": self._hide,
+        }
+        content, stills = self._page(selection)
+        super().__init__(asked=asdict(selection), first=content | {"stills": stills})
+        self.on_msg(self._receive)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """What is saved: pictures and facts; the page shows the living gallery in their place."""
+        shown, now = self._shown(self._selection), datetime.now().astimezone()
+        exhibits, matching, kept = shown.exhibits, shown.matching, shown.kept
+        fallback = render_gallery(exhibits, matching=matching, kept=kept, now=now)
+        text = gallery_text(exhibits, matching=matching, kept=kept, now=now)
+        return mounted(self, fallback, text=text)
+
+    def _repr_keys(self) -> list[str]:
+        return ["asked"]
+
+    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if isinstance(content, dict) and content.get("do") in self._answers:
+            threads = _films if content["do"] == "film" else _words
+            threads.submit(self._answer, content)
+
+    def _answer(self, asked: dict[str, Any]) -> None:
+        """Answer one message; what was asked goes back with it, so that the page knows it."""
+        reply: dict[str, Any] = {}
+        films: list[bytes] = []
+        try:
+            reply, films = self._answers[asked["do"]](asked)
+        except KlingError as error:
+            reply = {"fault": str(error)}
+        except Exception as error:
+            _log.exception("the gallery could not answer %r", asked.get("do"))
+            reply = {"fault": f"Something broke in kling_nb: {type(error).__name__}: {error}"}
+        self.send(asked | reply, films)
+
+    def _list(self, asked: Mapping[str, Any]) -> Reply:
+        start, count = _number(asked.get("start")), _number(asked.get("count"))
+        return self._page(parse_selection(asked), start, max(PAGE_SIZE, count))
+
+    def _film(self, asked: Mapping[str, Any]) -> Reply:
+        content, is_preview = film(self._row(asked))
+        return {"preview": is_preview}, [content]
+
+    def _star(self, asked: Mapping[str, Any]) -> Reply:
+        row = self._session().star(str(asked.get("id")), asked.get("on") is True)
+        return {"starred": row.starred, "hidden": row.hidden}, []
+
+    def _hide(self, asked: Mapping[str, Any]) -> Reply:
+        row = self._session().hide(str(asked.get("id")), asked.get("on") is True)
+        return {"starred": row.starred, "hidden": row.hidden}, []
+
+    def _row(self, asked: Mapping[str, Any]) -> Row:
+        return self._session().ledger.row(str(asked.get("id")))
+
+    def _page(self, selection: Selection, start: int = 0, count: int = PAGE_SIZE) -> Reply:
+        shown = self._shown(selection, start, count)
+        now = datetime.now().astimezone()
+        title, lines = nothing(shown.kept)
+        content = {
+            "start": start,
+            "clips": [_entry(one, now) for one in shown.exhibits],
+            "matching": shown.matching,
+            "heading": heading(shown.matching, shown.matching, shown.kept),
+            "nothing": [title, *lines] if shown.matching == 0 else [],
+            "models": list(shown.models),
+            "folder": str(self._session().settings.folder),
+        }
+        return content, [one.still for one in shown.exhibits]
+
+    def _shown(self, selection: Selection, start: int = 0, count: int = PAGE_SIZE) -> Shown:
+        rows = self._session().clips(limit=-1, hidden=True)
+        fitting = selection.of(rows)
+        return Shown(
+            exhibits=[_exhibit(row) for row in fitting[start : start + count]],
+            matching=len(fitting),
+            kept=sum(not row.hidden or selection.hidden for row in rows),
+            models=sorted({row.model for row in rows}),
+        )
+
+
+def _number(sent: object) -> int:
+    """A count from the page; what is none counts as 0."""
+    return max(0, sent) if isinstance(sent, int) else 0
+
+
+def _exhibit(row: Row) -> Exhibit:
+    state = state_of(row, already=False)
+    assert isinstance(state, Saved)  # `Session.clips` gives nothing else
+    return Exhibit(facts_of(row), state, row.starred, row.hidden, fault_of(row), still(row))
+
+
+def _entry(exhibit: Exhibit, now: datetime) -> dict[str, Any]:
+    """One clip as the page gets it: words to show, and what its controls need."""
+    facts, clip = exhibit.facts, exhibit.state.clip
+    return {
+        **asdict(label_of(exhibit, now=now)),
+        "id": facts.id,
+        "task": html.one_line(exhibit.state.task_id),
+        "emulated": facts.emulated,
+        "starred": exhibit.starred,
+        "hidden": exhibit.hidden,
+        "sound": bool(clip.audio_codec),
+        "ratio": clip.width_px / max(1, clip.height_px),
+        "cell": facts.cell,
+        "path": clip.path,
+        "href": _served_link(Path(clip.path)),
+    }
+
+
+def _served_link(path: Path) -> str:
+    """The file as the notebook's server may know it: below the notebook's own folder."""
+    link = relative_link(path)
+    return "" if link.startswith("..") else link

@@ -1,0 +1,256 @@
+// The gallery: what to look for, the list, and the stage above it. The kernel knows the clips.
+
+const TYPING_MS = 200;
+const MOST = 6;
+
+class Room {
+  constructor(model, el) {
+    this.model = model;
+    this.view = Math.random().toString(36).slice(2);
+    this.turn = 0;
+    this.tiles = [];
+    this.chosen = new Map();
+    this.playing = null;
+    this.films = new Films((content) => this.ask(content));
+    this.stage = new Stage(this.films, () => this.start.focus());
+    const manager = model.widget_manager;
+    this.resolve = manager?.resolveUrl ? (href) => manager.resolveUrl(href) : null;
+    el.classList.add("kling-gallery-root");
+    el.dataset.lmSuppressShortcuts = "true";
+    this.el = element("section", "gallery-sheet", { "aria-label": "Gallery of clips" });
+    this.el.append(this.finder(), this.tray(), this.stage.el, ...this.shelf());
+    this.el.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || this.stage.el.hidden) return;
+      event.preventDefault();
+      this.stage.close();
+    });
+    el.append(this.el);
+  }
+
+  ask(content) {
+    this.model.send({ ...content, view: this.view });
+  }
+
+  finder() {
+    const asked = this.model.get("asked");
+    this.words = element("input", "gallery-words", {
+      type: "search", placeholder: "Filter by words", "aria-label": "Filter by prompt, model or file",
+      value: asked.words, oninput: () => this.type(),
+    });
+    this.models = element("select", "gallery-models", { "aria-label": "Model", onchange: () => this.look() });
+    this.starred = this.filter("★ Starred", asked.starred);
+    this.hidden = this.filter("Show hidden", asked.hidden);
+    this.count = element("span", "gallery-count", { role: "status" });
+    const refresh = button("", "Refresh", () => this.lookAgain());
+    this.offer(asked.model ? [asked.model] : [], asked.model);
+    return element("div", "finder", {}, this.words, this.models, this.starred, this.hidden, refresh, this.count);
+  }
+
+  filter(text, isOn) {
+    const made = button("", text, () => (press(made, !isPressed(made)), this.look()));
+    press(made, isOn);
+    return made;
+  }
+
+  // What was chosen to be compared stays chosen while other clips are looked for.
+  tray() {
+    this.start = button("primary", "Play side by side", () => void this.stage.open([...this.chosen.values()]));
+    this.chosenCount = element("span", "gallery-note", { role: "status" });
+    const clear = button("", "Clear", () => this.clear());
+    this.trayBar = element("div", "tray", { hidden: true }, this.start, clear, this.chosenCount);
+    return this.trayBar;
+  }
+
+  shelf() {
+    this.list = element("ul", "tiles", { role: "list", "aria-label": "Clips" });
+    this.list.addEventListener("keydown", (event) => this.walk(event));
+    this.nothing = element("div", "gallery-nothing", { hidden: true });
+    this.more = button("", "Show more", () => this.look(this.tiles.length), { hidden: true });
+    this.said = element("p", "gallery-said", { role: "status" });
+    return [this.said, this.list, this.nothing, this.more];
+  }
+
+  selection() {
+    const [words, model] = [this.words.value, this.models.value];
+    return { words, model, starred: isPressed(this.starred), hidden: isPressed(this.hidden) };
+  }
+
+  type() {
+    this.say("");
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => this.look(), TYPING_MS);
+  }
+
+  look(start = 0, count = 0) {
+    this.turn += 1;
+    clearTimeout(this.late);
+    this.late = setTimeout(() => (this.count.textContent = WAITING), PATIENCE_MS);
+    this.ask({ do: "list", turn: this.turn, start, count, ...this.selection() });
+  }
+
+  lookAgain() {
+    this.look(0, this.tiles.length);
+  }
+
+  receive(message, buffers = []) {
+    if (message.do === "star" || message.do === "hide") this.marked(message);
+    if (message.view !== this.view) return;
+    if (message.do === "film") this.films.take(message, buffers);
+    if (message.do === "list" && message.turn === this.turn) this.fill(message, buffers);
+  }
+
+  fill(message, stills) {
+    clearTimeout(this.late);
+    if (message.fault) return this.say(message.fault);
+    if (!this.isSame(message)) this.hang(message, stills);
+    const left = message.matching - this.tiles.length;
+    this.more.hidden = left <= 0;
+    this.more.textContent = `Show ${Math.min(24, left)} more of ${left}`;
+    this.count.textContent = message.heading;
+    this.count.title = message.folder;
+    this.offer(message.models, this.models.value);
+    this.tellNothing(message.nothing);
+  }
+
+  // A list that says nothing new disturbs nobody who is looking at it.
+  isSame({ start, clips }) {
+    const told = (clip) => JSON.stringify(clip);
+    const isSame = start === 0 && clips.length === this.tiles.length;
+    return isSame && clips.every((clip, index) => told(clip) === told(this.tiles[index].clip));
+  }
+
+  hang({ start, clips }, stills) {
+    if (start === 0) for (const tile of this.tiles.splice(0)) tile.close();
+    const tiles = clips.map((clip, index) => new Tile(clip, stills[index], this));
+    this.tiles.push(...tiles);
+    this.list.append(...tiles.map((tile) => tile.el));
+    if (start > 0) tiles[0]?.play.focus();
+  }
+
+  offer(names, chosen) {
+    const all = names.includes(chosen) || !chosen ? names : [...names, chosen];
+    const options = all.map((name) => element("option", "", { value: name }, name));
+    this.models.replaceChildren(element("option", "", { value: "" }, "All models"), ...options);
+    this.models.value = chosen;
+    this.models.hidden = all.length < 2 && !chosen;
+  }
+
+  tellNothing([title, ...lines]) {
+    this.nothing.hidden = !title;
+    this.nothing.replaceChildren();
+    if (!title) return;
+    const said = lines.map((line) => {
+      const parts = line.split("`").map((part, odd) => (odd % 2 ? element("code", "", {}, part) : part));
+      return element("p", "", {}, ...parts);
+    });
+    this.nothing.append(element("strong", "", {}, title), ...said);
+  }
+
+  isChosen(id) {
+    return this.chosen.has(id);
+  }
+
+  choose(tile, isOn) {
+    if (isOn && this.chosen.size >= MOST) return this.say(`${MOST} clips fit side by side; take one away first.`);
+    if (isOn) this.chosen.set(tile.clip.id, tile.clip);
+    else this.chosen.delete(tile.clip.id);
+    tile.choose(isOn);
+    this.say("");
+    this.weigh();
+  }
+
+  clear() {
+    this.chosen.clear();
+    for (const tile of this.tiles) tile.choose(false);
+    this.stage.close();
+    this.weigh();
+    this.words.focus();
+  }
+
+  weigh() {
+    const count = this.chosen.size;
+    this.trayBar.hidden = count === 0;
+    this.start.textContent = count === 1 ? "Play large" : "Play side by side";
+    this.chosenCount.textContent = count === 1 ? "1 chosen; choose another to compare" : `${count} chosen`;
+  }
+
+  // One click is one wish, however long the kernel takes.
+  mark(tile, word, on) {
+    if (tile.wait(tile[word])) this.ask({ do: word, id: tile.clip.id, on });
+  }
+
+  marked(message) {
+    const tile = this.tiles.find((each) => each.clip.id === message.id);
+    if (message.view === this.view) this.heard(message, tile);
+    if (message.fault || !tile) return;
+    tile.mark(message);
+    if (message.do === "hide" && message.hidden && !isPressed(this.hidden)) this.takeAway(tile);
+  }
+
+  // What was said of a clip that was hidden is over when it is shown again.
+  heard({ do: word, fault, hidden }, tile) {
+    tile?.arrive(tile[word]);
+    if (fault || (word === "hide" && !hidden)) this.say(fault);
+  }
+
+  // Out of the list at once, with a way back; the focus goes to the next clip.
+  takeAway(tile) {
+    const at = this.tiles.indexOf(tile);
+    const hadFocus = tile.el.contains(document.activeElement);
+    this.tiles.splice(at, 1);
+    tile.close();
+    if (this.chosen.delete(tile.clip.id)) this.weigh();
+    const undo = button("", "Undo", () => {
+      undo.disabled = true;
+      setTimeout(() => (undo.textContent = WAITING), PATIENCE_MS);
+      this.ask({ do: "hide", id: tile.clip.id, on: false });
+      this.lookAgain();
+    });
+    this.lookAgain();
+    this.say(`Hidden: ${tile.name} `, undo);
+    if (hadFocus) (this.tiles[at] ?? this.tiles[at - 1])?.hide.focus();
+  }
+
+  say(...parts) {
+    this.said.replaceChildren(...parts.filter(Boolean));
+  }
+
+  // Arrows go from clip to clip; up and down by rows, however many clips a row has.
+  walk(event) {
+    const at = this.tiles.findIndex((tile) => tile.play === event.target);
+    if (at < 0) return;
+    const top = this.tiles[0].el.offsetTop;
+    const wide = Math.max(1, this.tiles.filter((tile) => tile.el.offsetTop === top).length);
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: wide, ArrowUp: -wide, Home: -at, End: this.tiles.length - 1 - at };
+    const next = this.tiles[at + (steps[event.key] ?? NaN)];
+    if (!next) return;
+    event.preventDefault();
+    next.play.focus();
+  }
+
+  close() {
+    clearTimeout(this.typing);
+    clearTimeout(this.late);
+    this.stage.close();
+    for (const tile of this.tiles) tile.close();
+    this.films.close();
+  }
+}
+
+function render({ model, el }) {
+  const room = new Room(model, el);
+  const receive = (message, buffers) => room.receive(message, buffers);
+  model.on("msg:custom", receive);
+  const first = model.get("first");
+  room.fill(first, first.stills);
+  // What was made or starred since then; after a reload of the page that may be much. Nobody asked
+  // for it: nobody is told to wait.
+  room.look();
+  clearTimeout(room.late);
+  return () => {
+    model.off("msg:custom", receive);
+    room.close();
+  };
+}
+
+export default { render };

@@ -1,0 +1,117 @@
+"""The sections of saved cards: find them in an output, take the clip out, put another player in.
+
+It reads only what this package has written. There every `<`, `>` and quote of a person's or a
+service's text is escaped, so that the marks looked for are the package's own, and a notebook of
+40 MB is searched without a parser. What is not found so is left alone. A notebook may be a
+stranger's: a tag is looked at only up to the next `<`, so that no text takes longer than its
+length allows.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+
+__all__ = ["Section", "find_sections", "unplaced"]
+
+SECTION = re.compile(r"<section\b[^<>]*>")
+DIV = re.compile(r"<div\b[^<>]*>")
+PARAGRAPH = re.compile(r"(<p\b[^<>]*>)([^<]*)</p>")
+RECORD = re.compile(r"\bkling-record\b")
+JOB = re.compile(r'\bdata-kling-job="([0-9A-Za-z_-]{1,64})"')
+STATE = re.compile(r'\bdata-kling-state="([a-z]{1,30})"')
+SCREEN = re.compile(r'\bclass="kling-screen\b')
+PROMPT = re.compile(r'\bclass="kling-(?:prompt|whole)\b')
+HUB = re.compile(r' data-kling-hub="[0-9A-Za-z_-]{0,100}"')
+CLOSING = "</section>"
+VIDEO = "data:video/mp4;base64,"
+JPEG = "data:image/jpeg;base64,"
+ENDS = {"<video": "</video>", "<img": ">"}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One card inside the HTML of an output."""
+
+    markup: str
+    job_id: str
+    state: str
+    """The state's name in lower case, e.g. `saved`."""
+
+    @property
+    def video(self) -> bytes:
+        """The clip that is embedded, whole or a preview; empty without one."""
+        return self._data(f' src="{VIDEO}')
+
+    @property
+    def poster(self) -> bytes:
+        """The still of the clip, a JPEG; empty without one."""
+        if not (span := self._player()):
+            return b""
+        name = "poster" if self.markup.startswith("<video", span[0]) else "src"
+        return self._data(f' {name}="{JPEG}')
+
+    @property
+    def prompt(self) -> str:
+        """The prompt as it is shown."""
+        for paragraph in PARAGRAPH.finditer(self.markup):
+            if PROMPT.search(paragraph[1]):
+                text = html.unescape(paragraph[2])
+                return text.encode("utf-8", "replace").decode("utf-8")  # no half characters
+        return ""
+
+    @property
+    def player(self) -> str:
+        """The markup of the video or the still; empty without one."""
+        span = self._player()
+        return self.markup[slice(*span)] if span else ""
+
+    def with_player(self, player: str) -> str:
+        """The markup with another player, which is markup, in the place of the present one."""
+        if not (span := self._player()):
+            return self.markup
+        return self.markup[: span[0]] + player + self.markup[span[1] :]
+
+    def _player(self) -> tuple[int, int] | None:
+        """Where the video or the still of a saved clip stands."""
+        ends = (div.end() for div in DIV.finditer(self.markup) if SCREEN.search(div[0]))
+        if (start := next(ends, None)) is None:
+            return None
+        for name, closing in ENDS.items():
+            if self.markup.startswith(name, start):
+                end = self.markup.find(closing, start)
+                return (start, end + len(closing)) if end > 0 else None
+        return None
+
+    def _data(self, mark: str) -> bytes:
+        span = self._player()
+        start = self.markup.find(mark, *span) if span else -1
+        if start < 0:
+            return b""
+        start += len(mark)
+        try:
+            return b64decode(self.markup[start : self.markup.index('"', start)], validate=True)
+        except ValueError:
+            return b""
+
+
+def find_sections(markup: str) -> list[Section]:
+    """The cards in the HTML of an output, in their order."""
+    found, at = [], 0
+    for opening in SECTION.finditer(markup):
+        job = JOB.search(opening[0])
+        if opening.start() < at or job is None or not RECORD.search(opening[0]):
+            continue
+        at = markup.find(CLOSING, opening.end()) + len(CLOSING)
+        if at < len(CLOSING):
+            break
+        state = STATE.search(opening[0])
+        found.append(Section(markup[opening.start() : at], job[1], state[1] if state else ""))
+    return found
+
+
+def unplaced(markup: str) -> str:
+    """The HTML of an output as it goes into a copy: no kernel takes it for its own place."""
+    return DIV.sub(lambda div: HUB.sub("", div[0]), markup)

@@ -1,0 +1,127 @@
+// The views of widgets, in the places that their saved forms leave to them.
+
+const RETRY_MS = 250;
+const RETRIES = 60;
+const GONE_MS = 60_000;
+
+class Mounts {
+  constructor(manager) {
+    this.manager = manager;
+    this.shown = new Map();
+    this.busy = new Set();
+    this.watched = new WeakSet();
+  }
+
+  visit(node) {
+    if (this.shown.has(node)) {
+      resolveLinks(node, this.manager); // of what the widget shows now
+      return;
+    }
+    if (this.busy.has(node)) return;
+    this.busy.add(node);
+    this.mount(node)
+      .catch((error) => console.warn("[kling_nb] a widget could not be shown:", error))
+      .finally(() => this.busy.delete(node));
+  }
+
+  // Without an `await` where a view is there already: what moves is never seen to be gone.
+  async mount(node) {
+    const id = node.dataset.klingMount;
+    const kept = this.orphan(id);
+    const view = kept ? kept.view : await this.make(id);
+    if (!view || this.closed) return;
+    const saved = document.createDocumentFragment();
+    saved.append(...node.childNodes);
+    this.shown.set(node, { id, view, saved, focus: kept?.focus ?? null, goneAt: 0 });
+    node.classList.add("kling-mounted");
+    this.attach(view, node, Boolean(kept));
+    this.watch(node);
+    resolveLinks(node, this.manager);
+    if (kept?.focus && document.activeElement === document.body) {
+      kept.focus.focus({ preventScroll: true });
+    }
+  }
+
+  watch(node) {
+    if (this.watched.has(node)) return;
+    this.watched.add(node);
+    node.addEventListener("focusin", (event) => this.remember(node, event.target));
+    // Also told when the form is drawn anew, before it moves: only what stays has lost it.
+    node.addEventListener("focusout", () => {
+      setTimeout(() => {
+        if (!node.contains(document.activeElement)) this.remember(node, null);
+      }, 0);
+    });
+  }
+
+  // A cell far away is on no page for a while, and comes back; one that was run anew never does.
+  tidy(now = Date.now()) {
+    for (const [node, entry] of [...this.shown]) {
+      if (node.isConnected) entry.goneAt = 0;
+      else if (!entry.goneAt) entry.goneAt = now;
+      else if (now - entry.goneAt > GONE_MS) this.dismount(entry.view);
+    }
+  }
+
+  remember(node, element) {
+    const entry = this.shown.get(node);
+    if (entry) entry.focus = element;
+  }
+
+  // A saved form that was drawn anew is another node: the view moves there with all it holds.
+  orphan(id) {
+    for (const [node, entry] of this.shown) {
+      if (entry.id === id && !node.isConnected) {
+        this.shown.delete(node);
+        node.append(entry.saved);
+        return entry;
+      }
+    }
+    return null;
+  }
+
+  // After a reload of the page the manager restores models one by one.
+  async make(id) {
+    for (let tries = 0; !this.manager.has_model(id); tries += 1) {
+      if (tries >= RETRIES || this.closed) return null;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+    const child = await this.manager.get_model(id);
+    const view = await this.manager.create_view(child);
+    // The view hears of it as long as it is there, and not longer.
+    view.listenTo?.(child, "destroy", () => this.dismount(view));
+    return view;
+  }
+
+  attach(view, node, isMoved) {
+    const lumino = view.luminoWidget ?? view.pWidget;
+    const attach = lumino?.constructor?.attach;
+    if (!isMoved && attach && node.isConnected) attach.call(lumino.constructor, lumino, node);
+    else node.append(lumino?.node ?? view.el);
+  }
+
+  dismount(view) {
+    for (const [node, entry] of this.shown) {
+      if (entry.view !== view) continue;
+      this.shown.delete(node);
+      // Lumino takes a widget apart only where it is on a page.
+      const shelter = document.createElement("div");
+      shelter.hidden = true;
+      document.body.append(shelter);
+      if (!node.isConnected) shelter.append(...node.childNodes);
+      try {
+        view.remove();
+      } catch (error) {
+        console.warn("[kling_nb] a widget could not be taken away:", error);
+      }
+      shelter.remove();
+      node.classList.remove("kling-mounted");
+      node.replaceChildren(entry.saved);
+    }
+  }
+
+  close() {
+    this.closed = true;
+    for (const { view } of [...this.shown.values()]) this.dismount(view);
+  }
+}

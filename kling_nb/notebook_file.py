@@ -1,0 +1,214 @@
+"""A notebook as a file: which one it is, its displays, and writing it without touching the rest.
+
+Owns JSON on disk, the name of the current notebook, and its signature of trust. Must not know what
+a card is: it hands out the bundles of displays, which may be changed in place. A notebook is
+written with the same indentation and order as it was read, so that only what was changed differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .errors import InvalidInput
+
+__all__ = ["NotebookFile", "check_place", "current_notebook", "told_notebooks"]
+
+SUFFIX = ".ipynb"
+
+_log = logging.getLogger("kling_nb")
+
+
+def current_notebook(variables: Mapping[str, object], environ: Mapping[str, str]) -> Path:
+    """The file of the notebook that this kernel works for, where the front end tells it.
+
+    Args:
+        variables: Of the person's namespace; VS Code leaves `__vsc_ipynb_file__` there.
+        environ: Jupyter Server 2 and later leaves the path as JPY_SESSION_NAME; a notebook that
+            was renamed since keeps its old name there.
+
+    Raises:
+        InvalidInput: It is not told, or there is no such file.
+    """
+    names = told_notebooks(variables, environ)
+    for name in names:
+        if os.path.isfile(name):
+            return Path(name)
+    given = f"{names[0]} is not there: renamed, perhaps" if names else "not told by this front end"
+    raise InvalidInput.of("notebook", given, "name it, e.g. `%kling pack NOTEBOOK.ipynb`")
+
+
+def told_notebooks(variables: Mapping[str, object], environ: Mapping[str, str]) -> list[str]:
+    """The paths that the front end tells, there or not, the surest first; see above."""
+    told = [str(variables.get("__vsc_ipynb_file__", "")), environ.get("JPY_SESSION_NAME", "")]
+    return [name for name in told if name.endswith(SUFFIX)]
+
+
+@dataclass(slots=True)
+class NotebookFile:
+    """A notebook that was read from disk, and when it was saved there."""
+
+    path: Path
+    saved_at: datetime
+    size_bytes: int
+    is_trusted: bool
+    """Whether this person's Jupyter trusts its outputs."""
+    _book: dict[str, Any] = field(repr=False)
+    _indent: str = field(repr=False)
+    _is_ascii: bool = field(repr=False)
+    _digest: str = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> NotebookFile:
+        """A notebook of format 4, the one of every present front end.
+
+        Raises:
+            InvalidInput: There is no such file, or it is not such a notebook.
+        """
+        try:
+            content, at = path.read_bytes(), path.stat().st_mtime
+        except OSError as error:
+            given = f"{str(path)!r} cannot be read ({error.strerror})"
+            raise InvalidInput.of("notebook", given, "give the path of an .ipynb file") from None
+        try:
+            text = content.decode("utf-8")
+            book = _notebook(text)
+        except (ValueError, RecursionError) as error:
+            given = f"{path.name} cannot be read as a notebook ({str(error)[:120]})"
+            raise InvalidInput.of("notebook", given, "save it again in Jupyter") from None
+        indent = re.match(r"\{\r?\n([ \t]+)", text)
+        return cls(
+            path=path.absolute(),
+            saved_at=datetime.fromtimestamp(at, UTC),
+            size_bytes=len(content),
+            is_trusted=_trust(text, check=True),
+            _book=book,
+            _indent=indent[1] if indent else " ",
+            _is_ascii=text.isascii(),
+            _digest=hashlib.sha256(content).hexdigest(),
+        )
+
+    def bundles(self) -> Iterator[dict[str, Any]]:
+        """Every display's MIME bundle, to be changed in place."""
+        for cell in self._cells():
+            outputs = cell.get("outputs")
+            for output in outputs if isinstance(outputs, list) else ():
+                if isinstance(output, dict) and isinstance(data := output.get("data"), dict):
+                    yield data
+
+    def sources(self) -> Iterator[str]:
+        """The text of every cell with code."""
+        for cell in self._cells():
+            if cell.get("cell_type") == "code":
+                given = cell.get("source")
+                lines = given if isinstance(given, list) else [given]
+                yield "".join(line for line in lines if isinstance(line, str))
+
+    def write(self, target: Path, *, replace: bool = False) -> int:
+        """Write the notebook beside its place and rename it; gives its size in bytes.
+
+        One that was trusted is trusted as it is now, since what has changed is this package's.
+
+        Raises:
+            InvalidInput: There is a file already, or the place cannot be written to; or it is
+                this notebook's own, and somebody has saved it since it was read.
+        """
+        check_place(target, replace=replace)
+        text = self._text()
+        try:
+            _write_whole(target, text.encode("utf-8"), self._check_unchanged, like=self.path)
+        except OSError as error:
+            given = f"{str(target)!r} cannot be written ({error.strerror})"
+            raise InvalidInput.of("to", given, "make room, or give another place") from None
+        if self.is_trusted:
+            _trust(text, check=False)
+        return target.stat().st_size
+
+    def _cells(self) -> Iterator[dict[str, Any]]:
+        return (cell for cell in self._book["cells"] if isinstance(cell, dict))
+
+    def _check_unchanged(self, target: Path) -> None:
+        """See that an hour of work is not written over: the page may save at any moment."""
+        if not target.exists() or not os.path.samefile(target, self.path):
+            return
+        if hashlib.sha256(target.read_bytes()).hexdigest() != self._digest:
+            given = f"{self.path.name} was saved by somebody else while it was being changed"
+            raise InvalidInput.of("notebook", given, "it was left as it is now; run this again")
+
+    def _text(self) -> str:
+        try:
+            text = json.dumps(self._book, ensure_ascii=self._is_ascii, indent=self._indent)
+            text.encode("utf-8")
+        except UnicodeEncodeError:  # JSON escapes half characters, which UTF-8 does not have
+            text = json.dumps(self._book, indent=self._indent)
+        except RecursionError:
+            given = f"{self.path.name} is nested too deeply to be written"
+            raise InvalidInput.of("notebook", given, "nothing was written") from None
+        return text + "\n"
+
+
+def check_place(target: Path, *, replace: bool) -> None:
+    """See that nothing is overwritten unless that was asked for."""
+    if target.exists() and not replace:
+        given = f"{str(target)!r} exists"
+        raise InvalidInput.of("to", given, "`--replace` overwrites it, `--to FILE` names another")
+
+
+def _write_whole(
+    target: Path, content: bytes, check: Callable[[Path], None], *, like: Path
+) -> None:
+    """Write a file beside its place, check once more, rename it; nothing is left of a failure."""
+    target = target.resolve()  # a link stays a link
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.copymode(like, name)
+        check(target)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _notebook(text: str) -> dict[str, Any]:
+    book = json.loads(text)
+    if not isinstance(book, dict) or not isinstance(book.get("cells"), list):
+        raise ValueError("it has no cells")
+    if book.get("nbformat") != 4:
+        raise ValueError(f"its format is {book.get('nbformat')}, not 4")
+    return book
+
+
+def _trust(text: str, *, check: bool) -> bool:
+    """Whether this person's Jupyter trusts the outputs; without `check` it does from now on."""
+    from jupyter_core.paths import jupyter_data_dir
+    from nbformat import sign, v4
+
+    data = jupyter_data_dir()
+    if not os.path.isfile(os.path.join(data, "notebook_secret")):
+        return False  # nothing was ever signed here, and a notary would make a secret of its own
+    try:
+        notary = sign.NotebookNotary(data_dir=data)
+        try:
+            notebook = v4.reads(text)
+            if not check:
+                notary.sign(notebook)
+            return bool(notary.check_signature(notebook))
+        finally:
+            notary.store.close()
+    except Exception as error:
+        _log.info("the notebook's signature cannot be used: %s", error)
+        return False

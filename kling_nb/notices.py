@@ -1,0 +1,26 @@
+"""Short messages and tables in the output of a cell, as HTML and as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from IPython.display import display
+
+from . import html
+
+__all__ = ["show_notice", "show_table"]
+
+
+def show_notice(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> None:
+    """Show a sentence, and what belongs to it below."""
+    text = "\n".join([title, *lines])
+    display({"text/html": html.render_notice(kind, title, lines), "text/plain": text}, raw=True)
+
+
+def show_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
+    """Show a table of plain texts."""
+    bundle = {
+        "text/html": html.render_table(headers, rows, caption=caption),
+        "text/plain": html.table_text(headers, rows),
+    }
+    display(bundle, raw=True)

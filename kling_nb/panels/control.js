@@ -1,0 +1,138 @@
+// The control of one parameter that is no picture. Native elements, so that the Tab key, arrows and
+// screen readers work; the value is in the model with each key, so that nothing typed is ever late.
+
+function put(model, value) {
+  model.set("value", value);
+  // At once: an echo of an older value would overwrite one that is still to be sent.
+  model.save_changes();
+}
+
+function labelOf(model, id) {
+  const label = element("label", { class: "kling-name", for: id }, model.get("label"));
+  if (!model.get("required")) label.append(element("span", { class: "kling-small" }, " optional"));
+  return label;
+}
+
+// Characters as the service counts them: code points, line ends once, blank ends not at all.
+function lengthOf(text) {
+  return [...text.replaceAll(/\r\n?/g, "\n").trim()].length;
+}
+
+function textControl(model, frame) {
+  const id = newId();
+  const limit = model.get("limits")[1];
+  const count = element("span", { class: "kling-count kling-small", id: newId() });
+  const area = element("textarea", {
+    id,
+    rows: limit > 200 ? 3 : 1,
+    placeholder: model.get("placeholder"),
+    spellcheck: "true",
+    input: () => {
+      put(model, area.value);
+      say();
+    },
+  });
+  const say = () => {
+    const length = lengthOf(area.value);
+    count.textContent = `${length.toLocaleString("en")} / ${limit.toLocaleString("en")}`;
+    count.classList.toggle("kling-over", length > limit);
+  };
+  frame.describe(area, count.id);
+  return {
+    parts: [element("div", { class: "kling-name-row" }, labelOf(model, id), count), area],
+    draw: () => {
+      const value = model.get("value") ?? "";
+      if (area.value !== value) area.value = value;
+      say();
+    },
+  };
+}
+
+function segmentControl(model, frame) {
+  const name = newId();
+  const title = element("span", { class: "kling-name", id: newId() }, model.get("label"));
+  const inputs = model.get("options").map(([value]) =>
+    element("input", { type: "radio", name, value, change: () => put(model, value) }),
+  );
+  const segments = model
+    .get("options")
+    .map(([, words], at) => element("label", {}, inputs[at], element("span", {}, words)));
+  const group = element(
+    "div",
+    { class: "kling-segments", role: "radiogroup", "aria-labelledby": title.id },
+    ...segments,
+  );
+  frame.describe(group);
+  return {
+    parts: [title, group],
+    draw: () => inputs.forEach((input) => (input.checked = input.value === model.get("value"))),
+  };
+}
+
+function listControl(model, frame) {
+  const id = newId();
+  const options = model
+    .get("options")
+    .map(([value, words]) => element("option", { value }, words));
+  const list = element("select", { id, change: () => put(model, list.value) }, ...options);
+  frame.describe(list);
+  return { parts: [labelOf(model, id), list], draw: () => (list.value = model.get("value") ?? "") };
+}
+
+function switchControl(model, frame) {
+  const box = element("input", {
+    type: "checkbox",
+    role: "switch",
+    change: () => put(model, box.checked),
+  });
+  const label = element(
+    "label",
+    { class: "kling-switch" },
+    box,
+    element("span", { class: "kling-name" }, model.get("label")),
+  );
+  frame.describe(box);
+  return { parts: [label], draw: () => (box.checked = Boolean(model.get("value"))) };
+}
+
+function numberControl(model, frame) {
+  const id = newId();
+  const [min, max, step] = model.get("limits");
+  const read = () => (box.value === "" ? null : box.valueAsNumber);
+  const box = element("input", {
+    id,
+    type: "number",
+    min,
+    max,
+    step,
+    placeholder: model.get("placeholder"),
+    // What the browser cannot read as a number comes as words, which the validator refuses.
+    input: () => put(model, box.validity.badInput ? "what is written" : read()),
+  });
+  frame.describe(box);
+  return {
+    parts: [labelOf(model, id), box],
+    draw: () => {
+      const value = model.get("value");
+      if (!box.validity.badInput && read() !== value) box.value = value ?? "";
+    },
+  };
+}
+
+const CONTROLS = {
+  text: textControl,
+  segments: segmentControl,
+  list: listControl,
+  switch: switchControl,
+  number: numberControl,
+};
+
+function render({ model, el }) {
+  const frame = fieldFrame(model, el);
+  const control = CONTROLS[model.get("kind")](model, frame);
+  el.append(...control.parts, frame.note, frame.problem);
+  const stops = [frame.follow(), follow(model, ["value"], control.draw)];
+  return () => stops.forEach((stop) => stop());
+}
+
+export default { render };

@@ -1,0 +1,162 @@
+"""The panel's own widgets: what they hold and hear; how they look and act is in their scripts.
+
+Each is an anywidget, since ipywidgets' controls cannot be told what is wrong with them
+(`aria-invalid`, `aria-describedby`) and have no drop, no paste and no keys. They know no parameter
+and no model: `fields`, `pictures` and the panel give them their words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ..scripts import CLIPBOARD, joined_script
+
+__all__ = ["Actions", "Control", "Picker", "Recents"]
+
+_HERE = Path(__file__).parent
+_FILE_BYTES = 50_000_000
+"""A picture that a page may send; larger ones are given as a path."""
+
+
+def _script(name: str) -> str:
+    return joined_script(CLIPBOARD, _HERE / "element.js", _HERE / name)
+
+
+class Control(anywidget.AnyWidget):
+    """A labelled control with what is wrong below it."""
+
+    _esm = _script("control.js")
+    kind = traitlets.Unicode("text").tag(sync=True)
+    """`text`, `segments`, `list`, `switch` or `number`."""
+    name = traitlets.Unicode().tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+    note = traitlets.Unicode().tag(sync=True)
+    placeholder = traitlets.Unicode().tag(sync=True)
+    problem = traitlets.Unicode().tag(sync=True)
+    required = traitlets.Bool(True).tag(sync=True)
+    options = traitlets.List().tag(sync=True)
+    """Of value and words."""
+    limits = traitlets.List().tag(sync=True)
+    """Lowest, highest, step; for text the numbers of characters."""
+    value = traitlets.Any(None, allow_none=True).tag(sync=True)
+    """As the page gives it: nothing here judges it."""
+
+    def _repr_keys(self) -> list[str]:
+        return ["label", "value"]
+
+
+class Picker(anywidget.AnyWidget):
+    """A place for pictures: drop, paste, file dialog, and a line of text.
+
+    Args:
+        given: The traits at first.
+    """
+
+    _esm = _script("picker.js")
+    kind = traitlets.Unicode("picture").tag(sync=True)
+    name = traitlets.Unicode().tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+    note = traitlets.Unicode().tag(sync=True)
+    placeholder = traitlets.Unicode().tag(sync=True)
+    problem = traitlets.Unicode().tag(sync=True)
+    required = traitlets.Bool(True).tag(sync=True)
+    several = traitlets.Bool(False).tag(sync=True)
+    accept = traitlets.Unicode("image/*").tag(sync=True)
+    most_bytes = traitlets.Int(_FILE_BYTES).tag(sync=True)
+    arriving = traitlets.Bool(False).tag(sync=True)
+    """The page is sending a file."""
+    pictures = traitlets.List().tag(sync=True)
+    """What is shown of each: `src`, `name`, `facts`, `how`."""
+    value = traitlets.Unicode().tag(sync=True)
+    """The line of text."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.on_file: Callable[[str, bytes], None] | None = None
+        """Called with name and content of each whole file."""
+        self.on_remove: Callable[[int], None] | None = None
+        """Called with the place of a picture that is taken away."""
+        self.on_refusal: Callable[[str], None] | None = None
+        """Called with what is wrong with a file that was not sent."""
+        self._arriving: tuple[str, bytearray] = ("", bytearray())
+        self.on_msg(self._receive)
+
+    def _repr_keys(self) -> list[str]:
+        return ["label", "value"]
+
+    def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
+        match content:
+            case {"do": "piece", "key": str(key), "name": str(name), "last": bool(is_last)}:
+                self._take_piece(key, name, b"".join(map(bytes, buffers)), is_last)
+            case {"do": "refuse", "words": str(words)} if self.on_refusal is not None:
+                self.on_refusal(words)
+            case {"do": "remove", "at": int(at)} if self.on_remove is not None:
+                self.on_remove(at)
+
+    def _take_piece(self, key: str, name: str, piece: bytes, is_last: bool) -> None:
+        # One file at a time comes from a page; what another left half sent is dropped.
+        if key != self._arriving[0]:
+            self._arriving = (key, bytearray())
+        whole = self._arriving[1]
+        if len(whole) <= self.most_bytes:
+            whole += piece
+        if is_last:
+            self._arriving = ("", bytearray())
+            if len(whole) <= self.most_bytes and self.on_file is not None:
+                self.on_file(name, bytes(whole))
+
+
+class Actions(anywidget.AnyWidget):
+    """The price, *Generate* and *Copy cell*, and the keys of the whole panel."""
+
+    _esm = _script("actions.js")
+    _css = _HERE / "panel.css"
+    controls = traitlets.Dict().tag(sync=True)
+    """The model id of each control by its name: a page tells what they hold with each click."""
+    busy = traitlets.Bool(False).tag(sync=True)
+    price = traitlets.Unicode().tag(sync=True)
+    hint = traitlets.Unicode().tag(sync=True)
+    cell = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_press: Callable[[str, Mapping[str, object]], None] | None = None
+        """Called with `generate` or `copy`, and what each control holds."""
+        self.on_msg(self._receive)
+
+    def _repr_keys(self) -> list[str]:
+        return ["busy", "price"]
+
+    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        match content:
+            case {"do": ("generate" | "copy") as word, "held": dict(held)} if self.on_press:
+                self.on_press(word, held)
+
+
+class Recents(anywidget.AnyWidget):
+    """Posters of clips to start from."""
+
+    _esm = _script("recents.js")
+    clips = traitlets.List().tag(sync=True)
+    """`id`, `src` and `prompt` of each."""
+    takes_pictures = traitlets.Bool(True).tag(sync=True)
+    """Whether the form has a place for a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_choice: Callable[[str, str], None] | None = None
+        """Called with `frame` or `settings`, and the id of a clip."""
+        self.on_msg(self._receive)
+
+    def _repr_keys(self) -> list[str]:
+        return ["takes_pictures"]
+
+    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        match content:
+            case {"do": ("frame" | "settings") as word, "id": str(job_id)} if self.on_choice:
+                self.on_choice(word, job_id)

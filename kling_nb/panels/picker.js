@@ -1,0 +1,198 @@
+// Pictures by drop, paste, file dialog, path, URL or variable; what the service will get below.
+// Files go to the kernel in pieces, so that neither the page nor the connection stands still.
+
+const PIECE_BYTES = 1_000_000;
+
+function isFine(file, model) {
+  const [most, pictures] = [model.get("most_bytes"), model.get("accept") === "image/*"];
+  if (file.size > most) {
+    const mb = (bytes) => `${(bytes / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} MB`;
+    return `${file.name} has ${mb(file.size)}; give a file of more than ${mb(most)} as a path`;
+  }
+  if (pictures && file.type && !file.type.startsWith("image/")) {
+    return `${file.name} is ${file.type} and no picture; give a JPEG, PNG or WebP`;
+  }
+  return "";
+}
+
+function pause() {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
+async function send(file, model, tell) {
+  const refused = isFine(file, model);
+  if (refused) throw new Error(refused);
+  const key = newId();
+  const pieces = Math.max(1, Math.ceil(file.size / PIECE_BYTES));
+  for (let piece = 0; piece < pieces; piece += 1) {
+    tell(`Reading ${file.name} … ${Math.round((100 * piece) / pieces)} %`);
+    const begin = piece * PIECE_BYTES;
+    const bytes = await file.slice(begin, begin + PIECE_BYTES).arrayBuffer();
+    const isLast = piece + 1 === pieces;
+    model.send({ do: "piece", key, name: file.name, last: isLast }, undefined, [bytes]);
+    await pause();
+  }
+}
+
+// What cannot be read is told, and the next file gets its turn.
+async function read(file, model, tell) {
+  try {
+    await send(file, model, tell);
+  } catch (error) {
+    // A folder arrives as a file, and fails only now; so does a file that was deleted meanwhile.
+    const isOurs = error.constructor === Error;
+    const words = `${file.name} cannot be read; choose a picture file and no folder`;
+    model.send({ do: "refuse", words: isOurs ? error.message : words });
+  }
+}
+
+// How a dragged link or the name of a file in a list arrives.
+function linkIn(data) {
+  const links = (data.getData("text/uri-list") || data.getData("text/plain") || "").split(/\r?\n/);
+  return links.find((line) => line && !line.startsWith("#"))?.trim() ?? "";
+}
+
+function preview(picture, remove) {
+  const lines = [
+    element("strong", {}, picture.name),
+    ...[picture.facts, picture.how].filter(Boolean).map((line) => element("span", {}, line)),
+  ];
+  const image = picture.src
+    ? [element("img", { src: picture.src, alt: `Picture ${picture.name}` })]
+    : [];
+  const button = element(
+    "button",
+    { type: "button", class: "kling-plain", "aria-label": `Remove ${picture.name}`, click: remove },
+    "Remove",
+  );
+  return element("li", {}, ...image, element("div", { class: "kling-lines" }, ...lines), button);
+}
+
+function render({ model, el }) {
+  const frame = fieldFrame(model, el);
+  const several = model.get("several");
+  const title = element("span", { class: "kling-name", id: newId() }, model.get("label"));
+  if (!model.get("required")) title.append(element("span", { class: "kling-small" }, " optional"));
+  const file = element("input", {
+    type: "file",
+    accept: model.get("accept"),
+    multiple: several,
+    hidden: true,
+    change: () => {
+      void take([...file.files]);
+      file.value = "";
+    },
+  });
+  const words = element("span");
+  const zone = element(
+    "button",
+    { type: "button", class: "kling-zone", click: () => file.click() },
+    element("span", { class: "kling-plus", "aria-hidden": "true" }),
+    words,
+  );
+  const textId = newId();
+  const text = element(several ? "textarea" : "input", {
+    id: textId,
+    rows: several && 2,
+    type: several ? null : "text",
+    placeholder: model.get("placeholder"),
+    spellcheck: "false",
+    autocomplete: "off",
+    "aria-label": `${model.get("label")}: ${model.get("placeholder")}`,
+    // In the model at once, so that Generate has it; looked for when it is whole.
+    input: () => model.set("value", text.value),
+    change: () => give(text.value),
+    keydown: (event) => {
+      if (event.key === "Enter" && !several && !event.ctrlKey && !event.metaKey) give(text.value);
+    },
+  });
+  const shown = element("ul", { class: "kling-pictures" });
+  const status = element("p", { class: "kling-small", role: "status" });
+  const box = element(
+    "div",
+    { class: "kling-picker", role: "group", "aria-labelledby": title.id },
+    shown,
+    element("div", { class: "kling-source-row" }, zone, text),
+  );
+  frame.describe(zone);
+  frame.describe(text);
+
+  const give = (value) => {
+    text.value = value;
+    model.set("value", value);
+    model.save_changes();
+  };
+  const tell = (line) => {
+    status.textContent = line;
+    status.hidden = !line;
+  };
+  const take = async (files) => {
+    if (!files.length) return;
+    // The button that generates waits while this is set.
+    model.set("arriving", true);
+    try {
+      for (const each of several ? files : files.slice(0, 1)) await read(each, model, tell);
+    } finally {
+      model.set("arriving", false);
+      tell("");
+    }
+  };
+  const drop = (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    el.classList.remove("kling-over-zone");
+    const files = [...event.dataTransfer.files];
+    const link = linkIn(event.dataTransfer);
+    if (files.length) void take(files);
+    else if (link) give(several && text.value ? `${text.value}\n${link}` : link);
+  };
+  const hover = (event) => {
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "copy";
+    el.classList.add("kling-over-zone");
+  };
+  const leave = (event) => {
+    if (!el.contains(event.relatedTarget)) el.classList.remove("kling-over-zone");
+  };
+  // A picture may be pasted anywhere in the panel: into this field, or into the first of all.
+  const paste = (event) => {
+    const panel = el.closest(".kling-panel");
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (!files.length || event.defaultPrevented || !panel?.contains(event.target)) return;
+    const place = event.target.closest(".kling-field-picture");
+    if (el !== (place ?? panel.querySelector(".kling-field-picture"))) return;
+    event.preventDefault();
+    void take(files);
+  };
+  const draw = () => {
+    const pictures = model.get("pictures");
+    const list = pictures.map((picture, at) =>
+      preview(picture, () => {
+        model.send({ do: "remove", at });
+        zone.focus();
+      }),
+    );
+    shown.replaceChildren(...list);
+    shown.hidden = !list.length;
+    el.classList.toggle("kling-filled", list.length > 0);
+    const more = several ? "Add a picture" : "Choose another";
+    words.textContent = list.length ? more : "Drop a picture here, paste it, or choose a file";
+  };
+  el.append(title, file, box, status, frame.note, frame.problem);
+  el.addEventListener("dragover", hover);
+  el.addEventListener("dragleave", leave);
+  el.addEventListener("drop", drop);
+  document.addEventListener("paste", paste);
+  tell("");
+  const stops = [
+    frame.follow(),
+    follow(model, ["pictures"], draw),
+    follow(model, ["value"], () => {
+      if (text.value !== model.get("value")) text.value = model.get("value");
+    }),
+    () => document.removeEventListener("paste", paste),
+  ];
+  return () => stops.forEach((stop) => stop());
+}
+
+export default { render };

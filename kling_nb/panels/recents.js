@@ -1,0 +1,68 @@
+// Clips of this folder to start from: a row of posters, each a button that opens two ways on.
+
+function render({ model, el }) {
+  el.classList.add("kling-recents");
+  const title = element("p", { class: "kling-name", id: newId() }, "Start from a recent clip");
+  const row = element("ul", { "aria-labelledby": title.id });
+  const ways = element("div", { class: "kling-ways" });
+  let chosen = "";
+
+  const go = (word) => () => {
+    model.send({ do: word, id: chosen });
+    choose("");
+  };
+  const lastFrame = element(
+    "button",
+    { type: "button", class: "kling-plain", click: go("frame") },
+    "Its last frame as picture",
+  );
+  const settings = element(
+    "button",
+    { type: "button", class: "kling-plain", click: go("settings") },
+    "Its settings",
+  );
+  const prompt = element("p", { class: "kling-small" });
+  ways.append(prompt, lastFrame, settings);
+
+  const choose = (id) => {
+    chosen = id;
+    const clip = model.get("clips").find((each) => each.id === id);
+    ways.hidden = !clip;
+    prompt.textContent = clip?.prompt ?? "";
+    lastFrame.hidden = !model.get("takes_pictures");
+    for (const button of row.querySelectorAll("button")) {
+      button.setAttribute("aria-expanded", String(button.dataset.id === id));
+    }
+    if (clip) (lastFrame.hidden ? settings : lastFrame).focus();
+  };
+  const item = (clip) => {
+    const button = element(
+      "button",
+      {
+        type: "button",
+        title: clip.prompt,
+        "data-id": clip.id,
+        "aria-expanded": "false",
+        click: () => choose(chosen === clip.id ? "" : clip.id),
+      },
+      element("img", { src: clip.src, alt: `Clip: ${clip.prompt}` }),
+    );
+    return element("li", {}, button);
+  };
+  const escape = (event) => {
+    if (event.key !== "Escape" || !chosen) return;
+    const button = row.querySelector(`[data-id="${CSS.escape(chosen)}"]`);
+    choose("");
+    button?.focus();
+  };
+  el.append(title, row, ways);
+  el.addEventListener("keydown", escape);
+  return follow(model, ["clips", "takes_pictures"], () => {
+    const clips = model.get("clips");
+    row.replaceChildren(...clips.map(item));
+    el.hidden = !clips.length;
+    choose(clips.some((clip) => clip.id === chosen) ? chosen : "");
+  });
+}
+
+export default { render };

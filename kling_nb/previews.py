@@ -1,0 +1,85 @@
+"""The small copy of a large clip: made once, kept beside it, made anew when the clip has changed.
+
+Decides which clips are large. The copies lie in a folder whose name begins with a dot: nobody who
+looks through a folder for clips takes one for a clip. Knows no job and no notebook.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import logging
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from . import clips
+
+__all__ = ["PREVIEW_BYTES", "WHOLE_BYTES", "is_large", "kept_preview", "preview"]
+
+WHOLE_BYTES: Final = 2_000_000
+"""Up to so many bytes a clip is shown whole."""
+PREVIEW_BYTES: Final = 1_500_000
+
+_FOLDER: Final = ".previews"
+
+# One at a time: each takes all the processors there are, and two who want the same wait for one.
+_making = threading.Lock()
+_log = logging.getLogger("kling_nb")
+
+
+def is_large(path: Path) -> bool:
+    """Whether a clip is shown as a smaller copy.
+
+    Raises:
+        OSError: The file is not there.
+    """
+    return path.stat().st_size > WHOLE_BYTES
+
+
+def kept_preview(path: Path) -> bytes:
+    """The copy that was made of the clip as it is now; empty where there is none."""
+    try:
+        return _place_of(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def preview(path: Path) -> bytes:
+    """The copy, made now if it has to be: that takes seconds.
+
+    Raises:
+        MediaError: The clip does not play.
+        OSError: The clip's file is not there.
+    """
+    with _making:
+        place = _place_of(path)
+        content = kept_preview(path)
+        if not content:
+            content = clips.preview(path, max_bytes=PREVIEW_BYTES)
+            _keep(place, content)
+        return content
+
+
+def _place_of(path: Path) -> Path:
+    """Where the copy lies; the name tells which content it was made of."""
+    found = path.stat()
+    mark = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:12]
+    return path.parent / _FOLDER / f"{path.stem}-{mark}.mp4"
+
+
+def _keep(place: Path, content: bytes) -> None:
+    """Write beside and rename, so that nobody ever reads half of one; a full disk does no harm."""
+    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+    try:
+        place.parent.mkdir(exist_ok=True)
+        for old in place.parent.glob(f"{glob.escape(place.stem[:-12])}{'?' * 12}.mp4"):
+            old.unlink(missing_ok=True)
+        part.write_bytes(content)
+        part.replace(place)
+    except OSError as error:
+        _log.info("the preview %s is not kept: %s", place, error)
+        with suppress(OSError):
+            part.unlink()

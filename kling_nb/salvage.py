@@ -1,0 +1,245 @@
+"""Salvage: a ledger made again from what the cards of saved notebooks record.
+
+The disk is gone, or the folder; the notebooks were mailed, committed, kept elsewhere. What the
+ledger has stays as it is. Clips that are whole in a notebook become files again; the others are
+asked for at the service while it keeps them. Nothing is ever submitted from here.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from IPython.core.getipython import get_ipython
+
+from . import clips, html
+from .budgets import name_notebook
+from .default import default_session
+from .errors import InvalidInput, LedgerError, MediaError
+from .ledger import Row
+from .notebook_file import NotebookFile, current_notebook
+from .receipts import CARD_MIME, Receipt, read_card
+from .replicas import whole_clip
+from .session import Session
+from .shelf import Shelf
+from .states import FOLLOWED, ClipFacts, Stage
+from .testimony import Witness, ended_without, fault_of, row_of, weight_of
+
+__all__ = ["Salvaged", "describe", "recover"]
+
+
+@dataclass(slots=True)
+class Salvaged:
+    """What one notebook gave back."""
+
+    notebook: Path
+    recovered: list[Row] = field(default_factory=list)
+    """The rows that the ledger has from it now."""
+    known: list[str] = field(default_factory=list)
+    """The ids of jobs that the ledger had, or has from another notebook."""
+    failed: list[str] = field(default_factory=list)
+    """What could not be recovered, and why."""
+
+
+def recover(*notebooks: str | Path) -> list[Salvaged]:
+    """Rebuild the ledger of this folder from the cards of saved notebooks.
+
+    What the ledger knows is never changed, so that a second time changes nothing. Running the
+    cells of what was recovered costs nothing again.
+
+    Args:
+        notebooks: Paths, also with `*`; the current notebook where none is given.
+
+    Returns:
+        For each notebook what was recovered, known, and could not be.
+
+    Raises:
+        InvalidInput: No such notebook; nothing was recovered.
+        LedgerError: The ledger cannot be written to.
+    """
+    done = _Salvage(default_session())
+    for path in _paths([str(name) for name in notebooks]):
+        done.read(path)
+    return done.run()
+
+
+def describe(done: Sequence[Salvaged]) -> list[str]:
+    """What was done, in sentences for a person; the first is a title."""
+    rows = [row for each in done for row in each.recovered]
+    files = f"{len(done)} notebook{'' if len(done) == 1 else 's'}"
+    lines = [f"{_counted(len(rows))} recovered from {files}"]
+    lines += [_line(each) for each in done]
+    lines += [f"Could not: {fault}" for each in done for fault in each.failed]
+    if any(row.stage in FOLLOWED for row in rows):
+        lines.append("The service is asked for what is not here: 0 credits. `%kling jobs` tells.")
+    if lost := [row.id for row in rows if row.stage is Stage.UNKNOWN]:
+        lines.append(
+            f"Nobody knows whether these were paid: {', '.join(lost)}. `%kling adopt TASK_ID ID` "
+            "if the service lists them, `%kling forget ID` if not."
+        )
+    if rows:
+        lines.append("Running their cells again sends nothing: 0 credits.")
+    return lines
+
+
+@dataclass(slots=True, eq=False)
+class _Find:
+    """A record that was found, where, and with which clip inside."""
+
+    witness: Witness
+    section: html.Section
+    source: Salvaged
+
+
+class _Salvage:
+    """Notebooks on their way into one ledger."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._ledger = session.ledger
+        self._shelf = Shelf(session.ledger)
+        self._now = datetime.now(UTC)
+        self._done: list[Salvaged] = []
+        self._finds: list[_Find] = []
+
+    def read(self, path: Path) -> None:
+        """Find the records of a notebook."""
+        done = Salvaged(path)
+        self._done.append(done)
+        try:
+            book = NotebookFile.read(path)
+        except InvalidInput as error:
+            done.failed.append(str(error))
+            return
+        name = name_notebook(book.path.resolve(), self._ledger.folder.resolve())
+        for receipt, section in _cards(book):
+            if fault := fault_of(receipt):
+                done.failed.append(fault)
+            else:
+                witness = Witness(receipt, section.prompt, name, book.saved_at)
+                self._finds.append(_Find(witness, section, done))
+
+    def run(self) -> list[Salvaged]:
+        """Bring in what is not known, the oldest first, and have the rest asked for."""
+        best: dict[str, _Find] = {}
+        for find in self._finds:
+            known = best.setdefault(find.witness.receipt.fingerprint, find)
+            if _weight(find) > _weight(known):
+                best[find.witness.receipt.fingerprint] = find
+        rest = [find for find in self._finds if find not in best.values()]
+        for find in [*sorted(best.values(), key=_age), *sorted(rest, key=_age)]:
+            self._bring(find)
+        rows = [row for each in self._done for row in each.recovered]
+        if any(row.stage in FOLLOWED and row.service == self._session.service for row in rows):
+            self._session.resume()
+        for each in self._done:
+            each.known[:] = [
+                job_id
+                for job_id in dict.fromkeys(each.known)
+                if job_id not in {row.id for row in each.recovered}
+            ]
+        return self._done
+
+    def _bring(self, find: _Find) -> None:
+        """One record into the ledger; no file is written for what is known."""
+        receipt = find.witness.receipt
+        known = self._ledger.blocking(receipt.fingerprint) or self._ledger.by_task(receipt.task_id)
+        clip = None if known else self._clip(find)
+        row = self._ledger.bring(row_of(find.witness, clip, self._now))
+        if row is None:
+            find.source.known.append(receipt.id)
+        else:
+            find.source.recovered.append(row)
+
+    def _clip(self, find: _Find) -> ClipFacts | None:
+        """The clip of a record: its file in the folder, or one made from the notebook."""
+        receipt = find.witness.receipt
+        path = self._shelf.find(receipt, None) if receipt.state == "saved" else None
+        for each in [path, *self._later_files(receipt)]:
+            facts = _probed(each) if each else None
+            if facts and receipt.sha256 in ("", facts.sha256):
+                return facts
+        return self._written(find)
+
+    def _later_files(self, receipt: Receipt) -> list[Path]:
+        """A clip that came after the notebook was saved: its name ends in the job's id."""
+        if ended_without(receipt):
+            return []
+        try:
+            self._ledger.row(receipt.id)
+        except LedgerError:
+            return sorted(self._ledger.folder.glob(f"*-{receipt.id}.mp4"))
+        return []  # it is the clip of another job, which has the id by chance
+
+    def _written(self, find: _Find) -> ClipFacts | None:
+        receipt = find.witness.receipt
+        content = whole_clip(find.section, receipt, None) if receipt.state == "saved" else b""
+        if not content:
+            return None
+        path, is_new = self._shelf.put(receipt.file or f"{receipt.id}.mp4", content)
+        facts = _probed(path)
+        if facts is None and is_new:
+            path.unlink(missing_ok=True)
+        return facts
+
+
+def _cards(book: NotebookFile) -> Iterator[tuple[Receipt, html.Section]]:
+    """Every record of a notebook, with the card that it stands beside."""
+    for data in book.bundles():
+        sections = {each.job_id: each for each in html.find_sections(_text(data.get("text/html")))}
+        for receipt in read_card(data.get(CARD_MIME)):
+            yield receipt, sections.get(receipt.id, html.Section("", receipt.id, ""))
+
+
+def _paths(names: Sequence[str]) -> list[Path]:
+    """The notebooks that are named, each once, in their order."""
+    if not names:
+        variables = getattr(get_ipython(), "user_ns", {})
+        return [current_notebook(variables, os.environ)]
+    found: list[Path] = []
+    for name in names:
+        path = os.path.expanduser(name)
+        matches = [path] if os.path.isfile(path) else sorted(glob.glob(path, recursive=True))
+        files = [Path(each) for each in matches if each.endswith(".ipynb")]
+        if not files:
+            raise InvalidInput.of(
+                "notebook", f"{name!r} names no .ipynb file", "e.g. `%kling recover *.ipynb`"
+            )
+        found += files
+    return list(dict.fromkeys(found))
+
+
+def _probed(path: Path) -> ClipFacts | None:
+    try:
+        return clips.probe_clip(path)
+    except (MediaError, OSError):
+        return None
+
+
+def _weight(find: _Find) -> int:
+    return weight_of(find.witness.receipt)
+
+
+def _age(find: _Find) -> str:
+    return find.witness.receipt.created_at
+
+
+def _counted(number: int) -> str:
+    return f"{number} job{'' if number == 1 else 's'}"
+
+
+def _line(done: Salvaged) -> str:
+    stages = [str(row.stage) for row in done.recovered]
+    kinds = ", ".join(f"{stages.count(stage)} {stage}" for stage in dict.fromkeys(stages))
+    parts = [f"{_counted(len(stages))} recovered" + (f" ({kinds})" if kinds else "")]
+    parts.append(f"{len(done.known)} known")
+    return f"{done.notebook.name}: {', '.join(parts)}, {len(done.failed)} could not be"
+
+
+def _text(value: object) -> str:
+    lines = value if isinstance(value, list) else [value]
+    return "".join(line for line in lines if isinstance(line, str))

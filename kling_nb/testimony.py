@@ -1,0 +1,180 @@
+"""What the record of a card testifies of a job: the row that a lost ledger must have had.
+
+Pure: a record, its notebook and its clip in, a row out. Which files there are and
+which rows exist is told. A record may be old, broken or forged; what is not in it is not guessed,
+and where a task may have been paid for, the row says so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from .cells import read_line
+from .errors import InvalidInput
+from .ledger import Row
+from .models import CATALOGUE
+from .receipts import Receipt
+from .sources import describe
+from .specs import ModelSpec, validate
+from .states import ClipFacts, Stage
+
+__all__ = ["Witness", "ended_without", "fault_of", "row_of", "weight_of"]
+
+KEPT_FOR: Final = timedelta(days=14)
+"""How long the service keeps results. Source: D, L (section 6), 2026-10."""
+
+_PLAIN: Final = {
+    "failed": Stage.FAILED,
+    "refused": Stage.REFUSED,
+    "discarded": Stage.DISCARDED,
+    "unknown": Stage.UNKNOWN,
+    "vanished": Stage.VANISHED,
+    "expired": Stage.EXPIRED,
+}
+"""States that are a stage by themselves."""
+_NO_CLIP: Final = frozenset({"failed", "refused", "discarded"})
+_BEFORE: Final = frozenset({"preparing", "uploading", "sending"})
+_WITH_TASK: Final = frozenset({"waiting", "outofsight", "downloading", "detached", "saved"})
+_ID: Final = re.compile(r"[0-9a-f]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A record and the notebook that it stands in."""
+
+    receipt: Receipt
+    prompt: str
+    """As the card shows it."""
+    notebook: str
+    """The notebook's name, as the ledger has it."""
+    saved_at: datetime
+    """When the notebook was saved: the job is at least as old."""
+
+
+def fault_of(receipt: Receipt) -> str:
+    """Why no row can be made of a record, in words; empty where one can."""
+    if not _ID.fullmatch(receipt.id):
+        return f"{receipt.id!r} is no id of a job"
+    if receipt.state not in _PLAIN.keys() | _BEFORE | _WITH_TASK:
+        return f"job {receipt.id}: {receipt.state!r} is no state of a job"
+    if not receipt.fingerprint or not receipt.service:
+        return f"job {receipt.id}: its card does not say which request it answers"
+    return ""
+
+
+def ended_without(receipt: Receipt) -> bool:
+    """Whether the job surely has no clip."""
+    return receipt.state in _NO_CLIP
+
+
+def weight_of(receipt: Receipt) -> int:
+    """How much a record tells of the same job beside another one; the heaviest is believed."""
+    match receipt.state:
+        case "saved":
+            return 5 if receipt.embed == "whole" else 4
+        case "failed" | "refused":
+            return 3
+        case "discarded":
+            return 1
+        case state:
+            return 0 if state in _BEFORE else 2
+
+
+def row_of(witness: Witness, clip: ClipFacts | None, now: datetime) -> Row:
+    """The row of a job, in the stage that the record and the clip justify.
+
+    Args:
+        witness: The record; one without a fault.
+        clip: The clip's file, where there is one.
+        now: Decides whether the service still keeps the result.
+    """
+    receipt = witness.receipt
+    created = _time(receipt.created_at)
+    finished = _time(receipt.finished_at)
+    at = min(created or witness.saved_at, now)
+    stage = _stage(receipt, clip, (finished or at) + KEPT_FOR > now)
+    values, cell = _request(witness)
+    return Row(
+        fingerprint=receipt.fingerprint,
+        service=receipt.service,
+        model=receipt.model,
+        values=values,
+        take=max(receipt.take, 1),
+        price_credits=receipt.price_credits,
+        cell=cell,
+        notebook=witness.notebook,
+        id=receipt.id,
+        stage=stage,
+        owner="",
+        task_id=receipt.task_id,
+        created_at=at,
+        updated_at=now,
+        sent_at=None,
+        # How long it took is learnt only where both ends are known.
+        accepted_at=at if created and (finished or stage is Stage.ACCEPTED) else None,
+        finished_at=min(finished or witness.saved_at, now) if stage is Stage.SAVED else None,
+        balance_before=None,
+        balance_after=None,
+        credits=receipt.credits,
+        reason=_reason(witness, stage),
+        code="",
+        result_url="",
+        clip=clip,
+    )
+
+
+def _stage(receipt: Receipt, clip: ClipFacts | None, is_kept: bool) -> Stage:
+    if clip is not None:
+        return Stage.SAVED
+    if receipt.state in _PLAIN:
+        return _PLAIN[receipt.state]
+    if receipt.task_id:
+        return Stage.ACCEPTED if is_kept else Stage.EXPIRED
+    # Saved on screen before the end, its notebook cannot tell whether a task was made and paid.
+    return Stage.EXPIRED if receipt.state == "saved" else Stage.UNKNOWN
+
+
+def _reason(witness: Witness, stage: Stage) -> str:
+    saved = witness.saved_at.astimezone(UTC)
+    source = f"recovered from {witness.notebook}, saved at {saved:%Y-%m-%d %H:%M} UTC"
+    match stage:
+        case Stage.UNKNOWN:
+            return f"{source}: how it ended was not known then; the task may exist and may be paid"
+        case Stage.EXPIRED:
+            return f"{source}: the clip is not here, and results are kept for {KEPT_FOR.days} days"
+        case _:
+            return source
+
+
+def _request(witness: Witness) -> tuple[dict[str, object], str]:
+    """The values of the request and its cell, as far as this version can read them."""
+    receipt = witness.receipt
+    line, _, body = receipt.cell.partition("\n")
+    try:
+        cell = read_line(line.removeprefix("%%kling"))
+        values = validate(cell.spec, {**cell.values, "prompt": body})
+    except InvalidInput:
+        return ({"prompt": witness.prompt} if witness.prompt else {}), ""
+    if CATALOGUE.get(receipt.model) is not cell.spec:
+        return {"prompt": witness.prompt}, ""
+    return values | _picture_names(cell.spec, values), receipt.cell
+
+
+def _picture_names(spec: ModelSpec, values: dict[str, object]) -> dict[str, str]:
+    """Pictures by their names, without the folder they lay in."""
+    given = {p.name: str(values[p.name]) for p in spec.media if p.name in values}
+    return {
+        name: text if text.startswith(("http://", "https://")) else describe(text)
+        for name, text in given.items()
+    }
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

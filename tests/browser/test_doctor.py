@@ -1,0 +1,90 @@
+"""`%kling doctor` in JupyterLab and in Notebook 7: the page is asked, and what it says is true."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from .axe import AXE, MISSING, faults
+from .conftest import Opener
+from .lab import APPS, Lab
+from .notebook import Notebook
+from .stories import setup, write_notebook
+
+pytestmark = pytest.mark.parametrize("lab", APPS, indirect=True, scope="package")
+
+NAMES = {"lab": "JupyterLab", "notebook": "Jupyter Notebook"}
+REPORT = 1
+CELLS = [setup(1), "%kling doctor"]
+NO_DECODER = """() => {
+HTMLMediaElement.prototype.play = () => Promise.reject(new Error("no supported sources"));
+OfflineAudioContext.prototype.decodeAudioData = () => Promise.reject(new Error("no decoder"));
+}"""
+
+
+def open_report(lab: Lab, opened: Opener, name: str) -> Notebook:
+    """A notebook whose first cell has run."""
+    write_notebook(lab.folder / "doctor" / name, CELLS)
+    notebook = opened(lab, f"doctor/{name}")
+    notebook.run(0)
+    return notebook
+
+
+def words_with(notebook: Notebook, words: str) -> str:
+    """The report, once it says something."""
+    notebook.output(REPORT).get_by_text(words).first.wait_for()
+    return notebook.words(REPORT)
+
+
+@pytest.fixture(scope="module")
+def healthy(lab: Lab, opened: Opener) -> Notebook:
+    """A report that is complete."""
+    notebook = open_report(lab, opened, "healthy.ipynb")
+    notebook.run(REPORT)
+    words_with(notebook, "sound decoded")
+    return notebook
+
+
+def test_it_tells_where_it_is_and_that_clips_play(healthy: Notebook, lab: Lab) -> None:
+    """Nothing is left to be asked, and nothing is broken."""
+    words = words_with(healthy, "balance 5,916")
+    assert re.search(rf"Front end: {NAMES[lab.app]} \d", words)
+    assert "Widgets: the page answers" in words
+    assert "320×180 decoded and played" in words
+    for status in ("ASKING", "BROKEN"):
+        assert status not in words
+    assert healthy.complaints == []
+
+
+def test_it_can_be_read_by_everybody(healthy: Notebook) -> None:
+    """No fault that axe knows, in a light and in a dark theme."""
+    if not AXE.exists():
+        pytest.skip(MISSING)
+    for theme in ("dark", "light"):
+        healthy.theme(theme)
+        assert faults(healthy.page, healthy.mark(REPORT)) == []
+
+
+def test_a_browser_without_decoders_is_found(lab: Lab, opened: Opener) -> None:
+    """In the browser's own words, with the fix, and the rest is not concerned."""
+    notebook = open_report(lab, opened, "deaf.ipynb")
+    notebook.page.evaluate(NO_DECODER)
+    notebook.run(REPORT)
+    words = words_with(notebook, "no decoder")
+    assert "no supported sources" in words
+    assert "Use a browser with H.264 and AAC" in words
+    assert "Widgets: the page answers" in words
+
+
+def test_a_page_that_is_reloaded_meanwhile_is_told(lab: Lab, opened: Opener) -> None:
+    """Updates of the output are lost then, and the report gets complete nevertheless."""
+    notebook = open_report(lab, opened, "reloaded.ipynb")
+    # The page's answer is waited for by the cell behind, so that it comes after the reload.
+    notebook.write(REPORT, "%kling doctor\nimport time; time.sleep(3)")
+    notebook.begin_cell(REPORT)
+    notebook.output(REPORT).get_by_text("asking the page…").first.wait_for()
+    notebook.save()
+    notebook.reload()
+    words = words_with(notebook, "sound decoded")
+    assert "ASKING" not in words

@@ -1,0 +1,359 @@
+"""The panel in a page: keys, drop, paste, two jobs at once, and what a saved notebook keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from .conftest import Opener
+from .lab import APPS, Lab
+from .notebook import CARD, Notebook
+from .stories import PROMPT, setup, tasks_made, write_notebook
+
+pytestmark = pytest.mark.parametrize("lab", APPS, indirect=True)
+
+PANEL, BUSY, JOBS, INVENT, INVENTED, ELSEWHERE = 1, 2, 3, 4, 5, 7
+FOLDER = "panel"
+CELLS = [
+    setup(2),
+    "made = kling.panel()\nmade",
+    "import time\ntime.sleep(3)",
+    "[(job.facts.prompt, job.facts.inputs['duration']) for job in made.jobs]",
+    """\
+from datetime import date
+from dataclasses import replace
+from kling_nb.kinds import *
+from kling_nb.models import CATALOGUE, TEXT_TO_VIDEO
+from kling_nb.specs import Parameter
+
+invented = replace(
+    TEXT_TO_VIDEO, name="invented-9/every-kind", title="Invented 9",
+    parameters=(
+        Parameter("prompt", Text(50), "what happens"),
+        Parameter("references", Media(("image/png",), 10**6, max_count=3), "", required=False),
+        Parameter("ratio", Choice(tuple("abcdefg")), "shape", default="a"),
+        Parameter("shots", Number(1, 5, integer=True), "how many", default=2),
+        Parameter("cfg_scale", Number(0, 1, 0.1), "how close", required=False),
+        Parameter("sound", Flag("sound", "no sound"), "sound", default=False),
+    ),
+)
+CATALOGUE[invented.name] = invented""",
+    "invention = kling.panel(invented.name)\ninvention",
+    "invention.values",
+    "kling.configure(folder='my 100% clips');",
+]
+GENERATE = "Generate"
+IMAGE = "Image: path, URL or variable"
+FILE = """async (type) => {
+  const answer = await fetch("/files/panel/lake.png");
+  const data = new DataTransfer();
+  data.items.add(new File([await answer.blob()], `${type}.png`, { type: "image/png" }));
+  const place = document.querySelector(".kling-field-picture .kling-zone");
+  const event = type === "drop"
+    ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+    : new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+  place.dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
+
+
+FOLDER_DROP = """() => {
+  const data = new DataTransfer();
+  const folder = new File([], "holidays");
+  // As a browser gives a folder: a file that nobody can read.
+  const refuse = () => Promise.reject(new DOMException("", "NotFoundError"));
+  folder.slice = () => ({ arrayBuffer: refuse });
+  Object.defineProperty(data, "files", { value: [folder] });
+  const place = document.querySelector(".kling-field-picture .kling-zone");
+  const event = new DragEvent("drop", { bubbles: true, cancelable: true });
+  Object.defineProperty(event, "dataTransfer", { value: data });
+  place.dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
+
+
+@pytest.fixture(scope="module")
+def day(lab: Lab, opened: Opener) -> Notebook:
+    """A notebook with a panel in a folder of its own, set up."""
+    write_notebook(lab.folder / FOLDER / "panel.ipynb", CELLS)
+    notebook = opened(lab, f"{FOLDER}/panel.ipynb")
+    notebook.run(0)
+    return notebook
+
+
+@pytest.fixture
+def panel(day: Notebook) -> Any:
+    """A new panel, as a locator."""
+    day.run(PANEL)
+    output = day.output(PANEL)
+    output.get_by_role("button", name=GENERATE).wait_for()
+    return output
+
+
+def tasks(lab: Lab) -> int:
+    """How many tasks were made in this folder."""
+    try:
+        return tasks_made(lab.folder / FOLDER)
+    except ValueError:  # nothing was ever asked there
+        return 0
+
+
+def result(notebook: Notebook, cell: int) -> Any:
+    """What a cell says when it is run now."""
+    notebook.run(cell)
+    return notebook.words(cell)
+
+
+def focused(notebook: Notebook) -> str:
+    """The field that has the focus."""
+    name: str = notebook.page.evaluate(
+        "() => document.activeElement.closest('[data-kling-field]')?.dataset.klingField ?? ''"
+    )
+    return name
+
+
+def tab_to(notebook: Notebook, field: str) -> None:
+    """Press Tab until a field has the focus."""
+    for _ in range(12):
+        notebook.page.keyboard.press("Tab")
+        if focused(notebook) == field:
+            return
+    raise AssertionError(f"Tab does not reach {field}")
+
+
+def test_wrong_values_show_beside_their_field_and_nothing_is_sent(
+    day: Notebook, panel: Any, lab: Lab
+) -> None:
+    """The first wrong field has the focus, and says what is wrong to a screen reader, too."""
+    before, counts = tasks(lab), day.execution_counts()
+    prompt = panel.get_by_role("textbox", name="Prompt")
+    prompt.fill("x" * 1001)
+    panel.get_by_text("1,001 / 1,000").wait_for()
+    panel.get_by_role("alert").filter(has_text="Prompt has 1,001 characters").wait_for()
+    assert prompt.get_attribute("aria-invalid") == "true"
+    prompt.fill("")
+    prompt.press("Control+Enter")
+    panel.get_by_role("alert").filter(has_text="Prompt is missing").wait_for()
+    panel.get_by_role("alert").filter(has_text="Image is missing").wait_for()
+    panel.get_by_text("Look at Prompt, Image above.").wait_for()
+    assert focused(day) == "prompt"
+    described = prompt.get_attribute("aria-describedby").split()
+    texts = [day.page.locator(f"[id='{each}']").text_content() for each in described]
+    assert any(text.startswith("Prompt is missing") for text in texts)
+    assert panel.locator(f"{CARD}:visible").count() == 0
+    assert tasks(lab) == before
+    assert day.execution_counts() == counts, "Ctrl+Enter ran a cell"
+
+
+def test_a_clip_by_keyboard_alone(day: Notebook, panel: Any, lab: Lab, screenshots: Any) -> None:
+    """From the first control to the clip that plays, with Tab, arrows, letters and Ctrl+Enter."""
+    before, keys = tasks(lab), day.page.keyboard
+    panel.get_by_role("combobox", name="Model").focus()
+    tab_to(day, "prompt")
+    keys.type(PROMPT)
+    tab_to(day, "image")
+    assert day.page.evaluate("() => document.activeElement.tagName") == "BUTTON"
+    keys.press("Tab")
+    keys.type("lake.png")
+    keys.press("Enter")
+    panel.get_by_text("640 × 360 px · PNG").wait_for()
+    panel.get_by_text("sent as it is").wait_for()
+    tab_to(day, "duration")
+    keys.press("ArrowRight")
+    panel.get_by_text("10 s · no sound · would cost 110 credits").wait_for()
+    tab_to(day, "sound")
+    keys.press("Space")
+    panel.get_by_text("10 s · sound · would cost 220 credits").wait_for()
+    day.page.screenshot(path=screenshots / "panel-filled.png")
+    keys.press("Control+Enter")
+    clip = day.wait_for_clip(PANEL)
+    assert clip["currentTime"] > 0
+    assert round(clip["duration"]) == 10
+    assert tasks(lab) == before + 1
+
+
+def test_what_is_on_the_screen_is_made(day: Notebook, panel: Any) -> None:
+    """A busy kernel has not heard what was typed meanwhile; the clip is made of it all the same."""
+    panel.get_by_role("textbox", name=IMAGE).fill("lake.png")
+    panel.get_by_role("textbox", name=IMAGE).press("Enter")
+    panel.get_by_text("640 × 360 px").wait_for()
+    day.begin_cell(BUSY)
+    prompt = panel.get_by_role("textbox", name="Prompt")
+    prompt.press_sequentially("mist over the lake")
+    panel.get_by_text("18 / 1,000").wait_for(timeout=2000)
+    panel.get_by_role("radio", name="10 s").check()
+    panel.get_by_role("radio", name="5 s").check()
+    panel.get_by_role("radio", name="10 s").check()
+    prompt.press("Control+Enter")
+    panel.locator(CARD).first.wait_for()
+    assert "[('mist over the lake', '10 s')]" in result(day, JOBS)
+
+
+def test_two_jobs_at_once(day: Notebook, panel: Any, lab: Lab) -> None:
+    """The button is free while clips are made; each has its card, newest first."""
+    before = tasks(lab)
+    panel.get_by_role("textbox", name=IMAGE).fill("lake.png")
+    for prompt in ("rain begins", "rain ends"):
+        panel.get_by_role("textbox", name="Prompt").fill(prompt)
+        panel.get_by_role("button", name=GENERATE).click()
+        panel.locator(CARD).filter(has_text=prompt).wait_for()
+    texts = panel.locator(f".kling-result {CARD}").all_inner_texts()
+    assert ["rain ends" in text for text in texts] == [True, False]
+    panel.locator(".kling-result video").nth(1).wait_for()
+    assert tasks(lab) == before + 2
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_a_picture_comes_by_drop_and_paste(day: Notebook, panel: Any, way: str) -> None:
+    """It is shown as the service gets it, and JupyterLab does nothing else with it."""
+    assert day.page.evaluate(FILE, way)
+    panel.locator(".kling-pictures").get_by_text(f"{way}.png").wait_for()
+    panel.get_by_text("640 × 360 px · PNG").wait_for()
+    image = panel.locator(".kling-pictures img")
+    assert image.evaluate("each => each.decode().then(() => each.naturalWidth)") > 100
+    panel.get_by_role("button", name=f"Remove {way}.png").click()
+    image.wait_for(state="detached")
+
+
+def test_a_file_is_chosen_in_the_dialog(day: Notebook, panel: Any, lab: Lab) -> None:
+    """Enter on the zone opens it; a large file comes whole, what is no picture is refused."""
+    large = lab.folder / FOLDER / "notes.txt"
+    large.write_text("no picture", encoding="utf-8")
+    zone = panel.get_by_role("button", name="choose a file")
+    zone.focus()
+    with day.page.expect_file_chooser() as chooser:
+        zone.press("Enter")
+    chooser.value.set_files(large)
+    panel.get_by_role("alert").filter(has_text="notes.txt is text/plain and no picture").wait_for()
+    picture = lab.folder / FOLDER / "large.bmp"
+    Image.effect_noise((1600, 1200), 90).convert("RGB").save(picture)
+    panel.locator("input[type=file]").set_input_files(picture)
+    panel.get_by_text("1,600 × 1,200 px").wait_for()
+    panel.get_by_text("for the service").wait_for()
+
+
+def test_the_cell_is_copied(day: Notebook, panel: Any) -> None:
+    """What the clipboard has asks for the same."""
+    day.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel.get_by_role("textbox", name="Prompt").fill("a heron lands")
+    panel.get_by_role("textbox", name=IMAGE).fill("lake.png")
+    panel.get_by_role("button", name="Copy cell").first.click()
+    panel.get_by_text("Copied", exact=True).wait_for()
+    copied = day.page.evaluate("() => navigator.clipboard.readText()")
+    assert copied == "%%kling --image lake.png\na heron lands"
+
+
+def test_a_recent_clip_fills_the_form(day: Notebook, panel: Any) -> None:
+    """Its settings, or its last frame, from a row of posters."""
+    posters = panel.locator(".kling-recents li button")
+    posters.first.wait_for()
+    posters.first.click()
+    panel.get_by_role("button", name="Its settings").click()
+    panel.locator(".kling-pictures").get_by_text("lake.png").wait_for()
+    posters.first.click()
+    panel.get_by_role("button", name="Its last frame as picture").click()
+    panel.locator(".kling-pictures").get_by_text("last frame of").wait_for()
+
+
+def test_another_model_keeps_what_both_have(day: Notebook, panel: Any) -> None:
+    """The prompt stays, the fields are the other model's."""
+    panel.get_by_role("textbox", name="Prompt").fill("a heron lands")
+    panel.get_by_role("combobox", name="Model").select_option("kling-2.6/text-to-video")
+    panel.get_by_role("radio", name="9:16").check()
+    panel.get_by_text("5 s · no sound · 9:16").wait_for()
+    assert panel.get_by_role("textbox", name="Prompt").input_value() == "a heron lands"
+    assert panel.locator(".kling-field-picture").count() == 0
+
+
+def test_a_model_that_does_not_exist_has_a_working_form(day: Notebook) -> None:
+    """Every kind has its control, from the spec alone."""
+    day.run(INVENT)
+    day.run(INVENTED)
+    form = day.output(INVENTED)
+    form.get_by_role("textbox", name="Prompt").fill("go")
+    form.get_by_role("combobox", name="Ratio").select_option("d")
+    form.get_by_role("spinbutton", name="Shots").fill("9")
+    form.get_by_role("alert").filter(has_text="9 is out of range").wait_for()
+    form.get_by_role("spinbutton", name="Shots").fill("4")
+    form.get_by_role("spinbutton", name="Cfg scale").fill("0.3")
+    form.get_by_role("switch", name="Sound").check()
+    form.get_by_role("textbox", name="References").fill("lake.png")
+    form.get_by_role("textbox", name="References").blur()
+    form.locator(".kling-pictures").get_by_text("lake.png").wait_for()
+    values = (
+        "{'prompt': 'go', 'references': 'lake.png', 'ratio': 'd', 'shots': 4, "
+        "'cfg_scale': 0.3, 'sound': True}"
+    )
+    assert values in " ".join(result(day, INVENTED + 1).split())
+
+
+def test_the_page_loaded_anew_has_the_panel_as_it_was(day: Notebook, panel: Any) -> None:
+    """What was typed is still there, and it still works."""
+    panel.get_by_role("textbox", name="Prompt").fill("a heron lands")
+    panel.get_by_role("textbox", name=IMAGE).fill("lake.png")
+    panel.get_by_role("textbox", name=IMAGE).press("Enter")
+    panel.get_by_text("640 × 360 px").wait_for()
+    day.save()
+    day.reload()
+    again = day.output(PANEL)
+    again.get_by_role("button", name=GENERATE).wait_for()
+    assert again.get_by_role("textbox", name="Prompt").input_value() == "a heron lands"
+    again.get_by_role("textbox", name="Prompt").press("Control+Enter")
+    again.locator(".kling-result video").wait_for()
+    day.wait_until_kept(PANEL, "data:video/mp4")
+
+
+def test_a_folder_that_is_dropped_is_refused(day: Notebook, panel: Any) -> None:
+    """Like a file that cannot be read; and the panel goes on."""
+    panel.get_by_role("textbox", name="Prompt").fill("a heron lands")
+    assert day.page.evaluate(FOLDER_DROP)
+    panel.get_by_role("alert").filter(has_text="holidays cannot be read").wait_for()
+    panel.get_by_role("textbox", name=IMAGE).fill("lake.png")
+    panel.get_by_role("button", name=GENERATE).click()
+    panel.locator(".kling-result video").wait_for()
+
+
+def test_a_link_leads_to_the_file_itself(day: Notebook, panel: Any) -> None:
+    """And not to a page of the server, whatever the folder's name is."""
+    day.run(ELSEWHERE)
+    panel.get_by_role("textbox", name="Prompt").fill("a heron lands")
+    panel.get_by_role("textbox", name=IMAGE).fill("lake.png")
+    panel.get_by_role("button", name=GENERATE).click()
+    panel.locator(".kling-result video").wait_for()
+    panel.get_by_role("button", name="Show file").first.click()
+    link = panel.get_by_role("link", name="Open the file").first
+    link.wait_for()
+    found = day.page.evaluate(
+        "async (link) => { const answer = await fetch(link.href);"
+        " return [answer.status, answer.headers.get('content-type'), link.href] }",
+        link.element_handle(),
+    )
+    assert found[:2] == [200, "video/mp4"], found
+    assert "my%20100%25%20clips" in found[2]
+
+
+def test_a_notebook_without_its_kernel_shows_the_clips(day: Notebook, panel: Any) -> None:
+    """The saved form: what to do, and the clips that the panel made; nothing dead, no error."""
+    panel.get_by_role("textbox", name="Prompt").fill("the last light")
+    panel.get_by_role("textbox", name=IMAGE).fill("lake.png")
+    panel.get_by_role("button", name=GENERATE).click()
+    panel.locator(".kling-result video").wait_for()
+    assert not panel.get_by_text("Run this cell again to use it").is_visible()
+    assert panel.locator("video:visible").count() == 1
+    day.page.locator(".kling-panel-saved video").wait_for(state="attached")
+    day.save()
+    day.restart()
+    panel.get_by_text("Run this cell again to use it").wait_for()
+    panel.get_by_role("button", name=GENERATE).wait_for(state="detached")
+    words = day.words(PANEL)
+    assert "the last light" in words
+    assert "widget" not in words.lower()
+    assert day.wait_for_clip(PANEL)["currentTime"] > 0
+
+
+def test_the_console_stays_silent(day: Notebook) -> None:
+    """Nothing of ours is reported as an error in the browser, and no cell raised."""
+    assert day.complaints == []
+    assert day.errors() == []

@@ -1,0 +1,154 @@
+"""What chaos does inside a kernel: waits made short, a trouble at a step, a broken rule.
+
+Imported by the kernels themselves. Everything is patched from here; the package knows nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from kling_nb import client, pace
+from kling_nb.client import Client
+from kling_nb.fetcher import Fetcher
+from kling_nb.ledger import Ledger, database
+from kling_nb.session import Session
+
+__all__ = ["arm", "prepare", "resend_when_lost"]
+
+ASK_WAIT_S = 1.0
+RETRY_SHARE = 0.1
+EXPECTED_S = 0.3
+TIMEOUT_S = 2.0
+USUAL = {"create_timeout_s": 120.0, "busy_s": 30.0}
+RESENDS = 3
+
+Act = Callable[[], object]
+
+
+class Trap:
+    """What waits for the steps of this kernel, and how far its clock is off."""
+
+    def __init__(self) -> None:
+        self.acts: dict[str, list[Act]] = {}
+        self.ahead = timedelta()
+
+    def reach(self, step: str) -> None:
+        """Do what waits for that step."""
+        for act in self.acts.pop(step, ()):
+            act()
+
+    def now(self) -> datetime:
+        """The time as this kernel believes it is."""
+        return datetime.now(UTC) + self.ahead
+
+    def jump(self, seconds: float) -> None:
+        """Let the clock jump, in either direction."""
+        self.ahead += timedelta(seconds=seconds)
+
+
+TRAP = Trap()
+
+
+def prepare() -> None:
+    """Shorten the waits and listen at the steps; once, before the first session."""
+    next_ask_s, retry_wait_s = pace.next_ask_s, pace.retry_wait_s
+    pace.next_ask_s = lambda *given: min(next_ask_s(*given), ASK_WAIT_S)
+    pace.retry_wait_s = lambda tries: retry_wait_s(tries) * RETRY_SHARE
+    pace.expected_s = lambda *given: EXPECTED_S
+    client._TIMEOUT = httpx.Timeout(TIMEOUT_S)
+    listen(Ledger, "intend", lambda *given: "intended")
+    listen(Ledger, "advance", lambda job_id, stage: str(stage))
+    listen(Fetcher, "download", lambda *given: "download")
+    doubt_the_time()
+
+
+def listen(owner: type, name: str, step_of: Callable[..., str]) -> None:
+    """Let a step be reached whenever a method is called."""
+    method = getattr(owner, name)
+
+    def heard(self: Any, *given: Any, **facts: Any) -> Any:
+        TRAP.reach(step_of(*given))
+        return method(self, *given, **facts)
+
+    setattr(owner, name, heard)
+
+
+def doubt_the_time() -> None:
+    """Give every session a clock that can jump."""
+    begin = Session.__init__
+
+    def begun(self: Session, **given: Any) -> None:
+        begin(self, **({"now": TRAP.now} | given))
+
+    Session.__init__ = begun  # type: ignore[method-assign]
+
+
+def arm(
+    *,
+    kill: tuple[str, float] | None = None,
+    strike: tuple[str, str, float] | None = None,
+    **limits: float,
+) -> None:
+    """Get ready for one run.
+
+    Args:
+        kill: Step and seconds after it.
+        strike: Trouble, step, and how much of it.
+        limits: Seconds other than the usual ones: `create_timeout_s`, `busy_s`.
+    """
+    TRAP.acts.clear()
+    TRAP.ahead = timedelta()
+    limits = USUAL | limits
+    client._CREATE_TIMEOUT = httpx.Timeout(limits["create_timeout_s"])
+    database.BUSY_TIMEOUT_S = limits["busy_s"]
+    if strike is not None:
+        trouble, step, amount_s = strike
+        begin = {"clock-jump": TRAP.jump, "disk-full": fill_disk}[trouble]
+        TRAP.acts.setdefault(step, []).append(lambda: begin(amount_s))
+    if kill is not None:
+        step, after_s = kill
+        TRAP.acts.setdefault(step, []).append(lambda: soon(after_s, die))
+
+
+def soon(after_s: float, act: Act) -> None:
+    """Do something in a thread of its own, a moment later."""
+    timer = threading.Timer(after_s, act)
+    timer.daemon = True
+    timer.start()
+
+
+def die() -> None:
+    """`kill -9`: nothing here can notice."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill_disk(for_s: float) -> None:
+    """Let no file be written for a while, neither a new byte nor an old one."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))
+    soon(for_s, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, usual))
+
+
+def resend_when_lost() -> None:
+    """The broken rule: a request whose answer was lost is sent again."""
+    create = Client.create_task
+
+    async def insist(self: Client, *given: Any, **more: Any) -> Any:
+        for _ in range(RESENDS):
+            outcome = await create(self, *given, **more)
+            if not getattr(outcome, "may_exist", False):
+                break
+            # The ledger would see a second `sending` and stop it: whoever breaks the rule in the
+            # client goes past it.
+            more.pop("sending", None)
+        return outcome
+
+    Client.create_task = insist  # type: ignore[method-assign]

@@ -1,0 +1,260 @@
+"""A lane: one served emulator, one folder, one kernel after another; it plays runs in turn.
+
+It acts as a patient person does: runs the cell again, resumes, adopts what it is told to adopt.
+Must not judge.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from kling_nb.states import ENDED, FOLLOWED, Stage
+from tests.chaos import evidence
+from tests.chaos.judge import Evidence, Played
+from tests.chaos.mortal import Mortal, Reply
+from tests.chaos.plan import PICTURES, Kill, Run
+from tests.chaos.troubles import TROUBLES
+from tests.kernel.kernels import environment
+from tests.service import Served
+
+__all__ = ["Lane"]
+
+KEY = "sk-chaos-0123456789abcdef"
+SETUP = "from tests.chaos import inside; inside.prepare()"
+BROKEN = "inside.resend_when_lost()"
+LOAD = "%load_ext kling_nb"
+RESUME = "%kling resume"
+ADVICE = re.compile(r"`(%kling adopt \w+ \w+)`")
+
+CELL_S = 40.0
+STALL_S = 1.0
+BUSY_S = 0.7
+GLANCE_S = 0.03
+STUCK_S = 4.0
+"""After so long without an end a person looks whether somebody still follows."""
+DEATH_S = 8.0
+"""How long a step is waited for before the kernel is killed where it is."""
+ROUNDS = 12
+OVER = ("success", "fail")
+BREATH_S = 0.15
+
+
+@dataclass(slots=True)
+class Lane:
+    """One account, one folder.
+
+    Args:
+        home: An empty folder of its own.
+        served: The emulator.
+        broken: Whether the kernels resend what was lost.
+    """
+
+    home: Path
+    served: Served
+    broken: bool = False
+    played: list[Played] = field(default_factory=list)
+    kernel: Mortal | None = None
+    advice: list[str] = field(default_factory=list)
+    limits: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def folder(self) -> Path:
+        """Where the kernels work."""
+        return self.home / "work"
+
+    def play(self, runs: Iterable[Run]) -> Evidence:
+        """Play them all, settle what is left, and tell what the disk holds."""
+        self.folder.mkdir(parents=True)
+        for name, colour in PICTURES.items():
+            Image.new("RGB", (64, 36), colour).save(self.folder / name)
+        self.served.books.set_balance(1e9)
+        try:
+            self.say(RESUME)
+            for run in runs:
+                self.played.append(self.play_one(run))
+            self.settle_all()
+        finally:
+            if self.kernel is not None:
+                self.kernel.kill()
+        return Evidence(
+            tuple(self.played),
+            tuple(evidence.read_paid(self.served.books)),
+            tuple(evidence.read_noted(self.folder)),
+            (evidence.check_ledger(self.folder),),
+        )
+
+    def play_one(self, run: Run) -> Played:
+        """One run, from its cell to its end."""
+        trouble, books = TROUBLES.get(run.trouble), self.served.books
+        self.write(f"run {run.number}: {run.way}, {run.trouble}, {run.strike}, {run.kill}")
+        kernel = self.living()
+        # Of the run, not of the kernel: a trouble may wait for the next one.
+        self.limits = limits_of(run)
+        kernel.do(arming(self.limits | traps_of(run)), CELL_S)
+        if trouble is not None and trouble.at == "service":
+            books.inject(trouble.name, times=run.times, argument=trouble.argument)
+        blocker = self.block(run)
+        request = kernel.send(run.cell)
+        if run.kill:
+            self.bury(run, run.kill, kernel)
+        else:
+            self.hear(kernel.reply(request, CELL_S))
+        # First this: copying the file would take the lock from whoever holds it in this process.
+        blocker.join()
+        died_in = evidence.stage_at_death(self.folder, run.prompt) if run.kill else ""
+        self.settle(run)
+        struck = trouble is not None and len(books.faults()) == 0
+        books.clear_faults()
+        return Played(
+            run.number,
+            evidence.hash_of(run, self.folder),
+            run.trouble,
+            struck=struck,
+            killed=run.kill is not None,
+            died_in=died_in,
+        )
+
+    def living(self) -> Mortal:
+        """The kernel at work; a new one, which resumes, where there is none."""
+        if self.kernel is None:
+            settings = {
+                "KLING_NB_MODE": "live",
+                "KIE_API_KEY": KEY,
+                "KLING_NB_API_URL": self.served.url,
+                "KLING_NB_UPLOAD_URL": self.served.url,
+            }
+            self.kernel = Mortal(self.folder, environment(self.home, **settings))
+            broken = BROKEN if self.broken else ""
+            for cell in (SETUP, broken, arming(self.limits), LOAD):
+                reply = self.kernel.do(cell, CELL_S)
+                if reply is None or not reply.ok:
+                    raise RuntimeError(f"{cell}: {reply.text if reply else 'no answer'}")
+        return self.kernel
+
+    def say(self, cell: str) -> None:
+        """Run a cell, and keep what a person is told to do."""
+        self.hear(self.living().do(cell, CELL_S))
+
+    def hear(self, reply: Reply | None) -> None:
+        """Keep the error of a cell in the journal, and the advice that is in it."""
+        if reply is not None and not reply.ok:
+            self.advice += ADVICE.findall(reply.text)
+            self.write(reply.text)
+
+    def write(self, line: str) -> None:
+        """Note something for whoever looks into a finding."""
+        with (self.home / "journal.txt").open("a", encoding="utf-8") as journal:
+            journal.write(f"{time.monotonic() - self.began:8.2f} {line}\n")
+
+    def bury(self, run: Run, kill: Kill, kernel: Mortal) -> None:
+        """Kill the kernel at its instant, or see it die."""
+        if kill.step:
+            self.await_death(run, kill, kernel)
+        else:
+            time.sleep(kill.after_s)
+        kernel.kill()
+        self.kernel = None
+
+    def await_death(self, run: Run, kill: Kill, kernel: Mortal) -> None:
+        """Wait until the kernel has died at its step, or the step can come no more."""
+        deadline = time.monotonic() + DEATH_S
+        while kernel.lives and time.monotonic() < deadline:
+            if evidence.stage_of(self.folder, run.prompt) in ENDED:
+                time.sleep(kill.after_s)
+                return
+            time.sleep(GLANCE_S)
+
+    def block(self, run: Run) -> threading.Thread:
+        """Another program that holds the ledger for a while, if the run has that trouble."""
+
+        def hold() -> None:
+            if run.trouble != "ledger-locked" or run.strike is None:
+                return
+            time.sleep(run.strike.after_s)
+            path = self.folder / "kling_clips" / evidence.LEDGER
+            with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as connection:
+                connection.execute("BEGIN EXCLUSIVE")
+                time.sleep(run.strike.amount_s)
+                connection.execute("ROLLBACK")
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        return thread
+
+    def settle(self, run: Run) -> None:
+        """Do what a person would do until the run has ended, within reason."""
+        if run.kill or run.again:
+            self.say(run.cell)
+        for _ in range(ROUNDS):
+            stage = self.watch(run)
+            if self.advice:
+                self.follow_advice()
+            elif stage in FOLLOWED:
+                self.say(RESUME)
+            elif stage in ENDED - {Stage.DISCARDED}:
+                return
+            else:
+                self.say(run.cell)
+            time.sleep(BREATH_S)
+
+    def follow_advice(self) -> None:
+        """Do as the errors said; what did not help is tried again in a while."""
+        for cell in sorted(set(self.advice)):
+            reply = self.living().do(cell, CELL_S)
+            self.hear(reply)
+            if reply is not None and reply.ok:
+                self.advice = [other for other in self.advice if other != cell]
+
+    def watch(self, run: Run) -> str | None:
+        """The stage of a run once it goes on no more, as far as one can see from outside."""
+        deadline = time.monotonic() + STUCK_S
+        while time.monotonic() < deadline:
+            stage = evidence.stage_of(self.folder, run.prompt)
+            if stage is not None and stage not in FOLLOWED:
+                return stage
+            time.sleep(GLANCE_S)
+        return stage
+
+    def settle_all(self) -> None:
+        """Resume everything, and wait for it within reason."""
+        for _ in range(ROUNDS):
+            self.say(RESUME)
+            rows, tasks = evidence.read_noted(self.folder), self.served.books.tasks()
+            # Also those of which no row knows: what is not over cannot be told to be lost.
+            if all(row.stage in ENDED for row in rows) and all(
+                task.state in OVER for task in tasks
+            ):
+                return
+            time.sleep(BREATH_S * 4)
+
+
+def arming(given: Mapping[str, object]) -> str:
+    """The cell that gets a kernel ready for a run."""
+    return f"inside.arm(**{dict(given)!r})"
+
+
+def limits_of(run: Run) -> dict[str, float]:
+    """Where a run needs a shorter patience than people have."""
+    if run.trouble == "create-stall":
+        return {"create_timeout_s": STALL_S}
+    return {"busy_s": BUSY_S} if run.trouble == "ledger-locked" else {}
+
+
+def traps_of(run: Run) -> dict[str, object]:
+    """What waits for the kernel at its steps."""
+    traps: dict[str, object] = {}
+    if run.kill and run.kill.step:
+        traps["kill"] = (run.kill.step, run.kill.after_s)
+    if run.strike and run.strike.step:
+        traps["strike"] = (run.trouble, run.strike.step, run.strike.amount_s)
+    return traps

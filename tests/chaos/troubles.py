@@ -1,0 +1,67 @@
+"""The troubles that a run may meet, and what each of them leaves a person to know.
+
+A literal table. Must not know how a trouble is made: `lane` and `inside` do that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["CALM", "TROUBLES", "Trouble"]
+
+CALM = "none"
+"""The name of a run without trouble."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that goes wrong on purpose."""
+
+    name: str
+    leaves: Literal["nothing", "doubt", "refusal", "failure"] = "nothing"
+    """What may be left in the end: a clip all the same; a task of which nobody can know; no task,
+    and the reason; a task that failed."""
+    at: Literal["service", "kernel", "ledger"] = "service"
+    """Who makes it: the emulator by a fault of the same name, the kernel, or another process."""
+    most: int = 1
+    """How many requests it strikes at most."""
+    argument: str = ""
+    needs_picture: bool = False
+
+
+_TABLE = (
+    Trouble("lose-answer", "doubt"),
+    Trouble("drop", "doubt"),
+    # A served emulator can only reset, so that nobody can know here either.
+    Trouble("unreachable", "doubt"),
+    Trouble("create-stall", "doubt"),
+    Trouble("create-502", "doubt"),
+    Trouble("create-html", "doubt"),
+    Trouble("create-no-id", "doubt"),
+    Trouble("create-garbled", "doubt"),
+    Trouble("create-500", "doubt"),
+    Trouble("create-524", "doubt"),
+    Trouble("create-429", most=2),
+    Trouble("refuse", "refusal"),
+    Trouble("credits", "refusal"),
+    Trouble("maintenance", "refusal"),
+    Trouble("poll-drop", most=3),
+    Trouble("poll-502", most=3),
+    Trouble("poll-html", most=3),
+    Trouble("poll-429", most=3),
+    Trouble("poll-garbled", most=3),
+    Trouble("poll-stall"),
+    Trouble("upload-502", most=2, needs_picture=True),
+    Trouble("download-cut", most=2),
+    Trouble("download-404", most=2),
+    Trouble("download-slow", argument="0.6"),
+    Trouble("bad-clip"),
+    Trouble("short-clip"),
+    Trouble("fail-policy", "failure"),
+    Trouble("fail-internal", "failure"),
+    Trouble("clock-jump", at="kernel"),
+    Trouble("disk-full", at="kernel"),
+    Trouble("ledger-locked", at="ledger"),
+)
+TROUBLES = {trouble.name: trouble for trouble in _TABLE}

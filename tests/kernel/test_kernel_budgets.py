@@ -1,0 +1,54 @@
+"""Two kernels and one budget: what is refused in one is refused in the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kling_nb.states import Stage
+from tests.kernel.kernels import Kernel
+from tests.kernel.service import Service
+
+pytestmark = pytest.mark.kernel
+
+CELLS = 20
+ROOM = 10
+PRICE_CREDITS = 55
+
+
+def test_two_kernels_within_one_budget(start: Callable[..., Kernel], service: Service) -> None:
+    """Twenty cells in both, room for ten clips: ten tasks, and the same ten clips in each."""
+    tasks, creations = service.books.count_tasks(), service.creations
+    one = start()
+    two = start(one.folder)
+    one.run(f"%kling budget {ROOM * PRICE_CREDITS} --per folder")
+    cells = [f"%%kling -i fox.png\nshot {number} of a fox" for number in range(CELLS)]
+    asked = {kernel: kernel.send(*cells) for kernel in (one, two)}
+    for kernel, requests in asked.items():
+        kernel.finish(*requests)
+        for request in requests[:ROOM]:
+            assert kernel.final(request)
+        for request in requests[ROOM:]:
+            [error] = [m for m in kernel.shown(request) if m.kind == "error"]
+            assert error.content["ename"] == "BudgetExceeded"
+            assert "550 of 550 credits ($2.75) spent, 0 left. Nothing was sent." in error.text
+            assert len(error.content["traceback"]) == 1
+    assert service.books.count_tasks() - tasks == ROOM
+    assert service.creations - creations == ROOM
+    assert [row.stage for row in one.rows()] == [Stage.SAVED] * ROOM
+    assert {row.values["prompt"] for row in one.rows()} == {
+        f"shot {number} of a fox" for number in range(ROOM)
+    }
+
+
+def test_the_notebooks_name_comes_from_the_server(start: Callable[..., Kernel]) -> None:
+    """Jupyter tells its kernels; the row has it, and a budget of that notebook holds."""
+    kernel = start(JPY_SESSION_NAME="work/fox.ipynb")
+    kernel.run("%kling budget 60 --per notebook", "%%kling -i fox.png\nthe first")
+    shown = kernel.run("%%kling -i fox.png\nthe second")
+    assert [message.content["ename"] for message in shown if message.kind == "error"] == [
+        "BudgetExceeded"
+    ]
+    [row] = kernel.rows()
+    assert row.notebook.endswith("fox.ipynb")

@@ -1,0 +1,51 @@
+"""Panels that share a session, and the threads in which they work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kling_nb import models, workers
+from kling_nb.panels import Panel, panel
+from tests.panels.panes import INVENTED, Beside, png
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Beside]:
+    """The threads that answer pages."""
+    with Beside() as threads:
+        monkeypatch.setattr(workers, "_clicks", threads)
+        monkeypatch.setattr(workers, "_drawing", threads)
+        yield threads
+
+
+@pytest.fixture
+def make(open_session: Callable[..., Any], beside: Beside) -> Iterator[Callable[..., Panel]]:
+    """Makes panels that share a session."""
+    session = open_session()
+
+    def begin(model: str = models.IMAGE_TO_VIDEO.name, **values: Any) -> Panel:
+        made = panel(model, session=session, **values)
+        beside.rest()
+        return made
+
+    yield begin
+    beside.rest()
+
+
+@pytest.fixture
+def fox(tmp_path: Path) -> Path:
+    """A picture on disk."""
+    path = tmp_path / "fox.png"
+    path.write_bytes(png())
+    return path
+
+
+@pytest.fixture
+def invented(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The invented model in the catalogue; its name."""
+    monkeypatch.setitem(models.CATALOGUE, INVENTED.name, INVENTED)  # type: ignore[arg-type]
+    return INVENTED.name

@@ -1,0 +1,196 @@
+"""What the picture's field promises: any way to give one, and what the service will get."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from kling_nb.negatives import Negative
+from kling_nb.panels import sheet
+from kling_nb.panels.pictures import Chosen
+from kling_nb.portal import portal
+from tests.panels.panes import WAIT_S, choose_file, find, png, press, read_all, text_of
+
+
+def shown(made, label: str = "Image") -> list[dict[str, str]]:
+    """What is shown of the pictures, once they are read."""
+    read_all(made)
+    pictures: list[dict[str, str]] = find(made, label).pictures
+    return pictures
+
+
+def gif() -> bytes:
+    """A picture that the service does not take."""
+    out = io.BytesIO()
+    Image.new("RGB", (60, 40), "teal").save(out, "GIF")
+    return out.getvalue()
+
+
+def test_a_picture_is_shown_as_the_service_gets_it(make, fox) -> None:
+    """Thumbnail, name, size in pixels and bytes, and that it is untouched."""
+    (view,) = shown(make(image=fox))
+    assert view["src"].startswith("data:image/jpeg;base64,")
+    assert view["name"] == "fox.png"
+    assert view["facts"].startswith("400 × 300 px · PNG · ")
+    assert view["how"] == "sent as it is"
+
+
+def test_a_converted_picture_is_shown_as_such(make) -> None:
+    """What the service does not take is converted, and a person is told."""
+    made = make()
+    choose_file(find(made, "Image"), gif(), "fox.gif")
+    (view,) = shown(made)
+    assert view["facts"].startswith("60 × 40 px · PNG")
+    assert view["how"] == "converted to PNG for the service"
+
+
+def test_a_missing_file_is_told_before_anything_is_sent(make, fox) -> None:
+    """A wrong path names the nearest file, beside the field."""
+    made = make()
+    find(made, "Image").value = str(fox.with_name("fix.png"))
+    read_all(made)
+    assert "did you mean 'fox.png'" in find(made, "Image").problem
+    assert [problem.field for problem in made.problems] == ["image"]
+
+
+def test_a_mended_path_takes_the_problem_away(make, fox) -> None:
+    """The fault belongs to the picture that was there, not to the field."""
+    made = make()
+    find(made, "Image").value = "nowhere.png"
+    read_all(made)
+    find(made, "Image").value = str(fox)
+    assert made.problems == ()  # also while the new one is read
+    read_all(made)
+    assert made.problems == ()
+
+
+def test_a_file_comes_in_pieces(make) -> None:
+    """However it is cut, the whole arrives; its name is shown."""
+    made, content = make(), png((500, 400))
+    choose_file(find(made, "Image"), content, "<dropped>.png", piece_bytes=100)
+    (view,) = shown(made)
+    assert view["name"] == "<dropped>.png"
+    assert view["facts"].startswith("500 × 400 px · PNG")
+
+
+def test_a_file_is_one_of_the_folder_then(make) -> None:
+    """It is kept as it came, so that the cell can name it and is the same request."""
+    made, content = make(), png()
+    choose_file(find(made, "Image"), content, "dropped.png")
+    read_all(made)
+    held = made.values["image"]
+    assert isinstance(held, Negative)
+    assert held.name == "dropped.png"
+    assert Path(held.path).read_bytes() == content
+    press(made, "copy")
+    assert held.path in made._actions.cell
+
+
+def test_a_file_and_its_cell_are_the_same_request(make, beside) -> None:
+    """Running the copied cell joins what the panel made: 0 credits."""
+    made = make(prompt="go")
+    choose_file(find(made, "Image"), gif(), "fox.gif")
+    read_all(made)
+    path = made.values["image"].path  # type: ignore[attr-defined]
+    first = made.generate()
+    find(made, "Image").value = path
+    read_all(made)
+    assert made.generate().id == first.id
+
+
+def test_a_file_that_grows_too_large_is_dropped(make) -> None:
+    """A page cannot fill the kernel's memory."""
+    made = make()
+    picker = find(made, "Image")
+    picker.most_bytes = 1000
+    choose_file(picker, b"x" * 2000, "big.png", piece_bytes=600)
+    assert "image" not in made.values
+
+
+def test_a_file_that_is_no_picture_is_told(make) -> None:
+    """What the page refused, or what cannot be read, is one problem beside the field."""
+    made = make()
+    picker = find(made, "Image")
+    picker._handle_custom_msg({"do": "refuse", "words": "notes.pdf is no picture; give one"}, [])
+    assert picker.problem == "notes.pdf is no picture; give one"
+    choose_file(picker, b"not a picture", "notes.png")
+    read_all(made)
+    assert "notes.png: cannot be read as a picture" in picker.problem
+    choose_file(picker, png(), "fine.png")
+    read_all(made)
+    assert picker.problem == ""
+
+
+def test_the_last_way_to_give_a_picture_counts(make, fox) -> None:
+    """A path that is typed replaces the chosen file, and the other way round."""
+    made = make()
+    picker = find(made, "Image")
+    choose_file(picker, png(), "a.png")
+    picker.value = str(fox)
+    assert made.values["image"] == str(fox)
+    choose_file(picker, png(), "b.png")
+    read_all(made)
+    assert isinstance(made.values["image"], Negative)
+    assert picker.value == ""
+
+
+def test_several_pictures_come_in_any_way(make, invented, fox) -> None:
+    """Files and paths together; each can be taken away by itself."""
+    made = make(invented)
+    picker = find(made, "References")
+    choose_file(picker, png(colour="red"), "red.png")
+    read_all(made)
+    picker.value = f"{fox}\n"
+    assert [view["name"] for view in shown(made, "References")] == ["red.png", "fox.png"]
+    picker._handle_custom_msg({"do": "remove", "at": 1}, [])
+    assert [view["name"] for view in shown(made, "References")] == ["red.png"]
+    picker._handle_custom_msg({"do": "remove", "at": 0}, [])
+    assert "references" not in made.values
+
+
+def test_a_variable_is_found_by_its_name(make, monkeypatch) -> None:
+    """The name of a variable gives what it holds, and stands in the cell as it is."""
+    made, picture = make(), Image.new("RGB", (320, 200))
+    variables = {"frame": picture}
+    monkeypatch.setattr(
+        made._form._fields["image"],
+        "_around",
+        sheet.Surroundings(lambda: variables, lambda: True, Path),
+    )
+    find(made, "Image").value = "frame"
+    (view,) = shown(made)
+    assert made.values["image"] is picture
+    assert "320 × 200 px" in view["facts"]
+    press(made, "copy")
+    assert "--image frame" in made._actions.cell
+
+
+def test_a_picture_can_be_taken_away(make) -> None:
+    """An object given from Python stays until it is removed."""
+    made = make(image=Image.new("RGB", (320, 200)))
+    read_all(made)
+    find(made, "Image")._handle_custom_msg({"do": "remove", "at": 0}, [])
+    assert "image" not in made.values
+    assert find(made, "Image").pictures == []
+
+
+def test_a_url_that_cannot_be_fetched_is_no_fault_in_the_emulator(make) -> None:
+    """The emulator draws a picture in its place, and the preview says so."""
+    made = make()
+    find(made, "Image").value = "http://127.0.0.1:9/fox.png"
+    read_all(made)
+    assert made.problems == ()
+    assert "The emulator draws one in its place" in text_of(made)
+
+
+def test_a_reading_that_was_overtaken_shows_nothing(make) -> None:
+    """Only the last picture that was given is shown, whatever order readings end in."""
+    made = make()
+    field = made._form._fields["image"]
+    choose_file(find(made, "Image"), png(colour="red"), "red.png")
+    read_all(made)
+    late = field._read(field._turn - 1, (Chosen(png(), "picture", "old.png"),))
+    portal().submit(late).result(WAIT_S)
+    assert [view["name"] for view in shown(made)] == ["red.png"]

@@ -1,0 +1,131 @@
+"""Expenses: added up by notebook, day and model, for the eye and for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from kling_nb.errors import InvalidInput
+from kling_nb.expenses import By, Expense, Order, Total, csv_text, read_order, table, totals
+
+CLIP = Expense(
+    service="live",
+    created_at=datetime(2026, 11, 20, 12, tzinfo=UTC),
+    notebook="fox.ipynb",
+    model="kling-2.6/image-to-video",
+    credits=55,
+    is_sure=True,
+    is_clip=True,
+    is_kept=False,
+)
+KEPT = replace(CLIP, is_kept=True)
+LOST = replace(CLIP, is_clip=False, is_sure=False)
+
+
+def test_clips_credits_and_what_a_kept_one_cost() -> None:
+    """Three clips were made to keep one: it cost what all of them cost."""
+    [total] = totals([CLIP, CLIP, KEPT], By.NOTEBOOK)
+    assert total == Total("live", "fox.ipynb", clips=3, credits=165, kept=1)
+    assert total.credits_per_kept == 165
+    assert total.dollars == pytest.approx(0.825)
+
+
+def test_nothing_kept_has_no_cost_for_each() -> None:
+    """There is no number for it."""
+    assert totals([CLIP], By.DAY)[0].credits_per_kept is None
+
+
+def test_what_may_not_be_paid_is_told_apart() -> None:
+    """A lost answer counts, and the table says how much of the sum is uncertain."""
+    [total] = totals([CLIP, LOST], By.DAY)
+    assert (total.clips, total.credits, total.uncertain_credits) == (1, 110, 55)
+
+
+def test_a_job_of_unknown_price_is_counted_as_such() -> None:
+    """The sum is not passed off as complete."""
+    [total] = totals([CLIP, replace(CLIP, credits=None)], By.DAY)
+    assert (total.credits, total.unpriced) == (55, 1)
+    _, [row] = table([total], By.DAY)
+    assert row[2] == "55 + 1 of unknown price"
+
+
+def test_emulated_credits_are_never_added_to_real_ones() -> None:
+    """Two totals of the same day, the real one first."""
+    found = totals([replace(CLIP, service="emulator"), CLIP], By.DAY)
+    assert [(total.service, total.credits) for total in found] == [("live", 55), ("emulator", 55)]
+
+
+def test_days_are_local_and_the_newest_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day is the one on the wall when the clip was asked for."""
+    late = replace(CLIP, created_at=datetime(2026, 11, 20, 23, 30, tzinfo=UTC))
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        names = [total.name for total in totals([CLIP, late], By.DAY)]
+    time.tzset()
+    assert names == ["2026-11-21", "2026-11-20"]
+
+
+def test_what_is_not_known_has_a_name() -> None:
+    """Neither a notebook without a name nor a stranger's task is an empty cell."""
+    stranger = replace(CLIP, notebook="", model="")
+    assert [totals([stranger], by)[0].name for by in (By.NOTEBOOK, By.MODEL)] == ["(not told)"] * 2
+
+
+def test_a_table_with_its_sum() -> None:
+    """The sum is below where there are several, and its cost for each kept clip is of all."""
+    found = totals([KEPT, replace(CLIP, model="another")], By.MODEL)
+    heads, rows = table(found, By.MODEL)
+    assert heads == ("model", "clips", "credits", "dollars", "uncertain", "kept", "for each kept")
+    assert rows == [
+        ("another", "1", "55", "$0.28", "0", "0", "–"),
+        ("kling-2.6/image-to-video", "1", "55", "$0.28", "0", "1", "55"),
+        ("all", "2", "110", "$0.55", "0", "1", "110"),
+    ]
+    assert len(table(found[:1], By.MODEL)[1]) == 1
+
+
+def test_csv_is_read_back_by_any_spreadsheet() -> None:
+    """Plain numbers; names with commas and quotes survive; what is not known is empty."""
+    found = totals([replace(CLIP, notebook='a "fox", red.ipynb')], By.NOTEBOOK)
+    [row] = csv.DictReader(io.StringIO(csv_text(found, By.NOTEBOOK)))
+    assert row == {
+        "service": "live",
+        "notebook": 'a "fox", red.ipynb',
+        "clips": "1",
+        "credits": "55.0",
+        "dollars": "0.275",
+        "uncertain_credits": "0.0",
+        "unpriced_jobs": "0",
+        "kept_clips": "0",
+        "credits_per_kept_clip": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "order"),
+    [
+        ("", Order(By.DAY)),
+        ("--by notebook", Order(By.NOTEBOOK)),
+        ("--csv a.csv --by model", Order(By.MODEL, "a.csv")),
+        ("--csv a.csv --replace", Order(By.DAY, "a.csv", True)),
+    ],
+)
+def test_an_order(line: str, order: Order) -> None:
+    """By day where nothing else is asked for."""
+    assert read_order(line.split()) == order
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [("--by week", "--by week"), ("--by", "--by"), ("--csv", "--csv"), ("day", "day")],
+)
+def test_no_order(line: str, given: str) -> None:
+    """It says what was given and what is allowed."""
+    with pytest.raises(InvalidInput, match=rf"spend: '{given}'; allowed: `--by notebook\|day\|mo"):
+        read_order(line.split())

@@ -1,0 +1,95 @@
+"""The table of failures: every code and message that is known of the service has its kind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kling_nb.html.failures import CAUSES, OTHER_CAUSE, cause_of
+from tests.sample_files import sample
+
+MESSAGES = [
+    ("422", "Your media file is unavailable, please replace it.", "picture"),
+    ("422", "CONTENT_POLICY_BLOCKED: The input or output was flagged as sensitive…", "content"),
+    ("400", "The current content could not be processed", "content"),
+    ("500", "Internal Error, Please try again later.", "service"),
+    ("500", "Internal server error", "service"),
+    ("501", "Generation failed", "service"),
+    ("501", "Playground task failed.", "service"),
+    ("401", "You do not have access permissions", "key"),
+    ("401", "Unauthorized - Authentication failed.", "key"),
+    ("402", "Credits insufficient", "credits"),
+    ("500", "Credits insufficient", "credits"),
+    ("422", "generate playground failed, task id is blank", "value"),
+    ("500", "This field is required", "value"),
+    ("500", "aspect_ratio is required for text-to-video", "value"),
+    ("500", "duration is not within the range of allowed options", "value"),
+    ("429", "Your call frequency is too high. Please try again later.", "pace"),
+    ("422", "recordInfo is null", "task"),
+    ("403", "error code: 1010", "gateway"),
+    ("999", "something new", "other"),
+    ("", "", "other"),
+]
+
+CODES = {
+    "400": "value",
+    "401": "key",
+    "402": "credits",
+    "403": "gateway",
+    "404": "address",
+    "408": "time",
+    "422": "value",
+    "429": "pace",
+    "433": "key limit",
+    "455": "maintenance",
+    "500": "service",
+    "501": "service",
+    "505": "feature",
+    "524": "gateway",
+}
+"""Every code of createTask and recordInfo, and of failed tasks. Source: D, C."""
+
+
+@pytest.mark.parametrize(("code", "message", "name"), MESSAGES)
+def test_failures_are_told_apart_by_their_words_first(code: str, message: str, name: str) -> None:
+    """Each real message lands in its kind. Source: L and C, 2026."""
+    assert cause_of(code, message).name == name
+
+
+@pytest.mark.parametrize(("code", "name"), CODES.items())
+def test_every_code_has_a_kind_without_any_words(code: str, name: str) -> None:
+    """An empty message leaves the code."""
+    assert cause_of(code, "").name == name
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("record.fail-400-content.json", "content"),
+        ("record.fail-422-media.json", "picture"),
+        ("record.fail-422-policy.json", "content"),
+        ("record.fail-500-internal.json", "service"),
+        ("record.fail-501-generation.json", "service"),
+    ],
+)
+def test_the_samples_of_failed_tasks(file: str, name: str) -> None:
+    """As the service writes them."""
+    data = json.loads(sample(file))["data"]
+    assert cause_of(data["failCode"], data["failMsg"]).name == name
+
+
+@pytest.mark.parametrize("cause", [*CAUSES, OTHER_CAUSE], ids=lambda each: each.name)
+def test_nothing_is_to_be_tried_again(cause: object) -> None:
+    """What that costs is not known here; each kind says what it means and what to change."""
+    said = f"{cause.meaning} {cause.change}"  # type: ignore[attr-defined]
+    assert "try" not in said.replace("retry", "")
+    assert cause.meaning.endswith(".")  # type: ignore[attr-defined]
+    assert cause.change.endswith(".")  # type: ignore[attr-defined]
+
+
+def test_no_two_kinds_have_the_same_code_or_name() -> None:
+    """So that the order matters for words alone."""
+    codes = [code for cause in CAUSES for code in cause.codes]
+    assert len(codes) == len(set(codes))
+    assert len({cause.name for cause in CAUSES}) == len(CAUSES)

@@ -1,0 +1,308 @@
+"""What counts against a budget, and the refusal in the transaction that notes a request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kling_nb import budgets
+from kling_nb.budgets import Change, Scope, Standing
+from kling_nb.errors import BudgetExceeded, LedgerError
+from kling_nb.ledger import Intent, Ledger, Row, database
+from kling_nb.ledger import ledger as ledgers
+from kling_nb.states import BLOCKING, NEXT_STAGES, ClipFacts, Stage
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+CLIP = ClipFacts("fox.mp4", 1280, 720, 5.04, 24.0, "h264", "", 12345)
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """A clock at noon, on a machine in Greenwich."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield Clock()
+    time.tzset()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    """An empty ledger, closed at the end."""
+    ledger = Ledger(tmp_path / "clips", clock=clock)
+    yield ledger
+    ledger.close()
+
+
+def intent(name: object = "f", *, price: float | None = 55.0, notebook: str = "") -> Intent:
+    """A live request; the same one for the same name."""
+    model = "kling-2.6/image-to-video"
+    return Intent(str(name), "live", model, {}, 1, price, notebook=notebook)
+
+
+def lead(ledger: Ledger, stage: Stage, name: object = "f", **more: object) -> Row:
+    """A new row, led to a stage by the shortest way."""
+    row, _ = ledger.intend(replace(intent(name), **more))  # type: ignore[arg-type]
+    ways: dict[Stage, tuple[Stage, ...]] = {Stage.INTENDED: ()}
+    while stage not in ways:
+        ways |= {
+            after: (*way, after)
+            for before, way in ways.items()
+            for after in NEXT_STAGES[before]
+            if after not in ways
+        }
+    for step in ways[stage]:
+        row = ledger.advance(row.id, step)
+    return row
+
+
+def limit(ledger: Ledger, credits: float, scope: Scope = Scope.FOLDER, notebook: str = "") -> None:
+    """Set a budget for live jobs."""
+    ledger.accounts.change("live", [Change(scope, notebook, credits)])
+
+
+def spent(ledger: Ledger) -> float:
+    """What counts against the folder's budget."""
+    limit(ledger, 1e6)
+    [standing] = ledger.accounts.standings("live")
+    return standing.spent_credits
+
+
+# --- what counts -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_what_is_paid_or_may_be_counts(ledger: Ledger, stage: Stage) -> None:
+    """Failed, refused, discarded and forgotten requests cost nothing, as far as is known."""
+    lead(ledger, stage)
+    assert spent(ledger) == (55 if stage in BLOCKING else 0)
+
+
+def test_what_the_service_reports_counts_before_the_price(ledger: Ledger) -> None:
+    """More, less, or nothing."""
+    for name, credits in (("more", 60), ("less", 40), ("nothing", 0)):
+        ledger.note(lead(ledger, Stage.SAVED, name).id, credits=credits)
+    assert spent(ledger) == 100
+
+
+def test_a_failure_that_was_charged_counts(ledger: Ledger) -> None:
+    """What the service says it kept is spent, whatever became of the job."""
+    ledger.note(lead(ledger, Stage.FAILED, "charged").id, credits=12.5)
+    ledger.note(lead(ledger, Stage.FAILED, "given back").id, credits=0)
+    assert spent(ledger) == 12.5
+
+
+def test_emulated_jobs_count_against_emulated_budgets_only(ledger: Ledger) -> None:
+    """And the other way round."""
+    lead(ledger, Stage.SAVED, service="emulator")
+    assert spent(ledger) == 0
+    assert ledger.accounts.standings("emulator") == []
+
+
+def test_jobs_of_unknown_price_are_counted_as_jobs(ledger: Ledger) -> None:
+    """One that was made before there was a budget is not passed over in silence."""
+    lead(ledger, Stage.SAVED, price_credits=None)
+    limit(ledger, 100)
+    assert [(s.spent_credits, s.unpriced) for s in ledger.accounts.standings("live")] == [(0, 1)]
+
+
+# --- scopes ------------------------------------------------------------------------------------
+
+
+def test_a_day_ends_at_midnight(ledger: Ledger, clock: Clock) -> None:
+    """What was asked for yesterday counts no more, also when it is sent today."""
+    limit(ledger, 100, Scope.DAY)
+    row, _ = ledger.intend(intent("late"))
+    with pytest.raises(BudgetExceeded, match="today: 55 of 100"):
+        ledger.intend(intent("later"))
+    clock.now = datetime(2026, 11, 21, 0, 0, tzinfo=UTC)
+    ledger.advance(row.id, Stage.SENDING)
+    assert ledger.accounts.standings("live")[0].spent_credits == 0
+    assert ledger.intend(intent("tomorrow"))[1]
+
+
+def test_a_notebook_has_its_own_budget(ledger: Ledger) -> None:
+    """Another one, and a program without a name, are not held by it."""
+    limit(ledger, 60, Scope.NOTEBOOK, "a.ipynb")
+    assert ledger.intend(intent(1, notebook="a.ipynb"))[1]
+    with pytest.raises(BudgetExceeded, match=r"notebook a\.ipynb: 55 of 60"):
+        ledger.intend(intent(2, notebook="a.ipynb"))
+    assert ledger.intend(intent(3, notebook="b.ipynb"))[1]
+    assert ledger.intend(intent(4))[1]
+
+
+def test_a_folder_counts_everything(ledger: Ledger, clock: Clock) -> None:
+    """Whoever asked, and whenever."""
+    ledger.intend(intent(1, notebook="a.ipynb"))
+    clock.now += timedelta(days=400)
+    ledger.intend(intent(2))
+    assert spent(ledger) == 110
+
+
+def test_every_budget_holds(ledger: Ledger) -> None:
+    """The tightest one stops, and what it had left is noted with each request."""
+    limit(ledger, 1000)
+    limit(ledger, 100, Scope.DAY)
+    assert ledger.intend(intent(1))[0].budget_before == 100
+    with pytest.raises(BudgetExceeded, match="today"):
+        ledger.intend(intent(2))
+    limit(ledger, 500, Scope.DAY)
+    assert ledger.intend(intent(2))[0].budget_before == 445
+
+
+# --- the stop ----------------------------------------------------------------------------------
+
+
+def test_nothing_is_noted_of_what_is_refused(ledger: Ledger) -> None:
+    """The budget is as it was, and a smaller request still fits."""
+    limit(ledger, 100)
+    ledger.intend(intent(1))
+    with pytest.raises(BudgetExceeded):
+        ledger.intend(intent(2))
+    assert [row.fingerprint for row in ledger.rows()] == ["1"]
+    assert ledger.intend(intent(3, price=45))[1]
+
+
+def test_counting_and_noting_are_one_transaction(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the counting to the row nobody else can note anything: two kernels cannot pass it."""
+    limit(ledger, 55)
+    other = Ledger(ledger.folder)
+    other.open()
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.01)
+    tries: list[float | None] = []
+
+    def refused(standings: Sequence[Standing], price: float | None) -> BudgetExceeded | None:
+        with pytest.raises(LedgerError, match="Another program kept it locked"):
+            other.mark("f", starred=True)
+        tries.append(price)
+        return budgets.refusal(standings, price)
+
+    monkeypatch.setattr(ledgers, "refusal", refused)
+    assert ledger.intend(intent())[1]
+    assert tries
+    monkeypatch.undo()
+    with pytest.raises(BudgetExceeded):
+        other.intend(intent("another"))
+    other.close()
+
+
+def test_the_same_request_is_joined_for_nothing(ledger: Ledger) -> None:
+    """It costs nothing, so no budget forbids it, not even one of nothing."""
+    row = lead(ledger, Stage.SAVED)
+    limit(ledger, 0)
+    assert ledger.intend(intent()) == (row, False)
+
+
+def test_a_task_that_exists_is_adopted(ledger: Ledger) -> None:
+    """It is paid already, and its price is not known."""
+    limit(ledger, 0)
+    assert ledger.intend(intent(price=None), exists=True)[1]
+    with pytest.raises(BudgetExceeded, match="not known"):
+        ledger.intend(intent("another", price=None))
+
+
+def test_what_fails_gives_its_room_back(ledger: Ledger) -> None:
+    """The credits come back, and so does the budget."""
+    limit(ledger, 55)
+    row = lead(ledger, Stage.ACCEPTED)
+    with pytest.raises(BudgetExceeded):
+        ledger.intend(intent("another"))
+    ledger.advance(row.id, Stage.FAILED, credits=0)
+    assert ledger.intend(intent("another"))[1]
+
+
+def test_what_a_dead_session_intended_takes_no_room(ledger: Ledger, tmp_path: Path) -> None:
+    """It will never be sent; what it was sending may be paid and stays counted."""
+    limit(ledger, 110)
+    dead = Ledger(tmp_path / "clips")
+    sending, _ = dead.intend(intent("sending"))
+    dead.advance(sending.id, Stage.SENDING)
+    dead.intend(intent("intended"))
+    with pytest.raises(BudgetExceeded):
+        ledger.intend(intent("mine"))
+    dead.close()
+    assert ledger.intend(intent("mine"))[1]
+    with pytest.raises(BudgetExceeded):
+        ledger.intend(intent("and another"))
+
+
+# --- set and ended -----------------------------------------------------------------------------
+
+
+def test_a_budget_is_replaced_and_ended(ledger: Ledger) -> None:
+    """There is one for each scope; it outlives the session that set it."""
+    limit(ledger, 100)
+    limit(ledger, 200)
+    limit(ledger, 50, Scope.NOTEBOOK, "a.ipynb")
+    again = Ledger(ledger.folder)
+    found = {str(s.budget.scope): s.budget.limit_credits for s in again.accounts.standings("live")}
+    again.close()
+    assert found == {"folder": 200, "notebook": 50}
+    ledger.accounts.change("live", [Change(Scope.FOLDER, "", None)])
+    ledger.accounts.change("live", [Change(Scope.FOLDER, "", None)])
+    assert [s.budget.notebook for s in ledger.accounts.standings("live")] == ["a.ipynb"]
+    assert ledger.accounts.standings("live", "b.ipynb") == []
+
+
+def test_counting_reads_no_picture(ledger: Ledger) -> None:
+    """However many rows there are: what is added up stands in an index."""
+    limit(ledger, 100, Scope.DAY)
+    with ledger._writing() as jobs:
+        plans: list[str] = []
+        jobs.connection.set_trace_callback(plans.append)
+        ledger._room_for(jobs, intent())
+        jobs.connection.set_trace_callback(None)
+        [query] = [each for each in plans if "total(" in each]
+        plan = [row["detail"] for row in jobs.connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+    assert all("COVERING INDEX jobs_by_cost" in step for step in plan)
+
+
+# --- expenses ----------------------------------------------------------------------------------
+
+
+def test_expenses_are_what_counts_against_budgets(ledger: Ledger) -> None:
+    """One rule for both: the sums agree."""
+    for stage in Stage:
+        lead(ledger, stage, stage)
+    ledger.note(lead(ledger, Stage.FAILED, "charged").id, credits=12.5)
+    credits = [expense.credits or 0 for expense in ledger.accounts.expenses()]
+    assert sum(credits) == spent(ledger) == len(BLOCKING) * 55 + 12.5
+
+
+def test_what_an_expense_tells(ledger: Ledger) -> None:
+    """Notebook and time of the request, whether it is a clip, kept, and surely paid."""
+    saved = lead(ledger, Stage.SUCCEEDED, "saved", notebook="a.ipynb")
+    ledger.advance(saved.id, Stage.SAVED, clip=CLIP)
+    ledger.mark(saved.id, starred=True)
+    lead(ledger, Stage.UNKNOWN, "lost")
+    kept, lost = ledger.accounts.expenses()
+    assert (kept.notebook, kept.created_at, kept.credits) == ("a.ipynb", NOON, 55)
+    assert (kept.is_clip, kept.is_kept, kept.is_sure) == (True, True, True)
+    assert (lost.is_clip, lost.is_kept, lost.is_sure) == (False, False, False)
+
+
+def test_a_standing_is_a_value(ledger: Ledger) -> None:
+    """What is shown is what was read."""
+    limit(ledger, 100)
+    ledger.intend(intent())
+    [standing] = ledger.accounts.standings("live")
+    assert standing == Standing(standing.budget, 55.0)
+    assert standing.left_credits == 45

@@ -1,0 +1,115 @@
+"""What `negatives` promises: a picture is kept once, and is what it was or an error."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from kling_nb.errors import MediaError
+from kling_nb.media import read_picture
+from kling_nb.negatives import Negative, develop, is_kept, keep
+
+
+def names(folder: Path) -> list[str]:
+    """The files of kept pictures."""
+    return sorted(path.name for path in (folder / "pictures").iterdir())
+
+
+def negative_at(path: str | Path) -> Negative:
+    """A kept picture."""
+    return Negative("ab" * 32, "fox.png", "image/png", str(path))
+
+
+def test_the_same_content_is_one_file(tmp_path: Path, photo: bytes) -> None:
+    """It is named by its content, and nothing else is left beside it."""
+    paths = {keep(tmp_path, photo, "image/png") for _ in range(3)}
+    assert names(tmp_path) == [f"{hashlib.sha256(photo).hexdigest()}.png"]
+    assert paths == {str(tmp_path / "pictures" / names(tmp_path)[0])}
+    keep(tmp_path, photo + b"!", "image/png")
+    assert len(names(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "suffix"),
+    [("image/jpeg", ".jpg"), ("image/png", ".png"), ("image/webp", ".webp"), ("video/x", ".bin")],
+)
+def test_its_name_says_what_it_is(tmp_path: Path, mime_type: str, suffix: str) -> None:
+    """So that a person can open it."""
+    assert Path(keep(tmp_path, b"content", mime_type)).suffix == suffix
+
+
+def test_many_at_once(tmp_path: Path, photo: bytes) -> None:
+    """Whoever is first writes it, and whoever reads it finds it whole."""
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda _: keep(tmp_path, photo, "image/png"), range(40)))
+    assert len(set(paths)) == len(names(tmp_path)) == 1
+    assert Path(paths[0]).read_bytes() == photo
+
+
+def test_what_was_spoilt_is_written_anew(tmp_path: Path, photo: bytes) -> None:
+    """Also where its length is right: a crash may leave a file of zeros."""
+    path = Path(keep(tmp_path, photo, "image/png"))
+    path.write_bytes(bytes(len(photo)))
+    keep(tmp_path, photo, "image/png")
+    assert path.read_bytes() == photo
+
+
+def test_a_full_disk_is_no_error(
+    tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing half-written stays, the log says what it means, and the request goes on."""
+    real = Path.write_bytes
+
+    def write_half(self: Path, content: bytes) -> int:
+        real(self, content[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    with caplog.at_level(logging.WARNING, "kling_nb"):
+        assert keep(tmp_path, photo, "image/png") == ""
+    assert names(tmp_path) == []
+    assert "No space left on device): another take will need the original" in caplog.text
+
+
+def test_a_place_that_cannot_be_used(tmp_path: Path, photo: bytes) -> None:
+    """A file where the folder should be."""
+    (tmp_path / "pictures").write_text("mine")
+    assert keep(tmp_path, photo, "image/png") == ""
+    assert (tmp_path / "pictures").read_text() == "mine"
+
+
+def test_its_content_comes_back(tmp_path: Path, photo: bytes) -> None:
+    """Byte for byte."""
+    kept = negative_at(keep(tmp_path, photo, "image/png"))
+    assert is_kept(kept)
+    assert develop(kept) == photo
+
+
+def test_what_is_not_there(tmp_path: Path, photo: bytes) -> None:
+    """Never kept, deleted, or changed: named, with what to do."""
+    gone = negative_at(tmp_path / "gone.png")
+    assert not is_kept(gone)
+    with pytest.raises(
+        MediaError, match=r"fox\.png: its copy .*gone\.png cannot be read \(No such"
+    ):
+        develop(gone)
+    never = Negative("ab" * 32, "fox.png", "image/png")
+    assert not is_kept(never)
+    with pytest.raises(MediaError, match=r"fox\.png: no copy of it was kept; give the original"):
+        develop(never)
+    changed = negative_at(keep(tmp_path, photo, "image/png"))
+    Path(changed.path).write_bytes(photo + b"!")
+    with pytest.raises(MediaError, match=r"was changed since; delete it and run the cell again"):
+        develop(changed)
+
+
+def test_it_is_a_picture_like_any_other(tmp_path: Path, photo: bytes) -> None:
+    """It may be given again, and stands for what it was made from, not for its own bytes."""
+    picture = read_picture(negative_at(keep(tmp_path, photo, "image/png")))
+    assert picture.content == photo
+    assert picture.source_sha256 == "ab" * 32
+    assert picture.name == "fox.png"

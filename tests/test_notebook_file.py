@@ -1,0 +1,278 @@
+"""Notebooks as files: found, read, written back with nothing touched, and trusted as before."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.sign import NotebookNotary
+
+from kling_nb.errors import InvalidInput
+from kling_nb.notebook_file import NotebookFile, current_notebook, told_notebooks
+
+
+def book(**metadata: Any) -> Any:
+    """A notebook with outputs of several kinds."""
+    output = nbformat.v4.new_output
+    outputs = [
+        output("stream", name="stdout", text="ä\n\u2028…\n"),
+        output("display_data", data={"text/html": "<b>a</b>\n<i>b</i>", "text/plain": "a"}),
+        output("execute_result", data={"application/json": {"a": [1.5, None, "é"]}}),
+    ]
+    cell = nbformat.v4.new_code_cell("x = 1\ny", outputs=outputs, metadata={"tags": ["t"]})
+    return nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """One that Jupyter saved."""
+    path = tmp_path / "film.ipynb"
+    nbformat.write(book(kernelspec={"name": "python3", "display_name": "P"}), path)
+    return path
+
+
+@pytest.fixture
+def jupyter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person's Jupyter, in which nothing was signed so far."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    (tmp_path / "jupyter").mkdir()
+    return tmp_path / "jupyter"
+
+
+def is_trusted(path: Path, data: Path) -> bool:
+    """Whether a server of that person's trusts a notebook."""
+    with NotebookNotary(data_dir=str(data)) as notary:
+        return bool(notary.check_signature(nbformat.read(path, as_version=4)))
+
+
+def test_what_jupyter_saved_is_written_back_byte_by_byte(path: Path, tmp_path: Path) -> None:
+    """Nothing was changed, so nothing differs."""
+    NotebookFile.read(path).write(tmp_path / "copy.ipynb")
+    assert (tmp_path / "copy.ipynb").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("indent", [2, 4, "\t"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_the_style_of_other_programs_is_kept(
+    path: Path, tmp_path: Path, indent: Any, ascii_only: bool
+) -> None:
+    """Indentation, order of the keys, and how letters are escaped."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    turned = dict(reversed(content.items()))
+    text = json.dumps(turned, indent=indent, ensure_ascii=ascii_only) + "\n"
+    path.write_text(text, encoding="utf-8")
+    NotebookFile.read(path).write(tmp_path / "copy.ipynb")
+    assert (tmp_path / "copy.ipynb").read_text(encoding="utf-8") == text
+
+
+def test_bundles_are_changed_in_place(path: Path, tmp_path: Path) -> None:
+    """And only what was changed differs."""
+    file = NotebookFile.read(path)
+    first, second = file.bundles()
+    assert second == {"application/json": {"a": [1.5, None, "é"]}}
+    first["text/html"] = "<p>new</p>"
+    size = file.write(tmp_path / "copy.ipynb")
+    assert size == (tmp_path / "copy.ipynb").stat().st_size
+    old, new = (nbformat.read(each, as_version=4) for each in (path, tmp_path / "copy.ipynb"))
+    assert new.cells[0].outputs[1].data["text/html"] == "<p>new</p>"
+    new.cells[0].outputs[1].data["text/html"] = old.cells[0].outputs[1].data["text/html"]
+    assert new == old
+
+
+def test_nothing_is_overwritten_unasked(path: Path, tmp_path: Path) -> None:
+    """The way on is told."""
+    other = tmp_path / "other.ipynb"
+    other.write_text("mine")
+    with pytest.raises(InvalidInput, match=r"other\.ipynb' exists; `--replace` overwrites it"):
+        NotebookFile.read(path).write(other)
+    assert other.read_text() == "mine"
+    NotebookFile.read(path).write(other, replace=True)
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_a_full_disk_leaves_what_was_there(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither half a notebook nor a piece of one."""
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(InvalidInput, match=r"cannot be written \(No space left on device"):
+        NotebookFile.read(path).write(path, replace=True)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.glob("*film*")] == ["film.ipynb"]
+
+
+def test_a_link_stays_a_link(path: Path, tmp_path: Path) -> None:
+    """What it leads to is written."""
+    link = tmp_path / "link.ipynb"
+    link.symlink_to(path)
+    file = NotebookFile.read(link)
+    next(file.bundles())["text/html"] = "<p>new</p>"
+    file.write(link, replace=True)
+    assert link.is_symlink()
+    assert "<p>new</p>" in path.read_text(encoding="utf-8")
+
+
+def test_permissions_are_kept(path: Path, tmp_path: Path) -> None:
+    """A private notebook's copy is private, and a shared one's is shared."""
+    for mode in (0o600, 0o644):
+        path.chmod(mode)
+        NotebookFile.read(path).write(tmp_path / "copy.ipynb", replace=True)
+        assert (tmp_path / "copy.ipynb").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "cannot be read as a notebook"),
+        (b"\xff\xfe", "cannot be read as a notebook"),
+        (b"[]", "it has no cells"),
+        (b'{"cells": 7}', "it has no cells"),
+        (b'{"cells": [], "nbformat": 3}', "its format is 3, not 4"),
+        (b"[" * 100_000, "cannot be read as a notebook"),
+    ],
+)
+def test_what_is_no_notebook_is_told(tmp_path: Path, content: bytes, said: str) -> None:
+    """With the file's name."""
+    path = tmp_path / "broken.ipynb"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=said) as error:
+        NotebookFile.read(path)
+    assert "broken.ipynb" in str(error.value)
+
+
+def test_a_missing_notebook_is_told(tmp_path: Path) -> None:
+    """As the file system says it."""
+    with pytest.raises(InvalidInput, match="No such file"):
+        NotebookFile.read(tmp_path / "none.ipynb")
+
+
+@pytest.mark.parametrize("broken", [{"outputs": [{"data": 7}]}, {}, {"outputs": [{}]}])
+def test_odd_cells_have_no_bundles(tmp_path: Path, broken: dict[str, Any]) -> None:
+    """They are passed over."""
+    path = tmp_path / "odd.ipynb"
+    path.write_text(json.dumps({"cells": [broken], "nbformat": 4}))
+    assert list(NotebookFile.read(path).bundles()) == []
+
+
+@pytest.mark.parametrize("saved", ["other", "same size"])
+def test_what_was_saved_meanwhile_is_not_written_over(
+    path: Path, tmp_path: Path, saved: str
+) -> None:
+    """However alike it looks from outside; nothing is left beside it."""
+    file, before = NotebookFile.read(path), path.stat()
+    newer = path.read_bytes().replace(b"x = 1", b"x = 2")
+    path.write_bytes(newer if saved == "same size" else newer + b"\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    (tmp_path / "link.ipynb").symlink_to(path)
+    for target in (path, tmp_path / "link.ipynb"):
+        with pytest.raises(InvalidInput, match="was saved by somebody else"):
+            file.write(target, replace=True)
+    assert b"x = 2" in path.read_bytes()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["film.ipynb", "link.ipynb"]
+
+
+def test_half_characters_are_escaped_again(tmp_path: Path) -> None:
+    """JSON may hold them, and UTF-8 does not; a notebook with both can be written."""
+    path = tmp_path / "film.ipynb"
+    path.write_text(
+        '{"nbformat": 4, "cells": [{"cell_type": "code", "source": "\u00e9 \\ud83d"}]}',
+        encoding="utf-8",
+    )
+    NotebookFile.read(path).write(tmp_path / "copy.ipynb")
+    assert list(NotebookFile.read(tmp_path / "copy.ipynb").sources()) == ["\u00e9 \ud83d"]
+
+
+def test_what_is_nested_too_deeply_is_refused(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one sentence, whether it is met at writing or already at reading."""
+
+    def too_deep(*given: object, **options: object) -> str:
+        raise RecursionError("maximum recursion depth exceeded")
+
+    file = NotebookFile.read(path)
+    monkeypatch.setattr("kling_nb.notebook_file.json.dumps", too_deep)
+    with pytest.raises(InvalidInput, match="nested too deeply"):
+        file.write(tmp_path / "copy.ipynb")
+    assert not (tmp_path / "copy.ipynb").exists()
+    deep = "[" * 100_000 + "]" * 100_000
+    path.write_text(f'{{"nbformat": 4, "cells": [], "metadata": {deep}}}')
+    with pytest.raises(InvalidInput, match="recursion"):
+        NotebookFile.read(path)
+
+
+def test_what_was_trusted_stays_trusted(path: Path, tmp_path: Path, jupyter: Path) -> None:
+    """Else a slimmed notebook would lose its style sheets."""
+    with NotebookNotary(data_dir=str(jupyter)) as notary:
+        notary.sign(nbformat.read(path, as_version=4))
+    file = NotebookFile.read(path)
+    next(file.bundles())["text/html"] = "<p>new</p>"
+    file.write(tmp_path / "copy.ipynb")
+    assert is_trusted(tmp_path / "copy.ipynb", jupyter)
+
+
+def test_what_was_not_trusted_is_not(path: Path, tmp_path: Path, jupyter: Path) -> None:
+    """A stranger's notebook is still one after it was packed."""
+    with NotebookNotary(data_dir=str(jupyter)) as notary:
+        notary.sign(book())
+    NotebookFile.read(path).write(tmp_path / "copy.ipynb")
+    assert not is_trusted(tmp_path / "copy.ipynb", jupyter)
+
+
+def test_without_jupyter_nothing_is_signed(path: Path, tmp_path: Path, jupyter: Path) -> None:
+    """No secret and no database are made."""
+    NotebookFile.read(path).write(tmp_path / "copy.ipynb")
+    assert list(jupyter.iterdir()) == []
+
+
+def test_the_front_end_tells_the_notebook(path: Path) -> None:
+    """Jupyter Server by a variable of the environment, VS Code by one of the namespace."""
+    assert current_notebook({}, {"JPY_SESSION_NAME": str(path)}) == path
+    assert current_notebook({"__vsc_ipynb_file__": str(path)}, {}) == path
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({}, "not told by this front end"),
+        ({"JPY_SESSION_NAME": "/somewhere/Console 1"}, "not told by this front end"),
+        ({"JPY_SESSION_NAME": "/nowhere/film.ipynb"}, "film.ipynb is not there: renamed, perhaps"),
+    ],
+)
+def test_where_it_is_not_told_the_name_is_asked_for(environ: dict[str, str], said: str) -> None:
+    """With an example."""
+    with pytest.raises(InvalidInput, match=said) as error:
+        current_notebook({}, environ)
+    assert "`%kling pack NOTEBOOK.ipynb`" in str(error.value)
+
+
+def test_a_notebook_is_told_whether_it_is_there_or_not() -> None:
+    """One that was renamed keeps the name that its kernel was started with; others are none."""
+    told = told_notebooks({"__vsc_ipynb_file__": "a.ipynb"}, {"JPY_SESSION_NAME": "/gone/b.ipynb"})
+    assert told == ["a.ipynb", "/gone/b.ipynb"]
+    assert told_notebooks({}, {"JPY_SESSION_NAME": "console-1"}) == []
+
+
+def test_the_text_of_cells_with_code(tmp_path: Path) -> None:
+    """As one text or as lines; what is no cell with code is left out."""
+    cells = [
+        {"cell_type": "code", "source": ["a\n", "b"]},
+        {"cell_type": "markdown", "source": "# no"},
+        {"cell_type": "code", "source": "c"},
+        {"cell_type": "code", "outputs": 7},
+        {"cell_type": "raw", "outputs": [7, {"data": 7}]},
+        7,
+    ]
+    path = tmp_path / "film.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "cells": cells}), encoding="utf-8")
+    assert list(NotebookFile.read(path).sources()) == ["a\nb", "c", ""]
+    assert list(NotebookFile.read(path).bundles()) == []

@@ -1,0 +1,130 @@
+"""What a notification does: it brings back a lost id, makes us ask, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+
+from kling_nb.callbacks import nonce_in
+from kling_nb.emulator import Books
+from kling_nb.errors import UnreadableAnswer
+from kling_nb.jobs import Job
+from kling_nb.session import Session
+from kling_nb.states import Stage
+
+Open = Callable[..., Session]
+
+PATIENCE_S = 30.0
+URL = "https://my.example/done?user=7"
+
+
+@pytest.fixture
+def session(open_session: Open) -> Session:
+    """A session with a quick emulator."""
+    return open_session()
+
+
+def books_of(session: Session) -> Books:
+    """What the emulator of the session knows."""
+    assert session.emulator is not None
+    return session.emulator.books
+
+
+def ask(session: Session, prompt: str = "A red fox") -> Job:
+    """A job with a callback."""
+    return session.text_to_video(prompt, callback_url=URL)
+
+
+def lose(session: Session) -> tuple[Job, str, str]:
+    """A job whose answer is lost; the task's id and the nonce that only the service has."""
+    books_of(session).inject("lose-answer")
+    job = ask(session)
+    assert session.ledger.row(job.id).stage is Stage.UNKNOWN
+    task = books_of(session).tasks()[-1]
+    return job, task.task_id, nonce_in(urlsplit(task.callback_url).query)
+
+
+def body(task_id: str, state: str = "success") -> bytes:
+    """A notification as the service posts it."""
+    return json.dumps({"code": 200, "data": {"taskId": task_id, "state": state}}).encode()
+
+
+def test_a_callback_brings_back_a_lost_task(session: Session) -> None:
+    """Adopted by its id, followed, saved: one task in all."""
+    lost, task_id, nonce = lose(session)
+    job = session.take_callback(body(task_id), nonce)
+    assert job is not None
+    assert job.id == lost.id
+    assert job.result(PATIENCE_S).task_id == task_id
+    assert books_of(session).count_tasks() == 1
+
+
+def test_a_callback_is_not_believed(session: Session) -> None:
+    """It says failed; the service, asked, makes the clip."""
+    _, task_id, nonce = lose(session)
+    job = session.take_callback(body(task_id, "fail"), nonce)
+    assert job is not None
+    assert job.result(PATIENCE_S).path.is_file()
+
+
+@pytest.mark.parametrize("nonce", ["", "guessed"])
+def test_without_the_nonce_nothing_happens(session: Session, nonce: str) -> None:
+    """Anybody may know the task's id."""
+    lost, task_id, _ = lose(session)
+    assert session.take_callback(body(task_id), nonce) is None
+    assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
+
+
+def test_a_task_that_the_service_does_not_know(session: Session) -> None:
+    """The nonce alone adopts nothing."""
+    lost, _, nonce = lose(session)
+    assert session.take_callback(body("0" * 32), nonce) is None
+    assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
+
+
+def test_a_task_of_another_job(session: Session) -> None:
+    """It has a row already, and stays there."""
+    other = session.text_to_video("Another fox")
+    lost, _, nonce = lose(session)
+    task_id = session.ledger.row(other.id).task_id
+    assert session.take_callback(body(task_id), nonce) is None
+    assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
+    assert session.ledger.row(other.id).task_id == task_id
+
+
+def test_what_is_no_notification(session: Session) -> None:
+    """An error, and nothing else."""
+    _, _, nonce = lose(session)
+    with pytest.raises(UnreadableAnswer):
+        session.take_callback(b"hello", nonce)
+
+
+def test_each_job_has_its_own_nonce_and_the_same_request_is_the_same(session: Session) -> None:
+    """The fingerprint knows nothing of it, nor of the address."""
+    first, second = ask(session, "One"), ask(session, "Two")
+    nonces = {session.ledger.row(job.id).nonce for job in (first, second)}
+    assert len(nonces) == 2
+    assert min(map(len, nonces)) >= 20
+    assert session.text_to_video("One").id == first.id
+
+
+def test_without_a_callback_there_is_no_nonce(session: Session) -> None:
+    """Nothing is sent that a person did not ask for."""
+    job = session.text_to_video("A red fox")
+    assert session.ledger.row(job.id).nonce == ""
+    assert books_of(session).tasks()[0].callback_url == ""
+
+
+def test_a_running_job_is_asked_about_at_once(session: Session) -> None:
+    """Instead of waiting until it is time."""
+    job = ask(session)
+    asked: list[str] = []
+    job.on_ask = lambda: asked.append(job.id)
+    row = session.ledger.row(job.id)
+    assert session.take_callback(body(row.task_id), row.nonce) is job
+    assert asked == [job.id]
+    assert session.take_callback(body("another"), row.nonce) is None
+    assert asked == [job.id]

@@ -1,0 +1,198 @@
+"""What `rules` promises: what fields demand of each other, told where it can be mended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+
+from kling_nb.cells import help_text, read_cell
+from kling_nb.errors import InvalidInput, Problem
+from kling_nb.kinds import Choice, Flag, Media, Number, Text
+from kling_nb.models import CATALOGUE
+from kling_nb.rules import (
+    Asked,
+    Excludes,
+    Needed,
+    NeededWithout,
+    Needs,
+    OneOf,
+    OnlyWith,
+    Rule,
+    broken_rules,
+)
+from kling_nb.specs import ModelSpec, Parameter, PriceList, validate
+
+PICTURE = Media(("image/png",), 1_000_000)
+
+SPEC = ModelSpec(
+    name="made-up/ruled",
+    title="Ruled",
+    parameters=(
+        Parameter("prompt", Text(20), "what happens", required=False),
+        Parameter("image", PICTURE, "first frame", required=False),
+        Parameter("tail", PICTURE, "last frame", required=False),
+        Parameter("ratio", Choice(("1:1", "16:9")), "shape", required=False),
+        Parameter("mode", Choice(("std", "pro")), "quality", default="std"),
+        Parameter("shots", Flag("shots", "one shot"), "several shots", default=False),
+        Parameter("shot_prompt", Text(20), "of each shot", required=False),
+        Parameter("scale", Number(0, 1, 0.1), "how close", required=False),
+    ),
+    prices=PriceList((), date(2026, 11, 1), "made up"),
+    usual_s=10.0,
+    source="made up",
+)
+"""A model like the real ones that have rules: first and last frame, several shots, either-or."""
+
+
+def found(rule: Rule, **values: object) -> Problem | None:
+    """The problem that a rule has with these values, defaults filled in."""
+    defaults = {p.name: p.default for p in SPEC.parameters if p.default is not None}
+    return rule.problem(Asked({**defaults, **values}, defaults))
+
+
+def problems(*rules: Rule, **values: object) -> list[str]:
+    """What the validator says of these values, each with its field."""
+    try:
+        validate(replace(SPEC, rules=rules), values)
+    except InvalidInput as invalid:
+        return [str(problem) for problem in invalid.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("rule", "fine", "wrong", "field"),
+    [
+        (Needs("tail", "image"), {"tail": "b", "image": "a"}, {"tail": "b"}, "image"),
+        (Needs("tail", "image"), {}, {"tail": "b"}, "image"),
+        (Needs("tail", "mode"), {"tail": "b"}, None, "mode"),
+        (Excludes("ratio", "image"), {"ratio": "1:1"}, {"ratio": "1:1", "image": "a"}, "ratio"),
+        (Excludes("ratio", "mode"), {"ratio": "1:1"}, {"ratio": "1:1", "mode": "pro"}, "ratio"),
+        (Excludes("image", "shots"), {"image": "a"}, {"image": "a", "shots": True}, "image"),
+        (OneOf(("image", "tail")), {"image": "a"}, {}, "image"),
+        (OneOf(("image", "tail")), {"tail": "a"}, {"image": "a", "tail": "b"}, "tail"),
+        (
+            OnlyWith("shot_prompt", "shots", (True,)),
+            {"shot_prompt": "go", "shots": True},
+            {"shot_prompt": "go"},
+            "shot_prompt",
+        ),
+        (OnlyWith("scale", "mode", ("pro",)), {"mode": "std"}, {"scale": 0.5}, "scale"),
+        (
+            Needed("shot_prompt", "shots", (True,)),
+            {"shots": False},
+            {"shots": True},
+            "shot_prompt",
+        ),
+        (Needed("prompt", "shots", (False,)), {"prompt": "go"}, {}, "prompt"),
+        (NeededWithout("ratio", "image"), {"image": "a"}, {}, "ratio"),
+        (NeededWithout("ratio", "image"), {"ratio": "1:1"}, {"shots": True}, "ratio"),
+    ],
+)
+def test_a_rule_is_kept_or_broken(
+    rule: Rule, fine: dict[str, object], wrong: dict[str, object] | None, field: str
+) -> None:
+    """What keeps it is silent; what breaks it names the field where it can be mended."""
+    assert found(rule, **fine) is None
+    if wrong is not None:
+        problem = found(rule, **wrong)
+        assert problem is not None
+        assert problem.field == field
+
+
+def test_a_default_that_nobody_chose_excludes_nothing() -> None:
+    """A field that stands at its default was not asked for; a choice of another value was."""
+    assert found(Excludes("mode", "image"), image="a", mode="std") is None
+    assert found(Excludes("mode", "image"), image="a", mode="pro") is not None
+
+
+def test_a_flag_is_no_number() -> None:
+    """True equals 1 in Python, and is another setting."""
+    assert found(OnlyWith("scale", "shots", (1,)), scale=0.5, shots=True) is not None
+
+
+def test_the_validator_keeps_the_rules() -> None:
+    """A broken rule is a problem like any other, with what to do."""
+    assert problems(Needs("tail", "image"), tail="b.png") == [
+        "image: is missing; tail needs it; leave that out otherwise"
+    ]
+    assert problems(OnlyWith("scale", "mode", ("pro",)), scale=0.5) == [
+        "scale: is taken only with mode pro; set that, or leave this out"
+    ]
+    assert problems(OnlyWith("shot_prompt", "shots", (True,)), shot_prompt="go") == [
+        "shot_prompt: is taken only with shots on; set that, or leave this out"
+    ]
+    assert problems(NeededWithout("ratio", "image")) == ["ratio: is missing; give it, or image"]
+
+
+def test_problems_of_rules_and_values_come_together_in_the_order_of_the_fields() -> None:
+    """All at once, as a person reads the form."""
+    said = problems(Needs("tail", "image"), tail="b.png", mode="best", prompt="x" * 30)
+    assert [each.partition(":")[0] for each in said] == ["prompt", "image", "mode"]
+
+
+def test_a_rule_about_a_wrong_value_is_not_judged() -> None:
+    """A second complaint about the same mistake would only confuse."""
+    assert len(problems(OnlyWith("scale", "mode", ("pro",)), scale=7)) == 1
+    # A mode that is no mode is mended first; whether scale goes with it is seen then.
+    said = problems(OnlyWith("scale", "mode", ("pro",)), scale=0.5, mode="best")
+    assert [each.partition(":")[0] for each in said] == ["mode"]
+
+
+def test_a_field_has_one_problem() -> None:
+    """Two rules that miss the same field say so once."""
+    rules = (Needs("tail", "image"), Needs("scale", "image"))
+    assert len(problems(*rules, tail="b", scale=0.5)) == 1
+
+
+def test_rules_are_told_beside_their_field() -> None:
+    """Help says of a field what the rules will say of its value."""
+    spec = replace(SPEC, rules=(OnlyWith("scale", "mode", ("pro", "4K")), OneOf(("image", "tail"))))
+    assert spec.remarks("scale") == ("only with mode pro or 4K",)
+    assert spec.remarks("image") == ("give exactly one of image, tail",)
+    assert spec.remarks("mode") == ()
+
+
+def test_no_rules_break_nothing() -> None:
+    """A model without rules is what it was."""
+    assert broken_rules((), {"image": "a"}, {}) == []
+    assert problems() == []
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_rules_of_real_models_name_real_fields(name: str) -> None:
+    """A rule about a field that is not there could never be mended."""
+    names = {parameter.name for parameter in CATALOGUE[name].parameters}
+    for rule in CATALOGUE[name].rules:
+        assert set(rule.fields) <= names
+
+
+def test_the_magic_tells_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Help of a cell has them beside their option, and an error names the option to mend."""
+    spec = replace(SPEC, rules=(Needs("tail", "image"), OnlyWith("scale", "mode", ("pro",))))
+    monkeypatch.setitem(CATALOGUE, spec.name, spec)  # type: ignore[arg-type]
+    assert "how close; only with mode pro" in " ".join(help_text().split())
+    cell = read_cell(f"--model {spec.name} --tail b.png", "go", {})
+    with pytest.raises(InvalidInput, match="image: is missing; tail needs it"):
+        validate(cell.spec, cell.values)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Needs("tail", "image"),
+        Excludes("tail", "image"),
+        OneOf(("image", "tail")),
+        OnlyWith("tail", "image", ("std",)),
+        Needed("tail", "image", ("std",)),
+        NeededWithout("tail", "image"),
+    ],
+)
+def test_a_picture_may_be_an_array(rule: Rule) -> None:
+    """It is there or not, and never compared: an array has no truth of its own."""
+    picture = np.zeros((4, 4, 3), np.uint8)
+    by_name = found(rule, tail="tail.png", image="image.png")
+    assert found(rule, tail=picture, image=picture) == by_name
+    assert problems(rule, tail=picture, image=picture) == problems(rule, tail="a", image="b")

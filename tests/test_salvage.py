@@ -1,0 +1,345 @@
+"""Recovering a ledger from saved notebooks: nothing paid twice, lost, overwritten or believed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from kling_nb import default
+from kling_nb.cards import card_bundle
+from kling_nb.errors import InvalidInput
+from kling_nb.jobs import Job
+from kling_nb.ledger import Row
+from kling_nb.receipts import CARD_MIME
+from kling_nb.salvage import describe, recover
+from kling_nb.session import Session
+from kling_nb.states import Preparing, Stage, Waiting
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def begin(
+    open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Session]:
+    """Opens the default session, in the notebook's folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def open_default(**given: Any) -> Session:
+        session = open_session(**given)
+        monkeypatch.setattr(default, "_current", session)
+        return session
+
+    return open_default
+
+
+def save(path: Path, *bundles: dict[str, Any]) -> Path:
+    """A notebook with these displays."""
+    outputs = [nbformat.v4.new_output("display_data", data=data) for data in bundles]
+    cell = nbformat.v4.new_code_cell("%%kling\nx", outputs=outputs)
+    # Escaped, since a forged record may hold halves of characters.
+    path.write_text(json.dumps(nbformat.v4.new_notebook(cells=[cell])), encoding="utf-8")
+    return path
+
+
+def shown(job: Job, embed: Any = "auto", **changes: Any) -> dict[str, Any]:
+    """A job's display as it is saved, its record changed."""
+    bundle: dict[str, Any] = json.loads(json.dumps(card_bundle(job.facts, job.state, embed)))
+    bundle[CARD_MIME]["cards"][0] |= changes
+    return bundle
+
+
+def made(session: Session, prompt: str = "A red fox <b>runs</b>", **values: Any) -> Job:
+    """A job, once its clip is there."""
+    job = session.text_to_video(prompt, **values)
+    job.result(PATIENCE_S)
+    return job
+
+
+def tasks(session: Session) -> int:
+    """How many tasks the service has."""
+    assert session.emulator is not None
+    return len(session.emulator.books.tasks())
+
+
+def lose_ledger(session: Session) -> None:
+    """The file is gone; clips and the service's own memory stay."""
+    session.close()
+    (session.settings.folder / "ledger.sqlite3").unlink()
+
+
+def lose_all(session: Session) -> None:
+    """The whole folder is gone."""
+    session.close()
+    shutil.rmtree(session.settings.folder)
+
+
+def rows(session: Session) -> list[Row]:
+    """Everything in the ledger but the moment of its last change."""
+    return session.ledger.rows(limit=-1)
+
+
+def test_a_notebook_gives_the_folder_back(begin: Callable[..., Session], tmp_path: Path) -> None:
+    """Ledger and clips were gone; the same requests cost nothing and the clips are there."""
+    session = begin()
+    jobs = [made(session), made(session, "Another", duration=10)]
+    before = {row.id: row for row in rows(session)}
+    contents = [job.result(0).path.read_bytes() for job in jobs]
+    path = save(tmp_path / "film.ipynb", *(shown(job, "always") for job in jobs))
+    lose_all(session)
+    session = begin()
+    (done,) = recover(path)
+    assert [row.id for row in done.recovered] == [job.id for job in jobs]
+    assert (done.known, done.failed) == ([], [])
+    for job, content in zip(jobs, contents, strict=True):
+        row, old = session.ledger.row(job.id), before[job.id]
+        for name in ("fingerprint", "model", "values", "take", "cell", "price_credits"):
+            assert getattr(row, name) == getattr(old, name)
+        for name in ("stage", "task_id", "credits", "created_at", "finished_at", "clip"):
+            assert getattr(row, name) == getattr(old, name)
+        assert row.clip
+        assert Path(row.clip.path).read_bytes() == content
+    again = [made(session), made(session, "Another", duration=10)]
+    assert [job.id for job in again] == [job.id for job in jobs]
+    assert tasks(session) == 0
+    assert session.balance() == 5916
+    assert [row.id for row in rows(session)] == [job.id for job in reversed(jobs)]
+
+
+def test_twice_changes_nothing(begin: Callable[..., Session], tmp_path: Path) -> None:
+    """What the ledger knows is left alone, to the last column."""
+    session = begin()
+    path = save(tmp_path / "film.ipynb", shown(made(session), "always"))
+    lose_all(session)
+    session = begin()
+    recover(path)
+    first, files = rows(session), sorted(session.settings.folder.glob("*.mp4"))
+    (done,) = recover(path)
+    assert (done.recovered, done.known, done.failed) == ([], [first[0].id], [])
+    assert rows(session) == first
+    assert sorted(session.settings.folder.glob("*.mp4")) == files
+
+
+def test_a_row_is_never_overwritten(begin: Callable[..., Session], tmp_path: Path) -> None:
+    """Neither by its own card with other facts, nor by one of the same request or task."""
+    session = begin()
+    job = made(session)
+    path = save(
+        tmp_path / "film.ipynb",
+        shown(job, "never", price_credits=1.0, state="waiting"),
+        shown(job, "never", id="0" * 8),
+        shown(job, "never", id="1" * 8, fingerprint="f" * 64),
+    )
+    before = rows(session)
+    (done,) = recover(path)
+    assert done.recovered == []
+    assert set(done.known) == {job.id, "0" * 8, "1" * 8}
+    assert rows(session) == before
+
+
+def test_an_id_that_is_taken_gets_another(begin: Callable[..., Session], tmp_path: Path) -> None:
+    """The ids of two folders may be the same by chance."""
+    session = begin()
+    job = made(session)
+    changes = {"fingerprint": "f" * 64, "task_id": "t" * 32, "created_at": "", "state": "expired"}
+    path = save(tmp_path / "film.ipynb", shown(job, "never", **changes))
+    (done,) = recover(path)
+    (row,) = done.recovered
+    assert row.id != job.id
+    assert row.stage is Stage.EXPIRED
+    assert recover(path)[0].known == [job.id]
+
+
+def test_a_file_in_the_folder_is_the_clip(begin: Callable[..., Session], tmp_path: Path) -> None:
+    """Only the ledger was lost; the file is known by its hash, whatever its name."""
+    session = begin()
+    job = made(session)
+    path = save(tmp_path / "film.ipynb", shown(job, "never"))
+    file = job.result(0).path
+    lose_ledger(session)
+    file.rename(file.with_name("renamed.mp4"))
+    session = begin()
+    (row,) = recover(path)[0].recovered
+    assert row.stage is Stage.SAVED
+    assert row.clip
+    assert Path(row.clip.path).name == "renamed.mp4"
+
+
+def test_a_notebook_saved_too_early_finds_its_clip(
+    begin: Callable[..., Session], tmp_path: Path
+) -> None:
+    """It shows a job that runs; the file that was made afterwards has the job's id in its name."""
+    session = begin()
+    job = made(session)
+    waiting = Waiting("t" * 32, "generating", job.facts.created_at, 8.0)
+    path = save(tmp_path / "film.ipynb", card_bundle(job.facts, waiting))
+    lose_ledger(session)
+    begin()
+    (row,) = recover(path)[0].recovered
+    assert (row.stage, row.id) == (Stage.SAVED, job.id)
+
+
+def test_what_is_not_here_is_fetched_again(begin: Callable[..., Session], tmp_path: Path) -> None:
+    """The service has it still: no new task, no credits."""
+    session = begin()
+    job = made(session)
+    path = save(tmp_path / "film.ipynb", shown(job, "never"))
+    balance, file = session.balance(), job.result(0).path
+    lose_ledger(session)
+    file.unlink()
+    session = begin()
+    (done,) = recover(path)
+    assert done.recovered[0].stage is Stage.ACCEPTED
+    assert session.job(job.id).result(PATIENCE_S).path.is_file()
+    assert made(session).id == job.id
+    assert (tasks(session), session.balance()) == (1, balance)
+
+
+def test_after_a_fortnight_it_is_expired_and_may_be_asked_for(
+    begin: Callable[..., Session], tmp_path: Path
+) -> None:
+    """Nothing is paid again by itself; `resume` asks the service all the same."""
+    session = begin()
+    job = made(session)
+    long_ago = (datetime.now(UTC) - timedelta(days=15)).isoformat()
+    path = save(tmp_path / "film.ipynb", shown(job, "never", finished_at=long_ago))
+    file = job.result(0).path
+    lose_ledger(session)
+    file.unlink()
+    session = begin()
+    (row,) = recover(path)[0].recovered
+    assert row.stage is Stage.EXPIRED
+    (again,) = session.resume(job.id)
+    assert again.result(PATIENCE_S).path.is_file()
+    assert tasks(session) == 1
+
+
+def test_what_may_be_paid_for_blocks(begin: Callable[..., Session], tmp_path: Path) -> None:
+    """A notebook that was saved at the very beginning cannot know what came then."""
+    session = begin()
+    job = made(session)
+    path = save(tmp_path / "film.ipynb", card_bundle(job.facts, Preparing()))
+    lose_all(session)
+    session = begin()
+    done = recover(path)
+    assert done[0].recovered[0].stage is Stage.UNKNOWN
+    assert job.id in "\n".join(describe(done))
+    session.text_to_video("A red fox <b>runs</b>")
+    assert tasks(session) == 0
+
+
+def test_several_notebooks_and_the_best_of_their_cards(
+    begin: Callable[..., Session], tmp_path: Path
+) -> None:
+    """A preview in one, the whole clip in the other: the whole one counts."""
+    session = begin()
+    job = made(session)
+    save(tmp_path / "a.ipynb", shown(job, "never"))
+    save(tmp_path / "b.ipynb", shown(job, "always"))
+    (tmp_path / "c.ipynb").write_text("{broken", encoding="utf-8")
+    lose_all(session)
+    begin()
+    first, second, third = recover(str(tmp_path / "*.ipynb"))
+    assert (first.recovered, first.known) == ([], [job.id])
+    assert [row.stage for row in second.recovered] == [Stage.SAVED]
+    assert "c.ipynb cannot be read" in third.failed[0]
+    title, *lines = describe([first, second, third])
+    assert title == "1 job recovered from 3 notebooks"
+    assert lines[0] == "a.ipynb: 0 jobs recovered, 1 known, 0 could not be"
+    assert lines[1] == "b.ipynb: 1 job recovered (1 saved), 0 known, 0 could not be"
+    assert lines[3].startswith("Could not: ")
+
+
+def test_a_forged_record_leads_nowhere(begin: Callable[..., Session], tmp_path: Path) -> None:
+    """Not out of the folder, not over a file, and never to an error."""
+    session = begin()
+    job = made(session)
+    keep = tmp_path / "keep.mp4"
+    keep.write_bytes(b"mine")
+    forged = [
+        {"file": "../keep.mp4"},
+        {"file": str(keep)},
+        {"file": "ledger.sqlite3"},
+        {"id": "../../x"},
+        {"id": 7},
+        {"state": "stolen"},
+        {"fingerprint": ""},
+        {"take": 10**40, "size_bytes": 10**40, "price_credits": 1e999, "credits": "much"},
+        {"created_at": "yesterday", "finished_at": "9999-12-31T23:59:59-23:59"},
+        {"model": "\ud800", "task_id": "\ud800 x", "state": "detached", "cell": "%%kling -i 'x\n"},
+        {"cell": "%%kling --take " + "9" * 5000 + "\nx"},
+    ]
+    bundles = [
+        shown(job, "always", **{"fingerprint": f"{number:064x}", "task_id": f"t{number}"} | each)
+        for number, each in enumerate(forged)
+    ]
+    path = save(tmp_path / "film.ipynb", *bundles)
+    lose_all(session)
+    session = begin()
+    (done,) = recover(path)
+    assert len(done.recovered) == 7
+    assert len(done.failed) == 2, "what has no id of a job is no record"
+    assert keep.read_bytes() == b"mine"
+    folder = session.settings.folder
+    assert all(Path(row.clip.path).parent == folder for row in done.recovered if row.clip)
+    assert {each.name for each in tmp_path.iterdir() if each.suffix in {".mp4", ".sqlite3"}} == {
+        "keep.mp4"
+    }
+    assert recover(path)[0].recovered == []
+
+
+def test_bytes_that_are_no_clip_are_not_kept(begin: Callable[..., Session], tmp_path: Path) -> None:
+    """Their hash may be right; then the task is asked about."""
+    session = begin()
+    job = made(session)
+    content, junk = job.result(0).path.read_bytes(), b"#!/bin/sh\n"
+    bundle = json.loads(
+        json.dumps(shown(job, "always", size_bytes=len(junk), sha256="")).replace(
+            base64.b64encode(content).decode("ascii"), base64.b64encode(junk).decode("ascii")
+        )
+    )
+    path = save(tmp_path / "film.ipynb", bundle)
+    lose_all(session)
+    session = begin()
+    (row,) = recover(path)[0].recovered
+    assert row.stage is Stage.ACCEPTED
+    assert not list(session.settings.folder.glob("*.mp4"))
+
+
+def test_a_file_that_was_there_is_not_thrown_away(
+    begin: Callable[..., Session], tmp_path: Path
+) -> None:
+    """It has the very bytes that the notebook holds, and they are no clip: still not ours."""
+    session = begin()
+    job = made(session)
+    content, junk = job.result(0).path.read_bytes(), b"#!/bin/sh\n"
+    bundle = json.loads(
+        json.dumps(shown(job, "always", size_bytes=len(junk), sha256="", file="mine.mp4")).replace(
+            base64.b64encode(content).decode("ascii"), base64.b64encode(junk).decode("ascii")
+        )
+    )
+    path = save(tmp_path / "film.ipynb", bundle)
+    lose_all(session)
+    session = begin()
+    mine = session.settings.folder / "mine.mp4"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_bytes(junk)
+    recover(path)
+    assert list(mine.parent.glob("*.mp4")) == [mine]
+
+
+def test_no_notebook_is_refused(begin: Callable[..., Session], tmp_path: Path) -> None:
+    """Before anything is done."""
+    begin()
+    with pytest.raises(InvalidInput, match=r"names no \.ipynb file"):
+        recover(str(tmp_path / "*.ipynb"))
+    with pytest.raises(InvalidInput, match="not told"):
+        recover()

@@ -1,0 +1,38 @@
+"""Widgets' modules from their parts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kling_nb.galleries import Gallery
+from kling_nb.live import Hub
+from kling_nb.panels.controls import Actions, Control, Picker, Recents
+from kling_nb.scripts import joined_script
+
+WIDGETS = (Hub, Gallery, Actions, Control, Picker, Recents)
+
+
+def test_parts_stay_in_their_order(tmp_path: Path) -> None:
+    """The last has the module's export."""
+    for name in "ab":
+        (tmp_path / name).write_text(f"const {name} = 1;", encoding="utf-8")
+    assert joined_script(tmp_path / "b", tmp_path / "a") == "const b = 1;\nconst a = 1;"
+
+
+@pytest.mark.parametrize("widget", WIDGETS)
+def test_no_name_is_given_twice(widget: type) -> None:
+    """In one module a second one would be a syntax error, or take the first one's place."""
+    script = str(widget._esm)  # type: ignore[attr-defined]
+    found = re.findall(r"^(?:async )?(?:function\*?|class|const|let) (\w+)", script, re.MULTILINE)
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("widget", WIDGETS)
+def test_there_is_one_way_to_the_clipboard(widget: type) -> None:
+    """With the older one where the newer is not allowed."""
+    script = str(widget._esm)  # type: ignore[attr-defined]
+    assert script.count("navigator.clipboard") == 1
+    assert "execCommand" in script
