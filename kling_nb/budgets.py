@@ -6,10 +6,11 @@ new request. Knows no table and no session.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
@@ -37,6 +38,7 @@ __all__ = [
 OFF = "off"
 """The word that ends a budget."""
 
+_SUM = re.compile(r"(\d{1,3}(,\d{3})+|\d+)(\.\d+)?")
 _MOST = 10**12
 """No account has more; beyond it, sums of a credit are lost in rounding."""
 
@@ -250,10 +252,9 @@ def _read_limit(given: str | float) -> float:
         InvalidInput: It is no sum, or less than nothing.
     """
     text = str(given).strip()
-    try:
-        amount = Decimal(text.removeprefix("$").replace(",", ""))
-    except InvalidOperation:
-        amount = Decimal("NaN")
+    # A comma groups thousands and nothing else: `$3,50` must not become $350.
+    is_sum = _SUM.fullmatch(text.removeprefix("$"))
+    amount = Decimal(is_sum[0].replace(",", "")) if is_sum else Decimal("NaN")
     if not amount.is_finite() or not 0 <= amount <= _MOST or isinstance(given, bool):
         allowed = f"give credits, e.g. 500, or dollars, e.g. $3; `{OFF}` ends a budget"
         raise InvalidInput.of("budget", repr(given), allowed)

@@ -196,7 +196,7 @@ class _Pricing:
                 text = str(values.get("prompt", next(reversed(args), function)))
         try:
             wish, is_dry = self._wish(wanted)
-            line = self._priced(number, wish)
+            line = self._priced(number, wish, pays=not is_dry)
         except _Doubt as doubt:
             return Line(number, text, note=str(doubt))
         except InvalidInput as invalid:
@@ -221,8 +221,8 @@ class _Pricing:
                 values[parameter.name] = known.get(given, given)
         return Wish(cell.spec, values, cell.take), cell.dry_run
 
-    def _priced(self, number: int, wish: Wish) -> Line:
-        """A checked request: what answers it already, or its price."""
+    def _priced(self, number: int, wish: Wish, *, pays: bool) -> Line:
+        """A checked request: what answers it already, or its price; a dry run answers nothing."""
         spec, values = wish.spec, validate(wish.spec, wish.values)
         hashes = {
             p.name: [self._hash(each) for each in _items(values[p.name])]
@@ -234,7 +234,7 @@ class _Pricing:
         line = Line(number, str(values.get("prompt", "")), spec.name, seconds, 0.0)
         if note := self._answer(name):
             return replace(line, note=note)
-        first = self._seen.setdefault(name, number)
+        first = self._seen.setdefault(name, number) if pays else number
         if first != number:
             return replace(line, note=f"joins cell {first}")
         price = price_credits(spec, values)

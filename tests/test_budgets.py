@@ -119,7 +119,9 @@ def test_a_sum_in_credits_or_dollars(given: str | float, credits: float) -> None
     assert changes("", given) == [Change(Scope.FOLDER, "", credits)]
 
 
-@pytest.mark.parametrize("given", ["-1", "much", "", "$", "nan", "inf", "1e999", True, "3$"])
+@pytest.mark.parametrize(
+    "given", ["-1", "much", "", "$", "nan", "inf", "1e999", True, "3$", "$3,50", "3,5"]
+)
 def test_what_is_no_sum(given: str | float) -> None:
     """It says what was given and what is allowed."""
     with pytest.raises(InvalidInput, match=r"give credits, e\.g\. 500, or dollars, e\.g\. \$3"):

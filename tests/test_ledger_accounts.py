@@ -101,6 +101,12 @@ def test_what_the_service_reports_counts_before_the_price(ledger: Ledger) -> Non
     assert spent(ledger) == 100
 
 
+def test_nothing_the_service_says_makes_room(ledger: Ledger) -> None:
+    """A cost below zero is no gift to the budget."""
+    ledger.note(lead(ledger, Stage.SAVED, "odd").id, credits=-500)
+    assert spent(ledger) == 0
+
+
 def test_a_failure_that_was_charged_counts(ledger: Ledger) -> None:
     """What the service says it kept is spent, whatever became of the job."""
     ledger.note(lead(ledger, Stage.FAILED, "charged").id, credits=12.5)

@@ -94,6 +94,7 @@ def test_the_table_says_why_something_is_free(session: Session, shell: Any, tmp_
         "%%kling -d 10 -o again\nA wolf",
         "%%kling -n\nAn owl",
         "%%kling --take 2\nA red fox",
+        "%%kling\nAn owl",
     )
     shell.run_cell("%%kling\nA red fox").raise_error()
     quoted = quote(path)
@@ -105,10 +106,11 @@ def test_the_table_says_why_something_is_free(session: Session, shell: Any, tmp_
         "0 (joins cell 2)",
         "0 (dry run)",
         "55",
+        "55",
     ]
     assert table(quoted)[1][1] == ("2", "A wolf", "text-to-video", "10", "110")
     title, price, *_ = describe(quoted)
-    assert title == "Run All would cost 165 credits ($0.83)"
+    assert title == "Run All would cost 220 credits ($1.10)"
     assert "no real credits" in price
 
 

@@ -37,6 +37,7 @@ from kling_nb.states import (
     Waiting,
 )
 from kling_nb.submission import submit
+from kling_nb.witness import Witness
 from tests.service import CREATE, UPLOAD, World
 
 
@@ -210,6 +211,21 @@ def test_a_lost_answer_without_evidence(world: World) -> None:
     job, prepared = world.prepare()
     row = send(world, job, prepared)
     assert (row.stage, row.balance_after) == (Stage.UNKNOWN, None)
+
+
+def test_evidence_that_cannot_be_noted_hides_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger is locked just then: the job is unknown, and says so."""
+
+    async def locked(*_: object) -> Row:
+        raise LedgerError("the ledger is locked")
+
+    monkeypatch.setattr(Witness, "look", locked)
+    world.books.inject("lose-answer")
+    job, prepared = world.prepare()
+    assert send(world, job, prepared).stage is Stage.UNKNOWN
+    assert isinstance(job.state, Unknown)
 
 
 def test_unknown_is_on_disk_before_the_balance_is_asked_for(world: World) -> None:

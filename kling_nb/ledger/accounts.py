@@ -21,7 +21,7 @@ __all__ = ["Accounts", "standings_in"]
 _UNCERTAIN = SUBMITTING | {Stage.UNKNOWN, Stage.VANISHED}
 
 MAY_BE_PAID = "stage IN ({})".format(", ".join(f"'{stage}'" for stage in sorted(BLOCKING)))
-COST = "coalesce(credits, price_credits)"
+COST = "max(coalesce(credits, price_credits), 0)"
 COUNTS = f"({MAY_BE_PAID} OR credits > 0)"
 """What is paid, may be, or is about to be; and what the service says it kept for a failure."""
 
