@@ -67,7 +67,8 @@ class Message:
     @property
     def html(self) -> str:
         """What is shown as HTML; of what a page is told, the place that is behind."""
-        return str(self.told.get("html", "")) or self.bundle.get("text/html", "")
+        behind: Mapping[str, str] = self.told.get("bundle", {})
+        return behind.get("text/html", "") or self.bundle.get("text/html", "")
 
     @property
     def told(self) -> Mapping[str, Any]:
