@@ -110,7 +110,8 @@ def test_an_exported_notebook_is_whole_without_scripts(
     cards = saved_cards(path)
     assert cards
     for section in cards:
-        card = plain.locator(f'{CARD}[data-kling-job="{section.job_id}"]').first
+        mark = f'[data-kling-job="{section.job_id}"][data-kling-state="saved"]'
+        card = plain.locator(CARD + mark).first
         words = card.inner_text()
         assert section.prompt.split("\n")[0][:100] in words
         assert PRICE.search(words)
