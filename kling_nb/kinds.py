@@ -9,16 +9,34 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Literal, cast
 
-__all__ = ["Choice", "Flag", "Kind", "Media", "Number", "Rejected", "Text", "shorten"]
+__all__ = [
+    "Choice",
+    "Flag",
+    "Media",
+    "Medium",
+    "Number",
+    "Rejected",
+    "Text",
+    "count_words",
+    "shorten",
+]
+
+_MOST_SAID = 4
+"""So many options in a row are said one by one."""
+
+Medium = Literal["image", "video", "audio"]
 
 
 class Rejected(Exception):
     """A kind's word that a value is not allowed; the validator makes the `Problem` of it."""
 
-    def __init__(self, given: str) -> None:
+    def __init__(self, given: str, advice: str = "") -> None:
         super().__init__(given)
         self.given = given
+        self.advice = advice
+        """What to do where `given` says already what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +44,26 @@ class Text:
     """A text of 1 to `max_chars` characters (Unicode code points), line ends made plain."""
 
     max_chars: int
+    one_line: bool = False
+    """Whether lines are joined: what is an option of a cell has one line to be written in."""
+
+    @property
+    def takes(self) -> str:
+        """What it may be, in a table."""
+        return f"1 to {self.max_chars:,} characters"
 
     @property
     def allowed(self) -> str:
         """What is allowed, for an error message."""
-        return f"1 to {self.max_chars:,} characters are allowed"
+        return f"{self.takes} are allowed"
 
     def parse(self, value: object) -> str:
         """Text with plain line ends and no blank ends."""
         if not isinstance(value, str):
             raise Rejected(f"{shorten(value)} is not text")
         text = value.replace("\r\n", "\n").replace("\r", "\n").strip()
+        if self.one_line:
+            text = " ".join(text.splitlines())
         if any("\ud800" <= char <= "\udfff" for char in text):
             raise Rejected("holds half a character (a lone surrogate)")
         if not text:
@@ -55,9 +82,19 @@ class Choice:
     """For people only, e.g. `s`."""
 
     @property
+    def takes(self) -> str:
+        """What it may be, in a table; a long row of whole numbers by its ends."""
+        first = self.options[0]
+        if len(self.options) > _MOST_SAID and first.isdecimal():
+            row = range(int(first), int(first) + len(self.options))
+            if self.options == tuple(map(str, row)):
+                return f"{first} to {self.options[-1]}"
+        return ", ".join(self.options)
+
+    @property
     def allowed(self) -> str:
         """What is allowed, for an error message."""
-        return "allowed: " + ", ".join(self.options)
+        return f"allowed: {self.takes}"
 
     def parse(self, value: object) -> str:
         """The option that is sent: `5`, `5.0` and `"5"` are all `"5"`."""
@@ -67,7 +104,9 @@ class Choice:
             with suppress(OverflowError):
                 text = f"{float(value):.15g}"
         if text not in self.options:
-            raise Rejected(f"{shorten(value)} is not one of {', '.join(self.options)}")
+            near = [option for option in self.options if option.lower() == text.lower()]
+            advice = f"write {near[0]}" if near else "choose one of them"
+            raise Rejected(f"{shorten(value)} is not one of {self.takes}", advice)
         return text
 
 
@@ -77,12 +116,17 @@ class Flag:
 
     on: str = "on"
     off: str = "off"
-    """How a person reads the two, e.g. `sound` and `no sound`."""
+    """How a person reads the two, e.g. `sound` and `no sound`; empty: left unsaid."""
+
+    @property
+    def takes(self) -> str:
+        """What it may be, in a table."""
+        return "True, False"
 
     @property
     def allowed(self) -> str:
         """What is allowed, for an error message."""
-        return "allowed: True, False"
+        return f"allowed: {self.takes}"
 
     def parse(self, value: object) -> bool:
         """A plain bool; numpy's counts, a word or a number does not."""
@@ -99,11 +143,20 @@ class Number:
     high: float
     step: float = 1
     integer: bool = False
+    unit: str = ""
+    """For people only, e.g. `s`."""
+
+    @property
+    def takes(self) -> str:
+        """What it may be, in a table."""
+        ends = f"{self.low:g} to {self.high:g}"
+        is_plain = self.integer and self.step == 1
+        return f"whole numbers, {ends}" if is_plain else f"{ends} in steps of {self.step:g}"
 
     @property
     def allowed(self) -> str:
         """What is allowed, for an error message."""
-        return f"{self.low:g} to {self.high:g} in steps of {self.step:g} are allowed"
+        return f"allowed: {self.takes}"
 
     def parse(self, value: object) -> float | int:
         """The number, an int when the field is one."""
@@ -116,45 +169,92 @@ class Number:
             raise Rejected(f"{shorten(value)} is not a number")
         if not self.low <= number <= self.high or abs(steps - round(steps)) > 1e-6:
             raise Rejected(f"{shorten(value)} is out of range")
-        return round(number) if self.integer else number
+        if self.integer:
+            return round(number)
+        # 0.1 + 0.2 and 0.3 are the same request.
+        return round(float(self.low + round(steps) * self.step), 9)
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A picture (later: a video, a sound) that is uploaded; its URL is what is sent.
+    """A picture, a video or a sound that is uploaded; its URL is what is sent.
 
     Only presence and number are judged here; content is judged by whoever opens the file.
     """
 
     mime_types: tuple[str, ...]
+    """All of one medium."""
     max_bytes: int
     max_count: int = 1
     as_list: bool = True
     """Whether the service wants an array of URLs even for one."""
+    min_count: int = 1
+    over_px: int = 0
+    """Each side of the picture has more pixels than that."""
+    ratio: tuple[float, float] | None = None
+    """Lowest and highest width divided by height."""
+    length_s: tuple[float, float] | None = None
+    """Shortest and longest, in seconds."""
+
+    @property
+    def medium(self) -> Medium:
+        """What it is: `image`, `video` or `audio`."""
+        return cast("Medium", self.mime_types[0].partition("/")[0])
+
+    @property
+    def takes(self) -> str:
+        """What it may be, in a table."""
+        kinds = [_FORMATS.get(kind, kind.partition("/")[2].upper()) for kind in self.mime_types]
+        either = " or ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
+        number = str(self.max_count)
+        if self.min_count != self.max_count:
+            number = f"{self.min_count} to {self.max_count}"
+        words = f"{number} {either} of at most {self.max_bytes / 1e6:g} MB"
+        if self.length_s is not None:
+            shortest, longest = self.length_s
+            words += f", {shortest:g} to {longest:g} s" if shortest else f", at most {longest:g} s"
+        if self.over_px:
+            words += f", each side over {self.over_px} px"
+        if self.ratio is not None:
+            words += f", width to height from {self.ratio[0]:g} to {self.ratio[1]:g}"
+        return words
 
     @property
     def allowed(self) -> str:
         """What is allowed, for an error message."""
-        kinds = ", ".join(kind.partition("/")[2].upper() for kind in self.mime_types)
-        return f"give {self.max_count} {kinds} of at most {self.max_bytes / 1e6:g} MB"
+        return f"give {self.takes}"
 
     def parse(self, value: object) -> object:
-        """The given source, unopened."""
+        """The given source, unopened; a tuple of several."""
         items = value if isinstance(value, list | tuple) else (value,)
-        if len(items) != 1 and not 1 <= len(items) <= self.max_count:
-            raise Rejected(f"{len(items)} were given")
+        if not self.min_count <= len(items) <= self.max_count:
+            raise Rejected(count_words(len(items)))
         if any(isinstance(item, str) and not item.strip() for item in items):
             raise Rejected("is empty")
         return items[0] if len(items) == 1 else tuple(items)
 
 
-Kind = Text | Choice | Flag | Number | Media
+_FORMATS = {
+    "audio/mpeg": "MP3",
+    "audio/mp4": "M4A",
+    "audio/x-wav": "WAV",
+    "image/webp": "WebP",
+    "video/quicktime": "MOV",
+}
+"""How people call what a MIME type names otherwise."""
+
+
+def count_words(number: int) -> str:
+    """How many were given where that is the wrong number."""
+    return f"{number} {'was' if number == 1 else 'were'} given"
 
 
 def shorten(value: object, limit: int = 60) -> str:
     """How a given value is quoted in a message: its repr, cut, and never a whole file."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{type(value).__name__} of {len(value):,} bytes"
+    if isinstance(value, tuple) and any(isinstance(item, dict) for item in value):
+        return f"{len(value)} of them"
     if not isinstance(value, str | Integral | Real | list | tuple | dict | type(None)):
         return f"a {type(value).__name__}"
     try:

@@ -7,23 +7,28 @@ the field where it can be mended. It knows no model and no kind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import Problem
 
 __all__ = [
     "Asked",
     "Excludes",
+    "LastsAtMost",
     "Needed",
     "NeededWithout",
     "Needs",
     "OneOf",
     "OnlyWith",
     "Rule",
+    "SumOf",
     "broken_rules",
+    "sum_of",
 ]
 
 _MISSING = "is missing"
+_SLACK_S = 0.1
+"""A sound track ends a little after its last picture; that makes no video of 10 s too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Asked:
     """Every value that would be used, defaults filled in."""
     defaults: Mapping[str, object]
     """What fields have by themselves."""
+    lengths_s: Mapping[str, float] = field(default_factory=dict)
+    """How long the videos and sounds are, by field; empty until somebody has opened them."""
 
     def has(self, name: str) -> bool:
         """Whether the field has a value, be it its default; a flag that is off is none."""
@@ -48,8 +55,8 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """Whoever gives `field` gives `other` too."""
+class _Pair:
+    """What `field` demands of `other`, or the other way round."""
 
     field: str
     other: str
@@ -58,6 +65,11 @@ class Needs:
     def fields(self) -> tuple[str, ...]:
         """All fields that the rule is about; it is told at the first."""
         return self.field, self.other
+
+
+@dataclass(frozen=True, slots=True)
+class Needs(_Pair):
+    """Whoever gives `field` gives `other` too."""
 
     @property
     def says(self) -> str:
@@ -72,16 +84,8 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class Excludes:
+class Excludes(_Pair):
     """`field` and `other` do not go together."""
-
-    field: str
-    other: str
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """All fields that the rule is about; it is told at the first."""
-        return self.field, self.other
 
     @property
     def says(self) -> str:
@@ -117,17 +121,10 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
-class OnlyWith:
+class OnlyWith(_Pair):
     """`field` is taken only while `other` has one of `values`."""
 
-    field: str
-    other: str
     values: tuple[object, ...]
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """All fields that the rule is about; it is told at the first."""
-        return self.field, self.other
 
     @property
     def says(self) -> str:
@@ -143,17 +140,10 @@ class OnlyWith:
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
+class Needed(_Pair):
     """`field` has to be given while `other` has one of `values`."""
 
-    field: str
-    other: str
     values: tuple[object, ...]
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """All fields that the rule is about; it is told at the first."""
-        return self.field, self.other
 
     @property
     def says(self) -> str:
@@ -168,16 +158,8 @@ class Needed:
 
 
 @dataclass(frozen=True, slots=True)
-class NeededWithout:
+class NeededWithout(_Pair):
     """`field` has to be given where `other` is not."""
-
-    field: str
-    other: str
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """All fields that the rule is about; it is told at the first."""
-        return self.field, self.other
 
     @property
     def says(self) -> str:
@@ -191,31 +173,82 @@ class NeededWithout:
         return Problem(self.field, _MISSING, f"give it, or {self.other}")
 
 
-Rule = Needs | Excludes | OneOf | OnlyWith | Needed | NeededWithout
+@dataclass(frozen=True, slots=True)
+class SumOf(_Pair):
+    """`field` is what the records of `other` have together in their column `column`."""
+
+    column: str
+
+    @property
+    def says(self) -> str:
+        """The rule as a remark on its first field."""
+        return f"with {self.other} their {self.column}s together"
+
+    def problem(self, asked: Asked) -> Problem | None:
+        """What is wrong, at `field`."""
+        total = sum_of(asked.values.get(self.other), self.column)
+        given = asked.values.get(self.field)
+        if total is None or given is None or float(str(given)) == total:
+            return None
+        return Problem(
+            self.field,
+            f"is {given}, and the {self.other} have {total:g} together",
+            f"set {total:g}, leave {self.field} out, or change the {self.other}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LastsAtMost(_Pair):
+    """A video or sound `field` lasts at most `longest_s` while `other` has one of `values`.
+
+    Nothing is said of it while its length is not known.
+    """
+
+    values: tuple[object, ...]
+    longest_s: float
+
+    @property
+    def says(self) -> str:
+        """The rule as a remark on its first field."""
+        return f"at most {self.longest_s:g} s with {_setting(self.other, self.values)}"
+
+    def problem(self, asked: Asked) -> Problem | None:
+        """What is wrong, at `field`."""
+        length_s = asked.lengths_s.get(self.field, 0.0)
+        if not _is_among(asked.values.get(self.other), self.values):
+            return None
+        if length_s <= self.longest_s + _SLACK_S:
+            return None
+        advice = f"shorten it, or set another {self.other}"
+        return Problem(self.field, f"lasts {length_s:.1f} s", f"{self.says}; {advice}")
+
+
+Rule = Needs | Excludes | OneOf | OnlyWith | Needed | NeededWithout | SumOf | LastsAtMost
 
 
 def broken_rules(
-    rules: tuple[Rule, ...],
-    values: Mapping[str, object],
-    defaults: Mapping[str, object],
-    *,
-    unsure: frozenset[str] = frozenset(),
+    rules: tuple[Rule, ...], asked: Asked, *, unsure: frozenset[str] = frozenset()
 ) -> list[Problem]:
     """Every problem of values that are each allowed by themselves, one for each field.
 
     Args:
         rules: The model's.
-        values: What would be used, defaults filled in.
-        defaults: What fields have by themselves.
+        asked: What would be used, and what fields have by themselves.
         unsure: Fields that are wrong already; no rule about one of them is judged.
     """
-    asked = Asked(values, defaults)
     found: dict[str, Problem] = {}
     for rule in rules:
         problem = None if unsure & {*rule.fields} else rule.problem(asked)
         if problem is not None:
             found.setdefault(problem.field, problem)
     return list(found.values())
+
+
+def sum_of(records: object, column: str) -> float | None:
+    """What records have together in a column; None where there are no records."""
+    if not isinstance(records, tuple) or not records:
+        return None
+    return sum(float(str(record.get(column, 0))) for record in records)
 
 
 def _is_among(value: object, values: tuple[object, ...]) -> bool:

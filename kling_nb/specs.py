@@ -7,29 +7,32 @@ file and no service answer.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass
+from typing import Literal
 
 from .errors import InvalidInput, Problem
-from .kinds import Choice, Flag, Kind, Media, Rejected, shorten
-from .rules import Rule, broken_rules
+from .implied import Filled, Implied, Summed
+from .kinds import Choice, Flag, Media, Number, Rejected, shorten
+from .records import Kind, Records
+from .rules import Asked, Rule, broken_rules
+from .tariffs import PriceList
 
 __all__ = [
     "ModelSpec",
     "Parameter",
-    "Price",
-    "PriceList",
     "Values",
     "describe",
-    "fingerprint",
+    "describe_named",
+    "judge_lengths",
     "price_credits",
-    "request_input",
     "review",
     "validate",
+    "words_of",
 ]
+
+_TOLD_CHARS = 60
+"""So much of a text is told among other values."""
 
 Values = Mapping[str, object]
 """Validated values by the name a person writes; a `Media` value is whatever was given."""
@@ -61,23 +64,6 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """What a request costs when its values are these."""
-
-    credits: float
-    when: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class PriceList:
-    """Prices of a model in credits for each clip; the first line that fits counts."""
-
-    lines: tuple[Price, ...]
-    as_of: date
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """All there is to know of a hosted model."""
 
@@ -92,6 +78,10 @@ class ModelSpec:
     """Where the fields come from, with a date."""
     rules: tuple[Rule, ...] = ()
     """What fields demand of each other."""
+    implied: tuple[Implied, ...] = ()
+    """What follows from what was given."""
+    sureness: Literal["recorded", "documented", "less sure"] = "documented"
+    """How well its fields are known: seen in live traffic, read on its page, or pieced together."""
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name; KeyError when there is none."""
@@ -99,7 +89,7 @@ class ModelSpec:
 
     @property
     def media(self) -> tuple[Parameter, ...]:
-        """The parameters that are uploaded."""
+        """The parameters that are uploaded as they are; see `media_of` for those in records."""
         return tuple(p for p in self.parameters if isinstance(p.kind, Media))
 
     def remarks(self, name: str) -> tuple[str, ...]:
@@ -123,75 +113,44 @@ def validate(spec: ModelSpec, values: Values) -> dict[str, object]:
         for name in values
         if name not in known and values[name] is not None
     ]
-    parsed: dict[str, object] = {}
-    wrong: list[Problem] = []
-    for parameter in spec.parameters:
-        value = values.get(parameter.name)
-        value = parameter.default if value is None else value
-        if value is None:
-            if parameter.required:
-                wrong.append(Problem(parameter.name, "is missing", parameter.kind.allowed))
-            continue
-        try:
-            parsed[parameter.name] = parameter.kind.parse(value)
-        except Rejected as rejected:
-            wrong.append(Problem(parameter.name, rejected.given, parameter.kind.allowed))
+    parsed, wrong = _parse(spec, values)
+    _imply(spec, parsed, wrong)
+    for parameter in _left_out(spec, parsed, wrong):
+        if parameter.default is not None:
+            parsed[parameter.name] = parameter.kind.parse(parameter.default)
+        elif parameter.required:
+            wrong.append(Problem(parameter.name, "is missing", parameter.kind.allowed))
     wrong += _broken_rules(spec, parsed, wrong)
     problems += sorted(wrong, key=lambda problem: known.index(problem.field))
     if problems:
         raise InvalidInput(tuple(problems))
-    return parsed
+    return {name: parsed[name] for name in known if name in parsed}
 
 
-def request_input(
-    spec: ModelSpec, values: Values, media: Mapping[str, Sequence[str]]
-) -> dict[str, object]:
-    """The `input` object that is sent, media replaced by what `media` gives (URLs, or hashes)."""
-    sent: dict[str, object] = {}
-    for parameter in spec.parameters:
-        if parameter.name not in values:
-            continue
-        if isinstance(parameter.kind, Media):
-            items = list(media[parameter.name])
-            sent[parameter.field] = items if parameter.kind.as_list else items[0]
-        else:
-            sent[parameter.field] = values[parameter.name]
-    return sent
-
-
-def fingerprint(
-    spec: ModelSpec, values: Values, media: Mapping[str, Sequence[str]], *, service: str, take: int
-) -> str:
-    """The name of a request: 64 hex characters, the same for the same request for ever.
+def judge_lengths(spec: ModelSpec, values: Values, lengths_s: Mapping[str, float]) -> list[Problem]:
+    """What is wrong once it is known how long the videos and sounds are.
 
     Args:
         spec: The model.
         values: Validated values.
-        media: For each media parameter the SHA-256 of each source as it was given.
-        service: `live` or `emulator`.
-        take: Which of several results for the same request, from 1.
+        lengths_s: The lengths, by parameter.
     """
-    kept = {
-        parameter.name: values[parameter.name]
-        for parameter in spec.parameters
-        if parameter.name in values and not _is_left_out(parameter, values[parameter.name])
-    }
-    named = {
-        "service": service,
-        "model": spec.name,
-        "input": request_input(spec, kept, media),
-        "take": take,
-    }
-    canonical = json.dumps(named, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+    return broken_rules(spec.rules, Asked(values, _defaults(spec), lengths_s))
 
 
-def price_credits(spec: ModelSpec, values: Values) -> float | None:
-    """What the request costs in credits by our table; None when no line fits."""
-    for line in spec.prices.lines:
-        if all(values.get(name) == value for name, value in line.when.items()):
-            return line.credits
-    return None
+def price_credits(
+    spec: ModelSpec, values: Values, lengths_s: Mapping[str, float] | None = None
+) -> float | None:
+    """What the request costs in credits by our table; None when no line fits or a length lacks.
+
+    Args:
+        spec: The model.
+        values: Validated values, or some of them.
+        lengths_s: How long the videos and sounds are that were given, by parameter. How the
+            service rounds them is not known: whole seconds are counted, up, so that no budget is
+            passed.
+    """
+    return spec.prices.credits(values, lengths_s or {})
 
 
 def describe(spec: ModelSpec, values: Values) -> dict[str, str]:
@@ -204,13 +163,42 @@ def describe(spec: ModelSpec, values: Values) -> dict[str, str]:
                 continue
             case Flag(on=on, off=off):
                 words[parameter.name] = on if value else off
-            case Choice(unit=unit):
-                words[parameter.name] = f"{value} {unit}".strip()
+            case Choice(unit=unit) | Number(unit=unit) if unit:
+                words[parameter.name] = f"{value} {unit}"
+            case Choice():
+                words[parameter.name] = str(value)
             case Media():
                 continue
+            case Records(noun=noun):
+                count = len(value) if isinstance(value, list | tuple) else 0
+                words[parameter.name] = f"{count} {noun}{'' if count == 1 else 's'}"
             case _ if parameter.name != "prompt":
-                words[parameter.name] = f"{parameter.name.replace('_', ' ')} {value}"
+                words[parameter.name] = _labelled(parameter.name, value)
+    return {name: word for name, word in words.items() if word}
+
+
+def describe_named(spec: ModelSpec, values: Values) -> dict[str, str]:
+    """The same, and the names of what it is made from; not that of one picture, which is shown.
+
+    Args:
+        spec: The model.
+        values: Validated values, with names in the places of media.
+    """
+    words = describe(spec, values)
+    for parameter in spec.media:
+        is_one = isinstance(parameter.kind, Media) and parameter.kind.max_count == 1
+        if parameter.name in values and not (is_one and parameter.name == "image"):
+            words[parameter.name] = _labelled(parameter.name, values[parameter.name])
     return words
+
+
+def words_of(values: Values) -> str:
+    """What a request says: its prompt, or without one those of its shots."""
+    if told := values.get("prompt"):
+        return str(told)
+    lists = [value for value in values.values() if isinstance(value, list | tuple)]
+    records = [each for value in lists for each in value if isinstance(each, Mapping)]
+    return "; ".join(str(record["prompt"]) for record in records if "prompt" in record)
 
 
 def review(spec: ModelSpec, values: Values) -> tuple[Problem, ...]:
@@ -222,19 +210,56 @@ def review(spec: ModelSpec, values: Values) -> tuple[Problem, ...]:
     )
 
 
+def _parse(spec: ModelSpec, values: Values) -> tuple[dict[str, object], list[Problem]]:
+    """What was given, by itself: each value as its kind reads it, or what is wrong with it."""
+    parsed: dict[str, object] = {}
+    wrong: list[Problem] = []
+    for parameter in spec.parameters:
+        value = values.get(parameter.name)
+        if value is None:
+            continue
+        try:
+            parsed[parameter.name] = parameter.kind.parse(value)
+        except Rejected as rejected:
+            advice = rejected.advice or parameter.kind.allowed
+            wrong.append(Problem(parameter.name, rejected.given, advice))
+    return parsed, wrong
+
+
+def _imply(spec: ModelSpec, parsed: dict[str, object], wrong: list[Problem]) -> None:
+    """Add what follows from what was given, where it was not given itself."""
+    unsure = {problem.field for problem in wrong}
+    for each in spec.implied:
+        if not isinstance(each, Filled | Summed) or {each.field} & (unsure | parsed.keys()):
+            continue
+        value = each.follows(parsed)
+        if value is None:
+            continue
+        kind = spec.parameter(each.field).kind
+        try:
+            parsed[each.field] = kind.parse(value)
+        except Rejected:
+            wrong.append(Problem(each.field, each.why(value), kind.allowed))
+
+
+def _left_out(spec: ModelSpec, parsed: Values, wrong: Sequence[Problem]) -> list[Parameter]:
+    known = {*parsed, *(problem.field for problem in wrong)}
+    return [parameter for parameter in spec.parameters if parameter.name not in known]
+
+
 def _broken_rules(spec: ModelSpec, parsed: Values, wrong: Sequence[Problem]) -> list[Problem]:
-    defaults = {p.name: p.default for p in spec.parameters if p.default is not None}
     unsure = frozenset(problem.field for problem in wrong)
-    return broken_rules(spec.rules, parsed, defaults, unsure=unsure)
+    return broken_rules(spec.rules, Asked(parsed, _defaults(spec)), unsure=unsure)
 
 
-def _is_left_out(parameter: Parameter, value: object) -> bool:
-    """Whether a fingerprint has no place for a value: requests from before the field keep theirs.
+def _defaults(spec: ModelSpec) -> dict[str, object]:
+    return {p.name: p.default for p in spec.parameters if p.default is not None}
 
-    What was given as a picture may be an array, and is never compared.
-    """
-    is_plain = parameter.added_later and not isinstance(parameter.kind, Media)
-    return is_plain and value == parameter.default
+
+def _labelled(name: str, value: object) -> str:
+    text = str(value)
+    told = text if len(text) <= _TOLD_CHARS else f"{text[: _TOLD_CHARS - 1]}…"
+    return f"{name.replace('_', ' ')} {told}"
 
 
 def _by_name(parameters: Sequence[Parameter], name: str) -> Parameter:

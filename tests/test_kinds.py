@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_nb.kinds import Choice, Flag, Kind, Media, Number, Rejected, Text, shorten
+from kling_nb.kinds import Choice, Flag, Media, Number, Rejected, Text, shorten
+from kling_nb.records import Kind
 
 TEXT = Text(max_chars=1000)
 DURATION = Choice(("5", "10"), unit="s")
@@ -109,6 +110,24 @@ def test_anything_else_is_no_option(given: object) -> None:
     assert rejection(DURATION, given).endswith("is not one of 5, 10")
 
 
+def test_a_long_row_of_numbers_is_said_by_its_ends() -> None:
+    """Thirteen lengths are no list that anybody reads; shapes and a row with a gap stay one."""
+    lengths = Choice(tuple(map(str, range(3, 16))))
+    assert lengths.allowed == "allowed: 3 to 15"
+    assert rejection(lengths, 2) == "2 is not one of 3 to 15"
+    assert Choice(("3", "4", "5", "6", "8")).allowed == "allowed: 3, 4, 5, 6, 8"
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"), [("4k", "write 4K"), ("PRO", "write pro"), ("8K", "choose one of them")]
+)
+def test_a_choice_in_other_letters_is_named(given: str, advice: str) -> None:
+    """4K is written so for one model and 4k for the next: what is meant is said, not guessed."""
+    with pytest.raises(Rejected) as caught:
+        Choice(("std", "pro", "4K")).parse(given)
+    assert caught.value.advice == advice
+
+
 def test_truth_is_no_number() -> None:
     """True equals 1 in Python, and is refused even where 1 is an option."""
     assert rejection(Choice(("1", "2")), True) == "True is not one of 1, 2"
@@ -197,7 +216,7 @@ def test_a_picture_is_handed_on_unopened() -> None:
 
 def test_media_says_types_and_size() -> None:
     """The sentence has the number, the types and the size."""
-    assert ONE_PICTURE.allowed == "give 1 JPEG, PNG of at most 10 MB"
+    assert ONE_PICTURE.allowed == "give 1 JPEG or PNG of at most 10 MB"
 
 
 # --- quoting -----------------------------------------------------------------------------------
@@ -240,3 +259,15 @@ def test_a_kind_parses_or_rejects(kind: Kind, value: object) -> None:
     """No value whatever gets anything but a reading or a rejection out of a kind."""
     with suppress(Rejected):
         kind.parse(value)
+
+
+def test_a_number_is_on_its_grid() -> None:
+    """What differs only in the last bit is the same request."""
+    assert SCALE.parse(0.1 + 0.2) == SCALE.parse("0.3") == 0.3
+    assert isinstance(SCALE.parse(1), float)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\x0b", "\u2028"])
+def test_a_text_of_one_line_has_its_lines_joined(end: str) -> None:
+    """What is an option of a cell could not be written otherwise."""
+    assert Text(20, one_line=True).parse(f" blur{end}text ") == "blur text"

@@ -8,22 +8,26 @@ from datetime import date
 import numpy as np
 import pytest
 
-from kling_nb.cells import help_text, read_cell
+from kling_nb.cells import read_cell
 from kling_nb.errors import InvalidInput, Problem
 from kling_nb.kinds import Choice, Flag, Media, Number, Text
 from kling_nb.models import CATALOGUE
+from kling_nb.options import option_rows
 from kling_nb.rules import (
     Asked,
     Excludes,
+    LastsAtMost,
     Needed,
     NeededWithout,
     Needs,
     OneOf,
     OnlyWith,
     Rule,
+    SumOf,
     broken_rules,
 )
-from kling_nb.specs import ModelSpec, Parameter, PriceList, validate
+from kling_nb.specs import ModelSpec, Parameter, judge_lengths, validate
+from kling_nb.tariffs import PriceList
 
 PICTURE = Media(("image/png",), 1_000_000)
 
@@ -157,7 +161,7 @@ def test_rules_are_told_beside_their_field() -> None:
 
 def test_no_rules_break_nothing() -> None:
     """A model without rules is what it was."""
-    assert broken_rules((), {"image": "a"}, {}) == []
+    assert broken_rules((), Asked({"image": "a"}, {})) == []
     assert problems() == []
 
 
@@ -173,7 +177,8 @@ def test_the_magic_tells_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     """Help of a cell has them beside their option, and an error names the option to mend."""
     spec = replace(SPEC, rules=(Needs("tail", "image"), OnlyWith("scale", "mode", ("pro",))))
     monkeypatch.setitem(CATALOGUE, spec.name, spec)  # type: ignore[arg-type]
-    assert "how close; only with mode pro" in " ".join(help_text().split())
+    told = {row[0]: row[-1] for row in option_rows(spec)}
+    assert told["--scale"] == "how close; only with mode pro"
     cell = read_cell(f"--model {spec.name} --tail b.png", "go", {})
     with pytest.raises(InvalidInput, match="image: is missing; tail needs it"):
         validate(cell.spec, cell.values)
@@ -196,3 +201,46 @@ def test_a_picture_may_be_an_array(rule: Rule) -> None:
     by_name = found(rule, tail="tail.png", image="image.png")
     assert found(rule, tail=picture, image=picture) == by_name
     assert problems(rule, tail=picture, image=picture) == problems(rule, tail="a", image="b")
+
+
+STEPS = ({"length": 3}, {"length": 4})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"scale": "7", "steps": STEPS}, ""),
+        ({"scale": 7, "steps": STEPS}, ""),
+        ({"scale": "5", "steps": STEPS}, "scale: is 5, and the steps have 7 together; set 7, "
+         "leave scale out, or change the steps"),
+        ({"scale": "5"}, ""),
+        ({"steps": STEPS}, ""),
+    ],
+)  # fmt: skip
+def test_a_sum_is_what_its_records_have(values: dict[str, object], said: str) -> None:
+    """Both are given or one follows from the other; two that differ are a problem."""
+    problem = SumOf("scale", "steps", "length").problem(Asked(values, {}))
+    assert str(problem or "") == said
+
+
+@pytest.mark.parametrize(
+    ("mode", "length_s", "is_broken"),
+    [("std", 10.0, False), ("std", 10.05, False), ("std", 10.2, True), ("pro", 30.0, False)],
+)
+def test_a_length_is_judged_while_another_field_says_so(
+    mode: str, length_s: float, is_broken: bool
+) -> None:
+    """A sound track that ends a little later than its pictures breaks nothing."""
+    spec = replace(SPEC, rules=(LastsAtMost("tail", "mode", ("std",), longest_s=10),))
+    values = {"tail": "a.mp4", "mode": mode}
+    problems = judge_lengths(spec, values, {"tail": length_s})
+    assert bool(problems) is is_broken
+    if problems:
+        assert problems[0].field == "tail"
+        assert "at most 10 s with mode std; shorten it, or set another mode" in str(problems[0])
+
+
+def test_nothing_is_said_of_a_length_that_is_not_known() -> None:
+    """The validator opens no file."""
+    rule = LastsAtMost("tail", "mode", ("std",), longest_s=10)
+    assert problems(rule, tail="a.mp4", mode="std") == []

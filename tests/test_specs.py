@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 
 from kling_nb.errors import InvalidInput, Problem
+from kling_nb.inputs import fingerprint, request_input
 from kling_nb.kinds import Choice, Flag, Media, Number, Text
-from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.specs import (
     ModelSpec,
     Parameter,
-    Price,
-    PriceList,
     Values,
     describe,
-    fingerprint,
+    describe_named,
     price_credits,
-    request_input,
     review,
     validate,
+    words_of,
 )
+from kling_nb.tariffs import Price, PriceList
 
 EVERY_KIND = ModelSpec(
     name="made-up/every-kind",
@@ -85,7 +85,7 @@ def test_a_problem_has_field_given_and_allowed() -> None:
     """One look at the sentence is enough to mend the value."""
     given = {"prompt": "fox", "image": "fox.png", "duration": "7"}
     assert str(problems(IMAGE_TO_VIDEO, given)[0]) == (
-        "duration: '7' is not one of 5, 10; allowed: 5, 10"
+        "duration: '7' is not one of 5, 10; choose one of them"
     )
 
 
@@ -193,9 +193,51 @@ def test_values_are_described_in_words() -> None:
     assert describe(IMAGE_TO_VIDEO, values) == {"duration": "5 s", "sound": "no sound"}
 
 
+def test_a_long_text_is_told_by_its_beginning() -> None:
+    """What must not be in the clip may be 500 characters, and stands in the line of the price."""
+    words = describe(CATALOGUE["kling/v2-1-pro"], {"negative_prompt": "people, " * 60})
+    assert words["negative_prompt"].startswith("negative prompt people, people, ")
+    assert words["negative_prompt"].endswith("…")
+    assert len(words["negative_prompt"]) < 80
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("kling-2.6/image-to-video", {"image": "a.png"}, {}),
+        ("kling-3.0/video", {"image": "a.png, b.png"}, {"image": "image a.png, b.png"}),
+        ("kling/v2-1-pro", {"image": "a.png", "last_image": "b.png"},
+         {"last_image": "last image b.png"}),
+        ("kling/ai-avatar-pro", {"image": "a.png", "audio": "x" * 90},
+         {"audio": f"audio {'x' * 59}…"}),
+    ],
+)  # fmt: skip
+def test_what_a_clip_is_made_from_is_named(
+    name: str, values: dict[str, object], told: dict[str, str]
+) -> None:
+    """A card shows one picture; of all else it tells the names."""
+    assert describe_named(CATALOGUE[name], values) == told
+
+
 def test_a_number_is_described_with_its_name() -> None:
     """A bare number would say nothing."""
     assert describe(EVERY_KIND, {"cfg_scale": 0.5}) == {"cfg_scale": "cfg scale 0.5"}
+
+
+def test_a_flag_that_goes_without_saying_is_not_said() -> None:
+    """An empty word for off leaves it out of the price line."""
+    quiet = Parameter("quiet", Flag(on="quiet", off=""), "less noise", default=False)
+    spec = replace(EVERY_KIND, parameters=(quiet,))
+    assert describe(spec, {"quiet": False}) == {}
+    assert describe(spec, {"quiet": True}) == {"quiet": "quiet"}
+
+
+def test_the_words_of_a_request_are_its_prompt_or_its_shots() -> None:
+    """What a list of jobs shows, also for a clip that has no prompt of its own."""
+    shots = [{"prompt": "wakes", "duration": 3}, {"prompt": "runs", "duration": 4}]
+    assert words_of({"prompt": "A fox", "shots": shots}) == "A fox"
+    assert words_of({"shots": shots, "image": ["a", "b"]}) == "wakes; runs"
+    assert words_of({"image": "a"}) == ""
 
 
 def test_a_review_has_what_was_given_and_what_is_allowed() -> None:

@@ -1,0 +1,163 @@
+"""What is sent of a request, and the name by which the same request is recognised.
+
+From validated values to the service's `input` object and to the fingerprint. Opens nothing: what
+stands for a picture, its URL or its hash, is given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .implied import Told
+from .kinds import Media
+from .records import Kind, Records
+from .specs import ModelSpec, Parameter, Values
+
+__all__ = ["Input", "fingerprint", "media_of", "request_input", "with_media"]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One place of a request where media are given."""
+
+    path: str
+    """`image`; in the second record of a parameter, `elements[1].images`."""
+    parameter: str
+    kind: Media
+    given: tuple[object, ...]
+    """As they were given, unopened."""
+
+
+def media_of(spec: ModelSpec, values: Values) -> dict[str, Input]:
+    """Every place where validated values hold media, by its path, in the order of the spec."""
+    return {found.path: found for found in _inputs(spec, values)}
+
+
+def with_media(spec: ModelSpec, values: Values, media: Mapping[str, object]) -> dict[str, object]:
+    """The same values with other things in the places of the media.
+
+    Args:
+        spec: The model.
+        values: Validated values.
+        media: What comes into each path of `media_of`; the place of any other is left out.
+    """
+    changed = dict(values)
+    for parameter in spec.parameters:
+        value = values.get(parameter.name)
+        match parameter.kind:
+            case Media() if parameter.name in media:
+                changed[parameter.name] = media[parameter.name]
+            case Media():
+                changed.pop(parameter.name, None)
+            case Records(columns=columns) if isinstance(value, tuple):
+                names = [column.name for column in columns if isinstance(column.kind, Media)]
+                changed[parameter.name] = tuple(
+                    {name: each for name, each in record.items() if name not in names}
+                    | {
+                        name: media[path]
+                        for name in names
+                        if (path := f"{parameter.name}[{place}].{name}") in media
+                    }
+                    for place, record in enumerate(value)
+                )
+    return changed
+
+
+def request_input(
+    spec: ModelSpec, values: Values, media: Mapping[str, Sequence[str]]
+) -> dict[str, object]:
+    """The `input` object that is sent.
+
+    Args:
+        spec: The model.
+        values: Validated values.
+        media: What stands for the media of each path of `media_of`: URLs, or hashes.
+    """
+    sent = {
+        parameter.field: _sent(parameter.kind, values[parameter.name], parameter.name, media)
+        for parameter in spec.parameters
+        if parameter.name in values
+    }
+    return sent | {
+        each.sent_as: each.of in values for each in spec.implied if isinstance(each, Told)
+    }
+
+
+def fingerprint(
+    spec: ModelSpec, values: Values, media: Mapping[str, Sequence[str]], *, service: str, take: int
+) -> str:
+    """The name of a request: 64 hex characters, the same for the same request for ever.
+
+    Args:
+        spec: The model.
+        values: Validated values.
+        media: For each path of `media_of` the SHA-256 of each source as it was given.
+        service: `live` or `emulator`.
+        take: Which of several results for the same request, from 1.
+    """
+    kept = {
+        parameter.name: values[parameter.name]
+        for parameter in spec.parameters
+        if parameter.name in values and not _is_left_out(parameter, values[parameter.name])
+    }
+    named = {
+        "service": service,
+        "model": spec.name,
+        "input": request_input(spec, kept, media),
+        "take": take,
+    }
+    canonical = json.dumps(named, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _inputs(spec: ModelSpec, values: Values) -> Iterator[Input]:
+    for parameter in spec.parameters:
+        value = values.get(parameter.name)
+        if value is None:
+            continue
+        match parameter.kind:
+            case Media() as kind:
+                yield Input(parameter.name, parameter.name, kind, _items(value))
+            case Records(columns=columns) if isinstance(value, tuple):
+                for place, record in enumerate(value):
+                    for column in columns:
+                        if isinstance(column.kind, Media) and column.name in record:
+                            path = f"{parameter.name}[{place}].{column.name}"
+                            yield Input(
+                                path, parameter.name, column.kind, _items(record[column.name])
+                            )
+
+
+def _items(value: object) -> tuple[object, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _sent(kind: Kind, value: object, path: str, media: Mapping[str, Sequence[str]]) -> object:
+    match kind:
+        case Media(as_list=True):
+            return list(media[path])
+        case Media():
+            return media[path][0]
+        case Records(columns=columns) if isinstance(value, tuple):
+            return [
+                {
+                    c.field: _sent(c.kind, record[c.name], f"{path}[{place}].{c.name}", media)
+                    for c in columns
+                    if c.name in record
+                }
+                for place, record in enumerate(value)
+            ]
+        case _:
+            return value
+
+
+def _is_left_out(parameter: Parameter, value: object) -> bool:
+    """Whether a fingerprint has no place for a value: requests from before the field keep theirs.
+
+    What was given as a picture may be an array, and is never compared.
+    """
+    is_plain = parameter.added_later and not isinstance(parameter.kind, Media)
+    return is_plain and value == parameter.default

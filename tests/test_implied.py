@@ -1,0 +1,116 @@
+"""What `implied` promises: values that nobody has to write follow from those that were given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from kling_nb.errors import InvalidInput
+from kling_nb.implied import Filled, Implied, Summed, Told
+from kling_nb.inputs import fingerprint, request_input
+from kling_nb.kinds import Choice, Media, Number, Text
+from kling_nb.records import Column, Records
+from kling_nb.rules import SumOf
+from kling_nb.specs import ModelSpec, Parameter, Values, validate
+from kling_nb.tariffs import PriceList
+
+STEPS = Records(
+    (Column("words", Text(20), "words"), Column("length", Number(1, 9, integer=True), "s")),
+    max_count=3,
+    noun="step",
+)
+SPEC = ModelSpec(
+    name="made-up/implied",
+    title="Implied",
+    parameters=(
+        Parameter("image", Media(("image/png",), 1_000), "first frame", required=False),
+        Parameter("shape", Choice(("1:1", "16:9")), "shape", required=False),
+        Parameter("length", Choice(("3", "5", "7")), "length", default="5"),
+        Parameter("steps", STEPS, "steps", required=False, sent_as="many"),
+    ),
+    prices=PriceList((), date(2026, 11, 1), "made up"),
+    usual_s=10.0,
+    source="made up",
+    implied=(
+        Filled("shape", "16:9", without="image"),
+        Summed("length", "steps", "length"),
+        Told("has_steps", "steps"),
+    ),
+)
+TWO = [{"words": "up", "length": 3}, {"words": "down", "length": 4}]
+
+
+def values(**given: object) -> dict[str, object]:
+    """What is used of these values."""
+    return validate(SPEC, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [({}, "16:9"), ({"shape": "1:1"}, "1:1"), ({"image": "a", "shape": "1:1"}, "1:1")],
+)
+def test_a_field_is_filled_where_another_is_missing(given: Values, shape: str) -> None:
+    """What was given stays; what was left out has its value."""
+    assert values(**given)["shape"] == shape
+
+
+def test_nothing_is_filled_beside_the_other_field() -> None:
+    """Then the service decides, and the field is not sent."""
+    assert "shape" not in values(image="a.png")
+
+
+@pytest.mark.parametrize(
+    ("given", "length"),
+    [({}, "5"), ({"steps": TWO}, "7"), ({"steps": TWO[:1]}, "3"), ({"length": 3}, "3")],
+)
+def test_a_length_is_summed_before_its_default_counts(given: Values, length: str) -> None:
+    """The default is for those who said nothing at all."""
+    assert values(**given)["length"] == length
+
+
+def test_a_sum_that_is_not_allowed_says_where_it_is_from() -> None:
+    """Nobody wrote that length: the records have it together."""
+    with pytest.raises(InvalidInput, match="length: the steps have 4 together; allowed: 3, 5, 7"):
+        values(steps=TWO[1:])
+
+
+def test_nothing_follows_from_what_is_wrong() -> None:
+    """One mistake is one problem."""
+    with pytest.raises(InvalidInput) as caught:
+        values(steps=[{"words": "up"}], length="9")
+    assert [problem.field for problem in caught.value.problems] == ["length", "steps"]
+
+
+def test_a_sum_that_was_given_otherwise_is_a_problem() -> None:
+    """With the rule beside it, no request goes out whose length nobody knows."""
+    spec = replace(SPEC, rules=(SumOf("length", "steps", "length"),))
+    assert validate(spec, {"steps": TWO, "length": 7})["length"] == "7"
+    with pytest.raises(InvalidInput, match="length: is 5, and the steps have 7 together; set 7"):
+        validate(spec, {"steps": TWO, "length": 5})
+
+
+@pytest.mark.parametrize("given", [{}, {"steps": TWO}], ids=["without", "with"])
+def test_the_service_is_told_what_it_could_see(given: Values) -> None:
+    """The flag is sent either way, under the service's name, and is no value of a person."""
+    checked = values(**given)
+    assert request_input(SPEC, checked, {})["has_steps"] is ("steps" in given)
+    assert "has_steps" not in checked
+
+
+def test_what_follows_is_the_same_request_as_what_was_written() -> None:
+    """Who writes out what follows anyway does not pay again."""
+
+    def name(**given: object) -> str:
+        return fingerprint(SPEC, values(**given), {}, service="live", take=1)
+
+    assert name() == name(shape="16:9", length="5")
+    assert name(steps=TWO) == name(steps=TWO, length=7)
+    assert name(steps=TWO) != name(length=7)
+
+
+@pytest.mark.parametrize("each", SPEC.implied, ids=lambda each: type(each).__name__)
+def test_what_is_implied_is_a_value(each: Implied) -> None:
+    """Data that can be compared and read."""
+    assert each == replace(each)
