@@ -1,42 +1,27 @@
-"""The text of a `%%kling` cell: read it, write it, complete it.
+"""The text of a `%%kling` cell: read it, write it.
 
-The options are derived from a model's spec, so a new parameter is an option without a line here.
-Text to values and back; no IPython, and no opening of what a value names.
+Options are those of `options`. Text to values and back; no IPython, and no opening of what a value
+names.
 """
 
 from __future__ import annotations
 
-import argparse
-import difflib
+import json
 import keyword
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 from .errors import InvalidInput
-from .kinds import Choice, Flag, Media
-from .models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from .kinds import Flag, Media
+from .models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from .naming import find_model
+from .options import PROMPT, LineParser, option_name, parser_of, unknown_option
+from .records import Records
 from .specs import ModelSpec, Parameter
+from .variables import fill_prompt
 
-__all__ = [
-    "EMBED_CHOICES",
-    "Cell",
-    "fill_prompt",
-    "find_model",
-    "help_text",
-    "names_in",
-    "nearest",
-    "options_of",
-    "read_cell",
-    "read_line",
-    "write_cell",
-]
-
-EMBED_CHOICES = ("auto", "always", "never")
-_PROMPT = "prompt"
-_VARIABLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
+__all__ = ["Cell", "model_of", "read_cell", "read_line", "write_cell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +30,8 @@ class Cell:
 
     spec: ModelSpec
     values: Mapping[str, object]
-    """By parameter name, unvalidated; media as the text that was written."""
+    """By parameter name, unvalidated; media and records as the text that was written, a list of
+    texts where several media were given."""
     output: str = ""
     """The variable that gets the job."""
     wait: bool = False
@@ -53,13 +39,6 @@ class Cell:
     dry_run: bool = False
     embed: str = "auto"
     callback_url: str = ""
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse without its exits and without guesses: an error is one `InvalidInput`."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InvalidInput.of("line", message, f"see {self.prog}?")
 
 
 def read_line(line: str) -> Cell:
@@ -72,20 +51,19 @@ def read_line(line: str) -> Cell:
         words = shlex.split(line)
     except ValueError as error:
         raise InvalidInput.of("line", f"{line!r}: {error}", "close the quotes") from None
-    spec = _spec_of(words)
-    parser = _parser(spec)
-    options, unknown = parser.parse_known_args(words)
+    spec = model_of(words)
+    options, unknown = parser_of(spec).parse_known_args(words)
     if unknown:
-        raise _unknown(unknown[0], spec)
+        raise unknown_option(unknown[0], spec)
     read = vars(options)
-    values = {p.name: read[p.name] for p in spec.parameters if read.get(p.name) is not None}
+    given = {p.name: read[p.name] for p in spec.parameters if read.get(p.name) is not None}
     if read["take"] < 1:
         raise InvalidInput.of("take", f"{read['take']}", "takes count from 1")
     if read["output"] and not _is_name(read["output"]):
         raise InvalidInput.of("output", f"{read['output']!r}", "give a Python variable name")
     return Cell(
         spec=spec,
-        values=values,
+        values={name: _unwrapped(value) for name, value in given.items()},
         output=read["output"],
         wait=read["wait"],
         take=read["take"],
@@ -96,10 +74,15 @@ def read_line(line: str) -> Cell:
 
 
 def read_cell(line: str, body: str, variables: Mapping[str, object]) -> Cell:
-    """A whole `%%kling` cell: the body is the prompt, `{{name}}` in it replaced by a variable."""
+    """A whole `%%kling` cell: the body is the prompt, `{{name}}` in it replaced by a variable.
+
+    An empty body is no prompt where the model can do without one.
+    """
     cell = read_line(line)
     prompt = fill_prompt(body, variables)
-    return replace(cell, values={**cell.values, _PROMPT: prompt})
+    if not prompt.strip() and not cell.spec.parameter(PROMPT).required:
+        return cell
+    return replace(cell, values={**cell.values, PROMPT: prompt})
 
 
 def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) -> str:
@@ -107,7 +90,8 @@ def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) 
 
     Args:
         spec: The model.
-        values: By parameter name; media as text (a path, a URL, a variable's name).
+        values: By parameter name; media as text (a path, a URL, a variable's name) or as a list of
+            such texts; records as they are, their media as text, or as the name of a variable.
         take: Which take.
     """
     words = ["%%kling"]
@@ -116,159 +100,59 @@ def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) 
         words += ["--model", spec.name]
     for parameter in spec.parameters:
         value = values.get(parameter.name)
-        if parameter.name == _PROMPT or value is None or value == parameter.default:
-            continue
-        option = f"--{parameter.name.replace('_', '-')}"
-        if isinstance(parameter.kind, Flag):
-            words.append(option if value else f"--no-{option[2:]}")
-        else:
-            text = shlex.quote(str(value))
-            # Joined where the value begins with a dash, which would read as an option.
-            words.append(f"{option}={text}" if str(value).startswith("-") else f"{option} {text}")
+        if parameter.name != PROMPT and value is not None and not _is_default(parameter, value):
+            words += _options(parameter, value)
     if take != 1:
         words += ["--take", str(take)]
-    return " ".join(words) + "\n" + str(values.get(_PROMPT, ""))
+    return " ".join(words) + "\n" + str(values.get(PROMPT, ""))
 
 
-def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
-    """The prompt, with each `{{name}}` replaced by the text of that variable; all else is raw.
-
-    Raises:
-        InvalidInput: There is no such variable.
-    """
-
-    def value_of(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in variables:
-            close = nearest(name, [known for known in variables if not known.startswith("_")])
-            hint = f"; did you mean {close!r}?" if close else ""
-            raise InvalidInput.of(
-                _PROMPT, f"there is no variable {name!r}", f"define it first{hint}"
-            )
-        return str(variables[name])
-
-    return _VARIABLE.sub(value_of, body)
-
-
-def names_in(body: str) -> list[str]:
-    """The variables that a prompt names."""
-    return _VARIABLE.findall(body)
-
-
-def find_model(name: str) -> ModelSpec:
-    """The model of that name.
+def model_of(words: Sequence[str]) -> ModelSpec:
+    """The model that the words of a line mean, also while they are still being written.
 
     Raises:
-        InvalidInput: There is none; the nearest is named.
+        InvalidInput: A model is named that there is not, or not only once.
     """
-    if name in CATALOGUE:
-        return CATALOGUE[name]
-    close = nearest(name, list(CATALOGUE))
-    hint = f"; did you mean {close}?" if close else ""
-    raise InvalidInput.of(
-        "model", f"{name!r} is not known", "allowed: " + ", ".join(CATALOGUE) + hint
-    )
-
-
-def help_text() -> str:
-    """What `%%kling?` shows: usage, then every option of every model."""
-    parts = [
-        "Make a Kling clip. The body of the cell is the prompt; {{name}} in it is replaced by a",
-        "variable. The same cell again costs nothing: it shows the clip that is there.",
-        "",
-        "    %%kling --image fox.png --duration 5 --sound -o fox",
-        "    A red fox shakes the snow off its coat, slow push-in",
-        "",
-    ]
-    for spec in CATALOGUE.values():
-        parts += [f"{spec.title} ({spec.name})", _parser(spec).format_help()]
-    return "\n".join(parts)
-
-
-def options_of(spec: ModelSpec) -> Mapping[str, tuple[str, ...]]:
-    """Every option of a model, and the choices of those that have some; for completion."""
-    found: dict[str, tuple[str, ...]] = {}
-    for action in _parser(spec)._actions:  # argparse has no public list of its options
-        for option in action.option_strings:
-            found[option] = tuple(str(choice) for choice in action.choices or ())
-    found["--model"] = found["-m"] = tuple(CATALOGUE)
-    return found
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """The known word that is most like it; empty when none is."""
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return found[0] if found else ""
-
-
-def _spec_of(words: Sequence[str]) -> ModelSpec:
-    finder = _Parser(prog="%%kling", add_help=False, allow_abbrev=False)
-    finder.add_argument("--model", "-m", default="")
-    finder.add_argument("--image", "-i", default=None)
+    finder = LineParser(prog="%%kling", add_help=False, allow_abbrev=False)
+    finder.add_argument("--model", "-m", nargs="?", default="")
+    finder.add_argument("--image", "-i", nargs="?", default=None, const="")
     found, _ = finder.parse_known_args(list(words))
     if found.model:
         return find_model(found.model)
     return TEXT_TO_VIDEO if found.image is None else IMAGE_TO_VIDEO
 
 
-def _parser(spec: ModelSpec) -> _Parser:
-    parser = _Parser(
-        prog="%%kling",
-        add_help=False,
-        allow_abbrev=False,
-        usage="%%%%kling [options]",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=88),
-    )
-    for parameter in spec.parameters:
-        if parameter.name != _PROMPT:
-            _add(parser, parameter, spec.remarks(parameter.name))
-    add = parser.add_argument
-    add("--model", "-m", default=spec.name, help="the model; by default one that fits the input")
-    add("--output", "-o", default="", metavar="NAME", help="the variable that gets the job")
-    add("--wait", "-w", action="store_true", help="keep the cell until the clip is there")
-    add("--take", type=int, default=1, metavar="N", help="another result for the same request")
-    add("--dry-run", "-n", action="store_true", help="say what it would cost; send nothing")
-    add("--embed", choices=EMBED_CHOICES, default="auto", help="how much goes into the notebook")
-    add("--callback", default="", metavar="URL", help="told when the task ends")
-    return parser
+def _unwrapped(value: object) -> object:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _add(parser: _Parser, parameter: Parameter, remarks: Sequence[str]) -> None:
-    option = f"--{parameter.name.replace('_', '-')}"
-    names = [option, f"-{parameter.flag}"] if parameter.flag else [option]
-    text = "; ".join((parameter.help, *remarks)).replace("%", "%%")
+def _is_default(parameter: Parameter, value: object) -> bool:
+    # Media and records are never compared: what stands for them may be an array.
+    return not isinstance(parameter.kind, Media | Records) and value == parameter.default
+
+
+def _options(parameter: Parameter, value: object) -> Iterator[str]:
+    """The words that give a parameter that value."""
+    option = option_name(parameter)
     match parameter.kind:
         case Flag():
-            parser.add_argument(
-                *names, action=argparse.BooleanOptionalAction, default=None, help=text
-            )
-        case Choice(options=options):
-            text = f"{text}: {', '.join(options)}"
-            default = f" (default {parameter.default})" if parameter.default else ""
-            parser.add_argument(*names, default=None, metavar="X", help=text + default)
-        case Media():
-            parser.add_argument(*names, default=None, metavar="SOURCE", help=text)
+            yield option if value else f"--no-{option[2:]}"
+        case Media() if isinstance(value, list | tuple):
+            yield from (_option(option, str(each)) for each in value)
+        case Records() if not isinstance(value, str):
+            text = json.dumps(value, ensure_ascii=False)
+            # To IPython these end a line, and in JSON they need not be escaped.
+            for end in "\x85\u2028\u2029":
+                text = text.replace(end, f"\\u{ord(end):04x}")
+            yield _option(option, text)
         case _:
-            parser.add_argument(*names, default=None, metavar="X", help=text)
+            yield _option(option, str(value))
 
 
-def _unknown(word: str, spec: ModelSpec) -> InvalidInput:
-    if not word.startswith("-"):
-        return InvalidInput.of(
-            "line", f"{word!r} is no option", "the prompt goes into the body of the cell"
-        )
-    name = word.partition("=")[0]
-    options = {
-        each: [o for o in options_of(CATALOGUE[each]) if o[:2] == "--"] for each in CATALOGUE
-    }
-    hint = ""
-    if takers := [each for each in CATALOGUE if name in options[each]]:
-        hint = f"only {', '.join(takers)} takes it; "
-    # Among all models' options: without a well-written --image the model is a guess.
-    elif close := nearest(name, [option for each in CATALOGUE for option in options[each]]):
-        hint = f"did you mean {close}? "
-    allowed = ", ".join(options[spec.name])
-    return InvalidInput.of("line", f"{word!r} is no option", f"{hint}allowed: {allowed}")
+def _option(option: str, text: str) -> str:
+    # Joined where the value begins with a dash, which would read as an option.
+    joint = "=" if text.startswith("-") else " "
+    return f"{option}{joint}{shlex.quote(text)}"
 
 
 def _is_name(text: str) -> bool:

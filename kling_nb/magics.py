@@ -15,16 +15,16 @@ from typing import Any
 
 from IPython.core.magic import no_var_expand
 
-from . import cards, cells
+from . import cards, cells, options
 from .commands import Commands
 from .default import default_session, find_notebook
 from .errors import InvalidInput, KlingError, WaitInterrupted
 from .jobs import Job
-from .kinds import Choice
-from .models import CATALOGUE, IMAGE_TO_VIDEO
+from .models import IMAGE_TO_VIDEO
 from .notebook_file import told_notebooks
 from .preparation import Wish
 from .rewriting import AWAITED, CellClock, awaiting, without_comments
+from .variables import resolve
 
 __all__ = ["KlingMagics", "load", "teach_displays", "unload"]
 
@@ -58,7 +58,7 @@ class KlingMagics:
         def kling_awaited(line: str, cell: str) -> Coroutine[Any, Any, Job | None]:
             return self.run_awaited(line, cell)
 
-        kling.__doc__ = f"{cells.help_text()}\n{self.commands.help_text()}"
+        kling.__doc__ = f"{options.help_text()}\n{self.commands.help_text()}"
         # Braces and dollars in a line are the person's own: IPython must not expand them.
         register = self.shell.register_magic_function
         register(no_var_expand(kling), "line_cell", "kling")
@@ -128,23 +128,21 @@ class KlingMagics:
             return self.commands.complete(event)
         before = words[-2 if event.symbol else -1]
         try:
-            spec = cells.read_line(" ".join(words[1:-1] if event.symbol else words[1:])).spec
+            spec = cells.model_of(words[1:-1] if event.symbol else words[1:])
         except InvalidInput:
             spec = IMAGE_TO_VIDEO
-        options = cells.options_of(spec)
+        specs = [spec]
         if not {"--model", "-m"} & set(words):
             # Words alone mean another model until a picture is named.
-            options = {**cells.options_of(IMAGE_TO_VIDEO), **options}
-        if before in {"--model", "-m"}:
-            return list(CATALOGUE)
-        choices = options.get(before) or _choices(spec, before)
-        if choices:
+            specs.append(IMAGE_TO_VIDEO)
+        known = {name: few for each in specs for name, few in options.options_of(each).items()}
+        if choices := known.get(before):
             return list(choices)
-        if before in {"--image", "-i"}:
-            return self._pictures(event.symbol)
-        return list(options)
+        if any(before in options.source_options(each) for each in specs):
+            return self._sources(event.symbol)
+        return list(known)
 
-    def _pictures(self, start: str) -> list[str]:
+    def _sources(self, start: str) -> list[str]:
         names = [name for name in self.shell.user_ns if not name.startswith("_")]
         files = sorted(glob.glob(f"{glob.escape(start)}*")) if start else []
         return names + files
@@ -200,18 +198,5 @@ def _magics_of(shell: Any) -> KlingMagics:
 
 def _wish(cell: cells.Cell, variables: dict[str, Any]) -> Wish:
     """The cell's values, names of variables replaced by what they hold."""
-    values, written = dict(cell.values), {}
-    for parameter in cell.spec.media:
-        text = values.get(parameter.name)
-        if isinstance(text, str):
-            written[parameter.name] = text
-            values[parameter.name] = variables.get(text, text) if text.isidentifier() else text
-    return Wish(cell.spec, values, cell.take, cell.callback_url, written)
-
-
-def _choices(spec: Any, option: str) -> tuple[str, ...]:
-    for parameter in spec.parameters:
-        names = {f"--{parameter.name.replace('_', '-')}", f"-{parameter.flag}"}
-        if option in names and isinstance(parameter.kind, Choice):
-            return parameter.kind.options
-    return ()
+    found = resolve(cell.spec, cell.values, variables)
+    return Wish(cell.spec, found.values, cell.take, cell.callback_url, found.written)

@@ -69,13 +69,23 @@ def awaiting(clock: CellClock) -> Callable[[list[str]], list[str]]:
 
 
 def without_comments(lines: list[str]) -> list[str]:
-    """The cell without comments and blank lines above `%%kling`, where IPython would refuse it."""
+    """The cell without comments and blank lines above `%%kling`, where IPython would refuse it.
+
+    It refuses a cell without a body as well; one that has its words in `--shots` needs none.
+    """
     for number, line in enumerate(lines):
         text = line.strip()
         if text.startswith("%%kling"):
-            return lines[number:]
+            return _with_body(lines[number:])
         if text and not text.startswith("#"):
             break
+    return lines
+
+
+def _with_body(lines: list[str]) -> list[str]:
+    name, *words = lines[0].split()
+    if len(lines) == 1 and name == "%%kling" and any(word.startswith("-") for word in words):
+        return [f"{lines[0].rstrip()}\n", "\n"]
     return lines
 
 

@@ -8,23 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_nb.cells import (
-    EMBED_CHOICES,
-    Cell,
-    fill_prompt,
-    find_model,
-    help_text,
-    names_in,
-    nearest,
-    options_of,
-    read_cell,
-    read_line,
-    write_cell,
-)
+from kling_nb.cells import Cell, read_cell, read_line, write_cell
 from kling_nb.errors import InvalidInput
-from kling_nb.kinds import Choice
+from kling_nb.kinds import Choice, Flag, Media, Number, Text
 from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.specs import ModelSpec, validate
+from kling_nb.records import Column, Records
+from kling_nb.specs import ModelSpec, Parameter, validate
+from tests.sample_requests import given_of
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
 
@@ -93,6 +83,37 @@ def test_a_path_may_have_any_characters(path: str) -> None:
     assert read_line(f"--image={shlex.quote(path)}").values["image"] == path
 
 
+@pytest.mark.parametrize("line", ["-i a.png -i b.png", "-i a.png b.png", "--image=a.png -i b.png"])
+def test_several_pictures_are_given_one_after_the_other(line: str) -> None:
+    """Behind one option or behind several."""
+    cell = read_line(f"-m 3.0/video {line} -d 5")
+    assert cell.values == {"image": ["a.png", "b.png"], "duration": "5"}
+
+
+def test_a_second_picture_is_not_lost() -> None:
+    """Where only one is taken the validator says so; the last one does not just win."""
+    cell = read_line("-i a.png -i b.png")
+    assert cell.values == {"image": ["a.png", "b.png"]}
+
+
+def test_records_are_kept_as_they_are_written() -> None:
+    """Whether it is JSON or a variable's name is not for the line to know."""
+    assert read_line("-m 3.0/video --shots mine").values == {"shots": "mine"}
+
+
+@pytest.mark.parametrize("body", ["", "\n", "  \n "])
+def test_an_empty_body_is_no_prompt_where_none_is_needed(body: str) -> None:
+    """Shots have their own words; a model that needs a prompt still says so."""
+    assert "prompt" not in read_cell("-m 3.0/video --shots mine", body, {}).values
+    assert read_cell("-i fox.png", body, {}).values["prompt"] == body
+
+
+def test_a_model_may_be_named_by_a_part() -> None:
+    """As far as only one has it."""
+    assert read_line("-m 3.0/video").spec.name == "kling-3.0/video"
+    assert "kling-3.0/motion-control" in mistake("-m motion-control")
+
+
 # --- mistakes ----------------------------------------------------------------------------------
 
 
@@ -110,7 +131,8 @@ def test_an_unknown_option_names_the_nearest(line: str, close: str) -> None:
 def test_an_option_of_another_model_names_that_model() -> None:
     """`--aspect-ratio` is no slip of the finger: image to video has no such field."""
     text = mistake("-i fox.png --aspect-ratio 16:9")
-    assert f"only {TEXT_TO_VIDEO.name} takes it" in text
+    assert f"only {TEXT_TO_VIDEO.name}, " in text
+    assert "take it: name one by --model" in text
     assert "did you mean" not in text
 
 
@@ -154,37 +176,6 @@ def test_other_mistakes_are_one_sentence(line: str) -> None:
     assert "\n" not in mistake(line)
 
 
-# --- the body ----------------------------------------------------------------------------------
-
-
-def test_a_variable_is_put_in() -> None:
-    """`{{name}}` becomes the variable's text, blanks inside the braces or not."""
-    assert fill_prompt("a {{animal}} and {{ n }} more", {"animal": "fox", "n": 2}) == (
-        "a fox and 2 more"
-    )
-
-
-@pytest.mark.parametrize(
-    "body",
-    ["{x}", "{{}}", "{{1}}", "{{a.b}}", "{{a b}}", "50 % 100%s %%", "\"a\" 'b'",
-     "a\n\n  b", "$x \\n"],
-)  # fmt: skip
-def test_everything_else_is_raw(body: str) -> None:
-    """Braces, quotes, percent signs and lines are the prompt's own."""
-    assert fill_prompt(body, {"x": "no", "a": "no", "b": "no"}) == body
-
-
-def test_a_variables_text_is_not_filled_again() -> None:
-    """What a variable holds is raw as well."""
-    assert fill_prompt("{{a}}", {"a": "{{b}} \\1", "b": "no"}) == "{{b}} \\1"
-
-
-def test_a_missing_variable_names_the_nearest() -> None:
-    """A slip in a name is not sent to the service as braces."""
-    with pytest.raises(InvalidInput, match=r"'anmal'.*did you mean 'animal'"):
-        fill_prompt("a {{anmal}}", {"animal": "fox", "_": 1})
-
-
 # --- writing -----------------------------------------------------------------------------------
 
 
@@ -209,27 +200,58 @@ def test_a_path_with_spaces_or_dashes_reads_back(path: str) -> None:
     assert read_back(write_cell(IMAGE_TO_VIDEO, values)).values == values
 
 
+LINE = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=1, max_size=30)
+WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).filter(
+    lambda text: bool(text.strip()) and "{{" not in text
+)
+
+
+def values_of(parameter: Parameter | Column) -> st.SearchStrategy[object]:
+    """Values of one parameter that a person could have written."""
+    match parameter.kind:
+        case Text(one_line=True):
+            return WORDS.map(lambda text: " ".join(text.splitlines())).filter(str.strip)
+        case Text():
+            return WORDS
+        case Choice(options=options):
+            return st.sampled_from(options)
+        case Flag():
+            return st.booleans()
+        case Number(low=low, high=high, step=step, integer=integer):
+            steps = st.integers(0, round((high - low) / step))
+            return steps.map(lambda n: (int if integer else float)(low + n * step))
+        case Media(min_count=least, max_count=most):
+            texts = LINE.filter(lambda text: bool(text.strip()))
+            return st.lists(texts, min_size=least, max_size=most).map(
+                lambda items: items[0] if len(items) == 1 else items
+            )
+        case Records(columns=columns, max_count=most):
+            record = st.fixed_dictionaries({c.name: values_of(c) for c in columns})
+            return st.lists(record, min_size=1, max_size=most)
+    raise TypeError(parameter.kind)
+
+
 def written_values(spec: ModelSpec) -> st.SearchStrategy[dict[str, object]]:
     """Values that a person could have given, as far as one line can hold them."""
-    line = st.characters(codec="utf-8", exclude_characters="\n\r")
-    prompt = st.text(st.characters(codec="utf-8"), min_size=1, max_size=80)
-    choices: dict[str, st.SearchStrategy[object]] = {"prompt": prompt, "sound": st.booleans()}
-    choices |= {parameter.name: st.text(line, min_size=1) for parameter in spec.media}
-    for parameter in spec.parameters:
-        if isinstance(parameter.kind, Choice):
-            choices[parameter.name] = st.sampled_from(parameter.kind.options)
-    plain = st.fixed_dictionaries(choices)
-    return plain.filter(
-        lambda values: (
-            bool(str(values["prompt"]).strip())
-            and "{{" not in str(values["prompt"])
-            and all(str(values[parameter.name]).strip() for parameter in spec.media)
-        )
-    )
+    needed = {p.name: values_of(p) for p in spec.parameters if p.required}
+    free = {p.name: values_of(p) for p in spec.parameters if not p.required}
+    drawn = st.fixed_dictionaries(needed, optional=free)
+    return drawn.map(fitting) if "shots" in free else drawn
+
+
+def fitting(values: dict[str, object]) -> dict[str, object]:
+    """The same where no rule is broken: a prompt or shots, and as long as these together."""
+    shots = values.get("shots")
+    if not isinstance(shots, list):
+        return {"prompt": "A red fox", **values}
+    length = sum(shot["duration"] for shot in shots)
+    if not 3 <= length <= 15:
+        shots = [{**shots[0], "duration": 3}]
+    return {name: value for name, value in values.items() if name != "duration"} | {"shots": shots}
 
 
 @SPECS
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(data=st.data(), take=st.integers(1, 99))
 def test_what_is_written_reads_back(spec: ModelSpec, data: st.DataObject, take: int) -> None:
     """Any request, written as a cell and read, is the same request."""
@@ -239,55 +261,41 @@ def test_what_is_written_reads_back(spec: ModelSpec, data: st.DataObject, take: 
     assert validate(spec, cell.values) == validate(spec, values)
 
 
-# --- help and completion -----------------------------------------------------------------------
-
-
-def test_help_names_every_option_of_every_model() -> None:
-    """`%%kling?` is derived from the specs: nothing is missing from it."""
-    text = help_text()
-    for spec in CATALOGUE.values():
-        assert spec.name in text
-        for option in options_of(spec):
-            assert option in text
-        for parameter in spec.parameters:
-            if isinstance(parameter.kind, Choice):
-                assert ", ".join(parameter.kind.options) in text
-
-
 @SPECS
-def test_completion_knows_every_option(spec: ModelSpec) -> None:
-    """Each parameter but the prompt is an option, and so are the cell's own."""
-    options = options_of(spec)
-    for parameter in spec.parameters:
-        if parameter.name != "prompt":
-            assert f"--{parameter.name.replace('_', '-')}" in options
-            assert not parameter.flag or f"-{parameter.flag}" in options
-    assert {"-m", "-o", "-w", "-n", "--take", "--callback", "--no-sound"} <= options.keys()
-    assert "--prompt" not in options
+def test_the_sample_of_each_model_reads_back(spec: ModelSpec) -> None:
+    """Every field of a model has its place in a cell."""
+    values = given_of(spec)
+    cell = read_back(write_cell(spec, values))
+    assert cell.spec is spec
+    assert validate(spec, cell.values) == validate(spec, values)
 
 
-@SPECS
-def test_completion_knows_the_choices(spec: ModelSpec) -> None:
-    """Where there are few values, they can be completed."""
-    options = options_of(spec)
-    assert options["--model"] == options["-m"] == tuple(CATALOGUE)
-    assert options["--embed"] == EMBED_CHOICES
+def test_a_cell_of_shots_is_what_a_person_would_write() -> None:
+    """Records are JSON in one pair of quotes; each frame has its own option."""
+    values: dict[str, object] = {
+        "image": ("first.png", "my last.png"),
+        "shots": ({"prompt": "The fox's coat, 雪", "duration": 3},),
+        "duration": "3",
+        "mode": "std",
+    }
+    written = write_cell(CATALOGUE["kling-3.0/video"], values)
+    assert written == (
+        "%%kling --model kling-3.0/video --image first.png --image 'my last.png' --duration 3 "
+        """--shots '[{"prompt": "The fox'"'"'s coat, 雪", "duration": 3}]'\n"""
+    )
 
 
-def test_models_are_found_by_name() -> None:
-    """A name that exists is its spec; one that is like nothing gets no guess."""
-    assert find_model(IMAGE_TO_VIDEO.name) is IMAGE_TO_VIDEO
-    with pytest.raises(InvalidInput) as caught:
-        find_model("zzz")
-    assert "did you mean" not in str(caught.value)
-
-
-def test_nearest_is_nothing_where_nothing_is_near() -> None:
-    """A guess that helps nobody is not made."""
-    assert nearest("balanse", ["balance", "jobs"]) == "balance"
-    assert nearest("xyz", ["balance", "jobs"]) == ""
-
-
-def test_the_variables_of_a_prompt_are_named() -> None:
-    """Those in double braces, in their order."""
-    assert names_in("A {{ animal }} in {place}, {{mood}}") == ["animal", "mood"]
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\u2028", "\x85"])
+def test_what_ends_a_line_is_on_no_line_of_options(end: str) -> None:
+    """A cell's options are one line to IPython, whatever a prompt of a shot holds."""
+    shots = ({"prompt": f"wakes{end}runs", "duration": 3},)
+    model = CATALOGUE["kling-3.0/video"]
+    written = write_cell(model, {"shots": shots, "duration": "3"})
+    assert len(written.splitlines()) == 1
+    assert (
+        validate(model, read_back(written).values)["shots"]
+        == validate(model, {"shots": shots})["shots"]
+    )
+    pro = CATALOGUE["kling/v2-1-pro"]
+    values = {"prompt": "go", "image": "a.png", "negative_prompt": f"blur{end}text"}
+    assert validate(pro, values)["negative_prompt"] == "blur text"

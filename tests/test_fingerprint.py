@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from kling_nb.inputs import fingerprint, media_of
 from kling_nb.kinds import Choice
-from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.specs import ModelSpec, Parameter, fingerprint, validate
+from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.specs import ModelSpec, Parameter, validate
+from tests.sample_requests import given_of
 
 PROMPT = "A red fox shakes the snow off its coat, slow push-in"
 PICTURE = "ab" * 32
@@ -21,6 +23,28 @@ GOLDEN_IMAGE_LOUD = "e35633f2d7a4ecbe6e6cdac767725364cff41e0639d4f4de0fe18b41b83
 GOLDEN_TEXT = "bc11efda7aec1d2cc56c6b4b88c691728f1f91d8da984dc50ce580731258e24f"
 GOLDEN_TEXT_TAKE_2 = "ab07065a579ed7eb19851648fd124f4746c97c436f7dd1e6bd008c60844e592c"
 GOLDEN_UNICODE = "355f8e1900726bb8b622fb3d9932a195530794347091f2e0a72d39d959c845a6"
+
+GOLDEN_SAMPLES = """
+kling-2.6/image-to-video 50ce89f62e255a5f09863291e5db76edf206041d1acbac5947ba9e0b6dc7f29b
+kling-2.6/text-to-video bc11efda7aec1d2cc56c6b4b88c691728f1f91d8da984dc50ce580731258e24f
+kling-2.6/motion-control 2c5542c4897188ca49e342891e37ab6354541800d1e9f3d6fb20c4d9a5d8c261
+kling-3.0/video f5cb3392de829d6ccf3c54539e10bf4cfe4d583c7a4313161429b8ccfdeade01
+kling-3.0/motion-control 91027bc99b27186e2c2f4295434839678484411896d96b8ee7a3c88062c18d96
+kling/v3-turbo-image-to-video c23164c355a55eb6fa58ce8646c6c5c54d59b61c013bd129f9e6de4828f1c6b0
+kling/v3-turbo-text-to-video a69109f71bfa668b61c7d26f4806e9f78c7d016c9a8965fbe3478270f490a5ef
+kling-3.0-omni/image-to-video b144f0b7cc9886b1d9b428e57fd17180d0ec5dcfc177655eb8397455749ee032
+kling-3.0-omni/text-to-video ab63e4d991d5203a738a6a9f474c8057f449dea81236f40591968b2cde77623e
+kling-3.0-omni/reference-to-video 9832b0102196abd476a3fb87592c43fd31dc48fc8e40777dedc0c426b78beeef
+kling-3.0-omni/transformation 85b364edbd22051de9d7e427dd1a9a90c0d7060f6597c25d162e3ea5394ed59c
+kling/v2-5-turbo-image-to-video-pro bc6980789f4ca4a15b0f49f4a82487d2f082babc66ceaee2c65764696779f939
+kling/v2-5-turbo-text-to-video-pro 741b958e465d0db8746304d4bbedc7fe0de057edc44fccd91d39dc2ebd847fd7
+kling/v2-1-master-image-to-video 19d977df53a9aa7d394c6ebde20cb478a625de5d6096ec603c29f9042946c677
+kling/v2-1-master-text-to-video 88a5d33d96fbe6ffdb89053aa01f284441b267ddf0d5b87d9255d9450088b0b2
+kling/v2-1-pro 60b25f3432c86f7cfbb3953531e3b661daea744975252c703cf8b87ea3e9fe7a
+kling/v2-1-standard 3fbeec5961d3e0cb876018d7fa9ef1250ed1d861d2f974ebc4cdb9f4062b6b85
+kling/ai-avatar-standard 94f71d23dd5cc690262f87a8b4ae503637253055ba31ed498adaf31761806954
+kling/ai-avatar-pro b4505dca499821e33aecda8b391c05dd708bfd1c75bd6e4e581725dcbc5ae7e8
+"""
 
 
 def name_of(
@@ -70,6 +94,16 @@ def test_golden_text_to_video() -> None:
 def test_golden_second_take() -> None:
     """Another result for the same request."""
     assert name_of(TEXT_TO_VIDEO, {"prompt": PROMPT}, take=2) == GOLDEN_TEXT_TAKE_2
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_golden_samples(name: str) -> None:
+    """The sample request of each model, each of its files with the same content."""
+    spec = CATALOGUE[name]
+    values = validate(spec, given_of(spec))
+    media = {path: [PICTURE] * len(m.given) for path, m in media_of(spec, values).items()}
+    golden = dict(line.split() for line in GOLDEN_SAMPLES.strip().splitlines())
+    assert fingerprint(spec, values, media, service="live", take=1) == golden[name]
 
 
 def test_golden_unicode_and_lines() -> None:

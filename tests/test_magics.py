@@ -31,16 +31,8 @@ CELL = "%%kling -i fox.png {}\nA red fox"
 
 
 @pytest.fixture
-def session(
-    open_session: Callable[..., Session],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    photo: bytes,
-) -> Session:
+def session(session: Session, photo: bytes) -> Session:
     """The default session, in a working folder with a picture."""
-    session = open_session()
-    monkeypatch.setattr(default, "_current", session)
-    monkeypatch.chdir(tmp_path)
     Path("fox.png").write_bytes(photo)
     return session
 
@@ -110,6 +102,37 @@ def test_a_named_job_is_no_value(start: Callable[..., Any]) -> None:
     shell = start()
     assert run(shell, CELL.format("-o fox")) is None
     assert shell.user_ns["fox"].result(20).path.is_file()
+
+
+def test_a_cell_of_shots_needs_no_body(start: Callable[..., Any], session: Session) -> None:
+    """They have their own words; JSON and a variable that holds the same are the same request."""
+    shell = start()
+    shell.user_ns["mine"] = [{"prompt": "wakes", "duration": 3}, {"prompt": "runs", "duration": 4}]
+    first = run(shell, "%%kling -m 3.0/video --shots mine")
+    (row,) = session.jobs()
+    assert run(shell, row.cell).id == first.id
+    assert "--shots '[{" in row.cell
+    assert row.price_credits == 7 * 14
+
+
+def test_frames_and_elements_may_be_variables(
+    start: Callable[..., Any], session: Session, photo: bytes
+) -> None:
+    """What is in memory is found by its name, also inside records, and the cell reads back."""
+    shell = start()
+    shell.user_ns |= {"fox": photo, "frames": ["fox.png", photo]}
+    elements = '[{"name": "fox", "description": "red", "images": ["fox", "fox.png"]}]'
+    cell = f"%%kling -m 3.0/video -i frames --elements '{elements}'\n@fox runs"
+    first = run(shell, cell)
+    (row,) = session.jobs()
+    assert row.cell.startswith("%%kling --model kling-3.0/video --image frames ")
+    assert run(shell, row.cell).id == first.id
+
+
+def test_a_part_of_a_name_that_several_have_is_no_guess(start: Callable[..., Any]) -> None:
+    """Nothing is sent: the candidates are named."""
+    problem = fail(start(), "%%kling -m motion-control\nfox", InvalidInput)
+    assert "kling-2.6/motion-control, kling-3.0/motion-control" in str(problem)
 
 
 def test_a_refused_job_is_bound_too(start: Callable[..., Any], session: Session) -> None:
@@ -267,6 +290,12 @@ def complete(shell: Any, line: str) -> list[str]:
         ("%%kling --image ", {"picture"}),
         ("%%kling --image fo", {"picture", "fox.png"}),
         ("%%kling --wiat --embed ", {"auto"}),
+        ("%%kling -m 3.0/video --mode ", {"std", "pro", "4K"}),
+        ("%%kling -m omni/text --duration ", {"3", "15"}),
+        ("%%kling -m v2-1-pro --cfg-scale ", {"0", "0.1", "1"}),
+        ("%%kling -m 3.0/video --shots ", {"picture"}),
+        ("%%kling -m avatar-pro --audio fo", {"fox.png"}),
+        ("%%kling -m 3.0/video --", {"--shots", "--elements", "--mode"}),
         ("%kling ", {"balance", "jobs", "adopt"}),
     ],
 )

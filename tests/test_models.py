@@ -4,97 +4,129 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import product
-from typing import Any
 
 import pytest
 
-from kling_nb.kinds import Choice, Flag, Media, Text
+from kling_nb.errors import InvalidInput
+from kling_nb.implied import Told
+from kling_nb.inputs import media_of, request_input
+from kling_nb.kinds import Choice, Flag, Media
 from kling_nb.models import CATALOGUE, DOLLARS_PER_CREDIT, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.specs import ModelSpec, price_credits, request_input, validate
+from kling_nb.records import Records
+from kling_nb.specs import ModelSpec, judge_lengths, price_credits, validate
 from kling_nb.wire import create_body
-from tests.sample_files import document
+from tests.sample_requests import BROKEN, ELEMENT, EXAMPLES, SHOTS, body_of, given_of, least
 
-EXAMPLES = {
-    "kling-2.6/image-to-video": "create.request.image-to-video.json",
-    "kling-2.6/text-to-video": "create.request.text-to-video.json",
-}
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
-
-
-def least(spec: ModelSpec) -> dict[str, object]:
-    """The least that a model takes: what has no default."""
-    fill = {Text: "A red fox", Media: "fox.png"}
-    return {
-        parameter.name: fill[type(parameter.kind)]
-        for parameter in spec.parameters
-        if parameter.required and parameter.default is None
-    }
+BROKEN_HERE: tuple[tuple[str, dict[str, object], str, str], ...] = (
+    ("kling-3.0/video", {"shots": SHOTS, "duration": 5}, "duration", "have 7 together; set 7"),
+    ("kling-3.0/video", {"shots": [{"prompt": "a", "duration": 2}]}, "duration",
+     "the shots have 2 together"),
+)  # fmt: skip
+"""What the pages do not forbid, and nobody knows the price of."""
+MOTION = ("kling-2.6/motion-control", "kling-3.0/motion-control")
+SHOT_MODELS = (
+    "kling-3.0/video",
+    "kling-3.0-omni/text-to-video",
+    "kling-3.0-omni/image-to-video",
+    "kling-3.0-omni/reference-to-video",
+)
 
 
 def every_choice(spec: ModelSpec) -> list[dict[str, object]]:
-    """Every combination of the values that a person chooses from."""
+    """Every combination of the values that a price depends on."""
+    asked = {name for line in spec.prices.lines for name in (*line.when, line.per_s_of)}
     options: dict[str, tuple[object, ...]] = {}
     for parameter in spec.parameters:
         match parameter.kind:
-            case Choice(options=choices):
+            case Choice(options=choices) if parameter.name in asked:
                 options[parameter.name] = choices
-            case Flag():
+            case Flag() if parameter.name in asked:
                 options[parameter.name] = (False, True)
     return [dict(zip(options, values, strict=True)) for values in product(*options.values())]
 
 
-@SPECS
-def test_every_model_has_a_sample_request(spec: ModelSpec) -> None:
-    """A model without a sample of its request is not in the catalogue."""
-    assert document(EXAMPLES[spec.name])["model"] == spec.name
+def problem_of(name: str, **values: object) -> tuple[str, str]:
+    """The one thing that is wrong with the least request and these values: field and sentence."""
+    spec = CATALOGUE[name]
+    given = {**least(spec), **values}
+    with pytest.raises(InvalidInput) as caught:
+        validate(spec, {key: value for key, value in given.items() if value != ""})
+    (problem,) = caught.value.problems
+    return problem.field, str(problem)
+
+
+def sent_by(name: str, **values: object) -> dict[str, object]:
+    """What is sent for the least request and these values, the sources as their URLs."""
+    spec = CATALOGUE[name]
+    given = {**least(spec), **values}
+    checked = validate(spec, {key: value for key, value in given.items() if value != ""})
+    return request_input(spec, checked, urls_of(spec, checked))
+
+
+def urls_of(spec: ModelSpec, values: dict[str, object]) -> dict[str, list[str]]:
+    """The media as they were given, by their path: what was given is a URL."""
+    return {path: [str(each) for each in m.given] for path, m in media_of(spec, values).items()}
+
+
+# --- each model --------------------------------------------------------------------------------
+
+
+def test_there_are_nineteen() -> None:
+    """All of the family that stand behind the endpoint, each with a sample of its request."""
+    assert len(CATALOGUE) == 19
+    assert EXAMPLES.keys() == CATALOGUE.keys()
 
 
 @SPECS
 def test_the_request_is_the_documented_one(spec: ModelSpec) -> None:
     """The example's own values, given by our names, make the example's body, key for key."""
-    example: dict[str, Any] = document(EXAMPLES[spec.name])
-    given = {p.name: example["input"][p.field] for p in spec.parameters}
-    media = {p.name: example["input"][p.field] for p in spec.media}
-    values = validate(spec, given)
-    body = create_body(
-        spec.name, request_input(spec, values, media), example.get("callBackUrl", "")
-    )
+    example = body_of(spec)
+    assert example["model"] == spec.name
+    values = validate(spec, given_of(spec))
+    sent = request_input(spec, values, urls_of(spec, values))
+    body = create_body(spec.name, sent, example.get("callBackUrl", ""))
     assert body == example
     for name, value in example["input"].items():
         assert type(body["input"][name]) is type(value)  # type: ignore[index]
 
 
 @SPECS
+def test_the_sample_has_every_field(spec: ModelSpec) -> None:
+    """What is in no sample is sent under a name that nobody compared."""
+    told = {each.sent_as for each in spec.implied if isinstance(each, Told)}
+    fields = {parameter.field for parameter in spec.parameters} | told
+    records = {"multi_prompt"} if "omni" in spec.name else set()
+    assert fields - body_of(spec)["input"].keys() <= records
+
+
+@SPECS
 def test_defaults_validate(spec: ModelSpec) -> None:
-    """A prompt, and a picture where one is needed, is enough."""
+    """A prompt, and a source where one is needed, is enough."""
     values = validate(spec, least(spec))
-    assert set(values) == {p.name for p in spec.parameters if p.required}
+    assert {p.name for p in spec.parameters if p.required} <= set(values)
+
+
+@SPECS
+def test_the_default_is_the_cheapest(spec: ModelSpec) -> None:
+    """What nobody asked for costs nothing more, but for the length of 5 s."""
+    lengths_s = {"video": 7.0, "audio": 7.0}
+    usual = price_credits(spec, validate(spec, least(spec)), lengths_s)
+    assert usual is not None
+    for chosen in every_choice(spec):
+        price = price_credits(
+            spec, validate(spec, {**least(spec), **chosen, "duration": None}), lengths_s
+        )
+        assert price is not None
+        assert price >= usual
 
 
 @SPECS
 def test_every_choice_has_a_price(spec: ModelSpec) -> None:
     """Whatever a person may choose, the price is known before anything is sent."""
     for chosen in every_choice(spec):
-        assert price_credits(spec, validate(spec, {**least(spec), **chosen})) is not None
-
-
-@SPECS
-@pytest.mark.parametrize(
-    ("duration", "sound", "credits", "dollars"),
-    [
-        ("5", False, 55, 0.275),
-        ("10", False, 110, 0.55),
-        ("5", True, 110, 0.55),
-        ("10", True, 220, 1.1),
-    ],
-)
-def test_the_four_prices(
-    spec: ModelSpec, duration: str, sound: bool, credits: float, dollars: float
-) -> None:
-    """Source: three independent captures of the price page, 2026-03 to 2026-10."""
-    values = validate(spec, {**least(spec), "duration": duration, "sound": sound})
-    assert price_credits(spec, values) == credits
-    assert credits * DOLLARS_PER_CREDIT == pytest.approx(dollars)
+        values = validate(spec, {**least(spec), **chosen})
+        assert price_credits(spec, values, {"video": 7.0, "audio": 7.0}) is not None
 
 
 @SPECS
@@ -110,15 +142,173 @@ def test_names_are_options_and_letters_are_not_shared(spec: ModelSpec) -> None:
     """Every parameter can be written in a cell, and no letter means two things."""
     letters = [parameter.flag for parameter in spec.parameters if parameter.flag]
     assert len(letters) == len(set(letters))
+    assert not set(letters) & set("mown")
     for parameter in spec.parameters:
         assert parameter.name.isidentifier()
         assert parameter.help
 
 
 @SPECS
+def test_what_is_implied_names_real_fields(spec: ModelSpec) -> None:
+    """What follows from a field that is not there would never follow."""
+    names = {parameter.name for parameter in spec.parameters}
+    for each in spec.implied:
+        if isinstance(each, Told):
+            assert each.of in names
+            assert each.sent_as not in {parameter.field for parameter in spec.parameters}
+        else:
+            assert each.field in names
+
+
+@SPECS
+def test_price_lines_name_real_fields_and_values(spec: ModelSpec) -> None:
+    """A line about a value that is none would never count."""
+    for line in spec.prices.lines:
+        for name, value in line.when.items():
+            assert spec.parameter(name).kind.parse(value) == value
+        if line.per_s_of:
+            assert spec.parameter(line.per_s_of)
+
+
+@SPECS
 def test_the_catalogue_is_keyed_by_the_services_name(spec: ModelSpec) -> None:
     """A model is found by the name that is sent."""
     assert CATALOGUE[spec.name] is spec
+
+
+# --- prices ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "credits"),
+    [
+        ("kling-2.6/image-to-video", {}, 55),
+        ("kling-2.6/image-to-video", {"duration": "10"}, 110),
+        ("kling-2.6/image-to-video", {"sound": True}, 110),
+        ("kling-2.6/text-to-video", {"duration": "10", "sound": True}, 220),
+        ("kling-2.6/motion-control", {}, 7 * 11),
+        ("kling-2.6/motion-control", {"mode": "1080p"}, 7 * 18),
+        ("kling-3.0/video", {}, 5 * 14),
+        ("kling-3.0/video", {"mode": "pro", "duration": "3"}, 3 * 18),
+        ("kling-3.0/video", {"sound": True}, 5 * 20),
+        ("kling-3.0/video", {"mode": "pro", "sound": True}, 5 * 27),
+        ("kling-3.0/video", {"mode": "4K", "sound": True}, 5 * 67),
+        ("kling-3.0/video", {"mode": "4K", "duration": "15"}, 15 * 67),
+        ("kling-3.0/video", {"shots": SHOTS}, 7 * 14),
+        ("kling-3.0/motion-control", {}, 7 * 20),
+        ("kling-3.0/motion-control", {"mode": "1080p"}, 7 * 27),
+        ("kling/v3-turbo-image-to-video", {}, 5 * 18),
+        ("kling/v3-turbo-text-to-video", {"resolution": "1080p", "duration": "4"}, 4 * 22.5),
+        ("kling-3.0-omni/text-to-video", {}, 5 * 14),
+        ("kling-3.0-omni/image-to-video", {"sound": True}, 5 * 18),
+        ("kling-3.0-omni/text-to-video", {"resolution": "1080p"}, 5 * 18),
+        ("kling-3.0-omni/reference-to-video", {"resolution": "1080p", "sound": True}, 5 * 23),
+        ("kling-3.0-omni/text-to-video", {"resolution": "4k", "duration": 3}, 3 * 67),
+        ("kling-3.0-omni/transformation", {"sound": True}, 7 * 18),
+        ("kling/v2-5-turbo-image-to-video-pro", {}, 42),
+        ("kling/v2-5-turbo-text-to-video-pro", {"duration": "10"}, 84),
+        ("kling/v2-1-standard", {}, 25),
+        ("kling/v2-1-standard", {"duration": "10"}, 50),
+        ("kling/v2-1-pro", {}, 50),
+        ("kling/v2-1-pro", {"duration": "10"}, 100),
+        ("kling/v2-1-master-image-to-video", {}, 160),
+        ("kling/v2-1-master-text-to-video", {"duration": "10"}, 320),
+        ("kling/ai-avatar-standard", {}, 8 * 8),
+        ("kling/ai-avatar-pro", {}, 8 * 16),
+    ],
+)
+def test_prices(name: str, values: dict[str, object], credits: float) -> None:
+    """Source: captures of the price pages, 2026-03 to 2026-10; begun seconds count whole."""
+    spec = CATALOGUE[name]
+    lengths_s = {"video": 7.0, "audio": 7.2}
+    assert price_credits(spec, validate(spec, {**least(spec), **values}), lengths_s) == credits
+
+
+def test_a_price_by_the_second_is_not_known_before_the_length_is() -> None:
+    """No figure is better than one that is made up."""
+    for name in (*MOTION, "kling/ai-avatar-pro", "kling-3.0-omni/transformation"):
+        spec = CATALOGUE[name]
+        assert price_credits(spec, validate(spec, least(spec))) is None
+
+
+def test_dollars() -> None:
+    """Source: published price pages, 2026-03 to 2026-10."""
+    assert DOLLARS_PER_CREDIT == 0.005
+
+
+# --- what a person need not know ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("kling-3.0/video", "multi_shots"),
+        ("kling-3.0-omni/text-to-video", "customize_multi_shots"),
+        ("kling-3.0-omni/image-to-video", "customize_multi_shots"),
+        ("kling-3.0-omni/reference-to-video", "customize_multi_shots"),
+    ],
+)
+def test_the_service_is_told_of_shots(name: str, field: str) -> None:
+    """The flag follows from the shots, and is sent either way: its own default may be true."""
+    assert sent_by(name)[field] is False
+    assert sent_by(name, shots=SHOTS)[field] is True
+
+
+@pytest.mark.parametrize("name", SHOT_MODELS)
+def test_shots_need_no_length(name: str) -> None:
+    """Together they are as long as they are."""
+    assert float(str(sent_by(name, shots=SHOTS)["duration"])) == 7
+
+
+def test_shots_need_no_prompt_at_3_0_and_one_at_omni() -> None:
+    """Source: documentation, crawl of 2026-08: "unless `multi_shots`" stands at 3.0 only."""
+    assert "prompt" not in sent_by("kling-3.0/video", prompt="", shots=SHOTS)
+    for name in SHOT_MODELS[1:]:
+        assert problem_of(name, prompt="", shots=SHOTS)[0] == "prompt"
+
+
+@pytest.mark.parametrize("name", SHOT_MODELS)
+def test_the_same_length_may_be_given_beside_shots(name: str) -> None:
+    """Saying what follows anyway is no mistake."""
+    assert sent_by(name, shots=SHOTS, duration=7) == sent_by(name, shots=SHOTS)
+
+
+def test_a_shape_is_chosen_only_without_an_image() -> None:
+    """Source: documentation, crawl of 2026-08: `aspect_ratio` is optional with images."""
+    assert sent_by("kling-3.0/video")["aspect_ratio"] == "16:9"
+    assert "aspect_ratio" not in sent_by("kling-3.0/video", image="fox.png")
+    assert sent_by("kling-3.0/video", image="f.png", aspect_ratio="1:1")["aspect_ratio"] == "1:1"
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "values", "field", "words"), [*BROKEN, *BROKEN_HERE])
+def test_a_broken_rule_is_one_clear_problem(
+    name: str, values: dict[str, object], field: str, words: str
+) -> None:
+    """At the field where it can be mended, with what is allowed."""
+    found, sentence = problem_of(name, **values)
+    assert found == field
+    assert words in sentence
+
+
+@pytest.mark.parametrize("name", MOTION)
+def test_a_reference_video_may_be_longer_where_it_says_how_one_faces(name: str) -> None:
+    """Source: documentation, crawl of 2026-08: 10 s with `image`, 30 s with `video`."""
+    spec = CATALOGUE[name]
+    values = validate(spec, least(spec))
+    assert judge_lengths(spec, values, {"video": 10.04}) == []
+    (problem,) = judge_lengths(spec, values, {"video": 12.0})
+    assert str(problem) == (
+        "video: lasts 12.0 s; at most 10 s with character_orientation image; "
+        "shorten it, or set another character_orientation"
+    )
+    turned = validate(spec, {**least(spec), "character_orientation": "video"})
+    assert judge_lengths(spec, turned, {"video": 30.0}) == []
+
+
+# --- the two of the beginning ------------------------------------------------------------------
 
 
 def test_silent_and_short_is_the_default() -> None:
@@ -134,3 +324,19 @@ def test_a_picture_is_one_of_three_types_of_at_most_10_mb() -> None:
     assert isinstance(image.kind, Media)
     assert image.kind.mime_types == ("image/jpeg", "image/png", "image/webp")
     assert (image.kind.max_bytes, image.kind.max_count) == (10_000_000, 1)
+
+
+def test_an_actor_is_large_and_not_too_long() -> None:
+    """Source: documentation, crawl of 2026-08: sides over 300 px, ratio from 2:5 to 5:2."""
+    kind = CATALOGUE["kling-2.6/motion-control"].parameter("image").kind
+    assert isinstance(kind, Media)
+    assert (kind.over_px, kind.ratio) == (300, (0.4, 2.5))
+
+
+def test_an_element_has_its_pictures_under_the_services_name() -> None:
+    """Source: documentation, crawl of 2026-08: 2 to 4 pictures in `element_input_urls`."""
+    kind = CATALOGUE["kling-3.0/video"].parameter("elements").kind
+    assert isinstance(kind, Records)
+    assert sent_by("kling-3.0/video", elements=[ELEMENT])["kling_elements"] == [
+        {"name": "fox", "description": "red", "element_input_urls": ["a.png", "b.png"]}
+    ]

@@ -136,6 +136,19 @@ def test_comments_above_the_magic_go(above: str) -> None:
     assert without_comments([*above.splitlines(keepends=True), *cell]) == cell
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_options_alone_are_a_cell(end: str) -> None:
+    """Shots have their own words: IPython would refuse the cell for its empty body."""
+    cell = "%%kling -m 3.0/video --shots mine"
+    assert without_comments(["# three shots\n", cell + end]) == [f"{cell}\n", "\n"]
+
+
+@pytest.mark.parametrize("cell", ["%%kling", "%%kling?", "%%kling jobs", "%%klingon -w"])
+def test_a_cell_without_options_is_left_to_ipython(cell: str) -> None:
+    """It shows help, or asks whether `%kling` was meant."""
+    assert without_comments([cell]) == [cell]
+
+
 @pytest.mark.parametrize(
     "cell", ["# why\nprint()\n%%kling\n", "# only this\n", "", "# why\n%%time\n%%kling\n"]
 )

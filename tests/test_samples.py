@@ -18,7 +18,7 @@ def used_names() -> set[str]:
     """Every text literal in the tests beside this one."""
     return {
         node.value
-        for path in Path(__file__).parent.glob("test_*.py")
+        for path in Path(__file__).parent.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }

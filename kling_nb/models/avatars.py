@@ -1,0 +1,47 @@
+"""Avatars: a picture that speaks what is said. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..kinds import Media, Text
+from ..specs import ModelSpec, Parameter
+from ..tariffs import Price, PriceList
+from .fields import AS_OF, ONE_PICTURE, PAGE, PRICE_PAGES, PROMPT, USUAL_S
+
+__all__ = ["PRO", "STANDARD"]
+
+_PARAMETERS = (
+    replace(PROMPT, kind=Text(max_chars=5000), help="how the person looks, speaks and moves"),
+    replace(ONE_PICTURE, help="who speaks: path, URL, or the name of a variable"),
+    Parameter(
+        name="audio",
+        sent_as="audio_url",
+        kind=Media(
+            # The page names no types; these are what other fields of the service take.
+            ("audio/mpeg", "audio/wav", "audio/aac", "audio/mp4"),
+            max_bytes=100_000_000,
+            as_list=False,
+            length_s=(0, 300),
+        ),
+        help="what is said: path, URL, or the name of a variable; each of its seconds is paid",
+        flag="a",
+    ),
+)
+
+STANDARD = ModelSpec(
+    name="kling/ai-avatar-standard",
+    title="Kling avatar, standard",
+    parameters=_PARAMETERS,
+    prices=PriceList(lines=(Price(8, per_s_of="audio"),), as_of=AS_OF, source=PRICE_PAGES),
+    usual_s=USUAL_S,
+    source=PAGE,
+)
+PRO = ModelSpec(
+    name="kling/ai-avatar-pro",
+    title="Kling avatar, pro",
+    parameters=_PARAMETERS,
+    prices=PriceList(lines=(Price(16, per_s_of="audio"),), as_of=AS_OF, source=PRICE_PAGES),
+    usual_s=USUAL_S,
+    source=PAGE,
+)

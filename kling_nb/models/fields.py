@@ -1,0 +1,161 @@
+"""Fields that several models share, one literal each. Data only.
+
+Source of all: published documentation, crawl of 2026-08, and the specification. What a page leaves
+open is chosen here once: pictures are those of the specification, and a prompt whose limit is not
+told has that of the models beside it.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from ..kinds import Choice, Flag, Media, Number, Text
+from ..records import Column, Records
+from ..specs import Parameter
+
+__all__ = [
+    "ASPECT_RATIO",
+    "AS_OF",
+    "CFG_SCALE",
+    "ELEMENTS",
+    "FIRST_FRAME",
+    "LAST_PICTURE",
+    "LENGTH",
+    "NEGATIVE_PROMPT",
+    "ONE_PICTURE",
+    "PAGE",
+    "PICTURE_FORMATS",
+    "PRICE_PAGES",
+    "PROMPT",
+    "RESOLUTION",
+    "SHORT_PROMPT",
+    "SHOTS",
+    "SOUND",
+    "TWO_LENGTHS",
+    "USUAL_S",
+    "VIDEO_FORMATS",
+]
+
+PAGE = "published documentation, crawl of 2026-08"
+PRICE_PAGES = "captures of the provider's price pages, 2026-03 to 2026-10"
+AS_OF = date(2026, 10, 31)
+
+USUAL_S = 164.0
+"""Where no recording exists: other products assume this for an image-to-video clip."""
+
+PICTURE_FORMATS = ("image/jpeg", "image/png", "image/webp")
+VIDEO_FORMATS = ("video/mp4", "video/quicktime")
+
+SHORT_PROMPT = Parameter(
+    name="prompt",
+    kind=Text(max_chars=1000),
+    help="what happens in the clip",
+)
+PROMPT = Parameter(
+    name="prompt",
+    kind=Text(max_chars=2500),
+    help="what happens in the clip",
+)
+NEGATIVE_PROMPT = Parameter(
+    name="negative_prompt",
+    kind=Text(max_chars=500, one_line=True),
+    help="what must not be in the clip",
+    required=False,
+)
+CFG_SCALE = Parameter(
+    name="cfg_scale",
+    kind=Number(0, 1, step=0.1),
+    help="how closely the clip keeps to the prompt, 0 to 1",
+    required=False,
+)
+
+FIRST_FRAME = Parameter(
+    name="image",
+    sent_as="image_urls",
+    kind=Media(mime_types=PICTURE_FORMATS, max_bytes=10_000_000),
+    help="the first frame: path, URL, or the name of a variable",
+    flag="i",
+)
+ONE_PICTURE = Parameter(
+    name="image",
+    sent_as="image_url",
+    kind=Media(mime_types=PICTURE_FORMATS, max_bytes=10_000_000, as_list=False),
+    help="the first frame: path, URL, or the name of a variable",
+    flag="i",
+)
+LAST_PICTURE = Parameter(
+    name="last_image",
+    sent_as="tail_image_url",
+    kind=Media(mime_types=PICTURE_FORMATS, max_bytes=10_000_000, as_list=False),
+    help="the last frame: path, URL, or the name of a variable",
+    required=False,
+)
+
+TWO_LENGTHS = Parameter(
+    name="duration",
+    kind=Choice(("5", "10"), unit="s"),
+    help="length of the clip in seconds",
+    default="5",
+    flag="d",
+)
+LENGTH = Parameter(
+    name="duration",
+    kind=Choice(("3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"), unit="s"),
+    help="length of the clip in seconds; each is paid",
+    default="5",
+    flag="d",
+)
+ASPECT_RATIO = Parameter(
+    name="aspect_ratio",
+    kind=Choice(("1:1", "16:9", "9:16")),
+    help="shape of the picture",
+    default="16:9",
+)
+RESOLUTION = Parameter(
+    name="resolution",
+    kind=Choice(("720p", "1080p")),
+    help="size of the picture; 1080p costs more",
+    default="720p",
+)
+SOUND = Parameter(
+    name="sound",
+    kind=Flag(on="sound", off="no sound"),
+    help="a clip with sound; costs up to half more",
+    default=False,
+)
+
+SHOTS = Parameter(
+    name="shots",
+    sent_as="multi_prompt",
+    kind=Records(
+        columns=(
+            Column("prompt", Text(max_chars=500), "what happens in this shot"),
+            Column("duration", Number(1, 12, integer=True, unit="s"), "its length in seconds"),
+        ),
+        max_count=5,
+        noun="shot",
+    ),
+    help="shots of one clip, one after the other, each with a prompt and a duration",
+    required=False,
+)
+ELEMENTS = Parameter(
+    name="elements",
+    sent_as="kling_elements",
+    kind=Records(
+        columns=(
+            # The page names no limits for the words; these are ours, so that a slip is seen.
+            Column("name", Text(max_chars=100), "what the prompt calls it"),
+            Column("description", Text(max_chars=500), "what it is"),
+            Column(
+                name="images",
+                kind=Media(PICTURE_FORMATS, max_bytes=10_000_000, min_count=2, max_count=4),
+                help="2 to 4 pictures of it",
+                sent_as="element_input_urls",
+            ),
+        ),
+        max_count=3,
+        noun="element",
+    ),
+    help="who and what looks the same throughout, each with a name, a description and images",
+    required=False,
+)

@@ -1,0 +1,123 @@
+"""Names of variables in a cell, and what they hold.
+
+In a prompt a name stands in double braces; in place of a picture, a video, a sound or records it
+stands by itself. Variables are given as a mapping; nothing they hold is opened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .errors import InvalidInput
+from .kinds import Media
+from .naming import nearest
+from .records import Records, load_records
+from .specs import ModelSpec
+
+__all__ = ["Resolved", "fill_prompt", "names_in", "resolve", "unresolved"]
+
+_IN_PROMPT = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The values of a cell, with what their names hold and as they are written."""
+
+    values: dict[str, object]
+    written: dict[str, object]
+    """By parameter, of media and records only: what `write_cell` takes in their place."""
+
+
+def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
+    """The prompt, with each `{{name}}` replaced by the text of that variable; all else is raw.
+
+    Raises:
+        InvalidInput: There is no such variable.
+    """
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in variables:
+            close = nearest(name, [known for known in variables if not known.startswith("_")])
+            hint = f"; did you mean {close!r}?" if close else ""
+            raise InvalidInput.of(
+                "prompt", f"there is no variable {name!r}", f"define it first{hint}"
+            )
+        return str(variables[name])
+
+    return _IN_PROMPT.sub(value_of, body)
+
+
+def names_in(body: str) -> list[str]:
+    """The variables that a prompt names."""
+    return _IN_PROMPT.findall(body)
+
+
+def resolve(
+    spec: ModelSpec, values: Mapping[str, object], variables: Mapping[str, object]
+) -> Resolved:
+    """The values as they are meant.
+
+    Args:
+        spec: The model.
+        values: As they were written; what is no variable's name stands for itself.
+        variables: What names hold. A list spreads over the places of several pictures.
+    """
+    found = Resolved(dict(values), {})
+    for parameter in spec.parameters:
+        given = values.get(parameter.name)
+        if given is None:
+            continue
+        match parameter.kind:
+            case Media():
+                found.values[parameter.name] = _held(given, variables)
+                found.written[parameter.name] = given
+            case Records() as kind:
+                _resolve_records(parameter.name, kind, given, variables, found)
+    return found
+
+
+def unresolved(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
+    """The names in place of records that no variable has: such a name is nothing else."""
+    given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, Records))
+    return [each for each in given if isinstance(each, str) and each.isidentifier()]
+
+
+def _resolve_records(
+    name: str, kind: Records, given: object, variables: Mapping[str, object], found: Resolved
+) -> None:
+    records = load_records(_value(given, variables))
+    if not isinstance(records, list | tuple) or not all(isinstance(r, Mapping) for r in records):
+        found.values[name] = found.written[name] = records
+        return
+    media = [column.name for column in kind.columns if isinstance(column.kind, Media)]
+    held = {c: [r.get(c) for r in records] for c in media}
+    found.values[name] = [
+        {**r, **{c: _held(r[c], variables) for c in media if c in r}} for r in records
+    ]
+    # A picture in memory has no text: then only the variable's name says which records are meant.
+    is_text = all(_is_text(each) for column in held.values() for each in column)
+    found.written[name] = records if is_text else given
+
+
+def _held(given: object, variables: Mapping[str, object]) -> object:
+    """What one name holds, or several; a list that one of them holds is spread."""
+    items = [_value(each, variables) for each in _items(given)]
+    spread = [inner for item in items for inner in _items(item)]
+    return spread[0] if len(spread) == 1 else spread
+
+
+def _value(given: object, variables: Mapping[str, object]) -> object:
+    if isinstance(given, str) and given.isidentifier():
+        return variables.get(given, given)
+    return given
+
+
+def _items(given: object) -> list[object]:
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _is_text(given: object) -> bool:
+    return given is None or all(isinstance(each, str) for each in _items(given))

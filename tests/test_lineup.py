@@ -1,0 +1,77 @@
+"""What `lineup` promises: every model with its price in a table, and the options of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kling_nb import lineup
+from kling_nb.errors import InvalidInput
+from kling_nb.models import CATALOGUE
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """The tables that are shown, at a time when prices are fresh."""
+    monkeypatch.setattr(lineup, "age_word", lambda *_: "")
+    shown: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(lineup, "show_table", lambda *table: shown.append(table))
+    return shown
+
+
+def test_every_model_is_a_row(tables: list[tuple[Any, ...]]) -> None:
+    """Name, the standard clip and its price, what it takes, how sure; the day of the price."""
+    lineup.show_models()
+    ((headers, rows, _),) = tables
+    assert [row[0] for row in rows] == list(CATALOGUE)
+    assert all(len(row) == len(headers) for row in rows)
+    by_name = {row[0]: row for row in rows}
+    assert by_name["kling-3.0/video"] == (
+        "kling-3.0/video",
+        "70 credits ($0.35)",
+        "5 s · no sound · std",
+        "words (image, shots, elements)",
+        "recorded",
+    )
+    assert headers[1] == "price of 2026-10-31"
+    avatar = by_name["kling/ai-avatar-pro"]
+    assert avatar[1:3] == ("16 credits ($0.08) a second of audio", "as long as its audio")
+
+
+def test_one_model_is_its_options(tables: list[tuple[Any, ...]]) -> None:
+    """Named by a part that only it has."""
+    lineup.show_models("3.0/video")
+    ((_, rows, caption),) = tables
+    assert caption == "Kling 3.0 (kling-3.0/video)"
+    assert [row[0] for row in rows] == [
+        "the cell's body",
+        "--image, -i",
+        "--duration, -d",
+        "--sound, --no-sound",
+        "--aspect-ratio",
+        "--mode",
+        "--shots",
+        "--elements",
+    ]
+
+
+def test_a_part_that_several_have_shows_those(tables: list[tuple[Any, ...]]) -> None:
+    """Nothing is bought here: there is no wrong guess to be made."""
+    lineup.show_models("avatar")
+    ((_, rows, _),) = tables
+    assert [row[0] for row in rows] == ["kling/ai-avatar-standard", "kling/ai-avatar-pro"]
+
+
+def test_no_table_for_a_name_that_means_nothing(tables: list[tuple[Any, ...]]) -> None:
+    """The nearest is named instead."""
+    with pytest.raises(InvalidInput, match="did you mean kling/v2-1-pro"):
+        lineup.show_models("kling/v2-1-por")
+    assert tables == []
+
+
+def test_an_old_price_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices move: one that is old is no promise."""
+    monkeypatch.setattr(lineup, "age_word", lambda *_: "about")
+    spec = CATALOGUE["kling-2.6/image-to-video"]
+    assert lineup.offer_words(spec) == "about 55 credits ($0.28)"

@@ -1,0 +1,155 @@
+"""What `variables` promises: names are replaced by what they hold, everything else is raw."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from kling_nb.cells import read_cell, read_line, write_cell
+from kling_nb.errors import InvalidInput
+from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO
+from kling_nb.specs import validate
+from kling_nb.variables import fill_prompt, names_in, resolve, unresolved
+
+VIDEO = CATALOGUE["kling-3.0/video"]
+PICTURE = np.zeros((4, 4, 3), np.uint8)
+ELEMENT = {"name": "fox", "description": "red", "images": ["side", "b.png"]}
+
+# --- in a prompt -------------------------------------------------------------------------------
+
+
+def test_a_variable_is_put_in() -> None:
+    """`{{name}}` becomes the variable's text, blanks inside the braces or not."""
+    assert fill_prompt("a {{animal}} and {{ n }} more", {"animal": "fox", "n": 2}) == (
+        "a fox and 2 more"
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["{x}", "{{}}", "{{1}}", "{{a.b}}", "{{a b}}", "50 % 100%s %%", "\"a\" 'b'",
+     "a\n\n  b", "$x \\n"],
+)  # fmt: skip
+def test_everything_else_is_raw(body: str) -> None:
+    """Braces, quotes, percent signs and lines are the prompt's own."""
+    assert fill_prompt(body, {"x": "no", "a": "no", "b": "no"}) == body
+
+
+def test_a_variables_text_is_not_filled_again() -> None:
+    """What a variable holds is raw as well."""
+    assert fill_prompt("{{a}}", {"a": "{{b}} \\1", "b": "no"}) == "{{b}} \\1"
+
+
+def test_a_missing_variable_names_the_nearest() -> None:
+    """A slip in a name is not sent to the service as braces."""
+    with pytest.raises(InvalidInput, match=r"'anmal'.*did you mean 'animal'"):
+        fill_prompt("a {{anmal}}", {"animal": "fox", "_": 1})
+
+
+def test_the_variables_of_a_prompt_are_named() -> None:
+    """Those in double braces, in their order."""
+    assert names_in("A {{ animal }} in {place}, {{mood}}") == ["animal", "mood"]
+
+
+# --- media -------------------------------------------------------------------------------------
+
+
+def test_a_name_is_what_it_holds() -> None:
+    """A picture in memory is given by its variable's name, and written by it."""
+    found = resolve(IMAGE_TO_VIDEO, {"image": "fox", "duration": "fox"}, {"fox": PICTURE})
+    assert found.values["image"] is PICTURE
+    assert found.values["duration"] == "fox"
+    assert found.written == {"image": "fox"}
+
+
+@pytest.mark.parametrize("text", ["fox.png", "fox", "https://x/fox.png"])
+def test_what_is_no_variable_stands_for_itself(text: str) -> None:
+    """A path may look like a name."""
+    found = resolve(IMAGE_TO_VIDEO, {"image": text}, {"dog": PICTURE})
+    assert found.values == found.written == {"image": text}
+
+
+def test_several_names_are_several_pictures() -> None:
+    """Each by itself, in their order."""
+    found = resolve(VIDEO, {"image": ["fox", "b.png"]}, {"fox": PICTURE})
+    first, last = found.values["image"]  # type: ignore[misc]
+    assert first is PICTURE
+    assert last == "b.png"
+    assert found.written == {"image": ["fox", "b.png"]}
+
+
+def test_a_list_is_spread() -> None:
+    """One variable may hold the first and the last frame."""
+    found = resolve(VIDEO, {"image": "frames"}, {"frames": ["a.png", PICTURE]})
+    assert found.values["image"] == ["a.png", PICTURE]
+    assert found.written == {"image": "frames"}
+
+
+# --- records -----------------------------------------------------------------------------------
+
+
+def test_shots_are_json_or_a_variable() -> None:
+    """Both are the same request, and the cell that is written has the words themselves."""
+    shots = [{"prompt": "wakes", "duration": 3}]
+    by_json = resolve(VIDEO, {"shots": json.dumps(shots)}, {})
+    by_name = resolve(VIDEO, {"shots": "mine"}, {"mine": shots})
+    assert by_json == by_name
+    assert by_json.values == by_json.written == {"shots": shots}
+
+
+def test_one_shot_needs_no_list() -> None:
+    """A mapping by itself is a list of one."""
+    shot = {"prompt": "wakes", "duration": 3}
+    assert resolve(VIDEO, {"shots": "one"}, {"one": shot}).values == {"shots": [shot]}
+
+
+def test_pictures_of_elements_may_be_variables() -> None:
+    """Named in JSON they are looked up, and written as they were."""
+    line = f"--elements '{json.dumps([ELEMENT])}'"
+    cell = read_line(f"-m 3.0/video {line}")
+    found = resolve(cell.spec, cell.values, {"side": PICTURE})
+    ((element,),) = (found.values["elements"],)  # type: ignore[misc]
+    assert element["images"] == [PICTURE, "b.png"]
+    assert found.written == {"elements": [ELEMENT]}
+
+
+def test_elements_with_pictures_in_memory_are_written_by_their_name() -> None:
+    """JSON has no words for an array: the variable says which are meant."""
+    held = [{**ELEMENT, "images": [PICTURE, "b.png"]}]
+    found = resolve(VIDEO, {"elements": "cast"}, {"cast": held})
+    assert found.written == {"elements": "cast"}
+    values = validate(VIDEO, {"prompt": "go", **found.values})
+    assert "--elements cast" in write_cell(VIDEO, {**values, **found.written})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("{not json", "is neither JSON nor a variable with shots"),
+        ("missing", "'missing' is neither JSON nor a variable with shots"),
+        ('"text"', "'text' is neither JSON nor a variable with shots"),
+        ("[1, 2]", "is not a list of shots"),
+    ],
+)
+def test_what_are_no_records_is_left_to_the_validator(given: str, words: str) -> None:
+    """It says what was given and what is allowed."""
+    cell = read_cell(f"-m 3.0/video --shots={given!r}", "", {})
+    with pytest.raises(InvalidInput, match=f"shots: .*{words}; give 1 to 5 shots"):
+        validate(VIDEO, resolve(VIDEO, cell.values, {}).values)
+
+
+def test_given_values_are_not_changed() -> None:
+    """What a variable holds is the person's own."""
+    held = [{**ELEMENT, "images": ["side", "b.png"]}]
+    resolve(VIDEO, {"elements": "cast"}, {"cast": held, "side": PICTURE})
+    assert held == [ELEMENT]
+
+
+def test_a_name_in_place_of_records_that_nothing_has_is_told() -> None:
+    """A picture may be a file of that name; shots may not."""
+    given = {"image": "fox", "shots": "mine", "elements": "cast"}
+    found = resolve(VIDEO, given, {"cast": [ELEMENT]})
+    assert unresolved(VIDEO, found.values) == ["mine"]
+    assert unresolved(VIDEO, {"shots": "[1]"}) == []
