@@ -7,9 +7,12 @@ loaded then.
 
 from __future__ import annotations
 
-from kling_nb.emulator.books import Books, InjectedFault
+from kling_nb.emulator.books import Books
 from kling_nb.emulator.emulator import Emulator
 from kling_nb.emulator.faults import KNOWN_FAULTS
+from kling_nb.emulator.injection import InjectedFault
+from kling_nb.emulator.letters import Post
+from kling_nb.emulator.outbox import Outbox
 from kling_nb.emulator.tasks import Task
 from kling_nb.emulator.terms import UNLIMITED, Terms
 
@@ -19,6 +22,8 @@ __all__ = [
     "Books",
     "Emulator",
     "InjectedFault",
+    "Outbox",
+    "Post",
     "Task",
     "Terms",
 ]

@@ -1,12 +1,14 @@
 """The API host: createTask, recordInfo, credit, download-url.
 
-Owns what these endpoints answer. Callbacks belong here too, where a task is seen to end; they
-are not sent yet. Must not know connections or faults of transport.
+Owns what these endpoints answer. Must not know connections, faults of transport, or how callbacks
+are sent.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections.abc import Callable
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -14,7 +16,7 @@ from starlette.routing import BaseRoute
 from kling_nb.emulator.books import Books, CreditsInsufficient, TooOften
 from kling_nb.emulator.calls import Call, accepted_key, envelope, route
 from kling_nb.emulator.faults import TOO_OFTEN
-from kling_nb.emulator.hosts import Addresses, own_clip_name
+from kling_nb.emulator.hosts import Addresses, is_this_machine, own_clip_name
 from kling_nb.emulator.rules import Refusal, check_order
 from kling_nb.emulator.studio import Studio
 from kling_nb.emulator.tasks import Task, clip_name, record_of
@@ -22,6 +24,7 @@ from kling_nb.emulator.tasks import Task, clip_name, record_of
 __all__ = ["Api"]
 
 NO_ACCESS = "You do not have access permissions"
+LOGGER = logging.getLogger("kling_nb.emulator")
 
 
 class Api:
@@ -33,6 +36,8 @@ class Api:
         self.studio = studio
         self.addresses = addresses
         self.seconds = seconds
+        self.when_owed: Callable[[], None] = lambda: None
+        """Called when a task was made that asks to be called back."""
 
     def routes(self) -> list[BaseRoute]:
         """The paths of the host."""
@@ -48,7 +53,7 @@ class Api:
         if accepted_key(call) is None:
             return envelope(401, NO_ACCESS)
         try:
-            task = self.books.open_task(check_order(call.json()), self.seconds)
+            task = self.books.open_task(check_order(call.json(), self.studio.measure), self.seconds)
         except Refusal as refusal:
             return envelope(refusal.code, refusal.msg)
         except TooOften:
@@ -57,7 +62,15 @@ class Api:
             return envelope(402, "Credits insufficient")
         if task.ended_at is None:
             self.studio.order(task)
+        self.promise(task)
         return envelope(200, "success", {"taskId": task.task_id, "recordId": task.task_id})
+
+    def promise(self, task: Task) -> None:
+        """See that a task's end is told to whoever asked for it; to this machine only."""
+        if is_this_machine(task.callback_url):
+            self.when_owed()
+        elif task.callback_url:
+            LOGGER.info("emulator: task %s: only this machine is called back", task.task_id)
 
     def record_info(self, call: Call) -> Response:
         """The record of a task; 422 in its first moment, as for one that never was. Source: L."""

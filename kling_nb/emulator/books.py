@@ -11,17 +11,17 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kling_nb.emulator.database import Database
-from kling_nb.emulator.effects import Fate
-from kling_nb.emulator.faults import KNOWN_FAULTS, Endpoint, endpoint_for, find_fault
+from kling_nb.emulator.effects import Endpoint, Errand, Fate
+from kling_nb.emulator.injection import InjectedFault, add_fault, take_fault, waiting_faults
+from kling_nb.emulator.letters import plan_letters
 from kling_nb.emulator.tasks import Fail, Order, Task, read_task
 from kling_nb.emulator.terms import Terms
 
-__all__ = ["START_CREDITS", "Books", "CreditsInsufficient", "InjectedFault", "TooOften"]
+__all__ = ["START_CREDITS", "Books", "CreditsInsufficient", "TooOften"]
 
 START_CREDITS = 5_916.0
 COUNT_RECENT = "SELECT count(*) FROM tasks WHERE created_at > ?"
@@ -35,15 +35,6 @@ class TooOften(Exception):
 
 class CreditsInsufficient(Exception):
     """The balance is below the price."""
-
-
-@dataclass(frozen=True, slots=True)
-class InjectedFault:
-    """A fault that waits for its request."""
-
-    name: str
-    times_left: int
-    argument: str
 
 
 class Books:
@@ -110,9 +101,9 @@ class Books:
             if self.balance_in(connection) < order.credits:
                 raise CreditsInsufficient
             row = new_row(order, now, seconds, take_fault(connection, "task"))
-            names = ", ".join(row)
-            marks = ", ".join(f":{name}" for name in row)
-            connection.execute(f"INSERT INTO tasks ({names}) VALUES ({marks})", row)
+            insert(connection, "tasks", row)
+            for letter in owed(row, connection):
+                insert(connection, "letters", letter)
         return read_task({**row, "clip": ""}, now, self.terms.unseen_s)
 
     def close_task(self, task_id: str, *, clip: str = "", fail: Fail | None = None) -> None:
@@ -178,21 +169,13 @@ class Books:
         Raises:
             ValueError: no fault has that name, `times` is below 1, or the argument means nothing.
         """
-        fault = find_fault(name)
-        if times < 1:
-            raise ValueError(f"times: {times} is not allowed; use 1 or more")
-        endpoint = endpoint_for(fault, argument)
         with self.database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO faults (name, endpoint, times_left, argument) VALUES (?, ?, ?, ?)",
-                (name, endpoint, times, argument),
-            )
+            add_fault(connection, name, times, argument)
 
     def faults(self) -> list[InjectedFault]:
         """The faults that still wait, first injected first."""
-        query = "SELECT name, times_left, argument FROM faults ORDER BY id"
         with self.database.reading() as connection:
-            return [InjectedFault(*row) for row in connection.execute(query)]
+            return waiting_faults(connection)
 
     def clear_faults(self) -> None:
         """Forget all faults that still wait."""
@@ -200,23 +183,11 @@ class Books:
             connection.execute("DELETE FROM faults")
 
 
-def take_fault(connection: sqlite3.Connection, endpoint: Endpoint) -> InjectedFault | None:
-    """Use up the oldest fault that waits for that endpoint."""
-    query = "SELECT id, name, times_left, argument FROM faults WHERE endpoint = ? ORDER BY id"
-    row = connection.execute(query, (endpoint,)).fetchone()
-    if row is None:
-        return None
-    connection.execute("UPDATE faults SET times_left = times_left - 1 WHERE id = ?", (row["id"],))
-    connection.execute("DELETE FROM faults WHERE times_left = 0")
-    return InjectedFault(row["name"], row["times_left"] - 1, row["argument"])
-
-
 def new_row(
     order: Order, now: float, seconds: float, injected: InjectedFault | None
 ) -> dict[str, str | float | None]:
     """The row of a task that is made now, its end already written where a fault decides it."""
-    effect = KNOWN_FAULTS[injected.name].effect if injected else None
-    fate = effect if isinstance(effect, Fate) else None
+    fate = injected.effect if injected and isinstance(injected.effect, Fate) else None
     needs_clip = fate is None or fate.ending == "short"
     return {
         "task_id": secrets.token_hex(16),
@@ -231,3 +202,22 @@ def new_row(
         "fail_code": fate.fail_code if fate else "",
         "fail_msg": fate.fail_msg if fate else "",
     }
+
+
+def owed(
+    row: Mapping[str, str | float | None], connection: sqlite3.Connection
+) -> list[dict[str, str | float]]:
+    """The letters that a new task owes whoever asked to be called back."""
+    if not row["callback_url"]:
+        return []
+    injected = take_fault(connection, "callback")
+    errand = injected.effect if injected and isinstance(injected.effect, Errand) else None
+    return plan_letters(row, errand)
+
+
+def insert(
+    connection: sqlite3.Connection, table: str, row: Mapping[str, str | float | None]
+) -> None:
+    """Add a row; its keys are our own names of columns."""
+    names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", row)

@@ -6,15 +6,20 @@ Owns options and exit codes. Must not know how serving works.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from pathlib import Path
+from typing import get_args
 
-from kling_nb.emulator.faults import find_fault
+from kling_nb.emulator.documents import Form
+from kling_nb.emulator.injection import find_fault
 from kling_nb.emulator.serve import CannotServe, Service, serve
-from kling_nb.emulator.terms import UNLIMITED
+from kling_nb.emulator.terms import UNLIMITED, Terms
 
 __all__ = ["add_arguments", "parse_fault", "run"]
+
+WEBHOOK_KEY = "KLING_NB_EMULATOR_WEBHOOK_KEY"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +58,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="close idle connections after so many seconds (%(default)s)",
     )
     parser.add_argument("--unlimited", action="store_true", help="no rate limits")
+    add_callback_arguments(parser)
+
+
+def add_callback_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how tasks' ends are told to the `callBackUrl` of whoever asks for it."""
+    parser.add_argument(
+        "--webhook-key",
+        default=os.environ.get(WEBHOOK_KEY, ""),
+        metavar="KEY",
+        help=f"sign callbacks with it; {WEBHOOK_KEY} sets it too (unsigned without)",
+    )
+    parser.add_argument(
+        "--callback-form",
+        choices=get_args(Form),
+        default="documented",
+        help="which of the documented forms a callback has (%(default)s)",
+    )
 
 
 def parse_fault(text: str) -> tuple[str, int]:
@@ -69,6 +91,11 @@ def parse_fault(text: str) -> tuple[str, int]:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; 0 after that, 2 if it cannot be served like that."""
+    terms = dataclasses.replace(
+        UNLIMITED if args.unlimited else Terms(),
+        webhook_key=args.webhook_key,
+        callback_form=args.callback_form,
+    )
     service = Service(
         folder=args.folder,
         host=args.host,
@@ -77,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         render=args.render,
         faults=tuple(args.faults),
         keep_alive_s=args.keep_alive,
-        terms=UNLIMITED if args.unlimited else None,
+        terms=terms,
     )
     try:
         serve(service, say=lambda line: print(line, flush=True))

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 
 from kling_nb.emulator.books import Books
 from kling_nb.emulator.calls import Call, route
+from kling_nb.emulator.outbox import Outbox
 
 __all__ = ["Control"]
 
@@ -31,7 +32,7 @@ class Control:
         ]
 
     def show_books(self, _call: Call) -> Response:
-        """Counts, balance, leaks and waiting faults as JSON."""
+        """Counts, balance, leaks, waiting faults and callbacks as JSON."""
         return JSONResponse(
             {
                 "tasks": self.books.count_tasks(),
@@ -39,6 +40,7 @@ class Control:
                 "requests": self.books.all_requests(),
                 "leaks": self.books.leaks(),
                 "faults": [dataclasses.asdict(fault) for fault in self.books.faults()],
+                "callbacks": [dataclasses.asdict(post) for post in Outbox(self.books).posts()],
             }
         )
 

@@ -13,8 +13,7 @@ from pathlib import Path
 __all__ = ["Database"]
 
 BUSY_TIMEOUT_S = 30.0
-SCHEMA_VERSION = 1
-SCHEMA = (
+FIRST = (
     "CREATE TABLE account (id INTEGER PRIMARY KEY CHECK (id = 1), paid_in REAL NOT NULL)",
     """CREATE TABLE tasks (
         task_id TEXT PRIMARY KEY, model TEXT NOT NULL, input TEXT NOT NULL,
@@ -33,6 +32,19 @@ SCHEMA = (
     "CREATE TABLE questions (asker TEXT NOT NULL, asked_at REAL NOT NULL)",
     "CREATE TABLE leaks (id INTEGER PRIMARY KEY, path TEXT NOT NULL)",
 )
+CALLBACKS = (
+    """CREATE TABLE letters (
+        id INTEGER PRIMARY KEY, task_id TEXT NOT NULL, url TEXT NOT NULL, kind TEXT NOT NULL,
+        due_at REAL NOT NULL, after_s REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0,
+        claimed_until REAL NOT NULL DEFAULT 0, settled INTEGER NOT NULL DEFAULT 0)""",
+    "CREATE INDEX open_letters ON letters (id) WHERE NOT settled",
+    """CREATE TABLE posts (
+        id INTEGER PRIMARY KEY, letter INTEGER NOT NULL, task_id TEXT NOT NULL,
+        kind TEXT NOT NULL, attempt INTEGER NOT NULL, started_at REAL NOT NULL,
+        answered_at REAL, status INTEGER, words TEXT NOT NULL)""",
+)
+VERSIONS = (FIRST, CALLBACKS)
+"""What leads from each version of the file to the next."""
 
 
 class Database:
@@ -72,19 +84,21 @@ class Database:
         # A killed process loses nothing without syncing; only a power cut could, and these
         # books hold no real money.
         connection.execute("PRAGMA synchronous = OFF")
-        if self.version_of(connection) != SCHEMA_VERSION:
+        if self.version_of(connection) < len(VERSIONS):
             self.create(connection)
         return connection
 
     def create(self, connection: sqlite3.Connection) -> None:
-        """Make the tables, unless another process just did."""
+        """Make the tables that are missing, unless another process just did."""
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("BEGIN IMMEDIATE")
-        if self.version_of(connection) != SCHEMA_VERSION:
-            for statement in SCHEMA:
+        version = self.version_of(connection)
+        for statements in VERSIONS[version:]:
+            for statement in statements:
                 connection.execute(statement)
+        if version == 0:
             connection.execute("INSERT INTO account VALUES (1, ?)", (self.paid_in,))
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(f"PRAGMA user_version = {max(version, len(VERSIONS))}")
         connection.execute("COMMIT")
 
     def version_of(self, connection: sqlite3.Connection) -> int:

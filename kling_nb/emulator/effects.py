@@ -1,6 +1,6 @@
-"""What a fault does: the small set of ways in which a request or a task goes wrong.
+"""What a fault does: the small set of ways in which a request, a task or a callback goes wrong.
 
-Owns values only. `faults` names them, `gateway`, `books` and `studio` carry them out.
+Owns values only. `faults` names them; `gateway`, `books`, `studio` and `couriers` carry them out.
 """
 
 from __future__ import annotations
@@ -8,7 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Answer", "Break", "Cut", "Effect", "Fate", "Slow", "Stall"]
+__all__ = ["Answer", "Break", "Cut", "Effect", "Endpoint", "Errand", "Fate", "Slow", "Stall"]
+
+Endpoint = Literal["createTask", "task", "callback", "recordInfo", "upload", "download", "other"]
+"""Whose next request a fault waits for; "task" is the making of a task, whatever the answer,
+and "callback" the making of one that asks to be called back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +62,13 @@ class Fate:
     fail_msg: str = ""
 
 
-Effect = Answer | Break | Stall | Cut | Slow | Fate
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """The task goes well; calling back at its end does not."""
+
+    how: Literal["never", "late", "twice", "forged", "garbled"]
+    seconds: float = 0.0
+    """How late."""
+
+
+Effect = Answer | Break | Stall | Cut | Slow | Fate | Errand

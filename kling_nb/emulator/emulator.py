@@ -5,6 +5,8 @@ The composition root: it puts the parts together and does nothing else.
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,10 @@ import httpx
 from kling_nb.emulator.api import Api
 from kling_nb.emulator.app import build_app
 from kling_nb.emulator.books import Books
+from kling_nb.emulator.couriers import Courier
 from kling_nb.emulator.files import Files
 from kling_nb.emulator.hosts import LOOPBACK_HOSTS, REAL_HOSTS, Addresses
+from kling_nb.emulator.outbox import Outbox
 from kling_nb.emulator.studio import RenderMode, Studio
 from kling_nb.emulator.terms import Terms
 from kling_nb.emulator.transport import EmulatorTransport
@@ -48,18 +52,30 @@ class Emulator:
             render: "full" makes a clip from the picture, "canned" one tiny clip for all.
             clock: The time in epoch seconds.
             public_url: The URL it is served at; None for the service's own host names.
-            terms: Rate limits and lifetimes, if other than the service's.
+            terms: Rate limits, lifetimes and how callbacks come, if other than the service's.
         """
         self.books = Books(Path(folder), clock=clock, terms=terms)
         self.studio = Studio(Uploads(self.books), render)
         addresses = Addresses(public_url)
+        self.outbox = Outbox(self.books)
+        self.courier = Courier(self.outbox, self.studio, addresses)
         api = Api(self.books, self.studio, addresses, seconds)
+        api.when_owed = self.courier.wake
         self.app = build_app(api, Files(self.studio, addresses))
+        # Books that cannot be read are complained of by the first request.
+        with contextlib.suppress(sqlite3.DatabaseError):
+            if self.outbox.open_letters():
+                self.courier.wake()
 
     def transport(self) -> httpx.AsyncBaseTransport:
         """The way in for an httpx client in the same process."""
         return EmulatorTransport(self.app, REAL_HOSTS | LOOPBACK_HOSTS)
 
+    def sign_callbacks(self, webhook_key: str) -> None:
+        """Sign callbacks with that key from now on, as for an account that has set one."""
+        self.courier.webhook_key = webhook_key
+
     def close(self) -> None:
-        """Stop rendering; another emulator of the folder renders anew what is missing."""
+        """Stop rendering and calling back; another emulator of the folder does what is left."""
+        self.courier.stop()
         self.studio.stop()

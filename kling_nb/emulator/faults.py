@@ -1,29 +1,27 @@
 """The named faults: what can go wrong on purpose, at which endpoint, and how it shows.
 
 Owns the table of faults. Must not know how an effect is carried out: `gateway` does that for
-requests, `books` and `studio` for the fate of a task.
+requests, `books` and `studio` for the fate of a task, `couriers` for callbacks.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-from kling_nb.emulator.effects import Answer, Break, Cut, Effect, Fate, Slow, Stall
+from kling_nb.emulator.effects import (
+    Answer,
+    Break,
+    Cut,
+    Effect,
+    Endpoint,
+    Errand,
+    Fate,
+    Slow,
+    Stall,
+)
 
-__all__ = [
-    "KNOWN_FAULTS",
-    "TOO_OFTEN",
-    "Endpoint",
-    "Fault",
-    "endpoint_for",
-    "find_fault",
-]
-
-Endpoint = Literal["createTask", "task", "recordInfo", "upload", "download", "other"]
-"""Whose next request a fault waits for; "task" is the making of a task, whatever the answer."""
+__all__ = ["KNOWN_FAULTS", "TOO_OFTEN", "Fault"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,39 +227,22 @@ FAULTS = (
         Fate("vanish"),
         "The task is made and charged; recordInfo never knows it.",
     ),
+    Fault(
+        "callback-never", "callback", Errand("never"), "The task ends and nobody is called back."
+    ),
+    Fault(
+        "callback-late",
+        "callback",
+        Errand("late", seconds=3.0),
+        "The callback comes 3 seconds late, or as many as the argument says.",
+    ),
+    Fault("callback-twice", "callback", Errand("twice"), "The callback comes twice."),
+    Fault(
+        "callback-forged",
+        "callback",
+        Errand("forged"),
+        "While the task runs, somebody without the key posts that it has succeeded.",
+    ),
+    Fault("callback-garbled", "callback", Errand("garbled"), "The callback's JSON is broken off."),
 )
 KNOWN_FAULTS = {fault.name: fault for fault in FAULTS}
-
-
-def find_fault(name: str) -> Fault:
-    """The fault of that name.
-
-    Raises:
-        ValueError: there is none; the message names the nearest.
-    """
-    if name in KNOWN_FAULTS:
-        return KNOWN_FAULTS[name]
-    nearest = difflib.get_close_matches(name, KNOWN_FAULTS, n=1, cutoff=0.0)[0]
-    raise ValueError(
-        f"fault: {name!r} is not known; nearest is {nearest!r}. Known: {', '.join(KNOWN_FAULTS)}"
-    )
-
-
-def endpoint_for(fault: Fault, argument: str) -> str:
-    """The endpoint that a fault waits for when it is injected with that argument.
-
-    Raises:
-        ValueError: the argument means nothing to this fault.
-    """
-    if fault.name == "unreachable" and argument:
-        if argument not in get_args(Endpoint):
-            known = ", ".join(get_args(Endpoint))
-            raise ValueError(f"argument: {argument!r} is no endpoint; use one of {known}")
-        return argument
-    if isinstance(fault.effect, Slow) and argument:
-        seconds = argument.replace(".", "", 1)
-        if not seconds.isdecimal():
-            raise ValueError(f"argument: {argument!r} is no number of seconds; try '2.5'")
-    elif argument:
-        raise ValueError(f"argument: {fault.name} takes none, but was given {argument!r}")
-    return fault.endpoint

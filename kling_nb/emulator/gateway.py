@@ -7,7 +7,6 @@ connection, as `scope["state"]["connection"]`, since ASGI itself cannot break on
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import MutableMapping
 from typing import Any, Protocol, assert_never
 
@@ -15,10 +14,10 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kling_nb.emulator.books import Books, InjectedFault
-from kling_nb.emulator.effects import Answer, Break, Cut, Effect, Fate, Slow, Stall
-from kling_nb.emulator.faults import KNOWN_FAULTS
+from kling_nb.emulator.books import Books
+from kling_nb.emulator.effects import Answer, Break, Cut, Effect, Errand, Fate, Slow, Stall
 from kling_nb.emulator.hosts import FILE_HOSTS, endpoint_of
+from kling_nb.emulator.injection import InjectedFault
 
 __all__ = ["Connection", "Gateway"]
 
@@ -60,7 +59,7 @@ class Gateway:
         if injected is None:
             await self.app(scope, receive, send)
             return
-        await self.go_wrong(effect_of(injected), scope, receive, send)
+        await self.go_wrong(injected.effect, scope, receive, send)
 
     def note(self, scope: Scope) -> InjectedFault | None:
         """Count the request and take the fault that waits for it."""
@@ -90,7 +89,7 @@ class Gateway:
                 await self.cut(scope, receive, send)
             case Slow():
                 await self.app(scope, receive, slowed(send, effect.seconds))
-            case Fate():
+            case Fate() | Errand():
                 await self.app(scope, receive, send)
             case _:
                 assert_never(effect)
@@ -136,14 +135,6 @@ def break_off(connection: Connection, effect: Break) -> None:
             connection.reset()
         case "refuse":
             connection.refuse()
-
-
-def effect_of(injected: InjectedFault) -> Effect:
-    """The fault's effect, with the argument it was injected with."""
-    effect = KNOWN_FAULTS[injected.name].effect
-    if isinstance(effect, Slow) and injected.argument:
-        return dataclasses.replace(effect, seconds=float(injected.argument))
-    return effect
 
 
 def slowed(send: Send, seconds: float) -> Send:

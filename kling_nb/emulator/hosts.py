@@ -5,9 +5,10 @@ Pure. Hosts: documentation and recorded traffic (D, L).
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import quote, unquote, urlsplit
 
-from kling_nb.emulator.faults import Endpoint
+from kling_nb.emulator.effects import Endpoint
 
 __all__ = [
     "API_HOST",
@@ -19,6 +20,7 @@ __all__ = [
     "UPLOAD_HOST",
     "Addresses",
     "endpoint_of",
+    "is_this_machine",
     "own_clip_name",
     "own_upload_path",
 ]
@@ -83,3 +85,15 @@ def own_path(url: str, host: str) -> str | None:
     except ValueError:
         return None
     return unquote(parts.path).lstrip("/") if parts.hostname in (host, *LOOPBACK_HOSTS) else None
+
+
+def is_this_machine(url: str) -> bool:
+    """Whether an http or https URL leads to a loopback address: the only ones ever called."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme not in ("http", "https"):
+            return False
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

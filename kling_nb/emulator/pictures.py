@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
     from PIL.ImageFont import ImageFont as BitmapFont
 
-__all__ = ["UnreadablePicture", "draw_mark", "draw_notice", "draw_scene", "open_picture"]
+__all__ = [
+    "UnreadablePicture",
+    "crop_to",
+    "draw_caption",
+    "draw_mark",
+    "draw_notice",
+    "draw_scene",
+    "open_picture",
+]
 
 ACCEPTED = ("JPEG", "PNG", "WEBP")
 BACKGROUND = (226, 226, 222)
@@ -30,17 +38,17 @@ PALETTES = (
 
 
 class UnreadablePicture(Exception):
-    """The bytes are no JPEG, PNG or WebP that can be read to its end."""
+    """The bytes are no picture of the asked formats that can be read to its end."""
 
 
-def open_picture(content: bytes) -> Image.Image:
+def open_picture(content: bytes, formats: tuple[str, ...] = ACCEPTED) -> Image.Image:
     """The picture as a viewer shows it: upright, RGB, on a neutral ground where transparent.
 
     Raises:
-        UnreadablePicture: it is none of JPEG, PNG, WebP (D), or damaged.
+        UnreadablePicture: it has none of the formats (D), or is damaged.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=ACCEPTED) as picture:
+        with Image.open(io.BytesIO(content), formats=formats) as picture:
             upright = ImageOps.exif_transpose(picture)
             if upright.has_transparency_data:
                 rgba = upright.convert("RGBA")
@@ -67,6 +75,23 @@ def draw_scene(words: str, aspect_ratio: str) -> Image.Image:
     glow.paste(light.point(fade_to_rim()), (across, (size[1] - diameter) // 2))
     scene.paste(Image.new("RGB", size, high), mask=glow)
     return write_words(scene, words, share=0.055)
+
+
+def crop_to(picture: Image.Image, aspect_ratio: str) -> Image.Image:
+    """The middle of a picture in that shape."""
+    wide, high = SCENE_SIZES[aspect_ratio]
+    width = min(picture.width, picture.height * wide / high)
+    size = (max(1, round(width)), max(1, round(width * high / wide)))
+    return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+
+
+def draw_caption(picture: Image.Image, words: str) -> Image.Image:
+    """A copy with the words of a shot on a dark band along its lower third."""
+    scene = picture.copy()
+    band = (0, scene.height * 2 // 3, scene.width, scene.height * 5 // 6)
+    shade = scene.crop(band).point(lambda value: value // 3)
+    scene.paste(write_words(shade, words, share=0.3), band[:2])
+    return scene
 
 
 def fade_to_rim() -> list[int]:

@@ -1,13 +1,15 @@
 """A picture becomes an H.264 MP4: a slow camera move, the EMULATED mark, a quiet chord.
 
-Owns frames and sound. Must not know tasks, uploads or HTTP. PyAV is found here only.
+Owns frames and sound. Must not know tasks, uploads or HTTP. Rendering costs processor time, so no
+clip is larger than 720p, whatever resolution is asked for.
 """
 
 from __future__ import annotations
 
 import array
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from PIL import Image
 
 from kling_nb.emulator.pictures import draw_mark
 
-__all__ = ["Interrupted", "frame_size", "render_clip"]
+__all__ = ["Interrupted", "Scene", "frame_size", "render_clip", "render_scenes"]
 
 FPS = 24
 LONGEST_PX = 1280
@@ -31,10 +33,23 @@ LOUDNESS = 0.045
 FADE_S = 0.8
 X264 = {"crf": "25", "preset": "veryfast"}
 BT709 = 1
+DISSOLVE = (0.55, 0.9)
+"""When the last picture begins to show, and when it is all that shows; in lengths."""
+ROUNDING = 1e-6
 
 
 class Interrupted(Exception):
     """The rendering was asked to stop before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A part of a clip."""
+
+    picture: Image.Image
+    length_s: float
+    last: Image.Image | None = None
+    """The picture that the camera ends on."""
 
 
 def render_clip(
@@ -46,7 +61,19 @@ def render_clip(
     sound: bool,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Write a clip of exactly `length_s` seconds at 24 frames a second.
+    """Write a clip of one picture; see `render_scenes`."""
+    render_scenes([Scene(picture, length_s)], target, size=size, sound=sound, stop=stop)
+
+
+def render_scenes(
+    scenes: Sequence[Scene],
+    target: Path,
+    *,
+    size: tuple[int, int],
+    sound: bool,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Write a clip, exactly as long as its scenes, at 24 frames a second.
 
     Raises:
         Interrupted: `stop()` said so; the file is not complete then.
@@ -58,15 +85,39 @@ def render_clip(
         context = video.codec_context
         context.colorspace = context.color_primaries = context.color_trc = BT709
         audio = film.add_stream("aac", rate=SOUND_HZ, layout="mono") if sound else None
-        for number, planes in enumerate(move_camera(picture, size, int(length_s * FPS))):
+        for number, planes in enumerate(play_scenes(scenes, size)):
             if stop():
                 raise Interrupted
             film.mux(video.encode(build_frame(planes, number)))
         film.mux(video.encode(None))
         if audio is not None:
-            for chunk in play_chord(length_s):
+            for chunk in play_chord(sum(scene.length_s for scene in scenes)):
                 film.mux(audio.encode(chunk))
             film.mux(audio.encode(None))
+
+
+def play_scenes(scenes: Sequence[Scene], size: tuple[int, int]) -> Iterator[list[Image.Image]]:
+    """The frames of all scenes, so many that the whole is as long as it has to be."""
+    played, ends_s = 0, 0.0
+    for scene in scenes:
+        ends_s += scene.length_s
+        frames = int(ends_s * FPS + ROUNDING) - played
+        played += frames
+        moving = move_camera(scene.picture, size, frames)
+        yield from dissolve(moving, scene.last, size, frames) if scene.last else moving
+
+
+def dissolve(
+    moving: Iterator[list[Image.Image]], last: Image.Image, size: tuple[int, int], frames: int
+) -> Iterator[list[Image.Image]]:
+    """Frames that turn into those of a still picture, and end on it."""
+    still = split_planes(last.resize(size, Image.Resampling.LANCZOS))
+    mark, spot = draw_mark(*size)
+    stamp(still, mark, spot)
+    begin, end = frames * DISSOLVE[0], max(1.0, frames * DISSOLVE[1])
+    for number, planes in enumerate(moving):
+        share = min(1.0, max(0.0, (number - begin) / (end - begin)))
+        yield [Image.blend(plane, other, share) for plane, other in zip(planes, still, strict=True)]
 
 
 def frame_size(width: int, height: int) -> tuple[int, int]:

@@ -2,18 +2,38 @@
 
 Pure: a parsed body in, an order or a refusal out. Codes and texts follow the service where they
 are known (C: `This field is required`, `… is not within the range of allowed options`, `generate
-playground failed, task id is blank`); the others are this emulator's own words.
+playground failed, task id is blank`); the others are this emulator's own words. What lies behind a
+URL is not looked at: the service sees files only when it works on the task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from kling_nb.emulator.models import MODELS, Choice, Flag, Kind, Pictures, Text
+from kling_nb.emulator.fields import (
+    REQUIRED,
+    Address,
+    Addresses,
+    Choice,
+    Flag,
+    Integer,
+    Kind,
+    NeededWhen,
+    NeededWithout,
+    Number,
+    Records,
+    Rule,
+    Text,
+)
+from kling_nb.emulator.lengths import length_of
+from kling_nb.emulator.models import MODELS, HostedModel
 from kling_nb.emulator.tasks import Order
 
 __all__ = ["Refusal", "check_order"]
+
+BLANK_ID = "generate playground failed, task id is blank"
+NEARLY = 1e-6
 
 
 class Refusal(Exception):
@@ -26,8 +46,13 @@ class Refusal(Exception):
         self.msg = msg
 
 
-def check_order(body: object) -> Order:
+def check_order(body: object, measure: Callable[[str], float | None] = lambda _: None) -> Order:
     """The order in a createTask body.
+
+    Args:
+        body: As it was parsed.
+        measure: The seconds of the video or sound at a URL; None where they are not known. Only
+            asked where they decide the price.
 
     Raises:
         Refusal: with the service's code and text for the first thing that is wrong.
@@ -43,53 +68,134 @@ def check_order(body: object) -> Order:
     if not isinstance(callback_url, str):
         raise Refusal(422, "callBackUrl must be a URL")
     model = MODELS[name]
-    check_fields(model.fields, values)
-    price = model.prices_credits[tuple(values[field] for field in model.priced_by)]
-    return Order(name, values, callback_url, price)
+    check_input(model, values)
+    return Order(name, values, callback_url, price_of(model, values, measure))
 
 
-def check_fields(fields: Mapping[str, Kind], values: Mapping[str, object]) -> None:
-    """Refuse the first field that is missing, of the wrong kind, or not the model's."""
-    for name, kind in fields.items():
-        match kind:
-            case Text():
-                check_text(name, kind, values.get(name))
-            case Choice():
-                check_option(name, kind.options, values.get(name))
-            case Flag():
-                check_option(name, (True, False), values.get(name))
-            case Pictures():
-                check_pictures(name, kind, values.get(name))
-    if values.keys() - fields.keys():
-        raise Refusal(422, "generate playground failed, task id is blank")
+def check_input(model: HostedModel, values: Mapping[str, object]) -> None:
+    """Refuse the first field that is missing, of the wrong kind, not asked for, or not there."""
+    for name, kind in model.fields.items():
+        if not is_missing(values.get(name)):
+            check_value(name, kind, values[name])
+        elif name in model.required:
+            code, msg = kind.when_missing if isinstance(kind, Addresses) else (500, REQUIRED)
+            raise Refusal(code, msg)
+    for rule in model.rules:
+        check_rule(rule, values)
+    if values.keys() - model.fields.keys():
+        raise Refusal(422, BLANK_ID)
+
+
+def is_missing(value: object) -> bool:
+    """Whether a field counts as not sent: null, blank, or an empty list."""
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+
+
+def check_rule(rule: Rule, values: Mapping[str, object]) -> None:
+    """Refuse a field that is missing where the others ask for it."""
+    match rule:
+        case NeededWhen():
+            told = values.get(rule.flag)
+            asked = (rule.default if told is None else told) is rule.stands
+        case NeededWithout():
+            asked = is_missing(values.get(rule.other))
+    if asked and is_missing(values.get(rule.name)):
+        raise Refusal(500, REQUIRED)
+
+
+def check_value(name: str, kind: Kind, value: object) -> None:
+    """Refuse a value that its field cannot hold."""
+    match kind:
+        case Text():
+            check_text(name, kind, value)
+        case Choice():
+            check_option(name, kind.options, value)
+        case Flag():
+            check_option(name, (True, False), value)
+        case Integer():
+            check_option(name, tuple(range(kind.low, kind.high + 1)), value)
+        case Number():
+            check_number(name, kind, value)
+        case Address():
+            check_address(name, value)
+        case Addresses():
+            check_addresses(name, kind, value)
+        case Records():
+            check_records(name, kind, value)
 
 
 def check_text(name: str, kind: Text, value: object) -> None:
-    """Refuse text that is missing, blank, or too long."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise Refusal(500, "This field is required")
+    """Refuse what is no text, or too long."""
     if not isinstance(value, str):
         raise Refusal(422, f"{name} must be a string")
-    if len(value) > kind.max_chars:
+    if kind.max_chars is not None and len(value) > kind.max_chars:
         raise Refusal(422, f"{name} must be at most {kind.max_chars} characters")
 
 
 def check_option(name: str, options: tuple[object, ...], value: object) -> None:
     """Refuse a value that is none of the options, its type included: 5 is not "5"."""
-    if value is None:
-        raise Refusal(500, "This field is required")
     if not any(type(value) is type(option) and value == option for option in options):
         raise Refusal(500, f"{name} is not within the range of allowed options")
 
 
-def check_pictures(name: str, kind: Pictures, value: object) -> None:
+def check_number(name: str, kind: Number, value: object) -> None:
+    """Refuse what is no number, out of range, or between two steps."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refusal(422, f"{name} must be a number")
+    steps = (value - kind.low) / kind.step
+    # "not … <=" also refuses NaN.
+    if not kind.low <= value <= kind.high or abs(steps - round(steps)) > NEARLY:
+        raise Refusal(500, f"{name} is not within the range of allowed options")
+
+
+def check_address(name: str, value: object) -> None:
+    """Refuse anything but one http or https URL."""
+    if not isinstance(value, str):
+        raise Refusal(422, f"{name} must be one URL, as a string")
+    if not is_web_address(value):
+        raise Refusal(422, f"{name} must be an http or https URL, not file content")
+
+
+def check_addresses(name: str, kind: Addresses, value: object) -> None:
     """Refuse anything but a list of so many http or https URLs."""
-    if not value:
-        raise Refusal(422, kind.when_missing)
-    if not isinstance(value, list) or len(value) != kind.count:
-        raise Refusal(422, f"{name} must be a list of exactly {kind.count} URL")
-    if not all(isinstance(url, str) and is_web_address(url) for url in value):
+    number = len(value) if isinstance(value, list) else 0
+    if number < kind.least or (kind.most is not None and number > kind.most):
+        raise Refusal(422, f"{name} must be a list of {count_of(kind)}")
+    if not all(isinstance(url, str) and is_web_address(url) for url in listed(value)):
         raise Refusal(422, f"{name} must hold http or https URLs, not file content")
+
+
+def count_of(kind: Addresses) -> str:
+    """How many URLs a list may hold."""
+    if kind.least == kind.most:
+        return f"exactly {kind.least} URL" + ("s" if kind.least > 1 else "")
+    return f"{kind.least} to {kind.most} URLs" if kind.most else f"at least {kind.least} URL"
+
+
+def check_records(name: str, kind: Records, value: object) -> None:
+    """Refuse anything but a list of so many objects with all of the fields."""
+    records = listed(value)
+    if not 1 <= len(records) <= kind.most:
+        raise Refusal(422, f"{name} must be a list of 1 to {kind.most} objects")
+    for record in records:
+        if not isinstance(record, dict):
+            raise Refusal(422, f"{name} must hold objects")
+        check_record(name, kind, record)
+
+
+def check_record(name: str, kind: Records, record: Mapping[str, object]) -> None:
+    """Refuse an object that lacks a field, has a bad one, or one too many."""
+    for field, inner in kind.fields.items():
+        if is_missing(record.get(field)):
+            raise Refusal(500, REQUIRED)
+        check_value(f"{name}.{field}", inner, record[field])
+    if record.keys() - kind.fields.keys():
+        raise Refusal(422, BLANK_ID)
+
+
+def listed(value: object) -> list[object]:
+    """The value, if it is a list."""
+    return value if isinstance(value, list) else []
 
 
 def is_web_address(text: str) -> bool:
@@ -99,3 +205,17 @@ def is_web_address(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def price_of(
+    model: HostedModel, values: Mapping[str, object], measure: Callable[[str], float | None]
+) -> float:
+    """What the request costs: the first price that fits, for each second where it is one."""
+    told = {name: value for name, value in values.items() if value is not None}
+    counting = {**model.defaults, **told}
+    credits = next(
+        price.credits
+        for price in model.prices
+        if all(counting.get(name) == value for name, value in price.when.items())
+    )
+    return credits * length_of(model, values, measure).whole_s if model.per_s else credits

@@ -69,7 +69,8 @@ def serve(service: Service, say: Callable[[str], None] = print) -> None:
             emulator.books.inject(name, times=times)
         message = f"kie.ai emulator at {url} (folder {service.folder}, Ctrl+C stops it)"
         server = build_server(emulator.app, service.keep_alive_s, lambda: say(message))
-        server.run(sockets=[listener])
+        with contextlib.closing(emulator):
+            server.run(sockets=[listener])
 
 
 def listen(service: Service) -> socket.socket:

@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Fail", "Order", "State", "Task", "clip_name", "read_task", "record_of"]
+__all__ = [
+    "Fail",
+    "Order",
+    "State",
+    "Task",
+    "clip_name",
+    "compact",
+    "read_task",
+    "record_of",
+    "result_of",
+]
 
 State = Literal["unseen", "waiting", "generating", "success", "fail"]
 WAITING_SHARE = 0.25

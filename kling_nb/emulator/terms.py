@@ -1,12 +1,14 @@
-"""The service's habits in numbers: how often one may ask, and how long things live.
+"""The service's habits: how often one may ask, how long things live, how it calls back.
 
-Owns nothing but numbers. Tests and load runs pass their own.
+Owns nothing but values. Tests and load runs pass their own.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from kling_nb.emulator.documents import Form
 
 __all__ = ["UNLIMITED", "Terms"]
 
@@ -27,6 +29,15 @@ class Terms:
     clip_life_s: float = 14 * 24 * 3600.0
     link_life_s: float = 20 * 60.0
     """How long a link from download-url works."""
+    webhook_key: str = field(default="", repr=False)
+    """Signs the callbacks of an account that has one."""
+    callback_form: Form = "documented"
+    """Which of the documented forms a callback has."""
+    callback_limit_s: float = 15.0
+    """How long a callback waits for its answer. Documented for other kie products only (D)."""
+    callback_waits_s: tuple[float, ...] = (2.0, 8.0, 30.0)
+    """The waits before each retry. Three retries are documented, for other kie products (D); the
+    lengths are this emulator's."""
 
 
 UNLIMITED = Terms(tasks_per_window=math.inf, questions_per_s=math.inf)

@@ -187,3 +187,12 @@ def photo() -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (32, 18)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Any]:
+    """Somebody who listens for callbacks."""
+    from tests.emulator.receivers import receiving
+
+    with receiving() as listening:
+        yield listening

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from kling_nb.emulator.hosts import Addresses, endpoint_of, own_clip_name, own_upload_path
+from kling_nb.emulator.hosts import (
+    Addresses,
+    endpoint_of,
+    is_this_machine,
+    own_clip_name,
+    own_upload_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +53,30 @@ def test_given_out_urls_are_recognised(public_url: str | None) -> None:
     addresses = Addresses(public_url)
     assert own_clip_name(addresses.clip_url("a_1_2_3.mp4")) == "a_1_2_3.mp4"
     assert own_upload_path(addresses.upload_url("kieai/schön #1.png")) == "kieai/schön #1.png"
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1/", True),
+        ("https://127.8.9.10:99/a?b#c", True),
+        ("http://[::1]:8900/", True),
+        ("http://localhost:1/", True),
+        ("http://LOCALHOST/", True),
+        ("http://user@127.0.0.1/", True),
+        ("http://128.0.0.1/", False),
+        ("http://0.0.0.0/", False),
+        ("http://192.168.0.1/", False),
+        ("http://[::ffff:10.0.0.1]/", False),
+        ("http://127.1/", False),
+        ("http://localhost.example.com/", False),
+        ("http://127.0.0.1@example.com/", False),
+        ("file://127.0.0.1/etc/passwd", False),
+        ("http://[127.0.0.1", False),
+        ("//127.0.0.1/", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_this_machine(url: str, here: bool) -> None:
+    """By its address, or the one name; nothing is resolved."""
+    assert is_this_machine(url) == here

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator.models import MODELS
 from kling_nb.emulator.rules import Refusal, check_order
 
 IMAGE = {
@@ -116,12 +115,3 @@ def test_a_body_is_an_object(body: object) -> None:
 def test_the_root_is_checked(body: object) -> None:
     """Model, input and callBackUrl."""
     assert refused(body)[0] == 422
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_every_combination_has_a_price(name: str) -> None:
-    """The price table of a model is whole."""
-    model = MODELS[name]
-    assert model.priced_by == ("duration", "sound")
-    combinations = {(duration, sound) for duration in ("5", "10") for sound in (True, False)}
-    assert model.prices_credits.keys() == combinations

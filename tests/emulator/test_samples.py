@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from tests.sample_files import document
+from tests.sample_requests import EXAMPLES
 
 FAILURES = {
     "fail-media": "record.fail-422-media.json",
@@ -38,10 +39,10 @@ def shape(value: Any) -> Any:
     return "number" if isinstance(value, int | float) else type(value).__name__
 
 
-@pytest.mark.parametrize("kind", ["image-to-video", "text-to-video"])
-def test_a_documented_request_is_accepted(service: Any, kind: str) -> None:
+@pytest.mark.parametrize("sample", EXAMPLES.values())
+def test_a_documented_request_is_accepted(service: Any, sample: str) -> None:
     """The answer has the fields of a live one, and both ids are 32 hex characters."""
-    answer = service.post_task(document(f"create.request.{kind}.json")).json()
+    answer = service.post_task(document(sample)).json()
     assert shape(answer) == shape(document("create.success.json"))
     task_id = answer["data"]["taskId"]
     assert task_id == answer["data"]["recordId"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import socket
 import sys
 from pathlib import Path
@@ -116,6 +117,24 @@ def test_the_options_have_their_defaults(monkeypatch: pytest.MonkeyPatch) -> Non
     args = arguments("--fault", "drop", "--fault", "poll-502:3")
     assert (args.port, args.seconds, args.render) == (8787, 2.5, "full")
     assert args.faults == [("drop", 1), ("poll-502", 3)]
+
+
+def test_callbacks_have_their_options(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The environment gives the key, which no help text shows."""
+    from kling_nb.emulator import command
+
+    monkeypatch.setenv("KLING_NB_EMULATOR_WEBHOOK_KEY", "whk-secret")
+    seen: list[Any] = []
+    monkeypatch.setattr(command, "serve", lambda service, say: seen.append(service))
+    assert run(arguments("--callback-form", "odd", "--unlimited", "--folder", str(tmp_path))) == 0
+    (terms,) = [service.terms for service in seen]
+    assert (terms.webhook_key, terms.callback_form) == ("whk-secret", "odd")
+    assert math.isinf(terms.tasks_per_window)
+    with pytest.raises(SystemExit):
+        arguments("--help")
+    assert "whk-secret" not in capsys.readouterr().out + repr(seen)
 
 
 @pytest.mark.parametrize("fault", ["dorp", "drop:0", "drop:x"])

@@ -61,12 +61,12 @@ def test_a_fault_of_the_renderer_fails_the_task(
     service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The task does not hang; the credits come back."""
-    from kling_nb.emulator import studio
+    from kling_nb.emulator import staging
 
-    def breaks(script: object) -> None:
+    def breaks(script: object, captions: bool) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(studio, "stage", breaks)
+    monkeypatch.setattr(staging, "stage", breaks)
     record = service.make()
     assert end_of(record) == ("fail", "500", "Internal Error, Please try again later.")
     assert service.books.balance() == 5916

@@ -1,0 +1,154 @@
+"""What a field of a request may hold: kinds of values, files, and what one field asks of another.
+
+Values only. `models` says which model has which, `rules` and `inspection` hold them against a
+request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = [
+    "REQUIRED",
+    "Address",
+    "Addresses",
+    "Choice",
+    "Flag",
+    "Footage",
+    "Integer",
+    "Kind",
+    "Media",
+    "NeededWhen",
+    "NeededWithout",
+    "Number",
+    "Picture",
+    "Records",
+    "Rule",
+    "Speech",
+    "Text",
+]
+
+REQUIRED = "This field is required"
+"""What the service says of a field that is missing. Source: C."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string; `max_chars` is None where the page names no limit."""
+
+    max_chars: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some strings."""
+
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """true or false, nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A whole number, both ends included."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number in steps, both ends included."""
+
+    low: float
+    high: float
+    step: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture file; None where the page names no limit."""
+
+    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP")
+    max_bytes: int | None = None
+    over_px: int = 0
+    """Both sides are longer than that."""
+    ratio: tuple[float, float] | None = None
+    """The least and the greatest width, in heights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A video file, MP4 or QuickTime."""
+
+    max_bytes: int | None = None
+    least_s: float = 0.0
+    most_s: float | None = None
+    most_s_when: tuple[str, str, float] | None = None
+    """A field, its value, and how long the video may be then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A file with sound."""
+
+    max_bytes: int | None = None
+    most_s: float | None = None
+
+
+Media = Picture | Footage | Speech
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One URL of a file, as a string."""
+
+    media: Media
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """A list of URLs of files; `most` is None where the page names no number."""
+
+    media: Media
+    least: int = 1
+    most: int | None = 1
+    when_missing: tuple[int, str] = (500, REQUIRED)
+    """Code and text where the list is required and is missing or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A list of objects that have all of these fields and no others."""
+
+    fields: Mapping[str, Text | Integer | Addresses]
+    most: int
+
+
+Kind = Text | Choice | Flag | Integer | Number | Address | Addresses | Records
+
+
+@dataclass(frozen=True, slots=True)
+class NeededWhen:
+    """A field is required when a flag stands so."""
+
+    name: str
+    flag: str
+    stands: bool
+    default: bool = False
+    """How the flag stands where it is not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeededWithout:
+    """A field is required when another is missing or empty."""
+
+    name: str
+    other: str
+
+
+Rule = NeededWhen | NeededWithout

@@ -1,0 +1,18 @@
+"""The hosted models as the service's own pages describe them.
+
+One literal for each model, no functions. Written from the API's documentation and not from the
+client's catalogue, so that a shared misreading cannot hide. Where a page is silent, anything is
+accepted.
+"""
+
+from __future__ import annotations
+
+from kling_nb.emulator.models.hosted import HostedModel, Price
+from kling_nb.emulator.models.kling2 import KLING_2_1, KLING_2_5, KLING_2_6
+from kling_nb.emulator.models.kling3 import KLING_3
+from kling_nb.emulator.models.omni import OMNI
+from kling_nb.emulator.models.performers import AVATARS, MOTION_CONTROL
+
+__all__ = ["MODELS", "HostedModel", "Price"]
+
+MODELS = {**KLING_2_6, **MOTION_CONTROL, **KLING_3, **OMNI, **KLING_2_5, **KLING_2_1, **AVATARS}
