@@ -11,8 +11,9 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -36,6 +37,7 @@ from .fetcher import (
     read_number,
     reason,
 )
+from .parcels import Parcel
 from .rates import Budget
 from .settings import API_URL, UPLOAD_URL
 
@@ -95,13 +97,15 @@ class Client:
     ) -> None:
         self._key = key
         self._api_url = api_url.rstrip("/")
-        self._upload_url = upload_url.rstrip("/")
+        self.upload_url = upload_url.rstrip("/")
+        """Where files are uploaded."""
         self._transport = transport
         self._budget = budget or Budget.unlimited()
         self._http = open_http(timeout=_TIMEOUT, transport=transport)
         # Requests queue here: httpx itself collapses when many wait for its pool.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
         self._question_turn = asyncio.Semaphore(_QUESTIONS_IN_FLIGHT)
+        self._upload_turn = asyncio.Semaphore(_IN_FLIGHT)
 
     async def create_task(
         self,
@@ -173,38 +177,36 @@ class Client:
         return wire.parse_credit(await self._answer(request))
 
     async def upload(
-        self, content: bytes, file_name: str, mime_type: str, progress: Progress | None = None
+        self,
+        content: bytes | Path,
+        file_name: str,
+        mime_type: str,
+        progress: Progress | None = None,
+        *,
+        sha256: str = "",
     ) -> str:
         """Upload a file and get the URL that createTask takes; valid for 24 h (source: D).
 
-        Uploading costs nothing, so it is sent again by itself.
+        Uploading costs nothing, so it is sent again by itself. A path is read in pieces.
 
         Args:
-            content: The file.
+            content: The file, or where it is.
             file_name: A unique name; the same name overwrites (source: D).
             mime_type: Its type.
             progress: Told how much has been sent.
+            sha256: Of the content, where the file must still be what it was.
+
+        Raises:
+            MediaError: The file is gone, or was changed meanwhile.
         """
+        parcel = Parcel(content, file_name, mime_type, sha256)
+        url = f"{self.upload_url}{wire.UPLOAD_PATH}"
         async for attempt in stamina.retry_context(
             on=_wait_before_repeat, attempts=4, timeout=300.0
         ):
-            with attempt:
-                multipart = self._http.build_request(
-                    "POST",
-                    f"{self._upload_url}{wire.UPLOAD_PATH}",
-                    data={"uploadPath": "kling-nb", "fileName": file_name},
-                    files={"file": (file_name, content, mime_type)},
-                )
-                request = self._http.build_request(
-                    "POST",
-                    multipart.url,
-                    headers={
-                        "content-type": multipart.headers["content-type"],
-                        "content-length": multipart.headers["content-length"],
-                    },
-                    content=_told(multipart.read(), progress),
-                )
-                return wire.parse_uploaded(await self._answer(request))
+            with attempt, parcel.packed(self._http, url, progress) as request:
+                async with self._upload_turn:  # minutes long; a balance does not wait with them
+                    return wire.parse_uploaded(await self._send(self._http, request))
         raise AssertionError("unreachable: retry_context returns or raises")
 
     async def fresh_url(self, result_url: str) -> str:
@@ -286,12 +288,3 @@ def _wait_before_repeat(error: Exception) -> bool | float:
     if isinstance(error, KlingError) and error.may_exist:
         return True
     return _wait_before_resend(error)
-
-
-async def _told(content: bytes, progress: Progress | None) -> AsyncIterator[bytes]:
-    """The content in pieces, telling after each how much is gone."""
-    step = 65_536
-    for start in range(0, len(content), step):
-        yield content[start : start + step]
-        if progress is not None:
-            progress(min(start + step, len(content)), len(content))

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
-from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from . import containers
+from .containers import HEAD_BYTES, TOLERANCE_S, read_duration, read_end, to_image
 from .errors import MediaError, WrongLength
 from .states import ClipFacts
 
@@ -33,10 +34,8 @@ __all__ = ["POSTER_BYTES", "check_clip", "frame", "poster", "preview", "probe_cl
 
 ALLOWED: Final = "allowed: an MP4 or WebM that plays; if it came from the service, fetch it again"
 POSTER_BYTES: Final = 60_000  # in base64 and with its card, less than 100 kB of a notebook
-FADE_FRAMES: Final = 24
-DARK: Final = 12.0
-"""Mean brightness, 0 to 255, below which a first frame is still fading in."""
-TOLERANCE_S: Final = 0.5
+PLAYED: Final = frozenset({"mp4", "matroska"})
+"""FFmpeg's names of the containers that a clip may come in."""
 TOLERANCE_SHARE: Final = 0.1
 AUDIO_BITS_PER_S: Final = 96_000
 PREVIEW_PX: Final = 720
@@ -104,9 +103,7 @@ def poster(path: Path) -> bytes:
         MediaError: It is not a playable MP4 or WebM.
     """
     with opened(path) as (container, stream):
-        images = (to_image(shown) for shown in islice(container.decode(stream), FADE_FRAMES))
-        first = next(images)
-        image = next((each for each in chain([first], images) if is_lit(each)), first)
+        image = containers.first_lit(container, stream)
     sides_px = (1280, 1280, 1280, 960, 640, 480, 240)
     for side_px, quality in zip(sides_px, (80, 65, 50, 50, 50, 40, 30), strict=True):
         image.thumbnail((side_px, side_px))
@@ -224,20 +221,6 @@ def add_sound(output: OutputContainer, source: AudioStream) -> Encoder:
     return stream.encode
 
 
-def read_duration(container: InputContainer, stream: VideoStream) -> float:
-    """The length in seconds: the pictures' own, or the file's where a format keeps only that."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return (container.duration or 0) / 1_000_000
-
-
-def read_end(container: InputContainer, stream: VideoStream) -> float:
-    """When the last picture that can be decoded is over, in seconds."""
-    container.seek(container.start_time + container.duration if container.duration else 0)
-    *_, last = container.decode(stream)
-    return float(last.time or 0) + float(1 / (stream.average_rate or 24))
-
-
 def list_stamps(container: InputContainer, stream: VideoStream) -> list[int]:
     """When each picture is shown, in order, in the stream's time base; nothing is decoded."""
     packets = container.demux(stream)
@@ -249,18 +232,6 @@ def decode_at(container: InputContainer, stream: VideoStream, stamp: int) -> Vid
     return next(shown for shown in container.decode(stream) if (shown.pts or 0) >= stamp)
 
 
-def to_image(shown: Any) -> Image:
-    image: Image = shown.to_image()
-    return image
-
-
-def is_lit(image: Image) -> bool:
-    from PIL import ImageStat
-
-    small = image.convert("L").resize((32, 32))
-    return bool(ImageStat.Stat(small).mean[0] > DARK)
-
-
 def to_even(pixels: float) -> int:
     """Half the chroma of yuv420p needs even sides."""
     return max(2, round(pixels / 2) * 2)
@@ -269,32 +240,24 @@ def to_even(pixels: float) -> int:
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """A clip's container and pictures; every failure in reading it is told as a MediaError."""
-    import av
-
-    try:
-        with path.open("rb") as file, av.open(file, "r", format=judge_format(file)) as container:
-            if not container.streams.video:
-                raise MediaError(f"{path.name}: has no pictures; {ALLOWED}")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            yield container, stream
-    except MediaError:
-        raise
-    except Exception as problem:
-        # Readers of broken files raise whatever their parsers run into: no list is complete.
-        reason = getattr(problem, "strerror", None) or problem or type(problem).__name__
-        raise MediaError(f"{path.name}: cannot be read as a clip ({reason}); {ALLOWED}") from None
+    with (
+        containers.reading(path.name, "a clip", ALLOWED),
+        path.open("rb") as file,
+        containers.opened(file, judge_format(file)) as container,
+    ):
+        if not container.streams.video:
+            raise MediaError(f"{path.name}: has no pictures; {ALLOWED}")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        yield container, stream
 
 
 def judge_format(file: BinaryIO) -> str:
-    """The container's name, by the first bytes.
-
-    FFmpeg left to itself would take a text for a playlist and open what it names.
-    """
-    head = file.read(12)
+    """The container's name, by the first bytes."""
+    head = file.read(HEAD_BYTES)
     file.seek(0)
-    if head[4:8] == b"ftyp":
-        return "mp4"
-    if head.startswith(b"\x1a\x45\xdf\xa3"):
-        return "matroska"
-    raise MediaError(f"{Path(file.name).name}: begins with {head!r}, which no clip does; {ALLOWED}")
+    form = containers.recognise(head)
+    if form is None or form.demuxer not in PLAYED:
+        name = Path(file.name).name
+        raise MediaError(f"{name}: begins with {head[:12]!r}, which no clip does; {ALLOWED}")
+    return form.demuxer

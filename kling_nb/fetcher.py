@@ -1,4 +1,4 @@
-"""Files from anywhere, without the key: clips, and pictures that a person names by URL.
+"""Files from anywhere, without the key: clips, and what a person names by URL.
 
 Owns the httpx settings that all requests of this package share. It never holds the key, so that
 no redirect and no host can get it.
@@ -119,7 +119,7 @@ class Fetcher:
         return Received(received, digest.hexdigest(), mime_type)
 
     async def fetch(self, url: str, max_bytes: int) -> bytes:
-        """A picture that a person named by URL, fetched once and without the key.
+        """What a person named by URL, fetched once and without the key.
 
         Raises:
             MediaError: It cannot be had; the message says why.

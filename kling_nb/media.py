@@ -7,6 +7,7 @@ is cheap. What a picture may be given as is in `sources`; clips are in `clips`.
 
 from __future__ import annotations
 
+import hashlib
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,12 +16,21 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from .errors import MediaError
+from .html.units import byte_words
 from .sources import ALLOWED, describe, find_source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Picture", "placeholder", "read_picture", "shrink", "with_source"]
+__all__ = [
+    "Picture",
+    "check_shape",
+    "make_thumbnail",
+    "placeholder",
+    "read_picture",
+    "shrink",
+    "with_source",
+]
 
 LOSSY: Final = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
 THUMBNAIL_PX: Final = (240, 160)
@@ -43,6 +53,23 @@ class Picture:
     thumbnail: bytes = field(repr=False)
     """A JPEG of `content`, at most 240×160 px and about 12 kB."""
 
+    @property
+    def size_bytes(self) -> int:
+        """How much is uploaded."""
+        return len(self.content)
+
+    @property
+    def sha256(self) -> str:
+        """Of what is uploaded."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def facts(self) -> str:
+        """For people: `1,280 × 720 px · PNG · 0.9 MB`."""
+        kind = self.mime_type.partition("/")[2].upper()
+        size = f"{self.width_px:,} × {self.height_px:,} px"
+        return f"{size} · {kind} · {byte_words(self.size_bytes)}"
+
 
 def read_picture(
     source: object,
@@ -50,6 +77,8 @@ def read_picture(
     name: str = "",
     mime_types: Sequence[str] = ("image/jpeg", "image/png", "image/webp"),
     max_bytes: int = 10_000_000,
+    over_px: int = 0,
+    ratio: tuple[float, float] | None = None,
 ) -> Picture:
     """A valid picture out of a path, bytes, a PIL image, an array, a figure or a clip.
 
@@ -62,9 +91,11 @@ def read_picture(
         name: For people, in place of the one that the source suggests.
         mime_types: What the service takes. Source: specification, `image_urls`.
         max_bytes: How much of it the service takes. Source: the same.
+        over_px: Each side has more pixels than that. Nothing is enlarged: that shows.
+        ratio: Lowest and highest width divided by height. Nothing is cropped.
 
     Raises:
-        MediaError: It is not a readable picture, or cannot be made to fit.
+        MediaError: It is not a readable picture, cannot be made to fit, or has another shape.
     """
     with reading(name or describe(source)):
         found = find_source(source)
@@ -73,6 +104,7 @@ def read_picture(
         fits = mime_type in mime_types and len(content) <= max_bytes
         if not (fits and is_plain(image, content)):
             mime_type, content, image = encode(image, mime_types, max_bytes)
+        check_shape(name or found.name, image.size, over_px, ratio)
         return Picture(
             content=content,
             mime_type=mime_type,
@@ -81,6 +113,28 @@ def read_picture(
             source_sha256=found.sha256,
             name=name or found.name,
             thumbnail=make_thumbnail(image),
+        )
+
+
+def check_shape(
+    name: str, size_px: tuple[int, int], over_px: int, ratio: tuple[float, float] | None
+) -> None:
+    """See that a picture or a video is large enough, and neither too long nor too wide.
+
+    Raises:
+        MediaError: Says how large it is, what is allowed and what to do.
+    """
+    width, height = size_px
+    is_so = f"{name}: {width:,}×{height:,} pixels"
+    if min(width, height) <= over_px:
+        raise MediaError(
+            f"{is_so}; each side must have more than {over_px}: give a larger one, nothing is "
+            "enlarged here"
+        )
+    if ratio is not None and not ratio[0] <= width / height <= ratio[1]:
+        raise MediaError(
+            f"{is_so}, width to height {width / height:.2f}; allowed are {ratio[0]:g} to "
+            f"{ratio[1]:g}: crop it"
         )
 
 
@@ -205,6 +259,7 @@ def flatten(image: Image) -> Image:
 def make_thumbnail(
     image: Image, box_px: tuple[int, int] = THUMBNAIL_PX, max_bytes: int = THUMBNAIL_BYTES
 ) -> bytes:
+    """A small JPEG of a picture, of about so many bytes."""
     small = image.convert("RGBA") if image.has_transparency_data else image.convert("RGB")
     small.thumbnail(box_px)
     small.info.clear()

@@ -1,29 +1,28 @@
 """What a person gave → a checked request with a name: nothing is sent, nothing is noted.
 
-Reads pictures, reports every problem at once, and computes the fingerprint.
+Reports every problem at once, and computes the price and the fingerprint.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import media
+from .attachments import noun_of
 from .cells import write_cell
-from .errors import InvalidInput, MediaError, Problem
+from .errors import InvalidInput, Problem
 from .fetcher import Fetcher
+from .gathering import gather
 from .html import Funds
+from .inputs import fingerprint, media_of, with_media
 from .kinds import Media
 from .ledger import Intent, Row
 from .media import Picture
-from .negatives import Negative
-from .portal import in_thread
-from .specs import ModelSpec, Parameter, describe, fingerprint, price_credits, validate
-from .submission import Request, Source
+from .specs import ModelSpec, Values, describe_named, judge_lengths, price_credits, validate
+from .submission import Request
 
-__all__ = ["Prepared", "Quote", "Wish", "intent_of", "prepare", "quote_of"]
+__all__ = ["Prepared", "Quote", "Wish", "intent_of", "prepare", "problems_of", "quote_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +34,9 @@ class Wish:
     """By parameter name; media as a path, a URL, bytes, an image, an array, a figure, a clip."""
     take: int = 1
     callback_url: str = ""
-    written: Mapping[str, str] = field(default_factory=dict)
-    """How the media are written in a cell, where that is known: a path or a variable's name."""
+    written: Mapping[str, object] = field(default_factory=dict)
+    """How media and records are written in a cell, where that is known, as `write_cell` takes
+    them: a path or a variable's name, a list of such, records whose media are texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,37 +70,51 @@ async def prepare(wish: Wish, *, service: str, pictures: Fetcher) -> Prepared:
 
     Args:
         wish: What was asked for.
-        service: `live` or `emulator`. In the emulator a picture whose URL cannot be fetched is
-            replaced by one that says so.
-        pictures: Fetches pictures that are given as a URL.
+        service: `live` or `emulator`. In the emulator a picture, a video or a sound whose URL
+            cannot be fetched is replaced by one that says so.
+        pictures: Fetches what is given as a URL.
 
     Raises:
         InvalidInput: With every problem at once.
     """
-    problems: list[Problem] = []
-    if not isinstance(wish.take, int) or wish.take < 1:
-        problems.append(Problem("take", f"{wish.take!r}", "takes count from 1"))
-    if wish.callback_url and not wish.callback_url.startswith(("http://", "https://")):
-        problems.append(Problem("callback", f"{wish.callback_url!r}", "give an http(s) URL"))
-    values: dict[str, object] = {}
+    problems = problems_of(wish)
     try:
         values = validate(wish.spec, wish.values)
     except InvalidInput as invalid:
         problems += invalid.problems
-    sources: dict[str, list[Source]] = {}
-    for parameter in wish.spec.media:
-        given = wish.values.get(parameter.name)
-        if given is None or any(p.field == parameter.name for p in problems):
-            continue
-        try:
-            reader = _Reader(parameter, service, pictures)
-            sources[parameter.name] = [await reader.read(item) for item in _items(given)]
-        except MediaError as error:
-            problems.append(Problem(parameter.name, str(error), _kind(parameter).allowed))
+        values = readable(wish, {problem.field for problem in problems})
+    gathered = await gather(wish.spec, values, service=service, pictures=pictures)
+    problems += gathered.problems
+    # What is wrong with a length says nothing new while the values may still change.
+    problems = problems or judge_lengths(wish.spec, values, gathered.lengths_s)
     if problems:
         raise InvalidInput(tuple(problems))
-    request = Request(wish.spec, values, sources, wish.callback_url)
+    request = Request(wish.spec, values, gathered.sources, wish.callback_url, gathered.lengths_s)
     return Prepared(request, intent_of(wish, request, service))
+
+
+def readable(wish: Wish, wrong: Collection[str]) -> dict[str, object]:
+    """The values that are right by themselves, so that their media are looked at all the same.
+
+    Args:
+        wish: What was asked for.
+        wrong: Which parameters are not right.
+    """
+    return {
+        parameter.name: parameter.kind.parse(wish.values[parameter.name])
+        for parameter in wish.spec.parameters
+        if parameter.name not in wrong and wish.values.get(parameter.name) is not None
+    }
+
+
+def problems_of(wish: Wish) -> list[Problem]:
+    """What is wrong with a request beside its values."""
+    problems = []
+    if not isinstance(wish.take, int) or wish.take < 1:
+        problems.append(Problem("take", f"{wish.take!r}", "takes count from 1"))
+    if wish.callback_url and not str(wish.callback_url).startswith(("http://", "https://")):
+        problems.append(Problem("callback", f"{wish.callback_url!r}", "give an http(s) URL"))
+    return problems
 
 
 def quote_of(prepared: Prepared, existing: Row | None, funds: Funds) -> Quote:
@@ -108,7 +122,7 @@ def quote_of(prepared: Prepared, existing: Row | None, funds: Funds) -> Quote:
     intent, request = prepared.intent, prepared.request
     return Quote(
         model=intent.model,
-        inputs=describe(request.spec, request.values),
+        inputs=describe_named(request.spec, intent.values),
         emulated=intent.service == "emulator",
         price_credits=intent.price_credits,
         balance_credits=funds.balance_credits,
@@ -117,97 +131,46 @@ def quote_of(prepared: Prepared, existing: Row | None, funds: Funds) -> Quote:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads the pictures of one parameter."""
-
-    parameter: Parameter
-    service: str
-    pictures: Fetcher
-
-    async def read(self, given: object) -> Source:
-        if isinstance(given, str) and given.strip().lower().startswith(("http://", "https://")):
-            return await self._read_url(given.strip())
-        if isinstance(given, Negative):
-            return await self._read_negative(given)
-        return Source(await self._read_picture(given))
-
-    async def _read_picture(self, given: object, name: str = "") -> Picture:
-        kind = _kind(self.parameter)
-        return await in_thread(
-            media.read_picture,
-            given,
-            name=name,
-            mime_types=kind.mime_types,
-            max_bytes=kind.max_bytes,
-        )
-
-    async def _read_negative(self, negative: Negative) -> Source:
-        """What was kept is uploaded, also where a URL was sent: such links die."""
-        try:
-            return Source(await self._read_picture(negative), origin=negative.url)
-        except MediaError:
-            if not negative.url:
-                raise
-        source = await self._read_url(negative.url)
-        if source.picture.source_sha256 != negative.source_sha256:
-            raise MediaError(
-                f"{negative.url} shows another picture now, and no copy of the first was kept; "
-                "give the picture in a new cell"
-            )
-        return source
-
-    async def _read_url(self, url: str) -> Source:
-        kind = _kind(self.parameter)
-        try:
-            content = await self.pictures.fetch(url, kind.max_bytes)
-        except MediaError as error:
-            if self.service != "emulator":
-                raise
-            content = await in_thread(media.placeholder, f"{url}\n{error}")
-            # The error's words may change from run to run; the request stays the same.
-            digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
-            picture = await in_thread(media.read_picture, content, name=url)
-            return Source(media.with_source(picture, digest), url, url)
-        picture = await self._read_picture(content, url)
-        # What had to be converted is uploaded: the service would refuse the original.
-        return Source(picture, url if picture.content == content else "", url)
-
-
 def intent_of(wish: Wish, request: Request, service: str) -> Intent:
-    """What the ledger notes of a checked request; its pictures are not kept yet."""
-    hashes = {
-        name: [source.picture.source_sha256 for source in sources]
-        for name, sources in request.media.items()
-    }
-    names = {name: sources[0].picture.name for name, sources in request.media.items()}
-    spec = wish.spec
-    written = {name: wish.written.get(name) or _written(wish.values[name]) for name in names}
-    first = next(iter(request.media.values()), None)
+    """What the ledger notes of a checked request; its media are not kept yet."""
+    spec, values, media = wish.spec, request.values, request.media
+    hashes = {path: [each.attachment.source_sha256 for each in media[path]] for path in media}
+    names = {path: ", ".join(each.attachment.name for each in media[path]) for path in media}
     return Intent(
-        fingerprint=fingerprint(spec, request.values, hashes, service=service, take=wish.take),
+        fingerprint=fingerprint(spec, values, hashes, service=service, take=wish.take),
         service=service,
         model=spec.name,
-        values={**request.values, **names},
+        values=with_media(spec, values, names),
         take=wish.take,
-        price_credits=price_credits(spec, request.values),
-        thumbnail=first[0].picture.thumbnail if first else b"",
+        price_credits=price_credits(spec, values, request.lengths_s),
+        thumbnail=_thumbnail(request),
         callback_url=wish.callback_url,
-        cell=write_cell(spec, {**request.values, **written}, take=wish.take),
+        cell=write_cell(spec, _written(wish, values), take=wish.take),
     )
 
 
-def _items(given: object) -> list[object]:
-    return list(given) if isinstance(given, list | tuple) else [given]
+def _thumbnail(request: Request) -> bytes:
+    """Of the first picture, else of the first video; a sound has none."""
+    shown = [each.attachment for given in request.media.values() for each in given]
+    shown.sort(key=lambda attachment: not isinstance(attachment, Picture))
+    return next((each.thumbnail for each in shown if each.thumbnail), b"")
 
 
-def _written(given: object) -> str:
-    """How a source reads in a cell: paths and URLs as they are, objects as a variable."""
-    given = _items(given)[0]
-    return str(given) if isinstance(given, str | Path) else "picture"
+def _written(wish: Wish, values: Values) -> dict[str, object]:
+    """The values as a cell has them: media as texts, several as a list."""
+    texts: dict[str, object] = {}
+    for path, place in media_of(wish.spec, values).items():
+        found = [_text(item, place.kind) for item in place.given]
+        texts[path] = found[0] if len(found) == 1 else found
+    told = {name: text for name, text in wish.written.items() if name in values and text}
+    return with_media(wish.spec, values, texts) | told
 
 
-def _kind(parameter: Parameter) -> Media:
-    if not isinstance(parameter.kind, Media):
-        raise TypeError(f"{parameter.name} is no media parameter")
-    return parameter.kind
+def _text(given: object, kind: Media) -> str:
+    """How a source reads in a cell: a path or a URL as it is, an object as a variable.
+
+    A clip given as a video is its file; as a picture it is its last frame, which has no name.
+    """
+    if kind.medium != "image":
+        given = getattr(given, "path", given)
+    return str(given) if isinstance(given, str | Path) else noun_of(kind)

@@ -20,7 +20,7 @@ from .negatives import Negative, develop
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ALLOWED", "Source", "describe", "find_source"]
+__all__ = ["ALLOWED", "Source", "describe", "find_file", "find_source"]
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """What is read. Not everything Pillow knows: for EPS it would start a program."""
@@ -91,17 +91,29 @@ def describe(source: object) -> str:
 
 
 def read_file(given: str) -> bytes:
+    path = find_file(given)
+    if path.stat().st_size > SOURCE_LIMIT_BYTES:
+        limit = f"{SOURCE_LIMIT_BYTES // 1_000_000} MB"
+        raise MediaError(f"{given!r} is not a plain file of at most {limit}; {ALLOWED}")
+    return path.read_bytes()
+
+
+def find_file(given: str, noun: str = "picture") -> Path:
+    """The plain file of that name.
+
+    Raises:
+        MediaError: There is none; says what there is instead, or what may be meant.
+    """
     if given.startswith(("http://", "https://", "data:")):
         raise MediaError(f"{given[:80]!r} is a URL, not a file; fetch it first and give its bytes")
     path = Path(os.path.expanduser(given))
     if path.is_dir():
-        raise MediaError(f"{given!r} is a folder; give a picture in it")
+        raise MediaError(f"{given!r} is a folder; give a {noun} in it")
     if not path.exists():
         raise MediaError(f"there is no file {given[:300]!r}; {suggest_file(path)}")
-    if not path.is_file() or path.stat().st_size > SOURCE_LIMIT_BYTES:
-        limit = f"{SOURCE_LIMIT_BYTES // 1_000_000} MB"
-        raise MediaError(f"{given!r} is not a plain file of at most {limit}; {ALLOWED}")
-    return path.read_bytes()
+    if not path.is_file():
+        raise MediaError(f"{given!r} is not a plain file; give a {noun}")
+    return path
 
 
 def suggest_file(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Another take: the request of a row, made again for another result.
 
-Decides what is asked for and under which number, and keeps what that needs: the pictures. Sends
-nothing and notes nothing in the ledger; `roster` does.
+Decides what is asked for and under which number, and keeps what that needs: pictures, videos and
+sounds. Sends nothing and notes nothing in the ledger; `roster` does.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from pathlib import Path
 
 from .cells import read_line
 from .errors import InvalidInput, LedgerError, MediaError
+from .freight import Source
+from .gathering import place_words
+from .inputs import media_of, with_media
+from .kinds import Media
 from .ledger import Row
 from .models import CATALOGUE
 from .negatives import Negative, is_kept, keep
 from .preparation import Prepared, Wish, intent_of
+from .records import Records
 from .specs import ModelSpec
 from .states import BLOCKING, Stage
-from .submission import Source
 
 __all__ = [
     "check_retakeable",
@@ -35,7 +39,7 @@ _UNCERTAIN = frozenset({Stage.UNKNOWN, Stage.VANISHED})
 
 
 def wish_of(row: Row) -> Wish:
-    """The request of a row as a person could state it, its pictures as `Negative`.
+    """The request of a row as a person could state it, its media as `Negative`.
 
     Raises:
         LedgerError: What was asked for is not known.
@@ -46,19 +50,18 @@ def wish_of(row: Row) -> Wish:
             f"job {row.id}: what was asked for is not known here (model {row.model!r}); "
             "write a new cell for it"
         )
-    pictures = {p.name for p in spec.media}
-    values = {name: value for name, value in row.values.items() if name not in pictures}
-    for name, kept in row.sources.items():
-        values[name] = kept[0] if len(kept) == 1 else list(kept)
+    kept = {path: given[0] if len(given) == 1 else given for path, given in row.sources.items()}
+    values = with_media(spec, _values(row, spec), kept)
     return Wish(spec, values, row.take, row.callback_url, _written(row, spec))
 
 
 def check_retakeable(row: Row) -> None:
-    """See that another take can be asked for and makes sense. Looks for the pictures' files.
+    """See that another take can be asked for and makes sense. Looks for the files of its media.
 
     Raises:
-        LedgerError: The job's task may exist and be paid for; that is settled first.
-        MediaError: A picture of the request is not kept; says how it can be.
+        LedgerError: The job's task may exist and be paid for; that is settled first. Or it was
+            adopted, and is no cell's request.
+        MediaError: A picture, a video or a sound of it is not kept; says how it can be.
     """
     if row.stage in _UNCERTAIN:
         raise LedgerError(
@@ -66,29 +69,38 @@ def check_retakeable(row: Row) -> None:
             f"by `%kling adopt TASK_ID`, `%kling resume {row.id}` or `%kling forget {row.id}`; "
             f"`--take {row.take + 1}` in its cell pays for another all the same"
         )
-    for name, kept in _pictures(row).items():
+    if row.is_adopted:
+        raise LedgerError(
+            f"job {row.id} is a task that was adopted: no cell asks for it, and what it was made "
+            "from is not known here. Write a new cell for another clip of it"
+        )
+    for name, (given, kept) in _media(row).items():
         if not kept or not all(is_kept(each) or each.url for each in kept):
             again = "again, for 0 credits" if row.stage in BLOCKING else "again"
             raise MediaError(
-                f"the {name} of job {row.id}, {row.values[name]}, is not kept in this folder. Run "
-                f"its cell {again}: the {name} is kept from then on"
+                f"the {name} of job {row.id}, {given}, is not kept in this folder. Run its cell "
+                f"{again}: the {name} is kept from then on"
             )
 
 
 def has_pictures(row: Row) -> bool:
-    """Whether every picture of the request is kept."""
-    return all(kept and all(map(is_kept, kept)) for kept in _pictures(row).values())
+    """Whether every picture, video and sound of the request is kept."""
+    return all(kept and all(map(is_kept, kept)) for _, kept in _media(row).values())
 
 
 def with_kept_pictures(prepared: Prepared, folder: Path) -> Prepared:
-    """The same request, its pictures written into the folder of clips where they can be."""
+    """The same request, all that it is made from kept in the folder of clips where it can be.
+
+    A video or a sound of up to 100 MB is copied as a picture is, so that another take does not
+    depend on a file that somebody may change; a clip of this folder is not, but referred to.
+    """
 
     def negative_of(source: Source) -> Negative:
-        picture = source.picture
-        path = keep(folder, picture.content, picture.mime_type)
-        return Negative(picture.source_sha256, picture.name, picture.mime_type, path, source.origin)
+        given = source.attachment
+        path = keep(folder, source.content, given.mime_type, given.sha256)
+        return Negative(given.source_sha256, given.name, given.mime_type, path, source.origin)
 
-    kept = {name: tuple(map(negative_of, given)) for name, given in prepared.request.media.items()}
+    kept = {path: tuple(map(negative_of, given)) for path, given in prepared.request.media.items()}
     return replace(prepared, intent=replace(prepared.intent, sources=kept))
 
 
@@ -117,18 +129,32 @@ def numbers(
     yield from count(max({row.take, *ours}) + 1)
 
 
-def _pictures(row: Row) -> Mapping[str, tuple[Negative, ...]]:
-    """What is kept for each picture that was given."""
+def _media(row: Row) -> Mapping[str, tuple[str, tuple[Negative, ...]]]:
+    """By each place where media were given, in words: what was given, and what is kept of it."""
     spec = CATALOGUE.get(row.model)
-    given = [p.name for p in spec.media if p.name in row.values] if spec else []
-    return {name: tuple(row.sources.get(name, ())) for name in given}
+    if spec is None:
+        return {}
+    return {
+        place_words(spec, place): (str(place.given[0]), tuple(row.sources.get(path, ())))
+        for path, place in media_of(spec, _values(row, spec)).items()
+    }
 
 
-def _written(row: Row, spec: ModelSpec) -> dict[str, str]:
-    """How the pictures are written in the row's cell."""
+def _values(row: Row, spec: ModelSpec) -> dict[str, object]:
+    """What was asked for, with records as they are validated: JSON has no tuples."""
+    records = {p.name for p in spec.parameters if isinstance(p.kind, Records)}
+    return {
+        name: tuple(value) if name in records and isinstance(value, list) else value
+        for name, value in row.values.items()
+    }
+
+
+def _written(row: Row, spec: ModelSpec) -> dict[str, object]:
+    """How media and records are written in the row's cell."""
     try:
         line = row.cell.partition("\n")[0].removeprefix("%%kling")
         values = read_line(line).values
     except InvalidInput:  # of another version: its options may have changed
         return {}
-    return {p.name: str(values[p.name]) for p in spec.media if p.name in values}
+    kinds = {p.name: p.kind for p in spec.parameters if isinstance(p.kind, Media | Records)}
+    return {name: values[name] for name in kinds if name in values}

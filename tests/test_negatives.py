@@ -11,7 +11,7 @@ import pytest
 
 from kling_nb.errors import MediaError
 from kling_nb.media import read_picture
-from kling_nb.negatives import Negative, develop, is_kept, keep
+from kling_nb.negatives import Negative, check_kept, content_hash, develop, is_kept, keep
 
 
 def names(folder: Path) -> list[str]:
@@ -35,7 +35,15 @@ def test_the_same_content_is_one_file(tmp_path: Path, photo: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("mime_type", "suffix"),
-    [("image/jpeg", ".jpg"), ("image/png", ".png"), ("image/webp", ".webp"), ("video/x", ".bin")],
+    [
+        ("image/jpeg", ".jpg"),
+        ("image/png", ".png"),
+        ("image/webp", ".webp"),
+        ("video/x", ".bin"),
+        ("video/mp4", ".mp4"),
+        ("video/quicktime", ".mov"),
+        ("audio/x-wav", ".wav"),
+    ],
 )
 def test_its_name_says_what_it_is(tmp_path: Path, mime_type: str, suffix: str) -> None:
     """So that a person can open it."""
@@ -113,3 +121,70 @@ def test_it_is_a_picture_like_any_other(tmp_path: Path, photo: bytes) -> None:
     assert picture.content == photo
     assert picture.source_sha256 == "ab" * 32
     assert picture.name == "fox.png"
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Path:
+    """A file outside the folder of clips."""
+    path = tmp_path / "walk.mp4"
+    path.write_bytes(b"walk" * 1_000)
+    return path
+
+
+def test_a_file_is_copied(tmp_path: Path, walk: Path) -> None:
+    """In pieces, once; its owner may change or delete the original."""
+    folder = tmp_path / "clips"
+    for sha256 in ("", content_hash(walk)):
+        kept = Path(keep(folder, walk, "video/mp4", sha256))
+        assert names(folder) == [f"{content_hash(walk)}.mp4"]
+    walk.unlink()
+    assert kept.read_bytes() == b"walk" * 1_000
+
+
+def test_a_file_of_the_folder_is_referred_to(tmp_path: Path, walk: Path) -> None:
+    """An earlier clip is not kept twice; what was changed since is another one."""
+    clip = tmp_path / "clips" / "20261120-120000-1a2b3c4d.mp4"
+    clip.parent.mkdir()
+    clip.write_bytes(walk.read_bytes())
+    kept = Negative(content_hash(walk), "fox", "video/mp4", keep(tmp_path / "clips", clip, ""))
+    assert kept.path == str(clip)
+    assert [*clip.parent.iterdir()] == [clip]
+    check_kept(kept, content_hash(clip))
+    clip.write_bytes(b"another")
+    with pytest.raises(MediaError, match=r"mp4 was changed since; give the original in a new cell"):
+        check_kept(kept, content_hash(clip))
+
+
+def test_a_file_of_a_persons_own_among_the_copies(tmp_path: Path, walk: Path) -> None:
+    """Not named after its content, it is no copy: as it was given, and nothing to be deleted."""
+    folder = tmp_path / "clips"
+    mine = folder / "pictures" / "walk.mp4"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(walk.read_bytes())
+    kept = Negative(content_hash(walk), "walk.mp4", "video/mp4", keep(folder, mine, "video/mp4"))
+    assert kept.path == str(mine)
+    check_kept(kept, content_hash(mine))
+    mine.write_bytes(b"another")
+    with pytest.raises(MediaError, match=r"mp4 was changed since; give the original in a new cell"):
+        check_kept(kept, content_hash(mine))
+
+
+def test_a_file_that_is_another_by_now(
+    tmp_path: Path, walk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Is not kept: it would be sent in the place of what was asked for."""
+    sha256 = content_hash(walk)
+    walk.write_bytes(b"another")
+    with caplog.at_level(logging.WARNING, "kling_nb"):
+        assert keep(tmp_path / "clips", walk, "video/mp4", sha256) == ""
+    assert "was changed meanwhile" in caplog.text
+    assert names(tmp_path / "clips") == []
+
+
+def test_a_file_that_is_gone(tmp_path: Path, walk: Path) -> None:
+    """Is no error: the upload will tell."""
+    walk.unlink()
+    assert keep(tmp_path / "clips", walk, "video/mp4") == ""

@@ -91,7 +91,7 @@ def test_a_picture_is_read_once(photo: bytes, tmp_path: Path) -> None:
     path.write_bytes(photo)
     prepared = ready(animate(path))
     [source] = prepared.request.media["image"]
-    assert source.picture.content == photo
+    assert source.attachment.content == photo
     assert source.url == ""
     assert prepared.intent.values == {
         "prompt": "A red fox",
@@ -147,7 +147,7 @@ def test_a_picture_by_url(photo: bytes) -> None:
     prepared = ready(animate(f" {URL} "), pictures=web(httpx.Response(200, content=photo)))
     [source] = prepared.request.media["image"]
     assert source.url == URL
-    assert source.picture.content == photo
+    assert source.attachment.content == photo
     assert prepared.intent.fingerprint == ready(animate(photo)).intent.fingerprint
 
 
@@ -169,7 +169,7 @@ def test_a_url_that_cannot_be_fetched_in_the_emulator() -> None:
     second = ready(animate(URL), "emulator", web(httpx.Response(404)))
     [source] = first.request.media["image"]
     assert source.url == URL
-    assert (source.picture.width_px, source.picture.height_px) == (1280, 720)
+    assert (source.attachment.width_px, source.attachment.height_px) == (1280, 720)
     assert first.intent.fingerprint == second.intent.fingerprint
     other = ready(animate(URL + "?2"), "emulator", web(httpx.Response(404)))
     assert other.intent.fingerprint != first.intent.fingerprint

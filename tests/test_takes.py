@@ -30,6 +30,7 @@ from kling_nb.negatives import Negative
 from kling_nb.session import Session
 from kling_nb.states import BLOCKING, Refused, Stage, Unknown, Waiting
 from kling_nb.takes import check_retakeable, has_pictures, numbers, wish_of
+from tests.reels import video
 from tests.service import CREATE, KEY, UPLOAD
 
 Open = Callable[..., Session]
@@ -39,12 +40,6 @@ SLOW_S = 600.0
 """An emulated clip that does not end during a test."""
 URL = "https://pictures.example/fox.png"
 AT = datetime(2026, 11, 20, tzinfo=UTC)
-
-
-@pytest.fixture
-def session(open_session: Open) -> Session:
-    """A session with a quick emulator."""
-    return open_session()
 
 
 @pytest.fixture
@@ -209,6 +204,12 @@ def test_a_picture_that_is_not_kept(stage: Stage, words: str) -> None:
     check_retakeable(row_of(stage, sources={"image": (replace(lost, url=URL),)}))
 
 
+def test_an_adopted_task_is_no_cells_request() -> None:
+    """Nobody knows what it was made from; no advice to run a cell that is not there."""
+    with pytest.raises(LedgerError, match=r"was adopted: no cell asks for it.*Write a new cell"):
+        check_retakeable(row_of(fingerprint="adopted t", cell=""))
+
+
 def test_a_request_without_pictures_has_all_of_them() -> None:
     """Words alone."""
     row = row_of(model=TEXT_TO_VIDEO.name, values={"prompt": "A red fox"})
@@ -232,7 +233,7 @@ def test_another_take_is_the_cell_with_its_number(
     assert clip.path != first.result(0).path
     assert run_cell(session, second.facts.cell).result(0) == clip
     assert run_cell(session, first.facts.cell).result(0) == first.result(0)
-    assert (books.count_tasks(), books.requests(CREATE), books.requests(UPLOAD)) == (2, 2, 2)
+    assert (books.count_tasks(), books.requests(CREATE), books.requests(UPLOAD)) == (2, 2, 1)
     assert takes_of(session) == [2, 1]
 
 
@@ -471,7 +472,7 @@ def test_a_full_disk_loses_only_the_copy(
     session: Session, books: Books, fox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clip is made; another take needs the original then."""
-    monkeypatch.setattr("kling_nb.takes.keep", lambda folder, content, mime_type: "")
+    monkeypatch.setattr("kling_nb.takes.keep", lambda *given: "")
     first = session.image_to_video(fox, "A red fox")
     first.result(PATIENCE_S)
     with pytest.raises(MediaError, match="is not kept"):
@@ -540,7 +541,102 @@ def test_takes_that_were_paid_for_in_another_folder(tmp_path: Path) -> None:
 def test_the_price_is_todays(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the balance as well."""
     first = session.text_to_video("A red fox")
-    monkeypatch.setattr("kling_nb.preparation.price_credits", lambda spec, values: 60.0)
+    monkeypatch.setattr("kling_nb.preparation.price_credits", lambda *given: 60.0)
     second = first.another_take()
     assert (first.facts.price_credits, second.facts.price_credits) == (55, 60)
     assert second.facts.balance_credits == 5916 - 55
+
+
+# --- other media than one picture --------------------------------------------------------------
+
+MOTION = "kling-2.6/motion-control"
+FAMILY = "kling-3.0/video"
+
+
+def square(shade: int) -> Image.Image:
+    """A picture like no other."""
+    return Image.new("RGB", (400, 400), (shade, 0, 0))
+
+
+def test_a_video_is_kept_as_a_picture_is(session: Session, books: Books, tmp_path: Path) -> None:
+    """The original may go; the take has the same length, price and thumbnail."""
+    walk = tmp_path / "walk.mp4"
+    walk.write_bytes(video())
+    first = session.generate(MOTION, image=square(1), video=walk)
+    first.result(PATIENCE_S)
+    assert session.generate(MOTION, image=square(1), video=video()).id == first.id
+    walk.unlink()
+    second = first.another_take()
+    second.result(PATIENCE_S)
+    assert second.facts.price_credits == first.facts.price_credits == 44
+    assert second.facts.thumbnail == first.facts.thumbnail
+    assert session.ledger.row(second.id).sources == session.ledger.row(first.id).sources
+    [kept] = session.ledger.row(first.id).sources["video"]
+    assert Path(kept.path).parent == session.ledger.folder / "pictures"
+    assert (books.requests(CREATE), books.requests(UPLOAD)) == (2, 2)
+
+
+def test_an_earlier_clip_is_not_copied(session: Session, open_session: Open) -> None:
+    """It is in the folder already; its path moves with the folder."""
+    clip = session.text_to_video("A red fox").result(PATIENCE_S)
+    job = session.generate(MOTION, image=square(1), video=clip)
+    [kept] = session.ledger.row(job.id).sources["video"]
+    assert kept.path == str(clip.path)
+    assert f"--video {clip.path}" in job.facts.cell
+    job.result(PATIENCE_S)
+    assert open_session().another_take(job.id).facts.take == 2
+    clip.path.unlink()
+    with pytest.raises(MediaError, match=r"the video of job \w+, .*\.mp4, is not kept"):
+        job.another_take()
+
+
+def test_what_is_inside_records(session: Session, books: Books) -> None:
+    """Several frames, and elements with pictures of their own, all from what was kept."""
+    elements = [
+        {"name": "fox", "description": "red", "images": [square(1), square(2)]},
+        {"name": "owl", "description": "grey", "images": [square(3), square(4)]},
+    ]
+    first = session.generate(
+        FAMILY, prompt="@fox meets @owl", image=[square(1), square(5)], elements=elements
+    )
+    first.result(PATIENCE_S)
+    wish = session.wish_of(first.id)
+    assert [type(each) for each in wish.values["image"]] == [Negative, Negative]  # type: ignore[attr-defined]
+    assert session.prepare(wish).id == first.id
+    second = first.another_take()
+    second.result(PATIENCE_S)
+    assert second.facts.picture_name == "image 400×400, image 400×400"
+    assert session.ledger.row(second.id).sources.keys() == {
+        "image", "elements[0].images", "elements[1].images",
+    }  # fmt: skip
+    assert books.requests(UPLOAD) == 5
+    mine, other = (task.input for task in books.tasks())
+    assert mine == other
+    assert len(set(mine["kling_elements"][0]["element_input_urls"])) == 2
+
+
+def test_what_is_lost_inside_a_record(session: Session) -> None:
+    """Says where it was given."""
+    elements = [{"name": "fox", "description": "red", "images": [square(1), square(2)]}]
+    job = session.generate(FAMILY, prompt="@fox", image=square(5), elements=elements)
+    job.result(PATIENCE_S)
+    row = session.ledger.row(job.id)
+    for kept in row.sources["elements[0].images"]:
+        Path(kept.path).unlink()
+    with pytest.raises(MediaError, match=r"the element 1: images of job \w+, image 400×400, image"):
+        job.another_take()
+
+
+def test_the_cell_of_a_take_with_records_joins_it(session: Session, tmp_path: Path) -> None:
+    """Paths stay as they were written."""
+    paths = [tmp_path / f"{shade}.png" for shade in (1, 2)]
+    for shade, path in enumerate(paths):
+        square(shade).save(path)
+    names = [str(path) for path in paths]
+    elements = [{"name": "fox", "description": "red", "images": names}]
+    first = session.generate(FAMILY, prompt="@fox", image=names[0], elements=elements)
+    first.result(PATIENCE_S)
+    second = first.another_take()
+    second.result(PATIENCE_S)
+    assert run_cell(session, first.facts.cell).id == first.id
+    assert run_cell(session, second.facts.cell).id == second.id

@@ -1,0 +1,133 @@
+"""Gathering: everything that a request is made from, read and checked before anything is sent.
+
+Wherever a request holds media, also inside its records. Knows no model and no ledger; what a
+picture, a video or a sound must be like is for `attachments`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from . import attachments
+from .attachments import Attachment
+from .errors import MediaError, Problem
+from .fetcher import Fetcher
+from .footage import Footage
+from .freight import Source
+from .inputs import Input, media_of
+from .kinds import Media
+from .negatives import Negative
+from .portal import in_thread
+from .records import Records
+from .specs import ModelSpec, Values
+
+__all__ = ["Gathered", "gather", "place_words"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What was found."""
+
+    sources: Mapping[str, Sequence[Source]]
+    """By the path of `media_of`."""
+    lengths_s: Mapping[str, float]
+    """How long the videos and sounds are, by parameter; together where it has several."""
+    problems: tuple[Problem, ...]
+
+
+async def gather(spec: ModelSpec, values: Values, *, service: str, pictures: Fetcher) -> Gathered:
+    """Read all media of a request.
+
+    Args:
+        spec: The model.
+        values: Validated values, or those that are.
+        service: `live` or `emulator`. In the emulator what cannot be fetched is replaced by
+            something tiny that says so.
+        pictures: Fetches what is given as a URL.
+    """
+    sources: dict[str, list[Source]] = {}
+    lengths_s: dict[str, float] = {}
+    problems: list[Problem] = []
+    for path, found in media_of(spec, values).items():
+        reader = Reader(found.kind, service, pictures)
+        try:
+            sources[path] = [await reader.read(item) for item in found.given]
+        except MediaError as error:
+            where = place_words(spec, found)
+            words = f"{where}: {error}" if where != found.parameter else str(error)
+            given, _, advice = words.partition("; ")
+            problems.append(Problem(found.parameter, given, advice or found.kind.allowed))
+            continue
+        lengths = [length_of(source.attachment) for source in sources[path]]
+        if any(lengths):
+            lengths_s[found.parameter] = lengths_s.get(found.parameter, 0.0) + sum(lengths)
+    return Gathered(sources, lengths_s, tuple(problems))
+
+
+def place_words(spec: ModelSpec, found: Input) -> str:
+    """Where media are given, for a person: `image`, or `element 2: images`."""
+    kind = spec.parameter(found.parameter).kind
+    inside = re.fullmatch(r"\[(\d+)\]\.(.+)", found.path.removeprefix(found.parameter))
+    if inside is None or not isinstance(kind, Records):
+        return found.parameter
+    return f"{kind.noun} {int(inside[1]) + 1}: {inside[2]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads the media of one place."""
+
+    kind: Media
+    service: str
+    pictures: Fetcher
+
+    async def read(self, given: object) -> Source:
+        """One of them, from whatever it was given as."""
+        if isinstance(given, str) and given.strip().lower().startswith(("http://", "https://")):
+            return await self._read_url(given.strip())
+        if isinstance(given, Negative):
+            return await self._read_negative(given)
+        return Source(await self._attach(given))
+
+    async def _attach(self, given: object, name: str = "") -> Attachment:
+        return await in_thread(attachments.read_attachment, given, self.kind, name)
+
+    async def _read_negative(self, negative: Negative) -> Source:
+        """What was kept is uploaded, also where a URL was sent: such links die."""
+        try:
+            return Source(await self._attach(negative), origin=negative.url)
+        except MediaError:
+            if not negative.url:
+                raise
+        source = await self._read_url(negative.url)
+        if source.attachment.source_sha256 != negative.source_sha256:
+            noun = attachments.noun_of(self.kind)
+            raise MediaError(
+                f"{negative.url} shows another {noun} now, and no copy of the first was kept; "
+                f"give the {noun} in a new cell"
+            )
+        return source
+
+    async def _read_url(self, url: str) -> Source:
+        try:
+            content = await self.pictures.fetch(url, self.kind.max_bytes)
+        except MediaError as error:
+            if self.service != "emulator":
+                raise
+            # The error's words may change from run to run; the request stays the same.
+            digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
+            text = f"{url}\n{error}"
+            replacement = await in_thread(attachments.stand_in, self.kind, text, url, digest)
+            return Source(replacement, url, url)
+        attachment = await self._attach(content, url)
+        # What had to be converted is uploaded: the service would refuse the original.
+        is_same = attachment.content == content
+        return Source(attachment, url if is_same else "", url)
+
+
+def length_of(attachment: Attachment) -> float:
+    """The length in seconds; 0 for a picture."""
+    return attachment.length_s if isinstance(attachment, Footage) else 0.0

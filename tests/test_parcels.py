@@ -1,0 +1,92 @@
+"""What `parcels` promises: files go out in pieces, and only as they were checked."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import httpx
+import pytest
+
+from kling_nb.errors import MediaError
+from kling_nb.parcels import Parcel
+
+CONTENT = bytes(range(256)) * 1_000
+SHA = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file of four pieces."""
+    path = tmp_path / "walk.mp4"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def send(parcel: Parcel) -> tuple[httpx.Request, list[tuple[int, int | None]]]:
+    """The request as it arrived, and what was told meanwhile."""
+    arrived: list[httpx.Request] = []
+    told: list[tuple[int, int | None]] = []
+
+    async def respond(request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        arrived.append(request)
+        return httpx.Response(200)
+
+    async def play() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
+            with parcel.packed(
+                http, "https://upload.example/", lambda sent, total: told.append((sent, total))
+            ) as request:
+                await http.send(request)
+
+    asyncio.run(play())
+    return arrived[0], told
+
+
+def test_bytes_and_files_make_the_same_message(file: Path) -> None:
+    """A multipart form of three fields, with its length in the header."""
+    for content in (CONTENT, file):
+        request, told = send(Parcel(content, "a.mp4", "video/mp4", SHA))
+        body = request.content
+        assert CONTENT in body
+        assert b'name="uploadPath"\r\n\r\nkling-nb\r\n' in body
+        assert b'name="fileName"\r\n\r\na.mp4\r\n' in body
+        assert b'name="file"; filename="a.mp4"\r\nContent-Type: video/mp4' in body
+        assert int(request.headers["content-length"]) == len(body)
+        assert told[-1] == (len(body), len(body))
+        assert len([sent for sent, _ in told if sent]) > 4
+        assert told == sorted(told)
+        assert told[0][0] < len(body) // 2
+
+
+def test_a_file_is_never_held_as_a_whole(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read piece by piece."""
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read as a whole"))
+    sizes: list[int] = []
+    real = asyncio.to_thread
+
+    async def count(function: object, *args: object) -> object:
+        piece = await real(function, *args)  # type: ignore[arg-type]
+        sizes.append(len(piece))
+        return piece
+
+    monkeypatch.setattr("asyncio.to_thread", count)
+    send(Parcel(file, "a.mp4", "video/mp4", SHA))
+    assert max(sizes) <= 65_536
+
+
+def test_a_file_that_was_changed_is_not_sent(file: Path) -> None:
+    """Found before the message is whole: what would be paid for was another one."""
+    file.write_bytes(CONTENT[::-1])
+    with pytest.raises(MediaError, match=r"^walk\.mp4: was changed while it was about to be"):
+        send(Parcel(file, "a.mp4", "video/mp4", SHA))
+    send(Parcel(file, "a.mp4", "video/mp4"))
+
+
+def test_a_file_that_is_gone(file: Path) -> None:
+    """Says so."""
+    file.unlink()
+    with pytest.raises(MediaError, match=r"^walk\.mp4: cannot be read any more \(No such file"):
+        send(Parcel(file, "a.mp4", "video/mp4", SHA))
