@@ -6,6 +6,7 @@ new request. Knows no table and no session.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -151,7 +152,9 @@ def refusal(standings: Sequence[Standing], price_credits: float | None) -> Budge
 
 
 def _ways_on(standing: Standing, price_credits: float) -> str:
-    enough = f"{standing.spent_credits + price_credits:.2f}".rstrip("0").rstrip(".")
+    # Up to whole hundredths: a budget that is set as advised must be enough.
+    hundredths = math.ceil((standing.spent_credits + price_credits - _ALMOST_NOTHING) * 100)
+    enough = f"{hundredths / 100:.2f}".rstrip("0").rstrip(".")
     per = f"--per {standing.budget.scope}"
     return f"`%kling budget {enough} {per}` makes room, `%kling budget off {per}` ends it."
 

@@ -15,6 +15,9 @@ from .submission import Context
 
 __all__ = ["Elsewhere"]
 
+_MAY_BE_PAID = BLOCKING - {Stage.INTENDED}
+_NOT_PAID = frozenset({Stage.REFUSED, Stage.FAILED, Stage.DISCARDED})
+
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
@@ -41,13 +44,38 @@ class Elsewhere:
             self.index.refuse_paid(intent.fingerprint, folder, take=intent.take)
 
     def note(self, row: Row) -> None:
-        """Let the other folders know of a request that is, or may be, paid for."""
-        if self.service == "live" and row.stage in BLOCKING:
-            self.index.note(row.fingerprint, self.context.ledger.folder, self.context.now())
+        """Let the other folders know whether a request is paid for, or may be.
 
-    def drop_failed(self, job_id: str) -> None:
-        """Allow a request in any folder whose task failed: it was not paid for."""
-        if self.service == "live":
-            row = self.context.ledger.row(job_id)
-            if row.stage is Stage.FAILED:
-                self.index.drop(row.fingerprint)
+        What is being sent may be: its kernel can die before it hears what became of it.
+        """
+        if row.service != "live":
+            return
+        ledger = self.context.ledger
+        if row.stage in _MAY_BE_PAID:
+            # By the time of the payment: looking at an old clip makes it no newer.
+            at = row.sent_at or row.accepted_at or row.created_at
+            self.index.note(row.fingerprint, ledger.folder, at)
+        # The same request may have been made again since, and paid for.
+        elif row.stage in _NOT_PAID and ledger.blocking(row.fingerprint) is None:
+            self.drop(row)
+
+    def drop(self, row: Row) -> None:
+        """Allow a request in any folder: what this one paid for, or may have, is no obstacle."""
+        if row.service == "live":
+            self.index.drop(row.fingerprint, self.context.ledger.folder)
+
+    def tell_end(self, job_id: str) -> None:
+        """Let the other folders know how a job ended: a task that failed was not paid for."""
+        self.note(self.context.ledger.row(job_id))
+
+    def settle(self) -> None:
+        """Sort out what dead sessions left, and let the other folders know of what may be paid."""
+        for row in self.context.ledger.settle(self.service):
+            self.note(row)
+
+    def bring(self, row: Row) -> Row | None:
+        """Take in a job that another ledger had; None where this one has it or its request."""
+        brought = self.context.ledger.bring(row)
+        if brought is not None:
+            self.note(brought)
+        return brought

@@ -96,6 +96,10 @@ class Watch:
         """Seconds from the first look to the last."""
         return self.looks[-1].after_s if self.looks else 0.0
 
+    def age_s(self, now: datetime) -> float:
+        """Seconds from the first look to now; never less than to the last, whatever clocks do."""
+        return max(self.lasted_s, (now - self.began_at).total_seconds())
+
     def goes_on(self, now: datetime) -> bool:
         """Whether more is to be seen, if the kernel that watches is still there."""
         return not self.is_over and now < self.began_at + timedelta(seconds=WATCH_S + _LATE_S)

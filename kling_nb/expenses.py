@@ -42,7 +42,7 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expense:
-    """One job that is paid for, or may be."""
+    """One job that is paid for, or may be; one that was forgotten still is."""
 
     service: str
     created_at: datetime
@@ -52,7 +52,8 @@ class Expense:
     credits: float | None
     """What the service reported, else the price; None where neither is known."""
     is_sure: bool
-    """Whether the task surely exists: not so while it is being sent, nor when it was lost."""
+    """Whether it surely cost that: not so while the request is being sent, nor when its task was
+    lost, nor for a failure of which only the balance tells that it was charged."""
     is_clip: bool
     is_kept: bool
     """A clip that a person starred."""

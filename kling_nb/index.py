@@ -32,6 +32,12 @@ TABLE = """
     )
 """
 
+NOTE = """
+    INSERT INTO paid (fingerprint, folder, at) VALUES (?, ?, ?)
+    ON CONFLICT (fingerprint) DO UPDATE SET folder = excluded.folder, at = excluded.at
+    WHERE excluded.at >= paid.at
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Paid:
@@ -54,16 +60,16 @@ class PaidIndex:
         self.path = path or platformdirs.user_data_path("kling_nb") / "paid.sqlite3"
 
     def note(self, fingerprint: str, folder: Path, at: datetime) -> None:
-        """Remembers the folder in which a request was paid for last."""
+        """Remembers the folder in which a request was paid for last; older payments are no news.
+
+        The same payment in another folder is: the folder was moved.
+        """
         when = at.astimezone(UTC).isoformat()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._connection("rwc") as connection, connection:
                 connection.execute(TABLE)
-                connection.execute(
-                    "INSERT OR REPLACE INTO paid (fingerprint, folder, at) VALUES (?, ?, ?)",
-                    (fingerprint, str(folder.absolute()), when),
-                )
+                connection.execute(NOTE, (fingerprint, str(folder.absolute()), when))
         except (OSError, ValueError, sqlite3.Error) as error:
             self._warn("written", error)
 
@@ -80,12 +86,16 @@ class PaidIndex:
             self._warn("read", error)
             return None
 
-    def drop(self, fingerprint: str) -> None:
-        """Forgets a request: it turned out not to be paid for, or may be paid for again."""
+    def drop(self, fingerprint: str, folder: Path) -> None:
+        """Forgets a request of a folder: it was not paid for there, or may be paid for again.
+
+        What another folder has paid for stays.
+        """
+        query, key = "DELETE FROM paid WHERE fingerprint = ? AND folder = ?", str(folder.absolute())
         try:
             if self.path.exists():
                 with self._connection("rw") as connection, connection:
-                    connection.execute("DELETE FROM paid WHERE fingerprint = ?", (fingerprint,))
+                    connection.execute(query, (fingerprint, key))
         except (OSError, ValueError, sqlite3.Error) as error:
             self._warn("written", error)
 
@@ -99,9 +109,9 @@ class PaidIndex:
         if paid is not None and paid.folder != folder:
             day = f"{paid.at.day} {paid.at:%B %Y}"
             raise AlreadyPaid(
-                f"The same request was paid for on {day} in {paid.folder}. Copy the clip here or "
-                "use that folder (KLING_NB_FOLDER); another result for the same request is "
-                f"`--take {take + 1}`."
+                f"The same request was, or may have been, paid for on {day} in {paid.folder}. Copy "
+                "the clip here or use that folder (KLING_NB_FOLDER); another result for the same "
+                f"request is `--take {take + 1}`."
             )
 
     @contextmanager

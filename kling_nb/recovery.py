@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import pace
+from .elsewhere import Elsewhere
 from .errors import LedgerError
 from .evidence import Likelihood, judge
 from .history import evidence_of
 from .html import verdict_words
-from .ledger import Intent, Row
+from .ledger import Row
 from .portal import in_thread
 from .states import FOLLOWED, FORGETTABLE, Stage
 from .submission import Context
@@ -24,6 +25,12 @@ _ASK_AGAIN_S = (1.0, 2.0, 4.0)
 """When to ask again about a task that the service does not know; seconds from the last time."""
 
 _ASK_ONCE_MORE = {Stage.VANISHED: Stage.ACCEPTED, Stage.EXPIRED: Stage.SUCCEEDED}
+
+_GIVEN_UP = frozenset({Stage.VANISHED, Stage.FORGOTTEN})
+"""Stages whose task is asked for before it is followed again."""
+
+_HEARS = _GIVEN_UP | {Stage.SENDING, Stage.UNKNOWN, Stage.REFUSED}
+"""Stages in which a notification tells more than the row has."""
 
 
 def check_service(row: Row, service: str) -> Row:
@@ -47,18 +54,20 @@ class Recovery:
 
     context: Context
     service: str
+    elsewhere: Elsewhere
+    """Is told of what turns out to be paid for, or not."""
 
     async def left_rows(self) -> list[Row]:
         """The tasks that exist and are not over, those of dead kernels settled first."""
         ledger = self.context.ledger
-        await in_thread(ledger.settle, self.service)
+        await in_thread(self.elsewhere.settle)
         rows = await in_thread(ledger.rows, *FOLLOWED, limit=-1)
         return [row for row in rows if row.service == self.service]
 
     async def revive(self, job_id: str) -> Row:
         """One job, to be asked about again even when it had vanished or expired."""
         ledger = self.context.ledger
-        await in_thread(ledger.settle, self.service)
+        await in_thread(self.elsewhere.settle)
         row = check_service(await in_thread(ledger.row, job_id), self.service)
         again = _ASK_ONCE_MORE.get(row.stage)
         return row if again is None else await in_thread(ledger.advance, row.id, again)
@@ -66,19 +75,20 @@ class Recovery:
     async def adopt(self, task_id: str, job_id: str) -> Row:
         """The row of a task that exists at the service; see `Session.adopt`."""
         ledger = self.context.ledger
-        known = await in_thread(ledger.by_task, task_id)
-        if known is not None:
-            return known
-        if not await self._may_exist(task_id, job_id):
+        if job_id:
+            check_service(await in_thread(ledger.row, job_id), self.service)
+        known = await in_thread(ledger.by_task, task_id, self.service)
+        if (known is None or known.stage in _GIVEN_UP) and not await self._may_exist(
+            task_id, job_id
+        ):
             raise LedgerError(f"the service does not know a task {task_id!r}; check the id")
-        row = await in_thread(self._row_for, task_id, job_id)
-        now = self.context.now()
-        return await in_thread(
-            ledger.advance, row.id, Stage.ACCEPTED, task_id=task_id, accepted_at=now
-        )
+        return await in_thread(ledger.adoptions.adopt, task_id, self.service, job_id)
 
     async def called_back(self, task_id: str, nonce: str) -> Row | None:
-        """The job that a notification is about; a lost one is accepted once the service knows it.
+        """The job that a notification is about; it has the task's id once the service knows that.
+
+        A notification may be quicker than the answer to the request, and may come to a job that
+        was lost, or given up: its clip is paid for.
 
         Args:
             task_id: The task that the notification names.
@@ -88,15 +98,39 @@ class Recovery:
             None where the value is none of ours, or the task is not that job's.
         """
         ledger = self.context.ledger
-        await in_thread(ledger.settle, self.service)
+        await in_thread(self.elsewhere.settle)
         row = await in_thread(ledger.by_nonce, nonce)
         if row is None or row.service != self.service:
             return None
-        if row.stage is Stage.UNKNOWN:
-            if await in_thread(ledger.by_task, task_id) or not await self._exists(task_id):
+        if row.stage in _HEARS and row.task_id in ("", task_id):
+            if not await self._exists(task_id):
                 return None
-            row = await self.adopt(task_id, row.id)
+            row = await in_thread(ledger.adoptions.identify, row.id, task_id)
         return row if row.task_id == task_id else None
+
+    def settle_stranded(self, row: Row, task_id: str) -> Row:
+        """End a submission of this very session that broke off: nobody else can.
+
+        What is surely not sent is discarded; what may be is unknown, unless its id is known.
+
+        Args:
+            row: The row, `intended` or `sending`.
+            task_id: As the job's handle has it; empty where it has none.
+        """
+        ledger = self.context.ledger
+        if row.stage is Stage.INTENDED:
+            reason = "It broke off; nothing was sent."
+            return ledger.advance(row.id, Stage.DISCARDED, reason=reason)
+        if task_id:
+            at = row.sent_at or self.context.now()
+            row = ledger.advance(row.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at)
+        else:
+            reason = "What became of it could not be noted"
+            row = ledger.adoptions.conclude(
+                row.id, Stage.UNKNOWN, reason=reason, code="", answer=""
+            )
+        self.elsewhere.note(row)
+        return row
 
     def forget(self, job_id: str, *, yes: bool = False) -> Row:
         """Allow the request of a lost job to be paid for again; see `Session.forget`."""
@@ -111,9 +145,10 @@ class Recovery:
                 f"the logs page of your account, then `%kling adopt TASK_ID {row.id}` fetches its "
                 f"clip for 0 credits. To pay again all the same: `%kling forget {row.id} --yes`."
             )
-        return self.context.ledger.advance(
-            row.id, Stage.FORGOTTEN, reason="a person allowed a new task"
-        )
+        reason = "a person allowed a new task"
+        row = self.context.ledger.advance(row.id, Stage.FORGOTTEN, reason=reason)
+        self.elsewhere.drop(row)
+        return row
 
     async def _may_exist(self, task_id: str, job_id: str) -> bool:
         """Whether the service knows a task, or may not know it yet.
@@ -139,20 +174,3 @@ class Recovery:
     async def _exists(self, task_id: str) -> bool:
         """Whether the service knows a task."""
         return not isinstance(await self.context.client.task(task_id), TaskMissing)
-
-    def _row_for(self, task_id: str, job_id: str) -> Row:
-        """The unknown job the task belongs to, or a new one when none is unknown."""
-        ledger = self.context.ledger
-        if job_id:
-            return check_service(ledger.row(job_id), self.service)
-        unknown = [
-            row for row in ledger.rows(Stage.UNKNOWN, limit=-1) if row.service == self.service
-        ]
-        if len(unknown) > 1:
-            ids = ", ".join(row.id for row in unknown)
-            raise LedgerError(f"several jobs are unknown ({ids}): `%kling adopt {task_id} ID`")
-        if unknown:
-            return unknown[0]
-        stranger = Intent(f"adopted {task_id}", self.service, "", {}, 1, None)
-        row, _ = ledger.intend(stranger, exists=True)
-        return ledger.advance(row.id, Stage.SENDING)

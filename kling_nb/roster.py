@@ -26,7 +26,7 @@ from .recovery import Recovery, check_service
 from .states import ENDED, SUBMITTING, Detached, Stage
 from .submission import Context, Request, submit
 from .takes import check_retakeable, has_pictures, numbers, retaken, wish_of, with_kept_pictures
-from .witness import balance_or_none
+from .witness import Reading, balance_or_none
 
 __all__ = ["Roster"]
 
@@ -39,7 +39,7 @@ class Roster:
         context: What every job works with.
         portal: Where they are followed.
         service: `live` or `emulator`; jobs of the other are shown as they are noted, no more.
-        pictures: Fetches pictures that are given as a URL.
+        pictures: Fetches pictures, videos and sounds that are given as a URL.
         elsewhere: What this user paid for in other folders.
         usual_s: How long a clip takes while the ledger knows of none.
         notebook: The name of the notebook that asks; empty where it is not known.
@@ -60,6 +60,11 @@ class Roster:
     _is_closed: bool = False
 
     @property
+    def recovery(self) -> Recovery:
+        """Finds again what was lost."""
+        return Recovery(self.context, self.service, self.elsewhere)
+
+    @property
     def is_sending(self) -> bool:
         """Whether a submission is under way."""
         return bool(self._sending)
@@ -73,12 +78,12 @@ class Roster:
         """
         prepared = await prepare(wish, service=self.service, pictures=self.pictures)
         self._check_open()
-        balance = None
+        balance = Reading()
         known = await in_thread(self.context.ledger.blocking, prepared.intent.fingerprint)
         # One that was never sent may turn out to be left over, and then this is a new request.
         if known is None or known.stage in SUBMITTING:
             await in_thread(self.elsewhere.refuse_paid, prepared.intent)
-            balance = await balance_or_none(self.context.client)
+            balance = await self.context.witness.read()
         if known is None or not await in_thread(has_pictures, known):
             prepared = await in_thread(with_kept_pictures, prepared, self.context.ledger.folder)
         async with self._one_at_a_time:
@@ -102,15 +107,13 @@ class Roster:
                 f"request in another way. Run its cell with `--take {row.take + 1}`"
             )
         prepared = await in_thread(with_kept_pictures, prepared, self.context.ledger.folder)
-        balance = await balance_or_none(self.context.client)
+        balance = await self.context.witness.read()
         async with self._one_at_a_time:
             job = await self._intend_next(row, wish, prepared, balance)
         self._run(self.submit(job))
         return job
 
-    async def _intend_next(
-        self, row: Row, wish: Wish, prepared: Prepared, balance: float | None
-    ) -> Job:
+    async def _intend_next(self, row: Row, wish: Wish, prepared: Prepared, balance: Reading) -> Job:
         """Note the first take that nothing answers, here or in the user's other folders."""
         answered = await in_thread(self.context.ledger.takes, row.model, row.service)
         takes = numbers(row, answered, lambda n: retaken(prepared, wish, n).intent.fingerprint)
@@ -149,7 +152,7 @@ class Roster:
         try:
             self._check_open()
             expected_s = await self._expected_s(request.spec.name)
-            row = await submit(self.context, job, request, expected_s)
+            row = await submit(self.context, job, request, expected_s, self.elsewhere.note)
             await self._accept(job, row, expected_s)
         except Exception as error:
             job.abandon(error)  # whoever joined the job must not wait for ever
@@ -171,7 +174,15 @@ class Roster:
             job.abandon(error)  # the next one who asks for the same settles the row
 
     async def _resume(self, job_id: str) -> Job:
-        return await self.attach(await Recovery(self.context, self.service).revive(job_id))
+        return await self.attach(await self.recovery.revive(job_id))
+
+    async def adopt(self, task_id: str, job_id: str) -> Job:
+        """Bring in a task that exists at the service; see `Session.adopt`."""
+        if job_id:
+            row = await in_thread(self.context.ledger.row, job_id)
+            if self._is_stranded(row):  # only here is it known that nobody is sending it
+                await in_thread(self._settle_stranded, row)
+        return await self.attach(await self.recovery.adopt(task_id, job_id))
 
     async def attach(self, row: Row) -> Job:
         """The handle of a row: the running one, or a new one that ends or follows."""
@@ -189,26 +200,22 @@ class Roster:
         if under_way:
             await asyncio.wait(under_way)
 
-    async def note_paid(self, row: Row) -> None:
-        """Let this user's other folders know of a request that is, or may be, paid for."""
-        await in_thread(self.elsewhere.note, row)
-
     async def _accept(self, job: Job, row: Row, expected_s: float) -> None:
-        await self.note_paid(row)
+        await in_thread(self.elsewhere.note, row)
         if row.stage is not Stage.ACCEPTED:
             return
         self._follow(job, expected_s)
         if self._is_closed:
             job.detach()
 
-    def _intend(self, intent: Intent, balance: float | None) -> tuple[Row, bool]:
+    def _intend(self, intent: Intent, balance: Reading) -> tuple[Row, bool]:
         ledger, intent = self.context.ledger, replace(intent, notebook=self.notebook())
         row, is_new = ledger.intend(intent)
         if not is_new and self._is_stranded(row):
             row = self._settle_stranded(row)
             if row.stage is Stage.DISCARDED:
                 row, is_new = ledger.intend(intent)
-        return (ledger.note(row.id, balance_before=balance) if is_new else row), is_new
+        return (ledger.note(row.id, **balance.facts()) if is_new else row), is_new
 
     async def _take(self, row: Row) -> Job:
         running = self._jobs.get(row.id)
@@ -219,10 +226,13 @@ class Roster:
             row = await in_thread(self._settle_stranded, row)
         if is_ours and row.stage is Stage.SAVED and not await in_thread(is_on_disk, row):
             row = await in_thread(self.context.ledger.advance, row.id, Stage.SUCCEEDED)
+        await in_thread(self.elsewhere.note, row)
         expected_s = await self._expected_s(row.model)
         job = self._add(row, expected_s)
         if row.stage in ENDED:
             Follower(self.context, job, expected_s).tell_end(row, already=True)
+            if is_ours:
+                await self.context.witness.take_up(job, row)
         elif is_ours:
             self._follow(job, expected_s)
         else:
@@ -238,25 +248,15 @@ class Roster:
         return job is None or job.done()
 
     def _settle_stranded(self, row: Row) -> Row:
-        """What is surely not sent is discarded; what may be is unknown, unless its id is."""
-        advance, job = self.context.ledger.advance, self._jobs.get(row.id)
-        if row.stage is Stage.INTENDED:
-            return advance(row.id, Stage.DISCARDED, reason="It broke off; nothing was sent.")
-        if job is not None and job.task_id:
-            at = row.sent_at or self.context.now()
-            row = advance(row.id, Stage.ACCEPTED, task_id=job.task_id, accepted_at=at)
-        else:
-            reason = "What became of it could not be noted"
-            row = advance(row.id, Stage.UNKNOWN, reason=reason)
-        self.elsewhere.note(row)
-        return row
+        job = self._jobs.get(row.id)
+        return self.recovery.settle_stranded(row, job.task_id if job else "")
 
     async def _expected_s(self, model: str) -> float:
         past = await in_thread(self.context.ledger.durations_s, model, self.service)
         return pace.expected_s(past, self.usual_s(model))
 
     def _complete(self, row: Row, intent: Intent) -> Row:
-        """Note the pictures of a job whose row does not have them, or whose files were lost."""
+        """Note the media of a job whose row does not have them, or whose files were lost."""
         if not intent.sources or has_pictures(row):
             return row
         return self.context.ledger.note_sources(row.id, intent.sources)
@@ -292,8 +292,8 @@ class Roster:
 
         job.on_detach, job.on_ask = stop, ask
         if self.service == "live":
-            drop = self.elsewhere.drop_failed
-            job.add_done_callback(lambda ended: self.portal.submit(in_thread(drop, ended.id)))
+            tell = self.elsewhere.tell_end
+            job.add_done_callback(lambda ended: self.portal.submit(in_thread(tell, ended.id)))
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -48,8 +48,9 @@ class Salvaged:
 def recover(*notebooks: str | Path) -> list[Salvaged]:
     """Rebuild the ledger of this folder from the cards of saved notebooks.
 
-    What the ledger knows is never changed, so that a second time changes nothing. Running the
-    cells of what was recovered costs nothing again.
+    What the ledger knows is never changed, so that a second time changes nothing. Each job is
+    noted by itself: when the disk is full halfway, what was recovered until then stays, and the
+    next time goes on from there. Running the cells of what was recovered costs nothing again.
 
     Args:
         notebooks: Paths, also with `*`; the current notebook where none is given.
@@ -58,8 +59,9 @@ def recover(*notebooks: str | Path) -> list[Salvaged]:
         For each notebook what was recovered, known, and could not be.
 
     Raises:
-        InvalidInput: No such notebook; nothing was recovered.
-        LedgerError: The ledger cannot be written to.
+        InvalidInput: No such notebook, and nothing was recovered; or the folder cannot be written
+            to, and the rest was not.
+        LedgerError: The ledger cannot be written to; the rest was not recovered.
     """
     done = _Salvage(default_session())
     for path in _paths([str(name) for name in notebooks]):
@@ -147,9 +149,11 @@ class _Salvage:
     def _bring(self, find: _Find) -> None:
         """One record into the ledger; no file is written for what is known."""
         receipt = find.witness.receipt
-        known = self._ledger.blocking(receipt.fingerprint) or self._ledger.by_task(receipt.task_id)
+        known = self._ledger.blocking(receipt.fingerprint) or self._ledger.by_task(
+            receipt.task_id, receipt.service
+        )
         clip = None if known else self._clip(find)
-        row = self._ledger.bring(row_of(find.witness, clip, self._now))
+        row = self._session.bring(row_of(find.witness, clip, self._now))
         if row is None:
             find.source.known.append(receipt.id)
         else:

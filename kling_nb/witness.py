@@ -14,14 +14,14 @@ from datetime import datetime
 
 from .client import Client
 from .errors import KlingError
-from .evidence import Watch, judge
+from .evidence import LOOKS_S, Watch, judge
 from .history import evidence_of, state_of
 from .jobs import Job
 from .ledger import Ledger, Row
 from .portal import in_thread
 from .states import Stage
 
-__all__ = ["Watches", "Witness", "balance_or_none"]
+__all__ = ["Reading", "Watches", "Witness", "balance_or_none"]
 
 _BALANCE_WAIT_S = 10.0
 
@@ -36,14 +36,36 @@ async def balance_or_none(client: Client) -> float | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The balance as it was read, or not."""
+
+    credits: float | None = None
+    at: datetime | None = None
+    """When it was asked for: what moved it before that is in it."""
+
+    def facts(self) -> dict[str, object]:
+        """What a request's row keeps of it."""
+        return {"balance_before": self.credits} | ({"balance_at": self.at} if self.at else {})
+
+
 @dataclass(slots=True)
 class Watches:
     """The watches that are going on. Belongs to the loop that they run on."""
 
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _is_stopped: bool = False
 
     def begin(self, job_id: str, task: asyncio.Task[None]) -> None:
-        """Keep a watch until it ends."""
+        """Keep a watch until it ends, in the place of an earlier one of the same job.
+
+        Once they are stopped none begins: nothing would end it.
+        """
+        if before := self._tasks.pop(job_id, None):
+            before.cancel()
+        if self._is_stopped:
+            task.cancel()
+            return
         self._tasks[job_id] = task
         task.add_done_callback(lambda _: self._end(job_id, task))
 
@@ -56,7 +78,8 @@ class Watches:
             del self._tasks[job_id]
 
     def stop(self) -> list[asyncio.Task[None]]:
-        """Break all off: nobody takes them up, and the ledger keeps what was seen."""
+        """Break all off, for good: the ledger keeps what was seen, and the next session goes on."""
+        self._is_stopped = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -72,6 +95,11 @@ class Witness:
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
     watches: Watches
+
+    async def read(self) -> Reading:
+        """Read the balance for a request that is about to be made."""
+        at = self.now()
+        return Reading(await balance_or_none(self.client), at)
 
     async def look(self, row: Row, after_s: float = 0.0) -> Row:
         """Look at the balance once and note it.
@@ -100,9 +128,22 @@ class Witness:
         watching = asyncio.get_running_loop().create_task(self._watch(job, row, at_s))
         self.watches.begin(row.id, watching)
 
+    async def take_up(self, job: Job, row: Row) -> None:
+        """Go on with the watch of a lost job that nobody keeps up: its kernel died, or was closed.
+
+        Looks at once, in the background, and then for as long as anything is to be seen.
+        """
+        is_over = row.watch is not None and row.watch.is_over
+        if row.stage is not Stage.UNKNOWN or row.balance_before is None or is_over:
+            return
+        is_ours = row.owner == self.ledger.owner
+        if is_ours or not await in_thread(self.ledger.owner_lives, row.owner):
+            age_s = row.watch.age_s(self.now()) if row.watch else 0.0
+            self.watch(job, row, (age_s, *(at_s for at_s in LOOKS_S if at_s > age_s)))
+
     async def _watch(self, job: Job, row: Row, at_s: Sequence[float]) -> None:
         try:
-            passed_s = row.watch.lasted_s if row.watch else 0.0
+            passed_s = row.watch.age_s(self.now()) if row.watch else 0.0
             for after_s in at_s:
                 if after_s > passed_s:
                     await self.sleep(after_s - passed_s)

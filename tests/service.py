@@ -99,6 +99,8 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
         self.waits: list[float] = []
+        self.told: list[Row] = []
+        """What `submit` tells of, for the other folders."""
         self.emulator = Emulator(
             folder / "emulator", render="canned", clock=self.clock.epoch, terms=EASY
         )
@@ -142,7 +144,7 @@ class World:
     def submit(self, prompt: str = "A red fox", **values: object) -> Job:
         """A job that was sent."""
         job, prepared = self.prepare(prompt, **values)
-        asyncio.run(submit(self.context, job, prepared.request, 8.0))
+        asyncio.run(submit(self.context, job, prepared.request, 8.0, self.told.append))
         return job
 
     def follow(self, job: Job) -> list[JobState]:

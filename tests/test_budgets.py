@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -63,6 +64,16 @@ def test_a_refusal_says_the_figures_and_the_ways_on() -> None:
         "`%kling budget 520 --per folder` makes room, `%kling budget off --per folder` ends it. "
         "A budget may count per notebook, day, folder."
     )
+
+
+@pytest.mark.parametrize("spent", [465.004, 465.001, 465.0049999, 465.0, 0.1 + 0.2, 1e11 + 0.001])
+def test_the_advised_budget_is_enough(spent: float) -> None:
+    """Whoever sets it as it stands there can make the clip."""
+    short = Standing(FOLDER, spent)
+    error = str(refusal([Standing(replace(FOLDER, limit_credits=spent), spent)], 55))
+    advised = float(error.partition("%kling budget ")[2].split()[0])
+    assert refusal([replace(short, budget=replace(FOLDER, limit_credits=advised))], 55) is None
+    assert advised - (spent + 55) < 0.011
 
 
 def test_every_budget_that_is_short_is_named() -> None:

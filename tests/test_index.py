@@ -34,6 +34,36 @@ def test_the_last_folder_counts(tmp_path: Path) -> None:
     assert paid.find("f") == Paid(tmp_path / "b", AT + timedelta(days=1))
 
 
+def test_an_older_payment_is_no_news(tmp_path: Path) -> None:
+    """A folder that is opened again has not paid again."""
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.note("f", tmp_path / "b", AT + timedelta(microseconds=1))
+    paid.note("f", tmp_path / "a", AT)
+    assert paid.find("f") == Paid(tmp_path / "b", AT + timedelta(microseconds=1))
+
+
+def test_a_folder_that_was_moved(tmp_path: Path) -> None:
+    """The same payment, seen in another place: from there it may be dropped."""
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.note("f", tmp_path / "before", AT)
+    paid.note("f", tmp_path / "now", AT)
+    assert paid.find("f") == Paid(tmp_path / "now", AT)
+
+
+def test_only_its_own_folder_drops_a_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another folder has paid for stays paid."""
+    monkeypatch.chdir(tmp_path)
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.drop("f", tmp_path)
+    paid.note("f", tmp_path / "a", AT)
+    paid.drop("f", tmp_path / "b")
+    assert paid.find("f") is not None
+    paid.drop("f", Path("a"))
+    assert paid.find("f") is None
+
+
 def test_folders_are_absolute_and_times_utc(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

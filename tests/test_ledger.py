@@ -238,12 +238,12 @@ def test_no_such_job(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, given: str
 
 
 def test_a_job_is_found_by_its_task(ledger: Ledger) -> None:
-    """The service's id finds the job; an empty one finds nothing."""
+    """The service's id finds the job; an empty one and another service's find nothing."""
     row = make(ledger, Stage.SENDING)
-    assert ledger.by_task("") is None
+    assert ledger.by_task("", "live") is None
     row = ledger.advance(row.id, Stage.ACCEPTED, task_id="t1")
-    assert ledger.by_task("t1") == row
-    assert ledger.by_task("t2") is None
+    assert ledger.by_task("t1", "live") == row
+    assert ledger.by_task("t2", "live") is ledger.by_task("t1", "emulator") is None
 
 
 def test_rows_newest_first(ledger: Ledger, clock: Clock) -> None:

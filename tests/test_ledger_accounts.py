@@ -13,11 +13,12 @@ import pytest
 from kling_nb import budgets
 from kling_nb.budgets import Change, Scope, Standing
 from kling_nb.errors import BudgetExceeded, LedgerError
-from kling_nb.ledger import Intent, Ledger, Row, database
-from kling_nb.ledger import ledger as ledgers
-from kling_nb.states import BLOCKING, NEXT_STAGES, ClipFacts, Stage
+from kling_nb.evidence import Look, Watch
+from kling_nb.ledger import Intent, Ledger, Row, accounts, database
+from kling_nb.states import BLOCKING, FORGETTABLE, NEXT_STAGES, ClipFacts, Stage
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+COUNTED = BLOCKING | {Stage.FORGOTTEN}
 CLIP = ClipFacts("fox.mp4", 1280, 720, 5.04, 24.0, "h264", "", 12345)
 
 
@@ -89,9 +90,9 @@ def spent(ledger: Ledger) -> float:
 
 @pytest.mark.parametrize("stage", Stage)
 def test_what_is_paid_or_may_be_counts(ledger: Ledger, stage: Stage) -> None:
-    """Failed, refused, discarded and forgotten requests cost nothing, as far as is known."""
+    """Failed, refused and discarded requests cost nothing, as far as is known."""
     lead(ledger, stage)
-    assert spent(ledger) == (55 if stage in BLOCKING else 0)
+    assert spent(ledger) == (55 if stage in COUNTED else 0)
 
 
 def test_what_the_service_reports_counts_before_the_price(ledger: Ledger) -> None:
@@ -112,6 +113,69 @@ def test_a_failure_that_was_charged_counts(ledger: Ledger) -> None:
     ledger.note(lead(ledger, Stage.FAILED, "charged").id, credits=12.5)
     ledger.note(lead(ledger, Stage.FAILED, "given back").id, credits=0)
     assert spent(ledger) == 12.5
+
+
+def watched(*balances: float) -> dict[str, object]:
+    """What is noted of a balance of 1,000 that was these then, one each half minute."""
+    looks = tuple(Look(30.0 * number, balance) for number, balance in enumerate(balances))
+    return {"balance_before": 1000, "watch": Watch(NOON, looks)}
+
+
+@pytest.mark.parametrize("stage", sorted(FORGETTABLE))
+def test_forgetting_makes_no_room(ledger: Ledger, stage: Stage) -> None:
+    """A clip that was paid is paid, and what may be paid may still be: nothing comes back."""
+    row = lead(ledger, stage)
+    limit(ledger, 100)
+    ledger.advance(row.id, Stage.FORGOTTEN)
+    assert spent(ledger) == 55
+    limit(ledger, 100)
+    with pytest.raises(BudgetExceeded, match="55 of 100"):
+        ledger.intend(intent("another"))
+
+
+@pytest.mark.parametrize(
+    ("balances", "counted"),
+    [((1000, 1000, 1000), 0), ((1000,), 55), ((945,), 55), ((1000, 900, 900), 55)],
+)
+def test_a_lost_request_is_forgotten_by_the_numbers(
+    ledger: Ledger, balances: tuple[float, ...], counted: float
+) -> None:
+    """Only where the balance stood still for the whole watch is nothing spent; till then it is."""
+    row = lead(ledger, Stage.UNKNOWN)
+    ledger.note(row.id, **watched(*balances))
+    assert spent(ledger) == 55
+    ledger.advance(row.id, Stage.FORGOTTEN)
+    assert spent(ledger) == counted
+
+
+def test_a_task_that_came_back_is_counted_once(ledger: Ledger) -> None:
+    """The job that has a forgotten one's task now has its price, too."""
+    row = lead(ledger, Stage.EXPIRED)
+    ledger.note(row.id, task_id="t1", credits=55)
+    ledger.advance(row.id, Stage.FORGOTTEN)
+    heir = lead(ledger, Stage.ACCEPTED, "adopted t1")
+    assert spent(ledger) == 110
+    ledger.note(heir.id, task_id="t1")
+    assert spent(ledger) == 55
+    ledger.advance(heir.id, Stage.FAILED, credits=0)
+    assert spent(ledger) == 0
+
+
+@pytest.mark.parametrize(
+    ("balances", "counted"), [((945,), 55), ((945, 945, 945), 55), ((945, 1000), 0), ((900,), 0)]
+)
+def test_a_failure_counts_by_the_balance(
+    ledger: Ledger, balances: tuple[float, ...], counted: float
+) -> None:
+    """The service does not tell; the balance lacks the price, until it comes back."""
+    ledger.note(lead(ledger, Stage.FAILED).id, **watched(*balances))
+    assert spent(ledger) == counted
+
+
+def test_the_services_word_goes_before_the_balance(ledger: Ledger) -> None:
+    """It says that a failure cost nothing."""
+    ledger.note(lead(ledger, Stage.FAILED).id, credits=0, **watched(945))
+    assert spent(ledger) == 0
 
 
 def test_emulated_jobs_count_against_emulated_budgets_only(ledger: Ledger) -> None:
@@ -201,7 +265,7 @@ def test_counting_and_noting_are_one_transaction(
         tries.append(price)
         return budgets.refusal(standings, price)
 
-    monkeypatch.setattr(ledgers, "refusal", refused)
+    monkeypatch.setattr(accounts, "refusal", refused)
     assert ledger.intend(intent())[1]
     assert tries
     monkeypatch.undo()
@@ -220,7 +284,7 @@ def test_the_same_request_is_joined_for_nothing(ledger: Ledger) -> None:
 def test_a_task_that_exists_is_adopted(ledger: Ledger) -> None:
     """It is paid already, and its price is not known."""
     limit(ledger, 0)
-    assert ledger.intend(intent(price=None), exists=True)[1]
+    assert ledger.adoptions.adopt("t1", "live").stage is Stage.ACCEPTED
     with pytest.raises(BudgetExceeded, match="not known"):
         ledger.intend(intent("another", price=None))
 
@@ -274,11 +338,13 @@ def test_counting_reads_no_picture(ledger: Ledger) -> None:
     with ledger._writing() as jobs:
         plans: list[str] = []
         jobs.connection.set_trace_callback(plans.append)
-        ledger._room_for(jobs, intent())
+        accounts.room_for(jobs, intent(), NOON, lambda _: None)
         jobs.connection.set_trace_callback(None)
         [query] = [each for each in plans if "total(" in each]
         plan = [row["detail"] for row in jobs.connection.execute(f"EXPLAIN QUERY PLAN {query}")]
-    assert all("COVERING INDEX jobs_by_cost" in step for step in plan)
+    searches = [step for step in plan if "SUBQUERY" not in step]
+    assert len(searches) == 2
+    assert all("COVERING INDEX" in step for step in searches)
 
 
 # --- expenses ----------------------------------------------------------------------------------
@@ -289,8 +355,9 @@ def test_expenses_are_what_counts_against_budgets(ledger: Ledger) -> None:
     for stage in Stage:
         lead(ledger, stage, stage)
     ledger.note(lead(ledger, Stage.FAILED, "charged").id, credits=12.5)
+    ledger.note(lead(ledger, Stage.FAILED, "kept").id, **watched(945))
     credits = [expense.credits or 0 for expense in ledger.accounts.expenses()]
-    assert sum(credits) == spent(ledger) == len(BLOCKING) * 55 + 12.5
+    assert sum(credits) == spent(ledger) == len(COUNTED) * 55 + 12.5 + 55
 
 
 def test_what_an_expense_tells(ledger: Ledger) -> None:
@@ -303,6 +370,70 @@ def test_what_an_expense_tells(ledger: Ledger) -> None:
     assert (kept.notebook, kept.created_at, kept.credits) == ("a.ipynb", NOON, 55)
     assert (kept.is_clip, kept.is_kept, kept.is_sure) == (True, True, True)
     assert (lost.is_clip, lost.is_kept, lost.is_sure) == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("stage", "is_sure"), [(Stage.UNKNOWN, False), (Stage.VANISHED, False), (Stage.EXPIRED, True)]
+)
+def test_what_was_forgotten_is_as_sure_as_before(
+    ledger: Ledger, stage: Stage, is_sure: bool
+) -> None:
+    """A clip that was made is paid for; a task that nobody saw end may not be."""
+    row = lead(ledger, stage)
+    [before] = ledger.accounts.expenses()
+    ledger.advance(row.id, Stage.FORGOTTEN)
+    [after] = ledger.accounts.expenses()
+    assert (before.is_sure, after.is_sure, after.credits) == (is_sure, is_sure, 55)
+
+
+def test_what_a_failure_kept_by_the_balance_is_not_sure(ledger: Ledger) -> None:
+    """Other programs may use the account."""
+    ledger.note(lead(ledger, Stage.FAILED).id, **watched(945))
+    [expense] = ledger.accounts.expenses()
+    assert (expense.credits, expense.is_sure, expense.is_clip) == (55, False, False)
+
+
+# --- who else moved the balance ----------------------------------------------------------------
+
+
+def lost_after(ledger: Ledger, clock: Clock, seconds: float, **facts: object) -> Row:
+    """A lost request, made so many seconds from now."""
+    clock.now += timedelta(seconds=seconds)
+    row = lead(ledger, Stage.UNKNOWN, "lost")
+    return ledger.note(row.id, **facts)
+
+
+@pytest.mark.parametrize(("seconds", "moved"), [(30, True), (90, False)])
+def test_a_job_shortly_before_may_have_moved_it(
+    ledger: Ledger, clock: Clock, seconds: float, moved: bool
+) -> None:
+    """Nobody noted when the balance was read: a minute before at the most."""
+    lead(ledger, Stage.ACCEPTED)
+    assert ledger.accounts.others_moved(lost_after(ledger, clock, seconds)) is moved
+
+
+def test_a_job_before_the_balance_was_read_moved_nothing(ledger: Ledger, clock: Clock) -> None:
+    """It is known when that was; what came between that and the request did move it."""
+    lead(ledger, Stage.ACCEPTED)
+    read_at = clock.now + timedelta(seconds=1)
+    row = lost_after(ledger, clock, 5, balance_at=read_at)
+    assert not ledger.accounts.others_moved(row)
+    clock.now = read_at
+    lead(ledger, Stage.ACCEPTED, "between")
+    assert ledger.accounts.others_moved(row)
+
+
+@pytest.mark.parametrize(("seconds", "moved"), [(290, True), (310, False)])
+def test_credits_of_a_failure_come_back_late(
+    ledger: Ledger, clock: Clock, seconds: float, moved: bool
+) -> None:
+    """Up to five minutes after it, into the balance that is being watched."""
+    early = lead(ledger, Stage.ACCEPTED)
+    clock.now += timedelta(seconds=600)
+    ledger.advance(early.id, Stage.FAILED, credits=0)
+    read_at = clock.now + timedelta(seconds=seconds)
+    row = lost_after(ledger, clock, seconds, balance_at=read_at)
+    assert ledger.accounts.others_moved(row) is moved
 
 
 def test_a_standing_is_a_value(ledger: Ledger) -> None:

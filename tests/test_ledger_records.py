@@ -183,5 +183,5 @@ def test_a_whole_row_is_read_as_it_was_written(watch: Watch | None) -> None:
         **times,
         **dict.fromkeys(unknown),
     )
-    columns = dict.fromkeys((*unknown, "watch")) | encode_row(row, folder)
+    columns = dict.fromkeys((*unknown, "watch", "balance_at")) | encode_row(row, folder)
     assert parse_row(columns, folder) == row

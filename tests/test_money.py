@@ -31,12 +31,6 @@ REFUSED = {
 
 
 @pytest.fixture
-def session(open_session: Open) -> Session:
-    """A session with a quick emulator."""
-    return open_session()
-
-
-@pytest.fixture
 def books(session: Session) -> Books:
     """What the emulator of the session knows."""
     assert session.emulator is not None

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from kling_nb.elsewhere import Elsewhere
 from kling_nb.errors import KlingError, LedgerError
+from kling_nb.index import PaidIndex
 from kling_nb.jobs import Job
 from kling_nb.ledger import Intent, Ledger, Row
 from kling_nb.recovery import Recovery
@@ -21,7 +23,8 @@ EMULATED = "emulator"
 
 def recovery(world: World) -> Recovery:
     """Recovery for the world's own service."""
-    return Recovery(world.context, EMULATED)
+    elsewhere = Elsewhere(PaidIndex(), world.context, EMULATED)
+    return Recovery(world.context, EMULATED, elsewhere)
 
 
 def adopt(world: World, task_id: str, job_id: str = "") -> Row:
@@ -187,13 +190,39 @@ def test_what_was_probably_paid_is_not_forgotten_lightly(world: World) -> None:
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=1000)
     world.books.set_balance(1000)
-    asyncio.run(submit(world.context, job, prepared.request, 8.0))
+    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.told.append))
     with pytest.raises(LedgerError, match="was very probably paid") as caught:
         recovery(world).forget(job.id)
     for words in ("from 1,000 to 945", f"%kling adopt TASK_ID {job.id}", f"forget {job.id} --yes"):
         assert words in str(caught.value)
     assert world.ledger.row(job.id).stage is Stage.UNKNOWN
     assert recovery(world).forget(job.id, yes=True).stage is Stage.FORGOTTEN
+
+
+def noted(world: World, stage: Stage) -> Row:
+    """A job in that stage, whose notification is known by `n`."""
+    job, _ = world.prepare("A bear")
+    world.ledger.advance(job.id, Stage.SENDING, nonce="n")
+    return world.ledger.advance(job.id, stage)
+
+
+@pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.REFUSED])
+def test_a_notification_of_no_task(world: World, stage: Stage) -> None:
+    """Whoever knows the one-time value can write anything: what the service says counts."""
+    row = noted(world, stage)
+    assert asyncio.run(recovery(world).called_back("forged", "n")) is None
+    assert world.ledger.rows() == [row]
+
+
+def test_a_notification_of_a_refused_request(world: World) -> None:
+    """The answer was wrong, the service has the task: it is paid, and is followed."""
+    _, task_id = lost(world)
+    row = noted(world, Stage.REFUSED)
+    heir = asyncio.run(recovery(world).called_back(task_id, "n"))
+    assert heir is not None
+    assert (heir.stage, heir.task_id) == (Stage.ACCEPTED, task_id)
+    assert heir.id != row.id
+    assert world.ledger.row(row.id).stage is Stage.REFUSED
 
 
 def blind(world: World, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
@@ -220,21 +249,105 @@ def test_adopting_in_the_first_moments(world: World, monkeypatch: pytest.MonkeyP
     assert again.result(0).path.is_file()
 
 
-def test_adopting_what_could_not_be_noted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The row is still at `sending`: the disk failed when the id came."""
+def test_what_is_being_sent_is_not_adopted(world: World) -> None:
+    """Its session lives and will know; a dead one's is lost, and may be."""
     job, _ = world.prepare()
     world.ledger.advance(job.id, Stage.SENDING)
-    blind(world, monkeypatch, 1)
-    assert adopt(world, "t" * 32, job.id).stage is Stage.ACCEPTED
+    other, task_id = made_elsewhere(world)
+    before = world.ledger.row(job.id)
+    with pytest.raises(LedgerError, match=f"job {job.id} is being sent by a session that lives"):
+        adopt(world, task_id, job.id)
+    assert world.ledger.row(job.id) == before
+    row = adopt(other_session(world), task_id, job.id)
+    assert (row.id, row.stage, row.task_id) == (job.id, Stage.ACCEPTED, task_id)
+    assert row.owner == world.ledger.owner
+    other.close()
 
 
-def test_a_wrong_id_is_given_up_after_the_grace(world: World) -> None:
-    """Then it is vanished, which still blocks, and another id may be tried."""
+def made_elsewhere(world: World) -> tuple[World, str]:
+    """A task that was made in another folder of the same account, and that folder."""
+    other = World(world.ledger.folder.parent / "other")
+    other.context = replace(other.context, client=world.context.client)
+    job = other.submit("Made elsewhere")
+    return other, other.ledger.row(job.id).task_id
+
+
+@pytest.mark.parametrize("stage", [Stage.ACCEPTED, Stage.SAVED])
+def test_a_job_that_has_its_task_is_given_no_other(world: World, stage: Stage) -> None:
+    """Nor is its id written over."""
+    job = world.submit()
+    if stage is Stage.SAVED:
+        world.follow(job)
+    other, task_id = made_elsewhere(world)
+    before = world.ledger.row(job.id)
+    with pytest.raises(LedgerError, match=rf"is {stage}; only unknown.*%kling adopt {task_id}` al"):
+        adopt(world, task_id, job.id)
+    assert world.ledger.row(job.id) == before
+    other.close()
+
+
+def test_a_task_of_another_job_is_not_adopted(world: World) -> None:
+    """The other job is named, and both stay as they are."""
+    known = world.submit("Known")
+    job, _ = lost(world, "Lost")
+    task_id = world.ledger.row(known.id).task_id
+    with pytest.raises(LedgerError, match=f"is that of job {known.id} .*that of job {job.id}"):
+        adopt(world, task_id, job.id)
+    assert world.ledger.row(job.id).stage is Stage.UNKNOWN
+    assert adopt(world, task_id, known.id).id == adopt(world, task_id).id == known.id
+
+
+def test_a_task_of_the_other_service_is_not_this_ones(world: World) -> None:
+    """Their ids have nothing to do with each other."""
+    live, _ = world.ledger.intend(Intent("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0))
+    job, task_id = lost(world)
+    world.ledger.advance(live.id, Stage.SENDING)
+    world.ledger.advance(live.id, Stage.ACCEPTED, task_id=task_id)
+    assert adopt(world, task_id).id == job.id
+    with pytest.raises(LedgerError, match="emulate off"):
+        adopt(world, task_id, live.id)
+
+
+def test_a_vanished_job_keeps_its_task(world: World) -> None:
+    """A wrong id is given up after the grace; the right one becomes a job of its own."""
     job, task_id = lost(world)
     again = world.handle(adopt(world, "nonsense", job.id))
     world.follow(again)
     assert world.ledger.row(job.id).stage is Stage.VANISHED
-    assert adopt(world, task_id, job.id).task_id == task_id
+    with pytest.raises(LedgerError, match=f"has task nonsense and keeps it.*adopt {task_id}` alon"):
+        adopt(world, task_id, job.id)
+    row = adopt(world, task_id)
+    assert (row.stage, row.task_id) == (Stage.ACCEPTED, task_id)
+    assert row.id != job.id
+    assert world.ledger.row(job.id).task_id == "nonsense"
+
+
+def test_a_vanished_task_that_is_there_again(world: World) -> None:
+    """Adopting it has it followed anew, with a grace of its own."""
+    job = world.submit()
+    task_id = world.ledger.advance(job.id, Stage.VANISHED).task_id
+    world.clock.move(600)
+    row = adopt(world, task_id, job.id)
+    assert (row.id, row.stage, row.accepted_at) == (job.id, Stage.ACCEPTED, world.clock())
+
+
+def test_a_forgotten_task_comes_back_as_a_job_of_its_own(world: World) -> None:
+    """Its clip is paid for; the request may be another job's by now."""
+    world.books.inject("download-404", times=8)
+    job = world.submit()
+    world.follow(job)
+    task_id = world.ledger.row(job.id).task_id
+    recovery(world).forget(job.id)
+    row = adopt(world, task_id)
+    assert row.id != job.id
+    assert (row.stage, row.price_credits, row.cell) == (Stage.ACCEPTED, 55, "")
+    assert row.values["prompt"] == "A red fox"
+    again = world.handle(row)
+    world.follow(again)
+    assert again.result(0).path.is_file()
+    assert adopt(world, task_id).id == row.id
+    assert world.ledger.row(job.id).stage is Stage.FORGOTTEN
+    assert sum(expense.credits or 0 for expense in world.ledger.accounts.expenses()) == 55
 
 
 def test_adopting_without_a_job_asks_for_some_seconds(

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from kling_nb.client import Client
 from kling_nb.emulator import UNLIMITED, Emulator
-from kling_nb.errors import AlreadyPaid, LedgerError
+from kling_nb.errors import AlreadyPaid, LedgerError, ServiceError
 from kling_nb.index import PaidIndex
 from kling_nb.jobs import Job
 from kling_nb.ledger import Ledger
+from kling_nb.ledger.adoptions import Adoptions
 from kling_nb.models import TEXT_TO_VIDEO
 from kling_nb.preparation import Wish
 from kling_nb.session import Session
@@ -47,15 +49,19 @@ def open_live(folder: Path, index: PaidIndex, emulator: Emulator) -> Session:
 
 def fail_once(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     """Let the ledger fail the first time it is to note a stage."""
-    real, failed = Ledger.advance, []
+    failed = []
 
-    def advance(self: Ledger, job_id: str, to: Stage, **facts: Any) -> Any:
-        if to is stage and not failed:
-            failed.append(job_id)
-            raise LedgerError("the disk is full")
-        return real(self, job_id, to, **facts)
+    def failing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def note(self: object, job_id: str, to: Stage, **facts: Any) -> Any:
+            if to is stage and not failed:
+                failed.append(job_id)
+                raise LedgerError("the disk is full")
+            return real(self, job_id, to, **facts)
 
-    monkeypatch.setattr(Ledger, "advance", advance)
+        return note
+
+    monkeypatch.setattr(Ledger, "advance", failing(Ledger.advance))
+    monkeypatch.setattr(Adoptions, "conclude", failing(Adoptions.conclude))
 
 
 def test_a_note_that_fails_before_sending_blocks_nothing(
@@ -119,6 +125,26 @@ def test_a_request_whose_id_nobody_has_is_unknown(
     again = session.text_to_video("A red fox")
     assert session.ledger.row(again.id).stage is Stage.UNKNOWN
     assert books_of(session).requests(CREATE) == 1
+
+
+def test_what_broke_off_here_may_be_adopted(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half sent, and this session alone knows that nobody is sending it any more."""
+
+    def broken(*given: object) -> None:
+        raise RuntimeError("a bug")
+
+    job = session.prepare(WISH)
+    with monkeypatch.context() as patch:
+        patch.setattr("kling_nb.wire.parse_created", broken)
+        with pytest.raises(RuntimeError, match="a bug"):
+            session.submit(job)
+    assert session.ledger.row(job.id).stage is Stage.SENDING
+    [task] = books_of(session).tasks()
+    adopted = session.adopt(task.task_id, job.id)
+    assert adopted.id == job.id
+    assert adopted.result(PATIENCE_S).path.is_file()
 
 
 def test_an_interrupt_while_the_balance_is_asked(
@@ -346,6 +372,92 @@ def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(tmp_path: Pat
     for session in (first, second):
         session.close()
     emulator.close()
+
+
+def test_what_a_dead_kernel_was_sending_is_known_elsewhere(tmp_path: Path) -> None:
+    """It may be paid for: no other folder pays again once this one has found it."""
+    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    index = PaidIndex(tmp_path / "paid.sqlite3")
+    dead = open_live(tmp_path / "one", index, emulator)
+    job = dead.prepare(WISH)
+    dead.ledger.advance(job.id, Stage.SENDING)
+    dead.ledger.close()
+    first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
+    assert first.resume() == []
+    assert first.ledger.row(job.id).stage is Stage.UNKNOWN
+    with pytest.raises(AlreadyPaid, match="--take 2"):
+        second.text_to_video("A red fox")
+    assert emulator.books.count_tasks() == 0
+    for session in (first, second):
+        session.close()
+    emulator.close()
+
+
+def test_what_is_being_sent_is_known_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it waits for the answer, a kernel has told already; a refusal takes it back."""
+    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    index = PaidIndex(tmp_path / "paid.sqlite3")
+    session = open_live(tmp_path / "one", index, emulator)
+    known: list[bool] = []
+    create = Client._create_once
+
+    async def look(self: Client, *args: Any) -> str:
+        [row] = session.ledger.rows()
+        known.append(index.find(row.fingerprint) is not None)
+        return await create(self, *args)
+
+    monkeypatch.setattr(Client, "_create_once", look)
+    emulator.books.inject("refuse")
+    with pytest.raises(ServiceError):
+        session.text_to_video("A red fox")
+    [row] = session.ledger.rows()
+    assert known == [True]
+    assert index.find(row.fingerprint) is None
+    session.close()
+    emulator.close()
+
+
+def test_what_is_taken_up_is_known_elsewhere(tmp_path: Path) -> None:
+    """The index was lost; whoever looks at a paid job brings it back, and forgetting drops it."""
+    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    index = PaidIndex(tmp_path / "paid.sqlite3")
+    emulator.books.inject("lose-answer")
+    session = open_live(tmp_path / "one", index, emulator)
+    job = session.text_to_video("A red fox")
+    session.close()
+    index.path.unlink()
+    session = open_live(tmp_path / "one", index, emulator)
+    fingerprint = session.ledger.row(job.id).fingerprint
+    session.job(job.id)
+    assert index.find(fingerprint) is not None
+    session.forget(job.id, yes=True)
+    assert index.find(fingerprint) is None
+    session.close()
+    emulator.close()
+
+
+def test_a_lost_job_is_watched_by_whoever_finds_it(open_session: Open) -> None:
+    """Its session was closed before the balance was seen to the end."""
+    old = open_session()
+    books_of(old).inject("lose-answer")
+    job = old.text_to_video("A red fox")
+    old.close()
+    new = open_session()
+    found = new.text_to_video("A red fox")
+    row = new.ledger.row(job.id)
+    assert new._context.watches.covers(row)
+    assert new.job(job.id) is found
+
+
+def test_when_the_balance_was_read_is_noted(session: Session) -> None:
+    """Before the request: what moved it since is no evidence of this one."""
+    job = session.prepare(WISH)
+    row = session.ledger.row(job.id)
+    assert row.balance_at is not None
+    assert row.balance_at <= row.created_at
+    assert row.balance_before == 5916
 
 
 def test_a_lost_answer_that_cannot_be_noted_is_not_called_free(

@@ -16,11 +16,13 @@ import pytest
 from kling_nb import default
 from kling_nb.cards import card_bundle
 from kling_nb.errors import InvalidInput
+from kling_nb.index import PaidIndex
 from kling_nb.jobs import Job
 from kling_nb.ledger import Row
 from kling_nb.receipts import CARD_MIME
 from kling_nb.salvage import describe, recover
 from kling_nb.session import Session
+from kling_nb.shelf import Shelf
 from kling_nb.states import Preparing, Stage, Waiting
 
 PATIENCE_S = 20.0
@@ -234,6 +236,53 @@ def test_what_may_be_paid_for_blocks(begin: Callable[..., Session], tmp_path: Pa
     assert job.id in "\n".join(describe(done))
     session.text_to_video("A red fox <b>runs</b>")
     assert tasks(session) == 0
+
+
+def test_a_disk_that_is_full_halfway(
+    begin: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was recovered until then stays; once there is room the next time brings the rest."""
+    session = begin()
+    jobs = [made(session), made(session, "Another", duration=10)]
+    path = save(tmp_path / "film.ipynb", *(shown(job, "always") for job in jobs))
+    lose_all(session)
+    session = begin()
+    put, clips = Shelf.put, []
+
+    def full(self: Shelf, name: str, content: bytes) -> tuple[Path, bool]:
+        if clips:
+            raise InvalidInput.of("folder", "it cannot be written to", "make room")
+        clips.append(name)
+        return put(self, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shelf, "put", full)
+        with pytest.raises(InvalidInput, match="make room"):
+            recover(path)
+    assert [row.id for row in rows(session)] == [jobs[0].id]
+    (done,) = recover(path)
+    assert (done.known, [row.id for row in done.recovered]) == ([jobs[0].id], [jobs[1].id])
+    assert {row.stage for row in rows(session)} == {Stage.SAVED}
+
+
+def test_what_is_recovered_is_known_in_other_folders(
+    begin: Callable[..., Session], tmp_path: Path
+) -> None:
+    """What was paid for live, and what may be, is paid for nowhere else again."""
+    session = begin()
+    job = made(session)
+    names = {state: f"{number:064x}" for number, state in enumerate(["saved", "unknown"])}
+    bundles = [
+        shown(job, "never", service="live", fingerprint=name, task_id="", state=state, id=name[-8:])
+        for state, name in names.items()
+    ]
+    path = save(tmp_path / "film.ipynb", shown(job, "never", id="f" * 8), *bundles)
+    lose_all(session)
+    begin()
+    recover(path)
+    index = PaidIndex()
+    assert all(index.find(name) for name in names.values())
+    assert index.find(job.facts.fingerprint) is None
 
 
 def test_several_notebooks_and_the_best_of_their_cards(

@@ -9,13 +9,14 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from kling_nb.evidence import LOOKS_S, Ground, Likelihood, judge
+from kling_nb.evidence import LOOKS_S, Ground, Likelihood, Look, Watch, judge
 from kling_nb.follower import Follower
-from kling_nb.history import evidence_of, state_of
+from kling_nb.history import error_of, evidence_of, state_of
 from kling_nb.jobs import Job
 from kling_nb.ledger import Ledger, Row
 from kling_nb.states import Event, Failed, Stage, Unknown
 from kling_nb.submission import submit
+from kling_nb.witness import Watches
 from tests.service import RECORD, World
 
 
@@ -32,7 +33,7 @@ def lose(world: World, fault: str = "lose-answer", prompt: str = "A red fox") ->
     world.ledger.note(job.id, balance_before=world.books.balance())
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0)
+        await submit(world.context, job, prepared.request, 8.0, world.told.append)
         await finish(world)
 
     asyncio.run(play())
@@ -81,7 +82,7 @@ def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
     heard: list[Event] = []
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0)
+        await submit(world.context, job, prepared.request, 8.0, world.told.append)
         job.observe(heard.append)
         await finish(world)
 
@@ -99,8 +100,8 @@ def test_another_job_meanwhile_spoils_the_evidence(world: World) -> None:
     world.ledger.note(job.id, balance_before=world.books.balance())
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0)
-        await submit(world.context, other, sent.request, 8.0)
+        await submit(world.context, job, prepared.request, 8.0, world.told.append)
+        await submit(world.context, other, sent.request, 8.0, world.told.append)
         await finish(world)
 
     asyncio.run(play())
@@ -124,7 +125,7 @@ def test_a_failure_meanwhile_spoils_the_evidence(world: World) -> None:
     job, prepared = world.prepare("Lost")
     world.ledger.note(job.id, balance_before=world.books.balance())
     world.ledger.advance(early.id, Stage.FAILED, credits=0)
-    asyncio.run(submit(world.context, job, prepared.request, 8.0))
+    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.told.append))
     assert judge(evidence_of(world.ledger.row(job.id))).ground is Ground.OTHERS
 
 
@@ -151,7 +152,7 @@ def test_nobody_watches_what_was_adopted(world: World) -> None:
     job, prepared = world.prepare()
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0)
+        await submit(world.context, job, prepared.request, 8.0, world.told.append)
         world.ledger.advance(job.id, Stage.ACCEPTED, task_id="t1")
         await finish(world)
 
@@ -171,7 +172,7 @@ def test_what_is_watched_is_known_until_it_is_stopped(world: World) -> None:
     world.context = replace(world.context, sleep=asyncio.sleep)
 
     async def play() -> None:
-        row = await submit(world.context, job, prepared.request, 8.0)
+        row = await submit(world.context, job, prepared.request, 8.0, world.told.append)
         assert watches.covers(row)
         assert not watches.covers(replace(row, stage=Stage.ACCEPTED))
         await asyncio.wait(watches.stop())
@@ -181,6 +182,107 @@ def test_what_is_watched_is_known_until_it_is_stopped(world: World) -> None:
     watch = world.ledger.row(job.id).watch
     assert watch is not None
     assert len(watch.looks) == 1
+
+
+def test_a_watch_that_begins_when_all_are_stopped(world: World) -> None:
+    """The session was closed while the answer was waited for: nothing outlives it."""
+    world.books.inject("lose-answer")
+    job, prepared = world.prepare()
+    world.context = replace(world.context, sleep=asyncio.sleep)
+
+    async def play() -> None:
+        assert world.context.watches.stop() == []
+        row = await submit(world.context, job, prepared.request, 8.0, world.told.append)
+        assert not world.context.watches.covers(row)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(play())
+
+
+def test_a_job_has_one_watch(world: World) -> None:
+    """A second one takes the place of the first."""
+    watches = world.context.watches
+
+    async def play() -> None:
+        first, second = (asyncio.ensure_future(asyncio.sleep(600)) for _ in range(2))
+        watches.begin("1a2b3c4d", first)
+        watches.begin("1a2b3c4d", second)
+        await asyncio.wait([first])
+        assert first.cancelled()
+        assert watches.stop() == [second]
+
+    asyncio.run(play())
+
+
+def left(world: World, fault: str, after_s: float) -> Row:
+    """A lost job whose kernel died so long ago, before anybody looked at the balance."""
+    world.books.inject(fault)
+    job, prepared = world.prepare()
+    world.ledger.note(job.id, balance_before=world.books.balance(), balance_at=world.clock())
+    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.told.append))
+    world.ledger.note(job.id, watch=None)
+    world.ledger.close()
+    world.ledger = Ledger(world.ledger.folder, clock=world.clock)
+    world.context = replace(world.context, ledger=world.ledger, watches=Watches())
+    world.clock.move(after_s)
+    world.waits.clear()
+    return world.ledger.row(job.id)
+
+
+def take_up(world: World, row: Row) -> tuple[Job, Row]:
+    """The job, watched to the end in the session that found it."""
+    job = world.handle(row)
+
+    async def play() -> None:
+        job.fail(state_of(row), error_of(row))
+        await world.context.witness.take_up(job, row)
+        await finish(world)
+
+    asyncio.run(play())
+    return job, world.ledger.row(row.id)
+
+
+@pytest.mark.parametrize(
+    ("fault", "likelihood"), [("lose-answer", Likelihood.PAID), ("drop", Likelihood.NOT_PAID)]
+)
+def test_a_lost_job_of_a_dead_kernel_is_watched(
+    world: World, fault: str, likelihood: Likelihood
+) -> None:
+    """By whoever finds it: at once, and for the whole time."""
+    job, row = take_up(world, left(world, fault, 3600))
+    assert row.watch is not None
+    assert [look.after_s for look in row.watch.looks] == [0, 15, 30, 60]
+    assert judge(evidence_of(row)).likelihood is likelihood
+    assert job.state == state_of(row)
+
+
+def test_a_watch_that_was_cut_off_goes_on(world: World) -> None:
+    """From its first look on: what is left of the time is enough."""
+    row = left(world, "drop", 0)
+    world.ledger.note(row.id, watch=Watch(world.clock(), (Look(0, world.books.balance()),)))
+    world.clock.move(20)
+    _, row = take_up(world, world.ledger.row(row.id))
+    assert row.watch is not None
+    assert [look.after_s for look in row.watch.looks] == [0, 20, 30, 60]
+    assert world.waits == [10, 30]
+
+
+def test_what_needs_no_watch(world: World) -> None:
+    """Its own session lives; or it was watched to the end; or no balance is known from before."""
+    row = left(world, "drop", 0)
+    over = Watch(world.clock(), (Look(60, 5916.0),))
+    living = Ledger(world.ledger.folder, clock=world.clock)
+    living.open()
+    for given in (
+        replace(row, owner=living.owner),
+        replace(row, watch=over),
+        replace(row, balance_before=None),
+        replace(row, stage=Stage.FORGOTTEN),
+    ):
+        asyncio.run(world.context.witness.take_up(world.handle(row), given))
+        assert not world.context.watches.covers(row)
+    living.close()
 
 
 class Failing(httpx.AsyncBaseTransport):
@@ -204,7 +306,7 @@ def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job
     world.wire.behind = Failing(world.wire.behind, **data)
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0)
+        await submit(world.context, job, prepared.request, 8.0, world.told.append)
         if gives_back:
             world.books.set_balance(world.books.balance() + 55)
         await Follower(world.context, job, 8.0).run()

@@ -1,9 +1,10 @@
 """The ledger of one folder: what was intended, sent, accepted and saved, who owns it, what it cost.
 
-`records` are the values, `database` is the file, `owners` are the locks that tell the living from
-the dead, `accounts` holds the budgets and counts what is spent, `ledger` puts them together;
-`inspection` tells whether a file is sound. Nothing here knows the service, a picture or a
-notebook's file, and no key is ever given to it.
+`records` are the values, `database` is the file and `migrations` its tables, `owners` are the locks
+that tell the living from the dead, `accounts` holds the budgets and counts what is spent,
+`adoptions` find the row that a task belongs to, `ledger` puts them together; `inspection` tells
+whether a file is sound; `mailbox` keeps notifications for sessions, `uploads` where contents are.
+Nothing here knows the service, a picture or a notebook's file, and no key is ever given to it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from .accounts import Accounts
 from .inspection import inspect
 from .ledger import Ledger
+from .mailbox import Letter, Mailbox
 from .records import Intent, Row
+from .uploads import Uploads
 
-__all__ = ["Accounts", "Intent", "Ledger", "Row", "inspect"]
+__all__ = ["Accounts", "Intent", "Ledger", "Letter", "Mailbox", "Row", "Uploads", "inspect"]

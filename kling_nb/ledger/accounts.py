@@ -5,25 +5,49 @@ Here is the one answer to what a row costs. What may be done with a row is decid
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from ..budgets import Budget, Change, Scope, Standing, day_of
+from ..budgets import Budget, Change, Scope, Standing, day_of, least_left, refusal
+from ..evidence import Evidence, judge, parse_watch
 from ..expenses import Expense
 from ..states import BLOCKING, SUBMITTING, Stage
-from .records import Row, encode_text, encode_time
+from .records import Intent, Row, encode_text, encode_time
 from .table import Jobs
 
-__all__ = ["Accounts", "standings_in"]
+__all__ = ["Accounts", "room_for"]
 
-_UNCERTAIN = SUBMITTING | {Stage.UNKNOWN, Stage.VANISHED}
+_UNCERTAIN = SUBMITTING | {Stage.UNKNOWN, Stage.VANISHED, Stage.FAILED, Stage.FORGOTTEN}
 
 MAY_BE_PAID = "stage IN ({})".format(", ".join(f"'{stage}'" for stage in sorted(BLOCKING)))
 COST = "max(coalesce(credits, price_credits), 0)"
-COUNTS = f"({MAY_BE_PAID} OR credits > 0)"
-"""What is paid, may be, or is about to be; and what the service says it kept for a failure."""
+
+# Forgetting allows another task and gives nothing back. Two that were forgotten count no more: one
+# whose task came back as a job of its own, which has taken the price over; and one without a task
+# where the balance stood still for the whole watch. Its numbers say that nothing was taken, and
+# what a person has settled by them must not eat up a budget for good.
+FORGOTTEN = """
+    stage = 'forgotten' AND CASE WHEN task_id = ''
+        THEN likelihood(watch, balance_before, price_credits) <> 'not_paid'
+        ELSE NOT EXISTS (
+            SELECT 1 FROM jobs AS heir
+            WHERE heir.task_id = jobs.task_id AND heir.number > jobs.number
+        ) END
+"""
+
+KEPT_FOR_A_FAILURE = """
+    stage = 'failed' AND credits IS NULL
+    AND likelihood(watch, balance_before, price_credits) = 'paid'
+"""
+
+CHARGED = "stage <> 'forgotten' AND credits > 0"
+
+COUNTS = f"({MAY_BE_PAID} OR ({CHARGED}) OR ({FORGOTTEN}) OR ({KEPT_FOR_A_FAILURE}))"
+"""What is paid, may be, or is about to be, forgotten or not; and what a failure kept, by the
+service's word or, where it does not tell, by the balance."""
 
 BOUNDS = {
     Scope.NOTEBOOK: "notebook = :notebook",
@@ -33,13 +57,30 @@ BOUNDS = {
     Scope.FOLDER: "1",
 }
 
-BALANCE_IS_OLDER = timedelta(seconds=10)
-"""By how much the balance before a request may have been read before its row was made."""
+BALANCE_IS_OLDER = timedelta(seconds=60)
+"""By how much the balance before a request may have been read before its row was made, where the
+row does not say when."""
+
+REFUNDS_TAKE = timedelta(seconds=300)
+"""For how long after a failure its credits may still come back."""
 
 MOVES = """
     stage = 'sending' OR sent_at >= :since OR accepted_at >= :since
-    OR (stage IN ('failed', 'unknown', 'vanished') AND updated_at >= :since)
+    OR (stage IN ('unknown', 'vanished') AND updated_at >= :since)
+    OR (stage = 'failed' AND updated_at >= :failed_since)
 """
+
+
+def likelihood(watch: str | None, before: float | None, price: float | None) -> str:
+    """Returns what `evidence.judge` makes of a row's columns; a function of SQL here."""
+    seen = parse_watch(json.loads(watch)) if watch else None
+    return judge(Evidence(price, before, seen)).likelihood.name.lower()
+
+
+def knowing(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Returns the connection, which knows `likelihood` from now on."""
+    connection.create_function("likelihood", 3, likelihood, deterministic=True)
+    return connection
 
 
 def standings_in(
@@ -72,8 +113,34 @@ def _standing(connection: sqlite3.Connection, budget: Budget, now: datetime) -> 
         WHERE service = :service AND {COUNTS} AND {BOUNDS[budget.scope]}
     """
     values = {"service": budget.service, "notebook": budget.notebook, "start": start, "end": end}
-    spent, unpriced = connection.execute(query, values).fetchone()
+    spent, unpriced = knowing(connection).execute(query, values).fetchone()
     return Standing(budget, spent, unpriced)
+
+
+def room_for(
+    jobs: Jobs, intent: Intent, now: datetime, bury: Callable[[Row], object]
+) -> float | None:
+    """Returns what the tightest budget has left; refuses what does not fit.
+
+    Args:
+        jobs: In the transaction that notes the request.
+        intent: The request.
+        now: Which day it is.
+        bury: Ends what a dead session intended.
+
+    Raises:
+        BudgetExceeded: A budget has not enough left.
+    """
+    asked = (jobs.connection, intent.service, intent.notebook, now)
+    standings = standings_in(*asked)
+    if refusal(standings, intent.price_credits):
+        # What dead sessions were about to do counts no more.
+        for row in jobs.in_stages(Stage.INTENDED):
+            bury(row)
+        standings = standings_in(*asked)
+    if error := refusal(standings, intent.price_credits):
+        raise error
+    return least_left(standings)
 
 
 class Accounts:
@@ -120,16 +187,21 @@ class Accounts:
     def expenses(self) -> list[Expense]:
         """Returns every job that is paid for or may be, oldest first."""
         query = f"""
-            SELECT service, created_at, notebook, model, {COST} AS cost, credits, stage, starred
+            SELECT service, created_at, notebook, model, {COST} AS cost, credits, stage, starred,
+                EXISTS (
+                    SELECT 1 FROM events
+                    WHERE job_id = jobs.id AND events.stage IN ('succeeded', 'saved', 'expired')
+                ) AS was_made
             FROM jobs WHERE {COUNTS} ORDER BY number
         """
         with self._reading() as jobs:
-            return [parse_expense(row) for row in jobs.connection.execute(query)]
+            return [parse_expense(row) for row in knowing(jobs.connection).execute(query)]
 
     def others_moved(self, row: Row) -> bool:
-        """Whether another job of this ledger may have moved the balance since a row was made.
+        """Whether another job may have moved the balance since it was read for this one.
 
-        Credits are taken when a task is made and given back when it fails. A refusal takes none.
+        Credits are taken when a task is made and given back when it fails, some of them late. A
+        refusal takes none.
         """
         query = f"""
             SELECT EXISTS (
@@ -137,8 +209,13 @@ class Accounts:
                 WHERE service = :service AND id <> :id AND stage <> 'refused' AND ({MOVES})
             )
         """
-        since = encode_time(row.created_at - BALANCE_IS_OLDER)
-        values = {"service": row.service, "id": row.id, "since": since}
+        since = row.balance_at or row.created_at - BALANCE_IS_OLDER
+        values = {
+            "service": row.service,
+            "id": row.id,
+            "since": encode_time(since),
+            "failed_since": encode_time(since - REFUNDS_TAKE),
+        }
         with self._reading() as jobs:
             return bool(jobs.connection.execute(query, values).fetchone()[0])
 
@@ -152,7 +229,10 @@ def parse_expense(row: sqlite3.Row) -> Expense:
         notebook=row["notebook"],
         model=row["model"],
         credits=row["cost"],
-        is_sure=row["credits"] is not None or Stage(row["stage"]) not in _UNCERTAIN,
+        # A clip that was made is paid for, whatever became of its job.
+        is_sure=bool(row["was_made"])
+        or row["credits"] is not None
+        or Stage(row["stage"]) not in _UNCERTAIN,
         is_clip=is_clip,
         is_kept=is_clip and bool(row["starred"]),
     )

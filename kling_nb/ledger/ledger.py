@@ -11,13 +11,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from ..budgets import least_left, refusal
 from ..errors import LedgerError
 from ..negatives import Negative
 from ..states import BLOCKING, FOLLOWED, SUBMITTING, Stage
-from .accounts import Accounts, standings_in
+from .accounts import Accounts, room_for
+from .adoptions import Adoptions
 from .database import Database
 from .owners import Owners
 from .records import Intent, Row, encode_facts, encode_sources
@@ -50,6 +51,7 @@ class Ledger:
         self._opening = threading.Lock()
         self._is_closed = False
         self.accounts = Accounts(self._reading, self._writing, clock)
+        self.adoptions = Adoptions(self._writing, self.owner, self._owners.lives)
 
     def open(self) -> None:
         """Makes what is missing on disk and takes this session's lock; every change begins so.
@@ -81,12 +83,11 @@ class Ledger:
 
     # What a session does with its own jobs.
 
-    def intend(self, intent: Intent, *, exists: bool = False) -> tuple[Row, bool]:
+    def intend(self, intent: Intent) -> tuple[Row, bool]:
         """Notes that a request is about to be made, unless it was made before.
 
         Args:
             intent: The request.
-            exists: Its task exists already, so that it costs nothing more: no budget forbids it.
 
         Returns:
             The new row and True, or the row that answers the request already and False.
@@ -100,7 +101,7 @@ class Ledger:
                 row = self._bury(jobs, row)
                 if row.stage in BLOCKING:
                     return row, False
-            left = None if exists else self._room_for(jobs, intent)
+            left = room_for(jobs, intent, self._clock(), partial(self._bury, jobs))
             row = jobs.insert(intent, self.owner)
             return row if left is None else jobs.mark(row, budget_before=left), True
 
@@ -158,10 +159,10 @@ class Ledger:
         with self._reading() as jobs:
             return jobs.find(job_id)
 
-    def by_task(self, task_id: str) -> Row | None:
-        """Returns the newest job with the service's task id."""
+    def by_task(self, task_id: str, service: str) -> Row | None:
+        """Returns the newest job with this task of a service, `live` or `emulator`."""
         with self._reading() as jobs:
-            return next(iter(jobs.select("task_id = ? AND task_id <> ''", task_id, limit=1)), None)
+            return jobs.with_task(task_id, service)
 
     def by_nonce(self, nonce: str) -> Row | None:
         """Returns the job whose callback's URL carries this one-time value."""
@@ -204,8 +205,9 @@ class Ledger:
     def settle(self, service: str) -> list[Row]:
         """Sorts out what dead sessions left: nothing of theirs stays in between.
 
-        What they intended is discarded, what they were sending is unknown, and what was accepted
-        or succeeded is this session's. Released jobs stay as they are: `claim` takes them.
+        What they intended is discarded, what they were sending is unknown, or accepted where its
+        task is known, and what was accepted or succeeded is this session's. Released jobs stay as
+        they are: `claim` takes them.
 
         Args:
             service: Which accepted jobs this session can follow, `live` or `emulator`; those of
@@ -219,7 +221,7 @@ class Ledger:
             dead = {owner for owner in {row.owner for row in left} if not self._owners.lives(owner)}
             theirs = [row for row in left if row.owner in dead - {""}]
             can_do = [row for row in theirs if row.service == service or row.stage not in FOLLOWED]
-            settled = [self._inherit(jobs, row) for row in can_do]
+            settled = [self._inherit(jobs, row, service) for row in can_do]
             self._owners.sweep()
             return settled
 
@@ -274,25 +276,13 @@ class Ledger:
         with self._database.writing() as connection:
             yield Jobs(connection, self.folder, self._clock)
 
-    def _room_for(self, jobs: Jobs, intent: Intent) -> float | None:
-        """Returns what the tightest budget has left; refuses what does not fit."""
-        asked = (jobs.connection, intent.service, intent.notebook, self._clock())
-        standings = standings_in(*asked)
-        if refusal(standings, intent.price_credits):
-            # What dead sessions were about to do counts no more.
-            for row in jobs.in_stages(Stage.INTENDED):
-                self._bury(jobs, row)
-            standings = standings_in(*asked)
-        if error := refusal(standings, intent.price_credits):
-            raise error
-        return least_left(standings)
-
-    def _inherit(self, jobs: Jobs, row: Row) -> Row:
-        if row.stage in FOLLOWED:
-            taken = jobs.update(row, owner=self.owner)
-            jobs.log(taken, "taken up from a session that ended")
-            return taken
-        return self._bury(jobs, row)
+    def _inherit(self, jobs: Jobs, row: Row, service: str) -> Row:
+        row = self._bury(jobs, row)
+        if row.stage not in FOLLOWED or row.service != service:
+            return row
+        taken = jobs.update(row, owner=self.owner)
+        jobs.log(taken, "taken up from a session that ended")
+        return taken
 
     def _bury(self, jobs: Jobs, row: Row) -> Row:
         if row.stage not in SUBMITTING or self._owners.lives(row.owner):

@@ -14,12 +14,14 @@ from typing import Any
 
 from ..evidence import Watch, encode_watch, parse_watch
 from ..negatives import Negative
+from ..specs import words_of
 from ..states import ClipFacts, Stage
 
 __all__ = [
     "Column",
     "Intent",
     "Row",
+    "adopted_name",
     "encode_facts",
     "encode_intent",
     "encode_row",
@@ -44,14 +46,14 @@ class Intent:
     """`live` or `emulator`."""
     model: str
     values: Mapping[str, object]
-    """What a person gave, in JSON's types: prompt, duration, the picture's name; no bytes."""
+    """What a person gave, in JSON's types: prompt, duration, the names of its media; no bytes."""
     take: int
     price_credits: float | None
     thumbnail: bytes = field(default=b"", repr=False)
     callback_url: str = ""
     cell: str = ""
     sources: Mapping[str, Sequence[Negative]] = field(default_factory=dict)
-    """The pictures of each parameter, kept; empty in rows that were written before this was."""
+    """What is kept of the media, by the path of `inputs.media_of`; empty in older rows."""
     notebook: str = ""
     """Which notebook asks, by its path from the folder's parent; empty where that is not known."""
 
@@ -95,6 +97,18 @@ class Row(Intent):
     """The raw answer by which the job failed, was refused or was lost; cut where it is long."""
     watch: Watch | None = None
     """What was seen of the balance after it was lost, or failed without a word on its cost."""
+    balance_at: datetime | None = None
+    """When `balance_before` was read; None in rows that were written before this was noted."""
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether nothing but its task makes it what it is: it is the request of no cell."""
+        return self.fingerprint == adopted_name(self.task_id)
+
+    @property
+    def prompt(self) -> str:
+        """What the request says: its prompt, or without one those of its shots."""
+        return words_of(self.values)
 
 
 TEXT = (str,)
@@ -106,6 +120,7 @@ FACTS: Mapping[str, tuple[type, ...]] = {
     "accepted_at": TIME,
     "finished_at": TIME,
     "balance_before": NUMBER,
+    "balance_at": TIME,
     "balance_after": NUMBER,
     "credits": NUMBER,
     "reason": TEXT,
@@ -120,7 +135,12 @@ FACTS: Mapping[str, tuple[type, ...]] = {
 
 MARKS = ("starred", "hidden")
 
-TIMES = ("created_at", "updated_at", "sent_at", "accepted_at", "finished_at")
+TIMES = ("created_at", "updated_at", "sent_at", "accepted_at", "finished_at", "balance_at")
+
+
+def adopted_name(task_id: str) -> str:
+    """Returns what stands for a fingerprint where only the task is known."""
+    return f"adopted {task_id}"
 
 
 def encode_time(at: datetime) -> str:
@@ -168,7 +188,7 @@ def parse_clip(text: str | None, folder: Path) -> ClipFacts | None:
 
 
 def encode_sources(sources: Mapping[str, Sequence[Negative]], folder: Path) -> str:
-    """Returns the pictures of a request as JSON, their paths relative to `folder`."""
+    """Returns the media of a request as JSON, their paths relative to `folder`."""
 
     def encode(negative: Negative) -> dict[str, str]:
         path = relative(negative.path, folder) if negative.path else ""
@@ -178,7 +198,7 @@ def encode_sources(sources: Mapping[str, Sequence[Negative]], folder: Path) -> s
 
 
 def parse_sources(text: str, folder: Path) -> dict[str, tuple[Negative, ...]]:
-    """Returns the pictures of a request with absolute paths, which follow the folder."""
+    """Returns the media of a request with absolute paths, which follow the folder."""
 
     def parse(kept: dict[str, str]) -> Negative:
         path = str(folder / kept["path"]) if kept["path"] else ""
@@ -215,7 +235,7 @@ def encode_facts(facts: Mapping[str, object], folder: Path) -> dict[str, Column]
 
 
 def encode_intent(intent: Intent, folder: Path) -> dict[str, Column]:
-    """Returns the columns of a request; the paths of pictures are relative to `folder`.
+    """Returns the columns of a request; the paths of its media are relative to `folder`.
 
     Raises:
         TypeError: A value is not of JSON's types.

@@ -87,6 +87,15 @@ class Jobs:
             raise LedgerError(f"several jobs begin with {job_id!r}: {ids}; give more of the id")
         return found[0]
 
+    def now(self) -> datetime:
+        """Returns the time, aware."""
+        return self._clock()
+
+    def with_task(self, task_id: str, service: str) -> Row | None:
+        """Returns the newest row that has the service's task."""
+        where = "task_id = ? AND task_id <> '' AND service = ?"
+        return next(iter(self.select(where, encode_text(task_id), service, limit=1)), None)
+
     def blocking(self, fingerprint: str) -> Row | None:
         """Returns the row that answers this request already."""
         found = self.select("fingerprint = ?", fingerprint)
@@ -153,8 +162,7 @@ class Jobs:
         """Whether the job of another ledger's row is here, or what would make it a second one."""
         if row.stage in BLOCKING and self.blocking(encode_text(row.fingerprint)):
             return True
-        task = (encode_text(row.task_id), row.service)
-        if row.task_id and self.select("task_id = ? AND service = ?", *task, limit=1):
+        if self.with_task(row.task_id, row.service):
             return True
         # One that blocks nothing and has no task tells nothing that is worth a second id.
         has_weight = row.stage in BLOCKING or row.task_id
@@ -206,18 +214,28 @@ class Jobs:
         """Ends the submission of a session that is dead.
 
         What it was about to do, surely never happens; what it was doing at its death may have
-        happened.
+        happened, and has where a notification has told the task's id.
         """
         if row.stage is Stage.INTENDED:
             reason = "The kernel ended before anything was sent; nothing was charged."
             return self.step(row, Stage.DISCARDED, reason=reason)
         since = row.sent_at or row.updated_at
-        return self.step(
+        return self.conclude(
             row,
             Stage.UNKNOWN,
             reason=f"The kernel died while sending, at {since:%Y-%m-%d %H:%M:%S} UTC; "
             "the task may exist and may be paid.",
         )
+
+    def conclude(self, row: Row, stage: Stage, **columns: Column) -> Row:
+        """Ends a submission that was not answered with a task, by the stage that this means.
+
+        Where a notification was quicker, the row has the task's id: then it is accepted, whatever
+        the answer was. In one transaction, so that no notification can come in between.
+        """
+        if not row.task_id:
+            return self.step(row, stage, **columns)
+        return self.step(row, Stage.ACCEPTED, accepted_at=encode_time(row.sent_at or self.now()))
 
     def log(self, row: Row, text: str) -> None:
         """Notes in the job's history that it is in its stage now, and why."""

@@ -1,0 +1,180 @@
+"""The tables of a ledger, and the numbered steps from an empty file to them.
+
+What the columns mean is written in `records`; when the steps are taken is `database`'s matter.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+__all__ = ["MIGRATIONS"]
+
+FIRST_TABLES = (
+    """
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        fingerprint TEXT NOT NULL,
+        service TEXT NOT NULL,
+        model TEXT NOT NULL,
+        "values" TEXT NOT NULL,
+        take INTEGER NOT NULL,
+        price_credits REAL,
+        thumbnail BLOB NOT NULL,
+        callback_url TEXT NOT NULL,
+        cell TEXT NOT NULL,
+        stage TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        task_id TEXT NOT NULL DEFAULT '',
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        sent_at TEXT,
+        accepted_at TEXT,
+        finished_at TEXT,
+        balance_before REAL,
+        balance_after REAL,
+        credits REAL,
+        reason TEXT NOT NULL DEFAULT '',
+        code TEXT NOT NULL DEFAULT '',
+        result_url TEXT NOT NULL DEFAULT '',
+        clip TEXT
+    )
+    """,
+    # A second guard beside the transaction of `Ledger.intend`: even a program that skips it
+    # cannot write a request twice.
+    """
+    CREATE UNIQUE INDEX one_job_a_request ON jobs (fingerprint) WHERE stage IN (
+        'intended', 'sending', 'accepted', 'unknown', 'succeeded', 'vanished', 'saved', 'expired'
+    )
+    """,
+    "CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint)",
+    "CREATE INDEX jobs_by_task ON jobs (task_id)",
+    """
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY,
+        job_id TEXT NOT NULL REFERENCES jobs (id),
+        at TEXT NOT NULL,
+        stage TEXT NOT NULL,
+        text TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX events_by_job ON events (job_id)",
+    # Without a report the price counts, except for failures: those are given back.
+    """
+    CREATE VIEW spend AS
+    SELECT substr(coalesce(accepted_at, created_at), 1, 10) AS day, model, service,
+           count(*) AS jobs, total(coalesce(credits, price_credits)) AS credits
+    FROM jobs
+    WHERE CASE WHEN credits IS NULL THEN accepted_at IS NOT NULL AND stage <> 'failed'
+               ELSE credits > 0 END
+    GROUP BY day, model, service
+    """,
+)
+
+
+def create_first_tables(connection: sqlite3.Connection) -> None:
+    """Makes jobs, events and spend, in an empty file."""
+    for statement in FIRST_TABLES:
+        connection.execute(statement)
+
+
+def add_sources_and_marks(connection: sqlite3.Connection) -> None:
+    """Adds the pictures of each request, and what a person thinks of its clip."""
+    for column in (
+        "sources TEXT NOT NULL DEFAULT '{}'",
+        "starred INTEGER NOT NULL DEFAULT 0",
+        "hidden INTEGER NOT NULL DEFAULT 0",
+    ):
+        connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+
+
+def add_budgets(connection: sqlite3.Connection) -> None:
+    """Adds which notebook asked, what its budget had left, and the budgets themselves."""
+    connection.execute("ALTER TABLE jobs ADD COLUMN notebook TEXT NOT NULL DEFAULT ''")
+    connection.execute("ALTER TABLE jobs ADD COLUMN budget_before REAL")
+    connection.execute(
+        """
+        CREATE TABLE budgets (
+            service TEXT NOT NULL,
+            scope TEXT NOT NULL,
+            notebook TEXT NOT NULL,
+            limit_credits REAL NOT NULL,
+            set_at TEXT NOT NULL,
+            PRIMARY KEY (service, scope, notebook)
+        )
+        """
+    )
+    # Every new request adds up what was spent; with this index no picture is read for that.
+    connection.execute(
+        """
+        CREATE INDEX jobs_by_cost
+        ON jobs (service, created_at, notebook, stage, credits, price_credits)
+        """
+    )
+    # What counts as spent is written once, in `accounts`, and days are local ones there.
+    connection.execute("DROP VIEW spend")
+
+
+def add_evidence(connection: sqlite3.Connection) -> None:
+    """Adds what a callback is known by, raw answers, and what was seen of the balance."""
+    for column in (
+        "nonce TEXT NOT NULL DEFAULT ''",
+        "answer TEXT NOT NULL DEFAULT ''",
+        "watch TEXT",
+    ):
+        connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+    connection.execute("CREATE UNIQUE INDEX one_job_a_nonce ON jobs (nonce) WHERE nonce <> ''")
+
+
+def add_uploads(connection: sqlite3.Connection) -> None:
+    """Adds where contents were uploaded to lately."""
+    connection.execute(
+        """
+        CREATE TABLE uploads (
+            service TEXT NOT NULL,
+            sha256 TEXT NOT NULL,
+            mime_type TEXT NOT NULL,
+            url TEXT NOT NULL,
+            at TEXT NOT NULL,
+            PRIMARY KEY (service, sha256, mime_type)
+        )
+        """
+    )
+
+
+def add_notifications(connection: sqlite3.Connection) -> None:
+    """Adds notifications that somebody else heard, until a session takes them."""
+    connection.execute(
+        """
+        CREATE TABLE notifications (
+            number INTEGER PRIMARY KEY, nonce TEXT NOT NULL, body BLOB NOT NULL, at TEXT NOT NULL
+        )
+        """
+    )
+
+
+def add_readings(connection: sqlite3.Connection) -> None:
+    """Adds when a balance was read; what speaks for a charge is in the index of what was spent."""
+    connection.execute("ALTER TABLE jobs ADD COLUMN balance_at TEXT")
+    connection.execute("DROP INDEX jobs_by_cost")
+    connection.execute(
+        """
+        CREATE INDEX jobs_by_cost ON jobs (
+            service, created_at, notebook, stage, credits, price_credits,
+            task_id, balance_before, watch
+        )
+        """
+    )
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
+    create_first_tables,
+    add_sources_and_marks,
+    add_budgets,
+    add_evidence,
+    add_uploads,
+    add_notifications,
+    add_readings,
+)
+"""Number n leads from version n to version n + 1. What was released is never changed."""

@@ -1,0 +1,139 @@
+"""Which row a task belongs to: what a person or a notification says, and what forbids it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kling_nb.errors import LedgerError
+from kling_nb.ledger import Intent, Ledger, Row
+from kling_nb.states import Stage
+
+STEPS = {
+    Stage.SENDING: [Stage.SENDING],
+    Stage.UNKNOWN: [Stage.SENDING, Stage.UNKNOWN],
+    Stage.ACCEPTED: [Stage.SENDING, Stage.ACCEPTED],
+    Stage.VANISHED: [Stage.SENDING, Stage.ACCEPTED, Stage.VANISHED],
+    Stage.REFUSED: [Stage.SENDING, Stage.REFUSED],
+    Stage.FORGOTTEN: [Stage.SENDING, Stage.UNKNOWN, Stage.FORGOTTEN],
+}
+TOLD = {"reason": "no answer", "code": "524", "answer": "<html>"}
+
+
+def lead(ledger: Ledger, stage: Stage, name: str = "f", service: str = "live") -> Row:
+    """A new row in that stage; it has no task."""
+    row, _ = ledger.intend(Intent(name, service, "m", {"prompt": "A red fox"}, 1, 55.0))
+    for step in STEPS[stage]:
+        row = ledger.advance(row.id, step)
+    return row
+
+
+def test_a_notification_waits_in_the_row_that_is_being_sent(ledger: Ledger, other: Ledger) -> None:
+    """Heard by any session; the submission goes on, and is still its own session's."""
+    row = lead(ledger, Stage.SENDING)
+    told = other.adoptions.identify(row.id, "t1")
+    assert (told.stage, told.task_id, told.owner) == (Stage.SENDING, "t1", ledger.owner)
+    assert ledger.events(row.id)[-1][1:] == (
+        Stage.SENDING,
+        "a notification told the id of its task",
+    )
+    assert other.adoptions.identify(row.id, "t2") == told
+
+
+@pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.REFUSED])
+def test_an_answer_that_is_lost_is_accepted_where_the_task_is_known(
+    ledger: Ledger, stage: Stage
+) -> None:
+    """Whatever the answer said: the service knows the task. It is as old as its request."""
+    row = lead(ledger, Stage.SENDING)
+    ledger.adoptions.identify(row.id, "t1")
+    row = ledger.adoptions.conclude(row.id, stage, **TOLD)
+    assert (row.stage, row.task_id, row.reason) == (Stage.ACCEPTED, "t1", "")
+    assert row.accepted_at == row.sent_at
+
+
+@pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.REFUSED])
+def test_else_it_is_what_the_answer_says(ledger: Ledger, stage: Stage) -> None:
+    """With what was told, characters that no file takes included."""
+    row = ledger.adoptions.conclude(
+        lead(ledger, Stage.SENDING).id, stage, reason="\ud800", code="524", answer="<html>"
+    )
+    assert (row.stage, row.reason, row.code, row.answer) == (stage, "?", "524", "<html>")
+
+
+def test_the_answer_goes_before_the_notification(ledger: Ledger) -> None:
+    """Both come in the same moment: the row is accepted once, with the id of the answer."""
+    row = lead(ledger, Stage.SENDING)
+    ledger.adoptions.identify(row.id, "t1")
+    row = ledger.advance(row.id, Stage.ACCEPTED, task_id="t1")
+    assert ledger.adoptions.identify(row.id, "t1") == row
+
+
+@pytest.mark.parametrize("service", ["live", "emulator"])
+def test_a_dead_sessions_request_whose_task_is_known(
+    ledger: Ledger, other: Ledger, service: str
+) -> None:
+    """It is accepted; whoever can follow its service has it now."""
+    row = lead(other, Stage.SENDING)
+    other.adoptions.identify(row.id, "t1")
+    other.close()
+    [settled] = ledger.settle(service)
+    assert (settled.stage, settled.task_id) == (Stage.ACCEPTED, "t1")
+    assert (settled.owner == ledger.owner) is (service == "live")
+    assert ledger.intend(Intent("f", "live", "m", {}, 1, 55.0)) == (settled, False)
+
+
+@pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.VANISHED])
+def test_a_notification_finds_what_was_lost(ledger: Ledger, stage: Stage) -> None:
+    """It is accepted, and this session's."""
+    row = ledger.adoptions.identify(lead(ledger, stage).id, "t1")
+    assert (row.stage, row.task_id, row.owner) == (Stage.ACCEPTED, "t1", ledger.owner)
+    assert row.accepted_at == row.sent_at
+
+
+@pytest.mark.parametrize("stage", [Stage.FORGOTTEN, Stage.REFUSED])
+def test_a_notification_to_a_job_that_blocks_nothing(ledger: Ledger, stage: Stage) -> None:
+    """The task becomes a job of its own, once; the request may be made again all the same."""
+    row = lead(ledger, stage)
+    heir = ledger.adoptions.identify(row.id, "t1")
+    assert (heir.stage, heir.task_id, heir.price_credits) == (Stage.ACCEPTED, "t1", 55)
+    assert heir.values == row.values
+    assert heir.fingerprint != row.fingerprint
+    assert heir.is_adopted
+    assert not row.is_adopted
+    assert ledger.row(row.id).stage is stage
+    assert ledger.adoptions.identify(row.id, "t1") == heir
+    assert ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))[1]
+
+
+def test_a_task_of_another_job_is_not_this_ones(ledger: Ledger) -> None:
+    """A notification that names it changes neither."""
+    ledger.advance(lead(ledger, Stage.SENDING, "known").id, Stage.ACCEPTED, task_id="t1")
+    row = lead(ledger, Stage.UNKNOWN)
+    assert ledger.adoptions.identify(row.id, "t1") == row
+
+
+def test_the_same_id_at_the_other_service_is_another_task(ledger: Ledger) -> None:
+    """They know nothing of each other."""
+    emulated = lead(ledger, Stage.SENDING, "emulated", "emulator")
+    ledger.advance(emulated.id, Stage.ACCEPTED, task_id="t1")
+    row = lead(ledger, Stage.UNKNOWN)
+    assert ledger.adoptions.adopt("t1", "live").id == row.id
+
+
+def test_adopting_by_two_sessions_at_once(ledger: Ledger, other: Ledger) -> None:
+    """One row in all, whoever is second."""
+    first = ledger.adoptions.adopt("t1", "live")
+    assert other.adoptions.adopt("t1", "live") == first
+    assert len(ledger.rows()) == 1
+
+
+def test_a_dead_sessions_request_is_adopted(tmp_path: Path, ledger: Ledger, other: Ledger) -> None:
+    """It is lost; nothing has to sort it out before."""
+    row = lead(other, Stage.SENDING)
+    with pytest.raises(LedgerError, match="being sent by a session that lives"):
+        ledger.adoptions.adopt("t1", "live", row.id)
+    other.close()
+    adopted = ledger.adoptions.adopt("t1", "live", row.id)
+    assert (adopted.id, adopted.stage) == (row.id, Stage.ACCEPTED)

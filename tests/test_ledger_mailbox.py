@@ -1,0 +1,147 @@
+"""Letters for jobs: kept until a session takes them, within bounds, and nothing made by them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kling_nb.errors import LedgerError
+from kling_nb.ledger import Intent, Ledger, Letter, Mailbox, mailbox
+from kling_nb.states import Stage
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+WAYS = {
+    Stage.SENDING: (),
+    Stage.ACCEPTED: (Stage.ACCEPTED,),
+    Stage.UNKNOWN: (Stage.UNKNOWN,),
+    Stage.SUCCEEDED: (Stage.ACCEPTED, Stage.SUCCEEDED),
+    Stage.REFUSED: (Stage.REFUSED,),
+    Stage.FAILED: (Stage.ACCEPTED, Stage.FAILED),
+    Stage.VANISHED: (Stage.ACCEPTED, Stage.VANISHED),
+    Stage.SAVED: (Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED),
+    Stage.FORGOTTEN: (Stage.UNKNOWN, Stage.FORGOTTEN),
+}
+"""The steps after `sending`, by where they lead."""
+OPEN = {
+    Stage.SENDING,
+    Stage.ACCEPTED,
+    Stage.UNKNOWN,
+    Stage.REFUSED,
+    Stage.SUCCEEDED,
+    Stage.VANISHED,
+    Stage.FORGOTTEN,
+}
+"""Also those that were given up or refused: the clip of a task that comes back is paid for."""
+
+
+@pytest.fixture
+def box(ledger: Ledger) -> Mailbox:
+    """The letters of a ledger that has one job in each stage; its one-time value is the stage."""
+    for stage, steps in WAYS.items():
+        row, _ = ledger.intend(Intent(f"f-{stage}", "live", "m", {}, 1, 55.0))
+        ledger.advance(row.id, Stage.SENDING, nonce=str(stage))
+        for step in steps:
+            ledger.advance(row.id, step)
+    return Mailbox(ledger.folder)
+
+
+def bodies(box: Mailbox, nonce: str) -> list[bytes]:
+    """What waits for a job, oldest first; nothing does afterwards."""
+    found = []
+    while letter := box.oldest(nonce):
+        found.append(letter.body)
+        box.discard(letter)
+    return found
+
+
+def test_a_letter_stays_until_it_is_thrown_away(box: Mailbox) -> None:
+    """Whoever dies between looking and acting has lost nothing."""
+    assert box.post("accepted", b"one", AT)
+    letter = box.oldest("accepted")
+    assert letter == box.oldest("accepted") == Letter(1, "accepted", b"one", AT)
+    assert box.nonces() == {"accepted"}
+    box.discard(letter)
+    box.discard(letter)
+    assert box.oldest("accepted") is None
+    assert box.nonces() == set()
+
+
+def test_only_that_letter_is_thrown_away(box: Mailbox) -> None:
+    """Another job's stays where it is, and so does a newer one."""
+    for nonce, body in (("accepted", b"1"), ("unknown", b"theirs"), ("accepted", b"2")):
+        box.post(nonce, body, AT)
+    first = box.oldest("accepted")
+    assert first is not None
+    box.discard(first)
+    assert bodies(box, "accepted") == [b"2"]
+    assert bodies(box, "unknown") == [b"theirs"]
+
+
+def test_a_letter_shows_no_secret(box: Mailbox) -> None:
+    """Neither its one-time value nor what it says."""
+    assert "n0nce" not in repr(Letter(1, "n0nce", b"secret", AT))
+    assert "secret" not in repr(Letter(1, "n0nce", b"secret", AT))
+
+
+@pytest.mark.parametrize("stage", WAYS)
+def test_letters_are_kept_for_jobs_that_go_on(box: Mailbox, stage: Stage) -> None:
+    """For a job that is over nothing is kept, and its value is still known."""
+    assert box.knows(stage)
+    assert box.post(stage, b"{}", AT) is (stage in OPEN)
+    assert box.nonces() == ({str(stage)} if stage in OPEN else set())
+
+
+@pytest.mark.parametrize("nonce", ["", "guess", "accepted' OR 1 --"])
+def test_a_strangers_letter_is_not_kept(box: Mailbox, nonce: str) -> None:
+    """Jobs without a callback have no value, and the empty one is not theirs."""
+    assert not box.knows(nonce)
+    assert not box.post(nonce, b"{}", AT)
+    assert box.nonces() == set()
+
+
+def test_a_repeat_is_one_letter(box: Mailbox) -> None:
+    """The service may send the same several times; the second is answered as the first."""
+    assert box.post("accepted", b"again", AT)
+    assert box.post("accepted", b"again", AT + timedelta(seconds=15))
+    letter = box.oldest("accepted")
+    assert letter is not None
+    assert letter.at == AT
+    assert bodies(box, "accepted") == [b"again"]
+
+
+def test_the_newest_for_a_job_are_kept(box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who knows one address cannot fill the disk."""
+    monkeypatch.setattr(mailbox, "MOST_FOR_ONE", 3)
+    box.post("unknown", b"other", AT)
+    for number in range(5):
+        box.post("accepted", b"%d" % number, AT)
+    assert bodies(box, "accepted") == [b"2", b"3", b"4"]
+    assert bodies(box, "unknown") == [b"other"]
+
+
+def test_the_newest_of_all_are_kept(box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor can who knows many."""
+    monkeypatch.setattr(mailbox, "MOST_IN_ALL", 2)
+    for nonce in ("accepted", "unknown", "sending"):
+        box.post(nonce, b"{}", AT)
+    assert box.nonces() == {"unknown", "sending"}
+
+
+def test_a_long_letter_is_refused(box: Mailbox) -> None:
+    """The longest is kept; one byte more is a fault of the program that hears."""
+    assert box.post("accepted", bytes(mailbox.LIMIT_BYTES), AT)
+    with pytest.raises(ValueError, match="at most 262144"):
+        box.post("accepted", bytes(mailbox.LIMIT_BYTES + 1), AT)
+
+
+def test_no_ledger_is_made(tmp_path: Path) -> None:
+    """A folder that is gone stays gone: an empty ledger would let everything be paid again."""
+    box = Mailbox(tmp_path / "gone")
+    assert not box.exists
+    assert box.nonces() == set()
+    for ask in (lambda: box.post("n", b"{}", AT), lambda: box.knows("n")):
+        with pytest.raises(LedgerError):
+            ask()
+    assert list(tmp_path.iterdir()) == []
