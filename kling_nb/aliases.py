@@ -7,10 +7,12 @@ hold a literal. Syntax in, names out; where a name is set in any other way, its 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
-__all__ = ["UNCERTAIN", "Aliases"]
+__all__ = ["UNCERTAIN", "Aliases", "Meaning", "Owner", "Payer", "member_of", "pairs_of"]
 
 
 class Uncertain:
@@ -19,12 +21,64 @@ class Uncertain:
 
 UNCERTAIN: Final = Uncertain()
 
-_CALLS: Final = frozenset({"image_to_video", "text_to_video", "generate", "another_take"})
-"""What pays when it is called."""
-_DISTINCT: Final = _CALLS - {"generate"}
+_DISTINCT: Final = frozenset({"image_to_video", "text_to_video", "another_take"})
 """Names that nothing else has, whoever they are called on."""
-_SESSIONS: Final = frozenset({"Session", "configure", "default_session", "panel"})
-"""What makes a session, or a panel: both generate."""
+_OF_SESSIONS: Final = frozenset({"sending", "submit"})
+"""What pays too, where it is called on a session."""
+_PAYING: Final = _DISTINCT | _OF_SESSIONS | {"generate"}
+
+
+class Thing(Enum):
+    """What a name of this package stands for."""
+
+    PACKAGE = auto()
+    SESSION_MAKER = auto()
+    PANEL_MAKER = auto()
+    SESSION = auto()
+    """One with the settings that are usual here."""
+    OTHER = auto()
+    """A session with settings of its own, or a panel: both generate."""
+
+
+_MAKERS: Final[Mapping[str, Thing]] = {
+    "Session": Thing.SESSION_MAKER,
+    "configure": Thing.SESSION_MAKER,
+    "default_session": Thing.SESSION_MAKER,
+    "panel": Thing.PANEL_MAKER,
+}
+
+
+class Owner(Enum):
+    """What a function that pays is called on."""
+
+    USUAL = auto()
+    """This package, or a session with the same settings."""
+    OTHER = auto()
+    """Something else of this package's."""
+    UNKNOWN = auto()
+    """Perhaps a session, perhaps nothing of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """A function that pays when it is called, or may."""
+
+    function: str
+    owner: Owner = Owner.USUAL
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether nothing but a name that others use too speaks for it."""
+        return self.owner is Owner.UNKNOWN and self.function not in _DISTINCT
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an expression stands for, as far as its syntax tells."""
+
+    value: object = UNCERTAIN
+    thing: Thing | None = None
+    payer: Payer | None = None
 
 
 @dataclass(slots=True)
@@ -33,40 +87,39 @@ class Aliases:
 
     values: dict[str, object] = field(default_factory=dict)
     """Literals, and `UNCERTAIN`."""
-    modules: set[str] = field(default_factory=set)
-    """This package, under whatever name."""
-    sessions: set[str] = field(default_factory=set)
-    """What else has functions that pay, or makes what has."""
-    functions: dict[str, str] = field(default_factory=dict)
+    things: dict[str, Thing] = field(default_factory=dict)
+    """This package, its sessions, and what makes them."""
+    payers: dict[str, Payer] = field(default_factory=dict)
     """What pays, under whatever name."""
 
-    def bind(self, name: str) -> None:
-        """A name is set to something that only running it tells."""
-        self.values[name] = UNCERTAIN
-        self.functions.pop(name, None)
-        self.sessions.discard(name)
-        self.modules.discard(name)
+    def copy(self) -> Aliases:
+        """The same names, to be set differently."""
+        return Aliases(dict(self.values), dict(self.things), dict(self.payers))
 
-    def assign(self, name: str, value: ast.expr, *, is_certain: bool) -> None:
-        """A name is set to an expression.
+    def bind(self, name: str, *, is_certain: bool = True) -> None:
+        """A name is set to something that only running it tells.
 
         Args:
             name: The name.
-            value: The expression.
-            is_certain: It is set once, and surely: not in a loop, function or condition.
+            is_certain: It is set surely, and here: not in a loop, function or condition. What
+                paid under an uncertain name may still pay.
         """
-        function = self.function_of(value)
-        is_ours = self.is_ours(value.func if isinstance(value, ast.Call) else value)
-        is_module = isinstance(value, ast.Name) and value.id in self.modules
-        literal = self._literal_or_uncertain(value) if is_certain else UNCERTAIN
-        self.bind(name)
-        self.values[name] = literal
-        if function:
-            self.functions[name] = function
-        elif is_module:
-            self.modules.add(name)
-        elif is_ours:
-            self.sessions.add(name)
+        self.values[name] = UNCERTAIN
+        self.things.pop(name, None)
+        payer = self.payers.pop(name, None)
+        if payer and not is_certain:
+            self.payers[name] = Payer(payer.function, Owner.UNKNOWN)
+
+    def assign(self, name: str, meaning: Meaning, *, is_certain: bool = True) -> None:
+        """A name is set to an expression; see `bind`."""
+        self.bind(name, is_certain=is_certain)
+        if is_certain:
+            self.values[name] = meaning.value
+        if meaning.payer:
+            function, owner = meaning.payer.function, meaning.payer.owner
+            self.payers[name] = Payer(function, owner if is_certain else Owner.UNKNOWN)
+        elif meaning.thing and is_certain:
+            self.things[name] = meaning.thing
 
     def add_import(self, node: ast.Import) -> None:
         """`import kling_nb as kling`."""
@@ -74,48 +127,71 @@ class Aliases:
             name = alias.asname or alias.name.partition(".")[0]
             self.bind(name)
             if alias.name.partition(".")[0] == "kling_nb":
-                self.modules.add(name)
+                self.things[name] = Thing.PACKAGE
 
     def add_import_from(self, node: ast.ImportFrom) -> None:
-        """`from kling_nb import generate as make`, and `import *`."""
+        """`from kling_nb import generate as make`, and `import *`; `from shots import …` too."""
         is_ours = (node.module or "").partition(".")[0] == "kling_nb"
         for alias in node.names:
             name = alias.asname or alias.name
             self.bind(name)
             if is_ours and name == "*":
-                self.functions |= {each: each for each in _CALLS}
-                self.sessions |= _SESSIONS
-            elif is_ours and alias.name in _CALLS:
-                self.functions[name] = alias.name
-            elif is_ours and alias.name in _SESSIONS:
-                self.sessions.add(name)
+                self.payers |= {each: Payer(each) for each in _PAYING - _OF_SESSIONS}
+                self.things |= _MAKERS
+            elif is_ours and alias.name in _MAKERS:
+                self.things[name] = _MAKERS[alias.name]
+            elif alias.name in _PAYING - _OF_SESSIONS and (is_ours or alias.name in _DISTINCT):
+                self.payers[name] = Payer(alias.name, Owner.USUAL if is_ours else Owner.UNKNOWN)
 
-    def function_of(self, node: ast.AST) -> str:
-        """Which of the functions that pay an expression names; empty for none."""
+    def meaning(self, node: ast.expr) -> Meaning:
+        """What an expression stands for now."""
+        try:
+            value = self.literal(node)
+        except ValueError:
+            value = UNCERTAIN
+        return Meaning(value, self.thing_of(node), self.payer_of(node))
+
+    def payer_of(self, node: ast.expr) -> Payer | None:
+        """Which function that pays an expression names, or may name; None for none."""
         match node:
             case ast.Name(id=name):
-                return self.functions.get(name, "")
-            case ast.Attribute(attr=name) if name in _DISTINCT:
-                return name
-            case ast.Attribute(attr="generate", value=ast.Call(func=owner) | owner):
-                return "generate" if self.is_ours(owner) else ""
-        return ""
+                return self.payers.get(name)
+            case ast.NamedExpr(value=value):
+                return self.payer_of(value)
+        on, name = member_of(node)
+        if on is None or name not in _PAYING:
+            return None
+        match self.thing_of(on):
+            case None:
+                may_pay = name in _DISTINCT or (name != "submit" and not self._is_literal(on))
+                return Payer(name, Owner.UNKNOWN) if may_pay else None
+            case Thing.PACKAGE if name in _OF_SESSIONS:
+                return None
+            case Thing.PACKAGE | Thing.SESSION:
+                return Payer(name)
+            case _:
+                return Payer(name, Owner.OTHER)
 
-    def is_ours(self, node: ast.AST) -> bool:
-        """Whether an expression is this package, a session, or what makes one."""
+    def hides(self, node: ast.Call) -> bool:
+        """Whether a call is `getattr(kling, name)`, which may give what pays."""
         match node:
-            case ast.Name(id=name):
-                return name in self.modules | self.sessions
-            case ast.Attribute(attr=name, value=ast.Name(id=owner)):
-                return name in _SESSIONS and owner in self.modules
+            case ast.Call(func=ast.Name(id="getattr"), args=[on, *_]):
+                return self.thing_of(on) is not None and member_of(node)[0] is None
         return False
 
-    def is_plain(self, node: ast.expr) -> bool:
-        """Whether a function is this package's own, which works with the default session."""
+    def thing_of(self, node: ast.expr) -> Thing | None:
+        """What of this package's an expression surely is; None where it is nothing, or unknown."""
+        on, name = member_of(node)
+        if on is not None:
+            return _MAKERS.get(name) if self.thing_of(on) is Thing.PACKAGE else None
         match node:
-            case ast.Attribute(value=ast.Name(id=owner)):
-                return owner in self.modules
-        return isinstance(node, ast.Name)
+            case ast.Name(id=name):
+                return self.things.get(name)
+            case ast.NamedExpr(value=value):
+                return self.thing_of(value)
+            case ast.Call(func=maker, args=args, keywords=keywords):
+                return self._made_by(maker, is_usual=not args and not keywords)
+        return None
 
     def literal(self, node: ast.expr) -> object:
         """What an expression says by itself, or by a name that was set to a literal.
@@ -132,8 +208,42 @@ class Aliases:
         except (TypeError, MemoryError, RecursionError) as error:
             raise ValueError(str(error)) from None
 
-    def _literal_or_uncertain(self, node: ast.expr) -> object:
-        try:
-            return self.literal(node)
-        except ValueError:
-            return UNCERTAIN
+    def _made_by(self, maker: ast.expr, *, is_usual: bool) -> Thing | None:
+        match self.thing_of(maker):
+            case Thing.SESSION_MAKER:
+                return Thing.SESSION if is_usual else Thing.OTHER
+            case Thing.PANEL_MAKER:
+                return Thing.OTHER
+        return None
+
+    def _is_literal(self, node: ast.expr) -> bool:
+        return self.meaning(node).value is not UNCERTAIN
+
+
+def member_of(node: ast.expr) -> tuple[ast.expr, str] | tuple[None, str]:
+    """`x.name` or `getattr(x, "name")` as the expression of `x` and the name; else None."""
+    match node:
+        case ast.Attribute(value=on, attr=name):
+            return on, name
+        case ast.Call(
+            func=ast.Name(id="getattr"), args=[on, ast.Constant(value=str(name)), *_], keywords=[]
+        ):
+            return on, name
+    return None, ""
+
+
+def pairs_of(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    """Which names an assignment sets to what, as far as that is written: `a, b = 1, 2`."""
+    match target, value:
+        case ast.Name(id=name), _:
+            yield name, value
+        case (
+            ast.Tuple(elts=places) | ast.List(elts=places),
+            ast.Tuple(elts=given) | ast.List(elts=given),
+        ) if len(places) == len(given) and not _has_star([*places, *given]):
+            for each, its_value in zip(places, given, strict=True):
+                yield from pairs_of(each, its_value)
+
+
+def _has_star(nodes: list[ast.expr]) -> bool:
+    return any(isinstance(each, ast.Starred) for each in nodes)

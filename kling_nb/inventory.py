@@ -9,25 +9,19 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from .aliases import Aliases
+from .aliases import Aliases, Owner, Payer, member_of, pairs_of
+from .insets import Around, Closed, Inset, KlingCell, Once, find_inset
 from .rewriting import without_comments
 
 __all__ = ["CallWanted", "CellWanted", "Unclear", "Wanted", "take_inventory"]
 
 
-_ONCE: Final = frozenset({"time", "capture"})
-"""Cell magics that run their body once, as a cell."""
-_RUNS: Final = frozenset({"timeit", "prun", "lprun", "mprun", "memit", "debug"})
-"""Line magics that run the rest of their line, who knows how often."""
-_NO_CODE: Final = frozenset(
-    {"html", "HTML", "javascript", "js", "latex", "markdown", "svg", "SVG", "writefile", "file"}
-)
 _REPEATS: Final[Mapping[type[ast.AST], str]] = {
     ast.For: "in a loop",
     ast.AsyncFor: "in a loop",
@@ -99,12 +93,18 @@ def take_inventory(sources: Iterable[str]) -> list[Wanted]:
 
 
 class _Reader(ast.NodeVisitor):
-    """Reads one cell."""
+    """Reads one cell.
 
-    def __init__(self, number: int, names: Aliases) -> None:
+    Args:
+        number: Of the cell.
+        names: What was set before it; what it sets is noted there.
+        where: The reasons for doubt that lie around its code.
+    """
+
+    def __init__(self, number: int, names: Aliases, where: Sequence[str] = ()) -> None:
         self._number = number
         self._names = names
-        self._where: list[str] = []
+        self._where = [*where]
         self._found: list[Wanted] = []
 
     def read(self, source: str) -> Iterator[Wanted]:
@@ -138,100 +138,155 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         """A literal, another name for what pays, a session, or something uncertain."""
-        match node.targets:
-            case [ast.Name(id=name)]:
-                self._assign(name, node.value)
-            case _:
-                self.generic_visit(node)
+        self._assign(node.targets, node.value)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        """The same with a type."""
+        if node.value:
+            self._assign([node.target], node.value)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        """The same inside an expression."""
+        self._assign([node.target], node.value)
 
     def visit_Name(self, node: ast.Name) -> None:
         """A name that is set in any other way, or a function that is handed on."""
         if not isinstance(node.ctx, ast.Load):
-            self._names.bind(node.id)
-        elif self._names.function_of(node):
+            self._bind(node.id)
+        elif self._names.payer_of(node):
             self._doubt(node, "handed to other code")
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         """A function that is handed on."""
-        if isinstance(node.ctx, ast.Load) and self._names.function_of(node):
+        payer = self._names.payer_of(node)
+        if payer and isinstance(node.ctx, ast.Load) and not payer.is_guess:
             self._doubt(node, "handed to other code")
         else:
             self.generic_visit(node)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        """Its own name; what is inside is in a function."""
-        self._names.bind(node.name)
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """Its own name, which is set outside; what is inside is in a function."""
+        self._names.bind(node.name, is_certain=len(self._where) == 1)
+        self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        """The same."""
+        self.visit_FunctionDef(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """Its own name; the rest of it runs once."""
+        self._bind(node.name)
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
         """A magic, or something that pays, or anything else."""
-        match node:
-            case ast.Call(func=ast.Attribute(attr="run_cell_magic" | "run_line_magic" as kind)):
-                texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
-                self._read_magic(kind, [str(each) for each in texts], node)
-                return
-        function = self._names.function_of(node.func)
-        if function:
-            self._call(function, node)
+        if inset := find_inset(node, self._names.literal):
+            self._read_inset(inset)
+            return
+        payer = self._names.payer_of(node.func)
+        if payer:
+            self._visit_owner(node.func)
+            self._call(payer, node)
+        elif self._names.payer_of(node):  # `getattr(session, "generate")`, called by others
+            self._doubt(node, "handed to other code")
+        elif self._names.hides(node):
+            self._doubt(node, self._why("its name is computed"))
         else:
             self.visit(node.func)
-        for each in [*node.args, *node.keywords]:
-            self.visit(each)
+        for each in [*node.args, *(keyword.value for keyword in node.keywords)]:
+            given = self._names.payer_of(each)
+            if given and given.is_guess:
+                self._doubt(each, "handed to other code")
+            else:
+                self.visit(each)
 
-    def _read_magic(self, kind: str, texts: list[str], node: ast.Call) -> None:
-        match kind, texts:
-            case "run_cell_magic", ["kling", line, body] if self._where:
+    def _visit_owner(self, function: ast.expr) -> None:
+        """What a function is called on, which may pay itself: `make("a").another_take()`."""
+        on, _ = member_of(function)
+        if on is not None or isinstance(function, ast.NamedExpr):
+            self.visit(on or function)
+
+    def _read_inset(self, inset: Inset) -> None:
+        match inset:
+            case KlingCell(line, body) if self._where:
                 self._doubt(f"%%kling {line} {body}", self._where[-1])
-            case "run_cell_magic", ["kling", line, body]:
+            case KlingCell(line, body):
                 self._want_cell(line, body)
-            case ("run_cell_magic", [name, _, code]) if name in _ONCE:
-                self._found += _Reader(self._number, self._names).read(code)
-            case ("run_cell_magic", [name, _, code]):
-                if name not in _NO_CODE and _speaks_of_us(code):
-                    self._doubt(code, f"inside %%{name}")
-            case "run_line_magic", ["time", code]:
-                self._found += _Reader(self._number, self._names).read(code)
-            case "run_line_magic", ["run", file]:
-                self._doubt(f"%run {file}", "another file")
-            case ("run_line_magic", [name, code]) if name in _RUNS and _speaks_of_us(code):
-                self._doubt(code, f"inside %{name}")
-            case _ if len(texts) != len(node.args) and texts[:1] in ([], ["kling"]):
-                self._doubt(node, self._where[-1] if self._where else "its text is computed")
+            case Once(code):
+                self._found += _Reader(self._number, self._names, self._where).read(code)
+            case Around(magic, codes):
+                for code in filter(self._may_pay, codes):
+                    self._doubt(code, self._why(f"inside {magic}"))
+            case Closed(code, why):
+                self._doubt(code, self._why(why))
+
+    def _may_pay(self, code: str) -> bool:
+        return any(True for _ in _Reader(self._number, self._names.copy()).read(code))
 
     def _want_cell(self, line: str, body: str) -> None:
         self._found.append(CellWanted(self._number, line, body, dict(self._names.values)))
         if output := re.search(r"(?:^|\s)(?:-o|--output)[ =]?\s*(\w+)", line):
-            self._names.bind(output[1])
+            self._bind(output[1])
 
-    def _call(self, function: str, node: ast.Call) -> None:
+    def _call(self, payer: Payer, node: ast.Call) -> None:
         """A call that pays: certain only at the top of a cell, and with literals."""
-        if function == "another_take":
-            self._doubt(node, "a new take each time it runs")
-        elif self._where:
-            self._doubt(node, self._where[-1])
-        elif not self._names.is_plain(node.func):
-            self._doubt(node, "called on an object of the notebook's own")
+        if why := self._doubt_of(payer):
+            self._doubt(node, why)
+            return
+        try:
+            args = tuple(self._names.literal(each) for each in node.args)
+            values = {each.arg: self._names.literal(each.value) for each in node.keywords}
+        except ValueError:
+            self._doubt(node, "its values are computed")
+            return
+        if None in values:  # `**options`, literal or not
+            self._doubt(node, "its values are computed")
         else:
-            try:
-                args = tuple(self._names.literal(each) for each in node.args)
-                values = {str(each.arg): self._names.literal(each.value) for each in node.keywords}
-            except ValueError:
-                self._doubt(node, "its values are computed")
-            else:
-                if "None" in values:  # `**options`, literal or not
-                    self._doubt(node, "its values are computed")
-                else:
-                    self._found.append(CallWanted(self._number, function, args, values))
+            named = {str(name): value for name, value in values.items()}
+            self._found.append(CallWanted(self._number, payer.function, args, named))
 
-    def _assign(self, name: str, value: ast.expr) -> None:
-        if self._where or not self._names.function_of(value):
-            self.visit(value)  # else another name for what pays, and it pays under that one
-        self._names.assign(name, value, is_certain=not self._where)
+    def _doubt_of(self, payer: Payer) -> str:
+        """Why only running it tells what a call costs; empty where it is certain."""
+        match payer:
+            case Payer("another_take"):
+                return "a new take each time it runs"
+            case Payer(_, Owner.UNKNOWN):
+                return self._why("it may be this package's")
+            case _ if self._where:
+                return self._where[-1]
+            case Payer("sending" | "submit"):
+                return "what it sends is only known when it runs"
+            case Payer(_, Owner.OTHER):
+                return "called on an object of the notebook's own"
+        return ""
 
-    def _doubt(self, what: Any, why: str) -> None:
+    def _assign(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
+        """Names are set; another name for what pays is no doubt, it pays under that one."""
+        pairs = [pair for target in targets for pair in pairs_of(target, value)]
+        meanings = [(name, self._names.meaning(given)) for name, given in pairs]
+        renamed = [] if self._where else [given for _, given in pairs]
+        for each in value.elts if isinstance(value, ast.Tuple | ast.List) else [value]:
+            if each not in renamed or not self._names.payer_of(each):
+                self.visit(each)
+        for target in targets:
+            self.visit(target)
+        for name, meaning in meanings:
+            self._names.assign(name, meaning, is_certain=not self._where)
+
+    def _why(self, reason: str) -> str:
+        """A reason, after the one that lies around it."""
+        return ", ".join([*self._where[-1:], reason])
+
+    def _bind(self, name: str) -> None:
+        self._names.bind(name, is_certain=not self._where)
+
+    def _doubt(self, what: ast.AST | str, why: str) -> None:
+        """Once, also where a cell says the same several times."""
         code = what if isinstance(what, str) else ast.unparse(what)
-        self._found.append(Unclear(self._number, code, why))
+        unclear = Unclear(self._number, code, why)
+        self._found += [unclear] if unclear not in self._found else []
 
 
 def _speaks_of_us(code: str) -> bool:
-    return re.search(r"kling|image_to_video|text_to_video|another_take", code) is not None
+    words = r"kling|image_to_video|text_to_video|another_take|\.generate\b"
+    return re.search(words, code) is not None

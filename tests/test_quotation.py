@@ -23,17 +23,6 @@ PATIENCE_S = 20.0
 
 
 @pytest.fixture
-def session(
-    open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Session:
-    """The default session, in the notebook's folder."""
-    monkeypatch.chdir(tmp_path)
-    session = open_session()
-    monkeypatch.setattr(default, "_current", session)
-    return session
-
-
-@pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """The kernel of `film.ipynb`."""
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "film.ipynb"))
@@ -211,6 +200,32 @@ def test_calls_from_python(session: Session, tmp_path: Path) -> None:
     assert found[:4] == [(110.0, ""), (0.0, "joins cell 2"), (None, "in a loop"), (55.0, "")]
     assert found[4][0] == 0.0
     assert "refused: model: 'kling-9' is not known" in found[4][1]
+
+
+def test_nothing_that_may_cost_is_left_out(session: Session, tmp_path: Path) -> None:
+    """A session of one's own is priced; a loop, and what may be a session, are named as unknown."""
+    quoted = quote(
+        save(
+            tmp_path / "shots.ipynb",
+            "import kling_nb as kling\nmine: kling.Session = kling.Session()",
+            "mine.text_to_video('A fox')",
+            "%time kling.text_to_video('A fox')",
+            "for shot in shots:\n    %time kling.text_to_video(shot)",
+            "studio.camera.generate('kling-2.6/text-to-video', prompt='A fox')",
+            "kling.text_to_video('A fox', take='2')",
+        )
+    )
+    *known, refused = notes(quoted)
+    assert known == [
+        (55.0, ""),
+        (0.0, "joins cell 2"),
+        (None, "in a loop"),
+        (None, "it may be this package's"),
+    ]
+    assert refused[0] == 0.0
+    assert refused[1].startswith("refused: take: '2'")
+    assert [line.cell for line in quoted.lines] == [2, 3, 4, 5, 6]
+    assert "and what is unknown: 2 of 5" in describe(quoted)[0]
 
 
 def test_what_is_refused_costs_nothing_and_stops_the_run(session: Session, tmp_path: Path) -> None:

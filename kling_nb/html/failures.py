@@ -38,6 +38,13 @@ CAUSES = (
         "Change the prompt or the picture; the same request would most likely be stopped again.",
     ),
     cause(
+        "value",
+        "400 422",
+        ("is required", "allowed options", "task id is blank"),
+        "The service did not accept a value.",
+        "Change the value that the service names; if it names none, `%kling models` lists them.",
+    ),
+    cause(
         "picture",
         "",
         ("media file", "image_url", "image url", "file is unavailable"),
@@ -94,13 +101,6 @@ CAUSES = (
         "Check the task's id on the logs page of your account at kie.ai.",
     ),
     cause(
-        "value",
-        "400 422",
-        ("parameter", "is required", "allowed options", "task id is blank", "invalid"),
-        "The service did not accept a value.",
-        "Change the value that the service names; if it names none, `%kling models` lists them.",
-    ),
-    cause(
         "address",
         "404",
         (),
@@ -129,8 +129,12 @@ CAUSES = (
         "Nothing needs changing on your side.",
     ),
 )
-"""Tried in this order. Source of the codes: published documentation (D); of the messages: live
-traffic (L) and public clients (C), 2026."""
+"""Their words are tried in this order, so the value that a message names comes before the picture:
+`image_urls is required` is no bad picture. Source of the codes: published documentation (D); of the
+messages: live traffic (L) and public clients (C), 2026."""
+
+DECISIVE = frozenset({"401", "402", "429", "433", "455"})
+"""Codes of one meaning, whatever the words beside them. Source: published documentation (D)."""
 
 OTHER_CAUSE = cause(
     "other",
@@ -142,9 +146,10 @@ OTHER_CAUSE = cause(
 
 
 def cause_of(code: str, message: str) -> Cause:
-    """Find the kind of a failure: by its words first, which say more than its code."""
+    """Find the kind of a failure: a decisive code, then the words, then any other code."""
+    by_code = next((each for each in CAUSES if code.strip() in each.codes), OTHER_CAUSE)
+    if code.strip() in DECISIVE:
+        return by_code
     words = message.lower()
-    for each in CAUSES:
-        if any(sign in words for sign in each.signs):
-            return each
-    return next((each for each in CAUSES if code.strip() in each.codes), OTHER_CAUSE)
+    spoken = (each for each in CAUSES if any(sign in words for sign in each.signs))
+    return next(spoken, by_code)
