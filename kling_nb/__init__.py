@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .default import configure, default_session
     from .galleries import gallery
     from .jobs import Clip, Job
+    from .listener import listen
     from .models import CATALOGUE
     from .nesting import run
     from .packing import pack, slim
@@ -63,6 +64,7 @@ __all__ = [
     "generate",
     "image_to_video",
     "job",
+    "listen",
     "load_ipython_extension",
     "pack",
     "panel",
@@ -84,6 +86,7 @@ _HOME = {
     "configure": "default",
     "default_session": "default",
     "gallery": "galleries",
+    "listen": "listener",
     "pack": "packing",
     "panel": "panels",
     "quote": "quotation",
@@ -118,6 +121,20 @@ def unload_ipython_extension(shell: Any) -> None:
     from .magics import unload
 
     unload(shell)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """What a Jupyter server asks that was told to load this as an extension."""
+    from .extension import extension_points
+
+    return extension_points()
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    """What such a server calls then."""
+    from .extension import load
+
+    load(server)
 
 
 def __getattr__(name: str) -> Any:

@@ -16,19 +16,19 @@ from IPython.display import display
 
 from . import html, packing, quotation, salvage
 from .cards import front_end
-from .cells import nearest
 from .default import configure, default_session
 from .errors import ConfigurationError, InvalidInput
 from .greeting import balance_text, greet, mode_text
 from .jobs import Job
-from .kinds import Media
+from .lineup import show_models
 from .models import CATALOGUE
+from .naming import nearest
 from .notices import show_notice, show_table
 from .preparation import Quote
 from .settings import Key, save_key
-from .specs import describe
 from .spending import show_budgets, show_spending
 from .states import FOLLOWED, SUBMITTING
+from .switchboard import listening_line, show_listening
 
 __all__ = ["Commands"]
 
@@ -61,6 +61,7 @@ class Commands:
             "slim": self.slim,
             "quote": self.quote,
             "recover": self.recover,
+            "listen": self.listen,
         }
 
     def run(self, line: str) -> Job | None:
@@ -95,6 +96,8 @@ class Commands:
     def complete(self, event: Any) -> list[str]:
         """The commands, or the ids of jobs behind one that takes an id."""
         words = event.line.split()
+        if words[1:2] == ["models"] and (len(words) > 2 or not event.symbol):
+            return list(CATALOGUE)
         if len(words) > 2 or (len(words) == 2 and not event.symbol):
             return [row.id for row in default_session().jobs()]
         return list(self._commands)
@@ -114,7 +117,7 @@ class Commands:
         rows = session.ledger.rows(*(SUBMITTING | FOLLOWED), limit=-1)
         budgets_here = session.ledger.accounts.standings(session.service, session.notebook)
         lines = [mode_text(session), balance_text(session), *map(str, budgets_here)]
-        lines.append(f"{len(rows)} running")
+        lines += [*listening_line(), f"{len(rows)} running"]
         show_notice("info", "kling_nb", [*lines, *(f"{row.id} {row.stage}" for row in rows)])
 
     def balance(self) -> None:
@@ -130,8 +133,8 @@ class Commands:
                 row.created_at.astimezone().strftime("%Y-%m-%d %H:%M"),
                 str(row.stage),
                 row.service,
-                row.model.rpartition("/")[2],
-                html.one_line(str(row.values.get("prompt", "")), 60),
+                row.model,
+                html.one_line(row.prompt, 60),
                 _credits(row.credits if row.credits is not None else row.price_credits),
             )
             for row in default_session().jobs()
@@ -164,26 +167,9 @@ class Commands:
         row = default_session().forget(job_id, yes=bool(words))
         show_notice("info", f"Job {row.id} is forgotten", ["The same cell may submit again."])
 
-    def models(self) -> None:
-        """`models`: what can be asked for, and prices."""
-        rows = []
-        for spec in CATALOGUE.values():
-            prices = ", ".join(
-                f"{' '.join(describe(spec, line.when).values())} {_credits(line.credits)}"
-                for line in spec.prices.lines
-            )
-            takes = ", ".join(p.name for p in spec.parameters if not isinstance(p.kind, Media))
-            media = " + ".join(p.name for p in spec.media) or "words alone"
-            rows.append(
-                (
-                    spec.name,
-                    media,
-                    takes,
-                    prices,
-                    f"{spec.prices.as_of.day} {spec.prices.as_of:%B %Y}",
-                )
-            )
-        show_table(("model", "from", "options", "credits", "prices of"), rows, "Models")
+    def models(self, name: str = "") -> None:
+        """`models [NAME]`: what can be asked for, with prices; or the options of one model."""
+        show_models(name)
 
     def emulate(self, switch: str) -> None:
         """`emulate on|off`: work without key and cost, or live."""
@@ -255,6 +241,10 @@ class Commands:
         """`recover [NOTEBOOK …]`: the ledger again, from the cards of saved notebooks."""
         title, *lines = salvage.describe(salvage.recover(*words))
         show_notice("info", title, lines)
+
+    def listen(self, *words: str) -> None:
+        """`listen [--url URL] [--port N] [--jupyter] | off`: be told when clips are done."""
+        show_listening(words)
 
     def show_quote(self, quote: Quote) -> None:
         """What a dry run tells."""

@@ -52,7 +52,8 @@ def configure(**given: Unpack[settings.Given]) -> Session:
         given: As for `Session`. None goes back to the environment.
 
     Returns:
-        The new default session. Jobs that ran in the old one are taken up by `resume()`.
+        The new default session. Jobs that ran in the old one are taken up by `resume()`; who
+        listens for notifications goes on, if the service can reach it.
 
     Raises:
         ConfigurationError: The settings do not go together; the old session stays.
@@ -61,9 +62,14 @@ def configure(**given: Unpack[settings.Given]) -> Session:
     given = settings.sealed(given)
     with _lock:
         merged: settings.Given = {**_given, **given}
-        session, old = Session(notebook=told_notebook, **merged), _current
+        old = _current
+        hearing = None if old is None else old.hearing
+        session = Session(notebook=told_notebook, hearing=hearing, **merged)
         _given, _current = merged, session
     # Outside the lock: closing waits for the portal, and what runs there may ask for the session.
+    listening = session.hearing.listening
+    if listening is not None and listening.is_local and session.service == "live":
+        listening.close()  # the service cannot reach this machine
     if old is not None:
         old.close()
     return session

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from . import clips, pace
+from . import pace
+from .delivery import fetch_clip
 from .errors import (
     KlingError,
     LedgerError,
@@ -25,6 +24,7 @@ from .errors import (
     WrongLength,
 )
 from .evidence import REFUND_LOOKS_S
+from .freight import is_about_media
 from .history import clip_of, error_of, state_of
 from .jobs import Job
 from .ledger import Row
@@ -32,7 +32,6 @@ from .portal import in_thread
 from .states import (
     ENDED,
     FOLLOWED,
-    ClipFacts,
     Downloading,
     OutOfSight,
     Saved,
@@ -73,6 +72,8 @@ class Follower:
                 row = await self._ask_until_over(row)
             if row.stage is Stage.SUCCEEDED:
                 row = await self._save(row)
+            if row.stage is Stage.FAILED and is_about_media(row.reason):
+                await self.context.freight.forget(row)
             self.tell_end(row)
             self._watch_refund(row)
         except asyncio.CancelledError:
@@ -127,10 +128,10 @@ class Follower:
         since = row.accepted_at or row.created_at
         self.job.enter(Waiting(row.task_id, "waiting", since, self.expected_s))
         # A task taken up again may be over already: ask at once.
-        wait_s = 0.0 if self._elapsed_s(since) > 2 else pace.next_ask_s(0.0, self.expected_s)
+        wait_s = 0.0 if self._elapsed_s(since) > 2 else self._wait_s(row, 0.0)
         while True:
             await self._pause(wait_s)
-            wait_s = pace.next_ask_s(self._elapsed_s(since), self.expected_s)
+            wait_s = self._wait_s(row, self._elapsed_s(since))
             try:
                 status = await self.context.client.task(row.task_id)
             except (ServiceError, Unreachable) as error:
@@ -142,6 +143,11 @@ class Follower:
             ended = await self._take_in(row, since, status)
             if ended is not None:
                 return ended
+
+    def _wait_s(self, row: Row, elapsed_s: float) -> float:
+        """When to ask next; rarely while a notification is still to come."""
+        ask_s = pace.heard_ask_s if self.context.hearing.covers(row) else pace.next_ask_s
+        return ask_s(elapsed_s, self.expected_s)
 
     async def _pause(self, wait_s: float) -> None:
         """Wait until it is time to ask, or until something says that an answer is there."""
@@ -224,7 +230,8 @@ class Follower:
         while True:
             self.job.enter(Downloading(row.task_id, 0, None))
             try:
-                clip = await self._fetch(row, url, accept_odd=odd + 1 >= _ODD_TRIES)
+                is_last_try = odd + 1 >= _ODD_TRIES
+                clip = await fetch_clip(self.context, self.job, row, url, accept_odd=is_last_try)
                 return await in_thread(advance, row.id, Stage.SAVED, clip=clip)
             except Unreachable as error:
                 reason = str(error)
@@ -251,50 +258,5 @@ class Follower:
             _log.info("job %s: no fresh link (%s)", row.id, error)
             return ""
 
-    async def _fetch(self, row: Row, url: str, *, accept_odd: bool) -> ClipFacts:
-        if not url:
-            raise MediaError("the service names no file of it")
-        folder = self.context.ledger.folder
-        target = folder / f"{row.created_at:%Y%m%d-%H%M%S}-{row.id}.mp4"
-        part = target.with_suffix(".part")
-
-        def progress(received: int, total: int | None) -> None:
-            self.job.enter(Downloading(row.task_id, received, total))
-
-        try:
-            await self.context.clips.download(url, part, progress)
-            return await in_thread(_settle_file, part, target, _asked_s(row), accept_odd)
-        except OSError as error:
-            raise LedgerError(
-                f"The clip of job {row.id} cannot be written to {folder}: {error.strerror}. Make "
-                f"room, then `%kling resume {row.id}`: it costs nothing."
-            ) from None
-        finally:
-            await in_thread(part.unlink, missing_ok=True)
-
     def _elapsed_s(self, since: datetime) -> float:
         return (self.context.now() - since).total_seconds()
-
-
-def _settle_file(part: Path, target: Path, asked_s: float | None, accept_odd: bool) -> ClipFacts:
-    """Verify a fetched file and give it its name.
-
-    A clip of another length than asked for was paid for all the same: after some tries it is
-    kept as it is, since the card shows what was measured.
-    """
-    facts = clips.probe_clip(part)
-    if asked_s is not None and not accept_odd:
-        clips.check_clip(facts, asked_s)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(target)
-    with contextlib.suppress(MediaError, OSError):  # a still can be made again at any time
-        target.with_suffix(".jpg").write_bytes(clips.poster(target))
-    return replace(facts, path=str(target))
-
-
-def _asked_s(row: Row) -> float | None:
-    try:
-        return float(str(row.values.get("duration")))
-    except ValueError:
-        return None

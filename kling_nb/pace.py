@@ -16,6 +16,7 @@ __all__ = [
     "QUESTIONS",
     "Rate",
     "expected_s",
+    "heard_ask_s",
     "hold_back_s",
     "next_ask_s",
     "next_slot",
@@ -105,6 +106,18 @@ def next_ask_s(elapsed_s: float, usual_s: float) -> float:
     if elapsed_s < 2 * usual_s:
         return near
     return min(max(near, (elapsed_s - usual_s) / 10), 30.0)
+
+
+def heard_ask_s(elapsed_s: float, usual_s: float) -> float:
+    """How long to wait where a notification of the end is still to come, in seconds.
+
+    Three times as long as otherwise, and at most a minute: that is what one that is lost costs.
+
+    Args:
+        elapsed_s: As for `next_ask_s`.
+        usual_s: As for `next_ask_s`.
+    """
+    return min(3 * next_ask_s(elapsed_s, usual_s), 60.0)
 
 
 def out_of_sight(failing_for_s: float) -> bool:

@@ -10,6 +10,7 @@ from .callbacks import parse_callback
 from .jobs import Job
 from .recovery import Recovery
 from .roster import Roster
+from .states import ENDED
 
 __all__ = ["take_callback"]
 
@@ -24,16 +25,16 @@ async def take_callback(recovery: Recovery, roster: Roster, body: bytes, nonce: 
         nonce: The one-time value in the address that it came to.
 
     Returns:
-        The job; None where the value is none of ours, or the service does not confirm the task.
+        The job; None where the value is none of ours, where the service does not confirm the
+        task, and where the job has ended: a value is good for one end.
 
     Raises:
         UnreadableAnswer: Not even a task id can be read.
         KlingError: The service cannot be asked; nothing has changed.
     """
     row = await recovery.called_back(parse_callback(body).task_id, nonce)
-    if row is None:
+    if row is None or row.stage in ENDED:
         return None
-    await roster.note_paid(row)
     job = await roster.attach(row)
     job.ask_now()
     return job

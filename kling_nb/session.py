@@ -11,37 +11,31 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from . import settings
 from .budgets import Standing, changes, name_notebook
-from .cells import find_model
-from .client import Client
+from .connection import connect
 from .elsewhere import Elsewhere
 from .expenses import Expense
 from .fetcher import Fetcher, Transport
+from .hearing import Hearing
 from .html import Funds
 from .index import PaidIndex
 from .jobs import Job
-from .keys import Key
 from .ledger import Ledger, Row
 from .models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from .naming import find_model
 from .orders import Orders
 from .portal import Portal, in_thread, portal
 from .preparation import Quote, Wish
-from .rates import budget_of
 from .receiver import take_callback
 from .recovery import Recovery
 from .roster import Roster
 from .submission import Context
 from .takes import wish_of
 
-if TYPE_CHECKING:
-    from .emulator import Emulator
-
 __all__ = ["Session"]
-
-_NO_KEY_NEEDED = "the-emulator-takes-any-key"
 
 
 class Session:
@@ -53,6 +47,7 @@ class Session:
         now: Gives the time, aware.
         index: What this user paid for in other folders; None is the user's own.
         notebook: Tells the path of the notebook that asks, empty where it is not known.
+        hearing: Where notifications are sent to; None is nowhere until somebody listens.
         given: `api_key`, `mode`, `folder`, `api_url`, `upload_url`, `emulator_seconds`; see
             `settings.resolve`.
 
@@ -68,6 +63,7 @@ class Session:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         index: PaidIndex | None = None,
         notebook: Callable[[], str] = str,
+        hearing: Hearing | None = None,
         **given: Unpack[settings.Given],
     ) -> None:
         given = settings.sealed(given)
@@ -75,21 +71,14 @@ class Session:
         self._told_notebook = notebook
         self.ledger = Ledger(self.settings.folder, clock=now)
         self.portal: Portal = portal()
-        self.emulator: Emulator | None = None
-        transport = transport or self._emulate()
-        key = self.settings.key or Key(_NO_KEY_NEEDED)
-        terms = self.emulator and self.emulator.books.terms
-        client = Client(
-            key,
-            api_url=self.settings.api_url,
-            upload_url=self.settings.upload_url,
-            transport=transport,
-            budget=budget_of(self.settings, terms, now, sleep),
+        self.hearing = hearing or Hearing()
+        way = connect(self.settings, transport, now, sleep)
+        self.emulator = way.emulator
+        self._context = Context(
+            way.client, way.clips, self.ledger, now, sleep, hearing=self.hearing
         )
-        self._context = Context(client, Fetcher(transport=transport), self.ledger, now, sleep)
-        self._recovery = Recovery(self._context, self.service)
-        self._index = index or PaidIndex()
-        elsewhere = Elsewhere(self._index, self._context, self.service)
+        elsewhere = Elsewhere(index or PaidIndex(), self._context, self.service)
+        self._recovery = Recovery(self._context, self.service, elsewhere)
         self._roster = Roster(
             self._context, self.portal, self.service, Fetcher(), elsewhere, self._usual_s
         )
@@ -127,7 +116,7 @@ class Session:
         """Submit a request once, or join the job that answers it already.
 
         Args:
-            model: The service's name of the model.
+            model: The service's name of the model, or a part of it that no other has.
             take: Which of several results for the same request.
             callback_url: The service posts a notification there when the task ends.
             values: The model's parameters.
@@ -208,20 +197,30 @@ class Session:
             task_id: As the service's own pages list it.
             job_id: Which unknown job it belongs to, where there are several.
 
+        Returns:
+            The job that has the task, which may be one that had it before.
+
         Raises:
-            LedgerError: It is known already, does not exist, or it is unclear whose it is.
+            LedgerError: It is another job's, does not exist, or it is unclear whose it is.
         """
-        return self.portal.call(self._adopt(task_id.strip(), job_id))
+        return self.portal.call(self._roster.adopt(task_id.strip(), job_id))
 
     def take_callback(self, body: bytes, nonce: str) -> Job | None:
         """Hear a notification: it is not believed, it has the service asked; see `receiver`."""
-        return self.portal.call(take_callback(self._recovery, self._roster, body, nonce))
+        return self.portal.call(self.hear(body, nonce))
+
+    async def hear(self, body: bytes, nonce: str) -> Job | None:
+        """The same, on the portal's loop."""
+        self.hearing.note_heard(nonce)
+        return await take_callback(self._recovery, self._roster, body, nonce)
 
     def forget(self, job_id: str, *, yes: bool = False) -> Row:
         """Allow a lost request to be paid for again; with `yes` also what was probably paid."""
-        row = self._recovery.forget(job_id, yes=yes)
-        self._index.drop(row.fingerprint)
-        return row
+        return self._recovery.forget(job_id, yes=yes)
+
+    def bring(self, row: Row) -> Row | None:
+        """Take in a job that another ledger had; None where this one has it or its request."""
+        return self._recovery.elsewhere.bring(row)
 
     def another_take(self, job_id: str) -> Job:
         """Pay for another result of the same request; see `Job.another_take`."""
@@ -262,16 +261,6 @@ class Session:
         if not self._roster.is_sending and not self.portal.is_own_thread():
             closing.result()
 
-    def _emulate(self) -> Transport | None:
-        """The way into an emulator in this process, if that is what was asked for."""
-        if self.service != "emulator" or self.settings.api_url != settings.API_URL:
-            return None
-        from .emulator import Emulator
-
-        folder, seconds = self.settings.folder / "emulator", self.settings.emulator_seconds
-        self.emulator = Emulator(folder, seconds=seconds)
-        return self.emulator.transport()
-
     def _usual_s(self, model: str) -> float:
         if self.service == "emulator":
             return self.settings.emulator_seconds
@@ -280,11 +269,6 @@ class Session:
     async def _resume(self, job_id: str) -> list[Job]:
         rows = [await self._recovery.revive(job_id)] if job_id else await self._recovery.left_rows()
         return [await self._roster.attach(row) for row in rows]
-
-    async def _adopt(self, task_id: str, job_id: str) -> Job:
-        row = await self._recovery.adopt(task_id, job_id)
-        await self._roster.note_paid(row)
-        return await self._roster.attach(row)
 
     async def _close(self) -> None:
         try:

@@ -27,6 +27,7 @@ __all__ = [
     "Mode",
     "Settings",
     "find_folder",
+    "find_webhook_key",
     "forget_key",
     "resolve",
     "save_key",
@@ -53,6 +54,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "emulator_seconds": "KLING_NB_EMULATOR_SECONDS",
 }
 """Every setting and the environment variable that stands for it."""
+WEBHOOK_KEY: Final = "KIE_WEBHOOK_KEY"
+"""The environment variable of the key that notifications are signed with. Source: D."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,22 @@ def sealed(given: Given) -> Given:
     """The same settings with the key in its wrapper, which no traceback or repr looks into."""
     key = given.get("api_key")
     return {**given, "api_key": Key(key)} if isinstance(key, str) and key.strip() else given
+
+
+def find_webhook_key(
+    given: str | Key | None = None, environ: Mapping[str, str] = os.environ
+) -> Key | None:
+    """The account's webhook key, sealed: as given, else the environment's; None without one.
+
+    Raises:
+        ConfigurationError: It cannot be a key.
+    """
+    if isinstance(given, Key):
+        return given
+    if given and given.strip():
+        return Key(given, name="webhook_key")
+    text = environ.get(WEBHOOK_KEY, "").strip()
+    return Key(text, name=WEBHOOK_KEY) if text else None
 
 
 def how_asked(name: str) -> str:

@@ -17,19 +17,19 @@ from .client import Client, SubmitOutcome
 from .errors import BadRequest, KlingError, LedgerError, Problem, ServiceError
 from .evidence import LOOKS_S, Evidence
 from .fetcher import Fetcher
+from .freight import Freight, Source, Turns, is_about_media
+from .hearing import Hearing
 from .history import error_of, state_of
+from .inputs import request_input
 from .jobs import Job
-from .ledger import Ledger, Row
-from .media import Picture
+from .ledger import Ledger, Row, Uploads
 from .portal import in_thread
-from .specs import ModelSpec, request_input, review
-from .states import Discarded, Refused, Sending, Stage, Uploading, Waiting
+from .specs import ModelSpec, review
+from .states import Discarded, Refused, Sending, Stage, Waiting
 from .wire import create_body
 from .witness import Watches, Witness
 
-__all__ = ["Context", "Request", "Source", "submit"]
-
-_SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+__all__ = ["Context", "Request", "submit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +43,20 @@ class Context:
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
     watches: Watches = field(default_factory=Watches)
+    hearing: Hearing = field(default_factory=Hearing)
+    """Where notifications are sent to, if somebody listens."""
+    turns: Turns = field(default_factory=Turns)
+    """Who is uploading what."""
 
     @property
     def witness(self) -> Witness:
         """Who watches the balance where the service does not tell what a job cost."""
         return Witness(self.client, self.ledger, self.now, self.sleep, self.watches)
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One picture of a request: checked content, or the URL that is sent as it is."""
-
-    picture: Picture
-    url: str = ""
-    origin: str = ""
-    """The URL that a person gave, also where the content is uploaded all the same."""
+    @property
+    def freight(self) -> Freight:
+        """Who uploads what a request is made from."""
+        return Freight(self.client, Uploads(self.ledger.folder), self.now, self.turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +66,28 @@ class Request:
     spec: ModelSpec
     values: Mapping[str, object]
     media: Mapping[str, Sequence[Source]]
+    """By the path of `media_of`."""
     callback_url: str = ""
+    lengths_s: Mapping[str, float] = field(default_factory=dict)
+    """How long the videos and sounds are, by parameter."""
 
 
-async def submit(context: Context, job: Job, request: Request, expected_s: float) -> Row:
+async def submit(
+    context: Context,
+    job: Job,
+    request: Request,
+    expected_s: float,
+    tell: Callable[[Row], None],
+) -> Row:
     """Send the request of an `intended` job, once.
+
+    Args:
+        context: What the job works with.
+        job: Its handle.
+        request: What is sent.
+        expected_s: How long a clip takes.
+        tell: Called beside the loop with the row before it is sent, and when it was refused: a
+            kernel that dies meanwhile can tell nobody any more.
 
     Returns:
         The row, `accepted` or `unknown`; the job has taken on the state.
@@ -80,47 +96,43 @@ async def submit(context: Context, job: Job, request: Request, expected_s: float
         KlingError: It was refused, or could not be uploaded or sent; no task exists.
     """
     try:
-        urls = {name: [await _url_of(context, job, source) for source in sources]
-                for name, sources in request.media.items()}  # fmt: skip
+        urls = await context.freight.deliver(job, request.media)
     except KlingError as error:
         await in_thread(context.ledger.advance, job.id, Stage.DISCARDED, reason=str(error))
         job.fail(Discarded(str(error)), error)
         raise
     sent = request_input(request.spec, request.values, urls)
-    url, nonce = _callback(request.callback_url)
+    url, nonce = await in_thread(_callback, request.callback_url, context)
     body = create_body(request.spec.name, sent, url)
 
     async def note_sending() -> None:
         at = context.now()
-        await in_thread(context.ledger.advance, job.id, Stage.SENDING, sent_at=at, nonce=nonce)
+        note = context.ledger.advance
+        row = await in_thread(note, job.id, Stage.SENDING, sent_at=at, nonce=nonce)
+        await in_thread(tell, row)
         job.enter(Sending())
 
     fields = review(request.spec, request.values)
     # Noted when its turn has come: a kernel that dies while it waits has surely sent nothing.
     outcome = await context.client.create_task(body, fields=fields, sending=note_sending)
     if isinstance(outcome, SubmitOutcome):
-        return await _not_accepted(context, job, outcome, fields)
+        row = await _not_accepted(context, job, outcome, fields)
+        if row.stage is Stage.REFUSED:
+            await in_thread(tell, row)
+            raise outcome.error
+        return row
     return await _accepted(context, job, outcome, expected_s)
 
 
-def _callback(url: str) -> tuple[str, str]:
-    """The address that is sent, and the one-time value in it; both empty without a callback."""
-    nonce = secrets.token_urlsafe(16) if url else ""
-    return (with_nonce(url, nonce) if url else ""), nonce
+def _callback(url: str, context: Context) -> tuple[str, str]:
+    """The address that is sent, and the one-time value in it; both empty without a callback.
 
-
-async def _url_of(context: Context, job: Job, source: Source) -> str:
-    if source.url:
-        return source.url
-    picture = source.picture
-    # The same name overwrites at the service (source: D), so each upload has its own.
-    name = f"{job.id}-{secrets.token_hex(4)}.{_SUFFIXES[picture.mime_type]}"
-
-    def progress(sent: int, total: int | None) -> None:
-        job.enter(Uploading(sent, total or len(picture.content)))
-
-    job.enter(Uploading(0, len(picture.content)))
-    return await context.client.upload(picture.content, name, picture.mime_type, progress)
+    An address of a person's own goes first.
+    """
+    if not url:
+        return context.hearing.offer(context.ledger.folder)
+    nonce = secrets.token_urlsafe(16)
+    return with_nonce(url, nonce), nonce
 
 
 async def _accepted(context: Context, job: Job, task_id: str, expected_s: float) -> Row:
@@ -140,19 +152,24 @@ async def _accepted(context: Context, job: Job, task_id: str, expected_s: float)
 async def _not_accepted(
     context: Context, job: Job, outcome: SubmitOutcome, fields: tuple[Problem, ...]
 ) -> Row:
-    ledger, error, answer = context.ledger, outcome.error, outcome.answer
+    error, answer = outcome.error, outcome.answer
+    stage, reason, code = Stage.UNKNOWN, str(error), ""
     if not outcome.may_exist:
         # The service's own words: what they mean is for the card to say.
-        reason = error.message if isinstance(error, ServiceError) else str(error)
+        stage, reason = Stage.REFUSED, error.message if isinstance(error, ServiceError) else reason
         code = str(getattr(error, "code", ""))
-        await in_thread(
-            ledger.advance, job.id, Stage.REFUSED, reason=reason, code=code, answer=answer
-        )
-        named = fields if isinstance(error, BadRequest) else ()
-        job.fail(Refused(reason, named, code, Evidence(answer=answer)), error)
-        raise error
     # On disk first; the balance is evidence and may take a while.
-    row = await in_thread(ledger.advance, job.id, Stage.UNKNOWN, reason=str(error), answer=answer)
+    conclude = context.ledger.adoptions.conclude
+    row = await in_thread(conclude, job.id, stage, reason=reason, code=code, answer=answer)
+    if row.stage is Stage.ACCEPTED:  # a notification was quicker than the answer
+        job.enter(state_of(row))
+        return row
+    if row.stage is Stage.REFUSED:
+        named = fields if isinstance(error, BadRequest) else ()
+        if named and is_about_media(reason):
+            await context.freight.forget(row)
+        job.fail(Refused(reason, named, code, Evidence(answer=answer)), error)
+        return row
     with suppress(KlingError):  # an answer that is lost is told in any case
         row = await context.witness.look(row)
     job.fail(state_of(row), error_of(row))

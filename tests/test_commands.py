@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,30 +23,6 @@ from tests.service import CREATE, KEY
 from tests.shells import htmls, open_shell, texts, updates_of, wait_for_update
 
 PATIENCE_S = 20.0
-
-
-@pytest.fixture
-def session(
-    open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Session:
-    """The default session; another one that a command makes shares its folder."""
-    session = open_session()
-    monkeypatch.setattr(default, "_current", session)
-    monkeypatch.setattr(default, "_given", {"folder": tmp_path / "clips", "emulator_seconds": 0.05})
-    return session
-
-
-@pytest.fixture
-def shell() -> Iterator[Any]:
-    """A notebook's shell."""
-    with open_shell("notebook") as shell:
-        yield shell
-
-
-@pytest.fixture
-def command(shell: Any, session: Session) -> Commands:
-    """The commands of that shell, for that session."""
-    return Commands(shell)
 
 
 @pytest.fixture
@@ -113,6 +89,16 @@ def test_every_model_is_listed(command: Commands, shell: Any, session: Session) 
     for name, spec in CATALOGUE.items():
         assert name in texts(shell)[0]
         assert str(spec.prices.as_of.year) in texts(shell)[0]
+
+
+def test_the_options_of_one_model_are_listed(
+    command: Commands, shell: Any, session: Session
+) -> None:
+    """By a part of its name, which is completed."""
+    command.run("models 3.0/video")
+    assert "--elements" in texts(shell)[0]
+    event = SimpleNamespace(line="%kling models ", symbol="")
+    assert command.complete(event) == list(CATALOGUE)
 
 
 def test_a_job_is_shown(command: Commands, job: Job) -> None:

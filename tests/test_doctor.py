@@ -6,7 +6,8 @@ import importlib.metadata
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -19,8 +20,10 @@ from kling_nb.errors import (
     ServerFault,
     Unauthorized,
 )
+from kling_nb.hearing import Listening
 from kling_nb.html import Finding
 from kling_nb.ledger import Ledger
+from kling_nb.session import Session
 from kling_nb.states import Stage
 from tests.service import World
 
@@ -150,10 +153,10 @@ def test_a_balance_below_the_cheapest_clip_is_a_warning(
 ) -> None:
     """It says what that costs."""
     session = open_session()
-    monkeypatch.setattr(session, "balance", lambda: 54.0)
+    monkeypatch.setattr(session, "balance", lambda: 24.0)
     found = service.check_service(session)
     assert found.status == "warn"
-    assert "55 credits" in found.fix
+    assert "25 credits" in found.fix
 
 
 def test_a_wrong_key_is_found_and_not_shown(open_session: Callable[..., Any]) -> None:
@@ -181,3 +184,15 @@ def test_settings_that_do_not_go_together_leave_the_rest(tmp_path: Path) -> None
     assert found["Settings"] == "bad"
     assert found["Disk"] == "ok"
     assert "Service" not in found
+
+
+def test_whether_callbacks_are_heard(world: World) -> None:
+    """A quiet line: where, or that nobody has to."""
+    session = SimpleNamespace(hearing=world.context.hearing)
+    found = service.check_callbacks(cast(Session, session))
+    assert (found.status, found.fix) == ("ok", "")
+    assert "nobody listens" in found.said
+    hearing = session.hearing
+    hearing.turn_to(Listening(hearing, "https://my.example/cb", stop=lambda: None))
+    found = service.check_callbacks(cast(Session, session))
+    assert (found.status, found.said) == ("ok", "heard at https://my.example/cb")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,13 +111,6 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> list[page.Probe]:
 
     monkeypatch.setattr(report, "Probe", Kept)
     return sent
-
-
-@pytest.fixture
-def shell() -> Iterator[Any]:
-    """A shell that takes itself for a notebook's kernel."""
-    with open_shell("notebook") as shell:
-        yield shell
 
 
 def wait_for(shell: Any, words: str) -> dict[str, str]:

@@ -14,11 +14,12 @@ import httpx
 import pytest
 
 import kling_nb.client
-from kling_nb import clips
+from kling_nb import clips, pace
 from kling_nb.client import Client
 from kling_nb.errors import ClipExpired, LedgerError, TaskFailed, TaskVanished
 from kling_nb.fetcher import Fetcher, Progress, Received
 from kling_nb.follower import Follower
+from kling_nb.hearing import Listening
 from kling_nb.keys import Key
 from kling_nb.ledger import Ledger
 from kling_nb.states import (
@@ -512,6 +513,36 @@ def test_what_says_that_it_is_time_ends_the_wait(world: World) -> None:
         await asyncio.wait([following])
 
     asyncio.run(play())
+
+
+def test_where_a_notification_is_to_come_questions_are_rare(world: World) -> None:
+    """Until it came, or nobody listens any more."""
+    hearing = world.context.hearing
+    listening = hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
+    job = world.submit()
+    row = world.ledger.row(job.id)
+    follower = Follower(world.context, job, 164.0)
+    assert follower._wait_s(row, 50.0) == pace.heard_ask_s(50.0, 164.0)
+    hearing.note_heard(row.nonce)
+    assert follower._wait_s(row, 50.0) == pace.next_ask_s(50.0, 164.0)
+    later = replace(row, nonce=hearing.offer(world.ledger.folder)[1])
+    assert follower._wait_s(later, 50.0) == pace.heard_ask_s(50.0, 164.0)
+    listening.close()
+    assert follower._wait_s(later, 50.0) == pace.next_ask_s(50.0, 164.0)
+
+
+def test_a_notification_that_never_comes_loses_nothing(world: World) -> None:
+    """Polling goes on underneath."""
+    hearing = world.context.hearing
+    hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
+    job = world.submit()
+    assert hearing.covers(world.ledger.row(job.id))
+    assert isinstance(world.follow(job)[-1], Saved)
+    asked_heard = world.books.requests(RECORD)
+    hearing.stop()
+    other = world.submit("Another fox")
+    world.follow(other)
+    assert asked_heard < world.books.requests(RECORD) - asked_heard
 
 
 def test_a_recovered_job_without_a_link_asks_for_one(world: World) -> None:

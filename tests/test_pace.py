@@ -16,6 +16,7 @@ from kling_nb.pace import (
     QUESTIONS,
     Rate,
     expected_s,
+    heard_ask_s,
     hold_back_s,
     next_ask_s,
     next_slot,
@@ -191,3 +192,21 @@ def test_a_limit_lets_at_least_one_through(limit: float) -> None:
     """Anything less would stop every clip for good."""
     with pytest.raises(ValueError, match=r"new tasks: a limit of .*; give 1 or more"):
         Rate("new tasks", limit, 10.0, 1.0)
+
+
+@given(st.floats(0, 1e5), st.floats(0.1, 3600))
+def test_where_a_notification_is_to_come_questions_are_rare(
+    elapsed_s: float, usual_s: float
+) -> None:
+    """Never more often than otherwise, and one that is lost costs a minute at most."""
+    wait_s = heard_ask_s(elapsed_s, usual_s)
+    assert next_ask_s(elapsed_s, usual_s) <= wait_s <= 60
+
+
+def test_a_third_of_the_questions() -> None:
+    """Over the whole of a usual task."""
+    asked_s, questions = 0.0, 0
+    while asked_s < USUAL_S:
+        asked_s += heard_ask_s(asked_s, USUAL_S)
+        questions += 1
+    assert questions <= len(questions_at(USUAL_S, USUAL_S)) / 2

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +15,8 @@ from kling_nb.callbacks import nonce_in
 from kling_nb.emulator import Books
 from kling_nb.errors import UnreadableAnswer
 from kling_nb.jobs import Job
+from kling_nb.models import TEXT_TO_VIDEO
+from kling_nb.preparation import Wish
 from kling_nb.session import Session
 from kling_nb.states import Stage
 
@@ -19,6 +24,7 @@ Open = Callable[..., Session]
 
 PATIENCE_S = 30.0
 URL = "https://my.example/done?user=7"
+WISH = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"}, callback_url=URL)
 
 
 @pytest.fixture
@@ -95,6 +101,52 @@ def test_a_task_of_another_job(session: Session) -> None:
     assert session.ledger.row(other.id).task_id == task_id
 
 
+@pytest.mark.parametrize("fault", ["lose-answer", "create-502", ""])
+def test_a_callback_is_quicker_than_the_answer(
+    session: Session, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """It comes while createTask is still open: whatever the answer is, the task is this job's."""
+    client, sent, go = session._context.client, threading.Event(), threading.Event()
+    create = client.create_task
+
+    async def create_task(*given: Any, **more: Any) -> Any:
+        outcome = await create(*given, **more)
+        sent.set()
+        await asyncio.to_thread(go.wait, PATIENCE_S)
+        return outcome
+
+    monkeypatch.setattr(client, "create_task", create_task)
+    if fault:
+        books_of(session).inject(fault)
+    job = session.prepare(WISH)
+    sending = session.portal.submit(session._roster.submit(job))
+    assert sent.wait(PATIENCE_S)
+    [task] = books_of(session).tasks()
+    nonce = nonce_in(urlsplit(task.callback_url).query)
+    assert session.take_callback(body("0" * 32), nonce) is None
+    assert session.take_callback(body(task.task_id), nonce) is job
+    assert session.ledger.row(job.id).stage is Stage.SENDING
+    go.set()
+    sending.result(PATIENCE_S)
+    assert job.result(PATIENCE_S).task_id == task.task_id
+    stages = [stage for _, stage, _ in session.ledger.events(job.id)]
+    assert Stage.UNKNOWN not in stages
+    assert books_of(session).count_tasks() == 1
+
+
+def test_a_callback_to_a_forgotten_job(session: Session) -> None:
+    """Its clip is paid for: it comes as a job of its own, once, and is counted once."""
+    lost, task_id, nonce = lose(session)
+    session.forget(lost.id, yes=True)
+    job = session.take_callback(body(task_id), nonce)
+    assert job is not None
+    assert job.id != lost.id
+    assert job.result(PATIENCE_S).task_id == task_id
+    session.take_callback(body(task_id), nonce)
+    assert len(session.ledger.rows()) == 2
+    assert sum(expense.credits or 0 for expense in session.expenses()) == 55
+
+
 def test_what_is_no_notification(session: Session) -> None:
     """An error, and nothing else."""
     _, _, nonce = lose(session)
@@ -116,6 +168,17 @@ def test_without_a_callback_there_is_no_nonce(session: Session) -> None:
     job = session.text_to_video("A red fox")
     assert session.ledger.row(job.id).nonce == ""
     assert books_of(session).tasks()[0].callback_url == ""
+
+
+def test_a_job_that_is_over_is_left_alone(session: Session) -> None:
+    """A one-time value is good for one end, even where the file is gone since."""
+    job = ask(session)
+    clip = job.result(PATIENCE_S)
+    clip.path.unlink()
+    row = session.ledger.row(job.id)
+    assert session.take_callback(body(row.task_id), row.nonce) is None
+    assert session.ledger.row(job.id) == row
+    assert not clip.path.exists()
 
 
 def test_a_running_job_is_asked_about_at_once(session: Session) -> None:

@@ -18,6 +18,7 @@ from kling_nb.settings import (
     Given,
     Key,
     find_folder,
+    find_webhook_key,
     forget_key,
     resolve,
     save_key,
@@ -369,3 +370,17 @@ def test_a_served_emulator_takes_the_uploads_too(tmp_path: Path) -> None:
         mode="live", api_key="sk-test", api_url="http://127.0.0.1:8787", environ={}, cwd=tmp_path
     )
     assert proxied.upload_url == UPLOAD_URL
+
+
+def test_the_webhook_key() -> None:
+    """As given, else from the environment, else none; sealed, and never quoted."""
+    environ = {"KIE_WEBHOOK_KEY": f" {SECRET} "}
+    assert find_webhook_key(environ={}) is None
+    assert find_webhook_key("  ", {}) is None
+    assert find_webhook_key(environ=environ) == Key(SECRET)
+    assert find_webhook_key("another", environ) == Key("another")
+    assert find_webhook_key(Key("sealed"), environ) == Key("sealed")
+    assert SECRET not in repr(find_webhook_key(environ=environ))
+    with pytest.raises(ConfigurationError, match="KIE_WEBHOOK_KEY: ") as caught:
+        find_webhook_key(environ={"KIE_WEBHOOK_KEY": "two words"})
+    assert "two words" not in str(caught.value)

@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 import kling_nb.client
-from kling_nb.client import Client
+from kling_nb.client import Client, SubmitOutcome
 from kling_nb.errors import (
     BadRequest,
     KlingError,
@@ -21,6 +22,7 @@ from kling_nb.errors import (
     TaskUnknown,
 )
 from kling_nb.evidence import Evidence, Look, Watch
+from kling_nb.hearing import Listening
 from kling_nb.jobs import Job
 from kling_nb.keys import Key
 from kling_nb.ledger import Ledger, Row
@@ -43,7 +45,7 @@ from tests.service import CREATE, UPLOAD, World
 
 def send(world: World, job: Job, prepared: Prepared) -> Row:
     """Submit a prepared job."""
-    return asyncio.run(submit(world.context, job, prepared.request, 8.0))
+    return asyncio.run(submit(world.context, job, prepared.request, 8.0, world.told.append))
 
 
 def stages(world: World, job: Job) -> list[Stage]:
@@ -78,6 +80,16 @@ def test_sending_is_on_disk_before_anything_is_sent(world: World) -> None:
     assert seen == [Stage.SENDING]
 
 
+def test_what_is_sent_is_told_before(world: World) -> None:
+    """Whoever tells other folders knows of it when the socket opens; once is enough."""
+    job, prepared = world.prepare()
+    told: list[list[Stage]] = []
+    world.wire.listeners.append(lambda request: told.append([row.stage for row in world.told]))
+    send(world, job, prepared)
+    assert told == [[Stage.SENDING]]
+    assert len(world.told) == 1
+
+
 def test_in_the_line_nothing_is_sending(world: World) -> None:
     """A kernel that dies while it waits for its turn has surely sent nothing."""
     job, prepared = world.prepare()
@@ -93,7 +105,7 @@ def test_in_the_line_nothing_is_sending(world: World) -> None:
     async def play() -> None:
         for _ in range(20):
             await budget.new_tasks.wait()
-        await submit(world.context, job, prepared.request, 8.0)
+        await submit(world.context, job, prepared.request, 8.0, world.told.append)
 
     asyncio.run(play())
     assert seen == [Stage.INTENDED]
@@ -120,11 +132,33 @@ def test_a_picture_is_uploaded_first(world: World, photo: bytes) -> None:
 
 
 def test_uploads_never_overwrite_each_other(world: World, photo: bytes) -> None:
-    """The same picture for two jobs has two names (the same name overwrites, source: D)."""
-    for prompt in ("One", "Two"):
-        send(world, *with_picture(world, photo, prompt))
+    """Each has a name of its own (the same name overwrites, source: D)."""
+    for prompt, image in (("One", photo), ("Two", Image.new("RGB", (96, 64), "blue"))):
+        send(world, *with_picture(world, image, prompt))
     urls = [task.input["image_urls"] for task in world.books.tasks()]
     assert urls[0] != urls[1]
+
+
+@pytest.mark.parametrize(
+    ("message", "uploads"),
+    [("Your media file is unavailable, please replace it.", 2), ("prompt is too long", 1)],
+)
+def test_a_refusal_that_speaks_of_a_file_has_it_uploaded_anew(
+    message: str, uploads: int, world: World, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service may have lost it; any other refusal says nothing of the upload."""
+
+    async def refuse(*args: Any, sending: Any, **kwargs: Any) -> SubmitOutcome:
+        await sending()
+        return SubmitOutcome(BadRequest(422, message), may_exist=False)
+
+    job, prepared = with_picture(world, photo)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.context.client, "create_task", refuse)
+        with pytest.raises(BadRequest):
+            send(world, job, prepared)
+    send(world, *with_picture(world, photo))
+    assert world.books.requests(UPLOAD) == uploads
 
 
 def test_a_url_is_sent_as_it_is(world: World) -> None:
@@ -142,6 +176,28 @@ def test_a_callback_url_is_sent(world: World) -> None:
     [row], [task] = world.ledger.rows(), world.books.tasks()
     assert task.callback_url == f"https://my.example/done?kling_nb={row.nonce}"
     assert row.callback_url == "https://my.example/done"
+
+
+def test_where_somebody_listens_a_request_is_called_back(world: World) -> None:
+    """Its one-time value is on disk before it is sent; the person asked for no address."""
+    hearing = world.context.hearing
+    hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
+    send(world, *world.prepare())
+    [row], [task] = world.ledger.rows(), world.books.tasks()
+    assert task.callback_url == f"http://127.0.0.1:9/?kling_nb={row.nonce}"
+    assert hearing.covers(row)
+    assert row.callback_url == ""
+
+
+def test_a_persons_own_address_goes_before_who_listens(world: World) -> None:
+    """And nobody here waits for what comes there."""
+    hearing = world.context.hearing
+    hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
+    wish = Wish(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
+    send(world, *world.intend(wish))
+    [row], [task] = world.ledger.rows(), world.books.tasks()
+    assert task.callback_url == f"https://my.example/done?kling_nb={row.nonce}"
+    assert not hearing.covers(row)
 
 
 def test_an_upload_that_fails(world: World, photo: bytes) -> None:

@@ -66,9 +66,6 @@ class Probe(anywidget.AnyWidget):
         super().__init__(clip=clip)
         self.on_msg(self._receive)
 
-    def _repr_keys(self) -> list[str]:
-        return []
-
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, Mapping):
             self._on_answer(Answer.parse(content))

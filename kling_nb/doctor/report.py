@@ -30,7 +30,7 @@ from .checks import (
     check_python,
 )
 from .page import Answer, Probe, judge_page, make_clip
-from .service import ASKING, check_service, open_session
+from .service import ASKING, check_callbacks, check_service, open_session
 
 __all__ = ["examine", "show_report"]
 
@@ -81,7 +81,7 @@ class Examination:
         self._session, mode = open_session(opening)
         folder = self._session.settings.folder if self._session else find_folder(Path.cwd())
         self._first = [check_python(), check_packages()]
-        self._then = [mode]
+        self._then = [mode, *([check_callbacks(self._session)] if self._session else [])]
         self._service = [ASKING] if self._session else []
         checks = (check_folder, check_disk, check_ledger, check_jobs)
         self._last = [check(folder) for check in checks]

@@ -8,9 +8,10 @@ from ..errors import ConfigurationError, KlingError, ServiceError, Unauthorized,
 from ..greeting import mode_text
 from ..html import Finding, price_words
 from ..models import CATALOGUE
+from ..offers import offer_of
 from ..session import Session
 
-__all__ = ["ASKING", "check_service", "open_session"]
+__all__ = ["ASKING", "check_callbacks", "check_service", "open_session"]
 
 ASKING = Finding("Service", "asking", "asking for the balance…")
 
@@ -38,6 +39,13 @@ def open_session(opening: Callable[[], Session]) -> tuple[Session | None, Findin
     return session, Finding("Mode", "ok", mode_text(session))
 
 
+def check_callbacks(session: Session) -> Finding:
+    """Whether the service's notifications are heard here; nobody has to hear them."""
+    url = session.hearing.url
+    said = f"heard at {url}" if url else "nobody listens; the service is asked (`%kling listen`)"
+    return Finding("Callbacks", "ok", said)
+
+
 def check_service(session: Session) -> Finding:
     """Ask for the balance, which needs the key and costs nothing. Takes as long as an answer."""
     try:
@@ -47,7 +55,8 @@ def check_service(session: Session) -> Finding:
         return Finding("Service", "bad", str(error), fix)
     key = "it takes the key, " if session.service == "live" else "emulated, "
     said = f"{key}balance {price_words(balance)}"
-    least = min(line.credits for spec in CATALOGUE.values() for line in spec.prices.lines)
+    offers = [offer_of(spec) for spec in CATALOGUE.values()]
+    least = min(each.credits for each in offers if each.credits is not None and not each.per_s_of)
     if balance < least:
         fix = f"The cheapest clip costs {price_words(least)}. Add credits at kie.ai."
         return Finding("Service", "warn", said, fix)

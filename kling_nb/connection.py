@@ -1,0 +1,71 @@
+"""The way to the service: over the network, or to an emulator in this process.
+
+Puts a client together from settings. Must not know jobs or what is asked of the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from . import settings
+from .client import Client
+from .fetcher import Fetcher, Transport
+from .keys import Key
+from .rates import budget_of
+
+if TYPE_CHECKING:
+    from .emulator import Emulator
+
+__all__ = ["Connection", "connect"]
+
+_NO_KEY_NEEDED = "the-emulator-takes-any-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a session reaches the service by."""
+
+    client: Client
+    clips: Fetcher
+    """Fetches results."""
+    emulator: Emulator | None
+    """The one in this process, if that is the service."""
+
+
+def connect(
+    chosen: settings.Settings,
+    transport: Transport | None,
+    now: Callable[[], datetime],
+    sleep: Callable[[float], Awaitable[None]],
+) -> Connection:
+    """A client and a fetcher for these settings.
+
+    Args:
+        chosen: The settings.
+        transport: Replaces the network; None is the network, or in emulator mode the emulator.
+        now: Gives the time, aware.
+        sleep: Waits where the rate budget says so.
+    """
+    emulator = None if transport else _emulator_for(chosen)
+    transport = transport or (emulator.transport() if emulator else None)
+    terms = emulator.books.terms if emulator else None
+    client = Client(
+        chosen.key or Key(_NO_KEY_NEEDED),
+        api_url=chosen.api_url,
+        upload_url=chosen.upload_url,
+        transport=transport,
+        budget=budget_of(chosen, terms, now, sleep),
+    )
+    return Connection(client, Fetcher(transport=transport), emulator)
+
+
+def _emulator_for(chosen: settings.Settings) -> Emulator | None:
+    """An emulator in this process, if that is what was asked for."""
+    if chosen.mode != "emulator" or chosen.api_url != settings.API_URL:
+        return None
+    from .emulator import Emulator
+
+    return Emulator(chosen.folder / "emulator", seconds=chosen.emulator_seconds)

@@ -1,0 +1,83 @@
+"""A finished clip on its way to its place on disk: fetched beside it, verified, renamed.
+
+Must not know when a clip is finished, nor what is done about one that does not arrive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from . import clips
+from .errors import LedgerError, MediaError
+from .jobs import Job
+from .ledger import Row
+from .portal import in_thread
+from .states import ClipFacts, Downloading
+from .submission import Context
+
+__all__ = ["fetch_clip"]
+
+
+async def fetch_clip(
+    context: Context, job: Job, row: Row, url: str, *, accept_odd: bool
+) -> ClipFacts:
+    """Fetch the clip of a job beside its place, verify it, give it its name.
+
+    Args:
+        context: What the job works with.
+        job: Told how far it is.
+        row: The job as it is noted.
+        url: Where the service has the clip; empty where it names no file.
+        accept_odd: Whether a clip of another length than asked for is kept all the same.
+
+    Raises:
+        MediaError: There is no clip, or what came is none, or not the one that was asked for.
+        LedgerError: The disk does not take it.
+        KlingError: It cannot be fetched.
+    """
+    if not url:
+        raise MediaError("the service names no file of it")
+    folder = context.ledger.folder
+    target = folder / f"{row.created_at:%Y%m%d-%H%M%S}-{row.id}.mp4"
+    part = target.with_suffix(".part")
+
+    def progress(received: int, total: int | None) -> None:
+        job.enter(Downloading(row.task_id, received, total))
+
+    try:
+        await context.clips.download(url, part, progress)
+        return await in_thread(_settle_file, part, target, _asked_s(row), accept_odd)
+    except OSError as error:
+        raise LedgerError(
+            f"The clip of job {row.id} cannot be written to {folder}: {error.strerror}. Make "
+            f"room, then `%kling resume {row.id}`: it costs nothing."
+        ) from None
+    finally:
+        await in_thread(part.unlink, missing_ok=True)
+
+
+def _settle_file(part: Path, target: Path, asked_s: float | None, accept_odd: bool) -> ClipFacts:
+    """Verify a fetched file and give it its name.
+
+    A clip of another length than asked for was paid for all the same: after some tries it is
+    kept as it is, since the card shows what was measured.
+    """
+    facts = clips.probe_clip(part)
+    if asked_s is not None and not accept_odd:
+        clips.check_clip(facts, asked_s)
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(target)
+    with contextlib.suppress(MediaError, OSError):  # a still can be made again at any time
+        target.with_suffix(".jpg").write_bytes(clips.poster(target))
+    return replace(facts, path=str(target))
+
+
+def _asked_s(row: Row) -> float | None:
+    try:
+        return float(str(row.values.get("duration")))
+    except ValueError:
+        return None

@@ -1,0 +1,144 @@
+"""A small web server on loopback, in a thread of its own, for what comes from outside.
+
+The only room beside the emulator that imports uvicorn, an extra: it is loaded when serving
+starts. Must not know what is asked or answered. However many connect, and however slowly, the
+kernel keeps its files, its memory and its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import socket
+import threading
+from typing import Final
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .errors import ConfigurationError
+from .intake import Application
+
+__all__ = ["Server"]
+
+HOST: Final = "127.0.0.1"
+CONNECTIONS: Final = 64
+"""So many at once; further ones are closed as they come."""
+LIFETIME_S: Final = 20.0
+"""A connection carries one request and is closed after this time, whatever it does."""
+START_S: Final = 30.0
+STOP_S: Final = 5.0
+
+
+class Server:
+    """A server that accepts connections from when it is made until it is stopped.
+
+    Args:
+        app: What answers.
+        port: Where; 0 takes a free one.
+
+    Raises:
+        ConfigurationError: It cannot be served there.
+    """
+
+    def __init__(self, app: Application, port: int) -> None:
+        plug = bind(port)
+        self.port: int = plug.getsockname()[1]
+        self._started = threading.Event()
+        self._server = Announcing(configured(app), self._started)
+        self._thread = threading.Thread(
+            target=self._run, args=(plug,), name="kling_nb listener", daemon=True
+        )
+        self._thread.start()
+        if not (self._started.wait(START_S) and self._server.started):
+            self.stop()
+            raise ConfigurationError(f"port {self.port}: the server did not start; try once more")
+        atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """Accept nothing more and free the port."""
+        atexit.unregister(self.stop)
+        self._server.should_exit = True
+        if threading.current_thread() is not self._thread:
+            self._thread.join(STOP_S)
+
+    def _run(self, plug: socket.socket) -> None:
+        # Not `asyncio.run`: nest_asyncio may have put its own in that place for a while.
+        try:
+            with plug, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+                runner.run(self._server.serve(sockets=[plug]))
+        finally:
+            self._started.set()
+
+
+class Announcing(uvicorn.Server):
+    """Tells when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, started: threading.Event) -> None:
+        """Set `started` then."""
+        super().__init__(config)
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell."""
+        await super().startup(sockets=sockets)
+        self._started.set()
+
+
+class ShortLived(H11Protocol):
+    """A connection that neither lasts nor comes in crowds.
+
+    uvicorn waits for ever for the first request, and counts connections only when they ask.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take it in for a while, or not at all."""
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS:
+            transport.abort()
+        else:
+            self._ending = self.loop.call_later(LIFETIME_S, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        super().connection_lost(exc)
+        ending: asyncio.TimerHandle | None = getattr(self, "_ending", None)
+        if ending is not None:
+            ending.cancel()
+
+
+def configured(app: Application) -> uvicorn.Config:
+    """How it serves: without words of its own in the log, which would quote addresses."""
+    return uvicorn.Config(
+        app,
+        http=ShortLived,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=2,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=16 * 1024,
+    )
+
+
+def bind(port: int) -> socket.socket:
+    """A socket on loopback with that port."""
+    plug = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name == "posix":  # elsewhere it would share the port with whoever has it
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        plug.bind((HOST, port))
+        plug.listen()
+    except (OSError, OverflowError, TypeError) as error:
+        plug.close()
+        why = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(
+            f"port: {port!r} cannot be listened at ({why}); end the program that has it, or give "
+            "another port, or 0 for a free one"
+        ) from None
+    return plug

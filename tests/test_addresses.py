@@ -1,0 +1,94 @@
+"""Which addresses notifications may be sent to, and which paths lead here."""
+
+from __future__ import annotations
+
+import pytest
+
+from kling_nb.addresses import check_public_url, is_local, leads_here
+from kling_nb.errors import ConfigurationError
+
+GOOD = [
+    "https://abc.tunnel.example/kling",
+    "http://abc.tunnel.example:8080/",
+    "https://abc.tunnel.example",
+    "https://8.8.8.8/cb?token=7",
+    "https://hub.example/user/a%20b/cb",
+    "https://[2606:4700::1111]/cb",
+]
+HOME = [
+    "http://127.0.0.1:8787/",
+    "http://127.8.9.1/",
+    "http://localhost:9000/x",
+    "http://sub.localhost./x",
+    "http://[::1]/",
+    "http://0.0.0.0/",
+    "http://192.168.1.7/",
+    "http://10.0.0.7/",
+    "http://169.254.169.254/",
+    "http://mybox/",
+    "http://mybox.local/",
+]
+NO_ADDRESS = [
+    "ftp://a.example/",
+    "a.example/cb",
+    "https://",
+    "https://a.example:port/",
+    "https://[::1/",
+    "javascript:alert(1)",
+    "file:///etc/passwd",
+    "https://user:s3cret@a.example/",
+    "https://user@a.example/",
+    "https://a.example/#part",
+    "https://a.example/a b",
+    "https://a.example/\nx",
+    "https://a.example/ä",
+    'https://a.example/"',
+]
+
+
+@pytest.mark.parametrize("url", GOOD)
+def test_what_the_service_can_reach(url: str) -> None:
+    """It is taken as it is."""
+    assert check_public_url(f" {url} ", live=True) == url
+    assert not is_local(url)
+
+
+@pytest.mark.parametrize("url", HOME)
+def test_what_only_the_emulator_can_reach(url: str) -> None:
+    """This machine and its own network, by number or by name."""
+    assert check_public_url(url, live=False) == url
+    assert is_local(url)
+    with pytest.raises(ConfigurationError, match="cannot reach"):
+        check_public_url(url, live=True)
+
+
+@pytest.mark.parametrize("url", NO_ADDRESS)
+def test_what_is_no_address(url: str) -> None:
+    """The message says what to give, and repeats no password."""
+    with pytest.raises(ConfigurationError, match="tunnel or reverse proxy") as caught:
+        check_public_url(url, live=False)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "leads"),
+    [
+        ("", "/", True),
+        ("", "/x", False),
+        ("https://a.example", "/", True),
+        ("https://a.example/", "/favicon.ico", False),
+        ("https://a.example/a/b", "/a/b", True),
+        ("https://a.example/a/b/", "/a/b", True),
+        ("https://a.example/a/b?x=1", "/a/b/", True),
+        ("https://a.example/a/b", "/b", True),
+        ("https://a.example/a/b", "/", True),
+        ("https://a.example/a/b", "/a", False),
+        ("https://a.example/a/b", "b", False),
+        ("https://a.example/ab", "/b", False),
+        ("https://a.example/a/b", "/x/a/b", False),
+        ("https://a.example/a%20b", "/a b", True),
+    ],
+)
+def test_paths(url: str, path: str, leads: bool) -> None:
+    """The address's own, or what a proxy leaves of it."""
+    assert leads_here(path, url) is leads

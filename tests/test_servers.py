@@ -1,0 +1,139 @@
+"""The small server: it accepts at once, stops at once, and bears no crowd."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+import kling_nb.servers as module
+from kling_nb.errors import ConfigurationError
+from kling_nb.servers import Server
+
+PATIENCE_S = 30.0
+
+
+async def hello(scope: object, receive: object, send: object) -> None:
+    """An application that always says the same."""
+    headers = [(b"content-length", b"5"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[operator]
+    await send({"type": "http.response.body", "body": b"hello"})  # type: ignore[operator]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server on a free port."""
+    server = Server(hello, 0)
+    yield server
+    server.stop()
+
+
+def ask(port: int) -> str:
+    """What is answered there."""
+    return httpx.get(f"http://127.0.0.1:{port}/", timeout=PATIENCE_S).text
+
+
+def connect(port: int) -> socket.socket:
+    """A connection that says nothing."""
+    return socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+
+
+def is_closed(plug: socket.socket) -> bool:
+    """Whether the other side has closed a connection."""
+    try:
+        return plug.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_it_answers_once_it_is_made(server: Server) -> None:
+    """In a thread of its own, on loopback."""
+    assert ask(server.port) == "hello"
+
+
+def test_once_stopped_its_port_is_free(server: Server) -> None:
+    """Another can have it."""
+    server.stop()
+    with pytest.raises(httpx.ConnectError):
+        ask(server.port)
+    again = Server(hello, server.port)
+    assert again.port == server.port
+    assert ask(again.port) == "hello"
+    again.stop()
+    server.stop()
+
+
+def test_a_port_that_is_taken(server: Server) -> None:
+    """The message says which, and what to do."""
+    with pytest.raises(ConfigurationError, match=f"port: {server.port} .* another port, or 0"):
+        Server(hello, server.port)
+    assert ask(server.port) == "hello"
+
+
+@pytest.mark.parametrize("port", [-1, 70_000, "8787"])
+def test_what_is_no_port(port: int) -> None:
+    """The same message."""
+    with pytest.raises(ConfigurationError, match="another port, or 0"):
+        Server(hello, port)
+
+
+def test_who_says_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly a request comes, its connection ends."""
+    monkeypatch.setattr(module, "LIFETIME_S", 0.05)
+    server = Server(hello, 0)
+    with connect(server.port) as plug:
+        plug.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert is_closed(plug)
+    server.stop()
+
+
+def test_a_crowd_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many connections at once; once some have gone, others come in."""
+    monkeypatch.setattr(module, "CONNECTIONS", 3)
+    server = Server(hello, 0)
+    with ExitStack() as crowd:
+        for _ in range(3):
+            crowd.enter_context(connect(server.port))
+        # They may still be on their way in; the one that is too many is closed in any case.
+        with connect(server.port) as late:
+            assert is_closed(late)
+    assert ask_when_free(server.port) == "hello"
+    server.stop()
+
+
+def ask_when_free(port: int) -> str:
+    """What is answered once the others have gone."""
+    while True:
+        try:
+            return ask(port)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            continue
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\x16\x03\x01\x00\xa5", b"GET\r\n\r\n", b"POST / HTTP/1.1\r\nA: " + b"x" * 100_000]
+)
+def test_what_is_no_http(server: Server, garbage: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is closed, nothing is printed into a notebook, and the next one is answered."""
+    with connect(server.port) as plug:
+        try:
+            plug.sendall(garbage)
+            while plug.recv(4096):
+                pass
+        except ConnectionError:
+            pass
+    assert ask(server.port) == "hello"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_thread_is_left() -> None:
+    """It ends with the server."""
+    before = threading.active_count()
+    server = Server(hello, 0)
+    assert threading.active_count() > before
+    server.stop()
+    assert threading.active_count() == before
