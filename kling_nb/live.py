@@ -125,9 +125,6 @@ class Hub(anywidget.AnyWidget):
         """Forget a place; nobody is answered there any more."""
         self._answers.pop(place_id, None)
 
-    def _repr_keys(self) -> list[str]:
-        return ["hub_id"]
-
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if not isinstance(content, Mapping):
             return

@@ -118,9 +118,6 @@ class Gallery(anywidget.AnyWidget):
         text = gallery_text(exhibits, matching=matching, kept=kept, now=now)
         return mounted(self, fallback, text=text)
 
-    def _repr_keys(self) -> list[str]:
-        return ["asked"]
-
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, dict) and content.get("do") in self._answers:
             threads = _films if content["do"] == "film" else _words

@@ -1,6 +1,6 @@
 """The panel: the form that a `ModelSpec` describes, its price, and the clips it made below it.
 
-`controls` are the widgets, `fields` and `pictures` tie them to parameters, `form` puts them
+`controls` are the widgets, `fields`, `media` and `rows` tie them to parameters, `form` puts them
 together and judges them, `results` are the cards, `recents` are clips to start from, and
 `keepsake` is what stays in the notebook. The panel joins them to a session. It names no parameter.
 """
@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 
 from IPython import get_ipython
 
-from ..cells import find_model
 from ..default import default_session
 from ..models import IMAGE_TO_VIDEO
+from ..naming import find_model
 from ..session import Session
 from .sheet import Panel
 

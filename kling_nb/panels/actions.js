@@ -48,8 +48,8 @@ function render({ model, el }) {
     { class: "kling-actions" },
     generate,
     element("kbd", { "aria-hidden": "true" }, keys),
-    copyCell,
     said,
+    copyCell,
   );
   el.append(price, actions, hint, cell);
 
@@ -69,7 +69,9 @@ function render({ model, el }) {
   const receive = async (message) => {
     if (message.focus) {
       const field = panel()?.querySelector(`[data-kling-field="${CSS.escape(message.focus)}"]`);
-      field?.querySelector("textarea, input:not([hidden]), select, button")?.focus();
+      // Where it has several controls: the first of them that is wrong.
+      const place = field?.querySelector(".kling-wrong") ?? field;
+      place?.querySelector("textarea, input:not([hidden]), select, .kling-zone")?.focus();
     }
     if (message.copy !== undefined) {
       said.textContent = (await copyText(message.copy)) ? "Copied" : "Press Ctrl+C on the text below";

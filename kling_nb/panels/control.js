@@ -69,12 +69,21 @@ function segmentControl(model, frame) {
   };
 }
 
+// Options in a row that name the same group stand below its name.
+function optionsOf(model) {
+  const parts = [];
+  for (const [value, words, group = ""] of model.get("options")) {
+    const [option, last] = [element("option", { value }, words), parts.at(-1)];
+    if (!group) parts.push(option);
+    else if (last?.tagName === "OPTGROUP" && last.label === group) last.append(option);
+    else parts.push(element("optgroup", { label: group }, option));
+  }
+  return parts;
+}
+
 function listControl(model, frame) {
   const id = newId();
-  const options = model
-    .get("options")
-    .map(([value, words]) => element("option", { value }, words));
-  const list = element("select", { id, change: () => put(model, list.value) }, ...options);
+  const list = element("select", { id, change: () => put(model, list.value) }, ...optionsOf(model));
   frame.describe(list);
   return { parts: [labelOf(model, id), list], draw: () => (list.value = model.get("value") ?? "") };
 }

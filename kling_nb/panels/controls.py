@@ -2,7 +2,7 @@
 
 Each is an anywidget, since ipywidgets' controls cannot be told what is wrong with them
 (`aria-invalid`, `aria-describedby`) and have no drop, no paste and no keys. They know no parameter
-and no model: `fields`, `pictures` and the panel give them their words.
+and no model: `fields`, `media` and the panel give them their words.
 """
 
 from __future__ import annotations
@@ -13,45 +13,47 @@ from typing import Any
 
 import anywidget
 import traitlets
+from ipywidgets import widget_serialization
 
 from ..scripts import CLIPBOARD, joined_script
 
-__all__ = ["Actions", "Control", "Picker", "Recents"]
+__all__ = ["Actions", "Control", "Labelled", "Picker", "Recents", "Rows"]
 
 _HERE = Path(__file__).parent
 _FILE_BYTES = 50_000_000
-"""A picture that a page may send; larger ones are given as a path."""
+"""A file that a page may send; larger ones are given as a path."""
 
 
 def _script(name: str) -> str:
     return joined_script(CLIPBOARD, _HERE / "element.js", _HERE / name)
 
 
-class Control(anywidget.AnyWidget):
-    """A labelled control with what is wrong below it."""
+class Labelled(anywidget.AnyWidget):
+    """What every control of a field is told: its words, and what is wrong below it."""
 
-    _esm = _script("control.js")
-    kind = traitlets.Unicode("text").tag(sync=True)
-    """`text`, `segments`, `list`, `switch` or `number`."""
+    kind = traitlets.Unicode().tag(sync=True)
     name = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
     note = traitlets.Unicode().tag(sync=True)
     placeholder = traitlets.Unicode().tag(sync=True)
     problem = traitlets.Unicode().tag(sync=True)
     required = traitlets.Bool(True).tag(sync=True)
+
+
+class Control(Labelled):
+    """A labelled control; its kind is `text`, `segments`, `list`, `switch` or `number`."""
+
+    _esm = _script("control.js")
     options = traitlets.List().tag(sync=True)
-    """Of value and words."""
+    """Of value and words; with a third, the group that it stands in."""
     limits = traitlets.List().tag(sync=True)
     """Lowest, highest, step; for text the numbers of characters."""
     value = traitlets.Any(None, allow_none=True).tag(sync=True)
     """As the page gives it: nothing here judges it."""
 
-    def _repr_keys(self) -> list[str]:
-        return ["label", "value"]
 
-
-class Picker(anywidget.AnyWidget):
-    """A place for pictures: drop, paste, file dialog, and a line of text.
+class Picker(Labelled):
+    """A place for pictures, videos or sounds: drop, paste, file dialog, and a line of text.
 
     Args:
         given: The traits at first.
@@ -59,13 +61,11 @@ class Picker(anywidget.AnyWidget):
 
     _esm = _script("picker.js")
     kind = traitlets.Unicode("picture").tag(sync=True)
-    name = traitlets.Unicode().tag(sync=True)
-    label = traitlets.Unicode().tag(sync=True)
-    note = traitlets.Unicode().tag(sync=True)
-    placeholder = traitlets.Unicode().tag(sync=True)
-    problem = traitlets.Unicode().tag(sync=True)
-    required = traitlets.Bool(True).tag(sync=True)
+    medium = traitlets.Unicode("image").tag(sync=True)
+    """`image`, `video` or `audio`."""
     several = traitlets.Bool(False).tag(sync=True)
+    roles = traitlets.List().tag(sync=True)
+    """What each of several is, in their order; empty where only their order counts."""
     accept = traitlets.Unicode("image/*").tag(sync=True)
     most_bytes = traitlets.Int(_FILE_BYTES).tag(sync=True)
     arriving = traitlets.Bool(False).tag(sync=True)
@@ -81,13 +81,12 @@ class Picker(anywidget.AnyWidget):
         """Called with name and content of each whole file."""
         self.on_remove: Callable[[int], None] | None = None
         """Called with the place of a picture that is taken away."""
+        self.on_move: Callable[[int, int], None] | None = None
+        """Called with the place of a picture, and the place where it shall be."""
         self.on_refusal: Callable[[str], None] | None = None
         """Called with what is wrong with a file that was not sent."""
         self._arriving: tuple[str, bytearray] = ("", bytearray())
         self.on_msg(self._receive)
-
-    def _repr_keys(self) -> list[str]:
-        return ["label", "value"]
 
     def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
         match content:
@@ -97,6 +96,8 @@ class Picker(anywidget.AnyWidget):
                 self.on_refusal(words)
             case {"do": "remove", "at": int(at)} if self.on_remove is not None:
                 self.on_remove(at)
+            case {"do": "move", "at": int(at), "to": int(to)} if self.on_move is not None:
+                self.on_move(at, to)
 
     def _take_piece(self, key: str, name: str, piece: bytes, is_last: bool) -> None:
         # One file at a time comes from a page; what another left half sent is dropped.
@@ -109,6 +110,46 @@ class Picker(anywidget.AnyWidget):
             self._arriving = ("", bytearray())
             if len(whole) <= self.most_bytes and self.on_file is not None:
                 self.on_file(name, bytes(whole))
+
+
+class Rows(Labelled):
+    """Rows of controls that can be added, moved and taken away.
+
+    Args:
+        given: The traits at first.
+    """
+
+    _esm = _script("rows.js")
+    kind = traitlets.Unicode("rows").tag(sync=True)
+    noun = traitlets.Unicode().tag(sync=True)
+    """What one row is, e.g. `shot`."""
+    most = traitlets.Int(1).tag(sync=True)
+    """How many rows there may be."""
+    columns = traitlets.Int(1).tag(sync=True)
+    """How many controls a row has."""
+    children = traitlets.List(trait=traitlets.Instance(Labelled)).tag(
+        sync=True, **widget_serialization
+    )
+    """The controls, row by row."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.on_add: Callable[[], None] | None = None
+        """Called when one more is wanted."""
+        self.on_remove: Callable[[int], None] | None = None
+        """Called with the place of a row that is taken away."""
+        self.on_move: Callable[[int, int], None] | None = None
+        """Called with the place of a row, and the place where it shall be."""
+        self.on_msg(self._receive)
+
+    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        match content:
+            case {"do": "add"} if self.on_add is not None:
+                self.on_add()
+            case {"do": "remove", "at": int(at)} if self.on_remove is not None:
+                self.on_remove(at)
+            case {"do": "move", "at": int(at), "to": int(to)} if self.on_move is not None:
+                self.on_move(at, to)
 
 
 class Actions(anywidget.AnyWidget):
@@ -128,9 +169,6 @@ class Actions(anywidget.AnyWidget):
         self.on_press: Callable[[str, Mapping[str, object]], None] | None = None
         """Called with `generate` or `copy`, and what each control holds."""
         self.on_msg(self._receive)
-
-    def _repr_keys(self) -> list[str]:
-        return ["busy", "price"]
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:
@@ -152,9 +190,6 @@ class Recents(anywidget.AnyWidget):
         self.on_choice: Callable[[str, str], None] | None = None
         """Called with `frame` or `settings`, and the id of a clip."""
         self.on_msg(self._receive)
-
-    def _repr_keys(self) -> list[str]:
-        return ["takes_pictures"]
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:

@@ -1,18 +1,19 @@
 """One field for each kind of parameter: what it holds, and what is wrong with it.
 
 A field turns a parameter into a control and the control into a given value. It judges nothing: the
-problem that stands beside it is told to it. Pictures have their own module, `pictures`.
+problem that stands beside it is told to it. Media and rows have their own modules.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
+from ..errors import Problem
 from ..kinds import Choice, Flag, Number, Text
 from ..specs import Parameter
-from .controls import Control, Picker
+from .controls import Control, Labelled
 
 __all__ = [
     "ChoiceField",
@@ -25,6 +26,8 @@ __all__ = [
     "words_of",
 ]
 
+_PREDICATES = ("is ", "has ", "does ")
+"""How what is wrong begins where it is said of the field."""
 _FEW = 4
 """Up to so many choices are buttons side by side; more are a list."""
 
@@ -37,8 +40,13 @@ class Field(ABC):
         control: What a person works with.
     """
 
-    def __init__(self, parameter: Parameter, control: Control | Picker) -> None:
+    keeps_wrong: ClassVar[bool] = False
+    """Whether it holds a value that is not allowed, too: what was typed is not thrown away."""
+
+    def __init__(self, parameter: Parameter, control: Labelled) -> None:
         self.parameter, self.control = parameter, control
+        self.is_touched = False
+        """Whether a person has worked with it."""
         self.on_change: Callable[[Field], None] | None = None
         """Called after each change, also from the portal's thread."""
 
@@ -52,21 +60,49 @@ class Field(ABC):
         """The value as it is written in a cell."""
         return self.given
 
+    @property
+    def kept(self) -> object | None:
+        """What it holds, for a field of the same name in another form."""
+        return self.given
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with what is there, which no validator sees: a file that is none."""
+        return ""
+
+    @property
+    def controls(self) -> dict[str, str]:
+        """The model id of each control in it, by the control's name."""
+        return {self.parameter.name: str(self.control.model_id)}
+
     @abstractmethod
-    def give(self, value: object, written: str = "") -> None:
+    def give(self, value: object, written: object = None) -> None:
         """Hold this value, which was validated; `written` is how it reads in a cell."""
 
     @abstractmethod
     def clear(self) -> None:
         """Hold what a field of a new form holds, apart from its default."""
 
-    def hold(self, shown: object) -> None:
-        """Hold what a page shows in the control."""
-        self.control.value = shown
+    def hold(self, shown: Mapping[str, object]) -> None:
+        """Hold what a page shows, by the names of `controls`."""
+        if self.parameter.name in shown:
+            self.control.set_trait("value", shown[self.parameter.name])
 
-    def tell(self, problem: str) -> None:
+    def touch(self) -> None:
+        """Have it judged, whether or not a person has worked with it."""
+        self.is_touched = True
+
+    def shows(self, _problem: Problem) -> bool:
+        """Whether a person is to see that problem now."""
+        return self.is_touched
+
+    def blame(self, _problem: Problem) -> None:
+        """Hear of a problem that somebody else found in what it holds."""
+        return
+
+    def tell(self, problem: Problem | None) -> None:
         """Show what is wrong, or nothing."""
-        self.control.problem = problem
+        self.control.problem = "" if problem is None else self._words(problem)
 
     def changed(self, _: object = None) -> None:
         """Say that the value has changed."""
@@ -78,9 +114,18 @@ class Field(ABC):
         self.on_change = None
         self.control.close()
 
+    def _words(self, problem: Problem) -> str:
+        # What is wrong inside a file says by itself what to do.
+        is_fault = bool(self.fault) and problem.given == self.fault
+        words = problem.given if is_fault else f"{problem.given}; {problem.allowed}"
+        label = f"{label_of(self.parameter)} " if words.startswith(_PREDICATES) else ""
+        return label + words
+
 
 class PlainField(Field):
     """A field whose control holds the value as it is."""
+
+    control: Control
 
     def __init__(self, parameter: Parameter, kind: str, note: str = "", **traits: Any) -> None:
         traits |= words_of(parameter, note) | {"kind": kind}
@@ -94,7 +139,7 @@ class PlainField(Field):
         value: object = self.control.value
         return None if value == "" else value
 
-    def give(self, value: object, _written: str = "") -> None:
+    def give(self, value: object, _written: object = None) -> None:
         """Show this value."""
         self.control.value = value
 
@@ -105,6 +150,8 @@ class PlainField(Field):
 
 class TextField(PlainField):
     """Several lines of text with a live count."""
+
+    keeps_wrong = True
 
     def __init__(self, parameter: Parameter, kind: Text, remarks: Sequence[str] = ()) -> None:
         super().__init__(
@@ -151,18 +198,20 @@ class NumberField(PlainField):
     """A number in its limits; an empty one is not sent."""
 
     def __init__(self, parameter: Parameter, kind: Number, remarks: Sequence[str] = ()) -> None:
+        scale = f"{kind.low:g} to {kind.high:g} {kind.unit}".rstrip()
+        empty = "" if parameter.required else "not sent"
         super().__init__(
             parameter,
             "number",
-            note="; ".join((f"{parameter.help}, {kind.low:g} to {kind.high:g}", *remarks)),
-            placeholder="not sent" if parameter.default is None else str(parameter.default),
+            note="; ".join((f"{parameter.help}, {scale}", *remarks)),
+            placeholder=empty if parameter.default is None else str(parameter.default),
             limits=[kind.low, kind.high, kind.step],
         )
 
 
 def label_of(parameter: Parameter) -> str:
-    """The parameter's name as a label: `Aspect ratio`."""
-    return parameter.name.replace("_", " ").capitalize()
+    """The parameter's name as a label: `Aspect ratio`; of `shots/2/prompt` it is `Prompt`."""
+    return parameter.name.rpartition("/")[2].replace("_", " ").capitalize()
 
 
 def words_of(parameter: Parameter, note: str) -> dict[str, Any]:

@@ -14,18 +14,19 @@ from typing import assert_never
 import ipywidgets as widgets
 
 from ..errors import InvalidInput, Problem
+from ..implied import Summed, Told
 from ..kinds import Choice, Flag, Media, Number, Text
-from ..specs import ModelSpec, Parameter, Values, validate
-from .fields import ChoiceField, Field, FlagField, NumberField, TextField, label_of
-from .pictures import Chosen, PictureField, Surroundings
+from ..records import Records
+from ..specs import ModelSpec, Parameter, Values, judge_lengths, price_credits, validate
+from .chosen import Chosen, Surroundings
+from .fields import ChoiceField, Field, FlagField, NumberField, TextField
+from .media import MediaField
+from .rows import RowsField
 
 __all__ = ["Form", "Kept", "check", "field_for"]
 
-_PREDICATES = ("is ", "has ", "does ")
-"""How what is wrong begins where it is said of the field."""
-
 Kept = dict[str, object]
-"""What fields held, by parameter; pictures as a tuple of `Chosen`."""
+"""What fields held, by parameter; files as a tuple of `Chosen`."""
 
 
 class Form:
@@ -34,7 +35,7 @@ class Form:
     Args:
         spec: The model.
         values: What the fields hold at first.
-        around: What the name of a picture may mean.
+        around: What the name of a picture, a video or a sound may mean.
 
     Raises:
         InvalidInput: Values that were given are not allowed.
@@ -47,78 +48,98 @@ class Form:
         self.problems: tuple[Problem, ...] = ()
         """Those that are shown, in the order of the fields."""
         allowed = _allowed_at_first(spec, values)
+        self._sums = tuple(each for each in spec.implied if isinstance(each, Summed))
+        self._following = {each.field for each in self._sums if values.get(each.field) is None}
         self._fields = {p.name: field_for(p, around, spec.remarks(p.name)) for p in spec.parameters}
-        self._touched: set[str] = set()
-        self._judging = threading.RLock()
+        self._judging, self._is_following = threading.RLock(), False
         self.box = widgets.HBox([field.control for field in self._fields.values()])
         self.box.add_class("kling-form")
         for name, field in self._fields.items():
-            field.on_change = self._take_change
-            if name in allowed:
+            # What only follows from others is nobody's choice, and would stay when they change.
+            if name in allowed and (values.get(name) is not None or _has_default(field)):
                 field.give(allowed[name])
-        self._touched.clear()
+            field.on_change = self._take_change
+        self._judge()  # a file may have been read already, and nobody has heard what is wrong
 
     @property
     def values(self) -> dict[str, object]:
         """What is given, by parameter."""
-        given = {name: field.given for name, field in self._fields.items()}
+        given = {name: field.given for name, field in self._own.items()}
         return {name: value for name, value in given.items() if value is not None}
 
     @property
     def allowed(self) -> dict[str, object]:
         """Those values that are allowed as they are, defaults filled in."""
-        return check(self.spec, self.values)[0]
+        allowed = check(self.spec, self.values, self.lengths_s)[0]
+        # What a sum was stays on screen while what it sums up is wrong, and so does its price.
+        stale = [e.field for e in self._sums if e.of in self.values and e.of not in allowed]
+        shown = {name: self._fields[name].given for name in self._following & {*stale}}
+        return allowed | shown
+
+    @property
+    def price_credits(self) -> float | None:
+        """What it costs by our table, as far as that is known."""
+        return price_credits(self.spec, self.allowed, self.lengths_s)
 
     @property
     def written(self) -> dict[str, object]:
         """What is given, as it is written in a cell."""
-        words = {name: field.written for name, field in self._fields.items()}
+        words = {name: field.written for name, field in self._own.items()}
         return {name: word for name, word in words.items() if word is not None}
 
     @property
-    def sources(self) -> dict[str, str]:
-        """How the pictures are written in a cell."""
-        names = [parameter.name for parameter in self.spec.media]
-        return {name: str(word) for name, word in self.written.items() if name in names}
+    def sources(self) -> dict[str, object]:
+        """How files, and rows that may have some, are written in a cell."""
+        return {
+            name: word
+            for name, word in self.written.items()
+            if isinstance(self._fields[name], MediaField | RowsField)
+        }
+
+    @property
+    def lengths_s(self) -> dict[str, float]:
+        """How long the videos and sounds are that were read, by parameter."""
+        lengths = {
+            name: field.length_s
+            for name, field in self._fields.items()
+            if isinstance(field, MediaField)
+        }
+        return {name: length_s for name, length_s in lengths.items() if length_s is not None}
 
     @property
     def controls(self) -> dict[str, str]:
-        """The model id of each field's control."""
-        return {name: field.control.model_id for name, field in self._fields.items()}
+        """The model id of each control that holds a value, by its name."""
+        return {n: i for field in self._fields.values() for n, i in field.controls.items()}
 
     @property
     def kept(self) -> Kept:
         """What the fields hold, for a form of another model."""
-        return {
-            name: field.chosen if isinstance(field, PictureField) else field.given
-            for name, field in self._fields.items()
-            if field.given is not None
-        }
+        held = {name: field.kept for name, field in self._fields.items()}
+        return {name: value for name, value in held.items() if value not in (None, ())}
 
     def hold(self, shown: Mapping[str, object]) -> None:
         """Hold what a page shows in the controls: it may be ahead of what has arrived."""
-        for name, value in shown.items():
-            if name in self._fields:
-                self._fields[name].hold(value)
+        for field in self._fields.values():
+            field.hold(shown)
 
-    def fill(self, values: Values, written: Mapping[str, str]) -> None:
+    def fill(self, values: Values, written: Mapping[str, object]) -> None:
         """Hold the values of another request, as far as they are allowed here."""
         given = {name: value for name, value in values.items() if name in self._fields}
         allowed = check(self.spec, given)[0]
         for name, value in given.items():
             field = self._fields[name]
             if name in allowed:
-                field.give(allowed[name], written.get(name, ""))
-            elif isinstance(field, TextField):  # a text too long is not thrown away
+                field.give(allowed[name], written.get(name))
+            elif field.keeps_wrong:
                 field.give(value)
 
-    def start_from(self, values: Values, written: Mapping[str, str]) -> None:
+    def start_from(self, values: Values, written: Mapping[str, object]) -> None:
         """Hold another request and nothing else: what it did not give is as in a new form."""
         usual = check(self.spec, {})[0]
         for name, field in self._fields.items():
             if name in values:
                 continue
-            if name in usual:
+            if name in usual and _has_default(field):
                 field.give(usual[name])
             else:
                 field.clear()
@@ -127,7 +148,7 @@ class Form:
     def take_picture(self, content: bytes, name: str) -> None:
         """Hold a picture in the first field that takes one."""
         for field in self._fields.values():
-            if isinstance(field, PictureField):
+            if isinstance(field, MediaField) and field.medium == "image":
                 field.take((Chosen(content, "picture", name),))
                 return
 
@@ -137,24 +158,25 @@ class Form:
         self.fill(plain, {})
         for name, value in kept.items():
             field = self._fields.get(name)
-            if isinstance(field, PictureField) and isinstance(value, tuple):
+            if isinstance(field, MediaField) and isinstance(value, tuple):
                 field.take(value)
 
     def judge_all(self) -> None:
         """Show every problem, also of fields that nobody has touched."""
-        self._touched.update(self._fields)
+        for field in self._fields.values():
+            field.touch()
         self._judge()
 
     def take_problems(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
         """Show problems that somebody else found; returns those that no field is about."""
         with self._judging:
             for problem in problems:
-                field = self._fields.get(problem.field)
-                if isinstance(field, PictureField) and field.given is not None:
-                    field.fault = problem.given
+                field = self._fields.get(_root(problem))
+                if field is not None:
+                    field.blame(problem)
             self.judge_all()
             shown = {problem.field for problem in self.problems}
-            return tuple(problem for problem in problems if problem.field not in shown)
+            return tuple(problem for problem in problems if _root(problem) not in shown)
 
     def close(self) -> None:
         """Take the form away."""
@@ -163,26 +185,50 @@ class Form:
             field.close()
         self.box.close()
 
+    @property
+    def _own(self) -> dict[str, Field]:
+        """The fields whose value is a person's, and does not follow from others."""
+        return {n: field for n, field in self._fields.items() if n not in self._following}
+
     def _take_change(self, field: Field) -> None:
-        self._touched.add(field.parameter.name)
-        self._judge()
+        with self._judging:
+            if self._is_following:  # what is written there is no person's choice
+                return
+            field.is_touched = True
+            # The last word counts: a sum that is set stays, until what it sums up is changed.
+            self._following.discard(field.parameter.name)
+            name = field.parameter.name
+            self._following.update(each.field for each in self._sums if each.of == name)
+            self._judge()
 
     def _judge(self) -> None:
         with self._judging:
-            found = {problem.field: problem for problem in check(self.spec, self.values)[1]}
-            for parameter in self.spec.media:
-                field = self._fields[parameter.name]
-                if isinstance(field, PictureField) and field.fault:
-                    # A file that was refused says more than that there is none.
-                    found[parameter.name] = Problem(
-                        parameter.name, field.fault, parameter.kind.allowed
-                    )
-            shown = {n: found[n] for n in self._fields if n in found and n in self._touched}
-            self.problems = tuple(shown.values())
+            allowed, problems = check(self.spec, self.values, self.lengths_s)
+            found = {problem.field: problem for problem in problems}
             for name, field in self._fields.items():
-                field.tell(_words(shown.get(name), field))
+                if field.fault:
+                    # A file that was refused says more than that there is none.
+                    found[name] = Problem(name, field.fault, field.parameter.kind.allowed)
+            self._show(found)
+            self._follow(allowed, found)
             if self.on_change is not None:
                 self.on_change()
+
+    def _show(self, found: Mapping[str, Problem]) -> None:
+        """Tell each field what is wrong with it, if a person is to see it now."""
+        wrong = {name: found.get(name) for name in self._fields}
+        shown = {n: each for n, each in wrong.items() if each and self._fields[n].shows(each)}
+        self.problems = tuple(shown.values())
+        for name, field in self._fields.items():
+            field.tell(shown.get(name))
+
+    def _follow(self, allowed: Values, found: Mapping[str, Problem]) -> None:
+        """Show what follows from others where nobody chose it; while those are wrong it stays."""
+        self._is_following = True
+        for each in self._sums:
+            if each.field in self._following & allowed.keys() and each.of not in found:
+                self._fields[each.field].give(allowed[each.field])
+        self._is_following = False
 
 
 def _allowed_at_first(spec: ModelSpec, values: Values) -> dict[str, object]:
@@ -194,26 +240,38 @@ def _allowed_at_first(spec: ModelSpec, values: Values) -> dict[str, object]:
     return allowed
 
 
-def _words(problem: Problem | None, field: Field) -> str:
-    if problem is None:
-        return ""
-    # What is wrong inside a picture says by itself what to do.
-    is_fault = isinstance(field, PictureField) and problem.given == field.fault
-    words = problem.given if is_fault else f"{problem.given}; {problem.allowed}"
-    label = f"{label_of(field.parameter)} " if words.startswith(_PREDICATES) else ""
-    return label + words
+def _has_default(field: Field) -> bool:
+    return field.parameter.default is not None
 
 
-def check(spec: ModelSpec, values: Values) -> tuple[dict[str, object], tuple[Problem, ...]]:
-    """The values that are allowed, and the problems of all others."""
+def _root(problem: Problem) -> str:
+    """The parameter that a problem is about, also where it is about one of several records."""
+    return problem.field.partition("[")[0]
+
+
+def check(
+    spec: ModelSpec, values: Values, lengths_s: Mapping[str, float] | None = None
+) -> tuple[dict[str, object], tuple[Problem, ...]]:
+    """The values that are allowed, and the problems of all others.
+
+    Args:
+        spec: The model.
+        values: What was given.
+        lengths_s: How long the videos and sounds are that were read, by parameter.
+    """
     try:
-        return validate(spec, values), ()
+        allowed = validate(spec, values)
+        return allowed, tuple(judge_lengths(spec, allowed, lengths_s or {}))
     except InvalidInput as invalid:
         bad = {problem.field for problem in invalid.problems}
         kept = tuple(p for p in spec.parameters if p.name not in bad)
+        implied = tuple(e for e in spec.implied if isinstance(e, Told) or e.field not in bad)
         fine: Mapping[str, object] = {n: value for n, value in values.items() if n not in bad}
         # Without its rules, which may be about a field that is left out here.
-        return validate(replace(spec, parameters=kept, rules=()), fine), invalid.problems
+        allowed = validate(replace(spec, parameters=kept, rules=(), implied=implied), fine)
+        known = {n: length_s for n, length_s in (lengths_s or {}).items() if n in allowed}
+        long = [p for p in judge_lengths(spec, allowed, known) if p.field in known]
+        return allowed, (*invalid.problems, *long)
 
 
 def field_for(parameter: Parameter, around: Surroundings, remarks: Sequence[str] = ()) -> Field:
@@ -228,6 +286,8 @@ def field_for(parameter: Parameter, around: Surroundings, remarks: Sequence[str]
         case Number() as kind:
             return NumberField(parameter, kind, remarks)
         case Media() as kind:
-            return PictureField(parameter, kind, around, remarks)
+            return MediaField(parameter, kind, around, remarks)
+        case Records() as kind:
+            return RowsField(parameter, kind, lambda column: field_for(column, around), remarks)
         case _:
             assert_never(parameter.kind)

@@ -1,18 +1,26 @@
-"""What stands around the fields: the title, the choice of a model, the remark beside *Generate*."""
+"""What stands around the fields: title, choice of a model, price, the remark beside *Generate*."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from .. import html
 from ..errors import Problem
 from ..html.markup import escape, tag
+from ..html.units import credit_words
+from ..kinds import Media
 from ..models import CATALOGUE
-from ..specs import ModelSpec
+from ..offers import offer_of, takes_words
+from ..specs import ModelSpec, describe
 from .controls import Control
 from .fields import label_of
+from .form import Form
 
-__all__ = ["head_markup", "hint_words", "model_control"]
+__all__ = ["cost_words", "head_markup", "hint_words", "model_control", "model_note"]
+
+_NOUNS = {"image": "a picture", "video": "a video", "audio": "sound"}
+_SURENESS = {"less sure": "less sure: its fields are pieced together"}
 
 
 def head_markup(*, emulated: bool) -> str:
@@ -30,11 +38,56 @@ def hint_words(spec: ModelSpec, problems: Sequence[Problem]) -> str:
 
 
 def model_control(spec: ModelSpec) -> Control:
-    """The choice among all models of the catalogue."""
+    """The choice among all models of the catalogue, by what a clip is made from."""
+    groups: dict[str, list[list[str]]] = {}
+    for each in CATALOGUE.values():
+        group = _group_of(each)
+        words = f"{each.title} · {_offer_words(each)}"
+        groups.setdefault(group, []).append([each.name, words, group])
     return Control(
         kind="list",
         name="model",
         label="Model",
-        options=[[each.name, each.title] for each in CATALOGUE.values()],
+        note=model_note(spec),
+        options=[option for options in groups.values() for option in options],
         value=spec.name,
     )
+
+
+def model_note(spec: ModelSpec) -> str:
+    """What a model takes, what its price is for, and how sure its fields are."""
+    chosen = ", ".join(offer_of(spec).words)
+    standard = f"standard clip ({chosen}): " if chosen else ""
+    words = [f"takes {takes_words(spec)}", standard + _offer_words(spec, html.price_words)]
+    return "; ".join([*words, *filter(None, [_SURENESS.get(spec.sureness)])])
+
+
+def cost_words(form: Form, *, funds: html.Funds, emulated: bool) -> str:
+    """What the clip that the form describes costs, and what it would be paid from."""
+    spec, allowed = form.spec, form.allowed
+    words, price = list(describe(spec, allowed).values()), form.price_credits
+    line = spec.prices.line(allowed)
+    if price is None and line is not None and line.per_s_of:
+        words.append(f"{credit_words(line.credits)} for each second of the {line.per_s_of}")
+    return html.price_line(
+        words,
+        price,
+        funds=funds,
+        emulated=emulated,
+        label=html.age_word(spec.name, datetime.now(UTC)),
+    )
+
+
+def _group_of(spec: ModelSpec) -> str:
+    needed = [p.kind.medium for p in spec.media if p.required and isinstance(p.kind, Media)]
+    if needed:
+        return "From " + " and ".join(_NOUNS[medium] for medium in dict.fromkeys(needed))
+    return "From words, with or without pictures" if spec.media else "From words"
+
+
+def _offer_words(spec: ModelSpec, words: Callable[[float], str] = credit_words) -> str:
+    offer = offer_of(spec)
+    if offer.credits is None:
+        return "price not known"
+    rate = f" a second of {offer.per_s_of}" if offer.per_s_of else ""
+    return words(offer.credits) + rate

@@ -1,16 +1,27 @@
-// Pictures by drop, paste, file dialog, path, URL or variable; what the service will get below.
+// Files by drop, paste, file dialog, path, URL or variable; what the service will get below.
 // Files go to the kernel in pieces, so that neither the page nor the connection stands still.
 
 const PIECE_BYTES = 1_000_000;
 
-function isFine(file, model) {
-  const [most, pictures] = [model.get("most_bytes"), model.get("accept") === "image/*"];
+const WORDS = {
+  image: { noun: "picture", give: "give a JPEG, PNG or WebP" },
+  video: { noun: "video", give: "give an MP4 or MOV" },
+  audio: { noun: "sound", give: "give an MP3, WAV or M4A" },
+};
+
+function wordsOf(model) {
+  return WORDS[model.get("medium")] ?? WORDS.image;
+}
+
+function refusalOf(file, model) {
+  const most = model.get("most_bytes");
   if (file.size > most) {
     const mb = (bytes) => `${(bytes / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} MB`;
     return `${file.name} has ${mb(file.size)}; give a file of more than ${mb(most)} as a path`;
   }
-  if (pictures && file.type && !file.type.startsWith("image/")) {
-    return `${file.name} is ${file.type} and no picture; give a JPEG, PNG or WebP`;
+  if (file.type && !file.type.startsWith(`${model.get("medium")}/`)) {
+    const { noun, give } = wordsOf(model);
+    return `${file.name} is ${file.type} and no ${noun}; ${give}`;
   }
   return "";
 }
@@ -20,7 +31,7 @@ function pause() {
 }
 
 async function send(file, model, tell) {
-  const refused = isFine(file, model);
+  const refused = refusalOf(file, model);
   if (refused) throw new Error(refused);
   const key = newId();
   const pieces = Math.max(1, Math.ceil(file.size / PIECE_BYTES));
@@ -41,7 +52,7 @@ async function read(file, model, tell) {
   } catch (error) {
     // A folder arrives as a file, and fails only now; so does a file that was deleted meanwhile.
     const isOurs = error.constructor === Error;
-    const words = `${file.name} cannot be read; choose a picture file and no folder`;
+    const words = `${file.name} cannot be read; choose a ${wordsOf(model).noun} file and no folder`;
     model.send({ do: "refuse", words: isOurs ? error.message : words });
   }
 }
@@ -52,25 +63,63 @@ function linkIn(data) {
   return links.find((line) => line && !line.startsWith("#"))?.trim() ?? "";
 }
 
-function preview(picture, remove) {
+function pictureOf(picture, medium) {
+  if (picture.src) {
+    const alt = `${medium === "video" ? "First frame of" : "Picture"} ${picture.name}`;
+    const image = element("img", { src: picture.src, alt });
+    // A still that stands for a video says so.
+    return medium === "video" ? element("span", { class: "kling-still" }, image) : image;
+  }
+  const icon = { class: `kling-medium kling-${medium}`, "aria-hidden": "true" };
+  return medium === "image" ? "" : element("span", icon);
+}
+
+// One file: what it is, and the buttons that move it or take it away.
+function preview(model, at, act) {
+  const pictures = model.get("pictures");
+  const picture = pictures[at];
+  const role = model.get("roles")[at] ?? "";
   const lines = [
+    ...(role ? [element("span", { class: "kling-role" }, role)] : []),
     element("strong", {}, picture.name),
     ...[picture.facts, picture.how].filter(Boolean).map((line) => element("span", {}, line)),
   ];
-  const image = picture.src
-    ? [element("img", { src: picture.src, alt: `Picture ${picture.name}` })]
-    : [];
-  const button = element(
-    "button",
-    { type: "button", class: "kling-plain", "aria-label": `Remove ${picture.name}`, click: remove },
-    "Remove",
+  const button = (word, label, title, disabled) =>
+    element(
+      "button",
+      {
+        type: "button",
+        class: title ? "kling-plain" : `kling-plain kling-icon kling-${word}`,
+        "aria-label": label,
+        title: label,
+        "data-do": word,
+        disabled,
+        click: () => act(at, word),
+      },
+      title,
+    );
+  const number = pictures.length;
+  const moves = number < 2 ? [] : [
+    button("up", `Move ${picture.name} up`, "", at === 0),
+    button("down", `Move ${picture.name} down`, "", at === number - 1),
+  ];
+  const isCounted = number > 1 && !role;
+  const order = isCounted ? [element("span", { class: "kling-order" }, String(at + 1))] : [];
+  const taking = button("remove", `Remove ${picture.name}`, "Remove");
+  return element(
+    "li",
+    {},
+    ...order,
+    pictureOf(picture, model.get("medium")),
+    element("div", { class: "kling-lines" }, ...lines),
+    element("div", { class: "kling-moves" }, ...moves, taking),
   );
-  return element("li", {}, ...image, element("div", { class: "kling-lines" }, ...lines), button);
 }
 
 function render({ model, el }) {
   const frame = fieldFrame(model, el);
   const several = model.get("several");
+  el.dataset.klingMedium = model.get("medium");
   const title = element("span", { class: "kling-name", id: newId() }, model.get("label"));
   if (!model.get("required")) title.append(element("span", { class: "kling-small" }, " optional"));
   const file = element("input", {
@@ -154,29 +203,43 @@ function render({ model, el }) {
   const leave = (event) => {
     if (!el.contains(event.relatedTarget)) el.classList.remove("kling-over-zone");
   };
-  // A picture may be pasted anywhere in the panel: into this field, or into the first of all.
+  // A file may be pasted anywhere in the panel: into this field, or into the first for its like.
   const paste = (event) => {
     const panel = el.closest(".kling-panel");
     const files = [...(event.clipboardData?.files ?? [])];
     if (!files.length || event.defaultPrevented || !panel?.contains(event.target)) return;
     const place = event.target.closest(".kling-field-picture");
-    if (el !== (place ?? panel.querySelector(".kling-field-picture"))) return;
+    const medium = CSS.escape(files[0].type.split("/")[0] || "image");
+    const first = panel.querySelector(`.kling-field-picture[data-kling-medium="${medium}"]`);
+    if (el !== (place ?? first)) return;
     event.preventDefault();
     void take(files);
   };
+  // Where the focus goes once the kernel has done what was asked for.
+  let wanted = null;
+  const act = (at, word) => {
+    if (word === "remove") {
+      zone.focus();
+      model.send({ do: "remove", at });
+      return;
+    }
+    const to = at + (word === "up" ? -1 : 1);
+    wanted = { at: to, word };
+    model.send({ do: "move", at, to });
+  };
   const draw = () => {
-    const pictures = model.get("pictures");
-    const list = pictures.map((picture, at) =>
-      preview(picture, () => {
-        model.send({ do: "remove", at });
-        zone.focus();
-      }),
-    );
-    shown.replaceChildren(...list);
-    shown.hidden = !list.length;
-    el.classList.toggle("kling-filled", list.length > 0);
-    const more = several ? "Add a picture" : "Choose another";
-    words.textContent = list.length ? more : "Drop a picture here, paste it, or choose a file";
+    const number = model.get("pictures").length;
+    shown.replaceChildren(...model.get("pictures").map((_, at) => preview(model, at, act)));
+    shown.hidden = !number;
+    el.classList.toggle("kling-filled", number > 0);
+    const { noun } = wordsOf(model);
+    const paste = noun === "picture" ? ", paste it," : "";
+    const first = `Drop a ${noun} here${paste} or choose a file`;
+    words.textContent = number ? (several ? `Add a ${noun}` : "Choose another") : first;
+    const item = shown.children[wanted?.at];
+    const button = item?.querySelector(`[data-do="${wanted.word}"]:enabled`);
+    (button ?? item?.querySelector('[data-do="up"]:enabled, [data-do="down"]:enabled'))?.focus();
+    if (item) wanted = null;
   };
   el.append(title, file, box, status, frame.note, frame.problem);
   el.addEventListener("dragover", hover);
@@ -186,7 +249,7 @@ function render({ model, el }) {
   tell("");
   const stops = [
     frame.follow(),
-    follow(model, ["pictures"], draw),
+    follow(model, ["pictures", "roles"], draw),
     follow(model, ["value"], () => {
       if (text.value !== model.get("value")) text.value = model.get("value");
     }),

@@ -31,7 +31,7 @@ def recent_clips(session: Session) -> list[dict[str, str]]:
     for row in session.clips(2 * SHOWN):
         poster = _poster(row)
         if poster and len(found) < SHOWN:
-            prompt = one_line(str(row.values.get("prompt", "")), 120) or row.model
+            prompt = one_line(row.prompt, 120) or row.model
             found.append({"id": row.id, "src": data_uri(poster), "prompt": prompt})
     return found
 

@@ -9,26 +9,26 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import ipywidgets as widgets
 
 from .. import html
-from ..cells import find_model, write_cell
+from ..cells import write_cell
 from ..errors import InvalidInput, KlingError, Problem
 from ..frontends import present_front_end
 from ..jobs import Job
 from ..models import CATALOGUE
+from ..naming import find_model
 from ..preparation import Wish
 from ..session import Session
-from ..specs import ModelSpec, Values, describe, price_credits
+from ..specs import ModelSpec, Values
 from ..workers import draw_later, work_later
+from .chosen import Surroundings
 from .controls import Actions, Recents
 from .form import Form, Kept
-from .heading import head_markup, hint_words, model_control
+from .heading import cost_words, head_markup, hint_words, model_control, model_note
 from .keepsake import Keepsake
-from .pictures import Surroundings
 from .recents import last_frame, recent_clips
 from .results import Result
 
@@ -232,14 +232,8 @@ class Panel(widgets.VBox):
             form, actions = self._form, self._actions
             self._head.value = head_markup(emulated=emulated)
             actions.controls = {"model": self._model.model_id, **form.controls}
-            allowed = form.allowed
-            actions.price = html.price_line(
-                describe(form.spec, allowed).values(),
-                price_credits(form.spec, allowed),
-                funds=self._funds,
-                emulated=emulated,
-                label=html.age_word(form.spec.name, datetime.now(UTC)),
-            )
+            self._model.note = model_note(form.spec)
+            actions.price = cost_words(form, funds=self._funds, emulated=emulated)
             actions.hint = hint_words(form.spec, self.problems)
             self._recents.takes_pictures = bool(form.spec.media)
             if actions.cell:

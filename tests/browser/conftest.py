@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from .stories import first_clips, write_notebook
 ROOT = Path(__file__).parents[2]
 
 Opener = Callable[[Lab, str], Notebook]
+Beginner = Callable[[Lab, str, Sequence[str]], Notebook]
 Serving = Callable[[str, App], Lab]
 
 
@@ -88,6 +89,19 @@ def opened(chromium: Any) -> Iterator[Opener]:
     yield open_notebook
     for page in pages:
         page.close()
+
+
+@pytest.fixture(scope="package")
+def begun(opened: Opener) -> Beginner:
+    """Writes new notebooks, opens them, and runs their first cell."""
+
+    def begin(lab: Lab, name: str, cells: Sequence[str]) -> Notebook:
+        write_notebook(lab.folder / name, cells)
+        notebook = opened(lab, name)
+        notebook.run(0)
+        return notebook
+
+    return begin
 
 
 @pytest.fixture(scope="package")

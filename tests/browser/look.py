@@ -1,6 +1,6 @@
 """Photographs of what a person sees, in the real JupyterLab.
 
-    python -m tests.browser.look states | first | panel | gallery | all | NOTEBOOK.ipynb
+    python -m tests.browser.look states | first | panel | rows | gallery | all | NOTEBOOK.ipynb
 
 Light and dark, 900 and 480 pixels wide, into tests/screenshots/. A test can say that nothing is
 broken; whether it is good to look at takes an eye.
@@ -18,6 +18,7 @@ from typing import Any
 
 from PIL import Image
 
+from .filled import FILLED, filled_panel
 from .lab import Lab, running_lab
 from .notebook import ARGUMENTS, CARD, CHROMIUM, Notebook
 from .staged import STAGES, states_notebook
@@ -86,6 +87,19 @@ def look_at_panel(lab: Lab, open_notebook: Open) -> None:
     photograph(notebook, "panel", HEIGHT_PX)
 
 
+def look_at_rows(lab: Lab, open_notebook: Open) -> None:
+    """Fields of every kind, filled in: shots, elements, two frames, a video, a sound, a fault."""
+    for name in FILLED:
+        write_notebook(lab.folder / f"{name}.ipynb", filled_panel(name), title="# Panel")
+        notebook = open_notebook(f"{name}.ipynb")
+        notebook.command("notebook:run-all-cells")
+        shown = notebook.output(2)
+        shown.get_by_role("button", name="Generate").first.wait_for()
+        shown.locator(".kling-pictures li, .kling-row").first.wait_for()
+        for ending in looks(notebook, TALL_PX):
+            shown.screenshot(path=SCREENSHOTS / f"panel-{name}-{ending}.png")
+
+
 def look_at_gallery(lab: Lab, open_notebook: Open) -> None:
     """Three clips."""
     prompts = ("The sun sinks behind the hills", "Mist rises", "A boat crosses the lake")
@@ -103,6 +117,7 @@ SUBJECTS: dict[str, Callable[[Lab, Open], None]] = {
     "states": look_at_states,
     "first": look_at_first,
     "panel": look_at_panel,
+    "rows": look_at_rows,
     "gallery": look_at_gallery,
 }
 

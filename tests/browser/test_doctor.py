@@ -7,10 +7,10 @@ import re
 import pytest
 
 from .axe import AXE, MISSING, faults
-from .conftest import Opener
+from .conftest import Beginner
 from .lab import APPS, Lab
 from .notebook import Notebook
-from .stories import setup, write_notebook
+from .stories import setup
 
 pytestmark = pytest.mark.parametrize("lab", APPS, indirect=True, scope="package")
 
@@ -23,14 +23,6 @@ OfflineAudioContext.prototype.decodeAudioData = () => Promise.reject(new Error("
 }"""
 
 
-def open_report(lab: Lab, opened: Opener, name: str) -> Notebook:
-    """A notebook whose first cell has run."""
-    write_notebook(lab.folder / "doctor" / name, CELLS)
-    notebook = opened(lab, f"doctor/{name}")
-    notebook.run(0)
-    return notebook
-
-
 def words_with(notebook: Notebook, words: str) -> str:
     """The report, once it says something."""
     notebook.output(REPORT).get_by_text(words).first.wait_for()
@@ -38,9 +30,9 @@ def words_with(notebook: Notebook, words: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def healthy(lab: Lab, opened: Opener) -> Notebook:
+def healthy(lab: Lab, begun: Beginner) -> Notebook:
     """A report that is complete."""
-    notebook = open_report(lab, opened, "healthy.ipynb")
+    notebook = begun(lab, "doctor/healthy.ipynb", CELLS)
     notebook.run(REPORT)
     words_with(notebook, "sound decoded")
     return notebook
@@ -66,9 +58,9 @@ def test_it_can_be_read_by_everybody(healthy: Notebook) -> None:
         assert faults(healthy.page, healthy.mark(REPORT)) == []
 
 
-def test_a_browser_without_decoders_is_found(lab: Lab, opened: Opener) -> None:
+def test_a_browser_without_decoders_is_found(lab: Lab, begun: Beginner) -> None:
     """In the browser's own words, with the fix, and the rest is not concerned."""
-    notebook = open_report(lab, opened, "deaf.ipynb")
+    notebook = begun(lab, "doctor/deaf.ipynb", CELLS)
     notebook.page.evaluate(NO_DECODER)
     notebook.run(REPORT)
     words = words_with(notebook, "no decoder")
@@ -77,9 +69,9 @@ def test_a_browser_without_decoders_is_found(lab: Lab, opened: Opener) -> None:
     assert "Widgets: the page answers" in words
 
 
-def test_a_page_that_is_reloaded_meanwhile_is_told(lab: Lab, opened: Opener) -> None:
+def test_a_page_that_is_reloaded_meanwhile_is_told(lab: Lab, begun: Beginner) -> None:
     """Updates of the output are lost then, and the report gets complete nevertheless."""
-    notebook = open_report(lab, opened, "reloaded.ipynb")
+    notebook = begun(lab, "doctor/reloaded.ipynb", CELLS)
     # The page's answer is waited for by the cell behind, so that it comes after the reload.
     notebook.write(REPORT, "%kling doctor\nimport time; time.sleep(3)")
     notebook.begin_cell(REPORT)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Opener
+from .conftest import Beginner, Opener
 from .lab import APPS, Lab
 from .notebook import CARD, Notebook
-from .stories import setup, tasks_made, write_notebook
+from .stories import setup, tasks_made
 
 pytestmark = pytest.mark.parametrize("lab", APPS, indirect=True, scope="package")
 
@@ -28,12 +28,9 @@ DEAD = ("not found", "Error displaying widget", "Loading widget", "LiveView", "A
 
 
 @pytest.fixture(scope="module")
-def ends(lab: Lab, opened: Opener) -> Notebook:
+def ends(lab: Lab, begun: Beginner) -> Notebook:
     """A notebook of clips that take six seconds, in a folder of its own, that has been set up."""
-    write_notebook(lab.folder / FOLDER / "ends.ipynb", CELLS)
-    notebook = opened(lab, f"{FOLDER}/ends.ipynb")
-    notebook.run(0)
-    return notebook
+    return begun(lab, f"{FOLDER}/ends.ipynb", CELLS)
 
 
 @pytest.fixture(scope="module")

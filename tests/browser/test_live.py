@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from .conftest import Opener
+from .conftest import Beginner, Opener
 from .lab import Lab
 from .notebook import CARD, LIVE, Notebook
 from .stories import setup, tasks_made, write_notebook
@@ -36,12 +36,9 @@ display(live.mounted(box, "<p>saved form</p>", text="saved"), raw=True)"""
 
 
 @pytest.fixture(scope="module")
-def slow(lab: Lab, opened: Opener) -> Notebook:
+def slow(lab: Lab, begun: Beginner) -> Notebook:
     """A notebook of slow clips, in a folder of its own, that has been set up."""
-    write_notebook(lab.folder / FOLDER / "slow.ipynb", CELLS)
-    notebook = opened(lab, f"{FOLDER}/slow.ipynb")
-    notebook.run(0)
-    return notebook
+    return begun(lab, f"{FOLDER}/slow.ipynb", CELLS)
 
 
 @pytest.fixture(scope="module")

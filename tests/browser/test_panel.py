@@ -237,6 +237,7 @@ def test_a_file_is_chosen_in_the_dialog(day: Notebook, panel: Any, lab: Lab) -> 
 def test_the_cell_is_copied(day: Notebook, panel: Any) -> None:
     """What the clipboard has asks for the same."""
     day.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    day.page.bring_to_front()  # the clipboard is only given to the page that has the focus
     panel.get_by_role("textbox", name="Prompt").fill("a heron lands")
     panel.get_by_role("textbox", name=IMAGE).fill("lake.png")
     panel.get_by_role("button", name="Copy cell").first.click()

@@ -10,7 +10,7 @@ import pytest
 
 from kling_nb import models, workers
 from kling_nb.panels import Panel, panel
-from tests.panels.panes import INVENTED, Beside, png
+from tests.panels.panes import INVENTED, Beside, film, png, record
 
 
 @pytest.fixture
@@ -42,6 +42,24 @@ def fox(tmp_path: Path) -> Path:
     path = tmp_path / "fox.png"
     path.write_bytes(png())
     return path
+
+
+@pytest.fixture
+def dance(tmp_path: Path) -> Path:
+    """A video of 4 s on disk."""
+    return film(tmp_path / "dance.mp4", seconds=4)
+
+
+@pytest.fixture
+def long_dance(tmp_path: Path) -> Path:
+    """A video of 12 s on disk."""
+    return film(tmp_path / "long.mp4", seconds=12)
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    """A sound of 2 s on disk."""
+    return record(tmp_path / "speech.wav", seconds=2)
 
 
 @pytest.fixture

@@ -9,19 +9,27 @@ import io
 import re
 import threading
 import time
+import wave
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import date
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import av
 import ipywidgets as widgets
 from PIL import Image
 
 from kling_nb.kinds import Choice, Flag, Media, Number, Text
 from kling_nb.panels import Panel
-from kling_nb.panels.controls import Actions, Control, Picker
+from kling_nb.panels.controls import Actions, Control, Labelled, Picker
+from kling_nb.panels.fields import Field
+from kling_nb.panels.media import MediaField
+from kling_nb.panels.rows import RowsField
 from kling_nb.rules import Needs, OnlyWith
-from kling_nb.specs import ModelSpec, Parameter, Price, PriceList
+from kling_nb.specs import ModelSpec, Parameter
+from kling_nb.tariffs import Price, PriceList
 
 __all__ = [
     "INVENTED",
@@ -30,11 +38,14 @@ __all__ = [
     "actions",
     "choose_file",
     "controls",
+    "fields",
+    "film",
     "find",
     "labels",
     "png",
     "press",
     "read_all",
+    "record",
     "text_of",
     "until",
     "walk",
@@ -91,6 +102,27 @@ def png(size: tuple[int, int] = (400, 300), colour: str = "orange") -> bytes:
     return out.getvalue()
 
 
+def film(path: Path, seconds: int) -> Path:
+    """A small video on disk."""
+    still = Image.new("RGB", (640, 480), "teal")
+    with av.open(str(path), "w") as movie:
+        stream = movie.add_stream("libx264", rate=4)
+        stream.width, stream.height, stream.pix_fmt = *still.size, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 4)
+        for _ in range(4 * seconds):
+            movie.mux(stream.encode(av.VideoFrame.from_image(still)))
+        movie.mux(stream.encode())
+    return path
+
+
+def record(path: Path, seconds: int) -> Path:
+    """A silent sound on disk."""
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(2 * 8000 * seconds))
+    return path
+
+
 def walk(widget: Any) -> Iterator[Any]:
     """The widget and all within it, in the order of the Tab key."""
     yield widget
@@ -141,17 +173,25 @@ def text_of(made: Any) -> str:
             shown.append(re.sub("<style>.*?</style>", "", one.value, flags=re.DOTALL))
         elif isinstance(one, Actions):
             shown += [one.price, one.hint, one.cell]
-        elif isinstance(one, Control | Picker):
+        elif isinstance(one, Labelled):
             shown += [one.label, one.note, one.problem]
             shown += [" ".join(each.values()) for each in getattr(one, "pictures", ())]
     return "\n".join(shown)
 
 
 def read_all(made: Panel) -> None:
-    """Wait until every picture that is there was read."""
-    for field in made._form._fields.values():
-        if getattr(field, "reading", None) is not None:
+    """Wait until every file that is there was read."""
+    for field in fields(made):
+        if isinstance(field, MediaField) and field.reading is not None:
             field.reading.result(WAIT_S)
+
+
+def fields(made: Panel) -> list[Field]:
+    """Every field, those in rows too."""
+    found: list[Field] = []
+    for field in made._form._fields.values():
+        found += [field, *(field.fields if isinstance(field, RowsField) else ())]
+    return found
 
 
 def until(holds: Callable[[], bool]) -> None:

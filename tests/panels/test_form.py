@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -76,7 +77,7 @@ def test_what_is_no_number_is_told_beside_its_field(make, invented) -> None:
     """The one validator judges what a browser could not read as a number."""
     made = make(invented)
     find(made, "Shots").value = "what is written"
-    assert "is not a number; 1 to 5" in find(made, "Shots").problem
+    assert "is not a number; allowed: whole numbers, 1 to 5" in find(made, "Shots").problem
 
 
 def test_what_may_be_left_out_says_so(make, invented) -> None:
@@ -176,16 +177,24 @@ def test_what_is_written_is_never_markup(make) -> None:
 # --- models ------------------------------------------------------------------------------------
 
 
-def test_every_model_can_be_chosen(make, invented) -> None:
-    """The list has the whole catalogue, by title."""
+def test_every_model_is_in_the_list(make) -> None:
+    """By what a clip is made from, with its title and what its standard clip costs."""
+    options = find(make(), "Model").options
+    assert sorted(name for name, _, _ in options) == sorted(models.CATALOGUE)
+    words = {name: (said, group) for name, said, group in options}
+    first = words[models.IMAGE_TO_VIDEO.name]
+    assert first == ("Kling 2.6, image to video \u00b7 55 credits", "From a picture")
+    groups = [group for _, _, group in options]
+    assert len(list(itertools.groupby(groups))) == len(set(groups)), "a group is torn apart"
+
+
+def test_the_model_says_what_it_takes(make) -> None:
+    """And what its standard clip is; the words follow the choice."""
     made = make()
-    assert find(made, "Model").options == [[s.name, s.title] for s in models.CATALOGUE.values()]
-    for name in models.CATALOGUE:
-        find(made, "Model").value = name
-        assert made.model == name
-        assert {p.name for p in models.CATALOGUE[name].parameters} == {
-            one.name for one in controls(made)
-        } - {"model"}
+    model = find(made, "Model")
+    assert model.note.startswith("takes image; standard clip (5 s, no sound): 55 credits ($0.28)")
+    model.value = models.TEXT_TO_VIDEO.name
+    assert model.note.startswith("takes words")
 
 
 def test_what_models_share_stays(make, fox) -> None:

@@ -164,17 +164,26 @@ def test_another_take_is_a_card_of_its_own(make, fox, beside) -> None:
 # --- what goes wrong ---------------------------------------------------------------------------
 
 
-def test_an_error_without_a_card_is_a_notice(make, fox, beside, monkeypatch) -> None:
-    """What stops a request before there is a job stands above the cards."""
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (AlreadyPaid("Paid for on <1 November> elsewhere."), "for on &lt;1 November&gt; elsewhere"),
+        (RuntimeError("the <b>bug</b>"), "RuntimeError: the &lt;b&gt;bug"),
+    ],
+)
+def test_an_error_without_a_card_is_a_notice(
+    make, fox, beside, monkeypatch, error: Exception, words: str
+) -> None:
+    """What stops a request before there is a job, a bug of our own too, stands above the cards."""
     made = make(prompt="go", image=fox)
 
-    def refuse(_: object) -> Job:
-        raise AlreadyPaid("The same request was paid for on <1 November> elsewhere.")
+    def stop(_: object) -> Job:
+        raise error
 
-    monkeypatch.setattr(made._session(), "sending", refuse)
+    monkeypatch.setattr(made._session(), "sending", stop)
     press(made)
     beside.rest()
-    assert "paid for on &lt;1 November&gt; elsewhere" in text_of(made)
+    assert words in text_of(made)
     assert made.jobs == ()
     assert not made._actions.busy
 
@@ -201,20 +210,6 @@ def test_failed_jobs_keep_their_card(make, fox) -> None:
     settle(made)
     assert isinstance(job.state, Failed)
     assert 'data-kling-state="failed"' in text_of(made)
-
-
-def test_our_own_fault_is_shown_too(make, fox, beside, monkeypatch) -> None:
-    """A bug in a background thread is not lost, and the button works again."""
-    made = make(prompt="go", image=fox)
-
-    def break_down(_: object) -> Job:
-        raise RuntimeError("the <b>bug</b>")
-
-    monkeypatch.setattr(made._session(), "sending", break_down)
-    press(made)
-    beside.rest()
-    assert "RuntimeError: the &lt;b&gt;bug" in text_of(made)
-    assert not made._actions.busy
 
 
 # --- the cell ----------------------------------------------------------------------------------

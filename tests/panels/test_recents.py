@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from kling_nb.models import TEXT_TO_VIDEO
+from kling_nb.models import TEXT_TO_VIDEO, v3
 from kling_nb.panels.recents import SHOWN
-from tests.panels.panes import WAIT_S, find, read_all, text_of
+from tests.panels.panes import WAIT_S, find, press, read_all, text_of
 
 
 def start(made, word: str, job_id: str) -> None:
@@ -121,3 +121,22 @@ def test_a_model_without_pictures_offers_no_frame(make) -> None:
     """There would be no place for it."""
     assert make()._recents.takes_pictures
     assert not make(TEXT_TO_VIDEO.name)._recents.takes_pictures
+
+
+def test_the_settings_of_a_clip_with_rows_fill_them(make, fox, beside) -> None:
+    """Shots, and elements with the pictures that were sent: the same request again."""
+    shots = [{"prompt": "fog", "duration": 3}, {"prompt": "snow", "duration": 4}]
+    images = [str(fox), str(fox)]
+    elements = [{"name": "fox", "description": "red", "images": images}]
+    made = make(v3.VIDEO.name, shots=shots, elements=elements)
+    job = make_clip(made, beside)
+    other = make(TEXT_TO_VIDEO.name, prompt="something else")
+    start(other, "settings", job.id)
+    beside.rest()
+    read_all(other)
+    assert other.values["shots"] == shots
+    (element,) = other.values["elements"]
+    assert [image.name for image in element["images"]] == ["fox.png", "fox.png"]
+    assert other.generate().id == job.id  # 0 credits
+    press(other, "copy")
+    assert '"images": ["' in other._actions.cell

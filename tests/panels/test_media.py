@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from kling_nb import models
 from kling_nb.negatives import Negative
 from kling_nb.panels import sheet
-from kling_nb.panels.pictures import Chosen
+from kling_nb.panels.chosen import Chosen
 from kling_nb.portal import portal
 from tests.panels.panes import WAIT_S, choose_file, find, png, press, read_all, text_of
 
@@ -194,3 +195,113 @@ def test_a_reading_that_was_overtaken_shows_nothing(make) -> None:
     late = field._read(field._turn - 1, (Chosen(png(), "picture", "old.png"),))
     portal().submit(late).result(WAIT_S)
     assert [view["name"] for view in shown(made)] == ["red.png"]
+
+
+# --- several, and other media --------------------------------------------------------------------
+
+
+def test_pictures_change_places(make, invented, fox) -> None:
+    """Whether they were dropped or named; what they are called in a cell goes along."""
+    made = make(invented)
+    picker = find(made, "References")
+    choose_file(picker, png(colour="red"), "red.png")
+    read_all(made)
+    picker.value = str(fox)
+    read_all(made)
+    picker._handle_custom_msg({"do": "move", "at": 1, "to": 0}, [])
+    assert [view["name"] for view in shown(made, "References")] == ["fox.png", "red.png"]
+    first, second = made.values["references"]  # type: ignore[misc]
+    assert (first, second.name) == (str(fox), "red.png")
+    picker._handle_custom_msg({"do": "move", "at": 1, "to": 2}, [])
+    assert [view["name"] for view in shown(made, "References")] == ["fox.png", "red.png"]
+
+
+def test_a_pair_says_which_is_which(make) -> None:
+    """By what its help says; where that says nothing, only the order counts."""
+    assert find(make(models.v3.VIDEO.name), "Image").roles == ["First frame", "Last frame"]
+    assert find(make(models.omni.REFERENCE.name), "Image").roles == []
+    assert find(make(), "Image").roles == []
+
+
+def test_several_pictures_stand_in_the_cell(make, invented, fox) -> None:
+    """Each as an option of its own, in their order."""
+    made = make(invented, references=[str(fox), "b.png"])
+    press(made, "copy")
+    cell = made._actions.cell
+    assert cell.count("--references") == 2
+    assert cell.index("fox.png") < cell.index("b.png")
+
+
+def test_a_video_is_shown_with_its_length(make, dance) -> None:
+    """Its first picture, size, seconds and bytes; its seconds are paid."""
+    made = make(models.motion.MOTION_2_6.name, video=dance)
+    (view,) = shown(made, "Video")
+    assert view["src"].startswith("data:image/jpeg;base64,")
+    assert view["facts"].startswith("640 × 480 px · 4.0 s · MP4 · ")
+    assert view["how"] == "sent as it is"
+    assert "would cost 44 credits" in made._actions.price
+
+
+def test_a_price_by_the_second_is_told_before_there_is_a_video(make) -> None:
+    """What a second costs."""
+    made = make(models.motion.MOTION_2_6.name)
+    assert "11 credits for each second of the video" in made._actions.price
+
+
+def test_a_sound_is_shown_without_a_picture(make, speech) -> None:
+    """Its name, seconds and bytes."""
+    made = make(models.avatars.STANDARD.name, audio=speech)
+    (view,) = shown(made, "Audio")
+    assert (view["src"], view["name"]) == ("", "speech.wav")
+    assert view["facts"].startswith("2.0 s · WAV · ")
+
+
+def test_a_dropped_video_is_one_of_the_folder(make, dance) -> None:
+    """Kept as it came, with its ending, so that the cell can name it."""
+    made = make(models.motion.MOTION_2_6.name)
+    choose_file(find(made, "Video"), dance.read_bytes(), "dance.mp4")
+    read_all(made)
+    held = made.values["video"]
+    assert isinstance(held, Negative)
+    assert held.path.endswith(".mp4")
+    assert Path(held.path).read_bytes() == dance.read_bytes()
+
+
+def test_a_video_that_is_too_long_for_another_setting_is_told(make, long_dance) -> None:
+    """A rule about its length is judged once it was read."""
+    made = make(models.motion.MOTION_2_6.name, video=long_dance)
+    read_all(made)
+    assert "lasts 12.0 s" in find(made, "Video").problem
+    find(made, "Character orientation").value = "video"
+    assert find(made, "Video").problem == ""
+
+
+def test_a_video_of_another_kind_is_told(make, speech) -> None:
+    """What it is, and what is taken."""
+    made = make(models.motion.MOTION_2_6.name, video=speech)
+    read_all(made)
+    assert "speech.wav: is a WAV sound" in find(made, "Video").problem
+
+
+def test_a_picker_takes_files_of_its_medium(make) -> None:
+    """In the file dialog and in its words; pictures of any kind, since they are converted."""
+    made = make(models.motion.MOTION_2_6.name)
+    image, video = find(made, "Image"), find(made, "Video")
+    assert (image.medium, image.accept) == ("image", "image/*")
+    assert (video.medium, video.accept) == ("video", "video/mp4,video/quicktime")
+    assert image.most_bytes == video.most_bytes == 50_000_000
+
+
+def test_a_file_that_is_read_at_once_is_told_too(make, monkeypatch) -> None:
+    """However fast: also before the form is there to hear of it."""
+    submit = portal().submit
+
+    def at_once(work: object) -> object:
+        done = submit(work)
+        done.result(WAIT_S)
+        return done
+
+    monkeypatch.setattr(type(portal()), "submit", lambda _, work: at_once(work))
+    made = make(models.v3.VIDEO.name, image="nowhere.png")
+    assert "no file 'nowhere.png'" in find(made, "Image").problem
+    assert [problem.field for problem in made.problems] == ["image"]

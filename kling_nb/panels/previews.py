@@ -1,0 +1,96 @@
+"""What a person is shown of a chosen file: how the service will get it.
+
+Reads and fetches, beside the kernel. What is wrong with a file is a `MediaError`; beside which
+field it stands is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from .. import negatives
+from ..attachments import Attachment, read_attachment
+from ..errors import MediaError
+from ..fetcher import Fetcher
+from ..footage import Footage
+from ..html.markup import data_uri
+from ..html.units import one_line
+from ..kinds import Media
+from ..negatives import Negative
+from ..portal import in_thread
+from .chosen import Chosen, Surroundings, is_url, name_of, path_beside
+
+__all__ = ["Preview", "preview"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What is shown of a file, and what is held of it from now on."""
+
+    chosen: Chosen
+    src: str = ""
+    facts: str = ""
+    how: str = ""
+    """What happens to it on its way to the service."""
+    length_s: float | None = None
+    """Of a video or a sound."""
+
+    @property
+    def words(self) -> dict[str, str]:
+        """For the page."""
+        name = name_of(self.chosen)
+        return {"src": self.src, "name": name, "facts": self.facts, "how": self.how}
+
+
+async def preview(chosen: Chosen, kind: Media, around: Surroundings) -> Preview:
+    """Read a file as it would be sent.
+
+    Raises:
+        MediaError: It cannot be read, or is not what the service takes.
+    """
+    given = chosen.value
+    if is_url(given):
+        try:
+            given = await _fetch(str(given), kind.max_bytes)
+        except MediaError as error:
+            if not around.is_emulated():
+                raise
+            return Preview(chosen, how=f"{error} The emulator draws one in its place.")
+    read = await in_thread(read_attachment, given, kind, chosen.name)
+    if isinstance(chosen.value, bytes):
+        chosen = await in_thread(_keep, chosen, chosen.value, read, around)
+    return _preview_of(read, chosen)
+
+
+def _keep(chosen: Chosen, content: bytes, read: Attachment, around: Surroundings) -> Chosen:
+    """A file that came from a page, as one of the folder: so that its cell can name it."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = negatives.keep(around.folder(), content, read.mime_type if _is_same(read) else "")
+    if not path:
+        return chosen
+    kept = Negative(sha256, chosen.name or read.name, read.mime_type, path)
+    return replace(chosen, value=kept, written=path_beside(path))
+
+
+async def _fetch(url: str, max_bytes: int) -> bytes:
+    fetcher = Fetcher()
+    try:
+        return await fetcher.fetch(url, max_bytes)
+    finally:
+        await fetcher.aclose()
+
+
+def _preview_of(read: Attachment, chosen: Chosen) -> Preview:
+    kind = read.mime_type.partition("/")[2].upper()
+    return Preview(
+        replace(chosen, name=one_line(read.name, 80) or chosen.name),
+        src=data_uri(read.thumbnail) if read.thumbnail else "",
+        facts=read.facts,
+        how="sent as it is" if _is_same(read) else f"converted to {kind} for the service",
+        length_s=read.length_s if isinstance(read, Footage) else None,
+    )
+
+
+def _is_same(read: Attachment) -> bool:
+    return read.sha256 == read.source_sha256
