@@ -36,7 +36,7 @@ def list_jobs(_args: argparse.Namespace) -> int:
     from kling_nb.html import table_text
 
     rows = [
-        (row.id, f"{row.created_at:%Y-%m-%d %H:%M}", str(row.stage), str(row.values.get("prompt")))
+        (row.id, f"{row.created_at:%Y-%m-%d %H:%M}", str(row.stage), row.prompt)
         for row in default_session().jobs()
     ]
     print(table_text(("job", "made (UTC)", "stage", "prompt"), rows))

@@ -235,7 +235,7 @@ class LedgerError(KlingError):
 
 
 class AlreadyPaid(KlingError):
-    """The same request was paid for in another folder of this user."""
+    """The same request was paid for, or may have been, in another folder of this user."""
 
 
 class BudgetExceeded(KlingError):

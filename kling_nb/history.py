@@ -22,7 +22,7 @@ from .evidence import Evidence, Look, Watch
 from .jobs import Clip
 from .ledger import Row
 from .models import CATALOGUE
-from .specs import describe
+from .specs import describe_named
 from .states import (
     Detached,
     Discarded,
@@ -49,8 +49,8 @@ def facts_of(row: Row) -> JobFacts:
     return JobFacts(
         id=row.id,
         model=row.model,
-        prompt=str(row.values.get("prompt", "")),
-        inputs=describe(spec, row.values) if spec else {},
+        prompt=row.prompt,
+        inputs=describe_named(spec, row.values) if spec else {},
         price_credits=row.price_credits,
         balance_credits=row.balance_before,
         created_at=row.created_at,

@@ -51,7 +51,7 @@ class Shelf:
             return row if receipt.fingerprint == row.fingerprint else None
         if receipt.sha256:
             return row if receipt.sha256 == row.clip.sha256 else None
-        shown = visible(str(row.values.get("prompt", ""))).strip()
+        shown = visible(row.prompt).strip()
         return row if shown and shown == prompt else None
 
     def is_unproven(self, receipt: Receipt, prompt: str = "") -> bool:

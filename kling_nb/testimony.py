@@ -14,6 +14,7 @@ from typing import Final
 
 from .cells import read_line
 from .errors import InvalidInput
+from .inputs import media_of, with_media
 from .ledger import Row
 from .models import CATALOGUE
 from .receipts import Receipt
@@ -155,21 +156,23 @@ def _request(witness: Witness) -> tuple[dict[str, object], str]:
     line, _, body = receipt.cell.partition("\n")
     try:
         cell = read_line(line.removeprefix("%%kling"))
-        values = validate(cell.spec, {**cell.values, "prompt": body})
+        values = validate(cell.spec, {**cell.values, "prompt": body or None})
     except InvalidInput:
         return ({"prompt": witness.prompt} if witness.prompt else {}), ""
     if CATALOGUE.get(receipt.model) is not cell.spec:
         return {"prompt": witness.prompt}, ""
-    return values | _picture_names(cell.spec, values), receipt.cell
+    return _with_names(cell.spec, values), receipt.cell
 
 
-def _picture_names(spec: ModelSpec, values: dict[str, object]) -> dict[str, str]:
-    """Pictures by their names, without the folder they lay in."""
-    given = {p.name: str(values[p.name]) for p in spec.media if p.name in values}
-    return {
-        name: text if text.startswith(("http://", "https://")) else describe(text)
-        for name, text in given.items()
-    }
+def _with_names(spec: ModelSpec, values: dict[str, object]) -> dict[str, object]:
+    """The values with media by their names, without the folder they lay in."""
+    places = media_of(spec, values).items()
+    names = {path: ", ".join(_name(str(each)) for each in found.given) for path, found in places}
+    return with_media(spec, values, names)
+
+
+def _name(text: str) -> str:
+    return text if text.startswith(("http://", "https://")) else describe(text)
 
 
 def _time(text: str) -> datetime | None:

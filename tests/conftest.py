@@ -80,6 +80,49 @@ def open_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         session.close()
 
 
+@pytest.fixture
+def told_notebook() -> str:
+    """Which notebook the front end names; none, unless a test file says so."""
+    return ""
+
+
+@pytest.fixture
+def session(
+    open_session: Callable[..., Any],
+    told_notebook: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Any:
+    """The default session, and its folder's parent to work in.
+
+    Another one that a command makes shares the folder.
+    """
+    from kling_nb import default
+
+    monkeypatch.chdir(tmp_path)
+    session = open_session(notebook=lambda: told_notebook)
+    monkeypatch.setattr(default, "_current", session)
+    monkeypatch.setattr(default, "_given", {"folder": tmp_path / "clips", "emulator_seconds": 0.05})
+    return session
+
+
+@pytest.fixture
+def shell() -> Iterator[Any]:
+    """A notebook's shell."""
+    from tests.shells import open_shell
+
+    with open_shell("notebook") as shell:
+        yield shell
+
+
+@pytest.fixture
+def command(shell: Any, session: Any) -> Any:
+    """The commands of that shell, for the default session."""
+    from kling_nb.commands import Commands
+
+    return Commands(shell)
+
+
 @pytest.fixture(scope="session")
 def served(nobodys_machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """An emulator in a process of its own, for all tests: count differences."""

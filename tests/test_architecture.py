@@ -20,23 +20,25 @@ PACKAGE = Path(__file__).parents[1] / "kling_nb"
 
 TABLE = {
     "pure": """
-        errors evidence states tasks kinds rules specs models wire callbacks pace cells receipts
-        html budgets expenses
+        errors evidence states tasks kinds records rules implied tariffs specs inputs models naming
+        offers options variables wire callbacks reception pace cells receipts html budgets expenses
     """,
     "world": """
-        keys settings fetcher rates client negatives sources media clips previews ledger index
-        portal nesting emulator
+        keys settings addresses fetcher parcels rates client negatives sources media containers
+        footage attachments clips previews ledger index doors porter portal nesting notebook_server
+        emulator connection intake servers
     """,
     "time": """
-        jobs history witness submission follower preparation takes recovery elsewhere roster
-        orders receiver session default
+        jobs history hearing witness freight gathering submission delivery follower preparation
+        takes elsewhere recovery roster orders receiver session default collector
+        jupyter_listener listener
     """,
     "notebook": """
-        frontends links scripts workers live cards panels galleries rewriting greeting
-        notebook_file shelf replicas packing testimony salvage doctor notices aliases inventory
-        quotation spending commands magics
+        frontends links scripts workers live cards panels galleries rewriting greeting notebook_file
+        shelf replicas packing testimony salvage doctor notices aliases insets inventory pricing
+        quotation spending switchboard lineup commands magics
     """,
-    "entrances": "__init__ __main__",
+    "entrances": "extension __init__ __main__",
 }
 FLOORS = {floor: rooms.split() for floor, rooms in TABLE.items()}
 HOUSE = [room for rooms in FLOORS.values() for room in rooms]
@@ -51,17 +53,18 @@ UPWARD = {
 """Imports against the order, each with its reason."""
 
 LIBRARIES = {
-    "httpx": {"fetcher", "client", "emulator"},
+    "httpx": {"fetcher", "parcels", "client", "emulator"},
     "stamina": {"client"},
     "starlette": {"emulator"},
-    "uvicorn": {"emulator"},
-    "sqlite3": {"ledger", "index", "rates", "emulator"},
+    "uvicorn": {"emulator", "servers"},
+    "sqlite3": {"ledger", "index", "doors", "rates", "emulator"},
     "filelock": {"ledger"},
-    "platformdirs": {"index", "rates"},
+    "platformdirs": {"index", "doors", "rates"},
     "keyring": {"keys"},
     "nest_asyncio": {"nesting"},
-    "PIL": {"sources", "media", "clips", "emulator", "jobs"},  # jobs: the type of Clip.frame only
-    "av": {"media", "clips", "emulator"},
+    # jobs: the type of Clip.frame only
+    "PIL": {"sources", "media", "containers", "clips", "emulator", "jobs"},
+    "av": {"containers", "clips", "emulator"},
     "IPython": {
         "frontends",
         "cards",
@@ -72,15 +75,18 @@ LIBRARIES = {
         "inventory",
         "quotation",
         "notices",
+        "switchboard",
         "commands",
         "magics",
         "doctor",
     },
-    "jupyter_core": {"notebook_file"},
+    "jupyter_core": {"notebook_file", "notebook_server"},
     "nbformat": {"notebook_file"},
+    "jupyter_server": {"extension"},
+    "tornado": {"extension"},
     "ipywidgets": {"panels"},
     "anywidget": {"live", "panels", "galleries", "doctor"},
-    "traitlets": {"live", "panels", "galleries", "doctor"},
+    "traitlets": {"live", "panels", "galleries", "doctor", "extension"},
 }
 """Where a library may be imported. One that is not in the table may be nowhere."""
 

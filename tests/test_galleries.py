@@ -27,9 +27,8 @@ PROMPTS = ("A red fox", "A BLUE whale sings", "Mist <b>over</b> the lake")
 
 
 @pytest.fixture
-def session(open_session: Callable[..., Session]) -> Session:
+def session(session: Session) -> Session:
     """A session with three saved clips, the last of them newest."""
-    session: Session = open_session()
     for prompt in PROMPTS:
         session.text_to_video(prompt, sound=prompt == PROMPTS[1]).result(PATIENCE_S)
     return session

@@ -55,12 +55,6 @@ class Impatient(Portal):
         return shown
 
 
-@pytest.fixture
-def session(open_session: Callable[..., Session]) -> Session:
-    """A session with an emulator of its own."""
-    return open_session()
-
-
 def interrupted(session: Session, is_time: Callable[[Future[Any]], object]) -> Impatient:
     """A request whose preparation was interrupted, as the person is told."""
     portal = Impatient(session.portal, is_time)

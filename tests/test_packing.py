@@ -28,17 +28,6 @@ PATIENCE_S = 20.0
 
 
 @pytest.fixture
-def session(
-    open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Session:
-    """The default session, which works in the notebook's folder."""
-    monkeypatch.chdir(tmp_path)
-    session = open_session()
-    monkeypatch.setattr(default, "_current", session)
-    return session
-
-
-@pytest.fixture
 def job(session: Session) -> Job:
     """A job whose clip is saved."""
     return made(session, "A red fox <b>runs</b>")

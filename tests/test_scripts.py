@@ -9,10 +9,10 @@ import pytest
 
 from kling_nb.galleries import Gallery
 from kling_nb.live import Hub
-from kling_nb.panels.controls import Actions, Control, Picker, Recents
+from kling_nb.panels.controls import Actions, Control, Picker, Recents, Rows
 from kling_nb.scripts import joined_script
 
-WIDGETS = (Hub, Gallery, Actions, Control, Picker, Recents)
+WIDGETS = (Hub, Gallery, Actions, Control, Picker, Recents, Rows)
 
 
 def test_parts_stay_in_their_order(tmp_path: Path) -> None:

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kling_nb import default
 from kling_nb.commands import Commands
 from kling_nb.errors import BudgetExceeded, InvalidInput
 from kling_nb.models import TEXT_TO_VIDEO
 from kling_nb.preparation import Wish
 from kling_nb.session import Session
-from tests.shells import open_shell, texts
+from tests.shells import texts
 
 PATIENCE_S = 20.0
 
 
 @pytest.fixture
-def session(
-    open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Session:
-    """The default session of a notebook with a name."""
-    session = open_session(notebook=lambda: str(tmp_path / "fox.ipynb"))
-    monkeypatch.setattr(default, "_current", session)
-    return session
-
-
-@pytest.fixture
-def shell() -> Iterator[Any]:
-    """A notebook's shell."""
-    with open_shell("notebook") as shell:
-        yield shell
-
-
-@pytest.fixture
-def command(shell: Any, session: Session) -> Commands:
-    """The commands of that shell, for that session."""
-    return Commands(shell)
+def told_notebook(tmp_path: Path) -> str:
+    """A notebook with a name."""
+    return str(tmp_path / "fox.ipynb")
 
 
 def test_a_budget_is_set_shown_and_ended(command: Commands, shell: Any) -> None:

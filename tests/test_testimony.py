@@ -151,3 +151,23 @@ def test_times_are_utc() -> None:
     row = row_of(witness(created_at="2026-11-22T16:05:00+02:00"), CLIP, LATER)
     assert row.created_at == datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
     assert row.created_at.tzinfo is UTC
+
+
+def test_several_media_are_named_each() -> None:
+    """Two frames, and the pictures of an element, without the folders they lay in."""
+    element = '[{"name": "fox", "description": "red", "images": ["/home/ada/a.png", "b.png"]}]'
+    line = f"-m kling-3.0/video -i /home/ada/fox.png -i last.png --elements '{element}'"
+    row = row_of(witness(model="kling-3.0/video", cell=f"%%kling {line}\nx"), CLIP, LATER)
+    assert row.values["image"] == "fox.png, last.png"
+    assert row.values["elements"] == (
+        {"name": "fox", "description": "red", "images": "a.png, b.png"},
+    )
+
+
+def test_shots_alone_are_a_request() -> None:
+    """A cell without a body is read as it was run."""
+    shots = '[{"prompt": "wakes", "duration": 3}]'
+    cell = f"%%kling --model kling-3.0/video --shots '{shots}'\n"
+    row = row_of(witness(model="kling-3.0/video", cell=cell), CLIP, LATER)
+    assert "prompt" not in row.values
+    assert (row.prompt, row.values["duration"], row.cell) == ("wakes", "3", cell)
