@@ -25,7 +25,7 @@ from .preparation import Prepared, Quote, Wish, prepare, quote_of
 from .recovery import Recovery, check_service
 from .states import ENDED, SUBMITTING, Detached, Stage
 from .submission import Context, Request, submit
-from .takes import check_retakeable, has_pictures, numbers, retaken, wish_of, with_kept_pictures
+from .takes import check_retakeable, has_sources, numbers, retaken, wish_of, with_kept_sources
 from .witness import Reading, balance_or_none
 
 __all__ = ["Roster"]
@@ -84,8 +84,8 @@ class Roster:
         if known is None or known.stage in SUBMITTING:
             await in_thread(self.elsewhere.refuse_paid, prepared.intent)
             balance = await self.context.witness.read()
-        if known is None or not await in_thread(has_pictures, known):
-            prepared = await in_thread(with_kept_pictures, prepared, self.context.ledger.folder)
+        if known is None or not await in_thread(has_sources, known):
+            prepared = await in_thread(with_kept_sources, prepared, self.context.ledger.folder)
         async with self._one_at_a_time:
             if given_up is not None and given_up.is_set():
                 raise asyncio.CancelledError
@@ -106,7 +106,7 @@ class Roster:
                 f"job {row.id} cannot be asked for exactly as it was: this version reads its "
                 f"request in another way. Run its cell with `--take {row.take + 1}`"
             )
-        prepared = await in_thread(with_kept_pictures, prepared, self.context.ledger.folder)
+        prepared = await in_thread(with_kept_sources, prepared, self.context.ledger.folder)
         balance = await self.context.witness.read()
         async with self._one_at_a_time:
             job = await self._intend_next(row, wish, prepared, balance)
@@ -257,7 +257,7 @@ class Roster:
 
     def _complete(self, row: Row, intent: Intent) -> Row:
         """Note the media of a job whose row does not have them, or whose files were lost."""
-        if not intent.sources or has_pictures(row):
+        if not intent.sources or has_sources(row):
             return row
         return self.context.ledger.note_sources(row.id, intent.sources)
 

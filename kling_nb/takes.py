@@ -27,11 +27,11 @@ from .states import BLOCKING, Stage
 
 __all__ = [
     "check_retakeable",
-    "has_pictures",
+    "has_sources",
     "numbers",
     "retaken",
     "wish_of",
-    "with_kept_pictures",
+    "with_kept_sources",
 ]
 
 _UNCERTAIN = frozenset({Stage.UNKNOWN, Stage.VANISHED})
@@ -83,12 +83,12 @@ def check_retakeable(row: Row) -> None:
             )
 
 
-def has_pictures(row: Row) -> bool:
+def has_sources(row: Row) -> bool:
     """Whether every picture, video and sound of the request is kept."""
     return all(kept and all(map(is_kept, kept)) for _, kept in _media(row).values())
 
 
-def with_kept_pictures(prepared: Prepared, folder: Path) -> Prepared:
+def with_kept_sources(prepared: Prepared, folder: Path) -> Prepared:
     """The same request, all that it is made from kept in the folder of clips where it can be.
 
     A video or a sound of up to 100 MB is copied as a picture is, so that another take does not

@@ -29,7 +29,7 @@ from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.negatives import Negative
 from kling_nb.session import Session
 from kling_nb.states import BLOCKING, Refused, Stage, Unknown, Waiting
-from kling_nb.takes import check_retakeable, has_pictures, numbers, wish_of
+from kling_nb.takes import check_retakeable, has_sources, numbers, wish_of
 from tests.reels import video
 from tests.service import CREATE, KEY, UPLOAD
 
@@ -198,7 +198,7 @@ def test_a_picture_that_is_not_kept(stage: Stage, words: str) -> None:
     lost = Negative("ab" * 32, "fox.png", "image/png", "/nowhere/kept.png")
     for sources in ({}, {"image": ()}, {"image": (lost,)}, {"image": (replace(lost, path=""),)}):
         row = row_of(stage, sources=sources)
-        assert not has_pictures(row)
+        assert not has_sources(row)
         with pytest.raises(MediaError, match=rf"image of job 1a2b3c4d, fox\.png, is not .*{words}"):
             check_retakeable(row)
     check_retakeable(row_of(stage, sources={"image": (replace(lost, url=URL),)}))
@@ -214,7 +214,7 @@ def test_a_request_without_pictures_has_all_of_them() -> None:
     """Words alone."""
     row = row_of(model=TEXT_TO_VIDEO.name, values={"prompt": "A red fox"})
     check_retakeable(row)
-    assert has_pictures(row)
+    assert has_sources(row)
 
 
 # --- made --------------------------------------------------------------------------------------
