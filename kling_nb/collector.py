@@ -69,8 +69,10 @@ class Collector:
         while True:
             self._woken.clear()
             await self.look()
+            # Not `wait_for`: in Python 3.11 it may lose a cancellation.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._woken.wait()
 
     async def look(self) -> None:
         """Begin to act on each letter that is for this session."""

@@ -17,7 +17,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from .aliases import Aliases, Owner, Payer, member_of, pairs_of
 from .insets import Around, Closed, Inset, KlingCell, Once, find_inset
-from .rewriting import without_comments
+from .rewriting import with_body, without_comments
 
 __all__ = ["CallWanted", "CellWanted", "Unclear", "Wanted", "take_inventory"]
 
@@ -109,7 +109,7 @@ class _Reader(ast.NodeVisitor):
 
     def read(self, source: str) -> Iterator[Wanted]:
         """What a cell asks for, magics and all."""
-        lines = without_comments(source.splitlines(keepends=True))
+        lines = with_body(without_comments(source.splitlines(keepends=True)))
         try:
             tree = ast.parse(TransformerManager().transform_cell("".join(lines)))
         except (SyntaxError, ValueError, RecursionError):

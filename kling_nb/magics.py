@@ -23,7 +23,7 @@ from .jobs import Job
 from .models import IMAGE_TO_VIDEO
 from .notebook_file import told_notebooks
 from .preparation import Wish
-from .rewriting import AWAITED, CellClock, awaiting, without_comments
+from .rewriting import AWAITED, CellClock, awaiting, with_body, without_comments
 from .variables import resolve
 
 __all__ = ["KlingMagics", "load", "teach_displays", "unload"]
@@ -63,7 +63,7 @@ class KlingMagics:
         register = self.shell.register_magic_function
         register(no_var_expand(kling), "line_cell", "kling")
         register(no_var_expand(kling_awaited), "cell", AWAITED)
-        self.shell.input_transformers_cleanup.insert(0, without_comments)
+        self.shell.input_transformers_cleanup[:0] = [without_comments, with_body]
         self.shell.input_transformers_post.append(self._await)
         for key in ("%%kling", "%kling"):
             self.shell.set_hook("complete_command", self.complete, str_key=key)
@@ -78,7 +78,8 @@ class KlingMagics:
         if not self._is_registered:
             return
         self._is_registered = False
-        self.shell.input_transformers_cleanup.remove(without_comments)
+        for transformer in (without_comments, with_body):
+            self.shell.input_transformers_cleanup.remove(transformer)
         self.shell.input_transformers_post.remove(self._await)
 
     def run_command(self, line: str) -> Job | None:

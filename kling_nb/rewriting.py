@@ -13,7 +13,7 @@ from typing import Any
 from .cells import read_line
 from .errors import InvalidInput
 
-__all__ = ["AWAITED", "CellClock", "awaiting", "without_comments"]
+__all__ = ["AWAITED", "CellClock", "awaiting", "with_body", "without_comments"]
 
 AWAITED = "kling_awaited"
 """The cell magic that a waiting `%%kling` is rewritten to; it returns a coroutine."""
@@ -69,24 +69,29 @@ def awaiting(clock: CellClock) -> Callable[[list[str]], list[str]]:
 
 
 def without_comments(lines: list[str]) -> list[str]:
-    """The cell without comments and blank lines above `%%kling`, where IPython would refuse it.
-
-    It refuses a cell without a body as well; one that has its words in `--shots` needs none.
-    """
+    """The cell without comments and blank lines above `%%kling`, where IPython would refuse it."""
     for number, line in enumerate(lines):
         text = line.strip()
         if text.startswith("%%kling"):
-            return _with_body(lines[number:])
+            return lines[number:]
         if text and not text.startswith("#"):
             break
     return lines
 
 
-def _with_body(lines: list[str]) -> list[str]:
-    name, *words = lines[0].split()
-    if len(lines) == 1 and name == "%%kling" and any(word.startswith("-") for word in words):
+def with_body(lines: list[str]) -> list[str]:
+    """The cell with an empty body where it is a `%%kling` line with options and nothing else.
+
+    Its words may be in `--shots`, and IPython would refuse it.
+    """
+    words = lines[0].split() if len(lines) == 1 else []
+    if words[:1] == ["%%kling"] and any(word.startswith("-") for word in words):
         return [f"{lines[0].rstrip()}\n", "\n"]
     return lines
+
+
+# Left out when a terminal asks whether a cell that is being typed is complete: its body may follow.
+with_body.has_side_effects = True  # type: ignore[attr-defined]
 
 
 def _cell_magic(code: str) -> tuple[str, str, str] | None:

@@ -31,7 +31,9 @@ _log = logging.getLogger("kling_nb")
 async def balance_or_none(client: Client) -> float | None:
     """The balance, or None when it cannot be had soon: no job waits for it."""
     try:
-        return await asyncio.wait_for(client.balance(), _BALANCE_WAIT_S)
+        # Not `wait_for`: in Python 3.11 it may lose a cancellation, and a session would not close.
+        async with asyncio.timeout(_BALANCE_WAIT_S):
+            return await client.balance()
     except (KlingError, TimeoutError):
         return None
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from kling_nb.rewriting import AWAITED, CellClock, awaiting, without_comments
+from kling_nb.rewriting import AWAITED, CellClock, awaiting, with_body, without_comments
 from tests.shells import open_shell
 
 
@@ -48,7 +48,7 @@ def clock(events: Events) -> CellClock:
 def transform(clock: CellClock, cell: str) -> str:
     """A cell as it runs, after IPython's own changes and ours."""
     manager = TransformerManager()
-    manager.cleanup_transforms.insert(0, without_comments)
+    manager.cleanup_transforms[:0] = [without_comments, with_body]
     text = manager.transform_cell(cell)
     return "".join(awaiting(clock)(text.splitlines(keepends=True)))
 
@@ -140,13 +140,21 @@ def test_comments_above_the_magic_go(above: str) -> None:
 def test_options_alone_are_a_cell(end: str) -> None:
     """Shots have their own words: IPython would refuse the cell for its empty body."""
     cell = "%%kling -m 3.0/video --shots mine"
-    assert without_comments(["# three shots\n", cell + end]) == [f"{cell}\n", "\n"]
+    assert with_body([cell + end]) == [f"{cell}\n", "\n"]
 
 
 @pytest.mark.parametrize("cell", ["%%kling", "%%kling?", "%%kling jobs", "%%klingon -w"])
 def test_a_cell_without_options_is_left_to_ipython(cell: str) -> None:
     """It shows help, or asks whether `%kling` was meant."""
-    assert without_comments([cell]) == [cell]
+    assert with_body([cell]) == [cell]
+
+
+def test_a_line_that_is_being_typed_may_get_its_body() -> None:
+    """In a terminal a cell ends with a blank line, and not with its first."""
+    manager = TransformerManager()
+    manager.cleanup_transforms[:0] = [without_comments, with_body]
+    assert manager.check_complete("%%kling -i fox.png")[0] == "incomplete"
+    assert manager.check_complete("%%kling -i fox.png\na fox\n\n")[0] == "complete"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ know what the app does.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 
@@ -179,8 +178,7 @@ class Exchange(httpx.AsyncByteStream):
         self.gone.set()
         if self.task is not None and not self.task.done():
             self.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait((self.task,))
+            await asyncio.wait((self.task,))
 
     def close(self) -> None:
         """End the connection after what was sent so far."""
