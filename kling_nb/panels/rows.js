@@ -109,7 +109,10 @@ function render({ model, el }) {
     model.send({ do: "add" });
   };
   const act = (row, word) => {
+    // Clicked twice, it goes once: the next row stands in its place by then.
+    if (row.isLeaving) return;
     if (word === "remove") {
+      row.isLeaving = true;
       then = () => {
         if (order.includes(row)) return false;
         const next = order[Math.min(row.at, order.length - 1)];
@@ -149,17 +152,18 @@ function render({ model, el }) {
       if (list.children[at] !== row.el) list.insertBefore(row.el, list.children[at] ?? null);
       row.place(at, order.length);
     });
-    for (const [key, row] of [...rows]) {
-      if (present.has(key)) continue;
-      rows.delete(key);
-      row.close();
-    }
     list.hidden = !order.length;
     const most = model.get("most");
     adder.disabled = order.length >= most;
     count.textContent = `${order.length} of ${most}`;
     el.classList.toggle("kling-filled", order.length > 0);
+    // Before a row goes: with the focus in it, the page would put that somewhere of its own.
     if (then()) then = () => {};
+    for (const [key, row] of [...rows]) {
+      if (present.has(key)) continue;
+      rows.delete(key);
+      row.close();
+    }
   };
   let drawing = Promise.resolve();
   const later = () => {

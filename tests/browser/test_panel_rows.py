@@ -148,10 +148,24 @@ def test_the_focus_stays_near_when_a_row_goes(day: Notebook, panel: Any) -> None
     for number in range(1, 4):
         adder.press("Enter")
         wait_for_focus(day, f"Shot {number}", "Prompt")
-    for gone, row in ((2, "Shot 2"), (2, "Shot 1"), (1, "")):
+    for left, gone, row in ((2, 2, "Shot 2"), (1, 2, "Shot 1"), (0, 1, "")):
         panel.get_by_role("button", name=f"Remove shot {gone}", exact=True).press("Enter")
+        panel.get_by_text(f"{left} of 5", exact=True).wait_for()
         wait_for_focus(day, row, f"Remove {row.lower()}" if row else "Add a shot")
-    panel.get_by_text("0 of 5").wait_for()
+
+
+def test_a_row_goes_once(day: Notebook, panel: Any) -> None:
+    """Two quick clicks do not take the next row along."""
+    choose_model(panel)
+    adder = panel.get_by_role("button", name="Add a shot")
+    for number in range(1, 4):
+        adder.press("Enter")
+        wait_for_focus(day, f"Shot {number}", "Prompt")
+    remove = panel.get_by_role("button", name="Remove shot 1", exact=True)
+    remove.evaluate("button => { button.click(); button.click() }")
+    panel.get_by_text("2 of 5", exact=True).wait_for()
+    adder.press("Enter")
+    panel.get_by_text("3 of 5", exact=True).wait_for()
 
 
 def test_a_row_is_typed_in_while_others_come_and_go(day: Notebook, panel: Any) -> None:
