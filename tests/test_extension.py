@@ -184,8 +184,10 @@ def test_loaded_and_not_enabled(tmp_path: Path) -> None:
 def test_installing_enables_nothing() -> None:
     """The package brings no file that would switch its extension on."""
     root = Path(__file__).parents[1]
-    assert not list(root.glob("**/jupyter_server_config.d"))
-    assert "shared-data" not in (root / "pyproject.toml").read_text(encoding="utf-8")
+    assert not list((root / "kling_nb").rglob("*server_config*"))
+    project = (root / "pyproject.toml").read_text(encoding="utf-8")
+    assert "shared-data" not in project
+    assert "data-files" not in project
 
 
 @pytest.mark.parametrize(("word", "on"), [("1", True), ("True", True), ("0", False), ("", False)])
