@@ -11,6 +11,7 @@ import argparse
 import os
 import shutil
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -22,6 +23,8 @@ __all__ = ["NOTEBOOKS", "execute", "without_widgets"]
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 TIMEOUT_S = 300
+AT_ONCE = 3
+"""They mostly wait for clips."""
 
 
 def execute(path: Path, folder: Path) -> NotebookNode:
@@ -63,12 +66,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="run them and write nothing")
     check = parser.parse_args().check
-    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        with tempfile.TemporaryDirectory() as folder:
-            notebook = without_widgets(execute(path, Path(folder)))
-        if not check:
-            nbformat.write(notebook, path)
-        print(f"{path.name}: {len(notebook.cells)} cells ran")
+    paths = sorted(NOTEBOOKS.glob("*.ipynb"))
+    # Processes, since a client takes the loop of its thread and the signals of its process.
+    with ProcessPoolExecutor(AT_ONCE) as pool:
+        for path, notebook in zip(paths, pool.map(executed, paths), strict=True):
+            if not check:
+                nbformat.write(notebook, path)
+            print(f"{path.name}: {len(notebook.cells)} cells ran")
+
+
+def executed(path: Path) -> NotebookNode:
+    """A notebook as it is committed, executed in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        return without_widgets(execute(path, Path(folder)))
 
 
 def _is_setting(name: str) -> bool:
