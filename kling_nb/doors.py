@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -19,12 +17,12 @@ from typing import Final
 import platformdirs
 
 from .errors import LedgerError
+from .index import open_file
 
 __all__ = ["Doors"]
 
 LOG = logging.getLogger("kling_nb")
 
-BUSY_TIMEOUT_S: Final = 5.0
 KEPT: Final = timedelta(days=30)
 """How long a value is known; results are kept for 14 days (source: D)."""
 
@@ -63,7 +61,7 @@ class Doors:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._connection("rwc") as connection, connection:
+            with open_file(self.path, "rwc") as connection, connection:
                 connection.execute(TABLE)
                 connection.execute("DELETE FROM doors WHERE at < ?", (encode(at - KEPT),))
                 connection.execute(
@@ -78,20 +76,13 @@ class Doors:
         try:
             if not self.path.exists():
                 return None
-            with self._connection("rw") as connection:
+            with open_file(self.path, "rw") as connection:
                 query = "SELECT folder FROM doors WHERE digest = ?"
                 found = connection.execute(query, (digest(nonce),)).fetchone()
                 return Path(found[0]) if found else None
         except (OSError, ValueError, TypeError, sqlite3.Error) as error:
             LOG.warning("%s cannot be read (%s). %s", self.path, error, ADVICE)
             return None
-
-    @contextmanager
-    def _connection(self, mode: str) -> Iterator[sqlite3.Connection]:
-        address = f"{self.path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)
-        with closing(connection):
-            yield connection
 
 
 def digest(nonce: str) -> str:

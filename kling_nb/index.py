@@ -19,7 +19,7 @@ import platformdirs
 
 from .errors import AlreadyPaid
 
-__all__ = ["Paid", "PaidIndex"]
+__all__ = ["Paid", "PaidIndex", "open_file"]
 
 LOG = logging.getLogger("kling_nb")
 
@@ -67,7 +67,7 @@ class PaidIndex:
         when = at.astimezone(UTC).isoformat()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._connection("rwc") as connection, connection:
+            with open_file(self.path, "rwc") as connection, connection:
                 connection.execute(TABLE)
                 connection.execute(NOTE, (fingerprint, str(folder.absolute()), when))
         except (OSError, ValueError, sqlite3.Error) as error:
@@ -79,7 +79,7 @@ class PaidIndex:
         try:
             if not self.path.exists():
                 return None
-            with self._connection("rw") as connection:
+            with open_file(self.path, "rw") as connection:
                 found = connection.execute(query, (fingerprint,)).fetchone()
                 return Paid(Path(found[0]), datetime.fromisoformat(found[1])) if found else None
         except (OSError, ValueError, TypeError, sqlite3.Error) as error:
@@ -94,7 +94,7 @@ class PaidIndex:
         query, key = "DELETE FROM paid WHERE fingerprint = ? AND folder = ?", str(folder.absolute())
         try:
             if self.path.exists():
-                with self._connection("rw") as connection, connection:
+                with open_file(self.path, "rw") as connection, connection:
                     connection.execute(query, (fingerprint, key))
         except (OSError, ValueError, sqlite3.Error) as error:
             self._warn("written", error)
@@ -114,13 +114,6 @@ class PaidIndex:
                 f"request is `--take {take + 1}`."
             )
 
-    @contextmanager
-    def _connection(self, mode: str) -> Iterator[sqlite3.Connection]:
-        address = f"{self.path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)
-        with closing(connection):
-            yield connection
-
     def _warn(self, deed: str, error: Exception) -> None:
         LOG.warning(
             "%s could not be %s (%s): requests paid for in other folders are not recognised. "
@@ -129,3 +122,11 @@ class PaidIndex:
             deed,
             error,
         )
+
+
+@contextmanager
+def open_file(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    """A connection to a small file of the user's; mode `rwc` makes it, `rw` does not."""
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    with closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+        yield connection

@@ -109,10 +109,8 @@ def test_a_note_that_fails_after_accepting_is_made_up_for(
     assert row.accepted_at == row.sent_at
 
 
-def test_a_request_whose_id_nobody_has_is_unknown(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Something of ours broke while it was sent."""
+def break_off(session: Session, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A job whose answer came, and was lost by a mistake of ours."""
 
     def broken(*given: object) -> None:
         raise RuntimeError("a bug")
@@ -122,6 +120,14 @@ def test_a_request_whose_id_nobody_has_is_unknown(
         patch.setattr("kling_nb.wire.parse_created", broken)
         with pytest.raises(RuntimeError, match="a bug"):
             session.submit(job)
+    return job
+
+
+def test_a_request_whose_id_nobody_has_is_unknown(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something of ours broke while it was sent."""
+    break_off(session, monkeypatch)
     again = session.text_to_video("A red fox")
     assert session.ledger.row(again.id).stage is Stage.UNKNOWN
     assert books_of(session).requests(CREATE) == 1
@@ -131,15 +137,7 @@ def test_what_broke_off_here_may_be_adopted(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half sent, and this session alone knows that nobody is sending it any more."""
-
-    def broken(*given: object) -> None:
-        raise RuntimeError("a bug")
-
-    job = session.prepare(WISH)
-    with monkeypatch.context() as patch:
-        patch.setattr("kling_nb.wire.parse_created", broken)
-        with pytest.raises(RuntimeError, match="a bug"):
-            session.submit(job)
+    job = break_off(session, monkeypatch)
     assert session.ledger.row(job.id).stage is Stage.SENDING
     [task] = books_of(session).tasks()
     adopted = session.adopt(task.task_id, job.id)
