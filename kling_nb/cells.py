@@ -19,7 +19,7 @@ from .naming import find_model
 from .options import PROMPT, LineParser, option_name, parser_of, unknown_option
 from .records import Records
 from .specs import ModelSpec, Parameter
-from .variables import fill_prompt
+from .variables import fill_prompt, raw_prompt
 
 __all__ = ["Cell", "model_of", "read_cell", "read_line", "write_cell"]
 
@@ -74,7 +74,9 @@ def read_line(line: str) -> Cell:
 
 
 def read_cell(line: str, body: str, variables: Mapping[str, object]) -> Cell:
-    """A whole `%%kling` cell: the body is the prompt, `{{name}}` in it replaced by a variable.
+    r"""A whole `%%kling` cell: the body is the prompt, `{{name}}` in it replaced by a variable.
+
+    `\{{name}}` is the text itself.
 
     An empty body is no prompt where the model can do without one.
     """
@@ -104,7 +106,7 @@ def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) 
             words += _options(parameter, value)
     if take != 1:
         words += ["--take", str(take)]
-    return " ".join(words) + "\n" + str(values.get(PROMPT, ""))
+    return " ".join(words) + "\n" + raw_prompt(str(values.get(PROMPT, "")))
 
 
 def model_of(words: Sequence[str]) -> ModelSpec:

@@ -10,19 +10,17 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from . import pace
 from .default import default_session
 from .errors import KlingError
-from .ledger import Letter, Mailbox
+from .ledger import Letter
 from .portal import in_thread
+from .receiver import letters_for, open_letter
 from .session import Session
-from .states import ENDED
 
 __all__ = ["Collector"]
 
@@ -30,8 +28,6 @@ LOOK_S: Final = 1.0
 """How often the mailbox is looked into."""
 REST_S: Final = 5.0
 """One value has the service asked once in this time, whoever knows it."""
-OTHERS_FIRST: Final = timedelta(seconds=30)
-"""How long a letter for another kernel's lost job is left to that kernel."""
 
 _log = logging.getLogger("kling_nb")
 
@@ -81,7 +77,9 @@ class Collector:
         self._not_before = {nonce: at for nonce, at in self._not_before.items() if at > now}
         try:
             session = self.session or default_session()
-            letters = await in_thread(letters_for, session, frozenset(self._not_before))
+            letters = await in_thread(
+                letters_for, session.ledger, session.service, frozenset(self._not_before)
+            )
         except KlingError as error:
             _log.debug("the mailbox cannot be looked into: %s", error)
             return
@@ -102,8 +100,7 @@ class Collector:
     async def _act(self, session: Session, letter: Letter) -> None:
         rest_s = REST_S
         try:
-            await self._hear(session, letter)
-            await in_thread(Mailbox(session.ledger.folder).discard, letter)
+            self.counts["heard"] += await open_letter(session.ledger, letter, session.hear)
         except KlingError as error:
             # It may be all that is known of a paid task: it waits for a later look.
             self._tries[letter.nonce] += 1
@@ -113,42 +110,3 @@ class Collector:
             self._tries.pop(letter.nonce, None)
         finally:
             self._not_before[letter.nonce] = asyncio.get_running_loop().time() + rest_s
-
-    async def _hear(self, session: Session, letter: Letter) -> None:
-        """Have the service asked.
-
-        Raises:
-            KlingError: It cannot be asked now.
-        """
-        try:
-            job = await session.hear(letter.body, letter.nonce)
-        except KlingError:
-            raise
-        except Exception:  # a fault of ours would come again with every look
-            _log.exception("a notification could not be acted on")
-            return
-        self.counts["heard"] += 1
-        _log.info("a notification came%s", "" if job else " and changed nothing")
-
-
-def letters_for(session: Session, acting: Set[str]) -> list[Letter]:
-    """The oldest letter for each of a session's jobs that none is acted on for.
-
-    Raises:
-        LedgerError: The ledger cannot be used.
-    """
-    box = Mailbox(session.ledger.folder)
-    found = (box.oldest(nonce) for nonce in box.nonces() - acting)
-    now = datetime.now(UTC)
-    return [letter for letter in found if letter is not None and is_for(session, letter, now)]
-
-
-def is_for(session: Session, letter: Letter, now: datetime) -> bool:
-    """Whether a letter is for a job that is this session's, or that nobody looks after."""
-    row = session.ledger.by_nonce(letter.nonce)
-    if row is None or row.service != session.service:
-        return False
-    if row.owner == session.ledger.owner or not session.ledger.owner_lives(row.owner):
-        return True
-    # A lost job is followed by nobody, and its own kernel may not listen any more.
-    return row.stage in ENDED and now - letter.at > OTHERS_FIRST

@@ -1,12 +1,14 @@
-"""What this user pays for in other folders: asked before a request is noted, told afterwards.
+"""What this user pays for in other folders: asked before a request is noted and when it is sent.
 
-Joins one ledger with the user's index. Emulated requests are of no interest to other folders, so
-that nothing here does anything for them. Touches the disk: call it beside the loop.
+They are told what became of it. Joins one ledger with the user's index. Emulated requests are of no
+interest to other folders, so that nothing here does anything for them. Touches the disk: call it
+beside the loop.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from .index import PaidIndex
 from .ledger import Intent, Row
@@ -42,6 +44,20 @@ class Elsewhere:
         if self.service == "live":
             folder = self.context.ledger.folder
             self.index.refuse_paid(intent.fingerprint, folder, take=intent.take)
+
+    def claim(self, row: Row, at: datetime) -> None:
+        """Let the other folders know that a request is about to be sent, or stop it.
+
+        Uploads may have taken minutes since it was noted: of two folders that want the same, the
+        first to come here pays. What is claimed and not sent is to be dropped; where its kernel
+        dies before `sending` is on disk, the folder's next session does so.
+
+        Raises:
+            AlreadyPaid: Another folder pays for it, or has; says what to do.
+        """
+        if row.service == "live":
+            folder = self.context.ledger.folder
+            self.index.claim(row.fingerprint, folder, at, take=row.take)
 
     def note(self, row: Row) -> None:
         """Let the other folders know whether a request is paid for, or may be.

@@ -2,7 +2,7 @@
 
 It only ever helps: the ledgers are the record. An index that cannot be read or written is a
 warning in the log and never an error. It knows fingerprints, folders and times, and nothing of
-jobs; that only live requests are noted and refused is the caller's business.
+jobs; that only live requests are noted, claimed and refused is the caller's business.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import platformdirs
@@ -26,6 +26,9 @@ LOG = logging.getLogger("kling_nb")
 BUSY_TIMEOUT_S = 5.0
 """Short: a hint is not worth a long wait."""
 
+JUST_NOW = timedelta(minutes=10)
+"""A payment so young is told as one that is under way: its answer may still be waited for."""
+
 TABLE = """
     CREATE TABLE IF NOT EXISTS paid (
         fingerprint TEXT PRIMARY KEY, folder TEXT NOT NULL, at TEXT NOT NULL
@@ -37,6 +40,14 @@ NOTE = """
     ON CONFLICT (fingerprint) DO UPDATE SET folder = excluded.folder, at = excluded.at
     WHERE excluded.at >= paid.at
 """
+
+CLAIM = """
+    INSERT INTO paid (fingerprint, folder, at) VALUES (?, ?, ?)
+    ON CONFLICT (fingerprint) DO UPDATE SET at = max(paid.at, excluded.at)
+    WHERE paid.folder = excluded.folder
+"""
+
+HOLDER = "SELECT folder, at FROM paid WHERE fingerprint = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +86,11 @@ class PaidIndex:
 
     def find(self, fingerprint: str) -> Paid | None:
         """Returns where the request was paid for last, None when that is not known."""
-        query = "SELECT folder, at FROM paid WHERE fingerprint = ?"
         try:
             if not self.path.exists():
                 return None
             with open_file(self.path, "rw") as connection:
-                found = connection.execute(query, (fingerprint,)).fetchone()
-                return Paid(Path(found[0]), datetime.fromisoformat(found[1])) if found else None
+                return holder_in(connection, fingerprint)
         except (OSError, ValueError, TypeError, sqlite3.Error) as error:
             self._warn("read", error)
             return None
@@ -107,12 +116,36 @@ class PaidIndex:
         """
         paid = self.find(fingerprint)
         if paid is not None and paid.folder != folder:
-            day = f"{paid.at.day} {paid.at:%B %Y}"
-            raise AlreadyPaid(
-                f"The same request was, or may have been, paid for on {day} in {paid.folder}. Copy "
-                "the clip here or use that folder (KLING_NB_FOLDER); another result for the same "
-                f"request is `--take {take + 1}`."
-            )
+            raise refusal(paid, take)
+
+    def claim(self, fingerprint: str, folder: Path, at: datetime, *, take: int) -> None:
+        """Notes that a folder pays for a request now; stops it where another one does, or has.
+
+        Of all programs of this user that come at the same moment, one is let through. Where the
+        file cannot be written, what can be read of it still stops a request.
+
+        Raises:
+            AlreadyPaid: Says where, and what to do; nothing is noted.
+        """
+        paid = self._enter(fingerprint, folder, at)
+        if paid is not None and paid.folder != folder.absolute():
+            raise refusal(paid, take, is_new=at - paid.at <= JUST_NOW)
+
+    def _enter(self, fingerprint: str, folder: Path, at: datetime) -> Paid | None:
+        """Notes a payment unless another folder has made it; returns whose it is, as far as known.
+
+        One transaction that writes first: nobody can come between the question and the note.
+        """
+        when = at.astimezone(UTC).isoformat()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open_file(self.path, "rwc") as connection, connection:
+                connection.execute(TABLE)
+                connection.execute(CLAIM, (fingerprint, str(folder.absolute()), when))
+                return holder_in(connection, fingerprint)
+        except (OSError, ValueError, TypeError, sqlite3.Error) as error:
+            self._warn("written", error)
+            return self.find(fingerprint)
 
     def _warn(self, deed: str, error: Exception) -> None:
         LOG.warning(
@@ -122,6 +155,24 @@ class PaidIndex:
             deed,
             error,
         )
+
+
+def holder_in(connection: sqlite3.Connection, fingerprint: str) -> Paid | None:
+    """Returns where a request was paid for last."""
+    found = connection.execute(HOLDER, (fingerprint,)).fetchone()
+    return Paid(Path(found[0]), datetime.fromisoformat(found[1])) if found else None
+
+
+def refusal(paid: Paid, take: int, *, is_new: bool = False) -> AlreadyPaid:
+    """Returns what a request is refused with that another folder has paid for, or does just now."""
+    day = f"{paid.at.day} {paid.at:%B %Y}"
+    how = "is being, or was just now," if is_new else "was, or may have been,"
+    when = "" if is_new else f"on {day} "
+    return AlreadyPaid(
+        f"The same request {how} paid for {when}in {paid.folder}. Copy the clip here or use that "
+        "folder (KLING_NB_FOLDER); another result for the same request is "
+        f"`--take {take + 1}`."
+    )
 
 
 @contextmanager

@@ -80,6 +80,13 @@ class Choice:
     options: tuple[str, ...]
     unit: str = ""
     """For people only, e.g. `s`."""
+    words: tuple[str, ...] = ()
+    """How each option reads to a person where it says nothing by itself, in their order."""
+
+    def say(self, option: str) -> str:
+        """An option for people: `5 s`; one that another version knew, as it is."""
+        said = dict(zip(self.options, self.words, strict=False))
+        return said.get(option) or f"{option} {self.unit}".rstrip()
 
     @property
     def takes(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .addresses import check_public_url, is_local, leads_here
 from .collector import Collector
@@ -21,7 +22,18 @@ from .porter import Porter
 from .session import Session
 from .settings import find_webhook_key
 
+if TYPE_CHECKING:
+    from .servers import Server
+
 __all__ = ["listen"]
+
+
+class Served(Listening):
+    """Who listens at a server of our own."""
+
+    __slots__ = ("server",)
+
+    server: Server
 
 
 def listen(
@@ -35,7 +47,8 @@ def listen(
     """Listen for notifications in the background; jobs from now on are called back.
 
     Each request carries an address with a one-time value, and the service posts there when the
-    task ends. Polling goes on underneath, more rarely. Who listened before is closed.
+    task ends. Polling goes on underneath, more rarely. Who listened before is closed, once the new
+    one listens.
 
     Args:
         public_url: The address by which the service reaches this machine: that of a tunnel or a
@@ -50,7 +63,8 @@ def listen(
         What listens; `close()` ends it.
 
     Raises:
-        ConfigurationError: It cannot be listened like that; the message says what to do.
+        ConfigurationError: It cannot be listened like that; the message says what to do. Who
+            listened before goes on.
     """
     if jupyter and (webhook_key or port):
         raise ConfigurationError(
@@ -69,13 +83,15 @@ def listen(
             "or a reverse proxy that leads to a port of this machine, and give its address and "
             "that port: listen('https://…', port=…)"
         )
-    if webhook_key is not None and chosen.emulator is not None:
-        chosen.emulator.sign_callbacks(webhook_key.reveal())
     if jupyter:
         from .jupyter_listener import listen_by_jupyter
 
-        return listen_by_jupyter(public_url, session)
-    return _serve(public_url, port, webhook_key, session)
+        listening = listen_by_jupyter(public_url, session)
+    else:
+        listening = _serve(public_url, port, webhook_key, session)
+    if webhook_key is not None and chosen.emulator is not None:
+        chosen.emulator.sign_callbacks(webhook_key.reveal())
+    return listening
 
 
 def _serve(public_url: str, port: int, key: Key | None, session: Session | None) -> Listening:
@@ -88,10 +104,11 @@ def _serve(public_url: str, port: int, key: Key | None, session: Session | None)
             'listening needs uvicorn: `pip install "kling_nb[serve]"`'
         ) from None
     chosen = session or default_session()
-    chosen.hearing.stop()  # it may have the very port
+    former = chosen.hearing.listening
     collector = Collector(session)
     intake = open_intake(public_url, key, session, collector.wake)
-    server = Server(intake, port)
+    # The former one may have the very port.
+    server = Server(intake, port, former.server if isinstance(former, Served) else None)
     looking = chosen.portal.submit(collector.keep_looking())
 
     def stop() -> None:
@@ -100,7 +117,8 @@ def _serve(public_url: str, port: int, key: Key | None, session: Session | None)
 
     url = public_url or f"http://127.0.0.1:{server.port}/"
     words = _words(public_url, server.port, key is not None, chosen.service)
-    listening = Listening(chosen.hearing, url, words, stop=stop, is_local=is_local(url))
+    listening = Served(chosen.hearing, url, words, stop=stop, is_local=is_local(url))
+    listening.server = server
     listening.heard = intake.counts
     return chosen.hearing.turn_to(listening)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from .errors import MediaError
 from .html.units import byte_words
-from .sources import ALLOWED, describe, find_source
+from .sources import ALLOWED, describe, find_source, size_words
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -99,19 +99,20 @@ def read_picture(
     """
     with reading(name or describe(source)):
         found = find_source(source)
+        found = replace(found, name=name or found.name)
         image = found.open()
         mime_type, content = found.mime_type(image), found.content
         fits = mime_type in mime_types and len(content) <= max_bytes
         if not (fits and is_plain(image, content)):
             mime_type, content, image = encode(image, mime_types, max_bytes)
-        check_shape(name or found.name, image.size, over_px, ratio)
+        check_shape(found.name, image.size, over_px, ratio)
         return Picture(
             content=content,
             mime_type=mime_type,
             width_px=image.width,
             height_px=image.height,
             source_sha256=found.sha256,
-            name=name or found.name,
+            name=found.name,
             thumbnail=make_thumbnail(image),
         )
 
@@ -125,7 +126,7 @@ def check_shape(
         MediaError: Says how large it is, what is allowed and what to do.
     """
     width, height = size_px
-    is_so = f"{name}: {width:,}×{height:,} pixels"
+    is_so = size_words(name, size_px)
     if min(width, height) <= over_px:
         raise MediaError(
             f"{is_so}; each side must have more than {over_px}: give a larger one, nothing is "
@@ -278,5 +279,7 @@ def reading(name: str) -> Iterator[None]:
     except MediaError:
         raise
     except Exception as problem:
-        # Readers of broken files raise whatever their parsers run into: no list is complete.
-        raise MediaError(f"{name}: cannot be read as a picture ({problem}); {ALLOWED}") from None
+        # Readers of broken files raise whatever their parsers run into: no list is complete. Pillow
+        # names a file that it does not know by the object that holds its bytes.
+        why = "" if type(problem).__name__ == "UnidentifiedImageError" else f" ({problem})"
+        raise MediaError(f"{name}: cannot be read as a picture{why}; {ALLOWED}") from None

@@ -81,7 +81,8 @@ def help_text() -> str:
     models = [f"    {spec.name:<{width}}{takes_words(spec)}" for spec in CATALOGUE.values()]
     parts = [
         "Make a Kling clip. The body of the cell is the prompt; {{name}} in it is replaced by a",
-        "variable. The same cell again costs nothing: it shows the clip that is there.",
+        "variable, \\{{name}} is the text itself. The same cell again costs nothing: it shows the",
+        "clip that is there.",
         "",
         "    %%kling --image fox.png --duration 5 --sound -o fox",
         "    A red fox shakes the snow off its coat, slow push-in",

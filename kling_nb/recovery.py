@@ -120,8 +120,8 @@ class Recovery:
         ledger = self.context.ledger
         if row.stage is Stage.INTENDED:
             reason = "It broke off; nothing was sent."
-            return ledger.advance(row.id, Stage.DISCARDED, reason=reason)
-        if task_id:
+            row = ledger.advance(row.id, Stage.DISCARDED, reason=reason)
+        elif task_id:
             at = row.sent_at or self.context.now()
             row = ledger.advance(row.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at)
         else:

@@ -25,7 +25,7 @@ from .preparation import Prepared, Quote, Wish, prepare, quote_of
 from .recovery import Recovery, check_service
 from .states import ENDED, SUBMITTING, Detached, Stage
 from .submission import Context, Request, submit
-from .takes import check_retakeable, has_sources, numbers, retaken, wish_of, with_kept_sources
+from .takes import check_retakeable, keep_sources, numbers, retaken, wish_of
 from .witness import Reading, balance_or_none
 
 __all__ = ["Roster"]
@@ -84,15 +84,14 @@ class Roster:
         if known is None or known.stage in SUBMITTING:
             await in_thread(self.elsewhere.refuse_paid, prepared.intent)
             balance = await self.context.witness.read()
-        if known is None or not await in_thread(has_sources, known):
-            prepared = await in_thread(with_kept_sources, prepared, self.context.ledger.folder)
         async with self._one_at_a_time:
             if given_up is not None and given_up.is_set():
                 raise asyncio.CancelledError
             row, is_new = await in_thread(self._intend, prepared.intent, balance)
-            if is_new:
-                return self._add_new(row, prepared)
-            return await self._take(await in_thread(self._complete, row, prepared.intent))
+            job = self._add_new(row, prepared) if is_new else await self._take(row)
+        # Not before a budget has let it in: what is refused leaves nothing behind.
+        await in_thread(keep_sources, self.context.ledger, job.id, prepared)
+        return job
 
     async def another_take(self, job_id: str) -> Job:
         """Make the request of a job once more, for another result; it is being sent on return."""
@@ -106,10 +105,10 @@ class Roster:
                 f"job {row.id} cannot be asked for exactly as it was: this version reads its "
                 f"request in another way. Run its cell with `--take {row.take + 1}`"
             )
-        prepared = await in_thread(with_kept_sources, prepared, self.context.ledger.folder)
         balance = await self.context.witness.read()
         async with self._one_at_a_time:
             job = await self._intend_next(row, wish, prepared, balance)
+        await in_thread(keep_sources, self.context.ledger, job.id, prepared)
         self._run(self.submit(job))
         return job
 
@@ -152,7 +151,7 @@ class Roster:
         try:
             self._check_open()
             expected_s = await self._expected_s(request.spec.name)
-            row = await submit(self.context, job, request, expected_s, self.elsewhere.note)
+            row = await submit(self.context, job, request, expected_s, self.elsewhere)
             await self._accept(job, row, expected_s)
         except Exception as error:
             job.abandon(error)  # whoever joined the job must not wait for ever
@@ -254,12 +253,6 @@ class Roster:
     async def _expected_s(self, model: str) -> float:
         past = await in_thread(self.context.ledger.durations_s, model, self.service)
         return pace.expected_s(past, self.usual_s(model))
-
-    def _complete(self, row: Row, intent: Intent) -> Row:
-        """Note the media of a job whose row does not have them, or whose files were lost."""
-        if not intent.sources or has_sources(row):
-            return row
-        return self.context.ledger.note_sources(row.id, intent.sources)
 
     def _add_new(self, row: Row, prepared: Prepared) -> Job:
         self._requests[row.id] = prepared.request

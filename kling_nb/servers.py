@@ -2,16 +2,20 @@
 
 The only room beside the emulator that imports uvicorn, an extra: it is loaded when serving
 starts. Must not know what is asked or answered. However many connect, and however slowly, the
-kernel keeps its files, its memory and its time.
+kernel keeps its files, its memory and its time. What a person's own uvicorn logs in the same kernel
+is left alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import uvicorn
@@ -29,6 +33,8 @@ LIFETIME_S: Final = 20.0
 """A connection carries one request and is closed after this time, whatever it does."""
 START_S: Final = 30.0
 STOP_S: Final = 5.0
+LOGGERS: Final = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
+"""Of the whole process: uvicorn knows no others."""
 
 
 class Server:
@@ -37,13 +43,15 @@ class Server:
     Args:
         app: What answers.
         port: Where; 0 takes a free one.
+        former: One that this shall take the place of. Where it has the same port both answer there
+            until it is stopped; it is not, so that it is still there if this one fails.
 
     Raises:
         ConfigurationError: It cannot be served there.
     """
 
-    def __init__(self, app: Application, port: int) -> None:
-        plug = bind(port)
+    def __init__(self, app: Application, port: int, former: Server | None = None) -> None:
+        plug = self._plug = inherit(former, port) or bind(port)
         self.port: int = plug.getsockname()[1]
         self._started = threading.Event()
         self._server = Announcing(configured(app), self._started)
@@ -63,10 +71,14 @@ class Server:
         if threading.current_thread() is not self._thread:
             self._thread.join(STOP_S)
 
+    def share(self) -> socket.socket:
+        """The same socket once more; an OSError where it is closed."""
+        return self._plug.dup()
+
     def _run(self, plug: socket.socket) -> None:
         # Not `asyncio.run`: nest_asyncio may have put its own in that place for a while.
         try:
-            with plug, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            with muted(), plug, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
                 runner.run(self._server.serve(sockets=[plug]))
         finally:
             self._started.set()
@@ -93,7 +105,8 @@ class ShortLived(H11Protocol):
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take it in for a while, or not at all."""
+        """Take it in for a while, or not at all; without a line in a log, which would quote it."""
+        self.access_log = False
         super().connection_made(transport)
         if len(self.connections) > CONNECTIONS:
             transport.abort()
@@ -109,21 +122,52 @@ class ShortLived(H11Protocol):
 
 
 def configured(app: Application) -> uvicorn.Config:
-    """How it serves: without words of its own in the log, which would quote addresses."""
+    """How it serves; whatever is set up for logging stays as it is."""
     return uvicorn.Config(
         app,
         http=ShortLived,
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="critical",
-        access_log=False,
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=2,
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=16 * 1024,
     )
+
+
+class OtherThreads(logging.Filter):
+    """Lets through what other threads log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is of another thread."""
+        return record.thread != self.thread
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Keep what uvicorn logs in this thread to itself."""
+    others, loggers = OtherThreads(), [logging.getLogger(name) for name in LOGGERS]
+    for logger in loggers:
+        logger.addFilter(others)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(others)
+
+
+def inherit(former: Server | None, port: int) -> socket.socket | None:
+    """The socket of a server that has the port, for another one; None where there is none."""
+    if former is not None and former.port == port:
+        with suppress(OSError):
+            return former.share()
+    return None
 
 
 def bind(port: int) -> socket.socket:

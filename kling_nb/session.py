@@ -29,7 +29,7 @@ from .naming import find_model
 from .orders import Orders
 from .portal import Portal, in_thread, portal
 from .preparation import Quote, Wish
-from .receiver import take_callback
+from .receiver import take_callback, take_letters
 from .recovery import Recovery
 from .roster import Roster
 from .submission import Context
@@ -185,6 +185,8 @@ class Session:
     def resume(self, job_id: str = "") -> list[Job]:
         """Take up what nobody follows: after a restart, a crash, or `detach`.
 
+        What was called back meanwhile is heard first: it may tell the id of a lost task.
+
         Args:
             job_id: One job, which may also be vanished or expired: the service is asked again.
         """
@@ -267,8 +269,13 @@ class Session:
         return CATALOGUE.get(model, IMAGE_TO_VIDEO).usual_s
 
     async def _resume(self, job_id: str) -> list[Job]:
-        rows = [await self._recovery.revive(job_id)] if job_id else await self._recovery.left_rows()
-        return [await self._roster.attach(row) for row in rows]
+        await in_thread(self.ledger.open)
+        heard = await take_letters(self.ledger, self.service, self.hear)
+        if job_id:
+            return [await self._roster.attach(await self._recovery.revive(job_id))]
+        rows = await self._recovery.left_rows()
+        jobs = [await self._roster.attach(row) for row in rows]
+        return jobs + [job for job in heard if job not in jobs]
 
     async def _close(self) -> None:
         try:

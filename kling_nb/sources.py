@@ -20,7 +20,7 @@ from .negatives import Negative, develop
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ALLOWED", "Source", "describe", "find_file", "find_source"]
+__all__ = ["ALLOWED", "Source", "describe", "find_file", "find_source", "size_words"]
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """What is read. Not everything Pillow knows: for EPS it would start a program."""
@@ -28,6 +28,8 @@ ALLOWED: Final = (
     "allowed: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF as a path or bytes, a PIL image, a numpy "
     "array, a matplotlib figure, an earlier clip"
 )
+HEIC: Final = (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis", b"ftyphevc")
+"""How photos of many phones begin, after four bytes; Pillow has no reader for them."""
 SOURCE_LIMIT_BYTES: Final = 200_000_000
 
 
@@ -45,11 +47,13 @@ class Source:
         """The picture, wholly decoded: a file that is cut short does not pass."""
         from PIL import Image
 
+        if self.content[4:12] in HEIC:
+            raise MediaError(f"{self.name}: HEIC photos cannot be read; give it as a JPEG or PNG")
         image = self.image or Image.open(BytesIO(self.content), formats=FORMATS)
         limit = Image.MAX_IMAGE_PIXELS
         if limit and image.width * image.height > limit:
             raise MediaError(
-                f"{self.name}: {image.width}×{image.height} pixels; allowed are at most "
+                f"{size_words(self.name, image.size)}; allowed are at most "
                 f"{limit // 1_000_000} million in all; make it smaller"
             )
         image.load()
@@ -88,6 +92,14 @@ def describe(source: object) -> str:
     if isinstance(source, str | os.PathLike):
         return os.path.basename(os.path.normpath(os.fsdecode(source)))[:80]
     return type(source).__name__
+
+
+def size_words(name: str, size_px: tuple[int, int]) -> str:
+    """How large something is: `fox.png: 240×160 pixels`; what is in memory is named by its size."""
+    width, height = size_px
+    if name.endswith((f" {width}×{height}", f" {height}×{width}")):  # an array: rows, columns
+        return f"{name} pixels"
+    return f"{name}: {width:,}×{height:,} pixels"
 
 
 def read_file(given: str) -> bytes:

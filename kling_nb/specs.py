@@ -163,10 +163,10 @@ def describe(spec: ModelSpec, values: Values) -> dict[str, str]:
                 continue
             case Flag(on=on, off=off):
                 words[parameter.name] = on if value else off
-            case Choice(unit=unit) | Number(unit=unit) if unit:
+            case Number(unit=unit) if unit:
                 words[parameter.name] = f"{value} {unit}"
-            case Choice():
-                words[parameter.name] = str(value)
+            case Choice() as kind:
+                words[parameter.name] = kind.say(str(value))
             case Media():
                 continue
             case Records(noun=noun):

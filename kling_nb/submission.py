@@ -1,7 +1,7 @@
 """One request on its way to the service: upload, note, send once, note what came of it.
 
-The money rules are here: `sending` is on disk before the socket is opened, a lost answer is
-`unknown`, and nothing in this module sends createTask twice.
+The money rules are here: no other folder of the user pays for the same, `sending` is on disk before
+the socket is opened, a lost answer is `unknown`, and nothing in this module sends createTask twice.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from .callbacks import with_nonce
 from .client import Client, SubmitOutcome
-from .errors import BadRequest, KlingError, LedgerError, Problem, ServiceError
+from .errors import AlreadyPaid, BadRequest, KlingError, LedgerError, Problem, ServiceError
 from .evidence import LOOKS_S, Evidence
 from .fetcher import Fetcher
 from .freight import Freight, Source, Turns, is_about_media
@@ -29,7 +30,20 @@ from .states import Discarded, Refused, Sending, Stage, Waiting
 from .wire import create_body
 from .witness import Watches, Witness
 
-__all__ = ["Context", "Request", "submit"]
+__all__ = ["Context", "Others", "Request", "submit"]
+
+
+class Others(Protocol):
+    """The user's other folders; asked and told beside the loop."""
+
+    def claim(self, row: Row, at: datetime, /) -> None:
+        """Take a request for this folder; raises AlreadyPaid where another one has it."""
+
+    def note(self, row: Row, /) -> None:
+        """Hear what became of a request."""
+
+    def drop(self, row: Row, /) -> None:
+        """Hear that a request was not sent after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,7 @@ async def submit(
     job: Job,
     request: Request,
     expected_s: float,
-    tell: Callable[[Row], None],
+    others: Others,
 ) -> Row:
     """Send the request of an `intended` job, once.
 
@@ -86,7 +100,7 @@ async def submit(
         job: Its handle.
         request: What is sent.
         expected_s: How long a clip takes.
-        tell: Called beside the loop with the row before it is sent, and when it was refused: a
+        others: They let a request through before it is sent, and hear when it was refused: a
             kernel that dies meanwhile can tell nobody any more.
 
     Returns:
@@ -94,34 +108,57 @@ async def submit(
 
     Raises:
         KlingError: It was refused, or could not be uploaded or sent; no task exists.
+        AlreadyPaid: Another folder of this user was quicker.
     """
     try:
         urls = await context.freight.deliver(job, request.media)
     except KlingError as error:
-        await in_thread(context.ledger.advance, job.id, Stage.DISCARDED, reason=str(error))
-        job.fail(Discarded(str(error)), error)
+        await _discard(context, job, error)
         raise
     sent = request_input(request.spec, request.values, urls)
     url, nonce = await in_thread(_callback, request.callback_url, context)
     body = create_body(request.spec.name, sent, url)
 
     async def note_sending() -> None:
-        at = context.now()
-        note = context.ledger.advance
-        row = await in_thread(note, job.id, Stage.SENDING, sent_at=at, nonce=nonce)
-        await in_thread(tell, row)
+        await in_thread(_begin, context, job.id, nonce, others)
         job.enter(Sending())
 
     fields = review(request.spec, request.values)
     # Noted when its turn has come: a kernel that dies while it waits has surely sent nothing.
-    outcome = await context.client.create_task(body, fields=fields, sending=note_sending)
+    try:
+        outcome = await context.client.create_task(body, fields=fields, sending=note_sending)
+    except AlreadyPaid as error:
+        await _discard(context, job, error)
+        raise
     if isinstance(outcome, SubmitOutcome):
         row = await _not_accepted(context, job, outcome, fields)
         if row.stage is Stage.REFUSED:
-            await in_thread(tell, row)
+            await in_thread(others.note, row)
             raise outcome.error
         return row
     return await _accepted(context, job, outcome, expected_s)
+
+
+def _begin(context: Context, job_id: str, nonce: str, others: Others) -> None:
+    """Note that a request is being sent, unless another folder of the user is quicker.
+
+    The claim comes first: a kernel that dies in between has surely sent nothing, and only stands
+    in the other folders' way until its own is opened again.
+    """
+    at = context.now()
+    row = context.ledger.row(job_id)
+    others.claim(row, at)
+    try:
+        context.ledger.advance(job_id, Stage.SENDING, sent_at=at, nonce=nonce)
+    except LedgerError:
+        others.drop(row)
+        raise
+
+
+async def _discard(context: Context, job: Job, error: KlingError) -> None:
+    """End a job of which nothing was sent."""
+    await in_thread(context.ledger.advance, job.id, Stage.DISCARDED, reason=str(error))
+    job.fail(Discarded(str(error)), error)
 
 
 def _callback(url: str, context: Context) -> tuple[str, str]:

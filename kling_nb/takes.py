@@ -1,11 +1,12 @@
 """Another take: the request of a row, made again for another result.
 
 Decides what is asked for and under which number, and keeps what that needs: pictures, videos and
-sounds. Sends nothing and notes nothing in the ledger; `roster` does.
+sounds. Sends nothing and notes no request in the ledger; `roster` does.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
@@ -17,7 +18,7 @@ from .freight import Source
 from .gathering import place_words
 from .inputs import media_of, with_media
 from .kinds import Media
-from .ledger import Row
+from .ledger import Ledger, Row
 from .models import CATALOGUE
 from .negatives import Negative, is_kept, keep
 from .preparation import Prepared, Wish, intent_of
@@ -28,11 +29,13 @@ from .states import BLOCKING, Stage
 __all__ = [
     "check_retakeable",
     "has_sources",
+    "keep_sources",
     "numbers",
     "retaken",
     "wish_of",
-    "with_kept_sources",
 ]
+
+_log = logging.getLogger("kling_nb")
 
 _UNCERTAIN = frozenset({Stage.UNKNOWN, Stage.VANISHED})
 """Stages whose task may be paid for, and may still become a clip."""
@@ -88,8 +91,21 @@ def has_sources(row: Row) -> bool:
     return all(kept and all(map(is_kept, kept)) for _, kept in _media(row).values())
 
 
-def with_kept_sources(prepared: Prepared, folder: Path) -> Prepared:
-    """The same request, all that it is made from kept in the folder of clips where it can be.
+def keep_sources(ledger: Ledger, job_id: str, prepared: Prepared) -> None:
+    """Keep what a noted request is made from, unless it is kept, and note where.
+
+    No request fails for want of a copy.
+    """
+    try:
+        row = ledger.row(job_id)
+        if not has_sources(row):
+            ledger.note_sources(row.id, _kept_sources(prepared, ledger.folder))
+    except Exception as error:
+        _log.warning("job %s: another take will need the originals", job_id, exc_info=error)
+
+
+def _kept_sources(prepared: Prepared, folder: Path) -> dict[str, tuple[Negative, ...]]:
+    """All that a request is made from, kept in the folder of clips where it can be.
 
     A video or a sound of up to 100 MB is copied as a picture is, so that another take does not
     depend on a file that somebody may change; a clip of this folder is not, but referred to.
@@ -100,14 +116,13 @@ def with_kept_sources(prepared: Prepared, folder: Path) -> Prepared:
         path = keep(folder, source.content, given.mime_type, given.sha256)
         return Negative(given.source_sha256, given.name, given.mime_type, path, source.origin)
 
-    kept = {path: tuple(map(negative_of, given)) for path, given in prepared.request.media.items()}
-    return replace(prepared, intent=replace(prepared.intent, sources=kept))
+    return {path: tuple(map(negative_of, given)) for path, given in prepared.request.media.items()}
 
 
 def retaken(prepared: Prepared, wish: Wish, take: int) -> Prepared:
     """The same request with another number, as a cell with `--take N` makes it."""
     intent = intent_of(replace(wish, take=take), prepared.request, prepared.intent.service)
-    return replace(prepared, intent=replace(intent, sources=prepared.intent.sources))
+    return replace(prepared, intent=intent)
 
 
 def numbers(

@@ -1,7 +1,8 @@
 """Names of variables in a cell, and what they hold.
 
-In a prompt a name stands in double braces; in place of a picture, a video, a sound or records it
-stands by itself. Variables are given as a mapping; nothing they hold is opened.
+In a prompt a name stands in double braces, and with a backslash before them for nothing but itself;
+in place of a picture, a video, a sound or records it stands by itself. Variables are given as a
+mapping; nothing they hold is opened.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from .naming import nearest
 from .records import Records, load_records
 from .specs import ModelSpec
 
-__all__ = ["Resolved", "fill_prompt", "names_in", "resolve", "unresolved"]
+__all__ = ["Resolved", "fill_prompt", "names_in", "raw_prompt", "resolve", "unresolved"]
 
-_IN_PROMPT = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
+_IN_PROMPT = re.compile(r"(?<!\\)(\\*)(\{\{\s*([A-Za-z_]\w*)\s*\}\})")
+"""The backslashes before it, the whole, the name. Of backslashes in front of a name each pair is
+one, and one that is left over takes the name's meaning; elsewhere they mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +34,40 @@ class Resolved:
 
 
 def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
-    """The prompt, with each `{{name}}` replaced by the text of that variable; all else is raw.
+    r"""The prompt, with each `{{name}}` replaced by the text of that variable; all else is raw.
+
+    `\{{name}}` is the text `{{name}}` itself.
 
     Raises:
         InvalidInput: There is no such variable.
     """
 
     def value_of(match: re.Match[str]) -> str:
-        name = match[1]
+        backslashes, whole, name = match.groups()
+        kept = backslashes[: len(backslashes) // 2]
+        if len(backslashes) % 2:
+            return kept + whole
         if name not in variables:
             close = nearest(name, [known for known in variables if not known.startswith("_")])
             hint = f"; did you mean {close!r}?" if close else ""
             raise InvalidInput.of(
-                "prompt", f"there is no variable {name!r}", f"define it first{hint}"
+                "prompt",
+                f"there is no variable {name!r}",
+                f"define it first{hint}; `\\{{{{{name}}}}}` is the text itself",
             )
-        return str(variables[name])
+        return kept + str(variables[name])
 
     return _IN_PROMPT.sub(value_of, body)
 
 
+def raw_prompt(prompt: str) -> str:
+    """The body of a cell that says exactly this, whatever variables there are."""
+    return _IN_PROMPT.sub(lambda match: match[1] * 2 + "\\" + match[2], prompt)
+
+
 def names_in(body: str) -> list[str]:
     """The variables that a prompt names."""
-    return _IN_PROMPT.findall(body)
+    return [name for backslashes, _, name in _IN_PROMPT.findall(body) if len(backslashes) % 2 == 0]
 
 
 def resolve(

@@ -37,6 +37,7 @@ __all__ = [
     "RECORD",
     "UPLOAD",
     "Clock",
+    "Others",
     "Served",
     "Wire",
     "World",
@@ -90,6 +91,27 @@ class Wire(httpx.AsyncBaseTransport):
         return await self.behind.handle_async_request(request)
 
 
+class Others:
+    """The user's other folders: they have paid for nothing, and keep what they are told."""
+
+    def __init__(self) -> None:
+        self.claimed: list[Row] = []
+        self.told: list[Row] = []
+        self.dropped: list[Row] = []
+
+    def claim(self, row: Row, at: datetime) -> None:
+        """Let a request through."""
+        self.claimed.append(row)
+
+    def note(self, row: Row) -> None:
+        """Keep what became of it."""
+        self.told.append(row)
+
+    def drop(self, row: Row) -> None:
+        """Keep that it was not sent."""
+        self.dropped.append(row)
+
+
 class World:
     """A folder, an emulator in this process and a context, all under one clock.
 
@@ -99,8 +121,8 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
         self.waits: list[float] = []
-        self.told: list[Row] = []
-        """What `submit` tells of, for the other folders."""
+        self.others = Others()
+        """Whom `submit` asks and tells."""
         self.emulator = Emulator(
             folder / "emulator", render="canned", clock=self.clock.epoch, terms=EASY
         )
@@ -144,7 +166,7 @@ class World:
     def submit(self, prompt: str = "A red fox", **values: object) -> Job:
         """A job that was sent."""
         job, prepared = self.prepare(prompt, **values)
-        asyncio.run(submit(self.context, job, prepared.request, 8.0, self.told.append))
+        asyncio.run(submit(self.context, job, prepared.request, 8.0, self.others))
         return job
 
     def follow(self, job: Job) -> list[JobState]:

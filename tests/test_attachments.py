@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from kling_nb.attachments import identify, noun_of, read_attachment, stand_in
 from kling_nb.errors import MediaError
@@ -49,6 +51,20 @@ def test_a_picture_of_another_shape(photo: bytes) -> None:
     wide = Media(("image/png",), 10_000_000, ratio=(0.4, 1.4))
     with pytest.raises(MediaError, match=r"width to height 1\.50; allowed are 0\.4 to 1\.4: crop"):
         read_attachment(photo, wide)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (Image.new("RGB", (240, 160)), "image 240×160 pixels; each side"),
+        (np.zeros((160, 240, 3), np.uint8), "array 160×240 pixels; each side"),
+    ],
+)
+def test_a_size_is_told_once(given: object, words: str) -> None:
+    """What is in memory is named by it already."""
+    large = Media(("image/png",), 10_000_000, over_px=300)
+    with pytest.raises(MediaError, match=f"^{words}"):
+        read_attachment(given, large)
 
 
 def test_recognising_a_picture_judges_nothing(photo: bytes, tmp_path: Path) -> None:

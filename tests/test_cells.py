@@ -14,6 +14,7 @@ from kling_nb.kinds import Choice, Flag, Media, Number, Text
 from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.records import Column, Records
 from kling_nb.specs import ModelSpec, Parameter, validate
+from kling_nb.variables import names_in
 from tests.sample_requests import given_of
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
@@ -201,9 +202,10 @@ def test_a_path_with_spaces_or_dashes_reads_back(path: str) -> None:
 
 
 LINE = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=1, max_size=30)
-WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).filter(
-    lambda text: bool(text.strip()) and "{{" not in text
-)
+PLAIN = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
+BRACES = st.text(st.sampled_from("{{}}\\ \nxé1."), min_size=1, max_size=40)
+NAMES = st.tuples(PLAIN, BRACES, st.sampled_from(("{{name}}", "{{ x }}")), PLAIN).map("".join)
+WORDS = st.one_of(PLAIN, BRACES, NAMES).filter(lambda text: bool(text.strip()))
 
 
 def values_of(parameter: Parameter | Column) -> st.SearchStrategy[object]:
@@ -259,6 +261,28 @@ def test_what_is_written_reads_back(spec: ModelSpec, data: st.DataObject, take: 
     cell = read_back(write_cell(spec, values, take=take))
     assert (cell.spec, cell.take) == (spec, take)
     assert validate(spec, cell.values) == validate(spec, values)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(prompt=st.one_of(BRACES, NAMES), name=st.sampled_from(("name", "x")))
+def test_a_prompt_with_braces_is_written_as_what_it_says(prompt: str, name: str) -> None:
+    """What names a variable in it is text: the variable may exist by now, and is not put in."""
+    body = write_cell(TEXT_TO_VIDEO, {"prompt": prompt}).partition("\n")[2]
+    assert read_cell("", body, {name: "something else"}).values["prompt"] == prompt
+    assert names_in(body) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "body"),
+    [
+        ("A {{name}} tag", r"A \{{name}} tag"),
+        (r"A \{{name}} tag", r"A \\\{{name}} tag"),
+        ("{name} {{}} \\ {{a b}} C:\\clips", "{name} {{}} \\ {{a b}} C:\\clips"),
+    ],
+)
+def test_only_what_would_name_a_variable_gets_a_backslash(prompt: str, body: str) -> None:
+    """Every other prompt is written as it is."""
+    assert write_cell(TEXT_TO_VIDEO, {"prompt": prompt}) == f"%%kling\n{body}"
 
 
 @SPECS

@@ -6,19 +6,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kling_nb import collector
-from kling_nb.collector import Collector, is_for, letters_for
+from kling_nb.collector import Collector
 from kling_nb.emulator import Books
 from kling_nb.errors import NotSent
 from kling_nb.hearing import Listening
 from kling_nb.jobs import Job
-from kling_nb.ledger import Intent, Ledger, Letter, Mailbox, Row
+from kling_nb.ledger import Intent, Letter, Mailbox, Row
+from kling_nb.receiver import letters_for
 from kling_nb.session import Session
 from kling_nb.states import Stage
 from tests.jupyter import notification
@@ -263,54 +264,6 @@ def test_a_folder_that_is_gone_is_no_fault(
     look(session, Collector(session))
     assert not (tmp_path / "none yet" / "ledger.sqlite3").exists()
     assert not caplog.records
-
-
-# --- whose letters -----------------------------------------------------------------------------
-
-
-def letter(nonce: str = "n") -> Letter:
-    """One that came at noon."""
-    return Letter(1, nonce, b"{}", AT)
-
-
-@pytest.mark.parametrize(
-    ("service", "steps", "mine"),
-    [
-        ("emulator", (Stage.ACCEPTED,), True),
-        ("emulator", (Stage.UNKNOWN,), True),
-        ("emulator", (), True),
-        ("live", (Stage.ACCEPTED,), False),
-    ],
-)
-def test_letters_of_its_own_jobs(
-    session: Session, service: str, steps: tuple[Stage, ...], mine: bool
-) -> None:
-    """Also while the request is still being answered; not those of the other service."""
-    note(session, *steps, service=service)
-    assert is_for(session, letter(), AT) is mine
-    assert not is_for(session, letter("unknown"), AT)
-
-
-def test_letters_of_another_kernel(session: Session) -> None:
-    """They are its own as long as it lives, and then whoever looks takes them."""
-    other = Ledger(session.ledger.folder)
-    row, _ = other.intend(Intent("f", "emulator", "m", {}, 1, 55.0))
-    other.advance(row.id, Stage.SENDING, nonce="n")
-    other.advance(row.id, Stage.ACCEPTED)
-    assert not is_for(session, letter(), AT + timedelta(days=1))
-    other.close()
-    assert is_for(session, letter(), AT)
-
-
-def test_a_lost_job_of_another_kernel(session: Session) -> None:
-    """Nobody follows it: after a while whoever looks brings it back."""
-    other = Ledger(session.ledger.folder)
-    row, _ = other.intend(Intent("f", "emulator", "m", {}, 1, 55.0))
-    other.advance(row.id, Stage.SENDING, nonce="n")
-    other.advance(row.id, Stage.UNKNOWN)
-    assert not is_for(session, letter(), AT + timedelta(seconds=1))
-    assert is_for(session, letter(), AT + timedelta(minutes=1))
-    other.close()
 
 
 def test_the_session_of_the_moment(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,35 @@ def test_what_is_or_may_be_paid_is_refused_in_another_folder(
         there.refuse_paid(INTENT)
 
 
+def test_of_two_folders_the_first_to_send_pays(
+    world: World, index: PaidIndex, tmp_path: Path
+) -> None:
+    """Both were let through when they asked; the second is stopped before it sends."""
+    here = elsewhere(world, index)
+    there = replace(here, context=replace(world.context, ledger=Ledger(tmp_path / "there")))
+    row, at = world.ledger.intend(INTENT)[0], world.clock()
+    for each in (here, there):
+        each.refuse_paid(INTENT)
+    here.claim(row, at)
+    with pytest.raises(AlreadyPaid, match=f"in {world.ledger.folder}.*--take 2"):
+        there.claim(row, at)
+    there.claim(replace(row, service="emulator"), at)
+
+
+def test_a_claim_of_a_session_that_died_before_it_sent_is_taken_back(
+    world: World, index: PaidIndex
+) -> None:
+    """Nothing was sent; once the folder is opened again others may pay."""
+    dead = Ledger(world.ledger.folder, clock=world.clock)
+    row, _ = dead.intend(INTENT)
+    here = elsewhere(world, index)
+    here.claim(row, world.clock())
+    dead.close()
+    here.settle()
+    assert world.ledger.row(row.id).stage is Stage.DISCARDED
+    assert index.find(INTENT.fingerprint) is None
+
+
 def test_what_was_refused_is_not_noted(world: World, index: PaidIndex) -> None:
     """It was not paid for."""
     elsewhere(world, index).note(sent(world, Stage.REFUSED))

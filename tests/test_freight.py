@@ -167,7 +167,7 @@ def test_a_failed_upload_sends_nothing(world: World, photo: bytes, tmp_path: Pat
     job, prepared = world.intend(Wish(spec, {"image": image, "video": path}))
     path.write_bytes(video(shade=10))
     with pytest.raises(MediaError, match="was changed while it was about to be uploaded"):
-        asyncio.run(submit(world.context, job, prepared.request, 8.0, world.told.append))
+        asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
     assert world.ledger.row(job.id).stage is Stage.DISCARDED
     assert world.books.count_tasks() == 0
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,9 +15,31 @@ import platformdirs
 import pytest
 
 from kling_nb import index
+from kling_nb.errors import AlreadyPaid
 from kling_nb.index import Paid, PaidIndex
 
 AT = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
+
+RACE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from kling_nb.errors import AlreadyPaid
+from kling_nb.index import PaidIndex
+
+index, folder, at = PaidIndex(Path(sys.argv[1])), Path(sys.argv[2]), datetime.now(UTC)
+print("ready", flush=True)
+sys.stdin.readline()
+mine = []
+for number in range(60):
+    try:
+        index.claim(str(number), folder, at, take=1)
+        mine.append(number)
+    except AlreadyPaid:
+        pass
+print(*mine, flush=True)
+"""
+"""Claims sixty requests at a signal, and says which it got."""
 
 
 def test_found_again(tmp_path: Path) -> None:
@@ -132,3 +156,92 @@ def test_many_threads_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
             threads.submit(paid.note, str(number), tmp_path, AT)
     assert all(paid.find(str(number)) for number in range(24))
     assert caplog.messages == []
+
+
+# --- claims ------------------------------------------------------------------------------------
+
+
+def test_the_first_folder_to_claim_has_it(tmp_path: Path) -> None:
+    """The other one is told where, and what to do; what it asked for is not noted."""
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.claim("f", tmp_path / "a", AT, take=1)
+    words = f"is being, or was just now, paid for in {tmp_path / 'a'}. Copy .*--take 2"
+    with pytest.raises(AlreadyPaid, match=words):
+        paid.claim("f", tmp_path / "b", AT + timedelta(minutes=9), take=1)
+    assert paid.find("f") == Paid(tmp_path / "a", AT)
+
+
+def test_an_old_payment_is_told_with_its_day(tmp_path: Path) -> None:
+    """It is not under way any more."""
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.note("f", tmp_path / "a", AT)
+    with pytest.raises(AlreadyPaid, match=r"been, paid for on 3 November 2026 in .*take 3"):
+        paid.claim("f", tmp_path / "b", AT + timedelta(days=1), take=2)
+
+
+def test_a_folder_claims_again_what_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ledger has let the request through; the newer payment counts."""
+    monkeypatch.chdir(tmp_path)
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.claim("f", tmp_path / "a", AT, take=1)
+    paid.claim("f", Path("a"), AT + timedelta(days=1), take=1)
+    paid.claim("f", tmp_path / "a", AT, take=1)
+    assert paid.find("f") == Paid(tmp_path / "a", AT + timedelta(days=1))
+
+
+def test_a_claim_that_is_dropped_is_free(tmp_path: Path) -> None:
+    """Nothing was sent: the next folder may."""
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.claim("f", tmp_path / "a", AT, take=1)
+    paid.drop("f", tmp_path / "a")
+    paid.claim("f", tmp_path / "b", AT, take=1)
+    assert paid.find("f") == Paid(tmp_path / "b", AT)
+
+
+def test_of_two_processes_one_gets_each_claim(tmp_path: Path) -> None:
+    """Asked in the same moment, each request is let through exactly once."""
+    command = [sys.executable, "-c", RACE, str(tmp_path / "paid.sqlite3")]
+    runners = [
+        subprocess.Popen(
+            [*command, str(tmp_path / name)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("a", "b")
+    ]
+    for runner in runners:
+        assert runner.stdout is not None
+        assert runner.stdout.readline() == "ready\n"
+    for runner in runners:
+        assert runner.stdin is not None
+        runner.stdin.write("go\n")
+        runner.stdin.flush()
+    got = [runner.communicate()[0].split() for runner in runners]
+    assert sorted(map(int, got[0] + got[1])) == list(range(60))
+
+
+def test_an_index_that_cannot_be_written_still_stops_what_it_knows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is new goes through, and the log says what is not recognised any more."""
+    monkeypatch.setattr(index, "BUSY_TIMEOUT_S", 0.0)
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.note("f", tmp_path / "a", AT)
+    with closing(sqlite3.connect(paid.path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(AlreadyPaid):
+            paid.claim("f", tmp_path / "b", AT, take=1)
+        paid.claim("g", tmp_path / "b", AT, take=1)
+    assert caplog.text.count("could not be written (database is locked)") == 2
+    assert "paid for in other folders are not recognised" in caplog.text
+
+
+def test_a_broken_index_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is a help; what it cannot tell is told in the log."""
+    path = tmp_path / "paid.sqlite3"
+    path.write_bytes(b"my shopping list" * 100)
+    PaidIndex(path).claim("f", tmp_path, AT, take=1)
+    assert f"{path} could not be written" in caplog.text

@@ -110,6 +110,14 @@ def test_anything_else_is_no_option(given: object) -> None:
     assert rejection(DURATION, given).endswith("is not one of 5, 10")
 
 
+def test_an_option_has_its_unit_or_its_own_words() -> None:
+    """One that another version had is said as it stands in the ledger."""
+    facing = Choice(("image", "video"), words=("facing as in the image", "facing as in the video"))
+    assert DURATION.say("5") == "5 s"
+    assert Choice(("std",)).say("std") == "std"
+    assert [facing.say(each) for each in ("video", "left")] == ["facing as in the video", "left"]
+
+
 def test_a_long_row_of_numbers_is_said_by_its_ends() -> None:
     """Thirteen lengths are no list that anybody reads; shapes and a row with a gap stay one."""
     lengths = Choice(tuple(map(str, range(3, 16))))

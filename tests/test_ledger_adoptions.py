@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,22 @@ def test_the_same_id_at_the_other_service_is_another_task(ledger: Ledger) -> Non
     ledger.advance(emulated.id, Stage.ACCEPTED, task_id="t1")
     row = lead(ledger, Stage.UNKNOWN)
     assert ledger.adoptions.adopt("t1", "live").id == row.id
+
+
+@pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.VANISHED])
+def test_what_a_notification_brings_back_teaches_how_long_it_took(
+    ledger: Ledger, stage: Stage
+) -> None:
+    """It is as old as its request; when a person brings it in, nobody knows how old it is."""
+    for name in ("told", "adopted"):
+        row = lead(ledger, stage, name)
+        if name == "told":
+            row = ledger.adoptions.identify(row.id, name)
+        else:
+            row = ledger.adoptions.adopt(name, "live", row.id)
+        end = (row.sent_at or row.created_at) + timedelta(seconds=90)
+        ledger.advance(row.id, Stage.SUCCEEDED, finished_at=end)
+    assert ledger.durations_s("m", "live") == [90]
 
 
 def test_adopting_by_two_sessions_at_once(ledger: Ledger, other: Ledger) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -296,6 +297,34 @@ def test_a_port_that_another_has(slow: Session, open_session: Open, tmp_path: Pa
         with pytest.raises(ConfigurationError, match=f"port: {port} .*another port"):
             listen(port=port, session=slow)
     assert slow.hearing.url == ""
+
+
+@pytest.mark.parametrize("given", [{}, {"webhook_key": WEBHOOK_KEY}])
+def test_who_listens_goes_on_where_another_cannot(
+    slow: Session, listening: Listening, given: dict[str, Any]
+) -> None:
+    """A port that is taken costs nothing: notifications still come to the former address."""
+    refused = pytest.raises(ConfigurationError, match="another port")
+    with socket.create_server(("127.0.0.1", 0)) as taken, refused:
+        listen(port=taken.getsockname()[1], session=slow, **given)
+    assert slow.hearing.listening is listening
+    assert listening.is_open
+    assert slow.emulator is not None
+    assert not slow.emulator.courier.webhook_key
+    job, url, body = ask(slow)
+    asked = hear_questions(job)
+    assert post(url, body) == 200
+    wait_until(lambda: asked == [job.id])
+
+
+def test_where_the_way_by_jupyter_is_shut_who_listens_goes_on(
+    slow: Session, listening: Listening
+) -> None:
+    """No Jupyter server started this process."""
+    with pytest.raises(ConfigurationError, match="jupyter"):
+        listen(jupyter=True, session=slow)
+    assert slow.hearing.listening is listening
+    assert listening.is_open
 
 
 def test_closed_it_hears_nothing(slow: Session) -> None:

@@ -13,7 +13,7 @@ from kling_nb.offers import Offer, offer_of, takes_words
     [
         ("kling-2.6/image-to-video", Offer(("5 s", "no sound"), 55)),
         ("kling-3.0/video", Offer(("5 s", "no sound", "std"), 70)),
-        ("kling-3.0/motion-control", Offer(("image orientation", "720p"), 20, "video")),
+        ("kling-3.0/motion-control", Offer(("facing as in the image", "720p"), 20, "video")),
         ("kling-3.0-omni/text-to-video", Offer(("5 s", "no sound", "16:9", "720p"), 70)),
         ("kling/v2-1-standard", Offer(("5 s",), 25)),
         ("kling/ai-avatar-pro", Offer((), 16, "audio")),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,10 +15,12 @@ import pytest
 
 from kling_nb.callbacks import nonce_in
 from kling_nb.emulator import Books
-from kling_nb.errors import UnreadableAnswer
+from kling_nb.errors import NotSent, UnreadableAnswer
 from kling_nb.jobs import Job
+from kling_nb.ledger import Intent, Ledger, Letter, Mailbox, Row
 from kling_nb.models import TEXT_TO_VIDEO
 from kling_nb.preparation import Wish
+from kling_nb.receiver import is_for
 from kling_nb.session import Session
 from kling_nb.states import Stage
 
@@ -24,6 +28,7 @@ Open = Callable[..., Session]
 
 PATIENCE_S = 30.0
 URL = "https://my.example/done?user=7"
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WISH = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"}, callback_url=URL)
 
 
@@ -191,3 +196,172 @@ def test_a_running_job_is_asked_about_at_once(session: Session) -> None:
     assert asked == [job.id]
     assert session.take_callback(body("another"), row.nonce) is None
     assert asked == [job.id]
+
+
+# --- letters that came while nobody listened ---------------------------------------------------
+
+
+def post(session: Session, nonce: str, *bodies: bytes) -> None:
+    """Leave notifications in the folder, as whoever listened there did."""
+    for each in bodies:
+        assert Mailbox(session.ledger.folder).post(nonce, each, AT)
+
+
+def waiting(session: Session) -> set[str]:
+    """The values that letters wait for."""
+    return Mailbox(session.ledger.folder).nonces()
+
+
+def another_kernel(open_session: Open, session: Session, **given: Any) -> Session:
+    """The next session of the folder, after the first has ended."""
+    session.close()
+    return open_session(**given)
+
+
+def test_a_letter_brings_a_lost_job_back_without_a_listener(
+    session: Session, open_session: Open
+) -> None:
+    """The next kernel takes it up: it is one of those that `resume` gives back."""
+    lost, task_id, nonce = lose(session)
+    post(session, nonce, b'{"data": {"taskId": "forged"}}', body(task_id))
+    later = another_kernel(open_session, session)
+    [job] = later.resume()
+    assert job.id == lost.id
+    assert job.result(PATIENCE_S).task_id == task_id
+    assert waiting(later) == set()
+    assert books_of(later).count_tasks() == 1
+    assert later.resume() == []
+
+
+def test_one_job_is_resumed_with_what_its_letter_tells(
+    session: Session, open_session: Open
+) -> None:
+    """It is asked for by its id, and others' letters are heard on the way."""
+    lost, task_id, nonce = lose(session)
+    post(session, nonce, body(task_id))
+    later = another_kernel(open_session, session)
+    [job] = later.resume(lost.id)
+    assert job.result(PATIENCE_S).task_id == task_id
+
+
+def test_a_letter_to_a_job_that_goes_on_gives_one_handle(
+    session: Session, open_session: Open
+) -> None:
+    """It is taken up once, and the letter is not believed."""
+    books_of(session)
+    slow = another_kernel(open_session, session, emulator_seconds=3600)
+    row = slow.ledger.row(ask(slow).id)
+    post(slow, row.nonce, body(row.task_id))
+    later = another_kernel(open_session, slow, emulator_seconds=3600)
+    [job] = later.resume()
+    assert (job.id, job.done()) == (row.id, False)
+    assert waiting(later) == set()
+
+
+def test_a_letter_of_a_task_that_is_not_there_changes_nothing(
+    session: Session, open_session: Open
+) -> None:
+    """It made us ask, and the service does not know it."""
+    lost, _, nonce = lose(session)
+    post(session, nonce, b'{"data": {"taskId": "forged", "state": "success"}}')
+    later = another_kernel(open_session, session)
+    assert later.resume() == []
+    assert later.ledger.row(lost.id).stage is Stage.UNKNOWN
+    assert waiting(later) == set()
+
+
+def test_a_letter_that_cannot_be_acted_on_stays(
+    session: Session, open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service is out of reach: the next time it is heard, and the rest is taken up anyway."""
+    _, task_id, nonce = lose(session)
+    running = ask(session, "Another fox")
+    post(session, nonce, body(task_id))
+    later = another_kernel(open_session, session)
+
+    async def hear(_body: bytes, _nonce: str) -> Job:
+        raise NotSent("no network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(later, "hear", hear)
+        assert [job.id for job in later.resume()] in ([running.id], [])
+    assert waiting(later) == {nonce}
+    assert task_id in {job.task_id for job in later.resume()}
+
+
+def test_a_fault_of_ours_does_not_come_again(
+    session: Session,
+    open_session: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is in the log, and the letter is thrown away."""
+    _, task_id, nonce = lose(session)
+    post(session, nonce, body(task_id))
+    later = another_kernel(open_session, session)
+
+    async def hear(_body: bytes, _nonce: str) -> Job:
+        raise RuntimeError("a slip")
+
+    monkeypatch.setattr(later, "hear", hear)
+    with caplog.at_level(logging.ERROR, "kling_nb"):
+        assert later.resume() == []
+    assert "a notification could not be acted on" in caplog.text
+    assert waiting(later) == set()
+
+
+# --- whose letters -----------------------------------------------------------------------------
+
+
+def note(session: Session, *steps: Stage, service: str = "emulator", nonce: str = "n") -> Row:
+    """A job that was sent with a one-time value, as far as the steps go."""
+    row, _ = session.ledger.intend(Intent(nonce, service, "m", {}, 1, 55.0))
+    row = session.ledger.advance(row.id, Stage.SENDING, nonce=nonce)
+    for step in steps:
+        row = session.ledger.advance(row.id, step)
+    return row
+
+
+def letter(nonce: str = "n") -> Letter:
+    """One that came at noon."""
+    return Letter(1, nonce, b"{}", AT)
+
+
+@pytest.mark.parametrize(
+    ("service", "steps", "mine"),
+    [
+        ("emulator", (Stage.ACCEPTED,), True),
+        ("emulator", (Stage.UNKNOWN,), True),
+        ("emulator", (), True),
+        ("live", (Stage.ACCEPTED,), False),
+    ],
+)
+def test_letters_of_its_own_jobs(
+    session: Session, service: str, steps: tuple[Stage, ...], mine: bool
+) -> None:
+    """Also while the request is still being answered; not those of the other service."""
+    note(session, *steps, service=service)
+    assert is_for(session.ledger, session.service, letter(), AT) is mine
+    assert not is_for(session.ledger, session.service, letter("unknown"), AT)
+
+
+def test_letters_of_another_kernel(session: Session) -> None:
+    """They are its own as long as it lives, and then whoever looks takes them."""
+    other = Ledger(session.ledger.folder)
+    row, _ = other.intend(Intent("f", "emulator", "m", {}, 1, 55.0))
+    other.advance(row.id, Stage.SENDING, nonce="n")
+    other.advance(row.id, Stage.ACCEPTED)
+    assert not is_for(session.ledger, session.service, letter(), AT + timedelta(days=1))
+    other.close()
+    assert is_for(session.ledger, session.service, letter(), AT)
+
+
+def test_a_lost_job_of_another_kernel(session: Session) -> None:
+    """Nobody follows it: after a while whoever looks brings it back."""
+    other = Ledger(session.ledger.folder)
+    row, _ = other.intend(Intent("f", "emulator", "m", {}, 1, 55.0))
+    other.advance(row.id, Stage.SENDING, nonce="n")
+    other.advance(row.id, Stage.UNKNOWN)
+    assert not is_for(session.ledger, session.service, letter(), AT + timedelta(seconds=1))
+    assert is_for(session.ledger, session.service, letter(), AT + timedelta(minutes=1))
+    other.close()

@@ -18,12 +18,13 @@ import httpx
 import pytest
 
 from kling_nb.callbacks import sign_callback
-from kling_nb.collector import Collector, letters_for
+from kling_nb.collector import Collector
 from kling_nb.emulator import Emulator
 from kling_nb.intake import Intake
 from kling_nb.keys import Key
 from kling_nb.ledger import Row
 from kling_nb.listener import open_intake
+from kling_nb.receiver import letters_for
 from kling_nb.reception import LIMIT_BYTES
 from kling_nb.session import Session
 from kling_nb.states import Stage
@@ -193,7 +194,9 @@ async def attack(intake: Intake, attacker: Attacker, number: int) -> Counter[int
 
 async def act(collector: Collector) -> None:
     """Have the service asked about everything that is in the mailbox."""
-    while letters_for(collector.session, frozenset()):
+    session = collector.session
+    assert session is not None
+    while letters_for(session.ledger, session.service, frozenset()):
         collector._not_before.clear()
         await collector.look()
         await collector.settle()

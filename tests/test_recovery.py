@@ -114,6 +114,28 @@ def test_adopting_a_lost_task(world: World) -> None:
     assert world.books.count_tasks() == 1
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_task_that_was_over_teaches_nothing_of_durations(world: World, is_ours: bool) -> None:
+    """An hour after it was made it ends a moment after it was adopted, a stranger's as a lost one.
+
+    The next one's bar would run to that moment.
+    """
+    job, task_id = lost(world)
+    asyncio.run(world.sleep(3600))
+    if not is_ours:
+        world.ledger.advance(job.id, Stage.FORGOTTEN)
+    row = adopt(world, task_id, job.id if is_ours else "")
+    asyncio.run(world.sleep(1))
+    world.follow(world.handle(row))
+    row = world.ledger.row(row.id)
+    assert (row.stage, row.is_adopted) == (Stage.SAVED, not is_ours)
+    assert row.finished_at is not None
+    assert row.accepted_at is not None
+    assert row.finished_at > row.accepted_at
+    assert world.ledger.durations_s("kling-2.6/text-to-video", EMULATED) == []
+    assert world.ledger.durations_s(row.model, EMULATED) == []
+
+
 def test_adopting_twice(world: World) -> None:
     """The second time it is the row that is there."""
     _, task_id = lost(world)
@@ -190,7 +212,7 @@ def test_what_was_probably_paid_is_not_forgotten_lightly(world: World) -> None:
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=1000)
     world.books.set_balance(1000)
-    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.told.append))
+    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
     with pytest.raises(LedgerError, match="was very probably paid") as caught:
         recovery(world).forget(job.id)
     for words in ("from 1,000 to 945", f"%kling adopt TASK_ID {job.id}", f"forget {job.id} --yes"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -42,6 +44,11 @@ def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), PATIENCE_S)
 
 
+def settings_of(logger: logging.Logger) -> tuple[object, ...]:
+    """What somebody may have set up."""
+    return logger.level, logger.propagate, [*logger.handlers], [*logger.filters]
+
+
 def is_closed(plug: socket.socket) -> bool:
     """Whether the other side has closed a connection."""
     try:
@@ -65,6 +72,43 @@ def test_once_stopped_its_port_is_free(server: Server) -> None:
     assert ask(again.port) == "hello"
     again.stop()
     server.stop()
+
+
+def test_one_takes_the_place_of_another_at_its_port(server: Server) -> None:
+    """There is no moment in which nobody answers; once the former is stopped, it is the new one."""
+
+    async def hullo(scope: object, receive: object, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hullo"})
+
+    with pytest.raises(ConfigurationError):
+        Server(hullo, server.port)
+    heir = Server(hullo, server.port, server)
+    assert heir.port == server.port
+    assert ask(server.port) in {"hello", "hullo"}
+    server.stop()
+    assert {ask(heir.port) for _ in range(3)} == {"hullo"}
+    heir.stop()
+    again = Server(hullo, server.port, heir)  # what is stopped has nothing to share
+    assert ask(again.port) == "hullo"
+    again.stop()
+
+
+def test_logging_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    """A person's own uvicorn app logs in the same kernel; what is served here never does."""
+    loggers = [logging.getLogger(name) for name in module.LOGGERS]
+    with caplog.at_level(logging.DEBUG, "uvicorn"):
+        before = [settings_of(each) for each in loggers]
+        server = Server(hello, 0)
+        assert ask(server.port) == "hello"
+        with connect(server.port) as plug:
+            plug.sendall(b"no request at all\r\n\r\n")
+            assert plug.recv(100).startswith(b"HTTP/1.1 400")
+        for logger in loggers:
+            logger.info("of an app in another thread")
+        server.stop()
+    assert caplog.messages == ["of an app in another thread"] * len(loggers)
+    assert [settings_of(each) for each in loggers] == before
 
 
 def test_a_port_that_is_taken(server: Server) -> None:

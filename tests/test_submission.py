@@ -14,6 +14,7 @@ from PIL import Image
 import kling_nb.client
 from kling_nb.client import Client, SubmitOutcome
 from kling_nb.errors import (
+    AlreadyPaid,
     BadRequest,
     KlingError,
     LedgerError,
@@ -45,7 +46,7 @@ from tests.service import CREATE, UPLOAD, World
 
 def send(world: World, job: Job, prepared: Prepared) -> Row:
     """Submit a prepared job."""
-    return asyncio.run(submit(world.context, job, prepared.request, 8.0, world.told.append))
+    return asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
 
 
 def stages(world: World, job: Job) -> list[Stage]:
@@ -80,14 +81,51 @@ def test_sending_is_on_disk_before_anything_is_sent(world: World) -> None:
     assert seen == [Stage.SENDING]
 
 
-def test_what_is_sent_is_told_before(world: World) -> None:
-    """Whoever tells other folders knows of it when the socket opens; once is enough."""
+def test_what_is_sent_is_claimed_before(world: World) -> None:
+    """The other folders know of it when the socket opens; once is enough."""
     job, prepared = world.prepare()
-    told: list[list[Stage]] = []
-    world.wire.listeners.append(lambda request: told.append([row.stage for row in world.told]))
+    claimed: list[list[str]] = []
+    world.wire.listeners.append(
+        lambda request: claimed.append([row.id for row in world.others.claimed])
+    )
     send(world, job, prepared)
-    assert told == [[Stage.SENDING]]
-    assert len(world.told) == 1
+    assert claimed == [[job.id]]
+    assert len(world.others.claimed) == 1
+    assert world.others.dropped == []
+
+
+def test_another_folder_that_was_quicker_stops_it(world: World, photo: bytes) -> None:
+    """It may have paid while this one uploaded: then nothing is sent, and the row ends so."""
+    job, prepared = with_picture(world, photo)
+    seen: list[tuple[str, Stage]] = []
+
+    def claim(row: Row, _at: object) -> None:
+        seen.append((world.wire.requests[-1].url.path, row.stage))
+        raise AlreadyPaid("paid in the other folder")
+
+    world.others.claim = claim  # type: ignore[method-assign]
+    with pytest.raises(AlreadyPaid, match="the other folder"):
+        send(world, job, prepared)
+    assert seen == [(UPLOAD, Stage.INTENDED)]
+    assert stages(world, job) == [Stage.INTENDED, Stage.DISCARDED]
+    assert job.state == Discarded("paid in the other folder")
+    assert world.books.count_tasks() == 0
+
+
+def test_what_could_not_be_noted_is_claimed_no_longer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk failed, so that nothing was sent: another folder may pay for it."""
+    job, prepared = world.prepare()
+
+    def advance(*_given: object, **_facts: object) -> Row:
+        raise LedgerError("the disk is full")
+
+    monkeypatch.setattr(world.ledger, "advance", advance)
+    with pytest.raises(LedgerError, match="disk is full"):
+        send(world, job, prepared)
+    assert [row.id for row in world.others.dropped] == [job.id]
+    assert world.books.count_tasks() == 0
 
 
 def test_in_the_line_nothing_is_sending(world: World) -> None:
@@ -105,7 +143,7 @@ def test_in_the_line_nothing_is_sending(world: World) -> None:
     async def play() -> None:
         for _ in range(20):
             await budget.new_tasks.wait()
-        await submit(world.context, job, prepared.request, 8.0, world.told.append)
+        await submit(world.context, job, prepared.request, 8.0, world.others)
 
     asyncio.run(play())
     assert seen == [Stage.INTENDED]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from PIL import Image
 
 from kling_nb.cells import read_cell
 from kling_nb.emulator import UNLIMITED, Books, Emulator
-from kling_nb.errors import InvalidInput, KlingError, LedgerError, MediaError
+from kling_nb.errors import BudgetExceeded, InvalidInput, KlingError, LedgerError, MediaError
 from kling_nb.fetcher import Fetcher
 from kling_nb.index import PaidIndex
 from kling_nb.jobs import Job
@@ -478,6 +479,54 @@ def test_a_full_disk_loses_only_the_copy(
     with pytest.raises(MediaError, match="is not kept"):
         first.another_take()
     assert session.image_to_video(fox, "A red fox", take=2).facts.take == 2
+
+
+def test_what_a_budget_refuses_leaves_no_copy(session: Session, tmp_path: Path) -> None:
+    """Neither of a picture nor of a video, which may be 100 MB; a larger budget keeps them."""
+    walk = tmp_path / "walk.mp4"
+    walk.write_bytes(video())
+    session.budget(1)
+    ask = partial(session.generate, MOTION, image=square(1), video=walk)
+    with pytest.raises(BudgetExceeded):
+        ask()
+    assert not (session.ledger.folder / "pictures").exists()
+    session.budget(1_000)
+    row = session.ledger.row(ask().id)
+    kept = {Path(each.path) for given in row.sources.values() for each in given}
+    assert kept == {*(session.ledger.folder / "pictures").iterdir()}
+    assert len(kept) == 2
+
+
+def test_another_take_that_a_budget_refuses_leaves_no_copy(session: Session, photo: bytes) -> None:
+    """What came from a URL was fetched again, and is kept once it is used."""
+    web(session, *[httpx.Response(200, content=photo)] * 3)
+    job = session.image_to_video(URL, "A red fox")
+    [kept] = (session.ledger.folder / "pictures").iterdir()
+    kept.unlink()
+    session.budget(1)
+    with pytest.raises(BudgetExceeded):
+        session.another_take(job.id)
+    assert [*(session.ledger.folder / "pictures").iterdir()] == []
+    session.budget(1_000)
+    session.another_take(job.id)
+    assert [*(session.ledger.folder / "pictures").iterdir()] == [kept]
+
+
+def test_no_request_fails_for_want_of_a_copy(
+    session: Session, fox: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is paid for and followed; the log says what another take will need."""
+
+    def note_sources(*_given: object) -> Row:
+        raise LedgerError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session.ledger, "note_sources", note_sources)
+        job = session.image_to_video(fox, "A red fox")
+    assert job.task_id
+    assert f"job {job.id}: another take will need the originals" in caplog.text
+    assert session.image_to_video(fox, "A red fox").id == job.id
+    assert session.ledger.row(job.id).sources
 
 
 # --- pictures given as a URL -------------------------------------------------------------------

@@ -37,6 +37,22 @@ def test_everything_else_is_raw(body: str) -> None:
     assert fill_prompt(body, {"x": "no", "a": "no", "b": "no"}) == body
 
 
+@pytest.mark.parametrize(
+    ("body", "filled"),
+    [
+        (r"\{{n}}", "{{n}}"),
+        (r"\\{{n}}", r"\2"),
+        (r"\\\{{ n }}", r"\{{ n }}"),
+        (r"\ {{n}} \n", r"\ 2 \n"),
+        (r"{\{{n}}}", "{{{n}}}"),
+        (r"\{{nobody}}", "{{nobody}}"),
+    ],
+)
+def test_a_backslash_makes_a_name_text(body: str, filled: str) -> None:
+    """Two are one backslash before a variable's text; anywhere else they are the prompt's own."""
+    assert fill_prompt(body, {"n": 2}) == filled
+
+
 def test_a_variables_text_is_not_filled_again() -> None:
     """What a variable holds is raw as well."""
     assert fill_prompt("{{a}}", {"a": "{{b}} \\1", "b": "no"}) == "{{b}} \\1"
@@ -44,13 +60,14 @@ def test_a_variables_text_is_not_filled_again() -> None:
 
 def test_a_missing_variable_names_the_nearest() -> None:
     """A slip in a name is not sent to the service as braces."""
-    with pytest.raises(InvalidInput, match=r"'anmal'.*did you mean 'animal'"):
+    advice = r"'anmal'.*did you mean 'animal'\?; `\\\{\{anmal\}\}` is the text itself"
+    with pytest.raises(InvalidInput, match=advice):
         fill_prompt("a {{anmal}}", {"animal": "fox", "_": 1})
 
 
 def test_the_variables_of_a_prompt_are_named() -> None:
     """Those in double braces, in their order."""
-    assert names_in("A {{ animal }} in {place}, {{mood}}") == ["animal", "mood"]
+    assert names_in(r"A {{ animal }} in {place}, \{{text}} \\{{mood}}") == ["animal", "mood"]
 
 
 # --- media -------------------------------------------------------------------------------------

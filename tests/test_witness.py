@@ -33,7 +33,7 @@ def lose(world: World, fault: str = "lose-answer", prompt: str = "A red fox") ->
     world.ledger.note(job.id, balance_before=world.books.balance())
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0, world.told.append)
+        await submit(world.context, job, prepared.request, 8.0, world.others)
         await finish(world)
 
     asyncio.run(play())
@@ -82,7 +82,7 @@ def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
     heard: list[Event] = []
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0, world.told.append)
+        await submit(world.context, job, prepared.request, 8.0, world.others)
         job.observe(heard.append)
         await finish(world)
 
@@ -100,8 +100,8 @@ def test_another_job_meanwhile_spoils_the_evidence(world: World) -> None:
     world.ledger.note(job.id, balance_before=world.books.balance())
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0, world.told.append)
-        await submit(world.context, other, sent.request, 8.0, world.told.append)
+        await submit(world.context, job, prepared.request, 8.0, world.others)
+        await submit(world.context, other, sent.request, 8.0, world.others)
         await finish(world)
 
     asyncio.run(play())
@@ -125,7 +125,7 @@ def test_a_failure_meanwhile_spoils_the_evidence(world: World) -> None:
     job, prepared = world.prepare("Lost")
     world.ledger.note(job.id, balance_before=world.books.balance())
     world.ledger.advance(early.id, Stage.FAILED, credits=0)
-    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.told.append))
+    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
     assert judge(evidence_of(world.ledger.row(job.id))).ground is Ground.OTHERS
 
 
@@ -152,7 +152,7 @@ def test_nobody_watches_what_was_adopted(world: World) -> None:
     job, prepared = world.prepare()
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0, world.told.append)
+        await submit(world.context, job, prepared.request, 8.0, world.others)
         world.ledger.advance(job.id, Stage.ACCEPTED, task_id="t1")
         await finish(world)
 
@@ -172,7 +172,7 @@ def test_what_is_watched_is_known_until_it_is_stopped(world: World) -> None:
     world.context = replace(world.context, sleep=asyncio.sleep)
 
     async def play() -> None:
-        row = await submit(world.context, job, prepared.request, 8.0, world.told.append)
+        row = await submit(world.context, job, prepared.request, 8.0, world.others)
         assert watches.covers(row)
         assert not watches.covers(replace(row, stage=Stage.ACCEPTED))
         await asyncio.wait(watches.stop())
@@ -192,7 +192,7 @@ def test_a_watch_that_begins_when_all_are_stopped(world: World) -> None:
 
     async def play() -> None:
         assert world.context.watches.stop() == []
-        row = await submit(world.context, job, prepared.request, 8.0, world.told.append)
+        row = await submit(world.context, job, prepared.request, 8.0, world.others)
         assert not world.context.watches.covers(row)
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -220,7 +220,7 @@ def left(world: World, fault: str, after_s: float) -> Row:
     world.books.inject(fault)
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=world.books.balance(), balance_at=world.clock())
-    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.told.append))
+    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
     world.ledger.note(job.id, watch=None)
     world.ledger.close()
     world.ledger = Ledger(world.ledger.folder, clock=world.clock)
@@ -306,7 +306,7 @@ def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job
     world.wire.behind = Failing(world.wire.behind, **data)
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0, world.told.append)
+        await submit(world.context, job, prepared.request, 8.0, world.others)
         if gives_back:
             world.books.set_balance(world.books.balance() + 55)
         await Follower(world.context, job, 8.0).run()

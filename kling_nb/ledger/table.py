@@ -110,9 +110,15 @@ class Jobs:
 
     def durations_s(self, model: str, service: str, limit: int) -> list[float]:
         """Returns the seconds from acceptance to the end of past clips, newest first."""
+        # When a task that a person brought in was accepted, nobody here knows: it may have been
+        # over. One that a notification brought back is as old as its request.
         where = """
             model = ? AND service = ? AND stage IN ('succeeded', 'saved', 'expired')
-            AND finished_at > accepted_at
+            AND finished_at > accepted_at AND fingerprint <> 'adopted ' || task_id
+            AND (accepted_at = sent_at OR NOT EXISTS (
+                SELECT 1 FROM events
+                WHERE job_id = jobs.id AND events.stage IN ('unknown', 'vanished')
+            ))
         """
         return [
             (row.finished_at - row.accepted_at).total_seconds()

@@ -29,7 +29,7 @@ _MOVEMENT = Parameter(
 )
 _ORIENTATION = Parameter(
     name="character_orientation",
-    kind=Choice(("image", "video"), unit="orientation"),
+    kind=Choice(("image", "video"), words=("facing as in the image", "facing as in the video")),
     help="whether the character faces as in the image or as in the video",
     default="image",
 )
@@ -68,7 +68,10 @@ MOTION_3_0 = ModelSpec(
         _MODE,
         Parameter(
             name="background_source",
-            kind=Choice(("input_video", "input_image"), unit="background"),
+            kind=Choice(
+                ("input_video", "input_image"),
+                words=("background of the video", "background of the image"),
+            ),
             help="where the background is taken from",
             required=False,
         ),
