@@ -12,14 +12,19 @@ from urllib.parse import quote
 __all__ = ["relative_link", "relative_path"]
 
 
-def relative_path(path: Path) -> str:
-    """The file from the notebook's folder, with slashes; empty on another drive."""
+def relative_path(path: Path, folder: Path | None = None) -> str:
+    """The file from the notebook's folder, with slashes; empty on another drive.
+
+    Args:
+        path: The file.
+        folder: Of another notebook than the kernel's.
+    """
     try:
-        return Path(os.path.relpath(path)).as_posix()
+        return Path(os.path.relpath(path, folder or os.curdir)).as_posix()
     except ValueError:
         return ""
 
 
-def relative_link(path: Path) -> str:
+def relative_link(path: Path, folder: Path | None = None) -> str:
     """The same as a link: what an address would read in another way is quoted."""
-    return quote(relative_path(path))
+    return quote(relative_path(path, folder))

@@ -2,7 +2,8 @@
 
 Owns JSON on disk, the name of the current notebook, and its signature of trust. Must not know what
 a card is: it hands out the bundles of displays, which may be changed in place. A notebook is
-written with the same indentation and order as it was read, so that only what was changed differs.
+written with the same indentation, order and line ends as it was read, so that only what was changed
+differs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +55,46 @@ def told_notebooks(variables: Mapping[str, object], environ: Mapping[str, str]) 
     return [name for name in told if name.endswith(SUFFIX)]
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a file of JSON is laid out, so that what is put back differs only where it changed."""
+
+    indent: str | None
+    """None where all of it is one line."""
+    separators: tuple[str, str]
+    line_end: str
+    end: str
+    """What comes behind the last brace."""
+    is_ascii: bool
+
+    @classmethod
+    def of(cls, text: str) -> Layout:
+        """The layout of a text that is one JSON object."""
+        lines = re.match(r"\s*\{(\r?\n)([ \t]*)", text)
+        is_tight = not lines and re.match(r'\s*\{"[^"]*":\S', text)
+        return cls(
+            indent=lines[2] if lines else None,
+            separators=(",", ":") if is_tight else (",", ": ") if lines else (", ", ": "),
+            line_end=lines[1] if lines else "\n",
+            end=text[len(text.rstrip()) :],
+            is_ascii=text.isascii(),
+        )
+
+    def pieces(self, value: object) -> Iterator[bytes]:
+        """The file of a value, piece by piece: a notebook with its clips is large enough as it is.
+
+        Raises:
+            RecursionError: It is nested too deeply.
+        """
+        encoder = json.JSONEncoder(
+            ensure_ascii=self.is_ascii, indent=self.indent, separators=self.separators
+        )
+        for piece in encoder.iterencode(value):
+            # Within a text JSON escapes line ends: all that are seen here are its own.
+            yield encoded(piece.replace("\n", self.line_end))
+        yield self.end.encode("ascii", "ignore")
+
+
 @dataclass(slots=True)
 class NotebookFile:
     """A notebook that was read from disk, and when it was saved there."""
@@ -64,8 +105,7 @@ class NotebookFile:
     is_trusted: bool
     """Whether this person's Jupyter trusts its outputs."""
     _book: dict[str, Any] = field(repr=False)
-    _indent: str = field(repr=False)
-    _is_ascii: bool = field(repr=False)
+    _layout: Layout = field(repr=False)
     _digest: str = field(repr=False)
 
     @classmethod
@@ -86,15 +126,13 @@ class NotebookFile:
         except (ValueError, RecursionError) as error:
             given = f"{path.name} cannot be read as a notebook ({str(error)[:120]})"
             raise InvalidInput.of("notebook", given, "save it again in Jupyter") from None
-        indent = re.match(r"\{\r?\n([ \t]+)", text)
         return cls(
             path=path.absolute(),
             saved_at=datetime.fromtimestamp(at, UTC),
             size_bytes=len(content),
-            is_trusted=_trust(text, check=True),
+            is_trusted=_trust(book, check=True),
             _book=book,
-            _indent=indent[1] if indent else " ",
-            _is_ascii=text.isascii(),
+            _layout=Layout.of(text),
             _digest=hashlib.sha256(content).hexdigest(),
         )
 
@@ -124,14 +162,17 @@ class NotebookFile:
                 this notebook's own, and somebody has saved it since it was read.
         """
         check_place(target, replace=replace)
-        text = self._text()
+        pieces = self._layout.pieces(self._book)
         try:
-            _write_whole(target, text.encode("utf-8"), self._check_unchanged, like=self.path)
+            _write_whole(target, pieces, self._check_unchanged, like=self.path)
         except OSError as error:
             given = f"{str(target)!r} cannot be written ({error.strerror})"
             raise InvalidInput.of("to", given, "make room, or give another place") from None
+        except RecursionError:
+            given = f"{self.path.name} is nested too deeply to be written"
+            raise InvalidInput.of("notebook", given, "nothing was written") from None
         if self.is_trusted:
-            _trust(text, check=False)
+            _trust(self._book, check=False)
         return target.stat().st_size
 
     def _cells(self) -> Iterator[dict[str, Any]]:
@@ -145,34 +186,33 @@ class NotebookFile:
             given = f"{self.path.name} was saved by somebody else while it was being changed"
             raise InvalidInput.of("notebook", given, "it was left as it is now; run this again")
 
-    def _text(self) -> str:
-        try:
-            text = json.dumps(self._book, ensure_ascii=self._is_ascii, indent=self._indent)
-            text.encode("utf-8")
-        except UnicodeEncodeError:  # JSON escapes half characters, which UTF-8 does not have
-            text = json.dumps(self._book, indent=self._indent)
-        except RecursionError:
-            given = f"{self.path.name} is nested too deeply to be written"
-            raise InvalidInput.of("notebook", given, "nothing was written") from None
-        return text + "\n"
-
 
 def check_place(target: Path, *, replace: bool) -> None:
-    """See that nothing is overwritten unless that was asked for."""
+    """See that it can be a notebook's place, and that nothing is overwritten unless asked for.
+
+    Raises:
+        InvalidInput: It cannot, or there is a file already.
+    """
+    if target.suffix != SUFFIX:
+        allowed = f"name a file that ends in {SUFFIX}, or a folder that is there"
+        raise InvalidInput.of("to", repr(str(target)), allowed)
+    if not target.parent.is_dir():
+        given = f"there is no folder {str(target.parent)!r}"
+        raise InvalidInput.of("to", given, "make it first, or name another place")
     if target.exists() and not replace:
         given = f"{str(target)!r} exists"
         raise InvalidInput.of("to", given, "`--replace` overwrites it, `--to FILE` names another")
 
 
 def _write_whole(
-    target: Path, content: bytes, check: Callable[[Path], None], *, like: Path
+    target: Path, content: Iterable[bytes], check: Callable[[Path], None], *, like: Path
 ) -> None:
     """Write a file beside its place, check once more, rename it; nothing is left of a failure."""
     target = target.resolve()  # a link stays a link
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines(content)
             file.flush()
             os.fsync(file.fileno())
         shutil.copymode(like, name)
@@ -192,7 +232,16 @@ def _notebook(text: str) -> dict[str, Any]:
     return book
 
 
-def _trust(text: str, *, check: bool) -> bool:
+def encoded(piece: str) -> bytes:
+    """A piece of JSON in UTF-8, which has no half characters: JSON escapes them."""
+    try:
+        return piece.encode("utf-8")
+    except UnicodeEncodeError:
+        whole = re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", piece)
+        return whole.encode("utf-8")
+
+
+def _trust(book: dict[str, Any], *, check: bool) -> bool:
     """Whether this person's Jupyter trusts the outputs; without `check` it does from now on."""
     from jupyter_core.paths import jupyter_data_dir
     from nbformat import sign, v4
@@ -203,7 +252,7 @@ def _trust(text: str, *, check: bool) -> bool:
     try:
         notary = sign.NotebookNotary(data_dir=data)
         try:
-            notebook = v4.reads(text)
+            notebook = v4.nbjson.JSONReader().to_notebook(book)  # a copy, as one that is read
             if not check:
                 notary.sign(notebook)
             return bool(notary.check_signature(notebook))

@@ -12,12 +12,12 @@ import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-__all__ = ["ROUTE", "find_server", "is_open"]
+__all__ = ["ROUTE", "find_root", "find_server", "is_open"]
 
 ROUTE: Final = "kling/callback"
 """The route of the server extension, below the server's base URL."""
@@ -38,17 +38,42 @@ def find_server(
     Returns:
         Ends in a slash; empty where no server on this machine started the kernel.
     """
-    started = environ.get("JPY_PARENT_PID", "") or str(os.getppid() if parent is None else parent)
-    file = (runtime or Path(jupyter_runtime_dir())) / f"jpserver-{started}.json"
+    facts = read_facts(environ, runtime, parent)
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
         port, base = int(facts["port"]), str(facts["base_url"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return ""
     if facts.get("sock") or not port:
         return ""
     scheme = "https" if facts.get("secure") else "http"
     return f"{scheme}://{reachable(str(facts.get('hostname', '')))}:{port}{base.rstrip('/')}/"
+
+
+def find_root(
+    environ: Mapping[str, str] = os.environ, runtime: Path | None = None, parent: int | None = None
+) -> Path | None:
+    """The folder that this server shows; None where no server on this machine tells it.
+
+    Args:
+        environ: As for `find_server`.
+        runtime: The same.
+        parent: The same.
+    """
+    root = read_facts(environ, runtime, parent).get("root_dir")
+    return Path(root) if isinstance(root, str) and root else None
+
+
+def read_facts(
+    environ: Mapping[str, str], runtime: Path | None, parent: int | None
+) -> dict[str, Any]:
+    """What the server wrote down of itself; nothing where it cannot be read."""
+    started = environ.get("JPY_PARENT_PID", "") or str(os.getppid() if parent is None else parent)
+    file = (runtime or Path(jupyter_runtime_dir())) / f"jpserver-{started}.json"
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def reachable(hostname: str) -> str:

@@ -21,6 +21,7 @@ from .default import default_session
 from .errors import InvalidInput
 from .html.units import byte_words
 from .ledger import Row
+from .links import relative_link
 from .notebook_file import NotebookFile, check_place, current_notebook
 from .receipts import CARD_MIME, Receipt, join_cards, read_card
 from .replicas import Amount, Replica, draw_replica, same_card, whole_clip
@@ -33,6 +34,8 @@ Verb = Literal["pack", "slim"]
 
 _AMOUNTS: Final[dict[Verb, Amount]] = {"pack": "whole", "slim": "poster"}
 _NAMES: Final = {"pack": "packed", "slim": "slim"}
+_LARGEST_BYTES: Final = 500_000_000
+"""What Jupyter takes as one notebook, and about as much as a browser holds as one text."""
 _OPTIONS: Final = {"pack": ("--to", "--replace"), "slim": ("--to", "--in-place", "--replace")}
 
 
@@ -77,7 +80,8 @@ def pack(notebook: str | Path = "", *, to: str | Path = "", replace: bool = Fals
         replace: Overwrite a file that is there.
 
     Raises:
-        InvalidInput: There is no such notebook, no card in it, or a file in the way.
+        InvalidInput: There is no such notebook, no card in it, a file in the way, or more than a
+            browser can open.
     """
     book, target = _opened(notebook, to, "pack", replace=replace)
     return _Packing(book, target, "pack", replace=replace).run()
@@ -173,6 +177,7 @@ class _Packing:
         ledger = default_session().ledger
         self._shelf = Shelf(ledger, [find_folder(book.path.parent)])
         self._done = Packed(book.path, book.saved_at, target, book.size_bytes)
+        self._drawn_bytes = 0
 
     def run(self) -> Packed:
         """Redraw every card, write the notebook, tell what was done."""
@@ -202,6 +207,14 @@ class _Packing:
         if not self._in_place:
             new = html.unplaced(new)
         _put_text(data, "text/html", new)
+        self._drawn_bytes += len(new)
+        if self._verb == "pack" and self._drawn_bytes > _LARGEST_BYTES:
+            given = f"{self._book.path.name} with its clips inside has more than 500 MB"
+            allowed = (
+                "nothing was written, as no browser opens that; split the notebook, or send "
+                "`%kling slim`'s copy and the folder of clips"
+            )
+            raise InvalidInput.of("notebook", given, allowed)
         if CARD_MIME not in data:
             return  # the words may tell of more than cards
         data[CARD_MIME] = join_cards(*(each.record for each in drawn))
@@ -241,7 +254,7 @@ class _Packing:
         """The link to the file as it is from the new notebook, not from this kernel's folder."""
         if path is None:
             return markup
-        here, there = (_relative(path, folder) for folder in (Path.cwd(), self._done.path.parent))
+        here, there = relative_link(path), relative_link(path, self._done.path.parent)
         return markup.replace(f'href="{html.escape(here)}"', f'href="{html.escape(there)}"')
 
 
@@ -266,13 +279,6 @@ def _opened(
 
 def _counted(names: Sequence[str]) -> str:
     return f"{len(names)} clip{'' if len(names) == 1 else 's'}"
-
-
-def _relative(path: Path, folder: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive
-        return path.as_posix()
 
 
 def _text(value: object) -> str:

@@ -1,9 +1,12 @@
-"""The doctor's checks: each looks at one thing, and has a fix for what is wrong with it."""
+"""The doctor's checks of the machine and the service: each has a fix for what is wrong."""
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
+import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,16 +18,16 @@ import pytest
 from kling_nb.doctor import checks, examine, service
 from kling_nb.errors import (
     ConfigurationError,
+    EndpointNotFound,
     KlingError,
     NotSent,
     ServerFault,
     Unauthorized,
+    UnreadableAnswer,
 )
 from kling_nb.hearing import Listening
 from kling_nb.html import Finding
-from kling_nb.ledger import Ledger
 from kling_nb.session import Session
-from kling_nb.states import Stage
 from tests.service import World
 
 KEY = "sk-never-to-be-seen"
@@ -35,7 +38,7 @@ def status_of(findings: list[Finding]) -> dict[str, str]:
     return {each.name: each.status for each in findings}
 
 
-# --- packages, folder, disk, ledger, jobs ------------------------------------------------------
+# --- packages, folder, disk -------------------------------------------------------------------
 
 
 def test_packages_are_listed() -> None:
@@ -67,14 +70,25 @@ def test_a_folder_that_can_be_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Because it is a file, or because nothing may be made above it."""
-    file = tmp_path / "file"
-    file.touch()
-    assert checks.check_folder(file).status == "bad"
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    found = checks.check_folder(tmp_path / "clips")
+@pytest.mark.parametrize(
+    ("number", "fix"), [(errno.ENOSPC, "Make room"), (errno.EROFS, "Allow writing there")]
+)
+@pytest.mark.parametrize("name", ["clips", "clips/not/yet"])
+def test_a_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fix: str, name: str
+) -> None:
+    """It is tried, since permissions say nothing of a full disk; and what helps is told."""
+    (tmp_path / "clips").mkdir()
+
+    def refuse(dir: Path) -> Any:
+        assert dir == tmp_path / "clips"
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    found = checks.check_folder(tmp_path / name)
     assert found.status == "bad"
+    assert os.strerror(number) in found.said
+    assert found.fix.startswith(fix)
     assert "KLING_NB_FOLDER" in found.fix
 
 
@@ -86,29 +100,6 @@ def test_room_on_the_disk(tmp_path: Path, free: int, status: str) -> None:
     found = checks.check_disk(tmp_path / "not yet", lambda _: free)
     assert found.status == status
     assert bool(found.fix) == (status != "ok")
-
-
-def test_a_ledger_is_judged(tmp_path: Path, ledger: Ledger) -> None:
-    """None yet, intact, and not a ledger at all."""
-    assert checks.check_ledger(tmp_path).said.startswith("none yet")
-    ledger.open()
-    assert checks.check_ledger(tmp_path) == Finding("Ledger", "ok", "intact")
-    (tmp_path / "ledger.sqlite3").write_bytes(b"no database " * 500)
-    assert checks.check_ledger(tmp_path).status == "bad"
-    assert checks.check_jobs(tmp_path).status == "bad"
-
-
-def test_jobs_under_way_and_unknown_are_counted(world: World, tmp_path: Path) -> None:
-    """Each unknown one by its id, with the command that tells more."""
-    assert checks.check_jobs(tmp_path / "nowhere").said == "none yet"
-    (running, _), (lost, _) = world.prepare("one"), world.prepare("two")
-    world.ledger.advance(running.id, Stage.SENDING)
-    world.ledger.advance(lost.id, Stage.SENDING)
-    world.ledger.advance(lost.id, Stage.UNKNOWN)
-    found = checks.check_jobs(world.ledger.folder)
-    assert found.status == "warn"
-    assert found.said == f"1 under way, 1 unknown ({lost.id})"
-    assert f"%kling show {lost.id}" in found.fix
 
 
 # --- the service -------------------------------------------------------------------------------
@@ -127,6 +118,8 @@ def test_the_balance_is_told(open_session: Callable[..., Any]) -> None:
     [
         (Unauthorized(401, "no such key"), "%kling login"),
         (NotSent("no connection"), "HTTPS_PROXY"),
+        (EndpointNotFound(404, "no such page"), "KLING_NB_API_URL"),
+        (UnreadableAnswer(200, "<html>"), "log-in page"),
         (ServerFault(500, "broken"), "later"),
     ],
 )
@@ -141,11 +134,40 @@ def test_a_service_that_does_not_answer_has_a_fix(
     def fail() -> float:
         raise error
 
-    session = open_session()
+    session = open_session(mode="live", api_key=KEY)
     monkeypatch.setattr(session, "balance", fail)
     found = service.check_service(session)
     assert (found.status, found.said) == ("bad", str(error))
     assert fix in found.fix
+
+
+def test_an_emulator_that_broke_off_is_no_matter_of_the_network(
+    open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It works in this kernel: the folder it writes to is what to look at."""
+
+    def fail() -> float:
+        raise NotSent("api.kie.ai: RemoteProtocolError")
+
+    session = open_session()
+    monkeypatch.setattr(session, "balance", fail)
+    found = service.check_service(session)
+    assert (found.status, found.said) == ("bad", "the emulator broke off")
+    assert "Folder and Disk" in found.fix
+    assert "network" not in found.fix
+
+
+def test_a_service_that_never_answers_is_not_waited_for(
+    open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report goes on without it."""
+    answered = threading.Event()
+    session = open_session(mode="live", api_key=KEY)
+    monkeypatch.setattr(session, "balance", lambda: 1.0 if answered.wait() else 0.0)
+    found = service.check_service(session, patience_s=0.01)
+    answered.set()
+    assert (found.status, found.said) == ("bad", "no answer in 0.01 s")
+    assert "HTTPS_PROXY" in found.fix
 
 
 def test_a_balance_below_the_cheapest_clip_is_a_warning(
@@ -184,6 +206,32 @@ def test_settings_that_do_not_go_together_leave_the_rest(tmp_path: Path) -> None
     assert found["Settings"] == "bad"
     assert found["Disk"] == "ok"
     assert "Service" not in found
+
+
+@pytest.mark.parametrize("wrong", ["KLING_NB_API_URL", "KLING_NB_EMULATOR_SECONDS"])
+def test_a_wrong_setting_does_not_hide_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    """What is looked at is the folder that was set, and not another one."""
+    monkeypatch.setenv("KLING_NB_MODE", "live")
+    monkeypatch.setenv(wrong, "nonsense")
+    monkeypatch.setenv("KLING_NB_FOLDER", str(tmp_path / "mine"))
+    assert service.find_place(None) == tmp_path / "mine"
+
+
+def test_where_the_folder_is_what_is_wrong_none_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one would be praised in its place."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KLING_NB_FOLDER", str(tmp_path / "file"))
+
+    def fail() -> Any:
+        raise ConfigurationError("KLING_NB_FOLDER: is a file")
+
+    found = status_of(examine(fail, "terminal"))
+    assert found["Settings"] == "bad"
+    assert not {"Folder", "Disk", "Ledger"} & set(found)
 
 
 def test_whether_callbacks_are_heard(world: World) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from kling_nb.errors import LedgerError
-from kling_nb.ledger import Ledger, inspect
+from kling_nb.ledger import Ledger, database, inspect, inspection, look_up
+from kling_nb.states import Stage
 
 
 @pytest.fixture
@@ -49,3 +52,42 @@ def test_no_ledger_is_made(tmp_path: Path) -> None:
     with pytest.raises(LedgerError):
         inspect(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_rows_are_read_as_they_are(ledger: Ledger, file: Path) -> None:
+    """By stage, without a session: no owner is made and nothing is written."""
+    before = sorted((each.name, each.stat().st_mtime_ns) for each in file.parent.rglob("*"))
+    assert look_up(file.parent, Stage.SAVED) == []
+    after = sorted((each.name, each.stat().st_mtime_ns) for each in file.parent.rglob("*"))
+    assert after == before
+
+
+def test_a_file_without_tables_has_no_rows(tmp_path: Path) -> None:
+    """Its first session died before it made them."""
+    (tmp_path / "ledger.sqlite3").touch()
+    assert look_up(tmp_path, *Stage) == []
+
+
+def test_an_older_ledger_is_left_for_a_session(file: Path) -> None:
+    """A look brings nothing up to date."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    before = file.read_bytes()
+    with pytest.raises(LedgerError, match="older kling_nb"):
+        look_up(file.parent, *Stage)
+    assert file.read_bytes() == before
+
+
+def test_whoever_locks_it_is_not_waited_for_long(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look can be had again; it does not keep a cell for half a minute."""
+    assert inspection.PATIENCE_S <= 5
+    monkeypatch.setattr(inspection, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", None)  # whoever waits as long fails here
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        for look in (inspect, look_up):
+            with pytest.raises(LedgerError, match="locked"):
+                look(file.parent)

@@ -32,6 +32,13 @@ def test_a_folder_above_is_reached(tmp_path: Path) -> None:
     assert relative_link(tmp_path.parent / "clips" / "a.mp4") == "../clips/a.mp4"
 
 
+def test_another_notebooks_folder_is_where_its_links_start(tmp_path: Path) -> None:
+    """A copy that goes elsewhere."""
+    clip = tmp_path / "my 100% clips" / "a#1.mp4"
+    assert relative_path(clip, tmp_path / "b" / "c") == "../../my 100% clips/a#1.mp4"
+    assert relative_link(clip, tmp_path / "b" / "c") == "../../my%20100%25%20clips/a%231.mp4"
+
+
 def test_another_drive_has_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows cannot name a way there."""
 

@@ -55,7 +55,7 @@ def test_what_jupyter_saved_is_written_back_byte_by_byte(path: Path, tmp_path: P
     assert (tmp_path / "copy.ipynb").read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("indent", [2, 4, "\t"])
+@pytest.mark.parametrize("indent", [None, 2, 4, "\t", ""])
 @pytest.mark.parametrize("ascii_only", [True, False])
 def test_the_style_of_other_programs_is_kept(
     path: Path, tmp_path: Path, indent: Any, ascii_only: bool
@@ -64,6 +64,24 @@ def test_the_style_of_other_programs_is_kept(
     content = json.loads(path.read_text(encoding="utf-8"))
     turned = dict(reversed(content.items()))
     text = json.dumps(turned, indent=indent, ensure_ascii=ascii_only) + "\n"
+    path.write_text(text, encoding="utf-8")
+    NotebookFile.read(path).write(tmp_path / "copy.ipynb")
+    assert (tmp_path / "copy.ipynb").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_line_ends_are_kept(path: Path, tmp_path: Path, end: str) -> None:
+    """Windows has two characters for one, and not every program ends the last line."""
+    lines = path.read_text(encoding="utf-8").rstrip().split("\n")
+    content = ("\r\n".join(lines) + end).encode("utf-8")
+    path.write_bytes(content)
+    NotebookFile.read(path).write(tmp_path / "copy.ipynb")
+    assert (tmp_path / "copy.ipynb").read_bytes() == content
+
+
+def test_what_stands_in_one_line_stays_in_one(path: Path, tmp_path: Path) -> None:
+    """With spaces or without."""
+    text = json.dumps(json.loads(path.read_text(encoding="utf-8")), separators=(",", ":"))
     path.write_text(text, encoding="utf-8")
     NotebookFile.read(path).write(tmp_path / "copy.ipynb")
     assert (tmp_path / "copy.ipynb").read_text(encoding="utf-8") == text
@@ -200,7 +218,7 @@ def test_what_is_nested_too_deeply_is_refused(
         raise RecursionError("maximum recursion depth exceeded")
 
     file = NotebookFile.read(path)
-    monkeypatch.setattr("kling_nb.notebook_file.json.dumps", too_deep)
+    monkeypatch.setattr("kling_nb.notebook_file.json.JSONEncoder.iterencode", too_deep)
     with pytest.raises(InvalidInput, match="nested too deeply"):
         file.write(tmp_path / "copy.ipynb")
     assert not (tmp_path / "copy.ipynb").exists()

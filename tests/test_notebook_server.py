@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.notebook_server import find_server, is_open
+from kling_nb.notebook_server import find_root, find_server, is_open
 
 FACTS = {
     "url": "http://localhost:8888/user/ann/",
@@ -49,6 +49,24 @@ def found(folder: Path, **facts: object) -> str:
 def test_the_address_of_a_server(tmp_path: Path, facts: dict[str, object], address: str) -> None:
     """As this machine reaches it, without the token."""
     assert found(tmp_path, **facts) == address
+
+
+@pytest.mark.parametrize(
+    ("root", "folder"), [("/home/ann", Path("/home/ann")), ("", None), (None, None), (7, None)]
+)
+def test_the_folder_that_a_server_shows(tmp_path: Path, root: object, folder: Path | None) -> None:
+    """As it wrote it down; None where it did not."""
+    found(tmp_path, root_dir=root)
+    assert find_root({"JPY_PARENT_PID": "4711"}, tmp_path) == folder
+    assert find_root({"JPY_PARENT_PID": "4712"}, tmp_path) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{"])
+def test_what_cannot_be_read_is_no_server(tmp_path: Path, content: str) -> None:
+    """A file that is half written, say."""
+    (tmp_path / "jpserver-4711.json").write_text(content, encoding="utf-8")
+    assert find_server({}, tmp_path, 4711) == ""
+    assert find_root({}, tmp_path, 4711) is None
 
 
 def test_the_parent_process_is_enough(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from kling_nb.notebook_file import NotebookFile
 from kling_nb.packing import Order, describe, pack, read_order, slim
 from kling_nb.receipts import CARD_MIME, read_card
 from kling_nb.session import Session
+from kling_nb.shelf import Shelf
 from kling_nb.states import Waiting
 
 PATIENCE_S = 20.0
@@ -370,6 +371,48 @@ def test_links_lead_from_the_new_notebook(job: Job, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     done = slim(path, to=tmp_path / "out")
     assert f'href="../clips/{clip_of(job).name}"' in cards(done.path)[0].markup
+
+
+def test_links_are_quoted_in_the_new_notebook(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder may be called what an address would read in another way."""
+    odd = tmp_path / "take #1, 100%"
+    odd.mkdir()
+    path = save(tmp_path / "film.ipynb", shown(job, "always"))
+    monkeypatch.chdir(odd)  # the kernel's own links are quoted as well, and found nevertheless
+    down = slim(path, to=odd / "down.ipynb")
+    assert f'href="../clips/{clip_of(job).name}"' in cards(down.path)[0].markup
+    moved = odd / clip_of(job).name
+    clip_of(job).rename(moved)
+    monkeypatch.setattr(Shelf, "find", lambda *_: moved)
+    up = slim(path, to=tmp_path / "up.ipynb")
+    href = f"take%20%231%2C%20100%25/{moved.name}"
+    assert f'href="{href}"' in cards(up.path)[0].markup
+
+
+def test_what_no_browser_would_open_is_refused(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what to do; nothing is written. Slimming such a notebook is how to get out of it."""
+    path = save(tmp_path / "film.ipynb", *[shown(job, "always")] * 3)
+    monkeypatch.setattr(packing, "_LARGEST_BYTES", 2 * clip_of(job).stat().st_size)
+    with pytest.raises(InvalidInput, match="no browser opens that"):
+        pack(path)
+    assert list(tmp_path.glob("*.ipynb")) == [path]
+    assert slim(path).clips == [clip_of(job).name]
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [("copy", "ends in .ipynb"), ("copy.txt", "ends in .ipynb"), ("a/b.ipynb", "no folder")],
+)
+def test_a_place_for_no_notebook_is_refused(job: Job, tmp_path: Path, to: str, said: str) -> None:
+    """Before anything is done: Jupyter would not open it, or it cannot be made."""
+    path = save(tmp_path / "film.ipynb", shown(job))
+    for act in (pack, slim):
+        with pytest.raises(InvalidInput, match=said):
+            act(path, to=tmp_path / to)
 
 
 def test_what_was_done_is_told(job: Job, tmp_path: Path) -> None:

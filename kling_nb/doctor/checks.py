@@ -1,12 +1,12 @@
-"""What can be told without asking anybody: Python, packages, folder, disk, ledger, jobs.
+"""What can be told without asking anybody: Python, packages, folder, disk.
 
 Each check looks at one thing and gives one finding; it raises nothing and changes nothing.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
-import os
 import platform
 import re
 import shutil
@@ -14,16 +14,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import LedgerError
 from ..html import Finding
-from ..ledger import Ledger, inspect
-from ..states import FOLLOWED, SUBMITTING, Stage
 
 __all__ = [
     "check_disk",
     "check_folder",
-    "check_jobs",
-    "check_ledger",
     "check_packages",
     "check_python",
 ]
@@ -42,6 +37,7 @@ PACKAGES = {
 LITTLE_BYTES = 1_000_000_000
 TOO_LITTLE_BYTES = 50_000_000
 """A clip is 1 to 20 MB and is written beside itself before it takes its place."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 OTHER_FOLDER = "choose another folder: argument `folder` or KLING_NB_FOLDER"
 
 
@@ -76,19 +72,22 @@ def check_packages(version_of: Callable[[str], str] = importlib.metadata.version
 
 def check_folder(folder: Path) -> Finding:
     """Whether clips can be written where they are to be."""
-    if not folder.exists():
-        above = next((place for place in folder.parents if place.exists()), folder.parent)
-        if os.access(above, os.W_OK):
-            return Finding("Folder", "ok", f"{folder}: made with the first clip")
-        said = f"{folder} does not exist, and nothing can be made in {above}"
-        return Finding("Folder", "bad", said, f"Allow writing there, or {OTHER_FOLDER}.")
+    place = next((each for each in (folder, *folder.parents) if each.exists()), folder)
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
+        # A trial and not a look at permissions, which say nothing of a disk that is full or may
+        # only be read.
+        with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"a clip could be here")
     except OSError as error:
-        said = f"{folder} cannot be written: {error.strerror or error}"
-        return Finding("Folder", "bad", said, f"Allow writing there, or {OTHER_FOLDER}.")
-    return Finding("Folder", "ok", f"{folder} can be written")
+        why = error.strerror or str(error)
+        said = f"{folder} cannot be written: {why}"
+        if place != folder:
+            said = f"{folder} does not exist, and nothing can be made in {place}: {why}"
+        act = "Make room" if error.errno in FULL else "Allow writing there"
+        return Finding("Folder", "bad", said, f"{act}, or {OTHER_FOLDER}.")
+    is_there = place == folder
+    said = f"{folder} can be written" if is_there else f"{folder}: made with the first clip"
+    return Finding("Folder", "ok", said)
 
 
 def check_disk(
@@ -113,41 +112,6 @@ def check_disk(
     return (
         Finding("Disk", "warn", said, fix) if free < LITTLE_BYTES else Finding("Disk", "ok", said)
     )
-
-
-def check_ledger(folder: Path) -> Finding:
-    """Whether the ledger's file is sound."""
-    if not (folder / "ledger.sqlite3").exists():
-        return Finding("Ledger", "ok", "none yet: made with the first clip")
-    try:
-        damage = inspect(folder)
-    except LedgerError as error:
-        return Finding("Ledger", "bad", str(error), "Do as it says before anything is sent.")
-    if not damage:
-        return Finding("Ledger", "ok", "intact")
-    fix = (
-        "Put a copy of `ledger.sqlite3` back, or move it away: a new ledger begins then, which "
-        "does not know what was paid before."
-    )
-    return Finding("Ledger", "bad", f"damaged: {damage[0]}", fix)
-
-
-def check_jobs(folder: Path) -> Finding:
-    """What is under way, and what has an end that nobody knows."""
-    if not (folder / "ledger.sqlite3").exists():
-        return Finding("Jobs", "ok", "none yet")
-    ledger = Ledger(folder)
-    try:
-        under_way = len(ledger.rows(*(SUBMITTING | FOLLOWED), limit=-1))
-        unknown = ledger.rows(Stage.UNKNOWN, limit=-1)
-    except LedgerError:
-        return Finding("Jobs", "bad", "not known: the ledger cannot be read", "See Ledger above.")
-    said = f"{under_way} under way"
-    if not unknown:
-        return Finding("Jobs", "ok", said, "`%kling resume` follows them." if under_way else "")
-    ids = ", ".join(row.id for row in unknown[:5])
-    fix = f"`%kling show {unknown[0].id}` tells what is known of it, and the two ways on."
-    return Finding("Jobs", "warn", f"{said}, {len(unknown)} unknown ({ids})", fix)
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -27,7 +27,8 @@ HERE = Path(__file__).parent
 
 NO_ANSWER = (
     "Install ipywidgets and anywidget where Jupyter itself runs (the server's environment, not "
-    "only the kernel's), restart the server and reload the page. Clips and cards show without."
+    "only the kernel's), restart the server and reload the page; `jupyter labextension list` tells "
+    "whether they are there and enabled. Clips and cards show without."
 )
 NO_PLAYER = (
     "Use a browser with H.264 and AAC: Chrome, Edge, Safari, or Firefox on a system that has "

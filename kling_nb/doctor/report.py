@@ -7,6 +7,7 @@ handle, and after a reload of the page by the hub.
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,23 +15,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from ..frontends import FrontEnd
 from ..html import Finding, findings_text, render_findings
 from ..live import Place, hub, view_data
+from ..notebook_file import told_notebooks
+from ..notebook_server import find_root
 from ..session import Session
-from ..settings import find_folder
-from .checks import (
-    check_disk,
-    check_folder,
-    check_jobs,
-    check_ledger,
-    check_packages,
-    check_python,
-)
+from .checks import check_disk, check_folder, check_packages, check_python
+from .contents import check_contents
+from .notebook import check_links, check_notebook
 from .page import Answer, Probe, judge_page, make_clip
-from .service import ASKING, check_callbacks, check_service, open_session
+from .service import ASKING, check_callbacks, check_service, find_place, open_session
 
 __all__ = ["examine", "show_report"]
 
@@ -79,12 +77,10 @@ class Examination:
         self.answer: Answer | None = None
         self.waited_s: float | None = None
         self._session, mode = open_session(opening)
-        folder = self._session.settings.folder if self._session else find_folder(Path.cwd())
         self._first = [check_python(), check_packages()]
         self._then = [mode, *([check_callbacks(self._session)] if self._session else [])]
         self._service = [ASKING] if self._session else []
-        checks = (check_folder, check_disk, check_ledger, check_jobs)
-        self._last = [check(folder) for check in checks]
+        self._last = examine_place(find_place(self._session), place)
 
     def ask_service(self) -> None:
         """Take as long as the service does."""
@@ -96,6 +92,23 @@ class Examination:
         page = hub().page if self.place not in ("terminal", "headless") else None
         asked = judge_page(self.place, page, self.answer, waited_s=self.waited_s)
         return [*self._first, *asked, *self._then, *self._service, *self._last]
+
+
+def examine_place(folder: Path | None, place: FrontEnd) -> list[Finding]:
+    """What is found on this machine's disks.
+
+    Args:
+        folder: Of clips; None where the settings do not tell it.
+        place: Where there is no page there is no notebook that anybody could tell.
+    """
+    findings = []
+    if place not in ("terminal", "headless"):
+        told = told_notebooks(getattr(get_ipython(), "user_ns", {}), os.environ)
+        findings.append(check_notebook(told, Path.cwd()))
+        findings += check_links(folder, find_root()) if folder else []
+    if folder is None:
+        return findings
+    return [*findings, check_folder(folder), check_disk(folder), *check_contents(folder)]
 
 
 class Report:

@@ -13,6 +13,8 @@ __all__ = ["Finding", "FindingStatus", "findings_text", "render_findings"]
 FindingStatus = Literal["ok", "warn", "bad", "asking"]
 
 TITLE = "kling_nb: how things stand"
+BADGE = "box-sizing:border-box;min-width:82px;text-align:center"
+"""All badges are as wide as the longest word of them, so that what was found begins in line."""
 BADGES = {
     "ok": ("good", "fine"),
     "warn": ("warn", "careful"),
@@ -37,7 +39,8 @@ class Finding:
 
 def render_findings(findings: Sequence[Finding]) -> str:
     """Give findings as HTML, one below the other, each with its status as a word."""
-    head = tag("div", "head", tag("strong", "title", escape(TITLE)))
+    summary = tag("span", "about", escape(f" {summary_words(findings)}"))
+    head = tag("div", "head", tag("strong", "title", escape(TITLE)), summary)
     rows = [piece for each in findings for piece in render_row(each)]
     return joined(
         style_sheet(),
@@ -51,17 +54,28 @@ def render_row(finding: Finding) -> tuple[Markup, Markup]:
     fix = (tag("p", "line", prose(f"→ {finding.fix}")),) if finding.fix else ()
     said = tag("p", "line", tag("strong", "", escape(f"{finding.name}: ")), prose(finding.said))
     return (
-        tag("dt", "label", tag("span", look, escape(word))),
+        tag("dt", "label", tag("span", look, escape(word), style=BADGE)),
         tag("dd", "value", said, *fix),
     )
 
 
 def findings_text(findings: Sequence[Finding]) -> str:
     """Give findings as text: a line each, and one below it where something is to be done."""
-    lines = [TITLE]
+    lines = [f"{TITLE}: {summary_words(findings)}"]
     width = max(len(word) for _, word in BADGES.values())
     for each in findings:
         lines.append(f"{BADGES[each.status][1]:<{width}}  {each.name}: {each.said}")
         if each.fix:
             lines.append(f"{'':<{width}}  → {each.fix}")
     return "\n".join(lines)
+
+
+def summary_words(findings: Sequence[Finding]) -> str:
+    """Say in a few words whether there is anything to read further down."""
+    statuses = [each.status for each in findings]
+    counts = {
+        "broken": statuses.count("bad"),
+        "to be careful about": statuses.count("warn"),
+        "still asked": statuses.count("asking"),
+    }
+    return ", ".join(f"{n} {words}" for words, n in counts.items() if n) or "everything is fine"

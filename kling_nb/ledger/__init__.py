@@ -2,18 +2,28 @@
 
 `records` are the values, `database` is the file and `migrations` its tables, `owners` are the locks
 that tell the living from the dead, `accounts` holds the budgets and counts what is spent,
-`adoptions` find the row that a task belongs to, `ledger` puts them together; `inspection` tells
-whether a file is sound; `mailbox` keeps notifications for sessions, `uploads` where contents are.
+`adoptions` find the row that a task belongs to, `ledger` puts them together; `inspection` only
+looks; `mailbox` keeps notifications for sessions, `uploads` where contents are.
 Nothing here knows the service, a picture or a notebook's file, and no key is ever given to it.
 """
 
 from __future__ import annotations
 
 from .accounts import Accounts
-from .inspection import inspect
+from .inspection import inspect, look_up
 from .ledger import Ledger
 from .mailbox import Letter, Mailbox
 from .records import Intent, Row
 from .uploads import Uploads
 
-__all__ = ["Accounts", "Intent", "Ledger", "Letter", "Mailbox", "Row", "Uploads", "inspect"]
+__all__ = [
+    "Accounts",
+    "Intent",
+    "Ledger",
+    "Letter",
+    "Mailbox",
+    "Row",
+    "Uploads",
+    "inspect",
+    "look_up",
+]

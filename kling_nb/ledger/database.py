@@ -16,10 +16,10 @@ from pathlib import Path
 from ..errors import LedgerError
 from .migrations import MIGRATIONS
 
-__all__ = ["BUSY_TIMEOUT_S", "MIGRATIONS", "Database", "advice_for"]
+__all__ = ["BUSY_TIMEOUT_S", "MIGRATIONS", "Database", "advice_for", "read_version"]
 
 BUSY_TIMEOUT_S = 30.0
-"""How long an operation waits for the other sessions of the folder."""
+"""How long an operation of a session waits for the others of the folder."""
 
 ADVICE = {
     "SQLITE_BUSY": "Another program kept it locked too long. Close what holds it, then run again.",
@@ -48,10 +48,12 @@ class Database:
 
     Args:
         path: The file; its folder is made by `create`.
+        patience_s: How long an operation waits for whoever has it locked; None for a session's.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience_s: float | None = None) -> None:
         self.path = path
+        self._patience_s = BUSY_TIMEOUT_S if patience_s is None else patience_s
         # The threads of a process queue here. SQLite lets those who wait try now and then, and
         # whoever is unlucky may find it taken every time.
         self._turn = threading.Lock()
@@ -120,7 +122,7 @@ class Database:
         return sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={mode}",
             uri=True,
-            timeout=BUSY_TIMEOUT_S,
+            timeout=self._patience_s,
             isolation_level=None,
         )
 

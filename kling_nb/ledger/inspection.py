@@ -1,20 +1,55 @@
-"""Whether the file of a ledger is sound; nothing is changed and nothing is made."""
+"""What a ledger's file holds, for somebody who only looks: nothing is changed and nothing is made.
+
+No session is begun for it, no lock is taken, and nobody who has the file locked is waited for long.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from .database import Database
+from ..errors import LedgerError
+from ..states import Stage
+from .database import MIGRATIONS, Database, read_version
+from .records import Row
+from .table import Jobs
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "look_up"]
+
+PATIENCE_S = 3.0
+"""A session waits longer, before it pays; a look can be had again."""
 
 
 def inspect(folder: Path) -> list[str]:
     """Returns what SQLite finds damaged in a folder's ledger; nothing where it is intact.
 
     Raises:
-        LedgerError: There is no ledger, or it cannot be read; says what to do.
+        LedgerError: There is no ledger, or it cannot be read now; says what to do.
     """
-    with Database(folder / "ledger.sqlite3").reading() as connection:
+    with open_database(folder).reading() as connection:
         found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
     return [] if found == ["ok"] else found
+
+
+def look_up(folder: Path, *stages: Stage) -> list[Row]:
+    """Returns the rows in these stages, newest first, as they are.
+
+    Raises:
+        LedgerError: There is no ledger, or it cannot be read now, or not before a session has
+            brought it up to date; says what to do.
+    """
+    database = open_database(folder)
+    with database.reading() as connection:
+        version = read_version(connection)
+        if version == 0:
+            return []  # an empty file: no session has made its tables yet
+        if version < len(MIGRATIONS):
+            raise LedgerError(
+                f"{database.path} was written by an older kling_nb: `%kling jobs` brings it up to "
+                "date"
+            )
+        return Jobs(connection, folder, lambda: datetime.now(UTC)).in_stages(*stages)
+
+
+def open_database(folder: Path) -> Database:
+    return Database(folder / "ledger.sqlite3", patience_s=PATIENCE_S)
