@@ -25,39 +25,85 @@ async function heldBy(model) {
   return held;
 }
 
+// The line with the amount in it standing out.
+function priceParts(line, amount) {
+  const at = amount ? line.indexOf(amount) : -1;
+  if (at < 0) return [tied(line)];
+  const [before, after] = [line.slice(0, at), line.slice(at + amount.length)];
+  return [tied(before), element("strong", {}, amount), tied(after)];
+}
+
+// The cell that asks for the same, once it was asked for.
+function cellBox(model) {
+  const said = element("p", { class: "kling-small", role: "status" });
+  const named = { class: "kling-cell-text", tabindex: "0", "aria-label": "The cell" };
+  const text = element("pre", named);
+  const hide = () => {
+    model.set("cell", "");
+    model.save_changes();
+  };
+  const hider = element("button", { type: "button", class: "kling-plain", click: hide }, "Hide");
+  const head = element("div", { class: "kling-name-row" }, said, hider);
+  const box = element("div", { class: "kling-cell" }, head, text);
+  return {
+    box,
+    draw: () => {
+      text.textContent = model.get("cell");
+      box.hidden = !text.textContent;
+      said.textContent = "This cell asks for the same:";
+    },
+    copied: (isDone) => {
+      said.textContent = isDone ? "Copied" : "Not copied. It is selected: press Ctrl+C";
+      if (isDone) return;
+      text.focus();
+      getSelection().selectAllChildren(text);
+    },
+  };
+}
+
 function render({ model, el }) {
   el.classList.add("kling-foot");
   const price = element("p", { class: "kling-cost", "aria-live": "polite" });
   const hint = element("p", { class: "kling-problem", role: "status" });
-  const said = element("span", { class: "kling-small", role: "status" });
-  const keys = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘ Enter" : "Ctrl Enter";
+  const waiting = element("p", { class: "kling-small", role: "status" });
+  const keys = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘ ↵" : "Ctrl ↵";
   const label = element("span");
   const generate = element(
     "button",
     { type: "button", class: "kling-primary", "aria-keyshortcuts": "Control+Enter Meta+Enter" },
     label,
+    element("span", { class: "kling-keys", "aria-hidden": "true" }, keys),
   );
   const copyCell = element(
     "button",
     { type: "button", class: "kling-plain", title: "Copy the %%kling cell that asks for the same" },
     "Copy cell",
   );
-  const cell = element("pre", { class: "kling-cell-text", tabindex: "0", "aria-label": "The cell" });
-  const actions = element(
-    "div",
-    { class: "kling-actions" },
-    generate,
-    element("kbd", { "aria-hidden": "true" }, keys),
-    said,
-    copyCell,
+  const cell = cellBox(model);
+  el.append(
+    price,
+    element("div", { class: "kling-actions" }, generate, copyCell),
+    hint,
+    waiting,
+    cell.box,
   );
-  el.append(price, actions, hint, cell);
 
+  const drawButton = () => {
+    generate.disabled = model.get("busy");
+    label.textContent = model.get("busy") ? "Sending …" : "Generate";
+  };
+  const listener = new Listener(model, (isDeaf) => {
+    waiting.hidden = !isDeaf;
+    waiting.textContent = isDeaf ? DEAF_WORDS : "";
+    if (isDeaf && generate.disabled) label.textContent = "Waiting …";
+  });
   const panel = () => el.closest(".kling-panel");
   const press = async () => {
     if (generate.disabled) return;
     generate.disabled = true;
+    if (!waiting.hidden) label.textContent = "Waiting …";
     model.send({ do: "generate", held: await heldBy(model) });
+    listener.ask();
   };
   const onKey = (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
@@ -67,37 +113,36 @@ function render({ model, el }) {
     if (!event.repeat) void press();
   };
   const receive = async (message) => {
+    if (message.here) {
+      listener.hear();
+      if (!model.get("busy")) drawButton();
+    }
     if (message.focus) {
       const field = panel()?.querySelector(`[data-kling-field="${CSS.escape(message.focus)}"]`);
       // Where it has several controls: the first of them that is wrong.
       const place = field?.querySelector(".kling-wrong") ?? field;
       place?.querySelector("textarea, input:not([hidden]), select, .kling-zone")?.focus();
     }
-    if (message.copy !== undefined) {
-      said.textContent = (await copyText(message.copy)) ? "Copied" : "Press Ctrl+C on the text below";
-      setTimeout(() => (said.textContent = ""), 4000);
-    }
+    if (message.copy !== undefined) cell.copied(await copyText(message.copy));
   };
   generate.addEventListener("click", press);
   copyCell.addEventListener("click", async () => {
     model.send({ do: "copy", held: await heldBy(model) });
+    listener.ask();
   });
   document.addEventListener("keydown", onKey, true);
   model.on("msg:custom", receive);
   const stops = [
+    () => listener.close(),
     () => document.removeEventListener("keydown", onKey, true),
     () => model.off("msg:custom", receive),
-    follow(model, ["price", "hint", "cell"], () => {
-      price.textContent = model.get("price");
+    follow(model, ["price", "amount", "hint"], () => {
+      price.replaceChildren(...priceParts(model.get("price"), model.get("amount")));
       hint.textContent = model.get("hint");
       hint.hidden = !hint.textContent;
-      cell.textContent = model.get("cell");
-      cell.hidden = !cell.textContent;
     }),
-    follow(model, ["busy"], () => {
-      generate.disabled = model.get("busy");
-      label.textContent = model.get("busy") ? "Sending …" : "Generate";
-    }),
+    follow(model, ["cell"], cell.draw),
+    follow(model, ["busy"], drawButton),
   ];
   return () => stops.forEach((stop) => stop());
 }

@@ -88,20 +88,28 @@ function listControl(model, frame) {
   return { parts: [labelOf(model, id), list], draw: () => (list.value = model.get("value") ?? "") };
 }
 
+// What it means now is said beside it; a screen reader says on and off by itself.
 function switchControl(model, frame) {
+  const words = new Map(model.get("options"));
+  const named = { class: "kling-name", for: newId(), id: newId() };
+  const title = element("label", named, model.get("label"));
   const box = element("input", {
+    id: title.htmlFor,
     type: "checkbox",
     role: "switch",
+    "aria-labelledby": title.id,
     change: () => put(model, box.checked),
   });
-  const label = element(
-    "label",
-    { class: "kling-switch" },
-    box,
-    element("span", { class: "kling-name" }, model.get("label")),
-  );
+  const state = element("span", { "aria-hidden": "true" });
+  const label = element("label", { class: "kling-switch" }, box, state);
   frame.describe(box);
-  return { parts: [label], draw: () => (box.checked = Boolean(model.get("value"))) };
+  return {
+    parts: [title, label],
+    draw: () => {
+      box.checked = Boolean(model.get("value"));
+      state.textContent = words.get(box.checked) ?? "";
+    },
+  };
 }
 
 function numberControl(model, frame) {

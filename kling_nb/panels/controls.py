@@ -24,8 +24,8 @@ _FILE_BYTES = 50_000_000
 """A file that a page may send; larger ones are given as a path."""
 
 
-def _script(name: str) -> str:
-    return joined_script(CLIPBOARD, _HERE / "element.js", _HERE / name)
+def _script(*names: str) -> str:
+    return joined_script(CLIPBOARD, *(_HERE / name for name in ("element.js", *names)))
 
 
 class Labelled(anywidget.AnyWidget):
@@ -155,12 +155,14 @@ class Rows(Labelled):
 class Actions(anywidget.AnyWidget):
     """The price, *Generate* and *Copy cell*, and the keys of the whole panel."""
 
-    _esm = _script("actions.js")
-    _css = _HERE / "panel.css"
+    _esm = _script("listener.js", "actions.js")
+    _css = joined_script(_HERE / "panel.css", _HERE / "arrangement.css")
     controls = traitlets.Dict().tag(sync=True)
     """The model id of each control by its name: a page tells what they hold with each click."""
     busy = traitlets.Bool(False).tag(sync=True)
     price = traitlets.Unicode().tag(sync=True)
+    amount = traitlets.Unicode().tag(sync=True)
+    """What of the price line stands out: the words of the sum."""
     hint = traitlets.Unicode().tag(sync=True)
     cell = traitlets.Unicode().tag(sync=True)
 
@@ -172,6 +174,8 @@ class Actions(anywidget.AnyWidget):
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:
+            case {"do": "hear"}:
+                self.send({"here": True})
             case {"do": ("generate" | "copy") as word, "held": dict(held)} if self.on_press:
                 self.on_press(word, held)
 

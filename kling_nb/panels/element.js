@@ -17,6 +17,11 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
+// A line of facts breaks behind its dots, and nowhere around an arrow.
+function tied(line) {
+  return line.replaceAll(" · ", "\u00a0· ").replaceAll(" → ", "\u00a0→\u00a0");
+}
+
 function newId() {
   return `kling-${Math.random().toString(36).slice(2)}`;
 }

@@ -29,7 +29,8 @@ __all__ = [
 _PREDICATES = ("is ", "has ", "does ")
 """How what is wrong begins where it is said of the field."""
 _FEW = 4
-"""Up to so many choices are buttons side by side; more are a list."""
+_FEW_CHARS = 32
+"""Up to so many choices, and so long together, are buttons side by side; others are a list."""
 
 
 class Field(ABC):
@@ -171,15 +172,17 @@ class TextField(PlainField):
 
 
 class ChoiceField(PlainField):
-    """Buttons for a few options, a list for many."""
+    """Buttons for a few short options, a list for others."""
 
     def __init__(self, parameter: Parameter, kind: Choice, remarks: Sequence[str] = ()) -> None:
-        options = [[option, f"{option} {kind.unit}".strip()] for option in kind.options]
+        options = [[option, kind.say(option)] for option in kind.options]
         if parameter.default is None:
             options.insert(0, ["", "not set"])
+        chars = sum(len(words) for _, words in options)
+        is_small = len(options) <= _FEW and chars <= _FEW_CHARS
         super().__init__(
             parameter,
-            "segments" if len(options) <= _FEW else "list",
+            "segments" if is_small else "list",
             note="; ".join((parameter.help, *remarks)),
             options=options,
             value=options[0][0],
@@ -189,9 +192,10 @@ class ChoiceField(PlainField):
 class FlagField(PlainField):
     """A switch."""
 
-    def __init__(self, parameter: Parameter, _: Flag, remarks: Sequence[str] = ()) -> None:
+    def __init__(self, parameter: Parameter, kind: Flag, remarks: Sequence[str] = ()) -> None:
         note = "; ".join((parameter.help, *remarks))
-        super().__init__(parameter, "switch", note=note, value=False)
+        options = [[False, kind.off or "off"], [True, kind.on or "on"]]
+        super().__init__(parameter, "switch", note=note, options=options, value=False)
 
 
 class NumberField(PlainField):
@@ -199,11 +203,13 @@ class NumberField(PlainField):
 
     def __init__(self, parameter: Parameter, kind: Number, remarks: Sequence[str] = ()) -> None:
         scale = f"{kind.low:g} to {kind.high:g} {kind.unit}".rstrip()
+        # A help that names the ends itself is not told them twice.
+        limits = () if scale in parameter.help else (scale,)
         empty = "" if parameter.required else "not sent"
         super().__init__(
             parameter,
             "number",
-            note="; ".join((f"{parameter.help}, {scale}", *remarks)),
+            note="; ".join((parameter.help, *limits, *remarks)),
             placeholder=empty if parameter.default is None else str(parameter.default),
             limits=[kind.low, kind.high, kind.step],
         )

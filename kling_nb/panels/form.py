@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import assert_never
 
 import ipywidgets as widgets
 
 from ..errors import InvalidInput, Problem
-from ..implied import Summed, Told
+from ..implied import Summed
 from ..kinds import Choice, Flag, Media, Number, Text
 from ..records import Records
-from ..specs import ModelSpec, Parameter, Values, judge_lengths, price_credits, validate
+from ..specs import ModelSpec, Parameter, Values, price_credits
+from .arrangement import arranged, sorted_names
 from .chosen import Chosen, Surroundings
 from .fields import ChoiceField, Field, FlagField, NumberField, TextField
+from .judgement import check
 from .media import MediaField
 from .rows import RowsField
 
-__all__ = ["Form", "Kept", "check", "field_for"]
+__all__ = ["Form", "Kept", "field_for"]
 
 Kept = dict[str, object]
 """What fields held, by parameter; files as a tuple of `Chosen`."""
@@ -46,14 +47,14 @@ class Form:
         self.on_change: Callable[[], None] | None = None
         """Called after each change of a value or a problem, also from the portal's thread."""
         self.problems: tuple[Problem, ...] = ()
-        """Those that are shown, in the order of the fields."""
+        """Those that are shown, in the order of the fields on the page."""
         allowed = _allowed_at_first(spec, values)
         self._sums = tuple(each for each in spec.implied if isinstance(each, Summed))
         self._following = {each.field for each in self._sums if values.get(each.field) is None}
         self._fields = {p.name: field_for(p, around, spec.remarks(p.name)) for p in spec.parameters}
         self._judging, self._is_following = threading.RLock(), False
-        self.box = widgets.HBox([field.control for field in self._fields.values()])
-        self.box.add_class("kling-form")
+        self._order = sorted_names(spec.parameters)
+        self.box = self._arranged()
         for name, field in self._fields.items():
             # What only follows from others is nobody's choice, and would stay when they change.
             if name in allowed and (values.get(name) is not None or _has_default(field)):
@@ -183,7 +184,16 @@ class Form:
         self.on_change = None
         for field in self._fields.values():
             field.close()
+        for group in self.box.children:
+            group.close()
         self.box.close()
+
+    def _arranged(self) -> widgets.VBox:
+        groups = []
+        for place, names in arranged(self.spec.parameters):
+            group = widgets.HBox([self._fields[name].control for name in names])
+            groups.append(group.add_class(f"kling-{place}"))
+        return widgets.VBox(groups).add_class("kling-form")
 
     @property
     def _own(self) -> dict[str, Field]:
@@ -218,7 +228,7 @@ class Form:
         """Tell each field what is wrong with it, if a person is to see it now."""
         wrong = {name: found.get(name) for name in self._fields}
         shown = {n: each for n, each in wrong.items() if each and self._fields[n].shows(each)}
-        self.problems = tuple(shown.values())
+        self.problems = tuple(shown[name] for name in self._order if name in shown)
         for name, field in self._fields.items():
             field.tell(shown.get(name))
 
@@ -247,31 +257,6 @@ def _has_default(field: Field) -> bool:
 def _root(problem: Problem) -> str:
     """The parameter that a problem is about, also where it is about one of several records."""
     return problem.field.partition("[")[0]
-
-
-def check(
-    spec: ModelSpec, values: Values, lengths_s: Mapping[str, float] | None = None
-) -> tuple[dict[str, object], tuple[Problem, ...]]:
-    """The values that are allowed, and the problems of all others.
-
-    Args:
-        spec: The model.
-        values: What was given.
-        lengths_s: How long the videos and sounds are that were read, by parameter.
-    """
-    try:
-        allowed = validate(spec, values)
-        return allowed, tuple(judge_lengths(spec, allowed, lengths_s or {}))
-    except InvalidInput as invalid:
-        bad = {problem.field for problem in invalid.problems}
-        kept = tuple(p for p in spec.parameters if p.name not in bad)
-        implied = tuple(e for e in spec.implied if isinstance(e, Told) or e.field not in bad)
-        fine: Mapping[str, object] = {n: value for n, value in values.items() if n not in bad}
-        # Without its rules, which may be about a field that is left out here.
-        allowed = validate(replace(spec, parameters=kept, rules=(), implied=implied), fine)
-        known = {n: length_s for n, length_s in (lengths_s or {}).items() if n in allowed}
-        long = [p for p in judge_lengths(spec, allowed, known) if p.field in known]
-        return allowed, (*invalid.problems, *long)
 
 
 def field_for(parameter: Parameter, around: Surroundings, remarks: Sequence[str] = ()) -> Field:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from .. import html
-from ..errors import Problem
 from ..html.markup import escape, tag
 from ..html.units import credit_words
 from ..kinds import Media
@@ -31,10 +30,18 @@ def head_markup(*, emulated: bool) -> str:
     return html.style_sheet() + tag("div", "", head, classes="kling-root kling-bare")
 
 
-def hint_words(spec: ModelSpec, problems: Sequence[Problem]) -> str:
+def hint_words(form: Form, funds: html.Funds) -> str:
     """What has to be mended, for those who look at the button and not at the fields."""
-    names = [label_of(spec.parameter(problem.field)) for problem in problems]
-    return f"Look at {', '.join(names)} above." if names else ""
+    names = [label_of(form.spec.parameter(problem.field)) for problem in form.problems]
+    if names:
+        return f"Look at {', '.join(names)} above."
+    price = form.price_credits or 0
+    if funds.balance_credits is not None and price > funds.balance_credits:
+        missing = credit_words(price - funds.balance_credits)
+        return f"The balance is {missing} short of this clip: add credits, or choose less."
+    if funds.budget_credits is not None and price > funds.budget_credits:
+        return "The budget has less left than this clip costs: see `%kling budget`, or choose less."
+    return ""
 
 
 def model_control(spec: ModelSpec) -> Control:
@@ -58,7 +65,8 @@ def model_note(spec: ModelSpec) -> str:
     """What a model takes, what its price is for, and how sure its fields are."""
     chosen = ", ".join(offer_of(spec).words)
     standard = f"standard clip ({chosen}): " if chosen else ""
-    words = [f"takes {takes_words(spec)}", standard + _offer_words(spec, html.price_words)]
+    takes = takes_words(spec).replace("_", " ")
+    words = [f"takes {takes}", standard + _offer_words(spec, html.price_words)]
     return "; ".join([*words, *filter(None, [_SURENESS.get(spec.sureness)])])
 
 

@@ -82,7 +82,7 @@ function preview(model, at, act) {
   const lines = [
     ...(role ? [element("span", { class: "kling-role" }, role)] : []),
     element("strong", {}, picture.name),
-    ...[picture.facts, picture.how].filter(Boolean).map((line) => element("span", {}, line)),
+    ...[picture.facts, picture.how].filter(Boolean).map((line) => element("span", {}, tied(line))),
   ];
   const button = (word, label, title, disabled) =>
     element(
@@ -111,8 +111,12 @@ function preview(model, at, act) {
     {},
     ...order,
     pictureOf(picture, model.get("medium")),
-    element("div", { class: "kling-lines" }, ...lines),
-    element("div", { class: "kling-moves" }, ...moves, taking),
+    element(
+      "div",
+      { class: "kling-lines" },
+      ...lines,
+      element("div", { class: "kling-moves" }, ...moves, taking),
+    ),
   );
 }
 
@@ -120,6 +124,7 @@ function render({ model, el }) {
   const frame = fieldFrame(model, el);
   const several = model.get("several");
   el.dataset.klingMedium = model.get("medium");
+  el.classList.toggle("kling-several", several);
   const title = element("span", { class: "kling-name", id: newId() }, model.get("label"));
   if (!model.get("required")) title.append(element("span", { class: "kling-small" }, " optional"));
   const file = element("input", {
@@ -235,7 +240,7 @@ function render({ model, el }) {
     const { noun } = wordsOf(model);
     const paste = noun === "picture" ? ", paste it," : "";
     const first = `Drop a ${noun} here${paste} or choose a file`;
-    words.textContent = number ? (several ? `Add a ${noun}` : "Choose another") : first;
+    words.textContent = number ? (several ? `Add a ${noun}` : "Replace") : first;
     const item = shown.children[wanted?.at];
     const button = item?.querySelector(`[data-do="${wanted.word}"]:enabled`);
     (button ?? item?.querySelector('[data-do="up"]:enabled, [data-do="down"]:enabled'))?.focus();

@@ -56,7 +56,8 @@ async def preview(chosen: Chosen, kind: Media, around: Surroundings) -> Preview:
         except MediaError as error:
             if not around.is_emulated():
                 raise
-            return Preview(chosen, how=f"{error} The emulator draws one in its place.")
+            why = str(error).rstrip(".")
+            return Preview(chosen, how=f"{why}. The emulator draws one in its place.")
     read = await in_thread(read_attachment, given, kind, chosen.name)
     if isinstance(chosen.value, bytes):
         chosen = await in_thread(_keep, chosen, chosen.value, read, around)

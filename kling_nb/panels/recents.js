@@ -14,12 +14,12 @@ function render({ model, el }) {
   const lastFrame = element(
     "button",
     { type: "button", class: "kling-plain", click: go("frame") },
-    "Its last frame as picture",
+    "Use its last frame as picture",
   );
   const settings = element(
     "button",
     { type: "button", class: "kling-plain", click: go("settings") },
-    "Its settings",
+    "Use its settings",
   );
   const prompt = element("p", { class: "kling-small" });
   ways.append(prompt, lastFrame, settings);

@@ -233,8 +233,10 @@ class Panel(widgets.VBox):
             self._head.value = head_markup(emulated=emulated)
             actions.controls = {"model": self._model.model_id, **form.controls}
             self._model.note = model_note(form.spec)
+            price = form.price_credits
+            actions.amount = "" if price is None else html.price_words(price)
             actions.price = cost_words(form, funds=self._funds, emulated=emulated)
-            actions.hint = hint_words(form.spec, self.problems)
+            actions.hint = hint_words(form, self._funds)
             self._recents.takes_pictures = bool(form.spec.media)
             if actions.cell:
                 actions.cell = self._cell_text()

@@ -99,6 +99,21 @@ window.kling = {
     look();
   },
 
+  // Where the sheet of a panel and each of its fields and buttons is, in the order of the Tab key.
+  boxes(sheet) {
+    const parts = sheet.querySelectorAll("[data-kling-field], .kling-actions button");
+    const named = [...parts].map((part) => [part.dataset.klingField ?? part.innerText, boxOf(part)]);
+    return { sheet: boxOf(sheet), ...Object.fromEntries(named) };
+  },
+
+  // What sticks out of it.
+  cut(sheet) {
+    const edge = sheet.getBoundingClientRect().right;
+    return [...sheet.querySelectorAll("*")]
+      .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > edge)
+      .map((each) => each.outerHTML.slice(0, 99));
+  },
+
   faintTexts(cell, least) {
     const area = this.notebook().widgets[cell].node.querySelector(".jp-Cell-outputArea");
     const found = [];
@@ -114,6 +129,12 @@ window.kling = {
     return found;
   },
 };
+
+function boxOf(node) {
+  const { top, left, right, bottom, width, height } = node.getBoundingClientRect();
+  const sides = Object.entries({ top, left, right, bottom, width, height });
+  return Object.fromEntries(sides.map(([side, length]) => [side, Math.round(length)]));
+}
 
 function nextFrame() {
   return new Promise((resolve) => requestAnimationFrame(resolve));

@@ -74,6 +74,9 @@ FOLDER_DROP = """() => {
 }"""
 
 
+TALLEST_PX = 620
+
+
 @pytest.fixture(scope="module")
 def day(lab: Lab, opened: Opener) -> Notebook:
     """A notebook with a panel in a folder of its own, set up."""
@@ -137,8 +140,8 @@ def test_wrong_values_show_beside_their_field_and_nothing_is_sent(
     prompt.press("Control+Enter")
     panel.get_by_role("alert").filter(has_text="Prompt is missing").wait_for()
     panel.get_by_role("alert").filter(has_text="Image is missing").wait_for()
-    panel.get_by_text("Look at Prompt, Image above.").wait_for()
-    assert focused(day) == "prompt"
+    panel.get_by_text("Look at Image, Prompt above.").wait_for()
+    assert focused(day) == "image"
     described = prompt.get_attribute("aria-describedby").split()
     texts = [day.page.locator(f"[id='{each}']").text_content() for each in described]
     assert any(text.startswith("Prompt is missing") for text in texts)
@@ -147,12 +150,35 @@ def test_wrong_values_show_beside_their_field_and_nothing_is_sent(
     assert day.execution_counts() == counts, "Ctrl+Enter ran a cell"
 
 
+def test_the_whole_form_is_in_sight(day: Notebook, panel: Any) -> None:
+    """From title to Generate; picture and prompt beside each other, of one height; all in order."""
+    boxes = panel.locator(".kling-sheet").evaluate("sheet => kling.boxes(sheet)")
+    assert boxes["sheet"]["width"] >= 560
+    assert boxes["sheet"]["height"] <= TALLEST_PX
+    image, prompt = boxes["image"], boxes["prompt"]
+    assert image["right"] <= prompt["left"]
+    assert (image["top"], image["height"]) == (prompt["top"], prompt["height"])
+    places = [(box["top"], box["left"]) for name, box in boxes.items() if name != "sheet"]
+    assert places == sorted(places), "the Tab key jumps"
+
+
+def test_a_narrow_form_is_one_column(day: Notebook, panel: Any) -> None:
+    """Picture above prompt; nothing is wider than the sheet, and nothing is cut off."""
+    day.page.set_viewport_size({"width": 480, "height": 1000})
+    try:
+        day.output(PANEL)
+        boxes = panel.locator(".kling-sheet").evaluate("sheet => kling.boxes(sheet)")
+        cut = panel.locator(".kling-sheet").evaluate("sheet => kling.cut(sheet)")
+    finally:
+        day.page.set_viewport_size({"width": 900, "height": 1000})
+    assert boxes["image"]["bottom"] <= boxes["prompt"]["top"]
+    assert cut == []
+
+
 def test_a_clip_by_keyboard_alone(day: Notebook, panel: Any, lab: Lab, screenshots: Any) -> None:
     """From the first control to the clip that plays, with Tab, arrows, letters and Ctrl+Enter."""
     before, keys = tasks(lab), day.page.keyboard
     panel.get_by_role("combobox", name="Model").focus()
-    tab_to(day, "prompt")
-    keys.type(PROMPT)
     tab_to(day, "image")
     assert day.page.evaluate("() => document.activeElement.tagName") == "BUTTON"
     keys.press("Tab")
@@ -160,6 +186,8 @@ def test_a_clip_by_keyboard_alone(day: Notebook, panel: Any, lab: Lab, screensho
     keys.press("Enter")
     panel.get_by_text("640 × 360 px · PNG").wait_for()
     panel.get_by_text("sent as it is").wait_for()
+    tab_to(day, "prompt")
+    keys.type(PROMPT)
     tab_to(day, "duration")
     keys.press("ArrowRight")
     panel.get_by_text("10 s · no sound · would cost 110 credits").wait_for()

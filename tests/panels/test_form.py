@@ -57,10 +57,11 @@ def test_a_new_model_has_a_working_form(make, invented) -> None:
     }
 
 
-def test_fields_stand_in_the_order_of_the_spec(make, invented) -> None:
-    """The Tab key goes through the model and then the parameters as the spec lists them."""
-    names = [p.name.replace("_", " ").capitalize() for p in INVENTED.parameters]
-    assert labels(make(invented)) == ["Model", *names]
+def test_fields_stand_in_the_order_of_their_kinds(make, invented) -> None:
+    """The Tab key goes through the model, what is in the clip, and how it is made."""
+    scene = ["Image", "References", "Prompt", "Mood"]
+    options = ["Duration", "Ratio", "Sound", "Shots", "Cfg scale"]
+    assert labels(make(invented)) == ["Model", *scene, *options]
 
 
 def test_an_optional_number_is_left_out_while_it_is_empty(make, invented) -> None:
@@ -84,7 +85,7 @@ def test_what_may_be_left_out_says_so(make, invented) -> None:
     """An optional field is told from one that must be filled."""
     made = make(invented)
     optional = [one for one in labels(made) if not find(made, one).required]
-    assert optional == ["Mood", "References", "Cfg scale"]
+    assert optional == ["References", "Mood", "Cfg scale"]
 
 
 def test_values_that_are_given_are_in_the_form(make, fox) -> None:

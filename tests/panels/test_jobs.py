@@ -98,13 +98,13 @@ def test_a_click_shows_all_problems_and_sends_nothing(make, beside) -> None:
     made._actions.send = told.append
     press(made)
     beside.rest()
-    assert [problem.field for problem in made.problems] == ["prompt", "image"]
+    assert [problem.field for problem in made.problems] == ["image", "prompt"]
     assert find(made, "Prompt").problem.startswith("Prompt is missing")
-    assert made._actions.hint == "Look at Prompt, Image above."
+    assert made._actions.hint == "Look at Image, Prompt above."
     assert made.jobs == ()
     assert made._session().jobs() == []
     assert not made._actions.busy
-    assert told == [{"focus": "prompt"}]
+    assert told == [{"focus": "image"}]
 
 
 def test_generate_raises_what_is_wrong(make) -> None:
