@@ -30,6 +30,17 @@ function pageFacts() {
   return facts;
 }
 
+// Where no page may copy, what was meant is marked, so that a key press takes it.
+function selectText(button, text) {
+  const record = button.closest(".kling-record");
+  const fold = [...record.querySelectorAll(".kling-cell")].at(-1);
+  const shown = [...record.querySelectorAll(".kling-code")];
+  const meant = text ? shown.find((each) => each.textContent === text) : fold?.lastElementChild;
+  if (!meant) return;
+  if (!text) fold.open = true;
+  getSelection().selectAllChildren(meant);
+}
+
 class Page {
   constructor(model) {
     this.model = model;
@@ -71,12 +82,14 @@ class Page {
     if (this.closed) return;
     this.mounts.tidy();
     for (const node of document.querySelectorAll(this.selector)) {
+      if (node.dataset.klingMount) this.mounts.visit(node);
+      else if (node.dataset.klingPlace) this.places.visit(node);
       // Else JupyterLab takes Enter and letters for commands; it looks for this mark from what has
       // the focus upwards only until its own rule fits: at once.
       for (const each of node.querySelectorAll(KEYED)) each.dataset.lmSuppressShortcuts = "true";
-      if (node.dataset.klingMount) this.mounts.visit(node);
-      else if (node.dataset.klingPlace) this.places.visit(node);
     }
+    // What was drawn here is no reason to look again: it would never end where two differ.
+    this.observer.takeRecords();
   }
 
   receive(message) {
@@ -107,7 +120,8 @@ class Page {
     const { klingText, klingJob } = button.dataset;
     const isDone = await copyText(klingText ?? this.places.cell(place.dataset.klingPlace, klingJob));
     button.dataset.klingLabel ??= button.textContent;
-    button.textContent = isDone ? "Copied" : "Not copied: select it below";
+    button.textContent = isDone ? "Copied" : "Not copied: press Ctrl+C";
+    if (!isDone) selectText(button, klingText);
     setTimeout(() => {
       button.textContent = button.dataset.klingLabel;
     }, SAID_MS);

@@ -40,7 +40,16 @@ MISSED = (
 Answer = Callable[[Mapping[str, Any]], None]
 
 _HERE = Path(__file__).parent
-_MODULES = ("links.js", "keeping.js", "mounts.js", "places.js", "live.js")
+_MODULES = (
+    "links.js",
+    "keeping.js",
+    "anchors.js",
+    "clocks.js",
+    "voice.js",
+    "mounts.js",
+    "places.js",
+    "live.js",
+)
 _WORD_LENGTH = 400
 
 _log = logging.getLogger("kling_nb")

@@ -2,16 +2,10 @@
 
 const LOST_MS = 1500;
 
-// The style sheet counts from the moment the HTML was made. A foot that is drawn later goes on
-// from there and does not begin anew.
-function catchUp(live) {
-  for (const timed of live.querySelectorAll("[data-kling-at]")) {
-    const late = Math.max(0, Date.now() / 1000 - Number(timed.dataset.klingAt));
-    for (const name of ["--kling-passed", "--kling-left"]) {
-      const given = parseFloat(timed.style.getPropertyValue(name));
-      if (!Number.isNaN(given)) timed.style.setProperty(name, `${given - late}s`);
-    }
-  }
+// A bar belongs below a record that waits, and what can be done next below one that has ended. Which
+// of the two is the newer one comes a moment before the other, and is drawn with it.
+function fits(told, foot) {
+  return told.html.includes('class="kling-live"') === foot.classList.contains("kling-room");
 }
 
 class Places {
@@ -24,11 +18,15 @@ class Places {
     this.drawn = new WeakMap();
     this.players = new Map();
     this.drawnHere = new WeakSet();
+    this.anchors = new Anchors();
+    this.clocks = new Clocks();
+    this.voice = new Voice();
   }
 
   visit(node) {
     const id = node.dataset.klingPlace;
     const place = this.known.get(id);
+    this.anchors.watch(node);
     if (!place) {
       this.ask(id);
       return;
@@ -37,6 +35,7 @@ class Places {
     for (const record of node.querySelectorAll(".kling-record")) {
       this.draw(record, place);
       this.keepPlaying(id, record);
+      this.voice.follow(id, record);
     }
     if (place.isMissed) this.sayMissed(node, place.missed);
   }
@@ -110,14 +109,14 @@ class Places {
   draw(record, place) {
     const foot = record.querySelector(".kling-foot");
     const told = place.feet[record.dataset.klingJob];
-    if (!foot || told === undefined) return;
+    if (!foot || told === undefined || !fits(told, foot)) return;
     const before = this.drawn.get(foot);
     if (before?.told === told && before.live.isConnected) return;
     const live = before?.live ?? document.createElement("div");
     const focused = live.contains(document.activeElement) && document.activeElement.dataset.klingDo;
     live.className = "kling-alive";
     live.innerHTML = told.html;
-    catchUp(live);
+    this.clocks.start(live);
     resolveLinks(live, this.manager);
     if (!live.isConnected) foot.append(live);
     foot.classList.add("kling-lives");
@@ -146,7 +145,10 @@ class Places {
       place.bundleVersion = message.version;
       place.missed = message.missed;
     }
-    for (const [job, html] of Object.entries(message.feet ?? {})) place.feet[job] = { html };
+    for (const [job, html] of Object.entries(message.feet ?? {})) {
+      this.clocks.hear(html);
+      place.feet[job] = { html };
+    }
     Object.assign(place.cells, message.cells ?? {});
   }
 
@@ -156,6 +158,9 @@ class Places {
 
   close() {
     this.closed = true;
+    this.anchors.close();
+    this.clocks.close();
+    this.voice.close();
     const said = document.querySelectorAll(`[data-kling-hub="${this.hub}"] > .kling-missed`);
     for (const each of said) each.remove();
     for (const live of document.querySelectorAll(`[data-kling-hub="${this.hub}"] .kling-alive`)) {

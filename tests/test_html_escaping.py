@@ -21,7 +21,7 @@ ALLOWED = {
     "style": set(),
     "div": {
         "class", "style", "role", "aria-label", "aria-valuemin", "aria-valuemax", "aria-valuenow",
-        "aria-valuetext", "data-kling-at",
+        "aria-valuetext", "data-kling-at", "data-kling-usual", "data-kling-late",
     },
     "button": {
         "class", "style", "type", "title", "disabled", "data-kling-do", "data-kling-job",
@@ -29,7 +29,7 @@ ALLOWED = {
     },
     "span": {"class", "style", "role"},
     "strong": {"class", "style"},
-    "p": {"class", "style", "title", "aria-live", "role"},
+    "p": {"class", "style", "title", "role"},
     "img": {"class", "style", "src", "alt", "width", "height"},
     "details": {"class", "style"},
     "summary": {"class", "style"},

@@ -29,7 +29,7 @@ def evidence(
 def said(state: JobState) -> str:
     """Give everything a state says as one text."""
     wording = describe(FACTS, state, now=NOW)
-    return " ".join((wording.headline, wording.quote, *wording.lines))
+    return " ".join((wording.headline, wording.cost, wording.quote, *wording.lines))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from kling_nb.states import (
     Uploading,
     Vanished,
 )
+from tests.html_outline import Outline, record, text
 from tests.html_states import (
     ALREADY,
     EMULATED,
@@ -49,7 +50,7 @@ def all_of(state: JobState, facts: JobFacts = FACTS) -> str:
     """Give everything a state says as one text."""
     said = wording(state, facts)
     entries = [f"{entry.name} {entry.text}" for entry in said.entries]
-    return " ".join((said.headline, said.quote, *said.lines, *entries))
+    return " ".join((said.headline, said.cost, said.quote, *said.lines, *entries))
 
 
 @pytest.mark.parametrize("state", EVERY, ids=name_of)
@@ -107,6 +108,13 @@ def test_running_again_is_only_mentioned_where_the_failure_was_free(credits: flo
     assert "Running this cell again makes a new task: 55 credits ($0.28)." in free
 
 
+def test_what_a_failure_cost_comes_before_its_reasons() -> None:
+    """On the card and in the text: who has paid wants to know that first."""
+    state = Failed(TASK, "500", "Generation failed", 0.0)
+    for shown in (Outline(record(state)).text, text(state)):
+        assert shown.index("It cost 0 credits") < shown.index("Generation failed")
+
+
 def test_an_emulated_failure_costs_nothing() -> None:
     """The emulator's figure is not presented as money."""
     assert "emulated, no real credits" in all_of(Failed(TASK, "500", "", 55.0), EMULATED)
@@ -158,17 +166,15 @@ def test_the_services_words_become_badges(word: str, badge: str) -> None:
 def test_out_of_sight_says_since_when_and_that_we_go_on() -> None:
     """The sentence of the card, with the reason below."""
     said = wording(OutOfSight(TASK, ago(100), 164, ago(40), "no route"))
-    assert said.headline == "No answer since 40 s; the job goes on; we keep asking."
-    assert said.lines == ("no route",)
+    assert said.headline == "No answer for 40 s; the job goes on."
+    assert said.lines == ("We keep asking: no route.",)
 
 
 def test_transfers_say_bytes_and_percent() -> None:
     """Both where the whole is known, bytes alone where it is not."""
     assert "0.5 MB of 1.2 MB (41 %)" in all_of(Uploading(512_000, 1_240_000))
     assert "(100 %)" in all_of(Downloading(TASK, 20, 10))
-    assert all_of(Downloading(TASK, 400_000, None)).startswith(
-        "The clip is done and on its way: 0.4 MB."
-    )
+    assert all_of(Downloading(TASK, 400_000, None)).startswith("Fetching the clip: 0.4 MB.")
 
 
 def test_saved_names_the_file() -> None:

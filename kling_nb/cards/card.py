@@ -160,16 +160,16 @@ class Card:
         self._on_end()
 
     def _draw(self, *, ended: Strip | None = None, tells: bool = True) -> None:
-        """Show all records as they are now; then what stands below them, where pages live."""
+        """Show all records as they are now, with what stands below them where pages live."""
         with self._drawing:
             if self._place is not None:
                 self._place.renew()
             in_words = self._screen.wants == "words"
-            self._screen.show(
-                self._bundle([ended or self._strips[-1]] if in_words else self._strips)
-            )
+            bundle = self._bundle([ended or self._strips[-1]] if in_words else self._strips)
+            # First, so that a record has its foot when it comes: pages keep it until then.
             if tells:
                 self._tell(*self._strips)
+            self._screen.show(bundle)
 
     def _bundle(self, strips: list[Strip]) -> Bundle:
         bundle = joined_bundle(

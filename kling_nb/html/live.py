@@ -12,7 +12,7 @@ from datetime import datetime
 
 from ..states import Downloading, JobFacts, JobState, OutOfSight, Uploading, Waiting
 from .markup import Markup, escape, joined, tag
-from .words import SLOWER, Wording, describe, wait_words
+from .words import SLOWER, Wording, describe, usual_words, wait_words
 
 __all__ = ["render_live"]
 
@@ -45,7 +45,7 @@ def render_live(facts: JobFacts, state: JobState, *, now: datetime) -> str:
         "div",
         "live",
         bar(state, timing, wording),
-        tag("p", "words", words, title=wording.headline, aria_live="polite"),
+        tag("p", "words", words, title=wording.headline),
         tag("p", "note", escape(note), title=note),
         style=delays(timing),
         # A view that is made later, after a reload of the page, goes on from here.
@@ -85,6 +85,8 @@ def bar(state: JobState, timing: Timing | None, wording: Wording) -> Markup:
     """Write the bar; its literal width is what is left where no style sheet lives."""
     share = share_of(state, timing)
     known = {} if share is None else {"aria_valuenow": f"{share * 100:.0f}"}
+    if isinstance(state, Waiting):  # a page keeps the value and its words up to date from these
+        known |= {"data_kling_usual": usual_words(state), "data_kling_late": SLOWER}
     motion = "kling-endless" if share is None else "kling-measured"
     if timing is not None:
         motion = "kling-timed kling-blind" if isinstance(state, OutOfSight) else "kling-timed"

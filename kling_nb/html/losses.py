@@ -27,15 +27,20 @@ def describe_failed(
 ) -> Wording:
     """Say why there is no clip, what it cost, and what to change."""
     cause = cause_of(state.code, state.message)
-    cost = cost_words(facts, state, now, dollars_per_credit)
-    lines = [cause.meaning, cost, cause.change]
+    lines = [cause.meaning, cause.change]
     if state.credits == 0 and facts.price_credits is not None:
         again = price_words(facts.price_credits, dollars_per_credit)
         lines.append(f"Running this cell again makes a new task: {again}.")
     quote = quoted(state.message, state.code)
     headline = "The service could not make this clip."
     return Wording(
-        "Failed", "bad", headline, tuple(lines), quote, answer=state.evidence.answer.strip()
+        "Failed",
+        "bad",
+        headline,
+        tuple(lines),
+        quote,
+        answer=state.evidence.answer.strip(),
+        cost=cost_words(facts, state, now, dollars_per_credit),
     )
 
 

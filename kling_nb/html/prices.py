@@ -20,6 +20,7 @@ __all__ = [
     "age_word",
     "clip_words",
     "cost_line",
+    "dollar_words",
     "price_line",
     "price_words",
     "saved_only",
@@ -60,11 +61,15 @@ def age_word(model: str, at: datetime) -> str:
     return "about" if spec and at.date() - spec.prices.as_of > OLD_AFTER else ""
 
 
-def price_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
-    """Give `55 credits ($0.28)`; half a cent counts as one."""
+def dollar_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
+    """Give `$0.28`; half a cent counts as one."""
     dollars = Decimal(str(credits)) * Decimal(str(dollars_per_credit))
-    cents = dollars.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    return f"{credit_words(credits)} (${cents:,})"
+    return f"${dollars.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+
+
+def price_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
+    """Give `55 credits ($0.28)`."""
+    return f"{credit_words(credits)} ({dollar_words(credits, dollars_per_credit)})"
 
 
 def price_line(

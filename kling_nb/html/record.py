@@ -126,6 +126,8 @@ def saved_body(facts: JobFacts, state: Saved, player: Markup, cost: str, file_hr
 def said(wording: Wording) -> Markup:
     """Write the sentences of a job that ended without a clip."""
     lines = [tag("p", "headline", escape(wording.headline))]
+    if wording.cost:
+        lines.append(tag("p", "line", prose(wording.cost)))
     if wording.quote.strip():
         lines.append(tag("blockquote", "quote", escape(wording.quote)))
     lines += (tag("p", "line", prose(line)) for line in wording.lines)

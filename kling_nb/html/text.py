@@ -59,7 +59,7 @@ def said(wording: Wording) -> str:
     """Put everything a card says into one line."""
     quote = f"“{one_line(wording.quote)}”" if wording.quote.strip() else ""
     entries = (f"{entry.name}: {entry.text}" for entry in wording.entries)
-    parts = (wording.headline, quote, *wording.lines, *entries)
+    parts = (wording.headline, wording.cost, quote, *wording.lines, *entries)
     return " ".join(part if part[-1] in ".!?”" else f"{part}." for part in parts if part)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = ["Entry", "Tone", "Wording"]
 
-Tone = Literal["run", "good", "bad", "warn", "calm"]
+Tone = Literal["run", "away", "good", "bad", "warn", "calm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +32,5 @@ class Wording:
     entries: tuple[Entry, ...] = ()
     answer: str = ""
     """The service's raw answer, which a card folds away."""
+    cost: str = ""
+    """What was paid; where it is known here, it is said before all reasons."""

@@ -33,7 +33,7 @@ from .prices import DOLLARS_PER_CREDIT
 from .units import byte_words, credit_words, one_line, time_words
 from .wording import Entry, Tone, Wording
 
-__all__ = ["SLOWER", "Entry", "Tone", "Wording", "describe", "task_of", "wait_words"]
+__all__ = ["SLOWER", "Entry", "Tone", "Wording", "describe", "task_of", "usual_words", "wait_words"]
 
 FREE = "The kernel is free: other cells can run."
 SLOWER = "slower than usual"
@@ -88,16 +88,17 @@ def describe_step(facts: JobFacts, state: Preparing | Uploading | Sending | Down
                 "Preparing", "run", "Checked, and noted on disk.", ("Nothing is sent yet.",)
             )
         case Uploading(sent_bytes=done, total_bytes=total):
-            words = f"The picture is on its way: {progress_words(done, total)}."
+            words = f"Sending the picture: {progress_words(done, total)}."
             return Wording("Uploading", "run", words, ("Uploading costs nothing.",))
         case Sending():
             price = facts.price_credits
             task = "the task" if price is None else f"the task for {credit_words(price)}"
-            line = "It is noted on disk: running this cell again cannot pay twice."
+            line = "Noted on disk: running the cell again pays nothing."
             return Wording("Sending", "run", f"Asking for {task}, once.", (line,))
         case Downloading(received_bytes=done, total_bytes=total):
-            words = f"The clip is done and on its way: {progress_words(done, total)}."
-            return Wording("Downloading", "run", words, (FREE,))
+            words = f"Fetching the clip: {progress_words(done, total)}."
+            line = "The clip is done. The kernel is free."
+            return Wording("Downloading", "run", words, (line,))
         case _:
             assert_never(state)
 
@@ -123,17 +124,23 @@ def describe_waiting(state: Waiting, now: datetime) -> Wording:
 def wait_words(state: Waiting | OutOfSight, now: datetime) -> tuple[str, ...]:
     """Give the elapsed time, the usual time, and a remark once it takes longer."""
     passed_s = (now - state.since).total_seconds()
-    usual = f"usually {time_words(state.expected_s)}"
+    usual = usual_words(state)
     late = (SLOWER,) if passed_s > state.expected_s else ()
     # Where there is little room the end is cut off: what is new comes first.
     return (time_words(passed_s), *late, usual)
 
 
+def usual_words(state: Waiting | OutOfSight) -> str:
+    """Give how long such a task usually takes."""
+    return f"usually {time_words(state.expected_s)}"
+
+
 def describe_out_of_sight(state: OutOfSight, now: datetime) -> Wording:
     """Say that nobody answers, and that this does not touch the job."""
     silence = time_words((now - state.failing_since).total_seconds())
-    headline = f"No answer since {silence}; the job goes on; we keep asking."
-    return Wording("Out of sight", "warn", headline, (one_line(state.reason),))
+    headline = f"No answer for {silence}; the job goes on."
+    reason = one_line(state.reason).rstrip(".")
+    return Wording("Out of sight", "away", headline, (f"We keep asking: {reason}.",))
 
 
 def describe_saved(state: Saved) -> Wording:

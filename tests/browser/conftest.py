@@ -17,6 +17,7 @@ import pytest
 
 from .lab import App, Lab, running_lab
 from .notebook import ARGUMENTS, CHROMIUM, Notebook
+from .outputs import Open, open_outputs
 from .stories import first_clips, write_notebook
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,22 @@ def chromium() -> Iterator[Any]:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Open]:
+    """Opens a bare page with outputs, and connects hubs to it."""
+    pages = []
+
+    def begin(*outputs: str, **given: Any) -> Any:
+        page = chromium.new_page()
+        pages.append(page)
+        open_outputs(page, *outputs, **given)
+        return page
+
+    yield begin
+    for page in pages:
+        page.close()
 
 
 @pytest.fixture(scope="package")

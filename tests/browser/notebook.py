@@ -127,6 +127,16 @@ class Notebook:
         self.page.evaluate("cell => kling.scrollTo(cell)", cell)
         return self.page.locator(".jp-Cell").nth(cell).locator(".jp-Cell-outputArea")
 
+    def top_of(self, cell: int, *, scrolled: bool = True) -> float:
+        """How far down on the page a cell begins; scrolled to, or where it happens to be."""
+        if scrolled:
+            self.output(cell)
+            self.page.wait_for_function("() => kling.isDrawn()")
+        top: float = self.page.evaluate(
+            "cell => kling.notebook().widgets[cell].node.getBoundingClientRect().top", cell
+        )
+        return top
+
     def mark(self, cell: int) -> str:
         """A selector of the outputs of a cell and of nothing else; scrolled to."""
         self.output(cell)

@@ -9,6 +9,9 @@ import pytest
 from tests.html_outline import foot, record
 from tests.html_states import RUNNING, WAITING
 
+HEIGHTS = "all => all.map(node => Math.round(node.getBoundingClientRect().height))"
+CUT = "all => all.filter(n => n.scrollWidth > n.clientWidth).map(n => n.textContent)"
+
 
 def show(chromium: Any, markup: str, *, width: int = 700, motion: str = "no-preference") -> Any:
     """Open a page that holds nothing but the markup, inside an output area."""
@@ -74,3 +77,18 @@ def test_reduced_motion_is_respected(chromium: Any) -> None:
     )
     page.close()
     assert running == 0
+
+
+def test_no_width_makes_a_card_jump(chromium: Any) -> None:
+    """What stands beside the badge breaks in all running states or in none; nothing is cut."""
+    records = "".join(alive(state) for state in RUNNING)
+    page = show(chromium, records, width=340)
+    heights, cut = [], []
+    for width in range(340, 701, 20):
+        page.set_viewport_size({"width": width, "height": 800})
+        heights.append(set(page.locator(".kling-record").evaluate_all(HEIGHTS)))
+        if width >= 400:
+            cut += page.locator(".kling-words, .kling-note").evaluate_all(CUT)
+    page.close()
+    assert [len(each) for each in heights] == [1] * len(heights)
+    assert cut == []

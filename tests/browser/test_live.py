@@ -128,9 +128,13 @@ def test_detach_says_how_to_resume_and_resume_shows_the_clip(
 
 
 def test_a_detached_job_goes_on_with_a_click(slow: Notebook, lab: Lab) -> None:
-    """In its own place, for nothing."""
+    """In its own place, for nothing; who reads on below stays there when the clip comes."""
     output = slow.output(DETACHED)
     output.get_by_role("button", name="Resume · 0 credits").click()
+    top = slow.top_of(RESUMED)
+    slow.wait_until_kept(DETACHED, "data:video/mp4")
+    slow.page.wait_for_function("() => kling.isDrawn()")
+    assert slow.top_of(RESUMED, scrolled=False) == pytest.approx(top, abs=2)
     assert slow.wait_for_clip(DETACHED)["currentTime"] > 0
     assert output.locator(CARD).count() == 1
     assert tasks_made(lab.folder / FOLDER) == 2

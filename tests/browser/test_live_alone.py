@@ -2,65 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from kling_nb import html
-from kling_nb.live import Hub
-from tests.html_outline import foot, record
-from tests.html_states import FACTS, SAVED, WAITING
+from tests.html_outline import record
+from tests.html_states import FACTS, SAVED
 
-FAKE = Path(__file__).with_name("fake_model.js")
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture
-def open_page(chromium: Any) -> Iterator[Open]:
-    """Opens a page with outputs, and connects hubs to it."""
-    pages = []
-
-    def begin(*outputs: str, hubs: tuple[str, ...] = ("one",), live: bool = True) -> Any:
-        page = chromium.new_page()
-        pages.append(page)
-        page.set_content("".join(f'<div class="output">{output}</div>' for output in outputs))
-        page.add_script_tag(path=FAKE)
-        for hub in hubs:
-            page.evaluate("given => fakeHub(...given)", [str(Hub._esm), hub, live])
-        return page
-
-    yield begin
-    for page in pages:
-        page.close()
-
-
-def place(state: Any = WAITING, *, hub: str = "one", name: str = "p1", version: int = 1) -> str:
-    """A record in its place."""
-    return html.render_place(record(state), hub_id=hub, place_id=name, version=version)
-
-
-def bundle(state: Any, **given: Any) -> dict[str, str]:
-    """What the kernel sends to a page that is behind."""
-    return {"text/html": place(state, **given), "text/plain": "saved"}
-
-
-def tell(page: Any, *, hub: str = "one", name: str = "p1", **content: Any) -> None:
-    """A message from the kernel."""
-    page.evaluate("([hub, told]) => fakes[hub].tell(told)", [hub, {"place": name, **content}])
-
-
-def feet(state: Any = WAITING) -> dict[str, str]:
-    """What the kernel sends for the job."""
-    return {FACTS.id: foot(state)}
-
-
-def sent(page: Any, word: str, hub: str = "one") -> list[dict[str, Any]]:
-    """What the page has sent of a kind."""
-    found: list[dict[str, Any]] = page.evaluate("hub => fakes[hub].sent", hub)
-    return [content for content in found if content["do"] == word]
+from .outputs import Open, bundle, feet, place, sent, tell
 
 
 def test_a_page_tells_of_itself_at_once(open_page: Open) -> None:
@@ -291,7 +239,7 @@ def test_links_lead_to_the_file(open_page: Open) -> None:
     """In feet and in what the page draws itself; addresses and other kinds of links stay."""
     links = '<a href="a%20b.mp4">own</a><a href="https://kie.ai/x">far</a><a href="#top">here</a>'
     page = open_page(place(version=1), '<a href="theirs.mp4">theirs</a>')
-    tell(page, version=1, feet={FACTS.id: links})
+    tell(page, version=1, feet={FACTS.id: f'<div class="kling-live">{links}</div>'})
     page.locator('a[href="/files/notebooks/a%20b.mp4"]').wait_for()
     hrefs = "all => all.map(each => each.getAttribute('href'))"
     shown = page.locator("a").evaluate_all(hrefs)

@@ -1,0 +1,57 @@
+"""Outputs on a bare page, and what its kernel tells of them; `fake_model.js` is the kernel.
+
+Knows the messages of `kling_nb.live`; the page is opened by the `open_page` fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kling_nb import html
+from kling_nb.live import Hub
+from tests.html_outline import foot, record
+from tests.html_states import FACTS, WAITING
+
+__all__ = ["Open", "bundle", "feet", "open_outputs", "place", "sent", "tell"]
+
+FAKE = Path(__file__).with_name("fake_model.js")
+
+Open = Callable[..., Any]
+
+
+def open_outputs(
+    page: Any, *outputs: str, hubs: tuple[str, ...] = ("one",), live: bool = True
+) -> None:
+    """Fill a page with outputs, and connect hubs to it."""
+    page.set_content("".join(f'<div class="output">{output}</div>' for output in outputs))
+    page.add_script_tag(path=FAKE)
+    for hub in hubs:
+        page.evaluate("given => fakeHub(...given)", [str(Hub._esm), hub, live])
+
+
+def place(state: Any = WAITING, *, hub: str = "one", name: str = "p1", version: int = 1) -> str:
+    """A record in its place."""
+    return html.render_place(record(state), hub_id=hub, place_id=name, version=version)
+
+
+def bundle(state: Any, **given: Any) -> dict[str, str]:
+    """What the kernel sends to a page that is behind."""
+    return {"text/html": place(state, **given), "text/plain": "saved"}
+
+
+def tell(page: Any, *, hub: str = "one", name: str = "p1", **content: Any) -> None:
+    """A message from the kernel."""
+    page.evaluate("([hub, told]) => fakes[hub].tell(told)", [hub, {"place": name, **content}])
+
+
+def feet(state: Any = WAITING) -> dict[str, str]:
+    """What the kernel sends for the job."""
+    return {FACTS.id: foot(state)}
+
+
+def sent(page: Any, word: str, hub: str = "one") -> list[dict[str, Any]]:
+    """What the page has sent of a kind."""
+    found: list[dict[str, Any]] = page.evaluate("hub => fakes[hub].sent", hub)
+    return [content for content in found if content["do"] == word]

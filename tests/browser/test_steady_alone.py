@@ -1,0 +1,186 @@
+"""What stays where it is, and what goes on, while cards change: on a bare page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.html_states import FACTS, SAVED
+
+from .outputs import Open, bundle, feet, place, sent, tell
+
+SCROLLED = """([html, anchor]) => {
+  document.body.innerHTML =
+    '<div id="scroller" style="height: 400px; overflow: auto">' +
+    `<div style="height: 600px">above</div>` +
+    `<div class="output" style="overflow: auto">${html}</div>` +
+    `<div id="below" style="height: 2000px; overflow-anchor: ${anchor}">below</div></div>`;
+}"""
+TOP = "document.querySelector('#below').getBoundingClientRect().top"
+FRAME = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
+DRAWN = "html => { document.querySelector('.output').innerHTML = html }"
+
+
+def scrolled(open_page: Open, to: str, anchor: str = "none") -> Any:
+    """A page with a running card, scrolled so that this many pixels are above the screen."""
+    page = open_page()
+    page.evaluate(SCROLLED, [place(), anchor])
+    tell(page, version=1, feet=feet())
+    page.evaluate(f"document.querySelector('#scroller').scrollTop = {to}")
+    page.evaluate(FRAME)
+    return page
+
+
+def grow(page: Any) -> None:
+    """The clip arrives, whose card is higher."""
+    tall = place(SAVED, version=2).replace("</section>", '<p style="height: 300px"></p></section>')
+    tell(page, version=2, feet=feet(SAVED))
+    page.evaluate(DRAWN, tall)
+    page.evaluate(FRAME)
+
+
+BELOW = "document.querySelector('#below').offsetTop + 40"
+
+
+@pytest.mark.parametrize("anchor", ["none", "auto"])
+def test_who_reads_below_a_card_is_not_thrown_about(open_page: Open, anchor: str) -> None:
+    """The card grows above the screen; JupyterLab forbids the browser to care for it itself."""
+    page = scrolled(open_page, BELOW, anchor)
+    before = page.evaluate(TOP)
+    grow(page)
+    assert page.locator("[data-kling-state=saved]").bounding_box()["height"] > 400
+    assert page.evaluate(TOP) == pytest.approx(before, abs=1)
+
+
+def test_a_card_on_the_screen_grows_downwards(open_page: Open) -> None:
+    """Who looks at it sees it from its head on."""
+    page = scrolled(open_page, "590")
+    before = page.locator(".kling-record").bounding_box()["y"]
+    grow(page)
+    assert page.locator(".kling-record").bounding_box()["y"] == pytest.approx(before, abs=1)
+
+
+def test_who_types_below_a_card_goes_on_typing_there(open_page: Open) -> None:
+    """The line with the cursor stays, though the card above it is on the screen."""
+    page = scrolled(open_page, "690")
+    page.evaluate("document.querySelector('#below').innerHTML = '<p contenteditable>words</p>'")
+    page.locator("[contenteditable]").evaluate("node => node.focus({ preventScroll: true })")
+    before = page.evaluate(TOP)
+    grow(page)
+    assert page.evaluate(TOP) == pytest.approx(before, abs=1)
+
+
+def test_a_bar_never_stands_below_a_clip(open_page: Open) -> None:
+    """The newer foot is told first, and waits for its record."""
+    page = open_page(place())
+    tell(page, version=1, feet=feet())
+    tell(page, version=2, feet=feet(SAVED))
+    assert page.locator(".kling-bar").count() == 1
+    assert page.locator("[data-kling-do=take]").count() == 0
+    seen = page.locator(".output").evaluate(
+        "async (node, html) => { node.innerHTML = html; await Promise.resolve();"
+        " return [node.querySelectorAll('.kling-bar').length,"
+        " node.querySelectorAll('[data-kling-do=take]').length] }",
+        place(SAVED, version=2),
+    )
+    assert seen == [0, 1]
+
+
+def clocked(open_page: Open, *, skew_s: float = 0) -> Any:
+    """A page whose time is the test's, with a job that has run 72 of 164 seconds."""
+    page = open_page(place())
+    page.clock.install()
+    made_at = page.evaluate("Date.now()") / 1000 + skew_s
+    told = feet()[FACTS.id]
+    stamp = told.split('data-kling-at="')[1].split('"')[0]
+    tell(page, version=1, feet={FACTS.id: told.replace(stamp, f"{made_at:.1f}")})
+    return page
+
+
+def bar(page: Any) -> tuple[str, str]:
+    """What a screen reader is told of the progress: percent and words."""
+    shown = page.locator(".kling-bar")
+    return shown.get_attribute("aria-valuenow"), shown.get_attribute("aria-valuetext")
+
+
+def passed_s(page: Any) -> float:
+    """Where the style sheet was told to begin."""
+    style: str = page.locator(".kling-live").get_attribute("style")
+    return float(style.split("--kling-passed:")[1].strip().split("s")[0])
+
+
+@pytest.mark.parametrize("skew_s", [-300, 0, 300])
+def test_the_clock_of_another_computer_does_not_matter(open_page: Open, skew_s: float) -> None:
+    """The kernel may run elsewhere, five minutes ahead or behind."""
+    page = clocked(open_page, skew_s=skew_s)
+    assert passed_s(page) == pytest.approx(-72, abs=0.2)
+
+
+def test_a_screen_reader_is_told_how_far_it_is(open_page: Open) -> None:
+    """In steps of seconds, without a message; and that it is slower than usual when it is."""
+    page = clocked(open_page)
+    assert bar(page) == ("44", "elapsed 1 min 12 s · usually 2 min 44 s")
+    page.clock.run_for(50_000)
+    page.evaluate("document.timeline.currentTime")
+    share, words = bar(page)
+    assert share != "44", words
+
+
+def test_the_time_a_machine_slept_counts(open_page: Open) -> None:
+    """Animations stood still meanwhile; bar and clock go on from where the task is."""
+    page = clocked(open_page)
+    page.evaluate("const then = Date.now; Date.now = () => then() + 600000")
+    page.clock.run_for(5_100)
+    assert passed_s(page) == pytest.approx(-672, abs=6)
+    share, words = bar(page)
+    assert share == "100"
+    assert "slower than usual" in words
+
+
+def test_each_change_is_said_once(open_page: Open) -> None:
+    """By a region that was there before; what a page finds at first is no change."""
+    page = open_page(place())
+    tell(page, version=1, feet=feet())
+    assert page.locator(".kling-voice").count() == 0
+    tell(page, version=2, feet=feet(SAVED))
+    page.evaluate(DRAWN, place(SAVED, version=2))
+    said = page.locator(".kling-voice[role=status]")
+    said.wait_for(state="attached")
+    assert said.text_content().startswith(f"Kling clip, saved: {FACTS.prompt[:20]}")
+
+
+def test_what_may_not_be_copied_is_marked(open_page: Open) -> None:
+    """A page that came by plain HTTP has no clipboard, and the old way may be forbidden."""
+    page = open_page(place(SAVED))
+    page.evaluate(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
+        "document.execCommand = () => false"
+    )
+    tell(page, version=1, feet=feet(SAVED), cells={FACTS.id: FACTS.cell})
+    page.get_by_role("button", name="Copy cell").click()
+    page.get_by_role("button", name="Not copied: press Ctrl+C").wait_for()
+    assert page.evaluate("getSelection().toString()").strip() == FACTS.cell
+    assert sent(page, "copy") == []
+
+
+def test_without_a_clipboard_the_old_way_copies(open_page: Open) -> None:
+    """And the focus is where it was."""
+    page = open_page(place(SAVED), "<textarea></textarea>")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    tell(page, version=1, feet=feet(SAVED), cells={FACTS.id: "%%kling\nzero\u200bwidth"})
+    page.get_by_role("button", name="Copy cell").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("document.activeElement.dataset.klingDo") == "copy"
+    page.locator("textarea").click()
+    page.keyboard.press("Control+V")
+    assert page.locator("textarea").input_value() == "%%kling\nzero\u200bwidth"
+
+
+def test_what_a_page_has_missed_comes_with_its_foot(open_page: Open) -> None:
+    """As after a reload: the record of now and its buttons, together."""
+    page = open_page(place(version=1))
+    tell(page, version=4, feet=feet(SAVED), bundle=bundle(SAVED, version=4), missed="Run it.")
+    page.locator("[data-kling-state=saved] [data-kling-do=take]").wait_for()
+    assert page.locator(".kling-bar").count() == 0
