@@ -91,6 +91,7 @@ def page(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
         (Selection(model="kling-2.6/image-to-video"), []),
         (Selection(starred=True), [0]),
         (Selection(words=".mp4 <b>"), [2]),
+        (Selection(words="Emulated whale"), [1]),
     ],
 )
 def test_a_selection_admits_what_fits(
@@ -231,6 +232,15 @@ def test_clips_come_a_page_at_a_time(page: Page, monkeypatch: pytest.MonkeyPatch
     assert page.prompts(start="x", count=-7) == [PROMPTS[2], PROMPTS[1]]
 
 
+def test_a_still_that_a_page_has_is_not_sent_again(page: Page, rows: list[Row]) -> None:
+    """Of hundreds they would be megabytes after each click."""
+    reply, stills = page.ask(do="list", known=[rows[0].id, rows[2].id, "gone"])
+    assert (reply["framed"], len(stills), len(reply["clips"])) == ([rows[1].id], 1, 3)
+    reply, stills = page.ask(do="list", known=[["nonsense"], 7])
+    assert reply["framed"] == [row.id for row in rows]
+    assert len(stills) == 3
+
+
 def test_a_page_that_fits_nothing_says_what_to_do(page: Page) -> None:
     """The folder is not called empty."""
     reply, _ = page.ask(do="list", words="no such clip")
@@ -354,9 +364,33 @@ def test_the_output_is_pictures_and_text(session: Session) -> None:
     assert len(bundle["text/html"]) < 600_000
 
 
-def test_two_dozen_stills_fit_into_a_notebook() -> None:
-    """Pictures as text take a third more than their bytes."""
-    assert galleries.PAGE_SIZE * films.STILL_BYTES * 4 / 3 < 580_000
+@pytest.fixture
+def hundreds(session: Session, rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A session with 400 clips, whose prompts and stills are as large as they may be."""
+    many = [
+        replace(rows[0], id=f"{number:08x}", values={"prompt": '"<é ' * 625})
+        for number in range(400)
+    ]
+    monkeypatch.setattr(session, "clips", lambda **_: many)
+    monkeypatch.setattr(galleries, "still", lambda row: b"\xff" * films.STILL_BYTES)
+    return session
+
+
+def test_what_is_saved_is_bounded_however_many_clips_there_are(hundreds: Session) -> None:
+    """Two dozen stills as text and their prompts; the rest is counted."""
+    bundle = gallery(session=hundreds)._repr_mimebundle_()
+    assert bundle["text/plain"].startswith("The newest 17 of 400 clips\n")
+    assert "The newest 24 of 400 clips" in bundle["text/html"]
+    assert sum(len(text.encode()) for text in bundle.values()) < 1_000_000
+
+
+def test_what_is_sent_at_first_is_bounded(hundreds: Session) -> None:
+    """The first two dozen, once: the page's own question brings no still again."""
+    shown = gallery(session=hundreds)
+    assert len(shown.first["clips"]) == len(shown.first["stills"]) == galleries.PAGE_SIZE
+    reply, stills = shown._list({"known": shown.first["framed"]})
+    assert (len(reply["clips"]), stills) == (galleries.PAGE_SIZE, [])
+    assert shown.first["heading"] == "400 clips"
 
 
 def test_an_empty_folder_is_no_error(open_session: Callable[..., Session]) -> None:

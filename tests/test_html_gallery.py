@@ -60,10 +60,19 @@ def test_the_price_is_what_the_service_took(told: Exhibit, expected: str) -> Non
     assert label_of(told, now=NOW).price == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"), [(LIVE, "55 credits ($0.28)"), (MADE_UP, "would cost $0.28")]
+)
+def test_a_narrow_tile_has_fewer_words_for_what_was_not_paid(told: Exhibit, expected: str) -> None:
+    """What was paid is told in full."""
+    assert label_of(told, now=NOW).cost == expected
+
+
 def test_no_price_is_made_up() -> None:
     """A model without a price says so."""
     unknown = Exhibit(replace(FACTS, price_credits=None), replace(SAVED, credits=None))
-    assert label_of(unknown, now=NOW).price == "price not known"
+    label = label_of(unknown, now=NOW)
+    assert (label.price, label.cost) == ("price not known", "price not known")
 
 
 def test_take_and_length_are_told() -> None:

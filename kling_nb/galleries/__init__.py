@@ -138,7 +138,8 @@ class Gallery(anywidget.AnyWidget):
 
     def _list(self, asked: Mapping[str, Any]) -> Reply:
         start, count = _number(asked.get("start")), _number(asked.get("count"))
-        return self._page(parse_selection(asked), start, max(PAGE_SIZE, count))
+        content, stills = self._page(parse_selection(asked), start, max(PAGE_SIZE, count))
+        return _without_known(content, stills, asked.get("known"))
 
     def _film(self, asked: Mapping[str, Any]) -> Reply:
         content, is_preview = film(self._row(asked))
@@ -162,13 +163,14 @@ class Gallery(anywidget.AnyWidget):
         content = {
             "start": start,
             "clips": [_entry(one, now) for one in shown.exhibits],
+            "framed": [one.facts.id for one in shown.exhibits if one.still],
             "matching": shown.matching,
             "heading": heading(shown.matching, shown.matching, shown.kept),
             "nothing": [title, *lines] if shown.matching == 0 else [],
             "models": list(shown.models),
             "folder": str(self._session().settings.folder),
         }
-        return content, [one.still for one in shown.exhibits]
+        return content, [one.still for one in shown.exhibits if one.still]
 
     def _shown(self, selection: Selection, start: int = 0, count: int = PAGE_SIZE) -> Shown:
         rows = self._session().clips(limit=-1, hidden=True)
@@ -179,6 +181,15 @@ class Gallery(anywidget.AnyWidget):
             kept=sum(not row.hidden or selection.hidden for row in rows),
             models=sorted({row.model for row in rows}),
         )
+
+
+def _without_known(content: dict[str, Any], stills: list[bytes], known: object) -> Reply:
+    """Leave out the stills that a page has: of hundreds they are megabytes, after each click."""
+    has = {of for of in known if isinstance(of, str)} if isinstance(known, list) else set()
+    new = [
+        (of, still) for of, still in zip(content["framed"], stills, strict=True) if of not in has
+    ]
+    return content | {"framed": [of for of, _ in new], "known": []}, [still for _, still in new]
 
 
 def _number(sent: object) -> int:

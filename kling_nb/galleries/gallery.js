@@ -2,6 +2,7 @@
 
 const TYPING_MS = 200;
 const MOST = 6;
+const MORE = 48;
 
 class Room {
   constructor(model, el) {
@@ -9,6 +10,7 @@ class Room {
     this.view = Math.random().toString(36).slice(2);
     this.turn = 0;
     this.tiles = [];
+    this.stills = new Map();
     this.chosen = new Map();
     this.playing = null;
     this.films = new Films((content) => this.ask(content));
@@ -65,7 +67,7 @@ class Room {
     this.list = element("ul", "tiles", { role: "list", "aria-label": "Clips" });
     this.list.addEventListener("keydown", (event) => this.walk(event));
     this.nothing = element("div", "gallery-nothing", { hidden: true });
-    this.more = button("", "Show more", () => this.look(this.tiles.length), { hidden: true });
+    this.more = button("", "Show more", () => this.look(this.tiles.length, MORE), { hidden: true });
     this.said = element("p", "gallery-said", { role: "status" });
     return [this.said, this.list, this.nothing, this.more];
   }
@@ -85,7 +87,8 @@ class Room {
     this.turn += 1;
     clearTimeout(this.late);
     this.late = setTimeout(() => (this.count.textContent = WAITING), PATIENCE_MS);
-    this.ask({ do: "list", turn: this.turn, start, count, ...this.selection() });
+    const known = [...this.stills.keys()];
+    this.ask({ do: "list", turn: this.turn, start, count, known, ...this.selection() });
   }
 
   lookAgain() {
@@ -102,28 +105,36 @@ class Room {
   fill(message, stills) {
     clearTimeout(this.late);
     if (message.fault) return this.say(message.fault);
-    if (!this.isSame(message)) this.hang(message, stills);
+    message.framed.forEach((id, index) => this.frame(id, stills[index]));
+    this.hang(message);
     const left = message.matching - this.tiles.length;
     this.more.hidden = left <= 0;
-    this.more.textContent = `Show ${Math.min(24, left)} more of ${left}`;
+    this.more.textContent = `Show ${Math.min(MORE, left)} more of ${left}`;
     this.count.textContent = message.heading;
     this.count.title = message.folder;
     this.offer(message.models, this.models.value);
     this.tellNothing(message.nothing);
   }
 
-  // A list that says nothing new disturbs nobody who is looking at it.
-  isSame({ start, clips }) {
-    const told = (clip) => JSON.stringify(clip);
-    const isSame = start === 0 && clips.length === this.tiles.length;
-    return isSame && clips.every((clip, index) => told(clip) === told(this.tiles[index].clip));
+  // Kept for as long as the view: a list that comes later brings only what is new.
+  frame(id, still) {
+    URL.revokeObjectURL(this.stills.get(id));
+    this.stills.set(id, URL.createObjectURL(new Blob([still], { type: "image/jpeg" })));
   }
 
-  hang({ start, clips }, stills) {
-    if (start === 0) for (const tile of this.tiles.splice(0)) tile.close();
-    const tiles = clips.map((clip, index) => new Tile(clip, stills[index], this));
+  // Clips of which nothing new is said stay as they are, unfolded or playing or in focus.
+  hang({ start, clips }) {
+    const before = start === 0 ? this.tiles.splice(0) : [];
+    const old = new Map(before.map((tile) => [tile.clip.id, tile]));
+    const tiles = clips.map((clip) => {
+      const tile = old.get(clip.id);
+      return tile?.isOf(clip, this.stills.get(clip.id)) ? tile : new Tile(clip, this);
+    });
+    for (const tile of before) if (!tiles.includes(tile)) tile.close();
     this.tiles.push(...tiles);
-    this.list.append(...tiles.map((tile) => tile.el));
+    this.tiles.forEach(({ el }, at) => {
+      if (this.list.children[at] !== el) this.list.insertBefore(el, this.list.children[at] ?? null);
+    });
     if (start > 0) tiles[0]?.play.focus();
   }
 
@@ -170,6 +181,7 @@ class Room {
   weigh() {
     const count = this.chosen.size;
     this.trayBar.hidden = count === 0;
+    this.el.classList.toggle("kling-picking", count > 0);
     this.start.textContent = count === 1 ? "Play large" : "Play side by side";
     this.chosenCount.textContent = count === 1 ? "1 chosen; choose another to compare" : `${count} chosen`;
   }
@@ -208,7 +220,7 @@ class Room {
     });
     this.lookAgain();
     this.say(`Hidden: ${tile.name} `, undo);
-    if (hadFocus) (this.tiles[at] ?? this.tiles[at - 1])?.hide.focus();
+    if (hadFocus) (this.tiles[at] ?? this.tiles[at - 1])?.hide.focus({ focusVisible: true });
   }
 
   say(...parts) {
@@ -233,6 +245,7 @@ class Room {
     clearTimeout(this.late);
     this.stage.close();
     for (const tile of this.tiles) tile.close();
+    for (const url of this.stills.values()) URL.revokeObjectURL(url);
     this.films.close();
   }
 }

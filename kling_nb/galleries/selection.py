@@ -19,7 +19,7 @@ class Selection:
     """What to show of the clips of a folder."""
 
     words: str = ""
-    """Each of them is in the prompt, the model, the file's name or the job's id."""
+    """Each of them is in the prompt, the model, the file's name, the job's id, or `emulated`."""
     model: str = ""
     """The service's name of it; empty for all."""
     starred: bool = False
@@ -34,7 +34,8 @@ class Selection:
         if self.model not in ("", row.model):
             return False
         file = PurePath(row.clip.path).name if row.clip else ""
-        text = f"{row.values.get('prompt', '')} {row.model} {file} {row.id}".casefold()
+        mode = "emulated" if row.service == "emulator" else ""
+        text = f"{row.values.get('prompt', '')} {row.model} {file} {row.id} {mode}".casefold()
         return all(word in text for word in self.words.casefold().split())
 
     def of(self, rows: Sequence[Row]) -> list[Row]:

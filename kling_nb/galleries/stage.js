@@ -1,6 +1,31 @@
 // The chosen clips, large and side by side: one button, one scrubber, and one sound at a time.
 
 const FRAME_S = 0.04;
+const GAP_PX = 12;
+const CAPTION_PX = 68;
+const TRANSPORT_PX = 110;
+// Below this width two clips are larger one below the other.
+const NARROW_PX = 480;
+const TALLEST_PX = 720;
+const UPRIGHT = 0.55;
+const WIDE = 2.4;
+
+// How high each of several pictures may be, all alike, in the room that is there.
+function heightOf(ratios, width, height) {
+  const fewest = Math.min(ratios.length, width < NARROW_PX ? 1 : 2);
+  let best = 0;
+  for (let columns = fewest; columns <= ratios.length; columns += 1) {
+    const lines = Math.ceil(ratios.length / columns);
+    const free = width - GAP_PX * (columns - 1);
+    let tall = height / lines - CAPTION_PX;
+    for (let at = 0; at < ratios.length; at += columns) {
+      const sum = ratios.slice(at, at + columns).reduce((all, ratio) => all + ratio, 0);
+      tall = Math.min(tall, free / sum);
+    }
+    best = Math.max(best, Math.floor(tall));
+  }
+  return best;
+}
 
 class Stage {
   constructor(films, onClose) {
@@ -16,14 +41,44 @@ class Stage {
     this.clock = element("span", "clock-text");
     this.note = element("p", "gallery-note");
     this.panes = element("div", "panes");
+    this.wide = button("", "Full screen", () => this.widen(), { hidden: !document.fullscreenEnabled });
     const close = button("", "Close", () => this.close());
     this.el = element(
       "section", "stage", { "aria-label": "Side by side", hidden: true, tabindex: -1 },
       this.panes,
-      element("div", "transport", {}, this.play, this.range, this.clock, close),
+      element("div", "transport", {}, this.play, this.range, this.clock, this.wide, close),
       this.note,
     );
     this.el.addEventListener("keydown", (event) => this.key(event));
+    this.el.addEventListener("fullscreenchange", () => this.widened());
+    this.watcher = new ResizeObserver(() => this.arrange());
+    this.ratios = [];
+  }
+
+  get isFull() {
+    return document.fullscreenElement === this.el;
+  }
+
+  widen() {
+    const asked = this.isFull ? document.exitFullscreen() : this.el.requestFullscreen();
+    asked.catch(() => (this.wide.hidden = true));
+  }
+
+  widened() {
+    this.wide.textContent = this.isFull ? "Leave full screen" : "Full screen";
+    this.arrange();
+  }
+
+  // All of one height, as on a light table: wide and upright clips at the same scale.
+  arrange() {
+    const width = this.panes.clientWidth;
+    if (!width || !this.ratios.length) return;
+    const full = innerHeight - TRANSPORT_PX;
+    const tall = heightOf(this.ratios, width, this.isFull ? full : Math.min(TALLEST_PX, full));
+    [...this.panes.children].forEach((pane, at) => {
+      pane.style.width = `${Math.floor(this.ratios[at] * tall)}px`;
+      pane.firstChild.style.height = `${tall}px`;
+    });
   }
 
   async open(clips) {
@@ -33,14 +88,14 @@ class Stage {
     this.el.hidden = false;
     this.el.setAttribute("aria-label", clips.length > 1 ? "Side by side" : "Large");
     this.films.hold(clips.map((clip) => clip.id));
-    this.panes.dataset.count = clips.length;
     this.panes.replaceChildren();
     this.play.disabled = this.range.disabled = true;
     this.note.textContent = "Loading …";
     this.clock.textContent = "";
-    // Upright and wide ones together: a square wastes least of both.
-    const isMixed = new Set(clips.map((clip) => clip.ratio.toFixed(1))).size > 1;
-    const panes = clips.map((clip) => this.pane(clip, isMixed ? 1 : clip.ratio));
+    this.ratios = clips.map(({ ratio }) => Math.min(WIDE, Math.max(UPRIGHT, ratio)));
+    const panes = clips.map((clip) => this.pane(clip));
+    this.watcher.observe(this.el);
+    this.arrange();
     this.el.focus({ preventScroll: true });
     this.el.scrollIntoView({ block: "nearest" });
     const found = await Promise.all(panes);
@@ -56,15 +111,14 @@ class Stage {
   }
 
   // One clip: its video once it can be played, and null where it cannot.
-  async pane(clip, ratio) {
+  async pane(clip) {
     const screen = element("div", "pane-screen", {}, "Loading …");
-    screen.style.aspectRatio = String(Math.min(2.4, Math.max(0.5, ratio)));
     const sound = clip.sound
       ? button("", "Sound", () => this.hear(sound), { "aria-label": `Sound of ${shorten(clip.prompt, 60)}` })
       : element("span", "gallery-note", {}, "silent");
     if (clip.sound) press(sound, false);
     const words = element("span", "pane-words", { title: clip.prompt }, shorten(clip.prompt, 90));
-    const facts = element("span", "gallery-note", {}, `${clip.about} · ${clip.length} · ${clip.price}`);
+    const facts = element("span", "gallery-note", {}, `${clip.about} · ${clip.length} · ${clip.cost}`);
     const caption = element("figcaption", "pane-caption", {}, element("div", "pane-text", {}, words, facts), sound);
     this.panes.append(element("figure", "pane", {}, screen, caption));
     const late = setTimeout(() => (screen.textContent = WAITING), PATIENCE_MS);
@@ -128,6 +182,8 @@ class Stage {
     this.turn += 1;
     this.step?.close();
     this.step = null;
+    this.watcher.disconnect();
+    if (this.isFull) void document.exitFullscreen();
     this.panes.replaceChildren();
     this.films.hold([]);
     if (!this.el.hidden) {

@@ -2,10 +2,15 @@
 // the speed; after a large one all wait for each other. A shorter one waits at its last picture
 // until the longest is over; then all begin again together.
 
-const NEAR_S = 0.02;
+const NEAR_S = 0.008;
 const FAR_S = 0.12;
 const CALM_MS = 700;
 const END_S = 0.06;
+const LAST_S = 0.02;
+// A difference is halved in about a sixth of a second; more would swing.
+const PULL = 4;
+const SLOWEST = 0.6;
+const FASTEST = 1.5;
 
 class Step {
   constructor(videos, onTime) {
@@ -15,6 +20,9 @@ class Step {
     this.isPlaying = false;
     this.turn = 0;
     for (const each of videos) each.playsInline = each.muted = true;
+    // A page out of sight draws no frame, and the browser may stop what has no sound.
+    this.onSight = () => this.isPlaying && !document.hidden && void this.begin(this.time);
+    document.addEventListener("visibilitychange", this.onSight);
   }
 
   get length() {
@@ -40,7 +48,9 @@ class Step {
     for (const each of this.videos) this.run(each, time);
     const look = () => {
       if (turn !== this.turn) return;
-      if (this.lead.ended || this.time >= this.length - NEAR_S) return void this.begin(0);
+      if (this.lead.ended || this.time >= this.length - LAST_S) return void this.begin(0);
+      // Stopped by somebody else: a key for media, or the browser.
+      if (this.lead.paused) return void this.pause().then(this.onTime);
       for (const each of this.videos) if (each !== this.lead) this.follow(each);
       // A jump of one alone would land behind again where decoding is slow.
       if (this.isApart() && performance.now() - this.begunAt > CALM_MS) return void this.begin(this.time);
@@ -50,17 +60,17 @@ class Step {
     requestAnimationFrame(look);
   }
 
-  pause() {
+  pause(time = this.time) {
     this.turn += 1;
     this.isPlaying = false;
     for (const each of this.videos) each.pause();
-    return this.stand(this.time);
+    return this.stand(time);
   }
 
-  // Jump, and go on as before: running or not.
+  // Jump, and go on as before, running or not; who pulls to the very end wants to see that.
   async seek(time) {
-    const isPlaying = this.isPlaying;
-    await (isPlaying ? this.begin(time) : this.stand(time));
+    const goesOn = this.isPlaying && time < this.length - END_S;
+    await (goesOn ? this.begin(time) : this.pause(time));
     this.onTime();
   }
 
@@ -91,7 +101,7 @@ class Step {
     if (video.paused) video.play().catch(() => undefined);
     const ahead = video.currentTime - this.time;
     const isNear = Math.abs(ahead) < NEAR_S;
-    video.playbackRate = isNear ? 1 : Math.min(1.2, Math.max(0.8, 1 - 2 * ahead));
+    video.playbackRate = isNear ? 1 : Math.min(FASTEST, Math.max(SLOWEST, 1 - PULL * ahead));
   }
 
   isApart() {
@@ -100,6 +110,7 @@ class Step {
   }
 
   close() {
+    document.removeEventListener("visibilitychange", this.onSight);
     this.turn += 1;
     this.isPlaying = false;
     for (const each of this.videos) each.pause();

@@ -3,17 +3,21 @@
 const HOVER_MS = 120;
 
 class Tile {
-  constructor(clip, still, room) {
+  constructor(clip, room) {
     this.clip = clip;
     this.room = room;
     this.video = null;
     this.isWanted = false;
     this.turn = 0;
     this.name = shorten(clip.prompt, 80) || clip.id;
-    this.url = still?.byteLength ? URL.createObjectURL(new Blob([still], { type: "image/jpeg" })) : "";
-    this.el = element("li", "tile", { "data-kling-job": clip.id }, this.screen(), ...this.facts(), this.actions(), this.details());
+    this.url = room.stills.get(clip.id);
+    this.el = element("li", "tile", { "data-kling-job": clip.id }, this.screen(), ...this.facts(), this.details());
     this.mark(clip);
     this.choose(room.isChosen(clip.id));
+  }
+
+  isOf(clip, url) {
+    return url === this.url && JSON.stringify(clip) === JSON.stringify(this.clip);
   }
 
   screen() {
@@ -25,12 +29,8 @@ class Tile {
     this.play.disabled = Boolean(clip.fault);
     this.play.addEventListener("focus", () => this.play.matches(":focus-visible") && !isStill() && this.start());
     this.play.addEventListener("blur", () => this.stop());
-    this.star = button("tile-star", "☆", () => this.room.mark(this, "star", !isPressed(this.star)), {
-      "aria-label": `Star: ${this.name}`, title: "Star",
-    });
-    const length = element("span", "tile-length", { "aria-hidden": "true" }, clip.length);
-    this.note = element("span", "tile-note", { role: "status" });
-    const screen = element("div", "tile-screen", {}, this.play, empty, this.note, length, this.star);
+    this.note = element("span", "tile-chip tile-note", { role: "status" });
+    const screen = element("div", "tile-screen", {}, this.play, empty, this.note, this.marks(), this.length(), this.actions());
     screen.addEventListener("pointerenter", (event) => {
       if (event.pointerType !== "mouse" || isStill() || clip.fault) return;
       this.soon = setTimeout(() => this.start(), HOVER_MS);
@@ -39,28 +39,43 @@ class Tile {
     return screen;
   }
 
-  facts() {
-    const { clip } = this;
-    const badge = clip.emulated ? [element("span", "tile-badge", {}, "Emulated")] : [];
-    this.veil = element("span", "tile-badge", {}, "Hidden");
-    const lines = [
-      element("p", "tile-prompt", { title: clip.prompt }, clip.prompt || "No prompt"),
-      element("p", "tile-price", {}, clip.price),
-      element("p", "tile-about", {}, ...badge, this.veil, element("span", "tile-date", {}, clip.date)),
-      element("p", "tile-about", {}, clip.about),
-    ];
-    this.fault = element("p", "tile-fault", { hidden: !clip.fault }, clip.fault);
-    return [...lines, this.fault];
+  marks() {
+    const badge = this.clip.emulated ? [element("span", "tile-chip tile-badge", {}, "Emulated")] : [];
+    this.veil = element("span", "tile-chip tile-badge", {}, "Hidden");
+    return element("span", "tile-marks", {}, ...badge, this.veil);
   }
 
+  length() {
+    return element("span", "tile-chip tile-length", {}, this.clip.length);
+  }
+
+  // On the picture and quiet, until somebody points at the clip or comes by the keyboard.
   actions() {
-    this.pick = button("", "Compare", () => this.room.choose(this, !isPressed(this.pick)), {
+    const { clip, room } = this;
+    this.star = button("tile-chip tile-star", "☆", () => room.mark(this, "star", !isPressed(this.star)), {
+      "aria-label": `Star: ${this.name}`, title: "Star",
+    });
+    this.hide = button("tile-chip tile-hide", "Hide", () => room.mark(this, "hide", !clip.hidden));
+    this.pick = button("tile-chip tile-pick", "Compare", () => room.choose(this, !isPressed(this.pick)), {
       "aria-label": `Compare: ${this.name}`,
     });
-    this.pick.disabled = Boolean(this.clip.fault);
-    this.hide = button("", "Hide", () => this.room.mark(this, "hide", !this.clip.hidden));
-    this.more = button("", "Details", () => this.unfold(), { "aria-expanded": "false", "aria-label": `Details: ${this.name}` });
-    return element("div", "tile-actions", {}, this.pick, this.hide, this.more);
+    this.pick.disabled = Boolean(clip.fault);
+    return element("div", "tile-controls", {}, this.star, this.hide, this.pick);
+  }
+
+  facts() {
+    const { clip } = this;
+    this.more = button("tile-more", "⋯", () => this.unfold(), {
+      "aria-expanded": "false", "aria-label": `Details: ${this.name}`, title: "Details",
+    });
+    this.fault = element("p", "tile-fault", { hidden: !clip.fault }, clip.fault);
+    const about = element(
+      "div", "tile-facts", {},
+      element("p", "tile-price", { title: clip.price }, element("span", "", {}, clip.cost), " ", element("span", "tile-date", {}, clip.date)),
+      element("p", "tile-about", {}, clip.about),
+      this.more, this.fault,
+    );
+    return [element("p", "tile-prompt", { title: clip.prompt }, clip.prompt || "No prompt"), about];
   }
 
   details() {
@@ -72,15 +87,16 @@ class Tile {
   unfold() {
     this.fold.hidden = !this.fold.hidden;
     this.more.setAttribute("aria-expanded", String(!this.fold.hidden));
+    this.el.classList.toggle("kling-tile-unfolded", !this.fold.hidden);
     if (this.fold.childElementCount) return;
     const { clip } = this;
-    const pairs = [["Clip", clip.clip], ["File", clip.path], ["Job", clip.id], ["Task", clip.task]];
+    const pairs = [["Price", clip.price], ["Clip", clip.clip], ["File", clip.path], ["Job", clip.id], ["Task", clip.task]];
     const rows = pairs.flatMap(([name, value]) => [element("dt", "", {}, name), element("dd", "", {}, value)]);
     this.open = element("a", "tile-open", { target: "_blank", rel: "noopener", hidden: true }, "Open file");
     const copies = [button("", "Copy path", (event) => copyFrom(event.target, clip.path))];
     if (clip.cell) copies.unshift(button("", "Copy cell", (event) => copyFrom(event.target, clip.cell)));
     const cell = clip.cell ? [element("pre", "tile-cell", { tabindex: 0 }, clip.cell)] : [];
-    this.fold.append(element("div", "tile-actions", {}, ...copies, this.open), element("dl", "tile-rows", {}, ...rows), ...cell);
+    this.fold.append(element("div", "tile-copies", {}, ...copies, this.open), element("dl", "tile-rows", {}, ...rows), ...cell);
     void this.address();
   }
 
@@ -182,7 +198,6 @@ class Tile {
   close() {
     this.stop();
     clearTimeout(this.late);
-    if (this.url) URL.revokeObjectURL(this.url);
     this.el.remove();
   }
 }

@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from ..states import JobFacts, Saved
 from .markup import Markup, code, data_uri, escape, fitted, jpeg_size, style_sheet, tag
-from .prices import clip_words, price_words
+from .prices import clip_words, dollar_words, price_words
 from .tables import render_notice
 from .text import MODE_BADGE, table_text
 from .units import date_words, number_words, one_line, visible
@@ -66,6 +66,8 @@ class Label:
     prompt: str
     about: str
     price: str
+    cost: str
+    """The price in the few words that a narrow tile has room for."""
     date: str
     length: str
     clip: str
@@ -88,6 +90,7 @@ def label_of(exhibit: Exhibit, *, now: datetime) -> Label:
         prompt=visible(facts.prompt).strip(),
         about=one_line(facts.model) + take,
         price=price_of(facts, state),
+        cost=cost_of(facts, state),
         date=date_words(state.finished_at, now),
         length=f"{length} · sound" if state.clip.audio_codec else length,
         clip=clip_words(state.clip),
@@ -98,10 +101,23 @@ def label_of(exhibit: Exhibit, *, now: datetime) -> Label:
 
 def price_of(facts: JobFacts, state: Saved) -> str:
     """Say what a clip cost: the service's figure first, else the price of our table."""
-    told = state.credits if state.credits is not None else facts.price_credits
+    told = credits_of(facts, state)
     if told is None:
         return "price not known"
     return f"would cost {price_words(told)}" if facts.emulated else price_words(told)
+
+
+def cost_of(facts: JobFacts, state: Saved) -> str:
+    """Say the same more briefly, where it was not paid."""
+    told = credits_of(facts, state)
+    if told is None or not facts.emulated:
+        return price_of(facts, state)
+    return f"would cost {dollar_words(told)}"
+
+
+def credits_of(facts: JobFacts, state: Saved) -> float | None:
+    """Give what the service took, else the price of our table."""
+    return state.credits if state.credits is not None else facts.price_credits
 
 
 def heading(shown: int, matching: int, kept: int) -> str:
