@@ -53,7 +53,7 @@ class Database:
 
     def __init__(self, path: Path, *, patience_s: float | None = None) -> None:
         self.path = path
-        self._patience_s = BUSY_TIMEOUT_S if patience_s is None else patience_s
+        self._patience_s = patience_s
         # The threads of a process queue here. SQLite lets those who wait try now and then, and
         # whoever is unlucky may find it taken every time.
         self._turn = threading.Lock()
@@ -122,7 +122,7 @@ class Database:
         return sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={mode}",
             uri=True,
-            timeout=self._patience_s,
+            timeout=BUSY_TIMEOUT_S if self._patience_s is None else self._patience_s,
             isolation_level=None,
         )
 

@@ -22,6 +22,8 @@ from .stories import first_clips, write_notebook
 
 ROOT = Path(__file__).parents[2]
 
+VIEWPORT = {"width": 900, "height": 1000}
+
 Opener = Callable[[Lab, str], Notebook]
 Beginner = Callable[[Lab, str, Sequence[str]], Notebook]
 Serving = Callable[[str, App], Lab]
@@ -94,18 +96,35 @@ def open_page(chromium: Any) -> Iterator[Open]:
 
 
 @pytest.fixture(scope="package")
-def opened(chromium: Any) -> Iterator[Opener]:
+def context(chromium: Any) -> Any:
+    """One person's browser: what one page has loaded of an application the next one need not."""
+    return chromium.new_context(viewport=VIEWPORT)
+
+
+@pytest.fixture(scope="package")
+def pages() -> list[Any]:
+    """Those that are open."""
+    return []
+
+
+@pytest.fixture(scope="package")
+def opened(context: Any, pages: list[Any]) -> Opener:
     """Opens notebooks, each in a page of its own."""
-    pages = []
 
     def open_notebook(lab: Lab, name: str) -> Notebook:
-        page = chromium.new_page(viewport={"width": 900, "height": 1000})
-        pages.append(page)
-        return Notebook(page, lab, name)
+        pages.append(context.new_page())
+        return Notebook(pages[-1], lab, name)
 
-    yield open_notebook
+    return open_notebook
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed(pages: list[Any]) -> Iterator[None]:
+    """Close the pages that a module has opened: what moves on them takes time from all others."""
+    yield
     for page in pages:
         page.close()
+    pages.clear()
 
 
 @pytest.fixture(scope="package")
@@ -127,19 +146,19 @@ def first_days() -> dict[App, Notebook]:
     return {}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture
 def first(lab: Lab, opened: Opener, first_days: dict[App, Notebook]) -> Notebook:
     """The first day's notebook, with all its cells run at once, and saved with its clips."""
-    if lab.app in first_days:
-        return first_days[lab.app]
-    write_notebook(lab.folder / "first.ipynb", first_clips(2), title="# First clips")
-    notebook = opened(lab, "first.ipynb")
-    notebook.command("notebook:run-all-cells")
-    for cell in (2, 3):
-        notebook.wait_for_clip(cell)
-    notebook.save()
-    first_days[lab.app] = notebook
-    return notebook
+    if lab.app not in first_days:
+        write_notebook(lab.folder / "first.ipynb", first_clips(2), title="# First clips")
+        notebook = first_days[lab.app] = opened(lab, "first.ipynb")
+        notebook.command("notebook:run-all-cells")
+        for cell in (2, 3):
+            notebook.wait_for_clip(cell)
+        notebook.save()
+    elif first_days[lab.app].page.is_closed():  # another module had it
+        first_days[lab.app] = opened(lab, "first.ipynb")
+    return first_days[lab.app]
 
 
 @pytest.fixture
