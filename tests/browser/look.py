@@ -1,6 +1,6 @@
 """Photographs of what a person sees, in the real JupyterLab.
 
-    python -m tests.browser.look states | first | panel | rows | gallery | all | NOTEBOOK.ipynb
+    python -m tests.browser.look states | first | panel | rows | gallery | readme | all | FILE.ipynb
 
 Light and dark, 900 and 480 pixels wide, into tests/screenshots/. A test can say that nothing is
 broken; whether it is good to look at takes an eye.
@@ -35,7 +35,16 @@ CLIPS_S = 12.0
 COLUMNS = 3
 GAP_PX = 16
 
-Open = Callable[[str], Notebook]
+README_SCALE = 1.5
+README_BYTES = 95_000
+"""Two of them stay below 200 kB."""
+PHOTOGRAPH = Path(__file__).parents[2] / "notebooks" / "coffee.jpg"
+PROMPTS = (
+    "Light wanders over the table",
+    "Steam rises from the espresso, morning light wanders over the table",
+)
+
+Open = Callable[..., Notebook]
 
 
 def main(arguments: list[str]) -> None:
@@ -113,12 +122,31 @@ def look_at_gallery(lab: Lab, open_notebook: Open) -> None:
         shown.screenshot(path=SCREENSHOTS / f"gallery-{ending}.png")
 
 
+def look_at_readme(lab: Lab, open_notebook: Open) -> None:
+    """A card and the panel, as README shows them from `notebooks/images`."""
+    shutil.copy(PHOTOGRAPH, lab.folder)
+    picture, (first, second) = PHOTOGRAPH.name, PROMPTS
+    making = f"%%kling --image {picture} --wait\n{first}"
+    asking = f"kling.panel(image={picture!r}, prompt={second!r})"
+    write_notebook(lab.folder / "readme.ipynb", [setup(1), making, asking])
+    notebook = open_notebook("readme.ipynb", scale=README_SCALE)
+    notebook.command("notebook:run-all-cells")
+    notebook.wait_for_clip(1)
+    card, panel = notebook.output(1).locator(CARD), notebook.output(2).locator(".kling-sheet")
+    panel.locator(".kling-pictures img").first.wait_for()
+    for name, shown in (("card", card), ("panel", panel)):
+        file = SCREENSHOTS / f"readme-{name}.png"
+        shown.first.screenshot(path=file)
+        shrink(file, README_BYTES)
+
+
 SUBJECTS: dict[str, Callable[[Lab, Open], None]] = {
     "states": look_at_states,
     "first": look_at_first,
     "panel": look_at_panel,
     "rows": look_at_rows,
     "gallery": look_at_gallery,
+    "readme": look_at_readme,
 }
 
 
@@ -130,8 +158,9 @@ def browsing(lab: Lab) -> Iterator[Open]:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
 
-        def open_notebook(name: str) -> Notebook:
-            page = browser.new_page(viewport={"width": WIDTHS_PX[0], "height": HEIGHT_PX})
+        def open_notebook(name: str, scale: float = 1) -> Notebook:
+            size = {"width": WIDTHS_PX[0], "height": HEIGHT_PX}
+            page = browser.new_page(viewport=size, device_scale_factor=scale)
             return Notebook(page, lab, name)
 
         yield open_notebook
@@ -163,6 +192,16 @@ def looks(notebook: Notebook, height_px: int = HEIGHT_PX) -> Iterator[str]:
             notebook.output(0)
             notebook.page.wait_for_function("() => kling.isDrawn()")
             yield f"{theme}-{width_px}"
+
+
+def shrink(file: Path, limit_bytes: int) -> None:
+    """Write a picture as JPEG beside it, as good as the limit allows."""
+    picture, small = Image.open(file).convert("RGB"), file.with_suffix(".jpg")
+    for quality in range(90, 40, -5):
+        picture.save(small, quality=quality, optimize=True, progressive=True)
+        if small.stat().st_size <= limit_bytes:
+            break
+    print(small, small.stat().st_size)
 
 
 def paste(files: list[Path], sheet: Path) -> None:
