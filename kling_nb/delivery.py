@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,25 @@ from .portal import in_thread
 from .states import ClipFacts, Downloading
 from .submission import Context
 
-__all__ = ["fetch_clip"]
+__all__ = ["fetch_clip", "stray_clips"]
+
+CLIP_NAME = re.compile(r"\d{8}-\d{6}-([0-9a-f]+)\.mp4")
+"""How the files are named that are made here: when the job was begun, and its id."""
+
+
+def stray_clips(folder: Path, known: Collection[str]) -> list[str]:
+    """The names of clips in a folder that were made here, and whose jobs nobody knows any more.
+
+    Args:
+        folder: Of clips; it need not exist.
+        known: The ids of the jobs that the folder's ledger has.
+    """
+    try:
+        names = sorted(each.name for each in folder.iterdir())
+    except OSError:
+        return []
+    made = ((name, CLIP_NAME.fullmatch(name)) for name in names)
+    return [name for name, parts in made if parts and parts[1] not in known]
 
 
 async def fetch_clip(

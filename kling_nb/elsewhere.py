@@ -71,14 +71,21 @@ class Elsewhere:
             # By the time of the payment: looking at an old clip makes it no newer.
             at = row.sent_at or row.accepted_at or row.created_at
             self.index.note(row.fingerprint, ledger.folder, at)
-        # The same request may have been made again since, and paid for.
-        elif row.stage in _NOT_PAID and ledger.blocking(row.fingerprint) is None:
+        elif row.stage in _NOT_PAID:
             self.drop(row)
 
     def drop(self, row: Row) -> None:
-        """Allow a request in any folder: what this one paid for, or may have, is no obstacle."""
-        if row.service == "live":
-            self.index.drop(row.fingerprint, self.context.ledger.folder)
+        """Allow a request in any folder: what this row paid for, or may have, is no obstacle.
+
+        The same request may have been made again since, by this kernel or another, and paid for:
+        that stays one.
+        """
+        ledger = self.context.ledger
+        if row.service != "live":
+            return
+        paid = ledger.blocking(row.fingerprint)
+        if paid is None or paid.id == row.id:
+            self.index.drop(row.fingerprint, ledger.folder)
 
     def tell_end(self, job_id: str) -> None:
         """Let the other folders know how a job ended: a task that failed was not paid for."""

@@ -23,7 +23,7 @@ KlingError
 │   ├── NotSent               surely never arrived        retryable
 │   └── AnswerLost            may have arrived            may_exist
 ├── LedgerError               the ledger refuses a step
-├── AlreadyPaid               the same request was paid for in another folder
+├── AlreadyPaid               another folder has paid for the request, or does
 ├── BudgetExceeded            a budget has less left than the request costs
 ├── WaitTimeout               (also TimeoutError) the wait ended, the job goes on
 └── JobFailed                 what `job.result()` raises when there is no clip

@@ -75,14 +75,7 @@ class PaidIndex:
 
         The same payment in another folder is: the folder was moved.
         """
-        when = at.astimezone(UTC).isoformat()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open_file(self.path, "rwc") as connection, connection:
-                connection.execute(TABLE)
-                connection.execute(NOTE, (fingerprint, str(folder.absolute()), when))
-        except (OSError, ValueError, sqlite3.Error) as error:
-            self._warn("written", error)
+        self._write(NOTE, fingerprint, folder, at)
 
     def find(self, fingerprint: str) -> Paid | None:
         """Returns where the request was paid for last, None when that is not known."""
@@ -115,7 +108,7 @@ class PaidIndex:
             AlreadyPaid: Says when, where, and what to do.
         """
         paid = self.find(fingerprint)
-        if paid is not None and paid.folder != folder:
+        if paid is not None and paid.folder != folder.absolute():
             raise refusal(paid, take)
 
     def claim(self, fingerprint: str, folder: Path, at: datetime, *, take: int) -> None:
@@ -127,12 +120,12 @@ class PaidIndex:
         Raises:
             AlreadyPaid: Says where, and what to do; nothing is noted.
         """
-        paid = self._enter(fingerprint, folder, at)
+        paid = self._write(CLAIM, fingerprint, folder, at) or self.find(fingerprint)
         if paid is not None and paid.folder != folder.absolute():
             raise refusal(paid, take, is_new=at - paid.at <= JUST_NOW)
 
-    def _enter(self, fingerprint: str, folder: Path, at: datetime) -> Paid | None:
-        """Notes a payment unless another folder has made it; returns whose it is, as far as known.
+    def _write(self, statement: str, fingerprint: str, folder: Path, at: datetime) -> Paid | None:
+        """Notes a payment as the statement says; returns whose it is then, None where it failed.
 
         One transaction that writes first: nobody can come between the question and the note.
         """
@@ -141,11 +134,11 @@ class PaidIndex:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open_file(self.path, "rwc") as connection, connection:
                 connection.execute(TABLE)
-                connection.execute(CLAIM, (fingerprint, str(folder.absolute()), when))
+                connection.execute(statement, (fingerprint, str(folder.absolute()), when))
                 return holder_in(connection, fingerprint)
         except (OSError, ValueError, TypeError, sqlite3.Error) as error:
             self._warn("written", error)
-            return self.find(fingerprint)
+            return None
 
     def _warn(self, deed: str, error: Exception) -> None:
         LOG.warning(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Set
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -28,6 +29,8 @@ OTHERS_FIRST: Final = timedelta(seconds=30)
 
 ROUNDS: Final = 8
 """How often the mailbox is emptied at once: five letters may wait for a job, and more come in."""
+LONGEST_S: Final = 10.0
+"""How long that may take: somebody waits, and a network that is down may answer nothing at all."""
 
 Hear = Callable[[bytes, str], Awaitable[Job | None]]
 """Acts on the body of a notification that came with a one-time value."""
@@ -63,7 +66,8 @@ async def take_callback(recovery: Recovery, roster: Roster, body: bytes, nonce: 
 async def take_letters(ledger: Ledger, service: str, hear: Hear) -> list[Job]:
     """Act on every letter that waits for a session: on what came while nobody looked.
 
-    One that cannot be acted on now waits for the next time.
+    One that cannot be acted on now waits for the next time, and so does what is not done after
+    ten seconds.
 
     Args:
         ledger: Of the session; it has been opened.
@@ -89,11 +93,14 @@ async def take_letters(ledger: Ledger, service: str, hear: Hear) -> list[Job]:
             _log.info("a notification could not be acted on: %s", error)
 
     failed = set[str]()
-    for _ in range(ROUNDS):
-        letters = await in_thread(letters_for, ledger, service, frozenset(failed))
-        if not letters:
-            break
-        await asyncio.gather(*map(take, letters))
+    # What is cut off is taken up by who asks for the jobs that are left, and its letter stays.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LONGEST_S):
+            for _ in range(ROUNDS):
+                letters = await in_thread(letters_for, ledger, service, frozenset(failed))
+                if not letters:
+                    break
+                await asyncio.gather(*map(take, letters))
     return list(jobs.values())
 
 

@@ -145,6 +145,8 @@ class Recovery:
                 f"the logs page of your account, then `%kling adopt TASK_ID {row.id}` fetches its "
                 f"clip for 0 credits. To pay again all the same: `%kling forget {row.id} --yes`."
             )
+        # The folder may have been moved: what is noted under its old place could not be dropped.
+        self.elsewhere.note(row)
         reason = "a person allowed a new task"
         row = self.context.ledger.advance(row.id, Stage.FORGOTTEN, reason=reason)
         self.elsewhere.drop(row)

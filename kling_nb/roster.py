@@ -169,6 +169,7 @@ class Roster:
             note = self.context.ledger.advance
             row = await in_thread(note, job.id, Stage.DISCARDED, reason=reason)
             job.fail(state_of(row), error_of(row))
+            await in_thread(self.elsewhere.note, row)
         except LedgerError as error:
             job.abandon(error)  # the next one who asks for the same settles the row
 

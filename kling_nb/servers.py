@@ -76,9 +76,10 @@ class Server:
         return self._plug.dup()
 
     def _run(self, plug: socket.socket) -> None:
-        # Not `asyncio.run`: nest_asyncio may have put its own in that place for a while.
+        # Not `asyncio.run`: nest_asyncio may have put its own in that place for a while. Not
+        # Windows's own loop, which takes no socket that another loop has.
         try:
-            with muted(), plug, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            with muted(), plug, asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 runner.run(self._server.serve(sockets=[plug]))
         finally:
             self._started.set()

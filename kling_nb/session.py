@@ -126,6 +126,7 @@ class Session:
 
         Raises:
             InvalidInput: Values are not allowed; nothing was sent.
+            AlreadyPaid: Another folder of this user has paid for it, or does just now.
             KlingError: The service refused; nothing was charged.
         """
         with self.sending(Wish(find_model(model), values, take, callback_url)) as job:
@@ -185,7 +186,8 @@ class Session:
     def resume(self, job_id: str = "") -> list[Job]:
         """Take up what nobody follows: after a restart, a crash, or `detach`.
 
-        What was called back meanwhile is heard first: it may tell the id of a lost task.
+        What was called back meanwhile is heard first: it may tell the id of a lost task. It is
+        waited for at most 10 s; what is left is heard the next time.
 
         Args:
             job_id: One job, which may also be vanished or expired: the service is asked again.

@@ -100,8 +100,8 @@ async def submit(
         job: Its handle.
         request: What is sent.
         expected_s: How long a clip takes.
-        others: They let a request through before it is sent, and hear when it was refused: a
-            kernel that dies meanwhile can tell nobody any more.
+        others: They let a request through before it is sent, and hear when it was refused or not
+            sent after all: a kernel that dies meanwhile can tell nobody any more.
 
     Returns:
         The row, `accepted` or `unknown`; the job has taken on the state.
@@ -113,7 +113,7 @@ async def submit(
     try:
         urls = await context.freight.deliver(job, request.media)
     except KlingError as error:
-        await _discard(context, job, error)
+        await _discard(context, job, error, others)
         raise
     sent = request_input(request.spec, request.values, urls)
     url, nonce = await in_thread(_callback, request.callback_url, context)
@@ -128,7 +128,7 @@ async def submit(
     try:
         outcome = await context.client.create_task(body, fields=fields, sending=note_sending)
     except AlreadyPaid as error:
-        await _discard(context, job, error)
+        await _discard(context, job, error, others)
         raise
     if isinstance(outcome, SubmitOutcome):
         row = await _not_accepted(context, job, outcome, fields)
@@ -155,10 +155,12 @@ def _begin(context: Context, job_id: str, nonce: str, others: Others) -> None:
         raise
 
 
-async def _discard(context: Context, job: Job, error: KlingError) -> None:
+async def _discard(context: Context, job: Job, error: KlingError, others: Others) -> None:
     """End a job of which nothing was sent."""
-    await in_thread(context.ledger.advance, job.id, Stage.DISCARDED, reason=str(error))
+    row = await in_thread(context.ledger.advance, job.id, Stage.DISCARDED, reason=str(error))
     job.fail(Discarded(str(error)), error)
+    # An earlier kernel may have died between its claim and `sending`.
+    await in_thread(others.note, row)
 
 
 def _callback(url: str, context: Context) -> tuple[str, str]:

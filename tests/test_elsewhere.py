@@ -77,6 +77,18 @@ def test_a_claim_of_a_session_that_died_before_it_sent_is_taken_back(
     assert index.find(INTENT.fingerprint) is None
 
 
+def test_what_the_same_folder_has_paid_for_since_is_not_dropped(
+    world: World, index: PaidIndex
+) -> None:
+    """Another kernel took a request for dead and made it again: that one is paid for."""
+    here = elsewhere(world, index)
+    row, _ = world.ledger.intend(INTENT)
+    world.ledger.advance(row.id, Stage.DISCARDED)
+    here.note(sent(world))
+    here.drop(row)
+    assert index.find(INTENT.fingerprint) is not None
+
+
 def test_what_was_refused_is_not_noted(world: World, index: PaidIndex) -> None:
     """It was not paid for."""
     elsewhere(world, index).note(sent(world, Stage.REFUSED))

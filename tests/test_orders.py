@@ -6,11 +6,15 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kling_nb.emulator import Emulator
 from kling_nb.errors import KlingError, LedgerError, WaitInterrupted
+from kling_nb.index import PaidIndex
 from kling_nb.ledger import Ledger
 from kling_nb.models import TEXT_TO_VIDEO
 from kling_nb.orders import Orders
@@ -18,7 +22,7 @@ from kling_nb.portal import Portal
 from kling_nb.preparation import Wish
 from kling_nb.session import Session
 from kling_nb.states import Discarded, Stage
-from tests.service import CREATE
+from tests.service import CREATE, KEY
 
 PATIENCE_S = 20.0
 WISH = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"})
@@ -126,6 +130,21 @@ def test_what_cannot_be_shown_is_not_sent(
     assert [row.stage for row in session.jobs()] == [Stage.DISCARDED]
     assert sent(session) == 0
     assert session.text_to_video("A red fox").result(PATIENCE_S).path.is_file()
+
+
+def test_what_a_dead_kernel_claimed_is_taken_back_with_it(tmp_path: Path) -> None:
+    """That one died just before it sent; afterwards any folder may pay."""
+    index, emulator = PaidIndex(tmp_path / "paid.sqlite3"), Emulator(tmp_path / "service")
+    with closing(emulator):
+        session = Session(
+            mode="live", api_key=KEY, folder=tmp_path / "here", transport=emulator.transport(),
+            index=index,
+        )  # fmt: skip
+        with closing(session), suppress(RuntimeError), session.sending(WISH):
+            [row] = session.jobs()
+            index.claim(row.fingerprint, session.ledger.folder, row.created_at, take=1)
+            raise RuntimeError("no card")
+    assert index.find(row.fingerprint) is None
 
 
 def test_it_is_sent_at_the_end(session: Session) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from kling_nb import receiver
 from kling_nb.callbacks import nonce_in
 from kling_nb.emulator import Books
 from kling_nb.errors import NotSent, UnreadableAnswer
@@ -270,21 +271,30 @@ def test_a_letter_of_a_task_that_is_not_there_changes_nothing(
     assert waiting(later) == set()
 
 
+@pytest.mark.parametrize("answers", [True, False])
 def test_a_letter_that_cannot_be_acted_on_stays(
-    session: Session, open_session: Open, monkeypatch: pytest.MonkeyPatch
+    session: Session, open_session: Open, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
-    """The service is out of reach: the next time it is heard, and the rest is taken up anyway."""
+    """No network, or one that says nothing: it is heard the next time, and nobody waits for it."""
     _, task_id, nonce = lose(session)
-    running = ask(session, "Another fox")
-    post(session, nonce, body(task_id))
-    later = another_kernel(open_session, session)
+    slow = another_kernel(open_session, session, emulator_seconds=3600)
+    running = ask(slow, "Another fox")
+    post(slow, nonce, body(task_id))
+    later = another_kernel(open_session, slow, emulator_seconds=3600)
 
-    async def hear(_body: bytes, _nonce: str) -> Job:
+    asked = []
+
+    async def hear(_body: bytes, nonce: str) -> Job:
+        asked.append(nonce)
+        if not answers:
+            await asyncio.wait_for(asyncio.Event().wait(), PATIENCE_S)
         raise NotSent("no network")
 
     with monkeypatch.context() as patch:
         patch.setattr(later, "hear", hear)
-        assert [job.id for job in later.resume()] in ([running.id], [])
+        patch.setattr(receiver, "LONGEST_S", PATIENCE_S if answers else 0.01)
+        assert [job.id for job in later.resume()] == [running.id]
+    assert len(asked) <= 1  # none where the time was up before
     assert waiting(later) == {nonce}
     assert task_id in {job.task_id for job in later.resume()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -193,6 +194,17 @@ def test_forgetting(world: World) -> None:
     assert (row.stage, row.reason) == (Stage.FORGOTTEN, "a person allowed a new task")
     world.submit()
     assert world.books.count_tasks() == 2
+
+
+def test_what_is_forgotten_in_a_folder_that_was_moved(world: World) -> None:
+    """Its payment is known under the old place, and stands in nobody's way from then on."""
+    row, _ = world.ledger.intend(Intent("f" * 64, "live", "kling-2.6/text-to-video", {}, 1, 55.0))
+    row = world.ledger.advance(row.id, Stage.SENDING)
+    row = world.ledger.advance(row.id, Stage.UNKNOWN)
+    index = recovery(world).elsewhere.index
+    index.note(row.fingerprint, Path("/before"), row.sent_at or world.clock())
+    recovery(world).forget(row.id)
+    assert index.find(row.fingerprint) is None
 
 
 def test_only_what_is_lost_can_be_forgotten(world: World) -> None:

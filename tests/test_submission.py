@@ -239,7 +239,7 @@ def test_a_persons_own_address_goes_before_who_listens(world: World) -> None:
 
 
 def test_an_upload_that_fails(world: World, photo: bytes) -> None:
-    """Nothing was sent: the job is discarded and the same request may be made again."""
+    """Nothing was sent: the same request may be made again, and the other folders hear that."""
     world.books.inject("unreachable", times=4, argument="upload")
     job, prepared = with_picture(world, photo)
     with pytest.raises(NotSent) as caught:
@@ -247,6 +247,7 @@ def test_an_upload_that_fails(world: World, photo: bytes) -> None:
     assert job.exception(0) is caught.value
     assert isinstance(job.state, Discarded)
     assert stages(world, job) == [Stage.INTENDED, Stage.DISCARDED]
+    assert [(row.id, row.stage) for row in world.others.told] == [(job.id, Stage.DISCARDED)]
     assert world.books.requests(CREATE) == 0
     send(world, *with_picture(world, photo))
     assert world.books.count_tasks() == 1

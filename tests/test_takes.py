@@ -21,7 +21,14 @@ from PIL import Image
 
 from kling_nb.cells import read_cell
 from kling_nb.emulator import UNLIMITED, Books, Emulator
-from kling_nb.errors import BudgetExceeded, InvalidInput, KlingError, LedgerError, MediaError
+from kling_nb.errors import (
+    AlreadyPaid,
+    BudgetExceeded,
+    InvalidInput,
+    KlingError,
+    LedgerError,
+    MediaError,
+)
 from kling_nb.fetcher import Fetcher
 from kling_nb.index import PaidIndex
 from kling_nb.jobs import Job
@@ -584,6 +591,35 @@ def test_takes_that_were_paid_for_in_another_folder(tmp_path: Path) -> None:
     assert takes_of(one) == [3, 1]
     for session in (one, two):
         session.close()
+    emulator.close()
+
+
+def test_another_take_that_another_folder_is_quicker_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pressed in two folders at once: one pays; the other's card says so, and the next is free."""
+    emulator = Emulator(tmp_path / "service", seconds=SLOW_S, terms=UNLIMITED)
+    index = PaidIndex(tmp_path / "paid.sqlite3")
+    session = Session(
+        mode="live", api_key=KEY, folder=tmp_path / "one", transport=emulator.transport(),
+        index=index,
+    )  # fmt: skip
+    first = session.text_to_video("A red fox")
+    claim = PaidIndex.claim
+
+    def late(self: PaidIndex, fingerprint: str, folder: Path, at: datetime, *, take: int) -> None:
+        claim(self, fingerprint, tmp_path / "two", at, take=take)
+        claim(self, fingerprint, folder, at, take=take)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PaidIndex, "claim", late)
+        error = first.another_take().exception(PATIENCE_S)
+    assert isinstance(error, AlreadyPaid)
+    assert f"in {tmp_path / 'two'}." in str(error)
+    assert "`--take 3`" in str(error)
+    assert emulator.books.count_tasks() == 1
+    assert first.another_take().facts.take == 3
+    session.close()
     emulator.close()
 
 
