@@ -53,7 +53,7 @@ function cellBox(model) {
       said.textContent = "This cell asks for the same:";
     },
     copied: (isDone) => {
-      said.textContent = isDone ? "Copied" : "Not copied. It is selected: press Ctrl+C";
+      said.textContent = isDone ? "Copied" : `Not copied. It is selected: press ${COPY_KEYS}`;
       if (isDone) return;
       text.focus();
       getSelection().selectAllChildren(text);
@@ -66,7 +66,7 @@ function render({ model, el }) {
   const price = element("p", { class: "kling-cost", "aria-live": "polite" });
   const hint = element("p", { class: "kling-problem", role: "status" });
   const waiting = element("p", { class: "kling-small", role: "status" });
-  const keys = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘ ↵" : "Ctrl ↵";
+  const keys = IS_MAC ? "⌘ ↵" : "Ctrl ↵";
   const label = element("span");
   const generate = element(
     "button",
@@ -92,10 +92,10 @@ function render({ model, el }) {
     generate.disabled = model.get("busy");
     label.textContent = model.get("busy") ? "Sending …" : "Generate";
   };
-  const listener = new Listener(model, (isDeaf) => {
-    waiting.hidden = !isDeaf;
-    waiting.textContent = isDeaf ? DEAF_WORDS : "";
-    if (isDeaf && generate.disabled) label.textContent = "Waiting …";
+  const listener = new Listener(model, (why) => {
+    waiting.hidden = !why;
+    waiting.textContent = why;
+    if (why && generate.disabled) label.textContent = "Waiting …";
   });
   const panel = () => el.closest(".kling-panel");
   const press = async () => {
@@ -136,8 +136,10 @@ function render({ model, el }) {
     () => listener.close(),
     () => document.removeEventListener("keydown", onKey, true),
     () => model.off("msg:custom", receive),
-    follow(model, ["price", "amount", "hint"], () => {
+    follow(model, ["price", "amount"], () => {
       price.replaceChildren(...priceParts(model.get("price"), model.get("amount")));
+    }),
+    follow(model, ["hint"], () => {
       hint.textContent = model.get("hint");
       hint.hidden = !hint.textContent;
     }),

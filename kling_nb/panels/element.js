@@ -36,7 +36,7 @@ function follow(model, traits, draw) {
 
 // The root of a field and what stands below its control. `describe` ties an element to them.
 function fieldFrame(model, el) {
-  const note = element("p", { class: "kling-small", id: newId() });
+  const note = element("p", { class: "kling-small kling-note", id: newId() });
   const problem = element("p", { class: "kling-problem", role: "alert", id: newId() });
   const described = [];
   el.classList.add("kling-field", `kling-field-${model.get("kind")}`);

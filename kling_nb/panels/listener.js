@@ -7,6 +7,10 @@ const AGAIN_MS = 5000;
 const DEAF_WORDS =
   "The kernel is busy with a cell: price, previews and Generate answer when it has ended. " +
   "You can go on here meanwhile.";
+const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
+const GONE_WORDS =
+  "The kernel does not run. Start it again, then run this cell; " +
+  "`%kling jobs` lists what was asked for.";
 
 class Listener {
   constructor(model, tell) {
@@ -15,7 +19,7 @@ class Listener {
     this.kernel = model.widget_manager.kernel;
     this.look = () => this.follow();
     this.kernel?.statusChanged?.connect(this.look);
-    tell(false);
+    tell("");
     this.follow();
   }
 
@@ -40,14 +44,18 @@ class Listener {
   // One question at a time: all of them would be answered at the end of the cell.
   ask() {
     if (this.asking) return;
-    this.asking = setTimeout(() => this.tell(true), ANSWER_MS);
+    this.asking = setTimeout(() => this.tell(this.why), ANSWER_MS);
     this.model.send({ do: "hear" });
   }
 
   hear() {
     clearTimeout(this.asking);
     this.asking = 0;
-    if (!this.closed) this.tell(false);
+    if (!this.closed) this.tell("");
+  }
+
+  get why() {
+    return GONE.has(this.kernel?.status) ? GONE_WORDS : DEAF_WORDS;
   }
 
   close() {

@@ -70,8 +70,7 @@ function pictureOf(picture, medium) {
     // A still that stands for a video says so.
     return medium === "video" ? element("span", { class: "kling-still" }, image) : image;
   }
-  const icon = { class: `kling-medium kling-${medium}`, "aria-hidden": "true" };
-  return medium === "image" ? "" : element("span", icon);
+  return element("span", { class: `kling-medium kling-${medium}`, "aria-hidden": "true" });
 }
 
 // One file: what it is, and the buttons that move it or take it away.
@@ -79,10 +78,11 @@ function preview(model, at, act) {
   const pictures = model.get("pictures");
   const picture = pictures[at];
   const role = model.get("roles")[at] ?? "";
+  const facts = [picture.facts, picture.how].filter(Boolean).join(" · ");
   const lines = [
     ...(role ? [element("span", { class: "kling-role" }, role)] : []),
     element("strong", {}, picture.name),
-    ...[picture.facts, picture.how].filter(Boolean).map((line) => element("span", {}, tied(line))),
+    ...(facts ? [element("span", {}, tied(facts))] : []),
   ];
   const button = (word, label, title, disabled) =>
     element(
@@ -124,7 +124,7 @@ function render({ model, el }) {
   const frame = fieldFrame(model, el);
   const several = model.get("several");
   el.dataset.klingMedium = model.get("medium");
-  el.classList.toggle("kling-several", several);
+  el.classList.add(several ? "kling-several" : "kling-one");
   const title = element("span", { class: "kling-name", id: newId() }, model.get("label"));
   if (!model.get("required")) title.append(element("span", { class: "kling-small" }, " optional"));
   const file = element("input", {
@@ -234,6 +234,9 @@ function render({ model, el }) {
   };
   const draw = () => {
     const number = model.get("pictures").length;
+    const { activeElement } = document;
+    const at = [...shown.children].findIndex((each) => each.contains(activeElement));
+    if (at >= 0) wanted ??= { at, word: activeElement.dataset.do };
     shown.replaceChildren(...model.get("pictures").map((_, at) => preview(model, at, act)));
     shown.hidden = !number;
     el.classList.toggle("kling-filled", number > 0);
@@ -241,10 +244,12 @@ function render({ model, el }) {
     const paste = noun === "picture" ? ", paste it," : "";
     const first = `Drop a ${noun} here${paste} or choose a file`;
     words.textContent = number ? (several ? `Add a ${noun}` : "Replace") : first;
+    // The line that says what may be given has made room for the picture.
+    zone.title = number && !several ? model.get("note") : "";
     const item = shown.children[wanted?.at];
     const button = item?.querySelector(`[data-do="${wanted.word}"]:enabled`);
     (button ?? item?.querySelector('[data-do="up"]:enabled, [data-do="down"]:enabled'))?.focus();
-    if (item) wanted = null;
+    wanted = null;
   };
   el.append(title, file, box, status, frame.note, frame.problem);
   el.addEventListener("dragover", hover);

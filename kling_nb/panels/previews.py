@@ -17,11 +17,16 @@ from ..footage import Footage
 from ..html.markup import data_uri
 from ..html.units import one_line
 from ..kinds import Media
+from ..media import Picture, shrink
 from ..negatives import Negative
 from ..portal import in_thread
 from .chosen import Chosen, Surroundings, is_url, name_of, path_beside
 
 __all__ = ["Preview", "preview"]
+
+_ALONE_PX = (640, 360)
+_ALONE_BYTES = 60_000
+"""Of a picture that stands alone: as wide as its column, on a screen of twice the pixels too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,11 @@ async def preview(chosen: Chosen, kind: Media, around: Surroundings) -> Preview:
     read = await in_thread(read_attachment, given, kind, chosen.name)
     if isinstance(chosen.value, bytes):
         chosen = await in_thread(_keep, chosen, chosen.value, read, around)
-    return _preview_of(read, chosen)
+    shown = _preview_of(read, chosen)
+    if isinstance(read, Picture) and kind.max_count == 1:
+        still = await in_thread(shrink, read.content, _ALONE_PX, max_bytes=_ALONE_BYTES)
+        return replace(shown, src=data_uri(still))
+    return shown
 
 
 def _keep(chosen: Chosen, content: bytes, read: Attachment, around: Surroundings) -> Chosen:

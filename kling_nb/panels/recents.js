@@ -33,7 +33,10 @@ function render({ model, el }) {
     for (const button of row.querySelectorAll("button")) {
       button.setAttribute("aria-expanded", String(button.dataset.id === id));
     }
-    if (clip) (lastFrame.hidden ? settings : lastFrame).focus();
+  };
+  const open = (id) => {
+    choose(id);
+    if (chosen) (lastFrame.hidden ? settings : lastFrame).focus();
   };
   const item = (clip) => {
     const button = element(
@@ -43,7 +46,7 @@ function render({ model, el }) {
         title: clip.prompt,
         "data-id": clip.id,
         "aria-expanded": "false",
-        click: () => choose(chosen === clip.id ? "" : clip.id),
+        click: () => open(chosen === clip.id ? "" : clip.id),
       },
       element("img", { src: clip.src, alt: `Clip: ${clip.prompt}` }),
     );
@@ -59,9 +62,11 @@ function render({ model, el }) {
   el.addEventListener("keydown", escape);
   return follow(model, ["clips", "takes_pictures"], () => {
     const clips = model.get("clips");
+    const focused = row.contains(document.activeElement) ? document.activeElement.dataset.id : "";
     row.replaceChildren(...clips.map(item));
     el.hidden = !clips.length;
     choose(clips.some((clip) => clip.id === chosen) ? chosen : "");
+    row.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
   });
 }
 

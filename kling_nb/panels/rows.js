@@ -156,7 +156,6 @@ function render({ model, el }) {
     const most = model.get("most");
     adder.disabled = order.length >= most;
     count.textContent = `${order.length} of ${most}`;
-    el.classList.toggle("kling-filled", order.length > 0);
     // Before a row goes: with the focus in it, the page would put that somewhere of its own.
     if (then()) then = () => {};
     for (const [key, row] of [...rows]) {

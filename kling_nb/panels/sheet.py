@@ -245,9 +245,10 @@ class Panel(widgets.VBox):
         return write_cell(self._form.spec, self._form.written)
 
     def _take_balance(self) -> None:
-        self._funds = html.Funds()
+        funds = html.Funds()
         with suppress(KlingError):  # the price stands alone then; a job says why it cannot be made
-            self._funds = self._session().funds()
+            funds = self._session().funds()
+        self._funds = funds  # only now: until then the balance as it was is in sight
         self._refresh()
 
     def _take_recents(self) -> None:

@@ -106,11 +106,12 @@ window.kling = {
     return { sheet: boxOf(sheet), ...Object.fromEntries(named) };
   },
 
-  // What sticks out of it.
+  // What sticks out of it, or of the row that it is in.
   cut(sheet) {
-    const edge = sheet.getBoundingClientRect().right;
+    const right = (node) => node.getBoundingClientRect().right;
     return [...sheet.querySelectorAll("*")]
-      .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > edge)
+      .filter((each) => each.checkVisibility())
+      .filter((each) => right(each) > right(each.closest(".kling-row") ?? sheet))
       .map((each) => each.outerHTML.slice(0, 99));
   },
 

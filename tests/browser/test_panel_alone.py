@@ -1,4 +1,4 @@
-"""The foot of the panel in a browser, with a model and a kernel that stand in for Jupyter's."""
+"""Parts of the panel in a browser, with a model and a kernel that stand in for Jupyter's."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kling_nb.panels.controls import Actions
+from kling_nb.panels.controls import Actions, Picker, Recents
 
-FAKE = Path(__file__).with_name("fake_actions.js")
+FAKE = Path(__file__).with_name("fake_part.js")
 TRAITS = {
     "controls": {},
     "busy": False,
@@ -20,45 +20,76 @@ TRAITS = {
     "cell": "",
 }
 WAITING = "The kernel is busy with a cell"
+CLIPS = [{"id": name, "src": "", "prompt": f"clip {name}"} for name in "ab"]
+PICTURES = [{"src": "", "name": f"{name}.png", "facts": "", "how": ""} for name in "ab"]
 
 
 @pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
-    """A page with the foot in it, whose clock stands still."""
+def bare_page(chromium: Any) -> Iterator[Any]:
+    """A page for one part, whose clock stands still."""
     page = chromium.new_page()
     page.clock.install()
     page.add_script_tag(path=FAKE)
-    page.evaluate("([source, traits]) => fakeFoot(source, traits)", [str(Actions._esm), TRAITS])
     yield page
     page.close()
 
 
+@pytest.fixture
+def page(bare_page: Any) -> Any:
+    """A page with the foot in it."""
+    render(bare_page, Actions, TRAITS)
+    return bare_page
+
+
+def render(page: Any, part: Any, traits: dict[str, Any]) -> None:
+    """Show a part of the panel."""
+    page.evaluate("([source, traits]) => fakePart(source, traits)", [str(part._esm), traits])
+
+
+def focused(page: Any) -> str:
+    """What has the focus, as a screen reader names it."""
+    name: str = page.evaluate(
+        "(({ ariaLabel, title, textContent }) => ariaLabel || title || textContent)"
+        "(document.activeElement)"
+    )
+    return name
+
+
 def asked(page: Any) -> int:
     """How often the kernel was asked whether it hears."""
-    count: int = page.evaluate("foot.model.sent.filter((each) => each.do === 'hear').length")
+    count: int = page.evaluate("part.model.sent.filter((each) => each.do === 'hear').length")
     return count
 
 
 def test_a_kernel_that_does_not_hear_is_told_of(page: Any) -> None:
     """While a cell runs the panel says that it waits, asks once, and says no more at the end."""
-    page.evaluate("foot.become('busy')")
+    page.evaluate("part.become('busy')")
     page.clock.run_for(20_000)
     assert page.get_by_text(WAITING).is_visible()
     assert asked(page) == 1
-    page.evaluate("foot.become('idle'); foot.tell({ here: true })")
+    page.evaluate("part.become('idle'); part.tell({ here: true })")
+    assert not page.get_by_text(WAITING).is_visible()
+
+
+def test_a_kernel_that_does_not_run_is_told_of(page: Any) -> None:
+    """No cell of it will ever end."""
+    page.evaluate("part.become('dead')")
+    page.get_by_role("button", name="Generate").click()
+    page.clock.run_for(1500)
+    assert page.get_by_text("The kernel does not run").is_visible()
     assert not page.get_by_text(WAITING).is_visible()
 
 
 def test_a_kernel_that_hears_is_left_alone(page: Any) -> None:
     """A cell that only awaits keeps nobody waiting, and short work is not even asked about."""
-    page.evaluate("foot.become('busy')")
+    page.evaluate("part.become('busy')")
     page.clock.run_for(1000)
-    page.evaluate("foot.become('idle')")
+    page.evaluate("part.become('idle')")
     page.clock.run_for(10_000)
     assert asked(page) == 0
-    page.evaluate("foot.become('busy')")
+    page.evaluate("part.become('busy')")
     page.clock.run_for(1600)
-    page.evaluate("foot.tell({ here: true })")
+    page.evaluate("part.tell({ here: true })")
     page.clock.run_for(3000)
     assert asked(page) == 1
     assert not page.get_by_text(WAITING).is_visible()
@@ -68,12 +99,12 @@ def test_a_click_that_is_not_heard_says_so(page: Any) -> None:
     """Without a word of the front end about its kernel, too; the button comes back."""
     generate = page.get_by_role("button", name="Generate")
     generate.click()
-    assert page.evaluate("foot.model.sent[0].do") == "generate"
+    assert page.evaluate("part.model.sent[0].do") == "generate"
     page.clock.run_for(1500)
     waiting = page.get_by_role("button", name="Waiting")
     assert waiting.is_disabled()
     assert page.get_by_text(WAITING).is_visible()
-    page.evaluate("foot.tell({ here: true })")
+    page.evaluate("part.tell({ here: true })")
     assert generate.is_enabled()
 
 
@@ -82,7 +113,7 @@ def test_what_is_not_copied_is_selected(page: Any) -> None:
     page.evaluate(
         "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
         " document.execCommand = () => false;"
-        " foot.model.set('cell', '%%kling\\nfog'); foot.tell({ copy: '%%kling\\nfog' })"
+        " part.model.set('cell', '%%kling\\nfog'); part.tell({ copy: '%%kling\\nfog' })"
     )
     page.get_by_text("Not copied. It is selected: press Ctrl+C").wait_for()
     assert page.evaluate("getSelection().toString()") == "%%kling\nfog"
@@ -90,10 +121,10 @@ def test_what_is_not_copied_is_selected(page: Any) -> None:
 
 def test_the_cell_can_be_put_away(page: Any) -> None:
     """It is there until then, and the model knows."""
-    page.evaluate("foot.model.set('cell', '%%kling\\nfog')")
+    page.evaluate("part.model.set('cell', '%%kling\\nfog')")
     page.get_by_text("This cell asks for the same").wait_for()
     page.get_by_role("button", name="Hide").click()
-    assert page.evaluate("foot.model.get('cell')") == ""
+    assert page.evaluate("part.model.get('cell')") == ""
     assert not page.get_by_label("The cell").is_visible()
 
 
@@ -106,7 +137,35 @@ def test_the_sum_stands_out_in_its_line(page: Any) -> None:
 
 def test_a_foot_that_is_gone_listens_no_more(page: Any) -> None:
     """Neither to the kernel nor by a clock of its own."""
-    page.evaluate("foot.become('busy'); foot.stop()")
+    page.evaluate("part.become('busy'); part.stop()")
     page.clock.run_for(20_000)
-    assert page.evaluate("foot.listeners.length") == 0
+    assert page.evaluate("part.listeners.length") == 0
     assert asked(page) == 0
+
+
+def test_new_clips_take_the_focus_from_nobody(bare_page: Any) -> None:
+    """A clip that was opened stays open; who types goes on typing."""
+    render(bare_page, Recents, {"clips": CLIPS, "takes_pictures": True})
+    bare_page.get_by_role("button", name="clip a").click()
+    assert focused(bare_page) == "Use its last frame as picture"
+    bare_page.evaluate("document.activeElement.blur()")
+    bare_page.evaluate("clips => part.model.set('clips', clips)", CLIPS[::-1])
+    assert bare_page.get_by_role("button", name="Use its settings").is_visible()
+    assert bare_page.evaluate("document.activeElement === document.body")
+    bare_page.get_by_role("button", name="clip b").focus()
+    bare_page.evaluate("clips => part.model.set('clips', clips)", CLIPS)
+    assert focused(bare_page) == "clip b"
+
+
+def test_a_picture_more_leaves_the_focus_where_it_is(bare_page: Any) -> None:
+    """Though all of them are drawn anew; nothing takes it back later."""
+    traits = {"medium": "image", "several": True, "roles": [], "pictures": PICTURES[:1]}
+    render(bare_page, Picker, {"value": "", "label": "Image", "kind": "picture", **traits})
+    bare_page.get_by_role("button", name="Remove a.png").focus()
+    show = "pictures => part.model.set('pictures', pictures)"
+    bare_page.evaluate(show, PICTURES)
+    assert focused(bare_page) == "Remove a.png"
+    bare_page.get_by_role("button", name="Remove b.png").focus()
+    bare_page.evaluate(show, PICTURES[:1])
+    bare_page.evaluate(show, PICTURES)
+    assert bare_page.evaluate("document.activeElement === document.body")

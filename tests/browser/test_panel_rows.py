@@ -195,6 +195,20 @@ def test_a_new_row_is_there_at_once(day: Notebook, panel: Any) -> None:
     assert len(after) == 1, (before, after)
 
 
+def test_a_new_row_fits_into_a_narrow_form(day: Notebook, panel: Any) -> None:
+    """Its empty places for pictures, too."""
+    choose_model(panel)
+    panel.get_by_role("button", name="Add an element").press("Enter")
+    wait_for_focus(day, "Element 1", "Name")
+    day.page.set_viewport_size({"width": 480, "height": 1000})
+    try:
+        day.output(PANEL)
+        cut = panel.locator(".kling-sheet").evaluate("sheet => kling.cut(sheet)")
+    finally:
+        day.page.set_viewport_size({"width": 900, "height": 1000})
+    assert cut == []
+
+
 def test_a_problem_stands_in_its_row(day: Notebook, panel: Any) -> None:
     """Said beside the field; Generate puts the focus there, and sends nothing."""
     choose_model(panel)

@@ -17,6 +17,23 @@ def test_too_small_a_balance_is_said_before_anything_is_sent(make, fox, beside) 
     assert "Prompt" in made._actions.hint  # what is wrong in the form comes first
 
 
+def test_the_balance_stays_in_sight_while_it_is_asked_for(make, beside, monkeypatch) -> None:
+    """What is typed meanwhile is priced with the balance as it was."""
+    made, seen = make(), []
+    beside.rest()
+    session = made._session()
+    ask = session.funds
+
+    def funds() -> object:
+        made._refresh()
+        seen.append(made._actions.price)
+        return ask()
+
+    monkeypatch.setattr(session, "funds", funds)
+    made._take_balance()
+    assert "balance" in seen[0]
+
+
 def test_the_sum_stands_out(make, beside) -> None:
     """The amount is a part of the price line as it is; without a price nothing stands out."""
     made = make()

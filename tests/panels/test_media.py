@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from base64 import b64decode
 from pathlib import Path
 
 from PIL import Image
@@ -22,6 +23,11 @@ def shown(made, label: str = "Image") -> list[dict[str, str]]:
     return pictures
 
 
+def size_of(src: str) -> tuple[int, int]:
+    """Width and height of a picture in a `data:` address."""
+    return Image.open(io.BytesIO(b64decode(src.partition(",")[2]))).size
+
+
 def gif() -> bytes:
     """A picture that the service does not take."""
     out = io.BytesIO()
@@ -36,6 +42,16 @@ def test_a_picture_is_shown_as_the_service_gets_it(make, fox) -> None:
     assert view["name"] == "fox.png"
     assert view["facts"].startswith("400 × 300 px · PNG · ")
     assert view["how"] == "sent as it is"
+
+
+def test_a_picture_alone_is_shown_large(make, invented) -> None:
+    """Sharp at the width of its column; one of several is a tile."""
+    made, content = make(invented), png((1600, 900))
+    for label in ("Image", "References"):
+        choose_file(find(made, label), content, "fox.png")
+    (alone,), (one,) = shown(made), shown(made, "References")
+    assert size_of(alone["src"]) == (640, 360)
+    assert size_of(one["src"]) == (240, 135)
 
 
 def test_a_converted_picture_is_shown_as_such(make) -> None:

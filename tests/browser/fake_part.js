@@ -1,6 +1,6 @@
-// Stands in for what a front end gives to the foot of the panel: a model, its manager, a kernel.
+// Stands in for what a front end gives to a part of the panel: a model, its manager, a kernel.
 
-window.fakeFoot = async (source, traits) => {
+window.fakePart = async (source, traits) => {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const module = await import(url);
   const handlers = {};
@@ -31,7 +31,7 @@ window.fakeFoot = async (source, traits) => {
   document.body.innerHTML = '<div class="kling-panel"></div>';
   document.body.firstChild.append(el);
   const stop = module.default.render({ model, el });
-  window.foot = {
+  window.part = {
     model,
     listeners,
     stop,
