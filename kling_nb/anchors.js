@@ -30,14 +30,17 @@ class Anchors {
     note();
   }
 
-  // Between layout and paint: nobody sees the page where it would have jumped to.
+  // Between layout and paint: nobody sees the page where it would have jumped to. Several come at
+  // once where a page was hidden for a while, or became narrower: from above, since each moves the
+  // next.
   settle(entries) {
-    for (const { target: node } of entries.filter((each) => each.target.isConnected)) {
+    const corrected = new Map();
+    for (const node of downwards(entries.map((each) => each.target))) {
       const key = this.keys.get(node);
       const { top, height } = node.getBoundingClientRect();
       const before = this.heights.get(key)?.height ?? height;
       this.heights.set(key, { node, height });
-      if (before !== height) this.hold(node, top + before, height - before);
+      if (before !== height) this.hold(node, top + before, height - before, corrected);
     }
     // What is not drawn anew at once may come back after much else has moved.
     for (const [key, { node }] of [...this.heights]) {
@@ -48,10 +51,13 @@ class Anchors {
     }
   }
 
-  hold(node, end, growth) {
+  // `corrected` is what the browser did by itself: for all of them together, or for none.
+  hold(node, end, growth, corrected) {
     const scroller = scrollerOf(node);
-    const corrected = scroller?.scrollTop - this.scrolled.get(scroller);
-    if (!(Math.abs(corrected - growth) > 1)) return;
+    if (!this.scrolled.has(scroller)) return;
+    const done = corrected.get(scroller) ?? scroller.scrollTop - this.scrolled.get(scroller);
+    corrected.set(scroller, done);
+    if (done * Math.sign(growth) >= Math.abs(growth) - 1) return;
     const screen = scroller.getBoundingClientRect();
     if (end > screen.top && !isTypedBelow(node, screen, growth)) return;
     scroller.scrollTop += growth;
@@ -60,6 +66,11 @@ class Anchors {
   close() {
     this.observer.disconnect();
   }
+}
+
+function downwards(nodes) {
+  const topOf = (node) => node.getBoundingClientRect().top;
+  return nodes.filter((node) => node.isConnected).sort((one, other) => topOf(one) - topOf(other));
 }
 
 // An output's own frame could scroll, too, and never has anything to.

@@ -1,5 +1,10 @@
 // The one way to the clipboard. Every module that copies has it in front of its own text.
 
+const IS_MAC = /Mac|iPhone|iPad/.test(navigator.platform);
+
+// What a person presses where no page may copy.
+const COPY_KEYS = IS_MAC ? "⌘C" : "Ctrl+C";
+
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);

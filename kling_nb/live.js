@@ -48,7 +48,7 @@ class Page {
     this.selector = `[data-kling-hub="${CSS.escape(this.id)}"]`;
     this.mounts = new Mounts(model.widget_manager);
     this.places = new Places(this.id, model.widget_manager, (content) => this.send(content));
-    this.observer = new MutationObserver(() => this.scan());
+    this.observer = new MutationObserver((changes) => this.notice(changes));
     this.onClick = (event) => this.click(event);
     this.onStatus = (_, status) => this.check(status);
   }
@@ -65,7 +65,7 @@ class Page {
     this.kernel?.statusChanged?.connect(this.onStatus);
     this.observer.observe(document.body, { childList: true, subtree: true });
     this.send({ do: "hello", page: pageFacts() });
-    this.scan();
+    this.visit(document.querySelectorAll(this.selector));
   }
 
   async isLive() {
@@ -77,11 +77,30 @@ class Page {
     if (!this.closed) this.model.send(content);
   }
 
-  // In the observer's own turn: a record that is drawn anew is never seen without its foot.
-  scan() {
+  // In the observer's own turn: a record that is drawn anew is never seen without its foot. Each
+  // key that is typed anywhere comes here, so that only what is ours and has changed is looked at.
+  notice(changes) {
     if (this.closed) return;
     this.mounts.tidy();
-    for (const node of document.querySelectorAll(this.selector)) {
+    this.visit(this.touched(changes));
+  }
+
+  // A place may stand in a mount: both.
+  touched(changes) {
+    const found = new Set();
+    for (const { target, addedNodes } of changes) {
+      let around = target.closest(this.selector);
+      for (; around; around = around.parentElement?.closest(this.selector)) found.add(around);
+      for (const added of addedNodes) {
+        if (added.matches?.(this.selector)) found.add(added);
+        for (const node of added.querySelectorAll?.(this.selector) ?? []) found.add(node);
+      }
+    }
+    return [...found].filter((node) => node.isConnected);
+  }
+
+  visit(nodes) {
+    for (const node of nodes) {
       if (node.dataset.klingMount) this.mounts.visit(node);
       else if (node.dataset.klingPlace) this.places.visit(node);
       // Else JupyterLab takes Enter and letters for commands; it looks for this mark from what has
@@ -93,9 +112,10 @@ class Page {
   }
 
   receive(message) {
-    if (message?.place === undefined) return;
+    if (message?.place === undefined || this.closed) return;
     this.places.take(message);
-    this.scan();
+    const changes = this.observer.takeRecords(); // of others, which a visit would forget
+    this.visit([...this.touched(changes), ...this.places.nodes(message.place)]);
   }
 
   click(event) {
@@ -120,7 +140,7 @@ class Page {
     const { klingText, klingJob } = button.dataset;
     const isDone = await copyText(klingText ?? this.places.cell(place.dataset.klingPlace, klingJob));
     button.dataset.klingLabel ??= button.textContent;
-    button.textContent = isDone ? "Copied" : "Not copied: press Ctrl+C";
+    button.textContent = isDone ? "Copied" : `Not copied: press ${COPY_KEYS}`;
     if (!isDone) selectText(button, klingText);
     setTimeout(() => {
       button.textContent = button.dataset.klingLabel;

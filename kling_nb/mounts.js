@@ -1,7 +1,7 @@
 // The views of widgets, in the places that their saved forms leave to them.
 
 const RETRY_MS = 250;
-const RETRIES = 60;
+const SLOWEST_RETRY_MS = 10_000;
 const GONE_MS = 60_000;
 
 class Mounts {
@@ -28,7 +28,7 @@ class Mounts {
   async mount(node) {
     const id = node.dataset.klingMount;
     const kept = this.orphan(id);
-    const view = kept ? kept.view : await this.make(id);
+    const view = kept ? kept.view : await this.make(id, node);
     if (!view || this.closed) return;
     const saved = document.createDocumentFragment();
     saved.append(...node.childNodes);
@@ -80,11 +80,13 @@ class Mounts {
     return null;
   }
 
-  // After a reload of the page the manager restores models one by one.
-  async make(id) {
-    for (let tries = 0; !this.manager.has_model(id); tries += 1) {
-      if (tries >= RETRIES || this.closed) return null;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  // After a reload of the page the manager restores models one by one. A widget that was closed
+  // never comes: it is asked for less and less often, and only while its form is on the page.
+  async make(id, node) {
+    for (let pause = RETRY_MS; !this.manager.has_model(id); pause *= 1.2) {
+      if (this.closed || !node.isConnected) return null;
+      const wait = Math.min(pause, SLOWEST_RETRY_MS);
+      await new Promise((resolve) => setTimeout(resolve, wait));
     }
     const child = await this.manager.get_model(id);
     const view = await this.manager.create_view(child);

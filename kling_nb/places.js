@@ -35,7 +35,7 @@ class Places {
     for (const record of node.querySelectorAll(".kling-record")) {
       this.draw(record, place);
       this.keepPlaying(id, record);
-      this.voice.follow(id, record);
+      this.voice.follow(id, Number(node.dataset.klingVersion), record);
     }
     if (place.isMissed) this.sayMissed(node, place.missed);
   }

@@ -9,13 +9,14 @@ class Voice {
   }
 
   // Each change of what a place shows of a job, once; the first is no change. Another place may
-  // show the same job as it was.
-  follow(place, record) {
+  // show the same job as it was, and so may a second view of this one that is drawn a moment later.
+  follow(place, version, record) {
     const key = `${place} ${record.dataset.klingJob}`;
     const label = record.getAttribute("aria-label");
     const before = this.heard.get(key);
-    this.heard.set(key, label);
-    if (!label || !before || before === label) return;
+    if (before && version < before.version) return;
+    this.heard.set(key, { version, label });
+    if (!label || !before || before.label === label) return;
     const prompt = record.querySelector(".kling-prompt, .kling-summary")?.textContent ?? "";
     this.say(`${label}: ${prompt.slice(0, PROMPT_CHARS)}`);
   }

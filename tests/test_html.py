@@ -181,7 +181,7 @@ def test_the_player_has_a_label_and_its_room() -> None:
     """The label survives where ARIA does not; the size comes from the clip, else the poster."""
     attributes = html.video_attributes(FACTS, size_px=(720, 1280))
     assert 'title="Clip: A red fox' in attributes
-    assert 'width="270" height="480"' in attributes
+    assert 'width="252" height="448"' in attributes
     assert 'width="640" height="360"' in html.video_attributes(FACTS, poster=TINY_JPEG)
     assert "height=" not in html.video_attributes(FACTS)
 

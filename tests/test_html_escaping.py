@@ -84,6 +84,8 @@ def check_safe(markup: str) -> None:
     """Check that a piece of HTML holds our elements, attributes, styles and addresses only."""
     markup.encode("utf-8")
     assert not re.search("[\x00-\x08\x1b\u202a-\u202e\u2066-\u2069]", markup)
+    # In Markdown an empty line ends a piece of HTML, and what follows is no card any more.
+    assert "\n" not in markup
     outline = Outline(markup)
     assert not outline.open
     for tag, attrs in outline.elements:
@@ -118,6 +120,7 @@ def test_tables_and_notices_escape_too(poison: str) -> None:
 def test_the_players_attributes_cannot_be_left(poison: str) -> None:
     """IPython writes the attributes unescaped, so they come escaped."""
     attributes = html.video_attributes(poisoned(FACTS, poison), poster=TINY_JPEG)
+    assert "\n" not in attributes
     ((_, found),) = Outline(f"<video {attributes}></video>").elements
     assert set(found) == {
         "controls", "loop", "playsinline", "preload", "title", "aria-label", "class", "width",

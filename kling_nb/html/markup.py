@@ -52,8 +52,10 @@ def escape(text: str) -> Markup:
     """Give the text as HTML, safe between tags and in quoted attributes.
 
     Characters that cannot be seen but act (controls, direction overrides) are shown as U+FFFD.
+    The end of a line is a reference, too: in Markdown, to which notebooks are exported, an empty
+    line would end the piece of HTML.
     """
-    return Markup(html.escape(visible(text), quote=True))
+    return Markup(html.escape(visible(text), quote=True).replace("\n", "&#10;"))
 
 
 def joined(*pieces: Markup) -> Markup:

@@ -34,7 +34,8 @@ __all__ = ["poster_image", "render_record", "video_attributes"]
 
 PROMPT_LIMIT = 160
 SIDE_BOX = (144, 120)
-SCREEN_BOX = (640, 480)
+SCREEN_BOX = (640, 448)
+"""A whole card with the highest of clips, in JupyterLab's frame, stays below 1000 pixels."""
 
 
 def render_record(

@@ -1,5 +1,7 @@
 // Stands in for what a front end gives to a widget's module: a model, its manager, its views.
 
+const Watching = MutationObserver;
+
 window.fakeHub = async (source, hub, isLive = true) => {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const module = await import(url);
@@ -10,6 +12,7 @@ window.fakeHub = async (source, hub, isLive = true) => {
     isLive,
     removed: 0,
     outputs: [],
+    noticed: 0, // how often the module was told of changes of the page
     trigger(name, ...given) {
       for (const handler of handlers[name] ?? []) handler(...given);
     },
@@ -52,6 +55,14 @@ window.fakeHub = async (source, hub, isLive = true) => {
     };
     const cells = { length: 2, get: (at) => (at ? { outputs: list } : {}) };
     manager.context = { model: { cells } };
+  };
+  window.MutationObserver = class extends Watching {
+    constructor(tell) {
+      super((...given) => {
+        fake.noticed += 1;
+        tell(...given);
+      });
+    }
   };
   fake.stop = module.default.initialize({ model });
   (window.fakes ??= {})[hub] = fake;

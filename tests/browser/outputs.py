@@ -22,11 +22,16 @@ Open = Callable[..., Any]
 
 
 def open_outputs(
-    page: Any, *outputs: str, hubs: tuple[str, ...] = ("one",), live: bool = True
+    page: Any,
+    *outputs: str,
+    hubs: tuple[str, ...] = ("one",),
+    live: bool = True,
+    platform: str = "Linux x86_64",
 ) -> None:
     """Fill a page with outputs, and connect hubs to it."""
     page.set_content("".join(f'<div class="output">{output}</div>' for output in outputs))
     page.add_script_tag(path=FAKE)
+    page.evaluate("value => Object.defineProperty(navigator, 'platform', { value })", platform)
     for hub in hubs:
         page.evaluate("given => fakeHub(...given)", [str(Hub._esm), hub, live])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kling_nb import html
 from tests.html_states import FACTS, SAVED
 
 from .outputs import Open, bundle, feet, place, sent, tell
@@ -50,6 +51,26 @@ def test_who_reads_below_a_card_is_not_thrown_about(open_page: Open, anchor: str
     before = page.evaluate(TOP)
     grow(page)
     assert page.locator("[data-kling-state=saved]").bounding_box()["height"] > 400
+    assert page.evaluate(TOP) == pytest.approx(before, abs=1)
+
+
+@pytest.mark.parametrize("anchor", ["none", "auto"])
+def test_clips_that_arrive_together_throw_nobody_about(open_page: Open, anchor: str) -> None:
+    """As in a tab that was hidden for a while: each card grows by the same, in one frame."""
+    page = scrolled(open_page, "0", anchor)
+    page.evaluate(
+        "html => document.querySelector('.output').insertAdjacentHTML('beforebegin',"
+        """ `<div class="output">${html}</div>`)""",
+        place(name="p2"),
+    )
+    page.evaluate(f"document.querySelector('#scroller').scrollTop = {BELOW}")
+    page.evaluate(FRAME)
+    before = page.evaluate(TOP)
+    page.evaluate(
+        "for (const each of document.querySelectorAll('.kling-record'))"
+        " each.append(Object.assign(document.createElement('p'), { style: 'height: 300px' }))"
+    )
+    page.evaluate(FRAME)
     assert page.evaluate(TOP) == pytest.approx(before, abs=1)
 
 
@@ -150,16 +171,85 @@ def test_each_change_is_said_once(open_page: Open) -> None:
     assert said.text_content().startswith(f"Kling clip, saved: {FACTS.prompt[:20]}")
 
 
-def test_what_may_not_be_copied_is_marked(open_page: Open) -> None:
+def test_a_second_view_that_is_late_says_nothing(open_page: Open) -> None:
+    """JupyterLab shows an output twice on demand; the state of before is no news."""
+    page = open_page(place(), place())
+    tell(page, version=1, feet=feet())
+    tell(page, version=2, feet=feet(SAVED))
+    page.evaluate(DRAWN, place(SAVED, version=2))
+    said = page.locator(".kling-voice[role=status]")
+    said.wait_for(state="attached")
+    tell(page, version=2, feet=feet(SAVED))
+    assert said.text_content().startswith("Kling clip, saved")
+
+
+def test_what_the_page_draws_itself_is_not_looked_at_again(open_page: Open) -> None:
+    """Two places show one job in two states; each draws, and neither stirs the other for ever."""
+    page = open_page(place(name="p1"), place(SAVED, name="p2"))
+    tell(page, name="p1", version=1, feet=feet())
+    tell(page, name="p2", version=1, feet=feet(SAVED))
+    page.evaluate(FRAME)
+    assert page.locator(".kling-alive").count() == 2
+    assert page.evaluate("fakes.one.noticed") == 0
+    page.evaluate(DRAWN, place())
+    page.evaluate(FRAME)
+    assert page.locator(".kling-alive").count() == 2
+    assert page.evaluate("fakes.one.noticed") == 1
+
+
+def test_what_others_draw_is_not_searched(open_page: Open) -> None:
+    """Each key that is typed in a cell changes the page; a hundred cards must not slow it down."""
+    page = open_page(*(place(name=f"p{n}") for n in range(3)))
+    tell(page, name="p1", version=1, feet=feet())
+    page.evaluate(FRAME)
+    page.evaluate(
+        "() => { window.seen = [];"
+        "for (const name of ['querySelector', 'querySelectorAll']) {"
+        "  const plain = Element.prototype[name];"
+        "  Element.prototype[name] = function (...given) {"
+        "    seen.push(this.closest('.kling-place')?.dataset.klingPlace ?? 'none');"
+        "    return plain.apply(this, given) } } }"
+    )
+    stir = "async where => { document.querySelector(where).append(document.createElement('i'));"
+    stir += " await new Promise(done => setTimeout(done)); return [...new Set(seen.splice(0))] }"
+    assert page.evaluate(stir, "body") == ["none"]
+    assert page.evaluate(stir, "[data-kling-place=p2]") == ["p2"]
+
+
+def test_what_comes_together_with_a_message_is_seen(open_page: Open) -> None:
+    """Another cell's card is drawn in the very turn in which the first one's foot arrives."""
+    page = open_page(place(name="p1"))
+    page.wait_for_function("fakes.one.sent.length === 2")
+    page.evaluate(
+        "([html, feet]) => { document.body.insertAdjacentHTML('beforeend', html);"
+        " fakes.one.tell({ place: 'p1', version: 1, feet }) }",
+        [place(name="p2"), feet()],
+    )
+    page.wait_for_function("fakes.one.sent.length === 3")
+    assert sent(page, "seen")[-1]["places"] == {"p2": 1}
+
+
+def test_a_card_within_a_widget_has_its_links(open_page: Open) -> None:
+    """Those of its record, too, which no front end resolves there."""
+    page = open_page(html.render_mount("<p>saved form</p>", hub_id="one", model_id="m1"))
+    page.locator("textarea").wait_for()
+    inner = "(node, html) => { node.innerHTML = html }"
+    page.locator(".kling-mounted").evaluate(inner, place())
+    page.locator(".kling-place").evaluate(inner, '<a href="fox.mp4">fox</a>')
+    page.locator('a[href="/files/notebooks/fox.mp4"]').wait_for()
+
+
+@pytest.mark.parametrize(("platform", "keys"), [("MacIntel", "⌘C"), ("Linux x86_64", "Ctrl+C")])
+def test_what_may_not_be_copied_is_marked(open_page: Open, platform: str, keys: str) -> None:
     """A page that came by plain HTTP has no clipboard, and the old way may be forbidden."""
-    page = open_page(place(SAVED))
+    page = open_page(place(SAVED), platform=platform)
     page.evaluate(
         "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
         "document.execCommand = () => false"
     )
     tell(page, version=1, feet=feet(SAVED), cells={FACTS.id: FACTS.cell})
     page.get_by_role("button", name="Copy cell").click()
-    page.get_by_role("button", name="Not copied: press Ctrl+C").wait_for()
+    page.get_by_role("button", name=f"Not copied: press {keys}").wait_for()
     assert page.evaluate("getSelection().toString()").strip() == FACTS.cell
     assert sent(page, "copy") == []
 
