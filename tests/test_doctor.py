@@ -8,6 +8,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -139,6 +140,25 @@ def test_a_service_that_does_not_answer_has_a_fix(
     found = service.check_service(session)
     assert (found.status, found.said) == ("bad", str(error))
     assert fix in found.fix
+
+
+def test_a_server_that_is_not_the_services_own_is_named(
+    open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key of the service is refused there, and copying it once more would not help."""
+
+    def fail() -> float:
+        raise Unauthorized(401, "no such key")
+
+    url = "http://127.0.0.1:8787"
+    opening = partial(open_session, mode="live", api_key=KEY, api_url=url)
+    session, mode = service.open_session(opening)
+    assert session is not None
+    assert mode.said.endswith(f" at {url}")
+    monkeypatch.setattr(session, "balance", fail)
+    fix = service.check_service(session).fix
+    assert fix.startswith(url)
+    assert "KLING_NB_API_URL" in fix
 
 
 def test_an_emulator_that_broke_off_is_no_matter_of_the_network(

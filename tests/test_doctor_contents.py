@@ -62,6 +62,18 @@ def test_clips_without_their_ledger_are_a_warning(tmp_path: Path, is_empty: bool
     assert ledger.status == "warn"
     assert "1 clip lies here" in ledger.said
     assert "%kling recover" in ledger.fix
+    assert "Put `ledger.sqlite3` back" in ledger.fix
+
+
+def test_clips_from_before_a_new_ledger_are_a_warning(session: Session) -> None:
+    """One new clip does not hide them; the ledger that knows it must not be replaced."""
+    session.text_to_video("one").result(PATIENCE_S)
+    folder = session.settings.folder
+    assert named(check_contents(folder), "Ledger").said == "intact"
+    (folder / "20261123-033628-03bbd84b.mp4").touch()
+    ledger = named(check_contents(folder), "Ledger")
+    assert (ledger.status, ledger.said) == ("warn", "1 clip lies here that it does not know")
+    assert ledger.fix.startswith("`%kling recover")
 
 
 def test_jobs_under_way_and_unknown_are_counted(world: World) -> None:

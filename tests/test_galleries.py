@@ -223,13 +223,11 @@ def test_a_page_gets_what_its_card_says(page: Page, rows: list[Row]) -> None:
 
 
 def test_clips_come_a_page_at_a_time(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More on demand, and as many as are on show when they are looked at again."""
+    """As many as are on show, and more on demand: always from the newest on."""
     monkeypatch.setattr(galleries, "PAGE_SIZE", 2)
-    monkeypatch.setattr(Gallery._shown, "__defaults__", (0, 2))
     assert page.prompts() == [PROMPTS[2], PROMPTS[1]]
-    assert page.prompts(start=2) == [PROMPTS[0]]
     assert page.prompts(count=3) == [*reversed(PROMPTS)]
-    assert page.prompts(start="x", count=-7) == [PROMPTS[2], PROMPTS[1]]
+    assert page.prompts(count=-7) == page.prompts(count="x") == [PROMPTS[2], PROMPTS[1]]
 
 
 def test_a_still_that_a_page_has_is_not_sent_again(page: Page, rows: list[Row]) -> None:
@@ -395,9 +393,37 @@ def test_what_is_sent_at_first_is_bounded(hundreds: Session) -> None:
 
 def test_an_empty_folder_is_no_error(open_session: Callable[..., Session]) -> None:
     """It says what to do, in the page and in the notebook."""
-    shown = gallery(session=open_session())
-    assert shown.first["nothing"][0] == "No clips here yet"
-    assert "Make one in a" in shown._repr_mimebundle_()["text/plain"]
+    session = open_session()
+    shown = gallery(session=session)
+    title = shown.first["nothing"][0]
+    assert title.startswith("No clips yet in ")
+    assert title.endswith(session.settings.folder.name)
+    assert shown._repr_mimebundle_()["text/plain"].startswith(f"{title}\nMake one in a")
+
+
+def test_a_folder_whose_clips_are_all_hidden_is_not_called_empty(
+    session: Session, rows: list[Row]
+) -> None:
+    """How they are seen is told."""
+    for row in rows:
+        session.hide(row.id)
+    title, *lines = gallery(session=session).first["nothing"]
+    assert title == "No clip fits"
+    assert any("gallery(hidden=True)" in line for line in lines)
+
+
+def test_a_folder_that_lost_its_ledger_is_not_called_empty(
+    session: Session, open_session: Callable[..., Session], tmp_path: Path
+) -> None:
+    """Its clips are counted, and how they are known again is told."""
+    folder = tmp_path / "lost"
+    folder.mkdir()
+    for row in session.clips():
+        assert row.clip is not None
+        (folder / Path(row.clip.path).name).touch()
+    shown = gallery(session=open_session(folder=folder))
+    assert shown.first["nothing"][0].startswith("3 clips in ")
+    assert "%kling recover" in shown._repr_mimebundle_()["text/plain"]
 
 
 def test_the_magic_shows_the_clips_with_these_words(

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from kling_nb.html.gallery import Exhibit, gallery_text, heading, label_of, nothing, render_gallery
+from kling_nb.html.gallery import (
+    Exhibit,
+    gallery_text,
+    heading,
+    label_of,
+    nothing,
+    nothing_text,
+    render_gallery,
+    render_nothing,
+)
 from tests.html_outline import Outline
 from tests.html_states import CLIP, EMULATED, FACTS, NOW, SAVED, TINY_JPEG
 
@@ -153,10 +162,19 @@ def test_the_heading_counts(counts: tuple[int, int, int], expected: str) -> None
 
 def test_an_empty_folder_says_what_to_do() -> None:
     """And a filter that nothing fits is not taken for it."""
-    assert nothing(0)[0] == "No clips here yet"
-    assert nothing(7)[0] == "No clip fits"
-    assert "Make one in a %%kling cell" in render(kept=0).text
-    assert text().startswith("No clips here yet\nMake one in a %%kling cell")
+    assert nothing(7, "../clips")[0] == "No clip fits"
+    none = nothing(0, "../clips")
+    assert "Make one in a %%kling cell" in Outline(render_nothing(*none)).text
+    assert nothing_text(*none).startswith("No clips yet in ../clips\nMake one in a %%kling cell")
+
+
+@pytest.mark.parametrize(("strays", "clips"), [(1, "1 clip in"), (1200, "1,200 clips in")])
+def test_clips_that_no_ledger_knows_are_not_called_none(strays: int, clips: str) -> None:
+    """Whoever lost it is told how it is made again, and not to make clips that were paid for."""
+    title, lines = nothing(0, "clips", strays)
+    assert title.startswith(clips)
+    assert "%kling recover" in lines[0]
+    assert not any("%%kling" in line for line in lines)
 
 
 def test_dates_are_the_readers() -> None:
@@ -217,4 +235,5 @@ def test_a_clip_is_one_line_of_the_text() -> None:
 
 def test_what_is_not_there_is_named_nowhere_as_code() -> None:
     """Backticks are for pages that read them: the text shows what is to be typed and no more."""
-    assert "`" not in text(kept=0) + text(kept=7) + render(kept=0).text
+    for said in (nothing(0, "clips"), nothing(0, "clips", 3), nothing(7, "clips")):
+        assert "`" not in nothing_text(*said) + Outline(render_nothing(*said)).text

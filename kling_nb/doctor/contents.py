@@ -5,10 +5,10 @@ Each finding is about one of them; where the ledger cannot be read, the rest is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..delivery import stray_clips
 from ..errors import LedgerError
 from ..history import is_on_disk
 from ..html import Finding
@@ -19,8 +19,6 @@ from ..states import FOLLOWED, SUBMITTING, Stage
 __all__ = ["check_contents"]
 
 LEDGER = "ledger.sqlite3"
-OUR_CLIP = re.compile(r"\d{8}-\d{6}-[0-9a-f]+\.mp4")
-"""The name of a clip that a session has saved."""
 NAMED = 5
 """So many jobs are named at most."""
 
@@ -28,7 +26,7 @@ NAMED = 5
 def check_contents(folder: Path) -> list[Finding]:
     """Look at the ledger, the jobs and the clips of a folder; waits a few seconds for a lock."""
     if not (folder / LEDGER).exists():
-        return [judge_absence(folder)]
+        return [judge_knowledge(folder, [])]
     try:
         damage = inspect(folder)
         rows = look_up(folder, *Stage)
@@ -44,23 +42,23 @@ def check_contents(folder: Path) -> list[Finding]:
         )
         ledger = Finding("Ledger", "bad", f"damaged: {damage[0]}", fix)
     else:
-        ledger = Finding("Ledger", "ok", "intact") if rows else judge_absence(folder)
+        ledger = judge_knowledge(folder, rows)
     return [ledger, judge_jobs(rows), judge_clips(rows)]
 
 
-def judge_absence(folder: Path) -> Finding:
-    """A folder whose ledger knows of nothing: nothing was made yet, or what was is forgotten."""
-    try:
-        clips = sum(1 for each in folder.iterdir() if OUR_CLIP.fullmatch(each.name))
-    except OSError:
-        clips = 0
-    if not clips:
-        return Finding("Ledger", "ok", "none yet: made with the first clip")
-    known = "it knows of no job" if (folder / LEDGER).exists() else "there is none"
-    said = f"{known}, and {counted(clips, 'clip')} lie{'s' * (clips == 1)} here"
+def judge_knowledge(folder: Path, rows: Sequence[Row]) -> Finding:
+    """Whether the ledger knows the clips that lie beside it, or some were made before it."""
+    strays = len(stray_clips(folder, {row.id for row in rows}))
+    if not strays:
+        return Finding("Ledger", "ok", "intact" if rows else "none yet: made with the first clip")
+    here = f"{counted(strays, 'clip')} lie{'s' * (strays == 1)} here"
+    is_there = (folder / LEDGER).exists()
+    said = f"{here} that it does not know" if is_there else f"there is none, and {here}"
+    # An old ledger in the place of one that has jobs would forget these.
+    back = "" if rows else "Put `ledger.sqlite3` back, or: "
     fix = (
-        "Put `ledger.sqlite3` back, or make it again from saved notebooks: `%kling recover "
-        "NOTEBOOK.ipynb`. Until then the same cells would be paid for again."
+        f"{back}`%kling recover NOTEBOOK.ipynb` notes them again from the notebooks that show "
+        "them, for 0 credits. Until then their cells would be paid for again."
     )
     return Finding("Ledger", "warn", said, fix)
 

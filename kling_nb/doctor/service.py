@@ -40,7 +40,8 @@ OWN_EMULATOR = (
 FIXES: tuple[tuple[type[KlingError], str], ...] = (
     (
         Unauthorized,
-        "Copy the key from kie.ai once more: `%kling login`, or the variable KIE_API_KEY. "
+        "Copy the key from kie.ai once more: `%kling login`, or the variable KIE_API_KEY, which "
+        "goes before what `login` keeps. "
         "`%kling emulate on` works without one.",
     ),
     (Unreachable, NETWORK),
@@ -63,7 +64,14 @@ def open_session(opening: Callable[[], Session]) -> tuple[Session | None, Findin
     except ConfigurationError as error:
         fix = "Correct that setting. Without a key: `%kling emulate on`."
         return None, Finding("Settings", "bad", str(error), fix)
-    return session, Finding("Mode", "ok", mode_text(session))
+    # Whoever set it for a trial and forgot it wonders about balances and keys.
+    where = f" at {session.settings.api_url}" if is_elsewhere(session) else ""
+    return session, Finding("Mode", "ok", f"{mode_text(session)}{where}")
+
+
+def is_elsewhere(session: Session) -> bool:
+    """Whether another server than the service's own is asked."""
+    return session.settings.api_url != settings.API_URL
 
 
 def find_place(session: Session | None) -> Path | None:
@@ -115,6 +123,9 @@ def fix_of(session: Session, error: KlingError) -> str:
     """What to do about it; empty where the error says that itself."""
     if session.emulator is not None and isinstance(error, Unreachable):
         return OWN_EMULATOR
+    if isinstance(error, Unauthorized) and is_elsewhere(session):
+        url = session.settings.api_url
+        return f"{url} is asked and not kie.ai: give its key, or take KLING_NB_API_URL away."
     return next((fix for kind, fix in FIXES if isinstance(error, kind)), "")
 
 

@@ -20,11 +20,21 @@ import traitlets
 
 from .. import html
 from ..default import default_session
+from ..delivery import stray_clips
 from ..errors import KlingError
 from ..history import facts_of, state_of
-from ..html.gallery import Exhibit, gallery_text, heading, label_of, nothing, render_gallery
+from ..html.gallery import (
+    Exhibit,
+    gallery_text,
+    heading,
+    label_of,
+    nothing,
+    nothing_text,
+    render_gallery,
+    render_nothing,
+)
 from ..ledger import Row
-from ..links import relative_link
+from ..links import relative_link, relative_path
 from ..live import mounted
 from ..scripts import CLIPBOARD, joined_script
 from ..session import Session
@@ -114,6 +124,10 @@ class Gallery(anywidget.AnyWidget):
         """What is saved: pictures and facts; the page shows the living gallery in their place."""
         shown, now = self._shown(self._selection), datetime.now().astimezone()
         exhibits, matching, kept = shown.exhibits, shown.matching, shown.kept
+        if not exhibits:
+            title, *lines = self._nothing()
+            text = nothing_text(title, lines)
+            return mounted(self, render_nothing(title, lines), text=text)
         fallback = render_gallery(exhibits, matching=matching, kept=kept, now=now)
         text = gallery_text(exhibits, matching=matching, kept=kept, now=now)
         return mounted(self, fallback, text=text)
@@ -137,8 +151,8 @@ class Gallery(anywidget.AnyWidget):
         self.send(asked | reply, films)
 
     def _list(self, asked: Mapping[str, Any]) -> Reply:
-        start, count = _number(asked.get("start")), _number(asked.get("count"))
-        content, stills = self._page(parse_selection(asked), start, max(PAGE_SIZE, count))
+        count = max(PAGE_SIZE, _number(asked.get("count")))
+        content, stills = self._page(parse_selection(asked), count)
         return _without_known(content, stills, asked.get("known"))
 
     def _film(self, asked: Mapping[str, Any]) -> Reply:
@@ -156,31 +170,39 @@ class Gallery(anywidget.AnyWidget):
     def _row(self, asked: Mapping[str, Any]) -> Row:
         return self._session().ledger.row(str(asked.get("id")))
 
-    def _page(self, selection: Selection, start: int = 0, count: int = PAGE_SIZE) -> Reply:
-        shown = self._shown(selection, start, count)
+    def _page(self, selection: Selection, count: int = PAGE_SIZE) -> Reply:
+        shown = self._shown(selection, count)
         now = datetime.now().astimezone()
-        title, lines = nothing(shown.kept)
         content = {
-            "start": start,
             "clips": [_entry(one, now) for one in shown.exhibits],
             "framed": [one.facts.id for one in shown.exhibits if one.still],
             "matching": shown.matching,
             "heading": heading(shown.matching, shown.matching, shown.kept),
-            "nothing": [title, *lines] if shown.matching == 0 else [],
+            "nothing": [] if shown.exhibits else self._nothing(),
             "models": list(shown.models),
             "folder": str(self._session().settings.folder),
         }
         return content, [one.still for one in shown.exhibits if one.still]
 
-    def _shown(self, selection: Selection, start: int = 0, count: int = PAGE_SIZE) -> Shown:
+    def _shown(self, selection: Selection, count: int = PAGE_SIZE) -> Shown:
         rows = self._session().clips(limit=-1, hidden=True)
         fitting = selection.of(rows)
         return Shown(
-            exhibits=[_exhibit(row) for row in fitting[start : start + count]],
+            exhibits=[_exhibit(row) for row in fitting[:count]],
             matching=len(fitting),
             kept=sum(not row.hidden or selection.hidden for row in rows),
             models=sorted({row.model for row in rows}),
         )
+
+    def _nothing(self) -> list[str]:
+        """Why there is no clip to see, and what to do."""
+        session = self._session()
+        folder = session.settings.folder
+        kept = len(session.clips(limit=1, hidden=True))
+        known = {row.id for row in session.ledger.rows(limit=-1)}
+        strays = 0 if kept else len(stray_clips(folder, known))
+        title, lines = nothing(kept, relative_path(folder) or folder.name, strays)
+        return [title, *lines]
 
 
 def _without_known(content: dict[str, Any], stills: list[bytes], known: object) -> Reply:

@@ -67,7 +67,7 @@ class Room {
     this.list = element("ul", "tiles", { role: "list", "aria-label": "Clips" });
     this.list.addEventListener("keydown", (event) => this.walk(event));
     this.nothing = element("div", "gallery-nothing", { hidden: true });
-    this.more = button("", "Show more", () => this.look(this.tiles.length, MORE), { hidden: true });
+    this.more = button("", "Show more", () => this.lookAgain(MORE), { hidden: true });
     this.said = element("p", "gallery-said", { role: "status" });
     return [this.said, this.list, this.nothing, this.more];
   }
@@ -83,16 +83,18 @@ class Room {
     this.typing = setTimeout(() => this.look(), TYPING_MS);
   }
 
-  look(start = 0, count = 0) {
+  look(count = 0, goesOn = false) {
     this.turn += 1;
+    this.goesOn = goesOn;
     clearTimeout(this.late);
     this.late = setTimeout(() => (this.count.textContent = WAITING), PATIENCE_MS);
     const known = [...this.stills.keys()];
-    this.ask({ do: "list", turn: this.turn, start, count, known, ...this.selection() });
+    this.ask({ do: "list", turn: this.turn, count, known, ...this.selection() });
   }
 
-  lookAgain() {
-    this.look(0, this.tiles.length);
+  // All of them and not only the next: one that came or went meanwhile would be shown twice or never.
+  lookAgain(more = 0) {
+    this.look(this.tiles.length + more, more > 0);
   }
 
   receive(message, buffers = []) {
@@ -123,19 +125,19 @@ class Room {
   }
 
   // Clips of which nothing new is said stay as they are, unfolded or playing or in focus.
-  hang({ start, clips }) {
-    const before = start === 0 ? this.tiles.splice(0) : [];
+  hang({ clips }) {
+    const before = this.tiles;
     const old = new Map(before.map((tile) => [tile.clip.id, tile]));
-    const tiles = clips.map((clip) => {
+    const tiles = (this.tiles = clips.map((clip) => {
       const tile = old.get(clip.id);
       return tile?.isOf(clip, this.stills.get(clip.id)) ? tile : new Tile(clip, this);
-    });
+    }));
     for (const tile of before) if (!tiles.includes(tile)) tile.close();
-    this.tiles.push(...tiles);
-    this.tiles.forEach(({ el }, at) => {
+    tiles.forEach(({ el }, at) => {
       if (this.list.children[at] !== el) this.list.insertBefore(el, this.list.children[at] ?? null);
     });
-    if (start > 0) tiles[0]?.play.focus();
+    if (this.goesOn) tiles[before.length]?.play.focus();
+    this.goesOn = false;
   }
 
   offer(names, chosen) {

@@ -184,11 +184,11 @@ class Stage {
     this.step = null;
     this.watcher.disconnect();
     if (this.isFull) void document.exitFullscreen();
+    // Whoever is elsewhere on the page by now stays there.
+    const hadFocus = this.el.contains(document.activeElement);
     this.panes.replaceChildren();
     this.films.hold([]);
-    if (!this.el.hidden) {
-      this.el.hidden = true;
-      this.onClose();
-    }
+    this.el.hidden = true;
+    if (hadFocus) this.onClose();
   }
 }

@@ -25,7 +25,9 @@ __all__ = [
     "heading",
     "label_of",
     "nothing",
+    "nothing_text",
     "render_gallery",
+    "render_nothing",
 ]
 
 FRAME = (208, 117)
@@ -42,7 +44,15 @@ NONE_YET = (
     "Make one in a `%%kling` cell, or with `%kling panel`; it appears here once it is saved.",
     "Clips that lie in another folder: `kling.configure(folder=…)`, then this cell again.",
 )
-NONE_FIT = ("`%kling gallery` alone shows every clip of this folder that is not hidden.",)
+STRAY = (
+    "Their ledger is gone, which told what they are. `%kling recover NOTEBOOK.ipynb` notes them "
+    "again from a notebook that shows them: 0 credits.",
+    "`%kling doctor` tells more.",
+)
+NONE_FIT = (
+    "`%kling gallery` alone shows every clip of this folder but those that are hidden.",
+    "Also these: `kling.gallery(hidden=True)`, or the button Show hidden.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +145,41 @@ def heading(shown: int, matching: int, kept: int) -> str:
     return f"{matching:,} of {clips}" if matching < kept else clips
 
 
-def nothing(kept: int) -> tuple[str, Sequence[str]]:
-    """Say that there is nothing on show, and what to do; backticks hold what is to be typed."""
-    return ("No clip fits", NONE_FIT) if kept else ("No clips here yet", NONE_YET)
+def nothing(kept: int, folder: str, strays: int = 0) -> tuple[str, Sequence[str]]:
+    """Say that there is nothing on show, and what to do; backticks hold what is to be typed.
+
+    Args:
+        kept: How many clips the folder has, the hidden ones among them.
+        folder: Which one it is.
+        strays: How many files in it are clips that its ledger does not know.
+    """
+    if kept:
+        return "No clip fits", NONE_FIT
+    if strays:
+        clips = "1 clip" if strays == 1 else f"{strays:,} clips"
+        return f"{clips} in {one_line(folder)} of which nothing is known", STRAY
+    return f"No clips yet in {one_line(folder)}", NONE_YET
+
+
+def render_nothing(title: str, lines: Sequence[str]) -> str:
+    """Give as HTML what `nothing` says."""
+    return render_notice("info", title, lines)
+
+
+def nothing_text(title: str, lines: Sequence[str]) -> str:
+    """Give the same as plain text, which has no backticks."""
+    return "\n".join([title, *(each.replace("`", "") for each in lines)])
 
 
 def render_gallery(exhibits: Sequence[Exhibit], *, matching: int, kept: int, now: datetime) -> str:
     """Give the gallery as HTML for a saved notebook.
 
     Args:
-        exhibits: What is shown, with their pictures.
+        exhibits: What is shown, with their pictures; one at least.
         matching: How many clips fit, of which these are the newest.
         kept: How many the folder has.
         now: The present, in the reader's time zone.
     """
-    if not exhibits:
-        return render_notice("info", *nothing(kept))
     title = tag("strong", "title", escape(heading(len(exhibits), matching, kept)))
     return tag(
         "section",
@@ -197,10 +226,7 @@ def picture(exhibit: Exhibit, label: Label) -> Markup:
 
 
 def gallery_text(exhibits: Sequence[Exhibit], *, matching: int, kept: int, now: datetime) -> str:
-    """Give the gallery as plain text: a table of at most twenty lines."""
-    if not exhibits:
-        title, lines = nothing(kept)
-        return "\n".join([title, *(line.replace("`", "") for line in lines)])
+    """Give the same as plain text: a table of at most twenty lines."""
     shown = exhibits[:ROWS]
     rows = [line(exhibit, label_of(exhibit, now=now)) for exhibit in shown]
     table = table_text(("", "job", "made", "price", "prompt", "file"), rows)

@@ -1,4 +1,4 @@
-"""`%kling doctor` in JupyterLab and in Notebook 7: the page is asked, and what it says is true."""
+"""`%kling doctor` in JupyterLab and Notebook 7: the page is asked, and what it says is true."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from .lab import APPS, Lab
 from .notebook import Notebook
 from .stories import setup
 
-pytestmark = pytest.mark.parametrize("lab", APPS, indirect=True, scope="package")
+BOTH = pytest.mark.parametrize("lab", APPS, indirect=True, scope="package")
+# What the browser lacks, and what a reload loses, is the same in the other application.
+IN_LAB = pytest.mark.parametrize("lab", APPS[:1], indirect=True, scope="package")
 
 NAMES = {"lab": "JupyterLab", "notebook": "Jupyter Notebook"}
 REPORT = 1
@@ -38,6 +40,7 @@ def healthy(lab: Lab, begun: Beginner) -> Notebook:
     return notebook
 
 
+@BOTH
 def test_it_tells_where_it_is_and_that_clips_play(healthy: Notebook, lab: Lab) -> None:
     """Nothing is left to be asked, and nothing is broken."""
     words = words_with(healthy, "balance 5,916")
@@ -49,6 +52,7 @@ def test_it_tells_where_it_is_and_that_clips_play(healthy: Notebook, lab: Lab) -
     assert healthy.complaints == []
 
 
+@BOTH
 def test_it_can_be_read_by_everybody(healthy: Notebook) -> None:
     """No fault that axe knows, in a light and in a dark theme."""
     if not AXE.exists():
@@ -58,6 +62,7 @@ def test_it_can_be_read_by_everybody(healthy: Notebook) -> None:
         assert faults(healthy.page, healthy.mark(REPORT)) == []
 
 
+@IN_LAB
 def test_a_browser_without_decoders_is_found(lab: Lab, begun: Beginner) -> None:
     """In the browser's own words, with the fix, and the rest is not concerned."""
     notebook = begun(lab, "doctor/deaf.ipynb", CELLS)
@@ -69,6 +74,7 @@ def test_a_browser_without_decoders_is_found(lab: Lab, begun: Beginner) -> None:
     assert "Widgets: the page answers" in words
 
 
+@IN_LAB
 def test_a_page_that_is_reloaded_meanwhile_is_told(lab: Lab, begun: Beginner) -> None:
     """Updates of the output are lost then, and the report gets complete nevertheless."""
     notebook = begun(lab, "doctor/reloaded.ipynb", CELLS)

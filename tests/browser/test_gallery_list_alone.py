@@ -30,14 +30,14 @@ def seen(button: Any) -> bool:
     return bool(button.evaluate("button => getComputedStyle(button).opacity === '1'"))
 
 
-def listed(shown: Shown, clips: list[dict[str, Any]], framed: list[str]) -> None:
+def listed(shown: Shown, clips: list[dict[str, Any]], framed: list[str], **more: object) -> None:
     """Answer the last list."""
     fields = ("matching", "heading", "nothing", "models", "folder")
     same = {name: shown.first[name] for name in fields}
     still = "window.still ?? btoa('no still')"
     shown.page.evaluate(
         f"([reply, count]) => kernel.answer('list', reply, Array(count).fill({still}))",
-        [{**same, "start": 0, "clips": clips, "framed": framed}, len(framed)],
+        [{**same, **more, "clips": clips, "framed": framed}, len(framed)],
     )
 
 
@@ -127,6 +127,43 @@ def test_a_still_is_asked_for_once(shown: Shown) -> None:
     listed(shown, [new], ["new"])
     shown.button("Refresh").click()
     assert set(shown.asked("list")[-1]["known"]) == {*ids, "new"}
+
+
+def test_more_of_them_come_once_each(shown: Shown) -> None:
+    """Also where a clip was made meanwhile; the focus goes on behind those that were there."""
+    clips = shown.first["clips"]
+    new, old = ({**clips[0], "id": name, "prompt": name} for name in ("new", "old"))
+    shown.button("Refresh").click()
+    listed(shown, clips, [], matching=5)
+    shown.button("Show 2 more of 2").click()
+    assert shown.asked("list")[-1]["count"] > 4
+    listed(shown, [new, *clips, old], [])
+    ids = "all => all.map((each) => each.dataset.klingJob)"
+    assert shown.page.locator(".kling-tile").evaluate_all(ids) == [
+        "new",
+        *(clip["id"] for clip in clips),
+        "old",
+    ]
+    fourth = shown.page.locator(".kling-tile-play").nth(3)
+    assert fourth.evaluate("button => button === document.activeElement")
+    assert not shown.page.get_by_role("button", name="Show 2 more").is_visible()
+    shown.button("Refresh").click()
+    listed(shown, clips, [])
+    assert not fourth.is_visible()
+
+
+def test_a_stage_that_closes_takes_the_focus_from_nobody(shown: Shown) -> None:
+    """Who types elsewhere goes on; who closes it is led back to where it was opened."""
+    panes(shown, FOX, MIST)
+    field = shown.page.get_by_label("Filter by prompt")
+    field.focus()
+    shown.page.keyboard.press("Escape")
+    assert not shown.page.locator(".kling-stage").is_visible()
+    assert field.evaluate("field => field === document.activeElement")
+    opens = shown.button("Play side by side")
+    opens.click()
+    shown.button("Close").click()
+    assert opens.evaluate("button => button === document.activeElement")
 
 
 def test_the_stage_is_large_and_of_one_height(shown: Shown) -> None:
