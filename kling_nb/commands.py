@@ -77,16 +77,17 @@ class Commands:
         if command is None:
             close = nearest(words[0], list(self._commands))
             hint = f"did you mean {close}? " if close else ""
-            raise InvalidInput.of(
-                "command", repr(words[0]), f"{hint}allowed: {', '.join(self._commands)}"
-            )
+            allowed = f"allowed: {', '.join(self._commands)}; `%%kling?` explains them"
+            raise InvalidInput.of("command", repr(words[0]), f"{hint}{allowed}")
         try:
             return command(*words[1:])
         except TypeError as error:
             if "positional argument" not in str(error):
                 raise
             usage = (command.__doc__ or "").partition("\n")[0]
-            raise InvalidInput.of(words[0], f"{len(words) - 1} values", usage) from None
+            # Counted, not shown: somebody may have given a key.
+            given = f"{len(words) - 1} values given" if words[1:] else "nothing given"
+            raise InvalidInput.of(words[0], given, usage) from None
 
     def help_text(self) -> str:
         """Every command with its first line."""

@@ -11,8 +11,15 @@ import glob
 import os
 from collections.abc import Coroutine
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
 from IPython.core.magic import no_var_expand
 
 from . import cards, cells, options
@@ -29,6 +36,8 @@ from .variables import resolve
 __all__ = ["KlingMagics", "load", "teach_displays", "unload"]
 
 _LAST_DISPLAY_S = 60.0
+_BEFORE_PYTHON = 1000.0
+"""The priority of our offers: where there are any, IPython does not look for names of Python."""
 
 
 class KlingMagics:
@@ -43,6 +52,7 @@ class KlingMagics:
         self.clock = CellClock(shell)
         self.commands = Commands(shell)
         self._await = awaiting(self.clock)
+        self._offers = self._matcher()
         self._is_registered = False
         self._shown: dict[int, tuple[int, cards.Card]] = {}
 
@@ -65,8 +75,7 @@ class KlingMagics:
         register(no_var_expand(kling_awaited), "cell", AWAITED)
         self.shell.input_transformers_cleanup[:0] = [without_comments, with_body]
         self.shell.input_transformers_post.append(self._await)
-        for key in ("%%kling", "%kling"):
-            self.shell.set_hook("complete_command", self.complete, str_key=key)
+        self.shell.Completer.custom_matchers.append(self._offers)
         self.teach_displays()
 
     def teach_displays(self) -> None:
@@ -81,6 +90,7 @@ class KlingMagics:
         for transformer in (without_comments, with_body):
             self.shell.input_transformers_cleanup.remove(transformer)
         self.shell.input_transformers_post.remove(self._await)
+        self.shell.Completer.custom_matchers.remove(self._offers)
 
     def run_command(self, line: str) -> Job | None:
         """`%kling …`."""
@@ -122,7 +132,7 @@ class KlingMagics:
                     self._wait(job, card)
         return card
 
-    def complete(self, _: Any, event: Any) -> list[str]:
+    def complete(self, event: Any) -> list[str]:
         """Options, choices, paths and variables that may come next."""
         words = event.line.split()
         if words and words[0] == "%kling":
@@ -142,6 +152,21 @@ class KlingMagics:
         if any(before in options.source_options(each) for each in specs):
             return self._sources(event.symbol)
         return list(known)
+
+    def _matcher(self) -> Any:
+        """Our offers alone: a hook of IPython's would put every name of Python before them."""
+
+        @context_matcher(identifier="kling_nb", priority=_BEFORE_PYTHON)  # type: ignore[untyped-decorator]
+        def offers(context: CompletionContext) -> SimpleMatcherResult:
+            line, symbol = context.text_until_cursor, context.token
+            found: list[str] = []
+            if line.startswith(("%kling ", "%%kling ")):
+                offered = self.complete(SimpleNamespace(line=line, symbol=symbol))
+                found = [each for each in offered if each.startswith(symbol)]
+            completions = [SimpleCompletion(each, type="option") for each in found]
+            return SimpleMatcherResult(completions=completions, suppress=True, ordered=True)
+
+        return offers
 
     def _sources(self, start: str) -> list[str]:
         names = [name for name in self.shell.user_ns if not name.startswith("_")]

@@ -255,6 +255,20 @@ def test_numbers_stand_to_the_right_in_tables() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cell", "is_whole"),
+    [
+        ("--sound, --no-sound", True),
+        ("kling-2.6/image-to-video", True),
+        ("A spoon stirs the espresso once", False),
+        ("https://hub.example/user/me/kling/callback", False),
+    ],
+)
+def test_names_in_tables_stay_whole(cell: str, is_whole: bool) -> None:
+    """A browser would break them at their hyphens; sentences and addresses may break."""
+    assert ("nowrap" in html.render_table(["a"], [[cell]]).rpartition("<td")[2]) == is_whole
+
+
 def test_a_table_without_rows_keeps_its_head() -> None:
     """Nothing to show is shown as nothing."""
     assert "Job" in Outline(html.render_table(["Job"], [])).text

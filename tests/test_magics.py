@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 
 from kling_nb import cards, default, magics
 from kling_nb.cards import FrontEnd
@@ -274,7 +275,7 @@ def complete(shell: Any, line: str) -> list[str]:
     """What may come next, as IPython asks for it."""
     symbol = "" if line.endswith(" ") else line.rsplit(maxsplit=1)[-1]
     known: KlingMagics = shell._kling_magics
-    return known.complete(shell, SimpleNamespace(line=line, symbol=symbol))
+    return known.complete(SimpleNamespace(line=line, symbol=symbol))
 
 
 @pytest.mark.parametrize(
@@ -306,6 +307,24 @@ def test_what_comes_next_is_offered(
     shell = start()
     shell.user_ns["picture"] = b""
     assert offered <= set(complete(shell, line))
+
+
+@pytest.mark.parametrize("line", ["%%kling --", "%%kling --duration ", "%kling "])
+def test_nothing_but_our_own_is_offered(start: Callable[..., Any], line: str) -> None:
+    """IPython puts no name and no keyword of Python among the options."""
+    shell = start()
+    with provisionalcompleter():
+        offered = {each.text for each in shell.Completer.completions(line, len(line))}
+    assert offered
+    assert offered <= set(complete(shell, line))
+
+
+def test_after_unloading_python_is_offered_again(start: Callable[..., Any]) -> None:
+    """The completer is as it was."""
+    shell = start()
+    before = len(shell.Completer.custom_matchers)
+    shell._kling_magics.unregister()
+    assert len(shell.Completer.custom_matchers) == before - 1
 
 
 def test_help_is_derived_from_the_specs(start: Callable[..., Any]) -> None:

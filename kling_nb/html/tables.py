@@ -12,7 +12,9 @@ __all__ = ["NoticeKind", "render_notice", "render_table"]
 
 NoticeKind = Literal["info", "warning", "error"]
 
-SHORT_CHARS = 18
+SHORT_CHARS = 20
+NAME_CHARS = 36
+"""How long a word may be that is kept whole: the name of a model, not an address."""
 NOTICES = {"info": ("Note", "calm"), "warning": ("Careful", "warn"), "error": ("Error", "bad")}
 
 
@@ -44,10 +46,15 @@ def render_table(
 
 
 def look_of(cells: Sequence[str]) -> str:
-    """Choose how a column looks: amounts to the right, words that fit on one line unbroken."""
+    """Choose how a column looks: amounts to the right; what is short, and names, unbroken."""
     if is_number(cells):
         return "number"
-    return "short" if all(len(cell) <= SHORT_CHARS for cell in cells) else "text"
+    return "short" if all(map(is_kept_whole, cells)) else "text"
+
+
+def is_kept_whole(cell: str) -> bool:
+    """Whether a cell stays on one line; a browser breaks a name at its hyphens."""
+    return len(cell) <= (SHORT_CHARS if " " in cell else NAME_CHARS)
 
 
 def column_head(header: str, look: str) -> Markup:
