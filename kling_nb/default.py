@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Unpack
 
 from . import settings
 from .session import Session
 
-__all__ = ["configure", "default_session", "find_notebook"]
+__all__ = ["NO_KEY", "configure", "default_session", "find_notebook"]
+
+NO_KEY = (
+    "kling_nb runs without a key: clips are emulated and watermarked. Set KIE_API_KEY, or pin the "
+    "emulator: kling_nb.configure(mode='emulator')."
+)
+"""The warning of a run that nobody watches."""
 
 _lock = threading.RLock()
 _current: Session | None = None
@@ -27,7 +35,16 @@ def default_session() -> Session:
     with _lock:
         if _current is None:
             _current = Session(notebook=told_notebook, **_given)
+            warn_script(_current)
         return _current
+
+
+def warn_script(session: Session) -> None:
+    """Say in a plain script that its clips are not real ones; a notebook's cards say it."""
+    # IPython's own mark of a shell that runs.
+    if hasattr(builtins, "__IPYTHON__") or not session.settings.mode_reason.startswith("no key"):
+        return
+    warnings.warn(NO_KEY, UserWarning, stacklevel=3)
 
 
 def find_notebook(tell: Callable[[], str]) -> None:

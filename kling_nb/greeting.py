@@ -17,7 +17,7 @@ from IPython.display import display
 
 from . import html
 from .cards import FrontEnd
-from .default import default_session
+from .default import NO_KEY, default_session
 from .errors import KlingError
 from .jobs import Job
 from .session import Session
@@ -35,12 +35,7 @@ _ENDING_WAIT_S = 3.0
 def greet(session: Session, place: FrontEnd) -> None:
     """Show the line, and fill it in."""
     if place == "headless" and session.settings.mode_reason.startswith("no key"):
-        warnings.warn(
-            "kling_nb runs without a key: clips are emulated and watermarked. Set KIE_API_KEY, "
-            "or pin the emulator: kling_nb.configure(mode='emulator').",
-            UserWarning,
-            stacklevel=2,
-        )
+        warnings.warn(NO_KEY, UserWarning, stacklevel=2)
     handle = display(_bundle(session, ""), raw=True, display_id=True)
     # A thread of its own: it waits for the portal, whose workers must stay free for that. The
     # kernel's context goes with it, which says what cell the line belongs to.

@@ -59,6 +59,13 @@ class Clip:
     """What the service says it cost; None where it does not tell."""
     finished_at: datetime
 
+    def __repr__(self) -> str:
+        """One line: the facts that a print is read for; all others are attributes."""
+        size = f"{self.width_px}×{self.height_px}"
+        return (
+            f"<Clip {self.path.name} {self.duration_s:.1f} s {size}: {self.request.prompt[:60]!r}>"
+        )
+
     @property
     def path(self) -> Path:
         """The MP4 file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,6 +39,22 @@ def test_one_session() -> None:
         thread.join()
     assert set(seen) == {default_session()}
     assert len(seen) == 4
+
+
+def test_a_script_without_a_key_is_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, where it is first used: nothing on its screen says that the clips are not real."""
+    monkeypatch.delenv("KLING_NB_MODE", raising=False)
+    monkeypatch.delattr(builtins, "__IPYTHON__", raising=False)
+    with pytest.warns(UserWarning, match="without a key: clips are emulated"):
+        default_session()
+    default_session()
+
+
+def test_a_notebook_is_not_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cards say it, each by itself."""
+    monkeypatch.delenv("KLING_NB_MODE", raising=False)
+    monkeypatch.setattr(builtins, "__IPYTHON__", True, raising=False)
+    assert default_session().service == "emulator"
 
 
 def test_a_change_keeps_the_rest(tmp_path: Path) -> None:

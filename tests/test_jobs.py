@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -350,3 +351,8 @@ def test_a_job_is_taken_up_by_its_own_session(
     assert other.jobs() == []
     own.close()
     assert again.on_resume is None
+
+
+def test_a_printed_clip_is_one_line() -> None:
+    """Which file, how long, how large, and of what."""
+    assert re.fullmatch(r"<Clip \S+\.mp4 [\d.]+ s \d+×\d+: '.*'>", str(CLIP))

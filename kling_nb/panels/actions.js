@@ -1,6 +1,7 @@
 // The foot of the form: what it costs, Generate, Copy cell; and Ctrl+Enter anywhere in the panel.
 
 const WAIT_MS = 60_000;
+const SOON_MS = 3000;
 
 // A file that is still on its way to the kernel comes first.
 function arrived(control) {
@@ -61,6 +62,15 @@ function cellBox(model) {
   };
 }
 
+// Whoever asks by the keys may not see the button, nor the card that came below it.
+async function bringIntoSight(panel, job) {
+  const until = performance.now() + SOON_MS;
+  const card = () => panel?.querySelector(`.kling-record[data-kling-job="${CSS.escape(job)}"]`);
+  while (!card() && performance.now() < until) await new Promise(requestAnimationFrame);
+  const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  card()?.scrollIntoView({ block: "nearest", behavior: isStill ? "auto" : "smooth" });
+}
+
 function render({ model, el }) {
   el.classList.add("kling-foot");
   const price = element("p", { class: "kling-cost", "aria-live": "polite" });
@@ -117,6 +127,7 @@ function render({ model, el }) {
       listener.hear();
       if (!model.get("busy")) drawButton();
     }
+    if (message.show) void bringIntoSight(panel(), message.show);
     if (message.focus) {
       const field = panel()?.querySelector(`[data-kling-field="${CSS.escape(message.focus)}"]`);
       // Where it has several controls: the first of them that is wrong.

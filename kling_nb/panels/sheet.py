@@ -151,15 +151,17 @@ class Panel(widgets.VBox):
 
     def _answer_click(self, wish: Wish) -> None:
         with self._telling("Something broke in kling_nb."), suppress(KlingError):
-            self._make(wish)  # an error of ours that has a sentence is on screen already
+            # An error of ours that has a sentence is on screen already.
+            self._make(wish, lambda job: self._actions.send({"show": job.id}))
 
-    def _make(self, wish: Wish) -> Job:
+    def _make(self, wish: Wish, on_card: Callable[[Job], None] = lambda _: None) -> Job:
         session, job = self._session(), None
         self._be_busy(True)
         self._put_notice("")
         try:
             with session.sending(wish) as job:  # sent at the end, and not at all without a card
                 self.show(job)
+                on_card(job)
         except InvalidInput as invalid:
             left = self._form.take_problems(invalid.problems)
             if left:

@@ -34,6 +34,11 @@ window.kling = {
     return true;
   },
 
+  isInSight(selector) {
+    const place = document.querySelector(selector)?.getBoundingClientRect();
+    return Boolean(place) && place.top >= 0 && place.bottom <= innerHeight;
+  },
+
   restart() {
     return window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart();
   },

@@ -225,6 +225,8 @@ def test_a_clip_by_keyboard_alone(day: Notebook, panel: Any, lab: Lab, screensho
     panel.get_by_text("10 s · sound · would cost 220 credits").wait_for()
     day.page.screenshot(path=screenshots / "panel-filled.png")
     keys.press("Control+Enter")
+    # The button and what is below it were not in sight.
+    day.page.wait_for_function("given => kling.isInSight(given)", arg=f".kling-result {CARD}")
     clip = day.wait_for_clip(PANEL)
     assert clip["currentTime"] > 0
     assert round(clip["duration"]) == 10
