@@ -36,7 +36,7 @@ window.kling = {
 
   isInSight(selector) {
     const place = document.querySelector(selector)?.getBoundingClientRect();
-    return Boolean(place) && place.top >= 0 && place.bottom <= innerHeight;
+    return Boolean(place) && place.top >= 0 && (place.top + place.bottom) / 2 <= innerHeight;
   },
 
   restart() {
