@@ -11,9 +11,9 @@ from typing import Unpack
 from . import settings
 from .session import Session
 
-__all__ = ["NO_KEY", "configure", "default_session", "find_notebook"]
+__all__ = ["configure", "default_session", "find_notebook", "warn_unkeyed"]
 
-NO_KEY = (
+UNKEYED = (
     "kling_nb runs without a key: clips are emulated and watermarked. Set KIE_API_KEY, or pin the "
     "emulator: kling_nb.configure(mode='emulator')."
 )
@@ -35,16 +35,15 @@ def default_session() -> Session:
     with _lock:
         if _current is None:
             _current = Session(notebook=told_notebook, **_given)
-            warn_script(_current)
+            if not hasattr(builtins, "__IPYTHON__"):  # IPython's mark of a shell that runs
+                warn_unkeyed(_current)
         return _current
 
 
-def warn_script(session: Session) -> None:
-    """Say in a plain script that its clips are not real ones; a notebook's cards say it."""
-    # IPython's own mark of a shell that runs.
-    if hasattr(builtins, "__IPYTHON__") or not session.settings.mode_reason.startswith("no key"):
-        return
-    warnings.warn(NO_KEY, UserWarning, stacklevel=3)
+def warn_unkeyed(session: Session) -> None:
+    """Say in a run that nobody watches that its clips are not real ones; elsewhere cards say it."""
+    if session.settings.is_unkeyed:
+        warnings.warn(UNKEYED, UserWarning, stacklevel=3)
 
 
 def find_notebook(tell: Callable[[], str]) -> None:

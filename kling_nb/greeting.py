@@ -9,7 +9,6 @@ import contextvars
 import logging
 import threading
 import time
-import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +16,7 @@ from IPython.display import display
 
 from . import html
 from .cards import FrontEnd
-from .default import NO_KEY, default_session
+from .default import default_session, warn_unkeyed
 from .errors import KlingError
 from .jobs import Job
 from .session import Session
@@ -34,8 +33,8 @@ _ENDING_WAIT_S = 3.0
 
 def greet(session: Session, place: FrontEnd) -> None:
     """Show the line, and fill it in."""
-    if place == "headless" and session.settings.mode_reason.startswith("no key"):
-        warnings.warn(NO_KEY, UserWarning, stacklevel=2)
+    if place == "headless":
+        warn_unkeyed(session)
     handle = display(_bundle(session, ""), raw=True, display_id=True)
     # A thread of its own: it waits for the portal, whose workers must stay free for that. The
     # kernel's context goes with it, which says what cell the line belongs to.

@@ -19,7 +19,7 @@ from IPython.core.getipython import get_ipython
 from . import html
 from .default import default_session
 from .errors import InvalidInput
-from .html.units import byte_words
+from .html.units import byte_words, counted
 from .ledger import Row
 from .links import relative_link
 from .notebook_file import NotebookFile, check_place, current_notebook
@@ -143,7 +143,7 @@ def describe(verb: Verb, done: Packed) -> list[str]:
     before, after = byte_words(done.size_before_bytes), byte_words(done.size_after_bytes)
     inside = "inside, whole" if verb == "pack" else "as posters; the clips are files"
     lines = [
-        f"{done.path.name}: {_counted(done.clips)} {inside}",
+        f"{done.path.name}: {counted(len(done.clips), 'clip')} {inside}",
         f"{before} before, {after} now",
         f"From {done.notebook.name} as it was saved on {saved.day} {saved:%B at %H:%M:%S}; "
         "what is not saved is not in it.",
@@ -275,10 +275,6 @@ def _opened(
         raise InvalidInput.of("to", f"{target.name} is the notebook itself", "name another file")
     check_place(target, replace=replace)
     return book, target
-
-
-def _counted(names: Sequence[str]) -> str:
-    return f"{len(names)} clip{'' if len(names) == 1 else 's'}"
 
 
 def _text(value: object) -> str:

@@ -20,6 +20,7 @@ from . import clips, html
 from .budgets import name_notebook
 from .default import default_session
 from .errors import InvalidInput, LedgerError, MediaError
+from .html.units import counted
 from .ledger import Row
 from .notebook_file import NotebookFile, current_notebook
 from .receipts import CARD_MIME, Receipt, read_card
@@ -72,8 +73,8 @@ def recover(*notebooks: str | Path) -> list[Salvaged]:
 def describe(done: Sequence[Salvaged]) -> list[str]:
     """What was done, in sentences for a person; the first is a title."""
     rows = [row for each in done for row in each.recovered]
-    files = f"{len(done)} notebook{'' if len(done) == 1 else 's'}"
-    lines = [f"{_counted(len(rows))} recovered from {files}"]
+    files = counted(len(done), "notebook")
+    lines = [f"{counted(len(rows), 'job')} recovered from {files}"]
     lines += [_line(each) for each in done]
     lines += [f"Could not: {fault}" for each in done for fault in each.failed]
     if any(row.stage in FOLLOWED for row in rows):
@@ -232,14 +233,10 @@ def _age(find: _Find) -> str:
     return find.witness.receipt.created_at
 
 
-def _counted(number: int) -> str:
-    return f"{number} job{'' if number == 1 else 's'}"
-
-
 def _line(done: Salvaged) -> str:
     stages = [str(row.stage) for row in done.recovered]
     kinds = ", ".join(f"{stages.count(stage)} {stage}" for stage in dict.fromkeys(stages))
-    parts = [f"{_counted(len(stages))} recovered" + (f" ({kinds})" if kinds else "")]
+    parts = [f"{counted(len(stages), 'job')} recovered" + (f" ({kinds})" if kinds else "")]
     parts.append(f"{len(done.known)} known")
     return f"{done.notebook.name}: {', '.join(parts)}, {len(done.failed)} could not be"
 

@@ -76,6 +76,11 @@ class Settings:
     mode_reason: str
     """Why this mode, in words for a person."""
 
+    @property
+    def is_unkeyed(self) -> bool:
+        """Whether clips are emulated for want of a key, and nobody asked for it."""
+        return self.mode_reason == NO_KEY
+
 
 class Given(TypedDict, total=False):
     """The settings that may be given as arguments; None counts as not given."""

@@ -23,11 +23,11 @@ from kling_nb.follower import Follower
 from kling_nb.history import facts_of, state_of
 from kling_nb.jobs import Job
 from kling_nb.keys import Key
-from kling_nb.ledger import Ledger, Row
+from kling_nb.ledger import Intent, Ledger, Row
 from kling_nb.models import TEXT_TO_VIDEO
 from kling_nb.portal import Portal
 from kling_nb.preparation import Prepared, Wish, prepare
-from kling_nb.states import JobState
+from kling_nb.states import JobState, Stage
 from kling_nb.submission import Context, submit
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Served",
     "Wire",
     "World",
+    "sent_row",
     "serve",
 ]
 
@@ -233,3 +234,12 @@ def serve(folder: Path, *options: str) -> Iterator[Served]:
             yield Served(url, Books(folder))
         finally:
             process.terminate()
+
+
+def sent_row(ledger: Ledger, *steps: Stage, service: str = "emulator", nonce: str = "n") -> Row:
+    """A job that was sent with a one-time value, as far as the steps go."""
+    row, _ = ledger.intend(Intent(nonce, service, "m", {}, 1, 55.0))
+    row = ledger.advance(row.id, Stage.SENDING, nonce=nonce)
+    for step in steps:
+        row = ledger.advance(row.id, step)
+    return row

@@ -18,11 +18,12 @@ from kling_nb.emulator import Books
 from kling_nb.errors import NotSent
 from kling_nb.hearing import Listening
 from kling_nb.jobs import Job
-from kling_nb.ledger import Intent, Letter, Mailbox, Row
+from kling_nb.ledger import Letter, Mailbox
 from kling_nb.receiver import letters_for
 from kling_nb.session import Session
 from kling_nb.states import Stage
 from tests.jupyter import notification
+from tests.service import sent_row
 
 Open = Callable[..., Session]
 
@@ -80,15 +81,6 @@ def post(session: Session, job: Job, task_id: str = "") -> None:
 def wait_for_the_end(session: Session, task_id: str) -> None:
     """Return when the service would say that the task has ended."""
     wait_until(lambda: (task := books_of(session).task(task_id)) and task.ended_at is not None)
-
-
-def note(session: Session, *steps: Stage, service: str = "emulator", nonce: str = "n") -> Row:
-    """A job that was sent with a one-time value, as far as the steps go."""
-    row, _ = session.ledger.intend(Intent(nonce, service, "m", {}, 1, 55.0))
-    row = session.ledger.advance(row.id, Stage.SENDING, nonce=nonce)
-    for step in steps:
-        row = session.ledger.advance(row.id, step)
-    return row
 
 
 def look(session: Session, collecting: Collector, times: int = 1) -> None:
@@ -161,7 +153,7 @@ def test_a_letter_waits_while_the_service_cannot_be_asked(
     heard = count_heard(session, monkeypatch, NotSent("no network"), NotSent("no network"))
     waits = list[int]()
     monkeypatch.setattr(collector.pace, "retry_wait_s", lambda tries: waits.append(tries) or 0.0)
-    note(session, Stage.UNKNOWN)
+    sent_row(session.ledger, Stage.UNKNOWN)
     box, collecting = Mailbox(session.ledger.folder), Collector(session)
     box.post("n", b"it", AT)
     look(session, collecting, 2)
@@ -178,7 +170,7 @@ def test_a_fault_of_ours_does_not_come_again(
 ) -> None:
     """It is told once, with its traceback, and the letter is thrown away."""
     heard = count_heard(session, monkeypatch, ZeroDivisionError())
-    note(session, Stage.UNKNOWN)
+    sent_row(session.ledger, Stage.UNKNOWN)
     Mailbox(session.ledger.folder).post("n", b"it", AT)
     look(session, Collector(session), 2)
     assert heard == ["it"]
@@ -189,8 +181,8 @@ def test_a_fault_of_ours_does_not_come_again(
 def test_one_value_asks_once_in_a_while(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever knows it cannot use up the questions that other jobs need."""
     heard = count_heard(session, monkeypatch)
-    note(session, Stage.UNKNOWN)
-    note(session, Stage.UNKNOWN, nonce="other")
+    sent_row(session.ledger, Stage.UNKNOWN)
+    sent_row(session.ledger, Stage.UNKNOWN, nonce="other")
     box, collecting = Mailbox(session.ledger.folder), Collector(session)
     for nonce, body in (("n", b"first"), ("n", b"second"), ("other", b"third")):
         box.post(nonce, body, AT)
@@ -206,7 +198,7 @@ def test_told_to_it_looks_at_once(session: Session, monkeypatch: pytest.MonkeyPa
     """A clip is there the moment it is done."""
     monkeypatch.setattr(collector, "LOOK_S", 3600.0)
     heard = count_heard(session, monkeypatch)
-    note(session, Stage.UNKNOWN)
+    sent_row(session.ledger, Stage.UNKNOWN)
     looks, collecting = list[bool](), Collector(session)
 
     def letters(*given: Any) -> list[Letter]:
@@ -233,7 +225,7 @@ def test_cancelled_it_ends_what_it_began(session: Session, monkeypatch: pytest.M
         ended.append(nonce)
 
     monkeypatch.setattr(session, "hear", hear)
-    note(session, Stage.UNKNOWN)
+    sent_row(session.ledger, Stage.UNKNOWN)
     Mailbox(session.ledger.folder).post("n", b"it", AT)
     looking = session.portal.submit(Collector(session).keep_looking())
     wait_until(lambda: begun)
@@ -248,7 +240,7 @@ def test_cancelled_it_ends_what_it_began(session: Session, monkeypatch: pytest.M
 
 def test_letters_wait_for_who_listens_next(session: Session) -> None:
     """What came while nobody looked is not lost."""
-    note(session, Stage.ACCEPTED)
+    sent_row(session.ledger, Stage.ACCEPTED)
     Mailbox(session.ledger.folder).post("n", notification("t"), AT)
     collecting = Collector(session)
     look(session, collecting)
@@ -270,7 +262,7 @@ def test_the_session_of_the_moment(session: Session, monkeypatch: pytest.MonkeyP
     """After `configure` the new default session's folder is looked into."""
     monkeypatch.setattr(collector, "default_session", lambda: session)
     heard = count_heard(session, monkeypatch)
-    note(session, Stage.ACCEPTED)
+    sent_row(session.ledger, Stage.ACCEPTED)
     Mailbox(session.ledger.folder).post("n", b"it", AT)
     look(session, Collector())
     assert heard == ["it"]

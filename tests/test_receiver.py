@@ -18,12 +18,13 @@ from kling_nb.callbacks import nonce_in
 from kling_nb.emulator import Books
 from kling_nb.errors import NotSent, UnreadableAnswer
 from kling_nb.jobs import Job
-from kling_nb.ledger import Intent, Ledger, Letter, Mailbox, Row
+from kling_nb.ledger import Ledger, Letter, Mailbox
 from kling_nb.models import TEXT_TO_VIDEO
 from kling_nb.preparation import Wish
 from kling_nb.receiver import is_for
 from kling_nb.session import Session
 from kling_nb.states import Stage
+from tests.service import sent_row
 
 Open = Callable[..., Session]
 
@@ -323,15 +324,6 @@ def test_a_fault_of_ours_does_not_come_again(
 # --- whose letters -----------------------------------------------------------------------------
 
 
-def note(session: Session, *steps: Stage, service: str = "emulator", nonce: str = "n") -> Row:
-    """A job that was sent with a one-time value, as far as the steps go."""
-    row, _ = session.ledger.intend(Intent(nonce, service, "m", {}, 1, 55.0))
-    row = session.ledger.advance(row.id, Stage.SENDING, nonce=nonce)
-    for step in steps:
-        row = session.ledger.advance(row.id, step)
-    return row
-
-
 def letter(nonce: str = "n") -> Letter:
     """One that came at noon."""
     return Letter(1, nonce, b"{}", AT)
@@ -350,7 +342,7 @@ def test_letters_of_its_own_jobs(
     session: Session, service: str, steps: tuple[Stage, ...], mine: bool
 ) -> None:
     """Also while the request is still being answered; not those of the other service."""
-    note(session, *steps, service=service)
+    sent_row(session.ledger, *steps, service=service)
     assert is_for(session.ledger, session.service, letter(), AT) is mine
     assert not is_for(session.ledger, session.service, letter("unknown"), AT)
 
@@ -358,9 +350,7 @@ def test_letters_of_its_own_jobs(
 def test_letters_of_another_kernel(session: Session) -> None:
     """They are its own as long as it lives, and then whoever looks takes them."""
     other = Ledger(session.ledger.folder)
-    row, _ = other.intend(Intent("f", "emulator", "m", {}, 1, 55.0))
-    other.advance(row.id, Stage.SENDING, nonce="n")
-    other.advance(row.id, Stage.ACCEPTED)
+    sent_row(other, Stage.ACCEPTED)
     assert not is_for(session.ledger, session.service, letter(), AT + timedelta(days=1))
     other.close()
     assert is_for(session.ledger, session.service, letter(), AT)
@@ -369,9 +359,7 @@ def test_letters_of_another_kernel(session: Session) -> None:
 def test_a_lost_job_of_another_kernel(session: Session) -> None:
     """Nobody follows it: after a while whoever looks brings it back."""
     other = Ledger(session.ledger.folder)
-    row, _ = other.intend(Intent("f", "emulator", "m", {}, 1, 55.0))
-    other.advance(row.id, Stage.SENDING, nonce="n")
-    other.advance(row.id, Stage.UNKNOWN)
+    sent_row(other, Stage.UNKNOWN)
     assert not is_for(session.ledger, session.service, letter(), AT + timedelta(seconds=1))
     assert is_for(session.ledger, session.service, letter(), AT + timedelta(minutes=1))
     other.close()

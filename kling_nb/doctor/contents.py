@@ -12,7 +12,7 @@ from ..delivery import stray_clips
 from ..errors import LedgerError
 from ..history import is_on_disk
 from ..html import Finding
-from ..html.units import byte_words
+from ..html.units import byte_words, counted
 from ..ledger import Row, inspect, look_up
 from ..states import FOLLOWED, SUBMITTING, Stage
 
@@ -92,10 +92,6 @@ def judge_clips(rows: Sequence[Row]) -> Finding:
         "keeps it: 0 credits."
     )
     return Finding("Clips", "warn", ", ".join([said, *parts]), fix)
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(ids: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime
 __all__ = [
     "balance_words",
     "byte_words",
+    "counted",
     "credit_words",
     "date_words",
     "number_words",
@@ -66,6 +67,11 @@ def number_words(value: float) -> str:
 def balance_words(value: float) -> str:
     """Give a balance in whole credits once it is large: nobody reads 5,916.25 at a glance."""
     return f"{int(value):,}" if value >= 100 else number_words(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """Give `1 clip`, `2 clips`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def credit_words(credits: float) -> str:

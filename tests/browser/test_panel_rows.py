@@ -141,13 +141,19 @@ def test_shots_by_keyboard_alone(day: Notebook, panel: Any, service: Served) -> 
     ]
 
 
-def test_the_focus_stays_near_when_a_row_goes(day: Notebook, panel: Any) -> None:
-    """On the next row, then on the one before, at last on the button that adds one."""
-    choose_model(panel)
+def add_three_shots(day: Notebook, panel: Any) -> Any:
+    """By the button that adds one, which is given back."""
     adder = panel.get_by_role("button", name="Add a shot")
     for number in range(1, 4):
         adder.press("Enter")
         wait_for_focus(day, f"Shot {number}", "Prompt")
+    return adder
+
+
+def test_the_focus_stays_near_when_a_row_goes(day: Notebook, panel: Any) -> None:
+    """On the next row, then on the one before, at last on the button that adds one."""
+    choose_model(panel)
+    add_three_shots(day, panel)
     for left, gone, row in ((2, 2, "Shot 2"), (1, 2, "Shot 1"), (0, 1, "")):
         panel.get_by_role("button", name=f"Remove shot {gone}", exact=True).press("Enter")
         panel.get_by_text(f"{left} of 5", exact=True).wait_for()
@@ -157,10 +163,7 @@ def test_the_focus_stays_near_when_a_row_goes(day: Notebook, panel: Any) -> None
 def test_a_row_goes_once(day: Notebook, panel: Any) -> None:
     """Two quick clicks do not take the next row along."""
     choose_model(panel)
-    adder = panel.get_by_role("button", name="Add a shot")
-    for number in range(1, 4):
-        adder.press("Enter")
-        wait_for_focus(day, f"Shot {number}", "Prompt")
+    adder = add_three_shots(day, panel)
     remove = panel.get_by_role("button", name="Remove shot 1", exact=True)
     remove.evaluate("button => { button.click(); button.click() }")
     panel.get_by_text("2 of 5", exact=True).wait_for()
