@@ -1,24 +1,26 @@
-"""What this user pays for in other folders: asked before a request is noted and when it is sent.
+"""What this user has paid for, here and in other folders: checked before a request is sent.
 
-They are told what became of it. Joins one ledger with the user's index. Emulated requests are of no
-interest to other folders, so that nothing here does anything for them. Touches the disk: call it
-beside the loop.
+Joins one ledger with the user's index, which notes what became of each request. Emulated requests
+cost nothing, so that they are neither noted nor checked. Touches the disk: call it beside the loop.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 
-from .index import PaidIndex
+from .index import Paid, PaidIndex, refusal
 from .ledger import Intent, Row
 from .states import BLOCKING, Stage
 from .submission import Context
 
-__all__ = ["Elsewhere"]
+__all__ = ["Elsewhere", "accounts_for"]
 
 _MAY_BE_PAID = BLOCKING - {Stage.INTENDED}
 _NOT_PAID = frozenset({Stage.REFUSED, Stage.FAILED, Stage.DISCARDED})
+_NOT_SENT = frozenset({Stage.INTENDED, Stage.DISCARDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +37,77 @@ class Elsewhere:
     context: Context
     service: str
 
-    def refuse_paid(self, intent: Intent) -> None:
-        """Stop a request that another folder has paid for.
+    def refuse_paid(
+        self,
+        intent: Intent,
+        name_of: Callable[[int], str] | None = None,
+        *,
+        now: datetime | None = None,
+    ) -> None:
+        """Stop a request that is paid for in another folder, or here without a row that knows it.
+
+        Args:
+            intent: The request.
+            name_of: The fingerprint of the same request as another take.
+            now: Tells a payment of the last minutes as one that may be under way.
 
         Raises:
             AlreadyPaid: Says when, where, and what to do.
         """
-        if self.service == "live":
-            folder = self.context.ledger.folder
-            self.index.refuse_paid(intent.fingerprint, folder, take=intent.take)
+        if self.service != "live":
+            return
+        paid = self.obstacle(intent.fingerprint)
+        if paid is not None:
+            free_take = self._free_take(intent.take, name_of)
+            raise refusal(paid, self.context.ledger.folder, free_take, now=now)
 
-    def claim(self, row: Row, at: datetime) -> None:
-        """Let the other folders know that a request is about to be sent, or stop it.
+    def obstacle(self, fingerprint: str) -> Paid | None:
+        """Return the payment that no row of this ledger accounts for, None where there is none.
 
-        Uploads may have taken minutes since it was noted: of two folders that want the same, the
-        first to come here pays. What is claimed and not sent is to be dropped; where its kernel
-        dies before `sending` is on disk, the folder's next session does so.
+        The ledger was deleted, cut or replaced by an older copy, or another folder has paid.
+        """
+        paid, ledger = self.index.find(fingerprint), self.context.ledger
+        if paid is None:
+            return None
+        if paid.folder != ledger.folder:
+            return paid
+        rows = ledger.of_request(fingerprint)
+        return None if any(accounts_for(row, paid) for row in rows) else paid
+
+    def _free_take(self, take: int, name_of: Callable[[int], str] | None) -> int:
+        """Return the first take after this one that neither ledger nor index has as paid."""
+        if name_of is None:
+            return take + 1
+        blocking = self.context.ledger.blocking
+        names = ((number, name_of(number)) for number in count(take + 1))
+        return next(n for n, name in names if not blocking(name) and not self.obstacle(name))
+
+    def claim(self, row: Row, at: datetime, name_of: Callable[[int], str] | None = None) -> None:
+        """Note in the index that a request is about to be sent, or stop it.
+
+        Uploads may have taken minutes since it was intended: of two folders that want the same,
+        the first to come here pays. What is claimed and not sent is to be dropped; where its
+        kernel dies before `sending` is on disk, the folder's next session does so.
 
         Raises:
-            AlreadyPaid: Another folder pays for it, or has; says what to do.
+            AlreadyPaid: It is paid for, here or in another folder; says what to do.
         """
         if row.service == "live":
+            self.refuse_paid(row, name_of, now=at)
             folder = self.context.ledger.folder
-            self.index.claim(row.fingerprint, folder, at, take=row.take)
+            self.index.claim(row.fingerprint, folder, at, take=row.take, job_id=row.id)
+
+    def preallocate(self, row: Row) -> None:
+        """Note in the index that a request is sent now, and make space for its task id."""
+        if row.service == "live":
+            self.index.preallocate(row.fingerprint, self.context.ledger.folder, row.id)
+
+    def write_task_id(self, row: Row, task_id: str) -> bool:
+        """Write the id of an accepted task to the index; return whether it is on the disk."""
+        folder = self.context.ledger.folder
+        return row.service == "live" and self.index.write_task_id(
+            row.fingerprint, folder, row.id, task_id
+        )
 
     def note(self, row: Row) -> None:
         """Let the other folders know whether a request is paid for, or may be.
@@ -66,26 +116,32 @@ class Elsewhere:
         """
         if row.service != "live":
             return
-        ledger = self.context.ledger
         if row.stage in _MAY_BE_PAID:
-            # By the time of the payment: looking at an old clip makes it no newer.
-            at = row.sent_at or row.accepted_at or row.created_at
-            self.index.note(row.fingerprint, ledger.folder, at)
+            self.index.note(
+                row.fingerprint,
+                self.context.ledger.folder,
+                paid_at(row),
+                job_id=row.id,
+                task_id=row.task_id,
+            )
         elif row.stage in _NOT_PAID:
             self.drop(row)
 
     def drop(self, row: Row) -> None:
         """Allow a request in any folder: what this row paid for, or may have, is no obstacle.
 
-        The same request may have been made again since, by this kernel or another, and paid for:
-        that stays one.
+        An entry that the row does not account for stays: the same request was made again since,
+        and the ledger may have lost that.
         """
         ledger = self.context.ledger
         if row.service != "live":
             return
-        paid = ledger.blocking(row.fingerprint)
-        if paid is None or paid.id == row.id:
-            self.index.drop(row.fingerprint, ledger.folder)
+        paid = self.index.find(row.fingerprint)
+        if paid is None or not accounts_for(row, paid):
+            return
+        answer = ledger.blocking(row.fingerprint)
+        if answer is None or answer.id == row.id:
+            self.index.drop(row.fingerprint, ledger.folder, paid.at)
 
     def tell_end(self, job_id: str) -> None:
         """Let the other folders know how a job ended: a task that failed was not paid for."""
@@ -102,3 +158,34 @@ class Elsewhere:
         if brought is not None:
             self.note(brought)
         return brought
+
+    def fill_in(self) -> None:
+        """Note in the index what the ledger knows to be paid: it may be older or lost."""
+        rows = self.context.ledger.rows(*_MAY_BE_PAID, limit=-1)
+        self.index.fill_in(
+            self.context.ledger.folder,
+            [
+                (row.fingerprint, paid_at(row), row.id, row.task_id)
+                for row in rows
+                if row.service == "live" and not row.is_adopted
+            ],
+        )
+
+
+def paid_at(row: Row) -> datetime:
+    """Return when a row's request was paid for: looking at an old clip makes it no newer."""
+    return row.sent_at or row.accepted_at or row.created_at
+
+
+def accounts_for(row: Row, paid: Paid) -> bool:
+    """Whether a row of the folder that paid says what became of this payment.
+
+    A row that answers the request always does. Another one does if the payment was its own: by
+    the job's id, or in an entry of an older version by the time. A row that says that nothing was
+    sent does not account for a request that was: it comes from an older copy of the ledger.
+    """
+    if row.stage in _MAY_BE_PAID:
+        return True
+    if paid.job_id:
+        return row.id == paid.job_id and not (paid.is_sent and row.stage in _NOT_SENT)
+    return row.created_at <= paid.at and (row.finished_at is None or paid.at <= row.finished_at)

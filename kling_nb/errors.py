@@ -23,7 +23,7 @@ KlingError
 │   ├── NotSent               surely never arrived        retryable
 │   └── AnswerLost            may have arrived            may_exist
 ├── LedgerError               the ledger refuses a step
-├── AlreadyPaid               another folder has paid for the request, or does
+├── AlreadyPaid               the request is paid for, and this ledger does not know it
 ├── BudgetExceeded            a budget has less left than the request costs
 ├── WaitTimeout               (also TimeoutError) the wait ended, the job goes on
 └── JobFailed                 what `job.result()` raises when there is no clip
@@ -235,7 +235,10 @@ class LedgerError(KlingError):
 
 
 class AlreadyPaid(KlingError):
-    """The same request was paid for, or may have been, in another folder of this user."""
+    """The same request is paid for, or may be, and the ledger of the folder does not know it.
+
+    Another folder of this user has paid, or this one has and its ledger was lost.
+    """
 
 
 class BudgetExceeded(KlingError):

@@ -15,7 +15,7 @@ from .errors import InvalidInput, Problem
 from .fetcher import Fetcher
 from .gathering import gather
 from .html import Funds
-from .inputs import fingerprint, media_of, with_media
+from .inputs import media_of, with_media
 from .kinds import Media
 from .ledger import Intent, Row
 from .media import Picture
@@ -134,10 +134,9 @@ def quote_of(prepared: Prepared, existing: Row | None, funds: Funds) -> Quote:
 def intent_of(wish: Wish, request: Request, service: str) -> Intent:
     """What the ledger notes of a checked request; its media are not kept yet."""
     spec, values, media = wish.spec, request.values, request.media
-    hashes = {path: [each.attachment.source_sha256 for each in media[path]] for path in media}
     names = {path: ", ".join(each.attachment.name for each in media[path]) for path in media}
     return Intent(
-        fingerprint=fingerprint(spec, values, hashes, service=service, take=wish.take),
+        fingerprint=request.fingerprint(service, wish.take),
         service=service,
         model=spec.name,
         values=with_media(spec, values, names),

@@ -17,6 +17,7 @@ from typing import Any
 from .aliases import UNCERTAIN
 from .attachments import identify, noun_of
 from .cells import read_cell
+from .elsewhere import accounts_for
 from .errors import InvalidInput, MediaError
 from .html.units import date_words
 from .index import PaidIndex
@@ -138,16 +139,19 @@ class Pricing:
         ledger = self._session.ledger
         row = ledger.blocking(name)
         if row is None or (row.stage is Stage.INTENDED and not ledger.owner_lives(row.owner)):
-            return self._paid_elsewhere(name)
+            return self._refusal(name)
         if row.stage is Stage.SAVED:
             return f"saved {date_words(row.finished_at or row.updated_at, self._now)}"
         return "running" if row.stage in FOLLOWED else str(row.stage)
 
-    def _paid_elsewhere(self, name: str) -> str:
-        if self._session.service != "live":
-            return ""
-        paid = PaidIndex().find(name)
-        if paid is None or paid.folder == self._session.ledger.folder:
+    def _refusal(self, name: str) -> str:
+        """Why the request is refused: it is paid for and this ledger does not know it."""
+        ledger = self._session.ledger
+        paid = PaidIndex().find(name) if self._session.service == "live" else None
+        if paid is None or (
+            paid.folder == ledger.folder
+            and any(accounts_for(row, paid) for row in ledger.of_request(name))
+        ):
             return ""
         return f"refused: paid {date_words(paid.at, self._now)} in {paid.folder}"
 

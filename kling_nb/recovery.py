@@ -61,6 +61,8 @@ class Recovery:
         """The tasks that exist and are not over, those of dead kernels settled first."""
         ledger = self.context.ledger
         await in_thread(self.elsewhere.settle)
+        if self.service == "live":
+            await in_thread(self.elsewhere.fill_in)
         rows = await in_thread(ledger.rows, *FOLLOWED, limit=-1)
         return [row for row in rows if row.service == self.service]
 

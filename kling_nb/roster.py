@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from . import pace
 from .budgets import least_left
@@ -82,7 +83,7 @@ class Roster:
         known = await in_thread(self.context.ledger.blocking, prepared.intent.fingerprint)
         # One that was never sent may turn out to be left over, and then this is a new request.
         if known is None or known.stage in SUBMITTING:
-            await in_thread(self.elsewhere.refuse_paid, prepared.intent)
+            await in_thread(self._refuse_paid, prepared)
             balance = await self.context.witness.read()
         async with self._one_at_a_time:
             if given_up is not None and given_up.is_set():
@@ -132,8 +133,12 @@ class Roster:
         prepared = await prepare(wish, service=self.service, pictures=self.pictures)
         existing = await in_thread(self.context.ledger.blocking, prepared.intent.fingerprint)
         if existing is None:
-            await in_thread(self.elsewhere.refuse_paid, prepared.intent)
+            await in_thread(self._refuse_paid, prepared)
         return quote_of(prepared, existing, await self.funds())
+
+    def _refuse_paid(self, prepared: Prepared) -> None:
+        name_of = partial(prepared.request.fingerprint, self.service)
+        self.elsewhere.refuse_paid(prepared.intent, name_of)
 
     async def funds(self) -> Funds:
         """What the account has and what the tightest budget leaves, as far as that is known."""

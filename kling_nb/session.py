@@ -126,7 +126,8 @@ class Session:
 
         Raises:
             InvalidInput: Values are not allowed; nothing was sent.
-            AlreadyPaid: Another folder of this user has paid for it, or does just now.
+            AlreadyPaid: Another folder of this user pays for it or has, or this one has and its
+                ledger was lost; nothing was sent.
             KlingError: The service refused; nothing was charged.
         """
         with self.sending(Wish(find_model(model), values, take, callback_url)) as job:

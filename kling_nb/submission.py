@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from .callbacks import with_nonce
@@ -21,7 +22,7 @@ from .fetcher import Fetcher
 from .freight import Freight, Source, Turns, is_about_media
 from .hearing import Hearing
 from .history import error_of, state_of
-from .inputs import request_input
+from .inputs import fingerprint, request_input
 from .jobs import Job
 from .ledger import Ledger, Row, Uploads
 from .portal import in_thread
@@ -34,10 +35,16 @@ __all__ = ["Context", "Others", "Request", "submit"]
 
 
 class Others(Protocol):
-    """The user's other folders; asked and told beside the loop."""
+    """What the user has paid for, here and in other folders; called beside the loop."""
 
-    def claim(self, row: Row, at: datetime, /) -> None:
-        """Take a request for this folder; raises AlreadyPaid where another one has it."""
+    def claim(self, row: Row, at: datetime, name_of: Callable[[int], str], /) -> None:
+        """Take a request for this folder; raises AlreadyPaid where it is paid for already.
+
+        `name_of` gives the fingerprint of the same request as another take.
+        """
+
+    def preallocate(self, row: Row, /) -> None:
+        """Note that a claimed request is sent now, and make space for its task id."""
 
     def note(self, row: Row, /) -> None:
         """Hear what became of a request."""
@@ -85,6 +92,14 @@ class Request:
     lengths_s: Mapping[str, float] = field(default_factory=dict)
     """How long the videos and sounds are, by parameter."""
 
+    def fingerprint(self, service: str, take: int) -> str:
+        """Return the fingerprint of this request as a take, for `live` or `emulator`."""
+        hashes = {
+            path: [each.attachment.source_sha256 for each in given]
+            for path, given in self.media.items()
+        }
+        return fingerprint(self.spec, self.values, hashes, service=service, take=take)
+
 
 async def submit(
     context: Context,
@@ -120,7 +135,7 @@ async def submit(
     body = create_body(request.spec.name, sent, url)
 
     async def note_sending() -> None:
-        await in_thread(_begin, context, job.id, nonce, others)
+        await in_thread(_begin, context, job.id, request, nonce, others)
         job.enter(Sending())
 
     fields = review(request.spec, request.values)
@@ -139,20 +154,21 @@ async def submit(
     return await _accepted(context, job, outcome, expected_s)
 
 
-def _begin(context: Context, job_id: str, nonce: str, others: Others) -> None:
-    """Note that a request is being sent, unless another folder of the user is quicker.
+def _begin(context: Context, job_id: str, request: Request, nonce: str, others: Others) -> None:
+    """Note that a request is being sent, unless it is paid for already.
 
     The claim comes first: a kernel that dies in between has surely sent nothing, and only stands
     in the other folders' way until its own is opened again.
     """
     at = context.now()
     row = context.ledger.row(job_id)
-    others.claim(row, at)
+    others.claim(row, at, partial(request.fingerprint, row.service))
     try:
-        context.ledger.advance(job_id, Stage.SENDING, sent_at=at, nonce=nonce)
+        row = context.ledger.advance(job_id, Stage.SENDING, sent_at=at, nonce=nonce)
     except LedgerError:
         others.drop(row)
         raise
+    others.preallocate(row)
 
 
 async def _discard(context: Context, job: Job, error: KlingError, others: Others) -> None:

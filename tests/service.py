@@ -100,9 +100,12 @@ class Others:
         self.told: list[Row] = []
         self.dropped: list[Row] = []
 
-    def claim(self, row: Row, at: datetime) -> None:
+    def claim(self, row: Row, at: datetime, name_of: Callable[[int], str]) -> None:
         """Let a request through."""
         self.claimed.append(row)
+
+    def preallocate(self, row: Row) -> None:
+        """Make no space: there is no index."""
 
     def note(self, row: Row) -> None:
         """Keep what became of it."""

@@ -90,7 +90,7 @@ LIBRARIES = {
 }
 """Where a library may be imported. One that is not in the table may be nowhere."""
 
-MAX_LINES = 300
+MAX_LINES = 450
 MAX_STATEMENTS = 25
 
 HEAVY = ("IPython", "ipywidgets", "httpx", "av", "PIL", "starlette", "anywidget", "nest_asyncio")
@@ -306,7 +306,7 @@ def test_modules_are_named_for_what_they_are(module: str) -> None:
 
 @EACH_MODULE
 def test_files_are_short(module: str) -> None:
-    """A file of more than 300 lines has two nouns in it."""
+    """A file of more than 450 lines has two subjects."""
     path = MODULES[module]
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= MAX_LINES

@@ -245,3 +245,53 @@ def test_a_broken_index_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFi
     path.write_bytes(b"my shopping list" * 100)
     PaidIndex(path).claim("f", tmp_path, AT, take=1)
     assert f"{path} could not be written" in caplog.text
+
+
+# --- jobs and tasks ----------------------------------------------------------------------------
+
+OLDER_TABLE = (
+    "CREATE TABLE paid (fingerprint TEXT PRIMARY KEY, folder TEXT NOT NULL, at TEXT NOT NULL)"
+)
+
+
+def test_a_file_of_an_older_version(tmp_path: Path) -> None:
+    """It is read as it is, gets its columns at the first write, and older versions go on."""
+    path = tmp_path / "paid.sqlite3"
+    values = ("f", str(tmp_path), AT.isoformat())
+    with closing(sqlite3.connect(path)) as older, older:
+        older.execute(OLDER_TABLE)
+        older.execute("INSERT INTO paid VALUES (?, ?, ?)", values)
+    assert PaidIndex(path).find("f") == Paid(tmp_path, AT)
+    PaidIndex(path).claim("g", tmp_path, AT, take=1, job_id="1a2b3c4d")
+    with closing(sqlite3.connect(path)) as older, older:
+        older.execute(index.TABLE)
+        older.execute(
+            "INSERT INTO paid (fingerprint, folder, at) VALUES (?, ?, ?)", ("h", *values[1:])
+        )
+    found = [PaidIndex(path).find(name) for name in "fgh"]
+    assert found == [Paid(tmp_path, AT), Paid(tmp_path, AT, "1a2b3c4d"), Paid(tmp_path, AT)]
+
+
+def test_from_the_claim_to_the_task(tmp_path: Path) -> None:
+    """Claimed, sent, accepted: each is told apart; a note without the id keeps it."""
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid.claim("f", tmp_path, AT, take=1, job_id="j")
+    assert paid.find("f") == Paid(tmp_path, AT, "j", "", is_sent=False)
+    paid.preallocate("f", tmp_path, "j")
+    assert paid.find("f") == Paid(tmp_path, AT, "j", "", is_sent=True)
+    size = paid.path.stat().st_size
+    assert paid.write_task_id("f", tmp_path, "j", "täsk 1")
+    assert paid.path.stat().st_size == size
+    paid.note("f", tmp_path, AT, job_id="j")
+    assert paid.find("f") == Paid(tmp_path, AT, "j", "täsk 1", is_sent=True)
+    paid.note("f", tmp_path, AT, job_id="k")
+    assert paid.find("f") == Paid(tmp_path, AT, "k", "", is_sent=True)
+
+
+def test_a_task_id_of_another_job_is_not_written(tmp_path: Path) -> None:
+    """The space belongs to the job that claimed last; without an entry there is none."""
+    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    assert not paid.write_task_id("f", tmp_path, "j", "t")
+    paid.claim("f", tmp_path, AT, take=1, job_id="k")
+    assert not paid.write_task_id("f", tmp_path, "j", "t")
+    assert paid.find("f") == Paid(tmp_path, AT, "k")

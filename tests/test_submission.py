@@ -99,7 +99,7 @@ def test_another_folder_that_was_quicker_stops_it(world: World, photo: bytes) ->
     job, prepared = with_picture(world, photo)
     seen: list[tuple[str, Stage]] = []
 
-    def claim(row: Row, _at: object) -> None:
+    def claim(row: Row, *_given: object) -> None:
         seen.append((world.wire.requests[-1].url.path, row.stage))
         raise AlreadyPaid("paid in the other folder")
 

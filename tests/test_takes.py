@@ -470,7 +470,7 @@ def test_a_request_that_is_read_in_another_way(
 ) -> None:
     """If it would not be the same request, it is not made under its name."""
     first = session.text_to_video("A red fox")
-    monkeypatch.setattr("kling_nb.preparation.fingerprint", lambda *given, **named: "00" * 32)
+    monkeypatch.setattr("kling_nb.submission.fingerprint", lambda *given, **named: "00" * 32)
     with pytest.raises(LedgerError, match=r"cannot be asked for exactly as it was.*--take 2"):
         first.another_take()
     assert books.count_tasks() == 1
@@ -607,9 +607,9 @@ def test_another_take_that_another_folder_is_quicker_with(
     first = session.text_to_video("A red fox")
     claim = PaidIndex.claim
 
-    def late(self: PaidIndex, fingerprint: str, folder: Path, at: datetime, *, take: int) -> None:
-        claim(self, fingerprint, tmp_path / "two", at, take=take)
-        claim(self, fingerprint, folder, at, take=take)
+    def late(self: PaidIndex, fingerprint: str, folder: Path, at: datetime, **given: Any) -> None:
+        claim(self, fingerprint, tmp_path / "two", at, **given)
+        claim(self, fingerprint, folder, at, **given)
 
     with monkeypatch.context() as patch:
         patch.setattr(PaidIndex, "claim", late)

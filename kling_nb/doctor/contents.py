@@ -58,7 +58,8 @@ def judge_knowledge(folder: Path, rows: Sequence[Row]) -> Finding:
     back = "" if rows else "Put `ledger.sqlite3` back, or: "
     fix = (
         f"{back}`%kling recover NOTEBOOK.ipynb` notes them again from the notebooks that show "
-        "them, for 0 credits. Until then their cells would be paid for again."
+        "them, for 0 credits. Until then their cells are refused if your user account has a note "
+        "of the payment, and paid for again if not."
     )
     return Finding("Ledger", "warn", said, fix)
 

@@ -174,6 +174,11 @@ class Ledger:
         with self._reading() as jobs:
             return jobs.blocking(fingerprint)
 
+    def of_request(self, fingerprint: str) -> list[Row]:
+        """Return every job of this request, newest first, whatever became of it."""
+        with self._reading() as jobs:
+            return jobs.select("fingerprint = ?", fingerprint)
+
     def rows(self, *stages: Stage, limit: int = 100) -> list[Row]:
         """Returns the jobs in these stages, or all, newest first."""
         with self._reading() as jobs:
