@@ -13,7 +13,7 @@ from itertools import count
 
 from .index import Paid, PaidIndex, refusal
 from .ledger import Intent, Row
-from .states import BLOCKING, Stage
+from .states import BLOCKING, JobFacts, Stage
 from .submission import Context
 
 __all__ = ["Elsewhere", "accounts_for"]
@@ -102,12 +102,21 @@ class Elsewhere:
         if row.service == "live":
             self.index.preallocate(row.fingerprint, self.context.ledger.folder, row.id)
 
-    def write_task_id(self, row: Row, task_id: str) -> bool:
+    def write_task_id(self, facts: JobFacts, task_id: str) -> bool:
         """Write the id of an accepted task to the index; return whether it is on the disk."""
         folder = self.context.ledger.folder
-        return row.service == "live" and self.index.write_task_id(
-            row.fingerprint, folder, row.id, task_id
+        return not facts.emulated and self.index.write_task_id(
+            facts.fingerprint, folder, facts.id, task_id
         )
+
+    def complete(self, row: Row) -> Row:
+        """Give an unknown job the task id that the index has; other rows stay as they are."""
+        if self.service != "live" or row.service != "live" or row.stage is not Stage.UNKNOWN:
+            return row
+        paid = self.index.find(row.fingerprint)
+        if paid is None or paid.job_id != row.id or not paid.task_id:
+            return row
+        return self.context.ledger.adoptions.identify(row.id, paid.task_id)
 
     def note(self, row: Row) -> None:
         """Let the other folders know whether a request is paid for, or may be.
@@ -150,7 +159,7 @@ class Elsewhere:
     def settle(self) -> None:
         """Sort out what dead sessions left, and let the other folders know of what may be paid."""
         for row in self.context.ledger.settle(self.service):
-            self.note(row)
+            self.note(self.complete(row))
 
     def bring(self, row: Row) -> Row | None:
         """Take in a job that another ledger had; None where this one has it or its request."""

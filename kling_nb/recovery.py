@@ -15,7 +15,7 @@ from .history import evidence_of
 from .html import verdict_words
 from .ledger import Row
 from .portal import in_thread
-from .states import FOLLOWED, FORGETTABLE, Stage
+from .states import FOLLOWED, FORGETTABLE, JobFacts, Stage
 from .submission import Context
 from .tasks import TaskMissing
 
@@ -120,6 +120,7 @@ class Recovery:
             task_id: As the job's handle has it; empty where it has none.
         """
         ledger = self.context.ledger
+        task_id = task_id or ledger.id_slots.read(row.id)
         if row.stage is Stage.INTENDED:
             reason = "It broke off; nothing was sent."
             row = ledger.advance(row.id, Stage.DISCARDED, reason=reason)
@@ -131,6 +132,23 @@ class Recovery:
             row = ledger.adoptions.conclude(
                 row.id, Stage.UNKNOWN, reason=reason, code="", answer=""
             )
+        ledger.id_slots.free(row.id)
+        row = self.elsewhere.complete(row)
+        self.elsewhere.note(row)
+        return row
+
+    def accept_late(self, facts: JobFacts, task_id: str) -> Row:
+        """Note a task whose id the ledger could not take when the service accepted it.
+
+        Raises:
+            LedgerError: It still cannot; the id is written to the folder and the index if those
+                can take it.
+        """
+        ledger = self.context.ledger
+        ledger.id_slots.write(facts.id, task_id)
+        self.elsewhere.write_task_id(facts, task_id)
+        row = ledger.accept(facts.id, task_id)
+        ledger.id_slots.free(facts.id)
         self.elsewhere.note(row)
         return row
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain, repeat
 
 from . import pace
 from .budgets import least_left
@@ -30,6 +32,9 @@ from .takes import check_retakeable, keep_sources, numbers, retaken, wish_of
 from .witness import Reading, balance_or_none
 
 __all__ = ["Roster"]
+
+_NOTE_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""When to try again to note an accepted task; seconds from the last time. The last one stays."""
 
 
 @dataclass(slots=True)
@@ -58,6 +63,7 @@ class Roster:
     _sending: set[asyncio.Future[None]] = field(default_factory=set)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     _running: set[asyncio.Task[None]] = field(default_factory=set)
+    _noting: set[asyncio.Task[None]] = field(default_factory=set)
     _is_closed: bool = False
 
     @property
@@ -159,11 +165,23 @@ class Roster:
             row = await submit(self.context, job, request, expected_s, self.elsewhere)
             await self._accept(job, row, expected_s)
         except Exception as error:
+            task_id = job.task_id
             job.abandon(error)  # whoever joined the job must not wait for ever
+            if task_id and isinstance(error, LedgerError):
+                self._noting.add(self._run(self._note_late(job, task_id)))
             raise
         finally:
             self._sending.discard(done)
             done.set_result(None)
+
+    async def _note_late(self, job: Job, task_id: str) -> None:
+        """Try to note an accepted task until the ledger takes it, and follow it then."""
+        for wait_s in chain(_NOTE_AGAIN_S, repeat(_NOTE_AGAIN_S[-1])):
+            await self.context.sleep(wait_s)
+            with suppress(LedgerError):
+                row = await in_thread(self.recovery.accept_late, job.facts, task_id)
+                await self.attach(row)
+                return
 
     async def withdraw(self, job: Job) -> None:
         """Take back a prepared job; nothing happens for one that is being sent, or was."""
@@ -201,6 +219,8 @@ class Roster:
         for job in list(self._jobs.values()):
             job.on_resume = None
             job.detach()
+        for noting in self._noting:
+            noting.cancel()
         under_way = [*self._sending, *self._running, *self.context.watches.stop()]
         if under_way:
             await asyncio.wait(under_way)
@@ -231,6 +251,7 @@ class Roster:
             row = await in_thread(self._settle_stranded, row)
         if is_ours and row.stage is Stage.SAVED and not await in_thread(is_on_disk, row):
             row = await in_thread(self.context.ledger.advance, row.id, Stage.SUCCEEDED)
+        row = await in_thread(self.elsewhere.complete, row)
         await in_thread(self.elsewhere.note, row)
         expected_s = await self._expected_s(row.model)
         job = self._add(row, expected_s)

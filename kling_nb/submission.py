@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -27,7 +27,7 @@ from .jobs import Job
 from .ledger import Ledger, Row, Uploads
 from .portal import in_thread
 from .specs import ModelSpec, review
-from .states import Discarded, Refused, Sending, Stage, Waiting
+from .states import Discarded, JobFacts, Refused, Sending, Stage, Waiting
 from .wire import create_body
 from .witness import Watches, Witness
 
@@ -45,6 +45,9 @@ class Others(Protocol):
 
     def preallocate(self, row: Row, /) -> None:
         """Note that a claimed request is sent now, and make space for its task id."""
+
+    def write_task_id(self, facts: JobFacts, task_id: str, /) -> bool:
+        """Write the id of an accepted task into that space; return whether it is on the disk."""
 
     def note(self, row: Row, /) -> None:
         """Hear what became of a request."""
@@ -151,7 +154,7 @@ async def submit(
             await in_thread(others.note, row)
             raise outcome.error
         return row
-    return await _accepted(context, job, outcome, expected_s)
+    return await _accepted(context, job, outcome, expected_s, others)
 
 
 def _begin(context: Context, job_id: str, request: Request, nonce: str, others: Others) -> None:
@@ -163,9 +166,12 @@ def _begin(context: Context, job_id: str, request: Request, nonce: str, others: 
     at = context.now()
     row = context.ledger.row(job_id)
     others.claim(row, at, partial(request.fingerprint, row.service))
+    slots = context.ledger.id_slots
     try:
+        slots.allocate(replace(row, stage=Stage.SENDING, sent_at=at, nonce=nonce))
         row = context.ledger.advance(job_id, Stage.SENDING, sent_at=at, nonce=nonce)
     except LedgerError:
+        slots.free(job_id)
         others.drop(row)
         raise
     others.preallocate(row)
@@ -190,18 +196,32 @@ def _callback(url: str, context: Context) -> tuple[str, str]:
     return with_nonce(url, nonce), nonce
 
 
-async def _accepted(context: Context, job: Job, task_id: str, expected_s: float) -> Row:
+async def _accepted(
+    context: Context, job: Job, task_id: str, expected_s: float, others: Others
+) -> Row:
+    """Note the task: in the folder's and the index's preallocated space, then in the ledger."""
     at = context.now()
+    ledger = context.ledger
     job.enter(Waiting(task_id, "waiting", at, expected_s))
+    # Not in a worker thread: nothing, not even the program's end, may come in between.
+    is_kept = ledger.id_slots.write(job.id, task_id)
+    is_kept = others.write_task_id(job.facts, task_id) or is_kept
     try:
-        # Not in a worker thread: nothing, not even the program's end, may come in between.
-        return context.ledger.advance(job.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at)
+        row = ledger.advance(job.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at)
     except LedgerError as error:
-        # The disk failed in the one moment that matters: the id must not be lost with it.
+        kept = (
+            "The id is saved: this kernel keeps trying to note it, and the next one resumes the "
+            f"job. By hand: `%kling adopt {task_id} {job.id}`."
+            if is_kept
+            else "This kernel keeps trying. Keep the id: "
+            f"`%kling adopt {task_id} {job.id}` brings the clip back."
+        )
         raise LedgerError(
-            f"Task {task_id} was accepted and is paid, but could not be noted on disk: {error} "
-            f"Keep the id: `%kling adopt {task_id} {job.id}` brings the clip back."
+            f"Task {task_id} was accepted and is paid, but the ledger could not note it: {error} "
+            f"{kept}"
         ) from None
+    ledger.id_slots.free(job.id)
+    return row
 
 
 async def _not_accepted(
@@ -216,6 +236,7 @@ async def _not_accepted(
     # On disk first; the balance is evidence and may take a while.
     conclude = context.ledger.adoptions.conclude
     row = await in_thread(conclude, job.id, stage, reason=reason, code=code, answer=answer)
+    await in_thread(context.ledger.id_slots.free, job.id)
     if row.stage is Stage.ACCEPTED:  # a notification was quicker than the answer
         job.enter(state_of(row))
         return row

@@ -27,7 +27,7 @@ from kling_nb.ledger import Intent, Ledger, Row
 from kling_nb.models import TEXT_TO_VIDEO
 from kling_nb.portal import Portal
 from kling_nb.preparation import Prepared, Wish, prepare
-from kling_nb.states import JobState, Stage
+from kling_nb.states import JobFacts, JobState, Stage
 from kling_nb.submission import Context, submit
 
 __all__ = [
@@ -106,6 +106,10 @@ class Others:
 
     def preallocate(self, row: Row) -> None:
         """Make no space: there is no index."""
+
+    def write_task_id(self, facts: JobFacts, task_id: str) -> bool:
+        """Write nothing: there is no index."""
+        return False
 
     def note(self, row: Row) -> None:
         """Keep what became of it."""

@@ -24,16 +24,16 @@ class Adoptions:
     Args:
         writing: Gives the table of jobs in a transaction.
         owner: The session that answers for what is adopted.
-        lives: Whether the session of a name exists; asked in a transaction.
+        bury: Ends the submission of a row where its session is dead; called in a transaction.
     """
 
     def __init__(
         self,
         writing: Callable[[], AbstractContextManager[Jobs]],
         owner: str,
-        lives: Callable[[str], bool],
+        bury: Callable[[Jobs, Row], Row],
     ) -> None:
-        self._writing, self._owner, self._lives = writing, owner, lives
+        self._writing, self._owner, self._bury = writing, owner, bury
 
     def adopt(self, task_id: str, service: str, job_id: str = "") -> Row:
         """Gives a task to the job that lost it, or makes it a job of its own.
@@ -51,6 +51,8 @@ class Adoptions:
         """
         with self._writing() as jobs:
             named = jobs.find(job_id) if job_id else None
+            if named is not None and named.stage is Stage.SENDING:
+                named = self._bury(jobs, named)
             known = jobs.with_task(task_id, service)
             if known is not None:
                 return self._known(jobs, known, named)
@@ -58,8 +60,6 @@ class Adoptions:
             if row is None:
                 stranger = Intent(adopted_name(task_id), service, "", {}, 1, None)
                 return self._take_in(jobs, stranger, task_id)
-            if row.stage is Stage.SENDING and not self._lives(row.owner):
-                row = jobs.bury(row)
             check_free(row, task_id)
             return self._accept(jobs, row, task_id, encode_time(jobs.now()))
 
@@ -74,25 +74,28 @@ class Adoptions:
             The row that has the task; the job's own, as it was, where the task cannot be its.
         """
         with self._writing() as jobs:
-            row = jobs.find(job_id)
-            known = jobs.with_task(task_id, row.service)
-            if known is not None and known.id != row.id:
-                return known if row.task_id == task_id else row
-            if row.task_id not in ("", task_id):
+            return self.identify_in(jobs, jobs.find(job_id), task_id)
+
+    def identify_in(self, jobs: Jobs, row: Row, task_id: str) -> Row:
+        """Do the same in a transaction that the caller has begun."""
+        known = jobs.with_task(task_id, row.service)
+        if known is not None and known.id != row.id:
+            return known if row.task_id == task_id else row
+        if row.task_id not in ("", task_id):
+            return row
+        match row.stage:
+            case Stage.SENDING if not row.task_id:
+                told = jobs.update(row, task_id=encode_text(task_id))
+                jobs.log(told, "a notification told the id of its task")
+                return told
+            case Stage.UNKNOWN | Stage.VANISHED:
+                # The task is as old as its request, and so is what it teaches of durations.
+                return self._accept(jobs, row, task_id, encode_time(row.sent_at or jobs.now()))
+            case Stage.FORGOTTEN | Stage.REFUSED:
+                over = jobs.mark(row, task_id=encode_text(task_id))
+                return self._take_in(jobs, heir_of(over), task_id)
+            case _:
                 return row
-            match row.stage:
-                case Stage.SENDING if not row.task_id:
-                    told = jobs.update(row, task_id=encode_text(task_id))
-                    jobs.log(told, "a notification told the id of its task")
-                    return told
-                case Stage.UNKNOWN | Stage.VANISHED:
-                    # The task is as old as its request, and so is what it teaches of durations.
-                    return self._accept(jobs, row, task_id, encode_time(row.sent_at or jobs.now()))
-                case Stage.FORGOTTEN | Stage.REFUSED:
-                    over = jobs.mark(row, task_id=encode_text(task_id))
-                    return self._take_in(jobs, heir_of(over), task_id)
-                case _:
-                    return row
 
     def conclude(self, job_id: str, stage: Stage, *, reason: str, code: str, answer: str) -> Row:
         """Ends a submission that was not answered with a task; see `Jobs.conclude`."""

@@ -6,6 +6,7 @@ for nobody: it is told what happened, and everything it was told is on the disk 
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +21,14 @@ from ..states import BLOCKING, FOLLOWED, SUBMITTING, Stage
 from .accounts import Accounts, room_for
 from .adoptions import Adoptions
 from .database import Database
+from .id_slots import IdSlots
 from .owners import Owners
 from .records import Intent, Row, encode_facts, encode_sources
 from .table import Jobs
 
 __all__ = ["Ledger"]
+
+LOG = logging.getLogger("kling_nb")
 
 
 class Ledger:
@@ -51,7 +55,8 @@ class Ledger:
         self._opening = threading.Lock()
         self._is_closed = False
         self.accounts = Accounts(self._reading, self._writing, clock)
-        self.adoptions = Adoptions(self._writing, self.owner, self._owners.lives)
+        self.adoptions = Adoptions(self._writing, self.owner, self._bury)
+        self.id_slots = IdSlots(self.folder / "sending", self.folder)
 
     def open(self) -> None:
         """Makes what is missing on disk and takes this session's lock; every change begins so.
@@ -65,13 +70,15 @@ class Ledger:
                 raise LedgerError("this session was closed; use the one that took its place")
             if not self._owners.holds(self.owner):
                 self._database.create()
-                with self._database.writing():
+                with self._database.writing() as connection:
                     self._owners.hold(self.owner)
+                    self._restore(Jobs(connection, self.folder, self._clock))
 
     def close(self) -> None:
         """Ends the session: its jobs may be taken over by the next one."""
         with self._opening:
             self._is_closed = True
+            self.id_slots.close()
             if not self._owners.holds(self.owner):
                 return
             try:
@@ -123,6 +130,19 @@ class Ledger:
         columns = encode_facts(facts, self.folder)
         with self._writing() as jobs:
             return jobs.step(jobs.find(job_id), stage, owner=self.owner, **columns)
+
+    def accept(self, job_id: str, task_id: str) -> Row:
+        """Note the task of a request whose answer could not be noted when it came.
+
+        Returns:
+            The row that has the task, `accepted`; or as it is where it was noted since.
+        """
+        with self._writing() as jobs:
+            self._restore(jobs)
+            row = jobs.find(job_id)
+            if row.stage in SUBMITTING:
+                row = jobs.update(jobs.bury(row, task_id), owner=self.owner)
+            return self.adoptions.identify_in(jobs, row, task_id)
 
     def note(self, job_id: str, **facts: object) -> Row:
         """Adds what was learnt of a job, without a step; facts as for `advance`."""
@@ -222,13 +242,18 @@ class Ledger:
             The rows that changed, newest first.
         """
         with self._writing() as jobs:
+            self._restore(jobs)
             left = jobs.in_stages(*SUBMITTING, *FOLLOWED)
             dead = {owner for owner in {row.owner for row in left} if not self._owners.lives(owner)}
             theirs = [row for row in left if row.owner in dead - {""}]
             can_do = [row for row in theirs if row.service == service or row.stage not in FOLLOWED]
             settled = [self._inherit(jobs, row, service) for row in can_do]
+            identified, spent = self._read_slots(jobs, service)
             self._owners.sweep()
-            return settled
+        # Once the ledger has what was in them, and that is on the disk.
+        for job_id in spent:
+            self.id_slots.free(job_id)
+        return settled + identified
 
     def claim(self, job_id: str) -> bool:
         """Makes a job this session's, unless a living one has it or nothing is left to follow.
@@ -292,4 +317,26 @@ class Ledger:
     def _bury(self, jobs: Jobs, row: Row) -> Row:
         if row.stage not in SUBMITTING or self._owners.lives(row.owner):
             return row
-        return jobs.bury(row)
+        return jobs.bury(row, self.id_slots.read(row.id))
+
+    def _restore(self, jobs: Jobs) -> None:
+        """Take in the requests that were being sent when the ledger lost them."""
+        for row in self.id_slots.rows():
+            if jobs.bring(row) is not None:
+                LOG.warning("job %s was not in the ledger and is restored", row.id)
+
+    def _read_slots(self, jobs: Jobs, service: str) -> tuple[list[Row], list[str]]:
+        """Note the task ids that wait in files; return the rows, and the jobs whose file is spent.
+
+        An older version may have settled a row without looking there.
+        """
+        identified, spent = [], []
+        for job_id in self.id_slots.job_ids():
+            row = next(iter(jobs.select("id = ?", job_id)), None)
+            if row is None or row.stage in SUBMITTING or row.service != service:
+                continue
+            task_id = self.id_slots.read(job_id)
+            if task_id and not row.task_id:
+                identified.append(self.adoptions.identify_in(jobs, row, task_id))
+            spent.append(job_id)
+        return identified, spent

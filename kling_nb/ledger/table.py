@@ -216,12 +216,21 @@ class Jobs:
         self.log(moved, str(reason))
         return moved
 
-    def bury(self, row: Row) -> Row:
+    def bury(self, row: Row, task_id: str = "") -> Row:
         """Ends the submission of a session that is dead.
 
         What it was about to do, surely never happens; what it was doing at its death may have
-        happened, and has where a notification has told the task's id.
+        happened, and has where the task's id is known.
+
+        Args:
+            row: In `intended` or `sending`.
+            task_id: As the service answered, where that was kept; empty if it is not known. A
+                notification may have noted it in the row.
         """
+        if task_id and row.stage is Stage.INTENDED:  # by an older copy of the ledger
+            row = self.step(row, Stage.SENDING)
+        if task_id and not row.task_id:
+            row = self.update(row, task_id=encode_text(task_id))
         if row.stage is Stage.INTENDED:
             reason = "The kernel ended before anything was sent; nothing was charged."
             return self.step(row, Stage.DISCARDED, reason=reason)

@@ -1,0 +1,146 @@
+"""What `id_slots` promises: a task id is written in place, and the row of its job is beside it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kling_nb.errors import LedgerError
+from kling_nb.ledger import Intent, Ledger, Row
+from kling_nb.ledger.id_slots import IdSlots
+from kling_nb.states import Stage
+
+INTENT = Intent("f" * 64, "live", "m", {"prompt": "A fox\nand “a” hen"}, 2, 55.0, thumbnail=b"jpeg")
+
+
+@pytest.fixture
+def row(ledger: Ledger) -> Row:
+    """A row as it is while its request is being sent."""
+    row, _ = ledger.intend(INTENT)
+    return replace(row, stage=Stage.SENDING, sent_at=row.created_at, nonce="n")
+
+
+@pytest.fixture
+def slots(tmp_path: Path) -> IdSlots:
+    """The files of a folder."""
+    return IdSlots(tmp_path / "sending", tmp_path)
+
+
+def test_an_id_is_written_in_place(slots: IdSlots, row: Row) -> None:
+    """The same file, as long as before; the next session reads it."""
+    slots.allocate(row)
+    file = slots.path / f"{row.id}.json"
+    before = file.stat()
+    assert slots.read(row.id) == ""
+    assert slots.write(row.id, 'täsk "1"\n')
+    after = file.stat()
+    assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
+    slots.close()
+    assert IdSlots(slots.path, slots.path.parent).read(row.id) == 'täsk "1"\n'
+
+
+def test_the_row_is_beside_it(slots: IdSlots, row: Row) -> None:
+    """As it was when it was sent, without its picture, before and after the id is written."""
+    slots.allocate(row)
+    assert slots.rows() == [replace(row, thumbnail=b"")]
+    slots.write(row.id, "t")
+    assert slots.rows() == [replace(row, thumbnail=b"")]
+    assert slots.job_ids() == [row.id]
+
+
+def test_a_file_that_was_deleted_is_made_again(slots: IdSlots, row: Row) -> None:
+    """Its folder, too."""
+    slots.allocate(row)
+    shutil.rmtree(slots.path)
+    assert slots.write(row.id, "t")
+    assert slots.read(row.id) == "t"
+    assert len(slots.rows()) == 1
+
+
+def test_what_is_freed_is_gone(slots: IdSlots, row: Row) -> None:
+    """A second time, and without files, nothing happens."""
+    slots.free(row.id)
+    slots.allocate(row)
+    slots.free(row.id)
+    slots.free(row.id)
+    assert (slots.rows(), slots.job_ids(), slots.read(row.id)) == ([], [], "")
+    assert not slots.write(row.id, "t")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff" * 600, b'"half an id', b'""\n[]', b'""\n{"id": 1}', b"7\n{}"]
+)
+def test_a_file_that_holds_something_else_is_left_alone(
+    slots: IdSlots, content: bytes, caplog: pytest.LogCaptureFixture, ledger: Ledger
+) -> None:
+    """The log names it, and a session begins all the same."""
+    slots.path.mkdir()
+    file = slots.path / "1a2b3c4d.json"
+    file.write_bytes(content)
+    with caplog.at_level(logging.WARNING, logger="kling_nb"):
+        assert slots.rows() == []
+    assert str(file) in caplog.text
+    assert slots.read("1a2b3c4d") == ""
+    assert ledger.settle("live") == []
+    assert file.read_bytes() == content
+
+
+def test_no_space_is_an_error(slots: IdSlots, row: Row) -> None:
+    """It says that nothing was sent, and what to do; nothing is left behind."""
+    slots.path.write_text("")
+    with pytest.raises(LedgerError, match=r"no space could be made.*Nothing was sent.*run again"):
+        slots.allocate(row)
+    assert not slots.write(row.id, "t")
+
+
+def test_a_file_of_a_living_session_is_left_alone(ledger: Ledger, other: Ledger) -> None:
+    """Its answer is still waited for."""
+    row, _ = ledger.intend(INTENT)
+    ledger.id_slots.allocate(replace(row, stage=Stage.SENDING))
+    ledger.advance(row.id, Stage.SENDING)
+    ledger.id_slots.write(row.id, "t")
+    assert other.settle("live") == []
+    assert other.id_slots.job_ids() == [row.id]
+    assert other.row(row.id).stage is Stage.SENDING
+
+
+@pytest.mark.parametrize("stage", [Stage.SENDING, Stage.UNKNOWN])
+def test_the_id_of_a_dead_session_is_noted(ledger: Ledger, tmp_path: Path, stage: Stage) -> None:
+    """Accepted and followed by whoever finds it, also where an older version called it unknown."""
+    dead = Ledger(tmp_path)
+    row, _ = dead.intend(INTENT)
+    dead.id_slots.allocate(replace(row, stage=Stage.SENDING))
+    dead.advance(row.id, Stage.SENDING)
+    dead.id_slots.write(row.id, "t")
+    if stage is Stage.UNKNOWN:
+        dead.advance(row.id, stage)
+    dead.close()
+    [settled] = ledger.settle("live")
+    assert (settled.stage, settled.task_id, settled.owner) == (Stage.ACCEPTED, "t", ledger.owner)
+    assert settled.accepted_at == settled.sent_at
+    assert ledger.id_slots.job_ids() == []
+
+
+def test_the_id_of_a_dead_session_is_known_to_who_adopts(ledger: Ledger, tmp_path: Path) -> None:
+    """Naming the same task gives the same job."""
+    dead = Ledger(tmp_path)
+    row, _ = dead.intend(INTENT)
+    dead.id_slots.allocate(replace(row, stage=Stage.SENDING))
+    dead.advance(row.id, Stage.SENDING)
+    dead.id_slots.write(row.id, "t")
+    dead.close()
+    adopted = ledger.adoptions.adopt("t", "live", row.id)
+    assert (adopted.id, adopted.stage, adopted.task_id) == (row.id, Stage.ACCEPTED, "t")
+
+
+def test_noting_late_is_noting_once(ledger: Ledger) -> None:
+    """Whoever was quicker, the row is accepted and stays as it is."""
+    row, _ = ledger.intend(INTENT)
+    ledger.advance(row.id, Stage.SENDING)
+    first = ledger.accept(row.id, "t")
+    assert (first.stage, first.task_id, first.owner) == (Stage.ACCEPTED, "t", ledger.owner)
+    assert ledger.accept(row.id, "t") == first
