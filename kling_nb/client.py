@@ -113,11 +113,13 @@ class Client:
         *,
         fields: tuple[Problem, ...] = (),
         sending: Callable[[], Awaitable[None]] | None = None,
+        keep_answer: Callable[[str], object] | None = None,
     ) -> str | SubmitOutcome:
         """Make one task: the one request that costs money.
 
         It waits for its turn in the account's budget first. It is sent again by itself only when
-        it surely never reached the service, or was rejected with 429. It opens a connection of
+        it surely never reached the service, or was rejected with 429 and the answer names no
+        task: an answer that contradicts itself ends as `may_exist`. It opens a connection of
         its own: on a kept-alive one that the server has closed meanwhile, nobody could tell
         whether it arrived.
 
@@ -125,6 +127,8 @@ class Client:
             body: See `wire.create_body`.
             fields: What was given and is allowed, for the message of a refusal.
             sending: Called once, when it is this request's turn and before a socket is opened.
+            keep_answer: Called with the raw answer of a task that was made, where that answer
+                names another id as well.
 
         Returns:
             The task id, or how it ended.
@@ -144,7 +148,10 @@ class Client:
                 with attempt:
                     if attempt.num > 1:
                         await self._budget.new_tasks.wait()
-                    return await self._create_once(content, fields)
+                    task_id, answer = await self._create_once(content, fields)
+                    if keep_answer is not None and wire.names_another(answer, task_id):
+                        keep_answer(answer.text)
+                    return task_id
         except _Ended as ended:
             return ended.outcome
         except (NotSent, RateLimited) as error:
@@ -220,7 +227,9 @@ class Client:
         """Close all connections."""
         await self._http.aclose()
 
-    async def _create_once(self, content: bytes, fields: tuple[Problem, ...]) -> str:
+    async def _create_once(
+        self, content: bytes, fields: tuple[Problem, ...]
+    ) -> tuple[str, wire.Answer]:
         http = open_http(timeout=_CREATE_TIMEOUT, transport=self._transport, keepalive=0)
         request = http.build_request(
             "POST",
@@ -236,7 +245,7 @@ class Client:
             if self._transport is None:
                 await http.aclose()
         try:
-            return wire.parse_created(answer, fields)
+            return wire.parse_created(answer, fields), answer
         except RateLimited as error:
             await self._budget.new_tasks.hold_back(error.retry_after_s)
             raise

@@ -18,7 +18,8 @@ KlingError
 │   ├── KeyLimitReached       433
 │   ├── Maintenance           455
 │   ├── ServerFault           500, 501, 505, 408, 524, …  may_exist
-│   └── UnreadableAnswer      not JSON, no envelope       may_exist
+│   ├── UnreadableAnswer      not JSON, no envelope       may_exist
+│   └── ContradictoryAnswer   no success, but names a task  may_exist
 ├── Unreachable               no answer at all
 │   ├── NotSent               surely never arrived        retryable
 │   └── AnswerLost            may have arrived            may_exist
@@ -49,6 +50,7 @@ __all__ = [
     "BudgetExceeded",
     "ClipExpired",
     "ConfigurationError",
+    "ContradictoryAnswer",
     "EndpointNotFound",
     "InsufficientCredits",
     "InvalidInput",
@@ -212,6 +214,13 @@ class UnreadableAnswer(ServiceError):
 
     may_exist = True
     advice = "The answer cannot be read. `%kling jobs` shows where the job stands."
+
+
+class ContradictoryAnswer(ServiceError):
+    """The answer contradicts itself, e.g. it is a refusal and names a task."""
+
+    may_exist = True
+    advice = "The task may exist and may be paid. `%kling jobs` shows where the job stands."
 
 
 class Unreachable(KlingError):

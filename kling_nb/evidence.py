@@ -121,6 +121,8 @@ class Evidence:
     watch: Watch | None = None
     answer: str = field(default="", repr=False)
     """The service's raw answer, cut to `ANSWER_LIMIT`; empty where none came."""
+    task_ids: tuple[str, ...] = ()
+    """The tasks that a lost request's answer names, in spite of itself."""
 
 
 NO_EVIDENCE = Evidence()

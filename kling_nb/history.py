@@ -5,6 +5,7 @@ Pure functions of a row. What they show is exactly what is on disk.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from . import clips
@@ -39,8 +40,11 @@ from .states import (
     Vanished,
     Waiting,
 )
+from .wire import named_ids
 
 __all__ = ["clip_of", "error_of", "evidence_of", "facts_of", "is_on_disk", "state_of"]
+
+_WORD = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 
 def facts_of(row: Row) -> JobFacts:
@@ -97,12 +101,15 @@ def is_on_disk(row: Row) -> bool:
 def evidence_of(row: Row) -> Evidence:
     """What speaks for or against the job having cost something.
 
-    A row that was written before there were watches holds one look at most.
+    A row that was written before there were watches holds one look at most. Only ids that can be
+    typed as one word of `%kling adopt` are offered.
     """
     watch = row.watch
     if watch is None and row.balance_after is not None:
         watch = Watch(row.updated_at, (Look(0.0, row.balance_after),))
-    return Evidence(row.price_credits, row.balance_before, watch, row.answer)
+    named = named_ids(row.answer) if row.stage is Stage.UNKNOWN else ()
+    ids = tuple(each for each in named if _WORD.fullmatch(each))
+    return Evidence(row.price_credits, row.balance_before, watch, row.answer, ids)
 
 
 def state_of(row: Row, expected_s: float = 0.0, *, already: bool = True) -> JobState:
@@ -138,7 +145,7 @@ def error_of(row: Row) -> KlingError:
         case Stage.UNKNOWN:
             return TaskUnknown(
                 f"The answer to job {row.id} was lost: {reason}. The task may exist and may "
-                f"be paid; nothing is sent again. `%kling adopt TASK_ID` if the service lists it, "
+                f"be paid; nothing is sent again. {_adopt_text(row)}, "
                 f"`%kling forget {row.id}` to allow a new task.",
                 job_id=row.id,
             )
@@ -158,6 +165,16 @@ def error_of(row: Row) -> KlingError:
             return JobFailed(f"Job {row.id} was refused: {reason}.", job_id=row.id)
         case _:
             return JobDetached(f"Job {row.id} is {row.stage}: {row.reason}", job_id=row.id)
+
+
+def _adopt_text(row: Row) -> str:
+    """Return how the task of a lost request is brought in, by its id where the answer names it."""
+    ids = evidence_of(row).task_ids
+    if not ids:
+        return "`%kling adopt TASK_ID` if the service lists it"
+    return " or ".join(f"`%kling adopt {each} {row.id}`" for each in ids) + (
+        " fetches the clip of the task that the answer names"
+    )
 
 
 def _ended_state(row: Row) -> JobState:

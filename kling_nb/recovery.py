@@ -158,7 +158,14 @@ class Recovery:
         if row.stage not in FORGETTABLE:
             allowed = ", ".join(sorted(FORGETTABLE))
             raise LedgerError(f"job {row.id} is {row.stage}; only these are forgotten: {allowed}")
-        verdict = judge(evidence_of(row))
+        evidence = evidence_of(row)
+        if evidence.task_ids and not yes:
+            raise LedgerError(
+                f"the answer to job {row.id} names a task: `%kling adopt {evidence.task_ids[0]} "
+                f"{row.id}` fetches its clip for 0 credits. To pay again all the same: "
+                f"`%kling forget {row.id} --yes`."
+            )
+        verdict = judge(evidence)
         if row.stage is Stage.UNKNOWN and verdict.likelihood is Likelihood.PAID and not yes:
             raise LedgerError(
                 f"job {row.id} was very probably paid. {verdict_words(verdict)} Find the task on "

@@ -142,9 +142,12 @@ async def submit(
         job.enter(Sending())
 
     fields = review(request.spec, request.values)
+    kept: list[str] = []
     # Noted when its turn has come: a kernel that dies while it waits has surely sent nothing.
     try:
-        outcome = await context.client.create_task(body, fields=fields, sending=note_sending)
+        outcome = await context.client.create_task(
+            body, fields=fields, sending=note_sending, keep_answer=kept.append
+        )
     except AlreadyPaid as error:
         await _discard(context, job, error, others)
         raise
@@ -154,7 +157,7 @@ async def submit(
             await in_thread(others.note, row)
             raise outcome.error
         return row
-    return await _accepted(context, job, outcome, expected_s, others)
+    return await _accepted(context, job, outcome, expected_s, others, answer="".join(kept))
 
 
 def _begin(context: Context, job_id: str, request: Request, nonce: str, others: Others) -> None:
@@ -197,7 +200,7 @@ def _callback(url: str, context: Context) -> tuple[str, str]:
 
 
 async def _accepted(
-    context: Context, job: Job, task_id: str, expected_s: float, others: Others
+    context: Context, job: Job, task_id: str, expected_s: float, others: Others, *, answer: str
 ) -> Row:
     """Note the task: in the folder's and the index's preallocated space, then in the ledger."""
     at = context.now()
@@ -207,7 +210,9 @@ async def _accepted(
     is_kept = ledger.id_slots.write(job.id, task_id)
     is_kept = others.write_task_id(job.facts, task_id) or is_kept
     try:
-        row = ledger.advance(job.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at)
+        row = ledger.advance(
+            job.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at, answer=answer
+        )
     except LedgerError as error:
         kept = (
             "The id is saved: this kernel keeps trying to note it, and the next one resumes the "

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
 from . import errors
-from .errors import Problem, ServiceError, UnreadableAnswer
+from .errors import ContradictoryAnswer, Problem, ServiceError, UnreadableAnswer
 from .evidence import ANSWER_LIMIT
 from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceeded
 
@@ -29,6 +30,8 @@ __all__ = [
     "clean",
     "create_body",
     "create_may_exist",
+    "named_ids",
+    "names_another",
     "parse_created",
     "parse_credit",
     "parse_download_url",
@@ -60,6 +63,16 @@ _STATUSES_THAT_REFUSE = frozenset({200, 401, 402, 404, 422, 429})
 _URL = re.compile(r"https?://[^\s/\x00-\x1f\ud800-\udfff]+/[^\s\x00-\x1f\ud800-\udfff]*")
 
 
+_ID_NAMES = ("taskId", "recordId", "task_id", "record_id")
+_NAMED_ID = re.compile(
+    r"""(?<=")(?:task|record)[_-]?ids?\\{0,9}"\s{0,99}:\s{0,99}\[?\s{0,99}"""
+    r"""(?:\\{0,9}"([^"\\]{1,200})\\{0,9}"|([1-9][0-9]{0,29}))""",
+    re.IGNORECASE,
+)
+"""Every repetition is bounded, so that no answer takes long to search."""
+_IDS_KEPT = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP answer, as far as this module needs it."""
@@ -69,9 +82,20 @@ class Answer:
     retry_after_s: float | None = None
 
     @property
+    def whole_text(self) -> str:
+        """The whole body as text, without the marks of UTF-8 and UTF-16."""
+        return self.body.decode("utf-8", "replace").replace("\0", "").lstrip("\ufeff\ufffd")
+
+    @property
     def text(self) -> str:
-        """The body as it is kept: cut where it is long."""
-        return self.body.decode("utf-8", "replace")[:ANSWER_LIMIT]
+        """The body as it is kept: cut where it is long, but with every task id that it names."""
+        whole = self.whole_text
+        kept = whole[:ANSWER_LIMIT]
+        cut_off = [each for each in named_ids(whole) if each not in kept][:_IDS_KEPT]
+        if not cut_off:
+            return kept
+        end = " … " + ", ".join(f'"taskId": "{each}"' for each in cut_off)
+        return kept[: ANSWER_LIMIT - len(end)] + end
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +107,8 @@ class _Envelope:
     data: object
     readable: bool = True
     """False: made from the HTTP status, so that a gateway may have spoken."""
+    document: object = None
+    """The whole body, where it is one."""
 
 
 def create_body(
@@ -101,23 +127,97 @@ def create_body(
 
 
 def parse_created(answer: Answer, fields: tuple[Problem, ...] = ()) -> str:
-    """The task id of a createTask answer; opaque, not empty.
+    """Return the task id of a createTask answer; opaque, not empty.
+
+    The id is read as `data.taskId` or `data.recordId` (source: D L). Where neither is there, it is
+    read by the same names at the root, and as `task_id` or `record_id`, as callbacks spell it:
+    nothing is documented about that, and a task that was made is never lost for its spelling.
 
     Args:
         answer: What came back.
         fields: What was given and is allowed, for the message of a refusal.
 
     Raises:
+        ContradictoryAnswer: The answer contradicts itself; the task may exist.
         ServiceError: The fitting class; see `create_may_exist` for what it means.
     """
+    contradiction = _contradiction(answer)
     envelope = _envelope(answer)
+    if contradiction:
+        advice = f"This answer contradicts itself: {contradiction}. {ContradictoryAnswer.advice}"
+        raise ContradictoryAnswer(envelope.code, envelope.message, advice=advice)
     if answer.status != 200 or envelope.code != 200:
         _raise_service_error(answer, envelope, fields)
-    data = envelope.data if isinstance(envelope.data, dict) else {}
-    task_id = data.get("taskId") or data.get("recordId")
-    if not isinstance(task_id, str) or not task_id.strip():
+    task_id = _created_id(envelope)
+    if not task_id:
         raise UnreadableAnswer(200, "success without a task id")
-    return clean(task_id)
+    return task_id
+
+
+def names_another(answer: Answer, task_id: str) -> bool:
+    """Return whether an answer names another id beside this one."""
+    return any(each != task_id for each in named_ids(answer.whole_text))
+
+
+def _created_id(envelope: _Envelope) -> str:
+    """Return the id of the task that was made; empty where none is named."""
+    for place in (envelope.data, envelope.document):
+        named = place if isinstance(place, dict) else {}
+        for value in map(named.get, _ID_NAMES):
+            if isinstance(value, str) and value.strip():
+                return clean(value).strip()
+    return ""
+
+
+def named_ids(text: str) -> tuple[str, ...]:
+    """Return every id that an answer names as `taskId` or `recordId`, at any depth.
+
+    The text is searched as it is, so that a document that is cut, has a key twice or holds JSON
+    inside a string hides nothing; then once more without JSON's escapes.
+    """
+    found = _NAMED_ID.findall(text)
+    document = read_json(text)
+    if isinstance(document, dict | list):
+        found += _NAMED_ID.findall(json.dumps(document, ensure_ascii=False))
+    ids = (clean(quoted or number).strip() for quoted, number in found)
+    return tuple(dict.fromkeys(filter(None, ids)))
+
+
+def _contradiction(answer: Answer) -> str:
+    """Return why a createTask answer contradicts itself; empty where it does not.
+
+    HTTP 200 agrees with any `code`; another status agrees with a body without a `code`, or with
+    the same `code`. A body that begins as JSON and cannot be read may hold anything.
+    """
+    text = answer.whole_text.strip()
+    document, twice = _read_pairs(text)
+    if twice:
+        return f"the key {twice[0]!r} comes twice"
+    code = document.get("code") if isinstance(document, dict) else None
+    if answer.status != 200:
+        if text.startswith(("{", "[")) and document is None:
+            return f"HTTP {answer.status} with JSON that cannot be read"
+        if code is not None and _integer(code) != answer.status:
+            return f"HTTP {answer.status} with code {read_text(code)[:20] or type(code).__name__}"
+    ids = named_ids(text)
+    if ids and (answer.status != 200 or _integer(code) not in (200, None)):
+        return f"it is no success and names task {', '.join(ids[:_IDS_KEPT])}"
+    return ""
+
+
+def _read_pairs(text: str) -> tuple[object, list[str]]:
+    """Return the JSON document, or None, and the keys that an object in it has twice."""
+    twice: list[str] = []
+
+    def collect(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        counted = Counter(name for name, _ in pairs)
+        twice.extend(clean(name)[:40] for name, count in counted.items() if count > 1)
+        return dict(pairs)
+
+    try:
+        return json.loads(text, object_pairs_hook=collect), twice
+    except (ValueError, RecursionError):
+        return None, twice
 
 
 def create_may_exist(answer: Answer, error: ServiceError) -> bool:
@@ -210,12 +310,12 @@ def _raise_service_error(
 
 def _envelope(answer: Answer) -> _Envelope:
     """The envelope of an answer; outside HTTP 200 a missing one is made from the status."""
-    document = read_json(answer.body.decode("utf-8", "replace"))
+    document = read_json(answer.whole_text)
     if isinstance(document, dict):
         code = _integer(document.get("code"))
         if code is not None:
             message = read_text(document.get("msg")) or read_text(document.get("message"))
-            return _Envelope(code, message[:500], document.get("data"))
+            return _Envelope(code, message[:500], document.get("data"), document=document)
     if answer.status != 200:
         message = f"HTTP {answer.status} without a readable body"
         return _Envelope(answer.status, message, None, readable=False)

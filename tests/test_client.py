@@ -161,6 +161,9 @@ def test_a_refusal_is_told_once(answer: object, error: type[ServiceError]) -> No
         httpx.Response(403, text="error code: 1010"),
         httpx.Response(503, json={"code": 422, "msg": "a gateway that speaks JSON"}),
         httpx.Response(302, headers={"location": "https://elsewhere.example/"}),
+        TOO_OFTEN | {"data": {"taskId": TASK}},
+        httpx.Response(429, json={"recordId": TASK}),
+        httpx.Response(429, json=CREATED),
     ],
     ids=str,
 )

@@ -53,9 +53,9 @@ def test_what_may_be_sent_again_by_itself() -> None:
 
 
 def test_what_leaves_a_task_unknown() -> None:
-    """Only a broken, unreadable or lost answer leaves open whether a task exists."""
+    """A broken, unreadable, contradictory or lost answer leaves open whether a task exists."""
     may_exist = {name for name, kind in CLASSES.items() if getattr(kind, "may_exist", False)}
-    assert may_exist == {"ServerFault", "UnreadableAnswer", "AnswerLost"}
+    assert may_exist == {"ServerFault", "UnreadableAnswer", "ContradictoryAnswer", "AnswerLost"}
 
 
 def test_a_problem_reads_as_field_given_allowed() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from kling_nb import errors, wire
 from kling_nb.errors import Problem, RateLimited, ServiceError
+from kling_nb.evidence import ANSWER_LIMIT
 from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.specs import ModelSpec, review, validate
 from kling_nb.wire import Answer
@@ -80,6 +81,14 @@ MEANINGS = [
     (envelope(400, "bad input", 400), UNKNOWN, "400 body"),
     (envelope(403, "no", 403), UNKNOWN, "403 body"),
     (envelope(408, "late", 408), UNKNOWN, "408 body"),
+    # what contradicts itself; `tests/test_odd_answers.py` sends each over a socket
+    (Answer(200, b'{"code":429,"data":{"taskId":"a"}}'), UNKNOWN, "429 with a task"),
+    (Answer(422, b'{"msg":"no","recordId":"a"}'), UNKNOWN, "422 with a task and no code"),
+    (Answer(429, b'{"code":429,"msg":"a","msg":"a"}'), UNKNOWN, "429 with a key twice"),
+    (envelope(422, "no", 429), UNKNOWN, "429 with code 422"),
+    (envelope(200, "success", 401), UNKNOWN, "401 with code 200"),
+    (Answer(429, b'{"code":429'), UNKNOWN, "429 cut"),
+    (Answer(200, b'{"code":429,"data":{"taskId":""}}'), REFUSED, "429 with a blank id"),
 ]
 
 
@@ -117,6 +126,33 @@ def test_a_record_id_alone_is_an_id() -> None:
     """Live answers carry the id twice; either is enough not to lose a paid task."""
     body = json.dumps({"code": 200, "data": {"recordId": LIVE_ID}}).encode()
     assert wire.parse_created(Answer(200, body)) == LIVE_ID
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ('{"taskId": "a", "recordId": "b"}', ("a", "b")),
+        ('{"data": "{\\"taskId\\": \\"a\\"}"}', ("a",)),
+        ('{"x": {"task_ids": ["a"]}, "RECORDID": 17}', ("a", "17")),
+        ('{"taskId": "a", "taskId": "b"', ("a", "b")),
+        ('{"taskId": "", "recordId": null, "task": "a", "id": "b", "mytaskId": "c"}', ()),
+        ("the task id is blank", ()),
+        ('"taskId":,' * 50_000, ()),
+        ('"taskId' + "\\" * 500_000, ()),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_an_id_is_found_wherever_it_is_named(text: str, ids: tuple[str, ...]) -> None:
+    """In any depth and form; a megabyte of nonsense names none, and is searched at once."""
+    assert wire.named_ids(text) == ids
+
+
+def test_a_long_answer_is_kept_with_its_ids() -> None:
+    """What is cut off at the end is not the one thing that a person needs."""
+    body = json.dumps({"code": 429, "noise": "x" * 9000, "taskId": LIVE_ID}).encode()
+    kept = Answer(200, body).text
+    assert len(kept) == ANSWER_LIMIT
+    assert wire.named_ids(kept) == (LIVE_ID,)
 
 
 @pytest.mark.parametrize(("name", "kind"), CREATE_ERRORS.items())

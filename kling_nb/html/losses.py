@@ -115,10 +115,14 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
     look = f"In live mode, {ACCOUNT_LOGS} would show it."
     if not facts.emulated:
         look = f"Look for it on {ACCOUNT_LOGS}."
+    ids = state.evidence.task_ids
+    headline = "The answer was lost. The task may exist and may be paid."
+    if ids:
+        headline = "The answer names a task, but is no success. The task may be paid."
     return Wording(
         "Answer lost",
         "warn",
-        "The answer was lost. The task may exist and may be paid.",
+        headline,
         (
             f"At {when}: {one_line(state.reason).rstrip('.')}.",
             verdict_words(judge(state.evidence)),
@@ -126,7 +130,7 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
             f"{look} Running this cell again sends nothing.",
         ),
         entries=(
-            Entry("%kling adopt TASK_ID", "if the task is there; its clip is then fetched"),
+            *(adopt_entry(facts, each) for each in ids or ("TASK_ID",)),
             Entry(
                 f"%kling forget {one_line(facts.id)}",
                 "if it is not; lets this cell submit, and pay, again",
@@ -134,6 +138,13 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
         ),
         answer=state.evidence.answer.strip(),
     )
+
+
+def adopt_entry(facts: JobFacts, task_id: str) -> Entry:
+    """Give the command that brings in a task; with the job's id where the task's is known."""
+    job_id = "" if task_id == "TASK_ID" else f" {one_line(facts.id)}"
+    command = f"%kling adopt {one_line(task_id)}{job_id}"
+    return Entry(command, "if the task is there; its clip is then fetched")
 
 
 def verdict_words(verdict: Verdict) -> str:
