@@ -27,7 +27,8 @@ class TaskSucceeded:
 
     task_id: str
     urls: tuple[str, ...]
-    """Where the results are; empty when the service says success and names none (yet)."""
+    """Where the results are, likeliest first; empty when the service says success and names none
+    (yet). Which of them is a clip shows in its content alone."""
     credits: float | None = None
     took_s: float | None = None
     """Completion minus creation, in seconds, by the service's clock."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -60,7 +60,17 @@ _BY_CODE: Mapping[int, type[ServiceError]] = {
     455: errors.Maintenance,
 }
 _STATUSES_THAT_REFUSE = frozenset({200, 401, 402, 404, 422, 429})
-_URL = re.compile(r"https?://[^\s/\x00-\x1f\ud800-\udfff]+/[^\s\x00-\x1f\ud800-\udfff]*")
+_URL = re.compile(
+    r"https?://[^\s/\x00-\x1f\ud800-\udfff]+/[^\s\x00-\x1f\ud800-\udfff]*", re.IGNORECASE
+)
+_URL_IN_TEXT = re.compile(
+    r"""https?://[^\s/\\"'<>\x00-\x1f\ud800-\udfff]+/[^\s\\"'<>,\x00-\x1f\ud800-\udfff]*""",
+    re.IGNORECASE,
+)
+_ECHOES = frozenset({"param", "paramJson", "callBackUrl"})
+"""Fields of a record that repeat the request."""
+_RESULTS_READ = 16
+_DEPTH_READ = 30
 
 
 _ID_NAMES = ("taskId", "recordId", "task_id", "record_id")
@@ -330,7 +340,7 @@ def parse_task(data: Mapping[str, object], task_id: str) -> TaskStatus:
     if state == "success":
         result = data.get("resultJson")
         raw = result if isinstance(result, str) else json.dumps(result)
-        return TaskSucceeded(task_id, _result_urls(result), credits, _took_s(data), clean(raw))
+        return TaskSucceeded(task_id, _result_urls(data), credits, _took_s(data), clean(raw))
     if state == "fail":
         code, message = read_text(data.get("failCode")), read_text(data.get("failMsg"))
         # Without the echo of our own request, which may hold a secret of a callback's address.
@@ -340,12 +350,49 @@ def parse_task(data: Mapping[str, object], task_id: str) -> TaskStatus:
     return TaskPending(task_id, state or "waiting", credits)
 
 
-def _result_urls(result: object) -> tuple[str, ...]:
-    """`resultUrls` of a `resultJson`. Source: L a JSON string; C sometimes an object."""
-    document = read_json(result) if isinstance(result, str) else result
-    urls = document.get("resultUrls") if isinstance(document, dict) else None
-    urls = [urls] if isinstance(urls, str) else urls
-    return tuple(url for url in urls if _is_url(url)) if isinstance(urls, list) else ()
+def _result_urls(data: Mapping[str, object]) -> tuple[str, ...]:
+    """Return every URL that may be a result, the documented places first.
+
+    `resultJson` is a JSON string (L) or an object (C) that holds `resultUrls`; `response` is the
+    same, parsed (L D). Whatever else the record holds comes last, so that a success with a URL in
+    it is never one without a file. Left out is the echo of the request, which holds the URLs of
+    what was uploaded.
+    """
+    places = (data.get("resultJson"), data.get("response"), dict(data))
+    named = [each for place in places for each in _named_results(place)]
+    others = [each for place in places for each in _urls_in(place)]
+    return tuple(dict.fromkeys([*named, *others]))[:_RESULTS_READ]
+
+
+def _named_results(value: object, depth: int = 0) -> Iterator[str]:
+    """Yield the URLs in everything that is named `resultUrl` or `resultUrls`."""
+    for name, inner in _members(value, depth):
+        if name.lower().replace("_", "") in {"resulturl", "resulturls"}:
+            yield from _urls_in(inner, depth + 1)
+        else:
+            yield from _named_results(inner, depth + 1)
+
+
+def _urls_in(value: object, depth: int = 0) -> Iterator[str]:
+    """Yield every URL in a value; a text that is no JSON and no URL is searched for some."""
+    inside = _members(value, depth)
+    for _, inner in inside:
+        yield from _urls_in(inner, depth + 1)
+    if isinstance(value, str) and not inside:
+        whole = value.strip()
+        yield from [whole] if _is_url(whole) else _URL_IN_TEXT.findall(value)
+
+
+def _members(value: object, depth: int) -> list[tuple[str, object]]:
+    """Return what is inside a value and its names: of an object, a list, or a text of JSON."""
+    if depth > _DEPTH_READ:
+        return []
+    if isinstance(value, str):
+        value = read_json(value) if value.lstrip()[:1] in {"{", "[", '"'} else None
+        value = [value] if isinstance(value, str) else value
+    if isinstance(value, dict):
+        return [(name, inner) for name, inner in value.items() if name not in _ECHOES]
+    return [("", inner) for inner in value] if isinstance(value, list) else []
 
 
 def _took_s(data: Mapping[str, object]) -> float | None:

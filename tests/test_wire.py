@@ -115,14 +115,63 @@ def test_an_answer_about_another_task_is_refused() -> None:
         json.dumps({"resultUrls": [RESULT]}),
         json.dumps({"resultUrls": RESULT}),
         json.dumps({"resultUrls": ["", None, 5, "ftp://a/b", RESULT]}),
+        {"resultUrls": [{"url": RESULT}]},
+        {"resultUrls": [{"resultUrl": RESULT, "duration": 5}]},
+        {"resultUrl": RESULT},
+        json.dumps(json.dumps({"resultUrls": [RESULT]})),
+        {"resultUrls": json.dumps([RESULT])},
+        {"resultUrls": f"  {RESULT}\n"},
+        {"info": {"resultUrls": [RESULT]}},
+        RESULT,
+        f" {RESULT} ",
+        [RESULT],
+        {"videos": [{"src": RESULT}]},
+        f"the clip is at {RESULT}, for a day",
+        '{"resultUrls":["' + RESULT + '"',
     ],
-    ids=["object", "text", "bare", "mixed"],
+    ids=lambda result: str(result)[:40].replace(RESULT[:20], "…"),
 )
-def test_a_result_may_be_text_or_object(result: object) -> None:
+def test_a_result_may_have_many_shapes(result: object) -> None:
     """`resultJson` is a JSON string (L), sometimes an object (C); only real URLs count."""
     status = wire.parse_task({"state": "success", "resultJson": result}, "a")
     assert isinstance(status, TaskSucceeded)
     assert status.urls == (RESULT,)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"response": {"resultUrls": [RESULT]}},
+        {"response": json.dumps({"resultUrls": [RESULT]}), "resultJson": ""},
+        {"resultJson": "", "resultUrls": [RESULT]},
+        {"resultJson": None, "resultUrl": RESULT},
+        {"resultJson": "{}", "videoUrl": RESULT},
+        {"resultJson": "{}", "info": {"result_urls": [RESULT]}},
+    ],
+    ids=str,
+)
+def test_a_result_may_be_beside_its_place(data: dict[str, object]) -> None:
+    """`response` holds the same, parsed (L D); any URL is more than none."""
+    echo = {"param": json.dumps({"input": {"image_urls": ["https://a.example/in.png"]}})}
+    status = wire.parse_task(
+        {"state": "success", "callBackUrl": "https://b.example/"} | echo | data, "a"
+    )
+    assert isinstance(status, TaskSucceeded)
+    assert status.urls == (RESULT,)
+
+
+def test_every_url_of_a_result_is_read() -> None:
+    """In the order of the answer, those that are named as results first, each once."""
+    cover, second = "https://a.example/cover.jpg", "HTTPS://A.example/k/2.mp4"
+    data = {
+        "state": "success",
+        "docs": "https://a.example/docs",
+        "resultJson": json.dumps({"cover": cover, "resultUrls": [RESULT, second, RESULT]}),
+        "response": {"resultUrls": [RESULT, second]},
+    }
+    status = wire.parse_task(data, "a")
+    assert isinstance(status, TaskSucceeded)
+    assert status.urls == (RESULT, second, cover, "https://a.example/docs")
 
 
 @pytest.mark.parametrize("result", ["", None, "{", "[]", "{}", '{"resultUrls":null}', 5])
