@@ -19,7 +19,7 @@ from kling_nb.emulator.faults import TOO_OFTEN
 from kling_nb.emulator.hosts import Addresses, is_this_machine, own_clip_name
 from kling_nb.emulator.rules import Refusal, check_order
 from kling_nb.emulator.studio import Studio
-from kling_nb.emulator.tasks import Task, clip_name, record_of
+from kling_nb.emulator.tasks import Task, clip_name, record_of, result_names
 
 __all__ = ["Api"]
 
@@ -108,7 +108,7 @@ class Api:
         body = call.json()
         name = own_clip_name(str(body.get("url"))) if isinstance(body, dict) else None
         task = self.books.task(name.partition("_")[0]) if name else None
-        if task is None or task.state != "success" or name != clip_name(task):
+        if task is None or task.state != "success" or name not in result_names(task):
             return envelope(422, "url is wrong")
         until = int(self.books.clock() + self.books.terms.link_life_s)
         return envelope(200, "success", f"{self.addresses.clip_url(name)}?until={until}")

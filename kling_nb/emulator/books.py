@@ -188,7 +188,7 @@ def new_row(
 ) -> dict[str, str | float | None]:
     """The row of a task that is made now, its end already written where a fault decides it."""
     fate = injected.effect if injected and isinstance(injected.effect, Fate) else None
-    needs_clip = fate is None or fate.ending == "short"
+    needs_clip = fate is None or fate.ending in ("short", "several")
     return {
         "task_id": secrets.token_hex(16),
         "model": order.model,

@@ -57,7 +57,7 @@ class Slow:
 class Fate:
     """The request goes well; the task that it makes does not."""
 
-    ending: Literal["fail", "no-url", "vanish", "short"]
+    ending: Literal["fail", "no-url", "vanish", "short", "several"]
     fail_code: str = ""
     fail_msg: str = ""
 

@@ -222,6 +222,12 @@ FAULTS = (
     ),
     Fault("no-url", "task", Fate("no-url"), "The task succeeds with an empty list of results."),
     Fault(
+        "several-files",
+        "task",
+        Fate("several"),
+        "The task succeeds with three results: a cover picture first, then two clips.",
+    ),
+    Fault(
         "vanish",
         "task",
         Fate("vanish"),

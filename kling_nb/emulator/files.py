@@ -18,8 +18,9 @@ from starlette.routing import BaseRoute
 
 from kling_nb.emulator.calls import Call, accepted_key, route
 from kling_nb.emulator.hosts import Addresses, own_clip_name, own_upload_path
+from kling_nb.emulator.pictures import draw_cover
 from kling_nb.emulator.studio import Studio
-from kling_nb.emulator.tasks import clip_name
+from kling_nb.emulator.tasks import result_names
 from kling_nb.emulator.uploads import Upload
 
 __all__ = ["Files"]
@@ -148,7 +149,7 @@ class Files:
         """A result, whole or in ranges, for 14 days; a link from download-url for 20 minutes."""
         name, now = call.path.removeprefix("/k/"), self.books.clock()
         task = self.books.task(name.partition("_")[0])
-        if task is None or task.state != "success" or name != clip_name(task):
+        if task is None or task.state != "success" or name not in result_names(task):
             return not_found()
         until = call.query.get("until", "")
         if until and not (until.isdecimal() and len(until) < 20 and now <= int(until)):
@@ -156,6 +157,8 @@ class Files:
         clip = self.studio.file_of(task)
         if clip is None or now > (task.ended_at or now) + self.books.terms.clip_life_s:
             return not_found()
+        if name.endswith(".jpg"):
+            return Response(draw_cover(), media_type="image/jpeg")
         return FileResponse(clip, media_type="video/mp4")
 
 

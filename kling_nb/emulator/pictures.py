@@ -20,6 +20,7 @@ __all__ = [
     "UnreadablePicture",
     "crop_to",
     "draw_caption",
+    "draw_cover",
     "draw_mark",
     "draw_notice",
     "draw_scene",
@@ -39,6 +40,13 @@ PALETTES = (
 
 class UnreadablePicture(Exception):
     """The bytes are no picture of the asked formats that can be read to its end."""
+
+
+def draw_cover() -> bytes:
+    """A JPEG, as it stands before the clip in a result of several files."""
+    content = io.BytesIO()
+    Image.new("RGB", (64, 36), BACKGROUND).save(content, "JPEG")
+    return content.getvalue()
 
 
 def open_picture(content: bytes, formats: tuple[str, ...] = ACCEPTED) -> Image.Image:

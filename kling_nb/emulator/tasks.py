@@ -20,6 +20,7 @@ __all__ = [
     "compact",
     "read_task",
     "record_of",
+    "result_names",
     "result_of",
 ]
 
@@ -103,6 +104,15 @@ def clip_name(task: Task) -> str:
     return f"{task.task_id}_1_{int(task.ended_at or 0)}_{int(digest, 16) % 10_000:04}.mp4"
 
 
+def result_names(task: Task) -> tuple[str, ...]:
+    """File names of all results: the clip, or by a fault a cover, the clip and a second one."""
+    name = clip_name(task)
+    if task.fate != "several":
+        return (name,)
+    cover = name.replace("_1_", "_0_").replace(".mp4", ".jpg")
+    return cover, name, name.replace("_1_", "_2_")
+
+
 def record_of(task: Task, clip_url: str) -> dict[str, object]:
     """The `data` of recordInfo: the ten live keys and `creditsConsumed`.
 
@@ -137,7 +147,11 @@ def result_of(task: Task, clip_url: str) -> str:
     """The `resultJson` of a task: empty until it has succeeded."""
     if task.state != "success":
         return ""
-    return compact({"resultUrls": [] if task.fate == "no-url" else [clip_url]})
+    if task.fate == "no-url":
+        return compact({"resultUrls": []})
+    place = clip_url.removesuffix(clip_name(task))
+    urls = [f"{place}{name}" for name in result_names(task)] if task.fate else [clip_url]
+    return compact({"resultUrls": urls})
 
 
 def compact(value: object) -> str:

@@ -251,6 +251,22 @@ def test_success_may_come_without_a_url(way: Any) -> None:
     assert json.loads(way.make()["resultJson"]) == {"resultUrls": []}
 
 
+def test_a_result_may_have_several_files(way: Any) -> None:
+    """A cover picture first, then two clips; each is given out, and has a fresh link."""
+    way.books.inject("several-files")
+    urls = json.loads(way.make()["resultJson"])["resultUrls"]
+    files = [way.call("GET", "", url, key=None) for url in urls]
+    assert [file.headers["content-type"] for file in files] == [
+        "image/jpeg",
+        "video/mp4",
+        "video/mp4",
+    ]
+    assert [file.content[:3] for file in files][:1] == [b"\xff\xd8\xff"]
+    for url in urls:
+        fresh = way.call("POST", "api", "/api/v1/common/download-url", json={"url": url}).json()
+        assert fresh["data"].startswith(url)
+
+
 def test_a_vanished_task_is_charged_and_never_known(way: Any) -> None:
     """Its record stays null."""
     balance = way.books.balance()
