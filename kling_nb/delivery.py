@@ -14,16 +14,18 @@ from pathlib import Path
 
 from . import clips
 from .errors import LedgerError, MediaError
+from .history import further_path
 from .jobs import Job
 from .ledger import Row
 from .portal import in_thread
 from .states import ClipFacts, Downloading
 from .submission import Context
 
-__all__ = ["fetch_clip", "stray_clips"]
+__all__ = ["clip_path", "fetch_clip", "stray_clips"]
 
-CLIP_NAME = re.compile(r"\d{8}-\d{6}-([0-9a-f]+)\.mp4")
-"""How the files are named that are made here: when the job was begun, and its id."""
+CLIP_NAME = re.compile(r"\d{8}-\d{6}-([0-9a-f]+)(?:-\d{1,2})?\.mp4")
+"""How the files are named that are made here: when the job was begun, its id, and the place of a
+further clip in its result."""
 
 
 def stray_clips(folder: Path, known: Collection[str]) -> list[str]:
@@ -42,9 +44,9 @@ def stray_clips(folder: Path, known: Collection[str]) -> list[str]:
 
 
 async def fetch_clip(
-    context: Context, job: Job, row: Row, url: str, *, accept_odd: bool
+    context: Context, job: Job, row: Row, url: str, *, accept_odd: bool, place: int = 0
 ) -> ClipFacts:
-    """Fetch the clip of a job beside its place, verify it, give it its name.
+    """Fetch a clip of a job beside its place, verify it, give it its name.
 
     Args:
         context: What the job works with.
@@ -52,6 +54,7 @@ async def fetch_clip(
         row: The job as it is noted.
         url: Where the service has the clip; empty where it names no file.
         accept_odd: Whether a clip of another length than asked for is kept all the same.
+        place: The place of a further clip in the result; 0 for the job's own.
 
     Raises:
         MediaError: There is no clip, or what came is none, or not the one that was asked for.
@@ -61,7 +64,7 @@ async def fetch_clip(
     if not url:
         raise MediaError("the service names no file of it")
     folder = context.ledger.folder
-    target = folder / f"{row.created_at:%Y%m%d-%H%M%S}-{row.id}.mp4"
+    target = clip_path(context, row, place)
     part = target.with_suffix(".part")
 
     def progress(received: int, total: int | None) -> None:
@@ -77,6 +80,12 @@ async def fetch_clip(
         ) from None
     finally:
         await in_thread(part.unlink, missing_ok=True)
+
+
+def clip_path(context: Context, row: Row, place: int = 0) -> Path:
+    """Return where a clip of a job is saved."""
+    own = context.ledger.folder / f"{row.created_at:%Y%m%d-%H%M%S}-{row.id}.mp4"
+    return further_path(own, place) if place else own
 
 
 def _settle_file(part: Path, target: Path, asked_s: float | None, accept_odd: bool) -> ClipFacts:

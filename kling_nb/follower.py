@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from . import pace
-from .delivery import fetch_clip
+from .delivery import clip_path, fetch_clip
 from .errors import (
     KlingError,
     LedgerError,
@@ -32,6 +33,7 @@ from .portal import in_thread
 from .states import (
     ENDED,
     FOLLOWED,
+    ClipFacts,
     Downloading,
     OutOfSight,
     Saved,
@@ -44,6 +46,10 @@ from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceed
 __all__ = ["Follower"]
 
 _WATCH_S = 1.0
+_HOPEFUL = (WrongLength, Unreachable)
+"""Why a clip did not come, although it may at another try."""
+_OTHER_TRIES = 3
+"""How often a further file of a result is asked for."""
 _ODD_TRIES = 3
 """How often a clip of another length is fetched before it is kept as it is."""
 _PATIENT_TRIES = 8
@@ -178,12 +184,13 @@ class Follower:
                     return await in_thread(
                         advance, row.id, Stage.VANISHED, reason=reason, credits=status.credits
                     )
-            case TaskSucceeded(urls=(url, *_), took_s=took_s):
+            case TaskSucceeded(urls=(url, *_) as urls, took_s=took_s):
                 return await in_thread(
                     advance,
                     row.id,
                     Stage.SUCCEEDED,
                     result_url=url,
+                    result_urls=urls,
                     credits=status.credits,
                     # By the service's own clock: noticed late is not taken long.
                     finished_at=now
@@ -219,20 +226,20 @@ class Follower:
             )
 
     async def _save(self, row: Row) -> Row:
-        """Fetch the clip beside its place, verify it, rename it, note it.
+        """Fetch the clip beside its place, verify it, rename it, note it; further clips as well.
 
         A clip is paid for: what comes broken or not at all is asked for again for some minutes,
         by a fresh link where the service gives one, before a person has to.
         """
         advance = self.context.ledger.advance
-        url = row.result_url or await self._fresh_url(row)
+        links = {url: url for url in row.result_urls or (row.result_url,) if url}
+        if not links:  # recovered: the task is known, its result never was
+            links = await self._fresh_links(row, links)
         gone, odd, tries = 0, 0, 0
         while True:
             self.job.enter(Downloading(row.task_id, 0, None))
             try:
-                is_last_try = odd + 1 >= _ODD_TRIES
-                clip = await fetch_clip(self.context, self.job, row, url, accept_odd=is_last_try)
-                return await in_thread(advance, row.id, Stage.SAVED, clip=clip)
+                return await self._deliver(row, links, accept_odd=odd + 1 >= _ODD_TRIES)
             except Unreachable as error:
                 reason = str(error)
                 self._out_of_sight(row, row.accepted_at or row.created_at, error)
@@ -242,18 +249,86 @@ class Follower:
                 gone, reason = gone + 1, str(error)
                 if gone >= _PATIENT_TRIES:
                     return await in_thread(advance, row.id, Stage.EXPIRED, reason=reason)
-                url = await self._fresh_url(row) or url
+                links = await self._fresh_links(row, links)
             tries += 1
             _log.info("job %s: the clip did not arrive (%s); once more", row.id, reason)
             await self.context.sleep(pace.retry_wait_s(tries))
 
-    async def _fresh_url(self, row: Row) -> str:
-        """Another link to the result; empty when none can be had."""
+    async def _deliver(self, row: Row, links: Mapping[str, str], *, accept_odd: bool) -> Row:
+        """Fetch the clip and the further clips once, and note them.
+
+        Args:
+            row: The job.
+            links: Where each file can be fetched now, by its URL in the result.
+            accept_odd: See `fetch_clip`.
+
+        Raises:
+            KlingError: None of the files is a clip that can be had.
+        """
+        url, clip = await self._fetch_first(row, links, accept_odd=accept_odd)
+        await self._fetch_others(row, links, url)
+        advance, urls = self.context.ledger.advance, tuple(links)
+        return await in_thread(
+            advance, row.id, Stage.SAVED, clip=clip, result_url=url, result_urls=urls
+        )
+
+    async def _fetch_first(
+        self, row: Row, links: Mapping[str, str], *, accept_odd: bool
+    ) -> tuple[str, ClipFacts]:
+        """Fetch the first file of the result that is a clip by its content.
+
+        Raises:
+            KlingError: None is. Of several reasons it is the one that leaves the most hope.
+        """
+        errors: list[KlingError] = []
+        for url, link in (links or {"": ""}).items():
+            try:
+                clip = await fetch_clip(self.context, self.job, row, link, accept_odd=accept_odd)
+                return url, clip
+            except (MediaError, ServiceError, Unreachable) as error:
+                errors.append(error)
+        hopeful = [each for kind in _HOPEFUL for each in errors if isinstance(each, kind)]
+        raise next(iter(hopeful or errors))
+
+    async def _fetch_others(self, row: Row, links: Mapping[str, str], taken: str) -> None:
+        """Save the further clips of a result beside the one that was taken."""
+        for place, (url, link) in enumerate(links.items(), start=1):
+            path = clip_path(self.context, row, place)
+            # One that is there was saved before this kernel, and may have been edited since.
+            if url != taken and not await in_thread(path.is_file):
+                await self._fetch_other(row, url, link, place)
+
+    async def _fetch_other(self, row: Row, url: str, link: str, place: int) -> None:
+        """Save a further file of a result where it is a clip; a picture, say, is left out."""
+        for tries in range(1, _OTHER_TRIES + 1):
+            try:
+                await fetch_clip(self.context, self.job, row, link, accept_odd=True, place=place)
+                return
+            except MediaError as error:
+                _log.info("job %s: %s is no clip (%s)", row.id, url, error)
+            except (ServiceError, Unreachable) as error:
+                _log.info("job %s: %s did not arrive (%s)", row.id, url, error)
+                await self.context.sleep(pace.retry_wait_s(tries))
+                link = await self._fresh_url(row, url) or link
+
+    async def _fresh_links(self, row: Row, links: Mapping[str, str]) -> dict[str, str]:
+        """Return another link to each file, with those that only the record names."""
+        urls = dict(links)
         try:
-            if not row.result_url:  # recovered: the task is known, its result never was
-                status = await self.context.client.task(row.task_id)
-                return next(iter(status.urls), "") if isinstance(status, TaskSucceeded) else ""
-            return await self.context.client.fresh_url(row.result_url)
+            status = await self.context.client.task(row.task_id)
+            named = status.urls if isinstance(status, TaskSucceeded) else ()
+            urls |= {url: url for url in named if url not in urls}
+        except (ServiceError, Unreachable) as error:
+            _log.info("job %s: its record cannot be read (%s)", row.id, error)
+        return {
+            url: (await self._fresh_url(row, url) if url in links else "") or link
+            for url, link in urls.items()
+        }
+
+    async def _fresh_url(self, row: Row, url: str) -> str:
+        """Return another link to a file of the result; empty when none can be had."""
+        try:
+            return await self.context.client.fresh_url(url)
         except (ServiceError, Unreachable) as error:
             _log.info("job %s: no fresh link (%s)", row.id, error)
             return ""

@@ -42,7 +42,16 @@ from .states import (
 )
 from .wire import named_ids
 
-__all__ = ["clip_of", "error_of", "evidence_of", "facts_of", "is_on_disk", "state_of"]
+__all__ = [
+    "clip_of",
+    "error_of",
+    "evidence_of",
+    "facts_of",
+    "further_path",
+    "is_on_disk",
+    "others_of",
+    "state_of",
+]
 
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
@@ -79,7 +88,27 @@ def clip_of(row: Row) -> Clip:
         url=row.result_url,
         credits=row.credits,
         finished_at=row.finished_at,
+        others=tuple(Path(each) for each in others_of(row)[0]),
     )
+
+
+def further_path(clip: Path, place: int) -> Path:
+    """Return where a further clip is saved, by its place in the result, counted from 1."""
+    return clip.with_stem(f"{clip.stem}-{place}")
+
+
+def others_of(row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the paths of the further clips of a saved row, and the URLs of what is not saved."""
+    if row.clip is None:
+        return (), ()
+    paths, urls = [], []
+    for place, url in enumerate(row.result_urls, start=1):
+        path = further_path(Path(row.clip.path), place)
+        if url != row.result_url and path.is_file():
+            paths.append(str(path))
+        elif url != row.result_url:
+            urls.append(url)
+    return tuple(paths), tuple(urls)
 
 
 def is_on_disk(row: Row) -> bool:
@@ -130,7 +159,8 @@ def state_of(row: Row, expected_s: float = 0.0, *, already: bool = True) -> JobS
             return Waiting(row.task_id, "waiting", since, expected_s)
         case Stage.SAVED:
             clip = clip_of(row)
-            return Saved(row.task_id, clip.facts, row.credits, clip.finished_at, already)
+            others = others_of(row)
+            return Saved(row.task_id, clip.facts, row.credits, clip.finished_at, already, *others)
         case _:
             return _ended_state(row)
 

@@ -58,6 +58,8 @@ class Clip:
     credits: float | None
     """What the service says it cost; None where it does not tell."""
     finished_at: datetime
+    others: tuple[Path, ...] = ()
+    """Further clips of the same result, saved beside it."""
 
     def __repr__(self) -> str:
         """One line: the facts that a print is read for; all others are attributes."""

@@ -203,6 +203,10 @@ class Saved:
     finished_at: datetime
     already: bool = False
     """True when it was there before this run, which therefore costs nothing."""
+    others: tuple[str, ...] = ()
+    """Absolute paths of further clips of the same result, saved beside it."""
+    other_urls: tuple[str, ...] = ()
+    """What else the result names: no clip, or not to be had."""
 
 
 @dataclass(frozen=True, slots=True)

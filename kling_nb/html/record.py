@@ -114,10 +114,13 @@ def saved_body(facts: JobFacts, state: Saved, player: Markup, cost: str, file_hr
     name = PurePath(state.clip.path).name
     whole = f"Open the file ({byte_words(state.clip.size_bytes)})"
     file = joined(code(name), link(file_href, whole))
+    others = (*(PurePath(path).name for path in state.others), *state.other_urls)
+    more = joined(*(tag("div", "", code(one_line(each))) for each in others))
     facts_rows = (
         (escape("Clip"), escape(clip_words(state.clip))),
         (escape("Price"), escape(cost)),
         (escape("File"), file),
+        *(((escape("More files"), more),) if others else ()),
         (escape("Task"), code(one_line(state.task_id))),
     )
     shown = (tag("div", "screen", screen),) if screen else ()

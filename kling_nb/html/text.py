@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import PurePath
 
 from ..states import JobFacts, JobState, Saved
 from .prices import DOLLARS_PER_CREDIT, clip_words, cost_line
@@ -45,7 +46,10 @@ def render_text(
     )
     money = cost_line(facts, state, now=now, dollars_per_credit=dollars_per_credit)
     if isinstance(state, Saved):
-        money = f"{clip_words(state.clip)} · {money}"
+        more = (PurePath(path).name for path in state.others)
+        money = " · ".join(
+            (clip_words(state.clip), money, *map(one_line, (*more, *state.other_urls)))
+        )
     lines = (
         " · ".join(filter(None, head)),
         one_line(facts.prompt, PROMPT_LIMIT),

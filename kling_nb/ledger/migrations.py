@@ -168,6 +168,11 @@ def add_readings(connection: sqlite3.Connection) -> None:
     )
 
 
+def add_result_urls(connection: sqlite3.Connection) -> None:
+    """Adds every URL of a result, as a JSON list; empty in rows that were written before."""
+    connection.execute("ALTER TABLE jobs ADD COLUMN result_urls TEXT NOT NULL DEFAULT '[]'")
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     create_first_tables,
     add_sources_and_marks,
@@ -176,5 +181,6 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     add_uploads,
     add_notifications,
     add_readings,
+    add_result_urls,
 )
 """Number n leads from version n to version n + 1. What was released is never changed."""

@@ -99,6 +99,9 @@ class Row(Intent):
     """What was seen of the balance after it was lost, or failed without a word on its cost."""
     balance_at: datetime | None = None
     """When `balance_before` was read; None in rows that were written before this was noted."""
+    result_urls: tuple[str, ...] = ()
+    """Every URL of the result, in the service's order; empty in rows that were written before
+    this was noted. `result_url` is the one that is the clip, or the first until that is known."""
 
     @property
     def is_adopted(self) -> bool:
@@ -126,6 +129,7 @@ FACTS: Mapping[str, tuple[type, ...]] = {
     "reason": TEXT,
     "code": TEXT,
     "result_url": TEXT,
+    "result_urls": (tuple,),
     "clip": (ClipFacts,),
     "nonce": TEXT,
     "answer": TEXT,
@@ -229,6 +233,8 @@ def encode_facts(facts: Mapping[str, object], folder: Path) -> dict[str, Column]
                 columns[name] = json.dumps(encode_watch(value))
             case str():
                 columns[name] = encode_text(value)
+            case tuple():
+                columns[name] = json.dumps(value)
             case int() | float() | None:
                 columns[name] = value
     return columns
@@ -274,6 +280,7 @@ def parse_row(columns: Mapping[str, Any], folder: Path) -> Row:
     facts |= {name: parse_time(columns[name]) for name in TIMES}
     facts["stage"] = Stage(columns["stage"])
     facts["values"] = json.loads(columns["values"])
+    facts["result_urls"] = tuple(json.loads(columns["result_urls"]))
     facts["clip"] = parse_clip(columns["clip"], folder)
     facts["sources"] = parse_sources(columns["sources"], folder)
     facts["watch"] = parse_watch(json.loads(columns["watch"])) if columns["watch"] else None
