@@ -299,6 +299,25 @@ def test_a_lost_answer_with_its_evidence(world: World) -> None:
         job.result(0)
 
 
+@pytest.mark.parametrize("fault", ["create-429-made", "create-mismatch", "create-key-twice"])
+def test_an_answer_that_denies_its_own_task(world: World, fault: str) -> None:
+    """Sent once; the task that it names can be adopted by the command in the error."""
+    world.books.inject(fault)
+    job, prepared = world.prepare()
+    row = send(world, job, prepared)
+    [task] = world.books.tasks()
+    assert row.stage is Stage.UNKNOWN
+    assert isinstance(job.state, Unknown)
+    assert job.state.evidence.task_ids == (task.task_id,)
+    with pytest.raises(TaskUnknown, match=f"%kling adopt {task.task_id} {job.id}"):
+        job.result(0)
+    adopted = world.ledger.adoptions.adopt(task.task_id, "emulator", job.id)
+    assert (adopted.id, adopted.stage) == (job.id, Stage.ACCEPTED)
+    world.follow(world.handle(adopted))
+    assert world.ledger.row(job.id).stage is Stage.SAVED
+    assert world.books.count_tasks() == 1
+
+
 def test_a_lost_answer_without_evidence(world: World) -> None:
     """The balance cannot be had either: unknown all the same."""
     world.books.inject("lose-answer")

@@ -8,7 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Answer", "Break", "Cut", "Effect", "Endpoint", "Errand", "Fate", "Slow", "Stall"]
+__all__ = [
+    "Answer",
+    "Break",
+    "Contradict",
+    "Cut",
+    "Effect",
+    "Endpoint",
+    "Errand",
+    "Fate",
+    "Slow",
+    "Stall",
+]
 
 Endpoint = Literal["createTask", "task", "callback", "recordInfo", "upload", "download", "other"]
 """Whose next request a fault waits for; "task" is the making of a task, whatever the answer,
@@ -24,6 +35,17 @@ class Answer:
     content_type: str = "application/json"
     carried_out: bool = False
     """Whether the request is carried out first, its true answer thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contradict:
+    """The request is carried out; its true data come with a status and a code that deny it."""
+
+    status: int
+    code: int
+    msg: str
+    is_twice: bool = False
+    """Whether the key `code` comes a second time, with 200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +93,4 @@ class Errand:
     """How late."""
 
 
-Effect = Answer | Break | Stall | Cut | Slow | Fate | Errand
+Effect = Answer | Contradict | Break | Stall | Cut | Slow | Fate | Errand

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from kling_nb.emulator.effects import (
     Answer,
     Break,
+    Contradict,
     Cut,
     Effect,
     Endpoint,
@@ -112,6 +113,24 @@ FAULTS = (
         "createTask",
         Answer(200, envelope_bytes(429, TOO_OFTEN)),
         "Too many new tasks: rejected with code 429, no task is made.",
+    ),
+    Fault(
+        "create-429-made",
+        "createTask",
+        Contradict(200, 429, TOO_OFTEN),
+        "The task is made and charged; the answer names it and says code 429.",
+    ),
+    Fault(
+        "create-mismatch",
+        "createTask",
+        Contradict(429, 200, "success"),
+        "The task is made and charged; the answer names it under HTTP 429 with code 200.",
+    ),
+    Fault(
+        "create-key-twice",
+        "createTask",
+        Contradict(200, 422, "no", is_twice=True),
+        "The task is made and charged; the answer has the key code twice, with 422 and 200.",
     ),
     Fault(
         "create-500",

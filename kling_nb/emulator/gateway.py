@@ -7,6 +7,7 @@ connection, as `scope["state"]["connection"]`, since ASGI itself cannot break on
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import MutableMapping
 from typing import Any, Protocol, assert_never
 
@@ -15,7 +16,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kling_nb.emulator.books import Books
-from kling_nb.emulator.effects import Answer, Break, Cut, Effect, Errand, Fate, Slow, Stall
+from kling_nb.emulator.effects import (
+    Answer,
+    Break,
+    Contradict,
+    Cut,
+    Effect,
+    Errand,
+    Fate,
+    Slow,
+    Stall,
+)
 from kling_nb.emulator.hosts import FILE_HOSTS, endpoint_of
 from kling_nb.emulator.injection import InjectedFault
 
@@ -78,6 +89,14 @@ class Gateway:
                     effect.body, status_code=effect.status, media_type=effect.content_type
                 )
                 await body(scope, receive, send)
+            case Contradict():
+                true_body = await self.answer_of(scope, receive)
+                body = Response(
+                    denied(effect, true_body),
+                    status_code=effect.status,
+                    media_type="application/json",
+                )
+                await body(scope, receive, send)
             case Break():
                 await self.carry_out(effect.carried_out, scope, receive)
                 break_off(connection_of(scope), effect)
@@ -96,12 +115,18 @@ class Gateway:
 
     async def carry_out(self, wanted: bool, scope: Scope, receive: Receive) -> None:
         """Do what the request asks for, and let nobody see the answer."""
-
-        async def discard(message: Message) -> None:
-            """The true answer goes nowhere."""
-
         if wanted:
-            await self.app(scope, receive, discard)
+            await self.answer_of(scope, receive)
+
+    async def answer_of(self, scope: Scope, receive: Receive) -> bytes:
+        """Do what the request asks for, and return the body of the answer, which is not sent."""
+        body = bytearray()
+
+        async def keep(message: Message) -> None:
+            body.extend(message.get("body", b""))
+
+        await self.app(scope, receive, keep)
+        return bytes(body)
 
     async def cut(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head and half of the body."""
@@ -124,6 +149,13 @@ class Gateway:
         except CutShort:
             connection_of(scope).close()
             await until_gone(receive)
+
+
+def denied(effect: Contradict, true_body: bytes) -> bytes:
+    """The answer with its true data and the code of the effect."""
+    answer = {"code": effect.code, "msg": effect.msg, "data": json.loads(true_body)["data"]}
+    text = json.dumps(answer)
+    return (text[:-1] + ', "code": 200}' if effect.is_twice else text).encode()
 
 
 def break_off(connection: Connection, effect: Break) -> None:

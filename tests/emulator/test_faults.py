@@ -251,6 +251,27 @@ def test_success_may_come_without_a_url(way: Any) -> None:
     assert json.loads(way.make()["resultJson"]) == {"resultUrls": []}
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "codes"),
+    [
+        ("create-429-made", 200, [429]),
+        ("create-mismatch", 429, [200]),
+        ("create-key-twice", 200, [422, 200]),
+    ],
+)
+def test_an_answer_may_deny_the_task_that_it_names(
+    way: Any, name: str, status: int, codes: list[int]
+) -> None:
+    """The task is made and charged, and its id is the true one."""
+    way.books.inject(name)
+    answer = way.create()
+    task = way.books.tasks()[-1]
+    pairs = json.loads(answer.text, object_pairs_hook=list)
+    assert answer.status_code == status
+    assert [value for key, value in pairs if key == "code"] == codes
+    assert f'"taskId": "{task.task_id}"' in answer.text
+
+
 def test_a_result_may_have_several_files(way: Any) -> None:
     """A cover picture first, then two clips; each is given out, and has a fresh link."""
     way.books.inject("several-files")
