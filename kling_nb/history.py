@@ -136,8 +136,7 @@ def evidence_of(row: Row) -> Evidence:
     watch = row.watch
     if watch is None and row.balance_after is not None:
         watch = Watch(row.updated_at, (Look(0.0, row.balance_after),))
-    named = named_ids(row.answer) if row.stage is Stage.UNKNOWN else ()
-    ids = tuple(each for each in named if _WORD.fullmatch(each))
+    ids = _ids_in_answer(row) if row.stage is Stage.UNKNOWN else ()
     return Evidence(row.price_credits, row.balance_before, watch, row.answer, ids)
 
 
@@ -181,7 +180,8 @@ def error_of(row: Row) -> KlingError:
             )
         case Stage.VANISHED:
             return TaskVanished(
-                f"The service cannot tell of task {row.task_id} of job {row.id}: {reason}. `%kling "
+                f"The service cannot tell of task {row.task_id} of job {row.id}: "
+                f"{_vanished_reason(row).rstrip('.')}. `%kling "
                 f"resume {row.id}` asks again, `%kling forget {row.id}` allows a new task.",
                 job_id=row.id,
             )
@@ -195,6 +195,21 @@ def error_of(row: Row) -> KlingError:
             return JobFailed(f"Job {row.id} was refused: {reason}.", job_id=row.id)
         case _:
             return JobDetached(f"Job {row.id} is {row.stage}: {row.reason}", job_id=row.id)
+
+
+def _ids_in_answer(row: Row) -> tuple[str, ...]:
+    """Return the ids that the kept answer names, without the job's own."""
+    named = named_ids(row.answer)
+    return tuple(each for each in named if each != row.task_id and _WORD.fullmatch(each))
+
+
+def _vanished_reason(row: Row) -> str:
+    """Return why a task cannot be told of, with the other ids that the service gave for it."""
+    also = "".join(
+        f"; the answer to the request also names task {each}: `%kling adopt {each}` brings it in"
+        for each in _ids_in_answer(row)
+    )
+    return row.reason.rstrip(".") + also if also else row.reason
 
 
 def _adopt_text(row: Row) -> str:
@@ -215,7 +230,7 @@ def _ended_state(row: Row) -> JobState:
             at = row.sent_at or row.updated_at
             return Unknown(at, row.reason, evidence_of(row))
         case Stage.VANISHED:
-            return Vanished(row.task_id, row.reason)
+            return Vanished(row.task_id, _vanished_reason(row))
         case Stage.EXPIRED:
             return Expired(row.task_id, row.reason)
         case Stage.REFUSED:

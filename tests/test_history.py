@@ -12,7 +12,7 @@ import pytest
 from kling_nb import errors, states
 from kling_nb.errors import KlingError
 from kling_nb.evidence import Evidence, Look, Watch
-from kling_nb.history import clip_of, error_of, facts_of, state_of
+from kling_nb.history import clip_of, error_of, facts_of, others_of, state_of
 from kling_nb.ledger import Row
 from kling_nb.states import ENDED, JobState, Stage, has_ended
 
@@ -185,3 +185,31 @@ def test_an_end_that_blocks_names_the_ways_on(stage: Stage, steps: tuple[str, ..
     text = str(error_of(in_stage(stage)))
     for step in steps:
         assert step in text
+
+
+def test_a_lost_answer_that_names_tasks_offers_each() -> None:
+    """With the job's id, so that the command can be copied; what is no word of it is left out."""
+    answer = '{"code":429,"data":{"taskId":"a1","recordId":"b2","more":{"taskId":"`x y`"}}}'
+    row = replace(ROW, stage=Stage.UNKNOWN, task_id="", answer=answer)
+    state = state_of(row)
+    assert isinstance(state, states.Unknown)
+    assert state.evidence.task_ids == ("a1", "b2")
+    assert "`%kling adopt a1 1a2b3c4d` or `%kling adopt b2 1a2b3c4d`" in str(error_of(row))
+
+
+def test_a_vanished_task_names_the_other_id_that_it_was_given() -> None:
+    """Of two ids in one success the one that was taken may be the wrong one."""
+    answer = '{"code":200,"data":{"taskId":"task_12345678","recordId":"b2"}}'
+    row = replace(ROW, stage=Stage.VANISHED, answer=answer)
+    assert "also names task b2: `%kling adopt b2`" in str(error_of(row))
+    assert "also names task b2: `%kling adopt b2`" in state_of(row).message  # type: ignore[union-attr]
+
+
+def test_a_saved_row_knows_what_is_beside_it(tmp_path: Path) -> None:
+    """Further clips by their place in the result; what is not there is told by its URL."""
+    clip = replace(CLIP, path=str(tmp_path / "a.mp4"))
+    (tmp_path / "a-3.mp4").touch()
+    row = replace(in_stage(Stage.SAVED), clip=clip, result_url="u2", result_urls=("u1", "u2", "u3"))
+    assert others_of(row) == ((str(tmp_path / "a-3.mp4"),), ("u1",))
+    assert clip_of(row).others == (tmp_path / "a-3.mp4",)
+    assert others_of(in_stage(Stage.SAVED)) == ((), ())
