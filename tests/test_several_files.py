@@ -31,7 +31,8 @@ class Result(httpx.AsyncBaseTransport):
     def __init__(self, behind: httpx.AsyncBaseTransport, files: dict[str, bytes | int]) -> None:
         self.behind = behind
         self.files = files
-        """The content of each file by its URL, or the HTTP status in its place."""
+        """The content of each file by its URL, or the HTTP status in its place; -1 is no host."""
+        self.listen: Callable[[httpx.Request], object] = lambda _: None
         self.fetched: list[str] = []
         self.record: object = {"resultJson": json.dumps({"resultUrls": list(files)})}
 
@@ -48,7 +49,10 @@ class Result(httpx.AsyncBaseTransport):
         if url not in self.files:
             return await self.behind.handle_async_request(request)
         self.fetched.append(url)
+        self.listen(request)
         given = self.files[url]
+        if given == -1:
+            raise httpx.ConnectError("no route")
         return (
             httpx.Response(given) if isinstance(given, int) else httpx.Response(200, content=given)
         )
@@ -139,6 +143,32 @@ def test_a_clip_of_the_asked_length_goes_before(
     assert clip.path.read_bytes() == clips["long"]
     assert [other.read_bytes() for other in clip.others] == [clips["short"]]
     assert world.waits.count(1.0) <= 1
+
+
+def test_a_clip_of_another_length_is_kept_where_it_is_the_only_one(
+    world: World, result: Callable[..., Result], clips: dict[str, bytes]
+) -> None:
+    """A picture before it does not make it a result that is gone."""
+    result({COVER: clips["cover"], FIRST: clips["short"]})
+    job = world.submit()
+    world.follow(job)
+    assert job.result(0).path.read_bytes() == clips["short"]
+
+
+def test_a_host_that_cannot_be_reached_is_waited_for(
+    world: World, result: Callable[..., Result], clips: dict[str, bytes]
+) -> None:
+    """Another file that is gone does not end the job while the clip may still come."""
+    found = result({COVER: 404, FIRST: -1})
+    job = world.submit()
+
+    def come(_request: httpx.Request) -> None:
+        if found.fetched.count(FIRST) == 20:
+            found.files[FIRST] = clips["long"]
+
+    found.listen = come
+    world.follow(job)
+    assert job.result(0).path.read_bytes() == clips["long"]
 
 
 def test_a_kernel_that_dies_before_the_files_are_here_loses_none(
