@@ -1,23 +1,50 @@
-"""Addresses that notifications are sent to: what may be one, and who reaches it.
+"""Addresses: what belongs to this machine or its network, and what may be sent to the service.
 
-Must not know who listens there. Nothing is resolved or connected to.
+Must not know what is at an address. Nothing is resolved or connected to.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
+import socket
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from .errors import ConfigurationError
 
-__all__ = ["check_public_url", "is_local", "leads_here"]
+__all__ = [
+    "check_public_url",
+    "has_secret",
+    "is_local",
+    "is_local_host",
+    "is_loopback",
+    "leads_here",
+    "without_password",
+]
 
 _WANTED: Final = (
     "give the http:// or https:// address of your tunnel or reverse proxy, without a name, "
     "a password or a fragment in it"
 )
-_LOCAL_ENDINGS: Final = (".localhost", ".local", ".internal", ".home.arpa")
+_LOCAL_ENDINGS: Final = (
+    ".localhost",
+    ".localdomain",
+    ".local",
+    ".lan",
+    ".internal",
+    ".intranet",
+    ".corp",
+    ".home",
+    ".home.arpa",
+)
+_SECRET_NAME: Final = re.compile(
+    r"token|secret|signature|passw|credential|session|expires|jwt|auth"
+    r"|(^|[-_.])(key|sig|pwd|pass|sid|se|code)$|apikey|accesskey|^(x-amz|x-goog|x-oss|q-sign)-",
+    re.IGNORECASE,
+)
+_SECRET_VALUE: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w.+/=~-]{20,}")
+"""Long, without spaces, letters and digits mixed: a token under a name of its own."""
 
 
 def check_public_url(url: str, *, live: bool) -> str:
@@ -51,13 +78,54 @@ def check_public_url(url: str, *, live: bool) -> str:
 
 
 def is_local(url: str) -> bool:
-    """Whether an address belongs to this machine or its own network, as far as its name tells."""
+    """Return whether a URL belongs to this machine or its network, as far as its host tells."""
     parts = _split(url)
-    host = (parts.hostname or "").rstrip(".") if parts else ""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return "." not in host or host.endswith(_LOCAL_ENDINGS)
+    return is_local_host((parts.hostname or "") if parts else "")
+
+
+def is_local_host(host: str) -> bool:
+    """Return whether a host belongs to this machine or its network, as far as its name tells.
+
+    Args:
+        host: A name or an IP address, also in the short forms that name resolution accepts
+            (`127.1`, `2130706433`); without brackets.
+    """
+    name = host.rstrip(".").lower()
+    address = _parse_ip(name)
+    if address is not None:
+        return not address.is_global or address.is_multicast
+    return "." not in name or name.endswith(_LOCAL_ENDINGS)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine itself."""
+    name = host.rstrip(".").lower()
+    address = _parse_ip(name)
+    return name == "localhost" if address is None else address.is_loopback
+
+
+def has_secret(url: str) -> bool:
+    """Return whether a URL holds a user name, a password, or something like a token.
+
+    Signed links that expire count. A wrong guess costs an upload, which is free.
+    """
+    parts = _split(url)
+    if parts is None or "@" in parts.netloc:
+        return True
+    pairs = [
+        pair
+        for text in (parts.query, parts.fragment)
+        for pair in parse_qsl(text.replace(";", "&"), keep_blank_values=True)
+    ]
+    return any(
+        _SECRET_NAME.search(name) or any(map(_SECRET_VALUE.fullmatch, (name, value)))
+        for name, value in pairs
+    )
+
+
+def without_password(url: str) -> str:
+    """Return a URL for a message: without the user name and password in it."""
+    return re.sub(r"(?<=://)[^/?#]*@", "", url, count=1)
 
 
 def leads_here(path: str, public_url: str) -> bool:
@@ -82,3 +150,16 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts
+
+
+def _parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return getattr(address, "ipv4_mapped", None) or address
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return None

@@ -20,23 +20,18 @@ import httpx
 import stamina
 
 from . import wire
+from .bodies import read_answer, read_number
 from .errors import (
     AnswerLost,
+    ConfigurationError,
     KlingError,
     NotSent,
     Problem,
     RateLimited,
     ServiceError,
 )
-from .fetcher import (
-    NEVER_SENT,
-    Progress,
-    Transport,
-    check_open,
-    open_http,
-    read_number,
-    reason,
-)
+from .fetcher import Progress
+from .network import NEVER_SENT, Network, Transport, check_open, open_http
 from .parcels import Parcel
 from .rates import Budget
 from .settings import API_URL, UPLOAD_URL
@@ -52,7 +47,7 @@ logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 _TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 _CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
-"""Long for createTask: every answer that is waited for is one `unknown` less."""
+"""Between two bytes. What a request may take in all is in `Limits`."""
 
 _IN_FLIGHT = 8
 _QUESTIONS_IN_FLIGHT = 8
@@ -94,14 +89,16 @@ class Client:
         upload_url: str = UPLOAD_URL,
         transport: Transport | None = None,
         budget: Budget | None = None,
+        network: Network | None = None,
     ) -> None:
         self._key = key
+        self._network = (network or Network()).behind(transport)
         self._api_url = api_url.rstrip("/")
         self.upload_url = upload_url.rstrip("/")
         """Where files are uploaded."""
         self._transport = transport
         self._budget = budget or Budget.unlimited()
-        self._http = open_http(timeout=_TIMEOUT, transport=transport)
+        self._http = open_http(timeout=_TIMEOUT, transport=transport, network=self._network)
         # Requests queue here: httpx itself collapses when many wait for its pool.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
         self._question_turn = asyncio.Semaphore(_QUESTIONS_IN_FLIGHT)
@@ -172,7 +169,7 @@ class Client:
             async with self._question_turn:
                 # Inside the turn: what waited for one after its slot would come in a crowd.
                 await self._budget.questions.wait()
-                answer = await self._send(self._http, request)
+                answer = await self._send(self._http, request, self._network.limits.call_s)
             return wire.parse_record(answer, task_id)
         except RateLimited as error:
             await self._budget.questions.hold_back(error.retry_after_s)
@@ -207,13 +204,15 @@ class Client:
             MediaError: The file is gone, or was changed meanwhile.
         """
         parcel = Parcel(content, file_name, mime_type, sha256)
+        within_s = self._network.limits.transfer_s(parcel.size_bytes)
         url = f"{self.upload_url}{wire.UPLOAD_PATH}"
         async for attempt in stamina.retry_context(
             on=_wait_before_repeat, attempts=4, timeout=300.0
         ):
             with attempt, parcel.packed(self._http, url, progress) as request:
                 async with self._upload_turn:  # minutes long; a balance does not wait with them
-                    return wire.parse_uploaded(await self._send(self._http, request))
+                    answer = await self._send(self._http, request, within_s)
+                    return wire.parse_uploaded(answer)
         raise AssertionError("unreachable: retry_context returns or raises")
 
     async def fresh_url(self, result_url: str) -> str:
@@ -230,7 +229,12 @@ class Client:
     async def _create_once(
         self, content: bytes, fields: tuple[Problem, ...]
     ) -> tuple[str, wire.Answer]:
-        http = open_http(timeout=_CREATE_TIMEOUT, transport=self._transport, keepalive=0)
+        http = open_http(
+            timeout=_CREATE_TIMEOUT,
+            transport=self._transport,
+            keepalive=0,
+            network=self._network,
+        )
         request = http.build_request(
             "POST",
             f"{self._api_url}{wire.CREATE_PATH}",
@@ -238,9 +242,9 @@ class Client:
             headers={"Content-Type": "application/json"},
         )
         try:
-            answer = await self._send(http, request)
-        except AnswerLost as lost:
-            raise _Ended(SubmitOutcome(lost, may_exist=True)) from None
+            answer = await self._send(http, request, self._network.limits.create_s)
+        except (AnswerLost, ConfigurationError) as error:
+            raise _Ended(SubmitOutcome(error, may_exist=error.may_exist)) from None
         finally:
             if self._transport is None:
                 await http.aclose()
@@ -255,21 +259,43 @@ class Client:
 
     async def _answer(self, request: httpx.Request) -> wire.Answer:
         async with self._turn:
-            return await self._send(self._http, request)
+            return await self._send(self._http, request, self._network.limits.call_s)
 
-    async def _send(self, http: httpx.AsyncClient, request: httpx.Request) -> wire.Answer:
+    async def _send(
+        self, http: httpx.AsyncClient, request: httpx.Request, within_s: float
+    ) -> wire.Answer:
+        """Send one request and read its answer, both within a time.
+
+        An error is raised outside the `except` blocks: httpx's own holds the request's headers,
+        and would go along as its context.
+        """
         check_open(http)
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        failure: NotSent | AnswerLost
         try:
-            response = await http.send(request)
+            async with asyncio.timeout(within_s):
+                return await self._exchange(http, request)
         except NEVER_SENT as error:
-            raise NotSent(f"{request.url.host}: {reason(error)}") from None
+            failure = NotSent(self._network.explain(error, request.url))
+        except TimeoutError:
+            failure = AnswerLost(f"{request.url.host}: no whole answer within {within_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
-            raise AnswerLost(f"{request.url.host}: {reason(error)}") from None
-        content = self._without_key(response.content)
+            failure = AnswerLost(self._network.explain(error, request.url))
+        raise failure
+
+    async def _exchange(self, http: httpx.AsyncClient, request: httpx.Request) -> wire.Answer:
+        response = await http.send(request, stream=True)
+        try:
+            content = await read_answer(response, self._network.limits.answer_bytes)
+        finally:
+            await response.aclose()
         # Never recorded from the service; honoured when present.
         retry_after_s = read_number(response, "retry-after")
-        return wire.Answer(response.status_code, content, retry_after_s)
+        proxy = self._network.proxy_for(request.url)
+        through = str(proxy) if proxy else ""
+        return wire.Answer(
+            response.status_code, self._without_key(content), retry_after_s, through=through
+        )
 
     def _without_key(self, content: bytes) -> bytes:
         """The body of an answer, should the service ever repeat the key in it: it is kept."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from . import settings
 from .client import Client
-from .fetcher import Fetcher, Transport
+from .fetcher import Fetcher
 from .keys import Key
+from .network import Network, Transport
 from .rates import budget_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Connection:
     client: Client
     clips: Fetcher
     """Fetches results."""
+    pictures: Fetcher
+    """Fetches what a person gives as a URL, always over the network."""
     emulator: Emulator | None
     """The one in this process, if that is the service."""
 
@@ -48,7 +51,13 @@ def connect(
         transport: Replaces the network; None is the network, or in emulator mode the emulator.
         now: Gives the time, aware.
         sleep: Waits where the rate budget says so.
+
+    Raises:
+        ConfigurationError: Live, a proxy or the certificates of the environment cannot be used.
     """
+    network = Network()
+    if chosen.mode == "live" and transport is None:
+        network.check()
     emulator = None if transport else _emulator_for(chosen)
     transport = transport or (emulator.transport() if emulator else None)
     terms = emulator.books.terms if emulator else None
@@ -58,8 +67,10 @@ def connect(
         upload_url=chosen.upload_url,
         transport=transport,
         budget=budget_of(chosen, terms, now, sleep),
+        network=network,
     )
-    return Connection(client, Fetcher(transport=transport), emulator)
+    clips = Fetcher(transport=transport, network=network)
+    return Connection(client, clips, Fetcher(network=network), emulator)
 
 
 def _emulator_for(chosen: settings.Settings) -> Emulator | None:

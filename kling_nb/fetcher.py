@@ -1,7 +1,7 @@
 """Files from anywhere, without the key: clips, and what a person names by URL.
 
-Owns the httpx settings that all requests of this package share. It never holds the key, so that
-no redirect and no host can get it.
+It never holds the key, so that no redirect and no host can get it. Each transfer is bounded in
+time and size.
 """
 
 from __future__ import annotations
@@ -16,37 +16,27 @@ from pathlib import Path
 
 import httpx
 
-from . import __version__
-from .errors import AnswerLost, LedgerError, MediaError, NotSent, ServiceError, Unreachable
+from .addresses import is_local_host, without_password
+from .bodies import Limits, announced_bytes, first_words, read_pieces
+from .errors import (
+    AnswerLost,
+    ConfigurationError,
+    MediaError,
+    NotSent,
+    ServiceError,
+    Unreachable,
+)
+from .network import NEVER_SENT, Network, Transport, check_open, open_http
+from .pages import page_text
 
-__all__ = [
-    "NEVER_SENT",
-    "Fetcher",
-    "Progress",
-    "Received",
-    "Transport",
-    "check_open",
-    "open_http",
-    "read_number",
-    "reason",
-]
-
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-"""What httpx raises when a request surely did not leave: no name, no connection, no TLS."""
-
-Transport = httpx.AsyncBaseTransport
-"""What carries requests: the network, or a stand-in."""
+__all__ = ["Fetched", "Fetcher", "Progress", "Received", "Transfer"]
 
 Progress = Callable[[int, int | None], None]
 """Called with bytes so far and bytes in all, the latter None where the server does not tell."""
 
-_USER_AGENT = f"kling_nb/{__version__}"
-"""A bare library User-Agent gets 403 `error code: 1010` (source: C)."""
-
 _IN_FLIGHT = 4
 _CLIP_LIMIT_BYTES = 2_000_000_000
-_DIGITS = 15
-"""No honest header has more."""
+_MOST_REDIRECTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +48,31 @@ class Received:
     mime_type: str
 
 
-def open_http(
-    *, timeout: httpx.Timeout, transport: Transport | None, keepalive: int = 8
-) -> httpx.AsyncClient:
-    """An httpx client as this package uses it: own User-Agent, a pool that never makes wait."""
-    return httpx.AsyncClient(
-        headers={"User-Agent": _USER_AGENT},
-        timeout=timeout,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=keepalive),
-        transport=transport,
-        follow_redirects=False,
-    )
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a person named by URL."""
 
-
-def check_open(http: httpx.AsyncClient) -> None:
-    """See that nothing is sent by a session that is over; httpx itself says RuntimeError.
-
-    Raises:
-        LedgerError: The session was closed.
-    """
-    if http.is_closed:
-        raise LedgerError("this session was closed; use the one that took its place")
+    content: bytes
+    is_local: bool
+    """Whether it came from this machine or its own network, which the service cannot reach."""
 
 
 class Fetcher:
-    """GETs without a key.
+    """Send GETs without a key.
 
     Args:
         transport: Replaces the network, for the emulator and for tests. None is the real one.
+        network: The way to the internet and its limits; None reads the environment.
     """
 
-    def __init__(self, *, transport: Transport | None = None) -> None:
-        self._http = open_http(timeout=httpx.Timeout(30.0, connect=15.0), transport=transport)
+    def __init__(
+        self, *, transport: Transport | None = None, network: Network | None = None
+    ) -> None:
+        self._network = (network or Network()).behind(transport)
+        self._limits = self._network.limits
+        self._http = open_http(
+            timeout=httpx.Timeout(30.0, connect=15.0), transport=transport, network=self._network
+        )
         # Requests queue here: httpx itself collapses when many wait for its pool.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
 
@@ -97,28 +80,26 @@ class Fetcher:
         """Fetch a file without the key and write it to `path`; whole, or an error.
 
         Raises:
-            Unreachable: It broke off, or is shorter than its Content-Length.
+            Unreachable: It broke off, took too long, or is shorter than its Content-Length.
             ServiceError: HTTP status other than 200, e.g. 404 for a result that has expired.
         """
         digest = hashlib.sha256()
         received = 0
-        async with self._turn, self._stream(url) as response:
-            total = _length(response)
+        async with self._turn, self._transfer(url, _CLIP_LIMIT_BYTES) as transfer:
+            total = transfer.total_bytes
             with path.open("wb") as file:
-                async for chunk in response.aiter_bytes():
-                    await asyncio.to_thread(file.write, chunk)
-                    digest.update(chunk)
-                    received += len(chunk)
-                    if received > _CLIP_LIMIT_BYTES:
-                        raise MediaError(f"{url} is larger than {_CLIP_LIMIT_BYTES / 1e9:g} GB")
+                async for piece in transfer.pieces():
+                    await asyncio.to_thread(file.write, piece)
+                    digest.update(piece)
+                    received += len(piece)
                     if progress is not None:
                         progress(received, total)
         if total is not None and received != total:
             raise AnswerLost(f"{received:,} of {total:,} bytes arrived")
-        mime_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Received(received, digest.hexdigest(), mime_type)
+        mime_type = transfer.response.headers.get("content-type", "").partition(";")[0]
+        return Received(received, digest.hexdigest(), mime_type.strip().lower())
 
-    async def fetch(self, url: str, max_bytes: int) -> bytes:
+    async def fetch(self, url: str, max_bytes: int) -> Fetched:
         """What a person named by URL, fetched once and without the key.
 
         Raises:
@@ -126,48 +107,134 @@ class Fetcher:
         """
         content = bytearray()
         try:
-            async with self._turn, self._stream(url) as response:
-                async for chunk in response.aiter_bytes():
-                    content += chunk
-                    if len(content) > max_bytes:
-                        raise MediaError(f"{url} is larger than {max_bytes / 1e6:g} MB")
-        except (Unreachable, ServiceError, ValueError) as error:
-            raise MediaError(f"{url} could not be fetched: {error}") from None
-        return bytes(content)
+            async with self._turn, self._transfer(url, max_bytes) as transfer:
+                async for piece in transfer.pieces():
+                    content += piece
+        except (Unreachable, ServiceError, ConfigurationError, ValueError) as error:
+            shown = without_password(url)
+            raise MediaError(f"{shown} could not be fetched: {error}") from None
+        return Fetched(bytes(content), transfer.is_local)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
 
     @asynccontextmanager
-    async def _stream(self, url: str) -> AsyncIterator[httpx.Response]:
+    async def _transfer(self, url: str, max_bytes: int) -> AsyncIterator[Transfer]:
         check_open(self._http)
         try:
-            async with self._http.stream("GET", url, follow_redirects=True) as response:
-                if response.status_code != 200:
-                    code = response.status_code
-                    raise ServiceError(code, f"HTTP {code}", advice=f"{url} is not there.")
-                yield response
+            async with asyncio.timeout(self._limits.transfer_s(0)) as deadline:
+                response, is_local = await self._open(url)
+                try:
+                    if response.status_code != 200:
+                        raise await self._refusal(response, url)
+                    yield Transfer(response, is_local, max_bytes, self._limits, deadline)
+                finally:
+                    await response.aclose()
         except NEVER_SENT as error:
-            raise NotSent(f"{httpx.URL(url).host}: {reason(error)}") from None
+            raise NotSent(self._network.explain(error, _requested(error, url))) from None
         except httpx.InvalidURL as error:
-            raise MediaError(f"{url!r} is not a URL: {error}") from None
+            raise MediaError(f"{without_password(url)!r} is not a URL: {error}") from None
+        except httpx.RequestError as error:
+            raise AnswerLost(self._network.explain(error, _requested(error, url))) from None
         except (httpx.HTTPError, ssl.SSLError) as error:
-            raise AnswerLost(f"{httpx.URL(url).host}: {reason(error)}") from None
+            raise AnswerLost(self._network.explain(error, httpx.URL(url))) from None
+        except TimeoutError:
+            raise AnswerLost(
+                f"{httpx.URL(url).host}: too slow, or nothing came for {self._limits.stalled_s:g} s"
+            ) from None
+
+    async def _open(self, url: str) -> tuple[httpx.Response, bool]:
+        """Return the answer at the end of the redirects, and whether it is on a local network.
+
+        A page on the internet must not lead to what only this machine can read: the content
+        would be uploaded.
+        """
+        request = self._http.build_request("GET", url)
+        may_be_local = is_local_host(request.url.host)
+        for hop in range(_MOST_REDIRECTS):
+            if is_local_host(request.url.host) and not may_be_local:
+                raise _led_here(request.url)
+            response = await self._http.send(request, stream=True)
+            is_local = self._is_local_peer(response)
+            may_be_local |= is_local and hop == 0
+            if response.next_request is None and (may_be_local or not is_local):
+                return response, may_be_local
+            await response.aclose()
+            if is_local and not may_be_local:
+                raise _led_here(request.url)
+            request = response.next_request or request
+        raise AnswerLost(f"{request.url.host}: more than {_MOST_REDIRECTS} redirects")
+
+    def _is_local_peer(self, response: httpx.Response) -> bool:
+        """Return whether the connection of an answer ends in a local network."""
+        stream = response.extensions.get("network_stream")
+        if stream is None or self._network.proxy_for(response.request.url):
+            return False
+        peer = stream.get_extra_info("server_addr")
+        return isinstance(peer, tuple) and is_local_host(str(peer[0]))
+
+    async def _refusal(self, response: httpx.Response, url: str) -> ServiceError:
+        code = response.status_code
+        words = page_text(await first_words(response, self._limits))
+        said = f"HTTP {code}: {words}" if words else f"HTTP {code}"
+        proxy = self._network.proxy_for(response.request.url)
+        through = f" It was asked for through the proxy {proxy}." if proxy else ""
+        advice = f"{without_password(url)} is not there.{through}"
+        return ServiceError(code, said, advice=advice)
 
 
-def _length(response: httpx.Response) -> int | None:
-    encoded = response.headers.get("content-encoding")
-    return None if encoded else read_number(response, "content-length")
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One file on its way here."""
+
+    response: httpx.Response
+    is_local: bool
+    max_bytes: int
+    limits: Limits
+    deadline: asyncio.Timeout
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Return how large it will be; None where the server does not say it."""
+        return announced_bytes(self.response)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the content; the time that is left follows its size.
+
+        Raises:
+            MediaError: It is larger than allowed.
+        """
+        started = asyncio.get_running_loop().time()
+        received, total = 0, self.total_bytes
+        self._check(total or 0)
+        self._allow(started, total or 0)
+        async for piece in read_pieces(self.response, self.limits.stalled_s):
+            received += len(piece)
+            self._check(received)
+            if total is None:
+                self._allow(started, received)
+            yield piece
+
+    def _allow(self, started: float, size_bytes: int) -> None:
+        self.deadline.reschedule(started + self.limits.transfer_s(size_bytes))
+
+    def _check(self, size_bytes: int) -> None:
+        if size_bytes > self.max_bytes:
+            url = without_password(str(self.response.request.url))
+            raise MediaError(f"{url} is larger than {self.max_bytes / 1e6:g} MB")
 
 
-def read_number(response: httpx.Response, header: str) -> int | None:
-    """The whole number that a header holds; None where it holds none."""
-    text = response.headers.get(header, "").strip()
-    # `isdigit` alone takes in superscripts, which `int` does not.
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+def _led_here(url: httpx.URL) -> AnswerLost:
+    return AnswerLost(
+        f"it redirects to {url.host}, an address of this machine or its network; give that "
+        "address itself if you mean it"
+    )
 
 
-def reason(error: Exception) -> str:
-    """An exception in words, without its request."""
-    return f"{type(error).__name__} {error}".strip()
+def _requested(error: httpx.RequestError, url: str) -> httpx.URL:
+    """Return the URL that was asked for when an error came: after redirects it is another."""
+    try:
+        return error.request.url
+    except RuntimeError:  # httpx's word for one that is not set
+        return httpx.URL(url)

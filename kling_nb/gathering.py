@@ -113,7 +113,7 @@ class Reader:
 
     async def _read_url(self, url: str) -> Source:
         try:
-            content = await self.pictures.fetch(url, self.kind.max_bytes)
+            fetched = await self.pictures.fetch(url, self.kind.max_bytes)
         except MediaError as error:
             if self.service != "emulator":
                 raise
@@ -122,9 +122,9 @@ class Reader:
             text = f"{url}\n{error}"
             replacement = await in_thread(attachments.stand_in, self.kind, text, url, digest)
             return Source(replacement, url, url)
-        attachment = await self._attach(content, url)
+        attachment = await self._attach(fetched.content, url)
         # What had to be converted is uploaded: the service would refuse the original.
-        is_same = attachment.content == content
+        is_same = attachment.content == fetched.content
         return Source(attachment, url if is_same else "", url)
 
 

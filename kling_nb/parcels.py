@@ -33,6 +33,16 @@ class Parcel:
     sha256: str = ""
     """Of the content; empty where a file may be another one by now."""
 
+    @property
+    def size_bytes(self) -> int:
+        """Return how large the content is; 0 where its file is gone."""
+        if isinstance(self.content, bytes):
+            return len(self.content)
+        try:
+            return self.content.stat().st_size
+        except OSError:
+            return 0
+
     @contextmanager
     def packed(
         self, http: httpx.AsyncClient, url: str, progress: Progress | None

@@ -18,7 +18,6 @@ from .budgets import Standing, changes, name_notebook
 from .connection import connect
 from .elsewhere import Elsewhere
 from .expenses import Expense
-from .fetcher import Fetcher, Transport
 from .hearing import Hearing
 from .html import Funds
 from .index import PaidIndex
@@ -26,6 +25,7 @@ from .jobs import Job
 from .ledger import Ledger, Row
 from .models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from .naming import find_model
+from .network import Transport
 from .orders import Orders
 from .portal import Portal, in_thread, portal
 from .preparation import Quote, Wish
@@ -80,7 +80,7 @@ class Session:
         elsewhere = Elsewhere(index or PaidIndex(), self._context, self.service)
         self._recovery = Recovery(self._context, self.service, elsewhere)
         self._roster = Roster(
-            self._context, self.portal, self.service, Fetcher(), elsewhere, self._usual_s
+            self._context, self.portal, self.service, way.pictures, elsewhere, self._usual_s
         )
         self._roster.notebook = lambda: self.notebook
         self._orders = Orders(self._roster, self.portal)

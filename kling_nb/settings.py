@@ -6,7 +6,6 @@ done with them: it opens no connection, makes no folder and reads no ledger.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import os
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, Unpack, cast
 from urllib.parse import urlsplit
 
+from .addresses import is_loopback
 from .errors import ConfigurationError
 from .keys import Key, forget_key, read_keyring, save_key
 
@@ -260,13 +260,6 @@ def judge_url(value: object) -> str:
     if parts.scheme == "http" and not is_loopback(host):
         return f"{value!r} would send the key unencrypted; {wanted}"
     return ""
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def choose_seconds(sources: Sources) -> float:

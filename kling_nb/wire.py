@@ -18,6 +18,7 @@ from typing import NoReturn
 from . import errors
 from .errors import ContradictoryAnswer, Problem, ServiceError, UnreadableAnswer
 from .evidence import ANSWER_LIMIT
+from .pages import page_text
 from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceeded
 
 __all__ = [
@@ -90,6 +91,8 @@ class Answer:
     status: int
     body: bytes
     retry_after_s: float | None = None
+    through: str = ""
+    """The proxy that the request went through, for a message; empty without one."""
 
     @property
     def whole_text(self) -> str:
@@ -327,9 +330,17 @@ def _envelope(answer: Answer) -> _Envelope:
             message = read_text(document.get("msg")) or read_text(document.get("message"))
             return _Envelope(code, message[:500], document.get("data"), document=document)
     if answer.status != 200:
-        message = f"HTTP {answer.status} without a readable body"
+        message = _page_message(answer)
         return _Envelope(answer.status, message, None, readable=False)
     raise UnreadableAnswer(200, "the body is not the documented JSON")
+
+
+def _page_message(answer: Answer) -> str:
+    """Return what is known of an answer without an envelope: a gateway or a proxy wrote it."""
+    through = f" through the proxy {answer.through}" if answer.through else ""
+    words = page_text(answer.body)
+    page = f": {words}" if words else ""
+    return f"HTTP {answer.status}{through} without a readable body{page}"
 
 
 def parse_task(data: Mapping[str, object], task_id: str) -> TaskStatus:

@@ -21,12 +21,13 @@ PACKAGE = Path(__file__).parents[1] / "kling_nb"
 TABLE = {
     "pure": """
         errors evidence states tasks kinds records rules implied tariffs specs inputs models naming
-        offers options variables wire callbacks reception pace cells receipts html budgets expenses
+        offers options variables pages wire callbacks reception pace cells receipts html budgets
+        expenses
     """,
     "world": """
-        keys settings addresses fetcher parcels rates client negatives sources media containers
-        footage attachments clips previews ledger index doors porter portal nesting notebook_server
-        emulator connection intake servers
+        keys addresses settings bodies network fetcher parcels rates client negatives sources media
+        containers footage attachments clips previews ledger index doors porter portal nesting
+        notebook_server emulator connection intake servers
     """,
     "time": """
         jobs history hearing witness freight gathering submission delivery follower preparation
@@ -46,14 +47,14 @@ HOUSE = [room for rooms in FLOORS.values() for room in rooms]
 
 UPWARD = {
     (
-        "fetcher",
+        "network",
         "__init__",
     ): "the version is written where the build reads it; the User-Agent has it",
 }
 """Imports against the order, each with its reason."""
 
 LIBRARIES = {
-    "httpx": {"fetcher", "parcels", "client", "emulator"},
+    "httpx": {"network", "bodies", "fetcher", "parcels", "client", "emulator"},
     "stamina": {"client"},
     "starlette": {"emulator"},
     "uvicorn": {"emulator", "servers"},

@@ -12,8 +12,10 @@ import httpx
 import pytest
 
 import kling_nb.fetcher
+from kling_nb.bodies import Limits
 from kling_nb.errors import AnswerLost, LedgerError, MediaError, NotSent, ServiceError
-from kling_nb.fetcher import Fetcher, Received, open_http
+from kling_nb.fetcher import Fetched, Fetcher, Received
+from kling_nb.network import Network, open_http
 
 URL = "https://tempfile.example/k/a.mp4"
 CONTENT = bytes(range(256)) * 600
@@ -146,9 +148,130 @@ def test_redirects_are_followed_without_a_key() -> None:
             return httpx.Response(200, content=b"picture")
         return httpx.Response(302, headers={"location": "https://api.kie.ai/picture"})
 
-    assert asyncio.run(fetcher(answer).fetch(URL, 100)) == b"picture"
+    assert asyncio.run(fetcher(answer).fetch(URL, 100)).content == b"picture"
     assert [request.url.host for request in seen] == ["tempfile.example", "api.kie.ai"]
     assert not any("authorization" in request.headers for request in seen)
+
+
+HOME = [
+    "http://127.0.0.1:8888/files/secret.png",
+    "http://localhost/a",
+    "http://192.168.1.1/admin",
+    "http://169.254.169.254/latest/meta-data",
+    "http://[::1]/a",
+    "http://[::ffff:10.0.0.7]/a",
+    "http://2130706433/a",
+    "http://127.1/a",
+    "http://0x7f.0.0.1/a",
+    "http://nas/a",
+    "http://printer.local/a",
+]
+"""Addresses of this machine or its network."""
+
+
+def leading(*locations: str) -> tuple[Fetcher, list[str]]:
+    """A web that redirects from each address to the next, and the addresses that were asked."""
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        if len(seen) > len(locations):
+            return httpx.Response(200, content=b"picture")
+        return httpx.Response(302, headers={"location": locations[len(seen) - 1]})
+
+    return fetcher(answer), seen
+
+
+@pytest.mark.parametrize("local", HOME)
+def test_no_redirect_leads_from_the_internet_to_here(local: str, tmp_path: Path) -> None:
+    """A page could have what only this machine can read uploaded; it is not even asked for."""
+    for hops in ((local,), ("https://other.example/b", local)):
+        asking, seen = leading(*hops)
+        with pytest.raises(MediaError, match="an address of this machine or its network"):
+            asyncio.run(asking.fetch(URL, 100))
+        assert len(seen) == len(hops)
+        asking, seen = leading(*hops)
+        with pytest.raises(AnswerLost, match="an address of this machine or its network"):
+            asyncio.run(asking.download(URL, tmp_path / "a"))
+        assert len(seen) == len(hops)
+
+
+@pytest.mark.parametrize("given", HOME)
+def test_a_local_address_that_was_given_may_redirect(given: str) -> None:
+    """A person who names this network means it."""
+    asking, _ = leading("http://192.168.1.2/b")
+    fetched = asyncio.run(asking.fetch(given, 100))
+    assert fetched.content == b"picture"
+    assert fetched.is_local
+
+
+class Peer:
+    """The connection of an answer, as httpx hands it out."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def get_extra_info(self, name: str) -> tuple[str, int] | None:
+        """Where it ends."""
+        return (self.address, 443) if name == "server_addr" else None
+
+
+@pytest.mark.parametrize(
+    ("peers", "is_local"),
+    [(["93.184.216.34"], False), (["10.0.0.7"], True), (["10.0.0.7", "127.0.0.1"], True)],
+)
+def test_a_name_that_leads_to_a_local_network(peers: list[str], is_local: bool) -> None:
+    """Known by where the connection ends."""
+    assert asyncio.run(by_peers(peers)).is_local is is_local
+
+
+def test_a_redirect_to_a_name_that_leads_to_a_local_network() -> None:
+    """Its answer is not taken."""
+    with pytest.raises(MediaError, match=r"redirects to hop1\.example, an address of this machine"):
+        asyncio.run(by_peers(["93.184.216.34", "10.0.0.7"]))
+
+
+async def by_peers(peers: list[str]) -> Fetched:
+    """Fetch through redirects whose connections end there."""
+    left = list(peers)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        peer = {"network_stream": Peer(left.pop(0))}
+        if left:
+            location = {"location": f"https://hop{len(peers) - len(left)}.example/"}
+            return httpx.Response(302, headers=location, extensions=peer)
+        return httpx.Response(200, content=b"picture", extensions=peer)
+
+    network = Network({}, Limits())
+    return await Fetcher(transport=httpx.MockTransport(answer), network=network).fetch(URL, 100)
+
+
+def test_redirects_without_end() -> None:
+    """Some are followed."""
+    asking, seen = leading(*[f"https://a.example/{number}" for number in range(50)])
+    with pytest.raises(MediaError, match="more than 10 redirects"):
+        asyncio.run(asking.fetch(URL, 100))
+    assert len(seen) == 10
+
+
+def test_a_password_in_a_url_is_not_repeated() -> None:
+    """Not in an error, which a saved notebook keeps."""
+    for answer in (httpx.Response(404), httpx.Response(200, content=b"x" * 200)):
+        with pytest.raises(MediaError) as caught:
+            asyncio.run(fetcher(answer).fetch("https://me:s3cret@media.example/a.png", 100))
+        assert "s3cret" not in str(caught.value)
+
+
+def test_media_are_asked_for_as_they_are() -> None:
+    """Not encoded."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, content=b"x")
+
+    asyncio.run(fetcher(answer).fetch(URL, 100))
+    assert seen[0].headers["accept-encoding"] == "identity"
 
 
 def test_our_own_user_agent() -> None:

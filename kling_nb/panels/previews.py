@@ -86,7 +86,7 @@ def _keep(chosen: Chosen, content: bytes, read: Attachment, around: Surroundings
 async def _fetch(url: str, max_bytes: int) -> bytes:
     fetcher = Fetcher()
     try:
-        return await fetcher.fetch(url, max_bytes)
+        return (await fetcher.fetch(url, max_bytes)).content
     finally:
         await fetcher.aclose()
 

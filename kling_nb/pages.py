@@ -1,0 +1,27 @@
+"""Read the words of an error page, as a proxy or a gateway sends it in place of an answer."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Final
+
+__all__ = ["page_text"]
+
+_READ_BYTES: Final = 20_000
+_UNSEEN: Final = re.compile(r"<(script|style|head)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
+_TAG: Final = re.compile(r"<[^<>]*>?")
+
+
+def page_text(body: bytes, limit: int = 160) -> str:
+    """Return the first words of a page without its markup, on one line; empty without any.
+
+    Args:
+        body: HTML or plain text, as it came.
+        limit: How many characters are kept.
+    """
+    text = body[:_READ_BYTES].decode("utf-8", "replace")
+    text = html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text)))
+    words = "".join(sign if sign.isprintable() else " " for sign in text)
+    words = " ".join(words.split())
+    return words if len(words) <= limit else f"{words[: limit - 1].rstrip()}…"
