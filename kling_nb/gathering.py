@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from . import attachments
+from .addresses import has_secret
 from .attachments import Attachment
 from .errors import MediaError, Problem
 from .fetcher import Fetcher
@@ -123,9 +124,11 @@ class Reader:
             replacement = await in_thread(attachments.stand_in, self.kind, text, url, digest)
             return Source(replacement, url, url)
         attachment = await self._attach(fetched.content, url)
-        # What had to be converted is uploaded: the service would refuse the original.
+        # What had to be converted is uploaded: the service would refuse the original. So is what
+        # it cannot reach, and what it would get a password or a token with.
         is_same = attachment.content == fetched.content
-        return Source(attachment, url if is_same else "", url)
+        is_public = not (fetched.is_local or has_secret(url))
+        return Source(attachment, url if is_same and is_public else "", url)
 
 
 def length_of(attachment: Attachment) -> float:

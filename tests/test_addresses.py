@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from kling_nb.addresses import check_public_url, is_local, leads_here
+from kling_nb.addresses import (
+    check_public_url,
+    has_secret,
+    is_local,
+    is_loopback,
+    leads_here,
+    without_password,
+)
 from kling_nb.errors import ConfigurationError
 
 GOOD = [
@@ -27,6 +34,13 @@ HOME = [
     "http://169.254.169.254/",
     "http://mybox/",
     "http://mybox.local/",
+    "http://mybox.lan/",
+    "http://127.1/",
+    "http://0x7f.0.0.1/",
+    "http://2130706433/",
+    "http://[::ffff:192.168.1.7]/",
+    "http://[fe80::1]/",
+    "http://224.0.0.1/",
 ]
 NO_ADDRESS = [
     "ftp://a.example/",
@@ -92,3 +106,78 @@ def test_what_is_no_address(url: str) -> None:
 def test_paths(url: str, path: str, leads: bool) -> None:
     """The address's own, or what a proxy leaves of it."""
     assert leads_here(path, url) is leads
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:pass@a.example/a.png",
+        "https://me@a.example/a.png",
+        "https://a.example/a.png?access_token=x",
+        "https://a.example/a.png?w=10&apikey=x",
+        "https://a.example/a.png?api_key=x",
+        "https://a.example/a.png?key=x",
+        "https://a.example/a.png?Signature=x&Expires=1",
+        "https://a.example/a.png?X-Goog-Signature=x",
+        "https://a.example/a.png?x%2damz%2dsignature=x",
+        "https://a.example/a.png?a=1;sid=2",
+        "https://a.example/a.png?id=Zm9vYmFyMTIzNDU2Nzg5MA==",
+        "https://a.example/a.png?Zm9vYmFyMTIzNDU2Nzg5MA",
+        "https://a.example/a.png#token=x",
+        "https://[a.example/",
+    ],
+)
+def test_a_url_with_a_secret(url: str) -> None:
+    """A name, a password, a token, a signature, by whatever name it goes."""
+    assert has_secret(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example/a.png",
+        "https://a.example/a.png?",
+        "https://a.example/a.png?v=2&width=1280&format=webp",
+        "https://a.example/keys/token.png",
+        "https://a.example/a.png?monkey=1&design=2",
+        "https://a.example/a@2x.png",
+        "https://a.example/a.png#part",
+    ],
+)
+def test_a_url_without_a_secret(url: str) -> None:
+    """It is sent as it is."""
+    assert not has_secret(url)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_so"),
+    [
+        ("127.0.0.1", True),
+        ("127.1", True),
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("0.0.0.0", False),
+        ("192.168.1.7", False),
+        ("localhost.example.org", False),
+        ("127.0.0.1.example.org", False),
+        ("", False),
+    ],
+)
+def test_this_machine_itself(host: str, is_so: bool) -> None:
+    """By number in any form, or by name."""
+    assert is_loopback(host) is is_so
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:p@ss@a.example/a@2x.png", "https://a.example/a@2x.png"),
+        ("https://a.example/a@2x.png?x=@", "https://a.example/a@2x.png?x=@"),
+        ("https://a.example", "https://a.example"),
+    ],
+)
+def test_a_url_without_its_password(url: str, shown: str) -> None:
+    """As a message may show it."""
+    assert without_password(url) == shown

@@ -161,6 +161,61 @@ def test_a_video_by_url() -> None:
     assert found.lengths_s == {"video": 4.0}
 
 
+ONLY_HERE = [
+    "http://localhost:8888/files/it?token=T",
+    "http://127.0.0.1:8888/it",
+    "http://192.168.1.7/it",
+    "http://169.254.1.1/it",
+    "http://nas/it",
+    "http://printer.local/it",
+    "https://me:pass@media.example/it",
+    "https://media.example/it?token=T",
+    "https://bucket.example/it?X-Amz-Signature=0f&X-Amz-Expires=300",
+    "https://blob.example/it?sv=2024&sig=abc",
+    "https://media.example/it?v=3f9a8b7c6d5e4f3a2b1c0d9e",
+]
+"""What the service cannot reach, or would get a secret with."""
+
+
+@pytest.mark.parametrize("service", ["live", "emulator"])
+@pytest.mark.parametrize("url", ONLY_HERE)
+def test_a_url_that_is_not_handed_on(url: str, service: str) -> None:
+    """What was fetched is uploaded; it is the request that it was, and the URL is known."""
+    cast = [{"name": "fox", "images": url, "voice": url}]
+    files = [png(1), video(), png(1), sound(seconds=2.0)]
+    answers = [httpx.Response(200, content=content) for content in files]
+    found = gathered({"image": url, "video": url, "cast": cast}, service, web(*answers))
+    assert found.problems == ()
+    sources = [source for given in found.sources.values() for source in given]
+    assert [source.url for source in sources] == [""] * 4
+    assert [source.origin for source in sources] == [url] * 4
+    assert [source.attachment.source_sha256 for source in sources] == [
+        hashlib.sha256(content).hexdigest() for content in files
+    ]
+
+
+def test_a_name_that_leads_to_a_local_network_is_not_handed_on() -> None:
+    """A host of the company's, known by where the connection ends."""
+    asyncio.run(_from_peer("10.0.0.7", ""))
+    asyncio.run(_from_peer("93.184.216.34", URL))
+
+
+async def _from_peer(address: str, sent: str) -> None:
+    class Peer:
+        """A connection that ends there."""
+
+        def get_extra_info(self, name: str) -> tuple[str, int]:
+            """The address."""
+            return address, 443
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=png(1), extensions={"network_stream": Peer()})
+
+    pictures = Fetcher(transport=httpx.MockTransport(answer))
+    found = await gather(SPEC, validate(SPEC, {"image": URL}), service="live", pictures=pictures)
+    assert found.sources["image"][0].url == sent
+
+
 def test_a_url_that_shows_something_else() -> None:
     """A problem in both modes."""
     for service in ("live", "emulator"):
