@@ -54,9 +54,6 @@ _QUESTIONS_IN_FLIGHT = 8
 """Apart from the others: many jobs' questions wait for the rate budget, and no upload, balance or
 link has to wait with them."""
 
-_KEY_LENGTH = 16
-"""Shorter than any real key; a shorter text may occur by chance."""
-
 
 @dataclass(frozen=True, slots=True)
 class SubmitOutcome:
@@ -289,18 +286,13 @@ class Client:
             content = await read_answer(response, self._network.limits.answer_bytes)
         finally:
             await response.aclose()
+        # The service may repeat the key, and its answers are kept.
+        content = self._key.remove_from(content)
         # Never recorded from the service; honoured when present.
         retry_after_s = read_number(response, "retry-after")
         proxy = self._network.proxy_for(request.url)
         through = str(proxy) if proxy else ""
-        return wire.Answer(
-            response.status_code, self._without_key(content), retry_after_s, through=through
-        )
-
-    def _without_key(self, content: bytes) -> bytes:
-        """The body of an answer, should the service ever repeat the key in it: it is kept."""
-        key = self._key.reveal().encode()
-        return content.replace(key, b"(key)") if len(key) >= _KEY_LENGTH else content
+        return wire.Answer(response.status_code, content, retry_after_s, through=through)
 
 
 class _Ended(Exception):

@@ -185,7 +185,7 @@ class Commands:
         key = Key(getpass.getpass("kie.ai API key: "))
         session = configure(api_key=key, mode="live")
         try:
-            save_key(key.reveal())
+            save_key(key)
             kept = "The key is kept in the system's keyring."
         except ConfigurationError as error:
             kept = f"The key is used until this kernel ends. {error}"

@@ -75,7 +75,7 @@ def configure(**given: Unpack[settings.Given]) -> Session:
         ConfigurationError: The settings do not go together; the old session stays.
     """
     global _current, _given
-    given = settings.sealed(given)
+    settings.seal(given)
     with _lock:
         merged: settings.Given = {**_given, **given}
         old = _current

@@ -20,7 +20,7 @@ from .keys import Key
 from .ledger import Mailbox
 from .porter import Porter
 from .session import Session
-from .settings import find_webhook_key
+from .settings import find_webhook_key, seal_webhook_key
 
 if TYPE_CHECKING:
     from .servers import Server
@@ -66,12 +66,13 @@ def listen(
         ConfigurationError: It cannot be listened like that; the message says what to do. Who
             listened before goes on.
     """
+    # Under the same name, so that a traceback with its variables does not show the bare one.
+    webhook_key = seal_webhook_key(webhook_key)
     if jupyter and (webhook_key or port):
         raise ConfigurationError(
             "jupyter: that server has a port already, and checks signatures where KIE_WEBHOOK_KEY "
             "is set in its own environment; give neither `port` nor `webhook_key`"
         )
-    # Under the same name, so that a traceback with its variables does not show the bare one.
     webhook_key = find_webhook_key(webhook_key)
     chosen = session or default_session()
     live = chosen.service == "live"

@@ -66,7 +66,7 @@ class Session:
         hearing: Hearing | None = None,
         **given: Unpack[settings.Given],
     ) -> None:
-        given = settings.sealed(given)
+        settings.seal(given)
         self.settings = settings.resolve(**given)
         self._told_notebook = notebook
         self.ledger = Ledger(self.settings.folder, clock=now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -21,7 +22,9 @@ from .keys import Key, forget_key, read_keyring, save_key
 
 __all__ = [
     "API_URL",
+    "ENVIRONMENT",
     "UPLOAD_URL",
+    "WEBHOOK_KEY",
     "Given",
     "Key",
     "Mode",
@@ -31,7 +34,8 @@ __all__ = [
     "forget_key",
     "resolve",
     "save_key",
-    "sealed",
+    "seal",
+    "seal_webhook_key",
 ]
 
 Mode = Literal["live", "emulator"]
@@ -43,6 +47,7 @@ UPLOAD_URL: Final = "https://kieai.redpandaai.co"
 
 FOLDER_NAME: Final = "kling_clips"
 SECONDS_ALLOWED: Final = (0.05, 3600.0)
+_SHOWN: Final = 120
 NO_KEY: Final = "no key: set KIE_API_KEY or use `%kling login`"
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -95,23 +100,24 @@ class Given(TypedDict, total=False):
 
 def resolve(
     *,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     **given: Unpack[Given],
 ) -> Settings:
-    """The settings: argument, then environment, then keyring (the key only), then default.
+    """Return the settings: argument, then environment, then keyring (the key only), then default.
 
     Args:
-        environ: The environment to read.
-        cwd: Where relative folders start; the working directory unless told.
+        environ: The environment to read; None is that of this process.
+        cwd: Where relative folders start; None is the working directory.
         given: Any of `Given`.
 
     Raises:
         ConfigurationError: A value is not allowed, or live mode is asked for without a key.
         TypeError: There is no setting of that name.
     """
+    sources = read_sources(given, environ)
+    del environ  # holds the key, and a traceback may show local variables
     check_names(given)
-    sources = Sources(given, environ)
     asked = sources.read("mode")
     mode = None if asked is None else parse_mode(*asked)
     key, origin = (None, "") if mode == "emulator" else find_key(sources)
@@ -124,7 +130,7 @@ def resolve(
     return Settings(
         key=key,
         mode=mode,
-        folder=choose_folder(sources, Path.cwd() if cwd is None else cwd),
+        folder=choose_folder(sources, cwd),
         api_url=api_url,
         upload_url=choose_url(sources, "upload_url", api_url if is_served else UPLOAD_URL),
         emulator_seconds=choose_seconds(sources),
@@ -132,26 +138,37 @@ def resolve(
     )
 
 
-def sealed(given: Given) -> Given:
-    """The same settings with the key in its wrapper, which no traceback or repr looks into."""
-    key = given.get("api_key")
-    return {**given, "api_key": Key(key)} if isinstance(key, str) and key.strip() else given
+def seal(given: Given) -> None:
+    """Wrap the key inside the given settings, in place: a traceback may show local variables.
+
+    What has no known name may be the key under a misspelt one.
+    """
+    values = cast("dict[str, object]", given)
+    for name, value in values.items():
+        if (name == "api_key" or name not in ENVIRONMENT) and value is not None:
+            values[name] = value if isinstance(value, Key) else Key.seal(value)
+
+
+def seal_webhook_key(given: str | Key | None) -> Key | None:
+    """Return the account's webhook key as it was given, not checked yet; None for no text."""
+    key = given if isinstance(given, Key) else Key.seal(given)
+    return None if key.is_empty else key
 
 
 def find_webhook_key(
-    given: str | Key | None = None, environ: Mapping[str, str] = os.environ
+    given: str | Key | None = None, environ: Mapping[str, str] | None = None
 ) -> Key | None:
-    """The account's webhook key, sealed: as given, else the environment's; None without one.
+    """Return the account's webhook key: as given, else the environment's; None without one.
 
     Raises:
         ConfigurationError: It cannot be a key.
     """
-    if isinstance(given, Key):
-        return given
-    if given and given.strip():
-        return Key(given, name="webhook_key")
-    text = environ.get(WEBHOOK_KEY, "").strip()
-    return Key(text, name=WEBHOOK_KEY) if text else None
+    own = seal_webhook_key(given)
+    named = seal_webhook_key((os.environ if environ is None else environ).get(WEBHOOK_KEY))
+    del given, environ  # a traceback may show local variables
+    if own is not None:
+        return own.check("webhook_key")
+    return None if named is None else named.check(WEBHOOK_KEY)
 
 
 def how_asked(name: str) -> str:
@@ -177,19 +194,32 @@ def find_folder(cwd: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a setting may come from, most binding first."""
+    """What was set, read once: no copy of the environment is kept."""
 
-    given: Given
-    environ: Mapping[str, str]
+    found: Mapping[str, tuple[str, Any]]
+    """By setting: the argument or variable that sets it, and the value; the key is sealed."""
 
     def read(self, setting: str) -> tuple[str, Any] | None:
-        """Who gives the setting, as a person would name it, and the value; None if nobody."""
-        value = cast(Mapping[str, object], self.given).get(setting)
-        if value is not None:
-            return setting, value
-        variable = ENVIRONMENT[setting]
-        text = self.environ.get(variable, "").strip()
-        return (variable, text) if text else None
+        """Return what sets a setting, and the value; None for nothing."""
+        return self.found.get(setting)
+
+
+def read_sources(given: Given, environ: Mapping[str, str] | None) -> Sources:
+    """Read every setting from the arguments, else from the environment; raise nothing.
+
+    Args:
+        given: Its key is sealed in place.
+        environ: None is that of this process.
+    """
+    seal(given)
+    found: dict[str, tuple[str, Any]] = {
+        setting: (variable, text if setting != "api_key" else Key.seal(text))
+        for setting, variable in ENVIRONMENT.items()
+        if (text := (os.environ if environ is None else environ).get(variable, "").strip())
+    }
+    arguments = cast("Mapping[str, Any]", given)
+    found |= {name: (name, value) for name, value in arguments.items() if value is not None}
+    return Sources(found)
 
 
 def check_names(given: Given) -> None:
@@ -201,11 +231,9 @@ def check_names(given: Given) -> None:
 
 
 def parse_mode(name: str, value: object) -> Mode:
-    if value == "live":
-        return "live"
-    if value == "emulator":
-        return "emulator"
-    raise ConfigurationError(f"{name}: {value!r} is not one of live, emulator")
+    if isinstance(value, str) and value in ("live", "emulator"):
+        return cast("Mode", value)
+    raise ConfigurationError(f"{name}: {show(value)} is not one of live, emulator")
 
 
 def find_key(sources: Sources) -> tuple[Key | None, str]:
@@ -214,24 +242,74 @@ def find_key(sources: Sources) -> tuple[Key | None, str]:
     if found is None:
         key = read_keyring()
         return key, "the keyring has a key" if key else ""
-    name, value = found
+    name, key = found
     origin = "api_key was given" if name == "api_key" else f"{name} is set"
-    return (value if isinstance(value, Key) else Key(value, name=name)), origin
+    return cast("Key", key).check(name), origin
 
 
-def choose_folder(sources: Sources, cwd: Path) -> Path:
-    start = Path(os.path.abspath(cwd))
-    found = sources.read("folder")
-    if found is None:
-        return find_folder(start)
-    name, value = found
+def choose_folder(sources: Sources, cwd: Path | None) -> Path:
+    """Return the folder of clips, absolute; it can be made where it does not exist.
+
+    Raises:
+        ConfigurationError: It is no path, a file, or cannot be made.
+    """
+    name, value = sources.read("folder") or ("folder", None)
     try:
-        folder = Path(os.path.abspath(start / Path(value).expanduser()))
+        given = None if value is None else Path(value).expanduser()
     except (RuntimeError, TypeError, ValueError):
-        raise ConfigurationError(f"{name}: {value!r} is not a path; give a folder") from None
-    if os.path.exists(folder) and not os.path.isdir(folder):
-        raise ConfigurationError(f"{name}: {str(value)!r} is a file; give a folder")
+        raise ConfigurationError(f"{name}: {show(value)} is not a path; give a folder") from None
+    if given is not None and "\0" in str(given):
+        raise ConfigurationError(f"{name}: {show(value)} has a NUL in it; give a folder")
+    if given is None:
+        folder = find_folder(find_start(name, cwd))
+    elif given.is_absolute():
+        folder = Path(os.path.abspath(given))
+    else:
+        folder = Path(os.path.abspath(find_start(name, cwd) / given))
+    problem = find_obstacle(folder)
+    if problem:
+        raise ConfigurationError(f"{name}: {problem}")
     return folder
+
+
+def find_start(name: str, cwd: Path | None) -> Path:
+    """Return where relative folders start.
+
+    Raises:
+        ConfigurationError: The working directory does not exist any more.
+    """
+    try:
+        return Path(os.path.abspath(Path.cwd() if cwd is None else cwd))
+    except OSError as error:
+        reason = error.strerror
+    raise ConfigurationError(
+        f"{name}: there is no working directory any more ({reason}); change to another one "
+        "(`%cd ~`), or give an absolute folder"
+    )
+
+
+def find_obstacle(folder: Path) -> str:
+    """Return why a folder is none, or cannot be made; empty where nothing stands in the way.
+
+    Nothing is made, and a folder that exists is not looked into.
+    """
+    wanted = "give a folder that you may write to"
+    for place in (folder, *folder.parents):
+        try:
+            mode = os.stat(place).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(place):
+                return f"{show(str(place))} is a link that leads nowhere; {wanted}"
+            continue
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            return f"{show(str(folder))} cannot be used ({reason}); {wanted}"
+        if not stat.S_ISDIR(mode):
+            return f"{show(str(place))} is a file; give a folder"
+        if place != folder and not os.access(place, os.W_OK | os.X_OK):
+            return f"{show(str(folder))} cannot be made, {place} is not writable; {wanted}"
+        break
+    return ""
 
 
 def choose_url(sources: Sources, setting: str, default: str) -> str:
@@ -242,24 +320,37 @@ def choose_url(sources: Sources, setting: str, default: str) -> str:
     problem = judge_url(value)
     if problem:
         raise ConfigurationError(f"{name}: {problem}")
-    return str(value).rstrip("/")
+    return str(value).strip().rstrip("/")
 
 
 def judge_url(value: object) -> str:
-    """What is wrong with a service URL; empty when nothing is."""
+    """Return what is wrong with a service URL; empty where nothing is."""
     wanted = "give https://HOST, or http:// on this machine only"
     try:
-        parts = urlsplit(str(value))
+        text = str(value).strip()
+        parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        return f"{value!r} is not a URL; {wanted}"
+        return f"{show(value)} is not a URL; {wanted}"
     if "@" in parts.netloc:
         return f"a URL with a name or a password in it; {wanted}"
+    is_plain = text.isascii() and text.isprintable() and " " not in text and len(text) < 2_000
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-        return f"{value!r} is not the URL of a service; {wanted}"
+        return f"{show(value)} is not the URL of a service; {wanted}"
+    if not is_plain:
+        return f"{show(value)} has a character that cannot stand in a URL, or is too long; {wanted}"
     if parts.scheme == "http" and not is_loopback(host):
-        return f"{value!r} would send the key unencrypted; {wanted}"
+        return f"{show(value)} would send the key unencrypted; {wanted}"
     return ""
+
+
+def show(value: object) -> str:
+    """Return a value for a message, shortened; its type where it cannot be written."""
+    try:
+        text = repr(value)
+    except Exception:  # also that of a number with more digits than Python writes
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def choose_seconds(sources: Sources) -> float:
@@ -270,10 +361,10 @@ def choose_seconds(sources: Sources) -> float:
     least, most = SECONDS_ALLOWED
     try:
         seconds = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not least <= seconds <= most:
         raise ConfigurationError(
-            f"{name}: {value!r} is not a number of seconds, {least} to {most:g}"
+            f"{name}: {show(value)} is not a number of seconds, {least} to {most:g}"
         )
     return seconds

@@ -211,6 +211,10 @@ def test_bad_key_argument_is_an_error(text: str) -> None:
         ("KLING_NB_API_URL", "https://host?x=1", "is not the URL of a service"),
         ("KLING_NB_API_URL", "http://[::1", "is not a URL"),
         ("KLING_NB_API_URL", "http://localhost:99999", "is not a URL"),
+        ("KLING_NB_API_URL", "https://host/a b", "a character that cannot stand in a URL"),
+        ("KLING_NB_API_URL", "https://host/\0", "a character that cannot stand in a URL"),
+        ("KLING_NB_API_URL", "https://hÖst/", "a character that cannot stand in a URL"),
+        ("KLING_NB_API_URL", f"https://host/{'a' * 3000}", "or is too long"),
         ("KLING_NB_UPLOAD_URL", "http://example.org", "would send the key unencrypted"),
         ("KLING_NB_UPLOAD_URL", "http://127.0.0.1.example.org", "would send the key unencrypted"),
     ],
@@ -240,6 +244,25 @@ def test_seconds_are_not_a_flag() -> None:
     """True is not one second."""
     with pytest.raises(ConfigurationError, match="emulator_seconds: True"):
         resolve(emulator_seconds=True, environ={})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**400, 10**5000, -(10**400), [1], "1e999"],
+    ids=["400 digits", "5000 digits", "less", "list", "text"],
+)
+def test_seconds_that_are_no_number_of_any_kind(value: object) -> None:
+    """One of our errors, short, whatever Python makes of it."""
+    with pytest.raises(ConfigurationError, match=r"^emulator_seconds: ") as caught:
+        resolve(emulator_seconds=value, environ={})
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("value", [7, b"key", ["key"]])
+def test_a_key_that_is_no_text(value: object) -> None:
+    """Its type is told, and nothing of it."""
+    with pytest.raises(ConfigurationError, match=r"^api_key: not a text but of type"):
+        resolve(api_key=value, environ={})
 
 
 def test_unknown_setting_names_the_nearest() -> None:
@@ -315,6 +338,63 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "clips").touch()
     with pytest.raises(ConfigurationError, match="is a file; give a folder"):
         resolve(folder=tmp_path / "clips", environ={})
+
+
+def test_a_deleted_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, and an absolute folder does without it."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for given in ({}, {"folder": "clips"}):
+        with pytest.raises(ConfigurationError, match=r"^folder: there is no working directory"):
+            resolve(environ={}, **given)
+    assert resolve(folder=tmp_path / "clips", environ={}).folder == tmp_path / "clips"
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("a\0b", "has a NUL in it"),
+        ("a\ud800b", "cannot be used"),
+        ("x" * 300, "cannot be used"),
+        ("file", "is a file; give a folder"),
+        ("file/clips/deep", "is a file; give a folder"),
+        ("nowhere", "is a link that leads nowhere"),
+        ("nowhere/clips", "is a link that leads nowhere"),
+        ("loop/clips", "cannot be used"),
+    ],
+)
+def test_a_folder_that_cannot_be_made(folder: str, words: str, tmp_path: Path) -> None:
+    """Told at once, by argument and by variable, and not at the first write."""
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name, given in (("folder", {"folder": folder}), ("KLING_NB_FOLDER", {})):
+        environ = {} if given else {"KLING_NB_FOLDER": folder}
+        with pytest.raises(ConfigurationError, match=f"^{name}: .*{words}"):
+            resolve(environ=environ, cwd=tmp_path, **given)
+
+
+def test_a_folder_in_a_place_that_is_not_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be made; one that is there already may be looked at."""
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ConfigurationError, match=r"^folder: .* is not writable"):
+        resolve(folder=tmp_path / "a" / "b", environ={})
+    with pytest.raises(ConfigurationError, match=r"^folder: .* is not writable"):
+        resolve(environ={}, cwd=tmp_path)
+    assert resolve(folder=tmp_path, environ={}).folder == tmp_path
+
+
+def test_the_environment_is_not_kept() -> None:
+    """Settings are read once; nothing that is made from them leads to the key but the key."""
+    environ = {"KIE_API_KEY": SECRET, "OTHER": "x"}
+    settings = resolve(environ=environ)
+    environ.clear()
+    assert settings.key == Key(SECRET)
+    assert SECRET not in repr(settings)
 
 
 # --- the keyring -------------------------------------------------------------------------------
