@@ -46,7 +46,7 @@ class Proxy:
 
     def __str__(self) -> str:
         """Return host, port and variable, without a user name or a password."""
-        url = httpx.URL(self.url)
+        url = self._parse()
         port = f":{url.port}" if url.port else ""
         return f"{url.host}{port} ({self.variable})"
 
@@ -57,7 +57,7 @@ class Proxy:
             ConfigurationError: httpx cannot use it; the message names the variable.
         """
         try:
-            url = httpx.URL(self.url)
+            url = self._parse()
             if url.host:
                 own = certificates if url.scheme == "https" else None
                 proxy = httpx.Proxy(url, ssl_context=own)
@@ -75,16 +75,15 @@ class Proxy:
             f"unset {self.variable}"
         )
 
+    def _parse(self) -> httpx.URL:
+        return httpx.URL(self.url if "://" in self.url else f"http://{self.url}")
+
 
 def read_proxies() -> dict[str, Proxy]:
     """Return the proxies of the environment, or of the system where it has such a setting."""
     found = getproxies()
     texts = {scheme: found.get(scheme, "").strip() for scheme in _SCHEMES}
-    return {
-        scheme: Proxy(name_variable(scheme), text if "://" in text else f"http://{text}")
-        for scheme, text in texts.items()
-        if text
-    }
+    return {scheme: Proxy(name_variable(scheme), text) for scheme, text in texts.items() if text}
 
 
 def name_variable(scheme: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,10 +15,13 @@ import pytest
 
 from kling_nb.client import Client
 from kling_nb.connection import connect
+from kling_nb.doctor import examine
+from kling_nb.doctor.checks import check_network
 from kling_nb.errors import ConfigurationError, MediaError, NotSent
 from kling_nb.fetcher import Fetcher
 from kling_nb.keys import Key
 from kling_nb.network import Network, open_http
+from kling_nb.session import Session
 from kling_nb.settings import resolve
 from tests.service import KEY
 
@@ -164,6 +168,40 @@ def test_httpx_reads_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert http.headers["accept-encoding"] == "identity"
 
 
+@pytest.mark.parametrize(("variable", "value", "words"), REFUSED)
+def test_the_doctor_tells_it(
+    variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a warning: the emulator works without the network."""
+    monkeypatch.setenv(variable, value)
+    found = check_network()
+    assert found.status == "warn"
+    assert re.search(f"(?s)^{variable}: .*{words}", found.said)
+    assert "s3cret" not in found.said
+
+
+def test_the_doctor_works_where_there_is_no_session(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Live with settings that cannot be used: it names the variable and looks at the rest."""
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
+
+    def opening() -> Session:
+        return Session(mode="live", api_key=KEY, folder=tmp_path / "clips")
+
+    found = {finding.name: finding for finding in examine(opening, "terminal")}
+    assert found["Settings"].status == "bad"
+    assert found["Settings"].said.startswith("HTTPS_PROXY: ")
+    assert {"Python", "Folder"} <= found.keys()
+
+
+def test_the_doctor_names_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a password in one."""
+    assert check_network().said == "no proxy"
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080")
+    assert check_network().said == "through proxy.example:8080 (HTTPS_PROXY)"
+
+
 # --- failures in words -------------------------------------------------------------------------
 
 
@@ -216,6 +254,64 @@ def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             await client.aclose()
 
     with pytest.raises(NotSent, match=r"through the proxy 127\.0\.0\.1:\d+ \(HTTPS_PROXY\)"):
+        asyncio.run(play())
+
+
+PAGE = b"<html><head><title>x</title></head><body><h1>Blocked</h1> by <b>ACME</b></body></html>"
+
+
+@asynccontextmanager
+async def refusing(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """A proxy for everything that refuses with a page."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % len(PAGE) + PAGE)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
+        yield
+
+
+def test_a_proxy_that_refuses_with_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first words and its name are kept, for the API and for what is fetched by URL."""
+
+    async def play() -> tuple[str, str]:
+        async with refusing(monkeypatch):
+            client, fetcher = Client(Key(KEY), api_url="http://api.example"), Fetcher()
+            outcome = await client.create_task({"model": "m", "input": {}})
+            assert not isinstance(outcome, str)
+            with pytest.raises(MediaError) as caught:
+                await fetcher.fetch("http://media.example/a.png", 1000)
+            await client.aclose()
+            await fetcher.aclose()
+            return str(outcome.error), str(caught.value)
+
+    for text in asyncio.run(play()):
+        assert "HTTP 403" in text
+        assert "Blocked by ACME" in text
+        assert re.search(r"through the proxy 127\.0\.0\.1:\d+ \(ALL_PROXY\)", text)
+
+
+def test_a_proxy_that_refuses_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was sent: a proxy that says no to CONNECT is named."""
+
+    async def play() -> None:
+        async with refusing(monkeypatch):
+            client = Client(Key(KEY))
+            try:
+                await client.balance()
+            finally:
+                await client.aclose()
+
+    with pytest.raises(
+        NotSent, match=r"the proxy 127\.0\.0\.1:\d+ \(ALL_PROXY\) refused it: .*403"
+    ):
         asyncio.run(play())
 
 

@@ -14,11 +14,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from ..errors import ConfigurationError
 from ..html import Finding
+from ..network import Network
 
 __all__ = [
     "check_disk",
     "check_folder",
+    "check_network",
     "check_packages",
     "check_python",
 ]
@@ -68,6 +71,18 @@ def check_packages(version_of: Callable[[str], str] = importlib.metadata.version
     names = [words.partition(" ")[0] for words in wanting]
     fix = f"`%pip install -U {' '.join(names)}`, then restart the kernel."
     return Finding("Packages", "warn", "; ".join(wanting), fix)
+
+
+def check_network() -> Finding:
+    """Return whether the proxies and certificates of the environment can be used."""
+    network = Network()
+    try:
+        network.check()
+    except ConfigurationError as error:
+        fix = "Live mode needs this setting to be right; the emulator works without it."
+        return Finding("Network", "warn", str(error), fix)
+    proxies = sorted({str(proxy) for proxy in network.proxies.values()})
+    return Finding("Network", "ok", f"through {', '.join(proxies)}" if proxies else "no proxy")
 
 
 def check_folder(folder: Path) -> Finding:

@@ -24,7 +24,7 @@ from ..live import Place, hub, view_data
 from ..notebook_file import told_notebooks
 from ..notebook_server import find_root
 from ..session import Session
-from .checks import check_disk, check_folder, check_packages, check_python
+from .checks import check_disk, check_folder, check_network, check_packages, check_python
 from .contents import check_contents
 from .notebook import check_links, check_notebook
 from .page import Answer, Probe, judge_page, make_clip
@@ -78,7 +78,9 @@ class Examination:
         self.waited_s: float | None = None
         self._session, mode = open_session(opening)
         self._first = [check_python(), check_packages()]
-        self._then = [mode, *([check_callbacks(self._session)] if self._session else [])]
+        self._then = [mode]
+        if self._session is not None:  # without one, a setting that it needs is named already
+            self._then += [check_network(), check_callbacks(self._session)]
         self._service = [ASKING] if self._session else []
         self._last = examine_place(find_place(self._session), place)
 
