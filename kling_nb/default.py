@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Unpack
 
 from . import settings
+from .forks import renew_in_child
 from .session import Session
 
 __all__ = ["configure", "default_session", "find_notebook", "warn_unkeyed"]
@@ -23,10 +24,26 @@ _lock = threading.RLock()
 _current: Session | None = None
 _given: settings.Given = {}
 _tell_notebook: Callable[[], str] = str
+_inherited: list[Session] = []
+"""The parent's sessions, in a forked child. Kept: a child finalizes nothing of its parent."""
+
+
+def start_child() -> None:
+    """Begin a forked child without a session; the first use makes its own, as configured."""
+    global _lock, _current  # noqa: PLW0603 - another thread may have held the lock at the fork
+    _lock = threading.RLock()
+    if _current is not None:
+        _inherited.append(_current)
+        _current = None
+
+
+renew_in_child(start_child)
 
 
 def default_session() -> Session:
     """The default session, made from the environment at first use.
+
+    A forked child makes its own: another client, ledger owner and emulator.
 
     Raises:
         ConfigurationError: The settings do not go together, e.g. live mode without a key.

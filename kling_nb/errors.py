@@ -52,6 +52,7 @@ __all__ = [
     "ConfigurationError",
     "ContradictoryAnswer",
     "EndpointNotFound",
+    "ForkedSession",
     "InsufficientCredits",
     "InvalidInput",
     "JobDetached",
@@ -241,6 +242,10 @@ class AnswerLost(Unreachable):
 
 class LedgerError(KlingError):
     """The ledger cannot be used, or refuses a step that would break the record."""
+
+
+class ForkedSession(LedgerError):
+    """The session or the job belongs to the process that this one was forked from."""
 
 
 class AlreadyPaid(KlingError):

@@ -11,9 +11,22 @@ from typing import Any, Literal
 
 from IPython.core.getipython import get_ipython
 
+from .forks import renew_in_child
+
 __all__ = ["FrontEnd", "front_end", "present_front_end"]
 
 FrontEnd = Literal["terminal", "headless", "notebook", "VS Code", "Colab"]
+
+
+_is_child = False
+
+
+def _start_child() -> None:
+    global _is_child  # noqa: PLW0603 - a fact of the process
+    _is_child = True
+
+
+renew_in_child(_start_child)
 
 
 def front_end(shell: Any) -> FrontEnd:
@@ -21,13 +34,14 @@ def front_end(shell: Any) -> FrontEnd:
 
     A headless run (nbclient, papermill, nbconvert) sends `allow_stdin: false` with each request;
     nothing that arrives after a cell has ended is saved there. VS Code and Colab are known by
-    what they leave in a kernel, as their extensions are written; neither was tried.
+    what they leave in a kernel, as their extensions are written; neither was tried. What a forked
+    child of a kernel shows is headless: pages answer the parent.
     """
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         return "terminal"
     content = kernel.get_parent("shell").get("content", {})
-    if not content.get("allow_stdin", True):
+    if _is_child or not content.get("allow_stdin", True):
         return "headless"
     if "google.colab" in sys.modules:
         return "Colab"

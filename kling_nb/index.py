@@ -18,6 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from .errors import AlreadyPaid
+from .forks import no_fork
 
 __all__ = ["Paid", "PaidIndex", "open_file", "refusal"]
 
@@ -295,5 +296,8 @@ def refusal(
 def open_file(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
     """A connection to a small file of the user's; mode `rwc` makes it, `rw` does not."""
     address = f"{path.absolute().as_uri()}?mode={mode}"
-    with closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+    with (
+        no_fork(),
+        closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)) as connection,
+    ):
         yield connection

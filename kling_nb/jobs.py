@@ -189,6 +189,8 @@ class Job:
         self._outcome.add_done_callback(lambda _: callback(self))
 
     def __await__(self) -> Generator[Any, None, Clip]:
+        if not self.done():
+            self._check_process()
         return asyncio.wrap_future(self._outcome).__await__()
 
     @property
@@ -293,8 +295,15 @@ class Job:
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.facts.model} {type(self._state).__name__.lower()}>"
 
+    def _check_process(self) -> None:
+        advice = f"`kling_nb.job({self.id!r})` gives one that is followed in this process."
+        self._portal.check_process(f"Job {self.id}", advice)
+
     def _check_thread(self) -> None:
-        if self._portal.is_own_thread() and not self.done():
+        if self.done():
+            return
+        self._check_process()
+        if self._portal.is_own_thread():
             raise RuntimeError(
                 "result() was called on the thread that makes the clips and would wait for ever; "
                 "use `await job` there, or add_done_callback"

@@ -23,6 +23,7 @@ import anywidget
 import traitlets
 
 from . import html
+from .forks import renew_in_child
 from .frontends import present_front_end
 from .scripts import CLIPBOARD, joined_script
 
@@ -161,6 +162,21 @@ class Hub(anywidget.AnyWidget):
 
 _hubs: list[Hub] = []
 _making = threading.Lock()
+
+
+_inherited: list[Hub] = []
+"""The parent's hub, in a forked child. Kept: closing it would end it on the parent's pages."""
+
+
+def start_child() -> None:
+    """Begin a forked child without a hub: the pages answer the parent."""
+    global _making  # noqa: PLW0603 - a thread of the parent may have held it at the fork
+    _making = threading.Lock()
+    _inherited.extend(_hubs)
+    _hubs.clear()
+
+
+renew_in_child(start_child)
 
 
 def hub() -> Hub:

@@ -16,9 +16,13 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar
 
+from .errors import ForkedSession
+from .forks import OwnProcess
+
 __all__ = [
     "CHANGING",
     "SHARED",
+    "OwnPortal",
     "Portal",
     "check_coroutine",
     "in_thread",
@@ -76,6 +80,8 @@ class Portal:
     def __init__(self) -> None:
         # By process id: a child keeps its parent's and so never collects, and closes, its loop.
         self._engines: dict[int, Engine] = {}
+        self.check_process: Callable[..., None] = lambda *_: None
+        """Raises where only another process can do the work; this portal works in each."""
 
     def submit(self, coro: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine on the loop; returns at once. Cancelling the future cancels it."""
@@ -120,6 +126,33 @@ class Portal:
             engine.stop()
         if engine.thread is not threading.current_thread():
             engine.thread.join(wait_s)
+
+
+class OwnPortal(Portal):
+    """A portal for what belongs to one process: it refuses to work in a forked child.
+
+    Args:
+        shared: The portal that does the work.
+        process: The process.
+    """
+
+    def __init__(self, shared: Portal, process: OwnProcess) -> None:
+        self._engines = shared._engines
+        self.check_process = process.check
+
+    def submit(self, coro: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine on the loop; see `Portal.submit`.
+
+        Raises:
+            ForkedSession: Called in a forked child.
+        """
+        check_coroutine("submit", coro)
+        try:
+            self.check_process()
+        except ForkedSession:
+            coro.close()
+            raise
+        return super().submit(coro)
 
 
 SHARED: Final = Portal()

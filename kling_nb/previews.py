@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from . import clips
+from .forks import renew_in_child
 
 __all__ = ["PREVIEW_BYTES", "WHOLE_BYTES", "is_large", "kept_preview", "preview"]
 
@@ -28,6 +29,14 @@ _FOLDER: Final = ".previews"
 # One at a time: each takes all the processors there are, and two who want the same wait for one.
 _making = threading.Lock()
 _log = logging.getLogger("kling_nb")
+
+
+def _start_child() -> None:
+    global _making  # noqa: PLW0603 - a thread of the parent may have held it at the fork
+    _making = threading.Lock()
+
+
+renew_in_child(_start_child)
 
 
 def is_large(path: Path) -> bool:

@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -22,6 +23,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .errors import ConfigurationError
+from .forks import renew_in_child
 from .intake import Application
 
 __all__ = ["Server"]
@@ -35,6 +37,19 @@ START_S: Final = 30.0
 STOP_S: Final = 5.0
 LOGGERS: Final = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 """Of the whole process: uvicorn knows no others."""
+
+OPEN: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
+"""The servers of this process."""
+
+
+def start_child() -> None:
+    """Close the sockets in a forked child: the parent's server alone has its port."""
+    for server in OPEN:
+        server.leave()
+    OPEN.clear()
+
+
+renew_in_child(start_child)
 
 
 class Server:
@@ -52,6 +67,7 @@ class Server:
 
     def __init__(self, app: Application, port: int, former: Server | None = None) -> None:
         plug = self._plug = inherit(former, port) or bind(port)
+        OPEN.add(self)
         self.port: int = plug.getsockname()[1]
         self._started = threading.Event()
         self._server = Announcing(configured(app), self._started)
@@ -70,6 +86,10 @@ class Server:
         self._server.should_exit = True
         if threading.current_thread() is not self._thread:
             self._thread.join(STOP_S)
+
+    def leave(self) -> None:
+        """Close this process's hold on the socket and nothing else; the parent goes on."""
+        self._plug.close()
 
     def share(self) -> socket.socket:
         """The same socket once more; an OSError where it is closed."""

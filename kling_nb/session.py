@@ -18,6 +18,7 @@ from .budgets import Standing, changes, name_notebook
 from .connection import connect
 from .elsewhere import Elsewhere
 from .expenses import Expense
+from .forks import OwnProcess
 from .hearing import Hearing
 from .html import Funds
 from .index import PaidIndex
@@ -27,7 +28,7 @@ from .models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from .naming import find_model
 from .network import Transport
 from .orders import Orders
-from .portal import Portal, in_thread, portal
+from .portal import OwnPortal, in_thread, portal
 from .preparation import Quote, Wish
 from .receiver import take_callback, take_letters
 from .recovery import Recovery
@@ -40,6 +41,9 @@ __all__ = ["Session"]
 
 class Session:
     """One account, one folder, one way to the service.
+
+    It belongs to the process that made it. In a forked child its methods raise `ForkedSession`
+    and `close` does nothing; make a new one there, or use `default_session()`.
 
     Args:
         transport: Replaces the network; None is the network, or in emulator mode the emulator.
@@ -70,7 +74,8 @@ class Session:
         self.settings = settings.resolve(**given)
         self._told_notebook = notebook
         self.ledger = Ledger(self.settings.folder, clock=now)
-        self.portal: Portal = portal()
+        self._process = OwnProcess()
+        self.portal = OwnPortal(portal(), self._process)
         self.hearing = hearing or Hearing()
         way = connect(self.settings, transport, now, sleep)
         self.emulator = way.emulator
@@ -262,6 +267,8 @@ class Session:
         A submission that is under way is answered first; then, and on the portal's own thread, the
         rest happens behind the caller.
         """
+        if not self._process.is_here:
+            return  # a forked child ends nothing of its parent
         closing = self.portal.submit(self._close())
         if not self._roster.is_sending and not self.portal.is_own_thread():
             closing.result()

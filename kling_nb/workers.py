@@ -13,10 +13,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+from .forks import renew_in_child
+
 __all__ = ["draw_later", "work_later"]
 
-_clicks = ThreadPoolExecutor(max_workers=4, thread_name_prefix="kling_nb click")
-_drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb drawing")
+
+def start() -> None:
+    """Make the threads; those of the parent do not exist in a forked child."""
+    global _clicks, _drawing  # noqa: PLW0603 - two for the whole process
+    _clicks = ThreadPoolExecutor(max_workers=4, thread_name_prefix="kling_nb click")
+    _drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb drawing")
+
+
+_clicks: ThreadPoolExecutor
+_drawing: ThreadPoolExecutor
+start()
+renew_in_child(start)
 
 
 def work_later(work: Callable[..., object], *given: Any) -> None:

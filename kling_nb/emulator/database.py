@@ -5,7 +5,9 @@ Owns the schema, connections and locking. Must not know what the rows mean.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -43,6 +45,12 @@ CALLBACKS = (
         kind TEXT NOT NULL, attempt INTEGER NOT NULL, started_at REAL NOT NULL,
         answered_at REAL, status INTEGER, words TEXT NOT NULL)""",
 )
+OPEN = threading.RLock()
+"""Held while a connection is open: a fork in the middle would leave its locks to the child."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=OPEN.acquire, after_in_parent=OPEN.release, after_in_child=OPEN.release
+    )
 VERSIONS = (FIRST, CALLBACKS)
 """What leads from each version of the file to the next."""
 
@@ -61,7 +69,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A connection that holds the write lock; committed at the end, undone by an exception."""
-        with closing(self.connect()) as connection:
+        with OPEN, closing(self.connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -73,7 +81,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection for one question."""
-        with closing(self.connect()) as connection:
+        with OPEN, closing(self.connect()) as connection:
             yield connection
 
     def connect(self) -> sqlite3.Connection:

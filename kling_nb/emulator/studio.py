@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import queue
 import secrets
 import threading
@@ -28,6 +29,16 @@ CANNED_SIZE = (64, 36)
 STOP_TIMEOUT_S = 5.0
 LOGGER = logging.getLogger("kling_nb.emulator")
 ONE_AT_A_TIME = threading.Lock()
+
+
+def start_child() -> None:
+    """Free the turn in a forked child: the thread that had it does not exist there."""
+    global ONE_AT_A_TIME  # noqa: PLW0603 - one for the whole process
+    ONE_AT_A_TIME = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=start_child)
 
 
 class Studio:

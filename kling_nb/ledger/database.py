@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..errors import LedgerError
+from ..forks import no_fork
 from .migrations import MIGRATIONS
 
 __all__ = ["BUSY_TIMEOUT_S", "MIGRATIONS", "Database", "advice_for", "read_version"]
@@ -111,7 +112,7 @@ class Database:
     @contextmanager
     def _connection(self, mode: str) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(self._connect(mode)) as connection:
+            with no_fork(), closing(self._connect(mode)) as connection:
                 self._prepare(connection)
                 yield connection
         except sqlite3.Error as error:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import LedgerError
+from ..forks import OwnProcess
 from ..negatives import Negative
 from ..states import BLOCKING, FOLLOWED, SUBMITTING, Stage
 from .accounts import Accounts, room_for
@@ -53,6 +54,7 @@ class Ledger:
         self._database = Database(self.folder / "ledger.sqlite3")
         self._owners = Owners(self.folder / "owners")
         self._opening = threading.Lock()
+        self._process = OwnProcess()
         self._is_closed = False
         self.accounts = Accounts(self._reading, self._writing, clock)
         self.adoptions = Adoptions(self._writing, self.owner, self._bury)
@@ -63,8 +65,9 @@ class Ledger:
 
         Raises:
             LedgerError: The session was closed; it does not come to life again, since others
-                would take its jobs for followed.
+                would take its jobs for followed. Or it is that of the parent of this process.
         """
+        self._process.check()
         with self._opening:
             if self._is_closed:
                 raise LedgerError("this session was closed; use the one that took its place")
@@ -75,7 +78,12 @@ class Ledger:
                     self._restore(Jobs(connection, self.folder, self._clock))
 
     def close(self) -> None:
-        """Ends the session: its jobs may be taken over by the next one."""
+        """Ends the session: its jobs may be taken over by the next one.
+
+        In a forked child nothing happens: the session is the parent's, and goes on.
+        """
+        if not self._process.is_here:
+            return
         with self._opening:
             self._is_closed = True
             self.id_slots.close()
@@ -295,6 +303,7 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Jobs]:
+        self._process.check()
         if not self._is_closed:
             self.open()
         with self._database.reading() as connection:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from ..forks import no_fork, renew_in_child
 from ..keys import Key
 from ..pace import Rate, next_slot
 
@@ -126,9 +127,12 @@ class SlotFile:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with closing(
-                sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-            ) as connection:
+            with (
+                no_fork(),
+                closing(
+                    sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+                ) as connection,
+            ):
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute("BEGIN IMMEDIATE")
                 for table in TABLES:
@@ -145,9 +149,13 @@ class SlotMemory:
     """The slots that this process has taken, for when the file cannot be used."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
+        self.renew()
         self._taken: dict[tuple[Account, str], list[float]] = {}
         self._held: dict[tuple[Account, str], float] = {}
+
+    def renew(self) -> None:
+        """Forgets which thread uses it: in a forked child that thread does not exist."""
+        self._turn = threading.Lock()
 
     def book(self, account: Account, rate: Rate, now: float) -> float:
         """Takes the next slot and returns when it is."""
@@ -169,6 +177,7 @@ class SlotMemory:
 
 HERE: Final = SlotMemory()
 """One for all sessions of the process."""
+renew_in_child(HERE.renew)
 
 
 class Slots:

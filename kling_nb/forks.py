@@ -1,0 +1,135 @@
+"""What a process must not copy into a forked child, and what the child makes anew.
+
+Threads do not survive a fork. A lock that another thread holds at that moment stays locked in the
+child, and SQLite in the child takes a connection that another thread has open for one of its own.
+So a fork waits until no file is open, and each module with process-wide state renews it in the
+child. Systems without `fork` need none of this.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from .errors import ForkedSession
+
+__all__ = ["OwnProcess", "no_fork", "renew_in_child"]
+
+NEW_SESSION: Final = (
+    "Use kling_nb.default_session(), which is another one here, or make a new Session."
+)
+"""What to do in a forked child that was given its parent's session."""
+
+PATIENCE_S: Final = 10.0
+"""How long a fork waits for open files. It then goes on: a child with a risk, but no deadlock."""
+
+
+class OwnProcess:
+    """The process that something was made in and belongs to."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is that process, and not a fork of it."""
+        return self._pid == os.getpid()
+
+    def check(self, what: str = "This session", advice: str = NEW_SESSION) -> None:
+        """Raise where this is another process.
+
+        Args:
+            what: What belongs to the first one.
+            advice: What to do in this one.
+
+        Raises:
+            ForkedSession: This is a fork of that process.
+        """
+        if not self.is_here:
+            raise ForkedSession(
+                f"{what} belongs to process {self._pid}, and this is process {os.getpid()}, a "
+                f"fork of it. {advice}"
+            )
+
+
+def renew_in_child(renew: Callable[[], object]) -> None:
+    """Call `renew` in each forked child, before anything else runs there."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
+@contextmanager
+def no_fork() -> Iterator[None]:
+    """Let no other thread fork this process inside the block. Blocks may be nested.
+
+    Keep blocks short: a fork waits for them, at most 10 seconds.
+    """
+    register_gate()
+    GATE.enter()
+    try:
+        yield
+    finally:
+        GATE.leave()
+
+
+class Gate:
+    """Counts the blocks of each thread, and holds back new ones during a fork."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Keep the blocks of this thread only: no other thread exists in a child."""
+        me = threading.get_ident()
+        inside: dict[int, int] = getattr(self, "inside", {})
+        self.inside = {me: inside[me]} if me in inside else {}
+        self.changed = threading.Condition()
+        self.forking = False
+
+    def enter(self) -> None:
+        """Begin a block; wait while another thread forks."""
+        me = threading.get_ident()
+        with self.changed:
+            self.changed.wait_for(lambda: not self.forking or me in self.inside)
+            self.inside[me] = self.inside.get(me, 0) + 1
+
+    def leave(self) -> None:
+        """End a block."""
+        me = threading.get_ident()
+        with self.changed:
+            self.inside[me] -= 1
+            if not self.inside[me]:
+                del self.inside[me]
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """Wait until no other thread is in a block, and let none begin one."""
+        others = {threading.get_ident()}
+        with self.changed:
+            self.changed.wait_for(lambda: not self.forking)
+            self.forking = True
+            self.changed.wait_for(lambda: self.inside.keys() <= others, PATIENCE_S)
+
+    def open(self) -> None:
+        """Let blocks begin again."""
+        with self.changed:
+            self.forking = False
+            self.changed.notify_all()
+
+
+GATE: Final = Gate()
+
+
+@functools.cache
+def register_gate() -> None:
+    """Have forks wait at the gate.
+
+    Registered at the first block: hooks run in reverse order before a fork, and the gate has to
+    close before filelock's hook, which holds back threads that are inside a block.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=GATE.close, after_in_parent=GATE.open, after_in_child=GATE.renew)
