@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from .errors import InvalidInput
 from .html.units import number_words
@@ -146,16 +147,28 @@ def _row(total: Total) -> tuple[str, ...]:
     )
 
 
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a formula begins with, or what spreadsheets drop before one."""
+
+
 def csv_text(totals: Sequence[Total], by: By) -> str:
-    """The totals as CSV with a head; plain numbers, an empty field where there is none."""
+    """The totals as CSV with a head; plain numbers, an empty field where there is none.
+
+    A name that a spreadsheet would run as a formula begins with an apostrophe.
+    """
     text = io.StringIO()
     rows = csv.writer(text)
     rows.writerow(("service", by, *_CSV_HEADS))
     for total in totals:
         counts = (total.clips, total.credits, round(total.dollars, 4), total.uncertain_credits)
         kept = (total.unpriced, total.kept, total.credits_per_kept)
-        rows.writerow((total.service, total.name, *counts, *kept))
+        rows.writerow((total.service, _plain(total.name), *counts, *kept))
     return text.getvalue()
+
+
+def _plain(name: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{name}" if name.startswith(_FORMULA) else name
 
 
 @dataclass(frozen=True, slots=True)

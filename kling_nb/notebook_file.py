@@ -22,10 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidInput
+from .files import open_plain
 
-__all__ = ["NotebookFile", "check_place", "current_notebook", "told_notebooks"]
+__all__ = ["NOTEBOOK_BYTES", "NotebookFile", "check_place", "current_notebook", "told_notebooks"]
 
 SUFFIX = ".ipynb"
+
+NOTEBOOK_BYTES = 1_000_000_000
+"""A larger notebook is not read: it would take several times as much memory."""
 
 _log = logging.getLogger("kling_nb")
 
@@ -116,7 +120,8 @@ class NotebookFile:
             InvalidInput: There is no such file, or it is not such a notebook.
         """
         try:
-            content, at = path.read_bytes(), path.stat().st_mtime
+            with open_plain(path, NOTEBOOK_BYTES) as file:
+                content, at = file.read(NOTEBOOK_BYTES), os.fstat(file.fileno()).st_mtime
         except OSError as error:
             given = f"{str(path)!r} cannot be read ({error.strerror})"
             raise InvalidInput.of("notebook", given, "give the path of an .ipynb file") from None

@@ -17,13 +17,25 @@ from typing import Any, Final, Literal
 
 from .states import JobFacts, JobState, Saved
 
-__all__ = ["CARD_MIME", "Embedded", "Receipt", "card_json", "join_cards", "read_card"]
+__all__ = [
+    "CARD_MIME",
+    "Embedded",
+    "Receipt",
+    "bare_fingerprint",
+    "card_json",
+    "is_unproven",
+    "join_cards",
+    "read_card",
+    "unproven_fingerprint",
+]
 
 CARD_MIME: Final = "application/vnd.kling-nb.card+json"
 """The MIME type of the record in a display's bundle."""
 
 Embedded = Literal["", "whole", "preview", "poster"]
 """How much of the clip the HTML holds; empty where there is no clip."""
+
+_UNPROVEN: Final = "recovered:"
 
 _VERSION: Final = 1
 _TIME: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,20}(?:Z|[+-][0-9:]{4,9})"
@@ -75,6 +87,24 @@ class Receipt:
     """When it was asked for, in ISO form with its offset."""
     finished_at: str = ""
     """When the clip was done, likewise."""
+
+
+def unproven_fingerprint(fingerprint: str) -> str:
+    """Return what a recovered job has in place of a fingerprint that nothing proves.
+
+    No request has such a name, so the job answers none.
+    """
+    return _UNPROVEN + bare_fingerprint(fingerprint)
+
+
+def bare_fingerprint(fingerprint: str) -> str:
+    """Return the fingerprint that a card or a row states, proven or not."""
+    return fingerprint.removeprefix(_UNPROVEN)
+
+
+def is_unproven(fingerprint: str) -> bool:
+    """Return whether a row has such a name, so that it answers no request."""
+    return fingerprint.startswith(_UNPROVEN)
 
 
 def card_json(facts: JobFacts, state: JobState, embedded: Embedded = "") -> dict[str, Any]:

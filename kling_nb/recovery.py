@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from . import pace
 from .elsewhere import Elsewhere
-from .errors import LedgerError
+from .errors import InvalidInput, LedgerError
 from .evidence import Likelihood, judge
 from .history import evidence_of
 from .html import verdict_words
@@ -29,6 +29,10 @@ _ASK_ONCE_MORE = {Stage.VANISHED: Stage.ACCEPTED, Stage.EXPIRED: Stage.SUCCEEDED
 _GIVEN_UP = frozenset({Stage.VANISHED, Stage.FORGOTTEN})
 """Stages whose task is asked for before it is followed again."""
 
+_ID_CHARS = 128
+_TOLD_CHARS = 60
+"""So much of a wrong id is repeated."""
+
 _HEARS = _GIVEN_UP | {Stage.SENDING, Stage.UNKNOWN, Stage.REFUSED}
 """Stages in which a notification tells more than the row has."""
 
@@ -46,6 +50,26 @@ def check_service(row: Row, service: str) -> Row:
             f"{service}: `%kling emulate {switch}` first"
         )
     return row
+
+
+def check_task_id(task_id: str) -> None:
+    """See that a text can be the id of a task, before the service is asked.
+
+    Recorded ids are 32 hexadecimal digits; any text in one word is let through. Source: L, 2026-04.
+
+    Raises:
+        InvalidInput: It is empty, too long, several words, or a URL.
+    """
+    is_word = task_id.isprintable() and not any(map(str.isspace, task_id))
+    if is_word and 0 < len(task_id) <= _ID_CHARS and "/" not in task_id:
+        return
+    given = repr(task_id[:_TOLD_CHARS]) + ("…" if len(task_id) > _TOLD_CHARS else "")
+    raise InvalidInput.of(
+        "task id",
+        given,
+        f"one word of 1 to {_ID_CHARS} characters without a slash, as the logs page of your "
+        "account lists it, e.g. `%kling adopt 56074f12319c68b246e5a03e05608f31`",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +100,7 @@ class Recovery:
 
     async def adopt(self, task_id: str, job_id: str) -> Row:
         """The row of a task that exists at the service; see `Session.adopt`."""
+        check_task_id(task_id)
         ledger = self.context.ledger
         if job_id:
             check_service(await in_thread(ledger.row, job_id), self.service)

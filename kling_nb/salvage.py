@@ -8,11 +8,13 @@ asked for at the service while it keeps them. Nothing is ever submitted from her
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from IPython.core.getipython import get_ipython
 
@@ -20,17 +22,22 @@ from . import clips, html
 from .budgets import name_notebook
 from .default import default_session
 from .errors import InvalidInput, LedgerError, MediaError
+from .files import is_plain, open_plain
 from .html.units import counted
 from .ledger import Row
-from .notebook_file import NotebookFile, current_notebook
-from .receipts import CARD_MIME, Receipt, read_card
+from .notebook_file import NOTEBOOK_BYTES, NotebookFile, current_notebook
+from .receipts import CARD_MIME, Receipt, bare_fingerprint, is_unproven, read_card
 from .replicas import whole_clip
 from .session import Session
-from .shelf import Shelf
+from .shelf import CLIP_BYTES, Shelf
 from .states import FOLLOWED, ClipFacts, Stage
-from .testimony import Witness, ended_without, fault_of, row_of, weight_of
+from .testimony import Witness, ended_without, fault_of, proves, row_of, weight_of
 
 __all__ = ["Salvaged", "describe", "recover"]
+
+
+SOURCE_BYTES: Final = 200_000_000
+"""More than a picture, a video or a sound of any model may have."""
 
 
 @dataclass(slots=True)
@@ -84,8 +91,15 @@ def describe(done: Sequence[Salvaged]) -> list[str]:
             f"Nobody knows whether these were paid: {', '.join(lost)}. `%kling adopt TASK_ID ID` "
             "if the service lists them, `%kling forget ID` if not."
         )
-    if rows:
-        lines.append("Running their cells again sends nothing: 0 credits.")
+    if unproven := [row.id for row in rows if is_unproven(row.fingerprint)]:
+        lines.append(
+            f"Shown only: {', '.join(unproven)}. Nothing here proves which request they answer, so "
+            "their cells are paid for when they run again. Put the files that these cells name "
+            "beside the notebook before `%kling recover`."
+        )
+    if len(rows) > len(unproven):
+        others = "their" if not unproven else "the other"
+        lines.append(f"Running {others} cells again sends nothing: 0 credits.")
     return lines
 
 
@@ -114,6 +128,7 @@ class _Salvage:
         done = Salvaged(path)
         self._done.append(done)
         try:
+            check_plain(path)
             book = NotebookFile.read(path)
         except InvalidInput as error:
             done.failed.append(str(error))
@@ -150,15 +165,28 @@ class _Salvage:
     def _bring(self, find: _Find) -> None:
         """One record into the ledger; no file is written for what is known."""
         receipt = find.witness.receipt
+        is_proven = self._is_proven(find)
         known = self._ledger.blocking(receipt.fingerprint) or self._ledger.by_task(
             receipt.task_id, receipt.service
         )
         clip = None if known else self._clip(find)
-        row = self._session.bring(row_of(find.witness, clip, self._now))
+        row = self._session.bring(row_of(find.witness, clip, self._now, is_proven=is_proven))
         if row is None:
             find.source.known.append(receipt.id)
         else:
             find.source.recovered.append(row)
+
+    def _is_proven(self, find: _Find) -> bool:
+        """Whether the record is of the request that it names: a notebook may be forged.
+
+        Either the user's index knows that this folder has paid for that request, or the request
+        that the cell states has that fingerprint.
+        """
+        receipt, folder = find.witness.receipt, find.source.notebook.parent
+        is_live = receipt.service == "live"
+        if is_live and self._session.has_paid(bare_fingerprint(receipt.fingerprint)):
+            return True
+        return proves(find.witness, lambda name: _source_hash(folder, name))
 
     def _clip(self, find: _Find) -> ClipFacts | None:
         """The clip of a record: its file in the folder, or one made from the notebook."""
@@ -218,11 +246,31 @@ def _paths(names: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def check_plain(path: Path) -> None:
+    """See that a notebook is a file in its own folder; how large it may be, its reader says.
+
+    Raises:
+        InvalidInput: It is a link that leads elsewhere.
+    """
+    if path.is_symlink() and not is_plain(path, NOTEBOOK_BYTES):
+        given = f"{str(path)!r} is a link that leads to no notebook in its own folder"
+        raise InvalidInput.of("notebook", given, "name the file that it leads to")
+
+
 def _probed(path: Path) -> ClipFacts | None:
     try:
-        return clips.probe_clip(path)
+        return clips.probe_clip(path) if is_plain(path, CLIP_BYTES) else None
     except (MediaError, OSError):
         return None
+
+
+def _source_hash(folder: Path, name: str) -> str:
+    """The SHA-256 of a file that a cell names, as its kernel would find it; empty without one."""
+    try:
+        with open_plain(folder / Path(name).expanduser(), SOURCE_BYTES) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError, RuntimeError):
+        return ""
 
 
 def _weight(find: _Find) -> int:

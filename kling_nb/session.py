@@ -211,6 +211,7 @@ class Session:
             The job that has the task, which may be one that had it before.
 
         Raises:
+            InvalidInput: This cannot be the id of a task; the service was not asked.
             LedgerError: It is another job's, does not exist, or it is unclear whose it is.
         """
         return self.portal.call(self._roster.adopt(task_id.strip(), job_id))
@@ -231,6 +232,11 @@ class Session:
     def bring(self, row: Row) -> Row | None:
         """Take in a job that another ledger had; None where this one has it or its request."""
         return self._recovery.elsewhere.bring(row)
+
+    def has_paid(self, fingerprint: str) -> bool:
+        """Whether the user's index says that this folder has paid for a live request."""
+        paid = self._recovery.elsewhere.index.find(fingerprint)
+        return paid is not None and paid.folder == self.ledger.folder
 
     def another_take(self, job_id: str) -> Job:
         """Pay for another result of the same request; see `Job.another_take`."""

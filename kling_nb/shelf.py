@@ -12,13 +12,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 from .errors import InvalidInput, LedgerError
+from .files import is_plain, open_plain
 from .html.units import visible
 from .ledger import Ledger, Row
-from .receipts import Receipt
+from .receipts import Receipt, bare_fingerprint
 
-__all__ = ["Shelf", "clip_name", "sha256_of", "size_of"]
+__all__ = ["CLIP_BYTES", "Shelf", "clip_name", "sha256_of", "size_of"]
+
+CLIP_BYTES: Final = 2_000_000_000
+"""A larger file is no clip; a download ends there, too."""
 
 
 class Shelf:
@@ -48,7 +53,8 @@ class Shelf:
         if row is None or row.clip is None:
             return None
         if receipt.fingerprint:
-            return row if receipt.fingerprint == row.fingerprint else None
+            is_same = bare_fingerprint(receipt.fingerprint) == bare_fingerprint(row.fingerprint)
+            return row if is_same else None
         if receipt.sha256:
             return row if receipt.sha256 == row.clip.sha256 else None
         shown = visible(row.prompt).strip()
@@ -82,7 +88,7 @@ class Shelf:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for place in _names(folder / name, digest):
-                if place.is_file() and _digest(place) == digest:
+                if is_plain(place, len(content)) and _digest(place) == digest:
                     return place, False
                 if _write_new(place, content):
                     return place, True
@@ -164,5 +170,5 @@ def _write_new(place: Path, content: bytes) -> bool:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_plain(path, CLIP_BYTES) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

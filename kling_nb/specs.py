@@ -25,6 +25,7 @@ __all__ = [
     "describe",
     "describe_named",
     "judge_lengths",
+    "most_credits",
     "price_credits",
     "review",
     "validate",
@@ -33,6 +34,9 @@ __all__ = [
 
 _TOLD_CHARS = 60
 """So much of a text is told among other values."""
+
+_UNBOUNDED_S = 300.0
+"""Taken for the seconds of a video or sound that has no bound: the longest that any model takes."""
 
 Values = Mapping[str, object]
 """Validated values by the name a person writes; a `Media` value is whatever was given."""
@@ -151,6 +155,26 @@ def price_credits(
             passed.
     """
     return spec.prices.credits(values, lengths_s or {})
+
+
+def most_credits(spec: ModelSpec) -> float:
+    """Return what the longest and dearest request of a model costs, in credits."""
+    return max(
+        line.credits * (_longest_s(spec, line.per_s_of) if line.per_s_of else 1)
+        for line in spec.prices.lines
+    )
+
+
+def _longest_s(spec: ModelSpec, name: str) -> float:
+    match spec.parameter(name).kind:
+        case Choice(options=options):
+            return max(map(float, options))
+        case Number(high=high):
+            return high
+        case Media(length_s=(_, longest)):
+            return longest
+        case _:
+            return _UNBOUNDED_S
 
 
 def describe(spec: ModelSpec, values: Values) -> dict[str, str]:

@@ -8,21 +8,22 @@ and where a task may have been paid for, the row says so.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from .cells import read_line
 from .errors import InvalidInput
-from .inputs import media_of, with_media
+from .inputs import fingerprint, media_of, with_media
 from .ledger import Row
 from .models import CATALOGUE
-from .receipts import Receipt
+from .receipts import Receipt, bare_fingerprint, unproven_fingerprint
 from .sources import describe
-from .specs import ModelSpec, validate
+from .specs import ModelSpec, most_credits, validate
 from .states import ClipFacts, Stage
 
-__all__ = ["Witness", "ended_without", "fault_of", "row_of", "weight_of"]
+__all__ = ["Witness", "ended_without", "fault_of", "proves", "row_of", "weight_of"]
 
 KEPT_FOR: Final = timedelta(days=14)
 """How long the service keeps results. Source: D, L (section 6), 2026-10."""
@@ -84,13 +85,40 @@ def weight_of(receipt: Receipt) -> int:
             return 0 if state in _BEFORE else 2
 
 
-def row_of(witness: Witness, clip: ClipFacts | None, now: datetime) -> Row:
+def proves(witness: Witness, hash_of: Callable[[str], str]) -> bool:
+    """Whether the fingerprint of a record is that of the request which its cell states.
+
+    Args:
+        witness: The record; one without a fault.
+        hash_of: Gives the SHA-256 of a file that a cell names, empty where there is none. What is
+            given as a URL or a variable cannot be hashed here.
+    """
+    receipt = witness.receipt
+    found = _stated(receipt)
+    if found is None:
+        return False
+    spec, values = found
+    media = {
+        path: [hash_of(str(each)) for each in place.given]
+        for path, place in media_of(spec, values).items()
+    }
+    if not all(all(hashes) for hashes in media.values()):
+        return False
+    name = fingerprint(spec, values, media, service=receipt.service, take=max(receipt.take, 1))
+    return name == bare_fingerprint(receipt.fingerprint)
+
+
+def row_of(
+    witness: Witness, clip: ClipFacts | None, now: datetime, *, is_proven: bool = True
+) -> Row:
     """The row of a job, in the stage that the record and the clip justify.
 
     Args:
         witness: The record; one without a fault.
         clip: The clip's file, where there is one.
         now: Decides whether the service still keeps the result.
+        is_proven: Whether the job answers the request that the record names. Otherwise it has
+            another name, and answers none.
     """
     receipt = witness.receipt
     created = _time(receipt.created_at)
@@ -98,13 +126,14 @@ def row_of(witness: Witness, clip: ClipFacts | None, now: datetime) -> Row:
     at = min(created or witness.saved_at, now)
     stage = _stage(receipt, clip, (finished or at) + KEPT_FOR > now)
     values, cell = _request(witness)
+    bare = bare_fingerprint(receipt.fingerprint)
     return Row(
-        fingerprint=receipt.fingerprint,
+        fingerprint=bare if is_proven else unproven_fingerprint(bare),
         service=receipt.service,
         model=receipt.model,
         values=values,
         take=max(receipt.take, 1),
-        price_credits=receipt.price_credits,
+        price_credits=_capped(receipt.price_credits, receipt),
         cell=cell,
         notebook=witness.notebook,
         id=receipt.id,
@@ -119,7 +148,7 @@ def row_of(witness: Witness, clip: ClipFacts | None, now: datetime) -> Row:
         finished_at=min(finished or witness.saved_at, now) if stage is Stage.SAVED else None,
         balance_before=None,
         balance_after=None,
-        credits=receipt.credits,
+        credits=_capped(receipt.credits, receipt),
         reason=_reason(witness, stage),
         code="",
         result_url="",
@@ -152,16 +181,33 @@ def _reason(witness: Witness, stage: Stage) -> str:
 
 def _request(witness: Witness) -> tuple[dict[str, object], str]:
     """The values of the request and its cell, as far as this version can read them."""
-    receipt = witness.receipt
+    found = _stated(witness.receipt)
+    if found is None:
+        return ({"prompt": witness.prompt} if witness.prompt else {}), ""
+    return _with_names(*found), witness.receipt.cell
+
+
+def _stated(receipt: Receipt) -> tuple[ModelSpec, dict[str, object]] | None:
+    """The model and the values that the cell states; None where this version cannot read it."""
     line, _, body = receipt.cell.partition("\n")
     try:
         cell = read_line(line.removeprefix("%%kling"))
         values = validate(cell.spec, {**cell.values, "prompt": body or None})
     except InvalidInput:
-        return ({"prompt": witness.prompt} if witness.prompt else {}), ""
-    if CATALOGUE.get(receipt.model) is not cell.spec:
-        return {"prompt": witness.prompt}, ""
-    return _with_names(cell.spec, values), receipt.cell
+        return None
+    return (cell.spec, values) if CATALOGUE.get(receipt.model) is cell.spec else None
+
+
+def _capped(amount: float | None, receipt: Receipt) -> float | None:
+    """A recorded amount, at most what the price list says: a forged one would end every budget."""
+    if amount is None:
+        return None
+    found = _stated(receipt)
+    price = found[0].prices.credits(found[1], {}) if found else None
+    if price is None:
+        spec = CATALOGUE.get(receipt.model)
+        price = max(map(most_credits, (spec,) if spec else CATALOGUE.values()))
+    return min(amount, price)
 
 
 def _with_names(spec: ModelSpec, values: dict[str, object]) -> dict[str, object]:

@@ -25,7 +25,8 @@ TABLE = {
         expenses
     """,
     "world": """
-        keys addresses settings bodies network fetcher parcels rates client negatives sources media
+        forks files keys addresses settings bodies network fetcher parcels rates client negatives
+        sources media
         containers footage attachments clips previews ledger index doors porter portal nesting
         notebook_server emulator connection intake servers
     """,

@@ -90,6 +90,15 @@ def test_a_table_with_its_sum() -> None:
     assert len(table(found[:1], By.MODEL)[1]) == 1
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_a_name_in_csv_is_no_formula(start: str) -> None:
+    """A notebook's name may be chosen by a stranger; numbers stay numbers."""
+    name = f"{start}HYPERLINK(1).ipynb"
+    row = [*csv.reader(io.StringIO(csv_text([Total("live", name, credits=-5.0)], By.NOTEBOOK)))][1]
+    assert row[1] == f"'{name}"
+    assert "-5.0" in row
+
+
 def test_csv_is_read_back_by_any_spreadsheet() -> None:
     """Plain numbers; names with commas and quotes survive; what is not known is empty."""
     found = totals([replace(CLIP, notebook='a "fox", red.ipynb')], By.NOTEBOOK)

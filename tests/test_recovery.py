@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kling_nb.elsewhere import Elsewhere
-from kling_nb.errors import KlingError, LedgerError
+from kling_nb.errors import InvalidInput, KlingError, LedgerError
 from kling_nb.index import PaidIndex
 from kling_nb.jobs import Job
 from kling_nb.ledger import Intent, Ledger, Row
@@ -402,3 +402,15 @@ def test_an_old_job_is_not_adopted_on_trust(world: World) -> None:
     with pytest.raises(LedgerError, match="does not know a task 'nonsense'"):
         adopt(world, "nonsense", job.id)
     assert world.ledger.row(job.id).stage is Stage.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "task_id", ["", "two words", "a\x00b", "a\nb", "https://kie.ai/logs/1", "../x", "a" * 129]
+)
+def test_what_can_be_no_task_id_is_refused_without_asking(world: World, task_id: str) -> None:
+    """The service is not asked, no job changes, and the message says what an id looks like."""
+    sent = len(world.wire.requests)
+    with pytest.raises(InvalidInput, match="one word of 1 to 128 characters"):
+        adopt(world, task_id)
+    assert len(world.wire.requests) == sent
+    assert world.ledger.rows() == []

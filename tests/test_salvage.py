@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,12 +18,15 @@ from kling_nb import default
 from kling_nb.cards import card_bundle
 from kling_nb.errors import InvalidInput
 from kling_nb.index import PaidIndex
+from kling_nb.inputs import fingerprint
 from kling_nb.jobs import Job
 from kling_nb.ledger import Row
-from kling_nb.receipts import CARD_MIME
+from kling_nb.models import TEXT_TO_VIDEO
+from kling_nb.receipts import CARD_MIME, read_card
 from kling_nb.salvage import describe, recover
 from kling_nb.session import Session
 from kling_nb.shelf import Shelf
+from kling_nb.specs import validate
 from kling_nb.states import Preparing, Stage, Waiting
 
 PATIENCE_S = 20.0
@@ -82,6 +86,12 @@ def lose_all(session: Session) -> None:
     """The whole folder is gone."""
     session.close()
     shutil.rmtree(session.settings.folder)
+
+
+def live_name(take: int = 1, prompt: str = "A red fox <b>runs</b>") -> str:
+    """The fingerprint of the request of `made`, had it been live."""
+    values = validate(TEXT_TO_VIDEO, {"prompt": prompt})
+    return fingerprint(TEXT_TO_VIDEO, values, {}, service="live", take=take)
 
 
 def rows(session: Session) -> list[Row]:
@@ -271,10 +281,19 @@ def test_what_is_recovered_is_known_in_other_folders(
     """What was paid for live, and what may be, is paid for nowhere else again."""
     session = begin()
     job = made(session)
-    names = {state: f"{number:064x}" for number, state in enumerate(["saved", "unknown"])}
+    names = {state: live_name(take) for take, state in enumerate(["saved", "unknown"], 1)}
     bundles = [
-        shown(job, "never", service="live", fingerprint=name, task_id="", state=state, id=name[-8:])
-        for state, name in names.items()
+        shown(
+            job,
+            "never",
+            service="live",
+            fingerprint=name,
+            task_id="",
+            state=state,
+            id=name[-8:],
+            take=take,
+        )
+        for take, (state, name) in enumerate(names.items(), 1)
     ]
     path = save(tmp_path / "film.ipynb", shown(job, "never", id="f" * 8), *bundles)
     lose_all(session)
@@ -392,3 +411,153 @@ def test_no_notebook_is_refused(begin: Callable[..., Session], tmp_path: Path) -
         recover(str(tmp_path / "*.ipynb"))
     with pytest.raises(InvalidInput, match="not told"):
         recover()
+
+
+def image_job(session: Session, tmp_path: Path, photo: bytes) -> Job:
+    """A job of a picture that lies beside the notebook."""
+    (tmp_path / "fox.png").write_bytes(photo)
+    job = session.image_to_video("fox.png", "it runs", duration=5)
+    job.result(PATIENCE_S)
+    return job
+
+
+def test_a_fingerprint_that_the_cell_proves_answers_its_request(
+    begin: Callable[..., Session], tmp_path: Path, photo: bytes
+) -> None:
+    """The picture that the cell names lies beside the notebook: running the cell pays nothing."""
+    job = image_job(begin(), tmp_path, photo)
+    path = save(tmp_path / "film.ipynb", shown(job, "always"))
+    lose_all(default.default_session())
+    session = begin()
+    (row,) = recover(path)[0].recovered
+    assert row.fingerprint == job.facts.fingerprint
+    again = session.image_to_video("fox.png", "it runs", duration=5)
+    assert again.id == job.id
+    assert tasks(session) == 0
+
+
+@pytest.mark.parametrize("change", ["the picture is gone", "the picture is another", "forged"])
+def test_a_fingerprint_that_nothing_proves_answers_nothing(
+    begin: Callable[..., Session], tmp_path: Path, photo: bytes, change: str
+) -> None:
+    """The job is shown with its clip; its cell makes a request of its own, and the user is told."""
+    job = image_job(begin(), tmp_path, photo)
+    changes = {"fingerprint": "f" * 64} if change == "forged" else {}
+    path = save(tmp_path / "film.ipynb", shown(job, "always", **changes))
+    lose_all(default.default_session())
+    if change == "the picture is gone":
+        (tmp_path / "fox.png").unlink()
+    elif change == "the picture is another":
+        (tmp_path / "fox.png").write_bytes(photo + b"x")
+    session = begin()
+    done = recover(path)
+    (row,) = done[0].recovered
+    assert row.stage is Stage.SAVED
+    assert [each.id for each in session.clips()] == [job.id]
+    named = changes.get("fingerprint", job.facts.fingerprint)
+    assert session.ledger.blocking(named) is None
+    words = describe(done)
+    assert any(line.startswith(f"Shown only: {job.id}.") for line in words)
+    assert not any("sends nothing" in line for line in words)
+    assert recover(path)[0].known == [job.id], "a second time changes nothing"
+    assert Shelf(session.ledger).row(read_card(shown(job, **changes)[CARD_MIME])[0]) == row
+
+
+def test_the_index_of_the_user_proves_a_live_request(
+    begin: Callable[..., Session], tmp_path: Path
+) -> None:
+    """It says that this folder paid for the request: `recover` is the way on for a lost ledger."""
+    session = begin()
+    job = made(session)
+    here, elsewhere = "a" * 64, "b" * 64
+    now = datetime.now(UTC)
+    PaidIndex().note(here, session.settings.folder, now)
+    PaidIndex().note(elsewhere, tmp_path / "other", now)
+    bundles = [
+        shown(job, "never", service="live", fingerprint=name, task_id=name[:32], id=name[:8])
+        for name in (here, elsewhere)
+    ]
+    path = save(tmp_path / "film.ipynb", *bundles)
+    lose_all(session)
+    session = begin()
+    recover(path)
+    found = session.ledger.blocking(here)
+    assert found
+    assert found.id == "a" * 8
+    assert session.ledger.blocking(elsewhere) is None
+    assert PaidIndex().find(elsewhere) != PaidIndex().find(here)
+
+
+def test_a_card_of_a_recovered_job_is_recovered_again(
+    begin: Callable[..., Session], tmp_path: Path
+) -> None:
+    """It keeps the name of its request, which may be proven the next time."""
+    session = begin()
+    job = made(session)
+    name = f"recovered:{job.facts.fingerprint}"
+    path = save(tmp_path / "film.ipynb", shown(job, "always", fingerprint=name))
+    lose_all(session)
+    begin()
+    (row,) = recover(path)[0].recovered
+    assert row.fingerprint == job.facts.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "large"])
+def test_only_plain_notebooks_are_read(
+    begin: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A pipe would hang, a link may lead to another person's file, a huge file fills the memory."""
+    session = begin()
+    path = tmp_path / "work" / "film.ipynb"
+    path.parent.mkdir()
+    other = save(tmp_path / "other.ipynb", shown(made(session), "always"))
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "link":
+            path.symlink_to(other)
+        case "large":
+            path.write_bytes(other.read_bytes())
+            monkeypatch.setattr("kling_nb.notebook_file.NOTEBOOK_BYTES", 1_000)
+    (done,) = recover(str(path.with_name("*.ipynb")))
+    assert (done.recovered, done.known) == ([], [])
+    assert "film.ipynb" in done.failed[0]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "large"])
+def test_only_plain_clips_are_taken(
+    begin: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """What has a clip's name in the folder is no clip of it, unless it is a file in it."""
+    session = begin()
+    job = made(session)
+    file = job.result(0).path
+    path = save(tmp_path / "film.ipynb", shown(job, "never", sha256="", size_bytes=0))
+    lose_ledger(session)
+    moved = file.rename(tmp_path / "private.mp4")
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "link":
+            file.symlink_to(moved)
+        case "large":
+            file.write_bytes(moved.read_bytes())
+            monkeypatch.setattr("kling_nb.salvage.CLIP_BYTES", 100)
+    begin()
+    (row,) = recover(path)[0].recovered
+    assert row.clip is None
+    assert row.stage is Stage.ACCEPTED
+
+
+def test_a_link_in_its_own_folder_is_followed(
+    begin: Callable[..., Session], tmp_path: Path
+) -> None:
+    """`latest.ipynb` may lead to the notebook beside it."""
+    session = begin()
+    save(tmp_path / "film.ipynb", shown(made(session), "always"))
+    (tmp_path / "latest.ipynb").symlink_to("film.ipynb")
+    lose_all(session)
+    begin()
+    assert len(recover(tmp_path / "latest.ipynb")[0].recovered) == 1

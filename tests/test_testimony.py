@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from kling_nb.models import CATALOGUE
 from kling_nb.receipts import Receipt, card_json, read_card
+from kling_nb.specs import most_credits
 from kling_nb.states import BLOCKING, Stage
 from kling_nb.testimony import Witness, fault_of, row_of, weight_of
 from tests.html_states import CLIP, EVERY, FACTS, NOW, SAVED, TASK
@@ -171,3 +173,29 @@ def test_shots_alone_are_a_request() -> None:
     row = row_of(witness(model="kling-3.0/video", cell=cell), CLIP, LATER)
     assert "prompt" not in row.values
     assert (row.prompt, row.values["duration"], row.cell) == ("wakes", "3", cell)
+
+
+@pytest.mark.parametrize(
+    ("changes", "price"),
+    [
+        ({}, 55.0),
+        ({"cell": "%%kling -i fox.png --duration 10\nx"}, 110.0),
+        ({"cell": ""}, 220.0),
+        ({"cell": "", "model": "kling-2.6/motion-control"}, 540.0),
+        ({"cell": "", "model": "of another version"}, max(map(most_credits, CATALOGUE.values()))),
+    ],
+)
+def test_a_recorded_cost_is_capped_by_the_price_list(changes: dict[str, Any], price: float) -> None:
+    """By the price of the request where its cell can be read, else by the dearest one."""
+    row = row_of(witness(price_credits=1e9, credits=1e9, **changes), CLIP, LATER)
+    assert (row.price_credits, row.credits) == (price, price)
+    row = row_of(witness(price_credits=3.0, credits=None, **changes), CLIP, LATER)
+    assert (row.price_credits, row.credits) == (3.0, None)
+
+
+def test_an_unproven_record_has_a_name_that_no_request_has() -> None:
+    """And it keeps the fingerprint that it states behind it."""
+    row = row_of(witness(), CLIP, LATER, is_proven=False)
+    assert row.fingerprint == "recovered:" + "ab" * 32
+    again = row_of(witness(fingerprint=row.fingerprint), CLIP, LATER, is_proven=False)
+    assert again.fingerprint == row.fingerprint
