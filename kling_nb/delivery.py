@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import clips
 from .errors import LedgerError, MediaError
+from .files import write_new
 from .history import further_path
 from .jobs import Job
 from .ledger import Row
@@ -101,7 +102,7 @@ def _settle_file(part: Path, target: Path, asked_s: float | None, accept_odd: bo
         os.fsync(file.fileno())
     part.replace(target)
     with contextlib.suppress(MediaError, OSError):  # a still can be made again at any time
-        target.with_suffix(".jpg").write_bytes(clips.poster(target))
+        write_new(target.with_suffix(".jpg"), clips.poster(target))
     return replace(facts, path=str(target))
 
 

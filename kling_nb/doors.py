@@ -60,7 +60,6 @@ class Doors:
             LedgerError: It cannot be written; a server would turn the notification away.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             with open_file(self.path, "rwc") as connection, connection:
                 connection.execute(TABLE)
                 connection.execute("DELETE FROM doors WHERE at < ?", (encode(at - KEPT),))

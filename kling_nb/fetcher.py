@@ -26,6 +26,7 @@ from .errors import (
     ServiceError,
     Unreachable,
 )
+from .files import new_file
 from .network import NEVER_SENT, Network, Transport, check_open, open_http
 from .pages import page_text
 
@@ -87,7 +88,7 @@ class Fetcher:
         received = 0
         async with self._turn, self._transfer(url, _CLIP_LIMIT_BYTES) as transfer:
             total = transfer.total_bytes
-            with path.open("wb") as file:
+            with new_file(path) as file:
                 async for piece in transfer.pieces():
                     await asyncio.to_thread(file.write, piece)
                     digest.update(piece)

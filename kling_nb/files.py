@@ -1,14 +1,143 @@
-"""Files on disk: which ones are read that others may have put there."""
+"""Files on disk: who may use what we make, and which files are read that others may have put there.
+
+What we make is for its account alone: files have the bits 0600, folders 0700. A folder that its
+group or others may write to is shared, and what we make in it gets its bits and its group.
+
+Databases and lock files are different: a program that may only read one can hold a lock on it and
+so stop a commit, or keep a dead session "alive". In a shared folder they can be read only by
+accounts that may also write. Where such a file is ours and has other bits, from an earlier version
+or since the folder was shared, it gets the right ones when it is used. Other files stay as they
+are.
+
+A file comes into being with the bits 0600, which no umask widens, and is opened to others then.
+Disks without such bits are used as they are.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from io import BufferedReader
+from contextlib import suppress
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
-__all__ = ["is_plain", "open_plain"]
+__all__ = [
+    "create_file",
+    "ensure_file",
+    "is_plain",
+    "make_folder",
+    "new_file",
+    "open_plain",
+    "write_new",
+]
+
+_FILE_BITS = 0o600
+_FOLDER_BITS = 0o700
+
+
+def make_folder(folder: Path, within: Path | None = None) -> None:
+    """Make a folder of ours where there is none.
+
+    Args:
+        folder: It is private, and so stays one that exists.
+        within: The folder of ours that it is in: it gets the bits of that one, if it is shared.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not folder.exists()
+    folder.mkdir(_FOLDER_BITS, exist_ok=True)
+    if within is not None:
+        around = within.stat()
+        bits = stat.S_IMODE(around.st_mode) if _is_shared(around) else _FOLDER_BITS
+        _give(folder, bits, around)
+    elif is_new:
+        _give(folder, _FOLDER_BITS, folder.stat())
+
+
+def new_file(path: Path) -> BufferedWriter:
+    """Make a file of ours and open it for writing; what had its name is removed first.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    path.unlink(missing_ok=True)
+    return create_file(path)
+
+
+def create_file(path: Path, *, locked: bool = False) -> BufferedWriter:
+    """Make a file of ours and open it for writing.
+
+    Args:
+        path: In a folder that exists.
+        locked: Whether programs lock it.
+
+    Raises:
+        FileExistsError: Something has the name.
+        OSError: It cannot be made.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+    file = os.fdopen(os.open(path, flags, _FILE_BITS), "wb")
+    try:
+        _give(path, *_bits_in(path.parent, locked=locked))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Make a file of ours with this content, in the place of what had its name."""
+    with new_file(path) as file:
+        file.write(content)
+
+
+def ensure_file(path: Path) -> None:
+    """Make an empty file that programs lock, or give the one that is there the right bits.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    try:
+        create_file(path, locked=True).close()
+    except FileExistsError:
+        _give(path, *_bits_in(path.parent, locked=True))
+
+
+def _is_shared(folder: os.stat_result) -> bool:
+    return bool(folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _bits_in(folder: Path, *, locked: bool) -> tuple[int, os.stat_result]:
+    """The bits of a file in a folder of ours, and the facts of the folder."""
+    around = folder.stat()
+    if not _is_shared(around):
+        return _FILE_BITS, around
+    bits = around.st_mode & 0o666 | _FILE_BITS
+    if locked:
+        for read, write in ((stat.S_IRGRP, stat.S_IWGRP), (stat.S_IROTH, stat.S_IWOTH)):
+            bits = bits | read if bits & write else bits & ~read
+    return bits, around
+
+
+def _give(path: Path, bits: int, around: os.stat_result) -> None:
+    """Give a file or folder of this account its bits, and the group of the folder around it.
+
+    Where the group cannot be given, this account's own group gets no bits.
+    """
+    with suppress(OSError):
+        found = path.stat()
+        if not hasattr(os, "geteuid") or found.st_uid != os.geteuid():
+            return
+        if bits & stat.S_IRWXG and found.st_gid != around.st_gid:
+            try:
+                os.chown(path, -1, around.st_gid)
+            except OSError:
+                bits &= ~stat.S_IRWXG
+        if stat.S_IMODE(path.stat().st_mode) & ~stat.S_ISGID != bits & ~stat.S_ISGID:
+            path.chmod(bits)
 
 
 def is_plain(path: Path, max_bytes: int) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from .errors import AlreadyPaid
+from .files import ensure_file, make_folder
 from .forks import no_fork
 
 __all__ = ["Paid", "PaidIndex", "open_file", "refusal"]
@@ -202,7 +203,6 @@ class PaidIndex:
         self, statement: str, fingerprint: str, rows: Sequence[Columns], *, journal: str = "DELETE"
     ) -> Paid | None:
         # One transaction: no other process writes between the statement and the answer.
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with open_file(self.path, "rwc") as connection:
             connection.execute(f"PRAGMA journal_mode = {journal}")
             with connection:
@@ -295,6 +295,9 @@ def refusal(
 @contextmanager
 def open_file(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
     """A connection to a small file of the user's; mode `rwc` makes it, `rw` does not."""
+    if mode == "rwc":
+        make_folder(path.parent)
+        ensure_file(path)
     address = f"{path.absolute().as_uri()}?mode={mode}"
     with (
         no_fork(),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from .errors import MediaError
+from .files import make_folder, new_file, write_new
 
 __all__ = [
     "Negative",
@@ -89,7 +90,8 @@ def keep(folder: Path, content: bytes | Path, mime_type: str, sha256: str = "") 
         part = path.with_suffix(f".{secrets.token_hex(4)}.part")
         # Compared whole: a file that a crash or a person has spoilt is written anew.
         if not (path.is_file() and content_hash(path) == digest):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
+            make_folder(path.parent, within=folder)
             _write(part, content, digest)
             part.replace(path)
     except OSError as error:
@@ -164,9 +166,10 @@ def content_hash(content: bytes | Path) -> str:
 
 def _write(path: Path, content: bytes | Path, digest: str) -> None:
     if isinstance(content, bytes):
-        path.write_bytes(content)
+        write_new(path, content)
         return
-    shutil.copyfile(content, path)
+    with content.open("rb") as source, new_file(path) as target:
+        shutil.copyfileobj(source, target)
     if content_hash(path) != digest:
         raise OSError(f"{content} was changed meanwhile")
 

@@ -13,8 +13,9 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -214,17 +215,21 @@ def _write_whole(
 ) -> None:
     """Write a file beside its place, check once more, rename it; nothing is left of a failure."""
     target = target.resolve()  # a link stays a link
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    name = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    # As `cp` does it: the bits of the one that it is made from, without those that the umask takes.
+    bits = stat.S_IMODE(like.stat().st_mode)
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), bits)
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(content)
             file.flush()
             os.fsync(file.fileno())
-        shutil.copymode(like, name)
+        if target == like.resolve():
+            shutil.copymode(target, name)
         check(target)
         os.replace(name, target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
 
 

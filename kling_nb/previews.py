@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from . import clips
+from .files import make_folder, write_new
 from .forks import renew_in_child
 
 __all__ = ["PREVIEW_BYTES", "WHOLE_BYTES", "is_large", "kept_preview", "preview"]
@@ -83,10 +84,10 @@ def _keep(place: Path, content: bytes) -> None:
     """Write beside and rename, so that nobody ever reads half of one; a full disk does no harm."""
     part = place.with_name(f"{place.name}.{os.getpid()}.part")
     try:
-        place.parent.mkdir(exist_ok=True)
+        make_folder(place.parent, within=place.parent.parent)
         for old in place.parent.glob(f"{glob.escape(place.stem[:-12])}{'?' * 12}.mp4"):
             old.unlink(missing_ok=True)
-        part.write_bytes(content)
+        write_new(part, content)
         part.replace(place)
     except OSError as error:
         _log.info("the preview %s is not kept: %s", place, error)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from .errors import InvalidInput, LedgerError
-from .files import is_plain, open_plain
+from .files import create_file, is_plain, make_folder, new_file, open_plain
 from .html.units import visible
 from .ledger import Ledger, Row
 from .receipts import Receipt, bare_fingerprint
@@ -86,7 +86,7 @@ class Shelf:
         """
         folder, digest = self._ledger.folder, hashlib.sha256(content).hexdigest()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             for place in _names(folder / name, digest):
                 if is_plain(place, len(content)) and _digest(place) == digest:
                     return place, False
@@ -151,12 +151,12 @@ def _names(place: Path, digest: str) -> Iterator[Path]:
 def _write_new(place: Path, content: bytes) -> bool:
     """Write a file whole, unless anything has its name."""
     try:
-        place.open("xb").close()  # the name is ours from here on, in every process
+        create_file(place).close()  # the name is ours from here on, in every process
     except FileExistsError:
         return False
     part = place.with_name(f"{place.name}.part")  # not that of a download
     try:
-        with part.open("wb") as file:
+        with new_file(part) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

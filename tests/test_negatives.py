@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kling_nb import negatives
 from kling_nb.errors import MediaError
 from kling_nb.media import read_picture
 from kling_nb.negatives import Negative, check_kept, content_hash, develop, is_kept, keep
@@ -70,13 +71,12 @@ def test_a_full_disk_is_no_error(
     tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing half-written stays, the log says what it means, and the request goes on."""
-    real = Path.write_bytes
 
-    def write_half(self: Path, content: bytes) -> int:
-        real(self, content[:10])
+    def write_half(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", write_half)
+    monkeypatch.setattr(negatives, "write_new", write_half)
     with caplog.at_level(logging.WARNING, "kling_nb"):
         assert keep(tmp_path, photo, "image/png") == ""
     assert names(tmp_path) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -294,3 +295,22 @@ def test_the_text_of_cells_with_code(tmp_path: Path) -> None:
     path.write_text(json.dumps({"nbformat": 4, "cells": cells}), encoding="utf-8")
     assert list(NotebookFile.read(path).sources()) == ["a\nb", "c", ""]
     assert list(NotebookFile.read(path).bundles()) == []
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077])
+@pytest.mark.parametrize("bits", [0o644, 0o600])
+def test_a_new_notebook_follows_the_umask(tmp_path: Path, umask: int, bits: int) -> None:
+    """As a copy by `cp`: no more than the original allows. One that is changed keeps its bits."""
+    path, target = tmp_path / "film.ipynb", tmp_path / "packed.ipynb"
+    path.write_text(json.dumps({"cells": [], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}))
+    path.chmod(bits)
+    book = NotebookFile.read(path)
+    before = os.umask(umask)
+    try:
+        book.write(target)
+        assert stat.S_IMODE(target.stat().st_mode) == bits & ~umask
+        book.write(path, replace=True)
+        assert stat.S_IMODE(path.stat().st_mode) == bits
+    finally:
+        os.umask(before)
+    assert sorted(each.name for each in tmp_path.glob(".*")) == []

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from kling_nb.emulator.permissions import make_file, make_folder
+
 __all__ = ["Database"]
 
 BUSY_TIMEOUT_S = 30.0
@@ -86,7 +88,8 @@ class Database:
 
     def connect(self) -> sqlite3.Connection:
         """Open the file, after making it and its tables where they are missing."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
+        make_file(self.path)
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         connection.row_factory = sqlite3.Row
         # A killed process loses nothing without syncing; only a power cut could, and these

@@ -16,6 +16,7 @@ from typing import Literal
 
 from kling_nb.emulator.inspection import MediaUnavailable, file_at, inspect, measure
 from kling_nb.emulator.models import MODELS
+from kling_nb.emulator.permissions import make_file, make_folder
 from kling_nb.emulator.scripts import Script, write_script
 from kling_nb.emulator.tasks import Fail, Task
 from kling_nb.emulator.uploads import Uploads
@@ -137,8 +138,9 @@ class Studio:
 
         canned = self.mode == "canned"
         scenes = stage(script, captions=not canned)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+        make_file(part)
         try:
             render_scenes(
                 scenes,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kling_nb.emulator.books import Books
+from kling_nb.emulator.permissions import make_file, make_folder
 
 __all__ = ["Upload", "Uploads", "write_whole"]
 
@@ -63,7 +64,8 @@ class Uploads:
 
 def write_whole(target: Path, content: bytes) -> None:
     """Write a file so that no other process ever sees half of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+    make_file(part)
     part.write_bytes(content)
     part.replace(target)

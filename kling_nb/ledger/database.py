@@ -10,10 +10,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import LedgerError
+from ..files import ensure_file, make_folder
 from ..forks import no_fork
 from .migrations import MIGRATIONS
 
@@ -66,12 +67,14 @@ class Database:
             LedgerError: The folder or the file cannot be used, or a newer kling_nb wrote it.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
         except OSError as error:
             raise LedgerError(
                 f"{self.path.parent}: the folder cannot be made ({error}). "
                 "Choose another one: argument `folder` or KLING_NB_FOLDER."
             ) from error
+        with suppress(OSError):  # SQLite says better what is wrong
+            ensure_file(self.path)
         with self._transaction("rwc") as connection:
             version = read_version(connection)
             for migrate in MIGRATIONS[version:]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from ..errors import LedgerError
+from ..files import ensure_file, make_folder
 
 __all__ = ["Owners"]
 
@@ -44,7 +45,8 @@ class Owners:
         """
         lock = new_lock(self._path(owner))
         try:
-            self.folder.mkdir(exist_ok=True)
+            make_folder(self.folder, within=self.folder.parent)
+            ensure_file(self._path(owner))
             lock.acquire(blocking=False)
         except (OSError, Timeout) as error:
             raise LedgerError(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from ..files import ensure_file, make_folder
 from ..forks import no_fork, renew_in_child
 from ..keys import Key
 from ..pace import Rate, next_slot
@@ -125,7 +126,8 @@ class SlotFile:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
+        ensure_file(self.path)
         try:
             with (
                 no_fork(),

@@ -1,0 +1,40 @@
+"""Who may use the emulator's files: its own account, or those who share the folder around it.
+
+Files have the bits 0600 and folders 0700. In a folder that its group or others may write to, and
+that is no public one with the sticky bit such as /tmp, they get the bits of that folder.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["make_file", "make_folder"]
+
+OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder with its parents where there is none."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(0o700)
+        widen(folder, 0o777)
+
+
+def make_file(path: Path) -> None:
+    """Make an empty file where there is none."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        widen(path, 0o666)
+
+
+def widen(path: Path, most: int) -> None:
+    """Give what was made the group and the bits of a shared folder, at most these."""
+    around = path.parent.stat()
+    if around.st_mode & OTHERS and not around.st_mode & stat.S_ISVTX:
+        with suppress(OSError):
+            os.chown(path, -1, around.st_gid)
+            path.chmod(stat.S_IMODE(around.st_mode) & most)
