@@ -210,9 +210,7 @@ async def _accepted(
     is_kept = ledger.id_slots.write(job.id, task_id)
     is_kept = others.write_task_id(job.facts, task_id) or is_kept
     try:
-        row = ledger.advance(
-            job.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at, answer=answer
-        )
+        row = ledger.advance(job.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at, answer=answer)
     except LedgerError as error:
         kept = (
             "The id is saved: this kernel keeps trying to note it, and the next one resumes the "

@@ -20,6 +20,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ..errors import LedgerError
+from ..files import make_folder, new_file
 from ..states import Stage
 from .records import Row, encode_row, parse_row
 
@@ -126,9 +127,9 @@ class IdSlots:
                 os.close(number)
 
     def _create(self, job_id: str, content: bytes) -> int:
-        self.path.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-        number = os.open(self._file(job_id), flags, 0o666)
+        make_folder(self.path, within=self._folder)
+        with new_file(self._file(job_id)) as file:
+            number = os.dup(file.fileno())
         try:
             written = os.write(number, content)
             if written < len(content):  # the disk is full: it takes a part and says so only then
