@@ -10,9 +10,10 @@ import asyncio
 import atexit
 import inspect
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -24,6 +25,7 @@ __all__ = [
     "SHARED",
     "OwnPortal",
     "Portal",
+    "SelectorLoop",
     "check_coroutine",
     "in_thread",
     "portal",
@@ -45,11 +47,41 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+class JoiningLoop(asyncio.BaseEventLoop):
+    """Close a loop without starting a thread.
+
+    asyncio waits for the threads of the default executor in one more thread. Python 3.12.0 to
+    3.12.2 refuse to start a thread while the interpreter exits, which is when these loops close.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads = ThreadPoolExecutor(thread_name_prefix="kling_nb work")
+        self.set_default_executor(self.threads)
+
+    async def shutdown_default_executor(self, *_: object, **__: object) -> None:
+        """Wait for the threads here: all tasks have ended, so the wait holds up nothing."""
+        self.threads.shutdown()
+
+
+class SelectorLoop(JoiningLoop, asyncio.SelectorEventLoop):
+    """A selector loop that closes without starting a thread."""
+
+
+if sys.platform == "win32":
+
+    class PortalLoop(JoiningLoop, asyncio.ProactorEventLoop):
+        """The system's default loop, which closes without starting a thread."""
+
+else:
+    PortalLoop = SelectorLoop
+
+
 class Engine:
     """A loop and the daemon thread that turns it."""
 
     def __init__(self) -> None:
-        self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.runner = asyncio.Runner(loop_factory=PortalLoop)
         self.loop = self.runner.get_loop()
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.turn, name="kling_nb", daemon=True)

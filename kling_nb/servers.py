@@ -25,6 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .errors import ConfigurationError
 from .forks import renew_in_child
 from .intake import Application
+from .portal import SelectorLoop
 
 __all__ = ["Server"]
 
@@ -99,7 +100,7 @@ class Server:
         # Not `asyncio.run`: nest_asyncio may have put its own in that place for a while. Not
         # Windows's own loop, which takes no socket that another loop has.
         try:
-            with muted(), plug, asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            with muted(), plug, asyncio.Runner(loop_factory=SelectorLoop) as runner:
                 runner.run(self._server.serve(sockets=[plug]))
         finally:
             self._started.set()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
 
+from kling_nb.emulator.couriers import CourierLoop
 from kling_nb.nesting import run
-from kling_nb.portal import Portal, portal
+from kling_nb.portal import Portal, PortalLoop, SelectorLoop, portal
 from tests.scripts import answer, run_script
 
 PATIENCE_S = 20.0
@@ -227,6 +228,55 @@ def test_exit_is_silent_and_clean() -> None:
         """
     )
     assert printed == "cleaned\n"
+
+
+def test_exit_starts_no_thread() -> None:
+    """Python 3.12.0 to 3.12.2 start no thread at exit; the worker threads end without one."""
+    printed = run_script(
+        """
+        import asyncio, atexit, threading
+        from kling_nb.portal import portal
+        print(portal().call(asyncio.to_thread(len, "four")))
+        def refuse(*_):
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        def tell(failure):
+            print("failed:", failure.exc_value)
+        threading.excepthook = tell
+        # The function that is registered last runs first at exit.
+        atexit.register(setattr, threading.Thread, "start", refuse)
+        """
+    )
+    assert printed == "4\n"
+
+
+@pytest.mark.parametrize("kind", [PortalLoop, SelectorLoop, CourierLoop])
+def test_closing_a_loop_starts_no_thread(
+    monkeypatch: pytest.MonkeyPatch, kind: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """Every loop that may close at exit ends its worker threads without another thread."""
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with asyncio.Runner(loop_factory=kind) as runner:
+        assert runner.run(asyncio.to_thread(len, "four")) == 4
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def test_stop_waits_for_worker_threads(own: Portal) -> None:
+    """A thread that still works when the portal stops has ended when `stop` returns."""
+    started, go, steps = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        started.set()
+        go.wait(PATIENCE_S)
+        steps.append("worked")
+
+    own.submit(asyncio.to_thread(work))
+    started.wait(PATIENCE_S)
+    threading.Timer(0.05, go.set).start()
+    own.stop(PATIENCE_S)
+    assert steps == ["worked"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

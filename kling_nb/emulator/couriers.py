@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import secrets
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import httpx
@@ -33,6 +34,23 @@ TROUBLE_PAUSE_S = 10.0
 STOP_TIMEOUT_S = 5.0
 USER_AGENT = "kie.ai-emulator"
 LOGGER = logging.getLogger("kling_nb.emulator")
+
+
+class CourierLoop(asyncio.SelectorEventLoop):
+    """Close without starting a thread.
+
+    asyncio waits for the threads that resolve names in one more thread, and Python 3.12.0 to
+    3.12.2 refuse to start a thread while the interpreter exits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads = ThreadPoolExecutor(thread_name_prefix="kling emulator courier work")
+        self.set_default_executor(self.threads)
+
+    async def shutdown_default_executor(self, *_: object, **__: object) -> None:
+        """Wait for the threads here: all requests have ended."""
+        self.threads.shutdown()
 
 
 class Courier:
@@ -59,7 +77,7 @@ class Courier:
             if self.stopping.is_set():
                 return
             if self.runner is None:
-                self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+                self.runner = asyncio.Runner(loop_factory=CourierLoop)
                 self.runner.get_loop()
                 self.worker = threading.Thread(
                     target=self.turn, name="kling emulator courier", daemon=True

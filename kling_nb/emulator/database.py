@@ -91,13 +91,21 @@ class Database:
         make_folder(self.path.parent)
         make_file(self.path)
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            self.prepare(connection)
+        except BaseException:  # Python 3.13 warns of a connection that is left open
+            connection.close()
+            raise
+        return connection
+
+    def prepare(self, connection: sqlite3.Connection) -> None:
+        """Set the connection up, and make the tables that are missing."""
         connection.row_factory = sqlite3.Row
         # A killed process loses nothing without syncing; only a power cut could, and these
         # books hold no real money.
         connection.execute("PRAGMA synchronous = OFF")
         if self.version_of(connection) < len(VERSIONS):
             self.create(connection)
-        return connection
 
     def create(self, connection: sqlite3.Connection) -> None:
         """Make the tables that are missing, unless another process just did."""

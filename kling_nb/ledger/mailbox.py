@@ -130,11 +130,11 @@ def drop_oldest(connection: sqlite3.Connection, nonce: str) -> None:
     """Keep the bounds: whoever knows one address must not fill the disk."""
     connection.execute(
         """
-        DELETE FROM notifications WHERE nonce = ?1 AND number NOT IN (
-            SELECT number FROM notifications WHERE nonce = ?1 ORDER BY number DESC LIMIT ?2
+        DELETE FROM notifications WHERE nonce = :nonce AND number NOT IN (
+            SELECT number FROM notifications WHERE nonce = :nonce ORDER BY number DESC LIMIT :most
         )
         """,
-        (nonce, MOST_FOR_ONE),
+        {"nonce": nonce, "most": MOST_FOR_ONE},
     )
     connection.execute(
         """

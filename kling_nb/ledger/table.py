@@ -75,7 +75,7 @@ class Jobs:
         """
         prefix = job_id.strip().lower()
         found = self.select("id = ?", prefix) or self.select(
-            "substr(id, 1, length(?1)) = ?1", prefix
+            "substr(id, 1, length(?)) = ?", prefix, prefix
         )
         if not found or len(prefix) < SHORTEST_PREFIX:
             raise LedgerError(
