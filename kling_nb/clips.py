@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from . import containers
 from .containers import HEAD_BYTES, TOLERANCE_S, read_duration, read_end, to_image
 from .errors import MediaError, WrongLength
-from .states import ClipFacts
+from .states import ClipFacts, Encoding
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from PIL.Image import Image
 
-__all__ = ["POSTER_BYTES", "check_clip", "frame", "poster", "preview", "probe_clip"]
+__all__ = [
+    "POSTER_BYTES",
+    "check_clip",
+    "frame",
+    "poster",
+    "preview",
+    "probe_clip",
+    "read_encoding",
+]
 
 ALLOWED: Final = "allowed: an MP4 or WebM that plays; if it came from the service, fetch it again"
 POSTER_BYTES: Final = 60_000  # in base64 and with its card, less than 100 kB of a notebook
@@ -73,10 +81,29 @@ def probe_clip(path: Path) -> ClipFacts:
             height_px=first.height,
             duration_s=duration_s,
             fps=float(stream.average_rate or 0),
-            video_codec=stream.codec_context.name,
-            audio_codec=next((sound.codec_context.name for sound in container.streams.audio), ""),
+            video_codec=codec_name(stream),
+            audio_codec=next(map(codec_name, container.streams.audio), ""),
             size_bytes=path.stat().st_size,
             sha256=sha256,
+        )
+
+
+def read_encoding(path: Path) -> Encoding:
+    """How a clip is encoded; reads its header and decodes nothing.
+
+    Raises:
+        MediaError: It is not an MP4, MOV, WebM or Matroska file with pictures.
+        OSError: The file is not there.
+    """
+    with path.open("rb") as file:
+        form = containers.recognise(file.read(HEAD_BYTES))
+    with opened(path) as (container, stream):
+        return Encoding(
+            mime_type=form.mime_type if form else "",
+            video_codec=codec_name(stream),
+            profile=stream.codec_context.profile or "",
+            pixel_format=stream.codec_context.pix_fmt or "",
+            audio_codec=next(map(codec_name, container.streams.audio), ""),
         )
 
 
@@ -219,6 +246,11 @@ def add_sound(output: OutputContainer, source: AudioStream) -> Encoder:
     stream = output.add_stream("aac", rate=source.rate)
     stream.bit_rate = AUDIO_BITS_PER_S
     return stream.encode
+
+
+def codec_name(stream: VideoStream | AudioStream) -> str:
+    """FFmpeg's name of the codec, not of the decoder: `av1` and not `libdav1d`."""
+    return stream.codec_context.codec.canonical_name
 
 
 def list_stamps(container: InputContainer, stream: VideoStream) -> list[int]:

@@ -23,7 +23,7 @@ from .html.units import byte_words, counted
 from .ledger import Row
 from .links import relative_link
 from .notebook_file import NotebookFile, check_place, current_notebook
-from .receipts import CARD_MIME, Receipt, join_cards, read_card
+from .receipts import CARD_MIME, Embedded, Receipt, join_cards, read_card
 from .replicas import Amount, Replica, draw_replica, same_card, whole_clip
 from .settings import find_folder
 from .shelf import Shelf, clip_name
@@ -53,6 +53,8 @@ class Packed:
     size_after_bytes: int = 0
     clips: list[str] = field(default_factory=list)
     """The clips that are now inside whole, or as posters."""
+    previews: list[str] = field(default_factory=list)
+    """The clips that are inside as previews, since not every browser plays them."""
     missing: list[str] = field(default_factory=list)
     """The clips whose files are not there; their cards stay as they were."""
     restored: list[str] = field(default_factory=list)
@@ -148,6 +150,11 @@ def describe(verb: Verb, done: Packed) -> list[str]:
         f"From {done.notebook.name} as it was saved on {saved.day} {saved:%B at %H:%M:%S}; "
         "what is not saved is not in it.",
     ]
+    if done.previews:
+        lines.append(
+            "Not every browser plays these clips, so H.264 previews (or posters) are inside. Send "
+            f"the files along: {', '.join(done.previews)}"
+        )
     if done.restored:
         lines.append(f"Only in the notebook, now files again: {', '.join(done.restored)}")
     if done.missing:
@@ -184,9 +191,9 @@ class _Packing:
         done = self._done
         for data in self._book.bundles():
             self._redraw(data)
-        for names in (done.clips, done.missing, done.restored, done.unproven):
+        for names in (done.clips, done.previews, done.missing, done.restored, done.unproven):
             names[:] = dict.fromkeys(names)
-        if not done.clips and not done.missing and not done.unproven:
+        if not (done.clips or done.previews or done.missing or done.unproven):
             given = f"{done.notebook.name} shows no clip of kling_nb, as it was saved"
             raise InvalidInput.of("notebook", given, "nothing was written; save it, or run it")
         done.size_after_bytes = self._book.write(done.path, replace=self._replace)
@@ -237,8 +244,16 @@ class _Packing:
             receipt = Receipt(receipt.id)  # its clip was fetched again, perhaps: another file
             path = self._shelf.find(receipt, row)
         drawn = draw_replica(section, receipt, row, path, _AMOUNTS[self._verb]) if path else None
-        (self._done.clips if drawn or is_inside else self._done.missing).append(name)
+        self._count(name, drawn.embedded if drawn else "whole" if is_inside else "")
         return replace(drawn, markup=self._linked(drawn.markup, path)) if drawn else same
+
+    def _count(self, name: str, embedded: Embedded) -> None:
+        """Note in what form a clip is inside now."""
+        done = self._done
+        if embedded == "preview" or (embedded == "poster" and self._verb == "pack"):
+            done.previews.append(name)
+        else:
+            (done.clips if embedded else done.missing).append(name)
 
     def _rescued(self, section: html.Section, receipt: Receipt, row: Row | None) -> Path | None:
         """The file of a clip that is whole in the notebook and nowhere else, made anew to slim."""

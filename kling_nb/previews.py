@@ -1,7 +1,8 @@
-"""The small copy of a large clip: made once, kept beside it, made anew when the clip has changed.
+"""The H.264 copy of a clip: made once, kept beside it, made anew when the clip has changed.
 
-Decides which clips are large. The copies lie in a folder whose name begins with a dot: nobody who
-looks through a folder for clips takes one for a clip. Knows no job and no notebook.
+Decides which clips need one: large clips, and clips that not every browser plays. The copies are
+in a folder with a name that begins with a dot, so that a search for clips does not take one for a
+clip. Knows no job and no notebook.
 """
 
 from __future__ import annotations
@@ -12,14 +13,23 @@ import logging
 import os
 import threading
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from . import clips
 from .files import make_folder, write_new
 from .forks import renew_in_child
+from .states import Encoding
 
-__all__ = ["PREVIEW_BYTES", "WHOLE_BYTES", "is_large", "kept_preview", "preview"]
+__all__ = [
+    "PREVIEW_BYTES",
+    "WHOLE_BYTES",
+    "encoding_of",
+    "kept_preview",
+    "needs_preview",
+    "preview",
+]
 
 WHOLE_BYTES: Final = 2_000_000
 """Up to so many bytes a clip is shown whole."""
@@ -40,13 +50,30 @@ def _start_child() -> None:
 renew_in_child(_start_child)
 
 
-def is_large(path: Path) -> bool:
-    """Whether a clip is shown as a smaller copy.
+def needs_preview(path: Path, *, at_any_size: bool = False) -> bool:
+    """Return whether a clip is shown as a copy: it is large, or not every browser plays it.
+
+    Args:
+        path: The clip.
+        at_any_size: Show a large clip whole.
 
     Raises:
+        MediaError: The file is no video.
         OSError: The file is not there.
     """
-    return path.stat().st_size > WHOLE_BYTES
+    is_large = path.stat().st_size > WHOLE_BYTES and not at_any_size
+    return is_large or not encoding_of(path).plays_everywhere
+
+
+def encoding_of(path: Path) -> Encoding:
+    """Return how a clip is encoded, read once for each content of the file.
+
+    Raises:
+        MediaError: The file is no video.
+        OSError: The file is not there.
+    """
+    found = path.stat()
+    return _read_encoding(path, found.st_size, found.st_mtime_ns)
 
 
 def kept_preview(path: Path) -> bytes:
@@ -71,6 +98,11 @@ def preview(path: Path) -> bytes:
             content = clips.preview(path, max_bytes=PREVIEW_BYTES)
             _keep(place, content)
         return content
+
+
+@lru_cache(maxsize=1000)
+def _read_encoding(path: Path, _size_bytes: int, _changed_ns: int) -> Encoding:
+    return clips.read_encoding(path)
 
 
 def _place_of(path: Path) -> Path:

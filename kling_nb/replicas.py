@@ -17,7 +17,7 @@ from .cards import card_bundle
 from .errors import MediaError
 from .history import facts_of, state_of
 from .ledger import Row
-from .receipts import Receipt, card_json
+from .receipts import CARD_MIME, Embedded, Receipt, read_card
 from .shelf import sha256_of, size_of
 from .states import JobFacts, JobState, Saved
 
@@ -34,6 +34,8 @@ class Replica:
     record: dict[str, Any]
     text: str = ""
     """Its text twin; empty where the old one stays."""
+    embedded: Embedded = ""
+    """How much of the clip is inside; empty where the card is as it was."""
 
 
 def same_card(section: html.Section, receipt: Receipt) -> Replica:
@@ -51,7 +53,8 @@ def draw_replica(
         receipt: Its record.
         row: What the ledger knows of it, if anything.
         path: The clip.
-        amount: How much of the clip goes in.
+        amount: How much of the clip goes in. In place of a whole clip that not every browser
+            plays, its preview does.
     """
     try:
         facts, state = _known(receipt, row, path) if row else _foreign(section, receipt, path)
@@ -61,10 +64,11 @@ def draw_replica(
     (fresh,) = html.find_sections(bundle["text/html"])
     if not fresh.player:
         return None
+    (drawn,) = read_card(bundle[CARD_MIME])
     if row:
-        return Replica(fresh.markup, card_json(facts, state, amount), bundle["text/plain"])
-    kept = asdict(replace(receipt, embed=amount))
-    return Replica(section.with_player(fresh.player), {"cards": [kept]})
+        return Replica(fresh.markup, bundle[CARD_MIME], bundle["text/plain"], drawn.embed)
+    kept = asdict(replace(receipt, embed=drawn.embed))
+    return Replica(section.with_player(fresh.player), {"cards": [kept]}, embedded=drawn.embed)
 
 
 def whole_clip(section: html.Section, receipt: Receipt, row: Row | None) -> bytes:

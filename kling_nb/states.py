@@ -25,6 +25,7 @@ __all__ = [
     "Detached",
     "Discarded",
     "Downloading",
+    "Encoding",
     "Event",
     "Expired",
     "Failed",
@@ -115,6 +116,34 @@ class ClipFacts:
     size_bytes: int
     sha256: str = ""
     """Of the whole file, in hex, when it was saved; empty where nobody hashed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a clip is encoded, as FFmpeg names it."""
+
+    mime_type: str
+    """Of the container."""
+    video_codec: str
+    profile: str
+    pixel_format: str
+    audio_codec: str
+    """Of the first sound; empty when the clip is silent."""
+
+    @property
+    def plays_everywhere(self) -> bool:
+        """Whether all current browsers play it: 8-bit 4:2:0 H.264 in MP4, with AAC or silent.
+
+        A list of what plays, so that a codec nobody thought of gets a preview. VP9 and AV1 are not
+        on it: Safari plays them on some machines only, in MP4 as in WebM.
+        """
+        return (
+            self.mime_type == "video/mp4"
+            and self.video_codec == "h264"
+            and self.profile in {"Baseline", "Constrained Baseline", "Main", "High"}
+            and self.pixel_format in {"yuv420p", "yuvj420p"}
+            and self.audio_codec in {"", "aac"}
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 
-__all__ = ["SOUNDS", "index_first", "sound", "video"]
+__all__ = ["SOUNDS", "encoded", "index_first", "sound", "video"]
 
 RATE = 48_000
 SOUNDS = {
@@ -58,6 +58,32 @@ def video(
             shown = np.full((size_px[1], size_px[0], 3), shade, np.uint8)
             output.mux(stream.encode(av.VideoFrame.from_ndarray(shown)))
         output.mux(stream.encode(None))
+    return content.getvalue()
+
+
+@cache
+def encoded(
+    codec: str, pixel_format: str = "yuv420p", form: str = "mp4", audio_codec: str = ""
+) -> bytes:
+    """A video of one second, encoded by FFmpeg's names of the encoder and the pixel format."""
+    content = BytesIO()
+    with av.open(content, "w", format=form) as output:
+        stream: Any = output.add_stream(codec, rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixel_format
+        if codec == "libx265":
+            stream.options = {"x265-params": "log-level=none"}
+        hum: Any = output.add_stream(audio_codec, rate=RATE) if audio_codec else None
+        for shade in range(5):
+            shown = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 * shade, np.uint8))
+            output.mux(stream.encode(shown.reformat(format=pixel_format)))
+        output.mux(stream.encode(None))
+        if hum is not None:
+            for start in range(0, RATE, RATE // 10):
+                wave = np.sin(np.arange(RATE // 10) / 20, dtype=np.float32)[None, :]
+                frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+                frame.sample_rate, frame.pts = RATE, start
+                output.mux(hum.encode(frame))
+            output.mux(hum.encode(None))
     return content.getvalue()
 
 

@@ -10,13 +10,17 @@ import pytest
 
 from kling_nb import previews
 from kling_nb.cards import card_bundle, joined_bundle
-from kling_nb.cards.bundles import make_preview
+from kling_nb.cards.bundles import Embed, lacks_preview, make_preview
+from kling_nb.clips import probe_clip
 from kling_nb.errors import MediaError
 from kling_nb.html import video_attributes
 from kling_nb.receipts import CARD_MIME, read_card
 from kling_nb.states import Saved
 from tests import html_states
 from tests.html_states import EVERY, FACTS, WAITING
+from tests.reels import encoded
+
+EMBEDS: tuple[Embed, ...] = ("auto", "always")
 
 STATES = {html_states.name_of(state): state for state in EVERY}
 
@@ -85,6 +89,42 @@ def test_a_large_clip_becomes_a_preview(
     assert asked == [1_500_000]
     assert len(card_bundle(FACTS, state, "always")["text/html"]) > 2_600_000
     assert asked == [1_500_000]
+
+
+def test_a_clip_in_another_codec_becomes_a_preview(saved: Saved, tmp_path: Path) -> None:
+    """Of any size, also for `always`; the card says what the file is."""
+    path = tmp_path / "hevc.mp4"
+    path.write_bytes(encoded("libx265"))
+    state = replace(saved, clip=probe_clip(path))
+    made = base64.b64encode(previews.preview(path)).decode()
+    for embed in EMBEDS:
+        bundle = card_bundle(FACTS, state, embed)
+        assert f'<video src="data:video/mp4;base64,{made}"' in bundle["text/html"]
+        assert "H.264 preview: the file is H.265 (Main, yuv420p)" in bundle["text/html"]
+        assert read_card(bundle[CARD_MIME])[0].embed == "preview"
+
+
+def test_a_poster_says_that_the_file_may_not_play(saved: Saved, tmp_path: Path) -> None:
+    """While the preview is being made, and where none is wanted."""
+    path = tmp_path / "mpeg4.mp4"
+    path.write_bytes(encoded("mpeg4"))
+    state = replace(saved, clip=probe_clip(path))
+    assert lacks_preview(state, "auto")
+    assert lacks_preview(state, "always")
+    assert not lacks_preview(state, "never")
+    for html in (
+        card_bundle(FACTS, state, "auto", patient=False)["text/html"],
+        card_bundle(FACTS, state, "never")["text/html"],
+    ):
+        assert "<video" not in html
+        assert "The file is MPEG-4 Part 2 (Simple Profile, yuv420p)" in html
+    assert make_preview(state, "always")
+    assert "<video" in card_bundle(FACTS, state, "always", patient=False)["text/html"]
+
+
+def test_a_usual_clip_has_no_note(saved: Saved) -> None:
+    """Most cards say nothing of browsers."""
+    assert "not every browser" not in card_bundle(FACTS, saved)["text/html"]
 
 
 def test_without_a_preview_poster_and_link_stay(

@@ -18,9 +18,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kling_nb.clips import POSTER_BYTES, check_clip, frame, poster, preview, probe_clip
+from kling_nb.clips import (
+    POSTER_BYTES,
+    check_clip,
+    frame,
+    poster,
+    preview,
+    probe_clip,
+    read_encoding,
+)
 from kling_nb.errors import MediaError
+from kling_nb.html.prices import encoding_words
 from kling_nb.states import ClipFacts
+from tests.reels import encoded
 
 FPS = 10
 
@@ -100,6 +110,49 @@ def test_facts_are_measured(tmp_path: Path) -> None:
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
     )
+
+
+PLAYED = {
+    "high": ("libx264",),
+    "full range": ("libx264", "yuvj420p"),
+    "sound": ("libx264", "yuv420p", "mp4", "aac"),
+}
+NOT_PLAYED = {
+    "H.265 (Main, yuv420p)": ("libx265",),
+    "H.265 (Main 10, yuv420p10le)": ("libx265", "yuv420p10le"),
+    "H.264 (High 10, yuv420p10le)": ("libx264", "yuv420p10le"),
+    "H.264 (High 4:2:2, yuv422p)": ("libx264", "yuv422p"),
+    "H.264 (High 4:4:4 Predictive, yuv444p)": ("libx264", "yuv444p"),
+    "MPEG-4 Part 2 (Simple Profile, yuv420p)": ("mpeg4",),
+    "AV1 (Main, yuv420p)": ("libsvtav1",),
+    "VP9 (Profile 0, yuv420p)": ("libvpx-vp9",),
+    "VP8 (yuv420p) in WebM": ("libvpx", "yuv420p", "webm"),
+    "ProRes (HQ, yuv422p10le) in MOV": ("prores_ks", "yuv422p10le", "mov"),
+    "H.264 (High, yuv420p) in MOV": ("libx264", "yuv420p", "mov"),
+    "H.264 (High, yuv420p) with AC-3 sound": ("libx264", "yuv420p", "mp4", "ac3"),
+    "H.264 (High, yuv420p) with MP3 sound": ("libx264", "yuv420p", "mp4", "libmp3lame"),
+}
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_what_every_browser_plays(tmp_path: Path, name: str) -> None:
+    """8-bit 4:2:0 H.264 in MP4, silent or with AAC."""
+    assert read_encoding(save(tmp_path, encoded(*PLAYED[name]))).plays_everywhere
+
+
+@pytest.mark.parametrize("words", NOT_PLAYED)
+def test_what_not_every_browser_plays(tmp_path: Path, words: str) -> None:
+    """Everything else. It has words, and an H.264 preview that every browser plays."""
+    path = save(tmp_path, encoded(*NOT_PLAYED[words]))
+    found = read_encoding(path)
+    assert not found.plays_everywhere
+    assert encoding_words(found) == words
+    assert read_encoding(save(tmp_path, preview(path), "preview.mp4")).plays_everywhere
+
+
+def test_the_codec_is_named_and_not_its_decoder(tmp_path: Path) -> None:
+    """FFmpeg decodes AV1 with `libdav1d`."""
+    assert probe_clip(save(tmp_path, encoded("libsvtav1"))).video_codec == "av1"
 
 
 def test_a_silent_clip(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kling_nb import clips, default, galleries, previews
+from kling_nb.clips import read_encoding
 from kling_nb.errors import MediaError
 from kling_nb.galleries import Gallery, films, gallery
 from kling_nb.galleries.selection import Selection, parse_selection
@@ -19,6 +20,7 @@ from kling_nb.jobs import Job
 from kling_nb.ledger import Row
 from kling_nb.media import shrink
 from kling_nb.session import Session
+from tests.reels import encoded
 from tests.shells import htmls, open_shell, texts
 
 PATIENCE_S = 20.0
@@ -173,6 +175,19 @@ def test_a_large_clip_is_sent_as_a_preview(
     assert films.film(rows[0]) == (b"smaller", True)
     assert films.film(rows[0]) == (b"smaller", True)
     assert len(made) == 1
+
+
+def test_a_clip_in_another_codec_is_sent_as_a_preview(rows: list[Row], tmp_path: Path) -> None:
+    """However small it is."""
+    row = rows[0]
+    assert row.clip is not None
+    path = Path(row.clip.path)
+    path.write_bytes(encoded("libx265"))
+    content, is_preview = films.film(row)
+    assert is_preview
+    shown = tmp_path / "shown.mp4"
+    shown.write_bytes(content)
+    assert read_encoding(shown).plays_everywhere
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no clip at all"], ids=["gone", "empty", "broken"])

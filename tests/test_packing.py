@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from kling_nb.packing import Order, describe, pack, read_order, slim
 from kling_nb.receipts import CARD_MIME, read_card
 from kling_nb.session import Session
 from kling_nb.shelf import Shelf
-from kling_nb.states import Waiting
+from kling_nb.states import JobFacts, Saved, Waiting
+from tests.reels import encoded
 
 PATIENCE_S = 20.0
 
@@ -94,6 +96,23 @@ def test_pack_puts_whole_clips_in(job: Job, tmp_path: Path) -> None:
     assert path.read_bytes() == before
     assert done.size_before_bytes == len(before)
     assert done.size_after_bytes == done.path.stat().st_size > len(before)
+
+
+def test_pack_tells_of_clips_that_not_every_browser_plays(session: Session, tmp_path: Path) -> None:
+    """A preview goes in, and a line says to send the file."""
+    path = session.settings.folder / "20261122-140500-k7f2qd.mp4"
+    path.parent.mkdir()
+    path.write_bytes(encoded("libx265"))
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    facts = JobFacts("k7f2qd", "kling-2.6/text-to-video", "A fox", {}, None, None, at, False)
+    state = Saved("task", clips.probe_clip(path), None, at)
+    done = pack(save(tmp_path / "film.ipynb", card_bundle(facts, state, "never")))
+    assert (done.clips, done.previews, done.missing) == ([], [path.name], [])
+    (card,) = cards(done.path)
+    assert card.video == previews.preview(path)
+    assert [each.embed for each in receipts(done.path)] == ["preview"]
+    assert f"Send the files along: {path.name}" in "\n".join(describe("pack", done))
+    assert slim(done.path).previews == []
 
 
 def test_slim_leaves_posters(job: Job, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from kling_nb.errors import MediaError
 from kling_nb.ledger import Ledger
 from kling_nb.receipts import Receipt
 from kling_nb.shelf import Shelf
+from tests.reels import encoded, video
 
 
 @pytest.fixture
@@ -118,7 +119,17 @@ def test_nobody_takes_it_for_a_clip(clip: Path, made: list[Path], ledger: Ledger
 
 def test_large_is_more_than_2_mb(clip: Path) -> None:
     """Up to there a clip is shown whole."""
-    clip.write_bytes(bytes(2_000_000))
-    assert not previews.is_large(clip)
-    clip.write_bytes(bytes(2_000_001))
-    assert previews.is_large(clip)
+    clip.write_bytes(video() + bytes(2_000_000 - len(video())))
+    assert not previews.needs_preview(clip)
+    clip.write_bytes(video() + bytes(2_000_001 - len(video())))
+    assert previews.needs_preview(clip)
+    assert not previews.needs_preview(clip, at_any_size=True)
+
+
+def test_a_small_clip_in_another_codec_needs_a_preview(clip: Path) -> None:
+    """Also where large clips are shown whole; the answer follows the file."""
+    clip.write_bytes(encoded("libx265"))
+    assert previews.needs_preview(clip)
+    assert previews.needs_preview(clip, at_any_size=True)
+    clip.write_bytes(encoded("libx264"))
+    assert not previews.needs_preview(clip)

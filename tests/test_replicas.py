@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kling_nb import previews
 from kling_nb.cards import card_bundle
 from kling_nb.html import Section, find_sections
 from kling_nb.jobs import Job
@@ -16,6 +17,7 @@ from kling_nb.ledger import Row
 from kling_nb.receipts import CARD_MIME, Receipt, read_card
 from kling_nb.replicas import draw_replica, same_card, whole_clip
 from kling_nb.session import Session
+from tests.reels import encoded
 
 Card = tuple[Section, Receipt, Row, Path]
 
@@ -45,6 +47,25 @@ def test_what_the_ledger_knows_is_drawn_from_it(card: Card) -> None:
     assert (fresh.video, fresh.prompt) == (b"", "A red fox & a hare")
     assert "A red fox & a hare" in replica.text
     assert read_card(replica.record) == (replace(receipt, embed="poster"),)
+
+
+def test_a_clip_in_another_codec_goes_in_as_its_preview(card: Card) -> None:
+    """The record says so; the note on the codec comes and goes with the player."""
+    section, receipt, row, path = card
+    path.write_bytes(encoded("libx265"))
+    known = draw_replica(section, receipt, row, path, "whole")
+    foreign = draw_replica(section, receipt, None, path, "whole")
+    assert known is not None
+    assert foreign is not None
+    for replica in (known, foreign):
+        (drawn,) = find_sections(replica.markup)
+        assert drawn.video == previews.preview(path)
+        assert drawn.markup.count("H.264 preview: the file is H.265") == 1
+        assert [each.embed for each in read_card(replica.record)] == ["preview"]
+    path.write_bytes(section.video)
+    back = draw_replica(find_sections(foreign.markup)[0], receipt, None, path, "whole")
+    assert back is not None
+    assert back.markup == section.markup
 
 
 def test_of_a_card_from_elsewhere_only_the_player_changes(card: Card) -> None:

@@ -38,7 +38,8 @@ def card_bundle(
         facts: What was asked for.
         state: Where it stands.
         embed: How much of a clip goes in: `auto` the whole up to 2 MB and else a preview of at
-            most 1.5 MB, `always` the whole, `never` a poster.
+            most 1.5 MB, `always` the whole, `never` a poster. A clip that not every browser plays
+            goes in as a preview in place of the whole.
         patient: Make a preview that is not there yet, which takes seconds; without it the poster
             stands in its place.
     """
@@ -64,12 +65,12 @@ def joined_bundle(bundles: Sequence[Bundle]) -> Bundle:
 
 def lacks_preview(state: JobState, embed: Embed) -> bool:
     """Whether a record shows a poster only because its preview was not made yet."""
-    if embed != "auto" or not isinstance(state, Saved):
+    if embed == "never" or not isinstance(state, Saved):
         return False
     path = Path(state.clip.path)
     try:
-        return previews.is_large(path) and not previews.kept_preview(path)
-    except OSError:
+        return _needs_preview(path, embed) and not previews.kept_preview(path)
+    except (MediaError, OSError):
         return False
 
 
@@ -104,8 +105,9 @@ def _player(facts: JobFacts, state: Saved, embed: Embed, patient: bool) -> _Play
     except (MediaError, OSError) as error:
         _log.warning("clip %s cannot be shown: %s", path, error)
         return _NO_PLAYER
+    note = _playback_note(path, is_preview=bool(video))
     if not video:
-        return _Player(html.poster_image(facts, poster), relative_link(path), "poster")
+        return _Player(html.poster_image(facts, poster) + note, relative_link(path), "poster")
     is_whole = len(video) == state.clip.size_bytes
     # With embed=True IPython writes <source src="data:…">, which JupyterLab removes from a
     # notebook that is not trusted; on <video src> the data stays and plays.
@@ -113,14 +115,31 @@ def _player(facts: JobFacts, state: Saved, embed: Embed, patient: bool) -> _Play
     attributes = html.video_attributes(facts, poster=poster)
     shown = str(Video(url=url, mimetype="video/mp4", html_attributes=attributes)._repr_html_())
     if is_whole:
-        return _Player(shown, "", "whole")
-    return _Player(shown, relative_link(path), "preview")
+        return _Player(shown + note, "", "whole")
+    return _Player(shown + note, relative_link(path), "preview")
 
 
 def _video_bytes(path: Path, embed: Embed, patient: bool) -> bytes:
-    if embed == "always" or not previews.is_large(path):
-        return path.read_bytes()
+    try:
+        if not _needs_preview(path, embed):
+            return path.read_bytes()
+    except MediaError as error:
+        _log.warning("clip %s does not play: %s", path, error)
+        return b""
     return _preview(path) if patient else previews.kept_preview(path)
+
+
+def _playback_note(path: Path, *, is_preview: bool) -> str:
+    """The note on a codec; empty where every browser plays the clip, or none can read it."""
+    try:
+        encoding = previews.encoding_of(path)
+    except (MediaError, OSError):
+        return ""
+    return "" if encoding.plays_everywhere else html.playback_note(encoding, is_preview=is_preview)
+
+
+def _needs_preview(path: Path, embed: Embed) -> bool:
+    return previews.needs_preview(path, at_any_size=embed == "always")
 
 
 def _preview(path: Path) -> bytes:

@@ -50,7 +50,7 @@ def still(row: Row) -> bytes:
 
 
 def film(row: Row) -> Film:
-    """The clip, whole up to 2 MB and else as a preview.
+    """The clip, whole up to 2 MB; as a preview above that or where not every browser plays it.
 
     Raises:
         MediaError: Its file is not there or does not play.
@@ -59,7 +59,7 @@ def film(row: Row) -> Film:
     if fault or row.clip is None:
         raise MediaError(fault)
     path = Path(row.clip.path)
-    if previews.is_large(path):
+    if previews.needs_preview(path):
         return previews.preview(path), True
     content = path.read_bytes()
     # The page would only show a black frame; here the reader says what is wrong.

@@ -133,7 +133,7 @@ class Stage {
         video.addEventListener("error", () => reject(new Error(UNPLAYABLE)), { once: true });
       });
       screen.replaceChildren(video);
-      if (preview) facts.textContent += " · shown smaller, the file is whole";
+      if (preview) facts.textContent += " · shown as a preview, the file is whole";
       return video;
     } catch (error) {
       screen.textContent = error.message;

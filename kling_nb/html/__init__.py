@@ -14,7 +14,7 @@ from .losses import verdict_words
 from .markup import escape, prose, style_sheet
 from .places import render_mount, render_place
 from .prices import Funds, age_word, price_line, price_words
-from .record import poster_image, render_record, video_attributes
+from .record import playback_note, poster_image, render_record, video_attributes
 from .sections import Section, find_sections, unplaced
 from .tables import NoticeKind, render_notice, render_table
 from .text import render_text, table_text
@@ -32,6 +32,7 @@ __all__ = [
     "find_sections",
     "findings_text",
     "one_line",
+    "playback_note",
     "poster_image",
     "price_line",
     "price_words",

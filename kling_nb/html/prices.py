@@ -11,7 +11,16 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from ..models import CATALOGUE, DOLLARS_PER_CREDIT
-from ..states import ClipFacts, JobFacts, JobState, Preparing, Saved, Uploading, has_ended
+from ..states import (
+    ClipFacts,
+    Encoding,
+    JobFacts,
+    JobState,
+    Preparing,
+    Saved,
+    Uploading,
+    has_ended,
+)
 from .units import balance_words, byte_words, credit_words, date_words, number_words, one_line
 
 __all__ = [
@@ -21,6 +30,7 @@ __all__ = [
     "clip_words",
     "cost_line",
     "dollar_words",
+    "encoding_words",
     "price_line",
     "price_words",
     "saved_only",
@@ -35,11 +45,20 @@ CODECS = {
     "h264": "H.264",
     "hevc": "H.265",
     "av1": "AV1",
+    "vp8": "VP8",
     "vp9": "VP9",
+    "mpeg2video": "MPEG-2",
+    "mpeg4": "MPEG-4 Part 2",
+    "mjpeg": "Motion JPEG",
+    "prores": "ProRes",
     "aac": "AAC",
+    "ac3": "AC-3",
     "mp3": "MP3",
     "opus": "Opus",
 }
+
+
+CONTAINERS = {"webm": "WebM", "quicktime": "MOV", "matroska": "Matroska"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +200,7 @@ def difference_words(price_credits: float | None, credits: float | None) -> str:
 
 def clip_words(clip: ClipFacts) -> str:
     """Give `5.0 s · 1280×720 · 24 fps · H.264 · AAC sound · 0.9 MB`, as measured in the file."""
-    codec = CODECS.get(clip.video_codec, one_line(clip.video_codec, 20))
-    sound = CODECS.get(clip.audio_codec, one_line(clip.audio_codec, 20))
+    codec, sound = codec_words(clip.video_codec), codec_words(clip.audio_codec)
     parts = (
         f"{clip.duration_s:.1f} s",
         f"{clip.width_px}×{clip.height_px}",
@@ -192,3 +210,20 @@ def clip_words(clip: ClipFacts) -> str:
         byte_words(clip.size_bytes),
     )
     return " · ".join(part for part in parts if part)
+
+
+def encoding_words(encoding: Encoding) -> str:
+    """Give `H.264 (High 10, yuv420p10le) with AC-3 sound in WebM`; what is usual is left out."""
+    details = ", ".join(filter(None, (encoding.profile, encoding.pixel_format)))
+    words = codec_words(encoding.video_codec) + (f" ({one_line(details, 60)})" if details else "")
+    if encoding.audio_codec not in {"", "aac"}:
+        words += f" with {codec_words(encoding.audio_codec)} sound"
+    container = encoding.mime_type.rpartition("/")[2].removeprefix("x-")
+    if container != "mp4":
+        words += f" in {CONTAINERS.get(container, container)}"
+    return words
+
+
+def codec_words(name: str) -> str:
+    """Give a codec's name as people know it."""
+    return CODECS.get(name, one_line(name, 20))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import PurePath
 
-from ..states import JobFacts, JobState, Saved, has_ended
+from ..states import Encoding, JobFacts, JobState, Saved, has_ended
 from .markup import (
     Markup,
     code,
@@ -25,12 +25,12 @@ from .markup import (
     style_sheet,
     tag,
 )
-from .prices import DOLLARS_PER_CREDIT, clip_words, cost_line, saved_only
+from .prices import DOLLARS_PER_CREDIT, clip_words, cost_line, encoding_words, saved_only
 from .text import MODE_BADGE
 from .units import byte_words, one_line, visible
 from .words import Wording, describe, task_of
 
-__all__ = ["poster_image", "render_record", "video_attributes"]
+__all__ = ["playback_note", "poster_image", "render_record", "video_attributes"]
 
 PROMPT_LIMIT = 160
 SIDE_BOX = (144, 120)
@@ -54,7 +54,8 @@ def render_record(
         state: Where it stands.
         now: The present, in the reader's time zone; dates follow its calendar.
         player: Markup for a saved clip, used as it is: what `IPython.display.Video` writes with
-            `video_attributes`, or `poster_image`. Without it the picture stands there.
+            `video_attributes`, or `poster_image`; then perhaps a `playback_note`. Without it the
+            picture stands there.
         dollars_per_credit: What a credit costs.
         file_href: Where the whole file is, relative to the notebook; anything else is left out.
     """
@@ -203,6 +204,18 @@ def picture_label(facts: JobFacts) -> str:
 def poster_image(facts: JobFacts, jpeg: bytes) -> str:
     """Give a still of the clip for `render_record(player=...)`, where the clip is not embedded."""
     return image(facts, jpeg, SCREEN_BOX)
+
+
+def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
+    """Give the sentence below a clip that not every browser plays.
+
+    Args:
+        encoding: Of the clip's file.
+        is_preview: A preview is shown; without it a still.
+    """
+    file = f"the file is {encoding_words(encoding)}, which not every browser plays."
+    text = f"H.264 preview: {file}" if is_preview else f"T{file[1:]} Open it in a video player."
+    return tag("p", "playback", escape(text))
 
 
 def video_attributes(

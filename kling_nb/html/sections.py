@@ -29,6 +29,8 @@ CLOSING = "</section>"
 VIDEO = "data:video/mp4;base64,"
 JPEG = "data:image/jpeg;base64,"
 ENDS = {"<video": "</video>", "<img": ">"}
+NOTE = re.compile(r'<p class="kling-playback"[^<>]*>[^<]*</p>')
+"""What stands below the player of a clip that not every browser plays, and goes with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Section:
 
     @property
     def player(self) -> str:
-        """The markup of the video or the still; empty without one."""
+        """The markup of the video or the still, with its playback note; empty without one."""
         span = self._player()
         return self.markup[slice(*span)] if span else ""
 
@@ -82,8 +84,12 @@ class Section:
         for name, closing in ENDS.items():
             if self.markup.startswith(name, start):
                 end = self.markup.find(closing, start)
-                return (start, end + len(closing)) if end > 0 else None
+                return (start, self._after_note(end + len(closing))) if end > 0 else None
         return None
+
+    def _after_note(self, end: int) -> int:
+        note = NOTE.match(self.markup, end)
+        return note.end() if note else end
 
     def _data(self, mark: str) -> bytes:
         span = self._player()
