@@ -16,6 +16,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .mimebundle import set_renderer
+
 __version__ = "0.1.0"
 
 # What is worth reading is on the cards; without this, Python prints warnings into whichever cell
@@ -24,6 +26,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from . import errors
+    from .cards import Bundle
     from .default import configure, default_session
     from .galleries import gallery
     from .jobs import Clip, Job
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from .quotation import quote
     from .salvage import recover
     from .session import Session
+    from .states import JobFacts, JobState
 
     adopt = Session.adopt
     balance = Session.balance
@@ -135,6 +139,16 @@ def _load_jupyter_server_extension(server: Any) -> None:
     from .extension import load
 
     load(server)
+
+
+def _render_mimebundle(facts: JobFacts, state: JobState) -> Bundle:
+    """The saved card of a job; loads the display packages at the first use."""
+    from .cards import card_bundle
+
+    return card_bundle(facts, state)
+
+
+set_renderer(_render_mimebundle)
 
 
 def __getattr__(name: str) -> Any:

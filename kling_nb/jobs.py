@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import JobDetached, LedgerError, WaitInterrupted, WaitTimeout
+from .mimebundle import render_mimebundle
 from .portal import Portal
 from .states import (
     ClipFacts,
@@ -68,6 +69,15 @@ class Clip:
             f"<Clip {self.path.name} {self.duration_s:.1f} s {size}: {self.request.prompt[:60]!r}>"
         )
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return render_mimebundle(
+            self.request, Saved(self.task_id, self.facts, self.credits, self.finished_at)
+        )
+
+    def _repr_html_(self) -> str:
+        """The saved card, for front ends without IPython, e.g. marimo."""
+        return str(self._repr_mimebundle_()["text/html"])
+
     @property
     def path(self) -> Path:
         """The MP4 file."""
@@ -107,6 +117,10 @@ class Job:
     coroutine, `clip = await job`. Nothing about it can be cancelled, since the service cannot:
     `detach` only stops following.
 
+    asyncio's `gather`, `wait_for`, `as_completed`, `ensure_future` and `shield` take a job.
+    `asyncio.wait` and `create_task` do not: give `asyncio.ensure_future(job)` to the first, and use
+    it in place of the second. `concurrent.futures.wait` and `as_completed` take `job.future`.
+
     Args:
         facts: What was asked for.
         state: Where it stands.
@@ -143,6 +157,15 @@ class Job:
     def task_id(self) -> str:
         """The service's id; empty while there is none."""
         return getattr(self._state, "task_id", "")
+
+    @property
+    def future(self) -> Future[Clip]:
+        """The outcome as a `concurrent.futures.Future`, always the same object.
+
+        For `concurrent.futures.wait` and `as_completed`. Its `cancel()` returns False and changes
+        nothing. A wait on it raises the standard library's TimeoutError and KeyboardInterrupt.
+        """
+        return self._outcome
 
     def done(self) -> bool:
         """Whether the job has ended, with a clip or without."""
@@ -291,6 +314,13 @@ class Job:
             self.fail(Detached(self.task_id, str(error)), error)
         else:
             self.fail(Discarded(str(error)), error)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return render_mimebundle(self.facts, self._state)
+
+    def _repr_html_(self) -> str:
+        """The card as it is now, for front ends without IPython; it does not move there."""
+        return str(self._repr_mimebundle_()["text/html"])
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.facts.model} {type(self._state).__name__.lower()}>"

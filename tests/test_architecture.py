@@ -21,15 +21,14 @@ PACKAGE = Path(__file__).parents[1] / "kling_nb"
 
 TABLE = {
     "pure": """
-        errors evidence states tasks kinds records rules implied tariffs specs inputs models naming
-        offers options variables pages wire callbacks reception pace cells receipts html budgets
-        expenses
+        errors evidence states mimebundle tasks kinds records rules implied tariffs specs inputs
+        models naming offers options variables pages wire callbacks reception pace cells receipts
+        html budgets expenses
     """,
     "world": """
         forks files keys addresses settings bodies network fetcher parcels rates client negatives
-        sources media
-        containers footage attachments clips previews ledger index doors porter portal nesting
-        notebook_server emulator connection intake servers
+        sources media containers footage attachments clips previews ledger index doors porter portal
+        nesting notebook_server emulator connection intake servers
     """,
     "time": """
         jobs history hearing witness freight gathering submission delivery follower preparation

@@ -6,7 +6,8 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, as_completed
+from concurrent.futures import wait as wait_for_futures
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,61 @@ def test_waiting_on_the_portals_thread_is_refused(job: Job, portal: Portal) -> N
         portal.call(wait())
     job.finish(SAVED, CLIP)
     assert portal.call(wait()) is CLIP
+
+
+def test_the_future_of_a_job(job: Job) -> None:
+    """It works with `concurrent.futures`, and is always the same object."""
+    assert job.future is job.future
+    assert wait_for_futures([job.future], timeout=0).not_done == {job.future}
+    job.finish(SAVED, CLIP)
+    assert wait_for_futures([job.future], timeout=PATIENCE_S).done == {job.future}
+    assert [each.result() for each in as_completed({job.future: job}, PATIENCE_S)] == [CLIP]
+
+
+def test_cancelling_the_future_does_not_touch_the_job(job: Job) -> None:
+    """Nor does cancelling an asyncio future made of it; the job ends with its clip."""
+    assert not job.future.cancel()
+
+    async def wrap_and_cancel() -> None:
+        asyncio.wrap_future(job.future).cancel()
+        await asyncio.sleep(0)
+
+    asyncio.run(wrap_and_cancel())
+    assert not job.done()
+    job.finish(SAVED, CLIP)
+    assert job.result(0) is CLIP
+
+
+@pytest.mark.parametrize(
+    "combine",
+    [
+        asyncio.gather,
+        lambda job: asyncio.gather(asyncio.wait_for(job, PATIENCE_S)),
+        lambda job: asyncio.gather(*asyncio.as_completed([job])),
+        lambda job: asyncio.gather(asyncio.shield(job)),
+        lambda job: asyncio.gather(asyncio.ensure_future(job)),
+    ],
+    ids=["gather", "wait_for", "as_completed", "shield", "ensure_future"],
+)
+def test_what_asyncio_takes(job: Job, combine: Callable[[Job], Any]) -> None:
+    """As the docstring of Job promises."""
+
+    async def wait_for_all() -> object:
+        asyncio.get_running_loop().call_soon(job.finish, SAVED, CLIP)
+        return await combine(job)
+
+    assert asyncio.run(wait_for_all()) == [CLIP]
+
+
+def test_front_ends_without_ipython_get_the_card(job: Job) -> None:
+    """A job as it is now, and a clip, by `_repr_html_` and `_repr_mimebundle_`."""
+    assert 'data-kling-job="ab12cd34"' in job._repr_html_()
+    job.finish(SAVED, CLIP)
+    for shown in (job, CLIP):
+        bundle = shown._repr_mimebundle_(include=None, exclude=None)
+        assert bundle["text/html"] == shown._repr_html_()
+        assert "A fox" in bundle["text/plain"]
+        assert 'data-kling-state="saved"' in bundle["text/html"]
 
 
 def test_await(job: Job) -> None:

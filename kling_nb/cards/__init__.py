@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..frontends import FrontEnd, front_end
-from ..jobs import Clip, Job
-from ..states import Saved
+from ..jobs import Job
 from .bundles import Bundle, Embed, card_bundle, joined_bundle
 from .card import Card
 from .screens import Screen, screen_for
@@ -39,14 +38,5 @@ def show(job: Job, shell: Any, embed: Embed = "auto") -> Card:
 
 
 def register(shell: Any, show_job: Callable[[Job], object]) -> None:
-    """Teach a shell how jobs and clips are displayed; registering again changes nothing."""
-    formatter = shell.display_formatter
-    formatter.ipython_display_formatter.for_type(Job, show_job)
-    formatter.mimebundle_formatter.for_type(Clip, _clip_bundle)
-
-
-def _clip_bundle(clip: Clip, **_: object) -> Bundle:
-    """A clip by itself: the same card as its job's, made from what the clip knows."""
-    return card_bundle(
-        clip.request, Saved(clip.task_id, clip.facts, clip.credits, clip.finished_at)
-    )
+    """Show jobs of a shell as cards that move; registering again changes nothing."""
+    shell.display_formatter.ipython_display_formatter.for_type(Job, show_job)
