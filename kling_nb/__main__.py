@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from kling_nb.console import print_text
 from kling_nb.emulator import command as emulator
 from kling_nb.errors import KlingError
 
@@ -39,7 +40,7 @@ def list_jobs(_args: argparse.Namespace) -> int:
         (row.id, f"{row.created_at:%Y-%m-%d %H:%M}", str(row.stage), row.prompt)
         for row in default_session().jobs()
     ]
-    print(table_text(("job", "made (UTC)", "stage", "prompt"), rows))
+    print_text(table_text(("job", "made (UTC)", "stage", "prompt"), rows))
     return 0
 
 
@@ -50,7 +51,7 @@ def examine_here(_args: argparse.Namespace) -> int:
     from kling_nb.html import findings_text
 
     findings = examine(default_session, "terminal")
-    print(findings_text(findings))
+    print_text(findings_text(findings))
     return int(any(each.status == "bad" for each in findings))
 
 

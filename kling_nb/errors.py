@@ -43,6 +43,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from .console import readable
+
 __all__ = [
     "AlreadyPaid",
     "AnswerLost",
@@ -104,6 +106,9 @@ class KlingError(Exception):
     """Whether the same call may be made again by itself."""
     may_exist: ClassVar[bool] = False
     """Whether, after this answer to createTask, a paid task may exist that nobody knows."""
+
+    def __str__(self) -> str:
+        return readable(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .callbacks import with_nonce
+from .console import readable
 from .errors import KlingError
 from .html import render_notice
 from .ledger import Row
@@ -149,7 +150,7 @@ class Listening:
         self.close()
 
     def __repr__(self) -> str:
-        return "\n".join([self._title, *self._lines])
+        return readable("\n".join([self._title, *self._lines]))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         page = render_notice("info", self._title, self._lines)

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .console import readable
 from .errors import JobDetached, LedgerError, WaitInterrupted, WaitTimeout
 from .mimebundle import render_mimebundle
 from .portal import Portal
@@ -65,7 +66,7 @@ class Clip:
     def __repr__(self) -> str:
         """One line: the facts that a print is read for; all others are attributes."""
         size = f"{self.width_px}×{self.height_px}"
-        return (
+        return readable(
             f"<Clip {self.path.name} {self.duration_s:.1f} s {size}: {self.request.prompt[:60]!r}>"
         )
 

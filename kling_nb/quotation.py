@@ -14,6 +14,7 @@ from pathlib import Path
 from IPython.core.getipython import get_ipython
 
 from . import html
+from .console import readable
 from .default import default_session
 from .html.units import number_words
 from .inventory import take_inventory
@@ -53,7 +54,7 @@ class Quotation:
         return all(limit is None or self.total_credits <= limit for limit in limits)
 
     def __str__(self) -> str:
-        return "\n".join([html.table_text(*table(self)), *describe(self)])
+        return readable("\n".join([html.table_text(*table(self)), *describe(self)]))
 
 
 def quote(notebook: str | Path = "") -> Quotation:

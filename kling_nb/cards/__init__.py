@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..console import accept_all_characters
 from ..frontends import FrontEnd, front_end
 from ..jobs import Job
 from .bundles import Bundle, Embed, card_bundle, joined_bundle
@@ -39,4 +40,5 @@ def show(job: Job, shell: Any, embed: Embed = "auto") -> Card:
 
 def register(shell: Any, show_job: Callable[[Job], object]) -> None:
     """Show jobs of a shell as cards that move; registering again changes nothing."""
+    accept_all_characters()
     shell.display_formatter.ipython_display_formatter.for_type(Job, show_job)

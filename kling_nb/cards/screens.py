@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from IPython.display import display
 
+from ..console import print_text
 from ..frontends import FrontEnd
 from ..live import hub, view_data
 from .bundles import Bundle
@@ -36,7 +37,7 @@ class Print:
 
     def show(self, bundle: Bundle) -> None:
         """Print the text."""
-        print(bundle["text/plain"])
+        print_text(bundle["text/plain"])
 
 
 class Output:

@@ -18,6 +18,7 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
+from ..console import print_text
 from ..frontends import FrontEnd
 from ..html import Finding, findings_text, render_findings
 from ..live import Place, hub, view_data
@@ -55,7 +56,7 @@ def show_report(
 ) -> None:
     """Show the report in the running cell; in a notebook it is filled in behind it."""
     if place == "terminal":
-        print(findings_text(examine(opening, place)))
+        print_text(findings_text(examine(opening, place)))
     elif place == "headless":
         findings = examine(opening, place)
         bundle = {"text/html": render_findings(findings), "text/plain": findings_text(findings)}

@@ -15,6 +15,7 @@ import ipywidgets as widgets
 
 from .. import html
 from ..cells import write_cell
+from ..console import print_text
 from ..errors import InvalidInput, KlingError, Problem
 from ..frontends import present_front_end
 from ..jobs import Job
@@ -292,7 +293,8 @@ class Panel(widgets.VBox):
         place = present_front_end()
         title = f"Panel for {self._spec.title}"
         if place == "terminal":
-            print(f"{title}: a panel needs a notebook. Here, `%%kling` makes clips: see %%kling?")
+            text = f"{title}: a panel needs a notebook. Here, `%%kling` makes clips: see %%kling?"
+            print_text(text)
             return
         self._keepsake.display(self, title)
         draw_later(self._keep)

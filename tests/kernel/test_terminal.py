@@ -50,3 +50,29 @@ def test_a_job_is_told_in_text(folder: Path, service: Service) -> None:
     assert "a fox in a terminal" in told.partition("Dry run")[2]
     assert "<" not in told
     assert "Traceback" not in told
+
+
+SCRIPT = """%load_ext kling_nb
+get_ipython().run_cell_magic("kling", "-o job", "rain to snow")
+print(job.result(60))
+%kling jobs
+"""
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp932", "ascii"])
+def test_output_that_is_not_utf8(folder: Path, service: Service, encoding: str) -> None:
+    """A log on Windows: the clip is made, and no character ends a cell."""
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"],
+        input=SCRIPT.encode(),
+        capture_output=True,
+        cwd=folder,
+        env=environment(folder.parent, **service.settings(), PYTHONIOENCODING=encoding),
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    told = done.stdout.decode(encoding)
+    (clip,) = (folder / "kling_clips").glob("*.mp4")
+    assert f"The clip is saved: {clip.name}" in told
+    assert f"<Clip {clip.name}" in told
+    assert "UnicodeEncodeError" not in told + done.stderr.decode(encoding)

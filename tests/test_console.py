@@ -1,0 +1,108 @@
+"""Text reaches output streams of every encoding."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from datetime import UTC, datetime
+
+import pytest
+
+from kling_nb.__main__ import main
+from kling_nb.cards.screens import Print
+from kling_nb.console import accept_all_characters, print_text, readable
+from kling_nb.errors import MediaError
+from kling_nb.jobs import Clip
+from kling_nb.session import Session
+from kling_nb.states import ClipFacts, JobFacts
+
+ENCODINGS = ("cp1252", "cp932", "ascii")
+AT = datetime(2026, 11, 22, tzinfo=UTC)
+CLIP = Clip(
+    JobFacts("ab12cd34", "kling-2.6/text-to-video", "→ 狐", {}, 55.0, None, AT, emulated=True),
+    ClipFacts("/clips/狐.mp4", 640, 360, 5.0, 24.0, "h264", "", 100),
+    "task",
+    "",
+    55.0,
+    AT,
+)
+
+
+@pytest.fixture(params=ENCODINGS)
+def stdout(request: pytest.FixtureRequest) -> io.TextIOWrapper:
+    """A strict stream of another encoding, to be redirected to."""
+    return io.TextIOWrapper(io.BytesIO(), encoding=request.param, errors="strict")
+
+
+def written(stream: io.TextIOWrapper) -> str:
+    """What was written."""
+    stream.flush()
+    buffer = stream.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode(stream.encoding)
+
+
+def test_characters_have_readable_replacements() -> None:
+    """Arrows and signs as people type them, letters without their accents, the rest as `?`."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    text = "64×36 → “é” … 5 − 3 · 狐 ★"
+    assert readable(text, stream) == '64x36 -> "e" ... 5 - 3 - ? *'
+
+
+def test_what_a_stream_can_take_is_not_touched() -> None:
+    """Also where there is no stream, or its encoding is not known."""
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        assert readable("→ 狐", io.TextIOWrapper(io.BytesIO(), encoding=encoding)) == "→ 狐"
+    assert readable("64×36", io.TextIOWrapper(io.BytesIO(), encoding="cp932")) == "64×36"
+    assert readable("→ 狐", io.StringIO()) == "→ 狐"
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda: print_text("→ 狐"),
+        lambda: print(CLIP),
+        lambda: print(MediaError("狐.png: 64×36 → too small")),
+        lambda: Print().show({"text/plain": "→ 狐"}),
+    ],
+    ids=["print_text", "clip", "error", "card"],
+)
+def test_printing_survives(stdout: io.TextIOWrapper, say: Callable[[], None]) -> None:
+    """With the stream left strict, as in a script that loads no front end."""
+    with redirect_stdout(stdout):
+        say()
+    assert "→" not in written(stdout) or stdout.encoding == "cp932"
+
+
+def test_the_command_line_survives(stdout: io.TextIOWrapper, session: Session) -> None:
+    """`python -m kling_nb jobs` with a prompt of every kind."""
+    session.text_to_video("→ 狐 × ★").result(20)
+    with redirect_stdout(stdout):
+        assert main(["jobs"]) == 0
+    assert "saved" in written(stdout)
+
+
+def test_a_terminal_lets_everything_through(stdout: io.TextIOWrapper) -> None:
+    """After loading in IPython, whoever prints: its tracebacks and `display`, too."""
+    with redirect_stdout(stdout):
+        accept_all_characters()
+        print("→ ★")
+    assert written(stdout).strip() in {"-> *", "→ ★"}
+    assert stdout.errors != "strict"
+
+
+def test_a_stream_with_its_own_error_handler_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And one that is UTF-8, and one that is not there."""
+    for stream in (
+        io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="ignore"),
+        io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict"),
+        None,
+    ):
+        before = getattr(stream, "errors", None)
+        monkeypatch.setattr(sys, "stdout", stream)
+        accept_all_characters()
+        assert getattr(stream, "errors", None) == before
