@@ -14,6 +14,7 @@ from typing import Final
 from . import containers, media
 from .footage import NOUNS, Footage, read_footage
 from .kinds import Media
+from .limits import check_frame
 from .media import Picture
 from .sources import find_source
 
@@ -42,7 +43,7 @@ def read_attachment(given: object, kind: Media, name: str = "") -> Attachment:
     """
     if kind.medium != "image":
         return read_footage(given, kind, name=name)
-    return media.read_picture(
+    picture = media.read_picture(
         given,
         name=name,
         mime_types=kind.mime_types,
@@ -50,6 +51,8 @@ def read_attachment(given: object, kind: Media, name: str = "") -> Attachment:
         over_px=kind.over_px,
         ratio=kind.ratio,
     )
+    check_frame(picture.name, (picture.width_px, picture.height_px), kind)
+    return picture
 
 
 def stand_in(kind: Media, text: str, name: str, source_sha256: str) -> Attachment:

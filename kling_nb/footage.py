@@ -20,6 +20,7 @@ from .containers import HEAD_BYTES, Form, Measured, measure, reading, recognise
 from .errors import MediaError
 from .html.units import byte_words
 from .kinds import Media, shorten
+from .limits import check_frame
 from .negatives import Negative, check_kept, content_hash, is_kept, suffix_of
 from .sources import describe, find_file
 
@@ -117,6 +118,7 @@ def read_footage(source: object, kind: Media, *, name: str = "") -> Footage:
         if measured.still is not None:
             size_px = measured.width_px, measured.height_px
             media.check_shape(given.name, size_px, kind.over_px, kind.ratio)
+            check_frame(given.name, size_px, kind, measured.fps)
         sha256 = content_hash(given.path or given.content)
     if isinstance(source, Negative):
         check_kept(source, sha256)

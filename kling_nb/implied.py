@@ -1,8 +1,8 @@
 """What follows from what was given: values that nobody has to write.
 
 Data in a `ModelSpec`, as rules are. A `Filled` or a `Summed` is the value of a field that was left
-out; a `Told` is a flag that the service wants beside what it tells already. Knows no model and no
-kind.
+out; a `Told` is a flag that the service wants beside what it tells already; `Unsent` names what the
+service does not take in one form of a request. Knows no model and no kind.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .conditions import When
 from .rules import sum_of
 
-__all__ = ["Filled", "Implied", "Summed", "Told"]
+__all__ = ["Filled", "Implied", "Summed", "Told", "Unsent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +58,15 @@ class Told:
     of: str
 
 
-Implied = Filled | Summed | Told
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """The service's `fields` are not sent in this form of a request.
+
+    They stay part of the fingerprint, so that requests made before keep theirs.
+    """
+
+    fields: tuple[str, ...]
+    when: When
+
+
+Implied = Filled | Summed | Told | Unsent

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .implied import Told
+from .implied import Told, Unsent
 from .kinds import Media
 from .records import Kind, Records
 from .specs import ModelSpec, Parameter, Values
@@ -76,6 +76,16 @@ def request_input(
         values: Validated values.
         media: What stands for the media of each path of `media_of`: URLs, or hashes.
     """
+    forms = (each for each in spec.implied if isinstance(each, Unsent))
+    unsent = {name for each in forms if each.when.holds(values) for name in each.fields}
+    named = _named_input(spec, values, media)
+    return {name: value for name, value in named.items() if name not in unsent}
+
+
+def _named_input(
+    spec: ModelSpec, values: Values, media: Mapping[str, Sequence[str]]
+) -> dict[str, object]:
+    """Return the `input` object with all fields that a fingerprint has a place for."""
     sent = {
         parameter.field: _sent(parameter.kind, values[parameter.name], parameter.name, media)
         for parameter in spec.parameters
@@ -106,7 +116,7 @@ def fingerprint(
     named = {
         "service": service,
         "model": spec.name,
-        "input": request_input(spec, kept, media),
+        "input": _named_input(spec, kept, media),
         "take": take,
     }
     canonical = json.dumps(named, sort_keys=True, ensure_ascii=True, separators=(",", ":"))

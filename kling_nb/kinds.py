@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import Literal, cast
 
 __all__ = [
+    "ROUNDING_S",
     "Choice",
     "Flag",
     "Media",
@@ -25,6 +26,14 @@ __all__ = [
 
 _MOST_SAID = 4
 """So many options in a row are said one by one."""
+
+ROUNDING_S = 0.1
+"""How much longer a file may be than the whole seconds that it was made for.
+
+A clip of 5 s has 121 frames at 24 a second (5.04 s), and a sound track ends up to two packets after
+the last frame (0.05 s). The recorded price of a clip of 5 s is that of 5 s and not of 6. Source:
+recorded live traffic, kling-3.0-omni, 2026-08-20.
+"""
 
 Medium = Literal["image", "video", "audio"]
 
@@ -202,6 +211,12 @@ class Media:
     """Lowest and highest width divided by height."""
     length_s: tuple[float, float] | None = None
     """Shortest and longest, in seconds."""
+    side_px: tuple[int, int] | None = None
+    """Shortest and longest side that is allowed; 0 for the longest: no limit."""
+    max_px: int = 0
+    """Width times height, at most; 0: no limit."""
+    fps: tuple[float, float] | None = None
+    """Lowest and highest number of frames a second."""
 
     @property
     def medium(self) -> Medium:
@@ -224,6 +239,20 @@ class Media:
             words += f", each side over {self.over_px} px"
         if self.ratio is not None:
             words += f", width to height from {self.ratio[0]:g} to {self.ratio[1]:g}"
+        return words + self._frame_words
+
+    @property
+    def _frame_words(self) -> str:
+        """Return the limits of a frame's sides, of its area and of the frame rate in words."""
+        words = ""
+        if self.side_px is not None:
+            shortest, longest = self.side_px
+            words += f", each side {shortest:,} to {longest:,} px" if longest else ""
+            words += "" if longest else f", each side at least {shortest:,} px"
+        if self.max_px:
+            words += f", at most {self.max_px:,} px in all"
+        if self.fps is not None:
+            words += f", {self.fps[0]:g} to {self.fps[1]:g} frames a second"
         return words
 
     @property

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .kinds import Choice, Flag, Media, Number, Rejected, Text, count_words, shorten
 
@@ -53,15 +54,21 @@ class Records:
     noun: str
     """What one of them is, e.g. `shot`."""
     min_count: int = 1
+    one_of: tuple[str, ...] = ()
+    """Columns of which each record has exactly one."""
+    rising: tuple[str, ...] = ()
+    """Columns whose numbers rise in this order, e.g. a start and an end."""
 
     @property
     def takes(self) -> str:
         """What it may be, in a table."""
-        fields = ", ".join(
-            f"{column.name} ({column.kind.takes})" + ("" if column.required else ", optional")
-            for column in self.columns
-        )
-        return f"{self.min_count} to {self.max_count} {self.noun}s, each with {fields}"
+        fields = ", ".join(map(self._column_words, self.columns))
+        either = f" (either {' or '.join(self.one_of)})" if self.one_of else ""
+        return f"{self.min_count} to {self.max_count} {self.noun}s, each with {fields}{either}"
+
+    def _column_words(self, column: Column) -> str:
+        is_free = not column.required and column.name not in self.one_of
+        return f"{column.name} ({column.kind.takes})" + (", optional" if is_free else "")
 
     @property
     def allowed(self) -> str:
@@ -109,7 +116,24 @@ class Records:
                 parsed[column.name] = column.kind.parse(given)
             except Rejected as rejected:
                 wrong.append(Fault(place, column.name, rejected.given))
+        wrong += self._broken(place, item, parsed)
         return parsed
+
+    def _broken(
+        self, place: int, item: Mapping[object, object], parsed: Mapping[str, object]
+    ) -> list[Fault]:
+        """Return what is wrong between the fields of one record."""
+        found = []
+        given = [name for name in self.one_of if item.get(name) is not None]
+        if self.one_of and len(given) != 1:
+            either = " or ".join(self.one_of)
+            has = f"has {' and '.join(given)}" if given else "lacks its source"
+            found.append(Fault(place, "", f"{has}; give either {either}"))
+        numbers = [(name, float(str(parsed[name]))) for name in self.rising if name in parsed]
+        for (first, low), (second, high) in pairwise(numbers):
+            if low >= high:
+                found.append(Fault(place, second, f"{high:g} is not more than {first} {low:g}"))
+        return found
 
     def _words(self, fault: Fault) -> str:
         where = f"{self.noun} {fault.place + 1}"

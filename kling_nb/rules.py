@@ -1,7 +1,7 @@
 """Rules between the fields of a model: what needs, excludes or allows what.
 
 A rule is data in a `ModelSpec`; it looks at values that are each allowed by themselves and names
-the field where it can be mended. It knows no model and no kind.
+the field where it can be mended. It knows no model.
 """
 
 from __future__ import annotations
@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .conditions import When, count_of, has_value
 from .errors import Problem
+from .kinds import ROUNDING_S, count_words
 
 __all__ = [
     "Asked",
+    "AtMost",
     "Excludes",
     "LastsAtMost",
     "Needed",
     "NeededWithout",
     "Needs",
+    "NotTaken",
     "OneOf",
+    "OneValueOf",
     "OnlyWith",
     "Rule",
     "SumOf",
@@ -27,8 +32,6 @@ __all__ = [
 ]
 
 _MISSING = "is missing"
-_SLACK_S = 0.1
-"""A sound track ends a little after its last picture; that makes no video of 10 s too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Asked:
 
     def has(self, name: str) -> bool:
         """Whether the field has a value, be it its default; a flag that is off is none."""
-        return self.values.get(name, False) is not False
+        return has_value(self.values, name)
 
     def chosen(self, name: str) -> bool:
         """Whether the field has a value that it would not have by itself."""
@@ -217,13 +220,106 @@ class LastsAtMost(_Pair):
         length_s = asked.lengths_s.get(self.field, 0.0)
         if not _is_among(asked.values.get(self.other), self.values):
             return None
-        if length_s <= self.longest_s + _SLACK_S:
+        if length_s <= self.longest_s + ROUNDING_S:
             return None
         advice = f"shorten it, or set another {self.other}"
         return Problem(self.field, f"lasts {length_s:.1f} s", f"{self.says}; {advice}")
 
 
-Rule = Needs | Excludes | OneOf | OnlyWith | Needed | NeededWithout | SumOf | LastsAtMost
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """`field` holds at most `most` in this form of a request."""
+
+    field: str
+    most: int
+    when: When
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Return all fields that the rule is about."""
+        return self.field, *self.when.fields
+
+    @property
+    def says(self) -> str:
+        """Return the rule as a remark on its field."""
+        return f"at most {self.most} {self.when.words}"
+
+    def problem(self, asked: Asked) -> Problem | None:
+        """Return what is wrong, at `field`."""
+        count = count_of(asked.values.get(self.field))
+        if count <= self.most or not self.when.holds(asked.values):
+            return None
+        return Problem(self.field, count_words(count), f"allowed: {self.says}")
+
+
+@dataclass(frozen=True, slots=True)
+class OneValueOf:
+    """`field` has one of `values` in this form of a request, or is left out."""
+
+    field: str
+    values: tuple[object, ...]
+    when: When
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Return all fields that the rule is about."""
+        return self.field, *self.when.fields
+
+    @property
+    def says(self) -> str:
+        """Return the rule as a remark on its field."""
+        return f"{self.when.words} only {_value_words(self.values)}"
+
+    def problem(self, asked: Asked) -> Problem | None:
+        """Return what is wrong, at `field`."""
+        value = asked.values.get(self.field)
+        if value is None or _is_among(value, self.values) or not self.when.holds(asked.values):
+            return None
+        allowed = _value_words(self.values)
+        advice = f"set {allowed}, or leave {self.field} out"
+        return Problem(self.field, f"is {_value_words((value,))} {self.when.words}", advice)
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """The service takes no `field` in this form of a request.
+
+    Its default does not count there: the validator leaves it out.
+    """
+
+    field: str
+    when: When
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Return all fields that the rule is about."""
+        return self.field, *self.when.fields
+
+    @property
+    def says(self) -> str:
+        """Return the rule as a remark on its field."""
+        return f"not taken {self.when.words}"
+
+    def problem(self, asked: Asked) -> Problem | None:
+        """Return what is wrong, at `field`."""
+        if not asked.chosen(self.field) or not self.when.holds(asked.values):
+            return None
+        return Problem(self.field, f"is {self.says}", f"leave {self.field} out")
+
+
+Rule = (
+    Needs
+    | Excludes
+    | OneOf
+    | OnlyWith
+    | Needed
+    | NeededWithout
+    | SumOf
+    | LastsAtMost
+    | AtMost
+    | OneValueOf
+    | NotTaken
+)
 
 
 def broken_rules(
@@ -258,6 +354,10 @@ def _is_among(value: object, values: tuple[object, ...]) -> bool:
 
 def _setting(name: str, values: tuple[object, ...]) -> str:
     """A field and its values in words: `mode pro or 4K`, `sound on`."""
+    return f"{name} {_value_words(values)}"
+
+
+def _value_words(values: tuple[object, ...]) -> str:
+    """Return values in words: `pro or 4K`, `on`."""
     words = {True: "on", False: "off"}
-    said = [words[each] if isinstance(each, bool) else str(each) for each in values]
-    return f"{name} {' or '.join(said)}"
+    return " or ".join(words[each] if isinstance(each, bool) else str(each) for each in values)

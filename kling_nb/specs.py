@@ -15,7 +15,7 @@ from .errors import InvalidInput, Problem
 from .implied import Filled, Implied, Summed
 from .kinds import Choice, Flag, Media, Number, Rejected, shorten
 from .records import Kind, Records
-from .rules import Asked, Rule, broken_rules
+from .rules import Asked, NotTaken, Rule, broken_rules
 from .tariffs import PriceList
 
 __all__ = [
@@ -128,7 +128,8 @@ def validate(spec: ModelSpec, values: Values) -> dict[str, object]:
     problems += sorted(wrong, key=lambda problem: known.index(problem.field))
     if problems:
         raise InvalidInput(tuple(problems))
-    return {name: parsed[name] for name in known if name in parsed}
+    left_out = _not_taken(spec, parsed)
+    return {name: parsed[name] for name in known if name in parsed and name not in left_out}
 
 
 def judge_lengths(spec: ModelSpec, values: Values, lengths_s: Mapping[str, float]) -> list[Problem]:
@@ -274,6 +275,12 @@ def _left_out(spec: ModelSpec, parsed: Values, wrong: Sequence[Problem]) -> list
 def _broken_rules(spec: ModelSpec, parsed: Values, wrong: Sequence[Problem]) -> list[Problem]:
     unsure = frozenset(problem.field for problem in wrong)
     return broken_rules(spec.rules, Asked(parsed, _defaults(spec)), unsure=unsure)
+
+
+def _not_taken(spec: ModelSpec, parsed: Values) -> set[str]:
+    """Return the fields that stand at their default where the service takes none."""
+    rules = (rule for rule in spec.rules if isinstance(rule, NotTaken))
+    return {rule.field for rule in rules if rule.when.holds(parsed)}
 
 
 def _defaults(spec: ModelSpec) -> dict[str, object]:

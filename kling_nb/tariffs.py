@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from .conditions import ALWAYS, When
+from .kinds import ROUNDING_S
+
 __all__ = ["Price", "PriceList"]
 
 
@@ -19,6 +22,11 @@ class Price:
     per_s_of: str = ""
     """Whose seconds multiply it: a parameter that holds them, or one of the media, as long as it
     is. Empty where the price is one for each clip."""
+    or_s_of: str = ""
+    """A second parameter: where its seconds are more, they count. For a price that is one a second
+    where it is not known of what."""
+    form: When = ALWAYS
+    """The form of a request that it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,8 @@ class PriceList:
     def line(self, values: Mapping[str, object]) -> Price | None:
         """The line that counts for these values; None where none fits."""
         for line in self.lines:
-            if all(values.get(name) == value for name, value in line.when.items()):
+            fits = all(values.get(name) == value for name, value in line.when.items())
+            if fits and line.form.holds(values):
                 return line
         return None
 
@@ -50,11 +59,21 @@ class PriceList:
 def _priced(
     line: Price, values: Mapping[str, object], lengths_s: Mapping[str, float]
 ) -> float | None:
-    if not line.per_s_of:
-        return line.credits
-    if line.per_s_of in lengths_s:
-        return line.credits * math.ceil(lengths_s[line.per_s_of] - 0.01)
+    names = [name for name in (line.per_s_of, line.or_s_of) if name]
+    seconds = [_seconds(name, values, lengths_s) for name in names]
+    known = [each for each in seconds if each is not None]
+    if len(known) < len(seconds):
+        return None
+    return line.credits * max(known, default=1)
+
+
+def _seconds(
+    name: str, values: Mapping[str, object], lengths_s: Mapping[str, float]
+) -> float | None:
+    """Return the seconds that a parameter makes one pay for; None where they are not known."""
+    if name in lengths_s:
+        return max(1, math.ceil(lengths_s[name] - ROUNDING_S))
     try:
-        return line.credits * float(str(values[line.per_s_of]))
+        return float(str(values[name]))
     except (KeyError, ValueError):
         return None

@@ -47,14 +47,18 @@ def sound(mime_type: str = "audio/wav", seconds: float = 4.0) -> bytes:
 
 @cache
 def video(
-    seconds: float = 4.0, size_px: tuple[int, int] = (352, 320), form: str = "mp4", shade: int = 90
+    seconds: float = 4.0,
+    size_px: tuple[int, int] = (352, 320),
+    form: str = "mp4",
+    shade: int = 90,
+    rate: int = 5,
 ) -> bytes:
-    """A plain one; `form` is `mp4`, `mov` or `webm`."""
+    """A plain one; `form` is `mp4`, `mov` or `webm`, `rate` its frames a second."""
     content = BytesIO()
     with av.open(content, "w", format=form) as output:
-        stream: Any = output.add_stream("libvpx" if form == "webm" else "libx264", rate=5)
+        stream: Any = output.add_stream("libvpx" if form == "webm" else "libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = *size_px, "yuv420p"
-        for _ in range(round(seconds * 5)):
+        for _ in range(round(seconds * rate)):
             shown = np.full((size_px[1], size_px[0], 3), shade, np.uint8)
             output.mux(stream.encode(av.VideoFrame.from_ndarray(shown)))
         output.mux(stream.encode(None))

@@ -21,9 +21,9 @@ PACKAGE = Path(__file__).parents[1] / "kling_nb"
 
 TABLE = {
     "pure": """
-        console errors evidence states mimebundle tasks kinds records rules implied tariffs specs
-        inputs models naming offers options variables pages wire callbacks reception pace cells
-        receipts
+        console errors evidence states mimebundle tasks kinds limits records conditions rules
+        implied tariffs specs inputs models naming offers options variables pages wire callbacks
+        reception pace cells receipts
         html budgets expenses
     """,
     "world": """

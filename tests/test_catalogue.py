@@ -31,13 +31,13 @@ PLACES = {"image": "https://example.com/a.png", "video": "https://example.com/a.
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[Medium, Path]:
-    """A picture, a video of 4 s and a sound of 3 s."""
+    """A picture, a video of 4 s and a sound of 3 s that every model takes."""
     folder = tmp_path_factory.mktemp("files")
     found: dict[Medium, Path] = {
         "image": folder / "fox.png", "video": folder / "dance.mp4", "audio": folder / "speech.wav",
     }  # fmt: skip
     Image.new("RGB", (400, 320), "orangered").save(found["image"])
-    found["video"].write_bytes(video(4.0))
+    found["video"].write_bytes(video(4.0, (1280, 720), rate=24))
     found["audio"].write_bytes(sound("audio/wav", 3.0))
     return found
 
@@ -46,7 +46,8 @@ def with_files(spec: ModelSpec, files: dict[Medium, Path]) -> dict[str, Any]:
     """The sample's values, each of its sources a file that is there."""
     values = validate(spec, given_of(spec))
     places = media_of(spec, values).items()
-    paths = {path: [str(files[m.kind.medium])] * len(m.given) for path, m in places}
+    several = {path: [str(files[m.kind.medium])] * len(m.given) for path, m in places}
+    paths = {path: each[0] if len(each) == 1 else each for path, each in several.items()}
     return with_media(spec, values, paths)
 
 

@@ -8,14 +8,24 @@ from itertools import product
 import pytest
 
 from kling_nb.errors import InvalidInput
-from kling_nb.implied import Told
+from kling_nb.implied import Told, Unsent
 from kling_nb.inputs import media_of, request_input
 from kling_nb.kinds import Choice, Flag, Media
 from kling_nb.models import CATALOGUE, DOLLARS_PER_CREDIT, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.records import Records
 from kling_nb.specs import ModelSpec, judge_lengths, price_credits, validate
 from kling_nb.wire import create_body
-from tests.sample_requests import BROKEN, ELEMENT, EXAMPLES, SHOTS, body_of, given_of, least
+from tests.sample_files import document
+from tests.sample_requests import (
+    BROKEN,
+    ELEMENT,
+    EXAMPLES,
+    FORMS,
+    SHOTS,
+    body_of,
+    given_of,
+    least,
+)
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
 BROKEN_HERE: tuple[tuple[str, dict[str, object], str, str], ...] = (
@@ -91,13 +101,23 @@ def test_the_request_is_the_documented_one(spec: ModelSpec) -> None:
         assert type(body["input"][name]) is type(value)  # type: ignore[index]
 
 
+@pytest.mark.parametrize("sample", FORMS)
+def test_each_form_is_the_documented_one(sample: str) -> None:
+    """A request of that form is sent as the sample has it, no field more and none less."""
+    body = document(sample)
+    spec = CATALOGUE[body["model"]]
+    values = validate(spec, given_of(spec, body))
+    assert create_body(spec.name, request_input(spec, values, urls_of(spec, values)), "") == body
+
+
 @SPECS
-def test_the_sample_has_every_field(spec: ModelSpec) -> None:
+def test_samples_have_every_field(spec: ModelSpec) -> None:
     """What is in no sample is sent under a name that nobody compared."""
     told = {each.sent_as for each in spec.implied if isinstance(each, Told)}
     fields = {parameter.field for parameter in spec.parameters} | told
-    records = {"multi_prompt"} if "omni" in spec.name else set()
-    assert fields - body_of(spec)["input"].keys() <= records
+    bodies = (document(name) for name in (EXAMPLES[spec.name], *FORMS))
+    sent = {name for body in bodies if body["model"] == spec.name for name in body["input"]}
+    assert fields <= sent
 
 
 @SPECS
@@ -156,6 +176,8 @@ def test_what_is_implied_names_real_fields(spec: ModelSpec) -> None:
         if isinstance(each, Told):
             assert each.of in names
             assert each.sent_as not in {parameter.field for parameter in spec.parameters}
+        elif isinstance(each, Unsent):
+            assert set(each.when.fields) <= names
         else:
             assert each.field in names
 
@@ -204,7 +226,25 @@ def test_the_catalogue_is_keyed_by_the_services_name(spec: ModelSpec) -> None:
         ("kling-3.0-omni/text-to-video", {"resolution": "1080p"}, 5 * 18),
         ("kling-3.0-omni/reference-to-video", {"resolution": "1080p", "sound": True}, 5 * 23),
         ("kling-3.0-omni/text-to-video", {"resolution": "4k", "duration": 3}, 3 * 67),
-        ("kling-3.0-omni/transformation", {"sound": True}, 7 * 18),
+        ("kling-3.0-omni/reference-to-video", {"resolution": "720p"}, 5 * 14),
+        ("kling-3.0-omni/reference-to-video", {"resolution": "4k", "sound": True}, 5 * 67),
+        ("kling-3.0-omni/reference-to-video", {"video": "a.mp4", "image": None}, 7 * 20),
+        (
+            "kling-3.0-omni/reference-to-video",
+            {"video": "a.mp4", "image": None, "resolution": "1080p"},
+            7 * 27,
+        ),
+        (
+            "kling-3.0-omni/reference-to-video",
+            {"video": "a.mp4", "image": None, "resolution": "4k"},
+            7 * 67,
+        ),
+        ("kling-3.0-omni/reference-to-video", {"video": "a.mp4"}, 7 * 20),
+        ("kling-3.0-omni/reference-to-video", {"video": "a.mp4", "duration": 9}, 9 * 20),
+        ("kling-3.0-omni/transformation", {}, 7 * 20),
+        ("kling-3.0-omni/transformation", {"sound": True}, 7 * 20),
+        ("kling-3.0-omni/transformation", {"sound": True, "resolution": "1080p"}, 7 * 27),
+        ("kling-3.0-omni/transformation", {"resolution": "4k"}, 7 * 67),
         ("kling/v2-5-turbo-image-to-video-pro", {}, 42),
         ("kling/v2-5-turbo-text-to-video-pro", {"duration": "10"}, 84),
         ("kling/v2-1-standard", {}, 25),
@@ -222,6 +262,30 @@ def test_prices(name: str, values: dict[str, object], credits: float) -> None:
     spec = CATALOGUE[name]
     lengths_s = {"video": 7.0, "audio": 7.2}
     assert price_credits(spec, validate(spec, {**least(spec), **values}), lengths_s) == credits
+
+
+@pytest.mark.parametrize(
+    ("length_s", "paid_s"),
+    [(4.98, 5), (5.0, 5), (5.04, 5), (5.0417, 5), (5.09, 5), (5.12, 6), (5.5, 6), (0.05, 1)],
+)
+@pytest.mark.parametrize(
+    ("name", "field", "rate"),
+    [
+        ("kling-3.0-omni/transformation", "video", 20),
+        ("kling-2.6/motion-control", "video", 11),
+        ("kling/ai-avatar-standard", "audio", 8),
+    ],
+)
+def test_a_clip_of_five_seconds_is_paid_as_five(
+    name: str, field: str, rate: int, length_s: float, paid_s: int
+) -> None:
+    """A container adds a frame and two packets of sound to what it was made for (5.04 s).
+
+    Recorded 2026-08-20: omni, 720p, from a clip of 5 s: 100 credits.
+    """
+    spec = CATALOGUE[name]
+    price = price_credits(spec, validate(spec, least(spec)), {field: length_s})
+    assert price == paid_s * rate
 
 
 def test_a_price_by_the_second_is_not_known_before_the_length_is() -> None:

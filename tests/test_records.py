@@ -46,3 +46,40 @@ def test_a_refusal_names_every_fault() -> None:
     with pytest.raises(Rejected) as refused:
         SHOTS.parse(given)
     assert refused.value.given == "shot 1 has no field 'mood'; shot 2: prompt: is missing"
+
+
+ELEMENTS = Records(
+    columns=(
+        Column("images", Text(5), "what it looks like", required=False),
+        Column("video", Text(5), "how it moves", required=False),
+        Column("start", Number(0, 99, integer=True), "where it begins", required=False),
+        Column("end", Number(0, 99, integer=True), "where it ends", required=False),
+    ),
+    max_count=2,
+    noun="element",
+    one_of=("images", "video"),
+    rising=("start", "end"),
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"images": "a"}, ""),
+        ({"video": "a", "start": 3}, ""),
+        ({"video": "a", "start": 3, "end": 4}, ""),
+        ({"images": "a", "video": "b"},
+         "element 1 has images and video; give either images or video"),
+        ({}, "element 1 lacks its source; give either images or video"),
+        ({"video": "a", "start": 3, "end": 3}, "element 1: end: 3 is not more than start 3"),
+    ],
+)  # fmt: skip
+def test_fields_of_a_record_go_together(record: dict[str, object], words: str) -> None:
+    """One of several sources, and an end after the start."""
+    if not words:
+        assert ELEMENTS.parse([record]) == (record,)
+        return
+    with pytest.raises(Rejected) as caught:
+        ELEMENTS.parse([record])
+    assert caught.value.given == words
+    assert "either images or video" in ELEMENTS.takes

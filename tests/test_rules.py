@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 
 from kling_nb.cells import read_cell
+from kling_nb.conditions import When
 from kling_nb.errors import InvalidInput, Problem
 from kling_nb.kinds import Choice, Flag, Media, Number, Text
 from kling_nb.models import CATALOGUE
 from kling_nb.options import option_rows
 from kling_nb.rules import (
     Asked,
+    AtMost,
     Excludes,
     LastsAtMost,
     Needed,
     NeededWithout,
     Needs,
+    NotTaken,
     OneOf,
+    OneValueOf,
     OnlyWith,
     Rule,
     SumOf,
@@ -104,6 +108,56 @@ def test_a_rule_is_kept_or_broken(
         problem = found(rule, **wrong)
         assert problem is not None
         assert problem.field == field
+
+
+@pytest.mark.parametrize(
+    ("rule", "fine", "wrong", "words"),
+    [
+        (
+            AtMost("image", 1, When(given=("shots",))),
+            [{"image": ("a", "b")}, {"image": "a", "shots": True}],
+            {"image": ("a", "b"), "shots": True},
+            "image: 2 were given; allowed: at most 1 with shots",
+        ),
+        (
+            OneValueOf("ratio", ("1:1",), When(without=("shots",), counts={"image": 1})),
+            [
+                {"ratio": "1:1", "image": "a"},
+                {"image": "a"},
+                {"ratio": "16:9", "image": ("a", "b")},
+                {"ratio": "16:9", "image": "a", "shots": True},
+            ],
+            {"ratio": "16:9", "image": "a"},
+            "ratio: is 16:9 with 1 image and without shots; set 1:1, or leave ratio out",
+        ),
+        (
+            OneValueOf("shots", (False,), When(given=("tail",))),
+            [{"tail": "a"}, {"tail": "a", "shots": False}, {"shots": True}],
+            {"tail": "a", "shots": True},
+            "shots: is on with tail; set off, or leave shots out",
+        ),
+        (
+            NotTaken("mode", When(given=("tail",), without=("image",))),
+            [{"tail": "a"}, {"tail": "a", "image": "b", "mode": "pro"}, {"mode": "pro"}],
+            {"tail": "a", "mode": "pro"},
+            "mode: is not taken with tail and without image; leave mode out",
+        ),
+    ],
+)
+def test_a_rule_counts_in_one_form_of_a_request(
+    rule: Rule, fine: list[dict[str, object]], wrong: dict[str, object], words: str
+) -> None:
+    """In any other form it is silent."""
+    assert [found(rule, **values) for values in fine] == [None] * len(fine)
+    assert str(found(rule, **wrong)) == words
+
+
+def test_a_default_that_is_not_taken_is_left_out() -> None:
+    """A field that the service does not have in a form is not part of the request there."""
+    spec = replace(SPEC, rules=(NotTaken("mode", When(given=("tail",))),))
+    assert "mode" not in validate(spec, {"tail": "a.png"})
+    assert "mode" not in validate(spec, {"tail": "a.png", "mode": "std"})
+    assert validate(spec, {})["mode"] == "std"
 
 
 def test_a_default_that_nobody_chose_excludes_nothing() -> None:
@@ -193,6 +247,9 @@ def test_the_magic_tells_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
         OnlyWith("tail", "image", ("std",)),
         Needed("tail", "image", ("std",)),
         NeededWithout("tail", "image"),
+        AtMost("tail", 1, When(given=("image",))),
+        OneValueOf("mode", ("std",), When(given=("tail",), counts={"image": 1})),
+        NotTaken("scale", When(given=("tail",))),
     ],
 )
 def test_a_picture_may_be_an_array(rule: Rule) -> None:

@@ -181,8 +181,8 @@ def test_a_message_says_what_to_do_next(name: str) -> None:
 @pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
 def test_a_refused_value_comes_with_what_the_model_allows(name: str, spec: ModelSpec) -> None:
     """The service's sentence has no rule in it; ours names every field with what it allows."""
-    given = given_of(spec)
-    fields = review(spec, validate(spec, given))
+    given = validate(spec, given_of(spec))
+    fields = review(spec, given)
     text = str(refusal(answer(name), fields))
     assert "Nothing was charged." in text
     assert [field.field for field in fields] == [p.name for p in spec.parameters if p.name in given]

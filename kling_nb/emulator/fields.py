@@ -7,21 +7,26 @@ request.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = [
     "REQUIRED",
     "Address",
     "Addresses",
+    "AtMostBeside",
     "Choice",
     "Flag",
     "Footage",
+    "Form",
     "Integer",
     "Kind",
     "Media",
     "NeededWhen",
     "NeededWithout",
+    "NotInForm",
+    "NotTogether",
     "Number",
+    "OnlyInForm",
     "Picture",
     "Records",
     "Rule",
@@ -77,6 +82,8 @@ class Picture:
     max_bytes: int | None = None
     over_px: int = 0
     """Both sides are longer than that."""
+    least_px: int = 0
+    """Both sides have at least that many pixels."""
     ratio: tuple[float, float] | None = None
     """The least and the greatest width, in heights."""
 
@@ -90,6 +97,13 @@ class Footage:
     most_s: float | None = None
     most_s_when: tuple[str, str, float] | None = None
     """A field, its value, and how long the video may be then."""
+    sides_px: tuple[int, int] | None = None
+    """The least and the greatest side."""
+    area_px: int | None = None
+    ratio: tuple[float, float] | None = None
+    """The least and the greatest width, in heights."""
+    rate: tuple[int, int] | None = None
+    """The least and the greatest number of frames a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +133,19 @@ class Addresses:
     most: int | None = 1
     when_missing: tuple[int, str] = (500, REQUIRED)
     """Code and text where the list is required and is missing or empty."""
+    alone: Media | None = None
+    """What a single URL holds where that is something else; it is allowed then, whatever `least`
+    says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """A list of objects that have all of these fields and no others."""
+    """A list of objects that have all of these fields, maybe some others, and no more."""
 
     fields: Mapping[str, Text | Integer | Addresses]
-    most: int
+    most: int | None
+    """None where the page names no number."""
+    optional: Mapping[str, Integer | Addresses] = field(default_factory=dict)
 
 
 Kind = Text | Choice | Flag | Integer | Number | Address | Addresses | Records
@@ -141,6 +160,8 @@ class NeededWhen:
     stands: bool
     default: bool = False
     """How the flag stands where it is not sent."""
+    without: str = ""
+    """A field beside which nothing is required; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +172,47 @@ class NeededWithout:
     other: str
 
 
-Rule = NeededWhen | NeededWithout
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of a request: fields that it has, fields that it lacks, lists of one."""
+
+    has: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    single: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AtMostBeside:
+    """A list holds at most so many while another field is there, or a flag is true."""
+
+    name: str
+    most: int
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyInForm:
+    """A field that is sent has one of these values in a form of the request."""
+
+    name: str
+    options: tuple[object, ...]
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class NotInForm:
+    """These fields do not exist in a form of the request."""
+
+    names: tuple[str, ...]
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class NotTogether:
+    """Two flags are not both true."""
+
+    name: str
+    other: str
+
+
+Rule = NeededWhen | NeededWithout | AtMostBeside | OnlyInForm | NotInForm | NotTogether

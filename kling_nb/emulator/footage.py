@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 from PIL import Image
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 __all__ = ["Facts", "UnreadableFootage", "first_frame", "probe"]
 
@@ -28,6 +32,10 @@ class Facts:
     is_film: bool
     """Whether it is an MP4 or QuickTime file with a picture that moves."""
     has_sound: bool
+    size: tuple[int, int] = (1, 1)
+    """Width and height of the picture, as it lies in the file."""
+    rate: float = 0.0
+    """Frames a second."""
 
 
 def probe(path: Path) -> Facts:
@@ -42,11 +50,20 @@ def probe(path: Path) -> Facts:
             length_s = film.duration / av.time_base if film.duration else 0.0
             has_sound = bool(film.streams.audio)
             is_film = bool(film.streams.video) and bool(names & FILM_CONTAINERS)
+            size, rate = shown_in(film)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableFootage from error
     if length_s <= 0 or not (is_film or has_sound):
         raise UnreadableFootage
-    return Facts(length_s, is_film, has_sound)
+    return Facts(length_s, is_film, has_sound, size, rate)
+
+
+def shown_in(film: InputContainer) -> tuple[tuple[int, int], float]:
+    """Width and height, and frames a second; nothing of them where there is no picture."""
+    if not film.streams.video:
+        return (1, 1), 0.0
+    stream = film.streams.video[0]
+    return (stream.width or 1, stream.height or 1), float(stream.average_rate or 0)
 
 
 def first_frame(path: Path) -> Image.Image:

@@ -22,13 +22,14 @@ from kling_nb.emulator.fields import (
     Speech,
 )
 from kling_nb.emulator.hosts import own_upload_path
+from kling_nb.emulator.lengths import SLACK_S
 from kling_nb.emulator.models import HostedModel
 from kling_nb.emulator.uploads import Upload, Uploads
 
 if TYPE_CHECKING:
     from kling_nb.emulator.footage import Facts
 
-__all__ = ["MediaUnavailable", "file_at", "inspect", "measure"]
+__all__ = ["MediaUnavailable", "file_at", "inspect", "is_allowed", "measure"]
 
 
 class MediaUnavailable(Exception):
@@ -57,11 +58,12 @@ def files_of(
             case Address() if value:
                 yield kind.media, str(value)
             case Addresses() if isinstance(value, list):
+                alone = kind.alone if len(value) == 1 else None
                 for url in value:
-                    yield kind.media, str(url)
+                    yield alone or kind.media, str(url)
             case Records() if isinstance(value, list):
                 for record in value:
-                    yield from files_of(dict(kind.fields), record)
+                    yield from files_of({**kind.fields, **kind.optional}, record)
 
 
 def find(url: str, uploads: Uploads) -> Upload | None:
@@ -113,7 +115,7 @@ def check_picture(media: Picture, file: Path) -> None:
         picture = open_picture(file.read_bytes(), media.formats)
     except UnreadablePicture as error:
         raise MediaUnavailable from error
-    if min(picture.size) <= media.over_px:
+    if min(picture.size) <= media.over_px or min(picture.size) < media.least_px:
         raise MediaUnavailable
     if media.ratio and not media.ratio[0] <= picture.width / picture.height <= media.ratio[1]:
         raise MediaUnavailable
@@ -121,13 +123,33 @@ def check_picture(media: Picture, file: Path) -> None:
 
 def check_footage(media: Footage, file: Path, values: Mapping[str, object]) -> None:
     """Refuse what is no MP4 or QuickTime video, too short or too long."""
-    facts = facts_of(file)
+    if not is_allowed(media, facts_of(file), values):
+        raise MediaUnavailable
+
+
+def is_allowed(media: Footage, facts: Facts, values: Mapping[str, object]) -> bool:
+    """Whether a video is within the limits of the page."""
     limits_s = [media.most_s]
     if media.most_s_when and values.get(media.most_s_when[0]) == media.most_s_when[1]:
         limits_s.append(media.most_s_when[2])
-    too_long = any(limit is not None and facts.length_s > limit for limit in limits_s)
-    if not facts.is_film or facts.length_s < media.least_s or too_long:
-        raise MediaUnavailable
+    too_long = any(limit is not None and facts.length_s > limit + SLACK_S for limit in limits_s)
+    too_short = facts.length_s < media.least_s - SLACK_S
+    return facts.is_film and not (too_long or too_short) and has_allowed_frames(media, facts)
+
+
+def has_allowed_frames(media: Footage, facts: Facts) -> bool:
+    """Whether sides, area, shape and rate of a video are within the limits of the page."""
+    width, height = facts.size
+    short, long = media.sides_px or (0, max(facts.size))
+    least, greatest = media.ratio or (0, width)
+    slow, fast = media.rate or (0, round(facts.rate))
+    return (
+        short <= min(facts.size)
+        and max(facts.size) <= long
+        and width * height <= (media.area_px or width * height)
+        and least <= width / height <= greatest
+        and slow <= round(facts.rate) <= fast
+    )
 
 
 def check_speech(media: Speech, file: Path) -> None:

@@ -15,18 +15,23 @@ from kling_nb.emulator.fields import (
     REQUIRED,
     Address,
     Addresses,
+    AtMostBeside,
     Choice,
     Flag,
+    Form,
     Integer,
     Kind,
     NeededWhen,
     NeededWithout,
+    NotInForm,
+    NotTogether,
     Number,
+    OnlyInForm,
     Records,
     Rule,
     Text,
 )
-from kling_nb.emulator.lengths import length_of
+from kling_nb.emulator.lengths import billed_lengths
 from kling_nb.emulator.models import MODELS, HostedModel
 from kling_nb.emulator.tasks import Order
 
@@ -92,15 +97,45 @@ def is_missing(value: object) -> bool:
 
 
 def check_rule(rule: Rule, values: Mapping[str, object]) -> None:
-    """Refuse a field that is missing where the others ask for it."""
+    """Refuse a field that the others ask for, or do not let be."""
     match rule:
         case NeededWhen():
             told = values.get(rule.flag)
-            asked = (rule.default if told is None else told) is rule.stands
+            stands = (rule.default if told is None else told) is rule.stands
+            need(rule.name, values, stands and not is_on(values.get(rule.without)))
         case NeededWithout():
-            asked = is_missing(values.get(rule.other))
-    if asked and is_missing(values.get(rule.name)):
+            need(rule.name, values, is_missing(values.get(rule.other)))
+        case AtMostBeside():
+            number = len(listed(values.get(rule.name)))
+            if number > rule.most and is_on(values.get(rule.other)):
+                raise Refusal(422, f"{rule.name} must be at most {rule.most} with {rule.other}")
+        case OnlyInForm():
+            if not is_missing(values.get(rule.name)) and has_form(rule.form, values):
+                check_option(rule.name, rule.options, values[rule.name])
+        case NotInForm():
+            if has_form(rule.form, values) and values.keys() & {*rule.names}:
+                raise Refusal(422, BLANK_ID)
+        case NotTogether():
+            if is_on(values.get(rule.name)) and is_on(values.get(rule.other)):
+                raise Refusal(422, f"{rule.name} and {rule.other} exclude each other")
+
+
+def need(name: str, values: Mapping[str, object], is_asked: bool) -> None:
+    """Refuse a request without a field that the others ask for."""
+    if is_asked and is_missing(values.get(name)):
         raise Refusal(500, REQUIRED)
+
+
+def is_on(value: object) -> bool:
+    """Whether a field is there; a flag, whether it is true."""
+    return value is not False and not is_missing(value)
+
+
+def has_form(form: Form, values: Mapping[str, object]) -> bool:
+    """Whether a request has that form."""
+    has = all(is_on(values.get(name)) for name in form.has)
+    lacks = not any(is_on(values.get(name)) for name in form.lacks)
+    return has and lacks and (not form.single or len(listed(values.get(form.single))) == 1)
 
 
 def check_value(name: str, kind: Kind, value: object) -> None:
@@ -159,7 +194,8 @@ def check_address(name: str, value: object) -> None:
 def check_addresses(name: str, kind: Addresses, value: object) -> None:
     """Refuse anything but a list of so many http or https URLs."""
     number = len(value) if isinstance(value, list) else 0
-    if number < kind.least or (kind.most is not None and number > kind.most):
+    is_alone = number == 1 and kind.alone is not None
+    if (number < kind.least and not is_alone) or (kind.most is not None and number > kind.most):
         raise Refusal(422, f"{name} must be a list of {count_of(kind)}")
     if not all(isinstance(url, str) and is_web_address(url) for url in listed(value)):
         raise Refusal(422, f"{name} must hold http or https URLs, not file content")
@@ -175,8 +211,8 @@ def count_of(kind: Addresses) -> str:
 def check_records(name: str, kind: Records, value: object) -> None:
     """Refuse anything but a list of so many objects with all of the fields."""
     records = listed(value)
-    if not 1 <= len(records) <= kind.most:
-        raise Refusal(422, f"{name} must be a list of 1 to {kind.most} objects")
+    if not records or (kind.most is not None and len(records) > kind.most):
+        raise Refusal(422, f"{name} must be a list of 1 to {kind.most or 'many'} objects")
     for record in records:
         if not isinstance(record, dict):
             raise Refusal(422, f"{name} must hold objects")
@@ -189,8 +225,14 @@ def check_record(name: str, kind: Records, record: Mapping[str, object]) -> None
         if is_missing(record.get(field)):
             raise Refusal(500, REQUIRED)
         check_value(f"{name}.{field}", inner, record[field])
-    if record.keys() - kind.fields.keys():
+    for field, inner in kind.optional.items():
+        if not is_missing(record.get(field)):
+            check_value(f"{name}.{field}", inner, record[field])
+    if record.keys() - kind.fields.keys() - kind.optional.keys():
         raise Refusal(422, BLANK_ID)
+    start, end = record.get("start_time"), record.get("end_time")
+    if isinstance(start, int) and isinstance(end, int) and start >= end:
+        raise Refusal(422, f"{name}.end_time must be after start_time")
 
 
 def listed(value: object) -> list[object]:
@@ -210,12 +252,18 @@ def is_web_address(text: str) -> bool:
 def price_of(
     model: HostedModel, values: Mapping[str, object], measure: Callable[[str], float | None]
 ) -> float:
-    """What the request costs: the first price that fits, for each second where it is one."""
+    """What the request costs: the first price that fits, for each second where it is one.
+
+    Where a file is sent that the model bills by, its seconds count if they are more.
+    """
     told = {name: value for name, value in values.items() if value is not None}
     counting = {**model.defaults, **told}
     credits = next(
         price.credits
         for price in model.prices
         if all(counting.get(name) == value for name, value in price.when.items())
+        and not (price.beside and is_missing(values.get(price.beside)))
     )
-    return credits * length_of(model, values, measure).whole_s if model.per_s else credits
+    if not model.per_s:
+        return credits
+    return credits * max(length.whole_s for length in billed_lengths(model, values, measure))

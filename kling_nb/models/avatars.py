@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..kinds import Media, Text
 from ..specs import ModelSpec, Parameter
 from ..tariffs import Price, PriceList
-from .fields import AS_OF, ONE_PICTURE, PAGE, PRICE_PAGES, PROMPT, USUAL_S
+from .fields import AS_OF, AUDIO_FORMATS, ONE_PICTURE, PAGE, PRICE_PAGES, PROMPT, USUAL_S
 
 __all__ = ["PRO", "STANDARD"]
 
@@ -18,8 +18,7 @@ _PARAMETERS = (
         name="audio",
         sent_as="audio_url",
         kind=Media(
-            # The page names no types; these are what other fields of the service take.
-            ("audio/mpeg", "audio/wav", "audio/aac", "audio/mp4"),
+            AUDIO_FORMATS,
             max_bytes=100_000_000,
             as_list=False,
             length_s=(0, 300),

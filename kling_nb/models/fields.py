@@ -1,8 +1,9 @@
 """Fields that several models share, one literal each. Data only.
 
 Source of all: published documentation, crawl of 2026-08, and the specification. What a page leaves
-open is chosen here once: pictures are those of the specification, and a prompt whose limit is not
-told has that of the models beside it.
+open is chosen here once: pictures are those of the specification, a prompt whose limit is not
+told has that of the models beside it, and an element's video is sent in the list of its images, the
+only list of sources that the page names.
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ from ..specs import Parameter
 __all__ = [
     "ASPECT_RATIO",
     "AS_OF",
+    "AUDIO_FORMATS",
     "CFG_SCALE",
     "ELEMENTS",
+    "ELEMENT_RECORDS",
     "FIRST_FRAME",
+    "FRAME_RATIO",
+    "FRAME_SIDE_PX",
+    "JPEG_OR_PNG",
     "LAST_PICTURE",
     "LENGTH",
     "NEGATIVE_PROMPT",
@@ -44,7 +50,18 @@ USUAL_S = 164.0
 """Where no recording exists: other products assume this for an image-to-video clip."""
 
 PICTURE_FORMATS = ("image/jpeg", "image/png", "image/webp")
+"""Of the specification. Whether 2.6 takes WebP, sources disagree; the page of 3.0 does not say."""
+JPEG_OR_PNG = ("image/jpeg", "image/png")
+"""Of the pages of omni, v3-turbo, 2.5, 2.1 and the avatars: a WebP image is converted for them.
+Source: published documentation, crawl of 2026-08-19."""
 VIDEO_FORMATS = ("video/mp4", "video/quicktime")
+AUDIO_FORMATS = ("audio/mpeg", "audio/wav", "audio/aac", "audio/mp4")
+"""No page names any; these are what other fields of the service take."""
+
+FRAME_SIDE_PX = 300
+FRAME_RATIO = (0.4, 2.5)
+"""Kling's own rule for a frame: sides of at least 300 px, width to height 2:5 to 5:2. A limit where
+a page has it, and a warning elsewhere. Source: public clients and pages of omni, 2026-08."""
 
 SHORT_PROMPT = Parameter(
     name="prompt",
@@ -79,14 +96,14 @@ FIRST_FRAME = Parameter(
 ONE_PICTURE = Parameter(
     name="image",
     sent_as="image_url",
-    kind=Media(mime_types=PICTURE_FORMATS, max_bytes=10_000_000, as_list=False),
+    kind=Media(mime_types=JPEG_OR_PNG, max_bytes=10_000_000, as_list=False),
     help="the first frame: path, URL, or the name of a variable",
     flag="i",
 )
 LAST_PICTURE = Parameter(
     name="last_image",
     sent_as="tail_image_url",
-    kind=Media(mime_types=PICTURE_FORMATS, max_bytes=10_000_000, as_list=False),
+    kind=Media(mime_types=JPEG_OR_PNG, max_bytes=10_000_000, as_list=False),
     help="the last frame: path, URL, or the name of a variable",
     required=False,
 )
@@ -138,24 +155,56 @@ SHOTS = Parameter(
     help="shots of one clip, one after the other, each with a prompt and a duration",
     required=False,
 )
+ELEMENT_RECORDS = Records(
+    columns=(
+        # The page names no limits for the words; these are ours, so that a slip is seen.
+        Column("name", Text(max_chars=100), "what the prompt calls it"),
+        Column("description", Text(max_chars=500), "what it is"),
+        Column(
+            name="images",
+            kind=Media(PICTURE_FORMATS, max_bytes=10_000_000, min_count=2, max_count=4),
+            help="2 to 4 images of it",
+            sent_as="element_input_urls",
+            required=False,
+        ),
+        Column(
+            name="video",
+            kind=Media(VIDEO_FORMATS, max_bytes=100_000_000),
+            help="a video of it, in place of images",
+            sent_as="element_input_urls",
+            required=False,
+        ),
+        Column(
+            name="audio",
+            kind=Media(AUDIO_FORMATS, max_bytes=100_000_000),
+            help="its voice or sound",
+            sent_as="element_input_audio_urls",
+            required=False,
+        ),
+        Column(
+            name="start",
+            kind=Number(0, 600_000, integer=True, unit="ms"),
+            help="where it begins in its video, in milliseconds",
+            sent_as="start_time",
+            required=False,
+        ),
+        Column(
+            name="end",
+            kind=Number(0, 600_000, integer=True, unit="ms"),
+            help="where it ends in its video, in milliseconds",
+            sent_as="end_time",
+            required=False,
+        ),
+    ),
+    max_count=3,
+    noun="element",
+    one_of=("images", "video"),
+    rising=("start", "end"),
+)
 ELEMENTS = Parameter(
     name="elements",
     sent_as="kling_elements",
-    kind=Records(
-        columns=(
-            # The page names no limits for the words; these are ours, so that a slip is seen.
-            Column("name", Text(max_chars=100), "what the prompt calls it"),
-            Column("description", Text(max_chars=500), "what it is"),
-            Column(
-                name="images",
-                kind=Media(PICTURE_FORMATS, max_bytes=10_000_000, min_count=2, max_count=4),
-                help="2 to 4 pictures of it",
-                sent_as="element_input_urls",
-            ),
-        ),
-        max_count=3,
-        noun="element",
-    ),
-    help="who and what looks the same throughout, each with a name, a description and images",
+    kind=ELEMENT_RECORDS,
+    help="subjects that stay consistent, each with a name, a description, and images or a video",
     required=False,
 )

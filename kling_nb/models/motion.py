@@ -8,7 +8,16 @@ from ..kinds import Choice, Media
 from ..rules import LastsAtMost
 from ..specs import ModelSpec, Parameter
 from ..tariffs import Price, PriceList
-from .fields import AS_OF, PAGE, PRICE_PAGES, PROMPT, USUAL_S, VIDEO_FORMATS
+from .fields import (
+    AS_OF,
+    FRAME_RATIO,
+    JPEG_OR_PNG,
+    PAGE,
+    PRICE_PAGES,
+    PROMPT,
+    USUAL_S,
+    VIDEO_FORMATS,
+)
 
 __all__ = ["MOTION_2_6", "MOTION_3_0"]
 
@@ -16,7 +25,7 @@ _PROMPT = replace(PROMPT, help="what else is seen in the clip", required=False)
 _ACTOR = Parameter(
     name="image",
     sent_as="input_urls",
-    kind=Media(("image/jpeg", "image/png"), max_bytes=10_000_000, over_px=300, ratio=(0.4, 2.5)),
+    kind=Media(JPEG_OR_PNG, max_bytes=10_000_000, over_px=300, ratio=FRAME_RATIO),
     help="who moves: path, URL, or the name of a variable",
     flag="i",
 )
@@ -86,5 +95,6 @@ MOTION_3_0 = ModelSpec(
         source=PRICE_PAGES,
     ),
     usual_s=USUAL_S,
-    source=f"{PAGE}; it lists no limits of the media and no modes: those of 2.6",
+    source=f"{PAGE}; it lists no limits of the media: those of 2.6; its modes "
+    "from public clients, 2026-10: std and pro are answered with 500",
 )

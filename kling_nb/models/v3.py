@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..conditions import When
 from ..implied import Filled, Summed, Told
 from ..kinds import Choice, Media
-from ..rules import NeededWithout, SumOf
+from ..rules import AtMost, NeededWithout, SumOf
 from ..specs import ModelSpec, Parameter
 from ..tariffs import Price, PriceList
 from .fields import (
@@ -14,6 +15,7 @@ from .fields import (
     ASPECT_RATIO,
     ELEMENTS,
     FIRST_FRAME,
+    JPEG_OR_PNG,
     LENGTH,
     PAGE,
     PICTURE_FORMATS,
@@ -57,7 +59,11 @@ VIDEO = ModelSpec(
         SHOTS,
         ELEMENTS,
     ),
-    rules=(NeededWithout("prompt", "shots"), SumOf("duration", "shots", "duration")),
+    rules=(
+        NeededWithout("prompt", "shots"),
+        SumOf("duration", "shots", "duration"),
+        AtMost("image", 1, When(given=("shots",))),
+    ),
     implied=(
         Filled("aspect_ratio", "16:9", without="image"),
         Summed("duration", "shots", "duration"),
@@ -81,6 +87,7 @@ VIDEO = ModelSpec(
     sureness="recorded",
 )
 
+_TURBO_FRAME = replace(FIRST_FRAME, kind=Media(JPEG_OR_PNG, max_bytes=10_000_000))
 _PRICES_TURBO = PriceList(
     lines=(
         Price(18, {"resolution": "720p"}, per_s_of="duration"),
@@ -92,7 +99,7 @@ _PRICES_TURBO = PriceList(
 TURBO_IMAGE = ModelSpec(
     name="kling/v3-turbo-image-to-video",
     title="Kling 3.0 turbo, image to video",
-    parameters=(PROMPT, FIRST_FRAME, LENGTH, RESOLUTION),
+    parameters=(PROMPT, _TURBO_FRAME, LENGTH, RESOLUTION),
     prices=_PRICES_TURBO,
     usual_s=USUAL_S,
     source=PAGE,

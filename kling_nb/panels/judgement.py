@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..errors import InvalidInput, Problem
-from ..implied import Told
+from ..implied import Told, Unsent
 from ..specs import ModelSpec, Values, judge_lengths, validate
 
 __all__ = ["check"]
@@ -31,7 +31,9 @@ def check(
     except InvalidInput as invalid:
         bad = {problem.field for problem in invalid.problems}
         kept = tuple(p for p in spec.parameters if p.name not in bad)
-        implied = tuple(e for e in spec.implied if isinstance(e, Told) or e.field not in bad)
+        implied = tuple(
+            e for e in spec.implied if isinstance(e, Told | Unsent) or e.field not in bad
+        )
         fine: Mapping[str, object] = {n: value for n, value in values.items() if n not in bad}
         # Without its rules, which may be about a field that is left out here.
         allowed = validate(replace(spec, parameters=kept, rules=(), implied=implied), fine)

@@ -48,7 +48,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "aspect_ratio": "9:16",
         "mode": "pro",
         "multi_shots": True,
-        "image_urls": [PICTURE, OTHER],
+        "image_urls": [PICTURE],
         "kling_elements": [ELEMENT],
     },
     "kling-3.0/motion-control": {
@@ -82,17 +82,16 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "kling-3.0-omni/image-to-video": {
         "prompt": "p",
-        "image_urls": [PICTURE, OTHER],
+        "image_urls": [PICTURE],
         "aspect_ratio": "auto",
         "multi_prompt": SHOTS,
         "resolution": "4k",
     },
     "kling-3.0-omni/reference-to-video": {
         "prompt": "p",
-        "image_urls": [PICTURE] * 7,
+        "image_urls": [PICTURE] * 4,
         "video_urls": [FILM],
         "duration": 5,
-        "customize_multi_shots": False,
     },
     "kling-3.0-omni/transformation": {
         "prompt": "p",

@@ -9,16 +9,25 @@ import pytest
 
 from kling_nb.emulator.models import MODELS
 from kling_nb.emulator.rules import Refusal, check_order
+from kling_nb.errors import InvalidInput
 from kling_nb.inputs import media_of, request_input
 from kling_nb.kinds import Choice, Flag
 from kling_nb.models import CATALOGUE
 from kling_nb.specs import ModelSpec, price_credits, validate
 from kling_nb.wire import create_body
-from tests.sample_requests import least
+from tests.sample_requests import BROKEN_FORMS, broken_form, given_of, least
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
-SECONDS = 7.2
 PICTURE = "https://example.com/a.png"
+FILM = "https://example.com/a.mp4"
+FORMS: tuple[dict[str, object], ...] = (
+    {},
+    {"shots": [{"prompt": "wakes", "duration": 5}]},
+    {"image": PICTURE},
+    {"image": None, "video": FILM},
+    {"image": PICTURE, "video": FILM},
+)
+"""What forms of a request differ in."""
 REQUIRED = {
     "kling-2.6/image-to-video": "prompt image_urls sound duration",
     "kling-2.6/text-to-video": "prompt sound aspect_ratio duration",
@@ -29,7 +38,7 @@ REQUIRED = {
     "kling/v3-turbo-image-to-video": "prompt image_urls duration resolution",
     "kling-3.0-omni/text-to-video": "prompt",
     "kling-3.0-omni/image-to-video": "prompt image_urls",
-    "kling-3.0-omni/reference-to-video": "prompt image_urls",
+    "kling-3.0-omni/reference-to-video": "prompt",
     "kling-3.0-omni/transformation": "prompt video_urls",
     "kling/v2-5-turbo-image-to-video-pro": "prompt image_url",
     "kling/v2-5-turbo-text-to-video-pro": "prompt",
@@ -69,6 +78,18 @@ def choices_of(spec: ModelSpec) -> list[dict[str, object]]:
     return [dict(zip(options, values, strict=True)) for values in product(*options.values())]
 
 
+def allowed_with(spec: ModelSpec, name: str, option: object) -> dict[str, Any]:
+    """Values with that option, in the first form of a request that has it."""
+    names = {parameter.name for parameter in spec.parameters}
+    for form in FORMS:
+        given = {**given_to(spec), **form, name: option}
+        try:
+            return validate(spec, {key: value for key, value in given.items() if key in names})
+        except InvalidInput:
+            continue
+    raise AssertionError(f"{spec.name} has no form with {name} {option}")
+
+
 @SPECS
 def test_what_the_page_requires_is_asked_for_and_sent(spec: ModelSpec) -> None:
     """By the emulator, no more and no less; by the client in its least request."""
@@ -78,13 +99,50 @@ def test_what_the_page_requires_is_asked_for_and_sent(spec: ModelSpec) -> None:
 
 
 @SPECS
-def test_both_know_the_same_price(spec: ModelSpec) -> None:
-    """For each combination that decides it, and for a file of 7.2 seconds."""
-    lengths_s = {parameter.name: SECONDS for parameter in spec.media}
-    for choice in choices_of(spec):
-        values = validate(spec, {**given_to(spec), **choice})
-        order = check_order(create_body(spec.name, sent_by(spec, values)), lambda _: SECONDS)
+@pytest.mark.parametrize("seconds", [5.0, 5.04, 7.2])
+def test_both_know_the_same_price(spec: ModelSpec, seconds: float) -> None:
+    """For each combination that decides it, in each form, for files of these lengths."""
+    lengths_s = {parameter.name: seconds for parameter in spec.media}
+    names = {parameter.name for parameter in spec.parameters}
+    compared = 0
+    for choice, form in product(choices_of(spec), FORMS):
+        given = {**given_to(spec), **choice, **form}
+        try:
+            values = validate(spec, {key: value for key, value in given.items() if key in names})
+        except InvalidInput:  # not a form of this model
+            continue
+        order = check_order(create_body(spec.name, sent_by(spec, values)), lambda _: seconds)
         assert order.credits == price_credits(spec, values, lengths_s)
+        compared += 1
+    assert compared >= len(choices_of(spec))
+
+
+@pytest.mark.parametrize(("sample", "changes", "field", "words"), BROKEN_FORMS)
+def test_both_refuse_each_broken_form(
+    sample: str, changes: dict[str, object], field: str, words: str
+) -> None:
+    """The client before anything is sent, at the field to change; the emulator for any client."""
+    check_order(broken_form(sample, {}))
+    body = broken_form(sample, changes)
+    with pytest.raises(Refusal):
+        check_order(body)
+    spec = CATALOGUE[body["model"]]
+    with pytest.raises(InvalidInput) as caught:
+        validate(spec, given_of(spec, body))
+    said = {problem.field: str(problem) for problem in caught.value.problems}
+    assert words in said[field]
+
+
+@pytest.mark.parametrize("name", ["customize_multi_shots", "prefer_multi_shots"])
+@pytest.mark.parametrize("form", ["both", "video"])
+def test_no_flag_of_shots_goes_with_a_video(name: str, form: str) -> None:
+    """The forms with a video have no such field, and the client sends none."""
+    sample = f"create.request.3.0-omni-reference-to-video-{form}.json"
+    with pytest.raises(Refusal, match="task id is blank"):
+        check_order(broken_form(sample, {name: False}))
+    body = broken_form(sample, {})
+    spec = CATALOGUE[body["model"]]
+    assert name not in sent_by(spec, validate(spec, given_of(spec, body)))
 
 
 @SPECS
@@ -94,8 +152,7 @@ def test_what_the_client_calls_an_option_the_emulator_takes(spec: ModelSpec) -> 
         if not isinstance(parameter.kind, Choice):
             continue
         for option in parameter.kind.options:
-            values = validate(spec, {**given_to(spec), parameter.name: option})
-            sent = sent_by(spec, values)
+            sent = sent_by(spec, allowed_with(spec, parameter.name, option))
             check_order(create_body(spec.name, sent))
         with pytest.raises(Refusal, match=r"500 .*allowed options"):
             check_order(create_body(spec.name, sent | {parameter.field: "none of them"}))

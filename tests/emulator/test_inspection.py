@@ -10,6 +10,10 @@ from typing import Any
 import av
 import pytest
 
+from kling_nb.emulator.fields import Addresses, Footage, Records
+from kling_nb.emulator.footage import Facts
+from kling_nb.emulator.inspection import is_allowed
+from kling_nb.emulator.models import MODELS
 from tests.emulator.orders import GOOD, film, photo_of, speech
 
 MOTION = "kling-2.6/motion-control"
@@ -74,6 +78,74 @@ def test_a_video_for_motion_control(
     assert (record["state"] == "success") == good
 
 
+@pytest.mark.parametrize(
+    ("size", "seconds", "rate", "good"),
+    [
+        ((1280, 720), 3.0, 24, True),
+        ((1280, 720), 15.5, 24, True),
+        ((1280, 720), 2.5, 24, False),
+        ((1280, 720), 16.0, 24, False),
+        ((1280, 698), 3.0, 24, False),
+        ((1700, 700), 3.0, 24, False),
+        ((700, 1770), 3.0, 24, False),
+        ((4560, 2400), 3.0, 24, False),
+        ((3840, 2162), 3.0, 24, False),
+        ((1280, 720), 3.0, 60, True),
+        ((1280, 720), 3.0, 12, False),
+    ],
+)
+@pytest.mark.parametrize("place", ["video", "element"])
+def test_a_video_for_omni(
+    place: str, size: tuple[int, int], seconds: float, rate: int, good: bool
+) -> None:
+    """3–15.5 s, sides 700–4,553 px, at most 8,294,400 px, ratio 0.4–2, 24–60 fps. Source: D."""
+    fields = MODELS["kling-3.0-omni/reference-to-video"].fields
+    kind = fields["video_urls"]
+    if place == "element":
+        assert isinstance(fields["elements"], Records)
+        kind = fields["elements"].fields["element_input_urls"]
+    assert isinstance(kind, Addresses)
+    media = kind.media if place == "video" else kind.alone
+    assert isinstance(media, Footage)
+    facts = Facts(seconds, is_film=True, has_sound=False, size=size, rate=rate)
+    assert is_allowed(media, facts, {}) is good
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "kind", "good"),
+    [
+        (300, 300, "PNG", True),
+        (300, 750, "JPEG", True),
+        (299, 300, "PNG", False),
+        (300, 751, "PNG", False),
+        (400, 400, "WEBP", False),
+    ],
+)
+def test_a_picture_for_omni(local: Any, width: int, height: int, kind: str, good: bool) -> None:
+    """JPEG or PNG, sides of at least 300 px, ratio 0.4 to 2.5. Source: D."""
+    changes = {"multi_prompt": None, "customize_multi_shots": False}
+    url = put(local, photo_of(width, height, kind))
+    record = run(local, "kling-3.0-omni/image-to-video", image_urls=[url], **changes)
+    assert (record["state"] == "success") == good
+    assert good or end_of(record) == UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("kling/v3-turbo-image-to-video", "image_urls"),
+        ("kling/v2-5-turbo-image-to-video-pro", "image_url"),
+        ("kling/v2-1-standard", "image_url"),
+        ("kling/ai-avatar-pro", "image_url"),
+    ],
+)
+def test_a_page_that_does_not_name_webp_takes_none(local: Any, name: str, field: str) -> None:
+    """JPEG or PNG only. Source: D."""
+    url = put(local, photo_of(400, 400, "WEBP"))
+    record = run(local, name, **{field: [url] if field.endswith("s") else url})
+    assert end_of(record) == UNAVAILABLE
+
+
 @pytest.mark.parametrize("content", [b"no video", photo_of(64, 36), speech(4)])
 def test_what_is_no_video_fails(local: Any, content: bytes) -> None:
     """Whatever its name says."""
@@ -106,6 +178,17 @@ def test_the_pictures_of_elements_are_looked_at(local: Any) -> None:
     element = {"name": "n", "description": "d", "element_input_urls": urls}
     record = run(local, "kling-3.0/video", kling_elements=[element])
     assert end_of(record) == UNAVAILABLE
+
+
+@pytest.mark.parametrize(("is_video", "good"), [(True, True), (False, False)])
+def test_a_single_source_of_an_element_is_a_video(
+    local: Any, tmp_path: Path, is_video: bool, good: bool
+) -> None:
+    """Two to four pictures, or one video. Source: D."""
+    url = put(local, film(tmp_path, 3.0) if is_video else photo_of(400, 400))
+    element = {"name": "n", "description": "d", "element_input_urls": [url]}
+    record = run(local, "kling-3.0/video", kling_elements=[element])
+    assert (record["state"] == "success") == good
 
 
 def length_of(service: Any, record: dict[str, Any]) -> tuple[float, bool]:

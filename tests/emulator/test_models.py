@@ -144,7 +144,11 @@ def test_a_field_of_another_model_is_refused(name: str) -> None:
         ("multi_prompt", [{"prompt": "A fox"}]),
         ("multi_prompt", [{**SHOTS[0], "sound": True}]),
         ("multi_prompt", SHOTS * 3),
-        ("kling_elements", [{**ELEMENT, "element_input_urls": [PICTURE]}]),
+        ("kling_elements", [{**ELEMENT, "element_input_urls": []}]),
+        ("kling_elements", [{**ELEMENT, "element_input_audio_urls": "a.mp3"}]),
+        ("kling_elements", [{**ELEMENT, "start_time": -1}]),
+        ("kling_elements", [{**ELEMENT, "start_time": 2000, "end_time": 1000}]),
+        ("kling_elements", [{**ELEMENT, "start_time": "2000"}]),
         ("kling_elements", [{**ELEMENT, "element_input_urls": [PICTURE] * 5}]),
         ("kling_elements", [{**ELEMENT, "name": ""}]),
         ("kling_elements", [ELEMENT] * 4),
@@ -198,8 +202,9 @@ def test_every_request_has_a_price(name: str) -> None:
         kind.options if isinstance(kind, Choice) else (True, False)
         for kind in (model.fields[field] for field in deciding)
     ]
+    free = {"video_urls": None, "customize_multi_shots": False} if "reference" in name else {}
     for values in product(*choices):
-        assert credits_of(name, **dict(zip(deciding, values, strict=True))) > 0
+        assert credits_of(name, **free, **dict(zip(deciding, values, strict=True))) > 0
     given = {field: None for field in deciding if field in model.defaults}
     assert credits_of(name, **given) > 0
 
@@ -225,7 +230,20 @@ def test_every_request_has_a_price(name: str) -> None:
         ("kling-3.0-omni/text-to-video", {"audio": None}, 3 * 18),
         ("kling-3.0-omni/text-to-video", {"resolution": None}, 3 * 18),
         ("kling-3.0-omni/image-to-video", {}, 5 * 67),
-        ("kling-3.0-omni/transformation", {}, 8 * 14),
+        ("kling-3.0-omni/reference-to-video", {}, 8 * 20),
+        ("kling-3.0-omni/reference-to-video", {"duration": 10}, 10 * 20),
+        ("kling-3.0-omni/reference-to-video", {"image_urls": None, "duration": None}, 8 * 20),
+        ("kling-3.0-omni/reference-to-video", {"resolution": "1080p"}, 8 * 27),
+        ("kling-3.0-omni/reference-to-video", {"resolution": "4k"}, 8 * 67),
+        (
+            "kling-3.0-omni/reference-to-video",
+            {"video_urls": None, "customize_multi_shots": False, "audio": True},
+            5 * 18,
+        ),
+        ("kling-3.0-omni/transformation", {}, 8 * 20),
+        ("kling-3.0-omni/transformation", {"audio": True}, 8 * 20),
+        ("kling-3.0-omni/transformation", {"resolution": "1080p"}, 8 * 27),
+        ("kling-3.0-omni/transformation", {"resolution": "4k"}, 8 * 67),
         ("kling/v2-5-turbo-image-to-video-pro", {}, 84),
         ("kling/v2-5-turbo-text-to-video-pro", {"duration": None}, 42),
         ("kling/v2-1-standard", {}, 25),

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.sample_files import document
-from tests.sample_requests import EXAMPLES
+from tests.sample_requests import EXAMPLES, FORMS
 
 FAILURES = {
     "fail-media": "record.fail-422-media.json",
@@ -39,7 +39,7 @@ def shape(value: Any) -> Any:
     return "number" if isinstance(value, int | float) else type(value).__name__
 
 
-@pytest.mark.parametrize("sample", EXAMPLES.values())
+@pytest.mark.parametrize("sample", [*EXAMPLES.values(), *FORMS])
 def test_a_documented_request_is_accepted(service: Any, sample: str) -> None:
     """The answer has the fields of a live one, and both ids are 32 hex characters."""
     answer = service.post_task(document(sample)).json()

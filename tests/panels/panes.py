@@ -102,14 +102,14 @@ def png(size: tuple[int, int] = (400, 300), colour: str = "orange") -> bytes:
     return out.getvalue()
 
 
-def film(path: Path, seconds: int) -> Path:
-    """A small video on disk."""
-    still = Image.new("RGB", (640, 480), "teal")
+def film(path: Path, seconds: int, size_px: tuple[int, int] = (640, 480), rate: int = 4) -> Path:
+    """A video on disk."""
+    still = Image.new("RGB", size_px, "teal")
     with av.open(str(path), "w") as movie:
-        stream = movie.add_stream("libx264", rate=4)
+        stream = movie.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = *still.size, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 4)
-        for _ in range(4 * seconds):
+        stream.codec_context.time_base = Fraction(1, rate)
+        for _ in range(rate * seconds):
             movie.mux(stream.encode(av.VideoFrame.from_image(still)))
         movie.mux(stream.encode())
     return path

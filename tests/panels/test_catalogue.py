@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from kling_nb.cells import read_cell
+from kling_nb.errors import InvalidInput
 from kling_nb.inputs import media_of, request_input
 from kling_nb.kinds import Choice, Flag, Media, Number, Text
 from kling_nb.models import CATALOGUE
@@ -32,7 +33,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a picture, a video of 4 s and a sound."""
     folder = tmp_path_factory.mktemp("samples")
     Image.new("RGB", (640, 480), "teal").save(folder / SAMPLES["image"])
-    film(folder / SAMPLES["video"], seconds=4)
+    film(folder / SAMPLES["video"], seconds=4, size_px=(1280, 720), rate=24)
     record(folder / SAMPLES["audio"], seconds=2)
     return folder
 
@@ -75,15 +76,25 @@ def sample(kind: Any) -> Any:
         case Media():
             file = SAMPLES[kind.medium]
             return [file] * kind.min_count if kind.min_count > 1 else file
-        case Records(columns=columns):
-            return [{column.name: sample(column.kind) for column in columns}]
+        case Records(columns=columns, one_of=either, rising=rising):
+            left_out = {*either[1:], *rising[:-1]}
+            return [{c.name: sample(c.kind) for c in columns if c.name not in left_out}]
     raise AssertionError(kind)
 
 
 def least(spec: ModelSpec) -> dict[str, Any]:
     """What has to be given, and the prompt."""
     wanted = [p for p in spec.parameters if p.name == "prompt" or is_needed(p)]
-    return {p.name: sample(p.kind) for p in wanted}
+    given = {p.name: sample(p.kind) for p in wanted}
+    return given if goes(spec, given) else given | {"image": SAMPLES["image"]}
+
+
+def goes(spec: ModelSpec, given: dict[str, Any]) -> bool:
+    """Whether a model takes these values together."""
+    with contextlib.suppress(InvalidInput):
+        validate(spec, given)
+        return True
+    return False
 
 
 def is_needed(parameter: Parameter) -> bool:
@@ -92,8 +103,13 @@ def is_needed(parameter: Parameter) -> bool:
 
 
 def all_of(spec: ModelSpec) -> dict[str, Any]:
-    """Everything that can be given."""
-    return {p.name: sample(p.kind) for p in spec.parameters if p.name not in FREE}
+    """Everything that can be given at once."""
+    given = least(spec)
+    for parameter in spec.parameters:
+        more = given | {parameter.name: sample(parameter.kind)}
+        if parameter.name not in FREE and goes(spec, more):
+            given = more
+    return given
 
 
 FILLED = pytest.mark.parametrize("given", [least, all_of])

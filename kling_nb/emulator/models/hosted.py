@@ -19,6 +19,8 @@ class Price:
 
     credits: float
     when: Mapping[str, object] = field(default_factory=dict)
+    beside: str = ""
+    """A field that has to be there; empty where it is for any request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ class HostedModel:
     lasts_as: str = ""
     """The field of the video or the sound that the clip is as long as; empty where `duration`
     or the shots say it."""
+    may_last_as: str = ""
+    """The field of a video that the clip is as long as where no `duration` is sent. With one the
+    greater of both is billed. Source: this emulator's own choice."""
     speaks: bool = False
     """Whether its clips have sound without being asked for it."""
 

@@ -51,7 +51,8 @@ STEERED: dict[str, Kind] = {
     "negative_prompt": Text(500),
     "cfg_scale": Number(0, 1, 0.1),
 }
-FRAME = Address(Picture())
+# JPEG or PNG only. Source: D, 2026-08-19.
+FRAME = Address(Picture(("JPEG", "PNG")))
 FIVE_S = {"duration": "5"}
 PRICES_2_5 = (Price(42, {"duration": "5"}), Price(84, {"duration": "10"}))
 KLING_2_5 = {

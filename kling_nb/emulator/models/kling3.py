@@ -8,31 +8,42 @@ from __future__ import annotations
 
 from kling_nb.emulator.fields import (
     Addresses,
+    AtMostBeside,
     Choice,
     Flag,
+    Footage,
     Integer,
     NeededWhen,
     NeededWithout,
     Picture,
     Records,
+    Speech,
     Text,
 )
 from kling_nb.emulator.models.hosted import HostedModel, Price
 
-__all__ = ["KLING_3", "SHOTS"]
+__all__ = ["KLING_3", "TIMED"]
 
 LENGTH = Choice(tuple(str(seconds) for seconds in range(3, 16)))
 SHAPE = Choice(("16:9", "9:16", "1:1"))
 SIZE = Choice(("720p", "1080p"))
 SHOTS = Records({"prompt": Text(500), "duration": Integer(1, 12)}, most=5)
+# Source: D, 2026-08-19. A single URL is that of a video; no limit of it is named.
+TIMED: dict[str, Integer | Addresses] = {
+    "element_input_audio_urls": Addresses(Speech(), most=None),
+    "start_time": Integer(0, 600_000),
+    "end_time": Integer(0, 600_000),
+}
 ELEMENTS = Records(
     {
         "name": Text(),
         "description": Text(),
-        "element_input_urls": Addresses(Picture(), least=2, most=4),
+        "element_input_urls": Addresses(Picture(), least=2, most=4, alone=Footage()),
     },
     most=3,
+    optional=TIMED,
 )
+TURBO_FRAME = Picture(("JPEG", "PNG"))
 TURBO_PRICES = (Price(18, {"resolution": "720p"}), Price(22.5, {"resolution": "1080p"}))
 
 KLING_3 = {
@@ -54,6 +65,8 @@ KLING_3 = {
             NeededWhen("prompt", "multi_shots", stands=False),
             NeededWhen("multi_prompt", "multi_shots", stands=True),
             NeededWithout("aspect_ratio", "image_urls"),
+            # Source: D, 2026-08-19.
+            AtMostBeside("image_urls", 1, "multi_shots"),
         ),
         per_s=True,
         prices=(
@@ -77,7 +90,7 @@ KLING_3 = {
     "kling/v3-turbo-image-to-video": HostedModel(
         required={
             "prompt": Text(2500),
-            "image_urls": Addresses(Picture(), most=None),
+            "image_urls": Addresses(TURBO_FRAME, most=None),
             "duration": LENGTH,
             "resolution": SIZE,
         },

@@ -1,30 +1,59 @@
-"""Kling 3.0 omni. Source: documentation (D), crawl of 2026-08; three of the four less sure.
+"""Kling 3.0 omni. Source: documentation (D), crawl of 2026-08-19; the catalogue is the same (D).
 
 `customize_multi_shots` is true where it is not sent (D), and asks for `multi_prompt` then; the
 prompt is required either way (D). Prices: three independent captures (C), 2026-03 to 2026-10, for
-a second.
+a second; with a video: recorded traffic (L), 2026-08-20. Limits in MB are read as the greater unit.
 """
 
 from __future__ import annotations
 
 from kling_nb.emulator.fields import (
     Addresses,
+    AtMostBeside,
     Choice,
     Flag,
     Footage,
+    Form,
     Integer,
     Kind,
     NeededWhen,
+    NeededWithout,
+    NotInForm,
+    NotTogether,
+    OnlyInForm,
     Picture,
+    Records,
+    Rule,
     Text,
 )
 from kling_nb.emulator.models.hosted import HostedModel, Price
-from kling_nb.emulator.models.kling3 import SHOTS
+from kling_nb.emulator.models.kling3 import TIMED
 
 __all__ = ["OMNI"]
 
-FRAME = Picture(max_bytes=50 * 1024 * 1024)
+MEGABYTE = 1024 * 1024
+FRAME = Picture(("JPEG", "PNG"), 50 * MEGABYTE, least_px=300, ratio=(2 / 5, 5 / 2))
+FILM = Footage(
+    200 * MEGABYTE,
+    least_s=3,
+    most_s=15.5,
+    sides_px=(700, 4553),
+    area_px=8_294_400,
+    ratio=(2 / 5, 2),
+    rate=(24, 60),
+)
+SHOTS = Records({"prompt": Text(512), "duration": Integer(1, 15)}, most=6)
+ELEMENTS = Records(
+    {
+        "name": Text(),
+        "description": Text(),
+        "element_input_urls": Addresses(FRAME, least=2, most=4, alone=FILM),
+    },
+    most=None,
+    optional=TIMED,
+)
 OPEN_SHAPE = Choice(("auto", "16:9", "9:16", "1:1"))
+FIXED_SHAPES = ("16:9", "9:16", "1:1")
 PROMPT = Text(3072)
 COMMON: dict[str, Kind] = {
     "duration": Integer(3, 15),
@@ -33,8 +62,35 @@ COMMON: dict[str, Kind] = {
     "customize_multi_shots": Flag(),
     "multi_prompt": SHOTS,
     "prefer_multi_shots": Flag(),
+    "elements": ELEMENTS,
 }
-TOLD = (NeededWhen("multi_prompt", "customize_multi_shots", stands=True, default=True),)
+TOLD = NeededWhen("multi_prompt", "customize_multi_shots", stands=True, default=True)
+MULTI_SHOT = ("multi_prompt", "customize_multi_shots", "prefer_multi_shots")
+ONLY_VIDEO = Form(has=("video_urls",), lacks=("image_urls",))
+WITH_VIDEO = Form(has=("video_urls",))
+WITH_IMAGES = Form(has=("image_urls",))
+OF_IMAGES: tuple[Rule, ...] = (
+    TOLD,
+    AtMostBeside("image_urls", 1, "multi_prompt"),
+    OnlyInForm("aspect_ratio", ("auto",), Form(lacks=("multi_prompt",), single="image_urls")),
+    NotTogether("prefer_multi_shots", "customize_multi_shots"),
+)
+OF_REFERENCES: tuple[Rule, ...] = (
+    NeededWhen(
+        "multi_prompt", "customize_multi_shots", stands=True, default=True, without="video_urls"
+    ),
+    NeededWithout("image_urls", "video_urls"),
+    AtMostBeside("image_urls", 4, "video_urls"),
+    OnlyInForm("aspect_ratio", FIXED_SHAPES, WITH_IMAGES),
+    OnlyInForm("aspect_ratio", ("auto",), ONLY_VIDEO),
+    OnlyInForm("audio", (False,), WITH_VIDEO),
+    NotInForm(("duration",), ONLY_VIDEO),
+    NotInForm(MULTI_SHOT, WITH_VIDEO),
+)
+OF_VIDEO: tuple[Rule, ...] = (
+    OnlyInForm("aspect_ratio", ("auto",), Form(lacks=("image_urls",))),
+    OnlyInForm("aspect_ratio", FIXED_SHAPES, WITH_IMAGES),
+)
 DEFAULTS = {"resolution": "720p", "audio": False}
 PRICES = (
     Price(67, {"resolution": "4k"}),
@@ -43,12 +99,17 @@ PRICES = (
     Price(18, {"resolution": "720p", "audio": True}),
     Price(23, {"resolution": "1080p", "audio": True}),
 )
+PRICES_WITH_VIDEO = (
+    Price(20, {"resolution": "720p"}, beside="video_urls"),
+    Price(27, {"resolution": "1080p"}, beside="video_urls"),
+    Price(67, {"resolution": "4k"}, beside="video_urls"),
+)
 
 OMNI = {
     "kling-3.0-omni/text-to-video": HostedModel(
         required={"prompt": PROMPT},
-        optional={**COMMON, "aspect_ratio": Choice(("16:9", "9:16", "1:1"))},
-        rules=TOLD,
+        optional={**COMMON, "aspect_ratio": Choice(FIXED_SHAPES)},
+        rules=(TOLD,),
         per_s=True,
         defaults=DEFAULTS,
         prices=PRICES,
@@ -56,30 +117,33 @@ OMNI = {
     "kling-3.0-omni/image-to-video": HostedModel(
         required={"prompt": PROMPT, "image_urls": Addresses(FRAME, most=2)},
         optional={**COMMON, "aspect_ratio": OPEN_SHAPE},
-        rules=TOLD,
+        rules=OF_IMAGES,
         per_s=True,
         defaults=DEFAULTS,
         prices=PRICES,
     ),
     "kling-3.0-omni/reference-to-video": HostedModel(
-        required={"prompt": PROMPT, "image_urls": Addresses(FRAME, most=7)},
+        required={"prompt": PROMPT},
         optional={
             **COMMON,
+            "image_urls": Addresses(FRAME, most=7),
             "aspect_ratio": OPEN_SHAPE,
-            "video_urls": Addresses(Footage()),
+            "video_urls": Addresses(FILM),
         },
-        rules=TOLD,
+        rules=OF_REFERENCES,
         per_s=True,
         defaults=DEFAULTS,
-        prices=PRICES,
+        prices=(*PRICES_WITH_VIDEO, *PRICES),
+        may_last_as="video_urls",
     ),
     # Nothing is known of its shots; that its clip is as long as its video is a reading.
     "kling-3.0-omni/transformation": HostedModel(
-        required={"prompt": PROMPT, "video_urls": Addresses(Footage())},
+        required={"prompt": PROMPT, "video_urls": Addresses(FILM)},
         optional={**COMMON, "aspect_ratio": OPEN_SHAPE, "image_urls": Addresses(FRAME, most=4)},
+        rules=OF_VIDEO,
         per_s=True,
         defaults=DEFAULTS,
-        prices=PRICES,
+        prices=PRICES_WITH_VIDEO,
         lasts_as="video_urls",
     ),
 }

@@ -33,7 +33,7 @@ MOTION_CONTROL = {
         prices=(Price(11, {"mode": "720p"}), Price(18, {"mode": "1080p"})),
         lasts_as="video_urls",
     ),
-    # Its page names no values of `mode`: those of 2.6.
+    # `mode` is 720p or 1080p; std and pro are answered with 500. Source: C, 2026-10.
     "kling-3.0/motion-control": HostedModel(
         required={
             "input_urls": Addresses(Picture(), most=None),
@@ -58,7 +58,7 @@ MOTION_CONTROL = {
 AVATARS = {
     name: HostedModel(
         required={
-            "image_url": Address(Picture(max_bytes=10 * MEGABYTE)),
+            "image_url": Address(Picture(("JPEG", "PNG"), 10 * MEGABYTE)),
             "audio_url": Address(Speech(100 * MEGABYTE, most_s=300)),
             "prompt": Text(5000),
         },

@@ -1,0 +1,54 @@
+"""Limits of a frame: what a model's page allows of its sides, its area and the frame rate.
+
+Pure: sizes in, a `MediaError` out. What a file is like is measured elsewhere.
+"""
+
+from __future__ import annotations
+
+from .errors import MediaError
+from .kinds import Media
+
+__all__ = ["check_frame"]
+
+
+def check_frame(name: str, size_px: tuple[int, int], kind: Media, fps: float = 0.0) -> None:
+    """Check an image, or a frame of a video, against what the model takes.
+
+    Args:
+        name: The file, for the message.
+        size_px: Width and height.
+        kind: What the model takes. Source: `ModelSpec`.
+        fps: Frames a second, rounded to whole ones here: 23.976 is sold as 24. 0 where it is not
+            known, which is not judged.
+
+    Raises:
+        MediaError: Says what was given, what is allowed and what to do.
+    """
+    width, height = size_px
+    given = f"{name}: {width:,} × {height:,} px"
+    if kind.side_px is not None:
+        check_sides(given, size_px, kind.side_px)
+    if kind.max_px and width * height > kind.max_px:
+        raise MediaError(
+            f"{given} are {width * height:,} px; at most {kind.max_px:,} px are allowed: scale it "
+            "down"
+        )
+    if kind.fps is not None and fps and not kind.fps[0] <= round(fps) <= kind.fps[1]:
+        raise MediaError(
+            f"{name}: {fps:g} frames a second; allowed are {kind.fps[0]:g} to {kind.fps[1]:g}: "
+            f"convert it, e.g. with `ffmpeg -i FILE -r {kind.fps[0]:g} converted.mp4`"
+        )
+
+
+def check_sides(given: str, size_px: tuple[int, int], side_px: tuple[int, int]) -> None:
+    """Check both sides; nothing is scaled here, since that shows."""
+    shortest, longest = side_px
+    if min(size_px) < shortest:
+        raise MediaError(
+            f"{given}; each side must have at least {shortest:,} px: give a larger one, nothing is "
+            "enlarged here"
+        )
+    if longest and max(size_px) > longest:
+        raise MediaError(
+            f"{given}; each side may have at most {longest:,} px: scale it down before"
+        )
