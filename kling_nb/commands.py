@@ -260,7 +260,9 @@ class Commands:
         if quote.existing is not None:
             row = quote.existing
             lines = [f"Job {row.id} answers this already ({row.stage}): 0 credits now.", price]
-        show_notice("info", f"Dry run of {quote.model}", lines)
+        lines += [html.warning_text(warning) for warning in quote.warnings]
+        kind: html.NoticeKind = "warning" if quote.warnings else "info"
+        show_notice(kind, f"Dry run of {quote.model}", lines)
 
 
 def _one_notebook(verb: str, words: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from . import attachments
 from .addresses import has_secret
+from .advisories import MediaFacts
 from .attachments import Attachment
 from .errors import MediaError, Problem
 from .fetcher import Fetcher
@@ -34,8 +35,8 @@ class Gathered:
 
     sources: Mapping[str, Sequence[Source]]
     """By the path of `media_of`."""
-    lengths_s: Mapping[str, float]
-    """How long the videos and sounds are, by parameter; together where it has several."""
+    facts: MediaFacts
+    """What was measured in them."""
     problems: tuple[Problem, ...]
 
 
@@ -51,6 +52,7 @@ async def gather(spec: ModelSpec, values: Values, *, service: str, pictures: Fet
     """
     sources: dict[str, list[Source]] = {}
     lengths_s: dict[str, float] = {}
+    sizes_px: dict[str, list[tuple[int, int]]] = {}
     problems: list[Problem] = []
     for path, found in media_of(spec, values).items():
         reader = Reader(found.kind, service, pictures)
@@ -62,10 +64,13 @@ async def gather(spec: ModelSpec, values: Values, *, service: str, pictures: Fet
             given, _, advice = words.partition("; ")
             problems.append(Problem(found.parameter, given, advice or found.kind.allowed))
             continue
-        lengths = [length_of(source.attachment) for source in sources[path]]
+        read = [source.attachment for source in sources[path]]
+        sizes = [(each.width_px, each.height_px) for each in read if each.width_px]
+        sizes_px.setdefault(found.parameter, []).extend(sizes)
+        lengths = [length_of(attachment) for attachment in read]
         if any(lengths):
             lengths_s[found.parameter] = lengths_s.get(found.parameter, 0.0) + sum(lengths)
-    return Gathered(sources, lengths_s, tuple(problems))
+    return Gathered(sources, MediaFacts(lengths_s, sizes_px), tuple(problems))
 
 
 def place_words(spec: ModelSpec, found: Input) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .advisories import warnings_of
 from .attachments import noun_of
 from .cells import write_cell
 from .errors import InvalidInput, Problem
@@ -45,6 +46,8 @@ class Prepared:
 
     request: Request
     intent: Intent
+    warnings: tuple[str, ...] = ()
+    """What the service may not accept of it, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Quote:
     """What the tightest budget has left; None where none is set."""
     existing: Row | None
     """The job that answers the same request already: then it costs nothing."""
+    warnings: tuple[str, ...] = ()
+    """What the service may not accept of it, a sentence each."""
 
 
 async def prepare(wish: Wish, *, service: str, pictures: Fetcher) -> Prepared:
@@ -86,11 +91,13 @@ async def prepare(wish: Wish, *, service: str, pictures: Fetcher) -> Prepared:
     gathered = await gather(wish.spec, values, service=service, pictures=pictures)
     problems += gathered.problems
     # What is wrong with a length says nothing new while the values may still change.
-    problems = problems or judge_lengths(wish.spec, values, gathered.lengths_s)
+    lengths_s = gathered.facts.lengths_s
+    problems = problems or judge_lengths(wish.spec, values, lengths_s)
     if problems:
         raise InvalidInput(tuple(problems))
-    request = Request(wish.spec, values, gathered.sources, wish.callback_url, gathered.lengths_s)
-    return Prepared(request, intent_of(wish, request, service))
+    request = Request(wish.spec, values, gathered.sources, wish.callback_url, lengths_s)
+    warnings = warnings_of(wish.spec.advisories, gathered.facts)
+    return Prepared(request, intent_of(wish, request, service), warnings)
 
 
 def readable(wish: Wish, wrong: Collection[str]) -> dict[str, object]:
@@ -128,6 +135,7 @@ def quote_of(prepared: Prepared, existing: Row | None, funds: Funds) -> Quote:
         balance_credits=funds.balance_credits,
         budget_credits=funds.budget_credits,
         existing=existing,
+        warnings=prepared.warnings,
     )
 
 

@@ -283,10 +283,11 @@ class Roster:
 
     def _add_new(self, row: Row, prepared: Prepared) -> Job:
         self._requests[row.id] = prepared.request
-        return self._add(row, 0.0)
+        return self._add(row, 0.0, prepared.warnings)
 
-    def _add(self, row: Row, expected_s: float) -> Job:
-        job = self._jobs[row.id] = Job(facts_of(row), state_of(row, expected_s), self.portal)
+    def _add(self, row: Row, expected_s: float, warnings: tuple[str, ...] = ()) -> Job:
+        facts = replace(facts_of(row), warnings=warnings)
+        job = self._jobs[row.id] = Job(facts, state_of(row, expected_s), self.portal)
         job.on_another_take = lambda: self.portal.call(self.another_take(row.id))
         job.on_resume = lambda: self.portal.call(self._resume(row.id))
         return job

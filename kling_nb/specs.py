@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .advisories import Advisory
 from .errors import InvalidInput, Problem
 from .implied import Filled, Implied, Summed
 from .kinds import Choice, Flag, Media, Number, Rejected, shorten
@@ -84,6 +85,8 @@ class ModelSpec:
     """What fields demand of each other."""
     implied: tuple[Implied, ...] = ()
     """What follows from what was given."""
+    advisories: tuple[Advisory, ...] = ()
+    """What the service may not accept, told before anything is paid."""
     sureness: Literal["recorded", "documented", "less sure"] = "documented"
     """How well its fields are known: seen in live traffic, read on its page, or pieced together."""
 

@@ -171,6 +171,8 @@ class JobFacts:
     """What makes two requests the same request; empty where it is not known."""
     budget_credits: float | None = None
     """What the tightest budget had left before the job; None where none was set."""
+    warnings: tuple[str, ...] = ()
+    """What the service may not accept of the request; known in the kernel that made it only."""
 
 
 @dataclass(frozen=True, slots=True)

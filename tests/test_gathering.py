@@ -106,7 +106,7 @@ def test_every_place_is_read() -> None:
         "image": 2, "video": 1, "cast[0].images": 2, "cast[1].images": 1, "cast[1].voice": 1,
     }  # fmt: skip
     assert found.problems == ()
-    assert found.lengths_s == {"video": 4.0, "cast": pytest.approx(2.0)}
+    assert found.facts.lengths_s == {"video": 4.0, "cast": pytest.approx(2.0)}
 
 
 def test_problems_say_where() -> None:
@@ -158,7 +158,7 @@ def test_a_video_by_url() -> None:
     [source] = found.sources["video"]
     assert (source.url, source.origin, source.attachment.name) == (URL, URL, URL)
     assert source.attachment.source_sha256 == hashlib.sha256(video()).hexdigest()
-    assert found.lengths_s == {"video": 4.0}
+    assert found.facts.lengths_s == {"video": 4.0}
 
 
 ONLY_HERE = [
@@ -261,7 +261,7 @@ def test_several_are_as_long_as_all_of_them() -> None:
     spec = replace(SPEC, parameters=(Parameter("audio", several, "what is heard"),), rules=())
     values = {"audio": (sound(seconds=1.0), sound(seconds=2.0))}
     wanted = gather(spec, values, service="live", pictures=Fetcher())
-    assert asyncio.run(wanted).lengths_s == {"audio": pytest.approx(3.0, abs=0.1)}
+    assert asyncio.run(wanted).facts.lengths_s == {"audio": pytest.approx(3.0, abs=0.1)}
 
 
 def test_a_length_that_is_not_allowed_with_the_rest() -> None:

@@ -17,7 +17,7 @@ from .prices import Funds, age_word, price_line, price_words
 from .record import playback_note, poster_image, render_record, video_attributes
 from .sections import Section, find_sections, unplaced
 from .tables import NoticeKind, render_notice, render_table
-from .text import render_text, table_text
+from .text import render_text, table_text, warning_text
 from .units import one_line
 
 __all__ = [
@@ -51,4 +51,5 @@ __all__ = [
     "unplaced",
     "verdict_words",
     "video_attributes",
+    "warning_text",
 ]

@@ -26,7 +26,7 @@ from .markup import (
     tag,
 )
 from .prices import DOLLARS_PER_CREDIT, clip_words, cost_line, encoding_words, saved_only
-from .text import MODE_BADGE
+from .text import MODE_BADGE, WARNING_BADGE, shown_warnings
 from .units import byte_words, one_line, visible
 from .words import Wording, describe, task_of
 
@@ -64,9 +64,9 @@ def render_record(
     if isinstance(state, Saved):
         body = saved_body(facts, state, Markup(player), cost, file_href)
     elif has_ended(state):
-        body = joined(request(facts, cost), task_line(state), said(wording))
+        body = joined(request(facts, cost), warnings(facts, state), task_line(state), said(wording))
     else:
-        body = joined(request(facts, cost), task_line(state))
+        body = joined(request(facts, cost), warnings(facts, state), task_line(state))
     return tag(
         "section",
         "card",
@@ -98,6 +98,13 @@ def request(facts: JobFacts, cost: str) -> Markup:
     side = (tag("div", "side", picture),) if picture else ()
     price = tag("p", "price", escape(cost))
     return tag("div", "body", *side, tag("div", "facts", prompt(facts.prompt), price))
+
+
+def warnings(facts: JobFacts, state: JobState) -> Markup:
+    """Write what the service may not accept of the request, a line each."""
+    badge = tag("span", "warn", escape(WARNING_BADGE))
+    lines = (joined(badge, escape(f" {one_line(w)}.")) for w in shown_warnings(facts, state))
+    return joined(*(tag("p", "warning", line) for line in lines))
 
 
 def task_line(state: JobState) -> Markup:

@@ -12,9 +12,18 @@ from .prices import DOLLARS_PER_CREDIT, clip_words, cost_line
 from .units import one_line
 from .words import Wording, describe, task_of
 
-__all__ = ["MODE_BADGE", "is_number", "render_text", "table_text"]
+__all__ = [
+    "MODE_BADGE",
+    "WARNING_BADGE",
+    "is_number",
+    "render_text",
+    "shown_warnings",
+    "table_text",
+    "warning_text",
+]
 
 MODE_BADGE = "Emulated"
+WARNING_BADGE = "Warning"
 PROMPT_LIMIT = 100
 AMOUNT = re.compile(r"[+−-]?\$?\d[\d,.]*( (credits?|s|%|kB|MB))?( \(\$[\d,.]+\))?")
 
@@ -26,7 +35,7 @@ def render_text(
     now: datetime,
     dollars_per_credit: float = DOLLARS_PER_CREDIT,
 ) -> str:
-    """Give the card as at most four lines of plain text.
+    """Give the card as at most four lines of plain text, and one more for each warning.
 
     Args:
         facts: The job.
@@ -54,9 +63,20 @@ def render_text(
         " · ".join(filter(None, head)),
         one_line(facts.prompt, PROMPT_LIMIT),
         money,
+        *map(warning_text, shown_warnings(facts, state)),
         said(wording),
     )
     return "\n".join(line for line in lines if line)
+
+
+def shown_warnings(facts: JobFacts, state: JobState) -> tuple[str, ...]:
+    """Return the warnings of a request; none once the clip is there."""
+    return () if isinstance(state, Saved) else facts.warnings
+
+
+def warning_text(warning: str) -> str:
+    """Return a warning as a line of plain text."""
+    return f"{WARNING_BADGE}: {one_line(warning)}."
 
 
 def said(wording: Wording) -> str:

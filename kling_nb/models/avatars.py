@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..advisories import LengthAdvisory
 from ..kinds import Media, Text
 from ..specs import ModelSpec, Parameter
 from ..tariffs import Price, PriceList
-from .fields import AS_OF, AUDIO_FORMATS, ONE_PICTURE, PAGE, PRICE_PAGES, PROMPT, USUAL_S
+from .fields import (
+    AS_OF,
+    AUDIO_FORMATS,
+    FRAME_ADVISORY,
+    ONE_PICTURE,
+    PAGE,
+    PRICE_PAGES,
+    PROMPT,
+    USUAL_S,
+)
 
 __all__ = ["PRO", "STANDARD"]
 
@@ -28,11 +38,22 @@ _PARAMETERS = (
     ),
 )
 
+_ADVISORIES = (
+    LengthAdvisory(
+        "audio",
+        15,
+        # Source: price pages, and published documentation, both 2026-08 to 2026-10.
+        "the price pages say up to 15 s a clip, the documentation 5 minutes",
+    ),
+    FRAME_ADVISORY,
+)
+
 STANDARD = ModelSpec(
     name="kling/ai-avatar-standard",
     title="Kling avatar, standard",
     parameters=_PARAMETERS,
     prices=PriceList(lines=(Price(8, per_s_of="audio"),), as_of=AS_OF, source=PRICE_PAGES),
+    advisories=_ADVISORIES,
     usual_s=USUAL_S,
     source=PAGE,
 )
@@ -41,6 +62,7 @@ PRO = ModelSpec(
     title="Kling avatar, pro",
     parameters=_PARAMETERS,
     prices=PriceList(lines=(Price(16, per_s_of="audio"),), as_of=AS_OF, source=PRICE_PAGES),
+    advisories=_ADVISORIES,
     usual_s=USUAL_S,
     source=PAGE,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from ..advisories import FrameAdvisory
 from ..kinds import Choice, Flag, Media, Number, Text
 from ..records import Column, Records
 from ..specs import Parameter
@@ -22,9 +23,11 @@ __all__ = [
     "ELEMENTS",
     "ELEMENT_RECORDS",
     "FIRST_FRAME",
+    "FRAME_ADVISORY",
     "FRAME_RATIO",
     "FRAME_SIDE_PX",
     "JPEG_OR_PNG",
+    "LAST_FRAME_ADVISORY",
     "LAST_PICTURE",
     "LENGTH",
     "NEGATIVE_PROMPT",
@@ -62,6 +65,13 @@ FRAME_SIDE_PX = 300
 FRAME_RATIO = (0.4, 2.5)
 """Kling's own rule for a frame: sides of at least 300 px, width to height 2:5 to 5:2. A limit where
 a page has it, and a warning elsewhere. Source: public clients and pages of omni, 2026-08."""
+
+_FRAME_REASON = (
+    "other clients of the service send only sides of at least 300 px and a width of 0.4 to 2.5 "
+    "heights, and it may refuse this one"
+)
+FRAME_ADVISORY = FrameAdvisory("image", FRAME_SIDE_PX, FRAME_RATIO, _FRAME_REASON)
+LAST_FRAME_ADVISORY = FrameAdvisory("last_image", FRAME_SIDE_PX, FRAME_RATIO, _FRAME_REASON)
 
 SHORT_PROMPT = Parameter(
     name="prompt",

@@ -11,6 +11,8 @@ from .fields import (
     AS_OF,
     ASPECT_RATIO,
     CFG_SCALE,
+    FRAME_ADVISORY,
+    LAST_FRAME_ADVISORY,
     LAST_PICTURE,
     NEGATIVE_PROMPT,
     ONE_PICTURE,
@@ -36,6 +38,7 @@ MASTER_IMAGE = ModelSpec(
     title="Kling 2.1 master, image to video",
     parameters=_FROM_PICTURE,
     prices=_PRICES_MASTER,
+    advisories=(FRAME_ADVISORY,),
     usual_s=USUAL_S,
     source=PAGE,
 )
@@ -63,6 +66,7 @@ PRO = ModelSpec(
         as_of=AS_OF,
         source=PRICE_PAGES,
     ),
+    advisories=(FRAME_ADVISORY, LAST_FRAME_ADVISORY),
     usual_s=USUAL_S,
     source=PAGE,
 )
@@ -75,6 +79,7 @@ STANDARD = ModelSpec(
         as_of=AS_OF,
         source=PRICE_PAGES,
     ),
+    advisories=(FRAME_ADVISORY,),
     usual_s=USUAL_S,
     source=PAGE,
 )

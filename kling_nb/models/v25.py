@@ -8,6 +8,8 @@ from .fields import (
     AS_OF,
     ASPECT_RATIO,
     CFG_SCALE,
+    FRAME_ADVISORY,
+    LAST_FRAME_ADVISORY,
     LAST_PICTURE,
     NEGATIVE_PROMPT,
     ONE_PICTURE,
@@ -31,6 +33,7 @@ TURBO_IMAGE = ModelSpec(
     title="Kling 2.5 turbo pro, image to video",
     parameters=(PROMPT, ONE_PICTURE, LAST_PICTURE, TWO_LENGTHS, NEGATIVE_PROMPT, CFG_SCALE),
     prices=_PRICES,
+    advisories=(FRAME_ADVISORY, LAST_FRAME_ADVISORY),
     usual_s=USUAL_S,
     source=PAGE,
 )

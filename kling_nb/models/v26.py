@@ -10,6 +10,7 @@ from .fields import (
     AS_OF,
     ASPECT_RATIO,
     FIRST_FRAME,
+    FRAME_ADVISORY,
     PAGE,
     SHORT_PROMPT,
     SOUND,
@@ -36,6 +37,7 @@ IMAGE_TO_VIDEO = ModelSpec(
     title="Kling 2.6, image to video",
     parameters=(SHORT_PROMPT, FIRST_FRAME, TWO_LENGTHS, _SOUND),
     prices=_PRICES,
+    advisories=(FRAME_ADVISORY,),
     usual_s=USUAL_S,
     source="the specification this project was asked to implement (prompt of at most 1000 "
     "characters; a newer copy of the page says 2500)",

@@ -15,6 +15,7 @@ from .fields import (
     ASPECT_RATIO,
     ELEMENTS,
     FIRST_FRAME,
+    FRAME_ADVISORY,
     JPEG_OR_PNG,
     LENGTH,
     PAGE,
@@ -80,6 +81,7 @@ VIDEO = ModelSpec(
         as_of=AS_OF,
         source=f"{PRICE_PAGES}; they name 720p, 1080p and 4K, read as std, pro and 4K",
     ),
+    advisories=(FRAME_ADVISORY,),
     # Recorded for 5 s: 127 to 188.
     usual_s=158.0,
     source=f"{PAGE}; it names no limit of the prompt: that of the other 3.0 models. Which length "
@@ -101,6 +103,7 @@ TURBO_IMAGE = ModelSpec(
     title="Kling 3.0 turbo, image to video",
     parameters=(PROMPT, _TURBO_FRAME, LENGTH, RESOLUTION),
     prices=_PRICES_TURBO,
+    advisories=(FRAME_ADVISORY,),
     usual_s=USUAL_S,
     source=PAGE,
 )

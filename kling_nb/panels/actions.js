@@ -74,6 +74,7 @@ async function bringIntoSight(panel, job) {
 function render({ model, el }) {
   el.classList.add("kling-foot");
   const price = element("p", { class: "kling-cost", "aria-live": "polite" });
+  const warnings = element("ul", { class: "kling-warnings", role: "status" });
   const hint = element("p", { class: "kling-problem", role: "status" });
   const waiting = element("p", { class: "kling-small", role: "status" });
   const keys = IS_MAC ? "⌘ ↵" : "Ctrl ↵";
@@ -92,6 +93,7 @@ function render({ model, el }) {
   const cell = cellBox(model);
   el.append(
     price,
+    warnings,
     element("div", { class: "kling-actions" }, generate, copyCell),
     hint,
     waiting,
@@ -149,6 +151,10 @@ function render({ model, el }) {
     () => model.off("msg:custom", receive),
     follow(model, ["price", "amount"], () => {
       price.replaceChildren(...priceParts(model.get("price"), model.get("amount")));
+    }),
+    follow(model, ["warnings"], () => {
+      warnings.replaceChildren(...model.get("warnings").map((text) => element("li", {}, text)));
+      warnings.hidden = !warnings.childElementCount;
     }),
     follow(model, ["hint"], () => {
       hint.textContent = model.get("hint");

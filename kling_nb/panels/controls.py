@@ -164,6 +164,8 @@ class Actions(anywidget.AnyWidget):
     amount = traitlets.Unicode().tag(sync=True)
     """What of the price line stands out: the words of the sum."""
     hint = traitlets.Unicode().tag(sync=True)
+    warnings = traitlets.List().tag(sync=True)
+    """What the service may not accept, a sentence each: told before anything is paid."""
     cell = traitlets.Unicode().tag(sync=True)
 
     def __init__(self) -> None:

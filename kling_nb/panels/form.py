@@ -12,6 +12,7 @@ from typing import assert_never
 
 import ipywidgets as widgets
 
+from ..advisories import MediaFacts, warnings_of
 from ..errors import InvalidInput, Problem
 from ..implied import Summed
 from ..kinds import Choice, Flag, Media, Number, Text
@@ -106,6 +107,13 @@ class Form:
             if isinstance(field, MediaField)
         }
         return {name: length_s for name, length_s in lengths.items() if length_s is not None}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the service may not accept of the files that were read, a sentence each."""
+        fields = self._fields.items()
+        sizes_px = {n: field.sizes_px for n, field in fields if isinstance(field, MediaField)}
+        return warnings_of(self.spec.advisories, MediaFacts(self.lengths_s, sizes_px))
 
     @property
     def controls(self) -> dict[str, str]:

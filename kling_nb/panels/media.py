@@ -47,6 +47,8 @@ class MediaField(Field):
         """The last reading of what is there; it never raises."""
         self.length_s: float | None = None
         """How long what is there is together, where that was read."""
+        self.sizes_px: tuple[tuple[int, int], ...] = ()
+        """Width and height of each image and video that was read."""
         self._fault = ""
         self._kind, self._around = kind, around
         self._held: tuple[Chosen, ...] = ()
@@ -184,7 +186,7 @@ class MediaField(Field):
     def _look(self) -> None:
         """Read what is there now; an earlier reading that still runs shows nothing any more."""
         self._turn += 1
-        self._fault, self.length_s = "", None
+        self._fault, self.length_s, self.sizes_px = "", None, ()
         chosen = self.chosen
         if not chosen:
             self.control.pictures = []
@@ -205,6 +207,7 @@ class MediaField(Field):
             self._held = tuple(each.chosen for each in shown[: len(self._held)])
             lengths = [each.length_s for each in shown if each.length_s is not None]
             self.length_s = sum(lengths) if len(lengths) == len(shown) else None
+            self.sizes_px = tuple(each.size_px for each in shown if each.size_px is not None)
             self.control.pictures = [each.words for each in shown]
             self.changed()
 

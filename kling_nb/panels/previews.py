@@ -40,6 +40,8 @@ class Preview:
     """What happens to it on its way to the service."""
     length_s: float | None = None
     """Of a video or a sound."""
+    size_px: tuple[int, int] | None = None
+    """Width and height; None of a sound, and of what was not read."""
 
     @property
     def words(self) -> dict[str, str]:
@@ -99,6 +101,7 @@ def _preview_of(read: Attachment, chosen: Chosen) -> Preview:
         facts=read.facts,
         how="sent as it is" if _is_same(read) else f"converted to {kind} for the service",
         length_s=read.length_s if isinstance(read, Footage) else None,
+        size_px=(read.width_px, read.height_px) if read.width_px else None,
     )
 
 

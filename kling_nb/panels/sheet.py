@@ -239,6 +239,7 @@ class Panel(widgets.VBox):
             price = form.price_credits
             actions.amount = "" if price is None else html.price_words(price)
             actions.price = cost_words(form, funds=self._funds, emulated=emulated)
+            actions.warnings = [html.warning_text(each) for each in form.warnings]
             actions.hint = hint_words(form, self._funds)
             self._recents.takes_pictures = bool(form.spec.media)
             if actions.cell:

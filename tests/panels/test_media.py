@@ -13,7 +13,7 @@ from kling_nb.negatives import Negative
 from kling_nb.panels import sheet
 from kling_nb.panels.chosen import Chosen
 from kling_nb.portal import portal
-from tests.panels.panes import WAIT_S, choose_file, find, png, press, read_all, text_of
+from tests.panels.panes import WAIT_S, actions, choose_file, find, png, press, read_all, text_of
 
 
 def shown(made, label: str = "Image") -> list[dict[str, str]]:
@@ -321,3 +321,17 @@ def test_a_file_that_is_read_at_once_is_told_too(make, monkeypatch) -> None:
     made = make(models.v3.VIDEO.name, image="nowhere.png")
     assert "no file 'nowhere.png'" in find(made, "Image").problem
     assert [problem.field for problem in made.problems] == ["image"]
+
+
+def test_a_file_that_may_not_be_accepted_is_warned_of_before_generate(make) -> None:
+    """Beside the price, once the file was read; it goes with the file, and nothing is refused."""
+    made = make()
+    picker = find(made, "Image")
+    choose_file(picker, png((8, 8)), "tiny.png")
+    read_all(made)
+    (warning,) = actions(made).warnings
+    assert warning.startswith("Warning: image has 8 × 8 px; other clients of the service")
+    assert made.problems == ()
+    choose_file(picker, png((640, 360)), "fox.png")
+    read_all(made)
+    assert actions(made).warnings == []

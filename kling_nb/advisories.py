@@ -1,0 +1,82 @@
+"""Advisories: what the service may not accept of a request, told before anything is paid.
+
+Data in a `ModelSpec`, as rules are. A rule refuses what a page forbids; an advisory warns where
+sources disagree, or where a limit is known from elsewhere. Pure: knows no model and opens no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .kinds import ROUNDING_S
+
+__all__ = ["Advisory", "FrameAdvisory", "LengthAdvisory", "MediaFacts", "warnings_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    """What is known of a request's media, by parameter; empty until the files were read."""
+
+    lengths_s: Mapping[str, float] = field(default_factory=dict)
+    """Videos and sounds; together where a parameter has several."""
+    sizes_px: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    """Width and height of each image and video."""
+
+
+@dataclass(frozen=True, slots=True)
+class LengthAdvisory:
+    """A video or a sound `field` may be too long for the service above `longest_s`."""
+
+    field: str
+    longest_s: float
+    reason: str
+    """Where the limit is from, as a clause: `the price pages say …`."""
+
+    def warnings(self, facts: MediaFacts) -> list[str]:
+        """Return the warning, if it is longer."""
+        length_s = facts.lengths_s.get(self.field, 0.0)
+        if length_s <= self.longest_s + ROUNDING_S:
+            return []
+        advice = f"cut it to {self.longest_s:g} s to be sure"
+        return [f"{self.field} lasts {length_s:.1f} s; {self.reason}: {advice}"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameAdvisory:
+    """An image of `field` may be too small, too long or too wide for the service."""
+
+    field: str
+    side_px: int
+    """The shortest side that is surely taken."""
+    ratio: tuple[float, float]
+    """Lowest and highest width divided by height that is surely taken."""
+    reason: str
+
+    def warnings(self, facts: MediaFacts) -> list[str]:
+        """Return a warning for each image outside of these limits."""
+        sizes = facts.sizes_px.get(self.field, ())
+        return [self._warning(size) for size in sizes if not self._fits(size)]
+
+    def _fits(self, size_px: tuple[int, int]) -> bool:
+        lowest, highest = self.ratio
+        return min(size_px) >= self.side_px and lowest <= size_px[0] / size_px[1] <= highest
+
+    def _warning(self, size_px: tuple[int, int]) -> str:
+        width, height = size_px
+        is_small = min(size_px) < self.side_px
+        advice = "give a larger image" if is_small else "crop it"
+        return f"{self.field} has {width:,} × {height:,} px; {self.reason}: {advice} to be sure"
+
+
+Advisory = LengthAdvisory | FrameAdvisory
+
+
+def warnings_of(advisories: Sequence[Advisory], facts: MediaFacts) -> tuple[str, ...]:
+    """Return what a person should know before the request is paid, a sentence each.
+
+    Args:
+        advisories: The model's.
+        facts: What was measured in the files.
+    """
+    return tuple(warning for each in advisories for warning in each.warnings(facts))

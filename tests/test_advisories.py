@@ -1,0 +1,159 @@
+"""What the service may not accept is told before anything is paid: dry run, card, plain text."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from kling_nb import html
+from kling_nb.advisories import FrameAdvisory, LengthAdvisory, MediaFacts, warnings_of
+from kling_nb.fetcher import Fetcher
+from kling_nb.magics import KlingMagics
+from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO
+from kling_nb.preparation import Prepared, Wish, prepare
+from kling_nb.session import Session
+from kling_nb.specs import ModelSpec
+from kling_nb.states import Failed, JobState, Preparing, Saved
+from tests.html_states import FACTS, NOW, RUNNING, SAVED, TASK
+from tests.reels import sound
+from tests.shells import htmls, open_shell, texts
+
+FRAME = FrameAdvisory("image", 300, (0.4, 2.5), "it may be refused")
+LENGTH = LengthAdvisory("audio", 15, "sources disagree")
+WARNED = "image has 8 × 8 px; other clients of the service send only sides of at least 300 px"
+FRAMES = (
+    "kling-2.6/image-to-video",
+    "kling-3.0/video",
+    "kling/v3-turbo-image-to-video",
+    "kling/v2-5-turbo-image-to-video-pro",
+    "kling/v2-1-master-image-to-video",
+    "kling/v2-1-pro",
+    "kling/v2-1-standard",
+    "kling/ai-avatar-standard",
+    "kling/ai-avatar-pro",
+)
+"""Models with a frame whose page names no limit of its sides."""
+
+
+def image(width: int, height: int) -> bytes:
+    """A plain PNG."""
+    content = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(content, "PNG")
+    return content.getvalue()
+
+
+def prepared(spec: ModelSpec, **values: object) -> Prepared:
+    """The prepared request; nothing is fetched."""
+    closed = Fetcher(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    wish = Wish(spec, {"prompt": "A red fox", **values})
+    return asyncio.run(prepare(wish, service="live", pictures=closed))
+
+
+@pytest.mark.parametrize(
+    ("size_px", "words"),
+    [
+        ((300, 300), ""),
+        ((300, 750), ""),
+        ((299, 300), "image has 299 × 300 px; it may be refused: give a larger image to be sure"),
+        ((300, 751), "image has 300 × 751 px; it may be refused: crop it to be sure"),
+        ((4000, 1000), "image has 4,000 × 1,000 px; it may be refused: crop it to be sure"),
+    ],
+)
+def test_a_frame_outside_of_the_limits(size_px: tuple[int, int], words: str) -> None:
+    """Sides of at least 300 px, width to height 2:5 to 5:2."""
+    found = warnings_of([FRAME], MediaFacts(sizes_px={"image": [size_px], "other": [(1, 1)]}))
+    assert found == ((words,) if words else ())
+
+
+@pytest.mark.parametrize(("length_s", "warned"), [(15.0, False), (15.09, False), (15.2, True)])
+def test_a_sound_that_may_be_too_long(length_s: float, warned: bool) -> None:
+    """A packet more than 15 s is no warning."""
+    found = warnings_of([LENGTH], MediaFacts({"audio": length_s}))
+    words = f"audio lasts {length_s:.1f} s; sources disagree: cut it to 15 s to be sure"
+    assert found == ((words,) if warned else ())
+
+
+def test_what_is_not_known_is_not_warned_of() -> None:
+    """Until the files were read there is nothing to say."""
+    assert warnings_of([FRAME, LENGTH], MediaFacts()) == ()
+
+
+@pytest.mark.parametrize("size_px", [(8, 8), (4000, 100), (640, 360)])
+@pytest.mark.parametrize("name", FRAMES)
+def test_every_frame_without_a_limit_of_its_page_is_looked_at(
+    name: str, size_px: tuple[int, int]
+) -> None:
+    """A warning and no refusal: the pages do not forbid it."""
+    media = {"audio": sound("audio/wav", 2.0)} if "avatar" in name else {}
+    found = prepared(CATALOGUE[name], image=image(*size_px), **media).warnings
+    assert len(found) == (0 if size_px == (640, 360) else 1)
+    assert all("image has" in warning for warning in found)
+
+
+@pytest.mark.parametrize("name", ["kling/v2-5-turbo-image-to-video-pro", "kling/v2-1-pro"])
+def test_the_last_frame_is_looked_at(name: str) -> None:
+    """It is a frame, too."""
+    found = prepared(CATALOGUE[name], image=image(640, 360), last_image=image(8, 8)).warnings
+    assert [warning.partition(" has")[0] for warning in found] == ["last_image"]
+
+
+@pytest.mark.parametrize("name", ["kling/ai-avatar-standard", "kling/ai-avatar-pro"])
+def test_an_avatar_above_fifteen_seconds(name: str) -> None:
+    """Price pages say 15 s, the documentation 5 minutes; each second is paid."""
+    audio = sound("audio/wav", 16.0)
+    (warning,) = prepared(CATALOGUE[name], image=image(640, 360), audio=audio).warnings
+    assert warning.startswith("audio lasts 16.0 s; the price pages say up to 15 s a clip, the ")
+
+
+def test_a_dry_run_tells(session: Session) -> None:
+    """In the notice of the cell, and in the quote for Python; nothing is sent."""
+    del session
+    with open_shell() as shell:
+        shell.user_ns["tiny"] = image(8, 8)
+        KlingMagics(shell).run_cell(" --image tiny --dry-run", "A red fox")
+        assert f"Warning: {WARNED}" in texts(shell)[0]
+        assert WARNED in htmls(shell)[0]
+
+
+def test_a_quote_tells(session: Session) -> None:
+    """Python reads the warnings as data."""
+    quote = session.quote(Wish(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(8, 8)}))
+    assert [warning.startswith(WARNED) for warning in quote.warnings] == [True]
+    usual = session.quote(Wish(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(640, 360)}))
+    assert usual.warnings == ()
+
+
+def test_a_job_knows_before_it_is_sent(session: Session) -> None:
+    """Its card is on screen by then; another take of it warns again."""
+    with session.sending(Wish(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(8, 8)})) as job:
+        assert isinstance(job.state, Preparing)
+        assert WARNED in html.render_record(job.facts, job.state, now=NOW)
+    job.result(20)
+    take = job.another_take()
+    assert take.facts.warnings == job.facts.warnings
+    take.result(20)
+
+
+@pytest.mark.parametrize("state", [*RUNNING, Failed(TASK, "422", "unavailable", 0.0), SAVED])
+def test_a_card_and_its_text_tell_until_the_clip_is_there(state: JobState) -> None:
+    """A warning is escaped; a saved clip has proved it wrong."""
+    facts = replace(FACTS, warnings=("image has <8> px: crop it",))
+    card = html.render_record(facts, state, now=NOW)
+    text = html.render_text(facts, state, now=NOW)
+    is_told = not isinstance(state, Saved)
+    assert ("Warning</span> image has &lt;8&gt; px: crop it." in card) is is_told
+    assert ("\nWarning: image has <8> px: crop it." in text) is is_told
+    assert "Warning" not in html.render_record(FACTS, state, now=NOW)
+
+
+def test_advisories_name_real_fields() -> None:
+    """A warning about a field that is not there would never be told."""
+    for spec in CATALOGUE.values():
+        names: set[Any] = {parameter.name for parameter in spec.media}
+        assert {each.field for each in spec.advisories} <= names
