@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from .kinds import Media
 from .records import Records
+from .rules import NeededWithout
 from .specs import ModelSpec, describe, price_credits
 
-__all__ = ["Offer", "offer_of", "takes_words"]
+__all__ = ["Offer", "needed_media", "offer_of", "takes_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,21 @@ def offer_of(spec: ModelSpec) -> Offer:
 
 
 def takes_words(spec: ModelSpec) -> str:
-    """What a model begins with: `image + video`, `words (image, shots, elements)`."""
+    """Return what a model begins with: `image + video`, `image or video`, `words (shots)`."""
     sources = [p for p in spec.parameters if isinstance(p.kind, Media | Records)]
-    needed = " + ".join(p.name for p in sources if p.required) or "words"
-    free = ", ".join(p.name for p in sources if not p.required)
-    return f"{needed} ({free})" if free else needed
+    needed = needed_media(spec)
+    named = {name for names in needed for name in names}
+    words = " + ".join(" or ".join(names) for names in needed) or "words"
+    free = ", ".join(p.name for p in sources if p.name not in named)
+    return f"{words} ({free})" if free else words
+
+
+def needed_media(spec: ModelSpec) -> list[tuple[str, ...]]:
+    """Return the media that have to be given, each with those that do in its place."""
+    media = {p.name for p in spec.media}
+    needed: list[tuple[str, ...]] = [(p.name,) for p in spec.media if p.required]
+    return needed + [
+        rule.fields
+        for rule in spec.rules
+        if isinstance(rule, NeededWithout) and media.issuperset(rule.fields)
+    ]

@@ -38,6 +38,7 @@ def test_every_model_has_a_price(name: str) -> None:
         ("kling-3.0/video", "words (image, shots, elements)"),
         ("kling/v2-1-pro", "image (last_image)"),
         ("kling-3.0-omni/transformation", "video (image)"),
+        ("kling-3.0-omni/reference-to-video", "image or video (shots, elements)"),
     ],
 )
 def test_what_a_model_begins_with(name: str, words: str) -> None:

@@ -10,7 +10,7 @@ from ..html.markup import escape, tag
 from ..html.units import credit_words
 from ..kinds import Media
 from ..models import CATALOGUE
-from ..offers import offer_of, takes_words
+from ..offers import needed_media, offer_of, takes_words
 from ..specs import ModelSpec, describe
 from .controls import Control
 from .fields import label_of
@@ -87,10 +87,15 @@ def cost_words(form: Form, *, funds: html.Funds, emulated: bool) -> str:
 
 
 def _group_of(spec: ModelSpec) -> str:
-    needed = [p.kind.medium for p in spec.media if p.required and isinstance(p.kind, Media)]
-    if needed:
-        return "From " + " and ".join(_NOUNS[medium] for medium in dict.fromkeys(needed))
+    needed = (" or ".join(_noun_of(spec, name) for name in each) for each in needed_media(spec))
+    if words := " and ".join(dict.fromkeys(needed)):
+        return f"From {words}"
     return "From words, with or without pictures" if spec.media else "From words"
+
+
+def _noun_of(spec: ModelSpec, name: str) -> str:
+    kind = spec.parameter(name).kind
+    return _NOUNS[kind.medium] if isinstance(kind, Media) else name
 
 
 def _offer_words(spec: ModelSpec, words: Callable[[float], str] = credit_words) -> str:

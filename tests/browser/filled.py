@@ -33,7 +33,7 @@ FILLED = {
     "shots": """\
 panel = kling.panel(
     "kling-3.0/video",
-    image=["lake.png", "teal.png"],
+    image="lake.png",
     shots=[
         {"prompt": "A red fox steps out of the fog", "duration": 3},
         {"prompt": "It shakes the snow off its coat, slow push-in", "duration": 4},
@@ -43,6 +43,13 @@ panel = kling.panel(
          "images": ["lake.png", "tomato.png"]},
     ],
 )
+panel""",
+    "frames": """\
+panel = kling.panel("kling-3.0/video", prompt="a stage", image=["lake.png", "teal.png"])
+panel""",
+    "warned": """\
+Image.new("RGB", (900, 120), "teal").save("banner.png")
+panel = kling.panel(prompt="Mist rises from the lake", image="banner.png")
 panel""",
     "motion": """\
 panel = kling.panel(

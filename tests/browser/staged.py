@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kling_nb import states
+from kling_nb.advisories import MediaFacts, warnings_of
+from kling_nb.models import IMAGE_TO_VIDEO
 from tests import html_states
 from tests.html_states import ALREADY, EVERY, FACTS, NOW, SAVED, name_of
 
@@ -23,9 +25,13 @@ __all__ = ["STAGES", "StagedJob", "show", "states_notebook"]
 STAGES: dict[str, states.JobState] = {name_of(state): state for state in EVERY} | {
     "Already": ALREADY,
     "Emulated": SAVED,
+    "Warned": html_states.WAITING,
     "Slower": replace(html_states.WAITING, since=html_states.ago(400)),
 }
 """What there is to show, by the name of its cell."""
+
+
+WARNINGS = warnings_of(IMAGE_TO_VIDEO.advisories, MediaFacts(sizes_px={"image": [(900, 120)]}))
 
 
 class StagedJob:
@@ -58,6 +64,7 @@ def show(name: str, shell: Any) -> None:
         id=f"{FACTS.id[:-2]}{number:02d}",
         emulated=name == "Emulated",
         thumbnail=thumbnail(),
+        warnings=WARNINGS if name == "Warned" else (),
     )
     state = made_now(STAGES[name])
     if isinstance(state, states.Saved):
