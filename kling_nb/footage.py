@@ -19,7 +19,7 @@ from . import media
 from .containers import HEAD_BYTES, Form, Measured, measure, reading, recognise
 from .errors import MediaError
 from .html.units import byte_words
-from .kinds import Media, shorten
+from .kinds import ROUNDING_S, Media, shorten
 from .limits import check_frame
 from .negatives import Negative, check_kept, content_hash, is_kept, suffix_of
 from .sources import describe, find_file
@@ -36,8 +36,6 @@ SAME: Final = (
 )
 """MIME types that name the same."""
 NOUNS: Final = {"image": "picture", "video": "video", "audio": "sound"}
-LENGTH_TOLERANCE_S: Final = 0.05
-"""A video of 30 s may be a picture longer, and a sound a packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +209,8 @@ def check_length(given: Given, kind: Media, length_s: float) -> None:
     shortest, longest = kind.length_s
     allowed = f"{shortest:g} to {longest:g} s" if shortest else f"at most {longest:g} s"
     is_so = f"{given.name}: {length_s:.1f} s long; allowed are {allowed}"
-    if length_s < shortest - LENGTH_TOLERANCE_S:
+    if length_s < shortest - ROUNDING_S:
         raise MediaError(f"{is_so}: give a longer one")
-    if length_s > longest + LENGTH_TOLERANCE_S:
+    if length_s > longest + ROUNDING_S:
         cut = f"cut.{suffix_of(kind.mime_types[0])}"
         raise MediaError(f"{is_so}: cut it, e.g. `ffmpeg -i {given.quoted} -t {longest:g} {cut}`")
