@@ -37,7 +37,7 @@ from pathlib import Path
 from kling_nb.emulator.serve import Service, serve
 from kling_nb.emulator.terms import Terms
 
-terms = Terms(task_window_s={WINDOW_S}, unseen_s=0.0)
+terms = Terms(task_window_s={WINDOW_S})
 serve(Service(Path(sys.argv[1]), port=0, seconds=0.3, render="canned", terms=terms),
       say=lambda line: print(line, flush=True))
 """

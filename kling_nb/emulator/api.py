@@ -73,7 +73,7 @@ class Api:
             LOGGER.info("emulator: task %s: only this machine is called back", task.task_id)
 
     def record_info(self, call: Call) -> Response:
-        """The record of a task; 422 in its first moment, as for one that never was. Source: L."""
+        """The record of a task; 422 for one that is not known. Source: L."""
         key = accepted_key(call)
         if key is None:
             return envelope(401, NO_ACCESS)

@@ -53,14 +53,14 @@ class Books:
         """All tasks, oldest first, each as it stands now."""
         with self.database.reading() as connection:
             rows = connection.execute("SELECT * FROM tasks ORDER BY created_at, rowid").fetchall()
-        return [read_task(row, self.clock(), self.terms.unseen_s) for row in rows]
+        return [read_task(row, self.clock()) for row in rows]
 
     def task(self, task_id: str) -> Task | None:
         """One task as it stands now, or None."""
         with self.database.reading() as connection:
             query = "SELECT * FROM tasks WHERE task_id = ?"
             row = connection.execute(query, (task_id,)).fetchone()
-        return read_task(row, self.clock(), self.terms.unseen_s) if row else None
+        return read_task(row, self.clock()) if row else None
 
     def count_tasks(self) -> int:
         """How many tasks were ever made."""
@@ -104,7 +104,7 @@ class Books:
             insert(connection, "tasks", row)
             for letter in owed(row, connection):
                 insert(connection, "letters", letter)
-        return read_task({**row, "clip": ""}, now, self.terms.unseen_s)
+        return read_task({**row, "clip": ""}, now)
 
     def close_task(self, task_id: str, *, clip: str = "", fail: Fail | None = None) -> None:
         """Note that the clip is made, or why it cannot be; the end is never before `ready_at`."""
@@ -188,7 +188,7 @@ def new_row(
 ) -> dict[str, str | float | None]:
     """The row of a task that is made now, its end already written where a fault decides it."""
     fate = injected.effect if injected and isinstance(injected.effect, Fate) else None
-    needs_clip = fate is None or fate.ending in ("short", "several")
+    needs_clip = fate is None or fate.ending not in ("fail", "no-url", "vanish")
     return {
         "task_id": secrets.token_hex(16),
         "model": order.model,
@@ -196,6 +196,7 @@ def new_row(
         "callback_url": order.callback_url,
         "credits": order.credits,
         "fate": fate.ending if fate else "",
+        "unseen_s": fate.seconds if fate else 0.0,
         "created_at": now,
         "ready_at": now + seconds,
         "ended_at": None if needs_clip else now + seconds,

@@ -16,7 +16,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-__all__ = ["BAD_KEYS", "Call", "Handler", "accepted_key", "envelope", "route"]
+__all__ = [
+    "BAD_KEYS",
+    "JSON_TYPE",
+    "Call",
+    "Handler",
+    "accepted_key",
+    "envelope",
+    "json_answer",
+    "route",
+]
+
+JSON_TYPE = "application/json;charset=UTF-8"
+"""The type of every JSON answer. Source: recorded live traffic (L), 2026-08 to 2026-10."""
 
 BAD_KEYS = frozenset({"", "bad-key"})
 """The keys that this emulator refuses; any other is good."""
@@ -51,7 +63,12 @@ Handler = Callable[[Call], Response]
 
 def envelope(code: int, msg: str, data: object = None) -> JSONResponse:
     """The service's answer: HTTP status 200 nearly always, `code` decides. Source: L, C."""
-    return JSONResponse({"code": code, "msg": msg, "data": data})
+    return json_answer({"code": code, "msg": msg, "data": data})
+
+
+def json_answer(document: object) -> JSONResponse:
+    """A JSON document with the type that the service gives it."""
+    return JSONResponse(document, media_type=JSON_TYPE)
 
 
 def accepted_key(call: Call) -> str | None:

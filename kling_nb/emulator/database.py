@@ -47,13 +47,14 @@ CALLBACKS = (
         kind TEXT NOT NULL, attempt INTEGER NOT NULL, started_at REAL NOT NULL,
         answered_at REAL, status INTEGER, words TEXT NOT NULL)""",
 )
+UNSEEN = ("ALTER TABLE tasks ADD COLUMN unseen_s REAL NOT NULL DEFAULT 0",)
 OPEN = threading.RLock()
 """Held while a connection is open: a fork in the middle would leave its locks to the child."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=OPEN.acquire, after_in_parent=OPEN.release, after_in_child=OPEN.release
     )
-VERSIONS = (FIRST, CALLBACKS)
+VERSIONS = (FIRST, CALLBACKS, UNSEEN)
 """What leads from each version of the file to the next."""
 
 

@@ -32,7 +32,7 @@ class Answer:
 
     status: int
     body: bytes
-    content_type: str = "application/json"
+    content_type: str = "application/json;charset=UTF-8"
     carried_out: bool = False
     """Whether the request is carried out first, its true answer thrown away."""
 
@@ -79,9 +79,11 @@ class Slow:
 class Fate:
     """The request goes well; the task that it makes does not."""
 
-    ending: Literal["fail", "no-url", "vanish", "short", "several"]
+    ending: Literal["fail", "no-url", "vanish", "short", "several", "unseen", "newer"]
     fail_code: str = ""
     fail_msg: str = ""
+    seconds: float = 0.0
+    """For how long recordInfo does not know the task."""
 
 
 @dataclass(frozen=True, slots=True)

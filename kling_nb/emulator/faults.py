@@ -37,7 +37,8 @@ class Fault:
 
 def envelope_bytes(code: int, msg: str, data: object = None) -> bytes:
     """An error as the service writes it, to be sent with HTTP 200."""
-    return json.dumps({"code": code, "msg": msg, "data": data}).encode()
+    document = {"code": code, "msg": msg, "data": data}
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def page(title: str) -> bytes:
@@ -139,6 +140,13 @@ FAULTS = (
         "The server broke: code 500 in the envelope. No task is made, which nobody can know.",
     ),
     Fault(
+        "create-media-host",
+        "createTask",
+        Answer(200, envelope_bytes(500, "Server exception, please try again later")),
+        "The host of a media URL does not exist: code 500, which does not say so. No task is made,"
+        " which nobody can know. Source: recorded live traffic (L), other models, 2026-04-28.",
+    ),
+    Fault(
         "create-524",
         "createTask",
         Answer(524, page("524: A timeout occurred"), HTML, carried_out=True),
@@ -238,6 +246,19 @@ FAULTS = (
         "task",
         Fate("fail", "500", "<script>alert(1)</script>"),
         "The task fails with HTML in its message, which a display must escape.",
+    ),
+    Fault(
+        "unseen",
+        "task",
+        Fate("unseen", seconds=0.4),
+        "recordInfo answers 422 at first, for 0.4 seconds or as many as the argument says."
+        " Reported by clients (C), never recorded.",
+    ),
+    Fault(
+        "newer-record",
+        "task",
+        Fate("newer"),
+        "recordInfo has the fields that later answers may add (L, D).",
     ),
     Fault("no-url", "task", Fate("no-url"), "The task succeeds with an empty list of results."),
     Fault(

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
-from kling_nb.emulator.calls import Call, accepted_key, route
+from kling_nb.emulator.calls import Call, accepted_key, json_answer, route
 from kling_nb.emulator.hosts import Addresses, own_clip_name, own_upload_path
 from kling_nb.emulator.pictures import draw_cover
 from kling_nb.emulator.studio import Studio
@@ -134,7 +134,7 @@ class Files:
             "mimeType": upload.mime_type,
             "uploadedAt": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
-        return JSONResponse(
+        return json_answer(
             {"success": True, "code": 200, "msg": "File uploaded successfully", "data": data}
         )
 
@@ -192,7 +192,7 @@ def decode(data: object) -> tuple[bytes, str]:
 
 def refusal(code: int, msg: str) -> JSONResponse:
     """An error of the upload host, HTTP status 200. Source: D."""
-    return JSONResponse({"success": False, "code": code, "msg": msg})
+    return json_answer({"success": False, "code": code, "msg": msg})
 
 
 def unauthorized() -> JSONResponse:

@@ -10,7 +10,7 @@ import difflib
 import sqlite3
 from typing import get_args
 
-from kling_nb.emulator.effects import Effect, Endpoint, Errand, Slow
+from kling_nb.emulator.effects import Effect, Endpoint, Errand, Fate, Slow
 from kling_nb.emulator.faults import KNOWN_FAULTS, Fault
 
 __all__ = ["InjectedFault", "add_fault", "find_fault", "take_fault", "waiting_faults"]
@@ -28,7 +28,7 @@ class InjectedFault:
     def effect(self) -> Effect:
         """What it does, with the argument it was injected with."""
         effect = KNOWN_FAULTS[self.name].effect
-        if isinstance(effect, Slow | Errand) and self.argument:
+        if isinstance(effect, Slow | Errand | Fate) and self.argument:
             return dataclasses.replace(effect, seconds=float(self.argument))
         return effect
 
@@ -69,7 +69,10 @@ def endpoint_for(fault: Fault, argument: str) -> str:
 
 def takes_seconds(effect: Effect) -> bool:
     """Whether the effect may be given another length."""
-    return isinstance(effect, Slow) or (isinstance(effect, Errand) and effect.how == "late")
+    match effect:
+        case Slow() | Errand(how="late") | Fate(ending="unseen"):
+            return True
+    return False
 
 
 def add_fault(connection: sqlite3.Connection, name: str, times: int, argument: str) -> None:

@@ -13,7 +13,7 @@ from kling_nb.emulator.letters import Letter, Post
 
 __all__ = ["Outbox"]
 
-OPEN = """SELECT letters.*, tasks.created_at, tasks.ended_at FROM letters
+OPEN = """SELECT letters.*, tasks.created_at, tasks.ended_at, tasks.unseen_s FROM letters
     JOIN tasks USING (task_id) WHERE NOT settled ORDER BY letters.id"""
 POSTS = """SELECT task_id, kind, letter, attempt, started_at, answered_at, status, words
     FROM posts WHERE task_id = ? OR ? = '' ORDER BY id"""
@@ -42,7 +42,7 @@ class Outbox:
             return []
         with self.books.database.reading() as connection:
             rows = connection.execute(OPEN).fetchall()
-        return [read_letter(row, self.books.terms.unseen_s) for row in rows]
+        return [read_letter(row) for row in rows]
 
     def claim(self, letter: Letter) -> bool:
         """Take a letter to carry it; False where somebody else has it."""
@@ -79,7 +79,7 @@ class Outbox:
             )
 
 
-def read_letter(row: sqlite3.Row, unseen_s: float) -> Letter:
+def read_letter(row: sqlite3.Row) -> Letter:
     """The letter of one row."""
     return Letter(
         number=row["id"],
@@ -87,11 +87,11 @@ def read_letter(row: sqlite3.Row, unseen_s: float) -> Letter:
         url=row["url"],
         kind=row["kind"],
         tries=row["tries"],
-        due_at=due_at(row, unseen_s),
+        due_at=due_at(row),
     )
 
 
-def due_at(row: sqlite3.Row, unseen_s: float) -> float | None:
+def due_at(row: sqlite3.Row) -> float | None:
     """When a letter may go: a forgery at its time, any other when its task has ended, too."""
     earliest: float = max(row["due_at"], row["claimed_until"])
     if row["kind"] == "forged":
@@ -99,7 +99,7 @@ def due_at(row: sqlite3.Row, unseen_s: float) -> float | None:
     if row["ended_at"] is None:
         return None
     # The end of a task is not told before recordInfo knows the task.
-    ended_at: float = max(row["ended_at"], row["created_at"] + unseen_s)
+    ended_at: float = max(row["ended_at"], row["created_at"] + row["unseen_s"])
     late_until: float = ended_at + row["after_s"]
     return max(earliest, late_until)
 

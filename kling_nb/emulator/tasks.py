@@ -62,6 +62,8 @@ class Task:
     state: State
     fate: str
     """The fault that the task was made under, or an empty string."""
+    unseen_s: float
+    """For how long recordInfo does not know the task."""
     fail: Fail | None
     clip: str
     """File name of the rendered clip, or an empty string."""
@@ -70,11 +72,11 @@ class Task:
     """What the task costs as things stand: its price, or 0 once it has failed."""
 
 
-def read_task(row: Mapping[str, object], now: float, unseen_s: float) -> Task:
+def read_task(row: Mapping[str, object], now: float) -> Task:
     """The task of one row of the books, as it stands at `now`."""
     facts = dict(row)
     fail = Fail(str(facts.pop("fail_code")), str(facts.pop("fail_msg")))
-    state = state_at(facts, now, unseen_s, failed=bool(fail.msg))
+    state = state_at(facts, now, failed=bool(fail.msg))
     return Task(
         **{**facts, "input": json.loads(str(facts["input"]))},
         state=state,
@@ -83,14 +85,15 @@ def read_task(row: Mapping[str, object], now: float, unseen_s: float) -> Task:
     )
 
 
-def state_at(facts: Mapping[str, object], now: float, unseen_s: float, *, failed: bool) -> State:
+def state_at(facts: Mapping[str, object], now: float, *, failed: bool) -> State:
     """The service's word for the task at `now`; "unseen" where recordInfo says null.
 
-    Live paths are `waiting → generating → success`. Source: recorded traffic (L), 2026-04-30.
+    Live paths are `waiting → generating → success`, and a new task is known at once: in 37 of 37
+    recorded conversations. Source: recorded traffic (L), 2026-04-30 to 2026-10.
     """
     created_at, ready_at = float(str(facts["created_at"])), float(str(facts["ready_at"]))
     ended_at = facts["ended_at"]
-    if facts["fate"] == "vanish" or now < created_at + unseen_s:
+    if facts["fate"] == "vanish" or now < created_at + float(str(facts["unseen_s"])):
         return "unseen"
     if ended_at is not None and now >= float(str(ended_at)):
         return "fail" if failed else "success"
@@ -114,13 +117,13 @@ def result_names(task: Task) -> tuple[str, ...]:
 
 
 def record_of(task: Task, clip_url: str) -> dict[str, object]:
-    """The `data` of recordInfo: the ten live keys and `creditsConsumed`.
+    """The `data` of recordInfo: the ten live keys and `creditsConsumed`; more in the newer form.
 
     Times are epoch milliseconds, `costTime` is whole seconds, `param` is JSON whose `input` is
     JSON again. Source: recorded live traffic (L), 595 answers, April to October 2026.
     """
     ended = task.state in ("success", "fail") and task.ended_at is not None
-    return {
+    record: dict[str, object] = {
         "taskId": task.task_id,
         "model": task.model,
         "state": task.state,
@@ -132,6 +135,23 @@ def record_of(task: Task, clip_url: str) -> dict[str, object]:
         "completeTime": int((task.ended_at or 0) * 1000) if ended else None,
         "createTime": int(task.created_at * 1000),
         "creditsConsumed": task.charged,
+    }
+    return record | newer_fields(task, record) if task.fate == "newer" else record
+
+
+def newer_fields(task: Task, record: Mapping[str, object]) -> dict[str, object]:
+    """The fields that later answers may add.
+
+    `successFlag` is 0 while the task runs, 1 for success, 3 for failure; `response` is
+    `resultJson`, parsed. The value of `operationType` is not known here: the model stands in.
+    Source: recorded traffic and documentation (L, D), 2026-08 to 2026-10.
+    """
+    result = str(record["resultJson"])
+    return {
+        "operationType": task.model,
+        "paramJson": record["param"],
+        "response": json.loads(result) if result else None,
+        "successFlag": {"success": 1, "fail": 3}.get(task.state, 0),
     }
 
 

@@ -22,9 +22,6 @@ class Terms:
     task_window_s: float = 10.0
     questions_per_s: float = 10
     """recordInfo questions a second and key."""
-    unseen_s: float = 0.4
-    """For how long recordInfo does not know a new task yet. The effect is real (C), the length
-    is this emulator's."""
     upload_life_s: float = 24 * 3600.0
     clip_life_s: float = 14 * 24 * 3600.0
     link_life_s: float = 20 * 60.0

@@ -149,21 +149,30 @@ def test_more_than_10_questions_a_second_are_rejected(start: Any, clock: Any) ->
 
 
 def test_a_task_lives_by_the_clock(start: Any, clock: Any) -> None:
-    """Null in its first moment, waiting, generating, success."""
+    """Known at once (L, 37 of 37 conversations): waiting, generating, success."""
     service = start(clock=clock, seconds=8.0, terms=Terms(questions_per_s=1000))
     task_id = service.create().json()["data"]["taskId"]
-    assert service.record(task_id).json() == {
-        "code": 422,
-        "msg": "recordInfo is null",
-        "data": None,
-    }
     states = []
-    for seconds in (0.5, 2.0, 5.4):
+    for seconds in (0.0, 2.5, 5.4):
         clock.move(seconds)
         states.append(service.record(task_id).json()["data"]["state"])
     assert states == ["waiting", "generating", "generating"]
     clock.move(0.2)
     assert service.finish(task_id)["state"] == "success"
+
+
+def test_a_json_answer_names_its_type_and_characters(local: Any) -> None:
+    """`application/json;charset=UTF-8` (L), on both hosts, errors too."""
+    answers = [
+        local.create(),
+        local.record("none"),
+        local.call("GET", "api", "/api/v1/chat/credit", key=None),
+        local.call("GET", "api", "/no/such/path"),
+        local.call("POST", "upload", "/api/file-stream-upload"),
+        local.call("POST", "upload", "/api/file-base64-upload", json={"base64Data": "aGk="}),
+    ]
+    types = {answer.headers["content-type"] for answer in answers}
+    assert types == {"application/json;charset=UTF-8"}
 
 
 def test_a_running_record_looks_like_a_live_one(start: Any, clock: Any) -> None:

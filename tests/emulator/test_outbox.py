@@ -86,14 +86,21 @@ def test_two_emulators_of_a_folder_call_once(
 
 
 def test_books_of_before_are_carried_on(tmp_path: Path) -> None:
-    """The tables for callbacks are added to a file that had none; its balance stays."""
+    """What later versions added is added to a file that had none; its balance and tasks stay."""
+    service, emulator = in_process(tmp_path, seconds=1000)
+    task_id = service.create().json()["data"]["taskId"]
+    emulator.close()
     books = Books(tmp_path)
     books.set_balance(77)
     with books.database.transaction() as connection:
         for table in ("letters", "posts"):
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE tasks DROP COLUMN unseen_s")
         connection.execute("PRAGMA user_version = 1")
     assert Books(tmp_path).balance() == 77
+    assert [(task.task_id, task.state) for task in Books(tmp_path).tasks()] == [
+        (task_id, "waiting")
+    ]
     assert Outbox(Books(tmp_path)).posts() == []
 
 

@@ -16,6 +16,7 @@ ROW: dict[str, Any] = {
     "callback_url": "",
     "credits": 55.0,
     "fate": "",
+    "unseen_s": 0.0,
     "created_at": 1000.0,
     "ready_at": 1008.0,
     "ended_at": None,
@@ -24,14 +25,16 @@ ROW: dict[str, Any] = {
     "fail_msg": "",
 }
 ENDED = ROW | {"ended_at": 1009.5, "clip": "a.mp4"}
+UNSEEN = ROW | {"fate": "unseen", "unseen_s": 0.4}
 FAILED = ROW | {"ended_at": 1008.0, "fail_code": "501", "fail_msg": "Generation failed"}
 
 
 @pytest.mark.parametrize(
     ("row", "now", "state"),
     [
-        (ROW, 1000.3, "unseen"),
-        (ROW, 1000.4, "waiting"),
+        (ROW, 1000.0, "waiting"),
+        (UNSEEN, 1000.3, "unseen"),
+        (UNSEEN, 1000.4, "waiting"),
         (ROW, 1001.9, "waiting"),
         (ROW, 1002.0, "generating"),
         (ROW, 9999.0, "generating"),
@@ -46,12 +49,12 @@ def test_the_state_follows_from_the_row_and_the_moment(
     row: dict[str, Any], now: float, state: str
 ) -> None:
     """A clip that is not made keeps the task generating, however late it is."""
-    assert read_task(row, now, 0.4).state == state
+    assert read_task(row, now).state == state
 
 
 def test_a_failure_is_not_told_before_its_time() -> None:
     """Neither the reason nor the credits."""
-    early, late = read_task(FAILED, 1001.0, 0.4), read_task(FAILED, 1008.0, 0.4)
+    early, late = read_task(FAILED, 1001.0), read_task(FAILED, 1008.0)
     assert (early.fail, early.charged) == (None, 55.0)
     assert late.fail is not None
     assert (late.fail.msg, late.charged) == ("Generation failed", 0.0)
@@ -59,7 +62,7 @@ def test_a_failure_is_not_told_before_its_time() -> None:
 
 def test_param_is_compact_json_in_json() -> None:
     """As in the recorded answers (L), letters unescaped."""
-    record = record_of(read_task(ROW, 1001.0, 0.4), "")
+    record = record_of(read_task(ROW, 1001.0), "")
     assert record["param"] == (
         '{"input":"{\\"prompt\\":\\"schön\\"}","model":"kling-2.6/image-to-video"}'
     )
@@ -67,7 +70,7 @@ def test_param_is_compact_json_in_json() -> None:
 
 def test_a_failed_record_has_no_result() -> None:
     """Code and text are strings; it has consumed nothing."""
-    record = record_of(read_task(FAILED, 1010.0, 0.4), "https://unused")
+    record = record_of(read_task(FAILED, 1010.0), "https://unused")
     assert (record["failCode"], record["failMsg"]) == ("501", "Generation failed")
     assert (record["resultJson"], record["creditsConsumed"]) == ("", 0.0)
     assert (record["costTime"], record["completeTime"]) == (8, 1_008_000)
@@ -75,8 +78,22 @@ def test_a_failed_record_has_no_result() -> None:
 
 def test_a_finished_record_names_its_clip() -> None:
     """Under the name that stays the same for ever."""
-    task = read_task(ENDED, 1010.0, 0.4)
-    assert clip_name(task) == clip_name(read_task(ENDED, 9999.0, 0.4))
+    task = read_task(ENDED, 1010.0)
+    assert clip_name(task) == clip_name(read_task(ENDED, 9999.0))
     assert clip_name(task).startswith(f"{ROW['task_id']}_1_1009_")
     record = record_of(task, "https://clips/x.mp4")
     assert json.loads(str(record["resultJson"])) == {"resultUrls": ["https://clips/x.mp4"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "flag", "has_response"), [(ROW, 0, False), (ENDED, 1, True), (FAILED, 3, False)]
+)
+def test_a_newer_record_adds_fields(row: dict[str, Any], flag: int, has_response: bool) -> None:
+    """`successFlag` is 0, 1 or 3; `response` is `resultJson`, parsed; the old fields stay."""
+    task, newer = read_task(row, 9999.0), read_task(row | {"fate": "newer"}, 9999.0)
+    old, record = record_of(task, "https://clips/x.mp4"), record_of(newer, "https://clips/x.mp4")
+    assert record.keys() - old.keys() == {"operationType", "response", "successFlag", "paramJson"}
+    assert record.items() >= old.items()
+    assert record["successFlag"] == flag
+    response = {"resultUrls": ["https://clips/x.mp4"]} if has_response else None
+    assert record["response"] == response
