@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from .callbacks import with_nonce
 from .client import Client, SubmitOutcome
@@ -32,6 +33,12 @@ from .wire import create_body
 from .witness import Watches, Witness
 
 __all__ = ["Context", "Others", "Request", "submit"]
+
+NO_MEDIA_HOST: Final = "server exception"
+"""What the service said twice when the host of a media URL did not exist.
+
+Source: recorded live traffic (L), other models, 2026-04-28.
+"""
 
 
 class Others(Protocol):
@@ -152,7 +159,8 @@ async def submit(
         await _discard(context, job, error, others)
         raise
     if isinstance(outcome, SubmitOutcome):
-        row = await _not_accepted(context, job, outcome, fields)
+        cause = _likely_cause(outcome.error, request.media)
+        row = await _not_accepted(context, job, outcome, fields, cause)
         if row.stage is Stage.REFUSED:
             await in_thread(others.note, row)
             raise outcome.error
@@ -227,11 +235,31 @@ async def _accepted(
     return row
 
 
+def _likely_cause(error: KlingError, media: Mapping[str, Sequence[Source]]) -> str:
+    """Name the URLs that the service was to read, where its answer means that it could not.
+
+    Without their queries, which may hold a secret: the sentence stands in saved notebooks.
+    """
+    if not isinstance(error, ServiceError) or NO_MEDIA_HOST not in error.message.lower():
+        return ""
+    parts = [urlsplit(each.url) for given in media.values() for each in given if each.url]
+    shown = dict.fromkeys(
+        f"{part.scheme}://{part.netloc.rpartition('@')[2]}{part.path}" for part in parts
+    )
+    if not shown:
+        return ""
+    return f" Likely cause: the service cannot reach {', '.join(shown)}; check the address."
+
+
 async def _not_accepted(
-    context: Context, job: Job, outcome: SubmitOutcome, fields: tuple[Problem, ...]
+    context: Context,
+    job: Job,
+    outcome: SubmitOutcome,
+    fields: tuple[Problem, ...],
+    cause: str,
 ) -> Row:
     error, answer = outcome.error, outcome.answer
-    stage, reason, code = Stage.UNKNOWN, str(error), ""
+    stage, reason, code = Stage.UNKNOWN, f"{error}{cause}", ""
     if not outcome.may_exist:
         # The service's own words: what they mean is for the card to say.
         stage, reason = Stage.REFUSED, error.message if isinstance(error, ServiceError) else reason

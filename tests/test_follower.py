@@ -218,6 +218,24 @@ def test_missing_within_the_grace(world: World) -> None:
     assert isinstance(job.state, Failed)
 
 
+def test_a_newer_record_is_read(world: World) -> None:
+    """Fields that later answers add change nothing; `creditsConsumed` is read."""
+    world.books.inject("newer-record")
+    job = world.submit()
+    states = world.follow(job)
+    assert isinstance(states[-1], Saved)
+    assert world.ledger.row(job.id).credits == 55
+
+
+def test_an_unseen_task_is_waited_for(world: World) -> None:
+    """A task that recordInfo does not know at first is asked for again."""
+    world.books.inject("unseen", argument="30")
+    job = world.submit()
+    states = world.follow(job)
+    assert isinstance(states[-1], Saved)
+    assert world.books.requests(RECORD) > 1
+
+
 def test_vanished_after_the_grace(world: World) -> None:
     """Not known for more than 90 s: the job has vanished, and says how to go on."""
     world.books.inject("vanish")

@@ -207,6 +207,28 @@ def test_a_url_is_sent_as_it_is(world: World) -> None:
     assert world.books.tasks()[0].input["image_urls"] == [url]
 
 
+@pytest.mark.parametrize("fault", ["create-media-host", "create-500"])
+def test_an_unreachable_media_url_is_named(world: World, fault: str) -> None:
+    """The recorded 500 names no URL, so the reason does, without its query; other 500s do not."""
+    world.books.inject(fault)
+    job, prepared = with_picture(world, "https://u:p@nowhere.example/fox.png?token=secret")
+    row = send(world, job, prepared)
+    named = "Likely cause: the service cannot reach https://nowhere.example/fox.png;"
+    assert row.stage is Stage.UNKNOWN
+    assert (named in row.reason) == (fault == "create-media-host")
+    assert (named in str(job.exception())) == (fault == "create-media-host")
+    assert "secret" not in row.reason
+    assert world.books.requests(CREATE) == 1
+
+
+def test_an_uploaded_picture_is_no_unreachable_url(world: World, photo: bytes) -> None:
+    """Its address is the service's own: the reason names no URL."""
+    world.books.inject("create-media-host")
+    row = send(world, *with_picture(world, photo))
+    assert row.stage is Stage.UNKNOWN
+    assert "Likely cause" not in row.reason
+
+
 def test_a_callback_url_is_sent(world: World) -> None:
     """By the service's own name, with a one-time value that the row has had before."""
     wish = Wish(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
