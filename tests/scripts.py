@@ -16,10 +16,30 @@ async def answer(value: int = 42) -> int:
     return value
 
 
-def run_script(text: str, *, code: int = 0) -> str:
-    """What a fresh interpreter prints that takes every warning as an error."""
+def run_script(text: str, *, code: int = 0, start: str = "") -> str:
+    """What a fresh interpreter prints that takes every warning as an error.
+
+    Args:
+        text: The code.
+        code: The exit code that it must have.
+        start: Code that runs in the process before that interpreter takes its place.
+    """
+    command = [
+        sys.executable,
+        "-c",
+        f"import os, sys; {start}; os.execv(sys.argv[1], sys.argv[1:])",
+    ]
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(text)],
+        [
+            *(command if start else []),
+            sys.executable,
+            "-X",
+            "dev",
+            "-W",
+            "error",
+            "-c",
+            textwrap.dedent(text),
+        ],
         capture_output=True,
         text=True,
         timeout=60,

@@ -10,6 +10,7 @@ import importlib.metadata
 import platform
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..network import Network
 __all__ = [
     "check_disk",
     "check_folder",
+    "check_interrupts",
     "check_network",
     "check_packages",
     "check_python",
@@ -48,6 +50,30 @@ def check_python() -> Finding:
     """Which Python runs, and where."""
     said = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     return Finding("Python", "ok", said)
+
+
+def check_interrupts() -> list[Finding]:
+    """Warn where SIGINT, which *Interrupt* and Ctrl+C send, has no effect; else nothing.
+
+    A process that is started in the background (`&`, `nohup`) inherits SIGINT as ignored, and some
+    service managers block it. Call this in the cell's thread: masks belong to a thread.
+    """
+    block = getattr(signal, "pthread_sigmask", None)  # not on Windows
+    blocked = block(signal.SIG_BLOCK, ()) if block else ()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        state = "ignored"
+        act = "`import signal; signal.signal(signal.SIGINT, signal.default_int_handler)`"
+    elif signal.SIGINT in blocked:
+        state = "blocked"
+        act = "`import signal; signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})`"
+    else:
+        return []
+    said = f"*Interrupt* cannot reach this kernel: SIGINT is {state}"
+    fix = (
+        "The kernel inherited it from a program in the background (`&`, `nohup`): start that in "
+        f"the foreground, and restart the kernel. Until then run {act}."
+    )
+    return [Finding("Interrupt", "warn", said, fix)]
 
 
 def check_packages(version_of: Callable[[str], str] = importlib.metadata.version) -> Finding:

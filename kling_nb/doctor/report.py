@@ -25,7 +25,14 @@ from ..live import Place, hub, view_data
 from ..notebook_file import told_notebooks
 from ..notebook_server import find_root
 from ..session import Session
-from .checks import check_disk, check_folder, check_network, check_packages, check_python
+from .checks import (
+    check_disk,
+    check_folder,
+    check_interrupts,
+    check_network,
+    check_packages,
+    check_python,
+)
 from .contents import check_contents
 from .notebook import check_links, check_notebook
 from .page import Answer, Probe, judge_page, make_clip
@@ -78,7 +85,7 @@ class Examination:
         self.answer: Answer | None = None
         self.waited_s: float | None = None
         self._session, mode = open_session(opening)
-        self._first = [check_python(), check_packages()]
+        self._first = [check_python(), *check_interrupts(), check_packages()]
         self._then = [mode]
         if self._session is not None:  # without one, a setting that it needs is named already
             self._then += [check_network(), check_callbacks(self._session)]
