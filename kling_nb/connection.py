@@ -15,6 +15,7 @@ from .client import Client
 from .fetcher import Fetcher
 from .keys import Key
 from .network import Network, Transport
+from .pace import RateLimits
 from .rates import budget_of
 
 if TYPE_CHECKING:
@@ -77,6 +78,15 @@ def _emulator_for(chosen: settings.Settings) -> Emulator | None:
     """An emulator in this process, if that is what was asked for."""
     if chosen.mode != "emulator" or chosen.api_url != settings.API_URL:
         return None
-    from .emulator import Emulator
+    from .emulator import Emulator, Terms
 
-    return Emulator(chosen.folder / "emulator", seconds=chosen.emulator_seconds)
+    folder, limits = chosen.folder / "emulator", chosen.rate_limits
+    if limits == RateLimits():
+        return Emulator(folder, seconds=chosen.emulator_seconds)
+    terms = Terms(
+        tasks_per_window=limits.new_tasks.limit,
+        task_window_s=limits.new_tasks.window_s,
+        questions_per_window=limits.questions.limit,
+        question_window_s=limits.questions.window_s,
+    )
+    return Emulator(folder, seconds=chosen.emulator_seconds, terms=terms)

@@ -186,7 +186,10 @@ class RateLimited(ServiceError):
     """Too many requests; this one was rejected, not queued."""
 
     retryable = True
-    advice = "At most 20 new tasks in 10 s are allowed. Nothing was charged; try again in a moment."
+    advice = (
+        "Nothing was charged; try again in a moment. An account may make 20 new tasks in 10 s; "
+        "if yours has other limits, set `rate_limits` or KLING_NB_RATE_LIMITS."
+    )
 
     def __init__(
         self, code: int, message: str, *, advice: str = "", retry_after_s: float | None = None

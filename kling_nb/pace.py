@@ -5,9 +5,11 @@ No clock, no sleep, no network: whoever calls says how late it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+from typing import Final
 
 __all__ = [
     "ASK_AGAIN_NO_URL_S",
@@ -15,12 +17,14 @@ __all__ = [
     "NEW_TASKS",
     "QUESTIONS",
     "Rate",
+    "RateLimits",
     "expected_s",
     "heard_ask_s",
     "hold_back_s",
     "next_ask_s",
     "next_slot",
     "out_of_sight",
+    "parse_rate_limits",
     "rest_s",
     "retry_wait_s",
 ]
@@ -70,7 +74,47 @@ NEW_TASKS = Rate("new tasks", 20, 10.0, 1.0)
 """Of one account. Source: published documentation (D), 2026-08."""
 
 QUESTIONS = Rate("questions", 10, 1.0, 0.25)
-"""recordInfo, for each key. Source: published documentation (D), 2026-08."""
+"""recordInfo, for each key by an older page, for each task by a newer text: the stricter counts.
+
+Source: published documentation (D), 2026-08 to 2026-10.
+"""
+
+LIMIT_FORM: Final = re.compile(
+    r"(create|status) *= *([0-9]{1,6}) */ *([0-9]{1,4}(?:\.[0-9]{1,3})?)"
+)
+WINDOWS_S: Final = (0.1, 3600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """How much an account may send; larger accounts have other limits than the default."""
+
+    new_tasks: Rate = NEW_TASKS
+    questions: Rate = QUESTIONS
+
+
+def parse_rate_limits(text: str) -> RateLimits:
+    """Read rate limits, e.g. `create=20/10,status=10/1`; one that is not named is the default.
+
+    Args:
+        text: `create` and `status`, each with a count and the seconds it is counted in.
+
+    Raises:
+        ValueError: The text is something else; the message says what is allowed.
+    """
+    parts = [LIMIT_FORM.fullmatch(part.strip()) for part in text.split(",")]
+    found = {part[1]: (int(part[2]), float(part[3])) for part in parts if part}
+    least, most = WINDOWS_S
+    are_right = all(count >= 1 and least <= window <= most for count, window in found.values())
+    if len(found) < len(parts) or not are_right:
+        raise ValueError(
+            f"{text[:100]!r} is not allowed; give create=COUNT/SECONDS, status=COUNT/SECONDS or "
+            "both with a comma, e.g. create=20/10,status=10/1; COUNT is 1 to 999999, SECONDS is "
+            f"{least} to {most:g}"
+        )
+    return RateLimits(
+        _changed(NEW_TASKS, found.get("create")), _changed(QUESTIONS, found.get("status"))
+    )
 
 
 def expected_s(past_s: Sequence[float], usual_s: float) -> float:
@@ -136,6 +180,10 @@ def rest_s(retry_after_s: float | None) -> float:
     However much it asks for, a clip must not be forgotten over it.
     """
     return min(retry_after_s or 1.0, 60.0)
+
+
+def _changed(rate: Rate, limit: tuple[int, float] | None) -> Rate:
+    return replace(rate, limit=limit[0], window_s=limit[1]) if limit else rate
 
 
 def next_slot(taken: Sequence[float], now: float, rate: Rate, held_until: float = 0.0) -> float:

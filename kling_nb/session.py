@@ -52,8 +52,8 @@ class Session:
         index: What this user paid for in other folders; None is the user's own.
         notebook: Tells the path of the notebook that asks, empty where it is not known.
         hearing: Where notifications are sent to; None is nowhere until somebody listens.
-        given: `api_key`, `mode`, `folder`, `api_url`, `upload_url`, `emulator_seconds`; see
-            `settings.resolve`.
+        given: `api_key`, `mode`, `folder`, `api_url`, `upload_url`, `emulator_seconds`,
+            `rate_limits`; see `settings.resolve`.
 
     Raises:
         ConfigurationError: The settings do not go together.

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from .addresses import is_loopback
 from .errors import ConfigurationError
 from .keys import Key, forget_key, read_keyring, save_key
+from .pace import RateLimits, parse_rate_limits
 
 __all__ = [
     "API_URL",
@@ -57,6 +58,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "api_url": "KLING_NB_API_URL",
     "upload_url": "KLING_NB_UPLOAD_URL",
     "emulator_seconds": "KLING_NB_EMULATOR_SECONDS",
+    "rate_limits": "KLING_NB_RATE_LIMITS",
 }
 """Every setting and the environment variable that stands for it."""
 WEBHOOK_KEY: Final = "KIE_WEBHOOK_KEY"
@@ -78,6 +80,8 @@ class Settings:
     """Without a slash at the end."""
     emulator_seconds: float
     """How long an emulated clip takes, in seconds."""
+    rate_limits: RateLimits
+    """How much the account may send."""
     mode_reason: str
     """Why this mode, in words for a person."""
 
@@ -96,6 +100,7 @@ class Given(TypedDict, total=False):
     api_url: str | None
     upload_url: str | None
     emulator_seconds: float | None
+    rate_limits: str | None
 
 
 def resolve(
@@ -134,6 +139,7 @@ def resolve(
         api_url=api_url,
         upload_url=choose_url(sources, "upload_url", api_url if is_served else UPLOAD_URL),
         emulator_seconds=choose_seconds(sources),
+        rate_limits=choose_rate_limits(sources),
         mode_reason=how_asked(asked[0]) if asked else origin or NO_KEY,
     )
 
@@ -368,3 +374,14 @@ def choose_seconds(sources: Sources) -> float:
             f"{name}: {show(value)} is not a number of seconds, {least} to {most:g}"
         )
     return seconds
+
+
+def choose_rate_limits(sources: Sources) -> RateLimits:
+    found = sources.read("rate_limits")
+    if found is None:
+        return RateLimits()
+    name, value = found
+    try:
+        return parse_rate_limits(value if isinstance(value, str) else repr(value))
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: {error}") from None

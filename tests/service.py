@@ -50,7 +50,7 @@ CREATE = "/api/v1/jobs/createTask"
 RECORD = "/api/v1/jobs/recordInfo"
 UPLOAD = "/api/file-stream-upload"
 
-EASY = Terms(tasks_per_window=10_000, task_window_s=0.1, questions_per_s=10_000)
+EASY = Terms(tasks_per_window=10_000, task_window_s=0.1, questions_per_window=10_000)
 """No rate limits, and short waits after a 429."""
 
 ENDLESS = 2_000

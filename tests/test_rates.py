@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
@@ -20,6 +21,7 @@ from kling_nb.emulator import UNLIMITED, Terms
 from kling_nb.keys import Key
 from kling_nb.pace import NEW_TASKS, QUESTIONS
 from kling_nb.rates import Account, Budget, account_of, budget_of, slots
+from kling_nb.session import Session
 from tests.service import KEY, Clock
 
 ACCOUNT = Account("https://api.example", Key(KEY))
@@ -460,7 +462,7 @@ def test_who_is_counted(tmp_path: Path) -> None:
 def test_an_emulator_in_this_process_tells_its_terms(tmp_path: Path, clock: Clock) -> None:
     """Its limits are kept, not the service's; without any there is nothing to keep."""
     emulated = resolved(tmp_path, mode="emulator")
-    terms = Terms(tasks_per_window=3, task_window_s=2.0, questions_per_s=4)
+    terms = Terms(tasks_per_window=3, task_window_s=2.0, questions_per_window=4)
     budget = budget_of(emulated, terms, clock, asyncio.sleep)
     assert (budget.new_tasks.rate.limit, budget.new_tasks.rate.window_s) == (3, 2.0)
     assert (budget.questions.rate.limit, budget.questions.rate.window_s) == (4, 1.0)
@@ -468,3 +470,23 @@ def test_an_emulator_in_this_process_tells_its_terms(tmp_path: Path, clock: Cloc
     assert math.isinf(free.new_tasks.rate.limit)
     plain = budget_of(emulated, None, clock, asyncio.sleep)
     assert (plain.new_tasks.rate, plain.questions.rate) == (NEW_TASKS, QUESTIONS)
+
+
+def test_the_settings_tell_what_the_account_may_send(tmp_path: Path, clock: Clock) -> None:
+    """Larger accounts have other limits: the budget of a live session has those of its settings."""
+    live = resolved(tmp_path, mode="live", api_key=KEY, rate_limits="create=2/5,status=30/2")
+    budget = budget_of(live, None, clock, asyncio.sleep)
+    assert budget.new_tasks.rate == replace(NEW_TASKS, limit=2, window_s=5.0)
+    assert budget.questions.rate == replace(QUESTIONS, limit=30, window_s=2.0)
+
+
+def test_an_emulator_in_this_process_has_the_limits_of_the_settings(tmp_path: Path) -> None:
+    """It rejects by them, and the session waits by them."""
+    limits = "create=3/7,status=5/2"
+    with closing(Session(mode="emulator", folder=tmp_path, rate_limits=limits)) as session:
+        assert session.emulator is not None
+        terms = session.emulator.books.terms
+        new_tasks = session._context.client._budget.new_tasks.rate
+    assert (terms.tasks_per_window, terms.task_window_s) == (3, 7.0)
+    assert (terms.questions_per_window, terms.question_window_s) == (5, 2.0)
+    assert (new_tasks.limit, new_tasks.window_s) == (3, 7.0)

@@ -17,6 +17,7 @@ from kling_nb.settings import (
     UPLOAD_URL,
     Given,
     Key,
+    Settings,
     find_folder,
     find_webhook_key,
     forget_key,
@@ -128,6 +129,13 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.folder == tmp_path / "kling_clips"
     assert (settings.api_url, settings.upload_url) == (API_URL, UPLOAD_URL)
     assert settings.emulator_seconds == 8.0
+    assert limits_of(settings) == (20, 10.0, 10, 1.0)
+
+
+def limits_of(settings: Settings) -> tuple[float, ...]:
+    """The four numbers of the rate limits."""
+    tasks, questions = settings.rate_limits.new_tasks, settings.rate_limits.questions
+    return tasks.limit, tasks.window_s, questions.limit, questions.window_s
 
 
 def test_environment_gives_everything(tmp_path: Path) -> None:
@@ -140,6 +148,7 @@ def test_environment_gives_everything(tmp_path: Path) -> None:
             "KLING_NB_API_URL": "http://127.0.0.1:8787/",
             "KLING_NB_UPLOAD_URL": "https://proxy.example/upload",
             "KLING_NB_EMULATOR_SECONDS": "0.5",
+            "KLING_NB_RATE_LIMITS": "create=100/10,status=30/1",
         }
     )
     assert settings.key == Key(SECRET)
@@ -149,6 +158,7 @@ def test_environment_gives_everything(tmp_path: Path) -> None:
     assert settings.api_url == "http://127.0.0.1:8787"
     assert settings.upload_url == "https://proxy.example/upload"
     assert settings.emulator_seconds == 0.5
+    assert limits_of(settings) == (100, 10.0, 30, 1.0)
 
 
 def test_argument_goes_before_environment(tmp_path: Path) -> None:
@@ -206,6 +216,15 @@ def test_bad_key_argument_is_an_error(text: str) -> None:
         ("KLING_NB_EMULATOR_SECONDS", "0", "'0' is not"),
         ("KLING_NB_EMULATOR_SECONDS", "nan", "'nan' is not"),
         ("KLING_NB_EMULATOR_SECONDS", "3601", "'3601' is not"),
+        ("KLING_NB_RATE_LIMITS", "20/10", "'20/10' is not allowed; give create=COUNT/SECONDS"),
+        ("KLING_NB_RATE_LIMITS", "create=0/10", "COUNT is 1 to 999999"),
+        ("KLING_NB_RATE_LIMITS", "create=20/0", "SECONDS is 0.1 to 3600"),
+        ("KLING_NB_RATE_LIMITS", "create=20/10,", "is not allowed"),
+        ("KLING_NB_RATE_LIMITS", "create=20/10,create=30/10", "is not allowed"),
+        ("KLING_NB_RATE_LIMITS", "tasks=20/10", "is not allowed"),
+        ("KLING_NB_RATE_LIMITS", "create=1e3/10", "is not allowed"),
+        ("KLING_NB_RATE_LIMITS", "create=-1/10", "is not allowed"),
+        ("KLING_NB_RATE_LIMITS", "create=٣/10", "is not allowed"),
         ("KLING_NB_API_URL", "ftp://host", "'ftp://host' is not the URL of a service"),
         ("KLING_NB_API_URL", "api.kie.ai", "is not the URL of a service"),
         ("KLING_NB_API_URL", "https://host?x=1", "is not the URL of a service"),
@@ -263,6 +282,26 @@ def test_a_key_that_is_no_text(value: object) -> None:
     """Its type is told, and nothing of it."""
     with pytest.raises(ConfigurationError, match=r"^api_key: not a text but of type"):
         resolve(api_key=value, environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("create=40/10", (40, 10.0, 10, 1.0)),
+        ("status=5/0.5", (20, 10.0, 5, 0.5)),
+        (" status = 5/2 , create = 1 / 60 ", (1, 60.0, 5, 2.0)),
+    ],
+)
+def test_rate_limits_are_read(text: str, limits: tuple[float, ...]) -> None:
+    """Each by its name, in any order; one that is not named stays as it is."""
+    assert limits_of(resolve(rate_limits=text, environ={})) == limits
+
+
+def test_rate_limits_are_text() -> None:
+    """Any other object is refused as any other setting is, however long it is."""
+    with pytest.raises(ConfigurationError, match=r"rate_limits: .* is not allowed") as caught:
+        resolve(rate_limits={"create": 9} | dict.fromkeys(range(5000)), environ={})
+    assert len(str(caught.value)) < 500
 
 
 def test_unknown_setting_names_the_nearest() -> None:

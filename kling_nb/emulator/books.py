@@ -120,14 +120,16 @@ class Books:
         """Count a recordInfo question of that key.
 
         Raises:
-            TooOften: more than 10 in a second (D).
+            TooOften: more than 10 in a second (D), or what the terms say.
         """
         asker, now = hashlib.sha256(key.encode()).hexdigest()[:16], self.clock()
         with self.database.transaction() as connection:
-            connection.execute("DELETE FROM questions WHERE asked_at <= ?", (now - 1,))
+            connection.execute(
+                "DELETE FROM questions WHERE asked_at <= ?", (now - self.terms.question_window_s,)
+            )
             query = "SELECT count(*) FROM questions WHERE asker = ?"
             (recent,) = connection.execute(query, (asker,)).fetchone()
-            if recent >= self.terms.questions_per_s:
+            if recent >= self.terms.questions_per_window:
                 raise TooOften
             connection.execute("INSERT INTO questions VALUES (?, ?)", (asker, now))
 

@@ -15,11 +15,12 @@ from typing import get_args
 from kling_nb.emulator.documents import Form
 from kling_nb.emulator.injection import find_fault
 from kling_nb.emulator.serve import CannotServe, Service, serve
-from kling_nb.emulator.terms import UNLIMITED, Terms
+from kling_nb.emulator.terms import UNLIMITED, Terms, limited
 
 __all__ = ["add_arguments", "parse_fault", "run"]
 
 WEBHOOK_KEY = "KLING_NB_EMULATOR_WEBHOOK_KEY"
+RATE_LIMITS = "KLING_NB_RATE_LIMITS"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="close idle connections after so many seconds (%(default)s)",
     )
     parser.add_argument("--unlimited", action="store_true", help="no rate limits")
+    parser.add_argument(
+        "--rate-limits",
+        type=parse_limits,
+        default=os.environ.get(RATE_LIMITS, "create=20/10,status=10/1"),
+        metavar="LIMITS",
+        help=f"COUNT/SECONDS of each; {RATE_LIMITS} sets it too (%(default)s)",
+    )
     add_callback_arguments(parser)
 
 
@@ -89,10 +97,18 @@ def parse_fault(text: str) -> tuple[str, int]:
     return name, int(times or 1)
 
 
+def parse_limits(text: str) -> Terms:
+    """The service's terms with these rate limits."""
+    try:
+        return limited(Terms(), text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; 0 after that, 2 if it cannot be served like that."""
     terms = dataclasses.replace(
-        UNLIMITED if args.unlimited else Terms(),
+        UNLIMITED if args.unlimited else args.rate_limits,
         webhook_key=args.webhook_key,
         callback_form=args.callback_form,
     )

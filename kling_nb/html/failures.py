@@ -83,7 +83,7 @@ CAUSES = (
         "pace",
         "429",
         ("call frequency",),
-        "More new tasks than the service takes: at most 20 in 10 s on one account.",
+        "More new tasks than the service takes: 20 in 10 s on an account with the usual limits.",
         "Start fewer at once; other programs on the account count too.",
     ),
     cause(

@@ -39,8 +39,12 @@ class Terms(Protocol):
         """The window that new tasks are counted in."""
 
     @property
-    def questions_per_s(self) -> float:
+    def questions_per_window(self) -> float:
         """Questions about tasks."""
+
+    @property
+    def question_window_s(self) -> float:
+        """The window that questions are counted in."""
 
 
 class Line:
@@ -132,14 +136,16 @@ def budget_of(
 
     Args:
         settings: Tell the account.
-        terms: Of the emulator, where it runs in this process; None is the service's own limits.
+        terms: Of the emulator, where it runs in this process; None is the limits of the settings.
         now: Gives the time, aware.
         sleep: Waits.
     """
-    new_tasks, questions = NEW_TASKS, QUESTIONS
+    new_tasks, questions = settings.rate_limits.new_tasks, settings.rate_limits.questions
     if terms is not None:
         new_tasks = replace(NEW_TASKS, limit=terms.tasks_per_window, window_s=terms.task_window_s)
-        questions = replace(QUESTIONS, limit=terms.questions_per_s)
+        questions = replace(
+            QUESTIONS, limit=terms.questions_per_window, window_s=terms.question_window_s
+        )
     account = account_of(settings)
     return Budget(account, new_tasks, questions, clock=lambda: now().timestamp(), sleep=sleep)
 

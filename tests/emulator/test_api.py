@@ -10,6 +10,7 @@ import av
 import pytest
 
 from kling_nb.emulator import Terms
+from kling_nb.emulator.terms import limited
 
 NO_ACCESS = {"code": 401, "msg": "You do not have access permissions", "data": None}
 TOO_OFTEN = "Your call frequency is too high. Please try again later."
@@ -148,9 +149,21 @@ def test_more_than_10_questions_a_second_are_rejected(start: Any, clock: Any) ->
     assert service.record("any").json()["code"] == 422
 
 
+def test_the_terms_tell_the_limits(start: Any, clock: Any) -> None:
+    """Other accounts have others: counts and windows, each for itself."""
+    service = start(clock=clock, terms=limited(Terms(), "create=2/5, status=3/2.5"), seconds=1000)
+    assert [service.create().json()["code"] for _ in range(3)] == [200, 200, 429]
+    assert [service.record("any").json()["code"] for _ in range(4)] == [422, 422, 422, 429]
+    clock.move(2.6)
+    assert service.create().json()["code"] == 429
+    assert service.record("any").json()["code"] == 422
+    clock.move(2.5)
+    assert service.create().json()["code"] == 200
+
+
 def test_a_task_lives_by_the_clock(start: Any, clock: Any) -> None:
     """Known at once (L, 37 of 37 conversations): waiting, generating, success."""
-    service = start(clock=clock, seconds=8.0, terms=Terms(questions_per_s=1000))
+    service = start(clock=clock, seconds=8.0, terms=Terms(questions_per_window=1000))
     task_id = service.create().json()["data"]["taskId"]
     states = []
     for seconds in (0.0, 2.5, 5.4):

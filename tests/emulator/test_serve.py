@@ -137,6 +137,35 @@ def test_callbacks_have_their_options(
     assert "whk-secret" not in capsys.readouterr().out + repr(seen)
 
 
+def test_rate_limits_have_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment sets them; an option goes before it; one alone leaves the other."""
+    monkeypatch.setenv("KLING_NB_RATE_LIMITS", "create=40/10")
+    terms = arguments().rate_limits
+    assert (terms.tasks_per_window, terms.task_window_s) == (40, 10.0)
+    assert (terms.questions_per_window, terms.question_window_s) == (10, 1.0)
+    assert arguments("--rate-limits", "status=3/2").rate_limits.tasks_per_window == 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "20/10",
+        "create=20",
+        "create=x/1",
+        "create=0/1",
+        "create=1/0",
+        "tasks=1/1",
+        "create=1/-1",
+    ],
+)
+def test_bad_rate_limits_are_a_usage_error(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what was given, and what to write instead."""
+    with pytest.raises(SystemExit):
+        arguments("--rate-limits", text)
+    assert f"{text!r} is not allowed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fault", ["dorp", "drop:0", "drop:x"])
 def test_a_bad_fault_is_a_usage_error(fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With what to write instead."""
