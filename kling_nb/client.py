@@ -8,6 +8,7 @@ ledger. The key goes to the API host and the upload host and nowhere else, redir
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import ssl
@@ -32,7 +33,7 @@ from .errors import (
 )
 from .fetcher import Progress
 from .network import NEVER_SENT, Network, Transport, check_open, open_http
-from .parcels import Parcel
+from .parcels import UPLOAD_FOLDER, Parcel
 from .rates import Budget
 from .settings import API_URL, UPLOAD_URL
 
@@ -212,6 +213,18 @@ class Client:
                     return wire.parse_uploaded(answer)
         raise AssertionError("unreachable: retry_context returns or raises")
 
+    async def upload_base64(self, content: bytes, file_name: str) -> str:
+        """Upload a file of at most 10 MB as JSON and return its URL; see `upload` (source: D)."""
+        data = base64.b64encode(content).decode("ascii")
+        return await self._upload_json(wire.UPLOAD_BASE64_PATH, file_name, {"base64Data": data})
+
+    async def upload_from_url(self, url: str, file_name: str) -> str:
+        """Have the service fetch a file and return its URL there; see `upload`.
+
+        The file has at most 100 MB, and the service takes at most 30 s (source: D).
+        """
+        return await self._upload_json(wire.UPLOAD_URL_PATH, file_name, {"fileUrl": url})
+
     async def fresh_url(self, result_url: str) -> str:
         """A link to a result that is valid for 20 minutes (source: D)."""
         request = self._http.build_request(
@@ -222,6 +235,19 @@ class Client:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
+
+    async def _upload_json(self, path: str, file_name: str, source: dict[str, str]) -> str:
+        body = {**source, "uploadPath": UPLOAD_FOLDER, "fileName": file_name}
+        within_s = self._network.limits.transfer_s(len(source.get("base64Data", "")))
+        async for attempt in stamina.retry_context(
+            on=_wait_before_repeat, attempts=4, timeout=300.0
+        ):
+            with attempt:
+                request = self._http.build_request("POST", f"{self.upload_url}{path}", json=body)
+                async with self._upload_turn:
+                    answer = await self._send(self._http, request, within_s)
+                    return wire.parse_uploaded(answer)
+        raise AssertionError("unreachable: retry_context returns or raises")
 
     async def _create_once(
         self, content: bytes, fields: tuple[Problem, ...]

@@ -19,7 +19,10 @@ import httpx
 from .errors import MediaError
 from .fetcher import Progress
 
-__all__ = ["Parcel"]
+__all__ = ["UPLOAD_FOLDER", "Parcel"]
+
+UPLOAD_FOLDER = "kling-nb"
+"""Sent as `uploadPath`, without a slash at either end (source: D)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Parcel:
             multipart = http.build_request(
                 "POST",
                 url,
-                data={"uploadPath": "kling-nb", "fileName": self.name},
+                data={"uploadPath": UPLOAD_FOLDER, "fileName": self.name},
                 files={"file": (self.name, file, self.mime_type)},
             )
             names = ("content-type", "content-length")

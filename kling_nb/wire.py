@@ -26,7 +26,9 @@ __all__ = [
     "CREDIT_PATH",
     "DOWNLOAD_URL_PATH",
     "RECORD_PATH",
+    "UPLOAD_BASE64_PATH",
     "UPLOAD_PATH",
+    "UPLOAD_URL_PATH",
     "Answer",
     "clean",
     "create_body",
@@ -48,6 +50,8 @@ RECORD_PATH = "/api/v1/jobs/recordInfo"
 CREDIT_PATH = "/api/v1/chat/credit"
 DOWNLOAD_URL_PATH = "/api/v1/common/download-url"
 UPLOAD_PATH = "/api/file-stream-upload"
+UPLOAD_BASE64_PATH = "/api/file-base64-upload"
+UPLOAD_URL_PATH = "/api/file-url-upload"
 
 _PARAMETER_WORDS = ("is required", "not within the range of allowed")
 _CREDIT_WORDS = ("credits insufficient", "insufficient credits")

@@ -273,6 +273,8 @@ def test_create_has_a_connection_of_its_own() -> None:
         lambda client: client.balance(),
         lambda client: client.fresh_url("https://tempfile.example/k/a.mp4"),
         lambda client: client.upload(b"x", "a.png", "image/png"),
+        lambda client: client.upload_base64(b"x", "a.png"),
+        lambda client: client.upload_from_url("https://a.example/a.png", "a.png"),
     ],
 )
 def test_no_redirect_is_followed(call: Callable[[Client], Any]) -> None:
@@ -364,6 +366,32 @@ def test_a_refused_upload_is_not_sent_again() -> None:
     with pytest.raises(Unauthorized):
         asyncio.run(service.client().upload(b"x", "a.png", "image/png"))
     assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "source"),
+    [
+        (
+            lambda client: client.upload_base64(b"hi", "a.png"),
+            "/api/file-base64-upload",
+            {"base64Data": "aGk="},
+        ),
+        (
+            lambda client: client.upload_from_url("https://a.example/b.png", "a.png"),
+            "/api/file-url-upload",
+            {"fileUrl": "https://a.example/b.png"},
+        ),
+    ],
+)
+def test_uploads_as_json(call: Callable[[Client], Any], path: str, source: dict[str, str]) -> None:
+    """Fields and paths as documented (D); a broken one is sent again, since it costs nothing."""
+    url = "https://tempfile.redpandaai.co/kieai/a.png"
+    service = Service(httpx.ReadError, {"success": True, "code": 200, "data": {"downloadUrl": url}})
+    assert asyncio.run(call(service.client())) == url
+    assert [request.url.path for request in service.requests] == [path, path]
+    named = {"uploadPath": "kling-nb", "fileName": "a.png"}
+    assert json.loads(service.requests[-1].content) == source | named
+    assert service.requests[-1].url.host == "kieai.redpandaai.co"
 
 
 def test_a_fresh_link() -> None:
@@ -497,6 +525,8 @@ def test_retry_after_is_a_whole_number_or_nothing(header: bytes, seconds: float 
         lambda client: client.balance(),
         lambda client: client.fresh_url("https://tempfile.example/k/a.mp4"),
         lambda client: client.upload(b"x", "a.png", "image/png"),
+        lambda client: client.upload_base64(b"x", "a.png"),
+        lambda client: client.upload_from_url("https://a.example/a.png", "a.png"),
     ],
 )
 def test_a_closed_client_says_so(call: Callable[[Client], Any]) -> None:

@@ -7,7 +7,8 @@ requests, `books` and `studio` for the fate of a task, `couriers` for callbacks.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from kling_nb.emulator.effects import (
     Answer,
@@ -33,6 +34,8 @@ class Fault:
     endpoint: Endpoint
     effect: Effect
     what: str
+    choices: Mapping[str, Effect] = field(default_factory=dict)
+    """What it does instead, by the argument that it may be given."""
 
 
 def envelope_bytes(code: int, msg: str, data: object = None) -> bytes:
@@ -52,7 +55,59 @@ BAD_GATEWAY = Answer(502, page("502 Bad Gateway"), HTML)
 GARBLED = envelope_bytes(200, "success", {"taskId": "0" * 32})[:-8]
 INTERNAL = "Internal Error, Please try again later."
 
+CREATE_TEXTS = {
+    "400": "Bad request",
+    "401": "You do not have access permissions",
+    "402": "Credits insufficient",
+    "404": "Not Found",
+    "408": "Timeout",
+    "422": "generate playground failed, task id is blank",
+    "429": TOO_OFTEN,
+    "433": "The credit limit of this API key is reached.",
+    "455": "The service is under maintenance.",
+    "500": INTERNAL,
+    "500-credits": "Credits insufficient",
+    "500-options": "duration is not within the range of allowed options",
+    "500-required": "This field is required",
+    "501": "Generation failed",
+    "505": "Feature disabled",
+    "524": "Timeout",
+}
+"""Each code of createTask (D) with a text, its own where one is known (C) and ours elsewhere."""
+RECORD_TEXTS = {
+    "401": "You do not have access permissions",
+    "404": "Not Found",
+    "408": "No result for over 10 minutes",
+    "422": "recordInfo is null",
+    "429": TOO_OFTEN,
+    "455": "The service is under maintenance.",
+    "500": INTERNAL,
+}
+"""Each code of recordInfo (D), in the same way."""
+
+
+def coded(texts: Mapping[str, str]) -> dict[str, Effect]:
+    """An answer for each code; what follows a hyphen tells texts of one code apart."""
+    return {name: Answer(200, envelope_bytes(int(name[:3]), text)) for name, text in texts.items()}
+
+
+CREATE_CODES, RECORD_CODES = coded(CREATE_TEXTS), coded(RECORD_TEXTS)
+
 FAULTS = (
+    Fault(
+        "create-code",
+        "createTask",
+        CREATE_CODES["501"],
+        "This code answers, 501 or the argument: " + ", ".join(CREATE_CODES) + ".",
+        CREATE_CODES,
+    ),
+    Fault(
+        "poll-code",
+        "recordInfo",
+        RECORD_CODES["500"],
+        "This code answers, 500 or the argument: " + ", ".join(RECORD_CODES) + ".",
+        RECORD_CODES,
+    ),
     Fault(
         "refuse",
         "createTask",

@@ -27,7 +27,8 @@ class InjectedFault:
     @property
     def effect(self) -> Effect:
         """What it does, with the argument it was injected with."""
-        effect = KNOWN_FAULTS[self.name].effect
+        fault = KNOWN_FAULTS[self.name]
+        effect = fault.choices.get(self.argument, fault.effect)
         if isinstance(effect, Slow | Errand | Fate) and self.argument:
             return dataclasses.replace(effect, seconds=float(self.argument))
         return effect
@@ -58,6 +59,11 @@ def endpoint_for(fault: Fault, argument: str) -> str:
             known = ", ".join(get_args(Endpoint))
             raise ValueError(f"argument: {argument!r} is no endpoint; use one of {known}")
         return argument
+    if fault.choices and argument:
+        if argument not in fault.choices:
+            known = ", ".join(fault.choices)
+            raise ValueError(f"argument: {argument!r} is unknown; use one of {known}")
+        return fault.endpoint
     if takes_seconds(fault.effect) and argument:
         seconds = argument.replace(".", "", 1)
         if not seconds.isdecimal():

@@ -93,6 +93,24 @@ def test_an_unreachable_media_host_is_an_unspecific_500(way: Any) -> None:
     assert way.create().content == expected
 
 
+@pytest.mark.parametrize("code", KNOWN_FAULTS["create-code"].choices)
+def test_each_code_of_a_refusal_can_be_had(way: Any, code: str) -> None:
+    """The argument names the code; no task is made."""
+    way.books.inject("create-code", argument=code)
+    answers = []
+    assert tasks_made(way, lambda: answers.append(way.create())) == 0
+    assert answers[0].json()["code"] == int(code[:3])
+
+
+@pytest.mark.parametrize("code", KNOWN_FAULTS["poll-code"].choices)
+def test_each_code_of_a_record_can_be_had(way: Any, code: str) -> None:
+    """The argument names the code; the next answer is the truth."""
+    task_id = way.create().json()["data"]["taskId"]
+    way.books.inject("poll-code", argument=code)
+    codes = [way.record(task_id).json()["code"] for _ in range(2)]
+    assert codes == [int(code), 200]
+
+
 @pytest.mark.parametrize(
     ("name", "status"), [("create-502", 502), ("create-524", 524), ("create-html", 200)]
 )
@@ -355,6 +373,12 @@ def test_every_fault_says_what_it_does() -> None:
     for name, fault in KNOWN_FAULTS.items():
         assert fault.name == name
         assert fault.what.endswith(".")
+
+
+def test_an_unknown_code_names_the_known(way: Any) -> None:
+    """A fault with choices takes one of them."""
+    with pytest.raises(ValueError, match="'499' is unknown; use one of 400, 401"):
+        way.books.inject("create-code", argument="499")
 
 
 def test_an_unknown_fault_names_the_nearest() -> None:
