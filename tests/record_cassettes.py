@@ -1,31 +1,31 @@
-"""Record the cassettes again: `python -m tests.record_cassettes`.
+"""Record the cassettes again: `python -m tests.record_cassettes [NAME …]`.
 
 By default they are recorded from the in-process emulator under the service's real host names.
-`--live` records against the service itself: it needs KIE_API_KEY and spends credits (165 by the
-price list of 2026-10, $0.83). Each cassette says in its first response header where it comes from.
+`--live` records against the service itself: it needs KIE_API_KEY, records the scenarios that need
+no fault, and spends credits; without `--yes` it only says how many.
+Each cassette says in its first response header where it comes from.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import io
+import json
 import os
+import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import stamina
 import vcr
-from PIL import Image
+from vcr.request import Request
 
 from kling_nb.emulator import UNLIMITED, Emulator
-from kling_nb.errors import KlingError
-from kling_nb.index import PaidIndex
-from kling_nb.session import Session
+from tests.scenarios import SCENARIOS, TEST_KEY, Scenario, Way
 
-__all__ = ["CASSETTES", "SCENARIOS", "cassette", "picture"]
+__all__ = ["CASSETTES", "FROM_EMULATOR", "FROM_SERVICE", "ORIGIN", "cassette", "content_of"]
 
 CASSETTES = Path(__file__).resolve().parent.parent / "cassettes"
 ORIGIN = "x-recorded-from"
@@ -35,47 +35,29 @@ FROM_EMULATOR = (
 )
 FROM_SERVICE = "the live service"
 SECRET_HEADERS = ["authorization", "cookie", "set-cookie"]
-TEST_KEY = "sk-test-of-the-cassettes"
+UPLOAD_NAME = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{8}(?=\.[a-z0-9]+)")
+"""The name that a job gives an upload: unique, so that it differs in each run."""
 
 
-def picture() -> bytes:
-    """A small JPEG: a dusk sky over a dark line of hills."""
-    image = Image.new("RGB", (96, 64))
-    for row in range(64):
-        shade = (40 + row, 60 + row, 120 - row) if row < 44 else (18, 22, 30)
-        image.paste(shade, (0, row, 96, row + 1))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
-    return file.getvalue()
+def content_of(request: Request) -> object:
+    """Return what a request sends, without what differs between two runs of the same scenario.
+
+    JSON is compared as a value; a multipart body without its boundary and its unique file name.
+    """
+    kind = str(request.headers.get("content-type", ""))
+    body = request.body or b""
+    content = body.encode() if isinstance(body, str) else bytes(body)
+    if kind.startswith("application/json"):
+        return json.loads(content)
+    boundary = kind.partition("boundary=")[2].encode()
+    if kind.startswith("multipart/form-data") and boundary:
+        return UPLOAD_NAME.sub(b"NAME", content.replace(boundary, b"BOUNDARY"))
+    return content
 
 
-def image_to_video(session: Session) -> None:
-    """A clip of 5 s from a picture, without sound."""
-    session.image_to_video(picture(), "Clouds drift over the hills", duration=5).result()
-
-
-def text_to_video(session: Session) -> None:
-    """A clip of 5 s from words, with sound."""
-    session.text_to_video("Rain on a tin roof", sound=True).result()
-
-
-def refused(session: Session) -> None:
-    """A request that the service refuses: an account without credits."""
-    _attempt(lambda: session.text_to_video("A lighthouse in fog"))
-
-
-def failed(session: Session) -> None:
-    """A task that the service accepts and that fails for its content."""
-    _attempt(lambda: session.text_to_video("A street at night").result())
-
-
-SCENARIOS: dict[str, tuple[Callable[[Session], None], str]] = {
-    "image_to_video": (image_to_video, ""),
-    "text_to_video_with_sound": (text_to_video, ""),
-    "refused_for_credits": (refused, "credits"),
-    "failed_for_content": (failed, "fail-policy"),
-}
-"""Each scenario, and the emulator's fault that brings it about."""
+def check_content(one: Request, other: Request) -> None:
+    """Refuse a match of two requests that send different content."""
+    assert content_of(one) == content_of(other), "the bodies differ"
 
 
 def cassette(name: str, *, record: bool = False, origin: str = FROM_EMULATOR) -> Any:
@@ -88,10 +70,12 @@ def cassette(name: str, *, record: bool = False, origin: str = FROM_EMULATOR) ->
         first.append(False)
         return response
 
-    return vcr.use_cassette(
+    recorder = vcr.VCR()
+    recorder.register_matcher("content", check_content)
+    return recorder.use_cassette(
         str(CASSETTES / f"{name}.yaml"),
         record_mode="all" if record else "none",
-        match_on=["method", "scheme", "host", "port", "path", "query"],
+        match_on=["method", "scheme", "host", "port", "path", "query", "content"],
         filter_headers=SECRET_HEADERS,
         before_record_response=mark if record else None,
         allow_playback_repeats=False,
@@ -99,58 +83,59 @@ def cassette(name: str, *, record: bool = False, origin: str = FROM_EMULATOR) ->
 
 
 def main() -> None:
-    """Record every scenario anew."""
+    """Record scenarios anew."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all where none is named")
     parser.add_argument("--live", action="store_true", help="against the service; spends credits")
-    live = parser.parse_args().live
-    for name, (scenario, fault) in SCENARIOS.items():
-        if live and fault:
-            print(f"{name}: only the emulator can be made to do this; kept")
-            continue
-        (CASSETTES / f"{name}.yaml").unlink(missing_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            _record(name, scenario, fault, None if live else Path(folder))
+    parser.add_argument("--yes", action="store_true", help="spend them")
+    given = parser.parse_args()
+    if wrong := set(given.names) - set(SCENARIOS):
+        parser.error(f"unknown: {', '.join(sorted(wrong))}; known: {', '.join(SCENARIOS)}")
+    chosen = {name: SCENARIOS[name] for name in given.names or SCENARIOS}
+    if given.live:
+        chosen = {name: each for name, each in chosen.items() if not each.faults}
+        credits = sum(each.credits for each in chosen.values())
+        if not given.yes:
+            parser.error(f"recording {len(chosen)} live costs {credits:g} credits; add --yes")
+    for name, scenario in chosen.items():
+        record(name, scenario, live=given.live)
         print(f"{name}: recorded")
 
 
-def _record(
-    name: str, scenario: Callable[[Session], None], fault: str, folder: Path | None
-) -> None:
-    transport = None
-    if folder is not None:
-        emulator = Emulator(folder / "emulator", seconds=1.0, render="canned", terms=UNLIMITED)
-        if fault:
-            emulator.books.inject(fault)
-        # vcrpy records httpx's own transports only; MockTransport passes on to the emulator's.
-        transport = httpx.MockTransport(emulator.transport().handle_async_request)
-    key = TEST_KEY if folder is not None else os.environ["KIE_API_KEY"]
-    origin = FROM_SERVICE if folder is None else FROM_EMULATOR
-    with cassette(name, record=True, origin=origin), tempfile.TemporaryDirectory() as clips:
-        index = PaidIndex(Path(clips) / "paid.sqlite3")
-        session = Session(
-            mode="live",
-            api_key=key,
-            folder=clips,
-            transport=transport,
-            index=index,
-            sleep=asyncio.sleep if folder is None else _briefly,
-        )
-        try:
-            scenario(session)
-        finally:
-            session.close()
+def record(name: str, scenario: Scenario, *, live: bool) -> None:
+    """Record one scenario in place of its cassette.
+
+    Raises:
+        AssertionError: The outcome is not the expected one.
+    """
+    (CASSETTES / f"{name}.yaml").unlink(missing_ok=True)
+    origin = FROM_SERVICE if live else FROM_EMULATOR
+    with tempfile.TemporaryDirectory() as folder, stamina.set_testing(True, attempts=8, cap=True):
+        os.environ["XDG_STATE_HOME"] = folder  # keeps the user's own rate budget out of it
+        way = live_way(Path(folder), scenario) if live else emulated_way(Path(folder), scenario)
+        with cassette(name, record=True, origin=origin):
+            outcome = scenario.run(way)
+    assert scenario.outcome in outcome, f"{name}: {outcome}"
 
 
-async def _briefly(seconds: float) -> None:
+def live_way(folder: Path, scenario: Scenario) -> Way:
+    """The way to the service itself, with the key of the environment."""
+    return Way(folder, scenario.key or os.environ["KIE_API_KEY"], sleep=asyncio.sleep)
+
+
+def emulated_way(folder: Path, scenario: Scenario) -> Way:
+    """The way to an emulator in this process that has the scenario's faults."""
+    emulator = Emulator(folder / "emulator", seconds=1.0, render="canned", terms=UNLIMITED)
+    for name, argument, times in scenario.faults:
+        emulator.books.inject(name, argument=argument, times=times)
+    # vcrpy records httpx's own transports only; MockTransport passes on to the emulator's.
+    transport = httpx.MockTransport(emulator.transport().handle_async_request)
+    return Way(folder / "clips", scenario.key or TEST_KEY, transport, briefly)
+
+
+async def briefly(seconds: float) -> None:
     """Ask the emulator often enough to hear it say `waiting` and `generating` too."""
     await asyncio.sleep(min(seconds, 0.3))
-
-
-def _attempt(request: Callable[[], object]) -> None:
-    try:
-        request()
-    except KlingError as error:
-        print(f"  as expected: {error}")
 
 
 if __name__ == "__main__":
