@@ -32,7 +32,8 @@ __all__ = [
 GRACE_S = 90.0
 """How long after its creation a task may be unknown to the service.
 
-Source: several public clients; recordInfo answers 422 `recordInfo is null` in the first moments.
+Source: several public clients (C): recordInfo answers 422 `recordInfo is null` at first. In all 37
+recorded conversations (L, 2026-04 to 2026-10) a new task was known at once.
 """
 
 ASK_AGAIN_NO_URL_S = 60.0
