@@ -23,11 +23,10 @@ import vcr
 from vcr.request import Request
 
 from kling_nb.emulator import UNLIMITED, Emulator
-from tests.scenarios import SCENARIOS, TEST_KEY, Scenario, Way
+from tests.scenarios import CASSETTES, SCENARIOS, TEST_KEY, Scenario, SessionFactory
 
-__all__ = ["CASSETTES", "FROM_EMULATOR", "FROM_SERVICE", "ORIGIN", "cassette", "content_of"]
+__all__ = ["FROM_EMULATOR", "FROM_SERVICE", "ORIGIN", "cassette", "content_of"]
 
-CASSETTES = Path(__file__).resolve().parent.parent / "cassettes"
 ORIGIN = "x-recorded-from"
 FROM_EMULATOR = (
     "the kling_nb emulator; `KIE_API_KEY=... python -m tests.record_cassettes --live` records it "
@@ -111,26 +110,26 @@ def record(name: str, scenario: Scenario, *, live: bool) -> None:
     (CASSETTES / f"{name}.yaml").unlink(missing_ok=True)
     origin = FROM_SERVICE if live else FROM_EMULATOR
     with tempfile.TemporaryDirectory() as folder, stamina.set_testing(True, attempts=8, cap=True):
-        os.environ["XDG_STATE_HOME"] = folder  # keeps the user's own rate budget out of it
-        way = live_way(Path(folder), scenario) if live else emulated_way(Path(folder), scenario)
+        make = live_factory if live else emulated_factory
         with cassette(name, record=True, origin=origin):
-            outcome = scenario.run(way)
+            outcome = scenario.run(make(Path(folder), scenario))
     assert scenario.outcome in outcome, f"{name}: {outcome}"
 
 
-def live_way(folder: Path, scenario: Scenario) -> Way:
-    """The way to the service itself, with the key of the environment."""
-    return Way(folder, scenario.key or os.environ["KIE_API_KEY"], sleep=asyncio.sleep)
+def live_factory(folder: Path, scenario: Scenario) -> SessionFactory:
+    """Sessions of the service itself, with the key of the environment."""
+    return SessionFactory(folder, scenario.key or os.environ["KIE_API_KEY"], sleep=asyncio.sleep)
 
 
-def emulated_way(folder: Path, scenario: Scenario) -> Way:
-    """The way to an emulator in this process that has the scenario's faults."""
+def emulated_factory(folder: Path, scenario: Scenario) -> SessionFactory:
+    """Sessions of an emulator in this process that has the scenario's faults."""
+    os.environ["XDG_STATE_HOME"] = str(folder)  # where the rate budget is kept
     emulator = Emulator(folder / "emulator", seconds=1.0, render="canned", terms=UNLIMITED)
     for name, argument, times in scenario.faults:
         emulator.books.inject(name, argument=argument, times=times)
     # vcrpy records httpx's own transports only; MockTransport passes on to the emulator's.
     transport = httpx.MockTransport(emulator.transport().handle_async_request)
-    return Way(folder / "clips", scenario.key or TEST_KEY, transport, briefly)
+    return SessionFactory(folder / "clips", scenario.key or TEST_KEY, transport, briefly)
 
 
 async def briefly(seconds: float) -> None:

@@ -6,7 +6,6 @@ A scenario says what must come of it, so that neither a recording nor a replay c
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from PIL import Image
 
 from kling_nb.client import Client
 from kling_nb.errors import KlingError
@@ -24,8 +22,9 @@ from kling_nb.jobs import Job
 from kling_nb.keys import Key
 from kling_nb.session import Session
 
-__all__ = ["BAD_KEY", "SCENARIOS", "TEST_KEY", "Scenario", "Way", "picture"]
+__all__ = ["BAD_KEY", "CASSETTES", "SCENARIOS", "TEST_KEY", "Scenario", "SessionFactory", "picture"]
 
+CASSETTES = Path(__file__).resolve().parent.parent / "cassettes"
 TEST_KEY = "sk-test-of-the-cassettes"
 BAD_KEY = "bad-key"
 """The emulator refuses it."""
@@ -33,15 +32,9 @@ PATIENCE_S = 60.0
 PROMPT = "A lighthouse in fog"
 
 
-def picture(shade: int = 40) -> bytes:
-    """A small JPEG: a dusk sky over a dark line of hills."""
-    image = Image.new("RGB", (96, 64))
-    for row in range(64):
-        colour = (shade + row, 60 + row, 120 - row) if row < 44 else (18, 22, 30)
-        image.paste(colour, (0, row, 96, row + 1))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
-    return file.getvalue()
+def picture(name: str = "dusk") -> bytes:
+    """A small JPEG: a sky over a dark line of hills. Encoded once, since encoders differ."""
+    return (CASSETTES / f"{name}.jpg").read_bytes()
 
 
 async def no_sleep(_seconds: float) -> None:
@@ -54,7 +47,7 @@ async def no_end(_seconds: float) -> None:
     await asyncio.Event().wait()
 
 
-class Way:
+class SessionFactory:
     """Opens live sessions and clients of one account in one folder.
 
     Args:
@@ -88,7 +81,7 @@ class Way:
             index=PaidIndex(self.folder / "paid.sqlite3"),
             sleep=sleep or self.sleep,
         )
-        if self.transport is not None:  # pictures by URL come by another way than results
+        if self.transport is not None:  # it serves pictures by URL, too
             session._roster.pictures = Fetcher(transport=self.transport)
         return closing(session)
 
@@ -105,27 +98,27 @@ class Way:
         try:
             return str(asyncio.run(play()))
         except KlingError as error:
-            return told(error)
+            return error_text(error)
 
 
-def told(error: KlingError) -> str:
+def error_text(error: KlingError) -> str:
     """An error as scenarios expect it."""
     return f"{type(error).__name__}: {error}"
 
 
-def result(request: Callable[[], Job]) -> str:
+def outcome_of(request: Callable[[], Job]) -> str:
     """What comes of a job: `saved, 55 credits`, or the error."""
     try:
         return f"saved, {request().result(PATIENCE_S).credits:g} credits"
     except KlingError as error:
-        return told(error)
+        return error_text(error)
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One behaviour."""
 
-    run: Callable[[Way], str]
+    run: Callable[[SessionFactory], str]
     outcome: str
     """What `run` returns begins with it, or has it after the kind of the error."""
     what: str
@@ -137,65 +130,65 @@ class Scenario:
     """Empty is the test key, or live the account's."""
 
 
-def generate(*models: str, **values: Any) -> Callable[[Way], str]:
+def generate(*models: str, **values: Any) -> Callable[[SessionFactory], str]:
     """A clip by a model; text-to-video where none is named."""
 
-    def run(way: Way) -> str:
-        with way.session() as session:
+    def run(factory: SessionFactory) -> str:
+        with factory.session() as session:
             model = models[0] if models else "kling-2.6/text-to-video"
-            return result(lambda: session.generate(model, **{"prompt": PROMPT} | values))
+            return outcome_of(lambda: session.generate(model, **{"prompt": PROMPT} | values))
 
     return run
 
 
-def image_to_video(way: Way) -> str:
+def image_to_video(factory: SessionFactory) -> str:
     """A picture from memory is uploaded."""
-    with way.session() as session:
-        return result(lambda: session.image_to_video(picture(), "Clouds drift", duration=5))
+    with factory.session() as session:
+        return outcome_of(lambda: session.image_to_video(picture(), "Clouds drift", duration=5))
 
 
-def picture_by_url(way: Way) -> str:
+def picture_by_url(factory: SessionFactory) -> str:
     """A picture that has a URL is looked at and sent as its URL."""
-    url = way.call(upload_base64)
-    with way.session() as session:
-        return result(lambda: session.image_to_video(url, "Clouds drift", duration=5))
+    url = factory.call(upload_base64)
+    with factory.session() as session:
+        return outcome_of(lambda: session.image_to_video(url, "Clouds drift", duration=5))
 
 
-def unreachable_picture(way: Way) -> str:
+def unreachable_picture(factory: SessionFactory) -> str:
     """A picture that this machine reaches and the service does not: the error names its URL."""
-    url = way.call(upload_base64)
-    with way.session(no_end) as session:
-        outcome = result(lambda: session.image_to_video(url, "Clouds drift", duration=5))
+    url = factory.call(upload_base64)
+    with factory.session(no_end) as session:
+        outcome = outcome_of(lambda: session.image_to_video(url, "Clouds drift", duration=5))
     return outcome.replace(url, "URL")
 
 
-def unknown(way: Way) -> str:
+def unknown(factory: SessionFactory) -> str:
     """A lost answer; the balance is read once before and once after."""
-    with way.session(no_end) as session:
-        return result(lambda: session.text_to_video(PROMPT))
+    with factory.session(no_end) as session:
+        return outcome_of(lambda: session.text_to_video(PROMPT))
 
 
-def resumed_job(way: Way) -> str:
+def resumed_job(factory: SessionFactory) -> str:
     """One session submits and ends; the next one of the folder saves the clip."""
-    with way.session(no_end) as session:
+    with factory.session(no_end) as session:
         session.text_to_video(PROMPT)
-    with way.session() as session:
+    with factory.session() as session:
         [job] = session.resume()
-        return result(lambda: job)
+        return outcome_of(lambda: job)
 
 
-def another_take(way: Way) -> str:
+def another_take(factory: SessionFactory) -> str:
     """The same request twice, as two takes: two tasks."""
-    with way.session() as session:
-        first = result(lambda: session.text_to_video(PROMPT))
-        return f"{first}; {result(lambda: session.text_to_video(PROMPT, take=2))}"
+    with factory.session() as session:
+        first = outcome_of(lambda: session.text_to_video(PROMPT))
+        return f"{first}; {outcome_of(lambda: session.text_to_video(PROMPT, take=2))}"
 
 
-def same_request_again(way: Way) -> str:
+def same_request_again(factory: SessionFactory) -> str:
     """The same request twice: one task, and the saved clip for the second."""
-    with way.session() as session:
-        first = result(lambda: session.text_to_video(PROMPT))
-        return f"{first}; {result(lambda: session.text_to_video(PROMPT))}"
+    with factory.session() as session:
+        first = outcome_of(lambda: session.text_to_video(PROMPT))
+        return f"{first}; {outcome_of(lambda: session.text_to_video(PROMPT))}"
 
 
 async def upload_stream(client: Client) -> str:
@@ -214,9 +207,9 @@ async def upload_from_url(client: Client) -> str:
     return await client.upload_from_url(url, "copy.jpg")
 
 
-def by_client(work: Callable[[Client], Awaitable[object]]) -> Callable[[Way], str]:
+def by_client(work: Callable[[Client], Awaitable[object]]) -> Callable[[SessionFactory], str]:
     """A scenario of calls of a client."""
-    return lambda way: way.call(work)
+    return lambda factory: factory.call(work)
 
 
 UPLOADED = "https://tempfile.redpandaai.co/kieai/"
@@ -390,7 +383,9 @@ JOBS = {
         42,
     ),
     "v2_5_turbo_with_a_last_frame": Scenario(
-        generate("kling/v2-5-turbo-image-to-video-pro", image=picture(), last_image=picture(90)),
+        generate(
+            "kling/v2-5-turbo-image-to-video-pro", image=picture(), last_image=picture("dawn")
+        ),
         "saved, 42 credits",
         "kling/v2-5-turbo-image-to-video-pro with two frames",
         42,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,6 @@ from kling_nb.clips import probe_clip
 from kling_nb.errors import InsufficientCredits, TaskFailed
 from kling_nb.states import Stage
 from tests.record_cassettes import (
-    CASSETTES,
     FROM_EMULATOR,
     FROM_SERVICE,
     ORIGIN,
@@ -24,7 +24,7 @@ from tests.record_cassettes import (
     cassette,
     content_of,
 )
-from tests.scenarios import BAD_KEY, SCENARIOS, TEST_KEY, Way, picture
+from tests.scenarios import BAD_KEY, CASSETTES, SCENARIOS, TEST_KEY, SessionFactory, picture
 from tests.service import CREATE, RECORD
 
 EACH_CASSETTE = pytest.mark.parametrize("name", SCENARIOS)
@@ -33,14 +33,16 @@ PROMPT = "A lighthouse in fog"
 
 
 @pytest.fixture
-def way(tmp_path: Path) -> Way:
-    """A way that would use the network, if the cassette let it."""
-    return Way(tmp_path / "clips")
+def factory(tmp_path: Path) -> SessionFactory:
+    """Sessions that would use the network, if the cassette let them."""
+    return SessionFactory(tmp_path / "clips")
 
 
+@functools.cache
 def interactions(name: str) -> list[dict]:
     """What a cassette holds."""
-    return yaml.safe_load((CASSETTES / f"{name}.yaml").read_text())["interactions"]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load((CASSETTES / f"{name}.yaml").read_text(), loader)["interactions"]
 
 
 @EACH_CASSETTE
@@ -48,7 +50,7 @@ def test_a_cassette_replays(name: str, tmp_path: Path) -> None:
     """The scenario comes to the same end, and every recorded answer is used."""
     scenario = SCENARIOS[name]
     with cassette(name) as tape:
-        outcome = scenario.run(Way(tmp_path / "clips", scenario.key or TEST_KEY))
+        outcome = scenario.run(SessionFactory(tmp_path / "clips", scenario.key or TEST_KEY))
     assert scenario.outcome in outcome
     assert tape.all_played
 
@@ -56,20 +58,20 @@ def test_a_cassette_replays(name: str, tmp_path: Path) -> None:
 # --- what is sent decides ----------------------------------------------------------------------
 
 
-def make_clip(**changes: Any) -> Callable[[Way], None]:
+def make_clip(**changes: Any) -> Callable[[SessionFactory], None]:
     """The request of `image_to_video.yaml`, changed."""
     values = {"image": picture(), "prompt": "Clouds drift", "duration": 5} | changes
 
-    def run(way: Way) -> None:
-        with way.session() as session:
+    def run(factory: SessionFactory) -> None:
+        with factory.session() as session:
             session.generate("kling-2.6/image-to-video", **values)
 
     return run
 
 
-def call(method: str, *given: Any) -> Callable[[Way], None]:
+def call(method: str, *given: Any) -> Callable[[SessionFactory], None]:
     """One call of a client."""
-    return lambda way: way.call(lambda client: getattr(client, method)(*given)) and None
+    return lambda factory: factory.call(lambda client: getattr(client, method)(*given)) and None
 
 
 @pytest.mark.parametrize(
@@ -78,12 +80,12 @@ def call(method: str, *given: Any) -> Callable[[Way], None]:
         ("image_to_video", make_clip(prompt="Clouds stand still"), CREATE),
         ("image_to_video", make_clip(sound=True), CREATE),
         ("image_to_video", make_clip(duration=10), CREATE),
-        ("image_to_video", make_clip(image=picture(41)), "/api/file-stream-upload"),
+        ("image_to_video", make_clip(image=picture("dawn")), "/api/file-stream-upload"),
         ("image_to_video", call("task", "0" * 32), RECORD),
-        ("upload_stream", call("upload", picture(41), "dusk.jpg", "image/jpeg"), "/api/file-"),
+        ("upload_stream", call("upload", picture("dawn"), "dusk.jpg", "image/jpeg"), "/api/file-"),
         ("upload_stream", call("upload", picture(), "dawn.jpg", "image/jpeg"), "/api/file-"),
         ("upload_stream", call("upload", picture(), "dusk.jpg", "image/png"), "/api/file-"),
-        ("upload_base64", call("upload_base64", picture(41), "dusk.jpg"), "/api/file-"),
+        ("upload_base64", call("upload_base64", picture("dawn"), "dusk.jpg"), "/api/file-"),
         (
             "upload_from_url",
             call("upload_from_url", "https://a.example/", "copy.jpg"),
@@ -93,14 +95,14 @@ def call(method: str, *given: Any) -> Callable[[Way], None]:
     ],
 )
 def test_another_request_does_not_replay(
-    way: Way, name: str, run: Callable[[Way], None], path: str
+    factory: SessionFactory, name: str, run: Callable[[SessionFactory], None], path: str
 ) -> None:
     """A changed prompt, sound, length, picture, file name, type, query or URL is no match."""
     with (
         cassette(name),
         pytest.raises(CannotOverwriteExistingCassetteException) as caught,
     ):
-        run(way)
+        run(factory)
     assert caught.value.failed_request.path.startswith(path)
 
 
@@ -137,33 +139,33 @@ def test_a_boundary_and_a_unique_name_are_no_difference() -> None:
 # --- what a cassette is played for -------------------------------------------------------------
 
 
-def test_a_picture_becomes_a_clip(way: Way) -> None:
+def test_a_picture_becomes_a_clip(factory: SessionFactory) -> None:
     """The file on disk is the one that was recorded."""
-    with cassette("image_to_video"), way.session() as session:
+    with cassette("image_to_video"), factory.session() as session:
         clip = session.image_to_video(picture(), "Clouds drift", duration=5).result(60)
     assert probe_clip(clip.path).duration_s == pytest.approx(5, abs=0.3)
     assert clip.credits == 55
     assert not clip.request.emulated
 
 
-def test_words_become_a_clip_with_sound(way: Way) -> None:
+def test_words_become_a_clip_with_sound(factory: SessionFactory) -> None:
     """A text-to-video task with sound gives a clip that has an audio track."""
-    with cassette("text_to_video_with_sound"), way.session() as session:
+    with cassette("text_to_video_with_sound"), factory.session() as session:
         clip = session.text_to_video(PROMPT, sound=True).result(60)
     assert clip.facts.audio_codec == "aac"
 
 
-def test_a_refusal_leaves_no_task(way: Way) -> None:
+def test_a_refusal_leaves_no_task(factory: SessionFactory) -> None:
     """Code 402 raises, and the ledger says refused."""
-    with cassette("create_402"), way.session() as session:
+    with cassette("create_402"), factory.session() as session:
         with pytest.raises(InsufficientCredits, match="402"):
             session.text_to_video(PROMPT)
         assert [row.stage for row in session.jobs()] == [Stage.REFUSED]
 
 
-def test_a_failed_task_says_why(way: Way) -> None:
+def test_a_failed_task_says_why(factory: SessionFactory) -> None:
     """A task that fails raises with the service's words and costs nothing."""
-    with cassette("fail_policy"), way.session() as session:
+    with cassette("fail_policy"), factory.session() as session:
         job = session.text_to_video(PROMPT)
         with pytest.raises(TaskFailed, match="CONTENT_POLICY_BLOCKED"):
             job.result(60)

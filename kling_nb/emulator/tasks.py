@@ -62,14 +62,14 @@ class Task:
     state: State
     fate: str
     """The fault that the task was made under, or an empty string."""
-    unseen_s: float
-    """For how long recordInfo does not know the task."""
     fail: Fail | None
     clip: str
     """File name of the rendered clip, or an empty string."""
     credits: float
     charged: float
     """What the task costs as things stand: its price, or 0 once it has failed."""
+    unseen_s: float = 0.0
+    """For how long recordInfo does not know the task."""
 
 
 def read_task(row: Mapping[str, object], now: float) -> Task:
