@@ -91,9 +91,10 @@ def test_a_finished_record_names_its_clip() -> None:
 def test_a_newer_record_adds_fields(row: dict[str, Any], flag: int, has_response: bool) -> None:
     """`successFlag` is 0, 1 or 3; `response` is `resultJson`, parsed; the old fields stay."""
     task, newer = read_task(row, 9999.0), read_task(row | {"fate": "newer"}, 9999.0)
-    old, record = record_of(task, "https://clips/x.mp4"), record_of(newer, "https://clips/x.mp4")
+    url = f"https://clips/{clip_name(task)}"
+    old, record = record_of(task, url), record_of(newer, url)
     assert record.keys() - old.keys() == {"operationType", "response", "successFlag", "paramJson"}
     assert record.items() >= old.items()
     assert record["successFlag"] == flag
-    response = {"resultUrls": ["https://clips/x.mp4"]} if has_response else None
+    response = {"resultUrls": [url]} if has_response else None
     assert record["response"] == response
