@@ -14,6 +14,7 @@ __all__ = [
     "Contradict",
     "Cut",
     "Effect",
+    "Endless",
     "Endpoint",
     "Errand",
     "Fate",
@@ -46,6 +47,15 @@ class Contradict:
     msg: str
     is_twice: bool = False
     """Whether the key `code` comes a second time, with 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endless:
+    """A body that never ends: one piece, a pause, the next piece."""
+
+    piece: bytes
+    pause_s: float
+    carried_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +105,4 @@ class Errand:
     """How late."""
 
 
-Effect = Answer | Contradict | Break | Stall | Cut | Slow | Fate | Errand
+Effect = Answer | Contradict | Endless | Break | Stall | Cut | Slow | Fate | Errand

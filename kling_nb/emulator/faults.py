@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kling_nb.emulator.effects import (
     Answer,
@@ -16,6 +16,7 @@ from kling_nb.emulator.effects import (
     Contradict,
     Cut,
     Effect,
+    Endless,
     Endpoint,
     Errand,
     Fate,
@@ -54,6 +55,8 @@ TOO_OFTEN = "Your call frequency is too high. Please try again later."
 BAD_GATEWAY = Answer(502, page("502 Bad Gateway"), HTML)
 GARBLED = envelope_bytes(200, "success", {"taskId": "0" * 32})[:-8]
 INTERNAL = "Internal Error, Please try again later."
+TRICKLE = Endless(b" ", pause_s=0.05)
+FLOOD = Endless(b" " * 65_536, pause_s=0.0)
 
 CREATE_TEXTS = {
     "400": "Bad request",
@@ -208,6 +211,18 @@ FAULTS = (
         "The task is made and charged; a gateway gives up first with HTTP 524.",
     ),
     Fault(
+        "create-trickle",
+        "createTask",
+        replace(TRICKLE, carried_out=True),
+        "The task is made and charged; the answer comes byte by byte and never ends.",
+    ),
+    Fault(
+        "create-flood",
+        "createTask",
+        replace(FLOOD, carried_out=True),
+        "The task is made and charged; the answer comes fast and never ends.",
+    ),
+    Fault(
         "credits",
         "createTask",
         Answer(200, envelope_bytes(402, "Credits insufficient")),
@@ -246,6 +261,8 @@ FAULTS = (
         "The JSON of the answer is broken off.",
     ),
     Fault("poll-stall", "recordInfo", Stall(), "The answer never comes."),
+    Fault("poll-trickle", "recordInfo", TRICKLE, "The answer comes byte by byte and never ends."),
+    Fault("poll-flood", "recordInfo", FLOOD, "The answer comes fast and never ends."),
     Fault("upload-502", "upload", BAD_GATEWAY, "A gateway answers HTTP 502 with a page."),
     Fault("download-cut", "download", Cut(), "The body is cut half way."),
     Fault(
@@ -259,6 +276,12 @@ FAULTS = (
         "download",
         Slow(seconds=3.0),
         "The body comes in small pieces, over 3 seconds or as many as the argument says.",
+    ),
+    Fault(
+        "download-trickle",
+        "download",
+        TRICKLE,
+        "The clip comes byte by byte and never ends.",
     ),
     Fault(
         "bad-clip",

@@ -22,6 +22,7 @@ from kling_nb.emulator.effects import (
     Contradict,
     Cut,
     Effect,
+    Endless,
     Errand,
     Fate,
     Slow,
@@ -83,33 +84,37 @@ class Gateway:
     async def go_wrong(self, effect: Effect, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the effect happen to one request."""
         match effect:
-            case Answer():
+            case Answer() | Endless() | Break() | Stall():
                 await self.carry_out(effect.carried_out, scope, receive)
-                body = Response(
-                    effect.body, status_code=effect.status, media_type=effect.content_type
-                )
-                await body(scope, receive, send)
+                await self.answer_instead(effect, scope, receive, send)
             case Contradict():
-                true_body = await self.answer_of(scope, receive)
-                body = Response(
-                    denied(effect, true_body),
-                    status_code=effect.status,
-                    media_type="application/json",
-                )
+                answer = denied(effect, await self.answer_of(scope, receive))
+                body = Response(answer, status_code=effect.status, media_type="application/json")
                 await body(scope, receive, send)
-            case Break():
-                await self.carry_out(effect.carried_out, scope, receive)
-                break_off(connection_of(scope), effect)
-                await until_gone(receive)
-            case Stall():
-                await self.carry_out(effect.carried_out, scope, receive)
-                await until_gone(receive)
             case Cut():
                 await self.cut(scope, receive, send)
             case Slow():
                 await self.app(scope, receive, slowed(send, effect.seconds))
             case Fate() | Errand():
                 await self.app(scope, receive, send)
+            case _:
+                assert_never(effect)
+
+    async def answer_instead(
+        self, effect: Answer | Endless | Break | Stall, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Send the effect's own answer, or none."""
+        match effect:
+            case Answer(status=status, body=content, content_type=content_type):
+                body = Response(content, status_code=status, media_type=content_type)
+                await body(scope, receive, send)
+            case Endless():
+                await send_without_end(effect, receive, send)
+            case Break():
+                break_off(connection_of(scope), effect)
+                await until_gone(receive)
+            case Stall():
+                await until_gone(receive)
             case _:
                 assert_never(effect)
 
@@ -187,6 +192,19 @@ def slowed(send: Send, seconds: float) -> Send:
         await send({**message, "body": b""})
 
     return send_slowly
+
+
+async def send_without_end(effect: Endless, receive: Receive, send: Send) -> None:
+    """Send the effect's piece again and again until the client has given up."""
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    gone = asyncio.ensure_future(until_gone(receive))
+    try:
+        while not gone.done():
+            await send({"type": "http.response.body", "body": effect.piece, "more_body": True})
+            await asyncio.sleep(effect.pause_s)
+    finally:
+        gone.cancel()
 
 
 async def until_gone(receive: Receive) -> None:

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
+import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+import kling_nb
 from kling_nb import client, pace
+from kling_nb.bodies import Limits
 from kling_nb.client import Client
 from kling_nb.fetcher import Fetcher
 from kling_nb.ledger import Ledger, database
@@ -27,10 +33,20 @@ ASK_WAIT_S = 1.0
 RETRY_SHARE = 0.1
 EXPECTED_S = 0.3
 TIMEOUT_S = 2.0
-USUAL = {"create_timeout_s": 120.0, "busy_s": 30.0}
+USUAL = {"create_timeout_s": 120.0, "busy_s": 30.0, "create_s": 120.0}
+TIMES = {"create_s": 120.0, "call_s": TIMEOUT_S, "spare_s": 2 * TIMEOUT_S, "stalled_s": TIMEOUT_S}
+"""What stands for those of `Limits`."""
 RESENDS = 3
+LEDGER = Path("kling_clips", "ledger.sqlite3")
+KEPT = Path("ledger to put back")
+"""A copy of the ledger, beside the clips."""
+SMALL_BYTES = 4_096
+"""A full disk still takes what is written in place into a file so small."""
+CHILD_S = 15
+"""A forked child that hangs is ended after so long."""
 
 Act = Callable[[], object]
+Request = tuple[str, Mapping[str, Any]]
 
 
 class Trap:
@@ -64,6 +80,8 @@ def prepare() -> None:
     pace.retry_wait_s = lambda tries: retry_wait_s(tries) * RETRY_SHARE
     pace.expected_s = lambda *given: EXPECTED_S
     client._TIMEOUT = httpx.Timeout(TIMEOUT_S)
+    for name in TIMES:
+        setattr(Limits, name, property(lambda _, name=name: TIMES[name], lambda *_: None))
     listen(Ledger, "intend", lambda *given: "intended")
     listen(Ledger, "advance", lambda job_id, stage: str(stage))
     listen(Fetcher, "download", lambda *given: "download")
@@ -95,6 +113,7 @@ def arm(
     *,
     kill: tuple[str, float] | None = None,
     strike: tuple[str, str, float] | None = None,
+    request: Request = ("", {}),
     **limits: float,
 ) -> None:
     """Get ready for one run.
@@ -102,16 +121,18 @@ def arm(
     Args:
         kill: Step and seconds after it.
         strike: Trouble, step, and how much of it.
-        limits: Seconds other than the usual ones: `create_timeout_s`, `busy_s`.
+        request: What the cell asks for: the model and the other arguments of `kling.generate`.
+        limits: Seconds other than the usual ones: `create_timeout_s`, `create_s`, `busy_s`.
     """
     TRAP.acts.clear()
     TRAP.ahead = timedelta()
     limits = USUAL | limits
+    TIMES["create_s"] = limits["create_s"]
     client._CREATE_TIMEOUT = httpx.Timeout(limits["create_timeout_s"])
     database.BUSY_TIMEOUT_S = limits["busy_s"]
     if strike is not None:
         trouble, step, amount_s = strike
-        begin = {"clock-jump": TRAP.jump, "disk-full": fill_disk}[trouble]
+        begin = partial(fork, request) if trouble == "fork" else STRIKES[trouble]
         TRAP.acts.setdefault(step, []).append(lambda: begin(amount_s))
     if kill is not None:
         step, after_s = kill
@@ -130,11 +151,54 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fill_disk(for_s: float) -> None:
-    """Let no file be written for a while, neither a new byte nor an old one."""
+def fill_disk(for_s: float, *, limit_bytes: int = 0) -> None:
+    """Let no file be written beyond so many bytes for a while."""
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, usual[1]))
     soon(for_s, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, usual))
+
+
+def lock_ledger(for_s: float) -> None:
+    """Hold the ledger as another program does that writes for a long time."""
+    connection = sqlite3.connect(LEDGER, isolation_level=None, check_same_thread=False)
+    connection.execute("BEGIN EXCLUSIVE")
+    soon(for_s, connection.close)
+
+
+def garble_ledger(_for_s: float) -> None:
+    """Overwrite the ledger, once a copy is kept that can be put back."""
+    shutil.copy(LEDGER, KEPT)
+    LEDGER.write_bytes(b"garbled " * 8_192)
+
+
+def lose_ledger(_for_s: float) -> None:
+    """Delete the ledger, once a copy is kept that can be put back."""
+    shutil.copy(LEDGER, KEPT)
+    LEDGER.unlink()
+
+
+def fork(request: Request, _for_s: float) -> None:
+    """Let a forked child ask for the same, and wait for its end."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    signal.alarm(CHILD_S)
+    try:
+        model, arguments = request
+        kling_nb.generate(model, **arguments)
+    finally:
+        os._exit(0)
+
+
+STRIKES: Mapping[str, Callable[[float], object]] = {
+    "clock-jump": TRAP.jump,
+    "disk-full": fill_disk,
+    "note-disk-full": partial(fill_disk, limit_bytes=SMALL_BYTES),
+    "note-locked": lock_ledger,
+    "note-garbled": garble_ledger,
+    "note-lost": lose_ledger,
+}
 
 
 def resend_when_lost() -> None:

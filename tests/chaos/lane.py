@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from kling_nb.states import ENDED, FOLLOWED, Stage
-from tests.chaos import evidence
+from tests.chaos import evidence, inside
 from tests.chaos.judge import Evidence, Played
 from tests.chaos.mortal import Mortal, Reply
 from tests.chaos.plan import PICTURES, Kill, Run
@@ -45,6 +45,7 @@ DEATH_S = 8.0
 """How long a step is waited for before the kernel is killed where it is."""
 ROUNDS = 12
 OVER = ("success", "fail")
+LOSSES = ("ledger-lost", "ledger-cut", "ledger-older")
 BREATH_S = 0.15
 
 
@@ -72,6 +73,11 @@ class Lane:
         """Where the kernels work."""
         return self.home / "work"
 
+    @property
+    def ledger(self) -> Path:
+        """The ledger of the folder."""
+        return self.folder / "kling_clips" / evidence.LEDGER
+
     def play(self, runs: Iterable[Run]) -> Evidence:
         """Play them all, settle what is left, and tell what the disk holds."""
         self.folder.mkdir(parents=True)
@@ -98,6 +104,7 @@ class Lane:
         trouble, books = TROUBLES.get(run.trouble), self.served.books
         self.write(f"run {run.number}: {run.way}, {run.trouble}, {run.strike}, {run.kill}")
         kernel = self.living()
+        older = self.ledger.read_bytes()
         # Of the run, not of the kernel: a trouble may wait for the next one.
         self.limits = limits_of(run)
         kernel.do(arming(self.limits | traps_of(run)), CELL_S)
@@ -111,8 +118,11 @@ class Lane:
             self.hear(kernel.reply(request, CELL_S))
         # First this: copying the file would take the lock from whoever holds it in this process.
         blocker.join()
+        self.put_back()
         died_in = evidence.stage_at_death(self.folder, run.prompt) if run.kill else ""
         self.settle(run)
+        if run.trouble in LOSSES:
+            self.lose_ledger(run, older)
         struck = trouble is not None and len(books.faults()) == 0
         books.clear_faults()
         return Played(
@@ -137,7 +147,8 @@ class Lane:
             broken = BROKEN if self.broken else ""
             for cell in (SETUP, broken, arming(self.limits), LOAD):
                 reply = self.kernel.do(cell, CELL_S)
-                if reply is None or not reply.ok:
+                # A ledger that cannot be read is no reason to do without a kernel.
+                if reply is None or not (reply.ok or cell == LOAD):
                     raise RuntimeError(f"{cell}: {reply.text if reply else 'no answer'}")
         return self.kernel
 
@@ -156,14 +167,48 @@ class Lane:
         with (self.home / "journal.txt").open("a", encoding="utf-8") as journal:
             journal.write(f"{time.monotonic() - self.began:8.2f} {line}\n")
 
+    def put_back(self) -> None:
+        """Put the ledger back that the kernel garbled or lost, as a person does."""
+        kept = self.folder / inside.KEPT.name
+        if kept.exists():
+            self.restore(kept.read_bytes())
+            kept.unlink()
+
+    def lose_ledger(self, run: Run, older: bytes) -> None:
+        """Ask for the same again without the ledger of today; then put that back."""
+        kept = self.ledger.read_bytes()
+        match run.trouble:
+            case "ledger-lost":
+                self.ledger.unlink()
+            case "ledger-cut":
+                self.ledger.write_bytes(kept[: len(kept) // 2])
+            case "ledger-older":
+                self.restore(older)
+        if run.again:  # in a new kernel
+            self.retire()
+        self.say(run.cell)
+        # What the kernel learnt of the folder without its ledger ends with it.
+        self.retire()
+        self.restore(kept)
+
+    def restore(self, content: bytes) -> None:
+        """Make this the ledger."""
+        self.ledger.with_name(f"{self.ledger.name}-journal").unlink(missing_ok=True)
+        self.ledger.write_bytes(content)
+
+    def retire(self) -> None:
+        """End the kernel; the next run starts another."""
+        if self.kernel is not None:
+            self.kernel.kill()
+            self.kernel = None
+
     def bury(self, run: Run, kill: Kill, kernel: Mortal) -> None:
         """Kill the kernel at its instant, or see it die."""
         if kill.step:
             self.await_death(run, kill, kernel)
         else:
             time.sleep(kill.after_s)
-        kernel.kill()
-        self.kernel = None
+        self.retire()
 
     def await_death(self, run: Run, kill: Kill, kernel: Mortal) -> None:
         """Wait until the kernel has died at its step, or the step can come no more."""
@@ -181,8 +226,9 @@ class Lane:
             if run.trouble != "ledger-locked" or run.strike is None:
                 return
             time.sleep(run.strike.after_s)
-            path = self.folder / "kling_clips" / evidence.LEDGER
-            with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as connection:
+            with closing(
+                sqlite3.connect(self.ledger, timeout=5, isolation_level=None)
+            ) as connection:
                 connection.execute("BEGIN EXCLUSIVE")
                 time.sleep(run.strike.amount_s)
                 connection.execute("ROLLBACK")
@@ -247,12 +293,14 @@ def limits_of(run: Run) -> dict[str, float]:
     """Where a run needs a shorter patience than people have."""
     if run.trouble == "create-stall":
         return {"create_timeout_s": STALL_S}
-    return {"busy_s": BUSY_S} if run.trouble == "ledger-locked" else {}
+    if run.trouble in {"create-trickle", "create-flood"}:
+        return {"create_s": STALL_S}
+    return {"busy_s": BUSY_S} if run.trouble in {"ledger-locked", "note-locked"} else {}
 
 
 def traps_of(run: Run) -> dict[str, object]:
     """What waits for the kernel at its steps."""
-    traps: dict[str, object] = {}
+    traps: dict[str, object] = {"request": run.request} if run.trouble == "fork" else {}
     if run.kill and run.kill.step:
         traps["kill"] = (run.kill.step, run.kill.after_s)
     if run.strike and run.strike.step:

@@ -21,7 +21,7 @@ STEPS = ("intended", "sending", "accepted", "succeeded", "download", "saved")
 WAYS = ("magic", "waiting magic", "generate")
 """How a cell asks for a clip."""
 
-CALM_SHARE = 0.25
+CALM_SHARE = 0.15
 WINDOW_SHARE = 0.6
 """How many of the kills are aimed at a step; the others come at any time."""
 WINDOW_S = 0.03
@@ -73,15 +73,18 @@ class Run:
         return f"kling-2.6/{'image' if self.picture else 'text'}-to-video"
 
     @property
+    def request(self) -> tuple[str, dict[str, object]]:
+        """The model and the other arguments of `kling.generate` that ask for the same."""
+        image = {"image": self.picture} if self.picture else {}
+        asked = {"prompt": self.prompt, "duration": int(self.duration), "sound": self.sound}
+        return self.model, {**asked, **image}
+
+    @property
     def cell(self) -> str:
         """What stands in the cell."""
         if self.way == "generate":
-            image = f", image={self.picture!r}" if self.picture else ""
-            return (
-                "import kling_nb as kling\n"
-                f"kling.generate({self.model!r}, prompt={self.prompt!r}{image},"
-                f" duration={self.duration}, sound={self.sound})"
-            )
+            model, arguments = self.request
+            return f"import kling_nb as kling\nkling.generate({model!r}, **{arguments!r})"
         options = [f"-d {self.duration}", "--sound" if self.sound else "--no-sound"]
         options += [f"-i {self.picture}"] if self.picture else []
         options += ["--wait"] if self.way == "waiting magic" else []
@@ -147,6 +150,10 @@ def make_strike(chance: random.Random, trouble: Trouble) -> Strike | None:
             return Strike(chance.choice(STEPS), 0.0, jump_s)
         case "disk-full":
             return Strike(chance.choice(STEPS), 0.0, chance.uniform(0.05, 0.8))
+        case "note-disk-full" | "note-locked" | "note-garbled" | "note-lost":
+            return Strike("accepted", 0.0, chance.uniform(0.8, 2.0))
+        case "fork":
+            return Strike(chance.choice(STEPS), 0.0, 0.0)
         case "ledger-locked":
             return Strike("", chance.uniform(0, RUN_S / 2), chance.uniform(0.05, 1.5))
     return None

@@ -141,6 +141,28 @@ def test_a_broken_off_answer_hides_a_task(way: Any) -> None:
         answers[0].json()
 
 
+@pytest.mark.parametrize("name", ["create-trickle", "create-flood"])
+def test_an_answer_may_never_end(way: Any, name: str) -> None:
+    """Pieces keep coming, so that no read timeout ends the answer; the task is made."""
+    way.books.inject(name)
+    assert tasks_made(way, lambda: way.read_some("POST", "/api/v1/jobs/createTask")) == 1
+
+
+@pytest.mark.parametrize("name", ["poll-trickle", "poll-flood"])
+def test_a_record_may_never_end(way: Any, name: str) -> None:
+    """Pieces keep coming once; the next status request is answered."""
+    way.books.inject(name)
+    way.read_some("GET", "/api/v1/jobs/recordInfo")
+    assert way.record("any").json()["code"] == 422
+
+
+def test_a_download_may_never_end(way: Any, clip: str) -> None:
+    """Pieces keep coming once; the next download is whole."""
+    way.books.inject("download-trickle")
+    way.read_some("GET", clip)
+    assert way.call("GET", "", clip, key=None).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("name", "error", "made"),
     [
