@@ -81,11 +81,16 @@ def prepare() -> None:
     pace.expected_s = lambda *given: EXPECTED_S
     client._TIMEOUT = httpx.Timeout(TIMEOUT_S)
     for name in TIMES:
-        setattr(Limits, name, property(lambda _, name=name: TIMES[name], lambda *_: None))
+        read_from_times(name)
     listen(Ledger, "intend", lambda *given: "intended")
     listen(Ledger, "advance", lambda job_id, stage: str(stage))
     listen(Fetcher, "download", lambda *given: "download")
     doubt_the_time()
+
+
+def read_from_times(name: str) -> None:
+    """Let a limit be what stands in `TIMES` at the moment."""
+    setattr(Limits, name, property(lambda _: TIMES[name], lambda *_: None))
 
 
 def listen(owner: type, name: str, step_of: Callable[..., str]) -> None:
