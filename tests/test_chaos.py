@@ -235,9 +235,9 @@ def test_the_table_counts_each_trouble_and_all() -> None:
     [
         ([], GOOD, 0),
         ([], replace(GOOD, integrity=("broken",)), 1),
-        (["--broken-resend"], GOOD, 1),
+        (["--broken", "resend"], GOOD, 1),
         (
-            ["--broken-resend"],
+            ["--broken", "resend"],
             alone(CALM_RUN, SAVED, paid=(DONE, replace(DONE, task_id="t9"))),
             0,
         ),
@@ -272,6 +272,6 @@ def test_sixty_runs_with_twelve_kills() -> None:
 @pytest.mark.kernel
 def test_a_rule_that_resends_is_caught() -> None:
     """The same script with a client that sends again what was lost: requests are paid twice."""
-    done = storm("--runs", "12", "--kills", "0", "--broken-resend")
+    done = storm("--runs", "12", "--kills", "0", "--broken", "resend")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"double: paid \d times", done.stdout)

@@ -1,7 +1,7 @@
 """The command: `python -m tests.chaos --runs 1000 --kills 200 --seed 7`.
 
-Owns options and exit codes: 0 when nothing was found, 1 otherwise. With `--broken-resend` the
-kernels break the submit rule on purpose, and 0 means that the double payments were found.
+Owns options and exit codes: 0 when nothing was found, 1 otherwise. With `--broken RULE` the
+kernels break that rule on purpose, and 0 means that this was found.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.chaos.broken import RULES
 from tests.chaos.judge import judge
 from tests.chaos.plan import make_plan
 from tests.chaos.storm import blow
@@ -27,7 +28,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=12, help="killed kernels (%(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="same seed, same plan (%(default)s)")
     parser.add_argument("--lanes", type=int, default=4, help="kernels at a time (%(default)s)")
-    parser.add_argument("--broken-resend", action="store_true", help="resend what was lost")
+    parser.add_argument("--broken", choices=RULES, default="", help="a rule to break on purpose")
     parser.add_argument("--folder", type=Path, help="keep everything here (default: nothing kept)")
     options = parser.parse_args(arguments)
     if options.folder and options.folder.exists() and any(options.folder.iterdir()):
@@ -42,16 +43,15 @@ def main(arguments: list[str]) -> int:
     plan = make_plan(options.seed, options.runs, options.kills, options.lanes)
     began = time.monotonic()
     with TemporaryDirectory() as aside:
-        evidence = blow(plan, options.folder or Path(aside), broken=options.broken_resend)
+        evidence = blow(plan, options.folder or Path(aside), broken=options.broken)
     verdict = judge(evidence)
     print(write_table(evidence, verdict))
     print(f"{len(evidence.paid)} tasks, {len(evidence.noted)} rows,", end=" ")
     print(f"{len(verdict.findings)} findings, {time.monotonic() - began:.0f} s")
-    if options.broken_resend:
-        caught = verdict.count("double")
-        print(
-            f"the broken rule paid twice for {caught} requests: {'caught' if caught else 'MISSED'}"
-        )
+    if options.broken:
+        kind = RULES[options.broken].finding
+        caught = verdict.count(kind)
+        print(f"without the rule {options.broken!r}, {kind}: {caught or 'MISSED'}")
         return 0 if caught else 1
     return 1 if verdict.findings else 0
 

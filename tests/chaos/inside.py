@@ -1,4 +1,4 @@
-"""What chaos does inside a kernel: waits made short, a trouble at a step, a broken rule.
+"""What chaos does inside a kernel: waits made short, and a trouble at a step.
 
 Imported by the kernels themselves. Everything is patched from here; the package knows nothing.
 """
@@ -22,12 +22,11 @@ import httpx
 import kling_nb
 from kling_nb import client, pace
 from kling_nb.bodies import Limits
-from kling_nb.client import Client
 from kling_nb.fetcher import Fetcher
 from kling_nb.ledger import Ledger, database
 from kling_nb.session import Session
 
-__all__ = ["arm", "prepare", "resend_when_lost"]
+__all__ = ["arm", "prepare"]
 
 ASK_WAIT_S = 1.0
 RETRY_SHARE = 0.1
@@ -36,7 +35,8 @@ TIMEOUT_S = 2.0
 USUAL = {"create_timeout_s": 120.0, "busy_s": 30.0, "create_s": 120.0}
 TIMES = {"create_s": 120.0, "call_s": TIMEOUT_S, "spare_s": 2 * TIMEOUT_S, "stalled_s": TIMEOUT_S}
 """What stands for those of `Limits`."""
-RESENDS = 3
+TIMES_ARE_FIXED = False
+"""Whether a run changes nothing about them."""
 LEDGER = Path("kling_clips", "ledger.sqlite3")
 KEPT = Path("ledger to put back")
 """A copy of the ledger, beside the clips."""
@@ -132,7 +132,8 @@ def arm(
     TRAP.acts.clear()
     TRAP.ahead = timedelta()
     limits = USUAL | limits
-    TIMES["create_s"] = limits["create_s"]
+    if not TIMES_ARE_FIXED:
+        TIMES["create_s"] = limits["create_s"]
     client._CREATE_TIMEOUT = httpx.Timeout(limits["create_timeout_s"])
     database.BUSY_TIMEOUT_S = limits["busy_s"]
     if strike is not None:
@@ -204,20 +205,3 @@ STRIKES: Mapping[str, Callable[[float], object]] = {
     "note-garbled": garble_ledger,
     "note-lost": lose_ledger,
 }
-
-
-def resend_when_lost() -> None:
-    """The broken rule: a request whose answer was lost is sent again."""
-    create = Client.create_task
-
-    async def insist(self: Client, *given: Any, **more: Any) -> Any:
-        for _ in range(RESENDS):
-            outcome = await create(self, *given, **more)
-            if not getattr(outcome, "may_exist", False):
-                break
-            # The ledger would see a second `sending` and stop it: whoever breaks the rule in the
-            # client goes past it.
-            more.pop("sending", None)
-        return outcome
-
-    Client.create_task = insist  # type: ignore[method-assign]

@@ -30,7 +30,7 @@ __all__ = ["Lane"]
 
 KEY = "sk-chaos-0123456789abcdef"
 SETUP = "from tests.chaos import inside; inside.prepare()"
-BROKEN = "inside.resend_when_lost()"
+BREAK = "from tests.chaos import broken; broken.RULES[{!r}].break_it()"
 LOAD = "%load_ext kling_nb"
 RESUME = "%kling resume"
 ADVICE = re.compile(r"`(%kling adopt \w+ \w+)`")
@@ -56,12 +56,12 @@ class Lane:
     Args:
         home: An empty folder of its own.
         served: The emulator.
-        broken: Whether the kernels resend what was lost.
+        broken: The rule that the kernels break, empty for none.
     """
 
     home: Path
     served: Served
-    broken: bool = False
+    broken: str = ""
     played: list[Played] = field(default_factory=list)
     kernel: Mortal | None = None
     advice: list[str] = field(default_factory=list)
@@ -144,7 +144,7 @@ class Lane:
                 "KLING_NB_UPLOAD_URL": self.served.url,
             }
             self.kernel = Mortal(self.folder, environment(self.home, **settings))
-            broken = BROKEN if self.broken else ""
+            broken = BREAK.format(self.broken) if self.broken else ""
             for cell in (SETUP, broken, arming(self.limits), LOAD):
                 reply = self.kernel.do(cell, CELL_S)
                 # A ledger that cannot be read is no reason to do without a kernel.

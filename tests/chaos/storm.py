@@ -17,7 +17,7 @@ from tests.service import serve
 __all__ = ["blow"]
 
 
-def blow(plan: Sequence[Run], folder: Path, *, broken: bool = False) -> Evidence:
+def blow(plan: Sequence[Run], folder: Path, *, broken: str = "") -> Evidence:
     """Play a plan; everything that it leaves is below `folder`."""
     lanes = sorted({run.lane for run in plan})
 
