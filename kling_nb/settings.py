@@ -382,6 +382,6 @@ def choose_rate_limits(sources: Sources) -> RateLimits:
         return RateLimits()
     name, value = found
     try:
-        return parse_rate_limits(value if isinstance(value, str) else repr(value))
+        return parse_rate_limits(value if isinstance(value, str) else show(value))
     except ValueError as error:
         raise ConfigurationError(f"{name}: {error}") from None

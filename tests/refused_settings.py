@@ -95,6 +95,9 @@ CASES: dict[str, Callable[[], object]] = {
     "api_url, unencrypted": lambda: resolve(api_url="http://example.org"),
     "api_url of the environment": lambda: resolve_in(KLING_NB_API_URL="api.kie.ai"),
     "upload_url": lambda: resolve_in(KLING_NB_UPLOAD_URL="http://example.org"),
+    "rate limits": lambda: resolve(rate_limits="20/10"),
+    "rate limits, absurd": lambda: resolve(rate_limits=10**5000),  # type: ignore[arg-type]
+    "rate limits of the environment": lambda: resolve_in(KLING_NB_RATE_LIMITS="create=0/10"),
     "key": lambda: resolve(api_key=bad()),
     "key of bytes": lambda: resolve(api_key=secret().encode()),  # type: ignore[arg-type]
     "key, empty": lambda: resolve(api_key=" "),

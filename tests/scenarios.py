@@ -191,6 +191,13 @@ def same_request_again(factory: SessionFactory) -> str:
         return f"{first}; {outcome_of(lambda: session.text_to_video(PROMPT))}"
 
 
+def several_files(factory: SessionFactory) -> str:
+    """A result of a cover picture and two clips: both clips are saved."""
+    with factory.session() as session:
+        clip = session.text_to_video(PROMPT).result(PATIENCE_S)
+        return f"saved, {clip.credits:g} credits, {len(clip.others)} more"
+
+
 async def upload_stream(client: Client) -> str:
     """A picture as a multipart body."""
     return await client.upload(picture(), "dusk.jpg", "image/jpeg")
@@ -297,6 +304,12 @@ CREATE = {
         f"{name.replace('-', '_')}_page": lost(name, "", "a page answers createTask")
         for name in PAGES
     },
+    "create_429_that_names_a_task": lost(
+        "create-429-made", "", "createTask answers 429 and names a task: it is not sent again"
+    ),
+    "create_mismatch": lost(
+        "create-mismatch", "", "createTask answers code 200 under HTTP 429: it is not sent again"
+    ),
     "create_media_host": Scenario(
         unreachable_picture,
         "Likely cause: the service cannot reach URL;",
@@ -352,6 +365,12 @@ RECORDS = {
 
 JOBS = {
     "picture_by_url": Scenario(picture_by_url, "saved, 55 credits", "a picture that has a URL", 55),
+    "several_files": Scenario(
+        several_files,
+        "saved, 55 credits, 1 more",
+        "a result of a cover picture and two clips",
+        faults=(("several-files", "", 1),),
+    ),
     "resumed_job": Scenario(
         resumed_job, "saved, 55 credits", "submitted by one session, saved by the next", 55
     ),
