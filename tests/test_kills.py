@@ -34,6 +34,7 @@ import sys
 import threading
 
 from kling_nb.ledger import Ledger
+from kling_nb.ledger.id_slots import IdSlots
 from kling_nb.models import TEXT_TO_VIDEO
 from kling_nb.preparation import Wish
 from kling_nb.session import Session
@@ -61,6 +62,12 @@ def watch(event):
         reach("downloading")
 
 
+def write(self, job_id, task_id):
+    reach("answered")
+    return write_id(self, job_id, task_id)
+
+
+write_id, IdSlots.write = IdSlots.write, write
 Ledger.advance = step
 session = Session()
 job = session.prepare(Wish(TEXT_TO_VIDEO, {{"prompt": {PROMPT!r}}}))
@@ -150,7 +157,7 @@ def test_killed_while_sending_after_it_arrived(
     after_the_kill: AfterTheKill, tasks: Tasks, served: Served
 ) -> None:
     """The task is paid: unknown, nothing is sent again; adopted it gives its clip."""
-    session, resumed = after_the_kill("before accepted")
+    session, resumed = after_the_kill("answered")
     assert resumed == []
     job = session.text_to_video(PROMPT)
     with pytest.raises(TaskUnknown):
@@ -163,7 +170,14 @@ def test_killed_while_sending_after_it_arrived(
 
 @pytest.mark.parametrize(
     "point",
-    ["after accepted", "before succeeded", "after succeeded", "downloading", "before saved"],
+    [
+        "before accepted",
+        "after accepted",
+        "before succeeded",
+        "after succeeded",
+        "downloading",
+        "before saved",
+    ],
 )
 def test_killed_while_the_clip_is_made_or_fetched(
     after_the_kill: AfterTheKill, tasks: Tasks, served: Served, point: str
