@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,25 @@ def test_a_file_that_was_deleted_is_made_again(slots: IdSlots, row: Row) -> None
     assert slots.write(row.id, "t")
     assert slots.read(row.id) == "t"
     assert len(slots.rows()) == 1
+
+
+@pytest.mark.parametrize(("folder_bits", "bits"), [(0o700, 0o600), (0o770, 0o660)])
+def test_a_file_is_as_private_as_its_folder(
+    slots: IdSlots, row: Row, folder_bits: int, bits: int
+) -> None:
+    """Prompts are in it; in a shared folder the others settle what a dead session left."""
+    slots.path.parent.chmod(folder_bits)
+    slots.allocate(row)
+    assert (slots.path / f"{row.id}.json").stat().st_mode & 0o777 == bits
+    assert slots.path.stat().st_mode & 0o777 == folder_bits
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(slots: IdSlots, ledger: Ledger) -> None:
+    """A session begins all the same."""
+    slots.path.mkdir()
+    os.mkfifo(slots.path / "1a2b3c4d.json")
+    assert slots.rows() == []
+    assert ledger.settle("live") == []
 
 
 def test_what_is_freed_is_gone(slots: IdSlots, row: Row) -> None:

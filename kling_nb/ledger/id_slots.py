@@ -20,7 +20,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ..errors import LedgerError
-from ..files import make_folder, new_file
+from ..files import make_folder, open_plain, write_new
 from ..states import Stage
 from .records import Row, encode_row, parse_row
 
@@ -30,6 +30,9 @@ LOG = logging.getLogger("kling_nb")
 
 ID_BYTES = 512
 """Blanks for the task id as JSON; the ids of the service have 32 bytes."""
+
+MAX_BYTES = 1_000_000
+"""More is not read: a row has some kilobytes."""
 
 FAULTS = (OSError, ValueError, TypeError, LookupError)
 """What a file that cannot be used, or holds something else, raises."""
@@ -90,7 +93,7 @@ class IdSlots:
     def read(self, job_id: str) -> str:
         """Return the task id that was written for a job; empty where there is none."""
         try:
-            return parse_id(self._file(job_id).read_bytes())
+            return parse_id(content_of(self._file(job_id)))
         except FAULTS:
             return ""
 
@@ -99,7 +102,7 @@ class IdSlots:
         found = []
         for file in self._files():
             try:
-                found.append(parse_slot(file.read_bytes(), self._folder))
+                found.append(parse_slot(content_of(file), self._folder))
             except FAULTS as error:
                 LOG.warning("%s cannot be read and is left alone: %r", file, error)
         return found
@@ -127,26 +130,35 @@ class IdSlots:
                 os.close(number)
 
     def _create(self, job_id: str, content: bytes) -> int:
+        file = self._file(job_id)
+        make_folder(self._folder)
         make_folder(self.path, within=self._folder)
-        with new_file(self._file(job_id)) as file:
-            number = os.dup(file.fileno())
         try:
-            written = os.write(number, content)
-            if written < len(content):  # the disk is full: it takes a part and says so only then
-                os.write(number, content[written:])
+            write_new(file, content)
+            number = os.open(file, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+        except OSError:
+            file.unlink(missing_ok=True)
+            raise
+        try:
             os.fsync(number)
             sync_folders(self.path, self._folder)
         except OSError:
             os.close(number)
-            self._file(job_id).unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
             raise
         return number
 
     def _files(self) -> Iterator[Path]:
-        return (file for file in sorted(self.path.glob("*.json")) if file.is_file())
+        return iter(sorted(self.path.glob("*.json")))
 
     def _file(self, job_id: str) -> Path:
         return self.path / f"{job_id}.json"
+
+
+def content_of(file: Path) -> bytes:
+    """Return what a file holds; a pipe or a device is not waited for."""
+    with open_plain(file, MAX_BYTES) as opened:
+        return opened.read()
 
 
 def encode_id(task_id: str) -> bytes:
