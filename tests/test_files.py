@@ -13,7 +13,7 @@ import pytest
 from kling_nb.doors import Doors
 from kling_nb.files import ensure_file, make_folder, new_file, open_plain
 from kling_nb.index import PaidIndex
-from kling_nb.ledger import Ledger
+from kling_nb.ledger import Intent, Ledger
 from kling_nb.session import Session
 
 PATIENCE_S = 20.0
@@ -188,3 +188,15 @@ def test_only_plain_files_are_opened(tmp_path: Path, kind: str) -> None:
             path.write_bytes(b"12345")
     with pytest.raises(OSError, match=r"regular file|5 bytes; 4 are allowed|directory"):
         open_plain(path, 4)
+
+
+@pytest.mark.parametrize(("folder", "after"), [(0o755, 0o600), (0o770, 0o660)])
+def test_a_preallocated_file_is_as_private_as_the_ledger(
+    ledger: Ledger, tmp_path: Path, folder: int, after: int
+) -> None:
+    """It holds the prompt of a request while that is being sent."""
+    tmp_path.chmod(folder)
+    row, _ = ledger.intend(Intent("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0))
+    ledger.id_slots.allocate(row)
+    assert bits(tmp_path / "sending" / f"{row.id}.json") == after
+    assert bits(tmp_path / "sending") == (0o700 if folder == 0o755 else folder)
