@@ -18,7 +18,6 @@ from starlette.routing import BaseRoute
 
 from kling_nb.emulator.calls import Call, accepted_key, json_answer, route
 from kling_nb.emulator.hosts import Addresses, own_clip_name, own_upload_path
-from kling_nb.emulator.pictures import draw_cover
 from kling_nb.emulator.studio import Studio
 from kling_nb.emulator.tasks import result_names
 from kling_nb.emulator.uploads import Upload
@@ -158,6 +157,8 @@ class Files:
         if clip is None or now > (task.ended_at or now) + self.books.terms.clip_life_s:
             return not_found()
         if name.endswith(".jpg"):
+            from kling_nb.emulator.pictures import draw_cover
+
             return Response(draw_cover(), media_type="image/jpeg")
         return FileResponse(clip, media_type="video/mp4")
 

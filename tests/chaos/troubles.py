@@ -69,6 +69,7 @@ _TABLE = (
     Trouble("download-trickle"),
     Trouble("bad-clip"),
     Trouble("short-clip"),
+    Trouble("several-files"),
     Trouble("fail-policy", "failure"),
     Trouble("fail-internal", "failure"),
     Trouble("clock-jump", at="kernel"),
