@@ -84,16 +84,19 @@ async def read_pieces(response: httpx.Response, stalled_s: float | None) -> Asyn
         stalled_s: How long nothing may come; None leaves that to httpx.
 
     Raises:
-        AnswerLost: It is encoded in another way, or the encoding is damaged.
-        TimeoutError: Nothing came for `stalled_s`.
+        AnswerLost: It is encoded in another way, the encoding is damaged, or nothing came for
+            `stalled_s`.
     """
     # A stand-in for the network may hand out an answer that is read and decoded already.
     is_read = response.is_stream_consumed
     unpack = None if is_read else find_decoder(response)
     source = aiter(response.aiter_bytes() if is_read else response.aiter_raw())
     while True:
-        async with asyncio.timeout(stalled_s):
-            piece = await anext(source, None)
+        try:
+            async with asyncio.timeout(stalled_s):
+                piece = await anext(source, None)
+        except TimeoutError:
+            raise AnswerLost(f"nothing came for {stalled_s:g} s") from None
         if piece is None:
             break
         for each in unpacked(unpack, piece) if unpack else (piece,):

@@ -142,7 +142,8 @@ class Fetcher:
             raise AnswerLost(self._network.explain(error, httpx.URL(url))) from None
         except TimeoutError:
             raise AnswerLost(
-                f"{httpx.URL(url).host}: too slow, or nothing came for {self._limits.stalled_s:g} s"
+                f"{httpx.URL(url).host}: slower than {self._limits.bytes_per_s / 1000:g} kB/s; "
+                "try again later"
             ) from None
 
     async def _open(self, url: str) -> tuple[httpx.Response, bool]:
