@@ -35,9 +35,9 @@ class Limits:
     answer_bytes: int = 1_000_000
     """The body of an API answer."""
     stalled_s: float = 30.0
-    """A transfer in which nothing moves."""
+    """The longest pause in a transfer."""
     spare_s: float = 60.0
-    """A transfer, beside the time for its size."""
+    """What a transfer may take in addition to the time for its size."""
     bytes_per_s: float = 50_000.0
     """The slowest transfer."""
 
@@ -62,7 +62,7 @@ async def read_answer(response: httpx.Response, max_bytes: int) -> bytes:
 
 
 async def first_words(response: httpx.Response, limits: Limits) -> bytes:
-    """Return the begin of a body that is an error page; empty where it cannot be read."""
+    """Return the first 4 kB of an error page; empty where they cannot be read."""
     content = b""
     try:
         async for piece in read_pieces(response, limits.stalled_s):
@@ -80,8 +80,8 @@ async def read_pieces(response: httpx.Response, stalled_s: float | None) -> Asyn
     One layer of gzip or deflate is decoded, although it is not asked for, piece by piece.
 
     Args:
-        response: Not read yet.
-        stalled_s: How long nothing may come; None leaves that to httpx.
+        response: An answer of which only the head was read.
+        stalled_s: The longest pause between two pieces; None leaves that to httpx.
 
     Raises:
         AnswerLost: It is encoded in another way, the encoding is damaged, or nothing came for

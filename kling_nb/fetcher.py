@@ -1,7 +1,7 @@
-"""Files from anywhere, without the key: clips, and what a person names by URL.
+"""Fetch files from any host, without the key: clips, and what a person gives as a URL.
 
-It never holds the key, so that no redirect and no host can get it. Each transfer is bounded in
-time and size.
+Never holds the key, so that no redirect and no host can get it. Bounds each transfer in time and
+size.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a person named by URL."""
+    """What was at a URL that a person gave."""
 
     content: bytes
     is_local: bool
@@ -101,10 +101,10 @@ class Fetcher:
         return Received(received, digest.hexdigest(), mime_type.strip().lower())
 
     async def fetch(self, url: str, max_bytes: int) -> Fetched:
-        """What a person named by URL, fetched once and without the key.
+        """Fetch what is at a URL that a person gave, once and without the key.
 
         Raises:
-            MediaError: It cannot be had; the message says why.
+            MediaError: It cannot be fetched; the message says why.
         """
         content = bytearray()
         try:
@@ -188,7 +188,7 @@ class Fetcher:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One file on its way here."""
+    """One answer whose body is read within its size and time."""
 
     response: httpx.Response
     is_local: bool
