@@ -31,15 +31,15 @@ class LengthAdvisory:
     field: str
     longest_s: float
     reason: str
-    """Where the limit is from, as a clause: `the price pages say …`."""
+    """Where the limit is from, as a sentence without its full stop."""
 
     def warnings(self, facts: MediaFacts) -> list[str]:
         """Return the warning, if it is longer."""
         length_s = facts.lengths_s.get(self.field, 0.0)
         if length_s <= self.longest_s + ROUNDING_S:
             return []
-        advice = f"cut it to {self.longest_s:g} s to be sure"
-        return [f"{self.field} lasts {length_s:.1f} s; {self.reason}: {advice}"]
+        advice = f"Cut it to {self.longest_s:g} s to be sure."
+        return [f"{self.field}: {length_s:.1f} s. {self.reason}. {advice}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +59,23 @@ class FrameAdvisory:
         return [self._warning(size) for size in sizes if not self._fits(size)]
 
     def _fits(self, size_px: tuple[int, int]) -> bool:
+        return min(size_px) >= self.side_px and self._has_shape(size_px)
+
+    def _has_shape(self, size_px: tuple[int, int]) -> bool:
         lowest, highest = self.ratio
-        return min(size_px) >= self.side_px and lowest <= size_px[0] / size_px[1] <= highest
+        return lowest <= size_px[0] / size_px[1] <= highest
 
     def _warning(self, size_px: tuple[int, int]) -> str:
         width, height = size_px
-        is_small = min(size_px) < self.side_px
-        advice = "give a larger image" if is_small else "crop it"
-        return f"{self.field} has {width:,} × {height:,} px; {self.reason}: {advice} to be sure"
+        advice = "Use a larger image." if self._has_shape(size_px) else "Crop it, or use another."
+        return f"{self.field}: {width:,} × {height:,} px. {self.reason}. {advice}"
 
 
 Advisory = LengthAdvisory | FrameAdvisory
 
 
 def warnings_of(advisories: Sequence[Advisory], facts: MediaFacts) -> tuple[str, ...]:
-    """Return what a person should know before the request is paid, a sentence each.
+    """Return what a person should know before the request is paid, a few sentences each.
 
     Args:
         advisories: The model's.

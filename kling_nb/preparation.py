@@ -47,7 +47,7 @@ class Prepared:
     request: Request
     intent: Intent
     warnings: tuple[str, ...] = ()
-    """What the service may not accept of it, a sentence each."""
+    """What the service may not accept of it, a text each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Quote:
     existing: Row | None
     """The job that answers the same request already: then it costs nothing."""
     warnings: tuple[str, ...] = ()
-    """What the service may not accept of it, a sentence each."""
+    """What the service may not accept of it, a text each."""
 
 
 async def prepare(wish: Wish, *, service: str, pictures: Fetcher) -> Prepared:

@@ -24,9 +24,9 @@ from tests.html_states import FACTS, NOW, RUNNING, SAVED, TASK
 from tests.reels import sound
 from tests.shells import htmls, open_shell, texts
 
-FRAME = FrameAdvisory("image", 300, (0.4, 2.5), "it may be refused")
-LENGTH = LengthAdvisory("audio", 15, "sources disagree")
-WARNED = "image has 8 × 8 px; other clients of the service send only sides of at least 300 px"
+FRAME = FrameAdvisory("image", 300, (0.4, 2.5), "It may be refused")
+LENGTH = LengthAdvisory("audio", 15, "Sources disagree")
+WARNED = "image: 8 × 8 px. Kling's own limits for a frame are sides of at least 300 px"
 FRAMES = (
     "kling-2.6/image-to-video",
     "kling-3.0/video",
@@ -60,9 +60,9 @@ def prepared(spec: ModelSpec, **values: object) -> Prepared:
     [
         ((300, 300), ""),
         ((300, 750), ""),
-        ((299, 300), "image has 299 × 300 px; it may be refused: give a larger image to be sure"),
-        ((300, 751), "image has 300 × 751 px; it may be refused: crop it to be sure"),
-        ((4000, 1000), "image has 4,000 × 1,000 px; it may be refused: crop it to be sure"),
+        ((299, 300), "image: 299 × 300 px. It may be refused. Use a larger image."),
+        ((300, 751), "image: 300 × 751 px. It may be refused. Crop it, or use another."),
+        ((4000, 1000), "image: 4,000 × 1,000 px. It may be refused. Crop it, or use another."),
     ],
 )
 def test_a_frame_outside_of_the_limits(size_px: tuple[int, int], words: str) -> None:
@@ -75,7 +75,7 @@ def test_a_frame_outside_of_the_limits(size_px: tuple[int, int], words: str) -> 
 def test_a_sound_that_may_be_too_long(length_s: float, warned: bool) -> None:
     """A packet more than 15 s is no warning."""
     found = warnings_of([LENGTH], MediaFacts({"audio": length_s}))
-    words = f"audio lasts {length_s:.1f} s; sources disagree: cut it to 15 s to be sure"
+    words = f"audio: {length_s:.1f} s. Sources disagree. Cut it to 15 s to be sure."
     assert found == ((words,) if warned else ())
 
 
@@ -93,14 +93,14 @@ def test_every_frame_without_a_limit_of_its_page_is_looked_at(
     media = {"audio": sound("audio/wav", 2.0)} if "avatar" in name else {}
     found = prepared(CATALOGUE[name], image=image(*size_px), **media).warnings
     assert len(found) == (0 if size_px == (640, 360) else 1)
-    assert all("image has" in warning for warning in found)
+    assert all(warning.startswith("image: ") for warning in found)
 
 
 @pytest.mark.parametrize("name", ["kling/v2-5-turbo-image-to-video-pro", "kling/v2-1-pro"])
 def test_the_last_frame_is_looked_at(name: str) -> None:
     """It is a frame, too."""
     found = prepared(CATALOGUE[name], image=image(640, 360), last_image=image(8, 8)).warnings
-    assert [warning.partition(" has")[0] for warning in found] == ["last_image"]
+    assert [warning.partition(":")[0] for warning in found] == ["last_image"]
 
 
 @pytest.mark.parametrize("name", ["kling/ai-avatar-standard", "kling/ai-avatar-pro"])
@@ -108,7 +108,7 @@ def test_an_avatar_above_fifteen_seconds(name: str) -> None:
     """Price pages say 15 s, the documentation 5 minutes; each second is paid."""
     audio = sound("audio/wav", 16.0)
     (warning,) = prepared(CATALOGUE[name], image=image(640, 360), audio=audio).warnings
-    assert warning.startswith("audio lasts 16.0 s; the price pages say up to 15 s a clip, the ")
+    assert warning.startswith("audio: 16.0 s. The price pages say up to 15 s a clip, the ")
 
 
 def test_a_dry_run_tells(session: Session) -> None:
@@ -118,7 +118,7 @@ def test_a_dry_run_tells(session: Session) -> None:
         shell.user_ns["tiny"] = image(8, 8)
         KlingMagics(shell).run_cell(" --image tiny --dry-run", "A red fox")
         assert f"Warning: {WARNED}" in texts(shell)[0]
-        assert WARNED in htmls(shell)[0]
+        assert html.escape(WARNED) in htmls(shell)[0]
 
 
 def test_a_quote_tells(session: Session) -> None:
@@ -133,7 +133,7 @@ def test_a_job_knows_before_it_is_sent(session: Session) -> None:
     """Its card is on screen by then; another take of it warns again."""
     with session.sending(Wish(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(8, 8)})) as job:
         assert isinstance(job.state, Preparing)
-        assert WARNED in html.render_record(job.facts, job.state, now=NOW)
+        assert html.escape(WARNED) in html.render_record(job.facts, job.state, now=NOW)
     job.result(20)
     take = job.another_take()
     assert take.facts.warnings == job.facts.warnings
@@ -143,12 +143,12 @@ def test_a_job_knows_before_it_is_sent(session: Session) -> None:
 @pytest.mark.parametrize("state", [*RUNNING, Failed(TASK, "422", "unavailable", 0.0), SAVED])
 def test_a_card_and_its_text_tell_until_the_clip_is_there(state: JobState) -> None:
     """A warning is escaped; a saved clip has proved it wrong."""
-    facts = replace(FACTS, warnings=("image has <8> px: crop it",))
+    facts = replace(FACTS, warnings=("image: <8> px. Crop it.",))
     card = html.render_record(facts, state, now=NOW)
     text = html.render_text(facts, state, now=NOW)
     is_told = not isinstance(state, Saved)
-    assert ("Warning</span> image has &lt;8&gt; px: crop it." in card) is is_told
-    assert ("\nWarning: image has <8> px: crop it." in text) is is_told
+    assert ("Warning</span> image: &lt;8&gt; px. Crop it." in card) is is_told
+    assert ("\nWarning: image: <8> px. Crop it." in text) is is_told
     assert "Warning" not in html.render_record(FACTS, state, now=NOW)
 
 

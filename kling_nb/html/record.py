@@ -103,7 +103,7 @@ def request(facts: JobFacts, cost: str) -> Markup:
 def warnings(facts: JobFacts, state: JobState) -> Markup:
     """Write what the service may not accept of the request, a line each."""
     badge = tag("span", "warn", escape(WARNING_BADGE))
-    lines = (joined(badge, escape(f" {one_line(w)}.")) for w in shown_warnings(facts, state))
+    lines = (joined(badge, escape(f" {one_line(w)}")) for w in shown_warnings(facts, state))
     return joined(*(tag("p", "warning", line) for line in lines))
 
 

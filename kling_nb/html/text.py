@@ -76,7 +76,7 @@ def shown_warnings(facts: JobFacts, state: JobState) -> tuple[str, ...]:
 
 def warning_text(warning: str) -> str:
     """Return a warning as a line of plain text."""
-    return f"{WARNING_BADGE}: {one_line(warning)}."
+    return f"{WARNING_BADGE}: {one_line(warning)}"
 
 
 def said(wording: Wording) -> str:

@@ -67,8 +67,8 @@ FRAME_RATIO = (0.4, 2.5)
 a page has it, and a warning elsewhere. Source: public clients and pages of omni, 2026-08."""
 
 _FRAME_REASON = (
-    "other clients of the service send only sides of at least 300 px and a width of 0.4 to 2.5 "
-    "heights, and it may refuse this one"
+    "Kling's own limits for a frame are sides of at least 300 px and a width of 0.4 to 2.5 times "
+    "the height; the service may refuse this one"
 )
 FRAME_ADVISORY = FrameAdvisory("image", FRAME_SIDE_PX, FRAME_RATIO, _FRAME_REASON)
 LAST_FRAME_ADVISORY = FrameAdvisory("last_image", FRAME_SIDE_PX, FRAME_RATIO, _FRAME_REASON)

@@ -330,7 +330,7 @@ def test_a_file_that_may_not_be_accepted_is_warned_of_before_generate(make) -> N
     choose_file(picker, png((8, 8)), "tiny.png")
     read_all(made)
     (warning,) = actions(made).warnings
-    assert warning.startswith("Warning: image has 8 × 8 px; other clients of the service")
+    assert warning.startswith("Warning: image: 8 × 8 px. Kling's own limits")
     assert made.problems == ()
     choose_file(picker, png((640, 360)), "fox.png")
     read_all(made)
