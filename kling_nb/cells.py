@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 import keyword
+import re
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Final
 
 from .errors import InvalidInput
 from .kinds import Flag, Media
@@ -21,7 +25,12 @@ from .records import Records
 from .specs import ModelSpec, Parameter
 from .variables import fill_prompt, raw_prompt
 
-__all__ = ["Cell", "model_of", "read_cell", "read_line", "write_cell"]
+__all__ = ["Cell", "join_lines", "model_of", "read_cell", "read_line", "write_cell"]
+
+ESCAPE: Final = "" if sys.platform.startswith("win") else "\\"
+"""What takes the meaning of the next character outside quotes; on Windows it is part of a path."""
+_LOST: Final = re.compile(r"(?<!\\)(?:\\\\)*\\\w")
+"""A backslash before a letter, which has no meaning of its own: a path of Windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +56,7 @@ def read_line(line: str) -> Cell:
     Raises:
         InvalidInput: An option is unknown (the nearest is named) or its value not allowed.
     """
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise InvalidInput.of("line", f"{line!r}: {error}", "close the quotes") from None
+    words = _split(line)
     spec = model_of(words)
     options, unknown = parser_of(spec).parse_known_args(words)
     if unknown:
@@ -80,11 +86,20 @@ def read_cell(line: str, body: str, variables: Mapping[str, object]) -> Cell:
 
     An empty body is no prompt where the model can do without one.
     """
+    line, body = join_lines(line, body)
     cell = read_line(line)
     prompt = fill_prompt(body, variables)
     if not prompt.strip() and not cell.spec.parameter(PROMPT).required:
         return cell
     return replace(cell, values={**cell.values, PROMPT: prompt})
+
+
+def join_lines(line: str, body: str) -> tuple[str, str]:
+    """Return line and body of a cell, the line with those that it continues with a backslash."""
+    while body and line.rstrip().endswith("\\"):
+        more, _, body = body.partition("\n")
+        line = f"{line.rstrip()[:-1].rstrip()} {more.strip()}"
+    return line, body
 
 
 def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) -> str:
@@ -122,6 +137,39 @@ def model_of(words: Sequence[str]) -> ModelSpec:
     if found.model:
         return find_model(found.model)
     return TEXT_TO_VIDEO if found.image is None else IMAGE_TO_VIDEO
+
+
+def _split(line: str) -> list[str]:
+    """The words of a line.
+
+    Raises:
+        InvalidInput: A quotation is not closed, or an unquoted path would lose its backslashes.
+    """
+    try:
+        words = _words(line, ESCAPE)
+    except ValueError as error:
+        raise InvalidInput.of("line", f"{line!r}: {error}", "close the quotes") from None
+    _check_backslashes(line, words)
+    return words
+
+
+def _check_backslashes(line: str, words: list[str]) -> None:
+    """Raise for a path of Windows; an escaped space or quote gives other words than literally."""
+    written: list[str] = []
+    with suppress(ValueError):
+        written = _words(line, "")
+    if len(words) != len(written):
+        return
+    for word, path in zip(words, written, strict=True):
+        if word != path and _LOST.search(path):
+            given = f"{path} would lose its backslashes and become {word}"
+            raise InvalidInput.of("line", given, f"quote the path: {shlex.quote(path)}")
+
+
+def _words(line: str, escape: str) -> list[str]:
+    lexer = shlex.shlex(line, posix=True)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", escape
+    return list(lexer)
 
 
 def _unwrapped(value: object) -> object:

@@ -16,6 +16,7 @@ from typing import Final
 from IPython.core.inputtransformer2 import TransformerManager
 
 from .aliases import Aliases, Owner, Payer, member_of, pairs_of
+from .cells import join_lines
 from .insets import Around, Closed, Inset, KlingCell, Once, find_inset
 from .rewriting import with_body, without_comments
 
@@ -224,6 +225,7 @@ class _Reader(ast.NodeVisitor):
         return any(True for _ in _Reader(self._number, self._names.copy()).read(code))
 
     def _want_cell(self, line: str, body: str) -> None:
+        line, body = join_lines(line, body)
         self._found.append(CellWanted(self._number, line, body, dict(self._names.values)))
         if output := re.search(r"(?:^|\s)(?:-o|--output)[ =]?\s*(\w+)", line):
             self._bind(output[1])

@@ -31,7 +31,7 @@ from .models import IMAGE_TO_VIDEO
 from .notebook_file import told_notebooks
 from .preparation import Wish
 from .rewriting import AWAITED, CellClock, awaiting, with_body, without_comments
-from .variables import resolve
+from .variables import missing, resolve
 
 __all__ = ["KlingMagics", "load", "teach_displays", "unload"]
 
@@ -225,4 +225,7 @@ def _magics_of(shell: Any) -> KlingMagics:
 def _wish(cell: cells.Cell, variables: dict[str, Any]) -> Wish:
     """The cell's values, names of variables replaced by what they hold."""
     found = resolve(cell.spec, cell.values, variables)
+    if names := missing(cell.spec, found.values):
+        allowed = f"define it first; for a file of that name write ./ before it: './{{{names[0]}}}'"
+        raise InvalidInput.of("line", f"there is no variable {names[0]!r}", allowed)
     return Wish(cell.spec, found.values, cell.take, cell.callback_url, found.written)

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from .cells import read_line
+from .cells import join_lines, read_line
 from .errors import InvalidInput
 
 __all__ = ["AWAITED", "CellClock", "awaiting", "with_body", "without_comments"]
@@ -60,9 +60,11 @@ def awaiting(clock: CellClock) -> Callable[[list[str]], list[str]]:
         if clock.is_running or not lines or "run_cell_magic" not in lines[0]:
             return lines
         found = _cell_magic("".join(lines))
-        if found is None or found[0] != "kling" or not _waits(found[1]):
+        if found is None or found[0] != "kling":
             return lines
-        _, line, body = found
+        line, body = join_lines(*found[1:])
+        if not _waits(line):
+            return lines
         return [f"await get_ipython().run_cell_magic({AWAITED!r}, {line!r}, {body!r})\n"]
 
     return transform

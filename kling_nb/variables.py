@@ -1,12 +1,14 @@
 """Names of variables in a cell, and what they hold.
 
 In a prompt a name stands in double braces, and with a backslash before them for nothing but itself;
-in place of a picture, a video, a sound or records it stands by itself. Variables are given as a
-mapping; nothing they hold is opened.
+in place of a picture, a video, a sound or records it stands by itself. There `{name}` and `$name`,
+as IPython writes them, are the same as `name`, and `name[0]` and `name.attribute` are read, too.
+Variables are given as a mapping; nothing they hold is opened.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +19,26 @@ from .naming import nearest
 from .records import Records, load_records
 from .specs import ModelSpec
 
-__all__ = ["Resolved", "fill_prompt", "names_in", "raw_prompt", "resolve", "unresolved"]
+__all__ = [
+    "Resolved",
+    "fill_prompt",
+    "missing",
+    "names_in",
+    "raw_prompt",
+    "resolve",
+    "unresolved",
+]
 
 _IN_PROMPT = re.compile(r"(?<!\\)(\\*)(\{\{\s*([A-Za-z_]\w*)\s*\}\})")
 """The backslashes before it, the whole, the name. Of backslashes in front of a name each pair is
 one, and one that is left over takes the name's meaning; elsewhere they mean nothing."""
+
+
+_MARKED = re.compile(r"\{\s*([^{}]+?)\s*\}|\$\{([^{}]+)\}|\$(.+)")
+"""`{name}`, `${name}` or `$name`."""
+_EXPRESSION = re.compile(r"([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*|\[[^\[\]]+\])*)")
+_STEP = re.compile(r"\.(\w+)|\[([^\[\]]+)\]")
+_NOTHING = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +112,18 @@ def resolve(
 
 
 def unresolved(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
-    """The names in place of records that no variable has: such a name is nothing else."""
+    """The names that no variable has, where a name is nothing else: of records, and `{name}`."""
     given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, Records))
-    return [each for each in given if isinstance(each, str) and each.isidentifier()]
+    names = [each for each in given if isinstance(each, str) and each.isidentifier()]
+    return names + missing(spec, values)
+
+
+def missing(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
+    """The names in `{name}`, `${name}` and `$name` that are left where `resolve` found nothing."""
+    kinds = Media | Records
+    given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, kinds))
+    texts = [each for value in given for each in _items(value) if isinstance(each, str)]
+    return [name for text in texts if (name := _bare(text)) != text and _EXPRESSION.fullmatch(name)]
 
 
 def _resolve_records(
@@ -125,9 +151,35 @@ def _held(given: object, variables: Mapping[str, object]) -> object:
 
 
 def _value(given: object, variables: Mapping[str, object]) -> object:
-    if isinstance(given, str) and given.isidentifier():
-        return variables.get(given, given)
-    return given
+    """What a text names; the text itself where it names nothing, e.g. the file `fox.png`."""
+    if not isinstance(given, str) or not (match := _EXPRESSION.fullmatch(_bare(given))):
+        return given
+    held = variables.get(match[1], _NOTHING)
+    for attribute, key in _STEP.findall(match[2]):
+        held = _attribute(held, attribute) if attribute else _item(held, key.strip("\"'"))
+    return given if held is _NOTHING else held
+
+
+def _bare(text: str) -> str:
+    """The text without the marks of a name."""
+    match = _MARKED.fullmatch(text)
+    return next(filter(None, match.groups()), text) if match else text
+
+
+def _attribute(held: object, name: str) -> object:
+    # Static first: a class that invents attributes would answer to `fox.png`, a file.
+    if inspect.getattr_static(held, name, _NOTHING) is _NOTHING:
+        return _NOTHING
+    return getattr(held, name, _NOTHING)
+
+
+def _item(held: object, key: str) -> object:
+    if isinstance(held, Mapping):
+        return held.get(key, _NOTHING)
+    if isinstance(held, list | tuple) and re.fullmatch(r"-?\d{1,9}", key):
+        place = int(key)
+        return held[place] if -len(held) <= place < len(held) else _NOTHING
+    return _NOTHING
 
 
 def _items(given: object) -> list[object]:

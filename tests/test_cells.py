@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_nb.cells import Cell, read_cell, read_line, write_cell
+from kling_nb import cells
+from kling_nb.cells import Cell, join_lines, read_cell, read_line, write_cell
 from kling_nb.errors import InvalidInput
 from kling_nb.kinds import Choice, Flag, Media, Number, Text
 from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
@@ -114,6 +115,54 @@ def test_a_model_may_be_named_by_a_part() -> None:
     """As far as only one has it."""
     assert read_line("-m 3.0/video").spec.name == "kling-3.0/video"
     assert "kling-3.0/motion-control" in mistake("-m motion-control")
+
+
+CONTINUED = "-i fox.png \\\n  -d 5 \\  \n  -n\nrain\nand snow"
+
+
+def test_a_line_goes_on_after_a_backslash() -> None:
+    """As in IPython's own line magics; what follows the last of them is the prompt."""
+    line, _, body = CONTINUED.partition("\n")
+    cell = read_cell(line, body, {})
+    assert cell == read_cell("-i fox.png -d 5 -n", "rain\nand snow", {})
+    assert cell.dry_run
+
+
+def test_a_backslash_in_the_prompt_joins_nothing() -> None:
+    """Nor one at the very end of a line without a body."""
+    assert read_cell("-n", "rain \\\nsnow", {}).values["prompt"] == "rain \\\nsnow"
+    assert join_lines("-n \\", "") == ("-n \\", "")
+
+
+PATHS = [r"C:\Users\me\fox.png", r"pics\fox.png", r"\\server\share\fox.png", r"..\fox.png"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_on_windows_backslashes_stay(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Bare as a completion writes them, and in quotes of either kind."""
+    monkeypatch.setattr(cells, "ESCAPE", "")
+    for written in (path, f'"{path}"', shlex.quote(path)):
+        assert read_line(f"-d 5 -i {written} -n").values["image"] == path
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_elsewhere_a_lost_backslash_is_told(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """With the path as it has to be written, which then is read on every system."""
+    monkeypatch.setattr(cells, "ESCAPE", "\\")
+    assert f"quote the path: {shlex.quote(path)}" in mistake(f"-i {path} -n")
+    assert read_line(f"-i {shlex.quote(path)}").values["image"] == path
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [(r"my\ fox.png", "my fox.png"), (r"it\'s.png", "it's.png"), (r'"a\\b.png"', r"a\b.png")],
+)
+def test_elsewhere_escapes_stay_what_they_are(
+    monkeypatch: pytest.MonkeyPatch, written: str, path: str
+) -> None:
+    """A backslash before a space, a quote or another backslash means something."""
+    monkeypatch.setattr(cells, "ESCAPE", "\\")
+    assert read_line(f"-i {written}").values["image"] == path
 
 
 # --- mistakes ----------------------------------------------------------------------------------

@@ -29,6 +29,13 @@ def test_a_cell_is_read_as_it_is_run() -> None:
     assert wanted.body == "A \"fox\" {x} 100 %\nand 'more'\n"
 
 
+def test_a_line_that_goes_on_is_read_whole() -> None:
+    """Its output and its options, wherever they stand; the prompt comes after it."""
+    (wanted,) = found("%%kling -i fox.png \\\n  -d 10 \\\n  -o fox\nrain")
+    assert isinstance(wanted, CellWanted)
+    assert (wanted.line, wanted.body.strip()) == ("-i fox.png -d 10 -o fox", "rain")
+
+
 def test_cells_within_cells_that_run_once_are_read() -> None:
     """`%%time` and `%%capture` change nothing of what is asked for."""
     for magic in ("%%time", "%%capture out"):

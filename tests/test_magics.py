@@ -207,6 +207,13 @@ def test_a_dry_run_sends_nothing(start: Callable[..., Any], session: Session) ->
     assert session.jobs() == []
 
 
+def test_a_marked_name_that_no_variable_has_is_told(start: Callable[..., Any]) -> None:
+    """Nothing is looked for on the disk."""
+    shell = start()
+    with pytest.raises(InvalidInput, match=r"there is no variable 'picture'.*'\./\{picture\}'"):
+        run(shell, CELL.format("-n -i {picture}"))
+
+
 def test_a_dry_run_names_the_job_that_answers(start: Callable[..., Any]) -> None:
     """Then the request costs nothing."""
     shell = start()

@@ -61,6 +61,13 @@ def test_a_waiting_cell_is_awaited(clock: CellClock, line: str) -> None:
     assert transform(clock, f"%%kling {line}\n{body}") == written
 
 
+def test_a_line_that_goes_on_is_awaited(clock: CellClock) -> None:
+    """Wherever `--wait` stands in it."""
+    line, body = "-i fox.png --wait", "rain\n"
+    written = f"await get_ipython().run_cell_magic({AWAITED!r}, {line!r}, {body!r})\n"
+    assert transform(clock, "%%kling -i fox.png \\\n  --wait\nrain\n") == written
+
+
 @pytest.mark.parametrize(
     "cell",
     [

@@ -11,7 +11,7 @@ from kling_nb.cells import read_cell, read_line, write_cell
 from kling_nb.errors import InvalidInput
 from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.specs import validate
-from kling_nb.variables import fill_prompt, names_in, resolve, unresolved
+from kling_nb.variables import fill_prompt, missing, names_in, resolve, unresolved
 
 VIDEO = CATALOGUE["kling-3.0/video"]
 PICTURE = np.zeros((4, 4, 3), np.uint8)
@@ -170,3 +170,54 @@ def test_a_name_in_place_of_records_that_nothing_has_is_told() -> None:
     found = resolve(VIDEO, given, {"cast": [ELEMENT]})
     assert unresolved(VIDEO, found.values) == ["mine"]
     assert unresolved(VIDEO, {"shots": "[1]"}) == []
+
+
+class Shelf:
+    """Something with an attribute."""
+
+    def __init__(self) -> None:
+        self.cover = PICTURE
+
+
+HELD = {"path": "fox.png", "imgs": ["a.png", PICTURE], "by": {"fox": PICTURE}, "shelf": Shelf()}
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("{path}", "fox.png"),
+        ("{ path }", "fox.png"),
+        ("$path", "fox.png"),
+        ("${path}", "fox.png"),
+        ("imgs[0]", "a.png"),
+        ("imgs[-1]", PICTURE),
+        ("{imgs[1]}", PICTURE),
+        ("by[fox]", PICTURE),
+        ("by['fox']", PICTURE),
+        ("shelf.cover", PICTURE),
+        ("$shelf.cover", PICTURE),
+    ],
+)
+def test_names_as_people_type_them(written: str, value: object) -> None:
+    """With IPython's marks, an index, a key or an attribute; written as they were."""
+    found = resolve(IMAGE_TO_VIDEO, {"image": written}, HELD)
+    assert found.values["image"] is value
+    assert found.written["image"] == written
+
+
+@pytest.mark.parametrize(
+    "file", ["path.png", "shelf.png", "imgs[2]", "imgs[a]", "by[owl]", "shelf[0]", "a b{path}"]
+)
+def test_what_names_nothing_is_a_file(file: str) -> None:
+    """A variable may have the name of a file without its ending."""
+    assert resolve(IMAGE_TO_VIDEO, {"image": file}, HELD).values["image"] == file
+    assert missing(IMAGE_TO_VIDEO, {"image": file}) == []
+
+
+@pytest.mark.parametrize("written", ["{fox}", "$fox", "${fox}", "$fox[0]"])
+def test_a_marked_name_that_nothing_has_is_told(written: str) -> None:
+    """No file is meant by it."""
+    found = resolve(IMAGE_TO_VIDEO, {"image": ["a.png", written]}, HELD)
+    (name,) = missing(IMAGE_TO_VIDEO, found.values)
+    assert name.startswith("fox")
+    assert unresolved(IMAGE_TO_VIDEO, found.values) == [name]
