@@ -18,7 +18,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
@@ -125,19 +126,41 @@ def _bits_in(folder: Path, *, locked: bool) -> tuple[int, os.stat_result]:
 def _give(path: Path, bits: int, around: os.stat_result) -> None:
     """Give a file or folder of this account its bits, and the group of the folder around it.
 
-    Where the group cannot be given, this account's own group gets no bits.
+    Where the group cannot be given, this account's own group gets no bits. A link and a file with a
+    second name are left alone: in a shared folder they may stand for a private file.
     """
-    with suppress(OSError):
-        found = path.stat()
-        if not hasattr(os, "geteuid") or found.st_uid != os.geteuid():
+    with suppress(OSError), _pinned(path) as (place, found):
+        is_alone = stat.S_ISDIR(found.st_mode) or found.st_nlink == 1
+        if stat.S_ISLNK(found.st_mode) or not is_alone or not _is_ours(found):
             return
         if bits & stat.S_IRWXG and found.st_gid != around.st_gid:
             try:
-                os.chown(path, -1, around.st_gid)
+                os.chown(place, -1, around.st_gid)
             except OSError:
                 bits &= ~stat.S_IRWXG
-        if stat.S_IMODE(path.stat().st_mode) & ~stat.S_ISGID != bits & ~stat.S_ISGID:
-            path.chmod(bits)
+        if stat.S_IMODE(found.st_mode) & ~stat.S_ISGID != bits & ~stat.S_ISGID:
+            os.chmod(place, bits)
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return hasattr(os, "geteuid") and found.st_uid == os.geteuid()
+
+
+@contextmanager
+def _pinned(path: Path) -> Iterator[tuple[str | Path, os.stat_result]]:
+    """A path that leads to the same file whatever is done to its name, and the facts of the file.
+
+    The file is not opened: closing a database would give up the locks that SQLite holds on it in
+    this process. Outside Linux it is the given path.
+    """
+    if not hasattr(os, "O_PATH"):
+        yield path, path.lstat()
+        return
+    number = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        yield f"/proc/self/fd/{number}", os.fstat(number)
+    finally:
+        os.close(number)
 
 
 def is_plain(path: Path, max_bytes: int) -> bool:
@@ -162,11 +185,11 @@ def open_plain(path: Path, max_bytes: int) -> BufferedReader:
     Raises:
         OSError: It cannot be read, is no regular file, or is larger; `strerror` says so.
     """
-    file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY), "rb")
-    found = os.fstat(file.fileno())
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+    found = os.fstat(number)
     if stat.S_ISREG(found.st_mode) and found.st_size <= max_bytes:
-        return file
-    file.close()
+        return os.fdopen(number, "rb")
+    os.close(number)
     if stat.S_ISREG(found.st_mode):
         raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes; {max_bytes:,} are allowed")
     raise OSError(errno.EINVAL, "it is no regular file")

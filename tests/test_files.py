@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,3 +202,34 @@ def test_a_preallocated_file_is_as_private_as_the_ledger(
     ledger.id_slots.allocate(row)
     assert bits(tmp_path / "sending" / f"{row.id}.json") == after
     assert bits(tmp_path / "sending") == (0o700 if folder == 0o755 else folder)
+
+
+@pytest.mark.parametrize("kind", ["link", "second name", "link to a folder"])
+def test_a_private_file_is_not_shared_through_another_name(tmp_path: Path, kind: str) -> None:
+    """Whoever may write to a shared folder could put a name there for a file of this account."""
+    shared, secret = tmp_path / "clips", tmp_path / "secret"
+    shared.mkdir()
+    shared.chmod(0o777)
+    if kind == "link to a folder":
+        secret.mkdir(0o700)
+        (shared / "owners").symlink_to(secret)
+        make_folder(shared / "owners", within=shared)
+        assert bits(secret) == 0o700
+        return
+    secret.touch(0o600)
+    path = shared / "ledger.sqlite3"
+    path.symlink_to(secret) if kind == "link" else path.hardlink_to(secret)
+    ensure_file(path)
+    assert bits(secret) == 0o600
+
+
+def test_bits_are_given_without_a_loss_of_locks(ledger: Ledger, tmp_path: Path) -> None:
+    """Closing a database gives up every lock of its process: no session opens it beside SQLite."""
+    ledger.open()
+    with ledger._database.writing():
+        ensure_file(tmp_path / "ledger.sqlite3")
+        begin = "sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+        script = f"import sqlite3, sys; {begin}"
+        command = [sys.executable, "-c", script, str(tmp_path / "ledger.sqlite3")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "database is locked" in done.stderr

@@ -21,20 +21,25 @@ def make_folder(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         folder.mkdir(0o700)
-        widen(folder, 0o777)
+        if os.name == "posix":
+            widen(os.open(folder, os.O_RDONLY | os.O_NOFOLLOW), folder.parent, 0o777)
 
 
 def make_file(path: Path) -> None:
     """Make an empty file where there is none."""
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        widen(path, 0o666)
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        widen(number, path.parent, 0o666)
 
 
-def widen(path: Path, most: int) -> None:
-    """Give what was made the group and the bits of a shared folder, at most these."""
-    around = path.parent.stat()
-    if around.st_mode & OTHERS and not around.st_mode & stat.S_ISVTX:
-        with suppress(OSError):
-            os.chown(path, -1, around.st_gid)
-            path.chmod(stat.S_IMODE(around.st_mode) & most)
+def widen(number: int, parent: Path, most: int) -> None:
+    """Give what was made the group and the bits of a shared folder, at most these; close it."""
+    try:
+        around = parent.stat()
+        is_shared = around.st_mode & OTHERS and not around.st_mode & stat.S_ISVTX
+        if is_shared and os.name == "posix":
+            with suppress(OSError):
+                os.fchown(number, -1, around.st_gid)
+                os.fchmod(number, stat.S_IMODE(around.st_mode) & most)
+    finally:
+        os.close(number)
