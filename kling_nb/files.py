@@ -18,10 +18,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
+from typing import Final
+
+from .forks import no_fork
 
 __all__ = [
     "create_file",
@@ -32,6 +36,8 @@ __all__ = [
     "open_plain",
     "write_new",
 ]
+
+_ENSURING: Final = threading.Lock()
 
 _FILE_BITS = 0o600
 _FOLDER_BITS = 0o700
@@ -98,13 +104,16 @@ def write_new(path: Path, content: bytes) -> None:
 def ensure_file(path: Path) -> None:
     """Make an empty file that programs lock, or give the one that is there the right bits.
 
+    No thread of this process locks a new file before it is closed here: that gives up its locks.
+
     Raises:
         OSError: It cannot be made.
     """
-    try:
-        create_file(path, locked=True).close()
-    except FileExistsError:
-        _give(path, *_bits_in(path.parent, locked=True))
+    with no_fork(), _ENSURING:
+        try:
+            create_file(path, locked=True).close()
+        except FileExistsError:
+            _give(path, *_bits_in(path.parent, locked=True))
 
 
 def _is_shared(folder: os.stat_result) -> bool:

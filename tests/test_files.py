@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from io import BufferedWriter
 from pathlib import Path
 
 import pytest
 
+from kling_nb import files
 from kling_nb.doors import Doors
 from kling_nb.files import ensure_file, make_folder, new_file, open_plain
 from kling_nb.index import PaidIndex
@@ -233,3 +235,20 @@ def test_bits_are_given_without_a_loss_of_locks(ledger: Ledger, tmp_path: Path) 
         command = [sys.executable, "-c", script, str(tmp_path / "ledger.sqlite3")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "database is locked" in done.stderr
+
+
+def test_a_new_database_is_not_locked_before_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that finds it there waits until the one that makes it has closed it."""
+    make, states = files.create_file, []
+
+    def see(path: Path, *, locked: bool = False) -> BufferedWriter:
+        states.append(files._ENSURING.locked())
+        return make(path, locked=locked)
+
+    monkeypatch.setattr(files, "create_file", see)
+    ensure_file(tmp_path / "ledger.sqlite3")
+    ensure_file(tmp_path / "ledger.sqlite3")
+    assert states == [True, True]
+    assert not files._ENSURING.locked()
