@@ -130,7 +130,7 @@ def test_a_file_of_a_living_session_is_left_alone(ledger: Ledger, other: Ledger)
 
 @pytest.mark.parametrize("stage", [Stage.SENDING, Stage.UNKNOWN])
 def test_the_id_of_a_dead_session_is_noted(ledger: Ledger, tmp_path: Path, stage: Stage) -> None:
-    """Accepted and followed by whoever finds it, also where an older version called it unknown."""
+    """The session that finds it follows it, also where an older version called it unknown."""
     dead = Ledger(tmp_path)
     row, _ = dead.intend(INTENT)
     dead.id_slots.allocate(replace(row, stage=Stage.SENDING))

@@ -310,7 +310,7 @@ def test_what_was_forgotten_may_be_asked_for_again(user: User) -> None:
 
 
 def test_a_claim_of_a_kernel_that_died_blocks_nothing(user: User) -> None:
-    """It died before `sending` was on disk, so that nothing was sent; nobody opens the folder."""
+    """It died before `sending` was on disk, so that nothing was sent; no session resumes."""
     session = user.session()
     job = session.prepare(WISH)
     row = session.ledger.row(job.id)
@@ -350,7 +350,7 @@ def test_an_earlier_failure_does_not_hide_a_payment(user: User) -> None:
     with pytest.raises(AlreadyPaid):
         session.text_to_video(PROMPT)
     [failed] = session.jobs()
-    session.adopt(failed.task_id)  # whoever looks at the failure leaves the payment noted
+    session.adopt(failed.task_id)  # looking at the failure leaves the payment noted
     with pytest.raises(AlreadyPaid):
         session.text_to_video(PROMPT)
     assert user.tasks == 2
