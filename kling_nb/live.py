@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import anywidget
+import comm
 import traitlets
 
 from . import html
@@ -27,7 +29,7 @@ from .forks import renew_in_child
 from .frontends import present_front_end
 from .scripts import CLIPBOARD, joined_script
 
-__all__ = ["VIEW_MIME", "Hub", "Page", "Place", "hub", "mounted", "view_data"]
+__all__ = ["VIEW_MIME", "Hub", "Page", "Place", "hub", "mounted", "view_data", "without_comms"]
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 """What displays a widget's view; in our outputs only where nothing else starts a widget."""
@@ -53,6 +55,7 @@ _MODULES = (
 )
 _WORD_LENGTH = 400
 
+_replacing = threading.RLock()
 _log = logging.getLogger("kling_nb")
 
 
@@ -228,6 +231,25 @@ class Place:
     def close(self) -> None:
         """Nobody is answered here any more."""
         self._hub.drop(self.id)
+
+
+@contextmanager
+def without_comms() -> Iterator[None]:
+    """In a headless run, open no comm for the widgets that are made inside.
+
+    No page ever sees them there, and nbclient and papermill would keep the state of each in the
+    notebook. They work as before from Python. A person's own widgets keep their comms.
+    """
+    if present_front_end() != "headless":
+        yield
+        return
+    with _replacing:
+        create = comm.create_comm
+        comm.create_comm = comm.DummyComm
+        try:
+            yield
+        finally:
+            comm.create_comm = create
 
 
 def mounted(widget: Any, fallback: str, *, text: str) -> dict[str, Any]:

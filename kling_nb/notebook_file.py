@@ -28,6 +28,10 @@ from .files import open_plain
 __all__ = ["NOTEBOOK_BYTES", "NotebookFile", "check_place", "current_notebook", "told_notebooks"]
 
 SUFFIX = ".ipynb"
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET = re.compile(r"IPY_MODEL_([0-9A-Za-z_-]+)")
+"""How the state of a widget names another widget."""
 
 NOTEBOOK_BYTES = 1_000_000_000
 """A larger notebook is not read: it would take several times as much memory."""
@@ -150,6 +154,24 @@ class NotebookFile:
                 if isinstance(output, dict) and isinstance(data := output.get("data"), dict):
                     yield data
 
+    def drop_unshown_widgets(self) -> int:
+        """Remove the saved state of widgets that no output shows; returns how many there were."""
+        state: Any = self._book
+        for key in ("metadata", "widgets", WIDGET_STATE, "state"):
+            state = state.get(key) if isinstance(state, dict) else None
+        if not isinstance(state, dict):
+            return 0
+        unshown = state.keys() - _reachable(state, self._shown_widgets())
+        for name in unshown:
+            del state[name]
+        if not state:
+            del self._book["metadata"]["widgets"]
+        return len(unshown)
+
+    def _shown_widgets(self) -> set[str]:
+        views = (data.get(WIDGET_VIEW) for data in self.bundles())
+        return {str(view.get("model_id")) for view in views if isinstance(view, dict)}
+
     def sources(self) -> Iterator[str]:
         """The text of every cell with code."""
         for cell in self._cells():
@@ -249,6 +271,18 @@ def encoded(piece: str) -> bytes:
     except UnicodeEncodeError:
         whole = re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", piece)
         return whole.encode("utf-8")
+
+
+def _reachable(state: Mapping[str, object], shown: Iterable[str]) -> set[str]:
+    """The widgets that are shown, and those that their states name."""
+    found: set[str] = set()
+    left = [*shown]
+    while left:
+        name = left.pop()
+        if name in state and name not in found:
+            found.add(name)
+            left += WIDGET.findall(json.dumps(state[name]))
+    return found
 
 
 def _trust(book: dict[str, Any], *, check: bool) -> bool:

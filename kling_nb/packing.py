@@ -55,6 +55,8 @@ class Packed:
     """The clips that are now inside whole, or as posters."""
     previews: list[str] = field(default_factory=list)
     """The clips that are inside as previews, since not every browser plays them."""
+    widgets: int = 0
+    """How many widgets had a saved state that no output shows; `slim` has removed it."""
     missing: list[str] = field(default_factory=list)
     """The clips whose files are not there; their cards stay as they were."""
     restored: list[str] = field(default_factory=list)
@@ -155,6 +157,8 @@ def describe(verb: Verb, done: Packed) -> list[str]:
             "Not every browser plays these clips, so H.264 previews (or posters) are inside. Send "
             f"the files along: {', '.join(done.previews)}"
         )
+    if done.widgets:
+        lines.append(f"Removed the saved state of {counted(done.widgets, 'widget')} not shown")
     if done.restored:
         lines.append(f"Only in the notebook, now files again: {', '.join(done.restored)}")
     if done.missing:
@@ -191,9 +195,11 @@ class _Packing:
         done = self._done
         for data in self._book.bundles():
             self._redraw(data)
+        if self._verb == "slim":
+            done.widgets = self._book.drop_unshown_widgets()
         for names in (done.clips, done.previews, done.missing, done.restored, done.unproven):
             names[:] = dict.fromkeys(names)
-        if not (done.clips or done.previews or done.missing or done.unproven):
+        if not (done.clips or done.previews or done.missing or done.unproven or done.widgets):
             given = f"{done.notebook.name} shows no clip of kling_nb, as it was saved"
             raise InvalidInput.of("notebook", given, "nothing was written; save it, or run it")
         done.size_after_bytes = self._book.write(done.path, replace=self._replace)

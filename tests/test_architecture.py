@@ -86,6 +86,7 @@ LIBRARIES = {
     "nbformat": {"notebook_file"},
     "jupyter_server": {"extension"},
     "tornado": {"extension"},
+    "comm": {"live"},
     "ipywidgets": {"panels"},
     "anywidget": {"live", "panels", "galleries", "doctor"},
     "traitlets": {"live", "panels", "galleries", "doctor", "extension"},

@@ -13,7 +13,13 @@ import pytest
 from nbformat.sign import NotebookNotary
 
 from kling_nb.errors import InvalidInput
-from kling_nb.notebook_file import NotebookFile, current_notebook, told_notebooks
+from kling_nb.notebook_file import (
+    WIDGET_STATE,
+    WIDGET_VIEW,
+    NotebookFile,
+    current_notebook,
+    told_notebooks,
+)
 
 
 def book(**metadata: Any) -> Any:
@@ -34,6 +40,42 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "film.ipynb"
     nbformat.write(book(kernelspec={"name": "python3", "display_name": "P"}), path)
     return path
+
+
+def test_the_state_of_widgets_that_no_output_shows_is_dropped(tmp_path: Path) -> None:
+    """What an output shows stays, with everything that its state names."""
+    views = {"text/plain": "x", WIDGET_VIEW: {"model_id": "shown"}}
+    cell = nbformat.v4.new_code_cell("x", outputs=[nbformat.v4.new_output("display_data", views)])
+    names = {"shown": ["IPY_MODEL_child"], "child": ["IPY_MODEL_style"], "style": [], "dead": []}
+    state = {name: {"state": {"children": inside}} for name, inside in names.items()}
+    widgets = {WIDGET_STATE: {"version_major": 2, "version_minor": 0, "state": state}}
+    path = tmp_path / "film.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": widgets}), path)
+    read = NotebookFile.read(path)
+    assert read.drop_unshown_widgets() == 1
+    read.write(path, replace=True)
+    kept = nbformat.read(path, 4).metadata.widgets[WIDGET_STATE].state
+    assert set(kept) == {"shown", "child", "style"}
+    assert NotebookFile.read(path).drop_unshown_widgets() == 0
+
+
+@pytest.mark.parametrize("metadata", [{"widgets": []}, {"widgets": {WIDGET_STATE: {"state": 1}}}])
+def test_widget_state_that_is_none_is_left_alone(tmp_path: Path, metadata: Any) -> None:
+    """Whatever a program wrote there."""
+    path = tmp_path / "film.ipynb"
+    path.write_text(json.dumps({**book(), "metadata": metadata}), encoding="utf-8")
+    assert NotebookFile.read(path).drop_unshown_widgets() == 0
+
+
+def test_dead_state_takes_its_metadata_with_it(tmp_path: Path) -> None:
+    """Nothing is left where nothing is shown."""
+    widgets = {WIDGET_STATE: {"state": {"dead": {}}}}
+    path = tmp_path / "film.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(metadata={"widgets": widgets}), path)
+    read = NotebookFile.read(path)
+    assert read.drop_unshown_widgets() == 1
+    read.write(path, replace=True)
+    assert "widgets" not in nbformat.read(path, 4).metadata
 
 
 @pytest.fixture

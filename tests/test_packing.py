@@ -19,7 +19,7 @@ from kling_nb import clips, default, html, packing, previews
 from kling_nb.cards import card_bundle, joined_bundle
 from kling_nb.errors import InvalidInput
 from kling_nb.jobs import Job
-from kling_nb.notebook_file import NotebookFile
+from kling_nb.notebook_file import WIDGET_STATE, NotebookFile
 from kling_nb.packing import Order, describe, pack, read_order, slim
 from kling_nb.receipts import CARD_MIME, read_card
 from kling_nb.session import Session
@@ -113,6 +113,20 @@ def test_pack_tells_of_clips_that_not_every_browser_plays(session: Session, tmp_
     assert [each.embed for each in receipts(done.path)] == ["preview"]
     assert f"Send the files along: {path.name}" in "\n".join(describe("pack", done))
     assert slim(done.path).previews == []
+
+
+def test_slim_removes_dead_widgets_of_headless_runs(session: Session, tmp_path: Path) -> None:
+    """Also from a notebook without a card; `pack` leaves them."""
+    state = {"version_major": 2, "version_minor": 0, "state": {"dead": {"state": {}}}}
+    path = tmp_path / "film.ipynb"
+    book = nbformat.v4.new_notebook(metadata={"widgets": {WIDGET_STATE: state}})
+    nbformat.write(book, path)
+    done = slim(path)
+    assert done.widgets == 1
+    assert "widgets" not in nbformat.read(done.path, 4).metadata
+    assert "Removed the saved state of 1 widget not shown" in describe("slim", done)
+    with pytest.raises(InvalidInput, match="shows no clip"):
+        pack(path)
 
 
 def test_slim_leaves_posters(job: Job, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from ..html.gallery import (
 )
 from ..ledger import Row
 from ..links import relative_link, relative_path
-from ..live import mounted
+from ..live import mounted, without_comms
 from ..scripts import CLIPBOARD, joined_script
 from ..session import Session
 from ..states import Saved
@@ -59,6 +59,7 @@ _words = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kling_nb gallery"
 Reply = tuple[dict[str, Any], list[bytes]]
 
 
+@without_comms()
 def gallery(
     words: str = "",
     *,

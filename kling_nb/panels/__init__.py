@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from IPython import get_ipython
 
 from ..default import default_session
+from ..live import without_comms
 from ..models import IMAGE_TO_VIDEO
 from ..naming import find_model
 from ..session import Session
@@ -20,6 +21,7 @@ from .sheet import Panel
 __all__ = ["Panel", "panel"]
 
 
+@without_comms()
 def panel(
     model: str = IMAGE_TO_VIDEO.name, *, session: Session | None = None, **values: object
 ) -> Panel:

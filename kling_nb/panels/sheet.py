@@ -19,6 +19,7 @@ from ..console import print_text
 from ..errors import InvalidInput, KlingError, Problem
 from ..frontends import present_front_end
 from ..jobs import Job
+from ..live import without_comms
 from ..models import CATALOGUE
 from ..naming import find_model
 from ..preparation import Wish
@@ -98,6 +99,7 @@ class Panel(widgets.VBox):
         """The jobs that have a card here, newest first."""
         return tuple(result.job for result in self._results)
 
+    @without_comms()
     def choose(self, model: str) -> None:
         """Show the form of another model; what both have in common stays.
 
@@ -183,6 +185,7 @@ class Panel(widgets.VBox):
         form = self._form
         return Wish(form.spec, form.values, written=form.sources)
 
+    @without_comms()
     def show(self, job: Job) -> None:
         """Put a job's card on top; the one that the same job had goes."""
         with self._listing:

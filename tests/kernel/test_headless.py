@@ -21,15 +21,25 @@ Run = Callable[..., list[list[Any]]]
 
 
 @pytest.fixture
-def run(folder: Path, service: Service) -> Run:
+def run(executed: Callable[..., Any]) -> Run:
     """Executes cells as `jupyter execute` does and gives what is saved of each."""
 
     def execute(*cells: str, **settings: object) -> list[list[Any]]:
+        return [cell.outputs for cell in executed(*cells, **settings).cells]
+
+    return execute
+
+
+@pytest.fixture
+def executed(folder: Path, service: Service) -> Callable[..., Any]:
+    """Executes cells likewise and gives the whole notebook."""
+
+    def execute(*cells: str, **settings: object) -> Any:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
         env = environment(folder.parent, **(service.settings() | settings))
         client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}})
         client.execute(env=env)
-        return [cell.outputs for cell in notebook.cells]
+        return notebook
 
     return execute
 
@@ -94,3 +104,19 @@ def test_the_key_is_in_no_saved_notebook(run: Run, service: Service, folder: Pat
     kept = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     assert not any(KEY.encode() in content for content in kept)
     assert service.books.leaks() == []
+
+
+def test_a_panel_and_a_gallery_leave_no_widget(executed: Callable[..., Any]) -> None:
+    """Their saved forms alone, also after a clip was made; a person's own widgets stay."""
+    notebook = executed(
+        "import kling_nb as kling\npanel = kling.panel(image='fox.png', prompt='rain')\npanel",
+        "panel.choose('kling-2.6/text-to-video')\npanel.generate()\nkling.gallery()",
+        "import ipywidgets\nown = ipywidgets.IntSlider()\nown",
+    )
+    assert [WIDGET in out.data for out in notebook.cells[2].outputs] == [True]
+    kept = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
+    names = sorted(each["model_name"] for each in kept.values())
+    assert names == ["IntSliderModel", "LayoutModel", "SliderStyleModel"]
+    shown = [out.data for cell in notebook.cells[:2] for out in cell.outputs if "data" in out]
+    assert any("kling-panel-saved" in data["text/html"] for data in shown)
+    assert not any(WIDGET in data for data in shown)
