@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import httpx
 import stamina
 
-from . import wire
+from . import endpoints, wire
 from .bodies import read_answer, read_number
 from .errors import (
     AnswerLost,
@@ -161,7 +161,7 @@ class Client:
             Unreachable: No answer. Neither says anything about the task.
         """
         request = self._http.build_request(
-            "GET", f"{self._api_url}{wire.RECORD_PATH}", params={"taskId": task_id}
+            "GET", f"{self._api_url}{endpoints.RECORD_PATH}", params={"taskId": task_id}
         )
         try:
             async with self._question_turn:
@@ -175,7 +175,7 @@ class Client:
 
     async def balance(self) -> float:
         """The account's balance in credits."""
-        request = self._http.build_request("GET", f"{self._api_url}{wire.CREDIT_PATH}")
+        request = self._http.build_request("GET", f"{self._api_url}{endpoints.CREDIT_PATH}")
         return wire.parse_credit(await self._answer(request))
 
     async def upload(
@@ -203,7 +203,7 @@ class Client:
         """
         parcel = Parcel(content, file_name, mime_type, sha256)
         within_s = self._network.limits.transfer_s(parcel.size_bytes)
-        url = f"{self.upload_url}{wire.UPLOAD_PATH}"
+        url = f"{self.upload_url}{endpoints.UPLOAD_PATH}"
         async for attempt in stamina.retry_context(
             on=_wait_before_repeat, attempts=4, timeout=300.0
         ):
@@ -216,19 +216,21 @@ class Client:
     async def upload_base64(self, content: bytes, file_name: str) -> str:
         """Upload a file of at most 10 MB as JSON and return its URL; see `upload` (source: D)."""
         data = base64.b64encode(content).decode("ascii")
-        return await self._upload_json(wire.UPLOAD_BASE64_PATH, file_name, {"base64Data": data})
+        return await self._upload_json(
+            endpoints.UPLOAD_BASE64_PATH, file_name, {"base64Data": data}
+        )
 
     async def upload_from_url(self, url: str, file_name: str) -> str:
         """Have the service fetch a file and return its URL there; see `upload`.
 
         The file has at most 100 MB, and the service takes at most 30 s (source: D).
         """
-        return await self._upload_json(wire.UPLOAD_URL_PATH, file_name, {"fileUrl": url})
+        return await self._upload_json(endpoints.UPLOAD_URL_PATH, file_name, {"fileUrl": url})
 
     async def fresh_url(self, result_url: str) -> str:
         """A link to a result that is valid for 20 minutes (source: D)."""
         request = self._http.build_request(
-            "POST", f"{self._api_url}{wire.DOWNLOAD_URL_PATH}", json={"url": result_url}
+            "POST", f"{self._api_url}{endpoints.DOWNLOAD_URL_PATH}", json={"url": result_url}
         )
         return wire.parse_download_url(await self._answer(request))
 
@@ -260,7 +262,7 @@ class Client:
         )
         request = http.build_request(
             "POST",
-            f"{self._api_url}{wire.CREATE_PATH}",
+            f"{self._api_url}{endpoints.CREATE_PATH}",
             content=content,
             headers={"Content-Type": "application/json"},
         )

@@ -22,13 +22,6 @@ from .pages import page_text
 from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceeded
 
 __all__ = [
-    "CREATE_PATH",
-    "CREDIT_PATH",
-    "DOWNLOAD_URL_PATH",
-    "RECORD_PATH",
-    "UPLOAD_BASE64_PATH",
-    "UPLOAD_PATH",
-    "UPLOAD_URL_PATH",
     "Answer",
     "clean",
     "create_body",
@@ -45,13 +38,6 @@ __all__ = [
     "read_text",
 ]
 
-CREATE_PATH = "/api/v1/jobs/createTask"
-RECORD_PATH = "/api/v1/jobs/recordInfo"
-CREDIT_PATH = "/api/v1/chat/credit"
-DOWNLOAD_URL_PATH = "/api/v1/common/download-url"
-UPLOAD_PATH = "/api/file-stream-upload"
-UPLOAD_BASE64_PATH = "/api/file-base64-upload"
-UPLOAD_URL_PATH = "/api/file-url-upload"
 
 _PARAMETER_WORDS = ("is required", "not within the range of allowed")
 _CREDIT_WORDS = ("credits insufficient", "insufficient credits")

@@ -22,8 +22,8 @@ PACKAGE = Path(__file__).parents[1] / "kling_nb"
 TABLE = {
     "pure": """
         console errors evidence states mimebundle tasks kinds limits records conditions rules
-        implied tariffs advisories specs inputs models naming offers options variables pages wire
-        callbacks reception pace cells receipts html budgets expenses
+        implied tariffs advisories specs inputs models naming offers options variables pages
+        endpoints wire callbacks reception pace cells receipts html budgets expenses
     """,
     "world": """
         forks files keys addresses settings bodies network fetcher parcels rates client negatives
