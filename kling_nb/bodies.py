@@ -46,13 +46,20 @@ class Limits:
         return self.spare_s + size_bytes / self.bytes_per_s
 
 
-async def read_answer(response: httpx.Response, max_bytes: int) -> bytes:
+async def read_answer(
+    response: httpx.Response, max_bytes: int, received: bytearray | None = None
+) -> bytes:
     """Return the whole body of an API answer.
+
+    Args:
+        response: Not read yet.
+        max_bytes: How large the body may be.
+        received: Filled with what has come so far, for an answer that breaks off.
 
     Raises:
         AnswerLost: It is larger than `max_bytes`, or encoded in a way that is not read.
     """
-    content = bytearray()
+    content = bytearray() if received is None else received
     async for piece in read_pieces(response, None):
         content += piece
         if len(content) > max_bytes:

@@ -268,8 +268,11 @@ class Client:
         )
         try:
             answer = await self._send(http, request, self._network.limits.create_s)
-        except (AnswerLost, ConfigurationError) as error:
-            raise _Ended(SubmitOutcome(error, may_exist=error.may_exist)) from None
+        except AnswerLost as error:
+            kept = wire.Answer(0, error.partial).text
+            raise _Ended(SubmitOutcome(error, error.may_exist, kept)) from None
+        except ConfigurationError as error:
+            raise _Ended(SubmitOutcome(error, error.may_exist)) from None
         finally:
             if self._transport is None:
                 await http.aclose()
@@ -297,21 +300,28 @@ class Client:
         check_open(http)
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         failure: NotSent | AnswerLost
+        received = bytearray()
         try:
             async with asyncio.timeout(within_s):
-                return await self._exchange(http, request)
+                return await self._exchange(http, request, received)
         except NEVER_SENT as error:
             failure = NotSent(self._network.explain(error, request.url))
         except TimeoutError:
             failure = AnswerLost(f"{request.url.host}: no whole answer within {within_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
             failure = AnswerLost(self._network.explain(error, request.url))
+        except AnswerLost as error:
+            failure = error
+        if isinstance(failure, AnswerLost):
+            failure.partial = self._key.remove_from(bytes(received))
         raise failure
 
-    async def _exchange(self, http: httpx.AsyncClient, request: httpx.Request) -> wire.Answer:
+    async def _exchange(
+        self, http: httpx.AsyncClient, request: httpx.Request, received: bytearray
+    ) -> wire.Answer:
         response = await http.send(request, stream=True)
         try:
-            content = await read_answer(response, self._network.limits.answer_bytes)
+            content = await read_answer(response, self._network.limits.answer_bytes, received)
         finally:
             await response.aclose()
         # The service may repeat the key, and its answers are kept.

@@ -243,9 +243,11 @@ class NotSent(Unreachable):
 
 
 class AnswerLost(Unreachable):
-    """The request may have reached the service; its answer did not reach us."""
+    """The request may have reached the service; its answer did not reach us whole."""
 
     may_exist = True
+    partial: bytes = b""
+    """What came of the answer's body before it broke off, without the key."""
 
 
 class LedgerError(KlingError):
