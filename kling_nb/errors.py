@@ -24,6 +24,7 @@ KlingError
 │   ├── NotSent               surely never arrived        retryable
 │   └── AnswerLost            may have arrived            may_exist
 ├── LedgerError               the ledger refuses a step
+│   └── ForkedSession         of the process that this one was forked from
 ├── AlreadyPaid               the request is paid for, and this ledger does not know it
 ├── BudgetExceeded            a budget has less left than the request costs
 ├── WaitTimeout               (also TimeoutError) the wait ended, the job goes on

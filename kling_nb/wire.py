@@ -18,6 +18,7 @@ from typing import NoReturn
 from . import errors
 from .errors import ContradictoryAnswer, Problem, ServiceError, UnreadableAnswer
 from .evidence import ANSWER_LIMIT
+from .json_values import clean, is_url, read_float, read_integer, read_json, read_text
 from .pages import page_text
 from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceeded
 
@@ -51,9 +52,6 @@ _BY_CODE: Mapping[int, type[ServiceError]] = {
     455: errors.Maintenance,
 }
 _STATUSES_THAT_REFUSE = frozenset({200, 401, 402, 404, 422, 429})
-_URL = re.compile(
-    r"https?://[^\s/\x00-\x1f\ud800-\udfff]+/[^\s\x00-\x1f\ud800-\udfff]*", re.IGNORECASE
-)
 _URL_IN_TEXT = re.compile(
     r"""https?://[^\s/\\"'<>\x00-\x1f\ud800-\udfff]+/[^\s\\"'<>,\x00-\x1f\ud800-\udfff]*""",
     re.IGNORECASE,
@@ -200,10 +198,10 @@ def _contradiction(answer: Answer) -> str:
     if answer.status != 200:
         if text.startswith(("{", "[")) and document is None:
             return f"HTTP {answer.status} with JSON that cannot be read"
-        if code is not None and _integer(code) != answer.status:
+        if code is not None and read_integer(code) != answer.status:
             return f"HTTP {answer.status} with code {read_text(code)[:20] or type(code).__name__}"
     ids = named_ids(text)
-    if ids and (answer.status != 200 or _integer(code) not in (200, None)):
+    if ids and (answer.status != 200 or read_integer(code) not in (200, None)):
         return f"it is no success and names task {', '.join(ids[:_IDS_KEPT])}"
     return ""
 
@@ -264,7 +262,7 @@ def parse_uploaded(answer: Answer) -> str:
         _raise_service_error(answer, envelope)
     data = envelope.data if isinstance(envelope.data, dict) else {}
     for name in ("downloadUrl", "fileUrl"):
-        if _is_url(data.get(name)):
+        if is_url(data.get(name)):
             return str(data[name])
     raise UnreadableAnswer(200, "upload without a downloadUrl")
 
@@ -274,7 +272,7 @@ def parse_credit(answer: Answer) -> float:
     envelope = _envelope(answer)
     if answer.status != 200 or envelope.code != 200:
         _raise_service_error(answer, envelope)
-    credits = _number(envelope.data)
+    credits = read_float(envelope.data)
     if credits is None:
         raise UnreadableAnswer(200, "the balance is not a number")
     return credits
@@ -285,7 +283,7 @@ def parse_download_url(answer: Answer) -> str:
     envelope = _envelope(answer)
     if answer.status != 200 or envelope.code != 200:
         _raise_service_error(answer, envelope)
-    if not _is_url(envelope.data):
+    if not is_url(envelope.data):
         raise UnreadableAnswer(200, "download-url without a URL")
     return str(envelope.data)
 
@@ -315,7 +313,7 @@ def _envelope(answer: Answer) -> _Envelope:
     """The envelope of an answer; outside HTTP 200 a missing one is made from the status."""
     document = read_json(answer.whole_text)
     if isinstance(document, dict):
-        code = _integer(document.get("code"))
+        code = read_integer(document.get("code"))
         if code is not None:
             message = read_text(document.get("msg")) or read_text(document.get("message"))
             return _Envelope(code, message[:500], document.get("data"), document=document)
@@ -336,8 +334,8 @@ def _page_message(answer: Answer) -> str:
 def parse_task(data: Mapping[str, object], task_id: str) -> TaskStatus:
     """What a task object says, as recordInfo and a callback carry it."""
     state = read_text(data.get("state"))
-    credits = _number(data.get("creditsConsumed"))
-    credits = _number(data.get("consumeCredits")) if credits is None else credits
+    credits = read_float(data.get("creditsConsumed"))
+    credits = read_float(data.get("consumeCredits")) if credits is None else credits
     if state == "success":
         result = data.get("resultJson")
         raw = result if isinstance(result, str) else json.dumps(result)
@@ -381,7 +379,7 @@ def _urls_in(value: object, depth: int = 0) -> Iterator[str]:
         yield from _urls_in(inner, depth + 1)
     if isinstance(value, str) and not inside:
         whole = value.strip()
-        yield from [whole] if _is_url(whole) else _URL_IN_TEXT.findall(value)
+        yield from [whole] if is_url(whole) else _URL_IN_TEXT.findall(value)
 
 
 def _members(value: object, depth: int) -> list[tuple[str, object]]:
@@ -401,47 +399,5 @@ def _took_s(data: Mapping[str, object]) -> float | None:
 
     `costTime` is not used: D and L disagree about its unit.
     """
-    start, end = _number(data.get("createTime")), _number(data.get("completeTime"))
+    start, end = read_float(data.get("createTime")), read_float(data.get("completeTime"))
     return (end - start) / 1000 if start and end and end >= start else None
-
-
-def read_json(text: str) -> object:
-    """The JSON document, or None where there is none."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def read_text(value: object) -> str:
-    """A string or a number as text that can be written; anything else is empty."""
-    if isinstance(value, str):
-        return clean(value).strip()
-    number = None if isinstance(value, bool) else _number(value)
-    return "" if number is None else f"{number:.15g}"
-
-
-def clean(text: str) -> str:
-    """Text that can be written as UTF-8: JSON may carry half characters."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if abs(number) < 1e15 else None
-
-
-def _integer(value: object) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value):
-        return int(value)
-    number = _number(value)
-    return int(number) if number is not None and number.is_integer() else None
-
-
-def _is_url(value: object) -> bool:
-    return isinstance(value, str) and _URL.fullmatch(value) is not None

@@ -23,7 +23,7 @@ TABLE = {
     "pure": """
         console errors evidence states mimebundle tasks kinds limits records conditions rules
         implied tariffs advisories specs inputs models naming offers options variables pages
-        endpoints wire callbacks reception pace cells receipts html budgets expenses
+        json_values endpoints wire callbacks reception pace cells receipts html budgets expenses
     """,
     "world": """
         forks files keys addresses settings bodies network fetcher parcels rates client negatives

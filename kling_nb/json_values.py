@@ -1,0 +1,60 @@
+"""Values in JSON of the service, read without trust: text, numbers, URLs.
+
+Pure, and without a word of the service's own: what a field means is `wire`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+__all__ = ["clean", "is_url", "read_float", "read_integer", "read_json", "read_text"]
+
+_URL = re.compile(
+    r"https?://[^\s/\x00-\x1f\ud800-\udfff]+/[^\s\x00-\x1f\ud800-\udfff]*", re.IGNORECASE
+)
+
+
+def read_json(text: str) -> object:
+    """The JSON document, or None where there is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_text(value: object) -> str:
+    """A string or a number as text that can be written; anything else is empty."""
+    if isinstance(value, str):
+        return clean(value).strip()
+    number = None if isinstance(value, bool) else read_float(value)
+    return "" if number is None else f"{number:.15g}"
+
+
+def clean(text: str) -> str:
+    """Text that can be written as UTF-8: JSON may carry half characters."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def read_float(value: object) -> float | None:
+    """Return a number of JSON as a float; None for anything else, and beyond any sense."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if abs(number) < 1e15 else None
+
+
+def read_integer(value: object) -> int | None:
+    """Return a whole number, which may come as text; None for anything else."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value):
+        return int(value)
+    number = read_float(value)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def is_url(value: object) -> bool:
+    """Return whether a value is a plain http(s) URL that can be fetched, shown and written."""
+    return isinstance(value, str) and _URL.fullmatch(value) is not None
