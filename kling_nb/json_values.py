@@ -1,6 +1,6 @@
 """Values in JSON of the service, read without trust: text, numbers, URLs.
 
-Pure, and without a word of the service's own: what a field means is `wire`'s.
+Pure. `wire` knows what the fields of the service mean.
 """
 
 from __future__ import annotations
