@@ -6,11 +6,25 @@ import html
 import re
 from typing import Final
 
-__all__ = ["page_text"]
+__all__ = ["page_message", "page_text"]
 
 _READ_BYTES: Final = 20_000
 _UNSEEN: Final = re.compile(r"<(script|style|head)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"<[^<>]*>?")
+
+
+def page_message(status: int, body: bytes, through: str = "") -> str:
+    """Return what is known of an answer without an envelope: a gateway or a proxy wrote it.
+
+    Args:
+        status: The HTTP status.
+        body: As it came.
+        through: The proxy that the request went through; empty without one.
+    """
+    way = f" through the proxy {through}" if through else ""
+    words = page_text(body)
+    page = f": {words}" if words else ""
+    return f"HTTP {status}{way} without a readable body{page}"
 
 
 def page_text(body: bytes, limit: int = 160) -> str:

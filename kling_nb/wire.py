@@ -19,7 +19,7 @@ from . import errors
 from .errors import ContradictoryAnswer, Problem, ServiceError, UnreadableAnswer
 from .evidence import ANSWER_LIMIT
 from .json_values import clean, is_url, read_float, read_integer, read_json, read_text
-from .pages import page_text
+from .pages import page_message
 from .tasks import TaskFailed, TaskMissing, TaskPending, TaskStatus, TaskSucceeded
 
 __all__ = [
@@ -60,8 +60,6 @@ _ECHOES = frozenset({"param", "paramJson", "callBackUrl"})
 """Fields of a record that repeat the request."""
 _RESULTS_READ = 16
 _DEPTH_READ = 30
-
-
 _ID_NAMES = ("taskId", "recordId", "task_id", "record_id")
 _NAMED_ID = re.compile(
     r"""(?<=")(?:task|record)[_-]?ids?\\{0,9}"\s{0,99}:\s{0,99}\[?\s{0,99}"""
@@ -318,17 +316,9 @@ def _envelope(answer: Answer) -> _Envelope:
             message = read_text(document.get("msg")) or read_text(document.get("message"))
             return _Envelope(code, message[:500], document.get("data"), document=document)
     if answer.status != 200:
-        message = _page_message(answer)
+        message = page_message(answer.status, answer.body, answer.through)
         return _Envelope(answer.status, message, None, readable=False)
     raise UnreadableAnswer(200, "the body is not the documented JSON")
-
-
-def _page_message(answer: Answer) -> str:
-    """Return what is known of an answer without an envelope: a gateway or a proxy wrote it."""
-    through = f" through the proxy {answer.through}" if answer.through else ""
-    words = page_text(answer.body)
-    page = f": {words}" if words else ""
-    return f"HTTP {answer.status}{through} without a readable body{page}"
 
 
 def parse_task(data: Mapping[str, object], task_id: str) -> TaskStatus:
