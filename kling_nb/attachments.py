@@ -94,8 +94,8 @@ def noun_of(kind: Media) -> str:
     return NOUNS[kind.medium]
 
 
-def identify(given: object, kind: Media) -> tuple[str, float]:
-    """The hash by which a request with it is recognised, and its length in seconds.
+def identify(given: object, kind: Media) -> tuple[tuple[str, ...], float]:
+    """The hashes by which a request with it is recognised, and its length in seconds.
 
     A picture is hashed only, and has no length; whether it is allowed is not judged.
 
@@ -103,6 +103,6 @@ def identify(given: object, kind: Media) -> tuple[str, float]:
         MediaError: It cannot be read; for a video or a sound also when it is not allowed.
     """
     if kind.medium == "image":
-        return find_source(given).sha256, 0.0
+        return find_source(given).hashes, 0.0
     footage = read_footage(given, kind)
-    return footage.source_sha256, footage.length_s
+    return footage.source_hashes, footage.length_s

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "POSTER_BYTES",
     "check_clip",
+    "decode_frame",
     "frame",
     "poster",
     "preview",
@@ -148,11 +149,23 @@ def frame(path: Path, index: int) -> Image:
         IndexError: The clip has fewer pictures.
         MediaError: It is not a playable MP4 or WebM.
     """
+    return decode_frame(path, index)[0]
+
+
+def decode_frame(path: Path, index: int) -> tuple[Image, int]:
+    """Return a picture of the clip, as `frame` does, and its position: from 0, and -1 is the last.
+
+    Raises:
+        IndexError: The clip has fewer pictures.
+        MediaError: It is not a playable MP4 or WebM.
+    """
     with opened(path) as (container, stream):
         stamps = list_stamps(container, stream)
         count = len(stamps)
         if -count <= index < count:
-            return to_image(decode_at(container, stream, stamps[index]))
+            position = index % count
+            image = to_image(decode_at(container, stream, stamps[index]))
+            return image, -1 if position == count - 1 else position
     raise IndexError(f"frame {index}: {path.name} has {count} frames, 0 to {count - 1}, or -1 back")
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEAD_BYTES",
+    "HEIF",
+    "RAW",
+    "SVG",
     "TOLERANCE_S",
     "Form",
     "Measured",
@@ -38,7 +41,7 @@ __all__ = [
     "to_image",
 ]
 
-HEAD_BYTES: Final = 64
+HEAD_BYTES: Final = 1_024
 """How much of a file tells what it is."""
 TOLERANCE_S: Final = 0.5
 """How far the end of what can be read may lie before the end that a header tells of."""
@@ -56,6 +59,8 @@ class Form:
     """For people, e.g. `an MP4 video`."""
     demuxer: str = ""
     """FFmpeg's name of it; empty where it is none of a video or a sound."""
+    advice: str = ""
+    """How to get the file that was meant, where this kind of file tells that."""
 
 
 MP4: Final = Form("video/mp4", "an MP4 video", "mp4")
@@ -64,7 +69,11 @@ M4A: Final = Form("audio/mp4", "an M4A sound", "mp4")
 MP3: Final = Form("audio/mpeg", "an MP3 sound", "mp3")
 AAC: Final = Form("audio/aac", "an AAC sound", "aac")
 WAV: Final = Form("audio/wav", "a WAV sound", "wav")
-HEIF: Final = Form("image/heif", "a picture (HEIF or AVIF)")
+HEIF: Final = Form("image/heif", "a HEIC picture")
+AVIF: Final = Form("image/avif", "an AVIF picture")
+RAW: Final = Form("image/x-raw", "a raw photo")
+WEB_PAGE: Final = Form("text/html", "a web page", advice="use the link that downloads the file")
+SVG: Final = Form("image/svg+xml", "an SVG drawing")
 
 BEGINNINGS: Final = (
     (b"OggS", Form("audio/ogg", "an Ogg sound", "ogg")),
@@ -75,6 +84,11 @@ BEGINNINGS: Final = (
     (b"GIF8", Form("image/gif", "a GIF picture")),
     (b"%PDF", Form("application/pdf", "a PDF")),
     (b"PK\x03\x04", Form("application/zip", "a ZIP archive")),
+    *((each, RAW) for each in (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb", b"\0MRM")),
+    (
+        b"version https://git-lfs",
+        Form("text/plain", "a Git LFS pointer", advice="run `git lfs pull` to get the file"),
+    ),
 )
 RIFF: Final = {
     b"WAVE": WAV,
@@ -85,9 +99,18 @@ BRANDS: Final = {
     b"qt  ": MOV,
     b"M4A ": M4A,
     b"M4B ": M4A,
-    **dict.fromkeys((b"heic", b"heix", b"mif1", b"msf1", b"avif"), HEIF),
+    b"crx ": RAW,
 }
 """Of files that begin with `ftyp`; all others are MP4."""
+AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
+HEIF_BRANDS: Final = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+)
+STILL_BRANDS: Final = AVIF_BRANDS | HEIF_BRANDS | {b"mif1", b"mif2", b"msf1", b"miaf", b"MiHB"}
+"""Major brands of HEIF files; the compatible brands tell which codec a general one stands for."""
+MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<meta", b"<title")
+ARCHIVED_PAGE: Final = (b"from: <saved by", b"mime-version:", b"content-type: multipart/related")
+"""How a browser's single file of a web page (MHTML) begins."""
 ATOMS: Final = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 """What old QuickTime files, from before `ftyp`, begin with."""
 TELLS_LENGTH: Final = frozenset({"mp4", "wav"})
@@ -112,19 +135,41 @@ class Measured:
 def recognise(head: bytes) -> Form | None:
     """What a file is by its first `HEAD_BYTES`, whatever its name; None where nothing tells."""
     if head[4:8] == b"ftyp":
-        return BRANDS.get(head[8:12], MP4)
+        return recognise_brands(head)
     if head[4:8] in ATOMS:
         return MOV
     if head.startswith(b"RIFF"):
         return RIFF.get(head[8:12])
     if head.startswith(b"\x1a\x45\xdf\xa3"):
-        is_webm = b"webm" in head
+        is_webm = b"webm" in head[:64]
         words = "a WebM video" if is_webm else "a Matroska video (MKV)"
         return Form("video/webm" if is_webm else "video/x-matroska", words, "matroska")
     for beginning, form in BEGINNINGS:
         if head.startswith(beginning):
             return form
-    return recognise_stream(head)
+    return recognise_markup(head) or recognise_stream(head)
+
+
+def recognise_brands(head: bytes) -> Form:
+    """What a file that begins with `ftyp` is: by its major brand, then its compatible brands."""
+    major, size = head[8:12], int.from_bytes(head[:4], "big")
+    if major not in STILL_BRANDS:
+        return BRANDS.get(major, MP4)
+    brands = {major, *(head[at : at + 4] for at in range(16, min(size, len(head)), 4))}
+    return AVIF if brands & AVIF_BRANDS and major not in HEIF_BRANDS else HEIF
+
+
+def recognise_markup(head: bytes) -> Form | None:
+    """A web page or a drawing, in UTF-8 or UTF-16."""
+    text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
+    if text.startswith(ARCHIVED_PAGE):
+        return WEB_PAGE
+    if not text.startswith(b"<"):
+        return None
+    places = [text.find(mark) for mark in MARKUP if mark in text]
+    if b"<svg" in text and text.find(b"<svg") < min(places, default=len(text)):
+        return SVG
+    return WEB_PAGE if places else None
 
 
 def recognise_stream(head: bytes) -> Form | None:

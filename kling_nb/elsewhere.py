@@ -6,7 +6,7 @@ cost nothing, so that they are neither noted nor checked. Touches the disk: call
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -40,7 +40,7 @@ class Elsewhere:
     def refuse_paid(
         self,
         intent: Intent,
-        name_of: Callable[[int], str] | None = None,
+        names_of: Callable[[int], Sequence[str]] | None = None,
         *,
         now: datetime | None = None,
     ) -> None:
@@ -48,7 +48,8 @@ class Elsewhere:
 
         Args:
             intent: The request.
-            name_of: The fingerprint of the same request as another take.
+            names_of: Every fingerprint of the same request as a take, those of earlier versions
+                among them; those of the intent when not given.
             now: Tells a payment of the last minutes as one that may be under way.
 
         Raises:
@@ -56,9 +57,10 @@ class Elsewhere:
         """
         if self.service != "live":
             return
-        paid = self.obstacle(intent.fingerprint)
+        names = names_of(intent.take) if names_of else intent.fingerprints
+        paid = self._obstacle_to(names)
         if paid is not None:
-            free_take = self._free_take(intent.take, name_of)
+            free_take = self._free_take(intent.take, names_of)
             raise refusal(paid, self.context.ledger.folder, free_take, now=now)
 
     def obstacle(self, fingerprint: str) -> Paid | None:
@@ -74,15 +76,22 @@ class Elsewhere:
         rows = ledger.of_request(fingerprint)
         return None if any(accounts_for(row, paid) for row in rows) else paid
 
-    def _free_take(self, take: int, name_of: Callable[[int], str] | None) -> int:
+    def _obstacle_to(self, names: Sequence[str]) -> Paid | None:
+        return next(filter(None, map(self.obstacle, names)), None)
+
+    def _free_take(self, take: int, names_of: Callable[[int], Sequence[str]] | None) -> int:
         """Return the first take after this one that neither ledger nor index has as paid."""
-        if name_of is None:
+        if names_of is None:
             return take + 1
         blocking = self.context.ledger.blocking
-        names = ((number, name_of(number)) for number in count(take + 1))
-        return next(n for n, name in names if not blocking(name) and not self.obstacle(name))
+        takes = ((number, names_of(number)) for number in count(take + 1))
+        return next(
+            n for n, names in takes if not blocking(*names) and not self._obstacle_to(names)
+        )
 
-    def claim(self, row: Row, at: datetime, name_of: Callable[[int], str] | None = None) -> None:
+    def claim(
+        self, row: Row, at: datetime, names_of: Callable[[int], Sequence[str]] | None = None
+    ) -> None:
         """Note in the index that a request is about to be sent, or stop it.
 
         Uploads may have taken minutes since it was intended: of two folders that want the same,
@@ -93,7 +102,7 @@ class Elsewhere:
             AlreadyPaid: It is paid for, here or in another folder; says what to do.
         """
         if row.service == "live":
-            self.refuse_paid(row, name_of, now=at)
+            self.refuse_paid(row, names_of, now=at)
             folder = self.context.ledger.folder
             self.index.claim(row.fingerprint, folder, at, take=row.take, job_id=row.id)
 

@@ -22,7 +22,8 @@ from .html.units import byte_words
 from .kinds import ROUNDING_S, Media, shorten
 from .limits import check_frame
 from .negatives import Negative, check_kept, content_hash, is_kept, suffix_of
-from .sources import describe, find_file
+from .sources import find_file
+from .unwrapping import describe, file_name, unwrap
 
 __all__ = ["NOUNS", "Footage", "read_footage"]
 
@@ -61,6 +62,16 @@ class Footage:
     """Empty for what is a file, which may be large and is read in pieces."""
     path: str = ""
     """Absolute; empty where there is `content`."""
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether the file is another one than was given: never."""
+        return False
+
+    @property
+    def source_hashes(self) -> tuple[str, ...]:
+        """By which a request with it is recognised."""
+        return (self.source_sha256,)
 
     @property
     def facts(self) -> str:
@@ -148,16 +159,16 @@ def find_given(source: object, kind: Media) -> Given:
         if not is_kept(source):
             raise MediaError(f"{source.name}: no copy of it is kept; give the original again")
         return Given(source.name, path=find_file(source.path, NOUNS[kind.medium]))
-    if isinstance(source, bytes | bytearray | memoryview):
-        content = bytes(source)
-        return Given(f"{len(content):,} bytes", content)
+    given, source = source, unwrap(source)
+    if isinstance(source, bytes):
+        return Given(describe(given) if file_name(given) else f"{len(source):,} bytes", source)
     if not isinstance(source, str | os.PathLike):
         source = getattr(source, "path", source)
     if isinstance(source, str | os.PathLike):
         return Given(describe(source), path=find_file(os.fsdecode(source), NOUNS[kind.medium]))
     raise MediaError(
         f"{shorten(source)} is no {NOUNS[kind.medium]}; give a path, a URL, bytes, or an "
-        "earlier clip (`job.result()`)"
+        "earlier clip or its job"
     )
 
 
@@ -182,7 +193,10 @@ def judge_form(given: Given, kind: Media, head: bytes) -> Form:
             f"known here; {convert(given, kind)}"
         )
     if not form.demuxer:
-        raise MediaError(f"{given.name}: is {form.words}, and a {NOUNS[kind.medium]} is needed")
+        noun = NOUNS[kind.medium]
+        if form.advice:
+            raise MediaError(f"{given.name}: this is {form.words}, not a {noun}: {form.advice}")
+        raise MediaError(f"{given.name}: is {form.words}, and a {noun} is needed")
     return form
 
 

@@ -25,6 +25,7 @@ from .negatives import Negative
 from .portal import in_thread
 from .records import Records
 from .specs import ModelSpec, Values
+from .unwrapping import is_job, unwrap, url_of
 
 __all__ = ["Gathered", "gather", "place_words"]
 
@@ -40,7 +41,14 @@ class Gathered:
     problems: tuple[Problem, ...]
 
 
-async def gather(spec: ModelSpec, values: Values, *, service: str, pictures: Fetcher) -> Gathered:
+async def gather(
+    spec: ModelSpec,
+    values: Values,
+    *,
+    service: str,
+    pictures: Fetcher,
+    written: Values | None = None,
+) -> Gathered:
     """Read all media of a request.
 
     Args:
@@ -49,6 +57,7 @@ async def gather(spec: ModelSpec, values: Values, *, service: str, pictures: Fet
         service: `live` or `emulator`. In the emulator what cannot be fetched is replaced by
             something tiny that says so.
         pictures: Fetches what is given as a URL.
+        written: How media are written in a cell, by parameter: names of variables among others.
     """
     sources: dict[str, list[Source]] = {}
     lengths_s: dict[str, float] = {}
@@ -57,7 +66,10 @@ async def gather(spec: ModelSpec, values: Values, *, service: str, pictures: Fet
     for path, found in media_of(spec, values).items():
         reader = Reader(found.kind, service, pictures)
         try:
-            sources[path] = [await reader.read(item) for item in found.given]
+            names = names_of((written or {}).get(path), len(found.given))
+            sources[path] = [
+                await reader.read(item, name) for item, name in zip(found.given, names, strict=True)
+            ]
         except MediaError as error:
             where = place_words(spec, found)
             words = f"{where}: {error}" if where != found.parameter else str(error)
@@ -71,6 +83,14 @@ async def gather(spec: ModelSpec, values: Values, *, service: str, pictures: Fet
         if any(lengths):
             lengths_s[found.parameter] = lengths_s.get(found.parameter, 0.0) + sum(lengths)
     return Gathered(sources, MediaFacts(lengths_s, sizes_px), tuple(problems))
+
+
+def names_of(written: object, count: int) -> list[str]:
+    """How a person calls each of the inputs of one place; empty where that is not known."""
+    names = list(written) if isinstance(written, list | tuple) else [written]
+    if len(names) != count:
+        names = [None] * count
+    return [name if isinstance(name, str) else "" for name in names]
 
 
 def place_words(spec: ModelSpec, found: Input) -> str:
@@ -90,10 +110,12 @@ class Reader:
     service: str
     pictures: Fetcher
 
-    async def read(self, given: object) -> Source:
-        """One of them, from whatever it was given as."""
-        if isinstance(given, str) and given.strip().lower().startswith(("http://", "https://")):
-            return await self._read_url(given.strip())
+    async def read(self, given: object, name: str = "") -> Source:
+        """One of them, from whatever it was given as, and how a person calls it."""
+        if is_job(given):
+            given = unwrap(given, name)
+        if url := url_of(given):
+            return await self._read_url(url)
         if isinstance(given, Negative):
             return await self._read_negative(given)
         return Source(await self._attach(given))
@@ -131,9 +153,8 @@ class Reader:
         attachment = await self._attach(fetched.content, url)
         # What had to be converted is uploaded: the service would refuse the original. So is what
         # it cannot reach, and what it would get a password or a token with.
-        is_same = attachment.content == fetched.content
         is_public = not (fetched.is_local or has_secret(url))
-        return Source(attachment, url if is_same and is_public else "", url)
+        return Source(attachment, url if is_public and not attachment.is_converted else "", url)
 
 
 def length_of(attachment: Attachment) -> float:

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from .implied import Told, Unsent
-from .kinds import Media
-from .records import Kind, Records
+from .kinds import Media, Text
+from .records import Kind, Records, load_records
 from .specs import ModelSpec, Parameter, Values
+from .unicode_text import comparable_text
 
-__all__ = ["Input", "fingerprint", "media_of", "request_input", "with_media"]
+__all__ = ["Input", "fingerprint", "fingerprints", "media_of", "request_input", "with_media"]
+
+Hashes = tuple[str, ...]
+"""What one media input is recognised by: the SHA-256 of its source, then those that earlier
+versions of this package computed for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,8 @@ def fingerprint(
 ) -> str:
     """The name of a request: 64 hex characters, the same for the same request for ever.
 
+    Texts are compared without zero-width characters.
+
     Args:
         spec: The model.
         values: Validated values.
@@ -108,6 +117,52 @@ def fingerprint(
         service: `live` or `emulator`.
         take: Which of several results for the same request, from 1.
     """
+    values = _with_texts(spec, values, lambda _, text: comparable_text(text))
+    return _digest(spec, values, media, service, take)
+
+
+def fingerprints(
+    spec: ModelSpec,
+    values: Values,
+    media: Mapping[str, Sequence[Hashes]],
+    *,
+    service: str,
+    take: int,
+    given: Values,
+) -> tuple[str, ...]:
+    """Every fingerprint that the request may have in a ledger or an index, the current one first.
+
+    The others are those of earlier versions, which took texts as they were written, took
+    `take=True` for another take than 1, and hashed the pixels of a clip's frame. Each look-up asks
+    for all of them, so that nobody pays twice for want of a newer version.
+
+    Args:
+        spec: The model.
+        values: Validated values.
+        media: For each path of `media_of` the hashes of each source, the current one first.
+        service: `live` or `emulator`.
+        take: Which of several results for the same request, from 1.
+        given: The values before validation: texts as they were written.
+    """
+    current = {path: [each[0] for each in sources] for path, sources in media.items()}
+    earliest = {path: [each[-1] for each in sources] for path, sources in media.items()}
+    spellings = (
+        values,
+        _with_texts(spec, values, lambda _, text: unicodedata.normalize("NFD", text)),
+        _with_texts(spec, values, lambda kind, text: kind.parse_earlier(text), given),
+    )
+    takes = (take, True) if take == 1 else (take,)
+    found = [fingerprint(spec, values, current, service=service, take=take)]
+    found += [
+        _digest(spec, texts, hashes, service, number)
+        for texts, hashes, number in product(spellings, (current, earliest), takes)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _digest(
+    spec: ModelSpec, values: Values, media: Mapping[str, Sequence[str]], service: str, take: int
+) -> str:
     kept = {
         parameter.name: values[parameter.name]
         for parameter in spec.parameters
@@ -121,6 +176,39 @@ def fingerprint(
     }
     canonical = json.dumps(named, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _with_texts(
+    spec: ModelSpec, values: Values, change: Callable[[Text, str], str], given: Values | None = None
+) -> dict[str, object]:
+    """The same values with every text changed; the text is taken from `given` where it has one."""
+
+    def changed(kind: Kind, value: object, source: object) -> object:
+        match kind:
+            case Text() if isinstance(value, str):
+                return change(kind, source if isinstance(source, str) else value)
+            case Records(columns=columns) if isinstance(value, tuple):
+                kinds = {column.name: column.kind for column in columns}
+                return tuple(
+                    {name: changed(kinds[name], record[name], its.get(name)) for name in record}
+                    for record, its in zip(value, _records(source, value), strict=True)
+                )
+            case _:
+                return value
+
+    kinds = {parameter.name: parameter.kind for parameter in spec.parameters}
+    found = values if given is None else given
+    return {name: changed(kinds[name], values[name], found.get(name)) for name in values}
+
+
+def _records(
+    given: object, parsed: Sequence[Mapping[str, object]]
+) -> Sequence[Mapping[str, object]]:
+    """The records as they were given, where they are the ones that were parsed."""
+    items = load_records(given)
+    found = items if isinstance(items, list | tuple) else ()
+    records = [each for each in found if isinstance(each, Mapping)]
+    return records if len(records) == len(parsed) else parsed
 
 
 def _inputs(spec: ModelSpec, values: Values) -> Iterator[Input]:

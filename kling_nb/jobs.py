@@ -102,13 +102,20 @@ class Clip:
     def frame(self, index: int) -> Image:
         """One frame as an RGB PIL image; negative counts from the end.
 
+        As the input of a request it is identified by this clip's request and its position, so that
+        a PyAV that decodes it differently makes no other request of it.
+
         Raises:
             IndexError: There is no such frame.
             MediaError: The file is gone or no video.
         """
-        from . import clips
+        from . import clips, negatives, sources
 
-        return clips.frame(self.path, index)
+        image, position = clips.decode_frame(self.path, index)
+        sha256 = negatives.content_hash(self.path)
+        is_unchanged = sha256 == self.facts.sha256 and bool(self.request.fingerprint)
+        origin = self.request.fingerprint if is_unchanged else f"file {sha256}"
+        return sources.mark_frame(image, origin, position)
 
 
 class Job:

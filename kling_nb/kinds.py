@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal, cast
 
+from .unicode_text import comparable_text, normalize_text, plain_lines
+
 __all__ = [
     "ROUNDING_S",
     "Choice",
@@ -50,7 +52,7 @@ class Rejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text of 1 to `max_chars` characters (Unicode code points), line ends made plain."""
+    """A text of 1 to `max_chars` characters (Unicode code points), see `normalize_text`."""
 
     max_chars: int
     one_line: bool = False
@@ -67,19 +69,24 @@ class Text:
         return f"{self.takes} are allowed"
 
     def parse(self, value: object) -> str:
-        """Text with plain line ends and no blank ends."""
+        """Return the text as it is sent."""
         if not isinstance(value, str):
             raise Rejected(f"{shorten(value)} is not text")
-        text = value.replace("\r\n", "\n").replace("\r", "\n").strip()
-        if self.one_line:
-            text = " ".join(text.splitlines())
+        text = self._joined(normalize_text(value))
         if any("\ud800" <= char <= "\udfff" for char in text):
             raise Rejected("holds half a character (a lone surrogate)")
-        if not text:
+        if not comparable_text(text):
             raise Rejected("is empty")
         if len(text) > self.max_chars:
             raise Rejected(f"has {len(text):,} characters")
         return text
+
+    def parse_earlier(self, value: str) -> str:
+        """Return the text as versions before normalization sent it; fingerprints have it."""
+        return self._joined(plain_lines(value))
+
+    def _joined(self, text: str) -> str:
+        return " ".join(text.splitlines()) if self.one_line else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from .errors import MediaError
 from .html.units import byte_words
-from .sources import ALLOWED, describe, find_source, size_words
+from .metadata import strip_metadata
+from .sources import ALLOWED, find_source, size_words
+from .unwrapping import describe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,7 +34,7 @@ __all__ = [
     "with_source",
 ]
 
-LOSSY: Final = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
+LOSSY: Final = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF", "HEIF"})
 THUMBNAIL_PX: Final = (240, 160)
 THUMBNAIL_BYTES: Final = 12_000
 
@@ -52,6 +54,15 @@ class Picture:
     """For people: the file's name, or what it was."""
     thumbnail: bytes = field(repr=False)
     """A JPEG of `content`, at most 240×160 px and about 12 kB."""
+    earlier_sha256: str = ""
+    """The `source_sha256` by the rule of earlier versions; empty where it is the same."""
+    is_converted: bool = True
+    """False where the file is the one that was given, but for its metadata."""
+
+    @property
+    def source_hashes(self) -> tuple[str, ...]:
+        """By which a request with it is recognised, the current one first."""
+        return tuple(filter(None, (self.source_sha256, self.earlier_sha256)))
 
     @property
     def size_bytes(self) -> int:
@@ -82,8 +93,9 @@ def read_picture(
 ) -> Picture:
     """A valid picture out of a path, bytes, a PIL image, an array, a figure or a clip.
 
-    What the service takes as it is passes through untouched; anything else is converted: turned
-    upright, first frame only, 8 bits, and made smaller until it fits.
+    What the service takes as it is keeps its pixels and its colour profile and loses its metadata;
+    anything else is converted: turned upright, first frame only, 8 bits, and made smaller until it
+    fits.
 
     Args:
         source: Arrays are H×W, H×W×3 or H×W×4, of uint8 or of floats 0…1. A clip is anything
@@ -101,9 +113,9 @@ def read_picture(
         found = find_source(source)
         found = replace(found, name=name or found.name)
         image = found.open()
-        mime_type, content = found.mime_type(image), found.content
-        fits = mime_type in mime_types and len(content) <= max_bytes
-        if not (fits and is_plain(image, content)):
+        mime_type, content = found.mime_type(image), strip_plain(image, found.content)
+        is_converted = mime_type not in mime_types or not 0 < len(content) <= max_bytes
+        if is_converted:
             mime_type, content, image = encode(image, mime_types, max_bytes)
         check_shape(found.name, image.size, over_px, ratio)
         return Picture(
@@ -114,6 +126,8 @@ def read_picture(
             source_sha256=found.sha256,
             name=found.name,
             thumbnail=make_thumbnail(image),
+            earlier_sha256=found.earlier_sha256,
+            is_converted=is_converted,
         )
 
 
@@ -141,7 +155,7 @@ def check_shape(
 
 def with_source(picture: Picture, sha256: str) -> Picture:
     """The same picture standing for another source, as a placeholder stands for a URL."""
-    return replace(picture, source_sha256=sha256)
+    return replace(picture, source_sha256=sha256, earlier_sha256="")
 
 
 def placeholder(text: str) -> bytes:
@@ -174,6 +188,11 @@ def shrink(content: bytes, box_px: tuple[int, int], *, max_bytes: int) -> bytes:
     with reading("picture"), Image.open(BytesIO(content)) as image:
         image.draft("RGB", box_px)  # a JPEG is read at a fraction of its size: three times as fast
         return make_thumbnail(image, box_px, max_bytes)
+
+
+def strip_plain(image: Image, content: bytes) -> bytes:
+    """The file without its metadata; empty where it has to be converted."""
+    return (strip_metadata(content) or b"") if is_plain(image, content) else b""
 
 
 def is_plain(image: Image, content: bytes) -> bool:
@@ -243,7 +262,8 @@ def save(image: Image, mime_type: str, quality: int) -> bytes:
         icc_profile=image.info.get("icc_profile"),
         **options,
     )
-    return content.getvalue()
+    # Pillow hands comments on from one JPEG to the next.
+    return strip_metadata(content.getvalue()) or content.getvalue()
 
 
 def flatten(image: Image) -> Image:

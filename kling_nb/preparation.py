@@ -5,7 +5,9 @@ Reports every problem at once, and computes the price and the fingerprint.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from .ledger import Intent, Row
 from .media import Picture
 from .specs import ModelSpec, Values, describe_named, judge_lengths, price_credits, validate
 from .submission import Request
+from .unwrapping import is_data_url, is_job, unwrap
 
 __all__ = ["Prepared", "Quote", "Wish", "intent_of", "prepare", "problems_of", "quote_of"]
 
@@ -38,6 +41,11 @@ class Wish:
     written: Mapping[str, object] = field(default_factory=dict)
     """How media and records are written in a cell, where that is known, as `write_cell` takes
     them: a path or a variable's name, a list of such, records whose media are texts."""
+
+    def __post_init__(self) -> None:
+        """Make a plain int of the take: `True` and a numpy integer are the number they equal."""
+        with suppress(TypeError):
+            object.__setattr__(self, "take", int(operator.index(self.take)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +96,18 @@ async def prepare(wish: Wish, *, service: str, pictures: Fetcher) -> Prepared:
     except InvalidInput as invalid:
         problems += invalid.problems
         values = readable(wish, {problem.field for problem in problems})
-    gathered = await gather(wish.spec, values, service=service, pictures=pictures)
+    gathered = await gather(
+        wish.spec, values, service=service, pictures=pictures, written=wish.written
+    )
     problems += gathered.problems
     # What is wrong with a length says nothing new while the values may still change.
     lengths_s = gathered.facts.lengths_s
     problems = problems or judge_lengths(wish.spec, values, lengths_s)
     if problems:
         raise InvalidInput(tuple(problems))
-    request = Request(wish.spec, values, gathered.sources, wish.callback_url, lengths_s)
+    request = Request(
+        wish.spec, values, gathered.sources, wish.callback_url, lengths_s, wish.values
+    )
     warnings = warnings_of(wish.spec.advisories, gathered.facts)
     return Prepared(request, intent_of(wish, request, service), warnings)
 
@@ -143,8 +155,10 @@ def intent_of(wish: Wish, request: Request, service: str) -> Intent:
     """What the ledger notes of a checked request; its media are not kept yet."""
     spec, values, media = wish.spec, request.values, request.media
     names = {path: ", ".join(each.attachment.name for each in media[path]) for path in media}
+    fingerprint, *earlier = request.fingerprints(service, wish.take)
     return Intent(
-        fingerprint=request.fingerprint(service, wish.take),
+        fingerprint=fingerprint,
+        earlier_fingerprints=tuple(earlier),
         service=service,
         model=spec.name,
         values=with_media(spec, values, names),
@@ -179,5 +193,7 @@ def _text(given: object, kind: Media) -> str:
     A clip given as a video is its file; as a picture it is its last frame, which has no name.
     """
     if kind.medium != "image":
-        given = getattr(given, "path", given)
-    return str(given) if isinstance(given, str | Path) else noun_of(kind)
+        clip = unwrap(given) if is_job(given) else given
+        given = getattr(clip, "path", given)
+    is_text = isinstance(given, str | Path) and not is_data_url(given)
+    return str(given) if is_text else noun_of(kind)

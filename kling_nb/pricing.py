@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from .cells import read_cell
 from .elsewhere import accounts_for
 from .errors import InvalidInput, MediaError
 from .html.units import date_words
-from .index import PaidIndex
-from .inputs import fingerprint, media_of
+from .index import Paid, PaidIndex
+from .inputs import fingerprints, media_of
 from .inventory import CallWanted, CellWanted, Unclear, Wanted
-from .jobs import Clip
+from .jobs import Clip, Job
 from .kinds import Media
 from .ledger import Row
 from .models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
@@ -32,6 +33,7 @@ from .preparation import Wish, problems_of
 from .session import Session
 from .specs import ModelSpec, Values, judge_lengths, price_credits, validate, words_of
 from .states import FOLLOWED, Stage
+from .unwrapping import is_uri, url_of
 from .variables import names_in, resolve, unresolved
 
 __all__ = ["Line", "Pricing"]
@@ -46,7 +48,9 @@ _REMOTE = re.compile(r"\s*(?:[\\/]{2}|[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
 """How a path to another machine begins: `\\\\server\\share`, `//server/share`, `smb://server`."""
 _TEXTS = (str, int, float, bool)
 """What may stand in a prompt without running code of the notebook's own."""
-_PICTURES = (str, Path, bytes, bytearray, Clip)
+_PICTURES = (str, Path, bytes, bytearray, memoryview, BytesIO, BufferedReader, Clip, Job)
+_LIBRARIES = frozenset({"PIL", "numpy", "torch", "IPython"})
+"""Objects of these are read as pictures without running code of the notebook's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,64 +126,70 @@ class Pricing:
         hashes, lengths_s = self._media(spec, values)
         if problems := judge_lengths(spec, values, lengths_s):
             raise InvalidInput(tuple(problems))
-        name = fingerprint(spec, values, hashes, service=self._session.service, take=wish.take)
+        service = self._session.service
+        names = fingerprints(
+            spec, values, hashes, service=service, take=wish.take, given=wish.values
+        )
         seconds = str(values.get("duration", ""))
         line = Line(number, words_of(values), spec.name, seconds, 0.0)
-        if note := self._answer(name):
+        if note := self._answer(names):
             return replace(line, note=note)
-        first = self._seen.setdefault(name, number) if pays else number
+        first = self._seen.setdefault(names[0], number) if pays else number
         if first != number:
             return replace(line, note=f"joins cell {first}")
         price = price_credits(spec, values, lengths_s)
         note = "" if price is not None else _unpriced(spec, values)
         return replace(line, credits=price, note=note)
 
-    def _answer(self, name: str) -> str:
+    def _answer(self, names: Sequence[str]) -> str:
         """Why the request costs nothing; empty where it is new."""
         ledger = self._session.ledger
-        row = ledger.blocking(name)
+        row = ledger.blocking(*names)
         if row is None or (row.stage is Stage.INTENDED and not ledger.owner_lives(row.owner)):
-            return self._refusal(name)
+            return self._refusal(names)
         if row.stage is Stage.SAVED:
             return f"saved {date_words(row.finished_at or row.updated_at, self._now)}"
         return "running" if row.stage in FOLLOWED else str(row.stage)
 
-    def _refusal(self, name: str) -> str:
+    def _refusal(self, names: Sequence[str]) -> str:
         """Why the request is refused: it is paid for and this ledger does not know it."""
-        ledger = self._session.ledger
-        paid = PaidIndex().find(name) if self._session.service == "live" else None
-        if paid is None or (
-            paid.folder == ledger.folder
-            and any(accounts_for(row, paid) for row in ledger.of_request(name))
-        ):
+        if self._session.service != "live":
             return ""
-        return f"refused: paid {date_words(paid.at, self._now)} in {paid.folder}"
+        for name in names:
+            paid = PaidIndex().find(name)
+            if paid is not None and not self._is_accounted_for(name, paid):
+                return f"refused: paid {date_words(paid.at, self._now)} in {paid.folder}"
+        return ""
+
+    def _is_accounted_for(self, name: str, paid: Paid) -> bool:
+        ledger = self._session.ledger
+        return paid.folder == ledger.folder and any(
+            accounts_for(row, paid) for row in ledger.of_request(name)
+        )
 
     def _media(
         self, spec: ModelSpec, values: Values
-    ) -> tuple[dict[str, list[str]], dict[str, float]]:
+    ) -> tuple[dict[str, list[tuple[str, ...]]], dict[str, float]]:
         """The hashes of all media by place, and by parameter how long videos and sounds are."""
-        hashes: dict[str, list[str]] = {}
+        hashes: dict[str, list[tuple[str, ...]]] = {}
         lengths_s: dict[str, float] = {}
         for path, found in media_of(spec, values).items():
             known = [self._identify(each, found.kind) for each in found.given]
-            hashes[path] = [sha256 for sha256, _ in known]
+            hashes[path] = [each for each, _ in known]
             if all(length_s for _, length_s in known):  # of a picture and a URL none is known
                 length_s = sum(length_s for _, length_s in known)
                 lengths_s[found.parameter] = lengths_s.get(found.parameter, 0.0) + length_s
         return hashes, lengths_s
 
-    def _identify(self, given: object, kind: Media) -> tuple[str, float]:
-        """The hash of a picture, by which its request is recognised; the length of a video."""
-        if isinstance(given, str) and re.match(r"\s*https?://", given, re.IGNORECASE):
-            return self._hash_of_url(given.strip()), 0.0
+    def _identify(self, given: object, kind: Media) -> tuple[tuple[str, ...], float]:
+        """The hashes of a picture, by which its request is recognised; the length of a video."""
+        if url := url_of(given):
+            return (self._hash_of_url(url),), 0.0
         type_ = type(given)
-        if not isinstance(given, _PICTURES) and type_.__module__.partition(".")[0] not in {
-            "PIL",
-            "numpy",
-        }:
+        library = type_.__module__.partition(".")[0]
+        if not isinstance(given, _PICTURES) and library not in _LIBRARIES:
             raise _Doubt(f"what a {type_.__name__} shows is only known when it runs")
-        if isinstance(given, str | Path):
+        if isinstance(given, str | Path) and not is_uri(given):
             if _REMOTE.match(str(given)):
                 noun = noun_of(kind)
                 raise _Doubt(f"its {noun} is on another machine, which is not asked for a quote")

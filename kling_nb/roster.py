@@ -86,7 +86,7 @@ class Roster:
         prepared = await prepare(wish, service=self.service, pictures=self.pictures)
         self._check_open()
         balance = Reading()
-        known = await in_thread(self.context.ledger.blocking, prepared.intent.fingerprint)
+        known = await in_thread(self.context.ledger.blocking, *prepared.intent.fingerprints)
         # One that was never sent may turn out to be left over, and then this is a new request.
         if known is None or known.stage in SUBMITTING:
             await in_thread(self._refuse_paid, prepared)
@@ -107,7 +107,7 @@ class Roster:
         await in_thread(check_retakeable, row)
         wish = wish_of(row)
         prepared = await prepare(wish, service=self.service, pictures=self.pictures)
-        if prepared.intent.fingerprint != row.fingerprint:
+        if row.fingerprint not in prepared.intent.fingerprints:
             raise LedgerError(
                 f"job {row.id} cannot be asked for exactly as it was: this version reads its "
                 f"request in another way. Run its cell with `--take {row.take + 1}`"
@@ -122,7 +122,7 @@ class Roster:
     async def _intend_next(self, row: Row, wish: Wish, prepared: Prepared, balance: Reading) -> Job:
         """Note the first take that nothing answers, here or in the user's other folders."""
         answered = await in_thread(self.context.ledger.takes, row.model, row.service)
-        takes = numbers(row, answered, lambda n: retaken(prepared, wish, n).intent.fingerprint)
+        takes = numbers(row, answered, lambda n: retaken(prepared, wish, n).intent.fingerprints)
         while True:
             next_one = retaken(prepared, wish, next(takes))
             try:
@@ -137,14 +137,14 @@ class Roster:
     async def quote(self, wish: Wish) -> Quote:
         """What a request would cost; nothing is noted. Refuses what `prepare` would refuse."""
         prepared = await prepare(wish, service=self.service, pictures=self.pictures)
-        existing = await in_thread(self.context.ledger.blocking, prepared.intent.fingerprint)
+        existing = await in_thread(self.context.ledger.blocking, *prepared.intent.fingerprints)
         if existing is None:
             await in_thread(self._refuse_paid, prepared)
         return quote_of(prepared, existing, await self.funds())
 
     def _refuse_paid(self, prepared: Prepared) -> None:
-        name_of = partial(prepared.request.fingerprint, self.service)
-        self.elsewhere.refuse_paid(prepared.intent, name_of)
+        names_of = partial(prepared.request.fingerprints, self.service)
+        self.elsewhere.refuse_paid(prepared.intent, names_of)
 
     async def funds(self) -> Funds:
         """What the account has and what the tightest budget leaves, as far as that is known."""

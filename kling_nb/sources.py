@@ -1,4 +1,4 @@
-"""What a picture may be given as: a path, bytes, an image, an array, a figure, a clip, a negative.
+"""What an input may be given as: a path, a URI, bytes, an open file, an image, an array, a clip.
 
 Owns the kinds of sources, their names for people and their hashes, which requests are recognised
 by. Must not know what the service takes or how anything is encoded: that is `media`.
@@ -8,29 +8,55 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 from dataclasses import dataclass
 from difflib import get_close_matches
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .containers import HEAD_BYTES, HEIF, RAW, SVG, recognise
 from .errors import MediaError
-from .negatives import Negative, develop
+from .negatives import Negative, content_hash, develop
+from .unwrapping import SOURCE_LIMIT_BYTES, describe, file_name, unwrap
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ALLOWED", "Source", "describe", "find_file", "find_source", "size_words"]
+__all__ = [
+    "ALLOWED",
+    "Source",
+    "find_file",
+    "find_source",
+    "mark_frame",
+    "size_words",
+]
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """What is read. Not everything Pillow knows: for EPS it would start a program."""
 ALLOWED: Final = (
-    "allowed: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF as a path or bytes, a PIL image, a numpy "
-    "array, a matplotlib figure, an earlier clip"
+    "allowed: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF as a path, bytes or an open file, a PIL "
+    "image, an array or a tensor, a matplotlib figure, an earlier clip or its job"
 )
-HEIC: Final = (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis", b"ftyphevc")
-"""How photos of many phones begin, after four bytes; Pillow has no reader for them."""
-SOURCE_LIMIT_BYTES: Final = 200_000_000
+NO_HEIF: Final = (
+    "HEIC photos cannot be read; give it as a JPEG or PNG, or install the reader: "
+    "`pip install 'kling_nb[heif]'`"
+)
+OTHER_FILES: Final = {
+    "application/pdf": "export its page as PNG",
+    "application/zip": "take the picture out of it",
+    "image/svg+xml": "export it as PNG",
+    "video/mp4": "give the job or the clip, whose last frame is used, or save one frame as PNG",
+}
+"""How to get a picture from what is none, by the MIME type of `containers`."""
+SUB_IFDS: Final = 330
+DNG_VERSION: Final = 0xC612
+NEW_SUBFILE_TYPE: Final = 254
+PHOTOMETRIC: Final = 262
+SENSOR_VALUES: Final = frozenset({32803, 34892})
+"""Of PHOTOMETRIC: a colour filter array, and linear raw."""
+FRAME_MARK: Final = "kling_nb frame"
+"""Key in `Image.info` of a clip's frame: its identity, and the hash of its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +68,19 @@ class Source:
     content: bytes = b""
     image: Image | None = None
     """Given as pixels; None when there is `content`."""
+    earlier_sha256: str = ""
+    """The hash that earlier versions computed; empty where it is the same."""
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """By which a request with it is recognised, the current one first."""
+        return tuple(filter(None, (self.sha256, self.earlier_sha256)))
 
     def open(self) -> Image:
         """The picture, wholly decoded: a file that is cut short does not pass."""
         from PIL import Image
 
-        if self.content[4:12] in HEIC:
-            raise MediaError(f"{self.name}: HEIC photos cannot be read; give it as a JPEG or PNG")
-        image = self.image or Image.open(BytesIO(self.content), formats=FORMATS)
+        image = self.image or self._open_content()
         limit = Image.MAX_IMAGE_PIXELS
         if limit and image.width * image.height > limit:
             raise MediaError(
@@ -61,7 +92,26 @@ class Source:
 
     def mime_type(self, image: Image) -> str:
         """What the given bytes are, by content and not by name; empty for pixels."""
-        return (image.get_format_mimetype() or "") if self.content else ""  # type: ignore[attr-defined]
+        known = getattr(image, "get_format_mimetype", None)
+        return (known() or "") if self.content and known else ""
+
+    def _open_content(self) -> Image:
+        from PIL import Image, UnidentifiedImageError
+
+        form = recognise(self.content[:HEAD_BYTES])
+        if form is RAW or is_raw_tiff(self.content):
+            raise MediaError(f"{self.name}: raw photos cannot be read; give it as a JPEG")
+        if form is HEIF:
+            return open_heif(self.name, self.content)
+        try:
+            return Image.open(BytesIO(self.content), formats=FORMATS)
+        except UnidentifiedImageError:
+            if form is None or (form.mime_type.startswith("image/") and form is not SVG):
+                raise
+            advice = form.advice or OTHER_FILES.get(form.mime_type, "give a picture")
+            raise MediaError(
+                f"{self.name}: this is {form.words}, not a picture: {advice}; {ALLOWED}"
+            ) from None
 
 
 def find_source(source: object) -> Source:
@@ -72,26 +122,104 @@ def find_source(source: object) -> Source:
     """
     if isinstance(source, Negative):
         return Source(source.name, source.source_sha256, develop(source))
+    given, source = source, unwrap(source)
     if isinstance(source, str | os.PathLike):
         content, name = read_file(os.fsdecode(source)), describe(source)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        content = bytes(source)
-        name = f"{len(content):,} bytes"
+    elif isinstance(source, bytes):
+        content = source
+        name = describe(given) if file_name(given) else f"{len(content):,} bytes"
     else:
         name, image = find_image(source)
-        return Source(name, hash_pixels(image), image=image)
+        pixels = hash_pixels(image)
+        sha256 = frame_identity(image, pixels) or file_frame_identity(source) or pixels
+        return Source(name, sha256, image=image, earlier_sha256=pixels if sha256 != pixels else "")
     if not content:
         raise MediaError(f"{name}: empty; {ALLOWED}")
     return Source(name, hashlib.sha256(content).hexdigest(), content)
 
 
-def describe(source: object) -> str:
-    """A name for error messages, for whatever was given."""
-    if isinstance(source, Negative):
-        return source.name
-    if isinstance(source, str | os.PathLike):
-        return os.path.basename(os.path.normpath(os.fsdecode(source)))[:80]
-    return type(source).__name__
+# --- the identity of a clip's frame ----------------------------------------------------------
+
+
+def mark_frame(image: Image, fingerprint: str, position: int) -> Image:
+    """Note in an image which frame of which clip it is; an image that is changed loses that.
+
+    Args:
+        image: The decoded frame.
+        fingerprint: Of the job whose clip it is from, or `file SHA-256`.
+        position: From 0; -1 is the last frame.
+    """
+    identity = hashlib.sha256(f"frame {position} of {fingerprint}".encode()).hexdigest()
+    image.info[FRAME_MARK] = (identity, hash_pixels(image))
+    return image
+
+
+def frame_identity(image: Image, pixels_sha256: str) -> str:
+    """The identity of a clip's frame; empty for any other image.
+
+    Pillow hands `info` on to copies: one that was cropped or drawn on is another picture.
+    """
+    mark = image.info.get(FRAME_MARK)
+    return mark[0] if isinstance(mark, tuple) and mark[1:] == (pixels_sha256,) else ""
+
+
+def file_frame_identity(source: Any) -> str:
+    """The identity of the last frame of a clip that is a plain file; empty for all else."""
+    path = getattr(source, "path", None)
+    if not callable(getattr(source, "frame", None)) or not isinstance(path, str | os.PathLike):
+        return ""
+    if not os.path.isfile(path):
+        return ""
+    file_sha256 = content_hash(Path(os.fsdecode(path)))
+    return hashlib.sha256(f"frame -1 of file {file_sha256}".encode()).hexdigest()
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def open_heif(name: str, content: bytes) -> Image:
+    """A HEIC photo, upright, by the reader of the extra `heif`.
+
+    Raises:
+        MediaError: The extra is not installed.
+    """
+    try:
+        import pillow_heif
+    except ImportError:
+        raise MediaError(f"{name}: {NO_HEIF}") from None
+    image: Image = pillow_heif.open_heif(content).to_pillow()
+    # libheif turns it upright already; Pillow would turn it once more by its EXIF.
+    image.info = {key: image.info[key] for key in ("icc_profile",) if image.info.get(key)}
+    image.format = "HEIF"
+    return image
+
+
+def is_raw_tiff(content: bytes) -> bool:
+    """Whether a TIFF is a camera's raw photo, whose first image is a thumbnail or sensor values."""
+    if content[:4] not in {b"II*\0", b"MM\0*"}:
+        return False
+    if content[8:10] == b"CR":
+        return True
+    tags = first_tags(content)
+    is_reduced = bool(tags.get(NEW_SUBFILE_TYPE, 0) & 1)
+    has_sensor_values = tags.get(PHOTOMETRIC) in SENSOR_VALUES
+    return is_reduced or has_sensor_values or not tags.keys().isdisjoint({SUB_IFDS, DNG_VERSION})
+
+
+def first_tags(content: bytes) -> dict[int, int]:
+    """The tags of a TIFF's first directory; the value where it is one number, else 0."""
+    order = "<" if content.startswith(b"II") else ">"
+    tags: dict[int, int] = {}
+    try:
+        at = struct.unpack_from(f"{order}I", content, 4)[0]
+        count = struct.unpack_from(f"{order}H", content, at)[0]
+        for place in range(at + 2, at + 2 + 12 * count, 12):
+            tag, kind, number = struct.unpack_from(f"{order}HHI", content, place)
+            form = {3: "H", 4: "I"}.get(kind) if number == 1 else None
+            tags[tag] = struct.unpack_from(order + form, content, place + 8)[0] if form else 0
+    except struct.error:  # cut short: whoever decodes it will tell
+        pass
+    return tags
 
 
 def size_words(name: str, size_px: tuple[int, int]) -> str:
@@ -116,7 +244,7 @@ def find_file(given: str, noun: str = "picture") -> Path:
     Raises:
         MediaError: There is none; says what there is instead, or what may be meant.
     """
-    if given.startswith(("http://", "https://", "data:")):
+    if given.startswith(("http://", "https://")):
         raise MediaError(f"{given[:80]!r} is a URL, not a file; fetch it first and give its bytes")
     path = Path(os.path.expanduser(given))
     if path.is_dir():
@@ -138,6 +266,9 @@ def suggest_file(path: Path) -> str:
     return f"look into {str(path.parent.absolute())!r}"
 
 
+# --- pixels ----------------------------------------------------------------------------------
+
+
 def find_image(source: Any) -> tuple[str, Image]:
     """A name and the pixels of something that holds them."""
     from PIL import Image
@@ -152,19 +283,37 @@ def find_image(source: Any) -> tuple[str, Image]:
     if callable(getattr(source, "frame", None)):
         origin = describe(getattr(source, "path", source))
         return f"last frame of {origin}", find_image(source.frame(-1))[1]
+    if callable(getattr(source, "detach", None)):  # a tensor: on the CPU, without gradients
+        source = source.detach().cpu()
+        source = source.float() if "bfloat16" in str(source.dtype) else source
     if hasattr(source, "__array__"):
         array = source.__array__()
-        return f"array {'×'.join(map(str, array.shape[:2]))}", read_array(array)
+        image = read_array(array)
+        return f"array {image.height}×{image.width}", image
     raise MediaError(f"{type(source).__name__} is not a picture; {ALLOWED}")
 
 
 def read_array(array: Any) -> Image:
+    """The image of an array: rows first, or channels first as torchvision has them.
+
+    A batch of one, as ComfyUI has it, is that one.
+    """
     from PIL import Image
 
+    given = "×".join(map(str, array.shape)) or "no shape"
+    if len(array.shape) == 4 and array.shape[0] == 1:
+        array = array[0]
+    if is_channels_first(array.shape):
+        array = array.transpose(1, 2, 0)
+    if len(array.shape) == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
     shape, mode = array.shape, {(): "L", (3,): "RGB", (4,): "RGBA"}.get(array.shape[2:])
     if len(shape) < 2 or mode is None or 0 in shape:
-        given = "×".join(map(str, shape)) or "no shape"
-        raise MediaError(f"array {given}: allowed are H×W, H×W×3 (RGB) and H×W×4 (RGBA)")
+        one = ": give one of them, e.g. `batch[0]`" if len(shape) == 4 else ""
+        raise MediaError(
+            f"array {given}: allowed are H×W, H×W×3 (RGB) and H×W×4 (RGBA), also with channels "
+            f"first or as a batch of one{one}"
+        )
     if array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1:
         array = (array.astype("float64") * 255).round().astype("uint8")
     if array.dtype.name != "uint8":
@@ -173,6 +322,16 @@ def read_array(array: Any) -> Image:
             "0 to 255 and floats 0 to 1; scale it"
         )
     return Image.frombytes(mode, (shape[1], shape[0]), array.tobytes())
+
+
+def is_channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether an array is C×H×W: three or four columns are taken for channels first of all."""
+    return (
+        len(shape) == 3
+        and shape[2] not in {1, 3, 4}
+        and shape[0] in {1, 3, 4}
+        and (shape[0] < min(shape[1:]))
+    )
 
 
 def hash_pixels(image: Image) -> str:

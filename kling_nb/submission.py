@@ -23,7 +23,7 @@ from .fetcher import Fetcher
 from .freight import Freight, Source, Turns, is_about_media
 from .hearing import Hearing
 from .history import error_of, state_of
-from .inputs import fingerprint, request_input
+from .inputs import fingerprints, request_input
 from .jobs import Job
 from .ledger import Ledger, Row, Uploads
 from .portal import in_thread
@@ -44,10 +44,10 @@ Source: recorded live traffic (L), other models, 2026-04-28.
 class Others(Protocol):
     """What the user has paid for, here and in other folders; called beside the loop."""
 
-    def claim(self, row: Row, at: datetime, name_of: Callable[[int], str], /) -> None:
+    def claim(self, row: Row, at: datetime, names_of: Callable[[int], Sequence[str]], /) -> None:
         """Take a request for this folder; raises AlreadyPaid where it is paid for already.
 
-        `name_of` gives the fingerprint of the same request as another take.
+        `names_of` gives every fingerprint of the same request as a take.
         """
 
     def preallocate(self, row: Row, /) -> None:
@@ -102,13 +102,21 @@ class Request:
     lengths_s: Mapping[str, float] = field(default_factory=dict)
     """How long the videos and sounds are, by parameter."""
 
-    def fingerprint(self, service: str, take: int) -> str:
-        """Return the fingerprint of this request as a take, for `live` or `emulator`."""
+    given: Mapping[str, object] = field(default_factory=dict)
+    """The values before validation: earlier versions took texts as they were written."""
+
+    def fingerprints(self, service: str, take: int) -> tuple[str, ...]:
+        """Return every fingerprint of this request as a take, for `live` or `emulator`.
+
+        The current one first, then those that earlier versions gave it.
+        """
         hashes = {
-            path: [each.attachment.source_sha256 for each in given]
+            path: [each.attachment.source_hashes for each in given]
             for path, given in self.media.items()
         }
-        return fingerprint(self.spec, self.values, hashes, service=service, take=take)
+        return fingerprints(
+            self.spec, self.values, hashes, service=service, take=take, given=self.given
+        )
 
 
 async def submit(
@@ -176,7 +184,7 @@ def _begin(context: Context, job_id: str, request: Request, nonce: str, others: 
     """
     at = context.now()
     row = context.ledger.row(job_id)
-    others.claim(row, at, partial(request.fingerprint, row.service))
+    others.claim(row, at, partial(request.fingerprints, row.service))
     slots = context.ledger.id_slots
     try:
         slots.allocate(replace(row, stage=Stage.SENDING, sent_at=at, nonce=nonce))

@@ -7,7 +7,7 @@ sounds. Sends nothing and notes no request in the ledger; `roster` does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -126,7 +126,7 @@ def retaken(prepared: Prepared, wish: Wish, take: int) -> Prepared:
 
 
 def numbers(
-    row: Row, answered: Iterable[tuple[int, str]], name_of: Callable[[int], str]
+    row: Row, answered: Iterable[tuple[int, str]], names_of: Callable[[int], Collection[str]]
 ) -> Iterator[int]:
     """The takes to try, best first.
 
@@ -136,9 +136,11 @@ def numbers(
     Args:
         row: Whose request it is.
         answered: Take and fingerprint of the requests that are answered already.
-        name_of: The fingerprint of this request as another take.
+        names_of: The fingerprints of this request as another take.
     """
-    ours = {take for take, name in set(answered) if name == name_of(take)}
+    known = set(answered)
+    names = {take: frozenset(names_of(take)) for take in {take for take, _ in known}}
+    ours = {take for take, name in known if name in names[take]}
     if row.stage not in BLOCKING:
         yield row.take
     yield from count(max({row.take, *ours}) + 1)

@@ -15,13 +15,13 @@ from typing import Final
 
 from .cells import read_line
 from .errors import InvalidInput
-from .inputs import fingerprint, media_of, with_media
+from .inputs import fingerprints, media_of, with_media
 from .ledger import Row
 from .models import CATALOGUE
 from .receipts import Receipt, bare_fingerprint, unproven_fingerprint
-from .sources import describe
 from .specs import ModelSpec, most_credits, validate
 from .states import ClipFacts, Stage
+from .unwrapping import describe
 
 __all__ = ["Witness", "ended_without", "fault_of", "proves", "row_of", "weight_of"]
 
@@ -99,13 +99,14 @@ def proves(witness: Witness, hash_of: Callable[[str], str]) -> bool:
         return False
     spec, values = found
     media = {
-        path: [hash_of(str(each)) for each in place.given]
+        path: [(hash_of(str(each)),) for each in place.given]
         for path, place in media_of(spec, values).items()
     }
-    if not all(all(hashes) for hashes in media.values()):
+    if not all(sha256 for hashes in media.values() for (sha256,) in hashes):
         return False
-    name = fingerprint(spec, values, media, service=receipt.service, take=max(receipt.take, 1))
-    return name == bare_fingerprint(receipt.fingerprint)
+    take, given = max(receipt.take, 1), _values(receipt)
+    names = fingerprints(spec, values, media, service=receipt.service, take=take, given=given)
+    return bare_fingerprint(receipt.fingerprint) in names
 
 
 def row_of(
@@ -189,13 +190,18 @@ def _request(witness: Witness) -> tuple[dict[str, object], str]:
 
 def _stated(receipt: Receipt) -> tuple[ModelSpec, dict[str, object]] | None:
     """The model and the values that the cell states; None where this version cannot read it."""
-    line, _, body = receipt.cell.partition("\n")
     try:
-        cell = read_line(line.removeprefix("%%kling"))
-        values = validate(cell.spec, {**cell.values, "prompt": body or None})
+        cell = read_line(receipt.cell.partition("\n")[0].removeprefix("%%kling"))
+        values = validate(cell.spec, _values(receipt))
     except InvalidInput:
         return None
     return (cell.spec, values) if CATALOGUE.get(receipt.model) is cell.spec else None
+
+
+def _values(receipt: Receipt) -> dict[str, object]:
+    """The values as the cell states them, before validation."""
+    line, _, body = receipt.cell.partition("\n")
+    return {**read_line(line.removeprefix("%%kling")).values, "prompt": body or None}
 
 
 def _capped(amount: float | None, receipt: Receipt) -> float | None:

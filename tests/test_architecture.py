@@ -21,14 +21,14 @@ PACKAGE = Path(__file__).parents[1] / "kling_nb"
 
 TABLE = {
     "pure": """
-        console errors evidence states mimebundle tasks kinds limits records conditions rules
-        implied tariffs advisories specs inputs models naming offers options variables pages
+        console errors evidence states mimebundle tasks unicode_text kinds limits records conditions
+        rules implied tariffs advisories specs inputs models naming offers options variables pages
         json_values endpoints wire callbacks reception pace cells receipts html budgets expenses
     """,
     "world": """
         forks files keys addresses settings bodies network fetcher parcels rates client negatives
-        sources media containers footage attachments clips previews ledger index doors porter portal
-        nesting notebook_server emulator connection intake servers
+        containers unwrapping sources metadata media footage attachments clips previews ledger index
+        doors porter portal nesting notebook_server emulator connection intake servers
     """,
     "time": """
         jobs history hearing witness freight gathering submission delivery follower preparation
@@ -65,6 +65,7 @@ LIBRARIES = {
     "keyring": {"keys"},
     "nest_asyncio": {"nesting"},
     # jobs: the type of Clip.frame only
+    "pillow_heif": {"sources"},
     "PIL": {"sources", "media", "containers", "clips", "emulator", "jobs"},
     "av": {"containers", "clips", "emulator"},
     "IPython": {

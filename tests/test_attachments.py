@@ -39,7 +39,7 @@ def test_each_medium(kind: Media, content: str, made: type, facts: str, photo: b
     assert found.size_bytes == len(given)
     assert found.sha256 == found.source_sha256 == hashlib.sha256(given).hexdigest()
     assert found.facts.startswith(facts)
-    assert identify(given, kind) == (found.sha256, getattr(found, "length_s", 0.0))
+    assert identify(given, kind) == ((found.sha256,), getattr(found, "length_s", 0.0))
 
 
 def test_a_picture_of_another_shape(photo: bytes) -> None:
@@ -71,7 +71,7 @@ def test_recognising_a_picture_judges_nothing(photo: bytes, tmp_path: Path) -> N
     """A request is recognised before it is known whether it is allowed."""
     (tmp_path / "fox.png").write_bytes(photo)
     tiny = Media(("image/jpeg",), 1, over_px=1_000)
-    assert identify(tmp_path / "fox.png", tiny) == (hashlib.sha256(photo).hexdigest(), 0.0)
+    assert identify(tmp_path / "fox.png", tiny) == ((hashlib.sha256(photo).hexdigest(),), 0.0)
 
 
 @pytest.mark.parametrize(

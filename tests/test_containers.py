@@ -58,7 +58,7 @@ def test_videos_are_known(form: str, mime_type: str) -> None:
     [
         (b"\0\0\0\x08wide\0\0", "a MOV video"),
         (b"\0\0\0\x18ftypM4A \0\0", "an M4A sound"),
-        (b"\0\0\0\x18ftypheic\0\0", "a picture (HEIF or AVIF)"),
+        (b"\0\0\0\x18ftypheic\0\0", "a HEIC picture"),
         (b"\x1a\x45\xdf\xa3\x01\0\0matroska", "a Matroska video (MKV)"),
         (b"RIFF\0\0\0\0AVI LIST", "an AVI video"),
         (b"\xff\xfb\x90\x00", "an MP3 sound"),

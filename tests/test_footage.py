@@ -170,9 +170,9 @@ def test_a_video_of_another_shape() -> None:
 
 
 def test_a_job_is_no_clip_yet(world: World) -> None:
-    """Says what is."""
+    """The message names the call that waits for its clip."""
     job, _ = world.prepare()
-    assert "give a path, a URL, bytes, or an earlier clip (`job.result()`)" in refused(job, VIDEO)
+    assert f"job {job.id} is not done yet: job.result() waits for it" in refused(job, VIDEO)
 
 
 @pytest.mark.parametrize("source", [5, None, object(), [1]])

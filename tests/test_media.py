@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -464,11 +465,45 @@ def test_bytes_that_are_no_picture(content: bytes) -> None:
         read_picture(content)
 
 
-def test_a_phones_photo_says_what_to_do() -> None:
-    """HEIC has no reader here: the message names it, and nothing of Pillow's insides."""
-    photo = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+@pytest.mark.parametrize("brand", ["heic", "heix", "hevc", "hevx", "mif1", "msf1", "miaf"])
+def test_a_phones_photo_says_what_to_do(brand: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its reader HEIC is named, by any of its brands, and so is the way to install it."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    photo = b"\0\0\0\x18ftyp" + brand.encode() + b"\0\0\0\0mif1heic" + bytes(100)
     with pytest.raises(MediaError, match=r"^fox: HEIC photos cannot be read; give it as a JPEG"):
         read_picture(photo, name="fox")
+    with pytest.raises(MediaError, match=r"pip install 'kling_nb\[heif\]'"):
+        read_picture(photo, name="fox")
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"mif1"])
+def test_avif_is_read_by_any_of_its_brands(brand: bytes) -> None:
+    """A general brand stands for AVIF where the compatible brands say so."""
+    content = encoded(draw(), "AVIF")
+    assert content[8:12] == b"avif"
+    size = int.from_bytes(content[:4], "big")
+    assert b"avif" in content[16:size]
+    picture = read_picture(content[:8] + brand + content[12:])
+    assert is_near(reopen(picture), (1, 1), RED)
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"msf1"])
+def test_heic_is_read_with_its_extra(brand: bytes) -> None:
+    """As an upright JPEG without metadata; the fingerprint is that of the given bytes."""
+    exif = Image.Exif()
+    exif[0x0110], exif[0x0112] = "camera", 6
+    file = BytesIO()
+    pillow_heif.from_pillow(draw(size=(64, 48))).save(file, exif=exif.tobytes(), quality=90)
+    content = file.getvalue()[:8] + brand + file.getvalue()[12:]
+    picture = read_picture(content, name="fox.heic")
+    assert (picture.mime_type, picture.source_sha256) == (
+        "image/jpeg",
+        hashlib.sha256(content).hexdigest(),
+    )
+    image = reopen(picture)
+    assert not image.getexif()
+    assert image.size == (48, 64)
+    assert is_near(image, (1, 1), BLUE)
 
 
 @pytest.mark.parametrize("kind", ["PCX", "EPS", "ICO"])
@@ -509,9 +544,7 @@ def test_a_file_that_is_no_plain_file() -> None:
         read_picture("/dev/zero" if Path("/dev/zero").exists() else "NUL")
 
 
-@pytest.mark.parametrize(
-    "url", ["http://host/a.png", "https://host/a.png", "data:image/png;base64,"]
-)
+@pytest.mark.parametrize("url", ["http://host/a.png", "https://host/a.png"])
 def test_a_url(url: str) -> None:
     """URLs are the caller's matter, and it is said so."""
     with pytest.raises(MediaError, match="is a URL, not a file; fetch it first"):

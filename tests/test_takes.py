@@ -180,7 +180,7 @@ def test_the_takes_to_try(
     stage: Stage, answered: list[tuple[int, str]], expected: list[int]
 ) -> None:
     """After the last take of the same request; what came to nothing under its own first."""
-    found = numbers(row_of(stage), answered, lambda take: f"f{take}")
+    found = numbers(row_of(stage), answered, lambda take: [f"f{take}"])
     assert list(islice(found, 2)) == expected
 
 
@@ -470,7 +470,7 @@ def test_a_request_that_is_read_in_another_way(
 ) -> None:
     """If it would not be the same request, it is not made under its name."""
     first = session.text_to_video("A red fox")
-    monkeypatch.setattr("kling_nb.submission.fingerprint", lambda *given, **named: "00" * 32)
+    monkeypatch.setattr("kling_nb.submission.fingerprints", lambda *given, **named: ("00" * 32,))
     with pytest.raises(LedgerError, match=r"cannot be asked for exactly as it was.*--take 2"):
         first.another_take()
     assert books.count_tasks() == 1

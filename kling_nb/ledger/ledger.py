@@ -111,7 +111,7 @@ class Ledger:
             BudgetExceeded: A budget has not enough left; nothing is noted.
         """
         with self._writing() as jobs:
-            row = jobs.blocking(intent.fingerprint)
+            row = jobs.blocking(*intent.fingerprints)
             if row is not None:
                 row = self._bury(jobs, row)
                 if row.stage in BLOCKING:
@@ -197,10 +197,10 @@ class Ledger:
         with self._reading() as jobs:
             return next(iter(jobs.select("nonce = ? AND nonce <> ''", nonce)), None)
 
-    def blocking(self, fingerprint: str) -> Row | None:
-        """Returns the job that answers this request already."""
+    def blocking(self, *fingerprints: str) -> Row | None:
+        """Returns the job that answers this request already, by the first of its fingerprints."""
         with self._reading() as jobs:
-            return jobs.blocking(fingerprint)
+            return jobs.blocking(*fingerprints)
 
     def of_request(self, fingerprint: str) -> list[Row]:
         """Return every job of this request, newest first, whatever became of it."""

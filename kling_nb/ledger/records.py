@@ -56,6 +56,13 @@ class Intent:
     """What is kept of the media, by the path of `inputs.media_of`; empty in older rows."""
     notebook: str = ""
     """Which notebook asks, by its path from the folder's parent; empty where that is not known."""
+    earlier_fingerprints: tuple[str, ...] = ()
+    """By which earlier versions knew the same request. Looked up and never written."""
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Every fingerprint by which the request may be known, the current one first."""
+        return (self.fingerprint, *self.earlier_fingerprints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +152,11 @@ TIMES = ("created_at", "updated_at", "sent_at", "accepted_at", "finished_at", "b
 def adopted_name(task_id: str) -> str:
     """Returns what stands for a fingerprint where only the task is known."""
     return f"adopted {task_id}"
+
+
+def column_names(kind: type[Intent]) -> list[str]:
+    """Returns the columns of the table `jobs` that a dataclass has as fields."""
+    return [part.name for part in fields(kind) if part.name != "earlier_fingerprints"]
 
 
 def encode_time(at: datetime) -> str:
@@ -247,9 +259,9 @@ def encode_intent(intent: Intent, folder: Path) -> dict[str, Column]:
         TypeError: A value is not of JSON's types.
     """
     columns: dict[str, Column] = {}
-    for part in fields(Intent):
-        value = getattr(intent, part.name)
-        columns[part.name] = encode_text(value) if isinstance(value, str) else value
+    for name in column_names(Intent):
+        value = getattr(intent, name)
+        columns[name] = encode_text(value) if isinstance(value, str) else value
     columns["values"] = json.dumps(dict(intent.values), allow_nan=False)
     columns["sources"] = encode_sources(intent.sources, folder)
     return columns
@@ -276,7 +288,7 @@ def encode_row(row: Row, folder: Path) -> dict[str, Column]:
 
 def parse_row(columns: Mapping[str, Any], folder: Path) -> Row:
     """Returns the job that a record of the table `jobs` describes."""
-    facts = {part.name: columns[part.name] for part in fields(Row)}
+    facts = {name: columns[name] for name in column_names(Row)}
     facts |= {name: parse_time(columns[name]) for name in TIMES}
     facts["stage"] = Stage(columns["stage"])
     facts["values"] = json.loads(columns["values"])

@@ -96,10 +96,14 @@ class Jobs:
         where = "task_id = ? AND task_id <> '' AND service = ?"
         return next(iter(self.select(where, encode_text(task_id), service, limit=1)), None)
 
-    def blocking(self, fingerprint: str) -> Row | None:
-        """Returns the row that answers this request already."""
-        found = self.select("fingerprint = ?", fingerprint)
-        return next((row for row in found if row.stage in BLOCKING), None)
+    def blocking(self, *fingerprints: str) -> Row | None:
+        """Returns the row that answers this request already, by the first of its fingerprints."""
+        for fingerprint in fingerprints:
+            found = self.select("fingerprint = ?", fingerprint)
+            row = next((row for row in found if row.stage in BLOCKING), None)
+            if row is not None:
+                return row
+        return None
 
     def takes(self, model: str, service: str) -> list[tuple[int, str]]:
         """Returns take and fingerprint of every request that is answered already."""

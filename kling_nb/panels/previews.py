@@ -78,7 +78,7 @@ async def preview(chosen: Chosen, kind: Media, around: Surroundings) -> Preview:
 def _keep(chosen: Chosen, content: bytes, read: Attachment, around: Surroundings) -> Chosen:
     """A file that came from a page, as one of the folder: so that its cell can name it."""
     sha256 = hashlib.sha256(content).hexdigest()
-    path = negatives.keep(around.folder(), content, read.mime_type if _is_same(read) else "")
+    path = negatives.keep(around.folder(), content, "" if read.is_converted else read.mime_type)
     if not path:
         return chosen
     kept = Negative(sha256, chosen.name or read.name, read.mime_type, path)
@@ -99,11 +99,18 @@ def _preview_of(read: Attachment, chosen: Chosen) -> Preview:
         replace(chosen, name=one_line(read.name, 80) or chosen.name),
         src=data_uri(read.thumbnail) if read.thumbnail else "",
         facts=read.facts,
-        how="sent as it is" if _is_same(read) else f"converted to {kind} for the service",
+        how=_how(read, kind),
         length_s=read.length_s if isinstance(read, Footage) else None,
         size_px=(read.width_px, read.height_px) if read.width_px else None,
     )
 
 
-def _is_same(read: Attachment) -> bool:
-    return read.sha256 == read.source_sha256
+def _how(read: Attachment, kind: str) -> str:
+    """What happens to the file before it is uploaded."""
+    if read.sha256 == read.source_sha256:
+        return "sent as it is"
+    return (
+        f"converted to {kind} for the service"
+        if read.is_converted
+        else ("sent without its metadata")
+    )

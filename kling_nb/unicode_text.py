@@ -1,0 +1,46 @@
+"""Unicode texts: what is sent of a text, and which texts are the same to a reader.
+
+A prompt is copied from web pages, chats and word processors, which leave characters in it that
+nobody sees. Knows no parameter and no request.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+__all__ = ["comparable_text", "normalize_text", "plain_lines"]
+
+LINE_ENDS: Final = re.compile("[\v\f\x85\u2028\u2029]")
+SPACES: Final = re.compile("[\t\u00a0\u2007\u202f]")
+"""Tab and the no-break spaces."""
+DROPPED: Final = re.compile("[\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff]")
+"""Zero-width characters that change no letter: soft hyphen, zero-width space, word joiner, BOM."""
+JOINERS: Final = re.compile(
+    "[\u034f\u061c\u180b-\u180d\u180f\u200c-\u200f\u202a-\u202e\u2066-\u2069\ufe00-\ufe0f"
+    "\U000e0100-\U000e01ef]"
+)
+"""Zero-width characters that emoji and scripts need: joiners, writing directions, variation
+selectors. The tags of U+E0020 to U+E007F are not among them: they tell one flag from another."""
+
+
+def plain_lines(text: str) -> str:
+    """Return the text with plain line ends and no blank ends."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def normalize_text(text: str) -> str:
+    """Return the text as it is sent: NFC, plain spaces and line ends, no control characters.
+
+    Joiners stay: without them an emoji falls apart, and Persian or Hindi is misspelt.
+    """
+    text = LINE_ENDS.sub("\n", plain_lines(text))
+    text = DROPPED.sub("", SPACES.sub(" ", text))
+    text = "".join(char for char in text if char == "\n" or unicodedata.category(char) != "Cc")
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def comparable_text(text: str) -> str:
+    """Return the normalized text without joiners: the same for all texts that look the same."""
+    return normalize_text(JOINERS.sub("", text))
