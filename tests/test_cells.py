@@ -16,6 +16,7 @@ from kling_nb.kinds import Choice, Flag, Media, Number, Text
 from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.records import Column, Records
 from kling_nb.specs import ModelSpec, Parameter, validate
+from kling_nb.unicode_text import comparable_text
 from kling_nb.variables import names_in
 from tests.sample_requests import given_of
 
@@ -255,14 +256,14 @@ LINE = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size
 PLAIN = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
 BRACES = st.text(st.sampled_from("{{}}\\ \nxé1."), min_size=1, max_size=40)
 NAMES = st.tuples(PLAIN, BRACES, st.sampled_from(("{{name}}", "{{ x }}")), PLAIN).map("".join)
-WORDS = st.one_of(PLAIN, BRACES, NAMES).filter(lambda text: bool(text.strip()))
+WORDS = st.one_of(PLAIN, BRACES, NAMES).filter(lambda text: bool(comparable_text(text)))
 
 
 def values_of(parameter: Parameter | Column) -> st.SearchStrategy[object]:
     """Values of one parameter that a person could have written."""
     match parameter.kind:
         case Text(one_line=True):
-            return WORDS.map(lambda text: " ".join(text.splitlines())).filter(str.strip)
+            return WORDS.map(lambda text: " ".join(text.splitlines())).filter(comparable_text)
         case Text():
             return WORDS
         case Choice(options=options):
