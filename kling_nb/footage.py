@@ -1,8 +1,9 @@
 """Footage: the video or the sound that a request is made from, checked before anything is sent.
 
 Owns what one may be given as and what is refused. Nothing is converted here: what the service does
-not take as it is, is refused with a way to mend it. Must not know models, networks or jobs; URLs
-are the caller's matter, and what is in a file is read by `containers`.
+not take as it is, is refused with a way to mend it. Its metadata stays, also the place where it was
+filmed: a remux changes more than that. Must not know models, networks or jobs; URLs are the
+caller's matter, and what is in a file is read by `containers`.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def read_footage(source: object, kind: Media, *, name: str = "") -> Footage:
     """A video or a sound that the service takes, measured; nothing is converted.
 
     Args:
-        source: A path, bytes, an earlier clip (anything with a `path`), or what was kept of one.
+        source: A path, bytes, an earlier clip (anything with a `path`), what was kept of one, or
+            what stands for one of these: see `unwrapping.unwrap`.
         kind: What the service takes. Source: `ModelSpec`.
         name: For people, in place of the one that the source suggests.
 

@@ -48,8 +48,8 @@ class Picture:
     width_px: int
     height_px: int
     source_sha256: str
-    """Of the bytes as given, or of the pixels: never of anything encoded here, so that another
-    version of Pillow does not change it, and not of the name."""
+    """Of the bytes as given, or of the pixels, or of a frame's clip and position: never of anything
+    encoded here, so that another version of Pillow does not change it, and not of the name."""
     name: str
     """For people: the file's name, or what it was."""
     thumbnail: bytes = field(repr=False)
@@ -91,15 +91,16 @@ def read_picture(
     over_px: int = 0,
     ratio: tuple[float, float] | None = None,
 ) -> Picture:
-    """A valid picture out of a path, bytes, a PIL image, an array, a figure or a clip.
+    """A valid picture out of a path, bytes, a PIL image, an array, a figure, a clip or a job.
 
     What the service takes as it is keeps its pixels and its colour profile and loses its metadata;
     anything else is converted: turned upright, first frame only, 8 bits, and made smaller until it
     fits.
 
     Args:
-        source: Arrays are H×W, H×W×3 or H×W×4, of uint8 or of floats 0…1. A clip is anything
-            with `frame(-1)`, and gives its last frame.
+        source: Arrays are H×W, H×W×3 or H×W×4, of uint8 or of floats 0…1, also with channels
+            first or as a batch of one. A clip is anything with `frame(-1)`, and gives its last
+            frame. See `unwrapping.unwrap` for what stands for one of these.
         name: For people, in place of the one that the source suggests.
         mime_types: What the service takes. Source: specification, `image_urls`.
         max_bytes: How much of it the service takes. Source: the same.

@@ -181,13 +181,18 @@ def open_heif(name: str, content: bytes) -> Image:
     """A HEIC photo, upright, by the reader of the extra `heif`.
 
     Raises:
-        MediaError: The extra is not installed.
+        MediaError: The extra is not installed, or the file is broken.
     """
     try:
         import pillow_heif
     except ImportError:
         raise MediaError(f"{name}: {NO_HEIF}") from None
-    image: Image = pillow_heif.open_heif(content).to_pillow()
+    try:
+        image: Image = pillow_heif.open_heif(content).to_pillow()
+    except Exception as problem:  # as for any reader of broken files, no list is complete
+        raise MediaError(
+            f"{name}: this HEIC photo cannot be read ({problem}); give it as a JPEG or PNG"
+        ) from None
     # libheif turns it upright already; Pillow would turn it once more by its EXIF.
     image.info = {key: image.info[key] for key in ("icc_profile",) if image.info.get(key)}
     image.format = "HEIF"

@@ -474,6 +474,9 @@ def test_a_phones_photo_says_what_to_do(brand: str, monkeypatch: pytest.MonkeyPa
         read_picture(photo, name="fox")
     with pytest.raises(MediaError, match=r"pip install 'kling_nb\[heif\]'"):
         read_picture(photo, name="fox")
+    monkeypatch.undo()
+    with pytest.raises(MediaError, match=r"^fox: this HEIC photo cannot be read \(.+\); give it"):
+        read_picture(photo, name="fox")
 
 
 @pytest.mark.parametrize("brand", [b"avif", b"mif1"])

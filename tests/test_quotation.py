@@ -13,6 +13,7 @@ from kling_nb import default
 from kling_nb.commands import Commands
 from kling_nb.errors import InvalidInput, KlingError
 from kling_nb.index import PaidIndex
+from kling_nb.ledger import Intent
 from kling_nb.magics import load, unload
 from kling_nb.quotation import Quotation, describe, quote, table
 from kling_nb.session import Session
@@ -314,3 +315,40 @@ def test_a_notebook_that_is_not_there_is_refused(session: Session, tmp_path: Pat
     """As everywhere."""
     with pytest.raises(InvalidInput, match="cannot be read"):
         quote(tmp_path / "none.ipynb")
+
+
+def test_the_same_request_in_another_spelling_is_free(
+    session: Session, shell: Any, tmp_path: Path, photo: bytes
+) -> None:
+    """A prompt with no-break spaces, a picture by its URI, a job in place of its clip."""
+    fox = tmp_path / "fox.png"
+    fox.write_bytes(photo)
+    first = session.text_to_video("A fox")
+    jobs = [
+        first,
+        session.image_to_video(fox, "It runs"),
+        session.image_to_video(first.result(PATIENCE_S), "It stops"),
+    ]
+    for job in jobs:
+        job.result(PATIENCE_S)
+    shell.user_ns["first"] = first
+    save(
+        tmp_path / "film.ipynb",
+        "%%kling\nA\u00a0fox\u200b",
+        f"%%kling -i {fox.as_uri()}\nIt runs",
+        "%%kling -i first\nIt stops",
+    )
+    quoted = quote()
+    assert quoted.total_credits == 0
+    assert [note[:6] for _, note in notes(quoted)] == ["saved "] * 3
+
+
+def test_a_request_of_an_earlier_version_is_free(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its fingerprints are looked up, as when the cell runs."""
+    path = save(tmp_path / "shots.ipynb", "%%kling\nA fox")
+    intent = Intent("e" * 64, "emulator", "kling-2.6/text-to-video", {"prompt": "A fox"}, 1, 55.0)
+    session.ledger.intend(intent)
+    monkeypatch.setattr("kling_nb.pricing.fingerprints", lambda *_, **__: ("f" * 64, "e" * 64))
+    assert notes(quote(path)) == [(0.0, "intended")]
