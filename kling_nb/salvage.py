@@ -32,6 +32,7 @@ from .session import Session
 from .shelf import CLIP_BYTES, Shelf
 from .states import FOLLOWED, ClipFacts, Stage
 from .testimony import Witness, ended_without, fault_of, proves, row_of, weight_of
+from .unwrapping import unwrap
 
 __all__ = ["Salvaged", "describe", "recover"]
 
@@ -267,9 +268,12 @@ def _probed(path: Path) -> ClipFacts | None:
 def _source_hash(folder: Path, name: str) -> str:
     """The SHA-256 of a file that a cell names, as its kernel would find it; empty without one."""
     try:
-        with open_plain(folder / Path(name).expanduser(), SOURCE_BYTES) as file:
+        named = unwrap(name)
+        if isinstance(named, bytes):
+            return hashlib.sha256(named).hexdigest()
+        with open_plain(folder / Path(str(named)).expanduser(), SOURCE_BYTES) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError, RuntimeError):
+    except (MediaError, OSError, ValueError, RuntimeError):
         return ""
 
 

@@ -436,6 +436,40 @@ def test_a_fingerprint_that_the_cell_proves_answers_its_request(
     assert tasks(session) == 0
 
 
+def test_a_picture_by_its_uri_proves_its_request(
+    begin: Callable[..., Session], tmp_path: Path, photo: bytes
+) -> None:
+    """A cell that names a `file:` URI states the same request as one with the path."""
+    session = begin()
+    (tmp_path / "fox.png").write_bytes(photo)
+    uri = (tmp_path / "fox.png").as_uri()
+    job = session.image_to_video(uri, "it runs", duration=5)
+    job.result(PATIENCE_S)
+    path = save(tmp_path / "film.ipynb", shown(job, "always"))
+    lose_all(session)
+    session = begin()
+    (row,) = recover(path)[0].recovered
+    assert uri in row.cell
+    assert row.fingerprint == job.facts.fingerprint
+
+
+def test_an_earlier_fingerprint_proves_its_request(
+    begin: Callable[..., Session], tmp_path: Path
+) -> None:
+    """A card of an earlier version, which took accents as they were encoded."""
+    session = begin()
+    job = session.text_to_video("A fox in a cafe\u0301", duration=5)
+    job.result(PATIENCE_S)
+    earlier = "e0fa5fd27d2d2aed7473dcb0586bfb4cf6237d5f5864aa288fc3ed7ba92370cf"
+    path = save(tmp_path / "film.ipynb", shown(job, "always", fingerprint=earlier))
+    lose_all(session)
+    session = begin()
+    (row,) = recover(path)[0].recovered
+    assert row.fingerprint == earlier
+    assert session.text_to_video("A fox in a caf\u00e9", duration=5).id == job.id
+    assert tasks(session) == 0
+
+
 @pytest.mark.parametrize("change", ["the picture is gone", "the picture is another", "forged"])
 def test_a_fingerprint_that_nothing_proves_answers_nothing(
     begin: Callable[..., Session], tmp_path: Path, photo: bytes, change: str

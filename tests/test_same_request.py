@@ -198,3 +198,15 @@ def test_other_folders_are_asked_for_all_fingerprints(world: World, tmp_path: Pa
     here.refuse_paid(intent)
     with pytest.raises(AlreadyPaid, match="elsewhere"):
         here.refuse_paid(replace(intent, earlier_fingerprints=("a" * 64,)))
+
+
+def test_a_claim_asks_for_all_fingerprints(world: World, tmp_path: Path) -> None:
+    """Before it is sent, too; a take that an earlier version paid for is not offered as free."""
+    index = PaidIndex(tmp_path / "paid.sqlite3")
+    earlier = {1: "a" * 64, 2: "c" * 64, 3: "d" * 64}
+    for take in (1, 2):
+        index.note(earlier[take], tmp_path / "elsewhere", world.clock())
+    row, _ = world.ledger.intend(Intent("1" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0))
+    here = Elsewhere(index, world.context, "live")
+    with pytest.raises(AlreadyPaid, match=r"elsewhere(.|\n)*--take 3"):
+        here.claim(row, world.clock(), lambda take: [f"{take}" * 64, earlier[take]])
