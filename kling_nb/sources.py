@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .containers import HEAD_BYTES, HEIF, RAW, SVG, recognise
 from .errors import MediaError
+from .metadata import strip_metadata
 from .negatives import Negative, content_hash, develop
 from .unwrapping import SOURCE_LIMIT_BYTES, describe, file_name, unwrap
 
@@ -28,6 +29,7 @@ __all__ = [
     "Source",
     "find_file",
     "find_source",
+    "frame_png",
     "mark_frame",
     "size_words",
 ]
@@ -121,7 +123,7 @@ def find_source(source: object) -> Source:
         MediaError: It is nothing that a picture may be given as.
     """
     if isinstance(source, Negative):
-        return Source(source.name, source.source_sha256, develop(source))
+        return kept_source(source)
     given, source = source, unwrap(source)
     if isinstance(source, str | os.PathLike):
         content, name = read_file(os.fsdecode(source)), describe(source)
@@ -135,7 +137,25 @@ def find_source(source: object) -> Source:
         return Source(name, sha256, image=image, earlier_sha256=pixels if sha256 != pixels else "")
     if not content:
         raise MediaError(f"{name}: empty; {ALLOWED}")
-    return Source(name, hashlib.sha256(content).hexdigest(), content)
+    return content_source(name, content)
+
+
+def kept_source(kept: Negative) -> Source:
+    """What was kept, which stands for what it was made from."""
+    found = content_source(kept.name, develop(kept))
+    earlier = found.earlier_sha256 if found.sha256 == kept.source_sha256 else ""
+    return Source(kept.name, kept.source_sha256, found.content, earlier_sha256=earlier)
+
+
+def content_source(name: str, content: bytes) -> Source:
+    """A file by its content; one that `frame_png` wrote is the clip's frame."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    identity = png_frame_identity(content)
+    if not identity:
+        return Source(name, sha256, content)
+    plain = strip_metadata(content) or content  # as earlier versions wrote it
+    earlier = hashlib.sha256(plain).hexdigest()
+    return Source(name, identity, content, earlier_sha256=earlier)
 
 
 # --- the identity of a clip's frame ----------------------------------------------------------
@@ -161,6 +181,31 @@ def frame_identity(image: Image, pixels_sha256: str) -> str:
     """
     mark = image.info.get(FRAME_MARK)
     return mark[0] if isinstance(mark, tuple) and mark[1:] == (pixels_sha256,) else ""
+
+
+def frame_png(image: Image) -> bytes:
+    """Return a clip's frame as a PNG that is still identified as that frame."""
+    from PIL.PngImagePlugin import PngInfo
+
+    info, content = PngInfo(), BytesIO()
+    info.add_text(FRAME_MARK, " ".join(image.info.get(FRAME_MARK, ())))
+    image.save(content, "PNG", pnginfo=info)
+    return content.getvalue()
+
+
+def png_frame_identity(content: bytes) -> str:
+    """The identity that `frame_png` wrote; empty for any other file, and where pixels differ."""
+    from PIL import Image
+
+    if not content.startswith(b"\x89PNG") or FRAME_MARK.encode() not in content[:1_000]:
+        return ""
+    try:
+        image = Image.open(BytesIO(content), formats=("PNG",))
+        image.load()
+    except Exception:  # as for any reader of broken files: whoever decodes it will tell
+        return ""
+    identity, _, pixels = str(image.info.get(FRAME_MARK, "")).partition(" ")
+    return identity if len(identity) == 64 and pixels == hash_pixels(image) else ""
 
 
 def file_frame_identity(source: Any) -> str:

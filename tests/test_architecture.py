@@ -27,7 +27,7 @@ TABLE = {
     """,
     "world": """
         forks files keys addresses settings bodies network fetcher parcels rates client negatives
-        containers unwrapping sources metadata media footage attachments clips previews ledger index
+        containers unwrapping metadata sources media footage attachments clips previews ledger index
         doors porter portal nesting notebook_server emulator connection intake servers
     """,
     "time": """

@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from base64 import b64decode
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from PIL import Image
 from kling_nb import clips
 from kling_nb.jobs import Clip
 from kling_nb.media import read_picture
+from kling_nb.negatives import Negative, keep
 from kling_nb.session import Session
-from kling_nb.sources import find_source
+from kling_nb.sources import find_source, frame_png
 
 PATIENCE_S = 30.0
 FILM = """
@@ -151,6 +153,33 @@ def test_a_clip_whose_file_was_changed_is_another_picture(clip: Clip, film: Path
 def test_a_clip_of_an_unknown_request_is_a_plain_file(film: Path) -> None:
     """A card without a fingerprint may have led to it."""
     assert find_source(clip_at(film, "")).sha256 == FILE_FRAME
+
+
+def test_a_frame_that_was_written_to_a_file_is_the_same_one(clip: Clip, tmp_path: Path) -> None:
+    """As the panel keeps one, so that a cell can name it; what earlier versions wrote is known."""
+    content = frame_png(clip.frame(-1))
+    path = tmp_path / "frame.png"
+    path.write_bytes(content)
+    earlier = BytesIO()
+    Image.frombytes("RGB", (32, 16), clip.frame(-1).tobytes()).save(earlier, "PNG")
+    expected = (JOB_FRAME, hashlib.sha256(earlier.getvalue()).hexdigest())
+    kept = Negative(JOB_FRAME, "frame", "image/png", keep(tmp_path, content, "image/png"))
+    for given in (content, path, kept):
+        assert find_source(given).hashes == expected
+        assert read_picture(given).content == earlier.getvalue()
+    other = Negative("cd" * 32, "frame", "image/png", kept.path)
+    assert find_source(other).hashes == ("cd" * 32,)
+
+
+def test_a_file_with_the_mark_of_another_picture_is_itself(clip: Clip) -> None:
+    """An editor keeps the text and changes the pixels; a broken file has no frame."""
+    image = clip.frame(-1).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    content = frame_png(image)
+    assert find_source(content).hashes == (hashlib.sha256(content).hexdigest(),)
+    cut = frame_png(clip.frame(-1))[:-40]
+    assert find_source(cut).hashes == (hashlib.sha256(cut).hexdigest(),)
+    plain = frame_png(Image.new("RGB", (9, 9)))
+    assert find_source(plain).hashes == (hashlib.sha256(plain).hexdigest(),)
 
 
 def test_the_next_shot_is_the_same_request_after_an_update_of_the_decoder(

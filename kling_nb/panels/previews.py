@@ -6,7 +6,6 @@ field it stands is not known here.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 
 from .. import negatives
@@ -77,11 +76,10 @@ async def preview(chosen: Chosen, kind: Media, around: Surroundings) -> Preview:
 
 def _keep(chosen: Chosen, content: bytes, read: Attachment, around: Surroundings) -> Chosen:
     """A file that came from a page, as one of the folder: so that its cell can name it."""
-    sha256 = hashlib.sha256(content).hexdigest()
     path = negatives.keep(around.folder(), content, "" if read.is_converted else read.mime_type)
     if not path:
         return chosen
-    kept = Negative(sha256, chosen.name or read.name, read.mime_type, path)
+    kept = Negative(read.source_sha256, chosen.name or read.name, read.mime_type, path)
     return replace(chosen, value=kept, written=path_beside(path))
 
 

@@ -7,15 +7,16 @@ Reads files: always called beside the kernel's thread. How they are shown is the
 from __future__ import annotations
 
 import logging
-from io import BytesIO
 from pathlib import Path
 
-from .. import clips, media
+from .. import media
 from ..errors import MediaError
+from ..history import clip_of
 from ..html.markup import data_uri
 from ..html.units import one_line
 from ..ledger import Row
 from ..session import Session
+from ..sources import frame_png
 
 __all__ = ["SHOWN", "last_frame", "recent_clips"]
 
@@ -45,9 +46,7 @@ def last_frame(row: Row) -> tuple[bytes, str]:
     path = _path(row)
     if path is None or not path.is_file():
         raise MediaError(f"the file of clip {row.id} is gone; `%kling resume {row.id}` fetches it")
-    content = BytesIO()
-    clips.frame(path, -1).save(content, "PNG")
-    return content.getvalue(), f"last frame of {path.name}"
+    return frame_png(clip_of(row).frame(-1)), f"last frame of {path.name}"
 
 
 def _poster(row: Row) -> bytes:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from kling_nb.models import TEXT_TO_VIDEO, v3
 from kling_nb.panels.recents import SHOWN
+from kling_nb.sources import find_source
 from tests.panels.panes import WAIT_S, find, press, read_all, text_of
 
 
@@ -105,6 +106,8 @@ def test_the_last_frame_of_a_clip_is_a_picture(make, fox, beside) -> None:
     kept = made.values["image"]
     with Image.open(kept.path) as frame:
         assert frame.size == (clip.width_px, clip.height_px)
+    named = find_source(kept.path)
+    assert kept.source_sha256 == named.sha256 == find_source(clip).sha256, "it is one request"
 
 
 def test_a_clip_whose_file_is_gone_says_so(make, fox, beside) -> None:
