@@ -70,7 +70,7 @@ NAMED = {"taskId": TASK, "recordId": TASK}
 PARAMETER = "This field is required"
 CREATED = envelope(200, NAMED, "success")
 REFUSING = envelope(429, NAMED)
-ZIPPED = gzip.compress(REFUSING)
+ZIPPED = gzip.compress(REFUSING, mtime=0)
 TWICE = {
     "code": b'{"code":429,"code":200,"data":{"taskId":"%s"}}',
     "code, the other way": b'{"code":200,"code":429,"data":{"taskId":"%s"}}',

@@ -140,7 +140,7 @@ class Attacker:
             case 5:
                 return body.replace(b'"', self.dice.choice([b"'", b'\\"', b'\\\\"']), 3)
             case 6:
-                return gzip.compress(body, 1)
+                return gzip.compress(body, 1, mtime=0)
             case 7 if self.dice.random() < 0.1:
                 return body + b" " * LIMIT_BYTES
             case 8 if self.dice.random() < 0.2:
