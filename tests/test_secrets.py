@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,9 +17,11 @@ import stamina
 from PIL import Image
 
 import kling_nb.client
+from kling_nb.bodies import Limits
 from kling_nb.emulator.faults import FAULTS
 from kling_nb.errors import KlingError, Unauthorized
 from kling_nb.jobs import Job
+from kling_nb.network import Network
 from kling_nb.session import Session
 from tests.service import KEY, Served
 
@@ -137,6 +140,8 @@ def evidence(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Eviden
     ):
         patch.setattr(kling_nb.client, "_CREATE_TIMEOUT", httpx.Timeout(1.0))
         patch.setattr(kling_nb.client, "_TIMEOUT", httpx.Timeout(1.0))
+        short = Limits(call_s=3.0, create_s=3.0, stalled_s=1.0, spare_s=1.0)
+        patch.setattr("kling_nb.connection.Network", partial(Network, limits=short))
         patch.setattr("kling_nb.pace.expected_s", lambda past_s, usual_s: 0.3)
         # By the environment, so that the key is in no frame of the test's own.
         patch.setenv("KIE_API_KEY", KEY)
@@ -165,7 +170,7 @@ def test_everything_was_heard(evidence: Evidence) -> None:
     assert "SQLite format 3" in texts["files"]
     assert "paid.sqlite3" in texts["files"]
     assert "request = <Request('POST'" in texts["locals"]
-    for name in ("TaskUnknown", "TaskFailed", "BadRequest", "Maintenance", "httpx.Read"):
+    for name in ("TaskUnknown", "TaskFailed", "BadRequest", "Maintenance", "ReadTimeout"):
         assert name in texts["errors"], name
 
 
