@@ -22,8 +22,10 @@ import httpx
 import kling_nb
 from kling_nb import client, pace
 from kling_nb.bodies import Limits
+from kling_nb.errors import ForkedSession, KlingError
 from kling_nb.fetcher import Fetcher
 from kling_nb.ledger import Ledger, database
+from kling_nb.ledger.id_slots import IdSlots
 from kling_nb.session import Session
 
 __all__ = ["arm", "prepare"]
@@ -40,8 +42,12 @@ TIMES_ARE_FIXED = False
 LEDGER = Path("kling_clips", "ledger.sqlite3")
 KEPT = Path("ledger to put back")
 """A copy of the ledger, beside the clips."""
+STRUCK = Path("struck")
+"""Made when the trouble of a run begins in the kernel."""
 SMALL_BYTES = 4_096
 """A full disk still takes what is written in place into a file so small."""
+CHILD_ERROR = Path("error of a child")
+"""What a forked child raised, where it must not."""
 CHILD_S = 15
 """A forked child that hangs is ended after so long."""
 
@@ -83,6 +89,7 @@ def prepare() -> None:
     for name in TIMES:
         read_from_times(name)
     listen(Ledger, "intend", lambda *given: "intended")
+    listen(IdSlots, "write", lambda *given: "answered")
     listen(Ledger, "advance", lambda job_id, stage: str(stage))
     listen(Fetcher, "download", lambda *given: "download")
     doubt_the_time()
@@ -139,10 +146,16 @@ def arm(
     if strike is not None:
         trouble, step, amount_s = strike
         begin = partial(fork, request) if trouble == "fork" else STRIKES[trouble]
-        TRAP.acts.setdefault(step, []).append(lambda: begin(amount_s))
+        TRAP.acts.setdefault(step, []).append(lambda: strike_with(begin, amount_s))
     if kill is not None:
         step, after_s = kill
         TRAP.acts.setdefault(step, []).append(lambda: soon(after_s, die))
+
+
+def strike_with(begin: Callable[[float], object], amount_s: float) -> None:
+    """Let a trouble begin, and leave a mark of it."""
+    STRUCK.touch()
+    begin(amount_s)
 
 
 def soon(after_s: float, act: Act) -> None:
@@ -184,17 +197,25 @@ def lose_ledger(_for_s: float) -> None:
 
 
 def fork(request: Request, _for_s: float) -> None:
-    """Let a forked child ask for the same, and wait for its end."""
+    """Let a forked child ask for the same, wait for its end, and note a bad one."""
     child = os.fork()
     if child:
-        os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
+        if status and not CHILD_ERROR.exists():
+            CHILD_ERROR.write_text(f"a forked child ended with status {status}")
         return
     signal.alarm(CHILD_S)
     try:
         model, arguments = request
         kling_nb.generate(model, **arguments)
+    except KlingError as error:
+        if not isinstance(error, ForkedSession):  # any other one says what became of the request
+            os._exit(0)
+        CHILD_ERROR.write_text(str(error))
+    except BaseException as error:
+        CHILD_ERROR.write_text(repr(error))
     finally:
-        os._exit(0)
+        os._exit(CHILD_ERROR.exists())
 
 
 STRIKES: Mapping[str, Callable[[float], object]] = {

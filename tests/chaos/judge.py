@@ -40,6 +40,8 @@ class Played:
     killed: bool = False
     died_in: str = ""
     """The stage on disk at the instant of the kill; empty where there was none."""
+    error: str = ""
+    """What went wrong in a forked child of the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,11 @@ class Case:
     def doubtful(self) -> bool:
         """Whether nobody could know if a task was made."""
         trouble = TROUBLES.get(self.run.trouble)
-        lost = trouble is not None and trouble.leaves == "doubt" and self.run.struck
-        return lost or self.run.died_in == "sending"
+        if trouble is None or not self.run.struck:
+            return self.run.died_in == "sending"
+        if trouble.is_after_answer:
+            return False
+        return trouble.leaves == "doubt" or self.run.died_in == "sending"
 
     def may_end(self, leaves: str) -> bool:
         """Whether the run's trouble accounts for such an end."""
@@ -152,6 +157,8 @@ def judge(evidence: Evidence) -> Verdict:
 def findings_of(case: Case) -> Iterator[Finding]:
     """What is wrong with one request."""
     number = case.run.number
+    if case.run.error:
+        yield Finding("wrong end", number, case.run.error)
     if len(case.charged) > 1:
         ids = ", ".join(task.task_id for task in case.charged)
         yield Finding("double", number, f"paid {len(case.charged)} times: {ids}")

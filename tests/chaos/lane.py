@@ -22,7 +22,7 @@ from tests.chaos import evidence, inside
 from tests.chaos.judge import Evidence, Played
 from tests.chaos.mortal import Mortal, Reply
 from tests.chaos.plan import PICTURES, Kill, Run
-from tests.chaos.troubles import TROUBLES
+from tests.chaos.troubles import TROUBLES, Trouble
 from tests.kernel.kernels import environment
 from tests.service import Served
 
@@ -123,7 +123,7 @@ class Lane:
         self.settle(run)
         if run.trouble in LOSSES:
             self.lose_ledger(run, older)
-        struck = trouble is not None and len(books.faults()) == 0
+        struck = trouble is not None and self.was_struck(trouble)
         books.clear_faults()
         return Played(
             run.number,
@@ -132,7 +132,24 @@ class Lane:
             struck=struck,
             killed=run.kill is not None,
             died_in=died_in,
+            error=self.take_child_error(),
         )
+
+    def was_struck(self, trouble: Trouble) -> bool:
+        """Return whether the trouble of a run has begun; forget what the kernel left of it."""
+        if trouble.at != "kernel":
+            return len(self.served.books.faults()) == 0
+        mark = self.folder / inside.STRUCK
+        is_marked = mark.exists()
+        mark.unlink(missing_ok=True)
+        return is_marked
+
+    def take_child_error(self) -> str:
+        """Return what a forked child of the kernel left, and forget it; empty without."""
+        left = self.folder / inside.CHILD_ERROR
+        text = left.read_text() if left.exists() else ""
+        left.unlink(missing_ok=True)
+        return text
 
     def living(self) -> Mortal:
         """The kernel at work; a new one, which resumes, where there is none."""
@@ -169,7 +186,7 @@ class Lane:
 
     def put_back(self) -> None:
         """Put the ledger back that the kernel garbled or lost, as a person does."""
-        kept = self.folder / inside.KEPT.name
+        kept = self.folder / inside.KEPT
         if kept.exists():
             self.restore(kept.read_bytes())
             kept.unlink()

@@ -151,7 +151,7 @@ def make_strike(chance: random.Random, trouble: Trouble) -> Strike | None:
         case "disk-full":
             return Strike(chance.choice(STEPS), 0.0, chance.uniform(0.05, 0.8))
         case "note-disk-full" | "note-locked" | "note-garbled" | "note-lost":
-            return Strike("accepted", 0.0, chance.uniform(0.8, 2.0))
+            return Strike("answered", 0.0, chance.uniform(0.8, 2.0))
         case "fork":
             return Strike(chance.choice(STEPS), 0.0, 0.0)
         case "ledger-locked":

@@ -27,6 +27,8 @@ class Trouble:
     most: int = 1
     """How many requests it strikes at most."""
     argument: str = ""
+    is_after_answer: bool = False
+    """Whether it begins when the kernel has the answer of createTask: the task id is known then."""
     needs_picture: bool = False
 
 
@@ -76,10 +78,10 @@ _TABLE = (
     Trouble("disk-full", at="kernel"),
     Trouble("fork", at="kernel"),
     # The ledger cannot take the id of a task that the service has just accepted.
-    Trouble("note-disk-full", at="kernel"),
-    Trouble("note-locked", at="kernel"),
-    Trouble("note-garbled", at="kernel"),
-    Trouble("note-lost", at="kernel"),
+    Trouble("note-disk-full", at="kernel", is_after_answer=True),
+    Trouble("note-locked", at="kernel", is_after_answer=True),
+    Trouble("note-garbled", at="kernel", is_after_answer=True),
+    Trouble("note-lost", at="kernel", is_after_answer=True),
     Trouble("ledger-locked", at="ledger"),
     # The cell runs once more with such a ledger; then the file is put back.
     Trouble("ledger-lost", at="ledger"),
