@@ -33,7 +33,7 @@ from .preparation import Wish, problems_of
 from .session import Session
 from .specs import ModelSpec, Values, judge_lengths, price_credits, validate, words_of
 from .states import FOLLOWED, Stage
-from .unwrapping import is_uri, url_of
+from .unwrapping import url_of
 from .variables import names_in, resolve, unresolved
 
 __all__ = ["Line", "Pricing"]
@@ -46,6 +46,8 @@ _POSITIONS: Mapping[str, tuple[str, ...]] = {
 """What the functions that pay take by position."""
 _REMOTE = re.compile(r"\s*(?:[\\/]{2}|[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
 """How a path to another machine begins: `\\\\server\\share`, `//server/share`, `smb://server`."""
+_LOCAL = re.compile(r"\s*(?:data:|file:(?:///|//localhost/|/(?!/)))", re.IGNORECASE)
+"""How a URI begins that holds a file or names one of this machine."""
 _TEXTS = (str, int, float, bool)
 """What may stand in a prompt without running code of the notebook's own."""
 _PICTURES = (str, Path, bytes, bytearray, memoryview, BytesIO, BufferedReader, Clip, Job)
@@ -189,7 +191,7 @@ class Pricing:
         library = type_.__module__.partition(".")[0]
         if not isinstance(given, _PICTURES) and library not in _LIBRARIES:
             raise _Doubt(f"what a {type_.__name__} shows is only known when it runs")
-        if isinstance(given, str | Path) and not is_uri(given):
+        if isinstance(given, str | Path) and not _LOCAL.match(str(given)):
             if _REMOTE.match(str(given)):
                 noun = noun_of(kind)
                 raise _Doubt(f"its {noun} is on another machine, which is not asked for a quote")

@@ -39,7 +39,8 @@ def script_of(name: str, *, own: bool = True, **changes: Any) -> Script:
 )
 def test_the_first_and_the_last_frame(name: str, first: str | None, last: str | None) -> None:
     """A second picture is the last frame only where the page says so."""
-    script = script_of(name)
+    two_frames = {"image_urls": [f"https://h/{each}" for each in (first, last)]}
+    script = script_of(name, **(two_frames if "image_urls" in GOOD[name] and last else {}))
     assert (script.first, script.last) == (first and Path(first), last and Path(last))
     assert script.film is None
 
