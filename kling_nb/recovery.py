@@ -146,12 +146,11 @@ class Recovery:
         """
         ledger = self.context.ledger
         task_id = task_id or ledger.id_slots.read(row.id)
-        if row.stage is Stage.INTENDED:
+        if task_id:  # also where an older copy of the ledger has the row as `intended`
+            row = ledger.accept(row.id, task_id)
+        elif row.stage is Stage.INTENDED:
             reason = "It broke off; nothing was sent."
             row = ledger.advance(row.id, Stage.DISCARDED, reason=reason)
-        elif task_id:
-            at = row.sent_at or self.context.now()
-            row = ledger.advance(row.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at)
         else:
             reason = "What became of it could not be noted"
             row = ledger.adoptions.conclude(

@@ -453,6 +453,25 @@ def test_noting_is_tried_again_while_the_kernel_lives(
     assert user.tasks == 1
 
 
+def test_the_id_is_adopted_where_an_older_copy_was_put_back(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session that sent the request does what its error says, before it tries to note again."""
+    monkeypatch.setattr(roster, "_NOTE_AGAIN_S", (PATIENCE_S,))
+    session = user.session()
+    job = session.prepare(WISH)
+    ledger = user.folder / "ledger.sqlite3"
+    unsent = ledger.read_bytes()
+    user.on_create(lambda: ledger.write_bytes(unsent))
+    with pytest.raises(LedgerError, match="kling adopt"):
+        session.submit(job)
+    [task] = user.emulator.books.tasks()
+    found = session.adopt(task.task_id, job.id)
+    assert (found.id, found.task_id) == (job.id, task.task_id)
+    found.result(PATIENCE_S)
+    assert user.tasks == 1
+
+
 def test_a_session_is_closed_while_it_tries_to_note(user: User, locked: sqlite3.Connection) -> None:
     """It does not wait for the ledger; what it wrote is for the next session."""
     with pytest.raises(LedgerError):
