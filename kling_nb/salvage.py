@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from IPython.core.getipython import get_ipython
 
@@ -32,13 +31,9 @@ from .session import Session
 from .shelf import CLIP_BYTES, Shelf
 from .states import FOLLOWED, ClipFacts, Stage
 from .testimony import Witness, ended_without, fault_of, proves, row_of, weight_of
-from .unwrapping import unwrap
+from .unwrapping import SOURCE_LIMIT_BYTES, unwrap
 
 __all__ = ["Salvaged", "describe", "recover"]
-
-
-SOURCE_BYTES: Final = 200_000_000
-"""More than a picture, a video or a sound of any model may have."""
 
 
 @dataclass(slots=True)
@@ -180,14 +175,17 @@ class _Salvage:
     def _is_proven(self, find: _Find) -> bool:
         """Whether the record is of the request that it names: a notebook may be forged.
 
-        Either the user's index knows that this folder has paid for that request, or the request
-        that the cell states has that fingerprint.
+        The ledger has this job with that fingerprint, or the user's index knows that this folder
+        has paid for that request, or the request that the cell states has that fingerprint.
         """
         receipt, folder = find.witness.receipt, find.source.notebook.parent
+        name = bare_fingerprint(receipt.fingerprint)
+        if any(row.id == receipt.id for row in self._ledger.of_request(name)):
+            return True  # the ledger has the job: a second row would be its double
         is_live = receipt.service == "live"
-        if is_live and self._session.has_paid(bare_fingerprint(receipt.fingerprint)):
+        if is_live and self._session.has_paid(name):
             return True
-        return proves(find.witness, lambda name: _source_hash(folder, name))
+        return proves(find.witness, lambda given: _source_hash(folder, given))
 
     def _clip(self, find: _Find) -> ClipFacts | None:
         """The clip of a record: its file in the folder, or one made from the notebook."""
@@ -271,7 +269,7 @@ def _source_hash(folder: Path, name: str) -> str:
         named = unwrap(name)
         if isinstance(named, bytes):
             return hashlib.sha256(named).hexdigest()
-        with open_plain(folder / Path(str(named)).expanduser(), SOURCE_BYTES) as file:
+        with open_plain(folder / Path(str(named)).expanduser(), SOURCE_LIMIT_BYTES) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (MediaError, OSError, ValueError, RuntimeError):
         return ""

@@ -497,6 +497,21 @@ def test_a_fingerprint_that_nothing_proves_answers_nothing(
     assert Shelf(session.ledger).row(read_card(shown(job, **changes)[CARD_MIME])[0]) == row
 
 
+@pytest.mark.parametrize("state", ["sending", "unknown", "failed"])
+def test_a_job_that_the_ledger_has_gets_no_second_row(
+    begin: Callable[..., Session], tmp_path: Path, photo: bytes, state: str
+) -> None:
+    """Also where its card is older than its task, and the picture that would prove it is gone."""
+    session = begin()
+    job = image_job(session, tmp_path, photo)
+    path = save(tmp_path / "film.ipynb", shown(job, "never", state=state, task_id=""))
+    (tmp_path / "fox.png").unlink()
+    before = rows(session)
+    (done,) = recover(path)
+    assert (done.recovered, done.known) == ([], [job.id])
+    assert rows(session) == before
+
+
 def test_the_index_of_the_user_proves_a_live_request(
     begin: Callable[..., Session], tmp_path: Path
 ) -> None:
