@@ -61,6 +61,7 @@ _ECHOES = frozenset({"param", "paramJson", "callBackUrl"})
 _RESULTS_READ = 16
 _DEPTH_READ = 30
 _ID_NAMES = ("taskId", "recordId", "task_id", "record_id")
+_ID_NAME = re.compile("(?:task|record)[_-]?ids?", re.IGNORECASE)
 _NAMED_ID = re.compile(
     r"""(?<=")(?:task|record)[_-]?ids?\\{0,9}"\s{0,99}:\s{0,99}\[?\s{0,99}"""
     r"""(?:\\{0,9}"([^"\\]{1,200})\\{0,9}"|([1-9][0-9]{0,29}))""",
@@ -199,9 +200,19 @@ def _contradiction(answer: Answer) -> str:
         if code is not None and read_integer(code) != answer.status:
             return f"HTTP {answer.status} with code {read_text(code)[:20] or type(code).__name__}"
     ids = named_ids(text)
-    if ids and (answer.status != 200 or read_integer(code) not in (200, None)):
-        return f"it is no success and names task {', '.join(ids[:_IDS_KEPT])}"
+    is_success = answer.status == 200 and read_integer(code) in (200, None)
+    if not is_success and (ids or _has_id(document)):
+        named = f"task {', '.join(ids[:_IDS_KEPT])}" if ids else "a task"
+        return f"it is no success and names {named}"
     return ""
+
+
+def _has_id(value: object, depth: int = 0) -> bool:
+    """Return whether a value holds a task id in any form, also one that `named_ids` cannot read."""
+    return any(
+        (_ID_NAME.fullmatch(name) and inner and str(inner).strip()) or _has_id(inner, depth + 1)
+        for name, inner in _members(value, depth)
+    )
 
 
 def _read_pairs(text: str) -> tuple[object, list[str]]:

@@ -157,6 +157,8 @@ ANSWERS: dict[str, Odd] = {
     "gzip, HTTP 429": odd(429, ZIPPED, "Content-Encoding: gzip"),
     "no status line": Odd((REFUSING,), ids=()),
     "nothing": Odd((b"",), ids=()),
+    "429 with an object for an id": odd(200, envelope(429, {"taskId": {"id": TASK}}), ids=()),
+    "429 with a long id": odd(429, envelope(429, {"taskId": TASK * 9}), ids=()),
     "a page with a task": odd(200, b"<pre>" + CREATED + b"</pre>"),
     "success without a code": odd(200, json.dumps({"data": NAMED}).encode()),
     "success whose task is a number": odd(200, envelope(200, {"taskId": 17}), ids=("17",)),

@@ -88,6 +88,12 @@ MEANINGS = [
     (envelope(422, "no", 429), UNKNOWN, "429 with code 422"),
     (envelope(200, "success", 401), UNKNOWN, "401 with code 200"),
     (Answer(429, b'{"code":429'), UNKNOWN, "429 cut"),
+    (Answer(200, b'{"code":429,"data":{"taskId":{"id":"a"}}}'), UNKNOWN, "429 with an object"),
+    (Answer(200, b'{"code":429,"data":{"taskId":-5}}'), UNKNOWN, "429 with a negative id"),
+    (Answer(200, b'{"code":429,"taskId":"%s"}' % (b"a" * 300)), UNKNOWN, "429 with a long id"),
+    (Answer(429, rb'{"code":429,"data":"{\"taskIds\":[[7]]}"}'), UNKNOWN, "429 with a list"),
+    (Answer(200, rb'{"code":422,"data":{"recordId":"a\\b"}}'), UNKNOWN, "422 with a backslash"),
+    (Answer(200, b'{"code":429,"data":{"taskId":{},"recordId":[]}}'), REFUSED, "429 with nothing"),
     (Answer(200, b'{"code":429,"data":{"taskId":""}}'), REFUSED, "429 with a blank id"),
 ]
 
