@@ -38,7 +38,7 @@ class LengthAdvisory:
         length_s = facts.lengths_s.get(self.field, 0.0)
         if length_s <= self.longest_s + ROUNDING_S:
             return []
-        advice = f"Cut it to {self.longest_s:g} s to be sure."
+        advice = f"Cut it to {self.longest_s:g} s to be safe."
         return [f"{self.field}: {length_s:.1f} s. {self.reason}. {advice}"]
 
 
@@ -67,7 +67,9 @@ class FrameAdvisory:
 
     def _warning(self, size_px: tuple[int, int]) -> str:
         width, height = size_px
-        advice = "Use a larger image." if self._has_shape(size_px) else "Crop it, or use another."
+        advice = (
+            "Use a larger image." if self._has_shape(size_px) else "Crop it, or use another image."
+        )
         return f"{self.field}: {width:,} × {height:,} px. {self.reason}. {advice}"
 
 

@@ -103,13 +103,13 @@ async def read_pieces(response: httpx.Response, stalled_s: float | None) -> Asyn
             async with asyncio.timeout(stalled_s):
                 piece = await anext(source, None)
         except TimeoutError:
-            raise AnswerLost(f"nothing came for {stalled_s:g} s") from None
+            raise AnswerLost(f"no data arrived for {stalled_s:g} s") from None
         if piece is None:
             break
         for each in unpacked(unpack, piece) if unpack else (piece,):
             yield each
     if unpack and not unpack.eof:
-        raise AnswerLost("the encoded body broke off")
+        raise AnswerLost("the encoded body is incomplete")
 
 
 def find_decoder(response: httpx.Response) -> zlib._Decompress | None:
@@ -123,7 +123,7 @@ def find_decoder(response: httpx.Response) -> zlib._Decompress | None:
         return None
     if encoding in _PACKED:
         return zlib.decompressobj(zlib.MAX_WBITS | 32)  # finds out which of the two
-    raise AnswerLost(f"the body came encoded as {encoding[:40]!r}, which was not asked for")
+    raise AnswerLost(f"the body has the encoding {encoding[:40]!r}, which was not requested")
 
 
 def unpacked(unpack: zlib._Decompress, piece: bytes) -> Iterator[bytes]:

@@ -162,7 +162,7 @@ def _check_backslashes(line: str, words: list[str]) -> None:
         return
     for word, path in zip(words, written, strict=True):
         if word != path and _LOST.search(path):
-            given = f"{path} would lose its backslashes and become {word}"
+            given = f"{path} without quotes loses its backslashes and becomes {word}"
             raise InvalidInput.of("line", given, f"quote the path: {shlex.quote(path)}")
 
 

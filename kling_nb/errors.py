@@ -24,8 +24,8 @@ KlingError
 │   ├── NotSent               surely never arrived        retryable
 │   └── AnswerLost            may have arrived            may_exist
 ├── LedgerError               the ledger refuses a step
-│   └── ForkedSession         of the process that this one was forked from
-├── AlreadyPaid               the request is paid for, and this ledger does not know it
+│   └── ForkedSession         the object belongs to the parent process
+├── AlreadyPaid               paid for, without a record in this ledger
 ├── BudgetExceeded            a budget has less left than the request costs
 ├── WaitTimeout               (also TimeoutError) the wait ended, the job goes on
 └── JobFailed                 what `job.result()` raises when there is no clip
@@ -230,7 +230,7 @@ class ContradictoryAnswer(ServiceError):
     """The answer contradicts itself, e.g. it is a refusal and names a task."""
 
     may_exist = True
-    advice = "The task may exist and may be paid. `%kling jobs` shows where the job stands."
+    advice = "The task may exist and may be paid. `%kling jobs` shows the job's status."
 
 
 class Unreachable(KlingError):
@@ -244,11 +244,11 @@ class NotSent(Unreachable):
 
 
 class AnswerLost(Unreachable):
-    """The request may have reached the service; its answer did not reach us whole."""
+    """The request may have reached the service; the complete answer did not arrive."""
 
     may_exist = True
     partial: bytes = b""
-    """What came of the answer's body before it broke off, without the key."""
+    """The part of the body that arrived before the connection broke, without the key."""
 
 
 class LedgerError(KlingError):
@@ -256,13 +256,13 @@ class LedgerError(KlingError):
 
 
 class ForkedSession(LedgerError):
-    """The session or the job belongs to the process that this one was forked from."""
+    """The session or the job belongs to the parent of this forked process."""
 
 
 class AlreadyPaid(KlingError):
-    """The same request is paid for, or may be, and the ledger of the folder does not know it.
+    """The same request is paid for, or may be, and this folder's ledger has no record of it.
 
-    Another folder of this user has paid, or this one has and its ledger was lost.
+    Either another folder of this user has paid, or this folder has paid and its ledger was lost.
     """
 
 

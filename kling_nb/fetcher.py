@@ -181,7 +181,7 @@ class Fetcher:
         words = page_text(await first_words(response, self._limits))
         said = f"HTTP {code}: {words}" if words else f"HTTP {code}"
         proxy = self._network.proxy_for(response.request.url)
-        through = f" It was asked for through the proxy {proxy}." if proxy else ""
+        through = f" The request went through the proxy {proxy}." if proxy else ""
         advice = f"{without_password(url)} is not there.{through}"
         return ServiceError(code, said, advice=advice)
 

@@ -198,7 +198,7 @@ def judge_form(given: Given, kind: Media, head: bytes) -> Form:
         noun = NOUNS[kind.medium]
         if form.advice:
             raise MediaError(f"{given.name}: this is {form.words}, not a {noun}: {form.advice}")
-        raise MediaError(f"{given.name}: is {form.words}, and a {noun} is needed")
+        raise MediaError(f"{given.name}: this is {form.words}, not a {noun}; give a {noun}")
     return form
 
 

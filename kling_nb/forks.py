@@ -19,9 +19,7 @@ from .errors import ForkedSession
 
 __all__ = ["OwnProcess", "no_fork", "renew_in_child"]
 
-NEW_SESSION: Final = (
-    "Use kling_nb.default_session(), which is another one here, or make a new Session."
-)
+NEW_SESSION: Final = "Use kling_nb.default_session(), or make a new Session in this process."
 """What to do in a forked child that was given its parent's session."""
 
 PATIENCE_S: Final = 10.0
@@ -51,7 +49,7 @@ class OwnProcess:
         """
         if not self.is_here:
             raise ForkedSession(
-                f"{what} belongs to process {self._pid}, and this is process {os.getpid()}, a "
+                f"{what} belongs to process {self._pid}; this process, {os.getpid()}, is a "
                 f"fork of it. {advice}"
             )
 

@@ -180,7 +180,7 @@ def error_of(row: Row) -> KlingError:
             )
         case Stage.VANISHED:
             return TaskVanished(
-                f"The service cannot tell of task {row.task_id} of job {row.id}: "
+                f"The service gives no status for task {row.task_id} of job {row.id}: "
                 f"{_vanished_reason(row).rstrip('.')}. `%kling "
                 f"resume {row.id}` asks again, `%kling forget {row.id}` allows a new task.",
                 job_id=row.id,
@@ -206,7 +206,7 @@ def _ids_in_answer(row: Row) -> tuple[str, ...]:
 def _vanished_reason(row: Row) -> str:
     """Return why a task cannot be told of, with the other ids that the service gave for it."""
     also = "".join(
-        f"; the answer to the request also names task {each}: `%kling adopt {each}` brings it in"
+        f"; the answer to the request also names task {each}: `%kling adopt {each}` adds it"
         for each in _ids_in_answer(row)
     )
     return row.reason.rstrip(".") + also if also else row.reason

@@ -278,9 +278,9 @@ def refusal(
     if paid.folder == folder.absolute():
         task = f"`%kling adopt {paid.task_id}` brings its clip in for 0 credits; "
         return AlreadyPaid(
-            f"The same request was, or may have been, paid for on {day} in this folder, and the "
-            f"ledger in {paid.folder} does not know it. Nothing was sent. Put that "
-            "`ledger.sqlite3` back; without a copy, `%kling recover *.ipynb` rebuilds it from "
+            f"The same request was, or may have been, paid for on {day} in this folder, but the "
+            f"ledger in {paid.folder} has no record of it. Nothing was sent. Restore that "
+            "`ledger.sqlite3` from a copy, or run `%kling recover *.ipynb` to rebuild it from "
             f"saved notebooks; {task if paid.task_id else ''}{another}"
         )
     is_new = now is not None and now - paid.at <= JUST_NOW

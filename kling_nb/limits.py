@@ -30,7 +30,7 @@ def check_frame(name: str, size_px: tuple[int, int], kind: Media, fps: float = 0
         check_sides(given, size_px, kind.side_px)
     if kind.max_px and width * height > kind.max_px:
         raise MediaError(
-            f"{given} are {width * height:,} px; at most {kind.max_px:,} px are allowed: scale it "
+            f"{given} are {width * height:,} px; allowed are at most {kind.max_px:,} px: scale it "
             "down"
         )
     if kind.fps is not None and fps and not kind.fps[0] <= round(fps) <= kind.fps[1]:
@@ -45,10 +45,8 @@ def check_sides(given: str, size_px: tuple[int, int], side_px: tuple[int, int]) 
     shortest, longest = side_px
     if min(size_px) < shortest:
         raise MediaError(
-            f"{given}; each side must have at least {shortest:,} px: give a larger one, nothing is "
-            "enlarged here"
+            f"{given}; each side must have at least {shortest:,} px: give a larger one; this "
+            "package does not enlarge it"
         )
     if longest and max(size_px) > longest:
-        raise MediaError(
-            f"{given}; each side may have at most {longest:,} px: scale it down before"
-        )
+        raise MediaError(f"{given}; each side may have at most {longest:,} px: scale it down")

@@ -226,6 +226,8 @@ def _wish(cell: cells.Cell, variables: dict[str, Any]) -> Wish:
     """The cell's values, names of variables replaced by what they hold."""
     found = resolve(cell.spec, cell.values, variables)
     if names := missing(cell.spec, found.values):
-        allowed = f"define it first; for a file of that name write ./ before it: './{{{names[0]}}}'"
+        allowed = (
+            f"define it first; for a file with that name, write ./ before it: './{{{names[0]}}}'"
+        )
         raise InvalidInput.of("line", f"there is no variable {names[0]!r}", allowed)
     return Wish(cell.spec, found.values, cell.take, cell.callback_url, found.written)

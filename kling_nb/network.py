@@ -143,19 +143,19 @@ class Network:
         untrusted = find_untrusted(error)
         if untrusted:
             return (
-                f"{url.host}: its certificate is not trusted here ({untrusted}). If a company's "
-                "proxy or a virus scanner inspects the traffic, set SSL_CERT_FILE to a PEM file "
-                "that has its certificate, and restart the kernel"
+                f"{url.host}: this machine does not trust its certificate ({untrusted}). If a "
+                "company's proxy or a virus scanner inspects the traffic, set SSL_CERT_FILE to a "
+                "PEM file that contains its certificate, and restart the kernel"
             )
         words = f"{type(error).__name__} {error}".strip()
         proxy = self.proxy_for(url)
         if proxy is None:
             return f"{url.host}: {words}"
         if isinstance(error, httpx.ProxyError):
-            return f"{url.host}: the proxy {proxy} refused it: {words}"
+            return f"{url.host}: the proxy {proxy} refused the request: {words}"
         if isinstance(error, NEVER_SENT):
             return f"{url.host}: cannot be reached through the proxy {proxy}: {words}"
-        return f"{url.host}: through the proxy {proxy}: {words}"
+        return f"{url.host}: failed through the proxy {proxy}: {words}"
 
 
 class Router(httpx.AsyncBaseTransport):
@@ -217,7 +217,7 @@ def check_open(http: httpx.AsyncClient) -> None:
         LedgerError: The session was closed.
     """
     if http.is_closed:
-        raise LedgerError("this session was closed; use the one that took its place")
+        raise LedgerError("this session is closed; use the session that replaced it")
 
 
 def read_certificates() -> ssl.SSLContext:

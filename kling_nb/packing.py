@@ -154,11 +154,13 @@ def describe(verb: Verb, done: Packed) -> list[str]:
     ]
     if done.previews:
         lines.append(
-            "Not every browser plays these clips, so H.264 previews (or posters) are inside. Send "
-            f"the files along: {', '.join(done.previews)}"
+            "Some browsers cannot play these clips, so the notebook holds H.264 previews (or "
+            f"posters). Send these files too: {', '.join(done.previews)}"
         )
     if done.widgets:
-        lines.append(f"Removed the saved state of {counted(done.widgets, 'widget')} not shown")
+        lines.append(
+            f"Removed the saved state of {counted(done.widgets, 'widget')} that no output shows"
+        )
     if done.restored:
         lines.append(f"Only in the notebook, now files again: {', '.join(done.restored)}")
     if done.missing:

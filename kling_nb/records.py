@@ -127,8 +127,8 @@ class Records:
         given = [name for name in self.one_of if item.get(name) is not None]
         if self.one_of and len(given) != 1:
             either = " or ".join(self.one_of)
-            has = f"has {' and '.join(given)}" if given else "lacks its source"
-            found.append(Fault(place, "", f"{has}; give either {either}"))
+            has = f"has {' and '.join(given)}" if given else "has no source"
+            found.append(Fault(place, "", f"{has}; give one of: {either}"))
         numbers = [(name, float(str(parsed[name]))) for name in self.rising if name in parsed]
         for (first, low), (second, high) in pairwise(numbers):
             if low >= high:

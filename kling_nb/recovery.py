@@ -67,8 +67,8 @@ def check_task_id(task_id: str) -> None:
     raise InvalidInput.of(
         "task id",
         given,
-        f"one word of 1 to {_ID_CHARS} characters without a slash, as the logs page of your "
-        "account lists it, e.g. `%kling adopt 56074f12319c68b246e5a03e05608f31`",
+        f"one word of 1 to {_ID_CHARS} characters without a slash, as listed on the logs page "
+        "of your account, e.g. `%kling adopt 56074f12319c68b246e5a03e05608f31`",
     )
 
 
@@ -186,7 +186,7 @@ class Recovery:
         if evidence.task_ids and not yes:
             raise LedgerError(
                 f"the answer to job {row.id} names a task: `%kling adopt {evidence.task_ids[0]} "
-                f"{row.id}` fetches its clip for 0 credits. To pay again all the same: "
+                f"{row.id}` downloads its clip for 0 credits. To pay again anyway: "
                 f"`%kling forget {row.id} --yes`."
             )
         verdict = judge(evidence)

@@ -89,13 +89,13 @@ def describe(done: Sequence[Salvaged]) -> list[str]:
         )
     if unproven := [row.id for row in rows if is_unproven(row.fingerprint)]:
         lines.append(
-            f"Shown only: {', '.join(unproven)}. Nothing here proves which request they answer, so "
-            "their cells are paid for when they run again. Put the files that these cells name "
-            "beside the notebook before `%kling recover`."
+            f"For display only: {', '.join(unproven)}. Nothing here proves their requests, so "
+            "their cells are paid for when they run again. To prevent that, put the input "
+            "files of these cells beside the notebook and run `%kling recover` again."
         )
     if len(rows) > len(unproven):
         others = "their" if not unproven else "the other"
-        lines.append(f"Running {others} cells again sends nothing: 0 credits.")
+        lines.append(f"You can run {others} cells again for 0 credits; nothing is sent.")
     return lines
 
 
@@ -252,8 +252,8 @@ def check_plain(path: Path) -> None:
         InvalidInput: It is a link that leads elsewhere.
     """
     if path.is_symlink() and not is_plain(path, NOTEBOOK_BYTES):
-        given = f"{str(path)!r} is a link that leads to no notebook in its own folder"
-        raise InvalidInput.of("notebook", given, "name the file that it leads to")
+        given = f"{str(path)!r} is a link that does not point to a notebook in its own folder"
+        raise InvalidInput.of("notebook", given, "give the path of the notebook itself")
 
 
 def _probed(path: Path) -> ClipFacts | None:

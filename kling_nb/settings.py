@@ -239,7 +239,7 @@ def check_names(given: Given) -> None:
 def parse_mode(name: str, value: object) -> Mode:
     if isinstance(value, str) and value in ("live", "emulator"):
         return cast("Mode", value)
-    raise ConfigurationError(f"{name}: {show(value)} is not one of live, emulator")
+    raise ConfigurationError(f"{name}: {show(value)} is not allowed; give live or emulator")
 
 
 def find_key(sources: Sources) -> tuple[Key | None, str]:
@@ -265,7 +265,7 @@ def choose_folder(sources: Sources, cwd: Path | None) -> Path:
     except (RuntimeError, TypeError, ValueError):
         raise ConfigurationError(f"{name}: {show(value)} is not a path; give a folder") from None
     if given is not None and "\0" in str(given):
-        raise ConfigurationError(f"{name}: {show(value)} has a NUL in it; give a folder")
+        raise ConfigurationError(f"{name}: {show(value)} contains a NUL character; give a folder")
     if given is None:
         folder = find_folder(find_start(name, cwd))
     elif given.is_absolute():
@@ -289,7 +289,7 @@ def find_start(name: str, cwd: Path | None) -> Path:
     except OSError as error:
         reason = error.strerror
     raise ConfigurationError(
-        f"{name}: there is no working directory any more ({reason}); change to another one "
+        f"{name}: the working directory no longer exists ({reason}); change to another one "
         "(`%cd ~`), or give an absolute folder"
     )
 
@@ -305,7 +305,7 @@ def find_obstacle(folder: Path) -> str:
             mode = os.stat(place).st_mode
         except (FileNotFoundError, NotADirectoryError):
             if os.path.islink(place):
-                return f"{show(str(place))} is a link that leads nowhere; {wanted}"
+                return f"{show(str(place))} is a broken link; {wanted}"
             continue
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -313,7 +313,9 @@ def find_obstacle(folder: Path) -> str:
         if not stat.S_ISDIR(mode):
             return f"{show(str(place))} is a file; give a folder"
         if place != folder and not os.access(place, os.W_OK | os.X_OK):
-            return f"{show(str(folder))} cannot be made, {place} is not writable; {wanted}"
+            return (
+                f"{show(str(folder))} cannot be created because {place} is not writable; {wanted}"
+            )
         break
     return ""
 
@@ -339,12 +341,14 @@ def judge_url(value: object) -> str:
     except ValueError:
         return f"{show(value)} is not a URL; {wanted}"
     if "@" in parts.netloc:
-        return f"a URL with a name or a password in it; {wanted}"
+        return f"the URL contains a user name or a password; {wanted}"
     is_plain = text.isascii() and text.isprintable() and " " not in text and len(text) < 2_000
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
         return f"{show(value)} is not the URL of a service; {wanted}"
     if not is_plain:
-        return f"{show(value)} has a character that cannot stand in a URL, or is too long; {wanted}"
+        return (
+            f"{show(value)} contains a character that URLs do not allow, or is too long; {wanted}"
+        )
     if parts.scheme == "http" and not is_loopback(host):
         return f"{show(value)} would send the key unencrypted; {wanted}"
     return ""
@@ -371,7 +375,7 @@ def choose_seconds(sources: Sources) -> float:
         seconds = math.nan
     if not least <= seconds <= most:
         raise ConfigurationError(
-            f"{name}: {show(value)} is not a number of seconds, {least} to {most:g}"
+            f"{name}: {show(value)} is not allowed; give {least} to {most:g} seconds"
         )
     return seconds
 

@@ -41,14 +41,14 @@ ALLOWED: Final = (
     "image, an array or a tensor, a matplotlib figure, an earlier clip or its job"
 )
 NO_HEIF: Final = (
-    "HEIC photos cannot be read; give it as a JPEG or PNG, or install the reader: "
+    "HEIC photos cannot be read; give a JPEG or PNG, or install the reader: "
     "`pip install 'kling_nb[heif]'`"
 )
 OTHER_FILES: Final = {
     "application/pdf": "export its page as PNG",
-    "application/zip": "take the picture out of it",
+    "application/zip": "extract the picture from it",
     "image/svg+xml": "export it as PNG",
-    "video/mp4": "give the job or the clip, whose last frame is used, or save one frame as PNG",
+    "video/mp4": "give the job or the clip to use its last frame, or save one frame as PNG",
 }
 """How to get a picture from what is none, by the MIME type of `containers`."""
 SUB_IFDS: Final = 330
@@ -102,7 +102,7 @@ class Source:
 
         form = recognise(self.content[:HEAD_BYTES])
         if form is RAW or is_raw_tiff(self.content):
-            raise MediaError(f"{self.name}: raw photos cannot be read; give it as a JPEG")
+            raise MediaError(f"{self.name}: raw photos cannot be read; give a JPEG")
         if form is HEIF:
             return open_heif(self.name, self.content)
         try:
@@ -236,7 +236,7 @@ def open_heif(name: str, content: bytes) -> Image:
         image: Image = pillow_heif.open_heif(content).to_pillow()
     except Exception as problem:  # as for any reader of broken files, no list is complete
         raise MediaError(
-            f"{name}: this HEIC photo cannot be read ({problem}); give it as a JPEG or PNG"
+            f"{name}: this HEIC photo cannot be read ({problem}); give a JPEG or PNG"
         ) from None
     # libheif turns it upright already; Pillow would turn it once more by its EXIF.
     image.info = {key: image.info[key] for key in ("icc_profile",) if image.info.get(key)}
@@ -359,7 +359,7 @@ def read_array(array: Any) -> Image:
         array = array[:, :, 0]
     shape, mode = array.shape, {(): "L", (3,): "RGB", (4,): "RGBA"}.get(array.shape[2:])
     if len(shape) < 2 or mode is None or 0 in shape:
-        one = ": give one of them, e.g. `batch[0]`" if len(shape) == 4 else ""
+        one = "; give one image of the batch, e.g. `batch[0]`" if len(shape) == 4 else ""
         raise MediaError(
             f"array {given}: allowed are H×W, H×W×3 (RGB) and H×W×4 (RGBA), also with channels "
             f"first or as a batch of one{one}"

@@ -229,14 +229,14 @@ async def _accepted(
         row = ledger.advance(job.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at, answer=answer)
     except LedgerError as error:
         kept = (
-            "The id is saved: this kernel keeps trying to note it, and the next one resumes the "
-            f"job. By hand: `%kling adopt {task_id} {job.id}`."
+            "The id is saved: this kernel retries, and the next kernel resumes the job. To add it "
+            f"yourself: `%kling adopt {task_id} {job.id}`."
             if is_kept
-            else "This kernel keeps trying. Keep the id: "
-            f"`%kling adopt {task_id} {job.id}` brings the clip back."
+            else "This kernel retries. Write the id down: "
+            f"`%kling adopt {task_id} {job.id}` downloads the clip."
         )
         raise LedgerError(
-            f"Task {task_id} was accepted and is paid, but the ledger could not note it: {error} "
+            f"Task {task_id} was accepted and is paid, but the ledger could not save it: {error} "
             f"{kept}"
         ) from None
     ledger.id_slots.free(job.id)

@@ -94,7 +94,7 @@ def clip_of_job(job: Any, name: str) -> object:
     if not job.done():
         variable = name if name.isidentifier() else "job"
         raise MediaError(
-            f"{name} is not done yet: {variable}.result() waits for it; then run this again"
+            f"{name} is not done yet: run {variable}.result() to wait for it, then run this again"
         )
     if error := job.exception():
         raise MediaError(f"{name} has no clip ({error}); give another one")
@@ -152,7 +152,7 @@ def read_open_file(file: Any) -> bytes:
             f"{describe(file)}: cannot be read from its beginning ({error}); give its path or bytes"
         ) from None
     if not isinstance(content, bytes):
-        raise MediaError(f"{describe(file)}: gives text; open it in mode 'rb'")
+        raise MediaError(f"{describe(file)}: is open in text mode; open it in mode 'rb'")
     if len(content) > SOURCE_LIMIT_BYTES:
         limit = f"{SOURCE_LIMIT_BYTES // 1_000_000} MB"
         raise MediaError(f"{describe(file)}: is larger than {limit}; give a smaller one")

@@ -192,7 +192,7 @@ def _contradiction(answer: Answer) -> str:
     text = answer.whole_text.strip()
     document, twice = _read_pairs(text)
     if twice:
-        return f"the key {twice[0]!r} comes twice"
+        return f"the key {twice[0]!r} occurs twice"
     code = document.get("code") if isinstance(document, dict) else None
     if answer.status != 200:
         if text.startswith(("{", "[")) and document is None:
@@ -203,7 +203,7 @@ def _contradiction(answer: Answer) -> str:
     is_success = answer.status == 200 and read_integer(code) in (200, None)
     if not is_success and (ids or _has_id(document)):
         named = f"task {', '.join(ids[:_IDS_KEPT])}" if ids else "a task"
-        return f"it is no success and names {named}"
+        return f"it reports no success but names {named}"
     return ""
 
 

@@ -301,7 +301,7 @@ CREATE = {
     },
     **{f"create_{code}": lost("create-code", code, f"createTask answers {code}") for code in LOST},
     **{
-        f"{name.replace('-', '_')}_page": lost(name, "", "a page answers createTask")
+        f"{name.replace('-', '_')}_page": lost(name, "", "createTask answers with a web page")
         for name in PAGES
     },
     "create_429_that_names_a_task": lost(
@@ -344,7 +344,7 @@ RECORDS = {
         f"record_{code}": Scenario(
             generate(),
             "saved, 55 credits",
-            f"recordInfo answers {code} once, then the truth",
+            f"recordInfo answers {code} once, then the record",
             faults=(("poll-code", code, 1),),
         )
         for code in ASKED_AGAIN

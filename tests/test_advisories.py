@@ -61,8 +61,11 @@ def prepared(spec: ModelSpec, **values: object) -> Prepared:
         ((300, 300), ""),
         ((300, 750), ""),
         ((299, 300), "image: 299 × 300 px. It may be refused. Use a larger image."),
-        ((300, 751), "image: 300 × 751 px. It may be refused. Crop it, or use another."),
-        ((4000, 1000), "image: 4,000 × 1,000 px. It may be refused. Crop it, or use another."),
+        ((300, 751), "image: 300 × 751 px. It may be refused. Crop it, or use another image."),
+        (
+            (4000, 1000),
+            "image: 4,000 × 1,000 px. It may be refused. Crop it, or use another image.",
+        ),
     ],
 )
 def test_a_frame_outside_of_the_limits(size_px: tuple[int, int], words: str) -> None:
@@ -75,7 +78,7 @@ def test_a_frame_outside_of_the_limits(size_px: tuple[int, int], words: str) -> 
 def test_a_sound_that_may_be_too_long(length_s: float, warned: bool) -> None:
     """A packet more than 15 s is no warning."""
     found = warnings_of([LENGTH], MediaFacts({"audio": length_s}))
-    words = f"audio: {length_s:.1f} s. Sources disagree. Cut it to 15 s to be sure."
+    words = f"audio: {length_s:.1f} s. Sources disagree. Cut it to 15 s to be safe."
     assert found == ((words,) if warned else ())
 
 
@@ -108,7 +111,7 @@ def test_an_avatar_above_fifteen_seconds(name: str) -> None:
     """Price pages say 15 s, the documentation 5 minutes; each second is paid."""
     audio = sound("audio/wav", 16.0)
     (warning,) = prepared(CATALOGUE[name], image=image(640, 360), audio=audio).warnings
-    assert warning.startswith("audio: 16.0 s. The price pages say up to 15 s a clip, the ")
+    assert warning.startswith("audio: 16.0 s. The price pages allow up to 15 s per clip, the ")
 
 
 def test_a_dry_run_tells(session: Session) -> None:

@@ -156,7 +156,7 @@ BOMB = packed(bytes(100_000_000), 1)
 )
 def test_what_is_packed_twice_or_in_another_way_is_refused(content: bytes, encoding: str) -> None:
     """It was not asked for, and nothing of it is decoded."""
-    with pytest.raises(MediaError, match="which was not asked for"):
+    with pytest.raises(MediaError, match="which was not requested"):
         asyncio.run(fetcher(Body(content), content_encoding=encoding).fetch(URL, 10_000_000))
     outcome = asyncio.run(client(Body(content), content_encoding=encoding).create_task(BODY))
     assert isinstance(outcome, SubmitOutcome)
@@ -232,7 +232,7 @@ def test_a_transfer_that_stands_still_ends(tmp_path: Path) -> None:
     """Nothing comes any more, long before its time is over."""
     limits = Limits(stalled_s=0.05)
     body = Body(b"half", then="stop")
-    words = "nothing came for 0.05 s"
+    words = "no data arrived for 0.05 s"
     assert transfers(body, limits, tmp_path) == (
         f"MediaError: {URL} could not be fetched: {words}\nAnswerLost: {words}\n"
     )

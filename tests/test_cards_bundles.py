@@ -124,7 +124,7 @@ def test_a_poster_says_that_the_file_may_not_play(saved: Saved, tmp_path: Path) 
 
 def test_a_usual_clip_has_no_note(saved: Saved) -> None:
     """Most cards say nothing of browsers."""
-    assert "not every browser" not in card_bundle(FACTS, saved)["text/html"]
+    assert "some browsers" not in card_bundle(FACTS, saved)["text/html"]
 
 
 def test_without_a_preview_poster_and_link_stay(

@@ -288,7 +288,7 @@ def test_without_good_settings_the_greeting_says_so(
     monkeypatch.setenv("KLING_NB_MODE", "life")
     command.greet()
     assert "not ready" in texts(shell)[0]
-    assert "'life' is not one of live, emulator" in texts(shell)[0]
+    assert "'life' is not allowed; give live or emulator" in texts(shell)[0]
 
 
 def test_a_headless_greeting_is_complete(session: Session) -> None:

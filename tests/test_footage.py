@@ -131,7 +131,7 @@ def test_another_format_is_not_converted(tmp_path: Path) -> None:
     [
         (video(), SOUND, "is an MP4 video; allowed are MP3"),
         (sound(), VIDEO, "is a WAV sound; allowed are MP4"),
-        (b"\x89PNG\r\n\x1a\n", VIDEO, "is a PNG picture, and a video is needed"),
+        (b"\x89PNG\r\n\x1a\n", VIDEO, "this is a PNG picture, not a video; give a video"),
         (b"Dear diary, today", SOUND, "begins with b'Dear diary, ', which no sound does that is"),
         (b"", VIDEO, "0 bytes: empty; give another video"),
         (b"\0\0\0\x18ftypisom", VIDEO, "cannot be read as a video"),

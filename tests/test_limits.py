@@ -64,7 +64,7 @@ def picture(size_px: tuple[int, int], form: str = "PNG") -> bytes:
         ((700, 700), 30.0, ""),
         ((1280, 699), 24.0, "each side must have at least 700 px"),
         ((4560, 1000), 24.0, "each side may have at most 4,553 px"),
-        ((3840, 2162), 24.0, "8,302,080 px; at most 8,294,400 px"),
+        ((3840, 2162), 24.0, "8,302,080 px; allowed are at most 8,294,400 px"),
         ((3840, 2160), 24.0, ""),
         ((1280, 720), 12.0, "12 frames a second; allowed are 24 to 60"),
         ((1280, 720), 120.0, "120 frames a second; allowed are 24 to 60"),

@@ -236,7 +236,7 @@ def test_the_refusal_names_the_day_and_the_ways_on(user: User) -> None:
         said = str(caught.value)
         day = f"{first.created_at.day} {first.created_at:%B %Y}"
         assert f"paid for on {day} in this folder" in said
-        assert f"the ledger in {user.folder} does not know it. Nothing was sent." in said
+        assert f"the ledger in {user.folder} has no record of it. Nothing was sent." in said
         assert "Put that `ledger.sqlite3` back" in said
         assert "`%kling recover *.ipynb`" in said
         assert f"`%kling adopt {first.task_id}`" in said
@@ -443,7 +443,7 @@ def test_noting_is_tried_again_while_the_kernel_lives(
     [task] = user.emulator.books.tasks()
     assert f"`%kling adopt {task.task_id} {job.id}`" in str(caught.value)
     assert ("The id is saved" in str(caught.value)) is is_kept
-    assert ("Keep the id" in str(caught.value)) is not is_kept
+    assert ("Write the id down" in str(caught.value)) is not is_kept
     assert isinstance(job.state, Detached)
     assert (job.state.task_id, task.task_id in job.state.reason) == (task.task_id, True)
     locked.rollback()

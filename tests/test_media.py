@@ -470,7 +470,7 @@ def test_a_phones_photo_says_what_to_do(brand: str, monkeypatch: pytest.MonkeyPa
     """Without its reader HEIC is named, by any of its brands, and so is the way to install it."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     photo = b"\0\0\0\x18ftyp" + brand.encode() + b"\0\0\0\0mif1heic" + bytes(100)
-    with pytest.raises(MediaError, match=r"^fox: HEIC photos cannot be read; give it as a JPEG"):
+    with pytest.raises(MediaError, match=r"^fox: HEIC photos cannot be read; give a JPEG"):
         read_picture(photo, name="fox")
     with pytest.raises(MediaError, match=r"pip install 'kling_nb\[heif\]'"):
         read_picture(photo, name="fox")

@@ -217,7 +217,7 @@ def untrusted() -> httpx.ConnectError:
 def test_a_certificate_that_is_not_trusted() -> None:
     """Why, and how it is made known."""
     words = Network().explain(untrusted(), API)
-    assert words.startswith("api.kie.ai: its certificate is not trusted here (self-signed")
+    assert words.startswith("api.kie.ai: this machine does not trust its certificate (self-signed")
     assert "SSL_CERT_FILE" in words
 
 
@@ -225,7 +225,7 @@ def test_a_certificate_that_is_not_trusted() -> None:
     ("error", "words"),
     [
         (httpx.ConnectError("All connection attempts failed"), "cannot be reached through"),
-        (httpx.ProxyError("403 Forbidden"), "refused it: ProxyError 403 Forbidden"),
+        (httpx.ProxyError("403 Forbidden"), "refused the request: ProxyError 403 Forbidden"),
         (httpx.ReadError("reset"), "ReadError reset"),
     ],
 )
@@ -310,7 +310,7 @@ def test_a_proxy_that_refuses_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
                 await client.aclose()
 
     with pytest.raises(
-        NotSent, match=r"the proxy 127\.0\.0\.1:\d+ \(ALL_PROXY\) refused it: .*403"
+        NotSent, match=r"the proxy 127\.0\.0\.1:\d+ \(ALL_PROXY\) refused the request: .*403"
     ):
         asyncio.run(play())
 

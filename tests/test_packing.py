@@ -111,7 +111,7 @@ def test_pack_tells_of_clips_that_not_every_browser_plays(session: Session, tmp_
     (card,) = cards(done.path)
     assert card.video == previews.preview(path)
     assert [each.embed for each in receipts(done.path)] == ["preview"]
-    assert f"Send the files along: {path.name}" in "\n".join(describe("pack", done))
+    assert f"Send these files too: {path.name}" in "\n".join(describe("pack", done))
     assert slim(done.path).previews == []
 
 
@@ -124,7 +124,7 @@ def test_slim_removes_dead_widgets_of_headless_runs(session: Session, tmp_path: 
     done = slim(path)
     assert done.widgets == 1
     assert "widgets" not in nbformat.read(done.path, 4).metadata
-    assert "Removed the saved state of 1 widget not shown" in describe("slim", done)
+    assert "Removed the saved state of 1 widget that no output shows" in describe("slim", done)
     with pytest.raises(InvalidInput, match="shows no clip"):
         pack(path)
 

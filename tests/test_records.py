@@ -69,8 +69,8 @@ ELEMENTS = Records(
         ({"video": "a", "start": 3}, ""),
         ({"video": "a", "start": 3, "end": 4}, ""),
         ({"images": "a", "video": "b"},
-         "element 1 has images and video; give either images or video"),
-        ({}, "element 1 lacks its source; give either images or video"),
+         "element 1 has images and video; give one of: images or video"),
+        ({}, "element 1 has no source; give one of: images or video"),
         ({"video": "a", "start": 3, "end": 3}, "element 1: end: 3 is not more than start 3"),
     ],
 )  # fmt: skip

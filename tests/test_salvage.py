@@ -491,7 +491,7 @@ def test_a_fingerprint_that_nothing_proves_answers_nothing(
     named = changes.get("fingerprint", job.facts.fingerprint)
     assert session.ledger.blocking(named) is None
     words = describe(done)
-    assert any(line.startswith(f"Shown only: {job.id}.") for line in words)
+    assert any(line.startswith(f"For display only: {job.id}.") for line in words)
     assert not any("sends nothing" in line for line in words)
     assert recover(path)[0].known == [job.id], "a second time changes nothing"
     assert Shelf(session.ledger).row(read_card(shown(job, **changes)[CARD_MIME])[0]) == row

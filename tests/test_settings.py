@@ -211,8 +211,8 @@ def test_bad_key_argument_is_an_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("KLING_NB_MODE", "Live!", "'Live!' is not one of live, emulator"),
-        ("KLING_NB_EMULATOR_SECONDS", "soon", "'soon' is not a number of seconds, 0.05 to 3600"),
+        ("KLING_NB_MODE", "Live!", "'Live!' is not allowed; give live or emulator"),
+        ("KLING_NB_EMULATOR_SECONDS", "soon", "'soon' is not allowed; give 0.05 to 3600 seconds"),
         ("KLING_NB_EMULATOR_SECONDS", "0", "'0' is not"),
         ("KLING_NB_EMULATOR_SECONDS", "nan", "'nan' is not"),
         ("KLING_NB_EMULATOR_SECONDS", "3601", "'3601' is not"),
@@ -230,9 +230,9 @@ def test_bad_key_argument_is_an_error(text: str) -> None:
         ("KLING_NB_API_URL", "https://host?x=1", "is not the URL of a service"),
         ("KLING_NB_API_URL", "http://[::1", "is not a URL"),
         ("KLING_NB_API_URL", "http://localhost:99999", "is not a URL"),
-        ("KLING_NB_API_URL", "https://host/a b", "a character that cannot stand in a URL"),
-        ("KLING_NB_API_URL", "https://host/\0", "a character that cannot stand in a URL"),
-        ("KLING_NB_API_URL", "https://hÖst/", "a character that cannot stand in a URL"),
+        ("KLING_NB_API_URL", "https://host/a b", "a character that URLs do not allow"),
+        ("KLING_NB_API_URL", "https://host/\0", "a character that URLs do not allow"),
+        ("KLING_NB_API_URL", "https://hÖst/", "a character that URLs do not allow"),
         ("KLING_NB_API_URL", f"https://host/{'a' * 3000}", "or is too long"),
         ("KLING_NB_UPLOAD_URL", "http://example.org", "would send the key unencrypted"),
         ("KLING_NB_UPLOAD_URL", "http://127.0.0.1.example.org", "would send the key unencrypted"),
@@ -394,13 +394,13 @@ def test_a_deleted_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("folder", "words"),
     [
-        ("a\0b", "has a NUL in it"),
+        ("a\0b", "contains a NUL character"),
         ("a\ud800b", "cannot be used"),
         ("x" * 300, "cannot be used"),
         ("file", "is a file; give a folder"),
         ("file/clips/deep", "is a file; give a folder"),
-        ("nowhere", "is a link that leads nowhere"),
-        ("nowhere/clips", "is a link that leads nowhere"),
+        ("nowhere", "is a broken link"),
+        ("nowhere/clips", "is a broken link"),
         ("loop/clips", "cannot be used"),
     ],
 )

@@ -134,7 +134,7 @@ class Pipe:
     ("given", "words"),
     [
         (Pipe(), "Pipe: cannot be read from its beginning (not seekable); give its path or bytes"),
-        (io.StringIO("text"), "StringIO: gives text; open it in mode 'rb'"),
+        (io.StringIO("text"), "StringIO: is open in text mode; open it in mode 'rb'"),
         (io.BytesIO(), "0 bytes: empty"),
         ("file://nas/fox.png", "'file://nas/fox.png' is a file on another machine; give a path"),
         ("file:///no/such/fox.png", "there is no file '/no/such/fox.png'"),
@@ -337,7 +337,7 @@ RAW = {
 @pytest.mark.parametrize("name", RAW)
 def test_raw_photos_are_refused(name: str) -> None:
     """What Pillow reads of one is its thumbnail, and that would be paid for."""
-    with pytest.raises(MediaError, match=r"^fox: raw photos cannot be read; give it as a JPEG$"):
+    with pytest.raises(MediaError, match=r"^fox: raw photos cannot be read; give a JPEG$"):
         read_picture(RAW[name], name="fox")
 
 
@@ -361,8 +361,8 @@ OTHERS = {
     ),
     "PDF": (b"%PDF-1.7\n" + bytes(100), "a PDF", "export its page as PNG"),
     "LFS": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer", "git lfs pull"),
-    "ZIP": (b"PK\3\4" + bytes(100), "a ZIP archive", "take the picture out of it"),
-    "video": (video(), "an MP4 video", "give the job or the clip, whose last frame is used"),
+    "ZIP": (b"PK\3\4" + bytes(100), "a ZIP archive", "extract the picture from it"),
+    "video": (video(), "an MP4 video", "give the job or the clip to use its last frame"),
 }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def check_python() -> Finding:
 
 
 def check_interrupts() -> list[Finding]:
-    """Warn where SIGINT, which *Interrupt* and Ctrl+C send, has no effect; else nothing.
+    """Warn if SIGINT, the signal of *Interrupt* and Ctrl+C, has no effect; else return nothing.
 
     A process that is started in the background (`&`, `nohup`) inherits SIGINT as ignored, and some
     service managers block it. Call this in the cell's thread: masks belong to a thread.
@@ -70,8 +70,8 @@ def check_interrupts() -> list[Finding]:
         return []
     said = f"*Interrupt* cannot reach this kernel: SIGINT is {state}"
     fix = (
-        "The kernel inherited it from a program in the background (`&`, `nohup`): start that in "
-        f"the foreground, and restart the kernel. Until then run {act}."
+        "The kernel inherited this from a program that runs in the background (`&`, `nohup`). "
+        f"Start that program in the foreground and restart the kernel. Until then run {act}."
     )
     return [Finding("Interrupt", "warn", said, fix)]
 
@@ -105,7 +105,7 @@ def check_network() -> Finding:
     try:
         network.check()
     except ConfigurationError as error:
-        fix = "Live mode needs this setting to be right; the emulator works without it."
+        fix = "Correct this setting for live mode; the emulator works without it."
         return Finding("Network", "warn", str(error), fix)
     proxies = sorted({str(proxy) for proxy in network.proxies.values()})
     return Finding("Network", "ok", f"through {', '.join(proxies)}" if proxies else "no proxy")

@@ -58,8 +58,8 @@ def judge_knowledge(folder: Path, rows: Sequence[Row]) -> Finding:
     back = "" if rows else "Put `ledger.sqlite3` back, or: "
     fix = (
         f"{back}`%kling recover NOTEBOOK.ipynb` notes them again from the notebooks that show "
-        "them, for 0 credits. Until then their cells are refused if your user account has a note "
-        "of the payment, and paid for again if not."
+        "them, for 0 credits. Until then, their cells are refused if your user account has a "
+        "record of the payment; if not, they are paid for again."
     )
     return Finding("Ledger", "warn", said, fix)
 

@@ -83,7 +83,7 @@ CAUSES = (
         "pace",
         "429",
         ("call frequency",),
-        "More new tasks than the service takes: 20 in 10 s on an account with the usual limits.",
+        "Too many new tasks: the usual limit of an account is 20 in 10 s.",
         "Start fewer at once; other programs on the account count too.",
     ),
     cause(

@@ -118,7 +118,7 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
     ids = state.evidence.task_ids
     headline = "The answer was lost. The task may exist and may be paid."
     if ids:
-        headline = "The answer names a task, but is no success. The task may be paid."
+        headline = "The answer reports no success but names a task. The task may be paid."
     return Wording(
         "Answer lost",
         "warn",
@@ -141,10 +141,10 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
 
 
 def adopt_entry(facts: JobFacts, task_id: str) -> Entry:
-    """Give the command that brings in a task; with the job's id where the task's is known."""
+    """Return the command that adopts a task, with the job's id if the task's id is known."""
     job_id = "" if task_id == "TASK_ID" else f" {one_line(facts.id)}"
     command = f"%kling adopt {one_line(task_id)}{job_id}"
-    return Entry(command, "if the task is there; its clip is then fetched")
+    return Entry(command, "if the task exists; this also downloads its clip")
 
 
 def verdict_words(verdict: Verdict) -> str:

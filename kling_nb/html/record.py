@@ -101,7 +101,7 @@ def request(facts: JobFacts, cost: str) -> Markup:
 
 
 def warnings(facts: JobFacts, state: JobState) -> Markup:
-    """Write what the service may not accept of the request, a line each."""
+    """Return the warnings of a request as HTML, one line each."""
     badge = tag("span", "warn", escape(WARNING_BADGE))
     lines = (joined(badge, escape(f" {one_line(w)}")) for w in shown_warnings(facts, state))
     return joined(*(tag("p", "warning", line) for line in lines))
@@ -214,13 +214,13 @@ def poster_image(facts: JobFacts, jpeg: bytes) -> str:
 
 
 def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
-    """Give the sentence below a clip that not every browser plays.
+    """Return the note below a clip that some browsers cannot play.
 
     Args:
         encoding: Of the clip's file.
-        is_preview: A preview is shown; without it a still.
+        is_preview: Whether a preview is shown; else a still image is.
     """
-    file = f"the file is {encoding_words(encoding)}, which not every browser plays."
+    file = f"the file is {encoding_words(encoding)}, which some browsers cannot play."
     text = f"H.264 preview: {file}" if is_preview else f"T{file[1:]} Open it in a video player."
     return tag("p", "playback", escape(text))
 

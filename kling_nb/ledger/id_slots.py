@@ -64,7 +64,7 @@ class IdSlots:
             self._open[row.id] = (self._create(row.id, content), content)
         except OSError as error:
             raise LedgerError(
-                f"{self._file(row.id)}: no space could be made for the task id ({error}). Nothing "
+                f"{self._file(row.id)}: cannot reserve space for the task id ({error}). Nothing "
                 "was sent. Check the disk and the folder's permissions, then run again."
             ) from error
 

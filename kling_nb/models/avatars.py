@@ -43,7 +43,7 @@ _ADVISORIES = (
         "audio",
         15,
         # Source: price pages, and published documentation, both 2026-08 to 2026-10.
-        "The price pages say up to 15 s a clip, the documentation 5 minutes",
+        "The price pages allow up to 15 s per clip, the documentation 5 minutes",
     ),
     FRAME_ADVISORY,
 )

@@ -297,7 +297,7 @@ class Panel(widgets.VBox):
         place = present_front_end()
         title = f"Panel for {self._spec.title}"
         if place == "terminal":
-            text = f"{title}: a panel needs a notebook. Here, `%%kling` makes clips: see %%kling?"
+            text = f"{title}: a panel needs a notebook. In a terminal, use `%%kling`; see %%kling?"
             print_text(text)
             return
         self._keepsake.display(self, title)
