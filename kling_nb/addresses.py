@@ -1,6 +1,6 @@
-"""Addresses: what belongs to this machine or its network, and what may be sent to the service.
+"""Addresses: tell local hosts from public ones, and find secrets in URLs.
 
-Must not know what is at an address. Nothing is resolved or connected to.
+Resolves no name and opens no connection.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ def check_public_url(url: str, *, live: bool) -> str:
 
 
 def is_local(url: str) -> bool:
-    """Return whether a URL belongs to this machine or its network, as far as its host tells."""
+    """Return whether the host of a URL is this machine or in its network."""
     parts = _split(url)
     return is_local_host((parts.hostname or "") if parts else "")
 
 
 def is_local_host(host: str) -> bool:
-    """Return whether a host belongs to this machine or its network, as far as its name tells.
+    """Return whether a host name or address is this machine or in its network.
 
     Args:
         host: A name or an IP address, also in the short forms that name resolution accepts
@@ -124,7 +124,7 @@ def has_secret(url: str) -> bool:
 
 
 def without_password(url: str) -> str:
-    """Return a URL for a message: without the user name and password in it."""
+    """Return a URL without its user name and password, for a message."""
     return re.sub(r"(?<=://)[^/?#]*@", "", url, count=1)
 
 

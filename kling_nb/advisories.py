@@ -1,4 +1,4 @@
-"""Advisories: what the service may not accept of a request, told before anything is paid.
+"""Advisories: warnings about inputs that the service may refuse, shown before payment.
 
 Data in a `ModelSpec`, as rules are. A rule refuses what a page forbids; an advisory warns where
 sources disagree, or where a limit is known from elsewhere. Pure: knows no model and opens no file.
@@ -16,10 +16,10 @@ __all__ = ["Advisory", "FrameAdvisory", "LengthAdvisory", "MediaFacts", "warning
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What is known of a request's media, by parameter; empty until the files were read."""
+    """Measurements of a request's media, by parameter; empty until the files are read."""
 
     lengths_s: Mapping[str, float] = field(default_factory=dict)
-    """Videos and sounds; together where a parameter has several."""
+    """Length of videos and sounds; the sum if a parameter has several."""
     sizes_px: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     """Width and height of each image and video."""
 
@@ -31,10 +31,10 @@ class LengthAdvisory:
     field: str
     longest_s: float
     reason: str
-    """Where the limit is from, as a sentence without its full stop."""
+    """The source of the limit, as a sentence without its full stop."""
 
     def warnings(self, facts: MediaFacts) -> list[str]:
-        """Return the warning, if it is longer."""
+        """Return a warning if the media are longer, else nothing."""
         length_s = facts.lengths_s.get(self.field, 0.0)
         if length_s <= self.longest_s + ROUNDING_S:
             return []
@@ -48,9 +48,9 @@ class FrameAdvisory:
 
     field: str
     side_px: int
-    """The shortest side that is surely taken."""
+    """The shortest side that the service certainly accepts."""
     ratio: tuple[float, float]
-    """Lowest and highest width divided by height that is surely taken."""
+    """Lowest and highest width divided by height that the service certainly accepts."""
     reason: str
 
     def warnings(self, facts: MediaFacts) -> list[str]:
@@ -77,10 +77,10 @@ Advisory = LengthAdvisory | FrameAdvisory
 
 
 def warnings_of(advisories: Sequence[Advisory], facts: MediaFacts) -> tuple[str, ...]:
-    """Return what a person should know before the request is paid, a few sentences each.
+    """Return the warnings for a request, a few sentences each.
 
     Args:
         advisories: The model's.
-        facts: What was measured in the files.
+        facts: The measurements of the files.
     """
     return tuple(warning for each in advisories for warning in each.warnings(facts))

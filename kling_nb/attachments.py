@@ -95,7 +95,7 @@ def noun_of(kind: Media) -> str:
 
 
 def identify(given: object, kind: Media) -> tuple[tuple[str, ...], float]:
-    """The hashes by which a request with it is recognised, and its length in seconds.
+    """Return the hashes that identify the input in a request, and its length in seconds.
 
     A picture is hashed only, and has no length; whether it is allowed is not judged.
 

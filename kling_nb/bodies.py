@@ -1,4 +1,4 @@
-"""Read the bodies of HTTP answers within bounds of time and size.
+"""Read the bodies of HTTP answers within limits of time and size.
 
 A body is never decoded by httpx: a few bytes of `gzip, gzip` would become gigabytes at once.
 """
@@ -18,7 +18,7 @@ __all__ = ["Limits", "announced_bytes", "first_words", "read_answer", "read_numb
 
 _PIECE_BYTES = 1_000_000
 _DIGITS = 15
-"""No honest header has more."""
+"""The most digits of a plausible length header."""
 _UNPACKED = frozenset({"", "identity", "binary", "none", "aws-chunked"})
 """Encodings that change nothing; storage services send the last one for plain files."""
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
@@ -26,23 +26,23 @@ _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long requests may take, and how large an answer may be."""
+    """Limits for the duration of requests and the size of answers."""
 
     call_s: float = 60.0
-    """An API call in all."""
+    """Total time of an API call."""
     create_s: float = 150.0
-    """createTask in all. Long: each answer that is waited for is one `unknown` less."""
+    """Total time of createTask. It is long, since an early end makes a job `unknown`."""
     answer_bytes: int = 1_000_000
-    """The body of an API answer."""
+    """Largest body of an API answer."""
     stalled_s: float = 30.0
     """The longest pause in a transfer."""
     spare_s: float = 60.0
-    """What a transfer may take in addition to the time for its size."""
+    """Time that a transfer may take in addition to the time for its size."""
     bytes_per_s: float = 50_000.0
-    """The slowest transfer."""
+    """Slowest allowed transfer."""
 
     def transfer_s(self, size_bytes: int) -> float:
-        """Return how long a transfer of that size may take."""
+        """Return the time limit of a transfer of this size."""
         return self.spare_s + size_bytes / self.bytes_per_s
 
 
@@ -53,11 +53,11 @@ async def read_answer(
 
     Args:
         response: Not read yet.
-        max_bytes: How large the body may be.
-        received: Filled with what has come so far, for an answer that breaks off.
+        max_bytes: The largest allowed body.
+        received: Filled with the data that has arrived, in case the connection breaks.
 
     Raises:
-        AnswerLost: It is larger than `max_bytes`, or encoded in a way that is not read.
+        AnswerLost: It is larger than `max_bytes`, or has an encoding that is not supported.
     """
     content = bytearray() if received is None else received
     async for piece in read_pieces(response, None):
@@ -84,14 +84,14 @@ async def first_words(response: httpx.Response, limits: Limits) -> bytes:
 async def read_pieces(response: httpx.Response, stalled_s: float | None) -> AsyncIterator[bytes]:
     """Yield a body in pieces of at most about 1 MB.
 
-    One layer of gzip or deflate is decoded, although it is not asked for, piece by piece.
+    Decodes one layer of gzip or deflate piece by piece, although no encoding was requested.
 
     Args:
         response: An answer of which only the head was read.
         stalled_s: The longest pause between two pieces; None leaves that to httpx.
 
     Raises:
-        AnswerLost: It is encoded in another way, the encoding is damaged, or nothing came for
+        AnswerLost: It has another encoding, the encoding is damaged, or no data arrived for
             `stalled_s`.
     """
     # A stand-in for the network may hand out an answer that is read and decoded already.
@@ -113,10 +113,10 @@ async def read_pieces(response: httpx.Response, stalled_s: float | None) -> Asyn
 
 
 def find_decoder(response: httpx.Response) -> zlib._Decompress | None:
-    """Return a decoder for the body; None where it is not encoded.
+    """Return a decoder for the body, or None if it is not encoded.
 
     Raises:
-        AnswerLost: It is encoded in a way, or so many times, that it is not read.
+        AnswerLost: It has an encoding, or more layers, that are not supported.
     """
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in _UNPACKED:
@@ -127,7 +127,7 @@ def find_decoder(response: httpx.Response) -> zlib._Decompress | None:
 
 
 def unpacked(unpack: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
-    """Yield what a piece of an encoded body holds.
+    """Yield the decoded content of a piece of a body.
 
     Raises:
         AnswerLost: It is damaged.
@@ -143,13 +143,13 @@ def unpacked(unpack: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
 
 
 def announced_bytes(response: httpx.Response) -> int | None:
-    """Return how large the body will be; None where that is not known."""
+    """Return the size of the body, or None if it is unknown."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     return read_number(response, "content-length") if encoding in _UNPACKED else None
 
 
 def read_number(response: httpx.Response, header: str) -> int | None:
-    """Return the whole number in a header; None where there is none."""
+    """Return the whole number in a header, or None if there is none."""
     text = response.headers.get(header, "").strip()
     # `isdigit` alone takes in superscripts, which `int` does not.
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None

@@ -28,9 +28,9 @@ from .variables import fill_prompt, raw_prompt
 __all__ = ["Cell", "join_lines", "model_of", "read_cell", "read_line", "write_cell"]
 
 ESCAPE: Final = "" if sys.platform.startswith("win") else "\\"
-"""What takes the meaning of the next character outside quotes; on Windows it is part of a path."""
+"""Escape character outside quotes; on Windows it is part of a path."""
 _LOST: Final = re.compile(r"(?<!\\)(?:\\\\)*\\\w")
-"""A backslash before a letter, which has no meaning of its own: a path of Windows."""
+"""A backslash before a letter: no escape sequence, so the word is a Windows path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def read_cell(line: str, body: str, variables: Mapping[str, object]) -> Cell:
 
 
 def join_lines(line: str, body: str) -> tuple[str, str]:
-    """Return line and body of a cell, the line with those that it continues with a backslash."""
+    """Return line and body of a cell; a line that ends in a backslash includes the next one."""
     while body and line.rstrip().endswith("\\"):
         more, _, body = body.partition("\n")
         line = f"{line.rstrip()[:-1].rstrip()} {more.strip()}"
@@ -154,7 +154,7 @@ def _split(line: str) -> list[str]:
 
 
 def _check_backslashes(line: str, words: list[str]) -> None:
-    """Raise for a path of Windows; an escaped space or quote gives other words than literally."""
+    """Raise an error for an unquoted Windows path; an escaped space or quote is allowed."""
     written: list[str] = []
     with suppress(ValueError):
         written = _words(line, "")

@@ -48,7 +48,7 @@ logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 _TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 _CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
-"""Between two bytes. What a request may take in all is in `Limits`."""
+"""Time between two bytes. `Limits` has the total time of a request."""
 
 _IN_FLIGHT = 8
 _QUESTIONS_IN_FLIGHT = 8
@@ -120,8 +120,8 @@ class Client:
 
         Args:
             body: See `wire.create_body`.
-            fields: What was given and is allowed, for the message of a refusal.
-            sending: Called once, when it is this request's turn and before a socket is opened.
+            fields: The given and the allowed values, for the message of a refusal.
+            sending: Called once, when the budget admits this request and before a socket is opened.
             keep_answer: Called with the raw answer of a task that was made, where that answer
                 names another id as well.
 
@@ -221,7 +221,7 @@ class Client:
         )
 
     async def upload_from_url(self, url: str, file_name: str) -> str:
-        """Have the service fetch a file and return its URL there; see `upload`.
+        """Let the service fetch a file from a URL, and return its URL there; see `upload`.
 
         The file has at most 100 MB, and the service takes at most 30 s (source: D).
         """

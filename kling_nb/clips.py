@@ -90,7 +90,7 @@ def probe_clip(path: Path) -> ClipFacts:
 
 
 def read_encoding(path: Path) -> Encoding:
-    """How a clip is encoded; reads its header and decodes nothing.
+    """Return how a clip is encoded; read its header and decode nothing.
 
     Raises:
         MediaError: It is not an MP4, MOV, WebM or Matroska file with pictures.
@@ -153,7 +153,7 @@ def frame(path: Path, index: int) -> Image:
 
 
 def decode_frame(path: Path, index: int) -> tuple[Image, int]:
-    """Return a picture of the clip, as `frame` does, and its position: from 0, and -1 is the last.
+    """Return a frame of the clip, as `frame` does, and its position: from 0, or -1 for the last.
 
     Raises:
         IndexError: The clip has fewer pictures.
@@ -262,7 +262,7 @@ def add_sound(output: OutputContainer, source: AudioStream) -> Encoder:
 
 
 def codec_name(stream: VideoStream | AudioStream) -> str:
-    """FFmpeg's name of the codec, not of the decoder: `av1` and not `libdav1d`."""
+    """Return FFmpeg's name of the codec, not of the decoder: `av1` and not `libdav1d`."""
     return stream.codec_context.codec.canonical_name
 
 

@@ -1,6 +1,6 @@
-"""Conditions: which form of a request is meant, by what is given in it and what is not.
+"""Conditions: tell forms of a request by the fields that it has and lacks.
 
-Data for rules, prices and what is sent. Pure: knows no model and no kind.
+Data for rules, prices and requests. Pure: knows no model and no kind.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ __all__ = ["ALWAYS", "When", "count_of", "has_value"]
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A form of a request; each part that is left empty is no condition."""
+    """A form of a request; an empty part sets no condition."""
 
     given: tuple[str, ...] = ()
     """Fields that have a value."""
     without: tuple[str, ...] = ()
     """Fields that have none."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Fields that hold exactly so many."""
+    """Fields and their exact number of values."""
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Return all fields that the condition is about."""
+        """Return all fields that the condition uses."""
         return (*self.given, *self.without, *self.counts)
 
     @property
     def words(self) -> str:
-        """Return the condition for people: `with 1 image and without shots`."""
+        """Return the condition in words: `with 1 image and without shots`."""
         parts = [f"with {name}" for name in self.given]
         parts += [f"with {count} {name}" for name, count in self.counts.items()]
         parts += [f"without {name}" for name in self.without]
         return " and ".join(parts)
 
     def holds(self, values: Mapping[str, object]) -> bool:
-        """Return whether these values are of that form."""
+        """Return whether these values meet the condition."""
         return (
             all(has_value(values, name) for name in self.given)
             and not any(has_value(values, name) for name in self.without)
@@ -49,12 +49,12 @@ ALWAYS = When()
 
 
 def has_value(values: Mapping[str, object], name: str) -> bool:
-    """Return whether a field has a value, be it its default; a flag that is off has none."""
+    """Return whether a field has a value, including its default; a flag that is off has none."""
     return values.get(name, False) is not False
 
 
 def count_of(value: object) -> int:
-    """Return how many things a value holds: 0 for None, 1 for anything but a list."""
+    """Return the number of items in a value: 0 for None, 1 for anything but a list."""
     if value is None:
         return 0
     return len(value) if isinstance(value, list | tuple) else 1

@@ -34,7 +34,7 @@ class Connection:
     clips: Fetcher
     """Fetches results."""
     pictures: Fetcher
-    """Fetches what a person gives as a URL, always over the network."""
+    """Fetches files from URLs that the user gives, always over the network."""
     emulator: Emulator | None
     """The one in this process, if that is the service."""
 
@@ -54,7 +54,8 @@ def connect(
         sleep: Waits where the rate budget says so.
 
     Raises:
-        ConfigurationError: Live, a proxy or the certificates of the environment cannot be used.
+        ConfigurationError: In live mode, a proxy or the certificates of the environment cannot be
+            used.
     """
     network = Network()
     if chosen.mode == "live" and transport is None:

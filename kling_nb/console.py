@@ -32,11 +32,11 @@ HANDLER: Final = "kling_nb.readable"
 
 
 def readable(text: str, stream: Any = None) -> str:
-    """Return the text with only characters that a stream can encode.
+    """Replace the characters of a text that a stream cannot encode.
 
     Args:
         text: The text.
-        stream: Where it is written; `sys.stdout` without it.
+        stream: The output stream; None is `sys.stdout`.
     """
     encoding = getattr(stream or sys.stdout, "encoding", None) or "utf-8"
     if is_unicode(encoding):
@@ -45,14 +45,14 @@ def readable(text: str, stream: Any = None) -> str:
 
 
 def print_text(text: str) -> None:
-    """Print a text on `sys.stdout`, whatever its encoding."""
+    """Print a text on `sys.stdout` in any encoding."""
     print(readable(text))
 
 
 def accept_all_characters() -> None:
-    """Let `sys.stdout` replace what it cannot encode, also when IPython or a person prints.
+    """Let `sys.stdout` replace characters that it cannot encode, for all code that prints.
 
-    A stream that is UTF-8, or has an error handler of its own, is left as it is.
+    Does not change a stream that is UTF-8 or has its own error handler.
     """
     stream: Any = sys.stdout
     is_strict = getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure")
@@ -68,7 +68,7 @@ def is_unicode(encoding: str) -> bool:
 
 
 def replace_unencodable(error: UnicodeError) -> tuple[str, int]:
-    """Python's interface of an error handler: the replacement, and where to go on."""
+    """Return the replacement and the next position, as Python's error handlers do."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]

@@ -60,7 +60,7 @@ class Form:
     demuxer: str = ""
     """FFmpeg's name of it; empty where it is none of a video or a sound."""
     advice: str = ""
-    """How to get the file that was meant, where this kind of file tells that."""
+    """Advice on how to get the intended file, if this kind of file suggests one."""
 
 
 MP4: Final = Form("video/mp4", "an MP4 video", "mp4")
@@ -107,7 +107,7 @@ HEIF_BRANDS: Final = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 )
 STILL_BRANDS: Final = AVIF_BRANDS | HEIF_BRANDS | {b"mif1", b"mif2", b"msf1", b"miaf", b"MiHB"}
-"""Major brands of HEIF files; the compatible brands tell which codec a general one stands for."""
+"""Major brands of HEIF files; for a general brand, the compatible brands give the codec."""
 MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<meta", b"<title")
 ARCHIVED_PAGE: Final = (b"from: <saved by", b"mime-version:", b"content-type: multipart/related")
 """How a browser's single file of a web page (MHTML) begins."""
@@ -127,7 +127,7 @@ class Measured:
     """0 for a sound, as the height."""
     height_px: int = 0
     fps: float = 0.0
-    """Frames a second, on average; 0 for a sound, and where the file does not tell."""
+    """Average frames per second; 0 for a sound, or if the file does not give it."""
     still: Image | None = None
     """The first picture of a video that is not black."""
 
@@ -151,7 +151,7 @@ def recognise(head: bytes) -> Form | None:
 
 
 def recognise_brands(head: bytes) -> Form:
-    """What a file that begins with `ftyp` is: by its major brand, then its compatible brands."""
+    """Return the type of an `ftyp` file, by its major brand, then its compatible brands."""
     major, size = head[8:12], int.from_bytes(head[:4], "big")
     if major not in STILL_BRANDS:
         return BRANDS.get(major, MP4)
@@ -160,7 +160,7 @@ def recognise_brands(head: bytes) -> Form:
 
 
 def recognise_markup(head: bytes) -> Form | None:
-    """A web page or a drawing, in UTF-8 or UTF-16."""
+    """Return the type of a web page or a drawing, in UTF-8 or UTF-16."""
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
     if text.startswith(ARCHIVED_PAGE):
         return WEB_PAGE

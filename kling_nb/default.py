@@ -29,7 +29,7 @@ _inherited: list[Session] = []
 
 
 def start_child() -> None:
-    """Begin a forked child without a session; the first use makes its own, as configured."""
+    """Remove the parent's session in a forked child; the first use makes a new one."""
     global _lock, _current  # noqa: PLW0603 - another thread may have held the lock at the fork
     _lock = threading.RLock()
     if _current is not None:

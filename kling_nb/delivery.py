@@ -55,7 +55,7 @@ async def fetch_clip(
         row: The job as it is noted.
         url: Where the service has the clip; empty where it names no file.
         accept_odd: Whether a clip of another length than asked for is kept all the same.
-        place: The place of a further clip in the result; 0 for the job's own.
+        place: The index of a further clip in the result; 0 for the job's own clip.
 
     Raises:
         MediaError: There is no clip, or what came is none, or not the one that was asked for.
@@ -84,7 +84,7 @@ async def fetch_clip(
 
 
 def clip_path(context: Context, row: Row, place: int = 0) -> Path:
-    """Return where a clip of a job is saved."""
+    """Return the path of a clip of a job."""
     own = context.ledger.folder / f"{row.created_at:%Y%m%d-%H%M%S}-{row.id}.mp4"
     return further_path(own, place) if place else own
 

@@ -1,7 +1,7 @@
-"""What this user has paid for, here and in other folders: checked before a request is sent.
+"""Check before a request is sent whether this user has paid for it, here or in another folder.
 
-Joins one ledger with the user's index, which notes what became of each request. Emulated requests
-cost nothing, so that they are neither noted nor checked. Touches the disk: call it beside the loop.
+Joins one ledger with the user's index of paid requests. Emulated requests cost nothing, so they are
+neither noted nor checked. Touches the disk: call it beside the loop.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Elsewhere:
         *,
         now: datetime | None = None,
     ) -> None:
-        """Stop a request that is paid for in another folder, or here without a row that knows it.
+        """Stop a request that is paid for in another folder, or here without a row for it.
 
         Args:
             intent: The request.
             names_of: Every fingerprint of the same request as a take, those of earlier versions
                 among them; those of the intent when not given.
-            now: Tells a payment of the last minutes as one that may be under way.
+            now: The present; a payment of the last minutes may still be in progress.
 
         Raises:
             AlreadyPaid: Says when, where, and what to do.
@@ -64,7 +64,7 @@ class Elsewhere:
             raise refusal(paid, self.context.ledger.folder, free_take, now=now)
 
     def obstacle(self, fingerprint: str) -> Paid | None:
-        """Return the payment that no row of this ledger accounts for, None where there is none.
+        """Return the payment that no row of this ledger accounts for, or None.
 
         The ledger was deleted, cut or replaced by an older copy, or another folder has paid.
         """
@@ -80,7 +80,7 @@ class Elsewhere:
         return next(filter(None, map(self.obstacle, names)), None)
 
     def _free_take(self, take: int, names_of: Callable[[int], Sequence[str]] | None) -> int:
-        """Return the first take after this one that neither ledger nor index has as paid."""
+        """Return the next take that neither the ledger nor the index lists as paid."""
         if names_of is None:
             return take + 1
         blocking = self.context.ledger.blocking
@@ -107,7 +107,7 @@ class Elsewhere:
             self.index.claim(row.fingerprint, folder, at, take=row.take, job_id=row.id)
 
     def preallocate(self, row: Row) -> None:
-        """Note in the index that a request is sent now, and make space for its task id."""
+        """Note in the index that a request is sent now, and reserve space for its task id."""
         if row.service == "live":
             self.index.preallocate(row.fingerprint, self.context.ledger.folder, row.id)
 
@@ -146,7 +146,7 @@ class Elsewhere:
             self.drop(row)
 
     def drop(self, row: Row) -> None:
-        """Allow a request in any folder: what this row paid for, or may have, is no obstacle.
+        """Allow a request in any folder: ignore what this row paid for, or may have.
 
         An entry that the row does not account for stays: the same request was made again since,
         and the ledger may have lost that.
@@ -178,7 +178,7 @@ class Elsewhere:
         return brought
 
     def fill_in(self) -> None:
-        """Note in the index what the ledger knows to be paid: it may be older or lost."""
+        """Add the paid requests of the ledger to the index, which may be older or lost."""
         rows = self.context.ledger.rows(*_MAY_BE_PAID, limit=-1)
         self.index.fill_in(
             self.context.ledger.folder,

@@ -1,4 +1,4 @@
-"""Fetch files from any host, without the key: clips, and what a person gives as a URL.
+"""Fetch files from any host, without the key: clips, and inputs that are given as URLs.
 
 Never holds the key, so that no redirect and no host can get it. Bounds each transfer in time and
 size.
@@ -51,11 +51,11 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What was at a URL that a person gave."""
+    """The content of a URL that the user gave."""
 
     content: bytes
     is_local: bool
-    """Whether it came from this machine or its own network, which the service cannot reach."""
+    """Whether its host is this machine or in its network, which the service cannot reach."""
 
 
 class Fetcher:
@@ -81,7 +81,8 @@ class Fetcher:
         """Fetch a file without the key and write it to `path`; whole, or an error.
 
         Raises:
-            Unreachable: It broke off, took too long, or is shorter than its Content-Length.
+            Unreachable: The connection broke, the transfer took too long, or the file is
+                shorter than its Content-Length.
             ServiceError: HTTP status other than 200, e.g. 404 for a result that has expired.
         """
         digest = hashlib.sha256()
@@ -101,7 +102,7 @@ class Fetcher:
         return Received(received, digest.hexdigest(), mime_type.strip().lower())
 
     async def fetch(self, url: str, max_bytes: int) -> Fetched:
-        """Fetch what is at a URL that a person gave, once and without the key.
+        """Fetch the content of a URL that the user gave, once and without the key.
 
         Raises:
             MediaError: It cannot be fetched; the message says why.
@@ -198,7 +199,7 @@ class Transfer:
 
     @property
     def total_bytes(self) -> int | None:
-        """Return how large it will be; None where the server does not say it."""
+        """Return the size of the body, or None if the server does not give it."""
         return announced_bytes(self.response)
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -235,7 +236,7 @@ def _led_here(url: httpx.URL) -> AnswerLost:
 
 
 def _requested(error: httpx.RequestError, url: str) -> httpx.URL:
-    """Return the URL that was asked for when an error came: after redirects it is another."""
+    """Return the requested URL of an error; after redirects it differs from the given one."""
     try:
         return error.request.url
     except RuntimeError:  # httpx's word for one that is not set

@@ -1,7 +1,7 @@
-"""Files on disk: who may use what we make, and which files are read that others may have put there.
+"""Files on disk: set the permissions of our files, and read files safely in shared folders.
 
-What we make is for its account alone: files have the bits 0600, folders 0700. A folder that its
-group or others may write to is shared, and what we make in it gets its bits and its group.
+Only the account itself may use our files: files have the bits 0600, folders 0700. A folder is
+shared if its group or others may write to it; our files in it get its bits and its group.
 
 Databases and lock files are different: a program that may only read one can hold a lock on it and
 so stop a commit, or keep a dead session "alive". In a shared folder they can be read only by
@@ -9,8 +9,8 @@ accounts that may also write. Where such a file is ours and has other bits, from
 or since the folder was shared, it gets the right ones when it is used. Other files stay as they
 are.
 
-A file comes into being with the bits 0600, which no umask widens, and is opened to others then.
-Disks without such bits are used as they are.
+A file is created with the bits 0600, whatever the umask, and gets wider bits afterwards. On disks
+without such bits nothing is set.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _FOLDER_BITS = 0o700
 
 
 def make_folder(folder: Path, within: Path | None = None) -> None:
-    """Make a folder of ours where there is none.
+    """Create a folder of ours if it does not exist.
 
     Args:
-        folder: It is private, and so stays one that exists.
-        within: The folder of ours that it is in: it gets the bits of that one, if it is shared.
+        folder: The folder. It is private, unless `within` is shared.
+        within: The parent folder of ours; if it is shared, a new folder gets its bits.
 
     Raises:
         OSError: It cannot be made.
@@ -65,7 +65,7 @@ def make_folder(folder: Path, within: Path | None = None) -> None:
 
 
 def new_file(path: Path) -> BufferedWriter:
-    """Make a file of ours and open it for writing; what had its name is removed first.
+    """Replace a file with a new one of ours, and open it for writing.
 
     Raises:
         OSError: It cannot be made.
@@ -75,7 +75,7 @@ def new_file(path: Path) -> BufferedWriter:
 
 
 def create_file(path: Path, *, locked: bool = False) -> BufferedWriter:
-    """Make a file of ours and open it for writing.
+    """Create a file of ours and open it for writing.
 
     Args:
         path: In a folder that exists.
@@ -96,13 +96,13 @@ def create_file(path: Path, *, locked: bool = False) -> BufferedWriter:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Make a file of ours with this content, in the place of what had its name."""
+    """Replace a file with a new one of ours with this content."""
     with new_file(path) as file:
         file.write(content)
 
 
 def ensure_file(path: Path) -> None:
-    """Make an empty file that programs lock, or give the one that is there the right bits.
+    """Create an empty lock file, or correct the bits of the existing one.
 
     No thread of this process locks a new file before it is closed here: that gives up its locks.
 
@@ -121,7 +121,7 @@ def _is_shared(folder: os.stat_result) -> bool:
 
 
 def _bits_in(folder: Path, *, locked: bool) -> tuple[int, os.stat_result]:
-    """The bits of a file in a folder of ours, and the facts of the folder."""
+    """Return the bits for a file in a folder of ours, and the `stat` result of the folder."""
     around = folder.stat()
     if not _is_shared(around):
         return _FILE_BITS, around
@@ -133,7 +133,7 @@ def _bits_in(folder: Path, *, locked: bool) -> tuple[int, os.stat_result]:
 
 
 def _give(path: Path, bits: int, around: os.stat_result) -> None:
-    """Give a file or folder of this account its bits, and the group of the folder around it.
+    """Set the bits of a file or folder of this account, and the group of its parent folder.
 
     Where the group cannot be given, this account's own group gets no bits. A link and a file with a
     second name are left alone: in a shared folder they may stand for a private file.
@@ -157,7 +157,7 @@ def _is_ours(found: os.stat_result) -> bool:
 
 @contextmanager
 def _pinned(path: Path) -> Iterator[tuple[str | Path, os.stat_result]]:
-    """A path that leads to the same file whatever is done to its name, and the facts of the file.
+    """Yield a path that stays valid if the file is renamed, and the `stat` result of the file.
 
     The file is not opened: closing a database would give up the locks that SQLite holds on it in
     this process. Outside Linux it is the given path.
@@ -173,9 +173,9 @@ def _pinned(path: Path) -> Iterator[tuple[str | Path, os.stat_result]]:
 
 
 def is_plain(path: Path, max_bytes: int) -> bool:
-    """Return whether this is a regular file of at most so many bytes.
+    """Return whether this is a regular file of at most `max_bytes`.
 
-    A link is followed inside its own folder; one that leads elsewhere is no such file.
+    A link may only point into its own folder.
     """
     try:
         if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
@@ -186,13 +186,13 @@ def is_plain(path: Path, max_bytes: int) -> bool:
 
 
 def open_plain(path: Path, max_bytes: int) -> BufferedReader:
-    """Open a regular file for reading. A link is followed.
+    """Open a regular file for reading; follow a link.
 
-    Neither a pipe nor a device is waited for: the file is opened first and looked at then, so that
-    nothing can take its place in between.
+    Does not wait for a pipe or a device. The file is checked after it is opened, so that nothing
+    can replace it in between.
 
     Raises:
-        OSError: It cannot be read, is no regular file, or is larger; `strerror` says so.
+        OSError: It cannot be read, is not a regular file, or is larger; `strerror` says which.
     """
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
     found = os.fstat(number)
@@ -201,7 +201,7 @@ def open_plain(path: Path, max_bytes: int) -> BufferedReader:
     os.close(number)
     if stat.S_ISREG(found.st_mode):
         raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes; {max_bytes:,} are allowed")
-    raise OSError(errno.EINVAL, "it is no regular file")
+    raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 _BINARY: int = getattr(os, "O_BINARY", 0)

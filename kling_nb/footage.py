@@ -66,12 +66,12 @@ class Footage:
 
     @property
     def is_converted(self) -> bool:
-        """Whether the file is another one than was given: never."""
+        """Whether the file differs from the given one: never."""
         return False
 
     @property
     def source_hashes(self) -> tuple[str, ...]:
-        """By which a request with it is recognised."""
+        """The hashes that identify the input in a request."""
         return (self.source_sha256,)
 
     @property

@@ -1,4 +1,4 @@
-"""What a process must not copy into a forked child, and what the child makes anew.
+"""Keep state that a forked child must not inherit out of the fork, and renew it in the child.
 
 Threads do not survive a fork. A lock that another thread holds at that moment stays locked in the
 child, and SQLite in the child takes a connection that another thread has open for one of its own.
@@ -20,29 +20,29 @@ from .errors import ForkedSession
 __all__ = ["OwnProcess", "no_fork", "renew_in_child"]
 
 NEW_SESSION: Final = "Use kling_nb.default_session(), or make a new Session in this process."
-"""What to do in a forked child that was given its parent's session."""
+"""Advice for a forked child that uses its parent's session."""
 
 PATIENCE_S: Final = 10.0
-"""How long a fork waits for open files. It then goes on: a child with a risk, but no deadlock."""
+"""How long a fork waits for open files; then it continues, to avoid a deadlock."""
 
 
 class OwnProcess:
-    """The process that something was made in and belongs to."""
+    """The process that owns an object."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
 
     @property
     def is_here(self) -> bool:
-        """Whether this is that process, and not a fork of it."""
+        """Return whether the current process is the owner, and not a fork of it."""
         return self._pid == os.getpid()
 
     def check(self, what: str = "This session", advice: str = NEW_SESSION) -> None:
-        """Raise where this is another process.
+        """Raise an error in any other process.
 
         Args:
-            what: What belongs to the first one.
-            advice: What to do in this one.
+            what: The object that the owner has, for the message.
+            advice: What to do in this process.
 
         Raises:
             ForkedSession: This is a fork of that process.
@@ -62,7 +62,7 @@ def renew_in_child(renew: Callable[[], object]) -> None:
 
 @contextmanager
 def no_fork() -> Iterator[None]:
-    """Let no other thread fork this process inside the block. Blocks may be nested.
+    """Prevent forks by other threads inside the block. Blocks may be nested.
 
     Keep blocks short: a fork waits for them, at most 10 seconds.
     """
@@ -81,7 +81,7 @@ class Gate:
         self.renew()
 
     def renew(self) -> None:
-        """Keep the blocks of this thread only: no other thread exists in a child."""
+        """Drop the blocks of other threads, which do not exist in a child."""
         me = threading.get_ident()
         inside: dict[int, int] = getattr(self, "inside", {})
         self.inside = {me: inside[me]} if me in inside else {}
@@ -105,7 +105,7 @@ class Gate:
             self.changed.notify_all()
 
     def close(self) -> None:
-        """Wait until no other thread is in a block, and let none begin one."""
+        """Wait until no other thread is in a block, and prevent new blocks."""
         others = {threading.get_ident()}
         with self.changed:
             self.changed.wait_for(lambda: not self.forking)
@@ -124,7 +124,7 @@ GATE: Final = Gate()
 
 @functools.cache
 def register_gate() -> None:
-    """Have forks wait at the gate.
+    """Register the gate, so that forks wait for blocks.
 
     Registered at the first block: hooks run in reverse order before a fork, and the gate has to
     close before filelock's hook, which holds back threads that are inside a block.

@@ -37,7 +37,7 @@ class Gathered:
     sources: Mapping[str, Sequence[Source]]
     """By the path of `media_of`."""
     facts: MediaFacts
-    """What was measured in them."""
+    """Measurements of the media."""
     problems: tuple[Problem, ...]
 
 
@@ -86,7 +86,7 @@ async def gather(
 
 
 def names_of(written: object, count: int) -> list[str]:
-    """How a person calls each of the inputs of one place; empty where that is not known."""
+    """Return the user's name for each input of one place; empty if it is unknown."""
     names = list(written) if isinstance(written, list | tuple) else [written]
     if len(names) != count:
         names = [None] * count

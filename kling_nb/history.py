@@ -93,12 +93,12 @@ def clip_of(row: Row) -> Clip:
 
 
 def further_path(clip: Path, place: int) -> Path:
-    """Return where a further clip is saved, by its place in the result, counted from 1."""
+    """Return the path of a further clip, by its index in the result, counted from 1."""
     return clip.with_stem(f"{clip.stem}-{place}")
 
 
 def others_of(row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the paths of the further clips of a saved row, and the URLs of what is not saved."""
+    """Return the paths of the further clips of a saved row, and the URLs of files not saved."""
     if row.clip is None:
         return (), ()
     paths, urls = [], []
@@ -204,7 +204,7 @@ def _ids_in_answer(row: Row) -> tuple[str, ...]:
 
 
 def _vanished_reason(row: Row) -> str:
-    """Return why a task cannot be told of, with the other ids that the service gave for it."""
+    """Return why the service gives no status for a task, with the other ids that it gave."""
     also = "".join(
         f"; the answer to the request also names task {each}: `%kling adopt {each}` adds it"
         for each in _ids_in_answer(row)
@@ -213,7 +213,7 @@ def _vanished_reason(row: Row) -> str:
 
 
 def _adopt_text(row: Row) -> str:
-    """Return how the task of a lost request is brought in, by its id where the answer names it."""
+    """Return the command that adopts the task of a lost request, with its id if it is known."""
     ids = evidence_of(row).task_ids
     if not ids:
         return "`%kling adopt TASK_ID` if the service lists it"

@@ -71,7 +71,7 @@ WRITE_TASK_ID = """
 Columns = tuple[str | None, ...]
 
 FAULTS = (OSError, ValueError, TypeError, sqlite3.Error)
-"""What a file that cannot be used, or holds something else, raises."""
+"""Errors of a file that is unusable or has other content."""
 
 HOLDER = "SELECT * FROM paid WHERE fingerprint = ?"
 
@@ -159,7 +159,7 @@ class PaidIndex:
             raise refusal(paid, folder, take + 1, now=at)
 
     def preallocate(self, fingerprint: str, folder: Path, job_id: str) -> None:
-        """Note that a claimed request is sent now, and make space for its task id."""
+        """Note that a claimed request is sent now, and reserve space for its task id."""
         self._write(WRITE_TASK_ID, fingerprint, (padded(""), fingerprint, key_of(folder), job_id))
 
     def write_task_id(self, fingerprint: str, folder: Path, job_id: str, task_id: str) -> bool:
@@ -192,7 +192,7 @@ class PaidIndex:
             self._write(NOTE, rows[0][0], *rows)
 
     def _write(self, statement: str, fingerprint: str, *rows: Columns) -> Paid | None:
-        """Run a statement for each row; return the request's entry then, None where it failed."""
+        """Run a statement for each row; return the request's new entry, or None on failure."""
         try:
             return self._run(statement, fingerprint, rows)
         except FAULTS as error:
@@ -223,12 +223,12 @@ class PaidIndex:
 
 
 def key_of(folder: Path) -> str:
-    """Return what stands for a folder in the index."""
+    """Return the key of a folder in the index."""
     return str(folder.absolute())
 
 
 def time_of(at: datetime) -> str:
-    """Return a time as the index has it."""
+    """Return a time in the format of the index."""
     return at.astimezone(UTC).isoformat()
 
 
@@ -238,7 +238,7 @@ def padded(task_id: str) -> str:
 
 
 def add_columns(connection: sqlite3.Connection) -> None:
-    """Add the columns that a file of an older version does not have."""
+    """Add the columns that a file of an older version lacks."""
     known = {column[1] for column in connection.execute("PRAGMA table_info(paid)")}
     for name in ADDED_COLUMNS:
         if name not in known:
@@ -246,7 +246,7 @@ def add_columns(connection: sqlite3.Connection) -> None:
 
 
 def holder_in(connection: sqlite3.Connection, fingerprint: str) -> Paid | None:
-    """Return where a request was paid for last; a file of an older version has fewer columns."""
+    """Return the last payment of a request; a file of an older version has fewer columns."""
     connection.row_factory = sqlite3.Row
     found = connection.execute(HOLDER, (fingerprint,)).fetchone()
     if found is None:
@@ -269,9 +269,9 @@ def refusal(
 
     Args:
         paid: When and where.
-        folder: The folder that asks. Where it is the one that paid, its ledger does not know it.
+        folder: The folder of the new request. If it is the one that paid, its ledger has lost that.
         free_take: The first take that is not paid for.
-        now: Tells a payment of the last minutes as one that may be under way.
+        now: The present; a payment of the last minutes may still be in progress.
     """
     day = f"{paid.at.day} {paid.at:%B %Y}"
     another = f"another result for the same request is `--take {free_take}`."

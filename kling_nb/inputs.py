@@ -22,8 +22,8 @@ from .unicode_text import comparable_text
 __all__ = ["Input", "fingerprint", "fingerprints", "media_of", "request_input", "with_media"]
 
 Hashes = tuple[str, ...]
-"""What one media input is recognised by: the SHA-256 of its source, then those that earlier
-versions of this package computed for it."""
+"""The hashes of one media input: the current SHA-256 of its source, then those of earlier
+versions of this package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def request_input(
 def _named_input(
     spec: ModelSpec, values: Values, media: Mapping[str, Sequence[str]]
 ) -> dict[str, object]:
-    """Return the `input` object with all fields that a fingerprint has a place for."""
+    """Return the `input` object with all fields that the fingerprint includes."""
     sent = {
         parameter.field: _sent(parameter.kind, values[parameter.name], parameter.name, media)
         for parameter in spec.parameters
@@ -106,7 +106,7 @@ def _named_input(
 def fingerprint(
     spec: ModelSpec, values: Values, media: Mapping[str, Sequence[str]], *, service: str, take: int
 ) -> str:
-    """The name of a request: 64 hex characters, the same for the same request for ever.
+    """Return the fingerprint of a request: 64 hex characters that never change for it.
 
     Texts are compared without zero-width characters.
 
@@ -130,11 +130,11 @@ def fingerprints(
     take: int,
     given: Values,
 ) -> tuple[str, ...]:
-    """Every fingerprint that the request may have in a ledger or an index, the current one first.
+    """Return all fingerprints of a request, the current one first.
 
     The others are those of earlier versions, which took texts as they were written, took
-    `take=True` for another take than 1, and hashed the pixels of a clip's frame. Each look-up asks
-    for all of them, so that nobody pays twice for want of a newer version.
+    `take=True` for another take than 1, and hashed the pixels of a clip's frame. Each look-up uses
+    all of them, so that a request from an older version is not paid for twice.
 
     Args:
         spec: The model.
@@ -181,7 +181,7 @@ def _digest(
 def _with_texts(
     spec: ModelSpec, values: Values, change: Callable[[Text, str], str], given: Values | None = None
 ) -> dict[str, object]:
-    """The same values with every text changed; the text is taken from `given` where it has one."""
+    """Return the values with every text changed; a text in `given` takes precedence."""
 
     def changed(kind: Kind, value: object, source: object) -> object:
         match kind:

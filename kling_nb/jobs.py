@@ -76,7 +76,7 @@ class Clip:
         )
 
     def _repr_html_(self) -> str:
-        """The saved card, for front ends without IPython, e.g. marimo."""
+        """Return the saved card, for front ends without IPython, e.g. marimo."""
         return str(self._repr_mimebundle_()["text/html"])
 
     @property
@@ -168,10 +168,11 @@ class Job:
 
     @property
     def future(self) -> Future[Clip]:
-        """The outcome as a `concurrent.futures.Future`, always the same object.
+        """Return the outcome as a `concurrent.futures.Future`, always the same object.
 
-        For `concurrent.futures.wait` and `as_completed`. Its `cancel()` returns False and changes
-        nothing. A wait on it raises the standard library's TimeoutError and KeyboardInterrupt.
+        Use it with `concurrent.futures.wait` and `as_completed`. Its `cancel()` returns False and
+        changes nothing. A wait on it raises the standard library's TimeoutError and
+        KeyboardInterrupt.
         """
         return self._outcome
 
@@ -327,14 +328,14 @@ class Job:
         return render_mimebundle(self.facts, self._state)
 
     def _repr_html_(self) -> str:
-        """The card as it is now, for front ends without IPython; it does not move there."""
+        """Return the current card, for front ends without IPython; it does not update there."""
         return str(self._repr_mimebundle_()["text/html"])
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.facts.model} {type(self._state).__name__.lower()}>"
 
     def _check_process(self) -> None:
-        advice = f"`kling_nb.job({self.id!r})` gives one that is followed in this process."
+        advice = f"`kling_nb.job({self.id!r})` returns a job that this process follows."
         self._portal.check_process(f"Job {self.id}", advice)
 
     def _check_thread(self) -> None:

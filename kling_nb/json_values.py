@@ -16,7 +16,7 @@ _URL = re.compile(
 
 
 def read_json(text: str) -> object:
-    """The JSON document, or None where there is none."""
+    """Return the JSON document, or None if the text is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -24,7 +24,7 @@ def read_json(text: str) -> object:
 
 
 def read_text(value: object) -> str:
-    """A string or a number as text that can be written; anything else is empty."""
+    """Return a string or a number as valid UTF-8 text; empty for anything else."""
     if isinstance(value, str):
         return clean(value).strip()
     number = None if isinstance(value, bool) else read_float(value)
@@ -37,7 +37,7 @@ def clean(text: str) -> str:
 
 
 def read_float(value: object) -> float | None:
-    """Return a number of JSON as a float; None for anything else, and beyond any sense."""
+    """Return a number of JSON as a float; None for anything else, or for an absurd number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

@@ -94,7 +94,7 @@ class Key:
 
 
 def find_problem(text: object) -> str:
-    """Return why something cannot be a key, without quoting it; empty where it can."""
+    """Return why a value cannot be a key, without quoting it; empty if it can."""
     if text is None or (isinstance(text, str) and not text.strip()):
         return EMPTY
     if not isinstance(text, str):
@@ -109,7 +109,7 @@ def find_problem(text: object) -> str:
 
 
 def read_keyring() -> Key | None:
-    """Return the keyring's key; None without the extra, without a backend, without an entry.
+    """Return the keyring's key, or None without the extra, a backend or an entry.
 
     Raises:
         ConfigurationError: The entry cannot be a key.

@@ -69,7 +69,7 @@ class Text:
         return f"{self.takes} are allowed"
 
     def parse(self, value: object) -> str:
-        """Return the text as it is sent."""
+        """Return the text that is sent."""
         if not isinstance(value, str):
             raise Rejected(f"{shorten(value)} is not text")
         text = self._joined(normalize_text(value))
@@ -82,7 +82,7 @@ class Text:
         return text
 
     def parse_earlier(self, value: str) -> str:
-        """Return the text as versions before normalization sent it; fingerprints have it."""
+        """Return the text that versions before normalization sent; old fingerprints use it."""
         return self._joined(plain_lines(value))
 
     def _joined(self, text: str) -> str:
@@ -219,7 +219,7 @@ class Media:
     length_s: tuple[float, float] | None = None
     """Shortest and longest, in seconds."""
     side_px: tuple[int, int] | None = None
-    """Shortest and longest side that is allowed; 0 for the longest: no limit."""
+    """Shortest and longest allowed side; 0 as the longest means no limit."""
     max_px: int = 0
     """Width times height, at most; 0: no limit."""
     fps: tuple[float, float] | None = None

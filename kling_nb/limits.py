@@ -1,6 +1,6 @@
-"""Limits of a frame: what a model's page allows of its sides, its area and the frame rate.
+"""Limits of a frame: check its sides, its area and the frame rate against a model's page.
 
-Pure: sizes in, a `MediaError` out. What a file is like is measured elsewhere.
+Pure: takes sizes, raises `MediaError`. Another module measures the file.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ __all__ = ["check_frame"]
 
 
 def check_frame(name: str, size_px: tuple[int, int], kind: Media, fps: float = 0.0) -> None:
-    """Check an image, or a frame of a video, against what the model takes.
+    """Check an image, or a frame of a video, against the limits of the model.
 
     Args:
         name: The file, for the message.
         size_px: Width and height.
-        kind: What the model takes. Source: `ModelSpec`.
-        fps: Frames a second, rounded to whole ones here: 23.976 is sold as 24. 0 where it is not
-            known, which is not judged.
+        kind: The limits of the model. Source: `ModelSpec`.
+        fps: Frames per second, rounded here to a whole number: 23.976 counts as 24. 0 means
+            unknown, which is not checked.
 
     Raises:
         MediaError: Says what was given, what is allowed and what to do.
@@ -41,7 +41,7 @@ def check_frame(name: str, size_px: tuple[int, int], kind: Media, fps: float = 0
 
 
 def check_sides(given: str, size_px: tuple[int, int], side_px: tuple[int, int]) -> None:
-    """Check both sides; nothing is scaled here, since that shows."""
+    """Check both sides; do not scale the frame, since scaling is visible."""
     shortest, longest = side_px
     if min(size_px) < shortest:
         raise MediaError(

@@ -172,7 +172,7 @@ _inherited: list[Hub] = []
 
 
 def start_child() -> None:
-    """Begin a forked child without a hub: the pages answer the parent."""
+    """Remove the hub in a forked child, since pages answer the parent."""
     global _making  # noqa: PLW0603 - a thread of the parent may have held it at the fork
     _making = threading.Lock()
     _inherited.extend(_hubs)
@@ -235,7 +235,7 @@ class Place:
 
 @contextmanager
 def without_comms() -> Iterator[None]:
-    """In a headless run, open no comm for the widgets that are made inside.
+    """In a headless run, open no comm for widgets that are created inside.
 
     No page ever sees them there, and nbclient and papermill would keep the state of each in the
     notebook. They work as before from Python. A person's own widgets keep their comms.

@@ -61,7 +61,7 @@ class Picture:
 
     @property
     def source_hashes(self) -> tuple[str, ...]:
-        """By which a request with it is recognised, the current one first."""
+        """The hashes that identify the input in a request, the current one first."""
         return tuple(filter(None, (self.source_sha256, self.earlier_sha256)))
 
     @property
@@ -192,7 +192,7 @@ def shrink(content: bytes, box_px: tuple[int, int], *, max_bytes: int) -> bytes:
 
 
 def strip_plain(image: Image, content: bytes) -> bytes:
-    """The file without its metadata; empty where it has to be converted."""
+    """Return the file without its metadata; empty if it has to be converted."""
     return (strip_metadata(content) or b"") if is_plain(image, content) else b""
 
 

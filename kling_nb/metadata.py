@@ -1,7 +1,7 @@
-"""Metadata of pictures: EXIF, XMP, IPTC and comments are taken out of a file without decoding it.
+"""Metadata of pictures: remove EXIF, XMP, IPTC and comments from a file without decoding it.
 
-A photo tells where and when it was taken and by which camera; an image generator writes its prompt
-into it. The pixels, the colour profile and what readers need to decode them stay, byte for byte.
+A photo has the place, the time and the camera in its metadata; an image generator adds its prompt.
+The pixels, the colour profile and the data that decoders need stay, byte for byte.
 Pure: bytes in, bytes out. Knows no limits and no requests.
 """
 
@@ -29,10 +29,10 @@ class _NotUnderstood(Exception):
 
 
 def strip_metadata(content: bytes) -> bytes | None:
-    """Return a JPEG, PNG or WebP without metadata; None where its structure is not understood.
+    """Return a JPEG, PNG or WebP without metadata, or None if its structure is unknown.
 
-    A file that has none is returned as it is. What follows the picture in the file goes, too:
-    phones append a video, with its place, to a photo.
+    A file without metadata does not change. Data after the picture is removed too: phones append a
+    video, with its location, to a photo.
     """
     try:
         if content.startswith(b"\xff\xd8"):

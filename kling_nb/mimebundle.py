@@ -1,4 +1,4 @@
-"""What `_repr_mimebundle_` of jobs and clips returns: rendering that a higher layer provides.
+"""Render jobs and clips for `_repr_mimebundle_`, with a renderer that a higher layer sets.
 
 Jobs know no HTML. The package sets the renderer when it is imported; every front end, with IPython
 or without, gets the same saved card.
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["Renderer", "render_mimebundle", "set_renderer"]
 
 Renderer = Callable[["JobFacts", "JobState"], dict[str, Any]]
-"""Takes a job and its state, returns data by MIME type, `text/html` and `text/plain` among it."""
+"""Takes a job and its state; returns data by MIME type, including `text/html` and `text/plain`."""
 
 _renderers: list[Renderer] = []
 
 
 def set_renderer(renderer: Renderer) -> None:
-    """Render all jobs and clips with this from now on."""
+    """Set the renderer of all jobs and clips."""
     _renderers[:] = [renderer]
 
 

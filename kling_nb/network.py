@@ -24,10 +24,10 @@ from .errors import ConfigurationError, LedgerError
 __all__ = ["NEVER_SENT", "Network", "Proxy", "Transport", "check_open", "open_http"]
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-"""What httpx raises when a request certainly did not leave: no name, no connection, no TLS."""
+"""Errors of httpx for requests that were certainly not sent: no name, no connection, no TLS."""
 
 Transport = httpx.AsyncBaseTransport
-"""What carries requests: the network, or a stand-in."""
+"""The transport of requests: the network, or a test double."""
 
 _USER_AGENT = f"kling_nb/{__version__}"
 """A bare library User-Agent gets 403 `error code: 1010` (source: C)."""
@@ -40,7 +40,7 @@ class Proxy:
     """A proxy that the environment names."""
 
     variable: str
-    """Where it is set, e.g. `HTTPS_PROXY`."""
+    """The variable that sets it, e.g. `HTTPS_PROXY`."""
     url: str = field(repr=False)
     """May hold a user name and a password: never shown."""
 
@@ -80,7 +80,7 @@ class Proxy:
 
 
 def read_proxies() -> dict[str, Proxy]:
-    """Return the proxies of the environment, or of the system where it has such a setting."""
+    """Return the proxies of the environment, or of the system settings."""
     found = getproxies()
     texts = {scheme: found.get(scheme, "").strip() for scheme in _SCHEMES}
     return {scheme: Proxy(name_variable(scheme), text) for scheme, text in texts.items() if text}
@@ -96,16 +96,16 @@ def name_variable(scheme: str) -> str:
 
 @dataclass(frozen=True)
 class Network:
-    """The way to the internet, as the environment describes it when this is made.
+    """The proxies and certificates of the environment, read when this is created.
 
-    Nothing is checked before it is used, so that a session that never leaves this machine works
-    with any environment.
+    Each is checked at its first use, so that a session without network requests works with any
+    environment.
     """
 
     proxies: Mapping[str, Proxy] = field(default_factory=read_proxies, repr=False)
     """By scheme: `http`, `https`, `all`."""
     limits: Limits = field(default_factory=Limits)
-    """How long requests may take, and how large answers may be."""
+    """Limits for the duration of requests and the size of answers."""
 
     @cached_property
     def certificates(self) -> ssl.SSLContext:
@@ -117,7 +117,7 @@ class Network:
         return read_certificates()
 
     def behind(self, transport: Transport | None) -> Network:
-        """Return this, without proxies where a stand-in replaces the network."""
+        """Return this network, without proxies if a test double replaces the network."""
         return self if transport is None else Network({}, self.limits)
 
     def check(self) -> None:
@@ -139,7 +139,7 @@ class Network:
         return self.proxies.get(url.scheme) or self.proxies.get("all")
 
     def explain(self, error: Exception, url: httpx.URL) -> str:
-        """Return what went wrong with a request, for a person, beginning with its host."""
+        """Return a message for a failed request; it begins with the host."""
         untrusted = find_untrusted(error)
         if untrusted:
             return (
@@ -159,7 +159,7 @@ class Network:
 
 
 class Router(httpx.AsyncBaseTransport):
-    """Send each request directly or through the proxy for its host; open each way at first use."""
+    """Send each request directly or through the proxy for its host."""
 
     def __init__(self, network: Network, limits: httpx.Limits) -> None:
         self._network = network
@@ -243,7 +243,7 @@ def read_certificates() -> ssl.SSLContext:
 
 
 def find_untrusted(error: BaseException) -> str:
-    """Return why a certificate was refused; empty where that is not the cause."""
+    """Return why a certificate was refused; empty for another cause."""
     causes = list(list_causes(error))
     reasons = [each for each in causes if isinstance(each, ssl.SSLCertVerificationError)]
     if reasons:
@@ -252,7 +252,7 @@ def find_untrusted(error: BaseException) -> str:
 
 
 def list_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what it was raised from."""
+    """Yield an error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

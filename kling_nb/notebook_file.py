@@ -31,7 +31,7 @@ SUFFIX = ".ipynb"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET = re.compile(r"IPY_MODEL_([0-9A-Za-z_-]+)")
-"""How the state of a widget names another widget."""
+"""The form of a reference to another widget in a widget's state."""
 
 NOTEBOOK_BYTES = 1_000_000_000
 """A larger notebook is not read: it would take several times as much memory."""
@@ -155,7 +155,7 @@ class NotebookFile:
                     yield data
 
     def drop_unshown_widgets(self) -> int:
-        """Remove the saved state of widgets that no output shows; returns how many there were."""
+        """Remove the saved state of widgets that no output shows; return their number."""
         state: Any = self._book
         for key in ("metadata", "widgets", WIDGET_STATE, "state"):
             state = state.get(key) if isinstance(state, dict) else None
@@ -274,7 +274,7 @@ def encoded(piece: str) -> bytes:
 
 
 def _reachable(state: Mapping[str, object], shown: Iterable[str]) -> set[str]:
-    """The widgets that are shown, and those that their states name."""
+    """Return the shown widgets, and those that their states refer to."""
     found: set[str] = set()
     left = [*shown]
     while left:

@@ -39,7 +39,7 @@ def offer_of(spec: ModelSpec) -> Offer:
 
 
 def takes_words(spec: ModelSpec) -> str:
-    """Return what a model begins with: `image + video`, `image or video`, `words (shots)`."""
+    """Return the inputs of a model in words: `image + video`, `image or video`, `words (shots)`."""
     sources = [p for p in spec.parameters if isinstance(p.kind, Media | Records)]
     needed = needed_media(spec)
     named = {name for names in needed for name in names}
@@ -49,7 +49,7 @@ def takes_words(spec: ModelSpec) -> str:
 
 
 def needed_media(spec: ModelSpec) -> list[tuple[str, ...]]:
-    """Return the media that have to be given, each with those that do in its place."""
+    """Return the required media, each with its alternatives."""
     media = {p.name for p in spec.media}
     needed: list[tuple[str, ...]] = [(p.name,) for p in spec.media if p.required]
     return needed + [

@@ -88,14 +88,14 @@ WINDOWS_S: Final = (0.1, 3600.0)
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """How much an account may send; larger accounts have other limits than the default."""
+    """The rate limits of an account; larger accounts have other limits than the default."""
 
     new_tasks: Rate = NEW_TASKS
     questions: Rate = QUESTIONS
 
 
 def parse_rate_limits(text: str) -> RateLimits:
-    """Read rate limits, e.g. `create=20/10,status=10/1`; one that is not named is the default.
+    """Read rate limits, e.g. `create=20/10,status=10/1`; an omitted limit keeps its default.
 
     Args:
         text: `create` and `status`, each with a count and the seconds it is counted in.

@@ -1,4 +1,4 @@
-"""Read the words of an error page, as a proxy or a gateway sends it in place of an answer."""
+"""Read the text of an error page that a proxy or a gateway sends in place of an answer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _TAG: Final = re.compile(r"<[^<>]*>?")
 
 
 def page_message(status: int, body: bytes, through: str = "") -> str:
-    """Return what is known of an answer without an envelope: a gateway or a proxy wrote it.
+    """Return a message for an answer without an envelope, from a gateway or a proxy.
 
     Args:
         status: The HTTP status.
-        body: As it came.
+        body: The body, unchanged.
         through: The proxy that the request went through; empty without one.
     """
     way = f" through the proxy {through}" if through else ""
@@ -31,8 +31,8 @@ def page_text(body: bytes, limit: int = 160) -> str:
     """Return the first words of a page without its markup, on one line; empty without any.
 
     Args:
-        body: HTML or plain text, as it came.
-        limit: How many characters are kept.
+        body: HTML or plain text, unchanged.
+        limit: The most characters that are returned.
     """
     text = body[:_READ_BYTES].decode("utf-8", "replace")
     text = html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text)))

@@ -113,7 +113,7 @@ class Portal:
         # By process id: a child keeps its parent's and so never collects, and closes, its loop.
         self._engines: dict[int, Engine] = {}
         self.check_process: Callable[..., None] = lambda *_: None
-        """Raises where only another process can do the work; this portal works in each."""
+        """Raise an error if only another process can do the work; this portal works in any."""
 
     def submit(self, coro: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine on the loop; returns at once. Cancelling the future cancels it."""
@@ -161,11 +161,11 @@ class Portal:
 
 
 class OwnPortal(Portal):
-    """A portal for what belongs to one process: it refuses to work in a forked child.
+    """A portal for one process; it raises an error in a forked child.
 
     Args:
         shared: The portal that does the work.
-        process: The process.
+        process: The owner.
     """
 
     def __init__(self, shared: Portal, process: OwnProcess) -> None:

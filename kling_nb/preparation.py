@@ -43,7 +43,7 @@ class Wish:
     them: a path or a variable's name, a list of such, records whose media are texts."""
 
     def __post_init__(self) -> None:
-        """Make a plain int of the take: `True` and a numpy integer are the number they equal."""
+        """Convert the take to a plain int: `True` and a numpy integer become the equal number."""
         with suppress(TypeError):
             object.__setattr__(self, "take", int(operator.index(self.take)))
 

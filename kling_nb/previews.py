@@ -1,4 +1,4 @@
-"""The H.264 copy of a clip: made once, kept beside it, made anew when the clip has changed.
+"""Make the H.264 copy of a clip once, beside it, and again when the clip changes.
 
 Decides which clips need one: large clips, and clips that not every browser plays. The copies are
 in a folder with a name that begins with a dot, so that a search for clips does not take one for a
@@ -51,7 +51,7 @@ renew_in_child(_start_child)
 
 
 def needs_preview(path: Path, *, at_any_size: bool = False) -> bool:
-    """Return whether a clip is shown as a copy: it is large, or not every browser plays it.
+    """Return whether a clip needs an H.264 copy: it is large, or some browsers cannot play it.
 
     Args:
         path: The clip.

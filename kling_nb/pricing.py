@@ -154,7 +154,7 @@ class Pricing:
         return "running" if row.stage in FOLLOWED else str(row.stage)
 
     def _refusal(self, names: Sequence[str]) -> str:
-        """Why the request is refused: it is paid for and this ledger does not know it."""
+        """Return why the request is refused: it is paid for without a record in this ledger."""
         if self._session.service != "live":
             return ""
         for name in names:
@@ -184,7 +184,7 @@ class Pricing:
         return hashes, lengths_s
 
     def _identify(self, given: object, kind: Media) -> tuple[tuple[str, ...], float]:
-        """The hashes of a picture, by which its request is recognised; the length of a video."""
+        """Return the hashes that identify a picture, or the length of a video."""
         if url := url_of(given):
             return (self._hash_of_url(url),), 0.0
         type_ = type(given)

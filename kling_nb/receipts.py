@@ -90,20 +90,20 @@ class Receipt:
 
 
 def unproven_fingerprint(fingerprint: str) -> str:
-    """Return what a recovered job has in place of a fingerprint that nothing proves.
+    """Return a placeholder for the fingerprint of a recovered job without proof.
 
-    No request has such a name, so the job answers none.
+    No request has such a fingerprint, so the job answers none.
     """
     return _UNPROVEN + bare_fingerprint(fingerprint)
 
 
 def bare_fingerprint(fingerprint: str) -> str:
-    """Return the fingerprint that a card or a row states, proven or not."""
+    """Return the stated fingerprint of a card or a row, proven or not."""
     return fingerprint.removeprefix(_UNPROVEN)
 
 
 def is_unproven(fingerprint: str) -> bool:
-    """Return whether a row has such a name, so that it answers no request."""
+    """Return whether a row has such a placeholder, so that it answers no request."""
     return fingerprint.startswith(_UNPROVEN)
 
 

@@ -31,7 +31,7 @@ _GIVEN_UP = frozenset({Stage.VANISHED, Stage.FORGOTTEN})
 
 _ID_CHARS = 128
 _TOLD_CHARS = 60
-"""So much of a wrong id is repeated."""
+"""The most characters of a wrong id in a message."""
 
 _HEARS = _GIVEN_UP | {Stage.SENDING, Stage.UNKNOWN, Stage.REFUSED}
 """Stages in which a notification tells more than the row has."""
@@ -53,7 +53,7 @@ def check_service(row: Row, service: str) -> Row:
 
 
 def check_task_id(task_id: str) -> None:
-    """See that a text can be the id of a task, before the service is asked.
+    """Check that a text can be the id of a task, before a request is sent.
 
     Recorded ids are 32 hexadecimal digits; any text in one word is let through. Source: L, 2026-04.
 

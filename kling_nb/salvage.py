@@ -173,7 +173,7 @@ class _Salvage:
             find.source.recovered.append(row)
 
     def _is_proven(self, find: _Find) -> bool:
-        """Whether the record is of the request that it names: a notebook may be forged.
+        """Return whether the record belongs to its stated request: a notebook may be forged.
 
         The ledger has this job with that fingerprint, or the user's index knows that this folder
         has paid for that request, or the request that the cell states has that fingerprint.
@@ -246,7 +246,7 @@ def _paths(names: Sequence[str]) -> list[Path]:
 
 
 def check_plain(path: Path) -> None:
-    """See that a notebook is a file in its own folder; how large it may be, its reader says.
+    """Check that a notebook is a file in its own folder; the reader checks its size.
 
     Raises:
         InvalidInput: It is a link that leads elsewhere.
@@ -264,7 +264,7 @@ def _probed(path: Path) -> ClipFacts | None:
 
 
 def _source_hash(folder: Path, name: str) -> str:
-    """The SHA-256 of a file that a cell names, as its kernel would find it; empty without one."""
+    """Return the SHA-256 of a file in a cell, by the kernel's path; empty if there is none."""
     try:
         named = unwrap(name)
         if isinstance(named, bytes):

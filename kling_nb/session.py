@@ -211,7 +211,7 @@ class Session:
             The job that has the task, which may be one that had it before.
 
         Raises:
-            InvalidInput: This cannot be the id of a task; the service was not asked.
+            InvalidInput: This cannot be the id of a task; nothing was sent.
             LedgerError: It is another job's, does not exist, or it is unclear whose it is.
         """
         return self.portal.call(self._roster.adopt(task_id.strip(), job_id))
@@ -234,7 +234,7 @@ class Session:
         return self._recovery.elsewhere.bring(row)
 
     def has_paid(self, fingerprint: str) -> bool:
-        """Whether the user's index says that this folder has paid for a live request."""
+        """Return whether this folder has paid for a live request, by the user's index."""
         paid = self._recovery.elsewhere.index.find(fingerprint)
         return paid is not None and paid.folder == self.ledger.folder
 

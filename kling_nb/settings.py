@@ -81,7 +81,7 @@ class Settings:
     emulator_seconds: float
     """How long an emulated clip takes, in seconds."""
     rate_limits: RateLimits
-    """How much the account may send."""
+    """The rate limits of the account."""
     mode_reason: str
     """Why this mode, in words for a person."""
 
@@ -147,7 +147,7 @@ def resolve(
 def seal(given: Given) -> None:
     """Wrap the key inside the given settings, in place: a traceback may show local variables.
 
-    What has no known name may be the key under a misspelt one.
+    A value with an unknown name may be the key under a misspelt name.
     """
     values = cast("dict[str, object]", given)
     for name, value in values.items():
@@ -200,13 +200,13 @@ def find_folder(cwd: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was set, read once: no copy of the environment is kept."""
+    """The given settings, read once: no copy of the environment is kept."""
 
     found: Mapping[str, tuple[str, Any]]
     """By setting: the argument or variable that sets it, and the value; the key is sealed."""
 
     def read(self, setting: str) -> tuple[str, Any] | None:
-        """Return what sets a setting, and the value; None for nothing."""
+        """Return the source and the value of a setting, or None if it is not set."""
         return self.found.get(setting)
 
 
@@ -254,7 +254,7 @@ def find_key(sources: Sources) -> tuple[Key | None, str]:
 
 
 def choose_folder(sources: Sources, cwd: Path | None) -> Path:
-    """Return the folder of clips, absolute; it can be made where it does not exist.
+    """Return the absolute folder of clips, which exists or can be created.
 
     Raises:
         ConfigurationError: It is no path, a file, or cannot be made.
@@ -279,7 +279,7 @@ def choose_folder(sources: Sources, cwd: Path | None) -> Path:
 
 
 def find_start(name: str, cwd: Path | None) -> Path:
-    """Return where relative folders start.
+    """Return the folder that relative folders start from.
 
     Raises:
         ConfigurationError: The working directory does not exist any more.
@@ -295,9 +295,9 @@ def find_start(name: str, cwd: Path | None) -> Path:
 
 
 def find_obstacle(folder: Path) -> str:
-    """Return why a folder is none, or cannot be made; empty where nothing stands in the way.
+    """Return why a folder cannot be used or created; empty if it can.
 
-    Nothing is made, and a folder that exists is not looked into.
+    Creates nothing and does not list an existing folder.
     """
     wanted = "give a folder that you may write to"
     for place in (folder, *folder.parents):
@@ -332,7 +332,7 @@ def choose_url(sources: Sources, setting: str, default: str) -> str:
 
 
 def judge_url(value: object) -> str:
-    """Return what is wrong with a service URL; empty where nothing is."""
+    """Return the problem of a service URL; empty if it is valid."""
     wanted = "give https://HOST, or http:// on this machine only"
     try:
         text = str(value).strip()
@@ -355,7 +355,7 @@ def judge_url(value: object) -> str:
 
 
 def show(value: object) -> str:
-    """Return a value for a message, shortened; its type where it cannot be written."""
+    """Return a value for a message, shortened; its type if it has no text."""
     try:
         text = repr(value)
     except Exception:  # also that of a number with more digits than Python writes

@@ -50,7 +50,7 @@ OTHER_FILES: Final = {
     "image/svg+xml": "export it as PNG",
     "video/mp4": "give the job or the clip to use its last frame, or save one frame as PNG",
 }
-"""How to get a picture from what is none, by the MIME type of `containers`."""
+"""Advice on how to get a picture from another file, by the MIME type of `containers`."""
 SUB_IFDS: Final = 330
 DNG_VERSION: Final = 0xC612
 NEW_SUBFILE_TYPE: Final = 254
@@ -75,7 +75,7 @@ class Source:
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """By which a request with it is recognised, the current one first."""
+        """The hashes that identify the input in a request, the current one first."""
         return tuple(filter(None, (self.sha256, self.earlier_sha256)))
 
     def open(self) -> Image:
@@ -148,7 +148,7 @@ def kept_source(kept: Negative) -> Source:
 
 
 def content_source(name: str, content: bytes) -> Source:
-    """A file by its content; one that `frame_png` wrote is the clip's frame."""
+    """Return a source for a file by its content; a file of `frame_png` is the clip's frame."""
     sha256 = hashlib.sha256(content).hexdigest()
     identity = png_frame_identity(content)
     if not identity:
@@ -162,7 +162,7 @@ def content_source(name: str, content: bytes) -> Source:
 
 
 def mark_frame(image: Image, fingerprint: str, position: int) -> Image:
-    """Note in an image which frame of which clip it is; an image that is changed loses that.
+    """Mark an image as a frame of a clip; an image that is changed loses the mark.
 
     Args:
         image: The decoded frame.
@@ -175,7 +175,7 @@ def mark_frame(image: Image, fingerprint: str, position: int) -> Image:
 
 
 def frame_identity(image: Image, pixels_sha256: str) -> str:
-    """The identity of a clip's frame; empty for any other image.
+    """Return the identity of a clip's frame; empty for any other image.
 
     Pillow hands `info` on to copies: one that was cropped or drawn on is another picture.
     """
@@ -184,7 +184,7 @@ def frame_identity(image: Image, pixels_sha256: str) -> str:
 
 
 def frame_png(image: Image) -> bytes:
-    """Return a clip's frame as a PNG that is still identified as that frame."""
+    """Return a clip's frame as a PNG that keeps its identity."""
     from PIL.PngImagePlugin import PngInfo
 
     info, content = PngInfo(), BytesIO()
@@ -194,7 +194,7 @@ def frame_png(image: Image) -> bytes:
 
 
 def png_frame_identity(content: bytes) -> str:
-    """The identity that `frame_png` wrote; empty for any other file, and where pixels differ."""
+    """Return the identity that `frame_png` wrote; empty if there is none or pixels differ."""
     from PIL import Image
 
     if not content.startswith(b"\x89PNG") or FRAME_MARK.encode() not in content[:1_000]:
@@ -202,14 +202,14 @@ def png_frame_identity(content: bytes) -> str:
     try:
         image = Image.open(BytesIO(content), formats=("PNG",))
         image.load()
-    except Exception:  # as for any reader of broken files: whoever decodes it will tell
+    except Exception:  # as for any reader of broken files: the decoder reports it
         return ""
     identity, _, pixels = str(image.info.get(FRAME_MARK, "")).partition(" ")
     return identity if len(identity) == 64 and pixels == hash_pixels(image) else ""
 
 
 def file_frame_identity(source: Any) -> str:
-    """The identity of the last frame of a clip that is a plain file; empty for all else."""
+    """Return the identity of the last frame of a clip file; empty for any other source."""
     path = getattr(source, "path", None)
     if not callable(getattr(source, "frame", None)) or not isinstance(path, str | os.PathLike):
         return ""
@@ -223,7 +223,7 @@ def file_frame_identity(source: Any) -> str:
 
 
 def open_heif(name: str, content: bytes) -> Image:
-    """A HEIC photo, upright, by the reader of the extra `heif`.
+    """Open a HEIC photo, upright, with the reader of the extra `heif`.
 
     Raises:
         MediaError: The extra is not installed, or the file is broken.
@@ -267,7 +267,7 @@ def first_tags(content: bytes) -> dict[int, int]:
             tag, kind, number = struct.unpack_from(f"{order}HHI", content, place)
             form = {3: "H", 4: "I"}.get(kind) if number == 1 else None
             tags[tag] = struct.unpack_from(order + form, content, place + 8)[0] if form else 0
-    except struct.error:  # cut short: whoever decodes it will tell
+    except struct.error:  # cut short: the decoder reports it
         pass
     return tags
 
@@ -344,9 +344,9 @@ def find_image(source: Any) -> tuple[str, Image]:
 
 
 def read_array(array: Any) -> Image:
-    """The image of an array: rows first, or channels first as torchvision has them.
+    """Convert an array to an image: rows first, or channels first as in torchvision.
 
-    A batch of one, as ComfyUI has it, is that one.
+    Also accepts a batch of one image, as in ComfyUI.
     """
     from PIL import Image
 

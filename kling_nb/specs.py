@@ -37,7 +37,7 @@ _TOLD_CHARS = 60
 """So much of a text is told among other values."""
 
 _UNBOUNDED_S = 300.0
-"""Taken for the seconds of a video or sound that has no bound: the longest that any model takes."""
+"""Assumed length of a video or sound without a limit: the longest that any model takes."""
 
 Values = Mapping[str, object]
 """Validated values by the name a person writes; a `Media` value is whatever was given."""
@@ -86,7 +86,7 @@ class ModelSpec:
     implied: tuple[Implied, ...] = ()
     """What follows from what was given."""
     advisories: tuple[Advisory, ...] = ()
-    """What the service may not accept, told before anything is paid."""
+    """Warnings about inputs that the service may refuse, shown before payment."""
     sureness: Literal["recorded", "documented", "less sure"] = "documented"
     """How well its fields are known: seen in live traffic, read on its page, or pieced together."""
 
@@ -162,7 +162,7 @@ def price_credits(
 
 
 def most_credits(spec: ModelSpec) -> float:
-    """Return what the longest and dearest request of a model costs, in credits."""
+    """Return the highest price of a request to a model, in credits."""
     return max(
         line.credits * (_longest_s(spec, line.per_s_of) if line.per_s_of else 1)
         for line in spec.prices.lines
@@ -281,7 +281,7 @@ def _broken_rules(spec: ModelSpec, parsed: Values, wrong: Sequence[Problem]) -> 
 
 
 def _not_taken(spec: ModelSpec, parsed: Values) -> set[str]:
-    """Return the fields that stand at their default where the service takes none."""
+    """Return the fields with their default value that the service does not accept."""
     rules = (rule for rule in spec.rules if isinstance(rule, NotTaken))
     return {rule.field for rule in rules if rule.when.holds(parsed)}
 

@@ -123,18 +123,18 @@ class Encoding:
     """How a clip is encoded, as FFmpeg names it."""
 
     mime_type: str
-    """Of the container."""
+    """MIME type of the container."""
     video_codec: str
     profile: str
     pixel_format: str
     audio_codec: str
-    """Of the first sound; empty when the clip is silent."""
+    """Codec of the first audio track; empty if the clip is silent."""
 
     @property
     def plays_everywhere(self) -> bool:
-        """Whether all current browsers play it: 8-bit 4:2:0 H.264 in MP4, with AAC or silent.
+        """Return whether all current browsers play it: 8-bit 4:2:0 H.264 in MP4, AAC or silent.
 
-        A list of what plays, so that a codec nobody thought of gets a preview. VP9 and AV1 are not
+        This lists playable forms, so that an unknown codec gets a preview. VP9 and AV1 are not
         on it: Safari plays them on some machines only, in MP4 as in WebM.
         """
         return (
@@ -172,7 +172,7 @@ class JobFacts:
     budget_credits: float | None = None
     """What the tightest budget had left before the job; None where none was set."""
     warnings: tuple[str, ...] = ()
-    """What the service may not accept of the request; known in the kernel that made it only."""
+    """Warnings about the request; known only in the kernel that made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ class Saved:
     others: tuple[str, ...] = ()
     """Absolute paths of further clips of the same result, saved beside it."""
     other_urls: tuple[str, ...] = ()
-    """What else the result names: no clip, or not to be had."""
+    """URLs of other files of the result: not clips, or not available."""
 
 
 @dataclass(frozen=True, slots=True)

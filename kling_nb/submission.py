@@ -35,7 +35,7 @@ from .witness import Watches, Witness
 __all__ = ["Context", "Others", "Request", "submit"]
 
 NO_MEDIA_HOST: Final = "server exception"
-"""What the service said twice when the host of a media URL did not exist.
+"""The message of the service, seen twice, when the host of a media URL did not exist.
 
 Source: recorded live traffic (L), other models, 2026-04-28.
 """
@@ -45,13 +45,13 @@ class Others(Protocol):
     """What the user has paid for, here and in other folders; called beside the loop."""
 
     def claim(self, row: Row, at: datetime, names_of: Callable[[int], Sequence[str]], /) -> None:
-        """Take a request for this folder; raises AlreadyPaid where it is paid for already.
+        """Claim a request for this folder; raise AlreadyPaid if it is paid for already.
 
         `names_of` gives every fingerprint of the same request as a take.
         """
 
     def preallocate(self, row: Row, /) -> None:
-        """Note that a claimed request is sent now, and make space for its task id."""
+        """Note that a claimed request is sent now, and reserve space for its task id."""
 
     def write_task_id(self, facts: JobFacts, task_id: str, /) -> bool:
         """Write the id of an accepted task into that space; return whether it is on the disk."""
@@ -244,9 +244,9 @@ async def _accepted(
 
 
 def _likely_cause(error: KlingError, media: Mapping[str, Sequence[Source]]) -> str:
-    """Name the URLs that the service was to read, where its answer means that it could not.
+    """Return a sentence with the media URLs that the service probably could not read.
 
-    Without their queries, which may hold a secret: the sentence stands in saved notebooks.
+    It omits their queries, which may contain a secret: notebooks save the sentence.
     """
     if not isinstance(error, ServiceError) or NO_MEDIA_HOST not in error.message.lower():
         return ""

@@ -26,7 +26,7 @@ class Price:
     """A second parameter: where its seconds are more, they count. For a price that is one a second
     where it is not known of what."""
     form: When = ALWAYS
-    """The form of a request that it is for."""
+    """The form of a request that the price applies to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _priced(
 def _seconds(
     name: str, values: Mapping[str, object], lengths_s: Mapping[str, float]
 ) -> float | None:
-    """Return the seconds that a parameter makes one pay for; None where they are not known."""
+    """Return the billed seconds of a parameter, or None if they are unknown."""
     if name in lengths_s:
         return max(1, math.ceil(lengths_s[name] - ROUNDING_S))
     try:

@@ -86,7 +86,7 @@ def weight_of(receipt: Receipt) -> int:
 
 
 def proves(witness: Witness, hash_of: Callable[[str], str]) -> bool:
-    """Whether the fingerprint of a record is that of the request which its cell states.
+    """Return whether the fingerprint of a record matches the request in its cell.
 
     Args:
         witness: The record; one without a fault.
@@ -189,7 +189,7 @@ def _request(witness: Witness) -> tuple[dict[str, object], str]:
 
 
 def _stated(receipt: Receipt) -> tuple[ModelSpec, dict[str, object]] | None:
-    """The model and the values that the cell states; None where this version cannot read it."""
+    """Return the model and the values of the cell, or None if this version cannot read it."""
     try:
         cell = read_line(receipt.cell.partition("\n")[0].removeprefix("%%kling"))
         values = validate(cell.spec, _values(receipt))
@@ -199,7 +199,7 @@ def _stated(receipt: Receipt) -> tuple[ModelSpec, dict[str, object]] | None:
 
 
 def _values(receipt: Receipt) -> dict[str, object]:
-    """The values as the cell states them, before validation."""
+    """Return the values of the cell, before validation."""
     line, _, body = receipt.cell.partition("\n")
     return {**read_line(line.removeprefix("%%kling")).values, "prompt": body or None}
 

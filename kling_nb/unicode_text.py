@@ -1,7 +1,7 @@
-"""Unicode texts: what is sent of a text, and which texts are the same to a reader.
+"""Unicode texts: normalize a text for sending, and compare texts by their visible content.
 
-A prompt is copied from web pages, chats and word processors, which leave characters in it that
-nobody sees. Knows no parameter and no request.
+Prompts are copied from web pages, chats and word processors, which leave invisible characters in
+them. Knows no parameter and no request.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ selectors. The tags of U+E0020 to U+E007F are not among them: they tell one flag
 
 
 def plain_lines(text: str) -> str:
-    """Return the text with plain line ends and no blank ends."""
+    """Return the text with plain line ends and without blanks at both ends."""
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def normalize_text(text: str) -> str:
-    """Return the text as it is sent: NFC, plain spaces and line ends, no control characters.
+    """Normalize the text for sending: NFC, plain spaces and line ends, no control characters.
 
     Joiners stay: without them an emoji falls apart, and Persian or Hindi is misspelt.
     """

@@ -1,6 +1,6 @@
-"""What stands for an input: a job for its clip, a URI for a file, an open file for its content.
+"""Resolve inputs: a job to its clip, a URI to a file, an open file to its content.
 
-Used for pictures, videos and sounds alike. Must not know what is in a file.
+Used for pictures, videos and sounds alike. Must not inspect the content of a file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ URI: Final = re.compile(r"(file|data):", re.IGNORECASE)
 
 
 def describe(source: object) -> str:
-    """A name for error messages, for whatever was given."""
+    """Return a name of the given object for error messages."""
     if isinstance(source, Negative):
         return source.name
     if is_data_url(source):
@@ -45,12 +45,12 @@ def describe(source: object) -> str:
 
 
 def unwrap(source: object, name: str = "") -> object:
-    """Return the path, bytes, clip, image or array that something stands for.
+    """Return the path, bytes, clip, image or array of an input.
 
     Args:
         source: Also a job (its clip), a `file:` or `data:` URI, an open file, `BytesIO`, or an
             image, a video or a sound of `IPython.display`. Files are read from their beginning.
-        name: How a person calls it, e.g. the name of the variable.
+        name: The user's name for it, e.g. the name of the variable.
 
     Raises:
         MediaError: It is a job without a clip, or cannot be read.
@@ -67,17 +67,17 @@ def unwrap(source: object, name: str = "") -> object:
 
 
 def is_uri(given: object) -> bool:
-    """Whether it is a text that holds a file, or names one by its URI."""
+    """Return whether it is a `data:` or `file:` URI."""
     return isinstance(given, str) and URI.match(given.strip()) is not None
 
 
 def is_data_url(given: object) -> bool:
-    """Whether it is a text that holds a file."""
+    """Return whether it is a `data:` URI."""
     return is_uri(given) and str(given).strip()[:5].lower() == "data:"
 
 
 def url_of(source: object) -> str:
-    """Return the http(s) URL that was given, also as an image of IPython; empty for all else."""
+    """Return the given http(s) URL, also from an IPython object; empty for anything else."""
     if type(source).__module__.startswith("IPython."):
         source = shown_content(source)
     url = source.strip() if isinstance(source, str) else ""
@@ -85,12 +85,12 @@ def url_of(source: object) -> str:
 
 
 def is_job(source: Any) -> bool:
-    """Whether it is a job, or another future."""
+    """Return whether it is a job, or another future."""
     return all(callable(getattr(source, name, None)) for name in ("done", "result", "exception"))
 
 
 def clip_of_job(job: Any, name: str) -> object:
-    """The clip of a job that has one."""
+    """Return the clip of a job."""
     if not job.done():
         variable = name if name.isidentifier() else "job"
         raise MediaError(
@@ -102,13 +102,13 @@ def clip_of_job(job: Any, name: str) -> object:
 
 
 def shown_content(shown: Any) -> object:
-    """What an object of `IPython.display` shows: bytes, a path or a URL; else the object."""
+    """Return the content of an `IPython.display` object: bytes, a path or a URL; else itself."""
     names = ("data", "filename", "url")
     return next((value for name in names if (value := getattr(shown, name, None))), shown)
 
 
 def read_uri(given: str) -> object:
-    """The path of a `file:` URI, the bytes of a `data:` URI; any other text as it is."""
+    """Return the path of a `file:` URI or the bytes of a `data:` URI; else the text itself."""
     if not is_uri(given):
         return given
     given = given.strip()
@@ -134,13 +134,13 @@ def decode_data_url(given: str) -> bytes:
 
 
 def file_name(source: object) -> str:
-    """The name of an open file; empty for what has none, or is no file."""
+    """Return the name of an open file; empty if it has none or is not a file."""
     name = getattr(source, "name", "") if callable(getattr(source, "read", None)) else ""
     return name if isinstance(name, str) else ""
 
 
 def read_open_file(file: Any) -> bytes:
-    """The whole content of an open file, whose position stays where it was."""
+    """Return the whole content of an open file, and keep its position."""
     file = getattr(file, "buffer", file)  # below a file that was opened as text
     try:
         place = file.tell()

@@ -112,14 +112,14 @@ def resolve(
 
 
 def unresolved(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
-    """The names that no variable has, where a name is nothing else: of records, and `{name}`."""
+    """Return names without a variable, for values that can only be names: records, `{name}`."""
     given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, Records))
     names = [each for each in given if isinstance(each, str) and each.isidentifier()]
     return names + missing(spec, values)
 
 
 def missing(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
-    """The names in `{name}`, `${name}` and `$name` that are left where `resolve` found nothing."""
+    """Return the names in `{name}`, `${name}` and `$name` that `resolve` did not find."""
     kinds = Media | Records
     given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, kinds))
     texts = [each for value in given for each in _items(value) if isinstance(each, str)]
@@ -151,7 +151,7 @@ def _held(given: object, variables: Mapping[str, object]) -> object:
 
 
 def _value(given: object, variables: Mapping[str, object]) -> object:
-    """What a text names; the text itself where it names nothing, e.g. the file `fox.png`."""
+    """Return the value that a text names, or the text itself, e.g. the file `fox.png`."""
     if not isinstance(given, str) or not (match := _EXPRESSION.fullmatch(_bare(given))):
         return given
     held = variables.get(match[1], _NOTHING)
@@ -161,7 +161,7 @@ def _value(given: object, variables: Mapping[str, object]) -> object:
 
 
 def _bare(text: str) -> str:
-    """The text without the marks of a name."""
+    """Return the text without the marks of a name."""
     match = _MARKED.fullmatch(text)
     return next(filter(None, match.groups()), text) if match else text
 

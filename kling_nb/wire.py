@@ -67,7 +67,7 @@ _NAMED_ID = re.compile(
     r"""(?:\\{0,9}"([^"\\]{1,200})\\{0,9}"|([1-9][0-9]{0,29}))""",
     re.IGNORECASE,
 )
-"""Every repetition is bounded, so that no answer takes long to search."""
+"""Each repetition is bounded, so that the search is fast for any answer."""
 _IDS_KEPT = 5
 
 
@@ -83,12 +83,12 @@ class Answer:
 
     @property
     def whole_text(self) -> str:
-        """The whole body as text, without the marks of UTF-8 and UTF-16."""
+        """Return the whole body as text, without the byte order mark."""
         return self.body.decode("utf-8", "replace").replace("\0", "").lstrip("\ufeff\ufffd")
 
     @property
     def text(self) -> str:
-        """The body as it is kept: cut where it is long, but with every task id that it names."""
+        """Return the body for the ledger: cut if it is long, but with all its task ids."""
         whole = self.whole_text
         kept = whole[:ANSWER_LIMIT]
         cut_off = [each for each in named_ids(whole) if each not in kept][:_IDS_KEPT]
@@ -160,7 +160,7 @@ def names_another(answer: Answer, task_id: str) -> bool:
 
 
 def _created_id(envelope: _Envelope) -> str:
-    """Return the id of the task that was made; empty where none is named."""
+    """Return the id of the created task; empty if the answer names none."""
     for place in (envelope.data, envelope.document):
         named = place if isinstance(place, dict) else {}
         for value in map(named.get, _ID_NAMES):
@@ -184,7 +184,7 @@ def named_ids(text: str) -> tuple[str, ...]:
 
 
 def _contradiction(answer: Answer) -> str:
-    """Return why a createTask answer contradicts itself; empty where it does not.
+    """Return why a createTask answer contradicts itself; empty if it does not.
 
     HTTP 200 agrees with any `code`; another status agrees with a body without a `code`, or with
     the same `code`. A body that begins as JSON and cannot be read may hold anything.
@@ -374,7 +374,7 @@ def _named_results(value: object, depth: int = 0) -> Iterator[str]:
 
 
 def _urls_in(value: object, depth: int = 0) -> Iterator[str]:
-    """Yield every URL in a value; a text that is no JSON and no URL is searched for some."""
+    """Yield every URL in a value; search a text that is neither JSON nor a URL."""
     inside = _members(value, depth)
     for _, inner in inside:
         yield from _urls_in(inner, depth + 1)
@@ -384,7 +384,7 @@ def _urls_in(value: object, depth: int = 0) -> Iterator[str]:
 
 
 def _members(value: object, depth: int) -> list[tuple[str, object]]:
-    """Return what is inside a value and its names: of an object, a list, or a text of JSON."""
+    """Return the items of an object, a list or a JSON text, with their names."""
     if depth > _DEPTH_READ:
         return []
     if isinstance(value, str):

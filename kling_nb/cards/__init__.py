@@ -39,6 +39,6 @@ def show(job: Job, shell: Any, embed: Embed = "auto") -> Card:
 
 
 def register(shell: Any, show_job: Callable[[Job], object]) -> None:
-    """Show jobs of a shell as cards that move; registering again changes nothing."""
+    """Show jobs of a shell as live cards; registering again changes nothing."""
     accept_all_characters()
     shell.display_formatter.ipython_display_formatter.for_type(Job, show_job)

@@ -130,7 +130,7 @@ def _video_bytes(path: Path, embed: Embed, patient: bool) -> bytes:
 
 
 def _playback_note(path: Path, *, is_preview: bool) -> str:
-    """The note on a codec; empty where every browser plays the clip, or none can read it."""
+    """Return the note on a codec; empty if all browsers play the clip, or it cannot be read."""
     try:
         encoding = previews.encoding_of(path)
     except (MediaError, OSError):

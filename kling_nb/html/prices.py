@@ -213,7 +213,7 @@ def clip_words(clip: ClipFacts) -> str:
 
 
 def encoding_words(encoding: Encoding) -> str:
-    """Give `H.264 (High 10, yuv420p10le) with AC-3 sound in WebM`; what is usual is left out."""
+    """Return `H.264 (High 10, yuv420p10le) with AC-3 sound in WebM`; usual parts are omitted."""
     details = ", ".join(filter(None, (encoding.profile, encoding.pixel_format)))
     words = codec_words(encoding.video_codec) + (f" ({one_line(details, 60)})" if details else "")
     if encoding.audio_codec not in {"", "aac"}:
@@ -225,5 +225,5 @@ def encoding_words(encoding: Encoding) -> str:
 
 
 def codec_words(name: str) -> str:
-    """Give a codec's name as people know it."""
+    """Return the common name of a codec."""
     return CODECS.get(name, one_line(name, 20))

@@ -30,7 +30,7 @@ VIDEO = "data:video/mp4;base64,"
 JPEG = "data:image/jpeg;base64,"
 ENDS = {"<video": "</video>", "<img": ">"}
 NOTE = re.compile(r'<p class="kling-playback"[^<>]*>[^<]*</p>')
-"""What stands below the player of a clip that not every browser plays, and goes with it."""
+"""The playback note below a player; it is removed together with the player."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def render_text(
     now: datetime,
     dollars_per_credit: float = DOLLARS_PER_CREDIT,
 ) -> str:
-    """Give the card as at most four lines of plain text, and one more for each warning.
+    """Return the card as at most four lines of plain text, and one more for each warning.
 
     Args:
         facts: The job.
@@ -70,7 +70,7 @@ def render_text(
 
 
 def shown_warnings(facts: JobFacts, state: JobState) -> tuple[str, ...]:
-    """Return the warnings of a request; none once the clip is there."""
+    """Return the warnings of a request; none after the clip is saved."""
     return () if isinstance(state, Saved) else facts.warnings
 
 

@@ -32,10 +32,10 @@ ID_BYTES = 512
 """Blanks for the task id as JSON; the ids of the service have 32 bytes."""
 
 MAX_BYTES = 1_000_000
-"""More is not read: a row has some kilobytes."""
+"""Largest file that is read; a row has some kilobytes."""
 
 FAULTS = (OSError, ValueError, TypeError, LookupError)
-"""What a file that cannot be used, or holds something else, raises."""
+"""Errors of a file that is unusable or has other content."""
 
 
 class IdSlots:
@@ -51,7 +51,7 @@ class IdSlots:
         self._open: dict[str, tuple[int, bytes]] = {}
 
     def allocate(self, row: Row) -> None:
-        """Make the file of a request that is about to be sent; it is on the disk on return.
+        """Create the file of a request that is about to be sent, and sync it to disk.
 
         Args:
             row: The row as it is while the request is being sent.
@@ -91,7 +91,7 @@ class IdSlots:
         return True
 
     def read(self, job_id: str) -> str:
-        """Return the task id that was written for a job; empty where there is none."""
+        """Return the task id that was written for a job; empty if there is none."""
         try:
             return parse_id(content_of(self._file(job_id)))
         except FAULTS:
@@ -112,7 +112,7 @@ class IdSlots:
         return [file.stem for file in self._files()]
 
     def free(self, job_id: str) -> None:
-        """Delete the file of a job; nothing happens where there is none."""
+        """Delete the file of a job, if it exists."""
         self._close(job_id)
         # A file that cannot be deleted costs a look at each start and no more.
         with suppress(OSError):
@@ -156,7 +156,7 @@ class IdSlots:
 
 
 def content_of(file: Path) -> bytes:
-    """Return what a file holds; a pipe or a device is not waited for."""
+    """Return the content of a file, without waiting for a pipe or a device."""
     with open_plain(file, MAX_BYTES) as opened:
         return opened.read()
 
@@ -167,7 +167,7 @@ def encode_id(task_id: str) -> bytes:
 
 
 def parse_id(content: bytes) -> str:
-    """Return the task id of a file; empty where none was written.
+    """Return the task id of a file; empty if none was written.
 
     Raises:
         ValueError: It was written in part.
@@ -179,7 +179,7 @@ def parse_id(content: bytes) -> str:
 
 
 def encode_slot(row: Row, folder: Path) -> bytes:
-    """Return what a file holds before its request is sent: no id, and the row without picture."""
+    """Return the content before the request is sent: blanks for the id, and the row."""
     columns = encode_row(replace(row, thumbnail=b""), folder)
     del columns["thumbnail"]
     return encode_id("") + json.dumps(columns).encode()
@@ -199,7 +199,7 @@ def parse_slot(content: bytes, folder: Path) -> Row:
 
 
 def sync_folders(*folders: Path) -> None:
-    """Have the names of new files on the disk; Windows does that by itself."""
+    """Sync the names of new files to disk; Windows does that by itself."""
     if os.name == "nt":
         return
     for folder in folders:

@@ -165,7 +165,7 @@ class Actions(anywidget.AnyWidget):
     """What of the price line stands out: the words of the sum."""
     hint = traitlets.Unicode().tag(sync=True)
     warnings = traitlets.List().tag(sync=True)
-    """What the service may not accept, a text each: told before anything is paid."""
+    """Warnings about inputs that the service may refuse, shown before payment."""
     cell = traitlets.Unicode().tag(sync=True)
 
     def __init__(self) -> None:

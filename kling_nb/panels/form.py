@@ -110,7 +110,7 @@ class Form:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the service may not accept of the files that were read, a text each."""
+        """Return the warnings about the files that were read."""
         fields = self._fields.items()
         sizes_px = {n: field.sizes_px for n, field in fields if isinstance(field, MediaField)}
         return warnings_of(self.spec.advisories, MediaFacts(self.lengths_s, sizes_px))

@@ -40,7 +40,7 @@ class Preview:
     length_s: float | None = None
     """Of a video or a sound."""
     size_px: tuple[int, int] | None = None
-    """Width and height; None of a sound, and of what was not read."""
+    """Width and height; None for a sound, or if the file was not read."""
 
     @property
     def words(self) -> dict[str, str]:
@@ -104,7 +104,7 @@ def _preview_of(read: Attachment, chosen: Chosen) -> Preview:
 
 
 def _how(read: Attachment, kind: str) -> str:
-    """What happens to the file before it is uploaded."""
+    """Return how the file is changed before the upload."""
     if read.sha256 == read.source_sha256:
         return "sent as it is"
     return (
