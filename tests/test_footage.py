@@ -172,7 +172,7 @@ def test_a_video_of_another_shape() -> None:
 def test_a_job_is_no_clip_yet(world: World) -> None:
     """The message names the call that waits for its clip."""
     job, _ = world.prepare()
-    assert f"job {job.id} is not done yet: job.result() waits for it" in refused(job, VIDEO)
+    assert f"job {job.id} is not done yet: run job.result() to wait for it" in refused(job, VIDEO)
 
 
 @pytest.mark.parametrize("source", [5, None, object(), [1]])

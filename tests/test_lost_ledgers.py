@@ -237,7 +237,7 @@ def test_the_refusal_names_the_day_and_the_ways_on(user: User) -> None:
         day = f"{first.created_at.day} {first.created_at:%B %Y}"
         assert f"paid for on {day} in this folder" in said
         assert f"the ledger in {user.folder} has no record of it. Nothing was sent." in said
-        assert "Put that `ledger.sqlite3` back" in said
+        assert "Restore that `ledger.sqlite3` from a copy" in said
         assert "`%kling recover *.ipynb`" in said
         assert f"`%kling adopt {first.task_id}`" in said
         assert "`--take 3`" in said

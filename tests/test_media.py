@@ -475,7 +475,9 @@ def test_a_phones_photo_says_what_to_do(brand: str, monkeypatch: pytest.MonkeyPa
     with pytest.raises(MediaError, match=r"pip install 'kling_nb\[heif\]'"):
         read_picture(photo, name="fox")
     monkeypatch.undo()
-    with pytest.raises(MediaError, match=r"^fox: this HEIC photo cannot be read \(.+\); give it"):
+    with pytest.raises(
+        MediaError, match=r"^fox: this HEIC photo cannot be read \(.+\); give a JPEG"
+    ):
         read_picture(photo, name="fox")
 
 

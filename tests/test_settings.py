@@ -386,7 +386,9 @@ def test_a_deleted_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(gone)
     gone.rmdir()
     for given in ({}, {"folder": "clips"}):
-        with pytest.raises(ConfigurationError, match=r"^folder: there is no working directory"):
+        with pytest.raises(
+            ConfigurationError, match=r"^folder: the working directory no longer exists"
+        ):
             resolve(environ={}, **given)
     assert resolve(folder=tmp_path / "clips", environ={}).folder == tmp_path / "clips"
 

@@ -245,7 +245,7 @@ def test_one_channel(shape: tuple[int, ...]) -> None:
 def test_a_batch_of_several() -> None:
     """Which one is meant is for a person to say."""
     batch = np.stack([PIXELS, PIXELS])
-    with pytest.raises(MediaError, match=r"give one of them, e\.g\. `batch\[0\]`"):
+    with pytest.raises(MediaError, match=r"give one image of the batch, e\.g\. `batch\[0\]`"):
         read_picture(batch)
 
 
@@ -278,10 +278,10 @@ def test_a_job_that_runs_is_waited_for(open_session: Callable[..., Session]) -> 
     fox = session.text_to_video("A red fox")
     spec = CATALOGUE["kling-2.6/image-to-video"]
     wish = Wish(spec, {"image": fox, "prompt": "It stops"}, written={"image": "fox"})
-    with pytest.raises(InvalidInput, match=r"fox is not done yet: fox\.result\(\) waits for it"):
+    with pytest.raises(InvalidInput, match=r"fox is not done yet: run fox\.result\(\) to wait"):
         session.prepare(wish)
     with pytest.raises(
-        InvalidInput, match=rf"job {fox.id} is not done yet: job\.result\(\) waits for it"
+        InvalidInput, match=rf"job {fox.id} is not done yet: run job\.result\(\) to wait"
     ):
         session.image_to_video(fox, "It stops")
     assert len(session.jobs(limit=-1)) == 1
