@@ -122,7 +122,7 @@ class Evidence:
     answer: str = field(default="", repr=False)
     """The service's raw answer, cut to `ANSWER_LIMIT`; empty where none came."""
     task_ids: tuple[str, ...] = ()
-    """The tasks that a lost request's answer names, in spite of itself."""
+    """The task ids in the answer to a lost request."""
 
 
 NO_EVIDENCE = Evidence()

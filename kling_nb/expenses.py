@@ -148,7 +148,7 @@ def _row(total: Total) -> tuple[str, ...]:
 
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a formula begins with, or what spreadsheets drop before one."""
+"""Characters that begin a formula, or that spreadsheets drop before one."""
 
 
 def csv_text(totals: Sequence[Total], by: By) -> str:
@@ -167,7 +167,7 @@ def csv_text(totals: Sequence[Total], by: By) -> str:
 
 
 def _plain(name: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
+    """Return a text that no spreadsheet interprets as a formula."""
     return f"'{name}" if name.startswith(_FORMULA) else name
 
 

@@ -47,9 +47,9 @@ __all__ = ["Follower"]
 
 _WATCH_S = 1.0
 _HOPEFUL = (WrongLength, Unreachable)
-"""Why a clip did not come, although it may at another try."""
+"""Errors of a download that may succeed on a retry."""
 _OTHER_TRIES = 3
-"""How often a further file of a result is asked for."""
+"""Number of attempts to download a further file of a result."""
 _ODD_TRIES = 3
 """How often a clip of another length is fetched before it is kept as it is."""
 _PATIENT_TRIES = 8
@@ -259,11 +259,11 @@ class Follower:
 
         Args:
             row: The job.
-            links: Where each file can be fetched now, by its URL in the result.
+            links: The current link to each file, by its URL in the result.
             accept_odd: See `fetch_clip`.
 
         Raises:
-            KlingError: None of the files is a clip that can be had.
+            KlingError: No file is a clip that can be downloaded.
         """
         url, clip = await self._fetch_first(row, links, accept_odd=accept_odd)
         await self._fetch_others(row, links, url)
@@ -299,7 +299,7 @@ class Follower:
                 await self._fetch_other(row, url, link, place)
 
     async def _fetch_other(self, row: Row, url: str, link: str, place: int) -> None:
-        """Save a further file of a result where it is a clip; a picture, say, is left out."""
+        """Save a further file of a result if it is a clip; skip e.g. a picture."""
         for tries in range(1, _OTHER_TRIES + 1):
             try:
                 await fetch_clip(self.context, self.job, row, link, accept_odd=True, place=place)
@@ -312,7 +312,7 @@ class Follower:
                 link = await self._fresh_url(row, url) or link
 
     async def _fresh_links(self, row: Row, links: Mapping[str, str]) -> dict[str, str]:
-        """Return another link to each file, with those that only the record names."""
+        """Return a new link to each file, including those that only the record names."""
         urls = dict(links)
         try:
             status = await self.context.client.task(row.task_id)
@@ -326,7 +326,7 @@ class Follower:
         }
 
     async def _fresh_url(self, row: Row, url: str) -> str:
-        """Return another link to a file of the result; empty when none can be had."""
+        """Return a new link to a file of the result; empty if there is none."""
         try:
             return await self.context.client.fresh_url(url)
         except (ServiceError, Unreachable) as error:

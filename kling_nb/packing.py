@@ -54,9 +54,9 @@ class Packed:
     clips: list[str] = field(default_factory=list)
     """The clips that are now inside whole, or as posters."""
     previews: list[str] = field(default_factory=list)
-    """The clips that are inside as previews, since not every browser plays them."""
+    """Clips that are embedded as previews, since some browsers cannot play them."""
     widgets: int = 0
-    """How many widgets had a saved state that no output shows; `slim` has removed it."""
+    """Number of widgets with a saved state that no output shows; `slim` has removed it."""
     missing: list[str] = field(default_factory=list)
     """The clips whose files are not there; their cards stay as they were."""
     restored: list[str] = field(default_factory=list)
@@ -256,7 +256,7 @@ class _Packing:
         return replace(drawn, markup=self._linked(drawn.markup, path)) if drawn else same
 
     def _count(self, name: str, embedded: Embedded) -> None:
-        """Note in what form a clip is inside now."""
+        """Note the form of an embedded clip."""
         done = self._done
         if embedded == "preview" or (embedded == "poster" and self._verb == "pack"):
             done.previews.append(name)

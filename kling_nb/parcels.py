@@ -38,7 +38,7 @@ class Parcel:
 
     @property
     def size_bytes(self) -> int:
-        """Return how large the content is; 0 where its file is gone."""
+        """Return the size of the content; 0 if its file is missing."""
         if isinstance(self.content, bytes):
             return len(self.content)
         try:

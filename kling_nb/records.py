@@ -55,7 +55,7 @@ class Records:
     """What one of them is, e.g. `shot`."""
     min_count: int = 1
     one_of: tuple[str, ...] = ()
-    """Columns of which each record has exactly one."""
+    """Columns; each record has exactly one of them."""
     rising: tuple[str, ...] = ()
     """Columns whose numbers rise in this order, e.g. a start and an end."""
 

@@ -35,7 +35,7 @@ class Replica:
     text: str = ""
     """Its text twin; empty where the old one stays."""
     embedded: Embedded = ""
-    """How much of the clip is inside; empty where the card is as it was."""
+    """The embedded amount of the clip; empty if the card did not change."""
 
 
 def same_card(section: html.Section, receipt: Receipt) -> Replica:

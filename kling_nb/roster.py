@@ -34,7 +34,7 @@ from .witness import Reading, balance_or_none
 __all__ = ["Roster"]
 
 _NOTE_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""When to try again to note an accepted task; seconds from the last time. The last one stays."""
+"""Seconds between attempts to note an accepted task; the last value repeats."""
 
 
 @dataclass(slots=True)
@@ -175,7 +175,7 @@ class Roster:
             done.set_result(None)
 
     async def _note_late(self, job: Job, task_id: str) -> None:
-        """Try to note an accepted task until the ledger takes it, and follow it then."""
+        """Note an accepted task; retry until the ledger takes it, then follow the task."""
         for wait_s in chain(_NOTE_AGAIN_S, repeat(_NOTE_AGAIN_S[-1])):
             await self.context.sleep(wait_s)
             with suppress(LedgerError):

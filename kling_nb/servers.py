@@ -44,7 +44,7 @@ OPEN: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
 
 
 def start_child() -> None:
-    """Close the sockets in a forked child: the parent's server alone has its port."""
+    """Close the sockets in a forked child, since only the parent's server has the port."""
     for server in OPEN:
         server.leave()
     OPEN.clear()
@@ -89,7 +89,7 @@ class Server:
             self._thread.join(STOP_S)
 
     def leave(self) -> None:
-        """Close this process's hold on the socket and nothing else; the parent goes on."""
+        """Close the socket in this process only; the parent's server continues."""
         self._plug.close()
 
     def share(self) -> socket.socket:

@@ -23,7 +23,7 @@ from .receipts import Receipt, bare_fingerprint
 __all__ = ["CLIP_BYTES", "Shelf", "clip_name", "sha256_of", "size_of"]
 
 CLIP_BYTES: Final = 2_000_000_000
-"""A larger file is no clip; a download ends there, too."""
+"""Largest size of a clip; a download stops there too."""
 
 
 class Shelf:

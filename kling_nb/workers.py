@@ -19,7 +19,7 @@ __all__ = ["draw_later", "work_later"]
 
 
 def start() -> None:
-    """Make the threads; those of the parent do not exist in a forked child."""
+    """Create the threads; the parent's threads do not exist in a forked child."""
     global _clicks, _drawing  # noqa: PLW0603 - two for the whole process
     _clicks = ThreadPoolExecutor(max_workers=4, thread_name_prefix="kling_nb click")
     _drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb drawing")

@@ -39,7 +39,7 @@ def nobodys_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> Iterator[None]:
-    """SIGINT interrupts, here and in the processes that tests start.
+    """Make SIGINT interrupt, here and in the processes that tests start.
 
     A program that is started in the background (`pytest &`, nohup, many CI runners) inherits it as
     ignored, and so do its children.

@@ -1,4 +1,4 @@
-"""What the service may not accept is told before anything is paid: dry run, card, plain text."""
+"""Warnings appear before anything is paid: dry run, card, plain text."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_sound_that_may_be_too_long(length_s: float, warned: bool) -> None:
 
 
 def test_what_is_not_known_is_not_warned_of() -> None:
-    """Until the files were read there is nothing to say."""
+    """There is no warning before the files are read."""
     assert warnings_of([FRAME, LENGTH], MediaFacts()) == ()
 
 

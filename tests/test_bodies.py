@@ -1,4 +1,4 @@
-"""What `bodies` promises: every answer ends, in time and in size."""
+"""Test `bodies`: every answer ends within limits of time and size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.service import KEY
 BODY = {"model": "kling-2.6/text-to-video", "input": {"prompt": "x"}}
 URL = "https://media.example/a.png"
 SHORT = Limits(call_s=0.05, create_s=0.05, stalled_s=0.05, spare_s=0.05)
-"""What would take minutes ends at once."""
+"""Limits that end long requests at once."""
 
 Respond = Callable[[httpx.Request], httpx.Response]
 
@@ -192,7 +192,7 @@ def test_pieces_are_small() -> None:
     ],
 )
 def test_one_layer_is_read_all_the_same(content: bytes, encoding: str) -> None:
-    """Something on the way may encode what was not to be: a paid answer must not be lost by it."""
+    """A proxy may encode an answer without request; the client still reads the paid answer."""
     assert asyncio.run(client(Body(content), content_encoding=encoding).balance()) == 5
 
 
@@ -204,7 +204,7 @@ def test_a_damaged_encoding_is_a_lost_answer(content: bytes) -> None:
 
 
 def test_the_length_of_an_encoded_body_is_not_its_size() -> None:
-    """It is not known then."""
+    """The size is unknown then."""
     headers = {"content-length": "7"}
     assert announced_bytes(httpx.Response(200, headers=headers)) == 7
     packed_headers = headers | {"content-encoding": "gzip"}
@@ -229,7 +229,7 @@ def transfers(body: Body, limits: Limits, path: Path, **headers: str) -> str:
 
 
 def test_a_transfer_that_stands_still_ends(tmp_path: Path) -> None:
-    """Nothing comes any more, long before its time is over."""
+    """A transfer ends if no data arrives, long before its time limit."""
     limits = Limits(stalled_s=0.05)
     body = Body(b"half", then="stop")
     words = "no data arrived for 0.05 s"
@@ -239,7 +239,7 @@ def test_a_transfer_that_stands_still_ends(tmp_path: Path) -> None:
 
 
 def test_a_transfer_that_trickles_ends(tmp_path: Path) -> None:
-    """Something always comes, and in all it is slower than allowed."""
+    """A transfer that never pauses but is too slow ends."""
     limits = Limits(spare_s=0.05, bytes_per_s=1e12)
     body = Body(b"", then="again")
     for headers in ({}, {"content_length": "100"}):
@@ -290,7 +290,7 @@ def test_the_time_follows_the_size() -> None:
 
 
 def test_a_size_that_is_too_large_is_not_begun() -> None:
-    """Its length says so."""
+    """Its Content-Length is too large."""
     body = Body(b"x" * 1000, then="again")
     with pytest.raises(MediaError, match=r"larger than 0\.001 MB"):
         asyncio.run(fetcher(body, content_length="1001").fetch(URL, 1000))

@@ -85,7 +85,7 @@ def test_the_command_line_survives(stdout: io.TextIOWrapper, session: Session) -
 
 
 def test_a_terminal_lets_everything_through(stdout: io.TextIOWrapper) -> None:
-    """After loading in IPython, whoever prints: its tracebacks and `display`, too."""
+    """After loading in IPython, for all output, including tracebacks and `display`."""
     with redirect_stdout(stdout):
         accept_all_characters()
         print("→ ★")

@@ -92,7 +92,7 @@ def test_a_table_with_its_sum() -> None:
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_a_name_in_csv_is_no_formula(start: str) -> None:
-    """A notebook's name may be chosen by a stranger; numbers stay numbers."""
+    """Another person may choose a notebook's name; numbers stay numbers."""
     name = f"{start}HYPERLINK(1).ipynb"
     row = [*csv.reader(io.StringIO(csv_text([Total("live", name, credits=-5.0)], By.NOTEBOOK)))][1]
     assert row[1] == f"'{name}"

@@ -184,7 +184,7 @@ def leading(*locations: str) -> tuple[Fetcher, list[str]]:
 
 @pytest.mark.parametrize("local", HOME)
 def test_no_redirect_leads_from_the_internet_to_here(local: str, tmp_path: Path) -> None:
-    """A page could have what only this machine can read uploaded; it is not even asked for."""
+    """A redirect from the internet to this machine is refused before any request to it."""
     for hops in ((local,), ("https://other.example/b", local)):
         asking, seen = leading(*hops)
         with pytest.raises(MediaError, match="an address of this machine or its network"):
@@ -198,7 +198,7 @@ def test_no_redirect_leads_from_the_internet_to_here(local: str, tmp_path: Path)
 
 @pytest.mark.parametrize("given", HOME)
 def test_a_local_address_that_was_given_may_redirect(given: str) -> None:
-    """A person who names this network means it."""
+    """A URL in this network that the user gives is fetched."""
     asking, _ = leading("http://192.168.1.2/b")
     fetched = asyncio.run(asking.fetch(given, 100))
     assert fetched.content == b"picture"

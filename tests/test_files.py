@@ -1,4 +1,4 @@
-"""Who may use what we make on disk, whatever the umask; and which files are read."""
+"""Our files have private permissions whatever the umask, and only regular files are read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE_S = 20.0
 
 @pytest.fixture(params=["0o000", "0o022", "0o077"])
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
-    """What the account lets nobody do."""
+    """The permission bits that the account grants to no one."""
     mask = int(request.param, 8)
     before = os.umask(mask)
     yield mask
@@ -86,7 +86,7 @@ def test_what_the_user_has_once_is_private(
 def test_a_shared_folder_gives_its_bits(
     open_session: Callable[..., Session], tmp_path: Path, photo: bytes, shared: int, umask: int
 ) -> None:
-    """What programs lock can be read only by accounts that may write, who could lock it anyway."""
+    """Only accounts with write permission can read lock files; they could lock them anyway."""
     folder = tmp_path / "clips"
     folder.mkdir()
     folder.chmod(shared)
@@ -181,7 +181,7 @@ def test_what_has_the_name_of_a_new_file_is_not_written_to(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "large"])
 def test_only_plain_files_are_opened(tmp_path: Path, kind: str) -> None:
-    """Nothing is waited for, and the reason is told."""
+    """The open does not wait, and the error gives the reason."""
     path = Path(os.devnull) if kind == "device" else tmp_path / "file"
     match kind:
         case "pipe":
@@ -208,7 +208,7 @@ def test_a_preallocated_file_is_as_private_as_the_ledger(
 
 @pytest.mark.parametrize("kind", ["link", "second name", "link to a folder"])
 def test_a_private_file_is_not_shared_through_another_name(tmp_path: Path, kind: str) -> None:
-    """Whoever may write to a shared folder could put a name there for a file of this account."""
+    """Another account with write permission in a shared folder could link to a private file."""
     shared, secret = tmp_path / "clips", tmp_path / "secret"
     shared.mkdir()
     shared.chmod(0o777)

@@ -1,4 +1,4 @@
-"""A forked child has a session of its own, and ends nothing of its parent.
+"""A forked child has its own session and does not end its parent's.
 
 Each test runs a script in a process of its own, since a fork copies all of pytest.
 """

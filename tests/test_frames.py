@@ -1,4 +1,4 @@
-"""A frame of a clip is identified by the clip's request and its position, whatever decodes it."""
+"""A clip's frame is identified by the clip's request and the position, with any decoder."""
 
 from __future__ import annotations
 

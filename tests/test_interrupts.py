@@ -51,12 +51,12 @@ def test_the_tests_of_interrupts_run_in_the_background(start: str) -> None:
     ("start", "state"), [(IGNORED, "ignored"), (BLOCKED, "blocked")], ids=["ignored", "blocked"]
 )
 def test_the_doctor_tells_that_interrupts_cannot_come(start: str, state: str) -> None:
-    """A kernel that inherited SIGINT so is told apart, and the code of the fix mends it."""
+    """The doctor detects an ignored or blocked SIGINT, and the code of its fix repairs it."""
     printed = run_script(EXAMINE, start=start)
     said = f"*Interrupt* cannot reach this kernel: SIGINT is {state}"
     assert printed == f"warn {said}\n[]\n"
 
 
 def test_the_doctor_says_nothing_of_interrupts_that_come() -> None:
-    """Whatever the suite was started as, its processes can be interrupted."""
+    """The processes of the suite can be interrupted, however the suite was started."""
     assert checks.check_interrupts() == []

@@ -1,4 +1,4 @@
-"""What `id_slots` promises: a task id is written in place, and the row of its job is beside it."""
+"""Test `id_slots`: a task id is written in place, next to the row of its job."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_file_is_as_private_as_its_folder(
 
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(slots: IdSlots, ledger: Ledger) -> None:
-    """A session begins all the same."""
+    """A session starts nevertheless."""
     slots.path.mkdir()
     os.mkfifo(slots.path / "1a2b3c4d.json")
     assert slots.rows() == []
@@ -158,7 +158,7 @@ def test_the_id_of_a_dead_session_is_known_to_who_adopts(ledger: Ledger, tmp_pat
 
 
 def test_noting_late_is_noting_once(ledger: Ledger) -> None:
-    """Whoever was quicker, the row is accepted and stays as it is."""
+    """In either order, the row is accepted and does not change."""
     row, _ = ledger.intend(INTENT)
     ledger.advance(row.id, Stage.SENDING)
     first = ledger.accept(row.id, "t")

@@ -1,4 +1,4 @@
-"""What a page allows of an image or a video is refused here, before anything is uploaded."""
+"""An image or a video outside the limits of a page is refused before the upload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `metadata` promises: an upload tells nothing but its picture, and shows the same pixels."""
+"""Test `metadata`: an upload has no metadata and the same pixels."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_transparency_and_sizes_stay() -> None:
 
 
 def test_what_is_not_understood_is_converted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is never sent with its metadata for want of a parser that can read it."""
+    """A file that the parser cannot read is never sent with its metadata."""
     content = FILES["JPEG EXIF"]
     real = strip_metadata
     monkeypatch.setattr(
@@ -248,7 +248,7 @@ def uploads_of(folder: Path) -> int:
 
 
 def test_a_picture_on_the_web_is_sent_as_its_url() -> None:
-    """The service fetches it as everybody can; what has to be converted is uploaded."""
+    """The service fetches a public URL; a picture that needs conversion is uploaded."""
     kind = Media(("image/jpeg", "image/png"), 10_000_000)
     for content, expected in ((FILES["JPEG EXIF"], URL), (encoded("GIF"), "")):
         answer = httpx.Response(200, content=content)

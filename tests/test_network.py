@@ -1,4 +1,4 @@
-"""What `network` promises: proxies, certificates, and failures in words."""
+"""Test `network`: proxies, certificates and messages for failures."""
 
 from __future__ import annotations
 
@@ -316,7 +316,7 @@ def test_a_proxy_that_refuses_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_stand_in_has_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the emulator breaks is not put down to a proxy."""
+    """A message for a fault of the emulator names no proxy."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:8080")
 
     def refuse(request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""createTask answers that nobody would expect: at most one task in two runs, each end typed.
+"""Unexpected createTask answers: at most one task in two runs, and each end is typed.
 
 The stand-in speaks over real sockets and counts the tasks that it makes. Where an answer may come
 from a task that was made, it makes one at each request, so that a request sent twice is seen.

@@ -1,4 +1,4 @@
-"""What `pages` promises: the words of an error page, on one line."""
+"""Test `pages`: the text of an error page, on one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same request is the same request, however it is written, and whichever version made it."""
+"""Different spellings and versions of a request have matching fingerprints."""
 
 from __future__ import annotations
 

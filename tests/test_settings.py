@@ -279,7 +279,7 @@ def test_seconds_that_are_no_number_of_any_kind(value: object) -> None:
 
 @pytest.mark.parametrize("value", [7, b"key", ["key"]])
 def test_a_key_that_is_no_text(value: object) -> None:
-    """Its type is told, and nothing of it."""
+    """The error names its type and not its value."""
     with pytest.raises(ConfigurationError, match=r"^api_key: not a text but of type"):
         resolve(api_key=value, environ={})
 
@@ -380,7 +380,7 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_a_deleted_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told, and an absolute folder does without it."""
+    """The error says so; an absolute folder works without it."""
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)

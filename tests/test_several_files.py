@@ -212,7 +212,7 @@ def test_a_job_of_an_earlier_version_learns_the_other_files(
 def test_a_further_clip_that_is_late_is_asked_for_again(
     world: World, result: Callable[..., Result], clips: dict[str, bytes]
 ) -> None:
-    """A few times; what does not come is named, and keeps nobody from the clip."""
+    """A further file is retried a few times; the card names a missing one; the clip is saved."""
     found = result({FIRST: clips["long"], SECOND: 503})
     job = world.submit()
     world.follow(job)

@@ -1,4 +1,4 @@
-"""What `unicode_text` promises: texts that look the same are one request; letters stay whole."""
+"""Test `unicode_text`: texts that look the same are one request; letters stay whole."""
 
 from __future__ import annotations
 

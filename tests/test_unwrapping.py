@@ -1,4 +1,4 @@
-"""What people hold an input in: a job, a URI, an open file, an image of IPython, a tensor."""
+"""Inputs can be a job, a URI, an open file, an image of IPython or a tensor."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_what_cannot_be_read(given: Any, words: str) -> None:
 
 
 def test_a_closed_file(fox: Path) -> None:
-    """Is told as that."""
+    """The error says that the file is closed."""
     with fox.open("rb") as file:
         pass
     with pytest.raises(MediaError, match=r"cannot be read from its beginning .*closed file"):
@@ -304,7 +304,7 @@ class Failed:
 
 
 def test_a_job_without_a_clip() -> None:
-    """Says why there is none."""
+    """The error says why there is no clip."""
     with pytest.raises(MediaError, match=r"Failed has no clip \(flagged as sensitive\); give"):
         read_picture(Failed())
 

@@ -36,7 +36,7 @@ class Fault:
     effect: Effect
     what: str
     choices: Mapping[str, Effect] = field(default_factory=dict)
-    """What it does instead, by the argument that it may be given."""
+    """The alternative effects, by the argument of the fault."""
 
 
 def envelope_bytes(code: int, msg: str, data: object = None) -> bytes:
@@ -201,8 +201,8 @@ FAULTS = (
         "create-media-host",
         "createTask",
         Answer(200, envelope_bytes(500, "Server exception, please try again later")),
-        "The host of a media URL does not exist: code 500, which does not say so. No task is made,"
-        " which nobody can know. Source: recorded live traffic (L), other models, 2026-04-28.",
+        "The host of a media URL does not exist: code 500 without that reason. No task is"
+        " made, but the answer does not say so. Source: recorded live traffic (L), other models, 2026-04-28.",
     ),
     Fault(
         "create-524",

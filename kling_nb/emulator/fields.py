@@ -83,7 +83,7 @@ class Picture:
     over_px: int = 0
     """Both sides are longer than that."""
     least_px: int = 0
-    """Both sides have at least that many pixels."""
+    """The least number of pixels of each side."""
     ratio: tuple[float, float] | None = None
     """The least and the greatest width, in heights."""
 
@@ -144,7 +144,7 @@ class Records:
 
     fields: Mapping[str, Text | Integer | Addresses]
     most: int | None
-    """None where the page names no number."""
+    """None if the page names no number."""
     optional: Mapping[str, Integer | Addresses] = field(default_factory=dict)
 
 
@@ -161,7 +161,7 @@ class NeededWhen:
     default: bool = False
     """How the flag stands where it is not sent."""
     without: str = ""
-    """A field beside which nothing is required; empty where there is none."""
+    """A field that makes all others optional; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class Gateway:
             await self.answer_of(scope, receive)
 
     async def answer_of(self, scope: Scope, receive: Receive) -> bytes:
-        """Do what the request asks for, and return the body of the answer, which is not sent."""
+        """Execute the request and return the body of the answer, but do not send it."""
         body = bytearray()
 
         async def keep(message: Message) -> None:

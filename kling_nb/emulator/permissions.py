@@ -1,4 +1,4 @@
-"""Who may use the emulator's files: its own account, or those who share the folder around it.
+"""Set the permissions of the emulator's files: private, or those of a shared folder around them.
 
 Files have the bits 0600 and folders 0700. In a folder that its group or others may write to, and
 that is no public one with the sticky bit such as /tmp, they get the bits of that folder.
@@ -17,7 +17,7 @@ OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder with its parents where there is none."""
+    """Create a folder and its parents if they do not exist."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         folder.mkdir(0o700)
@@ -26,7 +26,7 @@ def make_folder(folder: Path) -> None:
 
 
 def make_file(path: Path) -> None:
-    """Make an empty file where there is none."""
+    """Create an empty file if it does not exist."""
     with suppress(FileExistsError):
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         widen(number, path.parent, 0o666)

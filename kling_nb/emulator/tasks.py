@@ -69,7 +69,7 @@ class Task:
     charged: float
     """What the task costs as things stand: its price, or 0 once it has failed."""
     unseen_s: float = 0.0
-    """For how long recordInfo does not know the task."""
+    """How long recordInfo does not know the task."""
 
 
 def read_task(row: Mapping[str, object], now: float) -> Task:

@@ -21,7 +21,7 @@ class Terms:
     """New tasks that an account may make in one window."""
     task_window_s: float = 10.0
     questions_per_window: float = 10
-    """recordInfo questions of one key in one window."""
+    """recordInfo requests of one key in one window."""
     question_window_s: float = 1.0
     upload_life_s: float = 24 * 3600.0
     clip_life_s: float = 14 * 24 * 3600.0
@@ -65,5 +65,5 @@ def limited(terms: Terms, text: str) -> Terms:
 
 
 def is_seconds(text: str) -> bool:
-    """Whether a text is a plain decimal number."""
+    """Return whether a text is a plain decimal number."""
     return text.isascii() and text.replace(".", "", 1).isdecimal()

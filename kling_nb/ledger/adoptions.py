@@ -77,7 +77,7 @@ class Adoptions:
             return self.identify_in(jobs, jobs.find(job_id), task_id)
 
     def identify_in(self, jobs: Jobs, row: Row, task_id: str) -> Row:
-        """Do the same in a transaction that the caller has begun."""
+        """Do the same in the transaction of the caller."""
         known = jobs.with_task(task_id, row.service)
         if known is not None and known.id != row.id:
             return known if row.task_id == task_id else row

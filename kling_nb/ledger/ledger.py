@@ -203,7 +203,7 @@ class Ledger:
             return jobs.blocking(*fingerprints)
 
     def of_request(self, fingerprint: str) -> list[Row]:
-        """Return every job of this request, newest first, whatever became of it."""
+        """Return every job of this request in any stage, newest first."""
         with self._reading() as jobs:
             return jobs.select("fingerprint = ?", fingerprint)
 
@@ -329,13 +329,13 @@ class Ledger:
         return jobs.bury(row, self.id_slots.read(row.id))
 
     def _restore(self, jobs: Jobs) -> None:
-        """Take in the requests that were being sent when the ledger lost them."""
+        """Restore the requests that were being sent when the ledger lost them."""
         for row in self.id_slots.rows():
             if jobs.bring(row) is not None:
                 LOG.warning("job %s was not in the ledger and is restored", row.id)
 
     def _read_slots(self, jobs: Jobs, service: str) -> tuple[list[Row], list[str]]:
-        """Note the task ids that wait in files; return the rows, and the jobs whose file is spent.
+        """Add the task ids from files; return the rows, and the jobs with a file to delete.
 
         An older version may have settled a row without looking there.
         """

@@ -57,11 +57,11 @@ class Intent:
     notebook: str = ""
     """Which notebook asks, by its path from the folder's parent; empty where that is not known."""
     earlier_fingerprints: tuple[str, ...] = ()
-    """By which earlier versions knew the same request. Looked up and never written."""
+    """Fingerprints of the same request in earlier versions; only looked up, never written."""
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """Every fingerprint by which the request may be known, the current one first."""
+        """Return all fingerprints of the request, the current one first."""
         return (self.fingerprint, *self.earlier_fingerprints)
 
 

@@ -46,8 +46,8 @@ def resend_lost_answers() -> None:
             outcome = await create(self, *given, **more)
             if not getattr(outcome, "may_exist", False):
                 break
-            # The ledger would see a second `sending` and stop it: whoever breaks the rule in the
-            # client goes past it.
+            # The ledger would stop a second `sending`; a client that breaks this rule bypasses
+            # the ledger.
             more.pop("sending", None)
         return outcome
 
