@@ -189,7 +189,7 @@ class Fetcher:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One answer whose body is read within its size and time."""
+    """An answer with limits for the size and the time of its body."""
 
     response: httpx.Response
     is_local: bool

@@ -57,7 +57,7 @@ class Records:
     one_of: tuple[str, ...] = ()
     """Columns; each record has exactly one of them."""
     rising: tuple[str, ...] = ()
-    """Columns whose numbers rise in this order, e.g. a start and an end."""
+    """Columns with numbers that must increase in this order, e.g. a start and an end."""
 
     @property
     def takes(self) -> str:

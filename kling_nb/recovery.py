@@ -162,7 +162,7 @@ class Recovery:
         return row
 
     def accept_late(self, facts: JobFacts, task_id: str) -> Row:
-        """Note a task whose id the ledger could not take when the service accepted it.
+        """Note an accepted task after the ledger could not be written.
 
         Raises:
             LedgerError: It still cannot; the id is written to the folder and the index if those

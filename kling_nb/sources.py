@@ -166,7 +166,7 @@ def mark_frame(image: Image, fingerprint: str, position: int) -> Image:
 
     Args:
         image: The decoded frame.
-        fingerprint: Of the job whose clip it is from, or `file SHA-256`.
+        fingerprint: The fingerprint of the clip's job, or `file SHA-256`.
         position: From 0; -1 is the last frame.
     """
     identity = hashlib.sha256(f"frame {position} of {fingerprint}".encode()).hexdigest()
@@ -245,7 +245,7 @@ def open_heif(name: str, content: bytes) -> Image:
 
 
 def is_raw_tiff(content: bytes) -> bool:
-    """Whether a TIFF is a camera's raw photo, whose first image is a thumbnail or sensor values."""
+    """Return whether a TIFF is a camera's raw photo: it begins with a thumbnail or sensor values."""
     if content[:4] not in {b"II*\0", b"MM\0*"}:
         return False
     if content[8:10] == b"CR":

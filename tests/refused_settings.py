@@ -43,7 +43,7 @@ def resolve_in(**environ: str) -> object:
 
 
 def resolve_bad() -> object:
-    """The settings of an environment whose key cannot be one."""
+    """The settings of an environment with an invalid key."""
     os.environ["KIE_API_KEY"] = bad()
     return resolve()
 
@@ -55,7 +55,7 @@ def resolve_live_without_key() -> object:
 
 
 def with_keyring(get: Callable[[], str], act: Callable[[], object]) -> object:
-    """Do something with a keyring whose backend fails to change anything."""
+    """Do something with a keyring that fails to change anything."""
     os.environ.pop("KIE_API_KEY")
     fake = SimpleNamespace(get_password=lambda *_: get(), set_password=fail, delete_password=fail)
     sys.modules["keyring"] = fake  # type: ignore[assignment]

@@ -38,7 +38,7 @@ FRAMES = (
     "kling/ai-avatar-standard",
     "kling/ai-avatar-pro",
 )
-"""Models with a frame whose page names no limit of its sides."""
+"""Models with a frame and without a stated limit of its sides."""
 
 
 def image(width: int, height: int) -> bytes:

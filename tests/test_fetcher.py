@@ -232,7 +232,7 @@ def test_a_redirect_to_a_name_that_leads_to_a_local_network() -> None:
 
 
 async def by_peers(peers: list[str]) -> Fetched:
-    """Fetch through redirects whose connections end there."""
+    """Fetch through redirects with connections to these addresses."""
     left = list(peers)
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -61,7 +61,7 @@ def odd(status: int, body: bytes, *headers: str, **more: Any) -> Odd:
 
 
 def trickled(status: int, body: bytes) -> Odd:
-    """An answer whose body comes in chunks of one byte."""
+    """An answer with a body in chunks of one byte."""
     head = http(status, b"", "Transfer-Encoding: chunked").replace(b"Content-Length: 0\r\n", b"")
     return Odd((head, *(b"1\r\n%c\r\n" % byte for byte in body), b"0\r\n\r\n"))
 

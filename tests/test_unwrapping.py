@@ -39,7 +39,7 @@ SOUND = Media(("audio/wav",), 100_000_000)
 
 @pytest.fixture
 def fox(tmp_path: Path, photo: bytes) -> Path:
-    """A picture whose path has characters that a URI escapes."""
+    """A picture with characters in its path that a URI escapes."""
     path = tmp_path / "my füchs #1%.png"
     path.write_bytes(photo)
     return path
@@ -313,7 +313,7 @@ def test_a_job_without_a_clip() -> None:
 
 
 def tiff_with(tags: dict[int, object]) -> bytes:
-    """A TIFF whose first directory has these tags."""
+    """A TIFF with these tags in its first directory."""
     ifd = TiffImagePlugin.ImageFileDirectory_v2()
     for tag, value in tags.items():
         ifd[tag] = value

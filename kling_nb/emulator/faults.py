@@ -202,7 +202,8 @@ FAULTS = (
         "createTask",
         Answer(200, envelope_bytes(500, "Server exception, please try again later")),
         "The host of a media URL does not exist: code 500 without that reason. No task is"
-        " made, but the answer does not say so. Source: recorded live traffic (L), other models, 2026-04-28.",
+        " made, but the answer does not say so. Source: recorded live traffic (L), other models,"
+        " 2026-04-28.",
     ),
     Fault(
         "create-524",

@@ -140,7 +140,7 @@ class Ledger:
             return jobs.step(jobs.find(job_id), stage, owner=self.owner, **columns)
 
     def accept(self, job_id: str, task_id: str) -> Row:
-        """Note the task of a request whose answer could not be noted when it came.
+        """Note the accepted task of a request after the ledger could not be written.
 
         Returns:
             The row that has the task, `accepted`; or as it is where it was noted since.

@@ -1,8 +1,8 @@
 """Fields that several models share, one literal each. Data only.
 
 Source of all: published documentation, crawl of 2026-08, and the specification. What a page leaves
-open is chosen here once: pictures are those of the specification, a prompt whose limit is not
-told has that of the models beside it, and an element's video is sent in the list of its images, the
+open is chosen here once: pictures are those of the specification, a prompt without a stated
+limit has that of similar models, and an element's video is sent in the list of its images, the
 only list of sources that the page names.
 """
 

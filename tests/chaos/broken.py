@@ -38,7 +38,7 @@ class Rule:
 
 
 def resend_lost_answers() -> None:
-    """Send a request again whose answer was lost."""
+    """Send a request again after its answer was lost."""
     create = Client.create_task
 
     async def insist(self: Client, *given: Any, **more: Any) -> Any:
