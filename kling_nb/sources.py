@@ -245,7 +245,7 @@ def open_heif(name: str, content: bytes) -> Image:
 
 
 def is_raw_tiff(content: bytes) -> bool:
-    """Return whether a TIFF is a camera's raw photo: it begins with a thumbnail or sensor values."""
+    """Return whether a TIFF is a camera's raw photo: it starts with a thumbnail or sensor data."""
     if content[:4] not in {b"II*\0", b"MM\0*"}:
         return False
     if content[8:10] == b"CR":
