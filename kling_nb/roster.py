@@ -318,4 +318,4 @@ class Roster:
 
     def _check_open(self) -> None:
         if self._is_closed:
-            raise LedgerError("this session was closed; use the one that took its place")
+            raise LedgerError("this session is closed; use the session that replaced it")

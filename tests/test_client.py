@@ -538,7 +538,7 @@ def test_a_closed_client_says_so(call: Callable[[Client], Any]) -> None:
         await client.aclose()
         await call(client)
 
-    with pytest.raises(LedgerError, match="this session was closed; use the one that took"):
+    with pytest.raises(LedgerError, match="this session is closed; use the session that"):
         asyncio.run(play())
     assert service.requests == []
 
@@ -554,7 +554,7 @@ def test_a_closed_client_does_not_say_that_it_is_sending() -> None:
         await client.aclose()
         await client.create_task(BODY, sending=sending)
 
-    with pytest.raises(LedgerError, match="was closed"):
+    with pytest.raises(LedgerError, match="is closed"):
         asyncio.run(play())
 
 

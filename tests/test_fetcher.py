@@ -323,5 +323,5 @@ def test_a_closed_fetcher_says_so(tmp_path: Path) -> None:
         await closed.aclose()
         await closed.download(URL, tmp_path / "a.mp4")
 
-    with pytest.raises(LedgerError, match="this session was closed"):
+    with pytest.raises(LedgerError, match="this session is closed"):
         asyncio.run(play())

@@ -446,6 +446,7 @@ def test_noting_is_tried_again_while_the_kernel_lives(
     assert ("Write the id down" in str(caught.value)) is not is_kept
     assert isinstance(job.state, Detached)
     assert (job.state.task_id, task.task_id in job.state.reason) == (task.task_id, True)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", PATIENCE_S)
     locked.rollback()
     row = wait_for(session, Stage.SAVED)
     assert (row.id, row.task_id) == (job.id, task.task_id)

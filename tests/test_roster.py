@@ -322,10 +322,10 @@ def test_a_closed_session_sends_nothing(open_session: Open) -> None:
     old = open_session()
     job = old.prepare(WISH)
     old.close()
-    with pytest.raises(LedgerError, match="was closed"):
+    with pytest.raises(LedgerError, match="is closed"):
         old.submit(job)
     assert isinstance(job.state, Discarded)
-    with pytest.raises(LedgerError, match="was closed"):
+    with pytest.raises(LedgerError, match="is closed"):
         old.text_to_video("Another")
     new = open_session()
     assert new.text_to_video("A red fox").result(PATIENCE_S).path.is_file()

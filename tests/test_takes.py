@@ -425,7 +425,7 @@ def test_a_session_that_was_closed(open_session: Open) -> None:
     session = open_session()
     job = session.text_to_video("A red fox")
     session.close()
-    with pytest.raises(LedgerError, match="was closed"):
+    with pytest.raises(LedgerError, match="is closed"):
         job.another_take()
     assert takes_of(session) == [1]
 

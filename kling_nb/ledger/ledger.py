@@ -70,7 +70,7 @@ class Ledger:
         self._process.check()
         with self._opening:
             if self._is_closed:
-                raise LedgerError("this session was closed; use the one that took its place")
+                raise LedgerError("this session is closed; use the session that replaced it")
             if not self._owners.holds(self.owner):
                 self._database.create()
                 with self._database.writing() as connection:
