@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from functools import cache
 from io import BytesIO
@@ -14,6 +16,12 @@ import numpy as np
 
 __all__ = ["SOUNDS", "encoded", "index_first", "sound", "video"]
 
+ROOT = Path(__file__).parents[1]
+ENCODE = """
+import sys
+from tests.reels import encode
+sys.stdout.buffer.write(encode(*sys.argv[1:]))
+"""
 RATE = 48_000
 SOUNDS = {
     "audio/mpeg": ("mp3", "libmp3lame"),
@@ -69,7 +77,17 @@ def video(
 def encoded(
     codec: str, pixel_format: str = "yuv420p", form: str = "mp4", audio_codec: str = ""
 ) -> bytes:
-    """A video of one second, encoded by FFmpeg's names of the encoder and the pixel format."""
+    """A video of one second, encoded by FFmpeg's names of the encoder and the pixel format.
+
+    In a process of its own: as root, SVT-AV1 puts the thread that calls it under real-time
+    scheduling, and each process that this thread starts later, a browser say, inherits that.
+    """
+    words = [sys.executable, "-c", ENCODE, codec, pixel_format, form, audio_codec]
+    return subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+
+
+def encode(codec: str, pixel_format: str, form: str, audio_codec: str) -> bytes:
+    """Encode the video of `encoded`, in this process."""
     content = BytesIO()
     with av.open(content, "w", format=form) as output:
         stream: Any = output.add_stream(codec, rate=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -153,6 +154,13 @@ def test_what_not_every_browser_plays(tmp_path: Path, words: str) -> None:
 def test_the_codec_is_named_and_not_its_decoder(tmp_path: Path) -> None:
     """FFmpeg decodes AV1 with `libdav1d`."""
     assert probe_clip(save(tmp_path, encoded("libsvtav1"))).video_codec == "av1"
+
+
+def test_making_a_sample_leaves_the_scheduling_as_it_is() -> None:
+    """A process under real-time scheduling, and each browser that it starts, starves all others."""
+    before = os.sched_getscheduler(0)
+    encoded("libsvtav1")
+    assert os.sched_getscheduler(0) == before == os.SCHED_OTHER
 
 
 def test_a_silent_clip(tmp_path: Path) -> None:
