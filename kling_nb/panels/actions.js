@@ -74,7 +74,7 @@ async function bringIntoSight(panel, job) {
 function render({ model, el }) {
   el.classList.add("kling-foot");
   const price = element("p", { class: "kling-cost", "aria-live": "polite" });
-  const warnings = element("ul", { class: "kling-warnings", role: "status" });
+  const warnings = element("div", { class: "kling-warnings", role: "status" });
   const hint = element("p", { class: "kling-problem", role: "status" });
   const waiting = element("p", { class: "kling-small", role: "status" });
   const keys = IS_MAC ? "⌘ ↵" : "Ctrl ↵";
@@ -153,7 +153,7 @@ function render({ model, el }) {
       price.replaceChildren(...priceParts(model.get("price"), model.get("amount")));
     }),
     follow(model, ["warnings"], () => {
-      warnings.replaceChildren(...model.get("warnings").map((text) => element("li", {}, text)));
+      warnings.replaceChildren(...model.get("warnings").map((text) => element("p", {}, text)));
       warnings.hidden = !warnings.childElementCount;
     }),
     follow(model, ["hint"], () => {

@@ -18,6 +18,7 @@ TRAITS = {
     "amount": "55 credits ($0.28)",
     "hint": "",
     "cell": "",
+    "warnings": [],
 }
 WAITING = "The kernel is busy with a cell"
 CLIPS = [{"id": name, "src": "", "prompt": f"clip {name}"} for name in "ab"]
