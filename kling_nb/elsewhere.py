@@ -12,11 +12,11 @@ from datetime import datetime
 from itertools import count
 
 from .index import Paid, PaidIndex, refusal
-from .ledger import Intent, Row
+from .ledger import Intent, Ledger, Row
 from .states import BLOCKING, JobFacts, Stage
 from .submission import Context
 
-__all__ = ["Elsewhere", "accounts_for"]
+__all__ = ["Elsewhere", "unaccounted"]
 
 _MAY_BE_PAID = BLOCKING - {Stage.INTENDED}
 _NOT_PAID = frozenset({Stage.REFUSED, Stage.FAILED, Stage.DISCARDED})
@@ -64,17 +64,8 @@ class Elsewhere:
             raise refusal(paid, self.context.ledger.folder, free_take, now=now)
 
     def obstacle(self, fingerprint: str) -> Paid | None:
-        """Return the payment that no row of this ledger accounts for, or None.
-
-        The ledger was deleted, cut or replaced by an older copy, or another folder has paid.
-        """
-        paid, ledger = self.index.find(fingerprint), self.context.ledger
-        if paid is None:
-            return None
-        if paid.folder != ledger.folder:
-            return paid
-        rows = ledger.of_request(fingerprint)
-        return None if any(accounts_for(row, paid) for row in rows) else paid
+        """Return the payment that no row of this ledger accounts for, or None."""
+        return unaccounted(self.index, self.context.ledger, fingerprint)
 
     def _obstacle_to(self, names: Sequence[str]) -> Paid | None:
         return next(filter(None, map(self.obstacle, names)), None)
@@ -193,6 +184,20 @@ class Elsewhere:
 def paid_at(row: Row) -> datetime:
     """Return when a row's request was paid for: looking at an old clip makes it no newer."""
     return row.sent_at or row.accepted_at or row.created_at
+
+
+def unaccounted(index: PaidIndex, ledger: Ledger, fingerprint: str) -> Paid | None:
+    """Return the payment in the index that no row of a ledger accounts for, or None.
+
+    The ledger was deleted, cut or replaced by an older copy, or another folder has paid.
+    """
+    paid = index.find(fingerprint)
+    if paid is None:
+        return None
+    if paid.folder != ledger.folder:
+        return paid
+    rows = ledger.of_request(fingerprint)
+    return None if any(accounts_for(row, paid) for row in rows) else paid
 
 
 def accounts_for(row: Row, paid: Paid) -> bool:

@@ -18,10 +18,10 @@ from typing import Any
 from .aliases import UNCERTAIN
 from .attachments import identify, noun_of
 from .cells import read_cell
-from .elsewhere import accounts_for
+from .elsewhere import unaccounted
 from .errors import InvalidInput, MediaError
 from .html.units import date_words
-from .index import Paid, PaidIndex
+from .index import PaidIndex
 from .inputs import fingerprints, media_of
 from .inventory import CallWanted, CellWanted, Unclear, Wanted
 from .jobs import Clip, Job
@@ -158,16 +158,10 @@ class Pricing:
         if self._session.service != "live":
             return ""
         for name in names:
-            paid = PaidIndex().find(name)
-            if paid is not None and not self._is_accounted_for(name, paid):
+            paid = unaccounted(PaidIndex(), self._session.ledger, name)
+            if paid is not None:
                 return f"refused: paid {date_words(paid.at, self._now)} in {paid.folder}"
         return ""
-
-    def _is_accounted_for(self, name: str, paid: Paid) -> bool:
-        ledger = self._session.ledger
-        return paid.folder == ledger.folder and any(
-            accounts_for(row, paid) for row in ledger.of_request(name)
-        )
 
     def _media(
         self, spec: ModelSpec, values: Values
