@@ -41,7 +41,7 @@ class Played:
     died_in: str = ""
     """The stage on disk at the instant of the kill; empty where there was none."""
     error: str = ""
-    """What went wrong in a forked child of the kernel."""
+    """What else went wrong: in a forked child of the kernel, or that the run did not end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ STUCK_S = 4.0
 """After so long without an end a person looks whether somebody still follows."""
 DEATH_S = 8.0
 """How long a step is waited for before the kernel is killed where it is."""
-ROUNDS = 12
+PATIENCE_S = 60.0
+"""A run that has not ended after so long is given up, and the kernel restarted."""
 OVER = ("success", "fail")
 LOSSES = ("ledger-lost", "ledger-cut", "ledger-older")
 BREATH_S = 0.15
@@ -120,11 +121,13 @@ class Lane:
         blocker.join()
         self.put_back()
         died_in = evidence.stage_at_death(self.folder, run.prompt) if run.kill else ""
-        self.settle(run)
+        has_ended = self.settle(run)
         if run.trouble in LOSSES:
             self.lose_ledger(run, older)
         struck = trouble is not None and self.was_struck(trouble)
         books.clear_faults()
+        if not has_ended:
+            self.retire()
         return Played(
             run.number,
             evidence.hash_of(run, self.folder),
@@ -132,7 +135,7 @@ class Lane:
             struck=struck,
             killed=run.kill is not None,
             died_in=died_in,
-            error=self.take_child_error(),
+            error=self.take_child_error() if has_ended else "it was given up without an end",
         )
 
     def was_struck(self, trouble: Trouble) -> bool:
@@ -254,21 +257,23 @@ class Lane:
         thread.start()
         return thread
 
-    def settle(self, run: Run) -> None:
-        """Do what a person would do until the run has ended, within reason."""
+    def settle(self, run: Run) -> bool:
+        """Do what a person would do until the run has ended; False if it did not in good time."""
+        deadline = time.monotonic() + PATIENCE_S
         if run.kill or run.again:
             self.say(run.cell)
-        for _ in range(ROUNDS):
+        while time.monotonic() < deadline:
             stage = self.watch(run)
             if self.advice:
                 self.follow_advice()
             elif stage in FOLLOWED:
                 self.say(RESUME)
             elif stage in ENDED - {Stage.DISCARDED}:
-                return
+                return True
             else:
                 self.say(run.cell)
             time.sleep(BREATH_S)
+        return False
 
     def follow_advice(self) -> None:
         """Do as the errors said; what did not help is tried again in a while."""
@@ -290,7 +295,8 @@ class Lane:
 
     def settle_all(self) -> None:
         """Resume everything, and wait for it within reason."""
-        for _ in range(ROUNDS):
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
             self.say(RESUME)
             rows, tasks = evidence.read_noted(self.folder), self.served.books.tasks()
             # Also those of which no row knows: what is not over cannot be told to be lost.
