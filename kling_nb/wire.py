@@ -68,6 +68,10 @@ _NAMED_ID = re.compile(
     re.IGNORECASE,
 )
 """Each repetition is bounded, so that the search is fast for any answer."""
+_WRITTEN_ID = re.compile(
+    r"\b(?:task|record)[_-]?ids?\s{0,9}[=:]\s{0,9}([\w-]{1,200})", re.IGNORECASE | re.ASCII
+)
+"""In text that is no JSON, such as `taskId=…`; a form, a page or the words of a message."""
 _IDS_KEPT = 5
 
 
@@ -173,9 +177,10 @@ def named_ids(text: str) -> tuple[str, ...]:
     """Return every id that an answer names as `taskId` or `recordId`, at any depth.
 
     The text is searched as it is, so that a document that is cut, has a key twice or holds JSON
-    inside a string hides nothing; then once more without JSON's escapes.
+    inside a string hides nothing; then once more without JSON's escapes. Plain text counts as well:
+    `taskId=…` and `task_id: …`.
     """
-    found = _NAMED_ID.findall(text)
+    found = _NAMED_ID.findall(text) + [(each, "") for each in _WRITTEN_ID.findall(text)]
     document = read_json(text)
     if isinstance(document, dict | list):
         found += _NAMED_ID.findall(json.dumps(document, ensure_ascii=False))
