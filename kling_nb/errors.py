@@ -230,7 +230,7 @@ class ContradictoryAnswer(ServiceError):
     """The answer contradicts itself, e.g. it is a refusal and names a task."""
 
     may_exist = True
-    advice = "The task may exist and may be paid. `%kling jobs` shows the job's status."
+    advice = "The answer contradicts itself."
 
 
 class Unreachable(KlingError):

@@ -226,18 +226,26 @@ class LastsAtMost(_Pair):
         return Problem(self.field, f"lasts {length_s:.1f} s", f"{self.says}; {advice}")
 
 
-@dataclass(frozen=True, slots=True)
-class AtMost:
-    """`field` holds at most `most` in this form of a request."""
+class _InOneForm:
+    """What one form of a request demands of `field`."""
 
+    __slots__ = ()
     field: str
-    most: int
     when: When
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Return all fields that the rule is about."""
         return self.field, *self.when.fields
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost(_InOneForm):
+    """`field` holds at most `most` in this form of a request."""
+
+    field: str
+    most: int
+    when: When
 
     @property
     def says(self) -> str:
@@ -253,17 +261,12 @@ class AtMost:
 
 
 @dataclass(frozen=True, slots=True)
-class OneValueOf:
+class OneValueOf(_InOneForm):
     """`field` has one of `values` in this form of a request, or is left out."""
 
     field: str
     values: tuple[object, ...]
     when: When
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Return all fields that the rule is about."""
-        return self.field, *self.when.fields
 
     @property
     def says(self) -> str:
@@ -281,7 +284,7 @@ class OneValueOf:
 
 
 @dataclass(frozen=True, slots=True)
-class NotTaken:
+class NotTaken(_InOneForm):
     """The service takes no `field` in this form of a request.
 
     Its default does not count there: the validator leaves it out.
@@ -289,11 +292,6 @@ class NotTaken:
 
     field: str
     when: When
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Return all fields that the rule is about."""
-        return self.field, *self.when.fields
 
     @property
     def says(self) -> str:

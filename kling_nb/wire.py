@@ -148,7 +148,7 @@ def parse_created(answer: Answer, fields: tuple[Problem, ...] = ()) -> str:
     contradiction = _contradiction(answer)
     envelope = _envelope(answer)
     if contradiction:
-        advice = f"This answer contradicts itself: {contradiction}. {ContradictoryAnswer.advice}"
+        advice = f"The answer contradicts itself: {contradiction}."
         raise ContradictoryAnswer(envelope.code, envelope.message, advice=advice)
     if answer.status != 200 or envelope.code != 200:
         _raise_service_error(answer, envelope, fields)

@@ -116,11 +116,12 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
     if not facts.emulated:
         look = f"Look for it on {ACCOUNT_LOGS}."
     ids = state.evidence.task_ids
-    headline = "The answer was lost. The task may exist and may be paid."
+    title, headline = "Answer lost", "The answer was lost. The task may exist and may be paid."
     if ids:
+        title = "Answer unclear"
         headline = "The answer reports no success but names a task. The task may be paid."
     return Wording(
-        "Answer lost",
+        title,
         "warn",
         headline,
         (
