@@ -294,14 +294,11 @@ def _trust(book: dict[str, Any], *, check: bool) -> bool:
     if not os.path.isfile(os.path.join(data, "notebook_secret")):
         return False  # nothing was ever signed here, and a notary would make a secret of its own
     try:
-        notary = sign.NotebookNotary(data_dir=data)
-        try:
+        with sign.NotebookNotary(data_dir=data) as notary:
             notebook = v4.nbjson.JSONReader().to_notebook(book)  # a copy, as one that is read
             if not check:
                 notary.sign(notebook)
             return bool(notary.check_signature(notebook))
-        finally:
-            notary.store.close()
     except Exception as error:
         _log.info("the notebook's signature cannot be used: %s", error)
         return False

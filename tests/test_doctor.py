@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.metadata
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Callable
@@ -47,6 +48,13 @@ def test_packages_are_listed() -> None:
     found = checks.check_packages()
     assert found.status == "ok"
     assert f"anywidget {importlib.metadata.version('anywidget')}" in found.said
+
+
+def test_the_lowest_versions_are_those_that_are_declared() -> None:
+    """What installs without a complaint has none here."""
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    for name, (lowest, _) in checks.PACKAGES.items():
+        assert re.search(rf'"{name}>={re.escape(lowest)}[",]', text), (name, lowest)
 
 
 def test_an_old_and_a_missing_package_are_named() -> None:

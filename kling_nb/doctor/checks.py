@@ -31,13 +31,13 @@ __all__ = [
 PACKAGES = {
     "ipython": ("8.18", "%%kling cells"),
     "ipykernel": ("7.4", "a click is handled while a cell waits, and not only after it"),
-    "ipywidgets": ("8.1", "the panel"),
-    "anywidget": ("0.9.13", "buttons, the panel and the gallery"),
+    "ipywidgets": ("8.1.4", "the panel"),
+    "anywidget": ("0.9.20", "buttons, the panel and the gallery"),
     "httpx": ("0.28", "the way to the service"),
-    "av": ("14", "reading and making clips"),
-    "pillow": ("11", "reading pictures"),
+    "av": ("18.1", "reading and making clips"),
+    "pillow": ("11.3", "reading pictures"),
 }
-"""The packages that matter: the least version, and what it is for."""
+"""The packages that matter: the lowest version, as `pyproject.toml` has it, and what it is for."""
 
 LITTLE_BYTES = 1_000_000_000
 TOO_LITTLE_BYTES = 50_000_000
