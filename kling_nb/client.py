@@ -13,7 +13,9 @@ import json
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -202,16 +204,9 @@ class Client:
             MediaError: The file is gone, or was changed meanwhile.
         """
         parcel = Parcel(content, file_name, mime_type, sha256)
-        within_s = self._network.limits.transfer_s(parcel.size_bytes)
         url = f"{self.upload_url}{endpoints.UPLOAD_PATH}"
-        async for attempt in stamina.retry_context(
-            on=_wait_before_repeat, attempts=4, timeout=300.0
-        ):
-            with attempt, parcel.packed(self._http, url, progress) as request:
-                async with self._upload_turn:  # minutes long; a balance does not wait with them
-                    answer = await self._send(self._http, request, within_s)
-                    return wire.parse_uploaded(answer)
-        raise AssertionError("unreachable: retry_context returns or raises")
+        pack = partial(parcel.packed, self._http, url, progress)
+        return await self._upload(pack, parcel.size_bytes)
 
     async def upload_base64(self, content: bytes, file_name: str) -> str:
         """Upload a file of at most 10 MB as JSON and return its URL; see `upload` (source: D)."""
@@ -240,13 +235,23 @@ class Client:
 
     async def _upload_json(self, path: str, file_name: str, source: dict[str, str]) -> str:
         body = {**source, "uploadPath": UPLOAD_FOLDER, "fileName": file_name}
-        within_s = self._network.limits.transfer_s(len(source.get("base64Data", "")))
+        url = f"{self.upload_url}{path}"
+
+        def pack() -> AbstractContextManager[httpx.Request]:
+            return nullcontext(self._http.build_request("POST", url, json=body))
+
+        return await self._upload(pack, len(source.get("base64Data", "")))
+
+    async def _upload(
+        self, pack: Callable[[], AbstractContextManager[httpx.Request]], size_bytes: int
+    ) -> str:
+        """Send what is packed anew for each attempt, and return the URL of the file."""
+        within_s = self._network.limits.transfer_s(size_bytes)
         async for attempt in stamina.retry_context(
             on=_wait_before_repeat, attempts=4, timeout=300.0
         ):
-            with attempt:
-                request = self._http.build_request("POST", f"{self.upload_url}{path}", json=body)
-                async with self._upload_turn:
+            with attempt, pack() as request:
+                async with self._upload_turn:  # minutes long; a balance does not wait with them
                     answer = await self._send(self._http, request, within_s)
                     return wire.parse_uploaded(answer)
         raise AssertionError("unreachable: retry_context returns or raises")
