@@ -10,6 +10,7 @@ __all__ = [
     "DOWNLOAD_URL_PATH",
     "RECORD_PATH",
     "UPLOAD_BASE64_PATH",
+    "UPLOAD_LIMIT_BYTES",
     "UPLOAD_PATH",
     "UPLOAD_URL_PATH",
 ]
@@ -23,3 +24,6 @@ DOWNLOAD_URL_PATH: Final = "/api/v1/common/download-url"
 UPLOAD_PATH: Final = "/api/file-stream-upload"
 UPLOAD_BASE64_PATH: Final = "/api/file-base64-upload"
 UPLOAD_URL_PATH: Final = "/api/file-url-upload"
+
+UPLOAD_LIMIT_BYTES: Final = 100_000_000
+"""Of a file that is uploaded. Some models take a larger one, at a URL of its own."""

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 
 from . import media
 from .containers import HEAD_BYTES, Form, Measured, measure, reading, recognise
+from .endpoints import UPLOAD_LIMIT_BYTES
 from .errors import MediaError
 from .html.units import byte_words
 from .kinds import ROUNDING_S, Media, shorten
@@ -177,12 +178,15 @@ def find_given(source: object, kind: Media) -> Given:
 def check_size(given: Given, kind: Media) -> None:
     if not given.size_bytes:
         raise MediaError(f"{given.name}: empty; give another {NOUNS[kind.medium]}")
-    if given.size_bytes > kind.max_bytes:
+    allowed = min(kind.max_bytes, UPLOAD_LIMIT_BYTES)
+    if given.size_bytes > allowed:
         smaller = f"smaller.{suffix_of(kind.mime_types[0])}"
         advice = f"make it smaller, e.g. `ffmpeg -i {given.quoted} -b:v 4M -b:a 128k {smaller}`"
+        if kind.max_bytes > allowed:
+            advice += f", or give the URL of a file of at most {kind.max_bytes / 1e6:g} MB"
         raise MediaError(
             f"{given.name}: {byte_words(given.size_bytes)}; allowed are at most "
-            f"{kind.max_bytes / 1e6:g} MB: {advice}"
+            f"{allowed / 1e6:g} MB: {advice}"
         )
 
 
