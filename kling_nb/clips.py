@@ -248,7 +248,7 @@ def add_pictures(output: OutputContainer, source: VideoStream, plan: Plan) -> En
     def encode(shown: Any) -> list[Packet[Any]]:
         if shown is None:
             return stream.encode(None)
-        smaller = shown.reformat(plan.width_px, plan.height_px, "yuv420p")
+        smaller = shown.reformat(plan.width_px, plan.height_px, "yuv420p", threads=1)
         smaller.pict_type = PictureType.NONE  # else the old key frames are forced upon the new clip
         return stream.encode(smaller)
 

@@ -275,7 +275,7 @@ def show(picture: bytes, length_s: float) -> bytes:
     with av.open(content, "w", format="mp4") as output:
         stream = output.add_stream("libx264", rate=24, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
-        frame = shown.from_image(image).reformat(format="yuv420p")
+        frame = shown.from_image(image).reformat(format="yuv420p", threads=1)
         for _ in range(round(24 * length_s)):
             frame.pts = None
             output.mux(stream.encode(frame))
@@ -314,7 +314,7 @@ def first_lit(container: InputContainer, stream: VideoStream) -> Image:
 
 def to_image(shown: Any) -> Image:
     """A decoded picture as an RGB image, upright: a phone held upright films lying pictures."""
-    image: Image = shown.to_image()
+    image: Image = shown.to_image(threads=1)
     return image.rotate(shown.rotation, expand=True) if shown.rotation else image
 
 

@@ -97,6 +97,28 @@ def test_children_of_a_pool_make_clips(tmp_path: Path) -> None:
     assert run(tmp_path, script) == [".mp4"] * 4
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system lists no threads")
+def test_decoding_leaves_no_threads_of_a_library(tmp_path: Path) -> None:
+    """With PyAV 19, a child would wait for ever for such threads, which a fork does not copy."""
+    script = """
+    import time
+    from kling_nb import clips
+    kling_nb.emulator.Emulator = kling_nb.emulator.Emulator.func  # renders from the picture
+    clip = kling.text_to_video("first", duration=5).result(WAIT_S)
+    kling.image_to_video(clip.frame(0), "second", duration=5).result(WAIT_S)
+    clips.preview(Path(clip.path))
+
+    def foreign():
+        return len(os.listdir("/proc/self/task")) - threading.active_count()
+
+    deadline = time.monotonic() + WAIT_S
+    while foreign() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    print(foreign())
+    """
+    assert run(tmp_path, script) == ["0"]
+
+
 def test_a_child_has_a_session_of_its_own(tmp_path: Path) -> None:
     """Its client, ledger owner and emulator are its own; the settings are the configured ones."""
     script = """

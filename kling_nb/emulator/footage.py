@@ -75,7 +75,7 @@ def first_frame(path: Path) -> Image.Image:
     try:
         with av.open(str(path)) as film:
             for frame in film.decode(video=0):
-                return frame.to_image().convert("RGB")  # type: ignore[no-untyped-call, no-any-return]
+                return frame.to_image(threads=1).convert("RGB")  # type: ignore[no-untyped-call, no-any-return]
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         raise UnreadableFootage from error
     raise UnreadableFootage
