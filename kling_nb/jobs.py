@@ -332,7 +332,7 @@ class Job:
         return str(self._repr_mimebundle_()["text/html"])
 
     def __repr__(self) -> str:
-        return f"<Job {self.id} {self.facts.model} {type(self._state).__name__.lower()}>"
+        return f"<Job {self.id} {self.facts.model} {self._state.name}>"
 
     def _check_process(self) -> None:
         advice = f"`kling_nb.job({self.id!r})` returns a job that this process follows."

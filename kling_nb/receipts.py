@@ -70,7 +70,7 @@ class Receipt:
     """`live` or `emulator`."""
     task_id: str = ""
     state: str = ""
-    """The name of the state in lower case, e.g. `saved`."""
+    """The `name` of the state, e.g. `saved`."""
     take: int = 1
     file: str = ""
     """The clip's name in the folder of clips."""
@@ -121,7 +121,7 @@ def card_json(facts: JobFacts, state: JobState, embedded: Embedded = "") -> dict
         "model": facts.model,
         "service": "emulator" if facts.emulated else "live",
         "task_id": getattr(state, "task_id", ""),
-        "state": type(state).__name__.lower(),
+        "state": state.name,
         "take": facts.take,
         "cell": facts.cell,
         "price_credits": facts.price_credits,

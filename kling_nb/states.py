@@ -2,6 +2,9 @@
 
 Values only: small frozen dataclasses without a field that has a meaning in one state only, so
 that `match` over a union can end in `assert_never`. What the service says of a task is in `tasks`.
+
+The `name` of each state is written into notebooks (`data-kling-state`, the JSON of a card) and read
+from old ones. It never changes, whatever the class is called.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from .errors import Problem
 from .evidence import NO_EVIDENCE, Evidence
@@ -179,11 +183,14 @@ class JobFacts:
 class Preparing:
     """Validated and noted on disk; nothing was sent."""
 
+    name: ClassVar[str] = "preparing"
+
 
 @dataclass(frozen=True, slots=True)
 class Uploading:
     """The picture is on its way."""
 
+    name: ClassVar[str] = "uploading"
     sent_bytes: int
     total_bytes: int
 
@@ -192,11 +199,14 @@ class Uploading:
 class Sending:
     """The one request that may cost money is under way."""
 
+    name: ClassVar[str] = "sending"
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """The service has the task; we ask now and then."""
 
+    name: ClassVar[str] = "waiting"
     task_id: str
     word: str
     since: datetime
@@ -207,6 +217,7 @@ class Waiting:
 class OutOfSight:
     """The service has the task, but our questions go unanswered."""
 
+    name: ClassVar[str] = "outofsight"
     task_id: str
     since: datetime
     expected_s: float
@@ -218,6 +229,7 @@ class OutOfSight:
 class Downloading:
     """The clip exists and is being fetched."""
 
+    name: ClassVar[str] = "downloading"
     task_id: str
     received_bytes: int
     total_bytes: int | None
@@ -227,6 +239,7 @@ class Downloading:
 class Saved:
     """The clip is on disk."""
 
+    name: ClassVar[str] = "saved"
     task_id: str
     clip: ClipFacts
     credits: float | None
@@ -244,6 +257,7 @@ class Saved:
 class Failed:
     """The service reports failure."""
 
+    name: ClassVar[str] = "failed"
     task_id: str
     code: str
     message: str
@@ -255,6 +269,7 @@ class Failed:
 class Refused:
     """The service said no; no task exists."""
 
+    name: ClassVar[str] = "refused"
     message: str
     problems: tuple[Problem, ...] = ()
     code: str = ""
@@ -265,6 +280,7 @@ class Refused:
 class Unknown:
     """The answer was lost: the task may exist and may be paid."""
 
+    name: ClassVar[str] = "unknown"
     at: datetime
     reason: str
     evidence: Evidence = NO_EVIDENCE
@@ -274,6 +290,7 @@ class Unknown:
 class Vanished:
     """The service cannot tell of the task or its result; it may be asked once more."""
 
+    name: ClassVar[str] = "vanished"
     task_id: str
     message: str
 
@@ -282,6 +299,7 @@ class Vanished:
 class Expired:
     """The clip is not here, and could not be fetched; it may be tried once more."""
 
+    name: ClassVar[str] = "expired"
     task_id: str
     message: str
 
@@ -290,6 +308,7 @@ class Expired:
 class Detached:
     """Nobody follows the job in this kernel."""
 
+    name: ClassVar[str] = "detached"
     task_id: str
     reason: str = ""
     """Why, when it was not a person's wish."""
@@ -299,6 +318,7 @@ class Detached:
 class Discarded:
     """Ended before anything that costs money was sent."""
 
+    name: ClassVar[str] = "discarded"
     message: str
 
 

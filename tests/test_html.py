@@ -41,7 +41,7 @@ def test_the_record_names_job_and_state(state: JobState) -> None:
     """Tests, style sheets and other programs find a card by its attributes."""
     root = Outline(record(state)).only("kling-record")
     assert root["data-kling-job"] == "k7f2qd"
-    assert root["data-kling-state"] == name_of(state).lower()
+    assert root["data-kling-state"] == state.name
     assert "kling-card" in str(root["class"])
 
 

@@ -41,7 +41,7 @@ def test_a_card_is_found_in_each_state(state: Any) -> None:
     (section,) = find_sections(around)
     assert section.markup == record(state=state)
     assert section.job_id == FACTS.id
-    assert section.state == type(state).__name__.lower()
+    assert section.state == state.name
 
 
 def test_takes_are_found_in_their_order() -> None:

@@ -57,7 +57,7 @@ def test_nothing_private_is_in_it() -> None:
 def test_every_state_is_recorded_and_read(state: Any) -> None:
     """With no file while there is none."""
     (receipt,) = read_card(card_json(EMULATED, state))
-    assert receipt.state == type(state).__name__.lower()
+    assert receipt.state == state.name
     assert receipt.task_id == getattr(state, "task_id", "")
     assert (receipt.service, receipt.file, receipt.embed) == ("emulator", "", "")
 

@@ -43,7 +43,7 @@ class Strip:
 
 def meaning(state: JobState) -> tuple[str, str]:
     """What of a state is worth a message: its kind, and the service's word for it."""
-    return type(state).__name__, getattr(state, "word", "")
+    return state.name, getattr(state, "word", "")
 
 
 def _moves(state: JobState) -> bool:

@@ -78,7 +78,7 @@ def render_record(
         classes="kling-root kling-record",
         aria_label=f"Kling clip, {wording.badge.lower()}",
         data_kling_job=one_line(facts.id),
-        data_kling_state=type(state).__name__.lower(),
+        data_kling_state=state.name,
     )
 
 

@@ -40,7 +40,7 @@ class Section:
     markup: str
     job_id: str
     state: str
-    """The state's name in lower case, e.g. `saved`."""
+    """The `name` of the state, e.g. `saved`."""
 
     @property
     def video(self) -> bytes:

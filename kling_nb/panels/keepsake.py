@@ -102,8 +102,7 @@ class Keepsake:
         return kept
 
     def _bundle(self, job: Job, room: int) -> Bundle:
-        state = type(job.state).__name__
-        key = f"{job.id} {state}"
+        key = f"{job.id} {job.state.name}"
         if key not in self._whole:
             self._whole[key] = card_bundle(job.facts, job.state)
         whole = self._whole[key]
