@@ -15,7 +15,8 @@ SAMPLES = Path(__file__).parent / "samples"
 
 def sample_names() -> list[str]:
     """Every sample's file name, sorted; the table of sources is none of them."""
-    return sorted(path.name for path in SAMPLES.iterdir() if path.name != "README.md")
+    files = (path for path in SAMPLES.iterdir() if path.is_file())
+    return sorted(path.name for path in files if path.name != "README.md")
 
 
 def sample(name: str) -> bytes:
