@@ -6,8 +6,8 @@ package that needs a change of a literal here breaks what users have.
 Other tests hold more of these names, and are not repeated:
 
 * The rows, JSON columns and cards of real files: `test_saved_files`.
-* Fingerprints, with services and parameters: the golden ones of `test_fingerprint`. Released
-  migrations, by hash: `test_ledger_migrations`.
+* Fingerprints, with services and parameters: the golden ones of `test_fingerprint`. The first
+  four migrations, by hash: `test_ledger_migrations`.
 * The folder `kling_clips/` and, except for two variables, the environment: `test_settings`
   (`KLING_NB_SERVER_CALLBACKS`: `test_extension`). The keyring entry: `test_settings`.
 * `ledger.sqlite3`, `owners/`, `pictures/`, `emulator/`, `sending/ID.json`: `test_files`.
