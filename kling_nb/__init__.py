@@ -16,7 +16,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .mimebundle import set_renderer
+from kling_nb.jobs.mimebundle import set_renderer
 
 __version__ = "0.1.0"
 
@@ -25,21 +25,22 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
-    from . import errors
-    from .cards import Bundle
-    from .default import configure, default_session
-    from .galleries import gallery
-    from .jobs import Clip, Job
-    from .listener import listen
-    from .models import CATALOGUE
-    from .nesting import run
-    from .packing import pack, slim
-    from .panels import panel
-    from .preparation import Quote
-    from .quotation import quote
-    from .salvage import recover
-    from .session import Session
-    from .states import JobFacts, JobState
+    from kling_nb.callbacks.listener import listen
+    from kling_nb.core.job_state import JobFacts, JobState
+    from kling_nb.display.cards import Bundle
+    from kling_nb.display.gallery import gallery
+    from kling_nb.display.panel import panel
+    from kling_nb.jobs.default_session import configure, default_session
+    from kling_nb.jobs.job import Clip, Job
+    from kling_nb.jobs.preparation import Quote
+    from kling_nb.jobs.run_coroutine import run
+    from kling_nb.jobs.session import Session
+    from kling_nb.models.catalog import CATALOGUE
+    from kling_nb.notebook.archive.pack import pack, slim
+    from kling_nb.notebook.archive.recover import recover
+    from kling_nb.notebook.quote.quote import quote
+
+    from .core import errors
 
     adopt = Session.adopt
     balance = Session.balance
@@ -115,35 +116,35 @@ _OF_SESSION = frozenset(
 
 def load_ipython_extension(shell: Any) -> None:
     """What `%load_ext kling_nb` calls."""
-    from .magics import load
+    from kling_nb.notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """What `%unload_ext kling_nb` calls."""
-    from .magics import unload
+    from kling_nb.notebook.magics import unload
 
     unload(shell)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
     """What a Jupyter server asks that was told to load this as an extension."""
-    from .extension import extension_points
+    from kling_nb.callbacks.jupyter_extension import extension_points
 
     return extension_points()
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
     """What such a server calls then."""
-    from .extension import load
+    from kling_nb.callbacks.jupyter_extension import load
 
     load(server)
 
 
 def _render_mimebundle(facts: JobFacts, state: JobState) -> Bundle:
     """The saved card of a job; loads the display packages at the first use."""
-    from .cards import card_bundle
+    from kling_nb.display.cards import card_bundle
 
     return card_bundle(facts, state)
 
@@ -173,6 +174,6 @@ def _teach_displays() -> None:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None:
-        from .magics import teach_displays
+        from kling_nb.notebook.magics import teach_displays
 
         teach_displays(shell)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from kling_nb.console import print_text
-from kling_nb.emulator import command as emulator
-from kling_nb.errors import KlingError
+from kling_nb.core.console import print_text
+from kling_nb.core.errors import KlingError
+
+from .emulator import cli as emulator
 
 __all__ = ["main"]
 
@@ -33,8 +34,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def list_jobs(_args: argparse.Namespace) -> int:
     """Print the folder's jobs as a table."""
-    from kling_nb.default import default_session
-    from kling_nb.html import table_text
+    from kling_nb.display.html import table_text
+    from kling_nb.jobs.default_session import default_session
 
     rows = [
         (row.id, f"{row.created_at:%Y-%m-%d %H:%M}", str(row.stage), row.prompt)
@@ -46,9 +47,9 @@ def list_jobs(_args: argparse.Namespace) -> int:
 
 def examine_here(_args: argparse.Namespace) -> int:
     """Print what is found; 1 when something is broken."""
-    from kling_nb.default import default_session
-    from kling_nb.doctor import examine
-    from kling_nb.html import findings_text
+    from kling_nb.display.html import findings_text
+    from kling_nb.jobs.default_session import default_session
+    from kling_nb.notebook.doctor import examine
 
     findings = examine(default_session, "terminal")
     print_text(findings_text(findings))

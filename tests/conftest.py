@@ -14,8 +14,8 @@ import pytest
 import stamina
 from PIL import Image
 
-from kling_nb.ledger import Ledger
-from kling_nb.states import Saved
+from kling_nb.core.job_state import Saved
+from kling_nb.storage import Ledger
 from tests.html_states import NOW
 from tests.service import EASY, KEY, Served, World, serve
 
@@ -79,7 +79,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def open_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """Opens sessions, all in one folder and with a quick emulator unless told; closes them."""
     import kling_nb.emulator
-    from kling_nb.session import Session
+    from kling_nb.jobs.session import Session
 
     quick = functools.partial(kling_nb.emulator.Emulator, render="canned", terms=EASY)
     monkeypatch.setattr(kling_nb.emulator, "Emulator", quick)
@@ -112,7 +112,7 @@ def session(
 
     Another one that a command makes shares the folder.
     """
-    from kling_nb import default
+    from kling_nb.jobs import default_session as default
 
     monkeypatch.chdir(tmp_path)
     session = open_session(notebook=lambda: told_notebook)
@@ -133,7 +133,7 @@ def shell() -> Iterator[Any]:
 @pytest.fixture
 def command(shell: Any, session: Any) -> Any:
     """The commands of that shell, for the default session."""
-    from kling_nb.commands import Commands
+    from kling_nb.notebook.commands import Commands
 
     return Commands(shell)
 
@@ -154,7 +154,7 @@ def open_live(
 ) -> Callable[[str], Any]:
     """Opens live sessions of the served emulator, in a folder by name."""
     # A live clip takes minutes, so that the first question waits for seconds.
-    monkeypatch.setattr("kling_nb.pace.expected_s", lambda past_s, usual_s: 0.3)
+    monkeypatch.setattr("kling_nb.core.poll_schedule.expected_s", lambda past_s, usual_s: 0.3)
 
     def begin(name: str) -> Any:
         return open_session(**served.settings(tmp_path / name) | {"mode": "live", "api_key": KEY})
@@ -191,7 +191,7 @@ def clip_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny clip on disk."""
     from PIL import Image
 
-    from kling_nb.emulator.render import render_clip
+    from kling_nb.emulator.render.encode import render_clip
 
     path = tmp_path_factory.mktemp("clips") / "20261122-140500-k7f2qd.mp4"
     picture = Image.new("RGB", (64, 36), "firebrick")
@@ -202,6 +202,6 @@ def clip_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def saved(clip_path: Path) -> Saved:
     """The state of a job whose clip that is."""
-    from kling_nb.clips import probe_clip
+    from kling_nb.media.clips import probe_clip
 
     return Saved("t" * 32, probe_clip(clip_path), 55.0, NOW)

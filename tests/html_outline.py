@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from kling_nb import html
-from kling_nb.states import JobFacts, JobState
+from kling_nb.core.job_state import JobFacts, JobState
+from kling_nb.display import html
 from tests.html_states import FACTS, NOW
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from kling_nb.doors import Doors
-from kling_nb.notebook_server import ROUTE
+from kling_nb.callbacks.jupyter_server import ROUTE
+from kling_nb.storage.callback_routes import Doors
 from tests.browser.lab import environment, free_port, stop
 
 __all__ = ["Server", "notification", "running"]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kling_nb.wire import Answer
+from kling_nb.kie.wire import Answer
 
 __all__ = ["SAMPLES", "answer", "document", "envelope", "sample", "sample_names"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kling_nb.kinds import Media, Text
-from kling_nb.records import Records
-from kling_nb.specs import ModelSpec
+from kling_nb.models.kinds import Media, Text
+from kling_nb.models.records import Records
+from kling_nb.models.spec import ModelSpec
 from tests.sample_files import document
 
 __all__ = [

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-
-from kling_nb.client import Client
 from kling_nb.errors import KlingError
-from kling_nb.fetcher import Fetcher
-from kling_nb.index import PaidIndex
-from kling_nb.jobs import Job
-from kling_nb.keys import Key
-from kling_nb.session import Session
+
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.keys import Key
+from kling_nb.jobs.session import Session
+from kling_nb.kie.client import Client
+from kling_nb.kie.http import Fetcher
+from kling_nb.storage.user_index import PaidIndex
 
 __all__ = ["BAD_KEY", "CASSETTES", "SCENARIOS", "TEST_KEY", "Scenario", "SessionFactory", "picture"]
 

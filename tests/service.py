@@ -16,19 +16,19 @@ from typing import Any
 import httpx
 
 import kling_nb
-from kling_nb.client import Client
+from kling_nb.core.job_state import JobFacts, JobState, Stage
 from kling_nb.emulator import Books, Emulator, Terms
-from kling_nb.fetcher import Fetcher
-from kling_nb.follower import Follower
-from kling_nb.history import facts_of, state_of
-from kling_nb.jobs import Job
-from kling_nb.keys import Key
-from kling_nb.ledger import Intent, Ledger, Row
-from kling_nb.models import TEXT_TO_VIDEO
-from kling_nb.portal import Portal
-from kling_nb.preparation import Prepared, Wish, prepare
-from kling_nb.states import JobFacts, JobState, Stage
-from kling_nb.submission import Context, submit
+from kling_nb.jobs.background_loop import Portal
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.job_from_record import facts_of, state_of
+from kling_nb.jobs.keys import Key
+from kling_nb.jobs.poller import Follower
+from kling_nb.jobs.preparation import Prepared, Wish, prepare
+from kling_nb.jobs.submit import Context, submit
+from kling_nb.kie.client import Client
+from kling_nb.kie.http import Fetcher
+from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.storage import Intent, Ledger, Row
 
 __all__ = [
     "CREATE",

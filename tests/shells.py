@@ -13,7 +13,7 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from kling_nb.cards import FrontEnd
+from kling_nb.display.cards import FrontEnd
 
 PATIENCE_S = 20.0
 

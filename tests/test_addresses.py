@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from kling_nb.errors import ConfigurationError
 
-from kling_nb.addresses import (
+from kling_nb.core.addresses import (
     check_public_url,
     has_secret,
     is_local,
@@ -12,7 +13,6 @@ from kling_nb.addresses import (
     leads_here,
     without_password,
 )
-from kling_nb.errors import ConfigurationError
 
 GOOD = [
     "https://abc.tunnel.example/kling",

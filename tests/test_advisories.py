@@ -11,15 +11,15 @@ import httpx
 import pytest
 from PIL import Image
 
-from kling_nb import html
-from kling_nb.advisories import FrameAdvisory, LengthAdvisory, MediaFacts, warnings_of
-from kling_nb.fetcher import Fetcher
-from kling_nb.magics import KlingMagics
-from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO
-from kling_nb.preparation import Prepared, Wish, prepare
-from kling_nb.session import Session
-from kling_nb.specs import ModelSpec
-from kling_nb.states import Failed, JobState, Preparing, Saved
+from kling_nb.core.job_state import Failed, JobState, Preparing, Saved
+from kling_nb.display import html
+from kling_nb.jobs.preparation import Prepared, Wish, prepare
+from kling_nb.jobs.session import Session
+from kling_nb.kie.http import Fetcher
+from kling_nb.models.advisories import FrameAdvisory, LengthAdvisory, MediaFacts, warnings_of
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
+from kling_nb.models.spec import ModelSpec
+from kling_nb.notebook.magics import KlingMagics
 from tests.html_states import FACTS, NOW, RUNNING, SAVED, TASK
 from tests.reels import sound
 from tests.shells import htmls, open_shell, texts

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kling_nb.errors import MediaError
 from PIL import Image
 
-from kling_nb.attachments import identify, noun_of, read_attachment, stand_in
-from kling_nb.errors import MediaError
-from kling_nb.footage import Footage
-from kling_nb.kinds import Media
-from kling_nb.media import Picture
+from kling_nb.media.audio_video import Footage
+from kling_nb.media.images import Picture
+from kling_nb.media.inputs import identify, noun_of, read_attachment, stand_in
+from kling_nb.models.kinds import Media
 from tests.reels import sound, video
 
 PICTURE = Media(("image/png", "image/jpeg"), 10_000_000)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-from kling_nb.bodies import Limits, announced_bytes, read_pieces
-from kling_nb.client import Client, SubmitOutcome
 from kling_nb.errors import AnswerLost, KlingError, MediaError
-from kling_nb.fetcher import Fetcher, Transfer
-from kling_nb.keys import Key
-from kling_nb.network import Network
+
+from kling_nb.jobs.keys import Key
+from kling_nb.kie.bodies import Limits, announced_bytes, read_pieces
+from kling_nb.kie.client import Client, SubmitOutcome
+from kling_nb.kie.http import Fetcher, Transfer
+from kling_nb.kie.network import Network
 from tests.service import KEY
 
 BODY = {"model": "kling-2.6/text-to-video", "input": {"prompt": "x"}}

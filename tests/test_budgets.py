@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from kling_nb.errors import InvalidInput
 
-from kling_nb.budgets import (
+from kling_nb.core.budgets import (
     Budget,
     Change,
     Order,
@@ -24,7 +25,6 @@ from kling_nb.budgets import (
     read_order,
     refusal,
 )
-from kling_nb.errors import InvalidInput
 
 FOLDER = Budget("live", Scope.FOLDER, 500)
 NOTEBOOK = Budget("live", Scope.NOTEBOOK, 100, "films/fox.ipynb")

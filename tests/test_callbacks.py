@@ -8,8 +8,10 @@ import hmac
 import json
 
 import pytest
+from kling_nb.errors import UnreadableAnswer
 
-from kling_nb.callbacks import (
+from kling_nb.core.task_status import TaskFailed, TaskPending, TaskSucceeded
+from kling_nb.kie.webhooks import (
     Callback,
     nonce_in,
     parse_callback,
@@ -17,8 +19,6 @@ from kling_nb.callbacks import (
     verify_callback,
     with_nonce,
 )
-from kling_nb.errors import UnreadableAnswer
-from kling_nb.tasks import TaskFailed, TaskPending, TaskSucceeded
 from tests.sample_files import sample
 
 SUCCESS_ID = "e989621f54392584b05867f87b160672"

@@ -13,15 +13,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from kling_nb import cards, live, previews, workers
-from kling_nb.cards import Card, FrontEnd, card, strips
 from kling_nb.errors import LedgerError, TaskFailed
-from kling_nb.evidence import NO_EVIDENCE
-from kling_nb.jobs import Clip, Job
-from kling_nb.live import Hub
-from kling_nb.portal import in_thread, portal
-from kling_nb.states import Detached, Event, JobState, Preparing, Saved
+
+from kling_nb.core.charge_evidence import NO_EVIDENCE
+from kling_nb.core.job_state import Detached, Event, JobState, Preparing, Saved
+from kling_nb.display import cards
+from kling_nb.display import comm as live
+from kling_nb.display import threads as workers
+from kling_nb.display.cards import Card, FrontEnd, card, strips
+from kling_nb.display.comm import Hub
+from kling_nb.jobs.background_loop import in_thread, portal
+from kling_nb.jobs.job import Clip, Job
+from kling_nb.media import previews
 from tests import html_states
 from tests.html_states import FACTS, NOW, WAITING
 from tests.shells import htmls, open_shell, texts, updates_of

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kling_nb.cells import write_cell
-from kling_nb.emulator.rules import Refusal, check_order
-from kling_nb.implied import Told
-from kling_nb.inputs import media_of, request_input, with_media
-from kling_nb.kinds import Choice, Media, Medium, Number
-from kling_nb.magics import KlingMagics
-from kling_nb.models import CATALOGUE
-from kling_nb.records import Records
-from kling_nb.session import Session
-from kling_nb.specs import ModelSpec, Parameter, validate
-from kling_nb.wire import create_body
+from kling_nb.emulator.http.validate import Refusal, check_order
+from kling_nb.jobs.session import Session
+from kling_nb.kie.wire import create_body
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.cell import write_cell
+from kling_nb.models.implied import Told
+from kling_nb.models.kinds import Choice, Media, Medium, Number
+from kling_nb.models.records import Records
+from kling_nb.models.request_inputs import media_of, request_input, with_media
+from kling_nb.models.spec import ModelSpec, Parameter, validate
+from kling_nb.notebook.magics import KlingMagics
 from tests.reels import sound, video
 from tests.sample_requests import BROKEN, body_of, given_of, least
 

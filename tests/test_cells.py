@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from kling_nb import cells
-from kling_nb.cells import Cell, join_lines, read_cell, read_line, write_cell
 from kling_nb.errors import InvalidInput
-from kling_nb.kinds import Choice, Flag, Media, Number, Text
-from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.records import Column, Records
-from kling_nb.specs import ModelSpec, Parameter, validate
-from kling_nb.unicode_text import comparable_text
-from kling_nb.variables import names_in
+
+from kling_nb.core.unicode_text import comparable_text
+from kling_nb.models import cell as cells
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.cell import Cell, join_lines, read_cell, read_line, write_cell
+from kling_nb.models.cell_variables import names_in
+from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
+from kling_nb.models.records import Column, Records
+from kling_nb.models.spec import ModelSpec, Parameter, validate
 from tests.sample_requests import given_of
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.cells import read_cell
+from kling_nb.core.job_state import Stage
 from kling_nb.emulator import KNOWN_FAULTS
-from kling_nb.ledger import Intent, Ledger
-from kling_nb.states import Stage
+from kling_nb.models.cell import read_cell
+from kling_nb.storage import Intent, Ledger
 from tests.chaos import __main__ as command
 from tests.chaos.evidence import stage_at_death, stage_of
 from tests.chaos.judge import Evidence, Kind, Noted, Paid, Played, judge

@@ -10,8 +10,6 @@ from typing import Any
 import httpx
 import pytest
 import stamina
-
-from kling_nb.client import Client, SubmitOutcome
 from kling_nb.errors import (
     AnswerLost,
     BadRequest,
@@ -28,10 +26,12 @@ from kling_nb.errors import (
     Unauthorized,
     UnreadableAnswer,
 )
-from kling_nb.keys import Key
-from kling_nb.pace import NEW_TASKS, QUESTIONS
-from kling_nb.rates import Account, Budget
-from kling_nb.tasks import TaskMissing, TaskPending
+
+from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
+from kling_nb.core.task_status import TaskMissing, TaskPending
+from kling_nb.jobs.keys import Key
+from kling_nb.kie.client import Client, SubmitOutcome
+from kling_nb.kie.rate_limit import Account, Budget
 from tests.service import CREATE, KEY, Clock
 
 FIELDS = (Problem("duration", "given '5'", "allowed: 5, 10"),)

@@ -17,9 +17,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kling_nb.errors import MediaError
 from PIL import Image
 
-from kling_nb.clips import (
+from kling_nb.core.job_state import ClipFacts
+from kling_nb.display.html.prices import encoding_words
+from kling_nb.media.clips import (
     POSTER_BYTES,
     check_clip,
     frame,
@@ -28,9 +31,6 @@ from kling_nb.clips import (
     probe_clip,
     read_encoding,
 )
-from kling_nb.errors import MediaError
-from kling_nb.html.prices import encoding_words
-from kling_nb.states import ClipFacts
 from tests.reels import encoded
 
 FPS = 10
@@ -409,5 +409,7 @@ def try_all(folders: pytest.TempPathFactory, content: bytes) -> None:
 
 def test_importing_is_cheap() -> None:
     """Neither PyAV nor Pillow is loaded before a clip is read."""
-    code = "import sys, kling_nb.clips; sys.exit(any(m in sys.modules for m in ('av', 'PIL')))"
+    code = (
+        "import sys, kling_nb.media.clips; sys.exit(any(m in sys.modules for m in ('av', 'PIL')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

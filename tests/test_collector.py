@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from kling_nb import collector
-from kling_nb.collector import Collector
-from kling_nb.emulator import Books
 from kling_nb.errors import NotSent
-from kling_nb.hearing import Listening
-from kling_nb.jobs import Job
-from kling_nb.ledger import Letter, Mailbox
-from kling_nb.receiver import letters_for
-from kling_nb.session import Session
-from kling_nb.states import Stage
+
+from kling_nb.callbacks import worker as collector
+from kling_nb.callbacks.worker import Collector
+from kling_nb.core.job_state import Stage
+from kling_nb.emulator import Books
+from kling_nb.jobs.callback_inbox import letters_for
+from kling_nb.jobs.callback_urls import Listening
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.storage import Letter, Mailbox
 from tests.jupyter import notification
 from tests.service import sent_row
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import nbformat
 import pytest
-
-from kling_nb import commands, default, greeting
-from kling_nb.cards import card_bundle
-from kling_nb.commands import Commands
 from kling_nb.errors import ConfigurationError, InvalidInput, KlingError, LedgerError
-from kling_nb.jobs import Job
-from kling_nb.models import CATALOGUE
-from kling_nb.session import Session
-from kling_nb.states import Stage
+
+from kling_nb.core.job_state import Stage
+from kling_nb.display.cards import card_bundle
+from kling_nb.jobs import default_session as default
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.notebook import commands
+from kling_nb.notebook import status as greeting
+from kling_nb.notebook.commands import Commands
 from tests.service import CREATE, KEY
 from tests.shells import htmls, open_shell, texts, updates_of, wait_for_update
 

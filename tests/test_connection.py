@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from kling_nb.connection import Connection, connect
 from kling_nb.emulator import Emulator
-from kling_nb.settings import resolve
+from kling_nb.jobs.connect import Connection, connect
+from kling_nb.jobs.settings import resolve
 from tests.service import KEY
 
 
@@ -80,7 +80,7 @@ def test_the_emulators_own_terms_are_kept_to(
     """Where it has others than the service."""
     seen: list[object] = []
     monkeypatch.setattr(
-        "kling_nb.connection.budget_of", lambda chosen, terms, now, sleep: seen.append(terms)
+        "kling_nb.jobs.connect.budget_of", lambda chosen, terms, now, sleep: seen.append(terms)
     )
     way = begin(tmp_path, mode="emulator")
     assert isinstance(way.emulator, Emulator)

@@ -11,9 +11,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from kling_nb.errors import MediaError
 from PIL import Image
 
-from kling_nb.containers import (
+from kling_nb.media.probe import (
     HEAD_BYTES,
     MP4,
     Form,
@@ -24,7 +25,6 @@ from kling_nb.containers import (
     recognise,
     show,
 )
-from kling_nb.errors import MediaError
 from tests.reels import SOUNDS, index_first, sound, video
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kling_nb.errors import ConfigurationError
 
 import kling_nb
-import kling_nb.default as module
-from kling_nb.default import configure, default_session
-from kling_nb.errors import ConfigurationError
-from kling_nb.session import Session
+import kling_nb.jobs.default_session as module
+from kling_nb.jobs.default_session import configure, default_session
+from kling_nb.jobs.session import Session
 
 
 @pytest.fixture(autouse=True)

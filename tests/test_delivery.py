@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from kling_nb.delivery import fetch_clip
 from kling_nb.errors import LedgerError, MediaError, WrongLength
-from kling_nb.fetcher import Progress, Received
-from kling_nb.jobs import Job
-from kling_nb.states import ClipFacts
+
+from kling_nb.core.job_state import ClipFacts
+from kling_nb.jobs.download import fetch_clip
+from kling_nb.jobs.job import Job
+from kling_nb.kie.http import Progress, Received
 from tests.service import World
 
 

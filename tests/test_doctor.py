@@ -16,8 +16,6 @@ from typing import Any, cast
 
 import httpx
 import pytest
-
-from kling_nb.doctor import checks, examine, service
 from kling_nb.errors import (
     ConfigurationError,
     EndpointNotFound,
@@ -27,9 +25,11 @@ from kling_nb.errors import (
     Unauthorized,
     UnreadableAnswer,
 )
-from kling_nb.hearing import Listening
-from kling_nb.html import Finding
-from kling_nb.session import Session
+
+from kling_nb.display.html import Finding
+from kling_nb.jobs.callback_urls import Listening
+from kling_nb.jobs.session import Session
+from kling_nb.notebook.doctor import checks, examine, service
 from tests.service import World
 
 KEY = "sk-never-to-be-seen"

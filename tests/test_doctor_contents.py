@@ -7,13 +7,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from kling_nb.doctor.contents import check_contents
-from kling_nb.doctor.notebook import check_links, check_notebook
-from kling_nb.html import Finding
-from kling_nb.jobs import Job
-from kling_nb.ledger import Ledger, inspection
-from kling_nb.session import Session
-from kling_nb.states import Stage
+from kling_nb.core.job_state import Stage
+from kling_nb.display.html import Finding
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.notebook.doctor.folder import check_contents
+from kling_nb.notebook.doctor.notebook import check_links, check_notebook
+from kling_nb.storage import Ledger
+from kling_nb.storage import inspect as inspection
 from tests.service import World
 
 PATIENCE_S = 20.0
@@ -157,7 +158,9 @@ def notebook(tmp_path: Path) -> Path:
 
 def test_a_notebook_that_is_trusted(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is to be done."""
-    monkeypatch.setattr("kling_nb.notebook_file._trust", lambda _text, check: check)
+    monkeypatch.setattr(
+        "kling_nb.notebook.archive.notebook_file._trust", lambda _text, check: check
+    )
     found = check_notebook([str(notebook)], notebook.parent)
     assert (found.status, found.said, found.fix) == ("ok", "film.ipynb", "")
 

@@ -12,10 +12,12 @@ from typing import Any
 import av
 import pytest
 
-from kling_nb import __main__, live
-from kling_nb.doctor import page, report
-from kling_nb.html import Finding
-from kling_nb.live import Hub, Page
+from kling_nb import __main__
+from kling_nb.display import comm as live
+from kling_nb.display.comm import Hub, Page
+from kling_nb.display.html import Finding
+from kling_nb.notebook.doctor import browser as page
+from kling_nb.notebook.doctor import report
 from tests.shells import PATIENCE_S, htmls, open_shell, texts, updates_of
 
 LAB = Page("JupyterLab", "4.6.6")
@@ -195,7 +197,7 @@ def test_the_command_line_ends_with_1_when_something_is_broken(
     mode: str, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
 ) -> None:
     """Live mode without a key is broken; and it says how to mend it."""
-    from kling_nb import default
+    from kling_nb.jobs import default_session as default
 
     monkeypatch.setenv("KLING_NB_MODE", mode)
     monkeypatch.setenv("KLING_NB_FOLDER", str(tmp_path / "clips"))

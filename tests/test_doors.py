@@ -8,9 +8,9 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-
-from kling_nb.doors import Doors
 from kling_nb.errors import LedgerError
+
+from kling_nb.storage.callback_routes import Doors
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NONCE = "q2jP-uY0b_Kx3nQ4w5e6r7"

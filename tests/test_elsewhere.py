@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from kling_nb.elsewhere import Elsewhere
 from kling_nb.errors import AlreadyPaid
-from kling_nb.index import PaidIndex
-from kling_nb.ledger import Intent, Ledger, Row
-from kling_nb.states import Stage
+
+from kling_nb.core.job_state import Stage
+from kling_nb.jobs.other_folders import Elsewhere
+from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage.user_index import PaidIndex
 from tests.service import World
 
 INTENT = Intent("f" * 64, "live", "kling-2.6/text-to-video", {}, 1, 55.0)

@@ -10,17 +10,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import kling_nb
-from kling_nb.index import PaidIndex
-from kling_nb.ledger import Ledger, Row
-from kling_nb.states import Stage
+from kling_nb.core.job_state import Stage
+from kling_nb.storage import Ledger, Row
+from kling_nb.storage.user_index import PaidIndex
 from tests.service import KEY, Served
 
 BUYER = """
 import sys
 
 from kling_nb.errors import AlreadyPaid
-from kling_nb.freight import Freight
-from kling_nb.session import Session
+from kling_nb.jobs.upload_inputs import Freight
+from kling_nb.jobs.session import Session
 
 deliver = Freight.deliver
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kling_nb.evidence import (
+from kling_nb.core.charge_evidence import (
     LOOKS_S,
     NO_EVIDENCE,
     REFUND_LOOKS_S,

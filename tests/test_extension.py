@@ -15,16 +15,16 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from kling_nb.errors import ConfigurationError
 from traitlets.config import Configurable
 
-from kling_nb.errors import ConfigurationError
-from kling_nb.extension import is_asked_for, load
-from kling_nb.keys import Key
-from kling_nb.ledger import Intent, Ledger, Mailbox
-from kling_nb.notebook_server import ROUTE, find_server, is_open
-from kling_nb.porter import Porter
-from kling_nb.reception import LIMIT_BYTES
-from kling_nb.states import Stage
+from kling_nb.callbacks.jupyter_extension import is_asked_for, load
+from kling_nb.callbacks.jupyter_server import ROUTE, find_server, is_open
+from kling_nb.callbacks.porter import Porter
+from kling_nb.callbacks.reception import LIMIT_BYTES
+from kling_nb.core.job_state import Stage
+from kling_nb.jobs.keys import Key
+from kling_nb.storage import Intent, Ledger, Mailbox
 from tests.jupyter import Server, notification, running
 
 TASK = "e989621f54392584b05867f87b160672"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-import kling_nb.fetcher
-from kling_nb.bodies import Limits
 from kling_nb.errors import AnswerLost, LedgerError, MediaError, NotSent, ServiceError
-from kling_nb.fetcher import Fetched, Fetcher, Received
-from kling_nb.network import Network, open_http
+
+import kling_nb.kie.http
+from kling_nb.kie.bodies import Limits
+from kling_nb.kie.http import Fetched, Fetcher, Received
+from kling_nb.kie.network import Network, open_http
 
 URL = "https://tempfile.example/k/a.mp4"
 CONTENT = bytes(range(256)) * 600
@@ -114,7 +114,7 @@ def test_a_file_that_is_not_there(tmp_path: Path, status: int) -> None:
 
 def test_a_file_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server cannot fill the disk."""
-    monkeypatch.setattr(kling_nb.fetcher, "_CLIP_LIMIT_BYTES", 10)
+    monkeypatch.setattr(kling_nb.kie.http, "_CLIP_LIMIT_BYTES", 10)
     with pytest.raises(MediaError, match="is larger than"):
         asyncio.run(
             fetcher(httpx.Response(200, stream=Pieces(CONTENT))).download(URL, tmp_path / "a")

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb import files
-from kling_nb.doors import Doors
-from kling_nb.files import ensure_file, make_folder, new_file, open_plain
-from kling_nb.index import PaidIndex
-from kling_nb.ledger import Intent, Ledger
-from kling_nb.session import Session
+from kling_nb.core import files
+from kling_nb.core.files import ensure_file, make_folder, new_file, open_plain
+from kling_nb.jobs.session import Session
+from kling_nb.storage import Intent, Ledger
+from kling_nb.storage.callback_routes import Doors
+from kling_nb.storage.user_index import PaidIndex
 
 PATIENCE_S = 20.0
 

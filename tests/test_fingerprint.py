@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from kling_nb.inputs import fingerprint, media_of
-from kling_nb.kinds import Choice
-from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.specs import ModelSpec, Parameter, validate
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.kinds import Choice
+from kling_nb.models.request_inputs import fingerprint, media_of
+from kling_nb.models.spec import ModelSpec, Parameter, validate
 from tests.sample_files import document
 from tests.sample_requests import FIRST_EXAMPLES, given_of
 

@@ -12,17 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-import kling_nb.client
-from kling_nb import clips, pace
-from kling_nb.client import Client
 from kling_nb.errors import ClipExpired, LedgerError, TaskFailed, TaskVanished
-from kling_nb.fetcher import Fetcher, Progress, Received
-from kling_nb.follower import Follower
-from kling_nb.hearing import Listening
-from kling_nb.keys import Key
-from kling_nb.ledger import Ledger
-from kling_nb.states import (
+
+import kling_nb.kie.client
+from kling_nb.core import poll_schedule as pace
+from kling_nb.core.job_state import (
     Detached,
     Downloading,
     Expired,
@@ -33,6 +27,13 @@ from kling_nb.states import (
     Vanished,
     Waiting,
 )
+from kling_nb.jobs.callback_urls import Listening
+from kling_nb.jobs.keys import Key
+from kling_nb.jobs.poller import Follower
+from kling_nb.kie.client import Client
+from kling_nb.kie.http import Fetcher, Progress, Received
+from kling_nb.media import clips
+from kling_nb.storage import Ledger
 from tests.service import RECORD, Wire, World
 
 POLL_FAULTS = ("poll-drop", "poll-502", "poll-html", "poll-429", "poll-stall")
@@ -52,7 +53,7 @@ FAILURES = {
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that never comes is given up soon."""
-    monkeypatch.setattr(kling_nb.client, "_TIMEOUT", httpx.Timeout(0.1))
+    monkeypatch.setattr(kling_nb.kie.client, "_TIMEOUT", httpx.Timeout(0.1))
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ kling_nb.emulator.Emulator = functools.partial(
 )
 import kling_nb as kling
 from kling_nb.errors import ForkedSession
-from kling_nb.ledger import Intent, Ledger, Mailbox
-from kling_nb.session import Session
+from kling_nb.storage import Intent, Ledger, Mailbox
+from kling_nb.jobs.session import Session
 
 WAIT_S = 60
 FOLDER = Path(os.environ["KLING_NB_FOLDER"])
@@ -187,8 +187,8 @@ def test_a_child_does_not_keep_a_dead_parent_alive(tmp_path: Path) -> None:
 def test_a_parents_session_is_refused_in_a_child(tmp_path: Path) -> None:
     """A session or running job of the parent raises one typed error, and nothing waits for ever."""
     script = """
-    from kling_nb.models import TEXT_TO_VIDEO
-    from kling_nb.preparation import Wish
+    from kling_nb.models.catalog import TEXT_TO_VIDEO
+    from kling_nb.jobs.preparation import Wish
     mine = Session(mode="emulator", folder=FOLDER, emulator_seconds=0.05)
     job = mine.text_to_video("a lake", duration=5)
     job.result(WAIT_S)
@@ -234,7 +234,7 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
     script = """
     from kling_nb import default, live, previews, workers
     from kling_nb.emulator import studio
-    from kling_nb.rates.slots import HERE
+    from kling_nb.kie.rate_limit.store import HERE
     workers.draw_later(lambda: None)
     workers.work_later(lambda: None)
     held, over = threading.Event(), threading.Event()
@@ -268,8 +268,8 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
 def test_a_fork_waits_for_open_files(tmp_path: Path, file: str) -> None:
     """A fork amid another thread's transaction leaves the child no lock that never ends."""
     script = f"""
-    from kling_nb.emulator.books import Books
-    from kling_nb.ledger.database import Database
+    from kling_nb.emulator.account.account import Books
+    from kling_nb.storage.database import Database
     databases = {{
         "ledger": (Database(FOLDER / "ledger.sqlite3", patience_s=0.5), "writing"),
         "emulator": (Books(FOLDER / "emulator").database, "transaction"),
@@ -309,7 +309,7 @@ def test_a_child_shows_nothing_that_needs_its_page(tmp_path: Path) -> None:
     """In a forked child of a kernel there is no hub, and outputs are those of a headless run."""
     script = """
     from kling_nb import live
-    from kling_nb.frontends import front_end
+    from kling_nb.display.front_end import front_end
     from tests.shells import open_shell
     mine = live.hub()
     with open_shell("notebook") as shell:

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kling_nb.errors import LedgerError, MediaError, NotSent
 from PIL import Image
 
-from kling_nb.client import Client
-from kling_nb.errors import LedgerError, MediaError, NotSent
-from kling_nb.freight import LIFE, Freight, Source, is_about_media
-from kling_nb.jobs import Job
-from kling_nb.keys import Key
-from kling_nb.ledger import Uploads
-from kling_nb.media import read_picture
-from kling_nb.models import CATALOGUE
-from kling_nb.negatives import Negative
-from kling_nb.portal import portal
-from kling_nb.preparation import Wish
-from kling_nb.states import Stage, Uploading
-from kling_nb.submission import submit
+from kling_nb.core.job_state import Stage, Uploading
+from kling_nb.jobs.background_loop import portal
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.keys import Key
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.submit import submit
+from kling_nb.jobs.upload_inputs import LIFE, Freight, Source, is_about_media
+from kling_nb.kie.client import Client
+from kling_nb.media.images import read_picture
+from kling_nb.media.input_store import Negative
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.storage import Uploads
 from tests.reels import video
 from tests.service import UPLOAD, World
 

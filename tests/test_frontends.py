@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from kling_nb.frontends import front_end, present_front_end
+from kling_nb.display.front_end import front_end, present_front_end
 from tests.shells import open_shell
 
 

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from kling_nb import clips, default, galleries, previews
-from kling_nb.clips import read_encoding
 from kling_nb.errors import MediaError
-from kling_nb.galleries import Gallery, films, gallery
-from kling_nb.galleries.selection import Selection, parse_selection
-from kling_nb.jobs import Job
-from kling_nb.ledger import Row
-from kling_nb.media import shrink
-from kling_nb.session import Session
+
+from kling_nb.display import gallery as galleries
+from kling_nb.display.gallery import Gallery, gallery
+from kling_nb.display.gallery import thumbnails as films
+from kling_nb.display.gallery.filters import Selection, parse_selection
+from kling_nb.jobs import default_session as default
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.media import clips, previews
+from kling_nb.media.clips import read_encoding
+from kling_nb.media.images import shrink
+from kling_nb.storage import Row
 from tests.reels import encoded
 from tests.shells import htmls, open_shell, texts
 
@@ -445,7 +448,7 @@ def test_the_magic_shows_the_clips_with_these_words(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`%kling gallery red fox`; alone it shows all."""
-    from kling_nb.commands import Commands
+    from kling_nb.notebook.commands import Commands
 
     monkeypatch.setattr(default, "_current", session)
     with open_shell("notebook") as shell:

@@ -13,20 +13,20 @@ from typing import Any
 
 import httpx
 import pytest
+from kling_nb.errors import InvalidInput
 from PIL import Image
 
-from kling_nb.errors import InvalidInput
-from kling_nb.fetcher import Fetcher
-from kling_nb.footage import Footage
-from kling_nb.gathering import Gathered, gather, place_words
-from kling_nb.inputs import media_of, with_media
-from kling_nb.kinds import Choice, Media, Text
-from kling_nb.negatives import Negative
-from kling_nb.preparation import Prepared, Wish, prepare
-from kling_nb.records import Column, Records
-from kling_nb.rules import LastsAtMost
-from kling_nb.specs import ModelSpec, Parameter, validate
-from kling_nb.tariffs import Price, PriceList
+from kling_nb.jobs.gathering import Gathered, gather, place_words
+from kling_nb.jobs.preparation import Prepared, Wish, prepare
+from kling_nb.kie.http import Fetcher
+from kling_nb.media.audio_video import Footage
+from kling_nb.media.input_store import Negative
+from kling_nb.models.kinds import Choice, Media, Text
+from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.records import Column, Records
+from kling_nb.models.request_inputs import media_of, with_media
+from kling_nb.models.rules import LastsAtMost
+from kling_nb.models.spec import ModelSpec, Parameter, validate
 from tests.reels import sound, video
 
 PICTURE = Media(("image/png", "image/jpeg"), 10_000_000, max_count=2)

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kling_nb import html
-from kling_nb.states import (
+from kling_nb.core.job_state import (
     Downloading,
     JobFacts,
     JobState,
@@ -17,6 +16,7 @@ from kling_nb.states import (
     Saved,
     Uploading,
 )
+from kling_nb.display import html
 from tests.html_outline import Outline, live, record, text
 from tests.html_states import (
     ALREADY,

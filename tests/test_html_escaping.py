@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from kling_nb import html
-from kling_nb.html import Aside
-from kling_nb.html.markup import looks
-from kling_nb.states import JobState
+from kling_nb.core.job_state import JobState
+from kling_nb.display import html
+from kling_nb.display.html import Aside
+from kling_nb.display.html.markup import looks
 from tests.html_outline import Outline, foot, record, text
 from tests.html_states import EVERY, FACTS, SAVED, TINY_JPEG, name_of
 

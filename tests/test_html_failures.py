@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kling_nb.html.failures import CAUSES, OTHER_CAUSE, cause_of
+from kling_nb.kie.failures import CAUSES, OTHER_CAUSE, cause_of
 from tests.sample_files import sample
 
 MESSAGES = [

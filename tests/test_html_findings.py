@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from kling_nb.html import Finding, findings_text, render_findings
+from kling_nb.display.html import Finding, findings_text, render_findings
 
 FINE = Finding("Disk", "ok", "81.9 GB free")
 BROKEN = Finding("Service", "bad", "401 <b>no</b>", "`%kling login` asks for another key.")

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from kling_nb.html import Aside
-from kling_nb.states import Detached, Expired, Failed, JobFacts, JobState, Vanished
+from kling_nb.core.job_state import Detached, Expired, Failed, JobFacts, JobState, Vanished
+from kling_nb.display.html import Aside
 from tests.html_outline import Outline, foot
 from tests.html_states import (
     EMULATED,

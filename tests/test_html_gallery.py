@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.html.gallery import (
+from kling_nb.display.html.gallery import (
     Exhibit,
     gallery_text,
     heading,

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from kling_nb.html.markup import (
+from kling_nb.display.html.markup import (
     data_uri,
     escape,
     fitted,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kling_nb import html
+from kling_nb.display import html
 from tests.html_outline import Outline
 
 

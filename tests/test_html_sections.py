@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from IPython.display import Video
 
-from kling_nb import html
-from kling_nb.html import Section, find_sections, unplaced
-from kling_nb.states import JobFacts
+from kling_nb.core.job_state import JobFacts
+from kling_nb.display import html
+from kling_nb.display.html import Section, find_sections, unplaced
 from tests.html_states import FACTS, NOW, RUNNING, SAVED, TINY_JPEG
 
 CLIP = bytes(range(256)) * 40

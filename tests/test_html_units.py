@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from kling_nb.html.units import (
+from kling_nb.core.formatting import (
     balance_words,
     byte_words,
     credit_words,

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
 from kling_nb.errors import Problem
-from kling_nb.html.failures import cause_of
-from kling_nb.html.words import Wording, describe
-from kling_nb.states import (
+
+from kling_nb.core.job_state import (
     Detached,
     Discarded,
     Downloading,
@@ -23,6 +21,8 @@ from kling_nb.states import (
     Uploading,
     Vanished,
 )
+from kling_nb.display.html.card_text import Wording, describe
+from kling_nb.kie.failures import cause_of
 from tests.html_outline import Outline, record, text
 from tests.html_states import (
     ALREADY,

@@ -6,15 +6,15 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-
 from kling_nb.errors import InvalidInput
-from kling_nb.implied import Filled, Implied, Summed, Told
-from kling_nb.inputs import fingerprint, request_input
-from kling_nb.kinds import Choice, Media, Number, Text
-from kling_nb.records import Column, Records
-from kling_nb.rules import SumOf
-from kling_nb.specs import ModelSpec, Parameter, Values, validate
-from kling_nb.tariffs import PriceList
+
+from kling_nb.models.implied import Filled, Implied, Summed, Told
+from kling_nb.models.kinds import Choice, Media, Number, Text
+from kling_nb.models.prices import PriceList
+from kling_nb.models.records import Column, Records
+from kling_nb.models.request_inputs import fingerprint, request_input
+from kling_nb.models.rules import SumOf
+from kling_nb.models.spec import ModelSpec, Parameter, Values, validate
 
 STEPS = Records(
     (Column("words", Text(20), "words"), Column("length", Number(1, 9, integer=True), "s")),

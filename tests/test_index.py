@@ -13,10 +13,10 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-
-from kling_nb import index
 from kling_nb.errors import AlreadyPaid
-from kling_nb.index import Paid, PaidIndex
+
+from kling_nb.storage import user_index as index
+from kling_nb.storage.user_index import Paid, PaidIndex
 
 AT = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from kling_nb.errors import AlreadyPaid
-from kling_nb.index import PaidIndex
+from kling_nb.storage.user_index import PaidIndex
 
 index, folder, at = PaidIndex(Path(sys.argv[1])), Path(sys.argv[2]), datetime.now(UTC)
 print("ready", flush=True)

@@ -6,7 +6,16 @@ import ast
 
 import pytest
 
-from kling_nb.insets import Around, Closed, Harmless, Inset, KlingCell, Once, find_inset, is_python
+from kling_nb.notebook.quote.insets import (
+    Around,
+    Closed,
+    Harmless,
+    Inset,
+    KlingCell,
+    Once,
+    find_inset,
+    is_python,
+)
 
 
 def inset(code: str) -> Inset | None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import kling_nb.intake as module
-from kling_nb.intake import Intake
-from kling_nb.reception import LIMIT_BYTES, Heard, Posted, Turned
+import kling_nb.callbacks.intake as module
+from kling_nb.callbacks.intake import Intake
+from kling_nb.callbacks.reception import LIMIT_BYTES, Heard, Posted, Turned
 
 NONCE = "n0nce"
 HEARD = Heard(NONCE, "t", None)

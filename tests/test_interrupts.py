@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.doctor import checks
+from kling_nb.notebook.doctor import checks
 from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,7 @@ IGNORED = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """What a shell does to a program that it starts with `&`."""
 BLOCKED = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})"
 EXAMINE = """
-    from kling_nb.doctor.checks import check_interrupts
+    from kling_nb.notebook.doctor.checks import check_interrupts
     for each in check_interrupts():
         print(each.status, each.said)
         code = each.fix.partition("run `")[2].rpartition("`")[0]

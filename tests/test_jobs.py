@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from kling_nb.errors import (
     JobDetached,
     LedgerError,
@@ -22,10 +21,9 @@ from kling_nb.errors import (
     WaitInterrupted,
     WaitTimeout,
 )
-from kling_nb.evidence import Evidence
-from kling_nb.jobs import Clip, Job
-from kling_nb.portal import Portal
-from kling_nb.states import (
+
+from kling_nb.core.charge_evidence import Evidence
+from kling_nb.core.job_state import (
     ClipFacts,
     Detached,
     Event,
@@ -38,6 +36,8 @@ from kling_nb.states import (
     Unknown,
     Waiting,
 )
+from kling_nb.jobs.background_loop import Portal
+from kling_nb.jobs.job import Clip, Job
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 FACTS = JobFacts("ab12cd34", "kling-2.6/text-to-video", "A fox", {}, 55.0, 100.0, AT, True)

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-
-from kling_nb import collector, jupyter_listener
-from kling_nb.doors import Doors
-from kling_nb.emulator import Books
 from kling_nb.errors import ConfigurationError
-from kling_nb.hearing import Listening
-from kling_nb.jobs import Job
-from kling_nb.jupyter_listener import callback_url, find_address, listen_by_jupyter
-from kling_nb.listener import listen
-from kling_nb.session import Session
+
+from kling_nb.callbacks import jupyter_listener
+from kling_nb.callbacks import worker as collector
+from kling_nb.callbacks.jupyter_listener import callback_url, find_address, listen_by_jupyter
+from kling_nb.callbacks.listener import listen
+from kling_nb.emulator import Books
+from kling_nb.jobs.callback_urls import Listening
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.storage.callback_routes import Doors
 from tests.jupyter import running
 
 Open = Callable[..., Session]

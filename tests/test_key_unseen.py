@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from kling_nb import default
 from kling_nb.errors import ConfigurationError
+
+from kling_nb.jobs import default_session as default
 from tests.refused_settings import CASES, SECRET_VARIABLE, VARIABLES, clean, refuse
 
 SECRET = "sk-0123456789abcdef-unseen"

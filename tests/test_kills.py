@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from kling_nb.errors import TaskUnknown
 
 import kling_nb
-from kling_nb.errors import TaskUnknown
-from kling_nb.jobs import Job
-from kling_nb.session import Session
-from kling_nb.states import Stage, Waiting
+from kling_nb.core.job_state import Stage, Waiting
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
 from tests.service import CREATE, Served
 
 Open = Callable[..., Session]
@@ -33,12 +33,12 @@ VICTIM = f"""
 import sys
 import threading
 
-from kling_nb.ledger import Ledger
-from kling_nb.ledger.id_slots import IdSlots
-from kling_nb.models import TEXT_TO_VIDEO
-from kling_nb.preparation import Wish
-from kling_nb.session import Session
-from kling_nb.states import Downloading
+from kling_nb.storage import Ledger
+from kling_nb.storage.id_slots import IdSlots
+from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.core.job_state import Downloading
 
 point = sys.argv[1]
 advance = Ledger.advance

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-
 from kling_nb.errors import LedgerError
-from kling_nb.ledger import Intent, Ledger, Row
-from kling_nb.negatives import Negative
-from kling_nb.states import BLOCKING, NEXT_STAGES, ClipFacts, Stage
+
+from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, ClipFacts, Stage
+from kling_nb.media.input_store import Negative
+from kling_nb.storage import Intent, Ledger, Row
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NEGATIVE = Negative("ab" * 32, "fox.png", "image/png")
@@ -219,7 +219,7 @@ def test_a_job_is_found_by_the_start_of_its_id(
 ) -> None:
     """Four digits are enough while they are unique; else the candidates are named."""
     ids = iter(["abcd0000", "abcd0000", "abcd1111", "ffff0000"])
-    monkeypatch.setattr("kling_nb.ledger.table.secrets.token_hex", lambda _: next(ids))
+    monkeypatch.setattr("kling_nb.storage.jobs_table.secrets.token_hex", lambda _: next(ids))
     for fingerprint in "abc":
         ledger.intend(intent(fingerprint))
     assert ledger.row(" FFFF").id == "ffff0000"
@@ -231,7 +231,7 @@ def test_a_job_is_found_by_the_start_of_its_id(
 @pytest.mark.parametrize("given", ["", "fff", "0000000g", "%", "____", "ffff00001"])
 def test_no_such_job(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     """Too few digits, wildcards and unknown ids find nothing, and the message says what lists."""
-    monkeypatch.setattr("kling_nb.ledger.table.secrets.token_hex", lambda _: "ffff0000")
+    monkeypatch.setattr("kling_nb.storage.jobs_table.secrets.token_hex", lambda _: "ffff0000")
     ledger.intend(intent())
     with pytest.raises(LedgerError, match=rf"no job '{given}'.*`%kling jobs` lists"):
         ledger.row(given)

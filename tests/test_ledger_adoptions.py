@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-
 from kling_nb.errors import LedgerError
-from kling_nb.ledger import Intent, Ledger, Row
-from kling_nb.states import Stage
+
+from kling_nb.core.job_state import Stage
+from kling_nb.storage import Intent, Ledger, Row
 
 STEPS = {
     Stage.SENDING: [Stage.SENDING],

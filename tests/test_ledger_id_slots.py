@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from kling_nb.errors import LedgerError
-from kling_nb.ledger import Intent, Ledger, Row
-from kling_nb.ledger.id_slots import IdSlots
-from kling_nb.states import Stage
+
+from kling_nb.core.job_state import Stage
+from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage.id_slots import IdSlots
 
 INTENT = Intent("f" * 64, "live", "m", {"prompt": "A fox\nand “a” hen"}, 2, 55.0, thumbnail=b"jpeg")
 

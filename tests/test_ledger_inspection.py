@@ -7,10 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
 from kling_nb.errors import LedgerError
-from kling_nb.ledger import Ledger, database, inspect, inspection, look_up
-from kling_nb.states import Stage
+
+from kling_nb.core.job_state import Stage
+from kling_nb.storage import Ledger, database, inspect, look_up
+from kling_nb.storage import inspect as inspection
 
 
 @pytest.fixture

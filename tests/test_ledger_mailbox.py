@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-
 from kling_nb.errors import LedgerError
-from kling_nb.ledger import Intent, Ledger, Letter, Mailbox, mailbox
-from kling_nb.states import Stage
+
+from kling_nb.core.job_state import Stage
+from kling_nb.storage import Intent, Ledger, Letter, Mailbox
+from kling_nb.storage import callback_store as mailbox
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WAYS = {

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.ledger import Intent, Ledger, database
-from kling_nb.ledger.database import Database
-from kling_nb.ledger.migrations import MIGRATIONS
-from kling_nb.states import Stage
+from kling_nb.core.job_state import Stage
+from kling_nb.storage import Intent, Ledger, database
+from kling_nb.storage.database import Database
+from kling_nb.storage.migrations import MIGRATIONS
 from tests.test_ledger_database import FIRST_ROW
 
 RELEASED = ("d5b116c3db36017d", "43a2cc0e6bfc43c9", "50e0d9485ea8f2e6", "99062428ceea7d4a")

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 from kling_nb.errors import LedgerError
-from kling_nb.ledger import Intent, Ledger, Row
-from kling_nb.ledger.owners import Owners
-from kling_nb.states import Stage
+
+from kling_nb.core.job_state import Stage
+from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage.session_lock import Owners
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 import kling_nb
-from kling_nb.budgets import Change, Scope
-from kling_nb.ledger import Intent, Ledger, Row
-from kling_nb.states import Stage
+from kling_nb.core.budgets import Change, Scope
+from kling_nb.core.job_state import Stage
+from kling_nb.storage import Intent, Ledger, Row
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 
 PREAMBLE = """
 import sys
 from pathlib import Path
-from kling_nb.ledger import Intent, Ledger
-from kling_nb.states import Stage
+from kling_nb.storage import Intent, Ledger
+from kling_nb.core.job_state import Stage
 
 def intent(fingerprint):
     return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from kling_nb.evidence import Look, Watch
-from kling_nb.ledger.records import (
+from kling_nb.core.charge_evidence import Look, Watch
+from kling_nb.core.job_state import ClipFacts, Stage
+from kling_nb.media.input_store import Negative
+from kling_nb.storage.job_record import (
     Column,
     Intent,
     Row,
@@ -24,8 +26,6 @@ from kling_nb.ledger.records import (
     parse_sources,
     parse_time,
 )
-from kling_nb.negatives import Negative
-from kling_nb.states import ClipFacts, Stage
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from io import BytesIO
 
 import pytest
+from kling_nb.errors import MediaError
 from PIL import Image
 
-from kling_nb.attachments import read_attachment, stand_in
-from kling_nb.errors import MediaError
-from kling_nb.kinds import Media
-from kling_nb.limits import check_frame
-from kling_nb.models import CATALOGUE
-from kling_nb.records import Records
-from kling_nb.specs import Parameter
+from kling_nb.media.frame_limits import check_frame
+from kling_nb.media.inputs import read_attachment, stand_in
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.kinds import Media
+from kling_nb.models.records import Records
+from kling_nb.models.spec import Parameter
 from tests.reels import video
 
 OMNI = CATALOGUE["kling-3.0-omni/reference-to-video"]

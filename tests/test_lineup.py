@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from kling_nb import lineup
 from kling_nb.errors import InvalidInput
-from kling_nb.models import CATALOGUE
+
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.notebook.commands import models as lineup
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.links import relative_link, relative_path
+from kling_nb.display.links import relative_link, relative_path
 
 
 @pytest.fixture(autouse=True)

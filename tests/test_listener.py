@@ -15,19 +15,19 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from kling_nb.errors import ConfigurationError
 
 import kling_nb
-from kling_nb import default
-from kling_nb.callbacks import sign_callback, with_nonce
+from kling_nb.callbacks.listener import listen
+from kling_nb.callbacks.reception import LIMIT_BYTES
+from kling_nb.core.job_state import Stage
 from kling_nb.emulator import Books
-from kling_nb.errors import ConfigurationError
-from kling_nb.hearing import Listening
-from kling_nb.jobs import Job
-from kling_nb.ledger import Mailbox
-from kling_nb.listener import listen
-from kling_nb.reception import LIMIT_BYTES
-from kling_nb.session import Session
-from kling_nb.states import Stage
+from kling_nb.jobs import default_session as default
+from kling_nb.jobs.callback_urls import Listening
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.kie.webhooks import sign_callback, with_nonce
+from kling_nb.storage import Mailbox
 from tests.service import KEY
 
 Open = Callable[..., Session]
@@ -104,7 +104,9 @@ def hear_questions(job: Job) -> list[str]:
 
 def test_a_callback_ends_a_job(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Polling alone would have noticed an hour later."""
-    monkeypatch.setattr("kling_nb.pace.heard_ask_s", lambda elapsed_s, usual_s: 3600.0)
+    monkeypatch.setattr(
+        "kling_nb.core.poll_schedule.heard_ask_s", lambda elapsed_s, usual_s: 3600.0
+    )
     session = open_session()
     with listen(session=session) as listening:
         job = session.text_to_video("A red fox")
@@ -119,7 +121,9 @@ def test_the_emulator_signs_for_who_asks_for_it(
     open_session: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key that is set to listen live does not make the emulator's callbacks unheard."""
-    monkeypatch.setattr("kling_nb.pace.heard_ask_s", lambda elapsed_s, usual_s: 3600.0)
+    monkeypatch.setattr(
+        "kling_nb.core.poll_schedule.heard_ask_s", lambda elapsed_s, usual_s: 3600.0
+    )
     session = open_session()
     with listen(webhook_key=WEBHOOK_KEY, session=session) as listening:
         assert session.text_to_video("A red fox").result(PATIENCE_S).path.is_file()

@@ -8,8 +8,8 @@ from typing import Any
 import ipywidgets as widgets
 import pytest
 
-from kling_nb import live
-from kling_nb.live import VIEW_MIME, Hub, Page, Place, hub, mounted
+from kling_nb.display import comm as live
+from kling_nb.display.comm import VIEW_MIME, Hub, Page, Place, hub, mounted
 from tests.html_outline import Outline
 from tests.shells import open_shell
 

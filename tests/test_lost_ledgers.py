@@ -19,19 +19,19 @@ from pathlib import Path
 
 import httpx
 import pytest
+from kling_nb.errors import AlreadyPaid, KlingError, LedgerError
 
 import kling_nb
-from kling_nb import roster
+from kling_nb.core.job_state import Detached, Stage
 from kling_nb.emulator import Emulator
-from kling_nb.errors import AlreadyPaid, KlingError, LedgerError
-from kling_nb.index import PaidIndex
-from kling_nb.jobs import Job
-from kling_nb.ledger import Ledger, Row, database
-from kling_nb.ledger.id_slots import IdSlots
-from kling_nb.models import TEXT_TO_VIDEO
-from kling_nb.preparation import Wish
-from kling_nb.session import Session
-from kling_nb.states import Detached, Stage
+from kling_nb.jobs import registry as roster
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.storage import Ledger, Row, database
+from kling_nb.storage.id_slots import IdSlots
+from kling_nb.storage.user_index import PaidIndex
 from tests.service import CREATE, EASY, KEY, Served, Wire
 
 PROMPT = "A red fox"
@@ -529,8 +529,8 @@ import resource
 import sys
 
 from kling_nb.errors import LedgerError
-from kling_nb.ledger.id_slots import IdSlots
-from kling_nb.session import Session
+from kling_nb.storage.id_slots import IdSlots
+from kling_nb.jobs.session import Session
 
 write = IdSlots.write
 

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 from IPython.core.completer import provisionalcompleter
-
-from kling_nb import cards, default, magics
-from kling_nb.cards import FrontEnd
 from kling_nb.errors import (
     BudgetExceeded,
     InsufficientCredits,
@@ -21,11 +18,16 @@ from kling_nb.errors import (
     KlingError,
     WaitInterrupted,
 )
-from kling_nb.magics import KlingMagics
-from kling_nb.models import CATALOGUE
-from kling_nb.rewriting import AWAITED
-from kling_nb.session import Session
-from kling_nb.states import Stage
+
+from kling_nb.core.job_state import Stage
+from kling_nb.display import cards
+from kling_nb.display.cards import FrontEnd
+from kling_nb.jobs import default_session as default
+from kling_nb.jobs.session import Session
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.notebook import magics
+from kling_nb.notebook.input_transformers import AWAITED
+from kling_nb.notebook.magics import KlingMagics
 from tests.shells import htmls, open_shell, texts, updates_of, wait_for_update
 
 CELL = "%%kling -i fox.png {}\nA red fox"

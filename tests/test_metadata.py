@@ -20,13 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from kling_nb.fetcher import Fetcher
-from kling_nb.gathering import Reader
-from kling_nb.kinds import Media
-from kling_nb.media import read_picture
-from kling_nb.metadata import strip_metadata
-from kling_nb.negatives import keep
-from kling_nb.session import Session
+from kling_nb.jobs.gathering import Reader
+from kling_nb.jobs.session import Session
+from kling_nb.kie.http import Fetcher
+from kling_nb.media.images import read_picture
+from kling_nb.media.input_store import keep
+from kling_nb.media.metadata import strip_metadata
+from kling_nb.models.kinds import Media
 
 SECRET = b"46.94809N"
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -176,7 +176,8 @@ def test_what_is_not_understood_is_converted(monkeypatch: pytest.MonkeyPatch) ->
     content = FILES["JPEG EXIF"]
     real = strip_metadata
     monkeypatch.setattr(
-        "kling_nb.media.strip_metadata", lambda given: None if given == content else real(given)
+        "kling_nb.media.images.strip_metadata",
+        lambda given: None if given == content else real(given),
     )
     picture = read_picture(content)
     assert picture.is_converted

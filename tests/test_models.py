@@ -6,15 +6,15 @@ from datetime import date
 from itertools import product
 
 import pytest
-
 from kling_nb.errors import InvalidInput
-from kling_nb.implied import Told, Unsent
-from kling_nb.inputs import media_of, request_input
-from kling_nb.kinds import Choice, Flag, Media
-from kling_nb.models import CATALOGUE, DOLLARS_PER_CREDIT, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.records import Records
-from kling_nb.specs import ModelSpec, judge_lengths, price_credits, validate
-from kling_nb.wire import create_body
+
+from kling_nb.kie.wire import create_body
+from kling_nb.models.catalog import CATALOGUE, DOLLARS_PER_CREDIT, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.implied import Told, Unsent
+from kling_nb.models.kinds import Choice, Flag, Media
+from kling_nb.models.records import Records
+from kling_nb.models.request_inputs import media_of, request_input
+from kling_nb.models.spec import ModelSpec, judge_lengths, price_credits, validate
 from tests.sample_files import document
 from tests.sample_requests import (
     BROKEN,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-import kling_nb.client
-from kling_nb.emulator import Books
 from kling_nb.errors import InvalidInput, KlingError, NotSent, TaskUnknown
-from kling_nb.session import Session
-from kling_nb.states import Stage, Unknown, Waiting
+
+import kling_nb.kie.client
+from kling_nb.core.job_state import Stage, Unknown, Waiting
+from kling_nb.emulator import Books
+from kling_nb.jobs.session import Session
 from tests.service import CREATE, Served, serve
 
 Open = Callable[..., Session]
@@ -40,7 +40,7 @@ def books(session: Session) -> Books:
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer to createTask that never comes is given up soon."""
-    monkeypatch.setattr(kling_nb.client, "_CREATE_TIMEOUT", httpx.Timeout(1.0))
+    monkeypatch.setattr(kling_nb.kie.client, "_CREATE_TIMEOUT", httpx.Timeout(1.0))
 
 
 @pytest.mark.parametrize("fault", LOST)

@@ -40,26 +40,26 @@ import anywidget
 import pytest
 
 import kling_nb
-from kling_nb import html
-from kling_nb.budgets import Scope
-from kling_nb.cards import card_bundle
-from kling_nb.commands import Commands
-from kling_nb.doors import Doors
+from kling_nb.core.budgets import Scope
+from kling_nb.core.charge_evidence import encode_watch
+from kling_nb.core.job_state import Encoding, JobState, Stage
+from kling_nb.display import html
+from kling_nb.display.cards import card_bundle
+from kling_nb.display.comm import Hub
+from kling_nb.display.gallery import Gallery
+from kling_nb.display.panel.widgets import Actions, Picker, Recents, Rows
 from kling_nb.emulator import Books
-from kling_nb.evidence import encode_watch
-from kling_nb.galleries import Gallery
-from kling_nb.index import PaidIndex
-from kling_nb.ledger import Ledger
-from kling_nb.ledger.id_slots import IdSlots
-from kling_nb.ledger.records import adopted_name, encode_facts, encode_sources
-from kling_nb.live import Hub
-from kling_nb.models import IMAGE_TO_VIDEO
-from kling_nb.negatives import Negative
-from kling_nb.options import options_of
-from kling_nb.panels.controls import Actions, Picker, Recents, Rows
-from kling_nb.rates.budget import Budget
-from kling_nb.rates.slots import Account
-from kling_nb.states import Encoding, JobState, Stage
+from kling_nb.kie.rate_limit.limiter import Budget
+from kling_nb.kie.rate_limit.store import Account
+from kling_nb.media.input_store import Negative
+from kling_nb.models.catalog import IMAGE_TO_VIDEO
+from kling_nb.models.cell_options import options_of
+from kling_nb.notebook.commands import Commands
+from kling_nb.storage import Ledger
+from kling_nb.storage.callback_routes import Doors
+from kling_nb.storage.id_slots import IdSlots
+from kling_nb.storage.job_record import adopted_name, encode_facts, encode_sources
+from kling_nb.storage.user_index import PaidIndex
 from tests.html_states import CLIP, EMULATED, EVERY, FACTS, NOW, TINY_JPEG, WATCH
 from tests.service import sent_row
 

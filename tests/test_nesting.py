@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import tornado.concurrent
 
-import kling_nb.nesting as module
-from kling_nb.nesting import run
-from kling_nb.portal import portal
+import kling_nb.jobs.run_coroutine as module
+from kling_nb.jobs.background_loop import portal
+from kling_nb.jobs.run_coroutine import run
 from tests.scripts import answer, run_script
 
 PATIENCE_S = 20.0
@@ -201,7 +201,7 @@ def test_run_leaves_asyncio_as_it_was() -> None:
         owners = [asyncio, asyncio.events, asyncio.tasks, asyncio.futures, asyncio.runners, policy,
                   asyncio.BaseEventLoop, asyncio.SelectorEventLoop, tornado.concurrent]
         before = [dict(vars(owner)) for owner in owners]
-        from kling_nb.nesting import run
+        from kling_nb.jobs.run_coroutine import run
         async def main():
             async def inner():
                 future = asyncio.get_running_loop().create_future()
@@ -242,7 +242,7 @@ def test_a_user_may_still_apply_nest_asyncio() -> None:
         printed = run_script(
             f"""
             import asyncio, warnings
-            from kling_nb.nesting import run
+            from kling_nb.jobs.run_coroutine import run
             async def answer():
                 await asyncio.sleep(0)
                 return 42
@@ -289,8 +289,8 @@ def test_a_loop_that_cannot_be_patched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 INTERRUPTED = """
     import asyncio, os, signal, threading
-    import kling_nb.nesting as module
-    from kling_nb.nesting import run
+    import kling_nb.jobs.run_coroutine as module
+    from kling_nb.jobs.run_coroutine import run
     async def work():
         asyncio.get_running_loop().call_later(0.01, os.kill, os.getpid(), signal.SIGINT)
         try:
@@ -336,7 +336,7 @@ def test_interrupt_comes_at_an_await() -> None:
     printed = run_script(
         """
         import asyncio, os, signal
-        from kling_nb.nesting import run
+        from kling_nb.jobs.run_coroutine import run
         async def work():
             os.kill(os.getpid(), signal.SIGINT)
             print("step done")
@@ -354,7 +354,7 @@ def test_interrupt_comes_at_an_await() -> None:
 
 WAITING_CELL = """
 import asyncio
-from kling_nb.nesting import run
+from kling_nb.jobs.run_coroutine import run
 
 async def wait(number):
     await asyncio.sleep(0.05)

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-from kling_nb.client import Client
-from kling_nb.connection import connect
-from kling_nb.doctor import examine
-from kling_nb.doctor.checks import check_network
 from kling_nb.errors import ConfigurationError, MediaError, NotSent
-from kling_nb.fetcher import Fetcher
-from kling_nb.keys import Key
-from kling_nb.network import Network, open_http
-from kling_nb.session import Session
-from kling_nb.settings import resolve
+
+from kling_nb.jobs.connect import connect
+from kling_nb.jobs.keys import Key
+from kling_nb.jobs.session import Session
+from kling_nb.jobs.settings import resolve
+from kling_nb.kie.client import Client
+from kling_nb.kie.http import Fetcher
+from kling_nb.kie.network import Network, open_http
+from kling_nb.notebook.doctor import examine
+from kling_nb.notebook.doctor.checks import check_network
 from tests.service import KEY
 
 API = httpx.URL("https://api.kie.ai/api/v1/chat/credit")

@@ -10,10 +10,10 @@ from typing import Any
 
 import nbformat
 import pytest
+from kling_nb.errors import InvalidInput
 from nbformat.sign import NotebookNotary
 
-from kling_nb.errors import InvalidInput
-from kling_nb.notebook_file import (
+from kling_nb.notebook.archive.notebook_file import (
     WIDGET_STATE,
     WIDGET_VIEW,
     NotebookFile,
@@ -261,7 +261,9 @@ def test_what_is_nested_too_deeply_is_refused(
         raise RecursionError("maximum recursion depth exceeded")
 
     file = NotebookFile.read(path)
-    monkeypatch.setattr("kling_nb.notebook_file.json.JSONEncoder.iterencode", too_deep)
+    monkeypatch.setattr(
+        "kling_nb.notebook.archive.notebook_file.json.JSONEncoder.iterencode", too_deep
+    )
     with pytest.raises(InvalidInput, match="nested too deeply"):
         file.write(tmp_path / "copy.ipynb")
     assert not (tmp_path / "copy.ipynb").exists()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.notebook_server import find_root, find_server, is_open
+from kling_nb.callbacks.jupyter_server import find_root, find_server, is_open
 
 FACTS = {
     "url": "http://localhost:8888/user/ann/",

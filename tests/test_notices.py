@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kling_nb.notices import show_notice, show_table
+from kling_nb.display.notice import show_notice, show_table
 from tests.shells import htmls, open_shell, texts
 
 

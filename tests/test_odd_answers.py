@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-
-import kling_nb.client
 from kling_nb.errors import KlingError, LedgerError, TaskUnknown
-from kling_nb.html import render_record, render_text
-from kling_nb.jobs import Job
-from kling_nb.states import Refused, Stage, Unknown
+
+import kling_nb.kie.client
+from kling_nb.core.job_state import Refused, Stage, Unknown
+from kling_nb.display.html import render_record, render_text
+from kling_nb.jobs.job import Job
 from tests.html_states import NOW
 from tests.service import CREATE, KEY, RECORD
 
@@ -266,7 +266,7 @@ def run(
     def make(answer: Odd) -> tuple[Any, Job | KlingError]:
         stand_in.answer = answer
         if answer.stalls:
-            monkeypatch.setattr(kling_nb.client, "_CREATE_TIMEOUT", httpx.Timeout(0.3))
+            monkeypatch.setattr(kling_nb.kie.client, "_CREATE_TIMEOUT", httpx.Timeout(0.3))
         url = stand_in.url
         session = open_session(mode="live", api_key=KEY, api_url=url, upload_url=url)
         try:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
-from kling_nb.cells import read_line
 from kling_nb.errors import InvalidInput
-from kling_nb.kinds import Choice
-from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.options import (
+
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.cell import read_line
+from kling_nb.models.cell_options import (
     EMBED_CHOICES,
     help_text,
     option_rows,
@@ -17,7 +16,8 @@ from kling_nb.options import (
     source_options,
     unknown_option,
 )
-from kling_nb.specs import ModelSpec
+from kling_nb.models.kinds import Choice
+from kling_nb.models.spec import ModelSpec
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
 VIDEO = CATALOGUE["kling-3.0/video"]

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from kling_nb.emulator import Emulator
 from kling_nb.errors import KlingError, LedgerError, WaitInterrupted
-from kling_nb.index import PaidIndex
-from kling_nb.ledger import Ledger
-from kling_nb.models import TEXT_TO_VIDEO
-from kling_nb.orders import Orders
-from kling_nb.portal import Portal
-from kling_nb.preparation import Wish
-from kling_nb.session import Session
-from kling_nb.states import Discarded, Stage
+
+from kling_nb.core.job_state import Discarded, Stage
+from kling_nb.emulator import Emulator
+from kling_nb.jobs.background_loop import Portal
+from kling_nb.jobs.orders import Orders
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.storage import Ledger
+from kling_nb.storage.user_index import PaidIndex
 from tests.service import CREATE, KEY
 
 PATIENCE_S = 20.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_nb.pace import (
+from kling_nb.core.poll_schedule import (
     ASK_AGAIN_NO_URL_S,
     GRACE_S,
     NEW_TASKS,

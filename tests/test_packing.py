@@ -14,17 +14,20 @@ from typing import Any
 
 import nbformat
 import pytest
-
-from kling_nb import clips, default, html, packing, previews
-from kling_nb.cards import card_bundle, joined_bundle
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs import Job
-from kling_nb.notebook_file import WIDGET_STATE, NotebookFile
-from kling_nb.packing import Order, describe, pack, read_order, slim
-from kling_nb.receipts import CARD_MIME, read_card
-from kling_nb.session import Session
-from kling_nb.shelf import Shelf
-from kling_nb.states import JobFacts, Saved, Waiting
+
+from kling_nb.core.job_state import JobFacts, Saved, Waiting
+from kling_nb.display import html
+from kling_nb.display.cards import card_bundle, joined_bundle
+from kling_nb.display.cards.metadata import CARD_MIME, read_card
+from kling_nb.jobs import default_session as default
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.media import clips, previews
+from kling_nb.notebook.archive import pack as packing
+from kling_nb.notebook.archive.clip_finder import Shelf
+from kling_nb.notebook.archive.notebook_file import WIDGET_STATE, NotebookFile
+from kling_nb.notebook.archive.pack import Order, describe, pack, read_order, slim
 from tests.reels import encoded
 
 PATIENCE_S = 20.0

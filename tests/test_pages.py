@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kling_nb.pages import page_text
+from kling_nb.kie.pages import page_text
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from kling_nb.errors import MediaError
-from kling_nb.parcels import Parcel
+
+from kling_nb.kie.multipart import Parcel
 
 CONTENT = bytes(range(256)) * 1_000
 SHA = hashlib.sha256(CONTENT).hexdigest()

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator.couriers import CourierLoop
-from kling_nb.nesting import run
-from kling_nb.portal import Portal, PortalLoop, SelectorLoop, portal
+from kling_nb.emulator.http.callback_sender import CourierLoop
+from kling_nb.jobs.background_loop import Portal, PortalLoop, SelectorLoop, portal
+from kling_nb.jobs.run_coroutine import run
 from tests.scripts import answer, run_script
 
 PATIENCE_S = 20.0
@@ -119,7 +119,7 @@ def test_interrupt_leaves_the_coroutine_running() -> None:
     printed = run_script(
         """
         import asyncio, signal, threading
-        from kling_nb.portal import portal
+        from kling_nb.jobs.background_loop import portal
         go, seen = threading.Event(), threading.Event()
         async def work():
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
@@ -216,7 +216,7 @@ def test_exit_is_silent_and_clean() -> None:
     printed = run_script(
         """
         import asyncio
-        from kling_nb.portal import portal
+        from kling_nb.jobs.background_loop import portal
         async def work():
             try:
                 await asyncio.sleep(3600)
@@ -235,7 +235,7 @@ def test_exit_starts_no_thread() -> None:
     printed = run_script(
         """
         import asyncio, atexit, threading
-        from kling_nb.portal import portal
+        from kling_nb.jobs.background_loop import portal
         print(portal().call(asyncio.to_thread(len, "four")))
         def refuse(*_):
             raise RuntimeError("can't create new thread at interpreter shutdown")
@@ -285,7 +285,7 @@ def test_fork_starts_fresh() -> None:
     printed = run_script(
         """
         import asyncio, os, sys
-        from kling_nb.portal import portal
+        from kling_nb.jobs.background_loop import portal
         async def pid():
             return os.getpid()
         assert portal().call(pid()) == os.getpid()

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-
-from kling_nb.callbacks import sign_callback
 from kling_nb.errors import ConfigurationError
-from kling_nb.keys import Key
-from kling_nb.ledger import Intent, Ledger, Mailbox
-from kling_nb.porter import Porter
-from kling_nb.reception import Heard, Posted, Turned
-from kling_nb.states import Stage
+
+from kling_nb.callbacks.porter import Porter
+from kling_nb.callbacks.reception import Heard, Posted, Turned
+from kling_nb.core.job_state import Stage
+from kling_nb.jobs.keys import Key
+from kling_nb.kie.webhooks import sign_callback
+from kling_nb.storage import Intent, Ledger, Mailbox
 from tests.jupyter import notification
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)

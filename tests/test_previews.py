@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from kling_nb import previews
 from kling_nb.errors import MediaError
-from kling_nb.ledger import Ledger
-from kling_nb.receipts import Receipt
-from kling_nb.shelf import Shelf
+
+from kling_nb.display.cards.metadata import Receipt
+from kling_nb.media import previews
+from kling_nb.notebook.archive.clip_finder import Shelf
+from kling_nb.storage import Ledger
 from tests.reels import encoded, video
 
 

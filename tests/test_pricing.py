@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kling_nb import pricing
-from kling_nb.inventory import CallWanted, CellWanted, Unclear
-from kling_nb.pricing import Line, Pricing
-from kling_nb.session import Session
+from kling_nb.jobs.session import Session
+from kling_nb.notebook.quote import price_requests as pricing
+from kling_nb.notebook.quote.find_requests import CallWanted, CellWanted, Unclear
+from kling_nb.notebook.quote.price_requests import Line, Pricing
 from tests.reels import video
 
 MODEL = "kling-2.6/text-to-video"

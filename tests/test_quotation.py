@@ -8,15 +8,15 @@ from typing import Any
 
 import nbformat
 import pytest
-
-from kling_nb import default
-from kling_nb.commands import Commands
 from kling_nb.errors import InvalidInput, KlingError
-from kling_nb.index import PaidIndex
-from kling_nb.ledger import Intent
-from kling_nb.magics import load, unload
-from kling_nb.quotation import Quotation, describe, quote, table
-from kling_nb.session import Session
+
+from kling_nb.jobs import default_session as default
+from kling_nb.jobs.session import Session
+from kling_nb.notebook.commands import Commands
+from kling_nb.notebook.magics import load, unload
+from kling_nb.notebook.quote.quote import Quotation, describe, quote, table
+from kling_nb.storage import Intent
+from kling_nb.storage.user_index import PaidIndex
 from tests.service import CREATE
 from tests.shells import open_shell, texts
 
@@ -350,5 +350,7 @@ def test_a_request_of_an_earlier_version_is_free(
     path = save(tmp_path / "shots.ipynb", "%%kling\nA fox")
     intent = Intent("e" * 64, "emulator", "kling-2.6/text-to-video", {"prompt": "A fox"}, 1, 55.0)
     session.ledger.intend(intent)
-    monkeypatch.setattr("kling_nb.pricing.fingerprints", lambda *_, **__: ("f" * 64, "e" * 64))
+    monkeypatch.setattr(
+        "kling_nb.notebook.quote.price_requests.fingerprints", lambda *_, **__: ("f" * 64, "e" * 64)
+    )
     assert notes(quote(path)) == [(0.0, "intended")]

@@ -16,12 +16,13 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from kling_nb import settings
+from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
 from kling_nb.emulator import UNLIMITED, Terms
-from kling_nb.keys import Key
-from kling_nb.pace import NEW_TASKS, QUESTIONS
-from kling_nb.rates import Account, Budget, account_of, budget_of, slots
-from kling_nb.session import Session
+from kling_nb.jobs import settings
+from kling_nb.jobs.keys import Key
+from kling_nb.jobs.session import Session
+from kling_nb.kie.rate_limit import Account, Budget, account_of, budget_of
+from kling_nb.kie.rate_limit import store as slots
 from tests.service import KEY, Clock
 
 ACCOUNT = Account("https://api.example", Key(KEY))

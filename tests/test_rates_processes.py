@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 import kling_nb
-import kling_nb.rates.budget
+import kling_nb.kie.rate_limit.limiter
+from kling_nb.core.poll_schedule import NEW_TASKS
 from kling_nb.emulator import Books
-from kling_nb.models import TEXT_TO_VIDEO
-from kling_nb.pace import NEW_TASKS
-from kling_nb.preparation import Wish
-from kling_nb.session import Session
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.models.catalog import TEXT_TO_VIDEO
 from tests.service import CREATE, KEY, RECORD, Served
 
 WINDOW_S = 1.0
@@ -35,7 +35,7 @@ SERVER = f"""
 import sys
 from pathlib import Path
 from kling_nb.emulator.serve import Service, serve
-from kling_nb.emulator.terms import Terms
+from kling_nb.emulator.account.limits import Terms
 
 terms = Terms(task_window_s={WINDOW_S})
 serve(Service(Path(sys.argv[1]), port=0, seconds=0.3, render="canned", terms=terms),
@@ -46,10 +46,10 @@ CALLER = f"""
 import asyncio
 import sys
 from dataclasses import replace
-from kling_nb.client import Client
-from kling_nb.keys import Key
-from kling_nb.pace import NEW_TASKS, QUESTIONS
-from kling_nb.rates import Account, Budget
+from kling_nb.kie.client import Client
+from kling_nb.jobs.keys import Key
+from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
+from kling_nb.kie.rate_limit import Account, Budget
 
 url, count, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 key = Key({KEY!r})
@@ -145,7 +145,7 @@ def test_more_jobs_than_the_limit_at_once(
     strict: Served, tmp_path: Path, open_session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All requests of a session are accepted, and nothing is sent a second time."""
-    monkeypatch.setattr(kling_nb.rates.budget, "NEW_TASKS", TASKS)
+    monkeypatch.setattr(kling_nb.kie.rate_limit.limiter, "NEW_TASKS", TASKS)
     session: Session = open_session(**strict.settings(tmp_path / "clips"))
     wishes = [Wish(TEXT_TO_VIDEO, {"prompt": f"Fox {number}"}) for number in range(25)]
     jobs = [session.prepare(wish) for wish in wishes]

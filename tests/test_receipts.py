@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_nb.html import escape, render_record
-from kling_nb.receipts import Receipt, card_json, join_cards, read_card
+from kling_nb.display.cards.metadata import Receipt, card_json, join_cards, read_card
+from kling_nb.display.html import escape, render_record
 from tests.html_states import CLIP, EMULATED, FACTS, NOW, RUNNING, SAVED, TASK
 
 FINGERPRINT = "ab" * 32

@@ -12,18 +12,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-
-from kling_nb import receiver
-from kling_nb.callbacks import nonce_in
-from kling_nb.emulator import Books
 from kling_nb.errors import NotSent, UnreadableAnswer
-from kling_nb.jobs import Job
-from kling_nb.ledger import Ledger, Letter, Mailbox
-from kling_nb.models import TEXT_TO_VIDEO
-from kling_nb.preparation import Wish
-from kling_nb.receiver import is_for
-from kling_nb.session import Session
-from kling_nb.states import Stage
+
+from kling_nb.core.job_state import Stage
+from kling_nb.emulator import Books
+from kling_nb.jobs import callback_inbox as receiver
+from kling_nb.jobs.callback_inbox import is_for
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.kie.webhooks import nonce_in
+from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.storage import Ledger, Letter, Mailbox
 from tests.service import sent_row
 
 Open = Callable[..., Session]

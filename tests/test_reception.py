@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.callbacks import sign_callback
-from kling_nb.reception import LIMIT_BYTES, Heard, Posted, Turned, receive
-from kling_nb.tasks import TaskFailed, TaskPending, TaskSucceeded
+from kling_nb.callbacks.reception import LIMIT_BYTES, Heard, Posted, Turned, receive
+from kling_nb.core.task_status import TaskFailed, TaskPending, TaskSucceeded
+from kling_nb.kie.webhooks import sign_callback
 
 SAMPLES = Path(__file__).parent / "samples"
 NONCE = "n0nce-of_sixteen-bytes"

@@ -17,17 +17,17 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from kling_nb.callbacks import sign_callback
-from kling_nb.collector import Collector
+from kling_nb.callbacks.intake import Intake
+from kling_nb.callbacks.listener import open_intake
+from kling_nb.callbacks.reception import LIMIT_BYTES
+from kling_nb.callbacks.worker import Collector
+from kling_nb.core.job_state import Stage
 from kling_nb.emulator import Emulator
-from kling_nb.intake import Intake
-from kling_nb.keys import Key
-from kling_nb.ledger import Row
-from kling_nb.listener import open_intake
-from kling_nb.receiver import letters_for
-from kling_nb.reception import LIMIT_BYTES
-from kling_nb.session import Session
-from kling_nb.states import Stage
+from kling_nb.jobs.callback_inbox import letters_for
+from kling_nb.jobs.keys import Key
+from kling_nb.jobs.session import Session
+from kling_nb.kie.webhooks import sign_callback
+from kling_nb.storage import Row
 from tests.service import EASY, RECORD, Wire
 
 Open = Callable[..., Session]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kling_nb.kinds import Number, Rejected, Text
-from kling_nb.records import Column, Fault, Records
+from kling_nb.models.kinds import Number, Rejected, Text
+from kling_nb.models.records import Column, Fault, Records
 
 SHOTS = Records(
     columns=(

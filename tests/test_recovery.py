@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from kling_nb.elsewhere import Elsewhere
 from kling_nb.errors import InvalidInput, KlingError, LedgerError
-from kling_nb.index import PaidIndex
-from kling_nb.jobs import Job
-from kling_nb.ledger import Intent, Ledger, Row
-from kling_nb.recovery import Recovery
-from kling_nb.states import FORGETTABLE, Stage
-from kling_nb.submission import submit
-from kling_nb.tasks import TaskMissing, TaskStatus
+
+from kling_nb.core.job_state import FORGETTABLE, Stage
+from kling_nb.core.task_status import TaskMissing, TaskStatus
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.other_folders import Elsewhere
+from kling_nb.jobs.recovery import Recovery
+from kling_nb.jobs.submit import submit
+from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage.user_index import PaidIndex
 from tests.service import CREATE, World
 
 EMULATED = "emulator"

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from kling_nb.rewriting import AWAITED, CellClock, awaiting, with_body, without_comments
+from kling_nb.notebook.input_transformers import (
+    AWAITED,
+    CellClock,
+    awaiting,
+    with_body,
+    without_comments,
+)
 from tests.shells import open_shell
 
 

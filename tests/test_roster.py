@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from kling_nb.client import Client
-from kling_nb.emulator import UNLIMITED, Emulator
 from kling_nb.errors import AlreadyPaid, LedgerError, ServiceError
-from kling_nb.index import PaidIndex
-from kling_nb.jobs import Job
-from kling_nb.ledger import Ledger
-from kling_nb.ledger.adoptions import Adoptions
-from kling_nb.models import TEXT_TO_VIDEO
-from kling_nb.preparation import Wish
-from kling_nb.session import Session
-from kling_nb.states import Detached, Discarded, Stage, Unknown
+
+from kling_nb.core.job_state import Detached, Discarded, Stage, Unknown
+from kling_nb.emulator import UNLIMITED, Emulator
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.kie.client import Client
+from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.storage import Ledger
+from kling_nb.storage.task_matching import Adoptions
+from kling_nb.storage.user_index import PaidIndex
 from tests.service import CREATE, KEY
 
 PATIENCE_S = 20.0
@@ -117,7 +117,7 @@ def break_off(session: Session, monkeypatch: pytest.MonkeyPatch) -> Job:
 
     job = session.prepare(WISH)
     with monkeypatch.context() as patch:
-        patch.setattr("kling_nb.wire.parse_created", broken)
+        patch.setattr("kling_nb.kie.wire.parse_created", broken)
         with pytest.raises(RuntimeError, match="a bug"):
             session.submit(job)
     return job

@@ -7,14 +7,15 @@ from datetime import date
 
 import numpy as np
 import pytest
-
-from kling_nb.cells import read_cell
-from kling_nb.conditions import When
 from kling_nb.errors import InvalidInput, Problem
-from kling_nb.kinds import Choice, Flag, Media, Number, Text
-from kling_nb.models import CATALOGUE
-from kling_nb.options import option_rows
-from kling_nb.rules import (
+
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.cell import read_cell
+from kling_nb.models.cell_options import option_rows
+from kling_nb.models.conditions import When
+from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
+from kling_nb.models.prices import PriceList
+from kling_nb.models.rules import (
     Asked,
     AtMost,
     Excludes,
@@ -30,8 +31,7 @@ from kling_nb.rules import (
     SumOf,
     broken_rules,
 )
-from kling_nb.specs import ModelSpec, Parameter, judge_lengths, validate
-from kling_nb.tariffs import PriceList
+from kling_nb.models.spec import ModelSpec, Parameter, judge_lengths, validate
 
 PICTURE = Media(("image/png",), 1_000_000)
 

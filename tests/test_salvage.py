@@ -13,21 +13,21 @@ from typing import Any
 
 import nbformat
 import pytest
-
-from kling_nb import default
-from kling_nb.cards import card_bundle
 from kling_nb.errors import InvalidInput
-from kling_nb.index import PaidIndex
-from kling_nb.inputs import fingerprint
-from kling_nb.jobs import Job
-from kling_nb.ledger import Row
-from kling_nb.models import TEXT_TO_VIDEO
-from kling_nb.receipts import CARD_MIME, read_card
-from kling_nb.salvage import describe, recover
-from kling_nb.session import Session
-from kling_nb.shelf import Shelf
-from kling_nb.specs import validate
-from kling_nb.states import Preparing, Stage, Waiting
+
+from kling_nb.core.job_state import Preparing, Stage, Waiting
+from kling_nb.display.cards import card_bundle
+from kling_nb.display.cards.metadata import CARD_MIME, read_card
+from kling_nb.jobs import default_session as default
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.models.request_inputs import fingerprint
+from kling_nb.models.spec import validate
+from kling_nb.notebook.archive.clip_finder import Shelf
+from kling_nb.notebook.archive.recover import describe, recover
+from kling_nb.storage import Row
+from kling_nb.storage.user_index import PaidIndex
 
 PATIENCE_S = 20.0
 
@@ -569,7 +569,7 @@ def test_only_plain_notebooks_are_read(
             path.symlink_to(other)
         case "large":
             path.write_bytes(other.read_bytes())
-            monkeypatch.setattr("kling_nb.notebook_file.NOTEBOOK_BYTES", 1_000)
+            monkeypatch.setattr("kling_nb.notebook.archive.notebook_file.NOTEBOOK_BYTES", 1_000)
     (done,) = recover(str(path.with_name("*.ipynb")))
     assert (done.recovered, done.known) == ([], [])
     assert "film.ipynb" in done.failed[0]
@@ -593,7 +593,7 @@ def test_only_plain_clips_are_taken(
             file.symlink_to(moved)
         case "large":
             file.write_bytes(moved.read_bytes())
-            monkeypatch.setattr("kling_nb.salvage.CLIP_BYTES", 100)
+            monkeypatch.setattr("kling_nb.notebook.archive.recover.CLIP_BYTES", 100)
     begin()
     (row,) = recover(path)[0].recovered
     assert row.clip is None

@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from kling_nb.elsewhere import Elsewhere
 from kling_nb.errors import AlreadyPaid, InvalidInput
-from kling_nb.index import PaidIndex
-from kling_nb.inputs import fingerprint, fingerprints, media_of
-from kling_nb.ledger import Intent, Ledger
-from kling_nb.models import CATALOGUE, TEXT_TO_VIDEO
-from kling_nb.preparation import Wish
-from kling_nb.session import Session
-from kling_nb.specs import validate
-from kling_nb.states import Stage
+
+from kling_nb.core.job_state import Stage
+from kling_nb.jobs.other_folders import Elsewhere
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.models.catalog import CATALOGUE, TEXT_TO_VIDEO
+from kling_nb.models.request_inputs import fingerprint, fingerprints, media_of
+from kling_nb.models.spec import validate
+from kling_nb.storage import Intent, Ledger
+from kling_nb.storage.user_index import PaidIndex
 from tests.sample_requests import SHOTS, given_of
 from tests.service import World
 

@@ -20,21 +20,22 @@ from typing import Any
 
 import pytest
 
-from kling_nb import default, html
-from kling_nb.cards import card_bundle
-from kling_nb.doors import Doors
-from kling_nb.evidence import encode_watch
-from kling_nb.history import facts_of, state_of
-from kling_nb.index import PaidIndex
-from kling_nb.ledger import Ledger, Mailbox, Row, Uploads
-from kling_nb.ledger.database import Database
-from kling_nb.ledger.id_slots import IdSlots
-from kling_nb.ledger.inspection import look_up
-from kling_nb.notebook_file import NotebookFile
-from kling_nb.packing import pack, slim
-from kling_nb.salvage import recover
-from kling_nb.session import Session
-from kling_nb.states import Stage
+from kling_nb.core.charge_evidence import encode_watch
+from kling_nb.core.job_state import Stage
+from kling_nb.display import html
+from kling_nb.display.cards import card_bundle
+from kling_nb.jobs import default_session as default
+from kling_nb.jobs.job_from_record import facts_of, state_of
+from kling_nb.jobs.session import Session
+from kling_nb.notebook.archive.notebook_file import NotebookFile
+from kling_nb.notebook.archive.pack import pack, slim
+from kling_nb.notebook.archive.recover import recover
+from kling_nb.storage import Ledger, Mailbox, Row, Uploads
+from kling_nb.storage.callback_routes import Doors
+from kling_nb.storage.database import Database
+from kling_nb.storage.id_slots import IdSlots
+from kling_nb.storage.inspect import look_up
+from kling_nb.storage.user_index import PaidIndex
 
 SAVED = Path(__file__).parent / "samples" / "saved"
 RELEASES = ("0c85936", "cd29a24")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.galleries import Gallery
-from kling_nb.live import Hub
-from kling_nb.panels.controls import Actions, Control, Picker, Recents, Rows
-from kling_nb.scripts import joined_script
+from kling_nb.display.assets import joined_script
+from kling_nb.display.comm import Hub
+from kling_nb.display.gallery import Gallery
+from kling_nb.display.panel.widgets import Actions, Control, Picker, Recents, Rows
 
 WIDGETS = (Hub, Gallery, Actions, Control, Picker, Recents, Rows)
 

@@ -14,15 +14,15 @@ from pathlib import Path
 import httpx
 import pytest
 import stamina
+from kling_nb.errors import KlingError, Unauthorized
 from PIL import Image
 
-import kling_nb.client
-from kling_nb.bodies import Limits
-from kling_nb.emulator.faults import FAULTS
-from kling_nb.errors import KlingError, Unauthorized
-from kling_nb.jobs import Job
-from kling_nb.network import Network
-from kling_nb.session import Session
+import kling_nb.kie.client
+from kling_nb.emulator.faults.catalog import FAULTS
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.kie.bodies import Limits
+from kling_nb.kie.network import Network
 from tests.service import KEY, Served
 
 PATIENCE_S = 30.0
@@ -138,11 +138,11 @@ def evidence(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Eviden
         stamina.set_testing(True, attempts=8, cap=True),
         overheard(evidence),
     ):
-        patch.setattr(kling_nb.client, "_CREATE_TIMEOUT", httpx.Timeout(1.0))
-        patch.setattr(kling_nb.client, "_TIMEOUT", httpx.Timeout(1.0))
+        patch.setattr(kling_nb.kie.client, "_CREATE_TIMEOUT", httpx.Timeout(1.0))
+        patch.setattr(kling_nb.kie.client, "_TIMEOUT", httpx.Timeout(1.0))
         short = Limits(call_s=3.0, create_s=3.0, stalled_s=1.0, spare_s=1.0)
-        patch.setattr("kling_nb.connection.Network", partial(Network, limits=short))
-        patch.setattr("kling_nb.pace.expected_s", lambda past_s, usual_s: 0.3)
+        patch.setattr("kling_nb.jobs.connect.Network", partial(Network, limits=short))
+        patch.setattr("kling_nb.core.poll_schedule.expected_s", lambda past_s, usual_s: 0.3)
         # By the environment, so that the key is in no frame of the test's own.
         patch.setenv("KIE_API_KEY", KEY)
         patch.setenv("XDG_DATA_HOME", str(folder / "data"))

@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-
-import kling_nb.servers as module
 from kling_nb.errors import ConfigurationError
-from kling_nb.servers import Server
+
+import kling_nb.callbacks.servers as module
+from kling_nb.callbacks.servers import Server
 
 PATIENCE_S = 30.0
 

@@ -11,9 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from kling_nb import clips
-from kling_nb.emulator import Books
 from kling_nb.errors import (
     AlreadyPaid,
     BudgetExceeded,
@@ -23,13 +20,16 @@ from kling_nb.errors import (
     LedgerError,
     TaskFailed,
 )
-from kling_nb.index import PaidIndex
-from kling_nb.jobs import Job
-from kling_nb.ledger import Ledger, Row
-from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.preparation import Wish
-from kling_nb.session import Session
-from kling_nb.states import Detached, Preparing, Saved, Stage, Waiting
+
+from kling_nb.core.job_state import Detached, Preparing, Saved, Stage, Waiting
+from kling_nb.emulator import Books
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.media import clips
+from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.storage import Ledger, Row
+from kling_nb.storage.user_index import PaidIndex
 from tests.service import CREATE, KEY, Served
 
 Open = Callable[..., Session]

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-
 from kling_nb.errors import ConfigurationError
-from kling_nb.keys import read_keyring
-from kling_nb.settings import (
+
+from kling_nb.jobs.keys import read_keyring
+from kling_nb.jobs.settings import (
     API_URL,
     UPLOAD_URL,
     Given,
@@ -314,7 +314,7 @@ def test_unknown_setting_names_the_nearest() -> None:
 
 def test_every_setting_can_be_given() -> None:
     """The arguments and the environment variables are the same settings."""
-    from kling_nb.settings import ENVIRONMENT
+    from kling_nb.jobs.settings import ENVIRONMENT
 
     assert set(Given.__annotations__) == set(ENVIRONMENT)
 

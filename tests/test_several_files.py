@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kling_nb.client import Client
-from kling_nb.delivery import stray_clips
-from kling_nb.follower import Follower
-from kling_nb.html import render_record, render_text
-from kling_nb.jobs import Job
-from kling_nb.keys import Key
-from kling_nb.states import Downloading, Expired, Saved, Stage
+from kling_nb.core.job_state import Downloading, Expired, Saved, Stage
+from kling_nb.display.html import render_record, render_text
+from kling_nb.jobs.download import stray_clips
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.keys import Key
+from kling_nb.jobs.poller import Follower
+from kling_nb.kie.client import Client
 from tests.html_states import NOW
 from tests.service import RECORD, World
 
@@ -63,7 +63,7 @@ def clips(tmp_path: Path) -> dict[str, bytes]:
     """Two small clips, of 5 s as asked for and of 1 s, and a picture."""
     from PIL import Image
 
-    from kling_nb.emulator.render import render_clip
+    from kling_nb.emulator.render.encode import render_clip
 
     made = {}
     for name, length_s, colour in (("long", 5.0, "navy"), ("short", 1.0, "teal")):

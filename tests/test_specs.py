@@ -7,12 +7,13 @@ from datetime import date
 
 import numpy as np
 import pytest
-
 from kling_nb.errors import InvalidInput, Problem
-from kling_nb.inputs import fingerprint, request_input
-from kling_nb.kinds import Choice, Flag, Media, Number, Text
-from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.specs import (
+
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
+from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.request_inputs import fingerprint, request_input
+from kling_nb.models.spec import (
     ModelSpec,
     Parameter,
     Values,
@@ -23,7 +24,6 @@ from kling_nb.specs import (
     validate,
     words_of,
 )
-from kling_nb.tariffs import Price, PriceList
 
 EVERY_KIND = ModelSpec(
     name="made-up/every-kind",

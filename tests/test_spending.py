@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from kling_nb.commands import Commands
 from kling_nb.errors import BudgetExceeded, InvalidInput
-from kling_nb.models import TEXT_TO_VIDEO
-from kling_nb.preparation import Wish
-from kling_nb.session import Session
+
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.notebook.commands import Commands
 from tests.shells import texts
 
 PATIENCE_S = 20.0

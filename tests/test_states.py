@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kling_nb import states
-from kling_nb.states import BLOCKING, ENDED, FORGETTABLE, NEXT_STAGES, Stage, has_ended
+from kling_nb.core import job_state as states
+from kling_nb.core.job_state import BLOCKING, ENDED, FORGETTABLE, NEXT_STAGES, Stage, has_ended
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 CLIP = states.ClipFacts("/c.mp4", 640, 360, 5.0, 24.0, "h264", "", 1000, "00")

@@ -9,10 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
-
-import kling_nb.client
-from kling_nb.client import Client, SubmitOutcome
 from kling_nb.errors import (
     AlreadyPaid,
     BadRequest,
@@ -22,25 +18,21 @@ from kling_nb.errors import (
     ServerFault,
     TaskUnknown,
 )
-from kling_nb.evidence import Evidence, Look, Watch
-from kling_nb.hearing import Listening
-from kling_nb.jobs import Job
-from kling_nb.keys import Key
-from kling_nb.ledger import Ledger, Row
-from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.preparation import Prepared, Wish
-from kling_nb.rates import Account, Budget
-from kling_nb.states import (
-    Discarded,
-    Refused,
-    Sending,
-    Stage,
-    Unknown,
-    Uploading,
-    Waiting,
-)
-from kling_nb.submission import submit
-from kling_nb.witness import Witness
+from PIL import Image
+
+import kling_nb.kie.client
+from kling_nb.core.charge_evidence import Evidence, Look, Watch
+from kling_nb.core.job_state import Discarded, Refused, Sending, Stage, Unknown, Uploading, Waiting
+from kling_nb.jobs.balance_watch import Witness
+from kling_nb.jobs.callback_urls import Listening
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.keys import Key
+from kling_nb.jobs.preparation import Prepared, Wish
+from kling_nb.jobs.submit import submit
+from kling_nb.kie.client import Client, SubmitOutcome
+from kling_nb.kie.rate_limit import Account, Budget
+from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.storage import Ledger, Row
 from tests.service import CREATE, UPLOAD, World
 
 
@@ -382,7 +374,7 @@ def test_unknown_is_on_disk_before_the_balance_is_asked_for(world: World) -> Non
 
 def test_an_answer_that_never_comes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a long wait it is unknown too."""
-    monkeypatch.setattr(kling_nb.client, "_CREATE_TIMEOUT", httpx.Timeout(0.3))
+    monkeypatch.setattr(kling_nb.kie.client, "_CREATE_TIMEOUT", httpx.Timeout(0.3))
     world.books.inject("create-stall")
     job, prepared = world.prepare()
     assert send(world, job, prepared).stage is Stage.UNKNOWN
@@ -391,7 +383,7 @@ def test_an_answer_that_never_comes(world: World, monkeypatch: pytest.MonkeyPatc
 
 def test_the_wait_for_an_answer_is_long() -> None:
     """Every answer that is waited for is one unknown less."""
-    assert (kling_nb.client._CREATE_TIMEOUT.read or 0) >= 120
+    assert (kling_nb.kie.client._CREATE_TIMEOUT.read or 0) >= 120
 
 
 def test_an_id_that_cannot_be_noted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from kling_nb import default
-from kling_nb.commands import Commands
 from kling_nb.errors import ConfigurationError, InvalidInput
-from kling_nb.session import Session
-from kling_nb.switchboard import Order, read_order
+
+from kling_nb.jobs import default_session as default
+from kling_nb.jobs.session import Session
+from kling_nb.notebook.commands import Commands
+from kling_nb.notebook.commands.callbacks import Order, read_order
 from tests.shells import open_shell, texts
 
 

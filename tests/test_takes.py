@@ -17,10 +17,6 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
-
-from kling_nb.cells import read_cell
-from kling_nb.emulator import UNLIMITED, Books, Emulator
 from kling_nb.errors import (
     AlreadyPaid,
     BudgetExceeded,
@@ -29,15 +25,19 @@ from kling_nb.errors import (
     LedgerError,
     MediaError,
 )
-from kling_nb.fetcher import Fetcher
-from kling_nb.index import PaidIndex
-from kling_nb.jobs import Job
-from kling_nb.ledger import Row
-from kling_nb.models import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.negatives import Negative
-from kling_nb.session import Session
-from kling_nb.states import BLOCKING, Refused, Stage, Unknown, Waiting
-from kling_nb.takes import check_retakeable, has_sources, numbers, wish_of
+from PIL import Image
+
+from kling_nb.core.job_state import BLOCKING, Refused, Stage, Unknown, Waiting
+from kling_nb.emulator import UNLIMITED, Books, Emulator
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.jobs.takes import check_retakeable, has_sources, numbers, wish_of
+from kling_nb.kie.http import Fetcher
+from kling_nb.media.input_store import Negative
+from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.cell import read_cell
+from kling_nb.storage import Row
+from kling_nb.storage.user_index import PaidIndex
 from tests.reels import video
 from tests.service import CREATE, KEY, UPLOAD
 
@@ -470,7 +470,7 @@ def test_a_request_that_is_read_in_another_way(
 ) -> None:
     """If it would not be the same request, it is not made under its name."""
     first = session.text_to_video("A red fox")
-    monkeypatch.setattr("kling_nb.submission.fingerprints", lambda *given, **named: ("00" * 32,))
+    monkeypatch.setattr("kling_nb.jobs.submit.fingerprints", lambda *given, **named: ("00" * 32,))
     with pytest.raises(LedgerError, match=r"cannot be asked for exactly as it was.*--take 2"):
         first.another_take()
     assert books.count_tasks() == 1
@@ -480,7 +480,7 @@ def test_a_full_disk_loses_only_the_copy(
     session: Session, books: Books, fox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clip is made; another take needs the original then."""
-    monkeypatch.setattr("kling_nb.takes.keep", lambda *given: "")
+    monkeypatch.setattr("kling_nb.jobs.takes.keep", lambda *given: "")
     first = session.image_to_video(fox, "A red fox")
     first.result(PATIENCE_S)
     with pytest.raises(MediaError, match="is not kept"):
@@ -626,7 +626,7 @@ def test_another_take_that_another_folder_is_quicker_with(
 def test_the_price_is_todays(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the balance as well."""
     first = session.text_to_video("A red fox")
-    monkeypatch.setattr("kling_nb.preparation.price_credits", lambda *given: 60.0)
+    monkeypatch.setattr("kling_nb.jobs.preparation.price_credits", lambda *given: 60.0)
     second = first.another_take()
     assert (first.facts.price_credits, second.facts.price_credits) == (55, 60)
     assert second.facts.balance_credits == 5916 - 55

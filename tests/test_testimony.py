@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from kling_nb.models import CATALOGUE
-from kling_nb.receipts import Receipt, card_json, read_card
-from kling_nb.specs import most_credits
-from kling_nb.states import BLOCKING, Stage
-from kling_nb.testimony import Witness, fault_of, row_of, weight_of
+from kling_nb.core.job_state import BLOCKING, Stage
+from kling_nb.display.cards.metadata import Receipt, card_json, read_card
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.spec import most_credits
+from kling_nb.notebook.archive.card_to_record import Witness, fault_of, row_of, weight_of
 from tests.html_states import CLIP, EVERY, FACTS, NOW, SAVED, TASK
 
 RECEIPT = replace(

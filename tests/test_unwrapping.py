@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 from IPython.display import Audio, Video
 from IPython.display import Image as Shown
+from kling_nb.errors import InvalidInput, MediaError
 from PIL import Image, TiffImagePlugin
 
-from kling_nb.attachments import identify
-from kling_nb.cells import read_cell
-from kling_nb.errors import InvalidInput, MediaError
-from kling_nb.footage import read_footage
-from kling_nb.kinds import Media
-from kling_nb.media import read_picture
-from kling_nb.models import CATALOGUE
-from kling_nb.preparation import Wish
-from kling_nb.session import Session
-from kling_nb.unwrapping import describe, is_data_url, is_uri, unwrap, url_of
-from kling_nb.variables import resolve
+from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.media.audio_video import read_footage
+from kling_nb.media.images import read_picture
+from kling_nb.media.inputs import identify
+from kling_nb.media.unwrapping import describe, is_data_url, is_uri, unwrap, url_of
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.cell import read_cell
+from kling_nb.models.cell_variables import resolve
+from kling_nb.models.kinds import Media
 from tests.reels import sound, video
 
 PATIENCE_S = 30.0

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-
-from kling_nb.cells import read_cell, read_line, write_cell
 from kling_nb.errors import InvalidInput
-from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO
-from kling_nb.specs import validate
-from kling_nb.variables import fill_prompt, missing, names_in, resolve, unresolved
+
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
+from kling_nb.models.cell import read_cell, read_line, write_cell
+from kling_nb.models.cell_variables import fill_prompt, missing, names_in, resolve, unresolved
+from kling_nb.models.spec import validate
 
 VIDEO = CATALOGUE["kling-3.0/video"]
 PICTURE = np.zeros((4, 4, 3), np.uint8)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from kling_nb import errors, wire
 from kling_nb.errors import ServiceError, UnreadableAnswer
-from kling_nb.evidence import ANSWER_LIMIT
-from kling_nb.tasks import TaskFailed, TaskMissing, TaskPending, TaskSucceeded
-from kling_nb.wire import Answer
+
+from kling_nb import errors
+from kling_nb.core.charge_evidence import ANSWER_LIMIT
+from kling_nb.core.task_status import TaskFailed, TaskMissing, TaskPending, TaskSucceeded
+from kling_nb.kie import wire
+from kling_nb.kie.wire import Answer
 from tests.sample_files import answer, document, sample
 
 LIVE_ID = "56074f12319c68b246e5a03e05608f31"

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from kling_nb import errors, wire
 from kling_nb.errors import Problem, RateLimited, ServiceError
-from kling_nb.evidence import ANSWER_LIMIT
-from kling_nb.models import CATALOGUE, IMAGE_TO_VIDEO
-from kling_nb.specs import ModelSpec, review, validate
-from kling_nb.wire import Answer
+
+from kling_nb import errors
+from kling_nb.core.charge_evidence import ANSWER_LIMIT
+from kling_nb.kie import wire
+from kling_nb.kie.wire import Answer
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
+from kling_nb.models.spec import ModelSpec, review, validate
 from tests.sample_files import answer, document, envelope, sample
 from tests.sample_requests import given_of
 

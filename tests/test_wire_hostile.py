@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from kling_nb import wire
-from kling_nb.callbacks import parse_callback
 from kling_nb.errors import ServiceError
-from kling_nb.wire import Answer
+
+from kling_nb.kie import wire
+from kling_nb.kie.webhooks import parse_callback
+from kling_nb.kie.wire import Answer
 from tests.sample_files import document, sample, sample_names
 
 EXAMPLES_PER_PARSER = 1_700

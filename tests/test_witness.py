@@ -9,14 +9,14 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from kling_nb.evidence import LOOKS_S, Ground, Likelihood, Look, Watch, judge
-from kling_nb.follower import Follower
-from kling_nb.history import error_of, evidence_of, state_of
-from kling_nb.jobs import Job
-from kling_nb.ledger import Ledger, Row
-from kling_nb.states import Event, Failed, Stage, Unknown
-from kling_nb.submission import submit
-from kling_nb.witness import Watches
+from kling_nb.core.charge_evidence import LOOKS_S, Ground, Likelihood, Look, Watch, judge
+from kling_nb.core.job_state import Event, Failed, Stage, Unknown
+from kling_nb.jobs.balance_watch import Watches
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.job_from_record import error_of, evidence_of, state_of
+from kling_nb.jobs.poller import Follower
+from kling_nb.jobs.submit import submit
+from kling_nb.storage import Ledger, Row
 from tests.service import RECORD, World
 
 

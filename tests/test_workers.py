@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb import workers
+from kling_nb.display import threads as workers
 
 PATIENCE_S = 20.0
 

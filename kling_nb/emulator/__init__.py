@@ -7,14 +7,15 @@ loaded then.
 
 from __future__ import annotations
 
-from kling_nb.emulator.books import Books
-from kling_nb.emulator.emulator import Emulator
-from kling_nb.emulator.faults import KNOWN_FAULTS
-from kling_nb.emulator.injection import InjectedFault
-from kling_nb.emulator.letters import Post
-from kling_nb.emulator.outbox import Outbox
-from kling_nb.emulator.tasks import Task
-from kling_nb.emulator.terms import UNLIMITED, Terms
+from kling_nb.emulator.account.account import Books
+from kling_nb.emulator.account.callback_plan import Post
+from kling_nb.emulator.account.callback_queue import Outbox
+from kling_nb.emulator.account.limits import UNLIMITED, Terms
+from kling_nb.emulator.account.tasks import Task
+from kling_nb.emulator.faults.catalog import KNOWN_FAULTS
+from kling_nb.emulator.faults.injection import InjectedFault
+
+from .emulator import Emulator
 
 __all__ = [
     "KNOWN_FAULTS",

@@ -13,17 +13,18 @@ from pathlib import Path
 
 import httpx
 
-from kling_nb.emulator.api import Api
-from kling_nb.emulator.app import build_app
-from kling_nb.emulator.books import Books
-from kling_nb.emulator.couriers import Courier
-from kling_nb.emulator.files import Files
-from kling_nb.emulator.hosts import LOOPBACK_HOSTS, REAL_HOSTS, Addresses
-from kling_nb.emulator.outbox import Outbox
-from kling_nb.emulator.studio import RenderMode, Studio
-from kling_nb.emulator.terms import Terms
-from kling_nb.emulator.transport import EmulatorTransport
-from kling_nb.emulator.uploads import Uploads
+from kling_nb.emulator.account.account import Books
+from kling_nb.emulator.account.callback_queue import Outbox
+from kling_nb.emulator.account.limits import Terms
+from kling_nb.emulator.account.uploads import Uploads
+from kling_nb.emulator.http.api import Api
+from kling_nb.emulator.http.app import build_app
+from kling_nb.emulator.http.callback_sender import Courier
+from kling_nb.emulator.http.files import Files
+from kling_nb.emulator.render.worker import RenderMode, Studio
+
+from .hosts import LOOPBACK_HOSTS, REAL_HOSTS, Addresses
+from .transport import EmulatorTransport
 
 __all__ = ["Emulator"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import quote, unquote, urlsplit
 
-from kling_nb.emulator.effects import Endpoint
+from kling_nb.emulator.faults.effects import Endpoint
 
 __all__ = [
     "API_HOST",

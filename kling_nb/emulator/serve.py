@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kling_nb.emulator.emulator import Emulator
-from kling_nb.emulator.hosts import LOOPBACK_HOSTS
-from kling_nb.emulator.studio import RenderMode
-from kling_nb.emulator.terms import Terms
+from kling_nb.emulator.account.limits import Terms
+from kling_nb.emulator.render.worker import RenderMode
+
+from .emulator import Emulator
+from .hosts import LOOPBACK_HOSTS
 
 __all__ = ["CannotServe", "Service", "serve"]
 
@@ -53,7 +54,7 @@ def serve(service: Service, say: Callable[[str], None] = print) -> None:
             f" use one of {', '.join(sorted(LOOPBACK_HOSTS))}"
         )
     try:
-        from kling_nb.emulator.sockets import build_server
+        from .sockets import build_server
     except ModuleNotFoundError as error:
         raise CannotServe('Serving needs uvicorn: pip install "kling_nb[serve]"') from error
     with contextlib.closing(listen(service)) as listener:

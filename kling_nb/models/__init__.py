@@ -1,43 +1,5 @@
-"""The catalogue: one `ModelSpec` literal for each hosted model, with prices and their date.
-
-Data only. Adding a model is adding a literal here and a sample request in `tests/samples/`.
-"""
+"""Placeholder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from ..specs import ModelSpec
-from . import avatars, motion, omni, v3, v21, v25
-from .v26 import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-
-__all__ = ["CATALOGUE", "DOLLARS_PER_CREDIT", "IMAGE_TO_VIDEO", "TEXT_TO_VIDEO"]
-
-DOLLARS_PER_CREDIT = 0.005
-"""Source: published price pages, 2026-03 to 2026-10."""
-
-CATALOGUE: Mapping[str, ModelSpec] = {
-    spec.name: spec
-    for spec in (
-        IMAGE_TO_VIDEO,
-        TEXT_TO_VIDEO,
-        motion.MOTION_2_6,
-        v3.VIDEO,
-        motion.MOTION_3_0,
-        v3.TURBO_IMAGE,
-        v3.TURBO_TEXT,
-        omni.IMAGE,
-        omni.TEXT,
-        omni.REFERENCE,
-        omni.TRANSFORMATION,
-        v25.TURBO_IMAGE,
-        v25.TURBO_TEXT,
-        v21.MASTER_IMAGE,
-        v21.MASTER_TEXT,
-        v21.PRO,
-        v21.STANDARD,
-        avatars.STANDARD,
-        avatars.PRO,
-    )
-}
-"""By the service's name, in the order in which they are shown."""
+__all__: list[str] = []

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import pytest
 
-from kling_nb.jobs import Job
-from kling_nb.listener import listen
-from kling_nb.session import Session
-from kling_nb.states import Stage
+from kling_nb.callbacks.listener import listen
+from kling_nb.core.job_state import Stage
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
 
 JOBS = 20
 SECONDS = 30.0

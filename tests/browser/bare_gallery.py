@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kling_nb.galleries import Gallery, gallery
-from kling_nb.session import Session
+from kling_nb.display.gallery import Gallery, gallery
+from kling_nb.jobs.session import Session
 
 __all__ = ["PATIENCE_S", "Shown", "shown_gallery", "text_of"]
 

@@ -1,6 +1,6 @@
 """Outputs on a bare page, and what its kernel tells of them; `fake_model.js` is the kernel.
 
-Knows the messages of `kling_nb.live`; the page is opened by the `open_page` fixture.
+Knows the messages of `kling_nb.display.comm`; the page is opened by the `open_page` fixture.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kling_nb import html
-from kling_nb.live import Hub
+from kling_nb.display import html
+from kling_nb.display.comm import Hub
 from tests.html_outline import foot, record
 from tests.html_states import FACTS, WAITING
 

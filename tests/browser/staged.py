@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from kling_nb import states
-from kling_nb.advisories import MediaFacts, warnings_of
-from kling_nb.models import IMAGE_TO_VIDEO
+from kling_nb.core import job_state as states
+from kling_nb.models.advisories import MediaFacts, warnings_of
+from kling_nb.models.catalog import IMAGE_TO_VIDEO
 from tests import html_states
 from tests.html_states import ALREADY, EVERY, FACTS, NOW, SAVED, name_of
 
@@ -56,7 +56,7 @@ class StagedJob:
 
 def show(name: str, shell: Any) -> None:
     """Display the card of a stage, as a cell does."""
-    from kling_nb import cards
+    from kling_nb.display import cards
 
     number = list(STAGES).index(name)
     facts = replace(

@@ -18,10 +18,10 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-from kling_nb.cards import card_bundle
-from kling_nb.clips import probe_clip
-from kling_nb.html import Section, find_sections
-from kling_nb.states import JobFacts, Saved
+from kling_nb.core.job_state import JobFacts, Saved
+from kling_nb.display.cards import card_bundle
+from kling_nb.display.html import Section, find_sections
+from kling_nb.media.clips import probe_clip
 from tests.execute_notebooks import NOTEBOOKS
 from tests.noise import write_noise
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.session import Session
+from kling_nb.jobs.session import Session
 
 from .bare_gallery import Shown, shown_gallery
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-import kling_nb.galleries
-from kling_nb.scripts import joined_script
+import kling_nb.display.gallery
+from kling_nb.display.assets import joined_script
 from tests.reels import video
 
-STEP = Path(kling_nb.galleries.__file__).with_name("step.js")
+STEP = Path(kling_nb.display.gallery.__file__).with_name("step.js")
 LENGTHS_S = (3.0, 6.0, 3.0, 6.0)
 FRAME_S = 0.042
 STAGE = """async (films) => {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kling_nb import html
+from kling_nb.display import html
 from tests.html_outline import record
 from tests.html_states import FACTS, SAVED
 

@@ -24,9 +24,9 @@ CELLS = [
     """\
 from datetime import date
 from dataclasses import replace
-from kling_nb.kinds import *
-from kling_nb.models import CATALOGUE, TEXT_TO_VIDEO
-from kling_nb.specs import Parameter
+from kling_nb.models.kinds import *
+from kling_nb.models.catalog import CATALOGUE, TEXT_TO_VIDEO
+from kling_nb.models.spec import Parameter
 
 invented = replace(
     TEXT_TO_VIDEO, name="invented-9/every-kind", title="Invented 9",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.panels.controls import Actions, Picker, Recents
+from kling_nb.display.panel.widgets import Actions, Picker, Recents
 
 FAKE = Path(__file__).with_name("fake_part.js")
 TRAITS = {

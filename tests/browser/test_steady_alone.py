@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb import html
+from kling_nb.display import html
 from tests.html_states import FACTS, SAVED
 
 from .outputs import Open, bundle, feet, place, sent, tell

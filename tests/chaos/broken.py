@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kling_nb import default, wire
-from kling_nb.client import Client
-from kling_nb.elsewhere import Elsewhere
 from kling_nb.errors import LedgerError
-from kling_nb.forks import OwnProcess
-from kling_nb.index import PaidIndex
-from kling_nb.ledger import id_slots
-from kling_nb.recovery import Recovery
+
+from kling_nb.core.forks import OwnProcess
+from kling_nb.jobs import default_session as default
+from kling_nb.jobs.other_folders import Elsewhere
+from kling_nb.jobs.recovery import Recovery
+from kling_nb.kie import wire
+from kling_nb.kie.client import Client
+from kling_nb.storage import id_slots
+from kling_nb.storage.user_index import PaidIndex
 from tests.chaos import inside
 from tests.chaos.judge import Kind
 

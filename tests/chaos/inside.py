@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from kling_nb.errors import ForkedSession, KlingError
 
 import kling_nb
-from kling_nb import client, pace
-from kling_nb.bodies import Limits
-from kling_nb.errors import ForkedSession, KlingError
-from kling_nb.fetcher import Fetcher
-from kling_nb.ledger import Ledger, database
-from kling_nb.ledger.id_slots import IdSlots
-from kling_nb.session import Session
+from kling_nb.core import poll_schedule as pace
+from kling_nb.jobs.session import Session
+from kling_nb.kie import client
+from kling_nb.kie.bodies import Limits
+from kling_nb.kie.http import Fetcher
+from kling_nb.storage import Ledger, database
+from kling_nb.storage.id_slots import IdSlots
 
 __all__ = ["arm", "prepare"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from kling_nb.states import ENDED, FOLLOWED, Stage
+from kling_nb.core.job_state import ENDED, FOLLOWED, Stage
 from tests.chaos import evidence, inside
 from tests.chaos.judge import Evidence, Played
 from tests.chaos.mortal import Mortal, Reply

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from kling_nb.emulator.render import render_clip
+from kling_nb.emulator.render.encode import render_clip
 
 __all__ = ["GOOD", "film", "photo_of", "speech"]
 

@@ -6,15 +6,15 @@ from itertools import product
 from typing import Any
 
 import pytest
-
-from kling_nb.emulator.models import MODELS
-from kling_nb.emulator.rules import Refusal, check_order
 from kling_nb.errors import InvalidInput
-from kling_nb.inputs import media_of, request_input
-from kling_nb.kinds import Choice, Flag
-from kling_nb.models import CATALOGUE
-from kling_nb.specs import ModelSpec, price_credits, validate
-from kling_nb.wire import create_body
+
+from kling_nb.emulator.http.validate import Refusal, check_order
+from kling_nb.emulator.models import MODELS
+from kling_nb.kie.wire import create_body
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.kinds import Choice, Flag
+from kling_nb.models.request_inputs import media_of, request_input
+from kling_nb.models.spec import ModelSpec, price_credits, validate
 from tests.sample_requests import BROKEN_FORMS, broken_form, given_of, least
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)

@@ -10,7 +10,7 @@ import av
 import pytest
 
 from kling_nb.emulator import Terms
-from kling_nb.emulator.terms import limited
+from kling_nb.emulator.account.limits import limited
 
 NO_ACCESS = {"code": 401, "msg": "You do not have access permissions", "data": None}
 TOO_OFTEN = "Your call frequency is too high. Please try again later."
@@ -288,7 +288,7 @@ def test_a_restarted_emulator_takes_its_tasks_up_again(start: Any, clock: Any) -
     """The clip that a killed process lost is rendered when it is asked for."""
     task = {"prompt": "lost", "sound": False, "duration": "5", "aspect_ratio": "1:1"}
     first = start(clock=clock, seconds=5)
-    from kling_nb.emulator.tasks import Order
+    from kling_nb.emulator.account.tasks import Order
 
     lost = first.books.open_task(Order("kling-2.6/text-to-video", task, "", 55.0), 5)
     clock.move(6)

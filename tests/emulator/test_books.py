@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from kling_nb.emulator import UNLIMITED, Books
-from kling_nb.emulator.books import CreditsInsufficient
-from kling_nb.emulator.tasks import Fail, Order
+from kling_nb.emulator.account.account import CreditsInsufficient
+from kling_nb.emulator.account.tasks import Fail, Order
 
 ROOT = Path(__file__).parents[2]
 WRITER = """
 import sys
 from pathlib import Path
 from kling_nb.emulator import UNLIMITED, Books
-from kling_nb.emulator.tasks import Order
+from kling_nb.emulator.account.tasks import Order
 books = Books(Path(sys.argv[1]), terms=UNLIMITED)
 for _ in range(40):
     books.note_arrival("/path", "createTask")

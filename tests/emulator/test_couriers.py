@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from kling_nb.callbacks import parse_callback, verify_callback
 from kling_nb.emulator import Outbox
+from kling_nb.kie.webhooks import parse_callback, verify_callback
 from tests.emulator.conftest import in_process
 from tests.emulator.receivers import (
     QUICK,

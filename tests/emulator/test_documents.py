@@ -12,9 +12,9 @@ from typing import Any, get_args
 
 import pytest
 
-from kling_nb.callbacks import parse_callback, verify_callback
-from kling_nb.emulator.documents import Form, sign_document, write_document
-from kling_nb.emulator.tasks import Fail, Task
+from kling_nb.emulator.account.callback_payloads import Form, sign_document, write_document
+from kling_nb.emulator.account.tasks import Fail, Task
+from kling_nb.kie.webhooks import parse_callback, verify_callback
 from tests.sample_files import SAMPLES, document
 
 REQUEST = document("create.request.image-to-video.json")

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from kling_nb.emulator import KNOWN_FAULTS
-from kling_nb.emulator.injection import find_fault
+from kling_nb.emulator.faults.injection import find_fault
 
 SHORT = httpx.Timeout(5.0, read=0.5)
 

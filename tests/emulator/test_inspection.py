@@ -10,10 +10,10 @@ from typing import Any
 import av
 import pytest
 
-from kling_nb.emulator.fields import Addresses, Footage, Records
-from kling_nb.emulator.footage import Facts
-from kling_nb.emulator.inspection import is_allowed
 from kling_nb.emulator.models import MODELS
+from kling_nb.emulator.models.fields import Addresses, Footage, Records
+from kling_nb.emulator.render.footage import Facts
+from kling_nb.emulator.render.inspection import is_allowed
 from tests.emulator.orders import GOOD, film, photo_of, speech
 
 MOTION = "kling-2.6/motion-control"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kling_nb.emulator import Books
-from kling_nb.emulator.effects import Errand
-from kling_nb.emulator.letters import plan_letters
+from kling_nb.emulator.account.callback_plan import plan_letters
+from kling_nb.emulator.faults.effects import Errand
 
 ROW: dict[str, Any] = {
     "task_id": "t1",

@@ -10,7 +10,9 @@ from typing import Any
 import av
 import pytest
 
-from kling_nb.emulator.fields import (
+from kling_nb.emulator.http.validate import Refusal, check_order
+from kling_nb.emulator.models import MODELS
+from kling_nb.emulator.models.fields import (
     Address,
     Addresses,
     Choice,
@@ -21,8 +23,6 @@ from kling_nb.emulator.fields import (
     Records,
     Text,
 )
-from kling_nb.emulator.models import MODELS
-from kling_nb.emulator.rules import Refusal, check_order
 from tests.emulator.orders import ELEMENT, GOOD, PICTURE, SHOTS
 
 REQUIRED = (500, "This field is required")

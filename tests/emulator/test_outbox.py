@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from kling_nb.callbacks import parse_callback
 from kling_nb.emulator import Books, Emulator, Outbox
-from kling_nb.emulator.letters import Letter
+from kling_nb.emulator.account.callback_plan import Letter
+from kling_nb.kie.webhooks import parse_callback
 from tests.emulator.conftest import in_process
 from tests.emulator.receivers import (
     QUICK,
@@ -108,7 +108,7 @@ def test_trouble_with_the_books_ends_nothing(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is logged; the courier begins anew."""
-    monkeypatch.setattr("kling_nb.emulator.couriers.TROUBLE_PAUSE_S", 0.01)
+    monkeypatch.setattr("kling_nb.emulator.http.callback_sender.TROUBLE_PAUSE_S", 0.01)
     service, emulator = in_process(tmp_path, terms=QUICK)
     look, trouble = emulator.outbox.open_letters, [sqlite3.OperationalError("locked")]
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from kling_nb.emulator.pictures import (
+from kling_nb.emulator.render.images import (
     UnreadablePicture,
     draw_mark,
     draw_notice,

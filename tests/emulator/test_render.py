@@ -9,7 +9,7 @@ import av
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from kling_nb.emulator.render import Interrupted, frame_size, render_clip, view_at
+from kling_nb.emulator.render.encode import Interrupted, frame_size, render_clip, view_at
 
 SIZE = (320, 180)
 

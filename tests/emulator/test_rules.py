@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator.rules import Refusal, check_order
+from kling_nb.emulator.http.validate import Refusal, check_order
 
 IMAGE = {
     "prompt": "p",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator.scripts import Script, Shot, write_script
+from kling_nb.emulator.render.shot_list import Script, Shot, write_script
 from tests.emulator.orders import GOOD, SHOTS
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kling_nb.emulator.command import add_arguments, run
+from kling_nb.emulator.cli import add_arguments, run
 
 
 def arguments(*words: str) -> argparse.Namespace:
@@ -123,7 +123,7 @@ def test_callbacks_have_their_options(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The environment gives the key, which no help text shows."""
-    from kling_nb.emulator import command
+    from kling_nb.emulator import cli as command
 
     monkeypatch.setenv("KLING_NB_EMULATOR_WEBHOOK_KEY", "whk-secret")
     seen: list[Any] = []

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from kling_nb.emulator.footage import UnreadableFootage, first_frame, probe
-from kling_nb.emulator.inspection import MediaUnavailable
-from kling_nb.emulator.render import Scene, render_scenes
-from kling_nb.emulator.scripts import Script, Shot
-from kling_nb.emulator.staging import stage
+from kling_nb.emulator.render.encode import Scene, render_scenes
+from kling_nb.emulator.render.footage import UnreadableFootage, first_frame, probe
+from kling_nb.emulator.render.inspection import MediaUnavailable
+from kling_nb.emulator.render.scenes import stage
+from kling_nb.emulator.render.shot_list import Script, Shot
 from tests.emulator.orders import film, photo_of, speech
 from tests.emulator.test_render import frames_of
 

@@ -61,7 +61,7 @@ def test_a_fault_of_the_renderer_fails_the_task(
     service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The task does not hang; the credits come back."""
-    from kling_nb.emulator import staging
+    from kling_nb.emulator.render import scenes as staging
 
     def breaks(script: object, captions: bool) -> None:
         raise ZeroDivisionError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator.tasks import clip_name, read_task, record_of
+from kling_nb.emulator.account.tasks import clip_name, read_task, record_of
 
 ROW: dict[str, Any] = {
     "task_id": "56074f12319c68b246e5a03e05608f31",

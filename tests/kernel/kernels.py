@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
-from kling_nb.ledger import Ledger, Row
+from kling_nb.storage import Ledger, Row
 
 __all__ = ["PATIENCE_S", "WIDGET", "Kernel", "Message", "environment", "open_kernel"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kling_nb.states import Stage
+from kling_nb.core.job_state import Stage
 from tests.kernel.kernels import Kernel
 from tests.kernel.service import Service
 

@@ -13,8 +13,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from kling_nb.clips import probe_clip
-from kling_nb.receipts import read_card
+from kling_nb.display.cards.metadata import read_card
+from kling_nb.media.clips import probe_clip
 from tests.kernel.kernels import Kernel
 from tests.kernel.service import Service, open_service
 from tests.noise import write_noise

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kling_nb.states import Stage
+from kling_nb.core.job_state import Stage
 from tests.kernel.kernels import Kernel, Message
 from tests.kernel.service import Service
 
@@ -17,7 +17,7 @@ Start = Callable[..., Kernel]
 CELL = "%%kling -i fox.png\nthe kernel is killed"
 HANG = """
 import asyncio
-from kling_nb.client import Client
+from kling_nb.kie.client import Client
 
 async def hang(*_, sending=None, **__):
     if sending is not None:

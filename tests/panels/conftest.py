@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kling_nb import models, workers
-from kling_nb.panels import Panel, panel
+from kling_nb.display import threads as workers
+from kling_nb.display.panel import Panel, panel
+from kling_nb.models import catalog as models
 from tests.panels.panes import INVENTED, Beside, film, png, record
 
 

@@ -21,15 +21,15 @@ import av
 import ipywidgets as widgets
 from PIL import Image
 
-from kling_nb.kinds import Choice, Flag, Media, Number, Text
-from kling_nb.panels import Panel
-from kling_nb.panels.controls import Actions, Control, Labelled, Picker
-from kling_nb.panels.fields import Field
-from kling_nb.panels.media import MediaField
-from kling_nb.panels.rows import RowsField
-from kling_nb.rules import Needs, OnlyWith
-from kling_nb.specs import ModelSpec, Parameter
-from kling_nb.tariffs import Price, PriceList
+from kling_nb.display.panel import Panel
+from kling_nb.display.panel.fields import Field
+from kling_nb.display.panel.media import MediaField
+from kling_nb.display.panel.records_field import RowsField
+from kling_nb.display.panel.widgets import Actions, Control, Labelled, Picker
+from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
+from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.rules import Needs, OnlyWith
+from kling_nb.models.spec import ModelSpec, Parameter
 
 __all__ = [
     "INVENTED",

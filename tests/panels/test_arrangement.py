@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kling_nb.kinds import Choice, Flag, Media, Text
-from kling_nb.models import CATALOGUE
-from kling_nb.panels.arrangement import arranged, place_of, sorted_names
-from kling_nb.records import Column, Records
-from kling_nb.specs import Parameter
+from kling_nb.display.panel.arrangement import arranged, place_of, sorted_names
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.kinds import Choice, Flag, Media, Text
+from kling_nb.models.records import Column, Records
+from kling_nb.models.spec import Parameter
 
 ROWS = Parameter("rows", Records((Column("what", Text(9), "what"),), 2, "row"), "rows")
 LINE = Parameter("line", Text(50, one_line=True), "a line")

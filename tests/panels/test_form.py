@@ -6,11 +6,11 @@ import itertools
 from dataclasses import replace
 
 import pytest
-
-from kling_nb import models
 from kling_nb.errors import InvalidInput
-from kling_nb.kinds import Choice
-from kling_nb.specs import Parameter
+
+from kling_nb.models import catalog as models
+from kling_nb.models.kinds import Choice
+from kling_nb.models.spec import Parameter
 from tests.panels.panes import (
     INVENTED,
     choose_file,

@@ -6,12 +6,12 @@ import re
 import threading
 
 import pytest
-
 from kling_nb.errors import AlreadyPaid, BadRequest, BudgetExceeded, InvalidInput
-from kling_nb.jobs import Job
-from kling_nb.models import TEXT_TO_VIDEO
-from kling_nb.panels import panel
-from kling_nb.states import Failed, Saved
+
+from kling_nb.core.job_state import Failed, Saved
+from kling_nb.display.panel import panel
+from kling_nb.jobs.job import Job
+from kling_nb.models.catalog import TEXT_TO_VIDEO
 from tests.panels.panes import WAIT_S, find, press, text_of, until
 
 
@@ -236,7 +236,7 @@ def test_the_cell_that_is_shown_follows_the_form(make, fox) -> None:
 
 def test_the_default_session_is_asked_anew(monkeypatch, open_session, beside) -> None:
     """After `configure` the panel works with the session that is the default then."""
-    monkeypatch.setattr("kling_nb.panels.default_session", open_session)
+    monkeypatch.setattr("kling_nb.display.panel.default_session", open_session)
     made = panel()
     beside.rest()
     assert made._session() is not made._session()

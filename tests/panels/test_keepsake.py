@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from kling_nb import live
-from kling_nb.live import VIEW_MIME
-from kling_nb.panels import keepsake, sheet
-from kling_nb.receipts import CARD_MIME
-from kling_nb.states import Detached
+from kling_nb.core.job_state import Detached
+from kling_nb.display import comm as live
+from kling_nb.display.cards.metadata import CARD_MIME
+from kling_nb.display.comm import VIEW_MIME
+from kling_nb.display.panel import panel as sheet
+from kling_nb.display.panel import saved_view as keepsake
 from tests.panels.panes import WAIT_S, press, until
 
 

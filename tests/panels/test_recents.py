@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from kling_nb.models import TEXT_TO_VIDEO, v3
-from kling_nb.panels.recents import SHOWN
-from kling_nb.sources import find_source
+from kling_nb.display.panel.recents import SHOWN
+from kling_nb.media.image_sources import find_source
+from kling_nb.models.catalog import TEXT_TO_VIDEO, v3
 from tests.panels.panes import WAIT_S, find, press, read_all, text_of
 
 

@@ -7,11 +7,11 @@ accepted.
 
 from __future__ import annotations
 
-from kling_nb.emulator.models.hosted import HostedModel, Price
-from kling_nb.emulator.models.kling2 import KLING_2_1, KLING_2_5, KLING_2_6
-from kling_nb.emulator.models.kling3 import KLING_3
-from kling_nb.emulator.models.omni import OMNI
-from kling_nb.emulator.models.performers import AVATARS, MOTION_CONTROL
+from .hosted import HostedModel, Price
+from .kling3 import KLING_3
+from .kling_2 import KLING_2_1, KLING_2_5, KLING_2_6
+from .motion_and_avatar import AVATARS, MOTION_CONTROL
+from .omni import OMNI
 
 __all__ = ["MODELS", "HostedModel", "Price"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kling_nb.emulator.fields import Kind, Rule
+from .fields import Kind, Rule
 
 __all__ = ["HostedModel", "Price"]
 

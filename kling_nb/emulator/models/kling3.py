@@ -6,7 +6,7 @@ Source: documentation (D), crawl of 2026-08; prices: three independent captures 
 
 from __future__ import annotations
 
-from kling_nb.emulator.fields import (
+from .fields import (
     Addresses,
     AtMostBeside,
     Choice,
@@ -20,7 +20,7 @@ from kling_nb.emulator.fields import (
     Speech,
     Text,
 )
-from kling_nb.emulator.models.hosted import HostedModel, Price
+from .hosted import HostedModel, Price
 
 __all__ = ["KLING_3", "TIMED"]
 

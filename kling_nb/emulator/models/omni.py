@@ -7,7 +7,7 @@ a second; with a video: recorded traffic (L), 2026-08-20. Limits in MB are read 
 
 from __future__ import annotations
 
-from kling_nb.emulator.fields import (
+from .fields import (
     Addresses,
     AtMostBeside,
     Choice,
@@ -26,8 +26,8 @@ from kling_nb.emulator.fields import (
     Rule,
     Text,
 )
-from kling_nb.emulator.models.hosted import HostedModel, Price
-from kling_nb.emulator.models.kling3 import TIMED
+from .hosted import HostedModel, Price
+from .kling3 import TIMED
 
 __all__ = ["OMNI"]
 

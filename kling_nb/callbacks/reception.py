@@ -1,0 +1,116 @@
+"""What to answer to one HTTP request that claims to be a notification of the service.
+
+Deciding only, the same for every server that hears notifications. Must not know sockets, jobs or
+the ledger: who calls says which one-time values are known. What is heard is still not believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from kling_nb.core.errors import UnreadableAnswer
+from kling_nb.core.task_status import TaskStatus
+from kling_nb.kie.webhooks import nonce_in, parse_callback, verify_callback
+
+__all__ = ["LIMIT_BYTES", "Heard", "Posted", "Turned", "receive"]
+
+LIMIT_BYTES = 256 * 1024
+"""The longest body that is read. The specification's own documents have less than 2 kB."""
+
+_TASK_ID = re.compile(r"[!-~]{1,200}")
+"""A task id is opaque; one that cannot stand in a query is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """One request as it came. What could give away a one-time value stays out of its repr."""
+
+    method: str
+    query: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    """By their names in lower case."""
+    body: bytes = field(repr=False)
+    """As much as was read: one byte more than the limit is enough to be turned away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A notification to act on: the service is to be asked what is true."""
+
+    nonce: str = field(repr=False)
+    task_id: str
+    status_claimed: TaskStatus | None
+    """None when only the task id could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A request that is turned away, and the answer to it. It repeats nothing of the request."""
+
+    status: int
+    """HTTP status."""
+    words: str
+
+
+_NO_POST = Turned(405, "Only POST is answered here.")
+_TOO_LONG = Turned(413, f"More than {LIMIT_BYTES} bytes are not read.")
+_STRANGER = Turned(403, "This address is not known here.")
+_ENCODED = Turned(415, "Send the body as it is, without Content-Encoding.")
+_UNREADABLE = Turned(400, "No task id can be read in the body.")
+_UNSIGNED = Turned(403, "The signature is missing, wrong or older than five minutes.")
+
+
+def receive(
+    posted: Posted, *, knows_nonce: Callable[[str], bool], webhook_key: str, now_s: float
+) -> Heard | Turned:
+    """Judge a request. Nothing is raised, whatever the bytes are.
+
+    Args:
+        posted: The request.
+        knows_nonce: Whether a one-time value was handed out; asked only where there is one.
+        webhook_key: The account's; empty where it has none, and then no signature is asked for.
+        now_s: The present time in unix seconds.
+    """
+    turned = _judge_envelope(posted)
+    if turned is not None:
+        return turned
+    nonce = nonce_in(posted.query)
+    # Missing or wrong: the same answer, so that nobody learns which values exist. They have 128
+    # random bits and are looked up by hash, so the time that takes tells nothing either.
+    if not nonce or not knows_nonce(nonce):
+        return _STRANGER
+    return _judge_body(posted, nonce, webhook_key, now_s)
+
+
+def _judge_envelope(posted: Posted) -> Turned | None:
+    """What turns a request away before anything of it is looked at."""
+    if posted.method != "POST":
+        return _NO_POST
+    announced = posted.headers.get("content-length", "").strip()
+    is_long = re.fullmatch(r"[0-9]+", announced) is not None and (
+        len(announced) > 12 or int(announced) > LIMIT_BYTES
+    )
+    return _TOO_LONG if is_long or len(posted.body) > LIMIT_BYTES else None
+
+
+def _judge_body(posted: Posted, nonce: str, webhook_key: str, now_s: float) -> Heard | Turned:
+    encoding = posted.headers.get("content-encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        return _ENCODED
+    try:
+        callback = parse_callback(posted.body)
+    except UnreadableAnswer:
+        return _UNREADABLE
+    if not _TASK_ID.fullmatch(callback.task_id):
+        return _UNREADABLE
+    if webhook_key and not verify_callback(
+        webhook_key,
+        callback.task_id,
+        timestamp=posted.headers.get("x-webhook-timestamp", ""),
+        signature=posted.headers.get("x-webhook-signature", ""),
+        now_s=now_s,
+    ):
+        return _UNSIGNED
+    return Heard(nonce, callback.task_id, callback.status)

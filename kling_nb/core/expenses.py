@@ -1,0 +1,204 @@
+"""Expenses: what clips cost, by notebook, by day or by model, as a table and as CSV.
+
+Pure: from the expenses that `ledger` knows to totals and to text. Emulated credits are never added
+to real ones.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from kling_nb.models.catalog import DOLLARS_PER_CREDIT
+
+from .errors import InvalidInput
+from .formatting import number_words
+
+__all__ = ["By", "Expense", "Order", "Total", "csv_text", "read_order", "table", "totals"]
+
+_CSV_HEADS = (
+    "clips",
+    "credits",
+    "dollars",
+    "uncertain_credits",
+    "unpriced_jobs",
+    "kept_clips",
+    "credits_per_kept_clip",
+)
+
+_NOT_TOLD = "(not told)"
+
+
+class By(StrEnum):
+    """What expenses are added up by."""
+
+    NOTEBOOK = "notebook"
+    DAY = "day"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Expense:
+    """One job that is paid for, or may be; one that was forgotten still is."""
+
+    service: str
+    created_at: datetime
+    notebook: str
+    """Empty where the front end did not tell."""
+    model: str
+    credits: float | None
+    """What the service reported, else the price; None where neither is known."""
+    is_sure: bool
+    """Whether it surely cost that: not so while the request is being sent, nor when its task was
+    lost, nor for a failure of which only the balance tells that it was charged."""
+    is_clip: bool
+    is_kept: bool
+    """A clip that a person starred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The expenses of one notebook, day or model of one service."""
+
+    service: str
+    name: str
+    clips: int = 0
+    credits: float = 0.0
+    uncertain_credits: float = 0.0
+    """How much of it may turn out not to be paid."""
+    unpriced: int = 0
+    """Jobs that count as nothing, since nobody knows their price."""
+    kept: int = 0
+
+    @property
+    def dollars(self) -> float:
+        """The same in dollars."""
+        return self.credits * DOLLARS_PER_CREDIT
+
+    @property
+    def credits_per_kept(self) -> float | None:
+        """What each kept clip cost, those that were thrown away included."""
+        return self.credits / self.kept if self.kept else None
+
+    def add(self, expense: Expense) -> Total:
+        """This total with one expense more."""
+        credits = expense.credits or 0.0
+        return replace(
+            self,
+            clips=self.clips + expense.is_clip,
+            credits=self.credits + credits,
+            uncertain_credits=self.uncertain_credits + (0.0 if expense.is_sure else credits),
+            unpriced=self.unpriced + (expense.credits is None),
+            kept=self.kept + expense.is_kept,
+        )
+
+
+def totals(expenses: Iterable[Expense], by: By) -> list[Total]:
+    """Each notebook, day (by the local calendar, newest first) or model, live before emulated."""
+    found: dict[tuple[str, str], Total] = {}
+    for each in expenses:
+        name = _name(each, by)
+        key = (each.service, name)
+        found[key] = found.get(key, Total(*key)).add(each)
+    ordered = sorted(found.values(), key=lambda total: total.name, reverse=by is By.DAY)
+    return sorted(ordered, key=lambda total: total.service, reverse=True)
+
+
+def _name(expense: Expense, by: By) -> str:
+    match by:
+        case By.NOTEBOOK:
+            return expense.notebook or _NOT_TOLD
+        case By.DAY:
+            return expense.created_at.astimezone().date().isoformat()
+        case By.MODEL:
+            return expense.model or _NOT_TOLD
+
+
+def table(totals: Sequence[Total], by: By) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The heads and the rows of a table, the sum below where there are several."""
+    rows = list(totals)
+    if len(rows) > 1:
+        rows.append(_sum(rows))
+    heads = (str(by), "clips", "credits", "dollars", "uncertain", "kept", "for each kept")
+    return heads, [_row(total) for total in rows]
+
+
+def _sum(rows: Sequence[Total]) -> Total:
+    counted = [part.name for part in fields(Total) if part.name not in {"service", "name"}]
+    amounts = {name: sum(getattr(row, name) for row in rows) for name in counted}
+    return Total(rows[0].service, "all", **amounts)
+
+
+def _row(total: Total) -> tuple[str, ...]:
+    per_kept = total.credits_per_kept
+    unpriced = f" + {total.unpriced} of unknown price" if total.unpriced else ""
+    return (
+        total.name,
+        str(total.clips),
+        number_words(total.credits) + unpriced,
+        f"${total.dollars:,.2f}",
+        number_words(total.uncertain_credits),
+        str(total.kept),
+        "–" if per_kept is None else number_words(per_kept),
+    )
+
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""Characters that begin a formula, or that spreadsheets drop before one."""
+
+
+def csv_text(totals: Sequence[Total], by: By) -> str:
+    """The totals as CSV with a head; plain numbers, an empty field where there is none.
+
+    A name that a spreadsheet would run as a formula begins with an apostrophe.
+    """
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(("service", by, *_CSV_HEADS))
+    for total in totals:
+        counts = (total.clips, total.credits, round(total.dollars, 4), total.uncertain_credits)
+        kept = (total.unpriced, total.kept, total.credits_per_kept)
+        rows.writerow((total.service, _plain(total.name), *counts, *kept))
+    return text.getvalue()
+
+
+def _plain(name: str) -> str:
+    """Return a text that no spreadsheet interprets as a formula."""
+    return f"'{name}" if name.startswith(_FORMULA) else name
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What `%kling spend …` asks for."""
+
+    by: By = By.DAY
+    csv: str = ""
+    """The file to write; empty for none."""
+    replace: bool = False
+
+
+def read_order(words: Sequence[str]) -> Order:
+    """The words behind `%kling spend`.
+
+    Raises:
+        InvalidInput: An unknown word, or an option without its value.
+    """
+    order, left = Order(), list(words)
+    while left:
+        match left.pop(0):
+            case "--by" if left and left[0] in set(By):
+                order = replace(order, by=By(left.pop(0)))
+            case "--csv" if left:
+                order = replace(order, csv=left.pop(0))
+            case "--replace":
+                order = replace(order, replace=True)
+            case word:
+                given = " ".join([word, *left[:1]]) if word == "--by" else word
+                allowed = f"allowed: `--by {'|'.join(By)}`, `--csv FILE`, `--replace`"
+                raise InvalidInput.of("spend", repr(given), allowed)
+    return order

@@ -1,0 +1,355 @@
+"""What we know of a job: its stage in the ledger, its state, and the facts a card shows.
+
+Values only: small frozen dataclasses without a field that has a meaning in one state only, so
+that `match` over a union can end in `assert_never`. What the service says of a task is in `tasks`.
+
+The `name` of each state is written into notebooks (`data-kling-state`, the JSON of a card) and read
+from old ones. It never changes, whatever the class is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from .charge_evidence import NO_EVIDENCE, Evidence
+from .errors import Problem
+
+__all__ = [
+    "BLOCKING",
+    "ENDED",
+    "FOLLOWED",
+    "FORGETTABLE",
+    "NEXT_STAGES",
+    "SUBMITTING",
+    "ClipFacts",
+    "Detached",
+    "Discarded",
+    "Downloading",
+    "Encoding",
+    "Event",
+    "Expired",
+    "Failed",
+    "JobFacts",
+    "JobState",
+    "OutOfSight",
+    "Preparing",
+    "Refused",
+    "Saved",
+    "Sending",
+    "Stage",
+    "Unknown",
+    "Uploading",
+    "Vanished",
+    "Waiting",
+    "has_ended",
+]
+
+
+class Stage(StrEnum):
+    """Where a job stands in the ledger."""
+
+    INTENDED = "intended"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    VANISHED = "vanished"
+    SAVED = "saved"
+    EXPIRED = "expired"
+    DISCARDED = "discarded"
+    """Intended, and surely never sent."""
+    FORGOTTEN = "forgotten"
+    """A person decided that the request may be paid for again."""
+
+
+NEXT_STAGES: Mapping[Stage, frozenset[Stage]] = {
+    Stage.INTENDED: frozenset({Stage.SENDING, Stage.DISCARDED}),
+    Stage.SENDING: frozenset({Stage.ACCEPTED, Stage.REFUSED, Stage.UNKNOWN}),
+    Stage.ACCEPTED: frozenset({Stage.SUCCEEDED, Stage.FAILED, Stage.VANISHED}),
+    Stage.REFUSED: frozenset(),
+    Stage.UNKNOWN: frozenset({Stage.ACCEPTED, Stage.FORGOTTEN}),
+    Stage.SUCCEEDED: frozenset({Stage.SAVED, Stage.EXPIRED}),
+    Stage.FAILED: frozenset(),
+    Stage.VANISHED: frozenset({Stage.ACCEPTED, Stage.FORGOTTEN}),
+    Stage.SAVED: frozenset({Stage.SUCCEEDED}),
+    Stage.EXPIRED: frozenset({Stage.SUCCEEDED, Stage.FORGOTTEN}),
+    Stage.DISCARDED: frozenset(),
+    Stage.FORGOTTEN: frozenset(),
+}
+"""The only steps a ledger row may take.
+
+`saved → succeeded` is a clip whose file is gone and is fetched again; `vanished → accepted` and
+`expired → succeeded` are a person asking once more, who may also have them forgotten.
+"""
+
+SUBMITTING = frozenset({Stage.INTENDED, Stage.SENDING})
+"""Stages in which only the session that owns the job can know how it goes on."""
+
+FOLLOWED = frozenset({Stage.ACCEPTED, Stage.SUCCEEDED})
+"""Stages in which the task exists and whoever is free may follow it."""
+
+BLOCKING = SUBMITTING | FOLLOWED | {Stage.UNKNOWN, Stage.VANISHED, Stage.SAVED, Stage.EXPIRED}
+"""Stages in which the same request is answered by this row and never sent again."""
+
+ENDED = frozenset(Stage) - SUBMITTING - FOLLOWED
+"""Stages in which nothing more happens by itself."""
+
+FORGETTABLE = frozenset({Stage.UNKNOWN, Stage.VANISHED, Stage.EXPIRED})
+"""Stages that `forget` may end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    """What was measured in a clip's file."""
+
+    path: str
+    """Absolute path of the file."""
+    width_px: int
+    height_px: int
+    duration_s: float
+    fps: float
+    video_codec: str
+    audio_codec: str
+    """Empty when the clip is silent."""
+    size_bytes: int
+    sha256: str = ""
+    """Of the whole file, in hex, when it was saved; empty where nobody hashed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a clip is encoded, as FFmpeg names it."""
+
+    mime_type: str
+    """MIME type of the container."""
+    video_codec: str
+    profile: str
+    pixel_format: str
+    audio_codec: str
+    """Codec of the first audio track; empty if the clip is silent."""
+
+    @property
+    def plays_everywhere(self) -> bool:
+        """Return whether all current browsers play it: 8-bit 4:2:0 H.264 in MP4, AAC or silent.
+
+        This lists playable forms, so that an unknown codec gets a preview. VP9 and AV1 are not
+        on it: Safari plays them on some machines only, in MP4 as in WebM.
+        """
+        return (
+            self.mime_type == "video/mp4"
+            and self.video_codec == "h264"
+            and self.profile in {"Baseline", "Constrained Baseline", "Main", "High"}
+            and self.pixel_format in {"yuv420p", "yuvj420p"}
+            and self.audio_codec in {"", "aac"}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What does not change while a job lives: the request and what it costs."""
+
+    id: str
+    """Our own short id, for `%kling show ID`."""
+    model: str
+    prompt: str
+    inputs: Mapping[str, str]
+    """The other values as a person reads them, e.g. `{"duration": "5 s", "sound": "no sound"}`."""
+    price_credits: float | None
+    balance_credits: float | None
+    """The balance before the job, where it could be had."""
+    created_at: datetime
+    emulated: bool
+    take: int = 1
+    picture_name: str = ""
+    thumbnail: bytes = field(default=b"", repr=False)
+    """A small JPEG of the picture as the service gets it; empty without a picture."""
+    cell: str = ""
+    """The `%%kling` cell that makes the same request."""
+    fingerprint: str = ""
+    """What makes two requests the same request; empty where it is not known."""
+    budget_credits: float | None = None
+    """What the tightest budget had left before the job; None where none was set."""
+    warnings: tuple[str, ...] = ()
+    """Warnings about the request; known only in the kernel that made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """Validated and noted on disk; nothing was sent."""
+
+    name: ClassVar[str] = "preparing"
+
+
+@dataclass(frozen=True, slots=True)
+class Uploading:
+    """The picture is on its way."""
+
+    name: ClassVar[str] = "uploading"
+    sent_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The one request that may cost money is under way."""
+
+    name: ClassVar[str] = "sending"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The service has the task; we ask now and then."""
+
+    name: ClassVar[str] = "waiting"
+    task_id: str
+    word: str
+    since: datetime
+    expected_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfSight:
+    """The service has the task, but our questions go unanswered."""
+
+    name: ClassVar[str] = "outofsight"
+    task_id: str
+    since: datetime
+    expected_s: float
+    failing_since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Downloading:
+    """The clip exists and is being fetched."""
+
+    name: ClassVar[str] = "downloading"
+    task_id: str
+    received_bytes: int
+    total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The clip is on disk."""
+
+    name: ClassVar[str] = "saved"
+    task_id: str
+    clip: ClipFacts
+    credits: float | None
+    """What the service says it cost; None where it does not tell."""
+    finished_at: datetime
+    already: bool = False
+    """True when it was there before this run, which therefore costs nothing."""
+    others: tuple[str, ...] = ()
+    """Absolute paths of further clips of the same result, saved beside it."""
+    other_urls: tuple[str, ...] = ()
+    """URLs of other files of the result: not clips, or not available."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The service reports failure."""
+
+    name: ClassVar[str] = "failed"
+    task_id: str
+    code: str
+    message: str
+    credits: float | None
+    evidence: Evidence = NO_EVIDENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The service said no; no task exists."""
+
+    name: ClassVar[str] = "refused"
+    message: str
+    problems: tuple[Problem, ...] = ()
+    code: str = ""
+    evidence: Evidence = NO_EVIDENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The answer was lost: the task may exist and may be paid."""
+
+    name: ClassVar[str] = "unknown"
+    at: datetime
+    reason: str
+    evidence: Evidence = NO_EVIDENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The service cannot tell of the task or its result; it may be asked once more."""
+
+    name: ClassVar[str] = "vanished"
+    task_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The clip is not here, and could not be fetched; it may be tried once more."""
+
+    name: ClassVar[str] = "expired"
+    task_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """Nobody follows the job in this kernel."""
+
+    name: ClassVar[str] = "detached"
+    task_id: str
+    reason: str = ""
+    """Why, when it was not a person's wish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """Ended before anything that costs money was sent."""
+
+    name: ClassVar[str] = "discarded"
+    message: str
+
+
+JobState = (
+    Preparing
+    | Uploading
+    | Sending
+    | Waiting
+    | OutOfSight
+    | Downloading
+    | Saved
+    | Failed
+    | Refused
+    | Unknown
+    | Vanished
+    | Expired
+    | Detached
+    | Discarded
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a job, as observers and the ledger get it."""
+
+    job_id: str
+    state: JobState
+
+
+def has_ended(state: JobState) -> bool:
+    """Whether nothing more happens to the job by itself in this kernel."""
+    return isinstance(
+        state, Saved | Failed | Refused | Unknown | Vanished | Expired | Detached | Discarded
+    )

@@ -1,0 +1,45 @@
+"""The display of jobs and clips: records that a notebook keeps, and their life while a kernel runs.
+
+The record is HTML behind a display handle, and all that is saved. What moves, and the buttons, are
+drawn under it by the pages through `live`. `bundles` makes records, `screens` are what shows them,
+`card` decides what is shown and when; `html` says how it looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kling_nb.core.console import accept_all_characters
+from kling_nb.display.front_end import FrontEnd, front_end
+from kling_nb.jobs.job import Job
+
+from .card import Card
+from .mimebundle import Bundle, Embed, card_bundle, joined_bundle
+from .outputs import Screen, screen_for
+
+__all__ = [
+    "Bundle",
+    "Card",
+    "Embed",
+    "FrontEnd",
+    "Screen",
+    "card_bundle",
+    "front_end",
+    "joined_bundle",
+    "register",
+    "show",
+]
+
+
+def show(job: Job, shell: Any, embed: Embed = "auto") -> Card:
+    """Display a job's card in the running cell."""
+    card = Card(job, screen_for(front_end(shell)), embed)
+    card.display()
+    return card
+
+
+def register(shell: Any, show_job: Callable[[Job], object]) -> None:
+    """Show jobs of a shell as live cards; registering again changes nothing."""
+    accept_all_characters()
+    shell.display_formatter.ipython_display_formatter.for_type(Job, show_job)

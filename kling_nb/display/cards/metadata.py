@@ -1,0 +1,182 @@
+"""What each card in a notebook says for programs: a small JSON record beside its HTML.
+
+With it a notebook can be packed, slimmed and recovered without reading HTML. It holds ids, names,
+hashes, prices, times and the cell that makes the same request, which stands in the card's HTML as
+well; no key, no place of a clip on the machine. Pure: it knows values, and neither files nor
+notebooks. What it reads may come from a stranger's notebook, and is believed as far as its form
+goes: a file is a bare name of a clip, a hash is a hash, a number is one that a ledger can hold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import PurePath
+from typing import Any, Final, Literal
+
+from kling_nb.core.job_state import JobFacts, JobState, Saved
+
+__all__ = [
+    "CARD_MIME",
+    "Embedded",
+    "Receipt",
+    "bare_fingerprint",
+    "card_json",
+    "is_unproven",
+    "join_cards",
+    "read_card",
+    "unproven_fingerprint",
+]
+
+CARD_MIME: Final = "application/vnd.kling-nb.card+json"
+"""The MIME type of the record in a display's bundle."""
+
+Embedded = Literal["", "whole", "preview", "poster"]
+"""How much of the clip the HTML holds; empty where there is no clip."""
+
+_UNPROVEN: Final = "recovered:"
+
+_VERSION: Final = 1
+_TIME: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,20}(?:Z|[+-][0-9:]{4,9})"
+_PLAIN: Final = r"[^\x00-\x1f\x7f\ud800-\udfff]{0,300}"
+_FORMS: Final[Mapping[str, str]] = {
+    "id": r"[0-9A-Za-z_-]{1,64}",
+    "fingerprint": r"[0-9A-Za-z_:-]{0,128}",
+    "service": r"live|emulator",
+    "state": r"[a-z]+",
+    # Ours are ASCII; a disk counts bytes and takes 255 of them, with what is put behind.
+    "file": r"[0-9A-Za-z_-][0-9A-Za-z_ .-]{0,200}\.(?:mp4|webm)",
+    "sha256": r"[0-9a-f]{64}",
+    "embed": r"whole|preview|poster",
+    "cell": r"%%kling[^\ud800-\udfff]{0,50000}",
+    "created_at": _TIME,
+    "finished_at": _TIME,
+}
+"""The form of each text, one line where none is named; another text is read as none."""
+
+_LARGEST: Final = 2**53
+"""A larger number is no size, take or price; neither JSON nor a ledger would keep it exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One job, as its card in a notebook records it."""
+
+    id: str
+    fingerprint: str = ""
+    model: str = ""
+    service: str = ""
+    """`live` or `emulator`."""
+    task_id: str = ""
+    state: str = ""
+    """The `name` of the state, e.g. `saved`."""
+    take: int = 1
+    file: str = ""
+    """The clip's name in the folder of clips."""
+    sha256: str = ""
+    """Of the clip's file."""
+    size_bytes: int = 0
+    embed: Embedded = ""
+    cell: str = ""
+    """The `%%kling` cell that makes the same request."""
+    price_credits: float | None = None
+    credits: float | None = None
+    """What the service reported as consumed."""
+    created_at: str = ""
+    """When it was asked for, in ISO form with its offset."""
+    finished_at: str = ""
+    """When the clip was done, likewise."""
+
+
+def unproven_fingerprint(fingerprint: str) -> str:
+    """Return a placeholder for the fingerprint of a recovered job without proof.
+
+    No request has such a fingerprint, so the job answers none.
+    """
+    return _UNPROVEN + bare_fingerprint(fingerprint)
+
+
+def bare_fingerprint(fingerprint: str) -> str:
+    """Return the stated fingerprint of a card or a row, proven or not."""
+    return fingerprint.removeprefix(_UNPROVEN)
+
+
+def is_unproven(fingerprint: str) -> bool:
+    """Return whether a row has such a placeholder, so that it answers no request."""
+    return fingerprint.startswith(_UNPROVEN)
+
+
+def card_json(facts: JobFacts, state: JobState, embedded: Embedded = "") -> dict[str, Any]:
+    """The record of one job's card.
+
+    Args:
+        facts: The job.
+        state: Where it stands.
+        embedded: How much of a saved clip the card's HTML holds.
+    """
+    known: dict[str, Any] = {
+        "id": facts.id,
+        "fingerprint": facts.fingerprint,
+        "model": facts.model,
+        "service": "emulator" if facts.emulated else "live",
+        "task_id": getattr(state, "task_id", ""),
+        "state": state.name,
+        "take": facts.take,
+        "cell": facts.cell,
+        "price_credits": facts.price_credits,
+        "credits": getattr(state, "credits", None),
+        "created_at": facts.created_at.isoformat(),
+    }
+    if isinstance(state, Saved):
+        clip = state.clip
+        known |= {
+            "file": PurePath(clip.path).name,
+            "sha256": clip.sha256,
+            "size_bytes": clip.size_bytes,
+            "embed": embedded,
+            "finished_at": state.finished_at.isoformat(),
+        }
+    return _written([Receipt(**known)])
+
+
+def join_cards(*values: object) -> dict[str, Any]:
+    """The record of several cards that stand in one output, in their order."""
+    return _written(receipt for value in values for receipt in read_card(value))
+
+
+def read_card(value: object) -> tuple[Receipt, ...]:
+    """The jobs of a record, whatever was found in a notebook; those without an id are left out.
+
+    A later version may say more: what is known here is read.
+    """
+    entries = value.get("cards") if isinstance(value, Mapping) else None
+    if not isinstance(entries, list | tuple):
+        return ()
+    found = (_read(entry) for entry in entries if isinstance(entry, Mapping))
+    return tuple(receipt for receipt in found if receipt.id)
+
+
+def _written(receipts: Iterable[Receipt]) -> dict[str, Any]:
+    return {"version": _VERSION, "cards": [asdict(receipt) for receipt in receipts]}
+
+
+def _read(entry: Mapping[Any, object]) -> Receipt:
+    known: dict[str, Any] = {"id": ""}
+    for part in fields(Receipt):
+        given = entry.get(part.name)
+        if isinstance(given, str) and part.type in {"str", "Embedded"}:
+            known[part.name] = given if _fits(part.name, given) else ""
+        elif type(given) is int and part.type == "int" and 0 <= given <= _LARGEST:
+            known[part.name] = given
+        elif type(given) in {int, float} and part.type == "float | None":
+            known[part.name] = _amount(given)
+    return Receipt(**known)
+
+
+def _fits(name: str, given: str) -> bool:
+    return re.fullmatch(_FORMS.get(name, _PLAIN), given) is not None
+
+
+def _amount(given: Any) -> float | None:
+    return float(given) if 0 <= given <= _LARGEST else None

@@ -1,0 +1,160 @@
+"""The record of a job as a mimebundle: HTML, text, and JSON for programs; how much clip goes in.
+
+Knows files of clips and `IPython.display.Video`; `html` says how a record looks, `receipts` what
+its JSON holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from IPython.display import Video
+
+from kling_nb.core.errors import MediaError
+from kling_nb.core.job_state import JobFacts, JobState, Saved
+from kling_nb.display import html
+from kling_nb.display.links import relative_link
+from kling_nb.media import clips, previews
+
+from .metadata import CARD_MIME, Embedded, card_json, join_cards
+
+__all__ = ["Bundle", "Embed", "card_bundle", "joined_bundle", "lacks_preview", "make_preview"]
+
+Embed = Literal["auto", "always", "never"]
+Bundle = dict[str, Any]
+
+_log = logging.getLogger("kling_nb")
+
+
+def card_bundle(
+    facts: JobFacts, state: JobState, embed: Embed = "auto", *, patient: bool = True
+) -> Bundle:
+    """The record of a job as a mimebundle of `text/html`, `text/plain` and its JSON.
+
+    Args:
+        facts: What was asked for.
+        state: Where it stands.
+        embed: How much of a clip goes in: `auto` the whole up to 2 MB and else a preview of at
+            most 1.5 MB, `always` the whole, `never` a poster. A clip that not every browser plays
+            goes in as a preview in place of the whole.
+        patient: Make a preview that is not there yet, which takes seconds; without it the poster
+            stands in its place.
+    """
+    now = datetime.now().astimezone()
+    player = _player(facts, state, embed, patient) if isinstance(state, Saved) else _NO_PLAYER
+    return {
+        "text/html": html.render_record(
+            facts, state, now=now, player=player.markup, file_href=player.href
+        ),
+        "text/plain": html.render_text(facts, state, now=now),
+        CARD_MIME: card_json(facts, state, player.embedded),
+    }
+
+
+def joined_bundle(bundles: Sequence[Bundle]) -> Bundle:
+    """Several records as one output, in their order."""
+    return {
+        "text/html": "".join(each["text/html"] for each in bundles),
+        "text/plain": "\n\n".join(each["text/plain"] for each in bundles),
+        CARD_MIME: join_cards(*(each[CARD_MIME] for each in bundles)),
+    }
+
+
+def lacks_preview(state: JobState, embed: Embed) -> bool:
+    """Whether a record shows a poster only because its preview was not made yet."""
+    if embed == "never" or not isinstance(state, Saved):
+        return False
+    path = Path(state.clip.path)
+    try:
+        return _needs_preview(path, embed) and not previews.kept_preview(path)
+    except (MediaError, OSError):
+        return False
+
+
+def make_preview(state: JobState, embed: Embed) -> bool:
+    """Make the preview that a record lacks, which takes seconds.
+
+    Returns:
+        Whether there is a new one. A clip of which none can be made keeps its poster.
+    """
+    if not (isinstance(state, Saved) and lacks_preview(state, embed)):
+        return False
+    return bool(_preview(Path(state.clip.path)))
+
+
+class _Player(NamedTuple):
+    """What stands on a record's screen."""
+
+    markup: str
+    href: str
+    """The link to the whole file, where the markup does not hold it."""
+    embedded: Embedded
+
+
+_NO_PLAYER = _Player("", "", "")
+
+
+def _player(facts: JobFacts, state: Saved, embed: Embed, patient: bool) -> _Player:
+    path = Path(state.clip.path)
+    try:
+        poster = _poster(path)
+        video = b"" if embed == "never" else _video_bytes(path, embed, patient)
+    except (MediaError, OSError) as error:
+        _log.warning("clip %s cannot be shown: %s", path, error)
+        return _NO_PLAYER
+    note = _playback_note(path, is_preview=bool(video))
+    if not video:
+        return _Player(html.poster_image(facts, poster) + note, relative_link(path), "poster")
+    is_whole = len(video) == state.clip.size_bytes
+    # With embed=True IPython writes <source src="data:…">, which JupyterLab removes from a
+    # notebook that is not trusted; on <video src> the data stays and plays.
+    url = "data:video/mp4;base64," + base64.b64encode(video).decode("ascii")
+    attributes = html.video_attributes(facts, poster=poster)
+    shown = str(Video(url=url, mimetype="video/mp4", html_attributes=attributes)._repr_html_())
+    if is_whole:
+        return _Player(shown + note, "", "whole")
+    return _Player(shown + note, relative_link(path), "preview")
+
+
+def _video_bytes(path: Path, embed: Embed, patient: bool) -> bytes:
+    try:
+        if not _needs_preview(path, embed):
+            return path.read_bytes()
+    except MediaError as error:
+        _log.warning("clip %s does not play: %s", path, error)
+        return b""
+    return _preview(path) if patient else previews.kept_preview(path)
+
+
+def _playback_note(path: Path, *, is_preview: bool) -> str:
+    """Return the note on a codec; empty if all browsers play the clip, or it cannot be read."""
+    try:
+        encoding = previews.encoding_of(path)
+    except (MediaError, OSError):
+        return ""
+    return "" if encoding.plays_everywhere else html.playback_note(encoding, is_preview=is_preview)
+
+
+def _needs_preview(path: Path, embed: Embed) -> bool:
+    return previews.needs_preview(path, at_any_size=embed == "always")
+
+
+def _preview(path: Path) -> bytes:
+    """The preview; empty where none can be made: poster and link stay."""
+    try:
+        return previews.preview(path)
+    except (MediaError, OSError) as error:
+        _log.warning("there is no preview of clip %s: %s", path, error)
+        return b""
+
+
+def _poster(path: Path) -> bytes:
+    kept = path.with_suffix(".jpg")
+    # One that somebody put there may be of any size; the notebook's is bounded.
+    is_small = kept.is_file() and kept.stat().st_size <= clips.POSTER_BYTES
+    return kept.read_bytes() if is_small else clips.poster(path)

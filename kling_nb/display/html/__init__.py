@@ -1,0 +1,56 @@
+"""From the state of a job to HTML and plain text; all escaping of the package is here.
+
+`units` and `prices` spell quantities, `failures`, `losses` and `words` say what a state means,
+`markup` writes safe pieces, `record`, `foot`, `text` and `tables` put them together. Pure: no
+clock, no file but its own style sheet, no notebook.
+"""
+
+from __future__ import annotations
+
+from kling_nb.core.formatting import one_line
+
+from .card import playback_note, poster_image, render_record, video_attributes
+from .findings import Finding, FindingStatus, findings_text, render_findings
+from .foot import Aside, render_foot
+from .live import render_live
+from .losses import verdict_words
+from .markup import escape, prose, style_sheet
+from .places import render_mount, render_place
+from .plain_text import render_text, table_text, warning_text
+from .prices import Funds, age_word, price_line, price_words
+from .saved_cards import Section, find_sections, unplaced
+from .tables import NoticeKind, render_notice, render_table
+
+__all__ = [
+    "Aside",
+    "Finding",
+    "FindingStatus",
+    "Funds",
+    "NoticeKind",
+    "Section",
+    "age_word",
+    "escape",
+    "find_sections",
+    "findings_text",
+    "one_line",
+    "playback_note",
+    "poster_image",
+    "price_line",
+    "price_words",
+    "prose",
+    "render_findings",
+    "render_foot",
+    "render_live",
+    "render_mount",
+    "render_notice",
+    "render_place",
+    "render_record",
+    "render_table",
+    "render_text",
+    "style_sheet",
+    "table_text",
+    "unplaced",
+    "verdict_words",
+    "video_attributes",
+    "warning_text",
+]

@@ -1,0 +1,256 @@
+"""The record of a job: the HTML that is saved in the notebook.
+
+One card in all states, readable where nothing is trusted. While a job runs the picture stands
+beside its facts and the height stays; a saved clip takes the whole width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import PurePath
+
+from kling_nb.core.formatting import byte_words, one_line, visible
+from kling_nb.core.job_state import Encoding, JobFacts, JobState, Saved, has_ended
+
+from .card_text import Wording, describe, task_of
+from .markup import (
+    Markup,
+    code,
+    data_uri,
+    escape,
+    fitted,
+    joined,
+    jpeg_size,
+    link,
+    looks,
+    prose,
+    style_sheet,
+    tag,
+)
+from .plain_text import MODE_BADGE, WARNING_BADGE, shown_warnings
+from .prices import DOLLARS_PER_CREDIT, clip_words, cost_line, encoding_words, saved_only
+
+__all__ = ["playback_note", "poster_image", "render_record", "video_attributes"]
+
+PROMPT_LIMIT = 160
+SIDE_BOX = (144, 120)
+SCREEN_BOX = (640, 448)
+"""A whole card with the highest of clips, in JupyterLab's frame, stays below 1000 pixels."""
+
+
+def render_record(
+    facts: JobFacts,
+    state: JobState,
+    *,
+    now: datetime,
+    player: str = "",
+    dollars_per_credit: float = DOLLARS_PER_CREDIT,
+    file_href: str = "",
+) -> str:
+    """Give the card of a job as HTML, with its style sheet.
+
+    Args:
+        facts: The job.
+        state: Where it stands.
+        now: The present, in the reader's time zone; dates follow its calendar.
+        player: Markup for a saved clip, used as it is: what `IPython.display.Video` writes with
+            `video_attributes`, or `poster_image`; then perhaps a `playback_note`. Without it the
+            picture stands there.
+        dollars_per_credit: What a credit costs.
+        file_href: Where the whole file is, relative to the notebook; anything else is left out.
+    """
+    wording = describe(facts, state, now=now, dollars_per_credit=dollars_per_credit)
+    cost = cost_line(facts, state, now=now, dollars_per_credit=dollars_per_credit)
+    if isinstance(state, Saved):
+        body = saved_body(facts, state, Markup(player), cost, file_href)
+    elif has_ended(state):
+        body = joined(request(facts, cost), warnings(facts, state), task_line(state), said(wording))
+    else:
+        body = joined(request(facts, cost), warnings(facts, state), task_line(state))
+    return tag(
+        "section",
+        "card",
+        style_sheet(),
+        head(facts, wording),
+        body,
+        cell_fold(facts.cell),
+        foot(facts, state),
+        classes="kling-root kling-record",
+        aria_label=f"Kling clip, {wording.badge.lower()}",
+        data_kling_job=one_line(facts.id),
+        data_kling_state=state.name,
+    )
+
+
+def head(facts: JobFacts, wording: Wording) -> Markup:
+    """Write the badges and what identifies the job."""
+    mode = (tag("span", "emulated", escape(MODE_BADGE)),) if facts.emulated else ()
+    parts = [one_line(facts.model), f"job {one_line(facts.id)}"]
+    if facts.take != 1:
+        parts.append(f"take {facts.take}")
+    about = tag("span", "about", escape(" · ".join(parts)))
+    return tag("div", "head", tag("span", wording.tone, escape(wording.badge)), *mode, about)
+
+
+def request(facts: JobFacts, cost: str) -> Markup:
+    """Write picture and prompt side by side, the same in each state without a clip."""
+    picture = image(facts, facts.thumbnail, SIDE_BOX)
+    side = (tag("div", "side", picture),) if picture else ()
+    price = tag("p", "price", escape(cost))
+    return tag("div", "body", *side, tag("div", "facts", prompt(facts.prompt), price))
+
+
+def warnings(facts: JobFacts, state: JobState) -> Markup:
+    """Return the warnings of a request as HTML, one line each."""
+    badge = tag("span", "warn", escape(WARNING_BADGE))
+    lines = (joined(badge, escape(f" {one_line(w)}")) for w in shown_warnings(facts, state))
+    return joined(*(tag("p", "warning", line) for line in lines))
+
+
+def task_line(state: JobState) -> Markup:
+    """Write the service's id of the task; its room is kept while there is none yet."""
+    task_id = one_line(task_of(state))
+    if not task_id and has_ended(state):
+        return joined()
+    known = joined(escape("task "), code(task_id)) if task_id else escape("no task yet")
+    return tag("p", "task", known)
+
+
+def saved_body(facts: JobFacts, state: Saved, player: Markup, cost: str, file_href: str) -> Markup:
+    """Write the clip over the whole width, then its prompt and its facts."""
+    screen = player or image(facts, facts.thumbnail, SCREEN_BOX)
+    name = PurePath(state.clip.path).name
+    whole = f"Open the file ({byte_words(state.clip.size_bytes)})"
+    file = joined(code(name), link(file_href, whole))
+    others = (*(PurePath(path).name for path in state.others), *state.other_urls)
+    more = joined(*(tag("div", "", code(one_line(each))) for each in others))
+    facts_rows = (
+        (escape("Clip"), escape(clip_words(state.clip))),
+        (escape("Price"), escape(cost)),
+        (escape("File"), file),
+        *(((escape("More files"), more),) if others else ()),
+        (escape("Task"), code(one_line(state.task_id))),
+    )
+    shown = (tag("div", "screen", screen),) if screen else ()
+    return joined(*shown, prompt(facts.prompt), rows(facts_rows))
+
+
+def said(wording: Wording) -> Markup:
+    """Write the sentences of a job that ended without a clip."""
+    lines = [tag("p", "headline", escape(wording.headline))]
+    if wording.cost:
+        lines.append(tag("p", "line", prose(wording.cost)))
+    if wording.quote.strip():
+        lines.append(tag("blockquote", "quote", escape(wording.quote)))
+    lines += (tag("p", "line", prose(line)) for line in wording.lines)
+    if wording.answer:
+        lines.append(answer_fold(wording.answer))
+    if wording.entries:
+        lines.append(rows((code(entry.name), escape(entry.text)) for entry in wording.entries))
+    return tag("div", "say", *lines)
+
+
+def answer_fold(answer: str) -> Markup:
+    """Write what the service answered, folded, as it came."""
+    summary = tag("summary", "copy", escape("What the service answered"))
+    return tag("details", "cell", summary, tag("pre", "source", escape(answer)))
+
+
+def rows(pairs: Iterable[tuple[Markup, Markup]]) -> Markup:
+    """Write names and values below one another, as two columns."""
+    cells = (joined(tag("dt", "label", name), tag("dd", "value", value)) for name, value in pairs)
+    return tag("dl", "rows", *cells)
+
+
+def prompt(text: str) -> Markup:
+    """Write the prompt; a long one is cut by us, since a sanitizer removes line clamps."""
+    whole = visible(text).strip()
+    short = one_line(whole, PROMPT_LIMIT)
+    if len(whole) <= PROMPT_LIMIT and whole.count("\n") < 3:
+        return tag("p", "prompt", escape(whole))
+    summary = tag("summary", "summary", escape(short))
+    return tag("details", "fold", summary, tag("p", "whole", escape(whole)))
+
+
+def cell_fold(cell: str) -> Markup:
+    """Write the cell that makes the same request, folded."""
+    if not cell:
+        return joined()
+    lines = [tag("pre", "source", escape(cell))]
+    if visible(cell) != cell:
+        note = "Invisible characters are shown as \ufffd: a copy of this is another request."
+        lines.insert(0, tag("p", "quiet", escape(note)))
+    return tag("details", "cell", tag("summary", "copy", escape("Cell")), *lines)
+
+
+def foot(facts: JobFacts, state: JobState) -> Markup:
+    """Keep the room of what a living page draws there; a saved one says what to do instead."""
+    if has_ended(state):
+        return tag("div", "", classes="kling-foot")
+    hint = tag("p", "saved-only", escape(saved_only(facts, state)))
+    return tag("div", "room", hint, classes="kling-foot")
+
+
+def image(facts: JobFacts, jpeg: bytes, box: tuple[int, int]) -> Markup:
+    """Write a picture whose room is known before it is decoded; nothing without bytes."""
+    if not jpeg:
+        return joined()
+    size = jpeg_size(jpeg)
+    width, height = map(str, fitted(size, box)) if size else ("", "")
+    return tag(
+        "img", "picture", src=data_uri(jpeg), alt=picture_label(facts), width=width, height=height
+    )
+
+
+def picture_label(facts: JobFacts) -> str:
+    """Say in words what the picture is."""
+    name = one_line(facts.picture_name, 80)
+    return f"Picture {name}" if name else f"Picture for: {one_line(facts.prompt, 80)}"
+
+
+def poster_image(facts: JobFacts, jpeg: bytes) -> str:
+    """Give a still of the clip for `render_record(player=...)`, where the clip is not embedded."""
+    return image(facts, jpeg, SCREEN_BOX)
+
+
+def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
+    """Return the note below a clip that some browsers cannot play.
+
+    Args:
+        encoding: Of the clip's file.
+        is_preview: Whether a preview is shown; else a still image is.
+    """
+    file = f"the file is {encoding_words(encoding)}, which some browsers cannot play."
+    text = f"H.264 preview: {file}" if is_preview else f"T{file[1:]} Open it in a video player."
+    return tag("p", "playback", escape(text))
+
+
+def video_attributes(
+    facts: JobFacts, *, poster: bytes = b"", size_px: tuple[int, int] | None = None
+) -> str:
+    """Give `html_attributes` for `IPython.display.Video`, which writes them unescaped.
+
+    Pass neither `width` nor `height` to `Video` itself: they are here. The label for screen
+    readers is in `title` as well, since ARIA is removed where nothing is trusted.
+
+    Args:
+        facts: The job; its prompt is the label.
+        poster: A JPEG of the first frame, as data: a relative poster is never resolved.
+        size_px: Width and height of the clip, so that its room is kept while it loads; without
+            them they are read from the poster.
+    """
+    label = f"Clip: {one_line(facts.prompt, 200)}"
+    size = size_px or jpeg_size(poster)
+    width, height = fitted(size, SCREEN_BOX) if size else (SCREEN_BOX[0], 0)
+    values = {
+        "title": label,
+        "aria-label": label,
+        "class": "kling-video",
+        "width": str(width),
+        "height": str(height or ""),
+        "style": looks()["video"],
+        "poster": data_uri(poster) if poster else "",
+    }
+    named = " ".join(f'{name}="{escape(value)}"' for name, value in values.items() if value)
+    return f'controls loop playsinline preload="metadata" {named}'

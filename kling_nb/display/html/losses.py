@@ -1,0 +1,199 @@
+"""What a card says where money may be gone without a clip: failed, refused, lost.
+
+Says what happened, what it cost as far as anybody can tell, and what to change. The verdict on a
+balance is made in `evidence`; here it gets its sentence.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_never
+
+from kling_nb.core.charge_evidence import Ground, Verdict, judge
+from kling_nb.core.formatting import balance_words, credit_words, date_words, one_line, time_words
+from kling_nb.core.job_state import Failed, JobFacts, Refused, Unknown
+from kling_nb.kie.failures import cause_of
+
+from .prices import price_words
+from .wording import Entry, Wording
+
+__all__ = ["describe_failed", "describe_refused", "describe_unknown", "verdict_words"]
+
+UNTOLD = "The service did not say what it cost"
+ACCOUNT_LOGS = "the logs page of your account at kie.ai"
+
+
+def describe_failed(
+    facts: JobFacts, state: Failed, now: datetime, dollars_per_credit: float
+) -> Wording:
+    """Say why there is no clip, what it cost, and what to change."""
+    cause = cause_of(state.code, state.message)
+    lines = [cause.meaning, cause.change]
+    if state.credits == 0 and facts.price_credits is not None:
+        again = price_words(facts.price_credits, dollars_per_credit)
+        lines.append(f"Running this cell again makes a new task: {again}.")
+    quote = quoted(state.message, state.code)
+    headline = "The service could not make this clip."
+    return Wording(
+        "Failed",
+        "bad",
+        headline,
+        tuple(lines),
+        quote,
+        answer=state.evidence.answer.strip(),
+        cost=cost_words(facts, state, now, dollars_per_credit),
+    )
+
+
+def quoted(message: str, code: str) -> str:
+    """Give the service's own words with its code."""
+    number = f" (code {one_line(code, 40)})" if code.strip() else ""
+    return f"{one_line(message) or 'no words were given'}{number}"
+
+
+def cost_words(facts: JobFacts, state: Failed, now: datetime, dollars_per_credit: float) -> str:
+    """Say what a failed task cost: by the service's word, else by the balance, and no further."""
+    if facts.emulated:
+        return "It cost nothing: emulated, no real credits."
+    if state.credits == 0:
+        return "It cost 0 credits, says the service."
+    if state.credits is not None:
+        price = price_words(state.credits, dollars_per_credit)
+        return f"It cost {price}, says the service; `%kling balance` shows whether they came back."
+    watch = state.evidence.watch
+    if watch is None:
+        return f"{UNTOLD}; `%kling balance` shows what is left."
+    if watch.goes_on(now):
+        return f"{UNTOLD}; the balance is looked at again a minute later, and this line then."
+    return f"{UNTOLD}. {refund_words(judge(state.evidence), is_over=watch.is_over)}"
+
+
+def refund_words(verdict: Verdict, *, is_over: bool) -> str:
+    """Say what the balance tells of the credits of a failed task."""
+    if verdict.ground is Ground.STILL:
+        balance = balance_words(verdict.after_credits or 0.0)
+        return f"It very probably cost nothing: the balance is {balance}, as before."
+    if verdict.ground is Ground.FELL and is_over:
+        return (
+            f"It was very probably charged: {moved_words(verdict)}, exactly the price, and nothing "
+            f"came back in {time_words(verdict.lasted_s)}."
+        )
+    if verdict.ground is Ground.FELL:
+        return f"Cannot tell: {moved_words(verdict)}, and nobody looked whether it came back."
+    return verdict_words(verdict)
+
+
+def describe_refused(state: Refused) -> Wording:
+    """Say which field, what was given and what is allowed; else what the refusal means."""
+    told = state.problems and all(str(problem) in state.message for problem in state.problems)
+    lines: tuple[str, ...] = ()
+    if state.code.strip():
+        cause = cause_of(state.code, state.message)
+        lines = (cause.meaning, cause.change)
+    quote = quoted(state.message, state.code) if state.code.strip() else state.message
+    return Wording(
+        "Refused",
+        "bad",
+        "Not accepted; no task was made and nothing was charged.",
+        lines,
+        quote="" if told else quote,
+        entries=tuple(
+            Entry(
+                one_line(problem.field), f"{one_line(problem.given)}; {one_line(problem.allowed)}"
+            )
+            for problem in state.problems
+        ),
+        answer=state.evidence.answer.strip(),
+    )
+
+
+def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
+    """Say that nobody knows, what speaks for a task and what a person can do."""
+    local = state.at.astimezone(now.tzinfo)
+    when = f"{local:%H:%M} on {date_words(state.at, now)}"
+    watch = state.evidence.watch
+    watching = ("The balance is watched for a minute.",) if watch and watch.goes_on(now) else ()
+    look = f"In live mode, {ACCOUNT_LOGS} would show it."
+    if not facts.emulated:
+        look = f"Look for it on {ACCOUNT_LOGS}."
+    ids = state.evidence.task_ids
+    title, headline = "Answer lost", "The answer was lost. The task may exist and may be paid."
+    if ids:
+        title = "Answer unclear"
+        headline = "The answer reports no success but names a task. The task may be paid."
+    return Wording(
+        title,
+        "warn",
+        headline,
+        (
+            f"At {when}: {one_line(state.reason).rstrip('.')}.",
+            verdict_words(judge(state.evidence)),
+            *watching,
+            f"{look} Running this cell again sends nothing.",
+        ),
+        entries=(
+            *(adopt_entry(facts, each) for each in ids or ("TASK_ID",)),
+            Entry(
+                f"%kling forget {one_line(facts.id)}",
+                "if it is not; lets this cell submit, and pay, again",
+            ),
+        ),
+        answer=state.evidence.answer.strip(),
+    )
+
+
+def adopt_entry(facts: JobFacts, task_id: str) -> Entry:
+    """Return the command that adopts a task, with the job's id if the task's id is known."""
+    job_id = "" if task_id == "TASK_ID" else f" {one_line(facts.id)}"
+    command = f"%kling adopt {one_line(task_id)}{job_id}"
+    return Entry(command, "if the task exists; this also downloads its clip")
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """Say what the balance tells, with its numbers; never certain, since others may use it."""
+    lasted = time_words(verdict.lasted_s)
+    after = balance_words(verdict.after_credits or 0.0)
+    match verdict.ground:
+        case Ground.FELL:
+            words = (
+                f"The task exists and was paid, very probably: {moved_words(verdict)}, exactly "
+                "the price, and no other job of this folder moved it; other programs on the "
+                "account could have."
+            )
+        case Ground.STILL:
+            words = (
+                f"Very probably not paid: the balance is {after}, as before, and stood still for "
+                f"{lasted}."
+            )
+        case Ground.EARLY:
+            seen = f"after {lasted}" if verdict.lasted_s else "right after"
+            words = f"Cannot tell: the balance was {after} {seen}, as before, which is too early."
+        case Ground.OTHERS:
+            words = "Cannot tell: other jobs of this folder moved the balance meanwhile."
+        case Ground.RETURNED:
+            words = f"Cannot tell: the balance moved within {lasted}, and is {after}, as before."
+        case Ground.ODD:
+            words = f"Cannot tell: {moved_words(verdict)}, which is not the price of this task."
+        case Ground.UNSEEN:
+            words = unseen_words(verdict)
+        case _:
+            assert_never(verdict.ground)
+    return words
+
+
+def unseen_words(verdict: Verdict) -> str:
+    """Say which balance is missing."""
+    if verdict.before_credits is None:
+        return "Cannot tell: the balance before it is not known."
+    before = balance_words(verdict.before_credits)
+    return f"Cannot tell: the balance was {before} before it, and is not known after it."
+
+
+def moved_words(verdict: Verdict) -> str:
+    """Give `the balance went from 5,916 to 5,861, 55 credits`, with the fraction in the sum."""
+    before, after = verdict.before_credits or 0.0, verdict.after_credits or 0.0
+    way = "less" if before >= after else "more"
+    change = credit_words(round(abs(before - after), 2))
+    return (
+        f"the balance went from {balance_words(before)} to {balance_words(after)}, {change} {way}"
+    )

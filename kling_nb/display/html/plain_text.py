@@ -1,0 +1,110 @@
+"""The plain text twin of a card and of a table: terminals, Markdown exports, screen readers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import PurePath
+
+from kling_nb.core.formatting import one_line
+from kling_nb.core.job_state import JobFacts, JobState, Saved
+
+from .card_text import Wording, describe, task_of
+from .prices import DOLLARS_PER_CREDIT, clip_words, cost_line
+
+__all__ = [
+    "MODE_BADGE",
+    "WARNING_BADGE",
+    "is_number",
+    "render_text",
+    "shown_warnings",
+    "table_text",
+    "warning_text",
+]
+
+MODE_BADGE = "Emulated"
+WARNING_BADGE = "Warning"
+PROMPT_LIMIT = 100
+AMOUNT = re.compile(r"[+−-]?\$?\d[\d,.]*( (credits?|s|%|kB|MB))?( \(\$[\d,.]+\))?")
+
+
+def render_text(
+    facts: JobFacts,
+    state: JobState,
+    *,
+    now: datetime,
+    dollars_per_credit: float = DOLLARS_PER_CREDIT,
+) -> str:
+    """Return the card as at most four lines of plain text, and one more for each warning.
+
+    Args:
+        facts: The job.
+        state: Where it stands.
+        now: The present, in the reader's time zone.
+        dollars_per_credit: What a credit costs.
+    """
+    wording = describe(facts, state, now=now, dollars_per_credit=dollars_per_credit)
+    task_id = task_of(state)
+    head = (
+        wording.badge,
+        MODE_BADGE.upper() if facts.emulated else "",
+        one_line(facts.model),
+        f"job {one_line(facts.id)}",
+        f"take {facts.take}" if facts.take != 1 else "",
+        f"task {one_line(task_id)}" if task_id else "",
+    )
+    money = cost_line(facts, state, now=now, dollars_per_credit=dollars_per_credit)
+    if isinstance(state, Saved):
+        more = (PurePath(path).name for path in state.others)
+        money = " · ".join(
+            (clip_words(state.clip), money, *map(one_line, (*more, *state.other_urls)))
+        )
+    lines = (
+        " · ".join(filter(None, head)),
+        one_line(facts.prompt, PROMPT_LIMIT),
+        money,
+        *map(warning_text, shown_warnings(facts, state)),
+        said(wording),
+    )
+    return "\n".join(line for line in lines if line)
+
+
+def shown_warnings(facts: JobFacts, state: JobState) -> tuple[str, ...]:
+    """Return the warnings of a request; none after the clip is saved."""
+    return () if isinstance(state, Saved) else facts.warnings
+
+
+def warning_text(warning: str) -> str:
+    """Return a warning as a line of plain text."""
+    return f"{WARNING_BADGE}: {one_line(warning)}"
+
+
+def said(wording: Wording) -> str:
+    """Put everything a card says into one line."""
+    quote = f"“{one_line(wording.quote)}”" if wording.quote.strip() else ""
+    entries = (f"{entry.name}: {entry.text}" for entry in wording.entries)
+    parts = (wording.headline, wording.cost, quote, *wording.lines, *entries)
+    return " ".join(part if part[-1] in ".!?”" else f"{part}." for part in parts if part)
+
+
+def table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Give a table as aligned columns of plain text; columns of numbers stand to the right."""
+    table = [[one_line(cell) for cell in row] for row in (headers, *rows)]
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [is_number(column[1:]) for column in columns]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in table
+    )
+    return "\n".join(lines)
+
+
+def is_number(cells: Sequence[str]) -> bool:
+    """Whether a column holds amounts, which are compared digit below digit."""
+    amounts = [cell for cell in cells if cell.strip(" –—-")]
+    return bool(amounts) and all(AMOUNT.fullmatch(cell.strip()) for cell in amounts)

@@ -1,0 +1,124 @@
+"""What a panel leaves in the notebook: a notice in its place, and the clips that it made.
+
+Two outputs. The first is where the living panel stands, and says what to do where there is none.
+The second holds the clips' records; it is hidden while the panel lives, which shows them itself.
+It is a display of its own so that a clip that ends never redraws the form under somebody's hands.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from IPython.display import display
+
+from kling_nb.core.job_state import has_ended
+from kling_nb.display import html
+from kling_nb.display.cards import Bundle, card_bundle, joined_bundle
+from kling_nb.display.comm import Place, mounted
+from kling_nb.display.front_end import present_front_end
+from kling_nb.display.html.markup import Markup, escape, tag
+from kling_nb.display.threads import draw_later
+from kling_nb.jobs.job import Job
+
+__all__ = ["Keepsake"]
+
+MISSED = (
+    "This page was reloaded: display the panel once more so that the saved notebook keeps its "
+    "clips."
+)
+
+_MOST_CHARS = 15_000_000
+"""How much of a notebook file the clips of one panel may take; the older ones are posters then."""
+
+_log = logging.getLogger("kling_nb")
+
+
+class Keepsake:
+    """The saved form of a panel in the output of one cell."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._place: Place | None = None
+        self._saved = _records([])
+        self._whole: dict[str, Bundle] = {}
+        self._updating = threading.Lock()
+
+    def display(self, panel: Any, title: str) -> None:
+        """Show a panel as output of the running cell.
+
+        Args:
+            panel: The widget.
+            title: What it is.
+        """
+        lines = ["Run this cell again to use it. `%kling jobs` lists all clips of this folder."]
+        notice, text = html.render_notice("info", title, lines), "\n".join([title, *lines])
+        display(mounted(panel, notice, text=text), raw=True)
+        with self._updating:
+            if self._place is not None:  # of another cell, which stays as it is
+                self._place.close()
+            is_alive = present_front_end() != "headless"
+            self._place = Place(self._answer, MISSED) if is_alive else None
+            self._handle = display(self._wrapped(), raw=True, display_id=True)
+
+    def update(self, jobs: Sequence[Job]) -> None:
+        """Keep the clips of these jobs, newest first; may be called from any thread."""
+        if self._handle is None:
+            return
+        try:
+            with self._updating:
+                self._saved = _records(self._bundles(jobs))
+                if self._place is not None:
+                    self._place.renew()
+                self._handle.update(self._wrapped(), raw=True)
+                if self._place is not None:
+                    self._place.tell()
+        except Exception:
+            _log.exception("the clips of a panel could not be kept in its notebook")
+
+    def _answer(self, message: Mapping[str, Any]) -> None:
+        """A page shows this, and may have missed an update."""
+        if message.get("do") in ("seen", "show"):
+            draw_later(self._tell, message.get("version"))
+
+    def _tell(self, version: object) -> None:
+        with self._updating:
+            if self._place is not None:
+                is_behind = version != self._place.version
+                self._place.tell(self._wrapped() if is_behind else None)
+
+    def _wrapped(self) -> Bundle:
+        return self._saved if self._place is None else self._place.wrap(self._saved)
+
+    def _bundles(self, jobs: Sequence[Job]) -> list[Bundle]:
+        kept, room = [], _MOST_CHARS
+        for job in jobs:
+            if has_ended(job.state):
+                bundle = self._bundle(job, room)
+                room -= len(bundle["text/html"])
+                kept.append(bundle)
+        return kept
+
+    def _bundle(self, job: Job, room: int) -> Bundle:
+        key = f"{job.id} {job.state.name}"
+        if key not in self._whole:
+            self._whole[key] = card_bundle(job.facts, job.state)
+        whole = self._whole[key]
+        if len(whole["text/html"]) <= room:
+            return whole
+        return card_bundle(job.facts, job.state, "never")
+
+
+def _records(kept: Sequence[Bundle]) -> Bundle:
+    if not kept:
+        none = "No clip was made with this panel yet."
+        return {"text/html": _hidden(tag("p", "quiet", escape(none))), "text/plain": none}
+    bundle = joined_bundle(kept)
+    return bundle | {"text/html": _hidden(Markup(bundle["text/html"]))}
+
+
+def _hidden(inside: Markup) -> Markup:
+    """Markup that the living panel's style sheet hides."""
+    return tag("div", "", inside, classes="kling-panel-saved")

@@ -1,0 +1,48 @@
+"""The threads that answer pages: clicks, and the drawing of what is shown.
+
+A click waits for a session, and a session works in the portal's threads. Several clicks at once in
+those would take every one of them and wait for each other for ever, so pages are answered in
+threads of their own; and what is drawn does not wait behind a click.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from kling_nb.core.forks import renew_in_child
+
+__all__ = ["draw_later", "work_later"]
+
+
+def start() -> None:
+    """Create the threads; the parent's threads do not exist in a forked child."""
+    global _clicks, _drawing  # noqa: PLW0603 - two for the whole process
+    _clicks = ThreadPoolExecutor(max_workers=4, thread_name_prefix="kling_nb click")
+    _drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb drawing")
+
+
+_clicks: ThreadPoolExecutor
+_drawing: ThreadPoolExecutor
+start()
+renew_in_child(start)
+
+
+def work_later(work: Callable[..., object], *given: Any) -> None:
+    """Have something done that may wait for a session. It must not raise; nobody would hear it."""
+    _begin(_clicks, work, *given)
+
+
+def draw_later(work: Callable[..., object], *given: Any) -> None:
+    """Have something done that waits for no session. It must not raise; nobody would hear it."""
+    _begin(_drawing, work, *given)
+
+
+def _begin(threads: ThreadPoolExecutor, work: Callable[..., object], *given: Any) -> None:
+    # The cell's context goes along, which says where an output belongs.
+    context = contextvars.copy_context()
+    with suppress(RuntimeError):  # the program ends, and nothing is shown any more
+        threads.submit(context.run, work, *given)

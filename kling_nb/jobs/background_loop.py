@@ -1,0 +1,237 @@
+"""Threads and loops: the private loop that all network I/O runs on, and worker threads beside it.
+
+Owns one event loop in one daemon thread for each `Portal`, and the process's shared one. Must not
+know what the coroutines do, nor the kernel's loop: that one is never stopped or waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import inspect
+import os
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Final, ParamSpec, TypeVar
+
+from kling_nb.core.errors import ForkedSession
+from kling_nb.core.forks import OwnProcess
+
+__all__ = [
+    "CHANGING",
+    "SHARED",
+    "OwnPortal",
+    "Portal",
+    "SelectorLoop",
+    "check_coroutine",
+    "in_thread",
+    "portal",
+    "refuse_own_thread",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CHANGING: Final = threading.Lock()
+"""Held while a portal starts, stops or takes in a coroutine: moments, so one serves them all."""
+
+if hasattr(os, "register_at_fork"):
+    # A thread that holds the lock at the fork does not exist in the child and would never let go.
+    os.register_at_fork(
+        before=CHANGING.acquire,
+        after_in_parent=CHANGING.release,
+        after_in_child=CHANGING.release,
+    )
+
+
+class JoiningLoop(asyncio.BaseEventLoop):
+    """Close a loop without starting a thread.
+
+    asyncio waits for the threads of the default executor in one more thread. Python 3.12.0 to
+    3.12.2 refuse to start a thread while the interpreter exits, which is when these loops close.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads = ThreadPoolExecutor(thread_name_prefix="kling_nb work")
+        self.set_default_executor(self.threads)
+
+    async def shutdown_default_executor(self, *_: object, **__: object) -> None:
+        """Wait for the threads here: all tasks have ended, so the wait holds up nothing."""
+        self.threads.shutdown()
+
+
+class SelectorLoop(JoiningLoop, asyncio.SelectorEventLoop):
+    """A selector loop that closes without starting a thread."""
+
+
+if sys.platform == "win32":
+
+    class PortalLoop(JoiningLoop, asyncio.ProactorEventLoop):
+        """The system's default loop, which closes without starting a thread."""
+
+else:
+    PortalLoop = SelectorLoop
+
+
+class Engine:
+    """A loop and the daemon thread that turns it."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner(loop_factory=PortalLoop)
+        self.loop = self.runner.get_loop()
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.turn, name="kling_nb", daemon=True)
+        self.thread.start()
+
+    def turn(self) -> None:
+        """Run until stopped; then cancel what runs, finish its clean-up and close the loop."""
+        with self.runner:
+            asyncio.set_event_loop(self.loop)
+            while not self.stopping.is_set():
+                # asyncio lets these two out of a coroutine and through the loop. Their task has
+                # them already; the loop is shared by all jobs and goes on.
+                with suppress(KeyboardInterrupt, SystemExit):
+                    self.loop.run_forever()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+class Portal:
+    """A way for threads without a loop to run coroutines on one that is always free.
+
+    The loop starts at the first use and stops at exit. After a fork the child's first use starts
+    one of its own: threads do not live through a fork.
+    """
+
+    def __init__(self) -> None:
+        # By process id: a child keeps its parent's and so never collects, and closes, its loop.
+        self._engines: dict[int, Engine] = {}
+        self.check_process: Callable[..., None] = lambda *_: None
+        """Raise an error if only another process can do the work; this portal works in any."""
+
+    def submit(self, coro: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine on the loop; returns at once. Cancelling the future cancels it."""
+        check_coroutine("submit", coro)
+        with CHANGING:
+            engine = self._engines.get(os.getpid())
+            if engine is None:
+                engine = self._engines[os.getpid()] = Engine()
+                atexit.register(self.stop)
+            return asyncio.run_coroutine_threadsafe(coro, engine.loop)
+
+    def call(self, coro: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
+        """The coroutine's result; the calling thread waits for it.
+
+        When the wait ends early, by the timeout or by an interrupt, the coroutine goes on.
+
+        Raises:
+            TimeoutError: There is no result after `timeout_s` seconds.
+            RuntimeError: Called on the portal's own thread, which would wait for ever.
+        """
+        check_coroutine("call", coro)
+        refuse_own_thread(self, "call", coro)
+        return self.submit(coro).result(timeout_s)
+
+    def is_own_thread(self) -> bool:
+        """Whether the caller runs on the loop's thread, where waiting would stop everything."""
+        engine = self._engines.get(os.getpid())
+        return engine is not None and engine.thread is threading.current_thread()
+
+    def stop(self, wait_s: float = 5.0) -> None:
+        """Cancel what runs, close the loop and end the thread; the next use starts anew.
+
+        Args:
+            wait_s: How long to wait for coroutines that clean up slowly, in seconds. On the
+                portal's own thread there is no wait.
+        """
+        with CHANGING:
+            engine = self._engines.pop(os.getpid(), None)
+            if engine is None:
+                return
+            atexit.unregister(self.stop)
+            engine.stop()
+        if engine.thread is not threading.current_thread():
+            engine.thread.join(wait_s)
+
+
+class OwnPortal(Portal):
+    """A portal for one process; it raises an error in a forked child.
+
+    Args:
+        shared: The portal that does the work.
+        process: The owner.
+    """
+
+    def __init__(self, shared: Portal, process: OwnProcess) -> None:
+        self._engines = shared._engines
+        self.check_process = process.check
+
+    def submit(self, coro: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine on the loop; see `Portal.submit`.
+
+        Raises:
+            ForkedSession: Called in a forked child.
+        """
+        check_coroutine("submit", coro)
+        try:
+            self.check_process()
+        except ForkedSession:
+            coro.close()
+            raise
+        return super().submit(coro)
+
+
+SHARED: Final = Portal()
+
+
+def portal() -> Portal:
+    """The portal that everything in this process shares."""
+    return SHARED
+
+
+def check_coroutine(name: str, coro: object) -> None:
+    """Raise the TypeError of a function that was given something else than a coroutine."""
+    if not inspect.iscoroutine(coro):
+        hint = "; call it" if callable(coro) else ""
+        raise TypeError(
+            f"{name}() takes a coroutine such as main(), and was given "
+            f"{type(coro).__name__} {coro!r:.80}{hint}"
+        )
+
+
+def refuse_own_thread(asked: Portal, name: str, coro: Coroutine[Any, Any, Any]) -> None:
+    """Raise the RuntimeError of a wait that the waiting thread itself would have to end."""
+    if asked.is_own_thread():
+        coro.close()
+        raise RuntimeError(
+            f"{name}() was called on the portal's own thread, where it would wait for itself; "
+            "await the coroutine instead"
+        )
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a blocking call beside the portal's loop.
+
+    A thread cannot be stopped: who is cancelled meanwhile waits for it, so that what it does never
+    happens after what its caller does next. When the program ends, Python closes its worker pools
+    before it stops daemon threads; what runs then is left to the next kernel, as if it had been
+    cancelled.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        if not working.cancelled():
+            working.exception()  # seen, so that it is not reported as lost
+        raise
+    except RuntimeError as error:
+        if "shutdown" in str(error):
+            raise asyncio.CancelledError from None
+        raise

@@ -1,0 +1,94 @@
+"""The way to the service: over the network, or to an emulator in this process.
+
+Puts a client together from settings. Must not know jobs or what is asked of the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from kling_nb.core.poll_schedule import RateLimits
+from kling_nb.kie.client import Client
+from kling_nb.kie.http import Fetcher
+from kling_nb.kie.network import Network, Transport
+from kling_nb.kie.rate_limit import budget_of
+
+from . import settings
+from .keys import Key
+
+if TYPE_CHECKING:
+    from kling_nb.emulator import Emulator
+
+__all__ = ["Connection", "connect"]
+
+_NO_KEY_NEEDED = "the-emulator-takes-any-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a session reaches the service by."""
+
+    client: Client
+    clips: Fetcher
+    """Fetches results."""
+    pictures: Fetcher
+    """Fetches files from URLs that the user gives, always over the network."""
+    emulator: Emulator | None
+    """The one in this process, if that is the service."""
+
+
+def connect(
+    chosen: settings.Settings,
+    transport: Transport | None,
+    now: Callable[[], datetime],
+    sleep: Callable[[float], Awaitable[None]],
+) -> Connection:
+    """A client and a fetcher for these settings.
+
+    Args:
+        chosen: The settings.
+        transport: Replaces the network; None is the network, or in emulator mode the emulator.
+        now: Gives the time, aware.
+        sleep: Waits where the rate budget says so.
+
+    Raises:
+        ConfigurationError: In live mode, a proxy or the certificates of the environment cannot be
+            used.
+    """
+    network = Network()
+    if chosen.mode == "live" and transport is None:
+        network.check()
+    emulator = None if transport else _emulator_for(chosen)
+    transport = transport or (emulator.transport() if emulator else None)
+    terms = emulator.books.terms if emulator else None
+    client = Client(
+        chosen.key or Key(_NO_KEY_NEEDED),
+        api_url=chosen.api_url,
+        upload_url=chosen.upload_url,
+        transport=transport,
+        budget=budget_of(chosen, terms, now, sleep),
+        network=network,
+    )
+    clips = Fetcher(transport=transport, network=network)
+    return Connection(client, clips, Fetcher(network=network), emulator)
+
+
+def _emulator_for(chosen: settings.Settings) -> Emulator | None:
+    """An emulator in this process, if that is what was asked for."""
+    if chosen.mode != "emulator" or chosen.api_url != settings.API_URL:
+        return None
+    from kling_nb.emulator import Emulator, Terms
+
+    folder, limits = chosen.folder / "emulator", chosen.rate_limits
+    if limits == RateLimits():
+        return Emulator(folder, seconds=chosen.emulator_seconds)
+    terms = Terms(
+        tasks_per_window=limits.new_tasks.limit,
+        task_window_s=limits.new_tasks.window_s,
+        questions_per_window=limits.questions.limit,
+        question_window_s=limits.questions.window_s,
+    )
+    return Emulator(folder, seconds=chosen.emulator_seconds, terms=terms)

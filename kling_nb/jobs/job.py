@@ -1,0 +1,352 @@
+"""Job: the handle on one clip in the making. Await it, or call `result()`.
+
+Owns the outcome, the present state and the observers of a job. How a job is submitted and
+followed is written in `submission` and `follower`; both drive the handle through `enter`,
+`finish` and `fail`. It knows no notebook: a card is an observer like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kling_nb.core.console import readable
+from kling_nb.core.errors import JobDetached, LedgerError, WaitInterrupted, WaitTimeout
+from kling_nb.core.job_state import (
+    ClipFacts,
+    Detached,
+    Discarded,
+    Event,
+    JobFacts,
+    JobState,
+    Saved,
+    Sending,
+    Unknown,
+    has_ended,
+)
+
+from .background_loop import Portal
+from .mimebundle import render_mimebundle
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Clip", "Job", "Observer"]
+
+Observer = Callable[[Event], None]
+"""Called with each event of a job, on the portal's thread; it must not block."""
+
+_log = logging.getLogger("kling_nb")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A video that is on disk, with what was measured in its file."""
+
+    request: JobFacts
+    """What was asked for."""
+    facts: ClipFacts
+    """What was measured in the file."""
+    task_id: str
+    url: str
+    """Where the service keeps it; such links die after hours or days."""
+    credits: float | None
+    """What the service says it cost; None where it does not tell."""
+    finished_at: datetime
+    others: tuple[Path, ...] = ()
+    """Further clips of the same result, saved beside it."""
+
+    def __repr__(self) -> str:
+        """One line: the facts that a print is read for; all others are attributes."""
+        size = f"{self.width_px}×{self.height_px}"
+        return readable(
+            f"<Clip {self.path.name} {self.duration_s:.1f} s {size}: {self.request.prompt[:60]!r}>"
+        )
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return render_mimebundle(
+            self.request, Saved(self.task_id, self.facts, self.credits, self.finished_at)
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the saved card, for front ends without IPython, e.g. marimo."""
+        return str(self._repr_mimebundle_()["text/html"])
+
+    @property
+    def path(self) -> Path:
+        """The MP4 file."""
+        return Path(self.facts.path)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds, as measured in the file."""
+        return self.facts.duration_s
+
+    @property
+    def width_px(self) -> int:
+        """Width in pixels."""
+        return self.facts.width_px
+
+    @property
+    def height_px(self) -> int:
+        """Height in pixels."""
+        return self.facts.height_px
+
+    def frame(self, index: int) -> Image:
+        """One frame as an RGB PIL image; negative counts from the end.
+
+        As the input of a request it is identified by this clip's request and its position, so that
+        a PyAV that decodes it differently makes no other request of it.
+
+        Raises:
+            IndexError: There is no such frame.
+            MediaError: The file is gone or no video.
+        """
+        from kling_nb.media import clips
+        from kling_nb.media import image_sources as sources
+        from kling_nb.media import input_store as negatives
+
+        image, position = clips.decode_frame(self.path, index)
+        sha256 = negatives.content_hash(self.path)
+        is_unchanged = sha256 == self.facts.sha256 and bool(self.request.fingerprint)
+        origin = self.request.fingerprint if is_unchanged else f"file {sha256}"
+        return sources.mark_frame(image, origin, position)
+
+
+class Job:
+    """One request and what became of it.
+
+    Works like a `concurrent.futures.Future` whose result is a `Clip`; in a notebook cell or a
+    coroutine, `clip = await job`. Nothing about it can be cancelled, since the service cannot:
+    `detach` only stops following.
+
+    asyncio's `gather`, `wait_for`, `as_completed`, `ensure_future` and `shield` take a job.
+    `asyncio.wait` and `create_task` do not: give `asyncio.ensure_future(job)` to the first, and use
+    it in place of the second. `concurrent.futures.wait` and `as_completed` take `job.future`.
+
+    Args:
+        facts: What was asked for.
+        state: Where it stands.
+        portal: Where it is followed.
+    """
+
+    def __init__(self, facts: JobFacts, state: JobState, portal: Portal) -> None:
+        self.facts = facts
+        self._state = state
+        self._portal = portal
+        self._observers: list[Observer] = []
+        self._outcome: Future[Clip] = Future()
+        # A running future cannot be cancelled: a waiter that gives up must not end the job.
+        self._outcome.set_running_or_notify_cancel()
+        # The portal ends jobs, and so does a click on Detach in the kernel's thread.
+        self._ending = threading.RLock()
+        self.on_detach: Callable[[], None] | None = None
+        self.on_another_take: Callable[[], Job] | None = None
+        self.on_resume: Callable[[], Job] | None = None
+        """Has the job's own session take it up again; None once that session is closed."""
+        self.on_ask: Callable[[], None] | None = None
+
+    @property
+    def id(self) -> str:
+        """Our own short id, as `%kling show ID` takes it."""
+        return self.facts.id
+
+    @property
+    def state(self) -> JobState:
+        """Where the job stands now."""
+        return self._state
+
+    @property
+    def task_id(self) -> str:
+        """The service's id; empty while there is none."""
+        return getattr(self._state, "task_id", "")
+
+    @property
+    def future(self) -> Future[Clip]:
+        """Return the outcome as a `concurrent.futures.Future`, always the same object.
+
+        Use it with `concurrent.futures.wait` and `as_completed`. Its `cancel()` returns False and
+        changes nothing. A wait on it raises the standard library's TimeoutError and
+        KeyboardInterrupt.
+        """
+        return self._outcome
+
+    def done(self) -> bool:
+        """Whether the job has ended, with a clip or without."""
+        return self._outcome.done()
+
+    def result(self, timeout_s: float | None = None) -> Clip:
+        """Wait for the clip.
+
+        Args:
+            timeout_s: How long to wait, in seconds; None waits to the end.
+
+        Raises:
+            JobFailed: The job ended without a clip.
+            KlingError: It was refused; the same error as at submission.
+            WaitTimeout: The time is over; the job goes on.
+            WaitInterrupted: Interrupted; the job goes on.
+            RuntimeError: Called on the thread that has to do the work.
+        """
+        self._check_thread()
+        try:
+            return self._outcome.result(timeout_s)
+        except FutureTimeout:
+            if self._outcome.done():
+                raise
+            raise WaitTimeout(
+                f"Job {self.id} has not ended after {timeout_s:g} s. It goes on; wait again with "
+                "`job.result()`."
+            ) from None
+        except KeyboardInterrupt:
+            raise WaitInterrupted(self.interrupted_text) from None
+
+    def exception(self, timeout_s: float | None = None) -> BaseException | None:
+        """Wait for the end and return why there is no clip; None when there is one."""
+        self._check_thread()
+        try:
+            return self._outcome.exception(timeout_s)
+        except FutureTimeout:
+            raise WaitTimeout(f"Job {self.id} has not ended; it goes on.") from None
+        except KeyboardInterrupt:
+            raise WaitInterrupted(self.interrupted_text) from None
+
+    def add_done_callback(self, callback: Callable[[Job], Any]) -> None:
+        """Call `callback(job)` when the job ends, or now if it has. On another thread."""
+        self._outcome.add_done_callback(lambda _: callback(self))
+
+    def __await__(self) -> Generator[Any, None, Clip]:
+        if not self.done():
+            self._check_process()
+        return asyncio.wrap_future(self._outcome).__await__()
+
+    @property
+    def interrupted_text(self) -> str:
+        """What a person is told who interrupts the wait."""
+        return (
+            f"Stopped waiting. Job {self.id} goes on by itself and its clip will be saved; "
+            "`job.result()` waits again."
+        )
+
+    def detach(self) -> None:
+        """Stop following here. The task goes on; `kling.resume(id)` takes it up again.
+
+        A job that the service has not accepted yet has nothing to stop, and goes on.
+        """
+        if self.on_detach is None or self.done():
+            return
+        try:
+            self.on_detach()
+        finally:
+            self.fail(
+                Detached(self.task_id),
+                JobDetached(
+                    f"Nobody follows job {self.id} in this kernel. `%kling resume {self.id}` "
+                    "takes it up again.",
+                    job_id=self.id,
+                ),
+            )
+
+    def another_take(self) -> Job:
+        """Pay for another result of the same request: one call, one task.
+
+        It is the next take that nothing answers yet, the same as a cell with `--take N`. A
+        request that came to nothing (failed, refused, discarded, forgotten) is made again under
+        its own number. Returns while it is being sent; a refusal is the new job's state.
+
+        Raises:
+            KlingError: It cannot be asked for: a picture is not kept, the job is of the other
+                service, or its own task may still be paid for. Nothing was sent.
+            RuntimeError: Called on the thread that has to do the work.
+        """
+        if self.on_another_take is None:
+            raise LedgerError(f"job {self.id} has no session; `kling.job('{self.id}')` gives one")
+        return self.on_another_take()
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Tell `observer` of every event from now on; returns how to stop that."""
+        self._observers.append(observer)
+        return lambda: self._observers.remove(observer) if observer in self._observers else None
+
+    def enter(self, state: JobState) -> None:
+        """Take on a new state and tell the observers. A job that has ended stays as it is."""
+        if has_ended(self._state) and self.done():
+            return
+        self._tell(state)
+
+    def amend(self, state: JobState) -> None:
+        """Tell more of how the job ended: what the balance showed since, say.
+
+        Nothing happens unless it ended in this very kind of state.
+        """
+        with self._ending:
+            if self.done() and type(state) is type(self._state):
+                self._tell(state)
+
+    def ask_now(self) -> None:
+        """Have the service asked about a running task without more waiting."""
+        if self.on_ask is not None and not self.done():
+            self.on_ask()
+
+    def _tell(self, state: JobState) -> None:
+        self._state = state
+        for observer in tuple(self._observers):
+            try:
+                observer(Event(self.id, state))
+            except Exception:  # an observer's fault must not lose a paid clip
+                _log.exception("an observer of job %s failed", self.id)
+
+    def finish(self, state: Saved, clip: Clip) -> None:
+        """End with a clip."""
+        with self._ending:
+            if not self.done():
+                self.enter(state)
+                self._outcome.set_result(clip)
+
+    def fail(self, state: JobState, error: BaseException) -> None:
+        """End without a clip."""
+        with self._ending:
+            if not self.done():
+                self.enter(state)
+                self._outcome.set_exception(error)
+
+    def abandon(self, error: BaseException) -> None:
+        """End because we broke off, not because the task is over; the ledger keeps what it has."""
+        if isinstance(self._state, Sending):
+            self.fail(Unknown(datetime.now(UTC), str(error)), error)
+        elif self.task_id:
+            self.fail(Detached(self.task_id, str(error)), error)
+        else:
+            self.fail(Discarded(str(error)), error)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return render_mimebundle(self.facts, self._state)
+
+    def _repr_html_(self) -> str:
+        """Return the current card, for front ends without IPython; it does not update there."""
+        return str(self._repr_mimebundle_()["text/html"])
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.facts.model} {self._state.name}>"
+
+    def _check_process(self) -> None:
+        advice = f"`kling_nb.job({self.id!r})` returns a job that this process follows."
+        self._portal.check_process(f"Job {self.id}", advice)
+
+    def _check_thread(self) -> None:
+        if self.done():
+            return
+        self._check_process()
+        if self._portal.is_own_thread():
+            raise RuntimeError(
+                "result() was called on the thread that makes the clips and would wait for ever; "
+                "use `await job` there, or add_done_callback"
+            )

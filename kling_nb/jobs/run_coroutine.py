@@ -1,0 +1,179 @@
+"""`run`: a person's own coroutine to its end in the cell's thread, also inside a running loop.
+
+The only use of nest_asyncio. The kernel's loop is never patched: that loses the cells which are
+queued behind the waiting one (measured with ipykernel 7.4, 2026-11). What is patched is a class
+of ours, once, and asyncio's own names stay as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any, TypeVar
+
+from .background_loop import CHANGING, SHARED, Portal, check_coroutine, refuse_own_thread
+
+__all__ = ["run"]
+
+T = TypeVar("T")
+
+
+class NestableLoop(asyncio.SelectorEventLoop):
+    """The loop of `run`: the one class that nest_asyncio patches.
+
+    nest_asyncio patches a loop's class for the whole process. With a class of our own, the
+    kernel's loops stay what they were.
+    """
+
+
+@contextmanager
+def adopting_generators(loop: Any) -> Iterator[None]:
+    """Have async generators that start meanwhile finished on this loop and on no other.
+
+    nest_asyncio does this in `run_forever` only, and `run_until_complete` is what nests.
+    """
+    outer = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, loop._asyncgen_finalizer_hook)
+    try:
+        yield
+    finally:
+        sys.set_asyncgen_hooks(*outer)
+
+
+def complete(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, also from within another that runs on this loop."""
+    task = loop.create_task(coro)
+    task.add_done_callback(retrieve)
+    with Interrupt.cancelling(task) as interrupt:
+        try:
+            return loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            if interrupt.came:
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            if not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    loop.run_until_complete(task)
+
+
+class Interrupt:
+    """A SIGINT handler that cancels a task the first time and raises the second time.
+
+    A KeyboardInterrupt out of the middle of a loop can lose the very callback that would have
+    woken the task, and its clean-up would never end. `asyncio.run` has the same remedy.
+    """
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self.task = task
+        self.came = False
+
+    def __call__(self, *_: object) -> None:
+        if self.came or self.task.done():
+            raise KeyboardInterrupt
+        self.came = True
+        self.task.cancel()
+        self.task.get_loop().call_soon_threadsafe(int)  # wakes a loop that sleeps in select
+
+    @classmethod
+    @contextmanager
+    def cancelling(cls, task: asyncio.Task[Any]) -> Iterator[Interrupt]:
+        """Handle interrupts for the task, unless somebody else's handler is in place."""
+        interrupt = cls(task)
+        outer = signal.getsignal(signal.SIGINT)
+        ours = outer is signal.default_int_handler or isinstance(outer, cls)
+        if not ours or threading.current_thread() is not threading.main_thread():
+            yield interrupt
+            return
+        signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield interrupt
+        finally:
+            signal.signal(signal.SIGINT, outer)
+
+
+def run(coro: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in the calling thread, also inside a running event loop.
+
+    For `%%time` cells, callbacks and plain functions, where `await` cannot be written. Like
+    `asyncio.run` it cancels at its end what the coroutine left running; inside a coroutine that
+    itself runs under `run` it shares that one's loop, so that their objects work together.
+    Meanwhile no other cell, callback or button of the kernel is served: in a cell, prefer `await`.
+
+    Raises:
+        TypeError: It is not a coroutine.
+        RuntimeError: Called on the portal's own thread.
+        KeyboardInterrupt: Interrupted; the coroutine was cancelled and has ended.
+    """
+    check_coroutine("run", coro)
+    refuse_own_thread(SHARED, "run", coro)
+    running = asyncio._get_running_loop()
+    if isinstance(running, NestableLoop):
+        return complete(running, coro)
+    try:
+        make_nestable()
+    except ValueError:
+        return run_apart(coro)
+    with asyncio.Runner(loop_factory=NestableLoop) as own, adopting_generators(own.get_loop()):
+        return complete(own.get_loop(), coro)
+
+
+def run_apart(coro: Coroutine[Any, Any, T]) -> T:
+    """The coroutine's result, from a loop in a thread that lives as long as it does."""
+    apart = Portal()
+    try:
+        return apart.call(coro)
+    finally:
+        apart.stop()
+
+
+def make_nestable() -> None:
+    """Let `NestableLoop` run inside a running loop; the first call does it.
+
+    Raises:
+        ValueError: It cannot be done here.
+    """
+    if sys.version_info >= (3, 14):
+        # The current task became a fact of the thread there, and nest_asyncio 1.6 cannot move it.
+        raise ValueError("nest_asyncio does not work with this Python")
+    with CHANGING:
+        if hasattr(NestableLoop, "_nest_patched"):
+            return
+        import nest_asyncio
+
+        policy = type(asyncio.get_event_loop_policy())
+        with (
+            closing(NestableLoop()) as loop,
+            kept(asyncio, "_nest_patched"),
+            kept(policy, "get_event_loop"),
+        ):
+            # nest_asyncio takes this mark for "asyncio is patched already". So it leaves
+            # asyncio.run, Task and Future alone, and tornado's Future with them; what nests is
+            # in the loop's class.
+            asyncio._nest_patched = True  # type: ignore[attr-defined]
+            nest_asyncio.apply(loop)
+
+
+@contextmanager
+def kept(owner: object, name: str) -> Iterator[None]:
+    """Put an attribute back as it was, also when it was not there."""
+    absent = object()
+    before = vars(owner).get(name, absent)
+    try:
+        yield
+    finally:
+        if before is not absent:
+            setattr(owner, name, before)
+        elif name in vars(owner):
+            delattr(owner, name)
+
+
+def retrieve(task: asyncio.Task[Any]) -> None:
+    """Look at a task's exception, so that one which comes by another way is not logged as lost."""
+    if not task.cancelled():
+        task.exception()

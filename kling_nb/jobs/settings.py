@@ -1,0 +1,392 @@
+"""Where a session gets its key, mode, folder and hosts: argument, environment, keyring, default.
+
+Owns the names of the settings, their limits and the search for the folder. Must not know what is
+done with them: it opens no connection, makes no folder and reads no ledger.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, Literal, TypedDict, Unpack, cast
+from urllib.parse import urlsplit
+
+from kling_nb.core.addresses import is_loopback
+from kling_nb.core.errors import ConfigurationError
+from kling_nb.core.poll_schedule import RateLimits, parse_rate_limits
+
+from .keys import Key, forget_key, read_keyring, save_key
+
+__all__ = [
+    "API_URL",
+    "ENVIRONMENT",
+    "UPLOAD_URL",
+    "WEBHOOK_KEY",
+    "Given",
+    "Key",
+    "Mode",
+    "Settings",
+    "find_folder",
+    "find_webhook_key",
+    "forget_key",
+    "resolve",
+    "save_key",
+    "seal",
+    "seal_webhook_key",
+]
+
+Mode = Literal["live", "emulator"]
+
+API_URL: Final = "https://api.kie.ai"
+"""Source: the provider's documentation and recorded live traffic (D, L), 2026-04."""
+UPLOAD_URL: Final = "https://kieai.redpandaai.co"
+"""Source: the provider's documentation and recorded live traffic (D, L), 2026-04."""
+
+FOLDER_NAME: Final = "kling_clips"
+SECONDS_ALLOWED: Final = (0.05, 3600.0)
+_SHOWN: Final = 120
+NO_KEY: Final = "no key: set KIE_API_KEY or use `%kling login`"
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "api_key": "KIE_API_KEY",
+    "mode": "KLING_NB_MODE",
+    "folder": "KLING_NB_FOLDER",
+    "api_url": "KLING_NB_API_URL",
+    "upload_url": "KLING_NB_UPLOAD_URL",
+    "emulator_seconds": "KLING_NB_EMULATOR_SECONDS",
+    "rate_limits": "KLING_NB_RATE_LIMITS",
+}
+"""Every setting and the environment variable that stands for it."""
+WEBHOOK_KEY: Final = "KIE_WEBHOOK_KEY"
+"""The environment variable of the key that notifications are signed with. Source: D."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a session works with."""
+
+    key: Key | None
+    """None in emulator mode, whatever the environment holds: it is not needed there."""
+    mode: Mode
+    folder: Path
+    """Absolute; it need not exist yet."""
+    api_url: str
+    """Without a slash at the end."""
+    upload_url: str
+    """Without a slash at the end."""
+    emulator_seconds: float
+    """How long an emulated clip takes, in seconds."""
+    rate_limits: RateLimits
+    """The rate limits of the account."""
+    mode_reason: str
+    """Why this mode, in words for a person."""
+
+    @property
+    def is_unkeyed(self) -> bool:
+        """Whether clips are emulated for want of a key, and nobody asked for it."""
+        return self.mode_reason == NO_KEY
+
+
+class Given(TypedDict, total=False):
+    """The settings that may be given as arguments; None counts as not given."""
+
+    api_key: str | Key | None
+    mode: str | None
+    folder: str | Path | None
+    api_url: str | None
+    upload_url: str | None
+    emulator_seconds: float | None
+    rate_limits: str | None
+
+
+def resolve(
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    **given: Unpack[Given],
+) -> Settings:
+    """Return the settings: argument, then environment, then keyring (the key only), then default.
+
+    Args:
+        environ: The environment to read; None is that of this process.
+        cwd: Where relative folders start; None is the working directory.
+        given: Any of `Given`.
+
+    Raises:
+        ConfigurationError: A value is not allowed, or live mode is asked for without a key.
+        TypeError: There is no setting of that name.
+    """
+    sources = read_sources(given, environ)
+    del environ  # holds the key, and a traceback may show local variables
+    check_names(given)
+    asked = sources.read("mode")
+    mode = None if asked is None else parse_mode(*asked)
+    key, origin = (None, "") if mode == "emulator" else find_key(sources)
+    if mode == "live" and key is None:
+        raise ConfigurationError(f"mode: 'live' needs a key, and there is {NO_KEY}")
+    mode = mode or ("live" if key else "emulator")
+    api_url = choose_url(sources, "api_url", API_URL)
+    # A served emulator is one server: its uploads must not go to the service.
+    is_served = mode == "emulator" and api_url != API_URL
+    return Settings(
+        key=key,
+        mode=mode,
+        folder=choose_folder(sources, cwd),
+        api_url=api_url,
+        upload_url=choose_url(sources, "upload_url", api_url if is_served else UPLOAD_URL),
+        emulator_seconds=choose_seconds(sources),
+        rate_limits=choose_rate_limits(sources),
+        mode_reason=how_asked(asked[0]) if asked else origin or NO_KEY,
+    )
+
+
+def seal(given: Given) -> None:
+    """Wrap the key inside the given settings, in place: a traceback may show local variables.
+
+    A value with an unknown name may be the key under a misspelt name.
+    """
+    values = cast("dict[str, object]", given)
+    for name, value in values.items():
+        if (name == "api_key" or name not in ENVIRONMENT) and value is not None:
+            values[name] = value if isinstance(value, Key) else Key.seal(value)
+
+
+def seal_webhook_key(given: str | Key | None) -> Key | None:
+    """Return the account's webhook key as it was given, not checked yet; None for no text."""
+    key = given if isinstance(given, Key) else Key.seal(given)
+    return None if key.is_empty else key
+
+
+def find_webhook_key(
+    given: str | Key | None = None, environ: Mapping[str, str] | None = None
+) -> Key | None:
+    """Return the account's webhook key: as given, else the environment's; None without one.
+
+    Raises:
+        ConfigurationError: It cannot be a key.
+    """
+    own = seal_webhook_key(given)
+    named = seal_webhook_key((os.environ if environ is None else environ).get(WEBHOOK_KEY))
+    del given, environ  # a traceback may show local variables
+    if own is not None:
+        return own.check("webhook_key")
+    return None if named is None else named.check(WEBHOOK_KEY)
+
+
+def how_asked(name: str) -> str:
+    """Who asked for a mode, in words: the program itself, or a variable of the environment."""
+    return "as configured" if name == "mode" else f"asked for by {name}"
+
+
+def find_folder(cwd: Path) -> Path:
+    """The folder of clips for somebody who works in `cwd`.
+
+    Front ends start kernels in different places, and a second ledger would not know what the
+    first has paid for: an existing one in `cwd` or above it, up to the home directory or the
+    root, goes before a new one.
+    """
+    home = Path(os.path.expanduser("~"))
+    for place in (cwd, *cwd.parents):
+        if os.path.isfile(place / FOLDER_NAME / "ledger.sqlite3"):
+            return place / FOLDER_NAME
+        if place == home:
+            break
+    return cwd / FOLDER_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The given settings, read once: no copy of the environment is kept."""
+
+    found: Mapping[str, tuple[str, Any]]
+    """By setting: the argument or variable that sets it, and the value; the key is sealed."""
+
+    def read(self, setting: str) -> tuple[str, Any] | None:
+        """Return the source and the value of a setting, or None if it is not set."""
+        return self.found.get(setting)
+
+
+def read_sources(given: Given, environ: Mapping[str, str] | None) -> Sources:
+    """Read every setting from the arguments, else from the environment; raise nothing.
+
+    Args:
+        given: Its key is sealed in place.
+        environ: None is that of this process.
+    """
+    seal(given)
+    found: dict[str, tuple[str, Any]] = {
+        setting: (variable, text if setting != "api_key" else Key.seal(text))
+        for setting, variable in ENVIRONMENT.items()
+        if (text := (os.environ if environ is None else environ).get(variable, "").strip())
+    }
+    arguments = cast("Mapping[str, Any]", given)
+    found |= {name: (name, value) for name, value in arguments.items() if value is not None}
+    return Sources(found)
+
+
+def check_names(given: Given) -> None:
+    for name in given:
+        if name not in ENVIRONMENT:
+            near = get_close_matches(name, ENVIRONMENT, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ENVIRONMENT)}"
+            raise TypeError(f"no setting is named {name!r}; {hint}")
+
+
+def parse_mode(name: str, value: object) -> Mode:
+    if isinstance(value, str) and value in ("live", "emulator"):
+        return cast("Mode", value)
+    raise ConfigurationError(f"{name}: {show(value)} is not allowed; give live or emulator")
+
+
+def find_key(sources: Sources) -> tuple[Key | None, str]:
+    """The key, and where it was found in words for a person."""
+    found = sources.read("api_key")
+    if found is None:
+        key = read_keyring()
+        return key, "the keyring has a key" if key else ""
+    name, key = found
+    origin = "api_key was given" if name == "api_key" else f"{name} is set"
+    return cast("Key", key).check(name), origin
+
+
+def choose_folder(sources: Sources, cwd: Path | None) -> Path:
+    """Return the absolute folder of clips, which exists or can be created.
+
+    Raises:
+        ConfigurationError: It is no path, a file, or cannot be made.
+    """
+    name, value = sources.read("folder") or ("folder", None)
+    try:
+        given = None if value is None else Path(value).expanduser()
+    except (RuntimeError, TypeError, ValueError):
+        raise ConfigurationError(f"{name}: {show(value)} is not a path; give a folder") from None
+    if given is not None and "\0" in str(given):
+        raise ConfigurationError(f"{name}: {show(value)} contains a NUL character; give a folder")
+    if given is None:
+        folder = find_folder(find_start(name, cwd))
+    elif given.is_absolute():
+        folder = Path(os.path.abspath(given))
+    else:
+        folder = Path(os.path.abspath(find_start(name, cwd) / given))
+    problem = find_obstacle(folder)
+    if problem:
+        raise ConfigurationError(f"{name}: {problem}")
+    return folder
+
+
+def find_start(name: str, cwd: Path | None) -> Path:
+    """Return the folder that relative folders start from.
+
+    Raises:
+        ConfigurationError: The working directory does not exist any more.
+    """
+    try:
+        return Path(os.path.abspath(Path.cwd() if cwd is None else cwd))
+    except OSError as error:
+        reason = error.strerror
+    raise ConfigurationError(
+        f"{name}: the working directory no longer exists ({reason}); change to another one "
+        "(`%cd ~`), or give an absolute folder"
+    )
+
+
+def find_obstacle(folder: Path) -> str:
+    """Return why a folder cannot be used or created; empty if it can.
+
+    Creates nothing and does not list an existing folder.
+    """
+    wanted = "give a folder that you may write to"
+    for place in (folder, *folder.parents):
+        try:
+            mode = os.stat(place).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(place):
+                return f"{show(str(place))} is a broken link; {wanted}"
+            continue
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            return f"{show(str(folder))} cannot be used ({reason}); {wanted}"
+        if not stat.S_ISDIR(mode):
+            return f"{show(str(place))} is a file; give a folder"
+        if place != folder and not os.access(place, os.W_OK | os.X_OK):
+            return (
+                f"{show(str(folder))} cannot be created because {place} is not writable; {wanted}"
+            )
+        break
+    return ""
+
+
+def choose_url(sources: Sources, setting: str, default: str) -> str:
+    found = sources.read(setting)
+    if found is None:
+        return default
+    name, value = found
+    problem = judge_url(value)
+    if problem:
+        raise ConfigurationError(f"{name}: {problem}")
+    return str(value).strip().rstrip("/")
+
+
+def judge_url(value: object) -> str:
+    """Return the problem of a service URL; empty if it is valid."""
+    wanted = "give https://HOST, or http:// on this machine only"
+    try:
+        text = str(value).strip()
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return f"{show(value)} is not a URL; {wanted}"
+    if "@" in parts.netloc:
+        return f"the URL contains a user name or a password; {wanted}"
+    is_plain = text.isascii() and text.isprintable() and " " not in text and len(text) < 2_000
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+        return f"{show(value)} is not the URL of a service; {wanted}"
+    if not is_plain:
+        return (
+            f"{show(value)} contains a character that URLs do not allow, or is too long; {wanted}"
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        return f"{show(value)} would send the key unencrypted; {wanted}"
+    return ""
+
+
+def show(value: object) -> str:
+    """Return a value for a message, shortened; its type if it has no text."""
+    try:
+        text = repr(value)
+    except Exception:  # also that of a number with more digits than Python writes
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def choose_seconds(sources: Sources) -> float:
+    found = sources.read("emulator_seconds")
+    if found is None:
+        return 8.0
+    name, value = found
+    least, most = SECONDS_ALLOWED
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if not least <= seconds <= most:
+        raise ConfigurationError(
+            f"{name}: {show(value)} is not allowed; give {least} to {most:g} seconds"
+        )
+    return seconds
+
+
+def choose_rate_limits(sources: Sources) -> RateLimits:
+    found = sources.read("rate_limits")
+    if found is None:
+        return RateLimits()
+    name, value = found
+    try:
+        return parse_rate_limits(value if isinstance(value, str) else show(value))
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: {error}") from None

@@ -1,0 +1,155 @@
+"""Read the bodies of HTTP answers within limits of time and size.
+
+A body is never decoded by httpx: a few bytes of `gzip, gzip` would become gigabytes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import httpx
+
+from kling_nb.core.errors import AnswerLost
+
+__all__ = ["Limits", "announced_bytes", "first_words", "read_answer", "read_number", "read_pieces"]
+
+_PIECE_BYTES = 1_000_000
+_DIGITS = 15
+"""The most digits of a plausible length header."""
+_UNPACKED = frozenset({"", "identity", "binary", "none", "aws-chunked"})
+"""Encodings that change nothing; storage services send the last one for plain files."""
+_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits for the duration of requests and the size of answers."""
+
+    call_s: float = 60.0
+    """Total time of an API call."""
+    create_s: float = 150.0
+    """Total time of createTask. It is long, since an early end makes a job `unknown`."""
+    answer_bytes: int = 1_000_000
+    """Largest body of an API answer."""
+    stalled_s: float = 30.0
+    """The longest pause in a transfer."""
+    spare_s: float = 60.0
+    """Time that a transfer may take in addition to the time for its size."""
+    bytes_per_s: float = 50_000.0
+    """Slowest allowed transfer."""
+
+    def transfer_s(self, size_bytes: int) -> float:
+        """Return the time limit of a transfer of this size."""
+        return self.spare_s + size_bytes / self.bytes_per_s
+
+
+async def read_answer(
+    response: httpx.Response, max_bytes: int, received: bytearray | None = None
+) -> bytes:
+    """Return the whole body of an API answer.
+
+    Args:
+        response: Not read yet.
+        max_bytes: The largest allowed body.
+        received: Filled with the data that has arrived, in case the connection breaks.
+
+    Raises:
+        AnswerLost: It is larger than `max_bytes`, or has an encoding that is not supported.
+    """
+    content = bytearray() if received is None else received
+    async for piece in read_pieces(response, None):
+        content += piece
+        if len(content) > max_bytes:
+            host = response.request.url.host
+            raise AnswerLost(f"{host}: the answer is larger than {max_bytes / 1e6:g} MB")
+    return bytes(content)
+
+
+async def first_words(response: httpx.Response, limits: Limits) -> bytes:
+    """Return the first 4 kB of an error page; empty where they cannot be read."""
+    content = b""
+    try:
+        async for piece in read_pieces(response, limits.stalled_s):
+            content += piece
+            if len(content) > 4_000:
+                break
+    except (httpx.HTTPError, AnswerLost, OSError):
+        pass
+    return content[:4_000]
+
+
+async def read_pieces(response: httpx.Response, stalled_s: float | None) -> AsyncIterator[bytes]:
+    """Yield a body in pieces of at most about 1 MB.
+
+    Decodes one layer of gzip or deflate piece by piece, although no encoding was requested.
+
+    Args:
+        response: An answer of which only the head was read.
+        stalled_s: The longest pause between two pieces; None leaves that to httpx.
+
+    Raises:
+        AnswerLost: It has another encoding, the encoding is damaged, or no data arrived for
+            `stalled_s`.
+    """
+    # A stand-in for the network may hand out an answer that is read and decoded already.
+    is_read = response.is_stream_consumed
+    unpack = None if is_read else find_decoder(response)
+    source = aiter(response.aiter_bytes() if is_read else response.aiter_raw())
+    while True:
+        try:
+            async with asyncio.timeout(stalled_s):
+                piece = await anext(source, None)
+        except TimeoutError:
+            raise AnswerLost(f"no data arrived for {stalled_s:g} s") from None
+        if piece is None:
+            break
+        for each in unpacked(unpack, piece) if unpack else (piece,):
+            yield each
+    if unpack and not unpack.eof:
+        raise AnswerLost("the encoded body is incomplete")
+
+
+def find_decoder(response: httpx.Response) -> zlib._Decompress | None:
+    """Return a decoder for the body, or None if it is not encoded.
+
+    Raises:
+        AnswerLost: It has an encoding, or more layers, that are not supported.
+    """
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding in _UNPACKED:
+        return None
+    if encoding in _PACKED:
+        return zlib.decompressobj(zlib.MAX_WBITS | 32)  # finds out which of the two
+    raise AnswerLost(f"the body has the encoding {encoding[:40]!r}, which was not requested")
+
+
+def unpacked(unpack: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
+    """Yield the decoded content of a piece of a body.
+
+    Raises:
+        AnswerLost: It is damaged.
+    """
+    while piece and not unpack.eof:
+        try:
+            part = unpack.decompress(piece, _PIECE_BYTES)
+        except zlib.error as error:
+            raise AnswerLost(f"the encoded body is damaged ({error})") from None
+        piece = unpack.unconsumed_tail
+        if part:
+            yield part
+
+
+def announced_bytes(response: httpx.Response) -> int | None:
+    """Return the size of the body, or None if it is unknown."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    return read_number(response, "content-length") if encoding in _UNPACKED else None
+
+
+def read_number(response: httpx.Response, header: str) -> int | None:
+    """Return the whole number in a header, or None if there is none."""
+    text = response.headers.get(header, "").strip()
+    # `isdigit` alone takes in superscripts, which `int` does not.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None

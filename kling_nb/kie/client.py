@@ -1,0 +1,362 @@
+"""The service's API over httpx: create, ask, upload, balance.
+
+Async and usable alone. Owns connections and time limits; what bytes mean is `wire`'s, when to
+ask is `pace`'s, how much an account may send is for `rates` to say, and what was paid for the
+ledger. The key goes to the API host and the upload host and nowhere else, redirects included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import stamina
+
+from kling_nb.core.errors import (
+    AnswerLost,
+    ConfigurationError,
+    KlingError,
+    NotSent,
+    Problem,
+    RateLimited,
+    ServiceError,
+)
+from kling_nb.jobs.settings import API_URL, UPLOAD_URL
+
+from . import urls as endpoints
+from . import wire
+from .bodies import read_answer, read_number
+from .http import Progress
+from .multipart import UPLOAD_FOLDER, Parcel
+from .network import NEVER_SENT, Network, Transport, check_open, open_http
+from .rate_limit import Budget
+
+if TYPE_CHECKING:
+    from kling_nb.core.task_status import TaskStatus
+    from kling_nb.jobs.keys import Key
+
+__all__ = ["Client", "SubmitOutcome"]
+
+# Without a handler, what stamina logs of each repeat would be printed into whichever cell runs.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+
+_TIMEOUT = httpx.Timeout(30.0, connect=15.0)
+_CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
+"""Time between two bytes. `Limits` has the total time of a request."""
+
+_IN_FLIGHT = 8
+_QUESTIONS_IN_FLIGHT = 8
+"""Apart from the others: many jobs' questions wait for the rate budget, and no upload, balance or
+link has to wait with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOutcome:
+    """How createTask ended when it did not end with a task id."""
+
+    error: KlingError
+    may_exist: bool
+    """True: nobody knows whether a paid task exists. False: surely none does."""
+    answer: str = ""
+    """The raw answer, cut where it is long; empty where none came."""
+
+
+class Client:
+    """Calls of one account.
+
+    Args:
+        key: The account's key; the emulator takes any.
+        api_url: Where createTask and recordInfo live.
+        upload_url: Where files are uploaded.
+        transport: Replaces the network, for the emulator and for tests. None is the real one.
+        budget: What the account may send. None sends at once; the service then rejects what is
+            too much.
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        *,
+        api_url: str = API_URL,
+        upload_url: str = UPLOAD_URL,
+        transport: Transport | None = None,
+        budget: Budget | None = None,
+        network: Network | None = None,
+    ) -> None:
+        self._key = key
+        self._network = (network or Network()).behind(transport)
+        self._api_url = api_url.rstrip("/")
+        self.upload_url = upload_url.rstrip("/")
+        """Where files are uploaded."""
+        self._transport = transport
+        self._budget = budget or Budget.unlimited()
+        self._http = open_http(timeout=_TIMEOUT, transport=transport, network=self._network)
+        # Requests queue here: httpx itself collapses when many wait for its pool.
+        self._turn = asyncio.Semaphore(_IN_FLIGHT)
+        self._question_turn = asyncio.Semaphore(_QUESTIONS_IN_FLIGHT)
+        self._upload_turn = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def create_task(
+        self,
+        body: Mapping[str, object],
+        *,
+        fields: tuple[Problem, ...] = (),
+        sending: Callable[[], Awaitable[None]] | None = None,
+        keep_answer: Callable[[str], object] | None = None,
+    ) -> str | SubmitOutcome:
+        """Make one task: the one request that costs money.
+
+        It waits for its turn in the account's budget first. It is sent again by itself only when
+        it surely never reached the service, or was rejected with 429 and the answer names no
+        task: an answer that contradicts itself ends as `may_exist`. It opens a connection of
+        its own: on a kept-alive one that the server has closed meanwhile, nobody could tell
+        whether it arrived.
+
+        Args:
+            body: See `wire.create_body`.
+            fields: The given and the allowed values, for the message of a refusal.
+            sending: Called once, when the budget admits this request and before a socket is opened.
+            keep_answer: Called with the raw answer of a task that was made, where that answer
+                names another id as well.
+
+        Returns:
+            The task id, or how it ended.
+
+        Raises:
+            LedgerError: The session was closed; nothing was sent.
+        """
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        await self._budget.new_tasks.wait()
+        check_open(self._http)
+        if sending is not None:
+            await sending()
+        try:
+            async for attempt in stamina.retry_context(
+                on=_wait_before_resend, attempts=8, timeout=90.0, wait_max=15.0
+            ):
+                with attempt:
+                    if attempt.num > 1:
+                        await self._budget.new_tasks.wait()
+                    task_id, answer = await self._create_once(content, fields)
+                    if keep_answer is not None and wire.names_another(answer, task_id):
+                        keep_answer(answer.text)
+                    return task_id
+        except _Ended as ended:
+            return ended.outcome
+        except (NotSent, RateLimited) as error:
+            return SubmitOutcome(error, may_exist=False)
+        raise AssertionError("unreachable: retry_context returns or raises")
+
+    async def task(self, task_id: str) -> TaskStatus:
+        """What recordInfo says of a task.
+
+        Raises:
+            ServiceError: The service answers with an error; see `wire.parse_record`.
+            Unreachable: No answer. Neither says anything about the task.
+        """
+        request = self._http.build_request(
+            "GET", f"{self._api_url}{endpoints.RECORD_PATH}", params={"taskId": task_id}
+        )
+        try:
+            async with self._question_turn:
+                # Inside the turn: what waited for one after its slot would come in a crowd.
+                await self._budget.questions.wait()
+                answer = await self._send(self._http, request, self._network.limits.call_s)
+            return wire.parse_record(answer, task_id)
+        except RateLimited as error:
+            await self._budget.questions.hold_back(error.retry_after_s)
+            raise
+
+    async def balance(self) -> float:
+        """The account's balance in credits."""
+        request = self._http.build_request("GET", f"{self._api_url}{endpoints.CREDIT_PATH}")
+        return wire.parse_credit(await self._answer(request))
+
+    async def upload(
+        self,
+        content: bytes | Path,
+        file_name: str,
+        mime_type: str,
+        progress: Progress | None = None,
+        *,
+        sha256: str = "",
+    ) -> str:
+        """Upload a file and get the URL that createTask takes; valid for 24 h (source: D).
+
+        Uploading costs nothing, so it is sent again by itself. A path is read in pieces.
+
+        Args:
+            content: The file, or where it is.
+            file_name: A unique name; the same name overwrites (source: D).
+            mime_type: Its type.
+            progress: Told how much has been sent.
+            sha256: Of the content, where the file must still be what it was.
+
+        Raises:
+            MediaError: The file is gone, or was changed meanwhile.
+        """
+        parcel = Parcel(content, file_name, mime_type, sha256)
+        url = f"{self.upload_url}{endpoints.UPLOAD_PATH}"
+        pack = partial(parcel.packed, self._http, url, progress)
+        return await self._upload(pack, parcel.size_bytes)
+
+    async def upload_base64(self, content: bytes, file_name: str) -> str:
+        """Upload a file of at most 10 MB as JSON and return its URL; see `upload` (source: D)."""
+        data = base64.b64encode(content).decode("ascii")
+        return await self._upload_json(
+            endpoints.UPLOAD_BASE64_PATH, file_name, {"base64Data": data}
+        )
+
+    async def upload_from_url(self, url: str, file_name: str) -> str:
+        """Let the service fetch a file from a URL, and return its URL there; see `upload`.
+
+        The file has at most 100 MB, and the service takes at most 30 s (source: D).
+        """
+        return await self._upload_json(endpoints.UPLOAD_URL_PATH, file_name, {"fileUrl": url})
+
+    async def fresh_url(self, result_url: str) -> str:
+        """A link to a result that is valid for 20 minutes (source: D)."""
+        request = self._http.build_request(
+            "POST", f"{self._api_url}{endpoints.DOWNLOAD_URL_PATH}", json={"url": result_url}
+        )
+        return wire.parse_download_url(await self._answer(request))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def _upload_json(self, path: str, file_name: str, source: dict[str, str]) -> str:
+        body = {**source, "uploadPath": UPLOAD_FOLDER, "fileName": file_name}
+        url = f"{self.upload_url}{path}"
+
+        def pack() -> AbstractContextManager[httpx.Request]:
+            return nullcontext(self._http.build_request("POST", url, json=body))
+
+        return await self._upload(pack, len(source.get("base64Data", "")))
+
+    async def _upload(
+        self, pack: Callable[[], AbstractContextManager[httpx.Request]], size_bytes: int
+    ) -> str:
+        """Send what is packed anew for each attempt, and return the URL of the file."""
+        within_s = self._network.limits.transfer_s(size_bytes)
+        async for attempt in stamina.retry_context(
+            on=_wait_before_repeat, attempts=4, timeout=300.0
+        ):
+            with attempt, pack() as request:
+                async with self._upload_turn:  # minutes long; a balance does not wait with them
+                    answer = await self._send(self._http, request, within_s)
+                    return wire.parse_uploaded(answer)
+        raise AssertionError("unreachable: retry_context returns or raises")
+
+    async def _create_once(
+        self, content: bytes, fields: tuple[Problem, ...]
+    ) -> tuple[str, wire.Answer]:
+        http = open_http(
+            timeout=_CREATE_TIMEOUT,
+            transport=self._transport,
+            keepalive=0,
+            network=self._network,
+        )
+        request = http.build_request(
+            "POST",
+            f"{self._api_url}{endpoints.CREATE_PATH}",
+            content=content,
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            answer = await self._send(http, request, self._network.limits.create_s)
+        except AnswerLost as error:
+            kept = wire.Answer(0, error.partial).text
+            raise _Ended(SubmitOutcome(error, error.may_exist, kept)) from None
+        except ConfigurationError as error:
+            raise _Ended(SubmitOutcome(error, error.may_exist)) from None
+        finally:
+            if self._transport is None:
+                await http.aclose()
+        try:
+            return wire.parse_created(answer, fields), answer
+        except RateLimited as error:
+            await self._budget.new_tasks.hold_back(error.retry_after_s)
+            raise
+        except ServiceError as error:
+            may_exist = wire.create_may_exist(answer, error)
+            raise _Ended(SubmitOutcome(error, may_exist, answer.text)) from None
+
+    async def _answer(self, request: httpx.Request) -> wire.Answer:
+        async with self._turn:
+            return await self._send(self._http, request, self._network.limits.call_s)
+
+    async def _send(
+        self, http: httpx.AsyncClient, request: httpx.Request, within_s: float
+    ) -> wire.Answer:
+        """Send one request and read its answer, both within a time.
+
+        An error is raised outside the `except` blocks: httpx's own holds the request's headers,
+        and would go along as its context.
+        """
+        check_open(http)
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        failure: NotSent | AnswerLost
+        received = bytearray()
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._exchange(http, request, received)
+        except NEVER_SENT as error:
+            failure = NotSent(self._network.explain(error, request.url))
+        except TimeoutError:
+            failure = AnswerLost(f"{request.url.host}: no whole answer within {within_s:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
+            failure = AnswerLost(self._network.explain(error, request.url))
+        except AnswerLost as error:
+            failure = error
+        if isinstance(failure, AnswerLost):
+            failure.partial = self._key.remove_from(bytes(received))
+        raise failure
+
+    async def _exchange(
+        self, http: httpx.AsyncClient, request: httpx.Request, received: bytearray
+    ) -> wire.Answer:
+        response = await http.send(request, stream=True)
+        try:
+            content = await read_answer(response, self._network.limits.answer_bytes, received)
+        finally:
+            await response.aclose()
+        # The service may repeat the key, and its answers are kept.
+        content = self._key.remove_from(content)
+        # Never recorded from the service; honoured when present.
+        retry_after_s = read_number(response, "retry-after")
+        proxy = self._network.proxy_for(request.url)
+        through = str(proxy) if proxy else ""
+        return wire.Answer(response.status_code, content, retry_after_s, through=through)
+
+
+class _Ended(Exception):
+    """Carries the outcome of createTask past the retry loop."""
+
+    def __init__(self, outcome: SubmitOutcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+def _wait_before_resend(error: Exception) -> bool | float:
+    """Whether createTask may be sent again, and after how many seconds if the service says."""
+    if isinstance(error, RateLimited) and error.retry_after_s is not None:
+        return min(error.retry_after_s, 60.0)
+    return isinstance(error, NotSent | RateLimited)
+
+
+def _wait_before_repeat(error: Exception) -> bool | float:
+    """Whether a request that costs nothing is sent again."""
+    if isinstance(error, KlingError) and error.may_exist:
+        return True
+    return _wait_before_resend(error)

@@ -1,0 +1,124 @@
+"""Parcels: a file as it is uploaded: in pieces, told of, and the same as it was checked.
+
+A video of 100 MB is never held as a whole where it is a file. Knows no service and no job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO, FileIO
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import httpx
+
+from kling_nb.core.errors import MediaError
+
+from .http import Progress
+
+__all__ = ["UPLOAD_FOLDER", "Parcel"]
+
+UPLOAD_FOLDER = "kling-nb"
+"""Sent as `uploadPath`, without a slash at either end (source: D)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What is uploaded."""
+
+    content: bytes | Path
+    """The file, or where it is."""
+    name: str
+    mime_type: str
+    sha256: str = ""
+    """Of the content; empty where a file may be another one by now."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the size of the content; 0 if its file is missing."""
+        if isinstance(self.content, bytes):
+            return len(self.content)
+        try:
+            return self.content.stat().st_size
+        except OSError:
+            return 0
+
+    @contextmanager
+    def packed(
+        self, http: httpx.AsyncClient, url: str, progress: Progress | None
+    ) -> Iterator[httpx.Request]:
+        """The request that uploads it; good for one sending, while the file is open.
+
+        Raises:
+            MediaError: The file is gone, or cannot be read; while it is sent, also that it was
+                changed.
+        """
+        with self._opened() as file:
+            multipart = http.build_request(
+                "POST",
+                url,
+                data={"uploadPath": UPLOAD_FOLDER, "fileName": self.name},
+                files={"file": (self.name, file, self.mime_type)},
+            )
+            names = ("content-type", "content-length")
+            yield http.build_request(
+                "POST",
+                url,
+                headers={name: multipart.headers[name] for name in names},
+                content=self._pieces(multipart, progress),
+            )
+
+    def _opened(self) -> BinaryIO:
+        if isinstance(self.content, bytes):
+            return BytesIO(self.content)
+        try:
+            return cast("BinaryIO", Checked(self.content, self.sha256))
+        except OSError as error:
+            raise MediaError(
+                f"{self.content.name}: cannot be read any more ({error.strerror}); give it again"
+            ) from None
+
+    async def _pieces(
+        self, multipart: httpx.Request, progress: Progress | None
+    ) -> AsyncIterator[bytes]:
+        """The message in pieces, telling after each how much is gone."""
+        pieces = iter(cast("httpx.SyncByteStream", multipart.stream))
+        total, sent = int(multipart.headers["content-length"]), 0
+        while piece := await self._next(pieces):
+            yield piece
+            sent += len(piece)
+            if progress is not None:
+                progress(sent, total)
+
+    async def _next(self, pieces: Iterator[bytes]) -> bytes:
+        if isinstance(self.content, bytes):
+            return next(pieces, b"")
+        return await asyncio.to_thread(next, pieces, b"")  # a disk may be far away, or asleep
+
+
+class Checked(FileIO):
+    """A file that is read to its end once, and must be what it was."""
+
+    def __init__(self, path: Path, sha256: str) -> None:
+        super().__init__(path)
+        self._sha256 = sha256
+        self._digest = hashlib.sha256()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next piece; empty at the end, if it was the right file.
+
+        Raises:
+            MediaError: It was another.
+        """
+        piece = super().read(size) or b""
+        self._digest.update(piece)
+        if not piece and self._sha256 and self._digest.hexdigest() != self._sha256:
+            raise MediaError(
+                f"{Path(str(self.name)).name}: was changed while it was about to be uploaded; "
+                "run the cell again"
+            )
+        return piece

@@ -1,0 +1,259 @@
+"""Open httpx clients: proxies and certificates of the environment, and failures in words.
+
+Must not know the key, the service or what is fetched. The environment is read here and not by
+httpx, which sends requests for loopback addresses to a proxy and raises its own errors for
+settings that it cannot use.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from kling_nb import __version__
+from kling_nb.core.addresses import is_loopback
+from kling_nb.core.errors import ConfigurationError, LedgerError
+
+from .bodies import Limits
+
+__all__ = ["NEVER_SENT", "Network", "Proxy", "Transport", "check_open", "open_http"]
+
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+"""Errors of httpx for requests that were certainly not sent: no name, no connection, no TLS."""
+
+Transport = httpx.AsyncBaseTransport
+"""The transport of requests: the network, or a test double."""
+
+_USER_AGENT = f"kling_nb/{__version__}"
+"""A bare library User-Agent gets 403 `error code: 1010` (source: C)."""
+_SCHEMES = ("http", "https", "all")
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that the environment names."""
+
+    variable: str
+    """The variable that sets it, e.g. `HTTPS_PROXY`."""
+    url: str = field(repr=False)
+    """May hold a user name and a password: never shown."""
+
+    def __str__(self) -> str:
+        """Return host, port and variable, without a user name or a password."""
+        url = self._parse()
+        port = f":{url.port}" if url.port else ""
+        return f"{url.host}{port} ({self.variable})"
+
+    def open(self, certificates: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+        """Return a transport through this proxy.
+
+        Raises:
+            ConfigurationError: httpx cannot use it; the message names the variable.
+        """
+        try:
+            url = self._parse()
+            if url.host:
+                own = certificates if url.scheme == "https" else None
+                proxy = httpx.Proxy(url, ssl_context=own)
+                return httpx.AsyncHTTPTransport(verify=certificates, limits=limits, proxy=proxy)
+        except ImportError:
+            raise ConfigurationError(
+                f"{self.variable}: a SOCKS proxy needs the package socksio; "
+                f"`pip install 'httpx[socks]'`, or unset {self.variable}"
+            ) from None
+        except (httpx.InvalidURL, ValueError):
+            pass
+        shown = "the value" if "@" in self.url else repr(self.url[:100])
+        raise ConfigurationError(
+            f"{self.variable}: {shown} is not the address of a proxy; give http://HOST:PORT, or "
+            f"unset {self.variable}"
+        )
+
+    def _parse(self) -> httpx.URL:
+        return httpx.URL(self.url if "://" in self.url else f"http://{self.url}")
+
+
+def read_proxies() -> dict[str, Proxy]:
+    """Return the proxies of the environment, or of the system settings."""
+    found = getproxies()
+    texts = {scheme: found.get(scheme, "").strip() for scheme in _SCHEMES}
+    return {scheme: Proxy(name_variable(scheme), text) for scheme, text in texts.items() if text}
+
+
+def name_variable(scheme: str) -> str:
+    """Return the name of the environment variable that sets a proxy."""
+    names = [name for name in os.environ if name.lower() == f"{scheme}_proxy"]
+    # The standard library prefers lower case.
+    names.sort(key=str.islower, reverse=True)
+    return names[0] if names else "the proxy settings of the system"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The proxies and certificates of the environment, read when this is created.
+
+    Each is checked at its first use, so that a session without network requests works with any
+    environment.
+    """
+
+    proxies: Mapping[str, Proxy] = field(default_factory=read_proxies, repr=False)
+    """By scheme: `http`, `https`, `all`."""
+    limits: Limits = field(default_factory=Limits)
+    """Limits for the duration of requests and the size of answers."""
+
+    @cached_property
+    def certificates(self) -> ssl.SSLContext:
+        """The certificates to trust: those of SSL_CERT_FILE or SSL_CERT_DIR, else certifi's.
+
+        Raises:
+            ConfigurationError: They cannot be read; the message names the variable.
+        """
+        return read_certificates()
+
+    def behind(self, transport: Transport | None) -> Network:
+        """Return this network, without proxies if a test double replaces the network."""
+        return self if transport is None else Network({}, self.limits)
+
+    def check(self) -> None:
+        """Check every proxy and the certificates.
+
+        Raises:
+            ConfigurationError: One of them cannot be used; the message names the variable.
+        """
+        limits = httpx.Limits()
+        for proxy in self.proxies.values():
+            proxy.open(self.certificates, limits)
+        _ = self.certificates
+
+    def proxy_for(self, url: httpx.URL) -> Proxy | None:
+        """Return the proxy for a URL, or None. A loopback address never has one."""
+        host = url.host
+        if is_loopback(host) or proxy_bypass(f"[{host}]" if ":" in host else host):
+            return None
+        return self.proxies.get(url.scheme) or self.proxies.get("all")
+
+    def explain(self, error: Exception, url: httpx.URL) -> str:
+        """Return a message for a failed request; it begins with the host."""
+        untrusted = find_untrusted(error)
+        if untrusted:
+            return (
+                f"{url.host}: this machine does not trust its certificate ({untrusted}). If a "
+                "company's proxy or a virus scanner inspects the traffic, set SSL_CERT_FILE to a "
+                "PEM file that contains its certificate, and restart the kernel"
+            )
+        words = f"{type(error).__name__} {error}".strip()
+        proxy = self.proxy_for(url)
+        if proxy is None:
+            return f"{url.host}: {words}"
+        if isinstance(error, httpx.ProxyError):
+            return f"{url.host}: the proxy {proxy} refused the request: {words}"
+        if isinstance(error, NEVER_SENT):
+            return f"{url.host}: cannot be reached through the proxy {proxy}: {words}"
+        return f"{url.host}: failed through the proxy {proxy}: {words}"
+
+
+class Router(httpx.AsyncBaseTransport):
+    """Send each request directly or through the proxy for its host."""
+
+    def __init__(self, network: Network, limits: httpx.Limits) -> None:
+        self._network = network
+        self._limits = limits
+        self._ways: dict[tuple[str, Proxy | None], httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request.
+
+        Raises:
+            ConfigurationError: The proxy or the certificates of the environment cannot be used.
+        """
+        way = request.url.scheme, self._network.proxy_for(request.url)
+        if way not in self._ways:
+            self._ways[way] = self._open(*way)
+        return await self._ways[way].handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for way in self._ways.values():
+            await way.aclose()
+
+    def _open(self, scheme: str, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
+        if proxy is not None:
+            return proxy.open(self._network.certificates, self._limits)
+        # Plain http needs no certificates, and must work where those of the environment are gone.
+        # A bare context trusts none.
+        bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        verify = bare if scheme == "http" else self._network.certificates
+        return httpx.AsyncHTTPTransport(verify=verify, limits=self._limits)
+
+
+def open_http(
+    *,
+    timeout: httpx.Timeout,
+    transport: Transport | None,
+    keepalive: int = 8,
+    network: Network | None = None,
+) -> httpx.AsyncClient:
+    """Return an httpx client with our User-Agent, no encoded bodies and a pool without a limit."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=keepalive)
+    return httpx.AsyncClient(
+        headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
+        timeout=timeout,
+        transport=transport or Router(network or Network(), limits),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+def check_open(http: httpx.AsyncClient) -> None:
+    """Check that the session is open; httpx itself raises RuntimeError.
+
+    Raises:
+        LedgerError: The session was closed.
+    """
+    if http.is_closed:
+        raise LedgerError("this session is closed; use the session that replaced it")
+
+
+def read_certificates() -> ssl.SSLContext:
+    """Return the TLS context that httpx makes from the environment.
+
+    Raises:
+        ConfigurationError: A file that the environment names cannot be used.
+    """
+    chosen = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
+    place = os.environ.get(chosen, "")
+    # OpenSSL takes a folder that is not there, and trusts nothing then.
+    if place and not (os.path.isfile(place) if chosen == "SSL_CERT_FILE" else os.path.isdir(place)):
+        raise ConfigurationError(f"{chosen}: {place!r} does not exist; correct or unset it")
+    try:
+        return httpx.create_ssl_context()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    names = [name for name in (chosen, "SSLKEYLOGFILE") if os.environ.get(name)]
+    values = " or ".join(repr(os.environ[name]) for name in names)
+    raise ConfigurationError(
+        f"{' or '.join(names)}: {values} cannot be used ({reason}); correct or unset it"
+    )
+
+
+def find_untrusted(error: BaseException) -> str:
+    """Return why a certificate was refused; empty for another cause."""
+    causes = list(list_causes(error))
+    reasons = [each for each in causes if isinstance(each, ssl.SSLCertVerificationError)]
+    if reasons:
+        return reasons[0].verify_message or _UNTRUSTED
+    return next((str(each) for each in causes if _UNTRUSTED in str(each)), "")
+
+
+def list_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and its causes."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

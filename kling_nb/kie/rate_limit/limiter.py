@@ -1,0 +1,161 @@
+"""Waiting for one's turn to send, in one line for each kind of request and process.
+
+Only the first in a line takes a slot, and nothing is locked while it waits: a kernel that dies
+leaves one slot unused at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import ParamSpec, Protocol, Self, TypeVar
+
+import platformdirs
+
+from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS, Rate, hold_back_s
+from kling_nb.jobs.settings import API_URL, Settings
+
+from .store import Account, Slots
+
+__all__ = ["Budget", "Line", "Terms", "account_of", "budget_of"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Terms(Protocol):
+    """How much an emulator in this process takes."""
+
+    @property
+    def tasks_per_window(self) -> float:
+        """New tasks."""
+
+    @property
+    def task_window_s(self) -> float:
+        """The window that new tasks are counted in."""
+
+    @property
+    def questions_per_window(self) -> float:
+        """Questions about tasks."""
+
+    @property
+    def question_window_s(self) -> float:
+        """The window that questions are counted in."""
+
+
+class Line:
+    """Where the requests of one kind queue in this process, first come first served.
+
+    Only the first of them takes a slot, so that a process that dies leaves one at most unused,
+    and kernels take turns however long their lines are.
+
+    Args:
+        rate: What is counted, and how much is allowed.
+        slots: Of the account.
+        sleep: Waits.
+    """
+
+    def __init__(self, rate: Rate, slots: Slots, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self.rate = rate
+        self._slots = slots
+        self._sleep = sleep
+        self._first = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Wait until one request may be sent."""
+        if math.isinf(self.rate.limit):
+            return
+        async with self._first:
+            wait_s = await in_worker(self._slots.book, self.rate)
+            if wait_s:
+                await self._sleep(wait_s)
+
+    async def hold_back(self, retry_after_s: float | None) -> None:
+        """Let the account rest a little: the service has answered with 429.
+
+        Args:
+            retry_after_s: How long the service wants it, if it says so.
+        """
+        if not math.isinf(self.rate.limit):
+            await in_worker(self._slots.hold, self.rate, hold_back_s(self.rate, retry_after_s))
+
+
+class Budget:
+    """What one account may send, from all processes of this user on this machine together.
+
+    Args:
+        account: Who is counted.
+        new_tasks: How many tasks may be made.
+        questions: How many questions may be asked about tasks.
+        path: The file that the processes share; in the user's state directory when not given.
+        clock: Gives the time in epoch seconds, the same for all processes.
+        sleep: Waits.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        new_tasks: Rate = NEW_TASKS,
+        questions: Rate = QUESTIONS,
+        *,
+        path: Path | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        path = path or platformdirs.user_state_path("kling_nb") / "rates.sqlite3"
+        slots = Slots(account, path, clock)
+        self.new_tasks = Line(new_tasks, slots, sleep)
+        self.questions = Line(questions, slots, sleep)
+
+    @classmethod
+    def unlimited(cls) -> Self:
+        """A budget that never waits, and touches no file."""
+        nobody = Account("")
+        return cls(nobody, replace(NEW_TASKS, limit=math.inf), replace(QUESTIONS, limit=math.inf))
+
+
+def account_of(settings: Settings) -> Account:
+    """The account that a session sends for; an emulator has one, whatever the key."""
+    if settings.mode == "live":
+        return Account(settings.api_url, settings.key)
+    is_served = settings.api_url != API_URL
+    return Account(settings.api_url if is_served else str(settings.folder))
+
+
+def budget_of(
+    settings: Settings,
+    terms: Terms | None,
+    now: Callable[[], datetime],
+    sleep: Callable[[float], Awaitable[None]],
+) -> Budget:
+    """The budget of a session.
+
+    Args:
+        settings: Tell the account.
+        terms: Of the emulator, where it runs in this process; None is the limits of the settings.
+        now: Gives the time, aware.
+        sleep: Waits.
+    """
+    new_tasks, questions = settings.rate_limits.new_tasks, settings.rate_limits.questions
+    if terms is not None:
+        new_tasks = replace(NEW_TASKS, limit=terms.tasks_per_window, window_s=terms.task_window_s)
+        questions = replace(
+            QUESTIONS, limit=terms.questions_per_window, window_s=terms.question_window_s
+        )
+    account = account_of(settings)
+    return Budget(account, new_tasks, questions, clock=lambda: now().timestamp(), sleep=sleep)
+
+
+async def in_worker(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    """Run a call that touches the disk beside the loop; None when the program is ending."""
+    try:
+        return await asyncio.to_thread(function, *args, **kwargs)
+    except RuntimeError as error:
+        if "shutdown" in str(error):
+            return None
+        raise

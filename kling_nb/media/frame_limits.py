@@ -1,0 +1,52 @@
+"""Limits of a frame: check its sides, its area and the frame rate against a model's page.
+
+Pure: takes sizes, raises `MediaError`. Another module measures the file.
+"""
+
+from __future__ import annotations
+
+from kling_nb.core.errors import MediaError
+from kling_nb.models.kinds import Media
+
+__all__ = ["check_frame"]
+
+
+def check_frame(name: str, size_px: tuple[int, int], kind: Media, fps: float = 0.0) -> None:
+    """Check an image, or a frame of a video, against the limits of the model.
+
+    Args:
+        name: The file, for the message.
+        size_px: Width and height.
+        kind: The limits of the model. Source: `ModelSpec`.
+        fps: Frames per second, rounded here to a whole number: 23.976 counts as 24. 0 means
+            unknown, which is not checked.
+
+    Raises:
+        MediaError: Says what was given, what is allowed and what to do.
+    """
+    width, height = size_px
+    given = f"{name}: {width:,} × {height:,} px"
+    if kind.side_px is not None:
+        check_sides(given, size_px, kind.side_px)
+    if kind.max_px and width * height > kind.max_px:
+        raise MediaError(
+            f"{given} are {width * height:,} px; allowed are at most {kind.max_px:,} px: scale it "
+            "down"
+        )
+    if kind.fps is not None and fps and not kind.fps[0] <= round(fps) <= kind.fps[1]:
+        raise MediaError(
+            f"{name}: {fps:g} frames a second; allowed are {kind.fps[0]:g} to {kind.fps[1]:g}: "
+            f"convert it, e.g. with `ffmpeg -i FILE -r {kind.fps[0]:g} converted.mp4`"
+        )
+
+
+def check_sides(given: str, size_px: tuple[int, int], side_px: tuple[int, int]) -> None:
+    """Check both sides; do not scale the frame, since scaling is visible."""
+    shortest, longest = side_px
+    if min(size_px) < shortest:
+        raise MediaError(
+            f"{given}; each side must have at least {shortest:,} px: give a larger one; this "
+            "package does not enlarge it"
+        )
+    if longest and max(size_px) > longest:
+        raise MediaError(f"{given}; each side may have at most {longest:,} px: scale it down")

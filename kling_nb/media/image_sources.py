@@ -1,0 +1,393 @@
+"""What an input may be given as: a path, a URI, bytes, an open file, an image, an array, a clip.
+
+Owns the kinds of sources, their names for people and their hashes, which requests are recognised
+by. Must not know what the service takes or how anything is encoded: that is `media`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from dataclasses import dataclass
+from difflib import get_close_matches
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kling_nb.core.errors import MediaError
+
+from .input_store import Negative, content_hash, develop
+from .metadata import strip_metadata
+from .probe import HEAD_BYTES, HEIF, RAW, SVG, recognise
+from .unwrapping import SOURCE_LIMIT_BYTES, describe, file_name, unwrap
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = [
+    "ALLOWED",
+    "Source",
+    "find_file",
+    "find_source",
+    "frame_png",
+    "mark_frame",
+    "size_words",
+]
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+"""What is read. Not everything Pillow knows: for EPS it would start a program."""
+ALLOWED: Final = (
+    "allowed: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF as a path, bytes or an open file, a PIL "
+    "image, an array or a tensor, a matplotlib figure, an earlier clip or its job"
+)
+NO_HEIF: Final = (
+    "HEIC photos cannot be read; give a JPEG or PNG, or install the reader: "
+    "`pip install 'kling_nb[heif]'`"
+)
+OTHER_FILES: Final = {
+    "application/pdf": "export its page as PNG",
+    "application/zip": "extract the picture from it",
+    "image/svg+xml": "export it as PNG",
+    "video/mp4": "give the job or the clip to use its last frame, or save one frame as PNG",
+}
+"""Advice on how to get a picture from another file, by the MIME type of `containers`."""
+SUB_IFDS: Final = 330
+DNG_VERSION: Final = 0xC612
+NEW_SUBFILE_TYPE: Final = 254
+PHOTOMETRIC: Final = 262
+SENSOR_VALUES: Final = frozenset({32803, 34892})
+"""Of PHOTOMETRIC: a colour filter array, and linear raw."""
+FRAME_MARK: Final = "kling_nb frame"
+"""Key in `Image.info` of a clip's frame: its identity, and the hash of its pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was given, before any conversion."""
+
+    name: str
+    sha256: str
+    content: bytes = b""
+    image: Image | None = None
+    """Given as pixels; None when there is `content`."""
+    earlier_sha256: str = ""
+    """The hash that earlier versions computed; empty where it is the same."""
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """The hashes that identify the input in a request, the current one first."""
+        return tuple(filter(None, (self.sha256, self.earlier_sha256)))
+
+    def open(self) -> Image:
+        """The picture, wholly decoded: a file that is cut short does not pass."""
+        from PIL import Image
+
+        image = self.image or self._open_content()
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit and image.width * image.height > limit:
+            raise MediaError(
+                f"{size_words(self.name, image.size)}; allowed are at most "
+                f"{limit // 1_000_000} million in all; make it smaller"
+            )
+        image.load()
+        return image
+
+    def mime_type(self, image: Image) -> str:
+        """What the given bytes are, by content and not by name; empty for pixels."""
+        known = getattr(image, "get_format_mimetype", None)
+        return (known() or "") if self.content and known else ""
+
+    def _open_content(self) -> Image:
+        from PIL import Image, UnidentifiedImageError
+
+        form = recognise(self.content[:HEAD_BYTES])
+        if form is RAW or is_raw_tiff(self.content):
+            raise MediaError(f"{self.name}: raw photos cannot be read; give a JPEG")
+        if form is HEIF:
+            return open_heif(self.name, self.content)
+        try:
+            return Image.open(BytesIO(self.content), formats=FORMATS)
+        except UnidentifiedImageError:
+            if form is None or (form.mime_type.startswith("image/") and form is not SVG):
+                raise
+            advice = form.advice or OTHER_FILES.get(form.mime_type, "give a picture")
+            raise MediaError(
+                f"{self.name}: this is {form.words}, not a picture: {advice}; {ALLOWED}"
+            ) from None
+
+
+def find_source(source: object) -> Source:
+    """What was given, named and hashed.
+
+    Raises:
+        MediaError: It is nothing that a picture may be given as.
+    """
+    if isinstance(source, Negative):
+        return kept_source(source)
+    given, source = source, unwrap(source)
+    if isinstance(source, str | os.PathLike):
+        content, name = read_file(os.fsdecode(source)), describe(source)
+    elif isinstance(source, bytes):
+        content = source
+        name = describe(given) if file_name(given) else f"{len(content):,} bytes"
+    else:
+        name, image = find_image(source)
+        pixels = hash_pixels(image)
+        sha256 = frame_identity(image, pixels) or file_frame_identity(source) or pixels
+        return Source(name, sha256, image=image, earlier_sha256=pixels if sha256 != pixels else "")
+    if not content:
+        raise MediaError(f"{name}: empty; {ALLOWED}")
+    return content_source(name, content)
+
+
+def kept_source(kept: Negative) -> Source:
+    """What was kept, which stands for what it was made from."""
+    found = content_source(kept.name, develop(kept))
+    earlier = found.earlier_sha256 if found.sha256 == kept.source_sha256 else ""
+    return Source(kept.name, kept.source_sha256, found.content, earlier_sha256=earlier)
+
+
+def content_source(name: str, content: bytes) -> Source:
+    """Return a source for a file by its content; a file of `frame_png` is the clip's frame."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    identity = png_frame_identity(content)
+    if not identity:
+        return Source(name, sha256, content)
+    plain = strip_metadata(content) or content  # as earlier versions wrote it
+    earlier = hashlib.sha256(plain).hexdigest()
+    return Source(name, identity, content, earlier_sha256=earlier)
+
+
+# --- the identity of a clip's frame ----------------------------------------------------------
+
+
+def mark_frame(image: Image, fingerprint: str, position: int) -> Image:
+    """Mark an image as a frame of a clip; an image that is changed loses the mark.
+
+    Args:
+        image: The decoded frame.
+        fingerprint: The fingerprint of the clip's job, or `file SHA-256`.
+        position: From 0; -1 is the last frame.
+    """
+    identity = hashlib.sha256(f"frame {position} of {fingerprint}".encode()).hexdigest()
+    image.info[FRAME_MARK] = (identity, hash_pixels(image))
+    return image
+
+
+def frame_identity(image: Image, pixels_sha256: str) -> str:
+    """Return the identity of a clip's frame; empty for any other image.
+
+    Pillow hands `info` on to copies: one that was cropped or drawn on is another picture.
+    """
+    mark = image.info.get(FRAME_MARK)
+    return mark[0] if isinstance(mark, tuple) and mark[1:] == (pixels_sha256,) else ""
+
+
+def frame_png(image: Image) -> bytes:
+    """Return a clip's frame as a PNG that keeps its identity."""
+    from PIL.PngImagePlugin import PngInfo
+
+    info, content = PngInfo(), BytesIO()
+    info.add_text(FRAME_MARK, " ".join(image.info.get(FRAME_MARK, ())))
+    image.save(content, "PNG", pnginfo=info)
+    return content.getvalue()
+
+
+def png_frame_identity(content: bytes) -> str:
+    """Return the identity that `frame_png` wrote; empty if there is none or pixels differ."""
+    from PIL import Image
+
+    if not content.startswith(b"\x89PNG") or FRAME_MARK.encode() not in content[:1_000]:
+        return ""
+    try:
+        image = Image.open(BytesIO(content), formats=("PNG",))
+        image.load()
+    except Exception:  # as for any reader of broken files: the decoder reports it
+        return ""
+    identity, _, pixels = str(image.info.get(FRAME_MARK, "")).partition(" ")
+    return identity if len(identity) == 64 and pixels == hash_pixels(image) else ""
+
+
+def file_frame_identity(source: Any) -> str:
+    """Return the identity of the last frame of a clip file; empty for any other source."""
+    path = getattr(source, "path", None)
+    if not callable(getattr(source, "frame", None)) or not isinstance(path, str | os.PathLike):
+        return ""
+    if not os.path.isfile(path):
+        return ""
+    file_sha256 = content_hash(Path(os.fsdecode(path)))
+    return hashlib.sha256(f"frame -1 of file {file_sha256}".encode()).hexdigest()
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def open_heif(name: str, content: bytes) -> Image:
+    """Open a HEIC photo, upright, with the reader of the extra `heif`.
+
+    Raises:
+        MediaError: The extra is not installed, or the file is broken.
+    """
+    try:
+        import pillow_heif
+    except ImportError:
+        raise MediaError(f"{name}: {NO_HEIF}") from None
+    try:
+        image: Image = pillow_heif.open_heif(content).to_pillow()
+    except Exception as problem:  # as for any reader of broken files, no list is complete
+        raise MediaError(
+            f"{name}: this HEIC photo cannot be read ({problem}); give a JPEG or PNG"
+        ) from None
+    # libheif turns it upright already; Pillow would turn it once more by its EXIF.
+    image.info = {key: image.info[key] for key in ("icc_profile",) if image.info.get(key)}
+    image.format = "HEIF"
+    return image
+
+
+def is_raw_tiff(content: bytes) -> bool:
+    """Return whether a TIFF is a camera's raw photo: it starts with a thumbnail or sensor data."""
+    if content[:4] not in {b"II*\0", b"MM\0*"}:
+        return False
+    if content[8:10] == b"CR":
+        return True
+    tags = first_tags(content)
+    is_reduced = bool(tags.get(NEW_SUBFILE_TYPE, 0) & 1)
+    has_sensor_values = tags.get(PHOTOMETRIC) in SENSOR_VALUES
+    return is_reduced or has_sensor_values or not tags.keys().isdisjoint({SUB_IFDS, DNG_VERSION})
+
+
+def first_tags(content: bytes) -> dict[int, int]:
+    """The tags of a TIFF's first directory; the value where it is one number, else 0."""
+    order = "<" if content.startswith(b"II") else ">"
+    tags: dict[int, int] = {}
+    try:
+        at = struct.unpack_from(f"{order}I", content, 4)[0]
+        count = struct.unpack_from(f"{order}H", content, at)[0]
+        for place in range(at + 2, at + 2 + 12 * count, 12):
+            tag, kind, number = struct.unpack_from(f"{order}HHI", content, place)
+            form = {3: "H", 4: "I"}.get(kind) if number == 1 else None
+            tags[tag] = struct.unpack_from(order + form, content, place + 8)[0] if form else 0
+    except struct.error:  # cut short: the decoder reports it
+        pass
+    return tags
+
+
+def size_words(name: str, size_px: tuple[int, int]) -> str:
+    """How large something is: `fox.png: 240×160 pixels`; what is in memory is named by its size."""
+    width, height = size_px
+    if name.endswith((f" {width}×{height}", f" {height}×{width}")):  # an array: rows, columns
+        return f"{name} pixels"
+    return f"{name}: {width:,}×{height:,} pixels"
+
+
+def read_file(given: str) -> bytes:
+    path = find_file(given)
+    if path.stat().st_size > SOURCE_LIMIT_BYTES:
+        limit = f"{SOURCE_LIMIT_BYTES // 1_000_000} MB"
+        raise MediaError(f"{given!r} is not a plain file of at most {limit}; {ALLOWED}")
+    return path.read_bytes()
+
+
+def find_file(given: str, noun: str = "picture") -> Path:
+    """The plain file of that name.
+
+    Raises:
+        MediaError: There is none; says what there is instead, or what may be meant.
+    """
+    if given.startswith(("http://", "https://")):
+        raise MediaError(f"{given[:80]!r} is a URL, not a file; fetch it first and give its bytes")
+    path = Path(os.path.expanduser(given))
+    if path.is_dir():
+        raise MediaError(f"{given!r} is a folder; give a {noun} in it")
+    if not path.exists():
+        raise MediaError(f"there is no file {given[:300]!r}; {suggest_file(path)}")
+    if not path.is_file():
+        raise MediaError(f"{given!r} is not a plain file; give a {noun}")
+    return path
+
+
+def suggest_file(path: Path) -> str:
+    try:
+        near = get_close_matches(path.name, os.listdir(path.parent), n=1)
+    except (OSError, ValueError):
+        return f"there is no folder {str(path.parent)[:300]!r} either"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"look into {str(path.parent.absolute())!r}"
+
+
+# --- pixels ----------------------------------------------------------------------------------
+
+
+def find_image(source: Any) -> tuple[str, Image]:
+    """A name and the pixels of something that holds them."""
+    from PIL import Image
+
+    if isinstance(source, Image.Image):
+        return f"image {source.width}×{source.height}", source
+    if callable(getattr(source, "savefig", None)):
+        drawn = BytesIO()
+        source.savefig(drawn, format="png")
+        image: Image.Image = Image.open(drawn, formats=("PNG",)).convert("RGBA")
+        return f"figure {image.width}×{image.height}", image
+    if callable(getattr(source, "frame", None)):
+        origin = describe(getattr(source, "path", source))
+        return f"last frame of {origin}", find_image(source.frame(-1))[1]
+    if callable(getattr(source, "detach", None)):  # a tensor: on the CPU, without gradients
+        source = source.detach().cpu()
+        source = source.float() if "bfloat16" in str(source.dtype) else source
+    if hasattr(source, "__array__"):
+        array = source.__array__()
+        image = read_array(array)
+        return f"array {image.height}×{image.width}", image
+    raise MediaError(f"{type(source).__name__} is not a picture; {ALLOWED}")
+
+
+def read_array(array: Any) -> Image:
+    """Convert an array to an image: rows first, or channels first as in torchvision.
+
+    Also accepts a batch of one image, as in ComfyUI.
+    """
+    from PIL import Image
+
+    given = "×".join(map(str, array.shape)) or "no shape"
+    if len(array.shape) == 4 and array.shape[0] == 1:
+        array = array[0]
+    if is_channels_first(array.shape):
+        array = array.transpose(1, 2, 0)
+    if len(array.shape) == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    shape, mode = array.shape, {(): "L", (3,): "RGB", (4,): "RGBA"}.get(array.shape[2:])
+    if len(shape) < 2 or mode is None or 0 in shape:
+        one = "; give one image of the batch, e.g. `batch[0]`" if len(shape) == 4 else ""
+        raise MediaError(
+            f"array {given}: allowed are H×W, H×W×3 (RGB) and H×W×4 (RGBA), also with channels "
+            f"first or as a batch of one{one}"
+        )
+    if array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1:
+        array = (array.astype("float64") * 255).round().astype("uint8")
+    if array.dtype.name != "uint8":
+        raise MediaError(
+            f"array of {array.dtype.name}, {array.min()} to {array.max()}: allowed are uint8 "
+            "0 to 255 and floats 0 to 1; scale it"
+        )
+    return Image.frombytes(mode, (shape[1], shape[0]), array.tobytes())
+
+
+def is_channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether an array is C×H×W: three or four columns are taken for channels first of all."""
+    return (
+        len(shape) == 3
+        and shape[2] not in {1, 3, 4}
+        and shape[0] in {1, 3, 4}
+        and (shape[0] < min(shape[1:]))
+    )
+
+
+def hash_pixels(image: Image) -> str:
+    """SHA-256 of mode, size and pixels; a palette is resolved, as its indices say nothing."""
+    plain = image.convert("RGBA") if image.mode in {"P", "PA"} else image
+    digest = hashlib.sha256(f"{plain.mode} {plain.width}x{plain.height}\n".encode())
+    digest.update(plain.tobytes())
+    return digest.hexdigest()

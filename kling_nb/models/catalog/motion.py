@@ -1,0 +1,101 @@
+"""Motion control: a picture that moves as a video does. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kling_nb.models.kinds import Choice, Media
+from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.rules import LastsAtMost
+from kling_nb.models.spec import ModelSpec, Parameter
+
+from .shared_parameters import (
+    AS_OF,
+    FRAME_RATIO,
+    JPEG_OR_PNG,
+    PAGE,
+    PRICE_PAGES,
+    PROMPT,
+    USUAL_S,
+    VIDEO_FORMATS,
+)
+
+__all__ = ["MOTION_2_6", "MOTION_3_0"]
+
+_PROMPT = replace(PROMPT, help="what else is seen in the clip", required=False)
+_ACTOR = Parameter(
+    name="image",
+    sent_as="input_urls",
+    kind=Media(JPEG_OR_PNG, max_bytes=10_000_000, over_px=300, ratio=FRAME_RATIO),
+    help="who moves: path, URL, or the name of a variable",
+    flag="i",
+)
+_MOVEMENT = Parameter(
+    name="video",
+    sent_as="video_urls",
+    kind=Media(VIDEO_FORMATS, max_bytes=100_000_000, length_s=(3, 30)),
+    help="how to move: path, URL, or the name of a variable; each of its seconds is paid",
+    flag="v",
+)
+_ORIENTATION = Parameter(
+    name="character_orientation",
+    kind=Choice(("image", "video"), words=("facing as in the image", "facing as in the video")),
+    help="whether the character faces as in the image or as in the video",
+    default="image",
+)
+_MODE = Parameter(
+    name="mode",
+    kind=Choice(("720p", "1080p")),
+    help="size of the picture; 1080p costs more",
+    default="720p",
+)
+_LENGTH_RULES = (LastsAtMost("video", "character_orientation", ("image",), longest_s=10),)
+
+MOTION_2_6 = ModelSpec(
+    name="kling-2.6/motion-control",
+    title="Kling 2.6, motion control",
+    parameters=(_PROMPT, _ACTOR, _MOVEMENT, _ORIENTATION, _MODE),
+    rules=_LENGTH_RULES,
+    prices=PriceList(
+        lines=(
+            Price(11, {"mode": "720p"}, per_s_of="video"),
+            Price(18, {"mode": "1080p"}, per_s_of="video"),
+        ),
+        as_of=AS_OF,
+        source=PRICE_PAGES,
+    ),
+    usual_s=USUAL_S,
+    source=PAGE,
+)
+MOTION_3_0 = ModelSpec(
+    name="kling-3.0/motion-control",
+    title="Kling 3.0, motion control",
+    parameters=(
+        _PROMPT,
+        _ACTOR,
+        _MOVEMENT,
+        _ORIENTATION,
+        _MODE,
+        Parameter(
+            name="background_source",
+            kind=Choice(
+                ("input_video", "input_image"),
+                words=("background of the video", "background of the image"),
+            ),
+            help="where the background is taken from",
+            required=False,
+        ),
+    ),
+    rules=_LENGTH_RULES,
+    prices=PriceList(
+        lines=(
+            Price(20, {"mode": "720p"}, per_s_of="video"),
+            Price(27, {"mode": "1080p"}, per_s_of="video"),
+        ),
+        as_of=AS_OF,
+        source=PRICE_PAGES,
+    ),
+    usual_s=USUAL_S,
+    source=f"{PAGE}; it lists no limits of the media: those of 2.6; its modes "
+    "from public clients, 2026-10: std and pro are answered with 500",
+)

@@ -1,0 +1,277 @@
+"""Kling 3.0 omni: from a prompt, images, references, or another video. Data only.
+
+Source of the forms, of shots and elements, and of all media limits: published documentation, crawl
+of 2026-08-19; the live catalogue of 2026-10-06 has the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kling_nb.models.conditions import When
+from kling_nb.models.implied import Summed, Told, Unsent
+from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
+from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.records import Column, Records
+from kling_nb.models.rules import AtMost, Excludes, NeededWithout, NotTaken, OneValueOf, SumOf
+from kling_nb.models.spec import ModelSpec, Parameter
+
+from .shared_parameters import (
+    AS_OF,
+    ASPECT_RATIO,
+    ELEMENT_RECORDS,
+    ELEMENTS,
+    FRAME_RATIO,
+    FRAME_SIDE_PX,
+    JPEG_OR_PNG,
+    PAGE,
+    PRICE_PAGES,
+    PROMPT,
+    RESOLUTION,
+    SHOTS,
+    SOUND,
+    VIDEO_FORMATS,
+)
+
+__all__ = ["IMAGE", "REFERENCE", "TEXT", "TRANSFORMATION"]
+
+_USUAL_S = 643.0
+"""Source: recorded live traffic, one omni clip, 2026."""
+
+_PROMPT = replace(PROMPT, kind=Text(max_chars=3072))
+_LENGTH = Parameter(
+    name="duration",
+    kind=Number(3, 15, integer=True, unit="s"),
+    help="length of the clip in seconds; each is paid",
+    default=5,
+    flag="d",
+)
+_RESOLUTION = replace(
+    RESOLUTION,
+    kind=Choice(("720p", "1080p", "4k")),
+    help="size of the picture; 1080p costs more, 4k much more",
+)
+_SOUND = replace(SOUND, sent_as="audio", help="a clip with sound; costs nearly a third more")
+_SHOTS = replace(
+    SHOTS,
+    kind=Records(
+        columns=(
+            Column("prompt", Text(max_chars=512), "what happens in this shot"),
+            Column("duration", Number(1, 15, integer=True, unit="s"), "its length in seconds"),
+        ),
+        max_count=6,
+        noun="shot",
+    ),
+)
+_FREE_SHOTS = Parameter(
+    name="prefer_multi_shots",
+    kind=Flag(on="shots of its own", off=""),
+    help="the model cuts the clip into several shots by itself",
+    default=False,
+)
+_SHAPE = replace(
+    ASPECT_RATIO,
+    kind=Choice(("auto", "1:1", "16:9", "9:16")),
+    help="shape of the picture; auto is that of the source",
+    default=None,
+    required=False,
+)
+_FRAME = Media(JPEG_OR_PNG, max_bytes=50_000_000, side_px=(FRAME_SIDE_PX, 0), ratio=FRAME_RATIO)
+_FOOTAGE = Media(
+    VIDEO_FORMATS,
+    max_bytes=200_000_000,
+    length_s=(3, 15.5),
+    side_px=(700, 4553),
+    max_px=8_294_400,
+    ratio=(0.4, 2),
+    fps=(24, 60),
+)
+_VIDEO = Parameter(
+    name="video",
+    sent_as="video_urls",
+    kind=_FOOTAGE,
+    help="the video: path, URL, or the name of a variable; each of its seconds is paid",
+    required=False,
+    flag="v",
+)
+_ELEMENT_KINDS = {
+    "images": replace(_FRAME, min_count=2, max_count=4),
+    "video": _FOOTAGE,
+}
+_ELEMENTS = replace(
+    ELEMENTS,
+    sent_as="elements",
+    kind=replace(
+        ELEMENT_RECORDS,
+        columns=tuple(
+            replace(column, kind=_ELEMENT_KINDS.get(column.name, column.kind))
+            for column in ELEMENT_RECORDS.columns
+        ),
+        max_count=7,
+    ),
+)
+_SOURCE = (
+    f"{PAGE}; it wants a prompt beside shots too. The names inside of elements are those of 3.0; "
+    "their number is not told: as many as images. Which length counts where duration and shots "
+    "differ is not told: such a request is not sent"
+)
+
+_FORMATTED = ("1:1", "16:9", "9:16")
+_RULES = (SumOf("duration", "shots", "duration"),)
+# The service's own default is true, which would demand shots of everybody.
+_IMPLIED = (Summed("duration", "shots", "duration"), Told("customize_multi_shots", "shots"))
+
+_PRICES = PriceList(
+    lines=(
+        Price(67, {"resolution": "4k"}, per_s_of="duration"),
+        Price(14, {"resolution": "720p", "sound": False}, per_s_of="duration"),
+        Price(18, {"resolution": "1080p", "sound": False}, per_s_of="duration"),
+        Price(18, {"resolution": "720p", "sound": True}, per_s_of="duration"),
+        Price(23, {"resolution": "1080p", "sound": True}, per_s_of="duration"),
+    ),
+    as_of=AS_OF,
+    source=PRICE_PAGES,
+)
+_OF_VIDEO = (
+    Price(20, {"resolution": "720p"}, per_s_of="video"),
+    Price(27, {"resolution": "1080p"}, per_s_of="video"),
+    Price(67, {"resolution": "4k"}, per_s_of="video"),
+)
+"""With a video; sound costs nothing more. Source: recorded 2026-08-20 (720p, silent, from a clip of
+5 s: 100 credits), and the live catalogue of 2026-10-06."""
+
+TEXT = ModelSpec(
+    name="kling-3.0-omni/text-to-video",
+    title="Kling 3.0 omni, text to video",
+    parameters=(
+        _PROMPT,
+        _LENGTH,
+        _SOUND,
+        ASPECT_RATIO,
+        _RESOLUTION,
+        _SHOTS,
+        _FREE_SHOTS,
+        _ELEMENTS,
+    ),
+    rules=_RULES,
+    implied=_IMPLIED,
+    prices=_PRICES,
+    usual_s=_USUAL_S,
+    source=_SOURCE,
+)
+IMAGE = ModelSpec(
+    name="kling-3.0-omni/image-to-video",
+    title="Kling 3.0 omni, image to video",
+    parameters=(
+        _PROMPT,
+        Parameter(
+            name="image",
+            sent_as="image_urls",
+            kind=replace(_FRAME, max_count=2),
+            help="the first frame, or first and last: path, URL, or the name of a variable",
+            flag="i",
+        ),
+        _LENGTH,
+        _SOUND,
+        _SHAPE,
+        _RESOLUTION,
+        _SHOTS,
+        _FREE_SHOTS,
+        _ELEMENTS,
+    ),
+    rules=(
+        *_RULES,
+        AtMost("image", 1, When(given=("shots",))),
+        OneValueOf("aspect_ratio", ("auto",), When(without=("shots",), counts={"image": 1})),
+        Excludes("prefer_multi_shots", "shots"),
+    ),
+    implied=_IMPLIED,
+    prices=_PRICES,
+    usual_s=_USUAL_S,
+    source=_SOURCE,
+)
+_VIDEO_ALONE = When(given=("video",), without=("image",))
+REFERENCE = ModelSpec(
+    name="kling-3.0-omni/reference-to-video",
+    title="Kling 3.0 omni, references to video",
+    parameters=(
+        _PROMPT,
+        Parameter(
+            name="image",
+            sent_as="image_urls",
+            kind=replace(_FRAME, max_count=7),
+            help="subjects of the clip: paths, URLs, or names of variables",
+            required=False,
+            flag="i",
+        ),
+        replace(_VIDEO, help="a video to follow: path, URL, or the name of a variable"),
+        _LENGTH,
+        _SOUND,
+        _SHAPE,
+        _RESOLUTION,
+        _SHOTS,
+        _FREE_SHOTS,
+        _ELEMENTS,
+    ),
+    rules=(
+        *_RULES,
+        NeededWithout("image", "video"),
+        AtMost("image", 4, When(given=("video",))),
+        OneValueOf("aspect_ratio", _FORMATTED, When(given=("image",))),
+        OneValueOf("aspect_ratio", ("auto",), _VIDEO_ALONE),
+        OneValueOf("sound", (False,), When(given=("video",))),
+        Excludes("shots", "video"),
+        Excludes("prefer_multi_shots", "video"),
+        NotTaken("duration", _VIDEO_ALONE),
+    ),
+    implied=(
+        *_IMPLIED,
+        Unsent(("customize_multi_shots", "prefer_multi_shots"), When(given=("video",))),
+    ),
+    prices=PriceList(
+        lines=(
+            *(replace(line, form=_VIDEO_ALONE) for line in _OF_VIDEO),
+            *(
+                replace(line, per_s_of="duration", or_s_of="video", form=When(given=("video",)))
+                for line in _OF_VIDEO
+            ),
+            *_PRICES.lines,
+        ),
+        as_of=AS_OF,
+        source=f"{PRICE_PAGES}; with a video and images it is not told whether the seconds of the "
+        "video or of the clip are paid: the greater number is counted",
+    ),
+    usual_s=_USUAL_S,
+    source=_SOURCE,
+)
+TRANSFORMATION = ModelSpec(
+    name="kling-3.0-omni/transformation",
+    title="Kling 3.0 omni, video to video",
+    parameters=(
+        replace(_PROMPT, help="what becomes of the video"),
+        replace(_VIDEO, required=True),
+        Parameter(
+            name="image",
+            sent_as="image_urls",
+            kind=replace(_FRAME, max_count=4),
+            help="subjects that come into it: paths, URLs, or names of variables",
+            required=False,
+            flag="i",
+        ),
+        replace(_SHAPE, help="shape of the picture; auto, the default, is that of the video"),
+        replace(_SOUND, help="a clip with sound; costs nothing more"),
+        _RESOLUTION,
+    ),
+    rules=(
+        OneValueOf("aspect_ratio", ("auto",), When(without=("image",))),
+        OneValueOf("aspect_ratio", _FORMATTED, When(given=("image",))),
+    ),
+    prices=PriceList(
+        lines=_OF_VIDEO,
+        as_of=AS_OF,
+        source=f"{PRICE_PAGES}; that the seconds of the video are what is paid is a reading",
+    ),
+    usual_s=_USUAL_S,
+    source=f"{PAGE}; its fields are pieced together",
+    sureness="less sure",
+)

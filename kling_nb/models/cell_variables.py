@@ -1,0 +1,191 @@
+"""Names of variables in a cell, and what they hold.
+
+In a prompt a name stands in double braces, and with a backslash before them for nothing but itself;
+in place of a picture, a video, a sound or records it stands by itself. There `{name}` and `$name`,
+as IPython writes them, are the same as `name`, and `name[0]` and `name.attribute` are read, too.
+Variables are given as a mapping; nothing they hold is opened.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kling_nb.core.errors import InvalidInput
+
+from .kinds import Media
+from .naming import nearest
+from .records import Records, load_records
+from .spec import ModelSpec
+
+__all__ = [
+    "Resolved",
+    "fill_prompt",
+    "missing",
+    "names_in",
+    "raw_prompt",
+    "resolve",
+    "unresolved",
+]
+
+_IN_PROMPT = re.compile(r"(?<!\\)(\\*)(\{\{\s*([A-Za-z_]\w*)\s*\}\})")
+"""The backslashes before it, the whole, the name. Of backslashes in front of a name each pair is
+one, and one that is left over takes the name's meaning; elsewhere they mean nothing."""
+
+
+_MARKED = re.compile(r"\{\s*([^{}]+?)\s*\}|\$\{([^{}]+)\}|\$(.+)")
+"""`{name}`, `${name}` or `$name`."""
+_EXPRESSION = re.compile(r"([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*|\[[^\[\]]+\])*)")
+_STEP = re.compile(r"\.(\w+)|\[([^\[\]]+)\]")
+_NOTHING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The values of a cell, with what their names hold and as they are written."""
+
+    values: dict[str, object]
+    written: dict[str, object]
+    """By parameter, of media and records only: what `write_cell` takes in their place."""
+
+
+def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
+    r"""The prompt, with each `{{name}}` replaced by the text of that variable; all else is raw.
+
+    `\{{name}}` is the text `{{name}}` itself.
+
+    Raises:
+        InvalidInput: There is no such variable.
+    """
+
+    def value_of(match: re.Match[str]) -> str:
+        backslashes, whole, name = match.groups()
+        kept = backslashes[: len(backslashes) // 2]
+        if len(backslashes) % 2:
+            return kept + whole
+        if name not in variables:
+            close = nearest(name, [known for known in variables if not known.startswith("_")])
+            hint = f"; did you mean {close!r}?" if close else ""
+            raise InvalidInput.of(
+                "prompt",
+                f"there is no variable {name!r}",
+                f"define it first{hint}; `\\{{{{{name}}}}}` is the text itself",
+            )
+        return kept + str(variables[name])
+
+    return _IN_PROMPT.sub(value_of, body)
+
+
+def raw_prompt(prompt: str) -> str:
+    """The body of a cell that says exactly this, whatever variables there are."""
+    return _IN_PROMPT.sub(lambda match: match[1] * 2 + "\\" + match[2], prompt)
+
+
+def names_in(body: str) -> list[str]:
+    """The variables that a prompt names."""
+    return [name for backslashes, _, name in _IN_PROMPT.findall(body) if len(backslashes) % 2 == 0]
+
+
+def resolve(
+    spec: ModelSpec, values: Mapping[str, object], variables: Mapping[str, object]
+) -> Resolved:
+    """The values as they are meant.
+
+    Args:
+        spec: The model.
+        values: As they were written; what is no variable's name stands for itself.
+        variables: What names hold. A list spreads over the places of several pictures.
+    """
+    found = Resolved(dict(values), {})
+    for parameter in spec.parameters:
+        given = values.get(parameter.name)
+        if given is None:
+            continue
+        match parameter.kind:
+            case Media():
+                found.values[parameter.name] = _held(given, variables)
+                found.written[parameter.name] = given
+            case Records() as kind:
+                _resolve_records(parameter.name, kind, given, variables, found)
+    return found
+
+
+def unresolved(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
+    """Return names without a variable, for values that can only be names: records, `{name}`."""
+    given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, Records))
+    names = [each for each in given if isinstance(each, str) and each.isidentifier()]
+    return names + missing(spec, values)
+
+
+def missing(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
+    """Return the names in `{name}`, `${name}` and `$name` that `resolve` did not find."""
+    kinds = Media | Records
+    given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, kinds))
+    texts = [each for value in given for each in _items(value) if isinstance(each, str)]
+    return [name for text in texts if (name := _bare(text)) != text and _EXPRESSION.fullmatch(name)]
+
+
+def _resolve_records(
+    name: str, kind: Records, given: object, variables: Mapping[str, object], found: Resolved
+) -> None:
+    records = load_records(_value(given, variables))
+    if not isinstance(records, list | tuple) or not all(isinstance(r, Mapping) for r in records):
+        found.values[name] = found.written[name] = records
+        return
+    media = [column.name for column in kind.columns if isinstance(column.kind, Media)]
+    held = {c: [r.get(c) for r in records] for c in media}
+    found.values[name] = [
+        {**r, **{c: _held(r[c], variables) for c in media if c in r}} for r in records
+    ]
+    # A picture in memory has no text: then only the variable's name says which records are meant.
+    is_text = all(_is_text(each) for column in held.values() for each in column)
+    found.written[name] = records if is_text else given
+
+
+def _held(given: object, variables: Mapping[str, object]) -> object:
+    """What one name holds, or several; a list that one of them holds is spread."""
+    items = [_value(each, variables) for each in _items(given)]
+    spread = [inner for item in items for inner in _items(item)]
+    return spread[0] if len(spread) == 1 else spread
+
+
+def _value(given: object, variables: Mapping[str, object]) -> object:
+    """Return the value that a text names, or the text itself, e.g. the file `fox.png`."""
+    if not isinstance(given, str) or not (match := _EXPRESSION.fullmatch(_bare(given))):
+        return given
+    held = variables.get(match[1], _NOTHING)
+    for attribute, key in _STEP.findall(match[2]):
+        held = _attribute(held, attribute) if attribute else _item(held, key.strip("\"'"))
+    return given if held is _NOTHING else held
+
+
+def _bare(text: str) -> str:
+    """Return the text without the marks of a name."""
+    match = _MARKED.fullmatch(text)
+    return next(filter(None, match.groups()), text) if match else text
+
+
+def _attribute(held: object, name: str) -> object:
+    # Static first: a class that invents attributes would answer to `fox.png`, a file.
+    if inspect.getattr_static(held, name, _NOTHING) is _NOTHING:
+        return _NOTHING
+    return getattr(held, name, _NOTHING)
+
+
+def _item(held: object, key: str) -> object:
+    if isinstance(held, Mapping):
+        return held.get(key, _NOTHING)
+    if isinstance(held, list | tuple) and re.fullmatch(r"-?\d{1,9}", key):
+        place = int(key)
+        return held[place] if -len(held) <= place < len(held) else _NOTHING
+    return _NOTHING
+
+
+def _items(given: object) -> list[object]:
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _is_text(given: object) -> bool:
+    return given is None or all(isinstance(each, str) for each in _items(given))

@@ -1,0 +1,57 @@
+"""`%kling models`: the models with the price of a standard clip, and the options of one.
+
+From specs to tables; knows no session.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from kling_nb.display.html import age_word, price_words
+from kling_nb.display.notice import show_table
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.cell_options import option_rows
+from kling_nb.models.naming import find_model, models_named
+from kling_nb.models.offers import offer_of, takes_words
+from kling_nb.models.spec import ModelSpec
+
+__all__ = ["offer_words", "show_models"]
+
+
+def show_models(name: str = "") -> None:
+    """Display every model with its standard clip; or the options of one.
+
+    Args:
+        name: The model's, or a part of it; the models that have it where several do.
+    """
+    found = models_named(name) if name else list(CATALOGUE.values())
+    if len(found) < 2:
+        _show_options(find_model(name))
+        return
+    rows = [
+        (spec.name, offer_words(spec), _clip_words(spec), takes_words(spec), spec.sureness)
+        for spec in found
+    ]
+    dates = sorted({f"{spec.prices.as_of:%Y-%m-%d}" for spec in found})
+    price = f"price of {', '.join(dates)}"
+    show_table(("model", price, "standard clip", "takes", "how sure"), rows, "Models")
+
+
+def offer_words(spec: ModelSpec) -> str:
+    """What the standard clip costs: `55 credits ($0.28)`, or by the second of a source."""
+    offer = offer_of(spec)
+    if offer.credits is None:
+        return "not known"
+    price = f"{age_word(spec.name, datetime.now(UTC))} {price_words(offer.credits)}".lstrip()
+    return f"{price} a second of {offer.per_s_of}" if offer.per_s_of else price
+
+
+def _clip_words(spec: ModelSpec) -> str:
+    offer = offer_of(spec)
+    length = f"as long as its {offer.per_s_of}" if offer.per_s_of else ""
+    return " · ".join(filter(None, (length, *offer.words)))
+
+
+def _show_options(spec: ModelSpec) -> None:
+    headers = ("option", "takes", "by default", "for")
+    show_table(headers, option_rows(spec), f"{spec.title} ({spec.name})")

@@ -1,0 +1,161 @@
+"""What can be told without asking anybody: Python, packages, folder, disk.
+
+Each check looks at one thing and gives one finding; it raises nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import platform
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from kling_nb.core.errors import ConfigurationError
+from kling_nb.display.html import Finding
+from kling_nb.kie.network import Network
+
+__all__ = [
+    "check_disk",
+    "check_folder",
+    "check_interrupts",
+    "check_network",
+    "check_packages",
+    "check_python",
+]
+
+PACKAGES = {
+    "ipython": ("8.18", "%%kling cells"),
+    "ipykernel": ("7.4", "a click is handled while a cell waits, and not only after it"),
+    "ipywidgets": ("8.1.4", "the panel"),
+    "anywidget": ("0.9.20", "buttons, the panel and the gallery"),
+    "httpx": ("0.28", "the way to the service"),
+    "av": ("18.1", "reading and making clips"),
+    "pillow": ("11.3", "reading pictures"),
+}
+"""The packages that matter: the lowest version, as `pyproject.toml` has it, and what it is for."""
+
+LITTLE_BYTES = 1_000_000_000
+TOO_LITTLE_BYTES = 50_000_000
+"""A clip is 1 to 20 MB and is written beside itself before it takes its place."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+OTHER_FOLDER = "choose another folder: argument `folder` or KLING_NB_FOLDER"
+
+
+def check_python() -> Finding:
+    """Which Python runs, and where."""
+    said = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Finding("Python", "ok", said)
+
+
+def check_interrupts() -> list[Finding]:
+    """Warn if SIGINT, the signal of *Interrupt* and Ctrl+C, has no effect; else return nothing.
+
+    A process that is started in the background (`&`, `nohup`) inherits SIGINT as ignored, and some
+    service managers block it. Call this in the cell's thread: masks belong to a thread.
+    """
+    block = getattr(signal, "pthread_sigmask", None)  # not on Windows
+    blocked = block(signal.SIG_BLOCK, ()) if block else ()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        state = "ignored"
+        act = "`import signal; signal.signal(signal.SIGINT, signal.default_int_handler)`"
+    elif signal.SIGINT in blocked:
+        state = "blocked"
+        act = "`import signal; signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})`"
+    else:
+        return []
+    said = f"*Interrupt* cannot reach this kernel: SIGINT is {state}"
+    fix = (
+        "The kernel inherited this from a program that runs in the background (`&`, `nohup`). "
+        f"Start that program in the foreground and restart the kernel. Until then run {act}."
+    )
+    return [Finding("Interrupt", "warn", said, fix)]
+
+
+def check_packages(version_of: Callable[[str], str] = importlib.metadata.version) -> Finding:
+    """Which versions are installed, and which are too old for something.
+
+    Args:
+        version_of: Gives the installed version of a package.
+    """
+    found, wanting = [], []
+    for name, (least, purpose) in PACKAGES.items():
+        try:
+            version = version_of(name)
+        except importlib.metadata.PackageNotFoundError:
+            wanting.append(f"{name} is missing ({purpose})")
+            continue
+        found.append(f"{name} {version}")
+        if numbers(version) < numbers(least):
+            wanting.append(f"{name} {version} is older than {least} ({purpose})")
+    if not wanting:
+        return Finding("Packages", "ok", " · ".join(found))
+    names = [words.partition(" ")[0] for words in wanting]
+    fix = f"`%pip install -U {' '.join(names)}`, then restart the kernel."
+    return Finding("Packages", "warn", "; ".join(wanting), fix)
+
+
+def check_network() -> Finding:
+    """Return whether the proxies and certificates of the environment can be used."""
+    network = Network()
+    try:
+        network.check()
+    except ConfigurationError as error:
+        fix = "Correct this setting for live mode; the emulator works without it."
+        return Finding("Network", "warn", str(error), fix)
+    proxies = sorted({str(proxy) for proxy in network.proxies.values()})
+    return Finding("Network", "ok", f"through {', '.join(proxies)}" if proxies else "no proxy")
+
+
+def check_folder(folder: Path) -> Finding:
+    """Whether clips can be written where they are to be."""
+    place = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    try:
+        # A trial and not a look at permissions, which say nothing of a disk that is full or may
+        # only be read.
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b"a clip could be here")
+    except OSError as error:
+        why = error.strerror or str(error)
+        said = f"{folder} cannot be written: {why}"
+        if place != folder:
+            said = f"{folder} does not exist, and nothing can be made in {place}: {why}"
+        act = "Make room" if error.errno in FULL else "Allow writing there"
+        return Finding("Folder", "bad", said, f"{act}, or {OTHER_FOLDER}.")
+    is_there = place == folder
+    said = f"{folder} can be written" if is_there else f"{folder}: made with the first clip"
+    return Finding("Folder", "ok", said)
+
+
+def check_disk(
+    folder: Path, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+) -> Finding:
+    """Whether there is room for clips.
+
+    Args:
+        folder: Where clips go.
+        free_bytes: Gives what is free where a path lies.
+    """
+    place = next((each for each in (folder, *folder.parents) if each.exists()), Path.cwd())
+    try:
+        free = free_bytes(place)
+    except OSError as error:
+        said = f"what is free cannot be told: {error.strerror or error}"
+        return Finding("Disk", "warn", said, f"Check the disk, or {OTHER_FOLDER}.")
+    said = f"{free / 1e9:,.1f} GB free"
+    fix = f"Make room, or {OTHER_FOLDER}. Clips of 5 s are about 5 MB."
+    if free < TOO_LITTLE_BYTES:
+        return Finding("Disk", "bad", f"{free / 1e6:,.0f} MB free: a clip may not fit", fix)
+    return (
+        Finding("Disk", "warn", said, fix) if free < LITTLE_BYTES else Finding("Disk", "ok", said)
+    )
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version, to compare."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()

@@ -1,0 +1,117 @@
+"""Changes of a cell's text before it runs: `--wait` becomes `await`, comments above are dropped.
+
+Only where it is safe: a cell that runs within a cell (`%%time`, `%%capture`, `run_cell`) has no
+place for `await`, and is left alone. Text in, text out; the shell is only asked for its hooks.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from kling_nb.core.errors import InvalidInput
+from kling_nb.models.cell import join_lines, read_line
+
+__all__ = ["AWAITED", "CellClock", "awaiting", "with_body", "without_comments"]
+
+AWAITED = "kling_awaited"
+"""The cell magic that a waiting `%%kling` is rewritten to; it returns a coroutine."""
+
+
+class CellClock:
+    """Counts the cells of a shell and knows whether one is running.
+
+    Args:
+        shell: The shell; its `pre_run_cell` and `post_run_cell` events drive the clock.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.now = 0
+        """Grows with each cell, so that what was shown in this one can be told."""
+        self._running: list[str] = []
+        shell.events.register("pre_run_cell", self._start)
+        shell.events.register("post_run_cell", self._stop)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a cell runs, be it one that runs others within."""
+        return bool(self._running)
+
+    def _start(self, info: Any) -> None:
+        self.now += 1
+        self._running.append(info.raw_cell)
+
+    def _stop(self, result: Any) -> None:
+        # By its text, since the two events do not come in pairs: an empty cell only ends, and
+        # for an interrupted one the kernel gives no result.
+        cell = self._running[:1] if result is None else [result.info.raw_cell]
+        while cell and cell[0] in self._running:
+            self._running.pop()
+
+
+def awaiting(clock: CellClock) -> Callable[[list[str]], list[str]]:
+    """The transformer that turns a top-level `%%kling --wait` cell into an `await`.
+
+    Then buttons are answered while the cell waits, which a blocking wait does not allow.
+    """
+
+    def transform(lines: list[str]) -> list[str]:
+        if clock.is_running or not lines or "run_cell_magic" not in lines[0]:
+            return lines
+        found = _cell_magic("".join(lines))
+        if found is None or found[0] != "kling":
+            return lines
+        line, body = join_lines(*found[1:])
+        if not _waits(line):
+            return lines
+        return [f"await get_ipython().run_cell_magic({AWAITED!r}, {line!r}, {body!r})\n"]
+
+    return transform
+
+
+def without_comments(lines: list[str]) -> list[str]:
+    """The cell without comments and blank lines above `%%kling`, where IPython would refuse it."""
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if text.startswith("%%kling"):
+            return lines[number:]
+        if text and not text.startswith("#"):
+            break
+    return lines
+
+
+def with_body(lines: list[str]) -> list[str]:
+    """The cell with an empty body where it is a `%%kling` line with options and nothing else.
+
+    Its words may be in `--shots`, and IPython would refuse it.
+    """
+    words = lines[0].split() if len(lines) == 1 else []
+    if words[:1] == ["%%kling"] and any(word.startswith("-") for word in words):
+        return [f"{lines[0].rstrip()}\n", "\n"]
+    return lines
+
+
+# Left out when a terminal asks whether a cell that is being typed is complete: its body may follow.
+with_body.has_side_effects = True  # type: ignore[attr-defined]
+
+
+def _cell_magic(code: str) -> tuple[str, str, str] | None:
+    """Name, line and body of a transformed cell magic."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError):
+        return None
+    match tree.body:
+        case [ast.Expr(ast.Call(func=ast.Attribute(attr="run_cell_magic"), args=args))]:
+            texts = [a.value for a in args if isinstance(a, ast.Constant)]
+            if len(texts) == 3 and all(isinstance(text, str) for text in texts):
+                return str(texts[0]), str(texts[1]), str(texts[2])
+    return None
+
+
+def _waits(line: str) -> bool:
+    try:
+        return read_line(line).wait
+    except InvalidInput:  # told when the cell runs
+        return False

@@ -1,0 +1,236 @@
+"""IPython: `%%kling` makes a clip, `%kling` tells and does the rest.
+
+Options and help derive from the specs (`cells`), commands are in `commands`. This module joins
+them to a shell: names of variables, the display of the job, waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import os
+from collections.abc import Coroutine
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
+from IPython.core.magic import no_var_expand
+
+from kling_nb.core.errors import InvalidInput, KlingError, WaitInterrupted
+from kling_nb.display import cards
+from kling_nb.jobs.default_session import default_session, find_notebook
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.preparation import Wish
+from kling_nb.models import cell as cells
+from kling_nb.models import cell_options as options
+from kling_nb.models.catalog import IMAGE_TO_VIDEO
+from kling_nb.models.cell_variables import missing, resolve
+from kling_nb.notebook.archive.notebook_file import told_notebooks
+
+from .commands import Commands
+from .input_transformers import AWAITED, CellClock, awaiting, with_body, without_comments
+
+__all__ = ["KlingMagics", "load", "teach_displays", "unload"]
+
+_LAST_DISPLAY_S = 60.0
+_BEFORE_PYTHON = 1000.0
+"""The priority of our offers: where there are any, IPython does not look for names of Python."""
+
+
+class KlingMagics:
+    """The magics of one shell.
+
+    Args:
+        shell: The interactive shell.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.clock = CellClock(shell)
+        self.commands = Commands(shell)
+        self._await = awaiting(self.clock)
+        self._offers = self._matcher()
+        self._is_registered = False
+        self._shown: dict[int, tuple[int, cards.Card]] = {}
+
+    def register(self) -> None:
+        """Add magics, transformers, completion and displays to the shell."""
+        if self._is_registered:
+            return
+        self._is_registered = True
+
+        def kling(line: str, cell: str | None = None) -> Job | None:
+            return self.run_command(line) if cell is None else self.run_cell(line, cell)
+
+        def kling_awaited(line: str, cell: str) -> Coroutine[Any, Any, Job | None]:
+            return self.run_awaited(line, cell)
+
+        kling.__doc__ = f"{options.help_text()}\n{self.commands.help_text()}"
+        # Braces and dollars in a line are the person's own: IPython must not expand them.
+        register = self.shell.register_magic_function
+        register(no_var_expand(kling), "line_cell", "kling")
+        register(no_var_expand(kling_awaited), "cell", AWAITED)
+        self.shell.input_transformers_cleanup[:0] = [without_comments, with_body]
+        self.shell.input_transformers_post.append(self._await)
+        self.shell.Completer.custom_matchers.append(self._offers)
+        self.teach_displays()
+
+    def teach_displays(self) -> None:
+        """Let jobs and clips be displayed as cards."""
+        cards.register(self.shell, self.show)
+
+    def unregister(self) -> None:
+        """Take the transformers away; the magics' names stay until the kernel ends."""
+        if not self._is_registered:
+            return
+        self._is_registered = False
+        for transformer in (without_comments, with_body):
+            self.shell.input_transformers_cleanup.remove(transformer)
+        self.shell.input_transformers_post.remove(self._await)
+        self.shell.Completer.custom_matchers.remove(self._offers)
+
+    def run_command(self, line: str) -> Job | None:
+        """`%kling …`."""
+        return self.commands.run(line)
+
+    def run_cell(self, line: str, body: str) -> Job | None:
+        """`%%kling …`: submit, show, and wait where asked to or where nothing comes later."""
+        cell, job = self._submit(line, body)
+        if job is None:
+            return None
+        if cell.wait or cards.front_end(self.shell) == "headless":
+            self._wait(job, self.show(job))
+        return None if cell.output else job
+
+    async def run_awaited(self, line: str, body: str) -> Job | None:
+        """The same, awaited: the kernel goes on answering clicks."""
+        cell, job = self._submit(line, body)
+        if job is None:
+            return None
+        try:
+            await job
+            await asyncio.wrap_future(self.show(job).settled)
+        except asyncio.CancelledError:
+            # An interrupt reaches an awaiting cell as a cancellation.
+            raise WaitInterrupted(job.interrupted_text) from None
+        return None if cell.output else job
+
+    def show(self, job: Job) -> cards.Card:
+        """Display a job's card, once in a cell."""
+        now = self.clock.now
+        self._shown = {key: shown for key, shown in self._shown.items() if shown[0] == now}
+        _, card = self._shown.get(id(job), (0, None))
+        if card is None:
+            card = cards.show(job, self.shell)
+            self._shown[id(job)] = (now, card)
+            if cards.front_end(self.shell) == "headless":
+                # What arrives after the cell has ended would not be saved.
+                with suppress(KlingError):
+                    self._wait(job, card)
+        return card
+
+    def complete(self, event: Any) -> list[str]:
+        """Options, choices, paths and variables that may come next."""
+        words = event.line.split()
+        if words and words[0] == "%kling":
+            return self.commands.complete(event)
+        before = words[-2 if event.symbol else -1]
+        try:
+            spec = cells.model_of(words[1:-1] if event.symbol else words[1:])
+        except InvalidInput:
+            spec = IMAGE_TO_VIDEO
+        specs = [spec]
+        if not {"--model", "-m"} & set(words):
+            # Words alone mean another model until a picture is named.
+            specs.append(IMAGE_TO_VIDEO)
+        known = {name: few for each in specs for name, few in options.options_of(each).items()}
+        if choices := known.get(before):
+            return list(choices)
+        if any(before in options.source_options(each) for each in specs):
+            return self._sources(event.symbol)
+        return list(known)
+
+    def _matcher(self) -> Any:
+        """Our offers alone: a hook of IPython's would put every name of Python before them."""
+
+        @context_matcher(identifier="kling_nb", priority=_BEFORE_PYTHON)  # type: ignore[untyped-decorator]
+        def offers(context: CompletionContext) -> SimpleMatcherResult:
+            line, symbol = context.text_until_cursor, context.token
+            found: list[str] = []
+            if line.startswith(("%kling ", "%%kling ")):
+                offered = self.complete(SimpleNamespace(line=line, symbol=symbol))
+                found = [each for each in offered if each.startswith(symbol)]
+            completions = [SimpleCompletion(each, type="option") for each in found]
+            return SimpleMatcherResult(completions=completions, suppress=True, ordered=True)
+
+        return offers
+
+    def _sources(self, start: str) -> list[str]:
+        names = [name for name in self.shell.user_ns if not name.startswith("_")]
+        files = sorted(glob.glob(f"{glob.escape(start)}*")) if start else []
+        return names + files
+
+    def _submit(self, line: str, body: str) -> tuple[cells.Cell, Job | None]:
+        variables = self.shell.user_ns
+        cell = cells.read_cell(line, body, variables)
+        wish = _wish(cell, variables)
+        session = default_session()
+        if cell.dry_run:
+            self.commands.show_quote(session.quote(wish))
+            return cell, None
+        with session.sending(wish) as job:  # sent at the end, and not at all without a card
+            card = cards.show(job, self.shell, cell.embed)  # type: ignore[arg-type]
+            self._shown[id(job)] = (self.clock.now, card)
+            if cell.output:
+                variables[cell.output] = job
+        return cell, job
+
+    def _wait(self, job: Job, card: cards.Card) -> None:
+        try:
+            job.result()
+        finally:
+            if job.done():
+                with suppress(TimeoutError):  # why the job ended matters more than its picture
+                    card.settled.result(_LAST_DISPLAY_S)
+
+
+def load(shell: Any) -> None:
+    """Register everything with a shell and say where things stand; again changes nothing."""
+    known = _magics_of(shell)
+    known.register()
+    known.commands.greet()
+
+
+def unload(shell: Any) -> None:
+    """Undo `load`; the magics' names stay until the kernel ends."""
+    _magics_of(shell).unregister()
+
+
+def teach_displays(shell: Any) -> None:
+    """Let jobs and clips be displayed as cards, without the magics."""
+    _magics_of(shell).teach_displays()
+
+
+def _magics_of(shell: Any) -> KlingMagics:
+    known: KlingMagics | None = getattr(shell, "_kling_magics", None)
+    if known is None:
+        known = shell._kling_magics = KlingMagics(shell)
+        find_notebook(lambda: next(iter(told_notebooks(shell.user_ns, os.environ)), ""))
+    return known
+
+
+def _wish(cell: cells.Cell, variables: dict[str, Any]) -> Wish:
+    """The cell's values, names of variables replaced by what they hold."""
+    found = resolve(cell.spec, cell.values, variables)
+    if names := missing(cell.spec, found.values):
+        allowed = (
+            f"define it first; for a file with that name, write ./ before it: './{{{names[0]}}}'"
+        )
+        raise InvalidInput.of("line", f"there is no variable {names[0]!r}", allowed)
+    return Wish(cell.spec, found.values, cell.take, cell.callback_url, found.written)

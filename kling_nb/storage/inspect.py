@@ -1,0 +1,56 @@
+"""What a ledger's file holds, for somebody who only looks: nothing is changed and nothing is made.
+
+No session is begun for it, no lock is taken, and nobody who has the file locked is waited for long.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kling_nb.core.errors import LedgerError
+from kling_nb.core.job_state import Stage
+
+from .database import MIGRATIONS, Database, read_version
+from .job_record import Row
+from .jobs_table import Jobs
+
+__all__ = ["inspect", "look_up"]
+
+PATIENCE_S = 3.0
+"""A session waits longer, before it pays; a look can be had again."""
+
+
+def inspect(folder: Path) -> list[str]:
+    """Returns what SQLite finds damaged in a folder's ledger; nothing where it is intact.
+
+    Raises:
+        LedgerError: There is no ledger, or it cannot be read now; says what to do.
+    """
+    with open_database(folder).reading() as connection:
+        found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+    return [] if found == ["ok"] else found
+
+
+def look_up(folder: Path, *stages: Stage) -> list[Row]:
+    """Returns the rows in these stages, newest first, as they are.
+
+    Raises:
+        LedgerError: There is no ledger, or it cannot be read now, or not before a session has
+            brought it up to date; says what to do.
+    """
+    database = open_database(folder)
+    with database.reading() as connection:
+        version = read_version(connection)
+        if version == 0:
+            return []  # an empty file: no session has made its tables yet
+        if version < len(MIGRATIONS):
+            raise LedgerError(
+                f"{database.path} was written by an older kling_nb: `%kling jobs` brings it up to "
+                "date"
+            )
+        return Jobs(connection, folder, lambda: datetime.now(UTC)).in_stages(*stages)
+
+
+def open_database(folder: Path) -> Database:
+    return Database(folder / "ledger.sqlite3", patience_s=PATIENCE_S)

@@ -1,0 +1,306 @@
+"""Which folder of this user has paid for a request: an index over all ledgers.
+
+The ledgers are the record. An index that cannot be read or written is a warning in the log and
+never an error. It holds fingerprints, folders, times and the ids of jobs and tasks; the caller
+decides what is noted, claimed and refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import platformdirs
+
+from kling_nb.core.errors import AlreadyPaid
+from kling_nb.core.files import ensure_file, make_folder
+from kling_nb.core.forks import no_fork
+
+__all__ = ["Paid", "PaidIndex", "open_file", "refusal"]
+
+LOG = logging.getLogger("kling_nb")
+
+BUSY_TIMEOUT_S = 5.0
+"""Short: a hint is not worth a long wait."""
+
+JUST_NOW = timedelta(minutes=10)
+"""A payment so young is told as one that is under way: its answer may still be waited for."""
+
+TASK_ID_WIDTH = 512
+"""Bytes that are preallocated for a task id. The ids of the service have 32."""
+
+TABLE = """
+    CREATE TABLE IF NOT EXISTS paid (
+        fingerprint TEXT PRIMARY KEY, folder TEXT NOT NULL, at TEXT NOT NULL
+    )
+"""
+
+ADDED_COLUMNS = ("job_id", "task_id")
+"""Text or NULL. Older versions neither read nor write them, and keep working.
+
+`task_id` is NULL while a request is only claimed, blank from when it is sent, then the id.
+"""
+
+NOTE = """
+    INSERT INTO paid (fingerprint, folder, at, job_id, task_id) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (fingerprint) DO UPDATE SET
+        folder = excluded.folder, at = excluded.at,
+        task_id = CASE
+            WHEN trim(coalesce(excluded.task_id, '')) = '' AND paid.job_id = excluded.job_id
+            THEN coalesce(paid.task_id, excluded.task_id) ELSE excluded.task_id END,
+        job_id = excluded.job_id
+    WHERE excluded.at >= paid.at
+"""
+
+CLAIM = """
+    INSERT INTO paid (fingerprint, folder, at, job_id, task_id) VALUES (?, ?, ?, ?, NULL)
+    ON CONFLICT (fingerprint) DO UPDATE SET
+        at = max(paid.at, excluded.at), job_id = excluded.job_id, task_id = NULL
+    WHERE paid.folder = excluded.folder
+"""
+
+WRITE_TASK_ID = """
+    UPDATE paid SET task_id = ? WHERE fingerprint = ? AND folder = ? AND job_id = ?
+"""
+
+Columns = tuple[str | None, ...]
+
+FAULTS = (OSError, ValueError, TypeError, sqlite3.Error)
+"""Errors of a file that is unusable or has other content."""
+
+HOLDER = "SELECT * FROM paid WHERE fingerprint = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Where and when a request was paid for last."""
+
+    folder: Path
+    """The folder of the ledger; it may have been moved or deleted since."""
+    at: datetime
+    """Aware, in UTC."""
+    job_id: str = ""
+    """The job in that folder's ledger; empty in entries of older versions."""
+    task_id: str = ""
+    """Empty until the service has accepted."""
+    is_sent: bool = False
+    """Whether the request was sent; False also in entries of older versions."""
+
+
+class PaidIndex:
+    """The requests that this user has paid for, whatever the folder. Safe in any thread.
+
+    Args:
+        path: The file; the user's data directory when not given. Made at the first note.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or platformdirs.user_data_path("kling_nb") / "paid.sqlite3"
+
+    def note(
+        self, fingerprint: str, folder: Path, at: datetime, *, job_id: str = "", task_id: str = ""
+    ) -> None:
+        """Note the folder in which a request was paid for last; an older payment changes nothing.
+
+        The same payment in another folder is noted: the folder was moved.
+        """
+        job = (job_id, task_id) if job_id else (None, None)
+        self._write(NOTE, fingerprint, (fingerprint, key_of(folder), time_of(at), *job))
+
+    def find(self, fingerprint: str) -> Paid | None:
+        """Returns where the request was paid for last, None when that is not known."""
+        try:
+            if not self.path.exists():
+                return None
+            with open_file(self.path, "rw") as connection:
+                return holder_in(connection, fingerprint)
+        except FAULTS as error:
+            self._warn("read", error)
+            return None
+
+    def drop(self, fingerprint: str, folder: Path, at: datetime | None = None) -> None:
+        """Delete the entry of a request in a folder: it was not paid for, or may be paid again.
+
+        What another folder has paid for stays.
+
+        Args:
+            fingerprint: The request.
+            folder: The folder of the ledger.
+            at: Delete only the entry of this time; None deletes any.
+        """
+        query = "DELETE FROM paid WHERE fingerprint = ? AND folder = ? AND at = coalesce(?, at)"
+        when = None if at is None else time_of(at)
+        try:
+            if self.path.exists():
+                with open_file(self.path, "rw") as connection, connection:
+                    connection.execute(query, (fingerprint, key_of(folder), when))
+        except FAULTS as error:
+            self._warn("written", error)
+
+    def claim(
+        self, fingerprint: str, folder: Path, at: datetime, *, take: int, job_id: str = ""
+    ) -> None:
+        """Note that a folder pays for a request now; stop it where another one does, or has.
+
+        Of all programs of this user that come at the same moment, one is let through. Where the
+        file cannot be written, what can be read of it still stops a request.
+
+        Raises:
+            AlreadyPaid: Says where, and what to do; nothing is noted.
+        """
+        values = (fingerprint, key_of(folder), time_of(at), job_id or None)
+        paid = self._write(CLAIM, fingerprint, values) or self.find(fingerprint)
+        if paid is not None and paid.folder != folder.absolute():
+            raise refusal(paid, folder, take + 1, now=at)
+
+    def preallocate(self, fingerprint: str, folder: Path, job_id: str) -> None:
+        """Note that a claimed request is sent now, and reserve space for its task id."""
+        self._write(WRITE_TASK_ID, fingerprint, (padded(""), fingerprint, key_of(folder), job_id))
+
+    def write_task_id(self, fingerprint: str, folder: Path, job_id: str, task_id: str) -> bool:
+        """Write the id of an accepted task into the space that `preallocate` made.
+
+        A rollback journal needs space on the disk. Where it cannot be written, it is kept in
+        memory: the id is as long as the blanks, so that SQLite overwrites them in place.
+
+        Returns:
+            Whether the id is on the disk.
+        """
+        row = (padded(task_id), fingerprint, key_of(folder), job_id)
+        try:
+            try:
+                paid = self._run(WRITE_TASK_ID, fingerprint, [row])
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                    raise
+                paid = self._run(WRITE_TASK_ID, fingerprint, [row], journal="MEMORY")
+        except FAULTS as error:
+            self._warn("written", error)
+            return False
+        return paid is not None and (paid.job_id, paid.task_id) == (job_id, task_id)
+
+    def fill_in(self, folder: Path, entries: Sequence[tuple[str, datetime, str, str]]) -> None:
+        """Note many payments of a folder: fingerprint, time, job id and task id of each."""
+        key = key_of(folder)
+        rows = [(name, key, time_of(at), job_id, task_id) for name, at, job_id, task_id in entries]
+        if rows:
+            self._write(NOTE, rows[0][0], *rows)
+
+    def _write(self, statement: str, fingerprint: str, *rows: Columns) -> Paid | None:
+        """Run a statement for each row; return the request's new entry, or None on failure."""
+        try:
+            return self._run(statement, fingerprint, rows)
+        except FAULTS as error:
+            self._warn("written", error)
+            return None
+
+    def _run(
+        self, statement: str, fingerprint: str, rows: Sequence[Columns], *, journal: str = "DELETE"
+    ) -> Paid | None:
+        # One transaction: no other process writes between the statement and the answer.
+        with open_file(self.path, "rwc") as connection:
+            connection.execute(f"PRAGMA journal_mode = {journal}")
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(TABLE)
+                add_columns(connection)
+                connection.executemany(statement, rows)
+                return holder_in(connection, fingerprint)
+
+    def _warn(self, deed: str, error: Exception) -> None:
+        LOG.warning(
+            "%s could not be %s (%s): requests paid for in other folders are not recognised. "
+            "Delete the file if it is broken; it is made anew.",
+            self.path,
+            deed,
+            error,
+        )
+
+
+def key_of(folder: Path) -> str:
+    """Return the key of a folder in the index."""
+    return str(folder.absolute())
+
+
+def time_of(at: datetime) -> str:
+    """Return a time in the format of the index."""
+    return at.astimezone(UTC).isoformat()
+
+
+def padded(task_id: str) -> str:
+    """Return a task id with blanks up to the bytes that are preallocated."""
+    return task_id + " " * (TASK_ID_WIDTH - len(task_id.encode()))
+
+
+def add_columns(connection: sqlite3.Connection) -> None:
+    """Add the columns that a file of an older version lacks."""
+    known = {column[1] for column in connection.execute("PRAGMA table_info(paid)")}
+    for name in ADDED_COLUMNS:
+        if name not in known:
+            connection.execute(f"ALTER TABLE paid ADD COLUMN {name} TEXT")
+
+
+def holder_in(connection: sqlite3.Connection, fingerprint: str) -> Paid | None:
+    """Return the last payment of a request; a file of an older version has fewer columns."""
+    connection.row_factory = sqlite3.Row
+    found = connection.execute(HOLDER, (fingerprint,)).fetchone()
+    if found is None:
+        return None
+    columns = dict(found)
+    task_id = columns.get("task_id")
+    return Paid(
+        Path(columns["folder"]),
+        datetime.fromisoformat(columns["at"]),
+        columns.get("job_id") or "",
+        (task_id or "").strip(),
+        task_id is not None,
+    )
+
+
+def refusal(
+    paid: Paid, folder: Path, free_take: int, *, now: datetime | None = None
+) -> AlreadyPaid:
+    """Return the error for a request that is paid for already.
+
+    Args:
+        paid: When and where.
+        folder: The folder of the new request. If it is the one that paid, its ledger has lost that.
+        free_take: The first take that is not paid for.
+        now: The present; a payment of the last minutes may still be in progress.
+    """
+    day = f"{paid.at.day} {paid.at:%B %Y}"
+    another = f"another result for the same request is `--take {free_take}`."
+    if paid.folder == folder.absolute():
+        task = f"`%kling adopt {paid.task_id}` brings its clip in for 0 credits; "
+        return AlreadyPaid(
+            f"The same request was, or may have been, paid for on {day} in this folder, but the "
+            f"ledger in {paid.folder} has no record of it. Nothing was sent. Restore that "
+            "`ledger.sqlite3` from a copy, or run `%kling recover *.ipynb` to rebuild it from "
+            f"saved notebooks; {task if paid.task_id else ''}{another}"
+        )
+    is_new = now is not None and now - paid.at <= JUST_NOW
+    how = "is being, or was just now," if is_new else "was, or may have been,"
+    when = "" if is_new else f"on {day} "
+    return AlreadyPaid(
+        f"The same request {how} paid for {when}in {paid.folder}. Copy the clip here or use that "
+        f"folder (KLING_NB_FOLDER); {another}"
+    )
+
+
+@contextmanager
+def open_file(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    """A connection to a small file of the user's; mode `rwc` makes it, `rw` does not."""
+    if mode == "rwc":
+        make_folder(path.parent)
+        ensure_file(path)
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    with (
+        no_fork(),
+        closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)) as connection,
+    ):
+        yield connection
