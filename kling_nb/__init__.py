@@ -16,20 +16,25 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from kling_nb.jobs.mimebundle import set_renderer
+from .core import errors
+from .core.version import __version__ as __version__
+from .jobs.mimebundle import set_renderers
 
-__version__ = "0.1.0"
+# Users import the errors from here, wherever the module lies.
+sys.modules[f"{__name__}.errors"] = errors
 
 # What is worth reading is on the cards; without this, Python prints warnings into whichever cell
 # happens to run. A program that wants the log adds its own handler.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kling_nb.callbacks.listener import listen
     from kling_nb.core.job_state import JobFacts, JobState
     from kling_nb.display.cards import Bundle
     from kling_nb.display.gallery import gallery
-    from kling_nb.display.panel import panel
+    from kling_nb.display.panel.panel import panel
     from kling_nb.jobs.default_session import configure, default_session
     from kling_nb.jobs.job import Clip, Job
     from kling_nb.jobs.preparation import Quote
@@ -39,8 +44,6 @@ if TYPE_CHECKING:
     from kling_nb.notebook.archive.pack import pack, slim
     from kling_nb.notebook.archive.recover import recover
     from kling_nb.notebook.quote.quote import quote
-
-    from .core import errors
 
     adopt = Session.adopt
     balance = Session.balance
@@ -83,21 +86,21 @@ __all__ = [
 ]
 
 _HOME = {
-    "CATALOGUE": "models",
-    "Clip": "jobs",
-    "Job": "jobs",
-    "Quote": "preparation",
-    "Session": "session",
-    "configure": "default",
-    "default_session": "default",
-    "gallery": "galleries",
-    "listen": "listener",
-    "pack": "packing",
-    "panel": "panels",
-    "quote": "quotation",
-    "recover": "salvage",
-    "run": "nesting",
-    "slim": "packing",
+    "CATALOGUE": "models.catalog",
+    "Clip": "jobs.job",
+    "Job": "jobs.job",
+    "Quote": "jobs.preparation",
+    "Session": "jobs.session",
+    "configure": "jobs.default_session",
+    "default_session": "jobs.default_session",
+    "gallery": "display.gallery",
+    "listen": "callbacks.listener",
+    "pack": "notebook.archive.pack",
+    "panel": "display.panel.panel",
+    "quote": "notebook.quote.quote",
+    "recover": "notebook.archive.recover",
+    "run": "jobs.run_coroutine",
+    "slim": "notebook.archive.pack",
 }
 _OF_SESSION = frozenset(
     {
@@ -142,23 +145,30 @@ def _load_jupyter_server_extension(server: Any) -> None:
     load(server)
 
 
-def _render_mimebundle(facts: JobFacts, state: JobState) -> Bundle:
+def _render_card(facts: JobFacts, state: JobState) -> Bundle:
     """The saved card of a job; loads the display packages at the first use."""
     from kling_nb.display.cards import card_bundle
 
     return card_bundle(facts, state)
 
 
-set_renderer(_render_mimebundle)
+def _render_notice(title: str, lines: Sequence[str]) -> Bundle:
+    """A short message with its lines; loads the display packages at the first use."""
+    from .core.console import readable
+    from .display.html import render_notice
+
+    page = render_notice("info", title, lines)
+    return {"text/html": page, "text/plain": readable("\n".join([title, *lines]))}
+
+
+set_renderers(_render_card, _render_notice)
 
 
 def __getattr__(name: str) -> Any:
     if name in _OF_SESSION:
         _teach_displays()
-        default = importlib.import_module(".default", __name__)
+        default = importlib.import_module(".jobs.default_session", __name__)
         return getattr(default.default_session(), name)
-    if name == "errors":
-        return importlib.import_module(".errors", __name__)
     if name in _HOME:
         _teach_displays()
         return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)

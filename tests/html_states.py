@@ -6,10 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
-from kling_nb.errors import Problem
-
 from kling_nb.core import job_state as states
 from kling_nb.core.charge_evidence import Evidence, Look, Watch
+from kling_nb.errors import Problem
 
 NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
 TASK = "56074f12319c68b246e5a03e05608f31"

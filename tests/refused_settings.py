@@ -12,7 +12,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import kling_nb
-from kling_nb.jobs.keys import Key, forget_key, save_key
+from kling_nb.core.secret import Key
+from kling_nb.jobs.keys import forget_key, save_key
 from kling_nb.jobs.settings import ENVIRONMENT, WEBHOOK_KEY, find_webhook_key, resolve
 
 __all__ = ["CASES", "SECRET_VARIABLE", "VARIABLES", "clean", "refuse"]

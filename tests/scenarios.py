@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from kling_nb.errors import KlingError
 
+from kling_nb.core.secret import Key
+from kling_nb.errors import KlingError
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.keys import Key
 from kling_nb.jobs.session import Session
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Fetcher

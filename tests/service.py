@@ -17,11 +17,11 @@ import httpx
 
 import kling_nb
 from kling_nb.core.job_state import JobFacts, JobState, Stage
+from kling_nb.core.secret import Key
 from kling_nb.emulator import Books, Emulator, Terms
 from kling_nb.jobs.background_loop import Portal
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.job_from_record import facts_of, state_of
-from kling_nb.jobs.keys import Key
 from kling_nb.jobs.poller import Follower
 from kling_nb.jobs.preparation import Prepared, Wish, prepare
 from kling_nb.jobs.submit import Context, submit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from kling_nb.errors import ConfigurationError
 
 from kling_nb.core.addresses import (
     check_public_url,
@@ -13,6 +12,7 @@ from kling_nb.core.addresses import (
     leads_here,
     without_password,
 )
+from kling_nb.errors import ConfigurationError
 
 GOOD = [
     "https://abc.tunnel.example/kling",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kling_nb.errors import MediaError
 from PIL import Image
 
+from kling_nb.errors import MediaError
 from kling_nb.media.audio_video import Footage
 from kling_nb.media.images import Picture
 from kling_nb.media.inputs import identify, noun_of, read_attachment, stand_in

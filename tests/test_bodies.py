@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kling_nb.errors import AnswerLost, KlingError, MediaError
 
-from kling_nb.jobs.keys import Key
+from kling_nb.core.secret import Key
+from kling_nb.errors import AnswerLost, KlingError, MediaError
 from kling_nb.kie.bodies import Limits, announced_bytes, read_pieces
 from kling_nb.kie.client import Client, SubmitOutcome
 from kling_nb.kie.http import Fetcher, Transfer

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import InvalidInput
 
 from kling_nb.core.budgets import (
     Budget,
@@ -25,6 +24,7 @@ from kling_nb.core.budgets import (
     read_order,
     refusal,
 )
+from kling_nb.errors import InvalidInput
 
 FOLDER = Budget("live", Scope.FOLDER, 500)
 NOTEBOOK = Budget("live", Scope.NOTEBOOK, 100, "films/fox.ipynb")

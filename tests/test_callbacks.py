@@ -8,9 +8,9 @@ import hmac
 import json
 
 import pytest
-from kling_nb.errors import UnreadableAnswer
 
 from kling_nb.core.task_status import TaskFailed, TaskPending, TaskSucceeded
+from kling_nb.errors import UnreadableAnswer
 from kling_nb.kie.webhooks import (
     Callback,
     nonce_in,

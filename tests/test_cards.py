@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kling_nb.errors import LedgerError, TaskFailed
 
 from kling_nb.core.charge_evidence import NO_EVIDENCE
 from kling_nb.core.job_state import Detached, Event, JobState, Preparing, Saved
@@ -22,6 +21,7 @@ from kling_nb.display import comm as live
 from kling_nb.display import threads as workers
 from kling_nb.display.cards import Card, FrontEnd, card, strips
 from kling_nb.display.comm import Hub
+from kling_nb.errors import LedgerError, TaskFailed
 from kling_nb.jobs.background_loop import in_thread, portal
 from kling_nb.jobs.job import Clip, Job
 from kling_nb.media import previews

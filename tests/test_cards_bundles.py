@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import MediaError
 
 from kling_nb.core.job_state import Saved
 from kling_nb.display.cards import card_bundle, joined_bundle
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
 from kling_nb.display.cards.mimebundle import Embed, lacks_preview, make_preview
 from kling_nb.display.html import video_attributes
+from kling_nb.errors import MediaError
 from kling_nb.media import previews
 from kling_nb.media.clips import probe_clip
 from tests import html_states

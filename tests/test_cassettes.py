@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from kling_nb.errors import InsufficientCredits, TaskFailed
 from vcr.errors import CannotOverwriteExistingCassetteException
 from vcr.request import Request
 
 from kling_nb.core.job_state import Stage
+from kling_nb.errors import InsufficientCredits, TaskFailed
 from kling_nb.media.clips import probe_clip
 from tests.record_cassettes import (
     FROM_EMULATOR,

@@ -10,6 +10,10 @@ from typing import Any
 import httpx
 import pytest
 import stamina
+
+from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
+from kling_nb.core.secret import Key
+from kling_nb.core.task_status import TaskMissing, TaskPending
 from kling_nb.errors import (
     AnswerLost,
     BadRequest,
@@ -26,10 +30,6 @@ from kling_nb.errors import (
     Unauthorized,
     UnreadableAnswer,
 )
-
-from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
-from kling_nb.core.task_status import TaskMissing, TaskPending
-from kling_nb.jobs.keys import Key
 from kling_nb.kie.client import Client, SubmitOutcome
 from kling_nb.kie.rate_limit import Account, Budget
 from tests.service import CREATE, KEY, Clock

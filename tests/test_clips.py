@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kling_nb.errors import MediaError
 from PIL import Image
 
 from kling_nb.core.job_state import ClipFacts
 from kling_nb.display.html.prices import encoding_words
+from kling_nb.errors import MediaError
 from kling_nb.media.clips import (
     POSTER_BYTES,
     check_clip,

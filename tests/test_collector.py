@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import NotSent
 
 from kling_nb.callbacks import worker as collector
 from kling_nb.callbacks.worker import Collector
 from kling_nb.core.job_state import Stage
 from kling_nb.emulator import Books
+from kling_nb.errors import NotSent
 from kling_nb.jobs.callback_inbox import letters_for
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job

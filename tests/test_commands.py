@@ -10,10 +10,10 @@ from typing import Any
 
 import nbformat
 import pytest
-from kling_nb.errors import ConfigurationError, InvalidInput, KlingError, LedgerError
 
 from kling_nb.core.job_state import Stage
 from kling_nb.display.cards import card_bundle
+from kling_nb.errors import ConfigurationError, InvalidInput, KlingError, LedgerError
 from kling_nb.jobs import default_session as default
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session

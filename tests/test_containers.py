@@ -11,9 +11,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from kling_nb.errors import MediaError
 from PIL import Image
 
+from kling_nb.errors import MediaError
 from kling_nb.media.probe import (
     HEAD_BYTES,
     MP4,

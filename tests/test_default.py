@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import ConfigurationError
 
 import kling_nb
 import kling_nb.jobs.default_session as module
+from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.default_session import configure, default_session
 from kling_nb.jobs.session import Session
 

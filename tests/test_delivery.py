@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import LedgerError, MediaError, WrongLength
 
 from kling_nb.core.job_state import ClipFacts
+from kling_nb.errors import LedgerError, MediaError, WrongLength
 from kling_nb.jobs.download import fetch_clip
 from kling_nb.jobs.job import Job
 from kling_nb.kie.http import Progress, Received

@@ -16,6 +16,8 @@ from typing import Any, cast
 
 import httpx
 import pytest
+
+from kling_nb.display.html import Finding
 from kling_nb.errors import (
     ConfigurationError,
     EndpointNotFound,
@@ -25,8 +27,6 @@ from kling_nb.errors import (
     Unauthorized,
     UnreadableAnswer,
 )
-
-from kling_nb.display.html import Finding
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.doctor import checks, examine, service

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from kling_nb.errors import LedgerError
 
+from kling_nb.errors import LedgerError
 from kling_nb.storage.callback_routes import Doors
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import AlreadyPaid
 
 from kling_nb.core.job_state import Stage
+from kling_nb.errors import AlreadyPaid
 from kling_nb.jobs.other_folders import Elsewhere
 from kling_nb.storage import Intent, Ledger, Row
 from kling_nb.storage.user_index import PaidIndex

@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 import pytest
-from kling_nb.errors import InvalidInput, KlingError, Problem, RateLimited, ServiceError
 
 from kling_nb import errors
+from kling_nb.errors import InvalidInput, KlingError, Problem, RateLimited, ServiceError
 
 CLASSES: dict[str, Any] = {
     name: value

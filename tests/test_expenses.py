@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from kling_nb.errors import InvalidInput
 
 from kling_nb.core.expenses import By, Expense, Order, Total, csv_text, read_order, table, totals
+from kling_nb.errors import InvalidInput
 
 CLIP = Expense(
     service="live",

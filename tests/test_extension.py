@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from kling_nb.errors import ConfigurationError
 from traitlets.config import Configurable
 
 from kling_nb.callbacks.jupyter_extension import is_asked_for, load
 from kling_nb.callbacks.jupyter_server import ROUTE, find_server, is_open
 from kling_nb.callbacks.porter import Porter
-from kling_nb.callbacks.reception import LIMIT_BYTES
 from kling_nb.core.job_state import Stage
-from kling_nb.jobs.keys import Key
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
+from kling_nb.core.secret import Key
+from kling_nb.errors import ConfigurationError
 from kling_nb.storage import Intent, Ledger, Mailbox
 from tests.jupyter import Server, notification, running
 
@@ -128,11 +128,11 @@ def test_nonsense_is_turned_away(server: Server, ledger: Ledger, nonce: str, bod
 
 def test_a_long_body_is_turned_away(server: Server, ledger: Ledger, nonce: str) -> None:
     """Also one that does not say how long it will be."""
-    long = BODY + b" " * LIMIT_BYTES
+    long = BODY + b" " * CALLBACK_LIMIT_BYTES
     assert server.post(nonce, long).status_code == 413
     assert server.post(nonce, iter([BODY, *[b" " * 1024] * 300])).status_code == 413
     assert letters(ledger, nonce) == []
-    assert server.post(nonce, BODY + b" " * (LIMIT_BYTES - len(BODY))).status_code == 200
+    assert server.post(nonce, BODY + b" " * (CALLBACK_LIMIT_BYTES - len(BODY))).status_code == 200
 
 
 def test_an_announced_length_is_enough(server: Server, nonce: str) -> None:
@@ -160,7 +160,7 @@ def test_a_strange_host_name_is_fine(server: Server, nonce: str) -> None:
 def test_the_log_tells_no_secret(server: Server, ledger: Ledger, nonce: str) -> None:
     """One line for each, without the one-time value, the body or the address."""
     before = len(server.log)
-    for content in (BODY, b"secret words", b" " * (LIMIT_BYTES + 1)):
+    for content in (BODY, b"secret words", b" " * (CALLBACK_LIMIT_BYTES + 1)):
         server.post(nonce, content)
     server.post(nonce, method="GET")
     log = server.log[before:]

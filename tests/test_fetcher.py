@@ -10,9 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kling_nb.errors import AnswerLost, LedgerError, MediaError, NotSent, ServiceError
 
 import kling_nb.kie.http
+from kling_nb.errors import AnswerLost, LedgerError, MediaError, NotSent, ServiceError
 from kling_nb.kie.bodies import Limits
 from kling_nb.kie.http import Fetched, Fetcher, Received
 from kling_nb.kie.network import Network, open_http

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kling_nb.errors import ClipExpired, LedgerError, TaskFailed, TaskVanished
 
 import kling_nb.kie.client
 from kling_nb.core import poll_schedule as pace
@@ -27,8 +26,9 @@ from kling_nb.core.job_state import (
     Vanished,
     Waiting,
 )
+from kling_nb.core.secret import Key
+from kling_nb.errors import ClipExpired, LedgerError, TaskFailed, TaskVanished
 from kling_nb.jobs.callback_urls import Listening
-from kling_nb.jobs.keys import Key
 from kling_nb.jobs.poller import Follower
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Fetcher, Progress, Received

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from kling_nb.errors import MediaError
 
-from kling_nb.kie.urls import UPLOAD_LIMIT_BYTES
+from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
+from kling_nb.core.stored_input import Negative
+from kling_nb.errors import MediaError
 from kling_nb.media.audio_video import read_footage
-from kling_nb.media.input_store import Negative, keep
+from kling_nb.media.input_store import keep
 from kling_nb.models.kinds import Media
 from tests.reels import sound, video
 from tests.service import World

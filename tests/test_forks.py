@@ -102,7 +102,7 @@ def test_decoding_leaves_no_threads_of_a_library(tmp_path: Path) -> None:
     """With PyAV 19, a child would wait for ever for such threads, which a fork does not copy."""
     script = """
     import time
-    from kling_nb import clips
+    from kling_nb.media import clips
     kling_nb.emulator.Emulator = kling_nb.emulator.Emulator.func  # renders from the picture
     clip = kling.text_to_video("first", duration=5).result(WAIT_S)
     kling.image_to_video(clip.frame(0), "second", duration=5).result(WAIT_S)
@@ -232,8 +232,10 @@ def test_a_parents_session_is_refused_in_a_child(tmp_path: Path) -> None:
 def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
     """A fork while other threads hold process-wide locks, or work for pages, blocks no child."""
     script = """
-    from kling_nb import default, live, previews, workers
-    from kling_nb.emulator import studio
+    from kling_nb.display import comm as live, threads as workers
+    from kling_nb.jobs import default_session as default
+    from kling_nb.media import previews
+    from kling_nb.emulator.render import worker as studio
     from kling_nb.kie.rate_limit.store import HERE
     workers.draw_later(lambda: None)
     workers.work_later(lambda: None)
@@ -308,7 +310,7 @@ def test_a_fork_waits_for_open_files(tmp_path: Path, file: str) -> None:
 def test_a_child_shows_nothing_that_needs_its_page(tmp_path: Path) -> None:
     """In a forked child of a kernel there is no hub, and outputs are those of a headless run."""
     script = """
-    from kling_nb import live
+    from kling_nb.display import comm as live
     from kling_nb.display.front_end import front_end
     from tests.shells import open_shell
     mine = live.hub()

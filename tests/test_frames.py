@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from kling_nb.core.stored_input import Negative
 from kling_nb.jobs.job import Clip
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.media.image_sources import find_source, frame_png
 from kling_nb.media.images import read_picture
-from kling_nb.media.input_store import Negative, keep
+from kling_nb.media.input_store import keep
 
 PATIENCE_S = 30.0
 FILM = """

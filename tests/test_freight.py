@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import LedgerError, MediaError, NotSent
 from PIL import Image
 
 from kling_nb.core.job_state import Stage, Uploading
+from kling_nb.core.secret import Key
+from kling_nb.core.stored_input import Negative
+from kling_nb.errors import LedgerError, MediaError, NotSent
 from kling_nb.jobs.background_loop import portal
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.keys import Key
 from kling_nb.jobs.preparation import Wish
 from kling_nb.jobs.submit import submit
 from kling_nb.jobs.upload_inputs import LIFE, Freight, Source, is_about_media
 from kling_nb.kie.client import Client
 from kling_nb.media.images import read_picture
-from kling_nb.media.input_store import Negative
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.storage import Uploads
 from tests.reels import video

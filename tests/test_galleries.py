@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import MediaError
 
 from kling_nb.display import gallery as galleries
 from kling_nb.display.gallery import Gallery, gallery
 from kling_nb.display.gallery import thumbnails as films
 from kling_nb.display.gallery.filters import Selection, parse_selection
+from kling_nb.errors import MediaError
 from kling_nb.jobs import default_session as default
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session

@@ -13,14 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
-from kling_nb.errors import InvalidInput
 from PIL import Image
 
+from kling_nb.core.stored_input import Negative
+from kling_nb.errors import InvalidInput
 from kling_nb.jobs.gathering import Gathered, gather, place_words
 from kling_nb.jobs.preparation import Prepared, Wish, prepare
 from kling_nb.kie.http import Fetcher
 from kling_nb.media.audio_video import Footage
-from kling_nb.media.input_store import Negative
 from kling_nb.models.kinds import Choice, Media, Text
 from kling_nb.models.prices import Price, PriceList
 from kling_nb.models.records import Column, Records

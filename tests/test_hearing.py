@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from kling_nb.errors import LedgerError
 
 from kling_nb.core.job_state import Stage
+from kling_nb.errors import LedgerError
 from kling_nb.jobs.callback_urls import Hearing, Listening
 from kling_nb.kie.webhooks import nonce_in
 from kling_nb.storage import Intent, Ledger, Row

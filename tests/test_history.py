@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import KlingError
 
 from kling_nb import errors
 from kling_nb.core import job_state as states
 from kling_nb.core.charge_evidence import Evidence, Look, Watch
 from kling_nb.core.job_state import ENDED, JobState, Stage, has_ended
+from kling_nb.errors import KlingError
 from kling_nb.jobs.job_from_record import clip_of, error_of, facts_of, others_of, state_of
 from kling_nb.storage import Row
 

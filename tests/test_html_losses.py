@@ -7,9 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from kling_nb.core.charge_evidence import Evidence, Ground, Likelihood, Look, Verdict, Watch, judge
+from kling_nb.core.charge_evidence import (
+    Evidence,
+    Ground,
+    Likelihood,
+    Look,
+    Verdict,
+    Watch,
+    judge,
+    verdict_words,
+)
 from kling_nb.core.job_state import Failed, JobState, Refused, Unknown
-from kling_nb.display.html import render_record, render_text, verdict_words
+from kling_nb.display.html import render_record, render_text
 from kling_nb.display.html.card_text import describe
 from tests.html_states import FACTS, NOW, TASK, UNKNOWN
 

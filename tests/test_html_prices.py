@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kling_nb.core.job_state import Failed, JobFacts, Preparing, Saved, Uploading
-from kling_nb.display.html import Funds, age_word, price_line
-from kling_nb.display.html.prices import clip_words, cost_line, price_words, saved_only
+from kling_nb.core.money import Funds, price_words
+from kling_nb.display.html import age_word, price_line
+from kling_nb.display.html.prices import clip_words, cost_line, saved_only
 from kling_nb.models.catalog import CATALOGUE
 from tests.html_states import ALREADY, CLIP, EMULATED, FACTS, NOW, RUNNING, SAVED, WAITING
 

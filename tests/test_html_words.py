@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from kling_nb.errors import Problem
 
 from kling_nb.core.job_state import (
     Detached,
@@ -22,6 +21,7 @@ from kling_nb.core.job_state import (
     Vanished,
 )
 from kling_nb.display.html.card_text import Wording, describe
+from kling_nb.errors import Problem
 from kling_nb.kie.failures import cause_of
 from tests.html_outline import Outline, record, text
 from tests.html_states import (

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from kling_nb.errors import InvalidInput
 
+from kling_nb.errors import InvalidInput
 from kling_nb.models.implied import Filled, Implied, Summed, Told
 from kling_nb.models.kinds import Choice, Media, Number, Text
 from kling_nb.models.prices import PriceList

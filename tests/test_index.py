@@ -13,8 +13,8 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from kling_nb.errors import AlreadyPaid
 
+from kling_nb.errors import AlreadyPaid
 from kling_nb.storage import user_index as index
 from kling_nb.storage.user_index import Paid, PaidIndex
 

@@ -11,7 +11,8 @@ import pytest
 
 import kling_nb.callbacks.intake as module
 from kling_nb.callbacks.intake import Intake
-from kling_nb.callbacks.reception import LIMIT_BYTES, Heard, Posted, Turned
+from kling_nb.callbacks.reception import Heard, Posted, Turned
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 
 NONCE = "n0nce"
 HEARD = Heard(NONCE, "t", None)
@@ -122,7 +123,7 @@ def test_a_long_body_is_not_kept() -> None:
     desk = Desk(Turned(413, "Long."))
     short, endless = Post(*[b"x" * 1000] * 300), Post(*[b"x" * 65536] * 1000)
     desk.post(short, endless)
-    assert [len(posted.body) for posted in desk.taken] == [LIMIT_BYTES + 1] * 2
+    assert [len(posted.body) for posted in desk.taken] == [CALLBACK_LIMIT_BYTES + 1] * 2
     assert short.parts == []
     assert len(endless.parts) > 900
     assert endless.status == 413

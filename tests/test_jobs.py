@@ -13,14 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import (
-    JobDetached,
-    LedgerError,
-    MediaError,
-    TaskFailed,
-    WaitInterrupted,
-    WaitTimeout,
-)
 
 from kling_nb.core.charge_evidence import Evidence
 from kling_nb.core.job_state import (
@@ -35,6 +27,14 @@ from kling_nb.core.job_state import (
     Sending,
     Unknown,
     Waiting,
+)
+from kling_nb.errors import (
+    JobDetached,
+    LedgerError,
+    MediaError,
+    TaskFailed,
+    WaitInterrupted,
+    WaitTimeout,
 )
 from kling_nb.jobs.background_loop import Portal
 from kling_nb.jobs.job import Clip, Job

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from kling_nb.errors import ConfigurationError
 
 from kling_nb.callbacks import jupyter_listener
 from kling_nb.callbacks import worker as collector
 from kling_nb.callbacks.jupyter_listener import callback_url, find_address, listen_by_jupyter
 from kling_nb.callbacks.listener import listen
 from kling_nb.emulator import Books
+from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session

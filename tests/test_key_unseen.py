@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import ConfigurationError
 
+from kling_nb.errors import ConfigurationError
 from kling_nb.jobs import default_session as default
 from tests.refused_settings import CASES, SECRET_VARIABLE, VARIABLES, clean, refuse
 
@@ -105,7 +105,7 @@ def test_ipython_shows_no_key(tmp_path: Path) -> None:
     """`%xmode Verbose`, which prints the values of variables, over every refusal."""
     printed = run("-c", VERBOSE, folder=tmp_path)
     assert printed.count("REFUSED") == len(CASES), printed[-2000:]
-    assert printed.count("kling_nb/settings.py") > len(CASES) / 2
+    assert printed.count("kling_nb/jobs/settings.py") > len(CASES) / 2
     assert SECRET not in printed
 
 

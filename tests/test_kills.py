@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import TaskUnknown
 
 import kling_nb
 from kling_nb.core.job_state import Stage, Waiting
+from kling_nb.errors import TaskUnknown
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from tests.service import CREATE, Served

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import LedgerError
 
 from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, ClipFacts, Stage
-from kling_nb.media.input_store import Negative
+from kling_nb.core.stored_input import Negative
+from kling_nb.errors import LedgerError
 from kling_nb.storage import Intent, Ledger, Row
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import BudgetExceeded, LedgerError
 
 from kling_nb.core import budgets
 from kling_nb.core.budgets import Change, Scope, Standing
 from kling_nb.core.charge_evidence import Look, Watch
 from kling_nb.core.job_state import BLOCKING, FORGETTABLE, NEXT_STAGES, ClipFacts, Stage
+from kling_nb.errors import BudgetExceeded, LedgerError
 from kling_nb.storage import Intent, Ledger, Row, database
 from kling_nb.storage import spending as accounts
 

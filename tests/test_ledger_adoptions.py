@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import LedgerError
 
 from kling_nb.core.job_state import Stage
+from kling_nb.errors import LedgerError
 from kling_nb.storage import Intent, Ledger, Row
 
 STEPS = {

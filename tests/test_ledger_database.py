@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import LedgerError
 
 from kling_nb.core.job_state import BLOCKING
+from kling_nb.errors import LedgerError
 from kling_nb.storage import Intent, Ledger, database
 from kling_nb.storage.database import MIGRATIONS, Database, advice_for
 from kling_nb.storage.jobs_table import Jobs

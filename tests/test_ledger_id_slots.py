@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import LedgerError
 
 from kling_nb.core.job_state import Stage
+from kling_nb.errors import LedgerError
 from kling_nb.storage import Intent, Ledger, Row
 from kling_nb.storage.id_slots import IdSlots
 

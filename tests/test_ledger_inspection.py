@@ -7,11 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import LedgerError
 
 from kling_nb.core.job_state import Stage
-from kling_nb.storage import Ledger, database, inspect, look_up
+from kling_nb.errors import LedgerError
+from kling_nb.storage import Ledger, database, look_up
 from kling_nb.storage import inspect as inspection
+from kling_nb.storage.inspect import inspect
 
 
 @pytest.fixture

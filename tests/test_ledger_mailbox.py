@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import LedgerError
 
 from kling_nb.core.job_state import Stage
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
+from kling_nb.errors import LedgerError
 from kling_nb.storage import Intent, Ledger, Letter, Mailbox
 from kling_nb.storage import callback_store as mailbox
 
@@ -132,9 +133,9 @@ def test_the_newest_of_all_are_kept(box: Mailbox, monkeypatch: pytest.MonkeyPatc
 
 def test_a_long_letter_is_refused(box: Mailbox) -> None:
     """The longest is kept; one byte more is a fault of the program that hears."""
-    assert box.post("accepted", bytes(mailbox.LIMIT_BYTES), AT)
+    assert box.post("accepted", bytes(CALLBACK_LIMIT_BYTES), AT)
     with pytest.raises(ValueError, match="at most 262144"):
-        box.post("accepted", bytes(mailbox.LIMIT_BYTES + 1), AT)
+        box.post("accepted", bytes(CALLBACK_LIMIT_BYTES + 1), AT)
 
 
 def test_no_ledger_is_made(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import LedgerError
 
 from kling_nb.core.job_state import Stage
+from kling_nb.errors import LedgerError
 from kling_nb.storage import Intent, Ledger, Row
 from kling_nb.storage.session_lock import Owners
 

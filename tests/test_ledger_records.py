@@ -11,7 +11,7 @@ import pytest
 
 from kling_nb.core.charge_evidence import Look, Watch
 from kling_nb.core.job_state import ClipFacts, Stage
-from kling_nb.media.input_store import Negative
+from kling_nb.core.stored_input import Negative
 from kling_nb.storage.job_record import (
     Column,
     Intent,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import LedgerError
 
+from kling_nb.errors import LedgerError
 from kling_nb.storage import Ledger, Uploads
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from io import BytesIO
 
 import pytest
-from kling_nb.errors import MediaError
 from PIL import Image
 
+from kling_nb.errors import MediaError
 from kling_nb.media.frame_limits import check_frame
 from kling_nb.media.inputs import read_attachment, stand_in
 from kling_nb.models.catalog import CATALOGUE

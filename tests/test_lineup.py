@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kling_nb.errors import InvalidInput
 
+from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.notebook.commands import models as lineup
 

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from kling_nb.errors import ConfigurationError
 
 import kling_nb
 from kling_nb.callbacks.listener import listen
-from kling_nb.callbacks.reception import LIMIT_BYTES
 from kling_nb.core.job_state import Stage
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.emulator import Books
+from kling_nb.errors import ConfigurationError
 from kling_nb.jobs import default_session as default
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
@@ -188,8 +188,8 @@ def test_strangers_are_turned_away(slow: Session, listening: Listening) -> None:
     assert post(listening.url, body) == 403
     assert post(with_nonce(listening.url, "guessed"), body) == 403
     assert post(with_nonce(listening.url + "other", "guessed"), body) == 404
-    assert post(url, b"x" * (LIMIT_BYTES + 1)) == 413
-    assert post(url, b"x" * (3 * LIMIT_BYTES)) == 413
+    assert post(url, b"x" * (CALLBACK_LIMIT_BYTES + 1)) == 413
+    assert post(url, b"x" * (3 * CALLBACK_LIMIT_BYTES)) == 413
     assert post(url, b"hello") == 400
     assert post(url, body, content_encoding="gzip") == 415
     assert listening.heard == {

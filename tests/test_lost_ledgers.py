@@ -19,11 +19,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kling_nb.errors import AlreadyPaid, KlingError, LedgerError
 
 import kling_nb
 from kling_nb.core.job_state import Detached, Stage
 from kling_nb.emulator import Emulator
+from kling_nb.errors import AlreadyPaid, KlingError, LedgerError
 from kling_nb.jobs import registry as roster
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.preparation import Wish

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 from IPython.core.completer import provisionalcompleter
+
+from kling_nb.core.job_state import Stage
+from kling_nb.display import cards
+from kling_nb.display.cards import FrontEnd
 from kling_nb.errors import (
     BudgetExceeded,
     InsufficientCredits,
@@ -18,10 +22,6 @@ from kling_nb.errors import (
     KlingError,
     WaitInterrupted,
 )
-
-from kling_nb.core.job_state import Stage
-from kling_nb.display import cards
-from kling_nb.display.cards import FrontEnd
 from kling_nb.jobs import default_session as default
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE

@@ -15,10 +15,10 @@ import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kling_nb.errors import MediaError
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from kling_nb.errors import MediaError
 from kling_nb.media.images import Picture, placeholder, read_picture, with_source
 
 JPEG_AND_PNG = ("image/jpeg", "image/png")
@@ -618,5 +618,6 @@ def try_to_read(content: bytes) -> None:
 
 def test_importing_is_cheap() -> None:
     """Neither Pillow nor numpy is loaded before a picture is read."""
-    code = "import sys, kling_nb.media.images; sys.exit(any(m in sys.modules for m in ('PIL', 'numpy')))"
+    check = "sys.exit(any(m in sys.modules for m in ('PIL', 'numpy')))"
+    code = f"import sys, kling_nb.media.images; {check}"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

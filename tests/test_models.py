@@ -6,10 +6,11 @@ from datetime import date
 from itertools import product
 
 import pytest
-from kling_nb.errors import InvalidInput
 
+from kling_nb.core.money import DOLLARS_PER_CREDIT
+from kling_nb.errors import InvalidInput
 from kling_nb.kie.wire import create_body
-from kling_nb.models.catalog import CATALOGUE, DOLLARS_PER_CREDIT, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.implied import Told, Unsent
 from kling_nb.models.kinds import Choice, Flag, Media
 from kling_nb.models.records import Records

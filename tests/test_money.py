@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kling_nb.errors import InvalidInput, KlingError, NotSent, TaskUnknown
 
 import kling_nb.kie.client
 from kling_nb.core.job_state import Stage, Unknown, Waiting
 from kling_nb.emulator import Books
+from kling_nb.errors import InvalidInput, KlingError, NotSent, TaskUnknown
 from kling_nb.jobs.session import Session
 from tests.service import CREATE, Served, serve
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from kling_nb.errors import InvalidInput
 
+from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.naming import find_model, nearest
 

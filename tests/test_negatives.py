@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import MediaError
 
+from kling_nb.core.stored_input import Negative
+from kling_nb.errors import MediaError
 from kling_nb.media import input_store as negatives
 from kling_nb.media.images import read_picture
-from kling_nb.media.input_store import Negative, check_kept, content_hash, develop, is_kept, keep
+from kling_nb.media.input_store import check_kept, content_hash, develop, is_kept, keep
 
 
 def names(folder: Path) -> list[str]:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kling_nb.errors import ConfigurationError, MediaError, NotSent
 
+from kling_nb.core.secret import Key
+from kling_nb.errors import ConfigurationError, MediaError, NotSent
 from kling_nb.jobs.connect import connect
-from kling_nb.jobs.keys import Key
 from kling_nb.jobs.session import Session
 from kling_nb.jobs.settings import resolve
 from kling_nb.kie.client import Client

@@ -10,9 +10,9 @@ from typing import Any
 
 import nbformat
 import pytest
-from kling_nb.errors import InvalidInput
 from nbformat.sign import NotebookNotary
 
+from kling_nb.errors import InvalidInput
 from kling_nb.notebook.archive.notebook_file import (
     WIDGET_STATE,
     WIDGET_VIEW,

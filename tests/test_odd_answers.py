@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from kling_nb.errors import KlingError, LedgerError, TaskUnknown
 
 import kling_nb.kie.client
 from kling_nb.core.job_state import Refused, Stage, Unknown
 from kling_nb.display.html import render_record, render_text
+from kling_nb.errors import KlingError, LedgerError, TaskUnknown
 from kling_nb.jobs.job import Job
 from tests.html_states import NOW
 from tests.service import CREATE, KEY, RECORD

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import KlingError, LedgerError, WaitInterrupted
 
 from kling_nb.core.job_state import Discarded, Stage
 from kling_nb.emulator import Emulator
+from kling_nb.errors import KlingError, LedgerError, WaitInterrupted
 from kling_nb.jobs.background_loop import Portal
 from kling_nb.jobs.orders import Orders
 from kling_nb.jobs.preparation import Wish

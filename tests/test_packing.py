@@ -14,12 +14,12 @@ from typing import Any
 
 import nbformat
 import pytest
-from kling_nb.errors import InvalidInput
 
 from kling_nb.core.job_state import JobFacts, Saved, Waiting
 from kling_nb.display import html
 from kling_nb.display.cards import card_bundle, joined_bundle
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
+from kling_nb.errors import InvalidInput
 from kling_nb.jobs import default_session as default
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kling_nb.errors import MediaError
 
+from kling_nb.errors import MediaError
 from kling_nb.kie.multipart import Parcel
 
 CONTENT = bytes(range(256)) * 1_000

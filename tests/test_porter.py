@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import ConfigurationError
 
 from kling_nb.callbacks.porter import Porter
 from kling_nb.callbacks.reception import Heard, Posted, Turned
 from kling_nb.core.job_state import Stage
-from kling_nb.jobs.keys import Key
+from kling_nb.core.secret import Key
+from kling_nb.errors import ConfigurationError
 from kling_nb.kie.webhooks import sign_callback
 from kling_nb.storage import Intent, Ledger, Mailbox
 from tests.jupyter import notification

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import MediaError
 
 from kling_nb.display.cards.metadata import Receipt
+from kling_nb.errors import MediaError
 from kling_nb.media import previews
 from kling_nb.notebook.archive.clip_finder import Shelf
 from kling_nb.storage import Ledger

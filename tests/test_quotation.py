@@ -8,8 +8,8 @@ from typing import Any
 
 import nbformat
 import pytest
-from kling_nb.errors import InvalidInput, KlingError
 
+from kling_nb.errors import InvalidInput, KlingError
 from kling_nb.jobs import default_session as default
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands

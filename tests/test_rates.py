@@ -17,12 +17,14 @@ import platformdirs
 import pytest
 
 from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
+from kling_nb.core.secret import Key
 from kling_nb.emulator import UNLIMITED, Terms
 from kling_nb.jobs import settings
-from kling_nb.jobs.keys import Key
+from kling_nb.jobs.connect import account_of, budget_of
 from kling_nb.jobs.session import Session
-from kling_nb.kie.rate_limit import Account, Budget, account_of, budget_of
+from kling_nb.kie.rate_limit import Account, Budget
 from kling_nb.kie.rate_limit import store as slots
+from kling_nb.kie.urls import API_URL
 from tests.service import KEY, Clock
 
 ACCOUNT = Account("https://api.example", Key(KEY))
@@ -454,7 +456,7 @@ def test_who_is_counted(tmp_path: Path) -> None:
     """Live by key and service; a served emulator by its URL; one in this process by its folder."""
     url = "http://127.0.0.1:8787"
     live = resolved(tmp_path, mode="live", api_key=KEY)
-    assert account_of(live) == Account(settings.API_URL, Key(KEY))
+    assert account_of(live) == Account(API_URL, Key(KEY))
     assert account_of(resolved(tmp_path, mode="emulator", api_url=url)) == Account(url)
     local = resolved(tmp_path, mode="emulator", folder="clips")
     assert account_of(local) == Account(str(tmp_path / "clips"))

@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from kling_nb.errors import NotSent, UnreadableAnswer
 
 from kling_nb.core.job_state import Stage
 from kling_nb.emulator import Books
+from kling_nb.errors import NotSent, UnreadableAnswer
 from kling_nb.jobs import callback_inbox as receiver
 from kling_nb.jobs.callback_inbox import is_for
 from kling_nb.jobs.job import Job

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.callbacks.reception import LIMIT_BYTES, Heard, Posted, Turned, receive
+from kling_nb.callbacks.reception import Heard, Posted, Turned, receive
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.task_status import TaskFailed, TaskPending, TaskSucceeded
 from kling_nb.kie.webhooks import sign_callback
 
@@ -78,16 +79,17 @@ def test_every_form_of_the_id(body: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post", ""])
 def test_only_post(method: str) -> None:
     """Before anything else is looked at."""
-    assert status(replace(POSTED, method=method, query="", body=b"x" * LIMIT_BYTES * 2)) == 405
+    body = b"x" * CALLBACK_LIMIT_BYTES * 2
+    assert status(replace(POSTED, method=method, query="", body=body)) == 405
 
 
 @pytest.mark.parametrize(
     ("body", "headers", "expected"),
     [
-        (BODY + b" " * (LIMIT_BYTES - len(BODY)), {}, 200),
-        (BODY + b" " * (LIMIT_BYTES - len(BODY) + 1), {}, 413),
-        (BODY, {"content-length": str(LIMIT_BYTES)}, 200),
-        (BODY, {"content-length": str(LIMIT_BYTES + 1)}, 413),
+        (BODY + b" " * (CALLBACK_LIMIT_BYTES - len(BODY)), {}, 200),
+        (BODY + b" " * (CALLBACK_LIMIT_BYTES - len(BODY) + 1), {}, 413),
+        (BODY, {"content-length": str(CALLBACK_LIMIT_BYTES)}, 200),
+        (BODY, {"content-length": str(CALLBACK_LIMIT_BYTES + 1)}, 413),
         (BODY, {"content-length": "9" * 5000}, 413),
         (BODY, {"content-length": "many"}, 200),
         (BODY, {"content-length": "-1"}, 200),
@@ -100,7 +102,7 @@ def test_the_longest_body(body: bytes, headers: dict[str, str], expected: int) -
 
 def test_what_is_too_long_is_not_looked_at() -> None:
     """Not even its one-time value."""
-    long = replace(POSTED, body=b"x" * (LIMIT_BYTES + 1))
+    long = replace(POSTED, body=b"x" * (CALLBACK_LIMIT_BYTES + 1))
     asked: list[str] = []
     receive(long, knows_nonce=lambda n: bool(asked.append(n)), webhook_key="", now_s=NOW_S)
     assert asked == []

@@ -19,12 +19,12 @@ import pytest
 
 from kling_nb.callbacks.intake import Intake
 from kling_nb.callbacks.listener import open_intake
-from kling_nb.callbacks.reception import LIMIT_BYTES
 from kling_nb.callbacks.worker import Collector
 from kling_nb.core.job_state import Stage
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
+from kling_nb.core.secret import Key
 from kling_nb.emulator import Emulator
 from kling_nb.jobs.callback_inbox import letters_for
-from kling_nb.jobs.keys import Key
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import sign_callback
 from kling_nb.storage import Row
@@ -142,7 +142,7 @@ class Attacker:
             case 6:
                 return gzip.compress(body, 1, mtime=0)
             case 7 if self.dice.random() < 0.1:
-                return body + b" " * LIMIT_BYTES
+                return body + b" " * CALLBACK_LIMIT_BYTES
             case 8 if self.dice.random() < 0.2:
                 return b"[" * 20_000 + body
             case _:

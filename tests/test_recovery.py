@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import InvalidInput, KlingError, LedgerError
 
 from kling_nb.core.job_state import FORGETTABLE, Stage
 from kling_nb.core.task_status import TaskMissing, TaskStatus
+from kling_nb.errors import InvalidInput, KlingError, LedgerError
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.other_folders import Elsewhere
 from kling_nb.jobs.recovery import Recovery

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import AlreadyPaid, LedgerError, ServiceError
 
 from kling_nb.core.job_state import Detached, Discarded, Stage, Unknown
 from kling_nb.emulator import UNLIMITED, Emulator
+from kling_nb.errors import AlreadyPaid, LedgerError, ServiceError
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.preparation import Wish
 from kling_nb.jobs.session import Session

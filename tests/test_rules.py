@@ -7,8 +7,8 @@ from datetime import date
 
 import numpy as np
 import pytest
-from kling_nb.errors import InvalidInput, Problem
 
+from kling_nb.errors import InvalidInput, Problem
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_cell
 from kling_nb.models.cell_options import option_rows

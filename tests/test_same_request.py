@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kling_nb.errors import AlreadyPaid, InvalidInput
 
 from kling_nb.core.job_state import Stage
+from kling_nb.errors import AlreadyPaid, InvalidInput
 from kling_nb.jobs.other_folders import Elsewhere
 from kling_nb.jobs.preparation import Wish
 from kling_nb.jobs.session import Session

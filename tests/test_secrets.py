@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 import stamina
-from kling_nb.errors import KlingError, Unauthorized
 from PIL import Image
 
 import kling_nb.kie.client
 from kling_nb.emulator.faults.catalog import FAULTS
+from kling_nb.errors import KlingError, Unauthorized
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.kie.bodies import Limits

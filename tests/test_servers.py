@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from kling_nb.errors import ConfigurationError
 
 import kling_nb.callbacks.servers as module
 from kling_nb.callbacks.servers import Server
+from kling_nb.errors import ConfigurationError
 
 PATIENCE_S = 30.0
 

@@ -11,6 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from kling_nb.core.job_state import Detached, Preparing, Saved, Stage, Waiting
+from kling_nb.emulator import Books
 from kling_nb.errors import (
     AlreadyPaid,
     BudgetExceeded,
@@ -20,9 +23,6 @@ from kling_nb.errors import (
     LedgerError,
     TaskFailed,
 )
-
-from kling_nb.core.job_state import Detached, Preparing, Saved, Stage, Waiting
-from kling_nb.emulator import Books
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.preparation import Wish
 from kling_nb.jobs.session import Session

@@ -9,14 +9,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from kling_nb.errors import ConfigurationError
 
+from kling_nb.core.secret import Key
+from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.keys import read_keyring
 from kling_nb.jobs.settings import (
-    API_URL,
-    UPLOAD_URL,
     Given,
-    Key,
     Settings,
     find_folder,
     find_webhook_key,
@@ -24,6 +22,7 @@ from kling_nb.jobs.settings import (
     resolve,
     save_key,
 )
+from kling_nb.kie.urls import API_URL, UPLOAD_URL
 
 SECRET = "s3cret-abcdef"
 

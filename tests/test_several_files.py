@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from kling_nb.core.job_state import Downloading, Expired, Saved, Stage
+from kling_nb.core.secret import Key
 from kling_nb.display.html import render_record, render_text
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.keys import Key
 from kling_nb.jobs.poller import Follower
 from kling_nb.kie.client import Client
 from tests.html_states import NOW

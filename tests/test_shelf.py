@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kling_nb.errors import InvalidInput
 
 from kling_nb.display.cards.metadata import Receipt, card_json, read_card
+from kling_nb.errors import InvalidInput
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.clip_finder import Shelf, clip_name, sha256_of, size_of
 from kling_nb.storage import Ledger, Row

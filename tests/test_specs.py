@@ -7,8 +7,8 @@ from datetime import date
 
 import numpy as np
 import pytest
-from kling_nb.errors import InvalidInput, Problem
 
+from kling_nb.errors import InvalidInput, Problem
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import Price, PriceList

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import BudgetExceeded, InvalidInput
 
+from kling_nb.errors import BudgetExceeded, InvalidInput
 from kling_nb.jobs.preparation import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO

@@ -9,6 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
+
+import kling_nb.kie.client
+from kling_nb.core.charge_evidence import Evidence, Look, Watch
+from kling_nb.core.job_state import Discarded, Refused, Sending, Stage, Unknown, Uploading, Waiting
+from kling_nb.core.secret import Key
 from kling_nb.errors import (
     AlreadyPaid,
     BadRequest,
@@ -18,15 +24,9 @@ from kling_nb.errors import (
     ServerFault,
     TaskUnknown,
 )
-from PIL import Image
-
-import kling_nb.kie.client
-from kling_nb.core.charge_evidence import Evidence, Look, Watch
-from kling_nb.core.job_state import Discarded, Refused, Sending, Stage, Unknown, Uploading, Waiting
 from kling_nb.jobs.balance_watch import Witness
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.keys import Key
 from kling_nb.jobs.preparation import Prepared, Wish
 from kling_nb.jobs.submit import submit
 from kling_nb.kie.client import Client, SubmitOutcome

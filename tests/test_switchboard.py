@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import ConfigurationError, InvalidInput
 
+from kling_nb.errors import ConfigurationError, InvalidInput
 from kling_nb.jobs import default_session as default
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands

@@ -17,6 +17,11 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
+
+from kling_nb.core.job_state import BLOCKING, Refused, Stage, Unknown, Waiting
+from kling_nb.core.stored_input import Negative
+from kling_nb.emulator import UNLIMITED, Books, Emulator
 from kling_nb.errors import (
     AlreadyPaid,
     BudgetExceeded,
@@ -25,15 +30,10 @@ from kling_nb.errors import (
     LedgerError,
     MediaError,
 )
-from PIL import Image
-
-from kling_nb.core.job_state import BLOCKING, Refused, Stage, Unknown, Waiting
-from kling_nb.emulator import UNLIMITED, Books, Emulator
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.jobs.takes import check_retakeable, has_sources, numbers, wish_of
 from kling_nb.kie.http import Fetcher
-from kling_nb.media.input_store import Negative
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import read_cell
 from kling_nb.storage import Row

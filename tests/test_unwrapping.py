@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from IPython.display import Audio, Video
 from IPython.display import Image as Shown
-from kling_nb.errors import InvalidInput, MediaError
 from PIL import Image, TiffImagePlugin
 
+from kling_nb.errors import InvalidInput, MediaError
 from kling_nb.jobs.preparation import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.media.audio_video import read_footage

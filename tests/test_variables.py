@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from kling_nb.errors import InvalidInput
 
+from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.cell import read_cell, read_line, write_cell
 from kling_nb.models.cell_variables import fill_prompt, missing, names_in, resolve, unresolved

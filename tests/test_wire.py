@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from kling_nb.errors import ServiceError, UnreadableAnswer
 
 from kling_nb import errors
 from kling_nb.core.charge_evidence import ANSWER_LIMIT
 from kling_nb.core.task_status import TaskFailed, TaskMissing, TaskPending, TaskSucceeded
+from kling_nb.errors import ServiceError, UnreadableAnswer
 from kling_nb.kie import wire
 from kling_nb.kie.wire import Answer
 from tests.sample_files import answer, document, sample

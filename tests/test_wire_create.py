@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from kling_nb.errors import Problem, RateLimited, ServiceError
 
 from kling_nb import errors
 from kling_nb.core.charge_evidence import ANSWER_LIMIT
+from kling_nb.errors import Problem, RateLimited, ServiceError
 from kling_nb.kie import wire
 from kling_nb.kie.wire import Answer
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from kling_nb.errors import ServiceError
 
+from kling_nb.errors import ServiceError
 from kling_nb.kie import wire
 from kling_nb.kie.webhooks import parse_callback
 from kling_nb.kie.wire import Answer

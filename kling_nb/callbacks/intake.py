@@ -14,7 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .reception import LIMIT_BYTES, Heard, Posted, Turned
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
+
+from .reception import Heard, Posted, Turned
 
 __all__ = ["Application", "Intake"]
 
@@ -24,7 +26,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 _READ_S = 10.0
-_DROPPED_BYTES = 4 * LIMIT_BYTES
+_DROPPED_BYTES = 4 * CALLBACK_LIMIT_BYTES
 """So much of a body that is too long is read and dropped: who still sends hears no answer."""
 
 _NOWHERE = Turned(404, "There is nothing here.")
@@ -93,7 +95,7 @@ async def _read(receive: Receive) -> bytes:
         if message["type"] == "http.disconnect":
             raise ConnectionError
         part = message.get("body", b"")
-        body += part[: LIMIT_BYTES + 1 - len(body)]
+        body += part[: CALLBACK_LIMIT_BYTES + 1 - len(body)]
         dropped += len(part)
         if not message.get("more_body", False) or dropped > _DROPPED_BYTES:
             return bytes(body)

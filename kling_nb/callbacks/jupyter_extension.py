@@ -21,12 +21,13 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 from traitlets import Bool
 from traitlets.config import Configurable
 
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.jobs.settings import find_webhook_key
 from kling_nb.storage.callback_routes import Doors
 
 from .jupyter_server import ROUTE
 from .porter import Porter
-from .reception import LIMIT_BYTES, Heard, Posted, Turned
+from .reception import Heard, Posted, Turned
 
 __all__ = ["KlingCallbacks", "extension_points", "is_asked_for", "load"]
 
@@ -71,7 +72,7 @@ class CallbackHandler(RequestHandler):
 
     def data_received(self, chunk: bytes) -> None:
         """Take in one piece of the body; what is beyond the limit is dropped at once."""
-        self.body += chunk[: LIMIT_BYTES + 1 - len(self.body)]
+        self.body += chunk[: CALLBACK_LIMIT_BYTES + 1 - len(self.body)]
 
     @allow_unauthenticated
     async def post(self) -> None:

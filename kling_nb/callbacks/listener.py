@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from kling_nb.core.addresses import check_public_url, is_local, leads_here
 from kling_nb.core.errors import ConfigurationError
+from kling_nb.core.secret import Key
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.default_session import default_session
-from kling_nb.jobs.keys import Key
 from kling_nb.jobs.session import Session
 from kling_nb.jobs.settings import find_webhook_key, seal_webhook_key
 from kling_nb.storage import Mailbox

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kling_nb.core.errors import KlingError
-from kling_nb.jobs.keys import Key
+from kling_nb.core.secret import Key
 from kling_nb.storage import Mailbox
 
 from .reception import Heard, Posted, Turned, receive

@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kling_nb.core.errors import UnreadableAnswer
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.task_status import TaskStatus
 from kling_nb.kie.webhooks import nonce_in, parse_callback, verify_callback
 
-__all__ = ["LIMIT_BYTES", "Heard", "Posted", "Turned", "receive"]
-
-LIMIT_BYTES = 256 * 1024
-"""The longest body that is read. The specification's own documents have less than 2 kB."""
+__all__ = ["Heard", "Posted", "Turned", "receive"]
 
 _TASK_ID = re.compile(r"[!-~]{1,200}")
 """A task id is opaque; one that cannot stand in a query is none."""
@@ -55,7 +53,7 @@ class Turned:
 
 
 _NO_POST = Turned(405, "Only POST is answered here.")
-_TOO_LONG = Turned(413, f"More than {LIMIT_BYTES} bytes are not read.")
+_TOO_LONG = Turned(413, f"More than {CALLBACK_LIMIT_BYTES} bytes are not read.")
 _STRANGER = Turned(403, "This address is not known here.")
 _ENCODED = Turned(415, "Send the body as it is, without Content-Encoding.")
 _UNREADABLE = Turned(400, "No task id can be read in the body.")
@@ -90,9 +88,9 @@ def _judge_envelope(posted: Posted) -> Turned | None:
         return _NO_POST
     announced = posted.headers.get("content-length", "").strip()
     is_long = re.fullmatch(r"[0-9]+", announced) is not None and (
-        len(announced) > 12 or int(announced) > LIMIT_BYTES
+        len(announced) > 12 or int(announced) > CALLBACK_LIMIT_BYTES
     )
-    return _TOO_LONG if is_long or len(posted.body) > LIMIT_BYTES else None
+    return _TOO_LONG if is_long or len(posted.body) > CALLBACK_LIMIT_BYTES else None
 
 
 def _judge_body(posted: Posted, nonce: str, webhook_key: str, now_s: float) -> Heard | Turned:

@@ -15,8 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
-from kling_nb.display.html.prices import price_words
-from kling_nb.models.catalog import DOLLARS_PER_CREDIT
+from kling_nb.core.money import DOLLARS_PER_CREDIT, price_words
 
 from .errors import BudgetExceeded, InvalidInput
 from .formatting import number_words

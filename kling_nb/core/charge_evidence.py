@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
+
+from .formatting import balance_words, credit_words, time_words
 
 __all__ = [
     "ANSWER_LIMIT",
@@ -25,7 +27,9 @@ __all__ = [
     "Watch",
     "encode_watch",
     "judge",
+    "moved_words",
     "parse_watch",
+    "verdict_words",
 ]
 
 WATCH_S = 60.0
@@ -182,4 +186,54 @@ def parse_watch(document: Mapping[str, Any]) -> Watch:
         began_at=datetime.fromisoformat(document["began_at"]),
         looks=tuple(Look(*look) for look in document["looks"]),
         others_moved=document["others_moved"],
+    )
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """Say what the balance tells, with its numbers; never certain, since others may use it."""
+    lasted = time_words(verdict.lasted_s)
+    after = balance_words(verdict.after_credits or 0.0)
+    match verdict.ground:
+        case Ground.FELL:
+            words = (
+                f"The task exists and was paid, very probably: {moved_words(verdict)}, exactly "
+                "the price, and no other job of this folder moved it; other programs on the "
+                "account could have."
+            )
+        case Ground.STILL:
+            words = (
+                f"Very probably not paid: the balance is {after}, as before, and stood still for "
+                f"{lasted}."
+            )
+        case Ground.EARLY:
+            seen = f"after {lasted}" if verdict.lasted_s else "right after"
+            words = f"Cannot tell: the balance was {after} {seen}, as before, which is too early."
+        case Ground.OTHERS:
+            words = "Cannot tell: other jobs of this folder moved the balance meanwhile."
+        case Ground.RETURNED:
+            words = f"Cannot tell: the balance moved within {lasted}, and is {after}, as before."
+        case Ground.ODD:
+            words = f"Cannot tell: {moved_words(verdict)}, which is not the price of this task."
+        case Ground.UNSEEN:
+            words = unseen_words(verdict)
+        case _:
+            assert_never(verdict.ground)
+    return words
+
+
+def unseen_words(verdict: Verdict) -> str:
+    """Say which balance is missing."""
+    if verdict.before_credits is None:
+        return "Cannot tell: the balance before it is not known."
+    before = balance_words(verdict.before_credits)
+    return f"Cannot tell: the balance was {before} before it, and is not known after it."
+
+
+def moved_words(verdict: Verdict) -> str:
+    """Give `the balance went from 5,916 to 5,861, 55 credits`, with the fraction in the sum."""
+    before, after = verdict.before_credits or 0.0, verdict.after_credits or 0.0
+    way = "less" if before >= after else "more"
+    change = credit_words(round(abs(before - after), 2))
+    return (
+        f"the balance went from {balance_words(before)} to {balance_words(after)}, {change} {way}"
     )

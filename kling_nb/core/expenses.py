@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from kling_nb.models.catalog import DOLLARS_PER_CREDIT
+from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .errors import InvalidInput
 from .formatting import number_words

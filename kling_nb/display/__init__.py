@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""What a notebook shows: cards, panel, gallery, and the comm that brings saved HTML to life."""
 
 from __future__ import annotations
 

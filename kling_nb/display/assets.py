@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CLIPBOARD", "joined_script"]
+__all__ = ["CLIPBOARD", "STATIC", "joined_script"]
 
-CLIPBOARD = Path(__file__).with_name("clipboard.js")
+STATIC = Path(__file__).parent / "static"
+"""The folder of all scripts and style sheets."""
+
+CLIPBOARD = STATIC / "clipboard.js"
 """Gives `copyText`."""
 
 

@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -27,7 +26,7 @@ import traitlets
 from kling_nb.core.forks import renew_in_child
 
 from . import html
-from .assets import CLIPBOARD, joined_script
+from .assets import CLIPBOARD, STATIC, joined_script
 from .front_end import present_front_end
 
 __all__ = ["VIEW_MIME", "Hub", "Page", "Place", "hub", "mounted", "view_data", "without_comms"]
@@ -43,16 +42,15 @@ MISSED = (
 
 Answer = Callable[[Mapping[str, Any]], None]
 
-_HERE = Path(__file__).parent
 _MODULES = (
     "links.js",
-    "keeping.js",
-    "anchors.js",
-    "clocks.js",
-    "voice.js",
-    "mounts.js",
-    "places.js",
-    "live.js",
+    "persist_outputs.js",
+    "scroll_anchor.js",
+    "timers.js",
+    "live_region.js",
+    "widget_mounts.js",
+    "cards.js",
+    "comm.js",
 )
 _WORD_LENGTH = 400
 
@@ -94,8 +92,8 @@ class Hub(anywidget.AnyWidget):
     Several pages may be connected, and each hears everything that is told.
     """
 
-    _esm = joined_script(CLIPBOARD, *(_HERE / name for name in _MODULES))
-    _css = _HERE / "live.css"
+    _esm = joined_script(CLIPBOARD, *(STATIC / name for name in _MODULES))
+    _css = STATIC / "comm.css"
     hub_id = traitlets.Unicode().tag(sync=True)
     """Which places and mounts on a page are this kernel's; also the id of the widget's model."""
     page = traitlets.Instance(Page, allow_none=True, default_value=None)

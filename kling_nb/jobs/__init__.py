@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""The engine: prepare, reserve, submit, poll and download; sessions, recovery and settings."""
 
 from __future__ import annotations
 

@@ -16,9 +16,10 @@ from typing import Any, Self
 
 from kling_nb.core.console import readable
 from kling_nb.core.errors import KlingError
-from kling_nb.display.html import render_notice
 from kling_nb.kie.webhooks import with_nonce
 from kling_nb.storage import Row
+
+from .mimebundle import render_notice
 
 __all__ = ["Hearing", "Listening"]
 
@@ -152,9 +153,8 @@ class Listening:
     def __repr__(self) -> str:
         return readable("\n".join([self._title, *self._lines]))
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        page = render_notice("info", self._title, self._lines)
-        return {"text/html": page, "text/plain": repr(self)}
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return render_notice(self._title, self._lines)
 
     @property
     def _title(self) -> str:

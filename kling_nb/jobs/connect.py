@@ -6,23 +6,24 @@ Puts a client together from settings. Must not know jobs or what is asked of the
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from kling_nb.core.poll_schedule import RateLimits
+from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS, RateLimits
+from kling_nb.core.secret import Key
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Fetcher
 from kling_nb.kie.network import Network, Transport
-from kling_nb.kie.rate_limit import budget_of
+from kling_nb.kie.rate_limit import Account, Budget
+from kling_nb.kie.urls import API_URL
 
 from . import settings
-from .keys import Key
 
 if TYPE_CHECKING:
-    from kling_nb.emulator import Emulator
+    from kling_nb.emulator import Emulator, Terms
 
-__all__ = ["Connection", "connect"]
+__all__ = ["Connection", "account_of", "budget_of", "connect"]
 
 _NO_KEY_NEEDED = "the-emulator-takes-any-key"
 
@@ -78,7 +79,7 @@ def connect(
 
 def _emulator_for(chosen: settings.Settings) -> Emulator | None:
     """An emulator in this process, if that is what was asked for."""
-    if chosen.mode != "emulator" or chosen.api_url != settings.API_URL:
+    if chosen.mode != "emulator" or chosen.api_url != API_URL:
         return None
     from kling_nb.emulator import Emulator, Terms
 
@@ -92,3 +93,35 @@ def _emulator_for(chosen: settings.Settings) -> Emulator | None:
         question_window_s=limits.questions.window_s,
     )
     return Emulator(folder, seconds=chosen.emulator_seconds, terms=terms)
+
+
+def account_of(chosen: settings.Settings) -> Account:
+    """The account that a session sends for; an emulator has one, whatever the key."""
+    if chosen.mode == "live":
+        return Account(chosen.api_url, chosen.key)
+    is_served = chosen.api_url != API_URL
+    return Account(chosen.api_url if is_served else str(chosen.folder))
+
+
+def budget_of(
+    chosen: settings.Settings,
+    terms: Terms | None,
+    now: Callable[[], datetime],
+    sleep: Callable[[float], Awaitable[None]],
+) -> Budget:
+    """The budget of a session.
+
+    Args:
+        chosen: Tell the account.
+        terms: Of the emulator, where it runs in this process; None is the limits of the settings.
+        now: Gives the time, aware.
+        sleep: Waits.
+    """
+    new_tasks, questions = chosen.rate_limits.new_tasks, chosen.rate_limits.questions
+    if terms is not None:
+        new_tasks = replace(NEW_TASKS, limit=terms.tasks_per_window, window_s=terms.task_window_s)
+        questions = replace(
+            QUESTIONS, limit=terms.questions_per_window, window_s=terms.question_window_s
+        )
+    account = account_of(chosen)
+    return Budget(account, new_tasks, questions, clock=lambda: now().timestamp(), sleep=sleep)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from kling_nb.core.addresses import has_secret
 from kling_nb.core.errors import MediaError, Problem
+from kling_nb.core.stored_input import Negative
 from kling_nb.kie.http import Fetcher
 from kling_nb.media import inputs as attachments
 from kling_nb.media.audio_video import Footage
-from kling_nb.media.input_store import Negative
 from kling_nb.media.inputs import Attachment
 from kling_nb.media.unwrapping import is_job, unwrap, url_of
 from kling_nb.models.advisories import MediaFacts

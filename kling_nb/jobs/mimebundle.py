@@ -1,30 +1,37 @@
-"""Render jobs and clips for `_repr_mimebundle_`, with a renderer that a higher layer sets.
+"""Render jobs, clips and notices for `_repr_mimebundle_`, with renderers that a higher layer sets.
 
-Jobs know no HTML. The package sets the renderer when it is imported; every front end, with IPython
-or without, gets the same saved card.
+Jobs know no HTML. The package sets the renderers when it is imported; every front end, with
+IPython or without, gets the same saved card.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kling_nb.core.job_state import JobFacts, JobState
 
-__all__ = ["Renderer", "render_mimebundle", "set_renderer"]
+__all__ = ["render_mimebundle", "render_notice", "set_renderers"]
 
-Renderer = Callable[["JobFacts", "JobState"], dict[str, Any]]
+CardRenderer = Callable[["JobFacts", "JobState"], dict[str, Any]]
 """Takes a job and its state; returns data by MIME type, including `text/html` and `text/plain`."""
+NoticeRenderer = Callable[[str, Sequence[str]], dict[str, Any]]
+"""Takes a title and lines; returns the same."""
 
-_renderers: list[Renderer] = []
+_renderers: list[tuple[CardRenderer, NoticeRenderer]] = []
 
 
-def set_renderer(renderer: Renderer) -> None:
-    """Set the renderer of all jobs and clips."""
-    _renderers[:] = [renderer]
+def set_renderers(card: CardRenderer, notice: NoticeRenderer) -> None:
+    """Set the renderers of all jobs and clips, and of all notices."""
+    _renderers[:] = [(card, notice)]
 
 
 def render_mimebundle(facts: JobFacts, state: JobState) -> dict[str, Any]:
     """Return the card of a job as data by MIME type."""
-    return _renderers[0](facts, state)
+    return _renderers[0][0](facts, state)
+
+
+def render_notice(title: str, lines: Sequence[str]) -> dict[str, Any]:
+    """Return a notice as data by MIME type."""
+    return _renderers[0][1](title, lines)

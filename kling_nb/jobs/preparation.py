@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kling_nb.core.errors import InvalidInput, Problem
-from kling_nb.display.html import Funds
+from kling_nb.core.money import Funds
 from kling_nb.kie.http import Fetcher
 from kling_nb.media.images import Picture
 from kling_nb.media.inputs import noun_of

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kling_nb.core import poll_schedule as pace
-from kling_nb.core.charge_evidence import Likelihood, judge
+from kling_nb.core.charge_evidence import Likelihood, judge, verdict_words
 from kling_nb.core.errors import InvalidInput, LedgerError
 from kling_nb.core.job_state import FOLLOWED, FORGETTABLE, JobFacts, Stage
 from kling_nb.core.task_status import TaskMissing
-from kling_nb.display.html import verdict_words
 from kling_nb.storage import Row
 
 from .background_loop import in_thread

@@ -17,7 +17,7 @@ from kling_nb.core import poll_schedule as pace
 from kling_nb.core.budgets import least_left
 from kling_nb.core.errors import AlreadyPaid, LedgerError
 from kling_nb.core.job_state import ENDED, SUBMITTING, Detached, Stage
-from kling_nb.display.html import Funds
+from kling_nb.core.money import Funds
 from kling_nb.kie.http import Fetcher
 from kling_nb.storage import Intent, Row
 

@@ -16,7 +16,7 @@ from typing import Any, Unpack
 from kling_nb.core.budgets import Standing, changes, name_notebook
 from kling_nb.core.expenses import Expense
 from kling_nb.core.forks import OwnProcess
-from kling_nb.display.html import Funds
+from kling_nb.core.money import Funds
 from kling_nb.kie.network import Transport
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.naming import find_model

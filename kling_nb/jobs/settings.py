@@ -19,16 +19,15 @@ from urllib.parse import urlsplit
 from kling_nb.core.addresses import is_loopback
 from kling_nb.core.errors import ConfigurationError
 from kling_nb.core.poll_schedule import RateLimits, parse_rate_limits
+from kling_nb.core.secret import Key
+from kling_nb.kie.urls import API_URL, UPLOAD_URL
 
-from .keys import Key, forget_key, read_keyring, save_key
+from .keys import forget_key, read_keyring, save_key
 
 __all__ = [
-    "API_URL",
     "ENVIRONMENT",
-    "UPLOAD_URL",
     "WEBHOOK_KEY",
     "Given",
-    "Key",
     "Mode",
     "Settings",
     "find_folder",
@@ -41,11 +40,6 @@ __all__ = [
 ]
 
 Mode = Literal["live", "emulator"]
-
-API_URL: Final = "https://api.kie.ai"
-"""Source: the provider's documentation and recorded live traffic (D, L), 2026-04."""
-UPLOAD_URL: Final = "https://kieai.redpandaai.co"
-"""Source: the provider's documentation and recorded live traffic (D, L), 2026-04."""
 
 FOLDER_NAME: Final = "kling_clips"
 SECONDS_ALLOWED: Final = (0.05, 3600.0)

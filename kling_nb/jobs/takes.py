@@ -14,7 +14,8 @@ from pathlib import Path
 
 from kling_nb.core.errors import InvalidInput, LedgerError, MediaError
 from kling_nb.core.job_state import BLOCKING, Stage
-from kling_nb.media.input_store import Negative, is_kept, keep
+from kling_nb.core.stored_input import Negative
+from kling_nb.media.input_store import is_kept, keep
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_line
 from kling_nb.models.kinds import Media

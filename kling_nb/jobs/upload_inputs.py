@@ -19,15 +19,16 @@ from weakref import WeakValueDictionary
 
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import Uploading
+from kling_nb.core.stored_input import Negative
 from kling_nb.kie.client import Client
+from kling_nb.kie.urls import UPLOAD_URL
 from kling_nb.media.audio_video import Footage
-from kling_nb.media.input_store import Negative, suffix_of
+from kling_nb.media.input_store import suffix_of
 from kling_nb.media.inputs import Attachment
 from kling_nb.storage import Row, Uploads
 
 from .background_loop import in_thread
 from .job import Job
-from .settings import UPLOAD_URL
 
 __all__ = ["Freight", "Source", "Turns", "is_about_media"]
 

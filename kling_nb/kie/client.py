@@ -31,7 +31,7 @@ from kling_nb.core.errors import (
     RateLimited,
     ServiceError,
 )
-from kling_nb.jobs.settings import API_URL, UPLOAD_URL
+from kling_nb.kie.urls import API_URL, UPLOAD_URL
 
 from . import urls as endpoints
 from . import wire
@@ -42,8 +42,8 @@ from .network import NEVER_SENT, Network, Transport, check_open, open_http
 from .rate_limit import Budget
 
 if TYPE_CHECKING:
+    from kling_nb.core.secret import Key
     from kling_nb.core.task_status import TaskStatus
-    from kling_nb.jobs.keys import Key
 
 __all__ = ["Client", "SubmitOutcome"]
 

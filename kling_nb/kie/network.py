@@ -16,9 +16,9 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from kling_nb import __version__
 from kling_nb.core.addresses import is_loopback
 from kling_nb.core.errors import ConfigurationError, LedgerError
+from kling_nb.core.version import __version__
 
 from .bodies import Limits
 

@@ -1,19 +1,28 @@
-"""The paths of the service's endpoints. Source: published documentation and live traffic (D, L)."""
+"""The hosts of the service and the paths of its endpoints.
+
+Source: published documentation and live traffic (D, L).
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 __all__ = [
+    "API_URL",
     "CREATE_PATH",
     "CREDIT_PATH",
     "DOWNLOAD_URL_PATH",
     "RECORD_PATH",
     "UPLOAD_BASE64_PATH",
-    "UPLOAD_LIMIT_BYTES",
     "UPLOAD_PATH",
+    "UPLOAD_URL",
     "UPLOAD_URL_PATH",
 ]
+
+API_URL: Final = "https://api.kie.ai"
+"""Source: the provider's documentation and recorded live traffic (D, L), 2026-04."""
+UPLOAD_URL: Final = "https://kieai.redpandaai.co"
+"""Source: the provider's documentation and recorded live traffic (D, L), 2026-04."""
 
 CREATE_PATH: Final = "/api/v1/jobs/createTask"
 RECORD_PATH: Final = "/api/v1/jobs/recordInfo"
@@ -24,6 +33,3 @@ DOWNLOAD_URL_PATH: Final = "/api/v1/common/download-url"
 UPLOAD_PATH: Final = "/api/file-stream-upload"
 UPLOAD_BASE64_PATH: Final = "/api/file-base64-upload"
 UPLOAD_URL_PATH: Final = "/api/file-url-upload"
-
-UPLOAD_LIMIT_BYTES: Final = 100_000_000
-"""Of a file that is uploaded. Some models take a larger one, at a URL of its own."""

@@ -18,13 +18,14 @@ from typing import BinaryIO, Final
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import byte_words
-from kling_nb.kie.urls import UPLOAD_LIMIT_BYTES
+from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
+from kling_nb.core.stored_input import Negative
 from kling_nb.models.kinds import ROUNDING_S, Media, shorten
 
 from . import images as media
 from .frame_limits import check_frame
 from .image_sources import find_file
-from .input_store import Negative, check_kept, content_hash, is_kept, suffix_of
+from .input_store import check_kept, content_hash, is_kept, suffix_of
 from .probe import HEAD_BYTES, Form, Measured, measure, reading, recognise
 from .unwrapping import describe, file_name, unwrap
 

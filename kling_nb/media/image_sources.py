@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kling_nb.core.errors import MediaError
+from kling_nb.core.stored_input import Negative
 
-from .input_store import Negative, content_hash, develop
+from .input_store import content_hash, develop
 from .metadata import strip_metadata
 from .probe import HEAD_BYTES, HEIF, RAW, SVG, recognise
 from .unwrapping import SOURCE_LIMIT_BYTES, describe, file_name, unwrap

@@ -11,15 +11,14 @@ import hashlib
 import logging
 import secrets
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.files import make_folder, new_file, write_new
+from kling_nb.core.stored_input import Negative
 
 __all__ = [
-    "Negative",
     "check_kept",
     "content_hash",
     "develop",
@@ -43,26 +42,6 @@ SUFFIXES: Final = {
     "audio/x-wav": "wav",
 }
 LOG: Final = logging.getLogger("kling_nb")
-
-
-@dataclass(frozen=True, slots=True)
-class Negative:
-    """A picture, a video or a sound as it was sent once, standing for what it was made from.
-
-    May be given wherever such a thing may be given; the request is the same one then, since its
-    fingerprint has `source_sha256` and not the hash of what is kept.
-    """
-
-    source_sha256: str
-    """Of what a person gave, before any conversion."""
-    name: str
-    """For people: the file's name, or what it was."""
-    mime_type: str
-    """Of what is kept."""
-    path: str = ""
-    """Absolute path of the kept file; empty when it could not be kept."""
-    url: str = ""
-    """Where it was fetched; empty when it was not given as a URL."""
 
 
 def keep(folder: Path, content: bytes | Path, mime_type: str, sha256: str = "") -> str:

@@ -14,8 +14,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
 
 from kling_nb.core.errors import MediaError
-
-from .input_store import Negative
+from kling_nb.core.stored_input import Negative
 
 __all__ = [
     "SOURCE_LIMIT_BYTES",

@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""`%%kling` and `%kling`: cell magics, commands, quotes, notebook files and the doctor."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from IPython.display import display
 
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import Saved, Stage
+from kling_nb.core.money import price_words
 from kling_nb.display import html
 from kling_nb.display.cards import FrontEnd
 from kling_nb.jobs.default_session import default_session, warn_unkeyed
@@ -53,7 +54,7 @@ def mode_text(session: Session) -> str:
 def balance_text(session: Session) -> str:
     """The balance in credits and dollars, or why it is not known."""
     try:
-        return f"balance {html.price_words(session.balance())}"
+        return f"balance {price_words(session.balance())}"
     except KlingError as error:
         return f"balance not known: {error}"
 

@@ -11,7 +11,7 @@ Nothing here knows the service, a picture or a notebook's file, and no key is ev
 from __future__ import annotations
 
 from .callback_store import Letter, Mailbox
-from .inspect import inspect, look_up
+from .inspect import look_up
 from .job_record import Intent, Row
 from .ledger import Ledger
 from .spending import Accounts
@@ -25,6 +25,5 @@ __all__ = [
     "Mailbox",
     "Row",
     "Uploads",
-    "inspect",
     "look_up",
 ]

@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from kling_nb.callbacks.reception import LIMIT_BYTES
 from kling_nb.core.job_state import FOLLOWED, SUBMITTING, Stage
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 
 from .database import Database
 from .job_record import encode_time
@@ -71,7 +71,7 @@ class Mailbox:
 
         Args:
             nonce: The one-time value in the address that it came to.
-            body: As it came, at most `reception.LIMIT_BYTES`.
+            body: As it came, at most `CALLBACK_LIMIT_BYTES`.
             at: When it was heard, aware.
 
         Returns:
@@ -81,8 +81,8 @@ class Mailbox:
         Raises:
             ValueError: It is too long.
         """
-        if len(body) > LIMIT_BYTES:
-            raise ValueError(f"{len(body)} bytes: a letter has at most {LIMIT_BYTES}")
+        if len(body) > CALLBACK_LIMIT_BYTES:
+            raise ValueError(f"{len(body)} bytes: a letter has at most {CALLBACK_LIMIT_BYTES}")
         with self._database.writing() as connection:
             if stage_of(connection, nonce) not in EXPECTING:
                 return False

@@ -14,7 +14,7 @@ from typing import Any
 
 from kling_nb.core.charge_evidence import Watch, encode_watch, parse_watch
 from kling_nb.core.job_state import ClipFacts, Stage
-from kling_nb.media.input_store import Negative
+from kling_nb.core.stored_input import Negative
 from kling_nb.models.spec import words_of
 
 __all__ = [

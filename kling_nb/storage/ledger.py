@@ -18,7 +18,7 @@ from pathlib import Path
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.forks import OwnProcess
 from kling_nb.core.job_state import BLOCKING, FOLLOWED, SUBMITTING, Stage
-from kling_nb.media.input_store import Negative
+from kling_nb.core.stored_input import Negative
 
 from .database import Database
 from .id_slots import IdSlots

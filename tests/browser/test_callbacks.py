@@ -24,7 +24,7 @@ CLIP_S = 4
 SETTINGS = """\
 %load_ext kling_nb
 import kling_nb as kling
-from kling_nb import pace
+from kling_nb.core import poll_schedule as pace
 
 # Without a notification nothing is asked for an hour: it is what ends the wait, or nothing is.
 pace.heard_ask_s = lambda elapsed_s, usual_s: 3600.0

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import kling_nb.display.gallery
-from kling_nb.display.assets import joined_script
+from kling_nb.display.assets import STATIC, joined_script
 from tests.reels import video
 
-STEP = Path(kling_nb.display.gallery.__file__).with_name("step.js")
+STEP = STATIC / "gallery" / "step.js"
 LENGTHS_S = (3.0, 6.0, 3.0, 6.0)
 FRAME_S = 0.042
 STAGE = """async (films) => {

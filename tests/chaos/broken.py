@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kling_nb.errors import LedgerError
-
 from kling_nb.core.forks import OwnProcess
+from kling_nb.errors import LedgerError
 from kling_nb.jobs import default_session as default
 from kling_nb.jobs.other_folders import Elsewhere
 from kling_nb.jobs.recovery import Recovery

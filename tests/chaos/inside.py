@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from kling_nb.errors import ForkedSession, KlingError
 
 import kling_nb
 from kling_nb.core import poll_schedule as pace
+from kling_nb.errors import ForkedSession, KlingError
 from kling_nb.jobs.session import Session
 from kling_nb.kie import client
 from kling_nb.kie.bodies import Limits

@@ -6,10 +6,10 @@ from itertools import product
 from typing import Any
 
 import pytest
-from kling_nb.errors import InvalidInput
 
 from kling_nb.emulator.http.validate import Refusal, check_order
 from kling_nb.emulator.models import MODELS
+from kling_nb.errors import InvalidInput
 from kling_nb.kie.wire import create_body
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.kinds import Choice, Flag

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kling_nb.display import threads as workers
-from kling_nb.display.panel import Panel, panel
+from kling_nb.display.panel.panel import Panel, panel
 from kling_nb.models import catalog as models
 from tests.panels.panes import INVENTED, Beside, film, png, record
 

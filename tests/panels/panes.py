@@ -21,9 +21,9 @@ import av
 import ipywidgets as widgets
 from PIL import Image
 
-from kling_nb.display.panel import Panel
 from kling_nb.display.panel.fields import Field
 from kling_nb.display.panel.media import MediaField
+from kling_nb.display.panel.panel import Panel
 from kling_nb.display.panel.records_field import RowsField
 from kling_nb.display.panel.widgets import Actions, Control, Labelled, Picker
 from kling_nb.models.kinds import Choice, Flag, Media, Number, Text

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_nb.errors import InvalidInput
 from PIL import Image
 
 from kling_nb.display.panel.records_field import RowsField
+from kling_nb.errors import InvalidInput
 from kling_nb.jobs.preparation import Wish
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_cell

@@ -6,8 +6,8 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from kling_nb.errors import InvalidInput
 
+from kling_nb.errors import InvalidInput
 from kling_nb.models import catalog as models
 from kling_nb.models.kinds import Choice
 from kling_nb.models.spec import Parameter

@@ -6,10 +6,10 @@ import re
 import threading
 
 import pytest
-from kling_nb.errors import AlreadyPaid, BadRequest, BudgetExceeded, InvalidInput
 
 from kling_nb.core.job_state import Failed, Saved
-from kling_nb.display.panel import panel
+from kling_nb.display.panel.panel import panel
+from kling_nb.errors import AlreadyPaid, BadRequest, BudgetExceeded, InvalidInput
 from kling_nb.jobs.job import Job
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from tests.panels.panes import WAIT_S, find, press, text_of, until

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from kling_nb.core.stored_input import Negative
 from kling_nb.display.panel import panel as sheet
 from kling_nb.display.panel.chosen import Chosen
 from kling_nb.jobs.background_loop import portal
-from kling_nb.media.input_store import Negative
 from kling_nb.models import catalog as models
 from tests.panels.panes import WAIT_S, actions, choose_file, find, png, press, read_all, text_of
 

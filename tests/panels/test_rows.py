@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kling_nb.errors import InvalidInput, Problem
 
 from kling_nb.display.panel.records_field import RowsField
 from kling_nb.display.panel.widgets import Rows
+from kling_nb.errors import InvalidInput, Problem
 from kling_nb.models import catalog as models
 from tests.panels.panes import actions, choose_file, controls, find, png, press, read_all, text_of
 

@@ -21,7 +21,7 @@ import traitlets
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import Saved
 from kling_nb.display import html
-from kling_nb.display.assets import CLIPBOARD, joined_script
+from kling_nb.display.assets import CLIPBOARD, STATIC, joined_script
 from kling_nb.display.comm import mounted, without_comms
 from kling_nb.display.html.gallery import (
     Exhibit,
@@ -48,7 +48,6 @@ __all__ = ["Gallery", "gallery"]
 PAGE_SIZE = 24
 """Clips sent at a time, and clips in a saved notebook."""
 
-_HERE = Path(__file__).parent
 _PARTS = ("elements.js", "films.js", "step.js", "stage.js", "tile.js", "gallery.js")
 _log = logging.getLogger("kling_nb")
 
@@ -103,8 +102,8 @@ class Gallery(anywidget.AnyWidget):
         selection: What to show at first.
     """
 
-    _esm = joined_script(CLIPBOARD, *(_HERE / part for part in _PARTS))
-    _css = _HERE / "gallery.css"
+    _esm = joined_script(CLIPBOARD, *(STATIC / "gallery" / part for part in _PARTS))
+    _css = STATIC / "gallery" / "gallery.css"
     asked = traitlets.Dict().tag(sync=True)
     """The selection to begin with."""
     first = traitlets.Dict().tag(sync=True)

@@ -13,11 +13,10 @@ from .card import playback_note, poster_image, render_record, video_attributes
 from .findings import Finding, FindingStatus, findings_text, render_findings
 from .foot import Aside, render_foot
 from .live import render_live
-from .losses import verdict_words
 from .markup import escape, prose, style_sheet
 from .places import render_mount, render_place
 from .plain_text import render_text, table_text, warning_text
-from .prices import Funds, age_word, price_line, price_words
+from .prices import age_word, price_line
 from .saved_cards import Section, find_sections, unplaced
 from .tables import NoticeKind, render_notice, render_table
 
@@ -25,7 +24,6 @@ __all__ = [
     "Aside",
     "Finding",
     "FindingStatus",
-    "Funds",
     "NoticeKind",
     "Section",
     "age_word",
@@ -36,7 +34,6 @@ __all__ = [
     "playback_note",
     "poster_image",
     "price_line",
-    "price_words",
     "prose",
     "render_findings",
     "render_foot",
@@ -50,7 +47,6 @@ __all__ = [
     "style_sheet",
     "table_text",
     "unplaced",
-    "verdict_words",
     "video_attributes",
     "warning_text",
 ]

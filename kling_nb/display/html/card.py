@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 from kling_nb.core.formatting import byte_words, one_line, visible
 from kling_nb.core.job_state import Encoding, JobFacts, JobState, Saved, has_ended
+from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .card_text import Wording, describe, task_of
 from .markup import (
@@ -29,7 +30,7 @@ from .markup import (
     tag,
 )
 from .plain_text import MODE_BADGE, WARNING_BADGE, shown_warnings
-from .prices import DOLLARS_PER_CREDIT, clip_words, cost_line, encoding_words, saved_only
+from .prices import clip_words, cost_line, encoding_words, saved_only
 
 __all__ = ["playback_note", "poster_image", "render_record", "video_attributes"]
 

@@ -29,9 +29,9 @@ from kling_nb.core.job_state import (
     Vanished,
     Waiting,
 )
+from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .losses import describe_failed, describe_refused, describe_unknown
-from .prices import DOLLARS_PER_CREDIT
 from .wording import Entry, Tone, Wording
 
 __all__ = ["SLOWER", "Entry", "Tone", "Wording", "describe", "task_of", "usual_words", "wait_words"]

@@ -21,11 +21,12 @@ from kling_nb.core.job_state import (
     Vanished,
     has_ended,
 )
+from kling_nb.core.money import DOLLARS_PER_CREDIT, price_words
 
 from .card_text import describe
 from .live import render_live
 from .markup import Markup, code, escape, joined, link, prose, tag
-from .prices import DOLLARS_PER_CREDIT, age_word, price_words
+from .prices import age_word
 
 __all__ = ["Aside", "render_foot"]
 

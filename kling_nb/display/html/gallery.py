@@ -13,10 +13,11 @@ from pathlib import PurePath
 
 from kling_nb.core.formatting import date_words, number_words, one_line, visible
 from kling_nb.core.job_state import JobFacts, Saved
+from kling_nb.core.money import dollar_words, price_words
 
 from .markup import Markup, code, data_uri, escape, fitted, jpeg_size, style_sheet, tag
 from .plain_text import MODE_BADGE, table_text
-from .prices import clip_words, dollar_words, price_words
+from .prices import clip_words
 from .tables import render_notice
 
 __all__ = [

@@ -7,17 +7,16 @@ balance is made in `evidence`; here it gets its sentence.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import assert_never
 
-from kling_nb.core.charge_evidence import Ground, Verdict, judge
-from kling_nb.core.formatting import balance_words, credit_words, date_words, one_line, time_words
+from kling_nb.core.charge_evidence import Ground, Verdict, judge, moved_words, verdict_words
+from kling_nb.core.formatting import balance_words, date_words, one_line, time_words
 from kling_nb.core.job_state import Failed, JobFacts, Refused, Unknown
+from kling_nb.core.money import price_words
 from kling_nb.kie.failures import cause_of
 
-from .prices import price_words
 from .wording import Entry, Wording
 
-__all__ = ["describe_failed", "describe_refused", "describe_unknown", "verdict_words"]
+__all__ = ["describe_failed", "describe_refused", "describe_unknown"]
 
 UNTOLD = "The service did not say what it cost"
 ACCOUNT_LOGS = "the logs page of your account at kie.ai"
@@ -147,53 +146,3 @@ def adopt_entry(facts: JobFacts, task_id: str) -> Entry:
     job_id = "" if task_id == "TASK_ID" else f" {one_line(facts.id)}"
     command = f"%kling adopt {one_line(task_id)}{job_id}"
     return Entry(command, "if the task exists; this also downloads its clip")
-
-
-def verdict_words(verdict: Verdict) -> str:
-    """Say what the balance tells, with its numbers; never certain, since others may use it."""
-    lasted = time_words(verdict.lasted_s)
-    after = balance_words(verdict.after_credits or 0.0)
-    match verdict.ground:
-        case Ground.FELL:
-            words = (
-                f"The task exists and was paid, very probably: {moved_words(verdict)}, exactly "
-                "the price, and no other job of this folder moved it; other programs on the "
-                "account could have."
-            )
-        case Ground.STILL:
-            words = (
-                f"Very probably not paid: the balance is {after}, as before, and stood still for "
-                f"{lasted}."
-            )
-        case Ground.EARLY:
-            seen = f"after {lasted}" if verdict.lasted_s else "right after"
-            words = f"Cannot tell: the balance was {after} {seen}, as before, which is too early."
-        case Ground.OTHERS:
-            words = "Cannot tell: other jobs of this folder moved the balance meanwhile."
-        case Ground.RETURNED:
-            words = f"Cannot tell: the balance moved within {lasted}, and is {after}, as before."
-        case Ground.ODD:
-            words = f"Cannot tell: {moved_words(verdict)}, which is not the price of this task."
-        case Ground.UNSEEN:
-            words = unseen_words(verdict)
-        case _:
-            assert_never(verdict.ground)
-    return words
-
-
-def unseen_words(verdict: Verdict) -> str:
-    """Say which balance is missing."""
-    if verdict.before_credits is None:
-        return "Cannot tell: the balance before it is not known."
-    before = balance_words(verdict.before_credits)
-    return f"Cannot tell: the balance was {before} before it, and is not known after it."
-
-
-def moved_words(verdict: Verdict) -> str:
-    """Give `the balance went from 5,916 to 5,861, 55 credits`, with the fraction in the sum."""
-    before, after = verdict.before_credits or 0.0, verdict.after_credits or 0.0
-    way = "less" if before >= after else "more"
-    change = credit_words(round(abs(before - after), 2))
-    return (
-        f"the balance went from {balance_words(before)} to {balance_words(after)}, {change} {way}"
-    )

@@ -16,10 +16,10 @@ import struct
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import NewType
 
 from kling_nb.core.formatting import visible
+from kling_nb.display.assets import STATIC
 
 __all__ = [
     "Markup",
@@ -150,6 +150,6 @@ def style_sheet() -> Markup:
 
 def sheet(name: str) -> str:
     """Read a style sheet without its comments and spaces."""
-    css = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    css = (STATIC / name).read_text(encoding="utf-8")
     bare = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL))
     return re.sub(r" ?([{};,]) ?", r"\1", re.sub(r"([{;]\s*[-a-z]+): ", r"\1:", bare)).strip()

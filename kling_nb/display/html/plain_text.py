@@ -9,9 +9,10 @@ from pathlib import PurePath
 
 from kling_nb.core.formatting import one_line
 from kling_nb.core.job_state import JobFacts, JobState, Saved
+from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .card_text import Wording, describe, task_of
-from .prices import DOLLARS_PER_CREDIT, clip_words, cost_line
+from .prices import clip_words, cost_line
 
 __all__ = [
     "MODE_BADGE",

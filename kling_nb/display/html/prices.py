@@ -6,14 +6,11 @@ Owns the price line that cards, plain text and the panel share. Knows no HTML.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
 
 from kling_nb.core.formatting import (
     balance_words,
     byte_words,
-    credit_words,
     date_words,
     number_words,
     one_line,
@@ -28,18 +25,15 @@ from kling_nb.core.job_state import (
     Uploading,
     has_ended,
 )
-from kling_nb.models.catalog import CATALOGUE, DOLLARS_PER_CREDIT
+from kling_nb.core.money import DOLLARS_PER_CREDIT, Funds, price_words
+from kling_nb.models.catalog import CATALOGUE
 
 __all__ = [
-    "DOLLARS_PER_CREDIT",
-    "Funds",
     "age_word",
     "clip_words",
     "cost_line",
-    "dollar_words",
     "encoding_words",
     "price_line",
-    "price_words",
     "saved_only",
 ]
 
@@ -68,16 +62,6 @@ CODECS = {
 CONTAINERS = {"webm": "WebM", "quicktime": "MOV", "matroska": "Matroska"}
 
 
-@dataclass(frozen=True, slots=True)
-class Funds:
-    """What a job may be paid from, before it; None leaves a figure out of the line."""
-
-    balance_credits: float | None = None
-    """What the account has."""
-    budget_credits: float | None = None
-    """What the tightest budget has left."""
-
-
 NO_FUNDS = Funds()
 
 
@@ -85,17 +69,6 @@ def age_word(model: str, at: datetime) -> str:
     """Give `about` where our prices of a model are too old to be exact at that time."""
     spec = CATALOGUE.get(model)
     return "about" if spec and at.date() - spec.prices.as_of > OLD_AFTER else ""
-
-
-def dollar_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
-    """Give `$0.28`; half a cent counts as one."""
-    dollars = Decimal(str(credits)) * Decimal(str(dollars_per_credit))
-    return f"${dollars.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
-
-
-def price_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
-    """Give `55 credits ($0.28)`."""
-    return f"{credit_words(credits)} ({dollar_words(credits, dollars_per_credit)})"
 
 
 def price_line(

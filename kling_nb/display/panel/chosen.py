@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kling_nb.core.formatting import one_line
+from kling_nb.core.stored_input import Negative
 from kling_nb.display.links import relative_path
-from kling_nb.media.input_store import Negative
 from kling_nb.models.kinds import shorten
 
 __all__ = ["Chosen", "Surroundings", "chosen_from", "is_url", "name_of", "path_beside"]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from kling_nb.core.formatting import credit_words
+from kling_nb.core.money import Funds, price_words
 from kling_nb.display import html
 from kling_nb.display.html.markup import escape, tag
 from kling_nb.models.catalog import CATALOGUE
@@ -31,7 +32,7 @@ def head_markup(*, emulated: bool) -> str:
     return html.style_sheet() + tag("div", "", head, classes="kling-root kling-bare")
 
 
-def hint_words(form: Form, funds: html.Funds) -> str:
+def hint_words(form: Form, funds: Funds) -> str:
     """What has to be mended, for those who look at the button and not at the fields."""
     names = [label_of(form.spec.parameter(problem.field)) for problem in form.problems]
     if names:
@@ -67,11 +68,11 @@ def model_note(spec: ModelSpec) -> str:
     chosen = ", ".join(offer_of(spec).words)
     standard = f"standard clip ({chosen}): " if chosen else ""
     takes = takes_words(spec).replace("_", " ")
-    words = [f"takes {takes}", standard + _offer_words(spec, html.price_words)]
+    words = [f"takes {takes}", standard + _offer_words(spec, price_words)]
     return "; ".join([*words, *filter(None, [_SURENESS.get(spec.sureness)])])
 
 
-def cost_words(form: Form, *, funds: html.Funds, emulated: bool) -> str:
+def cost_words(form: Form, *, funds: Funds, emulated: bool) -> str:
     """What the clip that the form describes costs, and what it would be paid from."""
     spec, allowed = form.spec, form.allowed
     words, price = list(describe(spec, allowed).values()), form.price_credits

@@ -12,17 +12,20 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import ipywidgets as widgets
+from IPython import get_ipython
 
 from kling_nb.core.console import print_text
 from kling_nb.core.errors import InvalidInput, KlingError, Problem
+from kling_nb.core.money import Funds, price_words
 from kling_nb.display import html
 from kling_nb.display.comm import without_comms
 from kling_nb.display.front_end import present_front_end
 from kling_nb.display.threads import draw_later, work_later
+from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.preparation import Wish
 from kling_nb.jobs.session import Session
-from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.cell import write_cell
 from kling_nb.models.naming import find_model
 from kling_nb.models.spec import ModelSpec, Values
@@ -35,7 +38,7 @@ from .results import Result
 from .saved_view import Keepsake
 from .widgets import Actions, Recents
 
-__all__ = ["Panel"]
+__all__ = ["Panel", "panel"]
 
 _log = logging.getLogger("kling_nb")
 
@@ -58,7 +61,7 @@ class Panel(widgets.VBox):
         variables: Callable[[], Mapping[str, object]],
     ) -> None:
         self._spec, self._session = spec, session
-        self._funds = html.Funds()
+        self._funds = Funds()
         self._results, self._kept = list[Result](), Kept()
         self._listing, self._writing = threading.Lock(), threading.RLock()
         self._around = Surroundings(
@@ -241,7 +244,7 @@ class Panel(widgets.VBox):
             actions.controls = {"model": self._model.model_id, **form.controls}
             self._model.note = model_note(form.spec)
             price = form.price_credits
-            actions.amount = "" if price is None else html.price_words(price)
+            actions.amount = "" if price is None else price_words(price)
             actions.price = cost_words(form, funds=self._funds, emulated=emulated)
             actions.warnings = [html.warning_text(each) for each in form.warnings]
             actions.hint = hint_words(form, self._funds)
@@ -253,7 +256,7 @@ class Panel(widgets.VBox):
         return write_cell(self._form.spec, self._form.written)
 
     def _take_balance(self) -> None:
-        funds = html.Funds()
+        funds = Funds()
         with suppress(KlingError):  # the price stands alone then; a job says why it cannot be made
             funds = self._session().funds()
         self._funds = funds  # only now: until then the balance as it was is in sight
@@ -303,3 +306,27 @@ class Panel(widgets.VBox):
             return
         self._keepsake.display(self, title)
         draw_later(self._keep)
+
+
+@without_comms()
+def panel(
+    model: str = IMAGE_TO_VIDEO.name, *, session: Session | None = None, **values: object
+) -> Panel:
+    """The form of a model; its clips appear below it.
+
+    Args:
+        model: The service's name of the model that is chosen at first.
+        session: Where clips are made; the default session unless told, also after `configure`.
+        values: What the fields hold at first, by parameter.
+
+    Raises:
+        InvalidInput: The model is not known, or a value is not allowed.
+        ConfigurationError: There is no session, e.g. live mode without a key.
+    """
+    current: Callable[[], Session] = default_session if session is None else lambda: session
+    return Panel(find_model(model), current, values, _variables)
+
+
+def _variables() -> Mapping[str, object]:
+    shell = get_ipython()
+    return {} if shell is None else shell.user_ns

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import one_line
+from kling_nb.core.stored_input import Negative
 from kling_nb.display.html.markup import data_uri
 from kling_nb.jobs.background_loop import in_thread
 from kling_nb.kie.http import Fetcher
 from kling_nb.media import input_store as negatives
 from kling_nb.media.audio_video import Footage
 from kling_nb.media.images import Picture, shrink
-from kling_nb.media.input_store import Negative
 from kling_nb.media.inputs import Attachment, read_attachment
 from kling_nb.models.kinds import Media
 

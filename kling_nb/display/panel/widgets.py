@@ -8,18 +8,17 @@ and no model: `fields`, `media` and the panel give them their words.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 from ipywidgets import widget_serialization
 
-from kling_nb.display.assets import CLIPBOARD, joined_script
+from kling_nb.display.assets import CLIPBOARD, STATIC, joined_script
 
 __all__ = ["Actions", "Control", "Labelled", "Picker", "Recents", "Rows"]
 
-_HERE = Path(__file__).parent
+_HERE = STATIC / "panel"
 _FILE_BYTES = 50_000_000
 """A file that a page may send; larger ones are given as a path."""
 

@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""The emulated account: tasks, uploads, balance and callbacks, kept in SQLite."""
 
 from __future__ import annotations
 

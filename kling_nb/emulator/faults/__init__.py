@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""Faults by name, and how they are injected into the emulated service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""The emulated service as an ASGI application, with its callbacks."""
 
 from __future__ import annotations
 

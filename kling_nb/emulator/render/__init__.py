@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""Render clips from the inputs of a task."""
 
 from __future__ import annotations
 

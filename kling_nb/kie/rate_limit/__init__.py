@@ -7,7 +7,7 @@ answers are not known here.
 
 from __future__ import annotations
 
-from .limiter import Budget, account_of, budget_of
+from .limiter import Budget
 from .store import Account
 
-__all__ = ["Account", "Budget", "account_of", "budget_of"]
+__all__ = ["Account", "Budget"]

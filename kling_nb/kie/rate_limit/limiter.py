@@ -11,41 +11,19 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from typing import ParamSpec, Protocol, Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 import platformdirs
 
 from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS, Rate, hold_back_s
-from kling_nb.jobs.settings import API_URL, Settings
 
 from .store import Account, Slots
 
-__all__ = ["Budget", "Line", "Terms", "account_of", "budget_of"]
+__all__ = ["Budget", "Line"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Terms(Protocol):
-    """How much an emulator in this process takes."""
-
-    @property
-    def tasks_per_window(self) -> float:
-        """New tasks."""
-
-    @property
-    def task_window_s(self) -> float:
-        """The window that new tasks are counted in."""
-
-    @property
-    def questions_per_window(self) -> float:
-        """Questions about tasks."""
-
-    @property
-    def question_window_s(self) -> float:
-        """The window that questions are counted in."""
 
 
 class Line:
@@ -117,38 +95,6 @@ class Budget:
         """A budget that never waits, and touches no file."""
         nobody = Account("")
         return cls(nobody, replace(NEW_TASKS, limit=math.inf), replace(QUESTIONS, limit=math.inf))
-
-
-def account_of(settings: Settings) -> Account:
-    """The account that a session sends for; an emulator has one, whatever the key."""
-    if settings.mode == "live":
-        return Account(settings.api_url, settings.key)
-    is_served = settings.api_url != API_URL
-    return Account(settings.api_url if is_served else str(settings.folder))
-
-
-def budget_of(
-    settings: Settings,
-    terms: Terms | None,
-    now: Callable[[], datetime],
-    sleep: Callable[[float], Awaitable[None]],
-) -> Budget:
-    """The budget of a session.
-
-    Args:
-        settings: Tell the account.
-        terms: Of the emulator, where it runs in this process; None is the limits of the settings.
-        now: Gives the time, aware.
-        sleep: Waits.
-    """
-    new_tasks, questions = settings.rate_limits.new_tasks, settings.rate_limits.questions
-    if terms is not None:
-        new_tasks = replace(NEW_TASKS, limit=terms.tasks_per_window, window_s=terms.task_window_s)
-        questions = replace(
-            QUESTIONS, limit=terms.questions_per_window, window_s=terms.question_window_s
-        )
-    account = account_of(settings)
-    return Budget(account, new_tasks, questions, clock=lambda: now().timestamp(), sleep=sleep)
 
 
 async def in_worker(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:

@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 from kling_nb.core.files import ensure_file, make_folder
 from kling_nb.core.forks import no_fork, renew_in_child
 from kling_nb.core.poll_schedule import Rate, next_slot
-from kling_nb.jobs.keys import Key
+from kling_nb.core.secret import Key
 
 __all__ = ["Account", "SlotFile", "SlotMemory", "Slots"]
 

@@ -12,10 +12,7 @@ from kling_nb.models.spec import ModelSpec
 from . import avatars, motion, omni, v3, v21, v25
 from .v26 import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 
-__all__ = ["CATALOGUE", "DOLLARS_PER_CREDIT", "IMAGE_TO_VIDEO", "TEXT_TO_VIDEO"]
-
-DOLLARS_PER_CREDIT = 0.005
-"""Source: published price pages, 2026-03 to 2026-10."""
+__all__ = ["CATALOGUE", "IMAGE_TO_VIDEO", "TEXT_TO_VIDEO"]
 
 CATALOGUE: Mapping[str, ModelSpec] = {
     spec.name: spec

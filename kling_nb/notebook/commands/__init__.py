@@ -16,13 +16,15 @@ from IPython.display import display
 
 from kling_nb.core.errors import ConfigurationError, InvalidInput
 from kling_nb.core.job_state import FOLLOWED, SUBMITTING
+from kling_nb.core.money import Funds
+from kling_nb.core.secret import Key
 from kling_nb.display import html
 from kling_nb.display.cards import front_end
 from kling_nb.display.notice import show_notice, show_table
 from kling_nb.jobs.default_session import configure, default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.preparation import Quote
-from kling_nb.jobs.settings import Key, save_key
+from kling_nb.jobs.settings import save_key
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.naming import nearest
 from kling_nb.notebook.archive import pack as packing
@@ -206,7 +208,7 @@ class Commands:
 
     def panel(self) -> None:
         """`panel`: the form."""
-        from kling_nb.display.panel import panel
+        from kling_nb.display.panel.panel import panel
 
         display(panel())
 
@@ -256,7 +258,7 @@ class Commands:
         price = html.price_line(
             quote.inputs.values(),
             quote.price_credits,
-            funds=html.Funds(quote.balance_credits, quote.budget_credits),
+            funds=Funds(quote.balance_credits, quote.budget_credits),
             emulated=quote.emulated,
             label=html.age_word(quote.model, datetime.now(UTC)),
         )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from kling_nb.display.html import age_word, price_words
+from kling_nb.core.money import price_words
+from kling_nb.display.html import age_word
 from kling_nb.display.notice import show_table
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell_options import option_rows

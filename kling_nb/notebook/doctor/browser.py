@@ -14,6 +14,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from kling_nb.display.assets import STATIC
 from kling_nb.display.comm import Page
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.display.html import Finding
@@ -23,7 +24,6 @@ __all__ = ["Answer", "Probe", "judge_page", "make_clip"]
 LAB_LEAST = (4, 4)
 NOTEBOOK_LEAST = (7, 4)
 NOTEBOOK_LIKE = ("notebook", "VS Code", "Colab")
-HERE = Path(__file__).parent
 
 NO_ANSWER = (
     "Install ipywidgets and anywidget where Jupyter itself runs (the server's environment, not "
@@ -59,7 +59,7 @@ class Probe(anywidget.AnyWidget):
         on_answer: Called on the kernel's thread with each page's answer.
     """
 
-    _esm = HERE / "probe.js"
+    _esm = STATIC / "probe.js"
     clip = traitlets.Bytes().tag(sync=True)
 
     def __init__(self, clip: bytes, on_answer: Callable[[Answer], None]) -> None:

@@ -14,7 +14,8 @@ from kling_nb.core.job_state import FOLLOWED, SUBMITTING, Stage
 from kling_nb.display.html import Finding
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job_from_record import is_on_disk
-from kling_nb.storage import Row, inspect, look_up
+from kling_nb.storage import Row, look_up
+from kling_nb.storage.inspect import inspect
 
 __all__ = ["check_contents"]
 

@@ -18,9 +18,11 @@ from kling_nb.core.errors import (
     Unreachable,
     UnreadableAnswer,
 )
-from kling_nb.display.html import Finding, price_words
+from kling_nb.core.money import price_words
+from kling_nb.display.html import Finding
 from kling_nb.jobs import settings
 from kling_nb.jobs.session import Session
+from kling_nb.kie.urls import API_URL, UPLOAD_URL
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.offers import offer_of
 from kling_nb.notebook.status import mode_text
@@ -71,7 +73,7 @@ def open_session(opening: Callable[[], Session]) -> tuple[Session | None, Findin
 
 def is_elsewhere(session: Session) -> bool:
     """Whether another server than the service's own is asked."""
-    return session.settings.api_url != settings.API_URL
+    return session.settings.api_url != API_URL
 
 
 def find_place(session: Session | None) -> Path | None:
@@ -86,8 +88,8 @@ def find_place(session: Session | None) -> Path | None:
         rest = settings.resolve(
             mode="emulator",
             emulator_seconds=1.0,
-            api_url=settings.API_URL,
-            upload_url=settings.UPLOAD_URL,
+            api_url=API_URL,
+            upload_url=UPLOAD_URL,
         )
     except ConfigurationError:
         return None

@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""`%kling quote`: find the requests in cells and price them before anything is sent."""
 
 from __future__ import annotations
 

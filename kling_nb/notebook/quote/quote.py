@@ -15,6 +15,7 @@ from IPython.core.getipython import get_ipython
 
 from kling_nb.core.console import readable
 from kling_nb.core.formatting import number_words
+from kling_nb.core.money import Funds, price_words
 from kling_nb.display import html
 from kling_nb.display.notice import show_notice, show_table
 from kling_nb.jobs.default_session import default_session
@@ -34,7 +35,7 @@ class Quotation:
     saved_at: datetime
     """When it was saved: later changes are not counted."""
     lines: tuple[Line, ...]
-    funds: html.Funds
+    funds: Funds
     """The balance, and what the tightest budget leaves, as far as they are known."""
     emulated: bool
 
@@ -94,7 +95,7 @@ def describe(quotation: Quotation) -> list[str]:
         emulated=quotation.emulated,
         label=max(ages, default=""),
     )
-    lines = [f"Run All would cost {html.price_words(total)}{more}", price]
+    lines = [f"Run All would cost {price_words(total)}{more}", price]
     if not quotation.is_covered:
         lines.append("That is more than there is: some cells would be refused.")
     if any(line.note.startswith("refused") for line in quotation.lines):

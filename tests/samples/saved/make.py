@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import nbformat
-from kling_nb.ledger.migrations import MIGRATIONS
 from nbclient import NotebookClient
 from PIL import Image
 
 from kling_nb.emulator import KNOWN_FAULTS, Books
+from kling_nb.ledger.migrations import MIGRATIONS
 
 HOME = "/home/ann/film"
 KEY = "sk-test-0123456789abcdef"

@@ -1,0 +1,34 @@
+"""Credits and dollars: what a credit costs, what a job is paid from, and prices in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+from .formatting import credit_words
+
+__all__ = ["DOLLARS_PER_CREDIT", "Funds", "dollar_words", "price_words"]
+
+DOLLARS_PER_CREDIT = 0.005
+"""Source: published price pages, 2026-03 to 2026-10."""
+
+
+@dataclass(frozen=True, slots=True)
+class Funds:
+    """What a job may be paid from, before it; None leaves a figure out of the line."""
+
+    balance_credits: float | None = None
+    """What the account has."""
+    budget_credits: float | None = None
+    """What the tightest budget has left."""
+
+
+def dollar_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
+    """Give `$0.28`; half a cent counts as one."""
+    dollars = Decimal(str(credits)) * Decimal(str(dollars_per_credit))
+    return f"${dollars.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+
+
+def price_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
+    """Give `55 credits ($0.28)`."""
+    return f"{credit_words(credits)} ({dollar_words(credits, dollars_per_credit)})"

@@ -1,0 +1,7 @@
+"""The version of this package; the build and the User-Agent read it here."""
+
+from __future__ import annotations
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"
