@@ -30,14 +30,14 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kling_nb.callbacks.listener import listen
+    from kling_nb.callbacks.listen import listen
     from kling_nb.core.job_state import JobFacts, JobState
     from kling_nb.display.cards import Bundle
     from kling_nb.display.gallery import gallery
     from kling_nb.display.panel.panel import panel
     from kling_nb.jobs.default_session import configure, default_session
     from kling_nb.jobs.job import Clip, Job
-    from kling_nb.jobs.preparation import Quote
+    from kling_nb.jobs.prepare import Quote
     from kling_nb.jobs.run_coroutine import run
     from kling_nb.jobs.session import Session
     from kling_nb.models.catalog import CATALOGUE

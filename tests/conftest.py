@@ -112,12 +112,14 @@ def session(
 
     Another one that a command makes shares the folder.
     """
-    from kling_nb.jobs import default_session as default
+    from kling_nb.jobs import default_session
 
     monkeypatch.chdir(tmp_path)
     session = open_session(notebook=lambda: told_notebook)
-    monkeypatch.setattr(default, "_current", session)
-    monkeypatch.setattr(default, "_given", {"folder": tmp_path / "clips", "emulator_seconds": 0.05})
+    monkeypatch.setattr(default_session, "_current", session)
+    monkeypatch.setattr(
+        default_session, "_given", {"folder": tmp_path / "clips", "emulator_seconds": 0.05}
+    )
     return session
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
-from kling_nb.core import job_state as states
+from kling_nb.core import job_state
 from kling_nb.core.charge_evidence import Evidence, Look, Watch
 from kling_nb.errors import Problem
 
@@ -19,7 +19,7 @@ TINY_JPEG = (
 )
 """The header of a grey JPEG of 1280×720; all that its size is read from."""
 
-FACTS = states.JobFacts(
+FACTS = job_state.JobFacts(
     id="k7f2qd",
     model="kling-2.6/image-to-video",
     prompt="A red fox shakes the snow off its coat, slow push-in",
@@ -34,7 +34,7 @@ FACTS = states.JobFacts(
 )
 EMULATED = replace(FACTS, emulated=True)
 
-CLIP = states.ClipFacts(
+CLIP = job_state.ClipFacts(
     path="/clips/2026-11-22_fox_k7f2qd.mp4",
     width_px=1280,
     height_px=720,
@@ -45,7 +45,7 @@ CLIP = states.ClipFacts(
     size_bytes=912_345,
     sha256="0" * 64,
 )
-SAVED = states.Saved(TASK, CLIP, 55.0, NOW)
+SAVED = job_state.Saved(TASK, CLIP, 55.0, NOW)
 ALREADY = replace(SAVED, finished_at=NOW - timedelta(days=2), already=True)
 
 
@@ -54,32 +54,32 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-WAITING = states.Waiting(TASK, "generating", ago(72), 164.0)
+WAITING = job_state.Waiting(TASK, "generating", ago(72), 164.0)
 WATCH = Watch(ago(300), (Look(0.0, 5861.25), Look(60.0, 5861.25)))
-UNKNOWN = states.Unknown(ago(300), "the connection was closed", Evidence(55.0, 5916.25, WATCH))
-RUNNING: tuple[states.JobState, ...] = (
-    states.Preparing(),
-    states.Uploading(512_000, 1_240_000),
-    states.Sending(),
+UNKNOWN = job_state.Unknown(ago(300), "the connection was closed", Evidence(55.0, 5916.25, WATCH))
+RUNNING: tuple[job_state.JobState, ...] = (
+    job_state.Preparing(),
+    job_state.Uploading(512_000, 1_240_000),
+    job_state.Sending(),
     WAITING,
-    states.OutOfSight(TASK, ago(100), 164.0, ago(40), "no route to api.kie.ai"),
-    states.Downloading(TASK, 400_000, 912_345),
+    job_state.OutOfSight(TASK, ago(100), 164.0, ago(40), "no route to api.kie.ai"),
+    job_state.Downloading(TASK, 400_000, 912_345),
 )
-ENDED: tuple[states.JobState, ...] = (
+ENDED: tuple[job_state.JobState, ...] = (
     SAVED,
-    states.Failed(TASK, "500", "Internal Error, Please try again later.", 0.0),
-    states.Refused("This field is required", (Problem("duration", "'7'", "allowed: 5, 10"),)),
+    job_state.Failed(TASK, "500", "Internal Error, Please try again later.", 0.0),
+    job_state.Refused("This field is required", (Problem("duration", "'7'", "allowed: 5, 10"),)),
     UNKNOWN,
-    states.Vanished(TASK, "recordInfo is null"),
-    states.Expired(TASK, "404 from the file host"),
-    states.Detached(TASK),
-    states.Discarded("The kernel ended before anything was sent."),
+    job_state.Vanished(TASK, "recordInfo is null"),
+    job_state.Expired(TASK, "404 from the file host"),
+    job_state.Detached(TASK),
+    job_state.Discarded("The kernel ended before anything was sent."),
 )
 EVERY = RUNNING + ENDED
 
-assert {type(state) for state in EVERY} == set(get_args(states.JobState))
+assert {type(state) for state in EVERY} == set(get_args(job_state.JobState))
 
 
-def name_of(state: states.JobState) -> str:
+def name_of(state: job_state.JobState) -> str:
     """Give the name of a state, for the names of tests."""
     return type(state).__name__

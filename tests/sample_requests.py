@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kling_nb.models.kinds import Media, Text
-from kling_nb.models.records import Records
+from kling_nb.models.parameters import Media, Records, Text
 from kling_nb.models.spec import ModelSpec
 from tests.sample_files import document
 

@@ -23,7 +23,7 @@ from kling_nb.jobs.background_loop import Portal
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.job_from_record import facts_of, state_of
 from kling_nb.jobs.poller import Follower
-from kling_nb.jobs.preparation import Prepared, Wish, prepare
+from kling_nb.jobs.prepare import Prepared, Wish, prepare
 from kling_nb.jobs.submit import Context, submit
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Fetcher

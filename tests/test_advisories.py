@@ -13,7 +13,7 @@ from PIL import Image
 
 from kling_nb.core.job_state import Failed, JobState, Preparing, Saved
 from kling_nb.display import html
-from kling_nb.jobs.preparation import Prepared, Wish, prepare
+from kling_nb.jobs.prepare import Prepared, Wish, prepare
 from kling_nb.jobs.session import Session
 from kling_nb.kie.http import Fetcher
 from kling_nb.models.advisories import FrameAdvisory, LengthAdvisory, MediaFacts, warnings_of

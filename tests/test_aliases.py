@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from kling_nb.notebook.quote.aliases import UNCERTAIN, Aliases, Owner, Payer, member_of, pairs_of
+from kling_nb.notebook.quote.read_code import UNCERTAIN, Aliases, Owner, Payer, member_of, pairs_of
 
 
 def after(code: str) -> Aliases:

@@ -13,7 +13,7 @@ from kling_nb.errors import MediaError
 from kling_nb.media.audio_video import Footage
 from kling_nb.media.images import Picture
 from kling_nb.media.inputs import identify, noun_of, read_attachment, stand_in
-from kling_nb.models.kinds import Media
+from kling_nb.models.parameters import Media
 from tests.reels import sound, video
 
 PICTURE = Media(("image/png", "image/jpeg"), 10_000_000)

@@ -16,10 +16,10 @@ import pytest
 
 from kling_nb.core.charge_evidence import NO_EVIDENCE
 from kling_nb.core.job_state import Detached, Event, JobState, Preparing, Saved
-from kling_nb.display import cards
-from kling_nb.display import comm as live
+from kling_nb.display import cards, comm
 from kling_nb.display import threads as workers
-from kling_nb.display.cards import Card, FrontEnd, card, strips
+from kling_nb.display.cards import Card, FrontEnd, card
+from kling_nb.display.cards import card as strips
 from kling_nb.display.comm import Hub
 from kling_nb.errors import LedgerError, TaskFailed
 from kling_nb.jobs.background_loop import in_thread, portal
@@ -67,7 +67,7 @@ class Pages:
 def pages(monkeypatch: pytest.MonkeyPatch) -> Pages:
     """The pages of a new hub."""
     hub = Hub()
-    monkeypatch.setattr(live, "_hubs", [hub])
+    monkeypatch.setattr(comm, "_hubs", [hub])
     return Pages(hub)
 
 
@@ -150,15 +150,15 @@ def test_a_notebook_has_one_output_without_any_widget(open_card: OpenCard, saved
     finish(job, saved)
     opened.settled.result(PATIENCE_S)
     assert len([output for output in shell.display_pub.outputs if not output["update"]]) == 1
-    assert not any(live.VIEW_MIME in output["data"] for output in shell.display_pub.outputs)
+    assert not any(comm.VIEW_MIME in output["data"] for output in shell.display_pub.outputs)
 
 
 def test_where_widgets_live_only_if_displayed_the_hub_is(open_card: OpenCard) -> None:
     """Beside the record, once; VS Code and Colab."""
     shell, _, _ = open_card("VS Code")
     first, second = [output["data"] for output in shell.display_pub.outputs]
-    assert live.VIEW_MIME not in first
-    assert second[live.VIEW_MIME]["model_id"] == live.hub().model_id
+    assert comm.VIEW_MIME not in first
+    assert second[comm.VIEW_MIME]["model_id"] == comm.hub().model_id
 
 
 def test_a_card_ends_with_a_failure(open_card: OpenCard) -> None:
@@ -502,13 +502,13 @@ def test_a_terminal_needs_no_preview(
 def test_a_card_outlives_its_hub(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
     """Somebody closed all widgets: with its next record the card is at home in the new hub."""
     shell, job, opened = open_card("notebook")
-    live.hub().close()
+    comm.hub().close()
     finish(job, saved)
     opened.settled.result(PATIENCE_S)
-    assert f'data-kling-hub="{live.hub().hub_id}"' in htmls_bundle(shell)["text/html"]
-    told = Pages(live.hub())
+    assert f'data-kling-hub="{comm.hub().hub_id}"' in htmls_bundle(shell)["text/html"]
+    told = Pages(comm.hub())
     place = re.findall(r'data-kling-place="(\w+)"', htmls_bundle(shell)["text/html"])[0]
-    live.hub()._handle_custom_msg({"do": "seen", "places": {place: 0}}, [])
+    comm.hub()._handle_custom_msg({"do": "seen", "places": {place: 0}}, [])
     until(lambda: told.told and "bundle" in told.told[-1])
 
 

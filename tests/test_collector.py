@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.callbacks import worker as collector
+from kling_nb.callbacks import worker
 from kling_nb.callbacks.worker import Collector
 from kling_nb.core.job_state import Stage
 from kling_nb.emulator import Books
@@ -47,7 +47,7 @@ def wait_until(holds: Callable[[], object]) -> None:
 @pytest.fixture
 def session(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> Session:
     """A session whose jobs are asked about only when something says so."""
-    monkeypatch.setattr(collector, "LOOK_S", 0.02)
+    monkeypatch.setattr(worker, "LOOK_S", 0.02)
     return open_session(sleep=wait_for_ever)
 
 
@@ -152,7 +152,7 @@ def test_a_letter_waits_while_the_service_cannot_be_asked(
     """It may be all that is known of a lost task; looks come later and later."""
     heard = count_heard(session, monkeypatch, NotSent("no network"), NotSent("no network"))
     waits = list[int]()
-    monkeypatch.setattr(collector.pace, "retry_wait_s", lambda tries: waits.append(tries) or 0.0)
+    monkeypatch.setattr(worker.pace, "retry_wait_s", lambda tries: waits.append(tries) or 0.0)
     sent_row(session.ledger, Stage.UNKNOWN)
     box, collecting = Mailbox(session.ledger.folder), Collector(session)
     box.post("n", b"it", AT)
@@ -188,7 +188,7 @@ def test_one_value_asks_once_in_a_while(session: Session, monkeypatch: pytest.Mo
         box.post(nonce, body, AT)
     look(session, collecting, 3)
     assert sorted(heard) == ["first", "third"]
-    monkeypatch.setattr(collector, "REST_S", 0.0)
+    monkeypatch.setattr(worker, "REST_S", 0.0)
     collecting._not_before.clear()
     look(session, collecting)
     assert sorted(heard) == ["first", "second", "third"]
@@ -196,7 +196,7 @@ def test_one_value_asks_once_in_a_while(session: Session, monkeypatch: pytest.Mo
 
 def test_told_to_it_looks_at_once(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clip is there the moment it is done."""
-    monkeypatch.setattr(collector, "LOOK_S", 3600.0)
+    monkeypatch.setattr(worker, "LOOK_S", 3600.0)
     heard = count_heard(session, monkeypatch)
     sent_row(session.ledger, Stage.UNKNOWN)
     looks, collecting = list[bool](), Collector(session)
@@ -206,7 +206,7 @@ def test_told_to_it_looks_at_once(session: Session, monkeypatch: pytest.MonkeyPa
         looks.append(bool(found))
         return found
 
-    monkeypatch.setattr(collector, "letters_for", letters)
+    monkeypatch.setattr(worker, "letters_for", letters)
     looking = session.portal.submit(collecting.keep_looking())
     wait_until(lambda: looks == [False])
     Mailbox(session.ledger.folder).post("n", b"it", AT)
@@ -260,7 +260,7 @@ def test_a_folder_that_is_gone_is_no_fault(
 
 def test_the_session_of_the_moment(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """After `configure` the new default session's folder is looked into."""
-    monkeypatch.setattr(collector, "default_session", lambda: session)
+    monkeypatch.setattr(worker, "default_session", lambda: session)
     heard = count_heard(session, monkeypatch)
     sent_row(session.ledger, Stage.ACCEPTED)
     Mailbox(session.ledger.folder).post("n", b"it", AT)

@@ -14,12 +14,11 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.display.cards import card_bundle
 from kling_nb.errors import ConfigurationError, InvalidInput, KlingError, LedgerError
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.notebook import commands
-from kling_nb.notebook import status as greeting
+from kling_nb.notebook import commands, status
 from kling_nb.notebook.commands import Commands
 from tests.service import CREATE, KEY
 from tests.shells import htmls, open_shell, texts, updates_of, wait_for_update
@@ -206,9 +205,9 @@ def test_the_emulator_is_switched_on(command: Commands, shell: Any, session: Ses
     """By a new default session in the same folder."""
     command.run("emulate on")
     assert "emulator (as configured)" in texts(shell)[0]
-    assert default.default_session() is not session
-    assert default.default_session().settings.folder == session.settings.folder
-    default.default_session().close()
+    assert default_session.default_session() is not session
+    assert default_session.default_session().settings.folder == session.settings.folder
+    default_session.default_session().close()
 
 
 def test_the_emulator_is_not_switched_off_without_a_key(
@@ -217,7 +216,7 @@ def test_the_emulator_is_not_switched_off_without_a_key(
     """The session that works stays."""
     with pytest.raises(ConfigurationError, match="'live' needs a key"):
         command.run("emulate off")
-    assert default.default_session() is session
+    assert default_session.default_session() is session
 
 
 @pytest.mark.parametrize("keyring", [True, False])
@@ -235,9 +234,9 @@ def test_a_key_is_asked_for_and_never_shown(
     command.run("login")
     kept = "kept in the system's keyring" if keyring else "used until this kernel ends"
     assert kept in texts(shell)[0]
-    assert default.default_session().settings.mode == "live"
+    assert default_session.default_session().settings.mode == "live"
     assert KEY not in str(shell.display_pub.outputs)
-    default.default_session().close()
+    default_session.default_session().close()
 
 
 def test_the_greeting_is_one_line_that_is_filled_in(command: Commands, shell: Any) -> None:
@@ -265,8 +264,8 @@ def test_a_session_that_was_replaced_at_once_leaves_no_complaint(
     shell: Any, session: Session
 ) -> None:
     """`configure` in the very next cell: the line tells of the session that is there now."""
-    current = default.configure(mode="emulator")
-    greeting.greet(session, "notebook")
+    current = default_session.configure(mode="emulator")
+    status.greet(session, "notebook")
     assert "closed" not in greetings(shell)[-1]
     current.close()
 
@@ -275,7 +274,7 @@ def test_a_job_that_takes_longer_is_taken_up(
     command: Commands, shell: Any, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The greeting does not wait for it."""
-    monkeypatch.setattr(greeting, "_ENDING_WAIT_S", 0.0)
+    monkeypatch.setattr(status, "_ENDING_WAIT_S", 0.0)
     session.text_to_video("detached").detach()
     command.greet()
     assert "1 job running" in greetings(shell)[-1]
@@ -285,8 +284,8 @@ def test_without_good_settings_the_greeting_says_so(
     command: Commands, shell: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Loading works, so that one can mend it in the next cell."""
-    monkeypatch.setattr(default, "_current", None)
-    monkeypatch.setattr(default, "_given", {})
+    monkeypatch.setattr(default_session, "_current", None)
+    monkeypatch.setattr(default_session, "_given", {})
     monkeypatch.setenv("KLING_NB_MODE", "life")
     command.greet()
     assert "not ready" in texts(shell)[0]
@@ -304,7 +303,7 @@ def test_a_headless_greeting_does_not_wait_for_ever(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow service does not fail the run."""
-    monkeypatch.setattr(greeting, "_HEADLESS_WAIT_S", 0.0)
+    monkeypatch.setattr(status, "_HEADLESS_WAIT_S", 0.0)
     with open_shell("headless") as shell:
         Commands(shell).greet()
         assert texts(shell)[0].startswith("kling_nb · ")
@@ -315,7 +314,7 @@ def test_a_headless_run_without_a_key_warns(
     open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody may take the clips for real ones."""
-    monkeypatch.setattr(default, "_current", open_session(mode=None))
+    monkeypatch.setattr(default_session, "_current", open_session(mode=None))
     with (
         open_shell("headless") as shell,
         pytest.warns(UserWarning, match=r"without a key: clips are emulated"),

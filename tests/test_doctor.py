@@ -29,7 +29,7 @@ from kling_nb.errors import (
 )
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.session import Session
-from kling_nb.notebook.doctor import checks, examine, service
+from kling_nb.notebook.doctor import environment, examine, service
 from tests.service import World
 
 KEY = "sk-never-to-be-seen"
@@ -45,7 +45,7 @@ def status_of(findings: list[Finding]) -> dict[str, str]:
 
 def test_packages_are_listed() -> None:
     """With the versions that are installed here."""
-    found = checks.check_packages()
+    found = environment.check_packages()
     assert found.status == "ok"
     assert f"anywidget {importlib.metadata.version('anywidget')}" in found.said
 
@@ -53,7 +53,7 @@ def test_packages_are_listed() -> None:
 def test_the_lowest_versions_are_those_that_are_declared() -> None:
     """What installs without a complaint has none here."""
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
-    for name, (lowest, _) in checks.PACKAGES.items():
+    for name, (lowest, _) in environment.PACKAGES.items():
         assert re.search(rf'"{name}>={re.escape(lowest)}[",]', text), (name, lowest)
 
 
@@ -65,7 +65,7 @@ def test_an_old_and_a_missing_package_are_named() -> None:
             raise importlib.metadata.PackageNotFoundError(name)
         return "7.1.0rc1" if name == "ipykernel" else "99"
 
-    found = checks.check_packages(version_of)
+    found = environment.check_packages(version_of)
     assert found.status == "warn"
     assert "ipykernel 7.1.0rc1 is older than 7.4" in found.said
     assert "anywidget is missing" in found.said
@@ -74,8 +74,8 @@ def test_an_old_and_a_missing_package_are_named() -> None:
 
 def test_a_folder_that_can_be_written(tmp_path: Path) -> None:
     """Nothing is left there; one that is not there yet is not made."""
-    assert checks.check_folder(tmp_path).status == "ok"
-    assert checks.check_folder(tmp_path / "a" / "b").status == "ok"
+    assert environment.check_folder(tmp_path).status == "ok"
+    assert environment.check_folder(tmp_path / "a" / "b").status == "ok"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -94,7 +94,7 @@ def test_a_folder_that_cannot_be_written(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    found = checks.check_folder(tmp_path / name)
+    found = environment.check_folder(tmp_path / name)
     assert found.status == "bad"
     assert os.strerror(number) in found.said
     assert found.fix.startswith(fix)
@@ -106,7 +106,7 @@ def test_a_folder_that_cannot_be_written(
 )
 def test_room_on_the_disk(tmp_path: Path, free: int, status: str) -> None:
     """Little is a warning, too little for a clip is broken; both say what to do."""
-    found = checks.check_disk(tmp_path / "not yet", lambda _: free)
+    found = environment.check_disk(tmp_path / "not yet", lambda _: free)
     assert found.status == status
     assert bool(found.fix) == (status != "ok")
 

@@ -11,10 +11,9 @@ from kling_nb.core.job_state import Stage
 from kling_nb.display.html import Finding
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
+from kling_nb.notebook.doctor.environment import check_links, check_notebook
 from kling_nb.notebook.doctor.folder import check_contents
-from kling_nb.notebook.doctor.notebook import check_links, check_notebook
-from kling_nb.storage import Ledger
-from kling_nb.storage import inspect as inspection
+from kling_nb.storage import Ledger, inspect
 from tests.service import World
 
 PATIENCE_S = 20.0
@@ -98,7 +97,7 @@ def test_nothing_is_changed_or_locked(
     world.prepare("one")
     owners = sorted((world.ledger.folder / "owners").iterdir())
     content = (world.ledger.folder / "ledger.sqlite3").read_bytes()
-    monkeypatch.setattr(inspection, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(inspect, "PATIENCE_S", 0.0)
     check_contents(world.ledger.folder)
     assert sorted((world.ledger.folder / "owners").iterdir()) == owners
     assert (world.ledger.folder / "ledger.sqlite3").read_bytes() == content

@@ -19,7 +19,7 @@ from traitlets.config import Configurable
 
 from kling_nb.callbacks.jupyter_extension import is_asked_for, load
 from kling_nb.callbacks.jupyter_server import ROUTE, find_server, is_open
-from kling_nb.callbacks.porter import Porter
+from kling_nb.callbacks.receive import Porter
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 import kling_nb.kie.client
-from kling_nb.core import poll_schedule as pace
+from kling_nb.core import poll_schedule
 from kling_nb.core.job_state import (
     Detached,
     Downloading,
@@ -541,13 +541,13 @@ def test_where_a_notification_is_to_come_questions_are_rare(world: World) -> Non
     job = world.submit()
     row = world.ledger.row(job.id)
     follower = Follower(world.context, job, 164.0)
-    assert follower._wait_s(row, 50.0) == pace.heard_ask_s(50.0, 164.0)
+    assert follower._wait_s(row, 50.0) == poll_schedule.heard_ask_s(50.0, 164.0)
     hearing.note_heard(row.nonce)
-    assert follower._wait_s(row, 50.0) == pace.next_ask_s(50.0, 164.0)
+    assert follower._wait_s(row, 50.0) == poll_schedule.next_ask_s(50.0, 164.0)
     later = replace(row, nonce=hearing.offer(world.ledger.folder)[1])
-    assert follower._wait_s(later, 50.0) == pace.heard_ask_s(50.0, 164.0)
+    assert follower._wait_s(later, 50.0) == poll_schedule.heard_ask_s(50.0, 164.0)
     listening.close()
-    assert follower._wait_s(later, 50.0) == pace.next_ask_s(50.0, 164.0)
+    assert follower._wait_s(later, 50.0) == poll_schedule.next_ask_s(50.0, 164.0)
 
 
 def test_a_notification_that_never_comes_loses_nothing(world: World) -> None:

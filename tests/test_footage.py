@@ -15,7 +15,7 @@ from kling_nb.core.stored_input import Negative
 from kling_nb.errors import MediaError
 from kling_nb.media.audio_video import read_footage
 from kling_nb.media.input_store import keep
-from kling_nb.models.kinds import Media
+from kling_nb.models.parameters import Media
 from tests.reels import sound, video
 from tests.service import World
 

@@ -188,7 +188,7 @@ def test_a_parents_session_is_refused_in_a_child(tmp_path: Path) -> None:
     """A session or running job of the parent raises one typed error, and nothing waits for ever."""
     script = """
     from kling_nb.models.catalog import TEXT_TO_VIDEO
-    from kling_nb.jobs.preparation import Wish
+    from kling_nb.jobs.prepare import Wish
     mine = Session(mode="emulator", folder=FOLDER, emulator_seconds=0.05)
     job = mine.text_to_video("a lake", duration=5)
     job.result(WAIT_S)

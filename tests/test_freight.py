@@ -19,7 +19,7 @@ from kling_nb.core.stored_input import Negative
 from kling_nb.errors import LedgerError, MediaError, NotSent
 from kling_nb.jobs.background_loop import portal
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.submit import submit
 from kling_nb.jobs.upload_inputs import LIFE, Freight, Source, is_about_media
 from kling_nb.kie.client import Client

@@ -16,7 +16,7 @@ from kling_nb.display.gallery import Gallery, gallery
 from kling_nb.display.gallery import thumbnails as films
 from kling_nb.display.gallery.filters import Selection, parse_selection
 from kling_nb.errors import MediaError
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips, previews
@@ -206,7 +206,7 @@ def test_a_clip_that_does_not_play_says_why(rows: list[Row], content: bytes | No
 
 
 def test_shrinking_keeps_the_shape(photo: bytes) -> None:
-    """A picture of 96×64 fits into a box of 48×48 as 48×32."""
+    """A picture of 96×64 fits into a box of 48×48×32."""
     from io import BytesIO
 
     from PIL import Image
@@ -450,7 +450,7 @@ def test_the_magic_shows_the_clips_with_these_words(
     """`%kling gallery red fox`; alone it shows all."""
     from kling_nb.notebook.commands import Commands
 
-    monkeypatch.setattr(default, "_current", session)
+    monkeypatch.setattr(default_session, "_current", session)
     with open_shell("notebook") as shell:
         assert Commands(shell).run("gallery red fox") is None
         assert Commands(shell).run("gallery") is None
@@ -468,7 +468,7 @@ def test_the_function_is_public() -> None:
 
 def test_the_gallery_follows_configure(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks for the session each time."""
-    monkeypatch.setattr(default, "_current", session)
+    monkeypatch.setattr(default_session, "_current", session)
     shown = gallery()
     job: Job = session.text_to_video("A fourth clip")
     job.result(PATIENCE_S)

@@ -17,13 +17,11 @@ from PIL import Image
 
 from kling_nb.core.stored_input import Negative
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs.gathering import Gathered, gather, place_words
-from kling_nb.jobs.preparation import Prepared, Wish, prepare
+from kling_nb.jobs.prepare import Gathered, Prepared, Wish, gather, place_words, prepare
 from kling_nb.kie.http import Fetcher
 from kling_nb.media.audio_video import Footage
-from kling_nb.models.kinds import Choice, Media, Text
+from kling_nb.models.parameters import Choice, Column, Media, Records, Text
 from kling_nb.models.prices import Price, PriceList
-from kling_nb.models.records import Column, Records
 from kling_nb.models.request_inputs import media_of, with_media
 from kling_nb.models.rules import LastsAtMost
 from kling_nb.models.spec import ModelSpec, Parameter, validate

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kling_nb import errors
-from kling_nb.core import job_state as states
+from kling_nb.core import job_state
 from kling_nb.core.charge_evidence import Evidence, Look, Watch
 from kling_nb.core.job_state import ENDED, JobState, Stage, has_ended
 from kling_nb.errors import KlingError
@@ -19,7 +19,7 @@ from kling_nb.storage import Row
 
 MADE = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SENT, TAKEN, DONE = (MADE + timedelta(seconds=seconds) for seconds in (1, 2, 166))
-CLIP = states.ClipFacts("/clips/a.mp4", 1280, 720, 5.04, 24.0, "h264", "aac", 900_000, "ab" * 32)
+CLIP = job_state.ClipFacts("/clips/a.mp4", 1280, 720, 5.04, 24.0, "h264", "aac", 900_000, "ab" * 32)
 ROW = Row(
     id="1a2b3c4d",
     stage=Stage.SAVED,
@@ -50,18 +50,18 @@ EVIDENCE = Evidence(110, 5916.25, Watch(DONE, (Look(0.0, 5806.25),)))
 """A row without a watch, from before there were any, holds one look."""
 
 STATES: dict[Stage, JobState] = {
-    Stage.INTENDED: states.Preparing(),
-    Stage.SENDING: states.Sending(),
-    Stage.ACCEPTED: states.Waiting("task_12345678", "waiting", TAKEN, 164.0),
-    Stage.SUCCEEDED: states.Waiting("task_12345678", "waiting", TAKEN, 164.0),
-    Stage.SAVED: states.Saved("task_12345678", CLIP, 110.0, DONE, already=True),
-    Stage.FAILED: states.Failed("task_12345678", "422", "their words.", 110.0, EVIDENCE),
-    Stage.REFUSED: states.Refused("their words.", code="422", evidence=EVIDENCE),
-    Stage.UNKNOWN: states.Unknown(SENT, "their words.", EVIDENCE),
-    Stage.VANISHED: states.Vanished("task_12345678", "their words."),
-    Stage.EXPIRED: states.Expired("task_12345678", "their words."),
-    Stage.DISCARDED: states.Discarded("their words."),
-    Stage.FORGOTTEN: states.Discarded("their words."),
+    Stage.INTENDED: job_state.Preparing(),
+    Stage.SENDING: job_state.Sending(),
+    Stage.ACCEPTED: job_state.Waiting("task_12345678", "waiting", TAKEN, 164.0),
+    Stage.SUCCEEDED: job_state.Waiting("task_12345678", "waiting", TAKEN, 164.0),
+    Stage.SAVED: job_state.Saved("task_12345678", CLIP, 110.0, DONE, already=True),
+    Stage.FAILED: job_state.Failed("task_12345678", "422", "their words.", 110.0, EVIDENCE),
+    Stage.REFUSED: job_state.Refused("their words.", code="422", evidence=EVIDENCE),
+    Stage.UNKNOWN: job_state.Unknown(SENT, "their words.", EVIDENCE),
+    Stage.VANISHED: job_state.Vanished("task_12345678", "their words."),
+    Stage.EXPIRED: job_state.Expired("task_12345678", "their words."),
+    Stage.DISCARDED: job_state.Discarded("their words."),
+    Stage.FORGOTTEN: job_state.Discarded("their words."),
 }
 WITHOUT_CLIP = sorted(ENDED - {Stage.SAVED})
 
@@ -74,7 +74,7 @@ def in_stage(stage: Stage) -> Row:
 def test_the_request_is_what_was_noted() -> None:
     """The facts of a card come from the row alone."""
     facts = facts_of(ROW)
-    assert facts == states.JobFacts(
+    assert facts == job_state.JobFacts(
         id="1a2b3c4d",
         model="kling-2.6/image-to-video",
         prompt="A red fox",
@@ -126,7 +126,7 @@ def test_every_stage_is_a_state(stage: Stage) -> None:
 def test_a_clip_made_just_now_is_not_already_there() -> None:
     """Whoever has waited for a clip is not told that it cost nothing."""
     state = state_of(ROW, already=False)
-    assert isinstance(state, states.Saved)
+    assert isinstance(state, job_state.Saved)
     assert not state.already
 
 
@@ -135,7 +135,7 @@ def test_a_missing_time_is_the_last_one_known(stage: Stage) -> None:
     """An adopted or old row without its times still shows one."""
     row = replace(in_stage(stage), sent_at=None, accepted_at=None)
     match state_of(row):
-        case states.Waiting(since=at) | states.Unknown(at=at):
+        case job_state.Waiting(since=at) | job_state.Unknown(at=at):
             assert at == DONE
         case other:
             pytest.fail(f"{other!r} has no time")
@@ -193,7 +193,7 @@ def test_a_lost_answer_that_names_tasks_offers_each() -> None:
     answer = '{"code":429,"data":{"taskId":"a1","recordId":"b2","more":{"taskId":"`x y`"}}}'
     row = replace(ROW, stage=Stage.UNKNOWN, task_id="", answer=answer)
     state = state_of(row)
-    assert isinstance(state, states.Unknown)
+    assert isinstance(state, job_state.Unknown)
     assert state.evidence.task_ids == ("a1", "b2")
     assert "`%kling adopt a1 1a2b3c4d` or `%kling adopt b2 1a2b3c4d`" in str(error_of(row))
 

@@ -15,7 +15,7 @@ import platformdirs
 import pytest
 
 from kling_nb.errors import AlreadyPaid
-from kling_nb.storage import user_index as index
+from kling_nb.storage import user_index
 from kling_nb.storage.user_index import Paid, PaidIndex
 
 AT = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
@@ -138,7 +138,7 @@ def test_a_locked_file_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program's lock costs a hint and not the job."""
-    monkeypatch.setattr(index, "BUSY_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(user_index, "BUSY_TIMEOUT_S", 0.0)
     paid = PaidIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path, AT)
     with closing(sqlite3.connect(paid.path)) as connection:
@@ -227,7 +227,7 @@ def test_an_index_that_cannot_be_written_still_stops_what_it_knows(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is new goes through, and the log says what is not recognised any more."""
-    monkeypatch.setattr(index, "BUSY_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(user_index, "BUSY_TIMEOUT_S", 0.0)
     paid = PaidIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "a", AT)
     with closing(sqlite3.connect(paid.path)) as connection:
@@ -264,7 +264,7 @@ def test_a_file_of_an_older_version(tmp_path: Path) -> None:
     assert PaidIndex(path).find("f") == Paid(tmp_path, AT)
     PaidIndex(path).claim("g", tmp_path, AT, take=1, job_id="1a2b3c4d")
     with closing(sqlite3.connect(path)) as older, older:
-        older.execute(index.TABLE)
+        older.execute(user_index.TABLE)
         older.execute(
             "INSERT INTO paid (fingerprint, folder, at) VALUES (?, ?, ?)", ("h", *values[1:])
         )

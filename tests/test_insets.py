@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from kling_nb.notebook.quote.insets import (
+from kling_nb.notebook.quote.read_code import (
     Around,
     Closed,
     Harmless,

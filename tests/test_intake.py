@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import kling_nb.callbacks.intake as module
-from kling_nb.callbacks.intake import Intake
-from kling_nb.callbacks.reception import Heard, Posted, Turned
+import kling_nb.callbacks.server as module
+from kling_nb.callbacks.receive import Heard, Posted, Turned
+from kling_nb.callbacks.server import Intake
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 
 NONCE = "n0nce"

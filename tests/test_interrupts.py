@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.notebook.doctor import checks
+from kling_nb.notebook.doctor import environment
 from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,7 @@ IGNORED = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """What a shell does to a program that it starts with `&`."""
 BLOCKED = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})"
 EXAMINE = """
-    from kling_nb.notebook.doctor.checks import check_interrupts
+    from kling_nb.notebook.doctor.environment import check_interrupts
     for each in check_interrupts():
         print(each.status, each.said)
         code = each.fix.partition("run `")[2].rpartition("`")[0]
@@ -59,4 +59,4 @@ def test_the_doctor_tells_that_interrupts_cannot_come(start: str, state: str) ->
 
 def test_the_doctor_says_nothing_of_interrupts_that_come() -> None:
     """The processes of the suite can be interrupted, however the suite was started."""
-    assert checks.check_interrupts() == []
+    assert environment.check_interrupts() == []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kling_nb.notebook.quote.aliases import UNCERTAIN
 from kling_nb.notebook.quote.find_requests import CallWanted, CellWanted, Unclear, take_inventory
+from kling_nb.notebook.quote.read_code import UNCERTAIN
 
 IMPORTS = "import kling_nb as kling\nfrom kling_nb import text_to_video as make"
 

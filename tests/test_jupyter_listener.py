@@ -9,10 +9,9 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from kling_nb.callbacks import jupyter_listener
-from kling_nb.callbacks import worker as collector
-from kling_nb.callbacks.jupyter_listener import callback_url, find_address, listen_by_jupyter
-from kling_nb.callbacks.listener import listen
+from kling_nb.callbacks import listen as jupyter_listener
+from kling_nb.callbacks import worker
+from kling_nb.callbacks.listen import callback_url, find_address, listen, listen_by_jupyter
 from kling_nb.emulator import Books
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.callback_urls import Listening
@@ -165,7 +164,7 @@ def test_from_the_service_by_the_server_to_the_clip(
     open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The emulator calls a real Jupyter server; this session never asks but for that."""
-    monkeypatch.setattr(collector, "LOOK_S", 0.02)
+    monkeypatch.setattr(worker, "LOOK_S", 0.02)
     with running(tmp_path, "--KlingCallbacks.enabled=True") as server:
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg-data"))
         monkeypatch.setenv("JPY_PARENT_PID", str(server.pid))

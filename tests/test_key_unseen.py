@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kling_nb.errors import ConfigurationError
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from tests.refused_settings import CASES, SECRET_VARIABLE, VARIABLES, clean, refuse
 
 SECRET = "sk-0123456789abcdef-unseen"
@@ -47,8 +47,8 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(SECRET_VARIABLE, SECRET)
     monkeypatch.setitem(sys.modules, "keyring", sys.modules.get("keyring"))
-    monkeypatch.setattr(default, "_current", None)
-    monkeypatch.setattr(default, "_given", {})
+    monkeypatch.setattr(default_session, "_current", None)
+    monkeypatch.setattr(default_session, "_given", {})
     yield
     clean()
 

@@ -36,7 +36,7 @@ import threading
 from kling_nb.storage import Ledger
 from kling_nb.storage.id_slots import IdSlots
 from kling_nb.models.catalog import TEXT_TO_VIDEO
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.core.job_state import Downloading
 

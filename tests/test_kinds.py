@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_nb.models.kinds import Choice, Flag, Media, Number, Rejected, Text, shorten
-from kling_nb.models.records import Kind
+from kling_nb.models.parameters import Choice, Flag, Kind, Media, Number, Rejected, Text, shorten
 
 TEXT = Text(max_chars=1000)
 DURATION = Choice(("5", "10"), unit="s")

@@ -15,8 +15,7 @@ from kling_nb.core.budgets import Change, Scope, Standing
 from kling_nb.core.charge_evidence import Look, Watch
 from kling_nb.core.job_state import BLOCKING, FORGETTABLE, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.errors import BudgetExceeded, LedgerError
-from kling_nb.storage import Intent, Ledger, Row, database
-from kling_nb.storage import spending as accounts
+from kling_nb.storage import Intent, Ledger, Row, database, spending
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 COUNTED = BLOCKING | {Stage.FORGOTTEN}
@@ -266,7 +265,7 @@ def test_counting_and_noting_are_one_transaction(
         tries.append(price)
         return budgets.refusal(standings, price)
 
-    monkeypatch.setattr(accounts, "refusal", refused)
+    monkeypatch.setattr(spending, "refusal", refused)
     assert ledger.intend(intent())[1]
     assert tries
     monkeypatch.undo()
@@ -339,7 +338,7 @@ def test_counting_reads_no_picture(ledger: Ledger) -> None:
     with ledger._writing() as jobs:
         plans: list[str] = []
         jobs.connection.set_trace_callback(plans.append)
-        accounts.room_for(jobs, intent(), NOON, lambda _: None)
+        spending.room_for(jobs, intent(), NOON, lambda _: None)
         jobs.connection.set_trace_callback(None)
         [query] = [each for each in plans if "total(" in each]
         plan = [row["detail"] for row in jobs.connection.execute(f"EXPLAIN QUERY PLAN {query}")]

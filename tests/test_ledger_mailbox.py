@@ -10,8 +10,7 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Intent, Ledger, Letter, Mailbox
-from kling_nb.storage import callback_store as mailbox
+from kling_nb.storage import Intent, Ledger, Letter, Mailbox, callback_store
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WAYS = {
@@ -115,7 +114,7 @@ def test_a_repeat_is_one_letter(box: Mailbox) -> None:
 
 def test_the_newest_for_a_job_are_kept(box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who knows one address cannot fill the disk."""
-    monkeypatch.setattr(mailbox, "MOST_FOR_ONE", 3)
+    monkeypatch.setattr(callback_store, "MOST_FOR_ONE", 3)
     box.post("unknown", b"other", AT)
     for number in range(5):
         box.post("accepted", b"%d" % number, AT)
@@ -125,7 +124,7 @@ def test_the_newest_for_a_job_are_kept(box: Mailbox, monkeypatch: pytest.MonkeyP
 
 def test_the_newest_of_all_are_kept(box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor can who knows many."""
-    monkeypatch.setattr(mailbox, "MOST_IN_ALL", 2)
+    monkeypatch.setattr(callback_store, "MOST_IN_ALL", 2)
     for nonce in ("accepted", "unknown", "sending"):
         box.post(nonce, b"{}", AT)
     assert box.nonces() == {"unknown", "sending"}

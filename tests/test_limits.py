@@ -11,8 +11,7 @@ from kling_nb.errors import MediaError
 from kling_nb.media.frame_limits import check_frame
 from kling_nb.media.inputs import read_attachment, stand_in
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.kinds import Media
-from kling_nb.models.records import Records
+from kling_nb.models.parameters import Media, Records
 from kling_nb.models.spec import Parameter
 from tests.reels import video
 

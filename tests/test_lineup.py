@@ -8,21 +8,21 @@ import pytest
 
 from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.notebook.commands import models as lineup
+from kling_nb.notebook.commands import models
 
 
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """The tables that are shown, at a time when prices are fresh."""
-    monkeypatch.setattr(lineup, "age_word", lambda *_: "")
+    monkeypatch.setattr(models, "age_word", lambda *_: "")
     shown: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(lineup, "show_table", lambda *table: shown.append(table))
+    monkeypatch.setattr(models, "show_table", lambda *table: shown.append(table))
     return shown
 
 
 def test_every_model_is_a_row(tables: list[tuple[Any, ...]]) -> None:
     """Name, the standard clip and its price, what it takes, how sure; the day of the price."""
-    lineup.show_models()
+    models.show_models()
     ((headers, rows, _),) = tables
     assert [row[0] for row in rows] == list(CATALOGUE)
     assert all(len(row) == len(headers) for row in rows)
@@ -41,7 +41,7 @@ def test_every_model_is_a_row(tables: list[tuple[Any, ...]]) -> None:
 
 def test_one_model_is_its_options(tables: list[tuple[Any, ...]]) -> None:
     """Named by a part that only it has."""
-    lineup.show_models("3.0/video")
+    models.show_models("3.0/video")
     ((_, rows, caption),) = tables
     assert caption == "Kling 3.0 (kling-3.0/video)"
     assert [row[0] for row in rows] == [
@@ -58,7 +58,7 @@ def test_one_model_is_its_options(tables: list[tuple[Any, ...]]) -> None:
 
 def test_a_part_that_several_have_shows_those(tables: list[tuple[Any, ...]]) -> None:
     """Nothing is bought here: there is no wrong guess to be made."""
-    lineup.show_models("avatar")
+    models.show_models("avatar")
     ((_, rows, _),) = tables
     assert [row[0] for row in rows] == ["kling/ai-avatar-standard", "kling/ai-avatar-pro"]
 
@@ -66,12 +66,12 @@ def test_a_part_that_several_have_shows_those(tables: list[tuple[Any, ...]]) -> 
 def test_no_table_for_a_name_that_means_nothing(tables: list[tuple[Any, ...]]) -> None:
     """The nearest is named instead."""
     with pytest.raises(InvalidInput, match="did you mean kling/v2-1-pro"):
-        lineup.show_models("kling/v2-1-por")
+        models.show_models("kling/v2-1-por")
     assert tables == []
 
 
 def test_an_old_price_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prices move: one that is old is no promise."""
-    monkeypatch.setattr(lineup, "age_word", lambda *_: "about")
+    monkeypatch.setattr(models, "age_word", lambda *_: "about")
     spec = CATALOGUE["kling-2.6/image-to-video"]
-    assert lineup.offer_words(spec) == "about 55 credits ($0.28)"
+    assert models.offer_words(spec) == "about 55 credits ($0.28)"

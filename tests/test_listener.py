@@ -17,12 +17,12 @@ import httpx
 import pytest
 
 import kling_nb
-from kling_nb.callbacks.listener import listen
+from kling_nb.callbacks.listen import listen
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.emulator import Books
 from kling_nb.errors import ConfigurationError
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
@@ -421,8 +421,8 @@ def shared(
     open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Session]:
     """The default session of an emulator whose clips take an hour."""
-    monkeypatch.setattr(default, "_current", None)
-    monkeypatch.setattr(default, "_given", {})
+    monkeypatch.setattr(default_session, "_current", None)
+    monkeypatch.setattr(default_session, "_given", {})
     session = kling_nb.configure(mode="emulator", folder=tmp_path / "clips", emulator_seconds=3600)
     yield session
     kling_nb.default_session().hearing.stop()

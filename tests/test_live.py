@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 import pytest
 
-from kling_nb.display import comm as live
+from kling_nb.display import comm
 from kling_nb.display.comm import VIEW_MIME, Hub, Page, Place, hub, mounted
 from tests.html_outline import Outline
 from tests.shells import open_shell
@@ -18,7 +18,7 @@ from tests.shells import open_shell
 def own(monkeypatch: pytest.MonkeyPatch) -> Hub:
     """A hub of this test's own, as the process's."""
     own = Hub()
-    monkeypatch.setattr(live, "_hubs", [own])
+    monkeypatch.setattr(comm, "_hubs", [own])
     return own
 
 

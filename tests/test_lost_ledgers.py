@@ -24,9 +24,9 @@ import kling_nb
 from kling_nb.core.job_state import Detached, Stage
 from kling_nb.emulator import Emulator
 from kling_nb.errors import AlreadyPaid, KlingError, LedgerError
-from kling_nb.jobs import registry as roster
+from kling_nb.jobs import registry
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.storage import Ledger, Row, database
@@ -432,7 +432,7 @@ def test_noting_is_tried_again_while_the_kernel_lives(
 
     Where it was not, the card and the error have it.
     """
-    monkeypatch.setattr(roster, "_NOTE_AGAIN_S", (0.01,))
+    monkeypatch.setattr(registry, "_NOTE_AGAIN_S", (0.01,))
     if not is_kept:
         monkeypatch.setattr(IdSlots, "write", lambda *given: False)
         monkeypatch.setattr(PaidIndex, "write_task_id", lambda *given: False)
@@ -458,7 +458,7 @@ def test_the_id_is_adopted_where_an_older_copy_was_put_back(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The session that sent the request does what its error says, before it tries to note again."""
-    monkeypatch.setattr(roster, "_NOTE_AGAIN_S", (PATIENCE_S,))
+    monkeypatch.setattr(registry, "_NOTE_AGAIN_S", (PATIENCE_S,))
     session = user.session()
     job = session.prepare(WISH)
     ledger = user.folder / "ledger.sqlite3"

@@ -22,7 +22,7 @@ from kling_nb.errors import (
     KlingError,
     WaitInterrupted,
 )
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.notebook import magics
@@ -265,7 +265,7 @@ def test_an_interrupted_await_leaves_the_job_running(
 ) -> None:
     """A cancellation becomes one sentence; the job is not over."""
     slow = open_session(emulator_seconds=60)
-    monkeypatch.setattr(default, "_current", slow)
+    monkeypatch.setattr(default_session, "_current", slow)
     shell = start()
 
     async def interrupted() -> None:
@@ -361,10 +361,10 @@ def test_requests_are_noted_with_their_notebook(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, place: FrontEnd, told: str
 ) -> None:
     """Where the front end tells which one it is, whether the file is there or was renamed."""
-    monkeypatch.setattr(default, "_tell_notebook", str)
+    monkeypatch.setattr(default_session, "_tell_notebook", str)
     monkeypatch.setenv("JPY_SESSION_NAME", "/srv/fox.ipynb")
     start(place)
-    assert default.told_notebook() == told
+    assert default_session.told_notebook() == told
 
 
 def test_a_budget_refuses_a_cell_in_one_line(start: Callable[..., Any], session: Session) -> None:

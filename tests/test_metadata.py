@@ -20,13 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from kling_nb.jobs.gathering import Reader
+from kling_nb.jobs.prepare import Reader
 from kling_nb.jobs.session import Session
 from kling_nb.kie.http import Fetcher
 from kling_nb.media.images import read_picture
 from kling_nb.media.input_store import keep
 from kling_nb.media.metadata import strip_metadata
-from kling_nb.models.kinds import Media
+from kling_nb.models.parameters import Media
 
 SECRET = b"46.94809N"
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

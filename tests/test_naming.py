@@ -6,7 +6,7 @@ import pytest
 
 from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
-from kling_nb.models.naming import find_model, nearest
+from kling_nb.models.lookup import find_model, nearest
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

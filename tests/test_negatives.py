@@ -11,7 +11,7 @@ import pytest
 
 from kling_nb.core.stored_input import Negative
 from kling_nb.errors import MediaError
-from kling_nb.media import input_store as negatives
+from kling_nb.media import input_store
 from kling_nb.media.images import read_picture
 from kling_nb.media.input_store import check_kept, content_hash, develop, is_kept, keep
 
@@ -77,7 +77,7 @@ def test_a_full_disk_is_no_error(
         path.write_bytes(content[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(negatives, "write_new", write_half)
+    monkeypatch.setattr(input_store, "write_new", write_half)
     with caplog.at_level(logging.WARNING, "kling_nb"):
         assert keep(tmp_path, photo, "image/png") == ""
     assert names(tmp_path) == []

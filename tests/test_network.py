@@ -22,7 +22,7 @@ from kling_nb.kie.client import Client
 from kling_nb.kie.http import Fetcher
 from kling_nb.kie.network import Network, open_http
 from kling_nb.notebook.doctor import examine
-from kling_nb.notebook.doctor.checks import check_network
+from kling_nb.notebook.doctor.environment import check_network
 from tests.service import KEY
 
 API = httpx.URL("https://api.kie.ai/api/v1/chat/credit")

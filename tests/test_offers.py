@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.offers import Offer, offer_of, takes_words
+from kling_nb.models.lookup import Offer, offer_of, takes_words
 
 
 @pytest.mark.parametrize(

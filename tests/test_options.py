@@ -16,7 +16,7 @@ from kling_nb.models.cell_options import (
     source_options,
     unknown_option,
 )
-from kling_nb.models.kinds import Choice
+from kling_nb.models.parameters import Choice
 from kling_nb.models.spec import ModelSpec
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)

@@ -16,9 +16,8 @@ from kling_nb.core.job_state import Discarded, Stage
 from kling_nb.emulator import Emulator
 from kling_nb.errors import KlingError, LedgerError, WaitInterrupted
 from kling_nb.jobs.background_loop import Portal
-from kling_nb.jobs.orders import Orders
-from kling_nb.jobs.preparation import Wish
-from kling_nb.jobs.session import Session
+from kling_nb.jobs.prepare import Wish
+from kling_nb.jobs.session import Orders, Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.storage import Ledger
 from kling_nb.storage.user_index import PaidIndex

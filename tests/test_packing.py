@@ -20,7 +20,7 @@ from kling_nb.display import html
 from kling_nb.display.cards import card_bundle, joined_bundle
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips, previews
@@ -281,7 +281,7 @@ def test_a_card_of_another_folder_gets_its_clip_by_its_hash(
     """The ledger does not know it; a file with that hash lies there under any name."""
     path = save(tmp_path / "film.ipynb", shown(job, "never"))
     elsewhere = open_session(folder=tmp_path / "elsewhere")
-    monkeypatch.setattr(default, "_current", elsewhere)
+    monkeypatch.setattr(default_session, "_current", elsewhere)
     assert pack(path, to="gone.ipynb").missing == [clip_of(job).name]
     (tmp_path / "elsewhere" / "renamed.mp4").write_bytes(clip_of(job).read_bytes())
     done = pack(path)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.callbacks.porter import Porter
-from kling_nb.callbacks.reception import Heard, Posted, Turned
+from kling_nb.callbacks.receive import Heard, Porter, Posted, Turned
 from kling_nb.core.job_state import Stage
 from kling_nb.core.secret import Key
 from kling_nb.errors import ConfigurationError

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs.preparation import Prepared, Wish, prepare
+from kling_nb.jobs.prepare import Prepared, Wish, prepare
 from kling_nb.kie.http import Fetcher
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kling_nb.jobs.session import Session
-from kling_nb.notebook.quote import price_requests as pricing
+from kling_nb.notebook.quote import price_requests
 from kling_nb.notebook.quote.find_requests import CallWanted, CellWanted, Unclear
 from kling_nb.notebook.quote.price_requests import Line, Pricing
 from tests.reels import video
@@ -111,7 +111,7 @@ def test_another_machine_is_not_asked(
     def reach(given: object, _kind: object) -> None:
         raise AssertionError(f"{given!r} was opened")
 
-    monkeypatch.setattr(pricing, "identify", reach)
+    monkeypatch.setattr(price_requests, "identify", reach)
     priced = Pricing(session, {}, folder)
     in_a_cell = cell(f"-i '{path}'")
     for wanted in (call(path, "A fox", function="image_to_video"), in_a_cell):

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from kling_nb.errors import InvalidInput, KlingError
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
 from kling_nb.notebook.magics import load, unload
@@ -264,7 +264,7 @@ def test_what_another_folder_paid_is_refused(
     first, second = open_live("one"), open_live("two")
     first.text_to_video("A fox of another folder")
     assert PaidIndex().find(first.jobs()[0].fingerprint)
-    monkeypatch.setattr(default, "_current", second)
+    monkeypatch.setattr(default_session, "_current", second)
     path = save(tmp_path / "shots.ipynb", "%%kling\nA fox of another folder")
     ((credits, note),) = notes(quote(path))
     assert credits == 0.0
@@ -305,7 +305,7 @@ def test_only_the_balance_is_asked_for(
     monkeypatch.setattr(session._context.client, "balance", balance)
     for name in ("create_task", "upload", "task"):
         monkeypatch.setattr(session._context.client, name, refuse)
-    monkeypatch.setattr(default, "_current", session)
+    monkeypatch.setattr(default_session, "_current", session)
     (tmp_path / "fox.png").write_bytes(b"a picture")
     quote(save(tmp_path / "shots.ipynb", "%%kling\nA fox", "%%kling -i fox.png\nA fox"))
     assert asked == ["balance"]

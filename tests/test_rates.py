@@ -22,8 +22,7 @@ from kling_nb.emulator import UNLIMITED, Terms
 from kling_nb.jobs import settings
 from kling_nb.jobs.connect import account_of, budget_of
 from kling_nb.jobs.session import Session
-from kling_nb.kie.rate_limit import Account, Budget
-from kling_nb.kie.rate_limit import store as slots
+from kling_nb.kie.rate_limit import Account, Budget, store
 from kling_nb.kie.urls import API_URL
 from tests.service import KEY, Clock
 
@@ -33,7 +32,7 @@ ACCOUNT = Account("https://api.example", Key(KEY))
 @pytest.fixture(autouse=True)
 def nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test keeps in memory ends with it."""
-    monkeypatch.setattr(slots, "HERE", slots.SlotMemory())
+    monkeypatch.setattr(store, "HERE", store.SlotMemory())
 
 
 class Kernel:
@@ -330,7 +329,7 @@ def test_threads_take_slots_one_by_one(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "rates.sqlite3"
 
     def book(_number: int) -> float:
-        return slots.Slots(ACCOUNT, path, clock.epoch).book(NEW_TASKS)
+        return store.Slots(ACCOUNT, path, clock.epoch).book(NEW_TASKS)
 
     with ThreadPoolExecutor(8) as threads:
         waits = Counter(round(wait_s, 3) for wait_s in threads.map(book, range(40)))
@@ -380,7 +379,7 @@ def test_a_file_that_heals_is_used_again(
     state.unlink()
     one.create()
     assert not state.exists()
-    clock.move(slots.FILE_PAUSE_S)
+    clock.move(store.FILE_PAUSE_S)
     one.create()
     assert (state / "rates.sqlite3").is_file()
 
@@ -402,7 +401,7 @@ def test_a_locked_file_stops_nobody(
     kernel: Callable[..., Kernel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program that holds it for long is not waited for."""
-    monkeypatch.setattr(slots, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(store, "BUSY_TIMEOUT_S", 0.05)
     kernel().create()
     one = kernel()
     with closing(sqlite3.connect(tmp_path / "state" / "rates.sqlite3")) as connection:

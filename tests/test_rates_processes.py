@@ -21,7 +21,7 @@ import kling_nb
 import kling_nb.kie.rate_limit.limiter
 from kling_nb.core.poll_schedule import NEW_TASKS
 from kling_nb.emulator import Books
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from tests.service import CREATE, KEY, RECORD, Served

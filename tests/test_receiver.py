@@ -16,10 +16,10 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.emulator import Books
 from kling_nb.errors import NotSent, UnreadableAnswer
-from kling_nb.jobs import callback_inbox as receiver
+from kling_nb.jobs import callback_inbox
 from kling_nb.jobs.callback_inbox import is_for
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import nonce_in
 from kling_nb.models.catalog import TEXT_TO_VIDEO
@@ -293,7 +293,7 @@ def test_a_letter_that_cannot_be_acted_on_stays(
 
     with monkeypatch.context() as patch:
         patch.setattr(later, "hear", hear)
-        patch.setattr(receiver, "LONGEST_S", PATIENCE_S if answers else 0.01)
+        patch.setattr(callback_inbox, "LONGEST_S", PATIENCE_S if answers else 0.01)
         assert [job.id for job in later.resume()] == [running.id]
     assert len(asked) <= 1  # none where the time was up before
     assert waiting(later) == {nonce}

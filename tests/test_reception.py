@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.callbacks.reception import Heard, Posted, Turned, receive
+from kling_nb.callbacks.receive import Heard, Posted, Turned, receive
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.task_status import TaskFailed, TaskPending, TaskSucceeded
 from kling_nb.kie.webhooks import sign_callback

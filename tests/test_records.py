@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kling_nb.models.kinds import Number, Rejected, Text
-from kling_nb.models.records import Column, Fault, Records
+from kling_nb.models.parameters import Column, Fault, Number, Records, Rejected, Text
 
 SHOTS = Records(
     columns=(

@@ -14,7 +14,7 @@ from kling_nb.core.job_state import Detached, Discarded, Stage, Unknown
 from kling_nb.emulator import UNLIMITED, Emulator
 from kling_nb.errors import AlreadyPaid, LedgerError, ServiceError
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.kie.client import Client
 from kling_nb.models.catalog import TEXT_TO_VIDEO

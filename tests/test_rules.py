@@ -13,7 +13,7 @@ from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_cell
 from kling_nb.models.cell_options import option_rows
 from kling_nb.models.conditions import When
-from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import PriceList
 from kling_nb.models.rules import (
     Asked,

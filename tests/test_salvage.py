@@ -18,7 +18,7 @@ from kling_nb.core.job_state import Preparing, Stage, Waiting
 from kling_nb.display.cards import card_bundle
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
@@ -41,7 +41,7 @@ def begin(
 
     def open_default(**given: Any) -> Session:
         session = open_session(**given)
-        monkeypatch.setattr(default, "_current", session)
+        monkeypatch.setattr(default_session, "_current", session)
         return session
 
     return open_default
@@ -427,7 +427,7 @@ def test_a_fingerprint_that_the_cell_proves_answers_its_request(
     """The picture that the cell names lies beside the notebook: running the cell pays nothing."""
     job = image_job(begin(), tmp_path, photo)
     path = save(tmp_path / "film.ipynb", shown(job, "always"))
-    lose_all(default.default_session())
+    lose_all(default_session.default_session())
     session = begin()
     (row,) = recover(path)[0].recovered
     assert row.fingerprint == job.facts.fingerprint
@@ -478,7 +478,7 @@ def test_a_fingerprint_that_nothing_proves_answers_nothing(
     job = image_job(begin(), tmp_path, photo)
     changes = {"fingerprint": "f" * 64} if change == "forged" else {}
     path = save(tmp_path / "film.ipynb", shown(job, "always", **changes))
-    lose_all(default.default_session())
+    lose_all(default_session.default_session())
     if change == "the picture is gone":
         (tmp_path / "fox.png").unlink()
     elif change == "the picture is another":

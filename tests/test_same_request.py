@@ -17,7 +17,7 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import AlreadyPaid, InvalidInput
 from kling_nb.jobs.other_folders import Elsewhere
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE, TEXT_TO_VIDEO
 from kling_nb.models.request_inputs import fingerprint, fingerprints, media_of

@@ -24,7 +24,7 @@ from kling_nb.core.charge_evidence import encode_watch
 from kling_nb.core.job_state import Stage
 from kling_nb.display import html
 from kling_nb.display.cards import card_bundle
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from kling_nb.jobs.job_from_record import facts_of, state_of
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.notebook_file import NotebookFile
@@ -120,7 +120,7 @@ def begin(
 
     def open_default() -> Session:
         session = open_session(folder=film / "kling_clips")
-        monkeypatch.setattr(default, "_current", session)
+        monkeypatch.setattr(default_session, "_current", session)
         return session
 
     return open_default

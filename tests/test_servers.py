@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-import kling_nb.callbacks.servers as module
-from kling_nb.callbacks.servers import Server
+import kling_nb.callbacks.server as module
+from kling_nb.callbacks.server import Server
 from kling_nb.errors import ConfigurationError
 
 PATIENCE_S = 30.0

@@ -24,7 +24,7 @@ from kling_nb.errors import (
     TaskFailed,
 )
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO

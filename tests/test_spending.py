@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kling_nb.errors import BudgetExceeded, InvalidInput
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.notebook.commands import Commands

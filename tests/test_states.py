@@ -9,28 +9,28 @@ from typing import Any
 
 import pytest
 
-from kling_nb.core import job_state as states
+from kling_nb.core import job_state
 from kling_nb.core.job_state import BLOCKING, ENDED, FORGETTABLE, NEXT_STAGES, Stage, has_ended
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-CLIP = states.ClipFacts("/c.mp4", 640, 360, 5.0, 24.0, "h264", "", 1000, "00")
+CLIP = job_state.ClipFacts("/c.mp4", 640, 360, 5.0, 24.0, "h264", "", 1000, "00")
 RUNNING = (
-    states.Preparing(),
-    states.Uploading(1, 2),
-    states.Sending(),
-    states.Waiting("t", "waiting", AT, 164.0),
-    states.OutOfSight("t", AT, 164.0, AT, "no answer"),
-    states.Downloading("t", 1, None),
+    job_state.Preparing(),
+    job_state.Uploading(1, 2),
+    job_state.Sending(),
+    job_state.Waiting("t", "waiting", AT, 164.0),
+    job_state.OutOfSight("t", AT, 164.0, AT, "no answer"),
+    job_state.Downloading("t", 1, None),
 )
 OVER = (
-    states.Saved("t", CLIP, 55, AT),
-    states.Failed("t", "500", "broke", 0),
-    states.Refused("no"),
-    states.Unknown(AT, "lost"),
-    states.Vanished("t", "gone"),
-    states.Expired("t", "gone"),
-    states.Detached("t"),
-    states.Discarded("not sent"),
+    job_state.Saved("t", CLIP, 55, AT),
+    job_state.Failed("t", "500", "broke", 0),
+    job_state.Refused("no"),
+    job_state.Unknown(AT, "lost"),
+    job_state.Vanished("t", "gone"),
+    job_state.Expired("t", "gone"),
+    job_state.Detached("t"),
+    job_state.Discarded("not sent"),
 )
 
 
@@ -104,25 +104,25 @@ def test_a_saved_clip_is_never_forgotten() -> None:
 
 def test_the_lists_here_have_every_state() -> None:
     """This file's two lists are the whole union, so that the tests below are total."""
-    assert {type(state) for state in RUNNING + OVER} == set(typing.get_args(states.JobState))
+    assert {type(state) for state in RUNNING + OVER} == set(typing.get_args(job_state.JobState))
 
 
 @pytest.mark.parametrize("state", RUNNING, ids=lambda state: type(state).__name__)
-def test_a_running_state_has_not_ended(state: states.JobState) -> None:
+def test_a_running_state_has_not_ended(state: job_state.JobState) -> None:
     """While something happens by itself, the job has not ended."""
     assert not has_ended(state)
 
 
 @pytest.mark.parametrize("state", OVER, ids=lambda state: type(state).__name__)
-def test_a_final_state_has_ended(state: states.JobState) -> None:
+def test_a_final_state_has_ended(state: job_state.JobState) -> None:
     """Where nothing more happens by itself, the job has ended."""
     assert has_ended(state)
 
 
-@pytest.mark.parametrize("name", [name for name in states.__all__ if name[0].isupper()])
+@pytest.mark.parametrize("name", [name for name in job_state.__all__ if name[0].isupper()])
 def test_states_are_values(name: str) -> None:
     """Every dataclass is frozen and slotted: a state that was shown stays what it was."""
-    kind: Any = getattr(states, name)
+    kind: Any = getattr(job_state, name)
     if hasattr(kind, "__dataclass_fields__"):
         assert kind.__dataclass_params__.frozen
         assert set(kind.__slots__) == {part.name for part in fields(kind)}
@@ -130,5 +130,5 @@ def test_states_are_values(name: str) -> None:
 
 def test_pictures_stay_out_of_reprs() -> None:
     """A job's facts can be printed without the bytes of its picture."""
-    facts = states.JobFacts("1a", "m", "p", {}, 55, None, AT, False, thumbnail=b"JPEGBYTES")
+    facts = job_state.JobFacts("1a", "m", "p", {}, 55, None, AT, False, thumbnail=b"JPEGBYTES")
     assert "JPEGBYTES" not in repr(facts)

@@ -27,7 +27,7 @@ from kling_nb.errors import (
 from kling_nb.jobs.balance_watch import Witness
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.preparation import Prepared, Wish
+from kling_nb.jobs.prepare import Prepared, Wish
 from kling_nb.jobs.submit import submit
 from kling_nb.kie.client import Client, SubmitOutcome
 from kling_nb.kie.rate_limit import Account, Budget

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kling_nb.errors import ConfigurationError, InvalidInput
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
 from kling_nb.notebook.commands.callbacks import Order, read_order
@@ -22,7 +22,7 @@ def session(
 ) -> Iterator[Session]:
     """The default session."""
     session = open_session()
-    monkeypatch.setattr(default, "_current", session)
+    monkeypatch.setattr(default_session, "_current", session)
     yield session
     session.hearing.stop()
 

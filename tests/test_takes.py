@@ -626,7 +626,7 @@ def test_another_take_that_another_folder_is_quicker_with(
 def test_the_price_is_todays(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the balance as well."""
     first = session.text_to_video("A red fox")
-    monkeypatch.setattr("kling_nb.jobs.preparation.price_credits", lambda *given: 60.0)
+    monkeypatch.setattr("kling_nb.jobs.prepare.price_credits", lambda *given: 60.0)
     second = first.another_take()
     assert (first.facts.price_credits, second.facts.price_credits) == (55, 60)
     assert second.facts.balance_credits == 5916 - 55

@@ -19,7 +19,7 @@ from IPython.display import Image as Shown
 from PIL import Image, TiffImagePlugin
 
 from kling_nb.errors import InvalidInput, MediaError
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.media.audio_video import read_footage
 from kling_nb.media.images import read_picture
@@ -28,7 +28,7 @@ from kling_nb.media.unwrapping import describe, is_data_url, is_uri, unwrap, url
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_cell
 from kling_nb.models.cell_variables import resolve
-from kling_nb.models.kinds import Media
+from kling_nb.models.parameters import Media
 from tests.reels import sound, video
 
 PATIENCE_S = 30.0

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from kling_nb.display import threads as workers
+from kling_nb.display import threads
 
 PATIENCE_S = 20.0
 
 
-@pytest.mark.parametrize("later", [workers.work_later, workers.draw_later])
+@pytest.mark.parametrize("later", [threads.work_later, threads.draw_later])
 def test_the_cells_context_goes_along(later: Callable[..., None]) -> None:
     """It says where an output belongs."""
     cell = contextvars.ContextVar("cell", default="")
@@ -36,8 +36,8 @@ def test_drawing_does_not_wait_behind_clicks() -> None:
     """However many wait for a session."""
     gate, drawn = threading.Event(), threading.Event()
     for _ in range(20):
-        workers.work_later(gate.wait, PATIENCE_S)
-    workers.draw_later(drawn.set)
+        threads.work_later(gate.wait, PATIENCE_S)
+    threads.draw_later(drawn.set)
     is_drawn = drawn.wait(PATIENCE_S)
     gate.set()
     assert is_drawn
@@ -47,5 +47,5 @@ def test_at_the_programs_end_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -
     """And nothing is raised in whoever asked."""
     closed = ThreadPoolExecutor(1)
     closed.shutdown()
-    monkeypatch.setattr(workers, "_drawing", closed)
-    workers.draw_later(print)
+    monkeypatch.setattr(threads, "_drawing", closed)
+    threads.draw_later(print)

@@ -26,8 +26,7 @@ from kling_nb.jobs.settings import find_webhook_key
 from kling_nb.storage.callback_routes import Doors
 
 from .jupyter_server import ROUTE
-from .porter import Porter
-from .reception import Heard, Posted, Turned
+from .receive import Heard, Porter, Posted, Turned
 
 __all__ = ["KlingCallbacks", "extension_points", "is_asked_for", "load"]
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from kling_nb.core import poll_schedule as pace
+from kling_nb.core import poll_schedule
 from kling_nb.core.errors import KlingError
 from kling_nb.jobs.background_loop import in_thread
 from kling_nb.jobs.callback_inbox import letters_for, open_letter
@@ -104,7 +104,7 @@ class Collector:
         except KlingError as error:
             # It may be all that is known of a paid task: it waits for a later look.
             self._tries[letter.nonce] += 1
-            rest_s = pace.retry_wait_s(self._tries[letter.nonce])
+            rest_s = poll_schedule.retry_wait_s(self._tries[letter.nonce])
             _log.info("a notification could not be acted on: %s", error)
         else:
             self._tries.pop(letter.nonce, None)

@@ -110,15 +110,13 @@ class Clip:
             IndexError: There is no such frame.
             MediaError: The file is gone or no video.
         """
-        from kling_nb.media import clips
-        from kling_nb.media import image_sources as sources
-        from kling_nb.media import input_store as negatives
+        from kling_nb.media import clips, image_sources, input_store
 
         image, position = clips.decode_frame(self.path, index)
-        sha256 = negatives.content_hash(self.path)
+        sha256 = input_store.content_hash(self.path)
         is_unchanged = sha256 == self.facts.sha256 and bool(self.request.fingerprint)
         origin = self.request.fingerprint if is_unchanged else f"file {sha256}"
-        return sources.mark_frame(image, origin, position)
+        return image_sources.mark_frame(image, origin, position)
 
 
 class Job:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from kling_nb.core import poll_schedule as pace
+from kling_nb.core import poll_schedule
 from kling_nb.core.charge_evidence import REFUND_LOOKS_S
 from kling_nb.core.errors import (
     KlingError,
@@ -150,7 +150,7 @@ class Follower:
             except (ServiceError, Unreachable) as error:
                 self._out_of_sight(row, since, error)
                 if isinstance(error, RateLimited):
-                    wait_s = max(wait_s, pace.rest_s(error.retry_after_s))
+                    wait_s = max(wait_s, poll_schedule.rest_s(error.retry_after_s))
                 continue
             self._failing_since = None
             ended = await self._take_in(row, since, status)
@@ -159,7 +159,11 @@ class Follower:
 
     def _wait_s(self, row: Row, elapsed_s: float) -> float:
         """When to ask next; rarely while a notification is still to come."""
-        ask_s = pace.heard_ask_s if self.context.hearing.covers(row) else pace.next_ask_s
+        ask_s = (
+            poll_schedule.heard_ask_s
+            if self.context.hearing.covers(row)
+            else poll_schedule.next_ask_s
+        )
         return ask_s(elapsed_s, self.expected_s)
 
     async def _pause(self, wait_s: float) -> None:
@@ -185,7 +189,7 @@ class Follower:
                 self.job.enter(Waiting(row.task_id, word, since, self.expected_s))
             case TaskSucceeded(urls=()):
                 self._no_url_since = self._no_url_since or now
-                if (now - self._no_url_since).total_seconds() >= pace.ASK_AGAIN_NO_URL_S:
+                if (now - self._no_url_since).total_seconds() >= poll_schedule.ASK_AGAIN_NO_URL_S:
                     # Paid, perhaps; so it blocks, and may be asked about again.
                     reason = f"it reports success and names no file: {status.raw[:300]}"
                     return await in_thread(
@@ -220,14 +224,14 @@ class Follower:
                 )
             case TaskMissing(message=message):
                 self._missing += 1
-                if self._elapsed_s(since) > pace.GRACE_S and self._missing >= 2:
+                if self._elapsed_s(since) > poll_schedule.GRACE_S and self._missing >= 2:
                     return await in_thread(advance, row.id, Stage.VANISHED, reason=message)
         return None
 
     def _out_of_sight(self, row: Row, since: datetime, error: KlingError) -> None:
         now = self.context.now()
         self._failing_since = self._failing_since or now
-        if pace.out_of_sight((now - self._failing_since).total_seconds()):
+        if poll_schedule.out_of_sight((now - self._failing_since).total_seconds()):
             self.job.enter(
                 OutOfSight(row.task_id, since, self.expected_s, self._failing_since, str(error))
             )
@@ -259,7 +263,7 @@ class Follower:
                 links = await self._fresh_links(row, links)
             tries += 1
             _log.info("job %s: the clip did not arrive (%s); once more", row.id, reason)
-            await self.context.sleep(pace.retry_wait_s(tries))
+            await self.context.sleep(poll_schedule.retry_wait_s(tries))
 
     async def _deliver(self, row: Row, links: Mapping[str, str], *, accept_odd: bool) -> Row:
         """Fetch the clip and the further clips once, and note them.
@@ -315,7 +319,7 @@ class Follower:
                 _log.info("job %s: %s is no clip (%s)", row.id, url, error)
             except (ServiceError, Unreachable) as error:
                 _log.info("job %s: %s did not arrive (%s)", row.id, url, error)
-                await self.context.sleep(pace.retry_wait_s(tries))
+                await self.context.sleep(poll_schedule.retry_wait_s(tries))
                 link = await self._fresh_url(row, url) or link
 
     async def _fresh_links(self, row: Row, links: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kling_nb.core import poll_schedule as pace
+from kling_nb.core import poll_schedule
 from kling_nb.core.charge_evidence import Likelihood, judge, verdict_words
 from kling_nb.core.errors import InvalidInput, LedgerError
 from kling_nb.core.job_state import FOLLOWED, FORGETTABLE, JobFacts, Stage
@@ -222,7 +222,7 @@ class Recovery:
         if row is None or row.stage not in {Stage.SENDING, Stage.UNKNOWN}:
             return False
         age = self.context.now() - (row.sent_at or row.created_at)
-        return age.total_seconds() <= pace.GRACE_S
+        return age.total_seconds() <= poll_schedule.GRACE_S
 
     async def _exists(self, task_id: str) -> bool:
         """Whether the service knows a task."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, repeat
 
-from kling_nb.core import poll_schedule as pace
+from kling_nb.core import poll_schedule
 from kling_nb.core.budgets import least_left
 from kling_nb.core.errors import AlreadyPaid, LedgerError
 from kling_nb.core.job_state import ENDED, SUBMITTING, Detached, Stage
@@ -27,7 +27,7 @@ from .job import Job
 from .job_from_record import error_of, facts_of, is_on_disk, state_of
 from .other_folders import Elsewhere
 from .poller import Follower
-from .preparation import Prepared, Quote, Wish, prepare, quote_of
+from .prepare import Prepared, Quote, Wish, prepare, quote_of
 from .recovery import Recovery, check_service
 from .submit import Context, Request, submit
 from .takes import check_retakeable, keep_sources, numbers, retaken, wish_of
@@ -280,7 +280,7 @@ class Roster:
 
     async def _expected_s(self, model: str) -> float:
         past = await in_thread(self.context.ledger.durations_s, model, self.service)
-        return pace.expected_s(past, self.usual_s(model))
+        return poll_schedule.expected_s(past, self.usual_s(model))
 
     def _add_new(self, row: Row, prepared: Prepared) -> Job:
         self._requests[row.id] = prepared.request

@@ -1,43 +1,116 @@
-"""Session: settings, client, ledger and portal put together; what Python programs call.
+"""The session: settings, ledger, client and jobs of one folder, used from any thread.
 
-The composition root. Everything asynchronous runs on the portal's loop; the methods here wait
-for it in the caller's thread, so that there is one implementation of each.
+The composition root. Everything asynchronous runs on the background loop; the methods here wait for
+it in the caller's thread. `Orders` is the part of a submission that runs in the caller's thread and
+can be interrupted: a request that was not sent yet is withdrawn, one that is being sent goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
 from kling_nb.core.budgets import Standing, changes, name_notebook
+from kling_nb.core.errors import WaitInterrupted
 from kling_nb.core.expenses import Expense
 from kling_nb.core.forks import OwnProcess
 from kling_nb.core.money import Funds
 from kling_nb.kie.network import Transport
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.models.naming import find_model
+from kling_nb.models.lookup import find_model
 from kling_nb.storage import Ledger, Row
 from kling_nb.storage.user_index import PaidIndex
 
 from . import settings
-from .background_loop import OwnPortal, in_thread, portal
+from .background_loop import OwnPortal, Portal, in_thread, portal
 from .callback_inbox import take_callback, take_letters
 from .callback_urls import Hearing
 from .connect import connect
 from .job import Job
-from .orders import Orders
 from .other_folders import Elsewhere
-from .preparation import Quote, Wish
+from .prepare import Quote, Wish
 from .recovery import Recovery
 from .registry import Roster
 from .submit import Context
 from .takes import wish_of
 
-__all__ = ["Session"]
+__all__ = [
+    "Orders",
+    "Session",
+]
+
+_STOPPED = "Stopped before anything was sent: nothing was charged. Run it again to begin anew."
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """The requests that threads hand in to one roster."""
+
+    roster: Roster
+    portal: Portal
+
+    @contextmanager
+    def sending(self, wish: Wish) -> Iterator[Job]:
+        """A prepared job, to be shown inside; it is sent at the end, or taken back.
+
+        Raises:
+            KlingError: See `prepare` and `submit`.
+            WaitInterrupted: Interrupted; says whether anything was sent.
+        """
+        job = self.prepare(wish)
+        try:
+            yield job
+        except KeyboardInterrupt:
+            self.withdraw(job)
+            raise WaitInterrupted(_STOPPED) from None
+        except BaseException:
+            self.withdraw(job)
+            raise
+        self.submit(job)
+
+    def prepare(self, wish: Wish) -> Job:
+        """Check a request and note the intent.
+
+        Raises:
+            KlingError: It is not allowed, or cannot be noted; nothing was sent.
+            WaitInterrupted: Interrupted; nothing was or will be sent.
+        """
+        given_up = threading.Event()
+        preparing = self.portal.submit(self.roster.prepare(wish, given_up))
+        try:
+            return preparing.result()
+        except KeyboardInterrupt:
+            given_up.set()
+            # It may be noted already, and come back at any moment.
+            preparing.add_done_callback(self._withdraw_late)
+            raise WaitInterrupted(_STOPPED) from None
+
+    def submit(self, job: Job) -> None:
+        """Send a prepared job; nothing happens for one that was sent before.
+
+        Raises:
+            KlingError: It was refused or never reached the service; nothing was charged.
+            WaitInterrupted: Interrupted; what was under way goes on.
+        """
+        try:
+            self.portal.call(self.roster.submit(job))
+        except KeyboardInterrupt:
+            raise WaitInterrupted(job.interrupted_text) from None
+
+    def withdraw(self, job: Job) -> None:
+        """Take back a prepared job: it ends here; nothing happens for one that was sent."""
+        self.portal.call(self.roster.withdraw(job))
+
+    def _withdraw_late(self, preparing: Future[Job]) -> None:
+        if not preparing.cancelled() and preparing.exception() is None:
+            self.portal.submit(self.roster.withdraw(preparing.result()))
 
 
 class Session:

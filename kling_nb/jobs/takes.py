@@ -18,14 +18,12 @@ from kling_nb.core.stored_input import Negative
 from kling_nb.media.input_store import is_kept, keep
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_line
-from kling_nb.models.kinds import Media
-from kling_nb.models.records import Records
+from kling_nb.models.parameters import Media, Records
 from kling_nb.models.request_inputs import media_of, with_media
 from kling_nb.models.spec import ModelSpec
 from kling_nb.storage import Ledger, Row
 
-from .gathering import place_words
-from .preparation import Prepared, Wish, intent_of
+from .prepare import Prepared, Wish, intent_of, place_words
 from .upload_inputs import Source
 
 __all__ = [

@@ -33,8 +33,7 @@ from kling_nb.core.errors import (
 )
 from kling_nb.kie.urls import API_URL, UPLOAD_URL
 
-from . import urls as endpoints
-from . import wire
+from . import urls, wire
 from .bodies import read_answer, read_number
 from .http import Progress
 from .multipart import UPLOAD_FOLDER, Parcel
@@ -165,7 +164,7 @@ class Client:
             Unreachable: No answer. Neither says anything about the task.
         """
         request = self._http.build_request(
-            "GET", f"{self._api_url}{endpoints.RECORD_PATH}", params={"taskId": task_id}
+            "GET", f"{self._api_url}{urls.RECORD_PATH}", params={"taskId": task_id}
         )
         try:
             async with self._question_turn:
@@ -179,7 +178,7 @@ class Client:
 
     async def balance(self) -> float:
         """The account's balance in credits."""
-        request = self._http.build_request("GET", f"{self._api_url}{endpoints.CREDIT_PATH}")
+        request = self._http.build_request("GET", f"{self._api_url}{urls.CREDIT_PATH}")
         return wire.parse_credit(await self._answer(request))
 
     async def upload(
@@ -206,28 +205,26 @@ class Client:
             MediaError: The file is gone, or was changed meanwhile.
         """
         parcel = Parcel(content, file_name, mime_type, sha256)
-        url = f"{self.upload_url}{endpoints.UPLOAD_PATH}"
+        url = f"{self.upload_url}{urls.UPLOAD_PATH}"
         pack = partial(parcel.packed, self._http, url, progress)
         return await self._upload(pack, parcel.size_bytes)
 
     async def upload_base64(self, content: bytes, file_name: str) -> str:
         """Upload a file of at most 10 MB as JSON and return its URL; see `upload` (source: D)."""
         data = base64.b64encode(content).decode("ascii")
-        return await self._upload_json(
-            endpoints.UPLOAD_BASE64_PATH, file_name, {"base64Data": data}
-        )
+        return await self._upload_json(urls.UPLOAD_BASE64_PATH, file_name, {"base64Data": data})
 
     async def upload_from_url(self, url: str, file_name: str) -> str:
         """Let the service fetch a file from a URL, and return its URL there; see `upload`.
 
         The file has at most 100 MB, and the service takes at most 30 s (source: D).
         """
-        return await self._upload_json(endpoints.UPLOAD_URL_PATH, file_name, {"fileUrl": url})
+        return await self._upload_json(urls.UPLOAD_URL_PATH, file_name, {"fileUrl": url})
 
     async def fresh_url(self, result_url: str) -> str:
         """A link to a result that is valid for 20 minutes (source: D)."""
         request = self._http.build_request(
-            "POST", f"{self._api_url}{endpoints.DOWNLOAD_URL_PATH}", json={"url": result_url}
+            "POST", f"{self._api_url}{urls.DOWNLOAD_URL_PATH}", json={"url": result_url}
         )
         return wire.parse_download_url(await self._answer(request))
 
@@ -269,7 +266,7 @@ class Client:
         )
         request = http.build_request(
             "POST",
-            f"{self._api_url}{endpoints.CREATE_PATH}",
+            f"{self._api_url}{urls.CREATE_PATH}",
             content=content,
             headers={"Content-Type": "application/json"},
         )

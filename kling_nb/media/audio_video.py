@@ -20,9 +20,9 @@ from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import byte_words
 from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
 from kling_nb.core.stored_input import Negative
-from kling_nb.models.kinds import ROUNDING_S, Media, shorten
+from kling_nb.models.parameters import ROUNDING_S, Media, shorten
 
-from . import images as media
+from . import images
 from .frame_limits import check_frame
 from .image_sources import find_file
 from .input_store import check_kept, content_hash, is_kept, suffix_of
@@ -131,7 +131,7 @@ def read_footage(source: object, kind: Media, *, name: str = "") -> Footage:
         check_length(given, kind, measured.length_s)
         if measured.still is not None:
             size_px = measured.width_px, measured.height_px
-            media.check_shape(given.name, size_px, kind.over_px, kind.ratio)
+            images.check_shape(given.name, size_px, kind.over_px, kind.ratio)
             check_frame(given.name, size_px, kind, measured.fps)
         sha256 = content_hash(given.path or given.content)
     if isinstance(source, Negative):
@@ -152,7 +152,7 @@ def footage_of(
         sha256=sha256,
         source_sha256=source.source_sha256 if isinstance(source, Negative) else sha256,
         name=given.name,
-        thumbnail=b"" if still is None else media.make_thumbnail(still),
+        thumbnail=b"" if still is None else images.make_thumbnail(still),
         content=given.content,
         path=str(given.path.absolute()) if given.path else "",
     )

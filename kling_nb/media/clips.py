@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from kling_nb.core.errors import MediaError, WrongLength
 from kling_nb.core.job_state import ClipFacts, Encoding
 
-from . import probe as containers
+from . import probe
 from .probe import HEAD_BYTES, TOLERANCE_S, read_duration, read_end, to_image
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def read_encoding(path: Path) -> Encoding:
         OSError: The file is not there.
     """
     with path.open("rb") as file:
-        form = containers.recognise(file.read(HEAD_BYTES))
+        form = probe.recognise(file.read(HEAD_BYTES))
     with opened(path) as (container, stream):
         return Encoding(
             mime_type=form.mime_type if form else "",
@@ -132,7 +132,7 @@ def poster(path: Path) -> bytes:
         MediaError: It is not a playable MP4 or WebM.
     """
     with opened(path) as (container, stream):
-        image = containers.first_lit(container, stream)
+        image = probe.first_lit(container, stream)
     sides_px = (1280, 1280, 1280, 960, 640, 480, 240)
     for side_px, quality in zip(sides_px, (80, 65, 50, 50, 50, 40, 30), strict=True):
         image.thumbnail((side_px, side_px))
@@ -287,9 +287,9 @@ def to_even(pixels: float) -> int:
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """A clip's container and pictures; every failure in reading it is told as a MediaError."""
     with (
-        containers.reading(path.name, "a clip", ALLOWED),
+        probe.reading(path.name, "a clip", ALLOWED),
         path.open("rb") as file,
-        containers.opened(file, judge_format(file)) as container,
+        probe.opened(file, judge_format(file)) as container,
     ):
         if not container.streams.video:
             raise MediaError(f"{path.name}: has no pictures; {ALLOWED}")
@@ -302,7 +302,7 @@ def judge_format(file: BinaryIO) -> str:
     """The container's name, by the first bytes."""
     head = file.read(HEAD_BYTES)
     file.seek(0)
-    form = containers.recognise(head)
+    form = probe.recognise(head)
     if form is None or form.demuxer not in PLAYED:
         name = Path(file.name).name
         raise MediaError(f"{name}: begins with {head[:12]!r}, which no clip does; {ALLOWED}")

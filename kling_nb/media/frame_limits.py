@@ -6,7 +6,7 @@ Pure: takes sizes, raises `MediaError`. Another module measures the file.
 from __future__ import annotations
 
 from kling_nb.core.errors import MediaError
-from kling_nb.models.kinds import Media
+from kling_nb.models.parameters import Media
 
 __all__ = ["check_frame"]
 

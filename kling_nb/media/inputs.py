@@ -11,10 +11,9 @@ from dataclasses import replace
 from io import BytesIO
 from typing import Final
 
-from kling_nb.models.kinds import Media
+from kling_nb.models.parameters import Media
 
-from . import images as media
-from . import probe as containers
+from . import images, probe
 from .audio_video import NOUNS, Footage, read_footage
 from .frame_limits import check_frame
 from .image_sources import find_source
@@ -45,7 +44,7 @@ def read_attachment(given: object, kind: Media, name: str = "") -> Attachment:
     """
     if kind.medium != "image":
         return read_footage(given, kind, name=name)
-    picture = media.read_picture(
+    picture = images.read_picture(
         given,
         name=name,
         mime_types=kind.mime_types,
@@ -68,14 +67,14 @@ def stand_in(kind: Media, text: str, name: str, source_sha256: str) -> Attachmen
         name: For people.
         source_sha256: What it stands for.
     """
-    said = media.placeholder(text)
-    picture = media.read_picture(said, name=name)
+    said = images.placeholder(text)
+    picture = images.read_picture(said, name=name)
     if kind.medium == "image":
-        return media.with_source(picture, source_sha256)
+        return images.with_source(picture, source_sha256)
     shortest, longest = kind.length_s or (0.0, STAND_IN_S)
     length_s = min(max(STAND_IN_S, shortest), longest)
     is_video = kind.medium == "video"
-    content = containers.show(said, length_s) if is_video else silence(length_s)
+    content = probe.show(said, length_s) if is_video else silence(length_s)
     shown = read_footage(content, replace(kind, mime_types=(*kind.mime_types, *PLAIN)), name=name)
     return replace(shown, source_sha256=source_sha256, thumbnail=picture.thumbnail)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .kinds import ROUNDING_S
+from .parameters import ROUNDING_S
 
 __all__ = ["Advisory", "FrameAdvisory", "LengthAdvisory", "MediaFacts", "warnings_of"]
 

@@ -21,9 +21,8 @@ from kling_nb.core.errors import InvalidInput
 from .catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from .cell_options import PROMPT, LineParser, option_name, parser_of, unknown_option
 from .cell_variables import fill_prompt, raw_prompt
-from .kinds import Flag, Media
-from .naming import find_model
-from .records import Records
+from .lookup import find_model
+from .parameters import Flag, Media, Records
 from .spec import ModelSpec, Parameter
 
 __all__ = ["Cell", "join_lines", "model_of", "read_cell", "read_line", "write_cell"]

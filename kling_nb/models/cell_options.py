@@ -13,10 +13,8 @@ from typing import Any, NoReturn
 from kling_nb.core.errors import InvalidInput
 
 from .catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from .kinds import Choice, Flag, Media, Number
-from .naming import nearest
-from .offers import takes_words
-from .records import Kind, Records
+from .lookup import nearest, takes_words
+from .parameters import Choice, Flag, Kind, Media, Number, Records
 from .spec import ModelSpec, Parameter
 
 __all__ = [

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 
 from kling_nb.core.errors import InvalidInput
 
-from .kinds import Media
-from .naming import nearest
-from .records import Records, load_records
+from .lookup import nearest
+from .parameters import Media, Records, load_records
 from .spec import ModelSpec
 
 __all__ = [

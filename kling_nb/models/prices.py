@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from .conditions import ALWAYS, When
-from .kinds import ROUNDING_S
+from .parameters import ROUNDING_S
 
 __all__ = ["Price", "PriceList"]
 

@@ -15,9 +15,8 @@ from itertools import product
 
 from kling_nb.core.unicode_text import comparable_text
 
-from .implied import Told, Unsent
-from .kinds import Media, Text
-from .records import Kind, Records, load_records
+from .parameters import Kind, Media, Records, Text, load_records
+from .rules import Told, Unsent
 from .spec import ModelSpec, Parameter, Values
 
 __all__ = ["Input", "fingerprint", "fingerprints", "media_of", "request_input", "with_media"]

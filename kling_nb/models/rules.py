@@ -1,7 +1,7 @@
-"""Rules between the fields of a model: what needs, excludes or allows what.
+"""Rules between the fields of a model: what needs, excludes, allows or implies what.
 
-A rule is data in a `ModelSpec`; it looks at values that are each allowed by themselves and names
-the field where it can be mended. It knows no model.
+A rule is data in a `ModelSpec`. It looks at values that are each valid by themselves, and names
+the field to change. Knows no model.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from kling_nb.core.errors import Problem
 
 from .conditions import When, count_of, has_value
-from .kinds import ROUNDING_S, count_words
+from .parameters import ROUNDING_S, count_words
 
 __all__ = [
     "Asked",
     "AtMost",
     "Excludes",
+    "Filled",
+    "Implied",
     "LastsAtMost",
     "Needed",
     "NeededWithout",
@@ -28,6 +30,9 @@ __all__ = [
     "OnlyWith",
     "Rule",
     "SumOf",
+    "Summed",
+    "Told",
+    "Unsent",
     "broken_rules",
     "sum_of",
 ]
@@ -360,3 +365,59 @@ def _value_words(values: tuple[object, ...]) -> str:
     """Return values in words: `pro or 4K`, `on`."""
     words = {True: "on", False: "off"}
     return " or ".join(words[each] if isinstance(each, bool) else str(each) for each in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Where neither `field` nor `without` is given, `field` is `value`."""
+
+    field: str
+    value: object
+    without: str
+
+    def follows(self, given: Mapping[str, object]) -> object | None:
+        """The field's value; None where nothing follows."""
+        return None if self.without in given else self.value
+
+    def why(self, value: object) -> str:
+        """Where a value that is not allowed is from."""
+        return f"is {value} without {self.without}"
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """Where `field` is left out, it is what the records of `of` have together in `column`."""
+
+    field: str
+    of: str
+    column: str
+
+    def follows(self, given: Mapping[str, object]) -> object | None:
+        """The field's value; None where nothing follows."""
+        return sum_of(given.get(self.of), self.column)
+
+    def why(self, value: object) -> str:
+        """Where a value that is not allowed is from."""
+        return f"the {self.of} have {value:g} together"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The service's flag `sent_as` tells whether `of` is given; a person has no such field."""
+
+    sent_as: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """The service's `fields` are not sent in this form of a request.
+
+    They stay part of the fingerprint, so that requests made before keep theirs.
+    """
+
+    fields: tuple[str, ...]
+    when: When
+
+
+Implied = Filled | Summed | Told | Unsent

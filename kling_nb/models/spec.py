@@ -14,11 +14,9 @@ from typing import Literal
 from kling_nb.core.errors import InvalidInput, Problem
 
 from .advisories import Advisory
-from .implied import Filled, Implied, Summed
-from .kinds import Choice, Flag, Media, Number, Rejected, shorten
+from .parameters import Choice, Flag, Kind, Media, Number, Records, Rejected, shorten
 from .prices import PriceList
-from .records import Kind, Records
-from .rules import Asked, NotTaken, Rule, broken_rules
+from .rules import Asked, Filled, Implied, NotTaken, Rule, Summed, broken_rules
 
 __all__ = [
     "ModelSpec",

@@ -26,9 +26,9 @@ from kling_nb.core.errors import InvalidInput, KlingError, WaitInterrupted
 from kling_nb.display import cards
 from kling_nb.jobs.default_session import default_session, find_notebook
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.models import cell as cells
-from kling_nb.models import cell_options as options
+from kling_nb.models import cell_options
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
 from kling_nb.models.cell_variables import missing, resolve
 from kling_nb.notebook.archive.notebook_file import told_notebooks
@@ -71,7 +71,7 @@ class KlingMagics:
         def kling_awaited(line: str, cell: str) -> Coroutine[Any, Any, Job | None]:
             return self.run_awaited(line, cell)
 
-        kling.__doc__ = f"{options.help_text()}\n{self.commands.help_text()}"
+        kling.__doc__ = f"{cell_options.help_text()}\n{self.commands.help_text()}"
         # Braces and dollars in a line are the person's own: IPython must not expand them.
         register = self.shell.register_magic_function
         register(no_var_expand(kling), "line_cell", "kling")
@@ -149,10 +149,10 @@ class KlingMagics:
         if not {"--model", "-m"} & set(words):
             # Words alone mean another model until a picture is named.
             specs.append(IMAGE_TO_VIDEO)
-        known = {name: few for each in specs for name, few in options.options_of(each).items()}
+        known = {name: few for each in specs for name, few in cell_options.options_of(each).items()}
         if choices := known.get(before):
             return list(choices)
-        if any(before in options.source_options(each) for each in specs):
+        if any(before in cell_options.source_options(each) for each in specs):
             return self._sources(event.symbol)
         return list(known)
 

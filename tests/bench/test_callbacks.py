@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from kling_nb.callbacks.listener import listen
+from kling_nb.callbacks.listen import listen
 from kling_nb.core.job_state import Stage
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session

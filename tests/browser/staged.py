@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from kling_nb.core import job_state as states
+from kling_nb.core import job_state
 from kling_nb.models.advisories import MediaFacts, warnings_of
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
 from tests import html_states
@@ -22,7 +22,7 @@ from .stories import draw_picture, write_notebook
 
 __all__ = ["STAGES", "StagedJob", "show", "states_notebook"]
 
-STAGES: dict[str, states.JobState] = {name_of(state): state for state in EVERY} | {
+STAGES: dict[str, job_state.JobState] = {name_of(state): state for state in EVERY} | {
     "Already": ALREADY,
     "Emulated": SAVED,
     "Warned": html_states.WAITING,
@@ -37,7 +37,7 @@ WARNINGS = warnings_of(IMAGE_TO_VIDEO.advisories, MediaFacts(sizes_px={"image": 
 class StagedJob:
     """What a card needs to know of a job; nothing ever happens to it."""
 
-    def __init__(self, facts: states.JobFacts, state: states.JobState) -> None:
+    def __init__(self, facts: job_state.JobFacts, state: job_state.JobState) -> None:
         self.facts = facts
         self.state = state
         self.id = facts.id
@@ -48,7 +48,7 @@ class StagedJob:
 
     def done(self) -> bool:
         """Whether it has ended."""
-        return states.has_ended(self.state)
+        return job_state.has_ended(self.state)
 
     def detach(self) -> None:
         """A click on *Detach*: nothing."""
@@ -67,7 +67,7 @@ def show(name: str, shell: Any) -> None:
         warnings=WARNINGS if name == "Warned" else (),
     )
     state = made_now(STAGES[name])
-    if isinstance(state, states.Saved):
+    if isinstance(state, job_state.Saved):
         state = replace(state, clip=real_clip(state.clip))
     cards.show(StagedJob(made_now(facts), state), shell)  # type: ignore[arg-type]
 
@@ -95,7 +95,7 @@ def thumbnail() -> bytes:
         return file.read_bytes()
 
 
-def real_clip(facts: states.ClipFacts) -> states.ClipFacts:
+def real_clip(facts: job_state.ClipFacts) -> job_state.ClipFacts:
     """A clip that plays, with the facts of the literal one."""
     import av
     import numpy

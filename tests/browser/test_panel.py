@@ -24,7 +24,7 @@ CELLS = [
     """\
 from datetime import date
 from dataclasses import replace
-from kling_nb.models.kinds import *
+from kling_nb.models.parameters import *
 from kling_nb.models.catalog import CATALOGUE, TEXT_TO_VIDEO
 from kling_nb.models.spec import Parameter
 

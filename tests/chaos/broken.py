@@ -13,7 +13,7 @@ from typing import Any
 
 from kling_nb.core.forks import OwnProcess
 from kling_nb.errors import LedgerError
-from kling_nb.jobs import default_session as default
+from kling_nb.jobs import default_session
 from kling_nb.jobs.other_folders import Elsewhere
 from kling_nb.jobs.recovery import Recovery
 from kling_nb.kie import wire
@@ -82,8 +82,8 @@ def share_the_session_with_children() -> None:
     """Let a forked child go on with its parent's session."""
 
     def inherit() -> None:
-        if default._inherited:
-            default._current = default._inherited.pop()
+        if default_session._inherited:
+            default_session._current = default_session._inherited.pop()
 
     OwnProcess.check = lambda self, *given: None  # type: ignore[method-assign]
     os.register_at_fork(after_in_child=inherit)

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 import kling_nb
-from kling_nb.core import poll_schedule as pace
+from kling_nb.core import poll_schedule
 from kling_nb.errors import ForkedSession, KlingError
 from kling_nb.jobs.session import Session
 from kling_nb.kie import client
@@ -82,10 +82,10 @@ TRAP = Trap()
 
 def prepare() -> None:
     """Shorten the waits and listen at the steps; once, before the first session."""
-    next_ask_s, retry_wait_s = pace.next_ask_s, pace.retry_wait_s
-    pace.next_ask_s = lambda *given: min(next_ask_s(*given), ASK_WAIT_S)
-    pace.retry_wait_s = lambda tries: retry_wait_s(tries) * RETRY_SHARE
-    pace.expected_s = lambda *given: EXPECTED_S
+    next_ask_s, retry_wait_s = poll_schedule.next_ask_s, poll_schedule.retry_wait_s
+    poll_schedule.next_ask_s = lambda *given: min(next_ask_s(*given), ASK_WAIT_S)
+    poll_schedule.retry_wait_s = lambda tries: retry_wait_s(tries) * RETRY_SHARE
+    poll_schedule.expected_s = lambda *given: EXPECTED_S
     client._TIMEOUT = httpx.Timeout(TIMEOUT_S)
     for name in TIMES:
         read_from_times(name)

@@ -12,8 +12,7 @@ import pytest
 
 from kling_nb.emulator.models import MODELS
 from kling_nb.emulator.models.fields import Addresses, Footage, Records
-from kling_nb.emulator.render.footage import Facts
-from kling_nb.emulator.render.inspection import is_allowed
+from kling_nb.emulator.render.input_files import Facts, is_allowed
 from tests.emulator.orders import GOOD, film, photo_of, speech
 
 MOTION = "kling-2.6/motion-control"

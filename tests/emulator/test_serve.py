@@ -123,11 +123,11 @@ def test_callbacks_have_their_options(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The environment gives the key, which no help text shows."""
-    from kling_nb.emulator import cli as command
+    from kling_nb.emulator import cli
 
     monkeypatch.setenv("KLING_NB_EMULATOR_WEBHOOK_KEY", "whk-secret")
     seen: list[Any] = []
-    monkeypatch.setattr(command, "serve", lambda service, say: seen.append(service))
+    monkeypatch.setattr(cli, "serve", lambda service, say: seen.append(service))
     assert run(arguments("--callback-form", "odd", "--unlimited", "--folder", str(tmp_path))) == 0
     (terms,) = [service.terms for service in seen]
     assert (terms.webhook_key, terms.callback_form) == ("whk-secret", "odd")

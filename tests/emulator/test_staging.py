@@ -9,8 +9,12 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from kling_nb.emulator.render.encode import Scene, render_scenes
-from kling_nb.emulator.render.footage import UnreadableFootage, first_frame, probe
-from kling_nb.emulator.render.inspection import MediaUnavailable
+from kling_nb.emulator.render.input_files import (
+    MediaUnavailable,
+    UnreadableFootage,
+    first_frame,
+    probe,
+)
 from kling_nb.emulator.render.scenes import stage
 from kling_nb.emulator.render.shot_list import Script, Shot
 from tests.emulator.orders import film, photo_of, speech

@@ -10,7 +10,7 @@ import pytest
 
 from kling_nb.display import threads as workers
 from kling_nb.display.panel.panel import Panel, panel
-from kling_nb.models import catalog as models
+from kling_nb.models import catalog
 from tests.panels.panes import INVENTED, Beside, film, png, record
 
 
@@ -28,7 +28,7 @@ def make(open_session: Callable[..., Any], beside: Beside) -> Iterator[Callable[
     """Makes panels that share a session."""
     session = open_session()
 
-    def begin(model: str = models.IMAGE_TO_VIDEO.name, **values: Any) -> Panel:
+    def begin(model: str = catalog.IMAGE_TO_VIDEO.name, **values: Any) -> Panel:
         made = panel(model, session=session, **values)
         beside.rest()
         return made
@@ -66,5 +66,5 @@ def speech(tmp_path: Path) -> Path:
 @pytest.fixture
 def invented(monkeypatch: pytest.MonkeyPatch) -> str:
     """The invented model in the catalogue; its name."""
-    monkeypatch.setitem(models.CATALOGUE, INVENTED.name, INVENTED)  # type: ignore[arg-type]
+    monkeypatch.setitem(catalog.CATALOGUE, INVENTED.name, INVENTED)  # type: ignore[arg-type]
     return INVENTED.name

@@ -22,11 +22,11 @@ import ipywidgets as widgets
 from PIL import Image
 
 from kling_nb.display.panel.fields import Field
-from kling_nb.display.panel.media import MediaField
+from kling_nb.display.panel.file_field import MediaField
 from kling_nb.display.panel.panel import Panel
 from kling_nb.display.panel.records_field import RowsField
 from kling_nb.display.panel.widgets import Actions, Control, Labelled, Picker
-from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import Price, PriceList
 from kling_nb.models.rules import Needs, OnlyWith
 from kling_nb.models.spec import ModelSpec, Parameter

@@ -12,12 +12,11 @@ from PIL import Image
 
 from kling_nb.display.panel.records_field import RowsField
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_cell
 from kling_nb.models.cell_variables import resolve
-from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
-from kling_nb.models.records import Records
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Records, Text
 from kling_nb.models.request_inputs import media_of, request_input
 from kling_nb.models.spec import ModelSpec, Parameter, validate
 from tests.panels.panes import actions, film, press, read_all, record

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from kling_nb.errors import InvalidInput
-from kling_nb.models import catalog as models
-from kling_nb.models.kinds import Choice
+from kling_nb.models import catalog
+from kling_nb.models.parameters import Choice
 from kling_nb.models.spec import Parameter
 from tests.panels.panes import (
     INVENTED,
@@ -114,7 +114,7 @@ def test_an_optional_choice_can_stay_unset(make, monkeypatch) -> None:
     """A choice without a default has one more option, which sends nothing."""
     open_choice = Parameter("mode", Choice(("std", "pro")), "quality", required=False)
     spec = replace(INVENTED, name="invented-9/open", parameters=(open_choice,), rules=())
-    monkeypatch.setitem(models.CATALOGUE, spec.name, spec)  # type: ignore[arg-type]
+    monkeypatch.setitem(catalog.CATALOGUE, spec.name, spec)  # type: ignore[arg-type]
     made = make(spec.name)
     assert made.values == {}
     find(made, "Mode").value = "pro"
@@ -181,9 +181,9 @@ def test_what_is_written_is_never_markup(make) -> None:
 def test_every_model_is_in_the_list(make) -> None:
     """By what a clip is made from, with its title and what its standard clip costs."""
     options = find(make(), "Model").options
-    assert sorted(name for name, _, _ in options) == sorted(models.CATALOGUE)
+    assert sorted(name for name, _, _ in options) == sorted(catalog.CATALOGUE)
     words = {name: (said, group) for name, said, group in options}
-    first = words[models.IMAGE_TO_VIDEO.name]
+    first = words[catalog.IMAGE_TO_VIDEO.name]
     assert first == ("Kling 2.6, image to video \u00b7 55 credits", "From a picture")
     groups = [group for _, _, group in options]
     assert len(list(itertools.groupby(groups))) == len(set(groups)), "a group is torn apart"
@@ -194,14 +194,14 @@ def test_the_model_says_what_it_takes(make) -> None:
     made = make()
     model = find(made, "Model")
     assert model.note.startswith("takes image; standard clip (5 s, no sound): 55 credits ($0.28)")
-    model.value = models.TEXT_TO_VIDEO.name
+    model.value = catalog.TEXT_TO_VIDEO.name
     assert model.note.startswith("takes words")
 
 
 def test_what_models_share_stays(make, fox) -> None:
     """Prompt, length and sound go over; the picture comes back with the model that takes it."""
     made = make(prompt="a fox", image=fox, duration=10, sound=True)
-    made.choose(models.TEXT_TO_VIDEO.name)
+    made.choose(catalog.TEXT_TO_VIDEO.name)
     assert made.values == {
         "prompt": "a fox",
         "duration": "10",
@@ -209,7 +209,7 @@ def test_what_models_share_stays(make, fox) -> None:
         "aspect_ratio": "16:9",
     }
     find(made, "Prompt").value = "two foxes"
-    made.choose(models.IMAGE_TO_VIDEO.name)
+    made.choose(catalog.IMAGE_TO_VIDEO.name)
     assert made.values["image"] == str(fox)
     assert made.values["prompt"] == "two foxes"
 
@@ -217,7 +217,7 @@ def test_what_models_share_stays(make, fox) -> None:
 def test_what_was_cleared_stays_cleared(make, invented, fox) -> None:
     """A model that was chosen before does not bring it back."""
     made = make(invented, prompt="A fox", mood="calm")
-    made.choose(models.TEXT_TO_VIDEO.name)
+    made.choose(catalog.TEXT_TO_VIDEO.name)
     find(made, "Prompt").value = ""
     made.choose(invented)
     assert "prompt" not in made.values
@@ -245,7 +245,7 @@ def test_the_form_that_goes_is_closed(make) -> None:
     """Every widget of it is closed, so that nothing piles up in the page."""
     made = make()
     gone = [find(made, label) for label in labels(made) if label != "Model"]
-    made.choose(models.TEXT_TO_VIDEO.name)
+    made.choose(catalog.TEXT_TO_VIDEO.name)
     assert gone
     assert all(control.comm is None for control in gone)
 
@@ -256,10 +256,10 @@ def test_a_page_that_is_ahead_of_the_kernel_counts(make, fox, beside, monkeypatc
     wishes: list[object] = []
     monkeypatch.setattr(made, "_answer_click", wishes.append)
     held = {"prompt": "new", "duration": "10", "sound": True, "aspect_ratio": "1:1"}
-    press(made, model=models.TEXT_TO_VIDEO.name, **held)
+    press(made, model=catalog.TEXT_TO_VIDEO.name, **held)
     beside.rest()
     (wish,) = wishes
-    assert wish.spec is models.TEXT_TO_VIDEO  # type: ignore[attr-defined]
+    assert wish.spec is catalog.TEXT_TO_VIDEO  # type: ignore[attr-defined]
     assert wish.values == held  # type: ignore[attr-defined]
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from kling_nb.core.job_state import Detached
-from kling_nb.display import comm as live
+from kling_nb.display import comm
 from kling_nb.display.cards.metadata import CARD_MIME
 from kling_nb.display.comm import VIEW_MIME
-from kling_nb.display.panel import panel as sheet
-from kling_nb.display.panel import saved_view as keepsake
+from kling_nb.display.panel import panel, saved_view
 from tests.panels.panes import WAIT_S, press, until
 
 
@@ -37,8 +36,8 @@ def outputs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Output]]:
         shown.append(Output(bundle))
         return shown[-1]
 
-    monkeypatch.setattr(keepsake, "display", display)
-    monkeypatch.setattr(sheet, "present_front_end", lambda: "notebook")
+    monkeypatch.setattr(saved_view, "display", display)
+    monkeypatch.setattr(panel, "present_front_end", lambda: "notebook")
     return shown
 
 
@@ -99,11 +98,11 @@ def test_a_page_that_was_reloaded_gets_the_clips(make, outputs, fox, beside, mon
     made._results[0].settled.result(WAIT_S)
     beside.rest()
     place = made._keepsake._place
-    monkeypatch.setattr(live.hub(), "send", told.append)
+    monkeypatch.setattr(comm.hub(), "send", told.append)
     saved = outputs[1].bundle
     assert f'data-kling-version="{place.version}"' in saved["text/html"]
     for version in (place.version, 0):
-        live.hub()._handle_custom_msg({"do": "seen", "places": {place.id: version}}, [])
+        comm.hub()._handle_custom_msg({"do": "seen", "places": {place.id: version}}, [])
         beside.rest()
     current, behind = told
     assert "bundle" not in current
@@ -125,7 +124,7 @@ def test_older_clips_are_posters_where_there_are_many(
         made._results[0].settled.result(WAIT_S)
     beside.rest()
     newest = made._keepsake._bundle(made.jobs[0], 15_000_000)
-    monkeypatch.setattr(keepsake, "_MOST_CHARS", len(newest["text/html"]) + 1)
+    monkeypatch.setattr(saved_view, "_MOST_CHARS", len(newest["text/html"]) + 1)
     made._keepsake.update(made.jobs)
     markup = outputs[1].bundle["text/html"]
     assert markup.count("<video") == 1
@@ -153,7 +152,7 @@ def test_a_panel_that_is_not_displayed_keeps_nothing(make, fox, beside) -> None:
 
 def test_a_terminal_is_told_what_else_there_is(make, capsys, monkeypatch) -> None:
     """A panel needs a notebook; the sentence names the way without one."""
-    monkeypatch.setattr(sheet, "present_front_end", lambda: "terminal")
+    monkeypatch.setattr(panel, "present_front_end", lambda: "terminal")
     make()._ipython_display_()
     said = capsys.readouterr().out
     assert "a panel needs a notebook" in said
@@ -162,8 +161,8 @@ def test_a_terminal_is_told_what_else_there_is(make, capsys, monkeypatch) -> Non
 
 def test_a_headless_run_has_no_widget(make, outputs, monkeypatch) -> None:
     """Nobody will ever use it there: the notice is all."""
-    monkeypatch.setattr(live, "present_front_end", lambda: "headless")
-    monkeypatch.setattr(keepsake, "present_front_end", lambda: "headless")
+    monkeypatch.setattr(comm, "present_front_end", lambda: "headless")
+    monkeypatch.setattr(saved_view, "present_front_end", lambda: "headless")
     make()._ipython_display_()
     assert "data-kling-mount" not in outputs[0].bundle["text/html"]
     assert "Run this cell again" in outputs[0].bundle["text/html"]

@@ -9,10 +9,10 @@ from pathlib import Path
 from PIL import Image
 
 from kling_nb.core.stored_input import Negative
-from kling_nb.display.panel import panel as sheet
-from kling_nb.display.panel.chosen import Chosen
+from kling_nb.display.panel import panel
+from kling_nb.display.panel.file_field import Chosen
 from kling_nb.jobs.background_loop import portal
-from kling_nb.models import catalog as models
+from kling_nb.models import catalog
 from tests.panels.panes import WAIT_S, actions, choose_file, find, png, press, read_all, text_of
 
 
@@ -174,7 +174,7 @@ def test_a_variable_is_found_by_its_name(make, monkeypatch) -> None:
     monkeypatch.setattr(
         made._form._fields["image"],
         "_around",
-        sheet.Surroundings(lambda: variables, lambda: True, Path),
+        panel.Surroundings(lambda: variables, lambda: True, Path),
     )
     find(made, "Image").value = "frame"
     (view,) = shown(made)
@@ -234,8 +234,8 @@ def test_pictures_change_places(make, invented, fox) -> None:
 
 def test_a_pair_says_which_is_which(make) -> None:
     """By what its help says; where that says nothing, only the order counts."""
-    assert find(make(models.v3.VIDEO.name), "Image").roles == ["First frame", "Last frame"]
-    assert find(make(models.omni.REFERENCE.name), "Image").roles == []
+    assert find(make(catalog.v3.VIDEO.name), "Image").roles == ["First frame", "Last frame"]
+    assert find(make(catalog.omni.REFERENCE.name), "Image").roles == []
     assert find(make(), "Image").roles == []
 
 
@@ -250,7 +250,7 @@ def test_several_pictures_stand_in_the_cell(make, invented, fox) -> None:
 
 def test_a_video_is_shown_with_its_length(make, dance) -> None:
     """Its first picture, size, seconds and bytes; its seconds are paid."""
-    made = make(models.motion.MOTION_2_6.name, video=dance)
+    made = make(catalog.motion.MOTION_2_6.name, video=dance)
     (view,) = shown(made, "Video")
     assert view["src"].startswith("data:image/jpeg;base64,")
     assert view["facts"].startswith("640 × 480 px · 4.0 s · MP4 · ")
@@ -260,13 +260,13 @@ def test_a_video_is_shown_with_its_length(make, dance) -> None:
 
 def test_a_price_by_the_second_is_told_before_there_is_a_video(make) -> None:
     """What a second costs."""
-    made = make(models.motion.MOTION_2_6.name)
+    made = make(catalog.motion.MOTION_2_6.name)
     assert "11 credits for each second of the video" in made._actions.price
 
 
 def test_a_sound_is_shown_without_a_picture(make, speech) -> None:
     """Its name, seconds and bytes."""
-    made = make(models.avatars.STANDARD.name, audio=speech)
+    made = make(catalog.avatars.STANDARD.name, audio=speech)
     (view,) = shown(made, "Audio")
     assert (view["src"], view["name"]) == ("", "speech.wav")
     assert view["facts"].startswith("2.0 s · WAV · ")
@@ -274,7 +274,7 @@ def test_a_sound_is_shown_without_a_picture(make, speech) -> None:
 
 def test_a_dropped_video_is_one_of_the_folder(make, dance) -> None:
     """Kept as it came, with its ending, so that the cell can name it."""
-    made = make(models.motion.MOTION_2_6.name)
+    made = make(catalog.motion.MOTION_2_6.name)
     choose_file(find(made, "Video"), dance.read_bytes(), "dance.mp4")
     read_all(made)
     held = made.values["video"]
@@ -285,7 +285,7 @@ def test_a_dropped_video_is_one_of_the_folder(make, dance) -> None:
 
 def test_a_video_that_is_too_long_for_another_setting_is_told(make, long_dance) -> None:
     """A rule about its length is judged once it was read."""
-    made = make(models.motion.MOTION_2_6.name, video=long_dance)
+    made = make(catalog.motion.MOTION_2_6.name, video=long_dance)
     read_all(made)
     assert "lasts 12.0 s" in find(made, "Video").problem
     find(made, "Character orientation").value = "video"
@@ -294,14 +294,14 @@ def test_a_video_that_is_too_long_for_another_setting_is_told(make, long_dance) 
 
 def test_a_video_of_another_kind_is_told(make, speech) -> None:
     """What it is, and what is taken."""
-    made = make(models.motion.MOTION_2_6.name, video=speech)
+    made = make(catalog.motion.MOTION_2_6.name, video=speech)
     read_all(made)
     assert "speech.wav: is a WAV sound" in find(made, "Video").problem
 
 
 def test_a_picker_takes_files_of_its_medium(make) -> None:
     """In the file dialog and in its words; pictures of any kind, since they are converted."""
-    made = make(models.motion.MOTION_2_6.name)
+    made = make(catalog.motion.MOTION_2_6.name)
     image, video = find(made, "Image"), find(made, "Video")
     assert (image.medium, image.accept) == ("image", "image/*")
     assert (video.medium, video.accept) == ("video", "video/mp4,video/quicktime")
@@ -318,7 +318,7 @@ def test_a_file_that_is_read_at_once_is_told_too(make, monkeypatch) -> None:
         return done
 
     monkeypatch.setattr(type(portal()), "submit", lambda _, work: at_once(work))
-    made = make(models.v3.VIDEO.name, image="nowhere.png")
+    made = make(catalog.v3.VIDEO.name, image="nowhere.png")
     assert "no file 'nowhere.png'" in find(made, "Image").problem
     assert [problem.field for problem in made.problems] == ["image"]
 

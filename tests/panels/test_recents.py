@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from kling_nb.display.panel.recents import SHOWN
+from kling_nb.display.panel.results import SHOWN
 from kling_nb.media.image_sources import find_source
-from kling_nb.models.catalog import TEXT_TO_VIDEO, v3
+from kling_nb.models.catalog import TEXT_TO_VIDEO, kling_3
 from tests.panels.panes import WAIT_S, find, press, read_all, text_of
 
 
@@ -131,7 +131,7 @@ def test_the_settings_of_a_clip_with_rows_fill_them(make, fox, beside) -> None:
     shots = [{"prompt": "fog", "duration": 3}, {"prompt": "snow", "duration": 4}]
     images = [str(fox), str(fox)]
     elements = [{"name": "fox", "description": "red", "images": images}]
-    made = make(v3.VIDEO.name, shots=shots, elements=elements)
+    made = make(kling_3.VIDEO.name, shots=shots, elements=elements)
     job = make_clip(made, beside)
     other = make(TEXT_TO_VIDEO.name, prompt="something else")
     start(other, "settings", job.id)

@@ -9,10 +9,10 @@ import pytest
 from kling_nb.display.panel.records_field import RowsField
 from kling_nb.display.panel.widgets import Rows
 from kling_nb.errors import InvalidInput, Problem
-from kling_nb.models import catalog as models
+from kling_nb.models import catalog
 from tests.panels.panes import actions, choose_file, controls, find, png, press, read_all, text_of
 
-MODEL = models.v3.VIDEO.name
+MODEL = catalog.v3.VIDEO.name
 SHOTS = [{"prompt": "fog", "duration": 3}, {"prompt": "snow", "duration": 4}]
 
 
@@ -194,7 +194,7 @@ def test_rows_go_over_to_another_model(make) -> None:
     """Also those that are not whole yet, and what is too long."""
     made = make(MODEL, shots=SHOTS)
     cells(rows_of(made))[1][0].value = "x" * 501
-    made.choose(models.omni.TEXT.name)
+    made.choose(catalog.omni.TEXT.name)
     shown = [[one.value for one in row] for row in cells(rows_of(made))]
     assert shown == [["fog", 3], ["x" * 501, 4]]
 
@@ -224,7 +224,7 @@ def test_the_form_that_goes_takes_its_rows_along(make) -> None:
     """Nothing piles up in the page."""
     made = make(MODEL, shots=SHOTS)
     gone = [one for one in controls(made) if one.label != "Model"]
-    made.choose(models.TEXT_TO_VIDEO.name)
+    made.choose(catalog.TEXT_TO_VIDEO.name)
     assert all(control.comm is None for control in gone)
 
 

@@ -1,13 +1,13 @@
-"""The one follower of jobs for the eye: what is shown of them, when, and what clicks do.
+"""The card controller: renders the state of jobs and handles button clicks.
 
-A card holds a job and the takes that were asked for from it, one below the other, on one screen.
-The screen keeps their records; what moves, and the buttons, are told to the hub.
+A `Strip` is one job on a card: what was shown last, and which changes are worth a message.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -16,9 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from kling_nb.core.errors import KlingError
-from kling_nb.core.job_state import Event, Saved, Waiting, has_ended
+from kling_nb.core.job_state import (
+    Downloading,
+    Event,
+    JobState,
+    OutOfSight,
+    Saved,
+    Uploading,
+    Waiting,
+    has_ended,
+)
 from kling_nb.display import html
 from kling_nb.display.comm import Place
+from kling_nb.display.html import Aside
 from kling_nb.display.links import relative_link
 from kling_nb.display.threads import draw_later, work_later
 from kling_nb.jobs.default_session import default_session
@@ -26,9 +36,53 @@ from kling_nb.jobs.job import Job
 
 from .mimebundle import Bundle, Embed, card_bundle, joined_bundle, lacks_preview, make_preview
 from .outputs import Screen
-from .strips import Strip, meaning
 
-__all__ = ["Card", "TakeShower"]
+__all__ = [
+    "Card",
+    "Strip",
+    "TakeShower",
+    "meaning",
+]
+
+_QUIET_S = 2.0
+
+
+class Strip:
+    """One job of a card.
+
+    Args:
+        job: The job.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.aside = Aside()
+        self.shown = job.state
+        """The state that was shown last."""
+        self.shown_at = time.monotonic()
+        self.stop: Callable[[], None] = lambda: None
+        """Ends the observation of the job."""
+
+    def is_news(self, state: JobState) -> bool:
+        """Whether a state is worth a message; a waiting bar moves by itself."""
+        if meaning(state) != meaning(self.shown):
+            return True
+        return _moves(state) and time.monotonic() - self.shown_at >= _QUIET_S
+
+    def note(self, state: JobState) -> None:
+        """Remember what was shown."""
+        self.shown, self.shown_at = state, time.monotonic()
+
+
+def meaning(state: JobState) -> tuple[str, str]:
+    """What of a state is worth a message: its kind, and the service's word for it."""
+    return state.name, getattr(state, "word", "")
+
+
+def _moves(state: JobState) -> bool:
+    """Whether a state has figures that change; a waiting bar moves by CSS alone."""
+    return isinstance(state, Uploading | Downloading | OutOfSight)
+
 
 TakeShower = Callable[[Job], object]
 """Shows a new take elsewhere than on the card it was asked from."""

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from kling_nb.core.errors import MediaError
-from kling_nb.media import clips, previews
-from kling_nb.media import images as media
+from kling_nb.media import clips, images, previews
 from kling_nb.storage import Row
 
 __all__ = ["Film", "fault_of", "film", "still"]
@@ -71,4 +70,4 @@ def film(row: Row) -> Film:
 @lru_cache(maxsize=1000)
 def _shrunk(path: Path, _changed_ns: int) -> bytes:
     content = path.read_bytes() if path.suffix == ".jpg" else clips.poster(path)
-    return media.shrink(content, STILL_PX, max_bytes=STILL_BYTES)
+    return images.shrink(content, STILL_PX, max_bytes=STILL_BYTES)

@@ -10,15 +10,20 @@ from __future__ import annotations
 from kling_nb.core.formatting import one_line
 
 from .card import playback_note, poster_image, render_record, video_attributes
-from .findings import Finding, FindingStatus, findings_text, render_findings
-from .foot import Aside, render_foot
-from .live import render_live
-from .markup import escape, prose, style_sheet
-from .places import render_mount, render_place
+from .card_live import Aside, render_foot, render_live
+from .markup import escape, prose, render_mount, render_place, style_sheet
 from .plain_text import render_text, table_text, warning_text
 from .prices import age_word, price_line
 from .saved_cards import Section, find_sections, unplaced
-from .tables import NoticeKind, render_notice, render_table
+from .tables import (
+    Finding,
+    FindingStatus,
+    NoticeKind,
+    findings_text,
+    render_findings,
+    render_notice,
+    render_table,
+)
 
 __all__ = [
     "Aside",

@@ -31,8 +31,7 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.core.money import DOLLARS_PER_CREDIT
 
-from .losses import describe_failed, describe_refused, describe_unknown
-from .wording import Entry, Tone, Wording
+from .card_failures import Entry, Tone, Wording, describe_failed, describe_refused, describe_unknown
 
 __all__ = ["SLOWER", "Entry", "Tone", "Wording", "describe", "task_of", "usual_words", "wait_words"]
 

@@ -1,9 +1,8 @@
-"""HTML as safe pieces: escaping, elements, their looks and the style sheet.
+"""HTML as safe pieces: escaping, elements, inline styles, style sheets and containers of cards.
 
-Owns the one function that turns text into markup. Knows nothing of jobs: `record` says what a
-card holds, this module how a piece of it is written.
+Owns the one function that turns text into markup. Knows nothing of jobs.
 
-Looks (`looks.css`) are written inline and literally, because a notebook that is not trusted loses
+Styles (`looks.css`) are written inline and literally, because a notebook that is not trusted loses
 style sheets, ARIA and every property with `var()`; the style sheet (`card.css`) only improves on
 them, hence its `!important`.
 """
@@ -32,6 +31,8 @@ __all__ = [
     "link",
     "looks",
     "prose",
+    "render_mount",
+    "render_place",
     "style_sheet",
     "tag",
 ]
@@ -153,3 +154,41 @@ def sheet(name: str) -> str:
     css = (STATIC / name).read_text(encoding="utf-8")
     bare = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL))
     return re.sub(r" ?([{};,]) ?", r"\1", re.sub(r"([{;]\s*[-a-z]+): ", r"\1:", bare)).strip()
+
+
+def render_place(records: str, *, hub_id: str, place_id: str, version: int) -> str:
+    """Wrap records so that the hub can draw their feet.
+
+    Args:
+        records: One or more sections of `render_record`.
+        hub_id: Whose they are.
+        place_id: The place.
+        version: Grows with each update, so that a page that lost one can be told.
+    """
+    return tag(
+        "div",
+        "",
+        Markup(records),
+        classes="kling-place",
+        data_kling_hub=hub_id,
+        data_kling_place=place_id,
+        data_kling_version=str(version),
+    )
+
+
+def render_mount(fallback: str, *, hub_id: str, model_id: str) -> str:
+    """Wrap a saved form that a widget replaces while its kernel lives.
+
+    Args:
+        fallback: The saved form, as HTML.
+        hub_id: The hub that shows the widget.
+        model_id: The widget's model.
+    """
+    return tag(
+        "div",
+        "",
+        Markup(fallback),
+        classes="kling-mount",
+        data_kling_hub=hub_id,
+        data_kling_mount=model_id,
+    )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kling_nb.core.errors import Problem
-from kling_nb.models.kinds import Choice, Flag, Number, Text
+from kling_nb.models.parameters import Choice, Flag, Number, Text
 from kling_nb.models.spec import Parameter
 
 from .widgets import Control, Labelled

@@ -1,32 +1,80 @@
-"""The form of a model: a field for each parameter of its spec, and what is wrong with them.
+"""The form of a model: a field for each parameter, their layout, and validation of all values.
 
-Made from the spec alone: it names no model and no parameter. The one validator judges; a field is
-judged once a person has touched it, and all of them when a clip is asked for.
+Decides by parameter kind alone: it names no model and no parameter. Values are validated as a
+request's are; a field shows its problem once a person has edited it, and all of them on *Generate*.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import assert_never
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Literal, assert_never
 
 import ipywidgets as widgets
 
 from kling_nb.core.errors import InvalidInput, Problem
 from kling_nb.models.advisories import MediaFacts, warnings_of
-from kling_nb.models.implied import Summed
-from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
-from kling_nb.models.records import Records
-from kling_nb.models.spec import ModelSpec, Parameter, Values, price_credits
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Records, Text
+from kling_nb.models.rules import Summed, Told, Unsent
+from kling_nb.models.spec import (
+    ModelSpec,
+    Parameter,
+    Values,
+    judge_lengths,
+    price_credits,
+    validate,
+)
 
-from .arrangement import arranged, sorted_names
-from .chosen import Chosen, Surroundings
 from .fields import ChoiceField, Field, FlagField, NumberField, TextField
-from .judgement import check
-from .media import MediaField
+from .file_field import Chosen, MediaField, Surroundings
 from .records_field import RowsField
 
-__all__ = ["Form", "Kept", "field_for"]
+__all__ = [
+    "Form",
+    "Kept",
+    "Place",
+    "arranged",
+    "check",
+    "field_for",
+    "place_of",
+    "sorted_names",
+]
+
+Place = Literal["scene", "options", "lists"]
+"""What is in the picture, how it is filmed, and rows of both."""
+
+_RANKS: dict[Place, int] = {"scene": 0, "options": 1, "lists": 2}
+
+
+def place_of(parameter: Parameter) -> Place:
+    """The group of fields that a parameter belongs to."""
+    match parameter.kind:
+        case Records():
+            return "lists"
+        case Media() | Text(one_line=False):
+            return "scene"
+        case _:
+            return "options"
+
+
+def sorted_names(parameters: Iterable[Parameter]) -> list[str]:
+    """The names in the order in which a person meets the fields, by eye and by the Tab key."""
+    return [name for _, names in arranged(parameters) for name in names]
+
+
+def arranged(parameters: Iterable[Parameter]) -> Iterator[tuple[Place, list[str]]]:
+    """The groups that have a field, and the names in each."""
+    for place, group in groupby(sorted(parameters, key=_rank), place_of):
+        yield place, [parameter.name for parameter in group]
+
+
+def _rank(parameter: Parameter) -> tuple[int, bool]:
+    """Files before words, and short fields before a line of text; else as the model has them."""
+    is_text, place = isinstance(parameter.kind, Text), place_of(parameter)
+    return _RANKS[place], is_text
+
 
 Kept = dict[str, object]
 """What fields held, by parameter; files as a tuple of `Chosen`."""
@@ -285,3 +333,30 @@ def field_for(parameter: Parameter, around: Surroundings, remarks: Sequence[str]
             return RowsField(parameter, kind, lambda column: field_for(column, around), remarks)
         case _:
             assert_never(parameter.kind)
+
+
+def check(
+    spec: ModelSpec, values: Values, lengths_s: Mapping[str, float] | None = None
+) -> tuple[dict[str, object], tuple[Problem, ...]]:
+    """The values that are allowed, and the problems of all others.
+
+    Args:
+        spec: The model.
+        values: What was given.
+        lengths_s: How long the videos and sounds are that were read, by parameter.
+    """
+    try:
+        allowed = validate(spec, values)
+        return allowed, tuple(judge_lengths(spec, allowed, lengths_s or {}))
+    except InvalidInput as invalid:
+        bad = {problem.field for problem in invalid.problems}
+        kept = tuple(p for p in spec.parameters if p.name not in bad)
+        implied = tuple(
+            e for e in spec.implied if isinstance(e, Told | Unsent) or e.field not in bad
+        )
+        fine: Mapping[str, object] = {n: value for n, value in values.items() if n not in bad}
+        # Without its rules, which may be about a field that is left out here.
+        allowed = validate(replace(spec, parameters=kept, rules=(), implied=implied), fine)
+        known = {n: length_s for n, length_s in (lengths_s or {}).items() if n in allowed}
+        long = [p for p in judge_lengths(spec, allowed, known) if p.field in known]
+        return allowed, (*invalid.problems, *long)

@@ -10,8 +10,8 @@ from kling_nb.core.money import Funds, price_words
 from kling_nb.display import html
 from kling_nb.display.html.markup import escape, tag
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.kinds import Media
-from kling_nb.models.offers import needed_media, offer_of, takes_words
+from kling_nb.models.lookup import needed_media, offer_of, takes_words
+from kling_nb.models.parameters import Media
 from kling_nb.models.spec import ModelSpec, describe
 
 from .fields import label_of

@@ -23,18 +23,17 @@ from kling_nb.display.front_end import present_front_end
 from kling_nb.display.threads import draw_later, work_later
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.preparation import Wish
+from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.cell import write_cell
-from kling_nb.models.naming import find_model
+from kling_nb.models.lookup import find_model
 from kling_nb.models.spec import ModelSpec, Values
 
-from .chosen import Surroundings
+from .file_field import Surroundings
 from .form import Form, Kept
 from .header import cost_words, head_markup, hint_words, model_control, model_note
-from .recents import last_frame, recent_clips
-from .results import Result
+from .results import Result, last_frame, recent_clips
 from .saved_view import Keepsake
 from .widgets import Actions, Recents
 

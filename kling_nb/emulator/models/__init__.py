@@ -7,11 +7,10 @@ accepted.
 
 from __future__ import annotations
 
-from .hosted import HostedModel, Price
-from .kling3 import KLING_3
+from .fields import HostedModel, Price
 from .kling_2 import KLING_2_1, KLING_2_5, KLING_2_6
+from .kling_3 import KLING_3, OMNI
 from .motion_and_avatar import AVATARS, MOTION_CONTROL
-from .omni import OMNI
 
 __all__ = ["MODELS", "HostedModel", "Price"]
 

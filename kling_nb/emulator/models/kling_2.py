@@ -6,8 +6,18 @@ captures (C), 2026-03 to 2026-10, for a clip; 1 credit is $0.005. Literals only.
 
 from __future__ import annotations
 
-from .fields import Address, Addresses, Choice, Flag, Kind, Number, Picture, Text
-from .hosted import HostedModel, Price
+from .fields import (
+    Address,
+    Addresses,
+    Choice,
+    Flag,
+    HostedModel,
+    Kind,
+    Number,
+    Picture,
+    Price,
+    Text,
+)
 
 __all__ = ["KLING_2_1", "KLING_2_5", "KLING_2_6"]
 

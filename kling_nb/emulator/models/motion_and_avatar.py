@@ -6,8 +6,7 @@ Source: documentation (D), crawl of 2026-08; prices: three independent captures 
 
 from __future__ import annotations
 
-from .fields import Address, Addresses, Choice, Footage, Picture, Speech, Text
-from .hosted import HostedModel, Price
+from .fields import Address, Addresses, Choice, Footage, HostedModel, Picture, Price, Speech, Text
 
 __all__ = ["AVATARS", "MOTION_CONTROL"]
 

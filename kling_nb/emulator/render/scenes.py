@@ -10,9 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from .encode import Scene
-from .footage import UnreadableFootage, first_frame
 from .images import UnreadablePicture, crop_to, draw_caption, draw_notice, draw_scene, open_picture
-from .inspection import MediaUnavailable
+from .input_files import MediaUnavailable, UnreadableFootage, first_frame
 from .shot_list import Script, Shot
 
 __all__ = ["stage"]

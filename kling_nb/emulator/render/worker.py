@@ -19,7 +19,7 @@ from kling_nb.emulator.account.uploads import Uploads
 from kling_nb.emulator.models import MODELS
 from kling_nb.emulator.permissions import make_file, make_folder
 
-from .inspection import MediaUnavailable, file_at, inspect, measure
+from .input_files import MediaUnavailable, file_at, inspect, measure
 from .shot_list import Script, write_script
 
 __all__ = ["RenderMode", "Studio"]

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from kling_nb.models.spec import ModelSpec
 
-from . import avatars, motion, omni, v3, v21, v25
-from .v26 import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from . import kling_2, kling_3, motion_and_avatar
+from .kling_2 import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 
 __all__ = ["CATALOGUE", "IMAGE_TO_VIDEO", "TEXT_TO_VIDEO"]
 
@@ -19,23 +19,23 @@ CATALOGUE: Mapping[str, ModelSpec] = {
     for spec in (
         IMAGE_TO_VIDEO,
         TEXT_TO_VIDEO,
-        motion.MOTION_2_6,
-        v3.VIDEO,
-        motion.MOTION_3_0,
-        v3.TURBO_IMAGE,
-        v3.TURBO_TEXT,
-        omni.IMAGE,
-        omni.TEXT,
-        omni.REFERENCE,
-        omni.TRANSFORMATION,
-        v25.TURBO_IMAGE,
-        v25.TURBO_TEXT,
-        v21.MASTER_IMAGE,
-        v21.MASTER_TEXT,
-        v21.PRO,
-        v21.STANDARD,
-        avatars.STANDARD,
-        avatars.PRO,
+        motion_and_avatar.MOTION_2_6,
+        kling_3.VIDEO,
+        motion_and_avatar.MOTION_3_0,
+        kling_3.TURBO_IMAGE,
+        kling_3.TURBO_TEXT,
+        kling_3.OMNI_IMAGE,
+        kling_3.OMNI_TEXT,
+        kling_3.OMNI_REFERENCE,
+        kling_3.OMNI_TRANSFORMATION,
+        kling_2.TURBO_IMAGE,
+        kling_2.TURBO_TEXT,
+        kling_2.MASTER_IMAGE,
+        kling_2.MASTER_TEXT,
+        kling_2.PRO,
+        kling_2.STANDARD,
+        motion_and_avatar.AVATAR_STANDARD,
+        motion_and_avatar.AVATAR_PRO,
     )
 }
 """By the service's name, in the order in which they are shown."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from IPython.display import display
 
-from kling_nb.callbacks.listener import listen
+from kling_nb.callbacks.listen import listen
 from kling_nb.core.errors import InvalidInput
 from kling_nb.display.notice import show_notice
 from kling_nb.jobs.default_session import default_session

@@ -12,8 +12,7 @@ from kling_nb.display.html import age_word
 from kling_nb.display.notice import show_table
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell_options import option_rows
-from kling_nb.models.naming import find_model, models_named
-from kling_nb.models.offers import offer_of, takes_words
+from kling_nb.models.lookup import find_model, models_named, offer_of, takes_words
 from kling_nb.models.spec import ModelSpec
 
 __all__ = ["offer_words", "show_models"]

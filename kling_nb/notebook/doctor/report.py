@@ -27,16 +27,17 @@ from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.notebook_file import told_notebooks
 
 from .browser import Answer, Probe, judge_page, make_clip
-from .checks import (
+from .environment import (
     check_disk,
     check_folder,
     check_interrupts,
+    check_links,
     check_network,
+    check_notebook,
     check_packages,
     check_python,
 )
 from .folder import check_contents
-from .notebook import check_links, check_notebook
 from .service import ASKING, check_callbacks, check_service, find_place, open_session
 
 __all__ = ["examine", "show_report"]

@@ -24,7 +24,7 @@ from kling_nb.jobs import settings
 from kling_nb.jobs.session import Session
 from kling_nb.kie.urls import API_URL, UPLOAD_URL
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.offers import offer_of
+from kling_nb.models.lookup import offer_of
 from kling_nb.notebook.status import mode_text
 
 __all__ = ["ASKING", "check_callbacks", "check_service", "find_place", "open_session"]

@@ -18,8 +18,19 @@ from IPython.core.inputtransformer2 import TransformerManager
 from kling_nb.models.cell import join_lines
 from kling_nb.notebook.input_transformers import with_body, without_comments
 
-from .aliases import Aliases, Owner, Payer, member_of, pairs_of
-from .insets import Around, Closed, Inset, KlingCell, Once, find_inset
+from .read_code import (
+    Aliases,
+    Around,
+    Closed,
+    Inset,
+    KlingCell,
+    Once,
+    Owner,
+    Payer,
+    find_inset,
+    member_of,
+    pairs_of,
+)
 
 __all__ = ["CallWanted", "CellWanted", "Unclear", "Wanted", "take_inventory"]
 

@@ -20,22 +20,22 @@ from kling_nb.core.formatting import date_words
 from kling_nb.core.job_state import FOLLOWED, Stage
 from kling_nb.jobs.job import Clip, Job
 from kling_nb.jobs.other_folders import unaccounted
-from kling_nb.jobs.preparation import Wish, problems_of
+from kling_nb.jobs.prepare import Wish, problems_of
 from kling_nb.jobs.session import Session
 from kling_nb.media.inputs import identify, noun_of
 from kling_nb.media.unwrapping import url_of
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import read_cell
 from kling_nb.models.cell_variables import names_in, resolve, unresolved
-from kling_nb.models.kinds import Media
-from kling_nb.models.naming import find_model
+from kling_nb.models.lookup import find_model
+from kling_nb.models.parameters import Media
 from kling_nb.models.request_inputs import fingerprints, media_of
 from kling_nb.models.spec import ModelSpec, Values, judge_lengths, price_credits, validate, words_of
 from kling_nb.storage import Row
 from kling_nb.storage.user_index import PaidIndex
 
-from .aliases import UNCERTAIN
 from .find_requests import CallWanted, CellWanted, Unclear, Wanted
+from .read_code import UNCERTAIN
 
 __all__ = ["Line", "Pricing"]
 

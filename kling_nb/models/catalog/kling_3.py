@@ -1,7 +1,7 @@
-"""Kling 3.0 omni: from a prompt, images, references, or another video. Data only.
+"""Kling 3.0, 3.0 turbo and 3.0 omni. Data only.
 
-Source of the forms, of shots and elements, and of all media limits: published documentation, crawl
-of 2026-08-19; the live catalogue of 2026-10-06 has the same.
+Source of omni's forms, of shots and elements, and of all media limits: published documentation,
+crawl of 2026-08-19; the live catalogue of 2026-10-06 has the same.
 """
 
 from __future__ import annotations
@@ -9,11 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kling_nb.models.conditions import When
-from kling_nb.models.implied import Summed, Told, Unsent
-from kling_nb.models.kinds import Choice, Flag, Media, Number, Text
+from kling_nb.models.parameters import Choice, Column, Flag, Media, Number, Records, Text
 from kling_nb.models.prices import Price, PriceList
-from kling_nb.models.records import Column, Records
-from kling_nb.models.rules import AtMost, Excludes, NeededWithout, NotTaken, OneValueOf, SumOf
+from kling_nb.models.rules import (
+    AtMost,
+    Excludes,
+    Filled,
+    NeededWithout,
+    NotTaken,
+    OneValueOf,
+    Summed,
+    SumOf,
+    Told,
+    Unsent,
+)
 from kling_nb.models.spec import ModelSpec, Parameter
 
 from .shared_parameters import (
@@ -21,19 +30,119 @@ from .shared_parameters import (
     ASPECT_RATIO,
     ELEMENT_RECORDS,
     ELEMENTS,
+    FIRST_FRAME,
+    FRAME_ADVISORY,
     FRAME_RATIO,
     FRAME_SIDE_PX,
     JPEG_OR_PNG,
+    LENGTH,
     PAGE,
+    PICTURE_FORMATS,
     PRICE_PAGES,
     PROMPT,
     RESOLUTION,
     SHOTS,
     SOUND,
+    USUAL_S,
     VIDEO_FORMATS,
 )
 
-__all__ = ["IMAGE", "REFERENCE", "TEXT", "TRANSFORMATION"]
+__all__ = [
+    "OMNI_IMAGE",
+    "OMNI_REFERENCE",
+    "OMNI_TEXT",
+    "OMNI_TRANSFORMATION",
+    "TURBO_IMAGE",
+    "TURBO_TEXT",
+    "VIDEO",
+]
+
+VIDEO = ModelSpec(
+    name="kling-3.0/video",
+    title="Kling 3.0",
+    parameters=(
+        replace(PROMPT, required=False),
+        Parameter(
+            name="image",
+            sent_as="image_urls",
+            kind=Media(PICTURE_FORMATS, max_bytes=10_000_000, max_count=2),
+            help="the first frame, or first and last: path, URL, or the name of a variable",
+            required=False,
+            flag="i",
+        ),
+        LENGTH,
+        SOUND,
+        replace(
+            ASPECT_RATIO,
+            help="shape of the picture; an image has its own, and without one it is 16:9",
+            default=None,
+            required=False,
+        ),
+        Parameter(
+            name="mode",
+            kind=Choice(("std", "pro", "4K")),
+            help="how fine the picture is; pro costs more, 4K much more",
+            default="std",
+        ),
+        SHOTS,
+        ELEMENTS,
+    ),
+    rules=(
+        NeededWithout("prompt", "shots"),
+        SumOf("duration", "shots", "duration"),
+        AtMost("image", 1, When(given=("shots",))),
+    ),
+    implied=(
+        Filled("aspect_ratio", "16:9", without="image"),
+        Summed("duration", "shots", "duration"),
+        Told("multi_shots", "shots"),
+    ),
+    prices=PriceList(
+        lines=(
+            Price(67, {"mode": "4K"}, per_s_of="duration"),
+            Price(14, {"mode": "std", "sound": False}, per_s_of="duration"),
+            Price(18, {"mode": "pro", "sound": False}, per_s_of="duration"),
+            Price(20, {"mode": "std", "sound": True}, per_s_of="duration"),
+            Price(27, {"mode": "pro", "sound": True}, per_s_of="duration"),
+        ),
+        as_of=AS_OF,
+        source=f"{PRICE_PAGES}; they name 720p, 1080p and 4K, read as std, pro and 4K",
+    ),
+    advisories=(FRAME_ADVISORY,),
+    # Recorded for 5 s: 127 to 188.
+    usual_s=158.0,
+    source=f"{PAGE}; it names no limit of the prompt: that of the other 3.0 models. Which length "
+    "counts where duration and shots differ is not told: such a request is not sent",
+    sureness="recorded",
+)
+
+_TURBO_FRAME = replace(FIRST_FRAME, kind=Media(JPEG_OR_PNG, max_bytes=10_000_000))
+_PRICES_TURBO = PriceList(
+    lines=(
+        Price(18, {"resolution": "720p"}, per_s_of="duration"),
+        Price(22.5, {"resolution": "1080p"}, per_s_of="duration"),
+    ),
+    as_of=AS_OF,
+    source=PRICE_PAGES,
+)
+TURBO_IMAGE = ModelSpec(
+    name="kling/v3-turbo-image-to-video",
+    title="Kling 3.0 turbo, image to video",
+    parameters=(PROMPT, _TURBO_FRAME, LENGTH, RESOLUTION),
+    prices=_PRICES_TURBO,
+    advisories=(FRAME_ADVISORY,),
+    usual_s=USUAL_S,
+    source=PAGE,
+)
+TURBO_TEXT = ModelSpec(
+    name="kling/v3-turbo-text-to-video",
+    title="Kling 3.0 turbo, text to video",
+    parameters=(PROMPT, LENGTH, ASPECT_RATIO, RESOLUTION),
+    prices=_PRICES_TURBO,
+    usual_s=USUAL_S,
+    source=PAGE,
+)
+
 
 _USUAL_S = 643.0
 """Source: recorded live traffic, one omni clip, 2026."""
@@ -140,7 +249,7 @@ _OF_VIDEO = (
 """With a video; sound costs nothing more. Source: recorded 2026-08-20 (720p, silent, from a clip of
 5 s: 100 credits), and the live catalogue of 2026-10-06."""
 
-TEXT = ModelSpec(
+OMNI_TEXT = ModelSpec(
     name="kling-3.0-omni/text-to-video",
     title="Kling 3.0 omni, text to video",
     parameters=(
@@ -159,7 +268,7 @@ TEXT = ModelSpec(
     usual_s=_USUAL_S,
     source=_SOURCE,
 )
-IMAGE = ModelSpec(
+OMNI_IMAGE = ModelSpec(
     name="kling-3.0-omni/image-to-video",
     title="Kling 3.0 omni, image to video",
     parameters=(
@@ -191,7 +300,7 @@ IMAGE = ModelSpec(
     source=_SOURCE,
 )
 _VIDEO_ALONE = When(given=("video",), without=("image",))
-REFERENCE = ModelSpec(
+OMNI_REFERENCE = ModelSpec(
     name="kling-3.0-omni/reference-to-video",
     title="Kling 3.0 omni, references to video",
     parameters=(
@@ -244,7 +353,7 @@ REFERENCE = ModelSpec(
     usual_s=_USUAL_S,
     source=_SOURCE,
 )
-TRANSFORMATION = ModelSpec(
+OMNI_TRANSFORMATION = ModelSpec(
     name="kling-3.0-omni/transformation",
     title="Kling 3.0 omni, video to video",
     parameters=(

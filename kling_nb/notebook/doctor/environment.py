@@ -1,29 +1,33 @@
-"""What can be told without asking anybody: Python, packages, folder, disk.
+"""Checks of this machine: Python, packages, folder, disk and notebook file.
 
-Each check looks at one thing and gives one finding; it raises nothing and changes nothing.
+Each check gives one finding; it raises nothing and changes nothing.
 """
 
 from __future__ import annotations
 
 import errno
 import importlib.metadata
+import os
 import platform
 import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from kling_nb.core.errors import ConfigurationError
+from kling_nb.core.errors import ConfigurationError, InvalidInput
 from kling_nb.display.html import Finding
 from kling_nb.kie.network import Network
+from kling_nb.notebook.archive.notebook_file import NotebookFile
 
 __all__ = [
     "check_disk",
     "check_folder",
     "check_interrupts",
+    "check_links",
     "check_network",
+    "check_notebook",
     "check_packages",
     "check_python",
 ]
@@ -159,3 +163,69 @@ def numbers(version: str) -> tuple[int, ...]:
     """The leading numbers of a version, to compare."""
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
+
+
+LARGEST_BYTES = 100_000_000
+"""A larger one is not read: that would take seconds."""
+
+
+def check_notebook(told: Sequence[str], cwd: Path) -> Finding:
+    """Which file the notebook is, and whether what it shows is trusted.
+
+    Args:
+        told: What the front end tells of its path, the surest first.
+        cwd: Where the kernel works.
+    """
+    path = next((Path(name) for name in told if os.path.isfile(name)), None)
+    if path is None:
+        said = f"{told[0]} is not there: renamed, perhaps" if told else "not told by this front end"
+        fix = "Name it where a command asks for it, e.g. `%kling pack NOTEBOOK.ipynb`."
+        return Finding("Notebook", "warn" if told else "ok", said, fix)
+    home = path.absolute().parent
+    if home.resolve() != cwd.resolve():
+        said = f"{path.name} lies in {home}, and this kernel works in {cwd}: links to clips fail"
+        fix = f"`import os; os.chdir({str(home)!r})`, then run the cells again: 0 credits."
+        return Finding("Notebook", "warn", said, fix)
+    try:
+        is_plain = shows_plain(path)
+    except (InvalidInput, OSError) as error:
+        return Finding("Notebook", "warn", str(error), "Save it once more.")
+    if is_plain:
+        said = f"{path.name}: not trusted as it was saved, so that older cards show plain"
+        fix = (
+            "Run its cells again, for 0 credits, and save it. Or, if you know where it comes from, "
+            f"`jupyter trust {path.name}` in a terminal, and reload the page."
+        )
+        return Finding("Notebook", "warn", said, fix)
+    return Finding("Notebook", "ok", path.name)
+
+
+def check_links(folder: Path, root: Path | None) -> list[Finding]:
+    """Whether a page can open files of the folder; nothing where it can, or nobody can tell.
+
+    Args:
+        folder: Where clips go.
+        root: What the Jupyter server shows.
+    """
+    if root is None:
+        return []
+    try:
+        parts = folder.resolve().relative_to(root.expanduser().resolve()).parts
+    except ValueError:
+        why = f"{folder} is not within {root}, which is what Jupyter shows"
+    else:
+        hidden = [part for part in parts if part.startswith(".")]
+        if not hidden:
+            return []
+        why = f"Jupyter shows nothing of what is hidden: {hidden[0]}"
+    fix = "Choose a folder that the file browser shows: argument `folder` or KLING_NB_FOLDER."
+    said = f"clips play in their cards, and the links to their files do not open: {why}"
+    return [Finding("Links", "warn", said, fix)]
+
+
+def shows_plain(path: Path) -> bool:
+    """Whether there are outputs that a page cleans before it shows them."""
+    if path.stat().st_size > LARGEST_BYTES:
+        return False
+    book = NotebookFile.read(path)
+    return not book.is_trusted and any("text/html" in bundle for bundle in book.bundles())

@@ -1,29 +1,201 @@
-"""The field of pictures, a video or a sound: path, URL, variable, or a file; shown as it is sent.
+"""The field of a file: choose, check and preview an image, a video or a sound.
 
-Files are read beside the kernel, which stays free. What is wrong with one is the field's `fault`;
-whether one must be there is the validator's matter.
+Files are read in worker threads. A preview shows what is sent to the service.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
+from pathlib import Path
 
 from kling_nb.core.errors import MediaError, Problem
 from kling_nb.core.formatting import one_line
-from kling_nb.jobs.background_loop import portal
-from kling_nb.models.kinds import Media, Medium
+from kling_nb.core.stored_input import Negative
+from kling_nb.display.html.markup import data_uri
+from kling_nb.display.links import relative_path
+from kling_nb.jobs.background_loop import in_thread, portal
+from kling_nb.kie.http import Fetcher
+from kling_nb.media import input_store
+from kling_nb.media.audio_video import Footage
+from kling_nb.media.images import Picture, shrink
+from kling_nb.media.inputs import Attachment, read_attachment
+from kling_nb.models.parameters import Media, Medium, shorten
 from kling_nb.models.spec import Parameter
 
-from .chosen import Chosen, Surroundings, chosen_from
 from .fields import Field, words_of
-from .previews import Preview, preview
 from .widgets import Picker
 
-__all__ = ["MediaField"]
+__all__ = [
+    "Chosen",
+    "MediaField",
+    "Preview",
+    "Surroundings",
+    "chosen_from",
+    "is_url",
+    "name_of",
+    "path_beside",
+    "preview",
+]
+
+_NOUNS = {"image": "picture", "video": "video", "audio": "sound"}
+"""How an object without a name reads in a cell: as a variable to be filled in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a name may mean here, and where files are kept."""
+
+    variables: Callable[[], Mapping[str, object]]
+    """The notebook's variables, now."""
+    is_emulated: Callable[[], bool]
+    """Whether a file that cannot be fetched is replaced."""
+    folder: Callable[[], Path]
+    """The folder of clips."""
+
+    def named(self, text: str) -> Chosen:
+        """What a path, a URL or the name of a variable means."""
+        known = self.variables() if text.isidentifier() else {}
+        if text in known:
+            return Chosen(known[text], text, text)
+        return Chosen(text, text, text.rpartition("/")[2] if is_url(text) else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One file as it was given."""
+
+    value: object = field(repr=False)
+    written: str
+    """How it reads in a cell."""
+    name: str = ""
+    """For people; empty for the one that the value suggests."""
+
+
+def chosen_from(value: object, written: str = "", medium: str = "image") -> Chosen:
+    """What was given in Python, or in another request.
+
+    Args:
+        value: A path, a URL or any object that a file can be made of.
+        written: How it reads in a cell, where that is known.
+        medium: What it is: `image`, `video` or `audio`.
+    """
+    if isinstance(value, Negative):
+        path = path_beside(value.path) if value.path else value.url
+        return Chosen(value, written or path, value.name)
+    is_text = isinstance(value, str) or hasattr(value, "__fspath__")
+    return Chosen(value, written or (str(value) if is_text else _NOUNS[medium]))
+
+
+def path_beside(path: str) -> str:
+    """A path as a cell of this notebook would give it."""
+    short = relative_path(Path(path))
+    return path if not short or short.startswith("..") else short
+
+
+def is_url(given: object) -> bool:
+    """Whether it is the address of a file on the web."""
+    return isinstance(given, str) and given.lower().startswith(("http://", "https://"))
+
+
+def name_of(chosen: Chosen) -> str:
+    """What people call it."""
+    return one_line(chosen.name, 80) or one_line(shorten(chosen.value), 80)
+
+
+_ALONE_PX = (640, 360)
+_ALONE_BYTES = 60_000
+"""Of a picture that stands alone: as wide as its column, on a screen of twice the pixels too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What is shown of a file, and what is held of it from now on."""
+
+    chosen: Chosen
+    src: str = ""
+    facts: str = ""
+    how: str = ""
+    """What happens to it on its way to the service."""
+    length_s: float | None = None
+    """Of a video or a sound."""
+    size_px: tuple[int, int] | None = None
+    """Width and height; None for a sound, or if the file was not read."""
+
+    @property
+    def words(self) -> dict[str, str]:
+        """For the page."""
+        name = name_of(self.chosen)
+        return {"src": self.src, "name": name, "facts": self.facts, "how": self.how}
+
+
+async def preview(chosen: Chosen, kind: Media, around: Surroundings) -> Preview:
+    """Read a file as it would be sent.
+
+    Raises:
+        MediaError: It cannot be read, or is not what the service takes.
+    """
+    given = chosen.value
+    if is_url(given):
+        try:
+            given = await _fetch(str(given), kind.max_bytes)
+        except MediaError as error:
+            if not around.is_emulated():
+                raise
+            why = str(error).rstrip(".")
+            return Preview(chosen, how=f"{why}. The emulator draws one in its place.")
+    read = await in_thread(read_attachment, given, kind, chosen.name)
+    if isinstance(chosen.value, bytes):
+        chosen = await in_thread(_keep, chosen, chosen.value, read, around)
+    shown = _preview_of(read, chosen)
+    if isinstance(read, Picture) and kind.max_count == 1:
+        still = await in_thread(shrink, read.content, _ALONE_PX, max_bytes=_ALONE_BYTES)
+        return replace(shown, src=data_uri(still))
+    return shown
+
+
+def _keep(chosen: Chosen, content: bytes, read: Attachment, around: Surroundings) -> Chosen:
+    """A file that came from a page, as one of the folder: so that its cell can name it."""
+    path = input_store.keep(around.folder(), content, "" if read.is_converted else read.mime_type)
+    if not path:
+        return chosen
+    kept = Negative(read.source_sha256, chosen.name or read.name, read.mime_type, path)
+    return replace(chosen, value=kept, written=path_beside(path))
+
+
+async def _fetch(url: str, max_bytes: int) -> bytes:
+    fetcher = Fetcher()
+    try:
+        return (await fetcher.fetch(url, max_bytes)).content
+    finally:
+        await fetcher.aclose()
+
+
+def _preview_of(read: Attachment, chosen: Chosen) -> Preview:
+    kind = read.mime_type.partition("/")[2].upper()
+    return Preview(
+        replace(chosen, name=one_line(read.name, 80) or chosen.name),
+        src=data_uri(read.thumbnail) if read.thumbnail else "",
+        facts=read.facts,
+        how=_how(read, kind),
+        length_s=read.length_s if isinstance(read, Footage) else None,
+        size_px=(read.width_px, read.height_px) if read.width_px else None,
+    )
+
+
+def _how(read: Attachment, kind: str) -> str:
+    """Return how the file is changed before the upload."""
+    if read.sha256 == read.source_sha256:
+        return "sent as it is"
+    return (
+        f"converted to {kind} for the service"
+        if read.is_converted
+        else ("sent without its metadata")
+    )
+
 
 _ROLES = re.compile(r"\bfirst\b.*\blast\b", re.IGNORECASE)
 """How the help of a pair says which of the two is which."""

@@ -1,12 +1,10 @@
-"""What a card says where money may be gone without a clip: failed, refused, lost.
-
-Says what happened, what it cost as far as anybody can tell, and what to change. The verdict on a
-balance is made in `evidence`; here it gets its sentence.
-"""
+"""Text of cards for refused, failed and unknown jobs: what happened, and what to do."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from kling_nb.core.charge_evidence import Ground, Verdict, judge, moved_words, verdict_words
 from kling_nb.core.formatting import balance_words, date_words, one_line, time_words
@@ -14,9 +12,43 @@ from kling_nb.core.job_state import Failed, JobFacts, Refused, Unknown
 from kling_nb.core.money import price_words
 from kling_nb.kie.failures import cause_of
 
-from .wording import Entry, Wording
+__all__ = [
+    "Entry",
+    "Tone",
+    "Wording",
+    "describe_failed",
+    "describe_refused",
+    "describe_unknown",
+]
 
-__all__ = ["describe_failed", "describe_refused", "describe_unknown"]
+Tone = Literal["run", "away", "good", "bad", "warn", "calm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row below the sentences: a way on, or a field that was refused."""
+
+    name: str
+    """Something to type, or the name of the field."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a card says of a state; plain text throughout."""
+
+    badge: str
+    tone: Tone
+    headline: str
+    lines: tuple[str, ...] = ()
+    quote: str = ""
+    """The service's own words."""
+    entries: tuple[Entry, ...] = ()
+    answer: str = ""
+    """The service's raw answer, which a card folds away."""
+    cost: str = ""
+    """What was paid; where it is known here, it is said before all reasons."""
+
 
 UNTOLD = "The service did not say what it cost"
 ACCOUNT_LOGS = "the logs page of your account at kie.ai"

@@ -1,0 +1,108 @@
+"""Find a model by a written name, suggest near names, and list what each model offers.
+
+Knows the catalogue's names, prices and variants, and nothing else of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kling_nb.core.errors import InvalidInput
+
+from .catalog import CATALOGUE
+from .parameters import Media, Records
+from .rules import NeededWithout
+from .spec import ModelSpec, describe, price_credits
+
+__all__ = [
+    "Offer",
+    "find_model",
+    "models_named",
+    "nearest",
+    "needed_media",
+    "offer_of",
+    "takes_words",
+]
+
+
+def find_model(name: str) -> ModelSpec:
+    """The model of that name; a tail or a part of the name will do where only one has it.
+
+    Raises:
+        InvalidInput: There is none, and the nearest is named; or there are several.
+    """
+    found = models_named(name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInput.of(
+            "model",
+            f"{name!r} is a part of {len(found)} names",
+            f"write more of one of {', '.join(spec.name for spec in found)}",
+        )
+    close = nearest(name, list(CATALOGUE))
+    hint = f"did you mean {close}? " if close else ""
+    raise InvalidInput.of(
+        "model", f"{name!r} is not known", f"{hint}allowed: {', '.join(CATALOGUE)}"
+    )
+
+
+def models_named(name: str) -> list[ModelSpec]:
+    """The models that a name may mean: one of that name or tail, else all that have the part."""
+    if name in CATALOGUE:
+        return [CATALOGUE[name]]
+    part = name.strip().lower()
+    found = [spec for each, spec in CATALOGUE.items() if part and part in each.lower()]
+    with_tail = [spec for spec in found if spec.name.lower().endswith(part)]
+    return with_tail if len(with_tail) == 1 else found
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """The known word that is most like it; empty when none is."""
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return found[0] if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model's standard clip and its price."""
+
+    words: tuple[str, ...]
+    """What is chosen for it, e.g. `5 s`, `no sound`."""
+    credits: float | None
+    """For the clip; for a second of `per_s_of` where that is not empty; None where not known."""
+    per_s_of: str = ""
+    """The parameter whose length decides, e.g. `video`."""
+
+
+def offer_of(spec: ModelSpec) -> Offer:
+    """The standard clip of a model."""
+    values = {p.name: p.default for p in spec.parameters if p.default is not None}
+    words = tuple(describe(spec, values).values())
+    line = spec.prices.line(values)
+    if line is None or line.per_s_of in {"", *values}:
+        return Offer(words, price_credits(spec, values))
+    return Offer(words, line.credits, line.per_s_of)
+
+
+def takes_words(spec: ModelSpec) -> str:
+    """Return the inputs of a model in words: `image + video`, `image or video`, `words (shots)`."""
+    sources = [p for p in spec.parameters if isinstance(p.kind, Media | Records)]
+    needed = needed_media(spec)
+    named = {name for names in needed for name in names}
+    words = " + ".join(" or ".join(names) for names in needed) or "words"
+    free = ", ".join(p.name for p in sources if p.name not in named)
+    return f"{words} ({free})" if free else words
+
+
+def needed_media(spec: ModelSpec) -> list[tuple[str, ...]]:
+    """Return the required media, each with its alternatives."""
+    media = {p.name for p in spec.media}
+    needed: list[tuple[str, ...]] = [(p.name,) for p in spec.media if p.required]
+    return needed + [
+        rule.fields
+        for rule in spec.rules
+        if isinstance(rule, NeededWithout) and media.issuperset(rule.fields)
+    ]
