@@ -16,8 +16,8 @@ from PIL import Image
 
 from kling_nb.core.job_state import Saved
 from kling_nb.storage import Ledger
-from tests.html_states import NOW
-from tests.service import EASY, KEY, Served, World, serve
+from tests.support.html_states import NOW
+from tests.support.service import EASY, KEY, Served, World, serve
 
 OURS = ("KIE_", "KLING_")
 
@@ -126,7 +126,7 @@ def session(
 @pytest.fixture
 def shell() -> Iterator[Any]:
     """A notebook's shell."""
-    from tests.shells import open_shell
+    from tests.support.shells import open_shell
 
     with open_shell("notebook") as shell:
         yield shell

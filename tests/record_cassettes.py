@@ -23,7 +23,7 @@ import vcr
 from vcr.request import Request
 
 from kling_nb.emulator import UNLIMITED, Emulator
-from tests.scenarios import CASSETTES, SCENARIOS, TEST_KEY, Scenario, SessionFactory
+from tests.support.scenarios import CASSETTES, SCENARIOS, TEST_KEY, Scenario, SessionFactory
 
 __all__ = ["FROM_EMULATOR", "FROM_SERVICE", "ORIGIN", "cassette", "content_of"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from numbers import Integral, Real
 
 __all__ = [
     "balance_words",
@@ -17,6 +18,7 @@ __all__ = [
     "date_words",
     "number_words",
     "one_line",
+    "shorten",
     "time_words",
     "visible",
 ]
@@ -101,3 +103,18 @@ def date_words(when: datetime, now: datetime) -> str:
     local = when.astimezone(now.tzinfo)
     year = "" if local.year == now.year else f" {local.year}"
     return f"{local.day} {MONTHS[local.month - 1]}{year}"
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """How a given value is quoted in a message: its repr, cut, and never a whole file."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"{type(value).__name__} of {len(value):,} bytes"
+    if isinstance(value, tuple) and any(isinstance(item, dict) for item in value):
+        return f"{len(value)} of them"
+    if not isinstance(value, str | Integral | Real | list | tuple | dict | type(None)):
+        return f"a {type(value).__name__}"
+    try:
+        text = repr(value)
+    except Exception:  # a stranger's __repr__ must not hide the message
+        return f"a {type(value).__name__}"
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

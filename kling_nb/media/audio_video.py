@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from kling_nb.core.errors import MediaError
-from kling_nb.core.formatting import byte_words
+from kling_nb.core.formatting import byte_words, shorten
 from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
 from kling_nb.core.stored_input import Negative
-from kling_nb.models.parameters import ROUNDING_S, Media, shorten
+from kling_nb.models.parameters import ROUNDING_S, Media
 
 from . import images
 from .frame_limits import check_frame

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from numbers import Integral, Real
+from numbers import Real
 from typing import Literal, cast
 
+from kling_nb.core.formatting import shorten
 from kling_nb.core.unicode_text import comparable_text, normalize_text, plain_lines
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "Text",
     "count_words",
     "load_records",
-    "shorten",
 ]
 
 _MOST_SAID = 4
@@ -299,21 +299,6 @@ _FORMATS = {
 def count_words(number: int) -> str:
     """How many were given where that is the wrong number."""
     return f"{number} {'was' if number == 1 else 'were'} given"
-
-
-def shorten(value: object, limit: int = 60) -> str:
-    """How a given value is quoted in a message: its repr, cut, and never a whole file."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return f"{type(value).__name__} of {len(value):,} bytes"
-    if isinstance(value, tuple) and any(isinstance(item, dict) for item in value):
-        return f"{len(value)} of them"
-    if not isinstance(value, str | Integral | Real | list | tuple | dict | type(None)):
-        return f"a {type(value).__name__}"
-    try:
-        text = repr(value)
-    except Exception:  # a stranger's __repr__ must not hide the message
-        return f"a {type(value).__name__}"
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kling_nb.core.errors import InvalidInput, Problem
+from kling_nb.core.formatting import shorten
 
 from .advisories import Advisory
-from .parameters import Choice, Flag, Kind, Media, Number, Records, Rejected, shorten
+from .parameters import Choice, Flag, Kind, Media, Number, Records, Rejected
 from .prices import PriceList
 from .rules import Asked, Filled, Implied, NotTaken, Rule, Summed, broken_rules
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.kernel.kernels import Kernel, environment, open_kernel
 from tests.kernel.service import Service
-from tests.service import serve
+from tests.support.service import serve
 
 pytestmark = pytest.mark.kernel
 

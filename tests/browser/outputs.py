@@ -11,8 +11,8 @@ from typing import Any
 
 from kling_nb.display import html
 from kling_nb.display.comm import Hub
-from tests.html_outline import foot, record
-from tests.html_states import FACTS, WAITING
+from tests.support.html_outline import foot, record
+from tests.support.html_states import FACTS, WAITING
 
 __all__ = ["Open", "bundle", "feet", "open_outputs", "place", "sent", "tell"]
 

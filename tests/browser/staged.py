@@ -15,8 +15,8 @@ from typing import Any
 from kling_nb.core import job_state
 from kling_nb.models.advisories import MediaFacts, warnings_of
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
-from tests import html_states
-from tests.html_states import ALREADY, EVERY, FACTS, NOW, SAVED, name_of
+from tests.support import html_states
+from tests.support.html_states import ALREADY, EVERY, FACTS, NOW, SAVED, name_of
 
 from .stories import draw_picture, write_notebook
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service import Served, serve
+from tests.support.service import Served, serve
 
 from .conftest import Opener
 from .lab import Lab, running_lab

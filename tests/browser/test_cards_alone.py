@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.html_outline import foot, record
-from tests.html_states import RUNNING, WAITING
+from tests.support.html_outline import foot, record
+from tests.support.html_states import RUNNING, WAITING
 
 HEIGHTS = "all => all.map(node => Math.round(node.getBoundingClientRect().height))"
 CUT = "all => all.filter(n => n.scrollWidth > n.clientWidth).map(n => n.textContent)"

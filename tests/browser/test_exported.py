@@ -23,7 +23,7 @@ from kling_nb.display.cards import card_bundle
 from kling_nb.display.html import Section, find_sections
 from kling_nb.media.clips import probe_clip
 from tests.execute_notebooks import NOTEBOOKS
-from tests.noise import write_noise
+from tests.support.noise import write_noise
 
 from .lab import Lab
 from .notebook import CARD, Notebook

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kling_nb.display.assets import STATIC, joined_script
-from tests.reels import video
+from tests.support.reels import video
 
 STEP = STATIC / "gallery" / "step.js"
 LENGTHS_S = (3.0, 6.0, 3.0, 6.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kling_nb.display import html
-from tests.html_outline import record
-from tests.html_states import FACTS, SAVED
+from tests.support.html_outline import record
+from tests.support.html_states import FACTS, SAVED
 
 from .outputs import Open, bundle, feet, place, sent, tell
 

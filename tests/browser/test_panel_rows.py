@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.service import Served, serve
+from tests.support.service import Served, serve
 
 from .axe import AXE, MISSING, faults
 from .conftest import Opener

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kling_nb.display import html
-from tests.html_states import FACTS, SAVED
+from tests.support.html_states import FACTS, SAVED
 
 from .outputs import Open, bundle, feet, place, sent, tell
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.html_states import FACTS
+from tests.support.html_states import FACTS
 
 from .conftest import Opener
 from .lab import Lab

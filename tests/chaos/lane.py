@@ -24,7 +24,7 @@ from tests.chaos.mortal import Mortal, Reply
 from tests.chaos.plan import PICTURES, Kill, Run
 from tests.chaos.troubles import TROUBLES, Trouble
 from tests.kernel.kernels import environment
-from tests.service import Served
+from tests.support.service import Served
 
 __all__ = ["Lane"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.chaos.judge import Evidence
 from tests.chaos.lane import Lane
 from tests.chaos.plan import Run
-from tests.service import serve
+from tests.support.service import serve
 
 __all__ = ["blow"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kling_nb.emulator import Books
-from tests.service import CREATE, RECORD, serve
+from tests.support.service import CREATE, RECORD, serve
 
 __all__ = ["Service", "open_service"]
 

@@ -13,7 +13,7 @@ from nbclient.exceptions import CellExecutionError
 
 from tests.kernel.kernels import WIDGET, environment
 from tests.kernel.service import Service
-from tests.service import KEY
+from tests.support.service import KEY
 
 pytestmark = pytest.mark.kernel
 

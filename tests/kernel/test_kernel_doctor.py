@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.kernel.kernels import WIDGET, Kernel
-from tests.service import KEY
+from tests.support.service import KEY
 
 pytestmark = pytest.mark.kernel
 

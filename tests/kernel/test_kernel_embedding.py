@@ -17,7 +17,7 @@ from kling_nb.display.cards.metadata import read_card
 from kling_nb.media.clips import probe_clip
 from tests.kernel.kernels import Kernel
 from tests.kernel.service import Service, open_service
-from tests.noise import write_noise
+from tests.support.noise import write_noise
 
 pytestmark = pytest.mark.kernel
 

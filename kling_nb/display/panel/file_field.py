@@ -13,7 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from kling_nb.core.errors import MediaError, Problem
-from kling_nb.core.formatting import one_line
+from kling_nb.core.formatting import one_line, shorten
 from kling_nb.core.stored_input import Negative
 from kling_nb.display.html.markup import data_uri
 from kling_nb.display.links import relative_path
@@ -23,7 +23,7 @@ from kling_nb.media import input_store
 from kling_nb.media.audio_video import Footage
 from kling_nb.media.images import Picture, shrink
 from kling_nb.media.inputs import Attachment, read_attachment
-from kling_nb.models.parameters import Media, Medium, shorten
+from kling_nb.models.parameters import Media, Medium
 from kling_nb.models.spec import Parameter
 
 from .fields import Field, words_of

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from kling_nb.emulator.render.media_probe import UnreadableFootage, first_frame
+
 from .encode import Scene
 from .images import UnreadablePicture, crop_to, draw_caption, draw_notice, draw_scene, open_picture
-from .input_files import MediaUnavailable, UnreadableFootage, first_frame
+from .input_files import MediaUnavailable
 from .shot_list import Script, Shot
 
 __all__ = ["stage"]

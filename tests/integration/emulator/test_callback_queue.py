@@ -1,0 +1,149 @@
+"""What is owed outlives its process, and is carried by one emulator at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kling_nb.emulator import Books, Emulator, Outbox
+from kling_nb.emulator.account.callback_plan import Letter
+from kling_nb.kie.webhooks import parse_callback
+from tests.support.callback_receivers import (
+    QUICK,
+    Receiver,
+    another_emulator,
+    nothing_open,
+    order,
+    posts_of,
+    receiving,
+    wait_until,
+)
+from tests.support.emulator_service import in_process
+
+
+def test_what_ended_meanwhile_is_told_by_the_next_emulator(
+    tmp_path: Path, receiver: Receiver, clock: Any
+) -> None:
+    """Once, and also where the clip had not been made."""
+    service, emulator = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
+    emulator.studio.stopping.set()
+    task_id = order(service, receiver.url)
+    emulator.close()
+    clock.move(61)
+    assert service.books.task(task_id).clip == ""
+    with another_emulator(tmp_path, clock) as again:
+        (got,) = receiver.wait_for(1)
+        assert parse_callback(got.body).task_id == task_id
+        posts_of(again, task_id, 1)
+    with another_emulator(tmp_path, clock) as third:
+        assert nothing_open(third)
+    assert len(receiver.received) == 1
+
+
+def test_what_was_under_way_is_sent_again(tmp_path: Path, receiver: Receiver, clock: Any) -> None:
+    """Closing does not wait for the answer; the next emulator begins anew."""
+    receiver.hold.clear()
+    service, emulator = in_process(tmp_path, terms=QUICK, clock=clock)
+    order(service, receiver.url)
+    receiver.wait_for(1)
+    emulator.close()
+    receiver.hold.set()
+    with another_emulator(tmp_path, clock):
+        receiver.wait_for(2)
+
+
+def test_a_claim_outlives_its_process_only_for_a_while(
+    tmp_path: Path, receiver: Receiver, clock: Any
+) -> None:
+    """A killed process releases nothing."""
+    service, emulator = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
+    order(service, receiver.url)
+    (letter,) = emulator.outbox.open_letters()
+    clock.move(61)
+    assert emulator.outbox.claim(letter)
+    assert not emulator.outbox.claim(letter)
+    clock.move(21)
+    receiver.wait_for(1)
+    emulator.close()
+
+
+def test_two_emulators_of_a_folder_call_once(
+    tmp_path: Path, receiver: Receiver, clock: Any
+) -> None:
+    """Whoever claims the letter carries it."""
+    service, first = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
+    ids = [order(service, receiver.url) for _ in range(5)]
+    second = Emulator(tmp_path, terms=QUICK, clock=clock, render="canned")
+    clock.move(61)
+    wait_until(lambda: not first.outbox.open_letters())
+    first.close()
+    second.close()
+    assert sorted(parse_callback(got.body).task_id for got in receiver.received) == sorted(ids)
+
+
+def test_books_of_before_are_carried_on(tmp_path: Path) -> None:
+    """What later versions added is added to a file that had none; its balance and tasks stay."""
+    service, emulator = in_process(tmp_path, seconds=1000)
+    task_id = service.create().json()["data"]["taskId"]
+    emulator.close()
+    books = Books(tmp_path)
+    books.set_balance(77)
+    with books.database.transaction() as connection:
+        for table in ("letters", "posts"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE tasks DROP COLUMN unseen_s")
+        connection.execute("PRAGMA user_version = 1")
+    assert Books(tmp_path).balance() == 77
+    assert [(task.task_id, task.state) for task in Books(tmp_path).tasks()] == [
+        (task_id, "waiting")
+    ]
+    assert Outbox(Books(tmp_path)).posts() == []
+
+
+def test_trouble_with_the_books_ends_nothing(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged; the courier begins anew."""
+    monkeypatch.setattr("kling_nb.emulator.http.callback_sender.TROUBLE_PAUSE_S", 0.01)
+    service, emulator = in_process(tmp_path, terms=QUICK)
+    look, trouble = emulator.outbox.open_letters, [sqlite3.OperationalError("locked")]
+
+    def troubled() -> list[Letter]:
+        if trouble:
+            raise trouble.pop()
+        return look()
+
+    monkeypatch.setattr(emulator.outbox, "open_letters", troubled)
+    order(service, receiver.url)
+    receiver.wait_for(1)
+    emulator.close()
+    assert trouble == []
+
+
+def test_unreadable_books_are_complained_of_by_the_first_request(tmp_path: Path) -> None:
+    """Not by putting an emulator together."""
+    (tmp_path / "books.sqlite3").write_bytes(b"no database " * 1000)
+    emulator = Emulator(tmp_path)
+    with pytest.raises(sqlite3.DatabaseError):
+        emulator.books.balance()
+    emulator.close()
+
+
+def test_no_thread_runs_before_somebody_asks(service: Any) -> None:
+    """Nor after the emulator is closed."""
+    service.make()
+    assert "kling emulator courier" not in {each.name for each in threading.enumerate()}
+
+
+def test_a_served_emulator_calls_back(served: Any) -> None:
+    """And shows it at its control path."""
+    with receiving() as receiver:
+        task_id = order(served, receiver.url)
+        receiver.wait_for(1)
+        posts_of(served, task_id, 1)
+    shown = served.call("GET", "api", "/emulator/books", key=None).json()["callbacks"]
+    assert [(each["task_id"], each["status"]) for each in shown] == [(task_id, 200)]

@@ -1,0 +1,366 @@
+"""What `witness` promises: looks in time, notes each, tells what changes, and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from kling_nb.core.charge_evidence import LOOKS_S, Ground, Likelihood, Look, Watch, judge
+from kling_nb.core.job_state import Event, Failed, Stage, Unknown
+from kling_nb.jobs.balance_watch import Watches
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.job_from_record import error_of, evidence_of, state_of
+from kling_nb.jobs.poller import Follower
+from kling_nb.jobs.submit import submit
+from kling_nb.storage import Ledger, Row
+from tests.support.service import RECORD, World
+
+
+async def finish(world: World) -> None:
+    """Wait for every watch to end by itself."""
+    while world.context.watches._tasks:
+        await asyncio.gather(*world.context.watches._tasks.values())
+
+
+def lose(world: World, fault: str = "lose-answer", prompt: str = "A red fox") -> tuple[Job, Row]:
+    """A job whose answer is lost, watched to the end; its row."""
+    world.books.inject(fault)
+    job, prepared = world.prepare(prompt)
+    world.ledger.note(job.id, balance_before=world.books.balance())
+
+    async def play() -> None:
+        await submit(world.context, job, prepared.request, 8.0, world.others)
+        await finish(world)
+
+    asyncio.run(play())
+    return job, world.ledger.row(job.id)
+
+
+def test_looks_at_the_agreed_times(world: World) -> None:
+    """At once, after 15, 30 and 60 seconds, and then no more."""
+    _, row = lose(world)
+    assert row.watch is not None
+    assert [look.after_s for look in row.watch.looks] == [0, 15, 30, 60]
+    assert world.waits == [15, 15, 30]
+    assert row.watch.began_at == row.sent_at
+
+
+@pytest.mark.parametrize(
+    ("fault", "likelihood"),
+    [
+        ("lose-answer", Likelihood.PAID),
+        ("create-502", Likelihood.PAID),
+        ("drop", Likelihood.NOT_PAID),
+    ],
+)
+def test_the_verdict(world: World, fault: str, likelihood: Likelihood) -> None:
+    """As the books say, and the job has it too."""
+    job, row = lose(world, fault)
+    assert judge(evidence_of(row)).likelihood is likelihood
+    assert (likelihood is Likelihood.PAID) == (world.books.count_tasks() == 1)
+    assert job.state == state_of(row)
+
+
+def test_the_verdict_is_there_after_a_restart(world: World) -> None:
+    """It rests on what is in the row, which another session reads."""
+    _, row = lose(world)
+    world.ledger.close()
+    other = Ledger(world.ledger.folder)
+    assert judge(evidence_of(other.row(row.id))).likelihood is Likelihood.PAID
+    other.close()
+
+
+def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
+    """Observers hear of a change and of the end of the watch, not of each look."""
+    world.books.inject("drop")
+    job, prepared = world.prepare()
+    world.ledger.note(job.id, balance_before=world.books.balance())
+    heard: list[Event] = []
+
+    async def play() -> None:
+        await submit(world.context, job, prepared.request, 8.0, world.others)
+        job.observe(heard.append)
+        await finish(world)
+
+    asyncio.run(play())
+    grounds = [judge(event.state.evidence).ground for event in heard]  # type: ignore[union-attr]
+    assert grounds[-1] is Ground.STILL
+    assert job.exception(0) is not None
+
+
+def test_another_job_meanwhile_spoils_the_evidence(world: World) -> None:
+    """It was sent while the balance was watched."""
+    world.books.inject("lose-answer")
+    job, prepared = world.prepare("Lost")
+    other, sent = world.prepare("Meanwhile")
+    world.ledger.note(job.id, balance_before=world.books.balance())
+
+    async def play() -> None:
+        await submit(world.context, job, prepared.request, 8.0, world.others)
+        await submit(world.context, other, sent.request, 8.0, world.others)
+        await finish(world)
+
+    asyncio.run(play())
+    row = world.ledger.row(job.id)
+    assert judge(evidence_of(row)).ground is Ground.OTHERS
+
+
+def test_a_job_long_before_spoils_nothing(world: World) -> None:
+    """It was accepted, and charged, before the balance was read."""
+    world.submit("Before")
+    world.clock.move(600)
+    _, row = lose(world)
+    assert judge(evidence_of(row)).likelihood is Likelihood.PAID
+
+
+def test_a_failure_meanwhile_spoils_the_evidence(world: World) -> None:
+    """Its credits were given back while the balance was watched."""
+    early = world.submit("Before")
+    world.clock.move(600)
+    world.books.inject("lose-answer")
+    job, prepared = world.prepare("Lost")
+    world.ledger.note(job.id, balance_before=world.books.balance())
+    world.ledger.advance(early.id, Stage.FAILED, credits=0)
+    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
+    assert judge(evidence_of(world.ledger.row(job.id))).ground is Ground.OTHERS
+
+
+def test_a_balance_that_comes_late(world: World) -> None:
+    """The service is away for a minute: looked at until it is back."""
+    world.books.inject("unreachable", times=4, argument="other")
+    _, row = lose(world, "drop")
+    assert row.watch is not None
+    assert [look.after_s for look in row.watch.looks] == [LOOKS_S[4]]
+    assert judge(evidence_of(row)).likelihood is Likelihood.NOT_PAID
+
+
+def test_a_balance_that_never_comes(world: World) -> None:
+    """Given up in the end, with nothing to tell."""
+    world.books.inject("unreachable", times=100, argument="other")
+    _, row = lose(world)
+    assert judge(evidence_of(row)).ground is Ground.UNSEEN
+    assert len(world.waits) == len(LOOKS_S) - 1
+
+
+def test_nobody_watches_what_was_adopted(world: World) -> None:
+    """The watch ends at its next look; the row stays as the adoption left it."""
+    world.books.inject("lose-answer")
+    job, prepared = world.prepare()
+
+    async def play() -> None:
+        await submit(world.context, job, prepared.request, 8.0, world.others)
+        world.ledger.advance(job.id, Stage.ACCEPTED, task_id="t1")
+        await finish(world)
+
+    asyncio.run(play())
+    row = world.ledger.row(job.id)
+    assert row.stage is Stage.ACCEPTED
+    assert row.watch is not None
+    assert len(row.watch.looks) == 1
+    assert isinstance(job.state, Unknown)
+
+
+def test_what_is_watched_is_known_until_it_is_stopped(world: World) -> None:
+    """Only lost and failed rows are covered; a stop keeps what was seen until then."""
+    world.books.inject("lose-answer")
+    job, prepared = world.prepare()
+    watches = world.context.watches
+    world.context = replace(world.context, sleep=asyncio.sleep)
+
+    async def play() -> None:
+        row = await submit(world.context, job, prepared.request, 8.0, world.others)
+        assert watches.covers(row)
+        assert not watches.covers(replace(row, stage=Stage.ACCEPTED))
+        await asyncio.wait(watches.stop())
+        assert not watches.covers(row)
+
+    asyncio.run(play())
+    watch = world.ledger.row(job.id).watch
+    assert watch is not None
+    assert len(watch.looks) == 1
+
+
+def test_a_watch_that_begins_when_all_are_stopped(world: World) -> None:
+    """The session was closed while the answer was waited for: nothing outlives it."""
+    world.books.inject("lose-answer")
+    job, prepared = world.prepare()
+    world.context = replace(world.context, sleep=asyncio.sleep)
+
+    async def play() -> None:
+        assert world.context.watches.stop() == []
+        row = await submit(world.context, job, prepared.request, 8.0, world.others)
+        assert not world.context.watches.covers(row)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(play())
+
+
+def test_a_job_has_one_watch(world: World) -> None:
+    """A second one takes the place of the first."""
+    watches = world.context.watches
+
+    async def play() -> None:
+        first, second = (asyncio.ensure_future(asyncio.sleep(600)) for _ in range(2))
+        watches.begin("1a2b3c4d", first)
+        watches.begin("1a2b3c4d", second)
+        await asyncio.wait([first])
+        assert first.cancelled()
+        assert watches.stop() == [second]
+
+    asyncio.run(play())
+
+
+def left(world: World, fault: str, after_s: float) -> Row:
+    """A lost job whose kernel died so long ago, before anybody looked at the balance."""
+    world.books.inject(fault)
+    job, prepared = world.prepare()
+    world.ledger.note(job.id, balance_before=world.books.balance(), balance_at=world.clock())
+    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
+    world.ledger.note(job.id, watch=None)
+    world.ledger.close()
+    world.ledger = Ledger(world.ledger.folder, clock=world.clock)
+    world.context = replace(world.context, ledger=world.ledger, watches=Watches())
+    world.clock.move(after_s)
+    world.waits.clear()
+    return world.ledger.row(job.id)
+
+
+def take_up(world: World, row: Row) -> tuple[Job, Row]:
+    """The job, watched to the end in the session that found it."""
+    job = world.handle(row)
+
+    async def play() -> None:
+        job.fail(state_of(row), error_of(row))
+        await world.context.witness.take_up(job, row)
+        await finish(world)
+
+    asyncio.run(play())
+    return job, world.ledger.row(row.id)
+
+
+@pytest.mark.parametrize(
+    ("fault", "likelihood"), [("lose-answer", Likelihood.PAID), ("drop", Likelihood.NOT_PAID)]
+)
+def test_a_lost_job_of_a_dead_kernel_is_watched(
+    world: World, fault: str, likelihood: Likelihood
+) -> None:
+    """By whoever finds it: at once, and for the whole time."""
+    job, row = take_up(world, left(world, fault, 3600))
+    assert row.watch is not None
+    assert [look.after_s for look in row.watch.looks] == [0, 15, 30, 60]
+    assert judge(evidence_of(row)).likelihood is likelihood
+    assert job.state == state_of(row)
+
+
+def test_a_watch_that_was_cut_off_goes_on(world: World) -> None:
+    """From its first look on: what is left of the time is enough."""
+    row = left(world, "drop", 0)
+    world.ledger.note(row.id, watch=Watch(world.clock(), (Look(0, world.books.balance()),)))
+    world.clock.move(20)
+    _, row = take_up(world, world.ledger.row(row.id))
+    assert row.watch is not None
+    assert [look.after_s for look in row.watch.looks] == [0, 20, 30, 60]
+    assert world.waits == [10, 30]
+
+
+def test_what_needs_no_watch(world: World) -> None:
+    """Its own session lives; or it was watched to the end; or no balance is known from before."""
+    row = left(world, "drop", 0)
+    over = Watch(world.clock(), (Look(60, 5916.0),))
+    living = Ledger(world.ledger.folder, clock=world.clock)
+    living.open()
+    for given in (
+        replace(row, owner=living.owner),
+        replace(row, watch=over),
+        replace(row, balance_before=None),
+        replace(row, stage=Stage.FORGOTTEN),
+    ):
+        asyncio.run(world.context.witness.take_up(world.handle(row), given))
+        assert not world.context.watches.covers(row)
+    living.close()
+
+
+class Failing(httpx.AsyncBaseTransport):
+    """The service, except that every task has failed."""
+
+    def __init__(self, behind: httpx.AsyncBaseTransport, **more: object) -> None:
+        self.behind = behind
+        self.data = {"state": "fail", "failCode": "500", "failMsg": "Internal Error", **more}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer questions about tasks; pass on all else."""
+        if request.url.path != RECORD:
+            return await self.behind.handle_async_request(request)
+        return httpx.Response(200, json={"code": 200, "msg": "success", "data": self.data})
+
+
+def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job, Row]:
+    """A task that fails; followed, and watched to the end where it is watched."""
+    job, prepared = world.prepare()
+    world.ledger.note(job.id, balance_before=world.books.balance())
+    world.wire.behind = Failing(world.wire.behind, **data)
+
+    async def play() -> None:
+        await submit(world.context, job, prepared.request, 8.0, world.others)
+        if gives_back:
+            world.books.set_balance(world.books.balance() + 55)
+        await Follower(world.context, job, 8.0).run()
+        await finish(world)
+
+    asyncio.run(play())
+    return job, world.ledger.row(job.id)
+
+
+@pytest.mark.parametrize(
+    ("gives_back", "likelihood"), [(False, Likelihood.PAID), (True, Likelihood.NOT_PAID)]
+)
+def test_what_a_failure_cost(world: World, gives_back: bool, likelihood: Likelihood) -> None:
+    """The service does not say: the balance at once, and again after a minute."""
+    job, row = fail(world, gives_back=gives_back)
+    assert row.watch is not None
+    assert [look.after_s for look in row.watch.looks] == [0, 60]
+    assert judge(evidence_of(row)).likelihood is likelihood
+    assert isinstance(job.state, Failed)
+    assert job.state == state_of(row)
+
+
+def test_the_services_own_figure_is_enough(world: World) -> None:
+    """Nobody watches a failure that says what it cost."""
+    _, row = fail(world, creditsConsumed=0)
+    assert (row.credits, row.watch) == (0, None)
+
+
+def test_a_failure_keeps_its_raw_answer(world: World) -> None:
+    """Without the echo of our own request, which may hold a secret of the callback's address."""
+    job, row = fail(world, param="https://my.example/?token=secret")
+    assert json.loads(row.answer) == {
+        "state": "fail",
+        "failCode": "500",
+        "failMsg": "Internal Error",
+    }
+    assert isinstance(job.state, Failed)
+    assert job.state.evidence.answer == row.answer
+
+
+def test_a_lost_task_that_was_adopted_and_failed(world: World) -> None:
+    """What was seen when it was lost says nothing of whether its credits came back."""
+    job, row = lose(world)
+    world.ledger.advance(row.id, Stage.ACCEPTED, task_id="t1")
+    world.wire.behind = Failing(world.wire.behind, creditsConsumed=None)
+    again = world.handle(world.ledger.row(job.id))
+
+    async def play() -> None:
+        await Follower(world.context, again, 8.0).run()
+        assert isinstance(again.state, Failed)
+        assert again.state.evidence.watch is None
+        await finish(world)
+
+    asyncio.run(play())
+    watch = world.ledger.row(job.id).watch
+    assert watch is not None
+    assert [look.after_s for look in watch.looks] == [0, 60]

@@ -1,0 +1,365 @@
+"""What a notification does: it brings back a lost id, makes us ask, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from kling_nb.core.job_state import Stage
+from kling_nb.emulator import Books
+from kling_nb.errors import NotSent, UnreadableAnswer
+from kling_nb.jobs import callback_inbox
+from kling_nb.jobs.callback_inbox import is_for
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.prepare import Wish
+from kling_nb.jobs.session import Session
+from kling_nb.kie.webhooks import nonce_in
+from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.storage import Ledger, Letter, Mailbox
+from tests.support.service import sent_row
+
+Open = Callable[..., Session]
+
+PATIENCE_S = 30.0
+URL = "https://my.example/done?user=7"
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+WISH = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"}, callback_url=URL)
+
+
+@pytest.fixture
+def session(open_session: Open) -> Session:
+    """A session with a quick emulator."""
+    return open_session()
+
+
+def books_of(session: Session) -> Books:
+    """What the emulator of the session knows."""
+    assert session.emulator is not None
+    return session.emulator.books
+
+
+def ask(session: Session, prompt: str = "A red fox") -> Job:
+    """A job with a callback."""
+    return session.text_to_video(prompt, callback_url=URL)
+
+
+def lose(session: Session) -> tuple[Job, str, str]:
+    """A job whose answer is lost; the task's id and the nonce that only the service has."""
+    books_of(session).inject("lose-answer")
+    job = ask(session)
+    assert session.ledger.row(job.id).stage is Stage.UNKNOWN
+    task = books_of(session).tasks()[-1]
+    return job, task.task_id, nonce_in(urlsplit(task.callback_url).query)
+
+
+def body(task_id: str, state: str = "success") -> bytes:
+    """A notification as the service posts it."""
+    return json.dumps({"code": 200, "data": {"taskId": task_id, "state": state}}).encode()
+
+
+def test_a_callback_brings_back_a_lost_task(session: Session) -> None:
+    """Adopted by its id, followed, saved: one task in all."""
+    lost, task_id, nonce = lose(session)
+    job = session.take_callback(body(task_id), nonce)
+    assert job is not None
+    assert job.id == lost.id
+    assert job.result(PATIENCE_S).task_id == task_id
+    assert books_of(session).count_tasks() == 1
+
+
+def test_a_callback_is_not_believed(session: Session) -> None:
+    """It says failed; the service, asked, makes the clip."""
+    _, task_id, nonce = lose(session)
+    job = session.take_callback(body(task_id, "fail"), nonce)
+    assert job is not None
+    assert job.result(PATIENCE_S).path.is_file()
+
+
+@pytest.mark.parametrize("nonce", ["", "guessed"])
+def test_without_the_nonce_nothing_happens(session: Session, nonce: str) -> None:
+    """Anybody may know the task's id."""
+    lost, task_id, _ = lose(session)
+    assert session.take_callback(body(task_id), nonce) is None
+    assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
+
+
+def test_a_task_that_the_service_does_not_know(session: Session) -> None:
+    """The nonce alone adopts nothing."""
+    lost, _, nonce = lose(session)
+    assert session.take_callback(body("0" * 32), nonce) is None
+    assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
+
+
+def test_a_task_of_another_job(session: Session) -> None:
+    """It has a row already, and stays there."""
+    other = session.text_to_video("Another fox")
+    lost, _, nonce = lose(session)
+    task_id = session.ledger.row(other.id).task_id
+    assert session.take_callback(body(task_id), nonce) is None
+    assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
+    assert session.ledger.row(other.id).task_id == task_id
+
+
+@pytest.mark.parametrize("fault", ["lose-answer", "create-502", ""])
+def test_a_callback_is_quicker_than_the_answer(
+    session: Session, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """It comes while createTask is still open: whatever the answer is, the task is this job's."""
+    client, sent, go = session._context.client, threading.Event(), threading.Event()
+    create = client.create_task
+
+    async def create_task(*given: Any, **more: Any) -> Any:
+        outcome = await create(*given, **more)
+        sent.set()
+        await asyncio.to_thread(go.wait, PATIENCE_S)
+        return outcome
+
+    monkeypatch.setattr(client, "create_task", create_task)
+    if fault:
+        books_of(session).inject(fault)
+    job = session.prepare(WISH)
+    sending = session.portal.submit(session._roster.submit(job))
+    assert sent.wait(PATIENCE_S)
+    [task] = books_of(session).tasks()
+    nonce = nonce_in(urlsplit(task.callback_url).query)
+    assert session.take_callback(body("0" * 32), nonce) is None
+    assert session.take_callback(body(task.task_id), nonce) is job
+    assert session.ledger.row(job.id).stage is Stage.SENDING
+    go.set()
+    sending.result(PATIENCE_S)
+    assert job.result(PATIENCE_S).task_id == task.task_id
+    stages = [stage for _, stage, _ in session.ledger.events(job.id)]
+    assert Stage.UNKNOWN not in stages
+    assert books_of(session).count_tasks() == 1
+
+
+def test_a_callback_to_a_forgotten_job(session: Session) -> None:
+    """Its clip is paid for: it comes as a job of its own, once, and is counted once."""
+    lost, task_id, nonce = lose(session)
+    session.forget(lost.id, yes=True)
+    job = session.take_callback(body(task_id), nonce)
+    assert job is not None
+    assert job.id != lost.id
+    assert job.result(PATIENCE_S).task_id == task_id
+    session.take_callback(body(task_id), nonce)
+    assert len(session.ledger.rows()) == 2
+    assert sum(expense.credits or 0 for expense in session.expenses()) == 55
+
+
+def test_what_is_no_notification(session: Session) -> None:
+    """An error, and nothing else."""
+    _, _, nonce = lose(session)
+    with pytest.raises(UnreadableAnswer):
+        session.take_callback(b"hello", nonce)
+
+
+def test_each_job_has_its_own_nonce_and_the_same_request_is_the_same(session: Session) -> None:
+    """The fingerprint knows nothing of it, nor of the address."""
+    first, second = ask(session, "One"), ask(session, "Two")
+    nonces = {session.ledger.row(job.id).nonce for job in (first, second)}
+    assert len(nonces) == 2
+    assert min(map(len, nonces)) >= 20
+    assert session.text_to_video("One").id == first.id
+
+
+def test_without_a_callback_there_is_no_nonce(session: Session) -> None:
+    """Nothing is sent that a person did not ask for."""
+    job = session.text_to_video("A red fox")
+    assert session.ledger.row(job.id).nonce == ""
+    assert books_of(session).tasks()[0].callback_url == ""
+
+
+def test_a_job_that_is_over_is_left_alone(session: Session) -> None:
+    """A one-time value is good for one end, even where the file is gone since."""
+    job = ask(session)
+    clip = job.result(PATIENCE_S)
+    clip.path.unlink()
+    row = session.ledger.row(job.id)
+    assert session.take_callback(body(row.task_id), row.nonce) is None
+    assert session.ledger.row(job.id) == row
+    assert not clip.path.exists()
+
+
+def test_a_running_job_is_asked_about_at_once(session: Session) -> None:
+    """Instead of waiting until it is time."""
+    job = ask(session)
+    asked: list[str] = []
+    job.on_ask = lambda: asked.append(job.id)
+    row = session.ledger.row(job.id)
+    assert session.take_callback(body(row.task_id), row.nonce) is job
+    assert asked == [job.id]
+    assert session.take_callback(body("another"), row.nonce) is None
+    assert asked == [job.id]
+
+
+# --- letters that came while nobody listened ---------------------------------------------------
+
+
+def post(session: Session, nonce: str, *bodies: bytes) -> None:
+    """Leave notifications in the folder, as whoever listened there did."""
+    for each in bodies:
+        assert Mailbox(session.ledger.folder).post(nonce, each, AT)
+
+
+def waiting(session: Session) -> set[str]:
+    """The values that letters wait for."""
+    return Mailbox(session.ledger.folder).nonces()
+
+
+def another_kernel(open_session: Open, session: Session, **given: Any) -> Session:
+    """The next session of the folder, after the first has ended."""
+    session.close()
+    return open_session(**given)
+
+
+def test_a_letter_brings_a_lost_job_back_without_a_listener(
+    session: Session, open_session: Open
+) -> None:
+    """The next kernel takes it up: it is one of those that `resume` gives back."""
+    lost, task_id, nonce = lose(session)
+    post(session, nonce, b'{"data": {"taskId": "forged"}}', body(task_id))
+    later = another_kernel(open_session, session)
+    [job] = later.resume()
+    assert job.id == lost.id
+    assert job.result(PATIENCE_S).task_id == task_id
+    assert waiting(later) == set()
+    assert books_of(later).count_tasks() == 1
+    assert later.resume() == []
+
+
+def test_one_job_is_resumed_with_what_its_letter_tells(
+    session: Session, open_session: Open
+) -> None:
+    """It is asked for by its id, and others' letters are heard on the way."""
+    lost, task_id, nonce = lose(session)
+    post(session, nonce, body(task_id))
+    later = another_kernel(open_session, session)
+    [job] = later.resume(lost.id)
+    assert job.result(PATIENCE_S).task_id == task_id
+
+
+def test_a_letter_to_a_job_that_goes_on_gives_one_handle(
+    session: Session, open_session: Open
+) -> None:
+    """It is taken up once, and the letter is not believed."""
+    books_of(session)
+    slow = another_kernel(open_session, session, emulator_seconds=3600)
+    row = slow.ledger.row(ask(slow).id)
+    post(slow, row.nonce, body(row.task_id))
+    later = another_kernel(open_session, slow, emulator_seconds=3600)
+    [job] = later.resume()
+    assert (job.id, job.done()) == (row.id, False)
+    assert waiting(later) == set()
+
+
+def test_a_letter_of_a_task_that_is_not_there_changes_nothing(
+    session: Session, open_session: Open
+) -> None:
+    """It made us ask, and the service does not know it."""
+    lost, _, nonce = lose(session)
+    post(session, nonce, b'{"data": {"taskId": "forged", "state": "success"}}')
+    later = another_kernel(open_session, session)
+    assert later.resume() == []
+    assert later.ledger.row(lost.id).stage is Stage.UNKNOWN
+    assert waiting(later) == set()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_letter_that_cannot_be_acted_on_stays(
+    session: Session, open_session: Open, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    """No network, or one that says nothing: it is heard the next time, and nobody waits for it."""
+    _, task_id, nonce = lose(session)
+    slow = another_kernel(open_session, session, emulator_seconds=3600)
+    running = ask(slow, "Another fox")
+    post(slow, nonce, body(task_id))
+    later = another_kernel(open_session, slow, emulator_seconds=3600)
+
+    asked = []
+
+    async def hear(_body: bytes, nonce: str) -> Job:
+        asked.append(nonce)
+        if not answers:
+            await asyncio.wait_for(asyncio.Event().wait(), PATIENCE_S)
+        raise NotSent("no network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(later, "hear", hear)
+        patch.setattr(callback_inbox, "LONGEST_S", PATIENCE_S if answers else 0.01)
+        assert [job.id for job in later.resume()] == [running.id]
+    assert len(asked) <= 1  # none where the time was up before
+    assert waiting(later) == {nonce}
+    assert task_id in {job.task_id for job in later.resume()}
+
+
+def test_a_fault_of_ours_does_not_come_again(
+    session: Session,
+    open_session: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is in the log, and the letter is thrown away."""
+    _, task_id, nonce = lose(session)
+    post(session, nonce, body(task_id))
+    later = another_kernel(open_session, session)
+
+    async def hear(_body: bytes, _nonce: str) -> Job:
+        raise RuntimeError("a slip")
+
+    monkeypatch.setattr(later, "hear", hear)
+    with caplog.at_level(logging.ERROR, "kling_nb"):
+        assert later.resume() == []
+    assert "a notification could not be acted on" in caplog.text
+    assert waiting(later) == set()
+
+
+# --- whose letters -----------------------------------------------------------------------------
+
+
+def letter(nonce: str = "n") -> Letter:
+    """One that came at noon."""
+    return Letter(1, nonce, b"{}", AT)
+
+
+@pytest.mark.parametrize(
+    ("service", "steps", "mine"),
+    [
+        ("emulator", (Stage.ACCEPTED,), True),
+        ("emulator", (Stage.UNKNOWN,), True),
+        ("emulator", (), True),
+        ("live", (Stage.ACCEPTED,), False),
+    ],
+)
+def test_letters_of_its_own_jobs(
+    session: Session, service: str, steps: tuple[Stage, ...], mine: bool
+) -> None:
+    """Also while the request is still being answered; not those of the other service."""
+    sent_row(session.ledger, *steps, service=service)
+    assert is_for(session.ledger, session.service, letter(), AT) is mine
+    assert not is_for(session.ledger, session.service, letter("unknown"), AT)
+
+
+def test_letters_of_another_kernel(session: Session) -> None:
+    """They are its own as long as it lives, and then whoever looks takes them."""
+    other = Ledger(session.ledger.folder)
+    sent_row(other, Stage.ACCEPTED)
+    assert not is_for(session.ledger, session.service, letter(), AT + timedelta(days=1))
+    other.close()
+    assert is_for(session.ledger, session.service, letter(), AT)
+
+
+def test_a_lost_job_of_another_kernel(session: Session) -> None:
+    """Nobody follows it: after a while whoever looks brings it back."""
+    other = Ledger(session.ledger.folder)
+    sent_row(other, Stage.UNKNOWN)
+    assert not is_for(session.ledger, session.service, letter(), AT + timedelta(seconds=1))
+    assert is_for(session.ledger, session.service, letter(), AT + timedelta(minutes=1))
+    other.close()

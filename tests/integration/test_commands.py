@@ -1,0 +1,371 @@
+"""`%kling …`: what each command shows and does, and how the extension greets."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nbformat
+import pytest
+
+from kling_nb.core.job_state import Stage
+from kling_nb.display.cards import card_bundle
+from kling_nb.errors import ConfigurationError, InvalidInput, KlingError, LedgerError
+from kling_nb.jobs import default_session
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.notebook import commands, status
+from kling_nb.notebook.commands import Commands
+from tests.support.service import CREATE, KEY
+from tests.support.shells import htmls, open_shell, texts, updates_of, wait_for_update
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def job(session: Session) -> Job:
+    """A job whose clip is saved."""
+    job = session.text_to_video("A red fox")
+    job.result(PATIENCE_S)
+    return job
+
+
+def lose(session: Session, prompt: str = "lost") -> Job:
+    """A job whose answer was lost after the task was made."""
+    assert session.emulator is not None
+    session.emulator.books.inject("lose-answer")
+    return session.text_to_video(prompt)
+
+
+def last_task(session: Session) -> str:
+    """The id of the newest task at the service."""
+    assert session.emulator is not None
+    return session.emulator.books.tasks()[-1].task_id
+
+
+def greetings(shell: Any) -> list[str]:
+    """What the greeting says, at once and once it is filled in."""
+    wait_for_update(shell)
+    return [texts(shell)[0], *(update["text/plain"] for update in updates_of(shell, 0))]
+
+
+@pytest.mark.parametrize("line", ["", "balance", "jobs", "models", "resume"])
+def test_what_is_told_has_html_and_text(command: Commands, shell: Any, job: Job, line: str) -> None:
+    """Each command that only tells shows one thing and returns nothing."""
+    assert command.run(line) is None
+    assert len(texts(shell)) == 1
+    assert texts(shell)[0]
+    assert htmls(shell)[0].startswith("<")
+
+
+def test_alone_it_tells_how_things_stand(command: Commands, shell: Any, session: Session) -> None:
+    """Mode and why, balance, and the jobs that run."""
+    command.run("")
+    assert "emulator (as configured)" in texts(shell)[0]
+    assert "balance 5,916 credits ($29.58)" in texts(shell)[0]
+    assert "0 running" in texts(shell)[0]
+
+
+def test_the_jobs_of_the_folder_are_listed(
+    command: Commands, shell: Any, session: Session, job: Job
+) -> None:
+    """Newest first, with stage and credits."""
+    lost = lose(session)
+    command.run("jobs")
+    head, first, second = texts(shell)[0].splitlines()
+    assert head.split() == ["job", "made", "stage", "service", "model", "prompt", "credits"]
+    assert first.split()[0] == lost.id
+    assert "unknown" in first
+    assert second.split()[0] == job.id
+    assert second.split()[-1] == "55"
+
+
+def test_every_model_is_listed(command: Commands, shell: Any, session: Session) -> None:
+    """With its prices and their date."""
+    command.run("models")
+    for name, spec in CATALOGUE.items():
+        assert name in texts(shell)[0]
+        assert str(spec.prices.as_of.year) in texts(shell)[0]
+
+
+def test_the_options_of_one_model_are_listed(
+    command: Commands, shell: Any, session: Session
+) -> None:
+    """By a part of its name, which is completed."""
+    command.run("models 3.0/video")
+    assert "--elements" in texts(shell)[0]
+    event = SimpleNamespace(line="%kling models ", symbol="")
+    assert command.complete(event) == list(CATALOGUE)
+
+
+def test_a_job_is_shown(command: Commands, job: Job) -> None:
+    """By its id or the beginning of one; the caller displays it."""
+    shown = command.run(f"show {job.id[:4]}")
+    assert shown is not None
+    assert shown.result(0).path == job.result(0).path
+
+
+def test_one_job_is_resumed(command: Commands, session: Session) -> None:
+    """After it was detached, by its id."""
+    job = session.text_to_video("detached")
+    job.detach()
+    again = command.run(f"resume {job.id}")
+    assert again is not None
+    assert again.result(PATIENCE_S).path.is_file()
+
+
+def test_a_lost_job_is_adopted(command: Commands, session: Session) -> None:
+    """By the service's id of its task."""
+    lost = lose(session)
+    found = command.run(f"adopt {last_task(session)}")
+    assert found is not None
+    assert found.id == lost.id
+    assert found.result(PATIENCE_S).path.is_file()
+
+
+def test_of_several_lost_jobs_one_is_named(command: Commands, session: Session) -> None:
+    """Without its id nobody knows whose the task is."""
+    first, _second = lose(session, "one"), lose(session, "two")
+    task_id = last_task(session)
+    with pytest.raises(LedgerError, match="several jobs are unknown"):
+        command.run(f"adopt {task_id}")
+    found = command.run(f"adopt {task_id} {first.id}")
+    assert found is not None
+    assert found.id == first.id
+
+
+def test_a_lost_job_is_forgotten(command: Commands, shell: Any, session: Session) -> None:
+    """Then, and only then, the same request makes a new task."""
+    assert session.emulator is not None
+    lost = lose(session)
+    session.text_to_video("lost")
+    assert session.emulator.books.requests(CREATE) == 1
+    with pytest.raises(LedgerError, match=f"`%kling forget {lost.id} --yes`"):
+        command.run(f"forget {lost.id}")
+    command.run(f"forget {lost.id} --yes")
+    assert f"Job {lost.id} is forgotten" in texts(shell)[0]
+    session.text_to_video("lost").result(PATIENCE_S)
+    assert session.emulator.books.requests(CREATE) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("jbos", "did you mean jobs?"),
+        ("xyzzy", "allowed: balance, jobs, show"),
+        ("show", "`show ID`: the card of a job."),
+        ("show a b", "`show ID`: the card of a job."),
+        ("emulate maybe", "allowed: on, off"),
+        ("show 'it", "close the quotes"),
+        ("show zzzz", "zzzz"),
+        ("resume zzzz", "zzzz"),
+        ("forget zzzz", "zzzz"),
+        ("forget zzzz --no", "allowed: `--yes`, or nothing"),
+        ("adopt 0000", "the service does not know a task '0000'"),
+    ],
+)
+def test_a_mistake_says_what_is_allowed(
+    command: Commands, shell: Any, line: str, said: str
+) -> None:
+    """And shows nothing else."""
+    with pytest.raises(KlingError) as error:
+        command.run(line)
+    assert said in str(error.value)
+    assert not texts(shell)
+
+
+def test_our_own_type_errors_are_not_hidden(
+    command: Commands, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a wrong number of values is a mistake of the person."""
+
+    def broken() -> float:
+        raise TypeError("unsupported operand")
+
+    monkeypatch.setattr(session, "balance", broken)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        command.run("balance")
+
+
+def test_a_balance_that_cannot_be_had_is_no_error(
+    command: Commands, shell: Any, session: Session
+) -> None:
+    """It is told with the reason."""
+    assert session.emulator is not None
+    session.emulator.books.inject("unreachable", times=20, argument="other")
+    command.run("balance")
+    assert "balance not known: " in texts(shell)[0]
+
+
+def test_the_emulator_is_switched_on(command: Commands, shell: Any, session: Session) -> None:
+    """By a new default session in the same folder."""
+    command.run("emulate on")
+    assert "emulator (as configured)" in texts(shell)[0]
+    assert default_session.default_session() is not session
+    assert default_session.default_session().settings.folder == session.settings.folder
+    default_session.default_session().close()
+
+
+def test_the_emulator_is_not_switched_off_without_a_key(
+    command: Commands, session: Session
+) -> None:
+    """The session that works stays."""
+    with pytest.raises(ConfigurationError, match="'live' needs a key"):
+        command.run("emulate off")
+    assert default_session.default_session() is session
+
+
+@pytest.mark.parametrize("keyring", [True, False])
+def test_a_key_is_asked_for_and_never_shown(
+    command: Commands, shell: Any, monkeypatch: pytest.MonkeyPatch, keyring: bool
+) -> None:
+    """Where it is kept is told; without a keyring it lasts as long as the kernel."""
+
+    def save(_key: str) -> None:
+        if not keyring:
+            raise ConfigurationError("there is no keyring")
+
+    monkeypatch.setattr(getpass, "getpass", lambda _prompt: KEY)
+    monkeypatch.setattr(commands, "save_key", save)
+    command.run("login")
+    kept = "kept in the system's keyring" if keyring else "used until this kernel ends"
+    assert kept in texts(shell)[0]
+    assert default_session.default_session().settings.mode == "live"
+    assert KEY not in str(shell.display_pub.outputs)
+    default_session.default_session().close()
+
+
+def test_the_greeting_is_one_line_that_is_filled_in(command: Commands, shell: Any) -> None:
+    """Mode and folder at once, the balance behind it."""
+    command.greet()
+    first, filled = greetings(shell)
+    assert first == "kling_nb · emulator (as configured) · clips in clips"
+    assert filled == f"{first} · balance 5,916 credits ($29.58)"
+
+
+def test_the_greeting_tells_what_was_left(
+    command: Commands, shell: Any, session: Session, job: Job
+) -> None:
+    """Clips that are saved meanwhile, and jobs that need a decision."""
+    lose(session)
+    session.text_to_video("detached").detach()
+    command.greet()
+    *_, filled = greetings(shell)
+    assert "1 clip finished while you were away: saved" in filled
+    assert "1 job unknown: `%kling jobs`" in filled
+    assert not session.ledger.rows(Stage.ACCEPTED, Stage.SUCCEEDED)
+
+
+def test_a_session_that_was_replaced_at_once_leaves_no_complaint(
+    shell: Any, session: Session
+) -> None:
+    """`configure` in the very next cell: the line tells of the session that is there now."""
+    current = default_session.configure(mode="emulator")
+    status.greet(session, "notebook")
+    assert "closed" not in greetings(shell)[-1]
+    current.close()
+
+
+def test_a_job_that_takes_longer_is_taken_up(
+    command: Commands, shell: Any, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The greeting does not wait for it."""
+    monkeypatch.setattr(status, "_ENDING_WAIT_S", 0.0)
+    session.text_to_video("detached").detach()
+    command.greet()
+    assert "1 job running" in greetings(shell)[-1]
+
+
+def test_without_good_settings_the_greeting_says_so(
+    command: Commands, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading works, so that one can mend it in the next cell."""
+    monkeypatch.setattr(default_session, "_current", None)
+    monkeypatch.setattr(default_session, "_given", {})
+    monkeypatch.setenv("KLING_NB_MODE", "life")
+    command.greet()
+    assert "not ready" in texts(shell)[0]
+    assert "'life' is not allowed; give live or emulator" in texts(shell)[0]
+
+
+def test_a_headless_greeting_is_complete(session: Session) -> None:
+    """Nothing that comes later would be saved; pinned to the emulator, nothing warns."""
+    with open_shell("headless") as shell:
+        Commands(shell).greet()
+        assert "balance" in updates_of(shell, 0)[-1]["text/plain"]
+
+
+def test_a_headless_greeting_does_not_wait_for_ever(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow service does not fail the run."""
+    monkeypatch.setattr(status, "_HEADLESS_WAIT_S", 0.0)
+    with open_shell("headless") as shell:
+        Commands(shell).greet()
+        assert texts(shell)[0].startswith("kling_nb · ")
+        greetings(shell)
+
+
+def test_a_headless_run_without_a_key_warns(
+    open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may take the clips for real ones."""
+    monkeypatch.setattr(default_session, "_current", open_session(mode=None))
+    with (
+        open_shell("headless") as shell,
+        pytest.warns(UserWarning, match=r"without a key: clips are emulated"),
+    ):
+        Commands(shell).greet()
+
+
+def test_a_notebook_is_packed_and_slimmed(
+    command: Commands, shell: Any, job: Job, tmp_path: Path
+) -> None:
+    """By its name; what was done is told."""
+    bundle = card_bundle(job.facts, job.state)
+    output = nbformat.v4.new_output("display_data", data=bundle)
+    cell = nbformat.v4.new_code_cell("x", outputs=[output])
+    path = tmp_path / "my film.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    assert command.run(f"pack '{path}'") is None
+    assert command.run(f"slim '{path}' --to '{tmp_path / 'small.ipynb'}'") is None
+    packed, slimmed = texts(shell)
+    assert packed.startswith("my film.packed.ipynb: 1 clip inside, whole\n")
+    assert slimmed.startswith("small.ipynb: 1 clip as posters; the clips are files\n")
+
+
+def test_commands_and_ids_are_completed(command: Commands, job: Job) -> None:
+    """Ids behind a command."""
+
+    def complete(line: str) -> list[str]:
+        symbol = "" if line.endswith(" ") else line.rsplit(maxsplit=1)[-1]
+        return command.complete(SimpleNamespace(line=line, symbol=symbol))
+
+    assert "adopt" in complete("%kling ")
+    assert "adopt" in complete("%kling ad")
+    assert complete("%kling show ") == [job.id]
+    assert complete("%kling show 12") == [job.id]
+
+
+def test_every_command_has_its_line_of_help(command: Commands) -> None:
+    """Which is also what a wrong number of values shows."""
+    lines = command.help_text().splitlines()[1:]
+    assert all(line.startswith("    `") and "`: " in line for line in lines)
+    with pytest.raises(InvalidInput, match="balance: 2 values"):
+        command.run("balance 1 2")
+
+
+def test_recover_tells_what_it_did(command: Commands, shell: Any, job: Job, tmp_path: Path) -> None:
+    """For each notebook; what the ledger has is known."""
+    outputs = [nbformat.v4.new_output("display_data", data=card_bundle(job.facts, job.state))]
+    cell = nbformat.v4.new_code_cell("%%kling\nx", outputs=outputs)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "film.ipynb")
+    command.run(f"recover '{tmp_path}/*.ipynb'")
+    assert texts(shell)[-1].splitlines() == [
+        "0 jobs recovered from 1 notebook",
+        "film.ipynb: 0 jobs recovered, 1 known, 0 could not be",
+    ]

@@ -1,0 +1,242 @@
+"""The server extension: off until it is switched on twice, and then one route that trusts nobody.
+
+A real server in a process of its own, that its person's password protects.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from traitlets.config import Configurable
+
+from kling_nb.callbacks.jupyter_extension import is_asked_for, load
+from kling_nb.callbacks.jupyter_server import ROUTE, find_server, is_open
+from kling_nb.callbacks.receive import Porter
+from kling_nb.core.job_state import Stage
+from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
+from kling_nb.core.secret import Key
+from kling_nb.errors import ConfigurationError
+from kling_nb.storage import Intent, Ledger, Mailbox
+from tests.support.jupyter import Server, notification, running
+
+TASK = "e989621f54392584b05867f87b160672"
+BODY = notification(TASK)
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def server(nobodys_machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that was told to hear notifications."""
+    with running(tmp_path_factory.mktemp("on"), "--KlingCallbacks.enabled=True") as server:
+        yield server
+
+
+def send(ledger: Ledger, *steps: Stage) -> str:
+    """A job that was sent with a one-time value, and the value."""
+    nonce = f"nonce-{next(numbers)}-of-a-job"
+    row, _ = ledger.intend(Intent(nonce, "live", "m", {}, 1, 55.0))
+    ledger.advance(row.id, Stage.SENDING, nonce=nonce)
+    for step in steps:
+        ledger.advance(row.id, step)
+    return nonce
+
+
+@pytest.fixture
+def nonce(server: Server, ledger: Ledger) -> str:
+    """The one-time value of a job that runs, noted where the server looks."""
+    nonce = send(ledger, Stage.ACCEPTED)
+    server.doors.note(nonce, ledger.folder, datetime.now(UTC))
+    return nonce
+
+
+def letters(ledger: Ledger, nonce: str) -> list[bytes]:
+    """What waits for a job; nothing does afterwards."""
+    box, found = Mailbox(ledger.folder), list[bytes]()
+    while letter := box.oldest(nonce):
+        found.append(letter.body)
+        box.discard(letter)
+    return found
+
+
+# --- what comes in -----------------------------------------------------------------------------
+
+
+def test_a_notification_is_in_the_mailbox(server: Server, ledger: Ledger, nonce: str) -> None:
+    """Once it is answered it is on disk, as it came, in the folder that it is for."""
+    answer = server.post(nonce, BODY)
+    assert (answer.status_code, answer.json()) == (200, {"heard": True})
+    assert letters(ledger, nonce) == [BODY]
+
+
+def test_a_repeat_is_answered_and_kept_once(server: Server, ledger: Ledger, nonce: str) -> None:
+    """The service may send it again when an answer was lost."""
+    assert [server.post(nonce, BODY).status_code for _ in range(2)] == [200, 200]
+    assert letters(ledger, nonce) == [BODY]
+
+
+def test_after_the_end_nothing_is_kept(server: Server, ledger: Ledger) -> None:
+    """A late one is answered as any other."""
+    nonce = send(ledger, Stage.ACCEPTED, Stage.FAILED)
+    server.doors.note(nonce, ledger.folder, datetime.now(UTC))
+    assert server.post(nonce, BODY).status_code == 200
+    assert letters(ledger, nonce) == []
+
+
+def test_a_stranger_is_turned_away(server: Server, ledger: Ledger, nonce: str) -> None:
+    """Without the one-time value and with a wrong one: the same words, and nothing is kept."""
+    answers = [server.post(given, BODY) for given in ("", "guess", nonce + "x")]
+    assert {answer.status_code for answer in answers} == {403}
+    assert len({answer.text for answer in answers}) == 1
+    assert letters(ledger, nonce) == []
+
+
+def test_a_value_of_no_job_is_turned_away(server: Server, ledger: Ledger) -> None:
+    """One that was noted, and whose request was never sent."""
+    ledger.open()
+    server.doors.note("never sent", ledger.folder, datetime.now(UTC))
+    assert server.post("never sent", BODY).status_code == 403
+
+
+def test_a_folder_that_is_gone(server: Server, tmp_path: Path) -> None:
+    """Nothing is made in its place; the service may try again."""
+    server.doors.note("left-over", tmp_path / "gone", datetime.now(UTC))
+    assert server.post("left-over", BODY).status_code == 503
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
+def test_only_post_is_answered(server: Server, method: str, nonce: str) -> None:
+    """A browser finds nothing here."""
+    answer = server.post(nonce, b"", method)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"\xff\xfe", b"[" * 100_000])
+def test_nonsense_is_turned_away(server: Server, ledger: Ledger, nonce: str, body: bytes) -> None:
+    """A body in which no task can be read."""
+    assert server.post(nonce, body).status_code == 400
+    assert letters(ledger, nonce) == []
+
+
+def test_a_long_body_is_turned_away(server: Server, ledger: Ledger, nonce: str) -> None:
+    """Also one that does not say how long it will be."""
+    long = BODY + b" " * CALLBACK_LIMIT_BYTES
+    assert server.post(nonce, long).status_code == 413
+    assert server.post(nonce, iter([BODY, *[b" " * 1024] * 300])).status_code == 413
+    assert letters(ledger, nonce) == []
+    assert server.post(nonce, BODY + b" " * (CALLBACK_LIMIT_BYTES - len(BODY))).status_code == 200
+
+
+def test_an_announced_length_is_enough(server: Server, nonce: str) -> None:
+    """The answer comes before any of the body does."""
+    parts = urlsplit(server.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as line:
+        head = f"POST {parts.path}/{ROUTE}?kling_nb={nonce} HTTP/1.1\r\nHost: h\r\n"
+        line.sendall(f"{head}Content-Length: 400000000\r\n\r\n".encode())
+        assert line.recv(1000).startswith(b"HTTP/1.1 413 ")
+
+
+def test_the_rest_of_the_server_stays_closed(server: Server) -> None:
+    """Nothing else is open to who is not logged in."""
+    assert httpx.get(f"{server.url}/api/contents").status_code == 403
+    assert httpx.post(f"{server.url}/api/contents", content=BODY).status_code == 403
+
+
+def test_a_strange_host_name_is_fine(server: Server, nonce: str) -> None:
+    """A tunnel passes its own name on; Jupyter itself would refuse it at loopback."""
+    url = f"{server.url}/{ROUTE}?kling_nb={nonce}"
+    headers = {"Host": "clips.example"}
+    assert httpx.post(url, content=BODY, headers=headers, timeout=60).status_code == 200
+
+
+def test_the_log_tells_no_secret(server: Server, ledger: Ledger, nonce: str) -> None:
+    """One line for each, without the one-time value, the body or the address."""
+    before = len(server.log)
+    for content in (BODY, b"secret words", b" " * (CALLBACK_LIMIT_BYTES + 1)):
+        server.post(nonce, content)
+    server.post(nonce, method="GET")
+    log = server.log[before:]
+    assert f"a notification came for task {TASK}" in log
+    assert "No task id can be read" in log
+    assert "Only POST" in log
+    assert nonce not in log
+    assert "secret words" not in log
+    assert "Traceback" not in log
+
+
+# --- the two switches --------------------------------------------------------------------------
+
+
+def test_loaded_and_not_enabled(tmp_path: Path) -> None:
+    """No route, and one line that says how there would be one."""
+    with running(tmp_path) as server:
+        assert not is_open(f"{server.url}/")
+        assert server.post("n").status_code in {403, 404}
+        assert "KlingCallbacks.enabled = True" in server.log
+
+
+def test_installing_enables_nothing() -> None:
+    """The package brings no file that would switch its extension on."""
+    root = Path(__file__).parents[2]
+    assert not list((root / "kling_nb").rglob("*server_config*"))
+    project = (root / "pyproject.toml").read_text(encoding="utf-8")
+    assert "shared-data" not in project
+    assert "data-files" not in project
+
+
+@pytest.mark.parametrize(("word", "on"), [("1", True), ("True", True), ("0", False), ("", False)])
+def test_the_environment_is_a_switch(word: str, on: bool) -> None:
+    """For servers whose configuration belongs to somebody else."""
+    assert is_asked_for({"KLING_NB_SERVER_CALLBACKS": word}) is on
+    assert is_asked_for({}) is False
+
+
+class AnyServer(Configurable):
+    """What `load` needs of Jupyter's own."""
+
+    log = logging.getLogger("jupyter")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[tuple[str, object, dict[str, Porter]]] = []
+        self.web_app = self
+        self.settings = {"base_url": "/user/ann/"}
+
+    def add_handlers(
+        self, hosts: str, handlers: list[tuple[str, object, dict[str, Porter]]]
+    ) -> None:
+        """Take the routes in."""
+        self.opened += handlers
+
+
+def test_the_server_has_its_own_webhook_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its environment; one that is broken opens nothing, since signatures were wanted."""
+    monkeypatch.setenv("KLING_NB_SERVER_CALLBACKS", "1")
+    monkeypatch.setenv("KIE_WEBHOOK_KEY", "the-webhook-key")
+    server = AnyServer()
+    load(server)
+    ((route, _, shared),) = server.opened
+    assert route == f"/user/ann/{ROUTE}"
+    assert shared["porter"].webhook_key == Key("the-webhook-key")
+    assert "the-webhook-key" not in repr(shared)
+    monkeypatch.setenv("KIE_WEBHOOK_KEY", "not a key")
+    with pytest.raises(ConfigurationError, match="KIE_WEBHOOK_KEY"):
+        load(AnyServer())
+
+
+# --- how a kernel finds its server -------------------------------------------------------------
+
+
+def test_a_kernel_finds_its_server(server: Server) -> None:
+    """By the process that started it; and sees that the route is there."""
+    found = find_server({"JPY_PARENT_PID": str(server.pid)}, server.home / "runtime")
+    assert found == f"{server.url}/"
+    assert is_open(found)

@@ -1,0 +1,102 @@
+"""Two kernels in two folders that ask for the same in the same moment: one of them pays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import kling_nb
+from kling_nb.core.job_state import Stage
+from kling_nb.storage import Ledger, Row
+from kling_nb.storage.user_index import PaidIndex
+from tests.support.service import KEY, Served
+
+BUYER = """
+import sys
+
+from kling_nb.errors import AlreadyPaid
+from kling_nb.jobs.upload_inputs import Freight
+from kling_nb.jobs.session import Session
+
+deliver = Freight.deliver
+
+
+async def upload(self, job, media):
+    urls = await deliver(self, job, media)
+    print("uploaded", flush=True)
+    sys.stdin.readline()
+    return urls
+
+
+Freight.deliver = upload
+session = Session()
+try:
+    session.image_to_video("fox.png", "A red fox")
+    print("paid", flush=True)
+except AlreadyPaid as error:
+    print("refused:", error, flush=True)
+session.close()
+"""
+"""Asks for a clip; waits for a signal when its picture is uploaded, then says how it ended."""
+
+
+@contextmanager
+def buyer(served: Served, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A kernel that pays for what it asks for, in a folder of its own."""
+    package = str(Path(kling_nb.__path__[0]).parent)
+    live = {"KLING_NB_MODE": "live", "KIE_API_KEY": KEY, "PYTHONPATH": package}
+    with subprocess.Popen(
+        [sys.executable, "-c", BUYER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | served.environment(folder) | live,
+        cwd=folder.parent,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def hear(process: subprocess.Popen[str]) -> str:
+    """What a process says next."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def rows_in(folder: Path) -> list[Row]:
+    """The jobs of a folder."""
+    ledger = Ledger(folder)
+    rows = ledger.rows()
+    ledger.close()
+    return rows
+
+
+def test_of_two_folders_at_once_one_pays(served: Served, tmp_path: Path, photo: bytes) -> None:
+    """Both have asked and uploaded before either sends; the other one is told where it is paid."""
+    (tmp_path / "fox.png").write_bytes(photo)
+    before = served.books.count_tasks()
+    folders = [tmp_path / "one", tmp_path / "two"]
+    with ExitStack() as stack:
+        kernels = [stack.enter_context(buyer(served, folder)) for folder in folders]
+        assert [hear(kernel) for kernel in kernels] == ["uploaded", "uploaded"]
+        for kernel in kernels:
+            assert kernel.stdin is not None
+            kernel.stdin.write("go\n")
+            kernel.stdin.flush()
+        ends = [hear(kernel) for kernel in kernels]
+    assert served.books.count_tasks() - before == 1
+    winner = ends.index("paid")
+    assert ends[1 - winner].startswith("refused: The same request is being, or was just now, paid")
+    assert f"in {folders[winner]}. Copy the clip here" in ends[1 - winner]
+    [paid], [lost] = rows_in(folders[winner]), rows_in(folders[1 - winner])
+    assert (lost.stage, lost.task_id, lost.sent_at) == (Stage.DISCARDED, "", None)
+    assert paid.task_id
+    known = PaidIndex().find(paid.fingerprint)
+    assert known is not None
+    assert known.folder == folders[winner]

@@ -1,0 +1,356 @@
+"""What Run All would cost: told beforehand, true afterwards, and nothing is run or sent for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from kling_nb.errors import InvalidInput, KlingError
+from kling_nb.jobs import default_session
+from kling_nb.jobs.session import Session
+from kling_nb.notebook.commands import Commands
+from kling_nb.notebook.magics import load, unload
+from kling_nb.notebook.quote.quote import Quotation, describe, quote, table
+from kling_nb.storage import Intent
+from kling_nb.storage.user_index import PaidIndex
+from tests.support.service import CREATE
+from tests.support.shells import open_shell, texts
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """The kernel of `film.ipynb`."""
+    monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "film.ipynb"))
+    with open_shell("headless") as shell:
+        load(shell)
+        yield shell
+        unload(shell)
+
+
+def save(path: Path, *sources: str) -> Path:
+    """A notebook with these cells, not run."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def run_all(shell: Any, path: Path) -> None:
+    """Every cell, as Run All does."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        shell.run_cell(cell.source).raise_error()
+
+
+def costs(quotation: Quotation) -> list[str]:
+    """The last column."""
+    return [row[-1] for row in table(quotation)[1]]
+
+
+def notes(quotation: Quotation) -> list[tuple[float | None, str]]:
+    """Credits and note of each line."""
+    return [(line.credits, line.note) for line in quotation.lines]
+
+
+def test_run_all_costs_what_the_quote_says(session: Session, shell: Any, tmp_path: Path) -> None:
+    """Five cells, two already made: three times the price, and the balance moves by that."""
+    made = ["%%kling\nA red fox", "%%kling -d 10 --sound\nA bear"]
+    new = ["%%kling\nA wolf", "%%kling\nAn owl", "%%kling\nA hare"]
+    path = save(tmp_path / "film.ipynb", made[0], *new, made[1])
+    for cell in made:
+        shell.run_cell(cell).raise_error()
+    before, tasks = session.balance(), session.emulator.books.tasks()  # type: ignore[union-attr]
+    quoted = quote()
+    assert quoted.total_credits == 3 * 55
+    assert quoted.unknown == 0
+    assert quoted.funds.balance_credits == before
+    assert session.emulator.books.tasks() == tasks  # type: ignore[union-attr]
+    run_all(shell, path)
+    assert before - session.balance() == quoted.total_credits
+    assert [line.cell for line in quoted.lines] == [1, 2, 3, 4, 5]
+    assert quote().total_credits == 0
+
+
+def test_the_table_says_why_something_is_free(session: Session, shell: Any, tmp_path: Path) -> None:
+    """Saved before, the same as a cell above, a dry run."""
+    path = save(
+        tmp_path / "film.ipynb",
+        "%%kling\nA red fox",
+        "%%kling -d 10\nA wolf",
+        "%%kling -d 10 -o again\nA wolf",
+        "%%kling -n\nAn owl",
+        "%%kling --take 2\nA red fox",
+        "%%kling\nAn owl",
+    )
+    shell.run_cell("%%kling\nA red fox").raise_error()
+    quoted = quote(path)
+    (row,) = session.jobs()
+    day = row.created_at.astimezone()
+    assert costs(quoted) == [
+        f"0 (saved {day.day} {day:%B})",
+        "110",
+        "0 (joins cell 2)",
+        "0 (dry run)",
+        "55",
+        "55",
+    ]
+    assert table(quoted)[1][1] == ("2", "A wolf", "text-to-video", "10", "110")
+    title, price, *_ = describe(quoted)
+    assert title == "Run All would cost 220 credits ($1.10)"
+    assert "no real credits" in price
+
+
+def test_variables_are_those_of_the_notebook_then_of_the_kernel(
+    session: Session, shell: Any, tmp_path: Path
+) -> None:
+    """What it sets to a literal is certain; a cell of its own may have changed since."""
+    save(
+        tmp_path / "film.ipynb",
+        "shot = 'A blue fox'\nother = read()",
+        "%%kling\n{{shot}}",
+        "%%kling\n{{other}}",
+        "%%kling\n{{later}}",
+        "%%kling\n{{thing}}",
+    )
+    shell.user_ns |= {"shot": "A red fox", "other": "A wolf", "thing": Loud()}
+    quoted = quote()
+    assert [line.prompt for line in quoted.lines[:2]] == ["A blue fox", "A wolf"]
+    assert notes(quoted)[2:] == [
+        (None, "the variable `later` does not exist yet"),
+        (None, "what `thing` says is only known when it runs"),
+    ]
+    assert "and what is unknown: 2 of 4" in describe(quoted)[0]
+
+
+class Loud:
+    """An object that must not be run."""
+
+    def __str__(self) -> str:
+        raise AssertionError("it was run")
+
+    __array__ = savefig = frame = __str__
+
+
+def test_another_notebook_has_its_own_variables(
+    session: Session, shell: Any, tmp_path: Path
+) -> None:
+    """Those of this kernel say nothing about it; its pictures lie beside it."""
+    shell.user_ns["shot"] = "A red fox"
+    (tmp_path / "film.ipynb").write_text("{}", encoding="utf-8")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "fox.png").write_bytes(b"a picture")
+    cells = ("%%kling\n{{shot}}", "%%kling -i fox.png\nA fox")
+    quoted = quote(save(tmp_path / "other" / "film.ipynb", *cells))
+    assert notes(quoted) == [(None, "the variable `shot` does not exist yet"), (55.0, "")]
+
+
+def test_pictures_are_known_by_their_hash(
+    session: Session, shell: Any, photo: bytes, tmp_path: Path
+) -> None:
+    """By path or variable; one that is not there, or that must be drawn, is unknown."""
+    (tmp_path / "fox.png").write_bytes(photo)
+    shell.user_ns |= {"photo": photo, "loud": Loud()}
+    shell.run_cell("%%kling -i fox.png\nA fox").raise_error()
+    save(
+        tmp_path / "film.ipynb",
+        "%%kling -i fox.png\nA fox",
+        "%%kling -i photo\nA fox",
+        "%%kling -i photo\nA wolf",
+        "%%kling -i bear.png\nA fox",
+        "%%kling -i loud\nA fox",
+    )
+    (_, first), (_, second), (third, _), (fourth, missing), (fifth, drawn) = notes(quote())
+    assert first == second
+    assert first.startswith("saved ")
+    assert (third, fourth, fifth) == (55.0, None, None)
+    assert "there is no file 'bear.png'" in missing
+    assert drawn == "what a Loud shows is only known when it runs"
+
+
+def test_a_picture_by_url_is_not_fetched(session: Session, shell: Any, tmp_path: Path) -> None:
+    """It counts as what it was when it was fetched last."""
+    url = "http://127.0.0.1:9/fox.png"
+    shell.run_cell(f"%%kling -i {url}\nA fox").raise_error()
+    save(
+        tmp_path / "film.ipynb",
+        f"%%kling -i {url}\nA fox",
+        "%%kling -i http://127.0.0.1:9/b.png\nA fox",
+        "%%kling -i http://127.0.0.1:9/b.png\nA fox",
+    )
+    first, *others = notes(quote())
+    assert first[1].startswith("saved ")
+    assert others == [(55.0, ""), (0.0, "joins cell 2")]
+
+
+def test_calls_from_python(session: Session, tmp_path: Path) -> None:
+    """Counted where they are certain, and joined with cells that ask for the same."""
+    path = save(
+        tmp_path / "shots.ipynb",
+        "import kling_nb as kling",
+        "job = kling.text_to_video('A fox', duration=10)",
+        "%%kling -d 10\nA fox",
+        "for shot in shots:\n    kling.text_to_video(shot)",
+        "kling.generate('kling-2.6/text-to-video', prompt='An owl', take=2)",
+        "kling.generate('kling-9', prompt='An owl')",
+    )
+    found = notes(quote(path))
+    assert found[:4] == [(110.0, ""), (0.0, "joins cell 2"), (None, "in a loop"), (55.0, "")]
+    assert found[4][0] == 0.0
+    assert "refused: model: 'kling-9' is not known" in found[4][1]
+
+
+def test_nothing_that_may_cost_is_left_out(session: Session, tmp_path: Path) -> None:
+    """A session of one's own is priced; a loop, and what may be a session, are named as unknown."""
+    quoted = quote(
+        save(
+            tmp_path / "shots.ipynb",
+            "import kling_nb as kling\nmine: kling.Session = kling.Session()",
+            "mine.text_to_video('A fox')",
+            "%time kling.text_to_video('A fox')",
+            "for shot in shots:\n    %time kling.text_to_video(shot)",
+            "studio.camera.generate('kling-2.6/text-to-video', prompt='A fox')",
+            "kling.text_to_video('A fox', take='2')",
+        )
+    )
+    *known, refused = notes(quoted)
+    assert known == [
+        (55.0, ""),
+        (0.0, "joins cell 2"),
+        (None, "in a loop"),
+        (None, "it may be this package's"),
+    ]
+    assert refused[0] == 0.0
+    assert refused[1].startswith("refused: take: '2'")
+    assert [line.cell for line in quoted.lines] == [2, 3, 4, 5, 6]
+    assert "and what is unknown: 2 of 5" in describe(quoted)[0]
+
+
+def test_what_is_refused_costs_nothing_and_stops_the_run(session: Session, tmp_path: Path) -> None:
+    """With the reason."""
+    quoted = quote(save(tmp_path / "shots.ipynb", "%%kling -d 7\nA fox", "%%kling --dur 5\nx"))
+    assert [credits for credits, _ in notes(quoted)] == [0.0, 0.0]
+    assert "duration: '7' is not one of 5, 10" in notes(quoted)[0][1]
+    assert "stops at the first cell" in "\n".join(describe(quoted))
+
+
+def test_what_may_be_paid_is_not_paid_again(session: Session, tmp_path: Path) -> None:
+    """A lost answer blocks its request."""
+    assert session.emulator is not None
+    session.emulator.books.inject("lose-answer")
+    session.text_to_video("A fox")
+    quoted = quote(save(tmp_path / "shots.ipynb", "%%kling\nA fox"))
+    assert notes(quoted) == [(0.0, "unknown")]
+
+
+def test_too_little_is_said(session: Session, tmp_path: Path) -> None:
+    """Of the balance, or of a budget."""
+    path = save(tmp_path / "shots.ipynb", "%%kling\nA fox", "%%kling\nA wolf")
+    assert quote(path).is_covered
+    session.budget(100)
+    quoted = quote(path)
+    assert not quoted.is_covered
+    assert "budget left 100: 10 too few" in describe(quoted)[1]
+    assert "more than there is" in describe(quoted)[2]
+
+
+def test_what_another_folder_paid_is_refused(
+    open_live: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In live mode, as the cell itself would be."""
+    first, second = open_live("one"), open_live("two")
+    first.text_to_video("A fox of another folder")
+    assert PaidIndex().find(first.jobs()[0].fingerprint)
+    monkeypatch.setattr(default_session, "_current", second)
+    path = save(tmp_path / "shots.ipynb", "%%kling\nA fox of another folder")
+    ((credits, note),) = notes(quote(path))
+    assert credits == 0.0
+    assert note.startswith("refused: paid ")
+    with pytest.raises(KlingError):
+        second.text_to_video("A fox of another folder")
+
+
+def test_the_command_shows_a_table_and_the_sum(session: Session, tmp_path: Path) -> None:
+    """And takes one notebook."""
+    path = save(tmp_path / "shots.ipynb", "%%kling\nA <b>fox</b>", "%%timeit\nkling.generate('a')")
+    with open_shell("notebook") as shell:
+        Commands(shell).run(f"quote {path}")
+        shown = texts(shell)
+        with pytest.raises(InvalidInput, match="one notebook"):
+            Commands(shell).run("quote a.ipynb b.ipynb")
+    assert "A <b>fox</b>" in shown[0]
+    assert "unknown: inside %%timeit" in shown[0]
+    assert shown[1].startswith("Run All would cost 55 credits ($0.28), and what is unknown")
+    assert str(quote(path)).startswith("cell")
+
+
+def test_only_the_balance_is_asked_for(
+    open_live: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing that costs, and no picture, leaves the machine."""
+    session = open_live("quoted")
+    asked: list[str] = []
+    real = session._context.client.balance
+
+    async def balance() -> float:
+        asked.append("balance")
+        return await real()
+
+    async def refuse(*_: object, **__: object) -> None:
+        asked.append(CREATE)
+
+    monkeypatch.setattr(session._context.client, "balance", balance)
+    for name in ("create_task", "upload", "task"):
+        monkeypatch.setattr(session._context.client, name, refuse)
+    monkeypatch.setattr(default_session, "_current", session)
+    (tmp_path / "fox.png").write_bytes(b"a picture")
+    quote(save(tmp_path / "shots.ipynb", "%%kling\nA fox", "%%kling -i fox.png\nA fox"))
+    assert asked == ["balance"]
+
+
+def test_a_notebook_that_is_not_there_is_refused(session: Session, tmp_path: Path) -> None:
+    """As everywhere."""
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        quote(tmp_path / "none.ipynb")
+
+
+def test_the_same_request_in_another_spelling_is_free(
+    session: Session, shell: Any, tmp_path: Path, photo: bytes
+) -> None:
+    """A prompt with no-break spaces, a picture by its URI, a job in place of its clip."""
+    fox = tmp_path / "fox.png"
+    fox.write_bytes(photo)
+    first = session.text_to_video("A fox")
+    jobs = [
+        first,
+        session.image_to_video(fox, "It runs"),
+        session.image_to_video(first.result(PATIENCE_S), "It stops"),
+    ]
+    for job in jobs:
+        job.result(PATIENCE_S)
+    shell.user_ns["first"] = first
+    save(
+        tmp_path / "film.ipynb",
+        "%%kling\nA\u00a0fox\u200b",
+        f"%%kling -i {fox.as_uri()}\nIt runs",
+        "%%kling -i first\nIt stops",
+    )
+    quoted = quote()
+    assert quoted.total_credits == 0
+    assert [note[:6] for _, note in notes(quoted)] == ["saved "] * 3
+
+
+def test_a_request_of_an_earlier_version_is_free(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its fingerprints are looked up, as when the cell runs."""
+    path = save(tmp_path / "shots.ipynb", "%%kling\nA fox")
+    intent = Intent("e" * 64, "emulator", "kling-2.6/text-to-video", {"prompt": "A fox"}, 1, 55.0)
+    session.ledger.intend(intent)
+    monkeypatch.setattr(
+        "kling_nb.notebook.quote.price_requests.fingerprints", lambda *_, **__: ("f" * 64, "e" * 64)
+    )
+    assert notes(quote(path)) == [(0.0, "intended")]

@@ -1,0 +1,112 @@
+"""One card drawn anew: from the ledger, or with only its player changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kling_nb.display.cards import card_bundle
+from kling_nb.display.cards.metadata import CARD_MIME, Receipt, read_card
+from kling_nb.display.html import Section, find_sections
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.media import previews
+from kling_nb.notebook.archive.redraw import draw_replica, same_card, whole_clip
+from kling_nb.storage import Row
+from tests.support.reels import encoded
+
+Card = tuple[Section, Receipt, Row, Path]
+
+
+@pytest.fixture
+def job(open_session: Callable[..., Session]) -> Job:
+    """A job whose clip is saved."""
+    job: Job = open_session().text_to_video("A red fox & a hare")
+    job.result(20)
+    return job
+
+
+@pytest.fixture
+def card(job: Job, tmp_path: Path, open_session: Callable[..., Session]) -> Card:
+    """Its card with the clip inside, its record, its row and its file."""
+    bundle = card_bundle(job.facts, job.state, "always")
+    (section,), (receipt,) = find_sections(bundle["text/html"]), read_card(bundle[CARD_MIME])
+    return section, receipt, open_session().ledger.row(job.id), job.result(0).path
+
+
+def test_what_the_ledger_knows_is_drawn_from_it(card: Card) -> None:
+    """HTML, text and record, all of them."""
+    section, receipt, row, path = card
+    replica = draw_replica(section, receipt, row, path, "poster")
+    assert replica is not None
+    (fresh,) = find_sections(replica.markup)
+    assert (fresh.video, fresh.prompt) == (b"", "A red fox & a hare")
+    assert "A red fox & a hare" in replica.text
+    assert read_card(replica.record) == (replace(receipt, embed="poster"),)
+
+
+def test_a_clip_in_another_codec_goes_in_as_its_preview(card: Card) -> None:
+    """The record says so; the note on the codec comes and goes with the player."""
+    section, receipt, row, path = card
+    path.write_bytes(encoded("libx265"))
+    known = draw_replica(section, receipt, row, path, "whole")
+    foreign = draw_replica(section, receipt, None, path, "whole")
+    assert known is not None
+    assert foreign is not None
+    for replica in (known, foreign):
+        (drawn,) = find_sections(replica.markup)
+        assert drawn.video == previews.preview(path)
+        assert drawn.markup.count("H.264 preview: the file is H.265") == 1
+        assert [each.embed for each in read_card(replica.record)] == ["preview"]
+    path.write_bytes(section.video)
+    back = draw_replica(find_sections(foreign.markup)[0], receipt, None, path, "whole")
+    assert back is not None
+    assert back.markup == section.markup
+
+
+def test_of_a_card_from_elsewhere_only_the_player_changes(card: Card) -> None:
+    """There and back it is the same card."""
+    section, receipt, _, path = card
+    slim = draw_replica(section, receipt, None, path, "poster")
+    assert slim is not None
+    (slimmed,) = find_sections(slim.markup)
+    assert slim.text == ""
+    assert slim.markup == section.with_player(slimmed.player)
+    back = draw_replica(slimmed, read_card(slim.record)[0], None, path, "whole")
+    assert back is not None
+    assert back.markup == section.markup
+    assert read_card(back.record) == (receipt,)
+
+
+def test_a_file_that_does_not_play_changes_nothing(card: Card, tmp_path: Path) -> None:
+    """The card stays as it was."""
+    section, receipt, row, _ = card
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no clip")
+    for known in (row, None):
+        assert draw_replica(section, receipt, known, broken, "poster") is None
+    assert same_card(section, receipt).markup == section.markup
+    assert read_card(same_card(section, receipt).record) == (receipt,)
+
+
+def test_a_whole_clip_is_known_by_its_hash(card: Card) -> None:
+    """A preview is not whole, whatever the card says."""
+    section, receipt, row, path = card
+    content = path.read_bytes()
+    assert hashlib.sha256(content).hexdigest() == receipt.sha256
+    assert whole_clip(section, receipt, None) == whole_clip(section, receipt, row) == content
+    assert whole_clip(section, replace(receipt, sha256="0" * 64), None) == b""
+
+
+def test_without_a_hash_the_size_decides(card: Card) -> None:
+    """As for clips that were saved before hashes were kept."""
+    section, receipt, _, path = card
+    unknown = replace(receipt, sha256="")
+    assert whole_clip(section, unknown, None) == path.read_bytes()
+    assert whole_clip(section, replace(unknown, size_bytes=1), None) == b""
+    poster = replace(section, markup=section.with_player("<p></p>"))
+    assert whole_clip(poster, replace(unknown, size_bytes=0), None) == b""

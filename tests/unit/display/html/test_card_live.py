@@ -1,0 +1,156 @@
+"""What a living page draws below a record: buttons that say what they do and what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kling_nb.core.job_state import Detached, Expired, Failed, JobFacts, JobState, Vanished
+from kling_nb.display.html import Aside
+from tests.support.html_outline import Outline, foot
+from tests.support.html_states import (
+    EMULATED,
+    ENDED,
+    EVERY,
+    FACTS,
+    RUNNING,
+    SAVED,
+    TASK,
+    UNKNOWN,
+    WAITING,
+    name_of,
+)
+
+
+def buttons(markup: str) -> list[dict[str, str | None]]:
+    """The attributes of all buttons, in order."""
+    return [attrs for tag, attrs in Outline(markup).elements if tag == "button"]
+
+
+def words(markup: str) -> list[str | None]:
+    """What clicks on the buttons say, in order."""
+    return [each["data-kling-do"] for each in buttons(markup)]
+
+
+def failed(credits: float | None) -> Failed:
+    """A failure that was charged so."""
+    return Failed(TASK, "500", "Internal Error", credits)
+
+
+@pytest.mark.parametrize("state", EVERY, ids=name_of)
+def test_every_button_is_a_button_of_its_job(state: JobState) -> None:
+    """Nothing submits a form, and each click says whose it is and which turn it belongs to."""
+    for each in buttons(foot(state, aside=Aside(turn=3))):
+        assert each["type"] == "button"
+        assert (each["data-kling-job"], each["data-kling-turn"]) == (FACTS.id, "3")
+
+
+@pytest.mark.parametrize("state", RUNNING, ids=name_of)
+def test_a_running_job_has_a_bar_and_can_be_left_once_it_is_accepted(state: JobState) -> None:
+    """Before that there is nothing to stop: the button keeps its room and is off."""
+    markup = foot(state)
+    assert "progressbar" in markup
+    assert words(markup) == ["detach"]
+    assert ("disabled" in buttons(markup)[0]) != bool(getattr(state, "task_id", ""))
+
+
+@pytest.mark.parametrize("state", ENDED, ids=name_of)
+def test_nothing_moves_after_the_end(state: JobState) -> None:
+    """An ended job has buttons and no bar; its cell can be copied."""
+    assert "progressbar" not in foot(state)
+    assert "copy" in words(foot(state))
+    assert "detach" not in words(foot(state))
+
+
+@pytest.mark.parametrize(
+    ("facts", "label"),
+    [
+        (FACTS, "Another take · 55 credits ($0.28)"),
+        (EMULATED, "Another take · emulated, free"),
+        (replace(FACTS, price_credits=None), "Another take · price not known"),
+    ],
+)
+def test_another_take_says_its_price(facts: JobFacts, label: str) -> None:
+    """Before the click."""
+    assert label in Outline(foot(SAVED, facts)).text
+
+
+def test_a_saved_clip_can_be_taken_again_copied_and_found() -> None:
+    """In that order."""
+    assert words(foot(SAVED)) == ["take", "copy", "file"]
+
+
+@pytest.mark.parametrize("state", ENDED, ids=name_of)
+def test_only_what_was_not_charged_can_be_paid_again_with_a_click(state: JobState) -> None:
+    """A lost answer, a lost task, a refusal: no button there makes a task."""
+    pays = "take" in words(foot(state))
+    assert pays == (state == SAVED or (isinstance(state, Failed) and state.credits == 0))
+
+
+@pytest.mark.parametrize(("credits", "pays"), [(0.0, True), (55.0, False), (None, False)])
+def test_a_failure_that_may_have_cost_offers_no_new_task(credits: float | None, pays: bool) -> None:
+    """Where it cost nothing the button says what the next one costs."""
+    markup = foot(failed(credits))
+    assert ("take" in words(markup)) == pays
+    assert ("Make a new task · 55 credits ($0.28)" in Outline(markup).text) == pays
+
+
+@pytest.mark.parametrize(
+    ("state", "label"),
+    [
+        (Detached(TASK), "Resume · 0 credits"),
+        (Vanished(TASK, "recordInfo is null"), "Ask once more · 0 credits"),
+        (Expired(TASK, "404"), "Ask once more · 0 credits"),
+    ],
+)
+def test_what_can_be_taken_up_again_can_be_with_a_click(state: JobState, label: str) -> None:
+    """For nothing, and it says so."""
+    assert words(foot(state))[0] == "resume"
+    assert label in Outline(foot(state)).text
+
+
+def test_a_job_that_was_never_accepted_cannot_be_resumed() -> None:
+    """There is no task to take up."""
+    assert "resume" not in words(foot(Detached("")))
+
+
+def test_a_lost_answer_offers_its_ways_on_to_copy() -> None:
+    """They are deliberate acts: typed, not clicked."""
+    texts = [each.get("data-kling-text") for each in buttons(foot(UNKNOWN))]
+    assert texts == ["%kling adopt TASK_ID", "%kling forget k7f2qd", None]
+
+
+def test_while_a_click_is_answered_only_copying_is_possible() -> None:
+    """And what is under way is said."""
+    markup = foot(SAVED, aside=Aside(turn=1, doing="Asking for another take…"))
+    assert "Asking for another take…" in Outline(markup).text
+    assert ["disabled" in each for each in buttons(markup)] == [True, False, True]
+
+
+def test_the_file_is_shown_to_select_copy_and_open() -> None:
+    """With its whole path, where it was asked for."""
+    markup = foot(SAVED, aside=Aside(path="/clips/fox.mp4", href="clips/fox.mp4"))
+    outline = Outline(markup)
+    assert "/clips/fox.mp4" in outline.text
+    assert "Open the file (0.9 MB)" in outline.text
+    assert outline.only("kling-link")["href"] == "clips/fox.mp4"
+    assert [each.get("data-kling-text") for each in buttons(markup)][-1] == "/clips/fox.mp4"
+    assert "Hide file" in outline.text
+
+
+def test_why_a_click_came_to_nothing_is_an_alert() -> None:
+    """Read at once by a screen reader."""
+    sorry = Outline(foot(SAVED, aside=Aside(said="The picture is gone"))).only("kling-sorry")
+    assert sorry["role"] == "alert"
+
+
+def test_without_a_cell_there_is_none_to_copy() -> None:
+    """A job that was made from Python's own values."""
+    assert words(foot(SAVED, replace(FACTS, cell=""))) == ["take", "file"]
+
+
+def test_the_bar_stands_before_the_buttons() -> None:
+    """What one looks at first."""
+    markup = foot(WAITING)
+    assert markup.index("progressbar") < markup.index("<button")

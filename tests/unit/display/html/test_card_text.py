@@ -1,0 +1,214 @@
+"""What a card says of each state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kling_nb.core.job_state import (
+    Detached,
+    Discarded,
+    Downloading,
+    Expired,
+    Failed,
+    JobFacts,
+    JobState,
+    OutOfSight,
+    Refused,
+    Unknown,
+    Uploading,
+    Vanished,
+)
+from kling_nb.display.html.card_text import Wording, describe
+from kling_nb.errors import Problem
+from kling_nb.kie.failures import cause_of
+from tests.support.html_outline import Outline, record, text
+from tests.support.html_states import (
+    ALREADY,
+    EMULATED,
+    EVERY,
+    FACTS,
+    NOW,
+    SAVED,
+    TASK,
+    UNKNOWN,
+    WAITING,
+    ago,
+    name_of,
+)
+
+MEDIA = cause_of("422", "Your media file is unavailable")
+
+
+def wording(state: JobState, facts: JobFacts = FACTS) -> Wording:
+    """Describe a state at the fixed moment."""
+    return describe(facts, state, now=NOW)
+
+
+def all_of(state: JobState, facts: JobFacts = FACTS) -> str:
+    """Give everything a state says as one text."""
+    said = wording(state, facts)
+    entries = [f"{entry.name} {entry.text}" for entry in said.entries]
+    return " ".join((said.headline, said.cost, said.quote, *said.lines, *entries))
+
+
+@pytest.mark.parametrize("state", EVERY, ids=name_of)
+def test_every_state_has_a_word_and_a_sentence(state: JobState) -> None:
+    """Colour is never the only carrier of meaning."""
+    said = wording(state)
+    assert said.badge
+    assert said.headline
+
+
+def test_a_lost_answer_is_said_plainly() -> None:
+    """The sentence of the ledger's rules, word for word, and when it happened."""
+    said = wording(UNKNOWN)
+    assert said.headline == "The answer was lost. The task may exist and may be paid."
+    assert said.lines[0] == "At 14:00 on 22 November: the connection was closed."
+
+
+def test_a_lost_answer_has_two_ways_on() -> None:
+    """Adopt or forget, and where to look before."""
+    assert [entry.name for entry in wording(UNKNOWN).entries] == [
+        "%kling adopt TASK_ID",
+        "%kling forget k7f2qd",
+    ]
+    assert "the logs page of your account at kie.ai" in all_of(UNKNOWN)
+
+
+def test_a_failure_quotes_the_service_and_says_what_to_change() -> None:
+    """The service's own words, ours, and the way to a clip."""
+    said = wording(Failed(TASK, "422", "Your media file is unavailable", 0.0))
+    assert said.quote == "Your media file is unavailable (code 422)"
+    assert MEDIA.meaning in said.lines
+    assert MEDIA.change in said.lines
+
+
+@pytest.mark.parametrize(
+    ("credits", "words"),
+    [
+        (0.0, "It cost 0 credits, says the service."),
+        (55.0, "It cost 55 credits ($0.28), says the service"),
+        (None, "The service did not say what it cost"),
+    ],
+)
+def test_a_failure_says_what_it_cost_and_no_more_than_is_known(
+    credits: float | None, words: str
+) -> None:
+    """Failed tasks consume 0 by documentation; a card only says what the answer says."""
+    assert words in all_of(Failed(TASK, "500", "Generation failed", credits))
+
+
+@pytest.mark.parametrize("credits", [55.0, None])
+def test_running_again_is_only_mentioned_where_the_failure_was_free(credits: float | None) -> None:
+    """Nobody is sent into paying twice; and where it is mentioned, with its price."""
+    assert "again" not in all_of(Failed(TASK, "500", "Generation failed", credits))
+    free = all_of(Failed(TASK, "500", "Generation failed", 0.0))
+    assert "Running this cell again makes a new task: 55 credits ($0.28)." in free
+
+
+def test_what_a_failure_cost_comes_before_its_reasons() -> None:
+    """On the card and in the text: who has paid wants to know that first."""
+    state = Failed(TASK, "500", "Generation failed", 0.0)
+    for shown in (Outline(record(state)).text, text(state)):
+        assert shown.index("It cost 0 credits") < shown.index("Generation failed")
+
+
+def test_an_emulated_failure_costs_nothing() -> None:
+    """The emulator's figure is not presented as money."""
+    assert "emulated, no real credits" in all_of(Failed(TASK, "500", "", 55.0), EMULATED)
+
+
+def test_a_refusal_names_field_given_and_allowed() -> None:
+    """Every problem in a row of its own, and that nothing was charged."""
+    said = wording(Refused("", (Problem("duration", "'7'", "allowed: 5, 10"),)))
+    assert "nothing was charged" in said.headline
+    assert (said.entries[0].name, said.entries[0].text) == ("duration", "'7'; allowed: 5, 10")
+
+
+def test_a_refusal_does_not_say_the_same_twice() -> None:
+    """A message that only repeats the problems is left out."""
+    problem = Problem("duration", "'7'", "allowed: 5, 10")
+    assert wording(Refused(str(problem), (problem,))).quote == ""
+    assert wording(Refused("other words", (problem,))).quote == "other words"
+
+
+def test_waiting_says_how_long_and_that_the_kernel_is_free() -> None:
+    """Elapsed, usual, and what a person may do meanwhile."""
+    said = wording(WAITING)
+    assert said.headline == "elapsed 1 min 12 s · usually 2 min 44 s"
+    assert said.lines == ("The kernel is free: other cells can run.",)
+
+
+def test_waiting_longer_than_usual_is_said() -> None:
+    """The bar at its end is explained."""
+    headline = wording(replace(WAITING, since=ago(200))).headline
+    assert headline == "elapsed 3 min 20 s · slower than usual · usually 2 min 44 s"
+
+
+@pytest.mark.parametrize(
+    ("word", "badge"),
+    [
+        ("waiting", "Waiting"),
+        ("queuing", "Queued"),
+        ("generating", "Generating"),
+        ("paused", "Working"),
+    ],
+)
+def test_the_services_words_become_badges(word: str, badge: str) -> None:
+    """A word that is new to us is shown as the service's own."""
+    said = wording(replace(WAITING, word=word))
+    assert said.badge == badge
+    assert ("“paused”" in said.lines[0]) == (badge == "Working")
+
+
+def test_out_of_sight_says_since_when_and_that_we_go_on() -> None:
+    """The sentence of the card, with the reason below."""
+    said = wording(OutOfSight(TASK, ago(100), 164, ago(40), "no route"))
+    assert said.headline == "No answer for 40 s; the job goes on."
+    assert said.lines == ("We keep asking: no route.",)
+
+
+def test_transfers_say_bytes_and_percent() -> None:
+    """Both where the whole is known, bytes alone where it is not."""
+    assert "0.5 MB of 1.2 MB (41 %)" in all_of(Uploading(512_000, 1_240_000))
+    assert "(100 %)" in all_of(Downloading(TASK, 20, 10))
+    assert all_of(Downloading(TASK, 400_000, None)).startswith("Fetching the clip: 0.4 MB.")
+
+
+def test_saved_names_the_file() -> None:
+    """The name to look for on disk; the second run says that nothing was made."""
+    assert wording(SAVED).headline == "The clip is saved: 2026-11-22_fox_k7f2qd.mp4"
+    assert "there already" in wording(ALREADY).headline
+
+
+@pytest.mark.parametrize(
+    ("state", "command"),
+    [
+        (Detached(TASK), "%kling resume k7f2qd"),
+        (Vanished(TASK, "x"), "%kling forget k7f2qd"),
+        (Expired(TASK, "x"), "%kling forget k7f2qd"),
+    ],
+)
+def test_whoever_is_stuck_is_told_a_way_on(state: JobState, command: str) -> None:
+    """Each dead end names the command that leads out of it."""
+    assert command in all_of(state)
+
+
+@pytest.mark.parametrize("state", [Vanished(TASK, ""), Expired(TASK, ""), UNKNOWN], ids=name_of)
+def test_running_a_blocked_cell_again_is_said_to_send_nothing(state: JobState) -> None:
+    """These states block the same request, and the card says so."""
+    assert "Running this cell again sends nothing." in all_of(state)
+
+
+def test_discarded_says_that_nothing_was_paid() -> None:
+    """The reason, and that nothing was sent that costs anything."""
+    assert "nothing was sent that costs anything" in all_of(Discarded("why"))
+    assert "why" in all_of(Discarded("why"))
+
+
+def test_an_emulated_lost_answer_does_not_send_to_the_real_page() -> None:
+    """The account at the service knows nothing of emulated tasks."""
+    state = Unknown(NOW, "lost")
+    assert "In live mode, the logs page" in all_of(state, EMULATED)

@@ -1,0 +1,185 @@
+"""The hub: places that hear and are told, and saved forms that widgets replace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets as widgets
+import pytest
+
+from kling_nb.display import comm
+from kling_nb.display.comm import VIEW_MIME, Hub, Page, Place, hub, mounted
+from tests.support.html_outline import Outline
+from tests.support.shells import open_shell
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """A hub of this test's own, as the process's."""
+    own = Hub()
+    monkeypatch.setattr(comm, "_hubs", [own])
+    return own
+
+
+def hear(hub: Hub, content: object) -> None:
+    """A message from a page."""
+    hub._handle_custom_msg(content, [])
+
+
+def test_there_is_one_hub(own: Hub) -> None:
+    """For all cards of a kernel."""
+    assert hub() is hub() is own
+
+
+def test_a_closed_hub_is_replaced(own: Hub) -> None:
+    """Somebody closed all widgets: the next card lives again."""
+    own.close()
+    assert hub() is not own
+    assert hub().comm is not None
+
+
+def test_its_id_is_that_of_its_model(own: Hub) -> None:
+    """By which a page notices that its comm was lost."""
+    assert own.hub_id == own.model_id
+
+
+def test_a_place_hears_what_is_said_there(own: Hub) -> None:
+    """And nothing else does."""
+    first: list[Mapping[str, Any]] = []
+    second: list[Mapping[str, Any]] = []
+    place = own.place(first.append)
+    own.place(second.append)
+    hear(own, {"do": "detach", "place": place, "job": "k7f2qd"})
+    assert [message["do"] for message in first] == ["detach"]
+    assert second == []
+
+
+def test_a_page_asks_for_many_places_at_once(own: Hub) -> None:
+    """Each hears which version of it is on the screen; one that is unknown is passed over."""
+    heard: list[Mapping[str, Any]] = []
+    places = [own.place(heard.append) for _ in range(2)]
+    hear(own, {"do": "seen", "places": {places[0]: 3, "strange": 1, places[1]: 5}})
+    assert [message["version"] for message in heard] == [3, 5]
+
+
+@pytest.mark.parametrize(
+    "content", [None, 7, "detach", [], {}, {"place": 7}, {"do": "seen", "places": 7}]
+)
+def test_nonsense_from_a_page_does_nothing(own: Hub, content: object) -> None:
+    """A page is not trusted to be ours."""
+    heard: list[object] = []
+    own.place(heard.append)
+    hear(own, content)
+    assert heard == []
+
+
+def test_an_answer_that_breaks_is_logged(own: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    """And the next one is given."""
+
+    def broken(_message: object) -> None:
+        raise RuntimeError("no answer")
+
+    hear(own, {"do": "detach", "place": own.place(broken)})
+    assert "no answer" in caplog.text
+
+
+def test_a_place_is_told_until_it_is_dropped(own: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then nobody is asked there and nothing is sent."""
+    sent: list[object] = []
+    monkeypatch.setattr(own, "send", sent.append)
+    heard: list[object] = []
+    place = own.place(heard.append)
+    own.tell(place, version=1)
+    own.drop(place)
+    own.tell(place, version=2)
+    hear(own, {"do": "detach", "place": place})
+    assert sent == [{"place": place, "version": 1}]
+    assert heard == []
+
+
+def test_a_page_tells_of_itself(own: Hub) -> None:
+    """What it says is there to be observed; before, there is none."""
+    assert own.page is None
+    seen: list[Page] = []
+    own.observe(lambda change: seen.append(change["new"]), "page")
+    hear(own, {"do": "hello", "page": {"front_end": "JupyterLab", "version": "4.6.6"}})
+    assert own.page == Page("JupyterLab", "4.6.6")
+    assert seen == [own.page]
+
+
+@pytest.mark.parametrize(
+    "told", [None, [], "x", {"front_end": 7, "reduced_motion": "yes", "other": 1}]
+)
+def test_a_page_that_tells_nonsense_is_a_page(told: object) -> None:
+    """What cannot be read keeps its default."""
+    assert Page.parse(told) == Page()
+
+
+def test_a_page_cannot_fill_the_memory() -> None:
+    """Its words are cut."""
+    assert len(Page.parse({"agent": "x" * 10_000}).agent) == 400
+
+
+def test_a_mounted_widget_is_saved_as_its_fallback(own: Hub) -> None:
+    """No view of a widget is in the output, so it cannot be dead in a saved notebook."""
+    with open_shell("notebook"):
+        box = widgets.VBox()
+        bundle = mounted(box, "<p>saved</p>", text="saved")
+    mount = Outline(bundle["text/html"]).only("kling-mount")
+    assert mount["data-kling-mount"] == box.model_id
+    assert mount["data-kling-hub"] == own.hub_id
+    assert "<p>saved</p>" in bundle["text/html"]
+    assert set(bundle) == {"text/html", "text/plain"}
+
+
+def test_where_widgets_live_only_if_displayed_a_mount_displays_it(own: Hub) -> None:
+    """VS Code and Colab, as their extensions are written."""
+    with open_shell("VS Code"):
+        box = widgets.VBox()
+        bundle = mounted(box, "", text="saved")
+    assert bundle[VIEW_MIME]["model_id"] == box.model_id
+
+
+def test_a_headless_run_gets_the_saved_form_alone(own: Hub) -> None:
+    """The state of widgets may be saved with it, and would be brought up without a kernel."""
+    with open_shell("headless"):
+        bundle = mounted(widgets.VBox(), "<p>saved</p>", text="saved")
+    assert bundle == {"text/html": "<p>saved</p>", "text/plain": "saved"}
+
+
+def test_a_place_has_versions(own: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message says which is the newest; the bundle goes to those that are behind."""
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(own, "send", sent.append)
+    place = Place(lambda _: None, "run it again")
+    place.renew()
+    wrapped = place.wrap({"text/html": "<p>clip</p>", "text/plain": "clip"})
+    mark = Outline(wrapped["text/html"]).only("kling-place")
+    assert (mark["data-kling-place"], mark["data-kling-version"]) == (place.id, "1")
+    assert wrapped["text/plain"] == "clip"
+    place.tell(feet={})
+    place.tell(wrapped)
+    assert sent == [
+        {"place": place.id, "version": 1, "feet": {}},
+        {"place": place.id, "version": 1, "bundle": wrapped, "missed": "run it again"},
+    ]
+
+
+def test_a_place_moves_to_the_hub_that_is_there(own: Hub) -> None:
+    """With its next version; in the hub that was closed nobody hears it."""
+    heard: list[object] = []
+    place = Place(heard.append)
+    own.close()
+    place.renew()
+    hear(hub(), {"do": "detach", "place": place.id})
+    assert len(heard) == 1
+    place.close()
+    hear(hub(), {"do": "detach", "place": place.id})
+    assert len(heard) == 1
+
+
+def test_the_module_is_one_file() -> None:
+    """What a widget brings along cannot import anything."""
+    assert "export default" in str(Hub._esm)
+    assert "import " not in str(Hub._esm).replace("cannot import", "")

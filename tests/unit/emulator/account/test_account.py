@@ -1,0 +1,167 @@
+"""The books stay exact, whoever writes in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kling_nb.emulator import UNLIMITED, Books
+from kling_nb.emulator.account.account import CreditsInsufficient
+from kling_nb.emulator.account.tasks import Fail, Order
+
+ROOT = Path(__file__).parents[4]
+WRITER = """
+import sys
+from pathlib import Path
+from kling_nb.emulator import UNLIMITED, Books
+from kling_nb.emulator.account.tasks import Order
+books = Books(Path(sys.argv[1]), terms=UNLIMITED)
+for _ in range(40):
+    books.note_arrival("/path", "createTask")
+    books.open_task(Order("m", {"prompt": "p"}, "", 10.0), 5)
+"""
+
+
+def order(credits: float = 55.0) -> Order:
+    """Any order."""
+    return Order("kling-2.6/text-to-video", {"prompt": "p"}, "", credits)
+
+
+def test_nothing_is_on_disk_before_the_first_use(tmp_path: Path) -> None:
+    """Naming a folder makes none."""
+    books = Books(tmp_path / "deep" / "folder")
+    assert not (tmp_path / "deep").exists()
+    assert books.balance() == 5916
+    assert (tmp_path / "deep" / "folder" / "books.sqlite3").is_file()
+
+
+def test_two_processes_share_the_books(tmp_path: Path) -> None:
+    """Counts, tasks, credits and faults come out exact."""
+    books = Books(tmp_path)
+    books.inject("poll-502", times=3)
+    books.inject("fail-content", times=50)
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    writers = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert books.requests("/path") == 80
+    assert books.count_tasks() == 80
+    assert len({task.task_id for task in books.tasks()}) == 80
+    assert books.balance() == 5916 - 800
+    assert sum(task.fate == "fail" for task in books.tasks()) == 50
+    assert [(f.name, f.times_left) for f in books.faults()] == [("poll-502", 3)]
+
+
+def test_a_failure_gives_the_credits_back_when_it_shows(tmp_path: Path, clock: Any) -> None:
+    """Charged while it runs, not charged after; once only."""
+    books = Books(tmp_path, clock=clock)
+    task = books.open_task(order(), seconds=8)
+    books.close_task(task.task_id, fail=Fail("501", "Generation failed"))
+    assert books.balance() == 5916 - 55
+    clock.move(8)
+    assert books.balance() == 5916
+    books.close_task(task.task_id, fail=Fail("501", "Generation failed"))
+    (closed,) = books.tasks()
+    assert (closed.state, closed.charged, closed.credits) == ("fail", 0, 55)
+    assert books.balance() == 5916
+
+
+def test_a_clip_made_late_ends_the_task_late(tmp_path: Path, clock: Any) -> None:
+    """Success comes with the clip, never before the seconds are over."""
+    books = Books(tmp_path, clock=clock)
+    early, late = books.open_task(order(), 8), books.open_task(order(), 8)
+    books.close_task(early.task_id, clip="a.mp4")
+    clock.move(20)
+    assert [task.state for task in books.tasks()] == ["success", "generating"]
+    books.close_task(late.task_id, clip="a.mp4")
+    ended = [task.ended_at for task in books.tasks()]
+    assert ended == [clock.now - 12, clock.now]
+
+
+def test_the_first_end_stays(tmp_path: Path, clock: Any) -> None:
+    """A second renderer of the same task changes nothing."""
+    books = Books(tmp_path, clock=clock)
+    task = books.open_task(order(), 0)
+    books.close_task(task.task_id, clip="a.mp4")
+    books.close_task(task.task_id, fail=Fail("500", "late"))
+    assert books.tasks()[0].clip == "a.mp4"
+
+
+def test_a_refused_order_leaves_no_trace(tmp_path: Path) -> None:
+    """Neither a task nor a used-up fault."""
+    books = Books(tmp_path, terms=UNLIMITED)
+    books.inject("fail-media")
+    with pytest.raises(CreditsInsufficient):
+        books.open_task(order(6000), 5)
+    assert books.count_tasks() == 0
+    assert len(books.faults()) == 1
+
+
+def test_the_balance_can_be_set(tmp_path: Path) -> None:
+    """Whatever was charged before."""
+    books = Books(tmp_path)
+    books.open_task(order(), 5)
+    books.set_balance(100.25)
+    assert books.balance() == 100.25
+
+
+def test_requests_are_counted_by_path_and_below(tmp_path: Path) -> None:
+    """A trailing slash sums all below."""
+    books = Books(tmp_path)
+    for path in ("/k/a.mp4", "/k/a.mp4", "/k/b.mp4", "/kieai/c"):
+        books.note_arrival(path, "download")
+    assert (books.requests("/k/a.mp4"), books.requests("/k/"), books.requests("/none")) == (2, 3, 0)
+
+
+def test_faults_are_used_up_in_order(tmp_path: Path) -> None:
+    """The oldest of an endpoint first; others wait."""
+    books = Books(tmp_path)
+    books.inject("poll-502")
+    books.inject("poll-429", times=2)
+    met = [books.note_arrival("/", "recordInfo") for _ in range(4)]
+    assert [fault.name if fault else None for fault in met] == [
+        "poll-502",
+        "poll-429",
+        "poll-429",
+        None,
+    ]
+
+
+def test_faults_can_be_cleared(tmp_path: Path) -> None:
+    """All that wait."""
+    books = Books(tmp_path)
+    books.inject("drop", times=5)
+    books.clear_faults()
+    assert books.faults() == []
+
+
+def test_bad_injections_are_refused(tmp_path: Path) -> None:
+    """An unknown name and a count below one; nothing is written."""
+    books = Books(tmp_path)
+    with pytest.raises(ValueError, match="nearest is 'drop'"):
+        books.inject("dorp")
+    with pytest.raises(ValueError, match="use 1 or more"):
+        books.inject("drop", times=0)
+    assert books.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [("unreachable", "nowhere"), ("download-slow", "soon"), ("drop", "x")],
+)
+def test_a_meaningless_argument_is_refused(tmp_path: Path, name: str, argument: str) -> None:
+    """Before it can do harm in a running emulator."""
+    with pytest.raises(ValueError, match="argument: "):
+        Books(tmp_path).inject(name, argument=argument)
+
+
+def test_no_key_is_written_down(tmp_path: Path) -> None:
+    """Questions are counted by a hash of the key."""
+    books = Books(tmp_path)
+    books.note_question("secret-key-7")
+    assert b"secret-key-7" not in (tmp_path / "books.sqlite3").read_bytes()

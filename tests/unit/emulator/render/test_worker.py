@@ -1,0 +1,82 @@
+"""Clips are made from the right picture, or not at all, beside everything else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MEDIA = ("fail", "422", "Your media file is unavailable, please replace it.")
+
+
+def end_of(record: dict[str, Any]) -> tuple[str, str, str]:
+    """How a task ended."""
+    return record["state"], record["failCode"], record["failMsg"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"no picture", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n" + b"x" * 99]
+)
+def test_an_unreadable_picture_fails_the_task(local: Any, content: bytes) -> None:
+    """With the real code and text (C)."""
+    url = local.upload(content)["data"]["downloadUrl"]
+    assert end_of(local.make(image_urls=[url], aspect_ratio=None)) == MEDIA
+
+
+def test_a_picture_above_10_mb_fails_the_task(local: Any, photo: bytes) -> None:
+    """Although the upload host takes it."""
+    url = local.upload(photo + bytes(10 * 1024 * 1024))["data"]["downloadUrl"]
+    assert end_of(local.make(image_urls=[url], aspect_ratio=None)) == MEDIA
+
+
+def test_an_expired_upload_fails_the_task(start: Any, clock: Any, photo: bytes) -> None:
+    """24 hours later it is gone."""
+    service = start(clock=clock)
+    url = service.upload(photo)["data"]["downloadUrl"]
+    clock.move(24 * 3600 + 1)
+    assert end_of(service.make(image_urls=[url], aspect_ratio=None)) == MEDIA
+
+
+def test_another_picture_is_replaced_by_a_notice(start: Any, tmp_path: Path) -> None:
+    """A URL that is not the emulator's own is not fetched; the clip is made."""
+    service = start()
+    urls = ["https://nowhere.invalid/a.png"]
+    assert service.make(image_urls=urls, aspect_ratio=None)["state"] == "success"
+
+
+def test_equal_orders_share_one_clip(start: Any, tmp_path: Path, photo: bytes) -> None:
+    """By content, length and sound, not by name; no half-written file is left."""
+    service = start(render="full")
+    for name in ("a.png", "b.png"):
+        url = service.upload(photo, fileName=name)["data"]["downloadUrl"]
+        service.make(image_urls=[url], aspect_ratio=None)
+    (clip,) = (tmp_path / "clips").iterdir()
+    assert clip.suffix == ".mp4"
+
+
+def test_a_fault_of_the_renderer_fails_the_task(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task does not hang; the credits come back."""
+    from kling_nb.emulator.render import scenes
+
+    def breaks(script: object, captions: bool) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(scenes, "stage", breaks)
+    record = service.make()
+    assert end_of(record) == ("fail", "500", "Internal Error, Please try again later.")
+    assert service.books.balance() == 5916
+
+
+def test_importing_the_emulator_loads_no_pictures_and_no_video() -> None:
+    """Pillow and PyAV come with the first render."""
+    code = "import sys, kling_nb.emulator; print({'av', 'PIL', 'uvicorn'} & set(sys.modules))"
+    root = Path(__file__).parents[4]
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"

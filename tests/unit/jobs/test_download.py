@@ -1,0 +1,94 @@
+"""A clip on its way to disk: it takes its place whole, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kling_nb.core.job_state import ClipFacts
+from kling_nb.errors import LedgerError, MediaError, WrongLength
+from kling_nb.jobs.download import fetch_clip
+from kling_nb.jobs.job import Job
+from kling_nb.kie.http import Progress, Received
+from tests.support.service import World
+
+
+class Shelf:
+    """A fetcher that has one file."""
+
+    def __init__(self, content: bytes | OSError) -> None:
+        self.content = content
+
+    async def download(self, url: str, path: Path, progress: Progress) -> Received:
+        """Put the file there, or fail as a disk does."""
+        size_bytes = self.put(path)
+        progress(size_bytes, None)
+        return Received(size_bytes, "", "video/mp4")
+
+    def put(self, path: Path) -> int:
+        """The file, or the half of it that a full disk takes."""
+        if isinstance(self.content, OSError):
+            path.write_bytes(b"half")
+            raise self.content
+        return path.write_bytes(self.content)
+
+
+def fetch(
+    world: World, content: bytes | OSError, *, url: str = "https://a.example/x.mp4", odd: bool
+) -> ClipFacts:
+    """Fetch that as the clip of a job of 5 s."""
+    job: Job = world.submit()
+    context = replace(world.context, clips=Shelf(content))  # type: ignore[arg-type]
+    row = world.ledger.row(job.id)
+    return asyncio.run(fetch_clip(context, job, row, url, accept_odd=odd))
+
+
+def test_a_clip_takes_its_place(world: World, clip_path: Path) -> None:
+    """With a still beside it, and nothing else."""
+    facts = fetch(world, clip_path.read_bytes(), odd=True)
+    assert Path(facts.path).read_bytes() == clip_path.read_bytes()
+    assert Path(facts.path).with_suffix(".jpg").is_file()
+    assert world.files() == [Path(facts.path).name]
+
+
+def test_it_is_on_the_disk_before_it_has_its_name(
+    world: World, clip_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip that the ledger calls saved must not be empty after the power was cut."""
+    named: list[list[str]] = []
+    monkeypatch.setattr(os, "fsync", lambda _: named.append(world.files()))
+    fetch(world, clip_path.read_bytes(), odd=True)
+    [[name]] = [each for each in named if each]
+    assert name.endswith(".part")
+
+
+def test_another_length_than_asked_for(world: World, clip_path: Path) -> None:
+    """It is refused while it may still come right; nothing is left of it."""
+    with pytest.raises(WrongLength):
+        fetch(world, clip_path.read_bytes(), odd=False)
+    assert world.files() == []
+
+
+def test_what_is_no_clip(world: World) -> None:
+    """It never gets a clip's name."""
+    with pytest.raises(MediaError):
+        fetch(world, b"<html>", odd=True)
+    assert world.files() == []
+
+
+def test_no_file_is_named(world: World) -> None:
+    """Then there is nothing to fetch."""
+    with pytest.raises(MediaError, match="names no file"):
+        fetch(world, b"", url="", odd=True)
+
+
+def test_a_full_disk(world: World) -> None:
+    """What to do is said, and that it costs nothing; the half is taken away."""
+    with pytest.raises(LedgerError, match=r"No space.*costs nothing"):
+        fetch(world, OSError(errno.ENOSPC, "No space left"), odd=True)
+    assert world.files() == []

@@ -1,0 +1,125 @@
+"""The table of failures: every code and message that is known of the service has its kind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kling_nb.kie.failures import CAUSES, OTHER_CAUSE, cause_of
+from tests.support.sample_files import sample
+
+MESSAGES = [
+    # Of failed tasks. Source: public clients (C), published documentation (D).
+    ("422", "Your media file is unavailable, please replace it.", "picture"),
+    ("422", "CONTENT_POLICY_BLOCKED: The input or output was flagged as sensitive…", "content"),
+    ("400", "The current content could not be processed", "content"),
+    ("500", "Internal Error, Please try again later.", "service"),
+    ("501", "Generation failed", "service"),
+    ("500", "Internal server error", "service"),
+    ("501", "Playground task failed.", "service"),
+    # Of createTask. Source: live traffic (L), public clients (C), published documentation (D).
+    ("401", "You do not have access permissions", "key"),
+    ("402", "Credits insufficient", "credits"),
+    ("500", "Credits insufficient", "credits"),
+    ("422", "This field is required", "value"),
+    ("400", "This field is required", "value"),
+    ("500", "This field is required", "value"),
+    ("422", "duration is not within the range of allowed options", "value"),
+    ("500", "duration is not within the range of allowed options", "value"),
+    ("500", "aspect_ratio is required for text-to-video", "value"),
+    ("422", "generate playground failed, task id is blank", "value"),
+    ("429", "Your call frequency is too high. Please try again later.", "pace"),
+    # Of recordInfo, uploads, links and the gateway. Source: L, C, D.
+    ("422", "recordInfo is null", "task"),
+    ("404", "recordInfo is null", "task"),
+    ("408", "upstream gave no result for over 10 minutes", "time"),
+    ("401", "Unauthorized - Authentication failed.", "key"),
+    ("422", "url is wrong", "value"),
+    ("403", "error code: 1010", "gateway"),
+    # What a word by itself must not decide; nobody recorded these.
+    ("401", "Invalid API key", "key"),
+    ("401", "An API key is required", "key"),
+    ("402", "Internal account: the media file is too dear", "credits"),
+    ("429", "Invalid call frequency: a parameter", "pace"),
+    ("433", "A higher limit is required", "key limit"),
+    ("455", "Internal maintenance, Generation failed", "maintenance"),
+    ("500", "parameter store unavailable", "service"),
+    ("500", "invalid state", "service"),
+    ("404", "invalid path", "address"),
+    ("422", "image_urls is required", "value"),
+    ("422", "invalid parameter", "value"),
+    ("400", "invalid image_url", "picture"),
+    (" 401 ", "Internal", "key"),
+    ("999", "something new", "other"),
+    ("", "An invalid parameter", "other"),
+    ("", "", "other"),
+]
+
+CODES = {
+    "400": "value",
+    "401": "key",
+    "402": "credits",
+    "403": "gateway",
+    "404": "address",
+    "408": "time",
+    "422": "value",
+    "429": "pace",
+    "433": "key limit",
+    "455": "maintenance",
+    "500": "service",
+    "501": "service",
+    "505": "feature",
+    "524": "gateway",
+}
+"""Every code of createTask and recordInfo, and of failed tasks. Source: D, C."""
+
+
+@pytest.mark.parametrize(("code", "message", "name"), MESSAGES)
+def test_failures_are_told_apart_by_code_and_words(code: str, message: str, name: str) -> None:
+    """Each real message lands in its kind, and no word outweighs a code of one meaning."""
+    assert cause_of(code, message).name == name
+
+
+@pytest.mark.parametrize(("code", "name"), CODES.items())
+def test_every_code_has_a_kind_without_any_words(code: str, name: str) -> None:
+    """An empty message leaves the code."""
+    assert cause_of(code, "").name == name
+
+
+@pytest.mark.parametrize("code", ["401", "402", "429", "433", "455"])
+def test_no_words_outweigh_a_code_of_one_meaning(code: str) -> None:
+    """Whichever of all these messages stands beside it."""
+    assert {cause_of(code, message).name for _, message, _ in MESSAGES} == {CODES[code]}
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("record.fail-400-content.json", "content"),
+        ("record.fail-422-media.json", "picture"),
+        ("record.fail-422-policy.json", "content"),
+        ("record.fail-500-internal.json", "service"),
+        ("record.fail-501-generation.json", "service"),
+    ],
+)
+def test_the_samples_of_failed_tasks(file: str, name: str) -> None:
+    """As the service writes them."""
+    data = json.loads(sample(file))["data"]
+    assert cause_of(data["failCode"], data["failMsg"]).name == name
+
+
+@pytest.mark.parametrize("cause", [*CAUSES, OTHER_CAUSE], ids=lambda each: each.name)
+def test_nothing_is_to_be_tried_again(cause: object) -> None:
+    """What that costs is not known here; each kind says what it means and what to change."""
+    said = f"{cause.meaning} {cause.change}"  # type: ignore[attr-defined]
+    assert "try" not in said.replace("retry", "")
+    assert cause.meaning.endswith(".")  # type: ignore[attr-defined]
+    assert cause.change.endswith(".")  # type: ignore[attr-defined]
+
+
+def test_no_two_kinds_have_the_same_code_or_name() -> None:
+    """So that the order matters for words alone; and each code that is known has one."""
+    codes = [code for cause in CAUSES for code in cause.codes]
+    assert sorted(codes) == sorted(CODES)
+    assert len({cause.name for cause in CAUSES}) == len(CAUSES)

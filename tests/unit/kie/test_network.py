@@ -1,0 +1,327 @@
+"""Test `network`: proxies, certificates and messages for failures."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from kling_nb.core.secret import Key
+from kling_nb.errors import ConfigurationError, MediaError, NotSent
+from kling_nb.jobs.connect import connect
+from kling_nb.jobs.session import Session
+from kling_nb.jobs.settings import resolve
+from kling_nb.kie.client import Client
+from kling_nb.kie.http import Fetcher
+from kling_nb.kie.network import Network, open_http
+from kling_nb.notebook.doctor import examine
+from kling_nb.notebook.doctor.environment import check_network
+from tests.support.service import KEY
+
+API = httpx.URL("https://api.kie.ai/api/v1/chat/credit")
+REFUSED = [
+    ("ALL_PROXY", "socks5://127.0.0.1:1080", r"socksio.*pip install"),
+    ("HTTP_PROXY", "proxy.example:port", "not the address of a proxy"),
+    ("https_proxy", "ftp://proxy.example", "not the address of a proxy"),
+    ("HTTPS_PROXY", "http://", "not the address of a proxy"),
+    ("HTTPS_PROXY", "http://me:s3cret@proxy.example:port", "not the address of a proxy"),
+    ("SSL_CERT_FILE", "/no/such/file.pem", "does not exist"),
+    ("SSL_CERT_DIR", "/no/such/folder", "does not exist"),
+    ("SSLKEYLOGFILE", "/no/such/folder/keys.log", "cannot be used"),
+]
+"""Settings of the environment that httpx cannot use, and the words of the error."""
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network setting of the machine that runs the tests."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name.startswith(("SSL_CERT", "SSLKEYLOG")):
+            monkeypatch.delenv(name)
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> None:
+    """Answer one request, whatever it is."""
+    await reader.readuntil(b"\r\n\r\n")
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    writer.write(head % len(text) + text)
+    await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def serving(seen: list[str]) -> AsyncIterator[int]:
+    """A server on this machine that has a balance and notes each request; gives its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append("request")
+        await answer(reader, writer, b'{"code": 200, "data": 5}')
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+def test_loopback_has_no_proxy(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An API on this machine is asked directly: the key goes through no proxy unencrypted."""
+    seen_by_api: list[str] = []
+    seen_by_proxy: list[str] = []
+
+    async def play() -> float:
+        async with serving(seen_by_api) as api, serving(seen_by_proxy) as proxy:
+            monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy}")
+            client = Client(Key(KEY), api_url=f"http://127.0.0.1:{api}")
+            try:
+                return await client.balance()
+            finally:
+                await client.aclose()
+
+    assert asyncio.run(play()) == 5
+    assert (len(seen_by_api), len(seen_by_proxy)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.9.9.9", "localhost", "localhost.", "[::1]", "127.1", "2130706433"]
+)
+def test_every_form_of_loopback_has_no_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the short and the odd forms that name resolution accepts."""
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example:8080")
+    assert Network().proxy_for(httpx.URL(f"http://{host}:8787/")) is None
+
+
+def test_everything_else_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By scheme, with ALL_PROXY for the rest; NO_PROXY in any of its forms excepts hosts."""
+    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:8080")
+    monkeypatch.setenv("ALL_PROXY", "http://other.example:3128")
+    monkeypatch.setenv("NO_PROXY", "localhost,[::1],.intern.example")
+    network = Network()
+    assert str(network.proxy_for(API)) == "proxy.example:8080 (HTTPS_PROXY)"
+    assert str(network.proxy_for(httpx.URL("http://a.example"))) == "other.example:3128 (ALL_PROXY)"
+    assert network.proxy_for(httpx.URL("https://files.intern.example/a")) is None
+    monkeypatch.setenv("NO_PROXY", "*")
+    assert network.proxy_for(API) is None
+
+
+@pytest.mark.parametrize(("variable", "value", "words"), REFUSED)
+def test_what_cannot_be_used_is_told_live(
+    variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One ConfigurationError that names the variable, and no password."""
+    monkeypatch.setenv(variable, value)
+    chosen = resolve(environ={}, folder=tmp_path, mode="live", api_key=KEY)
+    with pytest.raises(ConfigurationError, match=f"(?s)^{variable}: .*{words}") as caught:
+        connect(chosen, None, lambda: None, asyncio.sleep)  # type: ignore[arg-type, return-value]
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("variable", "value", "_words"), REFUSED)
+def test_the_emulator_works_with_any_of_it(
+    variable: str, value: str, _words: str, monkeypatch: pytest.MonkeyPatch, open_session
+) -> None:
+    """In this process and served on this machine; a picture that is on the internet is not had."""
+    monkeypatch.setenv(variable, value)
+    assert open_session(mode="emulator").balance() == 5916
+
+    async def ask() -> float:
+        async with serving([]) as port:
+            client = Client(Key(KEY), api_url=f"http://127.0.0.1:{port}")
+            try:
+                return await client.balance()
+            finally:
+                await client.aclose()
+
+    assert asyncio.run(ask()) == 5
+
+
+def test_a_picture_by_url_says_what_is_wrong_with_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A MediaError as any other, so that the emulator draws one in its place."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
+    with pytest.raises(MediaError, match="could not be fetched: SSL_CERT_FILE: "):
+        asyncio.run(Fetcher().fetch("https://media.example/a.png", 1000))
+
+
+def test_settings_that_break_later_are_no_unknown_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CreateTask that could not open a connection certainly made no task."""
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
+    outcome = asyncio.run(Client(Key(KEY)).create_task({"model": "m", "input": {}}))
+    assert not isinstance(outcome, str)
+    assert isinstance(outcome.error, ConfigurationError)
+    assert not outcome.may_exist
+
+
+def test_httpx_reads_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client is made whatever it holds; what is wrong is told at its use."""
+    for variable, value, _ in REFUSED:
+        monkeypatch.setenv(variable, value)
+    http = open_http(timeout=httpx.Timeout(1), transport=None)
+    assert not http.trust_env
+    assert http.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(("variable", "value", "words"), REFUSED)
+def test_the_doctor_tells_it(
+    variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a warning: the emulator works without the network."""
+    monkeypatch.setenv(variable, value)
+    found = check_network()
+    assert found.status == "warn"
+    assert re.search(f"(?s)^{variable}: .*{words}", found.said)
+    assert "s3cret" not in found.said
+
+
+def test_the_doctor_works_where_there_is_no_session(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Live with settings that cannot be used: it names the variable and looks at the rest."""
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
+
+    def opening() -> Session:
+        return Session(mode="live", api_key=KEY, folder=tmp_path / "clips")
+
+    found = {finding.name: finding for finding in examine(opening, "terminal")}
+    assert found["Settings"].status == "bad"
+    assert found["Settings"].said.startswith("HTTPS_PROXY: ")
+    assert {"Python", "Folder"} <= found.keys()
+
+
+def test_the_doctor_names_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a password in one."""
+    assert check_network().said == "no proxy"
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080")
+    assert check_network().said == "through proxy.example:8080 (HTTPS_PROXY)"
+
+
+# --- failures in words -------------------------------------------------------------------------
+
+
+def untrusted() -> httpx.ConnectError:
+    """What httpx raises for a certificate of the company's own."""
+    inner = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")
+    inner.verify_message = "self-signed certificate in certificate chain"
+    error = httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+    error.__cause__ = inner
+    return error
+
+
+def test_a_certificate_that_is_not_trusted() -> None:
+    """Why, and how it is made known."""
+    words = Network().explain(untrusted(), API)
+    assert words.startswith("api.kie.ai: this machine does not trust its certificate (self-signed")
+    assert "SSL_CERT_FILE" in words
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx.ConnectError("All connection attempts failed"), "cannot be reached through"),
+        (httpx.ProxyError("403 Forbidden"), "refused the request: ProxyError 403 Forbidden"),
+        (httpx.ReadError("reset"), "ReadError reset"),
+    ],
+)
+def test_a_proxy_is_named(error: Exception, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what failed, or what stands between; a password in it is not shown."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080")
+    text = Network().explain(error, API)
+    assert "the proxy proxy.example:8080 (HTTPS_PROXY)" in text
+    assert words in text
+    assert "s3cret" not in text
+
+
+def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the client, over a socket on which nothing listens."""
+
+    async def play() -> None:
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        server.close()
+        await server.wait_closed()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        client = Client(Key(KEY))
+        try:
+            await client.balance()
+        finally:
+            await client.aclose()
+
+    with pytest.raises(NotSent, match=r"through the proxy 127\.0\.0\.1:\d+ \(HTTPS_PROXY\)"):
+        asyncio.run(play())
+
+
+PAGE = b"<html><head><title>x</title></head><body><h1>Blocked</h1> by <b>ACME</b></body></html>"
+
+
+@asynccontextmanager
+async def refusing(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """A proxy for everything that refuses with a page."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % len(PAGE) + PAGE)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
+        yield
+
+
+def test_a_proxy_that_refuses_with_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first words and its name are kept, for the API and for what is fetched by URL."""
+
+    async def play() -> tuple[str, str]:
+        async with refusing(monkeypatch):
+            client, fetcher = Client(Key(KEY), api_url="http://api.example"), Fetcher()
+            outcome = await client.create_task({"model": "m", "input": {}})
+            assert not isinstance(outcome, str)
+            with pytest.raises(MediaError) as caught:
+                await fetcher.fetch("http://media.example/a.png", 1000)
+            await client.aclose()
+            await fetcher.aclose()
+            return str(outcome.error), str(caught.value)
+
+    for text in asyncio.run(play()):
+        assert "HTTP 403" in text
+        assert "Blocked by ACME" in text
+        assert re.search(r"through the proxy 127\.0\.0\.1:\d+ \(ALL_PROXY\)", text)
+
+
+def test_a_proxy_that_refuses_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was sent: a proxy that says no to CONNECT is named."""
+
+    async def play() -> None:
+        async with refusing(monkeypatch):
+            client = Client(Key(KEY))
+            try:
+                await client.balance()
+            finally:
+                await client.aclose()
+
+    with pytest.raises(
+        NotSent, match=r"the proxy 127\.0\.0\.1:\d+ \(ALL_PROXY\) refused the request: .*403"
+    ):
+        asyncio.run(play())
+
+
+def test_a_stand_in_has_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message for a fault of the emulator names no proxy."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:8080")
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    client = Client(Key(KEY), transport=httpx.MockTransport(refuse))
+    with pytest.raises(NotSent, match=r"^api\.kie\.ai: ConnectError refused$"):
+        asyncio.run(client.balance())

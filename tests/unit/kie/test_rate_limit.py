@@ -1,0 +1,494 @@
+"""What `rates` promises: an account's limits are kept by all, and no limit ever stops a clip."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
+from kling_nb.core.secret import Key
+from kling_nb.emulator import UNLIMITED, Terms
+from kling_nb.jobs import settings
+from kling_nb.jobs.connect import account_of, budget_of
+from kling_nb.jobs.session import Session
+from kling_nb.kie.rate_limit import Account, Budget, store
+from kling_nb.kie.urls import API_URL
+from tests.support.service import KEY, Clock
+
+ACCOUNT = Account("https://api.example", Key(KEY))
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test keeps in memory ends with it."""
+    monkeypatch.setattr(store, "HERE", store.SlotMemory())
+
+
+class Kernel:
+    """A budget in a process of its own, as far as memory goes; waiting moves the common clock."""
+
+    def __init__(self, path: Path, clock: Clock, account: Account = ACCOUNT) -> None:
+        self.clock = clock
+        self.waits: list[float] = []
+        self.budget = Budget(account, path=path, clock=clock.epoch, sleep=self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass for everybody."""
+        self.waits.append(seconds)
+        self.clock.move(seconds)
+
+    def create(self, count: int = 1) -> list[float]:
+        """When so many tasks may be made, in epoch seconds."""
+        return asyncio.run(self.queue(count))
+
+    async def queue(self, count: int) -> list[float]:
+        """The same, inside a loop."""
+        times = []
+        for _ in range(count):
+            await self.budget.new_tasks.wait()
+            times.append(self.clock.epoch())
+        return times
+
+    def rejected(self, retry_after_s: float | None = None) -> None:
+        """The service answers with 429."""
+        asyncio.run(self.budget.new_tasks.hold_back(retry_after_s))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until somebody waits."""
+    return Clock()
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, clock: Clock) -> Callable[..., Kernel]:
+    """Makes kernels that share a file."""
+    return lambda account=ACCOUNT: Kernel(tmp_path / "state" / "rates.sqlite3", clock, account)
+
+
+def test_the_first_twenty_go_at_once(kernel: Callable[..., Kernel]) -> None:
+    """And the next ones wait until the window has passed, with a margin."""
+    one = kernel()
+    times = one.create(41)
+    assert Counter(round(at - times[0], 3) for at in times) == {0: 20, 11: 20, 22: 1}
+    assert one.waits == pytest.approx([11.0, 11.0])
+
+
+def test_two_kernels_share_the_limit(kernel: Callable[..., Kernel]) -> None:
+    """What one has sent counts for the other."""
+    one, two = kernel(), kernel()
+    one.create(15)
+    times = two.create(6)
+    assert two.waits == [pytest.approx(11.0)]
+    assert times[4] < times[5]
+
+
+def test_questions_and_tasks_are_counted_apart(kernel: Callable[..., Kernel]) -> None:
+    """Ten questions a second, whatever is made."""
+    one = kernel()
+    one.create(20)
+    for _ in range(10):
+        asyncio.run(one.budget.questions.wait())
+    assert one.waits == []
+    asyncio.run(one.budget.questions.wait())
+    assert one.waits == [pytest.approx(QUESTIONS.kept_s)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Account("https://api.example", Key("another-key")),
+        Account("http://127.0.0.1:8787", Key(KEY)),
+        Account("https://api.example"),
+    ],
+    ids=["key", "place", "no key"],
+)
+def test_other_accounts_have_their_own(kernel: Callable[..., Kernel], other: Account) -> None:
+    """Another key or another service has nothing to do with it."""
+    kernel().create(20)
+    stranger = kernel(other)
+    stranger.create(20)
+    assert stranger.waits == []
+
+
+def test_a_line_is_first_come_first_served(tmp_path: Path, clock: Clock) -> None:
+    """Whoever asked first goes first, and only one of a process has a slot ahead."""
+    path = tmp_path / "rates.sqlite3"
+    one = Kernel(path, clock)
+    one.create(20)
+    order: list[int] = []
+
+    async def ahead(seconds: float) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            query = "SELECT count(*) FROM slots WHERE at > ?"
+            assert connection.execute(query, (clock.epoch(),)).fetchone() == (1,)
+        clock.move(seconds)
+
+    budget = Budget(ACCOUNT, path=path, clock=clock.epoch, sleep=ahead)
+
+    async def take(number: int) -> None:
+        await budget.new_tasks.wait()
+        order.append(number)
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(take(number) for number in range(3)))
+
+    asyncio.run(all_at_once())
+    assert order == [0, 1, 2]
+
+
+def test_who_stops_waiting_lets_the_next_one_through(
+    kernel: Callable[..., Kernel], tmp_path: Path, clock: Clock
+) -> None:
+    """A cell that is cancelled in the line holds nobody up."""
+    kernel().create(20)
+
+    async def for_ever(_seconds: float) -> None:
+        asleep.set()
+        await asyncio.Event().wait()
+
+    asleep = asyncio.Event()
+    path = tmp_path / "state" / "rates.sqlite3"
+    budget = Budget(ACCOUNT, path=path, clock=clock.epoch, sleep=for_ever)
+
+    async def play() -> None:
+        first = asyncio.ensure_future(budget.new_tasks.wait())
+        second = asyncio.ensure_future(budget.new_tasks.wait())
+        await asleep.wait()
+        first.cancel()
+        clock.move(30)
+        await asyncio.wait_for(second, 10)
+
+    asyncio.run(play())
+
+
+def test_the_dead_leave_nothing_behind(kernel: Callable[..., Kernel], clock: Clock) -> None:
+    """Slots of a process that is gone are over with the window."""
+    kernel().create(20)
+    clock.move(NEW_TASKS.kept_s)
+    heir = kernel()
+    heir.create(20)
+    assert heir.waits == []
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, -30.0, -5.0, 5.0, 3600.0])
+def test_a_clock_that_jumps(kernel: Callable[..., Kernel], clock: Clock, jump_s: float) -> None:
+    """No wait is long, and after it everything is as always."""
+    one = kernel()
+    one.create(20)
+    clock.move(jump_s)
+    one.create()
+    assert sum(one.waits) <= NEW_TASKS.longest_wait_s
+    clock.move(60)
+    one.waits.clear()
+    times = one.create(21)
+    assert one.waits == [pytest.approx(NEW_TASKS.kept_s)]
+    assert times[0] == times[19]
+
+
+def test_a_429_holds_everybody_back_a_little(kernel: Callable[..., Kernel]) -> None:
+    """The service counts programs that nobody here knows of."""
+    one, two = kernel(), kernel()
+    one.rejected()
+    two.create()
+    assert two.waits == [pytest.approx(NEW_TASKS.kept_s / 4)]
+
+
+@pytest.mark.parametrize(("asked_s", "waited_s"), [(7.0, 7.0), (600.0, NEW_TASKS.longest_wait_s)])
+def test_the_service_says_how_long(
+    kernel: Callable[..., Kernel], asked_s: float, waited_s: float
+) -> None:
+    """`Retry-After` counts for all kernels, within bounds."""
+    one, two = kernel(), kernel()
+    one.rejected(asked_s)
+    two.create()
+    assert two.waits == [pytest.approx(waited_s)]
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_shorter_hold_does_not_end_a_longer_one(
+    kernel: Callable[..., Kernel], tmp_path: Path, clock: Clock, in_memory: bool
+) -> None:
+    """The service asked one kernel for 30 s; another one's 429 did not say how long."""
+    if in_memory:
+        blocked_file(tmp_path / "state" / "rates.sqlite3")
+    one, two = kernel(), kernel()
+    one.rejected(30.0)
+    two.rejected()
+    clock.move(1.0)
+    one.create()
+    assert one.waits == [pytest.approx(29.0)]
+    one.rejected(2.0)
+    one.rejected(5.0)
+    two.create()
+    assert two.waits == [pytest.approx(5.0)], "a longer one counts, and an old one is over"
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_hold_from_the_future_does_not_outlast_a_new_one(
+    kernel: Callable[..., Kernel], tmp_path: Path, clock: Clock, in_memory: bool
+) -> None:
+    """The clock was an hour ahead when it was noted; what is asked for now counts."""
+    if in_memory:
+        blocked_file(tmp_path / "state" / "rates.sqlite3")
+    one = kernel()
+    one.rejected(30.0)
+    clock.move(-3600)
+    one.rejected(4.0)
+    one.create()
+    assert one.waits == [pytest.approx(4.0)]
+
+
+STRANGE = {
+    "salt": "CREATE TABLE salt (one INTEGER PRIMARY KEY, salt); INSERT INTO salt VALUES (1, 'no')",
+    "slots": "CREATE TABLE slots (a)",
+    "holds": "CREATE TABLE holds (account, rate, until)",
+}
+
+
+@pytest.mark.parametrize("table", STRANGE)
+def test_a_strange_file_is_no_error(
+    kernel: Callable[..., Kernel],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    table: str,
+) -> None:
+    """Another program's tables: a warning, and memory counts."""
+    (tmp_path / "state").mkdir()
+    with closing(sqlite3.connect(tmp_path / "state" / "rates.sqlite3")) as connection:
+        connection.executescript(STRANGE[table])
+    one = kernel()
+    one.rejected(3.0)
+    one.create()
+    assert one.waits in ([pytest.approx(3.0)], [])
+    assert "cannot be used" in caplog.text
+
+
+def test_times_that_are_no_numbers_do_not_count(
+    kernel: Callable[..., Kernel], tmp_path: Path
+) -> None:
+    """Somebody has written into the file."""
+    one = kernel()
+    one.create(20)
+    one.rejected(3.0)
+    with closing(sqlite3.connect(tmp_path / "state" / "rates.sqlite3")) as connection:
+        connection.executescript("UPDATE slots SET at = 'x'; UPDATE holds SET until = 'x'")
+    one.create()
+    assert one.waits == []
+    one.rejected(3.0)
+    one.create()
+    assert one.waits == [pytest.approx(3.0)]
+
+
+def test_a_hold_of_a_wrong_clock_is_not_believed(
+    kernel: Callable[..., Kernel], clock: Clock
+) -> None:
+    """It was noted when the clock was ahead."""
+    one = kernel()
+    one.rejected()
+    clock.move(-3600)
+    one.create()
+    assert one.waits == []
+
+
+def test_the_file_has_no_key(kernel: Callable[..., Kernel], tmp_path: Path) -> None:
+    """Neither the key nor the place can be read from it, and another file has another mark."""
+    kernel().create()
+    kernel().rejected()
+    content = (tmp_path / "state" / "rates.sqlite3").read_bytes()
+    assert KEY.encode() not in content
+    assert b"api.example" not in content
+    assert ACCOUNT.mark(b"1" * 16) != ACCOUNT.mark(b"2" * 16)
+
+
+def test_old_slots_are_cleaned_away(
+    kernel: Callable[..., Kernel], tmp_path: Path, clock: Clock
+) -> None:
+    """The file stays small, other accounts' slots included."""
+    kernel(Account("elsewhere")).create(5)
+    kernel().create(5)
+    clock.move(90_000)
+    kernel().create()
+    with closing(sqlite3.connect(tmp_path / "state" / "rates.sqlite3")) as connection:
+        assert connection.execute("SELECT count(*) FROM slots").fetchone() == (1,)
+
+
+def test_threads_take_slots_one_by_one(tmp_path: Path, clock: Clock) -> None:
+    """Forty at the same moment: twenty now, twenty in the next window."""
+    path = tmp_path / "rates.sqlite3"
+
+    def book(_number: int) -> float:
+        return store.Slots(ACCOUNT, path, clock.epoch).book(NEW_TASKS)
+
+    with ThreadPoolExecutor(8) as threads:
+        waits = Counter(round(wait_s, 3) for wait_s in threads.map(book, range(40)))
+    assert waits == {0: 20, 11: 20}
+
+
+def blocked_folder(path: Path) -> None:
+    """A file lies where the folder should be."""
+    path.parent.write_text("")
+
+
+def blocked_file(path: Path) -> None:
+    """A folder lies where the file should be."""
+    path.mkdir(parents=True)
+
+
+@pytest.mark.parametrize("block", [blocked_folder, blocked_file])
+def test_without_a_file_memory_counts(
+    kernel: Callable[..., Kernel],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    block: Callable[[Path], None],
+) -> None:
+    """One warning, and all sessions of the process still keep the limit together."""
+    block(tmp_path / "state" / "rates.sqlite3")
+    one, two = kernel(), kernel()
+    with caplog.at_level(logging.WARNING, logger="kling_nb"):
+        one.create(15)
+        assert len(caplog.messages) == 1
+    assert "rates.sqlite3 cannot be used" in caplog.text
+    assert KEY not in caplog.text
+    two.create(6)
+    assert two.waits == [pytest.approx(NEW_TASKS.kept_s)]
+    two.rejected(5.0)
+    one.create()
+    assert one.waits == [pytest.approx(5.0)]
+
+
+def test_a_file_that_heals_is_used_again(
+    kernel: Callable[..., Kernel], tmp_path: Path, clock: Clock
+) -> None:
+    """After a minute it is tried again."""
+    state = tmp_path / "state"
+    state.write_text("")
+    one = kernel()
+    one.create()
+    state.unlink()
+    one.create()
+    assert not state.exists()
+    clock.move(store.FILE_PAUSE_S)
+    one.create()
+    assert (state / "rates.sqlite3").is_file()
+
+
+def test_a_broken_file_is_made_anew(kernel: Callable[..., Kernel], tmp_path: Path) -> None:
+    """Nothing in it is worth keeping; the others find a sound one."""
+    path = tmp_path / "state" / "rates.sqlite3"
+    path.parent.mkdir()
+    path.write_bytes(b"my shopping list" * 100)
+    kernel().create()
+    assert not path.exists()
+    kernel().create(20)
+    other = kernel()
+    other.create()
+    assert other.waits == [pytest.approx(NEW_TASKS.kept_s)]
+
+
+def test_a_locked_file_stops_nobody(
+    kernel: Callable[..., Kernel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that holds it for long is not waited for."""
+    monkeypatch.setattr(store, "BUSY_TIMEOUT_S", 0.05)
+    kernel().create()
+    one = kernel()
+    with closing(sqlite3.connect(tmp_path / "state" / "rates.sqlite3")) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        one.create(2)
+    assert one.waits == []
+
+
+def test_no_limit_touches_nothing(tmp_path: Path) -> None:
+    """A client without a budget, and an emulator without limits, never wait and write nothing."""
+    budget = Budget.unlimited()
+
+    async def play() -> None:
+        for line in (budget.new_tasks, budget.questions):
+            for _ in range(200):
+                await line.wait()
+            await line.hold_back(None)
+
+    asyncio.run(play())
+    assert not (tmp_path / "user state").exists()
+
+
+def test_when_the_program_ends_nobody_waits(
+    kernel: Callable[..., Kernel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python closes its worker pools first; the ledger's calls stop the job then."""
+
+    async def closed(*_: object) -> None:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(asyncio, "to_thread", closed)
+    one = kernel()
+    one.create()
+    one.rejected()
+    assert one.waits == []
+
+
+def test_the_file_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a path it lies in the user's state directory, for all folders of clips."""
+    monkeypatch.setattr(platformdirs, "user_state_path", lambda name: tmp_path / name)
+    asyncio.run(Budget(ACCOUNT).new_tasks.wait())
+    assert (tmp_path / "kling_nb" / "rates.sqlite3").is_file()
+
+
+def resolved(tmp_path: Path, **given: str) -> settings.Settings:
+    """Settings without an environment."""
+    return settings.resolve(environ={}, cwd=tmp_path, **given)  # type: ignore[arg-type]
+
+
+def test_who_is_counted(tmp_path: Path) -> None:
+    """Live by key and service; a served emulator by its URL; one in this process by its folder."""
+    url = "http://127.0.0.1:8787"
+    live = resolved(tmp_path, mode="live", api_key=KEY)
+    assert account_of(live) == Account(API_URL, Key(KEY))
+    assert account_of(resolved(tmp_path, mode="emulator", api_url=url)) == Account(url)
+    local = resolved(tmp_path, mode="emulator", folder="clips")
+    assert account_of(local) == Account(str(tmp_path / "clips"))
+
+
+def test_an_emulator_in_this_process_tells_its_terms(tmp_path: Path, clock: Clock) -> None:
+    """Its limits are kept, not the service's; without any there is nothing to keep."""
+    emulated = resolved(tmp_path, mode="emulator")
+    terms = Terms(tasks_per_window=3, task_window_s=2.0, questions_per_window=4)
+    budget = budget_of(emulated, terms, clock, asyncio.sleep)
+    assert (budget.new_tasks.rate.limit, budget.new_tasks.rate.window_s) == (3, 2.0)
+    assert (budget.questions.rate.limit, budget.questions.rate.window_s) == (4, 1.0)
+    free = budget_of(emulated, UNLIMITED, clock, asyncio.sleep)
+    assert math.isinf(free.new_tasks.rate.limit)
+    plain = budget_of(emulated, None, clock, asyncio.sleep)
+    assert (plain.new_tasks.rate, plain.questions.rate) == (NEW_TASKS, QUESTIONS)
+
+
+def test_the_settings_tell_what_the_account_may_send(tmp_path: Path, clock: Clock) -> None:
+    """Larger accounts have other limits: the budget of a live session has those of its settings."""
+    live = resolved(tmp_path, mode="live", api_key=KEY, rate_limits="create=2/5,status=30/2")
+    budget = budget_of(live, None, clock, asyncio.sleep)
+    assert budget.new_tasks.rate == replace(NEW_TASKS, limit=2, window_s=5.0)
+    assert budget.questions.rate == replace(QUESTIONS, limit=30, window_s=2.0)
+
+
+def test_an_emulator_in_this_process_has_the_limits_of_the_settings(tmp_path: Path) -> None:
+    """It rejects by them, and the session waits by them."""
+    limits = "create=3/7,status=5/2"
+    with closing(Session(mode="emulator", folder=tmp_path, rate_limits=limits)) as session:
+        assert session.emulator is not None
+        terms = session.emulator.books.terms
+        new_tasks = session._context.client._budget.new_tasks.rate
+    assert (terms.tasks_per_window, terms.task_window_s) == (3, 7.0)
+    assert (terms.questions_per_window, terms.question_window_s) == (5, 2.0)
+    assert (new_tasks.limit, new_tasks.window_s) == (3, 7.0)

@@ -1,0 +1,202 @@
+"""What `footage` promises: videos and sounds are checked before anything is sent, never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
+from kling_nb.core.stored_input import Negative
+from kling_nb.errors import MediaError
+from kling_nb.media.audio_video import read_footage
+from kling_nb.media.input_store import keep
+from kling_nb.models.parameters import Media
+from tests.support.reels import sound, video
+from tests.support.service import World
+
+VIDEO = Media(("video/mp4", "video/quicktime"), 100_000_000, length_s=(3, 30))
+SOUND = Media(
+    ("audio/mpeg", "audio/x-wav", "audio/aac", "audio/mp4"), 100_000_000, length_s=(0, 300)
+)
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Path:
+    """A video on disk."""
+    path = tmp_path / "my walk.mp4"
+    path.write_bytes(video())
+    return path
+
+
+def refused(source: object, kind: Media, name: str = "") -> str:
+    """What is said of it."""
+    with pytest.raises(MediaError) as caught:
+        read_footage(source, kind, name=name)
+    return str(caught.value)
+
+
+# --- what it may be given as -------------------------------------------------------------------
+
+
+def test_a_file_is_read_where_it_is(walk: Path) -> None:
+    """Its content is not held: it may have 100 MB."""
+    found = read_footage(walk, VIDEO)
+    assert (found.path, found.content) == (str(walk), b"")
+    assert (found.mime_type, found.length_s) == ("video/mp4", 4.0)
+    assert (found.width_px, found.height_px) == (352, 320)
+    assert found.size_bytes == len(video())
+    assert found.sha256 == found.source_sha256 == hashlib.sha256(video()).hexdigest()
+    assert found.name == "my walk.mp4"
+    assert found.thumbnail.startswith(b"\xff\xd8")
+    assert found.facts == f"352 × 320 px · 4.0 s · MP4 · {len(video()) / 1000:.0f} kB"
+
+
+def test_what_else_it_may_be_given_as(walk: Path) -> None:
+    """A text, bytes, an earlier clip: the same content is the same request."""
+    clip = SimpleNamespace(path=walk, frame=None)
+    given = [str(walk), video(), bytearray(video()), memoryview(video()), clip]
+    found = [read_footage(each, VIDEO) for each in given]
+    assert len({each.source_sha256 for each in found}) == 1
+    assert [bool(each.content) for each in found] == [False, True, True, True, False]
+    assert read_footage(video(), VIDEO, name="walk").name == "walk"
+
+
+def test_what_was_kept_stands_for_what_was_given(tmp_path: Path, walk: Path) -> None:
+    """A placeholder's hash is another's; what was changed since is no longer the same request."""
+    path = keep(tmp_path, video(), "video/mp4")
+    negative = Negative("ab" * 32, "walk.mp4", "video/mp4", path)
+    found = read_footage(negative, VIDEO)
+    assert (found.name, found.source_sha256, found.path) == ("walk.mp4", "ab" * 32, path)
+    Path(path).write_bytes(video(shade=30))
+    assert "was changed since; delete it and run the cell again" in refused(negative, VIDEO)
+    for path in ("", "/nowhere/it.mp4"):
+        assert refused(replace(negative, path=path), VIDEO) == (
+            "walk.mp4: no copy of it is kept; give the original again"
+        )
+
+
+def test_a_sound_has_no_picture() -> None:
+    """Nor sides."""
+    found = read_footage(sound(), SOUND, name="hum")
+    assert (found.width_px, found.height_px, found.thumbnail) == (0, 0, b"")
+    assert found.facts == "4.0 s · WAV · 0.4 MB"
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "named"),
+    [
+        ("audio/wav", "audio/x-wav"),
+        ("audio/mpeg", "audio/mpeg"),
+        ("audio/mp4", "audio/mp4"),
+        ("audio/aac", "audio/aac"),
+    ],
+)
+def test_the_type_by_content_and_as_the_model_names_it(
+    mime_type: str, named: str, tmp_path: Path
+) -> None:
+    """Whatever the file is called."""
+    path = tmp_path / "hum.jpg"
+    path.write_bytes(sound(mime_type))
+    assert read_footage(path, SOUND).mime_type == named
+
+
+def test_a_quicktime_video() -> None:
+    """Is taken as it is."""
+    assert read_footage(video(form="mov"), VIDEO).mime_type == "video/quicktime"
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+def test_another_format_is_not_converted(tmp_path: Path) -> None:
+    """Says what it is, what is allowed, and how it is converted, the name quoted for a shell."""
+    path = tmp_path / "it's a walk.webm"
+    path.write_bytes(video(form="webm"))
+    text = refused(path, VIDEO)
+    assert text.startswith("it's a walk.webm: is a WebM video; allowed are MP4, MOV: convert it")
+    command = text.partition("`")[2].rstrip("`")
+    assert shlex.split(command) == ["ffmpeg", "-i", str(path), "converted.mp4"]
+    text = refused(sound("audio/flac"), SOUND, "hum.flac")
+    assert text == (
+        "hum.flac: is a FLAC sound; allowed are MP3, WAV, AAC, M4A: convert it, e.g. "
+        "`ffmpeg -i FILE converted.mp3`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "words"),
+    [
+        (video(), SOUND, "is an MP4 video; allowed are MP3"),
+        (sound(), VIDEO, "is a WAV sound; allowed are MP4"),
+        (b"\x89PNG\r\n\x1a\n", VIDEO, "this is a PNG picture, not a video; give a video"),
+        (b"Dear diary, today", SOUND, "begins with b'Dear diary, ', which no sound does that is"),
+        (b"", VIDEO, "0 bytes: empty; give another video"),
+        (b"\0\0\0\x18ftypisom", VIDEO, "cannot be read as a video"),
+    ],
+)
+def test_what_it_is_not(content: bytes, kind: Media, words: str) -> None:
+    """Each says what it is."""
+    assert words in refused(content, kind)
+
+
+def test_what_is_too_long_or_too_short() -> None:
+    """Says how long it is, what is allowed and what to do; a frame more does not count."""
+    assert refused(video(2.0), VIDEO, "walk.mp4") == (
+        "walk.mp4: 2.0 s long; allowed are 3 to 30 s: give a longer one"
+    )
+    text = refused(video(4.0), replace(VIDEO, length_s=(1, 3)), "walk.mp4")
+    assert text.endswith("allowed are 1 to 3 s: cut it, e.g. `ffmpeg -i FILE -t 3 cut.mp4`")
+    text = refused(sound(), replace(SOUND, length_s=(0, 2)), "hum")
+    assert "4.0 s long; allowed are at most 2 s" in text
+    read_footage(video(4.0), replace(VIDEO, length_s=(1, 3.96)))
+
+
+def test_what_is_too_large(walk: Path) -> None:
+    """Judged before it is read."""
+    text = refused(walk, replace(VIDEO, max_bytes=1_000))
+    assert text.startswith("my walk.mp4: ")
+    assert "allowed are at most 0.001 MB: make it smaller, e.g. `ffmpeg -i" in text
+
+
+def test_what_is_too_large_to_upload(tmp_path: Path) -> None:
+    """A model may take more, at a URL: the upload takes 100 MB. The file is sparse."""
+    path = tmp_path / "long walk.mp4"
+    with path.open("wb") as file:
+        file.truncate(UPLOAD_LIMIT_BYTES + 1)
+    text = refused(path, replace(VIDEO, max_bytes=200_000_000))
+    assert "allowed are at most 100 MB: make it smaller" in text
+    assert text.endswith(", or give the URL of a file of at most 200 MB")
+    assert "URL" not in refused(path, VIDEO)
+
+
+def test_a_video_of_another_shape() -> None:
+    """Sides and ratio where the model says."""
+    text = refused(video(), replace(VIDEO, over_px=340), "walk")
+    assert text.startswith("walk: 352×320 pixels; each side must have more than 340")
+    text = refused(video(), replace(VIDEO, ratio=(1.2, 2.0)), "walk")
+    assert "width to height 1.10; allowed are 1.2 to 2: crop it" in text
+
+
+def test_a_job_is_no_clip_yet(world: World) -> None:
+    """The message names the call that waits for its clip."""
+    job, _ = world.prepare()
+    assert f"job {job.id} is not done yet: run job.result() to wait for it" in refused(job, VIDEO)
+
+
+@pytest.mark.parametrize("source", [5, None, object(), [1]])
+def test_what_is_no_file(source: object) -> None:
+    """Says what may be given."""
+    assert "is no video; give a path, a URL, bytes, or an earlier clip" in refused(source, VIDEO)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, walk: Path) -> None:
+    """The nearest is named; a folder is none."""
+    text = refused(tmp_path / "my wakl.mp4", VIDEO)
+    assert "there is no file" in text
+    assert "did you mean 'my walk.mp4'?" in text
+    assert "is a folder; give a video in it" in refused(tmp_path, VIDEO)

@@ -1,0 +1,205 @@
+"""What `containers` promises: files are known by their content, and measured to their end."""
+
+from __future__ import annotations
+
+import io
+import struct
+from fractions import Fraction
+from io import BytesIO
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from kling_nb.errors import MediaError
+from kling_nb.media.probe import (
+    HEAD_BYTES,
+    MP4,
+    Form,
+    measure,
+    opened,
+    read_duration,
+    reading,
+    recognise,
+    show,
+)
+from tests.support.reels import SOUNDS, index_first, sound, video
+
+
+def form_of(content: bytes) -> Form:
+    """What a file is recognised as."""
+    form = recognise(content[:HEAD_BYTES])
+    assert form is not None
+    return form
+
+
+# --- by the first bytes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mime_type", SOUNDS)
+def test_sounds_are_known(mime_type: str) -> None:
+    """Each as FFmpeg writes it, also where nothing but the first frame tells."""
+    assert form_of(sound(mime_type)).mime_type == mime_type
+
+
+@pytest.mark.parametrize(
+    ("form", "mime_type"),
+    [("mp4", "video/mp4"), ("mov", "video/quicktime"), ("webm", "video/webm")],
+)
+def test_videos_are_known(form: str, mime_type: str) -> None:
+    """Each as FFmpeg writes it."""
+    assert form_of(video(form=form)).mime_type == mime_type
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"\0\0\0\x08wide\0\0", "a MOV video"),
+        (b"\0\0\0\x18ftypM4A \0\0", "an M4A sound"),
+        (b"\0\0\0\x18ftypheic\0\0", "a HEIC picture"),
+        (b"\x1a\x45\xdf\xa3\x01\0\0matroska", "a Matroska video (MKV)"),
+        (b"RIFF\0\0\0\0AVI LIST", "an AVI video"),
+        (b"\xff\xfb\x90\x00", "an MP3 sound"),
+        (b"\xff\xf1\x50\x80", "an AAC sound"),
+        (b"\x89PNG\r\n", "a PNG picture"),
+        (b"PK\x03\x04", "a ZIP archive"),
+    ],
+)
+def test_what_else_is_known(head: bytes, words: str) -> None:
+    """Also what is refused, so that a message can say what it is."""
+    form = recognise(head)
+    assert form is not None
+    assert form.words == words
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"\xff", b"#EXTM3U\n/etc/passwd", b"RIFF\0\0\0\0xxxx", b"\xff\xe8"]
+)
+def test_what_nothing_tells(head: bytes) -> None:
+    """A playlist is none of them: FFmpeg would open what it names."""
+    assert recognise(head) is None
+
+
+# --- measured ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mime_type", SOUNDS)
+def test_a_sound_is_as_long_as_its_packets(mime_type: str) -> None:
+    """Where there is no index a header only estimates it."""
+    content = sound(mime_type, 4.0)
+    measured = measure(BytesIO(content), form_of(content), "hum")
+    assert measured.length_s == pytest.approx(4.0, abs=0.12)
+    assert (measured.width_px, measured.still) == (0, None)
+    assert measured.form.mime_type == mime_type
+
+
+def test_a_video_is_measured() -> None:
+    """Sides, length and the first picture."""
+    content = video(3.0, (352, 320))
+    measured = measure(BytesIO(content), form_of(content), "walk")
+    assert (measured.width_px, measured.height_px, measured.length_s) == (352, 320, 3.0)
+    assert measured.still is not None
+    assert measured.still.size == (352, 320)
+
+
+def test_a_header_that_tells_of_too_few_seconds() -> None:
+    """What is there counts: it may be paid for by the second."""
+    content = bytearray(video(8.0))
+    at = content.index(b"mdhd") + 20  # behind name, version, two times and the scale
+    whole = int.from_bytes(content[at : at + 4], "big")
+    content[at : at + 4] = (whole // 2).to_bytes(4, "big")
+    with opened(BytesIO(content), MP4.demuxer) as container:
+        assert read_duration(container, container.streams.video[0]) == 4.0
+    assert measure(BytesIO(content), MP4, "walk.mp4").length_s == 8.0
+
+
+def test_a_video_that_begins_late() -> None:
+    """Nobody pays for the time before its first picture."""
+    content = BytesIO()
+    with av.open(content, "w", format="mp4") as output:
+        stream: Any = output.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(10, 30):
+            shown: Any = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8))
+            shown.pts, shown.time_base = number, Fraction(1, 5)
+            output.mux(stream.encode(shown))
+        output.mux(stream.encode(None))
+    assert measure(content, MP4, "walk.mp4").length_s == 4.0
+
+
+def test_a_video_that_a_phone_filmed_upright() -> None:
+    """Its pictures lie on their side, and its header says so."""
+    content = bytearray(video(1.0, (96, 64)))
+    at = content.index(b"tkhd") + 44
+    quarter = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
+    content[at : at + 36] = quarter
+    measured = measure(BytesIO(content), form_of(bytes(content)), "walk")
+    assert (measured.width_px, measured.height_px) == (64, 96)
+
+
+def test_an_mp4_without_pictures_is_a_sound() -> None:
+    """Whatever its brand says."""
+    content = sound("audio/mp4").replace(b"ftypM4A ", b"ftypisom", 1)
+    assert form_of(content).mime_type == "video/mp4"
+    assert measure(BytesIO(content), form_of(content), "hum").form.mime_type == "audio/mp4"
+
+
+def test_a_cover_makes_no_video_of_a_sound() -> None:
+    """A song in an M4A has a picture of its own."""
+    cover = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(cover, "JPEG")
+    content = BytesIO()
+    with av.open(BytesIO(sound("audio/mp4"))) as source, av.open(content, "w", format="mp4") as to:
+        hum = to.add_stream_from_template(source.streams.audio[0])
+        shown = to.add_stream("mjpeg", rate=1)
+        shown.width, shown.height, shown.pix_fmt = 64, 64, "yuvj420p"
+        shown.disposition = av.stream.Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))
+        to.mux(shown.encode(picture.reformat(format="yuvj420p")))
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = hum
+                to.mux(packet)
+    whole = content.getvalue()
+    assert measure(BytesIO(whole), form_of(whole), "song").form.mime_type == "audio/mp4"
+
+
+@pytest.mark.parametrize("whole", [video(4.0, shade=77), sound("audio/mp4", 4.0)])
+def test_a_file_that_is_cut_short(whole: bytes) -> None:
+    """Its index is whole, its end is missing."""
+    content = index_first(whole)
+    measure(BytesIO(content), form_of(content), "it")
+    cut = content[: len(content) * 4 // 5]
+    with (
+        pytest.raises(MediaError, match=r"^it: .*cut short: give a whole"),
+        reading("it", "a file", "again"),
+    ):
+        measure(BytesIO(cut), form_of(cut), "it")
+
+
+def test_nothing_to_see_or_hear() -> None:
+    """A container alone."""
+    content = video(1.0)
+    with pytest.raises(MediaError, match="cannot be read as a video"), reading("x", "a video", ""):
+        measure(BytesIO(content[:64]), form_of(content), "x")
+
+
+def test_every_failure_is_told() -> None:
+    """Readers of broken files raise whatever they run into; our own words stay."""
+    with (
+        pytest.raises(MediaError, match=r"^fox: cannot be read as a clip \(7\); do this$"),
+        reading("fox", "a clip", "do this"),
+    ):
+        raise ValueError(7)
+    with pytest.raises(MediaError, match=r"^ours$"), reading("fox", "a clip", "do this"):
+        raise MediaError("ours")
+
+
+def test_a_picture_shown_for_a_while() -> None:
+    """As long as asked for."""
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(picture, "JPEG")
+    content = show(picture.getvalue(), 3.0)
+    assert measure(BytesIO(content), form_of(content), "x").length_s == 3.0

@@ -1,0 +1,406 @@
+"""What the catalogue promises, for every model in it: it validates, it costs, it is sourced."""
+
+from __future__ import annotations
+
+from datetime import date
+from itertools import product
+
+import pytest
+
+from kling_nb.core.money import DOLLARS_PER_CREDIT
+from kling_nb.errors import InvalidInput
+from kling_nb.kie.wire import create_body
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.parameters import Choice, Flag, Media, Records
+from kling_nb.models.request_inputs import media_of, request_input
+from kling_nb.models.rules import Told, Unsent
+from kling_nb.models.spec import ModelSpec, judge_lengths, price_credits, validate
+from tests.support.sample_files import document
+from tests.support.sample_requests import (
+    BROKEN,
+    ELEMENT,
+    EXAMPLES,
+    FORMS,
+    SHOTS,
+    body_of,
+    given_of,
+    least,
+)
+
+SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
+BROKEN_HERE: tuple[tuple[str, dict[str, object], str, str], ...] = (
+    ("kling-3.0/video", {"shots": SHOTS, "duration": 5}, "duration", "have 7 together; set 7"),
+    ("kling-3.0/video", {"shots": [{"prompt": "a", "duration": 2}]}, "duration",
+     "the shots have 2 together"),
+)  # fmt: skip
+"""What the pages do not forbid, and nobody knows the price of."""
+MOTION = ("kling-2.6/motion-control", "kling-3.0/motion-control")
+SHOT_MODELS = (
+    "kling-3.0/video",
+    "kling-3.0-omni/text-to-video",
+    "kling-3.0-omni/image-to-video",
+    "kling-3.0-omni/reference-to-video",
+)
+
+
+def every_choice(spec: ModelSpec) -> list[dict[str, object]]:
+    """Every combination of the values that a price depends on."""
+    asked = {name for line in spec.prices.lines for name in (*line.when, line.per_s_of)}
+    options: dict[str, tuple[object, ...]] = {}
+    for parameter in spec.parameters:
+        match parameter.kind:
+            case Choice(options=choices) if parameter.name in asked:
+                options[parameter.name] = choices
+            case Flag() if parameter.name in asked:
+                options[parameter.name] = (False, True)
+    return [dict(zip(options, values, strict=True)) for values in product(*options.values())]
+
+
+def problem_of(name: str, **values: object) -> tuple[str, str]:
+    """The one thing that is wrong with the least request and these values: field and sentence."""
+    spec = CATALOGUE[name]
+    given = {**least(spec), **values}
+    with pytest.raises(InvalidInput) as caught:
+        validate(spec, {key: value for key, value in given.items() if value != ""})
+    (problem,) = caught.value.problems
+    return problem.field, str(problem)
+
+
+def sent_by(name: str, **values: object) -> dict[str, object]:
+    """What is sent for the least request and these values, the sources as their URLs."""
+    spec = CATALOGUE[name]
+    given = {**least(spec), **values}
+    checked = validate(spec, {key: value for key, value in given.items() if value != ""})
+    return request_input(spec, checked, urls_of(spec, checked))
+
+
+def urls_of(spec: ModelSpec, values: dict[str, object]) -> dict[str, list[str]]:
+    """The media as they were given, by their path: what was given is a URL."""
+    return {path: [str(each) for each in m.given] for path, m in media_of(spec, values).items()}
+
+
+# --- each model --------------------------------------------------------------------------------
+
+
+def test_there_are_nineteen() -> None:
+    """All of the family that stand behind the endpoint, each with a sample of its request."""
+    assert len(CATALOGUE) == 19
+    assert EXAMPLES.keys() == CATALOGUE.keys()
+
+
+@SPECS
+def test_the_request_is_the_documented_one(spec: ModelSpec) -> None:
+    """The example's own values, given by our names, make the example's body, key for key."""
+    example = body_of(spec)
+    assert example["model"] == spec.name
+    values = validate(spec, given_of(spec))
+    sent = request_input(spec, values, urls_of(spec, values))
+    body = create_body(spec.name, sent, example.get("callBackUrl", ""))
+    assert body == example
+    for name, value in example["input"].items():
+        assert type(body["input"][name]) is type(value)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("sample", FORMS)
+def test_each_form_is_the_documented_one(sample: str) -> None:
+    """A request of that form is sent as the sample has it, no field more and none less."""
+    body = document(sample)
+    spec = CATALOGUE[body["model"]]
+    values = validate(spec, given_of(spec, body))
+    assert create_body(spec.name, request_input(spec, values, urls_of(spec, values)), "") == body
+
+
+@SPECS
+def test_samples_have_every_field(spec: ModelSpec) -> None:
+    """What is in no sample is sent under a name that nobody compared."""
+    told = {each.sent_as for each in spec.implied if isinstance(each, Told)}
+    fields = {parameter.field for parameter in spec.parameters} | told
+    bodies = (document(name) for name in (EXAMPLES[spec.name], *FORMS))
+    sent = {name for body in bodies if body["model"] == spec.name for name in body["input"]}
+    assert fields <= sent
+
+
+@SPECS
+def test_defaults_validate(spec: ModelSpec) -> None:
+    """A prompt, and a source where one is needed, is enough."""
+    values = validate(spec, least(spec))
+    assert {p.name for p in spec.parameters if p.required} <= set(values)
+
+
+@SPECS
+def test_the_default_is_the_cheapest(spec: ModelSpec) -> None:
+    """What nobody asked for costs nothing more, but for the length of 5 s."""
+    lengths_s = {"video": 7.0, "audio": 7.0}
+    usual = price_credits(spec, validate(spec, least(spec)), lengths_s)
+    assert usual is not None
+    for chosen in every_choice(spec):
+        price = price_credits(
+            spec, validate(spec, {**least(spec), **chosen, "duration": None}), lengths_s
+        )
+        assert price is not None
+        assert price >= usual
+
+
+@SPECS
+def test_every_choice_has_a_price(spec: ModelSpec) -> None:
+    """Whatever a person may choose, the price is known before anything is sent."""
+    for chosen in every_choice(spec):
+        values = validate(spec, {**least(spec), **chosen})
+        assert price_credits(spec, values, {"video": 7.0, "audio": 7.0}) is not None
+
+
+@SPECS
+def test_prices_and_fields_have_a_date_or_a_source(spec: ModelSpec) -> None:
+    """Prices move: they carry the day they were true and where they are from."""
+    assert date(2026, 1, 1) < spec.prices.as_of < date(2027, 1, 1)
+    assert spec.prices.source
+    assert spec.source
+
+
+@SPECS
+def test_names_are_options_and_letters_are_not_shared(spec: ModelSpec) -> None:
+    """Every parameter can be written in a cell, and no letter means two things."""
+    letters = [parameter.flag for parameter in spec.parameters if parameter.flag]
+    assert len(letters) == len(set(letters))
+    assert not set(letters) & set("mown")
+    for parameter in spec.parameters:
+        assert parameter.name.isidentifier()
+        assert parameter.help
+
+
+@SPECS
+def test_what_is_implied_names_real_fields(spec: ModelSpec) -> None:
+    """What follows from a field that is not there would never follow."""
+    names = {parameter.name for parameter in spec.parameters}
+    for each in spec.implied:
+        if isinstance(each, Told):
+            assert each.of in names
+            assert each.sent_as not in {parameter.field for parameter in spec.parameters}
+        elif isinstance(each, Unsent):
+            assert set(each.when.fields) <= names
+        else:
+            assert each.field in names
+
+
+@SPECS
+def test_price_lines_name_real_fields_and_values(spec: ModelSpec) -> None:
+    """A line about a value that is none would never count."""
+    for line in spec.prices.lines:
+        for name, value in line.when.items():
+            assert spec.parameter(name).kind.parse(value) == value
+        if line.per_s_of:
+            assert spec.parameter(line.per_s_of)
+
+
+@SPECS
+def test_the_catalogue_is_keyed_by_the_services_name(spec: ModelSpec) -> None:
+    """A model is found by the name that is sent."""
+    assert CATALOGUE[spec.name] is spec
+
+
+# --- prices ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "credits"),
+    [
+        ("kling-2.6/image-to-video", {}, 55),
+        ("kling-2.6/image-to-video", {"duration": "10"}, 110),
+        ("kling-2.6/image-to-video", {"sound": True}, 110),
+        ("kling-2.6/text-to-video", {"duration": "10", "sound": True}, 220),
+        ("kling-2.6/motion-control", {}, 7 * 11),
+        ("kling-2.6/motion-control", {"mode": "1080p"}, 7 * 18),
+        ("kling-3.0/video", {}, 5 * 14),
+        ("kling-3.0/video", {"mode": "pro", "duration": "3"}, 3 * 18),
+        ("kling-3.0/video", {"sound": True}, 5 * 20),
+        ("kling-3.0/video", {"mode": "pro", "sound": True}, 5 * 27),
+        ("kling-3.0/video", {"mode": "4K", "sound": True}, 5 * 67),
+        ("kling-3.0/video", {"mode": "4K", "duration": "15"}, 15 * 67),
+        ("kling-3.0/video", {"shots": SHOTS}, 7 * 14),
+        ("kling-3.0/motion-control", {}, 7 * 20),
+        ("kling-3.0/motion-control", {"mode": "1080p"}, 7 * 27),
+        ("kling/v3-turbo-image-to-video", {}, 5 * 18),
+        ("kling/v3-turbo-text-to-video", {"resolution": "1080p", "duration": "4"}, 4 * 22.5),
+        ("kling-3.0-omni/text-to-video", {}, 5 * 14),
+        ("kling-3.0-omni/image-to-video", {"sound": True}, 5 * 18),
+        ("kling-3.0-omni/text-to-video", {"resolution": "1080p"}, 5 * 18),
+        ("kling-3.0-omni/reference-to-video", {"resolution": "1080p", "sound": True}, 5 * 23),
+        ("kling-3.0-omni/text-to-video", {"resolution": "4k", "duration": 3}, 3 * 67),
+        ("kling-3.0-omni/reference-to-video", {"resolution": "720p"}, 5 * 14),
+        ("kling-3.0-omni/reference-to-video", {"resolution": "4k", "sound": True}, 5 * 67),
+        ("kling-3.0-omni/reference-to-video", {"video": "a.mp4", "image": None}, 7 * 20),
+        (
+            "kling-3.0-omni/reference-to-video",
+            {"video": "a.mp4", "image": None, "resolution": "1080p"},
+            7 * 27,
+        ),
+        (
+            "kling-3.0-omni/reference-to-video",
+            {"video": "a.mp4", "image": None, "resolution": "4k"},
+            7 * 67,
+        ),
+        ("kling-3.0-omni/reference-to-video", {"video": "a.mp4"}, 7 * 20),
+        ("kling-3.0-omni/reference-to-video", {"video": "a.mp4", "duration": 9}, 9 * 20),
+        ("kling-3.0-omni/transformation", {}, 7 * 20),
+        ("kling-3.0-omni/transformation", {"sound": True}, 7 * 20),
+        ("kling-3.0-omni/transformation", {"sound": True, "resolution": "1080p"}, 7 * 27),
+        ("kling-3.0-omni/transformation", {"resolution": "4k"}, 7 * 67),
+        ("kling/v2-5-turbo-image-to-video-pro", {}, 42),
+        ("kling/v2-5-turbo-text-to-video-pro", {"duration": "10"}, 84),
+        ("kling/v2-1-standard", {}, 25),
+        ("kling/v2-1-standard", {"duration": "10"}, 50),
+        ("kling/v2-1-pro", {}, 50),
+        ("kling/v2-1-pro", {"duration": "10"}, 100),
+        ("kling/v2-1-master-image-to-video", {}, 160),
+        ("kling/v2-1-master-text-to-video", {"duration": "10"}, 320),
+        ("kling/ai-avatar-standard", {}, 8 * 8),
+        ("kling/ai-avatar-pro", {}, 8 * 16),
+    ],
+)
+def test_prices(name: str, values: dict[str, object], credits: float) -> None:
+    """Source: captures of the price pages, 2026-03 to 2026-10; begun seconds count whole."""
+    spec = CATALOGUE[name]
+    lengths_s = {"video": 7.0, "audio": 7.2}
+    assert price_credits(spec, validate(spec, {**least(spec), **values}), lengths_s) == credits
+
+
+@pytest.mark.parametrize(
+    ("length_s", "paid_s"),
+    [(4.98, 5), (5.0, 5), (5.04, 5), (5.0417, 5), (5.09, 5), (5.12, 6), (5.5, 6), (0.05, 1)],
+)
+@pytest.mark.parametrize(
+    ("name", "field", "rate"),
+    [
+        ("kling-3.0-omni/transformation", "video", 20),
+        ("kling-2.6/motion-control", "video", 11),
+        ("kling/ai-avatar-standard", "audio", 8),
+    ],
+)
+def test_a_clip_of_five_seconds_is_paid_as_five(
+    name: str, field: str, rate: int, length_s: float, paid_s: int
+) -> None:
+    """A container adds a frame and two packets of sound to what it was made for (5.04 s).
+
+    Recorded 2026-08-20: omni, 720p, from a clip of 5 s: 100 credits.
+    """
+    spec = CATALOGUE[name]
+    price = price_credits(spec, validate(spec, least(spec)), {field: length_s})
+    assert price == paid_s * rate
+
+
+def test_a_price_by_the_second_is_not_known_before_the_length_is() -> None:
+    """No figure is better than one that is made up."""
+    for name in (*MOTION, "kling/ai-avatar-pro", "kling-3.0-omni/transformation"):
+        spec = CATALOGUE[name]
+        assert price_credits(spec, validate(spec, least(spec))) is None
+
+
+def test_dollars() -> None:
+    """Source: published price pages, 2026-03 to 2026-10."""
+    assert DOLLARS_PER_CREDIT == 0.005
+
+
+# --- what a person need not know ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("kling-3.0/video", "multi_shots"),
+        ("kling-3.0-omni/text-to-video", "customize_multi_shots"),
+        ("kling-3.0-omni/image-to-video", "customize_multi_shots"),
+        ("kling-3.0-omni/reference-to-video", "customize_multi_shots"),
+    ],
+)
+def test_the_service_is_told_of_shots(name: str, field: str) -> None:
+    """The flag follows from the shots, and is sent either way: its own default may be true."""
+    assert sent_by(name)[field] is False
+    assert sent_by(name, shots=SHOTS)[field] is True
+
+
+@pytest.mark.parametrize("name", SHOT_MODELS)
+def test_shots_need_no_length(name: str) -> None:
+    """Together they are as long as they are."""
+    assert float(str(sent_by(name, shots=SHOTS)["duration"])) == 7
+
+
+def test_shots_need_no_prompt_at_3_0_and_one_at_omni() -> None:
+    """Source: documentation, crawl of 2026-08: "unless `multi_shots`" stands at 3.0 only."""
+    assert "prompt" not in sent_by("kling-3.0/video", prompt="", shots=SHOTS)
+    for name in SHOT_MODELS[1:]:
+        assert problem_of(name, prompt="", shots=SHOTS)[0] == "prompt"
+
+
+@pytest.mark.parametrize("name", SHOT_MODELS)
+def test_the_same_length_may_be_given_beside_shots(name: str) -> None:
+    """Saying what follows anyway is no mistake."""
+    assert sent_by(name, shots=SHOTS, duration=7) == sent_by(name, shots=SHOTS)
+
+
+def test_a_shape_is_chosen_only_without_an_image() -> None:
+    """Source: documentation, crawl of 2026-08: `aspect_ratio` is optional with images."""
+    assert sent_by("kling-3.0/video")["aspect_ratio"] == "16:9"
+    assert "aspect_ratio" not in sent_by("kling-3.0/video", image="fox.png")
+    assert sent_by("kling-3.0/video", image="f.png", aspect_ratio="1:1")["aspect_ratio"] == "1:1"
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "values", "field", "words"), [*BROKEN, *BROKEN_HERE])
+def test_a_broken_rule_is_one_clear_problem(
+    name: str, values: dict[str, object], field: str, words: str
+) -> None:
+    """At the field where it can be mended, with what is allowed."""
+    found, sentence = problem_of(name, **values)
+    assert found == field
+    assert words in sentence
+
+
+@pytest.mark.parametrize("name", MOTION)
+def test_a_reference_video_may_be_longer_where_it_says_how_one_faces(name: str) -> None:
+    """Source: documentation, crawl of 2026-08: 10 s with `image`, 30 s with `video`."""
+    spec = CATALOGUE[name]
+    values = validate(spec, least(spec))
+    assert judge_lengths(spec, values, {"video": 10.04}) == []
+    (problem,) = judge_lengths(spec, values, {"video": 12.0})
+    assert str(problem) == (
+        "video: lasts 12.0 s; at most 10 s with character_orientation image; "
+        "shorten it, or set another character_orientation"
+    )
+    turned = validate(spec, {**least(spec), "character_orientation": "video"})
+    assert judge_lengths(spec, turned, {"video": 30.0}) == []
+
+
+# --- the two of the beginning ------------------------------------------------------------------
+
+
+def test_silent_and_short_is_the_default() -> None:
+    """What nobody asked for is the cheapest: `sound` false and `duration` "5"."""
+    for spec in (IMAGE_TO_VIDEO, TEXT_TO_VIDEO):
+        values = validate(spec, least(spec))
+        assert (values["sound"], values["duration"]) == (False, "5")
+
+
+def test_a_picture_is_one_of_three_types_of_at_most_10_mb() -> None:
+    """Source: the specification."""
+    (image,) = IMAGE_TO_VIDEO.media
+    assert isinstance(image.kind, Media)
+    assert image.kind.mime_types == ("image/jpeg", "image/png", "image/webp")
+    assert (image.kind.max_bytes, image.kind.max_count) == (10_000_000, 1)
+
+
+def test_an_actor_is_large_and_not_too_long() -> None:
+    """Source: documentation, crawl of 2026-08: sides over 300 px, ratio from 2:5 to 5:2."""
+    kind = CATALOGUE["kling-2.6/motion-control"].parameter("image").kind
+    assert isinstance(kind, Media)
+    assert (kind.over_px, kind.ratio) == (300, (0.4, 2.5))
+
+
+def test_an_element_has_its_pictures_under_the_services_name() -> None:
+    """Source: documentation, crawl of 2026-08: 2 to 4 pictures in `element_input_urls`."""
+    kind = CATALOGUE["kling-3.0/video"].parameter("elements").kind
+    assert isinstance(kind, Records)
+    assert sent_by("kling-3.0/video", elements=[ELEMENT])["kling_elements"] == [
+        {"name": "fox", "description": "red", "element_input_urls": ["a.png", "b.png"]}
+    ]

@@ -1,0 +1,281 @@
+"""What `kinds` promises: one reading of each value, or one sentence why not."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kling_nb.core.formatting import shorten
+from kling_nb.models.parameters import Choice, Flag, Kind, Media, Number, Rejected, Text
+
+TEXT = Text(max_chars=1000)
+DURATION = Choice(("5", "10"), unit="s")
+SOUND = Flag(on="sound", off="no sound")
+SCALE = Number(0, 1, step=0.1)
+COUNT = Number(3, 15, integer=True)
+ONE_PICTURE = Media(("image/jpeg", "image/png"), 10_000_000)
+KINDS: tuple[Kind, ...] = (TEXT, DURATION, SOUND, SCALE, COUNT, ONE_PICTURE)
+
+
+class Unprintable(str):
+    """A text whose repr fails."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+def rejection(kind: Kind, value: object) -> str:
+    """What a kind says of a value that it does not take."""
+    with pytest.raises(Rejected) as caught:
+        kind.parse(value)
+    return caught.value.given
+
+
+# --- text --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["a\r\nb", "a\rb", "a\nb", "  a\nb\n\n"])
+def test_line_ends_and_blank_ends_are_made_plain(given: str) -> None:
+    """However an editor writes lines, the same text is sent."""
+    assert TEXT.parse(given) == "a\nb"
+
+
+def test_a_text_may_have_just_the_limit() -> None:
+    """1000 characters are allowed."""
+    assert TEXT.parse("x" * 1000) == "x" * 1000
+
+
+def test_a_longer_text_is_refused_with_its_count() -> None:
+    """1001 characters are refused, and the count is said."""
+    assert rejection(TEXT, "x" * 1001) == "has 1,001 characters"
+    assert TEXT.allowed == "1 to 1,000 characters are allowed"
+
+
+def test_characters_are_code_points() -> None:
+    """A character beyond the 16-bit range counts once."""
+    assert TEXT.parse("🦊" * 1000) == "🦊" * 1000
+
+
+def test_line_ends_count_once() -> None:
+    """CRLF is one character of the limit, since one is sent."""
+    assert len(TEXT.parse("ab\r\n" * 333 + "a")) == 1000
+
+
+@pytest.mark.parametrize("given", ["", "   ", "\r\n\t"])
+def test_a_blank_text_is_empty(given: str) -> None:
+    """Blank space is no prompt."""
+    assert rejection(TEXT, given) == "is empty"
+
+
+@pytest.mark.parametrize("given", [5, b"fox", ["fox"], 1.5])
+def test_only_text_is_text(given: object) -> None:
+    """Nothing is turned into text by itself."""
+    assert "is not text" in rejection(TEXT, given)
+
+
+def test_half_a_character_is_refused() -> None:
+    """A lone surrogate cannot be written, and is refused before anything is sent."""
+    assert "surrogate" in rejection(TEXT, "fox \ud83e")
+
+
+# --- choice ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given",
+    [5, 5.0, "5", " 5 ", Fraction(5), np.int64(5), np.uint8(5), np.float32(5), np.float64(5)],
+    ids=lambda value: f"{type(value).__name__}",
+)
+def test_a_number_that_reads_the_same_is_the_option(given: object) -> None:
+    """5, 5.0, "5" and numpy's are the same, and are sent as the string "5"."""
+    parsed = DURATION.parse(given)
+    assert parsed == "5"
+    assert type(parsed) is str
+
+
+@pytest.mark.parametrize(
+    "given",
+    [True, np.True_, 7, 5.1, "5.0", "5s", b"5", None, [5], float("nan"), float("inf"), 10**400],
+    ids=str,
+)
+def test_anything_else_is_no_option(given: object) -> None:
+    """Truth, other numbers, other spellings and numbers beyond reason are refused."""
+    assert rejection(DURATION, given).endswith("is not one of 5, 10")
+
+
+def test_an_option_has_its_unit_or_its_own_words() -> None:
+    """One that another version had is said as it stands in the ledger."""
+    facing = Choice(("image", "video"), words=("facing as in the image", "facing as in the video"))
+    assert DURATION.say("5") == "5 s"
+    assert Choice(("std",)).say("std") == "std"
+    assert [facing.say(each) for each in ("video", "left")] == ["facing as in the video", "left"]
+
+
+def test_a_long_row_of_numbers_is_said_by_its_ends() -> None:
+    """Thirteen lengths are no list that anybody reads; shapes and a row with a gap stay one."""
+    lengths = Choice(tuple(map(str, range(3, 16))))
+    assert lengths.allowed == "allowed: 3 to 15"
+    assert rejection(lengths, 2) == "2 is not one of 3 to 15"
+    assert Choice(("3", "4", "5", "6", "8")).allowed == "allowed: 3, 4, 5, 6, 8"
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"), [("4k", "write 4K"), ("PRO", "write pro"), ("8K", "choose one of them")]
+)
+def test_a_choice_in_other_letters_is_named(given: str, advice: str) -> None:
+    """4K is written so for one model and 4k for the next: what is meant is said, not guessed."""
+    with pytest.raises(Rejected) as caught:
+        Choice(("std", "pro", "4K")).parse(given)
+    assert caught.value.advice == advice
+
+
+def test_truth_is_no_number() -> None:
+    """True equals 1 in Python, and is refused even where 1 is an option."""
+    assert rejection(Choice(("1", "2")), True) == "True is not one of 1, 2"
+
+
+def test_a_choice_says_what_was_given_and_what_is_allowed() -> None:
+    """A person can mend the value from the sentence alone."""
+    assert rejection(DURATION, "7") == "'7' is not one of 5, 10"
+    assert DURATION.allowed == "allowed: 5, 10"
+
+
+# --- flag --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [True, False, np.True_, np.False_], ids=repr)
+def test_a_flag_is_a_plain_bool(given: object) -> None:
+    """True and False, numpy's too, are sent as JSON's."""
+    assert SOUND.parse(given) is bool(given)
+
+
+@pytest.mark.parametrize("given", ["yes", "true", "", 1, 0, 1.0, []], ids=repr)
+def test_words_and_numbers_are_no_flag(given: object) -> None:
+    """Sound costs twice as much: nothing is guessed."""
+    assert rejection(SOUND, given).endswith("is not true or false")
+
+
+# --- number ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("given", "sent"), [(0, 0), (1, 1), (0.3, 0.3), ("0.5", 0.5), (0.7, 0.7)])
+def test_a_number_on_the_grid_is_taken(given: object, sent: float) -> None:
+    """The ends and the steps between are allowed, floating point's own errors forgiven."""
+    assert SCALE.parse(given) == sent
+
+
+@pytest.mark.parametrize("given", [-0.1, 1.1, 0.25, "2"])
+def test_a_number_off_the_grid_is_refused(given: object) -> None:
+    """Outside the range or between two steps is out of range."""
+    assert rejection(SCALE, given).endswith("is out of range")
+
+
+@pytest.mark.parametrize(
+    "given", ["fox", True, float("nan"), float("inf"), 10**400, None, [1], b"\xff"], ids=str
+)
+def test_what_is_no_number_is_refused(given: object) -> None:
+    """Words, truth, NaN, infinity and numbers beyond a float are no numbers here."""
+    assert rejection(SCALE, given).endswith("is not a number")
+
+
+def test_an_integer_is_sent_as_one() -> None:
+    """A field that is documented as integer gets an int."""
+    parsed = COUNT.parse(5.0)
+    assert parsed == 5
+    assert type(parsed) is int
+
+
+# --- media -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["fox.png", ["fox.png"], ("fox.png",)], ids=repr)
+def test_one_picture_may_come_alone_or_in_a_list(given: object) -> None:
+    """A list of one is that one."""
+    assert ONE_PICTURE.parse(given) == "fox.png"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [([], "0 were given"), (["a", "b"], "2 were given"), ("", "is empty"), ("  ", "is empty")],
+    ids=repr,
+)
+def test_the_number_of_pictures_is_checked(given: object, said: str) -> None:
+    """None, two or a blank one are refused before any file is opened."""
+    assert rejection(ONE_PICTURE, given) == said
+
+
+def test_several_pictures_stay_in_order() -> None:
+    """Where several are allowed, first frame and last frame keep their places."""
+    assert Media(("image/png",), 1000, max_count=2).parse(["a", "b"]) == ("a", "b")
+
+
+def test_a_picture_is_handed_on_unopened() -> None:
+    """Whatever a source is, whoever opens it gets the very object."""
+    source = object()
+    assert ONE_PICTURE.parse(source) is source
+
+
+def test_media_says_types_and_size() -> None:
+    """The sentence has the number, the types and the size."""
+    assert ONE_PICTURE.allowed == "give 1 JPEG or PNG of at most 10 MB"
+
+
+# --- quoting -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("fox", "'fox'"),
+        (b"\x00" * 5000, "bytes of 5,000 bytes"),
+        (np.zeros(3), "a ndarray"),
+        (None, "None"),
+        (Unprintable("x"), "a Unprintable"),
+        (10**5000, "a int"),
+    ],
+    ids=["text", "bytes", "array", "none", "unprintable", "huge"],
+)
+def test_a_value_is_quoted_shortly(value: object, text: str) -> None:
+    """Files, arrays and strangers are named and not printed."""
+    assert shorten(value) == text
+
+
+def test_a_long_value_is_cut() -> None:
+    """A quoted value fits a line and shows that it was cut."""
+    assert len(shorten("x" * 500)) == 60
+    assert shorten("x" * 500).endswith("…")
+
+
+JSON_LIKE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: type(kind).__name__)
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(value=JSON_LIKE)
+def test_a_kind_parses_or_rejects(kind: Kind, value: object) -> None:
+    """No value whatever gets anything but a reading or a rejection out of a kind."""
+    with suppress(Rejected):
+        kind.parse(value)
+
+
+def test_a_number_is_on_its_grid() -> None:
+    """What differs only in the last bit is the same request."""
+    assert SCALE.parse(0.1 + 0.2) == SCALE.parse("0.3") == 0.3
+    assert isinstance(SCALE.parse(1), float)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\x0b", "\u2028"])
+def test_a_text_of_one_line_has_its_lines_joined(end: str) -> None:
+    """What is an option of a cell could not be written otherwise."""
+    assert Text(20, one_line=True).parse(f" blur{end}text ") == "blur text"

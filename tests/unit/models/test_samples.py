@@ -1,0 +1,51 @@
+"""The samples are whole: each has its source, each is used, none carries a key."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.sample_files import SAMPLES, sample, sample_names
+
+README = (SAMPLES / "README.md").read_text(encoding="utf-8")
+SOURCES = re.compile(r"\b(specification|[DLC])\b")
+
+
+def used_names() -> set[str]:
+    """Every text literal in the tests beside this one."""
+    return {
+        node.value
+        for path in Path(__file__).parents[2].rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def test_every_sample_is_used() -> None:
+    """A sample that no test names proves nothing."""
+    assert set(sample_names()) <= used_names()
+
+
+def test_the_table_of_sources_has_just_the_samples() -> None:
+    """No file without its source, no source without its file."""
+    assert re.findall(r"^\| `([^`]+)` \|", README, re.MULTILINE) == sorted(
+        sample_names(), key=README.index
+    )
+
+
+@pytest.mark.parametrize("name", sample_names())
+def test_every_sample_names_its_source(name: str) -> None:
+    """The last column has a source class."""
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
+    source = row.rstrip(" |").rpartition("|")[2]
+    assert SOURCES.search(source)
+
+
+@pytest.mark.parametrize("name", sample_names())
+def test_no_sample_carries_a_key(name: str) -> None:
+    """A recorded body may be published."""
+    assert b"Bearer" not in sample(name)
+    assert b"Authorization" not in sample(name)

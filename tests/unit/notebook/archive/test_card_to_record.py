@@ -1,0 +1,201 @@
+"""From a card's record to a row of a ledger: the stage, and what is believed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from kling_nb.core.job_state import BLOCKING, Stage
+from kling_nb.display.cards.metadata import Receipt, card_json, read_card
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.spec import most_credits
+from kling_nb.notebook.archive.card_to_record import Witness, fault_of, row_of, weight_of
+from tests.support.html_states import CLIP, EVERY, FACTS, NOW, SAVED, TASK
+
+RECEIPT = replace(
+    read_card(card_json(replace(FACTS, fingerprint="ab" * 32), SAVED, "whole"))[0], id="0123abcd"
+)
+LATER = NOW + timedelta(days=1)
+
+
+def witness(**changes: Any) -> Witness:
+    """A record in a notebook that was saved an hour after its job."""
+    receipt = replace(RECEIPT, **changes)
+    return Witness(receipt, "as it is shown", "film.ipynb", NOW + timedelta(hours=1))
+
+
+def test_a_clip_that_is_here_is_saved() -> None:
+    """With all that its card told."""
+    row = row_of(witness(), CLIP, LATER)
+    assert (row.id, row.stage, row.task_id, row.clip) == ("0123abcd", Stage.SAVED, TASK, CLIP)
+    assert (row.fingerprint, row.service, row.take) == ("ab" * 32, "live", 1)
+    assert row.values == {
+        "image": "fox.png",
+        "prompt": FACTS.prompt,
+        "duration": "5",
+        "sound": False,
+    }
+    assert (row.cell, row.price_credits, row.credits) == (FACTS.cell, 55.0, 55.0)
+    assert (row.created_at, row.finished_at) == (NOW, SAVED.finished_at)
+    assert row.notebook == "film.ipynb"
+    assert row.owner == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "task_id", "days", "stage"),
+    [
+        ("saved", TASK, 13, Stage.ACCEPTED),
+        ("saved", TASK, 15, Stage.EXPIRED),
+        ("saved", "", 1, Stage.EXPIRED),
+        ("waiting", TASK, 13, Stage.ACCEPTED),
+        ("waiting", TASK, 15, Stage.EXPIRED),
+        ("outofsight", TASK, 1, Stage.ACCEPTED),
+        ("downloading", TASK, 1, Stage.ACCEPTED),
+        ("detached", TASK, 1, Stage.ACCEPTED),
+        ("detached", "", 1, Stage.UNKNOWN),
+        ("preparing", "", 1, Stage.UNKNOWN),
+        ("uploading", "", 1, Stage.UNKNOWN),
+        ("sending", "", 1, Stage.UNKNOWN),
+        ("unknown", "", 1, Stage.UNKNOWN),
+        ("vanished", TASK, 1, Stage.VANISHED),
+        ("expired", TASK, 1, Stage.EXPIRED),
+        ("failed", TASK, 1, Stage.FAILED),
+        ("refused", "", 1, Stage.REFUSED),
+        ("discarded", "", 1, Stage.DISCARDED),
+    ],
+)
+def test_without_a_clip_the_stage_is_the_one_that_is_known(
+    state: str, task_id: str, days: int, stage: Stage
+) -> None:
+    """Asked for while results are kept; what may be paid for blocks."""
+    given = witness(state=state, task_id=task_id)
+    row = row_of(given, None, NOW + timedelta(days=days))
+    assert row.stage is stage
+    assert row.clip is None
+    if stage in BLOCKING:
+        assert "film.ipynb" in row.reason
+
+
+@pytest.mark.parametrize("state", EVERY, ids=lambda state: type(state).__name__)
+def test_every_state_of_a_card_makes_a_row(state: Any) -> None:
+    """None is forgotten where states are added."""
+    (receipt,) = read_card(card_json(replace(FACTS, fingerprint="ab" * 32), state))
+    receipt = replace(receipt, id="0123abcd")
+    assert fault_of(receipt) == ""
+    assert row_of(Witness(receipt, "", "film.ipynb", NOW), None, LATER).stage in Stage
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"id": "../x"}, "is no id"),
+        ({"id": "k7f2qd"}, "is no id"),
+        ({"state": "stolen"}, "is no state"),
+        ({"fingerprint": ""}, "which request"),
+        ({"service": ""}, "which request"),
+    ],
+)
+def test_what_makes_no_row_is_told(changes: dict[str, str], words: str) -> None:
+    """In words for a person."""
+    assert words in fault_of(replace(RECEIPT, **changes))
+
+
+def test_a_cell_that_cannot_be_read_costs_only_the_values() -> None:
+    """The prompt is the one on the card."""
+    for cell in ("", "%%kling --nonsense\nx", "%%kling\nwords alone", "%%kling -i 'open\nx"):
+        row = row_of(witness(cell=cell), CLIP, LATER)
+        assert (row.values, row.cell) == ({"prompt": "as it is shown"}, "")
+
+
+def test_the_folder_of_a_picture_is_left_out() -> None:
+    """As ledgers have it; a URL stays."""
+    row = row_of(witness(cell="%%kling --image /home/ada/fox.png\nx"), CLIP, LATER)
+    assert row.values["image"] == "fox.png"
+    row = row_of(witness(cell="%%kling --image https://example.org/fox.png\nx"), CLIP, LATER)
+    assert row.values["image"] == "https://example.org/fox.png"
+
+
+def test_a_record_of_an_earlier_version_has_no_times() -> None:
+    """Then the notebook's own counts, and no duration is learnt from it."""
+    row = row_of(witness(created_at="", finished_at=""), CLIP, LATER)
+    assert row.created_at == row.finished_at == NOW + timedelta(hours=1)
+    assert row.accepted_at is None
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-23:59", "2026-99-99T00:00:00+00:00"])
+def test_times_are_never_in_the_future(time: str) -> None:
+    """Nor do they break anything."""
+    row = row_of(witness(created_at=time, finished_at=time), CLIP, LATER)
+    assert row.created_at <= LATER
+    assert row.finished_at is not None
+    assert row.finished_at <= LATER
+
+
+def test_the_card_that_tells_most_is_believed() -> None:
+    """A clip before an end, an end before what was on the way."""
+    ways = [
+        Receipt("a", state="preparing"),
+        Receipt("a", state="discarded"),
+        Receipt("a", state="waiting", task_id="t"),
+        Receipt("a", state="failed", task_id="t"),
+        Receipt("a", state="saved", embed="preview"),
+        Receipt("a", state="saved", embed="whole"),
+    ]
+    weights = [weight_of(each) for each in ways]
+    assert weights == sorted(set(weights))
+
+
+def test_times_are_utc() -> None:
+    """Whatever offset they were written with."""
+    row = row_of(witness(created_at="2026-11-22T16:05:00+02:00"), CLIP, LATER)
+    assert row.created_at == datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
+    assert row.created_at.tzinfo is UTC
+
+
+def test_several_media_are_named_each() -> None:
+    """Two frames, and the pictures of an element, without the folders they lay in."""
+    element = '[{"name": "fox", "description": "red", "images": ["/home/ada/a.png", "b.png"]}]'
+    line = f"-m kling-3.0/video -i /home/ada/fox.png -i last.png --elements '{element}'"
+    row = row_of(witness(model="kling-3.0/video", cell=f"%%kling {line}\nx"), CLIP, LATER)
+    assert row.values["image"] == "fox.png, last.png"
+    assert row.values["elements"] == (
+        {"name": "fox", "description": "red", "images": "a.png, b.png"},
+    )
+
+
+def test_shots_alone_are_a_request() -> None:
+    """A cell without a body is read as it was run."""
+    shots = '[{"prompt": "wakes", "duration": 3}]'
+    cell = f"%%kling --model kling-3.0/video --shots '{shots}'\n"
+    row = row_of(witness(model="kling-3.0/video", cell=cell), CLIP, LATER)
+    assert "prompt" not in row.values
+    assert (row.prompt, row.values["duration"], row.cell) == ("wakes", "3", cell)
+
+
+@pytest.mark.parametrize(
+    ("changes", "price"),
+    [
+        ({}, 55.0),
+        ({"cell": "%%kling -i fox.png --duration 10\nx"}, 110.0),
+        ({"cell": ""}, 220.0),
+        ({"cell": "", "model": "kling-2.6/motion-control"}, 540.0),
+        ({"cell": "", "model": "of another version"}, max(map(most_credits, CATALOGUE.values()))),
+    ],
+)
+def test_a_recorded_cost_is_capped_by_the_price_list(changes: dict[str, Any], price: float) -> None:
+    """By the price of the request where its cell can be read, else by the dearest one."""
+    row = row_of(witness(price_credits=1e9, credits=1e9, **changes), CLIP, LATER)
+    assert (row.price_credits, row.credits) == (price, price)
+    row = row_of(witness(price_credits=3.0, credits=None, **changes), CLIP, LATER)
+    assert (row.price_credits, row.credits) == (3.0, None)
+
+
+def test_an_unproven_record_has_a_name_that_no_request_has() -> None:
+    """And it keeps the fingerprint that it states behind it."""
+    row = row_of(witness(), CLIP, LATER, is_proven=False)
+    assert row.fingerprint == "recovered:" + "ab" * 32
+    again = row_of(witness(fingerprint=row.fingerprint), CLIP, LATER, is_proven=False)
+    assert again.fingerprint == row.fingerprint

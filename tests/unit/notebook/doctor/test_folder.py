@@ -1,0 +1,216 @@
+"""The doctor looks at the folder's ledger, jobs and clips, and at the notebook; it changes none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from kling_nb.core.job_state import Stage
+from kling_nb.display.html import Finding
+from kling_nb.jobs.job import Job
+from kling_nb.jobs.session import Session
+from kling_nb.notebook.doctor.environment import check_links, check_notebook
+from kling_nb.notebook.doctor.folder import check_contents
+from kling_nb.storage import Ledger, inspect
+from tests.support.service import World
+
+PATIENCE_S = 20.0
+
+
+def named(findings: list[Finding], name: str) -> Finding:
+    """The finding of that name."""
+    (found,) = (each for each in findings if each.name == name)
+    return found
+
+
+# --- the ledger and its jobs -------------------------------------------------------------------
+
+
+def test_a_folder_without_a_ledger(tmp_path: Path) -> None:
+    """There is none yet, and none is made."""
+    (only,) = check_contents(tmp_path / "nowhere")
+    assert (only.status, only.said) == ("ok", "none yet: made with the first clip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ledger_that_is_sound(ledger: Ledger, tmp_path: Path) -> None:
+    """And one that has no job yet."""
+    ledger.open()
+    found = check_contents(tmp_path)
+    assert [each.status for each in found] == ["ok"] * 3
+
+
+def test_a_file_that_is_no_ledger(tmp_path: Path) -> None:
+    """What to do comes first; of the rest it is said once that it is not known."""
+    (tmp_path / "ledger.sqlite3").write_bytes(b"no database " * 500)
+    ledger, jobs = check_contents(tmp_path)
+    assert ledger.status == "bad"
+    assert "move this one away" in ledger.said
+    assert jobs.status == "warn"
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_clips_without_their_ledger_are_a_warning(tmp_path: Path, is_empty: bool) -> None:
+    """Their cells would be paid for again; there are two ways to prevent that."""
+    for name in ("20261123-033628-03bbd84b.mp4", "holiday.mp4"):
+        (tmp_path / name).touch()
+    if is_empty:
+        (tmp_path / "ledger.sqlite3").touch()
+    ledger = check_contents(tmp_path)[0]
+    assert ledger.status == "warn"
+    assert "1 clip lies here" in ledger.said
+    assert "%kling recover" in ledger.fix
+    assert "Put `ledger.sqlite3` back" in ledger.fix
+
+
+def test_clips_from_before_a_new_ledger_are_a_warning(session: Session) -> None:
+    """One new clip does not hide them; the ledger that knows it must not be replaced."""
+    session.text_to_video("one").result(PATIENCE_S)
+    folder = session.settings.folder
+    assert named(check_contents(folder), "Ledger").said == "intact"
+    (folder / "20261123-033628-03bbd84b.mp4").touch()
+    ledger = named(check_contents(folder), "Ledger")
+    assert (ledger.status, ledger.said) == ("warn", "1 clip lies here that it does not know")
+    assert ledger.fix.startswith("`%kling recover")
+
+
+def test_jobs_under_way_and_unknown_are_counted(world: World) -> None:
+    """Each unknown one by its id, with the command that tells more."""
+    (running, _), (lost, _) = world.prepare("one"), world.prepare("two")
+    world.ledger.advance(running.id, Stage.SENDING)
+    jobs = named(check_contents(world.ledger.folder), "Jobs")
+    assert (jobs.status, jobs.said) == ("ok", "2 under way")
+    world.ledger.advance(lost.id, Stage.SENDING)
+    world.ledger.advance(lost.id, Stage.UNKNOWN)
+    jobs = named(check_contents(world.ledger.folder), "Jobs")
+    assert jobs.status == "warn"
+    assert jobs.said == f"1 under way, 1 unknown ({lost.id})"
+    assert f"%kling show {lost.id}" in jobs.fix
+
+
+def test_nothing_is_changed_or_locked(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A session that is alive is not told from a dead one by it, and no owner is left behind."""
+    world.prepare("one")
+    owners = sorted((world.ledger.folder / "owners").iterdir())
+    content = (world.ledger.folder / "ledger.sqlite3").read_bytes()
+    monkeypatch.setattr(inspect, "PATIENCE_S", 0.0)
+    check_contents(world.ledger.folder)
+    assert sorted((world.ledger.folder / "owners").iterdir()) == owners
+    assert (world.ledger.folder / "ledger.sqlite3").read_bytes() == content
+
+
+# --- the clips ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def jobs(session: Session) -> list[Job]:
+    """Two jobs whose clips are saved."""
+    jobs = [session.text_to_video(prompt) for prompt in ("one", "two")]
+    for job in jobs:
+        job.result(PATIENCE_S)
+    return jobs
+
+
+def test_clips_that_are_all_there(session: Session, jobs: list[Job]) -> None:
+    """How many, and how large."""
+    clips = named(check_contents(session.settings.folder), "Clips")
+    assert clips.status == "ok"
+    assert clips.said.startswith("2 clips, ")
+    assert clips.said.endswith(", all there")
+
+
+def test_what_is_missing_or_damaged_is_fetched_again_as_told(
+    session: Session, jobs: list[Job]
+) -> None:
+    """The command that the fix names does it, and costs nothing."""
+    paths = [job.result(0).path for job in jobs]
+    paths[0].unlink()
+    paths[1].write_bytes(paths[1].read_bytes()[:500])
+    clips = named(check_contents(session.settings.folder), "Clips")
+    assert clips.status == "warn"
+    assert f"1 not there ({jobs[0].id}), 1 damaged ({jobs[1].id})" in clips.said
+    assert "%kling show" in clips.fix
+    assert "0 credits" in clips.fix
+    balance = session.balance()
+    for job in jobs:
+        session.job(job.id).result(PATIENCE_S)
+    assert named(check_contents(session.settings.folder), "Clips").status == "ok"
+    assert session.balance() == balance
+
+
+# --- the notebook ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    """A saved notebook with a card of somebody's."""
+    path = tmp_path / "film.ipynb"
+    output = nbformat.v4.new_output("display_data", data={"text/html": "<section>"})
+    cell = nbformat.v4.new_code_cell("%%kling\nx", outputs=[output])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    return path
+
+
+def test_a_notebook_that_is_trusted(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is to be done."""
+    monkeypatch.setattr(
+        "kling_nb.notebook.archive.notebook_file._trust", lambda _text, check: check
+    )
+    found = check_notebook([str(notebook)], notebook.parent)
+    assert (found.status, found.said, found.fix) == ("ok", "film.ipynb", "")
+
+
+def test_a_notebook_that_is_not_trusted_has_a_fix(notebook: Path) -> None:
+    """Two ways, and the first one is free."""
+    found = check_notebook([str(notebook)], notebook.parent)
+    assert found.status == "warn"
+    assert "not trusted" in found.said
+    assert "`jupyter trust film.ipynb`" in found.fix
+    assert "0 credits" in found.fix
+
+
+def test_a_notebook_without_outputs_needs_no_trust(notebook: Path) -> None:
+    """A new one is signed by nobody."""
+    nbformat.write(nbformat.v4.new_notebook(), notebook)
+    assert check_notebook([str(notebook)], notebook.parent).status == "ok"
+
+
+def test_a_kernel_that_went_elsewhere_is_a_warning(notebook: Path, tmp_path: Path) -> None:
+    """Links are paths from where it works."""
+    found = check_notebook([str(notebook)], tmp_path / "elsewhere")
+    assert found.status == "warn"
+    assert f"os.chdir({str(tmp_path)!r})" in found.fix
+
+
+def test_a_notebook_that_nobody_tells(tmp_path: Path) -> None:
+    """Its name is asked for where it is needed; one that is gone was renamed."""
+    assert check_notebook([], tmp_path).status == "ok"
+    gone = check_notebook([str(tmp_path / "old.ipynb")], tmp_path)
+    assert gone.status == "warn"
+    assert "renamed" in gone.said
+
+
+def test_a_notebook_that_cannot_be_read(notebook: Path) -> None:
+    """Half of one, say: it raises nothing."""
+    notebook.write_text("{", encoding="utf-8")
+    assert check_notebook([str(notebook)], notebook.parent).status == "warn"
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [("work/clips", ""), ("elsewhere", "is not within"), ("work/.clips", "hidden: .clips")],
+)
+def test_links_lead_only_where_jupyter_shows_files(tmp_path: Path, folder: str, said: str) -> None:
+    """Above its folder and in hidden ones they do not; clips play nevertheless."""
+    found = check_links(tmp_path / folder, tmp_path / "work")
+    assert [each.status for each in found] == (["warn"] if said else [])
+    assert all(said in each.said and "KLING_NB_FOLDER" in each.fix for each in found)
+
+
+def test_without_a_server_nothing_is_said_of_links(tmp_path: Path) -> None:
+    """VS Code, say."""
+    assert check_links(tmp_path, None) == []

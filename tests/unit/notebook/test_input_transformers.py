@@ -1,0 +1,197 @@
+"""The text of a cell before it runs: when it becomes an `await`, and when it must not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+from kling_nb.notebook.input_transformers import (
+    AWAITED,
+    CellClock,
+    awaiting,
+    with_body,
+    without_comments,
+)
+from tests.support.shells import open_shell
+
+
+class Events:
+    """The events of a shell, and a way to let them happen."""
+
+    def __init__(self) -> None:
+        self.registered: dict[str, Any] = {}
+
+    def register(self, name: str, function: Any) -> None:
+        """Remember whom to tell."""
+        self.registered[name] = function
+
+    def begin(self, cell: str) -> None:
+        """A cell starts."""
+        self.registered["pre_run_cell"](SimpleNamespace(raw_cell=cell))
+
+    def end(self, cell: str | None) -> None:
+        """A cell has ended; None where the kernel has no result for it."""
+        info = SimpleNamespace(info=SimpleNamespace(raw_cell=cell))
+        self.registered["post_run_cell"](None if cell is None else info)
+
+
+@pytest.fixture
+def events() -> Events:
+    """The events of a shell that runs nothing yet."""
+    return Events()
+
+
+@pytest.fixture
+def clock(events: Events) -> CellClock:
+    """A clock that hears them."""
+    return CellClock(SimpleNamespace(events=events))
+
+
+def transform(clock: CellClock, cell: str) -> str:
+    """A cell as it runs, after IPython's own changes and ours."""
+    manager = TransformerManager()
+    manager.cleanup_transforms[:0] = [without_comments, with_body]
+    text = manager.transform_cell(cell)
+    return "".join(awaiting(clock)(text.splitlines(keepends=True)))
+
+
+@pytest.mark.parametrize("line", ["--wait", "-w", "-i fox.png --wait -o fox", "-d 10 -w --sound"])
+def test_a_waiting_cell_is_awaited(clock: CellClock, line: str) -> None:
+    """By a magic of its own, with line and body unchanged."""
+    body = "A fox, {it} said \"100 %\" and 'ran'\n\\n\n"
+    written = f"await get_ipython().run_cell_magic({AWAITED!r}, {line!r}, {body!r})\n"
+    assert transform(clock, f"%%kling {line}\n{body}") == written
+
+
+def test_a_line_that_goes_on_is_awaited(clock: CellClock) -> None:
+    """Wherever `--wait` stands in it."""
+    line, body = "-i fox.png --wait", "rain\n"
+    written = f"await get_ipython().run_cell_magic({AWAITED!r}, {line!r}, {body!r})\n"
+    assert transform(clock, "%%kling -i fox.png \\\n  --wait\nrain\n") == written
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%%kling -i fox.png\n--wait",
+        "%%kling --wiat\nfox",
+        "%%kling -i --wait\nfox",
+        "%%klingon --wait\nfox",
+        "%%time\n%%kling --wait\nfox",
+        "%%capture\n%%kling --wait\nfox",
+        "get_ipython().run_cell_magic('kling', '--wait')",
+        "x = get_ipython().run_cell_magic('kling', '--wait', 'fox')",
+        "get_ipython().run_cell_magic('kling', '--wait', 'fox')\nprint()",
+        "get_ipython().run_cell_magic('kling', line, 'fox')",
+        "print('run_cell_magic",
+        "run_cell_magic\0",
+        "",
+    ],
+)
+def test_any_other_cell_is_left_alone(clock: CellClock, cell: str) -> None:
+    """One that does not wait, holds another magic, is more than a magic, or is no Python."""
+    lines = cell.splitlines(keepends=True)
+    assert awaiting(clock)(lines) is lines
+    assert AWAITED not in transform(clock, cell)
+
+
+def test_a_cell_within_a_cell_is_left_alone(clock: CellClock, events: Events) -> None:
+    """There, `await` has no loop to return to; afterwards it has."""
+    cell = "%%kling --wait\nfox"
+    events.begin("%%time\n" + cell)
+    assert AWAITED not in transform(clock, cell)
+    events.end("%%time\n" + cell)
+    assert AWAITED in transform(clock, cell)
+
+
+def test_the_outer_cell_runs_on_when_an_inner_one_ends(clock: CellClock, events: Events) -> None:
+    """As in a loop of `run_cell`."""
+    events.begin("outer")
+    events.begin("inner")
+    events.end("inner")
+    assert clock.is_running
+    events.end("outer")
+    assert not clock.is_running
+
+
+def test_ends_without_a_beginning_do_not_count(clock: CellClock, events: Events) -> None:
+    """An empty cell only ends, and so does the cell that loads the extension."""
+    events.end("%load_ext kling_nb")
+    assert not clock.is_running
+    events.begin("outer")
+    events.end("")
+    assert clock.is_running
+
+
+def test_an_interrupted_cell_has_ended(clock: CellClock, events: Events) -> None:
+    """The kernel has no result for it, and none for what ran within."""
+    events.begin("outer")
+    events.begin("inner")
+    events.end(None)
+    assert not clock.is_running
+
+
+def test_each_cell_is_a_moment(clock: CellClock, events: Events) -> None:
+    """So that a display of this cell can be told from one of an earlier cell."""
+    first = clock.now
+    events.begin("a")
+    assert clock.now == first + 1
+
+
+@pytest.mark.parametrize("above", ["", "# why\n", "\n\n", "  # one\n\n# two\n"])
+def test_comments_above_the_magic_go(above: str) -> None:
+    """What is below is as it was."""
+    cell = ["%%kling -w\n", "# no comment\n", "\n", "a fox\n"]
+    assert without_comments([*above.splitlines(keepends=True), *cell]) == cell
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_options_alone_are_a_cell(end: str) -> None:
+    """Shots have their own words: IPython would refuse the cell for its empty body."""
+    cell = "%%kling -m 3.0/video --shots mine"
+    assert with_body([cell + end]) == [f"{cell}\n", "\n"]
+
+
+@pytest.mark.parametrize("cell", ["%%kling", "%%kling?", "%%kling jobs", "%%klingon -w"])
+def test_a_cell_without_options_is_left_to_ipython(cell: str) -> None:
+    """It shows help, or asks whether `%kling` was meant."""
+    assert with_body([cell]) == [cell]
+
+
+def test_a_line_that_is_being_typed_may_get_its_body() -> None:
+    """In a terminal a cell ends with a blank line, and not with its first."""
+    manager = TransformerManager()
+    manager.cleanup_transforms[:0] = [without_comments, with_body]
+    assert manager.check_complete("%%kling -i fox.png")[0] == "incomplete"
+    assert manager.check_complete("%%kling -i fox.png\na fox\n\n")[0] == "complete"
+
+
+@pytest.mark.parametrize(
+    "cell", ["# why\nprint()\n%%kling\n", "# only this\n", "", "# why\n%%time\n%%kling\n"]
+)
+def test_comments_elsewhere_stay(cell: str) -> None:
+    """The cell is none of ours."""
+    lines = cell.splitlines(keepends=True)
+    assert without_comments(lines) == lines
+
+
+@pytest.fixture
+def shell() -> Iterator[Any]:
+    """A shell."""
+    with open_shell() as shell:
+        yield shell
+
+
+def test_a_real_shell_drives_the_clock(shell: Any) -> None:
+    """Inside cells, after errors and after cells in cells."""
+    clock = shell.user_ns["clock"] = CellClock(shell)
+    shell.run_cell("seen = [clock.is_running]")
+    shell.run_cell("get_ipython().run_cell('')\nseen.append(clock.is_running)")
+    shell.run_cell("get_ipython().run_cell('1')\nseen.append(clock.is_running)")
+    shell.run_cell("raise KeyboardInterrupt")
+    assert shell.user_ns["seen"] == [True, True, True]
+    assert not clock.is_running

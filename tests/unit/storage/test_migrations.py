@@ -1,0 +1,58 @@
+"""What `migrations` promises: files that are out there stay readable, from every version."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kling_nb.core.job_state import Stage
+from kling_nb.storage import Intent, Ledger, database
+from kling_nb.storage.database import Database
+from kling_nb.storage.migrations import MIGRATIONS
+from tests.unit.storage.test_database import FIRST_ROW
+
+RELEASED = ("d5b116c3db36017d", "43a2cc0e6bfc43c9", "50e0d9485ea8f2e6", "99062428ceea7d4a")
+"""The tables of each version, by the beginning of their hash. What is here never changes."""
+
+
+def hash_of_tables(connection: sqlite3.Connection) -> str:
+    """The beginning of a hash of all tables and indices, whatever their white space."""
+    query = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+    found = [(kind, name, " ".join(sql.split())) for kind, name, sql in connection.execute(query)]
+    return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+
+
+def test_what_was_released_is_never_changed() -> None:
+    """A file that was made with it is never migrated by that step again."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        hashes = []
+        for migrate in MIGRATIONS:
+            migrate(connection)
+            hashes.append(hash_of_tables(connection))
+    assert tuple(hashes[: len(RELEASED)]) == RELEASED
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
+def test_a_file_of_any_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    """It becomes one of today with the same jobs: a clip that was paid for still is."""
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "MIGRATIONS", MIGRATIONS[:version])
+        old = Database(tmp_path / "ledger.sqlite3")
+        old.create()
+        with old.writing() as connection:
+            connection.execute(FIRST_ROW)
+    ledger = Ledger(tmp_path)
+    row, is_new = ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))
+    assert (row.id, row.stage, row.task_id, is_new) == ("1a2b3c4d", Stage.SAVED, "t1", False)
+    assert [expense.credits for expense in ledger.accounts.expenses()] == [55.0]
+    ledger.close()
+    new = Database(tmp_path / "new.sqlite3")
+    new.create()
+    with old.reading() as before, new.reading() as after:
+        assert hash_of_tables(before) == hash_of_tables(after)

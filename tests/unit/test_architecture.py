@@ -1,0 +1,185 @@
+"""What holds for each module and no library checks: a light import, names, and sizes.
+
+Which package may import which is `lint-imports`, see `pyproject.toml`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "kling_nb"
+
+MAX_LINES = 450
+MAX_STATEMENTS = 25
+
+HEAVY = ("IPython", "ipywidgets", "httpx", "av", "PIL", "starlette", "anywidget", "nest_asyncio")
+
+
+class Import(NamedTuple):
+    """One imported name: from where, and which; `name` is empty for a whole module."""
+
+    module: str
+    name: str
+    line: int
+
+
+def dotted(path: Path) -> str:
+    """A file's module name inside the package, e.g. `ledger.table`; a package is `ledger`."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+EACH_MODULE = pytest.mark.parametrize("module", MODULES)
+
+
+def resolved(module: str, node: ast.ImportFrom) -> str:
+    """The absolute name of what an `import from` names."""
+    if not node.level:
+        return node.module or ""
+    path = ["kling_nb", *MODULES[module].relative_to(PACKAGE).parent.parts]
+    base = path[: len(path) - node.level + 1]
+    return ".".join([*base, node.module] if node.module else base)
+
+
+def imports(module: str) -> list[Import]:
+    """Every import of a module, at any depth, under its absolute name."""
+    found = []
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            found += [Import(alias.name, "", node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = resolved(module, node)
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".removeprefix("kling_nb.")
+                if base.startswith("kling_nb") and inner in MODULES:
+                    found.append(Import(f"kling_nb.{inner}", "", node.lineno))
+                else:
+                    found.append(Import(base, alias.name, node.lineno))
+    return found
+
+
+def own(module: str) -> list[Import]:
+    """What a module imports from this package; the package itself is `__init__`."""
+    return [
+        each._replace(module=each.module.partition(".")[2] or "__init__")
+        for each in imports(module)
+        if each.module.partition(".")[0] == "kling_nb"
+    ]
+
+
+def public(module: str) -> list[str] | None:
+    """The `__all__` of a module, None where there is none."""
+    for node in TREES[module].body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if node.value and ast.unparse(target) == "__all__":
+                return list(ast.literal_eval(node.value))
+    return None
+
+
+def statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How many statements a function has, docstrings and its own `def` left out."""
+    inner = [node for node in ast.walk(function) if isinstance(node, ast.stmt)]
+    docs = [
+        node
+        for node in inner
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+    return len(inner) - len(docs) - 1
+
+
+# --- import ---------------------------------------------------------------------------------------
+
+
+def test_importing_is_light_and_patches_nothing() -> None:
+    """`import kling_nb` loads no front end, no network, no codec, and leaves asyncio alone."""
+    script = f"""
+import asyncio, sys
+before = {{name: getattr(asyncio, name) for name in ("run", "Task", "Future", "get_event_loop")}}
+import kling_nb
+print([name for name in {HEAVY} if name in sys.modules])
+print([name for name, value in before.items() if getattr(asyncio, name) is not value])
+print(hasattr(asyncio, "_nest_patched"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=PACKAGE.parent,
+    )
+    assert done.stdout.split("\n") == ["[]", "[]", "False", ""]
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+@EACH_MODULE
+def test_every_module_says_what_is_public(module: str) -> None:
+    """`__all__` is there, without doubles, and what it names exists."""
+    names = public(module)
+    assert names is not None
+    assert len(names) == len(set(names))
+    if module == "__init__":
+        return  # its names load the house; they are tested where they are used
+    absolute = f"kling_nb.{module}"
+    assert [name for name in names if not hasattr(importlib.import_module(absolute), name)] == []
+
+
+@EACH_MODULE
+def test_only_public_names_are_imported(module: str) -> None:
+    """What is not in `__all__` belongs to its module, an underscore or not."""
+    for each in own(module):
+        if each.name and each.name not in {"__version__", "*"}:
+            assert not each.name.startswith("_"), f"{module}:{each.line} takes {each.name}"
+            assert each.name in (public(each.module) or ()), (
+                f"{module}:{each.line} takes {each.name}, which {each.module} keeps to itself"
+            )
+
+
+@EACH_MODULE
+def test_modules_are_named_for_what_they_are(module: str) -> None:
+    """One noun, no drawer for odds and ends, no leading underscore: privacy is `__all__`."""
+    name = module.rpartition(".")[2]
+    assert name in {"__init__", "__main__"} or not name.startswith("_")
+    assert name not in {"utils", "util", "helpers", "common", "base", "manager", "misc"}
+
+
+# --- sizes -------------------------------------------------------------------------------------
+
+
+@EACH_MODULE
+def test_files_are_short(module: str) -> None:
+    """A file of more than 450 lines has two subjects."""
+    path = MODULES[module]
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_LINES
+
+
+@EACH_MODULE
+def test_functions_are_short(module: str) -> None:
+    """A function of more than 25 statements decides more than one thing."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert statements(node) <= MAX_STATEMENTS, f"{node.name} has {statements(node)}"
+
+
+@EACH_MODULE
+def test_sql_numbers_no_placeholder(module: str) -> None:
+    """Python 3.12 deprecates `?1` with a sequence, and Python 3.14 refuses it."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert not re.search(r"\?[0-9]", node.value), f"{module}:{node.lineno}"
