@@ -23,9 +23,9 @@ from kling_nb.jobs.settings import find_webhook_key, seal_webhook_key
 from kling_nb.storage import Mailbox
 from kling_nb.storage.callback_routes import Doors
 
+from .asgi_app import Intake
 from .jupyter_server import ROUTE, find_server, is_open
 from .receive import Porter
-from .server import Intake
 from .worker import Collector
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The exception tree: everything that can happen to us, and what may be done about it.
 
-States of a task or a job are values (see `states`); exceptions are events on our side. This
+States of a task or a job are values (see `job_state`); exceptions are events on our side. This
 module knows no service, no notebook and no file: it holds sentences and a few facts.
 
 ```

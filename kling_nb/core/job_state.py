@@ -1,7 +1,7 @@
 """What we know of a job: its stage in the ledger, its state, and the facts a card shows.
 
-Values only: small frozen dataclasses without a field that has a meaning in one state only, so
-that `match` over a union can end in `assert_never`. What the service says of a task is in `tasks`.
+Values only: small frozen dataclasses without a field that has a meaning in one state only, so that
+`match` over a union can end in `assert_never`. What the service says of a task is in `task_status`.
 
 The `name` of each state is written into notebooks (`data-kling-state`, the JSON of a card) and read
 from old ones. It never changes, whatever the class is called.

@@ -1,6 +1,6 @@
 """What the service says of a task: four things, as values.
 
-Its words and fields are `wire`'s matter; what follows from them for a job is `follower`'s.
+Its words and fields are `wire`'s matter; what follows from them for a job is `poller`'s.
 """
 
 from __future__ import annotations

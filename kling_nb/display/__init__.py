@@ -1,4 +1,11 @@
-"""What a notebook shows: cards, panel, gallery, and the comm that brings saved HTML to life."""
+"""What a notebook shows: cards, panel, gallery, and the comm that makes saved HTML interactive.
+
+Must not decide about money: jobs do, and are observed. Scripts and style sheets are in `static`.
+
+Read first: `cards/card` (the controller of a card), `html/card` (its HTML), `comm`.
+
+    from kling_nb.display.cards import card_bundle
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Who looks at the balance after a request was lost, or failed without a word on its cost.
 
 Looks now and then for a while, notes each look in the ledger and tells the job what it means. It
-never asks about a task and sends nothing that costs; what numbers mean is `evidence`'s matter.
+never asks about a task and sends nothing that costs; what numbers mean is `charge_evidence`'s
+matter.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Job: the handle on one clip in the making. Await it, or call `result()`.
 
 Owns the outcome, the present state and the observers of a job. How a job is submitted and
-followed is written in `submission` and `follower`; both drive the handle through `enter`,
+followed is written in `submit` and `poller`; both drive the handle through `enter`,
 `finish` and `fail`. It knows no notebook: a card is an observer like any other.
 """
 

@@ -291,7 +291,7 @@ class Session:
         return self.portal.call(self._roster.adopt(task_id.strip(), job_id))
 
     def take_callback(self, body: bytes, nonce: str) -> Job | None:
-        """Hear a notification: it is not believed, it has the service asked; see `receiver`."""
+        """Receive a callback: it only makes the session ask the service. See `callback_inbox`."""
         return self.portal.call(self.hear(body, nonce))
 
     async def hear(self, body: bytes, nonce: str) -> Job | None:

@@ -1,7 +1,7 @@
 """Another take: the request of a row, made again for another result.
 
 Decides what is asked for and under which number, and keeps what that needs: pictures, videos and
-sounds. Sends nothing and notes no request in the ledger; `roster` does.
+sounds. Sends nothing and notes no request in the ledger; `registry` does.
 """
 
 from __future__ import annotations

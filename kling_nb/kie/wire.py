@@ -129,7 +129,7 @@ def create_body(
 
     Args:
         model: The service's name of the model.
-        sent: The `input` object, see `specs.request_input`.
+        sent: The `input` object, see `spec.request_input`.
         callback_url: Sent as `callBackUrl` (capital B and U) unless empty.
     """
     if callback_url:

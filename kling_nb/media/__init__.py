@@ -1,6 +1,11 @@
 """Images, video and audio: read, check, convert, probe and preview them.
 
-The only package that uses Pillow and PyAV, beside the renderer of the emulator.
+Must not know jobs or the service. The only user of Pillow and PyAV, beside the emulator's renderer.
+
+Read first: `inputs` (an input of a request), `images` and `audio_video` (reading and checking),
+`clips` (what is done with a result).
+
+    from kling_nb.media.inputs import read_attachment
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Owns what one may be given as and what is refused. Nothing is converted here: what the service does
 not take as it is, is refused with a way to mend it. Its metadata stays, also the place where it was
 filmed: a remux changes more than that. Must not know models, networks or jobs; URLs are the
-caller's matter, and what is in a file is read by `containers`.
+caller's matter, and what is in a file is read by `probe`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What an input may be given as: a path, a URI, bytes, an open file, an image, an array, a clip.
 
 Owns the kinds of sources, their names for people and their hashes, which requests are recognised
-by. Must not know what the service takes or how anything is encoded: that is `media`.
+by. Must not know what the service takes or how anything is encoded: that is `images`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ OTHER_FILES: Final = {
     "image/svg+xml": "export it as PNG",
     "video/mp4": "give the job or the clip to use its last frame, or save one frame as PNG",
 }
-"""Advice on how to get a picture from another file, by the MIME type of `containers`."""
+"""Advice on how to get a picture from another file, by the MIME type of `probe`."""
 SUB_IFDS: Final = 330
 DNG_VERSION: Final = 0xC612
 NEW_SUBFILE_TYPE: Final = 254

@@ -2,7 +2,7 @@
 
 Owns how a picture is converted. Must not know models, networks or jobs: limits are arguments, and
 URLs are the caller's matter. Pillow is imported inside the functions, so that importing this module
-is cheap. What a picture may be given as is in `sources`; clips are in `clips`.
+is cheap. What a picture may be given as is in `image_sources`; clips are in `clips`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Attachments: what a request is made from, be it a picture, a video or a sound.
 
-The one way from whatever a person gave to what is uploaded. Pictures are read by `media`, videos
-and sounds by `footage`; models, networks and jobs are not known here.
+The one way from whatever a person gave to what is uploaded. Pictures are read by `images`, videos
+and sounds by `audio_video`; models, networks and jobs are not known here.
 """
 
 from __future__ import annotations

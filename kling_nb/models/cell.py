@@ -1,7 +1,7 @@
 """The text of a `%%kling` cell: read it, write it.
 
-Options are those of `options`. Text to values and back; no IPython, and no opening of what a value
-names.
+Options are those of `cell_options`. Text to values and back; no IPython, and no opening of what a
+value names.
 """
 
 from __future__ import annotations

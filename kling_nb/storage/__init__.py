@@ -1,11 +1,14 @@
-"""The ledger of one folder: what was intended, sent, accepted and saved, who owns it, what it cost.
+"""The write-ahead ledger of one folder and the user-wide files beside it; the only user of sqlite3.
 
-`records` are the values, `database` is the file and `migrations` its tables, `owners` are the locks
-that tell the living from the dead, `id_slots` keep task ids that the file cannot take, `accounts`
-holds the budgets and counts what is spent,
-`adoptions` find the row that a task belongs to, `ledger` puts them together; `inspection` only
-looks; `mailbox` keeps notifications for sessions, `uploads` where contents are.
-Nothing here knows the service, a picture or a notebook's file, and no key is ever given to it.
+`job_record` has the values, `database` is the file, `migrations` make its tables, `session_lock`
+tells living sessions from dead ones, `id_slots` keep task ids that the file cannot take, `spending`
+holds budgets, `task_matching` finds the row of a task, `callback_store` keeps callbacks,
+`upload_cache` remembers uploads, `user_index` knows what was paid across folders. Must not know the
+service, a picture or a notebook, and no key is ever given to it.
+
+Read first: `ledger`, `job_record`, `jobs_table`.
+
+    from kling_nb.storage import Ledger
 """
 
 from __future__ import annotations

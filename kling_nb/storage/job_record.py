@@ -53,7 +53,7 @@ class Intent:
     callback_url: str = ""
     cell: str = ""
     sources: Mapping[str, Sequence[Negative]] = field(default_factory=dict)
-    """What is kept of the media, by the path of `inputs.media_of`; empty in older rows."""
+    """What is kept of the media, by the path of `request_inputs.media_of`; empty in older rows."""
     notebook: str = ""
     """Which notebook asks, by its path from the folder's parent; empty where that is not known."""
     earlier_fingerprints: tuple[str, ...] = ()

@@ -130,7 +130,7 @@ class Ledger:
         Args:
             job_id: The job, or the first digits of its id.
             stage: One of `NEXT_STAGES` of the stage it is in.
-            **facts: As in `records.FACTS`: `task_id`, `credits`, `reason`, `clip` and the others.
+            **facts: As in `job_record.FACTS`: `task_id`, `credits`, `reason`, `clip` and others.
 
         Raises:
             LedgerError: There is no such job, or no such step.

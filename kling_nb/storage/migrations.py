@@ -1,6 +1,6 @@
 """The tables of a ledger, and the numbered steps from an empty file to them.
 
-What the columns mean is written in `records`; when the steps are taken is `database`'s matter.
+What the columns mean is written in `job_record`; when the steps are taken is `database`'s matter.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def add_budgets(connection: sqlite3.Connection) -> None:
         ON jobs (service, created_at, notebook, stage, credits, price_credits)
         """
     )
-    # What counts as spent is written once, in `accounts`, and days are local ones there.
+    # What counts as spent is written once, in `spending`, and days are local ones there.
     connection.execute("DROP VIEW spend")
 
 

@@ -73,7 +73,7 @@ MOVES = """
 
 
 def likelihood(watch: str | None, before: float | None, price: float | None) -> str:
-    """Returns what `evidence.judge` makes of a row's columns; a function of SQL here."""
+    """Returns what `charge_evidence.judge` makes of a row's columns; a function of SQL here."""
     seen = parse_watch(json.loads(watch)) if watch else None
     return judge(Evidence(price, before, seen)).likelihood.name.lower()
 

@@ -1,4 +1,4 @@
-"""What `witness` promises: looks in time, notes each, tells what changes, and stops."""
+"""What `balance_watch` promises: looks in time, notes each, tells what changes, and stops."""
 
 from __future__ import annotations
 

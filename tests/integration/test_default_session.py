@@ -1,4 +1,4 @@
-"""What `default` promises: one session for the magic, the panel and the module's functions."""
+"""`default_session`: one session for the magic, the panel and the module's functions."""
 
 from __future__ import annotations
 

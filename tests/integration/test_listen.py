@@ -404,7 +404,7 @@ def test_uvicorn_is_an_extra(slow: Session, monkeypatch: pytest.MonkeyPatch) -> 
     real = builtins.__import__
 
     def without(name: str, *rest: Any) -> Any:
-        if name.partition(".")[0] == "uvicorn" or (name == "servers" and rest[-1] == 1):
+        if name.partition(".")[0] == "uvicorn" or (name == "server" and rest[-1] == 1):
             raise ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn")
         return real(name, *rest)
 

@@ -336,9 +336,11 @@ def test_the_words_of_the_magics(command: Commands) -> None:
     assert sorted(options_of(IMAGE_TO_VIDEO)) == OPTIONS.split()
 
 
+@pytest.mark.usefixtures("session")
 def test_the_public_names() -> None:
     """Scripts import them."""
     assert kling_nb.__all__ == PUBLIC.split()
+    assert all(hasattr(kling_nb, name) for name in PUBLIC.split())
     errors = importlib.import_module("kling_nb.errors")
     assert errors.__all__ == ERRORS.split()
     assert kling_nb.errors is errors

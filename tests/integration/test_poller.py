@@ -1,4 +1,4 @@
-"""What `follower` promises: whatever goes wrong, a paid clip is fetched or its loss is told."""
+"""What `poller` promises: whatever goes wrong, a paid clip is fetched or its loss is told."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
+from kling_nb.callbacks.asgi_app import Intake
 from kling_nb.callbacks.listen import open_intake
-from kling_nb.callbacks.server import Intake
 from kling_nb.callbacks.worker import Collector
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES

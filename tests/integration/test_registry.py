@@ -1,4 +1,4 @@
-"""What `roster` promises: for each job one handle, one submission and one follower."""
+"""What `registry` promises: for each job one handle, one submission and one follower."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `submission` promises: on disk before it is sent, sent once, and every outcome noted."""
+"""What `submit` promises: on disk before it is sent, sent once, and every outcome noted."""
 
 from __future__ import annotations
 

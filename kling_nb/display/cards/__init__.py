@@ -1,8 +1,8 @@
-"""The display of jobs and clips: records that a notebook keeps, and their life while a kernel runs.
+"""Cards of jobs and clips: saved HTML, and what updates it while a kernel runs.
 
-The record is HTML behind a display handle, and all that is saved. What moves, and the buttons, are
-drawn under it by the pages through `live`. `bundles` makes records, `screens` are what shows them,
-`card` decides what is shown and when; `html` says how it looks.
+The saved part is HTML behind a display id. Progress and buttons are drawn below it by the page,
+through `comm`. `mimebundle` renders cards, `outputs` are where they are shown, `card` decides what
+is shown and when, `metadata` is the machine-readable part; `display/html` has the looks.
 """
 
 from __future__ import annotations

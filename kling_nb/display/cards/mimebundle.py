@@ -1,6 +1,6 @@
 """The record of a job as a mimebundle: HTML, text, and JSON for programs; how much clip goes in.
 
-Knows files of clips and `IPython.display.Video`; `html` says how a record looks, `receipts` what
+Knows files of clips and `IPython.display.Video`; `html` says how a record looks, `metadata` what
 its JSON holds.
 """
 

@@ -1,8 +1,8 @@
-"""The gallery: the saved clips of a folder, to look through, star, hide and play side by side.
+"""The gallery: the saved clips of a folder, to browse, star, hide and play side by side.
 
-The page shows, and asks for what it needs: a few clips at a time, and a film when it is about to
-play. `selection` says which clips are shown, `films` reads them, `html` words them; the gallery
-joins these to a session and answers the page in threads of its own, so that the kernel stays free.
+The page requests what it needs: a few clips at a time, and a video when it is about to play.
+`filters` choose the clips, `thumbnails` read them, `display/html` renders them. Requests of the
+page are answered in threads, so that the kernel stays free.
 """
 
 from __future__ import annotations

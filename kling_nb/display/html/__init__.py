@@ -1,8 +1,8 @@
-"""From the state of a job to HTML and plain text; all escaping of the package is here.
+"""HTML and plain text of a job's state; all escaping of the package is here.
 
-`units` and `prices` spell quantities, `failures`, `losses` and `words` say what a state means,
-`markup` writes safe pieces, `record`, `foot`, `text` and `tables` put them together. Pure: no
-clock, no file but its own style sheet, no notebook.
+`markup` writes safe pieces, `prices` spells quantities, `card_text` and `card_failures` say what a
+state means, `card`, `card_live`, `plain_text` and `tables` put them together. Pure: no clock, no
+file but its own style sheets, no notebook.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The panel: the form that a `ModelSpec` describes, its price, and the clips it made below it.
+"""The panel: the form of a model, its price, and the clips it made below it.
 
-`controls` are the widgets, `fields`, `media` and `rows` tie them to parameters, `form` puts them
-together and judges them, `results` are the cards, `recents` are clips to start from, and
-`keepsake` is what stays in the notebook. The panel joins them to a session. It names no parameter.
+`widgets` are the controls, `fields`, `file_field` and `records_field` tie them to parameters,
+`form` puts them together and validates, `results` are the cards, `saved_view` is what stays in the
+notebook. `panel` joins them to a session. It names no parameter.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Field(ABC):
         """Hold what a field of a new form holds, apart from its default."""
 
     def hold(self, shown: Mapping[str, object]) -> None:
-        """Hold what a page shows, by the names of `controls`."""
+        """Hold what a page shows, by the names of `widgets`."""
         if self.parameter.name in shown:
             self.control.set_trait("value", shown[self.parameter.name])
 

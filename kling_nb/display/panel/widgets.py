@@ -2,7 +2,7 @@
 
 Each is an anywidget, since ipywidgets' controls cannot be told what is wrong with them
 (`aria-invalid`, `aria-describedby`) and have no drop, no paste and no keys. They know no parameter
-and no model: `fields`, `media` and the panel give them their words.
+and no model: `fields`, `file_field` and the panel give them their words.
 """
 
 from __future__ import annotations

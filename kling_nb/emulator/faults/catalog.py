@@ -1,7 +1,8 @@
 """The named faults: what can go wrong on purpose, at which endpoint, and how it shows.
 
-Owns the table of faults. Must not know how an effect is carried out: `gateway` does that for
-requests, `books` and `studio` for the fate of a task, `couriers` for callbacks.
+Owns the table of faults. Must not know how an effect is carried out: `http/inject_faults` does that
+for requests, `account/account` and `render/worker` for the fate of a task, `http/callback_sender`
+for callbacks.
 """
 
 from __future__ import annotations

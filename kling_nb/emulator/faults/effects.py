@@ -1,6 +1,7 @@
 """What a fault does: the small set of ways in which a request, a task or a callback goes wrong.
 
-Owns values only. `faults` names them; `gateway`, `books`, `studio` and `couriers` carry them out.
+Owns values only. `catalog` names them; `http/inject_faults`, `account/account`, `render/worker` and
+`http/callback_sender` carry them out.
 """
 
 from __future__ import annotations

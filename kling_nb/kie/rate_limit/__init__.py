@@ -1,8 +1,8 @@
 """One rate budget for all kernels of an account on this machine.
 
-`slots` is the file they share, `budget` is the waiting for one's turn. A budget never stops a
-clip: waits are bounded whatever a clock does, and the service's own answer wins. Requests and
-answers are not known here.
+`store` is the file that they share, `limiter` waits for a turn. A budget never stops a clip: waits
+are bounded whatever a clock does, and the service's own answer wins. Requests and answers are not
+known here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When the requests of an account were, or will be, sent: in a file that all kernels share.
 
 A file that cannot be used is a warning in the log and never an error; memory stands in for it.
-Which slot is next is `pace`'s; who waits for it is not known here.
+Which slot is next is `poll_schedule`'s; who waits for it is not known here.
 """
 
 from __future__ import annotations

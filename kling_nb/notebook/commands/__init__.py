@@ -1,7 +1,7 @@
-"""`%kling …`: what one asks and does beside making a clip.
+"""`%kling …`: every command beside making a clip.
 
-Each command is a method whose first docstring line is its help; what it shows are tables and
-notices of `html`.
+Each command is a method whose first docstring line is its help. Output is tables and notices of
+`display`.
 """
 
 from __future__ import annotations

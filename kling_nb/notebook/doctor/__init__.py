@@ -1,8 +1,8 @@
-"""How things stand: what is installed, what shows it, whether clips play, the key and the disk.
+"""The doctor: checks of installation, front end, playback, key, ledger and disk, each with a fix.
 
-`checks` look at this machine, `contents` at what the folder of clips holds, `notebook` at the
-notebook's file; `service` asks for the balance, `page` asks the browser, `report` puts the findings
-together and shows them. Nothing is changed anywhere, nothing is locked, and no key is ever shown.
+`environment` checks this machine, `folder` the folder of clips, `service` the balance, `browser`
+the page; `report` collects the findings and shows them. Nothing is changed or locked, and no key is
+shown.
 """
 
 from __future__ import annotations

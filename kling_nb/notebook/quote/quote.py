@@ -1,7 +1,8 @@
 """Quotation: what Run All of a notebook would cost now, each request by itself and in all.
 
-Joins what `inventory` reads and `pricing` prices with the balance. Nothing of the notebook is run,
-no picture is uploaded or fetched, and nothing is sent but the question for the balance.
+Joins what `find_requests` reads and `price_requests` prices with the balance. Nothing of the
+notebook is run, no picture is uploaded or fetched, and nothing is sent but the question for the
+balance.
 """
 
 from __future__ import annotations

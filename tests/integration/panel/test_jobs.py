@@ -236,7 +236,7 @@ def test_the_cell_that_is_shown_follows_the_form(make, fox) -> None:
 
 def test_the_default_session_is_asked_anew(monkeypatch, open_session, beside) -> None:
     """After `configure` the panel works with the session that is the default then."""
-    monkeypatch.setattr("kling_nb.display.panel.default_session", open_session)
+    monkeypatch.setattr("kling_nb.display.panel.panel.default_session", open_session)
     made = panel()
     beside.rest()
     assert made._session() is not made._session()

@@ -1,173 +1,183 @@
-"""How requests are read within limits, kept, and answered; without a server."""
+"""The small server: it accepts at once, stops at once, and bears no crowd."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
+import httpx
 import pytest
 
 import kling_nb.callbacks.server as module
-from kling_nb.callbacks.receive import Heard, Posted, Turned
-from kling_nb.callbacks.server import Intake
-from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
+from kling_nb.callbacks.server import Server
+from kling_nb.errors import ConfigurationError
 
-NONCE = "n0nce"
-HEARD = Heard(NONCE, "t", None)
+PATIENCE_S = 30.0
 
 
-class Post:
-    """One request, and what was answered."""
-
-    def __init__(self, *parts: bytes, path: str = "/", nonce: str = NONCE) -> None:
-        self.parts = [*parts]
-        self.scope = {
-            "type": "http",
-            "method": "POST",
-            "path": path,
-            "query_string": f"kling_nb={nonce}".encode(),
-            "headers": [(b"X-Thing", b"\xe4")],
-        }
-        self.sent: list[dict[str, Any]] = []
-
-    async def receive(self) -> dict[str, Any]:
-        """The body, part by part; the last part is the last."""
-        part = self.parts.pop(0)
-        return {"type": "http.request", "body": part, "more_body": bool(self.parts)}
-
-    async def send(self, message: Any) -> None:
-        """Keep what is answered."""
-        self.sent.append(message)
-
-    @property
-    def status(self) -> int:
-        """The HTTP status that was answered."""
-        return int(self.sent[0]["status"])
-
-    @property
-    def said(self) -> Any:
-        """The body that was answered."""
-        return json.loads(self.sent[1]["body"])
+async def hello(scope: object, receive: object, send: object) -> None:
+    """An application that always says the same."""
+    headers = [(b"content-length", b"5"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[operator]
+    await send({"type": "http.response.body", "body": b"hello"})  # type: ignore[operator]
 
 
-class Desk:
-    """An intake that hears everything, or as the test says; and what it was given and told."""
-
-    def __init__(self, verdict: Heard | Turned = HEARD) -> None:
-        self.verdict = verdict
-        self.taken: list[Posted] = []
-        self.told: list[bool] = []
-        self.intake = Intake(lambda path: path == "/", self.take_in, lambda: self.told.append(True))
-
-    def take_in(self, posted: Posted) -> Heard | Turned:
-        """Keep it and say what the test says."""
-        self.taken.append(posted)
-        return self.verdict
-
-    def post(self, *posts: Post) -> None:
-        """Send requests one after the other."""
-
-        async def play() -> None:
-            for post in posts:
-                await self.intake(post.scope, post.receive, post.send)
-
-        asyncio.run(play())
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server on a free port."""
+    server = Server(hello, 0)
+    yield server
+    server.stop()
 
 
-def test_what_is_heard_is_answered_and_told() -> None:
-    """With 200 and a tiny document; the body comes in parts."""
-    desk, post = Desk(), Post(b"he", b"llo", b"")
-    desk.post(post)
-    assert post.status == 200
-    assert post.said == {"heard": True}
-    assert [posted.body for posted in desk.taken] == [b"hello"]
-    assert desk.taken[0].headers == {"x-thing": "ä"}
-    assert desk.told == [True]
-    assert desk.intake.counts == {"heard": 1}
+def ask(port: int) -> str:
+    """What is answered there."""
+    return httpx.get(f"http://127.0.0.1:{port}/", timeout=PATIENCE_S).text
 
 
-def test_it_is_kept_before_it_is_answered() -> None:
-    """Once the service has its answer it will not send it again."""
-    desk, post = Desk(), Post(b"x")
-    answered: list[bool] = []
-    desk.intake.take_in = lambda posted: answered.append(bool(post.sent)) or HEARD
-    desk.post(post)
-    assert answered == [False]
-    assert post.status == 200
+def connect(port: int) -> socket.socket:
+    """A connection that says nothing."""
+    return socket.create_connection(("127.0.0.1", port), PATIENCE_S)
 
 
-def test_what_is_turned_away_is_not_told() -> None:
-    """The answer says why, and the count knows it."""
-    desk, post = Desk(Turned(405, "No.")), Post(b"x")
-    desk.post(post)
-    assert post.status == 405
-    assert post.said == {"heard": False, "why": "No."}
-    assert (b"allow", b"POST") in post.sent[0]["headers"]
-    assert desk.told == []
-    assert desk.intake.counts == {"turned away: 405": 1}
+def settings_of(logger: logging.Logger) -> tuple[object, ...]:
+    """What somebody may have set up."""
+    return logger.level, logger.propagate, [*logger.handlers], [*logger.filters]
 
 
-def test_there_is_one_route() -> None:
-    """Another path is nowhere, and nothing of the request is read."""
-    desk, post = Desk(), Post(b"x", path="/admin")
-    desk.post(post)
-    assert post.status == 404
-    assert post.parts == [b"x"]
-    assert desk.taken == []
+def is_closed(plug: socket.socket) -> bool:
+    """Whether the other side has closed a connection."""
+    try:
+        return plug.recv(1) == b""
+    except ConnectionError:
+        return True
 
 
-def test_a_long_body_is_not_kept() -> None:
-    """One byte more than the limit is enough to judge by, and it is read no further for ever."""
-    desk = Desk(Turned(413, "Long."))
-    short, endless = Post(*[b"x" * 1000] * 300), Post(*[b"x" * 65536] * 1000)
-    desk.post(short, endless)
-    assert [len(posted.body) for posted in desk.taken] == [CALLBACK_LIMIT_BYTES + 1] * 2
-    assert short.parts == []
-    assert len(endless.parts) > 900
-    assert endless.status == 413
+def test_it_answers_once_it_is_made(server: Server) -> None:
+    """In a thread of its own, on loopback."""
+    assert ask(server.port) == "hello"
 
 
-def test_a_slow_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is waited for beyond the limit."""
-    monkeypatch.setattr(module, "_READ_S", 0.01)
-    desk, post = Desk(), Post()
-
-    async def never() -> dict[str, Any]:
-        return await asyncio.Event().wait()  # type: ignore[return-value]
-
-    post.receive = never  # type: ignore[method-assign]
-    desk.post(post)
-    assert post.status == 408
-    assert desk.taken == []
+def test_once_stopped_its_port_is_free(server: Server) -> None:
+    """Another can have it."""
+    server.stop()
+    with pytest.raises(httpx.ConnectError):
+        ask(server.port)
+    again = Server(hello, server.port)
+    assert again.port == server.port
+    assert ask(again.port) == "hello"
+    again.stop()
+    server.stop()
 
 
-def test_who_hangs_up_is_not_answered() -> None:
-    """There is nobody left."""
-    desk, post = Desk(), Post()
+def test_one_takes_the_place_of_another_at_its_port(server: Server) -> None:
+    """There is no moment in which nobody answers; once the former is stopped, it is the new one."""
 
-    async def gone() -> dict[str, Any]:
-        return {"type": "http.disconnect"}
+    async def hullo(scope: object, receive: object, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hullo"})
 
-    post.receive = gone  # type: ignore[method-assign]
-    desk.post(post)
-    assert post.sent == []
-    assert desk.intake.counts == {"broken off": 1}
+    with pytest.raises(ConfigurationError):
+        Server(hullo, server.port)
+    heir = Server(hullo, server.port, server)
+    assert heir.port == server.port
+    assert ask(server.port) in {"hello", "hullo"}
+    server.stop()
+    assert {ask(heir.port) for _ in range(3)} == {"hullo"}
+    heir.stop()
+    again = Server(hullo, server.port, heir)  # what is stopped has nothing to share
+    assert ask(again.port) == "hullo"
+    again.stop()
 
 
-def test_nothing_but_http_is_answered() -> None:
-    """A server that offers a lifespan or a web socket gets nothing."""
-    desk, post = Desk(), Post(b"x")
-    post.scope["type"] = "websocket"
-    desk.post(post)
-    assert post.sent == []
+def test_logging_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    """A person's own uvicorn app logs in the same kernel; what is served here never does."""
+    loggers = [logging.getLogger(name) for name in module.LOGGERS]
+    with caplog.at_level(logging.DEBUG, "uvicorn"):
+        before = [settings_of(each) for each in loggers]
+        server = Server(hello, 0)
+        assert ask(server.port) == "hello"
+        with connect(server.port) as plug:
+            plug.sendall(b"no request at all\r\n\r\n")
+            assert plug.recv(100).startswith(b"HTTP/1.1 400")
+        for logger in loggers:
+            logger.info("of an app in another thread")
+        server.stop()
+    assert caplog.messages == ["of an app in another thread"] * len(loggers)
+    assert [settings_of(each) for each in loggers] == before
 
 
-def test_the_log_has_a_line_and_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither the value nor the body."""
-    desk = Desk(Turned(400, "Empty."))
-    with caplog.at_level(logging.DEBUG, "kling_nb"):
-        desk.post(Post(b"secret-body"))
-    lines = [record.getMessage() for record in caplog.records if record.name == "kling_nb"]
-    assert lines == ["a request was turned away: 400 Empty."]
+def test_a_port_that_is_taken(server: Server) -> None:
+    """The message says which, and what to do."""
+    with pytest.raises(ConfigurationError, match=f"port: {server.port} .* another port, or 0"):
+        Server(hello, server.port)
+    assert ask(server.port) == "hello"
+
+
+@pytest.mark.parametrize("port", [-1, 70_000, "8787"])
+def test_what_is_no_port(port: int) -> None:
+    """The same message."""
+    with pytest.raises(ConfigurationError, match="another port, or 0"):
+        Server(hello, port)
+
+
+def test_who_says_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly a request comes, its connection ends."""
+    monkeypatch.setattr(module, "LIFETIME_S", 0.05)
+    server = Server(hello, 0)
+    with connect(server.port) as plug:
+        plug.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert is_closed(plug)
+    server.stop()
+
+
+def test_a_crowd_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many connections at once; once some have gone, others come in."""
+    monkeypatch.setattr(module, "CONNECTIONS", 3)
+    server = Server(hello, 0)
+    with ExitStack() as crowd:
+        for _ in range(3):
+            crowd.enter_context(connect(server.port))
+        # They may still be on their way in; the one that is too many is closed in any case.
+        with connect(server.port) as late:
+            assert is_closed(late)
+    assert ask_when_free(server.port) == "hello"
+    server.stop()
+
+
+def ask_when_free(port: int) -> str:
+    """What is answered once the others have gone."""
+    while True:
+        try:
+            return ask(port)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            continue
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\x16\x03\x01\x00\xa5", b"GET\r\n\r\n", b"POST / HTTP/1.1\r\nA: " + b"x" * 100_000]
+)
+def test_what_is_no_http(server: Server, garbage: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is closed, nothing is printed into a notebook, and the next one is answered."""
+    with connect(server.port) as plug:
+        try:
+            plug.sendall(garbage)
+            while plug.recv(4096):
+                pass
+        except ConnectionError:
+            pass
+    assert ask(server.port) == "hello"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_thread_is_left() -> None:
+    """It ends with the server."""
+    before = threading.active_count()
+    server = Server(hello, 0)
+    assert threading.active_count() > before
+    server.stop()
+    assert threading.active_count() == before

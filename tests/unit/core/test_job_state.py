@@ -1,4 +1,4 @@
-"""What `states` promises: steps that stay inside the stages, sets that agree, a total end."""
+"""What `job_state` promises: steps that stay inside the stages, sets that agree, a total end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `pace` promises, by simulation: few questions, little lateness, rarer and rarer after."""
+"""`poll_schedule`, by simulation: few questions, little lateness, rarer and rarer after."""
 
 from __future__ import annotations
 

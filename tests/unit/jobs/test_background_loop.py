@@ -1,4 +1,4 @@
-"""What `portal` promises: a loop that is always free."""
+"""What `background_loop` promises: a loop that is always free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `jobs` promises: a wait may end at any time, and the job never minds."""
+"""What `job` promises: a wait may end at any time, and the job never minds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `history` promises: a row on disk reads as a job, in every stage it can be in."""
+"""What `job_from_record` promises: a row on disk reads as a job, in every stage it can be in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `elsewhere` promises: live requests are known in every folder of a user, and no others."""
+"""`other_folders`: live requests are known in every folder of a user, and no others."""
 
 from __future__ import annotations
 

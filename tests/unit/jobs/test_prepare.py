@@ -1,4 +1,4 @@
-"""What `gathering` promises: all that a request is made from is read, wherever it is given."""
+"""What `prepare` promises: all that a request is made from is read, wherever it is given."""
 
 from __future__ import annotations
 

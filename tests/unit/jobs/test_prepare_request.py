@@ -1,4 +1,4 @@
-"""What `preparation` promises: every problem at once, nothing sent, nothing noted."""
+"""What `prepare` promises: every problem at once, nothing sent, nothing noted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `run` promises: it works inside a running loop and patches nothing shared."""
+"""What `run_coroutine` promises: it works inside a running loop and patches nothing shared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `settings` and `keys` promise: who wins, what is refused, and that the key stays unseen."""
+"""What `settings` promises: who wins, what is refused, and that the key stays unseen."""
 
 from __future__ import annotations
 

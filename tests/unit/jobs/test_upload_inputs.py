@@ -1,4 +1,4 @@
-"""What `freight` promises: uploads run in parallel, none twice, and a failure sends nothing."""
+"""`upload_inputs`: uploads run in parallel, none twice, and a failure sends nothing."""
 
 from __future__ import annotations
 

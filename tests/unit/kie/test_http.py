@@ -1,4 +1,4 @@
-"""What `fetcher` promises: files whole or not at all, from anywhere, and never with the key."""
+"""What `http` promises: files whole or not at all, from anywhere, and never with the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `parcels` promises: files go out in pieces, and only as they were checked."""
+"""What `multipart` promises: files go out in pieces, and only as they were checked."""
 
 from __future__ import annotations
 

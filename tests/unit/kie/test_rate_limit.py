@@ -1,4 +1,4 @@
-"""What `rates` promises: an account's limits are kept by all, and no limit ever stops a clip."""
+"""`rate_limit`: an account's limits are kept by all, and no limit ever stops a clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `callbacks` promises: the specification's own texts parse, a signature is checked wholly."""
+"""What `webhooks` promises: the specification's own texts parse, a signature is checked wholly."""
 
 from __future__ import annotations
 

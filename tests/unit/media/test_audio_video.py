@@ -1,4 +1,4 @@
-"""What `footage` promises: videos and sounds are checked before anything is sent, never changed."""
+"""`audio_video`: videos and sounds are checked before anything is sent, never changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `media` and `sources` promise: anything becomes a valid picture, or a clear MediaError."""
+"""What `images` promises: anything becomes a valid picture, or a clear MediaError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `negatives` promises: a picture is kept once, and is what it was or an error."""
+"""What `input_store` promises: a picture is kept once, and is what it was or an error."""
 
 from __future__ import annotations
 

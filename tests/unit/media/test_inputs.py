@@ -1,4 +1,4 @@
-"""What `attachments` promises: one way from what was given to what is uploaded."""
+"""What `inputs` promises: one way from what was given to what is uploaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `containers` promises: files are known by their content, and measured to their end."""
+"""What `probe` promises: files are known by their content, and measured to their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `options` promises: each parameter is an option, told and completed; mistakes are named."""
+"""`cell_options`: each parameter is an option, told and completed; mistakes are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `variables` promises: names are replaced by what they hold, everything else is raw."""
+"""What `cell_variables` promises: names are replaced by what they hold, everything else is raw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `naming` promises: a model by its name or a part of it, and no guess where there are two."""
+"""What `lookup` promises: a model by its name or a part of it, and no guess where there are two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `offers` promises: the standard clip of each model, and what it costs."""
+"""What `lookup` promises: the standard clip of each model, and what it costs."""
 
 from __future__ import annotations
 

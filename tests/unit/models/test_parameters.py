@@ -1,4 +1,4 @@
-"""What `kinds` promises: one reading of each value, or one sentence why not."""
+"""What `parameters` promises: one reading of each value, or one sentence why not."""
 
 from __future__ import annotations
 

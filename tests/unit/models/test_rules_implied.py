@@ -1,4 +1,4 @@
-"""What `implied` promises: values that nobody has to write follow from those that were given."""
+"""What `rules` promises: values that nobody has to write follow from those that were given."""
 
 from __future__ import annotations
 

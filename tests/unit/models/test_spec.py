@@ -1,4 +1,4 @@
-"""What `specs` promises: one validator with all problems at once, and what derives from a spec."""
+"""What `spec` promises: one validator with all problems at once, and what derives from a spec."""
 
 from __future__ import annotations
 

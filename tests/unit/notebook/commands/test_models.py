@@ -1,4 +1,4 @@
-"""What `lineup` promises: every model with its price in a table, and the options of one."""
+"""What `models` promises: every model with its price in a table, and the options of one."""
 
 from __future__ import annotations
 
