@@ -15,7 +15,7 @@ from typing import Any
 
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 
-from .receive import Heard, Posted, Turned
+from .receive import AcceptedCallback, CallbackRequest, RejectedCallback
 
 __all__ = ["Application", "Intake"]
 
@@ -28,8 +28,8 @@ _READ_S = 10.0
 _DROPPED_BYTES = 4 * CALLBACK_LIMIT_BYTES
 """So much of a body that is too long is read and dropped: who still sends hears no answer."""
 
-_NOWHERE = Turned(404, "There is nothing here.")
-_SLOW = Turned(408, "The body did not arrive in time.")
+_NOWHERE = RejectedCallback(404, "There is nothing here.")
+_SLOW = RejectedCallback(408, "The body did not arrive in time.")
 
 _log = logging.getLogger("kling_nb")
 
@@ -45,7 +45,7 @@ class Intake:
     """
 
     leads_here: Callable[[str], bool]
-    take_in: Callable[[Posted], Heard | Turned]
+    take_in: Callable[[CallbackRequest], AcceptedCallback | RejectedCallback]
     tell: Callable[[], None]
     counts: Counter[str] = field(default_factory=Counter)
     """What became of the requests so far: `heard`, `turned away: 403`."""
@@ -59,7 +59,7 @@ class Intake:
         except ConnectionError:
             self.counts["broken off"] += 1
             return
-        if isinstance(verdict, Heard):
+        if isinstance(verdict, AcceptedCallback):
             self.counts["heard"] += 1
             self.tell()
         else:
@@ -67,7 +67,9 @@ class Intake:
             _log.info("a request was turned away: %d %s", verdict.status, verdict.words)
         await _respond(send, verdict)
 
-    async def _take(self, scope: Mapping[str, Any], receive: Receive) -> Heard | Turned:
+    async def _take(
+        self, scope: Mapping[str, Any], receive: Receive
+    ) -> AcceptedCallback | RejectedCallback:
         if not self.leads_here(scope["path"]):
             return _NOWHERE
         try:
@@ -78,7 +80,7 @@ class Intake:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1")
                    for key, value in scope["headers"]}  # fmt: skip
         query = scope["query_string"].decode("latin-1")
-        posted = Posted(scope["method"], query, headers, body)
+        posted = CallbackRequest(scope["method"], query, headers, body)
         return await asyncio.to_thread(self.take_in, posted)
 
 
@@ -100,9 +102,9 @@ async def _read(receive: Receive) -> bytes:
             return bytes(body)
 
 
-async def _respond(send: Send, verdict: Heard | Turned) -> None:
+async def _respond(send: Send, verdict: AcceptedCallback | RejectedCallback) -> None:
     status, told = 200, dict[str, object](heard=True)
-    if isinstance(verdict, Turned):
+    if isinstance(verdict, RejectedCallback):
         status, told = verdict.status, {"heard": False, "why": verdict.words}
     body = json.dumps(told).encode()
     headers = [

@@ -23,10 +23,10 @@ from traitlets.config import Configurable
 
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.jobs.settings import find_webhook_key
-from kling_nb.storage.callback_routes import Doors
+from kling_nb.storage.callback_routes import CallbackRoutes
 
 from .jupyter_server import ROUTE
-from .receive import Heard, Porter, Posted, Turned
+from .receive import AcceptedCallback, CallbackReceiver, CallbackRequest, RejectedCallback
 
 __all__ = ["KlingCallbacks", "extension_points", "is_asked_for", "load"]
 
@@ -55,7 +55,7 @@ class CallbackHandler(RequestHandler):
     """
 
     # Here because tornado makes a handler for each request, and calls this in place of __init__.
-    def initialize(self, porter: Porter, turns: asyncio.Semaphore, log: Any) -> None:
+    def initialize(self, porter: CallbackReceiver, turns: asyncio.Semaphore, log: Any) -> None:
         """Take what all requests share."""
         self.porter, self.turns, self.log = porter, turns, log
         self.body = bytearray()
@@ -66,7 +66,7 @@ class CallbackHandler(RequestHandler):
         cast(HTTP1Connection, self.request.connection).set_body_timeout(BODY_TIMEOUT_S)
         judged = await self._in_turn(self.porter.judge)
         # An empty body is never readable: then the rest is judged once the real one is here.
-        if isinstance(judged, Turned) and judged.status != 400:
+        if isinstance(judged, RejectedCallback) and judged.status != 400:
             self._answer(judged)
 
     def data_received(self, chunk: bytes) -> None:
@@ -92,16 +92,20 @@ class CallbackHandler(RequestHandler):
         """Answer for a fault, with no page and no words of the request."""
         self.finish(json.dumps({"heard": False, "why": f"Not answered ({status_code})."}))
 
-    async def _in_turn(self, judge: Callable[[Posted], Heard | Turned]) -> Heard | Turned:
+    async def _in_turn(
+        self, judge: Callable[[CallbackRequest], AcceptedCallback | RejectedCallback]
+    ) -> AcceptedCallback | RejectedCallback:
         headers: Mapping[str, str] = {
             name.lower(): value for name, value in self.request.headers.items()
         }
         method, query = self.request.method or "", self.request.query
         async with self.turns:
-            return await asyncio.to_thread(judge, Posted(method, query, headers, bytes(self.body)))
+            return await asyncio.to_thread(
+                judge, CallbackRequest(method, query, headers, bytes(self.body))
+            )
 
-    def _answer(self, judged: Heard | Turned) -> None:
-        if isinstance(judged, Heard):
+    def _answer(self, judged: AcceptedCallback | RejectedCallback) -> None:
+        if isinstance(judged, AcceptedCallback):
             self.log.info("kling_nb: a notification came for task %s", judged.task_id)
             self.finish(json.dumps({"heard": True}))
             return
@@ -137,7 +141,7 @@ def load(server: Any) -> None:
             f"server's configuration, or {SWITCH}=1 in its environment, opens the route."
         )
         return
-    porter = Porter(Doors().find, find_webhook_key())
+    porter = CallbackReceiver(CallbackRoutes().find, find_webhook_key())
     shared = {"porter": porter, "turns": asyncio.Semaphore(AT_A_TIME), "log": server.log}
     route = url_path_join(server.web_app.settings["base_url"], ROUTE)
     server.web_app.add_handlers(".*$", [(route, CallbackHandler, shared)])

@@ -20,13 +20,13 @@ from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.jobs.settings import find_webhook_key, seal_webhook_key
-from kling_nb.storage import Mailbox
-from kling_nb.storage.callback_routes import Doors
+from kling_nb.storage import CallbackStore
+from kling_nb.storage.callback_routes import CallbackRoutes
 
 from .asgi_app import Intake
 from .jupyter_server import ROUTE, find_server, is_open
-from .receive import Porter
-from .worker import Collector
+from .receive import CallbackReceiver
+from .worker import CallbackWorker
 
 if TYPE_CHECKING:
     from .server import Server
@@ -66,7 +66,7 @@ def listen_by_jupyter(public_url: str, session: Session | None) -> Listening:
             "listen without it: `kling.listen(URL, port=PORT)`"
         )
     url = callback_url(base)
-    collector = Collector(session)
+    collector = CallbackWorker(session)
     looking = chosen.portal.submit(collector.keep_looking())
 
     def stop() -> None:
@@ -82,7 +82,7 @@ def listen_by_jupyter(public_url: str, session: Session | None) -> Listening:
 
 def note_door(nonce: str, folder: Path) -> None:
     """Tell the server whose one-time value this is."""
-    Doors().note(nonce, folder, datetime.now(UTC))
+    CallbackRoutes().note(nonce, folder, datetime.now(UTC))
 
 
 def find_address(public_url: str, server: str, service: str, environ: Mapping[str, str]) -> str:
@@ -212,7 +212,7 @@ def _serve(public_url: str, port: int, key: Key | None, session: Session | None)
         ) from None
     chosen = session or default_session()
     former = chosen.hearing.listening
-    collector = Collector(session)
+    collector = CallbackWorker(session)
     intake = open_intake(public_url, key, session, collector.wake)
     # The former one may have the very port.
     server = Server(intake, port, former.server if isinstance(former, Served) else None)
@@ -238,11 +238,11 @@ def open_intake(
     def find_folder(nonce: str) -> Path | None:
         chosen = session or default_session()
         folder = chosen.hearing.folder_of(nonce)
-        if folder is None and Mailbox(chosen.ledger.folder).exists:
+        if folder is None and CallbackStore(chosen.ledger.folder).exists:
             folder = chosen.ledger.folder  # handed out by an earlier kernel, perhaps
         return folder
 
-    porter = Porter(find_folder, key)
+    porter = CallbackReceiver(find_folder, key)
     return Intake(lambda path: leads_here(path, public_url), porter.take_in, tell)
 
 

@@ -20,13 +20,13 @@ from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key
 from kling_nb.core.task_status import TaskStatus
 from kling_nb.kie.webhooks import nonce_in, parse_callback, verify_callback
-from kling_nb.storage import Mailbox
+from kling_nb.storage import CallbackStore
 
 __all__ = [
-    "Heard",
-    "Porter",
-    "Posted",
-    "Turned",
+    "AcceptedCallback",
+    "CallbackReceiver",
+    "CallbackRequest",
+    "RejectedCallback",
     "receive",
 ]
 
@@ -35,7 +35,7 @@ _TASK_ID = re.compile(r"[!-~]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class CallbackRequest:
     """One request as it came. What could give away a one-time value stays out of its repr."""
 
     method: str
@@ -47,7 +47,7 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class AcceptedCallback:
     """A notification to act on: the service is to be asked what is true."""
 
     nonce: str = field(repr=False)
@@ -57,7 +57,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
+class RejectedCallback:
     """A request that is turned away, and the answer to it. It repeats nothing of the request."""
 
     status: int
@@ -65,17 +65,17 @@ class Turned:
     words: str
 
 
-_NO_POST = Turned(405, "Only POST is answered here.")
-_TOO_LONG = Turned(413, f"More than {CALLBACK_LIMIT_BYTES} bytes are not read.")
-_STRANGER = Turned(403, "This address is not known here.")
-_ENCODED = Turned(415, "Send the body as it is, without Content-Encoding.")
-_UNREADABLE = Turned(400, "No task id can be read in the body.")
-_UNSIGNED = Turned(403, "The signature is missing, wrong or older than five minutes.")
+_NO_POST = RejectedCallback(405, "Only POST is answered here.")
+_TOO_LONG = RejectedCallback(413, f"More than {CALLBACK_LIMIT_BYTES} bytes are not read.")
+_STRANGER = RejectedCallback(403, "This address is not known here.")
+_ENCODED = RejectedCallback(415, "Send the body as it is, without Content-Encoding.")
+_UNREADABLE = RejectedCallback(400, "No task id can be read in the body.")
+_UNSIGNED = RejectedCallback(403, "The signature is missing, wrong or older than five minutes.")
 
 
 def receive(
-    posted: Posted, *, knows_nonce: Callable[[str], bool], webhook_key: str, now_s: float
-) -> Heard | Turned:
+    posted: CallbackRequest, *, knows_nonce: Callable[[str], bool], webhook_key: str, now_s: float
+) -> AcceptedCallback | RejectedCallback:
     """Judge a request. Nothing is raised, whatever the bytes are.
 
     Args:
@@ -95,7 +95,7 @@ def receive(
     return _judge_body(posted, nonce, webhook_key, now_s)
 
 
-def _judge_envelope(posted: Posted) -> Turned | None:
+def _judge_envelope(posted: CallbackRequest) -> RejectedCallback | None:
     """What turns a request away before anything of it is looked at."""
     if posted.method != "POST":
         return _NO_POST
@@ -106,7 +106,9 @@ def _judge_envelope(posted: Posted) -> Turned | None:
     return _TOO_LONG if is_long or len(posted.body) > CALLBACK_LIMIT_BYTES else None
 
 
-def _judge_body(posted: Posted, nonce: str, webhook_key: str, now_s: float) -> Heard | Turned:
+def _judge_body(
+    posted: CallbackRequest, nonce: str, webhook_key: str, now_s: float
+) -> AcceptedCallback | RejectedCallback:
     encoding = posted.headers.get("content-encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
         return _ENCODED
@@ -124,16 +126,16 @@ def _judge_body(posted: Posted, nonce: str, webhook_key: str, now_s: float) -> H
         now_s=now_s,
     ):
         return _UNSIGNED
-    return Heard(nonce, callback.task_id, callback.status)
+    return AcceptedCallback(nonce, callback.task_id, callback.status)
 
 
-_UNKEPT = Turned(503, "It cannot be kept now; come again later.")
+_UNKEPT = RejectedCallback(503, "It cannot be kept now; come again later.")
 
 _log = logging.getLogger("kling_nb")
 
 
 @dataclass(frozen=True, slots=True)
-class Porter:
+class CallbackReceiver:
     """Judges what comes in, and leaves it where it belongs. May wait for disks.
 
     Args:
@@ -146,7 +148,7 @@ class Porter:
     webhook_key: Key | None
     clock: Callable[[], float] = time.time
 
-    def judge(self, posted: Posted) -> Heard | Turned:
+    def judge(self, posted: CallbackRequest) -> AcceptedCallback | RejectedCallback:
         """What to answer to a request; nothing is changed."""
         key = self.webhook_key.reveal() if self.webhook_key else ""
         try:
@@ -154,27 +156,27 @@ class Porter:
         except KlingError as error:
             return _unkept(error)
 
-    def take_in(self, posted: Posted) -> Heard | Turned:
+    def take_in(self, posted: CallbackRequest) -> AcceptedCallback | RejectedCallback:
         """The same, and what is heard is in the mailbox of its folder on return."""
         judged = self.judge(posted)
-        if isinstance(judged, Turned):
+        if isinstance(judged, RejectedCallback):
             return judged
         at = datetime.fromtimestamp(self.clock(), UTC)
         try:
             folder = self.find_folder(judged.nonce)
             # For a job that is over nothing is kept, and the answer is the same: heard.
             if folder is not None:
-                Mailbox(folder).post(judged.nonce, posted.body, at)
+                CallbackStore(folder).post(judged.nonce, posted.body, at)
         except KlingError as error:
             return _unkept(error)
         return judged
 
     def _knows(self, nonce: str) -> bool:
         folder = self.find_folder(nonce)
-        return folder is not None and Mailbox(folder).knows(nonce)
+        return folder is not None and CallbackStore(folder).knows(nonce)
 
 
-def _unkept(error: KlingError) -> Turned:
+def _unkept(error: KlingError) -> RejectedCallback:
     """The answer where a disk or a setting is in the way; why is for the log alone."""
     _log.info("a notification cannot be kept now: %s", error)
     return _UNKEPT

@@ -20,9 +20,9 @@ from kling_nb.jobs.background_loop import in_thread
 from kling_nb.jobs.callback_inbox import letters_for, open_letter
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.session import Session
-from kling_nb.storage import Letter
+from kling_nb.storage import StoredCallback
 
-__all__ = ["Collector"]
+__all__ = ["CallbackWorker"]
 
 LOOK_S: Final = 1.0
 """How often the mailbox is looked into."""
@@ -33,7 +33,7 @@ _log = logging.getLogger("kling_nb")
 
 
 @dataclass(slots=True)
-class Collector:
+class CallbackWorker:
     """Acts on the letters in the folder of a session.
 
     Args:
@@ -97,7 +97,7 @@ class Collector:
         while self._acting:
             await asyncio.wait(set(self._acting))
 
-    async def _act(self, session: Session, letter: Letter) -> None:
+    async def _act(self, session: Session, letter: StoredCallback) -> None:
         rest_s = REST_S
         try:
             self.counts["heard"] += await open_letter(session.ledger, letter, session.hear)

@@ -23,10 +23,10 @@ from .formatting import number_words
 __all__ = [
     "OFF",
     "Budget",
+    "BudgetOptions",
+    "BudgetStatus",
     "Change",
-    "Order",
     "Scope",
-    "Standing",
     "changes",
     "day_of",
     "describe",
@@ -96,7 +96,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BudgetStatus:
     """A budget, and what counts against it now."""
 
     budget: Budget
@@ -119,12 +119,14 @@ class Standing:
         return f"{start}, {number_words(self.left_credits)} left{unknown}"
 
 
-def least_left(standings: Iterable[Standing]) -> float | None:
+def least_left(standings: Iterable[BudgetStatus]) -> float | None:
     """What the tightest of the budgets has left; None where there is no budget."""
     return min((each.left_credits for each in standings), default=None)
 
 
-def refusal(standings: Sequence[Standing], price_credits: float | None) -> BudgetExceeded | None:
+def refusal(
+    standings: Sequence[BudgetStatus], price_credits: float | None
+) -> BudgetExceeded | None:
     """Why a new request may not be made; None when it fits into all budgets.
 
     Args:
@@ -151,7 +153,7 @@ def refusal(standings: Sequence[Standing], price_credits: float | None) -> Budge
     )
 
 
-def _ways_on(standing: Standing, price_credits: float) -> str:
+def _ways_on(standing: BudgetStatus, price_credits: float) -> str:
     # Up to whole hundredths: a budget that is set as advised must be enough.
     hundredths = math.ceil((standing.spent_credits + price_credits - _ALMOST_NOTHING) * 100)
     enough = f"{hundredths / 100:.2f}".rstrip("0").rstrip(".")
@@ -207,7 +209,7 @@ def changes(notebook: str, limit: str | float | None, per: str = "") -> list[Cha
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BudgetOptions:
     """What `%kling budget …` asks for."""
 
     limit: str = ""
@@ -215,13 +217,13 @@ class Order:
     per: str = ""
 
 
-def read_order(words: Sequence[str]) -> Order:
+def read_order(words: Sequence[str]) -> BudgetOptions:
     """The words behind `%kling budget`.
 
     Raises:
         InvalidInput: A word too many, or an option without its value.
     """
-    order, left = Order(), list(words)
+    order, left = BudgetOptions(), list(words)
     while left:
         match left.pop(0):
             case "--per" if left:
@@ -264,7 +266,7 @@ def _read_limit(given: str | float) -> float:
     return float(amount / Decimal(str(DOLLARS_PER_CREDIT)) if text.startswith("$") else amount)
 
 
-def describe(standings: Sequence[Standing], service: str) -> list[str]:
+def describe(standings: Sequence[BudgetStatus], service: str) -> list[str]:
     """What `%kling budget` shows, a line for each budget."""
     of = "emulated, no real credits" if service == "emulator" else service
     lines = [f"{each} ({of})" for each in standings]

@@ -19,10 +19,10 @@ __all__ = [
     "LOOKS_S",
     "NO_EVIDENCE",
     "REFUND_LOOKS_S",
+    "BalanceLook",
     "Evidence",
-    "Ground",
     "Likelihood",
-    "Look",
+    "Reason",
     "Verdict",
     "Watch",
     "encode_watch",
@@ -57,7 +57,7 @@ class Likelihood(StrEnum):
     OPEN = "cannot tell"
 
 
-class Ground(StrEnum):
+class Reason(StrEnum):
     """What a verdict rests on."""
 
     UNSEEN = "the balance is not known"
@@ -69,11 +69,11 @@ class Ground(StrEnum):
     ODD = "it moved by something else than the price"
 
 
-_MEANING = {Ground.FELL: Likelihood.PAID, Ground.STILL: Likelihood.NOT_PAID}
+_MEANING = {Reason.FELL: Likelihood.PAID, Reason.STILL: Likelihood.NOT_PAID}
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class BalanceLook:
     """One look at the balance."""
 
     after_s: float
@@ -86,7 +86,7 @@ class Watch:
     """What was seen of the balance after a request."""
 
     began_at: datetime
-    looks: tuple[Look, ...] = ()
+    looks: tuple[BalanceLook, ...] = ()
     others_moved: bool = False
     """Whether another job of the ledger may have moved the balance meanwhile."""
 
@@ -110,7 +110,7 @@ class Watch:
 
     def add(self, after_s: float, balance_credits: float | None, *, others_moved: bool) -> Watch:
         """The watch with one more look; None is a balance that could not be had."""
-        seen = () if balance_credits is None else (Look(after_s, balance_credits),)
+        seen = () if balance_credits is None else (BalanceLook(after_s, balance_credits),)
         others = self.others_moved or others_moved
         return replace(self, looks=(*self.looks, *seen), others_moved=others)
 
@@ -137,7 +137,7 @@ class Verdict:
     """What the balance tells."""
 
     likelihood: Likelihood
-    ground: Ground
+    ground: Reason
     before_credits: float | None = None
     after_credits: float | None = None
     lasted_s: float = 0.0
@@ -151,24 +151,24 @@ def judge(evidence: Evidence) -> Verdict:
     """
     watch, before = evidence.watch, evidence.before_credits
     if watch is not None and watch.others_moved:
-        return Verdict(Likelihood.OPEN, Ground.OTHERS, lasted_s=watch.lasted_s)
+        return Verdict(Likelihood.OPEN, Reason.OTHERS, lasted_s=watch.lasted_s)
     if watch is None or not watch.looks or before is None:
-        return Verdict(Likelihood.OPEN, Ground.UNSEEN, before)
+        return Verdict(Likelihood.OPEN, Reason.UNSEEN, before)
     falls = [before - look.balance_credits for look in watch.looks]
     ground = _ground(falls, evidence.price_credits, is_over=watch.is_over)
     likelihood = _MEANING.get(ground, Likelihood.OPEN)
     return Verdict(likelihood, ground, before, watch.looks[-1].balance_credits, watch.lasted_s)
 
 
-def _ground(falls: list[float], price_credits: float | None, *, is_over: bool) -> Ground:
+def _ground(falls: list[float], price_credits: float | None, *, is_over: bool) -> Reason:
     last = falls[-1]
     if price_credits and abs(last - price_credits) < _SAME:
-        return Ground.FELL
+        return Reason.FELL
     if abs(last) >= _SAME:
-        return Ground.ODD
+        return Reason.ODD
     if any(abs(fall) >= _SAME for fall in falls):
-        return Ground.RETURNED
-    return Ground.STILL if is_over else Ground.EARLY
+        return Reason.RETURNED
+    return Reason.STILL if is_over else Reason.EARLY
 
 
 def encode_watch(watch: Watch) -> dict[str, object]:
@@ -184,7 +184,7 @@ def parse_watch(document: Mapping[str, Any]) -> Watch:
     """The watch that `encode_watch` wrote."""
     return Watch(
         began_at=datetime.fromisoformat(document["began_at"]),
-        looks=tuple(Look(*look) for look in document["looks"]),
+        looks=tuple(BalanceLook(*look) for look in document["looks"]),
         others_moved=document["others_moved"],
     )
 
@@ -194,27 +194,27 @@ def verdict_words(verdict: Verdict) -> str:
     lasted = time_words(verdict.lasted_s)
     after = balance_words(verdict.after_credits or 0.0)
     match verdict.ground:
-        case Ground.FELL:
+        case Reason.FELL:
             words = (
                 f"The task exists and was paid, very probably: {moved_words(verdict)}, exactly "
                 "the price, and no other job of this folder moved it; other programs on the "
                 "account could have."
             )
-        case Ground.STILL:
+        case Reason.STILL:
             words = (
                 f"Very probably not paid: the balance is {after}, as before, and stood still for "
                 f"{lasted}."
             )
-        case Ground.EARLY:
+        case Reason.EARLY:
             seen = f"after {lasted}" if verdict.lasted_s else "right after"
             words = f"Cannot tell: the balance was {after} {seen}, as before, which is too early."
-        case Ground.OTHERS:
+        case Reason.OTHERS:
             words = "Cannot tell: other jobs of this folder moved the balance meanwhile."
-        case Ground.RETURNED:
+        case Reason.RETURNED:
             words = f"Cannot tell: the balance moved within {lasted}, and is {after}, as before."
-        case Ground.ODD:
+        case Reason.ODD:
             words = f"Cannot tell: {moved_words(verdict)}, which is not the price of this task."
-        case Ground.UNSEEN:
+        case Reason.UNSEEN:
             words = unseen_words(verdict)
         case _:
             assert_never(verdict.ground)

@@ -19,7 +19,7 @@ from kling_nb.core.money import DOLLARS_PER_CREDIT
 from .errors import InvalidInput
 from .formatting import number_words
 
-__all__ = ["By", "Expense", "Order", "Total", "csv_text", "read_order", "table", "totals"]
+__all__ = ["By", "Expense", "SpendingOptions", "Total", "csv_text", "read_order", "table", "totals"]
 
 _CSV_HEADS = (
     "clips",
@@ -173,7 +173,7 @@ def _plain(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SpendingOptions:
     """What `%kling spend …` asks for."""
 
     by: By = By.DAY
@@ -182,13 +182,13 @@ class Order:
     replace: bool = False
 
 
-def read_order(words: Sequence[str]) -> Order:
+def read_order(words: Sequence[str]) -> SpendingOptions:
     """The words behind `%kling spend`.
 
     Raises:
         InvalidInput: An unknown word, or an option without its value.
     """
-    order, left = Order(), list(words)
+    order, left = SpendingOptions(), list(words)
     while left:
         match left.pop(0):
             case "--by" if left and left[0] in set(By):

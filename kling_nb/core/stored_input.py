@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Negative"]
+__all__ = ["StoredInput"]
 
 
 @dataclass(frozen=True, slots=True)
-class Negative:
+class StoredInput:
     """A picture, a video or a sound as it was sent once, standing for what it was made from.
 
     May be given wherever such a thing may be given; the request is the same one then, since its

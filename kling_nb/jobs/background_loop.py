@@ -1,7 +1,8 @@
 """Threads and loops: the private loop that all network I/O runs on, and worker threads beside it.
 
-Owns one event loop in one daemon thread for each `Portal`, and the process's shared one. Must not
-know what the coroutines do, nor the kernel's loop: that one is never stopped or waited for.
+Owns one event loop in one daemon thread for each `BackgroundLoop`, and the process's shared one.
+Must not know what the coroutines do, nor the kernel's loop: that one is never stopped or waited
+for.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from kling_nb.core.forks import OwnProcess
 __all__ = [
     "CHANGING",
     "SHARED",
-    "OwnPortal",
-    "Portal",
+    "BackgroundLoop",
+    "OwnBackgroundLoop",
     "SelectorLoop",
     "check_coroutine",
     "in_thread",
@@ -102,7 +103,7 @@ class Engine:
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 
-class Portal:
+class BackgroundLoop:
     """A way for threads without a loop to run coroutines on one that is always free.
 
     The loop starts at the first use and stops at exit. After a fork the child's first use starts
@@ -160,7 +161,7 @@ class Portal:
             engine.thread.join(wait_s)
 
 
-class OwnPortal(Portal):
+class OwnBackgroundLoop(BackgroundLoop):
     """A portal for one process; it raises an error in a forked child.
 
     Args:
@@ -168,12 +169,12 @@ class OwnPortal(Portal):
         process: The owner.
     """
 
-    def __init__(self, shared: Portal, process: OwnProcess) -> None:
+    def __init__(self, shared: BackgroundLoop, process: OwnProcess) -> None:
         self._engines = shared._engines
         self.check_process = process.check
 
     def submit(self, coro: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start a coroutine on the loop; see `Portal.submit`.
+        """Start a coroutine on the loop; see `BackgroundLoop.submit`.
 
         Raises:
             ForkedSession: Called in a forked child.
@@ -187,10 +188,10 @@ class OwnPortal(Portal):
         return super().submit(coro)
 
 
-SHARED: Final = Portal()
+SHARED: Final = BackgroundLoop()
 
 
-def portal() -> Portal:
+def portal() -> BackgroundLoop:
     """The portal that everything in this process shares."""
     return SHARED
 
@@ -205,7 +206,7 @@ def check_coroutine(name: str, coro: object) -> None:
         )
 
 
-def refuse_own_thread(asked: Portal, name: str, coro: Coroutine[Any, Any, Any]) -> None:
+def refuse_own_thread(asked: BackgroundLoop, name: str, coro: Coroutine[Any, Any, Any]) -> None:
     """Raise the RuntimeError of a wait that the waiting thread itself would have to end."""
     if asked.is_own_thread():
         coro.close()

@@ -17,13 +17,13 @@ from kling_nb.core.charge_evidence import LOOKS_S, Watch, judge
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import Stage
 from kling_nb.kie.client import Client
-from kling_nb.storage import Ledger, Row
+from kling_nb.storage import JobRecord, Ledger
 
 from .background_loop import in_thread
 from .job import Job
 from .job_from_record import evidence_of, state_of
 
-__all__ = ["Reading", "Watches", "Witness", "balance_or_none"]
+__all__ = ["BalanceSample", "BalanceWatcher", "BalanceWatches", "balance_or_none"]
 
 _BALANCE_WAIT_S = 10.0
 
@@ -41,7 +41,7 @@ async def balance_or_none(client: Client) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class BalanceSample:
     """The balance as it was read, or not."""
 
     credits: float | None = None
@@ -54,7 +54,7 @@ class Reading:
 
 
 @dataclass(slots=True)
-class Watches:
+class BalanceWatches:
     """The watches that are going on. Belongs to the loop that they run on."""
 
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Watches:
         self._tasks[job_id] = task
         task.add_done_callback(lambda _: self._end(job_id, task))
 
-    def covers(self, row: Row) -> bool:
+    def covers(self, row: JobRecord) -> bool:
         """Whether a row is being watched, and is still in a stage in which that says something."""
         return row.id in self._tasks and row.stage in {Stage.UNKNOWN, Stage.FAILED}
 
@@ -91,21 +91,21 @@ class Watches:
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
-    """Watches the balance of one account for the jobs of one ledger."""
+class BalanceWatcher:
+    """BalanceWatches the balance of one account for the jobs of one ledger."""
 
     client: Client
     ledger: Ledger
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
-    watches: Watches
+    watches: BalanceWatches
 
-    async def read(self) -> Reading:
+    async def read(self) -> BalanceSample:
         """Read the balance for a request that is about to be made."""
         at = self.now()
-        return Reading(await balance_or_none(self.client), at)
+        return BalanceSample(await balance_or_none(self.client), at)
 
-    async def look(self, row: Row, after_s: float = 0.0) -> Row:
+    async def look(self, row: JobRecord, after_s: float = 0.0) -> JobRecord:
         """Look at the balance once and note it.
 
         Args:
@@ -121,7 +121,7 @@ class Witness:
             return await in_thread(self.ledger.note, row.id, watch=watch)
         return await in_thread(self.ledger.note, row.id, watch=watch, balance_after=balance)
 
-    def watch(self, job: Job, row: Row, at_s: Sequence[float]) -> None:
+    def watch(self, job: Job, row: JobRecord, at_s: Sequence[float]) -> None:
         """Go on looking in the background.
 
         Args:
@@ -132,7 +132,7 @@ class Witness:
         watching = asyncio.get_running_loop().create_task(self._watch(job, row, at_s))
         self.watches.begin(row.id, watching)
 
-    async def take_up(self, job: Job, row: Row) -> None:
+    async def take_up(self, job: Job, row: JobRecord) -> None:
         """Go on with the watch of a lost job that nobody keeps up: its kernel died, or was closed.
 
         Looks at once, in the background, and then for as long as anything is to be seen.
@@ -145,7 +145,7 @@ class Witness:
             age_s = row.watch.age_s(self.now()) if row.watch else 0.0
             self.watch(job, row, (age_s, *(at_s for at_s in LOOKS_S if at_s > age_s)))
 
-    async def _watch(self, job: Job, row: Row, at_s: Sequence[float]) -> None:
+    async def _watch(self, job: Job, row: JobRecord, at_s: Sequence[float]) -> None:
         try:
             passed_s = row.watch.age_s(self.now()) if row.watch else 0.0
             for after_s in at_s:

@@ -16,12 +16,12 @@ from typing import Final
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import ENDED
 from kling_nb.kie.webhooks import parse_callback
-from kling_nb.storage import Ledger, Letter, Mailbox
+from kling_nb.storage import CallbackStore, Ledger, StoredCallback
 
 from .background_loop import in_thread
 from .job import Job
 from .recovery import Recovery
-from .registry import Roster
+from .registry import JobRegistry
 
 __all__ = ["is_for", "letters_for", "open_letter", "take_callback", "take_letters"]
 
@@ -39,7 +39,9 @@ Hear = Callable[[bytes, str], Awaitable[Job | None]]
 _log = logging.getLogger("kling_nb")
 
 
-async def take_callback(recovery: Recovery, roster: Roster, body: bytes, nonce: str) -> Job | None:
+async def take_callback(
+    recovery: Recovery, roster: JobRegistry, body: bytes, nonce: str
+) -> Job | None:
     """Have the service asked, now, about the task that a notification names.
 
     Args:
@@ -86,7 +88,7 @@ async def take_letters(ledger: Ledger, service: str, hear: Hear) -> list[Job]:
             jobs[job.id] = job
         return job
 
-    async def take(letter: Letter) -> None:
+    async def take(letter: StoredCallback) -> None:
         try:
             await open_letter(ledger, letter, hear_one)
         except KlingError as error:
@@ -105,7 +107,7 @@ async def take_letters(ledger: Ledger, service: str, hear: Hear) -> list[Job]:
     return list(jobs.values())
 
 
-async def open_letter(ledger: Ledger, letter: Letter, hear: Hear) -> bool:
+async def open_letter(ledger: Ledger, letter: StoredCallback, hear: Hear) -> bool:
     """Act on a letter and throw it away; it may be all that is known of a paid task until then.
 
     Returns:
@@ -123,23 +125,23 @@ async def open_letter(ledger: Ledger, letter: Letter, hear: Hear) -> bool:
         raise
     except Exception:
         _log.exception("a notification could not be acted on")
-    await in_thread(Mailbox(ledger.folder).discard, letter)
+    await in_thread(CallbackStore(ledger.folder).discard, letter)
     return is_heard
 
 
-def letters_for(ledger: Ledger, service: str, acting: Set[str]) -> list[Letter]:
+def letters_for(ledger: Ledger, service: str, acting: Set[str]) -> list[StoredCallback]:
     """The oldest letter for each of a session's jobs that none is acted on for.
 
     Raises:
         LedgerError: The ledger cannot be used.
     """
-    box = Mailbox(ledger.folder)
+    box = CallbackStore(ledger.folder)
     found = (box.oldest(nonce) for nonce in box.nonces() - acting)
     now = datetime.now(UTC)
     return [each for each in found if each is not None and is_for(ledger, service, each, now)]
 
 
-def is_for(ledger: Ledger, service: str, letter: Letter, now: datetime) -> bool:
+def is_for(ledger: Ledger, service: str, letter: StoredCallback, now: datetime) -> bool:
     """Whether a letter is for a job that is a session's, or that nobody looks after."""
     row = ledger.by_nonce(letter.nonce)
     if row is None or row.service != service:

@@ -17,17 +17,17 @@ from typing import Any, Self
 from kling_nb.core.console import readable
 from kling_nb.core.errors import KlingError
 from kling_nb.kie.webhooks import with_nonce
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 from .mimebundle import render_notice
 
-__all__ = ["Hearing", "Listening"]
+__all__ = ["CallbackUrls", "Listening"]
 
 _log = logging.getLogger("kling_nb")
 
 
 @dataclass(slots=True)
-class Hearing:
+class CallbackUrls:
     """Where notifications of a session's jobs are sent to, as long as somebody listens there."""
 
     listening: Listening | None = None
@@ -87,7 +87,7 @@ class Hearing:
         """Whose one-time value this is, if it was handed out here."""
         return self._folders.get(nonce)
 
-    def covers(self, row: Row) -> bool:
+    def covers(self, row: JobRecord) -> bool:
         """Whether a notification of a job's end is still to come, so that asking can be rare."""
         return self.listening is not None and row.nonce in self._awaited
 
@@ -100,7 +100,7 @@ class Listening:
     """The handle of who listens for notifications: a notebook shows it, `close()` ends it.
 
     Args:
-        hearing: What it listens for; see `Hearing.turn_to`.
+        hearing: What it listens for; see `CallbackUrls.turn_to`.
         url: The address as the service reaches it.
         words: What a person should know, sentence by sentence.
         stop: Ends the listening; called once.
@@ -114,7 +114,7 @@ class Listening:
 
     def __init__(
         self,
-        hearing: Hearing,
+        hearing: CallbackUrls,
         url: str,
         words: tuple[str, ...] = (),
         *,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS, RateLimits
 from kling_nb.core.secret import Key
 from kling_nb.kie.client import Client
-from kling_nb.kie.http import Fetcher
+from kling_nb.kie.http import Downloader
 from kling_nb.kie.network import Network, Transport
-from kling_nb.kie.rate_limit import Account, Budget
+from kling_nb.kie.rate_limit import Account, RateLimiter
 from kling_nb.kie.urls import API_URL
 
 from . import settings
@@ -33,9 +33,9 @@ class Connection:
     """What a session reaches the service by."""
 
     client: Client
-    clips: Fetcher
+    clips: Downloader
     """Fetches results."""
-    pictures: Fetcher
+    pictures: Downloader
     """Fetches files from URLs that the user gives, always over the network."""
     emulator: Emulator | None
     """The one in this process, if that is the service."""
@@ -73,8 +73,8 @@ def connect(
         budget=budget_of(chosen, terms, now, sleep),
         network=network,
     )
-    clips = Fetcher(transport=transport, network=network)
-    return Connection(client, clips, Fetcher(network=network), emulator)
+    clips = Downloader(transport=transport, network=network)
+    return Connection(client, clips, Downloader(network=network), emulator)
 
 
 def _emulator_for(chosen: settings.Settings) -> Emulator | None:
@@ -108,7 +108,7 @@ def budget_of(
     terms: Terms | None,
     now: Callable[[], datetime],
     sleep: Callable[[float], Awaitable[None]],
-) -> Budget:
+) -> RateLimiter:
     """The budget of a session.
 
     Args:
@@ -124,4 +124,4 @@ def budget_of(
             QUESTIONS, limit=terms.questions_per_window, window_s=terms.question_window_s
         )
     account = account_of(chosen)
-    return Budget(account, new_tasks, questions, clock=lambda: now().timestamp(), sleep=sleep)
+    return RateLimiter(account, new_tasks, questions, clock=lambda: now().timestamp(), sleep=sleep)

@@ -23,7 +23,7 @@ UNKEYED = (
 
 _lock = threading.RLock()
 _current: Session | None = None
-_given: settings.Given = {}
+_given: settings.SessionArguments = {}
 _tell_notebook: Callable[[], str] = str
 _inherited: list[Session] = []
 """The parent's sessions, in a forked child. Kept: a child finalizes nothing of its parent."""
@@ -79,7 +79,7 @@ def told_notebook() -> str:
     return _tell_notebook()
 
 
-def configure(**given: Unpack[settings.Given]) -> Session:
+def configure(**given: Unpack[settings.SessionArguments]) -> Session:
     """Change settings of the default session; those not named stay as they are.
 
     Args:
@@ -95,7 +95,7 @@ def configure(**given: Unpack[settings.Given]) -> Session:
     global _current, _given
     settings.seal(given)
     with _lock:
-        merged: settings.Given = {**_given, **given}
+        merged: settings.SessionArguments = {**_given, **given}
         old = _current
         hearing = None if old is None else old.hearing
         session = Session(notebook=told_notebook, hearing=hearing, **merged)

@@ -16,7 +16,7 @@ from kling_nb.core.errors import LedgerError, MediaError
 from kling_nb.core.files import write_new
 from kling_nb.core.job_state import ClipFacts, Downloading
 from kling_nb.media import clips
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 from .background_loop import in_thread
 from .job import Job
@@ -46,7 +46,7 @@ def stray_clips(folder: Path, known: Collection[str]) -> list[str]:
 
 
 async def fetch_clip(
-    context: Context, job: Job, row: Row, url: str, *, accept_odd: bool, place: int = 0
+    context: Context, job: Job, row: JobRecord, url: str, *, accept_odd: bool, place: int = 0
 ) -> ClipFacts:
     """Fetch a clip of a job beside its place, verify it, give it its name.
 
@@ -84,7 +84,7 @@ async def fetch_clip(
         await in_thread(part.unlink, missing_ok=True)
 
 
-def clip_path(context: Context, row: Row, place: int = 0) -> Path:
+def clip_path(context: Context, row: JobRecord, place: int = 0) -> Path:
     """Return the path of a clip of a job."""
     own = context.ledger.folder / f"{row.created_at:%Y%m%d-%H%M%S}-{row.id}.mp4"
     return further_path(own, place) if place else own
@@ -107,7 +107,7 @@ def _settle_file(part: Path, target: Path, asked_s: float | None, accept_odd: bo
     return replace(facts, path=str(target))
 
 
-def _asked_s(row: Row) -> float | None:
+def _asked_s(row: JobRecord) -> float | None:
     try:
         return float(str(row.values.get("duration")))
     except ValueError:

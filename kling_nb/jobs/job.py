@@ -33,7 +33,7 @@ from kling_nb.core.job_state import (
     has_ended,
 )
 
-from .background_loop import Portal
+from .background_loop import BackgroundLoop
 from .mimebundle import render_mimebundle
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Job:
         portal: Where it is followed.
     """
 
-    def __init__(self, facts: JobFacts, state: JobState, portal: Portal) -> None:
+    def __init__(self, facts: JobFacts, state: JobState, portal: BackgroundLoop) -> None:
         self.facts = facts
         self._state = state
         self._portal = portal

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kling_nb.core.charge_evidence import Evidence, Look, Watch
+from kling_nb.core.charge_evidence import BalanceLook, Evidence, Watch
 from kling_nb.core.errors import (
     ClipExpired,
     JobDetached,
@@ -39,7 +39,7 @@ from kling_nb.kie.wire import named_ids
 from kling_nb.media import clips
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.spec import describe_named
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 from .job import Clip
 
@@ -57,7 +57,7 @@ __all__ = [
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 
-def facts_of(row: Row) -> JobFacts:
+def facts_of(row: JobRecord) -> JobFacts:
     """What was asked for."""
     spec = CATALOGUE.get(row.model)
     return JobFacts(
@@ -78,7 +78,7 @@ def facts_of(row: Row) -> JobFacts:
     )
 
 
-def clip_of(row: Row) -> Clip:
+def clip_of(row: JobRecord) -> Clip:
     """The clip of a `saved` row."""
     if row.clip is None or row.finished_at is None:
         raise ValueError(f"job {row.id} is {row.stage} and has no clip")
@@ -98,7 +98,7 @@ def further_path(clip: Path, place: int) -> Path:
     return clip.with_stem(f"{clip.stem}-{place}")
 
 
-def others_of(row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def others_of(row: JobRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the paths of the further clips of a saved row, and the URLs of files not saved."""
     if row.clip is None:
         return (), ()
@@ -112,7 +112,7 @@ def others_of(row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(paths), tuple(urls)
 
 
-def is_on_disk(row: Row) -> bool:
+def is_on_disk(row: JobRecord) -> bool:
     """Whether the clip's file is there and plays.
 
     One that was edited since is a person's own now, and nothing is fetched over it.
@@ -128,7 +128,7 @@ def is_on_disk(row: Row) -> bool:
     return True
 
 
-def evidence_of(row: Row) -> Evidence:
+def evidence_of(row: JobRecord) -> Evidence:
     """What speaks for or against the job having cost something.
 
     A row that was written before there were watches holds one look at most. Only ids that can be
@@ -136,12 +136,12 @@ def evidence_of(row: Row) -> Evidence:
     """
     watch = row.watch
     if watch is None and row.balance_after is not None:
-        watch = Watch(row.updated_at, (Look(0.0, row.balance_after),))
+        watch = Watch(row.updated_at, (BalanceLook(0.0, row.balance_after),))
     ids = _ids_in_answer(row) if row.stage is Stage.UNKNOWN else ()
     return Evidence(row.price_credits, row.balance_before, watch, row.answer, ids)
 
 
-def state_of(row: Row, expected_s: float = 0.0, *, already: bool = True) -> JobState:
+def state_of(row: JobRecord, expected_s: float = 0.0, *, already: bool = True) -> JobState:
     """Where the job stands.
 
     Args:
@@ -165,7 +165,7 @@ def state_of(row: Row, expected_s: float = 0.0, *, already: bool = True) -> JobS
             return _ended_state(row)
 
 
-def error_of(row: Row) -> KlingError:
+def error_of(row: JobRecord) -> KlingError:
     """What `job.result()` raises for a row that ended without a clip."""
     reason = row.reason.rstrip(".")
     match row.stage:
@@ -199,13 +199,13 @@ def error_of(row: Row) -> KlingError:
             return JobDetached(f"Job {row.id} is {row.stage}: {row.reason}", job_id=row.id)
 
 
-def _ids_in_answer(row: Row) -> tuple[str, ...]:
+def _ids_in_answer(row: JobRecord) -> tuple[str, ...]:
     """Return the ids that the kept answer names, without the job's own."""
     named = named_ids(row.answer)
     return tuple(each for each in named if each != row.task_id and _WORD.fullmatch(each))
 
 
-def _vanished_reason(row: Row) -> str:
+def _vanished_reason(row: JobRecord) -> str:
     """Return why the service gives no status for a task, with the other ids that it gave."""
     also = "".join(
         f"; the answer to the request also names task {each}: `%kling adopt {each}` adds it"
@@ -214,7 +214,7 @@ def _vanished_reason(row: Row) -> str:
     return row.reason.rstrip(".") + also if also else row.reason
 
 
-def _adopt_text(row: Row) -> str:
+def _adopt_text(row: JobRecord) -> str:
     """Return the command that adopts the task of a lost request, with its id if it is known."""
     ids = evidence_of(row).task_ids
     if not ids:
@@ -224,7 +224,7 @@ def _adopt_text(row: Row) -> str:
     )
 
 
-def _ended_state(row: Row) -> JobState:
+def _ended_state(row: JobRecord) -> JobState:
     match row.stage:
         case Stage.FAILED:
             return Failed(row.task_id, row.code, row.reason, row.credits, evidence_of(row))

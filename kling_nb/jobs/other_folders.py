@@ -12,12 +12,12 @@ from datetime import datetime
 from itertools import count
 
 from kling_nb.core.job_state import BLOCKING, JobFacts, Stage
-from kling_nb.storage import Intent, Ledger, Row
-from kling_nb.storage.user_index import Paid, PaidIndex, refusal
+from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage.user_index import Paid, UserIndex, refusal
 
 from .submit import Context
 
-__all__ = ["Elsewhere", "unaccounted"]
+__all__ = ["OtherFolders", "unaccounted"]
 
 _MAY_BE_PAID = BLOCKING - {Stage.INTENDED}
 _NOT_PAID = frozenset({Stage.REFUSED, Stage.FAILED, Stage.DISCARDED})
@@ -25,7 +25,7 @@ _NOT_SENT = frozenset({Stage.INTENDED, Stage.DISCARDED})
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class OtherFolders:
     """The other folders of this user, as one session sees them.
 
     Args:
@@ -34,7 +34,7 @@ class Elsewhere:
         service: `live` or `emulator`.
     """
 
-    index: PaidIndex
+    index: UserIndex
     context: Context
     service: str
 
@@ -82,7 +82,7 @@ class Elsewhere:
         )
 
     def claim(
-        self, row: Row, at: datetime, names_of: Callable[[int], Sequence[str]] | None = None
+        self, row: JobRecord, at: datetime, names_of: Callable[[int], Sequence[str]] | None = None
     ) -> None:
         """Note in the index that a request is about to be sent, or stop it.
 
@@ -98,7 +98,7 @@ class Elsewhere:
             folder = self.context.ledger.folder
             self.index.claim(row.fingerprint, folder, at, take=row.take, job_id=row.id)
 
-    def preallocate(self, row: Row) -> None:
+    def preallocate(self, row: JobRecord) -> None:
         """Note in the index that a request is sent now, and reserve space for its task id."""
         if row.service == "live":
             self.index.preallocate(row.fingerprint, self.context.ledger.folder, row.id)
@@ -110,7 +110,7 @@ class Elsewhere:
             facts.fingerprint, folder, facts.id, task_id
         )
 
-    def complete(self, row: Row) -> Row:
+    def complete(self, row: JobRecord) -> JobRecord:
         """Give an unknown job the task id that the index has; other rows stay as they are."""
         if self.service != "live" or row.service != "live" or row.stage is not Stage.UNKNOWN:
             return row
@@ -119,7 +119,7 @@ class Elsewhere:
             return row
         return self.context.ledger.adoptions.identify(row.id, paid.task_id)
 
-    def note(self, row: Row) -> None:
+    def note(self, row: JobRecord) -> None:
         """Let the other folders know whether a request is paid for, or may be.
 
         What is being sent may be: its kernel can die before it hears what became of it.
@@ -137,7 +137,7 @@ class Elsewhere:
         elif row.stage in _NOT_PAID:
             self.drop(row)
 
-    def drop(self, row: Row) -> None:
+    def drop(self, row: JobRecord) -> None:
         """Allow a request in any folder: ignore what this row paid for, or may have.
 
         An entry that the row does not account for stays: the same request was made again since,
@@ -162,7 +162,7 @@ class Elsewhere:
         for row in self.context.ledger.settle(self.service):
             self.note(self.complete(row))
 
-    def bring(self, row: Row) -> Row | None:
+    def bring(self, row: JobRecord) -> JobRecord | None:
         """Take in a job that another ledger had; None where this one has it or its request."""
         brought = self.context.ledger.bring(row)
         if brought is not None:
@@ -182,12 +182,12 @@ class Elsewhere:
         )
 
 
-def paid_at(row: Row) -> datetime:
+def paid_at(row: JobRecord) -> datetime:
     """Return when a row's request was paid for: looking at an old clip makes it no newer."""
     return row.sent_at or row.accepted_at or row.created_at
 
 
-def unaccounted(index: PaidIndex, ledger: Ledger, fingerprint: str) -> Paid | None:
+def unaccounted(index: UserIndex, ledger: Ledger, fingerprint: str) -> Paid | None:
     """Return the payment in the index that no row of a ledger accounts for, or None.
 
     The ledger was deleted, cut or replaced by an older copy, or another folder has paid.
@@ -201,7 +201,7 @@ def unaccounted(index: PaidIndex, ledger: Ledger, fingerprint: str) -> Paid | No
     return None if any(accounts_for(row, paid) for row in rows) else paid
 
 
-def accounts_for(row: Row, paid: Paid) -> bool:
+def accounts_for(row: JobRecord, paid: Paid) -> bool:
     """Whether a row of the folder that paid says what became of this payment.
 
     A row that answers the request always does. Another one does if the payment was its own: by

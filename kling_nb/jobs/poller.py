@@ -41,7 +41,7 @@ from kling_nb.core.task_status import (
     TaskStatus,
     TaskSucceeded,
 )
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 from .background_loop import in_thread
 from .download import clip_path, fetch_clip
@@ -50,7 +50,7 @@ from .job_from_record import clip_of, error_of, state_of
 from .submit import Context
 from .upload_inputs import is_about_media
 
-__all__ = ["Follower"]
+__all__ = ["Poller"]
 
 _WATCH_S = 1.0
 _HOPEFUL = (WrongLength, Unreachable)
@@ -66,7 +66,7 @@ _log = logging.getLogger("kling_nb")
 
 
 @dataclass(slots=True)
-class Follower:
+class Poller:
     """Follows one job of the ledger to its end."""
 
     context: Context
@@ -101,7 +101,7 @@ class Follower:
         """Ask about the task without more waiting; on the loop that the job is followed on."""
         self._wake.set()
 
-    def _watch_refund(self, row: Row) -> None:
+    def _watch_refund(self, row: JobRecord) -> None:
         """Look after the credits of a failure that came without a word on its cost."""
         is_open = row.stage is Stage.FAILED and row.credits is None and row.watch is None
         if is_open and row.owner == self.context.ledger.owner:
@@ -112,7 +112,7 @@ class Follower:
         with contextlib.suppress(LedgerError):
             await in_thread(self.context.ledger.release, self.job.id)
 
-    def tell_end(self, row: Row, *, already: bool = False) -> None:
+    def tell_end(self, row: JobRecord, *, already: bool = False) -> None:
         """End the handle as the row says."""
         state = state_of(row, already=already)
         if isinstance(state, Saved):
@@ -120,7 +120,7 @@ class Follower:
         else:
             self.job.fail(state, error_of(row))
 
-    async def _own(self) -> Row:
+    async def _own(self) -> JobRecord:
         """The row, once it is ours to follow or has ended in another kernel's hands."""
         ledger = self.context.ledger
         while True:
@@ -137,7 +137,7 @@ class Follower:
                 await in_thread(ledger.settle, row.service)
             await self.context.sleep(_WATCH_S)
 
-    async def _ask_until_over(self, row: Row) -> Row:
+    async def _ask_until_over(self, row: JobRecord) -> JobRecord:
         since = row.accepted_at or row.created_at
         self.job.enter(Waiting(row.task_id, "waiting", since, self.expected_s))
         # A task taken up again may be over already: ask at once.
@@ -157,7 +157,7 @@ class Follower:
             if ended is not None:
                 return ended
 
-    def _wait_s(self, row: Row, elapsed_s: float) -> float:
+    def _wait_s(self, row: JobRecord, elapsed_s: float) -> float:
         """When to ask next; rarely while a notification is still to come."""
         ask_s = (
             poll_schedule.heard_ask_s
@@ -179,7 +179,9 @@ class Follower:
             woken.cancel()
             self._wake.clear()
 
-    async def _take_in(self, row: Row, since: datetime, status: TaskStatus) -> Row | None:
+    async def _take_in(
+        self, row: JobRecord, since: datetime, status: TaskStatus
+    ) -> JobRecord | None:
         """What an answer changes; the row when the task is over."""
         advance, now = self.context.ledger.advance, self.context.now()
         if not isinstance(status, TaskMissing):
@@ -228,7 +230,7 @@ class Follower:
                     return await in_thread(advance, row.id, Stage.VANISHED, reason=message)
         return None
 
-    def _out_of_sight(self, row: Row, since: datetime, error: KlingError) -> None:
+    def _out_of_sight(self, row: JobRecord, since: datetime, error: KlingError) -> None:
         now = self.context.now()
         self._failing_since = self._failing_since or now
         if poll_schedule.out_of_sight((now - self._failing_since).total_seconds()):
@@ -236,7 +238,7 @@ class Follower:
                 OutOfSight(row.task_id, since, self.expected_s, self._failing_since, str(error))
             )
 
-    async def _save(self, row: Row) -> Row:
+    async def _save(self, row: JobRecord) -> JobRecord:
         """Fetch the clip beside its place, verify it, rename it, note it; further clips as well.
 
         A clip is paid for: what comes broken or not at all is asked for again for some minutes,
@@ -265,7 +267,9 @@ class Follower:
             _log.info("job %s: the clip did not arrive (%s); once more", row.id, reason)
             await self.context.sleep(poll_schedule.retry_wait_s(tries))
 
-    async def _deliver(self, row: Row, links: Mapping[str, str], *, accept_odd: bool) -> Row:
+    async def _deliver(
+        self, row: JobRecord, links: Mapping[str, str], *, accept_odd: bool
+    ) -> JobRecord:
         """Fetch the clip and the further clips once, and note them.
 
         Args:
@@ -284,7 +288,7 @@ class Follower:
         )
 
     async def _fetch_first(
-        self, row: Row, links: Mapping[str, str], *, accept_odd: bool
+        self, row: JobRecord, links: Mapping[str, str], *, accept_odd: bool
     ) -> tuple[str, ClipFacts]:
         """Fetch the first file of the result that is a clip by its content.
 
@@ -301,7 +305,7 @@ class Follower:
         hopeful = [each for kind in _HOPEFUL for each in errors if isinstance(each, kind)]
         raise next(iter(hopeful or errors))
 
-    async def _fetch_others(self, row: Row, links: Mapping[str, str], taken: str) -> None:
+    async def _fetch_others(self, row: JobRecord, links: Mapping[str, str], taken: str) -> None:
         """Save the further clips of a result beside the one that was taken."""
         for place, (url, link) in enumerate(links.items(), start=1):
             path = clip_path(self.context, row, place)
@@ -309,7 +313,7 @@ class Follower:
             if url != taken and not await in_thread(path.is_file):
                 await self._fetch_other(row, url, link, place)
 
-    async def _fetch_other(self, row: Row, url: str, link: str, place: int) -> None:
+    async def _fetch_other(self, row: JobRecord, url: str, link: str, place: int) -> None:
         """Save a further file of a result if it is a clip; skip e.g. a picture."""
         for tries in range(1, _OTHER_TRIES + 1):
             try:
@@ -322,7 +326,7 @@ class Follower:
                 await self.context.sleep(poll_schedule.retry_wait_s(tries))
                 link = await self._fresh_url(row, url) or link
 
-    async def _fresh_links(self, row: Row, links: Mapping[str, str]) -> dict[str, str]:
+    async def _fresh_links(self, row: JobRecord, links: Mapping[str, str]) -> dict[str, str]:
         """Return a new link to each file, including those that only the record names."""
         urls = dict(links)
         try:
@@ -336,7 +340,7 @@ class Follower:
             for url, link in urls.items()
         }
 
-    async def _fresh_url(self, row: Row, url: str) -> str:
+    async def _fresh_url(self, row: JobRecord, url: str) -> str:
         """Return a new link to a file of the result; empty if there is none."""
         try:
             return await self.context.client.fresh_url(url)

@@ -17,11 +17,11 @@ from pathlib import Path
 from kling_nb.core.addresses import has_secret
 from kling_nb.core.errors import InvalidInput, MediaError, Problem
 from kling_nb.core.money import Funds
-from kling_nb.core.stored_input import Negative
-from kling_nb.kie.http import Fetcher
+from kling_nb.core.stored_input import StoredInput
+from kling_nb.kie.http import Downloader
 from kling_nb.media import inputs as attachments
-from kling_nb.media.audio_video import Footage
-from kling_nb.media.images import Picture
+from kling_nb.media.audio_video import AudioVideoInput
+from kling_nb.media.images import ImageInput
 from kling_nb.media.inputs import Attachment, noun_of
 from kling_nb.media.unwrapping import is_data_url, is_job, unwrap, url_of
 from kling_nb.models.advisories import MediaFacts, warnings_of
@@ -36,11 +36,11 @@ from kling_nb.models.spec import (
     price_credits,
     validate,
 )
-from kling_nb.storage import Intent, Row
+from kling_nb.storage import Intent, JobRecord
 
 from .background_loop import in_thread
 from .submit import Request
-from .upload_inputs import Source
+from .upload_inputs import InputSource
 
 __all__ = [
     "Gathered",
@@ -60,7 +60,7 @@ __all__ = [
 class Gathered:
     """What was found."""
 
-    sources: Mapping[str, Sequence[Source]]
+    sources: Mapping[str, Sequence[InputSource]]
     """By the path of `media_of`."""
     facts: MediaFacts
     """Measurements of the media."""
@@ -72,7 +72,7 @@ async def gather(
     values: Values,
     *,
     service: str,
-    pictures: Fetcher,
+    pictures: Downloader,
     written: Values | None = None,
 ) -> Gathered:
     """Read all media of a request.
@@ -85,7 +85,7 @@ async def gather(
         pictures: Fetches what is given as a URL.
         written: How media are written in a cell, by parameter: names of variables among others.
     """
-    sources: dict[str, list[Source]] = {}
+    sources: dict[str, list[InputSource]] = {}
     lengths_s: dict[str, float] = {}
     sizes_px: dict[str, list[tuple[int, int]]] = {}
     problems: list[Problem] = []
@@ -134,25 +134,25 @@ class Reader:
 
     kind: Media
     service: str
-    pictures: Fetcher
+    pictures: Downloader
 
-    async def read(self, given: object, name: str = "") -> Source:
+    async def read(self, given: object, name: str = "") -> InputSource:
         """One of them, from whatever it was given as, and how a person calls it."""
         if is_job(given):
             given = unwrap(given, name)
         if url := url_of(given):
             return await self._read_url(url)
-        if isinstance(given, Negative):
+        if isinstance(given, StoredInput):
             return await self._read_negative(given)
-        return Source(await self._attach(given))
+        return InputSource(await self._attach(given))
 
     async def _attach(self, given: object, name: str = "") -> Attachment:
         return await in_thread(attachments.read_attachment, given, self.kind, name)
 
-    async def _read_negative(self, negative: Negative) -> Source:
+    async def _read_negative(self, negative: StoredInput) -> InputSource:
         """What was kept is uploaded, also where a URL was sent: such links die."""
         try:
-            return Source(await self._attach(negative), origin=negative.url)
+            return InputSource(await self._attach(negative), origin=negative.url)
         except MediaError:
             if not negative.url:
                 raise
@@ -165,7 +165,7 @@ class Reader:
             )
         return source
 
-    async def _read_url(self, url: str) -> Source:
+    async def _read_url(self, url: str) -> InputSource:
         try:
             fetched = await self.pictures.fetch(url, self.kind.max_bytes)
         except MediaError as error:
@@ -175,17 +175,19 @@ class Reader:
             digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
             text = f"{url}\n{error}"
             replacement = await in_thread(attachments.stand_in, self.kind, text, url, digest)
-            return Source(replacement, url, url)
+            return InputSource(replacement, url, url)
         attachment = await self._attach(fetched.content, url)
         # What had to be converted is uploaded: the service would refuse the original. So is what
         # it cannot reach, and what it would get a password or a token with.
         is_public = not (fetched.is_local or has_secret(url))
-        return Source(attachment, url if is_public and not attachment.is_converted else "", url)
+        return InputSource(
+            attachment, url if is_public and not attachment.is_converted else "", url
+        )
 
 
 def length_of(attachment: Attachment) -> float:
     """The length in seconds; 0 for a picture."""
-    return attachment.length_s if isinstance(attachment, Footage) else 0.0
+    return attachment.length_s if isinstance(attachment, AudioVideoInput) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +233,13 @@ class Quote:
     """None when the service did not tell."""
     budget_credits: float | None
     """What the tightest budget has left; None where none is set."""
-    existing: Row | None
+    existing: JobRecord | None
     """The job that answers the same request already: then it costs nothing."""
     warnings: tuple[str, ...] = ()
     """What the service may not accept of it, a text each."""
 
 
-async def prepare(wish: Wish, *, service: str, pictures: Fetcher) -> Prepared:
+async def prepare(wish: Wish, *, service: str, pictures: Downloader) -> Prepared:
     """Check everything.
 
     Args:
@@ -295,7 +297,7 @@ def problems_of(wish: Wish) -> list[Problem]:
     return problems
 
 
-def quote_of(prepared: Prepared, existing: Row | None, funds: Funds) -> Quote:
+def quote_of(prepared: Prepared, existing: JobRecord | None, funds: Funds) -> Quote:
     """What a checked request would cost, and what it would be paid from."""
     intent, request = prepared.intent, prepared.request
     return Quote(
@@ -332,7 +334,7 @@ def intent_of(wish: Wish, request: Request, service: str) -> Intent:
 def _thumbnail(request: Request) -> bytes:
     """Of the first picture, else of the first video; a sound has none."""
     shown = [each.attachment for given in request.media.values() for each in given]
-    shown.sort(key=lambda attachment: not isinstance(attachment, Picture))
+    shown.sort(key=lambda attachment: not isinstance(attachment, ImageInput))
     return next((each.thumbnail for each in shown if each.thumbnail), b"")
 
 

@@ -12,11 +12,11 @@ from kling_nb.core.charge_evidence import Likelihood, judge, verdict_words
 from kling_nb.core.errors import InvalidInput, LedgerError
 from kling_nb.core.job_state import FOLLOWED, FORGETTABLE, JobFacts, Stage
 from kling_nb.core.task_status import TaskMissing
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 from .background_loop import in_thread
 from .job_from_record import evidence_of
-from .other_folders import Elsewhere
+from .other_folders import OtherFolders
 from .submit import Context
 
 __all__ = ["Recovery", "check_service"]
@@ -37,7 +37,7 @@ _HEARS = _GIVEN_UP | {Stage.SENDING, Stage.UNKNOWN, Stage.REFUSED}
 """Stages in which a notification tells more than the row has."""
 
 
-def check_service(row: Row, service: str) -> Row:
+def check_service(row: JobRecord, service: str) -> JobRecord:
     """The row, if a session of this service (`live` or `emulator`) can ask about it.
 
     Raises:
@@ -78,10 +78,10 @@ class Recovery:
 
     context: Context
     service: str
-    elsewhere: Elsewhere
+    elsewhere: OtherFolders
     """Is told of what turns out to be paid for, or not."""
 
-    async def left_rows(self) -> list[Row]:
+    async def left_rows(self) -> list[JobRecord]:
         """The tasks that exist and are not over, those of dead kernels settled first."""
         ledger = self.context.ledger
         await in_thread(self.elsewhere.settle)
@@ -90,7 +90,7 @@ class Recovery:
         rows = await in_thread(ledger.rows, *FOLLOWED, limit=-1)
         return [row for row in rows if row.service == self.service]
 
-    async def revive(self, job_id: str) -> Row:
+    async def revive(self, job_id: str) -> JobRecord:
         """One job, to be asked about again even when it had vanished or expired."""
         ledger = self.context.ledger
         await in_thread(self.elsewhere.settle)
@@ -98,7 +98,7 @@ class Recovery:
         again = _ASK_ONCE_MORE.get(row.stage)
         return row if again is None else await in_thread(ledger.advance, row.id, again)
 
-    async def adopt(self, task_id: str, job_id: str) -> Row:
+    async def adopt(self, task_id: str, job_id: str) -> JobRecord:
         """The row of a task that exists at the service; see `Session.adopt`."""
         check_task_id(task_id)
         ledger = self.context.ledger
@@ -111,7 +111,7 @@ class Recovery:
             raise LedgerError(f"the service does not know a task {task_id!r}; check the id")
         return await in_thread(ledger.adoptions.adopt, task_id, self.service, job_id)
 
-    async def called_back(self, task_id: str, nonce: str) -> Row | None:
+    async def called_back(self, task_id: str, nonce: str) -> JobRecord | None:
         """The job that a notification is about; it has the task's id once the service knows that.
 
         A notification may be quicker than the answer to the request, and may come to a job that
@@ -135,7 +135,7 @@ class Recovery:
             row = await in_thread(ledger.adoptions.identify, row.id, task_id)
         return row if row.task_id == task_id else None
 
-    def settle_stranded(self, row: Row, task_id: str) -> Row:
+    def settle_stranded(self, row: JobRecord, task_id: str) -> JobRecord:
         """End a submission of this very session that broke off: nobody else can.
 
         What is surely not sent is discarded; what may be is unknown, unless its id is known.
@@ -161,7 +161,7 @@ class Recovery:
         self.elsewhere.note(row)
         return row
 
-    def accept_late(self, facts: JobFacts, task_id: str) -> Row:
+    def accept_late(self, facts: JobFacts, task_id: str) -> JobRecord:
         """Note an accepted task after the ledger could not be written.
 
         Raises:
@@ -176,7 +176,7 @@ class Recovery:
         self.elsewhere.note(row)
         return row
 
-    def forget(self, job_id: str, *, yes: bool = False) -> Row:
+    def forget(self, job_id: str, *, yes: bool = False) -> JobRecord:
         """Allow the request of a lost job to be paid for again; see `Session.forget`."""
         row = self.context.ledger.row(job_id)
         if row.stage not in FORGETTABLE:

@@ -18,28 +18,28 @@ from kling_nb.core.budgets import least_left
 from kling_nb.core.errors import AlreadyPaid, LedgerError
 from kling_nb.core.job_state import ENDED, SUBMITTING, Detached, Stage
 from kling_nb.core.money import Funds
-from kling_nb.kie.http import Fetcher
-from kling_nb.storage import Intent, Row
+from kling_nb.kie.http import Downloader
+from kling_nb.storage import Intent, JobRecord
 
-from .background_loop import Portal, in_thread
-from .balance_watch import Reading, balance_or_none
+from .background_loop import BackgroundLoop, in_thread
+from .balance_watch import BalanceSample, balance_or_none
 from .job import Job
 from .job_from_record import error_of, facts_of, is_on_disk, state_of
-from .other_folders import Elsewhere
-from .poller import Follower
+from .other_folders import OtherFolders
+from .poller import Poller
 from .prepare import Prepared, Quote, Wish, prepare, quote_of
 from .recovery import Recovery, check_service
 from .submit import Context, Request, submit
 from .takes import check_retakeable, keep_sources, numbers, retaken, wish_of
 
-__all__ = ["Roster"]
+__all__ = ["JobRegistry"]
 
 _NOTE_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between attempts to note an accepted task; the last value repeats."""
 
 
 @dataclass(slots=True)
-class Roster:
+class JobRegistry:
     """The jobs of one session.
 
     Args:
@@ -53,10 +53,10 @@ class Roster:
     """
 
     context: Context
-    portal: Portal
+    portal: BackgroundLoop
     service: str
-    pictures: Fetcher
-    elsewhere: Elsewhere
+    pictures: Downloader
+    elsewhere: OtherFolders
     usual_s: Callable[[str], float]
     notebook: Callable[[], str] = str
     _jobs: dict[str, Job] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Roster:
         """
         prepared = await prepare(wish, service=self.service, pictures=self.pictures)
         self._check_open()
-        balance = Reading()
+        balance = BalanceSample()
         known = await in_thread(self.context.ledger.blocking, *prepared.intent.fingerprints)
         # One that was never sent may turn out to be left over, and then this is a new request.
         if known is None or known.stage in SUBMITTING:
@@ -120,7 +120,9 @@ class Roster:
         self._run(self.submit(job))
         return job
 
-    async def _intend_next(self, row: Row, wish: Wish, prepared: Prepared, balance: Reading) -> Job:
+    async def _intend_next(
+        self, row: JobRecord, wish: Wish, prepared: Prepared, balance: BalanceSample
+    ) -> Job:
         """Note the first take that nothing answers, here or in the user's other folders."""
         answered = await in_thread(self.context.ledger.takes, row.model, row.service)
         takes = numbers(row, answered, lambda n: retaken(prepared, wish, n).intent.fingerprints)
@@ -208,7 +210,7 @@ class Roster:
                 await in_thread(self._settle_stranded, row)
         return await self.attach(await self.recovery.adopt(task_id, job_id))
 
-    async def attach(self, row: Row) -> Job:
+    async def attach(self, row: JobRecord) -> Job:
         """The handle of a row: the running one, or a new one that ends or follows."""
         self._check_open()
         async with self._one_at_a_time:
@@ -226,7 +228,7 @@ class Roster:
         if under_way:
             await asyncio.wait(under_way)
 
-    async def _accept(self, job: Job, row: Row, expected_s: float) -> None:
+    async def _accept(self, job: Job, row: JobRecord, expected_s: float) -> None:
         await in_thread(self.elsewhere.note, row)
         if row.stage is not Stage.ACCEPTED:
             return
@@ -234,7 +236,7 @@ class Roster:
         if self._is_closed:
             job.detach()
 
-    def _intend(self, intent: Intent, balance: Reading) -> tuple[Row, bool]:
+    def _intend(self, intent: Intent, balance: BalanceSample) -> tuple[JobRecord, bool]:
         ledger, intent = self.context.ledger, replace(intent, notebook=self.notebook())
         row, is_new = ledger.intend(intent)
         if not is_new and self._is_stranded(row):
@@ -243,7 +245,7 @@ class Roster:
                 row, is_new = ledger.intend(intent)
         return (ledger.note(row.id, **balance.facts()) if is_new else row), is_new
 
-    async def _take(self, row: Row) -> Job:
+    async def _take(self, row: JobRecord) -> Job:
         running = self._jobs.get(row.id)
         if running is not None and (not running.done() or self.context.watches.covers(row)):
             return running
@@ -257,7 +259,7 @@ class Roster:
         expected_s = await self._expected_s(row.model)
         job = self._add(row, expected_s)
         if row.stage in ENDED:
-            Follower(self.context, job, expected_s).tell_end(row, already=True)
+            Poller(self.context, job, expected_s).tell_end(row, already=True)
             if is_ours:
                 await self.context.witness.take_up(job, row)
         elif is_ours:
@@ -267,14 +269,14 @@ class Roster:
             job.fail(Detached(row.task_id, reason), LedgerError(f"job {row.id}: {reason}"))
         return job
 
-    def _is_stranded(self, row: Row) -> bool:
+    def _is_stranded(self, row: JobRecord) -> bool:
         """Whether a row is ours and half sent, and nobody is sending it: a note had failed."""
         if row.stage not in SUBMITTING or row.owner != self.context.ledger.owner:
             return False
         job = self._jobs.get(row.id)
         return job is None or job.done()
 
-    def _settle_stranded(self, row: Row) -> Row:
+    def _settle_stranded(self, row: JobRecord) -> JobRecord:
         job = self._jobs.get(row.id)
         return self.recovery.settle_stranded(row, job.task_id if job else "")
 
@@ -282,11 +284,11 @@ class Roster:
         past = await in_thread(self.context.ledger.durations_s, model, self.service)
         return poll_schedule.expected_s(past, self.usual_s(model))
 
-    def _add_new(self, row: Row, prepared: Prepared) -> Job:
+    def _add_new(self, row: JobRecord, prepared: Prepared) -> Job:
         self._requests[row.id] = prepared.request
         return self._add(row, 0.0, prepared.warnings)
 
-    def _add(self, row: Row, expected_s: float, warnings: tuple[str, ...] = ()) -> Job:
+    def _add(self, row: JobRecord, expected_s: float, warnings: tuple[str, ...] = ()) -> Job:
         facts = replace(facts_of(row), warnings=warnings)
         job = self._jobs[row.id] = Job(facts, state_of(row, expected_s), self.portal)
         job.on_another_take = lambda: self.portal.call(self.another_take(row.id))
@@ -303,7 +305,7 @@ class Roster:
 
     def _follow(self, job: Job, expected_s: float) -> None:
         loop = asyncio.get_running_loop()
-        follower = Follower(self.context, job, expected_s)
+        follower = Poller(self.context, job, expected_s)
         following = self._run(follower.run())
 
         def stop() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any, TypeVar
 
-from .background_loop import CHANGING, SHARED, Portal, check_coroutine, refuse_own_thread
+from .background_loop import CHANGING, SHARED, BackgroundLoop, check_coroutine, refuse_own_thread
 
 __all__ = ["run"]
 
@@ -125,7 +125,7 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
 
 def run_apart(coro: Coroutine[Any, Any, T]) -> T:
     """The coroutine's result, from a loop in a thread that lives as long as it does."""
-    apart = Portal()
+    apart = BackgroundLoop()
     try:
         return apart.call(coro)
     finally:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
-from kling_nb.core.budgets import Standing, changes, name_notebook
+from kling_nb.core.budgets import BudgetStatus, changes, name_notebook
 from kling_nb.core.errors import WaitInterrupted
 from kling_nb.core.expenses import Expense
 from kling_nb.core.forks import OwnProcess
@@ -25,19 +25,19 @@ from kling_nb.core.money import Funds
 from kling_nb.kie.network import Transport
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.lookup import find_model
-from kling_nb.storage import Ledger, Row
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.user_index import UserIndex
 
 from . import settings
-from .background_loop import OwnPortal, Portal, in_thread, portal
+from .background_loop import BackgroundLoop, OwnBackgroundLoop, in_thread, portal
 from .callback_inbox import take_callback, take_letters
-from .callback_urls import Hearing
+from .callback_urls import CallbackUrls
 from .connect import connect
 from .job import Job
-from .other_folders import Elsewhere
+from .other_folders import OtherFolders
 from .prepare import Quote, Wish
 from .recovery import Recovery
-from .registry import Roster
+from .registry import JobRegistry
 from .submit import Context
 from .takes import wish_of
 
@@ -53,8 +53,8 @@ _STOPPED = "Stopped before anything was sent: nothing was charged. Run it again 
 class Orders:
     """The requests that threads hand in to one roster."""
 
-    roster: Roster
-    portal: Portal
+    roster: JobRegistry
+    portal: BackgroundLoop
 
     @contextmanager
     def sending(self, wish: Wish) -> Iterator[Job]:
@@ -139,26 +139,26 @@ class Session:
         transport: Transport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        index: PaidIndex | None = None,
+        index: UserIndex | None = None,
         notebook: Callable[[], str] = str,
-        hearing: Hearing | None = None,
-        **given: Unpack[settings.Given],
+        hearing: CallbackUrls | None = None,
+        **given: Unpack[settings.SessionArguments],
     ) -> None:
         settings.seal(given)
         self.settings = settings.resolve(**given)
         self._told_notebook = notebook
         self.ledger = Ledger(self.settings.folder, clock=now)
         self._process = OwnProcess()
-        self.portal = OwnPortal(portal(), self._process)
-        self.hearing = hearing or Hearing()
+        self.portal = OwnBackgroundLoop(portal(), self._process)
+        self.hearing = hearing or CallbackUrls()
         way = connect(self.settings, transport, now, sleep)
         self.emulator = way.emulator
         self._context = Context(
             way.client, way.clips, self.ledger, now, sleep, hearing=self.hearing
         )
-        elsewhere = Elsewhere(index or PaidIndex(), self._context, self.service)
+        elsewhere = OtherFolders(index or UserIndex(), self._context, self.service)
         self._recovery = Recovery(self._context, self.service, elsewhere)
-        self._roster = Roster(
+        self._roster = JobRegistry(
             self._context, self.portal, self.service, way.pictures, elsewhere, self._usual_s
         )
         self._roster.notebook = lambda: self.notebook
@@ -236,7 +236,7 @@ class Session:
         """The balance and what the tightest budget leaves, as far as they are known."""
         return self.portal.call(self._roster.funds())
 
-    def budget(self, limit: str | float | None = None, per: str = "") -> list[Standing]:
+    def budget(self, limit: str | float | None = None, per: str = "") -> list[BudgetStatus]:
         """Set a budget, end it, or only see: what does not fit in is refused before it is sent.
 
         Args:
@@ -259,7 +259,7 @@ class Session:
         """The job of that id (or the beginning of one), followed if it runs."""
         return self.portal.call(self._roster.attach(self.ledger.row(job_id)))
 
-    def jobs(self, limit: int = 20) -> list[Row]:
+    def jobs(self, limit: int = 20) -> list[JobRecord]:
         """The jobs of this folder as the ledger has them, newest first."""
         return self.ledger.rows(limit=limit)
 
@@ -299,11 +299,11 @@ class Session:
         self.hearing.note_heard(nonce)
         return await take_callback(self._recovery, self._roster, body, nonce)
 
-    def forget(self, job_id: str, *, yes: bool = False) -> Row:
+    def forget(self, job_id: str, *, yes: bool = False) -> JobRecord:
         """Allow a lost request to be paid for again; with `yes` also what was probably paid."""
         return self._recovery.forget(job_id, yes=yes)
 
-    def bring(self, row: Row) -> Row | None:
+    def bring(self, row: JobRecord) -> JobRecord | None:
         """Take in a job that another ledger had; None where this one has it or its request."""
         return self._recovery.elsewhere.bring(row)
 
@@ -324,7 +324,7 @@ class Session:
         """
         return wish_of(self.ledger.row(job_id))
 
-    def clips(self, limit: int = 100, *, hidden: bool = False) -> list[Row]:
+    def clips(self, limit: int = 100, *, hidden: bool = False) -> list[JobRecord]:
         """The jobs of this folder whose clips are saved, newest first.
 
         Args:
@@ -333,11 +333,11 @@ class Session:
         """
         return self.ledger.clips(limit, include_hidden=hidden)
 
-    def star(self, job_id: str, on: bool = True) -> Row:
+    def star(self, job_id: str, on: bool = True) -> JobRecord:
         """Note that a clip is liked, or no longer."""
         return self.ledger.mark(job_id, starred=on)
 
-    def hide(self, job_id: str, on: bool = True) -> Row:
+    def hide(self, job_id: str, on: bool = True) -> JobRecord:
         """Leave a clip out of `clips`, or show it again. Nothing is deleted."""
         return self.ledger.mark(job_id, hidden=on)
 

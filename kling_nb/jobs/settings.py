@@ -27,8 +27,8 @@ from .keys import forget_key, read_keyring, save_key
 __all__ = [
     "ENVIRONMENT",
     "WEBHOOK_KEY",
-    "Given",
     "Mode",
+    "SessionArguments",
     "Settings",
     "find_folder",
     "find_webhook_key",
@@ -86,7 +86,7 @@ class Settings:
         return self.mode_reason == NO_KEY
 
 
-class Given(TypedDict, total=False):
+class SessionArguments(TypedDict, total=False):
     """The settings that may be given as arguments; None counts as not given."""
 
     api_key: str | Key | None
@@ -102,14 +102,14 @@ def resolve(
     *,
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    **given: Unpack[Given],
+    **given: Unpack[SessionArguments],
 ) -> Settings:
     """Return the settings: argument, then environment, then keyring (the key only), then default.
 
     Args:
         environ: The environment to read; None is that of this process.
         cwd: Where relative folders start; None is the working directory.
-        given: Any of `Given`.
+        given: Any of `SessionArguments`.
 
     Raises:
         ConfigurationError: A value is not allowed, or live mode is asked for without a key.
@@ -139,7 +139,7 @@ def resolve(
     )
 
 
-def seal(given: Given) -> None:
+def seal(given: SessionArguments) -> None:
     """Wrap the key inside the given settings, in place: a traceback may show local variables.
 
     A value with an unknown name may be the key under a misspelt name.
@@ -205,7 +205,7 @@ class Sources:
         return self.found.get(setting)
 
 
-def read_sources(given: Given, environ: Mapping[str, str] | None) -> Sources:
+def read_sources(given: SessionArguments, environ: Mapping[str, str] | None) -> Sources:
     """Read every setting from the arguments, else from the environment; raise nothing.
 
     Args:
@@ -223,7 +223,7 @@ def read_sources(given: Given, environ: Mapping[str, str] | None) -> Sources:
     return Sources(found)
 
 
-def check_names(given: Given) -> None:
+def check_names(given: SessionArguments) -> None:
     for name in given:
         if name not in ENVIRONMENT:
             near = get_close_matches(name, ENVIRONMENT, n=1)

@@ -26,19 +26,19 @@ from kling_nb.core.errors import (
 )
 from kling_nb.core.job_state import Discarded, JobFacts, Refused, Sending, Stage, Waiting
 from kling_nb.kie.client import Client, SubmitOutcome
-from kling_nb.kie.http import Fetcher
+from kling_nb.kie.http import Downloader
 from kling_nb.kie.webhooks import with_nonce
 from kling_nb.kie.wire import create_body
 from kling_nb.models.request_inputs import fingerprints, request_input
 from kling_nb.models.spec import ModelSpec, review
-from kling_nb.storage import Ledger, Row, Uploads
+from kling_nb.storage import JobRecord, Ledger, Uploads
 
 from .background_loop import in_thread
-from .balance_watch import Watches, Witness
-from .callback_urls import Hearing
+from .balance_watch import BalanceWatcher, BalanceWatches
+from .callback_urls import CallbackUrls
 from .job import Job
 from .job_from_record import error_of, state_of
-from .upload_inputs import Freight, Source, Turns, is_about_media
+from .upload_inputs import InputSource, InputUploader, UploadLocks, is_about_media
 
 __all__ = ["Context", "Others", "Request", "submit"]
 
@@ -52,22 +52,24 @@ Source: recorded live traffic (L), other models, 2026-04-28.
 class Others(Protocol):
     """What the user has paid for, here and in other folders; called beside the loop."""
 
-    def claim(self, row: Row, at: datetime, names_of: Callable[[int], Sequence[str]], /) -> None:
+    def claim(
+        self, row: JobRecord, at: datetime, names_of: Callable[[int], Sequence[str]], /
+    ) -> None:
         """Claim a request for this folder; raise AlreadyPaid if it is paid for already.
 
         `names_of` gives every fingerprint of the same request as a take.
         """
 
-    def preallocate(self, row: Row, /) -> None:
+    def preallocate(self, row: JobRecord, /) -> None:
         """Note that a claimed request is sent now, and reserve space for its task id."""
 
     def write_task_id(self, facts: JobFacts, task_id: str, /) -> bool:
         """Write the id of an accepted task into that space; return whether it is on the disk."""
 
-    def note(self, row: Row, /) -> None:
+    def note(self, row: JobRecord, /) -> None:
         """Hear what became of a request."""
 
-    def drop(self, row: Row, /) -> None:
+    def drop(self, row: JobRecord, /) -> None:
         """Hear that a request was not sent after all."""
 
 
@@ -76,26 +78,26 @@ class Context:
     """What every job of a session works with."""
 
     client: Client
-    clips: Fetcher
+    clips: Downloader
     """Fetches results."""
     ledger: Ledger
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
-    watches: Watches = field(default_factory=Watches)
-    hearing: Hearing = field(default_factory=Hearing)
+    watches: BalanceWatches = field(default_factory=BalanceWatches)
+    hearing: CallbackUrls = field(default_factory=CallbackUrls)
     """Where notifications are sent to, if somebody listens."""
-    turns: Turns = field(default_factory=Turns)
+    turns: UploadLocks = field(default_factory=UploadLocks)
     """Who is uploading what."""
 
     @property
-    def witness(self) -> Witness:
+    def witness(self) -> BalanceWatcher:
         """Who watches the balance where the service does not tell what a job cost."""
-        return Witness(self.client, self.ledger, self.now, self.sleep, self.watches)
+        return BalanceWatcher(self.client, self.ledger, self.now, self.sleep, self.watches)
 
     @property
-    def freight(self) -> Freight:
+    def freight(self) -> InputUploader:
         """Who uploads what a request is made from."""
-        return Freight(self.client, Uploads(self.ledger.folder), self.now, self.turns)
+        return InputUploader(self.client, Uploads(self.ledger.folder), self.now, self.turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Request:
 
     spec: ModelSpec
     values: Mapping[str, object]
-    media: Mapping[str, Sequence[Source]]
+    media: Mapping[str, Sequence[InputSource]]
     """By the path of `media_of`."""
     callback_url: str = ""
     lengths_s: Mapping[str, float] = field(default_factory=dict)
@@ -133,7 +135,7 @@ async def submit(
     request: Request,
     expected_s: float,
     others: Others,
-) -> Row:
+) -> JobRecord:
     """Send the request of an `intended` job, once.
 
     Args:
@@ -225,7 +227,7 @@ def _callback(url: str, context: Context) -> tuple[str, str]:
 
 async def _accepted(
     context: Context, job: Job, task_id: str, expected_s: float, others: Others, *, answer: str
-) -> Row:
+) -> JobRecord:
     """Note the task: in the folder's and the index's preallocated space, then in the ledger."""
     at = context.now()
     ledger = context.ledger
@@ -251,7 +253,7 @@ async def _accepted(
     return row
 
 
-def _likely_cause(error: KlingError, media: Mapping[str, Sequence[Source]]) -> str:
+def _likely_cause(error: KlingError, media: Mapping[str, Sequence[InputSource]]) -> str:
     """Return a sentence with the media URLs that the service probably could not read.
 
     It omits their queries, which may contain a secret: notebooks save the sentence.
@@ -273,7 +275,7 @@ async def _not_accepted(
     outcome: SubmitOutcome,
     fields: tuple[Problem, ...],
     cause: str,
-) -> Row:
+) -> JobRecord:
     error, answer = outcome.error, outcome.answer
     stage, reason, code = Stage.UNKNOWN, f"{error}{cause}", ""
     if not outcome.may_exist:

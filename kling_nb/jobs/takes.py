@@ -14,17 +14,17 @@ from pathlib import Path
 
 from kling_nb.core.errors import InvalidInput, LedgerError, MediaError
 from kling_nb.core.job_state import BLOCKING, Stage
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.media.input_store import is_kept, keep
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_line
 from kling_nb.models.parameters import Media, Records
 from kling_nb.models.request_inputs import media_of, with_media
 from kling_nb.models.spec import ModelSpec
-from kling_nb.storage import Ledger, Row
+from kling_nb.storage import JobRecord, Ledger
 
 from .prepare import Prepared, Wish, intent_of, place_words
-from .upload_inputs import Source
+from .upload_inputs import InputSource
 
 __all__ = [
     "check_retakeable",
@@ -41,8 +41,8 @@ _UNCERTAIN = frozenset({Stage.UNKNOWN, Stage.VANISHED})
 """Stages whose task may be paid for, and may still become a clip."""
 
 
-def wish_of(row: Row) -> Wish:
-    """The request of a row as a person could state it, its media as `Negative`.
+def wish_of(row: JobRecord) -> Wish:
+    """The request of a row as a person could state it, its media as `StoredInput`.
 
     Raises:
         LedgerError: What was asked for is not known.
@@ -58,7 +58,7 @@ def wish_of(row: Row) -> Wish:
     return Wish(spec, values, row.take, row.callback_url, _written(row, spec))
 
 
-def check_retakeable(row: Row) -> None:
+def check_retakeable(row: JobRecord) -> None:
     """See that another take can be asked for and makes sense. Looks for the files of its media.
 
     Raises:
@@ -86,7 +86,7 @@ def check_retakeable(row: Row) -> None:
             )
 
 
-def has_sources(row: Row) -> bool:
+def has_sources(row: JobRecord) -> bool:
     """Whether every picture, video and sound of the request is kept."""
     return all(kept and all(map(is_kept, kept)) for _, kept in _media(row).values())
 
@@ -104,17 +104,17 @@ def keep_sources(ledger: Ledger, job_id: str, prepared: Prepared) -> None:
         _log.warning("job %s: another take will need the originals", job_id, exc_info=error)
 
 
-def _kept_sources(prepared: Prepared, folder: Path) -> dict[str, tuple[Negative, ...]]:
+def _kept_sources(prepared: Prepared, folder: Path) -> dict[str, tuple[StoredInput, ...]]:
     """All that a request is made from, kept in the folder of clips where it can be.
 
     A video or a sound of up to 100 MB is copied as a picture is, so that another take does not
     depend on a file that somebody may change; a clip of this folder is not, but referred to.
     """
 
-    def negative_of(source: Source) -> Negative:
+    def negative_of(source: InputSource) -> StoredInput:
         given = source.attachment
         path = keep(folder, source.content, given.mime_type, given.sha256)
-        return Negative(given.source_sha256, given.name, given.mime_type, path, source.origin)
+        return StoredInput(given.source_sha256, given.name, given.mime_type, path, source.origin)
 
     return {path: tuple(map(negative_of, given)) for path, given in prepared.request.media.items()}
 
@@ -126,7 +126,7 @@ def retaken(prepared: Prepared, wish: Wish, take: int) -> Prepared:
 
 
 def numbers(
-    row: Row, answered: Iterable[tuple[int, str]], names_of: Callable[[int], Collection[str]]
+    row: JobRecord, answered: Iterable[tuple[int, str]], names_of: Callable[[int], Collection[str]]
 ) -> Iterator[int]:
     """The takes to try, best first.
 
@@ -146,7 +146,7 @@ def numbers(
     yield from count(max({row.take, *ours}) + 1)
 
 
-def _media(row: Row) -> Mapping[str, tuple[str, tuple[Negative, ...]]]:
+def _media(row: JobRecord) -> Mapping[str, tuple[str, tuple[StoredInput, ...]]]:
     """By each place where media were given, in words: what was given, and what is kept of it."""
     spec = CATALOGUE.get(row.model)
     if spec is None:
@@ -157,7 +157,7 @@ def _media(row: Row) -> Mapping[str, tuple[str, tuple[Negative, ...]]]:
     }
 
 
-def _values(row: Row, spec: ModelSpec) -> dict[str, object]:
+def _values(row: JobRecord, spec: ModelSpec) -> dict[str, object]:
     """What was asked for, with records as they are validated: JSON has no tuples."""
     records = {p.name for p in spec.parameters if isinstance(p.kind, Records)}
     return {
@@ -166,7 +166,7 @@ def _values(row: Row, spec: ModelSpec) -> dict[str, object]:
     }
 
 
-def _written(row: Row, spec: ModelSpec) -> dict[str, object]:
+def _written(row: JobRecord, spec: ModelSpec) -> dict[str, object]:
     """How media and records are written in the row's cell."""
     try:
         line = row.cell.partition("\n")[0].removeprefix("%%kling")

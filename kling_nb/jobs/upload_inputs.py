@@ -19,18 +19,18 @@ from weakref import WeakValueDictionary
 
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import Uploading
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.kie.client import Client
 from kling_nb.kie.urls import UPLOAD_URL
-from kling_nb.media.audio_video import Footage
+from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.media.input_store import suffix_of
 from kling_nb.media.inputs import Attachment
-from kling_nb.storage import Row, Uploads
+from kling_nb.storage import JobRecord, Uploads
 
 from .background_loop import in_thread
 from .job import Job
 
-__all__ = ["Freight", "Source", "Turns", "is_about_media"]
+__all__ = ["InputSource", "InputUploader", "UploadLocks", "is_about_media"]
 
 AT_ONCE: Final = 4
 """How many uploads of a request run at once."""
@@ -46,7 +46,7 @@ _log = logging.getLogger("kling_nb")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class InputSource:
     """One picture, video or sound of a request: checked content, or the URL that is sent as is."""
 
     attachment: Attachment
@@ -58,11 +58,13 @@ class Source:
     def content(self) -> bytes | Path:
         """What is uploaded, or the file that is."""
         given = self.attachment
-        return Path(given.path) if isinstance(given, Footage) and given.path else given.content
+        return (
+            Path(given.path) if isinstance(given, AudioVideoInput) and given.path else given.content
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
+class UploadLocks:
     """Whose turn it is to upload a content: who wants the same one waits, and finds it there."""
 
     _locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(
@@ -75,7 +77,7 @@ class Turns:
 
 
 @dataclass(frozen=True, slots=True)
-class Freight:
+class InputUploader:
     """The uploads of one session.
 
     Args:
@@ -88,10 +90,10 @@ class Freight:
     client: Client
     noted: Uploads
     now: Callable[[], datetime]
-    turns: Turns
+    turns: UploadLocks
 
     async def deliver(
-        self, job: Job, media: Mapping[str, Sequence[Source]]
+        self, job: Job, media: Mapping[str, Sequence[InputSource]]
     ) -> dict[str, list[str]]:
         """The URLs of a request's media, uploaded where they are not at the service yet.
 
@@ -102,7 +104,7 @@ class Freight:
         Raises:
             KlingError: One could not be uploaded; the others were stopped.
         """
-        tally = Tally(job)
+        tally = UploadProgress(job)
         slots = asyncio.Semaphore(AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
@@ -117,7 +119,7 @@ class Freight:
             raise failures.exceptions[0] from None
         return {path: [task.result() for task in tasks] for path, tasks in going.items()}
 
-    async def forget(self, row: Row) -> None:
+    async def forget(self, row: JobRecord) -> None:
         """Have the media of a request uploaded anew the next time: the service has lost them.
 
         What was not kept cannot be told from the others of the folder, which go with it then.
@@ -130,7 +132,9 @@ class Freight:
         except LedgerError as error:  # they are old soon
             _log.info("uploads could not be forgotten: %s", error)
 
-    async def _url_of(self, job: Job, source: Source, part: Part, slots: asyncio.Semaphore) -> str:
+    async def _url_of(
+        self, job: Job, source: InputSource, part: Part, slots: asyncio.Semaphore
+    ) -> str:
         if source.url:
             return source.url
         given, service = source.attachment, self._service(_service_of(job))
@@ -166,14 +170,14 @@ class Freight:
 
 
 @dataclass(slots=True)
-class Tally:
+class UploadProgress:
     """How much of a request is uploaded: told as one sum, which never goes back."""
 
     job: Job
     _parts: list[Part] = field(default_factory=list)
     _has_begun: bool = False
 
-    def part(self, source: Source) -> Part:
+    def part(self, source: InputSource) -> Part:
         """One of the uploads."""
         part = Part(self, 0 if source.url else source.attachment.size_bytes)
         self._parts.append(part)
@@ -191,7 +195,7 @@ class Tally:
 class Part:
     """One upload of a request."""
 
-    tally: Tally
+    tally: UploadProgress
     size_bytes: int
     sent_bytes: int = 0
 
@@ -223,7 +227,7 @@ def is_about_media(text: str) -> bool:
     return bool(ABOUT_MEDIA.search(text))
 
 
-def _hashes(negative: Negative) -> set[str]:
+def _hashes(negative: StoredInput) -> set[str]:
     """What a kept picture may have been uploaded as: a copy is named after its content."""
     return {Path(negative.path).stem, negative.source_sha256}
 

@@ -36,9 +36,9 @@ from kling_nb.kie.urls import API_URL, UPLOAD_URL
 from . import urls, wire
 from .bodies import read_answer, read_number
 from .http import Progress
-from .multipart import UPLOAD_FOLDER, Parcel
+from .multipart import UPLOAD_FOLDER, MultipartUpload
 from .network import NEVER_SENT, Network, Transport, check_open, open_http
-from .rate_limit import Budget
+from .rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from kling_nb.core.secret import Key
@@ -89,7 +89,7 @@ class Client:
         api_url: str = API_URL,
         upload_url: str = UPLOAD_URL,
         transport: Transport | None = None,
-        budget: Budget | None = None,
+        budget: RateLimiter | None = None,
         network: Network | None = None,
     ) -> None:
         self._key = key
@@ -98,7 +98,7 @@ class Client:
         self.upload_url = upload_url.rstrip("/")
         """Where files are uploaded."""
         self._transport = transport
-        self._budget = budget or Budget.unlimited()
+        self._budget = budget or RateLimiter.unlimited()
         self._http = open_http(timeout=_TIMEOUT, transport=transport, network=self._network)
         # Requests queue here: httpx itself collapses when many wait for its pool.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
@@ -204,7 +204,7 @@ class Client:
         Raises:
             MediaError: The file is gone, or was changed meanwhile.
         """
-        parcel = Parcel(content, file_name, mime_type, sha256)
+        parcel = MultipartUpload(content, file_name, mime_type, sha256)
         url = f"{self.upload_url}{urls.UPLOAD_PATH}"
         pack = partial(parcel.packed, self._http, url, progress)
         return await self._upload(pack, parcel.size_bytes)

@@ -31,7 +31,7 @@ from .bodies import Limits, announced_bytes, first_words, read_pieces
 from .network import NEVER_SENT, Network, Transport, check_open, open_http
 from .pages import page_text
 
-__all__ = ["Fetched", "Fetcher", "Progress", "Received", "Transfer"]
+__all__ = ["Downloader", "Fetched", "Progress", "Received", "Transfer"]
 
 Progress = Callable[[int, int | None], None]
 """Called with bytes so far and bytes in all, the latter None where the server does not tell."""
@@ -59,7 +59,7 @@ class Fetched:
     """Whether its host is this machine or in its network, which the service cannot reach."""
 
 
-class Fetcher:
+class Downloader:
     """Send GETs without a key.
 
     Args:

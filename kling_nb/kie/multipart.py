@@ -20,14 +20,14 @@ from kling_nb.core.errors import MediaError
 
 from .http import Progress
 
-__all__ = ["UPLOAD_FOLDER", "Parcel"]
+__all__ = ["UPLOAD_FOLDER", "MultipartUpload"]
 
 UPLOAD_FOLDER = "kling-nb"
 """Sent as `uploadPath`, without a slash at either end (source: D)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class MultipartUpload:
     """What is uploaded."""
 
     content: bytes | Path

@@ -19,17 +19,17 @@ from typing import BinaryIO, Final
 from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import byte_words, shorten
 from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.models.parameters import ROUNDING_S, Media
 
 from . import images
 from .frame_limits import check_frame
 from .image_sources import find_file
 from .input_store import check_kept, content_hash, is_kept, suffix_of
-from .probe import HEAD_BYTES, Form, Measured, measure, reading, recognise
+from .probe import HEAD_BYTES, FileType, Measured, measure, reading, recognise
 from .unwrapping import describe, file_name, unwrap
 
-__all__ = ["NOUNS", "Footage", "read_footage"]
+__all__ = ["NOUNS", "AudioVideoInput", "read_footage"]
 
 SAME: Final = (
     frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"}),
@@ -44,7 +44,7 @@ NOUNS: Final = {"image": "picture", "video": "video", "audio": "sound"}
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
+class AudioVideoInput:
     """A video or a sound as the service gets it: as it was given."""
 
     mime_type: str
@@ -86,7 +86,7 @@ class Footage:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class FileContent:
     """A file, or its bytes, before it is looked into."""
 
     name: str
@@ -106,7 +106,7 @@ class Given:
         return BytesIO(self.content) if self.path is None else self.path.open("rb")
 
 
-def read_footage(source: object, kind: Media, *, name: str = "") -> Footage:
+def read_footage(source: object, kind: Media, *, name: str = "") -> AudioVideoInput:
     """A video or a sound that the service takes, measured; nothing is converted.
 
     Args:
@@ -134,23 +134,23 @@ def read_footage(source: object, kind: Media, *, name: str = "") -> Footage:
             images.check_shape(given.name, size_px, kind.over_px, kind.ratio)
             check_frame(given.name, size_px, kind, measured.fps)
         sha256 = content_hash(given.path or given.content)
-    if isinstance(source, Negative):
+    if isinstance(source, StoredInput):
         check_kept(source, sha256)
     return footage_of(given, measured, mime_type, sha256, source)
 
 
 def footage_of(
-    given: Given, measured: Measured, mime_type: str, sha256: str, source: object
-) -> Footage:
+    given: FileContent, measured: Measured, mime_type: str, sha256: str, source: object
+) -> AudioVideoInput:
     still = measured.still
-    return Footage(
+    return AudioVideoInput(
         mime_type=mime_type,
         length_s=measured.length_s,
         width_px=measured.width_px,
         height_px=measured.height_px,
         size_bytes=given.size_bytes,
         sha256=sha256,
-        source_sha256=source.source_sha256 if isinstance(source, Negative) else sha256,
+        source_sha256=source.source_sha256 if isinstance(source, StoredInput) else sha256,
         name=given.name,
         thumbnail=b"" if still is None else images.make_thumbnail(still),
         content=given.content,
@@ -158,26 +158,30 @@ def footage_of(
     )
 
 
-def find_given(source: object, kind: Media) -> Given:
+def find_given(source: object, kind: Media) -> FileContent:
     """What was given, by name, place or content."""
-    if isinstance(source, Negative):
+    if isinstance(source, StoredInput):
         if not is_kept(source):
             raise MediaError(f"{source.name}: no copy of it is kept; give the original again")
-        return Given(source.name, path=find_file(source.path, NOUNS[kind.medium]))
+        return FileContent(source.name, path=find_file(source.path, NOUNS[kind.medium]))
     given, source = source, unwrap(source)
     if isinstance(source, bytes):
-        return Given(describe(given) if file_name(given) else f"{len(source):,} bytes", source)
+        return FileContent(
+            describe(given) if file_name(given) else f"{len(source):,} bytes", source
+        )
     if not isinstance(source, str | os.PathLike):
         source = getattr(source, "path", source)
     if isinstance(source, str | os.PathLike):
-        return Given(describe(source), path=find_file(os.fsdecode(source), NOUNS[kind.medium]))
+        return FileContent(
+            describe(source), path=find_file(os.fsdecode(source), NOUNS[kind.medium])
+        )
     raise MediaError(
         f"{shorten(source)} is no {NOUNS[kind.medium]}; give a path, a URL, bytes, or an "
         "earlier clip or its job"
     )
 
 
-def check_size(given: Given, kind: Media) -> None:
+def check_size(given: FileContent, kind: Media) -> None:
     if not given.size_bytes:
         raise MediaError(f"{given.name}: empty; give another {NOUNS[kind.medium]}")
     allowed = min(kind.max_bytes, UPLOAD_LIMIT_BYTES)
@@ -192,7 +196,7 @@ def check_size(given: Given, kind: Media) -> None:
         )
 
 
-def judge_form(given: Given, kind: Media, head: bytes) -> Form:
+def judge_form(given: FileContent, kind: Media, head: bytes) -> FileType:
     """What the file is; refuses what cannot be read before anything tries to."""
     form = recognise(head)
     if form is None:
@@ -208,7 +212,7 @@ def judge_form(given: Given, kind: Media, head: bytes) -> Form:
     return form
 
 
-def judge_type(given: Given, kind: Media, form: Form) -> str:
+def judge_type(given: FileContent, kind: Media, form: FileType) -> str:
     """The type as the model's page names it."""
     names = next((same for same in SAME if form.mime_type in same), {form.mime_type})
     for mime_type in kind.mime_types:
@@ -217,7 +221,7 @@ def judge_type(given: Given, kind: Media, form: Form) -> str:
     raise MediaError(f"{given.name}: is {form.words}; {convert(given, kind)}")
 
 
-def convert(given: Given, kind: Media) -> str:
+def convert(given: FileContent, kind: Media) -> str:
     """What is allowed, and a way there: nothing is converted here, as that shows or sounds."""
     suffixes = list(dict.fromkeys(map(suffix_of, kind.mime_types)))
     allowed = ", ".join(each.upper() for each in suffixes)
@@ -225,7 +229,7 @@ def convert(given: Given, kind: Media) -> str:
     return f"allowed are {allowed}: convert it, e.g. `ffmpeg -i {given.quoted} {target}`"
 
 
-def check_length(given: Given, kind: Media, length_s: float) -> None:
+def check_length(given: FileContent, kind: Media, length_s: float) -> None:
     if kind.length_s is None:
         return
     shortest, longest = kind.length_s

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kling_nb.core.errors import MediaError
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 
 from .input_store import content_hash, develop
 from .metadata import strip_metadata
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALLOWED",
-    "Source",
+    "ImageSource",
     "find_file",
     "find_source",
     "frame_png",
@@ -64,7 +64,7 @@ FRAME_MARK: Final = "kling_nb frame"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ImageSource:
     """What was given, before any conversion."""
 
     name: str
@@ -118,13 +118,13 @@ class Source:
             ) from None
 
 
-def find_source(source: object) -> Source:
+def find_source(source: object) -> ImageSource:
     """What was given, named and hashed.
 
     Raises:
         MediaError: It is nothing that a picture may be given as.
     """
-    if isinstance(source, Negative):
+    if isinstance(source, StoredInput):
         return kept_source(source)
     given, source = source, unwrap(source)
     if isinstance(source, str | os.PathLike):
@@ -136,28 +136,30 @@ def find_source(source: object) -> Source:
         name, image = find_image(source)
         pixels = hash_pixels(image)
         sha256 = frame_identity(image, pixels) or file_frame_identity(source) or pixels
-        return Source(name, sha256, image=image, earlier_sha256=pixels if sha256 != pixels else "")
+        return ImageSource(
+            name, sha256, image=image, earlier_sha256=pixels if sha256 != pixels else ""
+        )
     if not content:
         raise MediaError(f"{name}: empty; {ALLOWED}")
     return content_source(name, content)
 
 
-def kept_source(kept: Negative) -> Source:
+def kept_source(kept: StoredInput) -> ImageSource:
     """What was kept, which stands for what it was made from."""
     found = content_source(kept.name, develop(kept))
     earlier = found.earlier_sha256 if found.sha256 == kept.source_sha256 else ""
-    return Source(kept.name, kept.source_sha256, found.content, earlier_sha256=earlier)
+    return ImageSource(kept.name, kept.source_sha256, found.content, earlier_sha256=earlier)
 
 
-def content_source(name: str, content: bytes) -> Source:
+def content_source(name: str, content: bytes) -> ImageSource:
     """Return a source for a file by its content; a file of `frame_png` is the clip's frame."""
     sha256 = hashlib.sha256(content).hexdigest()
     identity = png_frame_identity(content)
     if not identity:
-        return Source(name, sha256, content)
+        return ImageSource(name, sha256, content)
     plain = strip_metadata(content) or content  # as earlier versions wrote it
     earlier = hashlib.sha256(plain).hexdigest()
-    return Source(name, identity, content, earlier_sha256=earlier)
+    return ImageSource(name, identity, content, earlier_sha256=earlier)
 
 
 # --- the identity of a clip's frame ----------------------------------------------------------

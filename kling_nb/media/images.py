@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
-    "Picture",
+    "ImageInput",
     "check_shape",
     "make_thumbnail",
     "placeholder",
@@ -41,7 +41,7 @@ THUMBNAIL_BYTES: Final = 12_000
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageInput:
     """A picture as the service gets it."""
 
     content: bytes = field(repr=False)
@@ -91,7 +91,7 @@ def read_picture(
     max_bytes: int = 10_000_000,
     over_px: int = 0,
     ratio: tuple[float, float] | None = None,
-) -> Picture:
+) -> ImageInput:
     """A valid picture out of a path, bytes, a PIL image, an array, a figure, a clip or a job.
 
     What the service takes as it is keeps its pixels and its colour profile and loses its metadata;
@@ -120,7 +120,7 @@ def read_picture(
         if is_converted:
             mime_type, content, image = encode(image, mime_types, max_bytes)
         check_shape(found.name, image.size, over_px, ratio)
-        return Picture(
+        return ImageInput(
             content=content,
             mime_type=mime_type,
             width_px=image.width,
@@ -155,7 +155,7 @@ def check_shape(
         )
 
 
-def with_source(picture: Picture, sha256: str) -> Picture:
+def with_source(picture: ImageInput, sha256: str) -> ImageInput:
     """The same picture standing for another source, as a placeholder stands for a URL."""
     return replace(picture, source_sha256=sha256, earlier_sha256="")
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.files import make_folder, new_file, write_new
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 
 __all__ = [
     "check_kept",
@@ -82,12 +82,12 @@ def keep(folder: Path, content: bytes | Path, mime_type: str, sha256: str = "") 
     return str(path)
 
 
-def is_kept(negative: Negative) -> bool:
+def is_kept(negative: StoredInput) -> bool:
     """Whether its file is there."""
     return bool(negative.path) and Path(negative.path).is_file()
 
 
-def develop(negative: Negative) -> bytes:
+def develop(negative: StoredInput) -> bytes:
     """The content of a kept picture.
 
     Raises:
@@ -107,7 +107,7 @@ def develop(negative: Negative) -> bytes:
     return content
 
 
-def check_kept(negative: Negative, sha256: str) -> None:
+def check_kept(negative: StoredInput, sha256: str) -> None:
     """See that a kept file is still what was sent.
 
     Sent under the old name, it would be paid for as the request that it is not.

@@ -14,10 +14,10 @@ from typing import Final
 from kling_nb.models.parameters import Media
 
 from . import images, probe
-from .audio_video import NOUNS, Footage, read_footage
+from .audio_video import NOUNS, AudioVideoInput, read_footage
 from .frame_limits import check_frame
 from .image_sources import find_source
-from .images import Picture
+from .images import ImageInput
 
 __all__ = ["Attachment", "identify", "noun_of", "read_attachment", "stand_in"]
 
@@ -25,7 +25,7 @@ STAND_IN_S: Final = 5.0
 PLAIN: Final = ("video/mp4", "audio/wav")
 """What is made here, whatever else the service may take."""
 
-Attachment = Picture | Footage
+Attachment = ImageInput | AudioVideoInput
 """Both have `content`, `mime_type`, `size_bytes`, `sha256`, `source_sha256`, `name`, `thumbnail`
 and `facts`; footage that is a file has a `path` in place of the content."""
 

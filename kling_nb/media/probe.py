@@ -28,7 +28,7 @@ __all__ = [
     "RAW",
     "SVG",
     "TOLERANCE_S",
-    "Form",
+    "FileType",
     "Measured",
     "first_lit",
     "measure",
@@ -51,7 +51,7 @@ DARK: Final = 12.0
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class FileType:
     """A kind of file."""
 
     mime_type: str
@@ -63,37 +63,37 @@ class Form:
     """Advice on how to get the intended file, if this kind of file suggests one."""
 
 
-MP4: Final = Form("video/mp4", "an MP4 video", "mp4")
-MOV: Final = Form("video/quicktime", "a MOV video", "mp4")
-M4A: Final = Form("audio/mp4", "an M4A sound", "mp4")
-MP3: Final = Form("audio/mpeg", "an MP3 sound", "mp3")
-AAC: Final = Form("audio/aac", "an AAC sound", "aac")
-WAV: Final = Form("audio/wav", "a WAV sound", "wav")
-HEIF: Final = Form("image/heif", "a HEIC picture")
-AVIF: Final = Form("image/avif", "an AVIF picture")
-RAW: Final = Form("image/x-raw", "a raw photo")
-WEB_PAGE: Final = Form("text/html", "a web page", advice="use the link that downloads the file")
-SVG: Final = Form("image/svg+xml", "an SVG drawing")
+MP4: Final = FileType("video/mp4", "an MP4 video", "mp4")
+MOV: Final = FileType("video/quicktime", "a MOV video", "mp4")
+M4A: Final = FileType("audio/mp4", "an M4A sound", "mp4")
+MP3: Final = FileType("audio/mpeg", "an MP3 sound", "mp3")
+AAC: Final = FileType("audio/aac", "an AAC sound", "aac")
+WAV: Final = FileType("audio/wav", "a WAV sound", "wav")
+HEIF: Final = FileType("image/heif", "a HEIC picture")
+AVIF: Final = FileType("image/avif", "an AVIF picture")
+RAW: Final = FileType("image/x-raw", "a raw photo")
+WEB_PAGE: Final = FileType("text/html", "a web page", advice="use the link that downloads the file")
+SVG: Final = FileType("image/svg+xml", "an SVG drawing")
 
 BEGINNINGS: Final = (
-    (b"OggS", Form("audio/ogg", "an Ogg sound", "ogg")),
-    (b"fLaC", Form("audio/flac", "a FLAC sound", "flac")),
+    (b"OggS", FileType("audio/ogg", "an Ogg sound", "ogg")),
+    (b"fLaC", FileType("audio/flac", "a FLAC sound", "flac")),
     (b"ID3", MP3),
-    (b"\x89PNG", Form("image/png", "a PNG picture")),
-    (b"\xff\xd8\xff", Form("image/jpeg", "a JPEG picture")),
-    (b"GIF8", Form("image/gif", "a GIF picture")),
-    (b"%PDF", Form("application/pdf", "a PDF")),
-    (b"PK\x03\x04", Form("application/zip", "a ZIP archive")),
+    (b"\x89PNG", FileType("image/png", "a PNG picture")),
+    (b"\xff\xd8\xff", FileType("image/jpeg", "a JPEG picture")),
+    (b"GIF8", FileType("image/gif", "a GIF picture")),
+    (b"%PDF", FileType("application/pdf", "a PDF")),
+    (b"PK\x03\x04", FileType("application/zip", "a ZIP archive")),
     *((each, RAW) for each in (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb", b"\0MRM")),
     (
         b"version https://git-lfs",
-        Form("text/plain", "a Git LFS pointer", advice="run `git lfs pull` to get the file"),
+        FileType("text/plain", "a Git LFS pointer", advice="run `git lfs pull` to get the file"),
     ),
 )
 RIFF: Final = {
     b"WAVE": WAV,
-    b"AVI ": Form("video/x-msvideo", "an AVI video", "avi"),
-    b"WEBP": Form("image/webp", "a WebP picture"),
+    b"AVI ": FileType("video/x-msvideo", "an AVI video", "avi"),
+    b"WEBP": FileType("image/webp", "a WebP picture"),
 }
 BRANDS: Final = {
     b"qt  ": MOV,
@@ -121,7 +121,7 @@ TELLS_LENGTH: Final = frozenset({"mp4", "wav"})
 class Measured:
     """What was measured in a file."""
 
-    form: Form
+    form: FileType
     length_s: float
     width_px: int = 0
     """0 for a sound, as the height."""
@@ -132,7 +132,7 @@ class Measured:
     """The first picture of a video that is not black."""
 
 
-def recognise(head: bytes) -> Form | None:
+def recognise(head: bytes) -> FileType | None:
     """What a file is by its first `HEAD_BYTES`, whatever its name; None where nothing tells."""
     if head[4:8] == b"ftyp":
         return recognise_brands(head)
@@ -143,14 +143,14 @@ def recognise(head: bytes) -> Form | None:
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         is_webm = b"webm" in head[:64]
         words = "a WebM video" if is_webm else "a Matroska video (MKV)"
-        return Form("video/webm" if is_webm else "video/x-matroska", words, "matroska")
+        return FileType("video/webm" if is_webm else "video/x-matroska", words, "matroska")
     for beginning, form in BEGINNINGS:
         if head.startswith(beginning):
             return form
     return recognise_markup(head) or recognise_stream(head)
 
 
-def recognise_brands(head: bytes) -> Form:
+def recognise_brands(head: bytes) -> FileType:
     """Return the type of an `ftyp` file, by its major brand, then its compatible brands."""
     major, size = head[8:12], int.from_bytes(head[:4], "big")
     if major not in STILL_BRANDS:
@@ -159,7 +159,7 @@ def recognise_brands(head: bytes) -> Form:
     return AVIF if brands & AVIF_BRANDS and major not in HEIF_BRANDS else HEIF
 
 
-def recognise_markup(head: bytes) -> Form | None:
+def recognise_markup(head: bytes) -> FileType | None:
     """Return the type of a web page or a drawing, in UTF-8 or UTF-16."""
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
     if text.startswith(ARCHIVED_PAGE):
@@ -172,7 +172,7 @@ def recognise_markup(head: bytes) -> Form | None:
     return WEB_PAGE if places else None
 
 
-def recognise_stream(head: bytes) -> Form | None:
+def recognise_stream(head: bytes) -> FileType | None:
     """MP3 or AAC without a header: by the sync word of the first frame and its layer."""
     if len(head) < 2 or head[0] != 0xFF:
         return None
@@ -206,7 +206,7 @@ def reading(name: str, noun: str, advice: str) -> Iterator[None]:
         raise MediaError(f"{name}: cannot be read as {noun} ({reason}); {advice}") from None
 
 
-def measure(file: BinaryIO, form: Form, name: str) -> Measured:
+def measure(file: BinaryIO, form: FileType, name: str) -> Measured:
     """What is in a video or a sound; the end is read too, so that a file cut short is found.
 
     Args:
@@ -230,7 +230,7 @@ def measure(file: BinaryIO, form: Form, name: str) -> Measured:
 
 
 def measure_pictures(
-    container: InputContainer, stream: VideoStream, form: Form, name: str
+    container: InputContainer, stream: VideoStream, form: FileType, name: str
 ) -> Measured:
     stream.thread_type = "AUTO"
     length_s = read_duration(container, stream)
@@ -246,7 +246,7 @@ def measure_pictures(
 
 
 def measure_sound(
-    container: InputContainer, stream: AudioStream, form: Form, name: str
+    container: InputContainer, stream: AudioStream, form: FileType, name: str
 ) -> Measured:
     """The length by the packets that are there: without an index a header only estimates it."""
     told_s = read_duration(container, stream)

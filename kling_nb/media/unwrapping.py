@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
 
 from kling_nb.core.errors import MediaError
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 
 __all__ = [
     "SOURCE_LIMIT_BYTES",
@@ -33,7 +33,7 @@ URI: Final = re.compile(r"(file|data):", re.IGNORECASE)
 
 def describe(source: object) -> str:
     """Return a name of the given object for error messages."""
-    if isinstance(source, Negative):
+    if isinstance(source, StoredInput):
         return source.name
     if is_data_url(source):
         return "data URL"

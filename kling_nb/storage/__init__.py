@@ -13,20 +13,20 @@ Read first: `ledger`, `job_record`, `jobs_table`.
 
 from __future__ import annotations
 
-from .callback_store import Letter, Mailbox
+from .callback_store import CallbackStore, StoredCallback
 from .inspect import look_up
-from .job_record import Intent, Row
+from .job_record import Intent, JobRecord
 from .ledger import Ledger
 from .spending import Accounts
 from .upload_cache import Uploads
 
 __all__ = [
     "Accounts",
+    "CallbackStore",
     "Intent",
+    "JobRecord",
     "Ledger",
-    "Letter",
-    "Mailbox",
-    "Row",
+    "StoredCallback",
     "Uploads",
     "look_up",
 ]

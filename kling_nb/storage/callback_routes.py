@@ -20,7 +20,7 @@ from kling_nb.core.errors import LedgerError
 
 from .user_index import open_file
 
-__all__ = ["Doors"]
+__all__ = ["CallbackRoutes"]
 
 LOG = logging.getLogger("kling_nb")
 
@@ -39,7 +39,7 @@ TABLE: Final = """
 """
 
 
-class Doors:
+class CallbackRoutes:
     """The folders of this user by the one-time values they handed out. Safe in any thread.
 
     Args:

@@ -19,7 +19,7 @@ from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from .database import Database
 from .job_record import encode_time
 
-__all__ = ["Letter", "Mailbox"]
+__all__ = ["CallbackStore", "StoredCallback"]
 
 MOST_FOR_ONE: Final = 5
 """How many letters wait for one job; older ones are dropped."""
@@ -32,7 +32,7 @@ EXPECTING: Final = SUBMITTING | FOLLOWED | GIVEN_UP
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class StoredCallback:
     """One notification as it came."""
 
     number: int
@@ -44,7 +44,7 @@ class Letter:
     """When it was heard; aware, in UTC."""
 
 
-class Mailbox:
+class CallbackStore:
     """The letters of one folder. Safe in any thread and in any process.
 
     Every method raises `LedgerError` when the ledger cannot be used, or is of an older version.
@@ -99,16 +99,16 @@ class Mailbox:
         with self._database.reading() as connection:
             return {row[0] for row in connection.execute("SELECT nonce FROM notifications")}
 
-    def oldest(self, nonce: str) -> Letter | None:
+    def oldest(self, nonce: str) -> StoredCallback | None:
         """Returns the letter that waits longest for a one-time value; it stays."""
         query = "SELECT * FROM notifications WHERE nonce = ? ORDER BY number LIMIT 1"
         with self._database.reading() as connection:
             row = connection.execute(query, (nonce,)).fetchone()
         if row is None:
             return None
-        return Letter(row["number"], nonce, row["body"], datetime.fromisoformat(row["at"]))
+        return StoredCallback(row["number"], nonce, row["body"], datetime.fromisoformat(row["at"]))
 
-    def discard(self, letter: Letter) -> None:
+    def discard(self, letter: StoredCallback) -> None:
         """Throws a letter away that was acted on; before that it is all that may be known."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM notifications WHERE number = ?", (letter.number,))

@@ -23,7 +23,7 @@ from kling_nb.core.errors import LedgerError
 from kling_nb.core.files import make_folder, open_plain, write_new
 from kling_nb.core.job_state import Stage
 
-from .job_record import Row, encode_row, parse_row
+from .job_record import JobRecord, encode_row, parse_row
 
 __all__ = ["IdSlots"]
 
@@ -51,7 +51,7 @@ class IdSlots:
         self.path, self._folder = path, folder
         self._open: dict[str, tuple[int, bytes]] = {}
 
-    def allocate(self, row: Row) -> None:
+    def allocate(self, row: JobRecord) -> None:
         """Create the file of a request that is about to be sent, and sync it to disk.
 
         Args:
@@ -98,7 +98,7 @@ class IdSlots:
         except FAULTS:
             return ""
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[JobRecord]:
         """Return the rows of all files, as they were when their requests were sent."""
         found = []
         for file in self._files():
@@ -179,21 +179,21 @@ def parse_id(content: bytes) -> str:
     return task_id
 
 
-def encode_slot(row: Row, folder: Path) -> bytes:
+def encode_slot(row: JobRecord, folder: Path) -> bytes:
     """Return the content before the request is sent: blanks for the id, and the row."""
     columns = encode_row(replace(row, thumbnail=b""), folder)
     del columns["thumbnail"]
     return encode_id("") + json.dumps(columns).encode()
 
 
-def parse_slot(content: bytes, folder: Path) -> Row:
+def parse_slot(content: bytes, folder: Path) -> JobRecord:
     """Return the row of a file, in stage `sending` and without a task.
 
     Raises:
         ValueError, TypeError, LookupError: It holds something else.
     """
     columns = json.loads(content.split(b"\n", 1)[1])
-    missing = dict.fromkeys(part.name for part in fields(Row))
+    missing = dict.fromkeys(part.name for part in fields(JobRecord))
     row = parse_row(missing | columns | {"thumbnail": b"", "clip": None}, folder)
     encode_row(row, folder)  # raises for what no ledger takes
     return replace(row, stage=Stage.SENDING, task_id="")

@@ -12,7 +12,7 @@ from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import Stage
 
 from .database import MIGRATIONS, Database, read_version
-from .job_record import Row
+from .job_record import JobRecord
 from .jobs_table import Jobs
 
 __all__ = ["inspect", "look_up"]
@@ -32,7 +32,7 @@ def inspect(folder: Path) -> list[str]:
     return [] if found == ["ok"] else found
 
 
-def look_up(folder: Path, *stages: Stage) -> list[Row]:
+def look_up(folder: Path, *stages: Stage) -> list[JobRecord]:
     """Returns the rows in these stages, newest first, as they are.
 
     Raises:

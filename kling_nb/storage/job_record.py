@@ -14,13 +14,13 @@ from typing import Any
 
 from kling_nb.core.charge_evidence import Watch, encode_watch, parse_watch
 from kling_nb.core.job_state import ClipFacts, Stage
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.models.spec import words_of
 
 __all__ = [
     "Column",
     "Intent",
-    "Row",
+    "JobRecord",
     "adopted_name",
     "encode_facts",
     "encode_intent",
@@ -52,7 +52,7 @@ class Intent:
     thumbnail: bytes = field(default=b"", repr=False)
     callback_url: str = ""
     cell: str = ""
-    sources: Mapping[str, Sequence[Negative]] = field(default_factory=dict)
+    sources: Mapping[str, Sequence[StoredInput]] = field(default_factory=dict)
     """What is kept of the media, by the path of `request_inputs.media_of`; empty in older rows."""
     notebook: str = ""
     """Which notebook asks, by its path from the folder's parent; empty where that is not known."""
@@ -66,7 +66,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row(Intent):
+class JobRecord(Intent):
     """One job: its intent and what has become of it. Times are aware, in UTC."""
 
     id: str
@@ -203,22 +203,22 @@ def parse_clip(text: str | None, folder: Path) -> ClipFacts | None:
     return replace(clip, path=str(folder / clip.path))
 
 
-def encode_sources(sources: Mapping[str, Sequence[Negative]], folder: Path) -> str:
+def encode_sources(sources: Mapping[str, Sequence[StoredInput]], folder: Path) -> str:
     """Returns the media of a request as JSON, their paths relative to `folder`."""
 
-    def encode(negative: Negative) -> dict[str, str]:
+    def encode(negative: StoredInput) -> dict[str, str]:
         path = relative(negative.path, folder) if negative.path else ""
         return asdict(replace(negative, path=path))
 
     return json.dumps({name: [encode(each) for each in given] for name, given in sources.items()})
 
 
-def parse_sources(text: str, folder: Path) -> dict[str, tuple[Negative, ...]]:
+def parse_sources(text: str, folder: Path) -> dict[str, tuple[StoredInput, ...]]:
     """Returns the media of a request with absolute paths, which follow the folder."""
 
-    def parse(kept: dict[str, str]) -> Negative:
+    def parse(kept: dict[str, str]) -> StoredInput:
         path = str(folder / kept["path"]) if kept["path"] else ""
-        return Negative(**(kept | {"path": path}))
+        return StoredInput(**(kept | {"path": path}))
 
     return {name: tuple(map(parse, given)) for name, given in json.loads(text).items()}
 
@@ -267,7 +267,7 @@ def encode_intent(intent: Intent, folder: Path) -> dict[str, Column]:
     return columns
 
 
-def encode_row(row: Row, folder: Path) -> dict[str, Column]:
+def encode_row(row: JobRecord, folder: Path) -> dict[str, Column]:
     """Returns the columns of a whole job; the paths of its files are relative to `folder`."""
     learnt = {name: getattr(row, name) for name in FACTS}
     learnt = {name: value for name, value in learnt.items() if value is not None}
@@ -286,9 +286,9 @@ def encode_row(row: Row, folder: Path) -> dict[str, Column]:
     )
 
 
-def parse_row(columns: Mapping[str, Any], folder: Path) -> Row:
+def parse_row(columns: Mapping[str, Any], folder: Path) -> JobRecord:
     """Returns the job that a record of the table `jobs` describes."""
-    facts = {name: columns[name] for name in column_names(Row)}
+    facts = {name: columns[name] for name in column_names(JobRecord)}
     facts |= {name: parse_time(columns[name]) for name in TIMES}
     facts["stage"] = Stage(columns["stage"])
     facts["values"] = json.loads(columns["values"])
@@ -297,4 +297,4 @@ def parse_row(columns: Mapping[str, Any], folder: Path) -> Row:
     facts["sources"] = parse_sources(columns["sources"], folder)
     facts["watch"] = parse_watch(json.loads(columns["watch"])) if columns["watch"] else None
     facts |= {name: bool(columns[name]) for name in MARKS}
-    return Row(**facts)
+    return JobRecord(**facts)

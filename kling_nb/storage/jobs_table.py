@@ -17,7 +17,7 @@ from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, Stage
 from .job_record import (
     Column,
     Intent,
-    Row,
+    JobRecord,
     encode_intent,
     encode_row,
     encode_text,
@@ -57,18 +57,18 @@ class Jobs:
         self._folder = folder
         self._clock = clock
 
-    def select(self, where: str, *values: Column, limit: int = -1) -> list[Row]:
+    def select(self, where: str, *values: Column, limit: int = -1) -> list[JobRecord]:
         """Returns the rows for which an SQL condition holds, newest first."""
         # The condition is always a literal of this package; what people wrote is in `values`.
         query = f"SELECT * FROM jobs WHERE {where} ORDER BY number DESC LIMIT ?"
         found = self.connection.execute(query, (*values, limit))
         return [parse_row(dict(columns), self._folder) for columns in found]
 
-    def in_stages(self, *stages: Stage, limit: int = -1) -> list[Row]:
+    def in_stages(self, *stages: Stage, limit: int = -1) -> list[JobRecord]:
         """Returns the rows in these stages, newest first."""
         return self.select(f"stage IN ({', '.join('?' * len(stages))})", *stages, limit=limit)
 
-    def find(self, job_id: str) -> Row:
+    def find(self, job_id: str) -> JobRecord:
         """Returns a row by its id, or by the first four digits or more.
 
         Raises:
@@ -92,12 +92,12 @@ class Jobs:
         """Returns the time, aware."""
         return self._clock()
 
-    def with_task(self, task_id: str, service: str) -> Row | None:
+    def with_task(self, task_id: str, service: str) -> JobRecord | None:
         """Returns the newest row that has the service's task."""
         where = "task_id = ? AND task_id <> '' AND service = ?"
         return next(iter(self.select(where, encode_text(task_id), service, limit=1)), None)
 
-    def blocking(self, *fingerprints: str) -> Row | None:
+    def blocking(self, *fingerprints: str) -> JobRecord | None:
         """Returns the row that answers this request already, by the first of its fingerprints."""
         for fingerprint in fingerprints:
             found = self.select("fingerprint = ?", fingerprint)
@@ -131,13 +131,13 @@ class Jobs:
             if row.finished_at and row.accepted_at
         ]
 
-    def events(self, row: Row) -> list[tuple[datetime, Stage, str]]:
+    def events(self, row: JobRecord) -> list[tuple[datetime, Stage, str]]:
         """Returns when the row came into which stage and why, oldest first."""
         query = "SELECT at, stage, text FROM events WHERE job_id = ? ORDER BY number"
         found = self.connection.execute(query, (row.id,))
         return [(datetime.fromisoformat(at), Stage(name), text) for at, name, text in found]
 
-    def insert(self, intent: Intent, owner: str) -> Row:
+    def insert(self, intent: Intent, owner: str) -> JobRecord:
         """Adds a new row in stage `intended`."""
         at = encode_time(self._clock())
         columns = encode_intent(intent, self._folder) | {
@@ -151,7 +151,7 @@ class Jobs:
         self.log(row, "")
         return row
 
-    def bring(self, row: Row) -> Row | None:
+    def bring(self, row: JobRecord) -> JobRecord | None:
         """Adds a row that another ledger had, in its stage, with its id where that is free.
 
         Returns:
@@ -169,7 +169,7 @@ class Jobs:
         self.log(brought, row.reason or "recovered")
         return brought
 
-    def _knows(self, row: Row) -> bool:
+    def _knows(self, row: JobRecord) -> bool:
         """Whether the job of another ledger's row is here, or what would make it a second one."""
         if row.stage in BLOCKING and self.blocking(encode_text(row.fingerprint)):
             return True
@@ -180,7 +180,7 @@ class Jobs:
         same = self.select("id = ?", row.id)
         return any(not has_weight or row.fingerprint == found.fingerprint for found in same)
 
-    def _add(self, columns: Mapping[str, Column]) -> Row:
+    def _add(self, columns: Mapping[str, Column]) -> JobRecord:
         names = ", ".join(f'"{name}"' for name in columns)
         marks = ", ".join("?" * len(columns))
         self.connection.execute(
@@ -188,11 +188,11 @@ class Jobs:
         )
         return self.find(str(columns["id"]))
 
-    def update(self, row: Row, **columns: Column) -> Row:
+    def update(self, row: JobRecord, **columns: Column) -> JobRecord:
         """Changes columns of a row; its stage is for `step`."""
         return self.mark(row, updated_at=encode_time(self._clock()), **columns)
 
-    def mark(self, row: Row, **columns: Column) -> Row:
+    def mark(self, row: JobRecord, **columns: Column) -> JobRecord:
         """Changes columns that say nothing of the task: the row counts as untouched."""
         changes = ", ".join(f"{name} = ?" for name in columns)
         self.connection.execute(
@@ -200,7 +200,7 @@ class Jobs:
         )
         return self.find(row.id)
 
-    def step(self, row: Row, stage: Stage, **columns: Column) -> Row:
+    def step(self, row: JobRecord, stage: Stage, **columns: Column) -> JobRecord:
         """Moves a row to its next stage and logs it; `reason` and `code` begin anew.
 
         Raises:
@@ -221,7 +221,7 @@ class Jobs:
         self.log(moved, str(reason))
         return moved
 
-    def bury(self, row: Row, task_id: str = "") -> Row:
+    def bury(self, row: JobRecord, task_id: str = "") -> JobRecord:
         """Ends the submission of a session that is dead.
 
         What it was about to do, surely never happens; what it was doing at its death may have
@@ -247,7 +247,7 @@ class Jobs:
             "the task may exist and may be paid.",
         )
 
-    def conclude(self, row: Row, stage: Stage, **columns: Column) -> Row:
+    def conclude(self, row: JobRecord, stage: Stage, **columns: Column) -> JobRecord:
         """Ends a submission that was not answered with a task, by the stage that this means.
 
         Where a notification was quicker, the row has the task's id: then it is accepted, whatever
@@ -257,7 +257,7 @@ class Jobs:
             return self.step(row, stage, **columns)
         return self.step(row, Stage.ACCEPTED, accepted_at=encode_time(row.sent_at or self.now()))
 
-    def log(self, row: Row, text: str) -> None:
+    def log(self, row: JobRecord, text: str) -> None:
         """Notes in the job's history that it is in its stage now, and why."""
         self.connection.execute(
             "INSERT INTO events (job_id, at, stage, text) VALUES (?, ?, ?, ?)",

@@ -18,11 +18,11 @@ from pathlib import Path
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.forks import OwnProcess
 from kling_nb.core.job_state import BLOCKING, FOLLOWED, SUBMITTING, Stage
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 
 from .database import Database
 from .id_slots import IdSlots
-from .job_record import Intent, Row, encode_facts, encode_sources
+from .job_record import Intent, JobRecord, encode_facts, encode_sources
 from .jobs_table import Jobs
 from .session_lock import Owners
 from .spending import Accounts, room_for
@@ -99,7 +99,7 @@ class Ledger:
 
     # What a session does with its own jobs.
 
-    def intend(self, intent: Intent) -> tuple[Row, bool]:
+    def intend(self, intent: Intent) -> tuple[JobRecord, bool]:
         """Notes that a request is about to be made, unless it was made before.
 
         Args:
@@ -121,7 +121,7 @@ class Ledger:
             row = jobs.insert(intent, self.owner)
             return row if left is None else jobs.mark(row, budget_before=left), True
 
-    def advance(self, job_id: str, stage: Stage, **facts: object) -> Row:
+    def advance(self, job_id: str, stage: Stage, **facts: object) -> JobRecord:
         """Takes one step, with what was learnt at it; this session answers for the job from then.
 
         Give `finished_at` by the service's clock where it is known: `durations_s` learns from it.
@@ -140,7 +140,7 @@ class Ledger:
         with self._writing() as jobs:
             return jobs.step(jobs.find(job_id), stage, owner=self.owner, **columns)
 
-    def accept(self, job_id: str, task_id: str) -> Row:
+    def accept(self, job_id: str, task_id: str) -> JobRecord:
         """Note the accepted task of a request after the ledger could not be written.
 
         Returns:
@@ -153,13 +153,15 @@ class Ledger:
                 row = jobs.update(jobs.bury(row, task_id), owner=self.owner)
             return self.adoptions.identify_in(jobs, row, task_id)
 
-    def note(self, job_id: str, **facts: object) -> Row:
+    def note(self, job_id: str, **facts: object) -> JobRecord:
         """Adds what was learnt of a job, without a step; facts as for `advance`."""
         columns = encode_facts(facts, self.folder)
         with self._writing() as jobs:
             return jobs.update(jobs.find(job_id), **columns)
 
-    def mark(self, job_id: str, *, starred: bool | None = None, hidden: bool | None = None) -> Row:
+    def mark(
+        self, job_id: str, *, starred: bool | None = None, hidden: bool | None = None
+    ) -> JobRecord:
         """Notes what a person thinks of a clip; None leaves a mark as it is, and so all else."""
         marks = {"starred": starred, "hidden": hidden}
         with self._writing() as jobs:
@@ -167,19 +169,19 @@ class Ledger:
             columns = {name: int(on) for name, on in marks.items() if on is not None}
             return jobs.mark(row, **columns) if columns else row
 
-    def note_sources(self, job_id: str, sources: Mapping[str, Sequence[Negative]]) -> Row:
+    def note_sources(self, job_id: str, sources: Mapping[str, Sequence[StoredInput]]) -> JobRecord:
         """Notes where the pictures of a request are kept; else the row stays as it is."""
         with self._writing() as jobs:
             return jobs.mark(jobs.find(job_id), sources=encode_sources(sources, self.folder))
 
-    def bring(self, row: Row) -> Row | None:
+    def bring(self, row: JobRecord) -> JobRecord | None:
         """Takes in a job that another ledger had; None where this one has it or its request."""
         with self._writing() as jobs:
             return jobs.bring(row)
 
     # What is known.
 
-    def row(self, job_id: str) -> Row:
+    def row(self, job_id: str) -> JobRecord:
         """Returns a job by its id, or by the first four digits or more.
 
         Raises:
@@ -188,32 +190,32 @@ class Ledger:
         with self._reading() as jobs:
             return jobs.find(job_id)
 
-    def by_task(self, task_id: str, service: str) -> Row | None:
+    def by_task(self, task_id: str, service: str) -> JobRecord | None:
         """Returns the newest job with this task of a service, `live` or `emulator`."""
         with self._reading() as jobs:
             return jobs.with_task(task_id, service)
 
-    def by_nonce(self, nonce: str) -> Row | None:
+    def by_nonce(self, nonce: str) -> JobRecord | None:
         """Returns the job whose callback's URL carries this one-time value."""
         with self._reading() as jobs:
             return next(iter(jobs.select("nonce = ? AND nonce <> ''", nonce)), None)
 
-    def blocking(self, *fingerprints: str) -> Row | None:
+    def blocking(self, *fingerprints: str) -> JobRecord | None:
         """Returns the job that answers this request already, by the first of its fingerprints."""
         with self._reading() as jobs:
             return jobs.blocking(*fingerprints)
 
-    def of_request(self, fingerprint: str) -> list[Row]:
+    def of_request(self, fingerprint: str) -> list[JobRecord]:
         """Return every job of this request in any stage, newest first."""
         with self._reading() as jobs:
             return jobs.select("fingerprint = ?", fingerprint)
 
-    def rows(self, *stages: Stage, limit: int = 100) -> list[Row]:
+    def rows(self, *stages: Stage, limit: int = 100) -> list[JobRecord]:
         """Returns the jobs in these stages, or all, newest first."""
         with self._reading() as jobs:
             return jobs.in_stages(*(stages or Stage), limit=limit)
 
-    def clips(self, limit: int = -1, *, include_hidden: bool = False) -> list[Row]:
+    def clips(self, limit: int = -1, *, include_hidden: bool = False) -> list[JobRecord]:
         """Returns the jobs whose clips are saved, newest first; -1 is no limit."""
         with self._reading() as jobs:
             where = "stage = ? AND clip IS NOT NULL AND hidden <= ?"
@@ -236,7 +238,7 @@ class Ledger:
 
     # Who answers for a job.
 
-    def settle(self, service: str) -> list[Row]:
+    def settle(self, service: str) -> list[JobRecord]:
         """Sorts out what dead sessions left: nothing of theirs stays in between.
 
         What they intended is discarded, what they were sending is unknown, or accepted where its
@@ -316,7 +318,7 @@ class Ledger:
         with self._database.writing() as connection:
             yield Jobs(connection, self.folder, self._clock)
 
-    def _inherit(self, jobs: Jobs, row: Row, service: str) -> Row:
+    def _inherit(self, jobs: Jobs, row: JobRecord, service: str) -> JobRecord:
         row = self._bury(jobs, row)
         if row.stage not in FOLLOWED or row.service != service:
             return row
@@ -324,7 +326,7 @@ class Ledger:
         jobs.log(taken, "taken up from a session that ended")
         return taken
 
-    def _bury(self, jobs: Jobs, row: Row) -> Row:
+    def _bury(self, jobs: Jobs, row: JobRecord) -> JobRecord:
         if row.stage not in SUBMITTING or self._owners.lives(row.owner):
             return row
         return jobs.bury(row, self.id_slots.read(row.id))
@@ -335,7 +337,7 @@ class Ledger:
             if jobs.bring(row) is not None:
                 LOG.warning("job %s was not in the ledger and is restored", row.id)
 
-    def _read_slots(self, jobs: Jobs, service: str) -> tuple[list[Row], list[str]]:
+    def _read_slots(self, jobs: Jobs, service: str) -> tuple[list[JobRecord], list[str]]:
         """Add the task ids from files; return the rows, and the jobs with a file to delete.
 
         An older version may have settled a row without looking there.

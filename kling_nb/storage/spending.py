@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from kling_nb.core.budgets import Budget, Change, Scope, Standing, day_of, least_left, refusal
+from kling_nb.core.budgets import Budget, BudgetStatus, Change, Scope, day_of, least_left, refusal
 from kling_nb.core.charge_evidence import Evidence, judge, parse_watch
 from kling_nb.core.expenses import Expense
 from kling_nb.core.job_state import BLOCKING, SUBMITTING, Stage
 
-from .job_record import Intent, Row, encode_text, encode_time
+from .job_record import Intent, JobRecord, encode_text, encode_time
 from .jobs_table import Jobs
 
 __all__ = ["Accounts", "room_for"]
@@ -86,7 +86,7 @@ def knowing(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 def standings_in(
     connection: sqlite3.Connection, service: str, notebook: str | None, now: datetime
-) -> list[Standing]:
+) -> list[BudgetStatus]:
     """Returns the budgets of a service and what counts against each.
 
     Args:
@@ -107,7 +107,7 @@ def standings_in(
     return [_standing(connection, budget, now) for budget in holding]
 
 
-def _standing(connection: sqlite3.Connection, budget: Budget, now: datetime) -> Standing:
+def _standing(connection: sqlite3.Connection, budget: Budget, now: datetime) -> BudgetStatus:
     start, end = map(encode_time, day_of(now))
     query = f"""
         SELECT total({COST}), count(*) - count({COST}) FROM jobs
@@ -115,11 +115,11 @@ def _standing(connection: sqlite3.Connection, budget: Budget, now: datetime) -> 
     """
     values = {"service": budget.service, "notebook": budget.notebook, "start": start, "end": end}
     spent, unpriced = knowing(connection).execute(query, values).fetchone()
-    return Standing(budget, spent, unpriced)
+    return BudgetStatus(budget, spent, unpriced)
 
 
 def room_for(
-    jobs: Jobs, intent: Intent, now: datetime, bury: Callable[[Row], object]
+    jobs: Jobs, intent: Intent, now: datetime, bury: Callable[[JobRecord], object]
 ) -> float | None:
     """Returns what the tightest budget has left; refuses what does not fit.
 
@@ -161,7 +161,7 @@ class Accounts:
     ) -> None:
         self._reading, self._writing, self._clock = reading, writing, clock
 
-    def standings(self, service: str, notebook: str | None = None) -> list[Standing]:
+    def standings(self, service: str, notebook: str | None = None) -> list[BudgetStatus]:
         """Returns the budgets of a service, and what counts against each now.
 
         Args:
@@ -198,7 +198,7 @@ class Accounts:
         with self._reading() as jobs:
             return [parse_expense(row) for row in knowing(jobs.connection).execute(query)]
 
-    def others_moved(self, row: Row) -> bool:
+    def others_moved(self, row: JobRecord) -> bool:
         """Whether another job may have moved the balance since it was read for this one.
 
         Credits are taken when a task is made and given back when it fails, some of them late. A

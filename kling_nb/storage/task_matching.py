@@ -13,7 +13,7 @@ from dataclasses import fields
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import Stage
 
-from .job_record import Column, Intent, Row, adopted_name, encode_text, encode_time
+from .job_record import Column, Intent, JobRecord, adopted_name, encode_text, encode_time
 from .jobs_table import Jobs
 
 __all__ = ["Adoptions"]
@@ -32,11 +32,11 @@ class Adoptions:
         self,
         writing: Callable[[], AbstractContextManager[Jobs]],
         owner: str,
-        bury: Callable[[Jobs, Row], Row],
+        bury: Callable[[Jobs, JobRecord], JobRecord],
     ) -> None:
         self._writing, self._owner, self._bury = writing, owner, bury
 
-    def adopt(self, task_id: str, service: str, job_id: str = "") -> Row:
+    def adopt(self, task_id: str, service: str, job_id: str = "") -> JobRecord:
         """Gives a task to the job that lost it, or makes it a job of its own.
 
         Args:
@@ -64,7 +64,7 @@ class Adoptions:
             check_free(row, task_id)
             return self._accept(jobs, row, task_id, encode_time(jobs.now()))
 
-    def identify(self, job_id: str, task_id: str) -> Row:
+    def identify(self, job_id: str, task_id: str) -> JobRecord:
         """Notes what a notification to a job tells: the id of its task, which exists.
 
         While the request is being sent, the id only waits in the row: how the submission ends is
@@ -77,7 +77,7 @@ class Adoptions:
         with self._writing() as jobs:
             return self.identify_in(jobs, jobs.find(job_id), task_id)
 
-    def identify_in(self, jobs: Jobs, row: Row, task_id: str) -> Row:
+    def identify_in(self, jobs: Jobs, row: JobRecord, task_id: str) -> JobRecord:
         """Do the same in the transaction of the caller."""
         known = jobs.with_task(task_id, row.service)
         if known is not None and known.id != row.id:
@@ -98,7 +98,9 @@ class Adoptions:
             case _:
                 return row
 
-    def conclude(self, job_id: str, stage: Stage, *, reason: str, code: str, answer: str) -> Row:
+    def conclude(
+        self, job_id: str, stage: Stage, *, reason: str, code: str, answer: str
+    ) -> JobRecord:
         """Ends a submission that was not answered with a task; see `Jobs.conclude`."""
         with self._writing() as jobs:
             return jobs.conclude(
@@ -109,7 +111,7 @@ class Adoptions:
                 answer=encode_text(answer),
             )
 
-    def _known(self, jobs: Jobs, known: Row, named: Row | None) -> Row:
+    def _known(self, jobs: Jobs, known: JobRecord, named: JobRecord | None) -> JobRecord:
         """The row of a task that has one; asked about anew where that was given up."""
         if named is not None and named.id != known.id:
             raise LedgerError(
@@ -124,17 +126,17 @@ class Adoptions:
             case _:
                 return known
 
-    def _take_in(self, jobs: Jobs, intent: Intent, task_id: str) -> Row:
+    def _take_in(self, jobs: Jobs, intent: Intent, task_id: str) -> JobRecord:
         """Makes a task a job of its own; no budget forbids it, since it is paid already."""
         row = jobs.step(jobs.insert(intent, self._owner), Stage.SENDING)
         return self._accept(jobs, row, task_id, encode_time(jobs.now()))
 
-    def _accept(self, jobs: Jobs, row: Row, task_id: str, at: Column) -> Row:
+    def _accept(self, jobs: Jobs, row: JobRecord, task_id: str, at: Column) -> JobRecord:
         known = encode_text(task_id)
         return jobs.step(row, Stage.ACCEPTED, owner=self._owner, task_id=known, accepted_at=at)
 
 
-def only_lost(jobs: Jobs, task_id: str, service: str) -> Row | None:
+def only_lost(jobs: Jobs, task_id: str, service: str) -> JobRecord | None:
     """Returns the one job that lost its task; None where there is none.
 
     Raises:
@@ -147,7 +149,7 @@ def only_lost(jobs: Jobs, task_id: str, service: str) -> Row | None:
     return next(iter(unknown), None)
 
 
-def check_free(row: Row, task_id: str) -> None:
+def check_free(row: JobRecord, task_id: str) -> None:
     """Sees that a job may be given this task.
 
     Raises:
@@ -170,7 +172,7 @@ def check_free(row: Row, task_id: str) -> None:
         )
 
 
-def heir_of(row: Row) -> Intent:
+def heir_of(row: JobRecord) -> Intent:
     """Returns the request of a job that was given up and whose task came back, with its price.
 
     Its request may be another job's by now, so that nothing but the task makes it what it is.

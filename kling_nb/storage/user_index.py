@@ -21,7 +21,7 @@ from kling_nb.core.errors import AlreadyPaid
 from kling_nb.core.files import ensure_file, make_folder
 from kling_nb.core.forks import no_fork
 
-__all__ = ["Paid", "PaidIndex", "open_file", "refusal"]
+__all__ = ["Paid", "UserIndex", "open_file", "refusal"]
 
 LOG = logging.getLogger("kling_nb")
 
@@ -92,7 +92,7 @@ class Paid:
     """Whether the request was sent; False also in entries of older versions."""
 
 
-class PaidIndex:
+class UserIndex:
     """The requests that this user has paid for, whatever the folder. Safe in any thread.
 
     Args:

@@ -14,12 +14,12 @@ from typing import Any
 from kling_nb.core.forks import OwnProcess
 from kling_nb.errors import LedgerError
 from kling_nb.jobs import default_session
-from kling_nb.jobs.other_folders import Elsewhere
+from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.recovery import Recovery
 from kling_nb.kie import wire
 from kling_nb.kie.client import Client
 from kling_nb.storage import id_slots
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage.user_index import UserIndex
 from tests.chaos import inside
 from tests.chaos.judge import Kind
 
@@ -62,7 +62,7 @@ def believe_refusals() -> None:
 
 def trust_the_ledger() -> None:
     """Know of payments from the ledger alone."""
-    Elsewhere.obstacle = lambda self, *given: None  # type: ignore[method-assign]
+    OtherFolders.obstacle = lambda self, *given: None  # type: ignore[method-assign]
 
 
 def keep_ids_in_the_ledger_only() -> None:
@@ -73,7 +73,7 @@ def keep_ids_in_the_ledger_only() -> None:
 
     settle = Recovery.settle_stranded
     id_slots.encode_id = lambda task_id: b""
-    PaidIndex.write_task_id = lambda self, *given: False  # type: ignore[method-assign]
+    UserIndex.write_task_id = lambda self, *given: False  # type: ignore[method-assign]
     Recovery.accept_late = fail  # type: ignore[method-assign]
     Recovery.settle_stranded = lambda self, row, _: settle(self, row, "")  # type: ignore[method-assign]
 

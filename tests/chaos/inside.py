@@ -25,7 +25,7 @@ from kling_nb.errors import ForkedSession, KlingError
 from kling_nb.jobs.session import Session
 from kling_nb.kie import client
 from kling_nb.kie.bodies import Limits
-from kling_nb.kie.http import Fetcher
+from kling_nb.kie.http import Downloader
 from kling_nb.storage import Ledger, database
 from kling_nb.storage.id_slots import IdSlots
 
@@ -92,7 +92,7 @@ def prepare() -> None:
     listen(Ledger, "intend", lambda *given: "intended")
     listen(IdSlots, "write", lambda *given: "answered")
     listen(Ledger, "advance", lambda job_id, stage: str(stage))
-    listen(Fetcher, "download", lambda *given: "download")
+    listen(Downloader, "download", lambda *given: "download")
     doubt_the_time()
 
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from kling_nb.core.charge_evidence import LOOKS_S, Ground, Likelihood, Look, Watch, judge
+from kling_nb.core.charge_evidence import LOOKS_S, BalanceLook, Likelihood, Reason, Watch, judge
 from kling_nb.core.job_state import Event, Failed, Stage, Unknown
-from kling_nb.jobs.balance_watch import Watches
+from kling_nb.jobs.balance_watch import BalanceWatches
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.job_from_record import error_of, evidence_of, state_of
-from kling_nb.jobs.poller import Follower
+from kling_nb.jobs.poller import Poller
 from kling_nb.jobs.submit import submit
-from kling_nb.storage import Ledger, Row
+from kling_nb.storage import JobRecord, Ledger
 from tests.support.service import RECORD, World
 
 
@@ -26,7 +26,9 @@ async def finish(world: World) -> None:
         await asyncio.gather(*world.context.watches._tasks.values())
 
 
-def lose(world: World, fault: str = "lose-answer", prompt: str = "A red fox") -> tuple[Job, Row]:
+def lose(
+    world: World, fault: str = "lose-answer", prompt: str = "A red fox"
+) -> tuple[Job, JobRecord]:
     """A job whose answer is lost, watched to the end; its row."""
     world.books.inject(fault)
     job, prepared = world.prepare(prompt)
@@ -88,7 +90,7 @@ def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
 
     asyncio.run(play())
     grounds = [judge(event.state.evidence).ground for event in heard]  # type: ignore[union-attr]
-    assert grounds[-1] is Ground.STILL
+    assert grounds[-1] is Reason.STILL
     assert job.exception(0) is not None
 
 
@@ -106,7 +108,7 @@ def test_another_job_meanwhile_spoils_the_evidence(world: World) -> None:
 
     asyncio.run(play())
     row = world.ledger.row(job.id)
-    assert judge(evidence_of(row)).ground is Ground.OTHERS
+    assert judge(evidence_of(row)).ground is Reason.OTHERS
 
 
 def test_a_job_long_before_spoils_nothing(world: World) -> None:
@@ -126,7 +128,7 @@ def test_a_failure_meanwhile_spoils_the_evidence(world: World) -> None:
     world.ledger.note(job.id, balance_before=world.books.balance())
     world.ledger.advance(early.id, Stage.FAILED, credits=0)
     asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
-    assert judge(evidence_of(world.ledger.row(job.id))).ground is Ground.OTHERS
+    assert judge(evidence_of(world.ledger.row(job.id))).ground is Reason.OTHERS
 
 
 def test_a_balance_that_comes_late(world: World) -> None:
@@ -142,7 +144,7 @@ def test_a_balance_that_never_comes(world: World) -> None:
     """Given up in the end, with nothing to tell."""
     world.books.inject("unreachable", times=100, argument="other")
     _, row = lose(world)
-    assert judge(evidence_of(row)).ground is Ground.UNSEEN
+    assert judge(evidence_of(row)).ground is Reason.UNSEEN
     assert len(world.waits) == len(LOOKS_S) - 1
 
 
@@ -215,7 +217,7 @@ def test_a_job_has_one_watch(world: World) -> None:
     asyncio.run(play())
 
 
-def left(world: World, fault: str, after_s: float) -> Row:
+def left(world: World, fault: str, after_s: float) -> JobRecord:
     """A lost job whose kernel died so long ago, before anybody looked at the balance."""
     world.books.inject(fault)
     job, prepared = world.prepare()
@@ -224,13 +226,13 @@ def left(world: World, fault: str, after_s: float) -> Row:
     world.ledger.note(job.id, watch=None)
     world.ledger.close()
     world.ledger = Ledger(world.ledger.folder, clock=world.clock)
-    world.context = replace(world.context, ledger=world.ledger, watches=Watches())
+    world.context = replace(world.context, ledger=world.ledger, watches=BalanceWatches())
     world.clock.move(after_s)
     world.waits.clear()
     return world.ledger.row(job.id)
 
 
-def take_up(world: World, row: Row) -> tuple[Job, Row]:
+def take_up(world: World, row: JobRecord) -> tuple[Job, JobRecord]:
     """The job, watched to the end in the session that found it."""
     job = world.handle(row)
 
@@ -260,7 +262,7 @@ def test_a_lost_job_of_a_dead_kernel_is_watched(
 def test_a_watch_that_was_cut_off_goes_on(world: World) -> None:
     """From its first look on: what is left of the time is enough."""
     row = left(world, "drop", 0)
-    world.ledger.note(row.id, watch=Watch(world.clock(), (Look(0, world.books.balance()),)))
+    world.ledger.note(row.id, watch=Watch(world.clock(), (BalanceLook(0, world.books.balance()),)))
     world.clock.move(20)
     _, row = take_up(world, world.ledger.row(row.id))
     assert row.watch is not None
@@ -271,7 +273,7 @@ def test_a_watch_that_was_cut_off_goes_on(world: World) -> None:
 def test_what_needs_no_watch(world: World) -> None:
     """Its own session lives; or it was watched to the end; or no balance is known from before."""
     row = left(world, "drop", 0)
-    over = Watch(world.clock(), (Look(60, 5916.0),))
+    over = Watch(world.clock(), (BalanceLook(60, 5916.0),))
     living = Ledger(world.ledger.folder, clock=world.clock)
     living.open()
     for given in (
@@ -299,7 +301,7 @@ class Failing(httpx.AsyncBaseTransport):
         return httpx.Response(200, json={"code": 200, "msg": "success", "data": self.data})
 
 
-def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job, Row]:
+def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job, JobRecord]:
     """A task that fails; followed, and watched to the end where it is watched."""
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=world.books.balance())
@@ -309,7 +311,7 @@ def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job
         await submit(world.context, job, prepared.request, 8.0, world.others)
         if gives_back:
             world.books.set_balance(world.books.balance() + 55)
-        await Follower(world.context, job, 8.0).run()
+        await Poller(world.context, job, 8.0).run()
         await finish(world)
 
     asyncio.run(play())
@@ -355,7 +357,7 @@ def test_a_lost_task_that_was_adopted_and_failed(world: World) -> None:
     again = world.handle(world.ledger.row(job.id))
 
     async def play() -> None:
-        await Follower(world.context, again, 8.0).run()
+        await Poller(world.context, again, 8.0).run()
         assert isinstance(again.state, Failed)
         assert again.state.evidence.watch is None
         await finish(world)

@@ -12,7 +12,7 @@ from kling_nb.errors import ConfigurationError, InvalidInput
 from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
-from kling_nb.notebook.commands.callbacks import Order, read_order
+from kling_nb.notebook.commands.callbacks import ListenOptions, read_order
 from tests.support.shells import open_shell, texts
 
 
@@ -42,9 +42,9 @@ def command(shell: Any, session: Session) -> Commands:
 
 def test_orders() -> None:
     """Nothing, or options in any order."""
-    assert read_order([]) == Order()
+    assert read_order([]) == ListenOptions()
     words = ["--port", "8900", "--jupyter", "--url", "https://a.example"]
-    assert read_order(words) == Order("https://a.example", 8900, True)
+    assert read_order(words) == ListenOptions("https://a.example", 8900, True)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import nonce_in
 from kling_nb.models.catalog import TEXT_TO_VIDEO
-from kling_nb.storage import Ledger, Letter, Mailbox
+from kling_nb.storage import CallbackStore, Ledger, StoredCallback
 from tests.support.service import sent_row
 
 Open = Callable[..., Session]
@@ -206,12 +206,12 @@ def test_a_running_job_is_asked_about_at_once(session: Session) -> None:
 def post(session: Session, nonce: str, *bodies: bytes) -> None:
     """Leave notifications in the folder, as whoever listened there did."""
     for each in bodies:
-        assert Mailbox(session.ledger.folder).post(nonce, each, AT)
+        assert CallbackStore(session.ledger.folder).post(nonce, each, AT)
 
 
 def waiting(session: Session) -> set[str]:
     """The values that letters wait for."""
-    return Mailbox(session.ledger.folder).nonces()
+    return CallbackStore(session.ledger.folder).nonces()
 
 
 def another_kernel(open_session: Open, session: Session, **given: Any) -> Session:
@@ -324,9 +324,9 @@ def test_a_fault_of_ours_does_not_come_again(
 # --- whose letters -----------------------------------------------------------------------------
 
 
-def letter(nonce: str = "n") -> Letter:
+def letter(nonce: str = "n") -> StoredCallback:
     """One that came at noon."""
-    return Letter(1, nonce, b"{}", AT)
+    return StoredCallback(1, nonce, b"{}", AT)
 
 
 @pytest.mark.parametrize(

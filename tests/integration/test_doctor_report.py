@@ -20,7 +20,7 @@ from kling_nb.notebook.doctor import browser, report
 from tests.support.shells import PATIENCE_S, htmls, open_shell, texts, updates_of
 
 LAB = Page("JupyterLab", "4.6.6")
-PLAYS = browser.Answer((True, "320×180 decoded and played"), (True, "1.0 s of sound decoded"))
+PLAYS = browser.PageReport((True, "320×180 decoded and played"), (True, "1.0 s of sound decoded"))
 
 
 def all_ok(findings: list[Finding]) -> bool:
@@ -75,7 +75,7 @@ def test_where_there_is_no_page_none_is_asked(place: Any) -> None:
 @pytest.mark.parametrize("told", [{}, {"pictures": 1}, {"sound": {"plays": "yes"}}])
 def test_an_answer_of_another_kind_plays_nothing(told: dict[str, Any]) -> None:
     """Whatever a page sends, it raises nothing."""
-    answer = browser.Answer.parse(told)
+    answer = browser.PageReport.parse(told)
     assert not answer.pictures[0]
     assert not answer.sound[0]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.jobs.job import Clip
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
@@ -164,11 +164,11 @@ def test_a_frame_that_was_written_to_a_file_is_the_same_one(clip: Clip, tmp_path
     earlier = BytesIO()
     Image.frombytes("RGB", (32, 16), clip.frame(-1).tobytes()).save(earlier, "PNG")
     expected = (JOB_FRAME, hashlib.sha256(earlier.getvalue()).hexdigest())
-    kept = Negative(JOB_FRAME, "frame", "image/png", keep(tmp_path, content, "image/png"))
+    kept = StoredInput(JOB_FRAME, "frame", "image/png", keep(tmp_path, content, "image/png"))
     for given in (content, path, kept):
         assert find_source(given).hashes == expected
         assert read_picture(given).content == earlier.getvalue()
-    other = Negative("cd" * 32, "frame", "image/png", kept.path)
+    other = StoredInput("cd" * 32, "frame", "image/png", kept.path)
     assert find_source(other).hashes == ("cd" * 32,)
 
 

@@ -22,7 +22,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.media import clips, previews
 from kling_nb.media.clips import read_encoding
 from kling_nb.media.images import shrink
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 from tests.support.reels import encoded
 from tests.support.shells import htmls, open_shell, texts
 
@@ -40,7 +40,7 @@ def session(session: Session) -> Session:
 
 
 @pytest.fixture
-def rows(session: Session) -> list[Row]:
+def rows(session: Session) -> list[JobRecord]:
     """Its clips, newest first."""
     return session.clips()
 
@@ -100,7 +100,7 @@ def page(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     ],
 )
 def test_a_selection_admits_what_fits(
-    session: Session, rows: list[Row], selection: Selection, expected: list[int]
+    session: Session, rows: list[JobRecord], selection: Selection, expected: list[int]
 ) -> None:
     """All its words, its model, and stars where only these are wanted."""
     session.star(rows[2].id)
@@ -108,14 +108,14 @@ def test_a_selection_admits_what_fits(
     assert found == [PROMPTS[index] for index in expected]
 
 
-def test_hidden_clips_are_seen_only_where_they_are_asked_for(rows: list[Row]) -> None:
+def test_hidden_clips_are_seen_only_where_they_are_asked_for(rows: list[JobRecord]) -> None:
     """They stay clips all the same."""
     hidden = replace(rows[0], hidden=True)
     assert not Selection().admits(hidden)
     assert Selection(hidden=True).admits(hidden)
 
 
-def test_a_clip_is_found_by_its_job_and_by_its_file(rows: list[Row]) -> None:
+def test_a_clip_is_found_by_its_job_and_by_its_file(rows: list[JobRecord]) -> None:
     """Both are what other outputs name."""
     assert rows[1].clip is not None
     assert Selection(words=rows[1].id).of(rows) == [rows[1]]
@@ -132,14 +132,14 @@ def test_nonsense_from_a_page_selects_everything() -> None:
 # --- what is read ------------------------------------------------------------------------------
 
 
-def test_a_still_is_small_and_comes_from_the_poster(rows: list[Row]) -> None:
+def test_a_still_is_small_and_comes_from_the_poster(rows: list[JobRecord]) -> None:
     """Two dozen of them have to fit into a notebook."""
     still = films.still(rows[0])
     assert still.startswith(b"\xff\xd8")
     assert len(still) <= films.STILL_BYTES
 
 
-def test_without_a_poster_the_still_comes_from_the_clip(rows: list[Row]) -> None:
+def test_without_a_poster_the_still_comes_from_the_clip(rows: list[JobRecord]) -> None:
     """And where there is neither, from the picture that the ledger keeps."""
     row = replace(rows[0], thumbnail=b"the picture")
     assert row.clip is not None
@@ -150,7 +150,7 @@ def test_without_a_poster_the_still_comes_from_the_clip(rows: list[Row]) -> None
     assert films.still(row) == b"the picture"
 
 
-def test_a_poster_that_is_none_is_passed_over(rows: list[Row]) -> None:
+def test_a_poster_that_is_none_is_passed_over(rows: list[JobRecord]) -> None:
     """A broken file costs its own picture and nothing else."""
     row = rows[0]
     assert row.clip is not None
@@ -161,7 +161,7 @@ def test_a_poster_that_is_none_is_passed_over(rows: list[Row]) -> None:
     assert films.still(row) == row.thumbnail
 
 
-def test_a_small_clip_is_sent_whole(rows: list[Row]) -> None:
+def test_a_small_clip_is_sent_whole(rows: list[JobRecord]) -> None:
     """Byte by byte."""
     row = rows[0]
     assert row.clip is not None
@@ -169,7 +169,7 @@ def test_a_small_clip_is_sent_whole(rows: list[Row]) -> None:
 
 
 def test_a_large_clip_is_sent_as_a_preview(
-    rows: list[Row], monkeypatch: pytest.MonkeyPatch
+    rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Made once."""
     made = []
@@ -180,7 +180,9 @@ def test_a_large_clip_is_sent_as_a_preview(
     assert len(made) == 1
 
 
-def test_a_clip_in_another_codec_is_sent_as_a_preview(rows: list[Row], tmp_path: Path) -> None:
+def test_a_clip_in_another_codec_is_sent_as_a_preview(
+    rows: list[JobRecord], tmp_path: Path
+) -> None:
     """However small it is."""
     row = rows[0]
     assert row.clip is not None
@@ -194,7 +196,7 @@ def test_a_clip_in_another_codec_is_sent_as_a_preview(rows: list[Row], tmp_path:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no clip at all"], ids=["gone", "empty", "broken"])
-def test_a_clip_that_does_not_play_says_why(rows: list[Row], content: bytes | None) -> None:
+def test_a_clip_that_does_not_play_says_why(rows: list[JobRecord], content: bytes | None) -> None:
     """By the file's name."""
     assert rows[0].clip is not None
     path = Path(rows[0].clip.path)
@@ -228,7 +230,7 @@ def test_the_first_clips_are_there_before_the_page_asks(page: Page) -> None:
     assert first["heading"] == "3 clips"
 
 
-def test_a_page_gets_what_its_card_says(page: Page, rows: list[Row]) -> None:
+def test_a_page_gets_what_its_card_says(page: Page, rows: list[JobRecord]) -> None:
     """Words to show, the path, the cell, and no more of the row."""
     reply, stills = page.ask(do="list", view="v", turn=4)
     clip = reply["clips"][0]
@@ -248,7 +250,7 @@ def test_clips_come_a_page_at_a_time(page: Page, monkeypatch: pytest.MonkeyPatch
     assert page.prompts(count=-7) == page.prompts(count="x") == [PROMPTS[2], PROMPTS[1]]
 
 
-def test_a_still_that_a_page_has_is_not_sent_again(page: Page, rows: list[Row]) -> None:
+def test_a_still_that_a_page_has_is_not_sent_again(page: Page, rows: list[JobRecord]) -> None:
     """Of hundreds they would be megabytes after each click."""
     reply, stills = page.ask(do="list", known=[rows[0].id, rows[2].id, "gone"])
     assert (reply["framed"], len(stills), len(reply["clips"])) == ([rows[1].id], 1, 3)
@@ -264,7 +266,7 @@ def test_a_page_that_fits_nothing_says_what_to_do(page: Page) -> None:
     assert reply["heading"] == "0 of 3 clips"
 
 
-def test_a_film_comes_as_bytes(page: Page, rows: list[Row]) -> None:
+def test_a_film_comes_as_bytes(page: Page, rows: list[JobRecord]) -> None:
     """On demand, beside what was asked."""
     assert rows[0].clip is not None
     reply, (film,) = page.ask(do="film", id=rows[0].id, view="v")
@@ -272,7 +274,7 @@ def test_a_film_comes_as_bytes(page: Page, rows: list[Row]) -> None:
     assert film == Path(rows[0].clip.path).read_bytes()
 
 
-def test_marks_are_in_the_ledger(page: Page, session: Session, rows: list[Row]) -> None:
+def test_marks_are_in_the_ledger(page: Page, session: Session, rows: list[JobRecord]) -> None:
     """So another kernel sees them, and they can be taken back."""
     reply, _ = page.ask(do="star", id=rows[0].id, on=True)
     assert (reply["starred"], reply["hidden"]) == (True, False)
@@ -284,7 +286,7 @@ def test_marks_are_in_the_ledger(page: Page, session: Session, rows: list[Row]) 
     assert len(session.clips()) == 3
 
 
-def test_a_clip_that_is_gone_breaks_no_list(page: Page, rows: list[Row]) -> None:
+def test_a_clip_that_is_gone_breaks_no_list(page: Page, rows: list[JobRecord]) -> None:
     """It says what happened; its neighbours are as they were."""
     assert rows[1].clip is not None
     Path(rows[1].clip.path).unlink()
@@ -327,7 +329,7 @@ def test_other_messages_are_passed_over(page: Page, message: Any) -> None:
     assert len(page.got) == 1
 
 
-def test_a_list_says_how_many_there_are_to_see(page: Page, rows: list[Row]) -> None:
+def test_a_list_says_how_many_there_are_to_see(page: Page, rows: list[JobRecord]) -> None:
     """Hidden clips count where they are shown, and each model is offered once."""
     page.ask(do="hide", id=rows[0].id, on=True)
     reply, _ = page.ask(do="list")
@@ -339,7 +341,7 @@ def test_a_list_says_how_many_there_are_to_see(page: Page, rows: list[Row]) -> N
 
 
 def test_a_film_that_takes_long_keeps_no_star_waiting(
-    page: Page, rows: list[Row], monkeypatch: pytest.MonkeyPatch
+    page: Page, rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many are being made smaller."""
     free = threading.Event()
@@ -352,7 +354,7 @@ def test_a_film_that_takes_long_keeps_no_star_waiting(
     page.wait_for(4)
 
 
-def test_a_list_knows_of_the_star_before_it(page: Page, rows: list[Row]) -> None:
+def test_a_list_knows_of_the_star_before_it(page: Page, rows: list[JobRecord]) -> None:
     """Both were sent while the kernel was busy, and come at once."""
     for row in rows:
         page.shown._handle_custom_msg({"do": "star", "id": row.id, "on": True}, [])
@@ -381,7 +383,7 @@ def test_the_output_is_pictures_and_text(session: Session) -> None:
 
 
 @pytest.fixture
-def hundreds(session: Session, rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> Session:
+def hundreds(session: Session, rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch) -> Session:
     """A session with 400 clips, whose prompts and stills are as large as they may be."""
     many = [
         replace(rows[0], id=f"{number:08x}", values={"prompt": '"<é ' * 625})
@@ -420,7 +422,7 @@ def test_an_empty_folder_is_no_error(open_session: Callable[..., Session]) -> No
 
 
 def test_a_folder_whose_clips_are_all_hidden_is_not_called_empty(
-    session: Session, rows: list[Row]
+    session: Session, rows: list[JobRecord]
 ) -> None:
     """How they are seen is told."""
     for row in rows:

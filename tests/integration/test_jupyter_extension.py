@@ -19,12 +19,12 @@ from traitlets.config import Configurable
 
 from kling_nb.callbacks.jupyter_extension import is_asked_for, load
 from kling_nb.callbacks.jupyter_server import ROUTE, find_server, is_open
-from kling_nb.callbacks.receive import Porter
+from kling_nb.callbacks.receive import CallbackReceiver
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key
 from kling_nb.errors import ConfigurationError
-from kling_nb.storage import Intent, Ledger, Mailbox
+from kling_nb.storage import CallbackStore, Intent, Ledger
 from tests.support.jupyter import Server, notification, running
 
 TASK = "e989621f54392584b05867f87b160672"
@@ -59,7 +59,7 @@ def nonce(server: Server, ledger: Ledger) -> str:
 
 def letters(ledger: Ledger, nonce: str) -> list[bytes]:
     """What waits for a job; nothing does afterwards."""
-    box, found = Mailbox(ledger.folder), list[bytes]()
+    box, found = CallbackStore(ledger.folder), list[bytes]()
     while letter := box.oldest(nonce):
         found.append(letter.body)
         box.discard(letter)
@@ -206,12 +206,12 @@ class AnyServer(Configurable):
 
     def __init__(self) -> None:
         super().__init__()
-        self.opened: list[tuple[str, object, dict[str, Porter]]] = []
+        self.opened: list[tuple[str, object, dict[str, CallbackReceiver]]] = []
         self.web_app = self
         self.settings = {"base_url": "/user/ann/"}
 
     def add_handlers(
-        self, hosts: str, handlers: list[tuple[str, object, dict[str, Porter]]]
+        self, hosts: str, handlers: list[tuple[str, object, dict[str, CallbackReceiver]]]
     ) -> None:
         """Take the routes in."""
         self.opened += handlers

@@ -14,7 +14,7 @@ import pytest
 import kling_nb
 from kling_nb.core.budgets import Change, Scope
 from kling_nb.core.job_state import Stage
-from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage import Intent, JobRecord, Ledger
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 
@@ -100,7 +100,7 @@ def signal(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
-def left_behind(folder: Path, *stages: Stage) -> Row:
+def left_behind(folder: Path, *stages: Stage) -> JobRecord:
     """A job whose process was killed at the last of these stages."""
     with another_process(LEAD, folder, *stages) as process:
         job_id = read_line(process)

@@ -27,7 +27,7 @@ from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import sign_callback, with_nonce
-from kling_nb.storage import Mailbox
+from kling_nb.storage import CallbackStore
 from tests.support.service import KEY
 
 Open = Callable[..., Session]
@@ -382,7 +382,7 @@ def test_a_closed_session_still_keeps_letters(slow: Session, listening: Listenin
     slow.close()
     assert post(with_nonce(listening.url, "never-handed-out"), body) == 403
     assert post(url, body) == 200
-    assert Mailbox(slow.ledger.folder).nonces() == {nonce}
+    assert CallbackStore(slow.ledger.folder).nonces() == {nonce}
 
 
 def test_no_stranger_makes_a_ledger(slow: Session, listening: Listening) -> None:
@@ -454,7 +454,7 @@ def test_what_comes_for_another_folder_is_kept_there(shared: Session, tmp_path: 
     url = with_nonce(shared.hearing.url, row.nonce)
     kling_nb.configure(folder=tmp_path / "other")
     assert post(url, document(task.task_id)) == 200
-    assert Mailbox(shared.ledger.folder).nonces() == {row.nonce}
+    assert CallbackStore(shared.ledger.folder).nonces() == {row.nonce}
     session = kling_nb.configure(folder=shared.ledger.folder)
     wait_until(lambda: session.ledger.row(lost.id).task_id == task.task_id)
     assert session.ledger.row(lost.id).stage is Stage.ACCEPTED

@@ -17,7 +17,7 @@ from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
-from kling_nb.storage.callback_routes import Doors
+from kling_nb.storage.callback_routes import CallbackRoutes
 from tests.support.jupyter import running
 
 Open = Callable[..., Session]
@@ -67,7 +67,7 @@ def test_the_address_leads_to_the_server(session: Session, listening: Listening)
     nonce = nonce_of(session, job)
     sent = books_of(session).tasks()[0].callback_url
     assert sent == f"{SERVER}kling/callback?kling_nb={nonce}"
-    assert Doors().find(nonce) == session.ledger.folder
+    assert CallbackRoutes().find(nonce) == session.ledger.folder
     assert nonce not in repr(listening)
 
 

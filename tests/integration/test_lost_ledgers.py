@@ -29,9 +29,9 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
-from kling_nb.storage import Ledger, Row, database
+from kling_nb.storage import JobRecord, Ledger, database
 from kling_nb.storage.id_slots import IdSlots
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, EASY, KEY, Served, Wire
 
 PROMPT = "A red fox"
@@ -45,7 +45,7 @@ class User:
     def __init__(self, path: Path) -> None:
         self.folder = path / "clips"
         self.path = path
-        self.index = PaidIndex(path / "data" / "paid.sqlite3")
+        self.index = UserIndex(path / "data" / "paid.sqlite3")
         self.emulator = Emulator(path / "service", seconds=0.05, render="canned", terms=EASY)
         self.wire = Wire(self.emulator.transport())
         self._session: Session | None = None
@@ -370,7 +370,7 @@ def test_a_folder_that_was_moved_is_still_known(user: User) -> None:
     assert user.tasks == 1
 
 
-def note_as_sent(user: User, row: Row) -> None:
+def note_as_sent(user: User, row: JobRecord) -> None:
     """Leave in the index what a kernel leaves that dies before it tells how a job ended."""
     at = row.sent_at or row.created_at
     live = replace(row, stage=Stage.SENDING)
@@ -392,7 +392,7 @@ def locked(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Conn
         yield connection
 
 
-def wait_for(session: Session, stage: Stage) -> Row:
+def wait_for(session: Session, stage: Stage) -> JobRecord:
     """Wait until the only job is in a stage."""
     while True:
         with suppress(LedgerError):
@@ -435,7 +435,7 @@ def test_noting_is_tried_again_while_the_kernel_lives(
     monkeypatch.setattr(registry, "_NOTE_AGAIN_S", (0.01,))
     if not is_kept:
         monkeypatch.setattr(IdSlots, "write", lambda *given: False)
-        monkeypatch.setattr(PaidIndex, "write_task_id", lambda *given: False)
+        monkeypatch.setattr(UserIndex, "write_task_id", lambda *given: False)
     session = user.session()
     job = session.prepare(WISH)
     with pytest.raises(LedgerError) as caught:
@@ -585,10 +585,10 @@ def test_a_full_disk_when_the_answer_comes(
     [row] = ledger.rows()
     ledger.close()
     assert row.stage is Stage.SENDING
-    paid = PaidIndex().find(row.fingerprint)
+    paid = UserIndex().find(row.fingerprint)
     assert (paid and paid.task_id, task_id in slot.read_text()) == (task_id, True)
     if lost != "nothing":
-        (slot if lost == "folder" else PaidIndex().path).unlink()
+        (slot if lost == "folder" else UserIndex().path).unlink()
     [job] = open_live("clips").resume()
     assert job.task_id == task_id
     assert job.result(PATIENCE_S).path.is_file()

@@ -49,17 +49,17 @@ from kling_nb.display.comm import Hub
 from kling_nb.display.gallery import Gallery
 from kling_nb.display.panel.widgets import Actions, Picker, Recents, Rows
 from kling_nb.emulator import Books
-from kling_nb.kie.rate_limit.limiter import Budget
+from kling_nb.kie.rate_limit.limiter import RateLimiter
 from kling_nb.kie.rate_limit.store import Account
 from kling_nb.media.input_store import Negative
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
 from kling_nb.models.cell_options import options_of
 from kling_nb.notebook.commands import Commands
 from kling_nb.storage import Ledger
-from kling_nb.storage.callback_routes import Doors
+from kling_nb.storage.callback_routes import CallbackRoutes
 from kling_nb.storage.id_slots import IdSlots
 from kling_nb.storage.job_record import adopted_name, encode_facts, encode_sources
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage.user_index import UserIndex
 from tests.support.html_states import CLIP, EMULATED, EVERY, FACTS, NOW, TINY_JPEG, WATCH
 from tests.support.service import sent_row
 
@@ -235,15 +235,15 @@ def test_the_tables_of_a_ledger(ledger: Ledger) -> None:
 
 def test_the_tables_of_the_users_files(tmp_path: Path) -> None:
     """What was paid, whose callback is whose."""
-    PaidIndex(tmp_path / "paid.sqlite3").note("f", tmp_path, NOW)
+    UserIndex(tmp_path / "paid.sqlite3").note("f", tmp_path, NOW)
     assert tables(tmp_path / "paid.sqlite3") == PAID
-    Doors(tmp_path / "doors.sqlite3").note("n", tmp_path, NOW)
+    CallbackRoutes(tmp_path / "doors.sqlite3").note("n", tmp_path, NOW)
     assert tables(tmp_path / "doors.sqlite3") == DOORS
 
 
 def test_the_file_of_rate_limits(tmp_path: Path) -> None:
     """Kernels of other versions share it."""
-    budget = Budget(Account("https://api.kie.ai"))
+    budget = RateLimiter(Account("https://api.kie.ai"))
     asyncio.run(budget.new_tasks.wait())
     asyncio.run(budget.questions.wait())
     path = tmp_path / "user state" / "kling_nb" / "rates.sqlite3"

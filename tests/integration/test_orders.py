@@ -15,19 +15,19 @@ import pytest
 from kling_nb.core.job_state import Discarded, Stage
 from kling_nb.emulator import Emulator
 from kling_nb.errors import KlingError, LedgerError, WaitInterrupted
-from kling_nb.jobs.background_loop import Portal
+from kling_nb.jobs.background_loop import BackgroundLoop
 from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Orders, Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.storage import Ledger
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, KEY
 
 PATIENCE_S = 20.0
 WISH = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"})
 
 
-class Impatient(Portal):
+class Impatient(BackgroundLoop):
     """A portal whose first wait is interrupted, once it is time.
 
     Args:
@@ -35,7 +35,7 @@ class Impatient(Portal):
         is_time: Waits until the person has had enough of a future.
     """
 
-    def __init__(self, portal: Portal, is_time: Callable[[Future[Any]], object]) -> None:
+    def __init__(self, portal: BackgroundLoop, is_time: Callable[[Future[Any]], object]) -> None:
         super().__init__()
         self.portal = portal
         self.is_time = is_time
@@ -133,7 +133,7 @@ def test_what_cannot_be_shown_is_not_sent(
 
 def test_what_a_dead_kernel_claimed_is_taken_back_with_it(tmp_path: Path) -> None:
     """That one died just before it sent; afterwards any folder may pay."""
-    index, emulator = PaidIndex(tmp_path / "paid.sqlite3"), Emulator(tmp_path / "service")
+    index, emulator = UserIndex(tmp_path / "paid.sqlite3"), Emulator(tmp_path / "service")
     with closing(emulator):
         session = Session(
             mode="live", api_key=KEY, folder=tmp_path / "here", transport=emulator.transport(),

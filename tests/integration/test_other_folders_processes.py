@@ -11,8 +11,8 @@ from pathlib import Path
 
 import kling_nb
 from kling_nb.core.job_state import Stage
-from kling_nb.storage import Ledger, Row
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.user_index import UserIndex
 from tests.support.service import KEY, Served
 
 BUYER = """
@@ -69,7 +69,7 @@ def hear(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def rows_in(folder: Path) -> list[Row]:
+def rows_in(folder: Path) -> list[JobRecord]:
     """The jobs of a folder."""
     ledger = Ledger(folder)
     rows = ledger.rows()
@@ -97,6 +97,6 @@ def test_of_two_folders_at_once_one_pays(served: Served, tmp_path: Path, photo: 
     [paid], [lost] = rows_in(folders[winner]), rows_in(folders[1 - winner])
     assert (lost.stage, lost.task_id, lost.sent_at) == (Stage.DISCARDED, "", None)
     assert paid.task_id
-    known = PaidIndex().find(paid.fingerprint)
+    known = UserIndex().find(paid.fingerprint)
     assert known is not None
     assert known.folder == folders[winner]

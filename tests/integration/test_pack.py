@@ -25,9 +25,9 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips, previews
 from kling_nb.notebook.archive import pack as packing
-from kling_nb.notebook.archive.clip_finder import Shelf
+from kling_nb.notebook.archive.clip_finder import ClipFinder
 from kling_nb.notebook.archive.notebook_file import WIDGET_STATE, NotebookFile
-from kling_nb.notebook.archive.pack import Order, describe, pack, read_order, slim
+from kling_nb.notebook.archive.pack import PackOptions, describe, pack, read_order, slim
 from tests.support.reels import encoded
 
 PATIENCE_S = 20.0
@@ -421,7 +421,7 @@ def test_links_are_quoted_in_the_new_notebook(
     assert f'href="../clips/{clip_of(job).name}"' in cards(down.path)[0].markup
     moved = odd / clip_of(job).name
     clip_of(job).rename(moved)
-    monkeypatch.setattr(Shelf, "find", lambda *_: moved)
+    monkeypatch.setattr(ClipFinder, "find", lambda *_: moved)
     up = slim(path, to=tmp_path / "up.ipynb")
     href = f"take%20%231%2C%20100%25/{moved.name}"
     assert f'href="{href}"' in cards(up.path)[0].markup
@@ -464,13 +464,17 @@ def test_what_was_done_is_told(job: Job, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("verb", "words", "order"),
     [
-        ("pack", [], Order()),
-        ("pack", ["a b.ipynb"], Order("a b.ipynb")),
-        ("pack", ["--to", "x.ipynb", "a.ipynb", "--replace"], Order("a.ipynb", "x.ipynb", True)),
-        ("slim", ["--in-place"], Order(in_place=True)),
+        ("pack", [], PackOptions()),
+        ("pack", ["a b.ipynb"], PackOptions("a b.ipynb")),
+        (
+            "pack",
+            ["--to", "x.ipynb", "a.ipynb", "--replace"],
+            PackOptions("a.ipynb", "x.ipynb", True),
+        ),
+        ("slim", ["--in-place"], PackOptions(in_place=True)),
     ],
 )
-def test_words_are_read(verb: Any, words: list[str], order: Order) -> None:
+def test_words_are_read(verb: Any, words: list[str], order: PackOptions) -> None:
     """In any order."""
     assert read_order(verb, words) == order
 

@@ -29,9 +29,9 @@ from kling_nb.core.job_state import (
 from kling_nb.core.secret import Key
 from kling_nb.errors import ClipExpired, LedgerError, TaskFailed, TaskVanished
 from kling_nb.jobs.callback_urls import Listening
-from kling_nb.jobs.poller import Follower
+from kling_nb.jobs.poller import Poller
 from kling_nb.kie.client import Client
-from kling_nb.kie.http import Fetcher, Progress, Received
+from kling_nb.kie.http import Downloader, Progress, Received
 from kling_nb.media import clips
 from kling_nb.storage import Ledger
 from tests.support.service import RECORD, Wire, World
@@ -379,11 +379,11 @@ def test_a_disk_that_refuses(world: World, monkeypatch: pytest.MonkeyPatch, code
     """The folder, the reason and the way on are named; the task is not lost."""
     job = world.submit()
 
-    async def refuse(self: Fetcher, url: str, path: Path, progress: Progress) -> Received:
+    async def refuse(self: Downloader, url: str, path: Path, progress: Progress) -> Received:
         await asyncio.to_thread(path.write_bytes, b"half")
         raise OSError(code, "the disk refuses")
 
-    monkeypatch.setattr(Fetcher, "download", refuse)
+    monkeypatch.setattr(Downloader, "download", refuse)
     world.follow(job)
     with pytest.raises(LedgerError, match=f"the disk refuses.*%kling resume {job.id}"):
         job.result(0)
@@ -400,7 +400,7 @@ def test_no_part_is_left_when_following_stops(world: World) -> None:
     job = world.submit()
 
     async def leave() -> None:
-        going = asyncio.ensure_future(Follower(world.context, job, 8.0).run())
+        going = asyncio.ensure_future(Poller(world.context, job, 8.0).run())
         arrived = asyncio.Event()
         job.observe(
             lambda e: (
@@ -449,8 +449,8 @@ def test_a_job_of_a_living_session_is_watched(world: World) -> None:
     context = replace(world.context, ledger=other, client=client)
 
     async def both() -> None:
-        watching = asyncio.ensure_future(Follower(context, watcher, 8.0).run())
-        await Follower(world.context, job, 8.0).run()
+        watching = asyncio.ensure_future(Poller(context, watcher, 8.0).run())
+        await Poller(world.context, job, 8.0).run()
         await watching
 
     asyncio.run(both())
@@ -470,7 +470,7 @@ def test_a_job_of_a_dead_session_is_taken_over(world: World) -> None:
         world.ledger.close()
         await world.sleep(seconds)
 
-    asyncio.run(Follower(replace(context, sleep=sleep), watcher, 8.0).run())
+    asyncio.run(Poller(replace(context, sleep=sleep), watcher, 8.0).run())
     assert watcher.result(0).path.is_file()
     assert other.row(job.id).owner == other.owner
     other.close()
@@ -485,7 +485,7 @@ def test_a_fault_of_our_own_ends_the_handle(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(Follower, "_take_in", broken)
+    monkeypatch.setattr(Poller, "_take_in", broken)
     world.follow(job)
     with pytest.raises(ZeroDivisionError):
         job.result(0)
@@ -520,7 +520,7 @@ def test_what_says_that_it_is_time_ends_the_wait(world: World) -> None:
         await asyncio.Event().wait()
 
     async def play() -> None:
-        follower = Follower(replace(world.context, sleep=for_ever), job, 8.0)
+        follower = Poller(replace(world.context, sleep=for_ever), job, 8.0)
         following = asyncio.ensure_future(follower.run())
         await waiting.wait()
         assert asked == []
@@ -540,7 +540,7 @@ def test_where_a_notification_is_to_come_questions_are_rare(world: World) -> Non
     listening = hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     job = world.submit()
     row = world.ledger.row(job.id)
-    follower = Follower(world.context, job, 164.0)
+    follower = Poller(world.context, job, 164.0)
     assert follower._wait_s(row, 50.0) == poll_schedule.heard_ask_s(50.0, 164.0)
     hearing.note_heard(row.nonce)
     assert follower._wait_s(row, 50.0) == poll_schedule.next_ask_s(50.0, 164.0)

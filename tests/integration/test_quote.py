@@ -16,7 +16,7 @@ from kling_nb.notebook.commands import Commands
 from kling_nb.notebook.magics import load, unload
 from kling_nb.notebook.quote.quote import Quotation, describe, quote, table
 from kling_nb.storage import Intent
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE
 from tests.support.shells import open_shell, texts
 
@@ -263,7 +263,7 @@ def test_what_another_folder_paid_is_refused(
     """In live mode, as the cell itself would be."""
     first, second = open_live("one"), open_live("two")
     first.text_to_video("A fox of another folder")
-    assert PaidIndex().find(first.jobs()[0].fingerprint)
+    assert UserIndex().find(first.jobs()[0].fingerprint)
     monkeypatch.setattr(default_session, "_current", second)
     path = save(tmp_path / "shots.ipynb", "%%kling\nA fox of another folder")
     ((credits, note),) = notes(quote(path))

@@ -19,7 +19,7 @@ import pytest
 
 from kling_nb.callbacks.asgi_app import Intake
 from kling_nb.callbacks.listen import open_intake
-from kling_nb.callbacks.worker import Collector
+from kling_nb.callbacks.worker import CallbackWorker
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key
@@ -27,7 +27,7 @@ from kling_nb.emulator import Emulator
 from kling_nb.jobs.callback_inbox import letters_for
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import sign_callback
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 from tests.support.service import EASY, RECORD, Wire
 
 Open = Callable[..., Session]
@@ -48,7 +48,7 @@ ANSWERS = {200, 400, 403, 404, 405, 408, 413, 415, 503}
 class Attacker:
     """Makes requests out of the real documents, with and without what only the service knows."""
 
-    def __init__(self, rows: list[Row]) -> None:
+    def __init__(self, rows: list[JobRecord]) -> None:
         self.dice = random.Random(SEED)
         self.nonces = [row.nonce for row in rows]
         self.ids = [row.task_id for row in rows if row.task_id] + ["0" * 32, "x", "' OR 1=1 --"]
@@ -149,7 +149,7 @@ class Attacker:
                 return body[:at] + bytes([self.dice.randrange(256)]) + body[at + 1 :]
 
 
-def prepare(session: Session, emulator: Emulator) -> list[Row]:
+def prepare(session: Session, emulator: Emulator) -> list[JobRecord]:
     """A running job, a lost one, a failed one, and one whose clip could not be had any more."""
     running = session.text_to_video("Running", callback_url="https://my.example/")
     emulator.books.inject("lose-answer")
@@ -192,7 +192,7 @@ async def attack(intake: Intake, attacker: Attacker, number: int) -> Counter[int
     return answered
 
 
-async def act(collector: Collector) -> None:
+async def act(collector: CallbackWorker) -> None:
     """Have the service asked about everything that is in the mailbox."""
     session = collector.session
     assert session is not None
@@ -228,14 +228,14 @@ def test_twenty_thousand_requests(
 
 
 def play(
-    session: Session, rows: list[Row], attacker: Attacker, wire: Wire, real: set[str]
+    session: Session, rows: list[JobRecord], attacker: Attacker, wire: Wire, real: set[str]
 ) -> Counter[int]:
     """Attack with and without a webhook key, and look at the jobs each time."""
     told: list[bool] = []
     intakes = [
         open_intake("", key, session, lambda: told.append(True)) for key in (None, Key(WEBHOOK_KEY))
     ]
-    collector, answered, last = Collector(session), Counter[int](), REQUESTS // CHUNK - 1
+    collector, answered, last = CallbackWorker(session), Counter[int](), REQUESTS // CHUNK - 1
     with asyncio.Runner() as runner:
         for chunk in range(last + 1):
             if chunk == last:  # now the lost task is named, too
@@ -253,7 +253,7 @@ def play(
     return answered
 
 
-def standings(session: Session, rows: list[Row]) -> list[tuple[object, ...]]:
+def standings(session: Session, rows: list[JobRecord]) -> list[tuple[object, ...]]:
     """What a notification could change; the balance is watched meanwhile, and noted."""
     return [
         (row.task_id, row.stage, row.result_url, row.clip, row.credits, row.owner, row.nonce)
@@ -276,7 +276,7 @@ def ids_asked(requests: list[httpx.Request]) -> set[str]:
     return {parse_qs(request.url.query.decode())["taskId"][0] for request in asked}
 
 
-def check_end(session: Session, rows: list[Row], answered: Counter[int]) -> None:
+def check_end(session: Session, rows: list[JobRecord], answered: Counter[int]) -> None:
     """What is left: one answer each, the forged ends changed nothing, the lost job is found."""
     assert sum(answered.values()) == REQUESTS
     assert answered.keys() <= ANSWERS

@@ -24,10 +24,10 @@ from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.request_inputs import fingerprint
 from kling_nb.models.spec import validate
-from kling_nb.notebook.archive.clip_finder import Shelf
+from kling_nb.notebook.archive.clip_finder import ClipFinder
 from kling_nb.notebook.archive.recover import describe, recover
-from kling_nb.storage import Row
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage import JobRecord
+from kling_nb.storage.user_index import UserIndex
 
 PATIENCE_S = 20.0
 
@@ -94,7 +94,7 @@ def live_name(take: int = 1, prompt: str = "A red fox <b>runs</b>") -> str:
     return fingerprint(TEXT_TO_VIDEO, values, {}, service="live", take=take)
 
 
-def rows(session: Session) -> list[Row]:
+def rows(session: Session) -> list[JobRecord]:
     """Everything in the ledger but the moment of its last change."""
     return session.ledger.rows(limit=-1)
 
@@ -257,16 +257,16 @@ def test_a_disk_that_is_full_halfway(
     path = save(tmp_path / "film.ipynb", *(shown(job, "always") for job in jobs))
     lose_all(session)
     session = begin()
-    put, clips = Shelf.put, []
+    put, clips = ClipFinder.put, []
 
-    def full(self: Shelf, name: str, content: bytes) -> tuple[Path, bool]:
+    def full(self: ClipFinder, name: str, content: bytes) -> tuple[Path, bool]:
         if clips:
             raise InvalidInput.of("folder", "it cannot be written to", "make room")
         clips.append(name)
         return put(self, name, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Shelf, "put", full)
+        patch.setattr(ClipFinder, "put", full)
         with pytest.raises(InvalidInput, match="make room"):
             recover(path)
     assert [row.id for row in rows(session)] == [jobs[0].id]
@@ -299,7 +299,7 @@ def test_what_is_recovered_is_known_in_other_folders(
     lose_all(session)
     begin()
     recover(path)
-    index = PaidIndex()
+    index = UserIndex()
     assert all(index.find(name) for name in names.values())
     assert index.find(job.facts.fingerprint) is None
 
@@ -494,7 +494,7 @@ def test_a_fingerprint_that_nothing_proves_answers_nothing(
     assert any(line.startswith(f"For display only: {job.id}.") for line in words)
     assert not any("sends nothing" in line for line in words)
     assert recover(path)[0].known == [job.id], "a second time changes nothing"
-    assert Shelf(session.ledger).row(read_card(shown(job, **changes)[CARD_MIME])[0]) == row
+    assert ClipFinder(session.ledger).row(read_card(shown(job, **changes)[CARD_MIME])[0]) == row
 
 
 @pytest.mark.parametrize("state", ["sending", "unknown", "failed"])
@@ -520,8 +520,8 @@ def test_the_index_of_the_user_proves_a_live_request(
     job = made(session)
     here, elsewhere = "a" * 64, "b" * 64
     now = datetime.now(UTC)
-    PaidIndex().note(here, session.settings.folder, now)
-    PaidIndex().note(elsewhere, tmp_path / "other", now)
+    UserIndex().note(here, session.settings.folder, now)
+    UserIndex().note(elsewhere, tmp_path / "other", now)
     bundles = [
         shown(job, "never", service="live", fingerprint=name, task_id=name[:32], id=name[:8])
         for name in (here, elsewhere)
@@ -534,7 +534,7 @@ def test_the_index_of_the_user_proves_a_live_request(
     assert found
     assert found.id == "a" * 8
     assert session.ledger.blocking(elsewhere) is None
-    assert PaidIndex().find(elsewhere) != PaidIndex().find(here)
+    assert UserIndex().find(elsewhere) != UserIndex().find(here)
 
 
 def test_a_card_of_a_recovered_job_is_recovered_again(

@@ -12,11 +12,11 @@ from kling_nb.core.job_state import FORGETTABLE, Stage
 from kling_nb.core.task_status import TaskMissing, TaskStatus
 from kling_nb.errors import InvalidInput, KlingError, LedgerError
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.other_folders import Elsewhere
+from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.recovery import Recovery
 from kling_nb.jobs.submit import submit
-from kling_nb.storage import Intent, Ledger, Row
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, World
 
 EMULATED = "emulator"
@@ -24,11 +24,11 @@ EMULATED = "emulator"
 
 def recovery(world: World) -> Recovery:
     """Recovery for the world's own service."""
-    elsewhere = Elsewhere(PaidIndex(), world.context, EMULATED)
+    elsewhere = OtherFolders(UserIndex(), world.context, EMULATED)
     return Recovery(world.context, EMULATED, elsewhere)
 
 
-def adopt(world: World, task_id: str, job_id: str = "") -> Row:
+def adopt(world: World, task_id: str, job_id: str = "") -> JobRecord:
     """The row of an adopted task."""
     return asyncio.run(recovery(world).adopt(task_id, job_id))
 
@@ -233,7 +233,7 @@ def test_what_was_probably_paid_is_not_forgotten_lightly(world: World) -> None:
     assert recovery(world).forget(job.id, yes=True).stage is Stage.FORGOTTEN
 
 
-def noted(world: World, stage: Stage) -> Row:
+def noted(world: World, stage: Stage) -> JobRecord:
     """A job in that stage, whose notification is known by `n`."""
     job, _ = world.prepare("A bear")
     world.ledger.advance(job.id, Stage.SENDING, nonce="n")

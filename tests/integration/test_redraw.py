@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from kling_nb.display.cards import card_bundle
-from kling_nb.display.cards.metadata import CARD_MIME, Receipt, read_card
+from kling_nb.display.cards.metadata import CARD_MIME, CardMetadata, read_card
 from kling_nb.display.html import Section, find_sections
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.media import previews
 from kling_nb.notebook.archive.redraw import draw_replica, same_card, whole_clip
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 from tests.support.reels import encoded
 
-Card = tuple[Section, Receipt, Row, Path]
+Card = tuple[Section, CardMetadata, JobRecord, Path]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from kling_nb.kie.client import Client
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.storage import Ledger
 from kling_nb.storage.task_matching import Adoptions
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, KEY
 
 PATIENCE_S = 20.0
@@ -40,7 +40,7 @@ def books_of(session: Session) -> Any:
     return session.emulator.books
 
 
-def open_live(folder: Path, index: PaidIndex, emulator: Emulator) -> Session:
+def open_live(folder: Path, index: UserIndex, emulator: Emulator) -> Session:
     """A live session whose network is an emulator."""
     return Session(
         mode="live", api_key=KEY, folder=folder, transport=emulator.transport(), index=index
@@ -198,7 +198,7 @@ def test_closing_waits_for_what_is_being_sent(
 def test_a_job_of_the_other_service_is_only_shown(open_session: Open, tmp_path: Path) -> None:
     """The emulator is never asked about a live task, and its row stays as it is."""
     emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
-    folder, index = tmp_path / "clips", PaidIndex(tmp_path / "paid.sqlite3")
+    folder, index = tmp_path / "clips", UserIndex(tmp_path / "paid.sqlite3")
     live = open_live(folder, index, emulator)
     job = live.text_to_video("A red fox")
     session = open_session(folder=folder)
@@ -217,7 +217,7 @@ def test_a_job_of_the_other_service_is_only_shown(open_session: Open, tmp_path: 
 def test_the_same_request_in_two_folders_at_once(tmp_path: Path) -> None:
     """It is noted for this user as soon as it is accepted, not when its clip is there."""
     emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
     first.text_to_video("A red fox")
     for ask in (lambda: second.quote(WISH), lambda: second.text_to_video("A red fox")):
@@ -234,7 +234,7 @@ def test_what_was_noted_late_is_known_elsewhere(
 ) -> None:
     """The disk failed when the task was accepted; once the row has it, so has the user's index."""
     emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
     fail_once(monkeypatch, Stage.ACCEPTED)
     with pytest.raises(LedgerError, match="disk is full"):
@@ -252,7 +252,7 @@ def test_a_failed_task_is_no_payment_elsewhere(tmp_path: Path) -> None:
     """Its request may be made from another folder."""
     emulator = Emulator(tmp_path / "service", seconds=0, render="canned", terms=UNLIMITED)
     emulator.books.inject("fail-policy")
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
     job = first.text_to_video("A red fox")
     assert job.exception(PATIENCE_S) is not None
@@ -270,7 +270,7 @@ def test_adopting_a_failed_task_again_is_no_payment(tmp_path: Path) -> None:
     """A task that this folder knows as failed does not block the request in another folder."""
     emulator = Emulator(tmp_path / "service", seconds=0, render="canned", terms=UNLIMITED)
     emulator.books.inject("fail-policy")
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     session = open_live(tmp_path / "one", index, emulator)
     job = session.text_to_video("A red fox")
     assert job.exception(PATIENCE_S) is not None
@@ -357,7 +357,7 @@ def test_letting_go_of_anothers_job_changes_nothing(open_session: Open) -> None:
 def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(tmp_path: Path) -> None:
     """What was prepared here and never sent does not hide that another folder has paid since."""
     emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     dead = open_live(tmp_path / "one", index, emulator)
     dead.prepare(WISH)
     dead.ledger.close()
@@ -375,7 +375,7 @@ def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(tmp_path: Pat
 def test_what_a_dead_kernel_was_sending_is_known_elsewhere(tmp_path: Path) -> None:
     """It may be paid for: no other folder pays again once this one has found it."""
     emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     dead = open_live(tmp_path / "one", index, emulator)
     job = dead.prepare(WISH)
     dead.ledger.advance(job.id, Stage.SENDING)
@@ -396,7 +396,7 @@ def test_what_is_being_sent_is_known_elsewhere(
 ) -> None:
     """Killed while it waits for the answer, a kernel has told already; a refusal takes it back."""
     emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     session = open_live(tmp_path / "one", index, emulator)
     known: list[bool] = []
     create = Client._create_once
@@ -420,7 +420,7 @@ def test_what_is_being_sent_is_known_elsewhere(
 def test_what_is_taken_up_is_known_elsewhere(tmp_path: Path) -> None:
     """The index was lost; whoever looks at a paid job brings it back, and forgetting drops it."""
     emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     emulator.books.inject("lose-answer")
     session = open_live(tmp_path / "one", index, emulator)
     job = session.text_to_video("A red fox")

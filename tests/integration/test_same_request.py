@@ -16,14 +16,14 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import AlreadyPaid, InvalidInput
-from kling_nb.jobs.other_folders import Elsewhere
+from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE, TEXT_TO_VIDEO
 from kling_nb.models.request_inputs import fingerprint, fingerprints, media_of
 from kling_nb.models.spec import validate
 from kling_nb.storage import Intent, Ledger
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage.user_index import UserIndex
 from tests.support.sample_requests import SHOTS, given_of
 from tests.support.service import World
 
@@ -191,10 +191,10 @@ def test_the_ledger_asks_for_all_fingerprints(ledger: Ledger) -> None:
 
 def test_other_folders_are_asked_for_all_fingerprints(world: World, tmp_path: Path) -> None:
     """What an earlier version paid for elsewhere is not paid for here."""
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     index.note("a" * 64, tmp_path / "elsewhere", world.clock())
     intent = Intent("b" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0)
-    here = Elsewhere(index, world.context, "live")
+    here = OtherFolders(index, world.context, "live")
     here.refuse_paid(intent)
     with pytest.raises(AlreadyPaid, match="elsewhere"):
         here.refuse_paid(replace(intent, earlier_fingerprints=("a" * 64,)))
@@ -202,11 +202,11 @@ def test_other_folders_are_asked_for_all_fingerprints(world: World, tmp_path: Pa
 
 def test_a_claim_asks_for_all_fingerprints(world: World, tmp_path: Path) -> None:
     """Before it is sent, too; a take that an earlier version paid for is not offered as free."""
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     earlier = {1: "a" * 64, 2: "c" * 64, 3: "d" * 64}
     for take in (1, 2):
         index.note(earlier[take], tmp_path / "elsewhere", world.clock())
     row, _ = world.ledger.intend(Intent("1" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0))
-    here = Elsewhere(index, world.context, "live")
+    here = OtherFolders(index, world.context, "live")
     with pytest.raises(AlreadyPaid, match=r"elsewhere(.|\n)*--take 3"):
         here.claim(row, world.clock(), lambda take: [f"{take}" * 64, earlier[take]])

@@ -30,12 +30,12 @@ from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.notebook_file import NotebookFile
 from kling_nb.notebook.archive.pack import pack, slim
 from kling_nb.notebook.archive.recover import recover
-from kling_nb.storage import Ledger, Mailbox, Row, Uploads
-from kling_nb.storage.callback_routes import Doors
+from kling_nb.storage import CallbackStore, JobRecord, Ledger, Uploads
+from kling_nb.storage.callback_routes import CallbackRoutes
 from kling_nb.storage.database import Database
 from kling_nb.storage.id_slots import IdSlots
 from kling_nb.storage.inspect import look_up
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage.user_index import UserIndex
 
 SAVED = Path(__file__).parents[1] / "samples" / "saved"
 RELEASES = ("0c85936", "cd29a24")
@@ -133,7 +133,7 @@ def table(path: Path, name: str) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')]
 
 
-def as_column(row: Row, name: str, folder: Path) -> Any:
+def as_column(row: JobRecord, name: str, folder: Path) -> Any:
     """Give what a row of the present code says, in the form of its column."""
     value = getattr(row, name)
     match name, value:
@@ -168,7 +168,7 @@ def in_json(name: str, text: Any) -> Any:
     return json.loads(text) if is_json and text is not None else text
 
 
-def rows_by_prompt(folder: Path) -> dict[str, Row]:
+def rows_by_prompt(folder: Path) -> dict[str, JobRecord]:
     """Give the jobs of a copied folder as the present code reads them."""
     Database(folder / "ledger.sqlite3").create()
     return {row.prompt: row for row in look_up(folder, *Stage)}
@@ -235,7 +235,7 @@ def test_the_index_knows_what_was_paid(release: Path, tmp_path: Path) -> None:
     jobs = {row["fingerprint"]: row for row in table(release / "clips" / "ledger.sqlite3", "jobs")}
     assert len(kept) == 3
     for entry in kept:
-        paid = PaidIndex(tmp_path / "paid.sqlite3").find(entry["fingerprint"])
+        paid = UserIndex(tmp_path / "paid.sqlite3").find(entry["fingerprint"])
         assert paid is not None
         assert (paid.folder, paid.at.isoformat()) == (CLIPS_OF_ANN, entry["at"])
         job = jobs[entry["fingerprint"]]
@@ -247,7 +247,7 @@ def test_a_letter_in_the_mailbox_is_read_and_thrown_away(film: Path) -> None:
     """It was left there for a job whose kernel was killed."""
     folder = film / "kling_clips"
     (kept,) = table(folder / "ledger.sqlite3", "notifications")
-    box = Mailbox(folder)
+    box = CallbackStore(folder)
     assert box.nonces() == {kept["nonce"]}
     letter = box.oldest(kept["nonce"])
     assert letter is not None
@@ -262,7 +262,7 @@ def test_the_folder_of_a_callback_is_found(release: Path, tmp_path: Path) -> Non
     jobs = table(release / "clips" / "ledger.sqlite3", "jobs")
     nonces = [row["nonce"] for row in jobs if row["nonce"]]
     assert len(nonces) == len(table(release / "doors.sqlite3", "doors")) == 3
-    doors = Doors(tmp_path / "doors.sqlite3")
+    doors = CallbackRoutes(tmp_path / "doors.sqlite3")
     assert {doors.find(nonce) for nonce in nonces} == {CLIPS_OF_ANN}
 
 

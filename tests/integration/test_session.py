@@ -28,8 +28,8 @@ from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.storage import Ledger, Row
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, KEY, Served
 
 Open = Callable[..., Session]
@@ -332,7 +332,7 @@ def test_an_id_that_could_not_be_noted_is_adopted(
     """As the error says; whoever held the job meanwhile is not left waiting."""
     advance = Ledger.advance
 
-    def broken(self: Ledger, job_id: str, stage: Stage, **facts: object) -> Row:
+    def broken(self: Ledger, job_id: str, stage: Stage, **facts: object) -> JobRecord:
         if stage is Stage.ACCEPTED:
             raise LedgerError("The disk is full.")
         return advance(self, job_id, stage, **facts)
@@ -374,7 +374,7 @@ def test_paid_in_another_folder_and_in_this_one(open_live: OpenLive, tmp_path: P
     clip = session.text_to_video("Paid here").result(PATIENCE_S)
     row = session.jobs()[0]
     session.close()
-    PaidIndex().note(row.fingerprint, tmp_path / "elsewhere", clip.finished_at)
+    UserIndex().note(row.fingerprint, tmp_path / "elsewhere", clip.finished_at)
     again = open_live("one").text_to_video("Paid here")
     assert saved(again).already
 
@@ -385,14 +385,14 @@ def test_emulated_clips_are_not_indexed(open_session: Open, tmp_path: Path) -> N
         session = open_session(folder=tmp_path / folder)
         assert not saved(session.text_to_video("A red fox")).already
         assert books_of(session).count_tasks() == 1
-    assert not PaidIndex().path.exists()
+    assert not UserIndex().path.exists()
 
 
 def test_an_emulated_clip_elsewhere_is_no_obstacle(open_session: Open, tmp_path: Path) -> None:
     """Whatever the index says: what costs nothing may be made again."""
     one = open_session(folder=tmp_path / "one")
     clip = one.text_to_video("A red fox").result(PATIENCE_S)
-    PaidIndex().note(one.jobs()[0].fingerprint, tmp_path / "one", clip.finished_at)
+    UserIndex().note(one.jobs()[0].fingerprint, tmp_path / "one", clip.finished_at)
     two = open_session(folder=tmp_path / "two")
     assert not saved(two.text_to_video("A red fox")).already
 

@@ -16,7 +16,7 @@ from kling_nb.core.secret import Key
 from kling_nb.display.html import render_record, render_text
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.poller import Follower
+from kling_nb.jobs.poller import Poller
 from kling_nb.kie.client import Client
 from tests.support.html_states import NOW
 from tests.support.service import RECORD, World
@@ -179,7 +179,7 @@ def test_a_kernel_that_dies_before_the_files_are_here_loses_none(
     job = world.submit()
 
     async def die() -> None:
-        going = asyncio.ensure_future(Follower(world.context, job, 8.0).run())
+        going = asyncio.ensure_future(Poller(world.context, job, 8.0).run())
         arrived = asyncio.Event()
         job.observe(lambda e: arrived.set() if isinstance(e.state, Downloading) else None)
         await arrived.wait()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import kling_nb.kie.client
-from kling_nb.core.charge_evidence import Evidence, Look, Watch
+from kling_nb.core.charge_evidence import BalanceLook, Evidence, Watch
 from kling_nb.core.job_state import Discarded, Refused, Sending, Stage, Unknown, Uploading, Waiting
 from kling_nb.core.secret import Key
 from kling_nb.errors import (
@@ -24,19 +24,19 @@ from kling_nb.errors import (
     ServerFault,
     TaskUnknown,
 )
-from kling_nb.jobs.balance_watch import Witness
+from kling_nb.jobs.balance_watch import BalanceWatcher
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.prepare import Prepared, Wish
 from kling_nb.jobs.submit import submit
 from kling_nb.kie.client import Client, SubmitOutcome
-from kling_nb.kie.rate_limit import Account, Budget
+from kling_nb.kie.rate_limit import Account, RateLimiter
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.storage import Ledger, Row
+from kling_nb.storage import JobRecord, Ledger
 from tests.support.service import CREATE, UPLOAD, World
 
 
-def send(world: World, job: Job, prepared: Prepared) -> Row:
+def send(world: World, job: Job, prepared: Prepared) -> JobRecord:
     """Submit a prepared job."""
     return asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
 
@@ -91,7 +91,7 @@ def test_another_folder_that_was_quicker_stops_it(world: World, photo: bytes) ->
     job, prepared = with_picture(world, photo)
     seen: list[tuple[str, Stage]] = []
 
-    def claim(row: Row, *_given: object) -> None:
+    def claim(row: JobRecord, *_given: object) -> None:
         seen.append((world.wire.requests[-1].url.path, row.stage))
         raise AlreadyPaid("paid in the other folder")
 
@@ -110,7 +110,7 @@ def test_what_could_not_be_noted_is_claimed_no_longer(
     """The disk failed, so that nothing was sent: another folder may pay for it."""
     job, prepared = world.prepare()
 
-    def advance(*_given: object, **_facts: object) -> Row:
+    def advance(*_given: object, **_facts: object) -> JobRecord:
         raise LedgerError("the disk is full")
 
     monkeypatch.setattr(world.ledger, "advance", advance)
@@ -128,7 +128,7 @@ def test_in_the_line_nothing_is_sending(world: World) -> None:
     async def look(_seconds: float) -> None:
         seen.append(world.ledger.row(job.id).stage)
 
-    budget = Budget(Account("here"), clock=world.clock.epoch, sleep=look)
+    budget = RateLimiter(Account("here"), clock=world.clock.epoch, sleep=look)
     client = Client(Key("k"), transport=world.wire, budget=budget)
     world.context = replace(world.context, client=client)
 
@@ -305,7 +305,7 @@ def test_a_lost_answer_with_its_evidence(world: World) -> None:
     assert row.stage is Stage.UNKNOWN
     assert row.balance_before is not None
     assert row.balance_after == row.balance_before - 55
-    watch = Watch(world.clock(), (Look(0.0, row.balance_after),))
+    watch = Watch(world.clock(), (BalanceLook(0.0, row.balance_after),))
     assert job.state == Unknown(
         row.sent_at or row.updated_at, row.reason, Evidence(55, row.balance_before, watch)
     )
@@ -346,10 +346,10 @@ def test_evidence_that_cannot_be_noted_hides_nothing(
 ) -> None:
     """The ledger is locked just then: the job is unknown, and says so."""
 
-    async def locked(*_: object) -> Row:
+    async def locked(*_: object) -> JobRecord:
         raise LedgerError("the ledger is locked")
 
-    monkeypatch.setattr(Witness, "look", locked)
+    monkeypatch.setattr(BalanceWatcher, "look", locked)
     world.books.inject("lose-answer")
     job, prepared = world.prepare()
     assert send(world, job, prepared).stage is Stage.UNKNOWN
@@ -391,7 +391,7 @@ def test_an_id_that_cannot_be_noted(world: World, monkeypatch: pytest.MonkeyPatc
     job, prepared = world.prepare()
     advance = Ledger.advance
 
-    def broken(self: Ledger, job_id: str, stage: Stage, **facts: object) -> Row:
+    def broken(self: Ledger, job_id: str, stage: Stage, **facts: object) -> JobRecord:
         if stage is Stage.ACCEPTED:
             raise LedgerError("The disk is full. Make room, then run again.")
         return advance(self, job_id, stage, **facts)
@@ -411,7 +411,7 @@ def test_a_ledger_that_cannot_note_the_sending(
     """What is not on disk is not sent."""
     job, prepared = world.prepare()
 
-    def broken(self: Ledger, job_id: str, stage: Stage, **facts: object) -> Row:
+    def broken(self: Ledger, job_id: str, stage: Stage, **facts: object) -> JobRecord:
         raise LedgerError("The disk is full.")
 
     monkeypatch.setattr(Ledger, "advance", broken)

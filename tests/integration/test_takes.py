@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from kling_nb.core.job_state import BLOCKING, Refused, Stage, Unknown, Waiting
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.emulator import UNLIMITED, Books, Emulator
 from kling_nb.errors import (
     AlreadyPaid,
@@ -33,11 +33,11 @@ from kling_nb.errors import (
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.jobs.takes import check_retakeable, has_sources, numbers, wish_of
-from kling_nb.kie.http import Fetcher
+from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import read_cell
-from kling_nb.storage import Row
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage import JobRecord
+from kling_nb.storage.user_index import UserIndex
 from tests.support.reels import video
 from tests.support.service import CREATE, KEY, UPLOAD
 
@@ -89,7 +89,7 @@ def web(session: Session, *answers: httpx.Response) -> None:
     def respond(request: httpx.Request) -> httpx.Response:
         return waiting.pop(0) if waiting else httpx.Response(404)
 
-    session._roster.pictures = Fetcher(transport=httpx.MockTransport(respond))
+    session._roster.pictures = Downloader(transport=httpx.MockTransport(respond))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -101,7 +101,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen")
 
 
-def row_of(stage: Stage = Stage.SAVED, **given: Any) -> Row:
+def row_of(stage: Stage = Stage.SAVED, **given: Any) -> JobRecord:
     """A row of the ledger."""
     usual = {
         "id": "1a2b3c4d", "stage": stage, "owner": "", "fingerprint": "cd" * 32,
@@ -112,13 +112,13 @@ def row_of(stage: Stage = Stage.SAVED, **given: Any) -> Row:
         "balance_before": None, "balance_after": None, "credits": None, "reason": "", "code": "",
         "result_url": "", "clip": None, "callback_url": "https://my.example/",
     }  # fmt: skip
-    return Row(**(usual | given))
+    return JobRecord(**(usual | given))
 
 
-def kept_in(folder: Path, name: str = "kept.png") -> Negative:
+def kept_in(folder: Path, name: str = "kept.png") -> StoredInput:
     """A picture whose copy is there."""
     (folder / name).write_bytes(b"content")
-    return Negative("ab" * 32, "fox.png", "image/png", str(folder / name))
+    return StoredInput("ab" * 32, "fox.png", "image/png", str(folder / name))
 
 
 # --- what is asked for -------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_a_task_that_may_be_paid_is_settled_first(stage: Stage, tmp_path: Path) 
 )
 def test_a_picture_that_is_not_kept(stage: Stage, words: str) -> None:
     """Never noted, not written, or deleted: says which, and how it is kept again."""
-    lost = Negative("ab" * 32, "fox.png", "image/png", "/nowhere/kept.png")
+    lost = StoredInput("ab" * 32, "fox.png", "image/png", "/nowhere/kept.png")
     for sources in ({}, {"image": ()}, {"image": (lost,)}, {"image": (replace(lost, path=""),)}):
         row = row_of(stage, sources=sources)
         assert not has_sources(row)
@@ -524,7 +524,7 @@ def test_no_request_fails_for_want_of_a_copy(
 ) -> None:
     """It is paid for and followed; the log says what another take will need."""
 
-    def note_sources(*_given: object) -> Row:
+    def note_sources(*_given: object) -> JobRecord:
         raise LedgerError("the disk is full")
 
     with monkeypatch.context() as patch:
@@ -576,7 +576,7 @@ def test_a_url_whose_copy_is_gone_is_fetched_again(session: Session, photo: byte
 def test_takes_that_were_paid_for_in_another_folder(tmp_path: Path) -> None:
     """They exist: the next one is made."""
     emulator = Emulator(tmp_path / "service", seconds=SLOW_S, terms=UNLIMITED)
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     one, two = (
         Session(
             mode="live", api_key=KEY, folder=tmp_path / name, transport=emulator.transport(),
@@ -599,20 +599,20 @@ def test_another_take_that_another_folder_is_quicker_with(
 ) -> None:
     """Pressed in two folders at once: one pays; the other's card says so, and the next is free."""
     emulator = Emulator(tmp_path / "service", seconds=SLOW_S, terms=UNLIMITED)
-    index = PaidIndex(tmp_path / "paid.sqlite3")
+    index = UserIndex(tmp_path / "paid.sqlite3")
     session = Session(
         mode="live", api_key=KEY, folder=tmp_path / "one", transport=emulator.transport(),
         index=index,
     )  # fmt: skip
     first = session.text_to_video("A red fox")
-    claim = PaidIndex.claim
+    claim = UserIndex.claim
 
-    def late(self: PaidIndex, fingerprint: str, folder: Path, at: datetime, **given: Any) -> None:
+    def late(self: UserIndex, fingerprint: str, folder: Path, at: datetime, **given: Any) -> None:
         claim(self, fingerprint, tmp_path / "two", at, **given)
         claim(self, fingerprint, folder, at, **given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PaidIndex, "claim", late)
+        patch.setattr(UserIndex, "claim", late)
         error = first.another_take().exception(PATIENCE_S)
     assert isinstance(error, AlreadyPaid)
     assert f"in {tmp_path / 'two'}." in str(error)
@@ -686,7 +686,7 @@ def test_what_is_inside_records(session: Session, books: Books) -> None:
     )
     first.result(PATIENCE_S)
     wish = session.wish_of(first.id)
-    assert [type(each) for each in wish.values["image"]] == [Negative, Negative]  # type: ignore[attr-defined]
+    assert [type(each) for each in wish.values["image"]] == [StoredInput, StoredInput]  # type: ignore[attr-defined]
     assert session.prepare(wish).id == first.id
     second = first.another_take()
     second.result(PATIENCE_S)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
-from kling_nb.storage import Ledger, Row
+from kling_nb.storage import JobRecord, Ledger
 
 __all__ = ["PATIENCE_S", "WIDGET", "Kernel", "Message", "environment", "open_kernel"]
 
@@ -186,7 +186,7 @@ class Kernel:
         told = (m.told for m in self.messages if m.told.get("place") == place)
         return [foot for each in told for foot in each.get("feet", {}).values()]
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[JobRecord]:
         """The jobs of the kernel's folder as the ledger on disk has them, newest first."""
         with closing(Ledger(self.folder / "kling_clips")) as ledger:
             return ledger.rows()

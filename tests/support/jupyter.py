@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from kling_nb.callbacks.jupyter_server import ROUTE
-from kling_nb.storage.callback_routes import Doors
+from kling_nb.storage.callback_routes import CallbackRoutes
 from tests.browser.lab import environment, free_port, stop
 
 __all__ = ["Server", "notification", "running"]
@@ -37,9 +37,9 @@ class Server:
     pid: int
 
     @property
-    def doors(self) -> Doors:
+    def doors(self) -> CallbackRoutes:
         """Those of its person."""
-        return Doors(self.home / "xdg-data" / "kling_nb" / "doors.sqlite3")
+        return CallbackRoutes(self.home / "xdg-data" / "kling_nb" / "doors.sqlite3")
 
     @property
     def log(self) -> str:

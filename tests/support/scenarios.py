@@ -19,8 +19,8 @@ from kling_nb.errors import KlingError
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.kie.client import Client
-from kling_nb.kie.http import Fetcher
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.kie.http import Downloader
+from kling_nb.storage.user_index import UserIndex
 
 __all__ = ["BAD_KEY", "CASSETTES", "SCENARIOS", "TEST_KEY", "Scenario", "SessionFactory", "picture"]
 
@@ -78,11 +78,11 @@ class SessionFactory:
             api_key=self.key,
             folder=self.folder,
             transport=self.transport,
-            index=PaidIndex(self.folder / "paid.sqlite3"),
+            index=UserIndex(self.folder / "paid.sqlite3"),
             sleep=sleep or self.sleep,
         )
         if self.transport is not None:  # it serves pictures by URL, too
-            session._roster.pictures = Fetcher(transport=self.transport)
+            session._roster.pictures = Downloader(transport=self.transport)
         return closing(session)
 
     def call(self, work: Callable[[Client], Awaitable[object]]) -> str:

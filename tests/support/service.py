@@ -19,16 +19,16 @@ import kling_nb
 from kling_nb.core.job_state import JobFacts, JobState, Stage
 from kling_nb.core.secret import Key
 from kling_nb.emulator import Books, Emulator, Terms
-from kling_nb.jobs.background_loop import Portal
+from kling_nb.jobs.background_loop import BackgroundLoop
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.job_from_record import facts_of, state_of
-from kling_nb.jobs.poller import Follower
+from kling_nb.jobs.poller import Poller
 from kling_nb.jobs.prepare import Prepared, Wish, prepare
 from kling_nb.jobs.submit import Context, submit
 from kling_nb.kie.client import Client
-from kling_nb.kie.http import Fetcher
+from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import TEXT_TO_VIDEO
-from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage import Intent, JobRecord, Ledger
 
 __all__ = [
     "CREATE",
@@ -96,26 +96,26 @@ class Others:
     """The user's other folders: they have paid for nothing, and keep what they are told."""
 
     def __init__(self) -> None:
-        self.claimed: list[Row] = []
-        self.told: list[Row] = []
-        self.dropped: list[Row] = []
+        self.claimed: list[JobRecord] = []
+        self.told: list[JobRecord] = []
+        self.dropped: list[JobRecord] = []
 
-    def claim(self, row: Row, at: datetime, name_of: Callable[[int], str]) -> None:
+    def claim(self, row: JobRecord, at: datetime, name_of: Callable[[int], str]) -> None:
         """Let a request through."""
         self.claimed.append(row)
 
-    def preallocate(self, row: Row) -> None:
+    def preallocate(self, row: JobRecord) -> None:
         """Make no space: there is no index."""
 
     def write_task_id(self, facts: JobFacts, task_id: str) -> bool:
         """Write nothing: there is no index."""
         return False
 
-    def note(self, row: Row) -> None:
+    def note(self, row: JobRecord) -> None:
         """Keep what became of it."""
         self.told.append(row)
 
-    def drop(self, row: Row) -> None:
+    def drop(self, row: JobRecord) -> None:
         """Keep that it was not sent."""
         self.dropped.append(row)
 
@@ -139,7 +139,7 @@ class World:
         self.ledger = Ledger(folder, clock=self.clock)
         self.context = Context(
             Client(Key("k"), transport=self.wire),
-            Fetcher(transport=self.wire),
+            Downloader(transport=self.wire),
             self.ledger,
             self.clock,
             self.sleep,
@@ -161,15 +161,15 @@ class World:
     def intend(self, wish: Wish) -> tuple[Job, Prepared]:
         """An intended job for any wish."""
         prepared = asyncio.run(
-            prepare(wish, service="emulator", pictures=Fetcher(transport=self.wire))
+            prepare(wish, service="emulator", pictures=Downloader(transport=self.wire))
         )
         row, new = self.ledger.intend(prepared.intent)
         assert new
         return self.handle(row), prepared
 
-    def handle(self, row: Row) -> Job:
+    def handle(self, row: JobRecord) -> Job:
         """A handle on the row's job."""
-        return Job(facts_of(row), state_of(row), Portal())
+        return Job(facts_of(row), state_of(row), BackgroundLoop())
 
     def submit(self, prompt: str = "A red fox", **values: object) -> Job:
         """A job that was sent."""
@@ -181,7 +181,7 @@ class World:
         """Follow a job to its end; the states that it went through."""
         states: list[JobState] = []
         job.observe(lambda event: states.append(event.state))
-        asyncio.run(Follower(self.context, job, 8.0).run())
+        asyncio.run(Poller(self.context, job, 8.0).run())
         assert job.done()
         return states
 
@@ -243,7 +243,9 @@ def serve(folder: Path, *options: str) -> Iterator[Served]:
             process.terminate()
 
 
-def sent_row(ledger: Ledger, *steps: Stage, service: str = "emulator", nonce: str = "n") -> Row:
+def sent_row(
+    ledger: Ledger, *steps: Stage, service: str = "emulator", nonce: str = "n"
+) -> JobRecord:
     """A job that was sent with a one-time value, as far as the steps go."""
     row, _ = ledger.intend(Intent(nonce, service, "m", {}, 1, 55.0))
     row = ledger.advance(row.id, Stage.SENDING, nonce=nonce)

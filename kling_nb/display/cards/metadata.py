@@ -19,8 +19,8 @@ from kling_nb.core.job_state import JobFacts, JobState, Saved
 
 __all__ = [
     "CARD_MIME",
+    "CardMetadata",
     "Embedded",
-    "Receipt",
     "bare_fingerprint",
     "card_json",
     "is_unproven",
@@ -60,7 +60,7 @@ _LARGEST: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class CardMetadata:
     """One job, as its card in a notebook records it."""
 
     id: str
@@ -137,7 +137,7 @@ def card_json(facts: JobFacts, state: JobState, embedded: Embedded = "") -> dict
             "embed": embedded,
             "finished_at": state.finished_at.isoformat(),
         }
-    return _written([Receipt(**known)])
+    return _written([CardMetadata(**known)])
 
 
 def join_cards(*values: object) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def join_cards(*values: object) -> dict[str, Any]:
     return _written(receipt for value in values for receipt in read_card(value))
 
 
-def read_card(value: object) -> tuple[Receipt, ...]:
+def read_card(value: object) -> tuple[CardMetadata, ...]:
     """The jobs of a record, whatever was found in a notebook; those without an id are left out.
 
     A later version may say more: what is known here is read.
@@ -157,13 +157,13 @@ def read_card(value: object) -> tuple[Receipt, ...]:
     return tuple(receipt for receipt in found if receipt.id)
 
 
-def _written(receipts: Iterable[Receipt]) -> dict[str, Any]:
+def _written(receipts: Iterable[CardMetadata]) -> dict[str, Any]:
     return {"version": _VERSION, "cards": [asdict(receipt) for receipt in receipts]}
 
 
-def _read(entry: Mapping[Any, object]) -> Receipt:
+def _read(entry: Mapping[Any, object]) -> CardMetadata:
     known: dict[str, Any] = {"id": ""}
-    for part in fields(Receipt):
+    for part in fields(CardMetadata):
         given = entry.get(part.name)
         if isinstance(given, str) and part.type in {"str", "Embedded"}:
             known[part.name] = given if _fits(part.name, given) else ""
@@ -171,7 +171,7 @@ def _read(entry: Mapping[Any, object]) -> Receipt:
             known[part.name] = given
         elif type(given) in {int, float} and part.type == "float | None":
             known[part.name] = _amount(given)
-    return Receipt(**known)
+    return CardMetadata(**known)
 
 
 def _fits(name: str, given: str) -> bool:

@@ -38,7 +38,7 @@ from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job_from_record import facts_of, state_of
 from kling_nb.jobs.session import Session
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 from .filters import Selection, parse_selection
 from .thumbnails import fault_of, film, still
@@ -168,7 +168,7 @@ class Gallery(anywidget.AnyWidget):
         row = self._session().hide(str(asked.get("id")), asked.get("on") is True)
         return {"starred": row.starred, "hidden": row.hidden}, []
 
-    def _row(self, asked: Mapping[str, Any]) -> Row:
+    def _row(self, asked: Mapping[str, Any]) -> JobRecord:
         return self._session().ledger.row(str(asked.get("id")))
 
     def _page(self, selection: Selection, count: int = PAGE_SIZE) -> Reply:
@@ -220,7 +220,7 @@ def _number(sent: object) -> int:
     return max(0, sent) if isinstance(sent, int) else 0
 
 
-def _exhibit(row: Row) -> Exhibit:
+def _exhibit(row: JobRecord) -> Exhibit:
     state = state_of(row, already=False)
     assert isinstance(state, Saved)  # `Session.clips` gives nothing else
     return Exhibit(facts_of(row), state, row.starred, row.hidden, fault_of(row), still(row))

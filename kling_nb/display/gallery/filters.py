@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 __all__ = ["Selection", "parse_selection"]
 
@@ -27,7 +27,7 @@ class Selection:
     hidden: bool = False
     """These too."""
 
-    def admits(self, row: Row) -> bool:
+    def admits(self, row: JobRecord) -> bool:
         """Whether a clip is shown."""
         if (row.hidden and not self.hidden) or (self.starred and not row.starred):
             return False
@@ -38,7 +38,7 @@ class Selection:
         text = f"{row.values.get('prompt', '')} {row.model} {file} {row.id} {mode}".casefold()
         return all(word in text for word in self.words.casefold().split())
 
-    def of(self, rows: Sequence[Row]) -> list[Row]:
+    def of(self, rows: Sequence[JobRecord]) -> list[JobRecord]:
         """The rows that are shown, in their order."""
         return [row for row in rows if self.admits(row)]
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from kling_nb.core.errors import MediaError
 from kling_nb.media import clips, images, previews
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 __all__ = ["Film", "fault_of", "film", "still"]
 
@@ -26,7 +26,7 @@ Film = tuple[bytes, bool]
 """An MP4, and whether it is a smaller copy."""
 
 
-def fault_of(row: Row) -> str:
+def fault_of(row: JobRecord) -> str:
     """Why a clip's file cannot be played, as far as a look at the folder tells; else empty."""
     if row.clip is None:
         return "There is no clip yet."
@@ -36,7 +36,7 @@ def fault_of(row: Row) -> str:
     return f"{path.name} is not there any more. {AGAIN}"
 
 
-def still(row: Row) -> bytes:
+def still(row: JobRecord) -> bytes:
     """A small JPEG of a clip: from the poster beside it, from the clip, or from its picture."""
     if row.clip is None:
         return row.thumbnail
@@ -49,7 +49,7 @@ def still(row: Row) -> bytes:
     return row.thumbnail
 
 
-def film(row: Row) -> Film:
+def film(row: JobRecord) -> Film:
     """The clip, whole up to 2 MB; as a preview above that or where not every browser plays it.
 
     Raises:

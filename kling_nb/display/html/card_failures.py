@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from kling_nb.core.charge_evidence import Ground, Verdict, judge, moved_words, verdict_words
+from kling_nb.core.charge_evidence import Reason, Verdict, judge, moved_words, verdict_words
 from kling_nb.core.formatting import balance_words, date_words, one_line, time_words
 from kling_nb.core.job_state import Failed, JobFacts, Refused, Unknown
 from kling_nb.core.money import price_words
@@ -101,15 +101,15 @@ def cost_words(facts: JobFacts, state: Failed, now: datetime, dollars_per_credit
 
 def refund_words(verdict: Verdict, *, is_over: bool) -> str:
     """Say what the balance tells of the credits of a failed task."""
-    if verdict.ground is Ground.STILL:
+    if verdict.ground is Reason.STILL:
         balance = balance_words(verdict.after_credits or 0.0)
         return f"It very probably cost nothing: the balance is {balance}, as before."
-    if verdict.ground is Ground.FELL and is_over:
+    if verdict.ground is Reason.FELL and is_over:
         return (
             f"It was very probably charged: {moved_words(verdict)}, exactly the price, and nothing "
             f"came back in {time_words(verdict.lasted_s)}."
         )
-    if verdict.ground is Ground.FELL:
+    if verdict.ground is Reason.FELL:
         return f"Cannot tell: {moved_words(verdict)}, and nobody looked whether it came back."
     return verdict_words(verdict)
 

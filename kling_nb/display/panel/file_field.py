@@ -14,14 +14,14 @@ from pathlib import Path
 
 from kling_nb.core.errors import MediaError, Problem
 from kling_nb.core.formatting import one_line, shorten
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.display.html.markup import data_uri
 from kling_nb.display.links import relative_path
 from kling_nb.jobs.background_loop import in_thread, portal
-from kling_nb.kie.http import Fetcher
+from kling_nb.kie.http import Downloader
 from kling_nb.media import input_store
-from kling_nb.media.audio_video import Footage
-from kling_nb.media.images import Picture, shrink
+from kling_nb.media.audio_video import AudioVideoInput
+from kling_nb.media.images import ImageInput, shrink
 from kling_nb.media.inputs import Attachment, read_attachment
 from kling_nb.models.parameters import Media, Medium
 from kling_nb.models.spec import Parameter
@@ -30,7 +30,7 @@ from .fields import Field, words_of
 from .widgets import Picker
 
 __all__ = [
-    "Chosen",
+    "FileValue",
     "MediaField",
     "Preview",
     "Surroundings",
@@ -56,16 +56,16 @@ class Surroundings:
     folder: Callable[[], Path]
     """The folder of clips."""
 
-    def named(self, text: str) -> Chosen:
+    def named(self, text: str) -> FileValue:
         """What a path, a URL or the name of a variable means."""
         known = self.variables() if text.isidentifier() else {}
         if text in known:
-            return Chosen(known[text], text, text)
-        return Chosen(text, text, text.rpartition("/")[2] if is_url(text) else "")
+            return FileValue(known[text], text, text)
+        return FileValue(text, text, text.rpartition("/")[2] if is_url(text) else "")
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class FileValue:
     """One file as it was given."""
 
     value: object = field(repr=False)
@@ -75,7 +75,7 @@ class Chosen:
     """For people; empty for the one that the value suggests."""
 
 
-def chosen_from(value: object, written: str = "", medium: str = "image") -> Chosen:
+def chosen_from(value: object, written: str = "", medium: str = "image") -> FileValue:
     """What was given in Python, or in another request.
 
     Args:
@@ -83,11 +83,11 @@ def chosen_from(value: object, written: str = "", medium: str = "image") -> Chos
         written: How it reads in a cell, where that is known.
         medium: What it is: `image`, `video` or `audio`.
     """
-    if isinstance(value, Negative):
+    if isinstance(value, StoredInput):
         path = path_beside(value.path) if value.path else value.url
-        return Chosen(value, written or path, value.name)
+        return FileValue(value, written or path, value.name)
     is_text = isinstance(value, str) or hasattr(value, "__fspath__")
-    return Chosen(value, written or (str(value) if is_text else _NOUNS[medium]))
+    return FileValue(value, written or (str(value) if is_text else _NOUNS[medium]))
 
 
 def path_beside(path: str) -> str:
@@ -101,7 +101,7 @@ def is_url(given: object) -> bool:
     return isinstance(given, str) and given.lower().startswith(("http://", "https://"))
 
 
-def name_of(chosen: Chosen) -> str:
+def name_of(chosen: FileValue) -> str:
     """What people call it."""
     return one_line(chosen.name, 80) or one_line(shorten(chosen.value), 80)
 
@@ -115,7 +115,7 @@ _ALONE_BYTES = 60_000
 class Preview:
     """What is shown of a file, and what is held of it from now on."""
 
-    chosen: Chosen
+    chosen: FileValue
     src: str = ""
     facts: str = ""
     how: str = ""
@@ -132,7 +132,7 @@ class Preview:
         return {"src": self.src, "name": name, "facts": self.facts, "how": self.how}
 
 
-async def preview(chosen: Chosen, kind: Media, around: Surroundings) -> Preview:
+async def preview(chosen: FileValue, kind: Media, around: Surroundings) -> Preview:
     """Read a file as it would be sent.
 
     Raises:
@@ -151,37 +151,37 @@ async def preview(chosen: Chosen, kind: Media, around: Surroundings) -> Preview:
     if isinstance(chosen.value, bytes):
         chosen = await in_thread(_keep, chosen, chosen.value, read, around)
     shown = _preview_of(read, chosen)
-    if isinstance(read, Picture) and kind.max_count == 1:
+    if isinstance(read, ImageInput) and kind.max_count == 1:
         still = await in_thread(shrink, read.content, _ALONE_PX, max_bytes=_ALONE_BYTES)
         return replace(shown, src=data_uri(still))
     return shown
 
 
-def _keep(chosen: Chosen, content: bytes, read: Attachment, around: Surroundings) -> Chosen:
+def _keep(chosen: FileValue, content: bytes, read: Attachment, around: Surroundings) -> FileValue:
     """A file that came from a page, as one of the folder: so that its cell can name it."""
     path = input_store.keep(around.folder(), content, "" if read.is_converted else read.mime_type)
     if not path:
         return chosen
-    kept = Negative(read.source_sha256, chosen.name or read.name, read.mime_type, path)
+    kept = StoredInput(read.source_sha256, chosen.name or read.name, read.mime_type, path)
     return replace(chosen, value=kept, written=path_beside(path))
 
 
 async def _fetch(url: str, max_bytes: int) -> bytes:
-    fetcher = Fetcher()
+    fetcher = Downloader()
     try:
         return (await fetcher.fetch(url, max_bytes)).content
     finally:
         await fetcher.aclose()
 
 
-def _preview_of(read: Attachment, chosen: Chosen) -> Preview:
+def _preview_of(read: Attachment, chosen: FileValue) -> Preview:
     kind = read.mime_type.partition("/")[2].upper()
     return Preview(
         replace(chosen, name=one_line(read.name, 80) or chosen.name),
         src=data_uri(read.thumbnail) if read.thumbnail else "",
         facts=read.facts,
         how=_how(read, kind),
-        length_s=read.length_s if isinstance(read, Footage) else None,
+        length_s=read.length_s if isinstance(read, AudioVideoInput) else None,
         size_px=(read.width_px, read.height_px) if read.width_px else None,
     )
 
@@ -224,7 +224,7 @@ class MediaField(Field):
         """Width and height of each image and video that was read."""
         self._fault = ""
         self._kind, self._around = kind, around
-        self._held: tuple[Chosen, ...] = ()
+        self._held: tuple[FileValue, ...] = ()
         self._turn = 0
         several = kind.max_count > 1
         what = parameter.help.partition(":")[0]
@@ -258,7 +258,7 @@ class MediaField(Field):
         return words[0] if len(words) == 1 else words or None
 
     @property
-    def kept(self) -> tuple[Chosen, ...]:
+    def kept(self) -> tuple[FileValue, ...]:
         """The files as they were chosen."""
         return self.chosen
 
@@ -273,7 +273,7 @@ class MediaField(Field):
         return self._kind.medium
 
     @property
-    def chosen(self) -> tuple[Chosen, ...]:
+    def chosen(self) -> tuple[FileValue, ...]:
         """The files: those that are held, then those that are named in the line of text."""
         lines = [line.strip() for line in str(self.control.value).splitlines()]
         return (*self._held, *(self._around.named(line) for line in lines if line))
@@ -281,8 +281,8 @@ class MediaField(Field):
     def give(self, value: object, written: object = None) -> None:
         """Hold this file: text goes into the line of text, objects are kept."""
         items, words = _items(value), _items(written)
-        if all(isinstance(item, Chosen) for item in items):
-            self.take(tuple(item for item in items if isinstance(item, Chosen)))
+        if all(isinstance(item, FileValue) for item in items):
+            self.take(tuple(item for item in items if isinstance(item, FileValue)))
         elif all(isinstance(item, str) or hasattr(item, "__fspath__") for item in items):
             self._held = ()
             self.control.value = "\n".join(map(str, items))
@@ -297,7 +297,7 @@ class MediaField(Field):
         if isinstance(text, str):
             self.control.value = text
 
-    def take(self, chosen: tuple[Chosen, ...]) -> None:
+    def take(self, chosen: tuple[FileValue, ...]) -> None:
         """Hold these files and no others."""
         self._held = chosen
         if self.control.value:
@@ -367,7 +367,7 @@ class MediaField(Field):
         if chosen:
             self.reading = portal().submit(self._read(self._turn, chosen))
 
-    async def _read(self, turn: int, chosen: tuple[Chosen, ...]) -> None:
+    async def _read(self, turn: int, chosen: tuple[FileValue, ...]) -> None:
         fault, shown = "", []
         for one in chosen:
             try:

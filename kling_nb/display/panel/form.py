@@ -28,7 +28,7 @@ from kling_nb.models.spec import (
 )
 
 from .fields import ChoiceField, Field, FlagField, NumberField, TextField
-from .file_field import Chosen, MediaField, Surroundings
+from .file_field import FileValue, MediaField, Surroundings
 from .records_field import RowsField
 
 __all__ = [
@@ -77,7 +77,7 @@ def _rank(parameter: Parameter) -> tuple[int, bool]:
 
 
 Kept = dict[str, object]
-"""What fields held, by parameter; files as a tuple of `Chosen`."""
+"""What fields held, by parameter; files as a tuple of `FileValue`."""
 
 
 class Form:
@@ -207,7 +207,7 @@ class Form:
         """Hold a picture in the first field that takes one."""
         for field in self._fields.values():
             if isinstance(field, MediaField) and field.medium == "image":
-                field.take((Chosen(content, "picture", name),))
+                field.take((FileValue(content, "picture", name),))
                 return
 
     def take_over(self, kept: Kept) -> None:

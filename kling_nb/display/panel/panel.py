@@ -34,7 +34,7 @@ from .file_field import Surroundings
 from .form import Form, Kept
 from .header import cost_words, head_markup, hint_words, model_control, model_note
 from .results import Result, last_frame, recent_clips
-from .saved_view import Keepsake
+from .saved_view import SavedView
 from .widgets import Actions, Recents
 
 __all__ = ["Panel", "panel"]
@@ -69,7 +69,7 @@ class Panel(widgets.VBox):
         self._form = Form(spec, values, self._around)
         self._head, self._notice = widgets.HTML(), widgets.HTML()
         self._model = model_control(spec)
-        self._recents, self._actions, self._keepsake = Recents(), Actions(), Keepsake()
+        self._recents, self._actions, self._keepsake = Recents(), Actions(), SavedView()
         self._place, self._cards = widgets.VBox([self._form.box]), widgets.VBox()
         super().__init__([self._sheet(), self._notice, self._cards])
         self.add_class("kling-panel")

@@ -23,7 +23,7 @@ from kling_nb.jobs.job_from_record import clip_of
 from kling_nb.jobs.session import Session
 from kling_nb.media import images
 from kling_nb.media.image_sources import frame_png
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 __all__ = [
     "SHOWN",
@@ -49,7 +49,7 @@ def recent_clips(session: Session) -> list[dict[str, str]]:
     return found
 
 
-def last_frame(row: Row) -> tuple[bytes, str]:
+def last_frame(row: JobRecord) -> tuple[bytes, str]:
     """The last picture of a clip as a PNG, and what it is called.
 
     Raises:
@@ -61,7 +61,7 @@ def last_frame(row: Row) -> tuple[bytes, str]:
     return frame_png(clip_of(row).frame(-1)), f"last frame of {path.name}"
 
 
-def _poster(row: Row) -> bytes:
+def _poster(row: JobRecord) -> bytes:
     path = _path(row)
     if path is None:
         return b""
@@ -72,7 +72,7 @@ def _poster(row: Row) -> bytes:
         return b""
 
 
-def _path(row: Row) -> Path | None:
+def _path(row: JobRecord) -> Path | None:
     return Path(row.clip.path) if row.clip is not None else None
 
 

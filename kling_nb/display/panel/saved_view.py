@@ -23,7 +23,7 @@ from kling_nb.display.html.markup import Markup, escape, tag
 from kling_nb.display.threads import draw_later
 from kling_nb.jobs.job import Job
 
-__all__ = ["Keepsake"]
+__all__ = ["SavedView"]
 
 MISSED = (
     "This page was reloaded: display the panel once more so that the saved notebook keeps its "
@@ -36,7 +36,7 @@ _MOST_CHARS = 15_000_000
 _log = logging.getLogger("kling_nb")
 
 
-class Keepsake:
+class SavedView:
     """The saved form of a panel in the output of one cell."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ known here.
 
 from __future__ import annotations
 
-from .limiter import Budget
+from .limiter import RateLimiter
 from .store import Account
 
-__all__ = ["Account", "Budget"]
+__all__ = ["Account", "RateLimiter"]

@@ -20,13 +20,13 @@ from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS, Rate, hold_back_s
 
 from .store import Account, Slots
 
-__all__ = ["Budget", "Line"]
+__all__ = ["RateLimiter", "RequestQueue"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Line:
+class RequestQueue:
     """Where the requests of one kind queue in this process, first come first served.
 
     Only the first of them takes a slot, so that a process that dies leaves one at most unused,
@@ -63,7 +63,7 @@ class Line:
             await in_worker(self._slots.hold, self.rate, hold_back_s(self.rate, retry_after_s))
 
 
-class Budget:
+class RateLimiter:
     """What one account may send, from all processes of this user on this machine together.
 
     Args:
@@ -87,8 +87,8 @@ class Budget:
     ) -> None:
         path = path or platformdirs.user_state_path("kling_nb") / "rates.sqlite3"
         slots = Slots(account, path, clock)
-        self.new_tasks = Line(new_tasks, slots, sleep)
-        self.questions = Line(questions, slots, sleep)
+        self.new_tasks = RequestQueue(new_tasks, slots, sleep)
+        self.questions = RequestQueue(questions, slots, sleep)
 
     @classmethod
     def unlimited(cls) -> Self:

@@ -15,15 +15,15 @@ from typing import Final
 
 from kling_nb.core.errors import InvalidInput
 from kling_nb.core.job_state import ClipFacts, Stage
-from kling_nb.display.cards.metadata import Receipt, bare_fingerprint, unproven_fingerprint
+from kling_nb.display.cards.metadata import CardMetadata, bare_fingerprint, unproven_fingerprint
 from kling_nb.media.unwrapping import describe
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_line
 from kling_nb.models.request_inputs import fingerprints, media_of, with_media
 from kling_nb.models.spec import ModelSpec, most_credits, validate
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
-__all__ = ["Witness", "ended_without", "fault_of", "proves", "row_of", "weight_of"]
+__all__ = ["CardEvidence", "ended_without", "fault_of", "proves", "row_of", "weight_of"]
 
 KEPT_FOR: Final = timedelta(days=14)
 """How long the service keeps results. Source: D, L (section 6), 2026-10."""
@@ -44,10 +44,10 @@ _ID: Final = re.compile(r"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class CardEvidence:
     """A record and the notebook that it stands in."""
 
-    receipt: Receipt
+    receipt: CardMetadata
     prompt: str
     """As the card shows it."""
     notebook: str
@@ -56,7 +56,7 @@ class Witness:
     """When the notebook was saved: the job is at least as old."""
 
 
-def fault_of(receipt: Receipt) -> str:
+def fault_of(receipt: CardMetadata) -> str:
     """Why no row can be made of a record, in words; empty where one can."""
     if not _ID.fullmatch(receipt.id):
         return f"{receipt.id!r} is no id of a job"
@@ -67,12 +67,12 @@ def fault_of(receipt: Receipt) -> str:
     return ""
 
 
-def ended_without(receipt: Receipt) -> bool:
+def ended_without(receipt: CardMetadata) -> bool:
     """Whether the job surely has no clip."""
     return receipt.state in _NO_CLIP
 
 
-def weight_of(receipt: Receipt) -> int:
+def weight_of(receipt: CardMetadata) -> int:
     """How much a record tells of the same job beside another one; the heaviest is believed."""
     match receipt.state:
         case "saved":
@@ -85,7 +85,7 @@ def weight_of(receipt: Receipt) -> int:
             return 0 if state in _BEFORE else 2
 
 
-def proves(witness: Witness, hash_of: Callable[[str], str]) -> bool:
+def proves(witness: CardEvidence, hash_of: Callable[[str], str]) -> bool:
     """Return whether the fingerprint of a record matches the request in its cell.
 
     Args:
@@ -110,8 +110,8 @@ def proves(witness: Witness, hash_of: Callable[[str], str]) -> bool:
 
 
 def row_of(
-    witness: Witness, clip: ClipFacts | None, now: datetime, *, is_proven: bool = True
-) -> Row:
+    witness: CardEvidence, clip: ClipFacts | None, now: datetime, *, is_proven: bool = True
+) -> JobRecord:
     """The row of a job, in the stage that the record and the clip justify.
 
     Args:
@@ -128,7 +128,7 @@ def row_of(
     stage = _stage(receipt, clip, (finished or at) + KEPT_FOR > now)
     values, cell = _request(witness)
     bare = bare_fingerprint(receipt.fingerprint)
-    return Row(
+    return JobRecord(
         fingerprint=bare if is_proven else unproven_fingerprint(bare),
         service=receipt.service,
         model=receipt.model,
@@ -157,7 +157,7 @@ def row_of(
     )
 
 
-def _stage(receipt: Receipt, clip: ClipFacts | None, is_kept: bool) -> Stage:
+def _stage(receipt: CardMetadata, clip: ClipFacts | None, is_kept: bool) -> Stage:
     if clip is not None:
         return Stage.SAVED
     if receipt.state in _PLAIN:
@@ -168,7 +168,7 @@ def _stage(receipt: Receipt, clip: ClipFacts | None, is_kept: bool) -> Stage:
     return Stage.EXPIRED if receipt.state == "saved" else Stage.UNKNOWN
 
 
-def _reason(witness: Witness, stage: Stage) -> str:
+def _reason(witness: CardEvidence, stage: Stage) -> str:
     saved = witness.saved_at.astimezone(UTC)
     source = f"recovered from {witness.notebook}, saved at {saved:%Y-%m-%d %H:%M} UTC"
     match stage:
@@ -180,7 +180,7 @@ def _reason(witness: Witness, stage: Stage) -> str:
             return source
 
 
-def _request(witness: Witness) -> tuple[dict[str, object], str]:
+def _request(witness: CardEvidence) -> tuple[dict[str, object], str]:
     """The values of the request and its cell, as far as this version can read them."""
     found = _stated(witness.receipt)
     if found is None:
@@ -188,7 +188,7 @@ def _request(witness: Witness) -> tuple[dict[str, object], str]:
     return _with_names(*found), witness.receipt.cell
 
 
-def _stated(receipt: Receipt) -> tuple[ModelSpec, dict[str, object]] | None:
+def _stated(receipt: CardMetadata) -> tuple[ModelSpec, dict[str, object]] | None:
     """Return the model and the values of the cell, or None if this version cannot read it."""
     try:
         cell = read_line(receipt.cell.partition("\n")[0].removeprefix("%%kling"))
@@ -198,13 +198,13 @@ def _stated(receipt: Receipt) -> tuple[ModelSpec, dict[str, object]] | None:
     return (cell.spec, values) if CATALOGUE.get(receipt.model) is cell.spec else None
 
 
-def _values(receipt: Receipt) -> dict[str, object]:
+def _values(receipt: CardMetadata) -> dict[str, object]:
     """Return the values of the cell, before validation."""
     line, _, body = receipt.cell.partition("\n")
     return {**read_line(line.removeprefix("%%kling")).values, "prompt": body or None}
 
 
-def _capped(amount: float | None, receipt: Receipt) -> float | None:
+def _capped(amount: float | None, receipt: CardMetadata) -> float | None:
     """A recorded amount, at most what the price list says: a forged one would end every budget."""
     if amount is None:
         return None

@@ -17,16 +17,16 @@ from typing import Final
 from kling_nb.core.errors import InvalidInput, LedgerError
 from kling_nb.core.files import create_file, is_plain, make_folder, new_file, open_plain
 from kling_nb.core.formatting import visible
-from kling_nb.display.cards.metadata import Receipt, bare_fingerprint
-from kling_nb.storage import Ledger, Row
+from kling_nb.display.cards.metadata import CardMetadata, bare_fingerprint
+from kling_nb.storage import JobRecord, Ledger
 
-__all__ = ["CLIP_BYTES", "Shelf", "clip_name", "sha256_of", "size_of"]
+__all__ = ["CLIP_BYTES", "ClipFinder", "clip_name", "sha256_of", "size_of"]
 
 CLIP_BYTES: Final = 2_000_000_000
 """Largest size of a clip; a download stops there too."""
 
 
-class Shelf:
+class ClipFinder:
     """Where the clips of a notebook are looked for.
 
     Args:
@@ -39,7 +39,7 @@ class Shelf:
         self._folders = tuple(dict.fromkeys([ledger.folder, *others]))
         self._hashes: dict[Path, str] = {}
 
-    def row(self, receipt: Receipt, prompt: str = "") -> Row | None:
+    def row(self, receipt: CardMetadata, prompt: str = "") -> JobRecord | None:
         """The ledger's row of a card, if it has a clip; ids of another folder are told apart.
 
         An id is no evidence: a card shows that it is of the same job by its fingerprint, by the
@@ -60,12 +60,12 @@ class Shelf:
         shown = visible(row.prompt).strip()
         return row if shown and shown == prompt else None
 
-    def is_unproven(self, receipt: Receipt, prompt: str = "") -> bool:
+    def is_unproven(self, receipt: CardMetadata, prompt: str = "") -> bool:
         """Whether a card only has the id of a job here, and shows by nothing that it is that."""
         is_silent = not receipt.fingerprint and not receipt.sha256
         return is_silent and bool(self._named(receipt)) and not self.row(receipt, prompt)
 
-    def find(self, receipt: Receipt, row: Row | None) -> Path | None:
+    def find(self, receipt: CardMetadata, row: JobRecord | None) -> Path | None:
         """The file of a card's clip: the bytes that the card, or else the ledger, names by hash."""
         sha256, size_bytes = sha256_of(receipt, row), size_of(receipt, row)
         for path in self._candidates(receipt, row, size_bytes):
@@ -97,7 +97,7 @@ class Shelf:
             raise InvalidInput.of("folder", given, "make room: the clip is kept there") from None
         raise AssertionError("unreachable: there is always one more name")
 
-    def _named(self, receipt: Receipt) -> Row | None:
+    def _named(self, receipt: CardMetadata) -> JobRecord | None:
         """The row of that very id, if it has a clip."""
         try:
             row = self._ledger.row(receipt.id)
@@ -105,7 +105,9 @@ class Shelf:
             return None
         return row if row.id == receipt.id and row.clip else None
 
-    def _candidates(self, receipt: Receipt, row: Row | None, size_bytes: int) -> Iterator[Path]:
+    def _candidates(
+        self, receipt: CardMetadata, row: JobRecord | None, size_bytes: int
+    ) -> Iterator[Path]:
         """Where the file may be, the likely places first; for a hash also under other names."""
         if row and row.clip:
             yield Path(row.clip.path)
@@ -122,7 +124,7 @@ class Shelf:
         return self._hashes[path]
 
 
-def sha256_of(receipt: Receipt, row: Row | None) -> str:
+def sha256_of(receipt: CardMetadata, row: JobRecord | None) -> str:
     """The hash of a card's clip; empty where it was saved before hashes were kept.
 
     The card's own goes first: the ledger's clip may have been fetched again since, and be another.
@@ -130,12 +132,12 @@ def sha256_of(receipt: Receipt, row: Row | None) -> str:
     return receipt.sha256 or (row.clip.sha256 if row and row.clip else "")
 
 
-def size_of(receipt: Receipt, row: Row | None) -> int:
+def size_of(receipt: CardMetadata, row: JobRecord | None) -> int:
     """The size of a card's clip in bytes; 0 where nobody knows it."""
     return receipt.size_bytes or (row.clip.size_bytes if row and row.clip else 0)
 
 
-def clip_name(receipt: Receipt, row: Row | None) -> str:
+def clip_name(receipt: CardMetadata, row: JobRecord | None) -> str:
     """The name of a card's clip; empty where nobody knows it."""
     return receipt.file or (Path(row.clip.path).name if row and row.clip else "")
 

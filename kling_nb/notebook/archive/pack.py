@@ -19,13 +19,13 @@ from IPython.core.getipython import get_ipython
 from kling_nb.core.errors import InvalidInput
 from kling_nb.core.formatting import byte_words, counted
 from kling_nb.display import html
-from kling_nb.display.cards.metadata import CARD_MIME, Embedded, Receipt, join_cards, read_card
+from kling_nb.display.cards.metadata import CARD_MIME, CardMetadata, Embedded, join_cards, read_card
 from kling_nb.display.links import relative_link
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.settings import find_folder
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
-from .clip_finder import Shelf, clip_name
+from .clip_finder import ClipFinder, clip_name
 from .notebook_file import NotebookFile, check_place, current_notebook
 from .redraw import Amount, Replica, draw_replica, same_card, whole_clip
 
@@ -67,7 +67,7 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class PackOptions:
     """What a command line asks for."""
 
     notebook: str = ""
@@ -119,13 +119,13 @@ def slim(
     return _Packing(book, target, "slim", replace=replace or in_place).run()
 
 
-def read_order(verb: Verb, words: Sequence[str]) -> Order:
+def read_order(verb: Verb, words: Sequence[str]) -> PackOptions:
     """The words behind `%kling pack` or `%kling slim`.
 
     Raises:
         InvalidInput: There is a word too many, one too few, or an unknown option.
     """
-    order, left = Order(), list(words)
+    order, left = PackOptions(), list(words)
     while left:
         match left.pop(0):
             case "--to" if left:
@@ -189,7 +189,7 @@ class _Packing:
         self._replace = replace
         self._in_place = target == book.path
         ledger = default_session().ledger
-        self._shelf = Shelf(ledger, [find_folder(book.path.parent)])
+        self._shelf = ClipFinder(ledger, [find_folder(book.path.parent)])
         self._done = Packed(book.path, book.saved_at, target, book.size_bytes)
         self._drawn_bytes = 0
 
@@ -217,7 +217,7 @@ class _Packing:
         known = {receipt.id: receipt for receipt in read_card(data.get(CARD_MIME))}
         drawn, new = [], old
         for section in sections:
-            receipt = known.get(section.job_id, Receipt(section.job_id, state=section.state))
+            receipt = known.get(section.job_id, CardMetadata(section.job_id, state=section.state))
             drawn.append(self._drawn(section, receipt))
             new = new.replace(section.markup, drawn[-1].markup, 1)
         if not self._in_place:
@@ -237,7 +237,7 @@ class _Packing:
         if all(each.text for each in drawn):
             _put_text(data, "text/plain", "\n\n".join(each.text for each in drawn))
 
-    def _drawn(self, section: html.Section, receipt: Receipt) -> Replica:
+    def _drawn(self, section: html.Section, receipt: CardMetadata) -> Replica:
         """One card with its clip inside or with a poster; as it was where neither can be."""
         row = self._shelf.row(receipt, section.prompt)
         same = same_card(section, receipt)
@@ -250,7 +250,7 @@ class _Packing:
         is_inside = self._verb == "pack" and bool(whole_clip(section, receipt, row))
         path = self._shelf.find(receipt, row) or self._rescued(section, receipt, row)
         if path is None and not is_inside:
-            receipt = Receipt(receipt.id)  # its clip was fetched again, perhaps: another file
+            receipt = CardMetadata(receipt.id)  # its clip was fetched again, perhaps: another file
             path = self._shelf.find(receipt, row)
         drawn = draw_replica(section, receipt, row, path, _AMOUNTS[self._verb]) if path else None
         self._count(name, drawn.embedded if drawn else "whole" if is_inside else "")
@@ -264,7 +264,9 @@ class _Packing:
         else:
             (done.clips if embedded else done.missing).append(name)
 
-    def _rescued(self, section: html.Section, receipt: Receipt, row: Row | None) -> Path | None:
+    def _rescued(
+        self, section: html.Section, receipt: CardMetadata, row: JobRecord | None
+    ) -> Path | None:
         """The file of a clip that is whole in the notebook and nowhere else, made anew to slim."""
         content = whole_clip(section, receipt, row) if self._verb == "slim" else b""
         if not content:

@@ -25,7 +25,7 @@ from kling_nb.core.job_state import FOLLOWED, ClipFacts, Stage
 from kling_nb.display import html
 from kling_nb.display.cards.metadata import (
     CARD_MIME,
-    Receipt,
+    CardMetadata,
     bare_fingerprint,
     is_unproven,
     read_card,
@@ -34,10 +34,10 @@ from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.media.unwrapping import SOURCE_LIMIT_BYTES, unwrap
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
-from .card_to_record import Witness, ended_without, fault_of, proves, row_of, weight_of
-from .clip_finder import CLIP_BYTES, Shelf
+from .card_to_record import CardEvidence, ended_without, fault_of, proves, row_of, weight_of
+from .clip_finder import CLIP_BYTES, ClipFinder
 from .notebook_file import NOTEBOOK_BYTES, NotebookFile, current_notebook
 from .redraw import whole_clip
 
@@ -49,7 +49,7 @@ class Salvaged:
     """What one notebook gave back."""
 
     notebook: Path
-    recovered: list[Row] = field(default_factory=list)
+    recovered: list[JobRecord] = field(default_factory=list)
     """The rows that the ledger has from it now."""
     known: list[str] = field(default_factory=list)
     """The ids of jobs that the ledger had, or has from another notebook."""
@@ -111,7 +111,7 @@ def describe(done: Sequence[Salvaged]) -> list[str]:
 class _Find:
     """A record that was found, where, and with which clip inside."""
 
-    witness: Witness
+    witness: CardEvidence
     section: html.Section
     source: Salvaged
 
@@ -122,7 +122,7 @@ class _Salvage:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._ledger = session.ledger
-        self._shelf = Shelf(session.ledger)
+        self._shelf = ClipFinder(session.ledger)
         self._now = datetime.now(UTC)
         self._done: list[Salvaged] = []
         self._finds: list[_Find] = []
@@ -142,7 +142,7 @@ class _Salvage:
             if fault := fault_of(receipt):
                 done.failed.append(fault)
             else:
-                witness = Witness(receipt, section.prompt, name, book.saved_at)
+                witness = CardEvidence(receipt, section.prompt, name, book.saved_at)
                 self._finds.append(_Find(witness, section, done))
 
     def run(self) -> list[Salvaged]:
@@ -205,7 +205,7 @@ class _Salvage:
                 return facts
         return self._written(find)
 
-    def _later_files(self, receipt: Receipt) -> list[Path]:
+    def _later_files(self, receipt: CardMetadata) -> list[Path]:
         """A clip that came after the notebook was saved: its name ends in the job's id."""
         if ended_without(receipt):
             return []
@@ -227,7 +227,7 @@ class _Salvage:
         return facts
 
 
-def _cards(book: NotebookFile) -> Iterator[tuple[Receipt, html.Section]]:
+def _cards(book: NotebookFile) -> Iterator[tuple[CardMetadata, html.Section]]:
     """Every record of a notebook, with the card that it stands beside."""
     for data in book.bundles():
         sections = {each.job_id: each for each in html.find_sections(_text(data.get("text/html")))}

@@ -16,10 +16,10 @@ from kling_nb.core.errors import MediaError
 from kling_nb.core.job_state import JobFacts, JobState, Saved
 from kling_nb.display import html
 from kling_nb.display.cards import card_bundle
-from kling_nb.display.cards.metadata import CARD_MIME, Embedded, Receipt, read_card
+from kling_nb.display.cards.metadata import CARD_MIME, CardMetadata, Embedded, read_card
 from kling_nb.jobs.job_from_record import facts_of, state_of
 from kling_nb.media import clips
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 from .clip_finder import sha256_of, size_of
 
@@ -40,13 +40,13 @@ class Replica:
     """The embedded amount of the clip; empty if the card did not change."""
 
 
-def same_card(section: html.Section, receipt: Receipt) -> Replica:
+def same_card(section: html.Section, receipt: CardMetadata) -> Replica:
     """The card as it was."""
     return Replica(section.markup, {"cards": [asdict(receipt)]})
 
 
 def draw_replica(
-    section: html.Section, receipt: Receipt, row: Row | None, path: Path, amount: Amount
+    section: html.Section, receipt: CardMetadata, row: JobRecord | None, path: Path, amount: Amount
 ) -> Replica | None:
     """A card with the file inside, or as a poster; None where the file does not play.
 
@@ -73,7 +73,7 @@ def draw_replica(
     return Replica(section.with_player(fresh.player), {"cards": [kept]}, embedded=drawn.embed)
 
 
-def whole_clip(section: html.Section, receipt: Receipt, row: Row | None) -> bytes:
+def whole_clip(section: html.Section, receipt: CardMetadata, row: JobRecord | None) -> bytes:
     """The clip that is embedded, if it is the whole file; empty for a preview."""
     video, sha256 = section.video, sha256_of(receipt, row)
     if sha256:
@@ -81,7 +81,7 @@ def whole_clip(section: html.Section, receipt: Receipt, row: Row | None) -> byte
     return video if len(video) == size_of(receipt, row) else b""
 
 
-def _known(receipt: Receipt, row: Row, path: Path) -> tuple[JobFacts, JobState]:
+def _known(receipt: CardMetadata, row: JobRecord, path: Path) -> tuple[JobFacts, JobState]:
     """A job of the ledger, with its clip as and where it was found."""
     state = state_of(row, already=False)
     if not isinstance(state, Saved):
@@ -91,7 +91,7 @@ def _known(receipt: Receipt, row: Row, path: Path) -> tuple[JobFacts, JobState]:
     return facts_of(row), replace(state, clip=clip)
 
 
-def _foreign(section: html.Section, receipt: Receipt, path: Path) -> tuple[JobFacts, JobState]:
+def _foreign(section: html.Section, receipt: CardMetadata, path: Path) -> tuple[JobFacts, JobState]:
     """As much of another folder's job as its player needs."""
     now = datetime.now(UTC)
     facts = JobFacts(receipt.id, receipt.model, section.prompt, {}, None, None, now, emulated=False)

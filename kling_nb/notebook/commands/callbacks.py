@@ -18,7 +18,7 @@ _ALLOWED = "allowed: --url URL, --port N, --jupyter; or off"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ListenOptions:
     """What the words ask for."""
 
     url: str = ""
@@ -47,7 +47,7 @@ def listening_line() -> list[str]:
     return [f"listening at {listening.url}"] if listening is not None else []
 
 
-def read_order(words: Sequence[str]) -> Order:
+def read_order(words: Sequence[str]) -> ListenOptions:
     """The order that the words spell.
 
     Raises:
@@ -64,4 +64,4 @@ def read_order(words: Sequence[str]) -> Order:
             port = int(left.pop(0))
         else:
             raise InvalidInput.of("listen", repr(" ".join([word, *left[:1]])), _ALLOWED)
-    return Order(url, port, jupyter)
+    return ListenOptions(url, port, jupyter)

@@ -45,7 +45,7 @@ def show_spending(session: Session, words: Sequence[str]) -> None:
         show_notice("info", f"Written to {order.csv}")
 
 
-def write_csv(order: expenses.Order, text: str) -> None:
+def write_csv(order: expenses.SpendingOptions, text: str) -> None:
     """Write the file that was asked for."""
     mode = "w" if order.replace else "x"
     try:

@@ -19,7 +19,7 @@ from kling_nb.display.comm import Page
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.display.html import Finding
 
-__all__ = ["Answer", "Probe", "judge_page", "make_clip"]
+__all__ = ["PageReport", "Probe", "judge_page", "make_clip"]
 
 LAB_LEAST = (4, 4)
 NOTEBOOK_LEAST = (7, 4)
@@ -37,7 +37,7 @@ NO_PLAYER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PageReport:
     """What the page told of the clip."""
 
     pictures: tuple[bool, str]
@@ -46,7 +46,7 @@ class Answer:
     """The same for AAC."""
 
     @classmethod
-    def parse(cls, told: Mapping[str, Any]) -> Answer:
+    def parse(cls, told: Mapping[str, Any]) -> PageReport:
         """Read a message; what is missing did not play."""
         return cls(read_trial(told.get("pictures")), read_trial(told.get("sound")))
 
@@ -62,14 +62,14 @@ class Probe(anywidget.AnyWidget):
     _esm = STATIC / "probe.js"
     clip = traitlets.Bytes().tag(sync=True)
 
-    def __init__(self, clip: bytes, on_answer: Callable[[Answer], None]) -> None:
+    def __init__(self, clip: bytes, on_answer: Callable[[PageReport], None]) -> None:
         self._on_answer = on_answer
         super().__init__(clip=clip)
         self.on_msg(self._receive)
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, Mapping):
-            self._on_answer(Answer.parse(content))
+            self._on_answer(PageReport.parse(content))
 
 
 def make_clip() -> bytes:
@@ -85,7 +85,7 @@ def make_clip() -> bytes:
 
 
 def judge_page(
-    place: FrontEnd, page: Page | None, answer: Answer | None, *, waited_s: float | None
+    place: FrontEnd, page: Page | None, answer: PageReport | None, *, waited_s: float | None
 ) -> list[Finding]:
     """The findings about the page.
 

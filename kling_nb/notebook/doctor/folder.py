@@ -14,7 +14,7 @@ from kling_nb.core.job_state import FOLLOWED, SUBMITTING, Stage
 from kling_nb.display.html import Finding
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job_from_record import is_on_disk
-from kling_nb.storage import Row, look_up
+from kling_nb.storage import JobRecord, look_up
 from kling_nb.storage.inspect import inspect
 
 __all__ = ["check_contents"]
@@ -47,7 +47,7 @@ def check_contents(folder: Path) -> list[Finding]:
     return [ledger, judge_jobs(rows), judge_clips(rows)]
 
 
-def judge_knowledge(folder: Path, rows: Sequence[Row]) -> Finding:
+def judge_knowledge(folder: Path, rows: Sequence[JobRecord]) -> Finding:
     """Whether the ledger knows the clips that lie beside it, or some were made before it."""
     strays = len(stray_clips(folder, {row.id for row in rows}))
     if not strays:
@@ -65,7 +65,7 @@ def judge_knowledge(folder: Path, rows: Sequence[Row]) -> Finding:
     return Finding("Ledger", "warn", said, fix)
 
 
-def judge_jobs(rows: Sequence[Row]) -> Finding:
+def judge_jobs(rows: Sequence[JobRecord]) -> Finding:
     """What is under way, and what has an end that nobody knows."""
     under_way = sum(row.stage in SUBMITTING | FOLLOWED for row in rows)
     unknown = [row.id for row in rows if row.stage is Stage.UNKNOWN]
@@ -77,7 +77,7 @@ def judge_jobs(rows: Sequence[Row]) -> Finding:
     return Finding("Jobs", "warn", f"{said}, {len(unknown)} unknown ({listed(unknown)})", fix)
 
 
-def judge_clips(rows: Sequence[Row]) -> Finding:
+def judge_clips(rows: Sequence[JobRecord]) -> Finding:
     """Whether what is saved is there and whole, as far as size and first and last pictures tell."""
     saved = [row for row in rows if row.stage is Stage.SAVED and row.clip]
     sizes = sum(row.clip.size_bytes for row in saved if row.clip)

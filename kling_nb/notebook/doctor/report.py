@@ -26,7 +26,7 @@ from kling_nb.display.html import Finding, findings_text, render_findings
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.notebook_file import told_notebooks
 
-from .browser import Answer, Probe, judge_page, make_clip
+from .browser import PageReport, Probe, judge_page, make_clip
 from .environment import (
     check_disk,
     check_folder,
@@ -84,7 +84,7 @@ class Examination:
 
     def __init__(self, opening: Callable[[], Session], place: FrontEnd) -> None:
         self.place = place
-        self.answer: Answer | None = None
+        self.answer: PageReport | None = None
         self.waited_s: float | None = None
         self._session, mode = open_session(opening)
         self._first = [check_python(), *check_interrupts(), check_packages()]
@@ -161,7 +161,7 @@ class Report:
             self._examination.waited_s = patience_s
             self._draw()
 
-    def _take_answer(self, answer: Answer) -> None:
+    def _take_answer(self, answer: PageReport) -> None:
         self._examination.answer = answer
         self._answered.set()
         self._draw()

@@ -31,13 +31,13 @@ from kling_nb.models.lookup import find_model
 from kling_nb.models.parameters import Media
 from kling_nb.models.request_inputs import fingerprints, media_of
 from kling_nb.models.spec import ModelSpec, Values, judge_lengths, price_credits, validate, words_of
-from kling_nb.storage import Row
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage import JobRecord
+from kling_nb.storage.user_index import UserIndex
 
 from .find_requests import CallWanted, CellWanted, Unclear, Wanted
 from .read_code import UNCERTAIN
 
-__all__ = ["Line", "Pricing"]
+__all__ = ["Pricing", "QuoteLine"]
 
 _POSITIONS: Mapping[str, tuple[str, ...]] = {
     "image_to_video": ("image", "prompt"),
@@ -57,7 +57,7 @@ _LIBRARIES = frozenset({"PIL", "numpy", "torch", "IPython"})
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class QuoteLine:
     """One request of a notebook, and what it would cost."""
 
     cell: int
@@ -87,11 +87,11 @@ class Pricing:
         self._seen: dict[str, int] = {}
         self._now = datetime.now().astimezone()
 
-    def line(self, wanted: Wanted) -> Line:
+    def line(self, wanted: Wanted) -> QuoteLine:
         """One request with its price."""
         match wanted:
             case Unclear(number, code, why):
-                return Line(number, code, note=why)
+                return QuoteLine(number, code, note=why)
             case CellWanted(number, _, text):
                 pass
             case CallWanted(number, function, args, values):
@@ -100,9 +100,9 @@ class Pricing:
             wish, is_dry = self._wish(wanted)
             line = self._priced(number, wish, pays=not is_dry)
         except _Doubt as doubt:
-            return Line(number, text, note=str(doubt))
+            return QuoteLine(number, text, note=str(doubt))
         except InvalidInput as invalid:
-            return Line(number, text, credits=0.0, note=f"refused: {invalid}")
+            return QuoteLine(number, text, credits=0.0, note=f"refused: {invalid}")
         return replace(line, credits=0.0, note="dry run") if is_dry else line
 
     def _wish(self, wanted: CellWanted | CallWanted) -> tuple[Wish, bool]:
@@ -121,7 +121,7 @@ class Pricing:
             raise _Doubt(f"the variable `{name}` does not exist yet")
         return Wish(cell.spec, values, cell.take, cell.callback_url), cell.dry_run
 
-    def _priced(self, number: int, wish: Wish, *, pays: bool) -> Line:
+    def _priced(self, number: int, wish: Wish, *, pays: bool) -> QuoteLine:
         """A checked request: what answers it already, or its price; a dry run answers nothing."""
         if problems := problems_of(wish):
             raise InvalidInput(tuple(problems))
@@ -134,7 +134,7 @@ class Pricing:
             spec, values, hashes, service=service, take=wish.take, given=wish.values
         )
         seconds = str(values.get("duration", ""))
-        line = Line(number, words_of(values), spec.name, seconds, 0.0)
+        line = QuoteLine(number, words_of(values), spec.name, seconds, 0.0)
         if note := self._answer(names):
             return replace(line, note=note)
         first = self._seen.setdefault(names[0], number) if pays else number
@@ -159,7 +159,7 @@ class Pricing:
         if self._session.service != "live":
             return ""
         for name in names:
-            paid = unaccounted(PaidIndex(), self._session.ledger, name)
+            paid = unaccounted(UserIndex(), self._session.ledger, name)
             if paid is not None:
                 return f"refused: paid {date_words(paid.at, self._now)} in {paid.folder}"
         return ""
@@ -199,7 +199,7 @@ class Pricing:
 
     def _hash_of_url(self, url: str) -> str:
         """As it was when it was fetched last; a URL that is new has its own text's."""
-        rows: Sequence[Row] = self._session.ledger.rows(limit=-1)
+        rows: Sequence[JobRecord] = self._session.ledger.rows(limit=-1)
         negatives = (each for row in rows for given in row.sources.values() for each in given)
         return next((each.source_sha256 for each in negatives if each.url == url), url)
 

@@ -23,7 +23,7 @@ from kling_nb.jobs.default_session import default_session
 from kling_nb.notebook.archive.notebook_file import NotebookFile, current_notebook, told_notebooks
 
 from .find_requests import take_inventory
-from .price_requests import Line, Pricing
+from .price_requests import Pricing, QuoteLine
 
 __all__ = ["Quotation", "describe", "quote", "show_quotation", "table"]
 
@@ -35,7 +35,7 @@ class Quotation:
     notebook: Path
     saved_at: datetime
     """When it was saved: later changes are not counted."""
-    lines: tuple[Line, ...]
+    lines: tuple[QuoteLine, ...]
     funds: Funds
     """The balance, and what the tightest budget leaves, as far as they are known."""
     emulated: bool
@@ -131,7 +131,7 @@ def table(quotation: Quotation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
     return ("cell", "prompt", "model", "seconds", "credits"), rows
 
 
-def _cost(line: Line) -> str:
+def _cost(line: QuoteLine) -> str:
     if line.credits is None:
         return f"unknown: {line.note}"
     return (

@@ -11,11 +11,11 @@ import pytest
 
 import kling_nb.callbacks.asgi_app as module
 from kling_nb.callbacks.asgi_app import Intake
-from kling_nb.callbacks.receive import Heard, Posted, Turned
+from kling_nb.callbacks.receive import AcceptedCallback, CallbackRequest, RejectedCallback
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 
 NONCE = "n0nce"
-HEARD = Heard(NONCE, "t", None)
+HEARD = AcceptedCallback(NONCE, "t", None)
 
 
 class Post:
@@ -55,13 +55,13 @@ class Post:
 class Desk:
     """An intake that hears everything, or as the test says; and what it was given and told."""
 
-    def __init__(self, verdict: Heard | Turned = HEARD) -> None:
+    def __init__(self, verdict: AcceptedCallback | RejectedCallback = HEARD) -> None:
         self.verdict = verdict
-        self.taken: list[Posted] = []
+        self.taken: list[CallbackRequest] = []
         self.told: list[bool] = []
         self.intake = Intake(lambda path: path == "/", self.take_in, lambda: self.told.append(True))
 
-    def take_in(self, posted: Posted) -> Heard | Turned:
+    def take_in(self, posted: CallbackRequest) -> AcceptedCallback | RejectedCallback:
         """Keep it and say what the test says."""
         self.taken.append(posted)
         return self.verdict
@@ -100,7 +100,7 @@ def test_it_is_kept_before_it_is_answered() -> None:
 
 def test_what_is_turned_away_is_not_told() -> None:
     """The answer says why, and the count knows it."""
-    desk, post = Desk(Turned(405, "No.")), Post(b"x")
+    desk, post = Desk(RejectedCallback(405, "No.")), Post(b"x")
     desk.post(post)
     assert post.status == 405
     assert post.said == {"heard": False, "why": "No."}
@@ -120,7 +120,7 @@ def test_there_is_one_route() -> None:
 
 def test_a_long_body_is_not_kept() -> None:
     """One byte more than the limit is enough to judge by, and it is read no further for ever."""
-    desk = Desk(Turned(413, "Long."))
+    desk = Desk(RejectedCallback(413, "Long."))
     short, endless = Post(*[b"x" * 1000] * 300), Post(*[b"x" * 65536] * 1000)
     desk.post(short, endless)
     assert [len(posted.body) for posted in desk.taken] == [CALLBACK_LIMIT_BYTES + 1] * 2
@@ -166,7 +166,7 @@ def test_nothing_but_http_is_answered() -> None:
 
 def test_the_log_has_a_line_and_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     """Neither the value nor the body."""
-    desk = Desk(Turned(400, "Empty."))
+    desk = Desk(RejectedCallback(400, "Empty."))
     with caplog.at_level(logging.DEBUG, "kling_nb"):
         desk.post(Post(b"secret-body"))
     lines = [record.getMessage() for record in caplog.records if record.name == "kling_nb"]

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.callbacks.receive import Heard, Porter, Posted, Turned
+from kling_nb.callbacks.receive import (
+    AcceptedCallback,
+    CallbackReceiver,
+    CallbackRequest,
+    RejectedCallback,
+)
 from kling_nb.core.job_state import Stage
 from kling_nb.core.secret import Key
 from kling_nb.errors import ConfigurationError
 from kling_nb.kie.webhooks import sign_callback
-from kling_nb.storage import Intent, Ledger, Mailbox
+from kling_nb.storage import CallbackStore, Intent, Ledger
 from tests.support.jupyter import notification
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -22,24 +27,26 @@ BODY = notification(TASK)
 NONCE = "the-one-time-value"
 
 
-def porter(ledger: Ledger, key: str = "") -> Porter:
+def porter(ledger: Ledger, key: str = "") -> CallbackReceiver:
     """One for a folder with a job that is being sent."""
     row, _ = ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))
     ledger.advance(row.id, Stage.SENDING, nonce=NONCE)
-    return Porter(lambda nonce: ledger.folder, Key(key) if key else None, AT.timestamp)
+    return CallbackReceiver(lambda nonce: ledger.folder, Key(key) if key else None, AT.timestamp)
 
 
-def posted(nonce: str = NONCE, key: str = "", at: datetime = AT, body: bytes = BODY) -> Posted:
+def posted(
+    nonce: str = NONCE, key: str = "", at: datetime = AT, body: bytes = BODY
+) -> CallbackRequest:
     """A notification, signed where there is a key."""
     stamp = str(int(at.timestamp()))
     headers = {"x-webhook-timestamp": stamp, "x-webhook-signature": sign_callback(key, TASK, stamp)}
-    return Posted("POST", f"kling_nb={nonce}", headers if key else {}, body)
+    return CallbackRequest("POST", f"kling_nb={nonce}", headers if key else {}, body)
 
 
 def test_what_is_heard_is_in_the_mailbox(ledger: Ledger) -> None:
     """As it came, with the time."""
-    assert isinstance(porter(ledger).take_in(posted()), Heard)
-    letter = Mailbox(ledger.folder).oldest(NONCE)
+    assert isinstance(porter(ledger).take_in(posted()), AcceptedCallback)
+    letter = CallbackStore(ledger.folder).oldest(NONCE)
     assert letter is not None
     assert (letter.body, letter.at) == (BODY, AT)
 
@@ -48,15 +55,15 @@ def test_what_is_heard_is_in_the_mailbox(ledger: Ledger) -> None:
 def test_a_key_asks_for_signatures(ledger: Ledger, key: str, status: int) -> None:
     """With a webhook key only what was signed with it is taken in."""
     judged = porter(ledger, "the-webhook-key").take_in(posted(key=key))
-    assert (judged.status if isinstance(judged, Turned) else 200) == status
-    assert len(Mailbox(ledger.folder).nonces()) == (status == 200)
+    assert (judged.status if isinstance(judged, RejectedCallback) else 200) == status
+    assert len(CallbackStore(ledger.folder).nonces()) == (status == 200)
 
 
 def test_judging_takes_nothing_in(ledger: Ledger, tmp_path: Path) -> None:
     """What is looked at before the body has come leaves nothing."""
     one = porter(ledger)
     before = hashlib.sha256((tmp_path / "ledger.sqlite3").read_bytes())
-    assert isinstance(one.judge(posted()), Heard)
+    assert isinstance(one.judge(posted()), AcceptedCallback)
     after = hashlib.sha256((tmp_path / "ledger.sqlite3").read_bytes())
     assert after.digest() == before.digest()
 
@@ -64,17 +71,17 @@ def test_judging_takes_nothing_in(ledger: Ledger, tmp_path: Path) -> None:
 def test_a_value_of_nobody_is_turned_away(ledger: Ledger) -> None:
     """Whether no folder is known for it, or its folder does not know it: the same answer."""
     one = porter(ledger)
-    nobody = Porter(lambda nonce: None, None)
+    nobody = CallbackReceiver(lambda nonce: None, None)
     answers = {repr(one.take_in(posted("guess"))), repr(nobody.take_in(posted()))}
     assert len(answers) == 1
-    assert Mailbox(ledger.folder).nonces() == set()
+    assert CallbackStore(ledger.folder).nonces() == set()
 
 
 def test_what_cannot_be_kept_may_come_again(tmp_path: Path) -> None:
     """The answer tells nothing of the disk, and no ledger is made."""
-    one = Porter(lambda nonce: tmp_path / "gone", None)
+    one = CallbackReceiver(lambda nonce: tmp_path / "gone", None)
     for judged in (one.judge(posted()), one.take_in(posted())):
-        assert isinstance(judged, Turned)
+        assert isinstance(judged, RejectedCallback)
         assert judged.status == 503
         assert "gone" not in judged.words
     assert not (tmp_path / "gone").exists()
@@ -86,6 +93,6 @@ def test_settings_that_do_not_go_together(ledger: Ledger) -> None:
     def refuse(_nonce: str) -> Path:
         raise ConfigurationError("no key")
 
-    judged = Porter(refuse, None).take_in(posted())
-    assert isinstance(judged, Turned)
+    judged = CallbackReceiver(refuse, None).take_in(posted())
+    assert isinstance(judged, RejectedCallback)
     assert judged.status == 503

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.callbacks.receive import Heard, Posted, Turned, receive
+from kling_nb.callbacks.receive import AcceptedCallback, CallbackRequest, RejectedCallback, receive
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.task_status import TaskFailed, TaskPending, TaskSucceeded
 from kling_nb.kie.webhooks import sign_callback
@@ -20,21 +20,23 @@ KEY = "whsec-0123456789"
 NOW_S = 1_795_000_000.0
 ID = "e989621f54392584b05867f87b160672"
 BODY = json.dumps({"code": 200, "data": {"taskId": ID, "state": "success"}}).encode()
-POSTED = Posted("POST", f"kling_nb={NONCE}", {"content-type": "application/json"}, BODY)
+POSTED = CallbackRequest("POST", f"kling_nb={NONCE}", {"content-type": "application/json"}, BODY)
 
 
-def judge(posted: Posted, *, key: str = "", now_s: float = NOW_S) -> Heard | Turned:
+def judge(
+    posted: CallbackRequest, *, key: str = "", now_s: float = NOW_S
+) -> AcceptedCallback | RejectedCallback:
     """The verdict where one value is known."""
     return receive(posted, knows_nonce=lambda n: n == NONCE, webhook_key=key, now_s=now_s)
 
 
-def status(posted: Posted, *, key: str = "") -> int:
+def status(posted: CallbackRequest, *, key: str = "") -> int:
     """What is answered; 200 for what is heard."""
     verdict = judge(posted, key=key)
-    return verdict.status if isinstance(verdict, Turned) else 200
+    return verdict.status if isinstance(verdict, RejectedCallback) else 200
 
 
-def signed(at_s: float, *, key: str = KEY, task_id: str = ID) -> Posted:
+def signed(at_s: float, *, key: str = KEY, task_id: str = ID) -> CallbackRequest:
     """A notification signed at that time."""
     at = f"{at_s:.0f}"
     signature = sign_callback(key, task_id, at)
@@ -44,7 +46,7 @@ def signed(at_s: float, *, key: str = KEY, task_id: str = ID) -> Posted:
 def test_a_notification_is_heard() -> None:
     """With what it claims, which is believed by nobody."""
     verdict = judge(POSTED)
-    assert isinstance(verdict, Heard)
+    assert isinstance(verdict, AcceptedCallback)
     assert (verdict.nonce, verdict.task_id) == (NONCE, ID)
     assert isinstance(verdict.status_claimed, TaskSucceeded)
 
@@ -56,7 +58,7 @@ def test_a_notification_is_heard() -> None:
 def test_the_specifications_own_documents_are_heard(sample: str, kind: type) -> None:
     """With their odd escapes, byte for byte."""
     verdict = judge(replace(POSTED, body=(SAMPLES / sample).read_bytes()))
-    assert isinstance(verdict, Heard)
+    assert isinstance(verdict, AcceptedCallback)
     assert isinstance(verdict.status_claimed, kind)
 
 
@@ -71,7 +73,7 @@ def test_the_specifications_own_documents_are_heard(sample: str, kind: type) -> 
 def test_every_form_of_the_id(body: str) -> None:
     """Also where nothing but the id can be read."""
     verdict = judge(replace(POSTED, body=body.encode()))
-    assert isinstance(verdict, Heard)
+    assert isinstance(verdict, AcceptedCallback)
     assert verdict.task_id == ID
     assert not isinstance(verdict.status_claimed, TaskSucceeded | TaskFailed | TaskPending)
 
@@ -115,7 +117,7 @@ def test_missing_and_wrong_values_are_answered_alike(query: str) -> None:
     """So that nobody learns which values exist."""
     verdict = judge(replace(POSTED, query=query))
     assert verdict == judge(replace(POSTED, query=""))
-    assert isinstance(verdict, Turned)
+    assert isinstance(verdict, RejectedCallback)
     assert verdict.status == 403
 
 
@@ -181,11 +183,11 @@ def test_a_signature_that_fits() -> None:
         replace(POSTED, headers={"x-webhook-signature": "ä", "x-webhook-timestamp": "٣"}),
     ],
 )
-def test_a_signature_that_does_not_fit(posted: Posted) -> None:
+def test_a_signature_that_does_not_fit(posted: CallbackRequest) -> None:
     """Missing, half, old, from the future, of another key or task: all are answered alike."""
     verdict = judge(posted, key=KEY)
     assert verdict == judge(POSTED, key=KEY)
-    assert isinstance(verdict, Turned)
+    assert isinstance(verdict, RejectedCallback)
     assert verdict.status == 403
 
 

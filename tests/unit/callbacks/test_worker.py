@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kling_nb.callbacks import worker
-from kling_nb.callbacks.worker import Collector
+from kling_nb.callbacks.worker import CallbackWorker
 from kling_nb.core.job_state import Stage
 from kling_nb.emulator import Books
 from kling_nb.errors import NotSent
@@ -21,7 +21,7 @@ from kling_nb.jobs.callback_inbox import letters_for
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
-from kling_nb.storage import Letter, Mailbox
+from kling_nb.storage import CallbackStore, StoredCallback
 from tests.support.jupyter import notification
 from tests.support.service import sent_row
 
@@ -52,9 +52,9 @@ def session(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> Session:
 
 
 @pytest.fixture
-def listening(session: Session) -> Iterator[Collector]:
+def listening(session: Session) -> Iterator[CallbackWorker]:
     """What acts on the letters of the session."""
-    collecting = Collector(session)
+    collecting = CallbackWorker(session)
     looking = session.portal.submit(collecting.keep_looking())
     listening = Listening(session.hearing, "http://127.0.0.1:9/", stop=looking.cancel)
     with session.hearing.turn_to(listening):
@@ -75,7 +75,7 @@ def nonce_of(session: Session, job: Job) -> str:
 def post(session: Session, job: Job, task_id: str = "") -> None:
     """Leave a notification, as the server does."""
     body = notification(task_id or job.task_id)
-    assert Mailbox(session.ledger.folder).post(nonce_of(session, job), body, AT)
+    assert CallbackStore(session.ledger.folder).post(nonce_of(session, job), body, AT)
 
 
 def wait_for_the_end(session: Session, task_id: str) -> None:
@@ -83,7 +83,7 @@ def wait_for_the_end(session: Session, task_id: str) -> None:
     wait_until(lambda: (task := books_of(session).task(task_id)) and task.ended_at is not None)
 
 
-def look(session: Session, collecting: Collector, times: int = 1) -> None:
+def look(session: Session, collecting: CallbackWorker, times: int = 1) -> None:
     """Look so often, and wait each time until everything was acted on."""
 
     async def play() -> None:
@@ -110,7 +110,7 @@ def count_heard(session: Session, monkeypatch: pytest.MonkeyPatch, *faults: Exce
 # --- what a letter does ------------------------------------------------------------------------
 
 
-def test_a_letter_ends_the_wait(session: Session, listening: Collector) -> None:
+def test_a_letter_ends_the_wait(session: Session, listening: CallbackWorker) -> None:
     """The job is asked about at once, and its clip is saved."""
     job = session.text_to_video("A red fox")
     wait_for_the_end(session, job.task_id)
@@ -118,7 +118,7 @@ def test_a_letter_ends_the_wait(session: Session, listening: Collector) -> None:
     post(session, job)
     assert job.result(PATIENCE_S).path.exists()
     assert listening.counts == {"heard": 1}
-    wait_until(lambda: not Mailbox(session.ledger.folder).nonces())
+    wait_until(lambda: not CallbackStore(session.ledger.folder).nonces())
 
 
 def test_a_letter_is_not_believed(open_session: Open) -> None:
@@ -129,12 +129,12 @@ def test_a_letter_is_not_believed(open_session: Open) -> None:
     asked: list[str] = []
     job.on_ask = lambda: asked.append(job.id)
     post(endless, job)
-    look(endless, Collector(endless))
+    look(endless, CallbackWorker(endless))
     assert asked == [job.id]
     assert not job.done()
 
 
-def test_a_letter_brings_back_a_lost_task(session: Session, listening: Collector) -> None:
+def test_a_letter_brings_back_a_lost_task(session: Session, listening: CallbackWorker) -> None:
     """The answer to the request never came; its one-time value tells the id."""
     books_of(session).inject("lose-answer")
     lost = session.text_to_video("A red fox")
@@ -156,7 +156,7 @@ def test_a_letter_waits_while_the_service_cannot_be_asked(
         worker.poll_schedule, "retry_wait_s", lambda tries: waits.append(tries) or 0.0
     )
     sent_row(session.ledger, Stage.UNKNOWN)
-    box, collecting = Mailbox(session.ledger.folder), Collector(session)
+    box, collecting = CallbackStore(session.ledger.folder), CallbackWorker(session)
     box.post("n", b"it", AT)
     look(session, collecting, 2)
     assert box.nonces() == {"n"}
@@ -173,11 +173,11 @@ def test_a_fault_of_ours_does_not_come_again(
     """It is told once, with its traceback, and the letter is thrown away."""
     heard = count_heard(session, monkeypatch, ZeroDivisionError())
     sent_row(session.ledger, Stage.UNKNOWN)
-    Mailbox(session.ledger.folder).post("n", b"it", AT)
-    look(session, Collector(session), 2)
+    CallbackStore(session.ledger.folder).post("n", b"it", AT)
+    look(session, CallbackWorker(session), 2)
     assert heard == ["it"]
     assert [record.levelno for record in caplog.records if record.exc_info] == [logging.ERROR]
-    assert Mailbox(session.ledger.folder).nonces() == set()
+    assert CallbackStore(session.ledger.folder).nonces() == set()
 
 
 def test_one_value_asks_once_in_a_while(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_one_value_asks_once_in_a_while(session: Session, monkeypatch: pytest.Mo
     heard = count_heard(session, monkeypatch)
     sent_row(session.ledger, Stage.UNKNOWN)
     sent_row(session.ledger, Stage.UNKNOWN, nonce="other")
-    box, collecting = Mailbox(session.ledger.folder), Collector(session)
+    box, collecting = CallbackStore(session.ledger.folder), CallbackWorker(session)
     for nonce, body in (("n", b"first"), ("n", b"second"), ("other", b"third")):
         box.post(nonce, body, AT)
     look(session, collecting, 3)
@@ -201,9 +201,9 @@ def test_told_to_it_looks_at_once(session: Session, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(worker, "LOOK_S", 3600.0)
     heard = count_heard(session, monkeypatch)
     sent_row(session.ledger, Stage.UNKNOWN)
-    looks, collecting = list[bool](), Collector(session)
+    looks, collecting = list[bool](), CallbackWorker(session)
 
-    def letters(*given: Any) -> list[Letter]:
+    def letters(*given: Any) -> list[StoredCallback]:
         found = letters_for(*given)
         looks.append(bool(found))
         return found
@@ -211,7 +211,7 @@ def test_told_to_it_looks_at_once(session: Session, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(worker, "letters_for", letters)
     looking = session.portal.submit(collecting.keep_looking())
     wait_until(lambda: looks == [False])
-    Mailbox(session.ledger.folder).post("n", b"it", AT)
+    CallbackStore(session.ledger.folder).post("n", b"it", AT)
     collecting.wake()
     wait_until(lambda: heard == ["it"])
     looking.cancel()
@@ -228,8 +228,8 @@ def test_cancelled_it_ends_what_it_began(session: Session, monkeypatch: pytest.M
 
     monkeypatch.setattr(session, "hear", hear)
     sent_row(session.ledger, Stage.UNKNOWN)
-    Mailbox(session.ledger.folder).post("n", b"it", AT)
-    looking = session.portal.submit(Collector(session).keep_looking())
+    CallbackStore(session.ledger.folder).post("n", b"it", AT)
+    looking = session.portal.submit(CallbackWorker(session).keep_looking())
     wait_until(lambda: begun)
     looking.cancel()
 
@@ -243,11 +243,11 @@ def test_cancelled_it_ends_what_it_began(session: Session, monkeypatch: pytest.M
 def test_letters_wait_for_who_listens_next(session: Session) -> None:
     """What came while nobody looked is not lost."""
     sent_row(session.ledger, Stage.ACCEPTED)
-    Mailbox(session.ledger.folder).post("n", notification("t"), AT)
-    collecting = Collector(session)
+    CallbackStore(session.ledger.folder).post("n", notification("t"), AT)
+    collecting = CallbackWorker(session)
     look(session, collecting)
     assert collecting.counts == {"heard": 1}
-    assert Mailbox(session.ledger.folder).nonces() == set()
+    assert CallbackStore(session.ledger.folder).nonces() == set()
 
 
 def test_a_folder_that_is_gone_is_no_fault(
@@ -255,7 +255,7 @@ def test_a_folder_that_is_gone_is_no_fault(
 ) -> None:
     """Nothing is said, and nothing is made there."""
     session = open_session(folder=tmp_path / "none yet")
-    look(session, Collector(session))
+    look(session, CallbackWorker(session))
     assert not (tmp_path / "none yet" / "ledger.sqlite3").exists()
     assert not caplog.records
 
@@ -265,6 +265,6 @@ def test_the_session_of_the_moment(session: Session, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(worker, "default_session", lambda: session)
     heard = count_heard(session, monkeypatch)
     sent_row(session.ledger, Stage.ACCEPTED)
-    Mailbox(session.ledger.folder).post("n", b"it", AT)
-    look(session, Collector())
+    CallbackStore(session.ledger.folder).post("n", b"it", AT)
+    look(session, CallbackWorker())
     assert heard == ["it"]

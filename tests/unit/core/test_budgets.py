@@ -12,10 +12,10 @@ import pytest
 
 from kling_nb.core.budgets import (
     Budget,
+    BudgetOptions,
+    BudgetStatus,
     Change,
-    Order,
     Scope,
-    Standing,
     changes,
     day_of,
     describe,
@@ -46,7 +46,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("spent", [0, 445, 444.9999999999])
 def test_what_fits_is_not_refused(spent: float) -> None:
     """The last credit may be spent, whatever sums of fractions come to."""
-    assert refusal([Standing(FOLDER, spent)], 55) is None
+    assert refusal([BudgetStatus(FOLDER, spent)], 55) is None
 
 
 def test_without_a_budget_everything_fits() -> None:
@@ -57,7 +57,7 @@ def test_without_a_budget_everything_fits() -> None:
 
 def test_a_refusal_says_the_figures_and_the_ways_on() -> None:
     """Budget, spent, price, left; that nothing was sent; how to go on."""
-    error = refusal([Standing(FOLDER, 465)], 55)
+    error = refusal([BudgetStatus(FOLDER, 465)], 55)
     assert str(error) == (
         "This clip costs 55 credits ($0.28), more than the budget has left. Budget of this "
         "folder: 465 of 500 credits ($2.50) spent, 35 left. Nothing was sent. "
@@ -69,8 +69,8 @@ def test_a_refusal_says_the_figures_and_the_ways_on() -> None:
 @pytest.mark.parametrize("spent", [465.004, 465.001, 465.0049999, 465.0, 0.1 + 0.2, 1e11 + 0.001])
 def test_the_advised_budget_is_enough(spent: float) -> None:
     """Whoever sets it as it stands there can make the clip."""
-    short = Standing(FOLDER, spent)
-    error = str(refusal([Standing(replace(FOLDER, limit_credits=spent), spent)], 55))
+    short = BudgetStatus(FOLDER, spent)
+    error = str(refusal([BudgetStatus(replace(FOLDER, limit_credits=spent), spent)], 55))
     advised = float(error.partition("%kling budget ")[2].split()[0])
     assert refusal([replace(short, budget=replace(FOLDER, limit_credits=advised))], 55) is None
     assert advised - (spent + 55) < 0.011
@@ -79,7 +79,9 @@ def test_the_advised_budget_is_enough(spent: float) -> None:
 def test_every_budget_that_is_short_is_named() -> None:
     """Who raises one is not surprised by the next; one that has room is left out."""
     day = Budget("live", Scope.DAY, 10_000)
-    error = str(refusal([Standing(NOTEBOOK, 60), Standing(FOLDER, 480), Standing(day, 60)], 55))
+    error = str(
+        refusal([BudgetStatus(NOTEBOOK, 60), BudgetStatus(FOLDER, 480), BudgetStatus(day, 60)], 55)
+    )
     assert "notebook films/fox.ipynb: 60 of 100" in error
     assert "this folder: 480 of 500" in error
     assert "today" not in error
@@ -88,15 +90,15 @@ def test_every_budget_that_is_short_is_named() -> None:
 
 def test_an_unknown_price_fits_into_no_budget() -> None:
     """It cannot be held against one, so it is refused, with the way on."""
-    error = str(refusal([Standing(FOLDER, 0)], None))
+    error = str(refusal([BudgetStatus(FOLDER, 0)], None))
     assert "price of this request is not known" in error
     assert "Nothing was sent. `%kling budget off`" in error
 
 
 def test_the_tightest_budget_counts() -> None:
     """What is left is what the tightest leaves, and never less than nothing."""
-    assert least_left([Standing(FOLDER, 100), Standing(NOTEBOOK, 60)]) == 40
-    assert least_left([Standing(FOLDER, 600)]) == 0
+    assert least_left([BudgetStatus(FOLDER, 100), BudgetStatus(NOTEBOOK, 60)]) == 40
+    assert least_left([BudgetStatus(FOLDER, 600)]) == 0
     assert least_left([]) is None
 
 
@@ -106,15 +108,15 @@ def test_the_tightest_budget_counts() -> None:
 def test_a_standing_is_one_line() -> None:
     """Spent, limit, left, and what could not be counted."""
     words = "Budget of this folder: 165 of 500 credits ($2.50) spent, 335 left"
-    assert str(Standing(FOLDER, 165)) == words
-    assert str(Standing(FOLDER, 0, 1)).endswith("500 left; 1 job of unknown price not counted")
-    assert str(Standing(FOLDER, 0, 2)).endswith("; 2 jobs of unknown price not counted")
+    assert str(BudgetStatus(FOLDER, 165)) == words
+    assert str(BudgetStatus(FOLDER, 0, 1)).endswith("500 left; 1 job of unknown price not counted")
+    assert str(BudgetStatus(FOLDER, 0, 2)).endswith("; 2 jobs of unknown price not counted")
 
 
 def test_the_command_names_the_service() -> None:
     """Emulated budgets are not taken for real ones; without any it says how to set one."""
-    assert describe([Standing(FOLDER, 0)], "live")[0].endswith("500 left (live)")
-    assert "emulated, no real credits" in describe([Standing(FOLDER, 0)], "emulator")[0]
+    assert describe([BudgetStatus(FOLDER, 0)], "live")[0].endswith("500 left (live)")
+    assert "emulated, no real credits" in describe([BudgetStatus(FOLDER, 0)], "emulator")[0]
     assert "`%kling budget 500 --per notebook|day|folder`" in describe([], "live")[0]
 
 
@@ -165,13 +167,13 @@ def test_off_ends_one_or_all() -> None:
 @pytest.mark.parametrize(
     ("line", "order"),
     [
-        ("", Order()),
-        ("500", Order("500")),
-        ("--per day $3", Order("$3", "day")),
-        ("off --per notebook", Order("off", "notebook")),
+        ("", BudgetOptions()),
+        ("500", BudgetOptions("500")),
+        ("--per day $3", BudgetOptions("$3", "day")),
+        ("off --per notebook", BudgetOptions("off", "notebook")),
     ],
 )
-def test_an_order(line: str, order: Order) -> None:
+def test_an_order(line: str, order: BudgetOptions) -> None:
     """The words in any order."""
     assert read_order(line.split()) == order
 

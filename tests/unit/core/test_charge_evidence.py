@@ -11,10 +11,10 @@ from kling_nb.core.charge_evidence import (
     LOOKS_S,
     NO_EVIDENCE,
     REFUND_LOOKS_S,
+    BalanceLook,
     Evidence,
-    Ground,
     Likelihood,
-    Look,
+    Reason,
     Watch,
     encode_watch,
     judge,
@@ -28,30 +28,30 @@ PAID, NOT_PAID, OPEN = Likelihood.PAID, Likelihood.NOT_PAID, Likelihood.OPEN
 
 def watch(*looks: tuple[float, float], others: bool = False) -> Watch:
     """A watch with these looks: seconds, balance."""
-    return Watch(AT, tuple(Look(*look) for look in looks), others)
+    return Watch(AT, tuple(BalanceLook(*look) for look in looks), others)
 
 
 @pytest.mark.parametrize(
     ("looks", "likelihood", "ground"),
     [
-        ([(0, 945)], PAID, Ground.FELL),
-        ([(0, 945), (60, 945)], PAID, Ground.FELL),
-        ([(0, 1000), (15, 945)], PAID, Ground.FELL),
-        ([(0, 945.004)], PAID, Ground.FELL),
-        ([(0, 1000)], OPEN, Ground.EARLY),
-        ([(0, 1000), (15, 1000), (30, 1000)], OPEN, Ground.EARLY),
-        ([(0, 1000), (15, 1000), (30, 1000), (60, 1000)], NOT_PAID, Ground.STILL),
-        ([(120, 1000)], NOT_PAID, Ground.STILL),
-        ([(0, 945), (60, 1000)], OPEN, Ground.RETURNED),
-        ([(0, 1010), (60, 1000)], OPEN, Ground.RETURNED),
-        ([(0, 945), (60, 890)], OPEN, Ground.ODD),
-        ([(0, 944.9)], OPEN, Ground.ODD),
-        ([(0, 1055)], OPEN, Ground.ODD),
-        ([], OPEN, Ground.UNSEEN),
+        ([(0, 945)], PAID, Reason.FELL),
+        ([(0, 945), (60, 945)], PAID, Reason.FELL),
+        ([(0, 1000), (15, 945)], PAID, Reason.FELL),
+        ([(0, 945.004)], PAID, Reason.FELL),
+        ([(0, 1000)], OPEN, Reason.EARLY),
+        ([(0, 1000), (15, 1000), (30, 1000)], OPEN, Reason.EARLY),
+        ([(0, 1000), (15, 1000), (30, 1000), (60, 1000)], NOT_PAID, Reason.STILL),
+        ([(120, 1000)], NOT_PAID, Reason.STILL),
+        ([(0, 945), (60, 1000)], OPEN, Reason.RETURNED),
+        ([(0, 1010), (60, 1000)], OPEN, Reason.RETURNED),
+        ([(0, 945), (60, 890)], OPEN, Reason.ODD),
+        ([(0, 944.9)], OPEN, Reason.ODD),
+        ([(0, 1055)], OPEN, Reason.ODD),
+        ([], OPEN, Reason.UNSEEN),
     ],
 )
 def test_what_a_balance_tells(
-    looks: list[tuple[float, float]], likelihood: Likelihood, ground: Ground
+    looks: list[tuple[float, float]], likelihood: Likelihood, ground: Reason
 ) -> None:
     """1,000 credits before, 55 the price; only the whole price or a whole watch says anything."""
     verdict = judge(Evidence(55, 1000, watch(*looks)))
@@ -62,21 +62,21 @@ def test_what_a_balance_tells(
 def test_other_jobs_spoil_everything(looks: list[tuple[float, float]]) -> None:
     """Whatever the numbers are: another job of this ledger may have made them."""
     verdict = judge(Evidence(55, 1000, watch(*looks, others=True)))
-    assert (verdict.likelihood, verdict.ground) == (OPEN, Ground.OTHERS)
+    assert (verdict.likelihood, verdict.ground) == (OPEN, Reason.OTHERS)
 
 
 @pytest.mark.parametrize("price", [None, 0])
 def test_without_a_price_no_fall_is_evidence(price: float | None) -> None:
     """It cannot be recognised; standing still can."""
-    assert judge(Evidence(price, 1000, watch((0, 945)))).ground is Ground.ODD
-    assert judge(Evidence(price, 1000, watch((60, 1000)))).ground is Ground.STILL
+    assert judge(Evidence(price, 1000, watch((0, 945)))).ground is Reason.ODD
+    assert judge(Evidence(price, 1000, watch((60, 1000)))).ground is Reason.STILL
 
 
 def test_without_balances_nothing_is_known() -> None:
     """Before, after, or both are missing."""
-    assert judge(NO_EVIDENCE).ground is Ground.UNSEEN
+    assert judge(NO_EVIDENCE).ground is Reason.UNSEEN
     assert judge(Evidence(55, 1000)).before_credits == 1000
-    assert judge(Evidence(55, None, watch((0, 945)))).ground is Ground.UNSEEN
+    assert judge(Evidence(55, None, watch((0, 945)))).ground is Reason.UNSEEN
 
 
 def test_the_verdict_has_its_numbers() -> None:
@@ -88,7 +88,7 @@ def test_the_verdict_has_its_numbers() -> None:
 def test_a_watch_adds_up() -> None:
     """A look that failed is none, and what others did is not forgotten."""
     seen = Watch(AT).add(0, 1000, others_moved=True).add(15, None, others_moved=False)
-    assert seen == Watch(AT, (Look(0, 1000),), others_moved=True)
+    assert seen == Watch(AT, (BalanceLook(0, 1000),), others_moved=True)
     assert not seen.is_over
     assert seen.add(60, 1000, others_moved=False).is_over
 

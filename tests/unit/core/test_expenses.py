@@ -10,7 +10,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kling_nb.core.expenses import By, Expense, Order, Total, csv_text, read_order, table, totals
+from kling_nb.core.expenses import (
+    By,
+    Expense,
+    SpendingOptions,
+    Total,
+    csv_text,
+    read_order,
+    table,
+    totals,
+)
 from kling_nb.errors import InvalidInput
 
 CLIP = Expense(
@@ -119,13 +128,13 @@ def test_csv_is_read_back_by_any_spreadsheet() -> None:
 @pytest.mark.parametrize(
     ("line", "order"),
     [
-        ("", Order(By.DAY)),
-        ("--by notebook", Order(By.NOTEBOOK)),
-        ("--csv a.csv --by model", Order(By.MODEL, "a.csv")),
-        ("--csv a.csv --replace", Order(By.DAY, "a.csv", True)),
+        ("", SpendingOptions(By.DAY)),
+        ("--by notebook", SpendingOptions(By.NOTEBOOK)),
+        ("--csv a.csv --by model", SpendingOptions(By.MODEL, "a.csv")),
+        ("--csv a.csv --replace", SpendingOptions(By.DAY, "a.csv", True)),
     ],
 )
-def test_an_order(line: str, order: Order) -> None:
+def test_an_order(line: str, order: SpendingOptions) -> None:
     """By day where nothing else is asked for."""
     assert read_order(line.split()) == order
 

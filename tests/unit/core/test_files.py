@@ -17,8 +17,8 @@ from kling_nb.core import files
 from kling_nb.core.files import ensure_file, make_folder, new_file, open_plain
 from kling_nb.jobs.session import Session
 from kling_nb.storage import Intent, Ledger
-from kling_nb.storage.callback_routes import Doors
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage.callback_routes import CallbackRoutes
+from kling_nb.storage.user_index import UserIndex
 
 PATIENCE_S = 20.0
 
@@ -71,8 +71,8 @@ def test_what_the_user_has_once_is_private(
     open_session: Callable[..., Session], tmp_path: Path, photo: bytes, umask: int
 ) -> None:
     """The index of what was paid, the callback folders and the rate limits of the account."""
-    PaidIndex().note("f" * 64, tmp_path, datetime.now(UTC))
-    Doors().note("nonce", tmp_path, datetime.now(UTC))
+    UserIndex().note("f" * 64, tmp_path, datetime.now(UTC))
+    CallbackRoutes().note("nonce", tmp_path, datetime.now(UTC))
     work(open_session(), photo)
     for name in ("user data", "user state"):
         found = made_in(tmp_path / name)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kling_nb.emulator.http.callback_sender import CourierLoop
-from kling_nb.jobs.background_loop import Portal, PortalLoop, SelectorLoop, portal
+from kling_nb.jobs.background_loop import BackgroundLoop, PortalLoop, SelectorLoop, portal
 from kling_nb.jobs.run_coroutine import run
 from tests.support.scripts import answer, run_script
 
@@ -20,19 +20,19 @@ PATIENCE_S = 20.0
 
 
 @pytest.fixture
-def own() -> Iterator[Portal]:
+def own() -> Iterator[BackgroundLoop]:
     """A portal of the test's own, stopped at its end."""
-    made = Portal()
+    made = BackgroundLoop()
     yield made
     made.stop()
 
 
-def test_call_gives_the_result(own: Portal) -> None:
+def test_call_gives_the_result(own: BackgroundLoop) -> None:
     """A thread without a loop gets a coroutine's result."""
     assert own.call(answer()) == 42
 
 
-def test_call_gives_the_exception(own: Portal) -> None:
+def test_call_gives_the_exception(own: BackgroundLoop) -> None:
     """What the coroutine raises is raised in the caller."""
 
     async def fail() -> None:
@@ -42,7 +42,7 @@ def test_call_gives_the_exception(own: Portal) -> None:
         own.call(fail())
 
 
-def test_one_daemon_thread_by_name(own: Portal) -> None:
+def test_one_daemon_thread_by_name(own: BackgroundLoop) -> None:
     """Everything runs on one thread, which people can tell in a dump and which ends with us."""
 
     async def where() -> threading.Thread:
@@ -56,7 +56,7 @@ def test_one_daemon_thread_by_name(own: Portal) -> None:
 def test_nothing_starts_before_the_first_use() -> None:
     """A portal costs nothing until it is used, also to stop."""
     before = threading.active_count()
-    Portal().stop()
+    BackgroundLoop().stop()
     assert threading.active_count() == before
 
 
@@ -65,7 +65,7 @@ def test_the_shared_portal_is_one() -> None:
     assert portal() is portal()
 
 
-def test_many_threads_share_one_loop(own: Portal) -> None:
+def test_many_threads_share_one_loop(own: BackgroundLoop) -> None:
     """First uses at the same time start one loop, not several."""
     ready = threading.Barrier(8)
     loops: list[asyncio.AbstractEventLoop] = []
@@ -86,7 +86,7 @@ def test_many_threads_share_one_loop(own: Portal) -> None:
     assert len(set(loops)) == 1
 
 
-def test_call_on_the_own_thread_raises(own: Portal) -> None:
+def test_call_on_the_own_thread_raises(own: BackgroundLoop) -> None:
     """Instead of waiting for itself for ever, it says what to do."""
     waiting = answer()
 
@@ -99,7 +99,7 @@ def test_call_on_the_own_thread_raises(own: Portal) -> None:
     assert not own.is_own_thread()
 
 
-def test_timeout_leaves_the_coroutine_running(own: Portal) -> None:
+def test_timeout_leaves_the_coroutine_running(own: BackgroundLoop) -> None:
     """The wait ends, the work does not."""
     go = threading.Event()
     seen = threading.Event()
@@ -136,7 +136,7 @@ def test_interrupt_leaves_the_coroutine_running() -> None:
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_the_loop_survives(own: Portal, kind: type[BaseException]) -> None:
+def test_the_loop_survives(own: BackgroundLoop, kind: type[BaseException]) -> None:
     """A coroutine that asks for the end of the world ends itself only."""
 
     async def leave() -> None:
@@ -153,7 +153,7 @@ def test_the_loop_survives(own: Portal, kind: type[BaseException]) -> None:
 
 def test_stop_cancels_and_cleans_up() -> None:
     """What runs is cancelled, its clean-up is awaited, its waiters are told."""
-    own, steps, started = Portal(), [], threading.Event()
+    own, steps, started = BackgroundLoop(), [], threading.Event()
 
     async def work() -> None:
         try:
@@ -173,7 +173,7 @@ def test_stop_cancels_and_cleans_up() -> None:
 
 def test_stop_closes_async_generators() -> None:
     """A generator that was left half way runs its `finally`."""
-    own, steps = Portal(), []
+    own, steps = BackgroundLoop(), []
 
     async def count() -> AsyncIterator[int]:
         try:
@@ -194,14 +194,14 @@ def test_stop_closes_async_generators() -> None:
 
 def test_use_after_stop_starts_anew() -> None:
     """A stopped portal is as good as a new one."""
-    own = Portal()
+    own = BackgroundLoop()
     for _ in range(2):
         assert own.call(answer()) == 42
         own.stop()
         own.stop()
 
 
-def test_stop_on_the_own_thread_does_not_wait(own: Portal) -> None:
+def test_stop_on_the_own_thread_does_not_wait(own: BackgroundLoop) -> None:
     """A job may stop the portal that it runs on."""
 
     async def stop() -> None:
@@ -263,7 +263,7 @@ def test_closing_a_loop_starts_no_thread(
         monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
-def test_stop_waits_for_worker_threads(own: Portal) -> None:
+def test_stop_waits_for_worker_threads(own: BackgroundLoop) -> None:
     """A thread that still works when the portal stops has ended when `stop` returns."""
     started, go, steps = threading.Event(), threading.Event(), []
 
@@ -301,7 +301,7 @@ def test_fork_starts_fresh() -> None:
 
 @pytest.mark.parametrize("wrong", [answer, 7, None, "main()"])
 @pytest.mark.parametrize("way", ["submit", "call", "run"])
-def test_only_coroutines(own: Portal, way: str, wrong: Any) -> None:
+def test_only_coroutines(own: BackgroundLoop, way: str, wrong: Any) -> None:
     """The message says what was given, and to call a function that was only named."""
     take = run if way == "run" else getattr(own, way)
     with pytest.raises(TypeError) as caught:

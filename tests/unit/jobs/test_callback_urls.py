@@ -9,15 +9,15 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.jobs.callback_urls import Hearing, Listening
+from kling_nb.jobs.callback_urls import CallbackUrls, Listening
 from kling_nb.kie.webhooks import nonce_in
-from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage import Intent, JobRecord, Ledger
 
 URL = "https://my.example/cb?user=7"
 FOLDER = Path("clips")
 
 
-def listen(hearing: Hearing, url: str = URL) -> tuple[Listening, list[str]]:
+def listen(hearing: CallbackUrls, url: str = URL) -> tuple[Listening, list[str]]:
     """Somebody who listens, and what was done to end it."""
     ended: list[str] = []
     words = ("Behind a tunnel.",)
@@ -26,7 +26,7 @@ def listen(hearing: Hearing, url: str = URL) -> tuple[Listening, list[str]]:
 
 
 @pytest.fixture
-def row(ledger: Ledger) -> Row:
+def row(ledger: Ledger) -> JobRecord:
     """A job that is being sent."""
     row, _ = ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))
     return ledger.advance(row.id, Stage.SENDING)
@@ -34,12 +34,12 @@ def row(ledger: Ledger) -> Row:
 
 def test_nobody_listens_at_first() -> None:
     """Nothing is offered."""
-    assert Hearing().offer(FOLDER) == ("", "")
+    assert CallbackUrls().offer(FOLDER) == ("", "")
 
 
 def test_each_request_gets_a_value_of_its_own() -> None:
     """In the address, behind the person's own query."""
-    hearing = Hearing()
+    hearing = CallbackUrls()
     listen(hearing)
     (url, nonce), (other_url, other) = hearing.offer(FOLDER), hearing.offer(FOLDER)
     assert nonce != other
@@ -51,9 +51,9 @@ def test_each_request_gets_a_value_of_its_own() -> None:
     assert hearing.folder_of("guessed") is None
 
 
-def test_a_job_is_covered_until_its_notification_came(ledger: Ledger, row: Row) -> None:
+def test_a_job_is_covered_until_its_notification_came(ledger: Ledger, row: JobRecord) -> None:
     """There is no second one, and the first one is not believed."""
-    hearing = Hearing()
+    hearing = CallbackUrls()
     assert not hearing.covers(row)
     listen(hearing)
     assert not hearing.covers(row)
@@ -64,9 +64,9 @@ def test_a_job_is_covered_until_its_notification_came(ledger: Ledger, row: Row) 
     assert hearing.folder_of(row.nonce) == FOLDER
 
 
-def test_nobody_is_covered_once_nobody_listens(ledger: Ledger, row: Row) -> None:
+def test_nobody_is_covered_once_nobody_listens(ledger: Ledger, row: JobRecord) -> None:
     """Asking goes back to what it was, also when somebody listens elsewhere."""
-    hearing = Hearing()
+    hearing = CallbackUrls()
     listening, ended = listen(hearing)
     row = ledger.note(row.id, nonce=hearing.offer(FOLDER)[1])
     listening.close()
@@ -81,7 +81,7 @@ def test_nobody_is_covered_once_nobody_listens(ledger: Ledger, row: Row) -> None
 
 def test_a_new_one_takes_the_place_of_the_old() -> None:
     """The old one is closed, and closing it once more does not end the new one."""
-    hearing = Hearing()
+    hearing = CallbackUrls()
     old, ended = listen(hearing)
     new, _ = listen(hearing, "https://other.example")
     assert ended == [URL]
@@ -94,7 +94,7 @@ def test_a_new_one_takes_the_place_of_the_old() -> None:
 
 def test_the_handle_is_a_context() -> None:
     """Left, it is closed."""
-    hearing = Hearing()
+    hearing = CallbackUrls()
     with listen(hearing)[0] as listening:
         assert hearing.listening is listening
     assert hearing.listening is None
@@ -103,7 +103,7 @@ def test_the_handle_is_a_context() -> None:
 
 def test_who_has_to_know_is_told_before() -> None:
     """The value is noted before a request carries it."""
-    hearing = Hearing()
+    hearing = CallbackUrls()
     noted: list[tuple[str, Path]] = []
     listening = Listening(hearing, URL, stop=lambda: None, note=lambda *given: noted.append(given))
     hearing.turn_to(listening)
@@ -117,14 +117,14 @@ def test_a_value_that_cannot_be_noted_is_not_sent(error: Exception) -> None:
     def refuse(_nonce: str, _folder: Path) -> None:
         raise error
 
-    hearing = Hearing()
+    hearing = CallbackUrls()
     hearing.turn_to(Listening(hearing, URL, stop=lambda: None, note=refuse))
     assert hearing.offer(FOLDER) == ("", "")
 
 
 def test_the_handle_tells_what_came() -> None:
     """As text and as HTML the same, escaped, and without a one-time value."""
-    hearing = Hearing()
+    hearing = CallbackUrls()
     listening, _ = listen(hearing, "https://my.example/<b>")
     _, nonce = hearing.offer(FOLDER)
     listening.heard.update({"heard": 2, "turned away: 403": 1})

@@ -36,7 +36,7 @@ from kling_nb.errors import (
     WaitInterrupted,
     WaitTimeout,
 )
-from kling_nb.jobs.background_loop import Portal
+from kling_nb.jobs.background_loop import BackgroundLoop
 from kling_nb.jobs.job import Clip, Job
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -49,15 +49,15 @@ PATIENCE_S = 20.0
 
 
 @pytest.fixture
-def portal() -> Iterator[Portal]:
+def portal() -> Iterator[BackgroundLoop]:
     """A portal of the test's own."""
-    portal = Portal()
+    portal = BackgroundLoop()
     yield portal
     portal.stop()
 
 
 @pytest.fixture
-def job(portal: Portal) -> Job:
+def job(portal: BackgroundLoop) -> Job:
     """A job that is just noted."""
     return Job(FACTS, Preparing(), portal)
 
@@ -141,7 +141,7 @@ def test_an_interrupt_stops_the_wait_only(
     assert job.result(0) is CLIP
 
 
-def test_waiting_on_the_portals_thread_is_refused(job: Job, portal: Portal) -> None:
+def test_waiting_on_the_portals_thread_is_refused(job: Job, portal: BackgroundLoop) -> None:
     """It would wait for itself for ever; what has ended can be had there."""
 
     async def wait() -> Clip:

@@ -11,16 +11,16 @@ import pytest
 
 from kling_nb import errors
 from kling_nb.core import job_state
-from kling_nb.core.charge_evidence import Evidence, Look, Watch
+from kling_nb.core.charge_evidence import BalanceLook, Evidence, Watch
 from kling_nb.core.job_state import ENDED, JobState, Stage, has_ended
 from kling_nb.errors import KlingError
 from kling_nb.jobs.job_from_record import clip_of, error_of, facts_of, others_of, state_of
-from kling_nb.storage import Row
+from kling_nb.storage import JobRecord
 
 MADE = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SENT, TAKEN, DONE = (MADE + timedelta(seconds=seconds) for seconds in (1, 2, 166))
 CLIP = job_state.ClipFacts("/clips/a.mp4", 1280, 720, 5.04, 24.0, "h264", "aac", 900_000, "ab" * 32)
-ROW = Row(
+ROW = JobRecord(
     id="1a2b3c4d",
     stage=Stage.SAVED,
     owner="",
@@ -46,7 +46,7 @@ ROW = Row(
     result_url="https://tempfile.aiquickdraw.com/k/a.mp4",
     clip=CLIP,
 )
-EVIDENCE = Evidence(110, 5916.25, Watch(DONE, (Look(0.0, 5806.25),)))
+EVIDENCE = Evidence(110, 5916.25, Watch(DONE, (BalanceLook(0.0, 5806.25),)))
 """A row without a watch, from before there were any, holds one look."""
 
 STATES: dict[Stage, JobState] = {
@@ -66,7 +66,7 @@ STATES: dict[Stage, JobState] = {
 WITHOUT_CLIP = sorted(ENDED - {Stage.SAVED})
 
 
-def in_stage(stage: Stage) -> Row:
+def in_stage(stage: Stage) -> JobRecord:
     """The row in another stage."""
     return replace(ROW, stage=stage)
 

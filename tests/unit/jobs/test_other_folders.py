@@ -9,26 +9,26 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import AlreadyPaid
-from kling_nb.jobs.other_folders import Elsewhere
-from kling_nb.storage import Intent, Ledger, Row
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.jobs.other_folders import OtherFolders
+from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage.user_index import UserIndex
 from tests.support.service import World
 
 INTENT = Intent("f" * 64, "live", "kling-2.6/text-to-video", {}, 1, 55.0)
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> PaidIndex:
+def index(tmp_path: Path) -> UserIndex:
     """What the user paid for."""
-    return PaidIndex(tmp_path / "paid.sqlite3")
+    return UserIndex(tmp_path / "paid.sqlite3")
 
 
-def elsewhere(world: World, index: PaidIndex, service: str = "live") -> Elsewhere:
+def elsewhere(world: World, index: UserIndex, service: str = "live") -> OtherFolders:
     """The user's folders, as the world's session sees them."""
-    return Elsewhere(index, world.context, service)
+    return OtherFolders(index, world.context, service)
 
 
-def sent(world: World, stage: Stage = Stage.ACCEPTED) -> Row:
+def sent(world: World, stage: Stage = Stage.ACCEPTED) -> JobRecord:
     """A request that was sent, in this stage."""
     row, _ = world.ledger.intend(INTENT)
     world.ledger.advance(row.id, Stage.SENDING)
@@ -37,7 +37,7 @@ def sent(world: World, stage: Stage = Stage.ACCEPTED) -> Row:
 
 @pytest.mark.parametrize("stage", [Stage.ACCEPTED, Stage.UNKNOWN])
 def test_what_is_or_may_be_paid_is_refused_in_another_folder(
-    world: World, index: PaidIndex, tmp_path: Path, stage: Stage
+    world: World, index: UserIndex, tmp_path: Path, stage: Stage
 ) -> None:
     """In its own folder it is not: there the ledger answers."""
     here = elsewhere(world, index)
@@ -49,7 +49,7 @@ def test_what_is_or_may_be_paid_is_refused_in_another_folder(
 
 
 def test_of_two_folders_the_first_to_send_pays(
-    world: World, index: PaidIndex, tmp_path: Path
+    world: World, index: UserIndex, tmp_path: Path
 ) -> None:
     """Both were let through when they asked; the second is stopped before it sends."""
     here = elsewhere(world, index)
@@ -64,7 +64,7 @@ def test_of_two_folders_the_first_to_send_pays(
 
 
 def test_a_claim_of_a_session_that_died_before_it_sent_is_taken_back(
-    world: World, index: PaidIndex
+    world: World, index: UserIndex
 ) -> None:
     """Nothing was sent; once the folder is opened again others may pay."""
     dead = Ledger(world.ledger.folder, clock=world.clock)
@@ -78,7 +78,7 @@ def test_a_claim_of_a_session_that_died_before_it_sent_is_taken_back(
 
 
 def test_what_the_same_folder_has_paid_for_since_is_not_dropped(
-    world: World, index: PaidIndex
+    world: World, index: UserIndex
 ) -> None:
     """Another kernel took a request for dead and made it again: that one is paid for."""
     here = elsewhere(world, index)
@@ -89,19 +89,19 @@ def test_what_the_same_folder_has_paid_for_since_is_not_dropped(
     assert index.find(INTENT.fingerprint) is not None
 
 
-def test_what_was_refused_is_not_noted(world: World, index: PaidIndex) -> None:
+def test_what_was_refused_is_not_noted(world: World, index: UserIndex) -> None:
     """It was not paid for."""
     elsewhere(world, index).note(sent(world, Stage.REFUSED))
     assert index.find(INTENT.fingerprint) is None
 
 
-def test_what_is_only_intended_is_not_noted(world: World, index: PaidIndex) -> None:
+def test_what_is_only_intended_is_not_noted(world: World, index: UserIndex) -> None:
     """A kernel that dies now has surely sent nothing."""
     elsewhere(world, index).note(world.ledger.intend(INTENT)[0])
     assert index.find(INTENT.fingerprint) is None
 
 
-def test_what_is_being_sent_is_noted_until_it_is_refused(world: World, index: PaidIndex) -> None:
+def test_what_is_being_sent_is_noted_until_it_is_refused(world: World, index: UserIndex) -> None:
     """Its kernel may die before it hears: then no other folder may pay again."""
     here = elsewhere(world, index)
     row, _ = world.ledger.intend(INTENT)
@@ -112,7 +112,7 @@ def test_what_is_being_sent_is_noted_until_it_is_refused(world: World, index: Pa
 
 
 @pytest.mark.parametrize("stage", [Stage.REFUSED, Stage.FAILED])
-def test_an_old_failure_hides_no_payment(world: World, index: PaidIndex, stage: Stage) -> None:
+def test_an_old_failure_hides_no_payment(world: World, index: UserIndex, stage: Stage) -> None:
     """The request was made again since: who looks at the first row leaves the second noted."""
     here = elsewhere(world, index)
     old = sent(world, Stage.ACCEPTED if stage is Stage.FAILED else stage)
@@ -122,7 +122,7 @@ def test_an_old_failure_hides_no_payment(world: World, index: PaidIndex, stage: 
     assert index.find(INTENT.fingerprint) is not None
 
 
-def test_a_payment_is_as_old_as_its_request(world: World, index: PaidIndex) -> None:
+def test_a_payment_is_as_old_as_its_request(world: World, index: UserIndex) -> None:
     """However much later somebody looks at it."""
     row = sent(world)
     world.clock.move(3600)
@@ -132,7 +132,7 @@ def test_a_payment_is_as_old_as_its_request(world: World, index: PaidIndex) -> N
     assert paid.at == row.sent_at
 
 
-def test_a_failed_task_may_be_made_anywhere(world: World, index: PaidIndex) -> None:
+def test_a_failed_task_may_be_made_anywhere(world: World, index: UserIndex) -> None:
     """Its credits came back; one that goes on is noted."""
     here = elsewhere(world, index)
     row = sent(world)
@@ -143,7 +143,7 @@ def test_a_failed_task_may_be_made_anywhere(world: World, index: PaidIndex) -> N
     assert index.find(INTENT.fingerprint) is None
 
 
-def test_what_another_folder_has_paid_for_is_not_dropped(world: World, index: PaidIndex) -> None:
+def test_what_another_folder_has_paid_for_is_not_dropped(world: World, index: UserIndex) -> None:
     """A failure here says nothing of it."""
     row = world.ledger.advance(sent(world).id, Stage.FAILED)
     index.note(INTENT.fingerprint, Path("/elsewhere"), world.clock())
@@ -153,7 +153,7 @@ def test_what_another_folder_has_paid_for_is_not_dropped(world: World, index: Pa
 
 @pytest.mark.parametrize("service", ["live", "emulator"])
 def test_what_a_dead_session_was_sending_is_told(
-    world: World, index: PaidIndex, service: str
+    world: World, index: UserIndex, service: str
 ) -> None:
     """It may be paid for; an emulated session that comes upon it tells it, too."""
     dead = Ledger(world.ledger.folder, clock=world.clock)
@@ -166,7 +166,7 @@ def test_what_a_dead_session_was_sending_is_told(
 
 
 def test_what_is_brought_from_another_ledger_is_told(
-    world: World, index: PaidIndex, tmp_path: Path
+    world: World, index: UserIndex, tmp_path: Path
 ) -> None:
     """Once it is in this one; a second time there is nothing to tell."""
     other = Ledger(tmp_path / "lost", clock=world.clock)
@@ -180,7 +180,7 @@ def test_what_is_brought_from_another_ledger_is_told(
     assert here.bring(row) is None
 
 
-def test_the_emulator_is_of_no_interest_to_other_folders(world: World, index: PaidIndex) -> None:
+def test_the_emulator_is_of_no_interest_to_other_folders(world: World, index: UserIndex) -> None:
     """It costs nothing."""
     index.note(INTENT.fingerprint, Path("/elsewhere"), world.clock())
     here = elsewhere(world, index, "emulator")

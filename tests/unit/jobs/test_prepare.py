@@ -15,11 +15,11 @@ import httpx
 import pytest
 from PIL import Image
 
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import InvalidInput
 from kling_nb.jobs.prepare import Gathered, Prepared, Wish, gather, place_words, prepare
-from kling_nb.kie.http import Fetcher
-from kling_nb.media.audio_video import Footage
+from kling_nb.kie.http import Downloader
+from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.models.parameters import Choice, Column, Media, Records, Text
 from kling_nb.models.prices import Price, PriceList
 from kling_nb.models.request_inputs import media_of, with_media
@@ -58,18 +58,18 @@ SPEC = ModelSpec(
 URL = "https://media.example/it"
 
 
-def web(*answers: httpx.Response) -> Fetcher:
+def web(*answers: httpx.Response) -> Downloader:
     """A web that answers once with each of these."""
     waiting = list(answers)
 
     def respond(request: httpx.Request) -> httpx.Response:
         return waiting.pop(0) if waiting else httpx.Response(404)
 
-    return Fetcher(transport=httpx.MockTransport(respond))
+    return Downloader(transport=httpx.MockTransport(respond))
 
 
 def gathered(
-    values: Mapping[str, object], service: str = "live", pictures: Fetcher | None = None
+    values: Mapping[str, object], service: str = "live", pictures: Downloader | None = None
 ) -> Gathered:
     """What is found."""
     checked = validate(SPEC, values)
@@ -209,7 +209,7 @@ async def _from_peer(address: str, sent: str) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=png(1), extensions={"network_stream": Peer()})
 
-    pictures = Fetcher(transport=httpx.MockTransport(answer))
+    pictures = Downloader(transport=httpx.MockTransport(answer))
     found = await gather(SPEC, validate(SPEC, {"image": URL}), service="live", pictures=pictures)
     assert found.sources["image"][0].url == sent
 
@@ -225,7 +225,7 @@ def test_a_url_that_cannot_be_fetched() -> None:
     """Live it is a problem; the emulator gets something tiny, and the same request each time."""
     assert [problem.field for problem in gathered({"video": URL}).problems] == ["video"]
     first, second = (gathered({"video": URL}, "emulator").sources["video"][0] for _ in range(2))
-    assert isinstance(first.attachment, Footage)
+    assert isinstance(first.attachment, AudioVideoInput)
     assert first.attachment.length_s == 5.0
     assert (first.url, first.attachment.name) == (URL, URL)
     assert first.attachment.source_sha256 == second.attachment.source_sha256
@@ -234,7 +234,7 @@ def test_a_url_that_cannot_be_fetched() -> None:
 def test_a_copy_that_is_gone_is_fetched_again() -> None:
     """As long as it is the same; else nothing is sent."""
     sha256 = hashlib.sha256(video()).hexdigest()
-    negative = Negative(sha256, URL, "video/mp4", "/nowhere/it.mp4", URL)
+    negative = StoredInput(sha256, URL, "video/mp4", "/nowhere/it.mp4", URL)
     found = gathered({"video": negative}, pictures=web(httpx.Response(200, content=video())))
     assert found.sources["video"][0].url == URL
     other = web(httpx.Response(200, content=video(shade=10)))
@@ -258,7 +258,7 @@ def test_several_are_as_long_as_all_of_them() -> None:
     several = Media(("audio/wav",), 1_000_000, max_count=2)
     spec = replace(SPEC, parameters=(Parameter("audio", several, "what is heard"),), rules=())
     values = {"audio": (sound(seconds=1.0), sound(seconds=2.0))}
-    wanted = gather(spec, values, service="live", pictures=Fetcher())
+    wanted = gather(spec, values, service="live", pictures=Downloader())
     assert asyncio.run(wanted).facts.lengths_s == {"audio": pytest.approx(3.0, abs=0.1)}
 
 

@@ -12,13 +12,13 @@ from PIL import Image
 
 from kling_nb.errors import InvalidInput
 from kling_nb.jobs.prepare import Prepared, Wish, prepare
-from kling_nb.kie.http import Fetcher
+from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 
 URL = "https://pictures.example/fox.png"
 
 
-def web(answer: httpx.Response | Exception | None = None) -> Fetcher:
+def web(answer: httpx.Response | Exception | None = None) -> Downloader:
     """A web that answers this, or nobody at all."""
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -26,15 +26,15 @@ def web(answer: httpx.Response | Exception | None = None) -> Fetcher:
             return answer
         raise answer or AssertionError(f"nothing should be fetched: {request.url}")
 
-    return Fetcher(transport=httpx.MockTransport(respond))
+    return Downloader(transport=httpx.MockTransport(respond))
 
 
-def ready(wish: Wish, service: str = "live", pictures: Fetcher | None = None) -> Prepared:
+def ready(wish: Wish, service: str = "live", pictures: Downloader | None = None) -> Prepared:
     """The prepared request."""
     return asyncio.run(prepare(wish, service=service, pictures=pictures or web()))
 
 
-def problems(wish: Wish, service: str = "live", pictures: Fetcher | None = None) -> list[str]:
+def problems(wish: Wish, service: str = "live", pictures: Downloader | None = None) -> list[str]:
     """The fields that are wrong."""
     with pytest.raises(InvalidInput) as caught:
         ready(wish, service, pictures)

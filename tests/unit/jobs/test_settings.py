@@ -14,7 +14,7 @@ from kling_nb.core.secret import Key
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.keys import read_keyring
 from kling_nb.jobs.settings import (
-    Given,
+    SessionArguments,
     Settings,
     find_folder,
     find_webhook_key,
@@ -315,7 +315,7 @@ def test_every_setting_can_be_given() -> None:
     """The arguments and the environment variables are the same settings."""
     from kling_nb.jobs.settings import ENVIRONMENT
 
-    assert set(Given.__annotations__) == set(ENVIRONMENT)
+    assert set(SessionArguments.__annotations__) == set(ENVIRONMENT)
 
 
 # --- the folder --------------------------------------------------------------------------------

@@ -15,13 +15,13 @@ from PIL import Image
 
 from kling_nb.core.job_state import Stage, Uploading
 from kling_nb.core.secret import Key
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import LedgerError, MediaError, NotSent
 from kling_nb.jobs.background_loop import portal
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.submit import submit
-from kling_nb.jobs.upload_inputs import LIFE, Freight, Source, is_about_media
+from kling_nb.jobs.upload_inputs import LIFE, InputSource, InputUploader, is_about_media
 from kling_nb.kie.client import Client
 from kling_nb.media.images import read_picture
 from kling_nb.models.catalog import CATALOGUE
@@ -65,13 +65,13 @@ class Uploader:
         return f"https://there.example/{sha256[:8]}"
 
 
-def picture(shade: int) -> Source:
+def picture(shade: int) -> InputSource:
     """A picture like no other."""
-    return Source(read_picture(Image.new("RGB", (32, 32), (shade, 0, 0))))
+    return InputSource(read_picture(Image.new("RGB", (32, 32), (shade, 0, 0))))
 
 
 def deliver(
-    freight: Freight, job: Job, given: dict[str, list[Source]], meanwhile: Any = None
+    freight: InputUploader, job: Job, given: dict[str, list[InputSource]], meanwhile: Any = None
 ) -> dict[str, list[str]]:
     """Upload these, with something done beside."""
 
@@ -97,7 +97,7 @@ def uploader() -> Uploader:
 
 
 @pytest.fixture
-def freight(world: World, uploader: Uploader) -> Freight:
+def freight(world: World, uploader: Uploader) -> InputUploader:
     """Freight that goes nowhere."""
     return replace(world.context.freight, client=uploader)  # type: ignore[arg-type]
 
@@ -114,7 +114,7 @@ async def quiet(condition: Callable[[], bool]) -> None:
 # --- in parallel -------------------------------------------------------------------------------
 
 
-def test_four_at_once(freight: Freight, job: Job, uploader: Uploader) -> None:
+def test_four_at_once(freight: InputUploader, job: Job, uploader: Uploader) -> None:
     """Whatever their places; the URLs come back in their order."""
     given = {
         "image": [picture(1), picture(2)],
@@ -135,12 +135,12 @@ def test_four_at_once(freight: Freight, job: Job, uploader: Uploader) -> None:
     assert len(set(uploader.begun)) == 6
 
 
-def test_one_sum_that_never_goes_back(freight: Freight, job: Job, uploader: Uploader) -> None:
+def test_one_sum_that_never_goes_back(freight: InputUploader, job: Job, uploader: Uploader) -> None:
     """Also when one is sent again: bytes of all that is uploaded, of URLs none."""
     told: list[Uploading] = []
     job.observe(lambda event: told.append(event.state))
     uploader.may_pass.set()
-    given = [picture(1), picture(2), Source(picture(3).attachment, "https://my.example/")]
+    given = [picture(1), picture(2), InputSource(picture(3).attachment, "https://my.example/")]
     deliver(freight, job, {"image": given})
     total = sum(each.attachment.size_bytes for each in given[:2])
     assert {each.total_bytes for each in told} == {total}
@@ -149,7 +149,7 @@ def test_one_sum_that_never_goes_back(freight: Freight, job: Job, uploader: Uplo
     assert (sent[0], sent[-1]) == (0, total)
 
 
-def test_one_failure_stops_the_others(freight: Freight, job: Job, uploader: Uploader) -> None:
+def test_one_failure_stops_the_others(freight: InputUploader, job: Job, uploader: Uploader) -> None:
     """And is told as it is."""
     uploader.failures = [NotSent("down")]
     with pytest.raises(NotSent, match=r"^down$"):
@@ -176,7 +176,7 @@ def test_a_failed_upload_sends_nothing(world: World, photo: bytes, tmp_path: Pat
 
 
 def test_what_is_there_is_not_uploaded_again(
-    freight: Freight, job: Job, uploader: Uploader, world: World
+    freight: InputUploader, job: Job, uploader: Uploader, world: World
 ) -> None:
     """For 23 hours, and in every session; nothing is told then."""
     uploader.may_pass.set()
@@ -194,7 +194,7 @@ def test_what_is_there_is_not_uploaded_again(
 
 
 def test_what_is_old_is_not_kept(
-    freight: Freight, job: Job, uploader: Uploader, world: World
+    freight: InputUploader, job: Job, uploader: Uploader, world: World
 ) -> None:
     """Else the ledger would have a row for each picture there ever was."""
     uploader.may_pass.set()
@@ -205,7 +205,7 @@ def test_what_is_old_is_not_kept(
         assert len(jobs.connection.execute("SELECT * FROM uploads").fetchall()) == 1
 
 
-def test_the_same_twice_at_once(freight: Freight, job: Job, uploader: Uploader) -> None:
+def test_the_same_twice_at_once(freight: InputUploader, job: Job, uploader: Uploader) -> None:
     """In one request and in two jobs: one uploads, the others wait for it."""
 
     async def meanwhile() -> None:
@@ -218,7 +218,9 @@ def test_the_same_twice_at_once(freight: Freight, job: Job, uploader: Uploader) 
     assert len(set(urls["image"])) == len(uploader.begun) == 1
 
 
-def test_who_waited_for_a_failure_uploads(freight: Freight, job: Job, uploader: Uploader) -> None:
+def test_who_waited_for_a_failure_uploads(
+    freight: InputUploader, job: Job, uploader: Uploader
+) -> None:
     """Another's failure is none of its own."""
     uploader.failures = [NotSent("down")]
     uploader.may_pass.set()
@@ -234,7 +236,7 @@ def test_who_waited_for_a_failure_uploads(freight: Freight, job: Job, uploader: 
 
 
 def test_services_are_not_mixed(
-    freight: Freight, job: Job, uploader: Uploader, world: World
+    freight: InputUploader, job: Job, uploader: Uploader, world: World
 ) -> None:
     """Neither live and emulated ones, nor two hosts."""
     uploader.may_pass.set()
@@ -250,7 +252,7 @@ def test_services_are_not_mixed(
 
 
 def test_an_upload_that_cannot_be_noted_is_one(
-    freight: Freight, job: Job, uploader: Uploader, monkeypatch: pytest.MonkeyPatch
+    freight: InputUploader, job: Job, uploader: Uploader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No request fails for want of a note."""
 
@@ -284,13 +286,13 @@ def test_a_task_that_fails_for_its_media_has_them_uploaded_anew(
     [(f"/clips/pictures/{'cd' * 32}.png", 1), ("", 0)],
 )
 def test_what_was_not_kept_takes_all_with_it(
-    path: str, left: int, world: World, freight: Freight, job: Job
+    path: str, left: int, world: World, freight: InputUploader, job: Job
 ) -> None:
     """Nothing tells then as what it was uploaded; that costs uploads, and no credits."""
     for content in ("ab", "cd", "ef"):
         freight.noted.note("emulator", content * 32, "image/png", "https://u/", world.clock())
     row = world.ledger.row(job.id)
-    kept = Negative("ab" * 32, "fox.png", "image/png", path)
+    kept = StoredInput("ab" * 32, "fox.png", "image/png", path)
     asyncio.run(freight.forget(replace(row, sources={"image": (kept,)})))
     since = world.clock() - LIFE
     found = [

@@ -16,7 +16,7 @@ from kling_nb.core.secret import Key
 from kling_nb.errors import AnswerLost, KlingError, MediaError
 from kling_nb.kie.bodies import Limits, announced_bytes, read_pieces
 from kling_nb.kie.client import Client, SubmitOutcome
-from kling_nb.kie.http import Fetcher, Transfer
+from kling_nb.kie.http import Downloader, Transfer
 from kling_nb.kie.network import Network
 from tests.support.service import KEY
 
@@ -68,10 +68,10 @@ def client(body: Body, limits: Limits | None = None, **headers: str) -> Client:
     return Client(Key(KEY), transport=answering(body, **headers), network=network)
 
 
-def fetcher(body: Body, limits: Limits | None = None, **headers: str) -> Fetcher:
+def fetcher(body: Body, limits: Limits | None = None, **headers: str) -> Downloader:
     """A fetcher of a web with one answer."""
     network = Network({}, limits or Limits())
-    return Fetcher(transport=answering(body, **headers), network=network)
+    return Downloader(transport=answering(body, **headers), network=network)
 
 
 CALLS = [
@@ -309,7 +309,7 @@ def test_the_body_of_a_refusal_is_not_read_to_its_end(status: int) -> None:
     """Its first words are kept."""
     body = Body(b"<h1>Blocked by the <b>proxy</b></h1>" * 100, then="again")
     transport = answering(body, status)
-    asking = Fetcher(transport=transport, network=Network({}, Limits()))
+    asking = Downloader(transport=transport, network=Network({}, Limits()))
     with pytest.raises(
         MediaError, match=f"HTTP {status}: .Blocked by the proxy|HTTP {status}: Blo"
     ):

@@ -31,7 +31,7 @@ from kling_nb.errors import (
     UnreadableAnswer,
 )
 from kling_nb.kie.client import Client, SubmitOutcome
-from kling_nb.kie.rate_limit import Account, Budget
+from kling_nb.kie.rate_limit import Account, RateLimiter
 from tests.support.service import CREATE, KEY, Clock
 
 FIELDS = (Problem("duration", "given '5'", "allowed: 5, 10"),)
@@ -436,7 +436,7 @@ class Waiting:
     def __init__(self) -> None:
         self.clock = Clock()
         self.waits: list[float] = []
-        self.budget = Budget(Account("here"), clock=self.clock.epoch, sleep=self.sleep)
+        self.budget = RateLimiter(Account("here"), clock=self.clock.epoch, sleep=self.sleep)
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass."""
@@ -489,7 +489,7 @@ def test_nothing_waits_behind_the_questions() -> None:
 
     async def play() -> float:
         clock = Clock()
-        budget = Budget(Account("here"), clock=clock.epoch, sleep=sleep)
+        budget = RateLimiter(Account("here"), clock=clock.epoch, sleep=sleep)
         await budget.questions.hold_back(1.0)
         client = Client(Key(KEY), transport=httpx.MockTransport(service), budget=budget)
         asking = [asyncio.create_task(client.task(TASK)) for _ in range(50)]

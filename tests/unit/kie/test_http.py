@@ -14,7 +14,7 @@ import pytest
 import kling_nb.kie.http
 from kling_nb.errors import AnswerLost, LedgerError, MediaError, NotSent, ServiceError
 from kling_nb.kie.bodies import Limits
-from kling_nb.kie.http import Fetched, Fetcher, Received
+from kling_nb.kie.http import Downloader, Fetched, Received
 from kling_nb.kie.network import Network, open_http
 
 URL = "https://tempfile.example/k/a.mp4"
@@ -38,7 +38,7 @@ class Pieces(httpx.AsyncByteStream):
             raise self.error
 
 
-def fetcher(handler: Handler | httpx.Response | Exception) -> Fetcher:
+def fetcher(handler: Handler | httpx.Response | Exception) -> Downloader:
     """A fetcher whose network is this handler, or this one answer."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -46,7 +46,7 @@ def fetcher(handler: Handler | httpx.Response | Exception) -> Fetcher:
             raise handler
         return handler if isinstance(handler, httpx.Response) else handler(request)
 
-    return Fetcher(transport=httpx.MockTransport(answer))
+    return Downloader(transport=httpx.MockTransport(answer))
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
@@ -125,9 +125,9 @@ def test_a_file_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_is_no_url(tmp_path: Path, url: str) -> None:
     """One of our own errors."""
     with pytest.raises((MediaError, AnswerLost)):
-        asyncio.run(Fetcher().download(url, tmp_path / "a"))
+        asyncio.run(Downloader().download(url, tmp_path / "a"))
     with pytest.raises(MediaError):
-        asyncio.run(Fetcher().fetch(url, 100))
+        asyncio.run(Downloader().fetch(url, 100))
 
 
 def test_a_host_that_only_httpx_takes(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ HOME = [
 """Addresses of this machine or its network."""
 
 
-def leading(*locations: str) -> tuple[Fetcher, list[str]]:
+def leading(*locations: str) -> tuple[Downloader, list[str]]:
     """A web that redirects from each address to the next, and the addresses that were asked."""
     seen: list[str] = []
 
@@ -243,7 +243,7 @@ async def by_peers(peers: list[str]) -> Fetched:
         return httpx.Response(200, content=b"picture", extensions=peer)
 
     network = Network({}, Limits())
-    return await Fetcher(transport=httpx.MockTransport(answer), network=network).fetch(URL, 100)
+    return await Downloader(transport=httpx.MockTransport(answer), network=network).fetch(URL, 100)
 
 
 def test_redirects_without_end() -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from kling_nb.errors import MediaError
-from kling_nb.kie.multipart import Parcel
+from kling_nb.kie.multipart import MultipartUpload
 
 CONTENT = bytes(range(256)) * 1_000
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def send(parcel: Parcel) -> tuple[httpx.Request, list[tuple[int, int | None]]]:
+def send(parcel: MultipartUpload) -> tuple[httpx.Request, list[tuple[int, int | None]]]:
     """The request as it arrived, and what was told meanwhile."""
     arrived: list[httpx.Request] = []
     told: list[tuple[int, int | None]] = []
@@ -48,7 +48,7 @@ def send(parcel: Parcel) -> tuple[httpx.Request, list[tuple[int, int | None]]]:
 def test_bytes_and_files_make_the_same_message(file: Path) -> None:
     """A multipart form of three fields, with its length in the header."""
     for content in (CONTENT, file):
-        request, told = send(Parcel(content, "a.mp4", "video/mp4", SHA))
+        request, told = send(MultipartUpload(content, "a.mp4", "video/mp4", SHA))
         body = request.content
         assert CONTENT in body
         assert b'name="uploadPath"\r\n\r\nkling-nb\r\n' in body
@@ -73,7 +73,7 @@ def test_a_file_is_never_held_as_a_whole(file: Path, monkeypatch: pytest.MonkeyP
         return piece
 
     monkeypatch.setattr("asyncio.to_thread", count)
-    send(Parcel(file, "a.mp4", "video/mp4", SHA))
+    send(MultipartUpload(file, "a.mp4", "video/mp4", SHA))
     assert max(sizes) <= 65_536
 
 
@@ -81,12 +81,12 @@ def test_a_file_that_was_changed_is_not_sent(file: Path) -> None:
     """Found before the message is whole: what would be paid for was another one."""
     file.write_bytes(CONTENT[::-1])
     with pytest.raises(MediaError, match=r"^walk\.mp4: was changed while it was about to be"):
-        send(Parcel(file, "a.mp4", "video/mp4", SHA))
-    send(Parcel(file, "a.mp4", "video/mp4"))
+        send(MultipartUpload(file, "a.mp4", "video/mp4", SHA))
+    send(MultipartUpload(file, "a.mp4", "video/mp4"))
 
 
 def test_a_file_that_is_gone(file: Path) -> None:
     """Says so."""
     file.unlink()
     with pytest.raises(MediaError, match=r"^walk\.mp4: cannot be read any more \(No such file"):
-        send(Parcel(file, "a.mp4", "video/mp4", SHA))
+        send(MultipartUpload(file, "a.mp4", "video/mp4", SHA))

@@ -19,7 +19,7 @@ from kling_nb.jobs.connect import connect
 from kling_nb.jobs.session import Session
 from kling_nb.jobs.settings import resolve
 from kling_nb.kie.client import Client
-from kling_nb.kie.http import Fetcher
+from kling_nb.kie.http import Downloader
 from kling_nb.kie.network import Network, open_http
 from kling_nb.notebook.doctor import examine
 from kling_nb.notebook.doctor.environment import check_network
@@ -147,7 +147,7 @@ def test_a_picture_by_url_says_what_is_wrong_with_the_settings(
     """A MediaError as any other, so that the emulator draws one in its place."""
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
     with pytest.raises(MediaError, match="could not be fetched: SSL_CERT_FILE: "):
-        asyncio.run(Fetcher().fetch("https://media.example/a.png", 1000))
+        asyncio.run(Downloader().fetch("https://media.example/a.png", 1000))
 
 
 def test_settings_that_break_later_are_no_unknown_task(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +283,7 @@ def test_a_proxy_that_refuses_with_a_page(monkeypatch: pytest.MonkeyPatch) -> No
 
     async def play() -> tuple[str, str]:
         async with refusing(monkeypatch):
-            client, fetcher = Client(Key(KEY), api_url="http://api.example"), Fetcher()
+            client, fetcher = Client(Key(KEY), api_url="http://api.example"), Downloader()
             outcome = await client.create_task({"model": "m", "input": {}})
             assert not isinstance(outcome, str)
             with pytest.raises(MediaError) as caught:

@@ -22,7 +22,7 @@ from kling_nb.emulator import UNLIMITED, Terms
 from kling_nb.jobs import settings
 from kling_nb.jobs.connect import account_of, budget_of
 from kling_nb.jobs.session import Session
-from kling_nb.kie.rate_limit import Account, Budget, store
+from kling_nb.kie.rate_limit import Account, RateLimiter, store
 from kling_nb.kie.urls import API_URL
 from tests.support.service import KEY, Clock
 
@@ -41,7 +41,7 @@ class Kernel:
     def __init__(self, path: Path, clock: Clock, account: Account = ACCOUNT) -> None:
         self.clock = clock
         self.waits: list[float] = []
-        self.budget = Budget(account, path=path, clock=clock.epoch, sleep=self.sleep)
+        self.budget = RateLimiter(account, path=path, clock=clock.epoch, sleep=self.sleep)
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass for everybody."""
@@ -135,7 +135,7 @@ def test_a_line_is_first_come_first_served(tmp_path: Path, clock: Clock) -> None
             assert connection.execute(query, (clock.epoch(),)).fetchone() == (1,)
         clock.move(seconds)
 
-    budget = Budget(ACCOUNT, path=path, clock=clock.epoch, sleep=ahead)
+    budget = RateLimiter(ACCOUNT, path=path, clock=clock.epoch, sleep=ahead)
 
     async def take(number: int) -> None:
         await budget.new_tasks.wait()
@@ -160,7 +160,7 @@ def test_who_stops_waiting_lets_the_next_one_through(
 
     asleep = asyncio.Event()
     path = tmp_path / "state" / "rates.sqlite3"
-    budget = Budget(ACCOUNT, path=path, clock=clock.epoch, sleep=for_ever)
+    budget = RateLimiter(ACCOUNT, path=path, clock=clock.epoch, sleep=for_ever)
 
     async def play() -> None:
         first = asyncio.ensure_future(budget.new_tasks.wait())
@@ -412,7 +412,7 @@ def test_a_locked_file_stops_nobody(
 
 def test_no_limit_touches_nothing(tmp_path: Path) -> None:
     """A client without a budget, and an emulator without limits, never wait and write nothing."""
-    budget = Budget.unlimited()
+    budget = RateLimiter.unlimited()
 
     async def play() -> None:
         for line in (budget.new_tasks, budget.questions):
@@ -442,7 +442,7 @@ def test_when_the_program_ends_nobody_waits(
 def test_the_file_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a path it lies in the user's state directory, for all folders of clips."""
     monkeypatch.setattr(platformdirs, "user_state_path", lambda name: tmp_path / name)
-    asyncio.run(Budget(ACCOUNT).new_tasks.wait())
+    asyncio.run(RateLimiter(ACCOUNT).new_tasks.wait())
     assert (tmp_path / "kling_nb" / "rates.sqlite3").is_file()
 
 

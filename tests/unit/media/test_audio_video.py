@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import MediaError
 from kling_nb.media.audio_video import read_footage
 from kling_nb.media.input_store import keep
@@ -69,7 +69,7 @@ def test_what_else_it_may_be_given_as(walk: Path) -> None:
 def test_what_was_kept_stands_for_what_was_given(tmp_path: Path, walk: Path) -> None:
     """A placeholder's hash is another's; what was changed since is no longer the same request."""
     path = keep(tmp_path, video(), "video/mp4")
-    negative = Negative("ab" * 32, "walk.mp4", "video/mp4", path)
+    negative = StoredInput("ab" * 32, "walk.mp4", "video/mp4", path)
     found = read_footage(negative, VIDEO)
     assert (found.name, found.source_sha256, found.path) == ("walk.mp4", "ab" * 32, path)
     Path(path).write_bytes(video(shade=30))

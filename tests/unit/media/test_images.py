@@ -19,7 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kling_nb.errors import MediaError
-from kling_nb.media.images import Picture, placeholder, read_picture, with_source
+from kling_nb.media.images import ImageInput, placeholder, read_picture, with_source
 
 JPEG_AND_PNG = ("image/jpeg", "image/png")
 
@@ -46,7 +46,7 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(values)
 
 
-def reopen(picture: Picture) -> Image.Image:
+def reopen(picture: ImageInput) -> Image.Image:
     """The picture's content, decoded, after a look at what is said of it."""
     image = Image.open(BytesIO(picture.content))
     image.load()

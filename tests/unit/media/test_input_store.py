@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import MediaError
 from kling_nb.media import input_store
 from kling_nb.media.images import read_picture
@@ -21,9 +21,9 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "pictures").iterdir())
 
 
-def negative_at(path: str | Path) -> Negative:
+def negative_at(path: str | Path) -> StoredInput:
     """A kept picture."""
-    return Negative("ab" * 32, "fox.png", "image/png", str(path))
+    return StoredInput("ab" * 32, "fox.png", "image/png", str(path))
 
 
 def test_the_same_content_is_one_file(tmp_path: Path, photo: bytes) -> None:
@@ -106,7 +106,7 @@ def test_what_is_not_there(tmp_path: Path, photo: bytes) -> None:
         MediaError, match=r"fox\.png: its copy .*gone\.png cannot be read \(No such"
     ):
         develop(gone)
-    never = Negative("ab" * 32, "fox.png", "image/png")
+    never = StoredInput("ab" * 32, "fox.png", "image/png")
     assert not is_kept(never)
     with pytest.raises(MediaError, match=r"fox\.png: no copy of it was kept; give the original"):
         develop(never)
@@ -150,7 +150,7 @@ def test_a_file_of_the_folder_is_referred_to(tmp_path: Path, walk: Path) -> None
     clip = tmp_path / "clips" / "20261120-120000-1a2b3c4d.mp4"
     clip.parent.mkdir()
     clip.write_bytes(walk.read_bytes())
-    kept = Negative(content_hash(walk), "fox", "video/mp4", keep(tmp_path / "clips", clip, ""))
+    kept = StoredInput(content_hash(walk), "fox", "video/mp4", keep(tmp_path / "clips", clip, ""))
     assert kept.path == str(clip)
     assert [*clip.parent.iterdir()] == [clip]
     check_kept(kept, content_hash(clip))
@@ -165,7 +165,7 @@ def test_a_file_of_a_persons_own_among_the_copies(tmp_path: Path, walk: Path) ->
     mine = folder / "pictures" / "walk.mp4"
     mine.parent.mkdir(parents=True)
     mine.write_bytes(walk.read_bytes())
-    kept = Negative(content_hash(walk), "walk.mp4", "video/mp4", keep(folder, mine, "video/mp4"))
+    kept = StoredInput(content_hash(walk), "walk.mp4", "video/mp4", keep(folder, mine, "video/mp4"))
     assert kept.path == str(mine)
     check_kept(kept, content_hash(mine))
     mine.write_bytes(b"another")

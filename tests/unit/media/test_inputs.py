@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from kling_nb.errors import MediaError
-from kling_nb.media.audio_video import Footage
-from kling_nb.media.images import Picture
+from kling_nb.media.audio_video import AudioVideoInput
+from kling_nb.media.images import ImageInput
 from kling_nb.media.inputs import identify, noun_of, read_attachment, stand_in
 from kling_nb.models.parameters import Media
 from tests.support.reels import sound, video
@@ -24,9 +24,9 @@ SOUND = Media(("audio/mpeg", "audio/wav"), 100_000_000, length_s=(0, 3))
 @pytest.mark.parametrize(
     ("kind", "content", "made", "facts"),
     [
-        (PICTURE, "photo", Picture, "96 × 64 px · PNG · "),
-        (VIDEO, "video", Footage, "352 × 320 px · 4.0 s · MP4 · "),
-        (SOUND, "sound", Footage, "2.0 s · WAV · "),
+        (PICTURE, "photo", ImageInput, "96 × 64 px · PNG · "),
+        (VIDEO, "video", AudioVideoInput, "352 × 320 px · 4.0 s · MP4 · "),
+        (SOUND, "sound", AudioVideoInput, "2.0 s · WAV · "),
     ],
 )
 def test_each_medium(kind: Media, content: str, made: type, facts: str, photo: bytes) -> None:

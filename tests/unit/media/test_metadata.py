@@ -22,7 +22,7 @@ from PIL import Image, ImageCms
 
 from kling_nb.jobs.prepare import Reader
 from kling_nb.jobs.session import Session
-from kling_nb.kie.http import Fetcher
+from kling_nb.kie.http import Downloader
 from kling_nb.media.images import read_picture
 from kling_nb.media.input_store import keep
 from kling_nb.media.metadata import strip_metadata
@@ -253,7 +253,7 @@ def test_a_picture_on_the_web_is_sent_as_its_url() -> None:
     kind = Media(("image/jpeg", "image/png"), 10_000_000)
     for content, expected in ((FILES["JPEG EXIF"], URL), (encoded("GIF"), "")):
         answer = httpx.Response(200, content=content)
-        fetcher = Fetcher(transport=httpx.MockTransport(lambda _, answer=answer: answer))
+        fetcher = Downloader(transport=httpx.MockTransport(lambda _, answer=answer: answer))
         source = asyncio.run(Reader(kind, "live", fetcher).read(URL))
         assert (source.url, source.origin) == (expected, URL)
 

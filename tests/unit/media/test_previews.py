@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from kling_nb.display.cards.metadata import Receipt
+from kling_nb.display.cards.metadata import CardMetadata
 from kling_nb.errors import MediaError
 from kling_nb.media import previews
-from kling_nb.notebook.archive.clip_finder import Shelf
+from kling_nb.notebook.archive.clip_finder import ClipFinder
 from kling_nb.storage import Ledger
 from tests.support.reels import encoded, video
 
@@ -113,8 +113,8 @@ def test_nobody_takes_it_for_a_clip(clip: Path, made: list[Path], ledger: Ledger
         "sha256": hashlib.sha256(content).hexdigest(),
         "size_bytes": len(content),
     }
-    receipt = Receipt(id="k7f2qd", model="m", **wanted)
-    assert Shelf(ledger, [clip.parent]).find(receipt, None) is None
+    receipt = CardMetadata(id="k7f2qd", model="m", **wanted)
+    assert ClipFinder(ledger, [clip.parent]).find(receipt, None) is None
 
 
 def test_large_is_more_than_2_mb(clip: Path) -> None:

@@ -17,7 +17,7 @@ from kling_nb.errors import MediaError
 from kling_nb.media.probe import (
     HEAD_BYTES,
     MP4,
-    Form,
+    FileType,
     measure,
     opened,
     read_duration,
@@ -28,7 +28,7 @@ from kling_nb.media.probe import (
 from tests.support.reels import SOUNDS, index_first, sound, video
 
 
-def form_of(content: bytes) -> Form:
+def form_of(content: bytes) -> FileType:
     """What a file is recognised as."""
     form = recognise(content[:HEAD_BYTES])
     assert form is not None

@@ -15,7 +15,7 @@ from kling_nb.core.job_state import Failed, JobState, Preparing, Saved
 from kling_nb.display import html
 from kling_nb.jobs.prepare import Prepared, Wish, prepare
 from kling_nb.jobs.session import Session
-from kling_nb.kie.http import Fetcher
+from kling_nb.kie.http import Downloader
 from kling_nb.models.advisories import FrameAdvisory, LengthAdvisory, MediaFacts, warnings_of
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.spec import ModelSpec
@@ -50,7 +50,7 @@ def image(width: int, height: int) -> bytes:
 
 def prepared(spec: ModelSpec, **values: object) -> Prepared:
     """The prepared request; nothing is fetched."""
-    closed = Fetcher(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    closed = Downloader(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
     wish = Wish(spec, {"prompt": "A red fox", **values})
     return asyncio.run(prepare(wish, service="live", pictures=closed))
 

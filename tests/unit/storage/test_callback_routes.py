@@ -10,7 +10,7 @@ import platformdirs
 import pytest
 
 from kling_nb.errors import LedgerError
-from kling_nb.storage.callback_routes import Doors
+from kling_nb.storage.callback_routes import CallbackRoutes
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NONCE = "q2jP-uY0b_Kx3nQ4w5e6r7"
@@ -19,15 +19,15 @@ NONCE = "q2jP-uY0b_Kx3nQ4w5e6r7"
 def test_found_by_another(tmp_path: Path) -> None:
     """What a kernel noted, the server finds; another value leads nowhere."""
     path = tmp_path / "data" / "doors.sqlite3"
-    Doors(path).note(NONCE, tmp_path / "clips", AT)
-    assert Doors(path).find(NONCE) == tmp_path / "clips"
-    assert Doors(path).find(NONCE[:-1]) is None
-    assert Doors(path).find("") is None
+    CallbackRoutes(path).note(NONCE, tmp_path / "clips", AT)
+    assert CallbackRoutes(path).find(NONCE) == tmp_path / "clips"
+    assert CallbackRoutes(path).find(NONCE[:-1]) is None
+    assert CallbackRoutes(path).find("") is None
 
 
 def test_the_value_itself_is_not_kept(tmp_path: Path) -> None:
     """Who reads the file cannot notify anybody."""
-    doors = Doors(tmp_path / "doors.sqlite3")
+    doors = CallbackRoutes(tmp_path / "doors.sqlite3")
     doors.note(NONCE, tmp_path, AT)
     assert NONCE.encode() not in doors.path.read_bytes()
 
@@ -35,7 +35,7 @@ def test_the_value_itself_is_not_kept(tmp_path: Path) -> None:
 def test_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server has another working directory."""
     monkeypatch.chdir(tmp_path)
-    doors = Doors(tmp_path / "doors.sqlite3")
+    doors = CallbackRoutes(tmp_path / "doors.sqlite3")
     doors.note(NONCE, Path("clips"), AT)
     assert doors.find(NONCE) == tmp_path / "clips"
 
@@ -43,7 +43,7 @@ def test_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(("days", "known"), [(29, True), (31, False)])
 def test_old_values_are_forgotten(tmp_path: Path, days: int, known: bool) -> None:
     """A month later nobody calls any more."""
-    doors = Doors(tmp_path / "doors.sqlite3")
+    doors = CallbackRoutes(tmp_path / "doors.sqlite3")
     doors.note(NONCE, tmp_path, AT)
     doors.note("a later one", tmp_path, AT + timedelta(days=days))
     assert (doors.find(NONCE) is not None) is known
@@ -52,32 +52,34 @@ def test_old_values_are_forgotten(tmp_path: Path, days: int, known: bool) -> Non
 
 def test_asking_makes_no_file(tmp_path: Path) -> None:
     """A server that hears strangers leaves nothing on the disk."""
-    assert Doors(tmp_path / "data" / "doors.sqlite3").find(NONCE) is None
+    assert CallbackRoutes(tmp_path / "data" / "doors.sqlite3").find(NONCE) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a path it lies in the user's data directory, where kernel and server look."""
     monkeypatch.setattr(platformdirs, "user_data_path", lambda name: tmp_path / name)
-    assert Doors().path == tmp_path / "kling_nb" / "doors.sqlite3"
+    assert CallbackRoutes().path == tmp_path / "kling_nb" / "doors.sqlite3"
 
 
 @pytest.fixture
-def broken(tmp_path: Path) -> Doors:
+def broken(tmp_path: Path) -> CallbackRoutes:
     """One whose file is none."""
     path = tmp_path / "doors.sqlite3"
     path.write_bytes(b"no database" * 100)
-    return Doors(path)
+    return CallbackRoutes(path)
 
 
-def test_what_cannot_be_noted_is_an_error(broken: Doors, tmp_path: Path) -> None:
+def test_what_cannot_be_noted_is_an_error(broken: CallbackRoutes, tmp_path: Path) -> None:
     """The request is then sent without a notification; the value is in no message."""
     with pytest.raises(LedgerError, match=r"Delete the file if it is broken") as caught:
         broken.note(NONCE, tmp_path, AT)
     assert NONCE not in str(caught.value)
 
 
-def test_what_cannot_be_read_is_a_warning(broken: Doors, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_read_is_a_warning(
+    broken: CallbackRoutes, caplog: pytest.LogCaptureFixture
+) -> None:
     """The server goes on, and the value is not in its log."""
     with caplog.at_level(logging.WARNING, "kling_nb"):
         assert broken.find(NONCE) is None

@@ -10,7 +10,7 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Intent, Ledger, Letter, Mailbox, callback_store
+from kling_nb.storage import CallbackStore, Intent, Ledger, StoredCallback, callback_store
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WAYS = {
@@ -38,17 +38,17 @@ OPEN = {
 
 
 @pytest.fixture
-def box(ledger: Ledger) -> Mailbox:
+def box(ledger: Ledger) -> CallbackStore:
     """The letters of a ledger that has one job in each stage; its one-time value is the stage."""
     for stage, steps in WAYS.items():
         row, _ = ledger.intend(Intent(f"f-{stage}", "live", "m", {}, 1, 55.0))
         ledger.advance(row.id, Stage.SENDING, nonce=str(stage))
         for step in steps:
             ledger.advance(row.id, step)
-    return Mailbox(ledger.folder)
+    return CallbackStore(ledger.folder)
 
 
-def bodies(box: Mailbox, nonce: str) -> list[bytes]:
+def bodies(box: CallbackStore, nonce: str) -> list[bytes]:
     """What waits for a job, oldest first; nothing does afterwards."""
     found = []
     while letter := box.oldest(nonce):
@@ -57,11 +57,11 @@ def bodies(box: Mailbox, nonce: str) -> list[bytes]:
     return found
 
 
-def test_a_letter_stays_until_it_is_thrown_away(box: Mailbox) -> None:
+def test_a_letter_stays_until_it_is_thrown_away(box: CallbackStore) -> None:
     """Whoever dies between looking and acting has lost nothing."""
     assert box.post("accepted", b"one", AT)
     letter = box.oldest("accepted")
-    assert letter == box.oldest("accepted") == Letter(1, "accepted", b"one", AT)
+    assert letter == box.oldest("accepted") == StoredCallback(1, "accepted", b"one", AT)
     assert box.nonces() == {"accepted"}
     box.discard(letter)
     box.discard(letter)
@@ -69,7 +69,7 @@ def test_a_letter_stays_until_it_is_thrown_away(box: Mailbox) -> None:
     assert box.nonces() == set()
 
 
-def test_only_that_letter_is_thrown_away(box: Mailbox) -> None:
+def test_only_that_letter_is_thrown_away(box: CallbackStore) -> None:
     """Another job's stays where it is, and so does a newer one."""
     for nonce, body in (("accepted", b"1"), ("unknown", b"theirs"), ("accepted", b"2")):
         box.post(nonce, body, AT)
@@ -80,14 +80,14 @@ def test_only_that_letter_is_thrown_away(box: Mailbox) -> None:
     assert bodies(box, "unknown") == [b"theirs"]
 
 
-def test_a_letter_shows_no_secret(box: Mailbox) -> None:
+def test_a_letter_shows_no_secret(box: CallbackStore) -> None:
     """Neither its one-time value nor what it says."""
-    assert "n0nce" not in repr(Letter(1, "n0nce", b"secret", AT))
-    assert "secret" not in repr(Letter(1, "n0nce", b"secret", AT))
+    assert "n0nce" not in repr(StoredCallback(1, "n0nce", b"secret", AT))
+    assert "secret" not in repr(StoredCallback(1, "n0nce", b"secret", AT))
 
 
 @pytest.mark.parametrize("stage", WAYS)
-def test_letters_are_kept_for_jobs_that_go_on(box: Mailbox, stage: Stage) -> None:
+def test_letters_are_kept_for_jobs_that_go_on(box: CallbackStore, stage: Stage) -> None:
     """For a job that is over nothing is kept, and its value is still known."""
     assert box.knows(stage)
     assert box.post(stage, b"{}", AT) is (stage in OPEN)
@@ -95,14 +95,14 @@ def test_letters_are_kept_for_jobs_that_go_on(box: Mailbox, stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("nonce", ["", "guess", "accepted' OR 1 --"])
-def test_a_strangers_letter_is_not_kept(box: Mailbox, nonce: str) -> None:
+def test_a_strangers_letter_is_not_kept(box: CallbackStore, nonce: str) -> None:
     """Jobs without a callback have no value, and the empty one is not theirs."""
     assert not box.knows(nonce)
     assert not box.post(nonce, b"{}", AT)
     assert box.nonces() == set()
 
 
-def test_a_repeat_is_one_letter(box: Mailbox) -> None:
+def test_a_repeat_is_one_letter(box: CallbackStore) -> None:
     """The service may send the same several times; the second is answered as the first."""
     assert box.post("accepted", b"again", AT)
     assert box.post("accepted", b"again", AT + timedelta(seconds=15))
@@ -112,7 +112,7 @@ def test_a_repeat_is_one_letter(box: Mailbox) -> None:
     assert bodies(box, "accepted") == [b"again"]
 
 
-def test_the_newest_for_a_job_are_kept(box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_for_a_job_are_kept(box: CallbackStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who knows one address cannot fill the disk."""
     monkeypatch.setattr(callback_store, "MOST_FOR_ONE", 3)
     box.post("unknown", b"other", AT)
@@ -122,7 +122,7 @@ def test_the_newest_for_a_job_are_kept(box: Mailbox, monkeypatch: pytest.MonkeyP
     assert bodies(box, "unknown") == [b"other"]
 
 
-def test_the_newest_of_all_are_kept(box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_of_all_are_kept(box: CallbackStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor can who knows many."""
     monkeypatch.setattr(callback_store, "MOST_IN_ALL", 2)
     for nonce in ("accepted", "unknown", "sending"):
@@ -130,7 +130,7 @@ def test_the_newest_of_all_are_kept(box: Mailbox, monkeypatch: pytest.MonkeyPatc
     assert box.nonces() == {"unknown", "sending"}
 
 
-def test_a_long_letter_is_refused(box: Mailbox) -> None:
+def test_a_long_letter_is_refused(box: CallbackStore) -> None:
     """The longest is kept; one byte more is a fault of the program that hears."""
     assert box.post("accepted", bytes(CALLBACK_LIMIT_BYTES), AT)
     with pytest.raises(ValueError, match="at most 262144"):
@@ -139,7 +139,7 @@ def test_a_long_letter_is_refused(box: Mailbox) -> None:
 
 def test_no_ledger_is_made(tmp_path: Path) -> None:
     """A folder that is gone stays gone: an empty ledger would let everything be paid again."""
-    box = Mailbox(tmp_path / "gone")
+    box = CallbackStore(tmp_path / "gone")
     assert not box.exists
     assert box.nonces() == set()
     for ask in (lambda: box.post("n", b"{}", AT), lambda: box.knows("n")):

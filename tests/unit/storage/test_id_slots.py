@@ -12,14 +12,14 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage import Intent, JobRecord, Ledger
 from kling_nb.storage.id_slots import IdSlots
 
 INTENT = Intent("f" * 64, "live", "m", {"prompt": "A fox\nand “a” hen"}, 2, 55.0, thumbnail=b"jpeg")
 
 
 @pytest.fixture
-def row(ledger: Ledger) -> Row:
+def row(ledger: Ledger) -> JobRecord:
     """A row as it is while its request is being sent."""
     row, _ = ledger.intend(INTENT)
     return replace(row, stage=Stage.SENDING, sent_at=row.created_at, nonce="n")
@@ -31,7 +31,7 @@ def slots(tmp_path: Path) -> IdSlots:
     return IdSlots(tmp_path / "sending", tmp_path)
 
 
-def test_an_id_is_written_in_place(slots: IdSlots, row: Row) -> None:
+def test_an_id_is_written_in_place(slots: IdSlots, row: JobRecord) -> None:
     """The same file, as long as before; the next session reads it."""
     slots.allocate(row)
     file = slots.path / f"{row.id}.json"
@@ -44,7 +44,7 @@ def test_an_id_is_written_in_place(slots: IdSlots, row: Row) -> None:
     assert IdSlots(slots.path, slots.path.parent).read(row.id) == 'täsk "1"\n'
 
 
-def test_the_row_is_beside_it(slots: IdSlots, row: Row) -> None:
+def test_the_row_is_beside_it(slots: IdSlots, row: JobRecord) -> None:
     """As it was when it was sent, without its picture, before and after the id is written."""
     slots.allocate(row)
     assert slots.rows() == [replace(row, thumbnail=b"")]
@@ -53,7 +53,7 @@ def test_the_row_is_beside_it(slots: IdSlots, row: Row) -> None:
     assert slots.job_ids() == [row.id]
 
 
-def test_a_file_that_was_deleted_is_made_again(slots: IdSlots, row: Row) -> None:
+def test_a_file_that_was_deleted_is_made_again(slots: IdSlots, row: JobRecord) -> None:
     """Its folder, too."""
     slots.allocate(row)
     shutil.rmtree(slots.path)
@@ -64,7 +64,7 @@ def test_a_file_that_was_deleted_is_made_again(slots: IdSlots, row: Row) -> None
 
 @pytest.mark.parametrize(("folder_bits", "bits"), [(0o700, 0o600), (0o770, 0o660)])
 def test_a_file_is_as_private_as_its_folder(
-    slots: IdSlots, row: Row, folder_bits: int, bits: int
+    slots: IdSlots, row: JobRecord, folder_bits: int, bits: int
 ) -> None:
     """Prompts are in it; in a shared folder the others settle what a dead session left."""
     slots.path.parent.chmod(folder_bits)
@@ -81,7 +81,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(slots: IdSlots, ledger:
     assert ledger.settle("live") == []
 
 
-def test_what_is_freed_is_gone(slots: IdSlots, row: Row) -> None:
+def test_what_is_freed_is_gone(slots: IdSlots, row: JobRecord) -> None:
     """A second time, and without files, nothing happens."""
     slots.free(row.id)
     slots.allocate(row)
@@ -109,7 +109,7 @@ def test_a_file_that_holds_something_else_is_left_alone(
     assert file.read_bytes() == content
 
 
-def test_no_space_is_an_error(slots: IdSlots, row: Row) -> None:
+def test_no_space_is_an_error(slots: IdSlots, row: JobRecord) -> None:
     """It says that nothing was sent, and what to do; nothing is left behind."""
     slots.path.write_text("")
     with pytest.raises(LedgerError, match=r"cannot reserve space.*Nothing was sent.*run again"):

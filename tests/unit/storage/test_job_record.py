@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from kling_nb.core.charge_evidence import Look, Watch
+from kling_nb.core.charge_evidence import BalanceLook, Watch
 from kling_nb.core.job_state import ClipFacts, Stage
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.storage.job_record import (
     Column,
     Intent,
-    Row,
+    JobRecord,
     encode_facts,
     encode_intent,
     encode_row,
@@ -141,8 +141,8 @@ def test_a_clip_that_nobody_hashed() -> None:
 
 def test_pictures_move_with_the_folder(tmp_path: Path) -> None:
     """The kept file is written without the folder; what was not kept has no path at all."""
-    kept = Negative("ab" * 32, "fox.png", "image/png", str(tmp_path / "pictures" / "cd.png"))
-    lost = Negative(
+    kept = StoredInput("ab" * 32, "fox.png", "image/png", str(tmp_path / "pictures" / "cd.png"))
+    lost = StoredInput(
         "ef" * 32, "https://x.example/a.png", "image/png", url="https://x.example/a.png"
     )
     column = encode_sources({"image": [kept, lost]}, tmp_path)
@@ -158,14 +158,15 @@ def test_a_request_without_pictures() -> None:
 
 
 @pytest.mark.parametrize(
-    "watch", [None, Watch(NOON), Watch(NOON, (Look(0.0, 5916.0), Look(15.0, 5861.5)), True)]
+    "watch",
+    [None, Watch(NOON), Watch(NOON, (BalanceLook(0.0, 5916.0), BalanceLook(15.0, 5861.5)), True)],
 )
 def test_a_whole_row_is_read_as_it_was_written(watch: Watch | None) -> None:
     """With what was seen of the balance, too."""
     folder = Path("/clips")
     times: dict[str, Any] = dict.fromkeys(("created_at", "updated_at", "sent_at"), NOON)
     unknown = ("accepted_at", "finished_at", "balance_before", "balance_after", "credits", "clip")
-    row = Row(
+    row = JobRecord(
         fingerprint="f" * 64,
         service="live",
         model="kling-2.6/text-to-video",

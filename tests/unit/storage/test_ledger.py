@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, ClipFacts, Stage
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage import Intent, JobRecord, Ledger
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-NEGATIVE = Negative("ab" * 32, "fox.png", "image/png")
+NEGATIVE = StoredInput("ab" * 32, "fox.png", "image/png")
 
 TO_ACCEPTED = (Stage.SENDING, Stage.ACCEPTED)
 TO_SUCCEEDED = (*TO_ACCEPTED, Stage.SUCCEEDED)
@@ -77,7 +77,7 @@ def intent(fingerprint: str = "f" * 64) -> Intent:
     )
 
 
-def make(ledger: Ledger, stage: Stage, fingerprint: str = "f" * 64) -> Row:
+def make(ledger: Ledger, stage: Stage, fingerprint: str = "f" * 64) -> JobRecord:
     """A new row, led to a stage."""
     row, _ = ledger.intend(intent(fingerprint))
     for step in WAYS[stage]:

@@ -10,7 +10,7 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage import Intent, JobRecord, Ledger
 from kling_nb.storage.session_lock import Owners
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
@@ -21,7 +21,7 @@ def intent(fingerprint: str = "f") -> Intent:
     return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
 
 
-def led(ledger: Ledger, *stages: Stage, fingerprint: str = "f") -> Row:
+def led(ledger: Ledger, *stages: Stage, fingerprint: str = "f") -> JobRecord:
     """A job that went through these stages."""
     row, _ = ledger.intend(intent(fingerprint))
     for stage in stages:
@@ -119,7 +119,7 @@ def test_many_threads_at_once(ledger: Ledger) -> None:
     """Forty threads, each leading its own job to its end: none finds the ledger locked."""
     together = threading.Barrier(40)
 
-    def lead(number: int) -> Row:
+    def lead(number: int) -> JobRecord:
         together.wait(30)
         return led(ledger, *STEPS, fingerprint=str(number))
 

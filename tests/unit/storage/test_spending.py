@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from kling_nb.core import budgets
-from kling_nb.core.budgets import Change, Scope, Standing
-from kling_nb.core.charge_evidence import Look, Watch
+from kling_nb.core.budgets import BudgetStatus, Change, Scope
+from kling_nb.core.charge_evidence import BalanceLook, Watch
 from kling_nb.core.job_state import BLOCKING, FORGETTABLE, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.errors import BudgetExceeded, LedgerError
-from kling_nb.storage import Intent, Ledger, Row, database, spending
+from kling_nb.storage import Intent, JobRecord, Ledger, database, spending
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 COUNTED = BLOCKING | {Stage.FORGOTTEN}
@@ -57,7 +57,7 @@ def intent(name: object = "f", *, price: float | None = 55.0, notebook: str = ""
     return Intent(str(name), "live", model, {}, 1, price, notebook=notebook)
 
 
-def lead(ledger: Ledger, stage: Stage, name: object = "f", **more: object) -> Row:
+def lead(ledger: Ledger, stage: Stage, name: object = "f", **more: object) -> JobRecord:
     """A new row, led to a stage by the shortest way."""
     row, _ = ledger.intend(replace(intent(name), **more))  # type: ignore[arg-type]
     ways: dict[Stage, tuple[Stage, ...]] = {Stage.INTENDED: ()}
@@ -117,7 +117,7 @@ def test_a_failure_that_was_charged_counts(ledger: Ledger) -> None:
 
 def watched(*balances: float) -> dict[str, object]:
     """What is noted of a balance of 1,000 that was these then, one each half minute."""
-    looks = tuple(Look(30.0 * number, balance) for number, balance in enumerate(balances))
+    looks = tuple(BalanceLook(30.0 * number, balance) for number, balance in enumerate(balances))
     return {"balance_before": 1000, "watch": Watch(NOON, looks)}
 
 
@@ -259,7 +259,7 @@ def test_counting_and_noting_are_one_transaction(
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.01)
     tries: list[float | None] = []
 
-    def refused(standings: Sequence[Standing], price: float | None) -> BudgetExceeded | None:
+    def refused(standings: Sequence[BudgetStatus], price: float | None) -> BudgetExceeded | None:
         with pytest.raises(LedgerError, match="Another program kept it locked"):
             other.mark("f", starred=True)
         tries.append(price)
@@ -396,7 +396,7 @@ def test_what_a_failure_kept_by_the_balance_is_not_sure(ledger: Ledger) -> None:
 # --- who else moved the balance ----------------------------------------------------------------
 
 
-def lost_after(ledger: Ledger, clock: Clock, seconds: float, **facts: object) -> Row:
+def lost_after(ledger: Ledger, clock: Clock, seconds: float, **facts: object) -> JobRecord:
     """A lost request, made so many seconds from now."""
     clock.now += timedelta(seconds=seconds)
     row = lead(ledger, Stage.UNKNOWN, "lost")
@@ -441,5 +441,5 @@ def test_a_standing_is_a_value(ledger: Ledger) -> None:
     limit(ledger, 100)
     ledger.intend(intent())
     [standing] = ledger.accounts.standings("live")
-    assert standing == Standing(standing.budget, 55.0)
+    assert standing == BudgetStatus(standing.budget, 55.0)
     assert standing.left_credits == 45

@@ -9,7 +9,7 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Intent, Ledger, Row
+from kling_nb.storage import Intent, JobRecord, Ledger
 
 STEPS = {
     Stage.SENDING: [Stage.SENDING],
@@ -22,7 +22,7 @@ STEPS = {
 TOLD = {"reason": "no answer", "code": "524", "answer": "<html>"}
 
 
-def lead(ledger: Ledger, stage: Stage, name: str = "f", service: str = "live") -> Row:
+def lead(ledger: Ledger, stage: Stage, name: str = "f", service: str = "live") -> JobRecord:
     """A new row in that stage; it has no task."""
     row, _ = ledger.intend(Intent(name, service, "m", {"prompt": "A red fox"}, 1, 55.0))
     for step in STEPS[stage]:

@@ -16,7 +16,7 @@ import pytest
 
 from kling_nb.errors import AlreadyPaid
 from kling_nb.storage import user_index
-from kling_nb.storage.user_index import Paid, PaidIndex
+from kling_nb.storage.user_index import Paid, UserIndex
 
 AT = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
 
@@ -45,14 +45,14 @@ print(*mine, flush=True)
 def test_found_again(tmp_path: Path) -> None:
     """What one session noted, another one finds."""
     path = tmp_path / "data" / "paid.sqlite3"
-    PaidIndex(path).note("f", tmp_path / "clips", AT)
-    assert PaidIndex(path).find("f") == Paid(tmp_path / "clips", AT)
-    assert PaidIndex(path).find("g") is None
+    UserIndex(path).note("f", tmp_path / "clips", AT)
+    assert UserIndex(path).find("f") == Paid(tmp_path / "clips", AT)
+    assert UserIndex(path).find("g") is None
 
 
 def test_the_last_folder_counts(tmp_path: Path) -> None:
     """A request that was paid for again is where it was paid for last."""
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "a", AT)
     paid.note("f", tmp_path / "b", AT + timedelta(days=1))
     assert paid.find("f") == Paid(tmp_path / "b", AT + timedelta(days=1))
@@ -60,7 +60,7 @@ def test_the_last_folder_counts(tmp_path: Path) -> None:
 
 def test_an_older_payment_is_no_news(tmp_path: Path) -> None:
     """A folder that is opened again has not paid again."""
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "b", AT + timedelta(microseconds=1))
     paid.note("f", tmp_path / "a", AT)
     assert paid.find("f") == Paid(tmp_path / "b", AT + timedelta(microseconds=1))
@@ -68,7 +68,7 @@ def test_an_older_payment_is_no_news(tmp_path: Path) -> None:
 
 def test_a_folder_that_was_moved(tmp_path: Path) -> None:
     """The same payment, seen in another place: from there it may be dropped."""
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "before", AT)
     paid.note("f", tmp_path / "now", AT)
     assert paid.find("f") == Paid(tmp_path / "now", AT)
@@ -79,7 +79,7 @@ def test_only_its_own_folder_drops_a_request(
 ) -> None:
     """What another folder has paid for stays paid."""
     monkeypatch.chdir(tmp_path)
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.drop("f", tmp_path)
     paid.note("f", tmp_path / "a", AT)
     paid.drop("f", tmp_path / "b")
@@ -93,7 +93,7 @@ def test_folders_are_absolute_and_times_utc(
 ) -> None:
     """The next session may have another working directory and another zone."""
     monkeypatch.chdir(tmp_path)
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", Path("clips"), AT.astimezone(timezone(timedelta(hours=9))))
     found = paid.find("f")
     assert found == Paid(tmp_path / "clips", AT)
@@ -102,21 +102,21 @@ def test_folders_are_absolute_and_times_utc(
 
 def test_asking_makes_no_file(tmp_path: Path) -> None:
     """An index that was never written knows nothing and says nothing."""
-    assert PaidIndex(tmp_path / "data" / "paid.sqlite3").find("f") is None
+    assert UserIndex(tmp_path / "data" / "paid.sqlite3").find("f") is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a path it lies in the user's data directory."""
     monkeypatch.setattr(platformdirs, "user_data_path", lambda name: tmp_path / name)
-    assert PaidIndex().path == tmp_path / "kling_nb" / "paid.sqlite3"
+    assert UserIndex().path == tmp_path / "kling_nb" / "paid.sqlite3"
 
 
 def test_a_broken_file_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An unreadable index answers None, writes nothing, and names itself in the log."""
     path = tmp_path / "paid.sqlite3"
     path.write_bytes(b"my shopping list" * 100)
-    paid = PaidIndex(path)
+    paid = UserIndex(path)
     with caplog.at_level(logging.WARNING, logger="kling_nb"):
         paid.note("f", tmp_path, AT)
         assert paid.find("f") is None
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_made_is_a_warning(
 ) -> None:
     """A file in the directory's place breaks no job."""
     (tmp_path / "data").write_text("")
-    PaidIndex(tmp_path / "data" / "paid.sqlite3").note("f", tmp_path, AT)
+    UserIndex(tmp_path / "data" / "paid.sqlite3").note("f", tmp_path, AT)
     assert "could not be written" in caplog.text
 
 
@@ -139,7 +139,7 @@ def test_a_locked_file_is_a_warning(
 ) -> None:
     """Another program's lock costs a hint and not the job."""
     monkeypatch.setattr(user_index, "BUSY_TIMEOUT_S", 0.0)
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path, AT)
     with closing(sqlite3.connect(paid.path)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
@@ -150,7 +150,7 @@ def test_a_locked_file_is_a_warning(
 
 def test_many_threads_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Several jobs may be paid for at the same moment."""
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     with ThreadPoolExecutor(8) as threads:
         for number in range(24):
             threads.submit(paid.note, str(number), tmp_path, AT)
@@ -163,7 +163,7 @@ def test_many_threads_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 
 def test_the_first_folder_to_claim_has_it(tmp_path: Path) -> None:
     """The other one is told where, and what to do; what it asked for is not noted."""
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path / "a", AT, take=1)
     words = f"is being, or was just now, paid for in {tmp_path / 'a'}. Copy .*--take 2"
     with pytest.raises(AlreadyPaid, match=words):
@@ -173,7 +173,7 @@ def test_the_first_folder_to_claim_has_it(tmp_path: Path) -> None:
 
 def test_an_old_payment_is_told_with_its_day(tmp_path: Path) -> None:
     """It is not under way any more."""
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "a", AT)
     with pytest.raises(AlreadyPaid, match=r"been, paid for on 3 November 2026 in .*take 3"):
         paid.claim("f", tmp_path / "b", AT + timedelta(days=1), take=2)
@@ -184,7 +184,7 @@ def test_a_folder_claims_again_what_is_its_own(
 ) -> None:
     """Its ledger has let the request through; the newer payment counts."""
     monkeypatch.chdir(tmp_path)
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path / "a", AT, take=1)
     paid.claim("f", Path("a"), AT + timedelta(days=1), take=1)
     paid.claim("f", tmp_path / "a", AT, take=1)
@@ -193,7 +193,7 @@ def test_a_folder_claims_again_what_is_its_own(
 
 def test_a_claim_that_is_dropped_is_free(tmp_path: Path) -> None:
     """Nothing was sent: the next folder may."""
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path / "a", AT, take=1)
     paid.drop("f", tmp_path / "a")
     paid.claim("f", tmp_path / "b", AT, take=1)
@@ -228,7 +228,7 @@ def test_an_index_that_cannot_be_written_still_stops_what_it_knows(
 ) -> None:
     """What is new goes through, and the log says what is not recognised any more."""
     monkeypatch.setattr(user_index, "BUSY_TIMEOUT_S", 0.0)
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "a", AT)
     with closing(sqlite3.connect(paid.path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -243,7 +243,7 @@ def test_a_broken_index_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFi
     """It is a help; what it cannot tell is told in the log."""
     path = tmp_path / "paid.sqlite3"
     path.write_bytes(b"my shopping list" * 100)
-    PaidIndex(path).claim("f", tmp_path, AT, take=1)
+    UserIndex(path).claim("f", tmp_path, AT, take=1)
     assert f"{path} could not be written" in caplog.text
 
 
@@ -261,20 +261,20 @@ def test_a_file_of_an_older_version(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as older, older:
         older.execute(OLDER_TABLE)
         older.execute("INSERT INTO paid VALUES (?, ?, ?)", values)
-    assert PaidIndex(path).find("f") == Paid(tmp_path, AT)
-    PaidIndex(path).claim("g", tmp_path, AT, take=1, job_id="1a2b3c4d")
+    assert UserIndex(path).find("f") == Paid(tmp_path, AT)
+    UserIndex(path).claim("g", tmp_path, AT, take=1, job_id="1a2b3c4d")
     with closing(sqlite3.connect(path)) as older, older:
         older.execute(user_index.TABLE)
         older.execute(
             "INSERT INTO paid (fingerprint, folder, at) VALUES (?, ?, ?)", ("h", *values[1:])
         )
-    found = [PaidIndex(path).find(name) for name in "fgh"]
+    found = [UserIndex(path).find(name) for name in "fgh"]
     assert found == [Paid(tmp_path, AT), Paid(tmp_path, AT, "1a2b3c4d"), Paid(tmp_path, AT)]
 
 
 def test_from_the_claim_to_the_task(tmp_path: Path) -> None:
     """Claimed, sent, accepted: each is told apart; a note without the id keeps it."""
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path, AT, take=1, job_id="j")
     assert paid.find("f") == Paid(tmp_path, AT, "j", "", is_sent=False)
     paid.preallocate("f", tmp_path, "j")
@@ -290,7 +290,7 @@ def test_from_the_claim_to_the_task(tmp_path: Path) -> None:
 
 def test_a_task_id_of_another_job_is_not_written(tmp_path: Path) -> None:
     """The space belongs to the job that claimed last; without an entry there is none."""
-    paid = PaidIndex(tmp_path / "paid.sqlite3")
+    paid = UserIndex(tmp_path / "paid.sqlite3")
     assert not paid.write_task_id("f", tmp_path, "j", "t")
     paid.claim("f", tmp_path, AT, take=1, job_id="k")
     assert not paid.write_task_id("f", tmp_path, "j", "t")

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_nb.display.cards.metadata import Receipt, card_json, join_cards, read_card
+from kling_nb.display.cards.metadata import CardMetadata, card_json, join_cards, read_card
 from kling_nb.display.html import escape, render_record
 from tests.support.html_states import CLIP, EMULATED, FACTS, NOW, RUNNING, SAVED, TASK
 
 FINGERPRINT = "ab" * 32
 SAID = asdict(
-    Receipt(
+    CardMetadata(
         id=FACTS.id,
         fingerprint=FINGERPRINT,
         model=FACTS.model,
@@ -71,13 +71,15 @@ def test_several_cards_are_joined_in_their_order() -> None:
 
 def test_what_was_written_is_read() -> None:
     """Both ways, also through a file."""
-    assert read_card(json.loads(json.dumps({"version": 1, "cards": [SAID]}))) == (Receipt(**SAID),)
+    assert read_card(json.loads(json.dumps({"version": 1, "cards": [SAID]}))) == (
+        CardMetadata(**SAID),
+    )
 
 
 def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
     """More fields are no fault."""
     later = {"version": 7, "cards": [SAID | {"mood": "calm"}], "signed": True}
-    assert read_card(later) == (Receipt(**SAID),)
+    assert read_card(later) == (CardMetadata(**SAID),)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
 def test_what_has_not_its_form_is_not_believed(field: str, given: object) -> None:
     """A notebook may come from anybody, and a file name leads nowhere else."""
     assert read_card({"cards": [SAID | {field: given}]}) == (
-        replace(Receipt(**SAID), **{field: ""}),
+        replace(CardMetadata(**SAID), **{field: ""}),
     )
 
 
@@ -134,7 +136,7 @@ def test_a_number_that_no_ledger_holds_is_none() -> None:
 def test_a_card_without_an_id_is_left_out() -> None:
     """Nothing could be done with it."""
     assert read_card({"cards": [{"file": "a.mp4"}, SAID, {"id": "../x"}, {"id": "\u00e4"}, 7]}) == (
-        Receipt(**SAID),
+        CardMetadata(**SAID),
     )
 
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from kling_nb.core.charge_evidence import (
+    BalanceLook,
     Evidence,
-    Ground,
     Likelihood,
-    Look,
+    Reason,
     Verdict,
     Watch,
     judge,
@@ -32,7 +32,9 @@ def evidence(
     price: float | None = 55.0,
 ) -> Evidence:
     """Balances around a request of 55 credits."""
-    return Evidence(price, before, Watch(LONG_AGO, tuple(Look(*look) for look in looks), others))
+    return Evidence(
+        price, before, Watch(LONG_AGO, tuple(BalanceLook(*look) for look in looks), others)
+    )
 
 
 def said(state: JobState) -> str:
@@ -72,8 +74,8 @@ def test_the_verdict_on_a_lost_answer(seen: Evidence, words: str) -> None:
     assert words in render_text(FACTS, state, now=NOW)
 
 
-@pytest.mark.parametrize("ground", Ground)
-def test_every_ground_has_its_words(ground: Ground) -> None:
+@pytest.mark.parametrize("ground", Reason)
+def test_every_ground_has_its_words(ground: Reason) -> None:
     """Whatever a balance shows can be said, and names the verdict."""
     words = verdict_words(Verdict(Likelihood.OPEN, ground, 1000, 945, 15))
     assert words.startswith(("Cannot tell", "Very probably not", "The task exists and was paid"))
@@ -81,7 +83,7 @@ def test_every_ground_has_its_words(ground: Ground) -> None:
 
 def test_a_lost_answer_that_is_watched_says_so() -> None:
     """For its minute and no longer: nobody takes the watch up after a kill."""
-    watch = Watch(NOW - timedelta(seconds=20), (Look(0.0, 5916.25),))
+    watch = Watch(NOW - timedelta(seconds=20), (BalanceLook(0.0, 5916.25),))
     state = Unknown(NOW, "lost", Evidence(55.0, 5916.25, watch))
     assert "The balance is watched for a minute." in said(state)
     late = describe(FACTS, state, now=NOW + timedelta(minutes=2))
@@ -130,7 +132,7 @@ def test_nothing_is_tried_again_that_may_cost(credits: float | None) -> None:
 
 def test_a_failure_that_is_still_watched_says_when_more_is_known() -> None:
     """Credits may come back within the minute."""
-    watch = Watch(NOW, (Look(0.0, 5861.25),))
+    watch = Watch(NOW, (BalanceLook(0.0, 5861.25),))
     assert "a minute later" in said(failed(Evidence(55.0, 5916.25, watch)))
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from kling_nb.core.stored_input import Negative
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.display.panel import panel
-from kling_nb.display.panel.file_field import Chosen
+from kling_nb.display.panel.file_field import FileValue
 from kling_nb.jobs.background_loop import portal
 from kling_nb.models import catalog
 from tests.support.panes import WAIT_S, actions, choose_file, find, png, press, read_all, text_of
@@ -98,7 +98,7 @@ def test_a_file_is_one_of_the_folder_then(make) -> None:
     choose_file(find(made, "Image"), content, "dropped.png")
     read_all(made)
     held = made.values["image"]
-    assert isinstance(held, Negative)
+    assert isinstance(held, StoredInput)
     assert held.name == "dropped.png"
     assert Path(held.path).read_bytes() == content
     press(made, "copy")
@@ -149,7 +149,7 @@ def test_the_last_way_to_give_a_picture_counts(make, fox) -> None:
     assert made.values["image"] == str(fox)
     choose_file(picker, png(), "b.png")
     read_all(made)
-    assert isinstance(made.values["image"], Negative)
+    assert isinstance(made.values["image"], StoredInput)
     assert picker.value == ""
 
 
@@ -208,7 +208,7 @@ def test_a_reading_that_was_overtaken_shows_nothing(make) -> None:
     field = made._form._fields["image"]
     choose_file(find(made, "Image"), png(colour="red"), "red.png")
     read_all(made)
-    late = field._read(field._turn - 1, (Chosen(png(), "picture", "old.png"),))
+    late = field._read(field._turn - 1, (FileValue(png(), "picture", "old.png"),))
     portal().submit(late).result(WAIT_S)
     assert [view["name"] for view in shown(made)] == ["red.png"]
 
@@ -278,7 +278,7 @@ def test_a_dropped_video_is_one_of_the_folder(make, dance) -> None:
     choose_file(find(made, "Video"), dance.read_bytes(), "dance.mp4")
     read_all(made)
     held = made.values["video"]
-    assert isinstance(held, Negative)
+    assert isinstance(held, StoredInput)
     assert held.path.endswith(".mp4")
     assert Path(held.path).read_bytes() == dance.read_bytes()
 

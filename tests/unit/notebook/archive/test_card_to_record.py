@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from kling_nb.core.job_state import BLOCKING, Stage
-from kling_nb.display.cards.metadata import Receipt, card_json, read_card
+from kling_nb.display.cards.metadata import CardMetadata, card_json, read_card
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.spec import most_credits
-from kling_nb.notebook.archive.card_to_record import Witness, fault_of, row_of, weight_of
+from kling_nb.notebook.archive.card_to_record import CardEvidence, fault_of, row_of, weight_of
 from tests.support.html_states import CLIP, EVERY, FACTS, NOW, SAVED, TASK
 
 RECEIPT = replace(
@@ -21,10 +21,10 @@ RECEIPT = replace(
 LATER = NOW + timedelta(days=1)
 
 
-def witness(**changes: Any) -> Witness:
+def witness(**changes: Any) -> CardEvidence:
     """A record in a notebook that was saved an hour after its job."""
     receipt = replace(RECEIPT, **changes)
-    return Witness(receipt, "as it is shown", "film.ipynb", NOW + timedelta(hours=1))
+    return CardEvidence(receipt, "as it is shown", "film.ipynb", NOW + timedelta(hours=1))
 
 
 def test_a_clip_that_is_here_is_saved() -> None:
@@ -85,7 +85,7 @@ def test_every_state_of_a_card_makes_a_row(state: Any) -> None:
     (receipt,) = read_card(card_json(replace(FACTS, fingerprint="ab" * 32), state))
     receipt = replace(receipt, id="0123abcd")
     assert fault_of(receipt) == ""
-    assert row_of(Witness(receipt, "", "film.ipynb", NOW), None, LATER).stage in Stage
+    assert row_of(CardEvidence(receipt, "", "film.ipynb", NOW), None, LATER).stage in Stage
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_times_are_never_in_the_future(time: str) -> None:
 def test_the_card_that_tells_most_is_believed() -> None:
     """A clip before an end, an end before what was on the way."""
     ways = [
-        Receipt("a", state="preparing"),
-        Receipt("a", state="discarded"),
-        Receipt("a", state="waiting", task_id="t"),
-        Receipt("a", state="failed", task_id="t"),
-        Receipt("a", state="saved", embed="preview"),
-        Receipt("a", state="saved", embed="whole"),
+        CardMetadata("a", state="preparing"),
+        CardMetadata("a", state="discarded"),
+        CardMetadata("a", state="waiting", task_id="t"),
+        CardMetadata("a", state="failed", task_id="t"),
+        CardMetadata("a", state="saved", embed="preview"),
+        CardMetadata("a", state="saved", embed="whole"),
     ]
     weights = [weight_of(each) for each in ways]
     assert weights == sorted(set(weights))

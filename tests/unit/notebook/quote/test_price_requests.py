@@ -11,13 +11,15 @@ from PIL import Image
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.quote import price_requests
 from kling_nb.notebook.quote.find_requests import CallWanted, CellWanted, Unclear
-from kling_nb.notebook.quote.price_requests import Line, Pricing
+from kling_nb.notebook.quote.price_requests import Pricing, QuoteLine
 from tests.support.reels import video
 
 MODEL = "kling-2.6/text-to-video"
 
 
-def price(session: Session, wanted: CellWanted | CallWanted | Unclear, **variables: Any) -> Line:
+def price(
+    session: Session, wanted: CellWanted | CallWanted | Unclear, **variables: Any
+) -> QuoteLine:
     """The line of one request, in a notebook that lies here."""
     return Pricing(session, variables, Path()).line(wanted)
 
@@ -34,7 +36,7 @@ def cell(line: str, body: str = "A fox") -> CellWanted:
 
 def test_a_new_request_costs_its_price(session: Session) -> None:
     """As a call and as a cell."""
-    line = Line(3, "A fox", MODEL, "10", 110.0)
+    line = QuoteLine(3, "A fox", MODEL, "10", 110.0)
     assert price(session, call("A fox", duration=10)) == line
     assert price(session, cell("-d 10")) == line
     assert price(session, call(MODEL, function="generate", prompt="A fox", duration=10)) == line
@@ -43,7 +45,7 @@ def test_a_new_request_costs_its_price(session: Session) -> None:
 def test_shots_are_priced_by_their_words(session: Session) -> None:
     """As JSON or by a variable; one that does not exist yet makes it unknown, not refused."""
     shots = [{"prompt": "wakes", "duration": 3}, {"prompt": "runs", "duration": 4}]
-    line = Line(3, "wakes; runs", "kling-3.0/video", "7", 98.0)
+    line = QuoteLine(3, "wakes; runs", "kling-3.0/video", "7", 98.0)
     wanted = cell("-m 3.0/video --shots mine", body="")
     assert price(session, wanted, mine=shots) == line
     assert "`mine` does not exist yet" in price(session, wanted).note
@@ -53,7 +55,7 @@ def test_shots_are_priced_by_their_words(session: Session) -> None:
 def test_what_is_unclear_stays_unknown(session: Session) -> None:
     """With its code and the reason."""
     unclear = Unclear(3, "make(shot)", "in a loop")
-    assert price(session, unclear) == Line(3, "make(shot)", note="in a loop")
+    assert price(session, unclear) == QuoteLine(3, "make(shot)", note="in a loop")
 
 
 @pytest.mark.parametrize("take", ["2", 0, -1, 1.5, None])
