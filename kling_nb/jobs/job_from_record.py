@@ -173,7 +173,7 @@ def error_of(row: JobRecord) -> KlingError:
             code = f" ({row.code})" if row.code else ""
             return TaskFailed(f"The service failed: {row.reason}{code}", job_id=row.id)
         case Stage.UNKNOWN:
-            how = "is unclear" if evidence_of(row).task_ids else "was lost"
+            how = "is unclear" if row.answer.strip() else "was lost"
             return TaskUnknown(
                 f"The answer to job {row.id} {how}: {reason}. The task may exist and may "
                 f"be paid; nothing is sent again. {_adopt_text(row)}, "

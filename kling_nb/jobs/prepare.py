@@ -138,6 +138,12 @@ class Reader:
 
     async def read(self, given: object, name: str = "") -> InputSource:
         """One of them, from whatever it was given as, and how a person calls it."""
+        source = await self._read(given, name)
+        if not source.url:
+            attachments.check_upload(source.attachment)
+        return source
+
+    async def _read(self, given: object, name: str) -> InputSource:
         if is_job(given):
             given = unwrap(given, name)
         if url := url_of(given):

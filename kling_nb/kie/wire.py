@@ -76,9 +76,12 @@ _NAMED_ID = re.compile(
 )
 """Each repetition is bounded, so that the search is fast for any answer."""
 _WRITTEN_ID = re.compile(
-    r"\b(?:task|record)[_-]?ids?\s{0,9}[=:]\s{0,9}([\w-]{1,200})", re.IGNORECASE | re.ASCII
+    r"""(?<!["\\])\b(?:task|record)[\s_-]?ids?[\\"']{0,9}\s{0,9}[=:>]\s{0,9}[\\"']{0,9}"""
+    r"""((?=[\w.:-]{0,199}\d)[\w-](?:[\w.:-]{0,198}[\w-])?)(?![\w-])""",
+    re.IGNORECASE | re.ASCII,
 )
-"""In text that is no JSON, such as `taskId=…`; a form, a page or the words of a message."""
+"""In text that is no JSON: `taskId=…` in a form, `Task ID: …` in words, `<taskId>…` in a page. The
+id has a digit, as all known ones do: `task_id: is required` names none."""
 _IDS_KEPT = 5
 
 
@@ -155,7 +158,7 @@ def parse_created(answer: Answer, fields: tuple[Problem, ...] = ()) -> str:
     contradiction = _contradiction(answer)
     envelope = _envelope(answer)
     if contradiction:
-        advice = f"The answer contradicts itself: {contradiction}."
+        advice = f"{ContradictoryAnswer.advice.rstrip('.')}: {contradiction}."
         raise ContradictoryAnswer(envelope.code, envelope.message, advice=advice)
     if answer.status != 200 or envelope.code != 200:
         _raise_service_error(answer, envelope, fields)
@@ -185,7 +188,7 @@ def named_ids(text: str) -> tuple[str, ...]:
 
     The text is searched as it is, so that a document that is cut, has a key twice or holds JSON
     inside a string hides nothing; then once more without JSON's escapes. Plain text counts as well:
-    `taskId=…` and `task_id: …`.
+    `taskId=…` and `Task ID: …`.
     """
     found = _NAMED_ID.findall(text) + [(each, "") for each in _WRITTEN_ID.findall(text)]
     document = read_json(text)

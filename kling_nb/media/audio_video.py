@@ -18,7 +18,6 @@ from typing import BinaryIO, Final
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import byte_words, shorten
-from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.models.parameters import ROUNDING_S, Media
 
@@ -184,15 +183,12 @@ def find_given(source: object, kind: Media) -> FileContent:
 def check_size(given: FileContent, kind: Media) -> None:
     if not given.size_bytes:
         raise MediaError(f"{given.name}: empty; give another {NOUNS[kind.medium]}")
-    allowed = min(kind.max_bytes, UPLOAD_LIMIT_BYTES)
-    if given.size_bytes > allowed:
+    if given.size_bytes > kind.max_bytes:
         smaller = f"smaller.{suffix_of(kind.mime_types[0])}"
         advice = f"make it smaller, e.g. `ffmpeg -i {given.quoted} -b:v 4M -b:a 128k {smaller}`"
-        if kind.max_bytes > allowed:
-            advice += f", or give the URL of a file of at most {kind.max_bytes / 1e6:g} MB"
         raise MediaError(
             f"{given.name}: {byte_words(given.size_bytes)}; allowed are at most "
-            f"{allowed / 1e6:g} MB: {advice}"
+            f"{kind.max_bytes / 1e6:g} MB: {advice}"
         )
 
 

@@ -21,7 +21,7 @@ from kling_nb.core.errors import MediaError, WrongLength
 from kling_nb.core.job_state import ClipFacts, Encoding
 
 from . import probe
-from .probe import HEAD_BYTES, TOLERANCE_S, read_duration, read_end, to_image
+from .probe import HEAD_BYTES, ONE_THREAD, TOLERANCE_S, read_duration, read_end, to_image
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -249,7 +249,7 @@ def add_pictures(output: OutputContainer, source: VideoStream, plan: Plan) -> En
     def encode(shown: Any) -> list[Packet[Any]]:
         if shown is None:
             return stream.encode(None)
-        smaller = shown.reformat(plan.width_px, plan.height_px, "yuv420p", threads=1)
+        smaller = shown.reformat(plan.width_px, plan.height_px, "yuv420p", threads=ONE_THREAD)
         smaller.pict_type = PictureType.NONE  # else the old key frames are forced upon the new clip
         return stream.encode(smaller)
 

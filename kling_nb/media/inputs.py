@@ -11,6 +11,9 @@ from dataclasses import replace
 from io import BytesIO
 from typing import Final
 
+from kling_nb.core.errors import MediaError
+from kling_nb.core.formatting import byte_words
+from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
 from kling_nb.models.parameters import Media
 
 from . import images, probe
@@ -19,7 +22,7 @@ from .frame_limits import check_frame
 from .image_sources import find_source
 from .images import ImageInput
 
-__all__ = ["Attachment", "identify", "noun_of", "read_attachment", "stand_in"]
+__all__ = ["Attachment", "check_upload", "identify", "noun_of", "read_attachment", "stand_in"]
 
 STAND_IN_S: Final = 5.0
 PLAIN: Final = ("video/mp4", "audio/wav")
@@ -54,6 +57,20 @@ def read_attachment(given: object, kind: Media, name: str = "") -> Attachment:
     )
     check_frame(picture.name, (picture.width_px, picture.height_px), kind)
     return picture
+
+
+def check_upload(attachment: Attachment) -> None:
+    """Raise an error if a file is too large to upload; some models take a larger one at a URL.
+
+    Raises:
+        MediaError: It is too large.
+    """
+    if attachment.size_bytes > UPLOAD_LIMIT_BYTES:
+        raise MediaError(
+            f"{attachment.name}: {byte_words(attachment.size_bytes)}; an upload takes at most "
+            f"{UPLOAD_LIMIT_BYTES / 1e6:g} MB: make it smaller, or give a public URL without a "
+            "password or token in it"
+        )
 
 
 def stand_in(kind: Media, text: str, name: str, source_sha256: str) -> Attachment:

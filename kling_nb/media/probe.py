@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HEAD_BYTES",
     "HEIF",
+    "ONE_THREAD",
     "RAW",
     "SVG",
     "TOLERANCE_S",
@@ -43,6 +44,9 @@ __all__ = [
 
 HEAD_BYTES: Final = 1_024
 """How much of a file tells what it is."""
+ONE_THREAD: Final = 1
+"""For scaling: PyAV 19 keeps a scaler for each thread, and a forked child would wait for ever for
+the threads of that scaler, which it does not have."""
 TOLERANCE_S: Final = 0.5
 """How far the end of what can be read may lie before the end that a header tells of."""
 FADE_FRAMES: Final = 24
@@ -275,7 +279,7 @@ def show(picture: bytes, length_s: float) -> bytes:
     with av.open(content, "w", format="mp4") as output:
         stream = output.add_stream("libx264", rate=24, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
-        frame = shown.from_image(image).reformat(format="yuv420p", threads=1)
+        frame = shown.from_image(image).reformat(format="yuv420p", threads=ONE_THREAD)
         for _ in range(round(24 * length_s)):
             frame.pts = None
             output.mux(stream.encode(frame))
@@ -314,7 +318,7 @@ def first_lit(container: InputContainer, stream: VideoStream) -> Image:
 
 def to_image(shown: Any) -> Image:
     """A decoded picture as an RGB image, upright: a phone held upright films lying pictures."""
-    image: Image = shown.to_image(threads=1)
+    image: Image = shown.to_image(threads=ONE_THREAD)
     return image.rotate(shown.rotation, expand=True) if shown.rotation else image
 
 

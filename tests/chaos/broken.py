@@ -101,5 +101,5 @@ RULES: Mapping[str, Rule] = {
     "lost-ledger": Rule(trust_the_ledger, "double"),
     "lost-id": Rule(keep_ids_in_the_ledger_only, "unexplained"),
     "fork": Rule(share_the_session_with_children, "wrong end"),
-    "endless": Rule(wait_for_ever, "wrong end"),
+    "endless": Rule(wait_for_ever, "no end"),
 }

@@ -14,10 +14,10 @@ from tests.chaos.troubles import TROUBLES
 
 __all__ = ["KINDS", "Evidence", "Finding", "Kind", "Noted", "Paid", "Played", "Verdict", "judge"]
 
-Kind = Literal["unnoted", "double", "lost", "corrupt", "unexplained", "wrong end"]
+Kind = Literal["unnoted", "double", "lost", "corrupt", "unexplained", "wrong end", "no end"]
 """What must not be: a paid task that no ledger knows; a request paid twice; a finished clip that
 is neither saved nor resumable; a broken ledger; an `unknown` that somebody could have known; any
-other end than the books tell of."""
+other end than the books tell of; a run that does not end."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -41,7 +41,9 @@ class Played:
     died_in: str = ""
     """The stage on disk at the instant of the kill; empty where there was none."""
     error: str = ""
-    """What else went wrong: in a forked child of the kernel, or that the run did not end."""
+    """What went wrong in a forked child of the kernel."""
+    has_ended: bool = True
+    """Whether the run came to an end in good time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,8 @@ def findings_of(case: Case) -> Iterator[Finding]:
     number = case.run.number
     if case.run.error:
         yield Finding("wrong end", number, case.run.error)
+    if not case.run.has_ended:
+        yield Finding("no end", number, f"it was given up: {story(case)}")
     if len(case.charged) > 1:
         ids = ", ".join(task.task_id for task in case.charged)
         yield Finding("double", number, f"paid {len(case.charged)} times: {ids}")

@@ -43,7 +43,7 @@ STUCK_S = 4.0
 """After so long without an end a person looks whether somebody still follows."""
 DEATH_S = 8.0
 """How long a step is waited for before the kernel is killed where it is."""
-PATIENCE_S = 60.0
+PATIENCE_S = 3 * CELL_S
 """A run that has not ended after so long is given up, and the kernel restarted."""
 OVER = ("success", "fail")
 LOSSES = ("ledger-lost", "ledger-cut", "ledger-older")
@@ -122,12 +122,12 @@ class Lane:
         self.put_back()
         died_in = evidence.stage_at_death(self.folder, run.prompt) if run.kill else ""
         has_ended = self.settle(run)
-        if run.trouble in LOSSES:
+        if not has_ended:
+            self.retire()
+        elif run.trouble in LOSSES:
             self.lose_ledger(run, older)
         struck = trouble is not None and self.was_struck(trouble)
         books.clear_faults()
-        if not has_ended:
-            self.retire()
         return Played(
             run.number,
             evidence.hash_of(run, self.folder),
@@ -135,7 +135,8 @@ class Lane:
             struck=struck,
             killed=run.kill is not None,
             died_in=died_in,
-            error=self.take_child_error() if has_ended else "it was given up without an end",
+            error=self.take_child_error(),
+            has_ended=has_ended,
         )
 
     def was_struck(self, trouble: Trouble) -> bool:
@@ -259,9 +260,9 @@ class Lane:
 
     def settle(self, run: Run) -> bool:
         """Do what a person would do until the run has ended; False if it did not in good time."""
-        deadline = time.monotonic() + PATIENCE_S
         if run.kill or run.again:
             self.say(run.cell)
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             stage = self.watch(run)
             if self.advice:
@@ -273,7 +274,7 @@ class Lane:
             else:
                 self.say(run.cell)
             time.sleep(BREATH_S)
-        return False
+        return self.watch(run) in ENDED - {Stage.DISCARDED}
 
     def follow_advice(self) -> None:
         """Do as the errors said; what did not help is tried again in a while."""
@@ -294,7 +295,7 @@ class Lane:
         return stage
 
     def settle_all(self) -> None:
-        """Resume everything, and wait for it within reason."""
+        """Resume everything, and wait for it within reason; the judge sees what is left."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             self.say(RESUME)

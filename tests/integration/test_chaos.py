@@ -110,6 +110,7 @@ def test_everything_unknown_is_unexplained_wherever_one_could_know() -> None:
         (alone(CALM_RUN, SAVED), "wrong end"),
         (alone(CALM_RUN), "wrong end"),
         (alone(replace(CALM_RUN, error="no loop"), SAVED, paid=(DONE,)), "wrong end"),
+        (alone(replace(CALM_RUN, has_ended=False), SAVED, paid=(DONE,)), "no end"),
         (replace(GOOD, paid=(*GOOD.paid, replace(DONE, request="?"))), "unnoted"),
         (replace(GOOD, noted=(*GOOD.noted, replace(SAVED, request="?"))), "wrong end"),
     ],

@@ -183,3 +183,13 @@ def test_sql_numbers_no_placeholder(module: str) -> None:
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             assert not re.search(r"\?[0-9]", node.value), f"{module}:{node.lineno}"
+
+
+@EACH_MODULE
+def test_scaling_has_no_threads_of_its_own(module: str) -> None:
+    """With PyAV 19 a forked child would wait for ever for the threads of a scaler."""
+    for node in ast.walk(TREES[module]):
+        function = node.func if isinstance(node, ast.Call) else None
+        if isinstance(function, ast.Attribute) and function.attr in {"reformat", "to_image"}:
+            given = {keyword.arg for keyword in node.keywords}
+            assert "threads" in given, f"{module}:{node.lineno}"

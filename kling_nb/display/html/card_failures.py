@@ -151,7 +151,10 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
     title, headline = "Answer lost", "The answer was lost. The task may exist and may be paid."
     if ids:
         title = "Answer unclear"
-        headline = "The answer reports no success but names a task. The task may be paid."
+        headline = "The answer is unclear and names a task. The task may be paid."
+    elif state.evidence.answer.strip():
+        title = "Answer unclear"
+        headline = "The answer is unclear. The task may exist and may be paid."
     return Wording(
         title,
         "warn",

@@ -22,7 +22,7 @@ from kling_nb.kie.http import Downloader
 from kling_nb.media import input_store
 from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.media.images import ImageInput, shrink
-from kling_nb.media.inputs import Attachment, read_attachment
+from kling_nb.media.inputs import Attachment, check_upload, read_attachment
 from kling_nb.models.parameters import Media, Medium
 from kling_nb.models.spec import Parameter
 
@@ -148,6 +148,8 @@ async def preview(chosen: FileValue, kind: Media, around: Surroundings) -> Previ
             why = str(error).rstrip(".")
             return Preview(chosen, how=f"{why}. The emulator draws one in its place.")
     read = await in_thread(read_attachment, given, kind, chosen.name)
+    if not is_url(chosen.value):
+        check_upload(read)
     if isinstance(chosen.value, bytes):
         chosen = await in_thread(_keep, chosen, chosen.value, read, around)
     shown = _preview_of(read, chosen)

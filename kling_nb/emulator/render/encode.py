@@ -18,6 +18,7 @@ from av.video.reformatter import Colorspace
 from PIL import Image
 
 from .images import draw_mark
+from .media_probe import ONE_THREAD
 
 __all__ = ["Interrupted", "Scene", "frame_size", "render_clip", "render_scenes"]
 
@@ -159,7 +160,7 @@ def move_camera(
 def split_planes(picture: Image.Image) -> list[Image.Image]:
     """Luma of a picture, and both colour differences in half its size (BT.709)."""
     rgb: av.VideoFrame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
-    frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
+    frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=ONE_THREAD)
     return [
         Image.frombytes("L", (plane.width, plane.height), bytes(plane), "raw", "L", plane.line_size)
         for plane in frame.planes

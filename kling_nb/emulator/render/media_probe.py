@@ -15,8 +15,10 @@ from PIL import Image
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["Facts", "UnreadableFootage", "first_frame", "probe"]
+__all__ = ["ONE_THREAD", "Facts", "UnreadableFootage", "first_frame", "probe"]
 
+ONE_THREAD = 1
+"""For scaling: a forked child would wait for ever for threads that it does not have (PyAV 19)."""
 FILM_CONTAINERS = frozenset({"mp4", "mov"})
 
 
@@ -75,7 +77,7 @@ def first_frame(path: Path) -> Image.Image:
     try:
         with av.open(str(path)) as film:
             for frame in film.decode(video=0):
-                return frame.to_image(threads=1).convert("RGB")  # type: ignore[no-untyped-call, no-any-return]
+                return frame.to_image(threads=ONE_THREAD).convert("RGB")  # type: ignore[no-untyped-call, no-any-return]
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         raise UnreadableFootage from error
     raise UnreadableFootage

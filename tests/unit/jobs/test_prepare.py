@@ -19,6 +19,7 @@ from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import InvalidInput
 from kling_nb.jobs.prepare import Gathered, Prepared, Wish, gather, place_words, prepare
 from kling_nb.kie.http import Downloader
+from kling_nb.media import inputs
 from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.models.parameters import Choice, Column, Media, Records, Text
 from kling_nb.models.prices import Price, PriceList
@@ -212,6 +213,30 @@ async def _from_peer(address: str, sent: str) -> None:
     pictures = Downloader(transport=httpx.MockTransport(answer))
     found = await gather(SPEC, validate(SPEC, {"image": URL}), service="live", pictures=pictures)
     assert found.sources["image"][0].url == sent
+
+
+@pytest.mark.parametrize(
+    ("given", "is_sent"),
+    [
+        ("https://media.example/it", True),
+        ("https://media.example/it?token=0123456789abcdef01234567", False),
+        (video(), False),
+    ],
+    ids=["public URL", "URL with a token", "bytes"],
+)
+def test_what_is_too_large_to_upload(
+    given: object, is_sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model may take a larger video than an upload does: at a URL that is sent as it is."""
+    monkeypatch.setattr(inputs, "UPLOAD_LIMIT_BYTES", len(video()) - 1)
+    found = gathered({"video": given}, pictures=web(httpx.Response(200, content=video())))
+    if is_sent:
+        assert found.problems == ()
+        assert found.sources["video"][0].url == given
+    else:
+        [problem] = found.problems
+        assert "an upload takes at most" in str(problem)
+        assert "give a public URL" in str(problem)
 
 
 def test_a_url_that_shows_something_else() -> None:

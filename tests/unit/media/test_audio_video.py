@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import MediaError
 from kling_nb.media.audio_video import read_footage
@@ -161,17 +160,6 @@ def test_what_is_too_large(walk: Path) -> None:
     text = refused(walk, replace(VIDEO, max_bytes=1_000))
     assert text.startswith("my walk.mp4: ")
     assert "allowed are at most 0.001 MB: make it smaller, e.g. `ffmpeg -i" in text
-
-
-def test_what_is_too_large_to_upload(tmp_path: Path) -> None:
-    """A model may take more, at a URL: the upload takes 100 MB. The file is sparse."""
-    path = tmp_path / "long walk.mp4"
-    with path.open("wb") as file:
-        file.truncate(UPLOAD_LIMIT_BYTES + 1)
-    text = refused(path, replace(VIDEO, max_bytes=200_000_000))
-    assert "allowed are at most 100 MB: make it smaller" in text
-    assert text.endswith(", or give the URL of a file of at most 200 MB")
-    assert "URL" not in refused(path, VIDEO)
 
 
 def test_a_video_of_another_shape() -> None:
