@@ -1,4 +1,4 @@
-"""Kling clips in Jupyter: `%%kling` cells, a panel, and a client any Python program can use.
+"""Kling clips in Jupyter: `%%kling` cells, a panel, and a client for any Python program.
 
     %load_ext kling_nb
 
@@ -6,7 +6,8 @@
     job = kling.image_to_video("fox.png", "A red fox shakes the snow off its coat", duration=5)
     clip = job.result()
 
-Importing this loads neither IPython nor httpx nor PyAV: names are looked up when they are used.
+Importing the package loads neither IPython nor httpx nor PyAV: public names are loaded on first
+use.
 """
 
 from __future__ import annotations

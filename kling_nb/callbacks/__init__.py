@@ -1,9 +1,10 @@
-"""Webhooks over HTTP: receive callbacks in a server of the kernel's, or in Jupyter's.
+"""Webhooks over HTTP: receive callbacks in a server in the kernel, or in Jupyter Server.
 
-A callback is stored before it is answered, and only makes the kernel ask the service. Must not know
-cards or commands.
+A callback is stored before it is answered. Its content is not trusted: it only makes the kernel
+poll the service. Must not depend on cards or commands.
 
-Read first: `listen` (the public function), `receive` (judging a request), `worker` (acting on it).
+Read first: `listen` (the public function), `receive` (checks a request), `worker` (processes
+stored callbacks).
 
     from kling_nb.callbacks.listen import listen
 """

@@ -1,6 +1,6 @@
-"""Receive callbacks over HTTP: an ASGI application that reads them within limits and answers.
+"""Receive callbacks over HTTP: an ASGI application with limits on what it reads.
 
-For any ASGI server. Must not know which server that is, nor jobs: the caller handles each callback.
+Runs on any ASGI server. Must not depend on a server or on jobs: the caller handles each callback.
 """
 
 from __future__ import annotations

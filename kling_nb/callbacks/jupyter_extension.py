@@ -1,9 +1,9 @@
-"""The Jupyter server's side: one route that hears notifications for the kernels of its person.
+"""Jupyter Server extension: one route that receives callbacks for all kernels of a user.
 
-Loaded by the server, never by a kernel. It looks up whose one-time value came, and leaves the
-notification in that folder's mailbox; it asks no service, needs no API key and changes no job.
-A server's configuration loads it, `jpserver_extensions`, and opens the route, `KlingCallbacks`:
-installing does neither.
+Loaded by the server, never by a kernel. The extension finds the folder of a callback token and
+saves the callback in that folder's callback store. It sends no request to the service, needs no
+API key and changes no job. Installing the package enables nothing: the server's configuration
+loads the extension (`jpserver_extensions`) and opens the route (`KlingCallbacks`).
 """
 
 from __future__ import annotations

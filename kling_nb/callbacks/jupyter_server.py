@@ -1,7 +1,7 @@
-"""The Jupyter server that started this kernel: where it is, and whether it hears notifications.
+"""Find the Jupyter server that started this kernel, and check whether it receives callbacks.
 
-Knows Jupyter's files about running servers and the one route of ours. Must not know sessions, and
-never sends what it reads there: a server's token is nobody's business.
+Reads Jupyter's files about running servers and requests the extension's route. Must not depend on
+sessions. Never sends what it reads in those files, since they contain the server's token.
 """
 
 from __future__ import annotations

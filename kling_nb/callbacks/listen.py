@@ -1,7 +1,7 @@
-"""Start listening for callbacks: by a server in this process, or by the Jupyter server.
+"""Start listening for callbacks, with a server in this process or with Jupyter Server.
 
-With Jupyter, its extension stores callbacks in the folder's callback store, and the kernel reads
-them there.
+With Jupyter Server, its extension saves callbacks in the folder's callback store, and the kernel
+reads them there.
 """
 
 from __future__ import annotations

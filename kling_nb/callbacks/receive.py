@@ -1,8 +1,8 @@
-"""Judge and deliver one HTTP request that claims to be a callback of the service.
+"""Check one HTTP request that claims to be a callback of the service, and store the callback.
 
-The same for every server. A callback is on disk before it is answered, since it may be all that is
-known of a paid task. It is never believed: it only makes the kernel ask the service. Must not know
-sockets or jobs.
+Used by every server. A callback is saved to disk before it is answered, since it may be the only
+record of a paid task. Its content is not trusted: it only makes the kernel poll the service. Must
+not depend on sockets or jobs.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A small web server on loopback, in a thread of its own, for what comes from outside.
+"""A small web server on loopback, in its own thread, for incoming callbacks.
 
-The only module beside the emulator that imports uvicorn, an extra: it is loaded when serving
-starts. However many clients connect, and however slowly, the kernel keeps its files, its memory
-and its time. What a person's own uvicorn logs in the same kernel is left alone. Must not know what
-is asked or answered.
+The only module besides the emulator that imports uvicorn, an optional dependency: it is loaded
+when serving starts. Connections are limited in number and duration, so that clients cannot exhaust
+the kernel's open files, memory or time. The logging of a user's own uvicorn in the same kernel is
+not changed. Must not depend on the content of requests and responses.
 """
 
 from __future__ import annotations

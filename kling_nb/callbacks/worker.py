@@ -1,7 +1,8 @@
-"""What was heard is acted on: letters are taken out of the mailbox, and the service is asked.
+"""Process stored callbacks: read them from the callback store and poll the service.
 
-Looks there as long as somebody listens. Must not know how a letter came there. None is believed,
-and none is thrown away before it was acted on: it may be all that is known of a paid task.
+Checks the store while a callback URL is in use. Must not depend on how a callback was received. A
+callback is not trusted, and is deleted only after it was processed: it may be the only record of
+a paid task.
 """
 
 from __future__ import annotations

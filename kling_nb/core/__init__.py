@@ -1,10 +1,9 @@
-"""Values and rules that every package needs: errors, job states, money, budgets, formatting.
+"""Values and rules for all packages: errors, job states, money, budgets, formatting.
 
-Must not know models, the service, files of users or notebooks. Standard library only, and pure: the
-exceptions are `files`, `forks` and `console`, which keep rules of the operating system in one
-place.
+Must not depend on models, the service, users' files or notebooks. Standard library only, and pure,
+except for `files`, `forks` and `console`, which contain the rules of the operating system.
 
-Read first: `job_state` (what a job can be), `errors` (what can go wrong), `poll_schedule`.
+Read first: `job_state` (the states of a job), `errors` (the exceptions), `poll_schedule`.
 
     from kling_nb.core.job_state import Stage
 """

@@ -1,4 +1,4 @@
-"""Addresses: tell local hosts from public ones, and find secrets in URLs.
+"""Distinguish local hosts from public ones, and find secrets in URLs.
 
 Resolves no name and opens no connection.
 """

@@ -1,7 +1,7 @@
-"""Budgets: how much may be spent in a notebook, on a day or in a folder, and what does not fit.
+"""Budgets: spending limits per notebook, day or folder, and the check of a new request.
 
-Pure: what was spent is counted by `ledger`, which asks `refusal` in the transaction that notes a
-new request. Knows no table and no session.
+Pure: `storage/spending` adds up the expenses and calls `refusal` in the transaction that records a
+new request. Must not depend on tables or sessions.
 """
 
 from __future__ import annotations

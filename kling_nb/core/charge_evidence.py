@@ -1,7 +1,7 @@
-"""Evidence of what a request cost where the service does not tell: balances, and what they mean.
+"""Estimate from balances what a request cost, if the service does not report it.
 
-Pure: from numbers to a verdict. Who looks at the balance, and how a verdict reads, is not known
-here. Other programs may use the same account, so that nothing here is ever certain.
+Pure: numbers in, a verdict out. Reading the balance and displaying the verdict are up to the
+caller. Other programs may use the same account, so a verdict is never certain.
 """
 
 from __future__ import annotations

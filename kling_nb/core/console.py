@@ -1,7 +1,7 @@
-"""Text for output streams that are not UTF-8: a Windows console, a CI log, a file.
+"""Write text to output streams that are not UTF-8: a Windows console, a CI log, a file.
 
-A character that the stream cannot encode is written in another way (`->` for an arrow) or as `?`,
-where Python would raise UnicodeEncodeError and end a cell before its request is sent.
+A character that the stream cannot encode is replaced (`->` for an arrow) or written as `?`. Without
+this, Python raises UnicodeEncodeError and ends a cell before its request is sent.
 """
 
 from __future__ import annotations

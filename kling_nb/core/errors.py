@@ -1,14 +1,14 @@
-"""The exception tree: everything that can happen to us, and what may be done about it.
+"""The exception tree of the package, and which errors may be retried.
 
-States of a task or a job are values (see `job_state`); exceptions are events on our side. This
-module knows no service, no notebook and no file: it holds sentences and a few facts.
+States of a task or a job are values (see `job_state`); exceptions are events in this package. Must
+not depend on the service, notebooks or files: it contains messages and a few facts.
 
 ```
 KlingError
 ├── InvalidInput              the values are not allowed; all problems at once
 ├── ConfigurationError        no key, wrong mode, a folder that cannot be used
-├── MediaError                a picture or a clip that cannot be read
-│   └── WrongLength           a clip that is not as long as was asked for
+├── MediaError                an image or a clip that cannot be read
+│   └── WrongLength           a clip without the requested duration
 ├── ServiceError              the service answered, and the answer is an error
 │   ├── Unauthorized          401
 │   ├── InsufficientCredits   402, or 500 with a text about credits
@@ -21,21 +21,21 @@ KlingError
 │   ├── UnreadableAnswer      not JSON, no envelope       may_exist
 │   └── ContradictoryAnswer   no success, but names a task  may_exist
 ├── Unreachable               no answer at all
-│   ├── NotSent               surely never arrived        retryable
+│   ├── NotSent               certainly never arrived     retryable
 │   └── AnswerLost            may have arrived            may_exist
 ├── LedgerError               the ledger refuses a step
 │   └── ForkedSession         the object belongs to the parent process
-├── AlreadyPaid               paid for, without a record in this ledger
+├── AlreadyPaid               already paid for, without a record in this ledger
 ├── BudgetExceeded            a budget has less left than the request costs
-├── WaitTimeout               (also TimeoutError) the wait ended, the job goes on
+├── WaitTimeout               (also TimeoutError) the wait ended, the job continues
 └── JobFailed                 what `job.result()` raises when there is no clip
     ├── TaskFailed            the service reports failure
     ├── TaskUnknown           the answer was lost
-    ├── TaskVanished          the service does not know the task any more
-    ├── ClipExpired           the clip is gone here and at the service
-    └── JobDetached           nobody follows the job any more
+    ├── TaskVanished          the service no longer has the task
+    ├── ClipExpired           the clip is no longer here or at the service
+    └── JobDetached           the job is no longer polled
 KeyboardInterrupt
-└── WaitInterrupted           the wait was interrupted, the job goes on
+└── WaitInterrupted           the wait was interrupted, the job continues
 ```
 """
 

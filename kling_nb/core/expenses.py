@@ -1,7 +1,7 @@
-"""Expenses: what clips cost, by notebook, by day or by model, as a table and as CSV.
+"""Expenses: the cost of clips by notebook, day or model, as a table and as CSV.
 
-Pure: from the expenses that `ledger` knows to totals and to text. Emulated credits are never added
-to real ones.
+Pure: takes expenses from `storage/spending`, returns totals and text. Emulated credits are never
+added to real ones.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Files on disk: set the permissions of our files, and read files safely in shared folders.
 
-Only the account itself may use our files: files have the bits 0600, folders 0700. A folder is
-shared if its group or others may write to it; our files in it get its bits and its group.
+Only the user's account can access our files: files have mode 0600, folders 0700. A folder is
+shared if its group or others may write to it; our files in it get its permissions and its group.
 
-Databases and lock files are different: a program that may only read one can hold a lock on it and
-so stop a commit, or keep a dead session "alive". In a shared folder they can be read only by
-accounts that may also write. Where such a file is ours and has other bits, from an earlier version
-or since the folder was shared, it gets the right ones when it is used. Other files stay as they
-are.
+Databases and lock files are different: a program that can only read one can hold a lock on it,
+which blocks a commit or makes a dead session look alive. In a shared folder, only accounts that can
+write to them can read them. If such a file is ours and has another mode, because an earlier version
+created it or the folder was shared later, its mode is corrected when it is used. The mode of other
+files is not changed.
 
-A file is created with the bits 0600, whatever the umask, and gets wider bits afterwards. On disks
-without such bits nothing is set.
+A file is created with mode 0600, whatever the umask, and gets wider permissions afterwards. On file
+systems without permission bits nothing is set.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Keep state that a forked child must not inherit out of the fork, and renew it in the child.
 
 Threads do not survive a fork. A lock that another thread holds at that moment stays locked in the
-child, and SQLite in the child takes a connection that another thread has open for one of its own.
-So a fork waits until no file is open, and each module with process-wide state renews it in the
-child. Systems without `fork` need none of this.
+child, and SQLite in the child treats a connection that another thread has open as its own. So a
+fork waits until no file is open, and each module with process-wide state renews it in the child.
+Systems without `fork` need none of this.
 """
 
 from __future__ import annotations

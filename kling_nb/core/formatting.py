@@ -1,7 +1,7 @@
-"""Numbers, sizes, times and lines of text as a person reads them.
+"""Format numbers, sizes, times and lines of text for people.
 
-Owns the one spelling of each quantity that cards, tables, messages and the panel share. Knows
-neither HTML nor states; everything here is a function from a number to a few words.
+Defines the one format of each quantity in cards, tables, messages and the panel. Must not depend on
+HTML or states: each function returns a short text for a value.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What we know of a job: its stage in the ledger, its state, and the facts a card shows.
+"""Job states: the stage in the ledger, the state, and the facts that a card shows.
 
 Values only: small frozen dataclasses without a field that has a meaning in one state only, so that
-`match` over a union can end in `assert_never`. What the service says of a task is in `task_status`.
+`match` over a union can end in `assert_never`. The service's states of a task are in `task_status`.
 
-The `name` of each state is written into notebooks (`data-kling-state`, the JSON of a card) and read
-from old ones. It never changes, whatever the class is called.
+The `name` of each state is saved in notebooks (`data-kling-state`, the JSON of a card) and read
+from old ones. It never changes, even if the class is renamed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sizes in bytes that several packages must agree on."""
+"""Size limits in bytes that several packages share."""
 
 from __future__ import annotations
 

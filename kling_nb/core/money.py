@@ -1,4 +1,4 @@
-"""Credits and dollars: what a credit costs, what a job is paid from, and prices in words."""
+"""Credits and dollars: the price of a credit, the source of payment, and formatted prices."""
 
 from __future__ import annotations
 

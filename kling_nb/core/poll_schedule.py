@@ -1,6 +1,6 @@
-"""When to ask next and how long a job will take: from numbers to numbers.
+"""Compute when to poll next and how long a job will take.
 
-No clock, no sleep, no network: whoever calls says how late it is.
+Pure: no clock, no sleep, no network. The caller passes the elapsed time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The API key: what may be one, and how it stays unseen.
+"""The API key: check its form, and keep it out of messages and logs.
 
-Must not know where a key comes from or who uses it.
+Must not depend on where a key comes from or how it is used.
 """
 
 from __future__ import annotations

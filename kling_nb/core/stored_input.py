@@ -1,4 +1,4 @@
-"""An input of an earlier request that is kept in the folder of clips."""
+"""A stored input: media of an earlier request, saved in the folder of clips."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""What the service says of a task: four things, as values.
+"""Task states that the service reports: four cases, as values.
 
-Its words and fields are `wire`'s matter; what follows from them for a job is `poller`'s.
+`kie/wire` parses the service's words and fields; `jobs/poller` decides what a state means for a
+job.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["TaskFailed", "TaskMissing", "TaskPending", "TaskStatus", "TaskSucceeded"]
+__all__ = ["TaskFailure", "TaskMissing", "TaskPending", "TaskStatus", "TaskSucceeded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class TaskSucceeded:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskFailed:
+class TaskFailure:
     """The task is over and there is no result."""
 
     task_id: str
@@ -55,4 +56,4 @@ class TaskMissing:
     message: str
 
 
-TaskStatus = TaskPending | TaskSucceeded | TaskFailed | TaskMissing
+TaskStatus = TaskPending | TaskSucceeded | TaskFailure | TaskMissing

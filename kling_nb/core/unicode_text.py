@@ -1,7 +1,7 @@
-"""Unicode texts: normalize a text for sending, and compare texts by their visible content.
+"""Unicode text: normalize a text for sending, and compare texts by their visible content.
 
-Prompts are copied from web pages, chats and word processors, which leave invisible characters in
-them. Knows no parameter and no request.
+Prompts copied from web pages, chats and word processors contain invisible characters. Must not
+depend on parameters or requests.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What a notebook shows: cards, panel, gallery, and the comm that makes saved HTML interactive.
+"""Notebook output: cards, panel, gallery, and the comm that makes saved HTML interactive.
 
-Must not decide about money: jobs do, and are observed. Scripts and style sheets are in `static`.
+Must not decide about money: `jobs` decides, and `display` observes jobs. Scripts and style sheets
+are in `static`.
 
 Read first: `cards/card` (the controller of a card), `html/card` (its HTML), `comm`.
 

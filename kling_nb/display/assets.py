@@ -1,6 +1,6 @@
-"""The scripts of widgets: a module from its parts, since it cannot import another file.
+"""Join script files into the module of a widget, since that module cannot import files.
 
-Owns what several of them share; knows no widget.
+Also contains the parts that several widgets share. Must not depend on a widget.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The one connection of a kernel to the pages that show it: places for records, mounts for widgets.
+"""The comm between a kernel and the pages that show it: containers for cards, mounts for widgets.
 
 Saved outputs are plain HTML. A single widget that is never displayed, the hub, opens a comm to
-each page; its module finds our HTML there and brings it to life. So a notebook never holds the
-view of a widget, which would be dead when it is opened again.
+each page; its module finds our HTML there and makes it interactive. So a notebook never contains
+the view of a widget, which would not work when the notebook is opened again.
 
-Knows nothing of jobs: what is drawn in a place, and what a click means, is the matter of whoever
-made the place. That a widget's module is started without being displayed was measured in
-JupyterLab 4.6; VS Code and Colab start it only for a displayed view and were not tried.
+Must not depend on jobs: the creator of a container defines its content and handles its clicks.
+JupyterLab 4.6 starts the module of a widget that is not displayed (measured); VS Code and Colab
+start it only for a displayed view (not tested).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What shows the output of a shell, as far as a kernel can tell.
+"""Detect the front end that shows the output of a shell, as far as a kernel can.
 
-Owns the marks by which front ends are told apart; knows no output.
+Defines the marks that distinguish front ends. Must not depend on outputs.
 """
 
 from __future__ import annotations

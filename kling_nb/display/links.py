@@ -1,6 +1,7 @@
-"""How a notebook names a file near it: as a path in a cell, as a link in a page.
+"""Paths and links from a notebook to a file near it: a path in a cell, a link in a page.
 
-A front end starts a kernel in its notebook's folder, so the working directory stands for it.
+A front end starts a kernel in its notebook's folder, so paths are relative to the working
+directory.
 """
 
 from __future__ import annotations

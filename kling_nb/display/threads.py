@@ -1,8 +1,8 @@
-"""The threads that answer pages: clicks, and the drawing of what is shown.
+"""Threads that handle messages from pages: clicks, and rendering.
 
 A click waits for a session, and a session works in the portal's threads. Several clicks at once in
-those would take every one of them and wait for each other for ever, so pages are answered in
-threads of their own; and what is drawn does not wait behind a click.
+those threads would use all of them and deadlock, so clicks have threads of their own; rendering has
+others, so that it does not wait for a click.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A stand-in for kie.ai: the same paths, envelopes, states, prices and failures, no money.
+"""An emulator of kie.ai: the same paths, envelopes, states, prices and failures, at no cost.
 
-It follows the API's documentation and imports nothing else of this package, so that a mistake
-of the client is not repeated here. Clips are rendered only when asked for; Pillow and PyAV are
-loaded then.
+It follows the API's documentation and imports no other package of `kling_nb`, so that it does not
+repeat a mistake of the client. Clips are rendered only on request; Pillow and PyAV are loaded
+then.
 """
 
 from __future__ import annotations

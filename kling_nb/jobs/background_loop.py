@@ -1,4 +1,4 @@
-"""Threads and loops: the private loop that all network I/O runs on, and worker threads beside it.
+"""The private event loop for all network I/O, and worker threads beside it.
 
 Owns one event loop in one daemon thread for each `BackgroundLoop`, and the process's shared one.
 Must not know what the coroutines do, nor the kernel's loop: that one is never stopped or waited

@@ -1,8 +1,8 @@
-"""Who looks at the balance after a request was lost, or failed without a word on its cost.
+"""Watch the balance after a request was lost, or failed without a reported cost.
 
-Looks now and then for a while, notes each look in the ledger and tells the job what it means. It
-never asks about a task and sends nothing that costs; what numbers mean is `charge_evidence`'s
-matter.
+Takes balance samples for a while, records each in the ledger and reports the verdict to the job.
+It sends no status requests and nothing that costs credits; `core/charge_evidence` computes the
+verdict.
 """
 
 from __future__ import annotations

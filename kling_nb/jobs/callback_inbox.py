@@ -1,7 +1,8 @@
-"""Notifications that came in, as letters or at once: from a body and its one-time value to a job.
+"""Process received and stored callbacks: find the job by its callback token, then poll its task.
 
-A notification is never believed. It makes us ask the service, and its one-time value brings back
-the id of a task whose creation went unanswered. Who listens for notifications is not known here.
+The content of a callback is not trusted. It makes the session poll the service, and its callback
+token recovers the id of a task whose createTask request got no answer. Must not depend on how
+callbacks are received.
 """
 
 from __future__ import annotations

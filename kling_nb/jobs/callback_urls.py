@@ -1,6 +1,6 @@
-"""Who hears notifications for a session: the address to send, its one-time values, the handle.
+"""Callback URLs of a session: the URL to send, its callback tokens, and the handle to stop.
 
-Must not know how the address is listened at: a server of our own, or the one of Jupyter.
+Must not depend on the receiver: a server in this process, or Jupyter Server.
 """
 
 from __future__ import annotations

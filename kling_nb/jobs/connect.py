@@ -1,6 +1,6 @@
-"""The way to the service: over the network, or to an emulator in this process.
+"""Create the client of a session: over the network, or for an emulator in this process.
 
-Puts a client together from settings. Must not know jobs or what is asked of the service.
+Builds it from settings. Must not depend on jobs or on the requests that the client sends.
 """
 
 from __future__ import annotations

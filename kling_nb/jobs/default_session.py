@@ -1,4 +1,4 @@
-"""The default session: the one that the magic, the panel and the module's functions share."""
+"""The default session, shared by the magic, the panel and the package's functions."""
 
 from __future__ import annotations
 

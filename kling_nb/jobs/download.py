@@ -1,6 +1,6 @@
-"""A finished clip on its way to its place on disk: fetched beside it, verified, renamed.
+"""Download a finished clip: fetch it to a temporary file beside its path, verify it, rename it.
 
-Must not know when a clip is finished, nor what is done about one that does not arrive.
+The caller decides when a clip is finished, and what to do if a download fails.
 """
 
 from __future__ import annotations

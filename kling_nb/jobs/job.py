@@ -1,8 +1,8 @@
-"""Job: the handle on one clip in the making. Await it, or call `result()`.
+"""Job: a handle on one clip. Await it, or call `result()`.
 
-Owns the outcome, the present state and the observers of a job. How a job is submitted and
-followed is written in `submit` and `poller`; both drive the handle through `enter`,
-`finish` and `fail`. It knows no notebook: a card is an observer like any other.
+Contains the outcome, the current state and the observers of a job. `submit` and `poller` submit and
+poll it, and update the handle with `enter`, `finish` and `fail`. Must not depend on notebooks: a
+card is an observer like any other.
 """
 
 from __future__ import annotations

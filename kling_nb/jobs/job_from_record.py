@@ -1,6 +1,6 @@
-"""A ledger row read as a job: its facts, its state, its clip.
+"""Convert a ledger row to the facts, the state and the clip of a job.
 
-Pure functions of a row. What they show is exactly what is on disk.
+Pure functions of a row. They return exactly what is on disk.
 """
 
 from __future__ import annotations

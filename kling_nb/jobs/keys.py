@@ -1,6 +1,6 @@
-"""The keyring that can hold the API key: an optional extra.
+"""Read, save and delete the API key in the keyring, an optional dependency.
 
-Must not know the other settings or who uses the key.
+Must not depend on the other settings or on how the key is used.
 """
 
 from __future__ import annotations

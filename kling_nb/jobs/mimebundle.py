@@ -1,7 +1,7 @@
 """Render jobs, clips and notices for `_repr_mimebundle_`, with renderers that a higher layer sets.
 
-Jobs know no HTML. The package sets the renderers when it is imported; every front end, with
-IPython or without, gets the same saved card.
+`jobs` contains no HTML. The package sets the renderers when it is imported, so that every front
+end, with or without IPython, gets the same saved card.
 """
 
 from __future__ import annotations

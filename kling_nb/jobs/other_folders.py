@@ -1,7 +1,7 @@
 """Check before a request is sent whether this user has paid for it, here or in another folder.
 
-Joins one ledger with the user's index of paid requests. Emulated requests cost nothing, so they are
-neither noted nor checked. Touches the disk: call it beside the loop.
+Combines one ledger with the user's index of paid requests. Emulated requests cost nothing, so they
+are neither recorded nor checked. Does disk I/O: do not call it on the event loop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A task that exists, until its clip is on disk: ask, fetch, verify, rename, note.
+"""Poll a task until its clip is on disk: poll, fetch, verify, rename, record.
 
-Never gives up on a bad answer: a failed question says nothing about the task. Everything that
-matters is in the ledger before the handle is told.
+Never gives up on a bad answer: a failed status request says nothing about the task. Every step is
+in the ledger before the handle is updated.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from kling_nb.core.job_state import (
     Waiting,
 )
 from kling_nb.core.task_status import (
-    TaskFailed,
+    TaskFailure,
     TaskMissing,
     TaskPending,
     TaskStatus,
@@ -210,7 +210,7 @@ class Poller:
                     if took_s is None
                     else min(now, since + timedelta(seconds=took_s)),
                 )
-            case TaskFailed():
+            case TaskFailure():
                 return await in_thread(
                     advance,
                     row.id,

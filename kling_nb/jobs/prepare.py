@@ -1,7 +1,7 @@
 """Prepare a request: validate its values, read its inputs, and compute fingerprint and price.
 
-Reads and never writes. Handles media anywhere in a request, also inside its records. Knows no
-ledger; `media/inputs` says what an image, a video or a sound must be like.
+Reads and never writes. Handles media anywhere in a request, also inside its records. Must not
+depend on the ledger; `media/inputs` checks an image, a video or an audio file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What was lost or left: take up, adopt, forget. Ledger rows in, ledger rows out.
+"""Recover interrupted jobs: resume, adopt and forget. Ledger rows in, ledger rows out.
 
-Nothing here sends createTask; the service is only asked what it knows.
+Nothing here sends createTask; the service only receives status requests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The jobs in hand: for each at most one handle, one submission, one follower.
+"""The job registry of a session: at most one handle, one submission and one poller per job.
 
 The asynchronous half of a session; everything here runs on the portal's loop.
 """

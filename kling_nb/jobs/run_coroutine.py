@@ -1,8 +1,8 @@
-"""`run`: a person's own coroutine to its end in the cell's thread, also inside a running loop.
+"""Run a user's coroutine to its end in the cell's thread, even while an event loop is running.
 
-The only use of nest_asyncio. The kernel's loop is never patched: that loses the cells which are
-queued behind the waiting one (measured with ipykernel 7.4, 2026-11). What is patched is a class
-of ours, once, and asyncio's own names stay as they are.
+The only use of nest_asyncio. The kernel's loop is never patched: patching it loses the cells that
+are queued behind the waiting one (measured with ipykernel 7.4, 2026-11). Only a loop class of this
+package is patched, once, and asyncio's own names are not replaced.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The composition root. Everything asynchronous runs on the background loop; the methods here wait for
 it in the caller's thread. `Orders` is the part of a submission that runs in the caller's thread and
-can be interrupted: a request that was not sent yet is withdrawn, one that is being sent goes on.
+can be interrupted: a request that was not sent yet is withdrawn, one that is being sent continues.
 """
 
 from __future__ import annotations

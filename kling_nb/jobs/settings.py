@@ -1,7 +1,7 @@
-"""Where a session gets its key, mode, folder and hosts: argument, environment, keyring, default.
+"""Read key, mode, folder and hosts from arguments, environment, keyring and defaults.
 
-Owns the names of the settings, their limits and the search for the folder. Must not know what is
-done with them: it opens no connection, makes no folder and reads no ledger.
+Contains the names of the settings, their limits and the search for the folder. Must not depend on
+how settings are used: it opens no connection, creates no folder and reads no ledger.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""One request on its way to the service: upload, note, send once, note what came of it.
+"""Submit one request: upload its inputs, record it, send it once, record the result.
 
-The money rules are here: no other folder of the user pays for the same, `sending` is on disk before
-the socket is opened, a lost answer is `unknown`, and nothing in this module sends createTask twice.
+The money rules are here: no other folder of the user has paid for the same request, `sending` is on
+disk before the socket is opened, a lost answer is `unknown`, and nothing in this module sends
+createTask twice.
 """
 
 from __future__ import annotations

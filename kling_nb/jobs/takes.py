@@ -1,7 +1,7 @@
-"""Another take: the request of a row, made again for another result.
+"""Another take: build the request of a ledger row again, for another result.
 
-Decides what is asked for and under which number, and keeps what that needs: pictures, videos and
-sounds. Sends nothing and notes no request in the ledger; `registry` does.
+Chooses the request and the number of the take, and stores its inputs: images, videos and audio.
+Sends nothing and records no request in the ledger; `registry` does both.
 """
 
 from __future__ import annotations

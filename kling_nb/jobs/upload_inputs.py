@@ -1,7 +1,7 @@
-"""Freight: the media of a request on their way to the service, in parallel and none twice.
+"""Upload the media of a request, in parallel and each file once.
 
-Uploading costs nothing, so that a failure here is never about money. What is sent as a URL is not
-uploaded at all. Whether what was uploaded may be read is not checked: the service tells.
+Uploading costs nothing, so a failure here never costs credits. Inputs given as URLs are not
+uploaded. Whether the service can read an upload is not checked: the service reports it.
 """
 
 from __future__ import annotations

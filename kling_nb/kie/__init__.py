@@ -1,8 +1,9 @@
-"""Everything kie.ai spells: HTTP client, wire format, uploads, downloads, rate limits, webhooks.
+"""The API of kie.ai: HTTP client, wire format, uploads, downloads, rate limits, webhooks.
 
-Must not know jobs, the ledger or notebooks. The only user of httpx beside the emulator.
+Must not depend on jobs, the ledger or notebooks. The only user of httpx besides the emulator.
 
-Read first: `client` (calls of one account), `wire` (what answers mean), `http` (downloads).
+Read first: `client` (the calls of one account), `wire` (the meaning of answers), `http`
+(downloads).
 
     from kling_nb.kie.client import Client
 """

@@ -1,6 +1,6 @@
 """Read the bodies of HTTP answers within limits of time and size.
 
-A body is never decoded by httpx: a few bytes of `gzip, gzip` would become gigabytes at once.
+httpx never decodes a body: a few bytes of `gzip, gzip` would become gigabytes at once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The service's API over httpx: create, ask, upload, balance.
+"""The API client over httpx: create tasks, poll them, upload files, read the balance.
 
-Async and usable alone. Owns connections and time limits; what bytes mean is `wire`'s, when to ask
-is `poll_schedule`'s, how much an account may send is for `rate_limit` to say, and what was paid for
-the ledger. The key goes to the API host and the upload host and nowhere else, redirects included.
+Async and usable alone. Contains connections and time limits. `wire` parses answers,
+`core/poll_schedule` decides when to poll, `rate_limit` limits requests per account, and the ledger
+records payments. The key is sent to the API host and the upload host only, redirects included.
 """
 
 from __future__ import annotations

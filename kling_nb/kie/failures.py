@@ -1,7 +1,7 @@
-"""Why a task failed or was refused: from the service's code and words to what to change.
+"""Explain why a task failed or was refused: from the service's code and text to a fix.
 
-A table as data. Knows neither cards nor prices, and never says that something should be tried
-again: what that costs depends on what was charged, which is not known here.
+A table as data. Must not depend on cards or prices. Never advises to retry: the cost of a retry
+depends on what was charged, which is not known here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Fetch files from any host, without the key: clips, and inputs that are given as URLs.
+"""Fetch files from any host, without the key: clips, and inputs given as URLs.
 
-Never holds the key, so that no redirect and no host can get it. Bounds each transfer in time and
-size.
+Has no access to the key, so that no redirect and no host can receive it. Limits each transfer in
+time and size.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Values in JSON of the service, read without trust: text, numbers, URLs.
+"""Read untrusted JSON values of the service: text, numbers, URLs.
 
-Pure. `wire` knows what the fields of the service mean.
+Pure. `wire` defines the meaning of the fields.
 """
 
 from __future__ import annotations

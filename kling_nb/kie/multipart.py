@@ -1,6 +1,7 @@
-"""Parcels: a file as it is uploaded: in pieces, told of, and the same as it was checked.
+"""Multipart bodies: send a file in pieces, report progress, and check that it has not changed.
 
-A video of 100 MB is never held as a whole where it is a file. Knows no service and no job.
+A video of 100 MB on disk is never loaded into memory as a whole. Must not depend on the service or
+on jobs.
 """
 
 from __future__ import annotations

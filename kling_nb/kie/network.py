@@ -1,8 +1,8 @@
-"""Open httpx clients: proxies and certificates of the environment, and failures in words.
+"""Open httpx clients with the environment's proxies and certificates, and describe failures.
 
-Must not know the key, the service or what is fetched. The environment is read here and not by
-httpx, which sends requests for loopback addresses to a proxy and raises its own errors for
-settings that it cannot use.
+Must not depend on the key, the service or the files to fetch. The environment is read here and not
+by httpx, which sends requests for loopback addresses to a proxy and raises its own errors for
+invalid settings.
 """
 
 from __future__ import annotations

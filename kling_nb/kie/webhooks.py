@@ -1,6 +1,6 @@
-"""Notifications: the document that the service posts to a `callBackUrl`, and its signature.
+"""Webhooks: parse the JSON that the service posts to a `callBackUrl`, and verify its signature.
 
-Parsing and verifying only. A notification is never believed: it makes us ask recordInfo.
+Parsing and verifying only. A callback is not trusted: it makes the session poll recordInfo.
 """
 
 from __future__ import annotations

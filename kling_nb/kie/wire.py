@@ -1,9 +1,9 @@
-"""Values → request body; answer bytes → status or error.
+"""Convert values to request bodies, and answer bytes to statuses or errors.
 
-The only module that knows the service's spelling (`taskId`, `resultJson`, `msg`). Nothing here
-touches the network: an answer comes in as an `Answer`, and whatever its bytes are, only this
-package's own errors go out. Sources, as each docstring names them: D published documentation,
-L live traffic recorded by others from April to October 2026, C what several public clients rely on.
+The only module with the service's field names (`taskId`, `resultJson`, `msg`). Nothing here uses
+the network: an answer comes in as an `Answer`, and for any bytes only this package's own errors
+are raised. Sources, as each docstring names them: D published documentation, L live traffic
+recorded by others from April to October 2026, C what several public clients rely on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kling_nb.core import errors
 from kling_nb.core.charge_evidence import ANSWER_LIMIT
 from kling_nb.core.errors import ContradictoryAnswer, Problem, ServiceError, UnreadableAnswer
 from kling_nb.core.task_status import (
-    TaskFailed,
+    TaskFailure,
     TaskMissing,
     TaskPending,
     TaskStatus,
@@ -268,7 +268,7 @@ def parse_record(answer: Answer, task_id: str) -> TaskStatus:
         return TaskMissing(task_id, envelope.message or "recordInfo is null")
     if envelope.readable and envelope.code == 408:
         message = envelope.message or "no result for over 10 minutes"
-        return TaskFailed(task_id, "408", message, raw=answer.text)
+        return TaskFailure(task_id, "408", message, raw=answer.text)
     if answer.status != 200 or envelope.code != 200:
         _raise_service_error(answer, envelope)
     if not isinstance(envelope.data, dict):
@@ -361,7 +361,7 @@ def parse_task(data: Mapping[str, object], task_id: str) -> TaskStatus:
         # Without the echo of our own request, which may hold a secret of a callback's address.
         said = {name: value for name, value in data.items() if name != "param"}
         raw = clean(json.dumps(said, ensure_ascii=False)[:ANSWER_LIMIT])
-        return TaskFailed(task_id, code, message or "no reason was given", credits, raw)
+        return TaskFailure(task_id, code, message or "no reason was given", credits, raw)
     return TaskPending(task_id, state or "waiting", credits)
 
 

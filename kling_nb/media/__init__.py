@@ -1,9 +1,10 @@
 """Images, video and audio: read, check, convert, probe and preview them.
 
-Must not know jobs or the service. The only user of Pillow and PyAV, beside the emulator's renderer.
+Must not depend on jobs or the service. The only user of Pillow and PyAV besides the emulator's
+renderer.
 
 Read first: `inputs` (an input of a request), `images` and `audio_video` (reading and checking),
-`clips` (what is done with a result).
+`clips` (reading and previewing results).
 
     from kling_nb.media.inputs import read_attachment
 """

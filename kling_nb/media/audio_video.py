@@ -1,9 +1,9 @@
-"""Footage: the video or the sound that a request is made from, checked before anything is sent.
+"""Video and audio inputs: read and check them before anything is sent.
 
-Owns what one may be given as and what is refused. Nothing is converted here: what the service does
-not take as it is, is refused with a way to mend it. Its metadata stays, also the place where it was
-filmed: a remux changes more than that. Must not know models, networks or jobs; URLs are the
-caller's matter, and what is in a file is read by `probe`.
+Defines the accepted types and the errors. Nothing is converted: a file that the service does not
+accept as it is raises an error that says how to convert it. Its metadata stays, including the
+location of a recording, since a remux changes more than metadata. Must not depend on models,
+networks or jobs; the caller handles URLs, and `probe` reads the content of a file.
 """
 
 from __future__ import annotations

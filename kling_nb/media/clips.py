@@ -1,7 +1,7 @@
-"""Clips: a file → its facts, its poster, its frames, a preview small enough to embed.
+"""Clips: read a file's facts, poster and frames, and make a preview small enough to embed.
 
-Owns the reading and re-encoding of videos. Must not know jobs, services or notebooks. PyAV is
-imported inside the functions, so that importing this module is cheap.
+Decodes and re-encodes videos. Must not depend on jobs, services or notebooks. PyAV is imported
+inside the functions, so that importing this module is cheap.
 """
 
 from __future__ import annotations

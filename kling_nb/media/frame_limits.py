@@ -1,6 +1,6 @@
-"""Limits of a frame: check its sides, its area and the frame rate against a model's page.
+"""Check the sides, the area and the rate of a video frame against a model's limits.
 
-Pure: takes sizes, raises `MediaError`. Another module measures the file.
+Pure: takes sizes, raises `MediaError`. The caller measures the file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What an input may be given as: a path, a URI, bytes, an open file, an image, an array, a clip.
+"""Sources of an image input: a path, a URI, bytes, an open file, an image, an array, a clip.
 
-Owns the kinds of sources, their names for people and their hashes, which requests are recognised
-by. Must not know what the service takes or how anything is encoded: that is `images`.
+Defines the kinds of sources, their display names and the hashes that identify them in a request.
+Must not depend on what the service accepts or on encoding, which is in `images`.
 """
 
 from __future__ import annotations

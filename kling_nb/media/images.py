@@ -1,8 +1,8 @@
-"""Pictures: anything a person may hold one in → a valid image that the service takes.
+"""Convert any image source to an image that the service accepts.
 
-Owns how a picture is converted. Must not know models, networks or jobs: limits are arguments, and
-URLs are the caller's matter. Pillow is imported inside the functions, so that importing this module
-is cheap. What a picture may be given as is in `image_sources`; clips are in `clips`.
+Must not depend on models, networks or jobs: limits are arguments, and the caller handles URLs.
+Pillow is imported inside the functions, so that importing this module is cheap. `image_sources`
+defines the accepted sources; clips are in `clips`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Negatives: every picture that was sent, kept once, so that another print can be made of it.
+"""Stored inputs: keep one copy of each image, video and audio file sent, for another take.
 
-Videos and sounds too. Owns the folder `pictures/` beside the clips: what its files are called, how
-they are written, and when one is still what it was. Must not know models, jobs or formats: content
-is bytes.
+Manages the folder `pictures/` beside the clips: names its files, writes them, and checks that a
+file has not changed. Must not depend on models, jobs or formats: content is bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Attachments: what a request is made from, be it a picture, a video or a sound.
+"""Read the media inputs of a request: images, video and audio.
 
-The one way from whatever a person gave to what is uploaded. Pictures are read by `images`, videos
-and sounds by `audio_video`; models, networks and jobs are not known here.
+The only conversion from a given value to the content that is uploaded. `images` reads images,
+`audio_video` reads video and audio. Must not depend on models, networks or jobs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Metadata of pictures: remove EXIF, XMP, IPTC and comments from a file without decoding it.
+"""Remove EXIF, XMP, IPTC and comments from an image file without decoding it.
 
 A photo has the place, the time and the camera in its metadata; an image generator adds its prompt.
-The pixels, the colour profile and the data that decoders need stay, byte for byte.
-Pure: bytes in, bytes out. Knows no limits and no requests.
+The pixels, the colour profile and the data that decoders need stay unchanged, byte for byte.
+Pure: bytes in, bytes out. Must not depend on limits or requests.
 """
 
 from __future__ import annotations

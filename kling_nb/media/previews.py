@@ -1,8 +1,8 @@
-"""Make the H.264 copy of a clip once, beside it, and again when the clip changes.
+"""Make the H.264 preview of a clip once, beside it, and again when the clip changes.
 
-Decides which clips need one: large clips, and clips that not every browser plays. The copies are
-in a folder with a name that begins with a dot, so that a search for clips does not take one for a
-clip. Knows no job and no notebook.
+Decides which clips need one: large clips, and clips that some browsers cannot play. The previews
+are in a folder whose name begins with a dot, so that a search for clips does not find them. Must
+not depend on jobs or notebooks.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Containers: what a file of moving pictures or sound is by its first bytes, and what is in it.
+"""Detect the type of a video or audio file by its first bytes, and measure its content.
 
-Owns the reading of such files with PyAV, for clips and for what a request is made from. Must not
-know limits, services or jobs. PyAV is imported inside the functions, so that importing this module
-is cheap.
+Reads such files with PyAV, for clips and for inputs. Must not depend on limits, services or jobs.
+PyAV is imported inside the functions, so that importing this module is cheap.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Resolve inputs: a job to its clip, a URI to a file, an open file to its content.
 
-Used for pictures, videos and sounds alike. Must not inspect the content of a file.
+Used for images, video and audio alike. Must not inspect the content of a file.
 """
 
 from __future__ import annotations

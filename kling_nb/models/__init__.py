@@ -1,9 +1,10 @@
 """The language of a request: parameters, rules, prices, validation and `%%kling` cell text.
 
-Owns what a hosted model takes and costs; `catalog` has one `ModelSpec` literal for each. Pure: must
-not know files, the service or the ledger.
+Defines the options and the prices of a hosted model; `catalog` has one `ModelSpec` literal for
+each. Pure: must not depend on files, the service or the ledger.
 
-Read first: `spec` (what a model is), `parameters` (kinds of values), `cell` (text of a cell).
+Read first: `spec` (the description of a model), `parameters` (kinds of values), `cell` (text of a
+cell).
 
     from kling_nb.models.catalog import CATALOGUE
 """

@@ -1,7 +1,8 @@
 """Advisories: warnings about inputs that the service may refuse, shown before payment.
 
-Data in a `ModelSpec`, as rules are. A rule refuses what a page forbids; an advisory warns where
-sources disagree, or where a limit is known from elsewhere. Pure: knows no model and opens no file.
+Data in a `ModelSpec`, like rules. A rule refuses what a model's page forbids; an advisory warns if
+sources disagree, or if a limit comes from another source. Pure: must not depend on a model, and
+opens no file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The text of a `%%kling` cell: read it, write it.
+"""Parse and write the text of a `%%kling` cell.
 
-Options are those of `cell_options`. Text to values and back; no IPython, and no opening of what a
-value names.
+The options are those of `cell_options`. Converts text to values and back; does not use IPython or
+open the files that a value names.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The options of a `%%kling` line: derived from a model's spec, told, and completed.
+"""Options of a `%%kling` line: derive them from a model's spec, parse, document, complete.
 
-A new parameter is an option without a line here. Knows the text of options and no values that a
-cell has.
+A new parameter becomes an option without a change here. Must not depend on the values of a cell.
 """
 
 from __future__ import annotations

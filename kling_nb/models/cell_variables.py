@@ -1,9 +1,9 @@
-"""Names of variables in a cell, and what they hold.
+"""Resolve names of variables in a cell to their values.
 
-In a prompt a name stands in double braces, and with a backslash before them for nothing but itself;
-in place of a picture, a video, a sound or records it stands by itself. There `{name}` and `$name`,
-as IPython writes them, are the same as `name`, and `name[0]` and `name.attribute` are read, too.
-Variables are given as a mapping; nothing they hold is opened.
+In a prompt a name is written in double braces; a backslash before them keeps the text as it is. In
+place of an image, a video, audio or records, a name is written alone. There `{name}` and `$name`,
+as IPython writes them, mean the same as `name`; `name[0]` and `name.attribute` also work. Variables
+are passed as a mapping; no file that they name is opened.
 """
 
 from __future__ import annotations

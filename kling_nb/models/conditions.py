@@ -1,6 +1,6 @@
-"""Conditions: tell forms of a request by the fields that it has and lacks.
+"""Conditions: distinguish forms of a request by the fields that are set or missing.
 
-Data for rules, prices and requests. Pure: knows no model and no kind.
+Data for rules, prices and requests. Pure: must not depend on a model or on a parameter kind.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Find a model by a written name, suggest near names, and list what each model offers.
 
-Knows the catalogue's names, prices and variants, and nothing else of it.
+Uses only names, prices and variants of the catalogue.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Parameter kinds: what a value of a request may be, and how it is parsed.
+"""Parameter kinds: the allowed values of a request, and how to parse them.
 
 A kind parses one value, or rejects it. `Records` are lists of rows, such as shots, whose columns
-are kinds again. Knows no model, no file and no other field.
+are kinds again. Must not depend on models, files or other fields.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Prices of a model: data with a date and a source. Knows no model and no service answer."""
+"""Prices of a model: data with a date and a source. Independent of models and service answers."""
 
 from __future__ import annotations
 

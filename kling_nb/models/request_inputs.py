@@ -1,7 +1,7 @@
-"""What is sent of a request, and the name by which the same request is recognised.
+"""Build the `input` object of a request, and the fingerprint that identifies the request.
 
-From validated values to the service's `input` object and to the fingerprint. Opens nothing: what
-stands for a picture, its URL or its hash, is given.
+From validated values to the service's `input` object and to the fingerprint. Opens no file: the
+caller passes the URL or the hash of each media input.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Rules between the fields of a model: what needs, excludes, allows or implies what.
+"""Rules between the fields of a model: one field requires, excludes, allows or implies another.
 
-A rule is data in a `ModelSpec`. It looks at values that are each valid by themselves, and names
-the field to change. Knows no model.
+A rule is data in a `ModelSpec`. It checks values that are each valid alone, and names the field to
+change. Must not depend on a model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a model takes and costs, and the one validator.
+"""ModelSpec: the parameters, rules and prices of a model, and the one validator.
 
-A hosted model is data: a `ModelSpec` literal in `models`. Validation, the magic's options, the
-panel, the price and the fingerprint all derive from it. This module knows no model by name, no
-file and no service answer.
+A hosted model is data: a `ModelSpec` literal in `models/catalog`. Validation, the magic's options,
+the panel, the price and the fingerprint all derive from it. Must not depend on a model's name, on
+files or on service answers.
 """
 
 from __future__ import annotations

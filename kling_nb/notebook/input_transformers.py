@@ -1,7 +1,7 @@
-"""Changes of a cell's text before it runs: `--wait` becomes `await`, comments above are dropped.
+"""Transform cell text before it runs: `--wait` to `await`, comments above `%%kling` removed.
 
-Only where it is safe: a cell that runs within a cell (`%%time`, `%%capture`, `run_cell`) has no
-place for `await`, and is left alone. Text in, text out; the shell is only asked for its hooks.
+Only if it is safe: a cell that runs inside another (`%%time`, `%%capture`, `run_cell`) cannot use
+`await` and is not changed. Text in, text out; only the hooks of the shell are used.
 """
 
 from __future__ import annotations

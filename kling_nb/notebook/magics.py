@@ -1,7 +1,7 @@
-"""IPython: `%%kling` makes a clip, `%kling` tells and does the rest.
+"""IPython magics: `%%kling` makes a clip, `%kling` runs all other commands.
 
-Options and help derive from the specs (`models/cell`), commands are in `commands`. This module
-joins them to a shell: names of variables, the display of the job, waiting.
+Options and help derive from the specs (`models/cell_options`); commands are in `commands`. This
+module connects them to a shell: names of variables, the display of the job, waiting.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The line that `%load_ext` shows: where things stand, and what a dead kernel left.
+"""The status line of `%load_ext`: mode, folder, balance and interrupted jobs.
 
-It is there at once; what has to be asked for is filled in behind it.
+Shown immediately; the answers of the service are added in the background.
 """
 
 from __future__ import annotations

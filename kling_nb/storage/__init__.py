@@ -1,10 +1,11 @@
-"""The write-ahead ledger of one folder and the user-wide files beside it; the only user of sqlite3.
+"""The write-ahead ledger of one folder (SQLite), and the user-wide files beside it.
 
-`job_record` has the values, `database` is the file, `migrations` make its tables, `session_lock`
-tells living sessions from dead ones, `id_slots` keep task ids that the file cannot take, `spending`
-holds budgets, `task_matching` finds the row of a task, `callback_store` keeps callbacks,
-`upload_cache` remembers uploads, `user_index` knows what was paid across folders. Must not know the
-service, a picture or a notebook, and no key is ever given to it.
+`job_record` defines the values, `database` opens the file, `migrations` creates its tables,
+`session_lock` distinguishes living sessions from dead ones, `id_slots` saves task ids if the
+database cannot be written, `spending` has budgets, `task_matching` finds the row of a task,
+`callback_store` keeps callbacks, `upload_cache` remembers uploads, `user_index` lists paid requests
+across folders. Must not depend on the service, images or notebooks, and never receives a key. The
+only user of sqlite3 besides the emulator and `kie/rate_limit/store`.
 
 Read first: `ledger`, `job_record`, `jobs_table`.
 

@@ -1,8 +1,9 @@
-"""Which folder a notification belongs to, by the one-time value in its address: one per user.
+"""Callback routes: find the folder of a callback by its callback token; one file per user.
 
-A Jupyter server hears notifications for all kernels of a person and knows no folder. A kernel
-notes each value here before it is sent; only its SHA-256 is kept, so that whoever reads the file
-cannot notify anybody. It only ever helps: without it a clip's end is found by asking.
+A Jupyter server receives callbacks for all kernels of a user and does not know their folders. A
+kernel records each callback token here before it is sent. Only the SHA-256 is saved, so that a
+reader of the file cannot post a callback. The file is optional: without it polling finds the end
+of a clip.
 """
 
 from __future__ import annotations

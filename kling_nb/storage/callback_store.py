@@ -1,8 +1,8 @@
-"""Letters: notifications that somebody else heard, kept beside the jobs until a session takes them.
+"""Store callbacks that Jupyter Server received until a session processes them.
 
-A Jupyter server posts, kernels collect; neither has to be alive when the other is. A letter is
-never believed and changes no job: what is done with it is the session's business. Nothing here
-makes a file, so that a folder that is gone stays gone.
+A Jupyter server writes, kernels read; neither has to be running when the other is. A callback is
+not trusted and changes no job: the session decides what to do with it. Nothing here creates a
+file, so that a deleted folder stays deleted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The file of a ledger: connections, transactions, when it is brought up to date, what went wrong.
+"""The database file of a ledger: connections, transactions, migration and error handling.
 
-A connection lives for one operation. Journal mode DELETE, because WAL is not safe on network
+A connection lasts for one operation. Journal mode DELETE, because WAL is not safe on network
 homes; `synchronous=EXTRA`, because a commit that a crash undoes can cost money. No raw sqlite3
-error leaves this module. What the rows mean is not known here.
+error leaves this module. Must not depend on the meaning of the rows.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Preallocated files for task ids, one for each request that is being sent.
 
-A ledger that cannot be written when the service accepts, since the disk is full, the file locked,
-damaged or gone, must not lose the id of a paid task. The file of a request is on the disk before
-the request is sent: blanks for the id, then the row. Writing the id over the blanks needs no
-space. A ledger that lost the row takes it from there.
+The ledger may be impossible to write when the service accepts a request: the disk is full, or the
+file is locked, damaged or gone. The id of a paid task must not be lost then. The file of a request
+is on disk before the request is sent: blanks for the id, then the row. Writing the id over the
+blanks needs no space. A ledger that lost the row reads it from there.
 
 Not every file system writes in place (btrfs and ZFS copy a block); the user's index is the second
 place for the id.

@@ -1,6 +1,6 @@
-"""What a ledger's file holds, for somebody who only looks: nothing is changed and nothing is made.
+"""Read a ledger's file without changing it or creating files.
 
-No session is begun for it, no lock is taken, and nobody who has the file locked is waited for long.
+Starts no session and takes no lock. If another process has the file locked, waits only briefly.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The values a ledger keeps, and their form as columns.
+"""The values in a ledger, and their conversion to columns.
 
-Pure: from values to columns and back. No file is opened here and no SQL is written.
+Pure: from values to columns and back. Opens no file and contains no SQL.
 """
 
 from __future__ import annotations

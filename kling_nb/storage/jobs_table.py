@@ -1,6 +1,7 @@
-"""The table of jobs, inside one transaction: find, insert, change, and the steps that exist.
+"""The jobs table, inside one transaction: find, insert, update, and check each change of stage.
 
-It holds `NEXT_STAGES`: no row changes its stage elsewhere. Who may do it is decided in `ledger`.
+Enforces `NEXT_STAGES`: no other module changes the stage of a row. `ledger` decides which session
+may change it.
 """
 
 from __future__ import annotations

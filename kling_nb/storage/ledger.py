@@ -1,7 +1,8 @@
-"""The jobs of one folder, as the disk knows them.
+"""The ledger: the jobs of one folder, as saved on disk.
 
-`Ledger` decides what may happen to a row and who answers for it. It knows no service and waits
-for nobody: it is told what happened, and everything it was told is on the disk on return.
+`Ledger` decides which changes of a row are allowed and which session owns it. Must not depend on
+the service, and does not wait for it: callers report what happened, and each call returns after
+the change is on disk.
 """
 
 from __future__ import annotations

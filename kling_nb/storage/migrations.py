@@ -1,6 +1,6 @@
-"""The tables of a ledger, and the numbered steps from an empty file to them.
+"""The tables of a ledger, and the numbered migrations from an empty file to them.
 
-What the columns mean is written in `job_record`; when the steps are taken is `database`'s matter.
+`job_record` documents the columns; `database` decides when migrations run.
 """
 
 from __future__ import annotations

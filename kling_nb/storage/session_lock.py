@@ -1,12 +1,12 @@
-"""The locks that tell a living session from a dead one.
+"""Session locks: distinguish living sessions from dead ones.
 
-A session holds an operating-system lock on `owners/UUID.lock` for as long as it lives; whoever
-can take that lock has proved that its owner is dead, however it died. filelock's own locks are
-per object here, never shared: two sessions in one process are two owners.
+A session holds an operating-system lock on `owners/UUID.lock` while it lives. If another process
+can take that lock, the session is dead, however it ended. filelock's own locks are per object
+here, never shared: two sessions in one process are two owners.
 
-This module knows no job and no database. Its callers hold the ledger's write transaction around
-every call: a probe takes the lock for an instant, and a second probe at that instant, or a
-session that has made its file and not locked it yet, would be misjudged.
+Must not depend on jobs or the database. Callers hold the ledger's write transaction around every
+call: a probe takes the lock for an instant, and a second probe at that instant, or a session that
+has created its file and not locked it yet, would be misjudged.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The money side of a ledger: budgets, and what counts against them.
+"""Budgets in a ledger, and the expenses that count against them.
 
-Here is the one answer to what a row costs. What may be done with a row is decided in `ledger`.
+The only place that computes the cost of a row. `ledger` decides which changes of a row are allowed.
 """
 
 from __future__ import annotations

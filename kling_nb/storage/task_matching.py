@@ -1,7 +1,7 @@
-"""Which row a task belongs to, when not the answer to its request says so.
+"""Find the job of a task id that is not from the answer to its createTask request.
 
-A person names a task, or a notification does: the row gets its id here, in one transaction with
-all that forbids it. Whether the task exists is asked elsewhere, and before.
+The id comes from the user or from a callback. The row gets it here, in one transaction with every
+check that may forbid it. The caller checks beforehand whether the task exists.
 """
 
 from __future__ import annotations

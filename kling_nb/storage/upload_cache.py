@@ -1,7 +1,8 @@
-"""Where contents were uploaded to lately, so that none is uploaded twice while it is there.
+"""Cache recent uploads, so that the same content is not uploaded twice while it is available.
 
-Noted beside the jobs, for every session of the folder. How long an upload lives is the service's
-matter and not known here. Nothing here makes a file, so that a folder that is gone stays gone.
+Saved beside the jobs, for all sessions of the folder. The service decides how long an upload
+exists; this module does not know it. Nothing here creates a file, so that a deleted folder stays
+deleted.
 """
 
 from __future__ import annotations

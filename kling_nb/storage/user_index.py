@@ -1,8 +1,8 @@
-"""Which folder of this user has paid for a request: an index over all ledgers.
+"""Index of paid requests: the folders of this user that paid for each, across all ledgers.
 
-The ledgers are the record. An index that cannot be read or written is a warning in the log and
-never an error. It holds fingerprints, folders, times and the ids of jobs and tasks; the caller
-decides what is noted, claimed and refused.
+The ledgers are authoritative. If the index cannot be read or written, a warning is logged and no
+error is raised. It contains fingerprints, folders, times and the ids of jobs and tasks; the caller
+decides what is recorded, claimed and refused.
 """
 
 from __future__ import annotations

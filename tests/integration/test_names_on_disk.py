@@ -43,6 +43,7 @@ import kling_nb
 from kling_nb.core.budgets import Scope
 from kling_nb.core.charge_evidence import encode_watch
 from kling_nb.core.job_state import Encoding, JobState, Stage
+from kling_nb.core.stored_input import StoredInput
 from kling_nb.display import html
 from kling_nb.display.cards import card_bundle
 from kling_nb.display.comm import Hub
@@ -51,7 +52,6 @@ from kling_nb.display.panel.widgets import Actions, Picker, Recents, Rows
 from kling_nb.emulator import Books
 from kling_nb.kie.rate_limit.limiter import RateLimiter
 from kling_nb.kie.rate_limit.store import Account
-from kling_nb.media.input_store import Negative
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
 from kling_nb.models.cell_options import options_of
 from kling_nb.notebook.commands import Commands
@@ -264,7 +264,7 @@ def test_the_keys_inside_columns(tmp_path: Path) -> None:
     clip = json.loads(str(encode_facts({"clip": CLIP}, tmp_path)["clip"]))
     assert list(clip) == CLIP_KEYS.split()
     sources = json.loads(
-        encode_sources({"image": [Negative("ab", "a.png", "image/png")]}, tmp_path)
+        encode_sources({"image": [StoredInput("ab", "a.png", "image/png")]}, tmp_path)
     )
     assert list(sources["image"][0]) == SOURCE_KEYS.split()
     assert list(encode_watch(WATCH)) == WATCH_KEYS.split()

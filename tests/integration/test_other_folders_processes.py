@@ -19,10 +19,10 @@ BUYER = """
 import sys
 
 from kling_nb.errors import AlreadyPaid
-from kling_nb.jobs.upload_inputs import Freight
+from kling_nb.jobs.upload_inputs import InputUploader
 from kling_nb.jobs.session import Session
 
-deliver = Freight.deliver
+deliver = InputUploader.deliver
 
 
 async def upload(self, job, media):
@@ -32,7 +32,7 @@ async def upload(self, job, media):
     return urls
 
 
-Freight.deliver = upload
+InputUploader.deliver = upload
 session = Session()
 try:
     session.image_to_video("fox.png", "A red fox")

@@ -1,8 +1,8 @@
-"""Cards of jobs and clips: saved HTML, and what updates it while a kernel runs.
+"""Cards of jobs and clips: saved HTML, and its updates while a kernel runs.
 
-The saved part is HTML behind a display id. Progress and buttons are drawn below it by the page,
-through `comm`. `mimebundle` renders cards, `outputs` are where they are shown, `card` decides what
-is shown and when, `metadata` is the machine-readable part; `display/html` has the looks.
+The saved part is HTML behind a display id. The page draws progress and buttons below it, through
+`comm`. `mimebundle` renders cards, `outputs` displays them, `card` decides what is shown and when,
+`metadata` is the machine-readable part; the HTML is in `display/html`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The card controller: renders the state of jobs and handles button clicks.
 
-A `Strip` is one job on a card: what was shown last, and which changes are worth a message.
+A `Strip` is one job on a card: the state shown last, and which changes need a message.
 """
 
 from __future__ import annotations

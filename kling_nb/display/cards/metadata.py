@@ -1,10 +1,10 @@
-"""What each card in a notebook says for programs: a small JSON record beside its HTML.
+"""Card metadata: a small JSON record beside the HTML of each card, for programs.
 
-With it a notebook can be packed, slimmed and recovered without reading HTML. It holds ids, names,
-hashes, prices, times and the cell that makes the same request, which stands in the card's HTML as
-well; no key, no place of a clip on the machine. Pure: it knows values, and neither files nor
-notebooks. What it reads may come from a stranger's notebook, and is believed as far as its form
-goes: a file is a bare name of a clip, a hash is a hash, a number is one that a ledger can hold.
+Programs pack, slim and recover notebooks from it without reading HTML. It contains ids, names,
+hashes, prices, times and the cell that makes the same request, all of which are also in the card's
+HTML; no key, and no path of a clip on the machine. Pure: must not depend on files or notebooks.
+A notebook may come from a stranger, so only the form of a value is checked when it is read: a file
+is the bare name of a clip, a hash is a hash, a number fits into a ledger.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The record of a job as a mimebundle: HTML, text, and JSON for programs; how much clip goes in.
+"""Render a card as a mimebundle: HTML, plain text, JSON metadata and the embedded clip.
 
-Knows files of clips and `IPython.display.Video`; `html` says how a record looks, `metadata` what
-its JSON holds.
+Decides how much of a clip is embedded, and embeds it with `IPython.display.Video`.
+`display/html` renders the card, `metadata` defines its JSON.
 """
 
 from __future__ import annotations

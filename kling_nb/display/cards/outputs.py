@@ -1,6 +1,6 @@
-"""Where a card is shown: a terminal's text, the output of a cell, or somewhere in a widget.
+"""Outputs of a card: terminal text, the output of a cell, or a container in a widget.
 
-A screen shows bundles, and says how much it wants to know; it knows no job.
+An output displays mimebundles and declares which updates it needs. Must not depend on jobs.
 """
 
 from __future__ import annotations

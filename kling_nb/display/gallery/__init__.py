@@ -1,8 +1,8 @@
-"""The gallery: the saved clips of a folder, to browse, star, hide and play side by side.
+"""The gallery: browse, star, hide and play side by side the saved clips of a folder.
 
-The page requests what it needs: a few clips at a time, and a video when it is about to play.
-`filters` choose the clips, `thumbnails` read them, `display/html` renders them. Requests of the
-page are answered in threads, so that the kernel stays free.
+The page requests what it needs: a few clips at a time, and a video just before it plays. `filters`
+selects the clips, `thumbnails` reads them, `display/html` renders them. Threads answer the requests
+of the page, so that the kernel stays free.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which clips a person wants to see: words, a model, only the starred, also the hidden.
+"""Filter the clips of the gallery: by text, by model, starred only, with hidden clips.
 
 Pure: ledger rows in, ledger rows out. The page sends a selection as a plain mapping.
 """

@@ -1,7 +1,7 @@
-"""What a page gets to see of a clip: a still, and a film small enough to be sent.
+"""Read the poster of a clip, and a video that is small enough to send, for the gallery page.
 
-Owns reading clips and posters for the gallery and what of it is kept in memory. Slow where a
-preview has to be made: for worker threads, never for the kernel's own.
+Also keeps some of them in memory. Slow if a preview has to be made: call it in worker threads,
+never in the kernel's main thread.
 """
 
 from __future__ import annotations

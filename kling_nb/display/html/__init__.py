@@ -1,8 +1,8 @@
-"""HTML and plain text of a job's state; all escaping of the package is here.
+"""Render job states as HTML and plain text; all escaping of the package is here.
 
-`markup` writes safe pieces, `prices` spells quantities, `card_text` and `card_failures` say what a
-state means, `card`, `card_live`, `plain_text` and `tables` put them together. Pure: no clock, no
-file but its own style sheets, no notebook.
+`markup` writes safe HTML, `prices` formats quantities, `card_text` and `card_failures` contain the
+text for each state; `card`, `card_live`, `plain_text` and `tables` combine them. Pure: no clock, no
+files except its own style sheets, no notebook.
 """
 
 from __future__ import annotations

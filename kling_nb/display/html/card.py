@@ -1,7 +1,7 @@
-"""The record of a job: the HTML that is saved in the notebook.
+"""Render the card of a job: the HTML that is saved in the notebook.
 
-One card in all states, readable where nothing is trusted. While a job runs the picture stands
-beside its facts and the height stays; a saved clip takes the whole width.
+One layout for all states, readable in notebooks that are not trusted. While a job runs, its image
+is beside its facts and the height does not change; a saved clip uses the whole width.
 """
 
 from __future__ import annotations

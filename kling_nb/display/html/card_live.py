@@ -1,8 +1,8 @@
-"""The live part of a card: progress, elapsed time and buttons, while its kernel runs.
+"""Render the live part of a card: progress, elapsed time and buttons, while its kernel runs.
 
-Drawn by the page and never saved, since a button without a kernel does nothing. Each button shows
-its price. The bar moves by CSS, whose delays hold the times, so that a job needs one message for
-each change of state and none for each second.
+The page draws it and never saves it, since a button without a kernel does nothing. Each button
+shows its price. The bar is animated by CSS with times as delays, so a job needs one message per
+change of state, not one per second.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a card says of each state: badge, sentences, the service's own words, the ways on.
+"""Text of cards in each state: badge, sentences, the service's own words, and next steps.
 
-Owns the wording that HTML and plain text share, so that neither says anything the other does not.
-Knows no HTML; it never invents a fact that the state does not hold.
+HTML and plain text share this text, so that both say the same. Must not depend on HTML, and adds
+no fact that the state does not contain.
 """
 
 from __future__ import annotations

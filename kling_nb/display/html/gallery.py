@@ -1,7 +1,8 @@
-"""The gallery: what is said of each clip on show, and the form of it that a notebook keeps.
+"""Render the gallery: the text of each clip, and the list that is saved in the notebook.
 
-One wording for the living gallery, the saved pictures and the plain text. Readable where nothing
-is trusted: a plain list of pictures with their facts, in literal looks. Knows no ledger, no file.
+The live gallery, the saved list and the plain text share the text. Readable in notebooks that are
+not trusted: a plain list of images with their facts, with literal styles. Must not depend on the
+ledger or on files.
 """
 
 from __future__ import annotations

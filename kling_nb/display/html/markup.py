@@ -1,6 +1,6 @@
-"""HTML as safe pieces: escaping, elements, inline styles, style sheets and containers of cards.
+"""Write safe HTML: escaping, elements, inline styles, style sheets and card containers.
 
-Owns the one function that turns text into markup. Knows nothing of jobs.
+Contains the one function that turns text into markup. Must not depend on jobs.
 
 Styles (`looks.css`) are written inline and literally, because a notebook that is not trusted loses
 style sheets, ARIA and every property with `var()`; the style sheet (`card.css`) only improves on

@@ -1,4 +1,4 @@
-"""The plain text twin of a card and of a table: terminals, Markdown exports, screen readers."""
+"""Render cards and tables as plain text, for terminals, Markdown exports and screen readers."""
 
 from __future__ import annotations
 

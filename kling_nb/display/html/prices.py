@@ -1,6 +1,6 @@
-"""What a job costs and what its clip is, in one line each.
+"""Format the price of a job and the facts of its clip, one line each.
 
-Owns the price line that cards, plain text and the panel share. Knows no HTML.
+Cards, plain text and the panel share the price line. Must not depend on HTML.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The sections of saved cards: find them in an output, take the clip out, put another player in.
+"""Find saved cards in an output, extract their clips and replace their players.
 
-It reads only what this package has written. There every `<`, `>` and quote of a person's or a
-service's text is escaped, so that the marks looked for are the package's own, and a notebook of
-40 MB is searched without a parser. What is not found so is left alone. A notebook may be a
-stranger's: a tag is looked at only up to the next `<`, so that no text takes longer than its
-length allows.
+Reads only HTML that this package has written. In it, every `<`, `>` and quote in a text of a user
+or of the service is escaped, so the marks can only be the package's own, and a notebook of 40 MB is
+searched without a parser. Anything without these marks is not changed. A notebook may come from a
+stranger: a tag is read only up to the next `<`, so that the search time stays proportional to the
+length of the text.
 """
 
 from __future__ import annotations

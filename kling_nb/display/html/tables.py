@@ -1,4 +1,4 @@
-"""Tables, notices and the doctor's findings for `%kling`: plain values in, HTML out."""
+"""Render tables, notices and the doctor's findings for `%kling`: plain values in, HTML out."""
 
 from __future__ import annotations
 

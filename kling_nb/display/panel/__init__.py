@@ -1,8 +1,9 @@
-"""The panel: the form of a model, its price, and the clips it made below it.
+"""The panel: a form for a model, its price, and below it the clips made with it.
 
-`widgets` are the controls, `fields`, `file_field` and `records_field` tie them to parameters,
-`form` puts them together and validates, `results` are the cards, `saved_view` is what stays in the
-notebook. `panel` joins them to a session. It names no parameter.
+`widgets` are the controls; `fields`, `file_field` and `records_field` connect them to parameters;
+`form` combines and validates them; `header` is title, model and price; `results` are the cards;
+`saved_view` is the part saved in the notebook. `panel` connects them to a session. No module names
+a parameter.
 """
 
 from __future__ import annotations

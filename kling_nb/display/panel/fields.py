@@ -1,7 +1,7 @@
-"""One field for each kind of parameter: what it holds, and what is wrong with it.
+"""Fields: one class for each kind of parameter, with its value and its validation message.
 
-A field turns a parameter into a control and the control into a given value. It judges nothing: the
-problem that stands beside it is told to it. Media and rows have their own modules.
+A field turns a parameter into a control, and the control into a value. It validates nothing: it
+shows the problem that the form passes to it. Media and records have their own modules.
 """
 
 from __future__ import annotations

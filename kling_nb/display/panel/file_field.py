@@ -1,6 +1,6 @@
-"""The field of a file: choose, check and preview an image, a video or a sound.
+"""The file field: choose, check and preview an image, a video or an audio file.
 
-Files are read in worker threads. A preview shows what is sent to the service.
+Worker threads read the files. A preview shows what is sent to the service.
 """
 
 from __future__ import annotations

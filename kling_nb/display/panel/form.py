@@ -1,7 +1,7 @@
 """The form of a model: a field for each parameter, their layout, and validation of all values.
 
-Decides by parameter kind alone: it names no model and no parameter. Values are validated as a
-request's are; a field shows its problem once a person has edited it, and all of them on *Generate*.
+Depends on parameter kinds only: it names no model and no parameter. Values are validated as for a
+request. A field shows its problem after the user has edited it; *Generate* shows all problems.
 """
 
 from __future__ import annotations

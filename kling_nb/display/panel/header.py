@@ -1,4 +1,4 @@
-"""What stands around the fields: title, choice of a model, price, the remark beside *Generate*."""
+"""The parts around the fields: title, choice of model, price, and the hint beside *Generate*."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The panel itself: what a person fills in and clicks, joined to a session.
+"""The panel: connects the form and its buttons to a session.
 
-Nothing here waits on the kernel's thread: what asks the session or reads files runs beside it.
+Nothing here blocks the kernel's main thread: session calls and file reads run in other threads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The field of records: a row of fields for each, that can be added, moved and taken away.
+"""The records field: rows of fields that can be added, moved and removed.
 
-What is wrong stands in the row and beside the field that it is about; what is wrong with all of
-them together stands below them.
+The problem of one value is shown in its row, beside the field; a problem of all rows together is
+shown below them.
 """
 
 from __future__ import annotations

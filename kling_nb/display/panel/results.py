@@ -1,6 +1,6 @@
 """The clips of a panel: cards of the jobs it submitted, and recent clips to start from.
 
-Reads files, so it is called in a worker thread.
+Reads files: call it in a worker thread.
 """
 
 from __future__ import annotations

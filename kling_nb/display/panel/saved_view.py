@@ -1,8 +1,8 @@
-"""What a panel leaves in the notebook: a notice in its place, and the clips that it made.
+"""The saved view of a panel: a notice in place of the live panel, and the clips it made.
 
-Two outputs. The first is where the living panel stands, and says what to do where there is none.
-The second holds the clips' records; it is hidden while the panel lives, which shows them itself.
-It is a display of its own so that a clip that ends never redraws the form under somebody's hands.
+Uses two outputs. The first is the output of the live panel, and says what to do if there is none.
+The second contains the cards of the clips; it is hidden while the live panel shows them. It has a
+display of its own, so that a finished clip does not redraw the form while the user edits it.
 """
 
 from __future__ import annotations

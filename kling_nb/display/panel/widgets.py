@@ -1,8 +1,8 @@
-"""The panel's own widgets: what they hold and hear; how they look and act is in their scripts.
+"""Widgets of the panel: their values and events in Python; their scripts draw them.
 
-Each is an anywidget, since ipywidgets' controls cannot be told what is wrong with them
-(`aria-invalid`, `aria-describedby`) and have no drop, no paste and no keys. They know no parameter
-and no model: `fields`, `file_field` and the panel give them their words.
+Each is an anywidget, since the controls of ipywidgets cannot show validation messages
+(`aria-invalid`, `aria-describedby`) and support no drop, paste or keys. Must not depend on
+parameters or models: `fields`, `file_field` and the panel pass the labels.
 """
 
 from __future__ import annotations

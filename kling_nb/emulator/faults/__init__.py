@@ -1,4 +1,4 @@
-"""Faults by name, and how they are injected into the emulated service."""
+"""Named faults, and their injection into the emulated service."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The hosted models as the service's own pages describe them.
 
 One literal for each model, no functions. Written from the API's documentation and not from the
-client's catalogue, so that a shared misreading cannot hide. Where a page is silent, anything is
-accepted.
+client's catalogue, so that the two do not share a mistake. If a page does not specify a value, any
+value is accepted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One rate budget for all kernels of an account on this machine.
+"""Rate limits shared by all kernels of an account on this machine.
 
-`store` is the file that they share, `limiter` waits for a turn. A budget never stops a clip: waits
-are bounded whatever a clock does, and the service's own answer wins. Requests and answers are not
-known here.
+`store` is the shared file, `limiter` waits for a free slot. A rate limit never blocks a clip: waits
+are bounded whatever the clock does, and the service's own answer has priority. Must not depend on
+the content of requests and answers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Waiting for one's turn to send, in one line for each kind of request and process.
+"""Wait until a request may be sent, in one queue per kind of request and process.
 
-Only the first in a line takes a slot, and nothing is locked while it waits: a kernel that dies
-leaves one slot unused at most.
+Only the first in a queue takes a slot, and no lock is held while it waits: a kernel that dies
+leaves at most one slot unused.
 """
 
 from __future__ import annotations

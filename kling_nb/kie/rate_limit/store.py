@@ -1,7 +1,7 @@
-"""When the requests of an account were, or will be, sent: in a file that all kernels share.
+"""Send times of an account's requests, past and reserved, in a file that all kernels share.
 
-A file that cannot be used is a warning in the log and never an error; memory stands in for it.
-Which slot is next is `poll_schedule`'s; who waits for it is not known here.
+If the file cannot be used, a warning is logged, no error is raised, and memory is used instead.
+`core/poll_schedule` chooses the next slot; `limiter` waits for it.
 """
 
 from __future__ import annotations

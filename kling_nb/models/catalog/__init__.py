@@ -1,6 +1,6 @@
 """The catalogue: one `ModelSpec` literal for each hosted model, with prices and their date.
 
-Data only. Adding a model is adding a literal here and a sample request in `tests/samples/`.
+Data only. To add a model, add a literal here and a sample request in `tests/samples/`.
 """
 
 from __future__ import annotations

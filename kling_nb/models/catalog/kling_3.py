@@ -1,7 +1,7 @@
 """Kling 3.0, 3.0 turbo and 3.0 omni. Data only.
 
-Source of omni's forms, of shots and elements, and of all media limits: published documentation,
-crawl of 2026-08-19; the live catalogue of 2026-10-06 has the same.
+Source of omni's request forms, of shots and elements, and of all media limits: published
+documentation, crawl of 2026-08-19; the live catalogue of 2026-10-06 has the same.
 """
 
 from __future__ import annotations

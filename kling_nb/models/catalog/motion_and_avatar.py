@@ -1,4 +1,4 @@
-"""Motion control and avatars: an image that moves as a video does, or speaks. Data only."""
+"""Motion control and avatars: an image that moves like a video, or speaks. Data only."""
 
 from __future__ import annotations
 

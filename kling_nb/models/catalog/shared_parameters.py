@@ -1,9 +1,9 @@
-"""Fields that several models share, one literal each. Data only.
+"""Parameters that several models share, one literal each. Data only.
 
-Source of all: published documentation, crawl of 2026-08, and the specification. What a page leaves
-open is chosen here once: pictures are those of the specification, a prompt without a stated
-limit has that of similar models, and an element's video is sent in the list of its images, the
-only list of sources that the page names.
+Source of all: published documentation, crawl of 2026-08, and the specification. If a page does not
+specify a value, it is chosen here once: image limits are those of the specification, a prompt
+without a stated limit has that of similar models, and an element's video is sent in the list of
+its images, the only list of sources that the page names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Notebook files as archives of jobs: pack clips into them, slim them, recover jobs from them."""
+"""Notebook files as archives of jobs: embed clips (pack), remove them (slim), recover jobs."""
 
 from __future__ import annotations
 

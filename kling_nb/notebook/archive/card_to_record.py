@@ -1,8 +1,8 @@
-"""What the record of a card testifies of a job: the row that a lost ledger must have had.
+"""Convert the metadata of a saved card to the ledger row of its job.
 
-Pure: a record, its notebook and its clip in, a row out. Which files there are and
-which rows exist is told. A record may be old, broken or forged; what is not in it is not guessed,
-and where a task may have been paid for, the row says so.
+Pure: metadata, its notebook and its clip in, a row out; the caller knows which files and rows
+exist. Metadata may be old, broken or forged: missing values are not guessed, and if a task may
+have been paid for, the row says so.
 """
 
 from __future__ import annotations

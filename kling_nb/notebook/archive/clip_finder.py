@@ -1,7 +1,7 @@
-"""The clips that belong to a notebook's cards: which file it is, by hash, wherever it lies now.
+"""Find the clip files of a notebook's cards by hash, in the ledger and the folders of clips.
 
-Joins what a card records with what the ledger and the folders of clips hold. It moves and deletes
-nothing; a clip that is only in a notebook is put on the shelf.
+Compares the metadata of a card with the ledger and the files. Moves and deletes nothing; a clip
+that exists only in a notebook is saved to the folder of clips.
 """
 
 from __future__ import annotations

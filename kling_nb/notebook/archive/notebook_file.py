@@ -1,9 +1,8 @@
-"""A notebook as a file: which one it is, its displays, and writing it without touching the rest.
+"""Notebook files: find the current one, read its displays, and write it without other changes.
 
-Owns JSON on disk, the name of the current notebook, and its signature of trust. Must not know what
-a card is: it hands out the bundles of displays, which may be changed in place. A notebook is
-written with the same indentation, order and line ends as it was read, so that only what was changed
-differs.
+Handles JSON on disk, the name of the current notebook, and its trust signature. Must not depend on
+cards: it returns the mimebundles of displays, which may be changed in place. A notebook is written
+with its original indentation, order and line ends, so that only the changes differ.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Packing: a copy of a notebook with every clip inside, and back to posters.
+"""Pack a notebook: write a copy with every clip embedded; slim replaces clips with posters.
 
-A clip is a file with a known hash, so what goes into a notebook and out of it is never lost:
-`pack` puts whole files in, `slim` takes out only what lies in the folder of clips, or puts it
-there first. Everything in the notebook but the cards stays as it is.
+A clip is a file with a known hash, so embedding or removing it never loses it: `pack` embeds whole
+files, `slim` removes only clips that are in the folder of clips, or saves them there first.
+Everything in the notebook except the cards stays unchanged.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Salvage: a ledger made again from what the cards of saved notebooks record.
+"""Recover a lost ledger from the card metadata in saved notebooks.
 
-The disk is gone, or the folder; the notebooks were mailed, committed, kept elsewhere. What the
-ledger has stays as it is. Clips that are whole in a notebook become files again; the others are
-asked for at the service while it keeps them. Nothing is ever submitted from here.
+For a lost disk or folder, if the notebooks were mailed, committed or backed up. Existing rows of
+the ledger stay unchanged. A clip that is embedded as a whole is written to a file again; other
+clips are requested from the service while it keeps them. Nothing here submits a request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The card of a saved notebook drawn anew: with its whole clip inside, or with a poster.
+"""Redraw the card of a saved notebook, with its whole clip embedded or with a poster.
 
-What the ledger knows is drawn from the ledger; of a card from elsewhere only the player changes.
-Knows one card at a time; which notebook it stands in, and where its clip lies, is told.
+A card in the ledger is rendered from the ledger; for a card of another folder only the player
+changes. Handles one card at a time; the caller passes its notebook and the path of its clip.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`%kling …`: every command beside making a clip.
+"""The commands of `%kling …`: everything except making a clip.
 
-Each command is a method whose first docstring line is its help. Output is tables and notices of
-`display`.
+Each command is a method whose first docstring line is its help text. Output is tables and notices
+of `display`.
 """
 
 from __future__ import annotations

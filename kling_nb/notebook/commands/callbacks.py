@@ -1,4 +1,4 @@
-"""`%kling listen`: have notifications heard, or no longer."""
+"""`%kling listen`: start or stop receiving callbacks."""
 
 from __future__ import annotations
 

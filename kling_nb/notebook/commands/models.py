@@ -1,6 +1,6 @@
-"""`%kling models`: the models with the price of a standard clip, and the options of one.
+"""`%kling models`: list the models with the price of a standard clip, or the options of one.
 
-From specs to tables; knows no session.
+From specs to tables; must not depend on sessions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`%kling budget` and `%kling spend`: what may be spent, and what was."""
+"""`%kling budget` and `%kling spend`: set budgets, and list expenses."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The doctor: checks of installation, front end, playback, key, ledger and disk, each with a fix.
 
 `environment` checks this machine, `folder` the folder of clips, `service` the balance, `browser`
-the page; `report` collects the findings and shows them. Nothing is changed or locked, and no key is
-shown.
+the page; `report` collects the findings and shows them. The checks change and lock nothing, and
+never show a key.
 """
 
 from __future__ import annotations

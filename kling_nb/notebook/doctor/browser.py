@@ -1,6 +1,6 @@
-"""What only the page can tell: whether it answers at all, and whether it plays a clip.
+"""Check the page: whether it answers, and whether it plays a clip.
 
-The page is sent a clip of one second, decodes it, and answers. Knows nothing of the report.
+The page receives a clip of one second, decodes it, and answers. Must not depend on the report.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Checks of this machine: Python, packages, folder, disk and notebook file.
+"""Check this machine: Python, packages, folder, disk and notebook file.
 
-Each check gives one finding; it raises nothing and changes nothing.
+Each check returns one finding, raises nothing and changes nothing.
 """
 
 from __future__ import annotations

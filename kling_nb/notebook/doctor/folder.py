@@ -1,6 +1,6 @@
-"""What the folder holds: its ledger, the jobs in it, their clips. Nothing is changed or locked.
+"""Check the folder of clips: its ledger, the jobs in it and their clips, without changes or locks.
 
-Each finding is about one of them; where the ledger cannot be read, the rest is not known.
+Each finding is about one of them. If the ledger cannot be read, jobs and clips are not checked.
 """
 
 from __future__ import annotations

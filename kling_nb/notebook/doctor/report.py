@@ -1,7 +1,7 @@
-"""The report: everything that is found, at once, and again when an answer has come.
+"""The doctor's report: show all findings at once, and update them when an answer arrives.
 
-A report in a notebook is shown with what is known and filled in behind the cell: by its display
-handle, and after a reload of the page by the hub.
+In a notebook the report shows the findings so far, then updates in the background: through its
+display handle, and after a reload of the page through the hub.
 """
 
 from __future__ import annotations

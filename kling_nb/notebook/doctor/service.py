@@ -1,4 +1,4 @@
-"""Whether the service answers, takes the key, and has credits."""
+"""Check whether the service answers and accepts the key, and whether the account has credits."""
 
 from __future__ import annotations
 

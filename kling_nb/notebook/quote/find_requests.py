@@ -1,8 +1,8 @@
-"""What a notebook's cells will ask for, read and never run: its requests, in their order.
+"""Find the requests in a notebook's cells, in order, without running them.
 
-From source text to `Wanted` values. A `%%kling` cell is a request; a call from Python is one where
-it is certain that it runs once and what it says; everything else that may pay is named as unknown,
-with the reason. Knows no session, no ledger and no price.
+From source text to `Wanted` values. A `%%kling` cell is a request. A Python call is a request if
+its arguments are certain and it certainly runs once. Any other code that may cost credits is listed
+as unknown, with the reason. Must not depend on sessions, the ledger or prices.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Pricing: what one request of a notebook would cost, read and never run.
+"""Price one request of a notebook without running it.
 
-Asks the ledger what is there already, the price lists what is not, and the disk for the hashes of
-pictures. Sends nothing, and looks only at this machine's own disk.
+Uses the ledger for existing clips, the price lists for new ones, and the disk for the hashes of
+inputs. Sends nothing, and reads only this machine's own disk.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Quotation: what Run All of a notebook would cost now, each request by itself and in all.
+"""Quote a notebook: what Run All would cost now, per request and in total.
 
-Joins what `find_requests` reads and `price_requests` prices with the balance. Nothing of the
-notebook is run, no picture is uploaded or fetched, and nothing is sent but the question for the
-balance.
+Combines the requests of `find_requests` and the prices of `price_requests` with the balance. No
+code of the notebook runs, no input is uploaded or fetched, and only the balance is queried.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 
 from kling_nb.callbacks.receive import AcceptedCallback, CallbackRequest, RejectedCallback, receive
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
-from kling_nb.core.task_status import TaskFailed, TaskPending, TaskSucceeded
+from kling_nb.core.task_status import TaskFailure, TaskPending, TaskSucceeded
 from kling_nb.kie.webhooks import sign_callback
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -53,7 +53,7 @@ def test_a_notification_is_heard() -> None:
 
 @pytest.mark.parametrize(
     ("sample", "kind"),
-    [("callback.success.txt", TaskSucceeded), ("callback.failure.txt", TaskFailed)],
+    [("callback.success.txt", TaskSucceeded), ("callback.failure.txt", TaskFailure)],
 )
 def test_the_specifications_own_documents_are_heard(sample: str, kind: type) -> None:
     """With their odd escapes, byte for byte."""
@@ -75,7 +75,7 @@ def test_every_form_of_the_id(body: str) -> None:
     verdict = judge(replace(POSTED, body=body.encode()))
     assert isinstance(verdict, AcceptedCallback)
     assert verdict.task_id == ID
-    assert not isinstance(verdict.status_claimed, TaskSucceeded | TaskFailed | TaskPending)
+    assert not isinstance(verdict.status_claimed, TaskSucceeded | TaskFailure | TaskPending)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post", ""])

@@ -18,7 +18,7 @@ from kling_nb.kie.http import Progress, Received
 from tests.support.service import World
 
 
-class Shelf:
+class FakeDownloader:
     """A fetcher that has one file."""
 
     def __init__(self, content: bytes | OSError) -> None:
@@ -43,7 +43,7 @@ def fetch(
 ) -> ClipFacts:
     """Fetch that as the clip of a job of 5 s."""
     job: Job = world.submit()
-    context = replace(world.context, clips=Shelf(content))  # type: ignore[arg-type]
+    context = replace(world.context, clips=FakeDownloader(content))  # type: ignore[arg-type]
     row = world.ledger.row(job.id)
     return asyncio.run(fetch_clip(context, job, row, url, accept_odd=odd))
 

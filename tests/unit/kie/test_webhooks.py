@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from kling_nb.core.task_status import TaskFailed, TaskPending, TaskSucceeded
+from kling_nb.core.task_status import TaskFailure, TaskPending, TaskSucceeded
 from kling_nb.errors import UnreadableAnswer
 from kling_nb.kie.webhooks import (
     Callback,
@@ -76,7 +76,7 @@ def test_the_specifications_failure_parses() -> None:
     """Code, message and credits of the text as it stands."""
     callback = parse_callback(sample("callback.failure.txt"))
     assert callback.task_id == FAILURE_ID
-    assert callback.status == TaskFailed(FAILURE_ID, "500", "Internal server error", 0.0)
+    assert callback.status == TaskFailure(FAILURE_ID, "500", "Internal server error", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_id_has_three_places(document: object) -> None:
 def test_the_newer_name_of_credits_is_read() -> None:
     """`creditsConsumed` for `consumeCredits` (source: D)."""
     data = {"taskId": "a1", "state": "fail", "failMsg": "no", "creditsConsumed": 3}
-    assert parsed({"data": data}).status == TaskFailed("a1", "", "no", 3.0)
+    assert parsed({"data": data}).status == TaskFailure("a1", "", "no", 3.0)
 
 
 def test_without_a_state_nothing_is_claimed() -> None:

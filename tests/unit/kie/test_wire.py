@@ -8,7 +8,7 @@ import pytest
 
 from kling_nb import errors
 from kling_nb.core.charge_evidence import ANSWER_LIMIT
-from kling_nb.core.task_status import TaskFailed, TaskMissing, TaskPending, TaskSucceeded
+from kling_nb.core.task_status import TaskFailure, TaskMissing, TaskPending, TaskSucceeded
 from kling_nb.errors import ServiceError, UnreadableAnswer
 from kling_nb.kie import wire
 from kling_nb.kie.wire import Answer
@@ -59,7 +59,7 @@ def test_a_finished_task_has_its_result() -> None:
 def test_a_failed_task_says_why_and_what_it_cost(name: str, code: str) -> None:
     """Each real failure keeps its code and text; failed tasks consume 0 credits."""
     message = document(name)["data"]["failMsg"]
-    expected = TaskFailed(RUNNING_ID, code, message, 0.0)
+    expected = TaskFailure(RUNNING_ID, code, message, 0.0)
     assert wire.parse_record(answer(name), RUNNING_ID) == expected
 
 
@@ -73,7 +73,7 @@ def test_an_unknown_task_is_missing(name: str, status: int) -> None:
 
 def test_a_task_without_a_result_for_ten_minutes_is_over() -> None:
     """`code` 408 of recordInfo is about the task, not about the question (source: D)."""
-    expected = TaskFailed(RUNNING_ID, "408", document("record.code-408.json")["msg"])
+    expected = TaskFailure(RUNNING_ID, "408", document("record.code-408.json")["msg"])
     assert wire.parse_record(answer("record.code-408.json"), RUNNING_ID) == expected
 
 
@@ -193,7 +193,7 @@ def test_a_result_is_read_only_on_success(state: str) -> None:
 def test_a_failure_without_a_reason_says_so() -> None:
     """`failCode` and `failMsg` may be null or numbers."""
     data = {"state": "fail", "failCode": 1234567, "failMsg": None}
-    assert wire.parse_task(data, "a") == TaskFailed("a", "1234567", "no reason was given", None)
+    assert wire.parse_task(data, "a") == TaskFailure("a", "1234567", "no reason was given", None)
 
 
 # --- upload, balance, fresh links --------------------------------------------------------------
@@ -253,12 +253,12 @@ def test_a_failure_keeps_the_answer_without_our_own_request() -> None:
     """`param` echoes what we sent, which may hold a secret; what is long is cut."""
     data = {"state": "fail", "failMsg": "no", "param": "secret", "more": "x" * 9_000}
     status = wire.parse_task(data, "a")
-    assert isinstance(status, TaskFailed)
+    assert isinstance(status, TaskFailure)
     assert status.raw.startswith('{"state": "fail", "failMsg": "no", "more": "xxx')
     assert "secret" not in status.raw
     assert len(status.raw) == ANSWER_LIMIT
     over = wire.parse_record(answer("record.code-408.json"), RUNNING_ID)
-    assert isinstance(over, TaskFailed)
+    assert isinstance(over, TaskFailure)
     assert over.raw == sample("record.code-408.json").decode()
 
 

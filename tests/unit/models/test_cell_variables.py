@@ -172,14 +172,14 @@ def test_a_name_in_place_of_records_that_nothing_has_is_told() -> None:
     assert unresolved(VIDEO, {"shots": "[1]"}) == []
 
 
-class Shelf:
+class Holder:
     """Something with an attribute."""
 
     def __init__(self) -> None:
         self.cover = PICTURE
 
 
-HELD = {"path": "fox.png", "imgs": ["a.png", PICTURE], "by": {"fox": PICTURE}, "shelf": Shelf()}
+HELD = {"path": "fox.png", "imgs": ["a.png", PICTURE], "by": {"fox": PICTURE}, "shelf": Holder()}
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from kling_nb.errors import AlreadyPaid
-from kling_nb.storage.user_index import PaidIndex
+from kling_nb.storage.user_index import UserIndex
 
-index, folder, at = PaidIndex(Path(sys.argv[1])), Path(sys.argv[2]), datetime.now(UTC)
+index, folder, at = UserIndex(Path(sys.argv[1])), Path(sys.argv[2]), datetime.now(UTC)
 print("ready", flush=True)
 sys.stdin.readline()
 mine = []
