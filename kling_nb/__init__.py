@@ -153,13 +153,11 @@ def _render_card(facts: JobFacts, state: JobState) -> Bundle:
     return card_bundle(facts, state)
 
 
-def _render_notice(title: str, lines: Sequence[str]) -> Bundle:
-    """A short message with its lines; loads the display packages at the first use."""
-    from .core.console import readable
-    from .display.html import render_notice
+def _render_notice(title: str, lines: Sequence[str]) -> str:
+    """A short message with its lines, as HTML; loads the display packages at the first use."""
+    from kling_nb.display.html import render_notice
 
-    page = render_notice("info", title, lines)
-    return {"text/html": page, "text/plain": readable("\n".join([title, *lines]))}
+    return render_notice("info", title, lines)
 
 
 set_renderers(_render_card, _render_notice)

@@ -81,12 +81,12 @@ def listen_by_jupyter(public_url: str, session: Session | None) -> Listening:
 
 
 def note_door(nonce: str, folder: Path) -> None:
-    """Tell the server whose one-time value this is."""
+    """Register a callback token and its folder with the server."""
     CallbackRoutes().note(nonce, folder, datetime.now(UTC))
 
 
 def find_address(public_url: str, server: str, service: str, environ: Mapping[str, str]) -> str:
-    """The address of the Jupyter server, as whoever notifies reaches it.
+    """The address of the Jupyter server, as the service reaches it.
 
     Raises:
         ConfigurationError: Nobody tells it, or it cannot be reached.

@@ -153,8 +153,9 @@ class Listening:
     def __repr__(self) -> str:
         return readable("\n".join([self._title, *self._lines]))
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return render_notice(self._title, self._lines)
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        page = render_notice(self._title, self._lines)
+        return {"text/html": page, "text/plain": repr(self)}
 
     @property
     def _title(self) -> str:

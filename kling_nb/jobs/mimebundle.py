@@ -16,8 +16,8 @@ __all__ = ["render_mimebundle", "render_notice", "set_renderers"]
 
 CardRenderer = Callable[["JobFacts", "JobState"], dict[str, Any]]
 """Takes a job and its state; returns data by MIME type, including `text/html` and `text/plain`."""
-NoticeRenderer = Callable[[str, Sequence[str]], dict[str, Any]]
-"""Takes a title and lines; returns the same."""
+NoticeRenderer = Callable[[str, Sequence[str]], str]
+"""Takes a title and lines; returns HTML."""
 
 _renderers: list[tuple[CardRenderer, NoticeRenderer]] = []
 
@@ -32,6 +32,6 @@ def render_mimebundle(facts: JobFacts, state: JobState) -> dict[str, Any]:
     return _renderers[0][0](facts, state)
 
 
-def render_notice(title: str, lines: Sequence[str]) -> dict[str, Any]:
-    """Return a notice as data by MIME type."""
+def render_notice(title: str, lines: Sequence[str]) -> str:
+    """Return a notice as HTML."""
     return _renderers[0][1](title, lines)

@@ -74,7 +74,7 @@ class Offer:
     credits: float | None
     """For the clip; for a second of `per_s_of` where that is not empty; None where not known."""
     per_s_of: str = ""
-    """The parameter whose length decides, e.g. `video`."""
+    """The parameter that sets the length, e.g. `video`."""
 
 
 def offer_of(spec: ModelSpec) -> Offer:

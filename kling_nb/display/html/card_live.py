@@ -267,7 +267,7 @@ def bar(state: JobState, timing: Timing | None, wording: Wording) -> Markup:
 
 
 def share_of(state: JobState, timing: Timing | None) -> float | None:
-    """Give how much is done, 0 to 1; None where nobody knows."""
+    """Give how much is done, 0 to 1; None if that is unknown."""
     match state:
         case Uploading(sent_bytes=done, total_bytes=total) if total:
             return min(1.0, done / total)

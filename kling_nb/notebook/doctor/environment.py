@@ -201,7 +201,7 @@ def check_notebook(told: Sequence[str], cwd: Path) -> Finding:
 
 
 def check_links(folder: Path, root: Path | None) -> list[Finding]:
-    """Whether a page can open files of the folder; nothing where it can, or nobody can tell.
+    """Check whether a page can open files of the folder; nothing if it can or that is unknown.
 
     Args:
         folder: Where clips go.
