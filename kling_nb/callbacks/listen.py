@@ -67,17 +67,17 @@ def listen_by_jupyter(public_url: str, session: Session | None) -> Listening:
         )
     url = callback_url(base)
     collector = CallbackWorker(session)
-    looking = chosen.portal.submit(collector.keep_looking())
+    looking = chosen.loop.submit(collector.keep_looking())
 
     def stop() -> None:
         looking.cancel()
 
     words = words_for(server, chosen.service)
     listening = Listening(
-        chosen.hearing, url, words, stop=stop, note=note_door, is_local=is_local(url)
+        chosen.callback_urls, url, words, stop=stop, note=note_door, is_local=is_local(url)
     )
     listening.heard = collector.counts
-    return chosen.hearing.turn_to(listening)
+    return chosen.callback_urls.turn_to(listening)
 
 
 def note_door(nonce: str, folder: Path) -> None:
@@ -211,12 +211,12 @@ def _serve(public_url: str, port: int, key: Key | None, session: Session | None)
             'listening needs uvicorn: `pip install "kling_nb[serve]"`'
         ) from None
     chosen = session or default_session()
-    former = chosen.hearing.listening
+    former = chosen.callback_urls.listening
     collector = CallbackWorker(session)
     intake = open_intake(public_url, key, session, collector.wake)
     # The former one may have the very port.
     server = Server(intake, port, former.server if isinstance(former, Served) else None)
-    looking = chosen.portal.submit(collector.keep_looking())
+    looking = chosen.loop.submit(collector.keep_looking())
 
     def stop() -> None:
         server.stop()
@@ -224,10 +224,10 @@ def _serve(public_url: str, port: int, key: Key | None, session: Session | None)
 
     url = public_url or f"http://127.0.0.1:{server.port}/"
     words = _words(public_url, server.port, key is not None, chosen.service)
-    listening = Served(chosen.hearing, url, words, stop=stop, is_local=is_local(url))
+    listening = Served(chosen.callback_urls, url, words, stop=stop, is_local=is_local(url))
     listening.server = server
     listening.heard = intake.counts
-    return chosen.hearing.turn_to(listening)
+    return chosen.callback_urls.turn_to(listening)
 
 
 def open_intake(
@@ -237,7 +237,7 @@ def open_intake(
 
     def find_folder(nonce: str) -> Path | None:
         chosen = session or default_session()
-        folder = chosen.hearing.folder_of(nonce)
+        folder = chosen.callback_urls.folder_of(nonce)
         if folder is None and CallbackStore(chosen.ledger.folder).exists:
             folder = chosen.ledger.folder  # handed out by an earlier kernel, perhaps
         return folder

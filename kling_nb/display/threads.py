@@ -1,8 +1,8 @@
 """Threads that handle messages from pages: clicks, and rendering.
 
-A click waits for a session, and a session works in the portal's threads. Several clicks at once in
-those threads would use all of them and deadlock, so clicks have threads of their own; rendering has
-others, so that it does not wait for a click.
+A click waits for a session, which works in the threads of the background loop. Several clicks at
+once in those threads would use all of them and deadlock, so clicks have threads of their own.
+Rendering has others, so that it does not wait for a click.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ __all__ = [
     "BackgroundLoop",
     "OwnBackgroundLoop",
     "SelectorLoop",
+    "background_loop",
     "check_coroutine",
     "in_thread",
-    "portal",
     "refuse_own_thread",
 ]
 
@@ -37,7 +37,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CHANGING: Final = threading.Lock()
-"""Held while a portal starts, stops or takes in a coroutine: moments, so one serves them all."""
+"""Held for moments: while a background loop starts, stops or accepts a coroutine."""
 
 if hasattr(os, "register_at_fork"):
     # A thread that holds the lock at the fork does not exist in the child and would never let go.
@@ -114,7 +114,7 @@ class BackgroundLoop:
         # By process id: a child keeps its parent's and so never collects, and closes, its loop.
         self._engines: dict[int, Engine] = {}
         self.check_process: Callable[..., None] = lambda *_: None
-        """Raise an error if only another process can do the work; this portal works in any."""
+        """Raise an error if only another process can do the work; this one works in any."""
 
     def submit(self, coro: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine on the loop; returns at once. Cancelling the future cancels it."""
@@ -133,7 +133,7 @@ class BackgroundLoop:
 
         Raises:
             TimeoutError: There is no result after `timeout_s` seconds.
-            RuntimeError: Called on the portal's own thread, which would wait for ever.
+            RuntimeError: Called on the background loop's own thread, which would wait for ever.
         """
         check_coroutine("call", coro)
         refuse_own_thread(self, "call", coro)
@@ -162,10 +162,10 @@ class BackgroundLoop:
 
 
 class OwnBackgroundLoop(BackgroundLoop):
-    """A portal for one process; it raises an error in a forked child.
+    """A background loop for one process; it raises an error in a forked child.
 
     Args:
-        shared: The portal that does the work.
+        shared: The background loop that does the work.
         process: The owner.
     """
 
@@ -191,8 +191,8 @@ class OwnBackgroundLoop(BackgroundLoop):
 SHARED: Final = BackgroundLoop()
 
 
-def portal() -> BackgroundLoop:
-    """The portal that everything in this process shares."""
+def background_loop() -> BackgroundLoop:
+    """Return the background loop that everything in this process shares."""
     return SHARED
 
 
@@ -211,13 +211,13 @@ def refuse_own_thread(asked: BackgroundLoop, name: str, coro: Coroutine[Any, Any
     if asked.is_own_thread():
         coro.close()
         raise RuntimeError(
-            f"{name}() was called on the portal's own thread, where it would wait for itself; "
-            "await the coroutine instead"
+            f"{name}() was called on the background loop's own thread, where it would wait for "
+            "itself; await the coroutine instead"
         )
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking call beside the portal's loop.
+    """Run a blocking call beside the background loop.
 
     A thread cannot be stopped: who is cancelled meanwhile waits for it, so that what it does never
     happens after what its caller does next. When the program ends, Python closes its worker pools

@@ -23,7 +23,7 @@ from .background_loop import in_thread
 from .job import Job
 from .job_from_record import evidence_of, state_of
 
-__all__ = ["BalanceSample", "BalanceWatcher", "BalanceWatches", "balance_or_none"]
+__all__ = ["BalanceSample", "BalanceWatcher", "balance_or_none"]
 
 _BALANCE_WAIT_S = 10.0
 
@@ -31,7 +31,7 @@ _log = logging.getLogger("kling_nb")
 
 
 async def balance_or_none(client: Client) -> float | None:
-    """The balance, or None when it cannot be had soon: no job waits for it."""
+    """Return the balance, or None if there is no answer soon: no job waits for it."""
     try:
         # Not `wait_for`: in Python 3.11 it may lose a cancellation, and a session would not close.
         async with asyncio.timeout(_BALANCE_WAIT_S):
@@ -42,119 +42,108 @@ async def balance_or_none(client: Client) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class BalanceSample:
-    """The balance as it was read, or not."""
+    """The balance at one time."""
 
     credits: float | None = None
+    """None if it could not be read."""
     at: datetime | None = None
-    """When it was asked for: what moved it before that is in it."""
+    """When the query was sent: the balance contains every earlier change."""
 
     def facts(self) -> dict[str, object]:
-        """What a request's row keeps of it."""
+        """Return what the ledger keeps of it."""
         return {"balance_before": self.credits} | ({"balance_at": self.at} if self.at else {})
 
 
 @dataclass(slots=True)
-class BalanceWatches:
-    """The watches that are going on. Belongs to the loop that they run on."""
+class BalanceWatcher:
+    """Watches the balance of one account for the jobs of one ledger.
 
-    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _is_stopped: bool = False
+    Belongs to the event loop that its watches run on.
+    """
 
-    def begin(self, job_id: str, task: asyncio.Task[None]) -> None:
-        """Keep a watch until it ends, in the place of an earlier one of the same job.
+    client: Client
+    ledger: Ledger
+    now: Callable[[], datetime]
+    sleep: Callable[[float], Awaitable[None]]
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _is_stopped: bool = field(default=False, init=False)
 
-        Once they are stopped none begins: nothing would end it.
+    async def read(self) -> BalanceSample:
+        """Read the balance before a request."""
+        at = self.now()
+        return BalanceSample(await balance_or_none(self.client), at)
+
+    async def look(self, record: JobRecord, after_s: float = 0.0) -> JobRecord:
+        """Take one balance sample and record it.
+
+        Args:
+            record: A job that was lost, or failed.
+            after_s: Seconds since the first sample.
         """
-        if before := self._tasks.pop(job_id, None):
-            before.cancel()
+        watch = record.watch or Watch(self.now())
+        balance = await balance_or_none(self.client)
+        # Queried after the balance: whatever changed it is on disk by then, or is being sent.
+        others = await in_thread(self.ledger.accounts.others_moved, record)
+        watch = watch.add(after_s, balance, others_moved=others)
+        if watch.others_moved or balance is None:
+            return await in_thread(self.ledger.note, record.id, watch=watch)
+        return await in_thread(self.ledger.note, record.id, watch=watch, balance_after=balance)
+
+    def watch(self, job: Job, record: JobRecord, at_s: Sequence[float]) -> None:
+        """Take samples in the background. Replaces an earlier watch of the same job.
+
+        Args:
+            job: Gets each change of the verdict, and the last one.
+            record: The job as it ended.
+            at_s: When to take samples, in seconds from the first one.
+        """
         if self._is_stopped:
-            task.cancel()
             return
-        self._tasks[job_id] = task
-        task.add_done_callback(lambda _: self._end(job_id, task))
+        if before := self._tasks.pop(job.id, None):
+            before.cancel()
+        task = asyncio.get_running_loop().create_task(self._watch(job, record, at_s))
+        self._tasks[job.id] = task
+        task.add_done_callback(lambda _: self._end(job.id, task))
 
-    def covers(self, row: JobRecord) -> bool:
-        """Whether a row is being watched, and is still in a stage in which that says something."""
-        return row.id in self._tasks and row.stage in {Stage.UNKNOWN, Stage.FAILED}
+    def covers(self, record: JobRecord) -> bool:
+        """Return whether a record is watched, and still in a stage in which that has a use."""
+        return record.id in self._tasks and record.stage in {Stage.UNKNOWN, Stage.FAILED}
 
-    def _end(self, job_id: str, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(job_id) is task:
-            del self._tasks[job_id]
+    async def resume(self, job: Job, record: JobRecord) -> None:
+        """Resume the watch of a lost job if its kernel died or its session was closed.
+
+        Takes a sample at once, in the background, and then goes on until the watch is over.
+        """
+        is_over = record.watch is not None and record.watch.is_over
+        if record.stage is not Stage.UNKNOWN or record.balance_before is None or is_over:
+            return
+        is_ours = record.owner == self.ledger.owner
+        if is_ours or not await in_thread(self.ledger.owner_lives, record.owner):
+            age_s = record.watch.age_s(self.now()) if record.watch else 0.0
+            self.watch(job, record, (age_s, *(at_s for at_s in LOOKS_S if at_s > age_s)))
 
     def stop(self) -> list[asyncio.Task[None]]:
-        """Break all off, for good: the ledger keeps what was seen, and the next session goes on."""
+        """Cancel all watches for good. The ledger keeps the samples; the next session resumes."""
         self._is_stopped = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         return tasks
 
+    def _end(self, job_id: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(job_id) is task:
+            del self._tasks[job_id]
 
-@dataclass(frozen=True, slots=True)
-class BalanceWatcher:
-    """BalanceWatches the balance of one account for the jobs of one ledger."""
-
-    client: Client
-    ledger: Ledger
-    now: Callable[[], datetime]
-    sleep: Callable[[float], Awaitable[None]]
-    watches: BalanceWatches
-
-    async def read(self) -> BalanceSample:
-        """Read the balance for a request that is about to be made."""
-        at = self.now()
-        return BalanceSample(await balance_or_none(self.client), at)
-
-    async def look(self, row: JobRecord, after_s: float = 0.0) -> JobRecord:
-        """Look at the balance once and note it.
-
-        Args:
-            row: The job that was lost, or failed.
-            after_s: Seconds since the first look.
-        """
-        watch = row.watch or Watch(self.now())
-        balance = await balance_or_none(self.client)
-        # Asked after the balance: what moved it is on disk by then, or is being sent.
-        others = await in_thread(self.ledger.accounts.others_moved, row)
-        watch = watch.add(after_s, balance, others_moved=others)
-        if watch.others_moved or balance is None:
-            return await in_thread(self.ledger.note, row.id, watch=watch)
-        return await in_thread(self.ledger.note, row.id, watch=watch, balance_after=balance)
-
-    def watch(self, job: Job, row: JobRecord, at_s: Sequence[float]) -> None:
-        """Go on looking in the background.
-
-        Args:
-            job: Is told of each change of the verdict, and of the last one.
-            row: The job as it ended.
-            at_s: When to look, in seconds from the first look.
-        """
-        watching = asyncio.get_running_loop().create_task(self._watch(job, row, at_s))
-        self.watches.begin(row.id, watching)
-
-    async def take_up(self, job: Job, row: JobRecord) -> None:
-        """Go on with the watch of a lost job that nobody keeps up: its kernel died, or was closed.
-
-        Looks at once, in the background, and then for as long as anything is to be seen.
-        """
-        is_over = row.watch is not None and row.watch.is_over
-        if row.stage is not Stage.UNKNOWN or row.balance_before is None or is_over:
-            return
-        is_ours = row.owner == self.ledger.owner
-        if is_ours or not await in_thread(self.ledger.owner_lives, row.owner):
-            age_s = row.watch.age_s(self.now()) if row.watch else 0.0
-            self.watch(job, row, (age_s, *(at_s for at_s in LOOKS_S if at_s > age_s)))
-
-    async def _watch(self, job: Job, row: JobRecord, at_s: Sequence[float]) -> None:
+    async def _watch(self, job: Job, record: JobRecord, at_s: Sequence[float]) -> None:
         try:
-            passed_s = row.watch.age_s(self.now()) if row.watch else 0.0
+            passed_s = record.watch.age_s(self.now()) if record.watch else 0.0
             for after_s in at_s:
                 if after_s > passed_s:
                     await self.sleep(after_s - passed_s)
                 passed_s = after_s
-                known = await in_thread(self.ledger.row, row.id)
-                if known.stage is not row.stage:
-                    return  # adopted or forgotten meanwhile: nobody asks any more
+                known = await in_thread(self.ledger.row, record.id)
+                if known.stage is not record.stage:
+                    return  # adopted or forgotten meanwhile
                 seen = await self.look(known, after_s)
                 is_over = seen.watch is not None and seen.watch.is_over
                 if is_over or judge(evidence_of(seen)) != judge(evidence_of(known)):
@@ -162,4 +151,4 @@ class BalanceWatcher:
                 if is_over:
                     return
         except KlingError as error:
-            _log.warning("the balance after job %s is watched no more: %s", row.id, error)
+            _log.warning("the balance after job %s is not watched any more: %s", record.id, error)

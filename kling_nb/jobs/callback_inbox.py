@@ -63,7 +63,7 @@ async def take_callback(
     if row is None or row.stage in ENDED:
         return None
     job = await roster.attach(row)
-    job.ask_now()
+    job.poll_now()
     return job
 
 

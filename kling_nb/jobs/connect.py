@@ -35,7 +35,7 @@ class Connection:
     client: Client
     clips: Downloader
     """Fetches results."""
-    pictures: Downloader
+    inputs: Downloader
     """Fetches files from URLs that the user gives, always over the network."""
     emulator: Emulator | None
     """The one in this process, if that is the service."""

@@ -19,12 +19,12 @@ UNKEYED = (
     "kling_nb runs without a key: clips are emulated and watermarked. Set KIE_API_KEY, or pin the "
     "emulator: kling_nb.configure(mode='emulator')."
 )
-"""The warning of a run that nobody watches."""
+"""The warning of a program that shows no cards."""
 
 _lock = threading.RLock()
 _current: Session | None = None
 _given: settings.SessionArguments = {}
-_tell_notebook: Callable[[], str] = str
+_notebook_path: Callable[[], str] = str
 _inherited: list[Session] = []
 """The parent's sessions, in a forked child. Kept: a child finalizes nothing of its parent."""
 
@@ -42,41 +42,41 @@ renew_in_child(start_child)
 
 
 def default_session() -> Session:
-    """The default session, made from the environment at first use.
+    """Return the default session, created from the environment at first use.
 
-    A forked child makes its own: another client, ledger owner and emulator.
+    A forked child creates its own: another client, ledger owner and emulator.
 
     Raises:
-        ConfigurationError: The settings do not go together, e.g. live mode without a key.
+        ConfigurationError: The settings contradict each other, e.g. live mode without a key.
     """
     global _current  # noqa: PLW0603 - the one place where the shared session lives
     with _lock:
         if _current is None:
-            _current = Session(notebook=told_notebook, **_given)
+            _current = Session(notebook=current_notebook, **_given)
             if not hasattr(builtins, "__IPYTHON__"):  # IPython's mark of a shell that runs
                 warn_unkeyed(_current)
         return _current
 
 
 def warn_unkeyed(session: Session) -> None:
-    """Say in a run that nobody watches that its clips are not real ones; elsewhere cards say it."""
+    """Warn in a program without a display that its clips are emulated; cards say it elsewhere."""
     if session.settings.is_unkeyed:
         warnings.warn(UNKEYED, UserWarning, stacklevel=3)
 
 
-def find_notebook(tell: Callable[[], str]) -> None:
-    """Have the default session ask this for the path of the notebook that it works for.
+def find_notebook(notebook_path: Callable[[], str]) -> None:
+    """Set how the default session finds the path of its notebook.
 
     Args:
-        tell: Gives the path, empty where the front end does not tell it.
+        notebook_path: Returns the path; empty if the front end does not report it.
     """
-    global _tell_notebook  # noqa: PLW0603 - a front end is loaded before or after the session
-    _tell_notebook = tell
+    global _notebook_path  # noqa: PLW0603 - a front end is loaded before or after the session
+    _notebook_path = notebook_path
 
 
-def told_notebook() -> str:
-    """What the front end of this process tells now."""
-    return _tell_notebook()
+def current_notebook() -> str:
+    """Return the path of the notebook that the front end of this process reports now."""
+    return _notebook_path()
 
 
 def configure(**given: Unpack[settings.SessionArguments]) -> Session:
@@ -86,22 +86,22 @@ def configure(**given: Unpack[settings.SessionArguments]) -> Session:
         given: As for `Session`. None goes back to the environment.
 
     Returns:
-        The new default session. Jobs that ran in the old one are taken up by `resume()`; who
-        listens for notifications goes on, if the service can reach it.
+        The new default session. `resume()` resumes the jobs of the old one. A receiver of
+        callbacks stays open if the service can reach it.
 
     Raises:
-        ConfigurationError: The settings do not go together; the old session stays.
+        ConfigurationError: The settings contradict each other; the old session stays.
     """
     global _current, _given
     settings.seal(given)
     with _lock:
         merged: settings.SessionArguments = {**_given, **given}
         old = _current
-        hearing = None if old is None else old.hearing
-        session = Session(notebook=told_notebook, hearing=hearing, **merged)
+        callback_urls = None if old is None else old.callback_urls
+        session = Session(notebook=current_notebook, callback_urls=callback_urls, **merged)
         _given, _current = merged, session
-    # Outside the lock: closing waits for the portal, and what runs there may ask for the session.
-    listening = session.hearing.listening
+    # Outside the lock: closing waits for the background loop, which may need the session.
+    listening = session.callback_urls.listening
     if listening is not None and listening.is_local and session.service == "live":
         listening.close()  # the service cannot reach this machine
     if old is not None:

@@ -19,9 +19,9 @@ from kling_nb.media import clips
 from kling_nb.storage import JobRecord
 
 from .background_loop import in_thread
+from .context import Context
 from .job import Job
 from .job_from_record import further_path
-from .submit import Context
 
 __all__ = ["clip_path", "fetch_clip", "stray_clips"]
 

@@ -16,7 +16,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kling_nb.core.console import readable
 from kling_nb.core.errors import JobDetached, LedgerError, WaitInterrupted, WaitTimeout
@@ -39,10 +39,12 @@ from .mimebundle import render_mimebundle
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Clip", "Job", "Observer"]
+    from .prepared_request import PreparedRequest
+
+__all__ = ["Clip", "Job", "JobController", "Observer"]
 
 Observer = Callable[[Event], None]
-"""Called with each event of a job, on the portal's thread; it must not block."""
+"""Called with each event of a job, on the background loop's thread; it must not block."""
 
 _log = logging.getLogger("kling_nb")
 
@@ -119,6 +121,26 @@ class Clip:
         return image_sources.mark_frame(image, origin, position)
 
 
+class JobController(Protocol):
+    """What the session of a job does for it. Called from any thread."""
+
+    def detach(self) -> bool:
+        """Stop polling; return False if the session does not poll the job."""
+        ...
+
+    def another_take(self) -> Job:
+        """Submit the same request as the next free take."""
+        ...
+
+    def resume(self) -> Job:
+        """Poll the task again."""
+        ...
+
+    def poll_now(self) -> None:
+        """Poll without more waiting; no effect if the session does not poll the job."""
+        ...
+
+
 class Job:
     """One request and what became of it.
 
@@ -133,24 +155,23 @@ class Job:
     Args:
         facts: What was asked for.
         state: Where it stands.
-        portal: Where it is followed.
+        loop: Runs the job.
     """
 
-    def __init__(self, facts: JobFacts, state: JobState, portal: BackgroundLoop) -> None:
+    def __init__(self, facts: JobFacts, state: JobState, loop: BackgroundLoop) -> None:
         self.facts = facts
         self._state = state
-        self._portal = portal
+        self._loop = loop
         self._observers: list[Observer] = []
         self._outcome: Future[Clip] = Future()
         # A running future cannot be cancelled: a waiter that gives up must not end the job.
         self._outcome.set_running_or_notify_cancel()
-        # The portal ends jobs, and so does a click on Detach in the kernel's thread.
+        # The background loop ends jobs, and so does a click on Detach in the kernel's thread.
         self._ending = threading.RLock()
-        self.on_detach: Callable[[], None] | None = None
-        self.on_another_take: Callable[[], Job] | None = None
-        self.on_resume: Callable[[], Job] | None = None
-        """Has the job's own session take it up again; None once that session is closed."""
-        self.on_ask: Callable[[], None] | None = None
+        self.controller: JobController | None = None
+        """None for a job without a session, and after its session is closed."""
+        self.unsent: PreparedRequest | None = None
+        """The request, until it is sent or discarded."""
 
     @property
     def id(self) -> str:
@@ -239,11 +260,9 @@ class Job:
 
         A job that the service has not accepted yet has nothing to stop, and goes on.
         """
-        if self.on_detach is None or self.done():
+        if self.controller is None or self.done():
             return
-        try:
-            self.on_detach()
-        finally:
+        if self.controller.detach():
             self.fail(
                 Detached(self.task_id),
                 JobDetached(
@@ -265,9 +284,11 @@ class Job:
                 service, or its own task may still be paid for. Nothing was sent.
             RuntimeError: Called on the thread that has to do the work.
         """
-        if self.on_another_take is None:
-            raise LedgerError(f"job {self.id} has no session; `kling.job('{self.id}')` gives one")
-        return self.on_another_take()
+        if self.controller is None:
+            raise LedgerError(
+                f"job {self.id} has no open session; `kling.job('{self.id}')` gives one"
+            )
+        return self.controller.another_take()
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Tell `observer` of every event from now on; returns how to stop that."""
@@ -289,10 +310,10 @@ class Job:
             if self.done() and type(state) is type(self._state):
                 self._tell(state)
 
-    def ask_now(self) -> None:
-        """Have the service asked about a running task without more waiting."""
-        if self.on_ask is not None and not self.done():
-            self.on_ask()
+    def poll_now(self) -> None:
+        """Poll a running task without more waiting."""
+        if self.controller is not None and not self.done():
+            self.controller.poll_now()
 
     def _tell(self, state: JobState) -> None:
         self._state = state
@@ -337,13 +358,13 @@ class Job:
 
     def _check_process(self) -> None:
         advice = f"`kling_nb.job({self.id!r})` returns a job that this process follows."
-        self._portal.check_process(f"Job {self.id}", advice)
+        self._loop.check_process(f"Job {self.id}", advice)
 
     def _check_thread(self) -> None:
         if self.done():
             return
         self._check_process()
-        if self._portal.is_own_thread():
+        if self._loop.is_own_thread():
             raise RuntimeError(
                 "result() was called on the thread that makes the clips and would wait for ever; "
                 "use `await job` there, or add_done_callback"

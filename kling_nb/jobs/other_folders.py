@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 
-from kling_nb.core.job_state import BLOCKING, JobFacts, Stage
+from kling_nb.core.job_state import BLOCKING, Stage
 from kling_nb.storage import Intent, JobRecord, Ledger
 from kling_nb.storage.user_index import Paid, UserIndex, refusal
-
-from .submit import Context
 
 __all__ = ["OtherFolders", "unaccounted"]
 
@@ -29,13 +27,13 @@ class OtherFolders:
     """The other folders of this user, as one session sees them.
 
     Args:
-        index: What the user paid for, and where.
-        context: Of this session.
+        index: The user's index of paid requests.
+        ledger: Of this session.
         service: `live` or `emulator`.
     """
 
     index: UserIndex
-    context: Context
+    ledger: Ledger
     service: str
 
     def refuse_paid(
@@ -62,11 +60,11 @@ class OtherFolders:
         paid = self._obstacle_to(names)
         if paid is not None:
             free_take = self._free_take(intent.take, names_of)
-            raise refusal(paid, self.context.ledger.folder, free_take, now=now)
+            raise refusal(paid, self.ledger.folder, free_take, now=now)
 
     def obstacle(self, fingerprint: str) -> Paid | None:
         """Return the payment that no row of this ledger accounts for, or None."""
-        return unaccounted(self.index, self.context.ledger, fingerprint)
+        return unaccounted(self.index, self.ledger, fingerprint)
 
     def _obstacle_to(self, names: Sequence[str]) -> Paid | None:
         return next(filter(None, map(self.obstacle, names)), None)
@@ -75,7 +73,7 @@ class OtherFolders:
         """Return the next take that neither the ledger nor the index lists as paid."""
         if names_of is None:
             return take + 1
-        blocking = self.context.ledger.blocking
+        blocking = self.ledger.blocking
         takes = ((number, names_of(number)) for number in count(take + 1))
         return next(
             n for n, names in takes if not blocking(*names) and not self._obstacle_to(names)
@@ -95,19 +93,19 @@ class OtherFolders:
         """
         if row.service == "live":
             self.refuse_paid(row, names_of, now=at)
-            folder = self.context.ledger.folder
+            folder = self.ledger.folder
             self.index.claim(row.fingerprint, folder, at, take=row.take, job_id=row.id)
 
     def preallocate(self, row: JobRecord) -> None:
         """Note in the index that a request is sent now, and reserve space for its task id."""
         if row.service == "live":
-            self.index.preallocate(row.fingerprint, self.context.ledger.folder, row.id)
+            self.index.preallocate(row.fingerprint, self.ledger.folder, row.id)
 
-    def write_task_id(self, facts: JobFacts, task_id: str) -> bool:
+    def write_task_id(self, job_id: str, fingerprint: str, task_id: str) -> bool:
         """Write the id of an accepted task to the index; return whether it is on the disk."""
-        folder = self.context.ledger.folder
-        return not facts.emulated and self.index.write_task_id(
-            facts.fingerprint, folder, facts.id, task_id
+        folder = self.ledger.folder
+        return self.service == "live" and self.index.write_task_id(
+            fingerprint, folder, job_id, task_id
         )
 
     def complete(self, row: JobRecord) -> JobRecord:
@@ -117,7 +115,7 @@ class OtherFolders:
         paid = self.index.find(row.fingerprint)
         if paid is None or paid.job_id != row.id or not paid.task_id:
             return row
-        return self.context.ledger.adoptions.identify(row.id, paid.task_id)
+        return self.ledger.adoptions.identify(row.id, paid.task_id)
 
     def note(self, row: JobRecord) -> None:
         """Let the other folders know whether a request is paid for, or may be.
@@ -129,7 +127,7 @@ class OtherFolders:
         if row.stage in _MAY_BE_PAID:
             self.index.note(
                 row.fingerprint,
-                self.context.ledger.folder,
+                self.ledger.folder,
                 paid_at(row),
                 job_id=row.id,
                 task_id=row.task_id,
@@ -143,7 +141,7 @@ class OtherFolders:
         An entry that the row does not account for stays: the same request was made again since,
         and the ledger may have lost that.
         """
-        ledger = self.context.ledger
+        ledger = self.ledger
         if row.service != "live":
             return
         paid = self.index.find(row.fingerprint)
@@ -153,27 +151,27 @@ class OtherFolders:
         if answer is None or answer.id == row.id:
             self.index.drop(row.fingerprint, ledger.folder, paid.at)
 
-    def tell_end(self, job_id: str) -> None:
+    def report_end(self, job_id: str) -> None:
         """Let the other folders know how a job ended: a task that failed was not paid for."""
-        self.note(self.context.ledger.row(job_id))
+        self.note(self.ledger.row(job_id))
 
     def settle(self) -> None:
         """Sort out what dead sessions left, and let the other folders know of what may be paid."""
-        for row in self.context.ledger.settle(self.service):
+        for row in self.ledger.settle(self.service):
             self.note(self.complete(row))
 
     def bring(self, row: JobRecord) -> JobRecord | None:
         """Take in a job that another ledger had; None where this one has it or its request."""
-        brought = self.context.ledger.bring(row)
+        brought = self.ledger.bring(row)
         if brought is not None:
             self.note(brought)
         return brought
 
     def fill_in(self) -> None:
         """Add the paid requests of the ledger to the index, which may be older or lost."""
-        rows = self.context.ledger.rows(*_MAY_BE_PAID, limit=-1)
+        rows = self.ledger.rows(*_MAY_BE_PAID, limit=-1)
         self.index.fill_in(
-            self.context.ledger.folder,
+            self.ledger.folder,
             [
                 (row.fingerprint, paid_at(row), row.id, row.task_id)
                 for row in rows

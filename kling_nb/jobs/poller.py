@@ -44,10 +44,10 @@ from kling_nb.core.task_status import (
 from kling_nb.storage import JobRecord
 
 from .background_loop import in_thread
+from .context import Context
 from .download import clip_path, fetch_clip
 from .job import Job
 from .job_from_record import clip_of, error_of, state_of
-from .submit import Context
 from .upload_inputs import is_about_media
 
 __all__ = ["Poller"]
@@ -86,8 +86,8 @@ class Poller:
             if row.stage is Stage.SUCCEEDED:
                 row = await self._save(row)
             if row.stage is Stage.FAILED and is_about_media(row.reason):
-                await self.context.freight.forget(row)
-            self.tell_end(row)
+                await self.context.uploads.forget(row)
+            self.report_end(row)
             self._watch_refund(row)
         except asyncio.CancelledError:
             await self._let_go()
@@ -97,7 +97,7 @@ class Poller:
             await self._let_go()
             self.job.abandon(error)
 
-    def ask_now(self) -> None:
+    def poll_now(self) -> None:
         """Ask about the task without more waiting; on the loop that the job is followed on."""
         self._wake.set()
 
@@ -105,14 +105,14 @@ class Poller:
         """Look after the credits of a failure that came without a word on its cost."""
         is_open = row.stage is Stage.FAILED and row.credits is None and row.watch is None
         if is_open and row.owner == self.context.ledger.owner:
-            self.context.witness.watch(self.job, row, REFUND_LOOKS_S)
+            self.context.balance_watch.watch(self.job, row, REFUND_LOOKS_S)
 
     async def _let_go(self) -> None:
         """Leave the job to whoever takes it up, in this kernel or another."""
         with contextlib.suppress(LedgerError):
             await in_thread(self.context.ledger.release, self.job.id)
 
-    def tell_end(self, row: JobRecord, *, already: bool = False) -> None:
+    def report_end(self, row: JobRecord, *, already: bool = False) -> None:
         """End the handle as the row says."""
         state = state_of(row, already=already)
         if isinstance(state, Saved):
@@ -161,7 +161,7 @@ class Poller:
         """When to ask next; rarely while a notification is still to come."""
         ask_s = (
             poll_schedule.heard_ask_s
-            if self.context.hearing.covers(row)
+            if self.context.callback_urls.covers(row)
             else poll_schedule.next_ask_s
         )
         return ask_s(elapsed_s, self.expected_s)

@@ -7,58 +7,34 @@ depend on the ledger; `media/inputs` checks an image, a video or an audio file.
 from __future__ import annotations
 
 import hashlib
-import operator
 import re
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from kling_nb.core.addresses import has_secret
 from kling_nb.core.errors import InvalidInput, MediaError, Problem
-from kling_nb.core.money import Funds
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.kie.http import Downloader
-from kling_nb.media import inputs as attachments
+from kling_nb.media import inputs
 from kling_nb.media.audio_video import AudioVideoInput
-from kling_nb.media.images import ImageInput
-from kling_nb.media.inputs import Attachment, noun_of
-from kling_nb.media.unwrapping import is_data_url, is_job, unwrap, url_of
+from kling_nb.media.inputs import Attachment
+from kling_nb.media.unwrapping import is_job, unwrap, url_of
 from kling_nb.models.advisories import MediaFacts, warnings_of
-from kling_nb.models.cell import write_cell
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.parameters import Media, Records
-from kling_nb.models.request_inputs import Input, media_of, with_media
-from kling_nb.models.spec import (
-    ModelSpec,
-    Values,
-    describe_named,
-    judge_lengths,
-    price_credits,
-    validate,
-)
-from kling_nb.storage import Intent, JobRecord
+from kling_nb.models.request_inputs import Input, media_of
+from kling_nb.models.spec import ModelSpec, Values, judge_lengths, validate
+from kling_nb.storage import JobRecord
 
 from .background_loop import in_thread
-from .submit import Request
-from .upload_inputs import InputSource
+from .prepared_request import InputSource, PreparedRequest
 
-__all__ = [
-    "Gathered",
-    "Prepared",
-    "Quote",
-    "Wish",
-    "gather",
-    "intent_of",
-    "place_words",
-    "prepare",
-    "problems_of",
-    "quote_of",
-]
+__all__ = ["Quote", "describe_place", "prepare", "problems_of", "read_media"]
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What was found."""
+class RequestMedia(NamedTuple):
+    """The media of a request."""
 
     sources: Mapping[str, Sequence[InputSource]]
     """By the path of `media_of`."""
@@ -67,51 +43,51 @@ class Gathered:
     problems: tuple[Problem, ...]
 
 
-async def gather(
+async def read_media(
     spec: ModelSpec,
     values: Values,
     *,
     service: str,
-    pictures: Downloader,
+    downloads: Downloader,
     written: Values | None = None,
-) -> Gathered:
+) -> RequestMedia:
     """Read all media of a request.
 
     Args:
         spec: The model.
-        values: Validated values, or those that are.
-        service: `live` or `emulator`. In the emulator what cannot be fetched is replaced by
-            something tiny that says so.
-        pictures: Fetches what is given as a URL.
-        written: How media are written in a cell, by parameter: names of variables among others.
+        values: The valid values.
+        service: `live` or `emulator`. In the emulator, media that cannot be fetched are replaced
+            by a small stand-in that says so.
+        downloads: Fetches media that are given as a URL.
+        written: How the cell writes the media, by parameter; may contain names of variables.
     """
     sources: dict[str, list[InputSource]] = {}
     lengths_s: dict[str, float] = {}
     sizes_px: dict[str, list[tuple[int, int]]] = {}
     problems: list[Problem] = []
     for path, found in media_of(spec, values).items():
-        reader = Reader(found.kind, service, pictures)
+        reader = MediaReader(found.kind, service, downloads)
         try:
-            names = names_of((written or {}).get(path), len(found.given))
+            names = _names((written or {}).get(path), len(found.given))
             sources[path] = [
                 await reader.read(item, name) for item, name in zip(found.given, names, strict=True)
             ]
         except MediaError as error:
-            where = place_words(spec, found)
-            words = f"{where}: {error}" if where != found.parameter else str(error)
-            given, _, advice = words.partition("; ")
-            problems.append(Problem(found.parameter, given, advice or found.kind.allowed))
+            where = describe_place(spec, found)
+            message = f"{where}: {error}" if where != found.parameter else str(error)
+            value, _, advice = message.partition("; ")
+            problems.append(Problem(found.parameter, value, advice or found.kind.allowed))
             continue
         read = [source.attachment for source in sources[path]]
         sizes = [(each.width_px, each.height_px) for each in read if each.width_px]
         sizes_px.setdefault(found.parameter, []).extend(sizes)
-        lengths = [length_of(attachment) for attachment in read]
+        lengths = [each.length_s for each in read if isinstance(each, AudioVideoInput)]
         if any(lengths):
             lengths_s[found.parameter] = lengths_s.get(found.parameter, 0.0) + sum(lengths)
-    return Gathered(sources, MediaFacts(lengths_s, sizes_px), tuple(problems))
+    return RequestMedia(sources, MediaFacts(lengths_s, sizes_px), tuple(problems))
 
 
-def names_of(written: object, count: int) -> list[str]:
+def _names(written: object, count: int) -> list[str]:
     """Return the user's name for each input of one place; empty if it is unknown."""
     names = list(written) if isinstance(written, list | tuple) else [written]
     if len(names) != count:
@@ -119,8 +95,8 @@ def names_of(written: object, count: int) -> list[str]:
     return [name if isinstance(name, str) else "" for name in names]
 
 
-def place_words(spec: ModelSpec, found: Input) -> str:
-    """Where media are given, for a person: `image`, or `element 2: images`."""
+def describe_place(spec: ModelSpec, found: Input) -> str:
+    """Return the place of media in a request as messages name it, e.g. `element 2: images`."""
     kind = spec.parameter(found.parameter).kind
     inside = re.fullmatch(r"\[(\d+)\]\.(.+)", found.path.removeprefix(found.parameter))
     if inside is None or not isinstance(kind, Records):
@@ -129,100 +105,71 @@ def place_words(spec: ModelSpec, found: Input) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """Reads the media of one place."""
+class MediaReader:
+    """Reads the media of one place in a request."""
 
     kind: Media
     service: str
-    pictures: Downloader
+    downloads: Downloader
 
-    async def read(self, given: object, name: str = "") -> InputSource:
-        """One of them, from whatever it was given as, and how a person calls it."""
-        source = await self._read(given, name)
+    async def read(self, value: object, name: str = "") -> InputSource:
+        """Read one input.
+
+        Args:
+            value: What the user gave.
+            name: How the user's cell calls it.
+        """
+        source = await self._read(value, name)
         if not source.url:
-            attachments.check_upload(source.attachment)
+            inputs.check_upload(source.attachment)
         return source
 
-    async def _read(self, given: object, name: str) -> InputSource:
-        if is_job(given):
-            given = unwrap(given, name)
-        if url := url_of(given):
+    async def _read(self, value: object, name: str) -> InputSource:
+        if is_job(value):
+            value = unwrap(value, name)
+        if url := url_of(value):
             return await self._read_url(url)
-        if isinstance(given, StoredInput):
-            return await self._read_negative(given)
-        return InputSource(await self._attach(given))
+        if isinstance(value, StoredInput):
+            return await self._read_stored(value)
+        return InputSource(await self._attach(value))
 
-    async def _attach(self, given: object, name: str = "") -> Attachment:
-        return await in_thread(attachments.read_attachment, given, self.kind, name)
+    async def _attach(self, value: object, name: str = "") -> Attachment:
+        return await in_thread(inputs.read_attachment, value, self.kind, name)
 
-    async def _read_negative(self, negative: StoredInput) -> InputSource:
-        """What was kept is uploaded, also where a URL was sent: such links die."""
+    async def _read_stored(self, stored: StoredInput) -> InputSource:
+        """Upload the stored copy, even if a URL was sent before: such links expire."""
         try:
-            return InputSource(await self._attach(negative), origin=negative.url)
+            return InputSource(await self._attach(stored), origin=stored.url)
         except MediaError:
-            if not negative.url:
+            if not stored.url:
                 raise
-        source = await self._read_url(negative.url)
-        if source.attachment.source_sha256 != negative.source_sha256:
-            noun = attachments.noun_of(self.kind)
+        source = await self._read_url(stored.url)
+        if source.attachment.source_sha256 != stored.source_sha256:
+            noun = inputs.noun_of(self.kind)
             raise MediaError(
-                f"{negative.url} shows another {noun} now, and no copy of the first was kept; "
+                f"{stored.url} shows another {noun} now, and no copy of the first was kept; "
                 f"give the {noun} in a new cell"
             )
         return source
 
     async def _read_url(self, url: str) -> InputSource:
         try:
-            fetched = await self.pictures.fetch(url, self.kind.max_bytes)
+            fetched = await self.downloads.fetch(url, self.kind.max_bytes)
         except MediaError as error:
             if self.service != "emulator":
                 raise
-            # The error's words may change from run to run; the request stays the same.
+            # The error's text may change from run to run; the request stays the same.
             digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
             text = f"{url}\n{error}"
-            replacement = await in_thread(attachments.stand_in, self.kind, text, url, digest)
+            replacement = await in_thread(inputs.stand_in, self.kind, text, url, digest)
             return InputSource(replacement, url, url)
         attachment = await self._attach(fetched.content, url)
-        # What had to be converted is uploaded: the service would refuse the original. So is what
-        # it cannot reach, and what it would get a password or a token with.
+        # Upload what was converted (the service would refuse the original), what the service
+        # cannot reach, and what has a password or a token in its URL.
         is_public = not (fetched.is_local or has_secret(url))
         return InputSource(
             attachment, url if is_public and not attachment.is_converted else "", url
         )
-
-
-def length_of(attachment: Attachment) -> float:
-    """The length in seconds; 0 for a picture."""
-    return attachment.length_s if isinstance(attachment, AudioVideoInput) else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A request as a person states it."""
-
-    spec: ModelSpec
-    values: Mapping[str, object]
-    """By parameter name; media as a path, a URL, bytes, an image, an array, a figure, a clip."""
-    take: int = 1
-    callback_url: str = ""
-    written: Mapping[str, object] = field(default_factory=dict)
-    """How media and records are written in a cell, where that is known, as `write_cell` takes
-    them: a path or a variable's name, a list of such, records whose media are texts."""
-
-    def __post_init__(self) -> None:
-        """Convert the take to a plain int: `True` and a numpy integer become the equal number."""
-        with suppress(TypeError):
-            object.__setattr__(self, "take", int(operator.index(self.take)))
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request that may be sent, and what the ledger notes of it."""
-
-    request: Request
-    intent: Intent
-    warnings: tuple[str, ...] = ()
-    """What the service may not accept of it, a text each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,136 +178,71 @@ class Quote:
 
     model: str
     inputs: Mapping[str, str]
-    """The chosen values in words."""
+    """The values as text."""
     emulated: bool
     price_credits: float | None
-    """By our table; None where it has no line for these values."""
+    """By our table; None if it has no line for these values."""
     balance_credits: float | None
-    """None when the service did not tell."""
+    """None if it could not be queried."""
     budget_credits: float | None
-    """What the tightest budget has left; None where none is set."""
+    """What the tightest budget has left; None without a budget."""
     existing: JobRecord | None
-    """The job that answers the same request already: then it costs nothing."""
+    """The job that answers the same request already, so that it costs nothing."""
     warnings: tuple[str, ...] = ()
-    """What the service may not accept of it, a text each."""
+    """What the service may not accept, one text each."""
 
 
-async def prepare(wish: Wish, *, service: str, pictures: Downloader) -> Prepared:
-    """Check everything.
+async def prepare(request: ClipRequest, *, service: str, downloads: Downloader) -> PreparedRequest:
+    """Check a request completely. Writes nothing.
 
     Args:
-        wish: What was asked for.
-        service: `live` or `emulator`. In the emulator a picture, a video or a sound whose URL
-            cannot be fetched is replaced by one that says so.
-        pictures: Fetches what is given as a URL.
+        request: What the user asked for.
+        service: `live` or `emulator`. In the emulator, media whose URL cannot be fetched are
+            replaced by a stand-in that says so.
+        downloads: Fetches media that are given as a URL.
 
     Raises:
         InvalidInput: With every problem at once.
     """
-    problems = problems_of(wish)
+    problems = problems_of(request)
     try:
-        values = validate(wish.spec, wish.values)
+        values = validate(request.spec, request.values)
     except InvalidInput as invalid:
         problems += invalid.problems
-        values = readable(wish, {problem.field for problem in problems})
-    gathered = await gather(
-        wish.spec, values, service=service, pictures=pictures, written=wish.written
+        values = _valid_values(request, {problem.field for problem in problems})
+    media = await read_media(
+        request.spec, values, service=service, downloads=downloads, written=request.written
     )
-    problems += gathered.problems
-    # What is wrong with a length says nothing new while the values may still change.
-    lengths_s = gathered.facts.lengths_s
-    problems = problems or judge_lengths(wish.spec, values, lengths_s)
+    problems += media.problems
+    # A wrong duration is not worth reporting while the values may still change.
+    lengths_s = media.facts.lengths_s
+    problems = problems or judge_lengths(request.spec, values, lengths_s)
     if problems:
         raise InvalidInput(tuple(problems))
-    request = Request(
-        wish.spec, values, gathered.sources, wish.callback_url, lengths_s, wish.values
-    )
-    warnings = warnings_of(wish.spec.advisories, gathered.facts)
-    return Prepared(request, intent_of(wish, request, service), warnings)
+    warnings = warnings_of(request.spec.advisories, media.facts)
+    return PreparedRequest(request, service, values, media.sources, lengths_s, warnings)
 
 
-def readable(wish: Wish, wrong: Collection[str]) -> dict[str, object]:
-    """The values that are right by themselves, so that their media are looked at all the same.
+def _valid_values(request: ClipRequest, wrong: Collection[str]) -> dict[str, object]:
+    """Return the values that are valid by themselves, so that their media are checked too.
 
     Args:
-        wish: What was asked for.
-        wrong: Which parameters are not right.
+        request: What the user asked for.
+        wrong: The parameters that are not valid.
     """
     return {
-        parameter.name: parameter.kind.parse(wish.values[parameter.name])
-        for parameter in wish.spec.parameters
-        if parameter.name not in wrong and wish.values.get(parameter.name) is not None
+        parameter.name: parameter.kind.parse(request.values[parameter.name])
+        for parameter in request.spec.parameters
+        if parameter.name not in wrong and request.values.get(parameter.name) is not None
     }
 
 
-def problems_of(wish: Wish) -> list[Problem]:
-    """What is wrong with a request beside its values."""
+def problems_of(request: ClipRequest) -> list[Problem]:
+    """Return what is wrong with a request apart from its values."""
     problems = []
-    if not isinstance(wish.take, int) or wish.take < 1:
-        problems.append(Problem("take", f"{wish.take!r}", "takes count from 1"))
-    if wish.callback_url and not str(wish.callback_url).startswith(("http://", "https://")):
-        problems.append(Problem("callback", f"{wish.callback_url!r}", "give an http(s) URL"))
+    if not isinstance(request.take, int) or request.take < 1:
+        problems.append(Problem("take", f"{request.take!r}", "takes count from 1"))
+    url = request.callback_url
+    if url and not str(url).startswith(("http://", "https://")):
+        problems.append(Problem("callback", f"{url!r}", "give an http(s) URL"))
     return problems
-
-
-def quote_of(prepared: Prepared, existing: JobRecord | None, funds: Funds) -> Quote:
-    """What a checked request would cost, and what it would be paid from."""
-    intent, request = prepared.intent, prepared.request
-    return Quote(
-        model=intent.model,
-        inputs=describe_named(request.spec, intent.values),
-        emulated=intent.service == "emulator",
-        price_credits=intent.price_credits,
-        balance_credits=funds.balance_credits,
-        budget_credits=funds.budget_credits,
-        existing=existing,
-        warnings=prepared.warnings,
-    )
-
-
-def intent_of(wish: Wish, request: Request, service: str) -> Intent:
-    """What the ledger notes of a checked request; its media are not kept yet."""
-    spec, values, media = wish.spec, request.values, request.media
-    names = {path: ", ".join(each.attachment.name for each in media[path]) for path in media}
-    fingerprint, *earlier = request.fingerprints(service, wish.take)
-    return Intent(
-        fingerprint=fingerprint,
-        earlier_fingerprints=tuple(earlier),
-        service=service,
-        model=spec.name,
-        values=with_media(spec, values, names),
-        take=wish.take,
-        price_credits=price_credits(spec, values, request.lengths_s),
-        thumbnail=_thumbnail(request),
-        callback_url=wish.callback_url,
-        cell=write_cell(spec, _written(wish, values), take=wish.take),
-    )
-
-
-def _thumbnail(request: Request) -> bytes:
-    """Of the first picture, else of the first video; a sound has none."""
-    shown = [each.attachment for given in request.media.values() for each in given]
-    shown.sort(key=lambda attachment: not isinstance(attachment, ImageInput))
-    return next((each.thumbnail for each in shown if each.thumbnail), b"")
-
-
-def _written(wish: Wish, values: Values) -> dict[str, object]:
-    """The values as a cell has them: media as texts, several as a list."""
-    texts: dict[str, object] = {}
-    for path, place in media_of(wish.spec, values).items():
-        found = [_text(item, place.kind) for item in place.given]
-        texts[path] = found[0] if len(found) == 1 else found
-    told = {name: text for name, text in wish.written.items() if name in values and text}
-    return with_media(wish.spec, values, texts) | told
-
-
-def _text(given: object, kind: Media) -> str:
-    """How a source reads in a cell: a path or a URL as it is, an object as a variable.
-
-    A clip given as a video is its file; as a picture it is its last frame, which has no name.
-    """
-    if kind.medium != "image":
-        clip = unwrap(given) if is_job(given) else given
-        given = getattr(clip, "path", given)
-    is_text = isinstance(given, str | Path) and not is_data_url(given)
-    return str(given) if is_text else noun_of(kind)

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from kling_nb.core import poll_schedule
 from kling_nb.core.charge_evidence import Likelihood, judge, verdict_words
 from kling_nb.core.errors import InvalidInput, LedgerError
-from kling_nb.core.job_state import FOLLOWED, FORGETTABLE, JobFacts, Stage
+from kling_nb.core.job_state import FOLLOWED, FORGETTABLE, Stage
 from kling_nb.core.task_status import TaskMissing
 from kling_nb.storage import JobRecord
 
 from .background_loop import in_thread
+from .context import Context
 from .job_from_record import evidence_of
-from .other_folders import OtherFolders
-from .submit import Context
 
 __all__ = ["Recovery", "check_service"]
 
@@ -77,24 +76,21 @@ class Recovery:
     """Recovery for one service (`live` or `emulator`) in one folder."""
 
     context: Context
-    service: str
-    elsewhere: OtherFolders
-    """Is told of what turns out to be paid for, or not."""
 
     async def left_rows(self) -> list[JobRecord]:
         """The tasks that exist and are not over, those of dead kernels settled first."""
         ledger = self.context.ledger
-        await in_thread(self.elsewhere.settle)
-        if self.service == "live":
-            await in_thread(self.elsewhere.fill_in)
+        await in_thread(self.context.other_folders.settle)
+        if self.context.service == "live":
+            await in_thread(self.context.other_folders.fill_in)
         rows = await in_thread(ledger.rows, *FOLLOWED, limit=-1)
-        return [row for row in rows if row.service == self.service]
+        return [row for row in rows if row.service == self.context.service]
 
     async def revive(self, job_id: str) -> JobRecord:
         """One job, to be asked about again even when it had vanished or expired."""
         ledger = self.context.ledger
-        await in_thread(self.elsewhere.settle)
-        row = check_service(await in_thread(ledger.row, job_id), self.service)
+        await in_thread(self.context.other_folders.settle)
+        row = check_service(await in_thread(ledger.row, job_id), self.context.service)
         again = _ASK_ONCE_MORE.get(row.stage)
         return row if again is None else await in_thread(ledger.advance, row.id, again)
 
@@ -103,13 +99,13 @@ class Recovery:
         check_task_id(task_id)
         ledger = self.context.ledger
         if job_id:
-            check_service(await in_thread(ledger.row, job_id), self.service)
-        known = await in_thread(ledger.by_task, task_id, self.service)
+            check_service(await in_thread(ledger.row, job_id), self.context.service)
+        known = await in_thread(ledger.by_task, task_id, self.context.service)
         if (known is None or known.stage in _GIVEN_UP) and not await self._may_exist(
             task_id, job_id
         ):
             raise LedgerError(f"the service does not know a task {task_id!r}; check the id")
-        return await in_thread(ledger.adoptions.adopt, task_id, self.service, job_id)
+        return await in_thread(ledger.adoptions.adopt, task_id, self.context.service, job_id)
 
     async def called_back(self, task_id: str, nonce: str) -> JobRecord | None:
         """The job that a notification is about; it has the task's id once the service knows that.
@@ -125,9 +121,9 @@ class Recovery:
             None where the value is none of ours, or the task is not that job's.
         """
         ledger = self.context.ledger
-        await in_thread(self.elsewhere.settle)
+        await in_thread(self.context.other_folders.settle)
         row = await in_thread(ledger.by_nonce, nonce)
-        if row is None or row.service != self.service:
+        if row is None or row.service != self.context.service:
             return None
         if row.stage in _HEARS and row.task_id in ("", task_id):
             if not await self._exists(task_id):
@@ -135,7 +131,7 @@ class Recovery:
             row = await in_thread(ledger.adoptions.identify, row.id, task_id)
         return row if row.task_id == task_id else None
 
-    def settle_stranded(self, row: JobRecord, task_id: str) -> JobRecord:
+    def recover_orphan(self, row: JobRecord, task_id: str) -> JobRecord:
         """End a submission of this very session that broke off: nobody else can.
 
         What is surely not sent is discarded; what may be is unknown, unless its id is known.
@@ -157,23 +153,23 @@ class Recovery:
                 row.id, Stage.UNKNOWN, reason=reason, code="", answer=""
             )
         ledger.id_slots.free(row.id)
-        row = self.elsewhere.complete(row)
-        self.elsewhere.note(row)
+        row = self.context.other_folders.complete(row)
+        self.context.other_folders.note(row)
         return row
 
-    def accept_late(self, facts: JobFacts, task_id: str) -> JobRecord:
-        """Note an accepted task after the ledger could not be written.
+    def accept_late(self, job_id: str, fingerprint: str, task_id: str) -> JobRecord:
+        """Record an accepted task after the ledger could not be written.
 
         Raises:
             LedgerError: It still cannot; the id is written to the folder and the index if those
                 can take it.
         """
         ledger = self.context.ledger
-        ledger.id_slots.write(facts.id, task_id)
-        self.elsewhere.write_task_id(facts, task_id)
-        row = ledger.accept(facts.id, task_id)
-        ledger.id_slots.free(facts.id)
-        self.elsewhere.note(row)
+        ledger.id_slots.write(job_id, task_id)
+        self.context.other_folders.write_task_id(job_id, fingerprint, task_id)
+        row = ledger.accept(job_id, task_id)
+        ledger.id_slots.free(job_id)
+        self.context.other_folders.note(row)
         return row
 
     def forget(self, job_id: str, *, yes: bool = False) -> JobRecord:
@@ -197,10 +193,10 @@ class Recovery:
                 f"clip for 0 credits. To pay again all the same: `%kling forget {row.id} --yes`."
             )
         # The folder may have been moved: what is noted under its old place could not be dropped.
-        self.elsewhere.note(row)
+        self.context.other_folders.note(row)
         reason = "a person allowed a new task"
         row = self.context.ledger.advance(row.id, Stage.FORGOTTEN, reason=reason)
-        self.elsewhere.drop(row)
+        self.context.other_folders.drop(row)
         return row
 
     async def _may_exist(self, task_id: str, job_id: str) -> bool:

@@ -107,7 +107,7 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
 
     Raises:
         TypeError: It is not a coroutine.
-        RuntimeError: Called on the portal's own thread.
+        RuntimeError: Called on the background loop's own thread.
         KeyboardInterrupt: Interrupted; the coroutine was cancelled and has ended.
     """
     check_coroutine("run", coro)

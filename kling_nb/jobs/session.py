@@ -1,8 +1,8 @@
 """The session: settings, ledger, client and jobs of one folder, used from any thread.
 
 The composition root. Everything asynchronous runs on the background loop; the methods here wait for
-it in the caller's thread. `Orders` is the part of a submission that runs in the caller's thread and
-can be interrupted: a request that was not sent yet is withdrawn, one that is being sent continues.
+it in the caller's thread. An interrupted caller withdraws a request that is not sent yet; one that
+is being sent continues.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
@@ -24,93 +23,29 @@ from kling_nb.core.forks import OwnProcess
 from kling_nb.core.money import Funds
 from kling_nb.kie.network import Transport
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.lookup import find_model
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage import JobRecord, Ledger, Uploads
 from kling_nb.storage.user_index import UserIndex
 
 from . import settings
-from .background_loop import BackgroundLoop, OwnBackgroundLoop, in_thread, portal
+from .background_loop import OwnBackgroundLoop, background_loop, in_thread
+from .balance_watch import BalanceWatcher
 from .callback_inbox import take_callback, take_letters
 from .callback_urls import CallbackUrls
 from .connect import connect
+from .context import Context
 from .job import Job
 from .other_folders import OtherFolders
-from .prepare import Quote, Wish
+from .prepare import Quote
 from .recovery import Recovery
 from .registry import JobRegistry
-from .submit import Context
-from .takes import wish_of
+from .takes import request_of
+from .upload_inputs import InputUploader
 
-__all__ = [
-    "Orders",
-    "Session",
-]
+__all__ = ["Session"]
 
 _STOPPED = "Stopped before anything was sent: nothing was charged. Run it again to begin anew."
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """The requests that threads hand in to one roster."""
-
-    roster: JobRegistry
-    portal: BackgroundLoop
-
-    @contextmanager
-    def sending(self, wish: Wish) -> Iterator[Job]:
-        """A prepared job, to be shown inside; it is sent at the end, or taken back.
-
-        Raises:
-            KlingError: See `prepare` and `submit`.
-            WaitInterrupted: Interrupted; says whether anything was sent.
-        """
-        job = self.prepare(wish)
-        try:
-            yield job
-        except KeyboardInterrupt:
-            self.withdraw(job)
-            raise WaitInterrupted(_STOPPED) from None
-        except BaseException:
-            self.withdraw(job)
-            raise
-        self.submit(job)
-
-    def prepare(self, wish: Wish) -> Job:
-        """Check a request and note the intent.
-
-        Raises:
-            KlingError: It is not allowed, or cannot be noted; nothing was sent.
-            WaitInterrupted: Interrupted; nothing was or will be sent.
-        """
-        given_up = threading.Event()
-        preparing = self.portal.submit(self.roster.prepare(wish, given_up))
-        try:
-            return preparing.result()
-        except KeyboardInterrupt:
-            given_up.set()
-            # It may be noted already, and come back at any moment.
-            preparing.add_done_callback(self._withdraw_late)
-            raise WaitInterrupted(_STOPPED) from None
-
-    def submit(self, job: Job) -> None:
-        """Send a prepared job; nothing happens for one that was sent before.
-
-        Raises:
-            KlingError: It was refused or never reached the service; nothing was charged.
-            WaitInterrupted: Interrupted; what was under way goes on.
-        """
-        try:
-            self.portal.call(self.roster.submit(job))
-        except KeyboardInterrupt:
-            raise WaitInterrupted(job.interrupted_text) from None
-
-    def withdraw(self, job: Job) -> None:
-        """Take back a prepared job: it ends here; nothing happens for one that was sent."""
-        self.portal.call(self.roster.withdraw(job))
-
-    def _withdraw_late(self, preparing: Future[Job]) -> None:
-        if not preparing.cancelled() and preparing.exception() is None:
-            self.portal.submit(self.roster.withdraw(preparing.result()))
 
 
 class Session:
@@ -141,28 +76,34 @@ class Session:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         index: UserIndex | None = None,
         notebook: Callable[[], str] = str,
-        hearing: CallbackUrls | None = None,
+        callback_urls: CallbackUrls | None = None,
         **given: Unpack[settings.SessionArguments],
     ) -> None:
         settings.seal(given)
         self.settings = settings.resolve(**given)
-        self._told_notebook = notebook
+        self._notebook_path = notebook
         self.ledger = Ledger(self.settings.folder, clock=now)
         self._process = OwnProcess()
-        self.portal = OwnBackgroundLoop(portal(), self._process)
-        self.hearing = hearing or CallbackUrls()
-        way = connect(self.settings, transport, now, sleep)
-        self.emulator = way.emulator
+        self.loop = OwnBackgroundLoop(background_loop(), self._process)
+        self.callback_urls = callback_urls or CallbackUrls()
+        connection = connect(self.settings, transport, now, sleep)
+        self.emulator, client = connection.emulator, connection.client
         self._context = Context(
-            way.client, way.clips, self.ledger, now, sleep, hearing=self.hearing
+            service=self.service,
+            client=client,
+            clips=connection.clips,
+            inputs=connection.inputs,
+            ledger=self.ledger,
+            other_folders=OtherFolders(index or UserIndex(), self.ledger, self.service),
+            uploads=InputUploader(client, Uploads(self.ledger.folder), now),
+            balance_watch=BalanceWatcher(client, self.ledger, now, sleep),
+            callback_urls=self.callback_urls,
+            notebook=lambda: self.notebook,
+            now=now,
+            sleep=sleep,
         )
-        elsewhere = OtherFolders(index or UserIndex(), self._context, self.service)
-        self._recovery = Recovery(self._context, self.service, elsewhere)
-        self._roster = JobRegistry(
-            self._context, self.portal, self.service, way.pictures, elsewhere, self._usual_s
-        )
-        self._roster.notebook = lambda: self.notebook
-        self._orders = Orders(self._roster, self.portal)
+        self._recovery = Recovery(self._context)
+        self._registry = JobRegistry(self._context, self.loop, self._recovery, self._usual_s)
 
     @property
     def service(self) -> str:
@@ -172,8 +113,8 @@ class Session:
     @property
     def notebook(self) -> str:
         """The notebook that asks, by its path from the folder's parent; empty where not known."""
-        told, folder = self._told_notebook(), self.settings.folder
-        return name_notebook(Path(told).resolve(), folder.resolve()) if told else ""
+        path, folder = self._notebook_path(), self.settings.folder
+        return name_notebook(Path(path).resolve(), folder.resolve()) if path else ""
 
     def image_to_video(self, image: object, prompt: str, **values: Any) -> Job:
         """Make a clip from a picture; see `generate`.
@@ -209,32 +150,78 @@ class Session:
                 ledger was lost; nothing was sent.
             KlingError: The service refused; nothing was charged.
         """
-        with self.sending(Wish(find_model(model), values, take, callback_url)) as job:
-            return job  # sent on the way out
+        request = ClipRequest(find_model(model), values, take, callback_url)
+        with self.submitting(request) as job:
+            return job  # sent when the block ends
 
-    def sending(self, wish: Wish) -> AbstractContextManager[Job]:
-        """Prepare a job that may be shown inside, and send it at the end; see `Orders`."""
-        return self._orders.sending(wish)
+    @contextmanager
+    def submitting(self, request: ClipRequest) -> Iterator[Job]:
+        """Reserve a job, yield it to be shown, and send it when the block ends.
 
-    def prepare(self, wish: Wish) -> Job:
-        """Check a request and note the intent; nothing is sent. `submit` goes on."""
-        return self._orders.prepare(wish)
+        If the block raises, the job is discarded and nothing is sent.
+
+        Raises:
+            KlingError: See `reserve` and `submit`.
+            WaitInterrupted: Interrupted; says whether anything was sent.
+        """
+        job = self.reserve(request)
+        try:
+            yield job
+        except KeyboardInterrupt:
+            self.withdraw(job)
+            raise WaitInterrupted(_STOPPED) from None
+        except BaseException:
+            self.withdraw(job)
+            raise
+        self.submit(job)
+
+    def reserve(self, request: ClipRequest) -> Job:
+        """Check a request and record it in the ledger; nothing is sent before `submit`.
+
+        Returns:
+            The new job, or the one that answers the request already.
+
+        Raises:
+            KlingError: It is not allowed, or cannot be recorded.
+            WaitInterrupted: Interrupted; nothing was or will be sent.
+        """
+        given_up = threading.Event()
+        reserving = self.loop.submit(self._registry.reserve(request, given_up))
+        try:
+            return reserving.result()
+        except KeyboardInterrupt:
+            given_up.set()
+            # It may be recorded already, and be returned at any moment.
+            reserving.add_done_callback(self._withdraw_late)
+            raise WaitInterrupted(_STOPPED) from None
 
     def submit(self, job: Job) -> None:
-        """Send a prepared job; see `Orders`."""
-        self._orders.submit(job)
+        """Send a reserved job; no effect for a job that was sent before.
 
-    def quote(self, wish: Wish) -> Quote:
-        """What a request would cost; nothing is sent but the question for the balance."""
-        return self.portal.call(self._roster.quote(wish))
+        Raises:
+            KlingError: It was refused or never reached the service; nothing was charged.
+            WaitInterrupted: Interrupted; the submission continues.
+        """
+        try:
+            self.loop.call(self._registry.submit(job))
+        except KeyboardInterrupt:
+            raise WaitInterrupted(job.interrupted_text) from None
+
+    def withdraw(self, job: Job) -> None:
+        """Discard a reserved job; no effect for a job that was sent."""
+        self.loop.call(self._registry.withdraw(job))
+
+    def quote(self, request: ClipRequest) -> Quote:
+        """Return what a request would cost. Sends only a query for the balance."""
+        return self.loop.call(self._registry.quote(request))
 
     def balance(self) -> float:
         """The account's balance in credits (1 credit = $0.005)."""
-        return self.portal.call(self._context.client.balance())
+        return self.loop.call(self._context.client.balance())
 
     def funds(self) -> Funds:
         """The balance and what the tightest budget leaves, as far as they are known."""
-        return self.portal.call(self._roster.funds())
+        return self.loop.call(self._registry.funds())
 
     def budget(self, limit: str | float | None = None, per: str = "") -> list[BudgetStatus]:
         """Set a budget, end it, or only see: what does not fit in is refused before it is sent.
@@ -257,7 +244,7 @@ class Session:
 
     def job(self, job_id: str) -> Job:
         """The job of that id (or the beginning of one), followed if it runs."""
-        return self.portal.call(self._roster.attach(self.ledger.row(job_id)))
+        return self.loop.call(self._registry.attach(self.ledger.row(job_id)))
 
     def jobs(self, limit: int = 20) -> list[JobRecord]:
         """The jobs of this folder as the ledger has them, newest first."""
@@ -272,7 +259,7 @@ class Session:
         Args:
             job_id: One job, which may also be vanished or expired: the service is asked again.
         """
-        return self.portal.call(self._resume(job_id))
+        return self.loop.call(self._resume(job_id))
 
     def adopt(self, task_id: str, job_id: str = "") -> Job:
         """Bring in a task that exists at the service: the lost one of an `unknown` job.
@@ -288,16 +275,16 @@ class Session:
             InvalidInput: This cannot be the id of a task; nothing was sent.
             LedgerError: It is another job's, does not exist, or it is unclear whose it is.
         """
-        return self.portal.call(self._roster.adopt(task_id.strip(), job_id))
+        return self.loop.call(self._registry.adopt(task_id.strip(), job_id))
 
     def take_callback(self, body: bytes, nonce: str) -> Job | None:
         """Receive a callback: it only makes the session ask the service. See `callback_inbox`."""
-        return self.portal.call(self.hear(body, nonce))
+        return self.loop.call(self.hear(body, nonce))
 
     async def hear(self, body: bytes, nonce: str) -> Job | None:
-        """The same, on the portal's loop."""
-        self.hearing.note_heard(nonce)
-        return await take_callback(self._recovery, self._roster, body, nonce)
+        """The same, on the background loop."""
+        self.callback_urls.note_heard(nonce)
+        return await take_callback(self._recovery, self._registry, body, nonce)
 
     def forget(self, job_id: str, *, yes: bool = False) -> JobRecord:
         """Allow a lost request to be paid for again; with `yes` also what was probably paid."""
@@ -305,24 +292,24 @@ class Session:
 
     def bring(self, row: JobRecord) -> JobRecord | None:
         """Take in a job that another ledger had; None where this one has it or its request."""
-        return self._recovery.elsewhere.bring(row)
+        return self._context.other_folders.bring(row)
 
     def has_paid(self, fingerprint: str) -> bool:
         """Return whether this folder has paid for a live request, by the user's index."""
-        paid = self._recovery.elsewhere.index.find(fingerprint)
+        paid = self._context.other_folders.index.find(fingerprint)
         return paid is not None and paid.folder == self.ledger.folder
 
     def another_take(self, job_id: str) -> Job:
         """Pay for another result of the same request; see `Job.another_take`."""
-        return self.portal.call(self._roster.another_take(job_id))
+        return self.loop.call(self._registry.another_take(job_id))
 
-    def wish_of(self, job_id: str) -> Wish:
-        """The request of a job, with its kept pictures: what a form is filled with.
+    def request_of(self, job_id: str) -> ClipRequest:
+        """Return the request of a job with its stored inputs, e.g. to fill in a form.
 
         Raises:
-            LedgerError: What was asked for is not known: a stranger's task was adopted, say.
+            LedgerError: The request is not known, e.g. because the task was adopted.
         """
-        return wish_of(self.ledger.row(job_id))
+        return request_of(self.ledger.row(job_id))
 
     def clips(self, limit: int = 100, *, hidden: bool = False) -> list[JobRecord]:
         """The jobs of this folder whose clips are saved, newest first.
@@ -344,14 +331,18 @@ class Session:
     def close(self) -> None:
         """Stop following and give up the folder's lock. Running tasks are taken up later.
 
-        A submission that is under way is answered first; then, and on the portal's own thread, the
-        rest happens behind the caller.
+        A submission in progress is answered first. In that case, and on the thread of the
+        background loop, the rest happens after this method has returned.
         """
         if not self._process.is_here:
             return  # a forked child ends nothing of its parent
-        closing = self.portal.submit(self._close())
-        if not self._roster.is_sending and not self.portal.is_own_thread():
+        closing = self.loop.submit(self._close())
+        if not self._registry.is_sending and not self.loop.is_own_thread():
             closing.result()
+
+    def _withdraw_late(self, reserving: Future[Job]) -> None:
+        if not reserving.cancelled() and reserving.exception() is None:
+            self.loop.submit(self._registry.withdraw(reserving.result()))
 
     def _usual_s(self, model: str) -> float:
         if self.service == "emulator":
@@ -362,18 +353,18 @@ class Session:
         await in_thread(self.ledger.open)
         heard = await take_letters(self.ledger, self.service, self.hear)
         if job_id:
-            return [await self._roster.attach(await self._recovery.revive(job_id))]
+            return [await self._registry.resume(job_id)]
         rows = await self._recovery.left_rows()
-        jobs = [await self._roster.attach(row) for row in rows]
+        jobs = [await self._registry.attach(row) for row in rows]
         return jobs + [job for job in heard if job not in jobs]
 
     async def _close(self) -> None:
         try:
-            await self._roster.close()
+            await self._registry.close()
         finally:
             await self._context.client.aclose()
             await self._context.clips.aclose()
-            await self._roster.pictures.aclose()
+            await self._context.inputs.aclose()
             await in_thread(self.ledger.close)
             if self.emulator is not None:
                 await in_thread(self.emulator.close)

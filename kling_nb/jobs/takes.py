@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -18,21 +17,21 @@ from kling_nb.core.stored_input import StoredInput
 from kling_nb.media.input_store import is_kept, keep
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_line
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.parameters import Media, Records
 from kling_nb.models.request_inputs import media_of, with_media
 from kling_nb.models.spec import ModelSpec
 from kling_nb.storage import JobRecord, Ledger
 
-from .prepare import Prepared, Wish, intent_of, place_words
-from .upload_inputs import InputSource
+from .prepare import describe_place
+from .prepared_request import InputSource, PreparedRequest
 
 __all__ = [
-    "check_retakeable",
-    "has_sources",
-    "keep_sources",
-    "numbers",
-    "retaken",
-    "wish_of",
+    "candidate_takes",
+    "check_repeatable",
+    "has_inputs",
+    "request_of",
+    "store_inputs",
 ]
 
 _log = logging.getLogger("kling_nb")
@@ -41,137 +40,137 @@ _UNCERTAIN = frozenset({Stage.UNKNOWN, Stage.VANISHED})
 """Stages whose task may be paid for, and may still become a clip."""
 
 
-def wish_of(row: JobRecord) -> Wish:
-    """The request of a row as a person could state it, its media as `StoredInput`.
+def request_of(record: JobRecord) -> ClipRequest:
+    """Return the request of a record as the user could state it, its media as `StoredInput`.
 
     Raises:
-        LedgerError: What was asked for is not known.
+        LedgerError: The request is not known here.
     """
-    spec = CATALOGUE.get(row.model)
-    if spec is None or not row.values:
+    spec = CATALOGUE.get(record.model)
+    if spec is None or not record.values:
         raise LedgerError(
-            f"job {row.id}: what was asked for is not known here (model {row.model!r}); "
+            f"job {record.id}: what was asked for is not known here (model {record.model!r}); "
             "write a new cell for it"
         )
-    kept = {path: given[0] if len(given) == 1 else given for path, given in row.sources.items()}
-    values = with_media(spec, _values(row, spec), kept)
-    return Wish(spec, values, row.take, row.callback_url, _written(row, spec))
+    stored = {path: each[0] if len(each) == 1 else each for path, each in record.sources.items()}
+    values = with_media(spec, _values(record, spec), stored)
+    written = _written(record, spec)
+    return ClipRequest(spec, values, record.take, record.callback_url, written)
 
 
-def check_retakeable(row: JobRecord) -> None:
-    """See that another take can be asked for and makes sense. Looks for the files of its media.
+def check_repeatable(record: JobRecord) -> None:
+    """Check that another take can be made and makes sense. Looks for the files of its media.
 
     Raises:
-        LedgerError: The job's task may exist and be paid for; that is settled first. Or it was
-            adopted, and is no cell's request.
-        MediaError: A picture, a video or a sound of it is not kept; says how it can be.
+        LedgerError: The job's task may exist and be paid, which has to be decided first. Or the
+            task was adopted and is not the request of a cell.
+        MediaError: One of its inputs is not stored; says what to do.
     """
-    if row.stage in _UNCERTAIN:
+    if record.stage in _UNCERTAIN:
         raise LedgerError(
-            f"job {row.id} is {row.stage}: its task may exist and may be paid. Settle that first, "
-            f"by `%kling adopt TASK_ID`, `%kling resume {row.id}` or `%kling forget {row.id}`; "
-            f"`--take {row.take + 1}` in its cell pays for another all the same"
+            f"job {record.id} is {record.stage}: its task may exist and may be paid. Settle that "
+            f"first, by `%kling adopt TASK_ID`, `%kling resume {record.id}` or `%kling forget "
+            f"{record.id}`; `--take {record.take + 1}` in its cell pays for another all the same"
         )
-    if row.is_adopted:
+    if record.is_adopted:
         raise LedgerError(
-            f"job {row.id} is a task that was adopted: no cell asks for it, and what it was made "
-            "from is not known here. Write a new cell for another clip of it"
+            f"job {record.id} is a task that was adopted: no cell asks for it, and what it was "
+            "made from is not known here. Write a new cell for another clip of it"
         )
-    for name, (given, kept) in _media(row).items():
-        if not kept or not all(is_kept(each) or each.url for each in kept):
-            again = "again, for 0 credits" if row.stage in BLOCKING else "again"
+    for name, (value, stored) in _media(record).items():
+        if not stored or not all(is_kept(each) or each.url for each in stored):
+            again = "again, for 0 credits" if record.stage in BLOCKING else "again"
             raise MediaError(
-                f"the {name} of job {row.id}, {given}, is not kept in this folder. Run its cell "
+                f"the {name} of job {record.id}, {value}, is not kept in this folder. Run its cell "
                 f"{again}: the {name} is kept from then on"
             )
 
 
-def has_sources(row: JobRecord) -> bool:
-    """Whether every picture, video and sound of the request is kept."""
-    return all(kept and all(map(is_kept, kept)) for _, kept in _media(row).values())
+def has_inputs(record: JobRecord) -> bool:
+    """Return whether every input of the request is stored."""
+    return all(stored and all(map(is_kept, stored)) for _, stored in _media(record).values())
 
 
-def keep_sources(ledger: Ledger, job_id: str, prepared: Prepared) -> None:
-    """Keep what a noted request is made from, unless it is kept, and note where.
+def store_inputs(ledger: Ledger, job_id: str, request: PreparedRequest) -> None:
+    """Store the inputs of a recorded request, unless they are stored, and record where.
 
-    No request fails for want of a copy.
+    A request never fails because a copy could not be stored.
     """
     try:
-        row = ledger.row(job_id)
-        if not has_sources(row):
-            ledger.note_sources(row.id, _kept_sources(prepared, ledger.folder))
+        record = ledger.row(job_id)
+        if not has_inputs(record):
+            ledger.note_sources(record.id, _store(request, ledger.folder))
     except Exception as error:
         _log.warning("job %s: another take will need the originals", job_id, exc_info=error)
 
 
-def _kept_sources(prepared: Prepared, folder: Path) -> dict[str, tuple[StoredInput, ...]]:
-    """All that a request is made from, kept in the folder of clips where it can be.
+def _store(request: PreparedRequest, folder: Path) -> dict[str, tuple[StoredInput, ...]]:
+    """Store all inputs of a request in the clip folder where possible.
 
-    A video or a sound of up to 100 MB is copied as a picture is, so that another take does not
-    depend on a file that somebody may change; a clip of this folder is not, but referred to.
+    A video or an audio file of up to 100 MB is copied as an image is, so that another take does
+    not depend on a file that may change. A clip of this folder is referred to and not copied.
     """
 
-    def negative_of(source: InputSource) -> StoredInput:
-        given = source.attachment
-        path = keep(folder, source.content, given.mime_type, given.sha256)
-        return StoredInput(given.source_sha256, given.name, given.mime_type, path, source.origin)
+    def stored(source: InputSource) -> StoredInput:
+        media = source.attachment
+        path = keep(folder, source.content, media.mime_type, media.sha256)
+        return StoredInput(media.source_sha256, media.name, media.mime_type, path, source.origin)
 
-    return {path: tuple(map(negative_of, given)) for path, given in prepared.request.media.items()}
-
-
-def retaken(prepared: Prepared, wish: Wish, take: int) -> Prepared:
-    """The same request with another number, as a cell with `--take N` makes it."""
-    intent = intent_of(replace(wish, take=take), prepared.request, prepared.intent.service)
-    return replace(prepared, intent=intent)
+    return {path: tuple(map(stored, sources)) for path, sources in request.media.items()}
 
 
-def numbers(
-    row: JobRecord, answered: Iterable[tuple[int, str]], names_of: Callable[[int], Collection[str]]
+def candidate_takes(
+    record: JobRecord,
+    answered: Iterable[tuple[int, str]],
+    fingerprints_of: Callable[[int], Collection[str]],
 ) -> Iterator[int]:
-    """The takes to try, best first.
+    """Yield the takes to try, the best first.
 
-    A request that came to nothing is tried again under its own number, as its cell would be. All
-    else is the one after the last take of the same request.
+    A request that failed, was refused or discarded is tried again as the same take, as its cell
+    would be. Otherwise the first candidate follows the last take of the same request.
 
     Args:
-        row: Whose request it is.
+        record: A job of the request.
         answered: Take and fingerprint of the requests that are answered already.
-        names_of: The fingerprints of this request as another take.
+        fingerprints_of: Returns the fingerprints of this request as another take.
     """
     known = set(answered)
-    names = {take: frozenset(names_of(take)) for take in {take for take, _ in known}}
+    names = {take: frozenset(fingerprints_of(take)) for take in {take for take, _ in known}}
     ours = {take for take, name in known if name in names[take]}
-    if row.stage not in BLOCKING:
-        yield row.take
-    yield from count(max({row.take, *ours}) + 1)
+    if record.stage not in BLOCKING:
+        yield record.take
+    yield from count(max({record.take, *ours}) + 1)
 
 
-def _media(row: JobRecord) -> Mapping[str, tuple[str, tuple[StoredInput, ...]]]:
-    """By each place where media were given, in words: what was given, and what is kept of it."""
-    spec = CATALOGUE.get(row.model)
+def _media(record: JobRecord) -> Mapping[str, tuple[str, tuple[StoredInput, ...]]]:
+    """Return, by the description of each place for media, its first value and what is stored."""
+    spec = CATALOGUE.get(record.model)
     if spec is None:
         return {}
     return {
-        place_words(spec, place): (str(place.given[0]), tuple(row.sources.get(path, ())))
-        for path, place in media_of(spec, _values(row, spec)).items()
+        describe_place(spec, place): (str(place.given[0]), tuple(record.sources.get(path, ())))
+        for path, place in media_of(spec, _values(record, spec)).items()
     }
 
 
-def _values(row: JobRecord, spec: ModelSpec) -> dict[str, object]:
-    """What was asked for, with records as they are validated: JSON has no tuples."""
+def _values(record: JobRecord, spec: ModelSpec) -> dict[str, object]:
+    """Return the values of a request, with its records as `validate` returns them.
+
+    JSON has no tuples.
+    """
     records = {p.name for p in spec.parameters if isinstance(p.kind, Records)}
     return {
         name: tuple(value) if name in records and isinstance(value, list) else value
-        for name, value in row.values.items()
+        for name, value in record.values.items()
     }
 
 
-def _written(row: JobRecord, spec: ModelSpec) -> dict[str, object]:
-    """How media and records are written in the row's cell."""
+def _written(record: JobRecord, spec: ModelSpec) -> dict[str, object]:
+    """Return how the cell of a job writes its media and records."""
     try:
-        line = row.cell.partition("\n")[0].removeprefix("%%kling")
+        line = record.cell.partition("\n")[0].removeprefix("%%kling")
         values = read_line(line).values
-    except InvalidInput:  # of another version: its options may have changed
+    except InvalidInput:  # from another version, which may have other options
         return {}
     kinds = {p.name: p.kind for p in spec.parameters if isinstance(p.kind, Media | Records)}
     return {name: values[name] for name in kinds if name in values}

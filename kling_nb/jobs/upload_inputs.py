@@ -22,21 +22,20 @@ from kling_nb.core.job_state import Uploading
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.kie.client import Client
 from kling_nb.kie.urls import UPLOAD_URL
-from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.media.input_store import suffix_of
-from kling_nb.media.inputs import Attachment
 from kling_nb.storage import JobRecord, Uploads
 
 from .background_loop import in_thread
 from .job import Job
+from .prepared_request import InputSource
 
-__all__ = ["InputSource", "InputUploader", "UploadLocks", "is_about_media"]
+__all__ = ["InputUploader", "is_about_media"]
 
 AT_ONCE: Final = 4
-"""How many uploads of a request run at once."""
+"""How many uploads of a request run in parallel."""
 LIFE: Final = timedelta(hours=23)
-"""How long an upload is used again. It lives for 24 h by the newer pages (source: D); the hour is
-for the task that waits before the service fetches it."""
+"""How long an upload is reused. The service keeps it for 24 h (newer pages, source: D); one hour is
+left for a task that waits before the service fetches the file."""
 
 ABOUT_MEDIA: Final = re.compile(
     r"\b(media|files?|images?|videos?|audios?|pictures?|urls?)(_urls?)?\b", re.IGNORECASE
@@ -46,111 +45,84 @@ _log = logging.getLogger("kling_nb")
 
 
 @dataclass(frozen=True, slots=True)
-class InputSource:
-    """One picture, video or sound of a request: checked content, or the URL that is sent as is."""
-
-    attachment: Attachment
-    url: str = ""
-    origin: str = ""
-    """The URL that a person gave, also where the content is uploaded all the same."""
-
-    @property
-    def content(self) -> bytes | Path:
-        """What is uploaded, or the file that is."""
-        given = self.attachment
-        return (
-            Path(given.path) if isinstance(given, AudioVideoInput) and given.path else given.content
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class UploadLocks:
-    """Whose turn it is to upload a content: who wants the same one waits, and finds it there."""
-
-    _locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(
-        default_factory=WeakValueDictionary
-    )
-
-    def of(self, sha256: str, mime_type: str) -> asyncio.Lock:
-        """The turn of one content; it is gone once nobody waits for it."""
-        return self._locks.setdefault((sha256, mime_type), asyncio.Lock())
-
-
-@dataclass(frozen=True, slots=True)
 class InputUploader:
     """The uploads of one session.
 
     Args:
         client: Sends them.
-        noted: What was uploaded from this folder.
-        now: Gives the time, aware.
-        turns: Of this session.
+        cache: What was uploaded from this folder.
+        now: Returns the time, aware.
     """
 
     client: Client
-    noted: Uploads
+    cache: Uploads
     now: Callable[[], datetime]
-    turns: UploadLocks
+    _locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(
+        default_factory=WeakValueDictionary
+    )
+    """By content: a second upload of the same bytes waits and reuses the first."""
 
     async def deliver(
         self, job: Job, media: Mapping[str, Sequence[InputSource]]
     ) -> dict[str, list[str]]:
-        """The URLs of a request's media, uploaded where they are not at the service yet.
+        """Upload the media of a request that are not at the service yet; return their URLs.
 
         Args:
-            job: Told how far all of it is.
-            media: What is sent, by its place in the request.
+            job: Gets the progress.
+            media: What to send, by its place in the request.
 
         Raises:
             KlingError: One could not be uploaded; the others were stopped.
         """
-        tally = UploadProgress(job)
+        progress = UploadProgress(job)
         slots = asyncio.Semaphore(AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
-                going = {
+                tasks = {
                     path: [
-                        group.create_task(self._url_of(job, source, tally.part(source), slots))
+                        group.create_task(self._upload(job, source, progress.part(source), slots))
                         for source in sources
                     ]
                     for path, sources in media.items()
                 }
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        return {path: [task.result() for task in tasks] for path, tasks in going.items()}
+        return {path: [task.result() for task in each] for path, each in tasks.items()}
 
-    async def forget(self, row: JobRecord) -> None:
-        """Have the media of a request uploaded anew the next time: the service has lost them.
+    async def forget(self, record: JobRecord) -> None:
+        """Upload the media of a request again the next time: the service has lost them.
 
-        What was not kept cannot be told from the others of the folder, which go with it then.
+        If a copy of them is missing, all uploads from this folder are forgotten.
         """
-        kept = [each for given in row.sources.values() for each in given]
-        known = all(each.path for each in kept) and bool(kept)
-        contents = {name for each in kept for name in _hashes(each)} if known else None
+        stored = [each for sources in record.sources.values() for each in sources]
+        known = all(each.path for each in stored) and bool(stored)
+        contents = {name for each in stored for name in _hashes(each)} if known else None
         try:
-            await in_thread(self.noted.drop, self._service(row.service), contents)
-        except LedgerError as error:  # they are old soon
+            await in_thread(self.cache.drop, self._cache_name(record.service), contents)
+        except LedgerError as error:  # they soon expire
             _log.info("uploads could not be forgotten: %s", error)
 
-    async def _url_of(
+    async def _upload(
         self, job: Job, source: InputSource, part: Part, slots: asyncio.Semaphore
     ) -> str:
         if source.url:
             return source.url
-        given, service = source.attachment, self._service(_service_of(job))
-        sha256 = await in_thread(lambda: given.sha256)
-        async with slots, self.turns.of(sha256, given.mime_type):
+        media = source.attachment
+        service = self._cache_name("emulator" if job.facts.emulated else "live")
+        sha256 = await in_thread(lambda: media.sha256)
+        lock = self._locks.setdefault((sha256, media.mime_type), asyncio.Lock())
+        async with slots, lock:
             now = self.now()
-            find = self.noted.find
-            url = await in_thread(find, service, sha256, given.mime_type, now - LIFE, now)
+            find = self.cache.find
+            url = await in_thread(find, service, sha256, media.mime_type, now - LIFE, now)
             if not url:
                 part.begin()
                 # The same name overwrites at the service (source: D): each upload has its own.
-                name = f"{job.id}-{secrets.token_hex(4)}.{suffix_of(given.mime_type)}"
+                name = f"{job.id}-{secrets.token_hex(4)}.{suffix_of(media.mime_type)}"
                 url = await self.client.upload(
-                    source.content, name, given.mime_type, part.progress, sha256=sha256
+                    source.content, name, media.mime_type, part.progress, sha256=sha256
                 )
-                await self._note(service, sha256, given.mime_type, url, now)
+                await self._note(service, sha256, media.mime_type, url, now)
             part.end()
             return url
 
@@ -158,33 +130,33 @@ class InputUploader:
         self, service: str, sha256: str, mime_type: str, url: str, at: datetime
     ) -> None:
         try:
-            await in_thread(self.noted.note, service, sha256, mime_type, url, at)
-            await in_thread(self.noted.prune, at - LIFE)
-        except LedgerError as error:  # it is uploaded again another time, for nothing
-            _log.info("an upload could not be noted: %s", error)
+            await in_thread(self.cache.note, service, sha256, mime_type, url, at)
+            await in_thread(self.cache.prune, at - LIFE)
+        except LedgerError as error:  # it is uploaded again next time, which costs nothing
+            _log.info("an upload could not be recorded: %s", error)
 
-    def _service(self, service: str) -> str:
-        """The name of a service whose uploads no other one can read."""
+    def _cache_name(self, service: str) -> str:
+        """Return the name under which the cache keeps uploads to a service and host."""
         host = self.client.upload_url
         return service if host == UPLOAD_URL else f"{service} {host}"
 
 
 @dataclass(slots=True)
 class UploadProgress:
-    """How much of a request is uploaded: told as one sum, which never goes back."""
+    """Upload progress of a request, reported as one sum that never decreases."""
 
     job: Job
     _parts: list[Part] = field(default_factory=list)
     _has_begun: bool = False
 
     def part(self, source: InputSource) -> Part:
-        """One of the uploads."""
+        """Add one upload."""
         part = Part(self, 0 if source.url else source.attachment.size_bytes)
         self._parts.append(part)
         return part
 
-    def tell(self, *, begins: bool = False) -> None:
-        """Tell the job, once there is something to upload: what is there needs no word."""
+    def report(self, *, begins: bool = False) -> None:
+        """Report to the job, but only once there is something to upload."""
         self._has_begun |= begins
         if self._has_begun:
             sent = sum(part.sent_bytes for part in self._parts)
@@ -195,42 +167,41 @@ class UploadProgress:
 class Part:
     """One upload of a request."""
 
-    tally: UploadProgress
+    whole: UploadProgress
     size_bytes: int
     sent_bytes: int = 0
 
     def begin(self) -> None:
-        """Its upload begins."""
-        self.tally.tell(begins=True)
+        """Report that the upload begins."""
+        self.whole.report(begins=True)
 
     def progress(self, sent: int, total: int | None) -> None:
-        """So much of the message is sent; one that is sent again begins anew, and is not told."""
+        """Report how much of the message is sent; a retry, which begins at 0, is not reported."""
         share = sent / total if total else 0.0
         self._reach(round(self.size_bytes * min(share, 1.0)))
 
     def end(self) -> None:
-        """It is at the service."""
+        """Report that the upload is complete."""
         self._reach(self.size_bytes)
 
     def _reach(self, sent_bytes: int) -> None:
         if sent_bytes > self.sent_bytes:
             self.sent_bytes = sent_bytes
-            self.tally.tell()
+            self.whole.report()
 
 
 def is_about_media(text: str) -> bool:
-    """Whether the service's words may mean a file that it cannot read.
+    """Return whether a text of the service may mean a file that it cannot read.
 
-    Real ones: `Your media file is unavailable, please replace it.` (source: C). A word too many
-    costs an upload.
+    A real one: `Your media file is unavailable, please replace it.` (source: C). A false positive
+    costs an upload, and no credits.
     """
     return bool(ABOUT_MEDIA.search(text))
 
 
-def _hashes(negative: StoredInput) -> set[str]:
-    """What a kept picture may have been uploaded as: a copy is named after its content."""
-    return {Path(negative.path).stem, negative.source_sha256}
+def _hashes(stored: StoredInput) -> set[str]:
+    """Return the hashes that a stored input may have been uploaded under.
 
-
-def _service_of(job: Job) -> str:
-    return "emulator" if job.facts.emulated else "live"
+    The name of its copy is a hash of the content.
+    """
+    return {Path(stored.path).stem, stored.source_sha256}

@@ -26,11 +26,11 @@ from kling_nb.core.errors import InvalidInput, KlingError, WaitInterrupted
 from kling_nb.display import cards
 from kling_nb.jobs.default_session import default_session, find_notebook
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.prepare import Wish
 from kling_nb.models import cell as cells
 from kling_nb.models import cell_options
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
 from kling_nb.models.cell_variables import missing, resolve
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.notebook.archive.notebook_file import told_notebooks
 
 from .commands import Commands
@@ -184,7 +184,7 @@ class KlingMagics:
         if cell.dry_run:
             self.commands.show_quote(session.quote(wish))
             return cell, None
-        with session.sending(wish) as job:  # sent at the end, and not at all without a card
+        with session.submitting(wish) as job:  # sent at the end, and not at all without a card
             card = cards.show(job, self.shell, cell.embed)  # type: ignore[arg-type]
             self._shown[id(job)] = (self.clock.now, card)
             if cell.output:
@@ -225,7 +225,7 @@ def _magics_of(shell: Any) -> KlingMagics:
     return known
 
 
-def _wish(cell: cells.Cell, variables: dict[str, Any]) -> Wish:
+def _wish(cell: cells.Cell, variables: dict[str, Any]) -> ClipRequest:
     """The cell's values, names of variables replaced by what they hold."""
     found = resolve(cell.spec, cell.values, variables)
     if names := missing(cell.spec, found.values):
@@ -233,4 +233,4 @@ def _wish(cell: cells.Cell, variables: dict[str, Any]) -> Wish:
             f"define it first; for a file with that name, write ./ before it: './{{{names[0]}}}'"
         )
         raise InvalidInput.of("line", f"there is no variable {names[0]!r}", allowed)
-    return Wish(cell.spec, found.values, cell.take, cell.callback_url, found.written)
+    return ClipRequest(cell.spec, found.values, cell.take, cell.callback_url, found.written)

@@ -37,7 +37,7 @@ def greet(session: Session, place: FrontEnd) -> None:
     if place == "headless":
         warn_unkeyed(session)
     handle = display(_bundle(session, ""), raw=True, display_id=True)
-    # A thread of its own: it waits for the portal, whose workers must stay free for that. The
+    # A thread of its own: it waits for the background loop, whose workers must stay free. The
     # kernel's context goes with it, which says what cell the line belongs to.
     context = contextvars.copy_context()
     filling = threading.Thread(target=context.run, args=(_fill_in, session, handle), daemon=True)

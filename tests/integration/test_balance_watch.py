@@ -11,7 +11,6 @@ import pytest
 
 from kling_nb.core.charge_evidence import LOOKS_S, BalanceLook, Likelihood, Reason, Watch, judge
 from kling_nb.core.job_state import Event, Failed, Stage, Unknown
-from kling_nb.jobs.balance_watch import BalanceWatches
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.job_from_record import error_of, evidence_of, state_of
 from kling_nb.jobs.poller import Poller
@@ -22,8 +21,8 @@ from tests.support.service import RECORD, World
 
 async def finish(world: World) -> None:
     """Wait for every watch to end by itself."""
-    while world.context.watches._tasks:
-        await asyncio.gather(*world.context.watches._tasks.values())
+    while world.context.balance_watch._tasks:
+        await asyncio.gather(*world.context.balance_watch._tasks.values())
 
 
 def lose(
@@ -35,7 +34,7 @@ def lose(
     world.ledger.note(job.id, balance_before=world.books.balance())
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0, world.others)
+        await submit(world.context, job, prepared, 8.0)
         await finish(world)
 
     asyncio.run(play())
@@ -84,7 +83,7 @@ def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
     heard: list[Event] = []
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0, world.others)
+        await submit(world.context, job, prepared, 8.0)
         job.observe(heard.append)
         await finish(world)
 
@@ -102,8 +101,8 @@ def test_another_job_meanwhile_spoils_the_evidence(world: World) -> None:
     world.ledger.note(job.id, balance_before=world.books.balance())
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0, world.others)
-        await submit(world.context, other, sent.request, 8.0, world.others)
+        await submit(world.context, job, prepared, 8.0)
+        await submit(world.context, other, sent, 8.0)
         await finish(world)
 
     asyncio.run(play())
@@ -127,7 +126,7 @@ def test_a_failure_meanwhile_spoils_the_evidence(world: World) -> None:
     job, prepared = world.prepare("Lost")
     world.ledger.note(job.id, balance_before=world.books.balance())
     world.ledger.advance(early.id, Stage.FAILED, credits=0)
-    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
+    asyncio.run(submit(world.context, job, prepared, 8.0))
     assert judge(evidence_of(world.ledger.row(job.id))).ground is Reason.OTHERS
 
 
@@ -154,7 +153,7 @@ def test_nobody_watches_what_was_adopted(world: World) -> None:
     job, prepared = world.prepare()
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0, world.others)
+        await submit(world.context, job, prepared, 8.0)
         world.ledger.advance(job.id, Stage.ACCEPTED, task_id="t1")
         await finish(world)
 
@@ -170,11 +169,11 @@ def test_what_is_watched_is_known_until_it_is_stopped(world: World) -> None:
     """Only lost and failed rows are covered; a stop keeps what was seen until then."""
     world.books.inject("lose-answer")
     job, prepared = world.prepare()
-    watches = world.context.watches
-    world.context = replace(world.context, sleep=asyncio.sleep)
+    world.context = world.context_with(sleep=asyncio.sleep)
+    watches = world.context.balance_watch
 
     async def play() -> None:
-        row = await submit(world.context, job, prepared.request, 8.0, world.others)
+        row = await submit(world.context, job, prepared, 8.0)
         assert watches.covers(row)
         assert not watches.covers(replace(row, stage=Stage.ACCEPTED))
         await asyncio.wait(watches.stop())
@@ -190,12 +189,12 @@ def test_a_watch_that_begins_when_all_are_stopped(world: World) -> None:
     """The session was closed while the answer was waited for: nothing outlives it."""
     world.books.inject("lose-answer")
     job, prepared = world.prepare()
-    world.context = replace(world.context, sleep=asyncio.sleep)
+    world.context = world.context_with(sleep=asyncio.sleep)
 
     async def play() -> None:
-        assert world.context.watches.stop() == []
-        row = await submit(world.context, job, prepared.request, 8.0, world.others)
-        assert not world.context.watches.covers(row)
+        assert world.context.balance_watch.stop() == []
+        row = await submit(world.context, job, prepared, 8.0)
+        assert not world.context.balance_watch.covers(row)
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -203,16 +202,21 @@ def test_a_watch_that_begins_when_all_are_stopped(world: World) -> None:
 
 
 def test_a_job_has_one_watch(world: World) -> None:
-    """A second one takes the place of the first."""
-    watches = world.context.watches
+    """A second one replaces the first."""
+    world.books.inject("lose-answer")
+    job, prepared = world.prepare()
+    world.context = world.context_with(sleep=asyncio.sleep)
+    watches = world.context.balance_watch
 
     async def play() -> None:
-        first, second = (asyncio.ensure_future(asyncio.sleep(600)) for _ in range(2))
-        watches.begin("1a2b3c4d", first)
-        watches.begin("1a2b3c4d", second)
+        row = await submit(world.context, job, prepared, 8.0)
+        [first] = watches._tasks.values()
+        watches.watch(job, row, (600.0,))
         await asyncio.wait([first])
         assert first.cancelled()
-        assert watches.stop() == [second]
+        [second] = watches.stop()
+        assert second is not first
+        await asyncio.wait([second])
 
     asyncio.run(play())
 
@@ -222,11 +226,11 @@ def left(world: World, fault: str, after_s: float) -> JobRecord:
     world.books.inject(fault)
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=world.books.balance(), balance_at=world.clock())
-    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
+    asyncio.run(submit(world.context, job, prepared, 8.0))
     world.ledger.note(job.id, watch=None)
     world.ledger.close()
     world.ledger = Ledger(world.ledger.folder, clock=world.clock)
-    world.context = replace(world.context, ledger=world.ledger, watches=BalanceWatches())
+    world.context = world.context_with(ledger=world.ledger)
     world.clock.move(after_s)
     world.waits.clear()
     return world.ledger.row(job.id)
@@ -238,7 +242,7 @@ def take_up(world: World, row: JobRecord) -> tuple[Job, JobRecord]:
 
     async def play() -> None:
         job.fail(state_of(row), error_of(row))
-        await world.context.witness.take_up(job, row)
+        await world.context.balance_watch.resume(job, row)
         await finish(world)
 
     asyncio.run(play())
@@ -282,8 +286,8 @@ def test_what_needs_no_watch(world: World) -> None:
         replace(row, balance_before=None),
         replace(row, stage=Stage.FORGOTTEN),
     ):
-        asyncio.run(world.context.witness.take_up(world.handle(row), given))
-        assert not world.context.watches.covers(row)
+        asyncio.run(world.context.balance_watch.resume(world.handle(row), given))
+        assert not world.context.balance_watch.covers(row)
     living.close()
 
 
@@ -308,7 +312,7 @@ def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job
     world.wire.behind = Failing(world.wire.behind, **data)
 
     async def play() -> None:
-        await submit(world.context, job, prepared.request, 8.0, world.others)
+        await submit(world.context, job, prepared, 8.0)
         if gives_back:
             world.books.set_balance(world.books.balance() + 55)
         await Poller(world.context, job, 8.0).run()

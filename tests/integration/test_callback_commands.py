@@ -24,7 +24,7 @@ def session(
     session = open_session()
     monkeypatch.setattr(default_session, "_current", session)
     yield session
-    session.hearing.stop()
+    session.callback_urls.stop()
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_what_was_given_is_said() -> None:
 def test_listen_and_no_longer(shell: Any, command: Commands, session: Session) -> None:
     """The handle is shown; the status says where; `off` ends it."""
     command.run("listen")
-    listening = session.hearing.listening
+    listening = session.callback_urls.listening
     assert listening is not None
     assert "Listening for notifications at http://127.0.0.1:" in texts(shell)[-1]
     command.run("")

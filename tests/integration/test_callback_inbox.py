@@ -19,11 +19,12 @@ from kling_nb.errors import NotSent, UnreadableAnswer
 from kling_nb.jobs import callback_inbox
 from kling_nb.jobs.callback_inbox import is_for
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import nonce_in
 from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import CallbackStore, Ledger, StoredCallback
+from tests.support.controllers import StubController
 from tests.support.service import sent_row
 
 Open = Callable[..., Session]
@@ -31,7 +32,7 @@ Open = Callable[..., Session]
 PATIENCE_S = 30.0
 URL = "https://my.example/done?user=7"
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
-WISH = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"}, callback_url=URL)
+WISH = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"}, callback_url=URL)
 
 
 @pytest.fixture
@@ -125,8 +126,8 @@ def test_a_callback_is_quicker_than_the_answer(
     monkeypatch.setattr(client, "create_task", create_task)
     if fault:
         books_of(session).inject(fault)
-    job = session.prepare(WISH)
-    sending = session.portal.submit(session._roster.submit(job))
+    job = session.reserve(WISH)
+    sending = session.loop.submit(session._registry.submit(job))
     assert sent.wait(PATIENCE_S)
     [task] = books_of(session).tasks()
     nonce = nonce_in(urlsplit(task.callback_url).query)
@@ -192,7 +193,7 @@ def test_a_running_job_is_asked_about_at_once(session: Session) -> None:
     """Instead of waiting until it is time."""
     job = ask(session)
     asked: list[str] = []
-    job.on_ask = lambda: asked.append(job.id)
+    job.controller = StubController(poll_now=lambda: asked.append(job.id))
     row = session.ledger.row(job.id)
     assert session.take_callback(body(row.task_id), row.nonce) is job
     assert asked == [job.id]

@@ -22,10 +22,11 @@ from kling_nb.display.cards import Card, FrontEnd, card
 from kling_nb.display.cards import card as strips
 from kling_nb.display.comm import Hub
 from kling_nb.errors import LedgerError, TaskFailed
-from kling_nb.jobs.background_loop import in_thread, portal
+from kling_nb.jobs.background_loop import background_loop, in_thread
 from kling_nb.jobs.job import Clip, Job
 from kling_nb.media import previews
 from tests.support import html_states
+from tests.support.controllers import StubController
 from tests.support.html_states import FACTS, NOW, WAITING
 from tests.support.shells import htmls, open_shell, texts, updates_of
 
@@ -85,7 +86,7 @@ def open_card(pages: Pages) -> Iterator[OpenCard]:
     def begin(place: FrontEnd, state: JobState = WAITING) -> tuple[Any, Job, Card]:
         opened.append(open_shell("terminal" if place == "terminal" else place))
         shell = opened[-1].__enter__()
-        job = Job(FACTS, state, portal())
+        job = Job(FACTS, state, background_loop())
         return shell, job, cards.show(job, shell)
 
     yield begin
@@ -262,7 +263,7 @@ def test_a_job_that_ends_while_its_card_is_made(
 ) -> None:
     """The end between the display and the observer is not missed."""
     with open_shell("headless") as shell:
-        job = Job(FACTS, WAITING, portal())
+        job = Job(FACTS, WAITING, background_loop())
         observe = job.observe
 
         def late(observer: Callable[[Event], None]) -> Callable[[], None]:
@@ -278,7 +279,7 @@ def test_a_click_detaches_the_job(open_card: OpenCard, pages: Pages) -> None:
     """Once it is followed; a word or a job that nobody knows does nothing."""
     _, job, opened = open_card("notebook")
     stopped: list[bool] = []
-    job.on_detach = lambda: stopped.append(True)
+    job.controller = StubController(detach=lambda: stopped.append(True) or True)
     pages.click("explode")
     pages.click("detach", job="another")
     pages.say(do=7)
@@ -297,10 +298,12 @@ def takes(job: Job, saved: Saved) -> list[Job]:
 
     def another() -> Job:
         number = len(made) + 2
-        made.append(Job(replace(FACTS, id=f"take{number}", take=number), Preparing(), portal()))
+        made.append(
+            Job(replace(FACTS, id=f"take{number}", take=number), Preparing(), background_loop())
+        )
         return made[-1]
 
-    job.on_another_take = another
+    job.controller = StubController(another_take=another)
     return made
 
 
@@ -347,7 +350,7 @@ def test_while_a_take_is_asked_for_the_button_is_off(
         before.append(pages.feet[-1])
         raise LedgerError("The picture of this job is not kept: run its cell with `--take 2`.")
 
-    job.on_another_take = another
+    job.controller = StubController(another_take=another)
     pages.click("take")
     until(lambda: "is not kept" in pages.feet[-1])
     assert "Asking for another take" in before[0]
@@ -361,7 +364,7 @@ def test_a_take_can_be_shown_elsewhere(pages: Pages, saved: Saved) -> None:
     shown: list[Job] = []
     screen = SimpleNamespace(wants="life", bundles=[])
     screen.show = screen.bundles.append
-    job = Job(FACTS, saved, portal())
+    job = Job(FACTS, saved, background_loop())
     made = takes(job, saved)
     Card(job, screen, on_take=shown.append).display()
     pages.click("take")
@@ -374,7 +377,7 @@ def test_a_click_resumes_in_the_same_place(
 ) -> None:
     """What `%kling resume ID` does; the record below the click becomes the clip."""
     shell, *_ = open_card("notebook", STATES["Detached"])
-    again = Job(FACTS, WAITING, portal())
+    again = Job(FACTS, WAITING, background_loop())
     asked: list[str] = []
 
     def resume(job_id: str) -> list[Job]:
@@ -394,8 +397,8 @@ def test_a_click_resumes_in_the_jobs_own_session(
 ) -> None:
     """The default one may be of another folder; it is asked only where the own one is closed."""
     _, job, opened = open_card("notebook", STATES["Detached"])
-    again = Job(FACTS, WAITING, portal())
-    job.on_resume = lambda: again
+    again = Job(FACTS, WAITING, background_loop())
+    job.controller = StubController(resume=lambda: again)
     monkeypatch.setattr(card, "default_session", None)
     pages.click("resume")
     until(lambda: opened.job is again)
@@ -404,8 +407,11 @@ def test_a_click_resumes_in_the_jobs_own_session(
 def test_each_end_is_told(pages: Pages, saved: Saved) -> None:
     """Also when a job that had ended goes on, and when that ends: records stay true."""
     screen = SimpleNamespace(wants="life", show=lambda _: None)
-    job, again = Job(FACTS, STATES["Detached"], portal()), Job(FACTS, WAITING, portal())
-    job.on_resume = lambda: again
+    job, again = (
+        Job(FACTS, STATES["Detached"], background_loop()),
+        Job(FACTS, WAITING, background_loop()),
+    )
+    job.controller = StubController(resume=lambda: again)
     seen: list[str] = []
     shown = Card(job, screen, on_end=lambda: seen.append(type(shown.job.state).__name__))
     shown.display()
@@ -416,20 +422,20 @@ def test_each_end_is_told(pages: Pages, saved: Saved) -> None:
 
 
 def test_clicks_take_no_thread_of_the_portal(open_card: OpenCard, pages: Pages) -> None:
-    """Each waits for the portal; more of them than it has threads do not stop it for good."""
+    """Each waits for the background loop; more of them than it has threads do not block it."""
     clicks = (os.cpu_count() or 1) + 8
     asked, gate = threading.Semaphore(0), threading.Event()
 
     def another() -> Job:
         asked.release()
         gate.wait(PATIENCE_S)
-        # As a session does it: the portal's loop needs one of its threads to get on.
-        portal().call(in_thread(lambda: None), PATIENCE_S)
+        # As a session does it: the background loop needs one of its threads to get on.
+        background_loop().call(in_thread(lambda: None), PATIENCE_S)
         raise LedgerError("asked for")
 
     for _ in range(clicks):
         _, job, shown = open_card("notebook", STATES["Detached"])
-        job.on_another_take = another
+        job.controller = StubController(another_take=another)
         shown._answer({"do": "take", "job": FACTS.id, "turn": 0})
     assert asked.acquire(timeout=PATIENCE_S)
     gate.set()

@@ -127,7 +127,8 @@ def test_a_child_has_a_session_of_its_own(tmp_path: Path) -> None:
 
     def compare():
         own = kling.default_session()
-        pairs = [(own, mine), (own.emulator, mine.emulator), (own.hearing, mine.hearing)]
+        names = ("emulator", "callback_urls")
+        pairs = [(own, mine), *((getattr(own, n), getattr(mine, n)) for n in names)]
         assert all(a is not b for a, b in pairs)
         assert own.ledger.owner != vars(mine)["ledger"].owner
         return own.settings.emulator_seconds, make("second")
@@ -188,7 +189,7 @@ def test_a_parents_session_is_refused_in_a_child(tmp_path: Path) -> None:
     """A session or running job of the parent raises one typed error, and nothing waits for ever."""
     script = """
     from kling_nb.models.catalog import TEXT_TO_VIDEO
-    from kling_nb.jobs.prepare import Wish
+    from kling_nb.models.clip_request import ClipRequest
     mine = Session(mode="emulator", folder=FOLDER, emulator_seconds=0.05)
     job = mine.text_to_video("a lake", duration=5)
     job.result(WAIT_S)
@@ -196,7 +197,7 @@ def test_a_parents_session_is_refused_in_a_child(tmp_path: Path) -> None:
     running = slow.text_to_video("a hill", duration=5)
     uses = [
         lambda: mine.text_to_video("a fox", duration=5),
-        lambda: mine.quote(Wish(TEXT_TO_VIDEO, {"prompt": "a fox", "duration": 5})),
+        lambda: mine.quote(ClipRequest(TEXT_TO_VIDEO, {"prompt": "a fox", "duration": 5})),
         lambda: mine.balance(),
         lambda: mine.jobs(),
         lambda: mine.clips(),
@@ -327,7 +328,7 @@ def test_a_child_does_not_hold_the_port_of_the_listener(tmp_path: Path) -> None:
     import socket
     listening = kling.listen()
     port = listening.server.port
-    print(in_child(lambda: kling.default_session().hearing.listening))
+    print(in_child(lambda: kling.default_session().callback_urls.listening))
     until = os.pipe()
     ready = os.pipe()
     child = os.fork()

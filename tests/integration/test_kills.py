@@ -36,7 +36,7 @@ import threading
 from kling_nb.storage import Ledger
 from kling_nb.storage.id_slots import IdSlots
 from kling_nb.models.catalog import TEXT_TO_VIDEO
-from kling_nb.jobs.prepare import Wish
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.jobs.session import Session
 from kling_nb.core.job_state import Downloading
 
@@ -70,7 +70,7 @@ def write(self, job_id, task_id):
 write_id, IdSlots.write = IdSlots.write, write
 Ledger.advance = step
 session = Session()
-job = session.prepare(Wish(TEXT_TO_VIDEO, {{"prompt": {PROMPT!r}}}))
+job = session.reserve(ClipRequest(TEXT_TO_VIDEO, {{"prompt": {PROMPT!r}}}))
 job.observe(watch)
 session.submit(job)
 job.result({PATIENCE_S})

@@ -28,6 +28,7 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import sign_callback, with_nonce
 from kling_nb.storage import CallbackStore
+from tests.support.controllers import StubController
 from tests.support.service import KEY
 
 Open = Callable[..., Session]
@@ -42,7 +43,7 @@ def slow(open_session: Open) -> Iterator[Session]:
     """A session whose clips take an hour, so that nothing ends by itself."""
     session = open_session(emulator_seconds=3600)
     yield session
-    session.hearing.stop()
+    session.callback_urls.stop()
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def ask(session: Session, prompt: str = "A red fox") -> tuple[Job, str, bytes]:
     """A job, the address that the service would post to, and what it would post."""
     job = session.text_to_video(prompt)
     row = session.ledger.row(job.id)
-    url = with_nonce(session.hearing.url, row.nonce)
+    url = with_nonce(session.callback_urls.url, row.nonce)
     return job, url, document(row.task_id)
 
 
@@ -88,14 +89,14 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 def hear_questions(job: Job) -> list[str]:
     """Each time the job's follower is told to ask now."""
     asked: list[str] = []
-    former = job.on_ask
+    controller = job.controller
+    assert controller is not None
 
-    def ask_now() -> None:
+    def poll_now() -> None:
         asked.append(job.id)
-        if former is not None:
-            former()
+        controller.poll_now()
 
-    job.on_ask = ask_now
+    job.controller = StubController(controller.detach, controller.another_take, poll_now=poll_now)
     return asked
 
 
@@ -112,7 +113,7 @@ def test_a_callback_ends_a_job(open_session: Open, monkeypatch: pytest.MonkeyPat
         job = session.text_to_video("A red fox")
         assert job.result(PATIENCE_S).path.is_file()
         assert listening.heard["heard"] == 1
-        assert session.hearing.offer(session.ledger.folder)[0].startswith(listening.url)
+        assert session.callback_urls.offer(session.ledger.folder)[0].startswith(listening.url)
     posts = session.emulator.outbox.posts() if session.emulator else []
     assert [each.status for each in posts] == [200]
 
@@ -156,9 +157,9 @@ def test_after_its_notification_a_job_is_asked_about_as_usual(
 ) -> None:
     """A forged or early one costs no lateness."""
     job, url, body = ask(slow)
-    assert slow.hearing.covers(slow.ledger.row(job.id))
+    assert slow.callback_urls.covers(slow.ledger.row(job.id))
     post(url, body)
-    wait_until(lambda: not slow.hearing.covers(slow.ledger.row(job.id)))
+    wait_until(lambda: not slow.callback_urls.covers(slow.ledger.row(job.id)))
 
 
 def test_repeated_and_late_notifications_change_nothing(open_session: Open) -> None:
@@ -266,7 +267,7 @@ def test_live_needs_an_address(open_live: Callable[[str], Session]) -> None:
         listen(session=session)
     with pytest.raises(ConfigurationError, match="cannot reach 'localhost'"):
         listen("http://localhost:8787", session=session)
-    assert session.hearing.listening is None
+    assert session.callback_urls.listening is None
 
 
 def test_an_address_behind_a_proxy(slow: Session) -> None:
@@ -288,7 +289,7 @@ def test_a_second_call_takes_the_place_of_the_first(slow: Session, listening: Li
     again = listen(port=port, session=slow)
     assert again.url == listening.url
     assert not listening.is_open
-    assert slow.hearing.listening is again
+    assert slow.callback_urls.listening is again
     _, url, body = ask(slow)
     assert post(url, body) == 200
 
@@ -300,7 +301,7 @@ def test_a_port_that_another_has(slow: Session, open_session: Open, tmp_path: Pa
         port = urlsplit(first.url).port or 0
         with pytest.raises(ConfigurationError, match=f"port: {port} .*another port"):
             listen(port=port, session=slow)
-    assert slow.hearing.url == ""
+    assert slow.callback_urls.url == ""
 
 
 @pytest.mark.parametrize("given", [{}, {"webhook_key": WEBHOOK_KEY}])
@@ -311,7 +312,7 @@ def test_who_listens_goes_on_where_another_cannot(
     refused = pytest.raises(ConfigurationError, match="another port")
     with socket.create_server(("127.0.0.1", 0)) as taken, refused:
         listen(port=taken.getsockname()[1], session=slow, **given)
-    assert slow.hearing.listening is listening
+    assert slow.callback_urls.listening is listening
     assert listening.is_open
     assert slow.emulator is not None
     assert not slow.emulator.courier.webhook_key
@@ -327,7 +328,7 @@ def test_where_the_way_by_jupyter_is_shut_who_listens_goes_on(
     """No Jupyter server started this process."""
     with pytest.raises(ConfigurationError, match="jupyter"):
         listen(jupyter=True, session=slow)
-    assert slow.hearing.listening is listening
+    assert slow.callback_urls.listening is listening
     assert listening.is_open
 
 
@@ -348,7 +349,7 @@ def test_a_persons_own_address_goes_first(slow: Session, listening: Listening) -
     """It is sent as it was given, and polling is not slowed down by it."""
     job = slow.text_to_video("A red fox", callback_url="https://my.example/done")
     assert books_of(slow).tasks()[0].callback_url.startswith("https://my.example/done?")
-    assert not slow.hearing.covers(slow.ledger.row(job.id))
+    assert not slow.callback_urls.covers(slow.ledger.row(job.id))
 
 
 def test_listening_is_not_part_of_the_request(open_session: Open) -> None:
@@ -425,7 +426,7 @@ def shared(
     monkeypatch.setattr(default_session, "_given", {})
     session = kling_nb.configure(mode="emulator", folder=tmp_path / "clips", emulator_seconds=3600)
     yield session
-    kling_nb.default_session().hearing.stop()
+    kling_nb.default_session().callback_urls.stop()
     kling_nb.default_session().close()
 
 
@@ -435,14 +436,14 @@ def test_listening_goes_on_with_another_default_session(shared: Session) -> None
     job, url, body = ask(shared)
     session = kling_nb.configure(emulator_seconds=1800)
     assert session is not shared
-    assert session.hearing.listening is listening
+    assert session.callback_urls.listening is listening
     assert listening.is_open
     (taken_up,) = session.resume()
     assert taken_up.id == job.id
     asked = hear_questions(taken_up)
     assert post(url, body) == 200
     wait_until(lambda: asked == [job.id])
-    assert session.hearing.covers(session.ledger.row(session.text_to_video("Another").id))
+    assert session.callback_urls.covers(session.ledger.row(session.text_to_video("Another").id))
 
 
 def test_what_comes_for_another_folder_is_kept_there(shared: Session, tmp_path: Path) -> None:
@@ -451,7 +452,7 @@ def test_what_comes_for_another_folder_is_kept_there(shared: Session, tmp_path: 
     books_of(shared).inject("lose-answer")
     lost = shared.text_to_video("A red fox")
     row, task = shared.ledger.row(lost.id), books_of(shared).tasks()[-1]
-    url = with_nonce(shared.hearing.url, row.nonce)
+    url = with_nonce(shared.callback_urls.url, row.nonce)
     kling_nb.configure(folder=tmp_path / "other")
     assert post(url, document(task.task_id)) == 200
     assert CallbackStore(shared.ledger.folder).nonces() == {row.nonce}
@@ -465,7 +466,7 @@ def test_the_service_is_never_given_an_address_of_this_machine(shared: Session) 
     listening = kling_nb.listen()
     session = kling_nb.configure(mode="live", api_key=KEY)
     assert not listening.is_open
-    assert session.hearing.offer(session.ledger.folder) == ("", "")
+    assert session.callback_urls.offer(session.ledger.folder) == ("", "")
 
 
 def test_a_public_address_stays(shared: Session) -> None:
@@ -473,4 +474,4 @@ def test_a_public_address_stays(shared: Session) -> None:
     listening = kling_nb.listen(PUBLIC)
     session = kling_nb.configure(mode="live", api_key=KEY)
     assert listening.is_open
-    assert session.hearing.offer(session.ledger.folder)[0].startswith(PUBLIC)
+    assert session.callback_urls.offer(session.ledger.folder)[0].startswith(PUBLIC)

@@ -154,7 +154,7 @@ def test_a_server_without_the_extension(session: Session, monkeypatch: pytest.Mo
     monkeypatch.setattr(jupyter_listener, "is_open", lambda url: False)
     with pytest.raises(ConfigurationError, match=r"KlingCallbacks\.enabled"):
         listen(jupyter=True, session=session)
-    assert session.hearing.url == ""
+    assert session.callback_urls.url == ""
 
 
 # --- all of it ---------------------------------------------------------------------------------

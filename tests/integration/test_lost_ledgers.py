@@ -26,16 +26,16 @@ from kling_nb.emulator import Emulator
 from kling_nb.errors import AlreadyPaid, KlingError, LedgerError
 from kling_nb.jobs import registry
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import JobRecord, Ledger, database
 from kling_nb.storage.id_slots import IdSlots
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, EASY, KEY, Served, Wire
 
 PROMPT = "A red fox"
-WISH = Wish(TEXT_TO_VIDEO, {"prompt": PROMPT})
+WISH = ClipRequest(TEXT_TO_VIDEO, {"prompt": PROMPT})
 PATIENCE_S = 30.0
 
 
@@ -201,7 +201,7 @@ def test_a_ledger_that_is_damaged_while_it_is_sent(
 def test_a_copy_that_is_put_back_after_the_damage(user: User) -> None:
     """It was made before the request was sent; the id is noted there all the same."""
     session = user.session()
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     shutil.copy(user.folder / "ledger.sqlite3", user.path / "older.sqlite3")
     user.on_create(lambda: garble(user.folder))
     with pytest.raises(LedgerError, match="The id is saved"):
@@ -312,7 +312,7 @@ def test_what_was_forgotten_may_be_asked_for_again(user: User) -> None:
 def test_a_claim_of_a_kernel_that_died_blocks_nothing(user: User) -> None:
     """It died before `sending` was on disk, so that nothing was sent; no session resumes."""
     session = user.session()
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     row = session.ledger.row(job.id)
     user.index.claim(row.fingerprint, user.folder, row.created_at, take=1, job_id=row.id)
     session.ledger.close()
@@ -323,7 +323,7 @@ def test_a_claim_of_a_kernel_that_died_blocks_nothing(user: User) -> None:
 def test_an_older_copy_with_the_same_job_unsent(user: User) -> None:
     """The copy was made while the pictures were uploaded: the index knows that it was sent."""
     session = user.session()
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     shutil.copy(user.folder / "ledger.sqlite3", user.path / "older.sqlite3")
     session.submit(job)
     job.result(PATIENCE_S)
@@ -399,7 +399,7 @@ def wait_for(session: Session, stage: Stage) -> JobRecord:
             [row] = session.jobs()
             if row.stage is stage:
                 return row
-        session.portal.call(asyncio.sleep(0.01))
+        session.loop.call(asyncio.sleep(0.01))
 
 
 def test_a_ledger_that_is_locked_when_the_answer_comes(
@@ -437,7 +437,7 @@ def test_noting_is_tried_again_while_the_kernel_lives(
         monkeypatch.setattr(IdSlots, "write", lambda *given: False)
         monkeypatch.setattr(UserIndex, "write_task_id", lambda *given: False)
     session = user.session()
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     with pytest.raises(LedgerError) as caught:
         session.submit(job)
     [task] = user.emulator.books.tasks()
@@ -460,7 +460,7 @@ def test_the_id_is_adopted_where_an_older_copy_was_put_back(
     """The session that sent the request does what its error says, before it tries to note again."""
     monkeypatch.setattr(registry, "_NOTE_AGAIN_S", (PATIENCE_S,))
     session = user.session()
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     ledger = user.folder / "ledger.sqlite3"
     unsent = ledger.read_bytes()
     user.on_create(lambda: ledger.write_bytes(unsent))
@@ -512,7 +512,7 @@ def test_nothing_is_sent_where_no_space_can_be_made(user: User) -> None:
 def test_a_ledger_that_lost_a_request_without_an_answer(user: User) -> None:
     """Its kernel died: the next session has the job again, unknown, and sends nothing."""
     session = user.session()
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     row = session.ledger.row(job.id)
     session.ledger.id_slots.allocate(replace(row, stage=Stage.SENDING, sent_at=row.created_at))
     user.close()

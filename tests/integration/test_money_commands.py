@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from kling_nb.errors import BudgetExceeded, InvalidInput
-from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.notebook.commands import Commands
 from tests.support.shells import texts
 
@@ -47,7 +47,7 @@ def test_alone_the_budget_is_shown_too(command: Commands, shell: Any) -> None:
 
 def test_a_dry_run_shows_what_is_left(command: Commands, shell: Any, session: Session) -> None:
     """And how many credits are missing, before a cell is refused."""
-    wish = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"})
+    wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})
     command.run("budget 390")
     command.show_quote(session.quote(wish))
     assert "budget left 390 → 335" in texts(shell)[-1]

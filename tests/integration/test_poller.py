@@ -92,7 +92,7 @@ class Script(httpx.AsyncBaseTransport):
 def script(world: World, *answers: object) -> None:
     """Let the next questions meet these answers: JSON, an exception, or (status, headers, text)."""
     client = Client(Key("k"), transport=Script(world.wire, answers))
-    world.context = replace(world.context, client=client)
+    world.context = world.context_with(client=client)
 
 
 def record(**changes: object) -> dict[str, object]:
@@ -446,7 +446,7 @@ def test_a_job_of_a_living_session_is_watched(world: World) -> None:
     other, wire = Ledger(world.ledger.folder, clock=world.clock), Wire(world.wire)
     watcher = world.handle(other.row(job.id))
     client = Client(Key("k"), transport=wire)
-    context = replace(world.context, ledger=other, client=client)
+    context = world.context_with(ledger=other, client=client)
 
     async def both() -> None:
         watching = asyncio.ensure_future(Poller(context, watcher, 8.0).run())
@@ -464,7 +464,7 @@ def test_a_job_of_a_dead_session_is_taken_over(world: World) -> None:
     job = world.submit()
     other = Ledger(world.ledger.folder, clock=world.clock)
     watcher = world.handle(other.row(job.id))
-    context = replace(world.context, ledger=other)
+    context = world.context_with(ledger=other)
 
     async def sleep(seconds: float) -> None:
         world.ledger.close()
@@ -525,7 +525,7 @@ def test_what_says_that_it_is_time_ends_the_wait(world: World) -> None:
         await waiting.wait()
         assert asked == []
         waiting.clear()
-        follower.ask_now()
+        follower.poll_now()
         await waiting.wait()
         assert [request.url.path for request in asked] == [RECORD]
         following.cancel()
@@ -536,7 +536,7 @@ def test_what_says_that_it_is_time_ends_the_wait(world: World) -> None:
 
 def test_where_a_notification_is_to_come_questions_are_rare(world: World) -> None:
     """Until it came, or nobody listens any more."""
-    hearing = world.context.hearing
+    hearing = world.context.callback_urls
     listening = hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     job = world.submit()
     row = world.ledger.row(job.id)
@@ -552,7 +552,7 @@ def test_where_a_notification_is_to_come_questions_are_rare(world: World) -> Non
 
 def test_a_notification_that_never_comes_loses_nothing(world: World) -> None:
     """Polling goes on underneath."""
-    hearing = world.context.hearing
+    hearing = world.context.callback_urls
     hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     job = world.submit()
     assert hearing.covers(world.ledger.row(job.id))

@@ -21,9 +21,9 @@ import kling_nb
 import kling_nb.kie.rate_limit.limiter
 from kling_nb.core.poll_schedule import NEW_TASKS
 from kling_nb.emulator import Books
-from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from tests.support.service import CREATE, KEY, RECORD, Served
 
 WINDOW_S = 1.0
@@ -147,9 +147,9 @@ def test_more_jobs_than_the_limit_at_once(
     """All requests of a session are accepted, and nothing is sent a second time."""
     monkeypatch.setattr(kling_nb.kie.rate_limit.limiter, "NEW_TASKS", TASKS)
     session: Session = open_session(**strict.settings(tmp_path / "clips"))
-    wishes = [Wish(TEXT_TO_VIDEO, {"prompt": f"Fox {number}"}) for number in range(25)]
-    jobs = [session.prepare(wish) for wish in wishes]
-    sending = [session.portal.submit(session._roster.submit(job)) for job in jobs]
+    wishes = [ClipRequest(TEXT_TO_VIDEO, {"prompt": f"Fox {number}"}) for number in range(25)]
+    jobs = [session.reserve(wish) for wish in wishes]
+    sending = [session.loop.submit(session._registry.submit(job)) for job in jobs]
     for future in sending:
         future.result(PATIENCE_S)
     assert all(session.ledger.row(job.id).task_id for job in jobs)

@@ -246,7 +246,7 @@ def play(
             # What is heard is on disk by now; nobody was asked, and no job has changed.
             assert ids_asked(wire.requests) == set()
             assert standings(session, rows) == before
-            session.portal.call(act(collector))
+            session.loop.call(act(collector))
             check_asked(before, standings(session, rows), real & ids_asked(wire.requests))
     assert len(told) == answered[200]
     assert collector.counts["heard"] > 50

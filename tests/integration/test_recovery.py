@@ -24,8 +24,8 @@ EMULATED = "emulator"
 
 def recovery(world: World) -> Recovery:
     """Recovery for the world's own service."""
-    elsewhere = OtherFolders(UserIndex(), world.context, EMULATED)
-    return Recovery(world.context, EMULATED, elsewhere)
+    elsewhere = OtherFolders(UserIndex(), world.ledger, EMULATED)
+    return Recovery(replace(world.context, other_folders=elsewhere))
 
 
 def adopt(world: World, task_id: str, job_id: str = "") -> JobRecord:
@@ -45,7 +45,7 @@ def other_session(world: World) -> World:
     """The same world after the kernel was killed and started again."""
     world.ledger.close()
     world.ledger = Ledger(world.ledger.folder, clock=world.clock)
-    world.context = replace(world.context, ledger=world.ledger)
+    world.context = world.context_with(ledger=world.ledger)
     return world
 
 
@@ -158,9 +158,7 @@ def test_adopting_a_stranger(world: World) -> None:
     job = world.submit()
     world.ledger.close()
     elsewhere = World(world.ledger.folder.parent / "elsewhere")
-    elsewhere.context = replace(
-        elsewhere.context, client=world.context.client, clips=world.context.clips
-    )
+    elsewhere.context = elsewhere.context_with(client=world.context.client)
     task_id = world.books.tasks()[0].task_id
     row = adopt(elsewhere, task_id)
     assert (row.stage, row.task_id, row.price_credits) == (Stage.ACCEPTED, task_id, None)
@@ -201,7 +199,7 @@ def test_what_is_forgotten_in_a_folder_that_was_moved(world: World) -> None:
     row, _ = world.ledger.intend(Intent("f" * 64, "live", "kling-2.6/text-to-video", {}, 1, 55.0))
     row = world.ledger.advance(row.id, Stage.SENDING)
     row = world.ledger.advance(row.id, Stage.UNKNOWN)
-    index = recovery(world).elsewhere.index
+    index = recovery(world).context.other_folders.index
     index.note(row.fingerprint, Path("/before"), row.sent_at or world.clock())
     recovery(world).forget(row.id)
     assert index.find(row.fingerprint) is None
@@ -224,7 +222,7 @@ def test_what_was_probably_paid_is_not_forgotten_lightly(world: World) -> None:
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=1000)
     world.books.set_balance(1000)
-    asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
+    asyncio.run(submit(world.context, job, prepared, 8.0))
     with pytest.raises(LedgerError, match="was very probably paid") as caught:
         recovery(world).forget(job.id)
     for words in ("from 1,000 to 945", f"%kling adopt TASK_ID {job.id}", f"forget {job.id} --yes"):
@@ -301,7 +299,7 @@ def test_what_is_being_sent_is_not_adopted(world: World) -> None:
 def made_elsewhere(world: World) -> tuple[World, str]:
     """A task that was made in another folder of the same account, and that folder."""
     other = World(world.ledger.folder.parent / "other")
-    other.context = replace(other.context, client=world.context.client)
+    other.context = other.context_with(client=world.context.client)
     job = other.submit("Made elsewhere")
     return other, other.ledger.row(job.id).task_id
 

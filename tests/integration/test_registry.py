@@ -14,10 +14,10 @@ from kling_nb.core.job_state import Detached, Discarded, Stage, Unknown
 from kling_nb.emulator import UNLIMITED, Emulator
 from kling_nb.errors import AlreadyPaid, LedgerError, ServiceError
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.kie.client import Client
 from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import Ledger
 from kling_nb.storage.task_matching import Adoptions
 from kling_nb.storage.user_index import UserIndex
@@ -25,7 +25,7 @@ from tests.support.service import CREATE, KEY
 
 PATIENCE_S = 20.0
 Open = Callable[..., Session]
-WISH = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"})
+WISH = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_note_that_fails_before_sending_blocks_nothing(
 ) -> None:
     """Nothing was sent; once there is room, the same cell makes the one task."""
     fail_once(monkeypatch, Stage.SENDING)
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     with pytest.raises(LedgerError, match="disk is full"):
         session.submit(job)
     assert isinstance(job.state, Discarded)
@@ -84,7 +84,7 @@ def test_a_note_that_fails_after_accepting_sends_nothing_again(
 ) -> None:
     """The error names the task; the same cell goes on with it, and the clip comes."""
     fail_once(monkeypatch, Stage.ACCEPTED)
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     with pytest.raises(LedgerError, match="adopt"):
         session.submit(job)
     assert isinstance(job.state, Detached)
@@ -101,7 +101,7 @@ def test_a_note_that_fails_after_accepting_is_made_up_for(
 ) -> None:
     """Asked for by its id, too; a clip counts from when it was sent."""
     fail_once(monkeypatch, Stage.ACCEPTED)
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     with pytest.raises(LedgerError):
         session.submit(job)
     assert session.job(job.id).result(PATIENCE_S).path.is_file()
@@ -115,7 +115,7 @@ def break_off(session: Session, monkeypatch: pytest.MonkeyPatch) -> Job:
     def broken(*given: object) -> None:
         raise RuntimeError("a bug")
 
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     with monkeypatch.context() as patch:
         patch.setattr("kling_nb.kie.wire.parse_created", broken)
         with pytest.raises(RuntimeError, match="a bug"):
@@ -158,9 +158,9 @@ def test_an_interrupt_while_the_balance_is_asked(
         return await real()
 
     monkeypatch.setattr(client, "balance", balance)
-    first = session.portal.submit(session._roster.prepare(WISH))
+    first = session.loop.submit(session._registry.reserve(WISH))
     assert waiting.wait(PATIENCE_S)
-    second = session.portal.submit(session._roster.prepare(WISH))
+    second = session.loop.submit(session._registry.reserve(WISH))
     go.set()
     jobs: list[Job] = [first.result(PATIENCE_S), second.result(PATIENCE_S)]
     assert jobs[0] is jobs[1]
@@ -184,8 +184,8 @@ def test_closing_waits_for_what_is_being_sent(
         return outcome
 
     monkeypatch.setattr(client, "create_task", create_task)
-    job = old.prepare(WISH)
-    sending = old.portal.submit(old._roster.submit(job))
+    job = old.reserve(WISH)
+    sending = old.loop.submit(old._registry.submit(job))
     assert sent.wait(PATIENCE_S)
     old.close()
     new = open_session()
@@ -276,7 +276,7 @@ def test_adopting_a_failed_task_again_is_no_payment(tmp_path: Path) -> None:
     assert job.exception(PATIENCE_S) is not None
     row = session.ledger.row(job.id)
     while index.find(row.fingerprint) is not None:
-        session.portal.call(asyncio.sleep(0.01))
+        session.loop.call(asyncio.sleep(0.01))
     session.adopt(row.task_id)
     assert index.find(row.fingerprint) is None
     session.close()
@@ -298,7 +298,7 @@ def test_other_jobs_spoil_the_evidence(session: Session) -> None:
     books_of(session).inject("lose-answer")
     alone = session.text_to_video("Alone")
     assert session.ledger.row(alone.id).balance_after is not None
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     session.text_to_video("Meanwhile")
     books_of(session).inject("lose-answer")
     session.submit(job)
@@ -320,7 +320,7 @@ def test_closing_on_the_portals_own_thread(open_session: Open) -> None:
 def test_a_closed_session_sends_nothing(open_session: Open) -> None:
     """What it had prepared is discarded, and the next session makes the one task."""
     old = open_session()
-    job = old.prepare(WISH)
+    job = old.reserve(WISH)
     old.close()
     with pytest.raises(LedgerError, match="is closed"):
         old.submit(job)
@@ -359,7 +359,7 @@ def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(tmp_path: Pat
     emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
     index = UserIndex(tmp_path / "paid.sqlite3")
     dead = open_live(tmp_path / "one", index, emulator)
-    dead.prepare(WISH)
+    dead.reserve(WISH)
     dead.ledger.close()
     second = open_live(tmp_path / "two", index, emulator)
     second.text_to_video("A red fox")
@@ -377,7 +377,7 @@ def test_what_a_dead_kernel_was_sending_is_known_elsewhere(tmp_path: Path) -> No
     emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
     index = UserIndex(tmp_path / "paid.sqlite3")
     dead = open_live(tmp_path / "one", index, emulator)
-    job = dead.prepare(WISH)
+    job = dead.reserve(WISH)
     dead.ledger.advance(job.id, Stage.SENDING)
     dead.ledger.close()
     first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
@@ -445,13 +445,13 @@ def test_a_lost_job_is_watched_by_whoever_finds_it(open_session: Open) -> None:
     new = open_session()
     found = new.text_to_video("A red fox")
     row = new.ledger.row(job.id)
-    assert new._context.watches.covers(row)
+    assert new._context.balance_watch.covers(row)
     assert new.job(job.id) is found
 
 
 def test_when_the_balance_was_read_is_noted(session: Session) -> None:
     """Before the request: what moved it since is no evidence of this one."""
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     row = session.ledger.row(job.id)
     assert row.balance_at is not None
     assert row.balance_at <= row.created_at
@@ -464,7 +464,7 @@ def test_a_lost_answer_that_cannot_be_noted_is_not_called_free(
     """The disk fails after the answer was lost: the task may exist, and the card says so."""
     fail_once(monkeypatch, Stage.UNKNOWN)
     books_of(session).inject("lose-answer")
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     with pytest.raises(LedgerError):
         session.submit(job)
     assert isinstance(job.state, Unknown)

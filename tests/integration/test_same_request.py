@@ -17,9 +17,9 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import AlreadyPaid, InvalidInput
 from kling_nb.jobs.other_folders import OtherFolders
-from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE, TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.request_inputs import fingerprint, fingerprints, media_of
 from kling_nb.models.spec import validate
 from kling_nb.storage import Intent, Ledger
@@ -66,7 +66,7 @@ def names_of(prompt: str, take: int = 1) -> tuple[str, ...]:
     """Every fingerprint of a text-to-video request on the emulator."""
     given = {"prompt": prompt}
     values = validate(TEXT_TO_VIDEO, given)
-    take = Wish(TEXT_TO_VIDEO, given, take).take
+    take = ClipRequest(TEXT_TO_VIDEO, given, take).take
     return fingerprints(TEXT_TO_VIDEO, values, {}, service="emulator", take=take, given=given)
 
 
@@ -156,7 +156,7 @@ def test_a_request_of_an_earlier_version_is_answered(
     first.result(PATIENCE_S)
     make_earlier(session, first.id, earlier, noted)
     session = open_session()
-    assert session.quote(Wish(TEXT_TO_VIDEO, {"prompt": prompt}, take)).existing is not None
+    assert session.quote(ClipRequest(TEXT_TO_VIDEO, {"prompt": prompt}, take)).existing is not None
     again = session.text_to_video(prompt, take=take)
     assert again.id == first.id
     again.result(PATIENCE_S)
@@ -194,7 +194,7 @@ def test_other_folders_are_asked_for_all_fingerprints(world: World, tmp_path: Pa
     index = UserIndex(tmp_path / "paid.sqlite3")
     index.note("a" * 64, tmp_path / "elsewhere", world.clock())
     intent = Intent("b" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0)
-    here = OtherFolders(index, world.context, "live")
+    here = OtherFolders(index, world.ledger, "live")
     here.refuse_paid(intent)
     with pytest.raises(AlreadyPaid, match="elsewhere"):
         here.refuse_paid(replace(intent, earlier_fingerprints=("a" * 64,)))
@@ -207,6 +207,6 @@ def test_a_claim_asks_for_all_fingerprints(world: World, tmp_path: Path) -> None
     for take in (1, 2):
         index.note(earlier[take], tmp_path / "elsewhere", world.clock())
     row, _ = world.ledger.intend(Intent("1" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0))
-    here = OtherFolders(index, world.context, "live")
+    here = OtherFolders(index, world.ledger, "live")
     with pytest.raises(AlreadyPaid, match=r"elsewhere(.|\n)*--take 3"):
         here.claim(row, world.clock(), lambda take: [f"{take}" * 64, earlier[take]])

@@ -99,7 +99,7 @@ def tell_all(session: Session, served: Served, evidence: Evidence, photo: bytes)
     for fault in ("unreachable", "poll-drop", "poll-stall"):
         served.books.inject(fault, argument="recordInfo" if fault == "unreachable" else "")
         with pytest.raises(KlingError) as caught:
-            session.portal.call(session._context.client.task("any"))
+            session.loop.call(session._context.client.task("any"))
         evidence.add_error(caught.value)
     evidence.add_value(session, session.settings, session._context, session._context.client)
     evidence.add_value(vars(session), vars(session._context.client))

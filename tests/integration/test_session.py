@@ -24,10 +24,10 @@ from kling_nb.errors import (
     TaskFailed,
 )
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, KEY, Served
@@ -91,17 +91,17 @@ def test_the_same_request_joins_the_running_job(open_session: Open) -> None:
 def test_the_same_request_at_the_same_time(open_session: Open) -> None:
     """Two cells at once make one task."""
     session = open_session(emulator_seconds=SLOW_S)
-    wish = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"})
+    wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})
 
     async def both() -> list[Job]:
         async def generate() -> Job:
-            job = await session._roster.prepare(wish)
-            await session._roster.submit(job)
+            job = await session._registry.reserve(wish)
+            await session._registry.submit(job)
             return job
 
         return list(await asyncio.gather(*(generate() for _ in range(5))))
 
-    jobs = session.portal.call(both())
+    jobs = session.loop.call(both())
     assert len({job.id for job in jobs}) == 1
     assert books_of(session).requests(CREATE) == 1
 
@@ -174,7 +174,7 @@ def test_two_sessions_in_one_folder(open_session: Open) -> None:
 def test_a_request_that_another_session_only_prepared(open_session: Open) -> None:
     """The second watches; when the first ends, what it never sent is discarded, and free."""
     first, second = open_session(), open_session()
-    mine = first.prepare(Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"}))
+    mine = first.reserve(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"}))
     theirs = second.text_to_video("A red fox")
     assert mine.id == theirs.id
     assert isinstance(theirs.state, Preparing)
@@ -187,7 +187,7 @@ def test_a_request_that_another_session_only_prepared(open_session: Open) -> Non
 
 def test_prepare_sends_nothing(session: Session) -> None:
     """Only the balance is asked for; `submit` sends, and once."""
-    job = session.prepare(Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"}))
+    job = session.reserve(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"}))
     assert isinstance(job.state, Preparing)
     assert books_of(session).requests(CREATE) == 0
     session.submit(job)
@@ -212,7 +212,7 @@ def test_a_model_that_does_not_exist(session: Session) -> None:
 
 def test_a_quote(session: Session) -> None:
     """What it would cost and what is there; nothing is noted or made."""
-    wish = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox", "duration": 10, "sound": True})
+    wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox", "duration": 10, "sound": True})
     quote = session.quote(wish)
     assert (quote.price_credits, quote.balance_credits, quote.existing) == (220, 5916, None)
     assert quote.emulated
@@ -227,7 +227,7 @@ def test_a_quote(session: Session) -> None:
 def test_a_quote_without_a_balance(session: Session) -> None:
     """The price is known without the service."""
     books_of(session).inject("unreachable", argument="other")
-    quote = session.quote(Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"}))
+    quote = session.quote(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"}))
     assert (quote.price_credits, quote.balance_credits) == (55, None)
 
 
@@ -262,7 +262,7 @@ def test_detach_and_resume(open_session: Open) -> None:
     job.detach()
     assert isinstance(job.state, Detached)
     while session.ledger.row(job.id).owner:  # let go as soon as what was under way has ended
-        session.portal.call(asyncio.sleep(0.01))
+        session.loop.call(asyncio.sleep(0.01))
     [again] = session.resume()
     assert again.id == job.id
     assert again.result(PATIENCE_S).path.is_file()
@@ -278,7 +278,7 @@ def test_resume_one(open_session: Open) -> None:
     [again] = session.resume(one.id)
     assert again.id == one.id
     while session.ledger.row(two.id).owner:  # let go behind the call
-        session.portal.call(asyncio.sleep(0.01))
+        session.loop.call(asyncio.sleep(0.01))
     assert session.resume(one.id) == [again]
 
 
@@ -338,7 +338,7 @@ def test_an_id_that_could_not_be_noted_is_adopted(
         return advance(self, job_id, stage, **facts)
 
     monkeypatch.setattr(Ledger, "advance", broken)
-    job = session.prepare(Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"}))
+    job = session.reserve(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"}))
     with pytest.raises(LedgerError) as caught:
         session.submit(job)
     assert job.exception(0) is caught.value
@@ -558,7 +558,7 @@ def test_what_is_left_is_shown_before_and_after(session: Session) -> None:
     """In the dry run, on the panel and on the card."""
     assert session.funds().budget_credits is None
     session.budget(390)
-    assert session.quote(Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"})).budget_credits == 390
+    assert session.quote(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})).budget_credits == 390
     job = session.text_to_video("A red fox")
     assert job.facts.budget_credits == 390
     assert session.funds().budget_credits == 335

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -27,18 +26,19 @@ from kling_nb.errors import (
 from kling_nb.jobs.balance_watch import BalanceWatcher
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.prepare import Prepared, Wish
+from kling_nb.jobs.prepared_request import PreparedRequest
 from kling_nb.jobs.submit import submit
 from kling_nb.kie.client import Client, SubmitOutcome
 from kling_nb.kie.rate_limit import Account, RateLimiter
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import JobRecord, Ledger
-from tests.support.service import CREATE, UPLOAD, World
+from tests.support.service import CREATE, UPLOAD, Others, World
 
 
-def send(world: World, job: Job, prepared: Prepared) -> JobRecord:
+def send(world: World, job: Job, prepared: PreparedRequest) -> JobRecord:
     """Submit a prepared job."""
-    return asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
+    return asyncio.run(submit(world.context, job, prepared, 8.0))
 
 
 def stages(world: World, job: Job) -> list[Stage]:
@@ -46,9 +46,11 @@ def stages(world: World, job: Job) -> list[Stage]:
     return [stage for _, stage, _ in world.ledger.events(job.id)]
 
 
-def with_picture(world: World, image: object, prompt: str = "A red fox") -> tuple[Job, Prepared]:
+def with_picture(
+    world: World, image: object, prompt: str = "A red fox"
+) -> tuple[Job, PreparedRequest]:
     """An intended job that has a picture."""
-    return world.intend(Wish(IMAGE_TO_VIDEO, {"prompt": prompt, "image": image}))
+    return world.intend(ClipRequest(IMAGE_TO_VIDEO, {"prompt": prompt, "image": image}))
 
 
 def test_an_accepted_request(world: World) -> None:
@@ -86,16 +88,18 @@ def test_what_is_sent_is_claimed_before(world: World) -> None:
     assert world.others.dropped == []
 
 
-def test_another_folder_that_was_quicker_stops_it(world: World, photo: bytes) -> None:
+def test_another_folder_that_was_quicker_stops_it(
+    world: World, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may have paid while this one uploaded: then nothing is sent, and the row ends so."""
     job, prepared = with_picture(world, photo)
     seen: list[tuple[str, Stage]] = []
 
-    def claim(row: JobRecord, *_given: object) -> None:
+    def claim(_: Others, row: JobRecord, *_given: object) -> None:
         seen.append((world.wire.requests[-1].url.path, row.stage))
         raise AlreadyPaid("paid in the other folder")
 
-    world.others.claim = claim  # type: ignore[method-assign]
+    monkeypatch.setattr(Others, "claim", claim)
     with pytest.raises(AlreadyPaid, match="the other folder"):
         send(world, job, prepared)
     assert seen == [(UPLOAD, Stage.INTENDED)]
@@ -130,12 +134,12 @@ def test_in_the_line_nothing_is_sending(world: World) -> None:
 
     budget = RateLimiter(Account("here"), clock=world.clock.epoch, sleep=look)
     client = Client(Key("k"), transport=world.wire, budget=budget)
-    world.context = replace(world.context, client=client)
+    world.context = world.context_with(client=client)
 
     async def play() -> None:
         for _ in range(20):
             await budget.new_tasks.wait()
-        await submit(world.context, job, prepared.request, 8.0, world.others)
+        await submit(world.context, job, prepared, 8.0)
 
     asyncio.run(play())
     assert seen == [Stage.INTENDED]
@@ -223,7 +227,7 @@ def test_an_uploaded_picture_is_no_unreachable_url(world: World, photo: bytes) -
 
 def test_a_callback_url_is_sent(world: World) -> None:
     """By the service's own name, with a one-time value that the row has had before."""
-    wish = Wish(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
+    wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
     send(world, *world.intend(wish))
     [row], [task] = world.ledger.rows(), world.books.tasks()
     assert task.callback_url == f"https://my.example/done?kling_nb={row.nonce}"
@@ -232,7 +236,7 @@ def test_a_callback_url_is_sent(world: World) -> None:
 
 def test_where_somebody_listens_a_request_is_called_back(world: World) -> None:
     """Its one-time value is on disk before it is sent; the person asked for no address."""
-    hearing = world.context.hearing
+    hearing = world.context.callback_urls
     hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     send(world, *world.prepare())
     [row], [task] = world.ledger.rows(), world.books.tasks()
@@ -243,9 +247,9 @@ def test_where_somebody_listens_a_request_is_called_back(world: World) -> None:
 
 def test_a_persons_own_address_goes_before_who_listens(world: World) -> None:
     """And nobody here waits for what comes there."""
-    hearing = world.context.hearing
+    hearing = world.context.callback_urls
     hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
-    wish = Wish(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
+    wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
     send(world, *world.intend(wish))
     [row], [task] = world.ledger.rows(), world.books.tasks()
     assert task.callback_url == f"https://my.example/done?kling_nb={row.nonce}"
@@ -261,7 +265,7 @@ def test_an_upload_that_fails(world: World, photo: bytes) -> None:
     assert job.exception(0) is caught.value
     assert isinstance(job.state, Discarded)
     assert stages(world, job) == [Stage.INTENDED, Stage.DISCARDED]
-    assert [(row.id, row.stage) for row in world.others.told] == [(job.id, Stage.DISCARDED)]
+    assert [(row.id, row.stage) for row in world.others.noted] == [(job.id, Stage.DISCARDED)]
     assert world.books.requests(CREATE) == 0
     send(world, *with_picture(world, photo))
     assert world.books.count_tasks() == 1

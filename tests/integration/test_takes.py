@@ -32,7 +32,7 @@ from kling_nb.errors import (
 )
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
-from kling_nb.jobs.takes import check_retakeable, has_sources, numbers, wish_of
+from kling_nb.jobs.takes import candidate_takes, check_repeatable, has_inputs, request_of
 from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import read_cell
@@ -89,11 +89,12 @@ def web(session: Session, *answers: httpx.Response) -> None:
     def respond(request: httpx.Request) -> httpx.Response:
         return waiting.pop(0) if waiting else httpx.Response(404)
 
-    session._roster.pictures = Downloader(transport=httpx.MockTransport(respond))
+    downloads = Downloader(transport=httpx.MockTransport(respond))
+    object.__setattr__(session._context, "inputs", downloads)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Let the portal's thread come so far."""
+    """Let the background loop's thread come so far."""
     for _ in range(int(PATIENCE_S * 100)):
         if condition():
             return
@@ -127,7 +128,7 @@ def kept_in(folder: Path, name: str = "kept.png") -> StoredInput:
 def test_the_request_of_a_row(tmp_path: Path) -> None:
     """Values, take, callback, and the picture as it was sent and as it was written."""
     negative = kept_in(tmp_path)
-    wish = wish_of(row_of(sources={"image": (negative,)}))
+    wish = request_of(row_of(sources={"image": (negative,)}))
     assert wish.spec is IMAGE_TO_VIDEO
     assert wish.values == {
         "prompt": "A red fox", "duration": "5", "sound": True, "image": negative,
@@ -138,28 +139,28 @@ def test_the_request_of_a_row(tmp_path: Path) -> None:
 
 def test_a_row_without_its_picture_is_still_a_form() -> None:
     """Written before pictures were kept: everything else can be taken over."""
-    wish = wish_of(row_of())
+    wish = request_of(row_of())
     assert set(wish.values) == {"prompt", "duration", "sound"}
 
 
 @pytest.mark.parametrize("cell", ["", "%%kling --gone-option 5\nA red fox", "%%kling 'open"])
 def test_a_cell_that_cannot_be_read(cell: str) -> None:
     """The request is in the row; only how the picture was written is lost."""
-    assert wish_of(row_of(cell=cell)).written == {}
+    assert request_of(row_of(cell=cell)).written == {}
 
 
 @pytest.mark.parametrize("unknown", [{"model": ""}, {"model": "kling-9"}, {"values": {}}])
 def test_a_request_that_is_not_known(unknown: dict[str, Any]) -> None:
     """A task that was adopted as a stranger has no request."""
     with pytest.raises(LedgerError, match="job 1a2b3c4d: what was asked for is not known here"):
-        wish_of(row_of(**unknown))
+        request_of(row_of(**unknown))
 
 
 def test_the_same_settings_are_the_same_request(session: Session, fox: Path) -> None:
     """A form filled from a row and sent as it is joins the clip that is there."""
     first = session.image_to_video(fox, "A red fox", sound=True)
     first.result(PATIENCE_S)
-    assert session.prepare(session.wish_of(first.id)).id == first.id
+    assert session.reserve(session.request_of(first.id)).id == first.id
 
 
 # --- under which number ------------------------------------------------------------------------
@@ -180,21 +181,21 @@ def test_the_takes_to_try(
     stage: Stage, answered: list[tuple[int, str]], expected: list[int]
 ) -> None:
     """After the last take of the same request; what came to nothing under its own first."""
-    found = numbers(row_of(stage), answered, lambda take: [f"f{take}"])
+    found = candidate_takes(row_of(stage), answered, lambda take: [f"f{take}"])
     assert list(islice(found, 2)) == expected
 
 
 @pytest.mark.parametrize("stage", sorted(BLOCKING - {Stage.UNKNOWN, Stage.VANISHED}))
 def test_stages_in_which_another_take_makes_sense(stage: Stage, tmp_path: Path) -> None:
     """Running ones too."""
-    check_retakeable(row_of(stage, sources={"image": (kept_in(tmp_path),)}))
+    check_repeatable(row_of(stage, sources={"image": (kept_in(tmp_path),)}))
 
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.VANISHED])
 def test_a_task_that_may_be_paid_is_settled_first(stage: Stage, tmp_path: Path) -> None:
     """One click must not pay a second time for what may still come."""
     with pytest.raises(LedgerError, match=rf"is {stage}: .*forget 1a2b3c4d`; `--take 3` in its"):
-        check_retakeable(row_of(stage, sources={"image": (kept_in(tmp_path),)}))
+        check_repeatable(row_of(stage, sources={"image": (kept_in(tmp_path),)}))
 
 
 @pytest.mark.parametrize(
@@ -206,23 +207,23 @@ def test_a_picture_that_is_not_kept(stage: Stage, words: str) -> None:
     lost = StoredInput("ab" * 32, "fox.png", "image/png", "/nowhere/kept.png")
     for sources in ({}, {"image": ()}, {"image": (lost,)}, {"image": (replace(lost, path=""),)}):
         row = row_of(stage, sources=sources)
-        assert not has_sources(row)
+        assert not has_inputs(row)
         with pytest.raises(MediaError, match=rf"image of job 1a2b3c4d, fox\.png, is not .*{words}"):
-            check_retakeable(row)
-    check_retakeable(row_of(stage, sources={"image": (replace(lost, url=URL),)}))
+            check_repeatable(row)
+    check_repeatable(row_of(stage, sources={"image": (replace(lost, url=URL),)}))
 
 
 def test_an_adopted_task_is_no_cells_request() -> None:
     """Nobody knows what it was made from; no advice to run a cell that is not there."""
     with pytest.raises(LedgerError, match=r"was adopted: no cell asks for it.*Write a new cell"):
-        check_retakeable(row_of(fingerprint="adopted t", cell=""))
+        check_repeatable(row_of(fingerprint="adopted t", cell=""))
 
 
 def test_a_request_without_pictures_has_all_of_them() -> None:
     """Words alone."""
     row = row_of(model=TEXT_TO_VIDEO.name, values={"prompt": "A red fox"})
-    check_retakeable(row)
-    assert has_sources(row)
+    check_repeatable(row)
+    assert has_inputs(row)
 
 
 # --- made --------------------------------------------------------------------------------------
@@ -356,7 +357,7 @@ def test_after_a_refusal_and_after_nothing_was_sent(session: Session, books: Boo
         session.text_to_video("A red fox", take=3)
     [row] = session.jobs()
     assert session.another_take(row.id).facts.take == 3
-    job = session.prepare(wish_of(replace(row, values={"prompt": "Another"}, take=4)))
+    job = session.reserve(request_of(replace(row, values={"prompt": "Another"}, take=4)))
     session.ledger.advance(job.id, Stage.DISCARDED)
     assert session.another_take(job.id).facts.take == 4
 
@@ -425,7 +426,7 @@ def test_a_session_that_was_closed(open_session: Open) -> None:
     session = open_session()
     job = session.text_to_video("A red fox")
     session.close()
-    with pytest.raises(LedgerError, match="is closed"):
+    with pytest.raises(LedgerError, match="no open session"):
         job.another_take()
     assert takes_of(session) == [1]
 
@@ -470,7 +471,9 @@ def test_a_request_that_is_read_in_another_way(
 ) -> None:
     """If it would not be the same request, it is not made under its name."""
     first = session.text_to_video("A red fox")
-    monkeypatch.setattr("kling_nb.jobs.submit.fingerprints", lambda *given, **named: ("00" * 32,))
+    monkeypatch.setattr(
+        "kling_nb.jobs.prepared_request.fingerprints", lambda *given, **named: ("00" * 32,)
+    )
     with pytest.raises(LedgerError, match=r"cannot be asked for exactly as it was.*--take 2"):
         first.another_take()
     assert books.count_tasks() == 1
@@ -626,7 +629,7 @@ def test_another_take_that_another_folder_is_quicker_with(
 def test_the_price_is_todays(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the balance as well."""
     first = session.text_to_video("A red fox")
-    monkeypatch.setattr("kling_nb.jobs.prepare.price_credits", lambda *given: 60.0)
+    monkeypatch.setattr("kling_nb.jobs.prepared_request.price_credits", lambda *given: 60.0)
     second = first.another_take()
     assert (first.facts.price_credits, second.facts.price_credits) == (55, 60)
     assert second.facts.balance_credits == 5916 - 55
@@ -685,9 +688,9 @@ def test_what_is_inside_records(session: Session, books: Books) -> None:
         FAMILY, prompt="@fox meets @owl", image=[square(1), square(5)], elements=elements
     )
     first.result(PATIENCE_S)
-    wish = session.wish_of(first.id)
+    wish = session.request_of(first.id)
     assert [type(each) for each in wish.values["image"]] == [StoredInput, StoredInput]  # type: ignore[attr-defined]
-    assert session.prepare(wish).id == first.id
+    assert session.reserve(wish).id == first.id
     second = first.another_take()
     second.result(PATIENCE_S)
     assert second.facts.picture_name == "image 400×400, image 400×400"

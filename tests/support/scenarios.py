@@ -82,7 +82,7 @@ class SessionFactory:
             sleep=sleep or self.sleep,
         )
         if self.transport is not None:  # it serves pictures by URL, too
-            session._roster.pictures = Downloader(transport=self.transport)
+            object.__setattr__(session._context, "inputs", Downloader(transport=self.transport))
         return closing(session)
 
     def call(self, work: Callable[[Client], Awaitable[object]]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,19 +16,27 @@ from typing import Any
 import httpx
 
 import kling_nb
-from kling_nb.core.job_state import JobFacts, JobState, Stage
+from kling_nb.core.job_state import JobState, Stage
 from kling_nb.core.secret import Key
 from kling_nb.emulator import Books, Emulator, Terms
 from kling_nb.jobs.background_loop import BackgroundLoop
+from kling_nb.jobs.balance_watch import BalanceWatcher
+from kling_nb.jobs.callback_urls import CallbackUrls
+from kling_nb.jobs.context import Context
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.job_from_record import facts_of, state_of
+from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.poller import Poller
-from kling_nb.jobs.prepare import Prepared, Wish, prepare
-from kling_nb.jobs.submit import Context, submit
+from kling_nb.jobs.prepare import prepare
+from kling_nb.jobs.prepared_request import PreparedRequest
+from kling_nb.jobs.submit import submit
+from kling_nb.jobs.upload_inputs import InputUploader
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import TEXT_TO_VIDEO
-from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.models.clip_request import ClipRequest
+from kling_nb.storage import Intent, JobRecord, Ledger, Uploads
+from kling_nb.storage.user_index import UserIndex
 
 __all__ = [
     "CREATE",
@@ -92,31 +100,29 @@ class Wire(httpx.AsyncBaseTransport):
         return await self.behind.handle_async_request(request)
 
 
-class Others:
-    """The user's other folders: they have paid for nothing, and keep what they are told."""
+class Others(OtherFolders):
+    """The user's other folders; records the calls of `submit`."""
 
-    def __init__(self) -> None:
-        self.claimed: list[JobRecord] = []
-        self.told: list[JobRecord] = []
-        self.dropped: list[JobRecord] = []
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(UserIndex(), ledger, "emulator")
+        record = {"claimed": [], "noted": [], "dropped": []}
+        for name, rows in record.items():
+            object.__setattr__(self, name, rows)
 
-    def claim(self, row: JobRecord, at: datetime, name_of: Callable[[int], str]) -> None:
-        """Let a request through."""
+    claimed: list[JobRecord]
+    noted: list[JobRecord]
+    dropped: list[JobRecord]
+
+    def claim(self, row: JobRecord, at: datetime, names_of: object = None) -> None:
+        """Record the claim and allow it."""
         self.claimed.append(row)
 
-    def preallocate(self, row: JobRecord) -> None:
-        """Make no space: there is no index."""
-
-    def write_task_id(self, facts: JobFacts, task_id: str) -> bool:
-        """Write nothing: there is no index."""
-        return False
-
     def note(self, row: JobRecord) -> None:
-        """Keep what became of it."""
-        self.told.append(row)
+        """Record how the request ended."""
+        self.noted.append(row)
 
     def drop(self, row: JobRecord) -> None:
-        """Keep that it was not sent."""
+        """Record that nothing was sent."""
         self.dropped.append(row)
 
 
@@ -129,20 +135,38 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
         self.waits: list[float] = []
-        self.others = Others()
-        """Whom `submit` asks and tells."""
         self.emulator = Emulator(
             folder / "emulator", render="canned", clock=self.clock.epoch, terms=EASY
         )
         self.books = self.emulator.books
         self.wire = Wire(self.emulator.transport())
         self.ledger = Ledger(folder, clock=self.clock)
-        self.context = Context(
-            Client(Key("k"), transport=self.wire),
-            Downloader(transport=self.wire),
-            self.ledger,
-            self.clock,
-            self.sleep,
+        self.others = Others(self.ledger)
+        self.context = self.context_with()
+
+    def context_with(
+        self,
+        *,
+        client: Client | None = None,
+        ledger: Ledger | None = None,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
+    ) -> Context:
+        """The parts of a session here; those that are given replace the usual ones."""
+        client = client or Client(Key("k"), transport=self.wire)
+        ledger, sleep = ledger or self.ledger, sleep or self.sleep
+        return Context(
+            service="emulator",
+            client=client,
+            clips=Downloader(transport=self.wire),
+            inputs=Downloader(transport=self.wire),
+            ledger=ledger,
+            other_folders=self.others,
+            uploads=InputUploader(client, Uploads(ledger.folder), self.clock),
+            balance_watch=BalanceWatcher(client, ledger, self.clock, sleep),
+            callback_urls=CallbackUrls(),
+            notebook=str,
+            now=self.clock,
+            sleep=sleep,
         )
 
     async def sleep(self, seconds: float) -> None:
@@ -153,17 +177,15 @@ class World:
             await asyncio.sleep(0.002)
         self.clock.move(seconds)
 
-    def prepare(self, prompt: str = "A red fox", **values: object) -> tuple[Job, Prepared]:
+    def prepare(self, prompt: str = "A red fox", **values: object) -> tuple[Job, PreparedRequest]:
         """An intended job and what it will send."""
-        wish = Wish(TEXT_TO_VIDEO, {"prompt": prompt, **values})
+        wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": prompt, **values})
         return self.intend(wish)
 
-    def intend(self, wish: Wish) -> tuple[Job, Prepared]:
+    def intend(self, wish: ClipRequest) -> tuple[Job, PreparedRequest]:
         """An intended job for any wish."""
-        prepared = asyncio.run(
-            prepare(wish, service="emulator", pictures=Downloader(transport=self.wire))
-        )
-        row, new = self.ledger.intend(prepared.intent)
+        prepared = asyncio.run(prepare(wish, service="emulator", downloads=self.context.inputs))
+        row, new = self.ledger.intend(prepared.record())
         assert new
         return self.handle(row), prepared
 
@@ -174,7 +196,7 @@ class World:
     def submit(self, prompt: str = "A red fox", **values: object) -> Job:
         """A job that was sent."""
         job, prepared = self.prepare(prompt, **values)
-        asyncio.run(submit(self.context, job, prepared.request, 8.0, self.others))
+        asyncio.run(submit(self.context, job, prepared, 8.0))
         return job
 
     def follow(self, job: Job) -> list[JobState]:

@@ -162,7 +162,7 @@ class Card:
             self._take_in(strip, Event(strip.job.id, state))
 
     def _take_in(self, strip: Strip, event: Event) -> None:
-        """Observer: called on the portal's thread and never blocks it."""
+        """Observer: called on the background loop's thread and never blocks it."""
         state = event.state
         wants, before = self._screen.wants, strip.shown
         if has_ended(state):
@@ -302,9 +302,9 @@ class Card:
 
     def _resume(self, strip: Strip) -> None:
         """What `%kling resume ID` does, and the same strip follows the job from now on."""
-        resume = strip.job.on_resume
-        # The session of the job may have been closed; its folder is the present one's then.
-        job = resume() if resume is not None else default_session().resume(strip.job.id)[0]
+        controller = strip.job.controller
+        # Without a controller the session of the job is closed; the default session replaced it.
+        job = controller.resume() if controller else default_session().resume(strip.job.id)[0]
         strip.stop()
         with self._drawing:
             strip.job = job

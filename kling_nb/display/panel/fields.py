@@ -50,7 +50,7 @@ class Field(ABC):
         self.is_touched = False
         """Whether a person has worked with it."""
         self.on_change: Callable[[Field], None] | None = None
-        """Called after each change, also from the portal's thread."""
+        """Called after each change, also from the background loop's thread."""
 
     @property
     @abstractmethod

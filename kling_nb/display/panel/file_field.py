@@ -17,7 +17,7 @@ from kling_nb.core.formatting import one_line, shorten
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.display.html.markup import data_uri
 from kling_nb.display.links import relative_path
-from kling_nb.jobs.background_loop import in_thread, portal
+from kling_nb.jobs.background_loop import background_loop, in_thread
 from kling_nb.kie.http import Downloader
 from kling_nb.media import input_store
 from kling_nb.media.audio_video import AudioVideoInput
@@ -367,7 +367,7 @@ class MediaField(Field):
             self.control.pictures = []
         self.changed()
         if chosen:
-            self.reading = portal().submit(self._read(self._turn, chosen))
+            self.reading = background_loop().submit(self._read(self._turn, chosen))
 
     async def _read(self, turn: int, chosen: tuple[FileValue, ...]) -> None:
         fault, shown = "", []

@@ -95,7 +95,7 @@ class Form:
     def __init__(self, spec: ModelSpec, values: Values, around: Surroundings) -> None:
         self.spec = spec
         self.on_change: Callable[[], None] | None = None
-        """Called after each change of a value or a problem, also from the portal's thread."""
+        """Called after each change of a value or a problem, also on the background loop."""
         self.problems: tuple[Problem, ...] = ()
         """Those that are shown, in the order of the fields on the page."""
         allowed = _allowed_at_first(spec, values)

@@ -23,10 +23,10 @@ from kling_nb.display.front_end import present_front_end
 from kling_nb.display.threads import draw_later, work_later
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.cell import write_cell
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.lookup import find_model
 from kling_nb.models.spec import ModelSpec, Values
 
@@ -155,17 +155,17 @@ class Panel(widgets.VBox):
         self._be_busy(True)
         work_later(self._answer_click, self._wish())
 
-    def _answer_click(self, wish: Wish) -> None:
+    def _answer_click(self, wish: ClipRequest) -> None:
         with self._telling("Something broke in kling_nb."), suppress(KlingError):
             # An error of ours that has a sentence is on screen already.
             self._make(wish, lambda job: self._actions.send({"show": job.id}))
 
-    def _make(self, wish: Wish, on_card: Callable[[Job], None] = lambda _: None) -> Job:
+    def _make(self, wish: ClipRequest, on_card: Callable[[Job], None] = lambda _: None) -> Job:
         session, job = self._session(), None
         self._be_busy(True)
         self._put_notice("")
         try:
-            with session.sending(wish) as job:  # sent at the end, and not at all without a card
+            with session.submitting(wish) as job:  # sent at the end, and not at all without a card
                 self.show(job)
                 on_card(job)
         except InvalidInput as invalid:
@@ -184,9 +184,9 @@ class Panel(widgets.VBox):
             work_later(self._take_balance)
         return job
 
-    def _wish(self) -> Wish:
+    def _wish(self) -> ClipRequest:
         form = self._form
-        return Wish(form.spec, form.values, written=form.sources)
+        return ClipRequest(form.spec, form.values, written=form.sources)
 
     @without_comms()
     def show(self, job: Job) -> None:
@@ -224,7 +224,7 @@ class Panel(widgets.VBox):
 
     def _start_from(self, job_id: str) -> None:
         with self._telling("These settings cannot be used."):
-            wish = self._session().wish_of(job_id)
+            wish = self._session().request_of(job_id)
             self.choose(wish.spec.name)
             self._kept = {}
             self._form.start_from(wish.values, wish.written)

@@ -34,7 +34,7 @@ def show_listening(words: Sequence[str]) -> None:
         ConfigurationError: It cannot be listened like that.
     """
     if list(words) == ["off"]:
-        default_session().hearing.stop()
+        default_session().callback_urls.stop()
         show_notice("info", "Nobody listens for notifications any more")
         return
     order = read_order(words)
@@ -43,7 +43,7 @@ def show_listening(words: Sequence[str]) -> None:
 
 def listening_line() -> list[str]:
     """Where the default session listens, as a line for a notice; none where it does not."""
-    listening = default_session().hearing.listening
+    listening = default_session().callback_urls.listening
     return [f"listening at {listening.url}"] if listening is not None else []
 
 

@@ -98,7 +98,7 @@ def find_place(session: Session | None) -> Path | None:
 
 def check_callbacks(session: Session) -> Finding:
     """Whether the service's notifications are heard here; nobody has to hear them."""
-    url = session.hearing.url
+    url = session.callback_urls.url
     said = f"heard at {url}" if url else "nobody listens; the service is asked (`%kling listen`)"
     return Finding("Callbacks", "ok", said)
 

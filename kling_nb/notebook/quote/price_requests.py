@@ -20,13 +20,14 @@ from kling_nb.core.formatting import date_words
 from kling_nb.core.job_state import FOLLOWED, Stage
 from kling_nb.jobs.job import Clip, Job
 from kling_nb.jobs.other_folders import unaccounted
-from kling_nb.jobs.prepare import Wish, problems_of
+from kling_nb.jobs.prepare import problems_of
 from kling_nb.jobs.session import Session
 from kling_nb.media.inputs import identify, noun_of
 from kling_nb.media.unwrapping import url_of
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import read_cell
 from kling_nb.models.cell_variables import names_in, resolve, unresolved
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.lookup import find_model
 from kling_nb.models.parameters import Media
 from kling_nb.models.request_inputs import fingerprints, media_of
@@ -105,9 +106,9 @@ class Pricing:
             return QuoteLine(number, text, credits=0.0, note=f"refused: {invalid}")
         return replace(line, credits=0.0, note="dry run") if is_dry else line
 
-    def _wish(self, wanted: CellWanted | CallWanted) -> tuple[Wish, bool]:
+    def _wish(self, wanted: CellWanted | CallWanted) -> tuple[ClipRequest, bool]:
         if isinstance(wanted, CallWanted):
-            return _wish_of_call(wanted), False
+            return _request_of_call(wanted), False
         certain = {name: value for name, value in wanted.names.items() if value is not UNCERTAIN}
         known = {**self._variables, **certain}
         for name in names_in(wanted.body):
@@ -119,9 +120,9 @@ class Pricing:
         values = resolve(cell.spec, cell.values, known).values
         for name in unresolved(cell.spec, values):
             raise _Doubt(f"the variable `{name}` does not exist yet")
-        return Wish(cell.spec, values, cell.take, cell.callback_url), cell.dry_run
+        return ClipRequest(cell.spec, values, cell.take, cell.callback_url), cell.dry_run
 
-    def _priced(self, number: int, wish: Wish, *, pays: bool) -> QuoteLine:
+    def _priced(self, number: int, wish: ClipRequest, *, pays: bool) -> QuoteLine:
         """A checked request: what answers it already, or its price; a dry run answers nothing."""
         if problems := problems_of(wish):
             raise InvalidInput(tuple(problems))
@@ -212,7 +213,7 @@ def _unpriced(spec: ModelSpec, values: Values) -> str:
     return f"each second of the {line.per_s_of} is paid, and only fetching it tells how many"
 
 
-def _wish_of_call(call: CallWanted) -> Wish:
+def _request_of_call(call: CallWanted) -> ClipRequest:
     """The request of a call from Python, as `Session` reads it."""
     places: tuple[str, ...] = _POSITIONS[call.function]
     values: dict[str, Any] = dict(call.values)
@@ -224,4 +225,4 @@ def _wish_of_call(call: CallWanted) -> Wish:
     if call.function == "generate":
         spec = find_model(str(given_by_place.pop("model", "")))
     take, callback_url = values.pop("take", 1), values.pop("callback_url", "")
-    return Wish(spec, values | given_by_place, take, callback_url)
+    return ClipRequest(spec, values | given_by_place, take, callback_url)

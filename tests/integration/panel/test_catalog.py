@@ -12,10 +12,10 @@ from PIL import Image
 
 from kling_nb.display.panel.records_field import RowsField
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs.prepare import Wish
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_cell
 from kling_nb.models.cell_variables import resolve
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Records, Text
 from kling_nb.models.request_inputs import media_of, request_input
 from kling_nb.models.spec import ModelSpec, Parameter, validate
@@ -44,13 +44,13 @@ def in_folder(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Wish]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ClipRequest]:
     """What `kling.generate` would ask for."""
 
-    def ask(made: Any, name: str, values: dict[str, Any]) -> Wish:
-        session, wishes = made._session(), list[Wish]()
+    def ask(made: Any, name: str, values: dict[str, Any]) -> ClipRequest:
+        session, wishes = made._session(), list[ClipRequest]()
 
-        def sending(wish: Wish) -> Any:
+        def sending(wish: ClipRequest) -> Any:
             wishes.append(wish)
             return contextlib.nullcontext()
 

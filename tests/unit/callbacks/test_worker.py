@@ -22,6 +22,7 @@ from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.storage import CallbackStore, StoredCallback
+from tests.support.controllers import StubController
 from tests.support.jupyter import notification
 from tests.support.service import sent_row
 
@@ -55,9 +56,9 @@ def session(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> Session:
 def listening(session: Session) -> Iterator[CallbackWorker]:
     """What acts on the letters of the session."""
     collecting = CallbackWorker(session)
-    looking = session.portal.submit(collecting.keep_looking())
-    listening = Listening(session.hearing, "http://127.0.0.1:9/", stop=looking.cancel)
-    with session.hearing.turn_to(listening):
+    looking = session.loop.submit(collecting.keep_looking())
+    listening = Listening(session.callback_urls, "http://127.0.0.1:9/", stop=looking.cancel)
+    with session.callback_urls.turn_to(listening):
         yield collecting
 
 
@@ -91,7 +92,7 @@ def look(session: Session, collecting: CallbackWorker, times: int = 1) -> None:
             await collecting.look()
             await collecting.settle()
 
-    session.portal.call(play())
+    session.loop.call(play())
 
 
 def count_heard(session: Session, monkeypatch: pytest.MonkeyPatch, *faults: Exception) -> list[str]:
@@ -124,10 +125,12 @@ def test_a_letter_ends_the_wait(session: Session, listening: CallbackWorker) -> 
 def test_a_letter_is_not_believed(open_session: Open) -> None:
     """It says that the clip is there, and the service does not: the job goes on."""
     endless = open_session(emulator_seconds=3600)
-    endless.hearing.turn_to(Listening(endless.hearing, "http://127.0.0.1:9/", stop=lambda: None))
+    endless.callback_urls.turn_to(
+        Listening(endless.callback_urls, "http://127.0.0.1:9/", stop=lambda: None)
+    )
     job = endless.text_to_video("A red fox")
     asked: list[str] = []
-    job.on_ask = lambda: asked.append(job.id)
+    job.controller = StubController(poll_now=lambda: asked.append(job.id))
     post(endless, job)
     look(endless, CallbackWorker(endless))
     assert asked == [job.id]
@@ -209,7 +212,7 @@ def test_told_to_it_looks_at_once(session: Session, monkeypatch: pytest.MonkeyPa
         return found
 
     monkeypatch.setattr(worker, "letters_for", letters)
-    looking = session.portal.submit(collecting.keep_looking())
+    looking = session.loop.submit(collecting.keep_looking())
     wait_until(lambda: looks == [False])
     CallbackStore(session.ledger.folder).post("n", b"it", AT)
     collecting.wake()
@@ -229,14 +232,14 @@ def test_cancelled_it_ends_what_it_began(session: Session, monkeypatch: pytest.M
     monkeypatch.setattr(session, "hear", hear)
     sent_row(session.ledger, Stage.UNKNOWN)
     CallbackStore(session.ledger.folder).post("n", b"it", AT)
-    looking = session.portal.submit(CallbackWorker(session).keep_looking())
+    looking = session.loop.submit(CallbackWorker(session).keep_looking())
     wait_until(lambda: begun)
     looking.cancel()
 
     async def release() -> None:
         go.set()
 
-    session.portal.call(release())
+    session.loop.call(release())
     wait_until(lambda: ended == ["n"])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kling_nb.emulator.http.callback_sender import CourierLoop
-from kling_nb.jobs.background_loop import BackgroundLoop, PortalLoop, SelectorLoop, portal
+from kling_nb.jobs.background_loop import BackgroundLoop, PortalLoop, SelectorLoop, background_loop
 from kling_nb.jobs.run_coroutine import run
 from tests.support.scripts import answer, run_script
 
@@ -62,7 +62,7 @@ def test_nothing_starts_before_the_first_use() -> None:
 
 def test_the_shared_portal_is_one() -> None:
     """All of the process shares one portal."""
-    assert portal() is portal()
+    assert background_loop() is background_loop()
 
 
 def test_many_threads_share_one_loop(own: BackgroundLoop) -> None:
@@ -94,7 +94,7 @@ def test_call_on_the_own_thread_raises(own: BackgroundLoop) -> None:
         assert own.is_own_thread()
         own.call(waiting)
 
-    with pytest.raises(RuntimeError, match=r"call\(\).*portal's own thread.*await"):
+    with pytest.raises(RuntimeError, match=r"call\(\).*background loop's own thread.*await"):
         own.call(wait_for_itself())
     assert not own.is_own_thread()
 
@@ -119,14 +119,14 @@ def test_interrupt_leaves_the_coroutine_running() -> None:
     printed = run_script(
         """
         import asyncio, signal, threading
-        from kling_nb.jobs.background_loop import portal
+        from kling_nb.jobs.background_loop import background_loop
         go, seen = threading.Event(), threading.Event()
         async def work():
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             await asyncio.to_thread(go.wait)
             seen.set()
         try:
-            portal().call(work())
+            background_loop().call(work())
         except KeyboardInterrupt:
             go.set()
             print("interrupted", seen.wait(20))
@@ -202,7 +202,7 @@ def test_use_after_stop_starts_anew() -> None:
 
 
 def test_stop_on_the_own_thread_does_not_wait(own: BackgroundLoop) -> None:
-    """A job may stop the portal that it runs on."""
+    """A job may stop the background loop that it runs on."""
 
     async def stop() -> None:
         own.stop()
@@ -216,15 +216,15 @@ def test_exit_is_silent_and_clean() -> None:
     printed = run_script(
         """
         import asyncio
-        from kling_nb.jobs.background_loop import portal
+        from kling_nb.jobs.background_loop import background_loop
         async def work():
             try:
                 await asyncio.sleep(3600)
             finally:
                 await asyncio.sleep(0)
                 print("cleaned")
-        portal().submit(work())
-        portal().call(asyncio.sleep(0))
+        background_loop().submit(work())
+        background_loop().call(asyncio.sleep(0))
         """
     )
     assert printed == "cleaned\n"
@@ -235,8 +235,8 @@ def test_exit_starts_no_thread() -> None:
     printed = run_script(
         """
         import asyncio, atexit, threading
-        from kling_nb.jobs.background_loop import portal
-        print(portal().call(asyncio.to_thread(len, "four")))
+        from kling_nb.jobs.background_loop import background_loop
+        print(background_loop().call(asyncio.to_thread(len, "four")))
         def refuse(*_):
             raise RuntimeError("can't create new thread at interpreter shutdown")
         def tell(failure):
@@ -264,7 +264,7 @@ def test_closing_a_loop_starts_no_thread(
 
 
 def test_stop_waits_for_worker_threads(own: BackgroundLoop) -> None:
-    """A thread that still works when the portal stops has ended when `stop` returns."""
+    """A thread that still works when the background loop stops has ended when `stop` returns."""
     started, go, steps = threading.Event(), threading.Event(), []
 
     def work() -> None:
@@ -281,16 +281,16 @@ def test_stop_waits_for_worker_threads(own: BackgroundLoop) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_fork_starts_fresh() -> None:
-    """In a forked child the portal works, and the parent's goes on."""
+    """In a forked child the background loop works, and the parent's goes on."""
     printed = run_script(
         """
         import asyncio, os, sys
-        from kling_nb.jobs.background_loop import portal
+        from kling_nb.jobs.background_loop import background_loop
         async def pid():
             return os.getpid()
-        assert portal().call(pid()) == os.getpid()
+        assert background_loop().call(pid()) == os.getpid()
         child = os.fork()
-        assert portal().call(pid(), timeout_s=20) == os.getpid()
+        assert background_loop().call(pid(), timeout_s=20) == os.getpid()
         if child:
             assert os.waitpid(child, 0)[1] == 0
             print("both")

@@ -38,6 +38,7 @@ from kling_nb.errors import (
 )
 from kling_nb.jobs.background_loop import BackgroundLoop
 from kling_nb.jobs.job import Clip, Job
+from tests.support.controllers import StubController
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 FACTS = JobFacts("ab12cd34", "kling-2.6/text-to-video", "A fox", {}, 55.0, 100.0, AT, True)
@@ -64,7 +65,7 @@ def job(portal: BackgroundLoop) -> Job:
 
 def test_a_job_without_a_session_has_no_other_take(job: Job) -> None:
     """Says how to get a handle that has one."""
-    with pytest.raises(LedgerError, match=r"job ab12cd34 has no session; `kling\.job\('ab12cd34'"):
+    with pytest.raises(LedgerError, match=r"job ab12cd34 has no open session; `kling\.job\('ab12cd34'"):
         job.another_take()
 
 
@@ -325,7 +326,7 @@ def test_an_end_is_an_end(job: Job) -> None:
 def test_detach(job: Job) -> None:
     """Following stops; the id to take it up again is told."""
     stopped: list[bool] = []
-    job.on_detach = lambda: stopped.append(True)
+    job.controller = StubController(detach=lambda: stopped.append(True) or True)
     job.enter(WAITING)
     job.detach()
     assert stopped == [True]
@@ -384,12 +385,12 @@ def test_only_the_same_kind_of_end_is_amended(job: Job, ended: bool) -> None:
 
 def test_asking_now_is_for_running_jobs(job: Job) -> None:
     """Nobody is asked about what is over, nor where nobody follows."""
-    job.ask_now()
+    job.poll_now()
     asked: list[bool] = []
-    job.on_ask = lambda: asked.append(True)
-    job.ask_now()
+    job.controller = StubController(poll_now=lambda: asked.append(True))
+    job.poll_now()
     job.fail(Failed("task", "500", "it failed", 0), failed())
-    job.ask_now()
+    job.poll_now()
     assert asked == [True]
 
 
@@ -400,13 +401,13 @@ def test_a_job_is_taken_up_by_its_own_session(
     own, other = open_session(), open_session(folder=tmp_path / "other")
     job = own.image_to_video(photo, "A fox")
     job.detach()
-    assert job.on_resume is not None
-    again = job.on_resume()
+    assert job.controller is not None
+    again = job.controller.resume()
     assert again.id == job.id
     assert again.result(20).path.parent == own.settings.folder
     assert other.jobs() == []
     own.close()
-    assert again.on_resume is None
+    assert again.controller is None
 
 
 def test_a_printed_clip_is_one_line() -> None:

@@ -25,7 +25,7 @@ def index(tmp_path: Path) -> UserIndex:
 
 def elsewhere(world: World, index: UserIndex, service: str = "live") -> OtherFolders:
     """The user's folders, as the world's session sees them."""
-    return OtherFolders(index, world.context, service)
+    return OtherFolders(index, world.ledger, service)
 
 
 def sent(world: World, stage: Stage = Stage.ACCEPTED) -> JobRecord:
@@ -43,7 +43,7 @@ def test_what_is_or_may_be_paid_is_refused_in_another_folder(
     here = elsewhere(world, index)
     here.note(sent(world, stage))
     here.refuse_paid(INTENT)
-    there = replace(here, context=replace(world.context, ledger=Ledger(tmp_path / "there")))
+    there = replace(here, ledger=Ledger(tmp_path / "there"))
     with pytest.raises(AlreadyPaid, match=f"in {world.ledger.folder}.*--take 2"):
         there.refuse_paid(INTENT)
 
@@ -53,7 +53,7 @@ def test_of_two_folders_the_first_to_send_pays(
 ) -> None:
     """Both were let through when they asked; the second is stopped before it sends."""
     here = elsewhere(world, index)
-    there = replace(here, context=replace(world.context, ledger=Ledger(tmp_path / "there")))
+    there = replace(here, ledger=Ledger(tmp_path / "there"))
     row, at = world.ledger.intend(INTENT)[0], world.clock()
     for each in (here, there):
         each.refuse_paid(INTENT)
@@ -136,10 +136,10 @@ def test_a_failed_task_may_be_made_anywhere(world: World, index: UserIndex) -> N
     """Its credits came back; one that goes on is noted."""
     here = elsewhere(world, index)
     row = sent(world)
-    here.tell_end(row.id)
+    here.report_end(row.id)
     assert index.find(INTENT.fingerprint) is not None
     world.ledger.advance(row.id, Stage.FAILED)
-    here.tell_end(row.id)
+    here.report_end(row.id)
     assert index.find(INTENT.fingerprint) is None
 
 

@@ -17,10 +17,12 @@ from PIL import Image
 
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs.prepare import Gathered, Prepared, Wish, gather, place_words, prepare
+from kling_nb.jobs.prepare import RequestMedia, describe_place, prepare, read_media
+from kling_nb.jobs.prepared_request import PreparedRequest
 from kling_nb.kie.http import Downloader
 from kling_nb.media import inputs
 from kling_nb.media.audio_video import AudioVideoInput
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.parameters import Choice, Column, Media, Records, Text
 from kling_nb.models.prices import Price, PriceList
 from kling_nb.models.request_inputs import media_of, with_media
@@ -71,16 +73,16 @@ def web(*answers: httpx.Response) -> Downloader:
 
 def gathered(
     values: Mapping[str, object], service: str = "live", pictures: Downloader | None = None
-) -> Gathered:
+) -> RequestMedia:
     """What is found."""
     checked = validate(SPEC, values)
-    return asyncio.run(gather(SPEC, checked, service=service, pictures=pictures or web()))
+    return asyncio.run(read_media(SPEC, checked, service=service, downloads=pictures or web()))
 
 
-def ready(values: Mapping[str, object], **given: Any) -> Prepared:
+def ready(values: Mapping[str, object], **given: Any) -> PreparedRequest:
     """The prepared request."""
-    wish = Wish(SPEC, values, **given)
-    return asyncio.run(prepare(wish, service="live", pictures=web()))
+    wish = ClipRequest(SPEC, values, **given)
+    return asyncio.run(prepare(wish, service="live", downloads=web()))
 
 
 def png(shade: int) -> bytes:
@@ -131,7 +133,7 @@ def test_what_is_to_be_done_is_told_once() -> None:
 def test_places_in_words() -> None:
     """As a person reads them."""
     places = media_of(SPEC, validate(SPEC, {"image": png(1), "cast": CAST_OF_TWO}))
-    assert [place_words(SPEC, place) for place in places.values()] == [
+    assert [describe_place(SPEC, place) for place in places.values()] == [
         "image", "element 1: images", "element 2: images", "element 2: voice",
     ]  # fmt: skip
 
@@ -211,7 +213,9 @@ async def _from_peer(address: str, sent: str) -> None:
         return httpx.Response(200, content=png(1), extensions={"network_stream": Peer()})
 
     pictures = Downloader(transport=httpx.MockTransport(answer))
-    found = await gather(SPEC, validate(SPEC, {"image": URL}), service="live", pictures=pictures)
+    found = await read_media(
+        SPEC, validate(SPEC, {"image": URL}), service="live", downloads=pictures
+    )
     assert found.sources["image"][0].url == sent
 
 
@@ -274,8 +278,8 @@ def test_a_copy_that_is_gone_is_fetched_again() -> None:
 def test_the_length_decides_on_the_price() -> None:
     """Whole seconds, up; kept for another take."""
     prepared = ready({"video": video(3.4)})
-    assert prepared.intent.price_credits == 40
-    assert prepared.request.lengths_s == {"video": pytest.approx(3.4)}
+    assert prepared.price_credits == 40
+    assert prepared.lengths_s == {"video": pytest.approx(3.4)}
 
 
 def test_several_are_as_long_as_all_of_them() -> None:
@@ -283,7 +287,7 @@ def test_several_are_as_long_as_all_of_them() -> None:
     several = Media(("audio/wav",), 1_000_000, max_count=2)
     spec = replace(SPEC, parameters=(Parameter("audio", several, "what is heard"),), rules=())
     values = {"audio": (sound(seconds=1.0), sound(seconds=2.0))}
-    wanted = gather(spec, values, service="live", pictures=Downloader())
+    wanted = read_media(spec, values, service="live", downloads=Downloader())
     assert asyncio.run(wanted).facts.lengths_s == {"audio": pytest.approx(3.0, abs=0.1)}
 
 
@@ -306,7 +310,7 @@ def test_every_problem_of_a_request_at_once() -> None:
 def test_what_is_noted_is_json() -> None:
     """Names stand for media, also inside records."""
     values = {"image": [png(4), png(5)], "cast": CAST_OF_TWO}
-    intent = ready(values).intent
+    intent = ready(values).record()
     assert intent.values == {
         "image": f"{len(png(4))} bytes, {len(png(5))} bytes",
         "follows": "image",
@@ -323,12 +327,12 @@ def test_what_is_noted_is_json() -> None:
 
 def test_the_first_picture_stands_for_the_request() -> None:
     """Else the first video; a sound shows nothing."""
-    shown = ready({"image": png(200), "video": video()}).intent.thumbnail
-    assert shown == ready({"image": png(200)}).intent.thumbnail
-    assert ready({"video": video()}).intent.thumbnail not in (b"", shown)
+    shown = ready({"image": png(200), "video": video()}).thumbnail
+    assert shown == ready({"image": png(200)}).thumbnail
+    assert ready({"video": video()}).thumbnail not in (b"", shown)
     silent = [{"name": "owl", "images": png(3), "voice": sound(seconds=2.0)}]
-    assert ready({"video": video(), "cast": silent}).intent.thumbnail == (
-        ready({"image": png(3)}).intent.thumbnail
+    assert ready({"video": video(), "cast": silent}).thumbnail == (
+        ready({"image": png(3)}).thumbnail
     )
 
 
@@ -336,7 +340,7 @@ def test_another_content_in_a_record_is_another_request() -> None:
     """Its order too; not how the file is called."""
 
     def name_of(*images: object) -> str:
-        return ready({"cast": [{"name": "fox", "images": list(images)}]}).intent.fingerprint
+        return ready({"cast": [{"name": "fox", "images": list(images)}]}).fingerprint
 
     usual = name_of(png(1), png(2))
     assert usual == name_of(bytearray(png(1)), png(2))
@@ -347,7 +351,7 @@ def test_a_golden_request() -> None:
     """Its name never changes: it would be paid for again."""
     cast = [{"name": "fox", "images": FIXED}]
     prepared = ready({"prompt": "A fox", "image": FIXED, "cast": cast})
-    assert prepared.intent.fingerprint == GOLDEN
+    assert prepared.fingerprint == GOLDEN
 
 
 def test_how_media_are_written_in_a_cell(tmp_path: Path) -> None:
@@ -357,11 +361,11 @@ def test_how_media_are_written_in_a_cell(tmp_path: Path) -> None:
     clip.path.write_bytes(video())
     path = tmp_path / "a b.png"
     values = {"image": [path, png(2)], "video": clip, "cast": [{"name": "fox", "images": path}]}
-    cell = ready(values).intent.cell
+    cell = ready(values).cell
     assert f"--image '{path}' --image picture" in cell
     assert f"--video {clip.path}" in cell
     assert f'--cast \'[{{"name": "fox", "images": "{path}"}}]\'' in cell
-    told = ready(values, written={"cast": "my_cast", "video": "walk"}).intent.cell
+    told = ready(values, written={"cast": "my_cast", "video": "walk"}).cell
     assert "--cast my_cast" in told
     assert "--video walk" in told
 

@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs.prepare import Prepared, Wish, prepare
+from kling_nb.jobs.prepare import prepare
+from kling_nb.jobs.prepared_request import PreparedRequest
 from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 
 URL = "https://pictures.example/fox.png"
 
@@ -29,21 +31,25 @@ def web(answer: httpx.Response | Exception | None = None) -> Downloader:
     return Downloader(transport=httpx.MockTransport(respond))
 
 
-def ready(wish: Wish, service: str = "live", pictures: Downloader | None = None) -> Prepared:
+def ready(
+    wish: ClipRequest, service: str = "live", pictures: Downloader | None = None
+) -> PreparedRequest:
     """The prepared request."""
-    return asyncio.run(prepare(wish, service=service, pictures=pictures or web()))
+    return asyncio.run(prepare(wish, service=service, downloads=pictures or web()))
 
 
-def problems(wish: Wish, service: str = "live", pictures: Downloader | None = None) -> list[str]:
+def problems(
+    wish: ClipRequest, service: str = "live", pictures: Downloader | None = None
+) -> list[str]:
     """The fields that are wrong."""
     with pytest.raises(InvalidInput) as caught:
         ready(wish, service, pictures)
     return [problem.field for problem in caught.value.problems]
 
 
-def animate(image: object, prompt: str = "A red fox", **values: object) -> Wish:
+def animate(image: object, prompt: str = "A red fox", **values: object) -> ClipRequest:
     """An image-to-video wish."""
-    return Wish(IMAGE_TO_VIDEO, {"image": image, "prompt": prompt, **values})
+    return ClipRequest(IMAGE_TO_VIDEO, {"image": image, "prompt": prompt, **values})
 
 
 def test_all_problems_at_once() -> None:
@@ -67,14 +73,14 @@ def test_all_problems_at_once() -> None:
 
 def test_what_is_missing_is_told_once() -> None:
     """A picture that was not given is not looked for."""
-    assert problems(Wish(IMAGE_TO_VIDEO, {"prompt": "A fox"})) == ["image"]
+    assert problems(ClipRequest(IMAGE_TO_VIDEO, {"prompt": "A fox"})) == ["image"]
     assert problems(animate("", "A fox")) == ["image"]
 
 
 @pytest.mark.parametrize("take", [0, -1, "2", 1.5, None])
 def test_a_take_that_cannot_be(take: object) -> None:
     """Takes count from 1."""
-    assert problems(Wish(TEXT_TO_VIDEO, {"prompt": "A fox"}, take=take)) == ["take"]  # type: ignore[arg-type]
+    assert problems(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A fox"}, take=take)) == ["take"]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -90,17 +96,17 @@ def test_a_picture_is_read_once(photo: bytes, tmp_path: Path) -> None:
     path = tmp_path / "fox.png"
     path.write_bytes(photo)
     prepared = ready(animate(path))
-    [source] = prepared.request.media["image"]
+    [source] = prepared.media["image"]
     assert source.attachment.content == photo
     assert source.url == ""
-    assert prepared.intent.values == {
+    assert prepared.record().values == {
         "prompt": "A red fox",
         "image": "fox.png",
         "duration": "5",
         "sound": False,
     }
-    assert prepared.intent.thumbnail.startswith(b"\xff\xd8")
-    assert prepared.intent.price_credits == 55
+    assert prepared.thumbnail.startswith(b"\xff\xd8")
+    assert prepared.price_credits == 55
 
 
 def test_the_same_picture_is_the_same_request(photo: bytes, tmp_path: Path) -> None:
@@ -108,47 +114,44 @@ def test_the_same_picture_is_the_same_request(photo: bytes, tmp_path: Path) -> N
     for name in ("fox.png", "copy.png"):
         (tmp_path / name).write_bytes(photo)
     given = [tmp_path / "fox.png", str(tmp_path / "copy.png"), photo, bytearray(photo)]
-    assert len({ready(animate(image)).intent.fingerprint for image in given}) == 1
+    assert len({ready(animate(image)).fingerprint for image in given}) == 1
 
 
 def test_another_picture_is_another_request(photo: bytes) -> None:
     """By its pixels."""
     other = io.BytesIO()
     Image.new("RGB", (96, 64), "#000001").save(other, "PNG")
-    assert (
-        ready(animate(photo)).intent.fingerprint
-        != ready(animate(other.getvalue())).intent.fingerprint
-    )
+    assert ready(animate(photo)).fingerprint != ready(animate(other.getvalue())).fingerprint
 
 
 def test_what_makes_another_request(photo: bytes) -> None:
     """Service, take, prompt, length and sound; not line ends, a callback or how it is written."""
-    usual = ready(animate(photo, "Two\nlines")).intent.fingerprint
+    usual = ready(animate(photo, "Two\nlines")).fingerprint
     values = {"image": photo, "prompt": "Two\r\nlines"}
     same = [
         animate(photo, "Two\r\nlines", duration=5.0),
-        Wish(IMAGE_TO_VIDEO, values, callback_url="https://my.example/"),
-        Wish(IMAGE_TO_VIDEO, values, written={"image": "fox"}),
+        ClipRequest(IMAGE_TO_VIDEO, values, callback_url="https://my.example/"),
+        ClipRequest(IMAGE_TO_VIDEO, values, written={"image": "fox"}),
     ]
     other = [
-        Wish(IMAGE_TO_VIDEO, values, take=2),
+        ClipRequest(IMAGE_TO_VIDEO, values, take=2),
         animate(photo, "Two lines"),
         animate(photo, "Two\nlines", duration=10),
         animate(photo, "Two\nlines", sound=True),
     ]
-    assert {ready(wish).intent.fingerprint for wish in same} == {usual}
-    others = {ready(wish).intent.fingerprint for wish in other}
-    others.add(ready(same[0], "emulator").intent.fingerprint)
+    assert {ready(wish).fingerprint for wish in same} == {usual}
+    others = {ready(wish).fingerprint for wish in other}
+    others.add(ready(same[0], "emulator").fingerprint)
     assert len(others - {usual}) == 5
 
 
 def test_a_picture_by_url(photo: bytes) -> None:
     """Fetched once, checked and hashed; the URL is what will be sent."""
     prepared = ready(animate(f" {URL} "), pictures=web(httpx.Response(200, content=photo)))
-    [source] = prepared.request.media["image"]
+    [source] = prepared.media["image"]
     assert source.url == URL
     assert source.attachment.content == photo
-    assert prepared.intent.fingerprint == ready(animate(photo)).intent.fingerprint
+    assert prepared.fingerprint == ready(animate(photo)).fingerprint
 
 
 def test_a_url_that_shows_no_picture() -> None:
@@ -167,28 +170,30 @@ def test_a_url_that_cannot_be_fetched_in_the_emulator() -> None:
     """A placeholder stands for it, and the request is the same whatever the reason was."""
     first = ready(animate(URL), "emulator", web(httpx.ConnectError("down")))
     second = ready(animate(URL), "emulator", web(httpx.Response(404)))
-    [source] = first.request.media["image"]
+    [source] = first.media["image"]
     assert source.url == URL
     assert (source.attachment.width_px, source.attachment.height_px) == (1280, 720)
-    assert first.intent.fingerprint == second.intent.fingerprint
+    assert first.fingerprint == second.fingerprint
     other = ready(animate(URL + "?2"), "emulator", web(httpx.Response(404)))
-    assert other.intent.fingerprint != first.intent.fingerprint
+    assert other.fingerprint != first.fingerprint
 
 
 def test_the_cell_that_does_the_same(photo: bytes) -> None:
     """A path as it was given, an object by its variable's name."""
-    image = Wish(IMAGE_TO_VIDEO, {"image": photo, "prompt": "A fox"}, 2, written={"image": "fox"})
-    cell = ready(image).intent.cell
+    image = ClipRequest(
+        IMAGE_TO_VIDEO, {"image": photo, "prompt": "A fox"}, 2, written={"image": "fox"}
+    )
+    cell = ready(image).cell
     assert cell.startswith("%%kling")
     assert "--image fox" in cell
     assert "--take 2" in cell
     assert cell.endswith("A fox")
-    assert "--image picture" in ready(animate(photo)).intent.cell
+    assert "--image picture" in ready(animate(photo)).cell
 
 
 def test_words_alone(photo: bytes) -> None:
     """A model without pictures has none to read."""
-    prepared = ready(Wish(TEXT_TO_VIDEO, {"prompt": "A fox"}))
-    assert prepared.request.media == {}
-    assert prepared.intent.thumbnail == b""
-    assert problems(Wish(TEXT_TO_VIDEO, {"prompt": "A fox", "image": photo})) == ["image"]
+    prepared = ready(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A fox"}))
+    assert prepared.media == {}
+    assert prepared.thumbnail == b""
+    assert problems(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A fox", "image": photo})) == ["image"]

@@ -12,7 +12,7 @@ import pytest
 import tornado.concurrent
 
 import kling_nb.jobs.run_coroutine as module
-from kling_nb.jobs.background_loop import portal
+from kling_nb.jobs.background_loop import background_loop
 from kling_nb.jobs.run_coroutine import run
 from tests.support.scripts import answer, run_script
 
@@ -188,8 +188,8 @@ def test_run_on_the_portals_thread_raises() -> None:
     async def nested() -> None:
         run(waiting)
 
-    with pytest.raises(RuntimeError, match=r"run\(\).*portal's own thread"):
-        portal().call(nested())
+    with pytest.raises(RuntimeError, match=r"run\(\).*background loop's own thread"):
+        background_loop().call(nested())
 
 
 def test_run_leaves_asyncio_as_it_was() -> None:

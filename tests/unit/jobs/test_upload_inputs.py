@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 from PIL import Image
@@ -17,14 +18,14 @@ from kling_nb.core.job_state import Stage, Uploading
 from kling_nb.core.secret import Key
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import LedgerError, MediaError, NotSent
-from kling_nb.jobs.background_loop import portal
+from kling_nb.jobs.background_loop import background_loop
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.submit import submit
 from kling_nb.jobs.upload_inputs import LIFE, InputSource, InputUploader, is_about_media
 from kling_nb.kie.client import Client
 from kling_nb.media.images import read_picture
 from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import Uploads
 from tests.support.reels import video
 from tests.support.service import UPLOAD, World
@@ -99,7 +100,7 @@ def uploader() -> Uploader:
 @pytest.fixture
 def freight(world: World, uploader: Uploader) -> InputUploader:
     """Freight that goes nowhere."""
-    return replace(world.context.freight, client=uploader)  # type: ignore[arg-type]
+    return replace(world.context.uploads, client=uploader)  # type: ignore[arg-type]
 
 
 async def quiet(condition: Callable[[], bool]) -> None:
@@ -164,10 +165,10 @@ def test_a_failed_upload_sends_nothing(world: World, photo: bytes, tmp_path: Pat
     path.write_bytes(video())
     spec = CATALOGUE["kling-2.6/motion-control"]
     image = Image.new("RGB", (400, 400), "red")
-    job, prepared = world.intend(Wish(spec, {"image": image, "video": path}))
+    job, prepared = world.intend(ClipRequest(spec, {"image": image, "video": path}))
     path.write_bytes(video(shade=10))
     with pytest.raises(MediaError, match="was changed while it was about to be uploaded"):
-        asyncio.run(submit(world.context, job, prepared.request, 8.0, world.others))
+        asyncio.run(submit(world.context, job, prepared, 8.0))
     assert world.ledger.row(job.id).stage is Stage.DISCARDED
     assert world.books.count_tasks() == 0
 
@@ -184,7 +185,7 @@ def test_what_is_there_is_not_uploaded_again(
     world.clock.move(LIFE.total_seconds())
     told: list[object] = []
     job.observe(lambda event: told.append(event.state))
-    other = replace(freight, noted=Uploads(world.ledger.folder), turns=type(freight.turns)())
+    other = replace(freight, cache=Uploads(world.ledger.folder), _locks=WeakValueDictionary())
     assert deliver(other, job, {"image": [picture(1)]}) == first
     assert (len(uploader.begun), told) == (1, [])
     world.clock.move(1)
@@ -243,7 +244,7 @@ def test_services_are_not_mixed(
     deliver(freight, job, {"image": [picture(1)]})
     uploader.upload_url = "http://127.0.0.1:8787"
     deliver(freight, job, {"image": [picture(1)]})
-    live = Job(replace(job.facts, emulated=False), job.state, portal())
+    live = Job(replace(job.facts, emulated=False), job.state, background_loop())
     deliver(freight, live, {"image": [picture(1)]})
     assert len(uploader.begun) == 3
     with world.ledger._reading() as jobs:
@@ -290,13 +291,13 @@ def test_what_was_not_kept_takes_all_with_it(
 ) -> None:
     """Nothing tells then as what it was uploaded; that costs uploads, and no credits."""
     for content in ("ab", "cd", "ef"):
-        freight.noted.note("emulator", content * 32, "image/png", "https://u/", world.clock())
+        freight.cache.note("emulator", content * 32, "image/png", "https://u/", world.clock())
     row = world.ledger.row(job.id)
     kept = StoredInput("ab" * 32, "fox.png", "image/png", path)
     asyncio.run(freight.forget(replace(row, sources={"image": (kept,)})))
     since = world.clock() - LIFE
     found = [
-        freight.noted.find("emulator", content * 32, "image/png", since, world.clock())
+        freight.cache.find("emulator", content * 32, "image/png", since, world.clock())
         for content in ("ab", "cd", "ef")
     ]
     assert len(list(filter(None, found))) == left
@@ -319,7 +320,7 @@ def test_words_that_may_mean_a_file(text: str, is_it: bool) -> None:
 
 def test_the_clients_own_upload_is_used(world: World, job: Job) -> None:
     """With the file's content and type."""
-    urls = deliver(world.context.freight, job, {"image": [picture(1)]})
+    urls = deliver(world.context.uploads, job, {"image": [picture(1)]})
     assert world.books.requests(UPLOAD) == 1
     assert urls["image"][0].endswith(".png")
     assert Client(Key("k"), upload_url="http://127.0.0.1:1/").upload_url == "http://127.0.0.1:1"

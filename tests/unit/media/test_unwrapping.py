@@ -19,7 +19,6 @@ from IPython.display import Image as Shown
 from PIL import Image, TiffImagePlugin
 
 from kling_nb.errors import InvalidInput, MediaError
-from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
 from kling_nb.media.audio_video import read_footage
 from kling_nb.media.images import read_picture
@@ -28,6 +27,7 @@ from kling_nb.media.unwrapping import describe, is_data_url, is_uri, unwrap, url
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_cell
 from kling_nb.models.cell_variables import resolve
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.parameters import Media
 from tests.support.reels import sound, video
 
@@ -268,7 +268,7 @@ def test_a_cell_names_the_job_of_an_earlier_one(session: Session) -> None:
     fox.result(PATIENCE_S)
     cell = read_cell("--image fox", "It stops", {})
     found = resolve(cell.spec, cell.values, {"fox": fox})
-    job = session.prepare(Wish(cell.spec, found.values, written=found.written))
+    job = session.reserve(ClipRequest(cell.spec, found.values, written=found.written))
     assert job.facts.cell == "%%kling --image fox\nIt stops"
 
 
@@ -277,9 +277,9 @@ def test_a_job_that_runs_is_waited_for(open_session: Callable[..., Session]) -> 
     session = open_session(emulator_seconds=SLOW_S)
     fox = session.text_to_video("A red fox")
     spec = CATALOGUE["kling-2.6/image-to-video"]
-    wish = Wish(spec, {"image": fox, "prompt": "It stops"}, written={"image": "fox"})
+    wish = ClipRequest(spec, {"image": fox, "prompt": "It stops"}, written={"image": "fox"})
     with pytest.raises(InvalidInput, match=r"fox is not done yet: run fox\.result\(\) to wait"):
-        session.prepare(wish)
+        session.reserve(wish)
     with pytest.raises(
         InvalidInput, match=rf"job {fox.id} is not done yet: run job\.result\(\) to wait"
     ):

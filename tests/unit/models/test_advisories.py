@@ -13,11 +13,13 @@ from PIL import Image
 
 from kling_nb.core.job_state import Failed, JobState, Preparing, Saved
 from kling_nb.display import html
-from kling_nb.jobs.prepare import Prepared, Wish, prepare
+from kling_nb.jobs.prepare import prepare
+from kling_nb.jobs.prepared_request import PreparedRequest
 from kling_nb.jobs.session import Session
 from kling_nb.kie.http import Downloader
 from kling_nb.models.advisories import FrameAdvisory, LengthAdvisory, MediaFacts, warnings_of
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.spec import ModelSpec
 from kling_nb.notebook.magics import KlingMagics
 from tests.support.html_states import FACTS, NOW, RUNNING, SAVED, TASK
@@ -48,11 +50,11 @@ def image(width: int, height: int) -> bytes:
     return content.getvalue()
 
 
-def prepared(spec: ModelSpec, **values: object) -> Prepared:
+def prepared(spec: ModelSpec, **values: object) -> PreparedRequest:
     """The prepared request; nothing is fetched."""
     closed = Downloader(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
-    wish = Wish(spec, {"prompt": "A red fox", **values})
-    return asyncio.run(prepare(wish, service="live", pictures=closed))
+    wish = ClipRequest(spec, {"prompt": "A red fox", **values})
+    return asyncio.run(prepare(wish, service="live", downloads=closed))
 
 
 @pytest.mark.parametrize(
@@ -126,15 +128,17 @@ def test_a_dry_run_tells(session: Session) -> None:
 
 def test_a_quote_tells(session: Session) -> None:
     """Python reads the warnings as data."""
-    quote = session.quote(Wish(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(8, 8)}))
+    quote = session.quote(ClipRequest(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(8, 8)}))
     assert [warning.startswith(WARNED) for warning in quote.warnings] == [True]
-    usual = session.quote(Wish(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(640, 360)}))
+    usual = session.quote(ClipRequest(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(640, 360)}))
     assert usual.warnings == ()
 
 
 def test_a_job_knows_before_it_is_sent(session: Session) -> None:
     """Its card is on screen by then; another take of it warns again."""
-    with session.sending(Wish(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(8, 8)})) as job:
+    with session.submitting(
+        ClipRequest(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(8, 8)})
+    ) as job:
         assert isinstance(job.state, Preparing)
         assert html.escape(WARNED) in html.render_record(job.facts, job.state, now=NOW)
     job.result(20)

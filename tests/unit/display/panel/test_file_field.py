@@ -11,7 +11,7 @@ from PIL import Image
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.display.panel import panel
 from kling_nb.display.panel.file_field import FileValue
-from kling_nb.jobs.background_loop import portal
+from kling_nb.jobs.background_loop import background_loop
 from kling_nb.models import catalog
 from tests.support.panes import WAIT_S, actions, choose_file, find, png, press, read_all, text_of
 
@@ -209,7 +209,7 @@ def test_a_reading_that_was_overtaken_shows_nothing(make) -> None:
     choose_file(find(made, "Image"), png(colour="red"), "red.png")
     read_all(made)
     late = field._read(field._turn - 1, (FileValue(png(), "picture", "old.png"),))
-    portal().submit(late).result(WAIT_S)
+    background_loop().submit(late).result(WAIT_S)
     assert [view["name"] for view in shown(made)] == ["red.png"]
 
 
@@ -310,14 +310,14 @@ def test_a_picker_takes_files_of_its_medium(make) -> None:
 
 def test_a_file_that_is_read_at_once_is_told_too(make, monkeypatch) -> None:
     """However fast: also before the form is there to hear of it."""
-    submit = portal().submit
+    submit = background_loop().submit
 
     def at_once(work: object) -> object:
         done = submit(work)
         done.result(WAIT_S)
         return done
 
-    monkeypatch.setattr(type(portal()), "submit", lambda _, work: at_once(work))
+    monkeypatch.setattr(type(background_loop()), "submit", lambda _, work: at_once(work))
     made = make(catalog.kling_3.VIDEO.name, image="nowhere.png")
     assert "no file 'nowhere.png'" in find(made, "Image").problem
     assert [problem.field for problem in made.problems] == ["image"]

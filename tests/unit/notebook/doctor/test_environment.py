@@ -264,11 +264,11 @@ def test_where_the_folder_is_what_is_wrong_none_is_judged(
 
 def test_whether_callbacks_are_heard(world: World) -> None:
     """A quiet line: where, or that nobody has to."""
-    session = SimpleNamespace(hearing=world.context.hearing)
+    session = SimpleNamespace(hearing=world.context.callback_urls)
     found = service.check_callbacks(cast(Session, session))
     assert (found.status, found.fix) == ("ok", "")
     assert "nobody listens" in found.said
-    hearing = session.hearing
+    hearing = session.callback_urls
     hearing.turn_to(Listening(hearing, "https://my.example/cb", stop=lambda: None))
     found = service.check_callbacks(cast(Session, session))
     assert (found.status, found.said) == ("ok", "heard at https://my.example/cb")

@@ -68,7 +68,7 @@ def test_cells_within_cells_that_run_once_are_read() -> None:
         ("s = kling.Session(folder='x')\ns.text_to_video('a')", OWN),
         ("form = kling.panel()\nform.generate()", OWN),
         ("s = kling.Session()\ns.submit(s.prepare(wish))", SENT),
-        ("with kling.default_session().sending(wish) as job:\n    pass", SENT),
+        ("with kling.default_session().submitting(wish) as job:\n    pass", SENT),
         ("make.delay('a')", "handed to other code"),
         ("form.hook = kling.generate", "handed to other code"),
         ("a, form.hook = 1, kling.generate", "handed to other code"),

@@ -1,4 +1,4 @@
-"""What `orders` promises: who stops before a request is sent leaves nothing of it behind."""
+"""`Session.submitting`: an interrupt before a request is sent leaves nothing of it behind."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from kling_nb.core.job_state import Discarded, Stage
 from kling_nb.emulator import Emulator
 from kling_nb.errors import KlingError, LedgerError, WaitInterrupted
 from kling_nb.jobs.background_loop import BackgroundLoop
-from kling_nb.jobs.prepare import Wish
-from kling_nb.jobs.session import Orders, Session
+from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
+from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, KEY
 
 PATIENCE_S = 20.0
-WISH = Wish(TEXT_TO_VIDEO, {"prompt": "A red fox"})
+WISH = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})
 
 
 class Impatient(BackgroundLoop):
-    """A portal whose first wait is interrupted, once it is time.
+    """A background loop whose first wait is interrupted, once it is time.
 
     Args:
-        portal: The one that works.
+        loop: The one that works.
         is_time: Waits until the person has had enough of a future.
     """
 
-    def __init__(self, portal: BackgroundLoop, is_time: Callable[[Future[Any]], object]) -> None:
+    def __init__(self, loop: BackgroundLoop, is_time: Callable[[Future[Any]], object]) -> None:
         super().__init__()
-        self.portal = portal
+        self.loop = loop
         self.is_time = is_time
         self.begun: list[Future[Any]] = []
 
     def submit(self, coro: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Start it; the one that waits for the first is interrupted."""
-        real = self.portal.submit(coro)
+        real = self.loop.submit(coro)
         self.begun.append(real)
         if len(self.begun) > 1:
             return real
@@ -60,10 +60,12 @@ class Impatient(BackgroundLoop):
 
 def interrupted(session: Session, is_time: Callable[[Future[Any]], object]) -> Impatient:
     """A request whose preparation was interrupted, as the person is told."""
-    portal = Impatient(session.portal, is_time)
-    with pytest.raises(WaitInterrupted, match="before anything was sent: nothing was charged"):
-        Orders(session._roster, portal).prepare(WISH)
-    return portal
+    loop = Impatient(session.loop, is_time)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "loop", loop)
+        with pytest.raises(WaitInterrupted, match="before anything was sent: nothing was charged"):
+            session.reserve(WISH)
+    return loop
 
 
 def sent(session: Session) -> int:
@@ -84,10 +86,10 @@ def test_what_is_interrupted_before_it_is_noted_never_is(
         return 1.0
 
     monkeypatch.setattr(session._context.client, "balance", balance)
-    portal = interrupted(session, lambda _: waiting.wait(PATIENCE_S))
+    loop = interrupted(session, lambda _: waiting.wait(PATIENCE_S))
     go.set()
     with pytest.raises(CancelledError):
-        portal.begun[0].result(PATIENCE_S)
+        loop.begun[0].result(PATIENCE_S)
     assert session.jobs() == []
 
 
@@ -95,8 +97,8 @@ def test_what_was_noted_meanwhile_is_discarded(
     session: Session, open_session: Callable[..., Session]
 ) -> None:
     """The row and its handle end, and the same cell begins anew, in any kernel."""
-    portal = interrupted(session, lambda real: real.exception(PATIENCE_S))
-    job = portal.begun[0].result(0)
+    loop = interrupted(session, lambda real: real.exception(PATIENCE_S))
+    job = loop.begun[0].result(0)
     assert isinstance(job.exception(PATIENCE_S), KlingError)
     assert isinstance(job.state, Discarded)
     assert session.ledger.row(job.id).stage is Stage.DISCARDED
@@ -109,8 +111,8 @@ def test_what_was_noted_meanwhile_is_discarded(
 def test_what_was_interrupted_holds_no_budget(session: Session) -> None:
     """Another request has room at once."""
     session.budget(60, "folder")
-    portal = interrupted(session, lambda real: real.exception(PATIENCE_S))
-    portal.begun[0].result(0).exception(PATIENCE_S)
+    loop = interrupted(session, lambda real: real.exception(PATIENCE_S))
+    loop.begun[0].result(0).exception(PATIENCE_S)
     assert session.text_to_video("Another fox").result(PATIENCE_S).path.is_file()
 
 
@@ -122,7 +124,7 @@ def test_what_cannot_be_shown_is_not_sent(
     session: Session, broken: BaseException, told: type[BaseException]
 ) -> None:
     """It broke between preparing and sending: the job is over and nothing was charged."""
-    with pytest.raises(told), session.sending(WISH) as job:
+    with pytest.raises(told), session.submitting(WISH) as job:
         raise broken
     assert isinstance(job.state, Discarded)
     assert isinstance(job.exception(0), KlingError)
@@ -139,7 +141,7 @@ def test_what_a_dead_kernel_claimed_is_taken_back_with_it(tmp_path: Path) -> Non
             mode="live", api_key=KEY, folder=tmp_path / "here", transport=emulator.transport(),
             index=index,
         )  # fmt: skip
-        with closing(session), suppress(RuntimeError), session.sending(WISH):
+        with closing(session), suppress(RuntimeError), session.submitting(WISH):
             [row] = session.jobs()
             index.claim(row.fingerprint, session.ledger.folder, row.created_at, take=1)
             raise RuntimeError("no card")
@@ -148,17 +150,17 @@ def test_what_a_dead_kernel_claimed_is_taken_back_with_it(tmp_path: Path) -> Non
 
 def test_it_is_sent_at_the_end(session: Session) -> None:
     """And once it is, nothing takes it back."""
-    with session.sending(WISH) as job:
+    with session.submitting(WISH) as job:
         assert sent(session) == 0
     assert sent(session) == 1
-    session._orders.withdraw(job)
+    session.withdraw(job)
     assert job.result(PATIENCE_S).path.is_file()
 
 
 def test_a_running_job_that_is_joined_is_not_taken_back(session: Session) -> None:
     """Its own cell has sent it; only the showing of the second one broke."""
     first = session.text_to_video("A red fox")
-    with pytest.raises(RuntimeError), session.sending(WISH) as second:
+    with pytest.raises(RuntimeError), session.submitting(WISH) as second:
         raise RuntimeError
     assert second.id == first.id
     assert first.result(PATIENCE_S).path.is_file()
@@ -172,18 +174,20 @@ def test_a_disk_that_refuses_ends_the_job_all_the_same(
     def refuse(*given: object, **facts: object) -> None:
         raise LedgerError("the disk is full")
 
-    job = session.prepare(WISH)
+    job = session.reserve(WISH)
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "advance", refuse)
-        session._orders.withdraw(job)
+        session.withdraw(job)
     assert isinstance(job.state, Discarded)
     assert session.text_to_video("A red fox").result(PATIENCE_S).path.is_file()
 
 
 def test_an_interrupt_while_sending_goes_on(session: Session) -> None:
     """The sentence says so, and the clip comes."""
-    job = session.prepare(WISH)
-    portal = Impatient(session.portal, lambda real: real.exception(PATIENCE_S))
-    with pytest.raises(WaitInterrupted, match="goes on by itself"):
-        Orders(session._roster, portal).submit(job)
+    job = session.reserve(WISH)
+    loop = Impatient(session.loop, lambda real: real.exception(PATIENCE_S))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "loop", loop)
+        with pytest.raises(WaitInterrupted, match="goes on by itself"):
+            session.submit(job)
     assert job.result(PATIENCE_S).path.is_file()

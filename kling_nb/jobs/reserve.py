@@ -1,0 +1,109 @@
+"""Reserve a prepared request: one new row in the ledger, unless the request is answered already.
+
+Nothing here sends createTask. A request is reserved if no job of this folder answers it, no other
+folder of the user has paid for it, and every budget has enough left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kling_nb.core.errors import AlreadyPaid
+from kling_nb.core.job_state import SUBMITTING, Stage
+from kling_nb.storage import JobRecord
+
+from .background_loop import in_thread
+from .balance_watch import BalanceSample
+from .context import Context
+from .prepared_request import PreparedRequest
+from .takes import candidate_takes
+
+__all__ = ["RecoverOrphan", "check_unpaid", "read_balance", "reserve", "reserve_next_take"]
+
+RecoverOrphan = Callable[[JobRecord], JobRecord]
+"""Ends a submission of this session that broke off; returns any other record as it is."""
+
+
+async def read_balance(context: Context, request: PreparedRequest) -> BalanceSample:
+    """Return the balance before a request, or an empty sample if a job answers it already.
+
+    Raises:
+        AlreadyPaid: It is paid for, and no row of this ledger answers it.
+    """
+    known = await in_thread(context.ledger.blocking, *request.fingerprints())
+    # A row that was never sent may turn out to be orphaned; then this is a new request.
+    if known is not None and known.stage not in SUBMITTING:
+        return BalanceSample()
+    await in_thread(check_unpaid, context, request)
+    return await context.balance_watch.read()
+
+
+def check_unpaid(context: Context, request: PreparedRequest) -> None:
+    """Check that no folder of the user has paid for a request.
+
+    Raises:
+        AlreadyPaid: Says when, where, and what to do.
+    """
+    context.other_folders.refuse_paid(request.record(), request.fingerprints)
+
+
+def reserve(
+    context: Context,
+    request: PreparedRequest,
+    balance: BalanceSample,
+    recover_orphan: RecoverOrphan,
+) -> tuple[JobRecord, bool]:
+    """Record a request as `intended`, in one transaction.
+
+    Args:
+        context: The parts of the session.
+        request: The request.
+        balance: The balance before it.
+        recover_orphan: Ends a submission that broke off and has the same fingerprint.
+
+    Returns:
+        The new record and True, or the record that answers the request already and False.
+
+    Raises:
+        BudgetExceeded: A budget has not enough left; nothing is recorded.
+    """
+    ledger, intended = context.ledger, request.record(context.notebook())
+    record, is_new = ledger.intend(intended)
+    if not is_new:
+        record = recover_orphan(record)
+        if record.stage is Stage.DISCARDED:
+            record, is_new = ledger.intend(intended)
+    return (ledger.note(record.id, **balance.facts()) if is_new else record), is_new
+
+
+async def reserve_next_take(
+    context: Context,
+    record: JobRecord,
+    request: PreparedRequest,
+    balance: BalanceSample,
+    recover_orphan: RecoverOrphan,
+) -> tuple[JobRecord, PreparedRequest]:
+    """Reserve the first take that no job answers, in this folder or another one of the user.
+
+    Args:
+        context: The parts of the session.
+        record: A job of the same request.
+        request: The request, with any take.
+        balance: The balance before it.
+        recover_orphan: As for `reserve`.
+
+    Raises:
+        BudgetExceeded: A budget has not enough left; nothing is recorded.
+    """
+    answered = await in_thread(context.ledger.takes, record.model, record.service)
+    takes = candidate_takes(record, answered, request.fingerprints)
+    while True:
+        candidate = request.with_take(next(takes))
+        try:
+            await in_thread(check_unpaid, context, candidate)
+        except AlreadyPaid:
+            continue
+        # Another kernel may have reserved this take meanwhile.
+        reserved, is_new = await in_thread(reserve, context, candidate, balance, recover_orphan)
+        if is_new:
+            return reserved, candidate
