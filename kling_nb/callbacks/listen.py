@@ -76,7 +76,7 @@ def listen_by_jupyter(public_url: str, session: Session | None) -> Listening:
     listening = Listening(
         chosen.callback_urls, url, words, stop=stop, note=note_door, is_local=is_local(url)
     )
-    listening.heard = collector.counts
+    listening.received = collector.counts
     return chosen.callback_urls.turn_to(listening)
 
 
@@ -226,7 +226,7 @@ def _serve(public_url: str, port: int, key: Key | None, session: Session | None)
     words = _words(public_url, server.port, key is not None, chosen.service)
     listening = Served(chosen.callback_urls, url, words, stop=stop, is_local=is_local(url))
     listening.server = server
-    listening.heard = intake.counts
+    listening.received = intake.counts
     return chosen.callback_urls.turn_to(listening)
 
 

@@ -18,7 +18,7 @@ from typing import Final
 from kling_nb.core import poll_schedule
 from kling_nb.core.errors import KlingError
 from kling_nb.jobs.background_loop import in_thread
-from kling_nb.jobs.callback_inbox import letters_for, open_letter
+from kling_nb.jobs.callback_inbox import process_stored_one, stored_callbacks
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.storage import StoredCallback
@@ -79,7 +79,7 @@ class CallbackWorker:
         try:
             session = self.session or default_session()
             letters = await in_thread(
-                letters_for, session.ledger, session.service, frozenset(self._not_before)
+                stored_callbacks, session.ledger, session.service, frozenset(self._not_before)
             )
         except KlingError as error:
             _log.debug("the mailbox cannot be looked into: %s", error)
@@ -101,7 +101,9 @@ class CallbackWorker:
     async def _act(self, session: Session, letter: StoredCallback) -> None:
         rest_s = REST_S
         try:
-            self.counts["heard"] += await open_letter(session.ledger, letter, session.hear)
+            self.counts["heard"] += await process_stored_one(
+                session.ledger, letter, session.process_callback
+            )
         except KlingError as error:
             # It may be all that is known of a paid task: it waits for a later look.
             self._tries[letter.nonce] += 1

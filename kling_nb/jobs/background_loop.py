@@ -104,10 +104,10 @@ class Engine:
 
 
 class BackgroundLoop:
-    """A way for threads without a loop to run coroutines on one that is always free.
+    """Runs coroutines on one event loop in a daemon thread, for callers in any thread.
 
-    The loop starts at the first use and stops at exit. After a fork the child's first use starts
-    one of its own: threads do not live through a fork.
+    The loop starts at the first use and stops at exit. A forked child starts a loop of its own at
+    its first use: threads do not survive a fork.
     """
 
     def __init__(self) -> None:
@@ -127,9 +127,9 @@ class BackgroundLoop:
             return asyncio.run_coroutine_threadsafe(coro, engine.loop)
 
     def call(self, coro: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
-        """The coroutine's result; the calling thread waits for it.
+        """Run a coroutine and return its result; the calling thread waits for it.
 
-        When the wait ends early, by the timeout or by an interrupt, the coroutine goes on.
+        If the wait ends early, by the timeout or an interrupt, the coroutine continues.
 
         Raises:
             TimeoutError: There is no result after `timeout_s` seconds.
@@ -140,12 +140,12 @@ class BackgroundLoop:
         return self.submit(coro).result(timeout_s)
 
     def is_own_thread(self) -> bool:
-        """Whether the caller runs on the loop's thread, where waiting would stop everything."""
+        """Return whether the caller runs on the loop's thread, where waiting would block it."""
         engine = self._engines.get(os.getpid())
         return engine is not None and engine.thread is threading.current_thread()
 
     def stop(self, wait_s: float = 5.0) -> None:
-        """Cancel what runs, close the loop and end the thread; the next use starts anew.
+        """Cancel all coroutines, close the loop and end the thread; the next use starts another.
 
         Args:
             wait_s: How long to wait for coroutines that clean up slowly, in seconds. On the
@@ -197,7 +197,7 @@ def background_loop() -> BackgroundLoop:
 
 
 def check_coroutine(name: str, coro: object) -> None:
-    """Raise the TypeError of a function that was given something else than a coroutine."""
+    """Raise a TypeError if the argument is no coroutine."""
     if not inspect.iscoroutine(coro):
         hint = "; call it" if callable(coro) else ""
         raise TypeError(
@@ -206,9 +206,9 @@ def check_coroutine(name: str, coro: object) -> None:
         )
 
 
-def refuse_own_thread(asked: BackgroundLoop, name: str, coro: Coroutine[Any, Any, Any]) -> None:
-    """Raise the RuntimeError of a wait that the waiting thread itself would have to end."""
-    if asked.is_own_thread():
+def refuse_own_thread(loop: BackgroundLoop, name: str, coro: Coroutine[Any, Any, Any]) -> None:
+    """Raise a RuntimeError if the caller would wait for its own thread."""
+    if loop.is_own_thread():
         coro.close()
         raise RuntimeError(
             f"{name}() was called on the background loop's own thread, where it would wait for "
@@ -217,12 +217,12 @@ def refuse_own_thread(asked: BackgroundLoop, name: str, coro: Coroutine[Any, Any
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking call beside the background loop.
+    """Run a blocking call in a worker thread.
 
-    A thread cannot be stopped: who is cancelled meanwhile waits for it, so that what it does never
-    happens after what its caller does next. When the program ends, Python closes its worker pools
-    before it stops daemon threads; what runs then is left to the next kernel, as if it had been
-    cancelled.
+    A thread cannot be stopped: a caller that is cancelled waits for the call to end, so that it
+    never happens after the caller's next step. When the program ends, Python closes its worker
+    pools before it stops daemon threads; a call at that time counts as cancelled, and the next
+    kernel resumes the job.
     """
     working = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:

@@ -24,130 +24,143 @@ from .job import Job
 from .recovery import Recovery
 from .registry import JobRegistry
 
-__all__ = ["is_for", "letters_for", "open_letter", "take_callback", "take_letters"]
+__all__ = [
+    "is_for",
+    "process_stored",
+    "process_stored_one",
+    "receive_callback",
+    "stored_callbacks",
+]
 
 OTHERS_FIRST: Final = timedelta(seconds=30)
-"""How long a letter for another kernel's lost job is left to that kernel."""
+"""How long a stored callback for the lost job of another kernel is left to that kernel."""
 
 ROUNDS: Final = 8
-"""How often the mailbox is emptied at once: five letters may wait for a job, and more come in."""
+"""How often the store is read: up to five callbacks may wait for one job, and more may arrive."""
 LONGEST_S: Final = 10.0
-"""How long that may take: somebody waits, and a network that is down may answer nothing at all."""
+"""Time limit of one pass: the user waits for it, and a network that is down may never answer."""
 
-Hear = Callable[[bytes, str], Awaitable[Job | None]]
-"""Acts on the body of a notification that came with a one-time value."""
+ReceiveCallback = Callable[[bytes, str], Awaitable[Job | None]]
+"""Processes the body of a callback that arrived with a callback token."""
 
 _log = logging.getLogger("kling_nb")
 
 
-async def take_callback(
-    recovery: Recovery, roster: JobRegistry, body: bytes, nonce: str
+async def receive_callback(
+    recovery: Recovery, registry: JobRegistry, body: bytes, token: str
 ) -> Job | None:
-    """Have the service asked, now, about the task that a notification names.
+    """Poll the task that a callback names, at once.
 
     Args:
         recovery: Finds the job.
-        roster: Follows it.
-        body: The notification as it came.
-        nonce: The one-time value in the address that it came to.
+        registry: Polls it.
+        body: The callback as it arrived.
+        token: The callback token in the URL that it was sent to.
 
     Returns:
-        The job; None where the value is none of ours, where the service does not confirm the
-        task, and where the job has ended: a value is good for one end.
+        The job. None if the token is unknown, the service does not confirm the task, or the job
+        has ended: a token is valid for one end.
 
     Raises:
-        UnreadableAnswer: Not even a task id can be read.
-        KlingError: The service cannot be asked; nothing has changed.
+        UnreadableAnswer: The body names no task.
+        KlingError: The service cannot be polled; nothing has changed.
     """
-    row = await recovery.called_back(parse_callback(body).task_id, nonce)
-    if row is None or row.stage in ENDED:
+    record = await recovery.called_back(parse_callback(body).task_id, token)
+    if record is None or record.stage in ENDED:
         return None
-    job = await roster.attach(row)
+    job = await registry.attach(record)
     job.poll_now()
     return job
 
 
-async def take_letters(ledger: Ledger, service: str, hear: Hear) -> list[Job]:
-    """Act on every letter that waits for a session: on what came while nobody looked.
+async def process_stored(ledger: Ledger, service: str, receive: ReceiveCallback) -> list[Job]:
+    """Process every callback that was stored while no session received callbacks.
 
-    One that cannot be acted on now waits for the next time, and so does what is not done after
-    ten seconds.
+    Callbacks that cannot be processed now stay for the next time, and so do those that are left
+    after `LONGEST_S`.
 
     Args:
         ledger: Of the session; it has been opened.
         service: `live` or `emulator`.
-        hear: Has the service asked.
+        receive: Polls the task of one callback.
 
     Returns:
-        The jobs that are followed again.
+        The jobs that are polled again.
     """
     jobs: dict[str, Job] = {}
+    failed = set[str]()
 
-    async def hear_one(body: bytes, nonce: str) -> Job | None:
-        job = await hear(body, nonce)
+    async def receive_one(body: bytes, token: str) -> Job | None:
+        job = await receive(body, token)
         if job is not None:
             jobs[job.id] = job
         return job
 
-    async def take(letter: StoredCallback) -> None:
+    async def process(callback: StoredCallback) -> None:
         try:
-            await open_letter(ledger, letter, hear_one)
+            await process_stored_one(ledger, callback, receive_one)
         except KlingError as error:
-            failed.add(letter.nonce)
-            _log.info("a notification could not be acted on: %s", error)
+            failed.add(callback.nonce)
+            _log.info("a callback could not be processed: %s", error)
 
-    failed = set[str]()
-    # What is cut off is taken up by who asks for the jobs that are left, and its letter stays.
+    # What is cut off here is polled with the other unfinished jobs, and its callback stays stored.
     with suppress(TimeoutError):
         async with asyncio.timeout(LONGEST_S):
             for _ in range(ROUNDS):
-                letters = await in_thread(letters_for, ledger, service, frozenset(failed))
-                if not letters:
+                callbacks = await in_thread(stored_callbacks, ledger, service, frozenset(failed))
+                if not callbacks:
                     break
-                await asyncio.gather(*map(take, letters))
+                await asyncio.gather(*map(process, callbacks))
     return list(jobs.values())
 
 
-async def open_letter(ledger: Ledger, letter: StoredCallback, hear: Hear) -> bool:
-    """Act on a letter and throw it away; it may be all that is known of a paid task until then.
+async def process_stored_one(
+    ledger: Ledger, callback: StoredCallback, receive: ReceiveCallback
+) -> bool:
+    """Process a stored callback, then delete it. Until then it may be all that names a paid task.
 
     Returns:
-        Whether it was acted on; not where a fault of ours came in between, which would come again.
+        Whether it was processed. False after an unexpected error, which would occur again.
 
     Raises:
-        KlingError: The service cannot be asked now; the letter stays.
+        KlingError: The service cannot be polled now; the callback stays stored.
     """
-    is_heard = False
+    is_processed = False
     try:
-        job = await hear(letter.body, letter.nonce)
-        is_heard = True
-        _log.info("a notification came%s", "" if job else " and changed nothing")
+        job = await receive(callback.body, callback.nonce)
+        is_processed = True
+        _log.info("a callback was received%s", "" if job else " and changed nothing")
     except KlingError:
         raise
     except Exception:
-        _log.exception("a notification could not be acted on")
-    await in_thread(CallbackStore(ledger.folder).discard, letter)
-    return is_heard
+        _log.exception("a callback could not be processed")
+    await in_thread(CallbackStore(ledger.folder).discard, callback)
+    return is_processed
 
 
-def letters_for(ledger: Ledger, service: str, acting: Set[str]) -> list[StoredCallback]:
-    """The oldest letter for each of a session's jobs that none is acted on for.
+def stored_callbacks(ledger: Ledger, service: str, in_progress: Set[str]) -> list[StoredCallback]:
+    """Return the oldest stored callback for each job of a session.
+
+    Args:
+        ledger: Of the session.
+        service: `live` or `emulator`.
+        in_progress: Callback tokens to leave out.
 
     Raises:
         LedgerError: The ledger cannot be used.
     """
-    box = CallbackStore(ledger.folder)
-    found = (box.oldest(nonce) for nonce in box.nonces() - acting)
+    store = CallbackStore(ledger.folder)
+    found = (store.oldest(token) for token in store.nonces() - in_progress)
     now = datetime.now(UTC)
     return [each for each in found if each is not None and is_for(ledger, service, each, now)]
 
 
-def is_for(ledger: Ledger, service: str, letter: StoredCallback, now: datetime) -> bool:
-    """Whether a letter is for a job that is a session's, or that nobody looks after."""
-    row = ledger.by_nonce(letter.nonce)
-    if row is None or row.service != service:
+def is_for(ledger: Ledger, service: str, callback: StoredCallback, now: datetime) -> bool:
+    """Return whether a stored callback is for a job of this session, or of no living session."""
+    record = ledger.by_nonce(callback.nonce)
+    if record is None or record.service != service:
         return False
-    if row.owner == ledger.owner or not ledger.owner_lives(row.owner):
+    if record.owner == ledger.owner or not ledger.owner_lives(record.owner):
         return True
-    # A lost job is followed by nobody, and its own kernel may not listen any more.
-    return row.stage in ENDED and now - letter.at > OTHERS_FIRST
+    # No session polls a lost job, and its own kernel may not receive callbacks any more.
+    return record.stage in ENDED and now - callback.at > OTHERS_FIRST

@@ -28,115 +28,110 @@ _log = logging.getLogger("kling_nb")
 
 @dataclass(slots=True)
 class CallbackUrls:
-    """Where notifications of a session's jobs are sent to, as long as somebody listens there."""
+    """The callback URLs of a session while a receiver is open."""
 
     listening: Listening | None = None
-    """Who listens."""
+    """The open receiver."""
     _folders: dict[str, Path] = field(default_factory=dict, repr=False)
     _awaited: set[str] = field(default_factory=set, repr=False)
 
     @property
     def url(self) -> str:
-        """The address as the service reaches it; empty where nobody listens."""
+        """The URL as the service reaches it; empty without a receiver."""
         return self.listening.url if self.listening is not None else ""
 
     def turn_to(self, listening: Listening) -> Listening:
-        """Have notifications sent to who listens now; who did before is closed.
-
-        Args:
-            listening: The new one; returned as it is.
-        """
+        """Send callbacks to a receiver from now on, and close the one before; return it."""
         self.stop()
         self.listening = listening
         return listening
 
     def stop(self) -> None:
-        """Close who listens; nothing happens where nobody does."""
+        """Close the receiver, if there is one."""
         if self.listening is not None:
             self.listening.close()
 
     def leave(self, listening: Listening) -> None:
-        """Have no more notifications sent to one who is closed."""
+        """Stop sending callbacks to a receiver that is closed."""
         if self.listening is listening:
             self.listening = None
-            self._awaited.clear()  # who listens next may do so at another address
+            self._awaited.clear()  # the next receiver may have another URL
 
     def offer(self, folder: Path) -> tuple[str, str]:
-        """The address for a request, and the one-time value in it; both empty if nobody listens.
+        """Return a callback URL and its callback token; both empty without a receiver.
 
-        It may wait for a disk.
+        May wait for a disk.
 
         Args:
-            folder: Of the ledger that has the job.
+            folder: The folder of the job's ledger.
         """
         listening = self.listening
         if listening is None:
             return "", ""
-        nonce = secrets.token_urlsafe(16)
+        token = secrets.token_urlsafe(16)
         try:
             if listening.note is not None:
-                listening.note(nonce, folder)
+                listening.note(token, folder)
         except (KlingError, OSError) as error:
-            _log.warning("a request goes without a notification: %s", error)
+            _log.warning("a request is sent without a callback URL: %s", error)
             return "", ""
-        self._folders[nonce] = folder
-        self._awaited.add(nonce)
-        return with_nonce(listening.url, nonce), nonce
+        self._folders[token] = folder
+        self._awaited.add(token)
+        return with_nonce(listening.url, token), token
 
-    def folder_of(self, nonce: str) -> Path | None:
-        """Whose one-time value this is, if it was handed out here."""
-        return self._folders.get(nonce)
+    def folder_of(self, token: str) -> Path | None:
+        """Return the ledger folder for a callback token of this session, or None."""
+        return self._folders.get(token)
 
-    def covers(self, row: JobRecord) -> bool:
-        """Whether a notification of a job's end is still to come, so that asking can be rare."""
-        return self.listening is not None and row.nonce in self._awaited
+    def covers(self, record: JobRecord) -> bool:
+        """Return whether a job's callback is still to arrive, so that polling can be rare."""
+        return self.listening is not None and record.nonce in self._awaited
 
-    def note_heard(self, nonce: str) -> None:
-        """A notification came. There may be no other, and it is not believed: ask as usual."""
-        self._awaited.discard(nonce)
+    def note_received(self, token: str) -> None:
+        """Poll as usual from now on: a callback is not trusted, and there may be no other."""
+        self._awaited.discard(token)
 
 
 class Listening:
-    """The handle of who listens for notifications: a notebook shows it, `close()` ends it.
+    """The handle of an open receiver: a notebook shows it, `close()` ends it.
 
     Args:
-        hearing: What it listens for; see `CallbackUrls.turn_to`.
-        url: The address as the service reaches it.
-        words: What a person should know, sentence by sentence.
-        stop: Ends the listening; called once.
-        note: Told of each one-time value, and of the folder that it is for, before a request is
-            sent with it. Where it raises a KlingError or an OSError the request goes without a
-            notification.
-        is_local: Whether only this machine reaches the address, so that the service cannot.
+        urls: The callback URLs of the session; see `CallbackUrls.turn_to`.
+        url: The URL as the service reaches it.
+        notes: What the user should know, one sentence each.
+        stop: Ends the receiver; called once.
+        note: Called with each callback token and its ledger folder, before a request is sent with
+            it. If it raises a KlingError or an OSError, the request is sent without a callback URL.
+        is_local: Whether only this machine reaches the URL, so that the service cannot.
     """
 
-    __slots__ = ("_hearing", "_stop", "heard", "is_local", "is_open", "note", "url", "words")
+    __slots__ = ("_stop", "_urls", "is_local", "is_open", "note", "notes", "received", "url")
 
     def __init__(
         self,
-        hearing: CallbackUrls,
+        urls: CallbackUrls,
         url: str,
-        words: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
         *,
         stop: Callable[[], None],
         note: Callable[[str, Path], None] | None = None,
         is_local: bool = False,
     ) -> None:
-        self._hearing = hearing
+        self._urls = urls
         self._stop = stop
         self.url = url
-        self.words = words
+        self.notes = notes
         self.note = note
         self.is_local = is_local
         self.is_open = True
-        self.heard: Counter[str] = Counter()
-        """How many came, by what became of them: `heard`, `turned away: 403`."""
+        self.received: Counter[str] = Counter()
+        """Number of callbacks by outcome."""
 
     def close(self) -> None:
-        """Listen no more. Jobs that run are asked about as often as without."""
+        """Stop receiving callbacks. Running jobs are polled as often as without a receiver."""
         if self.is_open:
             self.is_open = False
-            self._hearing.leave(self)
+            self._urls.leave(self)
             self._stop()
 
     def __enter__(self) -> Self:
@@ -160,10 +155,10 @@ class Listening:
     @property
     def _title(self) -> str:
         if self.is_open:
-            return f"Listening for notifications at {self.url}"
-        return "Nobody listens for notifications any more"
+            return f"Listening for callbacks at {self.url}"
+        return "Stopped listening for callbacks"
 
     @property
     def _lines(self) -> list[str]:
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.heard.items()))
-        return [*(self.words if self.is_open else ()), f"Came in: {counts or 'nothing yet'}."]
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.received.items()))
+        return [*(self.notes if self.is_open else ()), f"Received: {counts or 'nothing yet'}."]

@@ -23,22 +23,22 @@ from . import settings
 if TYPE_CHECKING:
     from kling_nb.emulator import Emulator, Terms
 
-__all__ = ["Connection", "account_of", "budget_of", "connect"]
+__all__ = ["Connection", "account_of", "connect", "rate_limiter_of"]
 
-_NO_KEY_NEEDED = "the-emulator-takes-any-key"
+_EMULATOR_KEY = "the-emulator-takes-any-key"
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What a session reaches the service by."""
+    """The connection of a session to the service."""
 
     client: Client
     clips: Downloader
-    """Fetches results."""
+    """Downloads results."""
     inputs: Downloader
-    """Fetches files from URLs that the user gives, always over the network."""
+    """Downloads inputs from URLs that the user gives, always over the network."""
     emulator: Emulator | None
-    """The one in this process, if that is the service."""
+    """The emulator in this process; None for another service."""
 
 
 def connect(
@@ -47,17 +47,17 @@ def connect(
     now: Callable[[], datetime],
     sleep: Callable[[float], Awaitable[None]],
 ) -> Connection:
-    """A client and a fetcher for these settings.
+    """Create the client and the downloaders for these settings.
 
     Args:
         chosen: The settings.
         transport: Replaces the network; None is the network, or in emulator mode the emulator.
-        now: Gives the time, aware.
-        sleep: Waits where the rate budget says so.
+        now: Returns the time, aware.
+        sleep: Waits for the rate limits.
 
     Raises:
-        ConfigurationError: In live mode, a proxy or the certificates of the environment cannot be
-            used.
+        ConfigurationError: In live mode, a proxy or the certificates of the environment are
+            invalid.
     """
     network = Network()
     if chosen.mode == "live" and transport is None:
@@ -66,11 +66,11 @@ def connect(
     transport = transport or (emulator.transport() if emulator else None)
     terms = emulator.books.terms if emulator else None
     client = Client(
-        chosen.key or Key(_NO_KEY_NEEDED),
+        chosen.key or Key(_EMULATOR_KEY),
         api_url=chosen.api_url,
         upload_url=chosen.upload_url,
         transport=transport,
-        budget=budget_of(chosen, terms, now, sleep),
+        budget=rate_limiter_of(chosen, terms, now, sleep),
         network=network,
     )
     clips = Downloader(transport=transport, network=network)
@@ -78,7 +78,7 @@ def connect(
 
 
 def _emulator_for(chosen: settings.Settings) -> Emulator | None:
-    """An emulator in this process, if that is what was asked for."""
+    """Return an emulator in this process, or None if the settings name another service."""
     if chosen.mode != "emulator" or chosen.api_url != API_URL:
         return None
     from kling_nb.emulator import Emulator, Terms
@@ -96,25 +96,25 @@ def _emulator_for(chosen: settings.Settings) -> Emulator | None:
 
 
 def account_of(chosen: settings.Settings) -> Account:
-    """The account that a session sends for; an emulator has one, whatever the key."""
+    """Return the account that the rate limits belong to; an emulator has one for all keys."""
     if chosen.mode == "live":
         return Account(chosen.api_url, chosen.key)
     is_served = chosen.api_url != API_URL
     return Account(chosen.api_url if is_served else str(chosen.folder))
 
 
-def budget_of(
+def rate_limiter_of(
     chosen: settings.Settings,
     terms: Terms | None,
     now: Callable[[], datetime],
     sleep: Callable[[float], Awaitable[None]],
 ) -> RateLimiter:
-    """The budget of a session.
+    """Return the rate limiter of a session.
 
     Args:
-        chosen: Tell the account.
-        terms: Of the emulator, where it runs in this process; None is the limits of the settings.
-        now: Gives the time, aware.
+        chosen: The settings.
+        terms: Limits of an emulator in this process; None uses the limits of the settings.
+        now: Returns the time, aware.
         sleep: Waits.
     """
     new_tasks, questions = chosen.rate_limits.new_tasks, chosen.rate_limits.questions

@@ -26,16 +26,15 @@ from .job_from_record import further_path
 __all__ = ["clip_path", "fetch_clip", "stray_clips"]
 
 CLIP_NAME = re.compile(r"\d{8}-\d{6}-([0-9a-f]+)(?:-\d{1,2})?\.mp4")
-"""How the files are named that are made here: when the job was begun, its id, and the place of a
-further clip in its result."""
+"""File names of clips: the job's start, its id, and the place of a further clip in its result."""
 
 
 def stray_clips(folder: Path, known: Collection[str]) -> list[str]:
-    """The names of clips in a folder that were made here, and whose jobs nobody knows any more.
+    """Return the file names of clips in a folder that belong to no job of its ledger.
 
     Args:
-        folder: Of clips; it need not exist.
-        known: The ids of the jobs that the folder's ledger has.
+        folder: The clip folder; it need not exist.
+        known: The ids of the jobs in the folder's ledger.
     """
     try:
         names = sorted(each.name for each in folder.iterdir())
@@ -46,55 +45,55 @@ def stray_clips(folder: Path, known: Collection[str]) -> list[str]:
 
 
 async def fetch_clip(
-    context: Context, job: Job, row: JobRecord, url: str, *, accept_odd: bool, place: int = 0
+    context: Context, job: Job, record: JobRecord, url: str, *, accept_odd: bool, place: int = 0
 ) -> ClipFacts:
-    """Fetch a clip of a job beside its place, verify it, give it its name.
+    """Download a clip to a temporary file beside its path, verify it and rename it.
 
     Args:
-        context: What the job works with.
-        job: Told how far it is.
-        row: The job as it is noted.
-        url: Where the service has the clip; empty where it names no file.
-        accept_odd: Whether a clip of another length than asked for is kept all the same.
+        context: The parts of the session.
+        job: Gets the progress.
+        record: The job's record.
+        url: URL of the clip; empty if the service names none.
+        accept_odd: Whether to keep a clip of another duration than requested.
         place: The index of a further clip in the result; 0 for the job's own clip.
 
     Raises:
-        MediaError: There is no clip, or what came is none, or not the one that was asked for.
-        LedgerError: The disk does not take it.
-        KlingError: It cannot be fetched.
+        MediaError: There is no file, or it is no clip, or not the one that was requested.
+        LedgerError: It cannot be written to disk.
+        KlingError: It cannot be downloaded.
     """
     if not url:
         raise MediaError("the service names no file of it")
     folder = context.ledger.folder
-    target = clip_path(context, row, place)
+    target = clip_path(context, record, place)
     part = target.with_suffix(".part")
 
     def progress(received: int, total: int | None) -> None:
-        job.enter(Downloading(row.task_id, received, total))
+        job.enter(Downloading(record.task_id, received, total))
 
     try:
         await context.clips.download(url, part, progress)
-        return await in_thread(_settle_file, part, target, _asked_s(row), accept_odd)
+        return await in_thread(_settle_file, part, target, _asked_s(record), accept_odd)
     except OSError as error:
         raise LedgerError(
-            f"The clip of job {row.id} cannot be written to {folder}: {error.strerror}. Make "
-            f"room, then `%kling resume {row.id}`: it costs nothing."
+            f"The clip of job {record.id} cannot be written to {folder}: {error.strerror}. Make "
+            f"room, then `%kling resume {record.id}`: it costs nothing."
         ) from None
     finally:
         await in_thread(part.unlink, missing_ok=True)
 
 
-def clip_path(context: Context, row: JobRecord, place: int = 0) -> Path:
+def clip_path(context: Context, record: JobRecord, place: int = 0) -> Path:
     """Return the path of a clip of a job."""
-    own = context.ledger.folder / f"{row.created_at:%Y%m%d-%H%M%S}-{row.id}.mp4"
+    own = context.ledger.folder / f"{record.created_at:%Y%m%d-%H%M%S}-{record.id}.mp4"
     return further_path(own, place) if place else own
 
 
 def _settle_file(part: Path, target: Path, asked_s: float | None, accept_odd: bool) -> ClipFacts:
-    """Verify a fetched file and give it its name.
+    """Verify a downloaded file and rename it.
 
-    A clip of another length than asked for was paid for all the same: after some tries it is
-    kept as it is, since the card shows what was measured.
+    A clip of another duration than requested is paid nevertheless: after some attempts it is kept,
+    since the card shows what was measured.
     """
     facts = clips.probe_clip(part)
     if asked_s is not None and not accept_odd:
@@ -102,13 +101,13 @@ def _settle_file(part: Path, target: Path, asked_s: float | None, accept_odd: bo
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(target)
-    with contextlib.suppress(MediaError, OSError):  # a still can be made again at any time
+    with contextlib.suppress(MediaError, OSError):  # a poster can be created again at any time
         write_new(target.with_suffix(".jpg"), clips.poster(target))
     return replace(facts, path=str(target))
 
 
-def _asked_s(row: JobRecord) -> float | None:
+def _asked_s(record: JobRecord) -> float | None:
     try:
-        return float(str(row.values.get("duration")))
+        return float(str(record.values.get("duration")))
     except ValueError:
         return None

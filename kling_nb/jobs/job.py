@@ -51,23 +51,23 @@ _log = logging.getLogger("kling_nb")
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A video that is on disk, with what was measured in its file."""
+    """A video on disk, with what was measured in its file."""
 
     request: JobFacts
-    """What was asked for."""
+    """The request."""
     facts: ClipFacts
     """What was measured in the file."""
     task_id: str
     url: str
-    """Where the service keeps it; such links die after hours or days."""
+    """URL at the service; it expires after hours or days."""
     credits: float | None
-    """What the service says it cost; None where it does not tell."""
+    """The cost that the service reports; None if it reports none."""
     finished_at: datetime
     others: tuple[Path, ...] = ()
     """Further clips of the same result, saved beside it."""
 
     def __repr__(self) -> str:
-        """One line: the facts that a print is read for; all others are attributes."""
+        """Return one line with the most important facts."""
         size = f"{self.width_px}×{self.height_px}"
         return readable(
             f"<Clip {self.path.name} {self.duration_s:.1f} s {size}: {self.request.prompt[:60]!r}>"
@@ -103,14 +103,14 @@ class Clip:
         return self.facts.height_px
 
     def frame(self, index: int) -> Image:
-        """One frame as an RGB PIL image; negative counts from the end.
+        """Return one frame as an RGB PIL image; a negative index counts from the end.
 
-        As the input of a request it is identified by this clip's request and its position, so that
-        a PyAV that decodes it differently makes no other request of it.
+        As the input of a request, the frame is identified by the request of this clip and its
+        position: if another PyAV version decodes it differently, the request stays the same.
 
         Raises:
             IndexError: There is no such frame.
-            MediaError: The file is gone or no video.
+            MediaError: The file is missing or is no video.
         """
         from kling_nb.media import clips, image_sources, input_store
 
@@ -142,19 +142,19 @@ class JobController(Protocol):
 
 
 class Job:
-    """One request and what became of it.
+    """One request and its outcome.
 
     Works like a `concurrent.futures.Future` whose result is a `Clip`; in a notebook cell or a
-    coroutine, `clip = await job`. Nothing about it can be cancelled, since the service cannot:
-    `detach` only stops following.
+    coroutine, `clip = await job`. A job cannot be cancelled, since the service cannot cancel a
+    task: `detach` only stops polling.
 
     asyncio's `gather`, `wait_for`, `as_completed`, `ensure_future` and `shield` take a job.
     `asyncio.wait` and `create_task` do not: give `asyncio.ensure_future(job)` to the first, and use
     it in place of the second. `concurrent.futures.wait` and `as_completed` take `job.future`.
 
     Args:
-        facts: What was asked for.
-        state: Where it stands.
+        facts: The request.
+        state: The current state.
         loop: Runs the job.
     """
 
@@ -180,12 +180,12 @@ class Job:
 
     @property
     def state(self) -> JobState:
-        """Where the job stands now."""
+        """The current state."""
         return self._state
 
     @property
     def task_id(self) -> str:
-        """The service's id; empty while there is none."""
+        """The task id of the service; empty while there is none."""
         return getattr(self._state, "task_id", "")
 
     @property
@@ -199,7 +199,7 @@ class Job:
         return self._outcome
 
     def done(self) -> bool:
-        """Whether the job has ended, with a clip or without."""
+        """Return whether the job has ended, with a clip or without."""
         return self._outcome.done()
 
     def result(self, timeout_s: float | None = None) -> Clip:
@@ -211,9 +211,9 @@ class Job:
         Raises:
             JobFailed: The job ended without a clip.
             KlingError: It was refused; the same error as at submission.
-            WaitTimeout: The time is over; the job goes on.
-            WaitInterrupted: Interrupted; the job goes on.
-            RuntimeError: Called on the thread that has to do the work.
+            WaitTimeout: The time is over; the job continues.
+            WaitInterrupted: Interrupted; the job continues.
+            RuntimeError: Called on the thread that makes the clips.
         """
         self._check_thread()
         try:
@@ -229,7 +229,7 @@ class Job:
             raise WaitInterrupted(self.interrupted_text) from None
 
     def exception(self, timeout_s: float | None = None) -> BaseException | None:
-        """Wait for the end and return why there is no clip; None when there is one."""
+        """Wait for the end and return the error; None if there is a clip."""
         self._check_thread()
         try:
             return self._outcome.exception(timeout_s)
@@ -249,16 +249,16 @@ class Job:
 
     @property
     def interrupted_text(self) -> str:
-        """What a person is told who interrupts the wait."""
+        """The message after an interrupted wait."""
         return (
             f"Stopped waiting. Job {self.id} goes on by itself and its clip will be saved; "
             "`job.result()` waits again."
         )
 
     def detach(self) -> None:
-        """Stop following here. The task goes on; `kling.resume(id)` takes it up again.
+        """Stop polling. The task continues; `kling.resume(id)` resumes the job.
 
-        A job that the service has not accepted yet has nothing to stop, and goes on.
+        No effect on a job that the service has not accepted yet.
         """
         if self.controller is None or self.done():
             return
@@ -275,14 +275,14 @@ class Job:
     def another_take(self) -> Job:
         """Pay for another result of the same request: one call, one task.
 
-        It is the next take that nothing answers yet, the same as a cell with `--take N`. A
-        request that came to nothing (failed, refused, discarded, forgotten) is made again under
-        its own number. Returns while it is being sent; a refusal is the new job's state.
+        It is the next free take, as a cell with `--take N` makes it. A request that failed, was
+        refused, discarded or forgotten is made again as the same take. Returns while it is being
+        sent; a refusal is the new job's state.
 
         Raises:
-            KlingError: It cannot be asked for: a picture is not kept, the job is of the other
-                service, or its own task may still be paid for. Nothing was sent.
-            RuntimeError: Called on the thread that has to do the work.
+            KlingError: An input is not stored, the job belongs to the other service, or its own
+                task may still be paid. Nothing was sent.
+            RuntimeError: Called on the thread that makes the clips.
         """
         if self.controller is None:
             raise LedgerError(
@@ -291,31 +291,31 @@ class Job:
         return self.controller.another_take()
 
     def observe(self, observer: Observer) -> Callable[[], None]:
-        """Tell `observer` of every event from now on; returns how to stop that."""
+        """Call `observer` with every event from now on; return a function that stops this."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer) if observer in self._observers else None
 
     def enter(self, state: JobState) -> None:
-        """Take on a new state and tell the observers. A job that has ended stays as it is."""
+        """Enter a state and notify the observers. No effect on a job that has ended."""
         if has_ended(self._state) and self.done():
             return
-        self._tell(state)
+        self._notify(state)
 
     def amend(self, state: JobState) -> None:
-        """Tell more of how the job ended: what the balance showed since, say.
+        """Replace the final state by one of the same kind, e.g. with new balance samples.
 
-        Nothing happens unless it ended in this very kind of state.
+        No effect in any other state.
         """
         with self._ending:
             if self.done() and type(state) is type(self._state):
-                self._tell(state)
+                self._notify(state)
 
     def poll_now(self) -> None:
         """Poll a running task without more waiting."""
         if self.controller is not None and not self.done():
             self.controller.poll_now()
 
-    def _tell(self, state: JobState) -> None:
+    def _notify(self, state: JobState) -> None:
         self._state = state
         for observer in tuple(self._observers):
             try:
@@ -338,7 +338,7 @@ class Job:
                 self._outcome.set_exception(error)
 
     def abandon(self, error: BaseException) -> None:
-        """End because we broke off, not because the task is over; the ledger keeps what it has."""
+        """End after an error of ours; the task may go on, and the ledger stays as it is."""
         if isinstance(self._state, Sending):
             self.fail(Unknown(datetime.now(UTC), str(error)), error)
         elif self.task_id:
@@ -357,7 +357,7 @@ class Job:
         return f"<Job {self.id} {self.facts.model} {self._state.name}>"
 
     def _check_process(self) -> None:
-        advice = f"`kling_nb.job({self.id!r})` returns a job that this process follows."
+        advice = f"`kling_nb.job({self.id!r})` returns a job that this process polls."
         self._loop.check_process(f"Job {self.id}", advice)
 
     def _check_thread(self) -> None:

@@ -57,39 +57,39 @@ __all__ = [
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 
-def facts_of(row: JobRecord) -> JobFacts:
-    """What was asked for."""
-    spec = CATALOGUE.get(row.model)
+def facts_of(record: JobRecord) -> JobFacts:
+    """Return the request of a job."""
+    spec = CATALOGUE.get(record.model)
     return JobFacts(
-        id=row.id,
-        model=row.model,
-        prompt=row.prompt,
-        inputs=describe_named(spec, row.values) if spec else {},
-        price_credits=row.price_credits,
-        balance_credits=row.balance_before,
-        created_at=row.created_at,
-        emulated=row.service == "emulator",
-        take=row.take,
-        picture_name=str(row.values.get("image", "")),
-        thumbnail=row.thumbnail,
-        cell=row.cell,
-        fingerprint=row.fingerprint,
-        budget_credits=row.budget_before,
+        id=record.id,
+        model=record.model,
+        prompt=record.prompt,
+        inputs=describe_named(spec, record.values) if spec else {},
+        price_credits=record.price_credits,
+        balance_credits=record.balance_before,
+        created_at=record.created_at,
+        emulated=record.service == "emulator",
+        take=record.take,
+        picture_name=str(record.values.get("image", "")),
+        thumbnail=record.thumbnail,
+        cell=record.cell,
+        fingerprint=record.fingerprint,
+        budget_credits=record.budget_before,
     )
 
 
-def clip_of(row: JobRecord) -> Clip:
-    """The clip of a `saved` row."""
-    if row.clip is None or row.finished_at is None:
-        raise ValueError(f"job {row.id} is {row.stage} and has no clip")
+def clip_of(record: JobRecord) -> Clip:
+    """Return the clip of a `saved` record."""
+    if record.clip is None or record.finished_at is None:
+        raise ValueError(f"job {record.id} is {record.stage} and has no clip")
     return Clip(
-        request=facts_of(row),
-        facts=row.clip,
-        task_id=row.task_id,
-        url=row.result_url,
-        credits=row.credits,
-        finished_at=row.finished_at,
-        others=tuple(Path(each) for each in others_of(row)[0]),
+        request=facts_of(record),
+        facts=record.clip,
+        task_id=record.task_id,
+        url=record.result_url,
+        credits=record.credits,
+        finished_at=record.finished_at,
+        others=tuple(Path(each) for each in others_of(record)[0]),
     )
 
 
@@ -98,28 +98,28 @@ def further_path(clip: Path, place: int) -> Path:
     return clip.with_stem(f"{clip.stem}-{place}")
 
 
-def others_of(row: JobRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def others_of(record: JobRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the paths of the further clips of a saved row, and the URLs of files not saved."""
-    if row.clip is None:
+    if record.clip is None:
         return (), ()
     paths, urls = [], []
-    for place, url in enumerate(row.result_urls, start=1):
-        path = further_path(Path(row.clip.path), place)
-        if url != row.result_url and path.is_file():
+    for place, url in enumerate(record.result_urls, start=1):
+        path = further_path(Path(record.clip.path), place)
+        if url != record.result_url and path.is_file():
             paths.append(str(path))
-        elif url != row.result_url:
+        elif url != record.result_url:
             urls.append(url)
     return tuple(paths), tuple(urls)
 
 
-def is_on_disk(row: JobRecord) -> bool:
-    """Whether the clip's file is there and plays.
+def is_on_disk(record: JobRecord) -> bool:
+    """Return whether the clip's file exists and plays.
 
-    One that was edited since is a person's own now, and nothing is fetched over it.
+    A file that the user has edited since is kept: nothing is downloaded over it.
     """
-    if row.clip is None or not (path := Path(row.clip.path)).is_file():
+    if record.clip is None or not (path := Path(record.clip.path)).is_file():
         return False
-    if path.stat().st_size == row.clip.size_bytes:
+    if path.stat().st_size == record.clip.size_bytes:
         return True
     try:
         clips.probe_clip(path)
@@ -128,116 +128,122 @@ def is_on_disk(row: JobRecord) -> bool:
     return True
 
 
-def evidence_of(row: JobRecord) -> Evidence:
-    """What speaks for or against the job having cost something.
+def evidence_of(record: JobRecord) -> Evidence:
+    """Return the evidence for or against a charge.
 
-    A row that was written before there were watches holds one look at most. Only ids that can be
-    typed as one word of `%kling adopt` are offered.
+    A record of a version without balance watches has at most one sample. Only ids that are one
+    word, as `%kling adopt` takes them, are included.
     """
-    watch = row.watch
-    if watch is None and row.balance_after is not None:
-        watch = Watch(row.updated_at, (BalanceLook(0.0, row.balance_after),))
-    ids = _ids_in_answer(row) if row.stage is Stage.UNKNOWN else ()
-    return Evidence(row.price_credits, row.balance_before, watch, row.answer, ids)
+    watch = record.watch
+    if watch is None and record.balance_after is not None:
+        watch = Watch(record.updated_at, (BalanceLook(0.0, record.balance_after),))
+    ids = _ids_in_answer(record) if record.stage is Stage.UNKNOWN else ()
+    return Evidence(record.price_credits, record.balance_before, watch, record.answer, ids)
 
 
-def state_of(row: JobRecord, expected_s: float = 0.0, *, already: bool = True) -> JobState:
-    """Where the job stands.
+def state_of(record: JobRecord, expected_s: float = 0.0, *, already: bool = True) -> JobState:
+    """Return the state of a job.
 
     Args:
-        row: The row.
+        record: The job.
         expected_s: How long such a task takes.
-        already: Whether a saved clip was there before this run.
+        already: Whether a saved clip existed before this run.
     """
-    match row.stage:
+    match record.stage:
         case Stage.INTENDED:
             return Preparing()
         case Stage.SENDING:
             return Sending()
         case Stage.ACCEPTED | Stage.SUCCEEDED:
-            since = row.accepted_at or row.updated_at
-            return Waiting(row.task_id, "waiting", since, expected_s)
+            since = record.accepted_at or record.updated_at
+            return Waiting(record.task_id, "waiting", since, expected_s)
         case Stage.SAVED:
-            clip = clip_of(row)
-            others = others_of(row)
-            return Saved(row.task_id, clip.facts, row.credits, clip.finished_at, already, *others)
+            clip = clip_of(record)
+            others = others_of(record)
+            return Saved(
+                record.task_id, clip.facts, record.credits, clip.finished_at, already, *others
+            )
         case _:
-            return _ended_state(row)
+            return _ended_state(record)
 
 
-def error_of(row: JobRecord) -> KlingError:
-    """What `job.result()` raises for a row that ended without a clip."""
-    reason = row.reason.rstrip(".")
-    match row.stage:
+def error_of(record: JobRecord) -> KlingError:
+    """Return the error of `job.result()` for a record that ended without a clip."""
+    reason = record.reason.rstrip(".")
+    match record.stage:
         case Stage.FAILED:
-            code = f" ({row.code})" if row.code else ""
-            return TaskFailed(f"The service failed: {row.reason}{code}", job_id=row.id)
+            code = f" ({record.code})" if record.code else ""
+            return TaskFailed(f"The service failed: {record.reason}{code}", job_id=record.id)
         case Stage.UNKNOWN:
-            how = "is unclear" if row.answer.strip() else "was lost"
+            how = "is unclear" if record.answer.strip() else "was lost"
             return TaskUnknown(
-                f"The answer to job {row.id} {how}: {reason}. The task may exist and may "
-                f"be paid; nothing is sent again. {_adopt_text(row)}, "
-                f"`%kling forget {row.id}` to allow a new task.",
-                job_id=row.id,
+                f"The answer to job {record.id} {how}: {reason}. The task may exist and may "
+                f"be paid; nothing is sent again. {_adopt_text(record)}, "
+                f"`%kling forget {record.id}` to allow a new task.",
+                job_id=record.id,
             )
         case Stage.VANISHED:
             return TaskVanished(
-                f"The service gives no status for task {row.task_id} of job {row.id}: "
-                f"{_vanished_reason(row).rstrip('.')}. `%kling "
-                f"resume {row.id}` asks again, `%kling forget {row.id}` allows a new task.",
-                job_id=row.id,
+                f"The service gives no status for task {record.task_id} of job {record.id}: "
+                f"{_vanished_reason(record).rstrip('.')}. `%kling "
+                f"resume {record.id}` asks again, `%kling forget {record.id}` allows a new task.",
+                job_id=record.id,
             )
         case Stage.EXPIRED:
             return ClipExpired(
-                f"The clip of job {row.id} cannot be had: {reason}. `%kling resume {row.id}` "
-                f"tries again, `--take {row.take + 1}` pays for another.",
-                job_id=row.id,
+                f"The clip of job {record.id} is not available: {reason}. `%kling resume "
+                f"{record.id}` tries again, `--take {record.take + 1}` pays for another.",
+                job_id=record.id,
             )
         case Stage.REFUSED:
-            return JobFailed(f"Job {row.id} was refused: {reason}.", job_id=row.id)
+            return JobFailed(f"Job {record.id} was refused: {reason}.", job_id=record.id)
         case _:
-            return JobDetached(f"Job {row.id} is {row.stage}: {row.reason}", job_id=row.id)
+            return JobDetached(
+                f"Job {record.id} is {record.stage}: {record.reason}", job_id=record.id
+            )
 
 
-def _ids_in_answer(row: JobRecord) -> tuple[str, ...]:
+def _ids_in_answer(record: JobRecord) -> tuple[str, ...]:
     """Return the ids that the kept answer names, without the job's own."""
-    named = named_ids(row.answer)
-    return tuple(each for each in named if each != row.task_id and _WORD.fullmatch(each))
+    named = named_ids(record.answer)
+    return tuple(each for each in named if each != record.task_id and _WORD.fullmatch(each))
 
 
-def _vanished_reason(row: JobRecord) -> str:
+def _vanished_reason(record: JobRecord) -> str:
     """Return why the service gives no status for a task, with the other ids that it gave."""
     also = "".join(
         f"; the answer to the request also names task {each}: `%kling adopt {each}` adds it"
-        for each in _ids_in_answer(row)
+        for each in _ids_in_answer(record)
     )
-    return row.reason.rstrip(".") + also if also else row.reason
+    return record.reason.rstrip(".") + also if also else record.reason
 
 
-def _adopt_text(row: JobRecord) -> str:
+def _adopt_text(record: JobRecord) -> str:
     """Return the command that adopts the task of a lost request, with its id if it is known."""
-    ids = evidence_of(row).task_ids
+    ids = evidence_of(record).task_ids
     if not ids:
         return "`%kling adopt TASK_ID` if the service lists it"
-    return " or ".join(f"`%kling adopt {each} {row.id}`" for each in ids) + (
+    return " or ".join(f"`%kling adopt {each} {record.id}`" for each in ids) + (
         " fetches the clip of the task that the answer names"
     )
 
 
-def _ended_state(row: JobRecord) -> JobState:
-    match row.stage:
+def _ended_state(record: JobRecord) -> JobState:
+    match record.stage:
         case Stage.FAILED:
-            return Failed(row.task_id, row.code, row.reason, row.credits, evidence_of(row))
+            return Failed(
+                record.task_id, record.code, record.reason, record.credits, evidence_of(record)
+            )
         case Stage.UNKNOWN:
-            at = row.sent_at or row.updated_at
-            return Unknown(at, row.reason, evidence_of(row))
+            at = record.sent_at or record.updated_at
+            return Unknown(at, record.reason, evidence_of(record))
         case Stage.VANISHED:
-            return Vanished(row.task_id, _vanished_reason(row))
+            return Vanished(record.task_id, _vanished_reason(record))
         case Stage.EXPIRED:
-            return Expired(row.task_id, row.reason)
+            return Expired(record.task_id, record.reason)
         case Stage.REFUSED:
-            return Refused(row.reason, code=row.code, evidence=evidence_of(row))
+            return Refused(record.reason, code=record.code, evidence=evidence_of(record))
         case Stage.DISCARDED | Stage.FORGOTTEN:
-            return Discarded(row.reason)
+            return Discarded(record.reason)
         case _:
-            return Detached(row.task_id)
+            return Detached(record.task_id)

@@ -25,13 +25,13 @@ def read_keyring() -> Key | None:
         key = Key.seal(open_keyring().get_password(*KEYRING_ENTRY))
     except Exception:
         # Backends raise whatever their system does (D-Bus, a locked keychain). Without a keyring
-        # there is simply no key in it; who asks for live mode is then told how to set one.
+        # there is no key; an error in live mode says how to set one.
         return None
     return None if key.is_empty else key.check("the key in the keyring")
 
 
 def save_key(text: str | Key) -> None:
-    """Put the key into the system's keyring.
+    """Save the key in the system's keyring.
 
     Raises:
         ConfigurationError: It cannot be a key, or there is no usable keyring.
@@ -45,12 +45,12 @@ def save_key(text: str | Key) -> None:
         failure = keyring_error(problem)
     else:
         return
-    # Raised out here, so that the backend's own error, with the key in it, is not its context.
+    # Raised outside the handler: the backend's own error, with the key in it, is not its context.
     raise failure
 
 
 def forget_key() -> bool:
-    """Take the key out of the system's keyring; False when there was none.
+    """Delete the key from the system's keyring; return False if there was none.
 
     Raises:
         ConfigurationError: There is no usable keyring.
@@ -68,7 +68,7 @@ def forget_key() -> bool:
 
 
 def open_keyring() -> Any:
-    """The keyring package: an extra, and slow to import, so only when it is used."""
+    """Return the keyring package: an extra that is slow to import, so only on use."""
     import keyring
 
     return keyring

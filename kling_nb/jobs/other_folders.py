@@ -24,7 +24,7 @@ _NOT_SENT = frozenset({Stage.INTENDED, Stage.DISCARDED})
 
 @dataclass(frozen=True, slots=True)
 class OtherFolders:
-    """The other folders of this user, as one session sees them.
+    """The user's paid requests in this and other folders, as one session sees them.
 
     Args:
         index: The user's index of paid requests.
@@ -43,13 +43,13 @@ class OtherFolders:
         *,
         now: datetime | None = None,
     ) -> None:
-        """Stop a request that is paid for in another folder, or here without a row for it.
+        """Refuse a request that is paid for in another folder, or here without a record.
 
         Args:
             intent: The request.
-            names_of: Every fingerprint of the same request as a take, those of earlier versions
-                among them; those of the intent when not given.
-            now: The present; a payment of the last minutes may still be in progress.
+            names_of: Returns every fingerprint of the same request as a take, including those of
+                earlier versions. Default: those of the intent.
+            now: The current time; a payment of the last minutes may still be in progress.
 
         Raises:
             AlreadyPaid: Says when, where, and what to do.
@@ -80,26 +80,29 @@ class OtherFolders:
         )
 
     def claim(
-        self, row: JobRecord, at: datetime, names_of: Callable[[int], Sequence[str]] | None = None
+        self,
+        record: JobRecord,
+        at: datetime,
+        names_of: Callable[[int], Sequence[str]] | None = None,
     ) -> None:
-        """Note in the index that a request is about to be sent, or stop it.
+        """Record in the index that a request is about to be sent, or refuse it.
 
-        Uploads may have taken minutes since it was intended: of two folders that want the same,
-        the first to come here pays. What is claimed and not sent is to be dropped; where its
-        kernel dies before `sending` is on disk, the folder's next session does so.
+        Uploads may have taken minutes since it was reserved: if two folders make the same request,
+        the first to claim it pays. The caller drops the claim if nothing is sent. If the kernel
+        dies before `sending` is on disk, the folder's next session drops it.
 
         Raises:
             AlreadyPaid: It is paid for, here or in another folder; says what to do.
         """
-        if row.service == "live":
-            self.refuse_paid(row, names_of, now=at)
+        if record.service == "live":
+            self.refuse_paid(record, names_of, now=at)
             folder = self.ledger.folder
-            self.index.claim(row.fingerprint, folder, at, take=row.take, job_id=row.id)
+            self.index.claim(record.fingerprint, folder, at, take=record.take, job_id=record.id)
 
-    def preallocate(self, row: JobRecord) -> None:
-        """Note in the index that a request is sent now, and reserve space for its task id."""
-        if row.service == "live":
-            self.index.preallocate(row.fingerprint, self.ledger.folder, row.id)
+    def preallocate(self, record: JobRecord) -> None:
+        """Record in the index that a request is being sent, and preallocate its task id."""
+        if record.service == "live":
+            self.index.preallocate(record.fingerprint, self.ledger.folder, record.id)
 
     def write_task_id(self, job_id: str, fingerprint: str, task_id: str) -> bool:
         """Write the id of an accepted task to the index; return whether it is on the disk."""
@@ -108,81 +111,81 @@ class OtherFolders:
             fingerprint, folder, job_id, task_id
         )
 
-    def complete(self, row: JobRecord) -> JobRecord:
-        """Give an unknown job the task id that the index has; other rows stay as they are."""
-        if self.service != "live" or row.service != "live" or row.stage is not Stage.UNKNOWN:
-            return row
-        paid = self.index.find(row.fingerprint)
-        if paid is None or paid.job_id != row.id or not paid.task_id:
-            return row
-        return self.ledger.adoptions.identify(row.id, paid.task_id)
+    def complete(self, record: JobRecord) -> JobRecord:
+        """Give an unknown job the task id in the index; return other records as they are."""
+        if self.service != "live" or record.service != "live" or record.stage is not Stage.UNKNOWN:
+            return record
+        paid = self.index.find(record.fingerprint)
+        if paid is None or paid.job_id != record.id or not paid.task_id:
+            return record
+        return self.ledger.adoptions.identify(record.id, paid.task_id)
 
-    def note(self, row: JobRecord) -> None:
-        """Let the other folders know whether a request is paid for, or may be.
+    def note(self, record: JobRecord) -> None:
+        """Record in the index whether a request is or may be paid.
 
-        What is being sent may be: its kernel can die before it hears what became of it.
+        A request that is being sent may be paid: its kernel can die before the answer.
         """
-        if row.service != "live":
+        if record.service != "live":
             return
-        if row.stage in _MAY_BE_PAID:
+        if record.stage in _MAY_BE_PAID:
             self.index.note(
-                row.fingerprint,
+                record.fingerprint,
                 self.ledger.folder,
-                paid_at(row),
-                job_id=row.id,
-                task_id=row.task_id,
+                paid_at(record),
+                job_id=record.id,
+                task_id=record.task_id,
             )
-        elif row.stage in _NOT_PAID:
-            self.drop(row)
+        elif record.stage in _NOT_PAID:
+            self.drop(record)
 
-    def drop(self, row: JobRecord) -> None:
-        """Allow a request in any folder: ignore what this row paid for, or may have.
+    def drop(self, record: JobRecord) -> None:
+        """Allow the request of a record in any folder.
 
-        An entry that the row does not account for stays: the same request was made again since,
-        and the ledger may have lost that.
+        An entry of another payment stays: the same request was made again since, and the ledger
+        may have lost it.
         """
         ledger = self.ledger
-        if row.service != "live":
+        if record.service != "live":
             return
-        paid = self.index.find(row.fingerprint)
-        if paid is None or not accounts_for(row, paid):
+        paid = self.index.find(record.fingerprint)
+        if paid is None or not accounts_for(record, paid):
             return
-        answer = ledger.blocking(row.fingerprint)
-        if answer is None or answer.id == row.id:
-            self.index.drop(row.fingerprint, ledger.folder, paid.at)
+        answer = ledger.blocking(record.fingerprint)
+        if answer is None or answer.id == record.id:
+            self.index.drop(record.fingerprint, ledger.folder, paid.at)
 
     def report_end(self, job_id: str) -> None:
-        """Let the other folders know how a job ended: a task that failed was not paid for."""
+        """Record how a job ended: a task that failed was not paid."""
         self.note(self.ledger.row(job_id))
 
     def settle(self) -> None:
-        """Sort out what dead sessions left, and let the other folders know of what may be paid."""
-        for row in self.ledger.settle(self.service):
-            self.note(self.complete(row))
+        """Recover the jobs of dead sessions, and record in the index what may be paid."""
+        for record in self.ledger.settle(self.service):
+            self.note(self.complete(record))
 
-    def bring(self, row: JobRecord) -> JobRecord | None:
-        """Take in a job that another ledger had; None where this one has it or its request."""
-        brought = self.ledger.bring(row)
+    def bring(self, record: JobRecord) -> JobRecord | None:
+        """Add a job of another ledger; None if this one has the job or its request."""
+        brought = self.ledger.bring(record)
         if brought is not None:
             self.note(brought)
         return brought
 
     def fill_in(self) -> None:
         """Add the paid requests of the ledger to the index, which may be older or lost."""
-        rows = self.ledger.rows(*_MAY_BE_PAID, limit=-1)
+        records = self.ledger.rows(*_MAY_BE_PAID, limit=-1)
         self.index.fill_in(
             self.ledger.folder,
             [
-                (row.fingerprint, paid_at(row), row.id, row.task_id)
-                for row in rows
-                if row.service == "live" and not row.is_adopted
+                (record.fingerprint, paid_at(record), record.id, record.task_id)
+                for record in records
+                if record.service == "live" and not record.is_adopted
             ],
         )
 
 
-def paid_at(row: JobRecord) -> datetime:
-    """Return when a row's request was paid for: looking at an old clip makes it no newer."""
-    return row.sent_at or row.accepted_at or row.created_at
+def paid_at(record: JobRecord) -> datetime:
+    """Return when a request was paid. Showing an old clip does not change it."""
+    return record.sent_at or record.accepted_at or record.created_at
 
 
 def unaccounted(index: UserIndex, ledger: Ledger, fingerprint: str) -> Paid | None:
@@ -195,19 +198,21 @@ def unaccounted(index: UserIndex, ledger: Ledger, fingerprint: str) -> Paid | No
         return None
     if paid.folder != ledger.folder:
         return paid
-    rows = ledger.of_request(fingerprint)
-    return None if any(accounts_for(row, paid) for row in rows) else paid
+    records = ledger.of_request(fingerprint)
+    return None if any(accounts_for(record, paid) for record in records) else paid
 
 
-def accounts_for(row: JobRecord, paid: Paid) -> bool:
-    """Whether a row of the folder that paid says what became of this payment.
+def accounts_for(record: JobRecord, paid: Paid) -> bool:
+    """Return whether a record explains a payment of its folder.
 
-    A row that answers the request always does. Another one does if the payment was its own: by
-    the job's id, or in an entry of an older version by the time. A row that says that nothing was
-    sent does not account for a request that was: it comes from an older copy of the ledger.
+    A record that answers the request always does. Another one does if the payment was its own: by
+    the job's id, or by the time for an entry of an older version. A record that was not sent does
+    not explain a payment that was: it comes from an older copy of the ledger.
     """
-    if row.stage in _MAY_BE_PAID:
+    if record.stage in _MAY_BE_PAID:
         return True
     if paid.job_id:
-        return row.id == paid.job_id and not (paid.is_sent and row.stage in _NOT_SENT)
-    return row.created_at <= paid.at and (row.finished_at is None or paid.at <= row.finished_at)
+        return record.id == paid.job_id and not (paid.is_sent and record.stage in _NOT_SENT)
+    return record.created_at <= paid.at and (
+        record.finished_at is None or paid.at <= record.finished_at
+    )

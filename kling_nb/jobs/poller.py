@@ -58,16 +58,16 @@ _HOPEFUL = (WrongLength, Unreachable)
 _OTHER_TRIES = 3
 """Number of attempts to download a further file of a result."""
 _ODD_TRIES = 3
-"""How often a clip of another length is fetched before it is kept as it is."""
+"""How often a clip of another duration is downloaded before it is kept as it is."""
 _PATIENT_TRIES = 8
-"""How often a clip that is broken or not there is asked for: 1, 2, 4 … 60 s apart, two minutes."""
+"""How often a broken or missing clip is downloaded: 1, 2, 4 … 60 s apart, for two minutes."""
 
 _log = logging.getLogger("kling_nb")
 
 
 @dataclass(slots=True)
 class Poller:
-    """Follows one job of the ledger to its end."""
+    """Polls one job of the ledger until it ends."""
 
     context: Context
     job: Job
@@ -78,96 +78,93 @@ class Poller:
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self) -> None:
-        """Follow until the job has ended; the handle always ends too."""
+        """Poll until the job has ended; the handle always ends too."""
         try:
-            row = await self._own()
-            if row.stage is Stage.ACCEPTED:
-                row = await self._ask_until_over(row)
-            if row.stage is Stage.SUCCEEDED:
-                row = await self._save(row)
-            if row.stage is Stage.FAILED and is_about_media(row.reason):
-                await self.context.uploads.forget(row)
-            self.report_end(row)
-            self._watch_refund(row)
+            record = await self._own()
+            if record.stage is Stage.ACCEPTED:
+                record = await self._poll_until_over(record)
+            if record.stage is Stage.SUCCEEDED:
+                record = await self._save(record)
+            if record.stage is Stage.FAILED and is_about_media(record.reason):
+                await self.context.uploads.forget(record)
+            self.report_end(record)
+            self._watch_refund(record)
         except asyncio.CancelledError:
             await self._let_go()
             raise
         except Exception as error:
-            _log.warning("job %s: following broke", self.job.id, exc_info=error)
+            _log.warning("job %s: polling failed", self.job.id, exc_info=error)
             await self._let_go()
             self.job.abandon(error)
 
     def poll_now(self) -> None:
-        """Ask about the task without more waiting; on the loop that the job is followed on."""
+        """Poll without more waiting. Call it on the event loop that polls the job."""
         self._wake.set()
 
-    def _watch_refund(self, row: JobRecord) -> None:
-        """Look after the credits of a failure that came without a word on its cost."""
-        is_open = row.stage is Stage.FAILED and row.credits is None and row.watch is None
-        if is_open and row.owner == self.context.ledger.owner:
-            self.context.balance_watch.watch(self.job, row, REFUND_LOOKS_S)
+    def _watch_refund(self, record: JobRecord) -> None:
+        """Watch the balance after a failure without a reported cost."""
+        is_open = record.stage is Stage.FAILED and record.credits is None and record.watch is None
+        if is_open and record.owner == self.context.ledger.owner:
+            self.context.balance_watch.watch(self.job, record, REFUND_LOOKS_S)
 
     async def _let_go(self) -> None:
-        """Leave the job to whoever takes it up, in this kernel or another."""
+        """Release the job, so that any session can resume it."""
         with contextlib.suppress(LedgerError):
             await in_thread(self.context.ledger.release, self.job.id)
 
-    def report_end(self, row: JobRecord, *, already: bool = False) -> None:
-        """End the handle as the row says."""
-        state = state_of(row, already=already)
+    def report_end(self, record: JobRecord, *, already: bool = False) -> None:
+        """End the handle with the state of the record."""
+        state = state_of(record, already=already)
         if isinstance(state, Saved):
-            self.job.finish(state, clip_of(row))
+            self.job.finish(state, clip_of(record))
         else:
-            self.job.fail(state, error_of(row))
+            self.job.fail(state, error_of(record))
 
     async def _own(self) -> JobRecord:
-        """The row, once it is ours to follow or has ended in another kernel's hands."""
+        """Return the record once this session owns it, or another session has ended it."""
         ledger = self.context.ledger
         while True:
-            row = await in_thread(ledger.row, self.job.id)
-            # What is ours is not claimed again: that could come after a `detach`, and undo it.
-            ours = row.owner == ledger.owner and row.stage in FOLLOWED
-            if ours or row.stage in ENDED:
-                return row
-            if await in_thread(ledger.claim, row.id):
-                return await in_thread(ledger.row, row.id)
-            if row.stage is Stage.ACCEPTED:
-                self.job.enter(state_of(row, self.expected_s))
-            elif not await in_thread(ledger.owner_lives, row.owner):
-                await in_thread(ledger.settle, row.service)
+            record = await in_thread(ledger.row, self.job.id)
+            # Not claimed again if it is ours: that could undo a `detach`.
+            ours = record.owner == ledger.owner and record.stage in FOLLOWED
+            if ours or record.stage in ENDED:
+                return record
+            if await in_thread(ledger.claim, record.id):
+                return await in_thread(ledger.row, record.id)
+            if record.stage is Stage.ACCEPTED:
+                self.job.enter(state_of(record, self.expected_s))
+            elif not await in_thread(ledger.owner_lives, record.owner):
+                await in_thread(ledger.settle, record.service)
             await self.context.sleep(_WATCH_S)
 
-    async def _ask_until_over(self, row: JobRecord) -> JobRecord:
-        since = row.accepted_at or row.created_at
-        self.job.enter(Waiting(row.task_id, "waiting", since, self.expected_s))
-        # A task taken up again may be over already: ask at once.
-        wait_s = 0.0 if self._elapsed_s(since) > 2 else self._wait_s(row, 0.0)
+    async def _poll_until_over(self, record: JobRecord) -> JobRecord:
+        since = record.accepted_at or record.created_at
+        self.job.enter(Waiting(record.task_id, "waiting", since, self.expected_s))
+        # The task of a resumed job may be over already: poll at once.
+        wait_s = 0.0 if self._elapsed_s(since) > 2 else self._wait_s(record, 0.0)
         while True:
             await self._pause(wait_s)
-            wait_s = self._wait_s(row, self._elapsed_s(since))
+            wait_s = self._wait_s(record, self._elapsed_s(since))
             try:
-                status = await self.context.client.task(row.task_id)
+                status = await self.context.client.task(record.task_id)
             except (ServiceError, Unreachable) as error:
-                self._out_of_sight(row, since, error)
+                self._out_of_sight(record, since, error)
                 if isinstance(error, RateLimited):
                     wait_s = max(wait_s, poll_schedule.rest_s(error.retry_after_s))
                 continue
             self._failing_since = None
-            ended = await self._take_in(row, since, status)
+            ended = await self._apply(record, since, status)
             if ended is not None:
                 return ended
 
-    def _wait_s(self, row: JobRecord, elapsed_s: float) -> float:
-        """When to ask next; rarely while a notification is still to come."""
-        ask_s = (
-            poll_schedule.heard_ask_s
-            if self.context.callback_urls.covers(row)
-            else poll_schedule.next_ask_s
-        )
-        return ask_s(elapsed_s, self.expected_s)
+    def _wait_s(self, record: JobRecord, elapsed_s: float) -> float:
+        """Return the time to the next poll; long while a callback is still to arrive."""
+        awaits_callback = self.context.callback_urls.covers(record)
+        delay_s = poll_schedule.heard_ask_s if awaits_callback else poll_schedule.next_ask_s
+        return delay_s(elapsed_s, self.expected_s)
 
     async def _pause(self, wait_s: float) -> None:
-        """Wait until it is time to ask, or until something says that an answer is there."""
+        """Wait until the next poll is due, or `poll_now` is called."""
         waits = asyncio.ensure_future(self.context.sleep(wait_s))
         woken = asyncio.ensure_future(self._wake.wait())
         try:
@@ -179,33 +176,33 @@ class Poller:
             woken.cancel()
             self._wake.clear()
 
-    async def _take_in(
-        self, row: JobRecord, since: datetime, status: TaskStatus
+    async def _apply(
+        self, record: JobRecord, since: datetime, status: TaskStatus
     ) -> JobRecord | None:
-        """What an answer changes; the row when the task is over."""
+        """Apply a status; return the record if the task is over."""
         advance, now = self.context.ledger.advance, self.context.now()
         if not isinstance(status, TaskMissing):
             self._missing = 0
         match status:
             case TaskPending(word=word):
-                self.job.enter(Waiting(row.task_id, word, since, self.expected_s))
+                self.job.enter(Waiting(record.task_id, word, since, self.expected_s))
             case TaskSucceeded(urls=()):
                 self._no_url_since = self._no_url_since or now
                 if (now - self._no_url_since).total_seconds() >= poll_schedule.ASK_AGAIN_NO_URL_S:
-                    # Paid, perhaps; so it blocks, and may be asked about again.
+                    # It may be paid: it blocks the request, and can be polled again.
                     reason = f"it reports success and names no file: {status.raw[:300]}"
                     return await in_thread(
-                        advance, row.id, Stage.VANISHED, reason=reason, credits=status.credits
+                        advance, record.id, Stage.VANISHED, reason=reason, credits=status.credits
                     )
             case TaskSucceeded(urls=(url, *_) as urls, took_s=took_s):
                 return await in_thread(
                     advance,
-                    row.id,
+                    record.id,
                     Stage.SUCCEEDED,
                     result_url=url,
                     result_urls=urls,
                     credits=status.credits,
-                    # By the service's own clock: noticed late is not taken long.
+                    # By the service's clock: the time until we noticed does not count.
                     finished_at=now
                     if took_s is None
                     else min(now, since + timedelta(seconds=took_s)),
@@ -213,13 +210,13 @@ class Poller:
             case TaskFailure():
                 return await in_thread(
                     advance,
-                    row.id,
+                    record.id,
                     Stage.FAILED,
                     reason=status.message,
                     code=status.code,
                     credits=status.credits,
                     answer=status.raw,
-                    # What was seen when it was lost, before it was adopted, says nothing of this.
+                    # Samples from before it was adopted say nothing about this failure.
                     watch=None,
                     balance_after=None,
                     finished_at=now,
@@ -227,125 +224,125 @@ class Poller:
             case TaskMissing(message=message):
                 self._missing += 1
                 if self._elapsed_s(since) > poll_schedule.GRACE_S and self._missing >= 2:
-                    return await in_thread(advance, row.id, Stage.VANISHED, reason=message)
+                    return await in_thread(advance, record.id, Stage.VANISHED, reason=message)
         return None
 
-    def _out_of_sight(self, row: JobRecord, since: datetime, error: KlingError) -> None:
+    def _out_of_sight(self, record: JobRecord, since: datetime, error: KlingError) -> None:
         now = self.context.now()
         self._failing_since = self._failing_since or now
         if poll_schedule.out_of_sight((now - self._failing_since).total_seconds()):
             self.job.enter(
-                OutOfSight(row.task_id, since, self.expected_s, self._failing_since, str(error))
+                OutOfSight(record.task_id, since, self.expected_s, self._failing_since, str(error))
             )
 
-    async def _save(self, row: JobRecord) -> JobRecord:
-        """Fetch the clip beside its place, verify it, rename it, note it; further clips as well.
+    async def _save(self, record: JobRecord) -> JobRecord:
+        """Download, verify and record the clip, and the further clips of the result.
 
-        A clip is paid for: what comes broken or not at all is asked for again for some minutes,
-        by a fresh link where the service gives one, before a person has to.
+        A clip is paid: a broken or missing file is downloaded again for some minutes, with a fresh
+        link where the service gives one, before the user has to do something.
         """
         advance = self.context.ledger.advance
-        links = {url: url for url in row.result_urls or (row.result_url,) if url}
-        if not links:  # recovered: the task is known, its result never was
-            links = await self._fresh_links(row, links)
+        links = {url: url for url in record.result_urls or (record.result_url,) if url}
+        if not links:  # recovered: the task is known, but not its result
+            links = await self._fresh_links(record, links)
         gone, odd, tries = 0, 0, 0
         while True:
-            self.job.enter(Downloading(row.task_id, 0, None))
+            self.job.enter(Downloading(record.task_id, 0, None))
             try:
-                return await self._deliver(row, links, accept_odd=odd + 1 >= _ODD_TRIES)
+                return await self._deliver(record, links, accept_odd=odd + 1 >= _ODD_TRIES)
             except Unreachable as error:
                 reason = str(error)
-                self._out_of_sight(row, row.accepted_at or row.created_at, error)
+                self._out_of_sight(record, record.accepted_at or record.created_at, error)
             except WrongLength as error:
                 odd, reason = odd + 1, str(error)
             except (MediaError, ServiceError) as error:
                 gone, reason = gone + 1, str(error)
                 if gone >= _PATIENT_TRIES:
-                    return await in_thread(advance, row.id, Stage.EXPIRED, reason=reason)
-                links = await self._fresh_links(row, links)
+                    return await in_thread(advance, record.id, Stage.EXPIRED, reason=reason)
+                links = await self._fresh_links(record, links)
             tries += 1
-            _log.info("job %s: the clip did not arrive (%s); once more", row.id, reason)
+            _log.info("job %s: the clip was not downloaded (%s); trying again", record.id, reason)
             await self.context.sleep(poll_schedule.retry_wait_s(tries))
 
     async def _deliver(
-        self, row: JobRecord, links: Mapping[str, str], *, accept_odd: bool
+        self, record: JobRecord, links: Mapping[str, str], *, accept_odd: bool
     ) -> JobRecord:
-        """Fetch the clip and the further clips once, and note them.
+        """Download the clip and the further clips once, and record them.
 
         Args:
-            row: The job.
+            record: The job.
             links: The current link to each file, by its URL in the result.
             accept_odd: See `fetch_clip`.
 
         Raises:
             KlingError: No file is a clip that can be downloaded.
         """
-        url, clip = await self._fetch_first(row, links, accept_odd=accept_odd)
-        await self._fetch_others(row, links, url)
+        url, clip = await self._fetch_first(record, links, accept_odd=accept_odd)
+        await self._fetch_others(record, links, url)
         advance, urls = self.context.ledger.advance, tuple(links)
         return await in_thread(
-            advance, row.id, Stage.SAVED, clip=clip, result_url=url, result_urls=urls
+            advance, record.id, Stage.SAVED, clip=clip, result_url=url, result_urls=urls
         )
 
     async def _fetch_first(
-        self, row: JobRecord, links: Mapping[str, str], *, accept_odd: bool
+        self, record: JobRecord, links: Mapping[str, str], *, accept_odd: bool
     ) -> tuple[str, ClipFacts]:
-        """Fetch the first file of the result that is a clip by its content.
+        """Download the first file of the result whose content is a clip.
 
         Raises:
-            KlingError: None is. Of several reasons it is the one that leaves the most hope.
+            KlingError: None is. Of several errors, the one that a retry is most likely to solve.
         """
         errors: list[KlingError] = []
         for url, link in (links or {"": ""}).items():
             try:
-                clip = await fetch_clip(self.context, self.job, row, link, accept_odd=accept_odd)
+                clip = await fetch_clip(self.context, self.job, record, link, accept_odd=accept_odd)
                 return url, clip
             except (MediaError, ServiceError, Unreachable) as error:
                 errors.append(error)
         hopeful = [each for kind in _HOPEFUL for each in errors if isinstance(each, kind)]
         raise next(iter(hopeful or errors))
 
-    async def _fetch_others(self, row: JobRecord, links: Mapping[str, str], taken: str) -> None:
-        """Save the further clips of a result beside the one that was taken."""
+    async def _fetch_others(self, record: JobRecord, links: Mapping[str, str], taken: str) -> None:
+        """Save the further clips of a result beside the first one."""
         for place, (url, link) in enumerate(links.items(), start=1):
-            path = clip_path(self.context, row, place)
-            # One that is there was saved before this kernel, and may have been edited since.
+            path = clip_path(self.context, record, place)
+            # A file that exists was saved by an earlier kernel, and the user may have edited it.
             if url != taken and not await in_thread(path.is_file):
-                await self._fetch_other(row, url, link, place)
+                await self._fetch_other(record, url, link, place)
 
-    async def _fetch_other(self, row: JobRecord, url: str, link: str, place: int) -> None:
+    async def _fetch_other(self, record: JobRecord, url: str, link: str, place: int) -> None:
         """Save a further file of a result if it is a clip; skip e.g. a picture."""
         for tries in range(1, _OTHER_TRIES + 1):
             try:
-                await fetch_clip(self.context, self.job, row, link, accept_odd=True, place=place)
+                await fetch_clip(self.context, self.job, record, link, accept_odd=True, place=place)
                 return
             except MediaError as error:
-                _log.info("job %s: %s is no clip (%s)", row.id, url, error)
+                _log.info("job %s: %s is no clip (%s)", record.id, url, error)
             except (ServiceError, Unreachable) as error:
-                _log.info("job %s: %s did not arrive (%s)", row.id, url, error)
+                _log.info("job %s: %s did not arrive (%s)", record.id, url, error)
                 await self.context.sleep(poll_schedule.retry_wait_s(tries))
-                link = await self._fresh_url(row, url) or link
+                link = await self._fresh_url(record, url) or link
 
-    async def _fresh_links(self, row: JobRecord, links: Mapping[str, str]) -> dict[str, str]:
+    async def _fresh_links(self, record: JobRecord, links: Mapping[str, str]) -> dict[str, str]:
         """Return a new link to each file, including those that only the record names."""
         urls = dict(links)
         try:
-            status = await self.context.client.task(row.task_id)
+            status = await self.context.client.task(record.task_id)
             named = status.urls if isinstance(status, TaskSucceeded) else ()
             urls |= {url: url for url in named if url not in urls}
         except (ServiceError, Unreachable) as error:
-            _log.info("job %s: its record cannot be read (%s)", row.id, error)
+            _log.info("job %s: its record cannot be read (%s)", record.id, error)
         return {
-            url: (await self._fresh_url(row, url) if url in links else "") or link
+            url: (await self._fresh_url(record, url) if url in links else "") or link
             for url, link in urls.items()
         }
 
-    async def _fresh_url(self, row: JobRecord, url: str) -> str:
+    async def _fresh_url(self, record: JobRecord, url: str) -> str:
         """Return a new link to a file of the result; empty if there is none."""
         try:
             return await self.context.client.fresh_url(url)
         except (ServiceError, Unreachable) as error:
-            _log.info("job %s: no fresh link (%s)", row.id, error)
+            _log.info("job %s: no fresh link (%s)", record.id, error)
             return ""
 
     def _elapsed_s(self, since: datetime) -> float:

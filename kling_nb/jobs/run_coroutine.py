@@ -83,7 +83,7 @@ class Interrupt:
     @classmethod
     @contextmanager
     def cancelling(cls, task: asyncio.Task[Any]) -> Iterator[Interrupt]:
-        """Handle interrupts for the task, unless somebody else's handler is in place."""
+        """Handle interrupts for the task, unless another handler is in place."""
         interrupt = cls(task)
         outer = signal.getsignal(signal.SIGINT)
         ours = outer is signal.default_int_handler or isinstance(outer, cls)

@@ -31,7 +31,7 @@ from kling_nb.storage.user_index import UserIndex
 from . import settings
 from .background_loop import OwnBackgroundLoop, background_loop, in_thread
 from .balance_watch import BalanceWatcher
-from .callback_inbox import take_callback, take_letters
+from .callback_inbox import process_stored, receive_callback
 from .callback_urls import CallbackUrls
 from .connect import connect
 from .context import Context
@@ -56,11 +56,11 @@ class Session:
 
     Args:
         transport: Replaces the network; None is the network, or in emulator mode the emulator.
-        sleep: Waits between questions.
-        now: Gives the time, aware.
-        index: What this user paid for in other folders; None is the user's own.
-        notebook: Tells the path of the notebook that asks, empty where it is not known.
-        hearing: Where notifications are sent to; None is nowhere until somebody listens.
+        sleep: Waits between status requests.
+        now: Returns the time, aware.
+        index: Index of paid requests; None is the user's own.
+        notebook: Returns the path of the notebook; empty if it is unknown.
+        callback_urls: Of an earlier session with an open receiver; None for a new session.
         given: `api_key`, `mode`, `folder`, `api_url`, `upload_url`, `emulator_seconds`,
             `rate_limits`; see `settings.resolve`.
 
@@ -112,12 +112,12 @@ class Session:
 
     @property
     def notebook(self) -> str:
-        """The notebook that asks, by its path from the folder's parent; empty where not known."""
+        """The path of the notebook from the parent of the clip folder; empty if unknown."""
         path, folder = self._notebook_path(), self.settings.folder
         return name_notebook(Path(path).resolve(), folder.resolve()) if path else ""
 
     def image_to_video(self, image: object, prompt: str, **values: Any) -> Job:
-        """Make a clip from a picture; see `generate`.
+        """Make a clip from an image; see `generate`.
 
         Args:
             image: Path, URL, bytes, PIL image, array, matplotlib figure, or an earlier clip.
@@ -127,7 +127,7 @@ class Session:
         return self.generate(IMAGE_TO_VIDEO.name, image=image, prompt=prompt, **values)
 
     def text_to_video(self, prompt: str, **values: Any) -> Job:
-        """Make a clip from words alone; see `generate`."""
+        """Make a clip from text alone; see `generate`."""
         return self.generate(TEXT_TO_VIDEO.name, prompt=prompt, **values)
 
     def generate(
@@ -138,7 +138,7 @@ class Session:
         Args:
             model: The service's name of the model, or a part of it that no other has.
             take: Which of several results for the same request.
-            callback_url: The service posts a notification there when the task ends.
+            callback_url: The service posts a callback there when the task ends.
             values: The model's parameters.
 
         Returns:
@@ -216,22 +216,22 @@ class Session:
         return self.loop.call(self._registry.quote(request))
 
     def balance(self) -> float:
-        """The account's balance in credits (1 credit = $0.005)."""
+        """Return the account's balance in credits (1 credit = $0.005)."""
         return self.loop.call(self._context.client.balance())
 
     def funds(self) -> Funds:
-        """The balance and what the tightest budget leaves, as far as they are known."""
+        """Return the balance and what the tightest budget leaves, as far as known."""
         return self.loop.call(self._registry.funds())
 
     def budget(self, limit: str | float | None = None, per: str = "") -> list[BudgetStatus]:
-        """Set a budget, end it, or only see: what does not fit in is refused before it is sent.
+        """Set, end or list budgets. A request that exceeds one is refused before it is sent.
 
         Args:
-            limit: Credits, or dollars as in `"$3"`; `"off"` ends; None changes nothing.
-            per: `notebook`, `day` or `folder`; not given, the folder, and all three for `"off"`.
+            limit: Credits, or dollars as in `"$3"`; `"off"` ends a budget; None changes nothing.
+            per: `notebook`, `day` or `folder`. Default: the folder, and all three for `"off"`.
 
         Returns:
-            Every budget of this folder and service as it is now, with what counts against it.
+            Every budget of this folder and service as it is now, with its expenses.
         """
         accounts, wanted = self.ledger.accounts, changes(self.notebook, limit, per)
         if wanted:
@@ -239,60 +239,60 @@ class Session:
         return accounts.standings(self.service)
 
     def expenses(self) -> list[Expense]:
-        """Every job of this folder that is paid for or may be, emulated ones too, oldest first."""
+        """Return every job of this folder that is or may be paid, also emulated, oldest first."""
         return self.ledger.accounts.expenses()
 
     def job(self, job_id: str) -> Job:
-        """The job of that id (or the beginning of one), followed if it runs."""
+        """Return the job of an id, or of at least its first 4 characters; polled if it runs."""
         return self.loop.call(self._registry.attach(self.ledger.row(job_id)))
 
     def jobs(self, limit: int = 20) -> list[JobRecord]:
-        """The jobs of this folder as the ledger has them, newest first."""
+        """Return the jobs of this folder from the ledger, newest first."""
         return self.ledger.rows(limit=limit)
 
     def resume(self, job_id: str = "") -> list[Job]:
-        """Take up what nobody follows: after a restart, a crash, or `detach`.
+        """Resume interrupted jobs: after a restart, a crash, or `detach`.
 
-        What was called back meanwhile is heard first: it may tell the id of a lost task. It is
-        waited for at most 10 s; what is left is heard the next time.
+        Stored callbacks are processed first, since one may name a lost task. This takes at most
+        10 s; the rest is processed the next time.
 
         Args:
-            job_id: One job, which may also be vanished or expired: the service is asked again.
+            job_id: One job, which may also be vanished or expired: the service is polled again.
         """
         return self.loop.call(self._resume(job_id))
 
     def adopt(self, task_id: str, job_id: str = "") -> Job:
-        """Bring in a task that exists at the service: the lost one of an `unknown` job.
+        """Add a task that exists at the service, e.g. the lost one of an `unknown` job.
 
         Args:
             task_id: As the service's own pages list it.
-            job_id: Which unknown job it belongs to, where there are several.
+            job_id: The unknown job that it belongs to, if there are several.
 
         Returns:
             The job that has the task, which may be one that had it before.
 
         Raises:
             InvalidInput: This cannot be the id of a task; nothing was sent.
-            LedgerError: It is another job's, does not exist, or it is unclear whose it is.
+            LedgerError: It belongs to another job, does not exist, or several jobs are unknown.
         """
         return self.loop.call(self._registry.adopt(task_id.strip(), job_id))
 
-    def take_callback(self, body: bytes, nonce: str) -> Job | None:
-        """Receive a callback: it only makes the session ask the service. See `callback_inbox`."""
-        return self.loop.call(self.hear(body, nonce))
+    def receive_callback(self, body: bytes, token: str) -> Job | None:
+        """Process a callback: it only makes the session poll the task. See `callback_inbox`."""
+        return self.loop.call(self.process_callback(body, token))
 
-    async def hear(self, body: bytes, nonce: str) -> Job | None:
-        """The same, on the background loop."""
-        self.callback_urls.note_heard(nonce)
-        return await take_callback(self._recovery, self._registry, body, nonce)
+    async def process_callback(self, body: bytes, token: str) -> Job | None:
+        """Process a callback on the background loop; see `receive_callback`."""
+        self.callback_urls.note_received(token)
+        return await receive_callback(self._recovery, self._registry, body, token)
 
     def forget(self, job_id: str, *, yes: bool = False) -> JobRecord:
-        """Allow a lost request to be paid for again; with `yes` also what was probably paid."""
+        """Allow a lost request to be paid again; with `yes` also one that was probably paid."""
         return self._recovery.forget(job_id, yes=yes)
 
-    def bring(self, row: JobRecord) -> JobRecord | None:
-        """Take in a job that another ledger had; None where this one has it or its request."""
-        return self._context.other_folders.bring(row)
+    def bring(self, record: JobRecord) -> JobRecord | None:
+        """Add a job of another ledger; None if this one has the job or its request."""
+        return self._context.other_folders.bring(record)
 
     def has_paid(self, fingerprint: str) -> bool:
         """Return whether this folder has paid for a live request, by the user's index."""
@@ -312,24 +312,24 @@ class Session:
         return request_of(self.ledger.row(job_id))
 
     def clips(self, limit: int = 100, *, hidden: bool = False) -> list[JobRecord]:
-        """The jobs of this folder whose clips are saved, newest first.
+        """Return the jobs of this folder whose clips are saved, newest first.
 
         Args:
-            limit: How many at most; -1 is all.
-            hidden: With those that were hidden.
+            limit: The maximum number; -1 returns all.
+            hidden: Include hidden clips.
         """
         return self.ledger.clips(limit, include_hidden=hidden)
 
     def star(self, job_id: str, on: bool = True) -> JobRecord:
-        """Note that a clip is liked, or no longer."""
+        """Mark a clip as a favourite, or remove the mark."""
         return self.ledger.mark(job_id, starred=on)
 
     def hide(self, job_id: str, on: bool = True) -> JobRecord:
-        """Leave a clip out of `clips`, or show it again. Nothing is deleted."""
+        """Hide a clip from `clips`, or show it again. Nothing is deleted."""
         return self.ledger.mark(job_id, hidden=on)
 
     def close(self) -> None:
-        """Stop following and give up the folder's lock. Running tasks are taken up later.
+        """Stop polling and release the lock on the folder. The next session resumes running jobs.
 
         A submission in progress is answered first. In that case, and on the thread of the
         background loop, the rest happens after this method has returned.
@@ -351,12 +351,12 @@ class Session:
 
     async def _resume(self, job_id: str) -> list[Job]:
         await in_thread(self.ledger.open)
-        heard = await take_letters(self.ledger, self.service, self.hear)
+        called_back = await process_stored(self.ledger, self.service, self.process_callback)
         if job_id:
             return [await self._registry.resume(job_id)]
-        rows = await self._recovery.left_rows()
-        jobs = [await self._registry.attach(row) for row in rows]
-        return jobs + [job for job in heard if job not in jobs]
+        records = await self._recovery.left_rows()
+        jobs = [await self._registry.attach(record) for record in records]
+        return jobs + [job for job in called_back if job not in jobs]
 
     async def _close(self) -> None:
         try:

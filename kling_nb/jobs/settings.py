@@ -57,15 +57,15 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 }
 """Every setting and the environment variable that stands for it."""
 WEBHOOK_KEY: Final = "KIE_WEBHOOK_KEY"
-"""The environment variable of the key that notifications are signed with. Source: D."""
+"""The environment variable of the key that signs callbacks. Source: D."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a session works with."""
+    """The settings of a session."""
 
     key: Key | None
-    """None in emulator mode, whatever the environment holds: it is not needed there."""
+    """None in emulator mode, which needs no key."""
     mode: Mode
     folder: Path
     """Absolute; it need not exist yet."""
@@ -82,12 +82,12 @@ class Settings:
 
     @property
     def is_unkeyed(self) -> bool:
-        """Whether clips are emulated for want of a key, and nobody asked for it."""
+        """Whether clips are emulated only because there is no key."""
         return self.mode_reason == NO_KEY
 
 
 class SessionArguments(TypedDict, total=False):
-    """The settings that may be given as arguments; None counts as not given."""
+    """The settings as arguments; None means not given."""
 
     api_key: str | Key | None
     mode: str | None
@@ -173,12 +173,12 @@ def find_webhook_key(
 
 
 def how_asked(name: str) -> str:
-    """Who asked for a mode, in words: the program itself, or a variable of the environment."""
-    return "as configured" if name == "mode" else f"asked for by {name}"
+    """Return where a mode comes from: an argument, or an environment variable."""
+    return "as configured" if name == "mode" else f"set by {name}"
 
 
 def find_folder(cwd: Path) -> Path:
-    """The folder of clips for somebody who works in `cwd`.
+    """Return the clip folder for a working directory.
 
     Front ends start kernels in different places, and a second ledger would not know what the
     first has paid for: an existing one in `cwd` or above it, up to the home directory or the
@@ -195,7 +195,7 @@ def find_folder(cwd: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The given settings, read once: no copy of the environment is kept."""
+    """The settings, read once: no copy of the environment is kept."""
 
     found: Mapping[str, tuple[str, Any]]
     """By setting: the argument or variable that sets it, and the value; the key is sealed."""

@@ -75,7 +75,7 @@ def test_the_server_is_found(notebook: Notebook, hearing: Lab) -> None:
     """The cell says where notifications are heard, and that the server is ready for them."""
     assert notebook.errors() == []
     words = notebook.words(LISTEN)
-    assert f"Listening for notifications at {hearing.url}/kling/callback" in words
+    assert f"Listening for callbacks at {hearing.url}/kling/callback" in words
     assert "server is ready to hear them" in words
 
 

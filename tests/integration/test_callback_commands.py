@@ -68,12 +68,12 @@ def test_listen_and_no_longer(shell: Any, command: Commands, session: Session) -
     command.run("listen")
     listening = session.callback_urls.listening
     assert listening is not None
-    assert "Listening for notifications at http://127.0.0.1:" in texts(shell)[-1]
+    assert "Listening for callbacks at http://127.0.0.1:" in texts(shell)[-1]
     command.run("")
     assert f"listening at {listening.url}" in texts(shell)[-1]
     command.run("listen off")
     assert not listening.is_open
-    assert "Nobody listens" in texts(shell)[-1]
+    assert "Stopped listening" in texts(shell)[-1]
     command.run("")
     assert "listening at" not in texts(shell)[-1]
     command.run("listen off")

@@ -69,7 +69,7 @@ def body(task_id: str, state: str = "success") -> bytes:
 def test_a_callback_brings_back_a_lost_task(session: Session) -> None:
     """Adopted by its id, followed, saved: one task in all."""
     lost, task_id, nonce = lose(session)
-    job = session.take_callback(body(task_id), nonce)
+    job = session.receive_callback(body(task_id), nonce)
     assert job is not None
     assert job.id == lost.id
     assert job.result(PATIENCE_S).task_id == task_id
@@ -79,7 +79,7 @@ def test_a_callback_brings_back_a_lost_task(session: Session) -> None:
 def test_a_callback_is_not_believed(session: Session) -> None:
     """It says failed; the service, asked, makes the clip."""
     _, task_id, nonce = lose(session)
-    job = session.take_callback(body(task_id, "fail"), nonce)
+    job = session.receive_callback(body(task_id, "fail"), nonce)
     assert job is not None
     assert job.result(PATIENCE_S).path.is_file()
 
@@ -88,14 +88,14 @@ def test_a_callback_is_not_believed(session: Session) -> None:
 def test_without_the_nonce_nothing_happens(session: Session, nonce: str) -> None:
     """Anybody may know the task's id."""
     lost, task_id, _ = lose(session)
-    assert session.take_callback(body(task_id), nonce) is None
+    assert session.receive_callback(body(task_id), nonce) is None
     assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
 
 
 def test_a_task_that_the_service_does_not_know(session: Session) -> None:
     """The nonce alone adopts nothing."""
     lost, _, nonce = lose(session)
-    assert session.take_callback(body("0" * 32), nonce) is None
+    assert session.receive_callback(body("0" * 32), nonce) is None
     assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
 
 
@@ -104,7 +104,7 @@ def test_a_task_of_another_job(session: Session) -> None:
     other = session.text_to_video("Another fox")
     lost, _, nonce = lose(session)
     task_id = session.ledger.row(other.id).task_id
-    assert session.take_callback(body(task_id), nonce) is None
+    assert session.receive_callback(body(task_id), nonce) is None
     assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
     assert session.ledger.row(other.id).task_id == task_id
 
@@ -131,8 +131,8 @@ def test_a_callback_is_quicker_than_the_answer(
     assert sent.wait(PATIENCE_S)
     [task] = books_of(session).tasks()
     nonce = nonce_in(urlsplit(task.callback_url).query)
-    assert session.take_callback(body("0" * 32), nonce) is None
-    assert session.take_callback(body(task.task_id), nonce) is job
+    assert session.receive_callback(body("0" * 32), nonce) is None
+    assert session.receive_callback(body(task.task_id), nonce) is job
     assert session.ledger.row(job.id).stage is Stage.SENDING
     go.set()
     sending.result(PATIENCE_S)
@@ -146,11 +146,11 @@ def test_a_callback_to_a_forgotten_job(session: Session) -> None:
     """Its clip is paid for: it comes as a job of its own, once, and is counted once."""
     lost, task_id, nonce = lose(session)
     session.forget(lost.id, yes=True)
-    job = session.take_callback(body(task_id), nonce)
+    job = session.receive_callback(body(task_id), nonce)
     assert job is not None
     assert job.id != lost.id
     assert job.result(PATIENCE_S).task_id == task_id
-    session.take_callback(body(task_id), nonce)
+    session.receive_callback(body(task_id), nonce)
     assert len(session.ledger.rows()) == 2
     assert sum(expense.credits or 0 for expense in session.expenses()) == 55
 
@@ -159,7 +159,7 @@ def test_what_is_no_notification(session: Session) -> None:
     """An error, and nothing else."""
     _, _, nonce = lose(session)
     with pytest.raises(UnreadableAnswer):
-        session.take_callback(b"hello", nonce)
+        session.receive_callback(b"hello", nonce)
 
 
 def test_each_job_has_its_own_nonce_and_the_same_request_is_the_same(session: Session) -> None:
@@ -184,7 +184,7 @@ def test_a_job_that_is_over_is_left_alone(session: Session) -> None:
     clip = job.result(PATIENCE_S)
     clip.path.unlink()
     row = session.ledger.row(job.id)
-    assert session.take_callback(body(row.task_id), row.nonce) is None
+    assert session.receive_callback(body(row.task_id), row.nonce) is None
     assert session.ledger.row(job.id) == row
     assert not clip.path.exists()
 
@@ -195,9 +195,9 @@ def test_a_running_job_is_asked_about_at_once(session: Session) -> None:
     asked: list[str] = []
     job.controller = StubController(poll_now=lambda: asked.append(job.id))
     row = session.ledger.row(job.id)
-    assert session.take_callback(body(row.task_id), row.nonce) is job
+    assert session.receive_callback(body(row.task_id), row.nonce) is job
     assert asked == [job.id]
-    assert session.take_callback(body("another"), row.nonce) is None
+    assert session.receive_callback(body("another"), row.nonce) is None
     assert asked == [job.id]
 
 

@@ -80,7 +80,8 @@ def test_the_emulators_own_terms_are_kept_to(
     """Where it has others than the service."""
     seen: list[object] = []
     monkeypatch.setattr(
-        "kling_nb.jobs.connect.budget_of", lambda chosen, terms, now, sleep: seen.append(terms)
+        "kling_nb.jobs.connect.rate_limiter_of",
+        lambda chosen, terms, now, sleep: seen.append(terms),
     )
     way = begin(tmp_path, mode="emulator")
     assert isinstance(way.emulator, Emulator)

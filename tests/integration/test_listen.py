@@ -112,7 +112,7 @@ def test_a_callback_ends_a_job(open_session: Open, monkeypatch: pytest.MonkeyPat
     with listen(session=session) as listening:
         job = session.text_to_video("A red fox")
         assert job.result(PATIENCE_S).path.is_file()
-        assert listening.heard["heard"] == 1
+        assert listening.received["heard"] == 1
         assert session.callback_urls.offer(session.ledger.folder)[0].startswith(listening.url)
     posts = session.emulator.outbox.posts() if session.emulator else []
     assert [each.status for each in posts] == [200]
@@ -128,7 +128,7 @@ def test_the_emulator_signs_for_who_asks_for_it(
     session = open_session()
     with listen(webhook_key=WEBHOOK_KEY, session=session) as listening:
         assert session.text_to_video("A red fox").result(PATIENCE_S).path.is_file()
-        assert listening.heard["heard"] == 1
+        assert listening.received["heard"] == 1
 
 
 def test_a_lost_job_is_brought_back(open_session: Open) -> None:
@@ -172,7 +172,7 @@ def test_repeated_and_late_notifications_change_nothing(open_session: Open) -> N
         clip.path.unlink()
         url = with_nonce(listening.url, row.nonce)
         assert [post(url, document(row.task_id)) for _ in range(3)] == [200] * 3
-        assert session.take_callback(document(row.task_id), row.nonce) is None
+        assert session.receive_callback(document(row.task_id), row.nonce) is None
         assert session.ledger.row(job.id) == row
         assert not clip.path.exists()
 
@@ -193,7 +193,7 @@ def test_strangers_are_turned_away(slow: Session, listening: Listening) -> None:
     assert post(url, b"x" * (3 * CALLBACK_LIMIT_BYTES)) == 413
     assert post(url, b"hello") == 400
     assert post(url, body, content_encoding="gzip") == 415
-    assert listening.heard == {
+    assert listening.received == {
         f"turned away: {status}": count
         for status, count in {405: 2, 403: 2, 404: 1, 413: 2, 400: 1, 415: 1}.items()
     }

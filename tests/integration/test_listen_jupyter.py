@@ -174,5 +174,5 @@ def test_from_the_service_by_the_server_to_the_clip(
             assert listening.url == f"{server.url}/kling/callback"
             job = session.text_to_video("A red fox")
             assert job.result(PATIENCE_S).path.exists()
-            assert listening.heard == {"heard": 1}
+            assert listening.received == {"heard": 1}
         assert nonce_of(session, job) not in server.log

@@ -485,7 +485,7 @@ def test_a_fault_of_our_own_ends_the_handle(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(Poller, "_take_in", broken)
+    monkeypatch.setattr(Poller, "_apply", broken)
     world.follow(job)
     with pytest.raises(ZeroDivisionError):
         job.result(0)
@@ -542,7 +542,7 @@ def test_where_a_notification_is_to_come_questions_are_rare(world: World) -> Non
     row = world.ledger.row(job.id)
     follower = Poller(world.context, job, 164.0)
     assert follower._wait_s(row, 50.0) == poll_schedule.heard_ask_s(50.0, 164.0)
-    hearing.note_heard(row.nonce)
+    hearing.note_received(row.nonce)
     assert follower._wait_s(row, 50.0) == poll_schedule.next_ask_s(50.0, 164.0)
     later = replace(row, nonce=hearing.offer(world.ledger.folder)[1])
     assert follower._wait_s(later, 50.0) == poll_schedule.heard_ask_s(50.0, 164.0)

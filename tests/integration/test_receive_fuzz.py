@@ -24,7 +24,7 @@ from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key
 from kling_nb.emulator import Emulator
-from kling_nb.jobs.callback_inbox import letters_for
+from kling_nb.jobs.callback_inbox import stored_callbacks
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import sign_callback
 from kling_nb.storage import JobRecord
@@ -196,7 +196,7 @@ async def act(collector: CallbackWorker) -> None:
     """Have the service asked about everything that is in the mailbox."""
     session = collector.session
     assert session is not None
-    while letters_for(session.ledger, session.service, frozenset()):
+    while stored_callbacks(session.ledger, session.service, frozenset()):
         collector._not_before.clear()
         await collector.look()
         await collector.settle()

@@ -61,7 +61,7 @@ def test_the_saved_notebook_holds_the_clips(run: Run) -> None:
 def test_the_greeting_is_complete(run: Run) -> None:
     """It waits for the balance, since nothing that comes later is saved."""
     ((greeting,),) = run("%load_ext kling_nb")
-    assert "emulator (asked for by KLING_NB_MODE)" in greeting.data["text/plain"]
+    assert "emulator (set by KLING_NB_MODE)" in greeting.data["text/plain"]
     assert " credits" in greeting.data["text/plain"]
 
 

@@ -35,7 +35,7 @@ def show_listening(words: Sequence[str]) -> None:
     """
     if list(words) == ["off"]:
         default_session().callback_urls.stop()
-        show_notice("info", "Nobody listens for notifications any more")
+        show_notice("info", "Stopped listening for callbacks")
         return
     order = read_order(words)
     display(listen(order.url, port=order.port, jupyter=order.jupyter))

@@ -17,7 +17,7 @@ from kling_nb.callbacks.worker import CallbackWorker
 from kling_nb.core.job_state import Stage
 from kling_nb.emulator import Books
 from kling_nb.errors import NotSent
-from kling_nb.jobs.callback_inbox import letters_for
+from kling_nb.jobs.callback_inbox import stored_callbacks
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
@@ -207,11 +207,11 @@ def test_told_to_it_looks_at_once(session: Session, monkeypatch: pytest.MonkeyPa
     looks, collecting = list[bool](), CallbackWorker(session)
 
     def letters(*given: Any) -> list[StoredCallback]:
-        found = letters_for(*given)
+        found = stored_callbacks(*given)
         looks.append(bool(found))
         return found
 
-    monkeypatch.setattr(worker, "letters_for", letters)
+    monkeypatch.setattr(worker, "stored_callbacks", letters)
     looking = session.loop.submit(collecting.keep_looking())
     wait_until(lambda: looks == [False])
     CallbackStore(session.ledger.folder).post("n", b"it", AT)

@@ -59,7 +59,7 @@ def test_a_job_is_covered_until_its_notification_came(ledger: Ledger, row: JobRe
     assert not hearing.covers(row)
     row = ledger.note(row.id, nonce=hearing.offer(FOLDER)[1])
     assert hearing.covers(row)
-    hearing.note_heard(row.nonce)
+    hearing.note_received(row.nonce)
     assert not hearing.covers(row)
     assert hearing.folder_of(row.nonce) == FOLDER
 
@@ -127,7 +127,7 @@ def test_the_handle_tells_what_came() -> None:
     hearing = CallbackUrls()
     listening, _ = listen(hearing, "https://my.example/<b>")
     _, nonce = hearing.offer(FOLDER)
-    listening.heard.update({"heard": 2, "turned away: 403": 1})
+    listening.received.update({"heard": 2, "turned away: 403": 1})
     bundle = listening._repr_mimebundle_()
     assert "2 heard, 1 turned away: 403" in bundle["text/plain"]
     assert "Behind a tunnel." in bundle["text/plain"]
@@ -136,4 +136,4 @@ def test_the_handle_tells_what_came() -> None:
     assert nonce not in str(bundle)
     assert nonce not in repr(hearing)
     listening.close()
-    assert "Nobody listens" in repr(listening)
+    assert "Stopped listening" in repr(listening)

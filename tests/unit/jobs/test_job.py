@@ -65,7 +65,7 @@ def job(portal: BackgroundLoop) -> Job:
 
 def test_a_job_without_a_session_has_no_other_take(job: Job) -> None:
     """Says how to get a handle that has one."""
-    with pytest.raises(LedgerError, match=r"job ab12cd34 has no open session; `kling\.job\('ab12cd34'"):
+    with pytest.raises(LedgerError, match=r"job ab12cd34 has no open session; .*job\('ab12cd34'"):
         job.another_take()
 
 

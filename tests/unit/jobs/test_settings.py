@@ -152,7 +152,7 @@ def test_environment_gives_everything(tmp_path: Path) -> None:
     )
     assert settings.key == Key(SECRET)
     assert settings.mode == "live"
-    assert settings.mode_reason == "asked for by KLING_NB_MODE"
+    assert settings.mode_reason == "set by KLING_NB_MODE"
     assert settings.folder == tmp_path / "clips"
     assert settings.api_url == "http://127.0.0.1:8787"
     assert settings.upload_url == "https://proxy.example/upload"

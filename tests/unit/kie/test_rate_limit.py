@@ -20,7 +20,7 @@ from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
 from kling_nb.core.secret import Key
 from kling_nb.emulator import UNLIMITED, Terms
 from kling_nb.jobs import settings
-from kling_nb.jobs.connect import account_of, budget_of
+from kling_nb.jobs.connect import account_of, rate_limiter_of
 from kling_nb.jobs.session import Session
 from kling_nb.kie.rate_limit import Account, RateLimiter, store
 from kling_nb.kie.urls import API_URL
@@ -465,19 +465,19 @@ def test_an_emulator_in_this_process_tells_its_terms(tmp_path: Path, clock: Cloc
     """Its limits are kept, not the service's; without any there is nothing to keep."""
     emulated = resolved(tmp_path, mode="emulator")
     terms = Terms(tasks_per_window=3, task_window_s=2.0, questions_per_window=4)
-    budget = budget_of(emulated, terms, clock, asyncio.sleep)
+    budget = rate_limiter_of(emulated, terms, clock, asyncio.sleep)
     assert (budget.new_tasks.rate.limit, budget.new_tasks.rate.window_s) == (3, 2.0)
     assert (budget.questions.rate.limit, budget.questions.rate.window_s) == (4, 1.0)
-    free = budget_of(emulated, UNLIMITED, clock, asyncio.sleep)
+    free = rate_limiter_of(emulated, UNLIMITED, clock, asyncio.sleep)
     assert math.isinf(free.new_tasks.rate.limit)
-    plain = budget_of(emulated, None, clock, asyncio.sleep)
+    plain = rate_limiter_of(emulated, None, clock, asyncio.sleep)
     assert (plain.new_tasks.rate, plain.questions.rate) == (NEW_TASKS, QUESTIONS)
 
 
 def test_the_settings_tell_what_the_account_may_send(tmp_path: Path, clock: Clock) -> None:
     """Larger accounts have other limits: the budget of a live session has those of its settings."""
     live = resolved(tmp_path, mode="live", api_key=KEY, rate_limits="create=2/5,status=30/2")
-    budget = budget_of(live, None, clock, asyncio.sleep)
+    budget = rate_limiter_of(live, None, clock, asyncio.sleep)
     assert budget.new_tasks.rate == replace(NEW_TASKS, limit=2, window_s=5.0)
     assert budget.questions.rate == replace(QUESTIONS, limit=30, window_s=2.0)
 
