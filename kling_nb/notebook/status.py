@@ -39,8 +39,8 @@ def greet(session: Session, place: FrontEnd) -> None:
     handle = display(_bundle(session, ""), raw=True, display_id=True)
     # A thread of its own: it waits for the background loop, whose workers must stay free. The
     # kernel's context goes with it, which says what cell the line belongs to.
-    context = contextvars.copy_context()
-    filling = threading.Thread(target=context.run, args=(_fill_in, session, handle), daemon=True)
+    run, given = contextvars.copy_context().run, (_fill_in, session, handle)
+    filling = threading.Thread(target=run, args=given, name="kling_nb status update", daemon=True)
     filling.start()
     if place == "headless":
         filling.join(_HEADLESS_WAIT_S)

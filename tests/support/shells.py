@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,10 @@ def open_shell(place: FrontEnd = "terminal") -> Iterator[Any]:
     try:
         yield shell
     finally:
+        # What a thread displays after this would be displayed in the next test's shell.
+        for thread in threading.enumerate():
+            if thread.name.startswith("kling_nb ") and thread.name.endswith(" update"):
+                thread.join(PATIENCE_S)
         shell.atexit_operations()
         atexit.unregister(shell.atexit_operations)
         shell.restore_sys_module_state()

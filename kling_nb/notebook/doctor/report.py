@@ -146,10 +146,14 @@ class Report:
         if self._examination.place != "notebook":
             display({**view_data(self._probe), "text/html": "", "text/plain": ""}, raw=True)
         self._hub.observe(self._see_page, "page")
-        for work in (self._ask_service, partial(self._give_up, patience_s)):
+        works = {
+            "kling_nb doctor update": self._ask_service,
+            "kling_nb doctor timeout": partial(self._give_up, patience_s),
+        }
+        for name, work in works.items():
             # The cell's context goes with each, which says where the output belongs.
-            context = contextvars.copy_context()
-            threading.Thread(target=context.run, args=(work,), daemon=True).start()
+            run = contextvars.copy_context().run
+            threading.Thread(target=run, args=(work,), name=name, daemon=True).start()
 
     def _ask_service(self) -> None:
         self._examination.ask_service()
