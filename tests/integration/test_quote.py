@@ -1,4 +1,4 @@
-"""What Run All would cost: told beforehand, true afterwards, and nothing is run or sent for it."""
+"""`%kling quote`: the price of Run All before it runs; nothing is run or sent for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
 from kling_nb.notebook.magics import load, unload
-from kling_nb.notebook.quote.quote import Quotation, describe, quote, table
+from kling_nb.notebook.quote.quote import NotebookQuote, describe, quote, table
 from kling_nb.storage import Intent
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE
@@ -46,14 +46,14 @@ def run_all(shell: Any, path: Path) -> None:
         shell.run_cell(cell.source).raise_error()
 
 
-def costs(quotation: Quotation) -> list[str]:
+def costs(quoted: NotebookQuote) -> list[str]:
     """The last column."""
-    return [row[-1] for row in table(quotation)[1]]
+    return [row[-1] for row in table(quoted)[1]]
 
 
-def notes(quotation: Quotation) -> list[tuple[float | None, str]]:
+def notes(quoted: NotebookQuote) -> list[tuple[float | None, str]]:
     """Credits and note of each line."""
-    return [(line.credits, line.note) for line in quotation.lines]
+    return [(line.credits, line.note) for line in quoted.lines]
 
 
 def test_run_all_costs_what_the_quote_says(session: Session, shell: Any, tmp_path: Path) -> None:
@@ -121,9 +121,16 @@ def test_variables_are_those_of_the_notebook_then_of_the_kernel(
     assert [line.prompt for line in quoted.lines[:2]] == ["A blue fox", "A wolf"]
     assert notes(quoted)[2:] == [
         (None, "the variable `later` does not exist yet"),
-        (None, "what `thing` says is only known when it runs"),
+        (None, "the variable `thing` is not a text or a number"),
     ]
-    assert "and what is unknown: 2 of 4" in describe(quoted)[0]
+    title, price, unpriced, *_ = describe(quoted)
+    assert title == "Run All would cost at least 110 credits ($0.55)"
+    assert "at least 110 credits" in price
+    assert "→ at most 5,8" in price
+    assert unpriced == (
+        "2 calls could not be priced: cell 4 (the variable `later` does not exist yet), "
+        "cell 5 (the variable `thing` is not a text or a number)."
+    )
 
 
 class Loud:
@@ -168,7 +175,7 @@ def test_pictures_are_known_by_their_hash(
     assert first.startswith("saved ")
     assert (third, fourth, fifth) == (55.0, None, None)
     assert "there is no file 'bear.png'" in missing
-    assert drawn == "what a Loud shows is only known when it runs"
+    assert drawn == "a quote does not read a picture of type Loud"
 
 
 def test_a_picture_by_url_is_not_fetched(session: Session, shell: Any, tmp_path: Path) -> None:
@@ -203,30 +210,32 @@ def test_calls_from_python(session: Session, tmp_path: Path) -> None:
     assert "refused: model: 'kling-9' is not known" in found[4][1]
 
 
-def test_nothing_that_may_cost_is_left_out(session: Session, tmp_path: Path) -> None:
-    """A session of one's own is priced; a loop, and what may be a session, are named as unknown."""
+def test_a_call_that_is_not_priced_is_counted(session: Session, tmp_path: Path) -> None:
+    """The total is a lower bound, and the answer names the cells and the reasons."""
     quoted = quote(
         save(
             tmp_path / "shots.ipynb",
-            "import kling_nb as kling\nmine: kling.Session = kling.Session()",
+            "import kling_nb as kling\nmine = kling.Session()",
             "mine.text_to_video('A fox')",
             "%time kling.text_to_video('A fox')",
-            "for shot in shots:\n    %time kling.text_to_video(shot)",
-            "studio.camera.generate('kling-2.6/text-to-video', prompt='A fox')",
+            "for shot in shots:\n    kling.text_to_video(shot)\n    kling.text_to_video(shot)",
             "kling.text_to_video('A fox', take='2')",
+            "kling.text_to_video('A fox')",
         )
     )
-    *known, refused = notes(quoted)
-    assert known == [
-        (55.0, ""),
-        (0.0, "joins cell 2"),
-        (None, "in a loop"),
-        (None, "it may be this package's"),
-    ]
+    *unknown, refused, known = notes(quoted)
+    reasons = ["called on another object", "inside %time", "in a loop", "in a loop"]
+    assert unknown == [(None, reason) for reason in reasons]
     assert refused[0] == 0.0
     assert refused[1].startswith("refused: take: '2'")
-    assert [line.cell for line in quoted.lines] == [2, 3, 4, 5, 6]
-    assert "and what is unknown: 2 of 5" in describe(quoted)[0]
+    assert known == (55.0, "")
+    assert quoted.unknown == 4
+    title, _, unpriced, *_ = describe(quoted)
+    assert title == "Run All would cost at least 55 credits ($0.28)"
+    assert unpriced == (
+        "4 calls could not be priced: cell 2 (called on another object), cell 3 (inside %time), "
+        "cell 4 (in a loop)."
+    )
 
 
 def test_what_is_refused_costs_nothing_and_stops_the_run(session: Session, tmp_path: Path) -> None:
@@ -254,7 +263,7 @@ def test_too_little_is_said(session: Session, tmp_path: Path) -> None:
     quoted = quote(path)
     assert not quoted.is_covered
     assert "budget left 100: 10 too few" in describe(quoted)[1]
-    assert "more than there is" in describe(quoted)[2]
+    assert "exceeds the balance or a budget" in describe(quoted)[2]
 
 
 def test_what_another_folder_paid_is_refused(
@@ -282,8 +291,8 @@ def test_the_command_shows_a_table_and_the_sum(session: Session, tmp_path: Path)
         with pytest.raises(InvalidInput, match="one notebook"):
             Commands(shell).run("quote a.ipynb b.ipynb")
     assert "A <b>fox</b>" in shown[0]
-    assert "unknown: inside %%timeit" in shown[0]
-    assert shown[1].startswith("Run All would cost 55 credits ($0.28), and what is unknown")
+    assert "not priced: inside %%timeit" in shown[0]
+    assert shown[1].startswith("Run All would cost at least 55 credits ($0.28)\n")
     assert str(quote(path)).startswith("cell")
 
 

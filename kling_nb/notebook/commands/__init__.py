@@ -242,7 +242,7 @@ class Commands:
 
     def quote(self, *words: str) -> None:
         """`quote [NOTEBOOK]`: what Run All would cost now; nothing is run."""
-        quotation.show_quotation(quotation.quote(_one_notebook("quote", words)))
+        quotation.show_quote(quotation.quote(_one_notebook("quote", words)))
 
     def recover(self, *words: str) -> None:
         """`recover [NOTEBOOK …]`: the ledger again, from the cards of saved notebooks."""

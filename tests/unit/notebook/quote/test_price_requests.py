@@ -1,4 +1,4 @@
-"""What one request of a notebook would cost: refused as it would be run, and nothing is reached."""
+"""The price of one request of a notebook: nothing is run, and no other machine is reached."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from PIL import Image
 
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.quote import price_requests
-from kling_nb.notebook.quote.find_requests import CallWanted, CellWanted, Unclear
-from kling_nb.notebook.quote.price_requests import Pricing, QuoteLine
+from kling_nb.notebook.quote.find_requests import CallRequest, CellRequest, UnpricedCall
+from kling_nb.notebook.quote.price_requests import QuoteLine, RequestPricer
 from tests.support.reels import video
 
 MODEL = "kling-2.6/text-to-video"
 
 
 def price(
-    session: Session, wanted: CellWanted | CallWanted | Unclear, **variables: Any
+    session: Session, wanted: CellRequest | CallRequest | UnpricedCall, **variables: Any
 ) -> QuoteLine:
-    """The line of one request, in a notebook that lies here."""
-    return Pricing(session, variables, Path()).line(wanted)
+    """Return the line of one request, in a notebook in the working directory."""
+    return RequestPricer(session, variables, Path()).price(wanted)
 
 
-def call(*args: object, function: str = "text_to_video", **values: object) -> CallWanted:
-    """A call in cell 3."""
-    return CallWanted(3, function, args, values)
+def call(*args: object, function: str = "text_to_video", **values: object) -> CallRequest:
+    """Return a call in cell 3."""
+    return CallRequest(3, function, args, values)
 
 
-def cell(line: str, body: str = "A fox") -> CellWanted:
-    """A `%%kling` cell as the third of its notebook."""
-    return CellWanted(3, line, body, {})
+def cell(line: str, body: str = "A fox") -> CellRequest:
+    """Return a `%%kling` cell in cell 3."""
+    return CellRequest(3, line, body, {})
 
 
 def test_a_new_request_costs_its_price(session: Session) -> None:
@@ -52,10 +52,10 @@ def test_shots_are_priced_by_their_words(session: Session) -> None:
     assert price(session, wanted).credits is None
 
 
-def test_what_is_unclear_stays_unknown(session: Session) -> None:
+def test_an_unpriced_call_has_no_price(session: Session) -> None:
     """With its code and the reason."""
-    unclear = Unclear(3, "make(shot)", "in a loop")
-    assert price(session, unclear) == QuoteLine(3, "make(shot)", note="in a loop")
+    unpriced = UnpricedCall(3, "make(shot)", "in a loop")
+    assert price(session, unpriced) == QuoteLine(3, "make(shot)", note="in a loop")
 
 
 @pytest.mark.parametrize("take", ["2", 0, -1, 1.5, None])
@@ -83,7 +83,7 @@ def test_a_callback_that_is_no_url_is_refused(session: Session) -> None:
     ],
 )
 def test_too_many_values_by_position_are_refused(
-    session: Session, wanted: CallWanted, given: str
+    session: Session, wanted: CallRequest, given: str
 ) -> None:
     """Python would refuse the call."""
     line = price(session, wanted)
@@ -114,10 +114,10 @@ def test_another_machine_is_not_asked(
         raise AssertionError(f"{given!r} was opened")
 
     monkeypatch.setattr(price_requests, "identify", reach)
-    priced = Pricing(session, {}, folder)
+    priced = RequestPricer(session, {}, folder)
     in_a_cell = cell(f"-i '{path}'")
     for wanted in (call(path, "A fox", function="image_to_video"), in_a_cell):
-        line = priced.line(wanted)
+        line = priced.price(wanted)
         assert line.credits is None
         assert "on another machine" in line.note
 
@@ -134,9 +134,9 @@ def test_a_plain_path_is_opened(session: Session, photo: bytes, tmp_path: Path) 
     """Whole paths, and those from where the notebook lies."""
     (tmp_path / "fox.png").write_bytes(photo)
     assert price(session, cell(f"-i {tmp_path / 'fox.png'}")).credits == 55.0
-    beside = Pricing(session, {}, tmp_path)
-    assert beside.line(cell("-i fox.png")).credits == 55.0
-    assert beside.line(cell("-i none.png")).credits is None
+    beside = RequestPricer(session, {}, tmp_path)
+    assert beside.price(cell("-i fox.png")).credits == 55.0
+    assert beside.price(cell("-i none.png")).credits is None
 
 
 def test_a_video_is_priced_by_its_length(session: Session, tmp_path: Path) -> None:
@@ -149,4 +149,4 @@ def test_a_video_is_priced_by_its_length(session: Session, tmp_path: Path) -> No
     assert "refused: video" in price(session, cell(f"{line} {tmp_path}/long.mp4")).note
     url = price(session, cell(f"{line} https://media.example/walk.mp4"))
     assert url.credits is None
-    assert url.note == "each second of the video is paid, and only fetching it tells how many"
+    assert url.note == "billed per second of the video, which is not fetched for a quote"
