@@ -1,4 +1,4 @@
-"""`%kling listen`: how its words are read, and what it shows."""
+"""`%kling listen`: what it starts, stops and shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from kling_nb.errors import ConfigurationError, InvalidInput
 from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
-from kling_nb.notebook.commands.callbacks import ListenOptions, read_order
 from tests.support.shells import open_shell, texts
 
 
@@ -40,29 +39,6 @@ def command(shell: Any, session: Session) -> Commands:
     return Commands(shell)
 
 
-def test_orders() -> None:
-    """Nothing, or options in any order."""
-    assert read_order([]) == ListenOptions()
-    words = ["--port", "8900", "--jupyter", "--url", "https://a.example"]
-    assert read_order(words) == ListenOptions("https://a.example", 8900, True)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [["on"], ["off", "now"], ["--url"], ["--port"], ["--port", "x"], ["--port", "-1"], ["--pot"]],
-)
-def test_what_is_no_order(words: list[str]) -> None:
-    """The message says what is allowed."""
-    with pytest.raises(InvalidInput, match=r"--url URL, --port N, --jupyter; or off"):
-        read_order(words)
-
-
-def test_what_was_given_is_said() -> None:
-    """The option with what came after it."""
-    with pytest.raises(InvalidInput, match="'--port http'"):
-        read_order(["--port", "http"])
-
-
 def test_listen_and_no_longer(shell: Any, command: Commands, session: Session) -> None:
     """The handle is shown; the status says where; `off` ends it."""
     command.run("listen")
@@ -73,7 +49,7 @@ def test_listen_and_no_longer(shell: Any, command: Commands, session: Session) -
     assert f"listening at {listening.url}" in texts(shell)[-1]
     command.run("listen off")
     assert not listening.is_open
-    assert "Nobody listens" in texts(shell)[-1]
+    assert "Stopped listening" in texts(shell)[-1]
     command.run("")
     assert "listening at" not in texts(shell)[-1]
     command.run("listen off")
@@ -87,4 +63,11 @@ def test_an_address_that_is_none(command: Commands) -> None:
 
 def test_help_names_it(command: Commands) -> None:
     """With its options."""
-    assert "listen [--url URL] [--port N] [--jupyter] | off" in command.help_text()
+    assert "listen [--url URL] [--port N] [--jupyter] [off]" in command.help_text()
+
+
+def test_off_takes_no_options(command: Commands, session: Session) -> None:
+    """Stop and start in one command is a mistake."""
+    with pytest.raises(InvalidInput, match="'off' with options"):
+        command.run("listen off --jupyter")
+    assert session.hearing.listening is None

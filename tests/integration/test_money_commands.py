@@ -38,6 +38,12 @@ def test_a_budget_is_set_shown_and_ended(command: Commands, shell: Any) -> None:
     assert "No budget is set" in texts(shell)[-1]
 
 
+def test_a_scope_without_a_sum_is_refused(command: Commands) -> None:
+    """With an example."""
+    with pytest.raises(InvalidInput, match=r"no sum; e\.g\. `%kling budget 500 --per day`"):
+        command.run("budget --per day")
+
+
 def test_alone_the_budget_is_shown_too(command: Commands, shell: Any) -> None:
     """With mode, balance and running jobs."""
     command.run("budget 500")

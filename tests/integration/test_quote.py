@@ -288,7 +288,7 @@ def test_the_command_shows_a_table_and_the_sum(session: Session, tmp_path: Path)
     with open_shell("notebook") as shell:
         Commands(shell).run(f"quote {path}")
         shown = texts(shell)
-        with pytest.raises(InvalidInput, match="one notebook"):
+        with pytest.raises(InvalidInput, match="usage: `%kling quote "):
             Commands(shell).run("quote a.ipynb b.ipynb")
     assert "A <b>fox</b>" in shown[0]
     assert "not priced: inside %%timeit" in shown[0]
