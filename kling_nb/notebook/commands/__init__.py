@@ -95,8 +95,7 @@ class Commands:
     def complete(self, event: Any) -> list[str]:
         """Return the words that may come next in a `%kling` line."""
         words = event.line.split()[1:]
-        if event.symbol:
-            words.pop()
+        words = words[:-1] if event.symbol else words
         if not words:
             return list(PARSERS)
         return PARSERS[words[0]].complete(words[1:]) if words[0] in PARSERS else []

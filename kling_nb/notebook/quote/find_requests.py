@@ -178,6 +178,7 @@ class _Finder(ast.NodeVisitor):
                 self._read_text(node, name)
             case ast.Name(id="getattr") if self._is_submitting(node.args):
                 self._skip(node, "called by a computed name")
+                self.generic_visit(node)
             case _ if (function := self._function_of(node.func)) is not None:
                 self._add_call(node, function)
                 # What it is called on or with may be another request.
@@ -190,20 +191,21 @@ class _Finder(ast.NodeVisitor):
     def _add_call(self, node: ast.Call, function: str) -> None:
         is_method = isinstance(node.func, ast.Attribute)
         other = "called on another object" if is_method else "its name may mean another function"
-        reason = "" if function else other
-        args: tuple[object, ...] = ()
-        values: dict[str, object] = {}
-        try:
-            args = tuple(map(self._literal, node.args))
-            values = {each.arg or "": self._literal(each.value) for each in node.keywords}
-        except ValueError:
-            reason = reason or "its arguments are not literals"
-        if "" in values:
-            reason = reason or "its arguments are not literals"
-        if reason := self._reason or reason:
-            self._skip(node, reason)
+        reason = self._reason or ("" if function else other)
+        request = self._literal_call(node, function)
+        if request and not reason:
+            self.found.append(request)
         else:
-            self.found.append(CallRequest(self._cell, function, args, values))
+            self._skip(node, reason or "its arguments are not literals")
+
+    def _literal_call(self, node: ast.Call, function: str) -> CallRequest | None:
+        if any(each.arg is None for each in node.keywords):  # **options
+            return None
+        with suppress(ValueError):
+            args = tuple(map(self._literal, node.args))
+            values = {str(each.arg): self._literal(each.value) for each in node.keywords}
+            return CallRequest(self._cell, function, args, values)
+        return None
 
     def _read_text(self, node: ast.Call, function: str) -> None:
         """Read what a magic, `exec` or `run_cell` runs: not priced, except a `%%kling` cell."""
@@ -226,16 +228,14 @@ class _Finder(ast.NodeVisitor):
 
     def _read(self, source: str, reason: str) -> None:
         """Add the requests of source text; those with a reason are not priced."""
+        before, self._reason = self._reason, reason
         lines = with_body(without_comments(source.splitlines(keepends=True)))
         try:
-            tree = ast.parse(TransformerManager().transform_cell("".join(lines)))
-        except (SyntaxError, ValueError, RecursionError):
+            self.visit(ast.parse(TransformerManager().transform_cell("".join(lines))))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             names = "|".join(map(re.escape, {*_DISTINCT, *self._functions}))
             if re.search(rf"%%kling|\.(generate|sending)\b|\b({names})\b", source):
                 self._skip(source, reason or "it cannot be read as Python")
-            return
-        before, self._reason = self._reason, reason
-        self.visit(tree)
         self._reason = before
 
     def _add_cell(self, line: str, body: str) -> None:

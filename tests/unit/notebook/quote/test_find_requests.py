@@ -179,6 +179,14 @@ def test_a_call_inside_text_is_not_priced(source: str, reason: str) -> None:
     assert (request.cell, request.reason) == (2, reason)
 
 
+def test_deeply_nested_code_is_not_priced() -> None:
+    """Code that is too deep to be walked does not end the quote."""
+    chain = "x = " + "+".join(["1"] * 3000)
+    (request,) = found(f"{chain}\nmake('a')")
+    assert isinstance(request, UnpricedCall)
+    assert request.reason == "it cannot be read as Python"
+
+
 def test_each_call_is_counted() -> None:
     """Several in a cell, also one on the result of another."""
     first, *others = found("make('a').another_take()\njob.another_take()\njob.another_take()")
