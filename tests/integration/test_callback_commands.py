@@ -19,7 +19,7 @@ from tests.support.shells import open_shell, texts
 def session(
     open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Session]:
-    """The default session."""
+    """Open the default session."""
     session = open_session()
     monkeypatch.setattr(default_session, "_current", session)
     yield session
@@ -28,18 +28,18 @@ def session(
 
 @pytest.fixture
 def shell() -> Iterator[Any]:
-    """A notebook's shell."""
+    """Open a notebook's shell."""
     with open_shell("notebook") as shell:
         yield shell
 
 
 @pytest.fixture
 def command(shell: Any, session: Session) -> Commands:
-    """The commands of that shell, for that session."""
+    """Return the commands of the shell."""
     return Commands(shell)
 
 
-def test_listen_and_no_longer(shell: Any, command: Commands, session: Session) -> None:
+def test_listen_and_stop(shell: Any, command: Commands, session: Session) -> None:
     """The handle is shown; the status says where; `off` ends it."""
     command.run("listen")
     listening = session.hearing.listening
@@ -55,14 +55,14 @@ def test_listen_and_no_longer(shell: Any, command: Commands, session: Session) -
     command.run("listen off")
 
 
-def test_an_address_that_is_none(command: Commands) -> None:
-    """What is wrong is said, and nobody listens."""
+def test_a_wrong_address_is_refused(command: Commands) -> None:
+    """The error names it, and nothing listens."""
     with pytest.raises(ConfigurationError, match="is not an address"):
         command.run("listen --url tunnel.example")
 
 
 def test_help_names_it(command: Commands) -> None:
-    """With its options."""
+    """The line has its options."""
     assert "listen [--url URL] [--port N] [--jupyter] [off]" in command.help_text()
 
 

@@ -25,7 +25,7 @@ PATIENCE_S = 20.0
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """The kernel of `film.ipynb`."""
+    """Open the kernel of `film.ipynb`."""
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "film.ipynb"))
     with open_shell("headless") as shell:
         load(shell)
@@ -34,30 +34,30 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 
 def save(path: Path, *sources: str) -> Path:
-    """A notebook with these cells, not run."""
+    """Write a notebook with these cells, not run."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     return path
 
 
 def run_all(shell: Any, path: Path) -> None:
-    """Every cell, as Run All does."""
+    """Run every cell, as Run All does."""
     for cell in nbformat.read(path, as_version=4).cells:
         shell.run_cell(cell.source).raise_error()
 
 
 def costs(quoted: NotebookQuote) -> list[str]:
-    """The last column."""
+    """Return the last column."""
     return [row[-1] for row in table(quoted)[1]]
 
 
 def notes(quoted: NotebookQuote) -> list[tuple[float | None, str]]:
-    """Credits and note of each line."""
+    """Return credits and note of each line."""
     return [(line.credits, line.note) for line in quoted.lines]
 
 
 def test_run_all_costs_what_the_quote_says(session: Session, shell: Any, tmp_path: Path) -> None:
-    """Five cells, two already made: three times the price, and the balance moves by that."""
+    """Five cells with two existing clips: three prices, and the balance changes by that sum."""
     made = ["%%kling\nA red fox", "%%kling -d 10 --sound\nA bear"]
     new = ["%%kling\nA wolf", "%%kling\nAn owl", "%%kling\nA hare"]
     path = save(tmp_path / "film.ipynb", made[0], *new, made[1])
@@ -75,8 +75,8 @@ def test_run_all_costs_what_the_quote_says(session: Session, shell: Any, tmp_pat
     assert quote().total_credits == 0
 
 
-def test_the_table_says_why_something_is_free(session: Session, shell: Any, tmp_path: Path) -> None:
-    """Saved before, the same as a cell above, a dry run."""
+def test_the_table_says_why_a_request_is_free(session: Session, shell: Any, tmp_path: Path) -> None:
+    """Its clip is saved, an earlier cell makes it, or it is a dry run."""
     path = save(
         tmp_path / "film.ipynb",
         "%%kling\nA red fox",
@@ -107,7 +107,7 @@ def test_the_table_says_why_something_is_free(session: Session, shell: Any, tmp_
 def test_variables_are_those_of_the_notebook_then_of_the_kernel(
     session: Session, shell: Any, tmp_path: Path
 ) -> None:
-    """What it sets to a literal is certain; a cell of its own may have changed since."""
+    """A literal in the notebook is used before the variable of the kernel."""
     save(
         tmp_path / "film.ipynb",
         "shot = 'A blue fox'\nother = read()",
@@ -145,7 +145,7 @@ class Loud:
 def test_another_notebook_has_its_own_variables(
     session: Session, shell: Any, tmp_path: Path
 ) -> None:
-    """Those of this kernel say nothing about it; its pictures lie beside it."""
+    """The kernel's variables do not apply to it; relative paths start at its folder."""
     shell.user_ns["shot"] = "A red fox"
     (tmp_path / "film.ipynb").write_text("{}", encoding="utf-8")
     (tmp_path / "other").mkdir()
@@ -155,10 +155,10 @@ def test_another_notebook_has_its_own_variables(
     assert notes(quoted) == [(None, "the variable `shot` does not exist yet"), (55.0, "")]
 
 
-def test_pictures_are_known_by_their_hash(
+def test_images_are_identified_by_their_hash(
     session: Session, shell: Any, photo: bytes, tmp_path: Path
 ) -> None:
-    """By path or variable; one that is not there, or that must be drawn, is unknown."""
+    """By path or variable; a missing file or another object is not priced."""
     (tmp_path / "fox.png").write_bytes(photo)
     shell.user_ns |= {"photo": photo, "loud": Loud()}
     shell.run_cell("%%kling -i fox.png\nA fox").raise_error()
@@ -178,8 +178,8 @@ def test_pictures_are_known_by_their_hash(
     assert drawn == "a quote does not read a picture of type Loud"
 
 
-def test_a_picture_by_url_is_not_fetched(session: Session, shell: Any, tmp_path: Path) -> None:
-    """It counts as what it was when it was fetched last."""
+def test_an_image_by_url_is_not_fetched(session: Session, shell: Any, tmp_path: Path) -> None:
+    """The hash of the last download identifies it."""
     url = "http://127.0.0.1:9/fox.png"
     shell.run_cell(f"%%kling -i {url}\nA fox").raise_error()
     save(
@@ -194,7 +194,7 @@ def test_a_picture_by_url_is_not_fetched(session: Session, shell: Any, tmp_path:
 
 
 def test_calls_from_python(session: Session, tmp_path: Path) -> None:
-    """Counted where they are certain, and joined with cells that ask for the same."""
+    """They are priced, and share a clip with a cell that makes the same request."""
     path = save(
         tmp_path / "shots.ipynb",
         "import kling_nb as kling",
@@ -238,15 +238,17 @@ def test_a_call_that_is_not_priced_is_counted(session: Session, tmp_path: Path) 
     )
 
 
-def test_what_is_refused_costs_nothing_and_stops_the_run(session: Session, tmp_path: Path) -> None:
-    """With the reason."""
+def test_a_refused_request_costs_nothing_and_stops_the_run(
+    session: Session, tmp_path: Path
+) -> None:
+    """The line contains the reason."""
     quoted = quote(save(tmp_path / "shots.ipynb", "%%kling -d 7\nA fox", "%%kling --dur 5\nx"))
     assert [credits for credits, _ in notes(quoted)] == [0.0, 0.0]
     assert "duration: '7' is not one of 5, 10" in notes(quoted)[0][1]
     assert "stops at the first cell" in "\n".join(describe(quoted))
 
 
-def test_what_may_be_paid_is_not_paid_again(session: Session, tmp_path: Path) -> None:
+def test_a_request_with_a_lost_answer_is_not_paid_again(session: Session, tmp_path: Path) -> None:
     """A lost answer blocks its request."""
     assert session.emulator is not None
     session.emulator.books.inject("lose-answer")
@@ -255,8 +257,8 @@ def test_what_may_be_paid_is_not_paid_again(session: Session, tmp_path: Path) ->
     assert notes(quoted) == [(0.0, "unknown")]
 
 
-def test_too_little_is_said(session: Session, tmp_path: Path) -> None:
-    """Of the balance, or of a budget."""
+def test_a_total_above_a_budget_is_reported(session: Session, tmp_path: Path) -> None:
+    """The total is compared with the balance and the budgets."""
     path = save(tmp_path / "shots.ipynb", "%%kling\nA fox", "%%kling\nA wolf")
     assert quote(path).is_covered
     session.budget(100)
@@ -266,10 +268,10 @@ def test_too_little_is_said(session: Session, tmp_path: Path) -> None:
     assert "exceeds the balance or a budget" in describe(quoted)[2]
 
 
-def test_what_another_folder_paid_is_refused(
+def test_a_request_paid_in_another_folder_is_refused(
     open_live: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In live mode, as the cell itself would be."""
+    """In live mode, as when the cell runs."""
     first, second = open_live("one"), open_live("two")
     first.text_to_video("A fox of another folder")
     assert UserIndex().find(first.jobs()[0].fingerprint)
@@ -282,8 +284,8 @@ def test_what_another_folder_paid_is_refused(
         second.text_to_video("A fox of another folder")
 
 
-def test_the_command_shows_a_table_and_the_sum(session: Session, tmp_path: Path) -> None:
-    """And takes one notebook."""
+def test_the_command_shows_a_table_and_the_total(session: Session, tmp_path: Path) -> None:
+    """It takes one notebook."""
     path = save(tmp_path / "shots.ipynb", "%%kling\nA <b>fox</b>", "%%timeit\nkling.generate('a')")
     with open_shell("notebook") as shell:
         Commands(shell).run(f"quote {path}")
@@ -296,10 +298,10 @@ def test_the_command_shows_a_table_and_the_sum(session: Session, tmp_path: Path)
     assert str(quote(path)).startswith("cell")
 
 
-def test_only_the_balance_is_asked_for(
+def test_only_the_balance_is_queried(
     open_live: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nothing that costs, and no picture, leaves the machine."""
+    """No request is submitted and no image uploaded."""
     session = open_live("quoted")
     asked: list[str] = []
     real = session._context.client.balance
@@ -320,8 +322,8 @@ def test_only_the_balance_is_asked_for(
     assert asked == ["balance"]
 
 
-def test_a_notebook_that_is_not_there_is_refused(session: Session, tmp_path: Path) -> None:
-    """As everywhere."""
+def test_a_missing_notebook_is_refused(session: Session, tmp_path: Path) -> None:
+    """The error says that it cannot be read."""
     with pytest.raises(InvalidInput, match="cannot be read"):
         quote(tmp_path / "none.ipynb")
 
@@ -329,7 +331,7 @@ def test_a_notebook_that_is_not_there_is_refused(session: Session, tmp_path: Pat
 def test_the_same_request_in_another_spelling_is_free(
     session: Session, shell: Any, tmp_path: Path, photo: bytes
 ) -> None:
-    """A prompt with no-break spaces, a picture by its URI, a job in place of its clip."""
+    """A prompt with no-break spaces, an image by its URI, a job in place of its clip."""
     fox = tmp_path / "fox.png"
     fox.write_bytes(photo)
     first = session.text_to_video("A fox")
@@ -355,7 +357,7 @@ def test_the_same_request_in_another_spelling_is_free(
 def test_a_request_of_an_earlier_version_is_free(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All its fingerprints are looked up, as when the cell runs."""
+    """Fingerprints by older rules are looked up, as when the cell runs."""
     path = save(tmp_path / "shots.ipynb", "%%kling\nA fox")
     intent = Intent("e" * 64, "emulator", "kling-2.6/text-to-video", {"prompt": "A fox"}, 1, 55.0)
     session.ledger.intend(intent)

@@ -35,7 +35,7 @@ def cell(line: str, body: str = "A fox") -> CellRequest:
 
 
 def test_a_new_request_costs_its_price(session: Session) -> None:
-    """As a call and as a cell."""
+    """A call and a cell have the same price."""
     line = QuoteLine(3, "A fox", MODEL, "10", 110.0)
     assert price(session, call("A fox", duration=10)) == line
     assert price(session, cell("-d 10")) == line
@@ -43,7 +43,7 @@ def test_a_new_request_costs_its_price(session: Session) -> None:
 
 
 def test_shots_are_priced_by_their_words(session: Session) -> None:
-    """As JSON or by a variable; one that does not exist yet makes it unknown, not refused."""
+    """Shots are JSON or a variable; with a missing variable the request is not priced."""
     shots = [{"prompt": "wakes", "duration": 3}, {"prompt": "runs", "duration": 4}]
     line = QuoteLine(3, "wakes; runs", "kling-3.0/video", "7", 98.0)
     wanted = cell("-m 3.0/video --shots mine", body="")
@@ -53,21 +53,21 @@ def test_shots_are_priced_by_their_words(session: Session) -> None:
 
 
 def test_an_unpriced_call_has_no_price(session: Session) -> None:
-    """With its code and the reason."""
+    """Its line has the code and the reason."""
     unpriced = UnpricedCall(3, "make(shot)", "in a loop")
     assert price(session, unpriced) == QuoteLine(3, "make(shot)", note="in a loop")
 
 
 @pytest.mark.parametrize("take", ["2", 0, -1, 1.5, None])
 def test_a_take_that_is_no_number_is_refused(session: Session, take: object) -> None:
-    """As the call itself would be, not counted as the first take."""
+    """It is not priced as the first take."""
     line = price(session, call("A fox", take=take))
     assert line.credits == 0.0
     assert f"refused: take: {take!r}" in line.note
 
 
 def test_a_callback_that_is_no_url_is_refused(session: Session) -> None:
-    """In a call and in a cell."""
+    """A call and a cell are refused."""
     for wanted in (call("A fox", callback_url="ftp://a"), cell("--callback ftp://a")):
         line = price(session, wanted)
         assert line.credits == 0.0
@@ -85,7 +85,7 @@ def test_a_callback_that_is_no_url_is_refused(session: Session) -> None:
 def test_too_many_values_by_position_are_refused(
     session: Session, wanted: CallRequest, given: str
 ) -> None:
-    """Python would refuse the call."""
+    """Python would raise a TypeError."""
     line = price(session, wanted)
     assert line.credits == 0.0
     assert given in line.note
@@ -108,7 +108,7 @@ def test_too_many_values_by_position_are_refused(
 def test_another_machine_is_not_asked(
     session: Session, monkeypatch: pytest.MonkeyPatch, path: str, folder: Path
 ) -> None:
-    """A quote of a notebook that was sent must not say to a server who looks at it."""
+    """A notebook from another person must not make this machine contact a server."""
 
     def reach(given: object, _kind: object) -> None:
         raise AssertionError(f"{given!r} was opened")
@@ -123,7 +123,7 @@ def test_another_machine_is_not_asked(
 
 
 def test_a_variable_with_such_a_path_is_not_followed(session: Session) -> None:
-    """What a cell names is judged by what it holds."""
+    """The value of the variable is checked."""
     for picture in ("//server/fox.png", Path("//server/fox.png")):
         line = price(session, cell("-i picture"), picture=picture)
         assert line.credits is None
@@ -131,7 +131,7 @@ def test_a_variable_with_such_a_path_is_not_followed(session: Session) -> None:
 
 
 def test_a_plain_path_is_opened(session: Session, photo: bytes, tmp_path: Path) -> None:
-    """Whole paths, and those from where the notebook lies."""
+    """Absolute paths, and paths relative to the notebook."""
     (tmp_path / "fox.png").write_bytes(photo)
     assert price(session, cell(f"-i {tmp_path / 'fox.png'}")).credits == 55.0
     beside = RequestPricer(session, {}, tmp_path)
@@ -140,7 +140,7 @@ def test_a_plain_path_is_opened(session: Session, photo: bytes, tmp_path: Path) 
 
 
 def test_a_video_is_priced_by_its_length(session: Session, tmp_path: Path) -> None:
-    """Measured, not run; what it may not be is refused, and of a URL only running tells."""
+    """The file is measured; a video that is too long is refused, a URL is not priced."""
     (tmp_path / "walk.mp4").write_bytes(video(4.0))
     (tmp_path / "long.mp4").write_bytes(video(11.0, (64, 48)))
     Image.new("RGB", (400, 400)).save(tmp_path / "fox.png")
