@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -23,7 +23,6 @@ from .formatting import number_words
 __all__ = [
     "OFF",
     "Budget",
-    "BudgetOptions",
     "BudgetStatus",
     "Change",
     "Scope",
@@ -32,7 +31,6 @@ __all__ = [
     "describe",
     "least_left",
     "name_notebook",
-    "read_order",
     "refusal",
 ]
 
@@ -206,36 +204,6 @@ def changes(notebook: str, limit: str | float | None, per: str = "") -> list[Cha
         Change(scope, notebook if scope is Scope.NOTEBOOK else "", limit_credits)
         for scope in scopes
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetOptions:
-    """What `%kling budget …` asks for."""
-
-    limit: str = ""
-    """A sum, `off`, or empty to be told only."""
-    per: str = ""
-
-
-def read_order(words: Sequence[str]) -> BudgetOptions:
-    """The words behind `%kling budget`.
-
-    Raises:
-        InvalidInput: A word too many, or an option without its value.
-    """
-    order, left = BudgetOptions(), list(words)
-    while left:
-        match left.pop(0):
-            case "--per" if left:
-                order = replace(order, per=left.pop(0))
-            case word if word.startswith("-") or order.limit:
-                allowed = f"allowed: a sum or `{OFF}`, `--per {'|'.join(Scope)}`"
-                raise InvalidInput.of("budget", repr(word), allowed)
-            case word:
-                order = replace(order, limit=word)
-    if order.per and not order.limit:
-        raise InvalidInput.of("budget", "no sum", f"e.g. `%kling budget 500 --per {order.per}`")
-    return order
 
 
 def _read_scope(word: str) -> Scope:

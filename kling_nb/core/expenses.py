@@ -16,10 +16,9 @@ from typing import Final
 
 from kling_nb.core.money import DOLLARS_PER_CREDIT
 
-from .errors import InvalidInput
 from .formatting import number_words
 
-__all__ = ["By", "Expense", "SpendingOptions", "Total", "csv_text", "read_order", "table", "totals"]
+__all__ = ["By", "Expense", "Total", "csv_text", "table", "totals"]
 
 _CSV_HEADS = (
     "clips",
@@ -170,35 +169,3 @@ def csv_text(totals: Sequence[Total], by: By) -> str:
 def _plain(name: str) -> str:
     """Return a text that no spreadsheet interprets as a formula."""
     return f"'{name}" if name.startswith(_FORMULA) else name
-
-
-@dataclass(frozen=True, slots=True)
-class SpendingOptions:
-    """What `%kling spend …` asks for."""
-
-    by: By = By.DAY
-    csv: str = ""
-    """The file to write; empty for none."""
-    replace: bool = False
-
-
-def read_order(words: Sequence[str]) -> SpendingOptions:
-    """The words behind `%kling spend`.
-
-    Raises:
-        InvalidInput: An unknown word, or an option without its value.
-    """
-    order, left = SpendingOptions(), list(words)
-    while left:
-        match left.pop(0):
-            case "--by" if left and left[0] in set(By):
-                order = replace(order, by=By(left.pop(0)))
-            case "--csv" if left:
-                order = replace(order, csv=left.pop(0))
-            case "--replace":
-                order = replace(order, replace=True)
-            case word:
-                given = " ".join([word, *left[:1]]) if word == "--by" else word
-                allowed = f"allowed: `--by {'|'.join(By)}`, `--csv FILE`, `--replace`"
-                raise InvalidInput.of("spend", repr(given), allowed)
-    return order

@@ -1,4 +1,4 @@
-"""`%kling …`: what each command shows and does, and how the extension greets."""
+"""`%kling …`: what each command shows and does, and the status line of `%load_ext`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.display.cards import card_bundle
-from kling_nb.errors import ConfigurationError, InvalidInput, KlingError, LedgerError
+from kling_nb.errors import ConfigurationError, KlingError, LedgerError
 from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
@@ -28,42 +28,42 @@ PATIENCE_S = 20.0
 
 @pytest.fixture
 def job(session: Session) -> Job:
-    """A job whose clip is saved."""
+    """Return a job with a saved clip."""
     job = session.text_to_video("A red fox")
     job.result(PATIENCE_S)
     return job
 
 
 def lose(session: Session, prompt: str = "lost") -> Job:
-    """A job whose answer was lost after the task was made."""
+    """Return a job with a lost answer after the task was made."""
     assert session.emulator is not None
     session.emulator.books.inject("lose-answer")
     return session.text_to_video(prompt)
 
 
 def last_task(session: Session) -> str:
-    """The id of the newest task at the service."""
+    """Return the id of the newest task at the service."""
     assert session.emulator is not None
     return session.emulator.books.tasks()[-1].task_id
 
 
 def greetings(shell: Any) -> list[str]:
-    """What the greeting says, at once and once it is filled in."""
+    """Return the status line as shown first and after its update."""
     wait_for_update(shell)
     return [texts(shell)[0], *(update["text/plain"] for update in updates_of(shell, 0))]
 
 
 @pytest.mark.parametrize("line", ["", "balance", "jobs", "models", "resume"])
-def test_what_is_told_has_html_and_text(command: Commands, shell: Any, job: Job, line: str) -> None:
-    """Each command that only tells shows one thing and returns nothing."""
+def test_output_has_html_and_text(command: Commands, shell: Any, job: Job, line: str) -> None:
+    """A command that only reports shows one output and returns None."""
     assert command.run(line) is None
     assert len(texts(shell)) == 1
     assert texts(shell)[0]
     assert htmls(shell)[0].startswith("<")
 
 
-def test_alone_it_tells_how_things_stand(command: Commands, shell: Any, session: Session) -> None:
-    """Mode and why, balance, and the jobs that run."""
+def test_an_empty_line_shows_the_status(command: Commands, shell: Any, session: Session) -> None:
+    """Mode with its reason, balance, and running jobs."""
     command.run("")
     assert "emulator (as configured)" in texts(shell)[0]
     assert "balance 5,916 credits ($29.58)" in texts(shell)[0]
@@ -85,7 +85,7 @@ def test_the_jobs_of_the_folder_are_listed(
 
 
 def test_every_model_is_listed(command: Commands, shell: Any, session: Session) -> None:
-    """With its prices and their date."""
+    """The table has the prices and their date."""
     command.run("models")
     for name, spec in CATALOGUE.items():
         assert name in texts(shell)[0]
@@ -95,7 +95,7 @@ def test_every_model_is_listed(command: Commands, shell: Any, session: Session) 
 def test_the_options_of_one_model_are_listed(
     command: Commands, shell: Any, session: Session
 ) -> None:
-    """By a part of its name, which is completed."""
+    """A part of the name is enough; names are completed."""
     command.run("models 3.0/video")
     assert "--elements" in texts(shell)[0]
     event = SimpleNamespace(line="%kling models ", symbol="")
@@ -103,14 +103,14 @@ def test_the_options_of_one_model_are_listed(
 
 
 def test_a_job_is_shown(command: Commands, job: Job) -> None:
-    """By its id or the beginning of one; the caller displays it."""
+    """Its id or the start of one is enough; the caller displays the job."""
     shown = command.run(f"show {job.id[:4]}")
     assert shown is not None
     assert shown.result(0).path == job.result(0).path
 
 
 def test_one_job_is_resumed(command: Commands, session: Session) -> None:
-    """After it was detached, by its id."""
+    """A detached job continues."""
     job = session.text_to_video("detached")
     job.detach()
     again = command.run(f"resume {job.id}")
@@ -119,7 +119,7 @@ def test_one_job_is_resumed(command: Commands, session: Session) -> None:
 
 
 def test_a_lost_job_is_adopted(command: Commands, session: Session) -> None:
-    """By the service's id of its task."""
+    """The task id of the service identifies it."""
     lost = lose(session)
     found = command.run(f"adopt {last_task(session)}")
     assert found is not None
@@ -128,7 +128,7 @@ def test_a_lost_job_is_adopted(command: Commands, session: Session) -> None:
 
 
 def test_of_several_lost_jobs_one_is_named(command: Commands, session: Session) -> None:
-    """Without its id nobody knows whose the task is."""
+    """With several unknown jobs, the job id is required."""
     first, _second = lose(session, "one"), lose(session, "two")
     task_id = last_task(session)
     with pytest.raises(LedgerError, match="several jobs are unknown"):
@@ -157,31 +157,28 @@ def test_a_lost_job_is_forgotten(command: Commands, shell: Any, session: Session
     [
         ("jbos", "did you mean jobs?"),
         ("xyzzy", "allowed: balance, jobs, show"),
-        ("show", "`show ID`: the card of a job."),
-        ("show a b", "`show ID`: the card of a job."),
-        ("emulate maybe", "allowed: on, off"),
+        ("show", "usage: `%kling show ID`"),
         ("show 'it", "close the quotes"),
         ("show zzzz", "zzzz"),
         ("resume zzzz", "zzzz"),
         ("forget zzzz", "zzzz"),
-        ("forget zzzz --no", "allowed: `--yes`, or nothing"),
         ("adopt 0000", "the service does not know a task '0000'"),
     ],
 )
 def test_a_mistake_says_what_is_allowed(
     command: Commands, shell: Any, line: str, said: str
 ) -> None:
-    """And shows nothing else."""
+    """The error is the only output."""
     with pytest.raises(KlingError) as error:
         command.run(line)
     assert said in str(error.value)
     assert not texts(shell)
 
 
-def test_our_own_type_errors_are_not_hidden(
+def test_type_errors_are_not_hidden(
     command: Commands, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a wrong number of values is a mistake of the person."""
+    """A fault of the package is not reported as a wrong argument."""
 
     def broken() -> float:
         raise TypeError("unsupported operand")
@@ -191,10 +188,8 @@ def test_our_own_type_errors_are_not_hidden(
         command.run("balance")
 
 
-def test_a_balance_that_cannot_be_had_is_no_error(
-    command: Commands, shell: Any, session: Session
-) -> None:
-    """It is told with the reason."""
+def test_an_unknown_balance_is_no_error(command: Commands, shell: Any, session: Session) -> None:
+    """The output contains the reason."""
     assert session.emulator is not None
     session.emulator.books.inject("unreachable", times=20, argument="other")
     command.run("balance")
@@ -202,7 +197,7 @@ def test_a_balance_that_cannot_be_had_is_no_error(
 
 
 def test_the_emulator_is_switched_on(command: Commands, shell: Any, session: Session) -> None:
-    """By a new default session in the same folder."""
+    """A new default session in the same folder replaces the old one."""
     command.run("emulate on")
     assert "emulator (as configured)" in texts(shell)[0]
     assert default_session.default_session() is not session
@@ -213,7 +208,7 @@ def test_the_emulator_is_switched_on(command: Commands, shell: Any, session: Ses
 def test_the_emulator_is_not_switched_off_without_a_key(
     command: Commands, session: Session
 ) -> None:
-    """The session that works stays."""
+    """The default session stays."""
     with pytest.raises(ConfigurationError, match="'live' needs a key"):
         command.run("emulate off")
     assert default_session.default_session() is session
@@ -223,7 +218,7 @@ def test_the_emulator_is_not_switched_off_without_a_key(
 def test_a_key_is_asked_for_and_never_shown(
     command: Commands, shell: Any, monkeypatch: pytest.MonkeyPatch, keyring: bool
 ) -> None:
-    """Where it is kept is told; without a keyring it lasts as long as the kernel."""
+    """The output says where it is kept; without a keyring, until the kernel ends."""
 
     def save(_key: str) -> None:
         if not keyring:
@@ -240,17 +235,17 @@ def test_a_key_is_asked_for_and_never_shown(
 
 
 def test_the_greeting_is_one_line_that_is_filled_in(command: Commands, shell: Any) -> None:
-    """Mode and folder at once, the balance behind it."""
+    """It shows mode and folder first, then the balance."""
     command.greet()
     first, filled = greetings(shell)
     assert first == "kling_nb · emulator (as configured) · clips in clips"
     assert filled == f"{first} · balance 5,916 credits ($29.58)"
 
 
-def test_the_greeting_tells_what_was_left(
+def test_the_greeting_counts_interrupted_jobs(
     command: Commands, shell: Any, session: Session, job: Job
 ) -> None:
-    """Clips that are saved meanwhile, and jobs that need a decision."""
+    """It counts clips saved in between, and jobs that need a decision."""
     lose(session)
     session.text_to_video("detached").detach()
     command.greet()
@@ -260,20 +255,18 @@ def test_the_greeting_tells_what_was_left(
     assert not session.ledger.rows(Stage.ACCEPTED, Stage.SUCCEEDED)
 
 
-def test_a_session_that_was_replaced_at_once_leaves_no_complaint(
-    shell: Any, session: Session
-) -> None:
-    """`configure` in the very next cell: the line tells of the session that is there now."""
+def test_a_session_that_was_replaced_at_once_is_no_error(shell: Any, session: Session) -> None:
+    """After `configure` in the next cell, the line describes the new session."""
     current = default_session.configure(mode="emulator")
     status.greet(session, "notebook")
     assert "closed" not in greetings(shell)[-1]
     current.close()
 
 
-def test_a_job_that_takes_longer_is_taken_up(
+def test_a_job_that_takes_longer_is_resumed(
     command: Commands, shell: Any, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The greeting does not wait for it."""
+    """The status line does not wait for it."""
     monkeypatch.setattr(status, "_ENDING_WAIT_S", 0.0)
     session.text_to_video("detached").detach()
     command.greet()
@@ -283,7 +276,7 @@ def test_a_job_that_takes_longer_is_taken_up(
 def test_without_good_settings_the_greeting_says_so(
     command: Commands, shell: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Loading works, so that one can mend it in the next cell."""
+    """Loading works, so that the next cell can correct the settings."""
     monkeypatch.setattr(default_session, "_current", None)
     monkeypatch.setattr(default_session, "_given", {})
     monkeypatch.setenv("KLING_NB_MODE", "life")
@@ -293,7 +286,7 @@ def test_without_good_settings_the_greeting_says_so(
 
 
 def test_a_headless_greeting_is_complete(session: Session) -> None:
-    """Nothing that comes later would be saved; pinned to the emulator, nothing warns."""
+    """A later update would not be saved. A session set to the emulator does not warn."""
     with open_shell("headless") as shell:
         Commands(shell).greet()
         assert "balance" in updates_of(shell, 0)[-1]["text/plain"]
@@ -313,7 +306,7 @@ def test_a_headless_greeting_does_not_wait_for_ever(
 def test_a_headless_run_without_a_key_warns(
     open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody may take the clips for real ones."""
+    """Emulated clips could be taken for real ones."""
     monkeypatch.setattr(default_session, "_current", open_session(mode=None))
     with (
         open_shell("headless") as shell,
@@ -325,7 +318,7 @@ def test_a_headless_run_without_a_key_warns(
 def test_a_notebook_is_packed_and_slimmed(
     command: Commands, shell: Any, job: Job, tmp_path: Path
 ) -> None:
-    """By its name; what was done is told."""
+    """The notice contains file name and number of clips."""
     bundle = card_bundle(job.facts, job.state)
     output = nbformat.v4.new_output("display_data", data=bundle)
     cell = nbformat.v4.new_code_cell("x", outputs=[output])
@@ -339,7 +332,7 @@ def test_a_notebook_is_packed_and_slimmed(
 
 
 def test_commands_and_ids_are_completed(command: Commands, job: Job) -> None:
-    """Ids behind a command."""
+    """Job ids follow a command that takes one."""
 
     def complete(line: str) -> list[str]:
         symbol = "" if line.endswith(" ") else line.rsplit(maxsplit=1)[-1]
@@ -351,16 +344,27 @@ def test_commands_and_ids_are_completed(command: Commands, job: Job) -> None:
     assert complete("%kling show 12") == [job.id]
 
 
+def test_arguments_are_completed(command: Commands) -> None:
+    """The choices follow an option; otherwise the options; nothing follows an unknown command."""
+
+    def complete(line: str) -> list[str]:
+        return command.complete(SimpleNamespace(line=line, symbol=""))
+
+    assert complete("%kling budget 500 ") == ["--per"]
+    assert complete("%kling budget 500 --per ") == ["notebook", "day", "folder"]
+    assert complete("%kling emulate ") == ["on", "off"]
+    assert complete("%kling xyzzy ") == []
+
+
 def test_every_command_has_its_line_of_help(command: Commands) -> None:
-    """Which is also what a wrong number of values shows."""
+    """The line has the arguments of the parser."""
     lines = command.help_text().splitlines()[1:]
     assert all(line.startswith("    `") and "`: " in line for line in lines)
-    with pytest.raises(InvalidInput, match="balance: 2 values"):
-        command.run("balance 1 2")
+    assert any(line.startswith("    `adopt TASK_ID [ID]`: Download the clip") for line in lines)
 
 
-def test_recover_tells_what_it_did(command: Commands, shell: Any, job: Job, tmp_path: Path) -> None:
-    """For each notebook; what the ledger has is known."""
+def test_recover_counts_jobs(command: Commands, shell: Any, job: Job, tmp_path: Path) -> None:
+    """It counts jobs by notebook: recovered, already in the ledger, failed."""
     outputs = [nbformat.v4.new_output("display_data", data=card_bundle(job.facts, job.state))]
     cell = nbformat.v4.new_code_cell("%%kling\nx", outputs=outputs)
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "film.ipynb")

@@ -1,4 +1,4 @@
-"""`%kling budget` and `%kling spend` as a person meets them in a shell."""
+"""`%kling budget` and `%kling spend` in a shell."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PATIENCE_S = 20.0
 
 @pytest.fixture
 def told_notebook(tmp_path: Path) -> str:
-    """A notebook with a name."""
+    """Return the path of the notebook."""
     return str(tmp_path / "fox.ipynb")
 
 
 def test_a_budget_is_set_shown_and_ended(command: Commands, shell: Any) -> None:
-    """Each time it says how all budgets stand."""
+    """Each command shows all budgets."""
     for line in ("budget", "budget $3 --per notebook", "budget 500", "budget off --per notebook"):
         command.run(line)
     none, first, both, last = texts(shell)
@@ -38,7 +38,13 @@ def test_a_budget_is_set_shown_and_ended(command: Commands, shell: Any) -> None:
     assert "No budget is set" in texts(shell)[-1]
 
 
-def test_alone_the_budget_is_shown_too(command: Commands, shell: Any) -> None:
+def test_a_scope_without_a_sum_is_refused(command: Commands) -> None:
+    """The error has an example."""
+    with pytest.raises(InvalidInput, match=r"no sum; e\.g\. `%kling budget 500 --per day`"):
+        command.run("budget --per day")
+
+
+def test_the_status_shows_the_budget(command: Commands, shell: Any) -> None:
     """With mode, balance and running jobs."""
     command.run("budget 500")
     command.run("")
@@ -46,7 +52,7 @@ def test_alone_the_budget_is_shown_too(command: Commands, shell: Any) -> None:
 
 
 def test_a_dry_run_shows_what_is_left(command: Commands, shell: Any, session: Session) -> None:
-    """And how many credits are missing, before a cell is refused."""
+    """It shows how many credits are missing."""
     wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})
     command.run("budget 390")
     command.show_quote(session.quote(wish))
@@ -57,7 +63,7 @@ def test_a_dry_run_shows_what_is_left(command: Commands, shell: Any, session: Se
 
 
 def test_a_refusal_is_one_clear_error(command: Commands, session: Session) -> None:
-    """No traceback: a person mends it in the next cell."""
+    """The error is one line without a traceback."""
     command.run("budget 0")
     with pytest.raises(BudgetExceeded) as caught:
         session.text_to_video("A red fox")
@@ -68,7 +74,7 @@ def test_a_refusal_is_one_clear_error(command: Commands, session: Session) -> No
 
 @pytest.mark.parametrize("by", ["notebook", "day", "model"])
 def test_what_was_spent(command: Commands, shell: Any, session: Session, by: str) -> None:
-    """A table, in which emulated credits are said to be none."""
+    """A table, with a caption for emulated credits."""
     job = session.text_to_video("A red fox")
     job.result(PATIENCE_S)
     session.star(job.id)
@@ -81,7 +87,7 @@ def test_what_was_spent(command: Commands, shell: Any, session: Session, by: str
 
 
 def test_nothing_was_spent(command: Commands, shell: Any) -> None:
-    """An empty table says nothing; a sentence does."""
+    """A sentence replaces an empty table."""
     command.run("spend")
     assert texts(shell) == ["Nothing was spent in this folder"]
 
@@ -89,7 +95,7 @@ def test_nothing_was_spent(command: Commands, shell: Any) -> None:
 def test_the_figures_go_into_a_file(
     command: Commands, shell: Any, session: Session, tmp_path: Path
 ) -> None:
-    """Once: a file that is there is overwritten only where that is asked for."""
+    """An existing file is overwritten only with `--replace`."""
     session.text_to_video("A red fox")
     path = tmp_path / "spent.csv"
     command.run(f"spend --by notebook --csv '{path}'")

@@ -27,7 +27,7 @@ from kling_nb.media import clips, previews
 from kling_nb.notebook.archive import pack as packing
 from kling_nb.notebook.archive.clip_finder import ClipFinder
 from kling_nb.notebook.archive.notebook_file import WIDGET_STATE, NotebookFile
-from kling_nb.notebook.archive.pack import PackOptions, describe, pack, read_order, slim
+from kling_nb.notebook.archive.pack import describe, pack, slim
 from tests.support.reels import encoded
 
 PATIENCE_S = 20.0
@@ -459,39 +459,6 @@ def test_what_was_done_is_told(job: Job, tmp_path: Path) -> None:
     assert title == "film.packed.ipynb: 1 clip inside, whole"
     assert sizes.count("kB") == 2
     assert "21 January at" in when
-
-
-@pytest.mark.parametrize(
-    ("verb", "words", "order"),
-    [
-        ("pack", [], PackOptions()),
-        ("pack", ["a b.ipynb"], PackOptions("a b.ipynb")),
-        (
-            "pack",
-            ["--to", "x.ipynb", "a.ipynb", "--replace"],
-            PackOptions("a.ipynb", "x.ipynb", True),
-        ),
-        ("slim", ["--in-place"], PackOptions(in_place=True)),
-    ],
-)
-def test_words_are_read(verb: Any, words: list[str], order: PackOptions) -> None:
-    """In any order."""
-    assert read_order(verb, words) == order
-
-
-@pytest.mark.parametrize(
-    ("verb", "words"),
-    [
-        ("pack", ["a", "b"]),
-        ("pack", ["--in-place"]),
-        ("pack", ["--to"]),
-        ("slim", ["--too", "x"]),
-    ],
-)
-def test_other_words_are_refused(verb: Any, words: list[str]) -> None:
-    """With what is allowed."""
-    with pytest.raises(InvalidInput, match="allowed: one notebook, --to"):
-        read_order(verb, words)
 
 
 def test_two_places_are_one_too_many() -> None:

@@ -1,4 +1,4 @@
-"""What Run All would cost: told beforehand, true afterwards, and nothing is run or sent for it."""
+"""`%kling quote`: the price of Run All before it runs; nothing is run or sent for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
 from kling_nb.notebook.magics import load, unload
-from kling_nb.notebook.quote.quote import Quotation, describe, quote, table
+from kling_nb.notebook.quote.quote import NotebookQuote, describe, quote, table
 from kling_nb.storage import Intent
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE
@@ -25,7 +25,7 @@ PATIENCE_S = 20.0
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """The kernel of `film.ipynb`."""
+    """Open the kernel of `film.ipynb`."""
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "film.ipynb"))
     with open_shell("headless") as shell:
         load(shell)
@@ -34,30 +34,30 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 
 def save(path: Path, *sources: str) -> Path:
-    """A notebook with these cells, not run."""
+    """Write a notebook with these cells, not run."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     return path
 
 
 def run_all(shell: Any, path: Path) -> None:
-    """Every cell, as Run All does."""
+    """Run every cell, as Run All does."""
     for cell in nbformat.read(path, as_version=4).cells:
         shell.run_cell(cell.source).raise_error()
 
 
-def costs(quotation: Quotation) -> list[str]:
-    """The last column."""
-    return [row[-1] for row in table(quotation)[1]]
+def costs(quoted: NotebookQuote) -> list[str]:
+    """Return the last column."""
+    return [row[-1] for row in table(quoted)[1]]
 
 
-def notes(quotation: Quotation) -> list[tuple[float | None, str]]:
-    """Credits and note of each line."""
-    return [(line.credits, line.note) for line in quotation.lines]
+def notes(quoted: NotebookQuote) -> list[tuple[float | None, str]]:
+    """Return credits and note of each line."""
+    return [(line.credits, line.note) for line in quoted.lines]
 
 
 def test_run_all_costs_what_the_quote_says(session: Session, shell: Any, tmp_path: Path) -> None:
-    """Five cells, two already made: three times the price, and the balance moves by that."""
+    """Five cells with two existing clips: three prices, and the balance changes by that sum."""
     made = ["%%kling\nA red fox", "%%kling -d 10 --sound\nA bear"]
     new = ["%%kling\nA wolf", "%%kling\nAn owl", "%%kling\nA hare"]
     path = save(tmp_path / "film.ipynb", made[0], *new, made[1])
@@ -75,8 +75,8 @@ def test_run_all_costs_what_the_quote_says(session: Session, shell: Any, tmp_pat
     assert quote().total_credits == 0
 
 
-def test_the_table_says_why_something_is_free(session: Session, shell: Any, tmp_path: Path) -> None:
-    """Saved before, the same as a cell above, a dry run."""
+def test_the_table_says_why_a_request_is_free(session: Session, shell: Any, tmp_path: Path) -> None:
+    """Its clip is saved, an earlier cell makes it, or it is a dry run."""
     path = save(
         tmp_path / "film.ipynb",
         "%%kling\nA red fox",
@@ -107,7 +107,7 @@ def test_the_table_says_why_something_is_free(session: Session, shell: Any, tmp_
 def test_variables_are_those_of_the_notebook_then_of_the_kernel(
     session: Session, shell: Any, tmp_path: Path
 ) -> None:
-    """What it sets to a literal is certain; a cell of its own may have changed since."""
+    """A literal in the notebook is used before the variable of the kernel."""
     save(
         tmp_path / "film.ipynb",
         "shot = 'A blue fox'\nother = read()",
@@ -121,9 +121,16 @@ def test_variables_are_those_of_the_notebook_then_of_the_kernel(
     assert [line.prompt for line in quoted.lines[:2]] == ["A blue fox", "A wolf"]
     assert notes(quoted)[2:] == [
         (None, "the variable `later` does not exist yet"),
-        (None, "what `thing` says is only known when it runs"),
+        (None, "the variable `thing` is not a text or a number"),
     ]
-    assert "and what is unknown: 2 of 4" in describe(quoted)[0]
+    title, price, unpriced, *_ = describe(quoted)
+    assert title == "Run All would cost at least 110 credits ($0.55)"
+    assert "at least 110 credits" in price
+    assert "→ at most 5,8" in price
+    assert unpriced == (
+        "2 calls could not be priced: cell 4 (the variable `later` does not exist yet), "
+        "cell 5 (the variable `thing` is not a text or a number)."
+    )
 
 
 class Loud:
@@ -138,7 +145,7 @@ class Loud:
 def test_another_notebook_has_its_own_variables(
     session: Session, shell: Any, tmp_path: Path
 ) -> None:
-    """Those of this kernel say nothing about it; its pictures lie beside it."""
+    """The kernel's variables do not apply to it; relative paths start at its folder."""
     shell.user_ns["shot"] = "A red fox"
     (tmp_path / "film.ipynb").write_text("{}", encoding="utf-8")
     (tmp_path / "other").mkdir()
@@ -148,10 +155,10 @@ def test_another_notebook_has_its_own_variables(
     assert notes(quoted) == [(None, "the variable `shot` does not exist yet"), (55.0, "")]
 
 
-def test_pictures_are_known_by_their_hash(
+def test_images_are_identified_by_their_hash(
     session: Session, shell: Any, photo: bytes, tmp_path: Path
 ) -> None:
-    """By path or variable; one that is not there, or that must be drawn, is unknown."""
+    """By path or variable; a missing file or another object is not priced."""
     (tmp_path / "fox.png").write_bytes(photo)
     shell.user_ns |= {"photo": photo, "loud": Loud()}
     shell.run_cell("%%kling -i fox.png\nA fox").raise_error()
@@ -168,11 +175,11 @@ def test_pictures_are_known_by_their_hash(
     assert first.startswith("saved ")
     assert (third, fourth, fifth) == (55.0, None, None)
     assert "there is no file 'bear.png'" in missing
-    assert drawn == "what a Loud shows is only known when it runs"
+    assert drawn == "a quote does not read a picture of type Loud"
 
 
-def test_a_picture_by_url_is_not_fetched(session: Session, shell: Any, tmp_path: Path) -> None:
-    """It counts as what it was when it was fetched last."""
+def test_an_image_by_url_is_not_fetched(session: Session, shell: Any, tmp_path: Path) -> None:
+    """The hash of the last download identifies it."""
     url = "http://127.0.0.1:9/fox.png"
     shell.run_cell(f"%%kling -i {url}\nA fox").raise_error()
     save(
@@ -187,7 +194,7 @@ def test_a_picture_by_url_is_not_fetched(session: Session, shell: Any, tmp_path:
 
 
 def test_calls_from_python(session: Session, tmp_path: Path) -> None:
-    """Counted where they are certain, and joined with cells that ask for the same."""
+    """They are priced, and share a clip with a cell that makes the same request."""
     path = save(
         tmp_path / "shots.ipynb",
         "import kling_nb as kling",
@@ -203,41 +210,45 @@ def test_calls_from_python(session: Session, tmp_path: Path) -> None:
     assert "refused: model: 'kling-9' is not known" in found[4][1]
 
 
-def test_nothing_that_may_cost_is_left_out(session: Session, tmp_path: Path) -> None:
-    """A session of one's own is priced; a loop, and what may be a session, are named as unknown."""
+def test_a_call_that_is_not_priced_is_counted(session: Session, tmp_path: Path) -> None:
+    """The total is a lower bound, and the answer names the cells and the reasons."""
     quoted = quote(
         save(
             tmp_path / "shots.ipynb",
-            "import kling_nb as kling\nmine: kling.Session = kling.Session()",
+            "import kling_nb as kling\nmine = kling.Session()",
             "mine.text_to_video('A fox')",
             "%time kling.text_to_video('A fox')",
-            "for shot in shots:\n    %time kling.text_to_video(shot)",
-            "studio.camera.generate('kling-2.6/text-to-video', prompt='A fox')",
+            "for shot in shots:\n    kling.text_to_video(shot)\n    kling.text_to_video(shot)",
             "kling.text_to_video('A fox', take='2')",
+            "kling.text_to_video('A fox')",
         )
     )
-    *known, refused = notes(quoted)
-    assert known == [
-        (55.0, ""),
-        (0.0, "joins cell 2"),
-        (None, "in a loop"),
-        (None, "it may be this package's"),
-    ]
+    *unknown, refused, known = notes(quoted)
+    reasons = ["called on another object", "inside %time", "in a loop", "in a loop"]
+    assert unknown == [(None, reason) for reason in reasons]
     assert refused[0] == 0.0
     assert refused[1].startswith("refused: take: '2'")
-    assert [line.cell for line in quoted.lines] == [2, 3, 4, 5, 6]
-    assert "and what is unknown: 2 of 5" in describe(quoted)[0]
+    assert known == (55.0, "")
+    assert quoted.unknown == 4
+    title, _, unpriced, *_ = describe(quoted)
+    assert title == "Run All would cost at least 55 credits ($0.28)"
+    assert unpriced == (
+        "4 calls could not be priced: cell 2 (called on another object), cell 3 (inside %time), "
+        "cell 4 (in a loop)."
+    )
 
 
-def test_what_is_refused_costs_nothing_and_stops_the_run(session: Session, tmp_path: Path) -> None:
-    """With the reason."""
+def test_a_refused_request_costs_nothing_and_stops_the_run(
+    session: Session, tmp_path: Path
+) -> None:
+    """The line contains the reason."""
     quoted = quote(save(tmp_path / "shots.ipynb", "%%kling -d 7\nA fox", "%%kling --dur 5\nx"))
     assert [credits for credits, _ in notes(quoted)] == [0.0, 0.0]
     assert "duration: '7' is not one of 5, 10" in notes(quoted)[0][1]
     assert "stops at the first cell" in "\n".join(describe(quoted))
 
 
-def test_what_may_be_paid_is_not_paid_again(session: Session, tmp_path: Path) -> None:
+def test_a_request_with_a_lost_answer_is_not_paid_again(session: Session, tmp_path: Path) -> None:
     """A lost answer blocks its request."""
     assert session.emulator is not None
     session.emulator.books.inject("lose-answer")
@@ -246,21 +257,21 @@ def test_what_may_be_paid_is_not_paid_again(session: Session, tmp_path: Path) ->
     assert notes(quoted) == [(0.0, "unknown")]
 
 
-def test_too_little_is_said(session: Session, tmp_path: Path) -> None:
-    """Of the balance, or of a budget."""
+def test_a_total_above_a_budget_is_reported(session: Session, tmp_path: Path) -> None:
+    """The total is compared with the balance and the budgets."""
     path = save(tmp_path / "shots.ipynb", "%%kling\nA fox", "%%kling\nA wolf")
     assert quote(path).is_covered
     session.budget(100)
     quoted = quote(path)
     assert not quoted.is_covered
     assert "budget left 100: 10 too few" in describe(quoted)[1]
-    assert "more than there is" in describe(quoted)[2]
+    assert "exceeds the balance or a budget" in describe(quoted)[2]
 
 
-def test_what_another_folder_paid_is_refused(
+def test_a_request_paid_in_another_folder_is_refused(
     open_live: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In live mode, as the cell itself would be."""
+    """In live mode, as when the cell runs."""
     first, second = open_live("one"), open_live("two")
     first.text_to_video("A fox of another folder")
     assert UserIndex().find(first.jobs()[0].fingerprint)
@@ -273,24 +284,24 @@ def test_what_another_folder_paid_is_refused(
         second.text_to_video("A fox of another folder")
 
 
-def test_the_command_shows_a_table_and_the_sum(session: Session, tmp_path: Path) -> None:
-    """And takes one notebook."""
+def test_the_command_shows_a_table_and_the_total(session: Session, tmp_path: Path) -> None:
+    """It takes one notebook."""
     path = save(tmp_path / "shots.ipynb", "%%kling\nA <b>fox</b>", "%%timeit\nkling.generate('a')")
     with open_shell("notebook") as shell:
         Commands(shell).run(f"quote {path}")
         shown = texts(shell)
-        with pytest.raises(InvalidInput, match="one notebook"):
+        with pytest.raises(InvalidInput, match="usage: `%kling quote "):
             Commands(shell).run("quote a.ipynb b.ipynb")
     assert "A <b>fox</b>" in shown[0]
-    assert "unknown: inside %%timeit" in shown[0]
-    assert shown[1].startswith("Run All would cost 55 credits ($0.28), and what is unknown")
+    assert "not priced: inside %%timeit" in shown[0]
+    assert shown[1].startswith("Run All would cost at least 55 credits ($0.28)\n")
     assert str(quote(path)).startswith("cell")
 
 
-def test_only_the_balance_is_asked_for(
+def test_only_the_balance_is_queried(
     open_live: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nothing that costs, and no picture, leaves the machine."""
+    """No request is submitted and no image uploaded."""
     session = open_live("quoted")
     asked: list[str] = []
     real = session._context.client.balance
@@ -311,8 +322,8 @@ def test_only_the_balance_is_asked_for(
     assert asked == ["balance"]
 
 
-def test_a_notebook_that_is_not_there_is_refused(session: Session, tmp_path: Path) -> None:
-    """As everywhere."""
+def test_a_missing_notebook_is_refused(session: Session, tmp_path: Path) -> None:
+    """The error says that it cannot be read."""
     with pytest.raises(InvalidInput, match="cannot be read"):
         quote(tmp_path / "none.ipynb")
 
@@ -320,7 +331,7 @@ def test_a_notebook_that_is_not_there_is_refused(session: Session, tmp_path: Pat
 def test_the_same_request_in_another_spelling_is_free(
     session: Session, shell: Any, tmp_path: Path, photo: bytes
 ) -> None:
-    """A prompt with no-break spaces, a picture by its URI, a job in place of its clip."""
+    """A prompt with no-break spaces, an image by its URI, a job in place of its clip."""
     fox = tmp_path / "fox.png"
     fox.write_bytes(photo)
     first = session.text_to_video("A fox")
@@ -346,7 +357,7 @@ def test_the_same_request_in_another_spelling_is_free(
 def test_a_request_of_an_earlier_version_is_free(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All its fingerprints are looked up, as when the cell runs."""
+    """Fingerprints by older rules are looked up, as when the cell runs."""
     path = save(tmp_path / "shots.ipynb", "%%kling\nA fox")
     intent = Intent("e" * 64, "emulator", "kling-2.6/text-to-video", {"prompt": "A fox"}, 1, 55.0)
     session.ledger.intend(intent)

@@ -8,7 +8,6 @@ Everything in the notebook except the cards stays unchanged.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +28,7 @@ from .clip_finder import ClipFinder, clip_name
 from .notebook_file import NotebookFile, check_place, current_notebook
 from .redraw import Amount, Replica, draw_replica, same_card, whole_clip
 
-__all__ = ["Packed", "describe", "pack", "read_order", "slim"]
+__all__ = ["Packed", "describe", "pack", "slim"]
 
 Verb = Literal["pack", "slim"]
 
@@ -37,7 +36,6 @@ _AMOUNTS: Final[dict[Verb, Amount]] = {"pack": "whole", "slim": "poster"}
 _NAMES: Final = {"pack": "packed", "slim": "slim"}
 _LARGEST_BYTES: Final = 500_000_000
 """What Jupyter takes as one notebook, and about as much as a browser holds as one text."""
-_OPTIONS: Final = {"pack": ("--to", "--replace"), "slim": ("--to", "--in-place", "--replace")}
 
 
 @dataclass(slots=True)
@@ -64,16 +62,6 @@ class Packed:
     """The clips that were only in the notebook, and are files again."""
     unproven: list[str] = field(default_factory=list)
     """Jobs whose id a card has, and nothing shows that it is theirs; left as they were."""
-
-
-@dataclass(frozen=True, slots=True)
-class PackOptions:
-    """What a command line asks for."""
-
-    notebook: str = ""
-    to: str = ""
-    replace: bool = False
-    in_place: bool = False
 
 
 def pack(notebook: str | Path = "", *, to: str | Path = "", replace: bool = False) -> Packed:
@@ -117,29 +105,6 @@ def slim(
         raise InvalidInput.of("to", repr(str(to)), "give either --to or --in-place")
     book, target = _opened(notebook, to, "slim", replace=replace or in_place, in_place=in_place)
     return _Packing(book, target, "slim", replace=replace or in_place).run()
-
-
-def read_order(verb: Verb, words: Sequence[str]) -> PackOptions:
-    """The words behind `%kling pack` or `%kling slim`.
-
-    Raises:
-        InvalidInput: There is a word too many, one too few, or an unknown option.
-    """
-    order, left = PackOptions(), list(words)
-    while left:
-        match left.pop(0):
-            case "--to" if left:
-                order = replace(order, to=left.pop(0))
-            case "--replace":
-                order = replace(order, replace=True)
-            case "--in-place" if verb == "slim":
-                order = replace(order, in_place=True)
-            case word if word.startswith("-") or order.notebook:
-                allowed = f"allowed: one notebook, {', '.join(_OPTIONS[verb])}; `--to` takes a file"
-                raise InvalidInput.of(verb, repr(word), allowed)
-            case word:
-                order = replace(order, notebook=word)
-    return order
 
 
 def describe(verb: Verb, done: Packed) -> list[str]:

@@ -1,20 +1,23 @@
 """The commands of `%kling …`: everything except making a clip.
 
-Each command is a method whose first docstring line is its help text. Output is tables and notices
-of `display`.
+A command is a method with `@command`: its arguments are parsed, described and completed by argparse
+and its docstring is the help. Output is tables and notices of `display`.
 """
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import shlex
-from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from IPython.display import display
 
+from kling_nb.callbacks.listen import listen
+from kling_nb.core import budgets
 from kling_nb.core.errors import ConfigurationError, InvalidInput
+from kling_nb.core.expenses import By
 from kling_nb.core.job_state import FOLLOWED, SUBMITTING
 from kling_nb.core.money import Funds
 from kling_nb.core.secret import Key
@@ -29,14 +32,31 @@ from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.lookup import nearest
 from kling_nb.notebook.archive import pack as packing
 from kling_nb.notebook.archive import recover as salvage
-from kling_nb.notebook.quote import quote as quotation
+from kling_nb.notebook.quote import quote as quotes
 from kling_nb.notebook.status import balance_text, greet, mode_text
 
-from .callbacks import listening_line, show_listening
+from .expenses import show_expenses
 from .models import show_models
-from .money import show_budgets, show_spending
+from .parser import PARSERS, Argument, command
 
 __all__ = ["Commands"]
+
+
+def _job_ids() -> list[str]:
+    return [row.id for row in default_session().jobs()]
+
+
+def _read_port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number")
+    return int(text)
+
+
+_JOB = Argument("job_id", metavar="ID", values=_job_ids)
+_OPTIONAL_JOB = Argument("job_id", metavar="ID", values=_job_ids, nargs="?", default="")
+_NOTEBOOK = Argument("notebook", metavar="NOTEBOOK", nargs="?", default="")
+_TO = Argument("--to", metavar="FILE", default="")
+_REPLACE = Argument("--replace", action="store_true")
 
 
 class Commands:
@@ -48,30 +68,9 @@ class Commands:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._commands: Mapping[str, Callable[..., Job | None]] = {
-            "balance": self.balance,
-            "jobs": self.jobs,
-            "show": self.show,
-            "resume": self.resume,
-            "adopt": self.adopt,
-            "forget": self.forget,
-            "models": self.models,
-            "emulate": self.emulate,
-            "login": self.login,
-            "budget": self.budget,
-            "spend": self.spend,
-            "panel": self.panel,
-            "doctor": self.doctor,
-            "gallery": self.gallery,
-            "pack": self.pack,
-            "slim": self.slim,
-            "quote": self.quote,
-            "recover": self.recover,
-            "listen": self.listen,
-        }
 
     def run(self, line: str) -> Job | None:
-        """Run one command line; empty shows how things stand."""
+        """Run one command line; an empty line shows the status."""
         try:
             words = shlex.split(line)
         except ValueError as error:
@@ -79,38 +78,30 @@ class Commands:
         if not words:
             self.status()
             return None
-        command = self._commands.get(words[0])
-        if command is None:
-            close = nearest(words[0], list(self._commands))
+        name, *rest = words
+        if name not in PARSERS:
+            close = nearest(name, list(PARSERS))
             hint = f"did you mean {close}? " if close else ""
-            allowed = f"allowed: {', '.join(self._commands)}; `%%kling?` explains them"
-            raise InvalidInput.of("command", repr(words[0]), f"{hint}{allowed}")
-        try:
-            return command(*words[1:])
-        except TypeError as error:
-            if "positional argument" not in str(error):
-                raise
-            usage = (command.__doc__ or "").partition("\n")[0]
-            # Counted, not shown: somebody may have given a key.
-            given = f"{len(words) - 1} values given" if words[1:] else "nothing given"
-            raise InvalidInput.of(words[0], given, usage) from None
+            allowed = f"allowed: {', '.join(PARSERS)}; `%%kling?` explains them"
+            raise InvalidInput.of("command", repr(name), f"{hint}{allowed}")
+        job: Job | None = getattr(self, name)(**PARSERS[name].read(rest))
+        return job
 
     def help_text(self) -> str:
-        """Every command with its first line."""
-        first = [(command.__doc__ or "").partition("\n")[0] for command in self._commands.values()]
-        return "\n".join(["Commands of %kling:", *(f"    {line}" for line in first)])
+        """Return every command with its arguments and help."""
+        lines = (f"    {parser.help_line}" for parser in PARSERS.values())
+        return "\n".join(["Commands of %kling:", *lines])
 
     def complete(self, event: Any) -> list[str]:
-        """The commands, or the ids of jobs behind one that takes an id."""
-        words = event.line.split()
-        if words[1:2] == ["models"] and (len(words) > 2 or not event.symbol):
-            return list(CATALOGUE)
-        if len(words) > 2 or (len(words) == 2 and not event.symbol):
-            return [row.id for row in default_session().jobs()]
-        return list(self._commands)
+        """Return the words that may come next in a `%kling` line."""
+        words = event.line.split()[1:]
+        words = words[:-1] if event.symbol else words
+        if not words:
+            return list(PARSERS)
+        return PARSERS[words[0]].complete(words[1:]) if words[0] in PARSERS else []
 
     def greet(self) -> None:
-        """One line at once; balance and jobs taken up again follow behind it."""
+        """Show one status line; balance and resumed jobs are added in the background."""
         try:
             session = default_session()
         except ConfigurationError as error:
@@ -119,21 +110,25 @@ class Commands:
         greet(session, front_end(self._shell))
 
     def status(self) -> None:
-        """Alone: mode, balance, budgets, running jobs."""
+        """Show mode, balance, budgets, callbacks and running jobs."""
         session = default_session()
         rows = session.ledger.rows(*(SUBMITTING | FOLLOWED), limit=-1)
         budgets_here = session.ledger.accounts.standings(session.service, session.notebook)
         lines = [mode_text(session), balance_text(session), *map(str, budgets_here)]
-        lines += [*listening_line(), f"{len(rows)} running"]
-        show_notice("info", "kling_nb", [*lines, *(f"{row.id} {row.stage}" for row in rows)])
+        if listening := session.callback_urls.listening:
+            lines.append(f"listening at {listening.url}")
+        lines += [f"{len(rows)} running", *(f"{row.id} {row.stage}" for row in rows)]
+        show_notice("info", "kling_nb", lines)
 
+    @command()
     def balance(self) -> None:
-        """`balance`: credits and dollars on the account."""
+        """Show the credits and dollars on the account."""
         session = default_session()
         show_notice("info", "Balance", [balance_text(session), mode_text(session)])
 
+    @command()
     def jobs(self) -> None:
-        """`jobs`: the newest jobs of this folder."""
+        """List the newest jobs of this folder."""
         rows = [
             (
                 row.id,
@@ -142,119 +137,150 @@ class Commands:
                 row.service,
                 row.model,
                 html.one_line(row.prompt, 60),
-                _credits(row.credits if row.credits is not None else row.price_credits),
+                _format_credits(row.credits if row.credits is not None else row.price_credits),
             )
             for row in default_session().jobs()
         ]
         headers = ("job", "made", "stage", "service", "model", "prompt", "credits")
         show_table(headers, rows, "Jobs of this folder")
 
+    @command(_JOB)
     def show(self, job_id: str) -> Job:
-        """`show ID`: the card of a job."""
+        """Show the card of a job."""
         return default_session().job(job_id)
 
-    def resume(self, job_id: str = "") -> Job | None:
-        """`resume [ID]`: take up what nobody follows."""
+    @command(_OPTIONAL_JOB)
+    def resume(self, job_id: str) -> Job | None:
+        """Resume interrupted jobs, or one job."""
         jobs = default_session().resume(job_id)
         if job_id:
             return jobs[0]
-        show_notice(
-            "info", f"{len(jobs)} running", [f"{job.id} {job.facts.prompt[:60]}" for job in jobs]
-        )
+        lines = [f"{job.id} {job.facts.prompt[:60]}" for job in jobs]
+        show_notice("info", f"{len(jobs)} running", lines)
         return None
 
-    def adopt(self, task_id: str, job_id: str = "") -> Job:
-        """`adopt TASK_ID [ID]`: bring in a task that exists at the service."""
+    @command(Argument("task_id", metavar="TASK_ID"), _OPTIONAL_JOB)
+    def adopt(self, task_id: str, job_id: str) -> Job:
+        """Download the clip of a task that exists at the service."""
         return default_session().adopt(task_id, job_id)
 
-    def forget(self, job_id: str, *words: str) -> None:
-        """`forget ID [--yes]`: allow a lost request to be paid for again."""
-        if any(word != "--yes" for word in words):
-            raise InvalidInput.of("forget", repr(" ".join(words)), "allowed: `--yes`, or nothing")
-        row = default_session().forget(job_id, yes=bool(words))
+    @command(_JOB, Argument("--yes", action="store_true"))
+    def forget(self, job_id: str, yes: bool) -> None:
+        """Allow a request whose answer was lost to be paid for again."""
+        row = default_session().forget(job_id, yes=yes)
         show_notice("info", f"Job {row.id} is forgotten", ["The same cell may submit again."])
 
-    def models(self, name: str = "") -> None:
-        """`models [NAME]`: what can be asked for, with prices; or the options of one model."""
+    @command(
+        Argument("name", metavar="NAME", values=lambda: list(CATALOGUE), nargs="?", default="")
+    )
+    def models(self, name: str) -> None:
+        """List the models with prices, or the options of one."""
         show_models(name)
 
+    @command(Argument("switch", choices=("on", "off")))
     def emulate(self, switch: str) -> None:
-        """`emulate on|off`: work without key and cost, or live."""
-        if switch not in {"on", "off"}:
-            raise InvalidInput.of("emulate", repr(switch), "allowed: on, off")
+        """Work without key and cost, or live."""
         session = configure(mode="emulator" if switch == "on" else "live")
         session.resume()
         show_notice("info", "kling_nb", [mode_text(session)])
 
+    @command()
     def login(self) -> None:
-        """`login`: ask for the key; it is shown and saved nowhere but in the keyring."""
+        """Ask for the API key; it is saved only in the keyring and never shown."""
         key = Key(getpass.getpass("kie.ai API key: "))
         session = configure(api_key=key, mode="live")
         try:
             save_key(key)
-            kept = "The key is kept in the system's keyring."
+            message = "The key is kept in the system's keyring."
         except ConfigurationError as error:
-            kept = f"The key is used until this kernel ends. {error}"
+            message = f"The key is used until this kernel ends. {error}"
         session.resume()
-        show_notice("info", "kling_nb", [mode_text(session), kept])
+        show_notice("info", "kling_nb", [mode_text(session), message])
 
-    def budget(self, *words: str) -> None:
-        """`budget [CREDITS|$DOLLARS|off] [--per notebook|day|folder]`: what may be spent."""
-        show_budgets(default_session(), words)
+    @command(
+        Argument("limit", metavar=f"CREDITS|$DOLLARS|{budgets.OFF}", nargs="?", default=""),
+        Argument("--per", choices=[*map(str, budgets.Scope)], default=""),
+    )
+    def budget(self, limit: str, per: str) -> None:
+        """Show the budgets; set or end one."""
+        if per and not limit:
+            raise InvalidInput.of("budget", "no sum", f"e.g. `%kling budget 500 --per {per}`")
+        session = default_session()
+        lines = budgets.describe(session.budget(limit or None, per), session.service)
+        show_notice("info", "Budget", lines)
 
-    def spend(self, *words: str) -> None:
-        """`spend [--by notebook|day|model] [--csv FILE] [--replace]`: what clips cost."""
-        show_spending(default_session(), words)
+    @command(
+        Argument("--by", choices=[*map(str, By)], default=str(By.DAY)),
+        Argument("--csv", metavar="FILE", default=""),
+        _REPLACE,
+    )
+    def spend(self, by: str, csv: str, replace: bool) -> None:
+        """List what clips cost, also as a CSV file."""
+        show_expenses(default_session(), By(by), csv, replace=replace)
 
+    @command()
     def panel(self) -> None:
-        """`panel`: the form."""
+        """Show a form with the options of the models."""
         from kling_nb.display.panel.panel import panel
 
         display(panel())
 
+    @command()
     def doctor(self) -> None:
-        """`doctor`: what works here, and the fix for what does not."""
+        """Check this environment and say how to fix problems."""
         from kling_nb.notebook.doctor import show_report
 
         show_report(default_session, front_end(self._shell))
 
-    def gallery(self, *words: str) -> None:
-        """`gallery [WORDS]`: the saved clips of this folder, or those with these words."""
+    @command(Argument("words", metavar="WORDS", nargs="*"))
+    def gallery(self, words: list[str]) -> None:
+        """Show the saved clips of this folder, or those that contain all WORDS."""
         from kling_nb.display.gallery import gallery
 
         display(gallery(" ".join(words)))
 
-    def pack(self, *words: str) -> None:
-        """`pack [NOTEBOOK] [--to FILE] [--replace]`: a copy with every clip inside."""
-        order = packing.read_order("pack", words)
-        done = packing.pack(order.notebook, to=order.to, replace=order.replace)
-        title, *lines = packing.describe("pack", done)
+    @command(_NOTEBOOK, _TO, _REPLACE)
+    def pack(self, notebook: str, to: str, replace: bool) -> None:
+        """Write a copy of a notebook with every clip inside."""
+        title, *lines = packing.describe("pack", packing.pack(notebook, to=to, replace=replace))
         show_notice("info", title, lines)
 
-    def slim(self, *words: str) -> None:
-        """`slim [NOTEBOOK] [--to FILE | --in-place] [--replace]`: with posters, clips as files."""
-        order = packing.read_order("slim", words)
-        done = packing.slim(
-            order.notebook, to=order.to, replace=order.replace, in_place=order.in_place
-        )
+    @command(_NOTEBOOK, _TO, Argument("--in-place", action="store_true"), _REPLACE)
+    def slim(self, notebook: str, to: str, in_place: bool, replace: bool) -> None:
+        """Write a copy with posters in place of clips, which stay as files."""
+        done = packing.slim(notebook, to=to, replace=replace, in_place=in_place)
         title, *lines = packing.describe("slim", done)
         show_notice("info", title, lines)
 
-    def quote(self, *words: str) -> None:
-        """`quote [NOTEBOOK]`: what Run All would cost now; nothing is run."""
-        quotation.show_quotation(quotation.quote(_one_notebook("quote", words)))
+    @command(_NOTEBOOK)
+    def quote(self, notebook: str) -> None:
+        """Price Run All of a notebook without running it."""
+        quotes.show_quote(quotes.quote(notebook))
 
-    def recover(self, *words: str) -> None:
-        """`recover [NOTEBOOK …]`: the ledger again, from the cards of saved notebooks."""
-        title, *lines = salvage.describe(salvage.recover(*words))
+    @command(Argument("notebooks", metavar="NOTEBOOK", nargs="*"))
+    def recover(self, notebooks: list[str]) -> None:
+        """Rebuild the ledger from the cards of saved notebooks."""
+        title, *lines = salvage.describe(salvage.recover(*notebooks))
         show_notice("info", title, lines)
 
-    def listen(self, *words: str) -> None:
-        """`listen [--url URL] [--port N] [--jupyter] | off`: be told when clips are done."""
-        show_listening(words)
+    @command(
+        Argument("off", choices=("off",), nargs="?"),
+        Argument("--url", metavar="URL", default=""),
+        Argument("--port", metavar="N", type=_read_port, default=0),
+        Argument("--jupyter", action="store_true"),
+    )
+    def listen(self, off: str | None, url: str, port: int, jupyter: bool) -> None:
+        """Receive callbacks when clips are done; `off` stops."""
+        if not off:
+            display(listen(url, port=port, jupyter=jupyter))
+            return
+        if url or port or jupyter:
+            raise InvalidInput.of("listen", "'off' with options", "give `off` alone, or options")
+        default_session().callback_urls.stop()
+        show_notice("info", "Stopped listening for callbacks")
 
     def show_quote(self, quote: Quote) -> None:
-        """What a dry run tells."""
+        """Show the result of a dry run."""
         price = html.price_line(
             quote.inputs.values(),
             quote.price_credits,
@@ -271,11 +297,5 @@ class Commands:
         show_notice(kind, f"Dry run of {quote.model}", lines)
 
 
-def _one_notebook(verb: str, words: Sequence[str]) -> str:
-    if len(words) > 1 or (words and words[0].startswith("-")):
-        raise InvalidInput.of(verb, " ".join(words), "allowed: one notebook, no options")
-    return words[0] if words else ""
-
-
-def _credits(credits: float | None) -> str:
+def _format_credits(credits: float | None) -> str:
     return "?" if credits is None else f"{credits:,g}"

@@ -15,43 +15,43 @@ from kling_nb.models.cell_options import option_rows
 from kling_nb.models.lookup import find_model, models_named, offer_of, takes_words
 from kling_nb.models.spec import ModelSpec
 
-__all__ = ["offer_words", "show_models"]
+__all__ = ["format_offer", "show_models"]
 
 
 def show_models(name: str = "") -> None:
-    """Display every model with its standard clip; or the options of one.
+    """Show all models with their standard clip, or the options of one.
 
     Args:
-        name: The model's, or a part of it; the models that have it where several do.
+        name: A model's name or a part of it; if several models match, they are listed.
     """
     found = models_named(name) if name else list(CATALOGUE.values())
     if len(found) < 2:
         _show_options(find_model(name))
         return
     rows = [
-        (spec.name, offer_words(spec), _clip_words(spec), takes_words(spec), spec.sureness)
+        (spec.name, format_offer(spec), _describe_clip(spec), takes_words(spec), spec.sureness)
         for spec in found
     ]
     dates = sorted({f"{spec.prices.as_of:%Y-%m-%d}" for spec in found})
     price = f"price of {', '.join(dates)}"
-    show_table(("model", price, "standard clip", "takes", "how sure"), rows, "Models")
+    show_table(("model", price, "standard clip", "takes", "confidence"), rows, "Models")
 
 
-def offer_words(spec: ModelSpec) -> str:
-    """What the standard clip costs: `55 credits ($0.28)`, or by the second of a source."""
+def format_offer(spec: ModelSpec) -> str:
+    """Return the price of the standard clip: `55 credits ($0.28)`, or per second of an input."""
     offer = offer_of(spec)
     if offer.credits is None:
         return "not known"
     price = f"{age_word(spec.name, datetime.now(UTC))} {price_words(offer.credits)}".lstrip()
-    return f"{price} a second of {offer.per_s_of}" if offer.per_s_of else price
+    return f"{price} per second of {offer.per_s_of}" if offer.per_s_of else price
 
 
-def _clip_words(spec: ModelSpec) -> str:
+def _describe_clip(spec: ModelSpec) -> str:
     offer = offer_of(spec)
     length = f"as long as its {offer.per_s_of}" if offer.per_s_of else ""
     return " · ".join(filter(None, (length, *offer.words)))
 
 
 def _show_options(spec: ModelSpec) -> None:
-    headers = ("option", "takes", "by default", "for")
+    headers = ("option", "takes", "default", "meaning")
     show_table(headers, option_rows(spec), f"{spec.title} ({spec.name})")

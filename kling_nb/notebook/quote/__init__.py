@@ -1,4 +1,4 @@
-"""`%kling quote`: find the requests in cells and price them before anything is sent."""
+"""`%kling quote`: find the requests of a notebook and price them without running it."""
 
 from __future__ import annotations
 

@@ -1,78 +1,78 @@
-"""Find the requests in a notebook's cells, in order, without running them.
+"""Find the requests in a notebook's cells without running them.
 
-From source text to `Wanted` values. A `%%kling` cell is a request. A Python call is a request if
-its arguments are certain and it certainly runs once. Any other code that may cost credits is listed
-as unknown, with the reason. Must not depend on sessions, the ledger or prices.
+`%%kling` cells, and calls with literal arguments at the top level of a cell, become requests. Every
+other call that may submit a request becomes an `UnpricedCall` with the reason. Reads source text
+only; must not depend on sessions, the ledger or prices.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from kling_nb.models.cell import join_lines
+from kling_nb.core.errors import InvalidInput
+from kling_nb.models.cell import join_lines, read_line
 from kling_nb.notebook.input_transformers import with_body, without_comments
 
-from .read_code import (
-    Aliases,
-    Around,
-    Closed,
-    Inset,
-    KlingCell,
-    Once,
-    Owner,
-    Payer,
-    find_inset,
-    member_of,
-    pairs_of,
+__all__ = ["UNCERTAIN", "CallRequest", "CellRequest", "UnpricedCall", "find_requests"]
+
+UNCERTAIN: Final = object()
+"""The value of a variable that is not a literal."""
+
+_FUNCTIONS: Final = frozenset({"generate", "image_to_video", "text_to_video"})
+_DISTINCT: Final = frozenset({"another_take", "image_to_video", "text_to_video"})
+"""Names that other libraries do not use: counted without an import, too."""
+_METHODS: Final = _DISTINCT | {"generate", "sending"}
+"""Names that are counted as methods of any object."""
+_SESSION: Final = re.compile(r"\b(Session|default_session|configure)\b")
+"""A notebook that mentions one may call `Session.submit`, a name that thread pools use, too."""
+
+_ONCE: Final = (
+    *(ast.Module, ast.Expr, ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom),
+    *(ast.Call, ast.keyword, ast.Attribute, ast.Await, ast.Name, ast.expr_context),
+    *(ast.List, ast.Tuple, ast.Dict, ast.Constant),
 )
-
-__all__ = ["CallWanted", "CellWanted", "Unclear", "Wanted", "take_inventory"]
-
-
-_REPEATS: Final[Mapping[type[ast.AST], str]] = {
-    ast.For: "in a loop",
-    ast.AsyncFor: "in a loop",
-    ast.While: "in a loop",
-    ast.ListComp: "in a loop",
-    ast.SetComp: "in a loop",
-    ast.DictComp: "in a loop",
-    ast.GeneratorExp: "in a loop",
-    ast.FunctionDef: "in a function",
-    ast.AsyncFunctionDef: "in a function",
-    ast.Lambda: "in a function",
-    ast.If: "under a condition",
-    ast.IfExp: "under a condition",
-    ast.BoolOp: "under a condition",
-    ast.Match: "under a condition",
-    ast.Try: "under a condition",
-    ast.TryStar: "under a condition",
+"""Syntax that runs its parts exactly once."""
+_LOOP, _FUNCTION, _CONDITION = "in a loop", "in a function", "under a condition"
+_REASONS: Final[Mapping[type[ast.AST], str]] = {
+    **dict.fromkeys((ast.For, ast.AsyncFor, ast.While, ast.GeneratorExp), _LOOP),
+    **dict.fromkeys((ast.ListComp, ast.SetComp, ast.DictComp), _LOOP),
+    **dict.fromkeys((ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda), _FUNCTION),
+    **dict.fromkeys((ast.If, ast.IfExp, ast.BoolOp, ast.Match), _CONDITION),
+    **dict.fromkeys((ast.Try, ast.TryStar), _CONDITION),
 }
-"""Where code runs several times, or perhaps, and the words for it."""
+_RUN_TEXT: Final = frozenset({"run_cell", "run_cell_magic", "run_line_magic"})
+_NO_CODE: Final = re.compile(
+    r"%%(html|javascript|js|latex|markdown|svg|writefile|file)"
+    r"|%(pinfo2?|pdoc|pdef|psource|pfile|psearch|xdel|store|kling)",
+    re.IGNORECASE,
+)
+"""Magics that run no code; `%kling` commands do not generate."""
 
 
 @dataclass(frozen=True, slots=True)
-class CellWanted:
+class CellRequest:
     """A `%%kling` cell."""
 
-    number: int
-    """Of the cell, among those with code, as `[3]` beside it once all were run in order."""
+    cell: int
+    """Number of the cell among those with code, as `[3]` after Run All."""
     line: str
     body: str
-    names: Mapping[str, object]
-    """What the notebook has set before it: a literal, or `UNCERTAIN`."""
+    variables: Mapping[str, object]
+    """Variables that earlier code of the notebook sets: a literal, or `UNCERTAIN`."""
 
 
 @dataclass(frozen=True, slots=True)
-class CallWanted:
-    """A call from Python whose values are all written there."""
+class CallRequest:
+    """A Python call with literal arguments."""
 
-    number: int
+    cell: int
     function: str
     """`image_to_video`, `text_to_video` or `generate`."""
     args: tuple[object, ...]
@@ -80,227 +80,210 @@ class CallWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Unclear:
-    """Something that may pay; how often and for what, only running it can tell."""
+class UnpricedCall:
+    """Code that may submit requests; only running it shows which and how many."""
 
-    number: int
+    cell: int
     code: str
-    why: str
+    reason: str
 
 
-Wanted = CellWanted | CallWanted | Unclear
-
-
-def take_inventory(sources: Iterable[str]) -> list[Wanted]:
-    """Every request of a notebook.
+def find_requests(sources: Iterable[str]) -> list[CellRequest | CallRequest | UnpricedCall]:
+    """Return the requests of a notebook, in order.
 
     Args:
-        sources: Its code cells, in their order.
+        sources: Its code cells.
     """
-    known = Aliases()
-    return [
-        wanted
-        for number, source in enumerate((each for each in sources if each.strip()), start=1)
-        for wanted in _Reader(number, known).read(source)
-    ]
+    finder = _Finder()
+    for number, source in enumerate((each for each in sources if each.strip()), start=1):
+        finder.read_cell(number, source)
+    return finder.found
 
 
-class _Reader(ast.NodeVisitor):
-    """Reads one cell.
+class _Finder(ast.NodeVisitor):
+    def __init__(self) -> None:
+        self.found: list[CellRequest | CallRequest | UnpricedCall] = []
+        self._cell = 0
+        self._reason = ""
+        """Why the current code may not run exactly once; empty at the top level."""
+        self._modules: set[str] = set()
+        """Names of the imported package."""
+        self._functions: dict[str, str] = {}
+        """Function by imported name; empty where the name may mean another function."""
+        self._methods = _METHODS
+        self._variables: dict[str, object] = {}
 
-    Args:
-        number: Of the cell.
-        names: What was set before it; what it sets is noted there.
-        where: The reasons for doubt that lie around its code.
-    """
-
-    def __init__(self, number: int, names: Aliases, where: Sequence[str] = ()) -> None:
-        self._number = number
-        self._names = names
-        self._where = [*where]
-        self._found: list[Wanted] = []
-
-    def read(self, source: str) -> Iterator[Wanted]:
-        """What a cell asks for, magics and all."""
-        lines = with_body(without_comments(source.splitlines(keepends=True)))
-        try:
-            tree = ast.parse(TransformerManager().transform_cell("".join(lines)))
-        except (SyntaxError, ValueError, RecursionError):
-            if _speaks_of_us(source):
-                self._doubt(source, "it cannot be read as Python")
-        else:
-            self.visit(tree)
-        found, self._found = self._found, []
-        yield from found
+    def read_cell(self, number: int, source: str) -> None:
+        """Add the requests of one cell."""
+        self._cell = number
+        if _SESSION.search(source):
+            self._methods |= {"submit"}
+        self._read(source, "")
 
     def visit(self, node: ast.AST) -> None:
-        """Every node, with the reasons for doubt that lie around it."""
-        reason = _REPEATS.get(type(node))
-        self._where += [reason] if reason else []
-        super().visit(node)
-        if reason:
-            self._where.pop()
+        """Visit a node; below syntax that is not in `_ONCE`, calls are not priced."""
+        reason = self._reason
+        if not reason and not isinstance(node, _ONCE):
+            self._reason = _REASONS.get(type(node), "not at the top level of the cell")
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                self._import(node)
+            case ast.Assign(targets=targets, value=value):
+                self._assign(targets, value)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                self._assign([target], value)
+            case ast.Call():
+                self._call(node)
+            case _:
+                self._read_name(node)
+                self.generic_visit(node)
+        self._reason = reason
 
-    def visit_Import(self, node: ast.Import) -> None:
-        """`import kling_nb as kling`."""
-        self._names.add_import(node)
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for alias in node.names:
+            source = alias.name if isinstance(node, ast.Import) else node.module or ""
+            is_ours = source.partition(".")[0] == "kling_nb"
+            name = alias.asname or alias.name.partition(".")[0]
+            self._bind(name)
+            if isinstance(node, ast.Import):
+                self._modules |= {name} if is_ours else set()
+            elif is_ours and name == "*":
+                self._functions |= {each: each for each in _FUNCTIONS}
+            elif alias.name in _DISTINCT or (is_ours and alias.name in _FUNCTIONS):
+                self._functions[name] = alias.name if is_ours else ""
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """`from kling_nb import generate as make`."""
-        self._names.add_import_from(node)
+    def _assign(self, targets: list[ast.expr], value: ast.expr) -> None:
+        literal: object = UNCERTAIN
+        with suppress(ValueError):
+            literal = UNCERTAIN if self._reason else self._literal(value)
+        for child in (value, *targets):
+            self.visit(child)
+        self._variables |= {each.id: literal for each in targets if isinstance(each, ast.Name)}
 
-    def visit_Assign(self, node: ast.Assign) -> None:
-        """A literal, another name for what pays, a session, or something uncertain."""
-        self._assign(node.targets, node.value)
+    def _read_name(self, node: ast.AST) -> None:
+        """Record a name that the node sets, or a function that it does not call."""
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                self._bind(node.name)
+            case ast.Name(ctx=ast.Store() | ast.Del()):
+                self._bind(node.id)
+            case ast.Name() | ast.Attribute(ctx=ast.Load()) if self._function_of(node) is not None:
+                self._skip(node, "used without a call")
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        """The same with a type."""
-        if node.value:
-            self._assign([node.target], node.value)
+    def _call(self, node: ast.Call) -> None:
+        match node.func:
+            case ast.Attribute(attr=name) if name in _RUN_TEXT:
+                self._read_text(node, name)
+            case ast.Name(id="exec" | "eval" as name):
+                self._read_text(node, name)
+            case ast.Name(id="getattr") if self._is_submitting(node.args):
+                self._skip(node, "called by a computed name")
+                self.generic_visit(node)
+            case _ if (function := self._function_of(node.func)) is not None:
+                self._add_call(node, function)
+                # What it is called on or with may be another request.
+                self.generic_visit(node.func)
+                for child in (*node.args, *node.keywords):
+                    self.visit(child)
+            case _:
+                self.generic_visit(node)
 
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
-        """The same inside an expression."""
-        self._assign([node.target], node.value)
-
-    def visit_Name(self, node: ast.Name) -> None:
-        """A name that is set in any other way, or a function that is handed on."""
-        if not isinstance(node.ctx, ast.Load):
-            self._bind(node.id)
-        elif self._names.payer_of(node):
-            self._doubt(node, "handed to other code")
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        """A function that is handed on."""
-        payer = self._names.payer_of(node)
-        if payer and isinstance(node.ctx, ast.Load) and not payer.is_guess:
-            self._doubt(node, "handed to other code")
+    def _add_call(self, node: ast.Call, function: str) -> None:
+        is_method = isinstance(node.func, ast.Attribute)
+        other = "called on another object" if is_method else "its name may mean another function"
+        reason = self._reason or ("" if function else other)
+        request = self._literal_call(node, function)
+        if request and not reason:
+            self.found.append(request)
         else:
-            self.generic_visit(node)
+            self._skip(node, reason or "its arguments are not literals")
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        """Its own name, which is set outside; what is inside is in a function."""
-        self._names.bind(node.name, is_certain=len(self._where) == 1)
-        self.generic_visit(node)
+    def _literal_call(self, node: ast.Call, function: str) -> CallRequest | None:
+        if any(each.arg is None for each in node.keywords):  # **options
+            return None
+        with suppress(ValueError):
+            args = tuple(map(self._literal, node.args))
+            values = {str(each.arg): self._literal(each.value) for each in node.keywords}
+            return CallRequest(self._cell, function, args, values)
+        return None
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        """The same."""
-        self.visit_FunctionDef(node)
+    def _read_text(self, node: ast.Call, function: str) -> None:
+        """Read what a magic, `exec` or `run_cell` runs: not priced, except a `%%kling` cell."""
+        sign = {"run_cell_magic": "%%", "run_line_magic": "%"}.get(function, "")
+        given = [each.value if isinstance(each, ast.Constant) else None for each in node.args]
+        match sign, [*given, *(None for _ in node.keywords)]:
+            case "%%", ["kling", str(line), str(body)]:
+                self._add_cell(*join_lines(line, body))
+            case "%", ["run", str(line)]:
+                self._skip(f"%run {line}", "another file")
+            case "%" | "%%", [str(magic), *_] if _NO_CODE.fullmatch(sign + magic):
+                pass
+            case "%" | "%%", [str(magic), *texts] if None not in texts:
+                for text in map(str, texts):
+                    self._read(text, self._reason or f"inside {sign}{magic}")
+            case "", [str(text), *_]:
+                self._read(text, self._reason or f"inside {function}")
+            case _:
+                self._skip(node, self._reason or "its code is computed")
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        """Its own name; the rest of it runs once."""
-        self._bind(node.name)
-        self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> None:
-        """A magic, or something that pays, or anything else."""
-        if inset := find_inset(node, self._names.literal):
-            self._read_inset(inset)
-            return
-        payer = self._names.payer_of(node.func)
-        if payer:
-            self._visit_owner(node.func)
-            self._call(payer, node)
-        elif self._names.payer_of(node):  # `getattr(session, "generate")`, called by others
-            self._doubt(node, "handed to other code")
-        elif self._names.hides(node):
-            self._doubt(node, self._why("its name is computed"))
-        else:
-            self.visit(node.func)
-        for each in [*node.args, *(keyword.value for keyword in node.keywords)]:
-            given = self._names.payer_of(each)
-            if given and given.is_guess:
-                self._doubt(each, "handed to other code")
-            else:
-                self.visit(each)
-
-    def _visit_owner(self, function: ast.expr) -> None:
-        """What a function is called on, which may pay itself: `make("a").another_take()`."""
-        on, _ = member_of(function)
-        if on is not None or isinstance(function, ast.NamedExpr):
-            self.visit(on or function)
-
-    def _read_inset(self, inset: Inset) -> None:
-        match inset:
-            case KlingCell(line, body) if self._where:
-                self._doubt(f"%%kling {line} {body}", self._where[-1])
-            case KlingCell(line, body):
-                self._want_cell(line, body)
-            case Once(code):
-                self._found += _Reader(self._number, self._names, self._where).read(code)
-            case Around(magic, codes):
-                for code in filter(self._may_pay, codes):
-                    self._doubt(code, self._why(f"inside {magic}"))
-            case Closed(code, why):
-                self._doubt(code, self._why(why))
-
-    def _may_pay(self, code: str) -> bool:
-        return any(True for _ in _Reader(self._number, self._names.copy()).read(code))
-
-    def _want_cell(self, line: str, body: str) -> None:
-        line, body = join_lines(line, body)
-        self._found.append(CellWanted(self._number, line, body, dict(self._names.values)))
-        if output := re.search(r"(?:^|\s)(?:-o|--output)[ =]?\s*(\w+)", line):
-            self._bind(output[1])
-
-    def _call(self, payer: Payer, node: ast.Call) -> None:
-        """A call that pays: certain only at the top of a cell, and with literals."""
-        if why := self._doubt_of(payer):
-            self._doubt(node, why)
-            return
+    def _read(self, source: str, reason: str) -> None:
+        """Add the requests of source text; those with a reason are not priced."""
+        before, self._reason = self._reason, reason
+        lines = with_body(without_comments(source.splitlines(keepends=True)))
         try:
-            args = tuple(self._names.literal(each) for each in node.args)
-            values = {each.arg: self._names.literal(each.value) for each in node.keywords}
-        except ValueError:
-            self._doubt(node, "its values are computed")
-            return
-        if None in values:  # `**options`, literal or not
-            self._doubt(node, "its values are computed")
+            self.visit(ast.parse(TransformerManager().transform_cell("".join(lines))))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            names = "|".join(map(re.escape, {*_DISTINCT, *self._functions}))
+            if re.search(rf"%%kling|\.(generate|sending)\b|\b({names})\b", source):
+                self._skip(source, reason or "it cannot be read as Python")
+        self._reason = before
+
+    def _add_cell(self, line: str, body: str) -> None:
+        if self._reason:
+            self._skip(f"%%kling {line} {body}", self._reason)
         else:
-            named = {str(name): value for name, value in values.items()}
-            self._found.append(CallWanted(self._number, payer.function, args, named))
+            self.found.append(CellRequest(self._cell, line, body, dict(self._variables)))
+        with suppress(InvalidInput):
+            self._bind(read_line(line).output)
 
-    def _doubt_of(self, payer: Payer) -> str:
-        """Why only running it tells what a call costs; empty where it is certain."""
-        match payer:
-            case Payer("another_take"):
-                return "a new take each time it runs"
-            case Payer(_, Owner.UNKNOWN):
-                return self._why("it may be this package's")
-            case _ if self._where:
-                return self._where[-1]
-            case Payer("sending" | "submit"):
-                return "what it sends is only known when it runs"
-            case Payer(_, Owner.OTHER):
-                return "called on an object of the notebook's own"
-        return ""
+    def _function_of(self, node: ast.expr) -> str | None:
+        """Return the function that an expression names, "" where it may be one, or None."""
+        match node:
+            case ast.Name(id=name) if name in self._functions or name in _DISTINCT:
+                return self._functions.get(name, "")
+            case ast.Attribute(value=ast.Name(id=owner), attr=name) if owner in self._modules:
+                return name if name in _FUNCTIONS else None
+            case ast.Attribute(attr=name) if name in self._methods:
+                return ""
+        return None
 
-    def _assign(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
-        """Names are set; another name for what pays is no doubt, it pays under that one."""
-        pairs = [pair for target in targets for pair in pairs_of(target, value)]
-        meanings = [(name, self._names.meaning(given)) for name, given in pairs]
-        renamed = [] if self._where else [given for _, given in pairs]
-        for each in value.elts if isinstance(value, ast.Tuple | ast.List) else [value]:
-            if each not in renamed or not self._names.payer_of(each):
-                self.visit(each)
-        for target in targets:
-            self.visit(target)
-        for name, meaning in meanings:
-            self._names.assign(name, meaning, is_certain=not self._where)
+    def _is_submitting(self, args: list[ast.expr]) -> bool:
+        """Return whether `getattr` with these arguments may be a function that submits."""
+        names = {each.id for each in args if isinstance(each, ast.Name)}
+        texts = {each.value for each in args if isinstance(each, ast.Constant)}
+        return bool(names & self._modules or texts & self._methods)
 
-    def _why(self, reason: str) -> str:
-        """A reason, after the one that lies around it."""
-        return ", ".join([*self._where[-1:], reason])
+    def _literal(self, node: ast.expr) -> object:
+        """Return the value of a literal, or of a variable with a literal text or number.
+
+        Raises:
+            ValueError: It is neither.
+        """
+        if isinstance(node, ast.Name):
+            value = self._variables.get(node.id)
+            if isinstance(value, str | int | float):
+                return value
+        try:
+            return ast.literal_eval(node)
+        except (TypeError, MemoryError, RecursionError) as error:
+            raise ValueError(str(error)) from None
 
     def _bind(self, name: str) -> None:
-        self._names.bind(name, is_certain=not self._where)
+        self._variables[name] = UNCERTAIN
+        self._modules.discard(name)
+        if name in self._functions:
+            self._functions[name] = ""
 
-    def _doubt(self, what: ast.AST | str, why: str) -> None:
-        """Once, also where a cell says the same several times."""
-        code = what if isinstance(what, str) else ast.unparse(what)
-        unclear = Unclear(self._number, code, why)
-        self._found += [unclear] if unclear not in self._found else []
-
-
-def _speaks_of_us(code: str) -> bool:
-    words = r"kling|image_to_video|text_to_video|another_take|\.generate\b"
-    return re.search(words, code) is not None
+    def _skip(self, code: ast.AST | str, reason: str) -> None:
+        text = code if isinstance(code, str) else ast.unparse(code)
+        self.found.append(UnpricedCall(self._cell, text, reason))

@@ -12,7 +12,6 @@ import pytest
 
 from kling_nb.core.budgets import (
     Budget,
-    BudgetOptions,
     BudgetStatus,
     Change,
     Scope,
@@ -21,7 +20,6 @@ from kling_nb.core.budgets import (
     describe,
     least_left,
     name_notebook,
-    read_order,
     refusal,
 )
 from kling_nb.errors import InvalidInput
@@ -162,27 +160,6 @@ def test_off_ends_one_or_all() -> None:
         (scope, None) for scope in Scope
     }
     assert changes("a.ipynb", None) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "order"),
-    [
-        ("", BudgetOptions()),
-        ("500", BudgetOptions("500")),
-        ("--per day $3", BudgetOptions("$3", "day")),
-        ("off --per notebook", BudgetOptions("off", "notebook")),
-    ],
-)
-def test_an_order(line: str, order: BudgetOptions) -> None:
-    """The words in any order."""
-    assert read_order(line.split()) == order
-
-
-@pytest.mark.parametrize("line", ["500 600", "500 --per", "--by day", "--per day"])
-def test_no_order(line: str) -> None:
-    """A word too many or too few is refused before anything changes."""
-    with pytest.raises(InvalidInput, match=r"allowed: a sum or `off`|no sum"):
-        read_order(line.split())
 
 
 # --- days and names ----------------------------------------------------------------------------

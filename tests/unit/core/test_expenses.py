@@ -13,14 +13,11 @@ import pytest
 from kling_nb.core.expenses import (
     By,
     Expense,
-    SpendingOptions,
     Total,
     csv_text,
-    read_order,
     table,
     totals,
 )
-from kling_nb.errors import InvalidInput
 
 CLIP = Expense(
     service="live",
@@ -123,27 +120,3 @@ def test_csv_is_read_back_by_any_spreadsheet() -> None:
         "kept_clips": "0",
         "credits_per_kept_clip": "",
     }
-
-
-@pytest.mark.parametrize(
-    ("line", "order"),
-    [
-        ("", SpendingOptions(By.DAY)),
-        ("--by notebook", SpendingOptions(By.NOTEBOOK)),
-        ("--csv a.csv --by model", SpendingOptions(By.MODEL, "a.csv")),
-        ("--csv a.csv --replace", SpendingOptions(By.DAY, "a.csv", True)),
-    ],
-)
-def test_an_order(line: str, order: SpendingOptions) -> None:
-    """By day where nothing else is asked for."""
-    assert read_order(line.split()) == order
-
-
-@pytest.mark.parametrize(
-    ("line", "given"),
-    [("--by week", "--by week"), ("--by", "--by"), ("--csv", "--csv"), ("day", "day")],
-)
-def test_no_order(line: str, given: str) -> None:
-    """It says what was given and what is allowed."""
-    with pytest.raises(InvalidInput, match=rf"spend: '{given}'; allowed: `--by notebook\|day\|mo"):
-        read_order(line.split())

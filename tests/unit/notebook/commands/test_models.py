@@ -1,4 +1,4 @@
-"""What `models` promises: every model with its price in a table, and the options of one."""
+"""`%kling models`: a table of the models with prices, and the options of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kling_nb.notebook.commands import models
 
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """The tables that are shown, at a time when prices are fresh."""
+    """Collect the tables that are shown, while prices are recent."""
     monkeypatch.setattr(models, "age_word", lambda *_: "")
     shown: list[tuple[Any, ...]] = []
     monkeypatch.setattr(models, "show_table", lambda *table: shown.append(table))
@@ -21,7 +21,7 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 def test_every_model_is_a_row(tables: list[tuple[Any, ...]]) -> None:
-    """Name, the standard clip and its price, what it takes, how sure; the day of the price."""
+    """Name, price, standard clip, inputs and confidence; the header has the date of the prices."""
     models.show_models()
     ((headers, rows, _),) = tables
     assert [row[0] for row in rows] == list(CATALOGUE)
@@ -36,11 +36,11 @@ def test_every_model_is_a_row(tables: list[tuple[Any, ...]]) -> None:
     )
     assert headers[1] == "price of 2026-10-31"
     avatar = by_name["kling/ai-avatar-pro"]
-    assert avatar[1:3] == ("16 credits ($0.08) a second of audio", "as long as its audio")
+    assert avatar[1:3] == ("16 credits ($0.08) per second of audio", "as long as its audio")
 
 
 def test_one_model_is_its_options(tables: list[tuple[Any, ...]]) -> None:
-    """Named by a part that only it has."""
+    """A part of the name is enough if it is unique."""
     models.show_models("3.0/video")
     ((_, rows, caption),) = tables
     assert caption == "Kling 3.0 (kling-3.0/video)"
@@ -56,22 +56,22 @@ def test_one_model_is_its_options(tables: list[tuple[Any, ...]]) -> None:
     ]
 
 
-def test_a_part_that_several_have_shows_those(tables: list[tuple[Any, ...]]) -> None:
-    """Nothing is bought here: there is no wrong guess to be made."""
+def test_several_matches_are_listed(tables: list[tuple[Any, ...]]) -> None:
+    """A part of a name that several models have lists them."""
     models.show_models("avatar")
     ((_, rows, _),) = tables
     assert [row[0] for row in rows] == ["kling/ai-avatar-standard", "kling/ai-avatar-pro"]
 
 
-def test_no_table_for_a_name_that_means_nothing(tables: list[tuple[Any, ...]]) -> None:
-    """The nearest is named instead."""
+def test_an_unknown_name_is_refused(tables: list[tuple[Any, ...]]) -> None:
+    """The error names the closest model."""
     with pytest.raises(InvalidInput, match="did you mean kling/v2-1-pro"):
         models.show_models("kling/v2-1-por")
     assert tables == []
 
 
 def test_an_old_price_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prices move: one that is old is no promise."""
+    """An old price may have changed."""
     monkeypatch.setattr(models, "age_word", lambda *_: "about")
     spec = CATALOGUE["kling-2.6/image-to-video"]
-    assert models.offer_words(spec) == "about 55 credits ($0.28)"
+    assert models.format_offer(spec) == "about 55 credits ($0.28)"

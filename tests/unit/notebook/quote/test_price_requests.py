@@ -1,4 +1,4 @@
-"""What one request of a notebook would cost: refused as it would be run, and nothing is reached."""
+"""The price of one request of a notebook: nothing is run, and no other machine is reached."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from PIL import Image
 
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.quote import price_requests
-from kling_nb.notebook.quote.find_requests import CallWanted, CellWanted, Unclear
-from kling_nb.notebook.quote.price_requests import Pricing, QuoteLine
+from kling_nb.notebook.quote.find_requests import CallRequest, CellRequest, UnpricedCall
+from kling_nb.notebook.quote.price_requests import QuoteLine, RequestPricer
 from tests.support.reels import video
 
 MODEL = "kling-2.6/text-to-video"
 
 
 def price(
-    session: Session, wanted: CellWanted | CallWanted | Unclear, **variables: Any
+    session: Session, wanted: CellRequest | CallRequest | UnpricedCall, **variables: Any
 ) -> QuoteLine:
-    """The line of one request, in a notebook that lies here."""
-    return Pricing(session, variables, Path()).line(wanted)
+    """Return the line of one request, in a notebook in the working directory."""
+    return RequestPricer(session, variables, Path()).price(wanted)
 
 
-def call(*args: object, function: str = "text_to_video", **values: object) -> CallWanted:
-    """A call in cell 3."""
-    return CallWanted(3, function, args, values)
+def call(*args: object, function: str = "text_to_video", **values: object) -> CallRequest:
+    """Return a call in cell 3."""
+    return CallRequest(3, function, args, values)
 
 
-def cell(line: str, body: str = "A fox") -> CellWanted:
-    """A `%%kling` cell as the third of its notebook."""
-    return CellWanted(3, line, body, {})
+def cell(line: str, body: str = "A fox") -> CellRequest:
+    """Return a `%%kling` cell in cell 3."""
+    return CellRequest(3, line, body, {})
 
 
 def test_a_new_request_costs_its_price(session: Session) -> None:
-    """As a call and as a cell."""
+    """A call and a cell have the same price."""
     line = QuoteLine(3, "A fox", MODEL, "10", 110.0)
     assert price(session, call("A fox", duration=10)) == line
     assert price(session, cell("-d 10")) == line
@@ -43,7 +43,7 @@ def test_a_new_request_costs_its_price(session: Session) -> None:
 
 
 def test_shots_are_priced_by_their_words(session: Session) -> None:
-    """As JSON or by a variable; one that does not exist yet makes it unknown, not refused."""
+    """Shots are JSON or a variable; with a missing variable the request is not priced."""
     shots = [{"prompt": "wakes", "duration": 3}, {"prompt": "runs", "duration": 4}]
     line = QuoteLine(3, "wakes; runs", "kling-3.0/video", "7", 98.0)
     wanted = cell("-m 3.0/video --shots mine", body="")
@@ -52,22 +52,22 @@ def test_shots_are_priced_by_their_words(session: Session) -> None:
     assert price(session, wanted).credits is None
 
 
-def test_what_is_unclear_stays_unknown(session: Session) -> None:
-    """With its code and the reason."""
-    unclear = Unclear(3, "make(shot)", "in a loop")
-    assert price(session, unclear) == QuoteLine(3, "make(shot)", note="in a loop")
+def test_an_unpriced_call_has_no_price(session: Session) -> None:
+    """Its line has the code and the reason."""
+    unpriced = UnpricedCall(3, "make(shot)", "in a loop")
+    assert price(session, unpriced) == QuoteLine(3, "make(shot)", note="in a loop")
 
 
 @pytest.mark.parametrize("take", ["2", 0, -1, 1.5, None])
 def test_a_take_that_is_no_number_is_refused(session: Session, take: object) -> None:
-    """As the call itself would be, not counted as the first take."""
+    """It is not priced as the first take."""
     line = price(session, call("A fox", take=take))
     assert line.credits == 0.0
     assert f"refused: take: {take!r}" in line.note
 
 
 def test_a_callback_that_is_no_url_is_refused(session: Session) -> None:
-    """In a call and in a cell."""
+    """A call and a cell are refused."""
     for wanted in (call("A fox", callback_url="ftp://a"), cell("--callback ftp://a")):
         line = price(session, wanted)
         assert line.credits == 0.0
@@ -83,9 +83,9 @@ def test_a_callback_that_is_no_url_is_refused(session: Session) -> None:
     ],
 )
 def test_too_many_values_by_position_are_refused(
-    session: Session, wanted: CallWanted, given: str
+    session: Session, wanted: CallRequest, given: str
 ) -> None:
-    """Python would refuse the call."""
+    """Python would raise a TypeError."""
     line = price(session, wanted)
     assert line.credits == 0.0
     assert given in line.note
@@ -108,22 +108,22 @@ def test_too_many_values_by_position_are_refused(
 def test_another_machine_is_not_asked(
     session: Session, monkeypatch: pytest.MonkeyPatch, path: str, folder: Path
 ) -> None:
-    """A quote of a notebook that was sent must not say to a server who looks at it."""
+    """A notebook from another person must not make this machine contact a server."""
 
     def reach(given: object, _kind: object) -> None:
         raise AssertionError(f"{given!r} was opened")
 
     monkeypatch.setattr(price_requests, "identify", reach)
-    priced = Pricing(session, {}, folder)
+    priced = RequestPricer(session, {}, folder)
     in_a_cell = cell(f"-i '{path}'")
     for wanted in (call(path, "A fox", function="image_to_video"), in_a_cell):
-        line = priced.line(wanted)
+        line = priced.price(wanted)
         assert line.credits is None
         assert "on another machine" in line.note
 
 
 def test_a_variable_with_such_a_path_is_not_followed(session: Session) -> None:
-    """What a cell names is judged by what it holds."""
+    """The value of the variable is checked."""
     for picture in ("//server/fox.png", Path("//server/fox.png")):
         line = price(session, cell("-i picture"), picture=picture)
         assert line.credits is None
@@ -131,16 +131,16 @@ def test_a_variable_with_such_a_path_is_not_followed(session: Session) -> None:
 
 
 def test_a_plain_path_is_opened(session: Session, photo: bytes, tmp_path: Path) -> None:
-    """Whole paths, and those from where the notebook lies."""
+    """Absolute paths, and paths relative to the notebook."""
     (tmp_path / "fox.png").write_bytes(photo)
     assert price(session, cell(f"-i {tmp_path / 'fox.png'}")).credits == 55.0
-    beside = Pricing(session, {}, tmp_path)
-    assert beside.line(cell("-i fox.png")).credits == 55.0
-    assert beside.line(cell("-i none.png")).credits is None
+    beside = RequestPricer(session, {}, tmp_path)
+    assert beside.price(cell("-i fox.png")).credits == 55.0
+    assert beside.price(cell("-i none.png")).credits is None
 
 
 def test_a_video_is_priced_by_its_length(session: Session, tmp_path: Path) -> None:
-    """Measured, not run; what it may not be is refused, and of a URL only running tells."""
+    """The file is measured; a video that is too long is refused, a URL is not priced."""
     (tmp_path / "walk.mp4").write_bytes(video(4.0))
     (tmp_path / "long.mp4").write_bytes(video(11.0, (64, 48)))
     Image.new("RGB", (400, 400)).save(tmp_path / "fox.png")
@@ -149,4 +149,4 @@ def test_a_video_is_priced_by_its_length(session: Session, tmp_path: Path) -> No
     assert "refused: video" in price(session, cell(f"{line} {tmp_path}/long.mp4")).note
     url = price(session, cell(f"{line} https://media.example/walk.mp4"))
     assert url.credits is None
-    assert url.note == "each second of the video is paid, and only fetching it tells how many"
+    assert url.note == "billed per second of the video, which is not fetched for a quote"

@@ -1,0 +1,49 @@
+"""`%kling spend`: list what clips cost, as tables and as a CSV file."""
+
+from __future__ import annotations
+
+from kling_nb.core import expenses
+from kling_nb.core.errors import InvalidInput
+from kling_nb.display.notice import show_notice, show_table
+from kling_nb.jobs.session import Session
+
+__all__ = ["show_expenses"]
+
+_TITLES = {"live": "Spent", "emulator": "Emulated: no real credits"}
+"""Caption by service; the services are never added up."""
+
+
+def show_expenses(session: Session, by: expenses.By, csv: str, *, replace: bool) -> None:
+    """Show what clips cost, and write it to a file.
+
+    Args:
+        session: The session of the folder.
+        by: What to add up by.
+        csv: The file; empty for none.
+        replace: Overwrite an existing file.
+
+    Raises:
+        InvalidInput: The file exists, or cannot be written.
+    """
+    found = expenses.totals(session.expenses(), by)
+    if csv:
+        _write_csv(csv, expenses.csv_text(found, by), replace=replace)
+    for service, title in _TITLES.items():
+        if rows := [total for total in found if total.service == service]:
+            show_table(*expenses.table(rows, by), title)
+    if not found:
+        show_notice("info", "Nothing was spent in this folder")
+    if csv:
+        show_notice("info", f"Written to {csv}")
+
+
+def _write_csv(path: str, text: str, *, replace: bool) -> None:
+    try:
+        with open(path, "w" if replace else "x", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except FileExistsError:
+        advice = "`--replace` overwrites it; or name another file"
+        raise InvalidInput.of("csv", f"{path!r} exists", advice) from None
+    except OSError as error:
+        message = f"{path!r} cannot be written ({error.strerror})"
+        raise InvalidInput.of("csv", message, "make room, or name another file") from None
