@@ -14,18 +14,18 @@ __all__ = ["CAUSES", "OTHER_CAUSE", "Cause", "cause_of"]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A kind of failure: how it is recognised, what it means, what to change."""
+    """A kind of failure: codes and phrases that identify it, its meaning, the fix."""
 
     name: str
     codes: frozenset[str]
     signs: tuple[str, ...]
-    """Parts of the service's words, in lower case."""
+    """Parts of the service's message, in lower case."""
     meaning: str
     change: str
 
 
 def cause(name: str, codes: str, signs: Iterable[str], meaning: str, change: str) -> Cause:
-    """Give a line of the table; `codes` are parted by spaces."""
+    """Return a row of the table; `codes` are separated by spaces."""
     return Cause(name, frozenset(codes.split()), tuple(signs), meaning, change)
 
 
@@ -34,14 +34,14 @@ CAUSES = (
         "content",
         "",
         ("policy", "sensitive", "flagged", "prohibited", "content could not be processed"),
-        "The content filter stopped it: the prompt, the picture or the result was not let through.",
-        "Change the prompt or the picture; the same request would most likely be stopped again.",
+        "The content filter blocked the prompt, the picture or the result.",
+        "Change the prompt or the picture; the same request would probably be blocked again.",
     ),
     cause(
         "value",
         "400 422",
         ("is required", "allowed options", "task id is blank"),
-        "The service did not accept a value.",
+        "The service rejected a value.",
         "Change the value that the service names; if it names none, `%kling models` lists them.",
     ),
     cause(
@@ -49,7 +49,7 @@ CAUSES = (
         "",
         ("media file", "image_url", "image url", "file is unavailable"),
         "The service could not fetch or read the picture.",
-        "Use another picture, or save it again as a JPEG or PNG file and name that file.",
+        "Use another picture, or save it again as a JPEG or PNG file.",
     ),
     cause(
         "credits",
@@ -76,22 +76,22 @@ CAUSES = (
         "gateway",
         "403 524",
         ("error code: 1010",),
-        "A gateway before the service turned the request away or gave up on it.",
-        "Prompt and picture may be fine; a proxy in between may be the reason.",
+        "A gateway in front of the service rejected the request or timed out.",
+        "Prompt and picture may be fine; a proxy may be the reason.",
     ),
     cause(
         "pace",
         "429",
         ("call frequency",),
         "Too many new tasks: the usual limit of an account is 20 in 10 s.",
-        "Start fewer at once; other programs on the account count too.",
+        "Start fewer at once; tasks of other programs on the account count too.",
     ),
     cause(
         "maintenance",
         "455",
         ("maintenance",),
         "The service is under maintenance.",
-        "Nothing needs changing on your side; it takes requests when it is back.",
+        "Nothing to change on your side; it accepts requests when it is over.",
     ),
     cause(
         "task",
@@ -104,7 +104,7 @@ CAUSES = (
         "address",
         "404",
         (),
-        "The address does not exist at the service, or the model does not.",
+        "The service has no such address or model.",
         "Check KLING_NB_API_URL, and whether a newer kling_nb exists.",
     ),
     cause(
@@ -112,7 +112,7 @@ CAUSES = (
         "408",
         ("no result for over",),
         "The service got no result for over 10 minutes and gave up.",
-        "Nothing needs changing on your side.",
+        "Nothing to change on your side.",
     ),
     cause(
         "feature",
@@ -125,31 +125,31 @@ CAUSES = (
         "service",
         "500 501",
         ("internal", "generation failed", "task failed"),
-        "The service broke on its own side; prompt and picture may be fine.",
-        "Nothing needs changing on your side.",
+        "An error at the service; prompt and picture may be fine.",
+        "Nothing to change on your side.",
     ),
 )
-"""Their words are tried in this order, so the value that a message names comes before the picture:
-`image_urls is required` is no bad picture. Source of the codes: published documentation (D); of the
-messages: live traffic (L) and public clients (C), 2026."""
+"""Phrases are tried in this order: `image_urls is required` is a bad value, not a bad picture.
+Source of the codes: published documentation (D); of the messages: live traffic (L) and public
+clients (C), 2026."""
 
 DECISIVE = frozenset({"401", "402", "429", "433", "455"})
-"""Codes of one meaning, whatever the words beside them. Source: published documentation (D)."""
+"""Codes with one meaning, whatever the message. Source: published documentation (D)."""
 
 OTHER_CAUSE = cause(
     "other",
     "",
     (),
-    "The service gives no reason that we know.",
-    "Read its words above; the prompt and the picture are what can be changed.",
+    "The service gives no known reason.",
+    "Read its message above; you can change the prompt and the picture.",
 )
 
 
 def cause_of(code: str, message: str) -> Cause:
-    """Find the kind of a failure: a decisive code, then the words, then any other code."""
+    """Find the cause of a failure by a decisive code, else the message, else any other code."""
     by_code = next((each for each in CAUSES if code.strip() in each.codes), OTHER_CAUSE)
     if code.strip() in DECISIVE:
         return by_code
-    words = message.lower()
-    spoken = (each for each in CAUSES if any(sign in words for sign in each.signs))
-    return next(spoken, by_code)
+    text = message.lower()
+    by_text = (each for each in CAUSES if any(sign in text for sign in each.signs))
+    return next(by_text, by_code)

@@ -27,23 +27,23 @@ from kling_nb.core.errors import (
 )
 from kling_nb.core.files import new_file
 
-from .bodies import Limits, announced_bytes, first_words, read_pieces
+from .bodies import Limits, announced_bytes, read_excerpt, read_pieces
 from .network import NEVER_SENT, Network, Transport, check_open, open_http
 from .pages import page_text
 
 __all__ = ["Downloader", "Fetched", "Progress", "Received", "Transfer"]
 
 Progress = Callable[[int, int | None], None]
-"""Called with bytes so far and bytes in all, the latter None where the server does not tell."""
+"""Called with the bytes so far and the total; the total is None if the server does not give it."""
 
 _IN_FLIGHT = 4
 _CLIP_LIMIT_BYTES = 2_000_000_000
-_MOST_REDIRECTS = 10
+_MAX_REDIRECTS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A file that arrived whole."""
+    """A complete file."""
 
     size_bytes: int
     sha256: str
@@ -56,7 +56,7 @@ class Fetched:
 
     content: bytes
     is_local: bool
-    """Whether its host is this machine or in its network, which the service cannot reach."""
+    """True if its host is this machine or in its network; the service cannot reach it."""
 
 
 class Downloader:
@@ -64,7 +64,7 @@ class Downloader:
 
     Args:
         transport: Replaces the network, for the emulator and for tests. None is the real one.
-        network: The way to the internet and its limits; None reads the environment.
+        network: Proxies, certificates and limits; None reads the environment.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Downloader:
         self._http = open_http(
             timeout=httpx.Timeout(30.0, connect=15.0), transport=transport, network=self._network
         )
-        # Requests queue here: httpx itself collapses when many wait for its pool.
+        # Requests queue here: httpx's pool becomes very slow when many wait for it.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
 
     async def download(self, url: str, path: Path, progress: Progress | None = None) -> Received:
-        """Fetch a file without the key and write it to `path`; whole, or an error.
+        """Fetch a file without the key and write it to `path`.
 
         Raises:
             Unreachable: The connection broke, the transfer took too long, or the file is
@@ -106,7 +106,7 @@ class Downloader:
         """Fetch the content of a URL that the user gave, once and without the key.
 
         Raises:
-            MediaError: It cannot be fetched; the message says why.
+            MediaError: It cannot be fetched; the message gives the reason.
         """
         content = bytearray()
         try:
@@ -149,16 +149,15 @@ class Downloader:
             ) from None
 
     async def _open(self, url: str) -> tuple[httpx.Response, bool]:
-        """Return the answer at the end of the redirects, and whether it is on a local network.
+        """Follow redirects; return the answer, and whether it is from a local network.
 
-        A page on the internet must not lead to what only this machine can read: the content
-        would be uploaded.
+        A page on the internet must not redirect to a local address: its content would be uploaded.
         """
         request = self._http.build_request("GET", url)
         may_be_local = is_local_host(request.url.host)
-        for hop in range(_MOST_REDIRECTS):
+        for hop in range(_MAX_REDIRECTS):
             if is_local_host(request.url.host) and not may_be_local:
-                raise _led_here(request.url)
+                raise _local_redirect(request.url)
             response = await self._http.send(request, stream=True)
             is_local = self._is_local_peer(response)
             may_be_local |= is_local and hop == 0
@@ -166,12 +165,12 @@ class Downloader:
                 return response, may_be_local
             await response.aclose()
             if is_local and not may_be_local:
-                raise _led_here(request.url)
+                raise _local_redirect(request.url)
             request = response.next_request or request
-        raise AnswerLost(f"{request.url.host}: more than {_MOST_REDIRECTS} redirects")
+        raise AnswerLost(f"{request.url.host}: more than {_MAX_REDIRECTS} redirects")
 
     def _is_local_peer(self, response: httpx.Response) -> bool:
-        """Return whether the connection of an answer ends in a local network."""
+        """Return whether an answer comes from a local network."""
         stream = response.extensions.get("network_stream")
         if stream is None or self._network.proxy_for(response.request.url):
             return False
@@ -180,12 +179,12 @@ class Downloader:
 
     async def _refusal(self, response: httpx.Response, url: str) -> ServiceError:
         code = response.status_code
-        words = page_text(await first_words(response, self._limits))
-        said = f"HTTP {code}: {words}" if words else f"HTTP {code}"
+        page = page_text(await read_excerpt(response, self._limits))
+        message = f"HTTP {code}: {page}" if page else f"HTTP {code}"
         proxy = self._network.proxy_for(response.request.url)
         through = f" The request went through the proxy {proxy}." if proxy else ""
-        advice = f"{without_password(url)} is not there.{through}"
-        return ServiceError(code, said, advice=advice)
+        advice = f"{without_password(url)} cannot be fetched.{through}"
+        return ServiceError(code, message, advice=advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,32 +203,32 @@ class Transfer:
         return announced_bytes(self.response)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the content; the time that is left follows its size.
+        """Yield the content; its size sets the time limit.
 
         Raises:
             MediaError: It is larger than allowed.
         """
         started = asyncio.get_running_loop().time()
         received, total = 0, self.total_bytes
-        self._check(total or 0)
-        self._allow(started, total or 0)
+        self._check_size(total or 0)
+        self._extend_deadline(started, total or 0)
         async for piece in read_pieces(self.response, self.limits.stalled_s):
             received += len(piece)
-            self._check(received)
+            self._check_size(received)
             if total is None:
-                self._allow(started, received)
+                self._extend_deadline(started, received)
             yield piece
 
-    def _allow(self, started: float, size_bytes: int) -> None:
+    def _extend_deadline(self, started: float, size_bytes: int) -> None:
         self.deadline.reschedule(started + self.limits.transfer_s(size_bytes))
 
-    def _check(self, size_bytes: int) -> None:
+    def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self.max_bytes:
             url = without_password(str(self.response.request.url))
             raise MediaError(f"{url} is larger than {self.max_bytes / 1e6:g} MB")
 
 
-def _led_here(url: httpx.URL) -> AnswerLost:
+def _local_redirect(url: httpx.URL) -> AnswerLost:
     return AnswerLost(
         f"it redirects to {url.host}, an address of this machine or its network; give that "
         "address itself if you mean it"
@@ -237,8 +236,8 @@ def _led_here(url: httpx.URL) -> AnswerLost:
 
 
 def _requested(error: httpx.RequestError, url: str) -> httpx.URL:
-    """Return the requested URL of an error; after redirects it differs from the given one."""
+    """Return the URL of a failed request; redirects may have changed it."""
     try:
         return error.request.url
-    except RuntimeError:  # httpx's word for one that is not set
+    except RuntimeError:  # httpx: the request is not set
         return httpx.URL(url)

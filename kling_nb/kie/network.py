@@ -25,7 +25,7 @@ from .bodies import Limits
 __all__ = ["NEVER_SENT", "Network", "Proxy", "Transport", "check_open", "open_http"]
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-"""Errors of httpx for requests that were certainly not sent: no name, no connection, no TLS."""
+"""httpx errors for requests that were certainly not sent: no DNS, no connection, no TLS."""
 
 Transport = httpx.AsyncBaseTransport
 """The transport of requests: the network, or a test double."""
@@ -43,7 +43,7 @@ class Proxy:
     variable: str
     """The variable that sets it, e.g. `HTTPS_PROXY`."""
     url: str = field(repr=False)
-    """May hold a user name and a password: never shown."""
+    """May contain a user name and a password: never shown."""
 
     def __str__(self) -> str:
         """Return host, port and variable, without a user name or a password."""
@@ -72,8 +72,8 @@ class Proxy:
             pass
         shown = "the value" if "@" in self.url else repr(self.url[:100])
         raise ConfigurationError(
-            f"{self.variable}: {shown} is not the address of a proxy; give http://HOST:PORT, or "
-            f"unset {self.variable}"
+            f"{self.variable}: {shown} is not a proxy address; give http://HOST:PORT, or unset "
+            f"{self.variable}"
         )
 
     def _parse(self) -> httpx.URL:
@@ -110,7 +110,7 @@ class Network:
 
     @cached_property
     def certificates(self) -> ssl.SSLContext:
-        """The certificates to trust: those of SSL_CERT_FILE or SSL_CERT_DIR, else certifi's.
+        """Trust the certificates of SSL_CERT_FILE or SSL_CERT_DIR, else those of certifi.
 
         Raises:
             ConfigurationError: They cannot be read; the message names the variable.
@@ -186,8 +186,8 @@ class Router(httpx.AsyncBaseTransport):
     def _open(self, scheme: str, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
         if proxy is not None:
             return proxy.open(self._network.certificates, self._limits)
-        # Plain http needs no certificates, and must work where those of the environment are gone.
-        # A bare context trusts none.
+        # Plain http must work if the certificates of the environment are missing: it gets a bare
+        # context, which trusts none.
         bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         verify = bare if scheme == "http" else self._network.certificates
         return httpx.AsyncHTTPTransport(verify=verify, limits=self._limits)
@@ -229,7 +229,7 @@ def read_certificates() -> ssl.SSLContext:
     """
     chosen = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
     place = os.environ.get(chosen, "")
-    # OpenSSL takes a folder that is not there, and trusts nothing then.
+    # OpenSSL accepts a missing folder, and then trusts nothing.
     if place and not (os.path.isfile(place) if chosen == "SSL_CERT_FILE" else os.path.isdir(place)):
         raise ConfigurationError(f"{chosen}: {place!r} does not exist; correct or unset it")
     try:

@@ -1,4 +1,4 @@
-"""Read the text of an error page that a proxy or a gateway sends in place of an answer."""
+"""Read the text of an error page from a proxy or a gateway."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def page_message(status: int, body: bytes, through: str = "") -> str:
 
     Args:
         status: The HTTP status.
-        body: The body, unchanged.
-        through: The proxy that the request went through; empty without one.
+        body: The raw body.
+        through: The proxy of the request; empty without one.
     """
     way = f" through the proxy {through}" if through else ""
     words = page_text(body)
@@ -28,11 +28,11 @@ def page_message(status: int, body: bytes, through: str = "") -> str:
 
 
 def page_text(body: bytes, limit: int = 160) -> str:
-    """Return the first words of a page without its markup, on one line; empty without any.
+    """Return the beginning of a page's text on one line, without markup.
 
     Args:
         body: HTML or plain text, unchanged.
-        limit: The most characters that are returned.
+        limit: Maximum number of characters.
     """
     text = body[:_READ_BYTES].decode("utf-8", "replace")
     text = html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text)))

@@ -28,10 +28,10 @@ from tests.support.service import KEY
 API = httpx.URL("https://api.kie.ai/api/v1/chat/credit")
 REFUSED = [
     ("ALL_PROXY", "socks5://127.0.0.1:1080", r"socksio.*pip install"),
-    ("HTTP_PROXY", "proxy.example:port", "not the address of a proxy"),
-    ("https_proxy", "ftp://proxy.example", "not the address of a proxy"),
-    ("HTTPS_PROXY", "http://", "not the address of a proxy"),
-    ("HTTPS_PROXY", "http://me:s3cret@proxy.example:port", "not the address of a proxy"),
+    ("HTTP_PROXY", "proxy.example:port", "not a proxy address"),
+    ("https_proxy", "ftp://proxy.example", "not a proxy address"),
+    ("HTTPS_PROXY", "http://", "not a proxy address"),
+    ("HTTPS_PROXY", "http://me:s3cret@proxy.example:port", "not a proxy address"),
     ("SSL_CERT_FILE", "/no/such/file.pem", "does not exist"),
     ("SSL_CERT_DIR", "/no/such/folder", "does not exist"),
     ("SSLKEYLOGFILE", "/no/such/folder/keys.log", "cannot be used"),
