@@ -1,6 +1,6 @@
 """Read the bodies of HTTP answers within limits of time and size.
 
-httpx never decodes a body: a few bytes of `gzip, gzip` would become gigabytes at once.
+httpx does not decode them: a few bytes of `gzip, gzip` would become gigabytes at once.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import httpx
 
 from kling_nb.core.errors import AnswerLost
 
-__all__ = ["Limits", "announced_bytes", "first_words", "read_answer", "read_number", "read_pieces"]
+__all__ = ["Limits", "announced_bytes", "read_answer", "read_excerpt", "read_number", "read_pieces"]
 
 _PIECE_BYTES = 1_000_000
 _DIGITS = 15
-"""The most digits of a plausible length header."""
-_UNPACKED = frozenset({"", "identity", "binary", "none", "aws-chunked"})
+"""Maximum digits of a plausible length header."""
+_PLAIN_ENCODINGS = frozenset({"", "identity", "binary", "none", "aws-chunked"})
 """Encodings that change nothing; storage services send the last one for plain files."""
-_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+_DECODED_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Limits:
     call_s: float = 60.0
     """Total time of an API call."""
     create_s: float = 150.0
-    """Total time of createTask. It is long, since an early end makes a job `unknown`."""
+    """Total time of createTask: long, since a timeout makes a job `unknown`."""
     answer_bytes: int = 1_000_000
     """Largest body of an API answer."""
     stalled_s: float = 30.0
     """The longest pause in a transfer."""
     spare_s: float = 60.0
-    """Time that a transfer may take in addition to the time for its size."""
+    """Time that a transfer may take beside the time for its size."""
     bytes_per_s: float = 50_000.0
     """Slowest allowed transfer."""
 
@@ -46,30 +46,21 @@ class Limits:
         return self.spare_s + size_bytes / self.bytes_per_s
 
 
-async def read_answer(
-    response: httpx.Response, max_bytes: int, received: bytearray | None = None
-) -> bytes:
-    """Return the whole body of an API answer.
-
-    Args:
-        response: Not read yet.
-        max_bytes: The largest allowed body.
-        received: Filled with the data that has arrived, in case the connection breaks.
+async def read_answer(response: httpx.Response, max_bytes: int, content: bytearray) -> None:
+    """Read the body of an API answer into `content`; if the connection breaks, as far as it came.
 
     Raises:
-        AnswerLost: It is larger than `max_bytes`, or has an encoding that is not supported.
+        AnswerLost: It is larger than `max_bytes`, or its encoding is not supported.
     """
-    content = bytearray() if received is None else received
     async for piece in read_pieces(response, None):
         content += piece
         if len(content) > max_bytes:
             host = response.request.url.host
             raise AnswerLost(f"{host}: the answer is larger than {max_bytes / 1e6:g} MB")
-    return bytes(content)
 
 
-async def first_words(response: httpx.Response, limits: Limits) -> bytes:
-    """Return the first 4 kB of an error page; empty where they cannot be read."""
+async def read_excerpt(response: httpx.Response, limits: Limits) -> bytes:
+    """Return the first 4 kB of an error page; empty if they cannot be read."""
     content = b""
     try:
         async for piece in read_pieces(response, limits.stalled_s):
@@ -94,9 +85,9 @@ async def read_pieces(response: httpx.Response, stalled_s: float | None) -> Asyn
         AnswerLost: It has another encoding, the encoding is damaged, or no data arrived for
             `stalled_s`.
     """
-    # A stand-in for the network may hand out an answer that is read and decoded already.
+    # A test double of the network may return an answer that is already read and decoded.
     is_read = response.is_stream_consumed
-    unpack = None if is_read else find_decoder(response)
+    decoder = None if is_read else find_decoder(response)
     source = aiter(response.aiter_bytes() if is_read else response.aiter_raw())
     while True:
         try:
@@ -106,38 +97,30 @@ async def read_pieces(response: httpx.Response, stalled_s: float | None) -> Asyn
             raise AnswerLost(f"no data arrived for {stalled_s:g} s") from None
         if piece is None:
             break
-        for each in unpacked(unpack, piece) if unpack else (piece,):
+        for each in decode_piece(decoder, piece) if decoder else (piece,):
             yield each
-    if unpack and not unpack.eof:
+    if decoder and not decoder.eof:
         raise AnswerLost("the encoded body is incomplete")
 
 
 def find_decoder(response: httpx.Response) -> zlib._Decompress | None:
-    """Return a decoder for the body, or None if it is not encoded.
-
-    Raises:
-        AnswerLost: It has an encoding, or more layers, that are not supported.
-    """
+    """Return a decoder for the body, or None if it is not encoded; reject other encodings."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
-    if encoding in _UNPACKED:
+    if encoding in _PLAIN_ENCODINGS:
         return None
-    if encoding in _PACKED:
-        return zlib.decompressobj(zlib.MAX_WBITS | 32)  # finds out which of the two
+    if encoding in _DECODED_ENCODINGS:
+        return zlib.decompressobj(zlib.MAX_WBITS | 32)  # detects which of the two
     raise AnswerLost(f"the body has the encoding {encoding[:40]!r}, which was not requested")
 
 
-def unpacked(unpack: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
-    """Yield the decoded content of a piece of a body.
-
-    Raises:
-        AnswerLost: It is damaged.
-    """
-    while piece and not unpack.eof:
+def decode_piece(decoder: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
+    """Yield the decoded content of a piece of a body."""
+    while piece and not decoder.eof:
         try:
-            part = unpack.decompress(piece, _PIECE_BYTES)
+            part = decoder.decompress(piece, _PIECE_BYTES)
         except zlib.error as error:
             raise AnswerLost(f"the encoded body is damaged ({error})") from None
-        piece = unpack.unconsumed_tail
+        piece = decoder.unconsumed_tail
         if part:
             yield part
 
@@ -145,11 +128,11 @@ def unpacked(unpack: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
 def announced_bytes(response: httpx.Response) -> int | None:
     """Return the size of the body, or None if it is unknown."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
-    return read_number(response, "content-length") if encoding in _UNPACKED else None
+    return read_number(response, "content-length") if encoding in _PLAIN_ENCODINGS else None
 
 
 def read_number(response: httpx.Response, header: str) -> int | None:
     """Return the whole number in a header, or None if there is none."""
     text = response.headers.get(header, "").strip()
-    # `isdigit` alone takes in superscripts, which `int` does not.
+    # `isdigit` alone accepts superscripts, `int` does not.
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None

@@ -1,8 +1,8 @@
 """The API client over httpx: create tasks, poll them, upload files, read the balance.
 
-Async and usable alone. Contains connections and time limits. `wire` parses answers,
-`core/poll_schedule` decides when to poll, `rate_limit` limits requests per account, and the ledger
-records payments. The key is sent to the API host and the upload host only, redirects included.
+Async and usable alone. `wire` parses answers, `core/poll_schedule` decides when to poll,
+`rate_limit` limits the requests of an account, and the ledger records payments. The key is sent to
+the API host and the upload host only; redirects are not followed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,15 +30,16 @@ from kling_nb.core.errors import (
     Problem,
     RateLimited,
     ServiceError,
+    Unreachable,
 )
-from kling_nb.kie.urls import API_URL, UPLOAD_URL
 
 from . import urls, wire
 from .bodies import read_answer, read_number
 from .http import Progress
 from .multipart import UPLOAD_FOLDER, MultipartUpload
-from .network import NEVER_SENT, Network, Transport, check_open, open_http
+from .network import Network, Transport, check_open, open_http
 from .rate_limit import RateLimiter
+from .urls import API_URL, UPLOAD_URL
 
 if TYPE_CHECKING:
     from kling_nb.core.secret import Key
@@ -46,40 +47,40 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "SubmitOutcome"]
 
-# Without a handler, what stamina logs of each repeat would be printed into whichever cell runs.
+# Without a handler, stamina's log of each retry would be printed into the running cell.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 _TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 _CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
-"""Time between two bytes. `Limits` has the total time of a request."""
+"""Time between two bytes; `Limits` has the total time of a request."""
 
 _IN_FLIGHT = 8
-_QUESTIONS_IN_FLIGHT = 8
-"""Apart from the others: many jobs' questions wait for the rate budget, and no upload, balance or
-link has to wait with them."""
+"""For each kind of request: polls wait for the rate limiter and uploads take minutes, and the
+others must not wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitOutcome:
-    """How createTask ended when it did not end with a task id."""
+    """The result of a createTask request without a task id."""
 
     error: KlingError
     may_exist: bool
-    """True: nobody knows whether a paid task exists. False: surely none does."""
+    """True: a paid task may exist. False: certainly none does."""
     answer: str = ""
-    """The raw answer, cut where it is long; empty where none came."""
+    """The raw answer, cut if it is long; empty if there was none."""
 
 
 class Client:
-    """Calls of one account.
+    """The requests of one account.
 
     Args:
-        key: The account's key; the emulator takes any.
-        api_url: Where createTask and recordInfo live.
-        upload_url: Where files are uploaded.
+        key: The account's key; the emulator accepts any.
+        api_url: The host of createTask and recordInfo.
+        upload_url: The host for uploads.
         transport: Replaces the network, for the emulator and for tests. None is the real one.
-        budget: What the account may send. None sends at once; the service then rejects what is
-            too much.
+        budget: The rate limiter of the account. None sends at once; the service then rejects
+            requests above its limit.
+        network: Proxies, certificates and limits; None reads the environment.
     """
 
     def __init__(
@@ -96,13 +97,13 @@ class Client:
         self._network = (network or Network()).behind(transport)
         self._api_url = api_url.rstrip("/")
         self.upload_url = upload_url.rstrip("/")
-        """Where files are uploaded."""
+        """The host for uploads."""
         self._transport = transport
-        self._budget = budget or RateLimiter.unlimited()
+        self._rate_limiter = budget or RateLimiter.unlimited()
         self._http = open_http(timeout=_TIMEOUT, transport=transport, network=self._network)
-        # Requests queue here: httpx itself collapses when many wait for its pool.
+        # Requests queue here: httpx's pool becomes very slow when many wait for it.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
-        self._question_turn = asyncio.Semaphore(_QUESTIONS_IN_FLIGHT)
+        self._poll_turn = asyncio.Semaphore(_IN_FLIGHT)
         self._upload_turn = asyncio.Semaphore(_IN_FLIGHT)
 
     async def create_task(
@@ -113,29 +114,27 @@ class Client:
         sending: Callable[[], Awaitable[None]] | None = None,
         keep_answer: Callable[[str], object] | None = None,
     ) -> str | SubmitOutcome:
-        """Make one task: the one request that costs money.
+        """Create one task: the only request that costs money.
 
-        It waits for its turn in the account's budget first. It is sent again by itself only when
-        it surely never reached the service, or was rejected with 429 and the answer names no
-        task: an answer that contradicts itself ends as `may_exist`. It opens a connection of
-        its own: on a kept-alive one that the server has closed meanwhile, nobody could tell
-        whether it arrived.
+        Waits for the rate limiter first. The request is sent again only if it certainly did not
+        reach the service, or was rejected with 429 and the answer names no task: an answer that
+        contradicts itself ends as `may_exist`. It opens a connection of its own: on a kept-alive
+        connection that the server has closed, it would be unknown whether the request arrived.
 
         Args:
             body: See `wire.create_body`.
             fields: The given and the allowed values, for the message of a refusal.
-            sending: Called once, when the budget admits this request and before a socket is opened.
-            keep_answer: Called with the raw answer of a task that was made, where that answer
-                names another id as well.
+            sending: Called once, after the rate limiter and before a socket is opened.
+            keep_answer: Called with the raw answer if it names another id beside the task's.
 
         Returns:
-            The task id, or how it ended.
+            The task id, or a `SubmitOutcome` if there is none.
 
         Raises:
             LedgerError: The session was closed; nothing was sent.
         """
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        await self._budget.new_tasks.wait()
+        await self._rate_limiter.new_tasks.wait()
         check_open(self._http)
         if sending is not None:
             await sending()
@@ -145,39 +144,34 @@ class Client:
             ):
                 with attempt:
                     if attempt.num > 1:
-                        await self._budget.new_tasks.wait()
-                    task_id, answer = await self._create_once(content, fields)
-                    if keep_answer is not None and wire.names_another(answer, task_id):
-                        keep_answer(answer.text)
-                    return task_id
-        except _Ended as ended:
-            return ended.outcome
+                        await self._rate_limiter.new_tasks.wait()
+                    return await self._create_once(content, fields, keep_answer)
         except (NotSent, RateLimited) as error:
             return SubmitOutcome(error, may_exist=False)
         raise AssertionError("unreachable: retry_context returns or raises")
 
     async def task(self, task_id: str) -> TaskStatus:
-        """What recordInfo says of a task.
+        """Return the status of a task, from recordInfo.
 
         Raises:
-            ServiceError: The service answers with an error; see `wire.parse_record`.
-            Unreachable: No answer. Neither says anything about the task.
+            ServiceError: The service answered with an error; see `wire.parse_record`.
+            Unreachable: No answer. Neither error says anything about the task.
         """
         request = self._http.build_request(
             "GET", f"{self._api_url}{urls.RECORD_PATH}", params={"taskId": task_id}
         )
         try:
-            async with self._question_turn:
-                # Inside the turn: what waited for one after its slot would come in a crowd.
-                await self._budget.questions.wait()
+            async with self._poll_turn:
+                # Inside: requests that queue after their slot would be sent in a burst.
+                await self._rate_limiter.questions.wait()
                 answer = await self._send(self._http, request, self._network.limits.call_s)
             return wire.parse_record(answer, task_id)
         except RateLimited as error:
-            await self._budget.questions.hold_back(error.retry_after_s)
+            await self._rate_limiter.questions.hold_back(error.retry_after_s)
             raise
 
     async def balance(self) -> float:
-        """The account's balance in credits."""
+        """Return the account's balance in credits."""
         request = self._http.build_request("GET", f"{self._api_url}{urls.CREDIT_PATH}")
         return wire.parse_credit(await self._answer(request))
 
@@ -190,24 +184,24 @@ class Client:
         *,
         sha256: str = "",
     ) -> str:
-        """Upload a file and get the URL that createTask takes; valid for 24 h (source: D).
+        """Upload a file and return the URL for createTask, valid for 24 h (source: D).
 
-        Uploading costs nothing, so it is sent again by itself. A path is read in pieces.
+        Uploading costs nothing, so it is retried. A file is read in pieces.
 
         Args:
-            content: The file, or where it is.
+            content: The content, or the path of a file.
             file_name: A unique name; the same name overwrites (source: D).
-            mime_type: Its type.
-            progress: Told how much has been sent.
-            sha256: Of the content, where the file must still be what it was.
+            mime_type: The MIME type.
+            progress: Called with the number of bytes sent.
+            sha256: The expected hash of the content; empty for no check.
 
         Raises:
-            MediaError: The file is gone, or was changed meanwhile.
+            MediaError: The file is missing or has changed.
         """
-        parcel = MultipartUpload(content, file_name, mime_type, sha256)
+        upload = MultipartUpload(content, file_name, mime_type, sha256)
         url = f"{self.upload_url}{urls.UPLOAD_PATH}"
-        pack = partial(parcel.packed, self._http, url, progress)
-        return await self._upload(pack, parcel.size_bytes)
+        pack = partial(upload.packed, self._http, url, progress)
+        return await self._upload(pack, upload.size_bytes)
 
     async def upload_base64(self, content: bytes, file_name: str) -> str:
         """Upload a file of at most 10 MB as JSON and return its URL; see `upload` (source: D)."""
@@ -222,7 +216,7 @@ class Client:
         return await self._upload_json(urls.UPLOAD_URL_PATH, file_name, {"fileUrl": url})
 
     async def fresh_url(self, result_url: str) -> str:
-        """A link to a result that is valid for 20 minutes (source: D)."""
+        """Return a link to a result that is valid for 20 minutes (source: D)."""
         request = self._http.build_request(
             "POST", f"{self._api_url}{urls.DOWNLOAD_URL_PATH}", json={"url": result_url}
         )
@@ -244,20 +238,23 @@ class Client:
     async def _upload(
         self, pack: Callable[[], AbstractContextManager[httpx.Request]], size_bytes: int
     ) -> str:
-        """Send what is packed anew for each attempt, and return the URL of the file."""
+        """Send an upload, built anew for each attempt, and return the URL of the file."""
         within_s = self._network.limits.transfer_s(size_bytes)
         async for attempt in stamina.retry_context(
             on=_wait_before_repeat, attempts=4, timeout=300.0
         ):
             with attempt, pack() as request:
-                async with self._upload_turn:  # minutes long; a balance does not wait with them
+                async with self._upload_turn:
                     answer = await self._send(self._http, request, within_s)
                     return wire.parse_uploaded(answer)
         raise AssertionError("unreachable: retry_context returns or raises")
 
     async def _create_once(
-        self, content: bytes, fields: tuple[Problem, ...]
-    ) -> tuple[str, wire.Answer]:
+        self,
+        content: bytes,
+        fields: tuple[Problem, ...],
+        keep_answer: Callable[[str], object] | None,
+    ) -> str | SubmitOutcome:
         http = open_http(
             timeout=_CREATE_TIMEOUT,
             transport=self._transport,
@@ -273,21 +270,22 @@ class Client:
         try:
             answer = await self._send(http, request, self._network.limits.create_s)
         except AnswerLost as error:
-            kept = wire.Answer(0, error.partial).text
-            raise _Ended(SubmitOutcome(error, error.may_exist, kept)) from None
+            return SubmitOutcome(error, error.may_exist, wire.Answer(0, error.partial).text)
         except ConfigurationError as error:
-            raise _Ended(SubmitOutcome(error, error.may_exist)) from None
+            return SubmitOutcome(error, error.may_exist)
         finally:
             if self._transport is None:
                 await http.aclose()
         try:
-            return wire.parse_created(answer, fields), answer
+            task_id = wire.parse_created(answer, fields)
         except RateLimited as error:
-            await self._budget.new_tasks.hold_back(error.retry_after_s)
+            await self._rate_limiter.new_tasks.hold_back(error.retry_after_s)
             raise
         except ServiceError as error:
-            may_exist = wire.create_may_exist(answer, error)
-            raise _Ended(SubmitOutcome(error, may_exist, answer.text)) from None
+            return SubmitOutcome(error, wire.create_may_exist(answer, error), answer.text)
+        if keep_answer is not None and set(wire.named_ids(answer.whole_text)) - {task_id}:
+            keep_answer(answer.text)
+        return task_id
 
     async def _answer(self, request: httpx.Request) -> wire.Answer:
         async with self._turn:
@@ -296,64 +294,45 @@ class Client:
     async def _send(
         self, http: httpx.AsyncClient, request: httpx.Request, within_s: float
     ) -> wire.Answer:
-        """Send one request and read its answer, both within a time.
+        """Send one request and read its answer, within a total time.
 
-        An error is raised outside the `except` blocks: httpx's own holds the request's headers,
-        and would go along as its context.
+        Raises its errors outside the `except` blocks: an httpx error holds the request's headers,
+        with the key, and would be their context.
         """
         check_open(http)
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
-        failure: NotSent | AnswerLost
-        received = bytearray()
+        failure: Unreachable | None = None
+        received, limits = bytearray(), self._network.limits
         try:
             async with asyncio.timeout(within_s):
-                return await self._exchange(http, request, received)
-        except NEVER_SENT as error:
-            failure = NotSent(self._network.explain(error, request.url))
+                response = await http.send(request, stream=True)
+                async with aclosing(response):
+                    await read_answer(response, limits.answer_bytes, received)
         except TimeoutError:
-            failure = AnswerLost(f"{request.url.host}: no whole answer within {within_s:g} s")
+            failure = AnswerLost(f"{request.url.host}: no complete answer within {within_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
-            failure = AnswerLost(self._network.explain(error, request.url))
+            failure = self._network.failure(error, request.url)
         except AnswerLost as error:
             failure = error
+        content = self._key.remove_from(bytes(received))  # the service may repeat the key
+        if failure is None:
+            retry_after_s = read_number(response, "retry-after")  # never seen from the service
+            through = str(self._network.proxy_for(request.url) or "")
+            return wire.Answer(response.status_code, content, retry_after_s, through)
         if isinstance(failure, AnswerLost):
-            failure.partial = self._key.remove_from(bytes(received))
+            failure.partial = content
         raise failure
-
-    async def _exchange(
-        self, http: httpx.AsyncClient, request: httpx.Request, received: bytearray
-    ) -> wire.Answer:
-        response = await http.send(request, stream=True)
-        try:
-            content = await read_answer(response, self._network.limits.answer_bytes, received)
-        finally:
-            await response.aclose()
-        # The service may repeat the key, and its answers are kept.
-        content = self._key.remove_from(content)
-        # Never recorded from the service; honoured when present.
-        retry_after_s = read_number(response, "retry-after")
-        proxy = self._network.proxy_for(request.url)
-        through = str(proxy) if proxy else ""
-        return wire.Answer(response.status_code, content, retry_after_s, through=through)
-
-
-class _Ended(Exception):
-    """Carries the outcome of createTask past the retry loop."""
-
-    def __init__(self, outcome: SubmitOutcome) -> None:
-        super().__init__()
-        self.outcome = outcome
 
 
 def _wait_before_resend(error: Exception) -> bool | float:
-    """Whether createTask may be sent again, and after how many seconds if the service says."""
+    """Return whether to send createTask again; the delay in seconds if the service gives one."""
     if isinstance(error, RateLimited) and error.retry_after_s is not None:
         return min(error.retry_after_s, 60.0)
     return isinstance(error, NotSent | RateLimited)
 
 
 def _wait_before_repeat(error: Exception) -> bool | float:
-    """Whether a request that costs nothing is sent again."""
+    """Return whether to send a free request again."""
     if isinstance(error, KlingError) and error.may_exist:
         return True
     return _wait_before_resend(error)

@@ -6,7 +6,6 @@ depends on what was charged, which is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 __all__ = ["CAUSES", "OTHER_CAUSE", "Cause", "cause_of"]
@@ -14,142 +13,138 @@ __all__ = ["CAUSES", "OTHER_CAUSE", "Cause", "cause_of"]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A kind of failure: how it is recognised, what it means, what to change."""
+    """A kind of failure: codes and phrases that identify it, its meaning, the fix."""
 
     name: str
-    codes: frozenset[str]
+    codes: str
+    """Codes of the service, separated by spaces."""
     signs: tuple[str, ...]
-    """Parts of the service's words, in lower case."""
+    """Parts of the service's message, in lower case."""
     meaning: str
     change: str
 
 
-def cause(name: str, codes: str, signs: Iterable[str], meaning: str, change: str) -> Cause:
-    """Give a line of the table; `codes` are parted by spaces."""
-    return Cause(name, frozenset(codes.split()), tuple(signs), meaning, change)
-
-
 CAUSES = (
-    cause(
+    Cause(
         "content",
         "",
         ("policy", "sensitive", "flagged", "prohibited", "content could not be processed"),
-        "The content filter stopped it: the prompt, the picture or the result was not let through.",
-        "Change the prompt or the picture; the same request would most likely be stopped again.",
+        "The content filter blocked the prompt, the picture or the result.",
+        "Change the prompt or the picture; the same request would probably be blocked again.",
     ),
-    cause(
+    Cause(
         "value",
         "400 422",
         ("is required", "allowed options", "task id is blank"),
-        "The service did not accept a value.",
+        "The service rejected a value.",
         "Change the value that the service names; if it names none, `%kling models` lists them.",
     ),
-    cause(
+    Cause(
         "picture",
         "",
         ("media file", "image_url", "image url", "file is unavailable"),
         "The service could not fetch or read the picture.",
-        "Use another picture, or save it again as a JPEG or PNG file and name that file.",
+        "Use another picture, or save it again as a JPEG or PNG file.",
     ),
-    cause(
+    Cause(
         "credits",
         "402",
         ("credits insufficient", "insufficient credits"),
         "The account has fewer credits than the task costs.",
         "Add credits at kie.ai; `%kling balance` shows what is left.",
     ),
-    cause(
+    Cause(
         "key limit",
         "433",
         (),
         "The spending limit of this key is reached.",
         "Raise the limit of the key at kie.ai, or use another key: `%kling login`.",
     ),
-    cause(
+    Cause(
         "key",
         "401",
         ("access permissions", "unauthorized", "authentication failed"),
         "The service does not accept the key.",
         "Set a valid key: `%kling login`, or the environment variable KIE_API_KEY.",
     ),
-    cause(
+    Cause(
         "gateway",
         "403 524",
         ("error code: 1010",),
-        "A gateway before the service turned the request away or gave up on it.",
-        "Prompt and picture may be fine; a proxy in between may be the reason.",
+        "A gateway in front of the service rejected the request or timed out.",
+        "Prompt and picture may be fine; a proxy may be the reason.",
     ),
-    cause(
+    Cause(
         "pace",
         "429",
         ("call frequency",),
         "Too many new tasks: the usual limit of an account is 20 in 10 s.",
-        "Start fewer at once; other programs on the account count too.",
+        "Start fewer at once; tasks of other programs on the account count too.",
     ),
-    cause(
+    Cause(
         "maintenance",
         "455",
         ("maintenance",),
         "The service is under maintenance.",
-        "Nothing needs changing on your side; it takes requests when it is back.",
+        "Nothing to change on your side; it accepts requests when it is over.",
     ),
-    cause(
+    Cause(
         "task",
         "",
         ("recordinfo is null",),
         "The service does not know the task.",
         "Check the task's id on the logs page of your account at kie.ai.",
     ),
-    cause(
+    Cause(
         "address",
         "404",
         (),
-        "The address does not exist at the service, or the model does not.",
+        "The service has no such address or model.",
         "Check KLING_NB_API_URL, and whether a newer kling_nb exists.",
     ),
-    cause(
+    Cause(
         "time",
         "408",
         ("no result for over",),
         "The service got no result for over 10 minutes and gave up.",
-        "Nothing needs changing on your side.",
+        "Nothing to change on your side.",
     ),
-    cause(
+    Cause(
         "feature",
         "505",
         (),
         "The service has switched this feature off.",
         "Choose another model: `%kling models` lists them.",
     ),
-    cause(
+    Cause(
         "service",
         "500 501",
         ("internal", "generation failed", "task failed"),
-        "The service broke on its own side; prompt and picture may be fine.",
-        "Nothing needs changing on your side.",
+        "An error at the service; prompt and picture may be fine.",
+        "Nothing to change on your side.",
     ),
 )
-"""Their words are tried in this order, so the value that a message names comes before the picture:
-`image_urls is required` is no bad picture. Source of the codes: published documentation (D); of the
-messages: live traffic (L) and public clients (C), 2026."""
+"""Phrases are tried in this order: `image_urls is required` is a bad value, not a bad picture.
+Source of the codes: published documentation (D); of the messages: live traffic (L) and public
+clients (C), 2026."""
 
 DECISIVE = frozenset({"401", "402", "429", "433", "455"})
-"""Codes of one meaning, whatever the words beside them. Source: published documentation (D)."""
+"""Codes with one meaning, whatever the message. Source: published documentation (D)."""
 
-OTHER_CAUSE = cause(
+OTHER_CAUSE = Cause(
     "other",
     "",
     (),
-    "The service gives no reason that we know.",
-    "Read its words above; the prompt and the picture are what can be changed.",
+    "The service gives no known reason.",
+    "Read its message above; you can change the prompt and the picture.",
 )
 
 
 def cause_of(code: str, message: str) -> Cause:
-    """Find the kind of a failure: a decisive code, then the words, then any other code."""
-    by_code = next((each for each in CAUSES if code.strip() in each.codes), OTHER_CAUSE)
+    """Find the cause of a failure by a decisive code, else the message, else any other code."""
+    by_code = next((each for each in CAUSES if code.strip() in each.codes.split()), OTHER_CAUSE)
     if code.strip() in DECISIVE:
         return by_code
-    words = message.lower()
-    spoken = (each for each in CAUSES if any(sign in words for sign in each.signs))
-    return next(spoken, by_code)
+    text = message.lower()
+    by_text = (each for each in CAUSES if any(sign in text for sign in each.signs))
+    return next(by_text, by_code)

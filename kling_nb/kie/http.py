@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,29 +21,28 @@ from kling_nb.core.errors import (
     AnswerLost,
     ConfigurationError,
     MediaError,
-    NotSent,
     ServiceError,
     Unreachable,
 )
 from kling_nb.core.files import new_file
 
-from .bodies import Limits, announced_bytes, first_words, read_pieces
-from .network import NEVER_SENT, Network, Transport, check_open, open_http
+from .bodies import Limits, announced_bytes, read_excerpt, read_pieces
+from .network import Network, Transport, check_open, open_http
 from .pages import page_text
 
 __all__ = ["Downloader", "Fetched", "Progress", "Received", "Transfer"]
 
 Progress = Callable[[int, int | None], None]
-"""Called with bytes so far and bytes in all, the latter None where the server does not tell."""
+"""Called with the bytes so far and the total; the total is None if the server does not give it."""
 
 _IN_FLIGHT = 4
 _CLIP_LIMIT_BYTES = 2_000_000_000
-_MOST_REDIRECTS = 10
+_MAX_REDIRECTS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A file that arrived whole."""
+    """A complete file."""
 
     size_bytes: int
     sha256: str
@@ -56,7 +55,7 @@ class Fetched:
 
     content: bytes
     is_local: bool
-    """Whether its host is this machine or in its network, which the service cannot reach."""
+    """True if its host is this machine or in its network; the service cannot reach it."""
 
 
 class Downloader:
@@ -64,7 +63,7 @@ class Downloader:
 
     Args:
         transport: Replaces the network, for the emulator and for tests. None is the real one.
-        network: The way to the internet and its limits; None reads the environment.
+        network: Proxies, certificates and limits; None reads the environment.
     """
 
     def __init__(
@@ -75,11 +74,11 @@ class Downloader:
         self._http = open_http(
             timeout=httpx.Timeout(30.0, connect=15.0), transport=transport, network=self._network
         )
-        # Requests queue here: httpx itself collapses when many wait for its pool.
+        # Requests queue here: httpx's pool becomes very slow when many wait for it.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
 
     async def download(self, url: str, path: Path, progress: Progress | None = None) -> Received:
-        """Fetch a file without the key and write it to `path`; whole, or an error.
+        """Fetch a file without the key and write it to `path`.
 
         Raises:
             Unreachable: The connection broke, the transfer took too long, or the file is
@@ -89,7 +88,7 @@ class Downloader:
         digest = hashlib.sha256()
         received = 0
         async with self._turn, self._transfer(url, _CLIP_LIMIT_BYTES) as transfer:
-            total = transfer.total_bytes
+            total = announced_bytes(transfer.response)
             with new_file(path) as file:
                 async for piece in transfer.pieces():
                     await asyncio.to_thread(file.write, piece)
@@ -106,7 +105,7 @@ class Downloader:
         """Fetch the content of a URL that the user gave, once and without the key.
 
         Raises:
-            MediaError: It cannot be fetched; the message says why.
+            MediaError: It cannot be fetched; the message gives the reason.
         """
         content = bytearray()
         try:
@@ -128,20 +127,14 @@ class Downloader:
         try:
             async with asyncio.timeout(self._limits.transfer_s(0)) as deadline:
                 response, is_local = await self._open(url)
-                try:
+                async with aclosing(response):
                     if response.status_code != 200:
                         raise await self._refusal(response, url)
                     yield Transfer(response, is_local, max_bytes, self._limits, deadline)
-                finally:
-                    await response.aclose()
-        except NEVER_SENT as error:
-            raise NotSent(self._network.explain(error, _requested(error, url))) from None
         except httpx.InvalidURL as error:
             raise MediaError(f"{without_password(url)!r} is not a URL: {error}") from None
-        except httpx.RequestError as error:
-            raise AnswerLost(self._network.explain(error, _requested(error, url))) from None
         except (httpx.HTTPError, ssl.SSLError) as error:
-            raise AnswerLost(self._network.explain(error, httpx.URL(url))) from None
+            raise self._network.failure(error, httpx.URL(url)) from None
         except TimeoutError:
             raise AnswerLost(
                 f"{httpx.URL(url).host}: slower than {self._limits.bytes_per_s / 1000:g} kB/s; "
@@ -149,16 +142,15 @@ class Downloader:
             ) from None
 
     async def _open(self, url: str) -> tuple[httpx.Response, bool]:
-        """Return the answer at the end of the redirects, and whether it is on a local network.
+        """Follow redirects; return the answer, and whether it is from a local network.
 
-        A page on the internet must not lead to what only this machine can read: the content
-        would be uploaded.
+        A page on the internet must not redirect to a local address: its content would be uploaded.
         """
         request = self._http.build_request("GET", url)
         may_be_local = is_local_host(request.url.host)
-        for hop in range(_MOST_REDIRECTS):
+        for hop in range(_MAX_REDIRECTS):
             if is_local_host(request.url.host) and not may_be_local:
-                raise _led_here(request.url)
+                raise _local_redirect(request.url)
             response = await self._http.send(request, stream=True)
             is_local = self._is_local_peer(response)
             may_be_local |= is_local and hop == 0
@@ -166,12 +158,12 @@ class Downloader:
                 return response, may_be_local
             await response.aclose()
             if is_local and not may_be_local:
-                raise _led_here(request.url)
+                raise _local_redirect(request.url)
             request = response.next_request or request
-        raise AnswerLost(f"{request.url.host}: more than {_MOST_REDIRECTS} redirects")
+        raise AnswerLost(f"{request.url.host}: more than {_MAX_REDIRECTS} redirects")
 
     def _is_local_peer(self, response: httpx.Response) -> bool:
-        """Return whether the connection of an answer ends in a local network."""
+        """Return whether an answer comes from a local network."""
         stream = response.extensions.get("network_stream")
         if stream is None or self._network.proxy_for(response.request.url):
             return False
@@ -179,13 +171,12 @@ class Downloader:
         return isinstance(peer, tuple) and is_local_host(str(peer[0]))
 
     async def _refusal(self, response: httpx.Response, url: str) -> ServiceError:
-        code = response.status_code
-        words = page_text(await first_words(response, self._limits))
-        said = f"HTTP {code}: {words}" if words else f"HTTP {code}"
+        code, page = response.status_code, page_text(await read_excerpt(response, self._limits))
+        message = f"HTTP {code}: {page}" if page else f"HTTP {code}"
         proxy = self._network.proxy_for(response.request.url)
         through = f" The request went through the proxy {proxy}." if proxy else ""
-        advice = f"{without_password(url)} is not there.{through}"
-        return ServiceError(code, said, advice=advice)
+        advice = f"{without_password(url)} cannot be fetched.{through}"
+        return ServiceError(code, message, advice=advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,47 +189,31 @@ class Transfer:
     limits: Limits
     deadline: asyncio.Timeout
 
-    @property
-    def total_bytes(self) -> int | None:
-        """Return the size of the body, or None if the server does not give it."""
-        return announced_bytes(self.response)
-
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the content; the time that is left follows its size.
+        """Yield the content; its size sets the time limit.
 
         Raises:
             MediaError: It is larger than allowed.
         """
         started = asyncio.get_running_loop().time()
-        received, total = 0, self.total_bytes
-        self._check(total or 0)
+        received, total = 0, announced_bytes(self.response)
         self._allow(started, total or 0)
         async for piece in read_pieces(self.response, self.limits.stalled_s):
             received += len(piece)
-            self._check(received)
-            if total is None:
+            if total is None or received > total:
                 self._allow(started, received)
             yield piece
 
     def _allow(self, started: float, size_bytes: int) -> None:
-        self.deadline.reschedule(started + self.limits.transfer_s(size_bytes))
-
-    def _check(self, size_bytes: int) -> None:
+        """Check the size, and set the time limit for it."""
         if size_bytes > self.max_bytes:
             url = without_password(str(self.response.request.url))
             raise MediaError(f"{url} is larger than {self.max_bytes / 1e6:g} MB")
+        self.deadline.reschedule(started + self.limits.transfer_s(size_bytes))
 
 
-def _led_here(url: httpx.URL) -> AnswerLost:
+def _local_redirect(url: httpx.URL) -> AnswerLost:
     return AnswerLost(
         f"it redirects to {url.host}, an address of this machine or its network; give that "
         "address itself if you mean it"
     )
-
-
-def _requested(error: httpx.RequestError, url: str) -> httpx.URL:
-    """Return the requested URL of an error; after redirects it differs from the given one."""
-    try:
-        return error.request.url
-    except RuntimeError:  # httpx's word for one that is not set
-        return httpx.URL(url)

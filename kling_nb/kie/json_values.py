@@ -32,12 +32,12 @@ def read_text(value: object) -> str:
 
 
 def clean(text: str) -> str:
-    """Text that can be written as UTF-8: JSON may carry half characters."""
+    """Return text that can be encoded as UTF-8: JSON may contain lone surrogates."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def read_float(value: object) -> float | None:
-    """Return a number of JSON as a float; None for anything else, or for an absurd number."""
+    """Return a JSON number as a float; None for anything else, or for 1e15 and more."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -48,7 +48,7 @@ def read_float(value: object) -> float | None:
 
 
 def read_integer(value: object) -> int | None:
-    """Return a whole number, which may come as text; None for anything else."""
+    """Return a whole number, also from text of up to 6 digits; None for anything else."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value):
         return int(value)
     number = read_float(value)
@@ -56,5 +56,5 @@ def read_integer(value: object) -> int | None:
 
 
 def is_url(value: object) -> bool:
-    """Return whether a value is a plain http(s) URL that can be fetched, shown and written."""
+    """Return whether a value is an http(s) URL without spaces and control characters."""
     return isinstance(value, str) and _URL.fullmatch(value) is not None

@@ -1,7 +1,6 @@
-"""Multipart bodies: send a file in pieces, report progress, and check that it has not changed.
+"""Multipart bodies: send a file in pieces, report progress, check that the file has not changed.
 
-A video of 100 MB on disk is never loaded into memory as a whole. Must not depend on the service or
-on jobs.
+A video of 100 MB is never completely in memory. Must not depend on the service or on jobs.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ UPLOAD_FOLDER = "kling-nb"
 
 @dataclass(frozen=True, slots=True)
 class MultipartUpload:
-    """What is uploaded."""
+    """A file to upload."""
 
     content: bytes | Path
-    """The file, or where it is."""
+    """The content, or the path of the file."""
     name: str
     mime_type: str
     sha256: str = ""
-    """Of the content; empty where a file may be another one by now."""
+    """The expected hash of the content; empty for no check."""
 
     @property
     def size_bytes(self) -> int:
@@ -52,11 +51,10 @@ class MultipartUpload:
     def packed(
         self, http: httpx.AsyncClient, url: str, progress: Progress | None
     ) -> Iterator[httpx.Request]:
-        """The request that uploads it; good for one sending, while the file is open.
+        """Yield the upload request, which can be sent once, and keep the file open.
 
         Raises:
-            MediaError: The file is gone, or cannot be read; while it is sent, also that it was
-                changed.
+            MediaError: The file cannot be read, or has changed.
         """
         with self._opened() as file:
             multipart = http.build_request(
@@ -77,32 +75,28 @@ class MultipartUpload:
         if isinstance(self.content, bytes):
             return BytesIO(self.content)
         try:
-            return cast("BinaryIO", Checked(self.content, self.sha256))
+            return cast("BinaryIO", CheckedFile(self.content, self.sha256))
         except OSError as error:
             raise MediaError(
-                f"{self.content.name}: cannot be read any more ({error.strerror}); give it again"
+                f"{self.content.name}: cannot be read ({error.strerror}); select the file again"
             ) from None
 
     async def _pieces(
         self, multipart: httpx.Request, progress: Progress | None
     ) -> AsyncIterator[bytes]:
-        """The message in pieces, telling after each how much is gone."""
+        """Yield the body in pieces and report the progress after each."""
         pieces = iter(cast("httpx.SyncByteStream", multipart.stream))
         total, sent = int(multipart.headers["content-length"]), 0
-        while piece := await self._next(pieces):
+        # In a worker thread: the disk may be slow.
+        while piece := await asyncio.to_thread(next, pieces, b""):
             yield piece
             sent += len(piece)
             if progress is not None:
                 progress(sent, total)
 
-    async def _next(self, pieces: Iterator[bytes]) -> bytes:
-        if isinstance(self.content, bytes):
-            return next(pieces, b"")
-        return await asyncio.to_thread(next, pieces, b"")  # a disk may be far away, or asleep
 
-
-class Checked(FileIO):
-    """A file that is read to its end once, and must be what it was."""
+class CheckedFile(FileIO):
+    """A file that is read once, and whose hash is checked at its end."""
 
     def __init__(self, path: Path, sha256: str) -> None:
         super().__init__(path)
@@ -110,16 +104,15 @@ class Checked(FileIO):
         self._digest = hashlib.sha256()
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next piece; empty at the end, if it was the right file.
+        """Return the next piece; empty at the end.
 
         Raises:
-            MediaError: It was another.
+            MediaError: At the end, if the hash differs.
         """
         piece = super().read(size) or b""
         self._digest.update(piece)
         if not piece and self._sha256 and self._digest.hexdigest() != self._sha256:
             raise MediaError(
-                f"{Path(str(self.name)).name}: was changed while it was about to be uploaded; "
-                "run the cell again"
+                f"{Path(str(self.name)).name}: changed before it was uploaded; run the cell again"
             )
         return piece

@@ -1,4 +1,4 @@
-"""Read the text of an error page that a proxy or a gateway sends in place of an answer."""
+"""Read the text of an error page from a proxy or a gateway."""
 
 from __future__ import annotations
 
@@ -6,36 +6,17 @@ import html
 import re
 from typing import Final
 
-__all__ = ["page_message", "page_text"]
+__all__ = ["page_text"]
 
 _READ_BYTES: Final = 20_000
 _UNSEEN: Final = re.compile(r"<(script|style|head)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"<[^<>]*>?")
 
 
-def page_message(status: int, body: bytes, through: str = "") -> str:
-    """Return a message for an answer without an envelope, from a gateway or a proxy.
-
-    Args:
-        status: The HTTP status.
-        body: The body, unchanged.
-        through: The proxy that the request went through; empty without one.
-    """
-    way = f" through the proxy {through}" if through else ""
-    words = page_text(body)
-    page = f": {words}" if words else ""
-    return f"HTTP {status}{way} without a readable body{page}"
-
-
 def page_text(body: bytes, limit: int = 160) -> str:
-    """Return the first words of a page without its markup, on one line; empty without any.
-
-    Args:
-        body: HTML or plain text, unchanged.
-        limit: The most characters that are returned.
-    """
+    """Return the first `limit` characters of HTML or plain text on one line, without markup."""
     text = body[:_READ_BYTES].decode("utf-8", "replace")
     text = html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text)))
-    words = "".join(sign if sign.isprintable() else " " for sign in text)
-    words = " ".join(words.split())
-    return words if len(words) <= limit else f"{words[: limit - 1].rstrip()}…"
+    text = "".join(each if each.isprintable() else " " for each in text)
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"

@@ -1,6 +1,6 @@
 """Webhooks: parse the JSON that the service posts to a `callBackUrl`, and verify its signature.
 
-Parsing and verifying only. A callback is not trusted: it makes the session poll recordInfo.
+A callback is not trusted: it only makes the session poll recordInfo.
 """
 
 from __future__ import annotations
@@ -27,38 +27,35 @@ __all__ = [
     "with_nonce",
 ]
 
-_NONCE = "kling_nb"
-_NONCE_SIGN = re.compile(rf"(?:^|&){_NONCE}=([A-Za-z0-9_-]{{1,100}})(?=&|$)")
+_TOKEN_NAME = "kling_nb"
+_TOKEN_PATTERN = re.compile(rf"(?:^|&){_TOKEN_NAME}=([A-Za-z0-9_-]{{1,100}})(?=&|$)")
 
-_ENDS_TRIED = 50
-"""Each possible end of `param` costs a parse of the whole body, and anybody can post a body."""
+_MAX_ENDS = 50
+"""Each possible end of `param` costs a parse of the whole body, and any sender can post one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A notification that a task has ended. It is never believed: it makes us ask recordInfo.
-
-    Source: the specification's two documents, and D.
-    """
+    """A notification that a task has ended. Source: the specification's two documents, and D."""
 
     task_id: str
     status: TaskStatus | None
-    """What the notification claims; None when only the task id could be read."""
+    """The reported status; None if only the task id could be read."""
     raw: str
 
 
 def parse_callback(body: bytes) -> Callback:
-    r"""A notification, in every documented form.
+    r"""Parse a notification, in every documented form.
 
-    The specification's own two documents are not valid JSON as a whole: inside `param` a quote is
-    written `\\"`, which ends the string. So: strictly first, then with that one repair, then the
-    task id by itself. The id is read as `data.taskId`, `data.task_id` or root `taskId`.
+    The two documents of the specification are not valid JSON: inside `param` a quote is written
+    `\\"`, which ends the string. So the body is parsed strictly, then with that repaired, and then
+    searched for a task id. The id is read as `data.taskId`, `data.task_id` or root `taskId`.
 
     Raises:
-        UnreadableAnswer: Not even a task id can be read.
+        UnreadableAnswer: It has no readable task id.
     """
     raw = body.decode("utf-8", "replace")
-    for text in _candidates(raw):
+    for text in _readings(raw):
         document = read_json(text)
         if not isinstance(document, dict):
             continue
@@ -75,7 +72,7 @@ def parse_callback(body: bytes) -> Callback:
 
 
 def sign_callback(key: str, task_id: str, timestamp: str) -> str:
-    """The signature of a notification: base64(HMAC-SHA256(key, taskId + "." + timestamp)).
+    """Return base64(HMAC-SHA256(key, taskId + "." + timestamp)), the signature of a notification.
 
     Source: D. The body is not signed.
     """
@@ -87,15 +84,15 @@ def sign_callback(key: str, task_id: str, timestamp: str) -> str:
 def verify_callback(
     key: str, task_id: str, *, timestamp: str, signature: str, now_s: float, max_age_s: float = 300
 ) -> bool:
-    """Whether `X-Webhook-Signature` fits the id and `X-Webhook-Timestamp` (unix seconds) is fresh.
+    """Return whether `X-Webhook-Signature` is right and `X-Webhook-Timestamp` is recent.
 
     Args:
         key: The account's webhook key.
-        task_id: The id that the body names.
-        timestamp: The header as it came.
-        signature: The header as it came.
-        now_s: The present time in unix seconds.
-        max_age_s: How far the timestamp may be from now, either way.
+        task_id: The id in the body.
+        timestamp: The header: unix seconds.
+        signature: The header.
+        now_s: The current time in unix seconds.
+        max_age_s: Allowed difference between the timestamp and now, either way.
     """
     expected = sign_callback(key, task_id, timestamp).encode("ascii")
     matches = hmac.compare_digest(expected, signature.encode("utf-8", "replace"))
@@ -104,30 +101,30 @@ def verify_callback(
 
 
 def with_nonce(url: str, nonce: str) -> str:
-    """The address that is sent: a person's own with our one-time value behind its query.
+    """Add a callback token to the query of the user's URL.
 
-    By it a notification brings back the id of a task whose creation went unanswered.
+    With it a notification gives the id of a task if the answer to createTask was lost.
     """
     address, mark, fragment = url.partition("#")
     path, _, query = address.partition("?")
-    query = "&".join(filter(None, (query, f"{_NONCE}={nonce}")))
+    query = "&".join(filter(None, (query, f"{_TOKEN_NAME}={nonce}")))
     return f"{path}?{query}{mark}{fragment}"
 
 
 def nonce_in(query: str) -> str:
-    """The one-time value in the query of a notification's address; empty where there is none."""
-    found = _NONCE_SIGN.findall(query)
+    """Return the callback token in the query of a callback URL; empty if there is none."""
+    found = _TOKEN_PATTERN.findall(query)
     return found[-1] if found else ""
 
 
-def _candidates(raw: str) -> Iterator[str]:
-    r"""The text as it is, then with `\\"` inside `param` read as the `\\\"` it should have been."""
+def _readings(raw: str) -> Iterator[str]:
+    r"""Yield the text, then the text with `\\"` inside `param` corrected to `\\\"`."""
     yield raw
     start = re.search(r'"param"\s*:\s*"', raw)
     if start is None:
         return
     ends = re.finditer(r'\}"(?=\s*(?:,\s*"\w+"\s*:|\}))', raw[start.end() :])
-    for end in islice(ends, _ENDS_TRIED):
+    for end in islice(ends, _MAX_ENDS):
         param = raw[start.end() : start.end() + end.start() + 1]
         repaired = re.sub(r'(?<!\\)\\\\(?=")', r"\\\\\\", param)
         yield raw[: start.end()] + repaired + raw[start.end() + end.start() + 1 :]

@@ -1,9 +1,9 @@
 """Convert values to request bodies, and answer bytes to statuses or errors.
 
-The only module with the service's field names (`taskId`, `resultJson`, `msg`). Nothing here uses
-the network: an answer comes in as an `Answer`, and for any bytes only this package's own errors
-are raised. Sources, as each docstring names them: D published documentation, L live traffic
-recorded by others from April to October 2026, C what several public clients rely on.
+The only module with the service's field names (`taskId`, `resultJson`, `msg`). Pure: an
+answer is an `Answer`, and any bytes raise only errors of this package. Sources in the docstrings: D
+published documentation, L live traffic recorded by others from April to October 2026, C behaviour
+that several public clients rely on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kling_nb.core.task_status import (
 )
 
 from .json_values import clean, is_url, read_float, read_integer, read_json, read_text
-from .pages import page_message
+from .pages import page_text
 
 __all__ = [
     "Answer",
@@ -35,7 +35,6 @@ __all__ = [
     "create_body",
     "create_may_exist",
     "named_ids",
-    "names_another",
     "parse_created",
     "parse_credit",
     "parse_download_url",
@@ -47,8 +46,8 @@ __all__ = [
 ]
 
 
-_PARAMETER_WORDS = ("is required", "not within the range of allowed")
-_CREDIT_WORDS = ("credits insufficient", "insufficient credits")
+_PARAMETER_PHRASES = ("is required", "not within the range of allowed")
+_CREDIT_PHRASES = ("credits insufficient", "insufficient credits")
 _BY_CODE: Mapping[int, type[ServiceError]] = {
     400: errors.BadRequest,
     401: errors.Unauthorized,
@@ -58,42 +57,42 @@ _BY_CODE: Mapping[int, type[ServiceError]] = {
     433: errors.KeyLimitReached,
     455: errors.Maintenance,
 }
-_STATUSES_THAT_REFUSE = frozenset({200, 401, 402, 404, 422, 429})
+_REFUSAL_STATUSES = frozenset({200, 401, 402, 404, 422, 429})
 _URL_IN_TEXT = re.compile(
     r"""https?://[^\s/\\"'<>\x00-\x1f\ud800-\udfff]+/[^\s\\"'<>,\x00-\x1f\ud800-\udfff]*""",
     re.IGNORECASE,
 )
 _ECHOES = frozenset({"param", "paramJson", "callBackUrl"})
 """Fields of a record that repeat the request."""
-_RESULTS_READ = 16
-_DEPTH_READ = 30
+_MAX_RESULTS = 16
+_MAX_DEPTH = 30
 _ID_NAMES = ("taskId", "recordId", "task_id", "record_id")
 _ID_NAME = re.compile("(?:task|record)[_-]?ids?", re.IGNORECASE)
-_NAMED_ID = re.compile(
+_ID_IN_JSON = re.compile(
     r"""(?<=")(?:task|record)[_-]?ids?\\{0,9}"\s{0,99}:\s{0,99}\[?\s{0,99}"""
     r"""(?:\\{0,9}"([^"\\]{1,200})\\{0,9}"|([1-9][0-9]{0,29}))""",
     re.IGNORECASE,
 )
-"""Each repetition is bounded, so that the search is fast for any answer."""
-_WRITTEN_ID = re.compile(
+"""Repetitions are bounded, so that the search is fast for any answer."""
+_ID_IN_TEXT = re.compile(
     r"""(?<!["\\])\b(?:task|record)[\s_-]?ids?[\\"']{0,9}\s{0,9}[=:>]\s{0,9}[\\"']{0,9}"""
     r"""((?=[\w.:-]{0,199}\d)[\w-](?:[\w.:-]{0,198}[\w-])?)(?![\w-])""",
     re.IGNORECASE | re.ASCII,
 )
-"""In text that is no JSON: `taskId=…` in a form, `Task ID: …` in words, `<taskId>…` in a page. The
-id has a digit, as all known ones do: `task_id: is required` names none."""
-_IDS_KEPT = 5
+"""In text that is not JSON: `taskId=…` in a form, `Task ID: …` in text, `<taskId>…` in a page.
+An id has a digit, as all known ones do: `task_id: is required` names none."""
+_MAX_IDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, as far as this module needs it."""
+    """The parts of an HTTP answer that this module needs."""
 
     status: int
     body: bytes
     retry_after_s: float | None = None
     through: str = ""
-    """The proxy that the request went through, for a message; empty without one."""
+    """The proxy of the request, for messages; empty without one."""
 
     @property
     def whole_text(self) -> str:
@@ -105,7 +104,7 @@ class Answer:
         """Return the body for the ledger: cut if it is long, but with all its task ids."""
         whole = self.whole_text
         kept = whole[:ANSWER_LIMIT]
-        cut_off = [each for each in named_ids(whole) if each not in kept][:_IDS_KEPT]
+        cut_off = [each for each in named_ids(whole) if each not in kept][:_MAX_IDS]
         if not cut_off:
             return kept
         end = " … " + ", ".join(f'"taskId": "{each}"' for each in cut_off)
@@ -120,15 +119,15 @@ class _Envelope:
     message: str
     data: object
     readable: bool = True
-    """False: made from the HTTP status, so that a gateway may have spoken."""
+    """False: made from the HTTP status; the answer may be a gateway's."""
     document: object = None
-    """The whole body, where it is one."""
+    """The whole JSON body."""
 
 
 def create_body(
     model: str, sent: Mapping[str, object], callback_url: str = ""
 ) -> dict[str, object]:
-    """The body of createTask.
+    """Return the body of createTask.
 
     Args:
         model: The service's name of the model.
@@ -143,17 +142,17 @@ def create_body(
 def parse_created(answer: Answer, fields: tuple[Problem, ...] = ()) -> str:
     """Return the task id of a createTask answer; opaque, not empty.
 
-    The id is read as `data.taskId` or `data.recordId` (source: D L). Where neither is there, it is
-    read by the same names at the root, and as `task_id` or `record_id`, as callbacks spell it:
-    nothing is documented about that, and a task that was made is never lost for its spelling.
+    The id is `data.taskId` or `data.recordId` (source: D L). If neither is present, it is read by
+    the same names at the root, and as `task_id` or `record_id`, as in callbacks: undocumented, but
+    no task is lost because of a spelling.
 
     Args:
-        answer: What came back.
-        fields: What was given and is allowed, for the message of a refusal.
+        answer: The answer.
+        fields: The given and the allowed values, for the message of a refusal.
 
     Raises:
         ContradictoryAnswer: The answer contradicts itself; the task may exist.
-        ServiceError: The fitting class; see `create_may_exist` for what it means.
+        ServiceError: A subclass for the error; see `create_may_exist`.
     """
     contradiction = _contradiction(answer)
     envelope = _envelope(answer)
@@ -166,11 +165,6 @@ def parse_created(answer: Answer, fields: tuple[Problem, ...] = ()) -> str:
     if not task_id:
         raise UnreadableAnswer(200, "success without a task id")
     return task_id
-
-
-def names_another(answer: Answer, task_id: str) -> bool:
-    """Return whether an answer names another id beside this one."""
-    return any(each != task_id for each in named_ids(answer.whole_text))
 
 
 def _created_id(envelope: _Envelope) -> str:
@@ -186,14 +180,14 @@ def _created_id(envelope: _Envelope) -> str:
 def named_ids(text: str) -> tuple[str, ...]:
     """Return every id that an answer names as `taskId` or `recordId`, at any depth.
 
-    The text is searched as it is, so that a document that is cut, has a key twice or holds JSON
-    inside a string hides nothing; then once more without JSON's escapes. Plain text counts as well:
-    `taskId=…` and `Task ID: …`.
+    Searches the raw text, so that no id is missed in a document that is cut, has a key twice or
+    contains JSON in a string; then the parsed document, for escaped characters. Also reads plain
+    text: `taskId=…` and `Task ID: …`.
     """
-    found = _NAMED_ID.findall(text) + [(each, "") for each in _WRITTEN_ID.findall(text)]
+    found = _ID_IN_JSON.findall(text) + [(each, "") for each in _ID_IN_TEXT.findall(text)]
     document = read_json(text)
     if isinstance(document, dict | list):
-        found += _NAMED_ID.findall(json.dumps(document, ensure_ascii=False))
+        found += _ID_IN_JSON.findall(json.dumps(document, ensure_ascii=False))
     ids = (clean(quoted or number).strip() for quoted, number in found)
     return tuple(dict.fromkeys(filter(None, ids)))
 
@@ -202,12 +196,12 @@ def _contradiction(answer: Answer) -> str:
     """Return why a createTask answer contradicts itself; empty if it does not.
 
     HTTP 200 agrees with any `code`; another status agrees with a body without a `code`, or with
-    the same `code`. A body that begins as JSON and cannot be read may hold anything.
+    the same `code`. A body that begins as JSON and cannot be parsed may name a task.
     """
     text = answer.whole_text.strip()
-    document, twice = _read_pairs(text)
-    if twice:
-        return f"the key {twice[0]!r} occurs twice"
+    document, duplicates = _read_pairs(text)
+    if duplicates:
+        return f"the key {duplicates[0]!r} occurs twice"
     code = document.get("code") if isinstance(document, dict) else None
     if answer.status != 200:
         if text.startswith(("{", "[")) and document is None:
@@ -217,13 +211,13 @@ def _contradiction(answer: Answer) -> str:
     ids = named_ids(text)
     is_success = answer.status == 200 and read_integer(code) in (200, None)
     if not is_success and (ids or _has_id(document)):
-        named = f"task {', '.join(ids[:_IDS_KEPT])}" if ids else "a task"
+        named = f"task {', '.join(ids[:_MAX_IDS])}" if ids else "a task"
         return f"it reports no success but names {named}"
     return ""
 
 
 def _has_id(value: object, depth: int = 0) -> bool:
-    """Return whether a value holds a task id in any form, also one that `named_ids` cannot read."""
+    """Return whether a value contains a task id, also one that `named_ids` cannot read."""
     return any(
         (_ID_NAME.fullmatch(name) and inner and str(inner).strip()) or _has_id(inner, depth + 1)
         for name, inner in _members(value, depth)
@@ -231,37 +225,37 @@ def _has_id(value: object, depth: int = 0) -> bool:
 
 
 def _read_pairs(text: str) -> tuple[object, list[str]]:
-    """Return the JSON document, or None, and the keys that an object in it has twice."""
-    twice: list[str] = []
+    """Return the JSON document, or None, and its duplicate keys."""
+    duplicates: list[str] = []
 
     def collect(pairs: list[tuple[str, object]]) -> dict[str, object]:
         counted = Counter(name for name, _ in pairs)
-        twice.extend(clean(name)[:40] for name, count in counted.items() if count > 1)
+        duplicates.extend(clean(name)[:40] for name, count in counted.items() if count > 1)
         return dict(pairs)
 
     try:
-        return json.loads(text, object_pairs_hook=collect), twice
+        return json.loads(text, object_pairs_hook=collect), duplicates
     except (ValueError, RecursionError):
-        return None, twice
+        return None, duplicates
 
 
 def create_may_exist(answer: Answer, error: ServiceError) -> bool:
-    """Whether a task may exist although createTask answered with this error.
+    """Return whether a task may exist although createTask answered with this error.
 
-    A refusal counts only where the service itself speaks: HTTP 200, 401, 402, 404, 422 or 429.
-    Any other HTTP status may come from a gateway that gave up on a request that goes on behind it.
+    Only HTTP 200, 401, 402, 404, 422 and 429 certainly come from the service. Any other status may
+    come from a gateway that timed out while the service goes on.
     """
-    return error.may_exist or answer.status not in _STATUSES_THAT_REFUSE
+    return error.may_exist or answer.status not in _REFUSAL_STATUSES
 
 
 def parse_record(answer: Answer, task_id: str) -> TaskStatus:
-    """What recordInfo says of a task.
+    """Return the status of a task from a recordInfo answer.
 
-    A state word that is new to us is not an end. `resultJson` is read only on `success`.
-    `code` 408 means that the task is over (source: D). Source of the fields: L, 595 answers.
+    An unknown state counts as pending. `resultJson` is read only on `success`. `code` 408 means
+    that the task is over (source: D). Source of the fields: L, 595 answers.
 
     Raises:
-        ServiceError: The question failed; that says nothing about the task.
+        ServiceError: The status request failed; this says nothing about the task.
     """
     envelope = _envelope(answer)
     if envelope.readable and envelope.code in {404, 422}:
@@ -280,61 +274,61 @@ def parse_record(answer: Answer, task_id: str) -> TaskStatus:
 
 
 def parse_uploaded(answer: Answer) -> str:
-    """The URL of an uploaded file. Source: L; an old example has `fileUrl`."""
-    envelope = _envelope(answer)
-    if answer.status != 200 or envelope.code != 200:
-        _raise_service_error(answer, envelope)
-    data = envelope.data if isinstance(envelope.data, dict) else {}
+    """Return the URL of an uploaded file. Source: L; an old example has `fileUrl`."""
+    data = _data(answer)
     for name in ("downloadUrl", "fileUrl"):
-        if is_url(data.get(name)):
+        if isinstance(data, dict) and is_url(data.get(name)):
             return str(data[name])
     raise UnreadableAnswer(200, "upload without a downloadUrl")
 
 
 def parse_credit(answer: Answer) -> float:
-    """The balance in credits. Source: D L, `{"code":200,"msg":"success","data":5916.25}`."""
-    envelope = _envelope(answer)
-    if answer.status != 200 or envelope.code != 200:
-        _raise_service_error(answer, envelope)
-    credits = read_float(envelope.data)
+    """Return the balance in credits. Source: D L, `{"code":200,"msg":"success","data":5916.25}`."""
+    credits = read_float(_data(answer))
     if credits is None:
         raise UnreadableAnswer(200, "the balance is not a number")
     return credits
 
 
 def parse_download_url(answer: Answer) -> str:
-    """A link to a result that is valid for 20 minutes. Source: D, a bare string in `data`."""
+    """Return a result's link, valid for 20 minutes. Source: D, a bare string in `data`."""
+    url = _data(answer)
+    if not is_url(url):
+        raise UnreadableAnswer(200, "download-url without a URL")
+    return str(url)
+
+
+def _data(answer: Answer) -> object:
+    """Return the `data` of a successful answer; raise the exception for any other."""
     envelope = _envelope(answer)
     if answer.status != 200 or envelope.code != 200:
         _raise_service_error(answer, envelope)
-    if not is_url(envelope.data):
-        raise UnreadableAnswer(200, "download-url without a URL")
-    return str(envelope.data)
+    return envelope.data
 
 
 def _raise_service_error(
     answer: Answer, envelope: _Envelope, fields: tuple[Problem, ...] = ()
 ) -> NoReturn:
-    """The one place that turns an error answer into an exception."""
+    """Raise the exception for an error answer."""
     code = envelope.code if answer.status == 200 else answer.status
-    words = envelope.message.lower()
+    message = envelope.message.lower()
     if code == 429:
         raise errors.RateLimited(code, envelope.message, retry_after_s=answer.retry_after_s)
     kind = _BY_CODE.get(code)
-    if code == 500 and any(phrase in words for phrase in _CREDIT_WORDS):
+    if code == 500 and any(phrase in message for phrase in _CREDIT_PHRASES):
         kind = errors.InsufficientCredits
-    elif code == 500 and any(phrase in words for phrase in _PARAMETER_WORDS):
+    elif code == 500 and any(phrase in message for phrase in _PARAMETER_PHRASES):
         kind = errors.BadRequest
     if kind is None:
         kind = errors.BadRequest if 400 <= code < 500 and code != 408 else errors.ServerFault
-    if answer.status not in _STATUSES_THAT_REFUSE:
-        kind = errors.ServerFault  # nobody here can promise that nothing was charged
+    if answer.status not in _REFUSAL_STATUSES:
+        kind = errors.ServerFault  # the task may have been charged
     advice = "\n".join(["Nothing was charged.", *map(str, fields)]) if fields else ""
     raise kind(code, envelope.message, advice=advice if kind is errors.BadRequest else "")
 
 
 def _envelope(answer: Answer) -> _Envelope:
-    """The envelope of an answer; outside HTTP 200 a missing one is made from the status."""
+    """Return the envelope of an answer; without one, make it from a status other than 200."""
     document = read_json(answer.whole_text)
     if isinstance(document, dict):
         code = read_integer(document.get("code"))
@@ -342,25 +336,27 @@ def _envelope(answer: Answer) -> _Envelope:
             message = read_text(document.get("msg")) or read_text(document.get("message"))
             return _Envelope(code, message[:500], document.get("data"), document=document)
     if answer.status != 200:
-        message = page_message(answer.status, answer.body, answer.through)
+        page = page_text(answer.body)
+        through = f" through the proxy {answer.through}" if answer.through else ""
+        message = f"HTTP {answer.status}{through} without a readable body{page and f': {page}'}"
         return _Envelope(answer.status, message, None, readable=False)
     raise UnreadableAnswer(200, "the body is not the documented JSON")
 
 
 def parse_task(data: Mapping[str, object], task_id: str) -> TaskStatus:
-    """What a task object says, as recordInfo and a callback carry it."""
+    """Return the status from a task object of recordInfo or of a callback."""
     state = read_text(data.get("state"))
     credits = read_float(data.get("creditsConsumed"))
     credits = read_float(data.get("consumeCredits")) if credits is None else credits
     if state == "success":
         result = data.get("resultJson")
         raw = result if isinstance(result, str) else json.dumps(result)
-        return TaskSucceeded(task_id, _result_urls(data), credits, _took_s(data), clean(raw))
+        return TaskSucceeded(task_id, _result_urls(data), credits, _generation_s(data), clean(raw))
     if state == "fail":
         code, message = read_text(data.get("failCode")), read_text(data.get("failMsg"))
-        # Without the echo of our own request, which may hold a secret of a callback's address.
-        said = {name: value for name, value in data.items() if name != "param"}
-        raw = clean(json.dumps(said, ensure_ascii=False)[:ANSWER_LIMIT])
+        # Without the echo of the request, which may contain a secret of a callback URL.
+        kept = {name: value for name, value in data.items() if name != "param"}
+        raw = clean(json.dumps(kept, ensure_ascii=False)[:ANSWER_LIMIT])
         return TaskFailure(task_id, code, message or "no reason was given", credits, raw)
     return TaskPending(task_id, state or "waiting", credits)
 
@@ -368,19 +364,18 @@ def parse_task(data: Mapping[str, object], task_id: str) -> TaskStatus:
 def _result_urls(data: Mapping[str, object]) -> tuple[str, ...]:
     """Return every URL that may be a result, the documented places first.
 
-    `resultJson` is a JSON string (L) or an object (C) that holds `resultUrls`; `response` is the
-    same, parsed (L D). Whatever else the record holds comes last, so that a success with a URL in
-    it is never one without a file. Left out is the echo of the request, which holds the URLs of
-    what was uploaded.
+    `resultJson` is a JSON string (L) or an object (C) with `resultUrls`; `response` is the same,
+    parsed (L D). All other URLs of the record come last, so that a success with any URL has a
+    file. The echo of the request is left out: it has the URLs of the inputs.
     """
     places = (data.get("resultJson"), data.get("response"), dict(data))
     named = [each for place in places for each in _named_results(place)]
     others = [each for place in places for each in _urls_in(place)]
-    return tuple(dict.fromkeys([*named, *others]))[:_RESULTS_READ]
+    return tuple(dict.fromkeys([*named, *others]))[:_MAX_RESULTS]
 
 
 def _named_results(value: object, depth: int = 0) -> Iterator[str]:
-    """Yield the URLs in everything that is named `resultUrl` or `resultUrls`."""
+    """Yield the URLs in every field named `resultUrl` or `resultUrls`."""
     for name, inner in _members(value, depth):
         if name.lower().replace("_", "") in {"resulturl", "resulturls"}:
             yield from _urls_in(inner, depth + 1)
@@ -389,7 +384,7 @@ def _named_results(value: object, depth: int = 0) -> Iterator[str]:
 
 
 def _urls_in(value: object, depth: int = 0) -> Iterator[str]:
-    """Yield every URL in a value; search a text that is neither JSON nor a URL."""
+    """Yield every URL in a value; text that is neither JSON nor a URL is searched."""
     inside = _members(value, depth)
     for _, inner in inside:
         yield from _urls_in(inner, depth + 1)
@@ -400,7 +395,7 @@ def _urls_in(value: object, depth: int = 0) -> Iterator[str]:
 
 def _members(value: object, depth: int) -> list[tuple[str, object]]:
     """Return the items of an object, a list or a JSON text, with their names."""
-    if depth > _DEPTH_READ:
+    if depth > _MAX_DEPTH:
         return []
     if isinstance(value, str):
         value = read_json(value) if value.lstrip()[:1] in {"{", "[", '"'} else None
@@ -410,8 +405,8 @@ def _members(value: object, depth: int) -> list[tuple[str, object]]:
     return [("", inner) for inner in value] if isinstance(value, list) else []
 
 
-def _took_s(data: Mapping[str, object]) -> float | None:
-    """Completion minus creation, both epoch milliseconds (L).
+def _generation_s(data: Mapping[str, object]) -> float | None:
+    """Return completion minus creation in seconds; both are epoch milliseconds (L).
 
     `costTime` is not used: D and L disagree about its unit.
     """

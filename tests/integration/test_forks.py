@@ -237,13 +237,13 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
     from kling_nb.jobs import default_session as default
     from kling_nb.media import previews
     from kling_nb.emulator.render import worker as studio
-    from kling_nb.kie.rate_limit.store import HERE
+    from kling_nb.kie.rate_limit.store import IN_MEMORY
     workers.draw_later(lambda: None)
     workers.work_later(lambda: None)
     held, over = threading.Event(), threading.Event()
 
     def hold():
-        with default._lock, live._making, previews._making, studio.ONE_AT_A_TIME, HERE._turn:
+        with default._lock, live._making, previews._making, studio.ONE_AT_A_TIME, IN_MEMORY._lock:
             held.set()
             over.wait()
 
@@ -255,7 +255,9 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
         drawn, clicked = threading.Event(), threading.Event()
         workers.draw_later(drawn.set)
         workers.work_later(clicked.set)
-        locks = [default._lock, live._making, previews._making, studio.ONE_AT_A_TIME, HERE._turn]
+        owners = (default, IN_MEMORY)
+        locks = [owner._lock for owner in owners]
+        locks += [live._making, previews._making, studio.ONE_AT_A_TIME]
         free = [lock.acquire(blocking=False) for lock in locks]
         for lock in locks:
             lock.release()

@@ -1,8 +1,7 @@
 """Rate limits shared by all kernels of an account on this machine.
 
 `store` is the shared file, `limiter` waits for a free slot. A rate limit never blocks a clip: waits
-are bounded whatever the clock does, and the service's own answer has priority. Must not depend on
-the content of requests and answers.
+are bounded whatever the clock does. Must not depend on the content of requests and answers.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import ParamSpec, Self, TypeVar
+from typing import Self, TypeVar
 
 import platformdirs
 
@@ -22,56 +22,47 @@ from .store import Account, Slots
 
 __all__ = ["RateLimiter", "RequestQueue"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class RequestQueue:
-    """Where the requests of one kind queue in this process, first come first served.
+    """The queue of this process for one kind of request, first in, first out.
 
-    Only the first of them takes a slot, so that a process that dies leaves one at most unused,
-    and kernels take turns however long their lines are.
-
-    Args:
-        rate: What is counted, and how much is allowed.
-        slots: Of the account.
-        sleep: Waits.
+    Only the first request in the queue takes a slot, so that a killed process leaves at most one
+    unused, and kernels take turns however long their queues are.
     """
 
     def __init__(self, rate: Rate, slots: Slots, sleep: Callable[[float], Awaitable[None]]) -> None:
         self.rate = rate
         self._slots = slots
         self._sleep = sleep
-        self._first = asyncio.Lock()
+        self._turn = asyncio.Lock()
 
     async def wait(self) -> None:
         """Wait until one request may be sent."""
         if math.isinf(self.rate.limit):
             return
-        async with self._first:
-            wait_s = await in_worker(self._slots.book, self.rate)
+        async with self._turn:
+            wait_s = await in_worker(lambda: self._slots.reserve(self.rate))
             if wait_s:
                 await self._sleep(wait_s)
 
     async def hold_back(self, retry_after_s: float | None) -> None:
-        """Let the account rest a little: the service has answered with 429.
-
-        Args:
-            retry_after_s: How long the service wants it, if it says so.
-        """
+        """Hold back the account's requests after an answer with status 429."""
         if not math.isinf(self.rate.limit):
-            await in_worker(self._slots.hold, self.rate, hold_back_s(self.rate, retry_after_s))
+            held_s = hold_back_s(self.rate, retry_after_s)
+            await in_worker(lambda: self._slots.hold(self.rate, held_s))
 
 
 class RateLimiter:
-    """What one account may send, from all processes of this user on this machine together.
+    """The rate limits of one account, for all processes of this user on this machine together.
 
     Args:
-        account: Who is counted.
-        new_tasks: How many tasks may be made.
-        questions: How many questions may be asked about tasks.
-        path: The file that the processes share; in the user's state directory when not given.
-        clock: Gives the time in epoch seconds, the same for all processes.
+        account: The account.
+        new_tasks: The limit for new tasks.
+        questions: The limit for status requests.
+        path: The file that the processes share; by default in the user's state directory.
+        clock: Returns the time in epoch seconds, the same for all processes.
         sleep: Waits.
     """
 
@@ -92,15 +83,16 @@ class RateLimiter:
 
     @classmethod
     def unlimited(cls) -> Self:
-        """A budget that never waits, and touches no file."""
-        nobody = Account("")
-        return cls(nobody, replace(NEW_TASKS, limit=math.inf), replace(QUESTIONS, limit=math.inf))
+        """Return a limiter that never waits and uses no file."""
+        return cls(
+            Account(""), replace(NEW_TASKS, limit=math.inf), replace(QUESTIONS, limit=math.inf)
+        )
 
 
-async def in_worker(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-    """Run a call that touches the disk beside the loop; None when the program is ending."""
+async def in_worker(call: Callable[[], T]) -> T | None:
+    """Call a function that uses the disk in a worker thread; None if Python is shutting down."""
     try:
-        return await asyncio.to_thread(function, *args, **kwargs)
+        return await asyncio.to_thread(call)
     except RuntimeError as error:
         if "shutdown" in str(error):
             return None

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -31,8 +32,8 @@ LOG = logging.getLogger("kling_nb")
 
 BUSY_TIMEOUT_S: Final = 2.0
 """Short: another kernel holds the file for about a millisecond."""
-FILE_PAUSE_S: Final = 60.0
-"""For how long a file that could not be used is left alone."""
+RETRY_FILE_S: Final = 60.0
+"""How long the file is not tried again after it failed."""
 DAY_S: Final = 86_400.0
 
 TABLES: Final = (
@@ -64,45 +65,38 @@ HOLD: Final = """
         CASE WHEN typeof(until) = 'real' AND until BETWEEN :until AND :latest
         THEN until ELSE :until END
 """
-"""The longest counts, unless only a clock that was wrong can have noted it."""
+"""The longest hold counts, unless it is so long that only a wrong clock can explain it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who is counted: requests to one place, with one key where keys tell accounts apart."""
+    """The account that is limited: a service, with a key where keys identify accounts."""
 
     place: str
     """The URL of the service, or the folder of an emulator."""
     key: Key | None = None
 
-    def mark(self, salt: bytes) -> str:
-        """What stands for the account on disk: neither key nor place can be read from it."""
+    def digest(self, salt: bytes) -> str:
+        """Return the account's id on disk, a digest that reveals neither key nor place."""
         secret = salt if self.key is None else self.key.digest(salt)
         return hmac.digest(secret, self.place.encode("utf-8", "replace"), "sha256").hex()
 
 
+@dataclass(frozen=True, slots=True)
 class SlotFile:
     """The slots that all processes of this user have taken. Safe in any thread.
 
-    Journal mode DELETE, SQLite's own, since WAL is not safe on network homes. Not synced: what a
-    power cut takes with it is over when the machine is back.
-
-    Args:
-        path: The file; made at the first use.
+    Journal mode DELETE, SQLite's default, since WAL is not safe on network file systems. Not
+    synced: after a power cut all slots are in the past. The file is created at the first use; if it
+    cannot be used, each method raises OSError or sqlite3.Error.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
 
-    def book(self, account: Account, rate: Rate, now: float) -> float:
-        """Takes the next slot, in one transaction, and returns when it is.
-
-        Raises:
-            OSError: The file cannot be used.
-            sqlite3.Error: The same.
-        """
+    def reserve(self, account: Account, rate: Rate, now: float) -> float:
+        """Take the next slot, in one transaction, and return its time."""
         with self._transaction() as connection:
-            mine = (mark_in(connection, account), rate.name)
+            mine = (account_id_in(connection, account), rate.name)
             bounds = {"from": now - rate.kept_s, "to": now + rate.longest_wait_s}
             named = {"account": mine[0], "rate": mine[1], "now": now, "day": DAY_S}
             connection.execute(CLEAN, bounds | named)
@@ -113,14 +107,9 @@ class SlotFile:
         return slot
 
     def hold(self, account: Account, rate: Rate, now: float, seconds: float) -> None:
-        """Lets nobody take a slot for that long; a longer hold stays as it is.
-
-        Raises:
-            OSError: The file cannot be used.
-            sqlite3.Error: The same.
-        """
+        """Reserve no slot for that many seconds; keep a longer hold."""
         with self._transaction() as connection:
-            mine = {"account": mark_in(connection, account), "rate": rate.name}
+            mine = {"account": account_id_in(connection, account), "rate": rate.name}
             times = {"until": now + seconds, "latest": now + rate.longest_wait_s}
             connection.execute(HOLD, mine | times)
 
@@ -129,12 +118,8 @@ class SlotFile:
         make_folder(self.path.parent)
         ensure_file(self.path)
         try:
-            with (
-                no_fork(),
-                closing(
-                    sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-                ) as connection,
-            ):
+            connect = partial(sqlite3.connect, self.path, isolation_level=None)
+            with no_fork(), closing(connect(timeout=BUSY_TIMEOUT_S)) as connection:
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute("BEGIN IMMEDIATE")
                 for table in TABLES:
@@ -143,94 +128,85 @@ class SlotFile:
                 connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorname", "") in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-                self.path.unlink(missing_ok=True)  # seconds of slots are all that is lost
+                self.path.unlink(missing_ok=True)  # only a few seconds of slots are lost
             raise
 
 
 class SlotMemory:
-    """The slots that this process has taken, for when the file cannot be used."""
+    """The slots that this process has taken while the file could not be used."""
 
     def __init__(self) -> None:
         self.renew()
-        self._taken: dict[tuple[Account, str], list[float]] = {}
+        self._reserved: dict[tuple[Account, str], list[float]] = {}
         self._held: dict[tuple[Account, str], float] = {}
 
     def renew(self) -> None:
-        """Forgets which thread uses it: in a forked child that thread does not exist."""
-        self._turn = threading.Lock()
+        """Replace the lock: in a forked child the thread that holds it does not exist."""
+        self._lock = threading.Lock()
 
-    def book(self, account: Account, rate: Rate, now: float) -> float:
-        """Takes the next slot and returns when it is."""
+    def reserve(self, account: Account, rate: Rate, now: float) -> float:
+        """Take the next slot and return its time."""
         mine = (account, rate.name)
-        with self._turn:
-            taken = self._taken.get(mine, [])
+        with self._lock:
+            taken = self._reserved.get(mine, [])
             slot = next_slot(taken, now, rate, self._held.get(mine, 0.0))
-            # As many as the limit decide; those before them never do.
-            self._taken[mine] = sorted([*taken, slot])[-int(rate.limit) :]
+            # Older slots than the limit counts do not matter.
+            self._reserved[mine] = sorted([*taken, slot])[-int(rate.limit) :]
         return slot
 
     def hold(self, account: Account, rate: Rate, now: float, seconds: float) -> None:
-        """Lets nobody in this process take a slot for that long; a longer hold stays."""
-        with self._turn:
+        """Reserve no slot for that many seconds; keep a longer hold."""
+        with self._lock:
             known = self._held.get((account, rate.name), 0.0)
-            believed = known if known <= now + rate.longest_wait_s else 0.0
-            self._held[account, rate.name] = max(believed, now + seconds)
+            plausible_until = known if known <= now + rate.longest_wait_s else 0.0
+            self._held[account, rate.name] = max(plausible_until, now + seconds)
 
 
-HERE: Final = SlotMemory()
+IN_MEMORY: Final = SlotMemory()
 """One for all sessions of the process."""
-renew_in_child(HERE.renew)
+renew_in_child(IN_MEMORY.renew)
 
 
 class Slots:
-    """The slots of one account: in the file, or while that cannot be used in memory.
-
-    Args:
-        account: Who is counted.
-        path: The file.
-        clock: Gives the time in epoch seconds.
-    """
+    """The slots of one account: in the file, or in memory while the file cannot be used."""
 
     def __init__(self, account: Account, path: Path, clock: Callable[[], float]) -> None:
         self._account = account
         self._file = SlotFile(path)
         self._clock = clock
-        self._broke_at = -math.inf
+        self._failed_at = -math.inf
 
-    def book(self, rate: Rate) -> float:
-        """Takes the next slot and returns in how many seconds it is."""
-        slot = self._try(lambda store: store.book(self._account, rate, self._clock()))
-        # After the file: it may have kept us waiting, and the clock may have been set meanwhile.
+    def reserve(self, rate: Rate) -> float:
+        """Take the next slot and return the seconds until then."""
+        slot = self._try(lambda store: store.reserve(self._account, rate, self._clock()))
+        # The time now: the file may have been locked for a while, or the clock set.
         return min(max(slot - self._clock(), 0.0), rate.longest_wait_s)
 
     def hold(self, rate: Rate, seconds: float) -> None:
-        """Lets nobody take a slot for that long."""
+        """Reserve no slot for that many seconds."""
         now = self._clock()
         self._try(lambda store: store.hold(self._account, rate, now, seconds))
 
     def _try(self, use: Callable[[SlotFile | SlotMemory], T]) -> T:
-        if abs(self._clock() - self._broke_at) >= FILE_PAUSE_S:
+        if abs(self._clock() - self._failed_at) >= RETRY_FILE_S:
             try:
                 return use(self._file)
             except (OSError, sqlite3.Error) as error:
-                self._warn(error)
-                self._broke_at = self._clock()
-        return use(HERE)
-
-    def _warn(self, error: Exception) -> None:
-        LOG.warning(
-            "%s cannot be used (%s): the rate limits of the account are kept for this kernel "
-            "alone; with several kernels the service may ask to wait. Jobs go on.",
-            self._file.path,
-            error,
-        )
+                LOG.warning(
+                    "%s cannot be used (%s): rate limits apply to this kernel alone; with several "
+                    "kernels the service may ask to wait. Jobs continue.",
+                    self._file.path,
+                    error,
+                )
+                self._failed_at = self._clock()
+        return use(IN_MEMORY)
 
 
-def mark_in(connection: sqlite3.Connection, account: Account) -> str:
-    """The account as this file knows it; the first one to ask makes the salt."""
+def account_id_in(connection: sqlite3.Connection, account: Account) -> str:
+    """Return the account's id in this file; create the salt at the first use."""
     new = secrets.token_bytes(16)
     connection.execute("INSERT OR IGNORE INTO salt VALUES (1, ?)", (new,))
     (salt,) = connection.execute("SELECT salt FROM salt").fetchone()
     if not isinstance(salt, bytes):
-        raise sqlite3.DataError("its salt is none of ours")
-    return account.mark(salt)
+        raise sqlite3.DataError("its salt is not valid")
+    return account.digest(salt)

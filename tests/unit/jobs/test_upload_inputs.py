@@ -167,7 +167,7 @@ def test_a_failed_upload_sends_nothing(world: World, photo: bytes, tmp_path: Pat
     image = Image.new("RGB", (400, 400), "red")
     job, prepared = world.intend(ClipRequest(spec, {"image": image, "video": path}))
     path.write_bytes(video(shade=10))
-    with pytest.raises(MediaError, match="was changed while it was about to be uploaded"):
+    with pytest.raises(MediaError, match="changed before it was uploaded"):
         asyncio.run(submit(world.context, job, prepared, 8.0))
     assert world.ledger.row(job.id).stage is Stage.DISCARDED
     assert world.books.count_tasks() == 0

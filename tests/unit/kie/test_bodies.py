@@ -87,7 +87,7 @@ CALLS = [
 @pytest.mark.parametrize("call", CALLS)
 def test_an_answer_that_trickles_ends(call: Callable[[Client], object], body: Body) -> None:
     """A call takes a fixed time in all, however the answer comes."""
-    with pytest.raises(AnswerLost, match=r"no whole answer within|is larger than"):
+    with pytest.raises(AnswerLost, match=r"no complete answer within|is larger than"):
         asyncio.run(call(client(body, SHORT)))  # type: ignore[arg-type]
     assert body.closed
 
@@ -99,7 +99,7 @@ def test_a_task_whose_answer_trickles_is_unknown() -> None:
     outcome = asyncio.run(client(body, SHORT).create_task(BODY))
     assert isinstance(outcome, SubmitOutcome)
     assert outcome.may_exist
-    assert "no whole answer within 0.05 s" in str(outcome.error)
+    assert "no complete answer within 0.05 s" in str(outcome.error)
 
 
 def test_the_head_of_an_answer_is_waited_for_in_the_same_time() -> None:
@@ -300,7 +300,7 @@ def test_a_size_that_is_too_large_is_not_begun() -> None:
 def test_an_upload_that_is_not_answered_ends() -> None:
     """Its time follows its size."""
     uploading = client(Body(b" ", then="stop"), Limits(spare_s=0.05, bytes_per_s=1e12))
-    with pytest.raises(AnswerLost, match=r"no whole answer within 0\.05 s"):
+    with pytest.raises(AnswerLost, match=r"no complete answer within 0\.05 s"):
         asyncio.run(uploading.upload(b"x" * 1000, "a.png", "image/png"))
 
 

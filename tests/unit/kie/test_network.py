@@ -28,10 +28,10 @@ from tests.support.service import KEY
 API = httpx.URL("https://api.kie.ai/api/v1/chat/credit")
 REFUSED = [
     ("ALL_PROXY", "socks5://127.0.0.1:1080", r"socksio.*pip install"),
-    ("HTTP_PROXY", "proxy.example:port", "not the address of a proxy"),
-    ("https_proxy", "ftp://proxy.example", "not the address of a proxy"),
-    ("HTTPS_PROXY", "http://", "not the address of a proxy"),
-    ("HTTPS_PROXY", "http://me:s3cret@proxy.example:port", "not the address of a proxy"),
+    ("HTTP_PROXY", "proxy.example:port", "not a proxy address"),
+    ("https_proxy", "ftp://proxy.example", "not a proxy address"),
+    ("HTTPS_PROXY", "http://", "not a proxy address"),
+    ("HTTPS_PROXY", "http://me:s3cret@proxy.example:port", "not a proxy address"),
     ("SSL_CERT_FILE", "/no/such/file.pem", "does not exist"),
     ("SSL_CERT_DIR", "/no/such/folder", "does not exist"),
     ("SSLKEYLOGFILE", "/no/such/folder/keys.log", "cannot be used"),
@@ -216,7 +216,7 @@ def untrusted() -> httpx.ConnectError:
 
 def test_a_certificate_that_is_not_trusted() -> None:
     """Why, and how it is made known."""
-    words = Network().explain(untrusted(), API)
+    words = str(Network().failure(untrusted(), API))
     assert words.startswith("api.kie.ai: this machine does not trust its certificate (self-signed")
     assert "SSL_CERT_FILE" in words
 
@@ -232,7 +232,7 @@ def test_a_certificate_that_is_not_trusted() -> None:
 def test_a_proxy_is_named(error: Exception, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is what failed, or what stands between; a password in it is not shown."""
     monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080")
-    text = Network().explain(error, API)
+    text = str(Network().failure(error, API))
     assert "the proxy proxy.example:8080 (HTTPS_PROXY)" in text
     assert words in text
     assert "s3cret" not in text

@@ -32,7 +32,7 @@ ACCOUNT = Account("https://api.example", Key(KEY))
 @pytest.fixture(autouse=True)
 def nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test keeps in memory ends with it."""
-    monkeypatch.setattr(store, "HERE", store.SlotMemory())
+    monkeypatch.setattr(store, "IN_MEMORY", store.SlotMemory())
 
 
 class Kernel:
@@ -309,7 +309,7 @@ def test_the_file_has_no_key(kernel: Callable[..., Kernel], tmp_path: Path) -> N
     content = (tmp_path / "state" / "rates.sqlite3").read_bytes()
     assert KEY.encode() not in content
     assert b"api.example" not in content
-    assert ACCOUNT.mark(b"1" * 16) != ACCOUNT.mark(b"2" * 16)
+    assert ACCOUNT.digest(b"1" * 16) != ACCOUNT.digest(b"2" * 16)
 
 
 def test_old_slots_are_cleaned_away(
@@ -329,7 +329,7 @@ def test_threads_take_slots_one_by_one(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "rates.sqlite3"
 
     def book(_number: int) -> float:
-        return store.Slots(ACCOUNT, path, clock.epoch).book(NEW_TASKS)
+        return store.Slots(ACCOUNT, path, clock.epoch).reserve(NEW_TASKS)
 
     with ThreadPoolExecutor(8) as threads:
         waits = Counter(round(wait_s, 3) for wait_s in threads.map(book, range(40)))
@@ -379,7 +379,7 @@ def test_a_file_that_heals_is_used_again(
     state.unlink()
     one.create()
     assert not state.exists()
-    clock.move(store.FILE_PAUSE_S)
+    clock.move(store.RETRY_FILE_S)
     one.create()
     assert (state / "rates.sqlite3").is_file()
 
@@ -488,7 +488,7 @@ def test_an_emulator_in_this_process_has_the_limits_of_the_settings(tmp_path: Pa
     with closing(Session(mode="emulator", folder=tmp_path, rate_limits=limits)) as session:
         assert session.emulator is not None
         terms = session.emulator.books.terms
-        new_tasks = session._context.client._budget.new_tasks.rate
+        new_tasks = session._context.client._rate_limiter.new_tasks.rate
     assert (terms.tasks_per_window, terms.task_window_s) == (3, 7.0)
     assert (terms.questions_per_window, terms.question_window_s) == (5, 2.0)
     assert (new_tasks.limit, new_tasks.window_s) == (3, 7.0)

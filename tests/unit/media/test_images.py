@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kling_nb.errors import MediaError
-from kling_nb.media.images import ImageInput, placeholder, read_picture, with_source
+from kling_nb.media.images import ImageInput, placeholder_image, read_picture
 
 JPEG_AND_PNG = ("image/jpeg", "image/png")
 
@@ -405,13 +404,6 @@ def test_hash_knows_the_shape() -> None:
     assert len({read_picture(np.zeros(shape, "uint8")).source_sha256 for shape in shapes}) == 3
 
 
-def test_a_picture_may_stand_for_another_source() -> None:
-    """A placeholder is known by what it stands for."""
-    picture = read_picture(draw())
-    other = with_source(picture, "ab" * 32)
-    assert other == dataclasses.replace(picture, source_sha256="ab" * 32)
-
-
 # --- thumbnail and placeholder -----------------------------------------------------------------
 
 
@@ -446,13 +438,13 @@ def test_thumbnail_of_a_transparent_picture_is_white() -> None:
 @pytest.mark.parametrize("text", ["", "https://host/fox.png", "x" * 5000, "日本 \0 \n\n fox"])
 def test_placeholder(text: str) -> None:
     """A valid picture for any text."""
-    picture = read_picture(placeholder(text))
+    picture = read_picture(placeholder_image(text))
     assert (picture.mime_type, picture.width_px, picture.height_px) == ("image/jpeg", 1280, 720)
 
 
 def test_placeholder_says_the_text() -> None:
     """Other words look different."""
-    assert placeholder("one") != placeholder("two")
+    assert placeholder_image("one") != placeholder_image("two")
 
 
 # --- what is refused ---------------------------------------------------------------------------
