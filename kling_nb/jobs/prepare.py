@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import operator
-import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,8 +25,8 @@ from kling_nb.media.inputs import Attachment, noun_of
 from kling_nb.media.unwrapping import is_data_url, is_job, unwrap, url_of
 from kling_nb.models.advisories import MediaFacts, warnings_of
 from kling_nb.models.cell import write_cell
-from kling_nb.models.parameters import Media, Records
-from kling_nb.models.request_inputs import Input, media_of, with_media
+from kling_nb.models.parameters import Media
+from kling_nb.models.request_inputs import media_of, with_media
 from kling_nb.models.spec import (
     ModelSpec,
     Values,
@@ -49,7 +48,6 @@ __all__ = [
     "Wish",
     "gather",
     "intent_of",
-    "place_words",
     "prepare",
     "problems_of",
     "quote_of",
@@ -97,8 +95,7 @@ async def gather(
                 await reader.read(item, name) for item, name in zip(found.given, names, strict=True)
             ]
         except MediaError as error:
-            where = place_words(spec, found)
-            words = f"{where}: {error}" if where != found.parameter else str(error)
+            words = str(error) if found.path == found.parameter else f"{found.label}: {error}"
             given, _, advice = words.partition("; ")
             problems.append(Problem(found.parameter, given, advice or found.kind.allowed))
             continue
@@ -117,15 +114,6 @@ def names_of(written: object, count: int) -> list[str]:
     if len(names) != count:
         names = [None] * count
     return [name if isinstance(name, str) else "" for name in names]
-
-
-def place_words(spec: ModelSpec, found: Input) -> str:
-    """Where media are given, for a person: `image`, or `element 2: images`."""
-    kind = spec.parameter(found.parameter).kind
-    inside = re.fullmatch(r"\[(\d+)\]\.(.+)", found.path.removeprefix(found.parameter))
-    if inside is None or not isinstance(kind, Records):
-        return found.parameter
-    return f"{kind.noun} {int(inside[1]) + 1}: {inside[2]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,11 @@ from kling_nb.core.stored_input import StoredInput
 from kling_nb.media.input_store import is_kept, keep
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_line
-from kling_nb.models.parameters import Media, Records
 from kling_nb.models.request_inputs import media_of, with_media
 from kling_nb.models.spec import ModelSpec
 from kling_nb.storage import JobRecord, Ledger
 
-from .prepare import Prepared, Wish, intent_of, place_words
+from .prepare import Prepared, Wish, intent_of
 from .upload_inputs import InputSource
 
 __all__ = [
@@ -54,7 +53,7 @@ def wish_of(row: JobRecord) -> Wish:
             "write a new cell for it"
         )
     kept = {path: given[0] if len(given) == 1 else given for path, given in row.sources.items()}
-    values = with_media(spec, _values(row, spec), kept)
+    values = with_media(spec, row.values, kept)
     return Wish(spec, values, row.take, row.callback_url, _written(row, spec))
 
 
@@ -152,17 +151,8 @@ def _media(row: JobRecord) -> Mapping[str, tuple[str, tuple[StoredInput, ...]]]:
     if spec is None:
         return {}
     return {
-        place_words(spec, place): (str(place.given[0]), tuple(row.sources.get(path, ())))
-        for path, place in media_of(spec, _values(row, spec)).items()
-    }
-
-
-def _values(row: JobRecord, spec: ModelSpec) -> dict[str, object]:
-    """What was asked for, with records as they are validated: JSON has no tuples."""
-    records = {p.name for p in spec.parameters if isinstance(p.kind, Records)}
-    return {
-        name: tuple(value) if name in records and isinstance(value, list) else value
-        for name, value in row.values.items()
+        place.label: (str(place.given[0]), tuple(row.sources.get(path, ())))
+        for path, place in media_of(spec, row.values).items()
     }
 
 
@@ -173,5 +163,4 @@ def _written(row: JobRecord, spec: ModelSpec) -> dict[str, object]:
         values = read_line(line).values
     except InvalidInput:  # of another version: its options may have changed
         return {}
-    kinds = {p.name: p.kind for p in spec.parameters if isinstance(p.kind, Media | Records)}
-    return {name: values[name] for name in kinds if name in values}
+    return {p.name: values[p.name] for p in spec.sources if p.name in values}

@@ -6,12 +6,11 @@ open the files that a value names.
 
 from __future__ import annotations
 
-import json
 import keyword
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,10 +18,16 @@ from typing import Final
 from kling_nb.core.errors import InvalidInput
 
 from .catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from .cell_options import PROMPT, LineParser, option_name, parser_of, unknown_option
+from .cell_options import (
+    PROMPT,
+    LineParser,
+    negative_option,
+    option_name,
+    parser_of,
+    unknown_option,
+)
 from .cell_variables import fill_prompt, raw_prompt
 from .lookup import find_model
-from .parameters import Flag, Media, Records
 from .spec import ModelSpec, Parameter
 
 __all__ = ["Cell", "join_lines", "model_of", "read_cell", "read_line", "write_cell"]
@@ -117,7 +122,7 @@ def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) 
         words += ["--model", spec.name]
     for parameter in spec.parameters:
         value = values.get(parameter.name)
-        if parameter.name != PROMPT and value is not None and not _is_default(parameter, value):
+        if parameter.name != PROMPT and value is not None and not parameter.is_default(value):
             words += _options(parameter, value)
     if take != 1:
         words += ["--take", str(take)]
@@ -176,27 +181,12 @@ def _unwrapped(value: object) -> object:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _is_default(parameter: Parameter, value: object) -> bool:
-    # Media and records are never compared: what stands for them may be an array.
-    return not isinstance(parameter.kind, Media | Records) and value == parameter.default
-
-
-def _options(parameter: Parameter, value: object) -> Iterator[str]:
-    """The words that give a parameter that value."""
+def _options(parameter: Parameter, value: object) -> list[str]:
+    """Return the words of a line that set a parameter to a value."""
     option = option_name(parameter)
-    match parameter.kind:
-        case Flag():
-            yield option if value else f"--no-{option[2:]}"
-        case Media() if isinstance(value, list | tuple):
-            yield from (_option(option, str(each)) for each in value)
-        case Records() if not isinstance(value, str):
-            text = json.dumps(value, ensure_ascii=False)
-            # To IPython these end a line, and in JSON they need not be escaped.
-            for end in "\x85\u2028\u2029":
-                text = text.replace(end, f"\\u{ord(end):04x}")
-            yield _option(option, text)
-        case _:
-            yield _option(option, str(value))
+    if parameter.kind.is_switch:
+        return [option if value else negative_option(parameter)]
+    return [_option(option, text) for text in parameter.kind.cell_texts(value)]
 
 
 def _option(option: str, text: str) -> str:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from kling_nb.core.errors import InvalidInput
 
 from .catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from .lookup import nearest, takes_words
-from .parameters import Choice, Flag, Kind, Media, Number, Records
 from .spec import ModelSpec, Parameter
 
 __all__ = [
@@ -21,6 +20,7 @@ __all__ = [
     "PROMPT",
     "LineParser",
     "help_text",
+    "negative_option",
     "option_name",
     "option_rows",
     "options_of",
@@ -32,9 +32,6 @@ __all__ = [
 EMBED_CHOICES = ("auto", "always", "never")
 PROMPT = "prompt"
 """The parameter that is the body of a cell."""
-
-_MOST_NUMBERS = 21
-"""So many values of a number are offered to choose from; more are no choice."""
 
 
 class LineParser(argparse.ArgumentParser):
@@ -50,6 +47,11 @@ def option_name(parameter: Parameter) -> str:
     return f"--{parameter.name.replace('_', '-')}"
 
 
+def negative_option(parameter: Parameter) -> str:
+    """Return the option that switches a parameter off: `--no-sound`."""
+    return f"--no-{option_name(parameter)[2:]}"
+
+
 def parser_of(spec: ModelSpec) -> LineParser:
     """The parser of a line for that model."""
     parser = LineParser(
@@ -61,7 +63,9 @@ def parser_of(spec: ModelSpec) -> LineParser:
     )
     for parameter in _written(spec):
         text = _help(spec, parameter).replace("%", "%%")
-        parser.add_argument(*_names(parameter), default=None, help=text, **_reading(parameter.kind))
+        parser.add_argument(
+            *_names(parameter), default=None, help=text, **parameter.kind.argparse_settings
+        )
     add = parser.add_argument
     add("--model", "-m", default=spec.name, help="the model; by default one that fits the input")
     add("--output", "-o", default="", metavar="NAME", help="the variable that gets the job")
@@ -101,7 +105,7 @@ def option_rows(spec: ModelSpec) -> list[tuple[str, str, str, str]]:
     return [
         (
             _written_as(parameter),
-            _takes(parameter.kind),
+            parameter.kind.option_takes,
             "" if parameter.default is None else _default(parameter),
             _help(spec, parameter, with_choices=False),
         )
@@ -116,15 +120,14 @@ def options_of(spec: ModelSpec) -> Mapping[str, tuple[str, ...]]:
         for option in action.option_strings:
             found[option] = tuple(str(choice) for choice in action.choices or ())
     for parameter in _written(spec):
-        found |= dict.fromkeys(_names(parameter), _choices(parameter.kind))
+        found |= dict.fromkeys(_names(parameter), parameter.kind.choices())
     found["--model"] = found["-m"] = tuple(CATALOGUE)
     return found
 
 
 def source_options(spec: ModelSpec) -> frozenset[str]:
     """The options that take a file, a URL or a variable."""
-    takers = (p for p in _written(spec) if isinstance(p.kind, Media | Records))
-    return frozenset(name for parameter in takers for name in _names(parameter))
+    return frozenset(name for parameter in spec.sources for name in _names(parameter))
 
 
 def unknown_option(word: str, spec: ModelSpec) -> InvalidInput:
@@ -162,71 +165,24 @@ def _long(options: Sequence[str]) -> list[str]:
     return [option for option in options if option[:2] == "--"]
 
 
-def _reading(kind: Kind) -> dict[str, Any]:
-    """How argparse reads an option of that kind."""
-    match kind:
-        case Flag():
-            return {"action": argparse.BooleanOptionalAction}
-        case Media(max_count=1):
-            return {"action": "append", "metavar": "SOURCE"}
-        case Media():
-            return {"action": "extend", "nargs": "+", "metavar": "SOURCE"}
-        case Records(noun=noun):
-            return {"metavar": f"{noun.upper()}S"}
-        case _:
-            return {"metavar": "X"}
-
-
 def _help(spec: ModelSpec, parameter: Parameter, *, with_choices: bool = True) -> str:
     text = "; ".join((parameter.help, *spec.remarks(parameter.name)))
     if not with_choices:
         return text
-    match parameter.kind:
-        case Choice(options=options):
-            text += f": {', '.join(options)}"
-        case Records():
-            text += ": JSON, or the name of a variable"
-    is_told = parameter.default is not None and not isinstance(parameter.kind, Flag)
-    return f"{text} (default {parameter.default})" if is_told else text
-
-
-def _takes(kind: Kind) -> str:
-    match kind:
-        case Flag():
-            return "nothing"
-        case Records(noun=noun):
-            return f"{kind.takes}: JSON or a variable with {noun}s"
-        case _:
-            return kind.takes
+    text += parameter.kind.option_note
+    has_default = parameter.default is not None and not parameter.kind.is_switch
+    return f"{text} (default {parameter.default})" if has_default else text
 
 
 def _written_as(parameter: Parameter) -> str:
-    match parameter.kind:
-        case _ if parameter.name == PROMPT:
-            return "the cell's body"
-        case Flag():
-            return f"{option_name(parameter)}, {_switched_off(parameter)}"
-        case _:
-            return ", ".join(_names(parameter))
-
-
-def _switched_off(parameter: Parameter) -> str:
-    return f"--no-{option_name(parameter)[2:]}"
+    if parameter.name == PROMPT:
+        return "the cell's body"
+    if parameter.kind.is_switch:
+        return f"{option_name(parameter)}, {negative_option(parameter)}"
+    return ", ".join(_names(parameter))
 
 
 def _default(parameter: Parameter) -> str:
-    if isinstance(parameter.kind, Flag):
-        return option_name(parameter) if parameter.default else _switched_off(parameter)
+    if parameter.kind.is_switch:
+        return option_name(parameter) if parameter.default else negative_option(parameter)
     return str(parameter.default)
-
-
-def _choices(kind: Kind) -> tuple[str, ...]:
-    match kind:
-        case Choice(options=options):
-            return options
-        case Number(low=low, high=high, step=step):
-            count = round((high - low) / step) + 1
-            numbers = (round(low + place * step, 9) for place in range(count))
-            return tuple(f"{each:g}" for each in numbers) if count <= _MOST_NUMBERS else ()
-        case _:
-            return ()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from kling_nb.core.errors import InvalidInput
 
 from .lookup import nearest
-from .parameters import Media, Records, load_records
+from .parameter_kind import as_tuple
 from .spec import ModelSpec
 
 __all__ = [
@@ -98,56 +98,26 @@ def resolve(
         variables: What names hold. A list spreads over the places of several pictures.
     """
     found = Resolved(dict(values), {})
-    for parameter in spec.parameters:
-        given = values.get(parameter.name)
-        if given is None:
-            continue
-        match parameter.kind:
-            case Media():
-                found.values[parameter.name] = _held(given, variables)
-                found.written[parameter.name] = given
-            case Records() as kind:
-                _resolve_records(parameter.name, kind, given, variables, found)
+    for name, kind in ((p.name, p.kind) for p in spec.sources):
+        if values.get(name) is not None:
+            found.values[name], found.written[name] = kind.resolve(
+                values[name], lambda given: _value(given, variables)
+            )
     return found
 
 
 def unresolved(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
     """Return names without a variable, for values that can only be names: records, `{name}`."""
-    given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, Records))
+    given = (values.get(p.name) for p in spec.sources if not p.kind.medium)
     names = [each for each in given if isinstance(each, str) and each.isidentifier()]
     return names + missing(spec, values)
 
 
 def missing(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
     """Return the names in `{name}`, `${name}` and `$name` that `resolve` did not find."""
-    kinds = Media | Records
-    given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, kinds))
-    texts = [each for value in given for each in _items(value) if isinstance(each, str)]
+    given = (values.get(p.name) for p in spec.sources)
+    texts = [each for value in given for each in as_tuple(value) if isinstance(each, str)]
     return [name for text in texts if (name := _bare(text)) != text and _EXPRESSION.fullmatch(name)]
-
-
-def _resolve_records(
-    name: str, kind: Records, given: object, variables: Mapping[str, object], found: Resolved
-) -> None:
-    records = load_records(_value(given, variables))
-    if not isinstance(records, list | tuple) or not all(isinstance(r, Mapping) for r in records):
-        found.values[name] = found.written[name] = records
-        return
-    media = [column.name for column in kind.columns if isinstance(column.kind, Media)]
-    held = {c: [r.get(c) for r in records] for c in media}
-    found.values[name] = [
-        {**r, **{c: _held(r[c], variables) for c in media if c in r}} for r in records
-    ]
-    # A picture in memory has no text: then only the variable's name says which records are meant.
-    is_text = all(_is_text(each) for column in held.values() for each in column)
-    found.written[name] = records if is_text else given
-
-
-def _held(given: object, variables: Mapping[str, object]) -> object:
-    """What one name holds, or several; a list that one of them holds is spread."""
-    items = [_value(each, variables) for each in _items(given)]
-    spread = [inner for item in items for inner in _items(item)]
-    return spread[0] if len(spread) == 1 else spread
 
 
 def _value(given: object, variables: Mapping[str, object]) -> object:
@@ -180,11 +150,3 @@ def _item(held: object, key: str) -> object:
         place = int(key)
         return held[place] if -len(held) <= place < len(held) else _NOTHING
     return _NOTHING
-
-
-def _items(given: object) -> list[object]:
-    return list(given) if isinstance(given, list | tuple) else [given]
-
-
-def _is_text(given: object) -> bool:
-    return given is None or all(isinstance(each, str) for each in _items(given))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from kling_nb.core.errors import InvalidInput
 
 from .catalog import CATALOGUE
-from .parameters import Media, Records
 from .rules import NeededWithout
 from .spec import ModelSpec, describe, price_credits
 
@@ -89,11 +88,10 @@ def offer_of(spec: ModelSpec) -> Offer:
 
 def takes_words(spec: ModelSpec) -> str:
     """Return the inputs of a model in words: `image + video`, `image or video`, `words (shots)`."""
-    sources = [p for p in spec.parameters if isinstance(p.kind, Media | Records)]
     needed = needed_media(spec)
     named = {name for names in needed for name in names}
     words = " + ".join(" or ".join(names) for names in needed) or "words"
-    free = ", ".join(p.name for p in sources if p.name not in named)
+    free = ", ".join(p.name for p in spec.sources if p.name not in named)
     return f"{words} ({free})" if free else words
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from kling_nb.core.errors import Problem
 
 from .conditions import When, count_of, has_value
-from .parameters import ROUNDING_S, count_words
+from .parameter_kind import format_count
+from .parameters import ROUNDING_S
 
 __all__ = [
     "Asked",
@@ -263,7 +264,7 @@ class AtMost(_InOneForm):
         count = count_of(asked.values.get(self.field))
         if count <= self.most or not self.when.holds(asked.values):
             return None
-        return Problem(self.field, count_words(count), f"allowed: {self.says}")
+        return Problem(self.field, format_count(count), f"allowed: {self.says}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,14 @@ from kling_nb.core.errors import InvalidInput, Problem
 from kling_nb.core.formatting import shorten
 
 from .advisories import Advisory
-from .parameters import Choice, Flag, Kind, Media, Number, Records, Rejected
+from .parameter_kind import Rejected
+from .parameters import Choice, Flag, Media, Number, Text
 from .prices import PriceList
+from .records import Records
 from .rules import Asked, Filled, Implied, NotTaken, Rule, Summed, broken_rules
 
 __all__ = [
+    "Kind",
     "ModelSpec",
     "Parameter",
     "Values",
@@ -38,6 +41,9 @@ _TOLD_CHARS = 60
 
 _UNBOUNDED_S = 300.0
 """Assumed length of a video or sound without a limit: the longest that any model takes."""
+
+Kind = Text | Choice | Flag | Number | Media | Records
+"""All kinds of a parameter; a new one is added here."""
 
 Values = Mapping[str, object]
 """Validated values by the name a person writes; a `Media` value is whatever was given."""
@@ -66,6 +72,13 @@ class Parameter:
     def field(self) -> str:
         """The service's name of the field."""
         return self.sent_as or self.name
+
+    def is_default(self, value: object) -> bool:
+        """Return whether a value is the default.
+
+        Without a default nothing is compared: an image may be an array, which has no truth value.
+        """
+        return self.default is not None and value == self.default
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +109,13 @@ class ModelSpec:
 
     @property
     def media(self) -> tuple[Parameter, ...]:
-        """The parameters that are uploaded as they are; see `media_of` for those in records."""
-        return tuple(p for p in self.parameters if isinstance(p.kind, Media))
+        """Return the parameters that are media; see `media_of` for media in records."""
+        return tuple(p for p in self.parameters if p.kind.medium)
+
+    @property
+    def sources(self) -> tuple[Parameter, ...]:
+        """Return the parameters that a cell gives as files, URLs or names of variables."""
+        return tuple(p for p in self.parameters if p.kind.is_source)
 
     def remarks(self, name: str) -> tuple[str, ...]:
         """What the rules say of that parameter, for help beside it."""
@@ -164,45 +182,22 @@ def price_credits(
 def most_credits(spec: ModelSpec) -> float:
     """Return the highest price of a request to a model, in credits."""
     return max(
-        line.credits * (_longest_s(spec, line.per_s_of) if line.per_s_of else 1)
+        line.credits * (spec.parameter(line.per_s_of).kind.longest_s or _UNBOUNDED_S)
+        if line.per_s_of
+        else line.credits
         for line in spec.prices.lines
     )
-
-
-def _longest_s(spec: ModelSpec, name: str) -> float:
-    match spec.parameter(name).kind:
-        case Choice(options=options):
-            return max(map(float, options))
-        case Number(high=high):
-            return high
-        case Media(length_s=(_, longest)):
-            return longest
-        case _:
-            return _UNBOUNDED_S
 
 
 def describe(spec: ModelSpec, values: Values) -> dict[str, str]:
     """The values a person chose from, in words: `{"sound": "no sound", "duration": "5 s"}`."""
     words: dict[str, str] = {}
     for parameter in spec.parameters:
-        value = values.get(parameter.name)
-        match parameter.kind:
-            case _ if value is None:
-                continue
-            case Flag(on=on, off=off):
-                words[parameter.name] = on if value else off
-            case Number(unit=unit) if unit:
-                words[parameter.name] = f"{value} {unit}"
-            case Choice() as kind:
-                words[parameter.name] = kind.say(str(value))
-            case Media():
-                continue
-            case Records(noun=noun):
-                count = len(value) if isinstance(value, list | tuple) else 0
-                words[parameter.name] = f"{count} {noun}{'' if count == 1 else 's'}"
-            case _ if parameter.name != "prompt":
-                words[parameter.name] = _labelled(parameter.name, value)
-    return {name: word for name, word in words.items() if word}
+        name, kind, value = parameter.name, parameter.kind, values.get(parameter.name)
+        if value is not None and name != "prompt" and not kind.medium:
+            text = kind.format_value(value)
+            words[name] = _labelled(name, text) if kind.is_labelled else text
+    return {name: text for name, text in words.items() if text}
 
 
 def describe_named(spec: ModelSpec, values: Values) -> dict[str, str]:
@@ -214,9 +209,9 @@ def describe_named(spec: ModelSpec, values: Values) -> dict[str, str]:
     """
     words = describe(spec, values)
     for parameter in spec.media:
-        is_one = isinstance(parameter.kind, Media) and parameter.kind.max_count == 1
-        if parameter.name in values and not (is_one and parameter.name == "image"):
-            words[parameter.name] = _labelled(parameter.name, values[parameter.name])
+        name = parameter.name
+        if name in values and (name != "image" or parameter.kind.is_multiple):
+            words[name] = _labelled(name, values[name])
     return words
 
 

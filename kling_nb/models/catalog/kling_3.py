@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kling_nb.models.conditions import When
-from kling_nb.models.parameters import Choice, Column, Flag, Media, Number, Records, Text
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.records import Column, Records
 from kling_nb.models.rules import (
     AtMost,
     Excludes,

@@ -11,7 +11,8 @@ from __future__ import annotations
 from datetime import date
 
 from kling_nb.models.advisories import FrameAdvisory
-from kling_nb.models.parameters import Choice, Column, Flag, Media, Number, Records, Text
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
+from kling_nb.models.records import Column, Records
 from kling_nb.models.spec import Parameter
 
 __all__ = [
