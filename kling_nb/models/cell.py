@@ -33,21 +33,21 @@ from .spec import ModelSpec, Parameter
 __all__ = ["Cell", "join_lines", "model_of", "read_cell", "read_line", "write_cell"]
 
 ESCAPE: Final = "" if sys.platform.startswith("win") else "\\"
-"""Escape character outside quotes; on Windows it is part of a path."""
-_LOST: Final = re.compile(r"(?<!\\)(?:\\\\)*\\\w")
+"""Escape character outside quotes; none on Windows, where it is part of a path."""
+_LOST_BACKSLASH: Final = re.compile(r"(?<!\\)(?:\\\\)*\\\w")
 """A backslash before a letter: no escape sequence, so the word is a Windows path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a `%%kling` cell asks for."""
+    """The model, values and options of a `%%kling` cell."""
 
     spec: ModelSpec
     values: Mapping[str, object]
-    """By parameter name, unvalidated; media and records as the text that was written, a list of
-    texts where several media were given."""
+    """By parameter name, unvalidated; media and records as their text, several media as a list of
+    texts."""
     output: str = ""
-    """The variable that gets the job."""
+    """Name of the variable for the job."""
     wait: bool = False
     take: int = 1
     dry_run: bool = False
@@ -56,10 +56,10 @@ class Cell:
 
 
 def read_line(line: str) -> Cell:
-    """The options of a `%%kling` line; `values` has no prompt yet.
+    """Parse the options of a `%%kling` line; `values` has no prompt yet.
 
     Raises:
-        InvalidInput: An option is unknown (the nearest is named) or its value not allowed.
+        InvalidInput: An option is unknown (names the closest) or its value is not allowed.
     """
     words = _split(line)
     spec = model_of(words)
@@ -85,11 +85,9 @@ def read_line(line: str) -> Cell:
 
 
 def read_cell(line: str, body: str, variables: Mapping[str, object]) -> Cell:
-    r"""A whole `%%kling` cell: the body is the prompt, `{{name}}` in it replaced by a variable.
+    r"""Parse a `%%kling` cell; the body is the prompt, with `{{name}}` replaced by a variable.
 
-    `\{{name}}` is the text itself.
-
-    An empty body is no prompt where the model can do without one.
+    `\{{name}}` is the text itself. An empty body is no prompt if the model does not require one.
     """
     line, body = join_lines(line, body)
     cell = read_line(line)
@@ -108,12 +106,12 @@ def join_lines(line: str, body: str) -> tuple[str, str]:
 
 
 def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) -> str:
-    """The `%%kling` cell that asks for the same.
+    """Return the `%%kling` cell for a request.
 
     Args:
         spec: The model.
         values: By parameter name; media as text (a path, a URL, a variable's name) or as a list of
-            such texts; records as they are, their media as text, or as the name of a variable.
+            texts; records with their media as text, or as the name of a variable.
         take: Which take.
     """
     words = ["%%kling"]
@@ -130,10 +128,10 @@ def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) 
 
 
 def model_of(words: Sequence[str]) -> ModelSpec:
-    """The model that the words of a line mean, also while they are still being written.
+    """Return the model of a line, also of an incomplete one.
 
     Raises:
-        InvalidInput: A model is named that there is not, or not only once.
+        InvalidInput: No model has this name, or several do.
     """
     finder = LineParser(prog="%%kling", add_help=False, allow_abbrev=False)
     finder.add_argument("--model", "-m", nargs="?", default="")
@@ -145,10 +143,10 @@ def model_of(words: Sequence[str]) -> ModelSpec:
 
 
 def _split(line: str) -> list[str]:
-    """The words of a line.
+    """Split a line into words.
 
     Raises:
-        InvalidInput: A quotation is not closed, or an unquoted path would lose its backslashes.
+        InvalidInput: A quote is not closed, or an unquoted path would lose its backslashes.
     """
     try:
         words = _words(line, ESCAPE)
@@ -166,7 +164,7 @@ def _check_backslashes(line: str, words: list[str]) -> None:
     if len(words) != len(written):
         return
     for word, path in zip(words, written, strict=True):
-        if word != path and _LOST.search(path):
+        if word != path and _LOST_BACKSLASH.search(path):
             given = f"{path} without quotes loses its backslashes and becomes {word}"
             raise InvalidInput.of("line", given, f"quote the path: {shlex.quote(path)}")
 
@@ -190,7 +188,7 @@ def _options(parameter: Parameter, value: object) -> list[str]:
 
 
 def _option(option: str, text: str) -> str:
-    # Joined where the value begins with a dash, which would read as an option.
+    # Joined with `=` if the value begins with a dash, which would be parsed as an option.
     joint = "=" if text.startswith("-") else " "
     return f"{option}{joint}{shlex.quote(text)}"
 

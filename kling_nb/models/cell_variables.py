@@ -30,8 +30,8 @@ __all__ = [
 ]
 
 _IN_PROMPT = re.compile(r"(?<!\\)(\\*)(\{\{\s*([A-Za-z_]\w*)\s*\}\})")
-"""The backslashes before it, the whole, the name. Of backslashes in front of a name each pair is
-one, and one that is left over takes the name's meaning; elsewhere they mean nothing."""
+"""Groups: the backslashes, the whole, the name. Each pair of backslashes before a name is one, and
+an odd one escapes the name; elsewhere backslashes have no meaning."""
 
 
 _MARKED = re.compile(r"\{\s*([^{}]+?)\s*\}|\$\{([^{}]+)\}|\$(.+)")
@@ -43,20 +43,20 @@ _NOTHING = object()
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The values of a cell, with what their names hold and as they are written."""
+    """The values of a cell, with names of variables replaced."""
 
     values: dict[str, object]
     written: dict[str, object]
-    """By parameter, of media and records only: what `write_cell` takes in their place."""
+    """The text of media and records by parameter, for `write_cell`."""
 
 
 def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
-    r"""The prompt, with each `{{name}}` replaced by the text of that variable; all else is raw.
+    r"""Return the prompt with each `{{name}}` replaced by the text of that variable.
 
     `\{{name}}` is the text `{{name}}` itself.
 
     Raises:
-        InvalidInput: There is no such variable.
+        InvalidInput: A variable does not exist.
     """
 
     def value_of(match: re.Match[str]) -> str:
@@ -78,24 +78,24 @@ def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
 
 
 def raw_prompt(prompt: str) -> str:
-    """The body of a cell that says exactly this, whatever variables there are."""
+    """Return the cell body for a prompt, with each `{{name}}` escaped."""
     return _IN_PROMPT.sub(lambda match: match[1] * 2 + "\\" + match[2], prompt)
 
 
 def names_in(body: str) -> list[str]:
-    """The variables that a prompt names."""
+    """Return the variables that a prompt names."""
     return [name for backslashes, _, name in _IN_PROMPT.findall(body) if len(backslashes) % 2 == 0]
 
 
 def resolve(
     spec: ModelSpec, values: Mapping[str, object], variables: Mapping[str, object]
 ) -> Resolved:
-    """The values as they are meant.
+    """Return the values with names of variables replaced.
 
     Args:
         spec: The model.
-        values: As they were written; what is no variable's name stands for itself.
-        variables: What names hold. A list spreads over the places of several pictures.
+        values: As written; a text that is not a variable's name stays as it is.
+        variables: By name. A list stands for several images.
     """
     found = Resolved(dict(values), {})
     for name, kind in ((p.name, p.kind) for p in spec.sources):
@@ -107,7 +107,7 @@ def resolve(
 
 
 def unresolved(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
-    """Return names without a variable, for values that can only be names: records, `{name}`."""
+    """Return the names without a variable, in values that can only be names: records, `{name}`."""
     given = (values.get(p.name) for p in spec.sources if not p.kind.medium)
     names = [each for each in given if isinstance(each, str) and each.isidentifier()]
     return names + missing(spec, values)
@@ -137,7 +137,7 @@ def _bare(text: str) -> str:
 
 
 def _attribute(held: object, name: str) -> object:
-    # Static first: a class that invents attributes would answer to `fox.png`, a file.
+    # Static lookup first: a class with `__getattr__` would answer to `fox.png`, a file.
     if inspect.getattr_static(held, name, _NOTHING) is _NOTHING:
         return _NOTHING
     return getattr(held, name, _NOTHING)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from kling_nb.core.unicode_text import plain_lines
 
-__all__ = ["Change", "LookUp", "Medium", "ParameterKind", "Rejected", "as_tuple", "format_count"]
+__all__ = ["Change", "LookUp", "Medium", "ParameterKind", "Rejected", "as_tuple", "wrong_count"]
 
 Medium = Literal["image", "video", "audio"]
 
@@ -141,6 +141,6 @@ def as_tuple(value: object) -> tuple[object, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-def format_count(number: int) -> str:
+def wrong_count(number: int) -> str:
     """Return `1 was given` or `2 were given`, for a wrong number of values."""
     return f"{number} {'was' if number == 1 else 'were'} given"

@@ -16,7 +16,7 @@ from typing import Any, TypeGuard, cast
 from kling_nb.core.formatting import shorten
 from kling_nb.core.unicode_text import comparable_text, normalize_text
 
-from .parameter_kind import LookUp, Medium, ParameterKind, Rejected, as_tuple, format_count
+from .parameter_kind import LookUp, Medium, ParameterKind, Rejected, as_tuple, wrong_count
 
 __all__ = ["ROUNDING_S", "Choice", "Flag", "Media", "Number", "Text", "is_media"]
 
@@ -291,7 +291,7 @@ class Media(ParameterKind):
         """Return the source, unopened; a tuple of several."""
         items = as_tuple(value)
         if not self.min_count <= len(items) <= self.max_count:
-            raise Rejected(format_count(len(items)))
+            raise Rejected(wrong_count(len(items)))
         if any(isinstance(item, str) and not item.strip() for item in items):
             raise Rejected("is empty")
         return items[0] if len(items) == 1 else items

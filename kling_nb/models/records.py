@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 
 from kling_nb.core.formatting import counted, shorten
 
-from .parameter_kind import Change, LookUp, ParameterKind, Rejected, as_tuple, format_count
+from .parameter_kind import Change, LookUp, ParameterKind, Rejected, as_tuple, wrong_count
 from .parameters import Choice, Flag, Media, Number, Text
 
 __all__ = ["Column", "Fault", "Records"]
@@ -86,7 +86,7 @@ class Records(ParameterKind):
         if not are_records(items):
             raise Rejected(f"{shorten(value)} is not a list of {self.noun}s")
         if not self.min_count <= len(items) <= self.max_count:
-            raise Rejected(format_count(len(items)))
+            raise Rejected(wrong_count(len(items)))
         faults: list[Fault] = []
         parsed = tuple(self._parse_one(place, item, faults) for place, item in enumerate(items))
         if faults:

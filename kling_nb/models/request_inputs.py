@@ -73,12 +73,12 @@ def with_media(spec: ModelSpec, values: Values, media: Mapping[str, object]) -> 
 def request_input(
     spec: ModelSpec, values: Values, media: Mapping[str, Sequence[str]]
 ) -> dict[str, object]:
-    """The `input` object that is sent.
+    """Return the `input` object for the service.
 
     Args:
         spec: The model.
         values: Validated values.
-        media: What stands for the media of each path of `media_of`: URLs, or hashes.
+        media: The URLs or hashes for each path of `media_of`.
     """
     forms = (each for each in spec.implied if isinstance(each, Unsent))
     unsent = {name for each in forms if each.when.holds(values) for name in each.fields}
@@ -108,16 +108,16 @@ def _named_input(
 def fingerprint(
     spec: ModelSpec, values: Values, media: Mapping[str, Sequence[str]], *, service: str, take: int
 ) -> str:
-    """Return the fingerprint of a request: 64 hex characters that never change for it.
+    """Return the fingerprint of a request: 64 hex characters that never change.
 
     Texts are compared without zero-width characters.
 
     Args:
         spec: The model.
         values: Validated values.
-        media: For each path of `media_of` the SHA-256 of each source as it was given.
+        media: The SHA-256 of each source as given, for each path of `media_of`.
         service: `live` or `emulator`.
-        take: Which of several results for the same request, from 1.
+        take: The number of the take, from 1.
     """
     values = _with_texts(spec, values, lambda _, text, __: comparable_text(text))
     return _digest(spec, values, media, service, take)
@@ -134,17 +134,17 @@ def fingerprints(
 ) -> tuple[str, ...]:
     """Return all fingerprints of a request, the current one first.
 
-    The others are those of earlier versions, which took texts as they were written, took
-    `take=True` for another take than 1, and hashed the pixels of a clip's frame. Each look-up uses
-    all of them, so that a request from an older version is not paid for twice.
+    The others are those of earlier versions, which did not normalize texts, distinguished
+    `take=True` from 1, and hashed the pixels of a clip's frame. Each look-up uses all of them, so
+    that a request from an older version is not paid for twice.
 
     Args:
         spec: The model.
         values: Validated values.
-        media: For each path of `media_of` the hashes of each source, the current one first.
+        media: The hashes of each source, the current one first, for each path of `media_of`.
         service: `live` or `emulator`.
-        take: Which of several results for the same request, from 1.
-        given: The values before validation: texts as they were written.
+        take: The number of the take, from 1.
+        given: The values before validation.
     """
     current = {path: [each[0] for each in sources] for path, sources in media.items()}
     earliest = {path: [each[-1] for each in sources] for path, sources in media.items()}

@@ -228,7 +228,7 @@ _SOURCE = (
 
 _FORMATTED = ("1:1", "16:9", "9:16")
 _RULES = (SumOf("duration", "shots", "duration"),)
-# The service's own default is true, which would demand shots of everybody.
+# The service's default is true, which would make shots required.
 _IMPLIED = (Summed("duration", "shots", "duration"), Told("customize_multi_shots", "shots"))
 
 _PRICES = PriceList(
@@ -247,7 +247,7 @@ _OF_VIDEO = (
     Price(27, {"resolution": "1080p"}, per_s_of="video"),
     Price(67, {"resolution": "4k"}, per_s_of="video"),
 )
-"""With a video; sound costs nothing more. Source: recorded 2026-08-20 (720p, silent, from a clip of
+"""With a video; sound is free. Source: recorded 2026-08-20 (720p, silent, from a clip of
 5 s: 100 credits), and the live catalogue of 2026-10-06."""
 
 OMNI_TEXT = ModelSpec(

@@ -50,21 +50,21 @@ PRICE_PAGES = "captures of the provider's price pages, 2026-03 to 2026-10"
 AS_OF = date(2026, 10, 31)
 
 USUAL_S = 164.0
-"""Where no recording exists: other products assume this for an image-to-video clip."""
+"""Used without a recording: the value of other products for an image-to-video clip."""
 
 PICTURE_FORMATS = ("image/jpeg", "image/png", "image/webp")
-"""Of the specification. Whether 2.6 takes WebP, sources disagree; the page of 3.0 does not say."""
+"""Source: the specification. Sources disagree about WebP for 2.6; the page of 3.0 does not say."""
 JPEG_OR_PNG = ("image/jpeg", "image/png")
-"""Of the pages of omni, v3-turbo, 2.5, 2.1 and the avatars: a WebP image is converted for them.
-Source: published documentation, crawl of 2026-08-19."""
+"""For omni, v3-turbo, 2.5, 2.1 and the avatars; a WebP image is converted for them. Source:
+published documentation, crawl of 2026-08-19."""
 VIDEO_FORMATS = ("video/mp4", "video/quicktime")
 AUDIO_FORMATS = ("audio/mpeg", "audio/wav", "audio/aac", "audio/mp4")
-"""No page names any; these are what other fields of the service take."""
+"""The formats of other fields of the service; no page names any."""
 
 FRAME_SIDE_PX = 300
 FRAME_RATIO = (0.4, 2.5)
-"""Kling's own rule for a frame: sides of at least 300 px, width to height 2:5 to 5:2. A limit where
-a page has it, and a warning elsewhere. Source: public clients and pages of omni, 2026-08."""
+"""Kling's own rule for a frame: sides of at least 300 px, width to height 2:5 to 5:2. A limit if
+the model's page has it, else a warning. Source: public clients and pages of omni, 2026-08."""
 
 _FRAME_REASON = (
     "Kling's own limits for a frame are sides of at least 300 px and a width of 0.4 to 2.5 times "
@@ -167,7 +167,7 @@ SHOTS = Parameter(
 )
 ELEMENT_RECORDS = Records(
     columns=(
-        # The page names no limits for the words; these are ours, so that a slip is seen.
+        # The page has no limits for these texts; ours catch mistakes.
         Column("name", Text(max_chars=100), "what the prompt calls it"),
         Column("description", Text(max_chars=500), "what it is"),
         Column(

@@ -117,7 +117,10 @@ def test_an_option_has_its_unit_or_its_own_words() -> None:
     facing = Choice(("image", "video"), words=("facing as in the image", "facing as in the video"))
     assert DURATION.format_value("5") == "5 s"
     assert Choice(("std",)).format_value("std") == "std"
-    assert [facing.format_value(each) for each in ("video", "left")] == ["facing as in the video", "left"]
+    assert [facing.format_value(each) for each in ("video", "left")] == [
+        "facing as in the video",
+        "left",
+    ]
 
 
 def test_a_long_row_of_numbers_is_said_by_its_ends() -> None:

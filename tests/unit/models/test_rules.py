@@ -16,7 +16,6 @@ from kling_nb.models.conditions import When
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import PriceList
 from kling_nb.models.rules import (
-    Asked,
     AtMost,
     Excludes,
     LastsAtMost,
@@ -28,6 +27,7 @@ from kling_nb.models.rules import (
     OneValueOf,
     OnlyWith,
     Rule,
+    RuleInput,
     SumOf,
     broken_rules,
 )
@@ -58,7 +58,7 @@ SPEC = ModelSpec(
 def found(rule: Rule, **values: object) -> Problem | None:
     """The problem that a rule has with these values, defaults filled in."""
     defaults = {p.name: p.default for p in SPEC.parameters if p.default is not None}
-    return rule.problem(Asked({**defaults, **values}, defaults))
+    return rule.problem(RuleInput({**defaults, **values}, defaults))
 
 
 def problems(*rules: Rule, **values: object) -> list[str]:
@@ -215,7 +215,7 @@ def test_rules_are_told_beside_their_field() -> None:
 
 def test_no_rules_break_nothing() -> None:
     """A model without rules is what it was."""
-    assert broken_rules((), Asked({"image": "a"}, {})) == []
+    assert broken_rules((), RuleInput({"image": "a"}, {})) == []
     assert problems() == []
 
 
@@ -276,7 +276,7 @@ STEPS = ({"length": 3}, {"length": 4})
 )  # fmt: skip
 def test_a_sum_is_what_its_records_have(values: dict[str, object], said: str) -> None:
     """Both are given or one follows from the other; two that differ are a problem."""
-    problem = SumOf("scale", "steps", "length").problem(Asked(values, {}))
+    problem = SumOf("scale", "steps", "length").problem(RuleInput(values, {}))
     assert str(problem or "") == said
 
 
