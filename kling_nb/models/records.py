@@ -142,11 +142,6 @@ class Records(ParameterKind):
         column = f": {fault.column}:" if fault.column else ""
         return f"{self.noun} {fault.place + 1}{column} {fault.given}"
 
-    @property
-    def is_multiple(self) -> bool:
-        """Return whether several records may be given."""
-        return self.max_count > 1
-
     def format_value(self, value: object) -> str:
         """Return the number of records: `2 shots`."""
         return counted(len(value) if isinstance(value, list | tuple) else 0, self.noun)

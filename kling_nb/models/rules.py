@@ -21,11 +21,9 @@ __all__ = [
     "Filled",
     "Implied",
     "LastsAtMost",
-    "Needed",
     "NeededWithout",
     "Needs",
     "NotTaken",
-    "OneOf",
     "OneValueOf",
     "OnlyWith",
     "Rule",
@@ -110,27 +108,6 @@ class Excludes(_Pair):
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
-    """Exactly one of these fields is given."""
-
-    fields: tuple[str, ...]
-
-    @property
-    def remark(self) -> str:
-        """Return the rule as a remark on its first field."""
-        return f"give exactly one of {', '.join(self.fields)}"
-
-    def problem(self, request: RuleInput) -> Problem | None:
-        """Return the problem, at the first field if none is given, else at the second one given."""
-        given = [name for name in self.fields if request.has(name)]
-        if not given:
-            return Problem(self.fields[0], _MISSING, self.remark)
-        if len(given) > 1:
-            return Problem(given[1], f"is given beside {given[0]}", self.remark)
-        return None
-
-
-@dataclass(frozen=True, slots=True)
 class OnlyWith(_Pair):
     """`field` is allowed only if `other` has one of `values`."""
 
@@ -147,24 +124,6 @@ class OnlyWith(_Pair):
             return None
         setting = _format_setting(self.other, self.values)
         return Problem(self.field, f"is taken only with {setting}", "set that, or leave this out")
-
-
-@dataclass(frozen=True, slots=True)
-class Needed(_Pair):
-    """`field` is required if `other` has one of `values`."""
-
-    values: tuple[object, ...]
-
-    @property
-    def remark(self) -> str:
-        """Return the rule as a remark on its first field."""
-        return f"needed with {_format_setting(self.other, self.values)}"
-
-    def problem(self, request: RuleInput) -> Problem | None:
-        """Return the problem, at `field`."""
-        if request.has(self.field) or not _is_among(request.values.get(self.other), self.values):
-            return None
-        return Problem(self.field, _MISSING, self.remark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,9 +271,7 @@ class NotTaken(_InOneForm):
 Rule = (
     Needs
     | Excludes
-    | OneOf
     | OnlyWith
-    | Needed
     | NeededWithout
     | SumOf
     | LastsAtMost

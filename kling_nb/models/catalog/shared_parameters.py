@@ -12,6 +12,7 @@ from datetime import date
 
 from kling_nb.models.advisories import FrameAdvisory
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
+from kling_nb.models.prices import Price, PriceList
 from kling_nb.models.records import Column, Records
 from kling_nb.models.spec import Parameter
 
@@ -43,11 +44,18 @@ __all__ = [
     "TWO_LENGTHS",
     "USUAL_S",
     "VIDEO_FORMATS",
+    "price_list",
 ]
 
 PAGE = "published documentation, crawl of 2026-08"
 PRICE_PAGES = "captures of the provider's price pages, 2026-03 to 2026-10"
 AS_OF = date(2026, 10, 31)
+
+
+def price_list(*lines: Price, source: str = PRICE_PAGES) -> PriceList:
+    """Return prices of the current date."""
+    return PriceList(lines, AS_OF, source)
+
 
 USUAL_S = 164.0
 """Used without a recording: the value of other products for an image-to-video clip."""
@@ -127,7 +135,7 @@ TWO_LENGTHS = Parameter(
 )
 LENGTH = Parameter(
     name="duration",
-    kind=Choice(("3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"), unit="s"),
+    kind=Choice(tuple(map(str, range(3, 16))), unit="s"),
     help="length of the clip in seconds; each is paid",
     default="5",
     flag="d",

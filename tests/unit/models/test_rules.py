@@ -19,11 +19,9 @@ from kling_nb.models.rules import (
     AtMost,
     Excludes,
     LastsAtMost,
-    Needed,
     NeededWithout,
     Needs,
     NotTaken,
-    OneOf,
     OneValueOf,
     OnlyWith,
     Rule,
@@ -79,8 +77,6 @@ def problems(*rules: Rule, **values: object) -> list[str]:
         (Excludes("ratio", "image"), {"ratio": "1:1"}, {"ratio": "1:1", "image": "a"}, "ratio"),
         (Excludes("ratio", "mode"), {"ratio": "1:1"}, {"ratio": "1:1", "mode": "pro"}, "ratio"),
         (Excludes("image", "shots"), {"image": "a"}, {"image": "a", "shots": True}, "image"),
-        (OneOf(("image", "tail")), {"image": "a"}, {}, "image"),
-        (OneOf(("image", "tail")), {"tail": "a"}, {"image": "a", "tail": "b"}, "tail"),
         (
             OnlyWith("shot_prompt", "shots", (True,)),
             {"shot_prompt": "go", "shots": True},
@@ -88,13 +84,6 @@ def problems(*rules: Rule, **values: object) -> list[str]:
             "shot_prompt",
         ),
         (OnlyWith("scale", "mode", ("pro",)), {"mode": "std"}, {"scale": 0.5}, "scale"),
-        (
-            Needed("shot_prompt", "shots", (True,)),
-            {"shots": False},
-            {"shots": True},
-            "shot_prompt",
-        ),
-        (Needed("prompt", "shots", (False,)), {"prompt": "go"}, {}, "prompt"),
         (NeededWithout("ratio", "image"), {"image": "a"}, {}, "ratio"),
         (NeededWithout("ratio", "image"), {"ratio": "1:1"}, {"shots": True}, "ratio"),
     ],
@@ -207,9 +196,11 @@ def test_a_field_has_one_problem() -> None:
 
 def test_rules_are_told_beside_their_field() -> None:
     """Help says of a field what the rules will say of its value."""
-    spec = replace(SPEC, rules=(OnlyWith("scale", "mode", ("pro", "4K")), OneOf(("image", "tail"))))
+    spec = replace(
+        SPEC, rules=(OnlyWith("scale", "mode", ("pro", "4K")), Excludes("image", "tail"))
+    )
     assert spec.remarks("scale") == ("only with mode pro or 4K",)
-    assert spec.remarks("image") == ("give exactly one of image, tail",)
+    assert spec.remarks("image") == ("not together with tail",)
     assert spec.remarks("mode") == ()
 
 
@@ -243,9 +234,7 @@ def test_the_magic_tells_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         Needs("tail", "image"),
         Excludes("tail", "image"),
-        OneOf(("image", "tail")),
         OnlyWith("tail", "image", ("std",)),
-        Needed("tail", "image", ("std",)),
         NeededWithout("tail", "image"),
         AtMost("tail", 1, When(given=("image",))),
         OneValueOf("mode", ("std",), When(given=("tail",), counts={"image": 1})),
