@@ -19,15 +19,7 @@ from .lookup import nearest
 from .parameter_kind import as_tuple
 from .spec import ModelSpec
 
-__all__ = [
-    "Resolved",
-    "fill_prompt",
-    "missing",
-    "names_in",
-    "raw_prompt",
-    "resolve",
-    "unresolved",
-]
+__all__ = ["Resolved", "fill_prompt", "missing", "names_in", "raw_prompt", "resolve", "unresolved"]
 
 _IN_PROMPT = re.compile(r"(?<!\\)(\\*)(\{\{\s*([A-Za-z_]\w*)\s*\}\})")
 """Groups: the backslashes, the whole, the name. Each pair of backslashes before a name is one, and

@@ -111,14 +111,7 @@ MASTER_TEXT = ModelSpec(
 PRO = ModelSpec(
     name="kling/v2-1-pro",
     title="Kling 2.1 pro, image to video",
-    parameters=(
-        _LONG_PROMPT,
-        ONE_PICTURE,
-        LAST_PICTURE,
-        TWO_LENGTHS,
-        NEGATIVE_PROMPT,
-        CFG_SCALE,
-    ),
+    parameters=(_LONG_PROMPT, ONE_PICTURE, LAST_PICTURE, TWO_LENGTHS, NEGATIVE_PROMPT, CFG_SCALE),
     prices=price_list(Price(50, {"duration": "5"}), Price(100, {"duration": "10"})),
     advisories=(FRAME_ADVISORY, LAST_FRAME_ADVISORY),
     usual_s=USUAL_S,

@@ -195,10 +195,7 @@ _VIDEO = Parameter(
     required=False,
     flag="v",
 )
-_ELEMENT_KINDS = {
-    "images": replace(_FRAME, min_count=2, max_count=4),
-    "video": _FOOTAGE,
-}
+_ELEMENT_KINDS = {"images": replace(_FRAME, min_count=2, max_count=4), "video": _FOOTAGE}
 _ELEMENTS = replace(
     ELEMENTS,
     sent_as="elements",

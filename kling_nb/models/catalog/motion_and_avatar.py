@@ -23,12 +23,7 @@ from .shared_parameters import (
     price_list,
 )
 
-__all__ = [
-    "AVATAR_PRO",
-    "AVATAR_STANDARD",
-    "MOTION_2_6",
-    "MOTION_3_0",
-]
+__all__ = ["AVATAR_PRO", "AVATAR_STANDARD", "MOTION_2_6", "MOTION_3_0"]
 
 _PROMPT = replace(PROMPT, help="what else is seen in the clip", required=False)
 _ACTOR = Parameter(
@@ -107,12 +102,7 @@ _PARAMETERS = (
     Parameter(
         name="audio",
         sent_as="audio_url",
-        kind=Media(
-            AUDIO_FORMATS,
-            max_bytes=100_000_000,
-            as_list=False,
-            length_s=(0, 300),
-        ),
+        kind=Media(AUDIO_FORMATS, max_bytes=100_000_000, as_list=False, length_s=(0, 300)),
         help="what is said: path, URL, or the name of a variable; each of its seconds is paid",
         flag="a",
     ),

@@ -81,16 +81,8 @@ _FRAME_REASON = (
 FRAME_ADVISORY = FrameAdvisory("image", FRAME_SIDE_PX, FRAME_RATIO, _FRAME_REASON)
 LAST_FRAME_ADVISORY = FrameAdvisory("last_image", FRAME_SIDE_PX, FRAME_RATIO, _FRAME_REASON)
 
-SHORT_PROMPT = Parameter(
-    name="prompt",
-    kind=Text(max_chars=1000),
-    help="what happens in the clip",
-)
-PROMPT = Parameter(
-    name="prompt",
-    kind=Text(max_chars=2500),
-    help="what happens in the clip",
-)
+SHORT_PROMPT = Parameter(name="prompt", kind=Text(max_chars=1000), help="what happens in the clip")
+PROMPT = Parameter(name="prompt", kind=Text(max_chars=2500), help="what happens in the clip")
 NEGATIVE_PROMPT = Parameter(
     name="negative_prompt",
     kind=Text(max_chars=500, one_line=True),
