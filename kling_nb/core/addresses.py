@@ -27,16 +27,8 @@ _WANTED: Final = (
     "give the http:// or https:// address of your tunnel or reverse proxy, without a name, "
     "a password or a fragment in it"
 )
-_LOCAL_ENDINGS: Final = (
-    ".localhost",
-    ".localdomain",
-    ".local",
-    ".lan",
-    ".internal",
-    ".intranet",
-    ".corp",
-    ".home",
-    ".home.arpa",
+_LOCAL_NAME: Final = re.compile(
+    r"\.(localhost|localdomain|local|lan|internal|intranet|corp|home|home\.arpa)\Z"
 )
 _SECRET_NAME: Final = re.compile(
     r"token|secret|signature|passw|credential|session|expires|jwt|auth"
@@ -44,18 +36,18 @@ _SECRET_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 _SECRET_VALUE: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w.+/=~-]{20,}")
-"""Long, without spaces, letters and digits mixed: a token under a name of its own."""
+"""Letters and digits mixed, 20 or more, without spaces: a token under any name."""
 
 
 def check_public_url(url: str, *, live: bool) -> str:
-    """The address, if notifications can be sent to it.
+    """Return the URL if callbacks can be sent to it.
 
     Args:
-        url: As the service is to reach it.
-        live: Whether it is the service that posts there, and not the emulator.
+        url: The public URL.
+        live: Whether the service sends the callbacks, and not the emulator.
 
     Raises:
-        ConfigurationError: It is no such address; a password in it is not repeated.
+        ConfigurationError: The URL cannot be used; the message does not repeat a password.
     """
     text = url.strip()
     parts = _split(text)
@@ -94,7 +86,7 @@ def is_local_host(host: str) -> bool:
     address = _parse_ip(name)
     if address is not None:
         return not address.is_global or address.is_multicast
-    return "." not in name or name.endswith(_LOCAL_ENDINGS)
+    return "." not in name or _LOCAL_NAME.search(name) is not None
 
 
 def is_loopback(host: str) -> bool:
@@ -105,9 +97,9 @@ def is_loopback(host: str) -> bool:
 
 
 def has_secret(url: str) -> bool:
-    """Return whether a URL holds a user name, a password, or something like a token.
+    """Return whether a URL contains a user name, a password, or something like a token.
 
-    Signed links that expire count. A wrong guess costs an upload, which is free.
+    Signed links with an expiry count. A false positive costs an upload, which is free.
     """
     parts = _split(url)
     if parts is None or "@" in parts.netloc:
@@ -129,14 +121,13 @@ def without_password(url: str) -> str:
 
 
 def leads_here(path: str, public_url: str) -> bool:
-    """Whether a request's path is the public address's own, or what a proxy leaves of it.
+    """Return whether a request's path is that of the public URL, or what a proxy leaves of it.
 
-    Proxies strip the part of a path that led to them, or do not: for `/a/b` it may be `/a/b`,
-    `/b` or `/`.
+    A proxy may strip its own part of the path: of `/a/b` remains `/a/b`, `/b` or `/`.
 
     Args:
-        path: Of the request, decoded.
-        public_url: The address as the service reaches it.
+        path: The decoded path of the request.
+        public_url: The URL that the service uses.
     """
     parts = _split(public_url)
     whole = "/" + unquote(parts.path if parts else "").strip("/")

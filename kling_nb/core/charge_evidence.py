@@ -33,24 +33,24 @@ __all__ = [
 ]
 
 WATCH_S = 60.0
-"""A balance that stands still for so long has most likely not been touched."""
+"""If the balance has not changed for this time, most likely nothing was charged."""
 
 LOOKS_S = (0.0, 15.0, 30.0, WATCH_S, 120.0, 300.0)
-"""When a lost request has the balance looked at, from the first look on; what comes behind
-`WATCH_S` is for a service that could not be reached until then."""
+"""Times of the balance samples after a lost request, from the first one; those after `WATCH_S` are
+for a service that was unreachable before."""
 
 REFUND_LOOKS_S = (0.0, WATCH_S, 120.0, 300.0)
-"""The same for a failed task, whose credits may come back late."""
+"""The same for a failed task, which may be refunded late."""
 
 ANSWER_LIMIT = 4_000
-"""How many characters of a raw answer are kept."""
+"""Maximum length of a stored raw answer, in characters."""
 
 _LATE_S = 15.0
 _SAME = 0.005
 
 
 class Likelihood(StrEnum):
-    """Whether the credits of a request are gone."""
+    """Whether a request was charged."""
 
     PAID = "the task exists and was paid, very probably"
     NOT_PAID = "very probably not"
@@ -58,7 +58,7 @@ class Likelihood(StrEnum):
 
 
 class Reason(StrEnum):
-    """What a verdict rests on."""
+    """The reason of a verdict."""
 
     UNSEEN = "the balance is not known"
     OTHERS = "other jobs moved the balance"
@@ -74,57 +74,57 @@ _MEANING = {Reason.FELL: Likelihood.PAID, Reason.STILL: Likelihood.NOT_PAID}
 
 @dataclass(frozen=True, slots=True)
 class BalanceLook:
-    """One look at the balance."""
+    """One sample of the balance."""
 
     after_s: float
-    """Seconds from the first look of the watch."""
+    """Seconds since the first sample."""
     balance_credits: float
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What was seen of the balance after a request."""
+    """Samples of the balance after a request."""
 
     began_at: datetime
     looks: tuple[BalanceLook, ...] = ()
     others_moved: bool = False
-    """Whether another job of the ledger may have moved the balance meanwhile."""
+    """Whether another job of the ledger may have changed the balance meanwhile."""
 
     @property
     def is_over(self) -> bool:
-        """Whether the balance was seen at the end of the whole time."""
+        """Return whether a sample exists from the end of the watch."""
         return self.lasted_s >= WATCH_S
 
     @property
     def lasted_s(self) -> float:
-        """Seconds from the first look to the last."""
+        """Return the seconds between the first and the last sample."""
         return self.looks[-1].after_s if self.looks else 0.0
 
     def age_s(self, now: datetime) -> float:
-        """Seconds from the first look to now; never less than to the last, whatever clocks do."""
+        """Return the seconds since the first sample; at least `lasted_s`, by any clock."""
         return max(self.lasted_s, (now - self.began_at).total_seconds())
 
     def goes_on(self, now: datetime) -> bool:
-        """Whether more is to be seen, if the kernel that watches is still there."""
+        """Return whether more samples follow, if the kernel is still running."""
         return not self.is_over and now < self.began_at + timedelta(seconds=WATCH_S + _LATE_S)
 
     def add(self, after_s: float, balance_credits: float | None, *, others_moved: bool) -> Watch:
-        """The watch with one more look; None is a balance that could not be had."""
-        seen = () if balance_credits is None else (BalanceLook(after_s, balance_credits),)
+        """Return the watch with another sample; None is an unknown balance."""
+        sample = () if balance_credits is None else (BalanceLook(after_s, balance_credits),)
         others = self.others_moved or others_moved
-        return replace(self, looks=(*self.looks, *seen), others_moved=others)
+        return replace(self, looks=(*self.looks, *sample), others_moved=others)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that speaks for or against a request having cost something."""
+    """The evidence whether a request was charged."""
 
     price_credits: float | None = None
     before_credits: float | None = None
-    """The balance when the request was intended."""
+    """The balance before the request."""
     watch: Watch | None = None
     answer: str = field(default="", repr=False)
-    """The service's raw answer, cut to `ANSWER_LIMIT`; empty where none came."""
+    """The service's raw answer, cut to `ANSWER_LIMIT`; empty without an answer."""
     task_ids: tuple[str, ...] = ()
     """The task ids in the answer to a lost request."""
 
@@ -134,7 +134,7 @@ NO_EVIDENCE = Evidence()
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the balance tells."""
+    """The conclusion from the balance."""
 
     likelihood: Likelihood
     ground: Reason
@@ -144,10 +144,10 @@ class Verdict:
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Say what balances before and after a request tell.
+    """Return the conclusion from the balances before and after a request.
 
-    A fall of exactly the price speaks for a task at once; that there was none takes a balance
-    that stood still for the whole watch, since credits may be taken late.
+    A drop by exactly the price is evidence for a task at once. Evidence against one is an unchanged
+    balance during the whole watch, because the service may charge late.
     """
     watch, before = evidence.watch, evidence.before_credits
     if watch is not None and watch.others_moved:
@@ -155,12 +155,12 @@ def judge(evidence: Evidence) -> Verdict:
     if watch is None or not watch.looks or before is None:
         return Verdict(Likelihood.OPEN, Reason.UNSEEN, before)
     falls = [before - look.balance_credits for look in watch.looks]
-    ground = _ground(falls, evidence.price_credits, is_over=watch.is_over)
+    ground = _reason(falls, evidence.price_credits, is_over=watch.is_over)
     likelihood = _MEANING.get(ground, Likelihood.OPEN)
     return Verdict(likelihood, ground, before, watch.looks[-1].balance_credits, watch.lasted_s)
 
 
-def _ground(falls: list[float], price_credits: float | None, *, is_over: bool) -> Reason:
+def _reason(falls: list[float], price_credits: float | None, *, is_over: bool) -> Reason:
     last = falls[-1]
     if price_credits and abs(last - price_credits) < _SAME:
         return Reason.FELL
@@ -172,7 +172,7 @@ def _ground(falls: list[float], price_credits: float | None, *, is_over: bool) -
 
 
 def encode_watch(watch: Watch) -> dict[str, object]:
-    """The watch in JSON's types."""
+    """Return the watch in JSON types."""
     return {
         "began_at": watch.began_at.isoformat(),
         "looks": [[look.after_s, look.balance_credits] for look in watch.looks],
@@ -181,7 +181,7 @@ def encode_watch(watch: Watch) -> dict[str, object]:
 
 
 def parse_watch(document: Mapping[str, Any]) -> Watch:
-    """The watch that `encode_watch` wrote."""
+    """Return the watch from the result of `encode_watch`."""
     return Watch(
         began_at=datetime.fromisoformat(document["began_at"]),
         looks=tuple(BalanceLook(*look) for look in document["looks"]),
@@ -190,7 +190,7 @@ def parse_watch(document: Mapping[str, Any]) -> Watch:
 
 
 def verdict_words(verdict: Verdict) -> str:
-    """Say what the balance tells, with its numbers; never certain, since others may use it."""
+    """Return the verdict as a sentence with the balances."""
     lasted = time_words(verdict.lasted_s)
     after = balance_words(verdict.after_credits or 0.0)
     match verdict.ground:
@@ -222,7 +222,7 @@ def verdict_words(verdict: Verdict) -> str:
 
 
 def unseen_words(verdict: Verdict) -> str:
-    """Say which balance is missing."""
+    """Return a sentence that names the missing balance."""
     if verdict.before_credits is None:
         return "Cannot tell: the balance before it is not known."
     before = balance_words(verdict.before_credits)
@@ -230,7 +230,7 @@ def unseen_words(verdict: Verdict) -> str:
 
 
 def moved_words(verdict: Verdict) -> str:
-    """Give `the balance went from 5,916 to 5,861, 55 credits`, with the fraction in the sum."""
+    """Return `the balance went from 5,916 to 5,861, 55 credits less`."""
     before, after = verdict.before_credits or 0.0, verdict.after_credits or 0.0
     way = "less" if before >= after else "more"
     change = credit_words(round(abs(before - after), 2))

@@ -87,26 +87,26 @@ class Problem:
     """One thing wrong with one field of a request."""
 
     field: str
-    """The parameter's name as a person writes it, e.g. `duration`."""
+    """The parameter's name, e.g. `duration`."""
     given: str
-    """What was given, shortened for reading."""
+    """The given value, shortened, or what is wrong with it."""
     allowed: str
-    """What is allowed, or what to do."""
+    """The allowed values, or what to do."""
 
     def __str__(self) -> str:
         return f"{self.field}: {self.given}; {self.allowed}"
 
 
 class KlingError(Exception):
-    """Anything this package raises for a person to read.
+    """Any error of this package.
 
-    Notebooks show it as one line: the traceback of a mistake that is mended in the cell is noise.
+    Notebooks show it as one line, without a traceback.
     """
 
     retryable: ClassVar[bool] = False
-    """Whether the same call may be made again by itself."""
+    """Whether the same call may be repeated automatically."""
     may_exist: ClassVar[bool] = False
-    """Whether, after this answer to createTask, a paid task may exist that nobody knows."""
+    """Whether a paid task may exist after this answer to createTask."""
 
     def __str__(self) -> str:
         return readable(super().__str__())
@@ -120,35 +120,35 @@ class InvalidInput(KlingError, ValueError):
 
     def __init__(self, problems: tuple[Problem, ...], *, subject: str = "") -> None:
         self.problems = problems
-        """Every problem found, in the order of the fields."""
+        """All problems, in the order of the fields."""
         start = f"{subject}: " if subject else ""
         super().__init__(start + "\n".join(str(problem) for problem in problems))
 
     @classmethod
     def of(cls, field: str, given: str, allowed: str) -> Self:
-        """The error of one problem."""
+        """Return the error for one problem."""
         return cls((Problem(field, given, allowed),))
 
 
 class ConfigurationError(KlingError):
-    """The settings do not allow what was asked for."""
+    """The settings are wrong or do not allow the request."""
 
 
 class MediaError(KlingError):
-    """A picture or a clip is not readable, too large, or not what it should be."""
+    """An image, video or audio file is unreadable, too large, or of the wrong kind."""
 
 
 class WrongLength(MediaError):
-    """A clip plays, but is not as long as was asked for."""
+    """A clip plays, but does not have the requested duration."""
 
 
 class ServiceError(KlingError):
     """The service answered with an error.
 
     Args:
-        code: The `code` of the envelope, or the HTTP status where there was no envelope.
-        message: The service's own words.
-        advice: What to do, when more can be said than the class's own advice.
+        code: The `code` of the envelope, or the HTTP status without an envelope.
+        message: The message of the service.
+        advice: What to do, if it differs from the advice of the class.
     """
 
     advice: ClassVar[str] = "Nothing was charged."
@@ -172,7 +172,7 @@ class InsufficientCredits(ServiceError):
 
 
 class EndpointNotFound(ServiceError):
-    """The address does not exist at the service."""
+    """The URL does not exist at the service."""
 
     advice = "Nothing was sent on. Check KLING_NB_API_URL, and whether a newer kling_nb exists."
 
@@ -197,11 +197,11 @@ class RateLimited(ServiceError):
     ) -> None:
         super().__init__(code, message, advice=advice)
         self.retry_after_s = retry_after_s
-        """What the service asked for in `Retry-After`, in seconds."""
+        """The delay in `Retry-After`, in seconds."""
 
 
 class KeyLimitReached(ServiceError):
-    """This key's own spending cap is reached."""
+    """The spending limit of this key is reached."""
 
     advice = "Nothing was charged. Raise the key's limit at kie.ai or use another key."
 
@@ -209,21 +209,21 @@ class KeyLimitReached(ServiceError):
 class Maintenance(ServiceError):
     """The service is under maintenance."""
 
-    advice = "Nothing was charged. Come back later."
+    advice = "Nothing was charged. Try again later."
 
 
 class ServerFault(ServiceError):
-    """The server broke; after createTask nobody knows whether the task exists."""
+    """The server failed; after createTask it is unknown whether the task exists."""
 
     may_exist = True
-    advice = "It broke on the way or at the service. `%kling jobs` shows where the job stands."
+    advice = "The service or the network failed. `%kling jobs` shows the state of the job."
 
 
 class UnreadableAnswer(ServiceError):
-    """The answer is not the JSON envelope that is documented."""
+    """The answer is not the documented JSON envelope."""
 
     may_exist = True
-    advice = "The answer cannot be read. `%kling jobs` shows where the job stands."
+    advice = "The answer cannot be read. `%kling jobs` shows the state of the job."
 
 
 class ContradictoryAnswer(ServiceError):
@@ -234,11 +234,11 @@ class ContradictoryAnswer(ServiceError):
 
 
 class Unreachable(KlingError):
-    """No answer came."""
+    """No answer arrived."""
 
 
 class NotSent(Unreachable):
-    """The request surely did not reach the service."""
+    """The request certainly did not reach the service."""
 
     retryable = True
 
@@ -252,7 +252,7 @@ class AnswerLost(Unreachable):
 
 
 class LedgerError(KlingError):
-    """The ledger cannot be used, or refuses a step that would break the record."""
+    """The ledger cannot be used, or the change of a job is not allowed."""
 
 
 class ForkedSession(LedgerError):
@@ -267,15 +267,15 @@ class AlreadyPaid(KlingError):
 
 
 class BudgetExceeded(KlingError):
-    """A budget that a person set has less left than the request costs; nothing was sent."""
+    """A budget has less left than the request costs; nothing was sent."""
 
 
 class WaitTimeout(KlingError, TimeoutError):
-    """The wait ended before the job; the job goes on."""
+    """The wait timed out; the job continues."""
 
 
 class WaitInterrupted(KeyboardInterrupt):
-    """The wait was interrupted; the job goes on.
+    """The wait was interrupted; the job continues.
 
     Not a `KlingError`: `except Exception` around a wait must not swallow an interrupt.
     """
@@ -297,16 +297,16 @@ class TaskFailed(JobFailed):
 
 
 class TaskUnknown(JobFailed):
-    """The answer to the submission was lost; the task may exist and may be paid."""
+    """The answer to createTask was lost; the task may exist and may be paid."""
 
 
 class TaskVanished(JobFailed):
-    """The service does not know the task, and the grace after its creation is over."""
+    """The service does not know the task, and the grace period after its creation is over."""
 
 
 class ClipExpired(JobFailed):
-    """The clip is neither on disk nor at the service any more."""
+    """The clip is no longer on disk or at the service."""
 
 
 class JobDetached(JobFailed):
-    """Nobody follows the job in this kernel; `%kling resume` takes it up again."""
+    """This kernel does not poll the job; `%kling resume` continues it."""

@@ -20,7 +20,7 @@ from .formatting import number_words
 
 __all__ = ["By", "Expense", "Total", "csv_text", "table", "totals"]
 
-_CSV_HEADS = (
+_CSV_HEADERS = (
     "clips",
     "credits",
     "dollars",
@@ -30,11 +30,11 @@ _CSV_HEADS = (
     "credits_per_kept_clip",
 )
 
-_NOT_TOLD = "(not told)"
+_UNKNOWN = "(unknown)"
 
 
 class By(StrEnum):
-    """What expenses are added up by."""
+    """Grouping of expenses."""
 
     NOTEBOOK = "notebook"
     DAY = "day"
@@ -43,21 +43,21 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expense:
-    """One job that is paid for, or may be; one that was forgotten still is."""
+    """One job that is or may be paid, including forgotten ones."""
 
     service: str
     created_at: datetime
     notebook: str
-    """Empty where the front end did not tell."""
+    """Empty if the front end did not provide it."""
     model: str
     credits: float | None
-    """What the service reported, else the price; None where neither is known."""
+    """The reported cost, else the price; None if neither is known."""
     is_sure: bool
-    """Whether it surely cost that: not so while the request is being sent, nor when its task was
-    lost, nor for a failure of which only the balance tells that it was charged."""
+    """Whether the cost is certain: not while the request is sent, after its task was lost, or for a
+    failure whose charge is known from the balance only."""
     is_clip: bool
     is_kept: bool
-    """A clip that a person starred."""
+    """Whether the clip has a star."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +69,23 @@ class Total:
     clips: int = 0
     credits: float = 0.0
     uncertain_credits: float = 0.0
-    """How much of it may turn out not to be paid."""
+    """The part that may not be paid."""
     unpriced: int = 0
-    """Jobs that count as nothing, since nobody knows their price."""
+    """Number of jobs with an unknown price, which are not counted."""
     kept: int = 0
 
     @property
     def dollars(self) -> float:
-        """The same in dollars."""
+        """Return the credits in dollars."""
         return self.credits * DOLLARS_PER_CREDIT
 
     @property
     def credits_per_kept(self) -> float | None:
-        """What each kept clip cost, those that were thrown away included."""
+        """Return the cost per kept clip, including the cost of the others."""
         return self.credits / self.kept if self.kept else None
 
     def add(self, expense: Expense) -> Total:
-        """This total with one expense more."""
+        """Return the total with another expense."""
         credits = expense.credits or 0.0
         return replace(
             self,
@@ -98,7 +98,7 @@ class Total:
 
 
 def totals(expenses: Iterable[Expense], by: By) -> list[Total]:
-    """Each notebook, day (by the local calendar, newest first) or model, live before emulated."""
+    """Return totals by notebook, local day (newest first) or model, live before emulated."""
     found: dict[tuple[str, str], Total] = {}
     for each in expenses:
         name = _name(each, by)
@@ -111,20 +111,20 @@ def totals(expenses: Iterable[Expense], by: By) -> list[Total]:
 def _name(expense: Expense, by: By) -> str:
     match by:
         case By.NOTEBOOK:
-            return expense.notebook or _NOT_TOLD
+            return expense.notebook or _UNKNOWN
         case By.DAY:
             return expense.created_at.astimezone().date().isoformat()
         case By.MODEL:
-            return expense.model or _NOT_TOLD
+            return expense.model or _UNKNOWN
 
 
 def table(totals: Sequence[Total], by: By) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The heads and the rows of a table, the sum below where there are several."""
+    """Return the headers and the rows of a table, with the sum below several rows."""
     rows = list(totals)
     if len(rows) > 1:
         rows.append(_sum(rows))
-    heads = (str(by), "clips", "credits", "dollars", "uncertain", "kept", "for each kept")
-    return heads, [_row(total) for total in rows]
+    headers = (str(by), "clips", "credits", "dollars", "uncertain", "kept", "per kept clip")
+    return headers, [_row(total) for total in rows]
 
 
 def _sum(rows: Sequence[Total]) -> Total:
@@ -152,13 +152,13 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv_text(totals: Sequence[Total], by: By) -> str:
-    """The totals as CSV with a head; plain numbers, an empty field where there is none.
+    """Return the totals as CSV with headers; plain numbers, empty fields for None.
 
-    A name that a spreadsheet would run as a formula begins with an apostrophe.
+    An apostrophe precedes a name that a spreadsheet would interpret as a formula.
     """
     text = io.StringIO()
     rows = csv.writer(text)
-    rows.writerow(("service", by, *_CSV_HEADS))
+    rows.writerow(("service", by, *_CSV_HEADERS))
     for total in totals:
         counts = (total.clips, total.credits, round(total.dollars, 4), total.uncertain_credits)
         kept = (total.unpriced, total.kept, total.credits_per_kept)

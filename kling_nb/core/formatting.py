@@ -41,17 +41,17 @@ MONTHS = (
 UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""What a person cannot see and a terminal or a browser acts upon: control characters, those that
-turn the reading direction around, and halves of surrogate pairs, which cannot be encoded."""
+"""Invisible characters with an effect in a terminal or browser: control characters, changes of the
+writing direction, and halves of surrogate pairs, which cannot be encoded."""
 
 
 def visible(text: str) -> str:
-    """Give the text with each invisible, acting character shown as U+FFFD."""
+    """Return the text with each invisible character replaced by U+FFFD."""
     return UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def one_line(text: str, limit: int = 10_000) -> str:
-    """Give the text as one line of at most `limit` characters, cut at a word where one is near."""
+    """Return the text as one line of at most `limit` characters, cut between words if possible."""
     line = " ".join(visible(text).split())
     if len(line) <= limit:
         return line
@@ -61,35 +61,35 @@ def one_line(text: str, limit: int = 10_000) -> str:
 
 
 def number_words(value: float) -> str:
-    """Give `5,916`, or `5,916.25` where there is a fraction."""
+    """Return `5,916`, or `5,916.25` with a fraction."""
     digits = f"{value:,.2f}"
     return digits.rstrip("0").rstrip(".")
 
 
 def balance_words(value: float) -> str:
-    """Give a balance in whole credits once it is large: nobody reads 5,916.25 at a glance."""
+    """Return a balance, from 100 credits on without the fraction: `5,916`."""
     return f"{int(value):,}" if value >= 100 else number_words(value)
 
 
 def counted(number: int, noun: str) -> str:
-    """Give `1 clip`, `2 clips`."""
+    """Return `1 clip`, `2 clips`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def credit_words(credits: float) -> str:
-    """Give `55 credits`."""
+    """Return `55 credits`."""
     return f"{number_words(credits)} credit{'' if credits == 1 else 's'}"
 
 
 def byte_words(size_bytes: int) -> str:
-    """Give `0.9 MB`, `82 kB` or `512 bytes`, in powers of ten as file managers do."""
+    """Return `0.9 MB`, `82 kB` or `512 bytes`, in powers of ten."""
     if size_bytes >= 100_000:
         return f"{size_bytes / 1e6:,.1f} MB"
     return f"{size_bytes / 1e3:.0f} kB" if size_bytes >= 1000 else f"{size_bytes} bytes"
 
 
 def time_words(seconds: float) -> str:
-    """Give `40 s`, `1 min 12 s` or `1 h 5 min`."""
+    """Return `40 s`, `1 min 12 s` or `1 h 5 min`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -99,14 +99,14 @@ def time_words(seconds: float) -> str:
 
 
 def date_words(when: datetime, now: datetime) -> str:
-    """Give `20 November`, with the year where it is not this one, on the calendar of `now`."""
+    """Return `20 November`, with the year if it is another one, in the time zone of `now`."""
     local = when.astimezone(now.tzinfo)
     year = "" if local.year == now.year else f" {local.year}"
     return f"{local.day} {MONTHS[local.month - 1]}{year}"
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """How a given value is quoted in a message: its repr, cut, and never a whole file."""
+    """Return the repr of a value for a message, cut; never the content of a file."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{type(value).__name__} of {len(value):,} bytes"
     if isinstance(value, tuple) and any(isinstance(item, dict) for item in value):
@@ -115,6 +115,6 @@ def shorten(value: object, limit: int = 60) -> str:
         return f"a {type(value).__name__}"
     try:
         text = repr(value)
-    except Exception:  # a stranger's __repr__ must not hide the message
+    except Exception:  # an error in a foreign __repr__ must not hide the message
         return f"a {type(value).__name__}"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -50,7 +50,7 @@ __all__ = [
 
 
 class Stage(StrEnum):
-    """Where a job stands in the ledger."""
+    """Stage of a job in the ledger."""
 
     INTENDED = "intended"
     SENDING = "sending"
@@ -63,9 +63,9 @@ class Stage(StrEnum):
     SAVED = "saved"
     EXPIRED = "expired"
     DISCARDED = "discarded"
-    """Intended, and surely never sent."""
+    """Intended, and certainly never sent."""
     FORGOTTEN = "forgotten"
-    """A person decided that the request may be paid for again."""
+    """The user allowed to pay for the request again."""
 
 
 NEXT_STAGES: Mapping[Stage, frozenset[Stage]] = {
@@ -82,23 +82,23 @@ NEXT_STAGES: Mapping[Stage, frozenset[Stage]] = {
     Stage.DISCARDED: frozenset(),
     Stage.FORGOTTEN: frozenset(),
 }
-"""The only steps a ledger row may take.
+"""The allowed next stages of a ledger row.
 
-`saved → succeeded` is a clip whose file is gone and is fetched again; `vanished → accepted` and
-`expired → succeeded` are a person asking once more, who may also have them forgotten.
+`saved → succeeded`: the clip's file is missing and is downloaded again. `vanished → accepted` and
+`expired → succeeded`: the user polls again; `forgotten` is the user's choice, too.
 """
 
 SUBMITTING = frozenset({Stage.INTENDED, Stage.SENDING})
-"""Stages in which only the session that owns the job can know how it goes on."""
+"""Stages that only the session that owns the job can continue."""
 
 FOLLOWED = frozenset({Stage.ACCEPTED, Stage.SUCCEEDED})
-"""Stages in which the task exists and whoever is free may follow it."""
+"""Stages in which the task exists and any session may poll it."""
 
 BLOCKING = SUBMITTING | FOLLOWED | {Stage.UNKNOWN, Stage.VANISHED, Stage.SAVED, Stage.EXPIRED}
-"""Stages in which the same request is answered by this row and never sent again."""
+"""Stages in which the same request gets this row and is not sent again."""
 
 ENDED = frozenset(Stage) - SUBMITTING - FOLLOWED
-"""Stages in which nothing more happens by itself."""
+"""Stages in which nothing more happens automatically."""
 
 FORGETTABLE = frozenset({Stage.UNKNOWN, Stage.VANISHED, Stage.EXPIRED})
 """Stages that `forget` may end."""
@@ -106,7 +106,7 @@ FORGETTABLE = frozenset({Stage.UNKNOWN, Stage.VANISHED, Stage.EXPIRED})
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What was measured in a clip's file."""
+    """Measurements of a clip's file."""
 
     path: str
     """Absolute path of the file."""
@@ -116,10 +116,10 @@ class ClipFacts:
     fps: float
     video_codec: str
     audio_codec: str
-    """Empty when the clip is silent."""
+    """Empty if the clip is silent."""
     size_bytes: int
     sha256: str = ""
-    """Of the whole file, in hex, when it was saved; empty where nobody hashed it."""
+    """Of the saved file, in hex; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,43 +152,43 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """What does not change while a job lives: the request and what it costs."""
+    """The constant facts of a job: the request and its price."""
 
     id: str
-    """Our own short id, for `%kling show ID`."""
+    """Short id, for `%kling show ID`."""
     model: str
     prompt: str
     inputs: Mapping[str, str]
-    """The other values as a person reads them, e.g. `{"duration": "5 s", "sound": "no sound"}`."""
+    """The other values in words, e.g. `{"duration": "5 s", "sound": "no sound"}`."""
     price_credits: float | None
     balance_credits: float | None
-    """The balance before the job, where it could be had."""
+    """The balance before the job, if known."""
     created_at: datetime
     emulated: bool
     take: int = 1
     picture_name: str = ""
     thumbnail: bytes = field(default=b"", repr=False)
-    """A small JPEG of the picture as the service gets it; empty without a picture."""
+    """A small JPEG of the image as sent; empty without an image."""
     cell: str = ""
-    """The `%%kling` cell that makes the same request."""
+    """The `%%kling` cell of the request."""
     fingerprint: str = ""
-    """What makes two requests the same request; empty where it is not known."""
+    """The fingerprint of the request; empty if unknown."""
     budget_credits: float | None = None
-    """What the tightest budget had left before the job; None where none was set."""
+    """The least that a budget had left before the job; None without a budget."""
     warnings: tuple[str, ...] = ()
     """Warnings about the request; known only in the kernel that made it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preparing:
-    """Validated and noted on disk; nothing was sent."""
+    """Validated and recorded in the ledger; nothing was sent."""
 
     name: ClassVar[str] = "preparing"
 
 
 @dataclass(frozen=True, slots=True)
 class Uploading:
-    """The picture is on its way."""
+    """The inputs are being uploaded."""
 
     name: ClassVar[str] = "uploading"
     sent_bytes: int
@@ -197,14 +197,14 @@ class Uploading:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """The one request that may cost money is under way."""
+    """The createTask request, which may cost money, is being sent."""
 
     name: ClassVar[str] = "sending"
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The service has the task; we ask now and then."""
+    """The service has the task, and it is polled."""
 
     name: ClassVar[str] = "waiting"
     task_id: str
@@ -215,7 +215,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class OutOfSight:
-    """The service has the task, but our questions go unanswered."""
+    """The service has the task, but status requests fail."""
 
     name: ClassVar[str] = "outofsight"
     task_id: str
@@ -227,7 +227,7 @@ class OutOfSight:
 
 @dataclass(frozen=True, slots=True)
 class Downloading:
-    """The clip exists and is being fetched."""
+    """The clip is being downloaded."""
 
     name: ClassVar[str] = "downloading"
     task_id: str
@@ -243,12 +243,12 @@ class Saved:
     task_id: str
     clip: ClipFacts
     credits: float | None
-    """What the service says it cost; None where it does not tell."""
+    """The cost reported by the service; None if it does not report it."""
     finished_at: datetime
     already: bool = False
-    """True when it was there before this run, which therefore costs nothing."""
+    """Whether the clip existed before this run, which costs nothing."""
     others: tuple[str, ...] = ()
-    """Absolute paths of further clips of the same result, saved beside it."""
+    """Absolute paths of other clips of the same result."""
     other_urls: tuple[str, ...] = ()
     """URLs of other files of the result: not clips, or not available."""
 
@@ -267,7 +267,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The service said no; no task exists."""
+    """The service refused the request; no task exists."""
 
     name: ClassVar[str] = "refused"
     message: str
@@ -288,7 +288,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """The service cannot tell of the task or its result; it may be asked once more."""
+    """The service has no task or result; it can be polled again."""
 
     name: ClassVar[str] = "vanished"
     task_id: str
@@ -297,7 +297,7 @@ class Vanished:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The clip is not here, and could not be fetched; it may be tried once more."""
+    """The clip could not be downloaded; it can be tried again."""
 
     name: ClassVar[str] = "expired"
     task_id: str
@@ -306,17 +306,17 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """Nobody follows the job in this kernel."""
+    """The job is not polled in this kernel."""
 
     name: ClassVar[str] = "detached"
     task_id: str
     reason: str = ""
-    """Why, when it was not a person's wish."""
+    """The reason; empty if the user detached it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """Ended before anything that costs money was sent."""
+    """The job ended before createTask was sent."""
 
     name: ClassVar[str] = "discarded"
     message: str
@@ -342,14 +342,14 @@ JobState = (
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to a job, as observers and the ledger get it."""
+    """A change of a job's state, for observers and the ledger."""
 
     job_id: str
     state: JobState
 
 
 def has_ended(state: JobState) -> bool:
-    """Whether nothing more happens to the job by itself in this kernel."""
+    """Return whether nothing more happens to the job automatically in this kernel."""
     return isinstance(
         state, Saved | Failed | Refused | Unknown | Vanished | Expired | Detached | Discarded
     )

@@ -15,20 +15,20 @@ DOLLARS_PER_CREDIT = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Funds:
-    """What a job may be paid from, before it; None leaves a figure out of the line."""
+    """The balance and the budget before a job; None if unknown."""
 
     balance_credits: float | None = None
-    """What the account has."""
+    """Of the account."""
     budget_credits: float | None = None
-    """What the tightest budget has left."""
+    """The least that a budget has left."""
 
 
 def dollar_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
-    """Give `$0.28`; half a cent counts as one."""
+    """Return `$0.28`; half a cent is rounded up."""
     dollars = Decimal(str(credits)) * Decimal(str(dollars_per_credit))
     return f"${dollars.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
 
 
 def price_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
-    """Give `55 credits ($0.28)`."""
+    """Return `55 credits ($0.28)`."""
     return f"{credit_words(credits)} ({dollar_words(credits, dollars_per_credit)})"

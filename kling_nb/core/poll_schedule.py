@@ -30,52 +30,52 @@ __all__ = [
 ]
 
 GRACE_S = 90.0
-"""How long after its creation a task may be unknown to the service.
+"""Time after its creation in which the service may not know a task.
 
 Source: several public clients (C): recordInfo answers 422 `recordInfo is null` at first. In all 37
 recorded conversations (L, 2026-04 to 2026-10) a new task was known at once.
 """
 
 ASK_AGAIN_NO_URL_S = 60.0
-"""How long `success` without a result URL is asked again before it is reported."""
+"""How long a `success` without a result URL is polled before it is reported."""
 
 _OUT_OF_SIGHT_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests in any window of that length, from all programs of an account together."""
+    """The maximum number of requests in a time window, of all programs of an account."""
 
     name: str
-    """What is counted, e.g. `new tasks`."""
+    """The counted requests, e.g. `new tasks`. Saved on disk: it never changes."""
     limit: float
-    """How many; infinite where there is no limit."""
+    """Maximum number; infinite without a limit."""
     window_s: float
     margin_s: float
-    """How much longer the window is taken here: the service counts what arrives, and requests
-    overtake each other on their way."""
+    """Added to the window here, because requests may arrive in another order at the service."""
 
     def __post_init__(self) -> None:
         if not self.limit >= 1:
-            given = f"{self.name}: a limit of {self.limit:g} would never let anything through"
-            raise ValueError(f"{given}; give 1 or more")
+            raise ValueError(
+                f"{self.name}: a limit of {self.limit:g} allows nothing; give 1 or more"
+            )
 
     @property
     def kept_s(self) -> float:
-        """How long a request counts here."""
+        """Return how long a request counts here."""
         return self.window_s + self.margin_s
 
     @property
     def longest_wait_s(self) -> float:
-        """How far ahead a slot may lie; what lies further was noted by a clock that was wrong."""
+        """Return the maximum time until a slot; a later one comes from a wrong clock."""
         return 3 * self.kept_s
 
 
 NEW_TASKS = Rate("new tasks", 20, 10.0, 1.0)
-"""Of one account. Source: published documentation (D), 2026-08."""
+"""Per account. Source: published documentation (D), 2026-08."""
 
 QUESTIONS = Rate("questions", 10, 1.0, 0.25)
-"""recordInfo, for each key by an older page, for each task by a newer text: the stricter counts.
+"""recordInfo: per key by an older page, per task by a newer text; this is the stricter one.
 
 Source: published documentation (D), 2026-08 to 2026-10.
 """
@@ -119,31 +119,30 @@ def parse_rate_limits(text: str) -> RateLimits:
 
 
 def expected_s(past_s: Sequence[float], usual_s: float) -> float:
-    """How long the job will probably take, in seconds.
+    """Return the estimated duration of a job in seconds.
 
     Args:
-        past_s: How long finished jobs of the same model took here, newest first.
-        usual_s: What is assumed while fewer than three are known.
+        past_s: Durations of finished jobs of the model here, newest first.
+        usual_s: The estimate while there are fewer than three.
     """
     return median(past_s[:20]) if len(past_s) >= 3 else usual_s
 
 
 def next_ask_s(elapsed_s: float, usual_s: float) -> float:
-    """How many seconds to wait before the next question.
+    """Return the seconds until the next status request.
 
-    Few questions while the clip cannot be ready, closer ones around the time it should be, then
-    ever rarer ones: the documentation advises 2–3 s at first, 5–10 s after 30 s and 15–30 s after
-    two minutes (source: published documentation), and a question neither speeds up nor stops a
-    task.
+    Rare requests while the clip cannot be ready, frequent ones around the expected time, then
+    fewer and fewer. The documentation advises 2–3 s at first, 5–10 s after 30 s and 15–30 s after
+    two minutes; status requests have no effect on the task.
 
     Args:
         elapsed_s: Time since the service accepted the task.
-        usual_s: How long such a task takes (`expected_s`).
+        usual_s: The estimated duration (`expected_s`).
     """
     usual_s = max(usual_s, 0.1)
     near = min(max(usual_s / 16, 0.1), 10.0)
     if elapsed_s < 0.6 * usual_s:
-        # One early question tells whether the service knows the task at all.
+        # One early request shows whether the service knows the task at all.
         early = min(max(usual_s / 8, 0.5), 5.0, usual_s / 2)
         if elapsed_s < early:
             return max(early, 0.1)
@@ -154,9 +153,9 @@ def next_ask_s(elapsed_s: float, usual_s: float) -> float:
 
 
 def heard_ask_s(elapsed_s: float, usual_s: float) -> float:
-    """How long to wait where a notification of the end is still to come, in seconds.
+    """Return the seconds until the next status request if a callback is expected.
 
-    Three times as long as otherwise, and at most a minute: that is what one that is lost costs.
+    Three times as long as without one, at most a minute: the cost of a lost callback.
 
     Args:
         elapsed_s: As for `next_ask_s`.
@@ -166,19 +165,19 @@ def heard_ask_s(elapsed_s: float, usual_s: float) -> float:
 
 
 def out_of_sight(failing_for_s: float) -> bool:
-    """Whether questions have failed for so long that a person should be told."""
+    """Return whether status requests have failed for so long that the user should know."""
     return failing_for_s >= _OUT_OF_SIGHT_S
 
 
 def retry_wait_s(tries: int) -> float:
-    """How long to wait before a download is tried again, in seconds: 1, 2, 4 … at most 60."""
+    """Return the seconds until the next try of a download: 1, 2, 4 … at most 60."""
     return float(min(2 ** (min(tries, 10) - 1), 60))
 
 
 def rest_s(retry_after_s: float | None) -> float:
-    """How long to leave the service alone after a 429, in seconds: as it says, at most 60.
+    """Return the seconds to back off after a 429: `Retry-After`, at most 60.
 
-    However much it asks for, a clip must not be forgotten over it.
+    A longer pause could lose a clip.
     """
     return min(retry_after_s or 1.0, 60.0)
 
@@ -188,29 +187,29 @@ def _changed(rate: Rate, limit: tuple[int, float] | None) -> Rate:
 
 
 def next_slot(taken: Sequence[float], now: float, rate: Rate, held_until: float = 0.0) -> float:
-    """When the next request may be sent so that no window ever holds more than the limit.
+    """Return the time of the next request, so that no window has more than the limit.
 
-    Times are epoch seconds. Those that no right clock can have noted are not believed, and the
-    slot is never further ahead than the longest wait.
+    Times are epoch seconds. Times that only a wrong clock can have noted are ignored, and the slot
+    is at most `longest_wait_s` ahead.
 
     Args:
-        taken: When requests were sent, or will be, in any order.
+        taken: Times of past and planned requests, in any order.
         now: The time.
-        rate: What is allowed.
-        held_until: Nothing before that; the service asked for it.
+        rate: The rate limit.
+        held_until: The earliest time, after a 429.
     """
     latest = now + rate.longest_wait_s
-    believed = sorted(at for at in taken if now - rate.kept_s < at <= latest)
+    valid = sorted(at for at in taken if now - rate.kept_s < at <= latest)
     slot = max(now, held_until) if held_until <= latest else now
-    if len(believed) >= rate.limit:
-        slot = max(slot, believed[-int(rate.limit)] + rate.kept_s)
+    if len(valid) >= rate.limit:
+        slot = max(slot, valid[-int(rate.limit)] + rate.kept_s)
     return min(slot, latest)
 
 
 def hold_back_s(rate: Rate, retry_after_s: float | None) -> float:
-    """For how long an account is left alone after a 429: as it says, else a part of the window.
+    """Return the seconds to back off after a 429: `Retry-After`, else a part of the window.
 
-    The service counts programs, too, that nobody here knows of.
+    The service also counts programs on other machines.
     """
     asked_s = rate.kept_s / 4 if retry_after_s is None else retry_after_s
     return min(asked_s, rate.longest_wait_s)

@@ -22,7 +22,7 @@ class Key:
 
     Args:
         text: The key; white space around it is dropped.
-        name: Where it came from, for the error message.
+        name: The source of the key, for the error message.
 
     Raises:
         ConfigurationError: The text cannot be a key. Neither the message nor a local variable of
@@ -47,7 +47,7 @@ class Key:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was no text."""
+        """Return whether there was no text."""
         return self._problem == EMPTY
 
     def check(self, name: str) -> Self:
@@ -61,7 +61,7 @@ class Key:
         return self
 
     def reveal(self) -> str:
-        """The key itself, for the request header and nothing else."""
+        """Return the key, for the request header only."""
         return self._text
 
     def remove_from(self, content: bytes) -> bytes:
@@ -71,7 +71,7 @@ class Key:
         return content.replace(self._text.encode(), b"(key)")
 
     def digest(self, salt: bytes) -> bytes:
-        """A mark that is the same for the same key and salt, and tells nothing of the key."""
+        """Return a digest of the key, which does not reveal it."""
         return hmac.digest(salt, self._text.encode(), "sha256")
 
     def __repr__(self) -> str:

@@ -9,19 +9,19 @@ __all__ = ["StoredInput"]
 
 @dataclass(frozen=True, slots=True)
 class StoredInput:
-    """A picture, a video or a sound as it was sent once, standing for what it was made from.
+    """An image, video or audio file as it was sent, in place of its source.
 
-    May be given wherever such a thing may be given; the request is the same one then, since its
-    fingerprint has `source_sha256` and not the hash of what is kept.
+    Accepted wherever media are accepted. The request is the same, because its fingerprint has
+    `source_sha256` and not the hash of the stored file.
     """
 
     source_sha256: str
-    """Of what a person gave, before any conversion."""
+    """Of the source, before any conversion."""
     name: str
-    """For people: the file's name, or what it was."""
+    """The file's name or a description, for people."""
     mime_type: str
-    """Of what is kept."""
+    """Of the stored file."""
     path: str = ""
-    """Absolute path of the kept file; empty when it could not be kept."""
+    """Absolute path of the stored file; empty if it could not be stored."""
     url: str = ""
-    """Where it was fetched; empty when it was not given as a URL."""
+    """URL of the source; empty if it was not a URL."""

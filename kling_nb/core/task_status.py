@@ -17,19 +17,19 @@ class TaskPending:
 
     task_id: str
     word: str
-    """The service's own word: `waiting`, `queuing`, `generating`, or one that is new to us."""
+    """The service's state: `waiting`, `queuing`, `generating`, or another one."""
     credits: float | None = None
-    """Credits taken so far, where the service tells."""
+    """Credits charged so far, if the service reports them."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskSucceeded:
-    """The task is over and its result can be fetched."""
+    """The task succeeded and its result can be downloaded."""
 
     task_id: str
     urls: tuple[str, ...]
-    """Where the results are, likeliest first; empty when the service says success and names none
-    (yet). Which of them is a clip shows in its content alone."""
+    """URLs of the results, the most likely clip first; empty if the service reports success without
+    a URL (yet). Only the content shows which one is a clip."""
     credits: float | None = None
     took_s: float | None = None
     """Completion minus creation, in seconds, by the service's clock."""
@@ -38,19 +38,19 @@ class TaskSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class TaskFailure:
-    """The task is over and there is no result."""
+    """The task failed; there is no result."""
 
     task_id: str
     code: str
     message: str
     credits: float | None = None
     raw: str = field(default="", repr=False, compare=False)
-    """The answer itself, cut where it is long."""
+    """The answer, cut if it is long."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskMissing:
-    """The service does not know the task: it is seconds old, or it does not exist."""
+    """The service does not know the task: it is very new, or does not exist."""
 
     task_id: str
     message: str

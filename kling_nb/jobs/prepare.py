@@ -7,7 +7,6 @@ depend on the ledger; `media/inputs` checks an image, a video or an audio file.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,15 +21,15 @@ from kling_nb.media.inputs import Attachment
 from kling_nb.media.unwrapping import is_job, unwrap, url_of
 from kling_nb.models.advisories import MediaFacts, warnings_of
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.models.parameters import Media, Records
-from kling_nb.models.request_inputs import Input, media_of
+from kling_nb.models.parameters import Media
+from kling_nb.models.request_inputs import media_of
 from kling_nb.models.spec import ModelSpec, Values, judge_lengths, validate
 from kling_nb.storage import JobRecord
 
 from .background_loop import in_thread
 from .prepared_request import InputSource, PreparedRequest
 
-__all__ = ["Quote", "describe_place", "prepare", "problems_of", "read_media"]
+__all__ = ["Quote", "prepare", "problems_of", "read_media"]
 
 
 class RequestMedia(NamedTuple):
@@ -73,8 +72,8 @@ async def read_media(
                 await reader.read(item, name) for item, name in zip(found.given, names, strict=True)
             ]
         except MediaError as error:
-            where = describe_place(spec, found)
-            message = f"{where}: {error}" if where != found.parameter else str(error)
+            is_whole = found.path == found.parameter
+            message = str(error) if is_whole else f"{found.label}: {error}"
             value, _, advice = message.partition("; ")
             problems.append(Problem(found.parameter, value, advice or found.kind.allowed))
             continue
@@ -93,15 +92,6 @@ def _names(written: object, count: int) -> list[str]:
     if len(names) != count:
         names = [None] * count
     return [name if isinstance(name, str) else "" for name in names]
-
-
-def describe_place(spec: ModelSpec, found: Input) -> str:
-    """Return the place of media in a request as messages name it, e.g. `element 2: images`."""
-    kind = spec.parameter(found.parameter).kind
-    inside = re.fullmatch(r"\[(\d+)\]\.(.+)", found.path.removeprefix(found.parameter))
-    if inside is None or not isinstance(kind, Records):
-        return found.parameter
-    return f"{kind.noun} {int(inside[1]) + 1}: {inside[2]}"
 
 
 @dataclass(frozen=True, slots=True)

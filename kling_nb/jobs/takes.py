@@ -18,12 +18,10 @@ from kling_nb.media.input_store import is_kept, keep
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_line
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.models.parameters import Media, Records
 from kling_nb.models.request_inputs import media_of, with_media
 from kling_nb.models.spec import ModelSpec
 from kling_nb.storage import JobRecord, Ledger
 
-from .prepare import describe_place
 from .prepared_request import InputSource, PreparedRequest
 
 __all__ = [
@@ -53,7 +51,7 @@ def request_of(record: JobRecord) -> ClipRequest:
             "write a new cell for it"
         )
     stored = {path: each[0] if len(each) == 1 else each for path, each in record.sources.items()}
-    values = with_media(spec, _values(record, spec), stored)
+    values = with_media(spec, record.values, stored)
     written = _written(record, spec)
     return ClipRequest(spec, values, record.take, record.callback_url, written)
 
@@ -148,20 +146,8 @@ def _media(record: JobRecord) -> Mapping[str, tuple[str, tuple[StoredInput, ...]
     if spec is None:
         return {}
     return {
-        describe_place(spec, place): (str(place.given[0]), tuple(record.sources.get(path, ())))
-        for path, place in media_of(spec, _values(record, spec)).items()
-    }
-
-
-def _values(record: JobRecord, spec: ModelSpec) -> dict[str, object]:
-    """Return the values of a request, with its records as `validate` returns them.
-
-    JSON has no tuples.
-    """
-    records = {p.name for p in spec.parameters if isinstance(p.kind, Records)}
-    return {
-        name: tuple(value) if name in records and isinstance(value, list) else value
-        for name, value in record.values.items()
+        place.label: (str(place.given[0]), tuple(record.sources.get(path, ())))
+        for path, place in media_of(spec, record.values).items()
     }
 
 
@@ -172,5 +158,4 @@ def _written(record: JobRecord, spec: ModelSpec) -> dict[str, object]:
         values = read_line(line).values
     except InvalidInput:  # from another version, which may have other options
         return {}
-    kinds = {p.name: p.kind for p in spec.parameters if isinstance(p.kind, Media | Records)}
-    return {name: values[name] for name in kinds if name in values}
+    return {p.name: values[p.name] for p in spec.sources if p.name in values}

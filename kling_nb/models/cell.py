@@ -6,12 +6,11 @@ open the files that a value names.
 
 from __future__ import annotations
 
-import json
 import keyword
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,30 +18,36 @@ from typing import Final
 from kling_nb.core.errors import InvalidInput
 
 from .catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from .cell_options import PROMPT, LineParser, option_name, parser_of, unknown_option
+from .cell_options import (
+    PROMPT,
+    LineParser,
+    negative_option,
+    option_name,
+    parser_of,
+    unknown_option,
+)
 from .cell_variables import fill_prompt, raw_prompt
 from .lookup import find_model
-from .parameters import Flag, Media, Records
 from .spec import ModelSpec, Parameter
 
 __all__ = ["Cell", "join_lines", "model_of", "read_cell", "read_line", "write_cell"]
 
 ESCAPE: Final = "" if sys.platform.startswith("win") else "\\"
-"""Escape character outside quotes; on Windows it is part of a path."""
-_LOST: Final = re.compile(r"(?<!\\)(?:\\\\)*\\\w")
+"""Escape character outside quotes; none on Windows, where it is part of a path."""
+_LOST_BACKSLASH: Final = re.compile(r"(?<!\\)(?:\\\\)*\\\w")
 """A backslash before a letter: no escape sequence, so the word is a Windows path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a `%%kling` cell asks for."""
+    """The model, values and options of a `%%kling` cell."""
 
     spec: ModelSpec
     values: Mapping[str, object]
-    """By parameter name, unvalidated; media and records as the text that was written, a list of
-    texts where several media were given."""
+    """By parameter name, unvalidated; media and records as their text, several media as a list of
+    texts."""
     output: str = ""
-    """The variable that gets the job."""
+    """Name of the variable for the job."""
     wait: bool = False
     take: int = 1
     dry_run: bool = False
@@ -51,10 +56,10 @@ class Cell:
 
 
 def read_line(line: str) -> Cell:
-    """The options of a `%%kling` line; `values` has no prompt yet.
+    """Parse the options of a `%%kling` line; `values` has no prompt yet.
 
     Raises:
-        InvalidInput: An option is unknown (the nearest is named) or its value not allowed.
+        InvalidInput: An option is unknown (names the closest) or its value is not allowed.
     """
     words = _split(line)
     spec = model_of(words)
@@ -80,11 +85,9 @@ def read_line(line: str) -> Cell:
 
 
 def read_cell(line: str, body: str, variables: Mapping[str, object]) -> Cell:
-    r"""A whole `%%kling` cell: the body is the prompt, `{{name}}` in it replaced by a variable.
+    r"""Parse a `%%kling` cell; the body is the prompt, with `{{name}}` replaced by a variable.
 
-    `\{{name}}` is the text itself.
-
-    An empty body is no prompt where the model can do without one.
+    `\{{name}}` is the text itself. An empty body is no prompt if the model does not require one.
     """
     line, body = join_lines(line, body)
     cell = read_line(line)
@@ -103,12 +106,12 @@ def join_lines(line: str, body: str) -> tuple[str, str]:
 
 
 def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) -> str:
-    """The `%%kling` cell that asks for the same.
+    """Return the `%%kling` cell for a request.
 
     Args:
         spec: The model.
         values: By parameter name; media as text (a path, a URL, a variable's name) or as a list of
-            such texts; records as they are, their media as text, or as the name of a variable.
+            texts; records with their media as text, or as the name of a variable.
         take: Which take.
     """
     words = ["%%kling"]
@@ -117,7 +120,7 @@ def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) 
         words += ["--model", spec.name]
     for parameter in spec.parameters:
         value = values.get(parameter.name)
-        if parameter.name != PROMPT and value is not None and not _is_default(parameter, value):
+        if parameter.name != PROMPT and value is not None and not parameter.is_default(value):
             words += _options(parameter, value)
     if take != 1:
         words += ["--take", str(take)]
@@ -125,10 +128,10 @@ def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) 
 
 
 def model_of(words: Sequence[str]) -> ModelSpec:
-    """The model that the words of a line mean, also while they are still being written.
+    """Return the model of a line, also of an incomplete one.
 
     Raises:
-        InvalidInput: A model is named that there is not, or not only once.
+        InvalidInput: No model has this name, or several do.
     """
     finder = LineParser(prog="%%kling", add_help=False, allow_abbrev=False)
     finder.add_argument("--model", "-m", nargs="?", default="")
@@ -140,10 +143,10 @@ def model_of(words: Sequence[str]) -> ModelSpec:
 
 
 def _split(line: str) -> list[str]:
-    """The words of a line.
+    """Split a line into words.
 
     Raises:
-        InvalidInput: A quotation is not closed, or an unquoted path would lose its backslashes.
+        InvalidInput: A quote is not closed, or an unquoted path would lose its backslashes.
     """
     try:
         words = _words(line, ESCAPE)
@@ -161,7 +164,7 @@ def _check_backslashes(line: str, words: list[str]) -> None:
     if len(words) != len(written):
         return
     for word, path in zip(words, written, strict=True):
-        if word != path and _LOST.search(path):
+        if word != path and _LOST_BACKSLASH.search(path):
             given = f"{path} without quotes loses its backslashes and becomes {word}"
             raise InvalidInput.of("line", given, f"quote the path: {shlex.quote(path)}")
 
@@ -176,31 +179,16 @@ def _unwrapped(value: object) -> object:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _is_default(parameter: Parameter, value: object) -> bool:
-    # Media and records are never compared: what stands for them may be an array.
-    return not isinstance(parameter.kind, Media | Records) and value == parameter.default
-
-
-def _options(parameter: Parameter, value: object) -> Iterator[str]:
-    """The words that give a parameter that value."""
+def _options(parameter: Parameter, value: object) -> list[str]:
+    """Return the words of a line that set a parameter to a value."""
     option = option_name(parameter)
-    match parameter.kind:
-        case Flag():
-            yield option if value else f"--no-{option[2:]}"
-        case Media() if isinstance(value, list | tuple):
-            yield from (_option(option, str(each)) for each in value)
-        case Records() if not isinstance(value, str):
-            text = json.dumps(value, ensure_ascii=False)
-            # To IPython these end a line, and in JSON they need not be escaped.
-            for end in "\x85\u2028\u2029":
-                text = text.replace(end, f"\\u{ord(end):04x}")
-            yield _option(option, text)
-        case _:
-            yield _option(option, str(value))
+    if parameter.kind.is_switch:
+        return [option if value else negative_option(parameter)]
+    return [_option(option, text) for text in parameter.kind.cell_texts(value)]
 
 
 def _option(option: str, text: str) -> str:
-    # Joined where the value begins with a dash, which would read as an option.
+    # Joined with `=` if the value begins with a dash, which would be parsed as an option.
     joint = "=" if text.startswith("-") else " "
     return f"{option}{joint}{shlex.quote(text)}"
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from kling_nb.core.errors import InvalidInput
 
 from .catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from .lookup import nearest, takes_words
-from .parameters import Choice, Flag, Kind, Media, Number, Records
 from .spec import ModelSpec, Parameter
 
 __all__ = [
@@ -21,6 +20,7 @@ __all__ = [
     "PROMPT",
     "LineParser",
     "help_text",
+    "negative_option",
     "option_name",
     "option_rows",
     "options_of",
@@ -33,25 +33,27 @@ EMBED_CHOICES = ("auto", "always", "never")
 PROMPT = "prompt"
 """The parameter that is the body of a cell."""
 
-_MOST_NUMBERS = 21
-"""So many values of a number are offered to choose from; more are no choice."""
-
 
 class LineParser(argparse.ArgumentParser):
-    """argparse without its exits and without guesses: an error is one `InvalidInput`."""
+    """An argparse parser that raises `InvalidInput` instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print before it ends the process."""
+        """Raise the message that argparse would print."""
         raise InvalidInput.of("line", message, f"see {self.prog}?")
 
 
 def option_name(parameter: Parameter) -> str:
-    """How a parameter is written: `--aspect-ratio`."""
+    """Return the option of a parameter: `--aspect-ratio`."""
     return f"--{parameter.name.replace('_', '-')}"
 
 
+def negative_option(parameter: Parameter) -> str:
+    """Return the option that switches a parameter off: `--no-sound`."""
+    return f"--no-{option_name(parameter)[2:]}"
+
+
 def parser_of(spec: ModelSpec) -> LineParser:
-    """The parser of a line for that model."""
+    """Return the parser of a line for a model."""
     parser = LineParser(
         prog="%%kling",
         add_help=False,
@@ -59,36 +61,38 @@ def parser_of(spec: ModelSpec) -> LineParser:
         usage="%%%%kling [options]",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=88),
     )
-    for parameter in _written(spec):
+    for parameter in _line_parameters(spec):
         text = _help(spec, parameter).replace("%", "%%")
-        parser.add_argument(*_names(parameter), default=None, help=text, **_reading(parameter.kind))
+        parser.add_argument(
+            *_names(parameter), default=None, help=text, **parameter.kind.argparse_settings
+        )
     add = parser.add_argument
-    add("--model", "-m", default=spec.name, help="the model; by default one that fits the input")
-    add("--output", "-o", default="", metavar="NAME", help="the variable that gets the job")
-    add("--wait", "-w", action="store_true", help="keep the cell until the clip is there")
+    add("--model", "-m", default=spec.name, help="the model; the default depends on --image")
+    add("--output", "-o", default="", metavar="NAME", help="name of the variable for the job")
+    add("--wait", "-w", action="store_true", help="keep the cell running until the clip is saved")
     add("--take", type=int, default=1, metavar="N", help="another result for the same request")
-    add("--dry-run", "-n", action="store_true", help="say what it would cost; send nothing")
-    add("--embed", choices=EMBED_CHOICES, default="auto", help="how much goes into the notebook")
-    add("--callback", default="", metavar="URL", help="told when the task ends")
+    add("--dry-run", "-n", action="store_true", help="show the price; send nothing")
+    add("--embed", choices=EMBED_CHOICES, default="auto", help="embed the clip in the notebook")
+    add("--callback", default="", metavar="URL", help="called when the task ends")
     return parser
 
 
 def help_text() -> str:
-    """What `%%kling?` shows: usage, the models, and the options where none is named."""
+    """Return the text of `%%kling?`: usage, models, and the options of the default models."""
     width = max(map(len, CATALOGUE)) + 2
     models = [f"    {spec.name:<{width}}{takes_words(spec)}" for spec in CATALOGUE.values()]
     parts = [
         "Make a Kling clip. The body of the cell is the prompt; {{name}} in it is replaced by a",
-        "variable, \\{{name}} is the text itself. The same cell again costs nothing: it shows the",
-        "clip that is there.",
+        "variable, \\{{name}} is the text itself. Running the cell again costs nothing and shows",
+        "the saved clip.",
         "",
         "    %%kling --image fox.png --duration 5 --sound -o fox",
         "    A red fox shakes the snow off its coat, slow push-in",
         "",
-        "Models, and what each begins with; --model takes a part of the name that only one has:",
+        "Models and their inputs; --model takes a unique part of the name:",
         *models,
         "",
-        "`%kling models` tells their prices, `%kling models NAME` the options of one.",
+        "`%kling models` shows their prices, `%kling models NAME` the options of one.",
         "",
     ]
     for spec, when in ((IMAGE_TO_VIDEO, "with --image"), (TEXT_TO_VIDEO, "without")):
@@ -97,12 +101,12 @@ def help_text() -> str:
 
 
 def option_rows(spec: ModelSpec) -> list[tuple[str, str, str, str]]:
-    """The options of a model as a table: option, what it takes, default, what it is for."""
+    """Return the options of a model as rows: option, allowed values, default, help."""
     return [
         (
-            _written_as(parameter),
-            _takes(parameter.kind),
-            "" if parameter.default is None else _default(parameter),
+            _format_option(parameter),
+            parameter.kind.option_takes,
+            "" if parameter.default is None else _format_default(parameter),
             _help(spec, parameter, with_choices=False),
         )
         for parameter in spec.parameters
@@ -110,25 +114,24 @@ def option_rows(spec: ModelSpec) -> list[tuple[str, str, str, str]]:
 
 
 def options_of(spec: ModelSpec) -> Mapping[str, tuple[str, ...]]:
-    """Every option of a model, and the choices of those that have some; for completion."""
+    """Return all options of a model with their choices, for completion."""
     found: dict[str, tuple[str, ...]] = {}
     for action in parser_of(spec)._actions:  # argparse has no public list of its options
         for option in action.option_strings:
             found[option] = tuple(str(choice) for choice in action.choices or ())
-    for parameter in _written(spec):
-        found |= dict.fromkeys(_names(parameter), _choices(parameter.kind))
+    for parameter in _line_parameters(spec):
+        found |= dict.fromkeys(_names(parameter), parameter.kind.choices())
     found["--model"] = found["-m"] = tuple(CATALOGUE)
     return found
 
 
 def source_options(spec: ModelSpec) -> frozenset[str]:
-    """The options that take a file, a URL or a variable."""
-    takers = (p for p in _written(spec) if isinstance(p.kind, Media | Records))
-    return frozenset(name for parameter in takers for name in _names(parameter))
+    """Return the options that take a file, a URL or a variable."""
+    return frozenset(name for parameter in spec.sources for name in _names(parameter))
 
 
 def unknown_option(word: str, spec: ModelSpec) -> InvalidInput:
-    """What to say of a word that is no option of the model."""
+    """Return the error for a word that is not an option of the model."""
     if not word.startswith("-"):
         return InvalidInput.of(
             "line", f"{word!r} is no option", "the prompt goes into the body of the cell"
@@ -139,17 +142,17 @@ def unknown_option(word: str, spec: ModelSpec) -> InvalidInput:
         for each in CATALOGUE
     }
     hint = ""
-    if takers := [each for each in CATALOGUE if name in options[each]]:
-        verb = "takes" if len(takers) == 1 else "take"
-        hint = f"only {', '.join(takers)} {verb} it: name one by --model; "
-    # Among all models' options: without a well-written --image the model is a guess.
+    if models := [each for each in CATALOGUE if name in options[each]]:
+        verb = "takes" if len(models) == 1 else "take"
+        hint = f"only {', '.join(models)} {verb} it: name one by --model; "
+    # Searches the options of all models: a misspelt --image selects the wrong model.
     elif close := nearest(name, [o for each in CATALOGUE for o in _long(options[each])]):
         hint = f"did you mean {close}? "
     allowed = ", ".join(_long(options[spec.name]))
     return InvalidInput.of("line", f"{word!r} is no option", f"{hint}allowed: {allowed}")
 
 
-def _written(spec: ModelSpec) -> list[Parameter]:
+def _line_parameters(spec: ModelSpec) -> list[Parameter]:
     return [parameter for parameter in spec.parameters if parameter.name != PROMPT]
 
 
@@ -162,71 +165,24 @@ def _long(options: Sequence[str]) -> list[str]:
     return [option for option in options if option[:2] == "--"]
 
 
-def _reading(kind: Kind) -> dict[str, Any]:
-    """How argparse reads an option of that kind."""
-    match kind:
-        case Flag():
-            return {"action": argparse.BooleanOptionalAction}
-        case Media(max_count=1):
-            return {"action": "append", "metavar": "SOURCE"}
-        case Media():
-            return {"action": "extend", "nargs": "+", "metavar": "SOURCE"}
-        case Records(noun=noun):
-            return {"metavar": f"{noun.upper()}S"}
-        case _:
-            return {"metavar": "X"}
-
-
 def _help(spec: ModelSpec, parameter: Parameter, *, with_choices: bool = True) -> str:
     text = "; ".join((parameter.help, *spec.remarks(parameter.name)))
     if not with_choices:
         return text
-    match parameter.kind:
-        case Choice(options=options):
-            text += f": {', '.join(options)}"
-        case Records():
-            text += ": JSON, or the name of a variable"
-    is_told = parameter.default is not None and not isinstance(parameter.kind, Flag)
-    return f"{text} (default {parameter.default})" if is_told else text
+    text += parameter.kind.option_note
+    has_default = parameter.default is not None and not parameter.kind.is_switch
+    return f"{text} (default {parameter.default})" if has_default else text
 
 
-def _takes(kind: Kind) -> str:
-    match kind:
-        case Flag():
-            return "nothing"
-        case Records(noun=noun):
-            return f"{kind.takes}: JSON or a variable with {noun}s"
-        case _:
-            return kind.takes
+def _format_option(parameter: Parameter) -> str:
+    if parameter.name == PROMPT:
+        return "the cell's body"
+    if parameter.kind.is_switch:
+        return f"{option_name(parameter)}, {negative_option(parameter)}"
+    return ", ".join(_names(parameter))
 
 
-def _written_as(parameter: Parameter) -> str:
-    match parameter.kind:
-        case _ if parameter.name == PROMPT:
-            return "the cell's body"
-        case Flag():
-            return f"{option_name(parameter)}, {_switched_off(parameter)}"
-        case _:
-            return ", ".join(_names(parameter))
-
-
-def _switched_off(parameter: Parameter) -> str:
-    return f"--no-{option_name(parameter)[2:]}"
-
-
-def _default(parameter: Parameter) -> str:
-    if isinstance(parameter.kind, Flag):
-        return option_name(parameter) if parameter.default else _switched_off(parameter)
+def _format_default(parameter: Parameter) -> str:
+    if parameter.kind.is_switch:
+        return option_name(parameter) if parameter.default else negative_option(parameter)
     return str(parameter.default)
-
-
-def _choices(kind: Kind) -> tuple[str, ...]:
-    match kind:
-        case Choice(options=options):
-            return options
-        case Number(low=low, high=high, step=step):
-            count = round((high - low) / step) + 1
-            numbers = (round(low + place * step, 9) for place in range(count))
-            return tuple(f"{each:g}" for each in numbers) if count <= _MOST_NUMBERS else ()
-        case _:
-            return ()

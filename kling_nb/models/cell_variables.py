@@ -16,22 +16,14 @@ from dataclasses import dataclass
 from kling_nb.core.errors import InvalidInput
 
 from .lookup import nearest
-from .parameters import Media, Records, load_records
+from .parameter_kind import as_tuple
 from .spec import ModelSpec
 
-__all__ = [
-    "Resolved",
-    "fill_prompt",
-    "missing",
-    "names_in",
-    "raw_prompt",
-    "resolve",
-    "unresolved",
-]
+__all__ = ["Resolved", "fill_prompt", "missing", "names_in", "raw_prompt", "resolve", "unresolved"]
 
 _IN_PROMPT = re.compile(r"(?<!\\)(\\*)(\{\{\s*([A-Za-z_]\w*)\s*\}\})")
-"""The backslashes before it, the whole, the name. Of backslashes in front of a name each pair is
-one, and one that is left over takes the name's meaning; elsewhere they mean nothing."""
+"""Groups: the backslashes, the whole, the name. Each pair of backslashes before a name is one, and
+an odd one escapes the name; elsewhere backslashes have no meaning."""
 
 
 _MARKED = re.compile(r"\{\s*([^{}]+?)\s*\}|\$\{([^{}]+)\}|\$(.+)")
@@ -43,20 +35,20 @@ _NOTHING = object()
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The values of a cell, with what their names hold and as they are written."""
+    """The values of a cell, with names of variables replaced."""
 
     values: dict[str, object]
     written: dict[str, object]
-    """By parameter, of media and records only: what `write_cell` takes in their place."""
+    """The text of media and records by parameter, for `write_cell`."""
 
 
 def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
-    r"""The prompt, with each `{{name}}` replaced by the text of that variable; all else is raw.
+    r"""Return the prompt with each `{{name}}` replaced by the text of that variable.
 
     `\{{name}}` is the text `{{name}}` itself.
 
     Raises:
-        InvalidInput: There is no such variable.
+        InvalidInput: A variable does not exist.
     """
 
     def value_of(match: re.Match[str]) -> str:
@@ -78,76 +70,46 @@ def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
 
 
 def raw_prompt(prompt: str) -> str:
-    """The body of a cell that says exactly this, whatever variables there are."""
+    """Return the cell body for a prompt, with each `{{name}}` escaped."""
     return _IN_PROMPT.sub(lambda match: match[1] * 2 + "\\" + match[2], prompt)
 
 
 def names_in(body: str) -> list[str]:
-    """The variables that a prompt names."""
+    """Return the variables that a prompt names."""
     return [name for backslashes, _, name in _IN_PROMPT.findall(body) if len(backslashes) % 2 == 0]
 
 
 def resolve(
     spec: ModelSpec, values: Mapping[str, object], variables: Mapping[str, object]
 ) -> Resolved:
-    """The values as they are meant.
+    """Return the values with names of variables replaced.
 
     Args:
         spec: The model.
-        values: As they were written; what is no variable's name stands for itself.
-        variables: What names hold. A list spreads over the places of several pictures.
+        values: As written; a text that is not a variable's name stays as it is.
+        variables: By name. A list stands for several images.
     """
     found = Resolved(dict(values), {})
-    for parameter in spec.parameters:
-        given = values.get(parameter.name)
-        if given is None:
-            continue
-        match parameter.kind:
-            case Media():
-                found.values[parameter.name] = _held(given, variables)
-                found.written[parameter.name] = given
-            case Records() as kind:
-                _resolve_records(parameter.name, kind, given, variables, found)
+    for name, kind in ((p.name, p.kind) for p in spec.sources):
+        if values.get(name) is not None:
+            found.values[name], found.written[name] = kind.resolve(
+                values[name], lambda given: _value(given, variables)
+            )
     return found
 
 
 def unresolved(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
-    """Return names without a variable, for values that can only be names: records, `{name}`."""
-    given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, Records))
+    """Return the names without a variable, in values that can only be names: records, `{name}`."""
+    given = (values.get(p.name) for p in spec.sources if not p.kind.medium)
     names = [each for each in given if isinstance(each, str) and each.isidentifier()]
     return names + missing(spec, values)
 
 
 def missing(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
     """Return the names in `{name}`, `${name}` and `$name` that `resolve` did not find."""
-    kinds = Media | Records
-    given = (values.get(p.name) for p in spec.parameters if isinstance(p.kind, kinds))
-    texts = [each for value in given for each in _items(value) if isinstance(each, str)]
+    given = (values.get(p.name) for p in spec.sources)
+    texts = [each for value in given for each in as_tuple(value) if isinstance(each, str)]
     return [name for text in texts if (name := _bare(text)) != text and _EXPRESSION.fullmatch(name)]
-
-
-def _resolve_records(
-    name: str, kind: Records, given: object, variables: Mapping[str, object], found: Resolved
-) -> None:
-    records = load_records(_value(given, variables))
-    if not isinstance(records, list | tuple) or not all(isinstance(r, Mapping) for r in records):
-        found.values[name] = found.written[name] = records
-        return
-    media = [column.name for column in kind.columns if isinstance(column.kind, Media)]
-    held = {c: [r.get(c) for r in records] for c in media}
-    found.values[name] = [
-        {**r, **{c: _held(r[c], variables) for c in media if c in r}} for r in records
-    ]
-    # A picture in memory has no text: then only the variable's name says which records are meant.
-    is_text = all(_is_text(each) for column in held.values() for each in column)
-    found.written[name] = records if is_text else given
-
-
-def _held(given: object, variables: Mapping[str, object]) -> object:
-    """What one name holds, or several; a list that one of them holds is spread."""
-    items = [_value(each, variables) for each in _items(given)]
-    spread = [inner for item in items for inner in _items(item)]
-    return spread[0] if len(spread) == 1 else spread
 
 
 def _value(given: object, variables: Mapping[str, object]) -> object:
@@ -167,7 +129,7 @@ def _bare(text: str) -> str:
 
 
 def _attribute(held: object, name: str) -> object:
-    # Static first: a class that invents attributes would answer to `fox.png`, a file.
+    # Static lookup first: a class with `__getattr__` would answer to `fox.png`, a file.
     if inspect.getattr_static(held, name, _NOTHING) is _NOTHING:
         return _NOTHING
     return getattr(held, name, _NOTHING)
@@ -180,11 +142,3 @@ def _item(held: object, key: str) -> object:
         place = int(key)
         return held[place] if -len(held) <= place < len(held) else _NOTHING
     return _NOTHING
-
-
-def _items(given: object) -> list[object]:
-    return list(given) if isinstance(given, list | tuple) else [given]
-
-
-def _is_text(given: object) -> bool:
-    return given is None or all(isinstance(each, str) for each in _items(given))

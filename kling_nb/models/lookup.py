@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from kling_nb.core.errors import InvalidInput
 
 from .catalog import CATALOGUE
-from .parameters import Media, Records
 from .rules import NeededWithout
 from .spec import ModelSpec, describe, price_credits
 
@@ -28,10 +27,10 @@ __all__ = [
 
 
 def find_model(name: str) -> ModelSpec:
-    """The model of that name; a tail or a part of the name will do where only one has it.
+    """Return the model with a name; a unique part of the name is enough.
 
     Raises:
-        InvalidInput: There is none, and the nearest is named; or there are several.
+        InvalidInput: No model matches (names the closest), or several do.
     """
     found = models_named(name)
     if len(found) == 1:
@@ -39,8 +38,8 @@ def find_model(name: str) -> ModelSpec:
     if found:
         raise InvalidInput.of(
             "model",
-            f"{name!r} is a part of {len(found)} names",
-            f"write more of one of {', '.join(spec.name for spec in found)}",
+            f"{name!r} matches {len(found)} models",
+            f"write more of the name: {', '.join(spec.name for spec in found)}",
         )
     close = nearest(name, list(CATALOGUE))
     hint = f"did you mean {close}? " if close else ""
@@ -50,7 +49,7 @@ def find_model(name: str) -> ModelSpec:
 
 
 def models_named(name: str) -> list[ModelSpec]:
-    """The models that a name may mean: one of that name or tail, else all that have the part."""
+    """Return the model with this name or ending, else all models whose name contains it."""
     if name in CATALOGUE:
         return [CATALOGUE[name]]
     part = name.strip().lower()
@@ -60,7 +59,7 @@ def models_named(name: str) -> list[ModelSpec]:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """The known word that is most like it; empty when none is."""
+    """Return the known word most similar to a word, or an empty text."""
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return found[0] if found else ""
 
@@ -70,15 +69,15 @@ class Offer:
     """A model's standard clip and its price."""
 
     words: tuple[str, ...]
-    """What is chosen for it, e.g. `5 s`, `no sound`."""
+    """The chosen values, e.g. `5 s`, `no sound`."""
     credits: float | None
-    """For the clip; for a second of `per_s_of` where that is not empty; None where not known."""
+    """For the clip, or for a second of `per_s_of` unless that is empty; None if unknown."""
     per_s_of: str = ""
-    """The parameter that sets the length, e.g. `video`."""
+    """The parameter that sets the duration, e.g. `video`."""
 
 
 def offer_of(spec: ModelSpec) -> Offer:
-    """The standard clip of a model."""
+    """Return the standard clip of a model."""
     values = {p.name: p.default for p in spec.parameters if p.default is not None}
     words = tuple(describe(spec, values).values())
     line = spec.prices.line(values)
@@ -89,11 +88,10 @@ def offer_of(spec: ModelSpec) -> Offer:
 
 def takes_words(spec: ModelSpec) -> str:
     """Return the inputs of a model in words: `image + video`, `image or video`, `words (shots)`."""
-    sources = [p for p in spec.parameters if isinstance(p.kind, Media | Records)]
     needed = needed_media(spec)
     named = {name for names in needed for name in names}
     words = " + ".join(" or ".join(names) for names in needed) or "words"
-    free = ", ".join(p.name for p in sources if p.name not in named)
+    free = ", ".join(p.name for p in spec.sources if p.name not in named)
     return f"{words} ({free})" if free else words
 
 

@@ -1,89 +1,67 @@
-"""Parameter kinds: the allowed values of a request, and how to parse them.
+"""Parameter kinds with one value: text, choice, flag, number, media. `records` has the other one.
 
-A kind parses one value, or rejects it. `Records` are lists of rows, such as shots, whose columns
-are kinds again. Must not depend on models, files or other fields.
+To add a kind, write a subclass of `ParameterKind` and add it to `spec.Kind`. Must not depend on
+models, files or other parameters.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import math
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from numbers import Real
-from typing import Literal, cast
+from typing import Any, TypeGuard, cast
 
 from kling_nb.core.formatting import shorten
-from kling_nb.core.unicode_text import comparable_text, normalize_text, plain_lines
+from kling_nb.core.unicode_text import comparable_text, normalize_text
 
-__all__ = [
-    "ROUNDING_S",
-    "Choice",
-    "Column",
-    "Fault",
-    "Flag",
-    "Kind",
-    "Media",
-    "Medium",
-    "Number",
-    "Records",
-    "Rejected",
-    "Text",
-    "count_words",
-    "load_records",
-]
+from .parameter_kind import LookUp, Medium, ParameterKind, Rejected, as_tuple, wrong_count
 
-_MOST_SAID = 4
-"""So many options in a row are said one by one."""
+__all__ = ["ROUNDING_S", "Choice", "Flag", "Media", "Number", "Text", "is_media"]
+
+_LONG_LIST = 4
+"""Longer lists of consecutive numbers are shown by their ends."""
+
+_MAX_COMPLETIONS = 21
+"""Completion lists the values of a number only up to this many."""
 
 ROUNDING_S = 0.1
-"""How much longer a file may be than the whole seconds that it was made for.
+"""A file may be this much longer than the whole seconds it was made for.
 
-A clip of 5 s has 121 frames at 24 a second (5.04 s), and a sound track ends up to two packets after
-the last frame (0.05 s). The recorded price of a clip of 5 s is that of 5 s and not of 6. Source:
-recorded live traffic, kling-3.0-omni, 2026-08-20.
+A clip of 5 s has 121 frames at 24 fps (5.04 s), and its audio track ends up to two packets after
+the last frame (0.05 s). The service bills 5 s for it, not 6. Source: recorded live traffic,
+kling-3.0-omni, 2026-08-20.
 """
-
-Medium = Literal["image", "video", "audio"]
-
-
-class Rejected(Exception):
-    """A kind's word that a value is not allowed; the validator makes the `Problem` of it."""
-
-    def __init__(self, given: str, advice: str = "") -> None:
-        super().__init__(given)
-        self.given = given
-        self.advice = advice
-        """What to do where `given` says already what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Text(ParameterKind):
     """A text of 1 to `max_chars` characters (Unicode code points), see `normalize_text`."""
 
     max_chars: int
     one_line: bool = False
-    """Whether lines are joined: what is an option of a cell has one line to be written in."""
+    """Whether lines are joined: an option in a cell has only one line."""
+
+    is_labelled = True
 
     @property
     def takes(self) -> str:
-        """What it may be, in a table."""
+        """Return the allowed values, for a table."""
         return f"1 to {self.max_chars:,} characters"
 
     @property
     def allowed(self) -> str:
-        """What is allowed, for an error message."""
+        """Return the allowed values, for an error message."""
         return f"{self.takes} are allowed"
 
     def parse(self, value: object) -> str:
-        """Return the text that is sent."""
+        """Return the normalized text."""
         if not isinstance(value, str):
             raise Rejected(f"{shorten(value)} is not text")
-        text = self._joined(normalize_text(value))
+        text = self._join_lines(normalize_text(value))
         if any("\ud800" <= char <= "\udfff" for char in text):
-            raise Rejected("holds half a character (a lone surrogate)")
+            raise Rejected("contains half a character (a lone surrogate)")
         if not comparable_text(text):
             raise Rejected("is empty")
         if len(text) > self.max_chars:
@@ -91,48 +69,43 @@ class Text:
         return text
 
     def parse_earlier(self, value: str) -> str:
-        """Return the text that versions before normalization sent; old fingerprints use it."""
-        return self._joined(plain_lines(value))
+        """Return the text that versions before normalization sent."""
+        return self._join_lines(ParameterKind.parse_earlier(self, value))
 
-    def _joined(self, text: str) -> str:
+    def _join_lines(self, text: str) -> str:
         return " ".join(text.splitlines()) if self.one_line else text
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One of a few strings; a number that reads the same counts as the string."""
+class Choice(ParameterKind):
+    """One of a few strings; a number with the same digits counts as the string."""
 
     options: tuple[str, ...]
     unit: str = ""
     """For people only, e.g. `s`."""
     words: tuple[str, ...] = ()
-    """How each option reads to a person where it says nothing by itself, in their order."""
+    """A text for each option, in the same order, if the options do not explain themselves."""
 
-    def say(self, option: str) -> str:
-        """An option for people: `5 s`; one that another version knew, as it is."""
-        said = dict(zip(self.options, self.words, strict=False))
-        return said.get(option) or f"{option} {self.unit}".rstrip()
+    def format_value(self, value: object) -> str:
+        """Return an option for people, e.g. `5 s`; also one of another version."""
+        words = dict(zip(self.options, self.words, strict=False))
+        return words.get(str(value)) or f"{value} {self.unit}".rstrip()
 
     @property
     def takes(self) -> str:
-        """What it may be, in a table; a long row of whole numbers by its ends."""
+        """Return the options; a long list of consecutive numbers by its ends."""
         first = self.options[0]
-        if len(self.options) > _MOST_SAID and first.isdecimal():
-            row = range(int(first), int(first) + len(self.options))
-            if self.options == tuple(map(str, row)):
+        if len(self.options) > _LONG_LIST and first.isdecimal():
+            numbers = range(int(first), int(first) + len(self.options))
+            if self.options == tuple(map(str, numbers)):
                 return f"{first} to {self.options[-1]}"
         return ", ".join(self.options)
 
-    @property
-    def allowed(self) -> str:
-        """What is allowed, for an error message."""
-        return f"allowed: {self.takes}"
-
     def parse(self, value: object) -> str:
-        """The option that is sent: `5`, `5.0` and `"5"` are all `"5"`."""
+        """Return the option: `5`, `5.0` and `"5"` are all `"5"`."""
         text = value.strip() if isinstance(value, str) else ""
         if isinstance(value, Real) and not isinstance(value, bool):
-            # Whole numbers beyond a float are legal Python, and no option.
+            # Python's integers may be too large for a float; none of them is an option.
             with suppress(OverflowError):
                 text = f"{float(value):.15g}"
         if text not in self.options:
@@ -141,35 +114,56 @@ class Choice:
             raise Rejected(f"{shorten(value)} is not one of {self.takes}", advice)
         return text
 
+    @property
+    def longest_s(self) -> float:
+        """Return the largest option as a number."""
+        return max(map(float, self.options))
+
+    @property
+    def option_note(self) -> str:
+        """Return all options."""
+        return f": {', '.join(self.options)}"
+
+    def choices(self) -> tuple[str, ...]:
+        """Return the options."""
+        return self.options
+
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(ParameterKind):
     """True or false."""
 
     on: str = "on"
     off: str = "off"
-    """How a person reads the two, e.g. `sound` and `no sound`; empty: left unsaid."""
+    """The two values for people, e.g. `sound` and `no sound`; an empty one is not shown."""
+
+    is_switch = True
+    option_takes = "nothing"
 
     @property
     def takes(self) -> str:
-        """What it may be, in a table."""
+        """Return the allowed values, for a table."""
         return "True, False"
 
-    @property
-    def allowed(self) -> str:
-        """What is allowed, for an error message."""
-        return f"allowed: {self.takes}"
-
     def parse(self, value: object) -> bool:
-        """A plain bool; numpy's counts, a word or a number does not."""
+        """Return a bool; accepts numpy's, but no text or number."""
         if isinstance(value, bool) or type(value).__name__ in {"bool_", "bool"}:
             return bool(value)
         raise Rejected(f"{shorten(value)} is not true or false")
 
+    def format_value(self, value: object) -> str:
+        """Return the text of the value."""
+        return self.on if value else self.off
+
+    @property
+    def argparse_settings(self) -> dict[str, Any]:
+        """Return keyword arguments for an option with a `--no-` form."""
+        return {"action": argparse.BooleanOptionalAction}
+
 
 @dataclass(frozen=True, slots=True)
-class Number:
-    """A number from `low` to `high`, on a grid of `step` from `low`."""
+class Number(ParameterKind):
+    """A number from `low` to `high`, in steps of `step` from `low`."""
 
     low: float
     high: float
@@ -180,18 +174,13 @@ class Number:
 
     @property
     def takes(self) -> str:
-        """What it may be, in a table."""
+        """Return the range and the step."""
         ends = f"{self.low:g} to {self.high:g}"
         is_plain = self.integer and self.step == 1
         return f"whole numbers, {ends}" if is_plain else f"{ends} in steps of {self.step:g}"
 
-    @property
-    def allowed(self) -> str:
-        """What is allowed, for an error message."""
-        return f"allowed: {self.takes}"
-
     def parse(self, value: object) -> float | int:
-        """The number, an int when the field is one."""
+        """Return the number, as an int if the field is one."""
         try:
             number = float(value.strip() if isinstance(value, str) else value)  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError, AttributeError):
@@ -206,12 +195,32 @@ class Number:
         # 0.1 + 0.2 and 0.3 are the same request.
         return round(float(self.low + round(steps) * self.step), 9)
 
+    @property
+    def longest_s(self) -> float:
+        """Return the highest number."""
+        return self.high
+
+    def format_value(self, value: object) -> str:
+        """Return the number with its unit."""
+        return f"{value} {self.unit}".rstrip()
+
+    @property
+    def is_labelled(self) -> bool:
+        """Return whether there is no unit."""
+        return not self.unit
+
+    def choices(self) -> tuple[str, ...]:
+        """Return all numbers if they are few."""
+        count = round((self.high - self.low) / self.step) + 1
+        numbers = (round(self.low + place * self.step, 9) for place in range(count))
+        return tuple(f"{each:g}" for each in numbers) if count <= _MAX_COMPLETIONS else ()
+
 
 @dataclass(frozen=True, slots=True)
-class Media:
-    """A picture, a video or a sound that is uploaded; its URL is what is sent.
+class Media(ParameterKind):
+    """Images, videos or audio files that are uploaded; the request has their URLs.
 
-    Only presence and number are judged here; content is judged by whoever opens the file.
+    `parse` checks the number only; the package `media` checks the content.
     """
 
     mime_types: tuple[str, ...]
@@ -219,71 +228,98 @@ class Media:
     max_bytes: int
     max_count: int = 1
     as_list: bool = True
-    """Whether the service wants an array of URLs even for one."""
+    """Whether the service wants a list of URLs even for one."""
     min_count: int = 1
     over_px: int = 0
-    """Each side of the picture has more pixels than that."""
+    """Each side of an image has more pixels than this."""
     ratio: tuple[float, float] | None = None
     """Lowest and highest width divided by height."""
     length_s: tuple[float, float] | None = None
-    """Shortest and longest, in seconds."""
+    """Shortest and longest duration in seconds."""
     side_px: tuple[int, int] | None = None
-    """Shortest and longest allowed side; 0 as the longest means no limit."""
+    """Shortest and longest side; 0 as the longest means no limit."""
     max_px: int = 0
-    """Width times height, at most; 0: no limit."""
+    """Highest width times height; 0: no limit."""
     fps: tuple[float, float] | None = None
-    """Lowest and highest number of frames a second."""
+    """Lowest and highest frame rate."""
+
+    is_source = True
 
     @property
     def medium(self) -> Medium:
-        """What it is: `image`, `video` or `audio`."""
+        """Return `image`, `video` or `audio`."""
         return cast("Medium", self.mime_types[0].partition("/")[0])
 
     @property
     def takes(self) -> str:
-        """What it may be, in a table."""
+        """Return number, formats and limits."""
         kinds = [_FORMATS.get(kind, kind.partition("/")[2].upper()) for kind in self.mime_types]
         either = " or ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
         number = str(self.max_count)
         if self.min_count != self.max_count:
             number = f"{self.min_count} to {self.max_count}"
-        words = f"{number} {either} of at most {self.max_bytes / 1e6:g} MB"
+        limits = f"{number} {either} of at most {self.max_bytes / 1e6:g} MB"
         if self.length_s is not None:
             shortest, longest = self.length_s
-            words += f", {shortest:g} to {longest:g} s" if shortest else f", at most {longest:g} s"
+            limits += f", {shortest:g} to {longest:g} s" if shortest else f", at most {longest:g} s"
         if self.over_px:
-            words += f", each side over {self.over_px} px"
+            limits += f", each side over {self.over_px} px"
         if self.ratio is not None:
-            words += f", width to height from {self.ratio[0]:g} to {self.ratio[1]:g}"
-        return words + self._frame_words
+            limits += f", width to height from {self.ratio[0]:g} to {self.ratio[1]:g}"
+        return limits + self._frame_limits
 
     @property
-    def _frame_words(self) -> str:
-        """Return the limits of a frame's sides, of its area and of the frame rate in words."""
-        words = ""
+    def _frame_limits(self) -> str:
+        """Return the limits of a frame's sides, of its area and of the frame rate."""
+        limits = ""
         if self.side_px is not None:
             shortest, longest = self.side_px
-            words += f", each side {shortest:,} to {longest:,} px" if longest else ""
-            words += "" if longest else f", each side at least {shortest:,} px"
+            limits += f", each side {shortest:,} to {longest:,} px" if longest else ""
+            limits += "" if longest else f", each side at least {shortest:,} px"
         if self.max_px:
-            words += f", at most {self.max_px:,} px in all"
+            limits += f", at most {self.max_px:,} px in all"
         if self.fps is not None:
-            words += f", {self.fps[0]:g} to {self.fps[1]:g} frames a second"
-        return words
+            limits += f", {self.fps[0]:g} to {self.fps[1]:g} frames a second"
+        return limits
 
     @property
     def allowed(self) -> str:
-        """What is allowed, for an error message."""
+        """Return the allowed values, for an error message."""
         return f"give {self.takes}"
 
     def parse(self, value: object) -> object:
-        """The given source, unopened; a tuple of several."""
-        items = value if isinstance(value, list | tuple) else (value,)
+        """Return the source, unopened; a tuple of several."""
+        items = as_tuple(value)
         if not self.min_count <= len(items) <= self.max_count:
-            raise Rejected(count_words(len(items)))
+            raise Rejected(wrong_count(len(items)))
         if any(isinstance(item, str) and not item.strip() for item in items):
             raise Rejected("is empty")
-        return items[0] if len(items) == 1 else tuple(items)
+        return items[0] if len(items) == 1 else items
+
+    @property
+    def is_multiple(self) -> bool:
+        """Return whether several files may be given."""
+        return self.max_count > 1
+
+    @property
+    def longest_s(self) -> float | None:
+        """Return the longest duration of a file, if there is a limit."""
+        return self.length_s and self.length_s[1]
+
+    @property
+    def argparse_settings(self) -> dict[str, Any]:
+        """Return keyword arguments for one file an option, or for several."""
+        several = {"action": "extend", "nargs": "+"} if self.is_multiple else {"action": "append"}
+        return {**several, "metavar": "SOURCE"}
+
+    def cell_texts(self, value: object) -> list[str]:
+        """Return a text for each file."""
+        return [str(each) for each in as_tuple(value)]
+
+    def resolve(self, value: object, look_up: LookUp) -> tuple[object, object]:
+        """Return the named sources; a list in a variable stands for several."""
+        found = [each for item in as_tuple(value) for each in as_tuple(look_up(item))]
+        return (found[0] if len(found) == 1 else found), value
 
 
 _FORMATS = {
@@ -293,147 +329,9 @@ _FORMATS = {
     "image/webp": "WebP",
     "video/quicktime": "MOV",
 }
-"""How people call what a MIME type names otherwise."""
+"""Common names of formats that differ from their MIME types."""
 
 
-def count_words(number: int) -> str:
-    """How many were given where that is the wrong number."""
-    return f"{number} {'was' if number == 1 else 'were'} given"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One field of a record."""
-
-    name: str
-    """What a person writes."""
-    kind: Text | Choice | Flag | Number | Media
-    help: str
-    sent_as: str = ""
-    """The service's name for it; empty when it is the same."""
-    required: bool = True
-
-    @property
-    def field(self) -> str:
-        """The service's name of the field."""
-        return self.sent_as or self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong in one record."""
-
-    place: int
-    """Which record, from 0."""
-    column: str
-    """Which of its fields; empty when it is none of them."""
-    given: str
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Several things of several fields each: the shots of a clip, the elements in it."""
-
-    columns: tuple[Column, ...]
-    max_count: int
-    noun: str
-    """What one of them is, e.g. `shot`."""
-    min_count: int = 1
-    one_of: tuple[str, ...] = ()
-    """Columns; each record has exactly one of them."""
-    rising: tuple[str, ...] = ()
-    """Columns with numbers that must increase in this order, e.g. a start and an end."""
-
-    @property
-    def takes(self) -> str:
-        """What it may be, in a table."""
-        fields = ", ".join(map(self._column_words, self.columns))
-        either = f" (either {' or '.join(self.one_of)})" if self.one_of else ""
-        return f"{self.min_count} to {self.max_count} {self.noun}s, each with {fields}{either}"
-
-    def _column_words(self, column: Column) -> str:
-        is_free = not column.required and column.name not in self.one_of
-        return f"{column.name} ({column.kind.takes})" + (", optional" if is_free else "")
-
-    @property
-    def allowed(self) -> str:
-        """What is allowed, for an error message."""
-        return f"give {self.takes}"
-
-    def parse(self, value: object) -> tuple[dict[str, object], ...]:
-        """The records, each with its fields parsed; from mappings, or from JSON text of them."""
-        items = load_records(value)
-        if isinstance(items, str):
-            raise Rejected(f"{shorten(items)} is neither JSON nor a variable with {self.noun}s")
-        if not isinstance(items, list | tuple) or not all(isinstance(i, Mapping) for i in items):
-            raise Rejected(f"{shorten(value)} is not a list of {self.noun}s")
-        if not self.min_count <= len(items) <= self.max_count:
-            raise Rejected(count_words(len(items)))
-        wrong: list[Fault] = []
-        found = tuple(self._parse_one(place, item, wrong) for place, item in enumerate(items))
-        if wrong:
-            raise Rejected("; ".join(map(self._words, wrong)))
-        return found
-
-    def faults(self, value: object) -> tuple[Fault, ...]:
-        """What is wrong inside the records; nothing where it is no list of them."""
-        wrong: list[Fault] = []
-        for place, item in enumerate(value if isinstance(value, list | tuple) else ()):
-            if isinstance(item, Mapping):
-                self._parse_one(place, item, wrong)
-        return tuple(wrong)
-
-    def _parse_one(
-        self, place: int, item: Mapping[object, object], wrong: list[Fault]
-    ) -> dict[str, object]:
-        known = [column.name for column in self.columns]
-        wrong += [
-            Fault(place, "", f"has no field {shorten(name)}") for name in item if name not in known
-        ]
-        parsed: dict[str, object] = {}
-        for column in self.columns:
-            given = item.get(column.name)
-            if given is None:
-                if column.required:
-                    wrong.append(Fault(place, column.name, "is missing"))
-                continue
-            try:
-                parsed[column.name] = column.kind.parse(given)
-            except Rejected as rejected:
-                wrong.append(Fault(place, column.name, rejected.given))
-        wrong += self._broken(place, item, parsed)
-        return parsed
-
-    def _broken(
-        self, place: int, item: Mapping[object, object], parsed: Mapping[str, object]
-    ) -> list[Fault]:
-        """Return what is wrong between the fields of one record."""
-        found = []
-        given = [name for name in self.one_of if item.get(name) is not None]
-        if self.one_of and len(given) != 1:
-            either = " or ".join(self.one_of)
-            has = f"has {' and '.join(given)}" if given else "has no source"
-            found.append(Fault(place, "", f"{has}; give one of: {either}"))
-        numbers = [(name, float(str(parsed[name]))) for name in self.rising if name in parsed]
-        for (first, low), (second, high) in pairwise(numbers):
-            if low >= high:
-                found.append(Fault(place, second, f"{high:g} is not more than {first} {low:g}"))
-        return found
-
-    def _words(self, fault: Fault) -> str:
-        where = f"{self.noun} {fault.place + 1}"
-        return (
-            f"{where}: {fault.column}: {fault.given}" if fault.column else f"{where} {fault.given}"
-        )
-
-
-Kind = Text | Choice | Flag | Number | Media | Records
-"""What a parameter may be."""
-
-
-def load_records(value: object) -> object:
-    """Records as they were given: JSON text is read, one by itself is a list of one."""
-    if isinstance(value, str):
-        with suppress(ValueError, RecursionError):
-            value = json.loads(value)
-    return [value] if isinstance(value, Mapping) else value
+def is_media(kind: ParameterKind) -> TypeGuard[Media]:
+    """Return whether the values of a kind are uploaded."""
+    return kind.medium is not None

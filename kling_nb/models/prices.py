@@ -15,40 +15,40 @@ __all__ = ["Price", "PriceList"]
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a request costs when its values are these."""
+    """The price of a request with these values."""
 
     credits: float
     when: Mapping[str, object] = field(default_factory=dict)
     per_s_of: str = ""
-    """Whose seconds multiply it: a parameter that holds them, or one of the media, as long as it
-    is. Empty where the price is one for each clip."""
+    """The parameter whose seconds multiply the price: a duration, or a video or audio input. Empty
+    for a price per clip."""
     or_s_of: str = ""
-    """A second parameter: where its seconds are more, they count. For a price that is one a second
-    where it is not known of what."""
+    """A second parameter, which counts if it is longer; for a price per second if the sources do
+    not say of what."""
     form: When = ALWAYS
     """The form of a request that the price applies to."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """Prices of a model in credits; the first line that fits counts."""
+    """Prices of a model in credits; the first matching line applies."""
 
     lines: tuple[Price, ...]
     as_of: date
     source: str
 
     def credits(self, values: Mapping[str, object], lengths_s: Mapping[str, float]) -> float | None:
-        """What these values cost in credits; None when no line fits or a length is not known.
+        """Return the price in credits, or None without a matching line or a duration.
 
         Args:
             values: By parameter.
-            lengths_s: How long the media are, by parameter.
+            lengths_s: Durations of the media, by parameter.
         """
         line = self.line(values)
         return None if line is None else _priced(line, values, lengths_s)
 
     def line(self, values: Mapping[str, object]) -> Price | None:
-        """The line that counts for these values; None where none fits."""
+        """Return the line that applies to these values, or None."""
         for line in self.lines:
             fits = all(values.get(name) == value for name, value in line.when.items())
             if fits and line.form.holds(values):

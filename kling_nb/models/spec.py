@@ -15,11 +15,14 @@ from kling_nb.core.errors import InvalidInput, Problem
 from kling_nb.core.formatting import shorten
 
 from .advisories import Advisory
-from .parameters import Choice, Flag, Kind, Media, Number, Records, Rejected
+from .parameter_kind import Rejected
+from .parameters import Choice, Flag, Media, Number, Text
 from .prices import PriceList
-from .rules import Asked, Filled, Implied, NotTaken, Rule, Summed, broken_rules
+from .records import Records
+from .rules import Filled, Implied, NotTaken, Rule, RuleInput, Summed, broken_rules
 
 __all__ = [
+    "Kind",
     "ModelSpec",
     "Parameter",
     "Values",
@@ -33,14 +36,17 @@ __all__ = [
     "words_of",
 ]
 
-_TOLD_CHARS = 60
-"""So much of a text is told among other values."""
+_MAX_LABELLED_CHARS = 60
+"""Maximum length of a text beside other values; a longer one is cut."""
 
 _UNBOUNDED_S = 300.0
-"""Assumed length of a video or sound without a limit: the longest that any model takes."""
+"""Assumed duration of a video or audio input without a limit: the longest of all models."""
+
+Kind = Text | Choice | Flag | Number | Media | Records
+"""All kinds of a parameter; a new one is added here."""
 
 Values = Mapping[str, object]
-"""Validated values by the name a person writes; a `Media` value is whatever was given."""
+"""Validated values by parameter name; a `Media` value is the source as given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +58,32 @@ class Parameter:
     kind: Kind
     help: str
     sent_as: str = ""
-    """The service's name for it; empty when it is the same."""
+    """The service's name for it; empty if it is the same."""
     default: object = None
     required: bool = True
-    """Whether a value must be there; a default counts as one."""
+    """Whether a value is required; a default counts as one."""
     flag: str = ""
     """One letter for the magic, e.g. `d`."""
     added_later: bool = False
-    """Added after the model's first release here. Left out of the fingerprint while it has its
-    default, so that requests made before keep theirs."""
+    """Added after the model's first release here. The fingerprint omits its default value, so that
+    older requests keep their fingerprints."""
 
     @property
     def field(self) -> str:
-        """The service's name of the field."""
+        """Return the service's name of the field."""
         return self.sent_as or self.name
+
+    def is_default(self, value: object) -> bool:
+        """Return whether a value is the default.
+
+        Without a default nothing is compared: an image may be an array, which has no truth value.
+        """
+        return self.default is not None and value == self.default
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """All there is to know of a hosted model."""
+    """A hosted model."""
 
     name: str
     """The service's name, e.g. `kling-2.6/image-to-video`."""
@@ -78,41 +91,49 @@ class ModelSpec:
     parameters: tuple[Parameter, ...]
     prices: PriceList
     usual_s: float
-    """How long a clip usually takes, in seconds, until this folder's own clips tell better."""
+    """Typical time to make a clip, in seconds; used until this folder has enough clips."""
     source: str
-    """Where the fields come from, with a date."""
+    """Source of the fields, with a date."""
     rules: tuple[Rule, ...] = ()
-    """What fields demand of each other."""
+    """Rules between the fields."""
     implied: tuple[Implied, ...] = ()
-    """What follows from what was given."""
+    """Values that follow from others."""
     advisories: tuple[Advisory, ...] = ()
     """Warnings about inputs that the service may refuse, shown before payment."""
     sureness: Literal["recorded", "documented", "less sure"] = "documented"
-    """How well its fields are known: seen in live traffic, read on its page, or pieced together."""
+    """Confidence in the fields: recorded live traffic, the model's page, or combined sources."""
 
     def parameter(self, name: str) -> Parameter:
-        """The parameter of that name; KeyError when there is none."""
-        return _by_name(self.parameters, name)
+        """Return the parameter with a name, or raise KeyError."""
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise KeyError(name)
 
     @property
     def media(self) -> tuple[Parameter, ...]:
-        """The parameters that are uploaded as they are; see `media_of` for those in records."""
-        return tuple(p for p in self.parameters if isinstance(p.kind, Media))
+        """Return the parameters that are media; see `media_of` for media in records."""
+        return tuple(p for p in self.parameters if p.kind.medium)
+
+    @property
+    def sources(self) -> tuple[Parameter, ...]:
+        """Return the parameters that a cell gives as files, URLs or names of variables."""
+        return tuple(p for p in self.parameters if p.kind.is_source)
 
     def remarks(self, name: str) -> tuple[str, ...]:
-        """What the rules say of that parameter, for help beside it."""
-        return tuple(rule.says for rule in self.rules if rule.fields[0] == name)
+        """Return the rules of a parameter in words, for its help text."""
+        return tuple(rule.remark for rule in self.rules if rule.fields[0] == name)
 
 
 def validate(spec: ModelSpec, values: Values) -> dict[str, object]:
-    """Every parameter's value as it will be used, defaults filled in.
+    """Return the value of every parameter for a request, including defaults.
 
     Args:
         spec: The model.
-        values: What was given, by the names of `spec.parameters`; None counts as not given.
+        values: By the names of `spec.parameters`; None counts as not given.
 
     Raises:
-        InvalidInput: With every problem at once, in the order of the parameters.
+        InvalidInput: With all problems, in the order of the parameters.
     """
     known = [p.name for p in spec.parameters]
     problems = [
@@ -136,27 +157,26 @@ def validate(spec: ModelSpec, values: Values) -> dict[str, object]:
 
 
 def judge_lengths(spec: ModelSpec, values: Values, lengths_s: Mapping[str, float]) -> list[Problem]:
-    """What is wrong once it is known how long the videos and sounds are.
+    """Return the problems with the durations of video and audio inputs.
 
     Args:
         spec: The model.
         values: Validated values.
-        lengths_s: The lengths, by parameter.
+        lengths_s: The durations, by parameter.
     """
-    return broken_rules(spec.rules, Asked(values, _defaults(spec), lengths_s))
+    return broken_rules(spec.rules, RuleInput(values, _defaults(spec), lengths_s))
 
 
 def price_credits(
     spec: ModelSpec, values: Values, lengths_s: Mapping[str, float] | None = None
 ) -> float | None:
-    """What the request costs in credits by our table; None when no line fits or a length lacks.
+    """Return the price of a request in credits, or None without a price line or a duration.
 
     Args:
         spec: The model.
         values: Validated values, or some of them.
-        lengths_s: How long the videos and sounds are that were given, by parameter. How the
-            service rounds them is not known: whole seconds are counted, up, so that no budget is
-            passed.
+        lengths_s: The durations of video and audio inputs, by parameter. The service's rounding is
+            not known: they are rounded up to whole seconds, so that no budget is exceeded.
     """
     return spec.prices.credits(values, lengths_s or {})
 
@@ -164,73 +184,52 @@ def price_credits(
 def most_credits(spec: ModelSpec) -> float:
     """Return the highest price of a request to a model, in credits."""
     return max(
-        line.credits * (_longest_s(spec, line.per_s_of) if line.per_s_of else 1)
+        line.credits * (spec.parameter(line.per_s_of).kind.longest_s or _UNBOUNDED_S)
+        if line.per_s_of
+        else line.credits
         for line in spec.prices.lines
     )
 
 
-def _longest_s(spec: ModelSpec, name: str) -> float:
-    match spec.parameter(name).kind:
-        case Choice(options=options):
-            return max(map(float, options))
-        case Number(high=high):
-            return high
-        case Media(length_s=(_, longest)):
-            return longest
-        case _:
-            return _UNBOUNDED_S
-
-
 def describe(spec: ModelSpec, values: Values) -> dict[str, str]:
-    """The values a person chose from, in words: `{"sound": "no sound", "duration": "5 s"}`."""
+    """Return the values for people: `{"sound": "no sound", "duration": "5 s"}`."""
     words: dict[str, str] = {}
     for parameter in spec.parameters:
-        value = values.get(parameter.name)
-        match parameter.kind:
-            case _ if value is None:
-                continue
-            case Flag(on=on, off=off):
-                words[parameter.name] = on if value else off
-            case Number(unit=unit) if unit:
-                words[parameter.name] = f"{value} {unit}"
-            case Choice() as kind:
-                words[parameter.name] = kind.say(str(value))
-            case Media():
-                continue
-            case Records(noun=noun):
-                count = len(value) if isinstance(value, list | tuple) else 0
-                words[parameter.name] = f"{count} {noun}{'' if count == 1 else 's'}"
-            case _ if parameter.name != "prompt":
-                words[parameter.name] = _labelled(parameter.name, value)
-    return {name: word for name, word in words.items() if word}
+        name, kind, value = parameter.name, parameter.kind, values.get(parameter.name)
+        if value is not None and name != "prompt" and not kind.medium:
+            text = kind.format_value(value)
+            words[name] = _labelled(name, text) if kind.is_labelled else text
+    return {name: text for name, text in words.items() if text}
 
 
 def describe_named(spec: ModelSpec, values: Values) -> dict[str, str]:
-    """The same, and the names of what it is made from; not that of one picture, which is shown.
+    """Return the values for people with the names of the media, except a single image's.
+
+    A card shows that image.
 
     Args:
         spec: The model.
-        values: Validated values, with names in the places of media.
+        values: Validated values, with names in place of media.
     """
     words = describe(spec, values)
     for parameter in spec.media:
-        is_one = isinstance(parameter.kind, Media) and parameter.kind.max_count == 1
-        if parameter.name in values and not (is_one and parameter.name == "image"):
-            words[parameter.name] = _labelled(parameter.name, values[parameter.name])
+        name = parameter.name
+        if name in values and (name != "image" or parameter.kind.is_multiple):
+            words[name] = _labelled(name, values[name])
     return words
 
 
 def words_of(values: Values) -> str:
-    """What a request says: its prompt, or without one those of its shots."""
-    if told := values.get("prompt"):
-        return str(told)
+    """Return the prompt of a request, or without one the prompts of its shots."""
+    if prompt := values.get("prompt"):
+        return str(prompt)
     lists = [value for value in values.values() if isinstance(value, list | tuple)]
     records = [each for value in lists for each in value if isinstance(each, Mapping)]
     return "; ".join(str(record["prompt"]) for record in records if "prompt" in record)
 
 
 def review(spec: ModelSpec, values: Values) -> tuple[Problem, ...]:
-    """Every field with what was given and what is allowed: what a refusal may be about."""
+    """Return each field with its value and the allowed values: possible causes of a refusal."""
     return tuple(
         Problem(p.name, f"given {shorten(values[p.name])}", p.kind.allowed)
         for p in spec.parameters
@@ -239,7 +238,7 @@ def review(spec: ModelSpec, values: Values) -> tuple[Problem, ...]:
 
 
 def _parse(spec: ModelSpec, values: Values) -> tuple[dict[str, object], list[Problem]]:
-    """What was given, by itself: each value as its kind reads it, or what is wrong with it."""
+    """Return each parsed value, and the problems of single values."""
     parsed: dict[str, object] = {}
     wrong: list[Problem] = []
     for parameter in spec.parameters:
@@ -255,10 +254,10 @@ def _parse(spec: ModelSpec, values: Values) -> tuple[dict[str, object], list[Pro
 
 
 def _imply(spec: ModelSpec, parsed: dict[str, object], wrong: list[Problem]) -> None:
-    """Add what follows from what was given, where it was not given itself."""
-    unsure = {problem.field for problem in wrong}
+    """Add the values that follow from others and were not given."""
+    invalid = {problem.field for problem in wrong}
     for each in spec.implied:
-        if not isinstance(each, Filled | Summed) or {each.field} & (unsure | parsed.keys()):
+        if not isinstance(each, Filled | Summed) or {each.field} & (invalid | parsed.keys()):
             continue
         value = each.follows(parsed)
         if value is None:
@@ -276,8 +275,8 @@ def _left_out(spec: ModelSpec, parsed: Values, wrong: Sequence[Problem]) -> list
 
 
 def _broken_rules(spec: ModelSpec, parsed: Values, wrong: Sequence[Problem]) -> list[Problem]:
-    unsure = frozenset(problem.field for problem in wrong)
-    return broken_rules(spec.rules, Asked(parsed, _defaults(spec)), unsure=unsure)
+    invalid = frozenset(problem.field for problem in wrong)
+    return broken_rules(spec.rules, RuleInput(parsed, _defaults(spec)), invalid=invalid)
 
 
 def _not_taken(spec: ModelSpec, parsed: Values) -> set[str]:
@@ -292,12 +291,6 @@ def _defaults(spec: ModelSpec) -> dict[str, object]:
 
 def _labelled(name: str, value: object) -> str:
     text = str(value)
-    told = text if len(text) <= _TOLD_CHARS else f"{text[: _TOLD_CHARS - 1]}…"
-    return f"{name.replace('_', ' ')} {told}"
-
-
-def _by_name(parameters: Sequence[Parameter], name: str) -> Parameter:
-    for parameter in parameters:
-        if parameter.name == name:
-            return parameter
-    raise KeyError(name)
+    if len(text) > _MAX_LABELLED_CHARS:
+        text = f"{text[: _MAX_LABELLED_CHARS - 1]}…"
+    return f"{name.replace('_', ' ')} {text}"

@@ -15,7 +15,8 @@ from kling_nb.models import cell as cells
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import Cell, join_lines, read_cell, read_line, write_cell
 from kling_nb.models.cell_variables import names_in
-from kling_nb.models.parameters import Choice, Column, Flag, Media, Number, Records, Text
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
+from kling_nb.models.records import Column, Records
 from kling_nb.models.spec import ModelSpec, Parameter, validate
 from tests.support.sample_requests import given_of
 

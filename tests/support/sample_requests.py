@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kling_nb.models.parameters import Media, Records, Text
+from kling_nb.models.parameters import Media, Text
+from kling_nb.models.records import Records
 from kling_nb.models.spec import ModelSpec
 from tests.support.sample_files import document
 

@@ -176,7 +176,7 @@ class ChoiceField(PlainField):
     """Buttons for a few short options, a list for others."""
 
     def __init__(self, parameter: Parameter, kind: Choice, remarks: Sequence[str] = ()) -> None:
-        options = [[option, kind.say(option)] for option in kind.options]
+        options = [[option, kind.format_value(option)] for option in kind.options]
         if parameter.default is None:
             options.insert(0, ["", "not set"])
         chars = sum(len(words) for _, words in options)

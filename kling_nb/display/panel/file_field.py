@@ -23,7 +23,8 @@ from kling_nb.media import input_store
 from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.media.images import ImageInput, shrink
 from kling_nb.media.inputs import Attachment, check_upload, read_attachment
-from kling_nb.models.parameters import Media, Medium
+from kling_nb.models.parameter_kind import Medium
+from kling_nb.models.parameters import Media
 from kling_nb.models.spec import Parameter
 
 from .fields import Field, words_of

@@ -16,7 +16,8 @@ import ipywidgets as widgets
 
 from kling_nb.core.errors import InvalidInput, Problem
 from kling_nb.models.advisories import MediaFacts, warnings_of
-from kling_nb.models.parameters import Choice, Flag, Media, Number, Records, Text
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
+from kling_nb.models.records import Records
 from kling_nb.models.rules import Summed, Told, Unsent
 from kling_nb.models.spec import (
     ModelSpec,
@@ -50,13 +51,7 @@ _RANKS: dict[Place, int] = {"scene": 0, "options": 1, "lists": 2}
 
 def place_of(parameter: Parameter) -> Place:
     """The group of fields that a parameter belongs to."""
-    match parameter.kind:
-        case Records():
-            return "lists"
-        case Media() | Text(one_line=False):
-            return "scene"
-        case _:
-            return "options"
+    return _position(parameter)[0]
 
 
 def sorted_names(parameters: Iterable[Parameter]) -> list[str]:
@@ -72,8 +67,23 @@ def arranged(parameters: Iterable[Parameter]) -> Iterator[tuple[Place, list[str]
 
 def _rank(parameter: Parameter) -> tuple[int, bool]:
     """Files before words, and short fields before a line of text; else as the model has them."""
-    is_text, place = isinstance(parameter.kind, Text), place_of(parameter)
+    place, is_text = _position(parameter)
     return _RANKS[place], is_text
+
+
+def _position(parameter: Parameter) -> tuple[Place, bool]:
+    """Return the group of a parameter, and whether its field is a text."""
+    match parameter.kind:
+        case Records():
+            return "lists", False
+        case Media():
+            return "scene", False
+        case Text(one_line=one_line):
+            return "options" if one_line else "scene", True
+        case Choice() | Flag() | Number():
+            return "options", False
+        case _:
+            assert_never(parameter.kind)
 
 
 Kept = dict[str, object]

@@ -11,7 +11,6 @@ from kling_nb.display import html
 from kling_nb.display.html.markup import escape, tag
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.lookup import needed_media, offer_of, takes_words
-from kling_nb.models.parameters import Media
 from kling_nb.models.spec import ModelSpec, describe
 
 from .fields import label_of
@@ -97,7 +96,7 @@ def _group_of(spec: ModelSpec) -> str:
 
 def _noun_of(spec: ModelSpec, name: str) -> str:
     kind = spec.parameter(name).kind
-    return _NOUNS[kind.medium] if isinstance(kind, Media) else name
+    return _NOUNS[kind.medium] if kind.medium else name
 
 
 def _offer_words(spec: ModelSpec, words: Callable[[float], str] = credit_words) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from kling_nb.core.errors import Problem
-from kling_nb.models.parameters import Column, Fault, Records
+from kling_nb.models.records import Column, Fault, Records
 from kling_nb.models.spec import Parameter
 
 from .fields import Field, words_of

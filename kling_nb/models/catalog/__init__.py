@@ -38,4 +38,4 @@ CATALOGUE: Mapping[str, ModelSpec] = {
         motion_and_avatar.AVATAR_PRO,
     )
 }
-"""By the service's name, in the order in which they are shown."""
+"""By the service's name, in display order."""

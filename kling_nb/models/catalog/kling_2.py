@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kling_nb.models.parameters import Text
-from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.prices import Price
 from kling_nb.models.spec import ModelSpec
 
 from .shared_parameters import (
-    AS_OF,
     ASPECT_RATIO,
     CFG_SCALE,
     FIRST_FRAME,
@@ -19,12 +18,12 @@ from .shared_parameters import (
     NEGATIVE_PROMPT,
     ONE_PICTURE,
     PAGE,
-    PRICE_PAGES,
     PROMPT,
     SHORT_PROMPT,
     SOUND,
     TWO_LENGTHS,
     USUAL_S,
+    price_list,
 )
 
 __all__ = [
@@ -39,14 +38,11 @@ __all__ = [
 ]
 
 _SOUND = replace(SOUND, help="a clip with sound; costs twice as much")
-_PRICES = PriceList(
-    lines=(
-        Price(55, {"duration": "5", "sound": False}),
-        Price(110, {"duration": "10", "sound": False}),
-        Price(110, {"duration": "5", "sound": True}),
-        Price(220, {"duration": "10", "sound": True}),
-    ),
-    as_of=AS_OF,
+_PRICES = price_list(
+    Price(55, {"duration": "5", "sound": False}),
+    Price(110, {"duration": "10", "sound": False}),
+    Price(110, {"duration": "5", "sound": True}),
+    Price(220, {"duration": "10", "sound": True}),
     source="three independent captures of the price page, 2026-03 to 2026-10",
 )
 
@@ -70,11 +66,7 @@ TEXT_TO_VIDEO = ModelSpec(
 )
 
 
-_TURBO_PRICES = PriceList(
-    lines=(Price(42, {"duration": "5"}), Price(84, {"duration": "10"})),
-    as_of=AS_OF,
-    source=PRICE_PAGES,
-)
+_TURBO_PRICES = price_list(Price(42, {"duration": "5"}), Price(84, {"duration": "10"}))
 
 TURBO_IMAGE = ModelSpec(
     name="kling/v2-5-turbo-image-to-video-pro",
@@ -97,11 +89,7 @@ TURBO_TEXT = ModelSpec(
 
 _LONG_PROMPT = replace(PROMPT, kind=Text(max_chars=5000))
 _FROM_PICTURE = (_LONG_PROMPT, ONE_PICTURE, TWO_LENGTHS, NEGATIVE_PROMPT, CFG_SCALE)
-_PRICES_MASTER = PriceList(
-    lines=(Price(160, {"duration": "5"}), Price(320, {"duration": "10"})),
-    as_of=AS_OF,
-    source=PRICE_PAGES,
-)
+_PRICES_MASTER = price_list(Price(160, {"duration": "5"}), Price(320, {"duration": "10"}))
 
 MASTER_IMAGE = ModelSpec(
     name="kling/v2-1-master-image-to-video",
@@ -123,19 +111,8 @@ MASTER_TEXT = ModelSpec(
 PRO = ModelSpec(
     name="kling/v2-1-pro",
     title="Kling 2.1 pro, image to video",
-    parameters=(
-        _LONG_PROMPT,
-        ONE_PICTURE,
-        LAST_PICTURE,
-        TWO_LENGTHS,
-        NEGATIVE_PROMPT,
-        CFG_SCALE,
-    ),
-    prices=PriceList(
-        lines=(Price(50, {"duration": "5"}), Price(100, {"duration": "10"})),
-        as_of=AS_OF,
-        source=PRICE_PAGES,
-    ),
+    parameters=(_LONG_PROMPT, ONE_PICTURE, LAST_PICTURE, TWO_LENGTHS, NEGATIVE_PROMPT, CFG_SCALE),
+    prices=price_list(Price(50, {"duration": "5"}), Price(100, {"duration": "10"})),
     advisories=(FRAME_ADVISORY, LAST_FRAME_ADVISORY),
     usual_s=USUAL_S,
     source=PAGE,
@@ -144,11 +121,7 @@ STANDARD = ModelSpec(
     name="kling/v2-1-standard",
     title="Kling 2.1 standard, image to video",
     parameters=_FROM_PICTURE,
-    prices=PriceList(
-        lines=(Price(25, {"duration": "5"}), Price(50, {"duration": "10"})),
-        as_of=AS_OF,
-        source=PRICE_PAGES,
-    ),
+    prices=price_list(Price(25, {"duration": "5"}), Price(50, {"duration": "10"})),
     advisories=(FRAME_ADVISORY,),
     usual_s=USUAL_S,
     source=PAGE,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kling_nb.models.conditions import When
-from kling_nb.models.parameters import Choice, Column, Flag, Media, Number, Records, Text
-from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
+from kling_nb.models.prices import Price
+from kling_nb.models.records import Column, Records
 from kling_nb.models.rules import (
     AtMost,
     Excludes,
@@ -26,7 +27,6 @@ from kling_nb.models.rules import (
 from kling_nb.models.spec import ModelSpec, Parameter
 
 from .shared_parameters import (
-    AS_OF,
     ASPECT_RATIO,
     ELEMENT_RECORDS,
     ELEMENTS,
@@ -45,6 +45,7 @@ from .shared_parameters import (
     SOUND,
     USUAL_S,
     VIDEO_FORMATS,
+    price_list,
 )
 
 __all__ = [
@@ -62,13 +63,11 @@ VIDEO = ModelSpec(
     title="Kling 3.0",
     parameters=(
         replace(PROMPT, required=False),
-        Parameter(
-            name="image",
-            sent_as="image_urls",
+        replace(
+            FIRST_FRAME,
             kind=Media(PICTURE_FORMATS, max_bytes=10_000_000, max_count=2),
             help="the first frame, or first and last: path, URL, or the name of a variable",
             required=False,
-            flag="i",
         ),
         LENGTH,
         SOUND,
@@ -97,15 +96,12 @@ VIDEO = ModelSpec(
         Summed("duration", "shots", "duration"),
         Told("multi_shots", "shots"),
     ),
-    prices=PriceList(
-        lines=(
-            Price(67, {"mode": "4K"}, per_s_of="duration"),
-            Price(14, {"mode": "std", "sound": False}, per_s_of="duration"),
-            Price(18, {"mode": "pro", "sound": False}, per_s_of="duration"),
-            Price(20, {"mode": "std", "sound": True}, per_s_of="duration"),
-            Price(27, {"mode": "pro", "sound": True}, per_s_of="duration"),
-        ),
-        as_of=AS_OF,
+    prices=price_list(
+        Price(67, {"mode": "4K"}, per_s_of="duration"),
+        Price(14, {"mode": "std", "sound": False}, per_s_of="duration"),
+        Price(18, {"mode": "pro", "sound": False}, per_s_of="duration"),
+        Price(20, {"mode": "std", "sound": True}, per_s_of="duration"),
+        Price(27, {"mode": "pro", "sound": True}, per_s_of="duration"),
         source=f"{PRICE_PAGES}; they name 720p, 1080p and 4K, read as std, pro and 4K",
     ),
     advisories=(FRAME_ADVISORY,),
@@ -117,13 +113,9 @@ VIDEO = ModelSpec(
 )
 
 _TURBO_FRAME = replace(FIRST_FRAME, kind=Media(JPEG_OR_PNG, max_bytes=10_000_000))
-_PRICES_TURBO = PriceList(
-    lines=(
-        Price(18, {"resolution": "720p"}, per_s_of="duration"),
-        Price(22.5, {"resolution": "1080p"}, per_s_of="duration"),
-    ),
-    as_of=AS_OF,
-    source=PRICE_PAGES,
+_PRICES_TURBO = price_list(
+    Price(18, {"resolution": "720p"}, per_s_of="duration"),
+    Price(22.5, {"resolution": "1080p"}, per_s_of="duration"),
 )
 TURBO_IMAGE = ModelSpec(
     name="kling/v3-turbo-image-to-video",
@@ -203,10 +195,7 @@ _VIDEO = Parameter(
     required=False,
     flag="v",
 )
-_ELEMENT_KINDS = {
-    "images": replace(_FRAME, min_count=2, max_count=4),
-    "video": _FOOTAGE,
-}
+_ELEMENT_KINDS = {"images": replace(_FRAME, min_count=2, max_count=4), "video": _FOOTAGE}
 _ELEMENTS = replace(
     ELEMENTS,
     sent_as="elements",
@@ -227,26 +216,22 @@ _SOURCE = (
 
 _FORMATTED = ("1:1", "16:9", "9:16")
 _RULES = (SumOf("duration", "shots", "duration"),)
-# The service's own default is true, which would demand shots of everybody.
+# The service's default is true, which would make shots required.
 _IMPLIED = (Summed("duration", "shots", "duration"), Told("customize_multi_shots", "shots"))
 
-_PRICES = PriceList(
-    lines=(
-        Price(67, {"resolution": "4k"}, per_s_of="duration"),
-        Price(14, {"resolution": "720p", "sound": False}, per_s_of="duration"),
-        Price(18, {"resolution": "1080p", "sound": False}, per_s_of="duration"),
-        Price(18, {"resolution": "720p", "sound": True}, per_s_of="duration"),
-        Price(23, {"resolution": "1080p", "sound": True}, per_s_of="duration"),
-    ),
-    as_of=AS_OF,
-    source=PRICE_PAGES,
+_PRICES = price_list(
+    Price(67, {"resolution": "4k"}, per_s_of="duration"),
+    Price(14, {"resolution": "720p", "sound": False}, per_s_of="duration"),
+    Price(18, {"resolution": "1080p", "sound": False}, per_s_of="duration"),
+    Price(18, {"resolution": "720p", "sound": True}, per_s_of="duration"),
+    Price(23, {"resolution": "1080p", "sound": True}, per_s_of="duration"),
 )
 _OF_VIDEO = (
     Price(20, {"resolution": "720p"}, per_s_of="video"),
     Price(27, {"resolution": "1080p"}, per_s_of="video"),
     Price(67, {"resolution": "4k"}, per_s_of="video"),
 )
-"""With a video; sound costs nothing more. Source: recorded 2026-08-20 (720p, silent, from a clip of
+"""With a video; sound is free. Source: recorded 2026-08-20 (720p, silent, from a clip of
 5 s: 100 credits), and the live catalogue of 2026-10-06."""
 
 OMNI_TEXT = ModelSpec(
@@ -273,12 +258,10 @@ OMNI_IMAGE = ModelSpec(
     title="Kling 3.0 omni, image to video",
     parameters=(
         _PROMPT,
-        Parameter(
-            name="image",
-            sent_as="image_urls",
+        replace(
+            FIRST_FRAME,
             kind=replace(_FRAME, max_count=2),
             help="the first frame, or first and last: path, URL, or the name of a variable",
-            flag="i",
         ),
         _LENGTH,
         _SOUND,
@@ -305,13 +288,11 @@ OMNI_REFERENCE = ModelSpec(
     title="Kling 3.0 omni, references to video",
     parameters=(
         _PROMPT,
-        Parameter(
-            name="image",
-            sent_as="image_urls",
+        replace(
+            FIRST_FRAME,
             kind=replace(_FRAME, max_count=7),
             help="subjects of the clip: paths, URLs, or names of variables",
             required=False,
-            flag="i",
         ),
         replace(_VIDEO, help="a video to follow: path, URL, or the name of a variable"),
         _LENGTH,
@@ -337,16 +318,13 @@ OMNI_REFERENCE = ModelSpec(
         *_IMPLIED,
         Unsent(("customize_multi_shots", "prefer_multi_shots"), When(given=("video",))),
     ),
-    prices=PriceList(
-        lines=(
-            *(replace(line, form=_VIDEO_ALONE) for line in _OF_VIDEO),
-            *(
-                replace(line, per_s_of="duration", or_s_of="video", form=When(given=("video",)))
-                for line in _OF_VIDEO
-            ),
-            *_PRICES.lines,
+    prices=price_list(
+        *(replace(line, form=_VIDEO_ALONE) for line in _OF_VIDEO),
+        *(
+            replace(line, per_s_of="duration", or_s_of="video", form=When(given=("video",)))
+            for line in _OF_VIDEO
         ),
-        as_of=AS_OF,
+        *_PRICES.lines,
         source=f"{PRICE_PAGES}; with a video and images it is not told whether the seconds of the "
         "video or of the clip are paid: the greater number is counted",
     ),
@@ -359,13 +337,11 @@ OMNI_TRANSFORMATION = ModelSpec(
     parameters=(
         replace(_PROMPT, help="what becomes of the video"),
         replace(_VIDEO, required=True),
-        Parameter(
-            name="image",
-            sent_as="image_urls",
+        replace(
+            FIRST_FRAME,
             kind=replace(_FRAME, max_count=4),
             help="subjects that come into it: paths, URLs, or names of variables",
             required=False,
-            flag="i",
         ),
         replace(_SHAPE, help="shape of the picture; auto, the default, is that of the video"),
         replace(_SOUND, help="a clip with sound; costs nothing more"),
@@ -375,9 +351,8 @@ OMNI_TRANSFORMATION = ModelSpec(
         OneValueOf("aspect_ratio", ("auto",), When(without=("image",))),
         OneValueOf("aspect_ratio", _FORMATTED, When(given=("image",))),
     ),
-    prices=PriceList(
-        lines=_OF_VIDEO,
-        as_of=AS_OF,
+    prices=price_list(
+        *_OF_VIDEO,
         source=f"{PRICE_PAGES}; that the seconds of the video are what is paid is a reading",
     ),
     usual_s=_USUAL_S,

@@ -6,30 +6,24 @@ from dataclasses import replace
 
 from kling_nb.models.advisories import LengthAdvisory
 from kling_nb.models.parameters import Choice, Media, Text
-from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.prices import Price
 from kling_nb.models.rules import LastsAtMost
 from kling_nb.models.spec import ModelSpec, Parameter
 
 from .shared_parameters import (
-    AS_OF,
     AUDIO_FORMATS,
     FRAME_ADVISORY,
     FRAME_RATIO,
     JPEG_OR_PNG,
     ONE_PICTURE,
     PAGE,
-    PRICE_PAGES,
     PROMPT,
     USUAL_S,
     VIDEO_FORMATS,
+    price_list,
 )
 
-__all__ = [
-    "AVATAR_PRO",
-    "AVATAR_STANDARD",
-    "MOTION_2_6",
-    "MOTION_3_0",
-]
+__all__ = ["AVATAR_PRO", "AVATAR_STANDARD", "MOTION_2_6", "MOTION_3_0"]
 
 _PROMPT = replace(PROMPT, help="what else is seen in the clip", required=False)
 _ACTOR = Parameter(
@@ -65,13 +59,9 @@ MOTION_2_6 = ModelSpec(
     title="Kling 2.6, motion control",
     parameters=(_PROMPT, _ACTOR, _MOVEMENT, _ORIENTATION, _MODE),
     rules=_LENGTH_RULES,
-    prices=PriceList(
-        lines=(
-            Price(11, {"mode": "720p"}, per_s_of="video"),
-            Price(18, {"mode": "1080p"}, per_s_of="video"),
-        ),
-        as_of=AS_OF,
-        source=PRICE_PAGES,
+    prices=price_list(
+        Price(11, {"mode": "720p"}, per_s_of="video"),
+        Price(18, {"mode": "1080p"}, per_s_of="video"),
     ),
     usual_s=USUAL_S,
     source=PAGE,
@@ -96,13 +86,9 @@ MOTION_3_0 = ModelSpec(
         ),
     ),
     rules=_LENGTH_RULES,
-    prices=PriceList(
-        lines=(
-            Price(20, {"mode": "720p"}, per_s_of="video"),
-            Price(27, {"mode": "1080p"}, per_s_of="video"),
-        ),
-        as_of=AS_OF,
-        source=PRICE_PAGES,
+    prices=price_list(
+        Price(20, {"mode": "720p"}, per_s_of="video"),
+        Price(27, {"mode": "1080p"}, per_s_of="video"),
     ),
     usual_s=USUAL_S,
     source=f"{PAGE}; it lists no limits of the media: those of 2.6; its modes "
@@ -116,12 +102,7 @@ _PARAMETERS = (
     Parameter(
         name="audio",
         sent_as="audio_url",
-        kind=Media(
-            AUDIO_FORMATS,
-            max_bytes=100_000_000,
-            as_list=False,
-            length_s=(0, 300),
-        ),
+        kind=Media(AUDIO_FORMATS, max_bytes=100_000_000, as_list=False, length_s=(0, 300)),
         help="what is said: path, URL, or the name of a variable; each of its seconds is paid",
         flag="a",
     ),
@@ -141,7 +122,7 @@ AVATAR_STANDARD = ModelSpec(
     name="kling/ai-avatar-standard",
     title="Kling avatar, standard",
     parameters=_PARAMETERS,
-    prices=PriceList(lines=(Price(8, per_s_of="audio"),), as_of=AS_OF, source=PRICE_PAGES),
+    prices=price_list(Price(8, per_s_of="audio")),
     advisories=_ADVISORIES,
     usual_s=USUAL_S,
     source=PAGE,
@@ -150,7 +131,7 @@ AVATAR_PRO = ModelSpec(
     name="kling/ai-avatar-pro",
     title="Kling avatar, pro",
     parameters=_PARAMETERS,
-    prices=PriceList(lines=(Price(16, per_s_of="audio"),), as_of=AS_OF, source=PRICE_PAGES),
+    prices=price_list(Price(16, per_s_of="audio")),
     advisories=_ADVISORIES,
     usual_s=USUAL_S,
     source=PAGE,

@@ -11,7 +11,9 @@ from __future__ import annotations
 from datetime import date
 
 from kling_nb.models.advisories import FrameAdvisory
-from kling_nb.models.parameters import Choice, Column, Flag, Media, Number, Records, Text
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
+from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.records import Column, Records
 from kling_nb.models.spec import Parameter
 
 __all__ = [
@@ -42,28 +44,35 @@ __all__ = [
     "TWO_LENGTHS",
     "USUAL_S",
     "VIDEO_FORMATS",
+    "price_list",
 ]
 
 PAGE = "published documentation, crawl of 2026-08"
 PRICE_PAGES = "captures of the provider's price pages, 2026-03 to 2026-10"
 AS_OF = date(2026, 10, 31)
 
+
+def price_list(*lines: Price, source: str = PRICE_PAGES) -> PriceList:
+    """Return prices of the current date."""
+    return PriceList(lines, AS_OF, source)
+
+
 USUAL_S = 164.0
-"""Where no recording exists: other products assume this for an image-to-video clip."""
+"""Used without a recording: the value of other products for an image-to-video clip."""
 
 PICTURE_FORMATS = ("image/jpeg", "image/png", "image/webp")
-"""Of the specification. Whether 2.6 takes WebP, sources disagree; the page of 3.0 does not say."""
+"""Source: the specification. Sources disagree about WebP for 2.6; the page of 3.0 does not say."""
 JPEG_OR_PNG = ("image/jpeg", "image/png")
-"""Of the pages of omni, v3-turbo, 2.5, 2.1 and the avatars: a WebP image is converted for them.
-Source: published documentation, crawl of 2026-08-19."""
+"""For omni, v3-turbo, 2.5, 2.1 and the avatars; a WebP image is converted for them. Source:
+published documentation, crawl of 2026-08-19."""
 VIDEO_FORMATS = ("video/mp4", "video/quicktime")
 AUDIO_FORMATS = ("audio/mpeg", "audio/wav", "audio/aac", "audio/mp4")
-"""No page names any; these are what other fields of the service take."""
+"""The formats of other fields of the service; no page names any."""
 
 FRAME_SIDE_PX = 300
 FRAME_RATIO = (0.4, 2.5)
-"""Kling's own rule for a frame: sides of at least 300 px, width to height 2:5 to 5:2. A limit where
-a page has it, and a warning elsewhere. Source: public clients and pages of omni, 2026-08."""
+"""Kling's own rule for a frame: sides of at least 300 px, width to height 2:5 to 5:2. A limit if
+the model's page has it, else a warning. Source: public clients and pages of omni, 2026-08."""
 
 _FRAME_REASON = (
     "Kling's own limits for a frame are sides of at least 300 px and a width of 0.4 to 2.5 times "
@@ -72,16 +81,8 @@ _FRAME_REASON = (
 FRAME_ADVISORY = FrameAdvisory("image", FRAME_SIDE_PX, FRAME_RATIO, _FRAME_REASON)
 LAST_FRAME_ADVISORY = FrameAdvisory("last_image", FRAME_SIDE_PX, FRAME_RATIO, _FRAME_REASON)
 
-SHORT_PROMPT = Parameter(
-    name="prompt",
-    kind=Text(max_chars=1000),
-    help="what happens in the clip",
-)
-PROMPT = Parameter(
-    name="prompt",
-    kind=Text(max_chars=2500),
-    help="what happens in the clip",
-)
+SHORT_PROMPT = Parameter(name="prompt", kind=Text(max_chars=1000), help="what happens in the clip")
+PROMPT = Parameter(name="prompt", kind=Text(max_chars=2500), help="what happens in the clip")
 NEGATIVE_PROMPT = Parameter(
     name="negative_prompt",
     kind=Text(max_chars=500, one_line=True),
@@ -126,7 +127,7 @@ TWO_LENGTHS = Parameter(
 )
 LENGTH = Parameter(
     name="duration",
-    kind=Choice(("3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"), unit="s"),
+    kind=Choice(tuple(map(str, range(3, 16))), unit="s"),
     help="length of the clip in seconds; each is paid",
     default="5",
     flag="d",
@@ -166,7 +167,7 @@ SHOTS = Parameter(
 )
 ELEMENT_RECORDS = Records(
     columns=(
-        # The page names no limits for the words; these are ours, so that a slip is seen.
+        # The page has no limits for these texts; ours catch mistakes.
         Column("name", Text(max_chars=100), "what the prompt calls it"),
         Column("description", Text(max_chars=500), "what it is"),
         Column(

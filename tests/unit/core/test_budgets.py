@@ -59,7 +59,7 @@ def test_a_refusal_says_the_figures_and_the_ways_on() -> None:
     assert str(error) == (
         "This clip costs 55 credits ($0.28), more than the budget has left. Budget of this "
         "folder: 465 of 500 credits ($2.50) spent, 35 left. Nothing was sent. "
-        "`%kling budget 520 --per folder` makes room, `%kling budget off --per folder` ends it. "
+        "`%kling budget 520 --per folder` raises it, `%kling budget off --per folder` removes it. "
         "A budget may count per notebook, day, folder."
     )
 
@@ -149,7 +149,7 @@ def test_the_notebooks_budget_has_its_name() -> None:
     """And cannot be set where the front end does not tell it."""
     assert changes("fox.ipynb", 500, "notebook") == [Change(Scope.NOTEBOOK, "fox.ipynb", 500)]
     assert changes("fox.ipynb", 500, "day") == [Change(Scope.DAY, "", 500)]
-    with pytest.raises(InvalidInput, match=r"not told by this front end; use `--per day\|folder`"):
+    with pytest.raises(InvalidInput, match=r"the notebook's name; use `--per day\|folder`"):
         changes("", 500, "notebook")
 
 

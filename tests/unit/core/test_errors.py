@@ -106,7 +106,7 @@ def test_service_errors_say_more_when_more_is_known(name: str) -> None:
         ("BadRequest", "Change the value"),
         ("RateLimited", "try again"),
         ("KeyLimitReached", "Raise the key's limit"),
-        ("Maintenance", "Come back later"),
+        ("Maintenance", "Try again later"),
         ("ServerFault", "%kling jobs"),
         ("UnreadableAnswer", "%kling jobs"),
     ],

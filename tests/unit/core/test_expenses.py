@@ -80,14 +80,14 @@ def test_days_are_local_and_the_newest_is_first(monkeypatch: pytest.MonkeyPatch)
 def test_what_is_not_known_has_a_name() -> None:
     """Neither a notebook without a name nor a stranger's task is an empty cell."""
     stranger = replace(CLIP, notebook="", model="")
-    assert [totals([stranger], by)[0].name for by in (By.NOTEBOOK, By.MODEL)] == ["(not told)"] * 2
+    assert [totals([stranger], by)[0].name for by in (By.NOTEBOOK, By.MODEL)] == ["(unknown)"] * 2
 
 
 def test_a_table_with_its_sum() -> None:
-    """The sum is below where there are several, and its cost for each kept clip is of all."""
+    """The sum is below where there are several, and its cost per kept clip clip is of all."""
     found = totals([KEPT, replace(CLIP, model="another")], By.MODEL)
     heads, rows = table(found, By.MODEL)
-    assert heads == ("model", "clips", "credits", "dollars", "uncertain", "kept", "for each kept")
+    assert heads == ("model", "clips", "credits", "dollars", "uncertain", "kept", "per kept clip")
     assert rows == [
         ("another", "1", "55", "$0.28", "0", "0", "–"),
         ("kling-2.6/image-to-video", "1", "55", "$0.28", "0", "1", "55"),

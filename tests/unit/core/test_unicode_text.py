@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_nb.core.unicode_text import comparable_text, normalize_text
-from kling_nb.models.parameters import Rejected, Text
+from kling_nb.models.parameter_kind import Rejected
+from kling_nb.models.parameters import Text
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"

@@ -17,14 +17,15 @@ from PIL import Image
 
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs.prepare import RequestMedia, describe_place, prepare, read_media
+from kling_nb.jobs.prepare import RequestMedia, prepare, read_media
 from kling_nb.jobs.prepared_request import PreparedRequest
 from kling_nb.kie.http import Downloader
 from kling_nb.media import inputs
 from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.models.parameters import Choice, Column, Media, Records, Text
+from kling_nb.models.parameters import Choice, Media, Text
 from kling_nb.models.prices import Price, PriceList
+from kling_nb.models.records import Column, Records
 from kling_nb.models.request_inputs import media_of, with_media
 from kling_nb.models.rules import LastsAtMost
 from kling_nb.models.spec import ModelSpec, Parameter, validate
@@ -133,7 +134,7 @@ def test_what_is_to_be_done_is_told_once() -> None:
 def test_places_in_words() -> None:
     """As a person reads them."""
     places = media_of(SPEC, validate(SPEC, {"image": png(1), "cast": CAST_OF_TWO}))
-    assert [describe_place(SPEC, place) for place in places.values()] == [
+    assert [place.label for place in places.values()] == [
         "image", "element 1: images", "element 2: images", "element 2: voice",
     ]  # fmt: skip
 

@@ -11,7 +11,8 @@ from kling_nb.errors import MediaError
 from kling_nb.media.frame_limits import check_frame
 from kling_nb.media.inputs import read_attachment, stand_in
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.parameters import Media, Records
+from kling_nb.models.parameters import Media
+from kling_nb.models.records import Records
 from kling_nb.models.spec import Parameter
 from tests.support.reels import video
 

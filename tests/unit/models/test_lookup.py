@@ -43,7 +43,7 @@ def test_a_part_of_the_name_will_do(part: str, name: str) -> None:
 )
 def test_two_candidates_are_no_guess(part: str, candidates: list[str]) -> None:
     """Models cost differently: where a part fits several, all are named and none is taken."""
-    with pytest.raises(InvalidInput, match=r"is a part of [0-9]+ names") as caught:
+    with pytest.raises(InvalidInput, match=r"matches [0-9]+ models") as caught:
         find_model(part)
     assert all(candidate in str(caught.value) for candidate in candidates)
 

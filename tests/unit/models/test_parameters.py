@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kling_nb.core.formatting import shorten
-from kling_nb.models.parameters import Choice, Flag, Kind, Media, Number, Rejected, Text
+from kling_nb.models.parameter_kind import Rejected
+from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
+from kling_nb.models.spec import Kind
 
 TEXT = Text(max_chars=1000)
 DURATION = Choice(("5", "10"), unit="s")
@@ -113,9 +115,12 @@ def test_anything_else_is_no_option(given: object) -> None:
 def test_an_option_has_its_unit_or_its_own_words() -> None:
     """One that another version had is said as it stands in the ledger."""
     facing = Choice(("image", "video"), words=("facing as in the image", "facing as in the video"))
-    assert DURATION.say("5") == "5 s"
-    assert Choice(("std",)).say("std") == "std"
-    assert [facing.say(each) for each in ("video", "left")] == ["facing as in the video", "left"]
+    assert DURATION.format_value("5") == "5 s"
+    assert Choice(("std",)).format_value("std") == "std"
+    assert [facing.format_value(each) for each in ("video", "left")] == [
+        "facing as in the video",
+        "left",
+    ]
 
 
 def test_a_long_row_of_numbers_is_said_by_its_ends() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kling_nb.models.parameters import Column, Fault, Number, Records, Rejected, Text
+from kling_nb.models.parameter_kind import Rejected
+from kling_nb.models.parameters import Number, Text
+from kling_nb.models.records import Column, Fault, Records
 
 SHOTS = Records(
     columns=(

@@ -16,18 +16,16 @@ from kling_nb.models.conditions import When
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import PriceList
 from kling_nb.models.rules import (
-    Asked,
     AtMost,
     Excludes,
     LastsAtMost,
-    Needed,
     NeededWithout,
     Needs,
     NotTaken,
-    OneOf,
     OneValueOf,
     OnlyWith,
     Rule,
+    RuleInput,
     SumOf,
     broken_rules,
 )
@@ -58,7 +56,7 @@ SPEC = ModelSpec(
 def found(rule: Rule, **values: object) -> Problem | None:
     """The problem that a rule has with these values, defaults filled in."""
     defaults = {p.name: p.default for p in SPEC.parameters if p.default is not None}
-    return rule.problem(Asked({**defaults, **values}, defaults))
+    return rule.problem(RuleInput({**defaults, **values}, defaults))
 
 
 def problems(*rules: Rule, **values: object) -> list[str]:
@@ -79,8 +77,6 @@ def problems(*rules: Rule, **values: object) -> list[str]:
         (Excludes("ratio", "image"), {"ratio": "1:1"}, {"ratio": "1:1", "image": "a"}, "ratio"),
         (Excludes("ratio", "mode"), {"ratio": "1:1"}, {"ratio": "1:1", "mode": "pro"}, "ratio"),
         (Excludes("image", "shots"), {"image": "a"}, {"image": "a", "shots": True}, "image"),
-        (OneOf(("image", "tail")), {"image": "a"}, {}, "image"),
-        (OneOf(("image", "tail")), {"tail": "a"}, {"image": "a", "tail": "b"}, "tail"),
         (
             OnlyWith("shot_prompt", "shots", (True,)),
             {"shot_prompt": "go", "shots": True},
@@ -88,13 +84,6 @@ def problems(*rules: Rule, **values: object) -> list[str]:
             "shot_prompt",
         ),
         (OnlyWith("scale", "mode", ("pro",)), {"mode": "std"}, {"scale": 0.5}, "scale"),
-        (
-            Needed("shot_prompt", "shots", (True,)),
-            {"shots": False},
-            {"shots": True},
-            "shot_prompt",
-        ),
-        (Needed("prompt", "shots", (False,)), {"prompt": "go"}, {}, "prompt"),
         (NeededWithout("ratio", "image"), {"image": "a"}, {}, "ratio"),
         (NeededWithout("ratio", "image"), {"ratio": "1:1"}, {"shots": True}, "ratio"),
     ],
@@ -207,15 +196,17 @@ def test_a_field_has_one_problem() -> None:
 
 def test_rules_are_told_beside_their_field() -> None:
     """Help says of a field what the rules will say of its value."""
-    spec = replace(SPEC, rules=(OnlyWith("scale", "mode", ("pro", "4K")), OneOf(("image", "tail"))))
+    spec = replace(
+        SPEC, rules=(OnlyWith("scale", "mode", ("pro", "4K")), Excludes("image", "tail"))
+    )
     assert spec.remarks("scale") == ("only with mode pro or 4K",)
-    assert spec.remarks("image") == ("give exactly one of image, tail",)
+    assert spec.remarks("image") == ("not together with tail",)
     assert spec.remarks("mode") == ()
 
 
 def test_no_rules_break_nothing() -> None:
     """A model without rules is what it was."""
-    assert broken_rules((), Asked({"image": "a"}, {})) == []
+    assert broken_rules((), RuleInput({"image": "a"}, {})) == []
     assert problems() == []
 
 
@@ -243,9 +234,7 @@ def test_the_magic_tells_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         Needs("tail", "image"),
         Excludes("tail", "image"),
-        OneOf(("image", "tail")),
         OnlyWith("tail", "image", ("std",)),
-        Needed("tail", "image", ("std",)),
         NeededWithout("tail", "image"),
         AtMost("tail", 1, When(given=("image",))),
         OneValueOf("mode", ("std",), When(given=("tail",), counts={"image": 1})),
@@ -276,7 +265,7 @@ STEPS = ({"length": 3}, {"length": 4})
 )  # fmt: skip
 def test_a_sum_is_what_its_records_have(values: dict[str, object], said: str) -> None:
     """Both are given or one follows from the other; two that differ are a problem."""
-    problem = SumOf("scale", "steps", "length").problem(Asked(values, {}))
+    problem = SumOf("scale", "steps", "length").problem(RuleInput(values, {}))
     assert str(problem or "") == said
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from kling_nb.display.panel.form import arranged, place_of, sorted_names
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.parameters import Choice, Column, Flag, Media, Records, Text
+from kling_nb.models.parameters import Choice, Flag, Media, Text
+from kling_nb.models.records import Column, Records
 from kling_nb.models.spec import Parameter
 
 ROWS = Parameter("rows", Records((Column("what", Text(9), "what"),), 2, "row"), "rows")
