@@ -114,7 +114,7 @@ def test_a_repeat_is_one_letter(box: CallbackStore) -> None:
 
 def test_the_newest_for_a_job_are_kept(box: CallbackStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who knows one address cannot fill the disk."""
-    monkeypatch.setattr(callback_store, "MOST_FOR_ONE", 3)
+    monkeypatch.setattr(callback_store, "MAX_PER_JOB", 3)
     box.post("unknown", b"other", AT)
     for number in range(5):
         box.post("accepted", b"%d" % number, AT)
@@ -124,7 +124,7 @@ def test_the_newest_for_a_job_are_kept(box: CallbackStore, monkeypatch: pytest.M
 
 def test_the_newest_of_all_are_kept(box: CallbackStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor can who knows many."""
-    monkeypatch.setattr(callback_store, "MOST_IN_ALL", 2)
+    monkeypatch.setattr(callback_store, "MAX_PER_FOLDER", 2)
     for nonce in ("accepted", "unknown", "sending"):
         box.post(nonce, b"{}", AT)
     assert box.nonces() == {"unknown", "sending"}

@@ -14,7 +14,7 @@ from kling_nb.core.job_state import BLOCKING
 from kling_nb.errors import LedgerError
 from kling_nb.storage import Intent, Ledger, database
 from kling_nb.storage.database import MIGRATIONS, Database, advice_for
-from kling_nb.storage.jobs_table import Jobs
+from kling_nb.storage.jobs_table import JobsTable
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_the_file_itself_refuses_a_second_row(made: Database) -> None:
 
     def insert() -> None:
         with made.writing() as connection:
-            jobs = Jobs(connection, made.path.parent, lambda: datetime.now(UTC))
+            jobs = JobsTable(connection, made.path.parent, lambda: datetime.now(UTC))
             jobs.insert(Intent("f", "live", "m", {}, 1, None), "someone")
 
     insert()
@@ -188,7 +188,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     """The message names the file and the way on; the file stays as it is."""
     path = tmp_path / "ledger.sqlite3"
     path.write_bytes(b"my shopping list" * 100)
-    with pytest.raises(LedgerError, match=re.escape(f"{path}: It is no ledger. Put the right")):
+    with pytest.raises(LedgerError, match=re.escape(f"{path}: It is not a ledger. Put the right")):
         Ledger(tmp_path).rows()
     assert path.read_bytes() == b"my shopping list" * 100
 
@@ -196,14 +196,14 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """A file in the folder's place: the message names it and how to choose another."""
     (tmp_path / "clips").write_text("")
-    with pytest.raises(LedgerError, match=r"clips: the folder cannot be made .*KLING_NB_FOLDER"):
+    with pytest.raises(LedgerError, match=r"clips: the folder cannot be created .*KLING_NB_FOLDER"):
         Ledger(tmp_path / "clips").rows()
 
 
 def test_owners_that_cannot_be_kept(tmp_path: Path) -> None:
     """Without a lock a session would look dead, so it does not begin."""
     (tmp_path / "owners").write_text("")
-    with pytest.raises(LedgerError, match=r"the lock of this session cannot be taken"):
+    with pytest.raises(LedgerError, match=r"the lock of this session cannot be acquired"):
         Ledger(tmp_path).rows()
 
 

@@ -85,8 +85,8 @@ def test_whoever_locks_it_is_not_waited_for_long(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A look can be had again; it does not keep a cell for half a minute."""
-    assert inspection.PATIENCE_S <= 5
-    monkeypatch.setattr(inspection, "PATIENCE_S", 0.0)
+    assert inspection.TIMEOUT_S <= 5
+    monkeypatch.setattr(inspection, "TIMEOUT_S", 0.0)
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", None)  # whoever waits as long fails here
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")

@@ -11,7 +11,7 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
 from kling_nb.storage import Intent, JobRecord, Ledger
-from kling_nb.storage.session_lock import Owners
+from kling_nb.storage.session_lock import SessionLocks
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 
@@ -82,7 +82,7 @@ def test_closing_without_the_file(tmp_path: Path, ledger: Ledger, other: Ledger)
 def test_a_lock_that_cannot_be_tried_is_alive(tmp_path: Path) -> None:
     """Whoever may be alive keeps its jobs."""
     (tmp_path / "x.lock").mkdir()
-    assert Owners(tmp_path).lives("x")
+    assert SessionLocks(tmp_path).is_alive("x")
 
 
 def test_whoever_takes_a_step_answers_for_the_job(ledger: Ledger, other: Ledger) -> None:
@@ -105,7 +105,7 @@ def test_a_released_job_is_for_anybody(ledger: Ledger, other: Ledger) -> None:
 def test_a_job_under_submission_is_not_released(ledger: Ledger, number: int) -> None:
     """Only the session that submits can know how that ends."""
     row = led(ledger, *STEPS[:number])
-    with pytest.raises(LedgerError, match=f"job {row.id} is {row.stage}: it can be left alone"):
+    with pytest.raises(LedgerError, match=f"job {row.id} is {row.stage}: it can be detached"):
         ledger.release(row.id)
     assert ledger.row(row.id).owner == ledger.owner
 

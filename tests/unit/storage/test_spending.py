@@ -338,7 +338,7 @@ def test_counting_reads_no_picture(ledger: Ledger) -> None:
     with ledger._writing() as jobs:
         plans: list[str] = []
         jobs.connection.set_trace_callback(plans.append)
-        spending.room_for(jobs, intent(), NOON, lambda _: None)
+        spending.check_budgets(jobs, intent(), lambda _: None)
         jobs.connection.set_trace_callback(None)
         [query] = [each for each in plans if "total(" in each]
         plan = [row["detail"] for row in jobs.connection.execute(f"EXPLAIN QUERY PLAN {query}")]

@@ -37,7 +37,7 @@ def test_a_notification_waits_in_the_row_that_is_being_sent(ledger: Ledger, othe
     assert (told.stage, told.task_id, told.owner) == (Stage.SENDING, "t1", ledger.owner)
     assert ledger.events(row.id)[-1][1:] == (
         Stage.SENDING,
-        "a notification told the id of its task",
+        "a callback named the id of its task",
     )
     assert other.adoptions.identify(row.id, "t2") == told
 
@@ -149,7 +149,7 @@ def test_adopting_by_two_sessions_at_once(ledger: Ledger, other: Ledger) -> None
 def test_a_dead_sessions_request_is_adopted(tmp_path: Path, ledger: Ledger, other: Ledger) -> None:
     """It is lost; nothing has to sort it out before."""
     row = lead(other, Stage.SENDING)
-    with pytest.raises(LedgerError, match="being sent by a session that lives"):
+    with pytest.raises(LedgerError, match="being sent by another session"):
         ledger.adoptions.adopt("t1", "live", row.id)
     other.close()
     adopted = ledger.adoptions.adopt("t1", "live", row.id)
