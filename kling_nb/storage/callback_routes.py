@@ -51,12 +51,7 @@ class CallbackRoutes:
         self.path = path or platformdirs.user_data_path("kling_nb") / "doors.sqlite3"
 
     def note(self, callback_token: str, folder: Path, at: datetime) -> None:
-        """Save the folder of a callback token, and delete old tokens.
-
-        Args:
-            callback_token: The token.
-            folder: The folder of the ledger.
-            at: The time, aware.
+        """Save the ledger folder of a callback token, and delete tokens that are too old at `at`.
 
         Raises:
             LedgerError: The file cannot be written; a server would refuse the callback.

@@ -30,6 +30,11 @@ GIVEN_UP: Final = {Stage.UNKNOWN, Stage.VANISHED, Stage.FORGOTTEN, Stage.REFUSED
 EXPECTING: Final = SUBMITTING | FOLLOWED | GIVEN_UP
 """Stages in which a callback may bring news, also of a task that was given up."""
 
+INSERT: Final = """
+    INSERT INTO notifications (nonce, body, at) SELECT :nonce, :body, :at
+    WHERE NOT EXISTS (SELECT 1 FROM notifications WHERE nonce = :nonce AND body = :body)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredCallback:
@@ -85,10 +90,8 @@ class CallbackStore:
         with self._database.writing() as connection:
             if stage_of(connection, nonce) not in EXPECTING:
                 return False
-            if not is_stored(connection, nonce, body):
-                insert = "INSERT INTO notifications (nonce, body, at) VALUES (?, ?, ?)"
-                connection.execute(insert, (nonce, body, encode_time(at)))
-                delete_oldest(connection, nonce)
+            connection.execute(INSERT, {"nonce": nonce, "body": body, "at": encode_time(at)})
+            delete_oldest(connection, nonce)
             return True
 
     def nonces(self) -> set[str]:
@@ -118,12 +121,6 @@ def stage_of(connection: sqlite3.Connection, nonce: str) -> Stage | None:
     query = "SELECT stage FROM jobs WHERE nonce = ? AND nonce <> ''"
     found = connection.execute(query, (nonce,)).fetchone()
     return Stage(found["stage"]) if found else None
-
-
-def is_stored(connection: sqlite3.Connection, nonce: str, body: bytes) -> bool:
-    """Return whether the same callback is stored: the service may send it several times."""
-    query = "SELECT EXISTS (SELECT 1 FROM notifications WHERE nonce = ? AND body = ?)"
-    return bool(connection.execute(query, (nonce, body)).fetchone()[0])
 
 
 def delete_oldest(connection: sqlite3.Connection, nonce: str) -> None:

@@ -76,7 +76,7 @@ class Database:
             ) from error
         with suppress(OSError):  # the error of SQLite is more precise
             ensure_file(self.path)
-        with self._transaction("rwc") as connection:
+        with self.writing("rwc") as connection:
             version = read_version(connection)
             for migrate in MIGRATIONS[version:]:
                 migrate(connection)
@@ -84,7 +84,7 @@ class Database:
                 connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
         """Yield a connection for one operation.
 
         Raises:
@@ -92,34 +92,24 @@ class Database:
         """
         # Mode `rw` creates no file: with an empty ledger in the place of a deleted one, every
         # request would be paid for again.
-        with self._connection("rw") as connection:
-            yield connection
-
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a transaction, which is committed and synced after the block.
-
-        Raises:
-            LedgerError: The file cannot be used; nothing was changed.
-        """
-        with self._transaction("rw") as connection:
-            yield connection
-
-    @contextmanager
-    def _transaction(self, mode: str) -> Iterator[sqlite3.Connection]:
-        # IMMEDIATE: what is read stays true until the commit, and two transactions cannot deadlock.
-        with self._write_lock, self._connection(mode) as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-
-    @contextmanager
-    def _connection(self, mode: str) -> Iterator[sqlite3.Connection]:
         try:
             with no_fork(), closing(self._connect(mode)) as connection:
                 self._prepare(connection)
                 yield connection
         except sqlite3.Error as error:
             raise LedgerError(f"{self.path}: {advice_for(error)}") from error
+
+    @contextmanager
+    def writing(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+        """Yield a connection in a transaction, which is committed and synced after the block.
+
+        Raises:
+            LedgerError: The file cannot be used; nothing was changed.
+        """
+        # IMMEDIATE: what is read stays true until the commit, and two transactions cannot deadlock.
+        with self._write_lock, self.reading(mode) as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         # No implicit transactions: those of sqlite3 begin late, and are not IMMEDIATE.

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -91,12 +91,10 @@ class Ledger:
             self.id_slots.close()
             if not self._session_locks.is_held(self.owner):
                 return
-            try:
-                with self._database.writing():
-                    self._session_locks.release(self.owner)
-            except LedgerError:
-                # The folder is gone or locked; the session must not seem alive for ever.
+            with suppress(LedgerError), self._database.writing():
                 self._session_locks.release(self.owner)
+            # The folder may be gone or locked; the session must not seem alive for ever.
+            self._session_locks.release(self.owner)
 
     # Changes of the session's own jobs.
 

@@ -12,6 +12,7 @@ that instant, or that has created its file and not locked it yet.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
@@ -20,6 +21,9 @@ from kling_nb.core.errors import LedgerError
 from kling_nb.core.files import ensure_file, make_folder
 
 __all__ = ["SessionLocks"]
+
+# Not per thread: a session may be opened in one thread and closed in another.
+new_lock = partial(FileLock, thread_local=False, is_singleton=False)
 
 
 class SessionLocks:
@@ -93,8 +97,3 @@ class SessionLocks:
         # A file that cannot be deleted does no harm: its lock can still be acquired.
         with suppress(OSError):
             self._path(owner).unlink(missing_ok=True)
-
-
-def new_lock(path: Path) -> BaseFileLock:
-    # Not per thread: a session may be opened in one thread and closed in another.
-    return FileLock(path, thread_local=False, is_singleton=False)

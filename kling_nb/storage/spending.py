@@ -92,18 +92,15 @@ def read_budgets(jobs: JobsTable, service: str, notebook: str | None) -> list[Bu
             None is all notebooks.
     """
     query = """
-        SELECT * FROM budgets
+        SELECT scope, limit_credits, notebook FROM budgets
         WHERE service = :service AND (scope <> :scope OR :notebook IS NULL OR :notebook = notebook)
         ORDER BY scope DESC, notebook
     """
     name = None if notebook is None else encode_text(notebook)
-    found = execute(jobs, query, service=service, scope=Scope.NOTEBOOK, notebook=name)
-    return [
-        budget_status(
-            jobs, Budget(service, Scope(row["scope"]), row["limit_credits"], row["notebook"])
-        )
-        for row in found.fetchall()
-    ]
+    values = {"service": service, "scope": Scope.NOTEBOOK, "notebook": name}
+    rows = jobs.connection.execute(query, values).fetchall()
+    budgets = [Budget(service, Scope(scope), limit, notebook) for scope, limit, notebook in rows]
+    return [budget_status(jobs, budget) for budget in budgets]
 
 
 def budget_status(jobs: JobsTable, budget: Budget) -> BudgetStatus:
@@ -158,12 +155,7 @@ class Accounts:
         self._reading, self._writing = reading, writing
 
     def standings(self, service: str, notebook: str | None = None) -> list[BudgetStatus]:
-        """Return the budgets of a service, and what counts against each now.
-
-        Args:
-            service: `live` or `emulator`.
-            notebook: Excludes the budgets of other notebooks; None is all notebooks.
-        """
+        """Return the budgets of a service; without those of other notebooks if one is given."""
         with self._reading() as jobs:
             return read_budgets(jobs, service, notebook)
 

@@ -51,15 +51,7 @@ class Uploads:
         return str(found["url"]) if found else ""
 
     def note(self, service: str, sha256: str, mime_type: str, url: str, at: datetime) -> None:
-        """Save the URL of uploaded content.
-
-        Args:
-            service: The service and its host.
-            sha256: The hash of the content.
-            mime_type: The MIME type of the upload.
-            url: The URL.
-            at: When the upload began.
-        """
+        """Save the URL of content whose upload began at `at`; parameters as for `find`."""
         with self._database.writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)",
@@ -67,12 +59,7 @@ class Uploads:
             )
 
     def drop(self, service: str, contents: Collection[str] | None = None) -> None:
-        """Delete the entries of uploads.
-
-        Args:
-            service: The service and its host.
-            contents: The hash of each; None is all of that service.
-        """
+        """Delete the entries of a service for the hashes `contents`; None is all of them."""
         query = "DELETE FROM uploads WHERE service = ?"
         if contents is not None:
             query += f" AND sha256 IN ({', '.join('?' * len(contents))})"

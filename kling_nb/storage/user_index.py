@@ -75,6 +75,8 @@ Columns = tuple[str | None, ...]
 FILE_ERRORS = (OSError, ValueError, TypeError, sqlite3.Error)
 """Errors of a file that is unusable or has other content."""
 
+DROP = "DELETE FROM paid WHERE fingerprint = ? AND folder = ? AND at = coalesce(?, at)"
+
 FIND = "SELECT * FROM paid WHERE fingerprint = ?"
 
 
@@ -135,14 +137,9 @@ class UserIndex:
             folder: The folder of the ledger.
             at: Delete only the entry of this time; None deletes any.
         """
-        query = "DELETE FROM paid WHERE fingerprint = ? AND folder = ? AND at = coalesce(?, at)"
-        when = None if at is None else encode_time(at)
-        try:
-            if self.path.exists():
-                with open_file(self.path, "rw") as connection, connection:
-                    connection.execute(query, (fingerprint, folder_key(folder), when))
-        except FILE_ERRORS as error:
-            self._warn("written", error)
+        if self.find(fingerprint):  # else the file may not exist, and is not created for this
+            row = (fingerprint, folder_key(folder), None if at is None else encode_time(at))
+            self._write(DROP, fingerprint, row)
 
     def claim(
         self, fingerprint: str, folder: Path, at: datetime, *, take: int, job_id: str = ""

@@ -1,4 +1,4 @@
-"""The ledger's values as columns and back."""
+"""Test `job_record`: values are written to columns and read back."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
 def clip_at(path: Path) -> ClipFacts:
-    """The facts of a clip."""
+    """Return the facts of a clip."""
     return ClipFacts(str(path), 1280, 720, 5.04, 24.0, "h264", "aac", 12345, "ab" * 32)
 
 
 def clip_column(clip: ClipFacts, folder: Path) -> str:
-    """The column of a clip, which is a text."""
+    """Return the column of a clip."""
     column: Column = encode_facts({"clip": clip}, folder)["clip"]
     assert isinstance(column, str)
     return column
@@ -52,13 +52,13 @@ def clip_column(clip: ClipFacts, folder: Path) -> str:
     ],
 )
 def test_facts_that_no_row_has(facts: dict[str, object], message: str) -> None:
-    """An unknown fact and a wrong type are a TypeError that names it and what is allowed."""
+    """An unknown fact and a wrong type raise a TypeError that names it and what is allowed."""
     with pytest.raises(TypeError, match=message):
         encode_facts(facts, Path("/clips"))
 
 
 def test_numbers_may_be_unknown() -> None:
-    """None is a credit count that nobody told."""
+    """None means that the service reported no credits."""
     assert encode_facts({"credits": None, "balance_after": 5916.25}, Path("/clips")) == {
         "credits": None,
         "balance_after": 5916.25,
@@ -66,13 +66,13 @@ def test_numbers_may_be_unknown() -> None:
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
-    """A naive time would be shifted by this machine's zone in silence."""
+    """A naive time would be shifted by this machine's time zone."""
     with pytest.raises(ValueError, match=r"2026-11-20T00:00:00 has no time zone; give an aware"):
         encode_facts({"finished_at": datetime(2026, 11, 20)}, Path("/clips"))
 
 
 def test_times_come_back_in_utc() -> None:
-    """The same instant, whatever zone it was given in."""
+    """The result is the same instant, whatever the time zone."""
     elsewhere = NOON.astimezone(timezone(timedelta(hours=-7)))
     back = datetime.fromisoformat(encode_time(elsewhere))
     assert back == NOON
@@ -80,7 +80,7 @@ def test_times_come_back_in_utc() -> None:
 
 
 def test_times_sort_as_text() -> None:
-    """SQL compares the columns as texts, whole seconds with fractions too."""
+    """SQL compares the columns as texts, whole seconds with fractions, too."""
     times = [NOON, NOON + timedelta(microseconds=1), NOON + timedelta(seconds=1)]
     assert sorted(map(encode_time, times)) == list(map(encode_time, times))
 
@@ -91,7 +91,7 @@ def test_half_a_character_is_replaced() -> None:
 
 
 def test_a_prompt_with_half_a_character_is_kept() -> None:
-    """JSON escapes it, so the person's own text comes back as it was."""
+    """JSON escapes it, so that the user's own text comes back unchanged."""
     prompt = {"prompt": "fox \ud83d"}
     values = encode_record(Intent("f", "live", "m", prompt, 1, None), Path("/clips"))["values"]
     assert isinstance(values, str)
@@ -100,26 +100,26 @@ def test_a_prompt_with_half_a_character_is_kept() -> None:
 
 @pytest.mark.parametrize("value", [b"png", Path("fox.png"), float("nan")])
 def test_values_are_jsons(value: object) -> None:
-    """What JSON does not have is refused, pictures above all."""
+    """Values that JSON does not have are refused, such as images."""
     with pytest.raises((TypeError, ValueError)):
         encode_record(Intent("f", "live", "m", {"image": value}, 1, None), Path("/clips"))
 
 
 def test_a_clip_below_the_folder_is_stored_without_it(tmp_path: Path) -> None:
-    """Only the part below the folder is written, so that the folder may move."""
+    """Only the part below the folder is written, so that the folder may be moved."""
     column = clip_column(clip_at(tmp_path / "day" / "fox.mp4"), tmp_path)
     assert '"path": "day/fox.mp4"' in column
     assert parse_clip(column, Path("/elsewhere")) == clip_at(Path("/elsewhere/day/fox.mp4"))
 
 
 def test_a_clip_elsewhere_stays_where_it_is(tmp_path: Path) -> None:
-    """A path outside the folder is kept absolute."""
+    """A path outside the folder is stored as absolute."""
     clip = clip_at(tmp_path / "out.mp4")
     assert parse_clip(clip_column(clip, tmp_path / "clips"), tmp_path / "moved") == clip
 
 
 def test_a_folder_behind_a_link(tmp_path: Path) -> None:
-    """A clip whose path was resolved still lies below a folder that is a symbolic link."""
+    """A clip whose path was resolved is still inside a folder that is a symbolic link."""
     (tmp_path / "real").mkdir()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "real", target_is_directory=True)
@@ -221,12 +221,12 @@ def test_every_field_is_in_the_full_record() -> None:
 
 
 def has_default(part: Field[object]) -> bool:
-    """Whether a record may be made without the field."""
+    """Return whether a record may be created without the field."""
     return part.default is not MISSING or part.default_factory is not MISSING
 
 
 def test_a_record_of_an_older_version_has_fewer_columns() -> None:
-    """Fields that it lacks have their defaults."""
+    """Missing fields have their defaults."""
     columns = encode_record(SHORT, Path("/clips"))
     older = {name: value for name, value in columns.items() if name not in {"watch", "result_urls"}}
     assert parse_record(older, Path("/clips")) == SHORT
@@ -234,6 +234,6 @@ def test_a_record_of_an_older_version_has_fewer_columns() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("take", "2"), ("owner", None), ("stage", "sent")])
 def test_a_field_of_the_wrong_type_is_no_column(name: str, value: object) -> None:
-    """No ledger takes it."""
+    """Such a record is not written."""
     with pytest.raises(TypeError, match=name):
         encode_record(replace(FULL, **{name: value}), Path("/clips"))  # type: ignore[arg-type]
