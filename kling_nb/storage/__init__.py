@@ -3,9 +3,9 @@
 `job_record` defines the values, `database` opens the file, `migrations` creates its tables,
 `session_lock` distinguishes living sessions from dead ones, `id_slots` saves task ids if the
 database cannot be written, `spending` has budgets, `task_matching` finds the row of a task,
-`callback_store` keeps callbacks, `upload_cache` remembers uploads, `user_index` lists paid requests
-across folders. Must not depend on the service, images or notebooks, and never receives a key. The
-only user of sqlite3 besides the emulator and `kie/rate_limit/store`.
+`callback_store` stores callbacks, `upload_cache` has the URLs of uploads, `user_index` lists paid
+requests across folders. Must not depend on the service, images or notebooks, and never receives a
+key. The only user of sqlite3 besides the emulator and `kie/rate_limit/store`.
 
 Read first: `ledger`, `job_record`, `jobs_table`.
 

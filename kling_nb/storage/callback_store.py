@@ -1,8 +1,8 @@
 """Store callbacks that Jupyter Server received until a session processes them.
 
-A Jupyter server writes, kernels read; neither has to be running when the other is. A callback is
-not trusted and changes no job: the session decides what to do with it. Nothing here creates a
-file, so that a deleted folder stays deleted.
+A Jupyter server writes, kernels read; they need not run at the same time. A callback is not trusted
+and changes no job: the session decides what to do with it. This module creates no file, so that a
+deleted folder stays deleted.
 """
 
 from __future__ import annotations
@@ -21,36 +21,41 @@ from .job_record import encode_time
 
 __all__ = ["CallbackStore", "StoredCallback"]
 
-MOST_FOR_ONE: Final = 5
-"""How many letters wait for one job; older ones are dropped."""
-MOST_IN_ALL: Final = 1_000
-"""How many letters wait in one folder; older ones are dropped."""
+MAX_PER_JOB: Final = 5
+"""How many callbacks are stored for one job; older ones are deleted."""
+MAX_PER_FOLDER: Final = 1_000
+"""How many callbacks are stored in one folder; older ones are deleted."""
 
 GIVEN_UP: Final = {Stage.UNKNOWN, Stage.VANISHED, Stage.FORGOTTEN, Stage.REFUSED}
 EXPECTING: Final = SUBMITTING | FOLLOWED | GIVEN_UP
-"""Stages in which a notification can still tell something: of a task that was given up, too."""
+"""Stages in which a callback may bring news, also of a task that was given up."""
+
+INSERT: Final = """
+    INSERT INTO notifications (nonce, body, at) SELECT :nonce, :body, :at
+    WHERE NOT EXISTS (SELECT 1 FROM notifications WHERE nonce = :nonce AND body = :body)
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCallback:
-    """One notification as it came."""
+    """One callback as it was received."""
 
     number: int
-    """Its own in the folder."""
+    """Its primary key in the folder."""
     nonce: str = field(repr=False)
-    """The one-time value in the address that it came to."""
+    """The callback token in its URL."""
     body: bytes = field(repr=False)
     at: datetime
-    """When it was heard; aware, in UTC."""
+    """When it was received; aware, in UTC."""
 
 
 class CallbackStore:
-    """The letters of one folder. Safe in any thread and in any process.
+    """The stored callbacks of one folder. Safe in any thread and in any process.
 
-    Every method raises `LedgerError` when the ledger cannot be used, or is of an older version.
+    Every method raises `LedgerError` if the ledger cannot be used, or is of an older version.
 
     Args:
-        folder: Of a ledger that exists.
+        folder: The folder of an existing ledger.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,49 +63,46 @@ class CallbackStore:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a ledger in the folder."""
+        """Return whether there is a ledger in the folder."""
         return self._database.path.exists()
 
     def knows(self, nonce: str) -> bool:
-        """Whether a job of this folder, over or not, was sent with this one-time value."""
+        """Return whether a job of this folder, in any stage, was sent with this callback token."""
         with self._database.reading() as connection:
             return stage_of(connection, nonce) is not None
 
     def post(self, nonce: str, body: bytes, at: datetime) -> bool:
-        """Keep a notification for whoever follows the job.
+        """Store a callback for the session that follows the job. Store a repeated one once.
 
         Args:
-            nonce: The one-time value in the address that it came to.
-            body: As it came, at most `CALLBACK_LIMIT_BYTES`.
-            at: When it was heard, aware.
+            nonce: The callback token in its URL.
+            body: The body as received, at most `CALLBACK_LIMIT_BYTES`.
+            at: When it was received, aware.
 
         Returns:
-            Whether it waits now; not where no job expects it (any more). A repeat is not kept
-            twice.
+            Whether it is stored; False if no job expects it (any more).
 
         Raises:
             ValueError: It is too long.
         """
         if len(body) > CALLBACK_LIMIT_BYTES:
-            raise ValueError(f"{len(body)} bytes: a letter has at most {CALLBACK_LIMIT_BYTES}")
+            raise ValueError(f"{len(body)} bytes: a callback has at most {CALLBACK_LIMIT_BYTES}")
         with self._database.writing() as connection:
             if stage_of(connection, nonce) not in EXPECTING:
                 return False
-            if not waits(connection, nonce, body):
-                insert = "INSERT INTO notifications (nonce, body, at) VALUES (?, ?, ?)"
-                connection.execute(insert, (nonce, body, encode_time(at)))
-                drop_oldest(connection, nonce)
+            connection.execute(INSERT, {"nonce": nonce, "body": body, "at": encode_time(at)})
+            delete_oldest(connection, nonce)
             return True
 
     def nonces(self) -> set[str]:
-        """Returns the one-time values that letters wait for: none, mostly, or no ledger yet."""
+        """Return the callback tokens of all stored callbacks; empty without a ledger."""
         if not self.exists:
             return set()
         with self._database.reading() as connection:
             return {row[0] for row in connection.execute("SELECT nonce FROM notifications")}
 
     def oldest(self, nonce: str) -> StoredCallback | None:
-        """Returns the letter that waits longest for a one-time value; it stays."""
+        """Return the oldest stored callback with a token, or None, without deleting it."""
         query = "SELECT * FROM notifications WHERE nonce = ? ORDER BY number LIMIT 1"
         with self._database.reading() as connection:
             row = connection.execute(query, (nonce,)).fetchone()
@@ -108,34 +110,28 @@ class CallbackStore:
             return None
         return StoredCallback(row["number"], nonce, row["body"], datetime.fromisoformat(row["at"]))
 
-    def discard(self, letter: StoredCallback) -> None:
-        """Throws a letter away that was acted on; before that it is all that may be known."""
+    def discard(self, callback: StoredCallback) -> None:
+        """Delete a callback that was processed; before that it may be the only evidence."""
         with self._database.writing() as connection:
-            connection.execute("DELETE FROM notifications WHERE number = ?", (letter.number,))
+            connection.execute("DELETE FROM notifications WHERE number = ?", (callback.number,))
 
 
 def stage_of(connection: sqlite3.Connection, nonce: str) -> Stage | None:
-    """Returns the stage of the job with this one-time value, None where there is none."""
+    """Return the stage of the job with this callback token, or None."""
     query = "SELECT stage FROM jobs WHERE nonce = ? AND nonce <> ''"
     found = connection.execute(query, (nonce,)).fetchone()
     return Stage(found["stage"]) if found else None
 
 
-def waits(connection: sqlite3.Connection, nonce: str, body: bytes) -> bool:
-    """Whether the same letter is there already: the service may send it several times."""
-    query = "SELECT EXISTS (SELECT 1 FROM notifications WHERE nonce = ? AND body = ?)"
-    return bool(connection.execute(query, (nonce, body)).fetchone()[0])
-
-
-def drop_oldest(connection: sqlite3.Connection, nonce: str) -> None:
-    """Keep the bounds: whoever knows one address must not fill the disk."""
+def delete_oldest(connection: sqlite3.Connection, nonce: str) -> None:
+    """Enforce the limits: a sender that knows one callback URL must not fill the disk."""
     connection.execute(
         """
         DELETE FROM notifications WHERE nonce = :nonce AND number NOT IN (
             SELECT number FROM notifications WHERE nonce = :nonce ORDER BY number DESC LIMIT :most
         )
         """,
-        {"nonce": nonce, "most": MOST_FOR_ONE},
+        {"nonce": nonce, "most": MAX_PER_JOB},
     )
     connection.execute(
         """
@@ -143,5 +139,5 @@ def drop_oldest(connection: sqlite3.Connection, nonce: str) -> None:
             SELECT number FROM notifications ORDER BY number DESC LIMIT ?
         )
         """,
-        (MOST_IN_ALL,),
+        (MAX_PER_FOLDER,),
     )

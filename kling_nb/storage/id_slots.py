@@ -1,11 +1,11 @@
 """Preallocated files for task ids, one for each request that is being sent.
 
-The ledger may be impossible to write when the service accepts a request: the disk is full, or the
-file is locked, damaged or gone. The id of a paid task must not be lost then. The file of a request
-is on disk before the request is sent: blanks for the id, then the row. Writing the id over the
-blanks needs no space. A ledger that lost the row reads it from there.
+The ledger may not be writable when the service accepts a request: the disk is full, or the file is
+locked, damaged or gone. The id of a paid task must not be lost then. The file of a request is on
+disk before the request is sent: blanks for the id, then the row. Writing the id over the blanks
+needs no space. A ledger that lost the row restores it from this file.
 
-Not every file system writes in place (btrfs and ZFS copy a block); the user's index is the second
+Some file systems do not write in place (btrfs and ZFS copy a block); the user's index is the second
 place for the id.
 """
 
@@ -16,14 +16,14 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.files import make_folder, open_plain, write_new
 from kling_nb.core.job_state import Stage
 
-from .job_record import JobRecord, encode_row, parse_row
+from .job_record import JobRecord, encode_record, parse_record
 
 __all__ = ["IdSlots"]
 
@@ -43,7 +43,7 @@ class IdSlots:
     """The files of one folder's ledger. Safe in any thread, for different jobs at once.
 
     Args:
-        path: The folder of the files; made with the first one.
+        path: The folder of the files; created with the first file.
         folder: The folder of the ledger.
     """
 
@@ -58,7 +58,7 @@ class IdSlots:
             row: The row as it is while the request is being sent.
 
         Raises:
-            LedgerError: The file cannot be made.
+            LedgerError: The file cannot be created.
         """
         content = encode_slot(row, self._folder)
         try:
@@ -72,8 +72,8 @@ class IdSlots:
     def write(self, job_id: str, task_id: str) -> bool:
         """Write the id of an accepted task in place; return whether it is on the disk.
 
-        The open file is written, so that the id is with the ledger also where its folder was
-        moved. Where the file was deleted, a new one is made.
+        Writes to the open file, so that the id stays with a ledger whose folder was moved. If
+        the file was deleted, creates a new one.
         """
         if job_id not in self._open:
             return False
@@ -115,7 +115,7 @@ class IdSlots:
     def free(self, job_id: str) -> None:
         """Delete the file of a job, if it exists."""
         self._close(job_id)
-        # A file that cannot be deleted costs a look at each start and no more.
+        # A file that cannot be deleted is only read again at each start.
         with suppress(OSError):
             self._file(job_id).unlink(missing_ok=True)
 
@@ -181,7 +181,7 @@ def parse_id(content: bytes) -> str:
 
 def encode_slot(row: JobRecord, folder: Path) -> bytes:
     """Return the content before the request is sent: blanks for the id, and the row."""
-    columns = encode_row(replace(row, thumbnail=b""), folder)
+    columns = encode_record(row, folder)
     del columns["thumbnail"]
     return encode_id("") + json.dumps(columns).encode()
 
@@ -190,12 +190,10 @@ def parse_slot(content: bytes, folder: Path) -> JobRecord:
     """Return the row of a file, in stage `sending` and without a task.
 
     Raises:
-        ValueError, TypeError, LookupError: It holds something else.
+        ValueError, TypeError, LookupError: It has other content.
     """
-    columns = json.loads(content.split(b"\n", 1)[1])
-    missing = dict.fromkeys(part.name for part in fields(JobRecord))
-    row = parse_row(missing | columns | {"thumbnail": b"", "clip": None}, folder)
-    encode_row(row, folder)  # raises for what no ledger takes
+    row = parse_record(dict(json.loads(content.split(b"\n", 1)[1])), folder)
+    encode_record(row, folder)  # raises if a value has the wrong type
     return replace(row, stage=Stage.SENDING, task_id="")
 
 

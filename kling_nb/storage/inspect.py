@@ -13,16 +13,16 @@ from kling_nb.core.job_state import Stage
 
 from .database import MIGRATIONS, Database, read_version
 from .job_record import JobRecord
-from .jobs_table import Jobs
+from .jobs_table import JobsTable
 
 __all__ = ["inspect", "look_up"]
 
-PATIENCE_S = 3.0
-"""A session waits longer, before it pays; a look can be had again."""
+TIMEOUT_S = 3.0
+"""Shorter than a session's: a read that only reports can be repeated."""
 
 
 def inspect(folder: Path) -> list[str]:
-    """Returns what SQLite finds damaged in a folder's ledger; nothing where it is intact.
+    """Return the damage that SQLite finds in a folder's ledger; empty if it is intact.
 
     Raises:
         LedgerError: There is no ledger, or it cannot be read now; says what to do.
@@ -33,24 +33,23 @@ def inspect(folder: Path) -> list[str]:
 
 
 def look_up(folder: Path, *stages: Stage) -> list[JobRecord]:
-    """Returns the rows in these stages, newest first, as they are.
+    """Return the rows in these stages, newest first, without recovering any.
 
     Raises:
-        LedgerError: There is no ledger, or it cannot be read now, or not before a session has
-            brought it up to date; says what to do.
+        LedgerError: There is no ledger, it cannot be read now, or a session must migrate it
+            first; says what to do.
     """
     database = open_database(folder)
     with database.reading() as connection:
         version = read_version(connection)
         if version == 0:
-            return []  # an empty file: no session has made its tables yet
+            return []  # an empty file: no session has created its tables yet
         if version < len(MIGRATIONS):
             raise LedgerError(
-                f"{database.path} was written by an older kling_nb: `%kling jobs` brings it up to "
-                "date"
+                f"{database.path} was written by an older kling_nb: `%kling jobs` upgrades it"
             )
-        return Jobs(connection, folder, lambda: datetime.now(UTC)).in_stages(*stages)
+        return JobsTable(connection, folder, lambda: datetime.now(UTC)).in_stages(*stages)
 
 
 def open_database(folder: Path) -> Database:
-    return Database(folder / "ledger.sqlite3", patience_s=PATIENCE_S)
+    return Database(folder / "ledger.sqlite3", timeout_s=TIMEOUT_S)

@@ -1,6 +1,8 @@
-"""The values in a ledger, and their conversion to columns.
+"""The record of a job in the ledger, and its conversion to columns and back.
 
-Pure: from values to columns and back. Opens no file and contains no SQL.
+A field of `JobRecord` is a column of the table `jobs`. Its annotation decides how `encode_column`
+and `parse_column` convert it, so a new column needs a field here and a step in `migrations`. Give
+the field a default: records of older versions lack it. Pure: opens no file and contains no SQL.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from kling_nb.core.charge_evidence import Watch, encode_watch, parse_watch
 from kling_nb.core.job_state import ClipFacts, Stage
@@ -23,14 +26,11 @@ __all__ = [
     "JobRecord",
     "adopted_name",
     "encode_facts",
-    "encode_intent",
-    "encode_row",
+    "encode_record",
     "encode_sources",
     "encode_text",
     "encode_time",
-    "parse_clip",
-    "parse_row",
-    "parse_time",
+    "parse_record",
 ]
 
 Column = str | bytes | int | float | None
@@ -38,26 +38,26 @@ Column = str | bytes | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A request that may be paid for, as a person made it."""
+    """The request of a job, which may be paid for."""
 
     fingerprint: str
-    """What makes two requests the same request; the service is part of it."""
+    """Identifies the request; includes the service."""
     service: str
     """`live` or `emulator`."""
     model: str
     values: Mapping[str, object]
-    """What a person gave, in JSON's types: prompt, duration, the names of its media; no bytes."""
+    """The user's values as JSON types: prompt, duration, the names of its media; no bytes."""
     take: int
     price_credits: float | None
     thumbnail: bytes = field(default=b"", repr=False)
     callback_url: str = ""
     cell: str = ""
     sources: Mapping[str, Sequence[StoredInput]] = field(default_factory=dict)
-    """What is kept of the media, by the path of `request_inputs.media_of`; empty in older rows."""
+    """The stored inputs, by the path of `request_inputs.media_of`; empty in older records."""
     notebook: str = ""
-    """Which notebook asks, by its path from the folder's parent; empty where that is not known."""
+    """The notebook's path from the parent of the ledger's folder; empty if it is not known."""
     earlier_fingerprints: tuple[str, ...] = ()
-    """Fingerprints of the same request in earlier versions; only looked up, never written."""
+    """Fingerprints of the same request in earlier versions; only looked up, not a column."""
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
@@ -67,123 +67,106 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord(Intent):
-    """One job: its intent and what has become of it. Times are aware, in UTC."""
+    """One job: its request and its state. Times are aware, in UTC."""
 
     id: str
     """Eight lower-case hexadecimal digits."""
     stage: Stage
     owner: str
-    """The session that answers for the job; empty when nobody follows it."""
-    task_id: str
+    """The session that owns the job; empty if none follows it."""
+    task_id: str = ""
     """Empty until the service has accepted."""
     created_at: datetime
     updated_at: datetime
-    sent_at: datetime | None
-    accepted_at: datetime | None
-    finished_at: datetime | None
-    """When the service was done, as far as we know."""
-    balance_before: float | None
-    balance_after: float | None
-    credits: float | None
-    """What the service reports as consumed."""
-    reason: str
-    """Why the job is in its stage, in words."""
-    code: str
-    """The service's code of a failure."""
-    result_url: str
-    clip: ClipFacts | None
+    sent_at: datetime | None = None
+    accepted_at: datetime | None = None
+    finished_at: datetime | None = None
+    """When the service finished the task, as far as it is known."""
+    balance_before: float | None = None
+    balance_after: float | None = None
+    credits: float | None = None
+    """The credits that the service reports as consumed."""
+    reason: str = ""
+    """Why the job is in its stage, for people."""
+    code: str = ""
+    """The service's failure code."""
+    result_url: str = ""
+    clip: ClipFacts | None = None
     starred: bool = False
-    """A person likes the clip."""
+    """The user likes the clip."""
     hidden: bool = False
-    """A person does not want to see the clip among the others."""
+    """The user does not want to see the clip among the others."""
     budget_before: float | None = None
-    """What the tightest budget had left before this request; None where none was set."""
+    """Credits left in the tightest budget before this request; None without a budget."""
     nonce: str = ""
-    """The one-time value in the callback's URL as it was sent; empty without a callback."""
+    """The callback token in the callback URL as sent; empty without a callback."""
     answer: str = field(default="", repr=False)
-    """The raw answer by which the job failed, was refused or was lost; cut where it is long."""
+    """The raw answer to a request that failed, was refused or was lost; a long one is cut."""
     watch: Watch | None = None
-    """What was seen of the balance after it was lost, or failed without a word on its cost."""
+    """The balance after a lost answer, or after a failure that reports no credits."""
     balance_at: datetime | None = None
-    """When `balance_before` was read; None in rows that were written before this was noted."""
+    """When `balance_before` was read; None in older records."""
     result_urls: tuple[str, ...] = ()
-    """Every URL of the result, in the service's order; empty in rows that were written before
-    this was noted. `result_url` is the one that is the clip, or the first until that is known."""
+    """Every URL of the result, in the service's order; empty in older records. `result_url` is
+    the URL of the clip, or the first one until that is known."""
 
     @property
     def is_adopted(self) -> bool:
-        """Whether nothing but its task makes it what it is: it is the request of no cell."""
+        """Return whether only the task identifies the job: it is the request of no cell."""
         return self.fingerprint == adopted_name(self.task_id)
 
     @property
     def prompt(self) -> str:
-        """What the request says: its prompt, or without one those of its shots."""
+        """Return the prompt of the request, or those of its shots."""
         return words_of(self.values)
 
 
-TEXT = (str,)
-NUMBER = (int, float, type(None))
-TIME = (datetime,)
-FACTS: Mapping[str, tuple[type, ...]] = {
-    "task_id": TEXT,
-    "sent_at": TIME,
-    "accepted_at": TIME,
-    "finished_at": TIME,
-    "balance_before": NUMBER,
-    "balance_at": TIME,
-    "balance_after": NUMBER,
-    "credits": NUMBER,
-    "reason": TEXT,
-    "code": TEXT,
-    "result_url": TEXT,
-    "result_urls": (tuple,),
-    "clip": (ClipFacts,),
-    "nonce": TEXT,
-    "answer": TEXT,
-    "watch": (Watch, type(None)),
+def types_of(hint: Any) -> tuple[type, ...]:
+    """Return the classes of an annotation's values; an int is a float, too."""
+    hints = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    types = tuple(get_origin(each) or each for each in hints)
+    return (int, *types) if float in types else types
+
+
+COLUMNS: Mapping[str, tuple[type, ...]] = {
+    name: types_of(hint)
+    for name, hint in get_type_hints(JobRecord).items()
+    if name != "earlier_fingerprints"
 }
-"""What may be learnt of a job after it was intended, and the types it comes in."""
+"""The columns of the table `jobs` and the types of their values."""
 
-MARKS = ("starred", "hidden")
-
-TIMES = ("created_at", "updated_at", "sent_at", "accepted_at", "finished_at", "balance_at")
+_MANAGED = {
+    "id", "stage", "owner", "created_at", "updated_at", "starred", "hidden", "budget_before"
+}  # fmt: skip
+FACTS = [name for name in COLUMNS if name not in get_type_hints(Intent).keys() | _MANAGED]
+"""The columns that callers of `Ledger` may change; it writes the others itself."""
 
 
 def adopted_name(task_id: str) -> str:
-    """Returns what stands for a fingerprint where only the task is known."""
+    """Return the fingerprint of a job of which only the task is known."""
     return f"adopted {task_id}"
 
 
-def column_names(kind: type[Intent]) -> list[str]:
-    """Returns the columns of the table `jobs` that a dataclass has as fields."""
-    return [part.name for part in fields(kind) if part.name != "earlier_fingerprints"]
-
-
 def encode_time(at: datetime) -> str:
-    """Returns a text that sorts as the times do.
+    """Return a time as a text in UTC; texts sort as times do.
 
     Raises:
-        ValueError: `at` has no time zone, so that its place in time is a guess.
+        ValueError: `at` has no time zone.
     """
     if at.tzinfo is None:
         raise ValueError(f"{at.isoformat()} has no time zone; give an aware datetime")
     return at.astimezone(UTC).isoformat()
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """Returns the time that `encode_time` wrote, None for a column that was never filled."""
-    return None if text is None else datetime.fromisoformat(text)
-
-
 def encode_text(text: str) -> str:
-    """Returns the text with `?` for what UTF-8 does not have."""
-    # JSON from a server may hold half a surrogate pair. SQLite refuses it, and a job must not
+    """Return the text with `?` for characters that UTF-8 cannot encode."""
+    # JSON from a server may contain half a surrogate pair. SQLite refuses it, and a job must not
     # be lost for one broken character in an error message.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def relative(path: str, folder: Path) -> str:
-    """Returns a path as it is kept: without `folder` where it lies below it."""
+    """Return a path relative to `folder` if it is inside; otherwise unchanged."""
     for root in (folder, folder.resolve()):
         if Path(path).is_relative_to(root):
             return Path(path).relative_to(root).as_posix()
@@ -191,110 +174,113 @@ def relative(path: str, folder: Path) -> str:
 
 
 def encode_clip(clip: ClipFacts, folder: Path) -> str:
-    """Returns the facts as JSON, the path relative to `folder` where it lies below it."""
+    """Return the facts as JSON, the path relative to `folder` if it is inside."""
     return json.dumps(asdict(replace(clip, path=relative(clip.path, folder))))
 
 
-def parse_clip(text: str | None, folder: Path) -> ClipFacts | None:
-    """Returns the facts with an absolute path, which follows the folder when it was moved."""
-    if text is None:
-        return None
+def parse_clip(text: str, folder: Path) -> ClipFacts:
+    """Return the facts with an absolute path: the folder may have been moved."""
     clip = ClipFacts(**json.loads(text))
     return replace(clip, path=str(folder / clip.path))
 
 
 def encode_sources(sources: Mapping[str, Sequence[StoredInput]], folder: Path) -> str:
-    """Returns the media of a request as JSON, their paths relative to `folder`."""
+    """Return the stored inputs as JSON, their paths relative to `folder`."""
 
-    def encode(negative: StoredInput) -> dict[str, str]:
-        path = relative(negative.path, folder) if negative.path else ""
-        return asdict(replace(negative, path=path))
+    def encode(stored: StoredInput) -> dict[str, str]:
+        path = relative(stored.path, folder) if stored.path else ""
+        return asdict(replace(stored, path=path))
 
-    return json.dumps({name: [encode(each) for each in given] for name, given in sources.items()})
+    return json.dumps({name: [encode(each) for each in inputs] for name, inputs in sources.items()})
 
 
 def parse_sources(text: str, folder: Path) -> dict[str, tuple[StoredInput, ...]]:
-    """Returns the media of a request with absolute paths, which follow the folder."""
+    """Return the stored inputs with absolute paths: the folder may have been moved."""
 
-    def parse(kept: dict[str, str]) -> StoredInput:
-        path = str(folder / kept["path"]) if kept["path"] else ""
-        return StoredInput(**(kept | {"path": path}))
+    def parse(stored: dict[str, str]) -> StoredInput:
+        path = str(folder / stored["path"]) if stored["path"] else ""
+        return StoredInput(**(stored | {"path": path}))
 
-    return {name: tuple(map(parse, given)) for name, given in json.loads(text).items()}
+    return {name: tuple(map(parse, inputs)) for name, inputs in json.loads(text).items()}
+
+
+def encode_column(name: str, value: object, folder: Path) -> Column:
+    """Return the column for a field's value; paths are relative to `folder`.
+
+    Raises:
+        TypeError: The value has the wrong type, or contains what JSON does not have.
+    """
+    if not isinstance(value, COLUMNS[name]):
+        allowed = " or ".join(kind.__name__ for kind in COLUMNS[name])
+        raise TypeError(f"{name}: {value!r} is a {type(value).__name__}, not {allowed}")
+    match value:
+        case bool():
+            return int(value)
+        case str():
+            return encode_text(value)
+        case datetime():
+            return encode_time(value)
+        case ClipFacts():
+            return encode_clip(value, folder)
+        case Watch():
+            return json.dumps(encode_watch(value))
+        case tuple():
+            return json.dumps(value)
+        case Mapping() if name == "sources":
+            return encode_sources(value, folder)
+        case Mapping():
+            return json.dumps(dict(value), allow_nan=False)
+    return value  # type: ignore[return-value]
+
+
+def parse_column(name: str, column: Any, folder: Path) -> Any:
+    """Return the value that `encode_column` wrote; None for a column that is empty."""
+    kind = COLUMNS[name][0]
+    if column is None or kind in {str, bytes, int}:
+        return column
+    if kind in {bool, Stage}:
+        return kind(column)
+    if kind is datetime:
+        return datetime.fromisoformat(column)
+    if kind is ClipFacts:
+        return parse_clip(column, folder)
+    if name == "sources":
+        return parse_sources(column, folder)
+    content = json.loads(column)
+    if kind is Watch:
+        return parse_watch(content)
+    return tuple(content) if kind is tuple else content
 
 
 def encode_facts(facts: Mapping[str, object], folder: Path) -> dict[str, Column]:
-    """Returns the columns for facts that were learnt of a job.
+    """Return the columns for new facts about a job.
 
     Raises:
-        TypeError: A fact that no row has, or one of the wrong type.
+        TypeError: The name of a fact is not in `FACTS`, or its value has the wrong type.
     """
-    columns: dict[str, Column] = {}
-    for name, value in facts.items():
+    for name in facts:
         if name not in FACTS:
             raise TypeError(f"{name!r} is no fact of a job; allowed are {', '.join(FACTS)}")
-        match value:
-            case _ if not isinstance(value, FACTS[name]):
-                allowed = " or ".join(kind.__name__ for kind in FACTS[name])
-                raise TypeError(f"{name}: {value!r} is a {type(value).__name__}, not {allowed}")
-            case datetime():
-                columns[name] = encode_time(value)
-            case ClipFacts():
-                columns[name] = encode_clip(value, folder)
-            case Watch():
-                columns[name] = json.dumps(encode_watch(value))
-            case str():
-                columns[name] = encode_text(value)
-            case tuple():
-                columns[name] = json.dumps(value)
-            case int() | float() | None:
-                columns[name] = value
-    return columns
+    return {name: encode_column(name, value, folder) for name, value in facts.items()}
 
 
-def encode_intent(intent: Intent, folder: Path) -> dict[str, Column]:
-    """Returns the columns of a request; the paths of its media are relative to `folder`.
+def encode_record(record: Intent, folder: Path) -> dict[str, Column]:
+    """Return the columns of a request or of a whole job, without facts that are not known.
+
+    Paths are relative to `folder`.
 
     Raises:
-        TypeError: A value is not of JSON's types.
+        TypeError: A value has the wrong type, or contains what JSON does not have.
     """
-    columns: dict[str, Column] = {}
-    for name in column_names(Intent):
-        value = getattr(intent, name)
-        columns[name] = encode_text(value) if isinstance(value, str) else value
-    columns["values"] = json.dumps(dict(intent.values), allow_nan=False)
-    columns["sources"] = encode_sources(intent.sources, folder)
-    return columns
+    values = {part.name: getattr(record, part.name) for part in fields(record)}
+    return {
+        name: encode_column(name, value, folder)
+        for name, value in values.items()
+        if name in COLUMNS and (value is not None or name not in FACTS)
+    }
 
 
-def encode_row(row: JobRecord, folder: Path) -> dict[str, Column]:
-    """Returns the columns of a whole job; the paths of its files are relative to `folder`."""
-    learnt = {name: getattr(row, name) for name in FACTS}
-    learnt = {name: value for name, value in learnt.items() if value is not None}
-    return (
-        encode_intent(row, folder)
-        | encode_facts(learnt, folder)
-        | {name: int(getattr(row, name)) for name in MARKS}
-        | {
-            "id": row.id,
-            "stage": row.stage,
-            "owner": row.owner,
-            "created_at": encode_time(row.created_at),
-            "updated_at": encode_time(row.updated_at),
-            "budget_before": row.budget_before,
-        }
-    )
-
-
-def parse_row(columns: Mapping[str, Any], folder: Path) -> JobRecord:
-    """Returns the job that a record of the table `jobs` describes."""
-    facts = {name: columns[name] for name in column_names(JobRecord)}
-    facts |= {name: parse_time(columns[name]) for name in TIMES}
-    facts["stage"] = Stage(columns["stage"])
-    facts["values"] = json.loads(columns["values"])
-    facts["result_urls"] = tuple(json.loads(columns["result_urls"]))
-    facts["clip"] = parse_clip(columns["clip"], folder)
-    facts["sources"] = parse_sources(columns["sources"], folder)
-    facts["watch"] = parse_watch(json.loads(columns["watch"])) if columns["watch"] else None
-    facts |= {name: bool(columns[name]) for name in MARKS}
-    return JobRecord(**facts)
+def parse_record(columns: Mapping[str, Any], folder: Path) -> JobRecord:
+    """Return the job of a row of the table `jobs`."""
+    names = COLUMNS.keys() & columns.keys()
+    return JobRecord(**{name: parse_column(name, columns[name], folder) for name in names})

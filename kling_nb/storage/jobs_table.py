@@ -19,16 +19,15 @@ from .job_record import (
     Column,
     Intent,
     JobRecord,
-    encode_intent,
-    encode_row,
+    encode_record,
     encode_text,
     encode_time,
-    parse_row,
+    parse_record,
 )
 
-__all__ = ["Jobs"]
+__all__ = ["JobsTable"]
 
-STAMPS = {
+TIME_COLUMNS = {
     Stage.SENDING: "sent_at",
     Stage.ACCEPTED: "accepted_at",
     Stage.SUCCEEDED: "finished_at",
@@ -37,51 +36,55 @@ STAMPS = {
     Stage.DISCARDED: "finished_at",
     Stage.FORGOTTEN: "finished_at",
 }
-"""The time that a stage fills in, once, unless it is given."""
+"""The time that a stage sets once, unless the caller gives it."""
 
-SHORTEST_PREFIX = 4
+MIN_ID_PREFIX = 4
 
 
-class Jobs:
-    """The jobs of a ledger, for as long as one connection is open.
+class JobsTable:
+    """The jobs of a ledger, while one connection is open.
 
     Args:
-        connection: In a transaction, where rows are changed.
-        folder: What the paths of clips are relative to.
-        clock: Gives the time, aware.
+        connection: The connection; in a transaction if rows are changed.
+        folder: The folder of the ledger; paths of clips are relative to it.
+        clock: Returns the time, aware.
     """
 
     def __init__(
         self, connection: sqlite3.Connection, folder: Path, clock: Callable[[], datetime]
     ) -> None:
         self.connection = connection
+        self.now = clock
         self._folder = folder
-        self._clock = clock
 
     def select(self, where: str, *values: Column, limit: int = -1) -> list[JobRecord]:
-        """Returns the rows for which an SQL condition holds, newest first."""
-        # The condition is always a literal of this package; what people wrote is in `values`.
+        """Return the rows that match an SQL condition, newest first."""
+        # The condition is always a literal of this package; user input is in `values`.
         query = f"SELECT * FROM jobs WHERE {where} ORDER BY number DESC LIMIT ?"
         found = self.connection.execute(query, (*values, limit))
-        return [parse_row(dict(columns), self._folder) for columns in found]
+        return [parse_record(dict(columns), self._folder) for columns in found]
+
+    def first(self, where: str, *values: Column) -> JobRecord | None:
+        """Return the newest row that matches an SQL condition, or None."""
+        return next(iter(self.select(where, *values, limit=1)), None)
 
     def in_stages(self, *stages: Stage, limit: int = -1) -> list[JobRecord]:
-        """Returns the rows in these stages, newest first."""
+        """Return the rows in these stages, newest first."""
         return self.select(f"stage IN ({', '.join('?' * len(stages))})", *stages, limit=limit)
 
     def find(self, job_id: str) -> JobRecord:
-        """Returns a row by its id, or by the first four digits or more.
+        """Return the row of an id, or of its first four digits or more.
 
         Raises:
-            LedgerError: No job, or several, begin so.
+            LedgerError: No job, or several, have an id that begins so.
         """
         prefix = job_id.strip().lower()
         found = self.select("id = ?", prefix) or self.select(
             "substr(id, 1, length(?)) = ?", prefix, prefix
         )
-        if not found or len(prefix) < SHORTEST_PREFIX:
+        if not found or len(prefix) < MIN_ID_PREFIX:
             raise LedgerError(
-                f"no job {job_id!r}; give its id, or the first {SHORTEST_PREFIX} digits or more: "
+                f"no job {job_id!r}; give its id, or at least its first {MIN_ID_PREFIX} digits: "
                 "`%kling jobs` lists them"
             )
         if len(found) > 1:
@@ -89,35 +92,30 @@ class Jobs:
             raise LedgerError(f"several jobs begin with {job_id!r}: {ids}; give more of the id")
         return found[0]
 
-    def now(self) -> datetime:
-        """Returns the time, aware."""
-        return self._clock()
-
     def with_task(self, task_id: str, service: str) -> JobRecord | None:
-        """Returns the newest row that has the service's task."""
+        """Return the newest row with this task of the service."""
         where = "task_id = ? AND task_id <> '' AND service = ?"
-        return next(iter(self.select(where, encode_text(task_id), service, limit=1)), None)
+        return self.first(where, encode_text(task_id), service)
 
     def blocking(self, *fingerprints: str) -> JobRecord | None:
-        """Returns the row that answers this request already, by the first of its fingerprints."""
+        """Return the row that already answers this request, by the first of its fingerprints."""
         for fingerprint in fingerprints:
-            found = self.select("fingerprint = ?", fingerprint)
-            row = next((row for row in found if row.stage in BLOCKING), None)
-            if row is not None:
-                return row
+            for row in self.select("fingerprint = ?", fingerprint):
+                if row.stage in BLOCKING:
+                    return row
         return None
 
     def takes(self, model: str, service: str) -> list[tuple[int, str]]:
-        """Returns take and fingerprint of every request that is answered already."""
+        """Return take and fingerprint of every request that is already answered."""
         where = "model = ? AND service = ? ORDER BY number"
         query = f"SELECT take, fingerprint, stage FROM jobs WHERE {where}"
         found = self.connection.execute(query, (model, service))
         return [(take, name) for take, name, stage in found if Stage(stage) in BLOCKING]
 
     def durations_s(self, model: str, service: str, limit: int) -> list[float]:
-        """Returns the seconds from acceptance to the end of past clips, newest first."""
-        # When a task that a person brought in was accepted, nobody here knows: it may have been
-        # over. One that a notification brought back is as old as its request.
+        """Return the seconds from acceptance to the end of past clips, newest first."""
+        # The acceptance time of a task that the user adopted is not known: it may have been over.
+        # A task that a callback brought back is as old as its request.
         where = """
             model = ? AND service = ? AND stage IN ('succeeded', 'saved', 'expired')
             AND finished_at > accepted_at AND fingerprint <> 'adopted ' || task_id
@@ -133,68 +131,59 @@ class Jobs:
         ]
 
     def events(self, row: JobRecord) -> list[tuple[datetime, Stage, str]]:
-        """Returns when the row came into which stage and why, oldest first."""
+        """Return the history of a job: time, stage and reason, oldest first."""
         query = "SELECT at, stage, text FROM events WHERE job_id = ? ORDER BY number"
         found = self.connection.execute(query, (row.id,))
         return [(datetime.fromisoformat(at), Stage(name), text) for at, name, text in found]
 
     def insert(self, intent: Intent, owner: str) -> JobRecord:
-        """Adds a new row in stage `intended`."""
-        at = encode_time(self._clock())
-        columns = encode_intent(intent, self._folder) | {
-            "id": self._new_id(),
-            "stage": Stage.INTENDED,
-            "owner": owner,
-            "created_at": at,
-            "updated_at": at,
-        }
-        row = self._add(columns)
-        self.log(row, "")
-        return row
+        """Add a new row in stage `intended`."""
+        at = encode_time(self.now())
+        managed = {"stage": Stage.INTENDED, "owner": owner, "created_at": at, "updated_at": at}
+        return self._add({"id": self._new_id()} | encode_record(intent, self._folder) | managed)
 
-    def bring(self, row: JobRecord) -> JobRecord | None:
-        """Adds a row that another ledger had, in its stage, with its id where that is free.
+    def import_record(self, record: JobRecord) -> JobRecord | None:
+        """Add a job of another ledger, in its stage, with its id if that is free.
 
         Returns:
-            The row as it is here; None, and nothing is changed, where this ledger has the job
-            already or another one that answers the same request.
+            The new row; None, and nothing changes, if this ledger already has the job, or another
+            one that answers the same request.
         """
-        if self._knows(row):
+        if self._has(record):
             return None
-        is_free = not self.select("id = ?", row.id)
-        columns = encode_row(row, self._folder) | {
-            "id": row.id if is_free else self._new_id(),
-            "updated_at": encode_time(self._clock()),
-        }
-        brought = self._add(columns)
-        self.log(brought, row.reason or "recovered")
-        return brought
+        columns = encode_record(record, self._folder)
+        columns["updated_at"] = encode_time(self.now())
+        if self.select("id = ?", record.id):
+            columns["id"] = self._new_id()
+        return self._add(columns, record.reason or "recovered")
 
-    def _knows(self, row: JobRecord) -> bool:
-        """Whether the job of another ledger's row is here, or what would make it a second one."""
-        if row.stage in BLOCKING and self.blocking(encode_text(row.fingerprint)):
+    def _has(self, record: JobRecord) -> bool:
+        """Return whether the job of another ledger is here, or a row that excludes it."""
+        if record.stage in BLOCKING and self.blocking(encode_text(record.fingerprint)):
             return True
-        if self.with_task(row.task_id, row.service):
+        if self.with_task(record.task_id, record.service):
             return True
-        # One that blocks nothing and has no task tells nothing that is worth a second id.
-        has_weight = row.stage in BLOCKING or row.task_id
-        same = self.select("id = ?", row.id)
-        return any(not has_weight or row.fingerprint == found.fingerprint for found in same)
+        # A job that blocks nothing and has no task is not worth a second id.
+        is_needed = record.stage in BLOCKING or record.task_id
+        same = self.select("id = ?", record.id)
+        return any(not is_needed or record.fingerprint == found.fingerprint for found in same)
 
-    def _add(self, columns: Mapping[str, Column]) -> JobRecord:
+    def _add(self, columns: Mapping[str, Column], reason: str = "") -> JobRecord:
         names = ", ".join(f'"{name}"' for name in columns)
         marks = ", ".join("?" * len(columns))
         self.connection.execute(
             f"INSERT INTO jobs ({names}) VALUES ({marks})", tuple(columns.values())
         )
-        return self.find(str(columns["id"]))
+        row = self.find(str(columns["id"]))
+        self.log(row, reason)
+        return row
 
     def update(self, row: JobRecord, **columns: Column) -> JobRecord:
-        """Changes columns of a row; its stage is for `step`."""
-        return self.mark(row, updated_at=encode_time(self._clock()), **columns)
+        """Change columns of a row; its stage is changed by `step`."""
+        return self.mark(row, updated_at=encode_time(self.now()), **columns)
 
     def mark(self, row: JobRecord, **columns: Column) -> JobRecord:
-        """Changes columns that say nothing of the task: the row counts as untouched."""
+        """Change columns that do not concern the task; `updated_at` stays."""
         changes = ", ".join(f"{name} = ?" for name in columns)
         self.connection.execute(
             f"UPDATE jobs SET {changes} WHERE id = ?", (*columns.values(), row.id)
@@ -202,38 +191,38 @@ class Jobs:
         return self.find(row.id)
 
     def step(self, row: JobRecord, stage: Stage, **columns: Column) -> JobRecord:
-        """Moves a row to its next stage and logs it; `reason` and `code` begin anew.
+        """Move a row to its next stage and log it; clear `reason` and `code` if not given.
 
         Raises:
-            LedgerError: The stage does not follow the one that the row is in.
+            LedgerError: The stage may not follow the row's stage.
         """
         if stage not in NEXT_STAGES[row.stage]:
-            allowed = ", ".join(sorted(NEXT_STAGES[row.stage])) or "nothing: it is over"
+            allowed = ", ".join(sorted(NEXT_STAGES[row.stage])) or "none"
             raise LedgerError(
-                f"job {row.id} cannot go from {row.stage} to {stage}; what may follow is "
-                f"{allowed}. `%kling show {row.id}` tells what happened to it."
+                f"job {row.id} cannot go from {row.stage} to {stage}; allowed next stages: "
+                f"{allowed}. `%kling show {row.id}` shows its history."
             )
-        stamp = STAMPS.get(stage)
-        if stamp and getattr(row, stamp) is None:
-            columns.setdefault(stamp, encode_time(self._clock()))
+        time_column = TIME_COLUMNS.get(stage)
+        if time_column and getattr(row, time_column) is None:
+            columns.setdefault(time_column, encode_time(self.now()))
         reason = columns.setdefault("reason", "")
         columns.setdefault("code", "")
         moved = self.update(row, stage=stage, **columns)
         self.log(moved, str(reason))
         return moved
 
-    def bury(self, row: JobRecord, task_id: str = "") -> JobRecord:
-        """Ends the submission of a session that is dead.
+    def end_orphaned(self, row: JobRecord, task_id: str = "") -> JobRecord:
+        """End the submission of a dead session.
 
-        What it was about to do, surely never happens; what it was doing at its death may have
-        happened, and has where the task's id is known.
+        An intended request will never be sent. A request that was being sent may have created a
+        task; it did if the task id is known.
 
         Args:
-            row: In `intended` or `sending`.
-            task_id: As the service answered, where that was kept; empty if it is not known. A
-                notification may have noted it in the row.
+            row: The row, in `intended` or `sending`.
+            task_id: The task id from the answer, if it was saved; empty if it is not known. The
+                row may have it from a callback.
         """
-        if task_id and row.stage is Stage.INTENDED:  # by an older copy of the ledger
+        if task_id and row.stage is Stage.INTENDED:  # in an older copy of the ledger
             row = self.step(row, Stage.SENDING)
         if task_id and not row.task_id:
             row = self.update(row, task_id=encode_text(task_id))
@@ -249,17 +238,17 @@ class Jobs:
         )
 
     def conclude(self, row: JobRecord, stage: Stage, **columns: Column) -> JobRecord:
-        """Ends a submission that was not answered with a task, by the stage that this means.
+        """End a submission with the stage of its answer, which names no task.
 
-        Where a notification was quicker, the row has the task's id: then it is accepted, whatever
-        the answer was. In one transaction, so that no notification can come in between.
+        If a callback has already brought the task id, the job is accepted, whatever the answer
+        was. Both are in one transaction, so that no callback can come in between.
         """
         if not row.task_id:
             return self.step(row, stage, **columns)
         return self.step(row, Stage.ACCEPTED, accepted_at=encode_time(row.sent_at or self.now()))
 
     def log(self, row: JobRecord, text: str) -> None:
-        """Notes in the job's history that it is in its stage now, and why."""
+        """Add the row's stage and its reason to the job's history."""
         self.connection.execute(
             "INSERT INTO events (job_id, at, stage, text) VALUES (?, ?, ?, ?)",
             (row.id, encode_time(row.updated_at), row.stage, encode_text(text)),

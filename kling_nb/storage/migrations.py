@@ -41,8 +41,8 @@ FIRST_TABLES = (
         clip TEXT
     )
     """,
-    # A second guard beside the transaction of `Ledger.intend`: even a program that skips it
-    # cannot write a request twice.
+    # A second check besides the transaction of `Ledger.intend`: a program that skips that cannot
+    # write a request twice.
     """
     CREATE UNIQUE INDEX one_job_a_request ON jobs (fingerprint) WHERE stage IN (
         'intended', 'sending', 'accepted', 'unknown', 'succeeded', 'vanished', 'saved', 'expired'
@@ -60,7 +60,7 @@ FIRST_TABLES = (
     )
     """,
     "CREATE INDEX events_by_job ON events (job_id)",
-    # Without a report the price counts, except for failures: those are given back.
+    # Without reported credits the price counts, except for failures: those are refunded.
     """
     CREATE VIEW spend AS
     SELECT substr(coalesce(accepted_at, created_at), 1, 10) AS day, model, service,
@@ -74,25 +74,30 @@ FIRST_TABLES = (
 
 
 def create_first_tables(connection: sqlite3.Connection) -> None:
-    """Makes jobs, events and spend, in an empty file."""
+    """Create the jobs, events and spend in an empty file."""
     for statement in FIRST_TABLES:
         connection.execute(statement)
 
 
-def add_sources_and_marks(connection: sqlite3.Connection) -> None:
-    """Adds the pictures of each request, and what a person thinks of its clip."""
-    for column in (
-        "sources TEXT NOT NULL DEFAULT '{}'",
-        "starred INTEGER NOT NULL DEFAULT 0",
-        "hidden INTEGER NOT NULL DEFAULT 0",
-    ):
+def add_columns(connection: sqlite3.Connection, *columns: str) -> None:
+    """Add columns to the table `jobs`; a new one needs a field in `JobRecord`, too."""
+    for column in columns:
         connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
 
 
+def add_sources_and_marks(connection: sqlite3.Connection) -> None:
+    """Add the stored inputs of each request, and the user's marks of its clip."""
+    add_columns(
+        connection,
+        "sources TEXT NOT NULL DEFAULT '{}'",
+        "starred INTEGER NOT NULL DEFAULT 0",
+        "hidden INTEGER NOT NULL DEFAULT 0",
+    )
+
+
 def add_budgets(connection: sqlite3.Connection) -> None:
-    """Adds which notebook asked, what its budget had left, and the budgets themselves."""
-    connection.execute("ALTER TABLE jobs ADD COLUMN notebook TEXT NOT NULL DEFAULT ''")
-    connection.execute("ALTER TABLE jobs ADD COLUMN budget_before REAL")
+    """Add budgets; the notebook of a request, and the credits left in its budget."""
+    add_columns(connection, "notebook TEXT NOT NULL DEFAULT ''", "budget_before REAL")
     connection.execute(
         """
         CREATE TABLE budgets (
@@ -105,30 +110,30 @@ def add_budgets(connection: sqlite3.Connection) -> None:
         )
         """
     )
-    # Every new request adds up what was spent; with this index no picture is read for that.
+    # Every new request sums up the expenses; with this index SQLite reads no thumbnails for that.
     connection.execute(
         """
         CREATE INDEX jobs_by_cost
         ON jobs (service, created_at, notebook, stage, credits, price_credits)
         """
     )
-    # What counts as spent is written once, in `spending`, and days are local ones there.
+    # `spending` defines the expenses alone, and by local days.
     connection.execute("DROP VIEW spend")
 
 
 def add_evidence(connection: sqlite3.Connection) -> None:
-    """Adds what a callback is known by, raw answers, and what was seen of the balance."""
-    for column in (
+    """Add callback tokens, raw answers, and the balance samples of a balance watch."""
+    add_columns(
+        connection,
         "nonce TEXT NOT NULL DEFAULT ''",
         "answer TEXT NOT NULL DEFAULT ''",
         "watch TEXT",
-    ):
-        connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+    )
     connection.execute("CREATE UNIQUE INDEX one_job_a_nonce ON jobs (nonce) WHERE nonce <> ''")
 
 
 def add_uploads(connection: sqlite3.Connection) -> None:
-    """Adds where contents were uploaded to lately."""
+    """Add the URLs of recent uploads."""
     connection.execute(
         """
         CREATE TABLE uploads (
@@ -144,7 +149,7 @@ def add_uploads(connection: sqlite3.Connection) -> None:
 
 
 def add_notifications(connection: sqlite3.Connection) -> None:
-    """Adds notifications that somebody else heard, until a session takes them."""
+    """Add stored callbacks."""
     connection.execute(
         """
         CREATE TABLE notifications (
@@ -155,8 +160,8 @@ def add_notifications(connection: sqlite3.Connection) -> None:
 
 
 def add_readings(connection: sqlite3.Connection) -> None:
-    """Adds when a balance was read; what speaks for a charge is in the index of what was spent."""
-    connection.execute("ALTER TABLE jobs ADD COLUMN balance_at TEXT")
+    """Add the time of a balance, and index the evidence for a charge."""
+    add_columns(connection, "balance_at TEXT")
     connection.execute("DROP INDEX jobs_by_cost")
     connection.execute(
         """
@@ -169,8 +174,8 @@ def add_readings(connection: sqlite3.Connection) -> None:
 
 
 def add_result_urls(connection: sqlite3.Connection) -> None:
-    """Adds every URL of a result, as a JSON list; empty in rows that were written before."""
-    connection.execute("ALTER TABLE jobs ADD COLUMN result_urls TEXT NOT NULL DEFAULT '[]'")
+    """Add every URL of a result, as a JSON list; empty in older rows."""
+    add_columns(connection, "result_urls TEXT NOT NULL DEFAULT '[]'")
 
 
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
@@ -183,4 +188,4 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     add_readings,
     add_result_urls,
 )
-"""Number n leads from version n to version n + 1. What was released is never changed."""
+"""Migration n changes version n to version n + 1. A released migration is never changed."""

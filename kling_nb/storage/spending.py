@@ -1,6 +1,6 @@
 """Budgets in a ledger, and the expenses that count against them.
 
-The only place that computes the cost of a row. `ledger` decides which changes of a row are allowed.
+The only module that computes the cost of a row.
 """
 
 from __future__ import annotations
@@ -16,56 +16,54 @@ from kling_nb.core.charge_evidence import Evidence, judge, parse_watch
 from kling_nb.core.expenses import Expense
 from kling_nb.core.job_state import BLOCKING, SUBMITTING, Stage
 
-from .job_record import Intent, JobRecord, encode_text, encode_time
-from .jobs_table import Jobs
+from .job_record import Column, Intent, JobRecord, encode_text, encode_time
+from .jobs_table import JobsTable
 
-__all__ = ["Accounts", "room_for"]
+__all__ = ["Accounts", "check_budgets"]
 
 _UNCERTAIN = SUBMITTING | {Stage.UNKNOWN, Stage.VANISHED, Stage.FAILED, Stage.FORGOTTEN}
 
 MAY_BE_PAID = "stage IN ({})".format(", ".join(f"'{stage}'" for stage in sorted(BLOCKING)))
 COST = "max(coalesce(credits, price_credits), 0)"
 
-# Forgetting allows another task and gives nothing back. Two that were forgotten count no more: one
-# whose task came back as a job of its own, which has taken the price over; and one without a task
-# where the balance stood still for the whole watch. Its numbers say that nothing was taken, and
-# what a person has settled by them must not eat up a budget for good.
+# Forgetting allows another task and returns no credits. A forgotten job does not count if its task
+# came back as a job of its own, which has the price; or if it has no task and the balance did not
+# change during the whole watch: a user who forgot it for that reason must not lose budget for good.
 FORGOTTEN = """
     stage = 'forgotten' AND CASE WHEN task_id = ''
         THEN likelihood(watch, balance_before, price_credits) <> 'not_paid'
         ELSE NOT EXISTS (
-            SELECT 1 FROM jobs AS heir
-            WHERE heir.task_id = jobs.task_id AND heir.number > jobs.number
+            SELECT 1 FROM jobs AS later
+            WHERE later.task_id = jobs.task_id AND later.number > jobs.number
         ) END
 """
 
-KEPT_FOR_A_FAILURE = """
+CHARGED_FAILURE = """
     stage = 'failed' AND credits IS NULL
     AND likelihood(watch, balance_before, price_credits) = 'paid'
 """
 
 CHARGED = "stage <> 'forgotten' AND credits > 0"
 
-COUNTS = f"({MAY_BE_PAID} OR ({CHARGED}) OR ({FORGOTTEN}) OR ({KEPT_FOR_A_FAILURE}))"
-"""What is paid, may be, or is about to be, forgotten or not; and what a failure kept, by the
-service's word or, where it does not tell, by the balance."""
+COUNTS = f"({MAY_BE_PAID} OR ({CHARGED}) OR ({FORGOTTEN}) OR ({CHARGED_FAILURE}))"
+"""Jobs that are, may be or will be paid, also forgotten ones; and failures that were charged, as
+the service reports or, if it does not, as the balance shows."""
 
-BOUNDS = {
+SCOPES = {
     Scope.NOTEBOOK: "notebook = :notebook",
-    # A row's day never changes: sent after midnight, it still counts for the day whose budget
-    # let it in. Else what was let in yesterday could pass today's limit.
+    # The day of a row never changes: sent after midnight, it still counts for the day whose budget
+    # admitted it. Otherwise requests admitted yesterday could exceed today's limit.
     Scope.DAY: "created_at >= :start AND created_at < :end",
     Scope.FOLDER: "1",
 }
 
-BALANCE_IS_OLDER = timedelta(seconds=60)
-"""By how much the balance before a request may have been read before its row was made, where the
-row does not say when."""
+BALANCE_AGE = timedelta(seconds=60)
+"""How old the balance before a request may be if the row has no `balance_at`."""
 
-REFUNDS_TAKE = timedelta(seconds=300)
-"""For how long after a failure its credits may still come back."""
+REFUND_TIME = timedelta(seconds=300)
+"""How long after a failure its credits may be refunded."""
 
-MOVES = """
+MOVED_BALANCE = """
     stage = 'sending' OR sent_at >= :since OR accepted_at >= :since
     OR (stage IN ('unknown', 'vanished') AND updated_at >= :since)
     OR (stage = 'failed' AND updated_at >= :failed_since)
@@ -73,108 +71,98 @@ MOVES = """
 
 
 def likelihood(watch: str | None, before: float | None, price: float | None) -> str:
-    """Returns what `charge_evidence.judge` makes of a row's columns; a function of SQL here."""
-    seen = parse_watch(json.loads(watch)) if watch else None
-    return judge(Evidence(price, before, seen)).likelihood.name.lower()
+    """Return the likelihood of `charge_evidence.judge` for columns; an SQL function."""
+    samples = parse_watch(json.loads(watch)) if watch else None
+    return judge(Evidence(price, before, samples)).likelihood.name.lower()
 
 
-def knowing(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Returns the connection, which knows `likelihood` from now on."""
-    connection.create_function("likelihood", 3, likelihood, deterministic=True)
-    return connection
+def execute(jobs: JobsTable, query: str, **values: Column) -> sqlite3.Cursor:
+    """Run a query that may call `likelihood`."""
+    jobs.connection.create_function("likelihood", 3, likelihood, deterministic=True)
+    return jobs.connection.execute(query, values)
 
 
-def standings_in(
-    connection: sqlite3.Connection, service: str, notebook: str | None, now: datetime
-) -> list[BudgetStatus]:
-    """Returns the budgets of a service and what counts against each.
+def read_budgets(jobs: JobsTable, service: str, notebook: str | None) -> list[BudgetStatus]:
+    """Return the budgets of a service and what counts against each.
 
     Args:
-        connection: In the transaction that the answer has to be true in.
+        jobs: The table, in the transaction of the caller.
         service: `live` or `emulator`.
-        notebook: Whose budget holds, beside those of the day and the folder; None for all.
-        now: Which day it is.
+        notebook: The notebook whose budget is included, with those of the day and the folder;
+            None is all notebooks.
     """
-    query = "SELECT * FROM budgets WHERE service = ? ORDER BY scope DESC, notebook"
+    query = """
+        SELECT scope, limit_credits, notebook FROM budgets
+        WHERE service = :service AND (scope <> :scope OR :notebook IS NULL OR :notebook = notebook)
+        ORDER BY scope DESC, notebook
+    """
     name = None if notebook is None else encode_text(notebook)
-    found = [
-        Budget(service, Scope(row["scope"]), row["limit_credits"], row["notebook"])
-        for row in connection.execute(query, (service,))
-    ]
-    holding = [
-        each for each in found if each.scope is not Scope.NOTEBOOK or name in (None, each.notebook)
-    ]
-    return [_standing(connection, budget, now) for budget in holding]
+    values = {"service": service, "scope": Scope.NOTEBOOK, "notebook": name}
+    rows = jobs.connection.execute(query, values).fetchall()
+    budgets = [Budget(service, Scope(scope), limit, notebook) for scope, limit, notebook in rows]
+    return [budget_status(jobs, budget) for budget in budgets]
 
 
-def _standing(connection: sqlite3.Connection, budget: Budget, now: datetime) -> BudgetStatus:
-    start, end = map(encode_time, day_of(now))
+def budget_status(jobs: JobsTable, budget: Budget) -> BudgetStatus:
+    """Return a budget and what counts against it now."""
+    start, end = map(encode_time, day_of(jobs.now()))
     query = f"""
         SELECT total({COST}), count(*) - count({COST}) FROM jobs
-        WHERE service = :service AND {COUNTS} AND {BOUNDS[budget.scope]}
+        WHERE service = :service AND {COUNTS} AND {SCOPES[budget.scope]}
     """
     values = {"service": budget.service, "notebook": budget.notebook, "start": start, "end": end}
-    spent, unpriced = knowing(connection).execute(query, values).fetchone()
+    spent, unpriced = execute(jobs, query, **values).fetchone()
     return BudgetStatus(budget, spent, unpriced)
 
 
-def room_for(
-    jobs: Jobs, intent: Intent, now: datetime, bury: Callable[[JobRecord], object]
+def check_budgets(
+    jobs: JobsTable, intent: Intent, end_if_orphaned: Callable[[JobRecord], object]
 ) -> float | None:
-    """Returns what the tightest budget has left; refuses what does not fit.
+    """Return the credits left in the tightest budget; None without a budget.
 
     Args:
-        jobs: In the transaction that notes the request.
+        jobs: The table, in the transaction that adds the request.
         intent: The request.
-        now: Which day it is.
-        bury: Ends what a dead session intended.
+        end_if_orphaned: Discards a row that a dead session intended.
 
     Raises:
-        BudgetExceeded: A budget has not enough left.
+        BudgetExceeded: The request exceeds a budget.
     """
-    asked = (jobs.connection, intent.service, intent.notebook, now)
-    standings = standings_in(*asked)
-    if refusal(standings, intent.price_credits):
-        # What dead sessions were about to do counts no more.
+    budgets = read_budgets(jobs, intent.service, intent.notebook)
+    if refusal(budgets, intent.price_credits):
+        # Requests that dead sessions intended do not count.
         for row in jobs.in_stages(Stage.INTENDED):
-            bury(row)
-        standings = standings_in(*asked)
-    if error := refusal(standings, intent.price_credits):
+            end_if_orphaned(row)
+        budgets = read_budgets(jobs, intent.service, intent.notebook)
+    if error := refusal(budgets, intent.price_credits):
         raise error
-    return least_left(standings)
+    return least_left(budgets)
 
 
 class Accounts:
     """The budgets and the expenses of one ledger. Safe in any thread.
 
     Args:
-        reading: Gives the table of jobs for one operation.
-        writing: Gives it in a transaction.
-        clock: Gives the time, aware.
+        reading: Opens the table of jobs for one operation.
+        writing: Opens it in a transaction.
     """
 
     def __init__(
         self,
-        reading: Callable[[], AbstractContextManager[Jobs]],
-        writing: Callable[[], AbstractContextManager[Jobs]],
-        clock: Callable[[], datetime],
+        reading: Callable[[], AbstractContextManager[JobsTable]],
+        writing: Callable[[], AbstractContextManager[JobsTable]],
     ) -> None:
-        self._reading, self._writing, self._clock = reading, writing, clock
+        self._reading, self._writing = reading, writing
 
     def standings(self, service: str, notebook: str | None = None) -> list[BudgetStatus]:
-        """Returns the budgets of a service, and what counts against each now.
-
-        Args:
-            service: `live` or `emulator`.
-            notebook: Leaves out the budgets of other notebooks; None is all.
-        """
+        """Return the budgets of a service; without those of other notebooks if one is given."""
         with self._reading() as jobs:
-            return standings_in(jobs.connection, service, notebook, self._clock())
+            return read_budgets(jobs, service, notebook)
 
     def change(self, service: str, changes: Iterable[Change]) -> None:
-        """Sets and ends budgets of a service, all at once."""
-        at = encode_time(self._clock())
+        """Set and delete budgets of a service in one transaction."""
         with self._writing() as jobs:
+            at = encode_time(jobs.now())
             for each in changes:
                 key = (service, each.scope, encode_text(each.notebook))
                 jobs.connection.execute(
@@ -186,7 +174,7 @@ class Accounts:
                     )
 
     def expenses(self) -> list[Expense]:
-        """Returns every job that is paid for or may be, oldest first."""
+        """Return every job that is or may be paid for, oldest first."""
         query = f"""
             SELECT service, created_at, notebook, model, {COST} AS cost, credits, stage, starred,
                 EXISTS (
@@ -196,33 +184,33 @@ class Accounts:
             FROM jobs WHERE {COUNTS} ORDER BY number
         """
         with self._reading() as jobs:
-            return [parse_expense(row) for row in knowing(jobs.connection).execute(query)]
+            return [parse_expense(row) for row in execute(jobs, query)]
 
     def others_moved(self, row: JobRecord) -> bool:
-        """Whether another job may have moved the balance since it was read for this one.
+        """Return whether another job may have changed the balance since it was read for this one.
 
-        Credits are taken when a task is made and given back when it fails, some of them late. A
-        refusal takes none.
+        The service charges credits when a task is created and refunds them when it fails, some of
+        them late. A refusal costs none.
         """
         query = f"""
             SELECT EXISTS (
                 SELECT 1 FROM jobs
-                WHERE service = :service AND id <> :id AND stage <> 'refused' AND ({MOVES})
+                WHERE service = :service AND id <> :id AND stage <> 'refused' AND ({MOVED_BALANCE})
             )
         """
-        since = row.balance_at or row.created_at - BALANCE_IS_OLDER
+        since = row.balance_at or row.created_at - BALANCE_AGE
         values = {
             "service": row.service,
             "id": row.id,
             "since": encode_time(since),
-            "failed_since": encode_time(since - REFUNDS_TAKE),
+            "failed_since": encode_time(since - REFUND_TIME),
         }
         with self._reading() as jobs:
-            return bool(jobs.connection.execute(query, values).fetchone()[0])
+            return bool(execute(jobs, query, **values).fetchone()[0])
 
 
 def parse_expense(row: sqlite3.Row) -> Expense:
-    """Returns the expense that a record of the table `jobs` describes."""
+    """Return the expense of a row of the table `jobs`."""
     is_clip = row["stage"] == Stage.SAVED
     return Expense(
         service=row["service"],
@@ -230,7 +218,7 @@ def parse_expense(row: sqlite3.Row) -> Expense:
         notebook=row["notebook"],
         model=row["model"],
         credits=row["cost"],
-        # A clip that was made is paid for, whatever became of its job.
+        # A clip that was generated is paid for, whatever happened to its job later.
         is_sure=bool(row["was_made"])
         or row["credits"] is not None
         or Stage(row["stage"]) not in _UNCERTAIN,

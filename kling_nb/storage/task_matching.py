@@ -1,7 +1,7 @@
 """Find the job of a task id that is not from the answer to its createTask request.
 
-The id comes from the user or from a callback. The row gets it here, in one transaction with every
-check that may forbid it. The caller checks beforehand whether the task exists.
+The id comes from the user or from a callback. This module writes it to a row, in one transaction
+with all checks. The caller checks before whether the task exists.
 """
 
 from __future__ import annotations
@@ -9,76 +9,78 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import fields
+from datetime import datetime
 
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import Stage
 
-from .job_record import Column, Intent, JobRecord, adopted_name, encode_text, encode_time
-from .jobs_table import Jobs
+from .job_record import Intent, JobRecord, adopted_name, encode_text, encode_time
+from .jobs_table import JobsTable
 
 __all__ = ["Adoptions"]
 
 
 class Adoptions:
-    """The ways of a task's id into one ledger. Safe in any thread.
+    """Assigns tasks to jobs of one ledger. Safe in any thread.
 
     Args:
-        writing: Gives the table of jobs in a transaction.
-        owner: The session that answers for what is adopted.
-        bury: Ends the submission of a row where its session is dead; called in a transaction.
+        writing: Opens the table of jobs in a transaction.
+        owner: The session that owns adopted jobs.
+        end_if_orphaned: Ends the submission of a row if its session is dead.
     """
 
     def __init__(
         self,
-        writing: Callable[[], AbstractContextManager[Jobs]],
+        writing: Callable[[], AbstractContextManager[JobsTable]],
         owner: str,
-        bury: Callable[[Jobs, JobRecord], JobRecord],
+        end_if_orphaned: Callable[[JobsTable, JobRecord], JobRecord],
     ) -> None:
-        self._writing, self._owner, self._bury = writing, owner, bury
+        self._writing, self._owner = writing, owner
+        self._end_if_orphaned = end_if_orphaned
 
     def adopt(self, task_id: str, service: str, job_id: str = "") -> JobRecord:
-        """Gives a task to the job that lost it, or makes it a job of its own.
+        """Assign a task to the job that lost it, or to a new job.
 
         Args:
             task_id: A task that exists, or may.
-            service: Whose task it is, `live` or `emulator`.
-            job_id: The job that it is said to belong to; empty for the only lost one.
+            service: The service of the task, `live` or `emulator`.
+            job_id: The job, as the user names it; empty for the only unknown one.
 
         Returns:
-            The row that has the task: accepted, or as it was where it had the task already.
+            The row that has the task: accepted, or unchanged if it had the task before.
 
         Raises:
-            LedgerError: The task is another job's, or it cannot be this job's.
+            LedgerError: Another job has the task, or this job cannot have it.
         """
         with self._writing() as jobs:
             named = jobs.find(job_id) if job_id else None
             if named is not None and named.stage is Stage.SENDING:
-                named = self._bury(jobs, named)
+                named = self._end_if_orphaned(jobs, named)
             known = jobs.with_task(task_id, service)
             if known is not None:
-                return self._known(jobs, known, named)
-            row = named or only_lost(jobs, task_id, service)
+                return self._adopt_known(jobs, known, named)
+            row = named or only_unknown(jobs, task_id, service)
             if row is None:
-                stranger = Intent(adopted_name(task_id), service, "", {}, 1, None)
-                return self._take_in(jobs, stranger, task_id)
-            check_free(row, task_id)
-            return self._accept(jobs, row, task_id, encode_time(jobs.now()))
+                intent = Intent(adopted_name(task_id), service, "", {}, 1, None)
+                return self._add(jobs, intent, task_id)
+            check_adoptable(row, task_id)
+            return self._accept(jobs, row, task_id)
 
     def identify(self, job_id: str, task_id: str) -> JobRecord:
-        """Notes what a notification to a job tells: the id of its task, which exists.
+        """Assign the task that a callback names to the job with its callback token.
 
-        While the request is being sent, the id only waits in the row: how the submission ends is
-        its own session's to say. A job that was forgotten stays so, and one that was refused, as
-        the answer said; the task becomes a job of its own, since its clip is paid for.
+        While the request is being sent, only writes the id to the row: the session that sends it
+        ends the submission. A forgotten or refused job keeps its stage; the task becomes a new
+        job, since its clip is paid for.
 
         Returns:
-            The row that has the task; the job's own, as it was, where the task cannot be its.
+            The row that has the task; the job's own row, unchanged, if the task cannot be its.
         """
         with self._writing() as jobs:
             return self.identify_in(jobs, jobs.find(job_id), task_id)
 
-    def identify_in(self, jobs: Jobs, row: JobRecord, task_id: str) -> JobRecord:
-        """Do the same in the transaction of the caller."""
+    def identify_in(self, jobs: JobsTable, row: JobRecord, task_id: str) -> JobRecord:
+        """Do the same as `identify` in the transaction of the caller."""
         known = jobs.with_task(task_id, row.service)
         if known is not None and known.id != row.id:
             return known if row.task_id == task_id else row
@@ -86,22 +88,22 @@ class Adoptions:
             return row
         match row.stage:
             case Stage.SENDING if not row.task_id:
-                told = jobs.update(row, task_id=encode_text(task_id))
-                jobs.log(told, "a notification told the id of its task")
-                return told
+                identified = jobs.update(row, task_id=encode_text(task_id))
+                jobs.log(identified, "a callback named the id of its task")
+                return identified
             case Stage.UNKNOWN | Stage.VANISHED:
-                # The task is as old as its request, and so is what it teaches of durations.
-                return self._accept(jobs, row, task_id, encode_time(row.sent_at or jobs.now()))
+                # The task is as old as its request: `durations_s` uses this time.
+                return self._accept(jobs, row, task_id, row.sent_at)
             case Stage.FORGOTTEN | Stage.REFUSED:
                 over = jobs.mark(row, task_id=encode_text(task_id))
-                return self._take_in(jobs, heir_of(over), task_id)
+                return self._add(jobs, request_of(over), task_id)
             case _:
                 return row
 
     def conclude(
         self, job_id: str, stage: Stage, *, reason: str, code: str, answer: str
     ) -> JobRecord:
-        """Ends a submission that was not answered with a task; see `Jobs.conclude`."""
+        """End a submission whose answer names no task; see `JobsTable.conclude`."""
         with self._writing() as jobs:
             return jobs.conclude(
                 jobs.find(job_id),
@@ -111,33 +113,40 @@ class Adoptions:
                 answer=encode_text(answer),
             )
 
-    def _known(self, jobs: Jobs, known: JobRecord, named: JobRecord | None) -> JobRecord:
-        """The row of a task that has one; asked about anew where that was given up."""
+    def _adopt_known(self, jobs: JobsTable, known: JobRecord, named: JobRecord | None) -> JobRecord:
+        """Return the row that has the task; poll the task again if that was given up."""
         if named is not None and named.id != known.id:
             raise LedgerError(
-                f"task {known.task_id} is that of job {known.id} ({known.stage}), so it cannot be "
-                f"that of job {named.id}. `%kling show {known.id}` shows it; check the id"
+                f"task {known.task_id} belongs to job {known.id} ({known.stage}), so it cannot "
+                f"belong to job {named.id}. `%kling show {known.id}` shows it; check the id"
             )
         match known.stage:
             case Stage.FORGOTTEN:
-                return self._take_in(jobs, heir_of(known), known.task_id)
+                return self._add(jobs, request_of(known), known.task_id)
             case Stage.VANISHED:
-                return self._accept(jobs, known, known.task_id, encode_time(jobs.now()))
+                return self._accept(jobs, known, known.task_id)
             case _:
                 return known
 
-    def _take_in(self, jobs: Jobs, intent: Intent, task_id: str) -> JobRecord:
-        """Makes a task a job of its own; no budget forbids it, since it is paid already."""
+    def _add(self, jobs: JobsTable, intent: Intent, task_id: str) -> JobRecord:
+        """Make a task a new job; no budget is checked, since the task is already paid."""
         row = jobs.step(jobs.insert(intent, self._owner), Stage.SENDING)
-        return self._accept(jobs, row, task_id, encode_time(jobs.now()))
+        return self._accept(jobs, row, task_id)
 
-    def _accept(self, jobs: Jobs, row: JobRecord, task_id: str, at: Column) -> JobRecord:
-        known = encode_text(task_id)
-        return jobs.step(row, Stage.ACCEPTED, owner=self._owner, task_id=known, accepted_at=at)
+    def _accept(
+        self, jobs: JobsTable, row: JobRecord, task_id: str, at: datetime | None = None
+    ) -> JobRecord:
+        return jobs.step(
+            row,
+            Stage.ACCEPTED,
+            owner=self._owner,
+            task_id=encode_text(task_id),
+            accepted_at=encode_time(at or jobs.now()),
+        )
 
 
-def only_lost(jobs: Jobs, task_id: str, service: str) -> JobRecord | None:
-    """Returns the one job that lost its task; None where there is none.
+def only_unknown(jobs: JobsTable, task_id: str, service: str) -> JobRecord | None:
+    """Return the only unknown job of a service, or None.
 
     Raises:
         LedgerError: There are several.
@@ -149,33 +158,33 @@ def only_lost(jobs: Jobs, task_id: str, service: str) -> JobRecord | None:
     return next(iter(unknown), None)
 
 
-def check_free(row: JobRecord, task_id: str) -> None:
-    """Sees that a job may be given this task.
+def check_adoptable(row: JobRecord, task_id: str) -> None:
+    """Check that a job may get this task.
 
     Raises:
-        LedgerError: It has another one, or is not lost; says what to do.
+        LedgerError: It has another task, or has not lost its own; says what to do.
     """
     alone = f"`%kling adopt {task_id}` alone makes the task a job of its own, for 0 credits"
     if row.stage is Stage.SENDING:
         raise LedgerError(
-            f"job {row.id} is being sent by a session that lives: wait for its answer, a minute "
-            f"or two, or close that kernel; then `%kling adopt {task_id} {row.id}`"
+            f"job {row.id} is being sent by another session: wait a minute or two for its answer, "
+            f"or close that kernel; then `%kling adopt {task_id} {row.id}`"
         )
     if row.stage not in {Stage.UNKNOWN, Stage.VANISHED}:
         raise LedgerError(
-            f"job {row.id} is {row.stage}; only unknown and vanished jobs are given a task. {alone}"
+            f"job {row.id} is {row.stage}; only unknown and vanished jobs can get a task. {alone}"
         )
     if row.task_id not in ("", task_id):
         raise LedgerError(
-            f"job {row.id} has task {row.task_id} and keeps it: `%kling resume {row.id}` asks "
-            f"about that again. {alone}"
+            f"job {row.id} has task {row.task_id} and keeps it: `%kling resume {row.id}` polls "
+            f"that again. {alone}"
         )
 
 
-def heir_of(row: JobRecord) -> Intent:
-    """Returns the request of a job that was given up and whose task came back, with its price.
+def request_of(row: JobRecord) -> Intent:
+    """Return the request for a new job, with the task and the price of a job that was given up.
 
-    Its request may be another job's by now, so that nothing but the task makes it what it is.
+    Another job may answer the same request by now, so only the task identifies the new job.
     """
     facts = {part.name: getattr(row, part.name) for part in fields(Intent)}
     own = {"fingerprint": adopted_name(row.task_id), "cell": "", "callback_url": "", "sources": {}}

@@ -1,8 +1,7 @@
 """Cache recent uploads, so that the same content is not uploaded twice while it is available.
 
-Saved beside the jobs, for all sessions of the folder. The service decides how long an upload
-exists; this module does not know it. Nothing here creates a file, so that a deleted folder stays
-deleted.
+Saved in the ledger, for all sessions of the folder. The caller knows how long the service keeps an
+upload. This module creates no file, so that a deleted folder stays deleted.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ __all__ = ["Uploads"]
 class Uploads:
     """The uploads of one folder. Safe in any thread and in any process.
 
-    Every method raises `LedgerError` when the ledger cannot be used.
+    Every method raises `LedgerError` if the ledger cannot be used.
 
     Args:
-        folder: Of a ledger that exists.
+        folder: The folder of an existing ledger.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,14 +31,14 @@ class Uploads:
     def find(
         self, service: str, sha256: str, mime_type: str, since: datetime, now: datetime
     ) -> str:
-        """The URL of a content that was uploaded; empty where there is none.
+        """Return the URL of uploaded content; empty if there is none.
 
         Args:
-            service: Which service has it, and on which host.
-            sha256: Of the content.
-            mime_type: As which it was uploaded.
-            since: Older uploads do not count.
-            now: Nor do those of a clock that has been put back since.
+            service: The service and its host.
+            sha256: The hash of the content.
+            mime_type: The MIME type of the upload.
+            since: Ignores older uploads.
+            now: Ignores later uploads: the clock was put back since.
         """
         with self._database.reading() as connection:
             found = connection.execute(
@@ -52,15 +51,7 @@ class Uploads:
         return str(found["url"]) if found else ""
 
     def note(self, service: str, sha256: str, mime_type: str, url: str, at: datetime) -> None:
-        """Keep where a content is.
-
-        Args:
-            service: Which service has it, and on which host.
-            sha256: Of the content.
-            mime_type: As which it was uploaded.
-            url: Where it is.
-            at: When its upload began.
-        """
+        """Save the URL of content whose upload began at `at`; parameters as for `find`."""
         with self._database.writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)",
@@ -68,21 +59,14 @@ class Uploads:
             )
 
     def drop(self, service: str, contents: Collection[str] | None = None) -> None:
-        """Know no more of these uploads.
-
-        Args:
-            service: Whose.
-            contents: SHA-256 of each; None is every one of that service.
-        """
+        """Delete the entries of a service for the hashes `contents`; None is all of them."""
         query = "DELETE FROM uploads WHERE service = ?"
-        given = [service]
         if contents is not None:
             query += f" AND sha256 IN ({', '.join('?' * len(contents))})"
-            given += contents
         with self._database.writing() as connection:
-            connection.execute(query, given)
+            connection.execute(query, [service, *(contents or ())])
 
     def prune(self, before: datetime) -> None:
-        """Know no more of uploads that are older."""
+        """Delete the entries of older uploads."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM uploads WHERE at < ?", (encode_time(before),))

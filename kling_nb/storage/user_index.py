@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import platformdirs
@@ -21,15 +21,17 @@ from kling_nb.core.errors import AlreadyPaid
 from kling_nb.core.files import ensure_file, make_folder
 from kling_nb.core.forks import no_fork
 
+from .job_record import encode_time
+
 __all__ = ["Paid", "UserIndex", "open_file", "refusal"]
 
 LOG = logging.getLogger("kling_nb")
 
 BUSY_TIMEOUT_S = 5.0
-"""Short: a hint is not worth a long wait."""
+"""Short: the index is only a second source."""
 
 JUST_NOW = timedelta(minutes=10)
-"""A payment so young is told as one that is under way: its answer may still be waited for."""
+"""The age up to which a payment is reported as in progress: its answer may be outstanding."""
 
 TASK_ID_WIDTH = 512
 """Bytes that are preallocated for a task id. The ids of the service have 32."""
@@ -43,7 +45,7 @@ TABLE = """
 ADDED_COLUMNS = ("job_id", "task_id")
 """Text or NULL. Older versions neither read nor write them, and keep working.
 
-`task_id` is NULL while a request is only claimed, blank from when it is sent, then the id.
+`task_id` is NULL until a claimed request is sent, then blank, then the id.
 """
 
 NOTE = """
@@ -70,15 +72,17 @@ WRITE_TASK_ID = """
 
 Columns = tuple[str | None, ...]
 
-FAULTS = (OSError, ValueError, TypeError, sqlite3.Error)
+FILE_ERRORS = (OSError, ValueError, TypeError, sqlite3.Error)
 """Errors of a file that is unusable or has other content."""
 
-HOLDER = "SELECT * FROM paid WHERE fingerprint = ?"
+DROP = "DELETE FROM paid WHERE fingerprint = ? AND folder = ? AND at = coalesce(?, at)"
+
+FIND = "SELECT * FROM paid WHERE fingerprint = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """Where and when a request was paid for last."""
+    """The last payment for a request."""
 
     folder: Path
     """The folder of the ledger; it may have been moved or deleted since."""
@@ -93,10 +97,10 @@ class Paid:
 
 
 class UserIndex:
-    """The requests that this user has paid for, whatever the folder. Safe in any thread.
+    """The requests that this user has paid for in any folder. Safe in any thread.
 
     Args:
-        path: The file; the user's data directory when not given. Made at the first note.
+        path: The file, created by the first entry; None is in the user's data directory.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -105,73 +109,70 @@ class UserIndex:
     def note(
         self, fingerprint: str, folder: Path, at: datetime, *, job_id: str = "", task_id: str = ""
     ) -> None:
-        """Note the folder in which a request was paid for last; an older payment changes nothing.
+        """Save the folder of the last payment for a request; ignore an older payment.
 
-        The same payment in another folder is noted: the folder was moved.
+        The same payment in another folder replaces the entry: the folder was moved.
         """
         job = (job_id, task_id) if job_id else (None, None)
-        self._write(NOTE, fingerprint, (fingerprint, key_of(folder), time_of(at), *job))
+        self._write(NOTE, fingerprint, (fingerprint, folder_key(folder), encode_time(at), *job))
 
     def find(self, fingerprint: str) -> Paid | None:
-        """Returns where the request was paid for last, None when that is not known."""
+        """Return the last payment for a request, or None if it is not known."""
         try:
             if not self.path.exists():
                 return None
             with open_file(self.path, "rw") as connection:
-                return holder_in(connection, fingerprint)
-        except FAULTS as error:
+                return find_payment(connection, fingerprint)
+        except FILE_ERRORS as error:
             self._warn("read", error)
             return None
 
     def drop(self, fingerprint: str, folder: Path, at: datetime | None = None) -> None:
         """Delete the entry of a request in a folder: it was not paid for, or may be paid again.
 
-        What another folder has paid for stays.
+        An entry of another folder stays.
 
         Args:
             fingerprint: The request.
             folder: The folder of the ledger.
             at: Delete only the entry of this time; None deletes any.
         """
-        query = "DELETE FROM paid WHERE fingerprint = ? AND folder = ? AND at = coalesce(?, at)"
-        when = None if at is None else time_of(at)
-        try:
-            if self.path.exists():
-                with open_file(self.path, "rw") as connection, connection:
-                    connection.execute(query, (fingerprint, key_of(folder), when))
-        except FAULTS as error:
-            self._warn("written", error)
+        if self.find(fingerprint):  # else the file may not exist, and is not created for this
+            row = (fingerprint, folder_key(folder), None if at is None else encode_time(at))
+            self._write(DROP, fingerprint, row)
 
     def claim(
         self, fingerprint: str, folder: Path, at: datetime, *, take: int, job_id: str = ""
     ) -> None:
-        """Note that a folder pays for a request now; stop it where another one does, or has.
+        """Save that a folder pays for a request now; refuse if another folder does, or has.
 
-        Of all programs of this user that come at the same moment, one is let through. Where the
-        file cannot be written, what can be read of it still stops a request.
+        Of several programs that call this at the same time, one succeeds. If the file can be read
+        but not written, its entries still refuse a request.
 
         Raises:
-            AlreadyPaid: Says where, and what to do; nothing is noted.
+            AlreadyPaid: Says where, and what to do; nothing is saved.
         """
-        values = (fingerprint, key_of(folder), time_of(at), job_id or None)
+        values = (fingerprint, folder_key(folder), encode_time(at), job_id or None)
         paid = self._write(CLAIM, fingerprint, values) or self.find(fingerprint)
         if paid is not None and paid.folder != folder.absolute():
             raise refusal(paid, folder, take + 1, now=at)
 
     def preallocate(self, fingerprint: str, folder: Path, job_id: str) -> None:
-        """Note that a claimed request is sent now, and reserve space for its task id."""
-        self._write(WRITE_TASK_ID, fingerprint, (padded(""), fingerprint, key_of(folder), job_id))
+        """Save that a claimed request is sent now, and reserve space for its task id."""
+        self._write(
+            WRITE_TASK_ID, fingerprint, (padded(""), fingerprint, folder_key(folder), job_id)
+        )
 
     def write_task_id(self, fingerprint: str, folder: Path, job_id: str, task_id: str) -> bool:
-        """Write the id of an accepted task into the space that `preallocate` made.
+        """Write the id of an accepted task into the space that `preallocate` reserved.
 
-        A rollback journal needs space on the disk. Where it cannot be written, it is kept in
+        A rollback journal needs space on the disk. If it cannot be written, the journal is in
         memory: the id is as long as the blanks, so that SQLite overwrites them in place.
 
         Returns:
             Whether the id is on the disk.
         """
-        row = (padded(task_id), fingerprint, key_of(folder), job_id)
+        row = (padded(task_id), fingerprint, folder_key(folder), job_id)
         try:
             try:
                 paid = self._run(WRITE_TASK_ID, fingerprint, [row])
@@ -179,30 +180,32 @@ class UserIndex:
                 if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                     raise
                 paid = self._run(WRITE_TASK_ID, fingerprint, [row], journal="MEMORY")
-        except FAULTS as error:
+        except FILE_ERRORS as error:
             self._warn("written", error)
             return False
         return paid is not None and (paid.job_id, paid.task_id) == (job_id, task_id)
 
     def fill_in(self, folder: Path, entries: Sequence[tuple[str, datetime, str, str]]) -> None:
-        """Note many payments of a folder: fingerprint, time, job id and task id of each."""
-        key = key_of(folder)
-        rows = [(name, key, time_of(at), job_id, task_id) for name, at, job_id, task_id in entries]
+        """Save many payments of a folder: fingerprint, time, job id and task id of each."""
+        key = folder_key(folder)
+        rows = [
+            (name, key, encode_time(at), job_id, task_id) for name, at, job_id, task_id in entries
+        ]
         if rows:
             self._write(NOTE, rows[0][0], *rows)
 
     def _write(self, statement: str, fingerprint: str, *rows: Columns) -> Paid | None:
-        """Run a statement for each row; return the request's new entry, or None on failure."""
+        """Run a statement for each row; return the request's new entry, or None on an error."""
         try:
             return self._run(statement, fingerprint, rows)
-        except FAULTS as error:
+        except FILE_ERRORS as error:
             self._warn("written", error)
             return None
 
     def _run(
         self, statement: str, fingerprint: str, rows: Sequence[Columns], *, journal: str = "DELETE"
     ) -> Paid | None:
-        # One transaction: no other process writes between the statement and the answer.
+        # One transaction: no other process writes between the statement and the query.
         with open_file(self.path, "rwc") as connection:
             connection.execute(f"PRAGMA journal_mode = {journal}")
             with connection:
@@ -210,26 +213,21 @@ class UserIndex:
                 connection.execute(TABLE)
                 add_columns(connection)
                 connection.executemany(statement, rows)
-                return holder_in(connection, fingerprint)
+                return find_payment(connection, fingerprint)
 
-    def _warn(self, deed: str, error: Exception) -> None:
+    def _warn(self, action: str, error: Exception) -> None:
         LOG.warning(
             "%s could not be %s (%s): requests paid for in other folders are not recognised. "
-            "Delete the file if it is broken; it is made anew.",
+            "Delete the file if it is broken; it is created again.",
             self.path,
-            deed,
+            action,
             error,
         )
 
 
-def key_of(folder: Path) -> str:
+def folder_key(folder: Path) -> str:
     """Return the key of a folder in the index."""
     return str(folder.absolute())
-
-
-def time_of(at: datetime) -> str:
-    """Return a time in the format of the index."""
-    return at.astimezone(UTC).isoformat()
 
 
 def padded(task_id: str) -> str:
@@ -245,10 +243,10 @@ def add_columns(connection: sqlite3.Connection) -> None:
             connection.execute(f"ALTER TABLE paid ADD COLUMN {name} TEXT")
 
 
-def holder_in(connection: sqlite3.Connection, fingerprint: str) -> Paid | None:
-    """Return the last payment of a request; a file of an older version has fewer columns."""
+def find_payment(connection: sqlite3.Connection, fingerprint: str) -> Paid | None:
+    """Return the last payment for a request; a file of an older version has fewer columns."""
     connection.row_factory = sqlite3.Row
-    found = connection.execute(HOLDER, (fingerprint,)).fetchone()
+    found = connection.execute(FIND, (fingerprint,)).fetchone()
     if found is None:
         return None
     columns = dict(found)
@@ -265,13 +263,13 @@ def holder_in(connection: sqlite3.Connection, fingerprint: str) -> Paid | None:
 def refusal(
     paid: Paid, folder: Path, free_take: int, *, now: datetime | None = None
 ) -> AlreadyPaid:
-    """Return the error for a request that is paid for already.
+    """Return the error for a request that is already paid for.
 
     Args:
-        paid: When and where.
-        folder: The folder of the new request. If it is the one that paid, its ledger has lost that.
+        paid: The last payment.
+        folder: The folder of the new request. If it paid before, its ledger has lost the record.
         free_take: The first take that is not paid for.
-        now: The present; a payment of the last minutes may still be in progress.
+        now: The current time; a payment of the last minutes may still be in progress.
     """
     day = f"{paid.at.day} {paid.at:%B %Y}"
     another = f"another result for the same request is `--take {free_take}`."
@@ -294,7 +292,7 @@ def refusal(
 
 @contextmanager
 def open_file(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
-    """A connection to a small file of the user's; mode `rwc` makes it, `rw` does not."""
+    """Yield a connection to a small file of the user; mode `rwc` creates it, `rw` does not."""
     if mode == "rwc":
         make_folder(path.parent)
         ensure_file(path)

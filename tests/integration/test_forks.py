@@ -276,7 +276,7 @@ def test_a_fork_waits_for_open_files(tmp_path: Path, file: str) -> None:
     from kling_nb.emulator.account.account import Books
     from kling_nb.storage.database import Database
     databases = {{
-        "ledger": (Database(FOLDER / "ledger.sqlite3", patience_s=0.5), "writing"),
+        "ledger": (Database(FOLDER / "ledger.sqlite3", timeout_s=0.5), "writing"),
         "emulator": (Books(FOLDER / "emulator").database, "transaction"),
     }}
     database, way = databases["{file}"]

@@ -1,4 +1,4 @@
-"""The folders of one-time values: found by another process, forgotten in time, never in the way."""
+"""Test `callback_routes`: another process finds the folder of a callback token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NONCE = "q2jP-uY0b_Kx3nQ4w5e6r7"
 
 
 def test_found_by_another(tmp_path: Path) -> None:
-    """What a kernel noted, the server finds; another value leads nowhere."""
+    """The server finds the folder that a kernel saved; another token has none."""
     path = tmp_path / "data" / "doors.sqlite3"
     CallbackRoutes(path).note(NONCE, tmp_path / "clips", AT)
     assert CallbackRoutes(path).find(NONCE) == tmp_path / "clips"
@@ -26,7 +26,7 @@ def test_found_by_another(tmp_path: Path) -> None:
 
 
 def test_the_value_itself_is_not_kept(tmp_path: Path) -> None:
-    """Who reads the file cannot notify anybody."""
+    """A reader of the file cannot post a callback."""
     doors = CallbackRoutes(tmp_path / "doors.sqlite3")
     doors.note(NONCE, tmp_path, AT)
     assert NONCE.encode() not in doors.path.read_bytes()
@@ -42,7 +42,7 @@ def test_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(("days", "known"), [(29, True), (31, False)])
 def test_old_values_are_forgotten(tmp_path: Path, days: int, known: bool) -> None:
-    """A month later nobody calls any more."""
+    """Tokens are deleted after a month."""
     doors = CallbackRoutes(tmp_path / "doors.sqlite3")
     doors.note(NONCE, tmp_path, AT)
     doors.note("a later one", tmp_path, AT + timedelta(days=days))
@@ -51,27 +51,27 @@ def test_old_values_are_forgotten(tmp_path: Path, days: int, known: bool) -> Non
 
 
 def test_asking_makes_no_file(tmp_path: Path) -> None:
-    """A server that hears strangers leaves nothing on the disk."""
+    """A lookup of an unknown token creates no file."""
     assert CallbackRoutes(tmp_path / "data" / "doors.sqlite3").find(NONCE) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a path it lies in the user's data directory, where kernel and server look."""
+    """Without a path the file is in the user's data directory."""
     monkeypatch.setattr(platformdirs, "user_data_path", lambda name: tmp_path / name)
     assert CallbackRoutes().path == tmp_path / "kling_nb" / "doors.sqlite3"
 
 
 @pytest.fixture
 def broken(tmp_path: Path) -> CallbackRoutes:
-    """One whose file is none."""
+    """Return routes with a file that is not a database."""
     path = tmp_path / "doors.sqlite3"
     path.write_bytes(b"no database" * 100)
     return CallbackRoutes(path)
 
 
 def test_what_cannot_be_noted_is_an_error(broken: CallbackRoutes, tmp_path: Path) -> None:
-    """The request is then sent without a notification; the value is in no message."""
+    """The error does not contain the token; the request is then sent without a callback URL."""
     with pytest.raises(LedgerError, match=r"Delete the file if it is broken") as caught:
         broken.note(NONCE, tmp_path, AT)
     assert NONCE not in str(caught.value)
@@ -80,7 +80,7 @@ def test_what_cannot_be_noted_is_an_error(broken: CallbackRoutes, tmp_path: Path
 def test_what_cannot_be_read_is_a_warning(
     broken: CallbackRoutes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server goes on, and the value is not in its log."""
+    """The server continues, and the token is not in its log."""
     with caplog.at_level(logging.WARNING, "kling_nb"):
         assert broken.find(NONCE) is None
     assert "cannot be read" in caplog.text

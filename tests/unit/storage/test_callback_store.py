@@ -1,4 +1,4 @@
-"""Letters for jobs: kept until a session takes them, within bounds, and nothing made by them."""
+"""Test `callback_store`: callbacks are stored within limits until a session processes them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WAYS = {
     Stage.SAVED: (Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED),
     Stage.FORGOTTEN: (Stage.UNKNOWN, Stage.FORGOTTEN),
 }
-"""The steps after `sending`, by where they lead."""
+"""The steps after `sending` that lead to each stage."""
 OPEN = {
     Stage.SENDING,
     Stage.ACCEPTED,
@@ -34,12 +34,12 @@ OPEN = {
     Stage.VANISHED,
     Stage.FORGOTTEN,
 }
-"""Also those that were given up or refused: the clip of a task that comes back is paid for."""
+"""Includes jobs that were given up or refused: the clip of a task that comes back is paid for."""
 
 
 @pytest.fixture
 def box(ledger: Ledger) -> CallbackStore:
-    """The letters of a ledger that has one job in each stage; its one-time value is the stage."""
+    """Return the store of a ledger with one job in each stage; its callback token is the stage."""
     for stage, steps in WAYS.items():
         row, _ = ledger.intend(Intent(f"f-{stage}", "live", "m", {}, 1, 55.0))
         ledger.advance(row.id, Stage.SENDING, nonce=str(stage))
@@ -49,7 +49,7 @@ def box(ledger: Ledger) -> CallbackStore:
 
 
 def bodies(box: CallbackStore, nonce: str) -> list[bytes]:
-    """What waits for a job, oldest first; nothing does afterwards."""
+    """Return and delete the stored callbacks of a job, oldest first."""
     found = []
     while letter := box.oldest(nonce):
         found.append(letter.body)
@@ -58,7 +58,7 @@ def bodies(box: CallbackStore, nonce: str) -> list[bytes]:
 
 
 def test_a_letter_stays_until_it_is_thrown_away(box: CallbackStore) -> None:
-    """Whoever dies between looking and acting has lost nothing."""
+    """A session that dies before it has processed a callback loses nothing."""
     assert box.post("accepted", b"one", AT)
     letter = box.oldest("accepted")
     assert letter == box.oldest("accepted") == StoredCallback(1, "accepted", b"one", AT)
@@ -70,7 +70,7 @@ def test_a_letter_stays_until_it_is_thrown_away(box: CallbackStore) -> None:
 
 
 def test_only_that_letter_is_thrown_away(box: CallbackStore) -> None:
-    """Another job's stays where it is, and so does a newer one."""
+    """The callback of another job stays, and so does a newer one."""
     for nonce, body in (("accepted", b"1"), ("unknown", b"theirs"), ("accepted", b"2")):
         box.post(nonce, body, AT)
     first = box.oldest("accepted")
@@ -81,14 +81,14 @@ def test_only_that_letter_is_thrown_away(box: CallbackStore) -> None:
 
 
 def test_a_letter_shows_no_secret(box: CallbackStore) -> None:
-    """Neither its one-time value nor what it says."""
+    """Its repr has neither the callback token nor the body."""
     assert "n0nce" not in repr(StoredCallback(1, "n0nce", b"secret", AT))
     assert "secret" not in repr(StoredCallback(1, "n0nce", b"secret", AT))
 
 
 @pytest.mark.parametrize("stage", WAYS)
 def test_letters_are_kept_for_jobs_that_go_on(box: CallbackStore, stage: Stage) -> None:
-    """For a job that is over nothing is kept, and its value is still known."""
+    """A callback for a finished job is not stored; its token is still known."""
     assert box.knows(stage)
     assert box.post(stage, b"{}", AT) is (stage in OPEN)
     assert box.nonces() == ({str(stage)} if stage in OPEN else set())
@@ -96,14 +96,14 @@ def test_letters_are_kept_for_jobs_that_go_on(box: CallbackStore, stage: Stage) 
 
 @pytest.mark.parametrize("nonce", ["", "guess", "accepted' OR 1 --"])
 def test_a_strangers_letter_is_not_kept(box: CallbackStore, nonce: str) -> None:
-    """Jobs without a callback have no value, and the empty one is not theirs."""
+    """Jobs without a callback have no token; the empty token matches none of them."""
     assert not box.knows(nonce)
     assert not box.post(nonce, b"{}", AT)
     assert box.nonces() == set()
 
 
 def test_a_repeat_is_one_letter(box: CallbackStore) -> None:
-    """The service may send the same several times; the second is answered as the first."""
+    """The service may send the same callback several times; the result is the same."""
     assert box.post("accepted", b"again", AT)
     assert box.post("accepted", b"again", AT + timedelta(seconds=15))
     letter = box.oldest("accepted")
@@ -113,8 +113,8 @@ def test_a_repeat_is_one_letter(box: CallbackStore) -> None:
 
 
 def test_the_newest_for_a_job_are_kept(box: CallbackStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who knows one address cannot fill the disk."""
-    monkeypatch.setattr(callback_store, "MOST_FOR_ONE", 3)
+    """A sender that knows one callback URL cannot fill the disk."""
+    monkeypatch.setattr(callback_store, "MAX_PER_JOB", 3)
     box.post("unknown", b"other", AT)
     for number in range(5):
         box.post("accepted", b"%d" % number, AT)
@@ -123,22 +123,22 @@ def test_the_newest_for_a_job_are_kept(box: CallbackStore, monkeypatch: pytest.M
 
 
 def test_the_newest_of_all_are_kept(box: CallbackStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor can who knows many."""
-    monkeypatch.setattr(callback_store, "MOST_IN_ALL", 2)
+    """A sender that knows many callback URLs cannot fill the disk."""
+    monkeypatch.setattr(callback_store, "MAX_PER_FOLDER", 2)
     for nonce in ("accepted", "unknown", "sending"):
         box.post(nonce, b"{}", AT)
     assert box.nonces() == {"unknown", "sending"}
 
 
 def test_a_long_letter_is_refused(box: CallbackStore) -> None:
-    """The longest is kept; one byte more is a fault of the program that hears."""
+    """The longest body is stored; one byte more is a programming error of the receiver."""
     assert box.post("accepted", bytes(CALLBACK_LIMIT_BYTES), AT)
     with pytest.raises(ValueError, match="at most 262144"):
         box.post("accepted", bytes(CALLBACK_LIMIT_BYTES + 1), AT)
 
 
 def test_no_ledger_is_made(tmp_path: Path) -> None:
-    """A folder that is gone stays gone: an empty ledger would let everything be paid again."""
+    """A deleted folder stays deleted: with an empty ledger everything would be paid for again."""
     box = CallbackStore(tmp_path / "gone")
     assert not box.exists
     assert box.nonces() == set()

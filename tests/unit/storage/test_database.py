@@ -1,4 +1,4 @@
-"""The ledger's file: durable, migrated, and clear about what is wrong with it."""
+"""Test `database`: the file is durable and migrated, and errors say what to do."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from kling_nb.core.job_state import BLOCKING
 from kling_nb.errors import LedgerError
 from kling_nb.storage import Intent, Ledger, database
 from kling_nb.storage.database import MIGRATIONS, Database, advice_for
-from kling_nb.storage.jobs_table import Jobs
+from kling_nb.storage.jobs_table import JobsTable
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Database:
-    """A database that was created."""
+    """Create a database."""
     made = Database(tmp_path / "clips" / "ledger.sqlite3")
     made.create()
     return made
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> object:
-    """One setting of a live connection."""
+    """Return one setting of a connection."""
     value: object = connection.execute(f"PRAGMA {name}").fetchone()[0]
     return value
 
 
 def count(made: Database) -> int:
-    """How many events there are."""
+    """Return the number of events."""
     with made.reading() as connection:
         found: int = connection.execute("SELECT count(*) FROM events").fetchone()[0]
         return found
@@ -48,7 +48,7 @@ def test_a_commit_is_on_the_disk(made: Database) -> None:
 
 
 def test_a_file_in_wal_mode_is_taken_back(made: Database) -> None:
-    """Another program may have left WAL, which is not safe on network homes."""
+    """Another program may have set WAL, which is not safe on network file systems."""
     with closing(sqlite3.connect(made.path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
     with made.reading() as connection:
@@ -56,7 +56,7 @@ def test_a_file_in_wal_mode_is_taken_back(made: Database) -> None:
 
 
 def test_a_connection_is_closed(made: Database) -> None:
-    """Nothing stays open after the block, nor after an error in it."""
+    """The connection is closed after the block, and after an error in it."""
     with pytest.raises(KeyError), made.reading() as connection:
         raise KeyError
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
@@ -64,7 +64,7 @@ def test_a_connection_is_closed(made: Database) -> None:
 
 
 def test_all_or_nothing(made: Database) -> None:
-    """An exception in the block undoes what the block wrote."""
+    """An exception in the block rolls back what the block wrote."""
     query = "CREATE TABLE half_done (id)"
     with suppress(KeyError), made.writing() as connection:
         connection.execute(query)
@@ -82,11 +82,11 @@ def test_the_index_guards_the_blocking_stages(made: Database) -> None:
 
 
 def test_the_file_itself_refuses_a_second_row(made: Database) -> None:
-    """Even a program that does not ask first cannot write the same request twice."""
+    """A program that does not check first cannot write the same request twice."""
 
     def insert() -> None:
         with made.writing() as connection:
-            jobs = Jobs(connection, made.path.parent, lambda: datetime.now(UTC))
+            jobs = JobsTable(connection, made.path.parent, lambda: datetime.now(UTC))
             jobs.insert(Intent("f", "live", "m", {}, 1, None), "someone")
 
     insert()
@@ -110,7 +110,7 @@ FIRST_ROW = """
 
 
 def test_a_ledger_of_the_first_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its rows are read as they were, without pictures and marks, and still block."""
+    """Its rows are read without stored inputs and marks, and still block."""
     with monkeypatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", MIGRATIONS[:1])
         old = Database(tmp_path / "ledger.sqlite3")
@@ -133,7 +133,7 @@ def test_a_ledger_of_the_first_version(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_migrations_run_once_and_in_order(made: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older file gets what is new to it, and nothing twice."""
+    """An older file gets the missing migrations, each once."""
 
     def add_note(connection: sqlite3.Connection) -> None:
         connection.execute("ALTER TABLE jobs ADD COLUMN note TEXT")
@@ -149,7 +149,7 @@ def test_migrations_run_once_and_in_order(made: Database, monkeypatch: pytest.Mo
 def test_a_migration_that_fails_leaves_the_file(
     made: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half a migration is none."""
+    """A migration that fails is rolled back."""
 
     def fail(connection: sqlite3.Connection) -> None:
         connection.execute("DROP TABLE budgets")
@@ -164,7 +164,7 @@ def test_a_migration_that_fails_leaves_the_file(
 
 
 def test_a_newer_file_is_refused_untouched(made: Database) -> None:
-    """What a newer kling_nb wrote is not opened, and not a byte of it changes."""
+    """The file of a newer kling_nb is not opened, and no byte of it changes."""
     with closing(sqlite3.connect(made.path)) as connection:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -175,7 +175,7 @@ def test_a_newer_file_is_refused_untouched(made: Database) -> None:
 
 
 def test_a_file_that_vanished_is_not_made_anew(made: Database) -> None:
-    """An empty ledger in its place would let everything be paid for again."""
+    """With an empty ledger in its place everything would be paid for again."""
     made.path.unlink()
     with pytest.raises(LedgerError, match="Put the file back"), made.writing():
         pass
@@ -185,37 +185,37 @@ def test_a_file_that_vanished_is_not_made_anew(made: Database) -> None:
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
-    """The message names the file and the way on; the file stays as it is."""
+    """The message names the file and what to do; the file does not change."""
     path = tmp_path / "ledger.sqlite3"
     path.write_bytes(b"my shopping list" * 100)
-    with pytest.raises(LedgerError, match=re.escape(f"{path}: It is no ledger. Put the right")):
+    with pytest.raises(LedgerError, match=re.escape(f"{path}: It is not a ledger. Put the right")):
         Ledger(tmp_path).rows()
     assert path.read_bytes() == b"my shopping list" * 100
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    """A file in the folder's place: the message names it and how to choose another."""
+    """With a file in the folder's place, the message names it and how to choose another one."""
     (tmp_path / "clips").write_text("")
-    with pytest.raises(LedgerError, match=r"clips: the folder cannot be made .*KLING_NB_FOLDER"):
+    with pytest.raises(LedgerError, match=r"clips: the folder cannot be created .*KLING_NB_FOLDER"):
         Ledger(tmp_path / "clips").rows()
 
 
 def test_owners_that_cannot_be_kept(tmp_path: Path) -> None:
-    """Without a lock a session would look dead, so it does not begin."""
+    """Without a lock a session would look dead, so it does not start."""
     (tmp_path / "owners").write_text("")
-    with pytest.raises(LedgerError, match=r"the lock of this session cannot be taken"):
+    with pytest.raises(LedgerError, match=r"the lock of this session cannot be acquired"):
         Ledger(tmp_path).rows()
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    """A folder in the file's place is not a raw sqlite3 error either."""
+    """With a folder in the file's place, no raw sqlite3 error is raised either."""
     (tmp_path / "ledger.sqlite3").mkdir()
     with pytest.raises(LedgerError, match=r"ledger\.sqlite3: It cannot be opened"):
         Ledger(tmp_path).rows()
 
 
 def test_a_file_that_stays_locked(made: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting has an end, and the message says what to do."""
+    """Waiting ends, and the message says what to do."""
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.0)
     other = Database(made.path)
     with made.writing():
@@ -225,7 +225,7 @@ def test_a_file_that_stays_locked(made: Database, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_full_disk(made: Database) -> None:
-    """What SQLite says of a full disk becomes a sentence, and nothing is half written."""
+    """The message says that the disk is full; nothing is written in part."""
 
     def fill() -> None:
         with made.writing() as connection:
@@ -238,12 +238,12 @@ def test_a_full_disk(made: Database) -> None:
 
 
 def test_an_error_without_a_name() -> None:
-    """An error that SQLite does not name still ends in a next step."""
+    """The message for an error that SQLite does not name also says what to do."""
     assert advice_for(sqlite3.Error("odd")).startswith("odd. Check the disk")
 
 
 def test_a_path_with_signs_that_mean_something_in_a_url(tmp_path: Path) -> None:
-    """Folders may be called what people like."""
+    """Names of folders may contain any character."""
     path = tmp_path / "50% of clips? #1 ü" / "ledger.sqlite3"
     Database(path).create()
     assert path.exists()

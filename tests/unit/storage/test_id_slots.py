@@ -45,7 +45,7 @@ def test_an_id_is_written_in_place(slots: IdSlots, row: JobRecord) -> None:
 
 
 def test_the_row_is_beside_it(slots: IdSlots, row: JobRecord) -> None:
-    """As it was when it was sent, without its picture, before and after the id is written."""
+    """As it was when it was sent, without its thumbnail, before and after the id is written."""
     slots.allocate(row)
     assert slots.rows() == [replace(row, thumbnail=b"")]
     slots.write(row.id, "t")
@@ -54,7 +54,7 @@ def test_the_row_is_beside_it(slots: IdSlots, row: JobRecord) -> None:
 
 
 def test_a_file_that_was_deleted_is_made_again(slots: IdSlots, row: JobRecord) -> None:
-    """Its folder, too."""
+    """Its folder is created again, too."""
     slots.allocate(row)
     shutil.rmtree(slots.path)
     assert slots.write(row.id, "t")
@@ -66,7 +66,7 @@ def test_a_file_that_was_deleted_is_made_again(slots: IdSlots, row: JobRecord) -
 def test_a_file_is_as_private_as_its_folder(
     slots: IdSlots, row: JobRecord, folder_bits: int, bits: int
 ) -> None:
-    """Prompts are in it; in a shared folder the others settle what a dead session left."""
+    """It contains prompts; in a shared folder the others recover what a dead session left."""
     slots.path.parent.chmod(folder_bits)
     slots.allocate(row)
     assert (slots.path / f"{row.id}.json").stat().st_mode & 0o777 == bits
@@ -74,7 +74,7 @@ def test_a_file_is_as_private_as_its_folder(
 
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(slots: IdSlots, ledger: Ledger) -> None:
-    """A session starts nevertheless."""
+    """A session starts without waiting."""
     slots.path.mkdir()
     os.mkfifo(slots.path / "1a2b3c4d.json")
     assert slots.rows() == []
@@ -82,7 +82,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(slots: IdSlots, ledger:
 
 
 def test_what_is_freed_is_gone(slots: IdSlots, row: JobRecord) -> None:
-    """A second time, and without files, nothing happens."""
+    """A second call, or a call without files, does nothing."""
     slots.free(row.id)
     slots.allocate(row)
     slots.free(row.id)
@@ -97,7 +97,7 @@ def test_what_is_freed_is_gone(slots: IdSlots, row: JobRecord) -> None:
 def test_a_file_that_holds_something_else_is_left_alone(
     slots: IdSlots, content: bytes, caplog: pytest.LogCaptureFixture, ledger: Ledger
 ) -> None:
-    """The log names it, and a session begins all the same."""
+    """The log names it, and a session starts."""
     slots.path.mkdir()
     file = slots.path / "1a2b3c4d.json"
     file.write_bytes(content)
@@ -110,7 +110,7 @@ def test_a_file_that_holds_something_else_is_left_alone(
 
 
 def test_no_space_is_an_error(slots: IdSlots, row: JobRecord) -> None:
-    """It says that nothing was sent, and what to do; nothing is left behind."""
+    """The error says that nothing was sent and what to do; no file is left."""
     slots.path.write_text("")
     with pytest.raises(LedgerError, match=r"cannot reserve space.*Nothing was sent.*run again"):
         slots.allocate(row)
@@ -118,7 +118,7 @@ def test_no_space_is_an_error(slots: IdSlots, row: JobRecord) -> None:
 
 
 def test_a_file_of_a_living_session_is_left_alone(ledger: Ledger, other: Ledger) -> None:
-    """Its answer is still waited for."""
+    """The session still waits for its answer."""
     row, _ = ledger.intend(INTENT)
     ledger.id_slots.allocate(replace(row, stage=Stage.SENDING))
     ledger.advance(row.id, Stage.SENDING)
@@ -130,7 +130,7 @@ def test_a_file_of_a_living_session_is_left_alone(ledger: Ledger, other: Ledger)
 
 @pytest.mark.parametrize("stage", [Stage.SENDING, Stage.UNKNOWN])
 def test_the_id_of_a_dead_session_is_noted(ledger: Ledger, tmp_path: Path, stage: Stage) -> None:
-    """The session that finds it follows it, also where an older version called it unknown."""
+    """The session that finds it follows it, also if an older version made the job unknown."""
     dead = Ledger(tmp_path)
     row, _ = dead.intend(INTENT)
     dead.id_slots.allocate(replace(row, stage=Stage.SENDING))
@@ -146,7 +146,7 @@ def test_the_id_of_a_dead_session_is_noted(ledger: Ledger, tmp_path: Path, stage
 
 
 def test_the_id_of_a_dead_session_is_known_to_who_adopts(ledger: Ledger, tmp_path: Path) -> None:
-    """Naming the same task gives the same job."""
+    """Adopting the same task returns the same job."""
     dead = Ledger(tmp_path)
     row, _ = dead.intend(INTENT)
     dead.id_slots.allocate(replace(row, stage=Stage.SENDING))

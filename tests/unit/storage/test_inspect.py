@@ -1,4 +1,4 @@
-"""A ledger's file is told sound or damaged, and is left as it is."""
+"""Test `inspect`: damage of a ledger is reported, and the file does not change."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from kling_nb.storage.inspect import inspect
 
 @pytest.fixture
 def file(ledger: Ledger, tmp_path: Path) -> Path:
-    """The file of a ledger with its tables."""
+    """Return the file of a ledger with its tables."""
     ledger.open()
     ledger.close()
     return tmp_path / "ledger.sqlite3"
 
 
 def test_a_sound_ledger_has_no_damage(file: Path) -> None:
-    """And the file is the same byte for byte."""
+    """The file stays the same byte for byte."""
     before = file.read_bytes()
     assert inspect(file.parent) == []
     assert file.read_bytes() == before
 
 
 def test_damage_is_told(file: Path) -> None:
-    """Pages that were overwritten are found, whether or not the file can still be opened."""
+    """Overwritten pages are found, whether or not the file can still be opened."""
     data = bytearray(file.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)
     file.write_bytes(data)
     try:
-        told = " ".join(inspect(file.parent))
+        found = " ".join(inspect(file.parent))
     except LedgerError as error:
-        told = str(error)
-    assert told
+        found = str(error)
+    assert found
 
 
 def test_what_is_no_ledger_says_what_to_do(file: Path) -> None:
-    """Another file under that name."""
+    """Another file has the ledger's name."""
     file.write_bytes(b"this is not a database, however long it is" * 100)
     with pytest.raises(LedgerError, match="move this one away"):
         inspect(file.parent)
 
 
 def test_no_ledger_is_made(tmp_path: Path) -> None:
-    """One in the place of a lost one would let everything be paid for again."""
+    """With an empty ledger in the place of a lost one everything would be paid for again."""
     with pytest.raises(LedgerError):
         inspect(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_rows_are_read_as_they_are(ledger: Ledger, file: Path) -> None:
-    """By stage, without a session: no owner is made and nothing is written."""
+    """Rows are read by stage, without a session: nothing is written."""
     before = sorted((each.name, each.stat().st_mtime_ns) for each in file.parent.rglob("*"))
     assert look_up(file.parent, Stage.SAVED) == []
     after = sorted((each.name, each.stat().st_mtime_ns) for each in file.parent.rglob("*"))
@@ -65,13 +65,13 @@ def test_the_rows_are_read_as_they_are(ledger: Ledger, file: Path) -> None:
 
 
 def test_a_file_without_tables_has_no_rows(tmp_path: Path) -> None:
-    """Its first session died before it made them."""
+    """The first session of the folder died before it created the tables."""
     (tmp_path / "ledger.sqlite3").touch()
     assert look_up(tmp_path, *Stage) == []
 
 
 def test_an_older_ledger_is_left_for_a_session(file: Path) -> None:
-    """A look brings nothing up to date."""
+    """Reading runs no migration."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
@@ -84,10 +84,10 @@ def test_an_older_ledger_is_left_for_a_session(file: Path) -> None:
 def test_whoever_locks_it_is_not_waited_for_long(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look can be had again; it does not keep a cell for half a minute."""
-    assert inspection.PATIENCE_S <= 5
-    monkeypatch.setattr(inspection, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", None)  # whoever waits as long fails here
+    """A read that only reports can be repeated; it does not block a cell for half a minute."""
+    assert inspection.TIMEOUT_S <= 5
+    monkeypatch.setattr(inspection, "TIMEOUT_S", 0.0)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", None)  # a wait without a limit fails here
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         for look in (inspect, look_up):

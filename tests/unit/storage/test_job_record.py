@@ -1,11 +1,10 @@
-"""The ledger's values as columns and back."""
+"""Test `job_record`: values are written to columns and read back."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import MISSING, Field, fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,30 +12,29 @@ from kling_nb.core.charge_evidence import BalanceLook, Watch
 from kling_nb.core.job_state import ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.storage.job_record import (
+    COLUMNS,
     Column,
     Intent,
     JobRecord,
     encode_facts,
-    encode_intent,
-    encode_row,
+    encode_record,
     encode_sources,
     encode_time,
     parse_clip,
-    parse_row,
+    parse_record,
     parse_sources,
-    parse_time,
 )
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
 def clip_at(path: Path) -> ClipFacts:
-    """The facts of a clip."""
+    """Return the facts of a clip."""
     return ClipFacts(str(path), 1280, 720, 5.04, 24.0, "h264", "aac", 12345, "ab" * 32)
 
 
 def clip_column(clip: ClipFacts, folder: Path) -> str:
-    """The column of a clip, which is a text."""
+    """Return the column of a clip."""
     column: Column = encode_facts({"clip": clip}, folder)["clip"]
     assert isinstance(column, str)
     return column
@@ -50,17 +48,17 @@ def clip_column(clip: ClipFacts, folder: Path) -> str:
         ({"owner": "me"}, "'owner' is no fact"),
         ({"credits": "55"}, "credits: '55' is a str, not int or float or NoneType"),
         ({"reason": None}, "reason: None is a NoneType, not str"),
-        ({"clip": "fox.mp4"}, "clip: 'fox.mp4' is a str, not ClipFacts"),
+        ({"clip": "fox.mp4"}, "clip: 'fox.mp4' is a str, not ClipFacts or NoneType"),
     ],
 )
 def test_facts_that_no_row_has(facts: dict[str, object], message: str) -> None:
-    """An unknown fact and a wrong type are a TypeError that names it and what is allowed."""
+    """An unknown fact and a wrong type raise a TypeError that names it and what is allowed."""
     with pytest.raises(TypeError, match=message):
         encode_facts(facts, Path("/clips"))
 
 
 def test_numbers_may_be_unknown() -> None:
-    """None is a credit count that nobody told."""
+    """None means that the service reported no credits."""
     assert encode_facts({"credits": None, "balance_after": 5916.25}, Path("/clips")) == {
         "credits": None,
         "balance_after": 5916.25,
@@ -68,22 +66,21 @@ def test_numbers_may_be_unknown() -> None:
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
-    """A naive time would be shifted by this machine's zone in silence."""
+    """A naive time would be shifted by this machine's time zone."""
     with pytest.raises(ValueError, match=r"2026-11-20T00:00:00 has no time zone; give an aware"):
         encode_facts({"finished_at": datetime(2026, 11, 20)}, Path("/clips"))
 
 
 def test_times_come_back_in_utc() -> None:
-    """The same instant, whatever zone it was given in."""
+    """The result is the same instant, whatever the time zone."""
     elsewhere = NOON.astimezone(timezone(timedelta(hours=-7)))
-    back = parse_time(encode_time(elsewhere))
+    back = datetime.fromisoformat(encode_time(elsewhere))
     assert back == NOON
     assert back.tzinfo is UTC
-    assert parse_time(None) is None
 
 
 def test_times_sort_as_text() -> None:
-    """SQL compares the columns as texts, whole seconds with fractions too."""
+    """SQL compares the columns as texts, whole seconds with fractions, too."""
     times = [NOON, NOON + timedelta(microseconds=1), NOON + timedelta(seconds=1)]
     assert sorted(map(encode_time, times)) == list(map(encode_time, times))
 
@@ -94,35 +91,35 @@ def test_half_a_character_is_replaced() -> None:
 
 
 def test_a_prompt_with_half_a_character_is_kept() -> None:
-    """JSON escapes it, so the person's own text comes back as it was."""
+    """JSON escapes it, so that the user's own text comes back unchanged."""
     prompt = {"prompt": "fox \ud83d"}
-    values = encode_intent(Intent("f", "live", "m", prompt, 1, None), Path("/clips"))["values"]
+    values = encode_record(Intent("f", "live", "m", prompt, 1, None), Path("/clips"))["values"]
     assert isinstance(values, str)
     assert values.isascii()
 
 
 @pytest.mark.parametrize("value", [b"png", Path("fox.png"), float("nan")])
 def test_values_are_jsons(value: object) -> None:
-    """What JSON does not have is refused, pictures above all."""
+    """Values that JSON does not have are refused, such as images."""
     with pytest.raises((TypeError, ValueError)):
-        encode_intent(Intent("f", "live", "m", {"image": value}, 1, None), Path("/clips"))
+        encode_record(Intent("f", "live", "m", {"image": value}, 1, None), Path("/clips"))
 
 
 def test_a_clip_below_the_folder_is_stored_without_it(tmp_path: Path) -> None:
-    """Only the part below the folder is written, so that the folder may move."""
+    """Only the part below the folder is written, so that the folder may be moved."""
     column = clip_column(clip_at(tmp_path / "day" / "fox.mp4"), tmp_path)
     assert '"path": "day/fox.mp4"' in column
     assert parse_clip(column, Path("/elsewhere")) == clip_at(Path("/elsewhere/day/fox.mp4"))
 
 
 def test_a_clip_elsewhere_stays_where_it_is(tmp_path: Path) -> None:
-    """A path outside the folder is kept absolute."""
+    """A path outside the folder is stored as absolute."""
     clip = clip_at(tmp_path / "out.mp4")
     assert parse_clip(clip_column(clip, tmp_path / "clips"), tmp_path / "moved") == clip
 
 
 def test_a_folder_behind_a_link(tmp_path: Path) -> None:
-    """A clip whose path was resolved still lies below a folder that is a symbolic link."""
+    """A clip whose path was resolved is still inside a folder that is a symbolic link."""
     (tmp_path / "real").mkdir()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "real", target_is_directory=True)
@@ -157,32 +154,86 @@ def test_a_request_without_pictures() -> None:
     assert parse_sources("{}", Path("/clips")) == {}
 
 
-@pytest.mark.parametrize(
-    "watch",
-    [None, Watch(NOON), Watch(NOON, (BalanceLook(0.0, 5916.0), BalanceLook(15.0, 5861.5)), True)],
+SHORT = JobRecord(
+    fingerprint="f" * 64,
+    service="live",
+    model="kling-2.6/text-to-video",
+    values={"prompt": "A red fox"},
+    take=1,
+    price_credits=None,
+    id="c0ffee12",
+    stage=Stage.INTENDED,
+    owner="",
+    created_at=NOON,
+    updated_at=NOON,
 )
-def test_a_whole_row_is_read_as_it_was_written(watch: Watch | None) -> None:
-    """With what was seen of the balance, too."""
-    folder = Path("/clips")
-    times: dict[str, Any] = dict.fromkeys(("created_at", "updated_at", "sent_at"), NOON)
-    unknown = ("accepted_at", "finished_at", "balance_before", "balance_after", "credits", "clip")
-    row = JobRecord(
-        fingerprint="f" * 64,
-        service="live",
-        model="kling-2.6/text-to-video",
-        values={"prompt": "A red fox"},
-        take=1,
-        price_credits=55.0,
-        id="c0ffee12",
-        stage=Stage.UNKNOWN,
-        owner="",
-        task_id="",
-        reason="lost",
-        code="",
-        result_url="",
-        watch=watch,
-        **times,
-        **dict.fromkeys(unknown),
-    )
-    columns = dict.fromkeys((*unknown, "watch", "balance_at")) | encode_row(row, folder)
-    assert parse_row(columns, folder) == row
+FULL = JobRecord(
+    fingerprint="f" * 64,
+    service="live",
+    model="kling-2.6/image-to-video",
+    values={"prompt": "A red fox", "duration": 5},
+    take=2,
+    price_credits=55.0,
+    thumbnail=b"jpeg",
+    callback_url="https://x.example/y",
+    cell="%%kling",
+    sources={"image": (StoredInput("ab" * 32, "a.png", "image/png", "/clips/pictures/a.png"),)},
+    notebook="a.ipynb",
+    id="c0ffee12",
+    stage=Stage.SAVED,
+    owner="session",
+    task_id="t1",
+    created_at=NOON,
+    updated_at=NOON + timedelta(seconds=5),
+    sent_at=NOON + timedelta(seconds=1),
+    accepted_at=NOON + timedelta(seconds=2),
+    finished_at=NOON + timedelta(seconds=3),
+    balance_before=5916.0,
+    balance_after=5861.5,
+    credits=54.5,
+    reason="saved",
+    code="200",
+    result_url="https://x.example/a.mp4",
+    clip=clip_at(Path("/clips/fox.mp4")),
+    starred=True,
+    hidden=True,
+    budget_before=100.0,
+    nonce="n1",
+    answer="{}",
+    watch=Watch(NOON, (BalanceLook(0.0, 5916.0), BalanceLook(15.0, 5861.5)), True),
+    balance_at=NOON - timedelta(seconds=1),
+    result_urls=("https://x.example/a.mp4", "https://x.example/b.mp4"),
+)
+
+
+@pytest.mark.parametrize("row", [SHORT, FULL, replace(FULL, watch=Watch(NOON))])
+def test_a_whole_record_is_read_as_it_was_written(row: JobRecord) -> None:
+    """Every field comes back from plain values, which SQLite and JSON can hold."""
+    columns = encode_record(row, Path("/clips"))
+    assert all(type(value) in {str, bytes, int, float, type(None)} for value in columns.values())
+    assert parse_record(columns, Path("/clips")) == row
+
+
+def test_every_field_is_in_the_full_record() -> None:
+    """A new field has to be added above: none of its values is the default."""
+    optional = [part for part in fields(JobRecord) if part.name in COLUMNS and has_default(part)]
+    assert [part.name for part in optional if getattr(FULL, part.name) == part.default] == []
+
+
+def has_default(part: Field[object]) -> bool:
+    """Return whether a record may be created without the field."""
+    return part.default is not MISSING or part.default_factory is not MISSING
+
+
+def test_a_record_of_an_older_version_has_fewer_columns() -> None:
+    """Missing fields have their defaults."""
+    columns = encode_record(SHORT, Path("/clips"))
+    older = {name: value for name, value in columns.items() if name not in {"watch", "result_urls"}}
+    assert parse_record(older, Path("/clips")) == SHORT
+
+
+@pytest.mark.parametrize(("name", "value"), [("take", "2"), ("owner", None), ("stage", "sent")])
+def test_a_field_of_the_wrong_type_is_no_column(name: str, value: object) -> None:
+    """Such a record is not written."""
+    with pytest.raises(TypeError, match=name):
+        encode_record(replace(FULL, **{name: value}), Path("/clips"))  # type: ignore[arg-type]

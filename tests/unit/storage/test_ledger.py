@@ -1,4 +1,4 @@
-"""The ledger's rows: which steps exist, what blocks a request, what is remembered."""
+"""Test `ledger`: changes of stages, blocking requests, and queries."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ WAYS: dict[Stage, tuple[Stage, ...]] = {
     Stage.DISCARDED: (Stage.DISCARDED,),
     Stage.FORGOTTEN: (Stage.SENDING, Stage.UNKNOWN, Stage.FORGOTTEN),
 }
-"""A way to each stage from `intended`."""
+"""The steps from `intended` to each stage."""
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = START
 
     def __call__(self) -> datetime:
-        """The time."""
+        """Return the time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock at `START`."""
+    """Return a clock at `START`."""
     return Clock()
 
 
 @pytest.fixture
 def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    """An empty ledger, closed at the end."""
+    """Yield an empty ledger, and close it."""
     ledger = Ledger(tmp_path / "clips", clock=clock)
     yield ledger
     ledger.close()
 
 
 def intent(fingerprint: str = "f" * 64) -> Intent:
-    """A request; the same one for the same fingerprint."""
+    """Return a request, identified by its fingerprint."""
     return Intent(
         fingerprint=fingerprint,
         service="live",
@@ -78,7 +78,7 @@ def intent(fingerprint: str = "f" * 64) -> Intent:
 
 
 def make(ledger: Ledger, stage: Stage, fingerprint: str = "f" * 64) -> JobRecord:
-    """A new row, led to a stage."""
+    """Add a row and move it to a stage."""
     row, _ = ledger.intend(intent(fingerprint))
     for step in WAYS[stage]:
         row = ledger.advance(row.id, step)
@@ -86,18 +86,18 @@ def make(ledger: Ledger, stage: Stage, fingerprint: str = "f" * 64) -> JobRecord
 
 
 def clip_at(path: Path) -> ClipFacts:
-    """The facts of a clip."""
+    """Return the facts of a clip."""
     return ClipFacts(str(path), 1280, 720, 5.04, 24.0, "h264", "", 12345, "ab" * 32)
 
 
 def test_nothing_on_disk_before_first_use(tmp_path: Path) -> None:
-    """A ledger that nobody uses makes no folder, not even when it is closed."""
+    """A ledger that is not used creates no folder, also when it is closed."""
     Ledger(tmp_path / "clips").close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_intent_is_kept_as_given(ledger: Ledger) -> None:
-    """Everything in the intent is in the row, which is read back the same."""
+    """Every field of the request is in the row and is read back unchanged."""
     row, new = ledger.intend(intent())
     given = intent()
     assert new
@@ -110,7 +110,7 @@ def test_an_intent_is_kept_as_given(ledger: Ledger) -> None:
 
 
 def test_values_that_are_not_json_are_refused(ledger: Ledger) -> None:
-    """Bytes among the values are a TypeError, and leave no row."""
+    """Bytes among the values raise a TypeError and leave no row."""
     with pytest.raises(TypeError):
         ledger.intend(Intent("f", "live", "m", {"image": b"png"}, 1, None))
     assert ledger.rows() == []
@@ -119,19 +119,19 @@ def test_values_that_are_not_json_are_refused(ledger: Ledger) -> None:
 @pytest.mark.parametrize("before", Stage)
 @pytest.mark.parametrize("after", Stage)
 def test_only_the_steps_of_the_table_exist(ledger: Ledger, before: Stage, after: Stage) -> None:
-    """Each pair of stages is a step exactly when `NEXT_STAGES` has it."""
+    """A change of stage is allowed only if `NEXT_STAGES` has it."""
     row = make(ledger, before)
     if after in NEXT_STAGES[before]:
         assert ledger.advance(row.id, after).stage is after
     else:
-        with pytest.raises(LedgerError, match=rf"from {before} to {after}; what may follow is"):
+        with pytest.raises(LedgerError, match=rf"from {before} to {after}; allowed next stages: "):
             ledger.advance(row.id, after)
         assert ledger.row(row.id) == row
 
 
 @pytest.mark.parametrize("stage", Stage)
 def test_the_same_request_again(ledger: Ledger, stage: Stage) -> None:
-    """A blocking row answers the request; after any other a new row is made."""
+    """A blocking row answers the request; after any other a new row is added."""
     first = make(ledger, stage)
     second, new = ledger.intend(intent())
     assert new is (stage not in BLOCKING)
@@ -142,14 +142,14 @@ def test_the_same_request_again(ledger: Ledger, stage: Stage) -> None:
 
 
 def test_another_request_is_not_blocked(ledger: Ledger) -> None:
-    """Two fingerprints are two rows."""
+    """Two fingerprints have two rows."""
     assert ledger.intend(intent("a"))[1]
     assert ledger.intend(intent("b"))[1]
     assert ledger.blocking("c") is None
 
 
 def test_facts_come_with_a_step_or_alone(ledger: Ledger) -> None:
-    """`advance` and `note` both keep what they are told."""
+    """`advance` and `note` both save facts."""
     row = make(ledger, Stage.SENDING)
     ledger.note(row.id, balance_before=5916.25)
     ledger.advance(row.id, Stage.ACCEPTED, task_id="56074f12")
@@ -159,7 +159,7 @@ def test_facts_come_with_a_step_or_alone(ledger: Ledger) -> None:
 
 
 def test_times_are_filled_in_once(ledger: Ledger, clock: Clock) -> None:
-    """Each stage stamps its time; fetching a lost file again keeps the old one."""
+    """Each stage sets its time; downloading a lost file again does not change it."""
     row = make(ledger, Stage.SENDING)
     clock.now += timedelta(seconds=1)
     ledger.advance(row.id, Stage.ACCEPTED)
@@ -174,7 +174,7 @@ def test_times_are_filled_in_once(ledger: Ledger, clock: Clock) -> None:
 
 
 def test_a_reason_belongs_to_its_stage(ledger: Ledger) -> None:
-    """The next stage begins without the old reason, which the history keeps."""
+    """The next stage clears the old reason, which the history keeps."""
     row = make(ledger, Stage.SENDING)
     ledger.advance(row.id, Stage.UNKNOWN, reason="no answer in 60 s", code="524")
     row = ledger.advance(row.id, Stage.ACCEPTED, task_id="t")
@@ -188,14 +188,14 @@ def test_a_reason_belongs_to_its_stage(ledger: Ledger) -> None:
 
 
 def test_the_service_dates_the_end(ledger: Ledger) -> None:
-    """A time that is given wins over the clock's."""
+    """A given time takes precedence over the clock's."""
     row = make(ledger, Stage.ACCEPTED)
     at = START + timedelta(seconds=127)
     assert ledger.advance(row.id, Stage.SUCCEEDED, finished_at=at).finished_at == at
 
 
 def test_history_has_the_time_of_each_step(ledger: Ledger, clock: Clock) -> None:
-    """Events carry the clock's time at the step."""
+    """Events have the clock's time of the step."""
     row = make(ledger, Stage.INTENDED)
     clock.now += timedelta(seconds=3)
     ledger.advance(row.id, Stage.SENDING)
@@ -203,7 +203,7 @@ def test_history_has_the_time_of_each_step(ledger: Ledger, clock: Clock) -> None
 
 
 def test_the_clip_follows_its_folder(ledger: Ledger, tmp_path: Path) -> None:
-    """A folder moved elsewhere shows its clips at the new place."""
+    """The paths of clips follow a folder that was moved."""
     row = make(ledger, Stage.SUCCEEDED)
     saved = ledger.advance(row.id, Stage.SAVED, clip=clip_at(ledger.folder / "day" / "fox.mp4"))
     assert saved.clip == clip_at(ledger.folder / "day" / "fox.mp4")
@@ -217,7 +217,7 @@ def test_the_clip_follows_its_folder(ledger: Ledger, tmp_path: Path) -> None:
 def test_a_job_is_found_by_the_start_of_its_id(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four digits are enough while they are unique; else the candidates are named."""
+    """Four digits are enough while they are unique; otherwise the error names the candidates."""
     ids = iter(["abcd0000", "abcd0000", "abcd1111", "ffff0000"])
     monkeypatch.setattr("kling_nb.storage.jobs_table.secrets.token_hex", lambda _: next(ids))
     for fingerprint in "abc":
@@ -230,7 +230,7 @@ def test_a_job_is_found_by_the_start_of_its_id(
 
 @pytest.mark.parametrize("given", ["", "fff", "0000000g", "%", "____", "ffff00001"])
 def test_no_such_job(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    """Too few digits, wildcards and unknown ids find nothing, and the message says what lists."""
+    """Too few digits, wildcards and unknown ids find nothing; the message names the command."""
     monkeypatch.setattr("kling_nb.storage.jobs_table.secrets.token_hex", lambda _: "ffff0000")
     ledger.intend(intent())
     with pytest.raises(LedgerError, match=rf"no job '{given}'.*`%kling jobs` lists"):
@@ -238,7 +238,7 @@ def test_no_such_job(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, given: str
 
 
 def test_a_job_is_found_by_its_task(ledger: Ledger) -> None:
-    """The service's id finds the job; an empty one and another service's find nothing."""
+    """The task id finds the job; an empty one, or one of another service, finds none."""
     row = make(ledger, Stage.SENDING)
     assert ledger.by_task("", "live") is None
     row = ledger.advance(row.id, Stage.ACCEPTED, task_id="t1")
@@ -247,7 +247,7 @@ def test_a_job_is_found_by_its_task(ledger: Ledger) -> None:
 
 
 def test_rows_newest_first(ledger: Ledger, clock: Clock) -> None:
-    """Newest first, by stage, at most as many as asked for, also when the clock goes back."""
+    """Newest first, by stage, within the limit, also if the clock is put back."""
     first = make(ledger, Stage.SENDING, "a")
     second = make(ledger, Stage.FAILED, "b")
     clock.now -= timedelta(hours=1)
@@ -271,7 +271,7 @@ def test_durations_of_past_clips(ledger: Ledger) -> None:
 
 
 def test_marks_of_a_person(ledger: Ledger) -> None:
-    """Starred and hidden are two things, and a mark that is not given stays."""
+    """Starred and hidden are independent; a mark that is not given stays."""
     row = make(ledger, Stage.SAVED)
     assert (row.starred, row.hidden) == (False, False)
     ledger.mark(row.id[:4], starred=True)
@@ -285,7 +285,7 @@ def test_marks_of_a_person(ledger: Ledger) -> None:
 
 
 def test_a_mark_is_no_news_of_the_task(ledger: Ledger, clock: Clock) -> None:
-    """Who answers for the job, and when it was touched last, is evidence that a click leaves."""
+    """A mark does not change the owner and `updated_at`, which are evidence."""
     row, _ = ledger.intend(intent())
     clock.now += timedelta(hours=1)
     marked = ledger.mark(row.id, starred=True)
@@ -297,7 +297,7 @@ def test_a_mark_is_no_news_of_the_task(ledger: Ledger, clock: Clock) -> None:
 
 
 def test_pictures_are_noted_with_the_intent(ledger: Ledger) -> None:
-    """Below the folder by their place in it, so that the folder may move."""
+    """Paths below the folder are relative, so that the folder may be moved."""
     path = str(ledger.folder / "pictures" / "cd.png")
     given = {"image": (replace(NEGATIVE, path=path),)}
     row, _ = ledger.intend(replace(intent(), sources=given))
@@ -305,9 +305,9 @@ def test_pictures_are_noted_with_the_intent(ledger: Ledger) -> None:
 
 
 def test_the_clips_of_a_folder(ledger: Ledger, tmp_path: Path) -> None:
-    """Saved ones only, newest first, hidden ones where they are asked for."""
+    """Only saved ones, newest first, hidden ones on demand."""
     rows = [make(ledger, stage, f"f {number}") for number, stage in enumerate(Stage)]
-    assert ledger.clips() == []  # saved, and nobody noted a clip
+    assert ledger.clips() == []  # saved without facts of a clip
     saved = []
     for name in "abc":
         row = make(ledger, Stage.SUCCEEDED, name)
@@ -323,7 +323,7 @@ def test_the_clips_of_a_folder(ledger: Ledger, tmp_path: Path) -> None:
 
 
 def test_the_takes_that_are_answered(ledger: Ledger) -> None:
-    """Of one model and service, where nothing may be made again without a person's wish."""
+    """Only those of one model and service that block the same request."""
     for number, stage in enumerate(Stage, start=1):
         row, _ = ledger.intend(replace(intent(stage), take=number))
         for step in WAYS[stage]:
@@ -338,7 +338,7 @@ def test_the_takes_that_are_answered(ledger: Ledger) -> None:
 def test_a_row_of_another_ledger_is_brought_in_once(
     ledger: Ledger, tmp_path: Path, stage: Stage
 ) -> None:
-    """As it was, with its id; the second time it is known, and nothing changes."""
+    """It is unchanged and has its id; the second time nothing changes."""
     row = replace(make(ledger, stage), owner="", starred=True, task_id="t" * 32)
     if stage is Stage.SAVED:
         row = replace(row, clip=clip_at(tmp_path / "other" / "a.mp4"), credits=55.0)
@@ -359,7 +359,7 @@ def test_a_row_for_a_request_that_is_answered_is_not_brought_in(ledger: Ledger) 
 
 
 def test_an_id_that_is_taken_is_not_brought_in(ledger: Ledger) -> None:
-    """The job gets another; its history is its own."""
+    """The job gets another id, and has its own history."""
     row = make(ledger, Stage.UNKNOWN)
     brought = ledger.bring(replace(row, fingerprint="other", reason="recovered from a.ipynb"))
     assert brought is not None

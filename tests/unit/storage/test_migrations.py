@@ -1,4 +1,4 @@
-"""What `migrations` promises: files that are out there stay readable, from every version."""
+"""Test `migrations`: files of every released version stay readable."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from kling_nb.storage.migrations import MIGRATIONS
 from tests.unit.storage.test_database import FIRST_ROW
 
 RELEASED = ("d5b116c3db36017d", "43a2cc0e6bfc43c9", "50e0d9485ea8f2e6", "99062428ceea7d4a")
-"""The tables of each version, by the beginning of their hash. What is here never changes."""
+"""The first digits of the hash of each version's tables. These never change."""
 
 
 def hash_of_tables(connection: sqlite3.Connection) -> str:
-    """The beginning of a hash of all tables and indices, whatever their white space."""
+    """Return the first digits of a hash of all tables and indices, without white space."""
     query = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
     found = [(kind, name, " ".join(sql.split())) for kind, name, sql in connection.execute(query)]
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
 
 def test_what_was_released_is_never_changed() -> None:
-    """A file that was made with it is never migrated by that step again."""
+    """A file that has had a migration never gets it again."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         hashes = []
         for migrate in MIGRATIONS:
@@ -40,7 +40,7 @@ def test_what_was_released_is_never_changed() -> None:
 def test_a_file_of_any_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
-    """It becomes one of today with the same jobs: a clip that was paid for still is."""
+    """It is migrated to the current version with the same jobs."""
     with monkeypatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", MIGRATIONS[:version])
         old = Database(tmp_path / "ledger.sqlite3")

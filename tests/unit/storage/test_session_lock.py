@@ -1,4 +1,4 @@
-"""Who answers for a job: sessions that live, were closed, or let a job go."""
+"""Test ownership of jobs: sessions that are alive, were closed, or released a job."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
 from kling_nb.storage import Intent, JobRecord, Ledger
-from kling_nb.storage.session_lock import Owners
+from kling_nb.storage.session_lock import SessionLocks
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 
 
 def intent(fingerprint: str = "f") -> Intent:
-    """A request; the same one for the same fingerprint."""
+    """Return a request, identified by its fingerprint."""
     return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
 
 
 def led(ledger: Ledger, *stages: Stage, fingerprint: str = "f") -> JobRecord:
-    """A job that went through these stages."""
+    """Return a job that went through these stages."""
     row, _ = ledger.intend(intent(fingerprint))
     for stage in stages:
         row = ledger.advance(row.id, stage)
@@ -30,7 +30,7 @@ def led(ledger: Ledger, *stages: Stage, fingerprint: str = "f") -> JobRecord:
 
 
 def test_the_living_and_the_ended_are_left_alone(ledger: Ledger, other: Ledger) -> None:
-    """Nothing of a living session is touched, nor what is over."""
+    """Jobs of a living session and finished jobs do not change."""
     for number in range(len(STEPS) + 1):
         led(other, *STEPS[:number], fingerprint=str(number))
     before = ledger.rows()
@@ -46,7 +46,7 @@ def test_the_living_and_the_ended_are_left_alone(ledger: Ledger, other: Ledger) 
 
 
 def test_two_sessions_of_one_process_are_two_owners(ledger: Ledger, other: Ledger) -> None:
-    """Each sees the other alive until it is closed; looking does not take the lock away."""
+    """Each sees the other alive until it is closed; a probe does not take the lock away."""
     ledger.open()
     for _ in range(2):
         assert other.owner_lives(ledger.owner)
@@ -57,13 +57,13 @@ def test_two_sessions_of_one_process_are_two_owners(ledger: Ledger, other: Ledge
 
 @pytest.mark.parametrize("owner", ["", "nobody"])
 def test_without_a_lock_file_nobody_lives(ledger: Ledger, owner: str) -> None:
-    """A missing file is a dead owner, and asking makes no file."""
+    """An owner without a file is dead; a probe creates no file."""
     assert not ledger.owner_lives(owner)
     assert [path.stem for path in (ledger.folder / "owners").iterdir()] == [ledger.owner]
 
 
 def test_closing_removes_the_lock_file(tmp_path: Path, ledger: Ledger) -> None:
-    """A session that ends well leaves no trace; closing twice is closing once."""
+    """A closed session leaves no file; closing twice does nothing."""
     ledger.open()
     ledger.open()
     ledger.close()
@@ -72,7 +72,7 @@ def test_closing_removes_the_lock_file(tmp_path: Path, ledger: Ledger) -> None:
 
 
 def test_closing_without_the_file(tmp_path: Path, ledger: Ledger, other: Ledger) -> None:
-    """A ledger whose file was deleted can still be closed."""
+    """A ledger can be closed after its file was deleted."""
     ledger.open()
     (tmp_path / "ledger.sqlite3").unlink()
     ledger.close()
@@ -80,19 +80,19 @@ def test_closing_without_the_file(tmp_path: Path, ledger: Ledger, other: Ledger)
 
 
 def test_a_lock_that_cannot_be_tried_is_alive(tmp_path: Path) -> None:
-    """Whoever may be alive keeps its jobs."""
+    """A session that may be alive keeps its jobs."""
     (tmp_path / "x.lock").mkdir()
-    assert Owners(tmp_path).lives("x")
+    assert SessionLocks(tmp_path).is_alive("x")
 
 
 def test_whoever_takes_a_step_answers_for_the_job(ledger: Ledger, other: Ledger) -> None:
-    """A task adopted in another session is followed there."""
+    """The session that adopts a task follows it."""
     row = led(ledger, Stage.SENDING, Stage.UNKNOWN)
     assert other.advance(row.id, Stage.ACCEPTED, task_id="t").owner == other.owner
 
 
 def test_a_released_job_is_for_anybody(ledger: Ledger, other: Ledger) -> None:
-    """Settling leaves it alone; the first to claim it has it."""
+    """`settle` ignores it; the first session that claims it owns it."""
     row = led(ledger, *STEPS[:2])
     ledger.release(row.id)
     assert ledger.settle("live") == other.settle("live") == []
@@ -103,20 +103,20 @@ def test_a_released_job_is_for_anybody(ledger: Ledger, other: Ledger) -> None:
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_job_under_submission_is_not_released(ledger: Ledger, number: int) -> None:
-    """Only the session that submits can know how that ends."""
+    """Only the session that submits learns how that ends."""
     row = led(ledger, *STEPS[:number])
-    with pytest.raises(LedgerError, match=f"job {row.id} is {row.stage}: it can be left alone"):
+    with pytest.raises(LedgerError, match=f"job {row.id} is {row.stage}: it can be detached"):
         ledger.release(row.id)
     assert ledger.row(row.id).owner == ledger.owner
 
 
 def test_nothing_to_claim_when_it_is_over(ledger: Ledger) -> None:
-    """A job that ended meanwhile needs nobody."""
+    """A finished job cannot be claimed."""
     assert not ledger.claim(led(ledger, *STEPS).id)
 
 
 def test_many_threads_at_once(ledger: Ledger) -> None:
-    """Forty threads, each leading its own job to its end: none finds the ledger locked."""
+    """Forty threads each move a job to its end: none finds the ledger locked."""
     together = threading.Barrier(40)
 
     def lead(number: int) -> JobRecord:

@@ -1,4 +1,4 @@
-"""What counts against a budget, and the refusal in the transaction that notes a request."""
+"""Test `spending`: what counts against a budget, and the check before a row is added."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ CLIP = ClipFacts("fox.mp4", 1280, 720, 5.04, 24.0, "h264", "", 12345)
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = NOON
 
     def __call__(self) -> datetime:
-        """The time."""
+        """Return the time."""
         return self.now
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """A clock at noon, on a machine in Greenwich."""
+    """Yield a clock at noon in the time zone UTC."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "UTC")
         time.tzset()
@@ -45,20 +45,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
 @pytest.fixture
 def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    """An empty ledger, closed at the end."""
+    """Yield an empty ledger, and close it."""
     ledger = Ledger(tmp_path / "clips", clock=clock)
     yield ledger
     ledger.close()
 
 
 def intent(name: object = "f", *, price: float | None = 55.0, notebook: str = "") -> Intent:
-    """A live request; the same one for the same name."""
+    """Return a live request, identified by its name."""
     model = "kling-2.6/image-to-video"
     return Intent(str(name), "live", model, {}, 1, price, notebook=notebook)
 
 
 def lead(ledger: Ledger, stage: Stage, name: object = "f", **more: object) -> JobRecord:
-    """A new row, led to a stage by the shortest way."""
+    """Add a row and move it to a stage by the shortest way."""
     row, _ = ledger.intend(replace(intent(name), **more))  # type: ignore[arg-type]
     ways: dict[Stage, tuple[Stage, ...]] = {Stage.INTENDED: ()}
     while stage not in ways:
@@ -79,7 +79,7 @@ def limit(ledger: Ledger, credits: float, scope: Scope = Scope.FOLDER, notebook:
 
 
 def spent(ledger: Ledger) -> float:
-    """What counts against the folder's budget."""
+    """Return what counts against the folder's budget."""
     limit(ledger, 1e6)
     [standing] = ledger.accounts.standings("live")
     return standing.spent_credits
@@ -90,40 +90,40 @@ def spent(ledger: Ledger) -> float:
 
 @pytest.mark.parametrize("stage", Stage)
 def test_what_is_paid_or_may_be_counts(ledger: Ledger, stage: Stage) -> None:
-    """Failed, refused and discarded requests cost nothing, as far as is known."""
+    """Failed, refused and discarded requests cost nothing unless a charge is known."""
     lead(ledger, stage)
     assert spent(ledger) == (55 if stage in COUNTED else 0)
 
 
 def test_what_the_service_reports_counts_before_the_price(ledger: Ledger) -> None:
-    """More, less, or nothing."""
+    """It may be more, less, or nothing."""
     for name, credits in (("more", 60), ("less", 40), ("nothing", 0)):
         ledger.note(lead(ledger, Stage.SAVED, name).id, credits=credits)
     assert spent(ledger) == 100
 
 
 def test_nothing_the_service_says_makes_room(ledger: Ledger) -> None:
-    """A cost below zero is no gift to the budget."""
+    """A cost below zero does not add to the budget."""
     ledger.note(lead(ledger, Stage.SAVED, "odd").id, credits=-500)
     assert spent(ledger) == 0
 
 
 def test_a_failure_that_was_charged_counts(ledger: Ledger) -> None:
-    """What the service says it kept is spent, whatever became of the job."""
+    """Reported credits count in every stage."""
     ledger.note(lead(ledger, Stage.FAILED, "charged").id, credits=12.5)
     ledger.note(lead(ledger, Stage.FAILED, "given back").id, credits=0)
     assert spent(ledger) == 12.5
 
 
 def watched(*balances: float) -> dict[str, object]:
-    """What is noted of a balance of 1,000 that was these then, one each half minute."""
+    """Return the facts of a balance of 1,000 and these samples, one every half minute."""
     looks = tuple(BalanceLook(30.0 * number, balance) for number, balance in enumerate(balances))
     return {"balance_before": 1000, "watch": Watch(NOON, looks)}
 
 
 @pytest.mark.parametrize("stage", sorted(FORGETTABLE))
 def test_forgetting_makes_no_room(ledger: Ledger, stage: Stage) -> None:
-    """A clip that was paid is paid, and what may be paid may still be: nothing comes back."""
+    """A job that is or may be paid still counts."""
     row = lead(ledger, stage)
     limit(ledger, 100)
     ledger.advance(row.id, Stage.FORGOTTEN)
@@ -140,7 +140,7 @@ def test_forgetting_makes_no_room(ledger: Ledger, stage: Stage) -> None:
 def test_a_lost_request_is_forgotten_by_the_numbers(
     ledger: Ledger, balances: tuple[float, ...], counted: float
 ) -> None:
-    """Only where the balance stood still for the whole watch is nothing spent; till then it is."""
+    """It counts unless the balance did not change during the whole watch."""
     row = lead(ledger, Stage.UNKNOWN)
     ledger.note(row.id, **watched(*balances))
     assert spent(ledger) == 55
@@ -149,7 +149,7 @@ def test_a_lost_request_is_forgotten_by_the_numbers(
 
 
 def test_a_task_that_came_back_is_counted_once(ledger: Ledger) -> None:
-    """The job that has a forgotten one's task now has its price, too."""
+    """The job that has the task of a forgotten one also has its price."""
     row = lead(ledger, Stage.EXPIRED)
     ledger.note(row.id, task_id="t1", credits=55)
     ledger.advance(row.id, Stage.FORGOTTEN)
@@ -167,26 +167,26 @@ def test_a_task_that_came_back_is_counted_once(ledger: Ledger) -> None:
 def test_a_failure_counts_by_the_balance(
     ledger: Ledger, balances: tuple[float, ...], counted: float
 ) -> None:
-    """The service does not tell; the balance lacks the price, until it comes back."""
+    """If the service reports no credits, it counts while the balance lacks the price."""
     ledger.note(lead(ledger, Stage.FAILED).id, **watched(*balances))
     assert spent(ledger) == counted
 
 
 def test_the_services_word_goes_before_the_balance(ledger: Ledger) -> None:
-    """It says that a failure cost nothing."""
+    """The service reports that a failure cost nothing."""
     ledger.note(lead(ledger, Stage.FAILED).id, credits=0, **watched(945))
     assert spent(ledger) == 0
 
 
 def test_emulated_jobs_count_against_emulated_budgets_only(ledger: Ledger) -> None:
-    """And the other way round."""
+    """Live jobs count against live budgets only."""
     lead(ledger, Stage.SAVED, service="emulator")
     assert spent(ledger) == 0
     assert ledger.accounts.standings("emulator") == []
 
 
 def test_jobs_of_unknown_price_are_counted_as_jobs(ledger: Ledger) -> None:
-    """One that was made before there was a budget is not passed over in silence."""
+    """A job that was made before there was a budget is reported."""
     lead(ledger, Stage.SAVED, price_credits=None)
     limit(ledger, 100)
     assert [(s.spent_credits, s.unpriced) for s in ledger.accounts.standings("live")] == [(0, 1)]
@@ -196,7 +196,7 @@ def test_jobs_of_unknown_price_are_counted_as_jobs(ledger: Ledger) -> None:
 
 
 def test_a_day_ends_at_midnight(ledger: Ledger, clock: Clock) -> None:
-    """What was asked for yesterday counts no more, also when it is sent today."""
+    """Yesterday's request does not count, also if it is sent today."""
     limit(ledger, 100, Scope.DAY)
     row, _ = ledger.intend(intent("late"))
     with pytest.raises(BudgetExceeded, match="today: 55 of 100"):
@@ -208,7 +208,7 @@ def test_a_day_ends_at_midnight(ledger: Ledger, clock: Clock) -> None:
 
 
 def test_a_notebook_has_its_own_budget(ledger: Ledger) -> None:
-    """Another one, and a program without a name, are not held by it."""
+    """It does not apply to another notebook, or to a program without a notebook."""
     limit(ledger, 60, Scope.NOTEBOOK, "a.ipynb")
     assert ledger.intend(intent(1, notebook="a.ipynb"))[1]
     with pytest.raises(BudgetExceeded, match=r"notebook a\.ipynb: 55 of 60"):
@@ -218,7 +218,7 @@ def test_a_notebook_has_its_own_budget(ledger: Ledger) -> None:
 
 
 def test_a_folder_counts_everything(ledger: Ledger, clock: Clock) -> None:
-    """Whoever asked, and whenever."""
+    """All notebooks and all days count."""
     ledger.intend(intent(1, notebook="a.ipynb"))
     clock.now += timedelta(days=400)
     ledger.intend(intent(2))
@@ -226,7 +226,7 @@ def test_a_folder_counts_everything(ledger: Ledger, clock: Clock) -> None:
 
 
 def test_every_budget_holds(ledger: Ledger) -> None:
-    """The tightest one stops, and what it had left is noted with each request."""
+    """The tightest one refuses; what it had left is saved with each request."""
     limit(ledger, 1000)
     limit(ledger, 100, Scope.DAY)
     assert ledger.intend(intent(1))[0].budget_before == 100
@@ -240,7 +240,7 @@ def test_every_budget_holds(ledger: Ledger) -> None:
 
 
 def test_nothing_is_noted_of_what_is_refused(ledger: Ledger) -> None:
-    """The budget is as it was, and a smaller request still fits."""
+    """The budget does not change, and a smaller request is accepted."""
     limit(ledger, 100)
     ledger.intend(intent(1))
     with pytest.raises(BudgetExceeded):
@@ -252,7 +252,7 @@ def test_nothing_is_noted_of_what_is_refused(ledger: Ledger) -> None:
 def test_counting_and_noting_are_one_transaction(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the counting to the row nobody else can note anything: two kernels cannot pass it."""
+    """No other row is added between sum and insert: two kernels cannot exceed a budget."""
     limit(ledger, 55)
     other = Ledger(ledger.folder)
     other.open()
@@ -275,14 +275,14 @@ def test_counting_and_noting_are_one_transaction(
 
 
 def test_the_same_request_is_joined_for_nothing(ledger: Ledger) -> None:
-    """It costs nothing, so no budget forbids it, not even one of nothing."""
+    """It costs nothing, so that even a budget of 0 allows it."""
     row = lead(ledger, Stage.SAVED)
     limit(ledger, 0)
     assert ledger.intend(intent()) == (row, False)
 
 
 def test_a_task_that_exists_is_adopted(ledger: Ledger) -> None:
-    """It is paid already, and its price is not known."""
+    """It is already paid, and its price is not known."""
     limit(ledger, 0)
     assert ledger.adoptions.adopt("t1", "live").stage is Stage.ACCEPTED
     with pytest.raises(BudgetExceeded, match="not known"):
@@ -290,7 +290,7 @@ def test_a_task_that_exists_is_adopted(ledger: Ledger) -> None:
 
 
 def test_what_fails_gives_its_room_back(ledger: Ledger) -> None:
-    """The credits come back, and so does the budget."""
+    """The credits are refunded, also in the budget."""
     limit(ledger, 55)
     row = lead(ledger, Stage.ACCEPTED)
     with pytest.raises(BudgetExceeded):
@@ -300,7 +300,7 @@ def test_what_fails_gives_its_room_back(ledger: Ledger) -> None:
 
 
 def test_what_a_dead_session_intended_takes_no_room(ledger: Ledger, tmp_path: Path) -> None:
-    """It will never be sent; what it was sending may be paid and stays counted."""
+    """It will never be sent; a request that was being sent may be paid and counts."""
     limit(ledger, 110)
     dead = Ledger(tmp_path / "clips")
     sending, _ = dead.intend(intent("sending"))
@@ -318,7 +318,7 @@ def test_what_a_dead_session_intended_takes_no_room(ledger: Ledger, tmp_path: Pa
 
 
 def test_a_budget_is_replaced_and_ended(ledger: Ledger) -> None:
-    """There is one for each scope; it outlives the session that set it."""
+    """Each scope has one; it outlives the session that set it."""
     limit(ledger, 100)
     limit(ledger, 200)
     limit(ledger, 50, Scope.NOTEBOOK, "a.ipynb")
@@ -333,12 +333,12 @@ def test_a_budget_is_replaced_and_ended(ledger: Ledger) -> None:
 
 
 def test_counting_reads_no_picture(ledger: Ledger) -> None:
-    """However many rows there are: what is added up stands in an index."""
+    """The sum needs only the index, however many rows there are."""
     limit(ledger, 100, Scope.DAY)
     with ledger._writing() as jobs:
         plans: list[str] = []
         jobs.connection.set_trace_callback(plans.append)
-        spending.room_for(jobs, intent(), NOON, lambda _: None)
+        spending.check_budgets(jobs, intent(), lambda _: None)
         jobs.connection.set_trace_callback(None)
         [query] = [each for each in plans if "total(" in each]
         plan = [row["detail"] for row in jobs.connection.execute(f"EXPLAIN QUERY PLAN {query}")]
@@ -351,7 +351,7 @@ def test_counting_reads_no_picture(ledger: Ledger) -> None:
 
 
 def test_expenses_are_what_counts_against_budgets(ledger: Ledger) -> None:
-    """One rule for both: the sums agree."""
+    """The sums agree."""
     for stage in Stage:
         lead(ledger, stage, stage)
     ledger.note(lead(ledger, Stage.FAILED, "charged").id, credits=12.5)
@@ -361,7 +361,7 @@ def test_expenses_are_what_counts_against_budgets(ledger: Ledger) -> None:
 
 
 def test_what_an_expense_tells(ledger: Ledger) -> None:
-    """Notebook and time of the request, whether it is a clip, kept, and surely paid."""
+    """Notebook and time of the request, and whether it is a clip, kept, and certainly paid."""
     saved = lead(ledger, Stage.SUCCEEDED, "saved", notebook="a.ipynb")
     ledger.advance(saved.id, Stage.SAVED, clip=CLIP)
     ledger.mark(saved.id, starred=True)
@@ -378,7 +378,7 @@ def test_what_an_expense_tells(ledger: Ledger) -> None:
 def test_what_was_forgotten_is_as_sure_as_before(
     ledger: Ledger, stage: Stage, is_sure: bool
 ) -> None:
-    """A clip that was made is paid for; a task that nobody saw end may not be."""
+    """A clip that was generated is paid for; a task without a known end may not be."""
     row = lead(ledger, stage)
     [before] = ledger.accounts.expenses()
     ledger.advance(row.id, Stage.FORGOTTEN)
@@ -393,11 +393,11 @@ def test_what_a_failure_kept_by_the_balance_is_not_sure(ledger: Ledger) -> None:
     assert (expense.credits, expense.is_sure, expense.is_clip) == (55, False, False)
 
 
-# --- who else moved the balance ----------------------------------------------------------------
+# --- other jobs and the balance -----------------------------------------------------------------
 
 
 def lost_after(ledger: Ledger, clock: Clock, seconds: float, **facts: object) -> JobRecord:
-    """A lost request, made so many seconds from now."""
+    """Return a lost request that is made so many seconds from now."""
     clock.now += timedelta(seconds=seconds)
     row = lead(ledger, Stage.UNKNOWN, "lost")
     return ledger.note(row.id, **facts)
@@ -407,13 +407,13 @@ def lost_after(ledger: Ledger, clock: Clock, seconds: float, **facts: object) ->
 def test_a_job_shortly_before_may_have_moved_it(
     ledger: Ledger, clock: Clock, seconds: float, moved: bool
 ) -> None:
-    """Nobody noted when the balance was read: a minute before at the most."""
+    """Without `balance_at`, the balance was read at most a minute before."""
     lead(ledger, Stage.ACCEPTED)
     assert ledger.accounts.others_moved(lost_after(ledger, clock, seconds)) is moved
 
 
 def test_a_job_before_the_balance_was_read_moved_nothing(ledger: Ledger, clock: Clock) -> None:
-    """It is known when that was; what came between that and the request did move it."""
+    """With `balance_at`, only jobs between that time and the request count."""
     lead(ledger, Stage.ACCEPTED)
     read_at = clock.now + timedelta(seconds=1)
     row = lost_after(ledger, clock, 5, balance_at=read_at)
@@ -427,7 +427,7 @@ def test_a_job_before_the_balance_was_read_moved_nothing(ledger: Ledger, clock: 
 def test_credits_of_a_failure_come_back_late(
     ledger: Ledger, clock: Clock, seconds: float, moved: bool
 ) -> None:
-    """Up to five minutes after it, into the balance that is being watched."""
+    """Up to five minutes after it, during the balance watch."""
     early = lead(ledger, Stage.ACCEPTED)
     clock.now += timedelta(seconds=600)
     ledger.advance(early.id, Stage.FAILED, credits=0)
@@ -437,7 +437,7 @@ def test_credits_of_a_failure_come_back_late(
 
 
 def test_a_standing_is_a_value(ledger: Ledger) -> None:
-    """What is shown is what was read."""
+    """It does not change after it was read."""
     limit(ledger, 100)
     ledger.intend(intent())
     [standing] = ledger.accounts.standings("live")

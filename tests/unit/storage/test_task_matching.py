@@ -1,4 +1,4 @@
-"""Which row a task belongs to: what a person or a notification says, and what forbids it."""
+"""Test `task_matching`: the row of a task that a user or a callback names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOLD = {"reason": "no answer", "code": "524", "answer": "<html>"}
 
 
 def lead(ledger: Ledger, stage: Stage, name: str = "f", service: str = "live") -> JobRecord:
-    """A new row in that stage; it has no task."""
+    """Return a new row in that stage, without a task."""
     row, _ = ledger.intend(Intent(name, service, "m", {"prompt": "A red fox"}, 1, 55.0))
     for step in STEPS[stage]:
         row = ledger.advance(row.id, step)
@@ -31,22 +31,26 @@ def lead(ledger: Ledger, stage: Stage, name: str = "f", service: str = "live") -
 
 
 def test_a_notification_waits_in_the_row_that_is_being_sent(ledger: Ledger, other: Ledger) -> None:
-    """Heard by any session; the submission goes on, and is still its own session's."""
+    """Any session may process the callback; the session that sends ends the submission."""
     row = lead(ledger, Stage.SENDING)
-    told = other.adoptions.identify(row.id, "t1")
-    assert (told.stage, told.task_id, told.owner) == (Stage.SENDING, "t1", ledger.owner)
+    row_with_id = other.adoptions.identify(row.id, "t1")
+    assert (row_with_id.stage, row_with_id.task_id, row_with_id.owner) == (
+        Stage.SENDING,
+        "t1",
+        ledger.owner,
+    )
     assert ledger.events(row.id)[-1][1:] == (
         Stage.SENDING,
-        "a notification told the id of its task",
+        "a callback named the id of its task",
     )
-    assert other.adoptions.identify(row.id, "t2") == told
+    assert other.adoptions.identify(row.id, "t2") == row_with_id
 
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.REFUSED])
 def test_an_answer_that_is_lost_is_accepted_where_the_task_is_known(
     ledger: Ledger, stage: Stage
 ) -> None:
-    """Whatever the answer said: the service knows the task. It is as old as its request."""
+    """The task exists, whatever the answer was. It is as old as its request."""
     row = lead(ledger, Stage.SENDING)
     ledger.adoptions.identify(row.id, "t1")
     row = ledger.adoptions.conclude(row.id, stage, **TOLD)
@@ -56,7 +60,7 @@ def test_an_answer_that_is_lost_is_accepted_where_the_task_is_known(
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.REFUSED])
 def test_else_it_is_what_the_answer_says(ledger: Ledger, stage: Stage) -> None:
-    """With what was told, characters that no file takes included."""
+    """The reason is saved, including characters that UTF-8 does not have."""
     row = ledger.adoptions.conclude(
         lead(ledger, Stage.SENDING).id, stage, reason="\ud800", code="524", answer="<html>"
     )
@@ -64,7 +68,7 @@ def test_else_it_is_what_the_answer_says(ledger: Ledger, stage: Stage) -> None:
 
 
 def test_the_answer_goes_before_the_notification(ledger: Ledger) -> None:
-    """Both come in the same moment: the row is accepted once, with the id of the answer."""
+    """If both come at the same time, the row is accepted once, with the id of the answer."""
     row = lead(ledger, Stage.SENDING)
     ledger.adoptions.identify(row.id, "t1")
     row = ledger.advance(row.id, Stage.ACCEPTED, task_id="t1")
@@ -75,7 +79,7 @@ def test_the_answer_goes_before_the_notification(ledger: Ledger) -> None:
 def test_a_dead_sessions_request_whose_task_is_known(
     ledger: Ledger, other: Ledger, service: str
 ) -> None:
-    """It is accepted; whoever can follow its service has it now."""
+    """It is accepted; a session that can follow its service owns it."""
     row = lead(other, Stage.SENDING)
     other.adoptions.identify(row.id, "t1")
     other.close()
@@ -87,7 +91,7 @@ def test_a_dead_sessions_request_whose_task_is_known(
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.VANISHED])
 def test_a_notification_finds_what_was_lost(ledger: Ledger, stage: Stage) -> None:
-    """It is accepted, and this session's."""
+    """It is accepted, and this session owns it."""
     row = ledger.adoptions.identify(lead(ledger, stage).id, "t1")
     assert (row.stage, row.task_id, row.owner) == (Stage.ACCEPTED, "t1", ledger.owner)
     assert row.accepted_at == row.sent_at
@@ -95,7 +99,7 @@ def test_a_notification_finds_what_was_lost(ledger: Ledger, stage: Stage) -> Non
 
 @pytest.mark.parametrize("stage", [Stage.FORGOTTEN, Stage.REFUSED])
 def test_a_notification_to_a_job_that_blocks_nothing(ledger: Ledger, stage: Stage) -> None:
-    """The task becomes a job of its own, once; the request may be made again all the same."""
+    """The task becomes a new job, once; the request may still be made again."""
     row = lead(ledger, stage)
     heir = ledger.adoptions.identify(row.id, "t1")
     assert (heir.stage, heir.task_id, heir.price_credits) == (Stage.ACCEPTED, "t1", 55)
@@ -109,14 +113,14 @@ def test_a_notification_to_a_job_that_blocks_nothing(ledger: Ledger, stage: Stag
 
 
 def test_a_task_of_another_job_is_not_this_ones(ledger: Ledger) -> None:
-    """A notification that names it changes neither."""
+    """A callback that names it changes neither job."""
     ledger.advance(lead(ledger, Stage.SENDING, "known").id, Stage.ACCEPTED, task_id="t1")
     row = lead(ledger, Stage.UNKNOWN)
     assert ledger.adoptions.identify(row.id, "t1") == row
 
 
 def test_the_same_id_at_the_other_service_is_another_task(ledger: Ledger) -> None:
-    """They know nothing of each other."""
+    """Task ids of `live` and `emulator` are independent."""
     emulated = lead(ledger, Stage.SENDING, "emulated", "emulator")
     ledger.advance(emulated.id, Stage.ACCEPTED, task_id="t1")
     row = lead(ledger, Stage.UNKNOWN)
@@ -127,10 +131,10 @@ def test_the_same_id_at_the_other_service_is_another_task(ledger: Ledger) -> Non
 def test_what_a_notification_brings_back_teaches_how_long_it_took(
     ledger: Ledger, stage: Stage
 ) -> None:
-    """It is as old as its request; when a person brings it in, nobody knows how old it is."""
-    for name in ("told", "adopted"):
+    """Its task is as old as its request; the age of a task that a user adopts is not known."""
+    for name in ("identified", "adopted"):
         row = lead(ledger, stage, name)
-        if name == "told":
+        if name == "identified":
             row = ledger.adoptions.identify(row.id, name)
         else:
             row = ledger.adoptions.adopt(name, "live", row.id)
@@ -140,16 +144,16 @@ def test_what_a_notification_brings_back_teaches_how_long_it_took(
 
 
 def test_adopting_by_two_sessions_at_once(ledger: Ledger, other: Ledger) -> None:
-    """One row in all, whoever is second."""
+    """There is one row, whichever session is second."""
     first = ledger.adoptions.adopt("t1", "live")
     assert other.adoptions.adopt("t1", "live") == first
     assert len(ledger.rows()) == 1
 
 
 def test_a_dead_sessions_request_is_adopted(tmp_path: Path, ledger: Ledger, other: Ledger) -> None:
-    """It is lost; nothing has to sort it out before."""
+    """It is unknown without a call of `settle`."""
     row = lead(other, Stage.SENDING)
-    with pytest.raises(LedgerError, match="being sent by a session that lives"):
+    with pytest.raises(LedgerError, match="being sent by another session"):
         ledger.adoptions.adopt("t1", "live", row.id)
     other.close()
     adopted = ledger.adoptions.adopt("t1", "live", row.id)

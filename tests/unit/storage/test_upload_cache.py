@@ -1,4 +1,4 @@
-"""What `ledger.uploads` promises: what was uploaded lately is known, to every session."""
+"""Test `upload_cache`: every session finds recent uploads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHA, OTHER = "ab" * 32, "cd" * 32
 
 @pytest.fixture
 def uploads(ledger: Ledger) -> Uploads:
-    """The uploads of a folder that has a ledger."""
+    """Return the uploads of a folder with a ledger."""
     ledger.open()
     uploads = Uploads(ledger.folder)
     uploads.note("live", SHA, "image/png", "https://u/1", AT)
@@ -31,19 +31,19 @@ def find(
     mime_type: str = "image/png",
     hours: float = 1,
 ) -> str:
-    """What is known so many hours later, of the last two hours."""
+    """Return the URL found so many hours later, of the last two hours."""
     now = AT + hours * HOUR
     return uploads.find(service, sha256, mime_type, now - 2 * HOUR, now)
 
 
 def test_what_is_noted_is_found(uploads: Uploads) -> None:
-    """By another session of the folder, too."""
+    """Another session of the folder finds it, too."""
     assert find(uploads) == "https://u/1"
     assert find(Uploads(uploads._database.path.parent)) == "https://u/1"
 
 
 def test_what_is_another_upload(uploads: Uploads) -> None:
-    """Another service, content or type."""
+    """Another service, content or MIME type is another upload."""
     assert find(uploads, service="live https://elsewhere.example") == ""
     assert find(uploads, sha256=OTHER) == ""
     assert find(uploads, mime_type="image/jpeg") == ""
@@ -53,18 +53,18 @@ def test_what_is_another_upload(uploads: Uploads) -> None:
     ("hours", "url"), [(0, "https://u/1"), (2, "https://u/1"), (2.1, ""), (-0.1, "")]
 )
 def test_how_long_it_counts(hours: float, url: str, uploads: Uploads) -> None:
-    """Not once it is too old, nor when its time lies ahead: a clock was put back."""
+    """Not if it is too old, or in the future: the clock was put back."""
     assert find(uploads, hours=hours) == url
 
 
 def test_a_new_upload_takes_the_place_of_the_old(uploads: Uploads) -> None:
-    """One for each content."""
+    """Each content has one entry."""
     uploads.note("live", SHA, "image/png", "https://u/2", AT + HOUR)
     assert find(uploads, hours=3) == "https://u/2"
 
 
 def test_what_is_dropped(uploads: Uploads) -> None:
-    """Those contents, or all of a service."""
+    """Entries of some contents, or all of a service."""
     uploads.note("live", OTHER, "image/png", "https://u/2", AT)
     uploads.note("emulator", SHA, "image/png", "https://u/3", AT)
     uploads.drop("live", {SHA, "ef" * 32})
@@ -83,7 +83,7 @@ def test_what_is_old_is_not_kept(uploads: Uploads) -> None:
 
 
 def test_no_ledger_is_made(tmp_path: Path) -> None:
-    """A folder that is gone stays gone."""
+    """A deleted folder stays deleted."""
     with pytest.raises(LedgerError):
         find(Uploads(tmp_path))
     assert [*tmp_path.iterdir()] == []

@@ -1,4 +1,4 @@
-"""The index of paid requests: found again from any folder, and never in the way."""
+"""Test `user_index`: payments are found from any folder, and errors stop no job."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ for number in range(60):
         pass
 print(*mine, flush=True)
 """
-"""Claims sixty requests at a signal, and says which it got."""
+"""A program that claims sixty requests at a signal, and prints those that it got."""
 
 
 def test_found_again(tmp_path: Path) -> None:
-    """What one session noted, another one finds."""
+    """Another session finds an entry."""
     path = tmp_path / "data" / "paid.sqlite3"
     UserIndex(path).note("f", tmp_path / "clips", AT)
     assert UserIndex(path).find("f") == Paid(tmp_path / "clips", AT)
@@ -51,7 +51,7 @@ def test_found_again(tmp_path: Path) -> None:
 
 
 def test_the_last_folder_counts(tmp_path: Path) -> None:
-    """A request that was paid for again is where it was paid for last."""
+    """A request that was paid for again has the folder of the last payment."""
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "a", AT)
     paid.note("f", tmp_path / "b", AT + timedelta(days=1))
@@ -59,7 +59,7 @@ def test_the_last_folder_counts(tmp_path: Path) -> None:
 
 
 def test_an_older_payment_is_no_news(tmp_path: Path) -> None:
-    """A folder that is opened again has not paid again."""
+    """Opening a folder again adds no payment."""
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "b", AT + timedelta(microseconds=1))
     paid.note("f", tmp_path / "a", AT)
@@ -67,7 +67,7 @@ def test_an_older_payment_is_no_news(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_was_moved(tmp_path: Path) -> None:
-    """The same payment, seen in another place: from there it may be dropped."""
+    """The same payment in another folder moves the entry, which may be deleted from there."""
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "before", AT)
     paid.note("f", tmp_path / "now", AT)
@@ -77,7 +77,7 @@ def test_a_folder_that_was_moved(tmp_path: Path) -> None:
 def test_only_its_own_folder_drops_a_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another folder has paid for stays paid."""
+    """A payment of another folder stays."""
     monkeypatch.chdir(tmp_path)
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.drop("f", tmp_path)
@@ -91,7 +91,7 @@ def test_only_its_own_folder_drops_a_request(
 def test_folders_are_absolute_and_times_utc(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next session may have another working directory and another zone."""
+    """The next session may have another working directory and another time zone."""
     monkeypatch.chdir(tmp_path)
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", Path("clips"), AT.astimezone(timezone(timedelta(hours=9))))
@@ -101,19 +101,19 @@ def test_folders_are_absolute_and_times_utc(
 
 
 def test_asking_makes_no_file(tmp_path: Path) -> None:
-    """An index that was never written knows nothing and says nothing."""
+    """A lookup without a file returns None, without a warning."""
     assert UserIndex(tmp_path / "data" / "paid.sqlite3").find("f") is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a path it lies in the user's data directory."""
+    """Without a path the file is in the user's data directory."""
     monkeypatch.setattr(platformdirs, "user_data_path", lambda name: tmp_path / name)
     assert UserIndex().path == tmp_path / "kling_nb" / "paid.sqlite3"
 
 
 def test_a_broken_file_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """An unreadable index answers None, writes nothing, and names itself in the log."""
+    """A lookup returns None, nothing is written, and the log names the file."""
     path = tmp_path / "paid.sqlite3"
     path.write_bytes(b"my shopping list" * 100)
     paid = UserIndex(path)
@@ -128,7 +128,7 @@ def test_a_broken_file_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFix
 def test_a_folder_that_cannot_be_made_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file in the directory's place breaks no job."""
+    """A file in the directory's place stops no job."""
     (tmp_path / "data").write_text("")
     UserIndex(tmp_path / "data" / "paid.sqlite3").note("f", tmp_path, AT)
     assert "could not be written" in caplog.text
@@ -137,7 +137,7 @@ def test_a_folder_that_cannot_be_made_is_a_warning(
 def test_a_locked_file_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another program's lock costs a hint and not the job."""
+    """The lock of another program stops no job."""
     monkeypatch.setattr(user_index, "BUSY_TIMEOUT_S", 0.0)
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path, AT)
@@ -149,7 +149,7 @@ def test_a_locked_file_is_a_warning(
 
 
 def test_many_threads_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Several jobs may be paid for at the same moment."""
+    """Several jobs may be paid for at the same time."""
     paid = UserIndex(tmp_path / "paid.sqlite3")
     with ThreadPoolExecutor(8) as threads:
         for number in range(24):
@@ -162,7 +162,7 @@ def test_many_threads_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 
 
 def test_the_first_folder_to_claim_has_it(tmp_path: Path) -> None:
-    """The other one is told where, and what to do; what it asked for is not noted."""
+    """The error in the other one says where, and what to do; nothing is saved for it."""
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path / "a", AT, take=1)
     words = f"is being, or was just now, paid for in {tmp_path / 'a'}. Copy .*--take 2"
@@ -172,7 +172,7 @@ def test_the_first_folder_to_claim_has_it(tmp_path: Path) -> None:
 
 
 def test_an_old_payment_is_told_with_its_day(tmp_path: Path) -> None:
-    """It is not under way any more."""
+    """It is not reported as in progress."""
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "a", AT)
     with pytest.raises(AlreadyPaid, match=r"been, paid for on 3 November 2026 in .*take 3"):
@@ -182,7 +182,7 @@ def test_an_old_payment_is_told_with_its_day(tmp_path: Path) -> None:
 def test_a_folder_claims_again_what_is_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its ledger has let the request through; the newer payment counts."""
+    """Its ledger has admitted the request; the newer payment is saved."""
     monkeypatch.chdir(tmp_path)
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path / "a", AT, take=1)
@@ -192,7 +192,7 @@ def test_a_folder_claims_again_what_is_its_own(
 
 
 def test_a_claim_that_is_dropped_is_free(tmp_path: Path) -> None:
-    """Nothing was sent: the next folder may."""
+    """Nothing was sent, so that the next folder may claim it."""
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path / "a", AT, take=1)
     paid.drop("f", tmp_path / "a")
@@ -201,7 +201,7 @@ def test_a_claim_that_is_dropped_is_free(tmp_path: Path) -> None:
 
 
 def test_of_two_processes_one_gets_each_claim(tmp_path: Path) -> None:
-    """Asked in the same moment, each request is let through exactly once."""
+    """Each request is claimed exactly once."""
     command = [sys.executable, "-c", RACE, str(tmp_path / "paid.sqlite3")]
     runners = [
         subprocess.Popen(
@@ -226,7 +226,7 @@ def test_of_two_processes_one_gets_each_claim(tmp_path: Path) -> None:
 def test_an_index_that_cannot_be_written_still_stops_what_it_knows(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is new goes through, and the log says what is not recognised any more."""
+    """New requests are admitted, and the log says what is not recognised any more."""
     monkeypatch.setattr(user_index, "BUSY_TIMEOUT_S", 0.0)
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "a", AT)
@@ -240,7 +240,7 @@ def test_an_index_that_cannot_be_written_still_stops_what_it_knows(
 
 
 def test_a_broken_index_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is a help; what it cannot tell is told in the log."""
+    """The index is only a second source; the log has the error."""
     path = tmp_path / "paid.sqlite3"
     path.write_bytes(b"my shopping list" * 100)
     UserIndex(path).claim("f", tmp_path, AT, take=1)
@@ -255,7 +255,7 @@ OLDER_TABLE = (
 
 
 def test_a_file_of_an_older_version(tmp_path: Path) -> None:
-    """It is read as it is, gets its columns at the first write, and older versions go on."""
+    """It can be read, gets its columns at the first write, and older versions still work."""
     path = tmp_path / "paid.sqlite3"
     values = ("f", str(tmp_path), AT.isoformat())
     with closing(sqlite3.connect(path)) as older, older:
@@ -273,7 +273,7 @@ def test_a_file_of_an_older_version(tmp_path: Path) -> None:
 
 
 def test_from_the_claim_to_the_task(tmp_path: Path) -> None:
-    """Claimed, sent, accepted: each is told apart; a note without the id keeps it."""
+    """Claimed, sent and accepted are distinguished; a note without an id keeps the id."""
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path, AT, take=1, job_id="j")
     assert paid.find("f") == Paid(tmp_path, AT, "j", "", is_sent=False)

@@ -97,7 +97,7 @@ def test_nothing_is_changed_or_locked(
     world.prepare("one")
     owners = sorted((world.ledger.folder / "owners").iterdir())
     content = (world.ledger.folder / "ledger.sqlite3").read_bytes()
-    monkeypatch.setattr(inspect, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(inspect, "TIMEOUT_S", 0.0)
     check_contents(world.ledger.folder)
     assert sorted((world.ledger.folder / "owners").iterdir()) == owners
     assert (world.ledger.folder / "ledger.sqlite3").read_bytes() == content
