@@ -343,7 +343,7 @@ def test_slim_in_place_keeps_what_was_saved_meanwhile(
         return real(*given)
 
     monkeypatch.setattr(packing, "draw_replica", draw)
-    with pytest.raises(InvalidInput, match=r"film\.ipynb was saved by somebody else"):
+    with pytest.raises(InvalidInput, match=r"film\.ipynb was saved by another program"):
         slim(path, in_place=True)
     assert "an hour of work" in path.read_text()
     assert sorted(each.name for each in tmp_path.glob("*ipynb*")) == ["film.ipynb"]

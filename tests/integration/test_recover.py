@@ -409,7 +409,7 @@ def test_no_notebook_is_refused(begin: Callable[..., Session], tmp_path: Path) -
     begin()
     with pytest.raises(InvalidInput, match=r"names no \.ipynb file"):
         recover(str(tmp_path / "*.ipynb"))
-    with pytest.raises(InvalidInput, match="not told"):
+    with pytest.raises(InvalidInput, match="unknown to this front end"):
         recover()
 
 

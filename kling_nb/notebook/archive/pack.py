@@ -26,7 +26,7 @@ from kling_nb.jobs.settings import find_folder
 from kling_nb.storage import JobRecord
 
 from .clip_finder import ClipFinder, clip_name
-from .notebook_file import NotebookFile, check_place, current_notebook
+from .notebook_file import NotebookFile, check_place, current_notebook, text_of
 from .redraw import Amount, Replica, draw_replica, same_card, whole_clip
 
 __all__ = ["Packed", "describe", "pack", "read_order", "slim"]
@@ -210,7 +210,7 @@ class _Packing:
 
     def _redraw(self, data: dict[str, Any]) -> None:
         """The cards of one display; anything else is left as it is."""
-        old = _text(data.get("text/html"))
+        old = text_of(data, "text/html")
         sections = html.find_sections(old)
         if not sections:
             return
@@ -222,7 +222,7 @@ class _Packing:
             new = new.replace(section.markup, drawn[-1].markup, 1)
         if not self._in_place:
             new = html.unplaced(new)
-        _put_text(data, "text/html", new)
+        data["text/html"] = new
         self._drawn_bytes += len(new)
         if self._verb == "pack" and self._drawn_bytes > _LARGEST_BYTES:
             given = f"{self._book.path.name} with its clips inside has more than 500 MB"
@@ -235,7 +235,7 @@ class _Packing:
             return  # the words may tell of more than cards
         data[CARD_MIME] = join_cards(*(each.record for each in drawn))
         if all(each.text for each in drawn):
-            _put_text(data, "text/plain", "\n\n".join(each.text for each in drawn))
+            data["text/plain"] = "\n\n".join(each.text for each in drawn)
 
     def _drawn(self, section: html.Section, receipt: CardMetadata) -> Replica:
         """One card with its clip inside or with a poster; as it was where neither can be."""
@@ -301,14 +301,3 @@ def _opened(
         raise InvalidInput.of("to", f"{target.name} is the notebook itself", "name another file")
     check_place(target, replace=replace)
     return book, target
-
-
-def _text(value: object) -> str:
-    """A text of a bundle, which a file may hold as a list of lines."""
-    lines = value if isinstance(value, list) else [value]
-    return "".join(line for line in lines if isinstance(line, str))
-
-
-def _put_text(data: dict[str, Any], mime: str, text: str) -> None:
-    if text != _text(data.get(mime)):
-        data[mime] = text.splitlines(keepends=True) if isinstance(data.get(mime), list) else text

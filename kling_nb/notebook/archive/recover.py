@@ -38,7 +38,7 @@ from kling_nb.storage import JobRecord
 
 from .card_to_record import CardEvidence, ended_without, fault_of, proves, row_of, weight_of
 from .clip_finder import CLIP_BYTES, ClipFinder
-from .notebook_file import NOTEBOOK_BYTES, NotebookFile, current_notebook
+from .notebook_file import NOTEBOOK_BYTES, NotebookFile, current_notebook, text_of
 from .redraw import whole_clip
 
 __all__ = ["Salvaged", "describe", "recover"]
@@ -230,7 +230,7 @@ class _Salvage:
 def _cards(book: NotebookFile) -> Iterator[tuple[CardMetadata, html.Section]]:
     """Every record of a notebook, with the card that it stands beside."""
     for data in book.bundles():
-        sections = {each.job_id: each for each in html.find_sections(_text(data.get("text/html")))}
+        sections = {each.job_id: each for each in html.find_sections(text_of(data, "text/html"))}
         for receipt in read_card(data.get(CARD_MIME)):
             yield receipt, sections.get(receipt.id, html.Section("", receipt.id, ""))
 
@@ -297,8 +297,3 @@ def _line(done: Salvaged) -> str:
     parts = [f"{counted(len(stages), 'job')} recovered" + (f" ({kinds})" if kinds else "")]
     parts.append(f"{len(done.known)} known")
     return f"{done.notebook.name}: {', '.join(parts)}, {len(done.failed)} could not be"
-
-
-def _text(value: object) -> str:
-    lines = value if isinstance(value, list) else [value]
-    return "".join(line for line in lines if isinstance(line, str))

@@ -157,9 +157,8 @@ def notebook(tmp_path: Path) -> Path:
 
 def test_a_notebook_that_is_trusted(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is to be done."""
-    monkeypatch.setattr(
-        "kling_nb.notebook.archive.notebook_file._trust", lambda _text, check: check
-    )
+    notary = "kling_nb.notebook.archive.notebook_file._with_notary"
+    monkeypatch.setattr(notary, lambda _act: True)
     found = check_notebook([str(notebook)], notebook.parent)
     assert (found.status, found.said, found.fix) == ("ok", "film.ipynb", "")
 
