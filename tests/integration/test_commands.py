@@ -334,7 +334,7 @@ def test_a_notebook_is_packed_and_slimmed(
     assert command.run(f"pack '{path}'") is None
     assert command.run(f"slim '{path}' --to '{tmp_path / 'small.ipynb'}'") is None
     packed, slimmed = texts(shell)
-    assert packed.startswith("my film.packed.ipynb: 1 clip inside, whole\n")
+    assert packed.startswith("my film.packed.ipynb: 1 clip embedded\n")
     assert slimmed.startswith("small.ipynb: 1 clip as posters; the clips are files\n")
 
 
@@ -367,5 +367,5 @@ def test_recover_tells_what_it_did(command: Commands, shell: Any, job: Job, tmp_
     command.run(f"recover '{tmp_path}/*.ipynb'")
     assert texts(shell)[-1].splitlines() == [
         "0 jobs recovered from 1 notebook",
-        "film.ipynb: 0 jobs recovered, 1 known, 0 could not be",
+        "film.ipynb: 0 jobs recovered, 1 known, 0 failed",
     ]
