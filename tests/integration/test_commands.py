@@ -335,7 +335,7 @@ def test_a_notebook_is_packed_and_slimmed(
     assert command.run(f"slim '{path}' --to '{tmp_path / 'small.ipynb'}'") is None
     packed, slimmed = texts(shell)
     assert packed.startswith("my film.packed.ipynb: 1 clip embedded\n")
-    assert slimmed.startswith("small.ipynb: 1 clip as posters; the clips are files\n")
+    assert slimmed.startswith("small.ipynb: posters instead of 1 clip\n")
 
 
 def test_commands_and_ids_are_completed(command: Commands, job: Job) -> None:

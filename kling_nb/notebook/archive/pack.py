@@ -146,9 +146,10 @@ def describe(verb: Verb, done: Packed) -> list[str]:
     """Return a summary for people; the first line is a title."""
     saved = done.saved_at.astimezone()
     before, after = byte_words(done.size_before_bytes), byte_words(done.size_after_bytes)
-    embedded = "embedded" if verb == "pack" else "replaced by posters; the files stay"
+    clips = counted(len(done.clips), "clip")
+    change = f"{clips} embedded" if verb == "pack" else f"posters instead of {clips}"
     lines = [
-        f"{done.path.name}: {counted(len(done.clips), 'clip')} {embedded}",
+        f"{done.path.name}: {change}",
         f"{before} before, {after} now",
         f"From {done.notebook.name} as saved on {saved.day} {saved:%B at %H:%M:%S}; "
         "later changes are not included.",
