@@ -136,7 +136,7 @@ def test_the_report_is_there_at_once_and_filled_in(
 ) -> None:
     """First it asks; then the service has answered, then the page."""
     report.show_report(open_session, "notebook")
-    assert "asking   Widgets: asking the page…" in texts(shell)[0]
+    assert "asking   Widgets: waiting for the page…" in texts(shell)[0]
     assert f'data-kling-hub="{own_hub.hub_id}"' in htmls(shell)[0]
     assert "widget" not in shell.display_pub.outputs[0]["data"]
     wait_for(shell, "balance 5,916")
@@ -153,7 +153,7 @@ def test_a_page_that_does_not_answer_becomes_a_finding(
     shell: Any, own_hub: Hub, probes: list[browser.Probe], open_session: Callable[..., Any]
 ) -> None:
     """And it may still answer later, when the cells before it have ended."""
-    report.show_report(open_session, "notebook", patience_s=0.01)
+    report.show_report(open_session, "notebook", timeout_s=0.01)
     wait_for(shell, "Widgets: no answer from the page")
     answer_for_the_page(probes[0])
     wait_for(shell, "Widgets: the page answers")

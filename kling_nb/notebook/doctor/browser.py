@@ -21,14 +21,13 @@ from kling_nb.display.html import Finding
 
 __all__ = ["PageReport", "Probe", "judge_page", "make_clip"]
 
-LAB_LEAST = (4, 4)
-NOTEBOOK_LEAST = (7, 4)
-NOTEBOOK_LIKE = ("notebook", "VS Code", "Colab")
+LOWEST_LAB = (4, 4)
+LOWEST_NOTEBOOK = (7, 4)
 
 NO_ANSWER = (
     "Install ipywidgets and anywidget where Jupyter itself runs (the server's environment, not "
-    "only the kernel's), restart the server and reload the page; `jupyter labextension list` tells "
-    "whether they are there and enabled. Clips and cards show without."
+    "only the kernel's), restart the server and reload the page; `jupyter labextension list` shows "
+    "whether they are enabled. Clips and cards work without them."
 )
 NO_PLAYER = (
     "Use a browser with H.264 and AAC: Chrome, Edge, Safari, or Firefox on a system that has "
@@ -38,21 +37,21 @@ NO_PLAYER = (
 
 @dataclass(frozen=True, slots=True)
 class PageReport:
-    """What the page told of the clip."""
+    """What the page reports about the clip."""
 
     pictures: tuple[bool, str]
-    """Whether H.264 was decoded and played, and what the page says of it."""
+    """Whether H.264 was decoded and played, and the page's message."""
     sound: tuple[bool, str]
     """The same for AAC."""
 
     @classmethod
-    def parse(cls, told: Mapping[str, Any]) -> PageReport:
-        """Read a message; what is missing did not play."""
-        return cls(read_trial(told.get("pictures")), read_trial(told.get("sound")))
+    def parse(cls, content: Mapping[str, Any]) -> PageReport:
+        """Parse a message; a missing result counts as not played."""
+        return cls(read_trial(content.get("pictures")), read_trial(content.get("sound")))
 
 
 class Probe(anywidget.AnyWidget):
-    """Sends a clip to each page and hears what became of it; never displayed itself.
+    """Sends a clip to each page and receives the result; never displayed itself.
 
     Args:
         clip: An MP4 file with H.264 and AAC.
@@ -73,7 +72,7 @@ class Probe(anywidget.AnyWidget):
 
 
 def make_clip() -> bytes:
-    """A clip of one second with pictures and sound, as the emulator makes them."""
+    """Return a clip of one second with pictures and sound, encoded like the emulator's clips."""
     from kling_nb.emulator.render.encode import render_clip
     from kling_nb.emulator.render.images import draw_scene
 
@@ -85,23 +84,21 @@ def make_clip() -> bytes:
 
 
 def judge_page(
-    place: FrontEnd, page: Page | None, answer: PageReport | None, *, waited_s: float | None
+    front_end: FrontEnd, page: Page | None, answer: PageReport | None, *, waited_s: float | None
 ) -> list[Finding]:
-    """The findings about the page.
+    """Return the findings about the page.
 
     Args:
-        place: What the kernel knows of its front end.
-        page: What the page told at its hello.
-        answer: What it told of the clip.
-        waited_s: How long an answer was waited for in vain; None while it is waited for.
+        front_end: As the kernel detects it.
+        page: What the page reports about itself.
+        answer: What it reports about the clip.
+        waited_s: The timeout that has passed without an answer; None before.
     """
-    if place not in NOTEBOOK_LIKE:
-        words = {
-            "terminal": "a terminal: text instead of cards",
-            "headless": "a headless run: cells wait for their clips, nobody clicks",
-        }
-        return [Finding("Front end", "ok", words[place])]
-    findings = [judge_front_end(place, page)]
+    if front_end == "terminal":
+        return [Finding("Front end", "ok", "a terminal: text instead of cards")]
+    if front_end == "headless":
+        return [Finding("Front end", "ok", "a headless run: cells wait for their clips")]
+    findings = [judge_front_end(front_end, page)]
     if answer is not None:
         return [
             *findings,
@@ -111,24 +108,24 @@ def judge_page(
         ]
     names = ("Widgets", "H.264 pictures", "AAC sound")
     if waited_s is None:
-        return [*findings, *(Finding(name, "asking", "asking the page…") for name in names)]
-    said = f"no answer from the page in {waited_s:g} s; a cell that still runs delays it"
+        return [*findings, *(Finding(name, "asking", "waiting for the page…") for name in names)]
+    said = f"no answer from the page in {waited_s:g} s; a running cell delays it"
     return [
         *findings,
         Finding("Widgets", "bad", said, NO_ANSWER),
-        *(Finding(name, "warn", "not known: the page did not answer") for name in names[1:]),
+        *(Finding(name, "warn", "unknown: the page did not answer") for name in names[1:]),
     ]
 
 
-def judge_front_end(place: FrontEnd, page: Page | None) -> Finding:
+def judge_front_end(front_end: FrontEnd, page: Page | None) -> Finding:
     if page is None or not page.front_end:
-        names = {"notebook": "a notebook; which one, its page has not told"}
-        return Finding("Front end", "ok", names.get(place, place))
-    least = LAB_LEAST if page.front_end == "JupyterLab" else NOTEBOOK_LEAST
+        names = {"notebook": "a notebook; the page has not reported its name"}
+        return Finding("Front end", "ok", names.get(front_end, front_end))
+    lowest = LOWEST_LAB if page.front_end == "JupyterLab" else LOWEST_NOTEBOOK
     said = f"{page.front_end} {page.version}".strip()
-    numbers = tuple(int(part) for part in page.version.split(".")[:2] if part.isdigit())
-    if page.front_end.startswith("Jupyter") and numbers and numbers < least:
-        fix = "Upgrade it: in older ones a click is handled only after the cell that runs."
+    version = tuple(int(part) for part in page.version.split(".")[:2] if part.isdigit())
+    if page.front_end.startswith("Jupyter") and version and version < lowest:
+        fix = "Upgrade it: older versions handle a click only after the running cell."
         return Finding("Front end", "warn", said, fix)
     return Finding("Front end", "ok", said)
 
@@ -138,7 +135,7 @@ def judge_trial(name: str, trial: tuple[bool, str]) -> Finding:
     return Finding(name, "ok", said) if plays else Finding(name, "bad", said, NO_PLAYER)
 
 
-def read_trial(told: object) -> tuple[bool, str]:
-    if not isinstance(told, Mapping):
-        return False, "the page said nothing of it"
-    return told.get("plays") is True, str(told.get("said", ""))[:200]
+def read_trial(content: object) -> tuple[bool, str]:
+    if not isinstance(content, Mapping):
+        return False, "the page did not report it"
+    return content.get("plays") is True, str(content.get("said", ""))[:200]

@@ -192,7 +192,7 @@ def test_a_service_that_never_answers_is_not_waited_for(
     answered = threading.Event()
     session = open_session(mode="live", api_key=KEY)
     monkeypatch.setattr(session, "balance", lambda: 1.0 if answered.wait() else 0.0)
-    found = service.check_service(session, patience_s=0.01)
+    found = service.check_service(session, timeout_s=0.01)
     answered.set()
     assert (found.status, found.said) == ("bad", "no answer in 0.01 s")
     assert "HTTPS_PROXY" in found.fix
@@ -244,7 +244,7 @@ def test_a_wrong_setting_does_not_hide_the_folder(
     monkeypatch.setenv("KLING_NB_MODE", "live")
     monkeypatch.setenv(wrong, "nonsense")
     monkeypatch.setenv("KLING_NB_FOLDER", str(tmp_path / "mine"))
-    assert service.find_place(None) == tmp_path / "mine"
+    assert service.find_folder(None) == tmp_path / "mine"
 
 
 def test_where_the_folder_is_what_is_wrong_none_is_judged(
@@ -267,8 +267,8 @@ def test_whether_callbacks_are_heard(world: World) -> None:
     session = SimpleNamespace(hearing=world.context.hearing)
     found = service.check_callbacks(cast(Session, session))
     assert (found.status, found.fix) == ("ok", "")
-    assert "nobody listens" in found.said
+    assert "jobs are polled" in found.said
     hearing = session.hearing
     hearing.turn_to(Listening(hearing, "https://my.example/cb", stop=lambda: None))
     found = service.check_callbacks(cast(Session, session))
-    assert (found.status, found.said) == ("ok", "heard at https://my.example/cb")
+    assert (found.status, found.said) == ("ok", "received at https://my.example/cb")
