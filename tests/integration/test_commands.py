@@ -198,7 +198,7 @@ def test_a_balance_that_cannot_be_had_is_no_error(
     assert session.emulator is not None
     session.emulator.books.inject("unreachable", times=20, argument="other")
     command.run("balance")
-    assert "balance not known: " in texts(shell)[0]
+    assert "balance unknown: " in texts(shell)[0]
 
 
 def test_the_emulator_is_switched_on(command: Commands, shell: Any, session: Session) -> None:
@@ -274,7 +274,7 @@ def test_a_job_that_takes_longer_is_taken_up(
     command: Commands, shell: Any, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The greeting does not wait for it."""
-    monkeypatch.setattr(status, "_ENDING_WAIT_S", 0.0)
+    monkeypatch.setattr(status, "_DOWNLOAD_WAIT_S", 0.0)
     session.text_to_video("detached").detach()
     command.greet()
     assert "1 job running" in greetings(shell)[-1]
