@@ -336,11 +336,11 @@ def test_slim_in_place_keeps_what_was_saved_meanwhile(
     path = save(tmp_path / "film.ipynb", shown(job, "always"))
     real = packing.redraw_card
 
-    def draw(*given: Any) -> Any:
+    def draw(*args: Any, **options: Any) -> Any:
         book = json.loads(path.read_bytes())
         book["cells"][0]["source"] = "an hour of work"
         path.write_text(json.dumps(book))
-        return real(*given)
+        return real(*args, **options)
 
     monkeypatch.setattr(packing, "redraw_card", draw)
     with pytest.raises(InvalidInput, match=r"film\.ipynb was saved by another program"):

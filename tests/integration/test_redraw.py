@@ -41,7 +41,7 @@ def card(job: Job, tmp_path: Path, open_session: Callable[..., Session]) -> Card
 def test_what_the_ledger_knows_is_drawn_from_it(card: Card) -> None:
     """HTML, text and record, all of them."""
     section, metadata, row, path = card
-    drawn = redraw_card(section, metadata, row, path, "poster")
+    drawn = redraw_card(section, metadata, row, path, whole=False)
     assert drawn is not None
     (fresh,) = find_sections(drawn.markup)
     assert (fresh.video, fresh.prompt) == (b"", "A red fox & a hare")
@@ -53,8 +53,8 @@ def test_a_clip_in_another_codec_goes_in_as_its_preview(card: Card) -> None:
     """The record says so; the note on the codec comes and goes with the player."""
     section, metadata, row, path = card
     path.write_bytes(encoded("libx265"))
-    known = redraw_card(section, metadata, row, path, "whole")
-    foreign = redraw_card(section, metadata, None, path, "whole")
+    known = redraw_card(section, metadata, row, path, whole=True)
+    foreign = redraw_card(section, metadata, None, path, whole=True)
     assert known is not None
     assert foreign is not None
     for each in (known, foreign):
@@ -63,7 +63,7 @@ def test_a_clip_in_another_codec_goes_in_as_its_preview(card: Card) -> None:
         assert drawn.markup.count("H.264 preview: the file is H.265") == 1
         assert [each.embed for each in read_card(each.metadata)] == ["preview"]
     path.write_bytes(section.video)
-    back = redraw_card(find_sections(foreign.markup)[0], metadata, None, path, "whole")
+    back = redraw_card(find_sections(foreign.markup)[0], metadata, None, path, whole=True)
     assert back is not None
     assert back.markup == section.markup
 
@@ -71,12 +71,12 @@ def test_a_clip_in_another_codec_goes_in_as_its_preview(card: Card) -> None:
 def test_of_a_card_from_elsewhere_only_the_player_changes(card: Card) -> None:
     """There and back it is the same card."""
     section, metadata, _, path = card
-    slim = redraw_card(section, metadata, None, path, "poster")
+    slim = redraw_card(section, metadata, None, path, whole=False)
     assert slim is not None
     (slimmed,) = find_sections(slim.markup)
     assert slim.text == ""
     assert slim.markup == section.with_player(slimmed.player)
-    back = redraw_card(slimmed, read_card(slim.metadata)[0], None, path, "whole")
+    back = redraw_card(slimmed, read_card(slim.metadata)[0], None, path, whole=True)
     assert back is not None
     assert back.markup == section.markup
     assert read_card(back.metadata) == (metadata,)
@@ -88,7 +88,7 @@ def test_a_file_that_does_not_play_changes_nothing(card: Card, tmp_path: Path) -
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no clip")
     for known in (row, None):
-        assert redraw_card(section, metadata, known, broken, "poster") is None
+        assert redraw_card(section, metadata, known, broken, whole=False) is None
 
 
 def test_a_whole_clip_is_known_by_its_hash(card: Card) -> None:

@@ -26,13 +26,12 @@ from kling_nb.jobs.settings import find_folder
 
 from .clip_finder import ClipFinder, with_clip
 from .notebook_file import NotebookFile, check_place, current_notebook, text_of
-from .redraw import Amount, RedrawnCard, redraw_card, whole_clip
+from .redraw import RedrawnCard, redraw_card, whole_clip
 
 __all__ = ["Packed", "describe", "pack", "read_order", "slim"]
 
 Verb = Literal["pack", "slim"]
 
-_AMOUNTS: Final[dict[Verb, Amount]] = {"pack": "whole", "slim": "poster"}
 _NAMES: Final = {"pack": "packed", "slim": "slim"}
 _LARGEST_BYTES: Final = 500_000_000
 """The largest notebook that Jupyter accepts; a browser's limit for one text is similar."""
@@ -67,7 +66,7 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class PackOptions:
-    """The options of `%kling pack` and `%kling slim`."""
+    """What a command line asks for."""
 
     notebook: str = ""
     to: str = ""
@@ -120,10 +119,10 @@ def slim(
 
 
 def read_order(verb: Verb, words: Sequence[str]) -> PackOptions:
-    """Parse the arguments of `%kling pack` or `%kling slim`.
+    """The words behind `%kling pack` or `%kling slim`.
 
     Raises:
-        InvalidInput: There is an argument too many, one too few, or an unknown option.
+        InvalidInput: There is a word too many, one too few, or an unknown option.
     """
     order, left = PackOptions(), list(words)
     while left:
@@ -245,17 +244,16 @@ class _Packing:
             return unchanged
         if row is None and card.state != "saved":
             return unchanged
-        clip = with_clip(card, row)
+        clip, is_pack = with_clip(card, row), self._verb == "pack"
         embedded = whole_clip(section, clip)
         path = self._finder.find(card, row)
-        if path is None and self._verb == "slim" and embedded:
+        if path is None and not is_pack and embedded:
             path = self._save(clip, embedded)
         if path is None and not embedded:
             card = CardMetadata(card.id)  # the clip may have been downloaded again
             path = self._finder.find(card, row)
-        drawn = redraw_card(section, card, row, path, _AMOUNTS[self._verb]) if path else None
-        is_whole = self._verb == "pack" and bool(embedded)
-        amount: Embedded = drawn.embedded if drawn else "whole" if is_whole else ""
+        drawn = redraw_card(section, card, row, path, whole=is_pack) if path else None
+        amount: Embedded = drawn.embedded if drawn else "whole" if is_pack and embedded else ""
         self._count(clip.file or f"job {card.id}", amount)
         return self._with_link(drawn, path) if drawn and path else unchanged
 

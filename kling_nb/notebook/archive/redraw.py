@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.job_state import JobFacts, JobState, Saved
@@ -23,9 +23,7 @@ from kling_nb.storage import JobRecord
 
 from .clip_finder import with_clip
 
-__all__ = ["Amount", "RedrawnCard", "redraw_card", "whole_clip"]
-
-Amount = Literal["whole", "poster"]
+__all__ = ["RedrawnCard", "redraw_card", "whole_clip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class RedrawnCard:
 
 
 def redraw_card(
-    section: html.Section, card: CardMetadata, row: JobRecord | None, path: Path, amount: Amount
+    section: html.Section, card: CardMetadata, row: JobRecord | None, path: Path, *, whole: bool
 ) -> RedrawnCard | None:
     """Return a card with the clip or a poster embedded, or None if the file does not play.
 
@@ -50,14 +48,13 @@ def redraw_card(
         card: Its metadata.
         row: Its row in the ledger, if it has one.
         path: The clip.
-        amount: How much of the clip to embed. If some browsers cannot play it, `whole` embeds its
-            preview.
+        whole: Embed the clip, or its preview if some browsers cannot play it; else a poster.
     """
     try:
         facts, state = _known(card, row, path) if row else _foreign(section, card, path)
     except MediaError:
         return None
-    bundle = card_bundle(facts, state, "always" if amount == "whole" else "never")
+    bundle = card_bundle(facts, state, "always" if whole else "never")
     (fresh,) = html.find_sections(bundle["text/html"])
     if not fresh.player:
         return None

@@ -1,4 +1,4 @@
-"""Notebooks as files: found, read, written back with nothing touched, and trusted as before."""
+"""Notebook files: the current one, reading, writing without loss, and the trust signature."""
 
 from __future__ import annotations
 
@@ -22,80 +22,65 @@ from kling_nb.notebook.archive.notebook_file import (
 )
 
 
-def book(**metadata: Any) -> Any:
-    """A notebook with outputs of several kinds."""
-    output = nbformat.v4.new_output
+def with_outputs(outputs: object, **metadata: object) -> dict[str, Any]:
+    """A notebook as JSON with these outputs, valid or not."""
+    cell = {"cell_type": "code", "metadata": {}, "source": "x", "outputs": outputs}
+    return {"metadata": metadata, "nbformat": 4, "nbformat_minor": 4, "cells": [cell]}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A notebook with outputs of several kinds, as Jupyter saves it."""
+    output, path = nbformat.v4.new_output, tmp_path / "film.ipynb"
     outputs = [
         output("stream", name="stdout", text="ä\n\u2028…\n"),
         output("display_data", data={"text/html": "<b>a</b>\n<i>b</i>", "text/plain": "a"}),
         output("execute_result", data={"application/json": {"a": [1.5, None, "é"]}}),
     ]
     cell = nbformat.v4.new_code_cell("x = 1\ny", outputs=outputs, metadata={"tags": ["t"]})
-    return nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
-
-
-def with_outputs(outputs: object) -> dict[str, Any]:
-    """A notebook as JSON with these outputs, valid or not."""
-    cell = {"cell_type": "code", "metadata": {}, "source": "x", "outputs": outputs}
-    return {"metadata": {}, "nbformat": 4, "nbformat_minor": 4, "cells": [cell]}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """One that Jupyter saved."""
-    path = tmp_path / "film.ipynb"
-    nbformat.write(book(kernelspec={"name": "python3", "display_name": "P"}), path)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
     return path
 
 
-def test_the_state_of_widgets_that_no_output_shows_is_dropped(tmp_path: Path) -> None:
-    """What an output shows stays, with everything that its state names."""
-    views = {"text/plain": "x", WIDGET_VIEW: {"model_id": "shown"}}
-    cell = nbformat.v4.new_code_cell("x", outputs=[nbformat.v4.new_output("display_data", views)])
+# --- the saved state of widgets ----------------------------------------------------------------
+
+
+def test_the_state_of_unshown_widgets_is_removed(path: Path) -> None:
+    """The state of a shown widget stays, and that of each widget it refers to."""
+    view = {"output_type": "display_data", "metadata": {}}
+    view["data"] = {"text/plain": "x", WIDGET_VIEW: {"model_id": "shown"}}
     names = {"shown": ["IPY_MODEL_child"], "child": ["IPY_MODEL_style"], "style": [], "dead": []}
     state = {name: {"state": {"children": inside}} for name, inside in names.items()}
     widgets = {WIDGET_STATE: {"version_major": 2, "version_minor": 0, "state": state}}
-    path = tmp_path / "film.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": widgets}), path)
-    read = NotebookFile.read(path)
-    assert read.drop_unshown_widgets() == 1
-    read.write(path, replace=True)
+    path.write_text(json.dumps(with_outputs([view], widgets=widgets)))
+    file = NotebookFile.read(path)
+    assert file.drop_unshown_widgets() == 1
+    file.write(path, replace=True)
     kept = nbformat.read(path, 4).metadata.widgets[WIDGET_STATE].state
     assert set(kept) == {"shown", "child", "style"}
     assert NotebookFile.read(path).drop_unshown_widgets() == 0
 
 
-@pytest.mark.parametrize("metadata", [{"widgets": []}, {"widgets": {WIDGET_STATE: {"state": 1}}}])
-def test_widget_state_that_is_none_is_left_alone(tmp_path: Path, metadata: Any) -> None:
-    """Whatever a program wrote there."""
-    path = tmp_path / "film.ipynb"
-    path.write_text(json.dumps({**book(), "metadata": metadata}), encoding="utf-8")
-    assert NotebookFile.read(path).drop_unshown_widgets() == 0
+@pytest.mark.parametrize("widgets", [[], {}, {WIDGET_STATE: {"state": 1}}])
+def test_other_metadata_of_widgets_is_not_changed(path: Path, widgets: Any) -> None:
+    """Other programs may write another form."""
+    path.write_text(json.dumps(with_outputs([], widgets=widgets)))
+    file = NotebookFile.read(path)
+    assert file.drop_unshown_widgets() == 0
+    file.write(path, replace=True)
+    assert json.loads(path.read_bytes())["metadata"] == {"widgets": widgets}
 
 
-def test_dead_state_takes_its_metadata_with_it(tmp_path: Path) -> None:
-    """Nothing is left where nothing is shown."""
-    widgets = {WIDGET_STATE: {"state": {"dead": {}}}}
-    path = tmp_path / "film.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(metadata={"widgets": widgets}), path)
-    read = NotebookFile.read(path)
-    assert read.drop_unshown_widgets() == 1
-    read.write(path, replace=True)
-    assert "widgets" not in nbformat.read(path, 4).metadata
+def test_empty_widget_metadata_is_removed(path: Path) -> None:
+    """Without any state the metadata goes, too."""
+    path.write_text(json.dumps(with_outputs([], widgets={WIDGET_STATE: {"state": {"dead": {}}}})))
+    file = NotebookFile.read(path)
+    assert file.drop_unshown_widgets() == 1
+    file.write(path, replace=True)
+    assert json.loads(path.read_bytes())["metadata"] == {}
 
 
-@pytest.fixture
-def jupyter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A person's Jupyter, in which nothing was signed so far."""
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    (tmp_path / "jupyter").mkdir()
-    return tmp_path / "jupyter"
-
-
-def is_trusted(path: Path, data: Path) -> bool:
-    """Whether a server of that person's trusts a notebook."""
-    with NotebookNotary(data_dir=str(data)) as notary:
-        return bool(notary.check_signature(nbformat.read(path, as_version=4)))
+# --- writing -----------------------------------------------------------------------------------
 
 
 def test_a_notebook_of_jupyter_is_written_byte_by_byte(path: Path, tmp_path: Path) -> None:
@@ -112,19 +97,16 @@ def test_no_content_is_lost(path: Path, tmp_path: Path, minor: int, layout: Any)
     content |= {"nbformat_minor": minor, "of another program": [1.5, None, {"ä": "\u2028"}]}
     content["metadata"]["unknown"] = {"deep": [{}]}
     attachments = {"fox.png": {"image/png": "iVBORw0KGgo=", "text/plain": ["a\n", "b"]}}
-    text = {"cell_type": "markdown", "metadata": {}, "source": "", "attachments": attachments}
+    text = {"cell_type": "markdown", "metadata": {}, "source": ["#"], "attachments": attachments}
     content["cells"].append(text)
-    content["cells"][0].pop("id")
+    del content["cells"][0]["id"]
     path.write_text(json.dumps(content, **layout), encoding="utf-8")
     NotebookFile.read(path).write(tmp_path / "copy.ipynb")
-    copy = json.loads((tmp_path / "copy.ipynb").read_text(encoding="utf-8"))
-    assert copy["cells"][-1].pop("source") == []
-    assert content["cells"][-1].pop("source") == ""
-    assert copy == content
+    assert json.loads((tmp_path / "copy.ipynb").read_text(encoding="utf-8")) == content
 
 
 def test_bundles_are_changed_in_place(path: Path, tmp_path: Path) -> None:
-    """And only what was changed differs."""
+    """Only the changed text differs in the file."""
     file = NotebookFile.read(path)
     first, second = file.bundles()
     assert second == {"application/json": {"a": [1.5, None, "é"]}}
@@ -137,8 +119,8 @@ def test_bundles_are_changed_in_place(path: Path, tmp_path: Path) -> None:
     assert new == old
 
 
-def test_nothing_is_overwritten_unasked(path: Path, tmp_path: Path) -> None:
-    """The way on is told."""
+def test_an_existing_file_is_not_overwritten_by_accident(path: Path, tmp_path: Path) -> None:
+    """The error names the option that overwrites it."""
     other = tmp_path / "other.ipynb"
     other.write_text("mine")
     with pytest.raises(InvalidInput, match=r"other\.ipynb' exists; `--replace` overwrites it"):
@@ -148,10 +130,10 @@ def test_nothing_is_overwritten_unasked(path: Path, tmp_path: Path) -> None:
     assert other.read_bytes() == path.read_bytes()
 
 
-def test_a_full_disk_leaves_what_was_there(
+def test_a_full_disk_leaves_the_old_file(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither half a notebook nor a piece of one."""
+    """No half notebook is left, and no part file."""
     before = path.read_bytes()
 
     def full(*_: object) -> None:
@@ -165,7 +147,7 @@ def test_a_full_disk_leaves_what_was_there(
 
 
 def test_a_link_stays_a_link(path: Path, tmp_path: Path) -> None:
-    """What it leads to is written."""
+    """Its target is written."""
     link = tmp_path / "link.ipynb"
     link.symlink_to(path)
     file = NotebookFile.read(link)
@@ -175,62 +157,34 @@ def test_a_link_stays_a_link(path: Path, tmp_path: Path) -> None:
     assert "<p>new</p>" in path.read_text(encoding="utf-8")
 
 
-def test_permissions_are_kept(path: Path, tmp_path: Path) -> None:
-    """A private notebook's copy is private, and a shared one's is shared."""
-    for mode in (0o600, 0o644):
-        path.chmod(mode)
-        NotebookFile.read(path).write(tmp_path / "copy.ipynb", replace=True)
-        assert (tmp_path / "copy.ipynb").stat().st_mode & 0o777 == mode
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "does not appear to be JSON"),
-        (b"\xff\xfe", "invalid start byte"),
-        (b"[]", "no attribute 'get'"),
-        (b'{"metadata": {}, "nbformat": 4}', "missing an expected key: cells"),
-        (b'{"metadata": {}, "nbformat": 4, "cells": 7}', "not iterable"),
-        (b'{"metadata": {}, "nbformat": 4, "cells": [7]}', "not iterable"),
-        (b'{"metadata": {}, "nbformat": 3, "worksheets": []}', "its format is 3, not 4"),
-        (b'{"metadata": {}, "nbformat": 5}', "Unsupported nbformat version 5"),
-        (b"[" * 100_000, "recursion"),
-    ],
-)
-def test_a_file_that_is_no_notebook_is_one_error(
-    tmp_path: Path, content: bytes, reason: str
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077])
+@pytest.mark.parametrize("bits", [0o644, 0o600])
+def test_permissions_are_those_of_the_original(
+    path: Path, tmp_path: Path, umask: int, bits: int
 ) -> None:
-    """With the file's name and the reason."""
-    path = tmp_path / "broken.ipynb"
-    path.write_bytes(content)
-    with pytest.raises(InvalidInput, match=reason) as error:
-        NotebookFile.read(path)
-    assert "broken.ipynb cannot be read as a notebook" in str(error.value)
+    """A copy follows the umask, as with `cp`; a changed notebook keeps its bits."""
+    target = tmp_path / "packed.ipynb"
+    path.chmod(bits)
+    file = NotebookFile.read(path)
+    before = os.umask(umask)
+    try:
+        file.write(target)
+        assert stat.S_IMODE(target.stat().st_mode) == bits & ~umask
+        file.write(path, replace=True)
+        assert stat.S_IMODE(path.stat().st_mode) == bits
+    finally:
+        os.umask(before)
+    assert list(tmp_path.glob(".*")) == []
 
 
-@pytest.mark.parametrize("outputs", [7, [7], [{"output_type": "display_data", "data": 7}]])
-def test_outputs_without_their_form_are_one_error(tmp_path: Path, outputs: object) -> None:
-    """Jupyter cannot open such a notebook either."""
-    path = tmp_path / "broken.ipynb"
-    path.write_text(json.dumps(with_outputs(outputs)))
-    with pytest.raises(InvalidInput, match="cannot be read as a notebook"):
-        NotebookFile.read(path)
-
-
-def test_a_missing_notebook_is_told(tmp_path: Path) -> None:
-    """As the file system says it."""
-    with pytest.raises(InvalidInput, match="No such file"):
-        NotebookFile.read(tmp_path / "none.ipynb")
-
-
-@pytest.mark.parametrize("saved", ["other", "same size"])
-def test_what_was_saved_meanwhile_is_not_written_over(
-    path: Path, tmp_path: Path, saved: str
+@pytest.mark.parametrize("is_same_size", [False, True])
+def test_a_notebook_that_a_page_has_saved_is_not_overwritten(
+    path: Path, tmp_path: Path, is_same_size: bool
 ) -> None:
-    """However alike it looks from outside; nothing is left beside it."""
+    """The content decides, not size or time; no part file is left."""
     file, before = NotebookFile.read(path), path.stat()
     newer = path.read_bytes().replace(b"x = 1", b"x = 2")
-    path.write_bytes(newer if saved == "same size" else newer + b"\n")
+    path.write_bytes(newer if is_same_size else newer + b"\n")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     (tmp_path / "link.ipynb").symlink_to(path)
     for target in (path, tmp_path / "link.ipynb"):
@@ -240,11 +194,10 @@ def test_what_was_saved_meanwhile_is_not_written_over(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["film.ipynb", "link.ipynb"]
 
 
-def test_half_characters_are_escaped(tmp_path: Path) -> None:
+def test_half_characters_are_escaped(path: Path, tmp_path: Path) -> None:
     """JSON may hold half a surrogate pair, also after a backslash; UTF-8 has none."""
-    path, source = tmp_path / "film.ipynb", "\u00e9 \\\ud83d"
-    cell = nbformat.v4.new_code_cell(source)
-    path.write_text(json.dumps(nbformat.v4.new_notebook(cells=[cell])))
+    source = "\u00e9 \\\ud83d"
+    path.write_text(json.dumps(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])))
     NotebookFile.read(path).write(tmp_path / "copy.ipynb")
     assert list(NotebookFile.read(tmp_path / "copy.ipynb").sources()) == [source]
 
@@ -268,62 +221,44 @@ def test_a_notebook_that_cannot_be_written_is_one_error(
     assert not (tmp_path / "copy.ipynb").exists()
 
 
-def test_what_was_trusted_stays_trusted(path: Path, tmp_path: Path, jupyter: Path) -> None:
-    """Else a slimmed notebook would lose its style sheets."""
-    with NotebookNotary(data_dir=str(jupyter)) as notary:
-        notary.sign(nbformat.read(path, as_version=4))
-    file = NotebookFile.read(path)
-    next(file.bundles())["text/html"] = "<p>new</p>"
-    file.write(tmp_path / "copy.ipynb")
-    assert is_trusted(tmp_path / "copy.ipynb", jupyter)
-
-
-def test_what_was_not_trusted_is_not(path: Path, tmp_path: Path, jupyter: Path) -> None:
-    """A stranger's notebook is still one after it was packed."""
-    with NotebookNotary(data_dir=str(jupyter)) as notary:
-        notary.sign(book())
-    NotebookFile.read(path).write(tmp_path / "copy.ipynb")
-    assert not is_trusted(tmp_path / "copy.ipynb", jupyter)
-
-
-def test_without_jupyter_nothing_is_signed(path: Path, tmp_path: Path, jupyter: Path) -> None:
-    """No secret and no database are made."""
-    NotebookFile.read(path).write(tmp_path / "copy.ipynb")
-    assert list(jupyter.iterdir()) == []
-
-
-def test_the_front_end_tells_the_notebook(path: Path) -> None:
-    """Jupyter Server by a variable of the environment, VS Code by one of the namespace."""
-    assert current_notebook({}, {"JPY_SESSION_NAME": str(path)}) == path
-    assert current_notebook({"__vsc_ipynb_file__": str(path)}, {}) == path
+# --- reading -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("environ", "said"),
+    ("content", "reason"),
     [
-        ({}, "unknown to this front end"),
-        ({"JPY_SESSION_NAME": "/somewhere/Console 1"}, "unknown to this front end"),
+        (b"", "does not appear to be JSON"),
+        (b"\xff\xfe", "invalid start byte"),
+        (b"[]", "no attribute 'get'"),
+        (b'{"metadata": {}, "nbformat": 4}', "missing an expected key: cells"),
+        (b'{"metadata": {}, "nbformat": 4, "cells": 7}', "not iterable"),
+        (b'{"metadata": {}, "nbformat": 4, "cells": [7]}', "not iterable"),
+        (b'{"metadata": {}, "nbformat": 3, "worksheets": []}', "its format is 3, not 4"),
+        (b'{"metadata": {}, "nbformat": 5}', "Unsupported nbformat version 5"),
+        (b"[" * 100_000, "recursion"),
+        (json.dumps(with_outputs(7)).encode(), "not iterable"),
+        (json.dumps(with_outputs([7])).encode(), "no attribute 'get'"),
         (
-            {"JPY_SESSION_NAME": "/nowhere/film.ipynb"},
-            r"film.ipynb does not exist; was it renamed\?",
+            json.dumps(with_outputs([{"output_type": "display_data", "data": 7}])).encode(),
+            "no attribute 'items'",
         ),
     ],
 )
-def test_where_it_is_not_told_the_name_is_asked_for(environ: dict[str, str], said: str) -> None:
-    """With an example."""
-    with pytest.raises(InvalidInput, match=said) as error:
-        current_notebook({}, environ)
-    assert "`%kling pack NOTEBOOK.ipynb`" in str(error.value)
+def test_a_file_that_is_no_notebook_is_one_error(path: Path, content: bytes, reason: str) -> None:
+    """With the file's name and the reason; Jupyter cannot open it either."""
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=reason) as error:
+        NotebookFile.read(path)
+    assert "film.ipynb cannot be read as a notebook" in str(error.value)
 
 
-def test_a_notebook_is_told_whether_it_is_there_or_not() -> None:
-    """One that was renamed keeps the name that its kernel was started with; others are none."""
-    told = told_notebooks({"__vsc_ipynb_file__": "a.ipynb"}, {"JPY_SESSION_NAME": "/gone/b.ipynb"})
-    assert told == ["a.ipynb", "/gone/b.ipynb"]
-    assert told_notebooks({}, {"JPY_SESSION_NAME": "console-1"}) == []
+def test_a_missing_notebook_is_an_error(tmp_path: Path) -> None:
+    """With the reason of the file system."""
+    with pytest.raises(InvalidInput, match="No such file"):
+        NotebookFile.read(tmp_path / "none.ipynb")
 
 
-def test_the_text_of_code_cells(tmp_path: Path) -> None:
+def test_the_text_of_code_cells(path: Path) -> None:
     """As one text or as lines; other cells are left out."""
     cells = [
         {"cell_type": "code", "source": ["a\n", "b"]},
@@ -332,27 +267,71 @@ def test_the_text_of_code_cells(tmp_path: Path) -> None:
         {"cell_type": "code", "source": 7},
         {"cell_type": "raw", "outputs": [7, {"data": 7}]},
     ]
-    path, book = tmp_path / "film.ipynb", with_outputs([])
-    book["cells"] = [{"metadata": {}} | cell for cell in cells]
+    book = with_outputs([]) | {"cells": [{"metadata": {}} | cell for cell in cells]}
     path.write_text(json.dumps(book), encoding="utf-8")
     assert list(NotebookFile.read(path).sources()) == ["a\nb", "c", ""]
     assert list(NotebookFile.read(path).bundles()) == []
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077])
-@pytest.mark.parametrize("bits", [0o644, 0o600])
-def test_a_new_notebook_follows_the_umask(tmp_path: Path, umask: int, bits: int) -> None:
-    """As a copy by `cp`: no more than the original allows. One that is changed keeps its bits."""
-    path, target = tmp_path / "film.ipynb", tmp_path / "packed.ipynb"
-    path.write_text(json.dumps({"cells": [], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}))
-    path.chmod(bits)
-    book = NotebookFile.read(path)
-    before = os.umask(umask)
-    try:
-        book.write(target)
-        assert stat.S_IMODE(target.stat().st_mode) == bits & ~umask
-        book.write(path, replace=True)
-        assert stat.S_IMODE(path.stat().st_mode) == bits
-    finally:
-        os.umask(before)
-    assert sorted(each.name for each in tmp_path.glob(".*")) == []
+# --- trust -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def jupyter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of a user without signatures."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    (tmp_path / "jupyter").mkdir()
+    return tmp_path / "jupyter"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_copy_is_trusted_like_its_original(
+    path: Path, tmp_path: Path, jupyter: Path, trusted: bool
+) -> None:
+    """A slimmed notebook keeps its styles; another user's notebook stays untrusted."""
+    with NotebookNotary(data_dir=str(jupyter)) as notary:
+        signed = path if trusted else tmp_path / "other.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(), tmp_path / "other.ipynb")
+        notary.sign(nbformat.read(signed, as_version=4))
+        file = NotebookFile.read(path)
+        next(file.bundles())["text/html"] = "<p>new</p>"
+        file.write(tmp_path / "copy.ipynb")
+        copy = nbformat.read(tmp_path / "copy.ipynb", as_version=4)
+        assert notary.check_signature(copy) == trusted
+
+
+def test_without_jupyter_nothing_is_signed(path: Path, tmp_path: Path, jupyter: Path) -> None:
+    """No secret and no database are made."""
+    NotebookFile.read(path).write(tmp_path / "copy.ipynb")
+    assert list(jupyter.iterdir()) == []
+
+
+# --- the current notebook ----------------------------------------------------------------------
+
+
+def test_the_front_end_reports_the_notebook(path: Path) -> None:
+    """Jupyter Server in an environment variable, VS Code in the namespace."""
+    assert current_notebook({}, {"JPY_SESSION_NAME": str(path)}) == path
+    assert current_notebook({"__vsc_ipynb_file__": str(path)}, {}) == path
+
+
+@pytest.mark.parametrize(
+    ("environ", "reason"),
+    [
+        ({}, "unknown to this front end"),
+        ({"JPY_SESSION_NAME": "/somewhere/Console 1"}, "unknown to this front end"),
+        ({"JPY_SESSION_NAME": "/nowhere/film.ipynb"}, r"does not exist; was it renamed\?"),
+    ],
+)
+def test_an_unknown_notebook_must_be_named(environ: dict[str, str], reason: str) -> None:
+    """The error has an example."""
+    with pytest.raises(InvalidInput, match=reason) as error:
+        current_notebook({}, environ)
+    assert "`%kling pack NOTEBOOK.ipynb`" in str(error.value)
+
+
+def test_reported_paths_may_not_exist() -> None:
+    """A renamed notebook keeps the name with which its kernel started; a console has none."""
+    paths = told_notebooks({"__vsc_ipynb_file__": "a.ipynb"}, {"JPY_SESSION_NAME": "/gone/b.ipynb"})
+    assert paths == ["a.ipynb", "/gone/b.ipynb"]
+    assert told_notebooks({}, {"JPY_SESSION_NAME": "console-1"}) == []
