@@ -27,14 +27,7 @@ __all__ = ["CardEvidence", "check_card", "has_no_clip", "is_proven", "precedence
 RESULTS_KEPT: Final = timedelta(days=14)
 """How long the service keeps results. Source: D, L (section 6), 2026-10."""
 
-_ENDS: Final = {
-    "failed": Stage.FAILED,
-    "refused": Stage.REFUSED,
-    "discarded": Stage.DISCARDED,
-    "unknown": Stage.UNKNOWN,
-    "vanished": Stage.VANISHED,
-    "expired": Stage.EXPIRED,
-}
+_ENDS: Final = frozenset({"failed", "refused", "discarded", "unknown", "vanished", "expired"})
 """The states that have a stage of the same name."""
 _WITHOUT_TASK: Final = frozenset({"preparing", "uploading", "sending"})
 _WITH_TASK: Final = frozenset({"waiting", "outofsight", "downloading", "detached", "saved"})
@@ -77,7 +70,7 @@ def check_card(card: CardMetadata) -> str:
     """Return why a card cannot be converted, or an empty text if it can."""
     if not _ID.fullmatch(card.id):
         return f"{card.id!r} is not the id of a job"
-    if card.state not in _ENDS.keys() | _WITHOUT_TASK | _WITH_TASK:
+    if card.state not in _ENDS | _WITHOUT_TASK | _WITH_TASK:
         return f"job {card.id}: {card.state!r} is not the state of a job"
     if not card.fingerprint or not card.service:
         return f"job {card.id}: its card does not identify a request"
@@ -168,7 +161,7 @@ def _stage(card: CardMetadata, clip: ClipFacts | None, is_kept: bool) -> Stage:
     if clip is not None:
         return Stage.SAVED
     if card.state in _ENDS:
-        return _ENDS[card.state]
+        return Stage(card.state)
     if card.task_id:
         return Stage.ACCEPTED if is_kept else Stage.EXPIRED
     # A notebook that was saved before the end cannot show whether a task was made and paid for.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,10 @@ from kling_nb.display.comm import Page
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.display.html import Finding
 
-__all__ = ["PageReport", "Probe", "judge_page", "make_clip"]
+__all__ = ["Probe", "judge_page", "make_clip"]
+
+Answer = Mapping[str, Any]
+"""What a page sends: `pictures` (H.264) and `sound` (AAC), each with `plays` and `said`."""
 
 LOWEST_LAB = (4, 4)
 LOWEST_NOTEBOOK = (7, 4)
@@ -35,40 +37,25 @@ NO_PLAYER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PageReport:
-    """What the page reports about the clip."""
-
-    pictures: tuple[bool, str]
-    """Whether H.264 was decoded and played, and the page's message."""
-    sound: tuple[bool, str]
-    """The same for AAC."""
-
-    @classmethod
-    def parse(cls, content: Mapping[str, Any]) -> PageReport:
-        """Parse a message; a missing result counts as not played."""
-        return cls(read_trial(content.get("pictures")), read_trial(content.get("sound")))
-
-
 class Probe(anywidget.AnyWidget):
     """Sends a clip to each page and receives the result; never displayed itself.
 
     Args:
         clip: An MP4 file with H.264 and AAC.
-        on_answer: Called on the kernel's thread with each page's answer.
+        on_answer: Called on the kernel's thread with each page's message.
     """
 
     _esm = STATIC / "probe.js"
     clip = traitlets.Bytes().tag(sync=True)
 
-    def __init__(self, clip: bytes, on_answer: Callable[[PageReport], None]) -> None:
+    def __init__(self, clip: bytes, on_answer: Callable[[Answer], None]) -> None:
         self._on_answer = on_answer
         super().__init__(clip=clip)
         self.on_msg(self._receive)
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, Mapping):
-            self._on_answer(PageReport.parse(content))
+            self._on_answer(content)
 
 
 def make_clip() -> bytes:
@@ -84,14 +71,14 @@ def make_clip() -> bytes:
 
 
 def judge_page(
-    front_end: FrontEnd, page: Page | None, answer: PageReport | None, *, waited_s: float | None
+    front_end: FrontEnd, page: Page | None, answer: Answer | None, *, waited_s: float | None
 ) -> list[Finding]:
     """Return the findings about the page.
 
     Args:
         front_end: As the kernel detects it.
         page: What the page reports about itself.
-        answer: What it reports about the clip.
+        answer: Its message about the clip.
         waited_s: The timeout that has passed without an answer; None before.
     """
     if front_end == "terminal":
@@ -103,8 +90,8 @@ def judge_page(
         return [
             *findings,
             Finding("Widgets", "ok", "the page answers"),
-            judge_trial("H.264 pictures", answer.pictures),
-            judge_trial("AAC sound", answer.sound),
+            judge_trial("H.264 pictures", answer.get("pictures")),
+            judge_trial("AAC sound", answer.get("sound")),
         ]
     names = ("Widgets", "H.264 pictures", "AAC sound")
     if waited_s is None:
@@ -130,12 +117,10 @@ def judge_front_end(front_end: FrontEnd, page: Page | None) -> Finding:
     return Finding("Front end", "ok", said)
 
 
-def judge_trial(name: str, trial: tuple[bool, str]) -> Finding:
-    plays, said = trial
-    return Finding(name, "ok", said) if plays else Finding(name, "bad", said, NO_PLAYER)
-
-
-def read_trial(content: object) -> tuple[bool, str]:
-    if not isinstance(content, Mapping):
-        return False, "the page did not report it"
-    return content.get("plays") is True, str(content.get("said", ""))[:200]
+def judge_trial(name: str, trial: object) -> Finding:
+    """Return whether a page played the clip; a missing result counts as not played."""
+    result = trial if isinstance(trial, Mapping) else {"said": "the page did not report it"}
+    said = str(result.get("said", ""))[:200]
+    if result.get("plays") is True:
+        return Finding(name, "ok", said)
+    return Finding(name, "bad", said, NO_PLAYER)

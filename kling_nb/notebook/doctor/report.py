@@ -25,7 +25,7 @@ from kling_nb.display.html import Finding, findings_text, render_findings
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.notebook_file import told_notebooks
 
-from .browser import PageReport, Probe, judge_page, make_clip
+from .browser import Answer, Probe, judge_page, make_clip
 from .environment import (
     check_disk,
     check_folder,
@@ -85,7 +85,7 @@ class Examination:
 
     def __init__(self, opening: Callable[[], Session], front_end: FrontEnd) -> None:
         self.front_end = front_end
-        self.answer: PageReport | None = None
+        self.answer: Answer | None = None
         self.waited_s: float | None = None
         self._has_page = front_end not in ("terminal", "headless")
         self._session, mode = open_session(opening)
@@ -159,7 +159,7 @@ class Report:
             self._examination.waited_s = timeout_s
             self._draw()
 
-    def _receive(self, answer: PageReport) -> None:
+    def _receive(self, answer: Answer) -> None:
         self._examination.answer = answer
         self._answered.set()
         self._draw()
