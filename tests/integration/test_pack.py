@@ -146,7 +146,7 @@ def test_slim_leaves_posters(job: Job, tmp_path: Path) -> None:
 
 
 def test_a_poster_of_any_size_does_not_get_in(job: Job, tmp_path: Path) -> None:
-    """A still that somebody put beside the clip is made anew when it is large."""
+    """A large still beside the clip is replaced by a new poster."""
     clip_of(job).with_suffix(".jpg").write_bytes(b"\xff\xd8" + bytes(1_000_000))
     done = slim(save(tmp_path / "film.ipynb", shown(job, "always")))
     assert done.size_after_bytes < 100_000
@@ -297,7 +297,7 @@ def test_a_card_of_another_folder_gets_its_clip_by_its_hash(
 def test_the_same_id_of_another_folder_is_another_job(
     session: Session, job: Job, tmp_path: Path
 ) -> None:
-    """The fingerprint tells; nobody else's clip is put in."""
+    """The fingerprint decides; the clip of another job is not embedded."""
     stranger = card_bundle(replace(job.facts, fingerprint="f" * 64), job.state, "never")
     bundle = json.loads(json.dumps(stranger))
     bundle[CARD_MIME]["cards"][0]["sha256"] = "1" * 64
@@ -351,7 +351,7 @@ def test_slim_in_place_keeps_what_was_saved_meanwhile(
 
 
 def test_slim_in_place_changes_the_notebook_itself(job: Job, tmp_path: Path) -> None:
-    """Only when it is asked for; the open page is to be told."""
+    """Only with `in_place`; the summary warns about an open page."""
     bundle = shown(job, "always")
     bundle["text/html"] = html.render_place(
         bundle["text/html"], hub_id="hub-1", place_id="p", version=2
@@ -451,7 +451,7 @@ def test_a_place_for_no_notebook_is_refused(job: Job, tmp_path: Path, to: str, s
             act(path, to=tmp_path / to)
 
 
-def test_what_was_done_is_told(job: Job, tmp_path: Path) -> None:
+def test_the_summary(job: Job, tmp_path: Path) -> None:
     """How many, how large, and as of when."""
     path = save(tmp_path / "film.ipynb", shown(job))
     os.utime(path, (0, 86_400 * 20))

@@ -474,7 +474,7 @@ def test_an_earlier_fingerprint_proves_its_request(
 def test_a_fingerprint_that_nothing_proves_answers_nothing(
     begin: Callable[..., Session], tmp_path: Path, photo: bytes, change: str
 ) -> None:
-    """The job is shown with its clip; its cell makes a request of its own, and the user is told."""
+    """The job is shown with its clip; its cell makes a new request, and the summary says so."""
     job = image_job(begin(), tmp_path, photo)
     changes = {"fingerprint": "f" * 64} if change == "forged" else {}
     path = save(tmp_path / "film.ipynb", shown(job, "always", **changes))

@@ -96,10 +96,10 @@ def judge_page(
     names = ("Widgets", "H.264 pictures", "AAC sound")
     if waited_s is None:
         return [*findings, *(Finding(name, "asking", "waiting for the page…") for name in names)]
-    said = f"no answer from the page in {waited_s:g} s; a running cell delays it"
+    message = f"no answer from the page in {waited_s:g} s; a running cell delays it"
     return [
         *findings,
-        Finding("Widgets", "bad", said, NO_ANSWER),
+        Finding("Widgets", "bad", message, NO_ANSWER),
         *(Finding(name, "warn", "unknown: the page did not answer") for name in names[1:]),
     ]
 
@@ -109,18 +109,18 @@ def judge_front_end(front_end: FrontEnd, page: Page | None) -> Finding:
         names = {"notebook": "a notebook; the page has not reported its name"}
         return Finding("Front end", "ok", names.get(front_end, front_end))
     lowest = LOWEST_LAB if page.front_end == "JupyterLab" else LOWEST_NOTEBOOK
-    said = f"{page.front_end} {page.version}".strip()
+    message = f"{page.front_end} {page.version}".strip()
     version = tuple(int(part) for part in page.version.split(".")[:2] if part.isdigit())
     if page.front_end.startswith("Jupyter") and version and version < lowest:
         fix = "Upgrade it: older versions handle a click only after the running cell."
-        return Finding("Front end", "warn", said, fix)
-    return Finding("Front end", "ok", said)
+        return Finding("Front end", "warn", message, fix)
+    return Finding("Front end", "ok", message)
 
 
 def judge_trial(name: str, trial: object) -> Finding:
     """Return whether a page played the clip; a missing result counts as not played."""
     result = trial if isinstance(trial, Mapping) else {"said": "the page did not report it"}
-    said = str(result.get("said", ""))[:200]
+    message = str(result.get("said", ""))[:200]
     if result.get("plays") is True:
-        return Finding(name, "ok", said)
-    return Finding(name, "bad", said, NO_PLAYER)
+        return Finding(name, "ok", message)
+    return Finding(name, "bad", message, NO_PLAYER)

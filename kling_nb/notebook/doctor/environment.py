@@ -54,8 +54,8 @@ OTHER_FOLDER = "choose another folder: argument `folder` or KLING_NB_FOLDER"
 
 def check_python() -> Finding:
     """Return the version of Python and the platform."""
-    said = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return Finding("Python", "ok", said)
+    message = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Finding("Python", "ok", message)
 
 
 def check_interrupts() -> list[Finding]:
@@ -74,12 +74,12 @@ def check_interrupts() -> list[Finding]:
         act = "`import signal; signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})`"
     else:
         return []
-    said = f"*Interrupt* cannot reach this kernel: SIGINT is {state}"
+    message = f"*Interrupt* cannot reach this kernel: SIGINT is {state}"
     fix = (
         "The kernel inherited this from a program that runs in the background (`&`, `nohup`). "
         f"Start that program in the foreground and restart the kernel. Until then run {act}."
     )
-    return [Finding("Interrupt", "warn", said, fix)]
+    return [Finding("Interrupt", "warn", message, fix)]
 
 
 def check_packages(version_of: Callable[[str], str] = importlib.metadata.version) -> Finding:
@@ -132,11 +132,11 @@ def check_folder(folder: Path) -> Finding:
             file.write(b"a clip could be here")
     except OSError as error:
         why = error.strerror or str(error)
-        said = f"{folder} cannot be written to: {why}"
+        message = f"{folder} cannot be written to: {why}"
         if existing != folder:
-            said = f"{folder} does not exist and cannot be created in {existing}: {why}"
+            message = f"{folder} does not exist and cannot be created in {existing}: {why}"
         act = "Make room" if error.errno in DISK_FULL else "Allow writing there"
-        return Finding("Folder", "bad", said, f"{act}, or {OTHER_FOLDER}.")
+        return Finding("Folder", "bad", message, f"{act}, or {OTHER_FOLDER}.")
     state = "can be written to" if existing == folder else "will be created with the first clip"
     return Finding("Folder", "ok", f"{folder} {state}")
 
@@ -153,13 +153,17 @@ def check_disk(
     try:
         free = free_bytes(_existing(folder))
     except OSError as error:
-        said = f"the free space is not known: {error.strerror or error}"
-        return Finding("Disk", "warn", said, f"Check the disk, or {OTHER_FOLDER}.")
+        message = f"the free space is unknown: {error.strerror or error}"
+        return Finding("Disk", "warn", message, f"Check the disk, or {OTHER_FOLDER}.")
     fix = f"Make room, or {OTHER_FOLDER}. Clips of 5 s are about 5 MB."
     if free < TOO_LOW_BYTES:
         return Finding("Disk", "bad", f"{free / 1e6:,.0f} MB free: a clip may not fit", fix)
-    said = f"{free / 1e9:,.1f} GB free"
-    return Finding("Disk", "warn", said, fix) if free < LOW_BYTES else Finding("Disk", "ok", said)
+    message = f"{free / 1e9:,.1f} GB free"
+    return (
+        Finding("Disk", "warn", message, fix)
+        if free < LOW_BYTES
+        else Finding("Disk", "ok", message)
+    )
 
 
 def _existing(folder: Path) -> Path:
@@ -178,25 +182,25 @@ def check_notebook(paths: Sequence[str], cwd: Path) -> Finding:
     if path is None:
         fix = "Name it where a command needs it, e.g. `%kling pack NOTEBOOK.ipynb`."
         if paths:
-            said = f"{paths[0]} does not exist; was it renamed?"
-            return Finding("Notebook", "warn", said, fix)
+            message = f"{paths[0]} does not exist; was it renamed?"
+            return Finding("Notebook", "warn", message, fix)
         return Finding("Notebook", "ok", "unknown to this front end", fix)
     home = path.absolute().parent
     if home.resolve() != cwd.resolve():
-        said = f"{path.name} is in {home}, but this kernel works in {cwd}: links to clips fail"
+        message = f"{path.name} is in {home}, but this kernel works in {cwd}: links to clips fail"
         fix = f"`import os; os.chdir({str(home)!r})`, then run the cells again: 0 credits."
-        return Finding("Notebook", "warn", said, fix)
+        return Finding("Notebook", "warn", message, fix)
     try:
         is_sanitized = has_untrusted_html(path)
     except (InvalidInput, OSError) as error:
         return Finding("Notebook", "warn", str(error), "Save it again.")
     if is_sanitized:
-        said = f"{path.name}: not trusted as saved, so Jupyter removes the styles of older cards"
+        message = f"{path.name}: not trusted as saved, so Jupyter removes the styles of older cards"
         fix = (
             "Run its cells again, for 0 credits, and save it. Or, if you know where it comes from, "
             f"run `jupyter trust {path.name}` in a terminal, and reload the page."
         )
-        return Finding("Notebook", "warn", said, fix)
+        return Finding("Notebook", "warn", message, fix)
     return Finding("Notebook", "ok", path.name)
 
 
@@ -227,5 +231,5 @@ def check_links(folder: Path, root: Path | None) -> list[Finding]:
             return []
         why = f"Jupyter shows no hidden files: {hidden[0]}"
     fix = "Choose a folder that the file browser shows: argument `folder` or KLING_NB_FOLDER."
-    said = f"clips play in their cards, but links to their files do not open: {why}"
-    return [Finding("Links", "warn", said, fix)]
+    message = f"clips play in their cards, but links to their files do not open: {why}"
+    return [Finding("Links", "warn", message, fix)]

@@ -50,10 +50,10 @@ def check_completeness(folder: Path, rows: Sequence[JobRecord]) -> Finding:
     """Check that the ledger has a job for each clip in the folder."""
     strays = len(stray_clips(folder, {row.id for row in rows}))
     if not strays:
-        said = "intact" if rows else "none yet; created with the first clip"
-        return Finding("Ledger", "ok", said)
+        message = "intact" if rows else "none yet; created with the first clip"
+        return Finding("Ledger", "ok", message)
     clips = f"{counted(strays, 'clip')} in this folder"
-    said = f"no job for {clips}" if (folder / LEDGER).exists() else f"missing, but {clips}"
+    message = f"no job for {clips}" if (folder / LEDGER).exists() else f"missing, but {clips}"
     # An old copy would replace a ledger that has jobs.
     restore = "" if rows else "Restore `ledger.sqlite3`, or: "
     fix = (
@@ -61,19 +61,19 @@ def check_completeness(folder: Path, rows: Sequence[JobRecord]) -> Finding:
         "them, for 0 credits. Until then, their cells are refused if your user account has a "
         "record of the payment; if not, they are paid for again."
     )
-    return Finding("Ledger", "warn", said, fix)
+    return Finding("Ledger", "warn", message, fix)
 
 
 def check_jobs(rows: Sequence[JobRecord]) -> Finding:
     """Count the jobs in progress, and name those whose outcome is unknown."""
     running = sum(row.stage in SUBMITTING | FOLLOWED for row in rows)
     unknown = [row.id for row in rows if row.stage is Stage.UNKNOWN]
-    said = f"{running} in progress"
+    message = f"{running} in progress"
     if not unknown:
         fix = "`%kling jobs` lists them; `%kling resume` follows those that no kernel follows."
-        return Finding("Jobs", "ok", said, fix if running else "")
+        return Finding("Jobs", "ok", message, fix if running else "")
     fix = f"`%kling show {unknown[0]}` shows what is known, and the two ways on."
-    return Finding("Jobs", "warn", f"{said}, {_named(unknown, 'unknown')}", fix)
+    return Finding("Jobs", "warn", f"{message}, {_named(unknown, 'unknown')}", fix)
 
 
 def check_clips(rows: Sequence[JobRecord]) -> Finding:
@@ -82,10 +82,10 @@ def check_clips(rows: Sequence[JobRecord]) -> Finding:
     if not saved:
         return Finding("Clips", "ok", "none yet")
     size = byte_words(sum(clip.size_bytes for _, clip in saved))
-    said = f"{counted(len(saved), 'clip')}, {size}"
+    message = f"{counted(len(saved), 'clip')}, {size}"
     lost = {row.id: Path(clip.path).is_file() for row, clip in saved if not is_on_disk(row)}
     if not lost:
-        return Finding("Clips", "ok", f"{said}, all intact")
+        return Finding("Clips", "ok", f"{message}, all intact")
     missing = [job_id for job_id, is_file in lost.items() if not is_file]
     damaged = [job_id for job_id, is_file in lost.items() if is_file]
     parts = [_named(missing, "missing"), _named(damaged, "damaged")]
@@ -93,7 +93,7 @@ def check_clips(rows: Sequence[JobRecord]) -> Finding:
         f"`%kling show {next(iter(lost))}`, or running its cell again, downloads it while the "
         "service keeps it: 0 credits."
     )
-    return Finding("Clips", "warn", ", ".join([said, *filter(None, parts)]), fix)
+    return Finding("Clips", "warn", ", ".join([message, *filter(None, parts)]), fix)
 
 
 def _named(ids: Sequence[str], state: str) -> str:

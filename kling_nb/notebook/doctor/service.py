@@ -92,8 +92,10 @@ def find_folder(session: Session | None) -> Path | None:
 def check_callbacks(session: Session) -> Finding:
     """Return whether this kernel receives callbacks; they are optional."""
     url = session.hearing.url
-    said = f"received at {url}" if url else "off; jobs are polled (`%kling listen` turns them on)"
-    return Finding("Callbacks", "ok", said)
+    message = (
+        f"received at {url}" if url else "off; jobs are polled (`%kling listen` turns them on)"
+    )
+    return Finding("Callbacks", "ok", message)
 
 
 def check_service(session: Session, timeout_s: float = TIMEOUT_S) -> Finding:
@@ -133,10 +135,10 @@ def answer_of(request: Callable[[], float], timeout_s: float) -> float | KlingEr
 def check_balance(session: Session, balance: float) -> Finding:
     """Compare the balance with the price of the cheapest clip."""
     key = "key accepted, " if session.service == "live" else "emulated, "
-    said = f"{key}balance {price_words(balance)}"
+    message = f"{key}balance {price_words(balance)}"
     offers = [offer_of(spec) for spec in CATALOGUE.values()]
     lowest = min(each.credits for each in offers if each.credits is not None and not each.per_s_of)
     if balance < lowest:
         fix = f"The cheapest clip costs {price_words(lowest)}. Add credits at kie.ai."
-        return Finding("Service", "warn", said, fix)
-    return Finding("Service", "ok", said)
+        return Finding("Service", "warn", message, fix)
+    return Finding("Service", "ok", message)

@@ -1,4 +1,4 @@
-"""From a card's record to a row of a ledger: the stage, and what is believed."""
+"""Convert a card to a ledger row: the stage, the values, and the limits of forged ones."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ LATER = NOW + timedelta(days=1)
 
 
 def evidence(**changes: Any) -> CardEvidence:
-    """A record in a notebook that was saved an hour after its job."""
+    """A card in a notebook that was saved an hour after its job."""
     card = replace(CARD, **changes)
     return CardEvidence(card, "as it is shown", "film.ipynb", NOW + timedelta(hours=1))
 
 
 def test_a_clip_that_is_here_is_saved() -> None:
-    """With all that its card told."""
+    """With all values of its card."""
     row = row_of(evidence(), CLIP, LATER)
     assert (row.id, row.stage, row.task_id, row.clip) == ("0123abcd", Stage.SAVED, TASK, CLIP)
     assert (row.fingerprint, row.service, row.take) == ("ab" * 32, "live", 1)
@@ -98,7 +98,7 @@ def test_every_state_of_a_card_makes_a_row(state: Any) -> None:
         ({"service": ""}, "does not identify a request"),
     ],
 )
-def test_what_makes_no_row_is_told(changes: dict[str, str], words: str) -> None:
+def test_an_unusable_card_has_a_reason(changes: dict[str, str], words: str) -> None:
     """In words for a person."""
     assert words in check_card(replace(CARD, **changes))
 

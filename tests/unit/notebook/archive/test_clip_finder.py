@@ -83,7 +83,7 @@ def test_nothing_is_overwritten(finder: ClipFinder, tmp_path: Path) -> None:
 
 
 def test_the_same_bytes_are_put_once(finder: ClipFinder, tmp_path: Path) -> None:
-    """What lies there already is not written again, and is told apart."""
+    """A file with this content is used again."""
     (tmp_path / "fox.mp4").write_bytes(b"mine")
     first, _ = finder.put("fox.mp4", CLIP)
     assert finder.put("fox.mp4", CLIP) == (first, False)
@@ -121,8 +121,8 @@ def test_a_write_that_fails_leaves_nothing(
     assert list(tmp_path.glob("fox*")) == []
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
-    """Nothing is thrown away then, since this is an error."""
+def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
+    """The clip stays in the notebook."""
     (tmp_path / "file").touch()
     with pytest.raises(InvalidInput, match=r"cannot be written to .*: clips are saved there"):
         ClipFinder(Ledger(tmp_path / "file")).put("fox.mp4", CLIP)
@@ -165,7 +165,7 @@ def test_an_id_alone_is_no_evidence(row: tuple[Session, JobRecord]) -> None:
         assert finder.row(card, prompt) == saved
         assert not finder.is_unproven(card, prompt)
     assert finder.row(replace(bare, sha256="0" * 64), "A red fox") is None
-    assert not finder.is_unproven(CardMetadata("ffffffff")), "nobody here has that id"
+    assert not finder.is_unproven(CardMetadata("ffffffff")), "no job here has that id"
 
 
 def test_the_ledger_knows_what_a_card_does_not(row: tuple[Session, JobRecord]) -> None:

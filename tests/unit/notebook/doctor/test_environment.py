@@ -86,7 +86,7 @@ def test_a_folder_that_can_be_written(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fix: str, name: str
 ) -> None:
-    """It is tried, since permissions say nothing of a full disk; and what helps is told."""
+    """A file is written, since permissions do not show a full disk; the fix fits the error."""
     (tmp_path / "clips").mkdir()
 
     def refuse(dir: Path) -> Any:
@@ -114,7 +114,7 @@ def test_room_on_the_disk(tmp_path: Path, free: int, status: str) -> None:
 # --- the service -------------------------------------------------------------------------------
 
 
-def test_the_balance_is_told(open_session: Callable[..., Any]) -> None:
+def test_the_balance_is_shown(open_session: Callable[..., Any]) -> None:
     """With the mode, and why."""
     session, mode = service.open_session(open_session)
     assert session is not None
@@ -263,7 +263,7 @@ def test_where_the_folder_is_what_is_wrong_none_is_judged(
 
 
 def test_whether_callbacks_are_heard(world: World) -> None:
-    """A quiet line: where, or that nobody has to."""
+    """The finding is ok with and without a listener."""
     session = SimpleNamespace(hearing=world.context.hearing)
     found = service.check_callbacks(cast(Session, session))
     assert (found.status, found.fix) == ("ok", "")

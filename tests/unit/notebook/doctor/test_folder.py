@@ -93,7 +93,7 @@ def test_jobs_under_way_and_unknown_are_counted(world: World) -> None:
 def test_nothing_is_changed_or_locked(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A session that is alive is not told from a dead one by it, and no owner is left behind."""
+    """The checks take no lock and leave no owner file."""
     world.prepare("one")
     owners = sorted((world.ledger.folder / "owners").iterdir())
     content = (world.ledger.folder / "ledger.sqlite3").read_bytes()
@@ -123,9 +123,7 @@ def test_clips_that_are_all_there(session: Session, jobs: list[Job]) -> None:
     assert clips.said.endswith(", all intact")
 
 
-def test_what_is_missing_or_damaged_is_fetched_again_as_told(
-    session: Session, jobs: list[Job]
-) -> None:
+def test_the_fix_downloads_missing_and_damaged_clips(session: Session, jobs: list[Job]) -> None:
     """The command that the fix names does it, and costs nothing."""
     paths = [job.result(0).path for job in jobs]
     paths[0].unlink()
@@ -147,7 +145,7 @@ def test_what_is_missing_or_damaged_is_fetched_again_as_told(
 
 @pytest.fixture
 def notebook(tmp_path: Path) -> Path:
-    """A saved notebook with a card of somebody's."""
+    """A saved notebook with a card."""
     path = tmp_path / "film.ipynb"
     output = nbformat.v4.new_output("display_data", data={"text/html": "<section>"})
     cell = nbformat.v4.new_code_cell("%%kling\nx", outputs=[output])
@@ -173,7 +171,7 @@ def test_a_notebook_that_is_not_trusted_has_a_fix(notebook: Path) -> None:
 
 
 def test_a_notebook_without_outputs_needs_no_trust(notebook: Path) -> None:
-    """A new one is signed by nobody."""
+    """A new notebook has no signature."""
     nbformat.write(nbformat.v4.new_notebook(), notebook)
     assert check_notebook([str(notebook)], notebook.parent).status == "ok"
 
@@ -185,7 +183,7 @@ def test_a_kernel_that_went_elsewhere_is_a_warning(notebook: Path, tmp_path: Pat
     assert f"os.chdir({str(tmp_path)!r})" in found.fix
 
 
-def test_a_notebook_that_nobody_tells(tmp_path: Path) -> None:
+def test_a_notebook_that_is_not_reported(tmp_path: Path) -> None:
     """Its name is asked for where it is needed; one that is gone was renamed."""
     assert check_notebook([], tmp_path).status == "ok"
     gone = check_notebook([str(tmp_path / "old.ipynb")], tmp_path)
