@@ -17,13 +17,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m kling_nb")
     commands = parser.add_subparsers(required=True)
-    serving = commands.add_parser("emulator", help="serve a stand-in for kie.ai on this machine")
-    cli.add_arguments(serving)
-    serving.set_defaults(run=cli.run)
-    listing = commands.add_parser("jobs", help="list the jobs of this folder, newest first")
-    listing.set_defaults(run=list_jobs)
-    examining = commands.add_parser("doctor", help="what works here, and the fix for what does not")
-    examining.set_defaults(run=examine_here)
+    emulator = commands.add_parser("emulator", help="serve an emulator of kie.ai on this machine")
+    cli.add_arguments(emulator)
+    emulator.set_defaults(run=cli.run)
+    jobs = commands.add_parser("jobs", help="list the jobs of this folder, newest first")
+    jobs.set_defaults(run=list_jobs)
+    doctor = commands.add_parser("doctor", help="check the installation, and suggest fixes")
+    doctor.set_defaults(run=run_doctor)
     args = parser.parse_args(argv)
     try:
         return int(args.run(args))
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def list_jobs(_args: argparse.Namespace) -> int:
-    """Print the folder's jobs as a table."""
+    """Print the jobs of the folder as a table."""
     from kling_nb.display.html import table_text
     from kling_nb.jobs.default_session import default_session
 
@@ -45,8 +45,8 @@ def list_jobs(_args: argparse.Namespace) -> int:
     return 0
 
 
-def examine_here(_args: argparse.Namespace) -> int:
-    """Print what is found; 1 when something is broken."""
+def run_doctor(_args: argparse.Namespace) -> int:
+    """Print the findings; return 1 if something is broken."""
     from kling_nb.display.html import findings_text
     from kling_nb.jobs.default_session import default_session
     from kling_nb.notebook.doctor import examine

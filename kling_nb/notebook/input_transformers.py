@@ -1,7 +1,7 @@
 """Transform cell text before it runs: `--wait` to `await`, comments above `%%kling` removed.
 
-Only if it is safe: a cell that runs inside another (`%%time`, `%%capture`, `run_cell`) cannot use
-`await` and is not changed. Text in, text out; only the hooks of the shell are used.
+A cell that runs inside another (`%%time`, `%%capture`, `run_cell`) cannot use `await` and is not
+changed.
 """
 
 from __future__ import annotations
@@ -16,26 +16,22 @@ from kling_nb.models.cell import join_lines, read_line
 __all__ = ["AWAITED", "CellClock", "awaiting", "with_body", "without_comments"]
 
 AWAITED = "kling_awaited"
-"""The cell magic that a waiting `%%kling` is rewritten to; it returns a coroutine."""
+"""The cell magic that replaces a `%%kling --wait`; it returns a coroutine."""
 
 
 class CellClock:
-    """Counts the cells of a shell and knows whether one is running.
-
-    Args:
-        shell: The shell; its `pre_run_cell` and `post_run_cell` events drive the clock.
-    """
+    """Counts the cells of a shell by its events, and knows whether one is running."""
 
     def __init__(self, shell: Any) -> None:
         self.now = 0
-        """Grows with each cell, so that what was shown in this one can be told."""
+        """The number of cells that have started."""
         self._running: list[str] = []
         shell.events.register("pre_run_cell", self._start)
         shell.events.register("post_run_cell", self._stop)
 
     @property
     def is_running(self) -> bool:
-        """Whether a cell runs, be it one that runs others within."""
+        """Return whether a cell runs, including one that runs other cells."""
         return bool(self._running)
 
     def _start(self, info: Any) -> None:
@@ -43,17 +39,17 @@ class CellClock:
         self._running.append(info.raw_cell)
 
     def _stop(self, result: Any) -> None:
-        # By its text, since the two events do not come in pairs: an empty cell only ends, and
-        # for an interrupted one the kernel gives no result.
+        # Matched by text, since the events are not paired: an empty cell has no start, and an
+        # interrupted one ends without a result.
         cell = self._running[:1] if result is None else [result.info.raw_cell]
         while cell and cell[0] in self._running:
             self._running.pop()
 
 
 def awaiting(clock: CellClock) -> Callable[[list[str]], list[str]]:
-    """The transformer that turns a top-level `%%kling --wait` cell into an `await`.
+    """Return a transformer that changes a top-level `%%kling --wait` cell to an `await`.
 
-    Then buttons are answered while the cell waits, which a blocking wait does not allow.
+    A blocking wait would not answer buttons.
     """
 
     def transform(lines: list[str]) -> list[str]:
@@ -71,7 +67,7 @@ def awaiting(clock: CellClock) -> Callable[[list[str]], list[str]]:
 
 
 def without_comments(lines: list[str]) -> list[str]:
-    """The cell without comments and blank lines above `%%kling`, where IPython would refuse it."""
+    """Remove comments and blank lines above `%%kling`, which IPython does not allow."""
     for number, line in enumerate(lines):
         text = line.strip()
         if text.startswith("%%kling"):
@@ -82,9 +78,9 @@ def without_comments(lines: list[str]) -> list[str]:
 
 
 def with_body(lines: list[str]) -> list[str]:
-    """The cell with an empty body where it is a `%%kling` line with options and nothing else.
+    """Add an empty body to a `%%kling` line with options, since IPython requires one.
 
-    Its words may be in `--shots`, and IPython would refuse it.
+    The prompts may be in `--shots`.
     """
     words = lines[0].split() if len(lines) == 1 else []
     if words[:1] == ["%%kling"] and any(word.startswith("-") for word in words):
@@ -92,12 +88,12 @@ def with_body(lines: list[str]) -> list[str]:
     return lines
 
 
-# Left out when a terminal asks whether a cell that is being typed is complete: its body may follow.
+# Not called when a terminal checks whether the typed cell is complete: its body may follow.
 with_body.has_side_effects = True  # type: ignore[attr-defined]
 
 
 def _cell_magic(code: str) -> tuple[str, str, str] | None:
-    """Name, line and body of a transformed cell magic."""
+    """Return the name, line and body of a transformed cell magic, or None."""
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError):
@@ -113,5 +109,5 @@ def _cell_magic(code: str) -> tuple[str, str, str] | None:
 def _waits(line: str) -> bool:
     try:
         return read_line(line).wait
-    except InvalidInput:  # told when the cell runs
+    except InvalidInput:  # raised again when the cell runs
         return False

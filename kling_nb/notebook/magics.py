@@ -1,7 +1,7 @@
 """IPython magics: `%%kling` makes a clip, `%kling` runs all other commands.
 
 Options and help derive from the specs (`models/cell_options`); commands are in `commands`. This
-module connects them to a shell: names of variables, the display of the job, waiting.
+module connects them to a shell: variables, the display of jobs, waiting.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["KlingMagics", "load", "teach_displays", "unload"]
 
 _LAST_DISPLAY_S = 60.0
 _BEFORE_PYTHON = 1000.0
-"""The priority of our offers: where there are any, IPython does not look for names of Python."""
+"""The priority of our completions, above those of Python names."""
 
 
 class KlingMagics:
@@ -55,7 +55,7 @@ class KlingMagics:
         self.clock = CellClock(shell)
         self.commands = Commands(shell)
         self._await = awaiting(self.clock)
-        self._offers = self._matcher()
+        self._complete = self._matcher()
         self._is_registered = False
         self._shown: dict[int, tuple[int, cards.Card]] = {}
 
@@ -66,41 +66,37 @@ class KlingMagics:
         self._is_registered = True
 
         def kling(line: str, cell: str | None = None) -> Job | None:
-            return self.run_command(line) if cell is None else self.run_cell(line, cell)
+            return self.commands.run(line) if cell is None else self.run_cell(line, cell)
 
         def kling_awaited(line: str, cell: str) -> Coroutine[Any, Any, Job | None]:
             return self.run_awaited(line, cell)
 
         kling.__doc__ = f"{cell_options.help_text()}\n{self.commands.help_text()}"
-        # Braces and dollars in a line are the person's own: IPython must not expand them.
+        # IPython must not expand braces and dollars, which may be part of a prompt.
         register = self.shell.register_magic_function
         register(no_var_expand(kling), "line_cell", "kling")
         register(no_var_expand(kling_awaited), "cell", AWAITED)
         self.shell.input_transformers_cleanup[:0] = [without_comments, with_body]
         self.shell.input_transformers_post.append(self._await)
-        self.shell.Completer.custom_matchers.append(self._offers)
+        self.shell.Completer.custom_matchers.append(self._complete)
         self.teach_displays()
 
     def teach_displays(self) -> None:
-        """Let jobs and clips be displayed as cards."""
+        """Display jobs and clips as cards."""
         cards.register(self.shell, self.show)
 
     def unregister(self) -> None:
-        """Take the transformers away; the magics' names stay until the kernel ends."""
+        """Remove the transformers and the completion; IPython cannot remove a magic."""
         if not self._is_registered:
             return
         self._is_registered = False
         for transformer in (without_comments, with_body):
             self.shell.input_transformers_cleanup.remove(transformer)
         self.shell.input_transformers_post.remove(self._await)
-        self.shell.Completer.custom_matchers.remove(self._offers)
-
-    def run_command(self, line: str) -> Job | None:
-        """`%kling …`."""
-        return self.commands.run(line)
+        self.shell.Completer.custom_matchers.remove(self._complete)
 
     def run_cell(self, line: str, body: str) -> Job | None:
-        """`%%kling …`: submit, show, and wait where asked to or where nothing comes later."""
+        """Run a `%%kling` cell: submit, show, and wait with `--wait` or in a headless run."""
         cell, job = self._submit(line, body)
         if job is None:
             return None
@@ -109,7 +105,7 @@ class KlingMagics:
         return None if cell.output else job
 
     async def run_awaited(self, line: str, body: str) -> Job | None:
-        """The same, awaited: the kernel goes on answering clicks."""
+        """Run a `%%kling --wait` cell; the kernel answers clicks while it waits."""
         cell, job = self._submit(line, body)
         if job is None:
             return None
@@ -122,7 +118,7 @@ class KlingMagics:
         return None if cell.output else job
 
     def show(self, job: Job) -> cards.Card:
-        """Display a job's card, once in a cell."""
+        """Display the card of a job, once per cell."""
         now = self.clock.now
         self._shown = {key: shown for key, shown in self._shown.items() if shown[0] == now}
         _, card = self._shown.get(id(job), (0, None))
@@ -130,13 +126,13 @@ class KlingMagics:
             card = cards.show(job, self.shell)
             self._shown[id(job)] = (now, card)
             if cards.front_end(self.shell) == "headless":
-                # What arrives after the cell has ended would not be saved.
+                # Output after the end of the cell would not be saved.
                 with suppress(KlingError):
                     self._wait(job, card)
         return card
 
     def complete(self, event: Any) -> list[str]:
-        """Options, choices, paths and variables that may come next."""
+        """Return the options, choices, paths or variables that may follow."""
         words = event.line.split()
         if words and words[0] == "%kling":
             return self.commands.complete(event)
@@ -147,29 +143,32 @@ class KlingMagics:
             spec = IMAGE_TO_VIDEO
         specs = [spec]
         if not {"--model", "-m"} & set(words):
-            # Words alone mean another model until a picture is named.
+            # A prompt alone selects another model; an image may still follow.
             specs.append(IMAGE_TO_VIDEO)
-        known = {name: few for each in specs for name, few in cell_options.options_of(each).items()}
-        if choices := known.get(before):
+        options = {
+            name: given for each in specs for name, given in cell_options.options_of(each).items()
+        }
+        if choices := options.get(before):
             return list(choices)
         if any(before in cell_options.source_options(each) for each in specs):
             return self._sources(event.symbol)
-        return list(known)
+        return list(options)
 
     def _matcher(self) -> Any:
-        """Our offers alone: a hook of IPython's would put every name of Python before them."""
+        """Return a completer for our magics; a hook would list all Python names first."""
 
         @context_matcher(identifier="kling_nb", priority=_BEFORE_PYTHON)  # type: ignore[untyped-decorator]
-        def offers(context: CompletionContext) -> SimpleMatcherResult:
+        def match(context: CompletionContext) -> SimpleMatcherResult:
             line, symbol = context.text_until_cursor, context.token
             found: list[str] = []
             if line.startswith(("%kling ", "%%kling ")):
-                offered = self.complete(SimpleNamespace(line=line, symbol=symbol))
-                found = [each for each in offered if each.startswith(symbol)]
-            completions = [SimpleCompletion(each, type="option") for each in found]
+                found = self.complete(SimpleNamespace(line=line, symbol=symbol))
+            completions = [
+                SimpleCompletion(each, type="option") for each in found if each.startswith(symbol)
+            ]
             return SimpleMatcherResult(completions=completions, suppress=True, ordered=True)
 
-        return offers
+        return match
 
     def _sources(self, start: str) -> list[str]:
         names = [name for name in self.shell.user_ns if not name.startswith("_")]
@@ -179,12 +178,14 @@ class KlingMagics:
     def _submit(self, line: str, body: str) -> tuple[cells.Cell, Job | None]:
         variables = self.shell.user_ns
         cell = cells.read_cell(line, body, variables)
-        wish = _wish(cell, variables)
+        wish = _resolve(cell, variables)
         session = default_session()
         if cell.dry_run:
             self.commands.show_quote(session.quote(wish))
             return cell, None
-        with session.submitting(wish) as job:  # sent at the end, and not at all without a card
+        with session.submitting(
+            wish
+        ) as job:  # submits at the end of the block, if the card is shown
             card = cards.show(job, self.shell, cell.embed)  # type: ignore[arg-type]
             self._shown[id(job)] = (self.clock.now, card)
             if cell.output:
@@ -196,41 +197,39 @@ class KlingMagics:
             job.result()
         finally:
             if job.done():
-                with suppress(TimeoutError):  # why the job ended matters more than its picture
+                with suppress(TimeoutError):  # would hide the job's own error
                     card.settled.result(_LAST_DISPLAY_S)
 
 
 def load(shell: Any) -> None:
-    """Register everything with a shell and say where things stand; again changes nothing."""
-    known = _magics_of(shell)
-    known.register()
-    known.commands.greet()
+    """Register the magics with a shell, once, and show the status."""
+    magics = _magics_of(shell)
+    magics.register()
+    magics.commands.greet()
 
 
 def unload(shell: Any) -> None:
-    """Undo `load`; the magics' names stay until the kernel ends."""
+    """Undo `load`, except for the names of the magics."""
     _magics_of(shell).unregister()
 
 
 def teach_displays(shell: Any) -> None:
-    """Let jobs and clips be displayed as cards, without the magics."""
+    """Display jobs and clips as cards, without the magics."""
     _magics_of(shell).teach_displays()
 
 
 def _magics_of(shell: Any) -> KlingMagics:
-    known: KlingMagics | None = getattr(shell, "_kling_magics", None)
-    if known is None:
-        known = shell._kling_magics = KlingMagics(shell)
+    magics: KlingMagics | None = getattr(shell, "_kling_magics", None)
+    if magics is None:
+        magics = shell._kling_magics = KlingMagics(shell)
         find_notebook(lambda: next(iter(told_notebooks(shell.user_ns, os.environ)), ""))
-    return known
+    return magics
 
 
-def _wish(cell: cells.Cell, variables: dict[str, Any]) -> ClipRequest:
-    """The cell's values, names of variables replaced by what they hold."""
+def _resolve(cell: cells.Cell, variables: dict[str, Any]) -> ClipRequest:
+    """Return the request of a cell; replace the names of variables by their values."""
     found = resolve(cell.spec, cell.values, variables)
     if names := missing(cell.spec, found.values):
-        allowed = (
-            f"define it first; for a file with that name, write ./ before it: './{{{names[0]}}}'"
-        )
+        allowed = f"define it first; for a file with that name, write './{{{names[0]}}}'"
         raise InvalidInput.of("line", f"there is no variable {names[0]!r}", allowed)
     return ClipRequest(cell.spec, found.values, cell.take, cell.callback_url, found.written)

@@ -81,7 +81,7 @@ def test_a_page_that_is_reloaded_meanwhile_is_told(lab: Lab, begun: Beginner) ->
     # The page's answer is waited for by the cell behind, so that it comes after the reload.
     notebook.write(REPORT, "%kling doctor\nimport time; time.sleep(3)")
     notebook.begin_cell(REPORT)
-    notebook.output(REPORT).get_by_text("asking the page…").first.wait_for()
+    notebook.output(REPORT).get_by_text("waiting for the page…").first.wait_for()
     notebook.save()
     notebook.reload()
     words = words_with(notebook, "sound decoded")

@@ -176,7 +176,7 @@ def test_the_notebook_at_hand_is_packed_for_somebody_else(
     poster.wait_for()
     notebook.save()
     notebook.run(2)
-    assert "mail.packed.ipynb: 1 clip inside, whole" in notebook.words(2)
+    assert "mail.packed.ipynb: 1 clip embedded" in notebook.words(2)
     assert notebook.errors() == []
     shutil.copy(lab.folder / "mail.packed.ipynb", stranger.folder)
     for place in (lab, stranger):

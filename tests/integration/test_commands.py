@@ -193,7 +193,7 @@ def test_an_unknown_balance_is_no_error(command: Commands, shell: Any, session: 
     assert session.emulator is not None
     session.emulator.books.inject("unreachable", times=20, argument="other")
     command.run("balance")
-    assert "balance not known: " in texts(shell)[0]
+    assert "balance unknown: " in texts(shell)[0]
 
 
 def test_the_emulator_is_switched_on(command: Commands, shell: Any, session: Session) -> None:
@@ -266,8 +266,8 @@ def test_a_session_that_was_replaced_at_once_is_no_error(shell: Any, session: Se
 def test_a_job_that_takes_longer_is_resumed(
     command: Commands, shell: Any, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The status line does not wait for it."""
-    monkeypatch.setattr(status, "_ENDING_WAIT_S", 0.0)
+    """The greeting does not wait for it."""
+    monkeypatch.setattr(status, "_DOWNLOAD_WAIT_S", 0.0)
     session.text_to_video("detached").detach()
     command.greet()
     assert "1 job running" in greetings(shell)[-1]
@@ -327,8 +327,8 @@ def test_a_notebook_is_packed_and_slimmed(
     assert command.run(f"pack '{path}'") is None
     assert command.run(f"slim '{path}' --to '{tmp_path / 'small.ipynb'}'") is None
     packed, slimmed = texts(shell)
-    assert packed.startswith("my film.packed.ipynb: 1 clip inside, whole\n")
-    assert slimmed.startswith("small.ipynb: 1 clip as posters; the clips are files\n")
+    assert packed.startswith("my film.packed.ipynb: 1 clip embedded\n")
+    assert slimmed.startswith("small.ipynb: posters instead of 1 clip\n")
 
 
 def test_commands_and_ids_are_completed(command: Commands, job: Job) -> None:
@@ -371,5 +371,5 @@ def test_recover_counts_jobs(command: Commands, shell: Any, job: Job, tmp_path: 
     command.run(f"recover '{tmp_path}/*.ipynb'")
     assert texts(shell)[-1].splitlines() == [
         "0 jobs recovered from 1 notebook",
-        "film.ipynb: 0 jobs recovered, 1 known, 0 could not be",
+        "film.ipynb: 0 jobs recovered, 1 known, 0 failed",
     ]

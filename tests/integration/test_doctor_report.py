@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,10 @@ from kling_nb.notebook.doctor import browser, report
 from tests.support.shells import PATIENCE_S, htmls, open_shell, texts, updates_of
 
 LAB = Page("JupyterLab", "4.6.6")
-PLAYS = browser.PageReport((True, "320×180 decoded and played"), (True, "1.0 s of sound decoded"))
+PLAYS = {
+    "pictures": {"plays": True, "said": "320×180 decoded and played"},
+    "sound": {"plays": True, "said": "1.0 s of sound decoded"},
+}
 
 
 def all_ok(findings: list[Finding]) -> bool:
@@ -45,7 +47,7 @@ def test_a_page_that_plays() -> None:
 
 def test_a_page_without_a_decoder_has_a_fix() -> None:
     """In the page's own words, and with what to do."""
-    answer = replace(PLAYS, sound=(False, "Unable to decode audio data"))
+    answer = PLAYS | {"sound": {"plays": False, "said": "Unable to decode audio data"}}
     *_, sound = browser.judge_page("notebook", LAB, answer, waited_s=None)
     assert (sound.status, sound.said) == ("bad", "Unable to decode audio data")
     assert "Chrome" in sound.fix
@@ -75,9 +77,8 @@ def test_where_there_is_no_page_none_is_asked(place: Any) -> None:
 @pytest.mark.parametrize("told", [{}, {"pictures": 1}, {"sound": {"plays": "yes"}}])
 def test_an_answer_of_another_kind_plays_nothing(told: dict[str, Any]) -> None:
     """Whatever a page sends, it raises nothing."""
-    answer = browser.PageReport.parse(told)
-    assert not answer.pictures[0]
-    assert not answer.sound[0]
+    found = browser.judge_page("notebook", LAB, told, waited_s=None)
+    assert [each.status for each in found[2:]] == ["bad", "bad"]
 
 
 def test_the_clip_is_like_those_that_are_made() -> None:
@@ -136,7 +137,7 @@ def test_the_report_is_there_at_once_and_filled_in(
 ) -> None:
     """First it asks; then the service has answered, then the page."""
     report.show_report(open_session, "notebook")
-    assert "asking   Widgets: asking the page…" in texts(shell)[0]
+    assert "asking   Widgets: waiting for the page…" in texts(shell)[0]
     assert f'data-kling-hub="{own_hub.hub_id}"' in htmls(shell)[0]
     assert "widget" not in shell.display_pub.outputs[0]["data"]
     wait_for(shell, "balance 5,916")
@@ -153,7 +154,7 @@ def test_a_page_that_does_not_answer_becomes_a_finding(
     shell: Any, own_hub: Hub, probes: list[browser.Probe], open_session: Callable[..., Any]
 ) -> None:
     """And it may still answer later, when the cells before it have ended."""
-    report.show_report(open_session, "notebook", patience_s=0.01)
+    report.show_report(open_session, "notebook", timeout_s=0.01)
     wait_for(shell, "Widgets: no answer from the page")
     answer_for_the_page(probes[0])
     wait_for(shell, "Widgets: the page answers")

@@ -75,7 +75,7 @@ def cards(path: Path) -> list[html.Section]:
     ]
 
 
-def receipts(path: Path) -> list[Any]:
+def metadata_of(path: Path) -> list[Any]:
     """What the cards of a notebook record."""
     return [
         each
@@ -94,8 +94,8 @@ def test_pack_puts_whole_clips_in(job: Job, tmp_path: Path) -> None:
     assert (done.missing, done.restored) == ([], [])
     (card,) = cards(done.path)
     assert card.video == clip_of(job).read_bytes()
-    (receipt,) = receipts(done.path)
-    assert receipt.embed == "whole"
+    (metadata,) = metadata_of(done.path)
+    assert metadata.embed == "whole"
     assert path.read_bytes() == before
     assert done.size_before_bytes == len(before)
     assert done.size_after_bytes == done.path.stat().st_size > len(before)
@@ -113,7 +113,7 @@ def test_pack_tells_of_clips_that_not_every_browser_plays(session: Session, tmp_
     assert (done.clips, done.previews, done.missing) == ([], [path.name], [])
     (card,) = cards(done.path)
     assert card.video == previews.preview(path)
-    assert [each.embed for each in receipts(done.path)] == ["preview"]
+    assert [each.embed for each in metadata_of(done.path)] == ["preview"]
     assert f"Send these files too: {path.name}" in "\n".join(describe("pack", done))
     assert slim(done.path).previews == []
 
@@ -128,7 +128,7 @@ def test_slim_removes_dead_widgets_of_headless_runs(session: Session, tmp_path: 
     assert done.widgets == 1
     assert "widgets" not in nbformat.read(done.path, 4).metadata
     assert "Removed the saved state of 1 widget that no output shows" in describe("slim", done)
-    with pytest.raises(InvalidInput, match="shows no clip"):
+    with pytest.raises(InvalidInput, match="has no clip"):
         pack(path)
 
 
@@ -141,12 +141,12 @@ def test_slim_leaves_posters(job: Job, tmp_path: Path) -> None:
     assert card.video == b""
     assert card.poster.startswith(b"\xff\xd8")
     assert f'href="clips/{clip_of(job).name}"' in card.markup
-    assert receipts(done.path)[0].embed == "poster"
+    assert metadata_of(done.path)[0].embed == "poster"
     assert done.size_after_bytes < 100_000
 
 
 def test_a_poster_of_any_size_does_not_get_in(job: Job, tmp_path: Path) -> None:
-    """A still that somebody put beside the clip is made anew when it is large."""
+    """A large still beside the clip is replaced by a new poster."""
     clip_of(job).with_suffix(".jpg").write_bytes(b"\xff\xd8" + bytes(1_000_000))
     done = slim(save(tmp_path / "film.ipynb", shown(job, "always")))
     assert done.size_after_bytes < 100_000
@@ -255,7 +255,7 @@ def test_a_card_saved_while_its_job_ran_becomes_the_clip(job: Job, tmp_path: Pat
     path = save(tmp_path / "film.ipynb", card_bundle(job.facts, waiting))
     done = pack(path)
     (card,) = cards(done.path)
-    assert card.state == receipts(done.path)[0].state == "saved"
+    assert card.state == metadata_of(done.path)[0].state == "saved"
     assert card.video == clip_of(job).read_bytes()
     (data,) = [data for data in NotebookFile.read(done.path).bundles() if CARD_MIME in data]
     assert "H.264" in "".join(data["text/plain"])
@@ -271,7 +271,7 @@ def test_takes_in_one_output_are_packed_in_their_order(
     assert [card.video for card in cards(done.path)] == [
         clip_of(each).read_bytes() for each in (job, second)
     ]
-    assert [each.id for each in receipts(done.path)] == [job.id, second.id]
+    assert [each.id for each in metadata_of(done.path)] == [job.id, second.id]
     assert clip_of(job).read_bytes() != clip_of(second).read_bytes()
 
 
@@ -291,13 +291,13 @@ def test_a_card_of_another_folder_gets_its_clip_by_its_hash(
     assert 'aria-label="Clip: A red fox &lt;b&gt;runs&lt;/b&gt;"' in card.player
     back = slim(done.path)
     assert cards(back.path)[0].video == b""
-    assert receipts(back.path)[0].sha256 == receipts(path)[0].sha256
+    assert metadata_of(back.path)[0].sha256 == metadata_of(path)[0].sha256
 
 
 def test_the_same_id_of_another_folder_is_another_job(
     session: Session, job: Job, tmp_path: Path
 ) -> None:
-    """The fingerprint tells; nobody else's clip is put in."""
+    """The fingerprint decides; the clip of another job is not embedded."""
     stranger = card_bundle(replace(job.facts, fingerprint="f" * 64), job.state, "never")
     bundle = json.loads(json.dumps(stranger))
     bundle[CARD_MIME]["cards"][0]["sha256"] = "1" * 64
@@ -326,7 +326,7 @@ def test_a_strangers_card_is_not_filled_with_my_clip(job: Job, tmp_path: Path) -
         done = act(path)
         assert (done.clips, done.missing, done.unproven) == ([], [], [job.id])
         assert cards(done.path) == cards(path)
-        assert f"have their ids: {job.id}" in "\n".join(describe("pack", done))
+        assert f"may be of other jobs: {job.id}" in "\n".join(describe("pack", done))
 
 
 def test_slim_in_place_keeps_what_was_saved_meanwhile(
@@ -334,16 +334,16 @@ def test_slim_in_place_keeps_what_was_saved_meanwhile(
 ) -> None:
     """The page saves an hour of work while the cards are being drawn: it is not written over."""
     path = save(tmp_path / "film.ipynb", shown(job, "always"))
-    real = packing.draw_replica
+    real = packing.redraw_card
 
-    def draw(*given: Any) -> Any:
+    def draw(*args: Any, **options: Any) -> Any:
         book = json.loads(path.read_bytes())
         book["cells"][0]["source"] = "an hour of work"
         path.write_text(json.dumps(book))
-        return real(*given)
+        return real(*args, **options)
 
-    monkeypatch.setattr(packing, "draw_replica", draw)
-    with pytest.raises(InvalidInput, match=r"film\.ipynb was saved by somebody else"):
+    monkeypatch.setattr(packing, "redraw_card", draw)
+    with pytest.raises(InvalidInput, match=r"film\.ipynb was saved by another program"):
         slim(path, in_place=True)
     assert "an hour of work" in path.read_text()
     assert sorted(each.name for each in tmp_path.glob("*ipynb*")) == ["film.ipynb"]
@@ -351,7 +351,7 @@ def test_slim_in_place_keeps_what_was_saved_meanwhile(
 
 
 def test_slim_in_place_changes_the_notebook_itself(job: Job, tmp_path: Path) -> None:
-    """Only when it is asked for; the open page is to be told."""
+    """Only with `in_place`; the summary warns about an open page."""
     bundle = shown(job, "always")
     bundle["text/html"] = html.render_place(
         bundle["text/html"], hub_id="hub-1", place_id="p", version=2
@@ -363,7 +363,7 @@ def test_slim_in_place_changes_the_notebook_itself(job: Job, tmp_path: Path) -> 
     assert done.path == path
     assert cards(path)[0].video == b""
     assert "hub-1" in path.read_text(encoding="utf-8")
-    assert "load it from disk again" in describe("slim", done)[-1]
+    assert "reload it from disk" in describe("slim", done)[-1]
 
 
 def test_nothing_is_overwritten_unasked(job: Job, tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ def test_nothing_is_overwritten_unasked(job: Job, tmp_path: Path) -> None:
 def test_a_notebook_without_cards_is_refused(session: Session, tmp_path: Path) -> None:
     """Perhaps it was not saved since."""
     path = save(tmp_path / "film.ipynb")
-    with pytest.raises(InvalidInput, match=r"film\.ipynb shows no clip"):
+    with pytest.raises(InvalidInput, match=r"film\.ipynb as saved has no clip"):
         pack(path)
     assert not (tmp_path / "film.packed.ipynb").exists()
 
@@ -433,7 +433,7 @@ def test_what_no_browser_would_open_is_refused(
     """With what to do; nothing is written. Slimming such a notebook is how to get out of it."""
     path = save(tmp_path / "film.ipynb", *[shown(job, "always")] * 3)
     monkeypatch.setattr(packing, "_LARGEST_BYTES", 2 * clip_of(job).stat().st_size)
-    with pytest.raises(InvalidInput, match="no browser opens that"):
+    with pytest.raises(InvalidInput, match="no browser can open it"):
         pack(path)
     assert list(tmp_path.glob("*.ipynb")) == [path]
     assert slim(path).clips == [clip_of(job).name]
@@ -451,12 +451,12 @@ def test_a_place_for_no_notebook_is_refused(job: Job, tmp_path: Path, to: str, s
             act(path, to=tmp_path / to)
 
 
-def test_what_was_done_is_told(job: Job, tmp_path: Path) -> None:
+def test_the_summary(job: Job, tmp_path: Path) -> None:
     """How many, how large, and as of when."""
     path = save(tmp_path / "film.ipynb", shown(job))
     os.utime(path, (0, 86_400 * 20))
     title, sizes, when = describe("pack", pack(path))
-    assert title == "film.packed.ipynb: 1 clip inside, whole"
+    assert title == "film.packed.ipynb: 1 clip embedded"
     assert sizes.count("kB") == 2
     assert "21 January at" in when
 

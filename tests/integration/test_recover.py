@@ -321,9 +321,9 @@ def test_several_notebooks_and_the_best_of_their_cards(
     assert "c.ipynb cannot be read" in third.failed[0]
     title, *lines = describe([first, second, third])
     assert title == "1 job recovered from 3 notebooks"
-    assert lines[0] == "a.ipynb: 0 jobs recovered, 1 known, 0 could not be"
-    assert lines[1] == "b.ipynb: 1 job recovered (1 saved), 0 known, 0 could not be"
-    assert lines[3].startswith("Could not: ")
+    assert lines[0] == "a.ipynb: 0 jobs recovered, 1 known, 0 failed"
+    assert lines[1] == "b.ipynb: 1 job recovered (1 saved), 0 known, 0 failed"
+    assert lines[3].startswith("Failed: ")
 
 
 def test_a_forged_record_leads_nowhere(begin: Callable[..., Session], tmp_path: Path) -> None:
@@ -407,9 +407,9 @@ def test_a_file_that_was_there_is_not_thrown_away(
 def test_no_notebook_is_refused(begin: Callable[..., Session], tmp_path: Path) -> None:
     """Before anything is done."""
     begin()
-    with pytest.raises(InvalidInput, match=r"names no \.ipynb file"):
+    with pytest.raises(InvalidInput, match=r"no \.ipynb file matches"):
         recover(str(tmp_path / "*.ipynb"))
-    with pytest.raises(InvalidInput, match="not told"):
+    with pytest.raises(InvalidInput, match="unknown to this front end"):
         recover()
 
 
@@ -474,7 +474,7 @@ def test_an_earlier_fingerprint_proves_its_request(
 def test_a_fingerprint_that_nothing_proves_answers_nothing(
     begin: Callable[..., Session], tmp_path: Path, photo: bytes, change: str
 ) -> None:
-    """The job is shown with its clip; its cell makes a request of its own, and the user is told."""
+    """The job is shown with its clip; its cell makes a new request, and the summary says so."""
     job = image_job(begin(), tmp_path, photo)
     changes = {"fingerprint": "f" * 64} if change == "forged" else {}
     path = save(tmp_path / "film.ipynb", shown(job, "always", **changes))

@@ -36,7 +36,7 @@ def test_the_report_is_filled_in_behind_the_cell(live: Kernel) -> None:
 def test_a_headless_report_is_complete(live: Kernel) -> None:
     """What comes after the cell would not be saved."""
     (shown,) = [m for m in live.run("%kling doctor", interactive=False) if m.kind == "display_data"]
-    assert "it takes the key, balance" in shown.text
+    assert "key accepted, balance" in shown.text
     assert "asking" not in shown.text
 
 

@@ -1,8 +1,7 @@
 """Convert the metadata of a saved card to the ledger row of its job.
 
-Pure: metadata, its notebook and its clip in, a row out; the caller knows which files and rows
-exist. Metadata may be old, broken or forged: missing values are not guessed, and if a task may
-have been paid for, the row says so.
+Pure: the caller knows which files and rows exist. Metadata may be old, broken or forged: missing
+values are not guessed, and if a task may have been paid for, the row says so.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from kling_nb.core.errors import InvalidInput
 from kling_nb.core.job_state import ClipFacts, Stage
@@ -23,201 +22,184 @@ from kling_nb.models.request_inputs import fingerprints, media_of, with_media
 from kling_nb.models.spec import ModelSpec, most_credits, validate
 from kling_nb.storage import JobRecord
 
-__all__ = ["CardEvidence", "ended_without", "fault_of", "proves", "row_of", "weight_of"]
+__all__ = ["CardEvidence", "check_card", "has_no_clip", "is_proven", "precedence_of", "row_of"]
 
-KEPT_FOR: Final = timedelta(days=14)
+RESULTS_KEPT: Final = timedelta(days=14)
 """How long the service keeps results. Source: D, L (section 6), 2026-10."""
 
-_PLAIN: Final = {
-    "failed": Stage.FAILED,
-    "refused": Stage.REFUSED,
-    "discarded": Stage.DISCARDED,
-    "unknown": Stage.UNKNOWN,
-    "vanished": Stage.VANISHED,
-    "expired": Stage.EXPIRED,
-}
-"""States that are a stage by themselves."""
-_NO_CLIP: Final = frozenset({"failed", "refused", "discarded"})
-_BEFORE: Final = frozenset({"preparing", "uploading", "sending"})
+_ENDS: Final = frozenset({"failed", "refused", "discarded", "unknown", "vanished", "expired"})
+"""The states that have a stage of the same name."""
+_WITHOUT_TASK: Final = frozenset({"preparing", "uploading", "sending"})
 _WITH_TASK: Final = frozenset({"waiting", "outofsight", "downloading", "detached", "saved"})
 _ID: Final = re.compile(r"[0-9a-f]{8}")
+_UNKNOWN: Final[dict[str, Any]] = {
+    "owner": "",
+    "code": "",
+    "result_url": "",
+    "sent_at": None,
+    "balance_before": None,
+    "balance_after": None,
+}
+"""What no card contains."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardEvidence:
-    """A record and the notebook that it stands in."""
+    """A card in a saved notebook."""
 
-    receipt: CardMetadata
+    card: CardMetadata
     prompt: str
     """As the card shows it."""
     notebook: str
-    """The notebook's name, as the ledger has it."""
+    """The notebook's name in the ledger."""
     saved_at: datetime
     """When the notebook was saved: the job is at least as old."""
 
+    @property
+    def request(self) -> tuple[ModelSpec, dict[str, object]] | None:
+        """The model and the values of the cell, or None if this version cannot read it."""
+        try:
+            cell = read_line(self.card.cell.partition("\n")[0].removeprefix("%%kling"))
+            values = validate(cell.spec, _unvalidated(self.card))
+        except InvalidInput:
+            return None
+        return (cell.spec, values) if CATALOGUE.get(self.card.model) is cell.spec else None
 
-def fault_of(receipt: CardMetadata) -> str:
-    """Why no row can be made of a record, in words; empty where one can."""
-    if not _ID.fullmatch(receipt.id):
-        return f"{receipt.id!r} is no id of a job"
-    if receipt.state not in _PLAIN.keys() | _BEFORE | _WITH_TASK:
-        return f"job {receipt.id}: {receipt.state!r} is no state of a job"
-    if not receipt.fingerprint or not receipt.service:
-        return f"job {receipt.id}: its card does not say which request it answers"
+
+def check_card(card: CardMetadata) -> str:
+    """Return why a card cannot be converted, or an empty text if it can."""
+    if not _ID.fullmatch(card.id):
+        return f"{card.id!r} is not the id of a job"
+    if card.state not in _ENDS | _WITHOUT_TASK | _WITH_TASK:
+        return f"job {card.id}: {card.state!r} is not the state of a job"
+    if not card.fingerprint or not card.service:
+        return f"job {card.id}: its card does not identify a request"
     return ""
 
 
-def ended_without(receipt: CardMetadata) -> bool:
-    """Whether the job surely has no clip."""
-    return receipt.state in _NO_CLIP
+def has_no_clip(card: CardMetadata) -> bool:
+    """Return whether the job certainly has no clip."""
+    return card.state in {"failed", "refused", "discarded"}
 
 
-def weight_of(receipt: CardMetadata) -> int:
-    """How much a record tells of the same job beside another one; the heaviest is believed."""
-    match receipt.state:
+def precedence_of(card: CardMetadata) -> int:
+    """Return the precedence of a card if several describe the same job; the highest wins."""
+    match card.state:
         case "saved":
-            return 5 if receipt.embed == "whole" else 4
+            return 5 if card.embed == "whole" else 4
         case "failed" | "refused":
             return 3
         case "discarded":
             return 1
         case state:
-            return 0 if state in _BEFORE else 2
+            return 0 if state in _WITHOUT_TASK else 2
 
 
-def proves(witness: CardEvidence, hash_of: Callable[[str], str]) -> bool:
-    """Return whether the fingerprint of a record matches the request in its cell.
+def is_proven(evidence: CardEvidence, hash_of: Callable[[str], str]) -> bool:
+    """Return whether the fingerprint of a card matches the request in its cell.
 
     Args:
-        witness: The record; one without a fault.
-        hash_of: Gives the SHA-256 of a file that a cell names, empty where there is none. What is
-            given as a URL or a variable cannot be hashed here.
+        evidence: A card that `check_card` accepts.
+        hash_of: Returns the SHA-256 of a file that the cell names, or an empty text: URLs and
+            variables cannot be hashed here.
     """
-    receipt = witness.receipt
-    found = _stated(receipt)
-    if found is None:
+    card = evidence.card
+    if evidence.request is None:
         return False
-    spec, values = found
+    spec, values = evidence.request
     media = {
         path: [(hash_of(str(each)),) for each in place.given]
         for path, place in media_of(spec, values).items()
     }
     if not all(sha256 for hashes in media.values() for (sha256,) in hashes):
         return False
-    take, given = max(receipt.take, 1), _values(receipt)
-    names = fingerprints(spec, values, media, service=receipt.service, take=take, given=given)
-    return bare_fingerprint(receipt.fingerprint) in names
+    take, given = max(card.take, 1), _unvalidated(card)
+    names = fingerprints(spec, values, media, service=card.service, take=take, given=given)
+    return bare_fingerprint(card.fingerprint) in names
 
 
 def row_of(
-    witness: CardEvidence, clip: ClipFacts | None, now: datetime, *, is_proven: bool = True
+    evidence: CardEvidence, clip: ClipFacts | None, now: datetime, *, is_proven: bool = True
 ) -> JobRecord:
-    """The row of a job, in the stage that the record and the clip justify.
+    """Return the row of a job, in the stage that its card and its clip prove.
 
     Args:
-        witness: The record; one without a fault.
-        clip: The clip's file, where there is one.
+        evidence: A card that `check_card` accepts.
+        clip: The clip's file, if it exists.
         now: Decides whether the service still keeps the result.
-        is_proven: Whether the job answers the request that the record names. Otherwise it has
-            another name, and answers none.
+        is_proven: Whether the job answers the request of the card's fingerprint. If not, the row
+            gets a fingerprint that no request has.
     """
-    receipt = witness.receipt
-    created = _time(receipt.created_at)
-    finished = _time(receipt.finished_at)
-    at = min(created or witness.saved_at, now)
-    stage = _stage(receipt, clip, (finished or at) + KEPT_FOR > now)
-    values, cell = _request(witness)
-    bare = bare_fingerprint(receipt.fingerprint)
+    card = evidence.card
+    created, finished = _time(card.created_at), _time(card.finished_at)
+    at = min(created or evidence.saved_at, now)
+    stage = _stage(card, clip, (finished or at) + RESULTS_KEPT > now)
+    request, fingerprint = evidence.request, bare_fingerprint(card.fingerprint)
+    values: dict[str, object] = {"prompt": evidence.prompt} if evidence.prompt else {}
     return JobRecord(
-        fingerprint=bare if is_proven else unproven_fingerprint(bare),
-        service=receipt.service,
-        model=receipt.model,
-        values=values,
-        take=max(receipt.take, 1),
-        price_credits=_capped(receipt.price_credits, receipt),
-        cell=cell,
-        notebook=witness.notebook,
-        id=receipt.id,
+        **_UNKNOWN,
+        **{name: getattr(card, name) for name in ("id", "service", "model", "task_id")},
+        fingerprint=fingerprint if is_proven else unproven_fingerprint(fingerprint),
+        values=_with_file_names(*request) if request else values,
+        take=max(card.take, 1),
+        price_credits=_capped(card.price_credits, evidence),
+        credits=_capped(card.credits, evidence),
+        cell=card.cell if request else "",
+        notebook=evidence.notebook,
         stage=stage,
-        owner="",
-        task_id=receipt.task_id,
         created_at=at,
         updated_at=now,
-        sent_at=None,
-        # How long it took is learnt only where both ends are known.
+        # Durations of earlier jobs predict the next one, so both ends must be known.
         accepted_at=at if created and (finished or stage is Stage.ACCEPTED) else None,
-        finished_at=min(finished or witness.saved_at, now) if stage is Stage.SAVED else None,
-        balance_before=None,
-        balance_after=None,
-        credits=_capped(receipt.credits, receipt),
-        reason=_reason(witness, stage),
-        code="",
-        result_url="",
+        finished_at=min(finished or evidence.saved_at, now) if stage is Stage.SAVED else None,
+        reason=_reason(evidence, stage),
         clip=clip,
     )
 
 
-def _stage(receipt: CardMetadata, clip: ClipFacts | None, is_kept: bool) -> Stage:
+def _stage(card: CardMetadata, clip: ClipFacts | None, is_kept: bool) -> Stage:
     if clip is not None:
         return Stage.SAVED
-    if receipt.state in _PLAIN:
-        return _PLAIN[receipt.state]
-    if receipt.task_id:
+    if card.state in _ENDS:
+        return Stage(card.state)
+    if card.task_id:
         return Stage.ACCEPTED if is_kept else Stage.EXPIRED
-    # Saved on screen before the end, its notebook cannot tell whether a task was made and paid.
-    return Stage.EXPIRED if receipt.state == "saved" else Stage.UNKNOWN
+    # A notebook that was saved before the end cannot show whether a task was made and paid for.
+    return Stage.EXPIRED if card.state == "saved" else Stage.UNKNOWN
 
 
-def _reason(witness: CardEvidence, stage: Stage) -> str:
-    saved = witness.saved_at.astimezone(UTC)
-    source = f"recovered from {witness.notebook}, saved at {saved:%Y-%m-%d %H:%M} UTC"
+def _reason(evidence: CardEvidence, stage: Stage) -> str:
+    saved = evidence.saved_at.astimezone(UTC)
+    source = f"recovered from {evidence.notebook}, saved at {saved:%Y-%m-%d %H:%M} UTC"
     match stage:
         case Stage.UNKNOWN:
-            return f"{source}: how it ended was not known then; the task may exist and may be paid"
+            return f"{source}, before the job ended; the task may exist and may be paid for"
         case Stage.EXPIRED:
-            return f"{source}: the clip is not here, and results are kept for {KEPT_FOR.days} days"
+            return f"{source}: no clip found, and results are kept for {RESULTS_KEPT.days} days"
         case _:
             return source
 
 
-def _request(witness: CardEvidence) -> tuple[dict[str, object], str]:
-    """The values of the request and its cell, as far as this version can read them."""
-    found = _stated(witness.receipt)
-    if found is None:
-        return ({"prompt": witness.prompt} if witness.prompt else {}), ""
-    return _with_names(*found), witness.receipt.cell
-
-
-def _stated(receipt: CardMetadata) -> tuple[ModelSpec, dict[str, object]] | None:
-    """Return the model and the values of the cell, or None if this version cannot read it."""
-    try:
-        cell = read_line(receipt.cell.partition("\n")[0].removeprefix("%%kling"))
-        values = validate(cell.spec, _values(receipt))
-    except InvalidInput:
-        return None
-    return (cell.spec, values) if CATALOGUE.get(receipt.model) is cell.spec else None
-
-
-def _values(receipt: CardMetadata) -> dict[str, object]:
+def _unvalidated(card: CardMetadata) -> dict[str, object]:
     """Return the values of the cell, before validation."""
-    line, _, body = receipt.cell.partition("\n")
+    line, _, body = card.cell.partition("\n")
     return {**read_line(line.removeprefix("%%kling")).values, "prompt": body or None}
 
 
-def _capped(amount: float | None, receipt: CardMetadata) -> float | None:
-    """A recorded amount, at most what the price list says: a forged one would end every budget."""
+def _capped(amount: float | None, evidence: CardEvidence) -> float | None:
+    """Return an amount, at most the list price: a forged amount would use up every budget."""
     if amount is None:
         return None
-    found = _stated(receipt)
-    price = found[0].prices.credits(found[1], {}) if found else None
+    request = evidence.request
+    price = request[0].prices.credits(request[1], {}) if request else None
     if price is None:
-        spec = CATALOGUE.get(receipt.model)
+        spec = CATALOGUE.get(evidence.card.model)
         price = max(map(most_credits, (spec,) if spec else CATALOGUE.values()))
     return min(amount, price)
 
 
-def _with_names(spec: ModelSpec, values: dict[str, object]) -> dict[str, object]:
-    """The values with media by their names, without the folder they lay in."""
+def _with_file_names(spec: ModelSpec, values: dict[str, object]) -> dict[str, object]:
+    """Return the values with the names of input files, without their folders."""
     places = media_of(spec, values).items()
     names = {path: ", ".join(_name(str(each)) for each in found.given) for path, found in places}
     return with_media(spec, values, names)

@@ -1,7 +1,6 @@
 """Find the clip files of a notebook's cards by hash, in the ledger and the folders of clips.
 
-Compares the metadata of a card with the ledger and the files. Moves and deletes nothing; a clip
-that exists only in a notebook is saved to the folder of clips.
+Moves and deletes nothing; a clip that exists only in a notebook is saved to the folder of clips.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -20,17 +20,17 @@ from kling_nb.core.formatting import visible
 from kling_nb.display.cards.metadata import CardMetadata, bare_fingerprint
 from kling_nb.storage import JobRecord, Ledger
 
-__all__ = ["CLIP_BYTES", "ClipFinder", "clip_name", "sha256_of", "size_of"]
+__all__ = ["CLIP_BYTES", "ClipFinder", "with_clip"]
 
 CLIP_BYTES: Final = 2_000_000_000
 """Largest size of a clip; a download stops there too."""
 
 
 class ClipFinder:
-    """Where the clips of a notebook are looked for.
+    """Finds the clips of a notebook's cards.
 
     Args:
-        ledger: Of the folder that clips are put into.
+        ledger: The ledger of the folder to which clips are saved.
         others: More folders with clips.
     """
 
@@ -39,47 +39,47 @@ class ClipFinder:
         self._folders = tuple(dict.fromkeys([ledger.folder, *others]))
         self._hashes: dict[Path, str] = {}
 
-    def row(self, receipt: CardMetadata, prompt: str = "") -> JobRecord | None:
-        """The ledger's row of a card, if it has a clip; ids of another folder are told apart.
+    def row(self, card: CardMetadata, prompt: str = "") -> JobRecord | None:
+        """Return the ledger row of a card, if it has a clip.
 
-        An id is no evidence: a card shows that it is of the same job by its fingerprint, by the
-        clip's hash or, where it was saved before there were records, by the prompt.
+        Another folder may have a job with the same id. So the fingerprint must match, or the
+        clip's hash, or, in a card of a version without metadata, the prompt.
 
         Args:
-            receipt: What the card records.
+            card: The metadata.
             prompt: As the card shows it.
         """
-        row = self._named(receipt)
+        row = self._row_by_id(card)
         if row is None or row.clip is None:
             return None
-        if receipt.fingerprint:
-            is_same = bare_fingerprint(receipt.fingerprint) == bare_fingerprint(row.fingerprint)
-            return row if is_same else None
-        if receipt.sha256:
-            return row if receipt.sha256 == row.clip.sha256 else None
-        shown = visible(row.prompt).strip()
-        return row if shown and shown == prompt else None
+        if card.fingerprint:
+            is_same = bare_fingerprint(card.fingerprint) == bare_fingerprint(row.fingerprint)
+        elif card.sha256:
+            is_same = card.sha256 == row.clip.sha256
+        else:
+            is_same = bool(prompt) and visible(row.prompt).strip() == prompt
+        return row if is_same else None
 
-    def is_unproven(self, receipt: CardMetadata, prompt: str = "") -> bool:
-        """Whether a card only has the id of a job here, and shows by nothing that it is that."""
-        is_silent = not receipt.fingerprint and not receipt.sha256
-        return is_silent and bool(self._named(receipt)) and not self.row(receipt, prompt)
+    def is_unproven(self, card: CardMetadata, prompt: str = "") -> bool:
+        """Return whether only the id of a card matches a job here."""
+        has_no_proof = not card.fingerprint and not card.sha256
+        return has_no_proof and bool(self._row_by_id(card)) and not self.row(card, prompt)
 
-    def find(self, receipt: CardMetadata, row: JobRecord | None) -> Path | None:
-        """The file of a card's clip: the bytes that the card, or else the ledger, names by hash."""
-        sha256, size_bytes = sha256_of(receipt, row), size_of(receipt, row)
-        for path in self._candidates(receipt, row, size_bytes):
-            is_alike = path.is_file() and path.stat().st_size == size_bytes
-            # What was saved before hashes were kept is known by its name and size alone.
-            if is_alike and (not sha256 or self._hash(path) == sha256):
+    def find(self, card: CardMetadata, row: JobRecord | None) -> Path | None:
+        """Return the file of a card's clip, or None; see `with_clip` for the clip."""
+        clip = with_clip(card, row)
+        for path in self._candidates(clip, row):
+            has_size = path.is_file() and path.stat().st_size == clip.size_bytes
+            # Cards of earlier versions have no hash: then the name and the size decide.
+            if has_size and (not clip.sha256 or self._hash(path) == clip.sha256):
                 return path
         return None
 
     def put(self, name: str, content: bytes) -> tuple[Path, bool]:
-        """Keep a clip that a notebook holds; whatever has its name already stays as it is.
+        """Save a clip from a notebook to the folder of clips; overwrite nothing.
 
         Returns:
-            The file, and whether it was made now; it was not where these very bytes lay there.
+            The file, and whether it is new; a file with this content is used again.
 
         Raises:
             InvalidInput: The folder cannot be written to.
@@ -87,34 +87,31 @@ class ClipFinder:
         folder, digest = self._ledger.folder, hashlib.sha256(content).hexdigest()
         try:
             make_folder(folder)
-            for place in _names(folder / name, digest):
-                if is_plain(place, len(content)) and _digest(place) == digest:
-                    return place, False
-                if _write_new(place, content):
-                    return place, True
+            for path in _names(folder / name, digest):
+                if is_plain(path, len(content)) and _digest(path) == digest:
+                    return path, False
+                if _write_new(path, content):
+                    return path, True
         except OSError as error:
-            given = f"{folder} cannot be written to ({error.strerror})"
-            raise InvalidInput.of("folder", given, "make room: the clip is kept there") from None
+            value = f"{folder} cannot be written to ({error.strerror})"
+            raise InvalidInput.of("folder", value, "make room: clips are saved there") from None
         raise AssertionError("unreachable: there is always one more name")
 
-    def _named(self, receipt: CardMetadata) -> JobRecord | None:
-        """The row of that very id, if it has a clip."""
+    def _row_by_id(self, card: CardMetadata) -> JobRecord | None:
+        """Return the row with this id, if it has a clip."""
         try:
-            row = self._ledger.row(receipt.id)
+            row = self._ledger.row(card.id)
         except LedgerError:
             return None
-        return row if row.id == receipt.id and row.clip else None
+        return row if row.id == card.id and row.clip else None
 
-    def _candidates(
-        self, receipt: CardMetadata, row: JobRecord | None, size_bytes: int
-    ) -> Iterator[Path]:
-        """Where the file may be, the likely places first; for a hash also under other names."""
+    def _candidates(self, clip: CardMetadata, row: JobRecord | None) -> Iterator[Path]:
+        """Yield possible files, the most likely first; a hash is also looked for in all files."""
         if row and row.clip:
             yield Path(row.clip.path)
-        name = clip_name(receipt, row)
-        if name:
-            yield from (folder / name for folder in self._folders)
-        if size_bytes and sha256_of(receipt, row):
+        if clip.file:
+            yield from (folder / clip.file for folder in self._folders)
+        if clip.size_bytes and clip.sha256:
             for folder in self._folders:
                 yield from sorted(folder.glob("*.mp4"))
 
@@ -124,47 +121,44 @@ class ClipFinder:
         return self._hashes[path]
 
 
-def sha256_of(receipt: CardMetadata, row: JobRecord | None) -> str:
-    """The hash of a card's clip; empty where it was saved before hashes were kept.
+def with_clip(card: CardMetadata, row: JobRecord | None) -> CardMetadata:
+    """Return the card with the name, hash and size of its clip, from its row if it has none.
 
-    The card's own goes first: the ledger's clip may have been fetched again since, and be another.
+    The card's own values win: the ledger's clip may be another one, downloaded again since.
     """
-    return receipt.sha256 or (row.clip.sha256 if row and row.clip else "")
+    if row is None or row.clip is None:
+        return card
+    return replace(
+        card,
+        file=card.file or Path(row.clip.path).name,
+        sha256=card.sha256 or row.clip.sha256,
+        size_bytes=card.size_bytes or row.clip.size_bytes,
+    )
 
 
-def size_of(receipt: CardMetadata, row: JobRecord | None) -> int:
-    """The size of a card's clip in bytes; 0 where nobody knows it."""
-    return receipt.size_bytes or (row.clip.size_bytes if row and row.clip else 0)
-
-
-def clip_name(receipt: CardMetadata, row: JobRecord | None) -> str:
-    """The name of a card's clip; empty where nobody knows it."""
-    return receipt.file or (Path(row.clip.path).name if row and row.clip else "")
-
-
-def _names(place: Path, digest: str) -> Iterator[Path]:
-    """The names that a file may get, best first."""
-    yield place
+def _names(path: Path, digest: str) -> Iterator[Path]:
+    """Yield the possible names of a file, the best first."""
+    yield path
     for number in count(1):
-        again = "" if number == 1 else f"-{number}"
-        yield place.with_stem(f"{place.stem}-{digest[:8]}{again}")
+        suffix = "" if number == 1 else f"-{number}"
+        yield path.with_stem(f"{path.stem}-{digest[:8]}{suffix}")
 
 
-def _write_new(place: Path, content: bytes) -> bool:
-    """Write a file whole, unless anything has its name."""
+def _write_new(path: Path, content: bytes) -> bool:
+    """Write a whole file; return False if something has its name."""
     try:
-        create_file(place).close()  # the name is ours from here on, in every process
+        create_file(path).close()  # reserves the name for this process
     except FileExistsError:
         return False
-    part = place.with_name(f"{place.name}.part")  # not that of a download
+    part = path.with_name(f"{path.name}.part")  # not the part file of a download
     try:
         with new_file(part) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(place)
+        part.replace(path)
     except BaseException:
-        for made in (part, place):
+        for made in (part, path):
             with suppress(OSError):
                 made.unlink()
         raise

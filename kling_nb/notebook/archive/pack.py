@@ -8,7 +8,7 @@ Everything in the notebook except the cards stays unchanged.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,62 +22,60 @@ from kling_nb.display.cards.metadata import CARD_MIME, CardMetadata, Embedded, j
 from kling_nb.display.links import relative_link
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.settings import find_folder
-from kling_nb.storage import JobRecord
 
-from .clip_finder import ClipFinder, clip_name
-from .notebook_file import NotebookFile, check_place, current_notebook
-from .redraw import Amount, Replica, draw_replica, same_card, whole_clip
+from .clip_finder import ClipFinder, with_clip
+from .notebook_file import NotebookFile, check_place, current_notebook, text_of
+from .redraw import RedrawnCard, redraw_card, whole_clip
 
 __all__ = ["Packed", "describe", "pack", "slim"]
 
 Verb = Literal["pack", "slim"]
 
-_AMOUNTS: Final[dict[Verb, Amount]] = {"pack": "whole", "slim": "poster"}
 _NAMES: Final = {"pack": "packed", "slim": "slim"}
 _LARGEST_BYTES: Final = 500_000_000
-"""What Jupyter takes as one notebook, and about as much as a browser holds as one text."""
+"""The largest notebook that Jupyter accepts; a browser's limit for one text is similar."""
 
 
 @dataclass(slots=True)
 class Packed:
-    """What was done to a notebook."""
+    """The result of `pack` or `slim`."""
 
     notebook: Path
-    """The notebook as it was found on disk."""
+    """The notebook that was read."""
     saved_at: datetime
-    """When it was saved there: later changes are not in the copy."""
+    """When it was saved: the copy does not contain later changes."""
     path: Path
     """The notebook that was written."""
     size_before_bytes: int
     size_after_bytes: int = 0
     clips: list[str] = field(default_factory=list)
-    """The clips that are now inside whole, or as posters."""
+    """The clips that are embedded whole, or as posters."""
     previews: list[str] = field(default_factory=list)
     """Clips that are embedded as previews, since some browsers cannot play them."""
     widgets: int = 0
     """Number of widgets with a saved state that no output shows; `slim` has removed it."""
     missing: list[str] = field(default_factory=list)
-    """The clips whose files are not there; their cards stay as they were."""
+    """The clips without a file; their cards did not change."""
     restored: list[str] = field(default_factory=list)
-    """The clips that were only in the notebook, and are files again."""
+    """The clips that were only in the notebook, and were saved to the folder of clips."""
     unproven: list[str] = field(default_factory=list)
-    """Jobs whose id a card has, and nothing shows that it is theirs; left as they were."""
+    """Jobs of which only the id matches a card; the card did not change."""
 
 
 def pack(notebook: str | Path = "", *, to: str | Path = "", replace: bool = False) -> Packed:
-    """Write a copy of a notebook with every saved clip inside, to be mailed or archived.
+    """Write a copy of a notebook with every saved clip embedded, to mail or to archive.
 
     Args:
-        notebook: The notebook, as it is saved on disk; the current one where it is not given.
-        to: Where the copy goes; `NAME.packed.ipynb` beside it where it is not given.
-        replace: Overwrite a file that is there.
+        notebook: The notebook, as it is saved on disk; by default the current one.
+        to: The path of the copy; by default `NAME.packed.ipynb` beside the notebook.
+        replace: Overwrite an existing file.
 
     Raises:
-        InvalidInput: There is no such notebook, no card in it, a file in the way, or more than a
-            browser can open.
+        InvalidInput: There is no such notebook, it has no card, the copy exists, or it is larger
+            than a browser can open.
     """
-    book, target = _opened(notebook, to, "pack", replace=replace)
-    return _Packing(book, target, "pack", replace=replace).run()
+    book, target = _open(notebook, to, "pack", replace=replace)
+    return _Packing(book, target, "pack").run(replace=replace)
 
 
 def slim(
@@ -87,40 +85,42 @@ def slim(
     replace: bool = False,
     in_place: bool = False,
 ) -> Packed:
-    """Write a copy of a notebook with posters in place of clips; the clips stay as files.
+    """Write a copy of a notebook with posters instead of clips; the clips stay as files.
 
-    A clip that is only in the notebook is first put into the folder of clips; what is not whole
-    there and not on disk stays in the notebook.
+    A clip that is only in the notebook is first saved to the folder of clips. A preview without
+    its file stays in the notebook.
 
     Args:
-        notebook: The notebook, as it is saved on disk; the current one where it is not given.
-        to: Where the copy goes; `NAME.slim.ipynb` beside it where it is not given.
-        replace: Overwrite a file that is there.
+        notebook: The notebook, as it is saved on disk; by default the current one.
+        to: The path of the copy; by default `NAME.slim.ipynb` beside the notebook.
+        replace: Overwrite an existing file.
         in_place: Change the notebook itself.
 
     Raises:
-        InvalidInput: There is no such notebook, no card in it, or a file in the way.
+        InvalidInput: There is no such notebook, it has no card, or the copy exists.
     """
     if in_place and to:
         raise InvalidInput.of("to", repr(str(to)), "give either --to or --in-place")
-    book, target = _opened(notebook, to, "slim", replace=replace or in_place, in_place=in_place)
-    return _Packing(book, target, "slim", replace=replace or in_place).run()
+    replace = replace or in_place
+    book, target = _open(notebook, to, "slim", replace=replace, in_place=in_place)
+    return _Packing(book, target, "slim").run(replace=replace)
 
 
 def describe(verb: Verb, done: Packed) -> list[str]:
-    """What was done, in sentences for a person; the first is a title."""
+    """Return a summary for people; the first line is a title."""
     saved = done.saved_at.astimezone()
     before, after = byte_words(done.size_before_bytes), byte_words(done.size_after_bytes)
-    inside = "inside, whole" if verb == "pack" else "as posters; the clips are files"
+    clips = counted(len(done.clips), "clip")
+    change = f"{clips} embedded" if verb == "pack" else f"posters instead of {clips}"
     lines = [
-        f"{done.path.name}: {counted(len(done.clips), 'clip')} {inside}",
+        f"{done.path.name}: {change}",
         f"{before} before, {after} now",
-        f"From {done.notebook.name} as it was saved on {saved.day} {saved:%B at %H:%M:%S}; "
-        "what is not saved is not in it.",
+        f"From {done.notebook.name} as saved on {saved.day} {saved:%B at %H:%M:%S}; "
+        "later changes are not included.",
     ]
     if done.previews:
         lines.append(
-            "Some browsers cannot play these clips, so the notebook holds H.264 previews (or "
+            "Some browsers cannot play these clips, so the notebook has H.264 previews (or "
             f"posters). Send these files too: {', '.join(done.previews)}"
         )
     if done.widgets:
@@ -128,131 +128,126 @@ def describe(verb: Verb, done: Packed) -> list[str]:
             f"Removed the saved state of {counted(done.widgets, 'widget')} that no output shows"
         )
     if done.restored:
-        lines.append(f"Only in the notebook, now files again: {', '.join(done.restored)}")
+        lines.append(f"Saved from the notebook to the folder of clips: {', '.join(done.restored)}")
     if done.missing:
         lines.append(
-            f"Not found as files, left as they were: {', '.join(done.missing)}. Running their "
-            "cells again fetches them while the service has them: 0 credits."
+            f"No file found, cards unchanged: {', '.join(done.missing)}. Run their cells again "
+            "to download the clips while the service keeps them: 0 credits."
         )
     if done.unproven:
         lines.append(
-            f"Nothing in these cards shows that they are of the jobs here that have their ids: "
-            f"{', '.join(done.unproven)}. They were left as they were; running their cells once, "
-            "for 0 credits, says whose they are."
+            "These cards have the ids of jobs in this folder, but may be of other jobs: "
+            f"{', '.join(done.unproven)}. They were not changed. To identify them, run their cells "
+            "once: 0 credits if the jobs are the same."
         )
     if done.path == done.notebook:
-        lines.append("If it is open, load it from disk again before you save it.")
+        lines.append("If the notebook is open, reload it from disk before you save it.")
     return lines
 
 
 class _Packing:
-    """One notebook on its way from file to file."""
+    """Packs or slims one notebook."""
 
-    def __init__(self, book: NotebookFile, target: Path, verb: Verb, *, replace: bool) -> None:
+    def __init__(self, book: NotebookFile, target: Path, verb: Verb) -> None:
         self._book = book
         self._verb = verb
-        self._replace = replace
-        self._in_place = target == book.path
         ledger = default_session().ledger
-        self._shelf = ClipFinder(ledger, [find_folder(book.path.parent)])
+        self._finder = ClipFinder(ledger, [find_folder(book.path.parent)])
         self._done = Packed(book.path, book.saved_at, target, book.size_bytes)
         self._drawn_bytes = 0
 
-    def run(self) -> Packed:
-        """Redraw every card, write the notebook, tell what was done."""
+    def run(self, *, replace: bool) -> Packed:
+        """Redraw every card and write the notebook."""
         done = self._done
-        for data in self._book.bundles():
-            self._redraw(data)
+        for bundle in self._book.bundles():
+            self._redraw(bundle)
         if self._verb == "slim":
             done.widgets = self._book.drop_unshown_widgets()
         for names in (done.clips, done.previews, done.missing, done.restored, done.unproven):
             names[:] = dict.fromkeys(names)
         if not (done.clips or done.previews or done.missing or done.unproven or done.widgets):
-            given = f"{done.notebook.name} shows no clip of kling_nb, as it was saved"
-            raise InvalidInput.of("notebook", given, "nothing was written; save it, or run it")
-        done.size_after_bytes = self._book.write(done.path, replace=self._replace)
+            value = f"{done.notebook.name} as saved has no clip of kling_nb"
+            raise InvalidInput.of("notebook", value, "nothing was written; run it and save it")
+        done.size_after_bytes = self._book.write(done.path, replace=replace)
         return done
 
-    def _redraw(self, data: dict[str, Any]) -> None:
-        """The cards of one display; anything else is left as it is."""
-        old = _text(data.get("text/html"))
-        sections = html.find_sections(old)
+    def _redraw(self, bundle: dict[str, Any]) -> None:
+        """Redraw the cards of one output; change nothing else."""
+        new = text_of(bundle, "text/html")
+        sections = html.find_sections(new)
         if not sections:
             return
-        known = {receipt.id: receipt for receipt in read_card(data.get(CARD_MIME))}
-        drawn, new = [], old
+        cards = {card.id: card for card in read_card(bundle.get(CARD_MIME))}
+        drawn = []
         for section in sections:
-            receipt = known.get(section.job_id, CardMetadata(section.job_id, state=section.state))
-            drawn.append(self._drawn(section, receipt))
+            card = cards.get(section.job_id, CardMetadata(section.job_id, state=section.state))
+            drawn.append(self._redrawn(section, card))
             new = new.replace(section.markup, drawn[-1].markup, 1)
-        if not self._in_place:
+        if self._done.path != self._book.path:
             new = html.unplaced(new)
-        _put_text(data, "text/html", new)
+        bundle["text/html"] = new
         self._drawn_bytes += len(new)
         if self._verb == "pack" and self._drawn_bytes > _LARGEST_BYTES:
-            given = f"{self._book.path.name} with its clips inside has more than 500 MB"
+            value = f"{self._book.path.name} with its clips has more than 500 MB"
             allowed = (
-                "nothing was written, as no browser opens that; split the notebook, or send "
-                "`%kling slim`'s copy and the folder of clips"
+                "nothing was written, since no browser can open it; split the notebook, or send "
+                "the copy of `%kling slim` and the folder of clips"
             )
-            raise InvalidInput.of("notebook", given, allowed)
-        if CARD_MIME not in data:
-            return  # the words may tell of more than cards
-        data[CARD_MIME] = join_cards(*(each.record for each in drawn))
+            raise InvalidInput.of("notebook", value, allowed)
+        if CARD_MIME not in bundle:
+            return  # the text may describe more than cards
+        bundle[CARD_MIME] = join_cards(*(each.metadata for each in drawn))
         if all(each.text for each in drawn):
-            _put_text(data, "text/plain", "\n\n".join(each.text for each in drawn))
+            bundle["text/plain"] = "\n\n".join(each.text for each in drawn)
 
-    def _drawn(self, section: html.Section, receipt: CardMetadata) -> Replica:
-        """One card with its clip inside or with a poster; as it was where neither can be."""
-        row = self._shelf.row(receipt, section.prompt)
-        same = same_card(section, receipt)
-        if self._shelf.is_unproven(receipt, section.prompt):
-            self._done.unproven.append(receipt.id)
-            return same
-        if row is None and receipt.state != "saved":
-            return same
-        name = clip_name(receipt, row) or f"job {receipt.id}"
-        is_inside = self._verb == "pack" and bool(whole_clip(section, receipt, row))
-        path = self._shelf.find(receipt, row) or self._rescued(section, receipt, row)
-        if path is None and not is_inside:
-            receipt = CardMetadata(receipt.id)  # its clip was fetched again, perhaps: another file
-            path = self._shelf.find(receipt, row)
-        drawn = draw_replica(section, receipt, row, path, _AMOUNTS[self._verb]) if path else None
-        self._count(name, drawn.embedded if drawn else "whole" if is_inside else "")
-        return replace(drawn, markup=self._linked(drawn.markup, path)) if drawn else same
+    def _redrawn(self, section: html.Section, card: CardMetadata) -> RedrawnCard:
+        """Return a card with its clip or a poster, or unchanged if there is neither."""
+        row = self._finder.row(card, section.prompt)
+        unchanged = RedrawnCard(section.markup, {"cards": [asdict(card)]})
+        if self._finder.is_unproven(card, section.prompt):
+            self._done.unproven.append(card.id)
+            return unchanged
+        if row is None and card.state != "saved":
+            return unchanged
+        clip, is_pack = with_clip(card, row), self._verb == "pack"
+        embedded = whole_clip(section, clip)
+        path = self._finder.find(card, row)
+        if path is None and not is_pack and embedded:
+            path = self._save(clip, embedded)
+        if path is None and not embedded:
+            card = CardMetadata(card.id)  # the clip may have been downloaded again
+            path = self._finder.find(card, row)
+        drawn = redraw_card(section, card, row, path, whole=is_pack) if path else None
+        amount: Embedded = drawn.embedded if drawn else "whole" if is_pack and embedded else ""
+        self._count(clip.file or f"job {card.id}", amount)
+        return self._with_link(drawn, path) if drawn and path else unchanged
 
     def _count(self, name: str, embedded: Embedded) -> None:
-        """Note the form of an embedded clip."""
+        """Count a clip by its embedded form."""
         done = self._done
         if embedded == "preview" or (embedded == "poster" and self._verb == "pack"):
             done.previews.append(name)
         else:
             (done.clips if embedded else done.missing).append(name)
 
-    def _rescued(
-        self, section: html.Section, receipt: CardMetadata, row: JobRecord | None
-    ) -> Path | None:
-        """The file of a clip that is whole in the notebook and nowhere else, made anew to slim."""
-        content = whole_clip(section, receipt, row) if self._verb == "slim" else b""
-        if not content:
-            return None
-        path, is_new = self._shelf.put(clip_name(receipt, row) or f"{receipt.id}.mp4", content)
+    def _save(self, clip: CardMetadata, content: bytes) -> Path:
+        """Save a clip that only the notebook has."""
+        path, is_new = self._finder.put(clip.file or f"{clip.id}.mp4", content)
         if is_new:
             self._done.restored.append(path.name)
         return path
 
-    def _linked(self, markup: str, path: Path | None) -> str:
-        """The link to the file as it is from the new notebook, not from this kernel's folder."""
-        if path is None:
-            return markup
-        here, there = relative_link(path), relative_link(path, self._done.path.parent)
-        return markup.replace(f'href="{html.escape(here)}"', f'href="{html.escape(there)}"')
+    def _with_link(self, drawn: RedrawnCard, path: Path) -> RedrawnCard:
+        """Return the card with a link relative to the new notebook, not to the kernel's folder."""
+        old, new = relative_link(path), relative_link(path, self._done.path.parent)
+        old, new = f'href="{html.escape(old)}"', f'href="{html.escape(new)}"'
+        return replace(drawn, markup=drawn.markup.replace(old, new))
 
 
-def _opened(
+def _open(
     notebook: str | Path, to: str | Path, verb: Verb, *, replace: bool, in_place: bool = False
 ) -> tuple[NotebookFile, Path]:
-    """The notebook, and where the other one goes; refused before anything is done."""
+    """Return the notebook and the path of the new one; check the path first."""
     if not notebook:
         variables = getattr(get_ipython(), "user_ns", {})
         notebook = current_notebook(variables, os.environ)
@@ -266,14 +261,3 @@ def _opened(
         raise InvalidInput.of("to", f"{target.name} is the notebook itself", "name another file")
     check_place(target, replace=replace)
     return book, target
-
-
-def _text(value: object) -> str:
-    """A text of a bundle, which a file may hold as a list of lines."""
-    lines = value if isinstance(value, list) else [value]
-    return "".join(line for line in lines if isinstance(line, str))
-
-
-def _put_text(data: dict[str, Any], mime: str, text: str) -> None:
-    if text != _text(data.get(mime)):
-        data[mime] = text.splitlines(keepends=True) if isinstance(data.get(mime), list) else text

@@ -36,64 +36,70 @@ from kling_nb.media import clips
 from kling_nb.media.unwrapping import SOURCE_LIMIT_BYTES, unwrap
 from kling_nb.storage import JobRecord
 
-from .card_to_record import CardEvidence, ended_without, fault_of, proves, row_of, weight_of
+from .card_to_record import (
+    CardEvidence,
+    check_card,
+    has_no_clip,
+    is_proven,
+    precedence_of,
+    row_of,
+)
 from .clip_finder import CLIP_BYTES, ClipFinder
-from .notebook_file import NOTEBOOK_BYTES, NotebookFile, current_notebook
+from .notebook_file import NOTEBOOK_BYTES, NotebookFile, current_notebook, text_of
 from .redraw import whole_clip
 
-__all__ = ["Salvaged", "describe", "recover"]
+__all__ = ["Recovered", "describe", "recover"]
 
 
 @dataclass(slots=True)
-class Salvaged:
-    """What one notebook gave back."""
+class Recovered:
+    """What was recovered from one notebook."""
 
     notebook: Path
     recovered: list[JobRecord] = field(default_factory=list)
-    """The rows that the ledger has from it now."""
+    """The new rows of the ledger."""
     known: list[str] = field(default_factory=list)
-    """The ids of jobs that the ledger had, or has from another notebook."""
+    """The ids of jobs that the ledger has already, or from another notebook."""
     failed: list[str] = field(default_factory=list)
-    """What could not be recovered, and why."""
+    """Why a card or the notebook could not be recovered."""
 
 
-def recover(*notebooks: str | Path) -> list[Salvaged]:
+def recover(*notebooks: str | Path) -> list[Recovered]:
     """Rebuild the ledger of this folder from the cards of saved notebooks.
 
-    What the ledger knows is never changed, so that a second time changes nothing. Each job is
-    noted by itself: when the disk is full halfway, what was recovered until then stays, and the
-    next time goes on from there. Running the cells of what was recovered costs nothing again.
+    Existing rows are never changed, so a second run changes nothing. Each job is recovered
+    separately: if the disk is full halfway, the next run continues from there. Running the cells
+    of recovered jobs again costs nothing.
 
     Args:
-        notebooks: Paths, also with `*`; the current notebook where none is given.
+        notebooks: Paths, also with `*`; by default the current notebook.
 
     Returns:
-        For each notebook what was recovered, known, and could not be.
+        For each notebook the recovered and the known jobs, and the failures.
 
     Raises:
-        InvalidInput: No such notebook, and nothing was recovered; or the folder cannot be written
-            to, and the rest was not.
+        InvalidInput: There is no such notebook, and nothing was recovered; or the folder cannot be
+            written to, and the rest was not recovered.
         LedgerError: The ledger cannot be written to; the rest was not recovered.
     """
-    done = _Salvage(default_session())
+    recovery = _Recovery(default_session())
     for path in _paths([str(name) for name in notebooks]):
-        done.read(path)
-    return done.run()
+        recovery.read(path)
+    return recovery.run()
 
 
-def describe(done: Sequence[Salvaged]) -> list[str]:
-    """What was done, in sentences for a person; the first is a title."""
+def describe(done: Sequence[Recovered]) -> list[str]:
+    """Return a summary for people; the first line is a title."""
     rows = [row for each in done for row in each.recovered]
-    files = counted(len(done), "notebook")
-    lines = [f"{counted(len(rows), 'job')} recovered from {files}"]
-    lines += [_line(each) for each in done]
-    lines += [f"Could not: {fault}" for each in done for fault in each.failed]
+    lines = [f"{counted(len(rows), 'job')} recovered from {counted(len(done), 'notebook')}"]
+    lines += [_describe_notebook(each) for each in done]
+    lines += [f"Failed: {reason}" for each in done for reason in each.failed]
     if any(row.stage in FOLLOWED for row in rows):
-        lines.append("The service is asked for what is not here: 0 credits. `%kling jobs` tells.")
-    if lost := [row.id for row in rows if row.stage is Stage.UNKNOWN]:
+        lines.append("Missing clips are requested from the service: 0 credits; see `%kling jobs`.")
+    if unknown := [row.id for row in rows if row.stage is Stage.UNKNOWN]:
         lines.append(
-            f"Nobody knows whether these were paid: {', '.join(lost)}. `%kling adopt TASK_ID ID` "
-            "if the service lists them, `%kling forget ID` if not."
+            f"May have been paid for: {', '.join(unknown)}. `%kling adopt TASK_ID ID` "
+            "if the service lists the task, `%kling forget ID` if not."
         )
     if unproven := [row.id for row in rows if is_unproven(row.fingerprint)]:
         lines.append(
@@ -107,136 +113,132 @@ def describe(done: Sequence[Salvaged]) -> list[str]:
     return lines
 
 
-@dataclass(slots=True, eq=False)
-class _Find:
-    """A record that was found, where, and with which clip inside."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate(CardEvidence):
+    """A card that may become a row of the ledger."""
 
-    witness: CardEvidence
     section: html.Section
-    source: Salvaged
+    source: Recovered
 
 
-class _Salvage:
-    """Notebooks on their way into one ledger."""
+class _Recovery:
+    """Recovers several notebooks into one ledger."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._ledger = session.ledger
-        self._shelf = ClipFinder(session.ledger)
+        self._finder = ClipFinder(session.ledger)
         self._now = datetime.now(UTC)
-        self._done: list[Salvaged] = []
-        self._finds: list[_Find] = []
+        self._done: list[Recovered] = []
+        self._candidates: list[_Candidate] = []
 
     def read(self, path: Path) -> None:
-        """Find the records of a notebook."""
-        done = Salvaged(path)
+        """Find the cards of a notebook."""
+        done = Recovered(path)
         self._done.append(done)
         try:
-            check_plain(path)
+            if path.is_symlink() and not is_plain(path, NOTEBOOK_BYTES):
+                value = f"{str(path)!r} is a link to another folder, or to no notebook"
+                raise InvalidInput.of("notebook", value, "give the path of the notebook itself")
             book = NotebookFile.read(path)
         except InvalidInput as error:
             done.failed.append(str(error))
             return
         name = name_notebook(book.path.resolve(), self._ledger.folder.resolve())
-        for receipt, section in _cards(book):
-            if fault := fault_of(receipt):
-                done.failed.append(fault)
+        for card, section in _cards(book):
+            if reason := check_card(card):
+                done.failed.append(reason)
             else:
-                witness = CardEvidence(receipt, section.prompt, name, book.saved_at)
-                self._finds.append(_Find(witness, section, done))
+                evidence = (card, section.prompt, name, book.saved_at)
+                self._candidates.append(_Candidate(*evidence, section, done))
 
-    def run(self) -> list[Salvaged]:
-        """Bring in what is not known, the oldest first, and have the rest asked for."""
-        best: dict[str, _Find] = {}
-        for find in self._finds:
-            known = best.setdefault(find.witness.receipt.fingerprint, find)
-            if _weight(find) > _weight(known):
-                best[find.witness.receipt.fingerprint] = find
-        rest = [find for find in self._finds if find not in best.values()]
-        for find in [*sorted(best.values(), key=_age), *sorted(rest, key=_age)]:
-            self._bring(find)
-        rows = [row for each in self._done for row in each.recovered]
+    def run(self) -> list[Recovered]:
+        """Recover the best card of each request, then the others, both the oldest first."""
+        best: dict[str, _Candidate] = {}
+        for each in sorted(self._candidates, key=lambda each: -precedence_of(each.card)):
+            best.setdefault(each.card.fingerprint, each)
+        self._candidates.sort(key=lambda each: (each not in best.values(), each.card.created_at))
+        for candidate in self._candidates:
+            self._recover(candidate)
+        rows = [row for done in self._done for row in done.recovered]
         if any(row.stage in FOLLOWED and row.service == self._session.service for row in rows):
             self._session.resume()
-        for each in self._done:
-            each.known[:] = [
-                job_id
-                for job_id in dict.fromkeys(each.known)
-                if job_id not in {row.id for row in each.recovered}
-            ]
+        for done in self._done:
+            new = {row.id for row in done.recovered}
+            done.known[:] = [job_id for job_id in dict.fromkeys(done.known) if job_id not in new]
         return self._done
 
-    def _bring(self, find: _Find) -> None:
-        """One record into the ledger; no file is written for what is known."""
-        receipt = find.witness.receipt
-        is_proven = self._is_proven(find)
-        known = self._ledger.blocking(receipt.fingerprint) or self._ledger.by_task(
-            receipt.task_id, receipt.service
+    def _recover(self, candidate: _Candidate) -> None:
+        """Add a card to the ledger, and write its clip if the job is not known."""
+        card = candidate.card
+        proven = self._is_proven(candidate)
+        known = self._ledger.blocking(card.fingerprint) or self._ledger.by_task(
+            card.task_id, card.service
         )
-        clip = None if known else self._clip(find)
-        row = self._session.bring(row_of(find.witness, clip, self._now, is_proven=is_proven))
+        clip = None if known else self._clip(candidate)
+        row = self._session.bring(row_of(candidate, clip, self._now, is_proven=proven))
         if row is None:
-            find.source.known.append(receipt.id)
+            candidate.source.known.append(card.id)
         else:
-            find.source.recovered.append(row)
+            candidate.source.recovered.append(row)
 
-    def _is_proven(self, find: _Find) -> bool:
-        """Return whether the record belongs to its stated request: a notebook may be forged.
+    def _is_proven(self, candidate: _Candidate) -> bool:
+        """Return whether the card belongs to its stated request: a notebook may be forged.
 
         The ledger has this job with that fingerprint, or the user's index knows that this folder
         has paid for that request, or the request that the cell states has that fingerprint.
         """
-        receipt, folder = find.witness.receipt, find.source.notebook.parent
-        name = bare_fingerprint(receipt.fingerprint)
-        if any(row.id == receipt.id for row in self._ledger.of_request(name)):
-            return True  # the ledger has the job: a second row would be its double
-        is_live = receipt.service == "live"
-        if is_live and self._session.has_paid(name):
+        card, folder = candidate.card, candidate.source.notebook.parent
+        fingerprint = bare_fingerprint(card.fingerprint)
+        if any(row.id == card.id for row in self._ledger.of_request(fingerprint)):
+            return True  # a second row would duplicate the job
+        if card.service == "live" and self._session.has_paid(fingerprint):
             return True
-        return proves(find.witness, lambda given: _source_hash(folder, given))
+        return is_proven(candidate, lambda name: _source_hash(folder, name))
 
-    def _clip(self, find: _Find) -> ClipFacts | None:
-        """The clip of a record: its file in the folder, or one made from the notebook."""
-        receipt = find.witness.receipt
-        path = self._shelf.find(receipt, None) if receipt.state == "saved" else None
-        for each in [path, *self._later_files(receipt)]:
-            facts = _probed(each) if each else None
-            if facts and receipt.sha256 in ("", facts.sha256):
+    def _clip(self, candidate: _Candidate) -> ClipFacts | None:
+        """Return the clip of a card: its file in the folder, or one written from the notebook."""
+        card = candidate.card
+        path = self._finder.find(card, None) if card.state == "saved" else None
+        for each in [path, *self._later_files(card)]:
+            facts = _probe(each) if each else None
+            if facts and card.sha256 in ("", facts.sha256):
                 return facts
-        return self._written(find)
+        return self._write(candidate)
 
-    def _later_files(self, receipt: CardMetadata) -> list[Path]:
-        """A clip that came after the notebook was saved: its name ends in the job's id."""
-        if ended_without(receipt):
+    def _later_files(self, card: CardMetadata) -> list[Path]:
+        """Return clips made after the notebook was saved: their names end in the job's id."""
+        if has_no_clip(card):
             return []
         try:
-            self._ledger.row(receipt.id)
+            self._ledger.row(card.id)
         except LedgerError:
-            return sorted(self._ledger.folder.glob(f"*-{receipt.id}.mp4"))
-        return []  # it is the clip of another job, which has the id by chance
+            return sorted(self._ledger.folder.glob(f"*-{card.id}.mp4"))
+        return []  # the clip of another job with the same id
 
-    def _written(self, find: _Find) -> ClipFacts | None:
-        receipt = find.witness.receipt
-        content = whole_clip(find.section, receipt, None) if receipt.state == "saved" else b""
+    def _write(self, candidate: _Candidate) -> ClipFacts | None:
+        """Write the embedded clip of a card to a file, if it is the whole clip."""
+        card = candidate.card
+        content = whole_clip(candidate.section, card) if card.state == "saved" else b""
         if not content:
             return None
-        path, is_new = self._shelf.put(receipt.file or f"{receipt.id}.mp4", content)
-        facts = _probed(path)
+        path, is_new = self._finder.put(card.file or f"{card.id}.mp4", content)
+        facts = _probe(path)
         if facts is None and is_new:
             path.unlink(missing_ok=True)
         return facts
 
 
 def _cards(book: NotebookFile) -> Iterator[tuple[CardMetadata, html.Section]]:
-    """Every record of a notebook, with the card that it stands beside."""
-    for data in book.bundles():
-        sections = {each.job_id: each for each in html.find_sections(_text(data.get("text/html")))}
-        for receipt in read_card(data.get(CARD_MIME)):
-            yield receipt, sections.get(receipt.id, html.Section("", receipt.id, ""))
+    """Yield the metadata and the HTML of every card of a notebook."""
+    for bundle in book.bundles():
+        sections = {each.job_id: each for each in html.find_sections(text_of(bundle, "text/html"))}
+        for card in read_card(bundle.get(CARD_MIME)):
+            yield card, sections.get(card.id, html.Section("", card.id, ""))
 
 
 def _paths(names: Sequence[str]) -> list[Path]:
-    """The notebooks that are named, each once, in their order."""
+    """Return the named notebooks without duplicates, in their order."""
     if not names:
         variables = getattr(get_ipython(), "user_ns", {})
         return [current_notebook(variables, os.environ)]
@@ -246,25 +248,13 @@ def _paths(names: Sequence[str]) -> list[Path]:
         matches = [path] if os.path.isfile(path) else sorted(glob.glob(path, recursive=True))
         files = [Path(each) for each in matches if each.endswith(".ipynb")]
         if not files:
-            raise InvalidInput.of(
-                "notebook", f"{name!r} names no .ipynb file", "e.g. `%kling recover *.ipynb`"
-            )
+            value = f"no .ipynb file matches {name!r}"
+            raise InvalidInput.of("notebook", value, "e.g. `%kling recover *.ipynb`")
         found += files
     return list(dict.fromkeys(found))
 
 
-def check_plain(path: Path) -> None:
-    """Check that a notebook is a file in its own folder; the reader checks its size.
-
-    Raises:
-        InvalidInput: It is a link that leads elsewhere.
-    """
-    if path.is_symlink() and not is_plain(path, NOTEBOOK_BYTES):
-        given = f"{str(path)!r} is a link that does not point to a notebook in its own folder"
-        raise InvalidInput.of("notebook", given, "give the path of the notebook itself")
-
-
-def _probed(path: Path) -> ClipFacts | None:
+def _probe(path: Path) -> ClipFacts | None:
     try:
         return clips.probe_clip(path) if is_plain(path, CLIP_BYTES) else None
     except (MediaError, OSError):
@@ -274,31 +264,17 @@ def _probed(path: Path) -> ClipFacts | None:
 def _source_hash(folder: Path, name: str) -> str:
     """Return the SHA-256 of a file in a cell, by the kernel's path; empty if there is none."""
     try:
-        named = unwrap(name)
-        if isinstance(named, bytes):
-            return hashlib.sha256(named).hexdigest()
-        with open_plain(folder / Path(str(named)).expanduser(), SOURCE_LIMIT_BYTES) as file:
+        source = unwrap(name)
+        if isinstance(source, bytes):
+            return hashlib.sha256(source).hexdigest()
+        with open_plain(folder / Path(str(source)).expanduser(), SOURCE_LIMIT_BYTES) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (MediaError, OSError, ValueError, RuntimeError):
         return ""
 
 
-def _weight(find: _Find) -> int:
-    return weight_of(find.witness.receipt)
-
-
-def _age(find: _Find) -> str:
-    return find.witness.receipt.created_at
-
-
-def _line(done: Salvaged) -> str:
+def _describe_notebook(done: Recovered) -> str:
     stages = [str(row.stage) for row in done.recovered]
     kinds = ", ".join(f"{stages.count(stage)} {stage}" for stage in dict.fromkeys(stages))
-    parts = [f"{counted(len(stages), 'job')} recovered" + (f" ({kinds})" if kinds else "")]
-    parts.append(f"{len(done.known)} known")
-    return f"{done.notebook.name}: {', '.join(parts)}, {len(done.failed)} could not be"
-
-
-def _text(value: object) -> str:
-    lines = value if isinstance(value, list) else [value]
-    return "".join(line for line in lines if isinstance(line, str))
+    recovered = f"{counted(len(stages), 'job')} recovered" + (f" ({kinds})" if kinds else "")
+    return f"{done.notebook.name}: {recovered}, {len(done.known)} known, {len(done.failed)} failed"

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.job_state import JobFacts, JobState, Saved
@@ -21,78 +21,75 @@ from kling_nb.jobs.job_from_record import facts_of, state_of
 from kling_nb.media import clips
 from kling_nb.storage import JobRecord
 
-from .clip_finder import sha256_of, size_of
+from .clip_finder import with_clip
 
-__all__ = ["Amount", "Replica", "draw_replica", "same_card", "whole_clip"]
-
-Amount = Literal["whole", "poster"]
+__all__ = ["RedrawnCard", "redraw_card", "whole_clip"]
 
 
 @dataclass(frozen=True, slots=True)
-class Replica:
+class RedrawnCard:
     """A card as it is written."""
 
     markup: str
-    record: dict[str, Any]
+    metadata: dict[str, Any]
     text: str = ""
-    """Its text twin; empty where the old one stays."""
+    """Its plain text; empty if the old one stays."""
     embedded: Embedded = ""
     """The embedded amount of the clip; empty if the card did not change."""
 
 
-def same_card(section: html.Section, receipt: CardMetadata) -> Replica:
-    """The card as it was."""
-    return Replica(section.markup, {"cards": [asdict(receipt)]})
-
-
-def draw_replica(
-    section: html.Section, receipt: CardMetadata, row: JobRecord | None, path: Path, amount: Amount
-) -> Replica | None:
-    """A card with the file inside, or as a poster; None where the file does not play.
+def redraw_card(
+    section: html.Section, card: CardMetadata, row: JobRecord | None, path: Path, *, whole: bool
+) -> RedrawnCard | None:
+    """Return a card with the clip or a poster embedded, or None if the file does not play.
 
     Args:
-        section: The card as it was.
-        receipt: Its record.
-        row: What the ledger knows of it, if anything.
+        section: The HTML of the card.
+        card: Its metadata.
+        row: Its row in the ledger, if it has one.
         path: The clip.
-        amount: How much of the clip goes in. In place of a whole clip that not every browser
-            plays, its preview does.
+        whole: Embed the clip, or its preview if some browsers cannot play it; else a poster.
     """
     try:
-        facts, state = _known(receipt, row, path) if row else _foreign(section, receipt, path)
+        facts, state = _known(card, row, path) if row else _foreign(section, card, path)
     except MediaError:
         return None
-    bundle = card_bundle(facts, state, "always" if amount == "whole" else "never")
+    bundle = card_bundle(facts, state, "always" if whole else "never")
     (fresh,) = html.find_sections(bundle["text/html"])
     if not fresh.player:
         return None
     (drawn,) = read_card(bundle[CARD_MIME])
     if row:
-        return Replica(fresh.markup, bundle[CARD_MIME], bundle["text/plain"], drawn.embed)
-    kept = asdict(replace(receipt, embed=drawn.embed))
-    return Replica(section.with_player(fresh.player), {"cards": [kept]}, embedded=drawn.embed)
+        return RedrawnCard(fresh.markup, bundle[CARD_MIME], bundle["text/plain"], drawn.embed)
+    kept = {"cards": [asdict(replace(card, embed=drawn.embed))]}
+    return RedrawnCard(section.with_player(fresh.player), kept, embedded=drawn.embed)
 
 
-def whole_clip(section: html.Section, receipt: CardMetadata, row: JobRecord | None) -> bytes:
-    """The clip that is embedded, if it is the whole file; empty for a preview."""
-    video, sha256 = section.video, sha256_of(receipt, row)
-    if sha256:
-        return video if hashlib.sha256(video).hexdigest() == sha256 else b""
-    return video if len(video) == size_of(receipt, row) else b""
+def whole_clip(section: html.Section, clip: CardMetadata) -> bytes:
+    """Return the embedded clip if it is the whole file; empty for a preview.
+
+    Args:
+        section: The HTML of the card.
+        clip: Its metadata, by `with_clip`.
+    """
+    video = section.video
+    if clip.sha256:
+        return video if hashlib.sha256(video).hexdigest() == clip.sha256 else b""
+    return video if len(video) == clip.size_bytes else b""
 
 
-def _known(receipt: CardMetadata, row: JobRecord, path: Path) -> tuple[JobFacts, JobState]:
-    """A job of the ledger, with its clip as and where it was found."""
+def _known(card: CardMetadata, row: JobRecord, path: Path) -> tuple[JobFacts, JobState]:
+    """Return the facts and the state of a job in the ledger, with the clip that was found."""
     state = state_of(row, already=False)
     if not isinstance(state, Saved):
         raise MediaError(f"job {row.id} is {row.stage} and has no clip now")
-    sha256, size_bytes = sha256_of(receipt, row), size_of(receipt, row)
-    clip = replace(state.clip, path=str(path), sha256=sha256, size_bytes=size_bytes)
+    card = with_clip(card, row)
+    clip = replace(state.clip, path=str(path), sha256=card.sha256, size_bytes=card.size_bytes)
     return facts_of(row), replace(state, clip=clip)
 
 
-def _foreign(section: html.Section, receipt: CardMetadata, path: Path) -> tuple[JobFacts, JobState]:
-    """As much of another folder's job as its player needs."""
+def _foreign(section: html.Section, card: CardMetadata, path: Path) -> tuple[JobFacts, JobState]:
+    """Return the facts of another folder's job that its player needs."""
     now = datetime.now(UTC)
-    facts = JobFacts(receipt.id, receipt.model, section.prompt, {}, None, None, now, emulated=False)
-    return facts, Saved(receipt.task_id, clips.probe_clip(path), None, now)
+    facts = JobFacts(card.id, card.model, section.prompt, {}, None, None, now, emulated=False)
+    return facts, Saved(card.task_id, clips.probe_clip(path), None, now)

@@ -1,8 +1,8 @@
 """The doctor: checks of installation, front end, playback, key, ledger and disk, each with a fix.
 
 `environment` checks this machine, `folder` the folder of clips, `service` the balance, `browser`
-the page; `report` collects the findings and shows them. The checks change and lock nothing, and
-never show a key.
+the page; `report` collects and shows the findings. No check changes or locks a file, or shows a
+key.
 """
 
 from __future__ import annotations

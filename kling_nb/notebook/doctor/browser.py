@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,18 @@ from kling_nb.display.comm import Page
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.display.html import Finding
 
-__all__ = ["PageReport", "Probe", "judge_page", "make_clip"]
+__all__ = ["Probe", "judge_page", "make_clip"]
 
-LAB_LEAST = (4, 4)
-NOTEBOOK_LEAST = (7, 4)
-NOTEBOOK_LIKE = ("notebook", "VS Code", "Colab")
+Answer = Mapping[str, Any]
+"""What a page sends: `pictures` (H.264) and `sound` (AAC), each with `plays` and `said`."""
+
+LOWEST_LAB = (4, 4)
+LOWEST_NOTEBOOK = (7, 4)
 
 NO_ANSWER = (
     "Install ipywidgets and anywidget where Jupyter itself runs (the server's environment, not "
-    "only the kernel's), restart the server and reload the page; `jupyter labextension list` tells "
-    "whether they are there and enabled. Clips and cards show without."
+    "only the kernel's), restart the server and reload the page; `jupyter labextension list` shows "
+    "whether they are enabled. Clips and cards work without them."
 )
 NO_PLAYER = (
     "Use a browser with H.264 and AAC: Chrome, Edge, Safari, or Firefox on a system that has "
@@ -36,44 +37,29 @@ NO_PLAYER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PageReport:
-    """What the page told of the clip."""
-
-    pictures: tuple[bool, str]
-    """Whether H.264 was decoded and played, and what the page says of it."""
-    sound: tuple[bool, str]
-    """The same for AAC."""
-
-    @classmethod
-    def parse(cls, told: Mapping[str, Any]) -> PageReport:
-        """Read a message; what is missing did not play."""
-        return cls(read_trial(told.get("pictures")), read_trial(told.get("sound")))
-
-
 class Probe(anywidget.AnyWidget):
-    """Sends a clip to each page and hears what became of it; never displayed itself.
+    """Sends a clip to each page and receives the result; never displayed itself.
 
     Args:
         clip: An MP4 file with H.264 and AAC.
-        on_answer: Called on the kernel's thread with each page's answer.
+        on_answer: Called on the kernel's thread with each page's message.
     """
 
     _esm = STATIC / "probe.js"
     clip = traitlets.Bytes().tag(sync=True)
 
-    def __init__(self, clip: bytes, on_answer: Callable[[PageReport], None]) -> None:
+    def __init__(self, clip: bytes, on_answer: Callable[[Answer], None]) -> None:
         self._on_answer = on_answer
         super().__init__(clip=clip)
         self.on_msg(self._receive)
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, Mapping):
-            self._on_answer(PageReport.parse(content))
+            self._on_answer(content)
 
 
 def make_clip() -> bytes:
-    """A clip of one second with pictures and sound, as the emulator makes them."""
+    """Return a clip of one second with pictures and sound, encoded like the emulator's clips."""
     from kling_nb.emulator.render.encode import render_clip
     from kling_nb.emulator.render.images import draw_scene
 
@@ -85,60 +71,56 @@ def make_clip() -> bytes:
 
 
 def judge_page(
-    place: FrontEnd, page: Page | None, answer: PageReport | None, *, waited_s: float | None
+    front_end: FrontEnd, page: Page | None, answer: Answer | None, *, waited_s: float | None
 ) -> list[Finding]:
-    """The findings about the page.
+    """Return the findings about the page.
 
     Args:
-        place: What the kernel knows of its front end.
-        page: What the page told at its hello.
-        answer: What it told of the clip.
-        waited_s: How long an answer was waited for in vain; None while it is waited for.
+        front_end: As the kernel detects it.
+        page: What the page reports about itself.
+        answer: Its message about the clip.
+        waited_s: The timeout that has passed without an answer; None before.
     """
-    if place not in NOTEBOOK_LIKE:
-        words = {
-            "terminal": "a terminal: text instead of cards",
-            "headless": "a headless run: cells wait for their clips, nobody clicks",
-        }
-        return [Finding("Front end", "ok", words[place])]
-    findings = [judge_front_end(place, page)]
+    if front_end == "terminal":
+        return [Finding("Front end", "ok", "a terminal: text instead of cards")]
+    if front_end == "headless":
+        return [Finding("Front end", "ok", "a headless run: cells wait for their clips")]
+    findings = [judge_front_end(front_end, page)]
     if answer is not None:
         return [
             *findings,
             Finding("Widgets", "ok", "the page answers"),
-            judge_trial("H.264 pictures", answer.pictures),
-            judge_trial("AAC sound", answer.sound),
+            judge_trial("H.264 pictures", answer.get("pictures")),
+            judge_trial("AAC sound", answer.get("sound")),
         ]
     names = ("Widgets", "H.264 pictures", "AAC sound")
     if waited_s is None:
-        return [*findings, *(Finding(name, "asking", "asking the page…") for name in names)]
-    said = f"no answer from the page in {waited_s:g} s; a cell that still runs delays it"
+        return [*findings, *(Finding(name, "asking", "waiting for the page…") for name in names)]
+    message = f"no answer from the page in {waited_s:g} s; a running cell delays it"
     return [
         *findings,
-        Finding("Widgets", "bad", said, NO_ANSWER),
-        *(Finding(name, "warn", "not known: the page did not answer") for name in names[1:]),
+        Finding("Widgets", "bad", message, NO_ANSWER),
+        *(Finding(name, "warn", "unknown: the page did not answer") for name in names[1:]),
     ]
 
 
-def judge_front_end(place: FrontEnd, page: Page | None) -> Finding:
+def judge_front_end(front_end: FrontEnd, page: Page | None) -> Finding:
     if page is None or not page.front_end:
-        names = {"notebook": "a notebook; which one, its page has not told"}
-        return Finding("Front end", "ok", names.get(place, place))
-    least = LAB_LEAST if page.front_end == "JupyterLab" else NOTEBOOK_LEAST
-    said = f"{page.front_end} {page.version}".strip()
-    numbers = tuple(int(part) for part in page.version.split(".")[:2] if part.isdigit())
-    if page.front_end.startswith("Jupyter") and numbers and numbers < least:
-        fix = "Upgrade it: in older ones a click is handled only after the cell that runs."
-        return Finding("Front end", "warn", said, fix)
-    return Finding("Front end", "ok", said)
+        names = {"notebook": "a notebook; the page has not reported its name"}
+        return Finding("Front end", "ok", names.get(front_end, front_end))
+    lowest = LOWEST_LAB if page.front_end == "JupyterLab" else LOWEST_NOTEBOOK
+    message = f"{page.front_end} {page.version}".strip()
+    version = tuple(int(part) for part in page.version.split(".")[:2] if part.isdigit())
+    if page.front_end.startswith("Jupyter") and version and version < lowest:
+        fix = "Upgrade it: older versions handle a click only after the running cell."
+        return Finding("Front end", "warn", message, fix)
+    return Finding("Front end", "ok", message)
 
 
-def judge_trial(name: str, trial: tuple[bool, str]) -> Finding:
-    plays, said = trial
-    return Finding(name, "ok", said) if plays else Finding(name, "bad", said, NO_PLAYER)
-
-
-def read_trial(told: object) -> tuple[bool, str]:
-    if not isinstance(told, Mapping):
-        return False, "the page said nothing of it"
-    return told.get("plays") is True, str(told.get("said", ""))[:200]
+def judge_trial(name: str, trial: object) -> Finding:
+    """Return whether a page played the clip; a missing result counts as not played."""
+    result = trial if isinstance(trial, Mapping) else {"said": "the page did not report it"}
+    message = str(result.get("said", ""))[:200]
+    if result.get("plays") is True:
+        return Finding(name, "ok", message)
+    return Finding(name, "bad", message, NO_PLAYER)

@@ -34,26 +34,28 @@ __all__ = [
 
 PACKAGES = {
     "ipython": ("8.18", "%%kling cells"),
-    "ipykernel": ("7.4", "a click is handled while a cell waits, and not only after it"),
+    "ipykernel": ("7.4", "clicks are handled while a cell waits"),
     "ipywidgets": ("8.1.4", "the panel"),
     "anywidget": ("0.9.20", "buttons, the panel and the gallery"),
-    "httpx": ("0.28", "the way to the service"),
-    "av": ("18.1", "reading and making clips"),
-    "pillow": ("11.3", "reading pictures"),
+    "httpx": ("0.28", "requests to the service"),
+    "av": ("18.1", "reading and encoding clips"),
+    "pillow": ("11.3", "reading images"),
 }
-"""The packages that matter: the lowest version, as `pyproject.toml` has it, and what it is for."""
+"""The checked packages: the lowest version, as in `pyproject.toml`, and the purpose."""
 
-LITTLE_BYTES = 1_000_000_000
-TOO_LITTLE_BYTES = 50_000_000
-"""A clip is 1 to 20 MB and is written beside itself before it takes its place."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
+LOW_BYTES = 1_000_000_000
+TOO_LOW_BYTES = 50_000_000
+"""A clip has 1 to 20 MB, and is on disk twice until its part file is renamed."""
+LARGEST_BYTES = 100_000_000
+"""A larger notebook is not read: that would take seconds."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 OTHER_FOLDER = "choose another folder: argument `folder` or KLING_NB_FOLDER"
 
 
 def check_python() -> Finding:
-    """Which Python runs, and where."""
-    said = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return Finding("Python", "ok", said)
+    """Return the version of Python and the platform."""
+    message = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Finding("Python", "ok", message)
 
 
 def check_interrupts() -> list[Finding]:
@@ -72,39 +74,45 @@ def check_interrupts() -> list[Finding]:
         act = "`import signal; signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})`"
     else:
         return []
-    said = f"*Interrupt* cannot reach this kernel: SIGINT is {state}"
+    message = f"*Interrupt* cannot reach this kernel: SIGINT is {state}"
     fix = (
         "The kernel inherited this from a program that runs in the background (`&`, `nohup`). "
         f"Start that program in the foreground and restart the kernel. Until then run {act}."
     )
-    return [Finding("Interrupt", "warn", said, fix)]
+    return [Finding("Interrupt", "warn", message, fix)]
 
 
 def check_packages(version_of: Callable[[str], str] = importlib.metadata.version) -> Finding:
-    """Which versions are installed, and which are too old for something.
+    """Return the installed versions, and which are missing or too old.
 
     Args:
-        version_of: Gives the installed version of a package.
+        version_of: Returns the installed version of a package.
     """
-    found, wanting = [], []
-    for name, (least, purpose) in PACKAGES.items():
+    found: list[str] = []
+    problems: dict[str, str] = {}
+    for name, (lowest, purpose) in PACKAGES.items():
         try:
             version = version_of(name)
         except importlib.metadata.PackageNotFoundError:
-            wanting.append(f"{name} is missing ({purpose})")
+            problems[name] = f"{name} is missing ({purpose})"
             continue
         found.append(f"{name} {version}")
-        if numbers(version) < numbers(least):
-            wanting.append(f"{name} {version} is older than {least} ({purpose})")
-    if not wanting:
+        if numbers(version) < numbers(lowest):
+            problems[name] = f"{name} {version} is older than {lowest} ({purpose})"
+    if not problems:
         return Finding("Packages", "ok", " · ".join(found))
-    names = [words.partition(" ")[0] for words in wanting]
-    fix = f"`%pip install -U {' '.join(names)}`, then restart the kernel."
-    return Finding("Packages", "warn", "; ".join(wanting), fix)
+    fix = f"`%pip install -U {' '.join(problems)}`, then restart the kernel."
+    return Finding("Packages", "warn", "; ".join(problems.values()), fix)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version, to compare."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def check_network() -> Finding:
-    """Return whether the proxies and certificates of the environment can be used."""
+    """Check the proxies and certificates of the environment."""
     network = Network()
     try:
         network.check()
@@ -116,116 +124,112 @@ def check_network() -> Finding:
 
 
 def check_folder(folder: Path) -> Finding:
-    """Whether clips can be written where they are to be."""
-    place = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    """Check that clips can be written to the folder, or that it can be created."""
+    existing = _existing(folder)
     try:
-        # A trial and not a look at permissions, which say nothing of a disk that is full or may
-        # only be read.
-        with tempfile.TemporaryFile(dir=place) as file:
+        # Permissions do not show a full or a read-only disk, so a file is written.
+        with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"a clip could be here")
     except OSError as error:
         why = error.strerror or str(error)
-        said = f"{folder} cannot be written: {why}"
-        if place != folder:
-            said = f"{folder} does not exist, and nothing can be made in {place}: {why}"
-        act = "Make room" if error.errno in FULL else "Allow writing there"
-        return Finding("Folder", "bad", said, f"{act}, or {OTHER_FOLDER}.")
-    is_there = place == folder
-    said = f"{folder} can be written" if is_there else f"{folder}: made with the first clip"
-    return Finding("Folder", "ok", said)
+        message = f"{folder} cannot be written to: {why}"
+        if existing != folder:
+            message = f"{folder} does not exist and cannot be created in {existing}: {why}"
+        act = "Make room" if error.errno in DISK_FULL else "Allow writing there"
+        return Finding("Folder", "bad", message, f"{act}, or {OTHER_FOLDER}.")
+    state = "can be written to" if existing == folder else "will be created with the first clip"
+    return Finding("Folder", "ok", f"{folder} {state}")
 
 
 def check_disk(
     folder: Path, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
 ) -> Finding:
-    """Whether there is room for clips.
+    """Check the free space for clips.
 
     Args:
-        folder: Where clips go.
-        free_bytes: Gives what is free where a path lies.
+        folder: The folder of clips.
+        free_bytes: Returns the free space on the disk of a path.
     """
-    place = next((each for each in (folder, *folder.parents) if each.exists()), Path.cwd())
     try:
-        free = free_bytes(place)
+        free = free_bytes(_existing(folder))
     except OSError as error:
-        said = f"what is free cannot be told: {error.strerror or error}"
-        return Finding("Disk", "warn", said, f"Check the disk, or {OTHER_FOLDER}.")
-    said = f"{free / 1e9:,.1f} GB free"
+        message = f"the free space is unknown: {error.strerror or error}"
+        return Finding("Disk", "warn", message, f"Check the disk, or {OTHER_FOLDER}.")
     fix = f"Make room, or {OTHER_FOLDER}. Clips of 5 s are about 5 MB."
-    if free < TOO_LITTLE_BYTES:
+    if free < TOO_LOW_BYTES:
         return Finding("Disk", "bad", f"{free / 1e6:,.0f} MB free: a clip may not fit", fix)
+    message = f"{free / 1e9:,.1f} GB free"
     return (
-        Finding("Disk", "warn", said, fix) if free < LITTLE_BYTES else Finding("Disk", "ok", said)
+        Finding("Disk", "warn", message, fix)
+        if free < LOW_BYTES
+        else Finding("Disk", "ok", message)
     )
 
 
-def numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version, to compare."""
-    found = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(map(int, found[0].split("."))) if found else ()
+def _existing(folder: Path) -> Path:
+    """Return the folder or its nearest parent that exists."""
+    return next((each for each in (folder, *folder.parents) if each.exists()), folder)
 
 
-LARGEST_BYTES = 100_000_000
-"""A larger one is not read: that would take seconds."""
-
-
-def check_notebook(told: Sequence[str], cwd: Path) -> Finding:
-    """Which file the notebook is, and whether what it shows is trusted.
+def check_notebook(paths: Sequence[str], cwd: Path) -> Finding:
+    """Check the notebook's file: its folder, and whether its outputs are trusted.
 
     Args:
-        told: What the front end tells of its path, the surest first.
-        cwd: Where the kernel works.
+        paths: The paths that the front end reports, the most reliable first.
+        cwd: The kernel's working directory.
     """
-    path = next((Path(name) for name in told if os.path.isfile(name)), None)
+    path = next((Path(name) for name in paths if os.path.isfile(name)), None)
     if path is None:
-        said = f"{told[0]} is not there: renamed, perhaps" if told else "not told by this front end"
-        fix = "Name it where a command asks for it, e.g. `%kling pack NOTEBOOK.ipynb`."
-        return Finding("Notebook", "warn" if told else "ok", said, fix)
+        fix = "Name it where a command needs it, e.g. `%kling pack NOTEBOOK.ipynb`."
+        if paths:
+            message = f"{paths[0]} does not exist; was it renamed?"
+            return Finding("Notebook", "warn", message, fix)
+        return Finding("Notebook", "ok", "unknown to this front end", fix)
     home = path.absolute().parent
     if home.resolve() != cwd.resolve():
-        said = f"{path.name} lies in {home}, and this kernel works in {cwd}: links to clips fail"
+        message = f"{path.name} is in {home}, but this kernel works in {cwd}: links to clips fail"
         fix = f"`import os; os.chdir({str(home)!r})`, then run the cells again: 0 credits."
-        return Finding("Notebook", "warn", said, fix)
+        return Finding("Notebook", "warn", message, fix)
     try:
-        is_plain = shows_plain(path)
+        is_sanitized = has_untrusted_html(path)
     except (InvalidInput, OSError) as error:
-        return Finding("Notebook", "warn", str(error), "Save it once more.")
-    if is_plain:
-        said = f"{path.name}: not trusted as it was saved, so that older cards show plain"
+        return Finding("Notebook", "warn", str(error), "Save it again.")
+    if is_sanitized:
+        message = f"{path.name}: not trusted as saved, so Jupyter removes the styles of older cards"
         fix = (
             "Run its cells again, for 0 credits, and save it. Or, if you know where it comes from, "
-            f"`jupyter trust {path.name}` in a terminal, and reload the page."
+            f"run `jupyter trust {path.name}` in a terminal, and reload the page."
         )
-        return Finding("Notebook", "warn", said, fix)
+        return Finding("Notebook", "warn", message, fix)
     return Finding("Notebook", "ok", path.name)
 
 
+def has_untrusted_html(path: Path) -> bool:
+    """Return whether a notebook has outputs that Jupyter sanitizes before it shows them."""
+    if path.stat().st_size > LARGEST_BYTES:
+        return False
+    book = NotebookFile.read(path)
+    return not book.is_trusted and any("text/html" in bundle for bundle in book.bundles())
+
+
 def check_links(folder: Path, root: Path | None) -> list[Finding]:
-    """Check whether a page can open files of the folder; nothing if it can or that is unknown.
+    """Warn if a page cannot open files of the folder; return nothing if it can or if unknown.
 
     Args:
-        folder: Where clips go.
-        root: What the Jupyter server shows.
+        folder: The folder of clips.
+        root: The root folder of the Jupyter server.
     """
     if root is None:
         return []
     try:
         parts = folder.resolve().relative_to(root.expanduser().resolve()).parts
     except ValueError:
-        why = f"{folder} is not within {root}, which is what Jupyter shows"
+        why = f"{folder} is not in {root}, the folder that Jupyter shows"
     else:
         hidden = [part for part in parts if part.startswith(".")]
         if not hidden:
             return []
-        why = f"Jupyter shows nothing of what is hidden: {hidden[0]}"
+        why = f"Jupyter shows no hidden files: {hidden[0]}"
     fix = "Choose a folder that the file browser shows: argument `folder` or KLING_NB_FOLDER."
-    said = f"clips play in their cards, and the links to their files do not open: {why}"
-    return [Finding("Links", "warn", said, fix)]
-
-
-def shows_plain(path: Path) -> bool:
-    """Whether there are outputs that a page cleans before it shows them."""
-    if path.stat().st_size > LARGEST_BYTES:
-        return False
-    book = NotebookFile.read(path)
-    return not book.is_trusted and any("text/html" in bundle for bundle in book.bundles())
+    message = f"clips play in their cards, but links to their files do not open: {why}"
+    return [Finding("Links", "warn", message, fix)]

@@ -20,81 +20,83 @@ from kling_nb.storage.inspect import inspect
 __all__ = ["check_contents"]
 
 LEDGER = "ledger.sqlite3"
-NAMED = 5
-"""So many jobs are named at most."""
 
 
 def check_contents(folder: Path) -> list[Finding]:
-    """Look at the ledger, the jobs and the clips of a folder; waits a few seconds for a lock."""
+    """Check the ledger, the jobs and the clips of a folder; wait a few seconds for a lock."""
     if not (folder / LEDGER).exists():
-        return [judge_knowledge(folder, [])]
+        return [check_completeness(folder, [])]
     try:
         damage = inspect(folder)
         rows = look_up(folder, *Stage)
     except LedgerError as error:
+        fix = "Fix the ledger first; until then nothing is sent."
         return [
-            Finding("Ledger", "bad", str(error), "Do as it says before anything is sent."),
-            Finding("Jobs", "warn", "not known: the ledger cannot be read", "See Ledger above."),
+            Finding("Ledger", "bad", str(error), fix),
+            Finding("Jobs", "warn", "unknown: the ledger cannot be read", 'Fix "Ledger" above.'),
         ]
     if damage:
         fix = (
-            "Put a copy of `ledger.sqlite3` back, or move it away: a new ledger begins then, which "
-            "does not know what was paid before."
+            "Restore a copy of `ledger.sqlite3`, or move it away: then a new ledger is created, "
+            "which does not know earlier payments."
         )
         ledger = Finding("Ledger", "bad", f"damaged: {damage[0]}", fix)
     else:
-        ledger = judge_knowledge(folder, rows)
-    return [ledger, judge_jobs(rows), judge_clips(rows)]
+        ledger = check_completeness(folder, rows)
+    return [ledger, check_jobs(rows), check_clips(rows)]
 
 
-def judge_knowledge(folder: Path, rows: Sequence[JobRecord]) -> Finding:
-    """Whether the ledger knows the clips that lie beside it, or some were made before it."""
+def check_completeness(folder: Path, rows: Sequence[JobRecord]) -> Finding:
+    """Check that the ledger has a job for each clip in the folder."""
     strays = len(stray_clips(folder, {row.id for row in rows}))
     if not strays:
-        return Finding("Ledger", "ok", "intact" if rows else "none yet: made with the first clip")
-    here = f"{counted(strays, 'clip')} lie{'s' * (strays == 1)} here"
-    is_there = (folder / LEDGER).exists()
-    said = f"{here} that it does not know" if is_there else f"there is none, and {here}"
-    # An old ledger in the place of one that has jobs would forget these.
-    back = "" if rows else "Put `ledger.sqlite3` back, or: "
+        message = "intact" if rows else "none yet; created with the first clip"
+        return Finding("Ledger", "ok", message)
+    clips = f"{counted(strays, 'clip')} in this folder"
+    message = f"no job for {clips}" if (folder / LEDGER).exists() else f"missing, but {clips}"
+    # An old copy would replace a ledger that has jobs.
+    restore = "" if rows else "Restore `ledger.sqlite3`, or: "
     fix = (
-        f"{back}`%kling recover NOTEBOOK.ipynb` notes them again from the notebooks that show "
+        f"{restore}`%kling recover NOTEBOOK.ipynb` recovers them from the notebooks that show "
         "them, for 0 credits. Until then, their cells are refused if your user account has a "
         "record of the payment; if not, they are paid for again."
     )
-    return Finding("Ledger", "warn", said, fix)
+    return Finding("Ledger", "warn", message, fix)
 
 
-def judge_jobs(rows: Sequence[JobRecord]) -> Finding:
-    """What is under way, and what has an end that nobody knows."""
-    under_way = sum(row.stage in SUBMITTING | FOLLOWED for row in rows)
+def check_jobs(rows: Sequence[JobRecord]) -> Finding:
+    """Count the jobs in progress, and name those whose outcome is unknown."""
+    running = sum(row.stage in SUBMITTING | FOLLOWED for row in rows)
     unknown = [row.id for row in rows if row.stage is Stage.UNKNOWN]
-    said = f"{under_way} under way"
+    message = f"{running} in progress"
     if not unknown:
-        fix = "`%kling jobs` lists them; `%kling resume` follows those that nobody follows."
-        return Finding("Jobs", "ok", said, fix if under_way else "")
-    fix = f"`%kling show {unknown[0]}` tells what is known of it, and the two ways on."
-    return Finding("Jobs", "warn", f"{said}, {len(unknown)} unknown ({listed(unknown)})", fix)
+        fix = "`%kling jobs` lists them; `%kling resume` follows those that no kernel follows."
+        return Finding("Jobs", "ok", message, fix if running else "")
+    fix = f"`%kling show {unknown[0]}` shows what is known, and the two ways on."
+    return Finding("Jobs", "warn", f"{message}, {_named(unknown, 'unknown')}", fix)
 
 
-def judge_clips(rows: Sequence[JobRecord]) -> Finding:
-    """Whether what is saved is there and whole, as far as size and first and last pictures tell."""
-    saved = [row for row in rows if row.stage is Stage.SAVED and row.clip]
-    sizes = sum(row.clip.size_bytes for row in saved if row.clip)
-    said = f"{counted(len(saved), 'clip')}, {byte_words(sizes)}" if saved else "none yet"
-    lost = [row for row in saved if not is_on_disk(row)]
-    missing = [row.id for row in lost if row.clip and not Path(row.clip.path).is_file()]
-    damaged = [row.id for row in lost if row.id not in missing]
+def check_clips(rows: Sequence[JobRecord]) -> Finding:
+    """Check each saved clip's file by its size and its first and last frames."""
+    saved = [(row, row.clip) for row in rows if row.stage is Stage.SAVED and row.clip]
+    if not saved:
+        return Finding("Clips", "ok", "none yet")
+    size = byte_words(sum(clip.size_bytes for _, clip in saved))
+    message = f"{counted(len(saved), 'clip')}, {size}"
+    lost = {row.id: Path(clip.path).is_file() for row, clip in saved if not is_on_disk(row)}
     if not lost:
-        return Finding("Clips", "ok", f"{said}, all there" if saved else said)
-    words = {"not there": missing, "damaged": damaged}
-    parts = [f"{len(ids)} {word} ({listed(ids)})" for word, ids in words.items() if ids]
+        return Finding("Clips", "ok", f"{message}, all intact")
+    missing = [job_id for job_id, is_file in lost.items() if not is_file]
+    damaged = [job_id for job_id, is_file in lost.items() if is_file]
+    parts = [_named(missing, "missing"), _named(damaged, "damaged")]
     fix = (
-        f"`%kling show {lost[0].id}`, or its cell once more, fetches it again while the service "
-        "keeps it: 0 credits."
+        f"`%kling show {next(iter(lost))}`, or running its cell again, downloads it while the "
+        "service keeps it: 0 credits."
     )
-    return Finding("Clips", "warn", ", ".join([said, *parts]), fix)
+    return Finding("Clips", "warn", ", ".join([message, *filter(None, parts)]), fix)
 
 
-def listed(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:NAMED]) + (", …" if len(ids) > NAMED else "")
+def _named(ids: Sequence[str], state: str) -> str:
+    """Return `2 unknown (ID, ID)` with at most 5 ids; empty if there are none."""
+    more = ", …" if len(ids) > 5 else ""
+    return f"{len(ids)} {state} ({', '.join(ids[:5])}{more})" if ids else ""

@@ -1,7 +1,7 @@
 """The doctor's report: show all findings at once, and update them when an answer arrives.
 
-In a notebook the report shows the findings so far, then updates in the background: through its
-display handle, and after a reload of the page through the hub.
+In a notebook the report appears at once and updates in the background: through its display handle,
+and after a reload of the page through the hub.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from kling_nb.display.html import Finding, findings_text, render_findings
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.notebook_file import told_notebooks
 
-from .browser import PageReport, Probe, judge_page, make_clip
+from .browser import Answer, Probe, judge_page, make_clip
 from .environment import (
     check_disk,
     check_folder,
@@ -38,160 +37,151 @@ from .environment import (
     check_python,
 )
 from .folder import check_contents
-from .service import ASKING, check_callbacks, check_service, find_place, open_session
+from .service import CHECKING, check_callbacks, check_service, find_folder, open_session
 
 __all__ = ["examine", "show_report"]
 
-MISSED = "This page was reloaded: run `%kling doctor` once more so that the notebook keeps this."
+MISSED = "This page was reloaded. To save this report in the notebook, run `%kling doctor` again."
 
-PATIENCE_S = 10.0
-"""How long a page may take to answer, its trials included, before that is a finding."""
+PAGE_TIMEOUT_S = 10.0
+"""Without an answer in this time the page is reported as broken; includes playing the clip."""
 
 
-def examine(opening: Callable[[], Session], place: FrontEnd) -> list[Finding]:
-    """Everything that can be found without a page; waits for the service.
+def examine(opening: Callable[[], Session], front_end: FrontEnd) -> list[Finding]:
+    """Run all checks that need no page; wait for the service.
 
     Args:
-        opening: Gives the session.
-        place: What shows the findings.
+        opening: Returns the session.
+        front_end: What shows the findings.
     """
-    examination = Examination(opening, place)
-    examination.ask_service()
+    examination = Examination(opening, front_end)
+    examination.check_service()
     return examination.findings()
 
 
 def show_report(
-    opening: Callable[[], Session], place: FrontEnd, *, patience_s: float = PATIENCE_S
+    opening: Callable[[], Session], front_end: FrontEnd, *, timeout_s: float = PAGE_TIMEOUT_S
 ) -> None:
-    """Show the report in the running cell; in a notebook it is filled in behind it."""
-    if place == "terminal":
-        print_text(findings_text(examine(opening, place)))
-    elif place == "headless":
-        findings = examine(opening, place)
-        bundle = {"text/html": render_findings(findings), "text/plain": findings_text(findings)}
-        display(bundle, raw=True)
+    """Show the report in the running cell; in a notebook, update it in the background."""
+    if front_end == "terminal":
+        print_text(findings_text(examine(opening, front_end)))
+    elif front_end == "headless":
+        display(bundle_of(examine(opening, front_end)), raw=True)
     else:
-        Report(Examination(opening, place)).show(patience_s)
+        Report(Examination(opening, front_end)).show(timeout_s)
+
+
+def bundle_of(findings: list[Finding]) -> dict[str, Any]:
+    return {"text/html": render_findings(findings), "text/plain": findings_text(findings)}
 
 
 class Examination:
-    """What is known so far.
+    """The findings so far.
 
     Args:
-        opening: Gives the session.
-        place: What shows the findings.
+        opening: Returns the session.
+        front_end: What shows the findings.
     """
 
-    def __init__(self, opening: Callable[[], Session], place: FrontEnd) -> None:
-        self.place = place
-        self.answer: PageReport | None = None
+    def __init__(self, opening: Callable[[], Session], front_end: FrontEnd) -> None:
+        self.front_end = front_end
+        self.answer: Answer | None = None
         self.waited_s: float | None = None
+        self._has_page = front_end not in ("terminal", "headless")
         self._session, mode = open_session(opening)
         self._first = [check_python(), *check_interrupts(), check_packages()]
         self._then = [mode]
-        if self._session is not None:  # without one, a setting that it needs is named already
+        if self._session is not None:  # otherwise `mode` reports the wrong setting
             self._then += [check_network(), check_callbacks(self._session)]
-        self._service = [ASKING] if self._session else []
-        self._last = examine_place(find_place(self._session), place)
+        self._service = [CHECKING] if self._session else []
+        self._last = check_files(find_folder(self._session), has_page=self._has_page)
 
-    def ask_service(self) -> None:
-        """Take as long as the service does."""
+    def check_service(self) -> None:
+        """Wait for the service, and replace its finding."""
         if self._session is not None:
             self._service = [check_service(self._session)]
 
     def findings(self) -> list[Finding]:
-        """All of it, in the order in which things depend on each other."""
-        page = hub().page if self.place not in ("terminal", "headless") else None
-        asked = judge_page(self.place, page, self.answer, waited_s=self.waited_s)
-        return [*self._first, *asked, *self._then, *self._service, *self._last]
+        """Return all findings; a finding may explain those after it."""
+        page = hub().page if self._has_page else None
+        judged = judge_page(self.front_end, page, self.answer, waited_s=self.waited_s)
+        return [*self._first, *judged, *self._then, *self._service, *self._last]
 
 
-def examine_place(folder: Path | None, place: FrontEnd) -> list[Finding]:
-    """What is found on this machine's disks.
+def check_files(folder: Path | None, *, has_page: bool) -> list[Finding]:
+    """Check the notebook and the folder of clips.
 
     Args:
-        folder: Of clips; None where the settings do not tell it.
-        place: Where there is no page there is no notebook that anybody could tell.
+        folder: The folder of clips; None if it is not known.
+        has_page: Whether a page shows a notebook.
     """
     findings = []
-    if place not in ("terminal", "headless"):
-        told = told_notebooks(getattr(get_ipython(), "user_ns", {}), os.environ)
-        findings.append(check_notebook(told, Path.cwd()))
+    if has_page:
+        paths = told_notebooks(getattr(get_ipython(), "user_ns", {}), os.environ)
+        findings.append(check_notebook(paths, Path.cwd()))
         findings += check_links(folder, find_root()) if folder else []
-    if folder is None:
-        return findings
-    return [*findings, check_folder(folder), check_disk(folder), *check_contents(folder)]
+    if folder is not None:
+        findings += [check_folder(folder), check_disk(folder), *check_contents(folder)]
+    return findings
 
 
 class Report:
-    """A report in a notebook's output.
-
-    Args:
-        examination: What is shown.
-    """
+    """A report in the output of a notebook."""
 
     def __init__(self, examination: Examination) -> None:
         self._examination = examination
-        self._place = Place(self._tell_page, MISSED)
+        self._place = Place(self._answer_page, MISSED)
         self._drawing = threading.Lock()
         self._answered = threading.Event()
         self._handle: Any = None
         self._probe: Probe | None = None
         self._hub = hub()
 
-    def show(self, patience_s: float) -> None:
-        """Show what is known, and ask."""
+    def show(self, timeout_s: float) -> None:
+        """Show the findings so far, and request those of the page and the service."""
         self._handle = display(self._bundle(), raw=True, display_id=True)
-        self._probe = Probe(make_clip(), self._take_answer)
-        if self._examination.place != "notebook":
+        self._probe = Probe(make_clip(), self._receive)
+        if self._examination.front_end != "notebook":
             display({**view_data(self._probe), "text/html": "", "text/plain": ""}, raw=True)
-        self._hub.observe(self._see_page, "page")
+        self._hub.observe(self._draw, "page")
         works = {
-            "kling_nb doctor update": self._ask_service,
-            "kling_nb doctor timeout": partial(self._give_up, patience_s),
+            "kling_nb doctor update": self._check_service,
+            "kling_nb doctor timeout": lambda: self._wait_for_page(timeout_s),
         }
         for name, work in works.items():
-            # The cell's context goes with each, which says where the output belongs.
+            # The cell's context defines the output that a thread updates.
             run = contextvars.copy_context().run
             threading.Thread(target=run, args=(work,), name=name, daemon=True).start()
 
-    def _ask_service(self) -> None:
-        self._examination.ask_service()
+    def _check_service(self) -> None:
+        self._examination.check_service()
         self._draw()
 
-    def _give_up(self, patience_s: float) -> None:
-        self._answered.wait(patience_s)
+    def _wait_for_page(self, timeout_s: float) -> None:
+        self._answered.wait(timeout_s)
         if self._examination.answer is None:
-            self._examination.waited_s = patience_s
+            self._examination.waited_s = timeout_s
             self._draw()
 
-    def _take_answer(self, answer: PageReport) -> None:
+    def _receive(self, answer: Answer) -> None:
         self._examination.answer = answer
         self._answered.set()
         self._draw()
-        # What a page tells of itself came before its answer: nothing is waited for any more.
-        self._stop_seeing()
+        # The page describes itself before it answers, so nothing more is expected.
+        with suppress(ValueError):  # a second answer
+            self._hub.unobserve(self._draw, "page")
         if self._probe is not None:
             self._probe.close()
 
-    def _stop_seeing(self) -> None:
-        with suppress(ValueError):  # not observed any more
-            self._hub.unobserve(self._see_page, "page")
-
-    def _see_page(self, _change: object) -> None:
-        self._draw()
-
-    def _draw(self) -> None:
+    def _draw(self, _change: object = None) -> None:
         with self._drawing:
             self._place.renew()
             self._handle.update(self._bundle(), raw=True)
             self._place.tell()
 
-    def _tell_page(self, content: Mapping[str, Any]) -> None:
-        """A page that was reloaded asks what it has missed."""
+    def _answer_page(self, content: Mapping[str, Any]) -> None:
+        """Send the report to a page that was reloaded."""
         self._place.tell(self._bundle() if content.get("do") == "show" else None)
 
     def _bundle(self) -> dict[str, Any]:
-        findings = self._examination.findings()
-        text = findings_text(findings)
-        return self._place.wrap({"text/html": render_findings(findings), "text/plain": text})
+        return self._place.wrap(bundle_of(self._examination.findings()))

@@ -27,134 +27,118 @@ from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.lookup import offer_of
 from kling_nb.notebook.status import mode_text
 
-__all__ = ["ASKING", "check_callbacks", "check_service", "find_place", "open_session"]
+__all__ = ["CHECKING", "check_callbacks", "check_service", "find_folder", "open_session"]
 
-ASKING = Finding("Service", "asking", "asking for the balance…")
+CHECKING = Finding("Service", "asking", "requesting the balance…")
 
-PATIENCE_S = 12.0
-"""How long an answer is waited for; one that takes longer is a finding."""
-NETWORK = "Check the network, the proxy (HTTPS_PROXY), and KLING_NB_API_URL if it is set."
-LATER = "Try again later; nothing was charged."
+TIMEOUT_S = 12.0
+"""Without an answer in this time the service is reported as broken."""
 OWN_EMULATOR = (
-    "It works in this kernel and keeps its books in the folder of clips: mend what is said of "
-    "Folder and Disk below first."
+    "It runs in this kernel and saves its tasks in the folder of clips: fix Folder and Disk below "
+    "first."
 )
-FIXES: tuple[tuple[type[KlingError], str], ...] = (
+FIXES: tuple[tuple[tuple[type[KlingError], ...], str], ...] = (
     (
-        Unauthorized,
-        "Copy the key from kie.ai once more: `%kling login`, or the variable KIE_API_KEY, which "
-        "goes before what `login` keeps. "
-        "`%kling emulate on` works without one.",
+        (Unauthorized,),
+        "Copy the key from kie.ai again: `%kling login`, or the variable KIE_API_KEY, which "
+        "overrides the key of `login`. `%kling emulate on` works without one.",
     ),
-    (Unreachable, NETWORK),
-    (EndpointNotFound, NETWORK),
     (
-        UnreadableAnswer,
-        "Something else may answer in its place: the log-in page of a network, a proxy, or what "
-        "KLING_NB_API_URL names. Open https://kie.ai in a browser.",
+        (Unreachable, EndpointNotFound),
+        "Check the network, the proxy (HTTPS_PROXY), and KLING_NB_API_URL if it is set.",
     ),
-    (ServerFault, LATER),
-    (Maintenance, LATER),
-    (RateLimited, LATER),
+    (
+        (UnreadableAnswer,),
+        "Another server may answer instead: the log-in page of a network, a proxy, or the server "
+        "in KLING_NB_API_URL. Open https://kie.ai in a browser.",
+    ),
+    ((ServerFault, Maintenance, RateLimited), "Try again later; nothing was charged."),
 )
 
 
 def open_session(opening: Callable[[], Session]) -> tuple[Session | None, Finding]:
-    """The session that everything shares, or why there is none."""
+    """Return the session of all checks, or None and the reason."""
     try:
         session = opening()
     except ConfigurationError as error:
         fix = "Correct that setting. Without a key: `%kling emulate on`."
         return None, Finding("Settings", "bad", str(error), fix)
-    # Whoever set it for a trial and forgot it wonders about balances and keys.
-    where = f" at {session.settings.api_url}" if is_elsewhere(session) else ""
-    return session, Finding("Mode", "ok", f"{mode_text(session)}{where}")
+    # Another server explains a strange balance or a refused key.
+    server = f" at {session.settings.api_url}" if is_other_server(session) else ""
+    return session, Finding("Mode", "ok", f"{mode_text(session)}{server}")
 
 
-def is_elsewhere(session: Session) -> bool:
-    """Whether another server than the service's own is asked."""
+def is_other_server(session: Session) -> bool:
+    """Return whether the session uses another server than kie.ai."""
     return session.settings.api_url != API_URL
 
 
-def find_place(session: Session | None) -> Path | None:
-    """The folder of clips; None where its own setting is wrong.
+def find_folder(session: Session | None) -> Path | None:
+    """Return the folder of clips, or None if its own setting is wrong.
 
     Args:
-        session: None where some setting is wrong; the folder is what it is nevertheless.
+        session: None if any setting is wrong.
     """
     if session is not None:
         return session.settings.folder
     try:
-        rest = settings.resolve(
-            mode="emulator",
-            emulator_seconds=1.0,
-            api_url=API_URL,
-            upload_url=UPLOAD_URL,
-        )
+        return settings.resolve(
+            mode="emulator", emulator_seconds=1.0, api_url=API_URL, upload_url=UPLOAD_URL
+        ).folder
     except ConfigurationError:
         return None
-    return rest.folder
 
 
 def check_callbacks(session: Session) -> Finding:
-    """Whether the service's notifications are heard here; nobody has to hear them."""
+    """Return whether this kernel receives callbacks; they are optional."""
     url = session.callback_urls.url
-    said = f"heard at {url}" if url else "nobody listens; the service is asked (`%kling listen`)"
-    return Finding("Callbacks", "ok", said)
+    message = (
+        f"received at {url}" if url else "off; jobs are polled (`%kling listen` turns them on)"
+    )
+    return Finding("Callbacks", "ok", message)
 
 
-def check_service(session: Session, patience_s: float = PATIENCE_S) -> Finding:
-    """Ask for the balance, which needs the key and costs nothing.
-
-    Args:
-        session: Asks.
-        patience_s: How long an answer is waited for.
-    """
-    answer = answer_of(session.balance, patience_s)
+def check_service(session: Session, timeout_s: float = TIMEOUT_S) -> Finding:
+    """Request the balance, which needs the key and costs nothing."""
+    answer = answer_of(session.balance, timeout_s)
     if answer is None:
-        said = f"no answer in {patience_s:g} s"
-        return Finding("Service", "bad", said, fix_of(session, Unreachable()))
-    if isinstance(answer, KlingError):
-        is_own = session.emulator is not None and isinstance(answer, Unreachable)
-        said = "the emulator broke off" if is_own else str(answer)
-        return Finding("Service", "bad", said, fix_of(session, answer))
-    return judge_balance(session, answer)
-
-
-def fix_of(session: Session, error: KlingError) -> str:
-    """What to do about it; empty where the error says that itself."""
-    if session.emulator is not None and isinstance(error, Unreachable):
-        return OWN_EMULATOR
-    if isinstance(error, Unauthorized) and is_elsewhere(session):
+        return Finding("Service", "bad", f"no answer in {timeout_s:g} s", FIXES[1][1])
+    if not isinstance(answer, KlingError):
+        return check_balance(session, answer)
+    if session.emulator is not None and isinstance(answer, Unreachable):
+        return Finding("Service", "bad", "the emulator broke off", OWN_EMULATOR)
+    fix = next((fix for kinds, fix in FIXES if isinstance(answer, kinds)), "")
+    if isinstance(answer, Unauthorized) and is_other_server(session):
         url = session.settings.api_url
-        return f"{url} is asked and not kie.ai: give its key, or take KLING_NB_API_URL away."
-    return next((fix for kind, fix in FIXES if isinstance(error, kind)), "")
+        fix = f"{url} is used instead of kie.ai: use a key of it, or unset KLING_NB_API_URL."
+    return Finding("Service", "bad", str(answer), fix)
 
 
-def answer_of(ask: Callable[[], float], patience_s: float) -> float | KlingError | None:
-    """What comes of a question; None where nothing has come in time."""
+def answer_of(request: Callable[[], float], timeout_s: float) -> float | KlingError | None:
+    """Return the result or the error of a request, or None after the timeout."""
     answers: queue.SimpleQueue[float | KlingError] = queue.SimpleQueue()
 
     def work() -> None:
         try:
-            answers.put(ask())
+            answers.put(request())
         except KlingError as error:
             answers.put(error)
 
-    # A daemon: a service that never answers keeps no program from its end.
+    # A daemon thread does not keep the program alive if the service never answers.
     threading.Thread(target=work, daemon=True).start()
     try:
-        return answers.get(timeout=patience_s)
+        return answers.get(timeout=timeout_s)
     except queue.Empty:
         return None
 
 
-def judge_balance(session: Session, balance: float) -> Finding:
-    key = "it takes the key, " if session.service == "live" else "emulated, "
-    said = f"{key}balance {price_words(balance)}"
+def check_balance(session: Session, balance: float) -> Finding:
+    """Compare the balance with the price of the cheapest clip."""
+    key = "key accepted, " if session.service == "live" else "emulated, "
+    message = f"{key}balance {price_words(balance)}"
     offers = [offer_of(spec) for spec in CATALOGUE.values()]
-    least = min(each.credits for each in offers if each.credits is not None and not each.per_s_of)
-    if balance < least:
-        fix = f"The cheapest clip costs {price_words(least)}. Add credits at kie.ai."
-        return Finding("Service", "warn", said, fix)
-    return Finding("Service", "ok", said)
+    lowest = min(each.credits for each in offers if each.credits is not None and not each.per_s_of)
+    if balance < lowest:
+        fix = f"The cheapest clip costs {price_words(lowest)}. Add credits at kie.ai."
+        return Finding("Service", "warn", message, fix)
+    return Finding("Service", "ok", message)

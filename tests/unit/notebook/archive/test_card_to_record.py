@@ -1,4 +1,4 @@
-"""From a card's record to a row of a ledger: the stage, and what is believed."""
+"""Convert a card to a ledger row: the stage, the values, and the limits of forged ones."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from kling_nb.core.job_state import BLOCKING, Stage
 from kling_nb.display.cards.metadata import CardMetadata, card_json, read_card
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.spec import most_credits
-from kling_nb.notebook.archive.card_to_record import CardEvidence, fault_of, row_of, weight_of
+from kling_nb.notebook.archive.card_to_record import CardEvidence, check_card, precedence_of, row_of
 from tests.support.html_states import CLIP, EVERY, FACTS, NOW, SAVED, TASK
 
-RECEIPT = replace(
+CARD = replace(
     read_card(card_json(replace(FACTS, fingerprint="ab" * 32), SAVED, "whole"))[0], id="0123abcd"
 )
 LATER = NOW + timedelta(days=1)
 
 
-def witness(**changes: Any) -> CardEvidence:
-    """A record in a notebook that was saved an hour after its job."""
-    receipt = replace(RECEIPT, **changes)
-    return CardEvidence(receipt, "as it is shown", "film.ipynb", NOW + timedelta(hours=1))
+def evidence(**changes: Any) -> CardEvidence:
+    """A card in a notebook that was saved an hour after its job."""
+    card = replace(CARD, **changes)
+    return CardEvidence(card, "as it is shown", "film.ipynb", NOW + timedelta(hours=1))
 
 
 def test_a_clip_that_is_here_is_saved() -> None:
-    """With all that its card told."""
-    row = row_of(witness(), CLIP, LATER)
+    """With all values of its card."""
+    row = row_of(evidence(), CLIP, LATER)
     assert (row.id, row.stage, row.task_id, row.clip) == ("0123abcd", Stage.SAVED, TASK, CLIP)
     assert (row.fingerprint, row.service, row.take) == ("ab" * 32, "live", 1)
     assert row.values == {
@@ -71,7 +71,7 @@ def test_without_a_clip_the_stage_is_the_one_that_is_known(
     state: str, task_id: str, days: int, stage: Stage
 ) -> None:
     """Asked for while results are kept; what may be paid for blocks."""
-    given = witness(state=state, task_id=task_id)
+    given = evidence(state=state, task_id=task_id)
     row = row_of(given, None, NOW + timedelta(days=days))
     assert row.stage is stage
     assert row.clip is None
@@ -82,45 +82,45 @@ def test_without_a_clip_the_stage_is_the_one_that_is_known(
 @pytest.mark.parametrize("state", EVERY, ids=lambda state: type(state).__name__)
 def test_every_state_of_a_card_makes_a_row(state: Any) -> None:
     """None is forgotten where states are added."""
-    (receipt,) = read_card(card_json(replace(FACTS, fingerprint="ab" * 32), state))
-    receipt = replace(receipt, id="0123abcd")
-    assert fault_of(receipt) == ""
-    assert row_of(CardEvidence(receipt, "", "film.ipynb", NOW), None, LATER).stage in Stage
+    (card,) = read_card(card_json(replace(FACTS, fingerprint="ab" * 32), state))
+    card = replace(card, id="0123abcd")
+    assert check_card(card) == ""
+    assert row_of(CardEvidence(card, "", "film.ipynb", NOW), None, LATER).stage in Stage
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"id": "../x"}, "is no id"),
-        ({"id": "k7f2qd"}, "is no id"),
-        ({"state": "stolen"}, "is no state"),
-        ({"fingerprint": ""}, "which request"),
-        ({"service": ""}, "which request"),
+        ({"id": "../x"}, "is not the id"),
+        ({"id": "k7f2qd"}, "is not the id"),
+        ({"state": "stolen"}, "is not the state"),
+        ({"fingerprint": ""}, "does not identify a request"),
+        ({"service": ""}, "does not identify a request"),
     ],
 )
-def test_what_makes_no_row_is_told(changes: dict[str, str], words: str) -> None:
+def test_an_unusable_card_has_a_reason(changes: dict[str, str], words: str) -> None:
     """In words for a person."""
-    assert words in fault_of(replace(RECEIPT, **changes))
+    assert words in check_card(replace(CARD, **changes))
 
 
 def test_a_cell_that_cannot_be_read_costs_only_the_values() -> None:
     """The prompt is the one on the card."""
     for cell in ("", "%%kling --nonsense\nx", "%%kling\nwords alone", "%%kling -i 'open\nx"):
-        row = row_of(witness(cell=cell), CLIP, LATER)
+        row = row_of(evidence(cell=cell), CLIP, LATER)
         assert (row.values, row.cell) == ({"prompt": "as it is shown"}, "")
 
 
 def test_the_folder_of_a_picture_is_left_out() -> None:
     """As ledgers have it; a URL stays."""
-    row = row_of(witness(cell="%%kling --image /home/ada/fox.png\nx"), CLIP, LATER)
+    row = row_of(evidence(cell="%%kling --image /home/ada/fox.png\nx"), CLIP, LATER)
     assert row.values["image"] == "fox.png"
-    row = row_of(witness(cell="%%kling --image https://example.org/fox.png\nx"), CLIP, LATER)
+    row = row_of(evidence(cell="%%kling --image https://example.org/fox.png\nx"), CLIP, LATER)
     assert row.values["image"] == "https://example.org/fox.png"
 
 
 def test_a_record_of_an_earlier_version_has_no_times() -> None:
     """Then the notebook's own counts, and no duration is learnt from it."""
-    row = row_of(witness(created_at="", finished_at=""), CLIP, LATER)
+    row = row_of(evidence(created_at="", finished_at=""), CLIP, LATER)
     assert row.created_at == row.finished_at == NOW + timedelta(hours=1)
     assert row.accepted_at is None
 
@@ -128,7 +128,7 @@ def test_a_record_of_an_earlier_version_has_no_times() -> None:
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59-23:59", "2026-99-99T00:00:00+00:00"])
 def test_times_are_never_in_the_future(time: str) -> None:
     """Nor do they break anything."""
-    row = row_of(witness(created_at=time, finished_at=time), CLIP, LATER)
+    row = row_of(evidence(created_at=time, finished_at=time), CLIP, LATER)
     assert row.created_at <= LATER
     assert row.finished_at is not None
     assert row.finished_at <= LATER
@@ -144,13 +144,13 @@ def test_the_card_that_tells_most_is_believed() -> None:
         CardMetadata("a", state="saved", embed="preview"),
         CardMetadata("a", state="saved", embed="whole"),
     ]
-    weights = [weight_of(each) for each in ways]
+    weights = [precedence_of(each) for each in ways]
     assert weights == sorted(set(weights))
 
 
 def test_times_are_utc() -> None:
     """Whatever offset they were written with."""
-    row = row_of(witness(created_at="2026-11-22T16:05:00+02:00"), CLIP, LATER)
+    row = row_of(evidence(created_at="2026-11-22T16:05:00+02:00"), CLIP, LATER)
     assert row.created_at == datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
     assert row.created_at.tzinfo is UTC
 
@@ -159,7 +159,7 @@ def test_several_media_are_named_each() -> None:
     """Two frames, and the pictures of an element, without the folders they lay in."""
     element = '[{"name": "fox", "description": "red", "images": ["/home/ada/a.png", "b.png"]}]'
     line = f"-m kling-3.0/video -i /home/ada/fox.png -i last.png --elements '{element}'"
-    row = row_of(witness(model="kling-3.0/video", cell=f"%%kling {line}\nx"), CLIP, LATER)
+    row = row_of(evidence(model="kling-3.0/video", cell=f"%%kling {line}\nx"), CLIP, LATER)
     assert row.values["image"] == "fox.png, last.png"
     assert row.values["elements"] == (
         {"name": "fox", "description": "red", "images": "a.png, b.png"},
@@ -170,7 +170,7 @@ def test_shots_alone_are_a_request() -> None:
     """A cell without a body is read as it was run."""
     shots = '[{"prompt": "wakes", "duration": 3}]'
     cell = f"%%kling --model kling-3.0/video --shots '{shots}'\n"
-    row = row_of(witness(model="kling-3.0/video", cell=cell), CLIP, LATER)
+    row = row_of(evidence(model="kling-3.0/video", cell=cell), CLIP, LATER)
     assert "prompt" not in row.values
     assert (row.prompt, row.values["duration"], row.cell) == ("wakes", "3", cell)
 
@@ -187,15 +187,15 @@ def test_shots_alone_are_a_request() -> None:
 )
 def test_a_recorded_cost_is_capped_by_the_price_list(changes: dict[str, Any], price: float) -> None:
     """By the price of the request where its cell can be read, else by the dearest one."""
-    row = row_of(witness(price_credits=1e9, credits=1e9, **changes), CLIP, LATER)
+    row = row_of(evidence(price_credits=1e9, credits=1e9, **changes), CLIP, LATER)
     assert (row.price_credits, row.credits) == (price, price)
-    row = row_of(witness(price_credits=3.0, credits=None, **changes), CLIP, LATER)
+    row = row_of(evidence(price_credits=3.0, credits=None, **changes), CLIP, LATER)
     assert (row.price_credits, row.credits) == (3.0, None)
 
 
 def test_an_unproven_record_has_a_name_that_no_request_has() -> None:
     """And it keeps the fingerprint that it states behind it."""
-    row = row_of(witness(), CLIP, LATER, is_proven=False)
+    row = row_of(evidence(), CLIP, LATER, is_proven=False)
     assert row.fingerprint == "recovered:" + "ab" * 32
-    again = row_of(witness(fingerprint=row.fingerprint), CLIP, LATER, is_proven=False)
+    again = row_of(evidence(fingerprint=row.fingerprint), CLIP, LATER, is_proven=False)
     assert again.fingerprint == row.fingerprint

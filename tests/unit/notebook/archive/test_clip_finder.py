@@ -12,85 +12,85 @@ import pytest
 from kling_nb.display.cards.metadata import CardMetadata, card_json, read_card
 from kling_nb.errors import InvalidInput
 from kling_nb.jobs.session import Session
-from kling_nb.notebook.archive.clip_finder import ClipFinder, clip_name, sha256_of, size_of
+from kling_nb.notebook.archive.clip_finder import ClipFinder, with_clip
 from kling_nb.storage import JobRecord, Ledger
 
 CLIP = b"clip" * 100
-RECEIPT = CardMetadata(
+CARD = CardMetadata(
     "c0ffee12",
     file="fox.mp4",
     sha256=hashlib.sha256(CLIP).hexdigest(),
     size_bytes=len(CLIP),
     state="saved",
 )
-NAMELESS = replace(RECEIPT, sha256="")
+NAMELESS = replace(CARD, sha256="")
 
 
 @pytest.fixture
-def shelf(ledger: Ledger, tmp_path: Path) -> ClipFinder:
+def finder(ledger: Ledger, tmp_path: Path) -> ClipFinder:
     """A folder without jobs, and another one."""
     (tmp_path / "other").mkdir()
     return ClipFinder(ledger, [tmp_path / "other", tmp_path / "none"])
 
 
 @pytest.mark.parametrize("place", ["fox.mp4", "other/fox.mp4", "a.mp4", "other/b.mp4"])
-def test_a_clip_is_found_by_its_hash(shelf: ClipFinder, tmp_path: Path, place: str) -> None:
+def test_a_clip_is_found_by_its_hash(finder: ClipFinder, tmp_path: Path, place: str) -> None:
     """Under its name or another one, in each folder."""
     (tmp_path / place).write_bytes(CLIP)
-    assert shelf.find(RECEIPT, None) == tmp_path / place
+    assert finder.find(CARD, None) == tmp_path / place
 
 
 @pytest.mark.parametrize("content", [CLIP[:-1], CLIP[:-1] + b"X", b""])
 def test_a_file_with_another_content_is_not_the_clip(
-    shelf: ClipFinder, tmp_path: Path, content: bytes
+    finder: ClipFinder, tmp_path: Path, content: bytes
 ) -> None:
     """Though its name is right."""
     (tmp_path / "fox.mp4").write_bytes(content)
-    assert shelf.find(RECEIPT, None) is None
+    assert finder.find(CARD, None) is None
 
 
-def test_without_a_hash_name_and_size_decide(shelf: ClipFinder, tmp_path: Path) -> None:
+def test_without_a_hash_name_and_size_decide(finder: ClipFinder, tmp_path: Path) -> None:
     """For clips that were saved before hashes were kept; another name is no evidence."""
     (tmp_path / "a.mp4").write_bytes(CLIP)
-    assert shelf.find(NAMELESS, None) is None
+    assert finder.find(NAMELESS, None) is None
     (tmp_path / "fox.mp4").write_bytes(CLIP)
-    assert shelf.find(NAMELESS, None) == tmp_path / "fox.mp4"
+    assert finder.find(NAMELESS, None) == tmp_path / "fox.mp4"
 
 
-def test_what_is_not_recorded_is_not_found(shelf: ClipFinder, tmp_path: Path) -> None:
+def test_what_is_not_recorded_is_not_found(finder: ClipFinder, tmp_path: Path) -> None:
     """A card without a file has none, though an empty one lies about."""
     (tmp_path / "empty.mp4").touch()
-    assert shelf.find(CardMetadata("c0ffee12"), None) is None
+    assert finder.find(CardMetadata("c0ffee12"), None) is None
 
 
-def test_what_is_put_is_found(shelf: ClipFinder, tmp_path: Path) -> None:
+def test_what_is_put_is_found(finder: ClipFinder, tmp_path: Path) -> None:
     """In the ledger's folder, and nothing half-written beside it."""
-    assert shelf.put("fox.mp4", CLIP) == (tmp_path / "fox.mp4", True)
-    assert shelf.find(RECEIPT, None) == tmp_path / "fox.mp4"
+    assert finder.put("fox.mp4", CLIP) == (tmp_path / "fox.mp4", True)
+    assert finder.find(CARD, None) == tmp_path / "fox.mp4"
     assert list(tmp_path.glob("*.part")) == []
 
 
-def test_nothing_is_overwritten(shelf: ClipFinder, tmp_path: Path) -> None:
+def test_nothing_is_overwritten(finder: ClipFinder, tmp_path: Path) -> None:
     """A clip whose name is taken gets its hash into the name, and then a number."""
-    name = f"fox-{RECEIPT.sha256[:8]}"
+    name = f"fox-{CARD.sha256[:8]}"
     taken = [tmp_path / "fox.mp4", tmp_path / f"{name}.mp4"]
     for each in taken:
         each.write_bytes(b"mine")
     (tmp_path / f"{name}-2.mp4").mkdir()
     (tmp_path / f"{name}-3.mp4").symlink_to("nowhere.mp4")
-    assert shelf.put("fox.mp4", CLIP) == (tmp_path / f"{name}-4.mp4", True)
+    assert finder.put("fox.mp4", CLIP) == (tmp_path / f"{name}-4.mp4", True)
     assert [each.read_bytes() for each in taken] == [b"mine"] * 2
 
 
-def test_the_same_bytes_are_put_once(shelf: ClipFinder, tmp_path: Path) -> None:
-    """What lies there already is not written again, and is told apart."""
+def test_the_same_bytes_are_put_once(finder: ClipFinder, tmp_path: Path) -> None:
+    """A file with this content is used again."""
     (tmp_path / "fox.mp4").write_bytes(b"mine")
-    first, _ = shelf.put("fox.mp4", CLIP)
-    assert shelf.put("fox.mp4", CLIP) == (first, False)
+    first, _ = finder.put("fox.mp4", CLIP)
+    assert finder.put("fox.mp4", CLIP) == (first, False)
 
 
 def test_a_name_that_is_taken_at_the_last_moment_is_left(
-    shelf: ClipFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finder: ClipFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another kernel was quicker: its file stays, and this one gets another name."""
     real = Path.is_file
@@ -102,13 +102,13 @@ def test_a_name_that_is_taken_at_the_last_moment_is_left(
         return found
 
     monkeypatch.setattr(Path, "is_file", late)
-    place, is_new = shelf.put("fox.mp4", CLIP)
-    assert (place.name, is_new) == (f"fox-{RECEIPT.sha256[:8]}.mp4", True)
+    place, is_new = finder.put("fox.mp4", CLIP)
+    assert (place.name, is_new) == (f"fox-{CARD.sha256[:8]}.mp4", True)
     assert (tmp_path / "fox.mp4").read_bytes() == b"mine"
 
 
 def test_a_write_that_fails_leaves_nothing(
-    shelf: ClipFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finder: ClipFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a part nor an empty file with the clip's name."""
 
@@ -117,14 +117,14 @@ def test_a_write_that_fails_leaves_nothing(
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InvalidInput, match="No space left"):
-        shelf.put("fox.mp4", CLIP)
+        finder.put("fox.mp4", CLIP)
     assert list(tmp_path.glob("fox*")) == []
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
-    """Nothing is thrown away then, since this is an error."""
+def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
+    """The clip stays in the notebook."""
     (tmp_path / "file").touch()
-    with pytest.raises(InvalidInput, match=r"cannot be written to .*: the clip is kept there"):
+    with pytest.raises(InvalidInput, match=r"cannot be written to .*: clips are saved there"):
         ClipFinder(Ledger(tmp_path / "file")).put("fox.mp4", CLIP)
 
 
@@ -140,56 +140,56 @@ def row(open_session: Callable[..., Session]) -> tuple[Session, JobRecord]:
 def test_a_job_is_known_by_its_whole_id_and_its_request(row: tuple[Session, JobRecord]) -> None:
     """Ids are short, and folders are many."""
     session, saved = row
-    shelf = ClipFinder(session.ledger)
-    receipt = CardMetadata(saved.id, fingerprint=saved.fingerprint)
-    assert shelf.row(receipt) == saved
-    assert shelf.row(replace(receipt, fingerprint="f" * 64)) is None
-    assert shelf.row(replace(receipt, id=saved.id[:6])) is None
-    assert shelf.row(replace(receipt, id="ffffffff")) is None
+    finder = ClipFinder(session.ledger)
+    card = CardMetadata(saved.id, fingerprint=saved.fingerprint)
+    assert finder.row(card) == saved
+    assert finder.row(replace(card, fingerprint="f" * 64)) is None
+    assert finder.row(replace(card, id=saved.id[:6])) is None
+    assert finder.row(replace(card, id="ffffffff")) is None
 
 
 def test_an_id_alone_is_no_evidence(row: tuple[Session, JobRecord]) -> None:
     """Anybody may write it into a notebook: the clip's hash or the prompt has to fit."""
     session, saved = row
     assert saved.clip is not None
-    shelf, bare = ClipFinder(session.ledger), CardMetadata(saved.id)
+    finder, bare = ClipFinder(session.ledger), CardMetadata(saved.id)
     for prompt in ("", "Another fox"):
-        assert shelf.row(bare, prompt) is None
-        assert shelf.is_unproven(bare, prompt)
+        assert finder.row(bare, prompt) is None
+        assert finder.is_unproven(bare, prompt)
     proven = [
         (bare, "A red fox"),
         (replace(bare, sha256=saved.clip.sha256), ""),
         (replace(bare, fingerprint=saved.fingerprint), ""),
     ]
-    for receipt, prompt in proven:
-        assert shelf.row(receipt, prompt) == saved
-        assert not shelf.is_unproven(receipt, prompt)
-    assert shelf.row(replace(bare, sha256="0" * 64), "A red fox") is None
-    assert not shelf.is_unproven(CardMetadata("ffffffff")), "nobody here has that id"
+    for card, prompt in proven:
+        assert finder.row(card, prompt) == saved
+        assert not finder.is_unproven(card, prompt)
+    assert finder.row(replace(bare, sha256="0" * 64), "A red fox") is None
+    assert not finder.is_unproven(CardMetadata("ffffffff")), "no job here has that id"
 
 
 def test_the_ledger_knows_what_a_card_does_not(row: tuple[Session, JobRecord]) -> None:
     """One from while the job ran names no file."""
     session, saved = row
     assert saved.clip is not None
-    receipt = CardMetadata(saved.id)
-    assert ClipFinder(session.ledger).find(receipt, saved) == Path(saved.clip.path)
-    assert sha256_of(receipt, saved) == saved.clip.sha256
-    assert size_of(receipt, saved) == saved.clip.size_bytes
-    assert clip_name(receipt, saved) == Path(saved.clip.path).name
+    card = CardMetadata(saved.id)
+    assert ClipFinder(session.ledger).find(card, saved) == Path(saved.clip.path)
+    clip = with_clip(card, saved)
+    assert (clip.file, clip.sha256) == (Path(saved.clip.path).name, saved.clip.sha256)
+    assert clip.size_bytes == saved.clip.size_bytes
 
 
 def test_a_card_names_its_own_clip(row: tuple[Session, JobRecord]) -> None:
     """The ledger's may have been fetched again since: other bytes are another clip."""
     session, saved = row
-    assert ClipFinder(session.ledger).find(replace(RECEIPT, id=saved.id), saved) is None
+    assert ClipFinder(session.ledger).find(replace(CARD, id=saved.id), saved) is None
 
 
 def test_a_card_and_the_ledger_name_the_same_file(row: tuple[Session, JobRecord]) -> None:
     """What a display records is enough without the ledger."""
     session, saved = row
     job = session.job(saved.id)
-    (receipt,) = read_card(card_json(job.facts, job.state, "whole"))
-    shelf = ClipFinder(session.ledger)
-    assert receipt.fingerprint == saved.fingerprint
-    assert shelf.find(receipt, None) == shelf.find(receipt, saved)
+    (card,) = read_card(card_json(job.facts, job.state, "whole"))
+    finder = ClipFinder(session.ledger)
+    assert card.fingerprint == saved.fingerprint
+    assert finder.find(card, None) == finder.find(card, saved)

@@ -86,7 +86,7 @@ def test_a_folder_that_can_be_written(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fix: str, name: str
 ) -> None:
-    """It is tried, since permissions say nothing of a full disk; and what helps is told."""
+    """A file is written, since permissions do not show a full disk; the fix fits the error."""
     (tmp_path / "clips").mkdir()
 
     def refuse(dir: Path) -> Any:
@@ -114,7 +114,7 @@ def test_room_on_the_disk(tmp_path: Path, free: int, status: str) -> None:
 # --- the service -------------------------------------------------------------------------------
 
 
-def test_the_balance_is_told(open_session: Callable[..., Any]) -> None:
+def test_the_balance_is_shown(open_session: Callable[..., Any]) -> None:
     """With the mode, and why."""
     session, mode = service.open_session(open_session)
     assert session is not None
@@ -192,7 +192,7 @@ def test_a_service_that_never_answers_is_not_waited_for(
     answered = threading.Event()
     session = open_session(mode="live", api_key=KEY)
     monkeypatch.setattr(session, "balance", lambda: 1.0 if answered.wait() else 0.0)
-    found = service.check_service(session, patience_s=0.01)
+    found = service.check_service(session, timeout_s=0.01)
     answered.set()
     assert (found.status, found.said) == ("bad", "no answer in 0.01 s")
     assert "HTTPS_PROXY" in found.fix
@@ -244,7 +244,7 @@ def test_a_wrong_setting_does_not_hide_the_folder(
     monkeypatch.setenv("KLING_NB_MODE", "live")
     monkeypatch.setenv(wrong, "nonsense")
     monkeypatch.setenv("KLING_NB_FOLDER", str(tmp_path / "mine"))
-    assert service.find_place(None) == tmp_path / "mine"
+    assert service.find_folder(None) == tmp_path / "mine"
 
 
 def test_where_the_folder_is_what_is_wrong_none_is_judged(
@@ -263,12 +263,12 @@ def test_where_the_folder_is_what_is_wrong_none_is_judged(
 
 
 def test_whether_callbacks_are_heard(world: World) -> None:
-    """A quiet line: where, or that nobody has to."""
-    session = SimpleNamespace(hearing=world.context.callback_urls)
+    """The finding is ok with and without a listener."""
+    session = SimpleNamespace(callback_urls=world.context.callback_urls)
     found = service.check_callbacks(cast(Session, session))
     assert (found.status, found.fix) == ("ok", "")
-    assert "nobody listens" in found.said
+    assert "jobs are polled" in found.said
     hearing = session.callback_urls
     hearing.turn_to(Listening(hearing, "https://my.example/cb", stop=lambda: None))
     found = service.check_callbacks(cast(Session, session))
-    assert (found.status, found.said) == ("ok", "heard at https://my.example/cb")
+    assert (found.status, found.said) == ("ok", "received at https://my.example/cb")

@@ -31,7 +31,7 @@ def named(findings: list[Finding], name: str) -> Finding:
 def test_a_folder_without_a_ledger(tmp_path: Path) -> None:
     """There is none yet, and none is made."""
     (only,) = check_contents(tmp_path / "nowhere")
-    assert (only.status, only.said) == ("ok", "none yet: made with the first clip")
+    assert (only.status, only.said) == ("ok", "none yet; created with the first clip")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -60,9 +60,9 @@ def test_clips_without_their_ledger_are_a_warning(tmp_path: Path, is_empty: bool
         (tmp_path / "ledger.sqlite3").touch()
     ledger = check_contents(tmp_path)[0]
     assert ledger.status == "warn"
-    assert "1 clip lies here" in ledger.said
+    assert "1 clip" in ledger.said
     assert "%kling recover" in ledger.fix
-    assert "Put `ledger.sqlite3` back" in ledger.fix
+    assert "Restore `ledger.sqlite3`" in ledger.fix
 
 
 def test_clips_from_before_a_new_ledger_are_a_warning(session: Session) -> None:
@@ -72,7 +72,7 @@ def test_clips_from_before_a_new_ledger_are_a_warning(session: Session) -> None:
     assert named(check_contents(folder), "Ledger").said == "intact"
     (folder / "20261123-033628-03bbd84b.mp4").touch()
     ledger = named(check_contents(folder), "Ledger")
-    assert (ledger.status, ledger.said) == ("warn", "1 clip lies here that it does not know")
+    assert (ledger.status, ledger.said) == ("warn", "no job for 1 clip in this folder")
     assert ledger.fix.startswith("`%kling recover")
 
 
@@ -81,19 +81,19 @@ def test_jobs_under_way_and_unknown_are_counted(world: World) -> None:
     (running, _), (lost, _) = world.prepare("one"), world.prepare("two")
     world.ledger.advance(running.id, Stage.SENDING)
     jobs = named(check_contents(world.ledger.folder), "Jobs")
-    assert (jobs.status, jobs.said) == ("ok", "2 under way")
+    assert (jobs.status, jobs.said) == ("ok", "2 in progress")
     world.ledger.advance(lost.id, Stage.SENDING)
     world.ledger.advance(lost.id, Stage.UNKNOWN)
     jobs = named(check_contents(world.ledger.folder), "Jobs")
     assert jobs.status == "warn"
-    assert jobs.said == f"1 under way, 1 unknown ({lost.id})"
+    assert jobs.said == f"1 in progress, 1 unknown ({lost.id})"
     assert f"%kling show {lost.id}" in jobs.fix
 
 
 def test_nothing_is_changed_or_locked(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A session that is alive is not told from a dead one by it, and no owner is left behind."""
+    """The checks take no lock and leave no owner file."""
     world.prepare("one")
     owners = sorted((world.ledger.folder / "owners").iterdir())
     content = (world.ledger.folder / "ledger.sqlite3").read_bytes()
@@ -120,19 +120,17 @@ def test_clips_that_are_all_there(session: Session, jobs: list[Job]) -> None:
     clips = named(check_contents(session.settings.folder), "Clips")
     assert clips.status == "ok"
     assert clips.said.startswith("2 clips, ")
-    assert clips.said.endswith(", all there")
+    assert clips.said.endswith(", all intact")
 
 
-def test_what_is_missing_or_damaged_is_fetched_again_as_told(
-    session: Session, jobs: list[Job]
-) -> None:
+def test_the_fix_downloads_missing_and_damaged_clips(session: Session, jobs: list[Job]) -> None:
     """The command that the fix names does it, and costs nothing."""
     paths = [job.result(0).path for job in jobs]
     paths[0].unlink()
     paths[1].write_bytes(paths[1].read_bytes()[:500])
     clips = named(check_contents(session.settings.folder), "Clips")
     assert clips.status == "warn"
-    assert f"1 not there ({jobs[0].id}), 1 damaged ({jobs[1].id})" in clips.said
+    assert f"1 missing ({jobs[0].id}), 1 damaged ({jobs[1].id})" in clips.said
     assert "%kling show" in clips.fix
     assert "0 credits" in clips.fix
     balance = session.balance()
@@ -147,7 +145,7 @@ def test_what_is_missing_or_damaged_is_fetched_again_as_told(
 
 @pytest.fixture
 def notebook(tmp_path: Path) -> Path:
-    """A saved notebook with a card of somebody's."""
+    """A saved notebook with a card."""
     path = tmp_path / "film.ipynb"
     output = nbformat.v4.new_output("display_data", data={"text/html": "<section>"})
     cell = nbformat.v4.new_code_cell("%%kling\nx", outputs=[output])
@@ -157,9 +155,8 @@ def notebook(tmp_path: Path) -> Path:
 
 def test_a_notebook_that_is_trusted(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is to be done."""
-    monkeypatch.setattr(
-        "kling_nb.notebook.archive.notebook_file._trust", lambda _text, check: check
-    )
+    notary = "kling_nb.notebook.archive.notebook_file._with_notary"
+    monkeypatch.setattr(notary, lambda _act: True)
     found = check_notebook([str(notebook)], notebook.parent)
     assert (found.status, found.said, found.fix) == ("ok", "film.ipynb", "")
 
@@ -174,7 +171,7 @@ def test_a_notebook_that_is_not_trusted_has_a_fix(notebook: Path) -> None:
 
 
 def test_a_notebook_without_outputs_needs_no_trust(notebook: Path) -> None:
-    """A new one is signed by nobody."""
+    """A new notebook has no signature."""
     nbformat.write(nbformat.v4.new_notebook(), notebook)
     assert check_notebook([str(notebook)], notebook.parent).status == "ok"
 
@@ -186,7 +183,7 @@ def test_a_kernel_that_went_elsewhere_is_a_warning(notebook: Path, tmp_path: Pat
     assert f"os.chdir({str(tmp_path)!r})" in found.fix
 
 
-def test_a_notebook_that_nobody_tells(tmp_path: Path) -> None:
+def test_a_notebook_that_is_not_reported(tmp_path: Path) -> None:
     """Its name is asked for where it is needed; one that is gone was renamed."""
     assert check_notebook([], tmp_path).status == "ok"
     gone = check_notebook([str(tmp_path / "old.ipynb")], tmp_path)
@@ -202,7 +199,7 @@ def test_a_notebook_that_cannot_be_read(notebook: Path) -> None:
 
 @pytest.mark.parametrize(
     ("folder", "said"),
-    [("work/clips", ""), ("elsewhere", "is not within"), ("work/.clips", "hidden: .clips")],
+    [("work/clips", ""), ("elsewhere", "is not in"), ("work/.clips", "hidden files: .clips")],
 )
 def test_links_lead_only_where_jupyter_shows_files(tmp_path: Path, folder: str, said: str) -> None:
     """Above its folder and in hidden ones they do not; clips play nevertheless."""
