@@ -8,7 +8,7 @@ import sys
 from kling_nb.core.console import print_text
 from kling_nb.core.errors import KlingError
 
-from .emulator import cli
+from .emulator import serve
 
 __all__ = ["main"]
 
@@ -18,8 +18,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m kling_nb")
     commands = parser.add_subparsers(required=True)
     serving = commands.add_parser("emulator", help="serve a stand-in for kie.ai on this machine")
-    cli.add_arguments(serving)
-    serving.set_defaults(run=cli.run)
+    serve.add_arguments(serving)
+    serving.set_defaults(run=serve.run)
     listing = commands.add_parser("jobs", help="list the jobs of this folder, newest first")
     listing.set_defaults(run=list_jobs)
     examining = commands.add_parser("doctor", help="what works here, and the fix for what does not")

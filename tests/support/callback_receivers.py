@@ -131,4 +131,4 @@ def another_emulator(folder: Path, clock: Any) -> Iterator[Any]:
 
 def nothing_open(service: Any) -> bool:
     """Whether every letter is settled."""
-    return Outbox(service.books).open_letters() == []
+    return Outbox(service.books).pending() == []

@@ -19,6 +19,8 @@ from PIL import Image
 
 from kling_nb.emulator import Books, Emulator, Terms
 
+__all__ = ["clock", "local", "photo", "receiver", "served", "service", "start"]
+
 PATIENCE_S = 30.0
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kling_nb.emulator import Books, Emulator, Outbox
-from kling_nb.emulator.account.callback_plan import Letter
+from kling_nb.emulator.account.callbacks import PendingCallback
 from kling_nb.kie.webhooks import parse_callback
 from tests.support.callback_receivers import (
     QUICK,
@@ -62,7 +62,7 @@ def test_a_claim_outlives_its_process_only_for_a_while(
     """A killed process releases nothing."""
     service, emulator = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
     order(service, receiver.url)
-    (letter,) = emulator.outbox.open_letters()
+    (letter,) = emulator.outbox.pending()
     clock.move(61)
     assert emulator.outbox.claim(letter)
     assert not emulator.outbox.claim(letter)
@@ -79,7 +79,7 @@ def test_two_emulators_of_a_folder_call_once(
     ids = [order(service, receiver.url) for _ in range(5)]
     second = Emulator(tmp_path, terms=QUICK, clock=clock, render="canned")
     clock.move(61)
-    wait_until(lambda: not first.outbox.open_letters())
+    wait_until(lambda: not first.outbox.pending())
     first.close()
     second.close()
     assert sorted(parse_callback(got.body).task_id for got in receiver.received) == sorted(ids)
@@ -108,16 +108,16 @@ def test_trouble_with_the_books_ends_nothing(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is logged; the courier begins anew."""
-    monkeypatch.setattr("kling_nb.emulator.http.callback_sender.TROUBLE_PAUSE_S", 0.01)
+    monkeypatch.setattr("kling_nb.emulator.http.callback_sender.ERROR_PAUSE_S", 0.01)
     service, emulator = in_process(tmp_path, terms=QUICK)
-    look, trouble = emulator.outbox.open_letters, [sqlite3.OperationalError("locked")]
+    look, trouble = emulator.outbox.pending, [sqlite3.OperationalError("locked")]
 
-    def troubled() -> list[Letter]:
+    def troubled() -> list[PendingCallback]:
         if trouble:
             raise trouble.pop()
         return look()
 
-    monkeypatch.setattr(emulator.outbox, "open_letters", troubled)
+    monkeypatch.setattr(emulator.outbox, "pending", troubled)
     order(service, receiver.url)
     receiver.wait_for(1)
     emulator.close()
@@ -136,7 +136,7 @@ def test_unreadable_books_are_complained_of_by_the_first_request(tmp_path: Path)
 def test_no_thread_runs_before_somebody_asks(service: Any) -> None:
     """Nor after the emulator is closed."""
     service.make()
-    assert "kling emulator courier" not in {each.name for each in threading.enumerate()}
+    assert "kling emulator callbacks" not in {each.name for each in threading.enumerate()}
 
 
 def test_a_served_emulator_calls_back(served: Any) -> None:

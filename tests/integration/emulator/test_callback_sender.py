@@ -189,29 +189,6 @@ def test_a_proxy_is_not_asked(
     receiver.wait_for(1)
 
 
-def test_a_callback_can_be_lost(start: Callable[..., Any], receiver: Receiver) -> None:
-    """By a fault, for one task."""
-    service = start(terms=QUICK)
-    service.books.inject("callback-never")
-    service.finish(order(service, receiver.url))
-    heard = order(service, receiver.url)
-    (got,) = receiver.wait_for(1)
-    assert parse_callback(got.body).task_id == heard
-    wait_until(lambda: nothing_open(service))
-
-
-def test_a_callback_can_come_twice(start: Callable[..., Any], receiver: Receiver) -> None:
-    """As two letters with the same body."""
-    service = start(terms=QUICK)
-    service.books.inject("callback-twice")
-    task_id = order(service, receiver.url)
-    one, two = receiver.wait_for(2)
-    assert one.body == two.body
-    posts = posts_of(service, task_id, 2)
-    assert [post.attempt for post in posts] == [1, 1]
-    assert posts[0].letter != posts[1].letter
-
-
 def test_a_callback_can_be_late(start: Callable[..., Any], receiver: Receiver, clock: Any) -> None:
     """By as many seconds as the fault's argument says, counted from the end."""
     service = start(terms=QUICK, clock=clock)
@@ -219,7 +196,7 @@ def test_a_callback_can_be_late(start: Callable[..., Any], receiver: Receiver, c
     task_id = order(service, receiver.url)
     service.finish(task_id)
     clock.move(89)
-    (letter,) = Outbox(service.books).open_letters()
+    (letter,) = Outbox(service.books).pending()
     assert letter.due_at == clock() + 1
     assert receiver.received == []
     clock.move(1)

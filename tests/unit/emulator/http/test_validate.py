@@ -89,12 +89,6 @@ def test_1000_characters_are_allowed() -> None:
     assert check_order(ask(IMAGE, prompt="x" * 1000)).credits == 55
 
 
-def test_text_to_video_needs_its_aspect_ratio() -> None:
-    """One of three."""
-    assert refused(ask(TEXT, aspect_ratio=None)) == REQUIRED
-    assert refused(ask(TEXT, aspect_ratio="4:3")) == (500, f"aspect_ratio {OUT_OF_RANGE}")
-
-
 @pytest.mark.parametrize("body", [None, [], "text", 7])
 def test_a_body_is_an_object(body: object) -> None:
     """Also when it was no JSON at all, which reads as None."""

@@ -11,9 +11,9 @@ import av
 import pytest
 
 from kling_nb.emulator.models import MODELS
-from kling_nb.emulator.models.fields import Addresses, Footage, Records
+from kling_nb.emulator.models.fields import ObjectList, UrlList, VideoFile
 from kling_nb.emulator.render.input_files import is_allowed
-from kling_nb.emulator.render.media_probe import Facts
+from kling_nb.emulator.render.media_probe import MediaFacts
 from tests.support.emulator_requests import GOOD, film, photo_of, speech
 
 MOTION = "kling-2.6/motion-control"
@@ -102,12 +102,12 @@ def test_a_video_for_omni(
     fields = MODELS["kling-3.0-omni/reference-to-video"].fields
     kind = fields["video_urls"]
     if place == "element":
-        assert isinstance(fields["elements"], Records)
+        assert isinstance(fields["elements"], ObjectList)
         kind = fields["elements"].fields["element_input_urls"]
-    assert isinstance(kind, Addresses)
+    assert isinstance(kind, UrlList)
     media = kind.media if place == "video" else kind.alone
-    assert isinstance(media, Footage)
-    facts = Facts(seconds, is_film=True, has_sound=False, size=size, rate=rate)
+    assert isinstance(media, VideoFile)
+    facts = MediaFacts(seconds, is_video=True, has_sound=False, size=size, rate=rate)
     assert is_allowed(media, facts, {}) is good
 
 

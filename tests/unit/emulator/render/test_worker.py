@@ -63,10 +63,10 @@ def test_a_fault_of_the_renderer_fails_the_task(
     """The task does not hang; the credits come back."""
     from kling_nb.emulator.render import scenes
 
-    def breaks(script: object, captions: bool) -> None:
+    def breaks(content: object, captions: bool) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(scenes, "stage", breaks)
+    monkeypatch.setattr(scenes, "build_scenes", breaks)
     record = service.make()
     assert end_of(record) == ("fail", "500", "Internal Error, Please try again later.")
     assert service.books.balance() == 5916
