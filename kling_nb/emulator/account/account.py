@@ -28,7 +28,7 @@ from kling_nb.emulator.faults import (
 
 from .callbacks import CallbackForm, plan_callbacks
 from .database import Database
-from .tasks import Fail, Order, Task, read_task
+from .tasks import Fail, Task, TaskRequest, read_task
 
 __all__ = [
     "UNLIMITED",
@@ -157,7 +157,7 @@ class Books:
         (paid_in,) = connection.execute("SELECT paid_in FROM account").fetchone()
         return float(paid_in - charged)
 
-    def open_task(self, order: Order, seconds: float) -> Task:
+    def open_task(self, request: TaskRequest, seconds: float) -> Task:
         """Create and charge a task that takes `seconds`.
 
         Raises:
@@ -170,9 +170,9 @@ class Books:
             (recent,) = connection.execute(COUNT_RECENT, (since,)).fetchone()
             if recent >= self.terms.tasks_per_window:
                 raise TooOften
-            if self.balance_in(connection) < order.credits:
+            if self.balance_in(connection) < request.credits:
                 raise CreditsInsufficient
-            row = new_row(order, now, seconds, take_fault(connection, "task"))
+            row = new_row(request, now, seconds, take_fault(connection, "task"))
             insert(connection, "tasks", row)
             injected = take_fault(connection, "callback") if row["callback_url"] else None
             effect = injected.effect if injected else None
@@ -269,17 +269,17 @@ def take_fault(connection: sqlite3.Connection, endpoint: Endpoint) -> InjectedFa
 
 
 def new_row(
-    order: Order, now: float, seconds: float, injected: InjectedFault | None
+    request: TaskRequest, now: float, seconds: float, injected: InjectedFault | None
 ) -> dict[str, str | float | None]:
     """Return the row of a new task; a fault may decide its end at once."""
     fault = injected.effect if injected and isinstance(injected.effect, TaskFault) else None
     needs_clip = fault is None or fault.ending not in ("fail", "no-url", "vanish")
     return {
         "task_id": secrets.token_hex(16),
-        "model": order.model,
-        "input": json.dumps(order.input),
-        "callback_url": order.callback_url,
-        "credits": order.credits,
+        "model": request.model,
+        "input": json.dumps(request.input),
+        "callback_url": request.callback_url,
+        "credits": request.credits,
         "fate": fault.ending if fault else "",
         "unseen_s": fault.seconds if fault else 0.0,
         "created_at": now,

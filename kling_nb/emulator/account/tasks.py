@@ -13,9 +13,9 @@ from typing import Literal
 
 __all__ = [
     "Fail",
-    "Order",
     "State",
     "Task",
+    "TaskRequest",
     "clip_name",
     "compact",
     "read_task",
@@ -29,7 +29,7 @@ WAITING_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TaskRequest:
     """A valid createTask request."""
 
     model: str

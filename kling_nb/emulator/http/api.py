@@ -52,8 +52,8 @@ class Api:
     def create_task(self, call: Call) -> Response:
         """Create a task; `taskId` and `recordId` are the same 32 hex characters. Source: L."""
         try:
-            order = check_order(call.json(), self.renderer.measure)
-            task = self.account.open_task(order, self.seconds)
+            request = check_order(call.json(), self.renderer.measure)
+            task = self.account.open_task(request, self.seconds)
         except Refusal as refusal:
             return envelope(refusal.code, refusal.msg)
         except TooOften:

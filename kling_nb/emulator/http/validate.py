@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from kling_nb.emulator.account.tasks import Order
+from kling_nb.emulator.account.tasks import TaskRequest
 from kling_nb.emulator.models import MODELS, HostedModel
 from kling_nb.emulator.models.fields import (
     REQUIRED,
@@ -52,7 +52,9 @@ class Refusal(Exception):
         self.msg = msg
 
 
-def check_order(body: object, measure: Callable[[str], float | None] = lambda _: None) -> Order:
+def check_order(
+    body: object, measure: Callable[[str], float | None] = lambda _: None
+) -> TaskRequest:
     """Return the task that a createTask body requests.
 
     Args:
@@ -75,7 +77,7 @@ def check_order(body: object, measure: Callable[[str], float | None] = lambda _:
         raise Refusal(422, "callBackUrl must be a URL")
     model = MODELS[name]
     check_input(model, values)
-    return Order(name, values, callback_url, price_of(model, values, measure))
+    return TaskRequest(name, values, callback_url, price_of(model, values, measure))
 
 
 def check_input(model: HostedModel, values: Mapping[str, object]) -> None:

@@ -12,24 +12,24 @@ import pytest
 
 from kling_nb.emulator import UNLIMITED, Books
 from kling_nb.emulator.account.account import CreditsInsufficient
-from kling_nb.emulator.account.tasks import Fail, Order
+from kling_nb.emulator.account.tasks import Fail, TaskRequest
 
 ROOT = Path(__file__).parents[4]
 WRITER = """
 import sys
 from pathlib import Path
 from kling_nb.emulator import UNLIMITED, Books
-from kling_nb.emulator.account.tasks import Order
+from kling_nb.emulator.account.tasks import TaskRequest
 books = Books(Path(sys.argv[1]), terms=UNLIMITED)
 for _ in range(40):
     books.count_request("/path", "createTask")
-    books.open_task(Order("m", {"prompt": "p"}, "", 10.0), 5)
+    books.open_task(TaskRequest("m", {"prompt": "p"}, "", 10.0), 5)
 """
 
 
-def order(credits: float = 55.0) -> Order:
+def order(credits: float = 55.0) -> TaskRequest:
     """Any order."""
-    return Order("kling-2.6/text-to-video", {"prompt": "p"}, "", credits)
+    return TaskRequest("kling-2.6/text-to-video", {"prompt": "p"}, "", credits)
 
 
 def test_nothing_is_on_disk_before_the_first_use(tmp_path: Path) -> None:

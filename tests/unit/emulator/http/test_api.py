@@ -10,7 +10,7 @@ import pytest
 
 from kling_nb.emulator import Terms
 from kling_nb.emulator.account.account import parse_rate_limits
-from kling_nb.emulator.account.tasks import Order
+from kling_nb.emulator.account.tasks import TaskRequest
 from tests.support.sample_files import document
 
 NO_ACCESS = {"code": 401, "msg": "You do not have access permissions", "data": None}
@@ -221,7 +221,7 @@ def test_a_restarted_emulator_takes_its_tasks_up_again(start: Any, clock: Any) -
     """The clip that a killed process lost is rendered when it is asked for."""
     task = {"prompt": "lost", "sound": False, "duration": "5", "aspect_ratio": "1:1"}
     first = start(clock=clock, seconds=5)
-    lost = first.books.open_task(Order("kling-2.6/text-to-video", task, "", 55.0), 5)
+    lost = first.books.open_task(TaskRequest("kling-2.6/text-to-video", task, "", 55.0), 5)
     clock.move(6)
     assert start(clock=clock).finish(lost.task_id)["state"] == "success"
 
