@@ -215,7 +215,7 @@ def photo() -> bytes:
 
 @pytest.fixture
 def receiver() -> Iterator[Any]:
-    """Somebody who listens for callbacks."""
+    """A receiver of callbacks."""
     from tests.support.callback_receivers import receiving
 
     with receiving() as listening:

@@ -1,4 +1,4 @@
-"""The books stay exact, whoever writes in them."""
+"""The account stays exact with several writers."""
 
 from __future__ import annotations
 

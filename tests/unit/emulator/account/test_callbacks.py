@@ -180,7 +180,7 @@ def test_a_fault_decides_which_callbacks_are_sent(
 
 @pytest.mark.parametrize("changes", [{"callback_url": "https://example.com/"}, {"fate": "vanish"}])
 def test_nothing_is_owed(changes: dict[str, Any]) -> None:
-    """To another machine, or for a task that nobody will ever see."""
+    """To another machine, or for a task that recordInfo never knows."""
     assert plan_callbacks(ROW | changes, None) == []
 
 

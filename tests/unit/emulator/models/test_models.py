@@ -185,14 +185,6 @@ def test_omni_wants_shots_unless_told_otherwise(name: str) -> None:
     check_order({"model": name, "input": {**told, "customize_multi_shots": False}})
 
 
-@pytest.mark.parametrize("name", ["text-to-video", "image-to-video", "reference-to-video"])
-def test_omni_wants_words_beside_its_shots(name: str) -> None:
-    """`prompt` is required without an exception. Source: D."""
-    name = f"kling-3.0-omni/{name}"
-    files = {key: GOOD[name][key] for key in ("image_urls",) if key in GOOD[name]}
-    assert refused(name, {**files, "multi_prompt": SHOTS}) == REQUIRED
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_every_request_has_a_price(name: str) -> None:
     """The prices of a model leave no gap between its options."""

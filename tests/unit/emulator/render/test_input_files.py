@@ -1,4 +1,4 @@
-"""A file that breaks a limit fails the task later; a file of somebody else's is never fetched."""
+"""A file that exceeds a limit fails the task; a file at another URL is never fetched."""
 
 from __future__ import annotations
 
