@@ -8,7 +8,7 @@ import sys
 from kling_nb.core.console import print_text
 from kling_nb.core.errors import KlingError
 
-from .emulator import cli
+from .emulator import serve
 
 __all__ = ["main"]
 
@@ -18,8 +18,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m kling_nb")
     commands = parser.add_subparsers(required=True)
     emulator = commands.add_parser("emulator", help="serve an emulator of kie.ai on this machine")
-    cli.add_arguments(emulator)
-    emulator.set_defaults(run=cli.run)
+    serve.add_arguments(emulator)
+    emulator.set_defaults(run=serve.run)
     jobs = commands.add_parser("jobs", help="list the jobs of this folder, newest first")
     jobs.set_defaults(run=list_jobs)
     doctor = commands.add_parser("doctor", help="check the installation, and suggest fixes")

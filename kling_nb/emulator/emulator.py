@@ -1,36 +1,47 @@
-"""The emulator as one object: the folder's books, the studio, the app and the way in.
-
-The composition root: it puts the parts together and does nothing else.
-"""
+"""The emulator as one object: the account, the renderer, the ASGI app and the HTTP transport."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Host, Router
+from starlette.types import ASGIApp
 
-from kling_nb.emulator.account.account import Books
+from kling_nb.emulator.account.account import Books, Terms
 from kling_nb.emulator.account.callback_queue import Outbox
-from kling_nb.emulator.account.limits import Terms
 from kling_nb.emulator.account.uploads import Uploads
 from kling_nb.emulator.http.api import Api
-from kling_nb.emulator.http.app import build_app
-from kling_nb.emulator.http.callback_sender import Courier
+from kling_nb.emulator.http.callback_sender import CallbackSender
 from kling_nb.emulator.http.files import Files
-from kling_nb.emulator.render.worker import RenderMode, Studio
+from kling_nb.emulator.http.inject_faults import FaultMiddleware
+from kling_nb.emulator.http.routes import Call, envelope, route
+from kling_nb.emulator.render.worker import RenderMode, RenderWorker
 
-from .hosts import LOOPBACK_HOSTS, REAL_HOSTS, Addresses
+from .hosts import (
+    API_HOST,
+    CLIP_HOST,
+    LOOPBACK_HOSTS,
+    REAL_HOSTS,
+    UPLOAD_HOST,
+    UPLOADED_HOST,
+    PublicUrls,
+)
 from .transport import EmulatorTransport
 
 __all__ = ["Emulator"]
 
 
 class Emulator:
-    """A stand-in for kie.ai whose account lives in a folder.
+    """A stand-in for kie.ai with one account, stored in a folder.
 
     Any number of emulators, in any number of processes, may share one folder.
     """
@@ -45,38 +56,75 @@ class Emulator:
         public_url: str | None = None,
         terms: Terms | None = None,
     ) -> None:
-        """Put an emulator together; nothing is made on disk before the first request.
+        """Create an emulator; the first request creates the files.
 
         Args:
-            folder: Where tasks, uploads and clips are kept.
-            seconds: How long a clip takes, at least.
-            render: "full" makes a clip from the picture, "canned" one tiny clip for all.
-            clock: The time in epoch seconds.
-            public_url: The URL it is served at; None for the service's own host names.
-            terms: Rate limits, lifetimes and how callbacks come, if other than the service's.
+            folder: The folder of tasks, uploads and clips.
+            seconds: The least time that a clip takes.
+            render: "full" renders a clip from the image, "canned" one tiny clip for all.
+            clock: Returns the time in epoch seconds.
+            public_url: The URL of a served emulator; None for the service's own host names.
+            terms: Rate limits, lifetimes and callback settings; None for the service's.
         """
         self.books = Books(Path(folder), clock=clock, terms=terms)
-        self.studio = Studio(Uploads(self.books), render)
-        addresses = Addresses(public_url)
+        self.studio = RenderWorker(Uploads(self.books), render)
+        urls = PublicUrls(public_url)
         self.outbox = Outbox(self.books)
-        self.courier = Courier(self.outbox, self.studio, addresses)
-        api = Api(self.books, self.studio, addresses, seconds)
-        api.when_owed = self.courier.wake
-        self.app = build_app(api, Files(self.studio, addresses))
-        # Books that cannot be read are complained of by the first request.
+        self.courier = CallbackSender(self.outbox, self.studio, urls)
+        api = Api(self.books, self.studio, urls, seconds)
+        api.on_callback_due = self.courier.wake
+        self.app = build_app(api, Files(self.studio, urls))
+        # The first request reports a file that cannot be read.
         with contextlib.suppress(sqlite3.DatabaseError):
-            if self.outbox.open_letters():
+            if self.outbox.pending():
                 self.courier.wake()
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """The way in for an httpx client in the same process."""
+        """Return a transport for an httpx client in the same process."""
         return EmulatorTransport(self.app, REAL_HOSTS | LOOPBACK_HOSTS)
 
     def sign_callbacks(self, webhook_key: str) -> None:
-        """Sign callbacks with that key from now on, as for an account that has set one."""
+        """Sign callbacks with this key from now on, as for an account that has set one."""
         self.courier.webhook_key = webhook_key
 
     def close(self) -> None:
-        """Stop rendering and calling back; another emulator of the folder does what is left."""
+        """Stop rendering and callbacks; another emulator of the folder resumes them."""
         self.courier.stop()
         self.studio.stop()
+
+
+def build_app(api: Api, files: Files) -> ASGIApp:
+    """Return one app for all hosts; this machine's names also have `GET /emulator/books`."""
+
+    def show_account(_call: Call) -> Response:
+        account = api.account
+        return JSONResponse(
+            {
+                "tasks": account.count_tasks(),
+                "balance": account.balance(),
+                "requests": account.all_requests(),
+                "leaks": account.leaks(),
+                "faults": [dataclasses.asdict(fault) for fault in account.faults()],
+                "callbacks": [dataclasses.asdict(post) for post in Outbox(account).posts()],
+            }
+        )
+
+    routes = {
+        API_HOST: api.routes(),
+        UPLOAD_HOST: files.upload_routes(),
+        CLIP_HOST: files.clip_routes(),
+        UPLOADED_HOST: files.uploaded_routes(),
+    }
+    everything = [entry for entries in routes.values() for entry in entries]
+    everything.append(route("/emulator/books", "GET", show_account))
+    routes |= dict.fromkeys(LOOPBACK_HOSTS, everything)
+    hosts = [Host(name, Router(routes=entries)) for name, entries in routes.items()]
+    app = Starlette(routes=hosts, exception_handlers={404: no_such_path, 405: no_such_path})
+    return FaultMiddleware(app, api.account)
+
+
+async def no_such_path(_request: Request, _error: Exception) -> JSONResponse:
+    """Return the envelope for a path or a method that the host does not have."""
+    answer = envelope(404, "Not Found")
+    answer.status_code = 404
+    return answer

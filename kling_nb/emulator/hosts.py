@@ -1,6 +1,6 @@
-"""Host names and addresses: where each path belongs, and which URLs are the emulator's own.
+"""Host names and URLs: the endpoint of a request, and the emulator's own URLs.
 
-Pure. Hosts: documentation and recorded traffic (D, L).
+Pure. Source of the host names: documentation and recorded traffic (D, L).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import quote, unquote, urlsplit
 
-from kling_nb.emulator.faults.effects import Endpoint
+from kling_nb.emulator.faults import Endpoint
 
 __all__ = [
     "API_HOST",
@@ -18,7 +18,7 @@ __all__ = [
     "REAL_HOSTS",
     "UPLOADED_HOST",
     "UPLOAD_HOST",
-    "Addresses",
+    "PublicUrls",
     "endpoint_of",
     "is_this_machine",
     "own_clip_name",
@@ -42,44 +42,44 @@ ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
 
 
 def endpoint_of(host: str, path: str) -> Endpoint:
-    """The endpoint that a request is for, as faults name it."""
+    """Return the endpoint of a request, as faults name it."""
     for own_host, start, endpoint in ENDPOINTS:
         if host in (own_host, *LOOPBACK_HOSTS) and path.startswith(start):
             return endpoint
     return "other"
 
 
-class Addresses:
-    """The URLs that the emulator hands out: on the real hosts, or all below one public URL."""
+class PublicUrls:
+    """The URLs of clips and uploads: on the real hosts, or all below one public URL."""
 
     def __init__(self, public_url: str | None) -> None:
-        """Take the URL the emulator is served at, or None when it runs in process."""
+        """Use the URL of a served emulator; None if it runs in process."""
         self.clips = public_url or f"https://{CLIP_HOST}"
         self.uploads = public_url or f"https://{UPLOADED_HOST}"
 
     def clip_url(self, name: str) -> str:
-        """Where the result of that name is downloaded."""
+        """Return the URL of the result with this name."""
         return f"{self.clips.rstrip('/')}/k/{name}"
 
     def upload_url(self, path: str) -> str:
-        """Where the upload of that path, `kieai/…`, is found."""
+        """Return the URL of the upload with this path, `kieai/…`."""
         return f"{self.uploads.rstrip('/')}/{quote(path)}"
 
 
 def own_clip_name(url: str) -> str | None:
-    """The file name in a result URL of ours, or None for anybody else's."""
+    """Return the file name in a result URL of the emulator; None for another URL."""
     path = own_path(url, CLIP_HOST)
     return path.removeprefix("k/") if path and path.startswith("k/") else None
 
 
 def own_upload_path(url: str) -> str | None:
-    """The path of an upload URL of ours, or None for anybody else's."""
+    """Return the path of an upload URL of the emulator; None for another URL."""
     path = own_path(url, UPLOADED_HOST)
     return path if path and path.startswith("kieai/") else None
 
 
 def own_path(url: str, host: str) -> str | None:
-    """The decoded path of a URL on that host or on this machine."""
+    """Return the decoded path of a URL on this host or on this machine, or None."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -88,7 +88,7 @@ def own_path(url: str, host: str) -> str | None:
 
 
 def is_this_machine(url: str) -> bool:
-    """Whether an http or https URL leads to a loopback address: the only ones ever called."""
+    """Return whether an http or https URL has a loopback address; no other is called."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -1,7 +1,7 @@
-"""Set the permissions of the emulator's files: private, or those of a shared folder around them.
+"""Create the emulator's files and folders: private, or with the permissions of a shared folder.
 
-Files have the bits 0600 and folders 0700. In a folder that its group or others may write to, and
-that is no public one with the sticky bit such as /tmp, they get the bits of that folder.
+Files have the bits 0600 and folders 0700. In a folder that its group or others may write to, unless
+it has the sticky bit, they get the bits of that folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def make_file(path: Path) -> None:
 
 
 def widen(number: int, parent: Path, most: int) -> None:
-    """Give what was made the group and the bits of a shared folder, at most these; close it."""
+    """Set the group and the bits of a shared folder, at most these; close the descriptor."""
     try:
         around = parent.stat()
         is_shared = around.st_mode & OTHERS and not around.st_mode & stat.S_ISVTX

@@ -1,52 +1,173 @@
-"""Serving the emulator to other programs of this machine.
-
-Owns the listening socket and what is said when it listens. Must not know requests.
-"""
+"""The command `python -m kling_nb emulator`: its options, and the server for other programs."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import dataclasses
+import os
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from kling_nb.emulator.account.limits import Terms
+from kling_nb.emulator.account.account import UNLIMITED, Terms, parse_rate_limits
+from kling_nb.emulator.account.callbacks import CallbackForm
+from kling_nb.emulator.faults import find_fault
 from kling_nb.emulator.render.worker import RenderMode
 
 from .emulator import Emulator
 from .hosts import LOOPBACK_HOSTS
 
-__all__ = ["CannotServe", "Service", "serve"]
+__all__ = ["Service", "add_arguments", "run", "serve"]
+
+WEBHOOK_KEY = "KLING_NB_EMULATOR_WEBHOOK_KEY"
+RATE_LIMITS = "KLING_NB_RATE_LIMITS"
 
 
 class CannotServe(Exception):
-    """The emulator cannot be served like that; the message says what to do."""
+    """The emulator cannot be served with these options; the message has the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """How the emulator is served."""
+    """The options of a served emulator."""
 
     folder: Path
     host: str = "127.0.0.1"
     port: int = 8787
-    """0 takes a free one."""
+    """0 selects a free port."""
     seconds: float = 8.0
     render: RenderMode = "full"
     faults: tuple[tuple[str, int], ...] = ()
     """Names and times of faults to inject before the first request."""
     keep_alive_s: int = 5
-    """After how many idle seconds the server closes a kept-alive connection."""
+    """After this many idle seconds the server closes a kept-alive connection."""
     terms: Terms | None = None
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="this machine only (%(default)s)")
+    add("--port", type=int, default=8787, help="0 selects a free one (%(default)s)")
+    add(
+        "--folder",
+        type=Path,
+        default=Path("kling_emulator"),
+        help="folder of tasks and clips (%(default)s)",
+    )
+    add(
+        "--seconds",
+        type=float,
+        default=os.environ.get("KLING_NB_EMULATOR_SECONDS", "8"),
+        help="how long a clip takes; KLING_NB_EMULATOR_SECONDS sets it too (%(default)s)",
+    )
+    add(
+        "--render",
+        choices=get_args(RenderMode),
+        default="full",
+        help="canned serves one tiny clip, for load tests (%(default)s)",
+    )
+    add(
+        "--fault",
+        dest="faults",
+        type=parse_fault,
+        action="append",
+        default=[],
+        metavar="NAME[:TIMES]",
+        help="inject this fault into the next requests; may be repeated",
+    )
+    add(
+        "--keep-alive",
+        type=int,
+        default=5,
+        metavar="S",
+        help="close idle connections after this many seconds (%(default)s)",
+    )
+    add_service_arguments(parser)
+
+
+def add_service_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of rate limits and callbacks."""
+    add = parser.add_argument
+    add("--unlimited", action="store_true", help="no rate limits")
+    add(
+        "--rate-limits",
+        type=parse_limits,
+        default=os.environ.get(RATE_LIMITS, "create=20/10,status=10/1"),
+        metavar="LIMITS",
+        help=f"COUNT/SECONDS of each; {RATE_LIMITS} sets it too (%(default)s)",
+    )
+    add(
+        "--webhook-key",
+        default=os.environ.get(WEBHOOK_KEY, ""),
+        metavar="KEY",
+        help=f"sign callbacks with it; {WEBHOOK_KEY} sets it too (unsigned without)",
+    )
+    add(
+        "--callback-form",
+        choices=get_args(CallbackForm),
+        default="documented",
+        help="the documented form of a callback to send (%(default)s)",
+    )
+
+
+def parse_fault(text: str) -> tuple[str, int]:
+    """Return name and times of `NAME[:TIMES]`."""
+    name, _, times = text.partition(":")
+    try:
+        find_fault(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if times and not (times.isdecimal() and int(times) >= 1):
+        raise argparse.ArgumentTypeError(f"times: {times!r} is not a number from 1; try {name}:2")
+    return name, int(times or 1)
+
+
+def parse_limits(text: str) -> Terms:
+    """Return the service's limits with these rate limits."""
+    try:
+        return parse_rate_limits(Terms(), text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted; return 0, or 2 if these options cannot be served."""
+    terms = dataclasses.replace(
+        UNLIMITED if args.unlimited else args.rate_limits,
+        webhook_key=args.webhook_key,
+        callback_form=args.callback_form,
+    )
+    service = Service(
+        folder=args.folder,
+        host=args.host,
+        port=args.port,
+        seconds=args.seconds,
+        render=args.render,
+        faults=tuple(args.faults),
+        keep_alive_s=args.keep_alive,
+        terms=terms,
+    )
+    try:
+        serve(service, say=lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        return 0
+    except CannotServe as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
 def serve(service: Service, say: Callable[[str], None] = print) -> None:
-    """Serve until interrupted; `say` gets one line with the URL when really listening.
+    """Serve until interrupted; `say` gets one line with the URL when the server listens.
 
     Raises:
-        CannotServe: the host is not this machine, the port is taken, or uvicorn is missing.
-        ValueError: a fault's name is not known.
+        CannotServe: The host is not this machine, the port is taken, or uvicorn is missing.
+        ValueError: The name of a fault is unknown.
     """
     if service.host not in LOOPBACK_HOSTS:
         raise CannotServe(
@@ -75,7 +196,7 @@ def serve(service: Service, say: Callable[[str], None] = print) -> None:
 
 
 def listen(service: Service) -> socket.socket:
-    """A socket bound to the asked port."""
+    """Return a socket bound to the requested port."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

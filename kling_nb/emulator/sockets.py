@@ -1,6 +1,6 @@
-"""uvicorn's HTTP protocol with its socket within reach of the app, so that faults are real.
+"""A uvicorn server that passes its connections to the app, so that faults break real sockets.
 
-The only module that imports uvicorn, which is an extra: it is loaded when serving starts.
+The only module that imports uvicorn, which is an extra; serving loads it.
 """
 
 from __future__ import annotations
@@ -14,42 +14,42 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["Server", "build_server"]
+__all__ = ["build_server"]
 
 NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class SocketConnection:
-    """The gateway's hold on a real connection."""
+    """A TCP connection that faults can break."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        """Hold this connection."""
+        """Wrap the transport of a connection."""
         self.transport = transport
 
     def close(self) -> None:
-        """Close it once all that was sent so far is on its way."""
+        """Close it after all sent data."""
         self.transport.close()
 
     def reset(self) -> None:
-        """Send a TCP reset: closing without lingering does that."""
-        plug: socket.socket = self.transport.get_extra_info("socket")
-        plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        """Send a TCP reset, by closing without lingering."""
+        connection: socket.socket = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         self.transport.abort()
 
     refuse = reset
 
 
 class BreakableProtocol(H11Protocol):
-    """Lends each request the connection that it came by."""
+    """Passes the connection of each request to the app."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Put the connection where the gateway looks for it."""
+        """Add the connection to the state of its requests."""
         super().connection_made(transport)
         self.app_state = {**self.app_state, "connection": SocketConnection(transport)}
 
 
 class Server(uvicorn.Server):
-    """A server that says when it is really listening."""
+    """A server with a callback for the moment when it listens."""
 
     def __init__(self, config: uvicorn.Config, when_listening: Callable[[], None]) -> None:
         """Call `when_listening` once, after the start."""
@@ -57,13 +57,13 @@ class Server(uvicorn.Server):
         self.when_listening = when_listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell."""
+        """Start, then call `when_listening`."""
         await super().startup(sockets=sockets)
         self.when_listening()
 
 
 def build_server(app: ASGIApp, keep_alive_s: int, when_listening: Callable[[], None]) -> Server:
-    """A server for the app, ready to `run(sockets=[…])`."""
+    """Return a server for the app, ready to `run(sockets=[…])`."""
     config = uvicorn.Config(
         app,
         http=BreakableProtocol,

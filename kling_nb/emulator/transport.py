@@ -1,8 +1,7 @@
-"""An httpx transport that drives an ASGI app in process, as a socket would.
+"""An httpx transport that runs an ASGI app in process and behaves like a socket.
 
 It streams, applies the client's timeouts, raises the httpx exception of each broken connection,
-and stops the app when the client gives up. `httpx.ASGITransport` does none of these. Must not
-know what the app does.
+and stops the app when the client gives up. `httpx.ASGITransport` does none of these.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 from starlette.types import ASGIApp, Message, Scope
@@ -21,20 +21,20 @@ LOGGER = logging.getLogger("kling_nb.emulator")
 
 
 class EmulatorTransport(httpx.AsyncBaseTransport):
-    """Answers requests to the app's hosts; no other host exists. Usable on any event loop."""
+    """Passes requests to an app; hosts other than its own do not exist. For any event loop."""
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
-        """Drive `app` for requests to `hosts`."""
+        """Run `app` for requests to `hosts`."""
         self.app = app
         self.hosts = hosts
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its answer as soon as the head is there.
+        """Send a request; return its answer after the headers.
 
         Raises:
-            httpx.ConnectError: the host is none of the emulated ones, or refuses.
-            httpx.ReadTimeout, httpx.WriteTimeout: the app takes longer than the client allows.
-            httpx.ReadError, httpx.RemoteProtocolError: the connection was broken.
+            httpx.ConnectError: The host is not emulated, or refuses.
+            httpx.ReadTimeout, httpx.WriteTimeout: The app takes longer than the client allows.
+            httpx.ReadError, httpx.RemoteProtocolError: The connection broke.
         """
         if request.url.host not in self.hosts:
             known = ", ".join(sorted(self.hosts))
@@ -56,7 +56,7 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
 
 
 class Exchange(httpx.AsyncByteStream):
-    """One request and its answer: the client's and the app's ends of a connection."""
+    """A request and its answer: both ends of a connection."""
 
     def __init__(self, request: httpx.Request) -> None:
         """Take the request with its timeouts, each in seconds or None."""
@@ -74,11 +74,11 @@ class Exchange(httpx.AsyncByteStream):
         self.task: asyncio.Task[None] | None = None
 
     def start(self, app: ASGIApp) -> None:
-        """Let the app work on the request."""
+        """Start the app."""
         self.task = asyncio.create_task(self.serve(app))
 
     async def serve(self, app: ASGIApp) -> None:
-        """Run the app to its end, and say so if that comes before the answer's."""
+        """Run the app to its end, then close the connection."""
         try:
             await app(self.scope(), self.receive, self.send)
         except Exception:
@@ -87,7 +87,7 @@ class Exchange(httpx.AsyncByteStream):
             self.close()
 
     def scope(self) -> Scope:
-        """The request as ASGI describes it."""
+        """Return the ASGI scope of the request."""
         url = self.request.url
         return {
             "type": "http",
@@ -106,46 +106,46 @@ class Exchange(httpx.AsyncByteStream):
         }
 
     async def write_body(self) -> None:
-        """Pass the request's body on, no faster than the app takes it."""
+        """Send the request's body, no faster than the app reads it."""
         assert isinstance(self.request.stream, httpx.AsyncByteStream)
         async for chunk in self.request.stream:
             await self.write({"type": "http.request", "body": chunk, "more_body": True})
         await self.write({"type": "http.request", "body": b"", "more_body": False})
 
     async def write(self, message: Message) -> None:
-        """Put a piece where the app takes it, unless the app has ended."""
+        """Pass a message to the app, unless the app has ended."""
         put = asyncio.ensure_future(self.inbox.put(message))
-        gone = asyncio.ensure_future(self.gone.wait())
-        try:
-            done, _ = await asyncio.wait(
-                (put, gone), timeout=self.write_timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            put.cancel()
-            gone.cancel()
-        if not done:
+        if not await self.first_done(put, self.write_timeout_s):
             raise httpx.WriteTimeout("The emulator did not take the request in time")
 
     async def receive(self) -> Message:
-        """The app's end: the next piece of the request, then the client's leaving."""
-        if self.gone.is_set():
-            return {"type": "http.disconnect"}
-        piece = asyncio.ensure_future(self.inbox.get())
+        """Return the next message of the request for the app, or the disconnect of the client."""
+        if not self.gone.is_set():
+            get = asyncio.ensure_future(self.inbox.get())
+            if get in await self.first_done(get, None):
+                return get.result()
+        return {"type": "http.disconnect"}
+
+    async def first_done(
+        self, future: asyncio.Future[Any], timeout_s: float | None
+    ) -> set[asyncio.Future[Any]]:
+        """Wait for a future or the end of the connection; return those that are done."""
         gone = asyncio.ensure_future(self.gone.wait())
         try:
-            await asyncio.wait((piece, gone), return_when=asyncio.FIRST_COMPLETED)
-            return piece.result() if piece.done() else {"type": "http.disconnect"}
+            both: tuple[asyncio.Future[Any], ...] = (future, gone)
+            first = asyncio.FIRST_COMPLETED
+            return (await asyncio.wait(both, timeout=timeout_s, return_when=first))[0]
         finally:
-            piece.cancel()
+            future.cancel()
             gone.cancel()
 
     async def send(self, message: Message) -> None:
-        """The app's end: take a piece of the answer, when there is room."""
+        """Take a message of the answer from the app when the buffer has room."""
         await self.room.acquire()
         self.outbox.put_nowait(message)
 
     async def read(self) -> Message:
-        """The next piece of the answer, within the read timeout."""
+        """Return the next message of the answer, within the read timeout."""
         try:
             async with asyncio.timeout(self.read_timeout_s):
                 message = await self.outbox.get()
@@ -161,7 +161,7 @@ class Exchange(httpx.AsyncByteStream):
         return message
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The answer's body as it comes; a body that is cut short raises."""
+        """Yield the answer's body as it arrives; an incomplete body raises."""
         more = True
         while more:
             message = await self.read()
@@ -174,32 +174,32 @@ class Exchange(httpx.AsyncByteStream):
             raise self.incomplete()
 
     async def aclose(self) -> None:
-        """The client gives up: the app sees it leave and is stopped."""
+        """Disconnect the client and stop the app."""
         self.gone.set()
         if self.task is not None and not self.task.done():
             self.task.cancel()
             await asyncio.wait((self.task,))
 
     def close(self) -> None:
-        """End the connection after what was sent so far."""
+        """Close the connection after all sent data."""
         self.end(None)
 
     def reset(self) -> None:
-        """End the connection at once."""
+        """Reset the connection at once."""
         self.end(httpx.ReadError("Connection reset by peer"))
 
     def refuse(self) -> None:
-        """Make it look as if there never was a connection."""
+        """Refuse the connection."""
         self.end(httpx.ConnectError("Connection refused"))
 
     def end(self, error: httpx.TransportError | None) -> None:
-        """Let the reader meet the error behind the last piece of the answer."""
+        """End the connection; the reader gets the error after the last message."""
         if not self.gone.is_set():
             self.gone.set()
             self.outbox.put_nowait(error)
 
     def incomplete(self) -> httpx.RemoteProtocolError:
-        """The error for an answer that is not whole."""
+        """Return the error for an incomplete answer."""
         if not self.started:
             return httpx.RemoteProtocolError("Server disconnected without sending a response.")
         return httpx.RemoteProtocolError(

@@ -35,7 +35,7 @@ SERVER = f"""
 import sys
 from pathlib import Path
 from kling_nb.emulator.serve import Service, serve
-from kling_nb.emulator.account.limits import Terms
+from kling_nb.emulator.account.account import Terms
 
 terms = Terms(task_window_s={WINDOW_S})
 serve(Service(Path(sys.argv[1]), port=0, seconds=0.3, render="canned", terms=terms),

@@ -17,7 +17,7 @@ import stamina
 from PIL import Image
 
 import kling_nb.kie.client
-from kling_nb.emulator.faults.catalog import FAULTS
+from kling_nb.emulator import KNOWN_FAULTS
 from kling_nb.errors import KlingError, Unauthorized
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
@@ -26,7 +26,7 @@ from kling_nb.kie.network import Network
 from tests.support.service import KEY, Served
 
 PATIENCE_S = 30.0
-FAULTY = [fault.name for fault in FAULTS if fault.name not in {"vanish", "no-url", "download-slow"}]
+FAULTY = [name for name in KNOWN_FAULTS if name not in {"vanish", "no-url", "download-slow"}]
 """All but those that only take long."""
 KINDS = ("errors", "files", "locals", "logs", "output", "reprs", "warnings")
 

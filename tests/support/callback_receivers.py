@@ -1,4 +1,4 @@
-"""A receiver of callbacks on this machine, as somebody's own server would be, and tasks for it."""
+"""A receiver of callbacks on this machine, and tasks with its URL."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def order(service: Any, url: str) -> str:
 
 
 def posts_of(service: Any, task_id: str, number: int) -> list[Post]:
-    """What the books say of so many tries."""
+    """Return the attempts for a task, after at least `number` of them."""
     outbox = Outbox(service.books)
     wait_until(lambda: len(outbox.posts(task_id)) >= number)
     return outbox.posts(task_id)
@@ -130,5 +130,5 @@ def another_emulator(folder: Path, clock: Any) -> Iterator[Any]:
 
 
 def nothing_open(service: Any) -> bool:
-    """Whether every letter is settled."""
-    return Outbox(service.books).open_letters() == []
+    """Return whether no callback is pending."""
+    return Outbox(service.books).pending() == []

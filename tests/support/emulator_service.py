@@ -19,6 +19,8 @@ from PIL import Image
 
 from kling_nb.emulator import Books, Emulator, Terms
 
+__all__ = ["clock", "local", "photo", "receiver", "served", "service", "start"]
+
 PATIENCE_S = 30.0
 ROOT = Path(__file__).parents[2]
 
@@ -213,7 +215,7 @@ def photo() -> bytes:
 
 @pytest.fixture
 def receiver() -> Iterator[Any]:
-    """Somebody who listens for callbacks."""
+    """A receiver of callbacks."""
     from tests.support.callback_receivers import receiving
 
     with receiving() as listening:

@@ -1,4 +1,4 @@
-"""The emulated account: tasks, uploads, balance and callbacks, kept in SQLite."""
+"""The emulated account: tasks, balance, uploads and callbacks, in one folder."""
 
 from __future__ import annotations
 

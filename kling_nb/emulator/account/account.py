@@ -1,97 +1,168 @@
-"""The account's books: tasks, balance, faults to come, and who asked what.
+"""The emulated account: tasks, balance, waiting faults and request counts, in one SQLite file.
 
-Owns every row except uploads. Several processes may share one folder: each change is one
-transaction. Must not know HTTP or how clips are made.
+Several processes may share the folder: each change is one transaction. Contains no HTTP and no
+rendering.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from kling_nb.emulator.faults.effects import Endpoint, Errand, Fate
-from kling_nb.emulator.faults.injection import InjectedFault, add_fault, take_fault, waiting_faults
+from kling_nb.emulator.faults import (
+    CallbackFault,
+    Endpoint,
+    InjectedFault,
+    TaskFault,
+    endpoint_for,
+    find_fault,
+)
 
-from .callback_plan import plan_letters
+from .callbacks import CallbackForm, plan_callbacks
 from .database import Database
-from .limits import Terms
-from .tasks import Fail, Order, Task, read_task
+from .tasks import Fail, Task, TaskRequest, read_task
 
-__all__ = ["START_CREDITS", "Books", "CreditsInsufficient", "TooOften"]
+__all__ = [
+    "UNLIMITED",
+    "Books",
+    "CreditsInsufficient",
+    "Terms",
+    "TooOften",
+    "insert",
+    "parse_rate_limits",
+]
 
 START_CREDITS = 5_916.0
 COUNT_RECENT = "SELECT count(*) FROM tasks WHERE created_at > ?"
 SUM_CHARGED = """SELECT coalesce(sum(credits), 0) FROM tasks
     WHERE fail_msg = '' OR ended_at IS NULL OR ended_at > ?"""
+COUNT_REQUEST = """INSERT INTO requests VALUES (?, 1)
+    ON CONFLICT (path) DO UPDATE SET number = number + 1"""
+END_TASK = """UPDATE tasks SET ended_at = max(ready_at, ?), clip = ?, fail_code = ?, fail_msg = ?
+    WHERE task_id = ? AND ended_at IS NULL"""
 
 
 class TooOften(Exception):
-    """More new tasks, or more questions, than the terms allow."""
+    """There are more new tasks or status requests than the limits allow."""
 
 
 class CreditsInsufficient(Exception):
     """The balance is below the price."""
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Rate limits, lifetimes and callback settings. Source: D, unless a line has another."""
+
+    tasks_per_window: float = 20
+    """New tasks of an account in one window."""
+    task_window_s: float = 10.0
+    questions_per_window: float = 10
+    """recordInfo requests of one key in one window."""
+    question_window_s: float = 1.0
+    upload_life_s: float = 24 * 3600.0
+    clip_life_s: float = 14 * 24 * 3600.0
+    link_life_s: float = 20 * 60.0
+    """The lifetime of a link from download-url."""
+    webhook_key: str = field(default="", repr=False)
+    """Signs the callbacks; empty for unsigned ones."""
+    callback_form: CallbackForm = "documented"
+    callback_limit_s: float = 15.0
+    """How long a callback waits for its answer. Documented for other kie products only (D)."""
+    callback_waits_s: tuple[float, ...] = (2.0, 8.0, 30.0)
+    """The waits before each retry. Three retries are documented, for other kie products (D); the
+    lengths are this emulator's."""
+
+
+UNLIMITED = Terms(tasks_per_window=math.inf, questions_per_window=math.inf)
+"""The same service without rate limits, for load tests."""
+RATE_LIMIT_FIELDS = {
+    "create": ("tasks_per_window", "task_window_s"),
+    "status": ("questions_per_window", "question_window_s"),
+}
+
+
+def parse_rate_limits(terms: Terms, text: str) -> Terms:
+    """Return the limits with the rates in a text such as `create=20/10,status=10/1`, or one rate.
+
+    Raises:
+        ValueError: The text has another format, or a number is 0.
+    """
+    rates: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, rate = part.strip().partition("=")
+        count, _, window = rate.partition("/")
+        is_decimal = window.isascii() and window.replace(".", "", 1).isdecimal()
+        if name not in RATE_LIMIT_FIELDS or not count.isdecimal() or not is_decimal:
+            raise ValueError(f"{text!r} is not allowed; try create=20/10,status=10/1")
+        rates |= zip(RATE_LIMIT_FIELDS[name], (int(count), float(window)), strict=True)
+    if min(rates.values()) <= 0:
+        raise ValueError(f"{text!r} is not allowed; every number must be above 0")
+    return replace(terms, **rates)  # type: ignore[arg-type]
+
+
 class Books:
-    """What the emulated account holds, readable and changeable from any process and thread."""
+    """The emulated account, for any process and thread."""
 
     def __init__(
         self, folder: Path, *, clock: Callable[[], float] = time.time, terms: Terms | None = None
     ) -> None:
-        """Name the folder; nothing is made on disk before the first use."""
+        """Use this folder; the first use creates the files."""
         self.folder = Path(folder)
         self.database = Database(self.folder / "books.sqlite3", START_CREDITS)
         self.clock = clock
         self.terms = terms or Terms()
 
     def tasks(self) -> list[Task]:
-        """All tasks, oldest first, each as it stands now."""
+        """Return all tasks in their present state, oldest first."""
         with self.database.reading() as connection:
             rows = connection.execute("SELECT * FROM tasks ORDER BY created_at, rowid").fetchall()
         return [read_task(row, self.clock()) for row in rows]
 
     def task(self, task_id: str) -> Task | None:
-        """One task as it stands now, or None."""
+        """Return a task in its present state, or None."""
         with self.database.reading() as connection:
             query = "SELECT * FROM tasks WHERE task_id = ?"
             row = connection.execute(query, (task_id,)).fetchone()
         return read_task(row, self.clock()) if row else None
 
     def count_tasks(self) -> int:
-        """How many tasks were ever made."""
+        """Return the number of tasks ever created."""
         with self.database.reading() as connection:
             return int(connection.execute("SELECT count(*) FROM tasks").fetchone()[0])
 
     def balance(self) -> float:
-        """Credits left: those paid in, less the price of each task that has not failed by now."""
+        """Return the credits left: those paid in, less the price of each task not failed by now."""
         with self.database.reading() as connection:
             return self.balance_in(connection)
 
     def set_balance(self, credits: float) -> None:
-        """Pay in, or take away, until the balance is `credits`."""
+        """Change the credits paid in so that the balance is `credits`."""
         with self.database.transaction() as connection:
             missing = credits - self.balance_in(connection)
             connection.execute("UPDATE account SET paid_in = paid_in + ?", (missing,))
 
     def balance_in(self, connection: sqlite3.Connection) -> float:
-        """The balance as this connection sees it."""
+        """Return the balance as this connection reads it."""
         # Derived from the tasks, so that no crash can charge or refund one twice.
         (charged,) = connection.execute(SUM_CHARGED, (self.clock(),)).fetchone()
         (paid_in,) = connection.execute("SELECT paid_in FROM account").fetchone()
         return float(paid_in - charged)
 
-    def open_task(self, order: Order, seconds: float) -> Task:
-        """Make and charge a task that will take `seconds`.
+    def open_task(self, request: TaskRequest, seconds: float) -> Task:
+        """Create and charge a task that takes `seconds`.
 
         Raises:
-            TooOften: more than 20 new tasks in 10 s on the account (D).
-            CreditsInsufficient: the balance is below the price.
+            TooOften: There are more than 20 new tasks in 10 s on the account (D).
+            CreditsInsufficient: The balance is below the price.
         """
         now = self.clock()
         with self.database.transaction() as connection:
@@ -99,29 +170,28 @@ class Books:
             (recent,) = connection.execute(COUNT_RECENT, (since,)).fetchone()
             if recent >= self.terms.tasks_per_window:
                 raise TooOften
-            if self.balance_in(connection) < order.credits:
+            if self.balance_in(connection) < request.credits:
                 raise CreditsInsufficient
-            row = new_row(order, now, seconds, take_fault(connection, "task"))
+            row = new_row(request, now, seconds, take_fault(connection, "task"))
             insert(connection, "tasks", row)
-            for letter in owed(row, connection):
-                insert(connection, "letters", letter)
+            injected = take_fault(connection, "callback") if row["callback_url"] else None
+            effect = injected.effect if injected else None
+            fault = effect if isinstance(effect, CallbackFault) else None
+            for callback in plan_callbacks(row, fault):
+                insert(connection, "letters", callback)
         return read_task({**row, "clip": ""}, now)
 
     def close_task(self, task_id: str, *, clip: str = "", fail: Fail | None = None) -> None:
-        """Note that the clip is made, or why it cannot be; the end is never before `ready_at`."""
+        """Store the clip, or the failure; the task does not end before `ready_at`."""
         fail = fail or Fail("", "")
         with self.database.transaction() as connection:
-            connection.execute(
-                "UPDATE tasks SET ended_at = max(ready_at, ?), clip = ?, fail_code = ?,"
-                " fail_msg = ? WHERE task_id = ? AND ended_at IS NULL",
-                (self.clock(), clip, fail.code, fail.msg, task_id),
-            )
+            connection.execute(END_TASK, (self.clock(), clip, fail.code, fail.msg, task_id))
 
     def note_question(self, key: str) -> None:
-        """Count a recordInfo question of that key.
+        """Count a recordInfo request of this key.
 
         Raises:
-            TooOften: more than 10 in a second (D), or what the terms say.
+            TooOften: There are more than 10 in a second (D), or than the limits allow.
         """
         asker, now = hashlib.sha256(key.encode()).hexdigest()[:16], self.clock()
         with self.database.transaction() as connection:
@@ -134,22 +204,18 @@ class Books:
                 raise TooOften
             connection.execute("INSERT INTO questions VALUES (?, ?)", (asker, now))
 
-    def note_arrival(
+    def count_request(
         self, path: str, endpoint: Endpoint, *, leaked: bool = False
     ) -> InjectedFault | None:
-        """Count a request, note a key where none belongs, and take the fault that waits for it."""
+        """Count a request, store the path of a leaked key, and take the fault that waits for it."""
         with self.database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO requests VALUES (?, 1)"
-                " ON CONFLICT (path) DO UPDATE SET number = number + 1",
-                (path,),
-            )
+            connection.execute(COUNT_REQUEST, (path,))
             if leaked:
                 connection.execute("INSERT INTO leaks (path) VALUES (?)", (path,))
             return take_fault(connection, endpoint)
 
     def requests(self, path: str) -> int:
-        """How many requests came for that path; for all below it, if it ends with a slash."""
+        """Return the number of requests for a path; for all below it if it ends with a slash."""
         return sum(
             number
             for known, number in self.all_requests().items()
@@ -157,71 +223,74 @@ class Books:
         )
 
     def all_requests(self) -> dict[str, int]:
-        """How many requests came for each path."""
+        """Return the number of requests for each path."""
         with self.database.reading() as connection:
             return dict(connection.execute("SELECT path, number FROM requests").fetchall())
 
     def leaks(self) -> list[str]:
-        """The file paths at which an Authorization header arrived; it never belongs there."""
+        """Return the file paths that were requested with an Authorization header, in order."""
         with self.database.reading() as connection:
             return [path for (path,) in connection.execute("SELECT path FROM leaks ORDER BY id")]
 
     def inject(self, name: str, *, times: int = 1, argument: str = "") -> None:
-        """Let the next `times` requests that match meet the fault.
+        """Apply a fault to the next `times` requests of its endpoint.
 
         Raises:
-            ValueError: no fault has that name, `times` is below 1, or the argument means nothing.
+            ValueError: The name is unknown, `times` is below 1, or the argument is not accepted.
         """
+        endpoint = endpoint_for(find_fault(name), argument)
+        if times < 1:
+            raise ValueError(f"times: {times} is not allowed; use 1 or more")
+        row = {"name": name, "endpoint": endpoint, "times_left": times, "argument": argument}
         with self.database.transaction() as connection:
-            add_fault(connection, name, times, argument)
+            insert(connection, "faults", row)
 
     def faults(self) -> list[InjectedFault]:
-        """The faults that still wait, first injected first."""
+        """Return the faults that still wait, first injected first."""
+        query = "SELECT name, times_left, argument FROM faults ORDER BY id"
         with self.database.reading() as connection:
-            return waiting_faults(connection)
+            return [InjectedFault(*row) for row in connection.execute(query)]
 
     def clear_faults(self) -> None:
-        """Forget all faults that still wait."""
+        """Delete all faults that still wait."""
         with self.database.transaction() as connection:
             connection.execute("DELETE FROM faults")
 
 
+def take_fault(connection: sqlite3.Connection, endpoint: Endpoint) -> InjectedFault | None:
+    """Use up the oldest fault that waits for the endpoint and return it, or None."""
+    query = "SELECT id, name, times_left, argument FROM faults WHERE endpoint = ? ORDER BY id"
+    row = connection.execute(query, (endpoint,)).fetchone()
+    if row is None:
+        return None
+    connection.execute("UPDATE faults SET times_left = times_left - 1 WHERE id = ?", (row["id"],))
+    connection.execute("DELETE FROM faults WHERE times_left = 0")
+    return InjectedFault(row["name"], row["times_left"] - 1, row["argument"])
+
+
 def new_row(
-    order: Order, now: float, seconds: float, injected: InjectedFault | None
+    request: TaskRequest, now: float, seconds: float, injected: InjectedFault | None
 ) -> dict[str, str | float | None]:
-    """The row of a task that is made now, its end already written where a fault decides it."""
-    fate = injected.effect if injected and isinstance(injected.effect, Fate) else None
-    needs_clip = fate is None or fate.ending not in ("fail", "no-url", "vanish")
+    """Return the row of a new task; a fault may decide its end at once."""
+    fault = injected.effect if injected and isinstance(injected.effect, TaskFault) else None
+    needs_clip = fault is None or fault.ending not in ("fail", "no-url", "vanish")
     return {
         "task_id": secrets.token_hex(16),
-        "model": order.model,
-        "input": json.dumps(order.input),
-        "callback_url": order.callback_url,
-        "credits": order.credits,
-        "fate": fate.ending if fate else "",
-        "unseen_s": fate.seconds if fate else 0.0,
+        "model": request.model,
+        "input": json.dumps(request.input),
+        "callback_url": request.callback_url,
+        "credits": request.credits,
+        "fate": fault.ending if fault else "",
+        "unseen_s": fault.seconds if fault else 0.0,
         "created_at": now,
         "ready_at": now + seconds,
         "ended_at": None if needs_clip else now + seconds,
-        "fail_code": fate.fail_code if fate else "",
-        "fail_msg": fate.fail_msg if fate else "",
+        "fail_code": fault.fail_code if fault else "",
+        "fail_msg": fault.fail_msg if fault else "",
     }
 
 
-def owed(
-    row: Mapping[str, str | float | None], connection: sqlite3.Connection
-) -> list[dict[str, str | float]]:
-    """The letters that a new task owes whoever asked to be called back."""
-    if not row["callback_url"]:
-        return []
-    injected = take_fault(connection, "callback")
-    errand = injected.effect if injected and isinstance(injected.effect, Errand) else None
-    return plan_letters(row, errand)
-
-
-def insert(
-    connection: sqlite3.Connection, table: str, row: Mapping[str, str | float | None]
-) -> None:
-    """Add a row; its keys are our own names of columns."""
+def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+    """Insert a row; its keys are the names of our columns."""
     names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
     connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", row)

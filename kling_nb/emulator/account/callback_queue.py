@@ -1,122 +1,87 @@
-"""The outbox: which callbacks are owed, who carries which, and what was answered.
+"""Store the callbacks to send, the process that sends each, and the attempts.
 
-Owns the rows of letters and posts. Several processes may share them: a letter is claimed before it
-is sent, and a claim ends with its process. Must not know HTTP.
+Several processes may share the file: a process claims a callback before it sends it, and the claim
+expires. Contains no HTTP.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 
-from .account import Books
-from .callback_plan import Letter, Post
+from .account import Books, insert
+from .callbacks import PendingCallback, Post
 
 __all__ = ["Outbox"]
 
-OPEN = """SELECT letters.*, tasks.created_at, tasks.ended_at, tasks.unseen_s FROM letters
+PENDING = """SELECT letters.*, tasks.created_at, tasks.ended_at, tasks.unseen_s FROM letters
     JOIN tasks USING (task_id) WHERE NOT settled ORDER BY letters.id"""
 POSTS = """SELECT task_id, kind, letter, attempt, started_at, answered_at, status, words
     FROM posts WHERE task_id = ? OR ? = '' ORDER BY id"""
 CLAIM = "UPDATE letters SET claimed_until = ? WHERE id = ? AND claimed_until <= ? AND NOT settled"
-SETTLE = """UPDATE letters SET tries = :attempt, claimed_until = 0, settled = :settled,
-    due_at = :due_at WHERE id = :letter"""
+RELEASE = "UPDATE letters SET claimed_until = 0 WHERE id = ?"
+FINISH = "UPDATE letters SET tries = ?, claimed_until = 0, settled = ?, due_at = ? WHERE id = ?"
 CLAIM_MARGIN_S = 5.0
 
 
 class Outbox:
-    """The callbacks of one account, readable and changeable from any process and thread."""
+    """The callbacks of an account, for any process and thread."""
 
-    def __init__(self, books: Books) -> None:
-        """Use the file, the clock and the terms of these books."""
-        self.books = books
+    def __init__(self, account: Books) -> None:
+        """Use the file, the clock and the limits of this account."""
+        self.account = account
 
     def posts(self, task_id: str = "") -> list[Post]:
-        """Every try to call back for one task, or for all, in the order of their ends."""
-        with self.books.database.reading() as connection:
+        """Return the attempts for one task, or for all, in the order of their ends."""
+        with self.account.database.reading() as connection:
             rows = connection.execute(POSTS, (task_id, task_id)).fetchall()
         return [Post(**dict(row)) for row in rows]
 
-    def open_letters(self) -> list[Letter]:
-        """What is not settled yet; nothing where there is no file yet."""
-        if not self.books.database.path.is_file():
+    def pending(self) -> list[PendingCallback]:
+        """Return the callbacks that are still to send; none if the file does not exist."""
+        if not self.account.database.path.is_file():
             return []
-        with self.books.database.reading() as connection:
-            rows = connection.execute(OPEN).fetchall()
-        return [read_letter(row) for row in rows]
+        with self.account.database.reading() as connection:
+            return [read_callback(row) for row in connection.execute(PENDING)]
 
-    def claim(self, letter: Letter) -> bool:
-        """Take a letter to carry it; False where somebody else has it."""
-        now = self.books.clock()
-        until = now + self.books.terms.callback_limit_s + CLAIM_MARGIN_S
-        with self.books.database.transaction() as connection:
-            return connection.execute(CLAIM, (until, letter.number, now)).rowcount == 1
+    def claim(self, callback: PendingCallback) -> bool:
+        """Claim a callback to send it; return False if another process has it."""
+        now = self.account.clock()
+        until = now + self.account.terms.callback_limit_s + CLAIM_MARGIN_S
+        with self.account.database.transaction() as connection:
+            return connection.execute(CLAIM, (until, callback.number, now)).rowcount == 1
 
-    def release(self, letter: Letter) -> None:
-        """Put a letter back that could not be carried to its end, if its folder is still there."""
-        if not self.books.database.path.is_file():
-            return
-        with self.books.database.transaction() as connection:
-            connection.execute(
-                "UPDATE letters SET claimed_until = 0 WHERE id = ?", (letter.number,)
-            )
+    def release(self, callback: PendingCallback) -> None:
+        """Give up the claim on a callback, if its folder still exists."""
+        if self.account.database.path.is_file():
+            with self.account.database.transaction() as connection:
+                connection.execute(RELEASE, (callback.number,))
 
-    def note(self, post: Post) -> None:
-        """Keep a try: it settles its letter if it was answered well, or if it was the last."""
-        answered = post.status is not None and 200 <= post.status < 300
-        waits = self.books.terms.callback_waits_s
-        last = post.attempt > len(waits)
-        wait_s = 0.0 if last else waits[post.attempt - 1]
-        with self.books.database.transaction() as connection:
-            add_post(connection, post)
-            connection.execute(
-                SETTLE,
-                {
-                    "attempt": post.attempt,
-                    "settled": answered or last,
-                    "due_at": self.books.clock() + wait_s,
-                    "letter": post.letter,
-                },
-            )
+    def add_attempt(self, post: Post) -> None:
+        """Store an attempt; an HTTP 2xx answer, or the last attempt, finishes the callback."""
+        accepted = post.status is not None and 200 <= post.status < 300
+        waits = self.account.terms.callback_waits_s
+        is_last = post.attempt > len(waits)
+        due_at = self.account.clock() + (0.0 if is_last else waits[post.attempt - 1])
+        with self.account.database.transaction() as connection:
+            insert(connection, "posts", dataclasses.asdict(post))
+            connection.execute(FINISH, (post.attempt, accepted or is_last, due_at, post.letter))
 
 
-def read_letter(row: sqlite3.Row) -> Letter:
-    """The letter of one row."""
-    return Letter(
-        number=row["id"],
-        task_id=row["task_id"],
-        url=row["url"],
-        kind=row["kind"],
-        tries=row["tries"],
-        due_at=due_at(row),
-    )
+def read_callback(row: sqlite3.Row) -> PendingCallback:
+    """Return the callback of a row of `PENDING`."""
+    values = {name: row[name] for name in ("task_id", "url", "kind", "tries")}
+    return PendingCallback(number=row["id"], due_at=due_at(row), **values)
 
 
 def due_at(row: sqlite3.Row) -> float | None:
-    """When a letter may go: a forgery at its time, any other when its task has ended, too."""
+    """Return when to send a callback: not before its task has ended, unless it is forged."""
     earliest: float = max(row["due_at"], row["claimed_until"])
     if row["kind"] == "forged":
         return earliest
     if row["ended_at"] is None:
         return None
-    # The end of a task is not told before recordInfo knows the task.
+    # The callback is not sent before recordInfo knows the task.
     ended_at: float = max(row["ended_at"], row["created_at"] + row["unseen_s"])
     late_until: float = ended_at + row["after_s"]
     return max(earliest, late_until)
-
-
-def add_post(connection: sqlite3.Connection, post: Post) -> None:
-    """Insert the row of a try."""
-    connection.execute(
-        "INSERT INTO posts (task_id, kind, letter, attempt, started_at, answered_at, status, words)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            post.task_id,
-            post.kind,
-            post.letter,
-            post.attempt,
-            post.started_at,
-            post.answered_at,
-            post.status,
-            post.words,
-        ),
-    )

@@ -1,7 +1,4 @@
-"""The file all emulators of a folder share: one SQLite database, one transaction for each change.
-
-Owns the schema, connections and locking. Must not know what the rows mean.
-"""
+"""The SQLite file that all emulators of a folder share: schema, connections and locking."""
 
 from __future__ import annotations
 
@@ -49,29 +46,29 @@ CALLBACKS = (
 )
 UNSEEN = ("ALTER TABLE tasks ADD COLUMN unseen_s REAL NOT NULL DEFAULT 0",)
 OPEN = threading.RLock()
-"""Held while a connection is open: a fork in the middle would leave its locks to the child."""
+"""Held while a connection is open: a fork meanwhile would leave its locks to the child."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=OPEN.acquire, after_in_parent=OPEN.release, after_in_child=OPEN.release
     )
 VERSIONS = (FIRST, CALLBACKS, UNSEEN)
-"""What leads from each version of the file to the next."""
+"""The statements that change the schema to each next version."""
 
 
 class Database:
-    """A SQLite file that comes into being when it is first used.
+    """A SQLite file; the first use creates it.
 
-    A connection belongs to one operation: handlers run in any thread of any process.
+    Each operation opens its own connection, since handlers run in any thread of any process.
     """
 
     def __init__(self, path: Path, paid_in: float) -> None:
-        """Remember where the file is, and the credits that a new account starts with."""
+        """Use this file; a new account starts with `paid_in` credits."""
         self.path = path
         self.paid_in = paid_in
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection that holds the write lock; committed at the end, undone by an exception."""
+        """Open a connection with the write lock; commit at the end, roll back on an exception."""
         with OPEN, closing(self.connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -83,12 +80,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one question."""
+        """Open a connection for one query."""
         with OPEN, closing(self.connect()) as connection:
             yield connection
 
     def connect(self) -> sqlite3.Connection:
-        """Open the file, after making it and its tables where they are missing."""
+        """Open the file; create it and its tables if they are missing."""
         make_folder(self.path.parent)
         make_file(self.path)
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -100,16 +97,16 @@ class Database:
         return connection
 
     def prepare(self, connection: sqlite3.Connection) -> None:
-        """Set the connection up, and make the tables that are missing."""
+        """Set up the connection; create missing tables."""
         connection.row_factory = sqlite3.Row
-        # A killed process loses nothing without syncing; only a power cut could, and these
-        # books hold no real money.
+        # A killed process loses nothing without syncing. Only a power cut could, and there is no
+        # real money in this file.
         connection.execute("PRAGMA synchronous = OFF")
         if self.version_of(connection) < len(VERSIONS):
             self.create(connection)
 
     def create(self, connection: sqlite3.Connection) -> None:
-        """Make the tables that are missing, unless another process just did."""
+        """Create missing tables, unless another process has just done so."""
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("BEGIN IMMEDIATE")
         version = self.version_of(connection)
@@ -122,5 +119,5 @@ class Database:
         connection.execute("COMMIT")
 
     def version_of(self, connection: sqlite3.Connection) -> int:
-        """The schema version in the file, 0 for a new one."""
+        """Return the schema version of the file, 0 for a new one."""
         return int(connection.execute("PRAGMA user_version").fetchone()[0])

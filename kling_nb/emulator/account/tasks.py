@@ -1,6 +1,6 @@
-"""Tasks as the service sees them: a snapshot of one, and what recordInfo says of it.
+"""A task as the service reports it: its state at a moment, and its recordInfo record.
 
-Pure: rows and times in, values out. Must not know SQLite, HTTP or how clips are made.
+Pure: rows and times in, values out.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Literal
 
 __all__ = [
     "Fail",
-    "Order",
     "State",
     "Task",
+    "TaskRequest",
     "clip_name",
     "compact",
     "read_task",
@@ -29,14 +29,14 @@ WAITING_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A createTask request that passed all rules."""
+class TaskRequest:
+    """A valid createTask request."""
 
     model: str
     input: dict[str, object]
     callback_url: str
     credits: float
-    """The price, taken at submission."""
+    """The price, charged at submission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One task as it stood at the moment it was read from the books."""
+    """A task at the moment when it was read."""
 
     task_id: str
     model: str
@@ -61,39 +61,39 @@ class Task:
     ended_at: float | None
     state: State
     fate: str
-    """The fault that the task was made under, or an empty string."""
+    """The fault of the task, or an empty string."""
     fail: Fail | None
     clip: str
-    """File name of the rendered clip, or an empty string."""
+    """File name of the rendered clip, or empty."""
     credits: float
     charged: float
-    """What the task costs as things stand: its price, or 0 once it has failed."""
+    """The price, or 0 after a failure."""
     unseen_s: float = 0.0
     """How long recordInfo does not know the task."""
 
 
 def read_task(row: Mapping[str, object], now: float) -> Task:
-    """The task of one row of the books, as it stands at `now`."""
-    facts = dict(row)
-    fail = Fail(str(facts.pop("fail_code")), str(facts.pop("fail_msg")))
-    state = state_at(facts, now, failed=bool(fail.msg))
+    """Return the task of a row at the time `now`."""
+    values = dict(row)
+    fail = Fail(str(values.pop("fail_code")), str(values.pop("fail_msg")))
+    state = state_at(values, now, failed=bool(fail.msg))
     return Task(
-        **{**facts, "input": json.loads(str(facts["input"]))},
+        **{**values, "input": json.loads(str(values["input"]))},
         state=state,
         fail=fail if state == "fail" else None,
-        charged=0.0 if state == "fail" else float(str(facts["credits"])),
+        charged=0.0 if state == "fail" else float(str(values["credits"])),
     )
 
 
-def state_at(facts: Mapping[str, object], now: float, *, failed: bool) -> State:
-    """The service's word for the task at `now`; "unseen" where recordInfo says null.
+def state_at(row: Mapping[str, object], now: float, *, failed: bool) -> State:
+    """Return the service's state of a task at `now`; "unseen" if recordInfo answers null.
 
     Live paths are `waiting → generating → success`, and a new task is known at once: in 37 of 37
     recorded conversations. Source: recorded traffic (L), 2026-04-30 to 2026-10.
     """
-    created_at, ready_at = float(str(facts["created_at"])), float(str(facts["ready_at"]))
-    ended_at = facts["ended_at"]
-    if facts["fate"] == "vanish" or now < created_at + float(str(facts["unseen_s"])):
+    created_at, ready_at = float(str(row["created_at"])), float(str(row["ready_at"]))
+    ended_at = row["ended_at"]
+    if row["fate"] == "vanish" or now < created_at + float(str(row["unseen_s"])):
         return "unseen"
     if ended_at is not None and now >= float(str(ended_at)):
         return "fail" if failed else "success"
@@ -102,13 +102,13 @@ def state_at(facts: Mapping[str, object], now: float, *, failed: bool) -> State:
 
 
 def clip_name(task: Task) -> str:
-    """File name in the result URL: `TASKID_1_EPOCHSECONDS_4DIGITS.mp4`. Source: L."""
+    """Return the file name of the result: `TASKID_1_EPOCHSECONDS_4DIGITS.mp4`. Source: L."""
     digest = hashlib.sha256(task.task_id.encode()).hexdigest()
     return f"{task.task_id}_1_{int(task.ended_at or 0)}_{int(digest, 16) % 10_000:04}.mp4"
 
 
 def result_names(task: Task) -> tuple[str, ...]:
-    """File names of all results: the clip, or by a fault a cover, the clip and a second one."""
+    """Return the file names of all results: the clip, or by a fault a cover and two clips."""
     name = clip_name(task)
     if task.fate != "several":
         return (name,)
@@ -117,7 +117,7 @@ def result_names(task: Task) -> tuple[str, ...]:
 
 
 def record_of(task: Task, clip_url: str) -> dict[str, object]:
-    """The `data` of recordInfo: the ten live keys and `creditsConsumed`; more in the newer form.
+    """Return the `data` of recordInfo: the ten live keys and `creditsConsumed`; more by a fault.
 
     Times are epoch milliseconds, `costTime` is whole seconds, `param` is JSON whose `input` is
     JSON again. Source: recorded live traffic (L), 595 answers, April to October 2026.
@@ -140,10 +140,10 @@ def record_of(task: Task, clip_url: str) -> dict[str, object]:
 
 
 def newer_fields(task: Task, record: Mapping[str, object]) -> dict[str, object]:
-    """The fields that later answers may add.
+    """Return the fields that later answers may add.
 
     `successFlag` is 0 while the task runs, 1 for success, 3 for failure; `response` is
-    `resultJson`, parsed. The value of `operationType` is not known here: the model stands in.
+    `resultJson`, parsed. The value of `operationType` is unknown; it is the model here.
     Source: recorded traffic and documentation (L, D), 2026-08 to 2026-10.
     """
     result = str(record["resultJson"])
@@ -156,7 +156,7 @@ def newer_fields(task: Task, record: Mapping[str, object]) -> dict[str, object]:
 
 
 def param_of(task: Task) -> str:
-    """The request as recordInfo repeats it."""
+    """Return the request as recordInfo repeats it."""
     param = {"input": compact(task.input), "model": task.model}
     if task.callback_url:
         param = {"callBackUrl": task.callback_url, **param}
@@ -164,16 +164,16 @@ def param_of(task: Task) -> str:
 
 
 def result_of(task: Task, clip_url: str) -> str:
-    """The `resultJson` of a task: empty until it has succeeded."""
+    """Return the `resultJson` of a task, empty until it succeeds."""
     if task.state != "success":
         return ""
     if task.fate == "no-url":
         return compact({"resultUrls": []})
-    place = clip_url.removesuffix(clip_name(task))
-    urls = [f"{place}{name}" for name in result_names(task)] if task.fate else [clip_url]
+    base = clip_url.removesuffix(clip_name(task))
+    urls = [f"{base}{name}" for name in result_names(task)] if task.fate else [clip_url]
     return compact({"resultUrls": urls})
 
 
 def compact(value: object) -> str:
-    """JSON without spaces, as the service writes it."""
+    """Return JSON without spaces, as the service writes it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

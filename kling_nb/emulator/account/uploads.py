@@ -1,6 +1,6 @@
-"""Uploaded files: their bytes on disk by content, their paths in the books, their 24 hours.
+"""Store uploaded files: content on disk, paths in the database, for 24 hours.
 
-Must not know HTTP. Files are named by their hash, so no name from outside ever reaches the disk.
+Files are named by their hash, so that no name from a client reaches the disk.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from kling_nb.emulator.permissions import make_file, make_folder
 
 from .account import Books
 
-__all__ = ["Upload", "Uploads", "write_whole"]
+__all__ = ["Upload", "Uploads"]
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One uploaded file."""
+    """An uploaded file."""
 
     path: str
-    """Its path below the file host: `kieai/…/NAME`."""
+    """The path on the file host: `kieai/…/NAME`."""
     sha256: str
     mime_type: str
     size_bytes: int
@@ -31,18 +31,18 @@ class Upload:
 
 
 class Uploads:
-    """The shelf of uploaded files, shared by all emulators of a folder."""
+    """The uploaded files, shared by all emulators of a folder."""
 
-    def __init__(self, books: Books) -> None:
-        """Use the folder, the clock and the terms of these books."""
-        self.books = books
-        self.folder = books.folder / "uploads"
+    def __init__(self, account: Books) -> None:
+        """Use the folder, the clock and the limits of this account."""
+        self.account = account
+        self.folder = account.folder / "uploads"
 
     def add(self, path: str, content: bytes, mime_type: str) -> Upload:
-        """Keep a file; one that was at the same path is replaced, as at the service (D)."""
-        digest, now = hashlib.sha256(content).hexdigest(), self.books.clock()
-        write_whole(self.folder / digest, content)
-        with self.books.database.transaction() as connection:
+        """Store a file; it replaces one with the same path, as at the service (D)."""
+        digest, now = hashlib.sha256(content).hexdigest(), self.account.clock()
+        write_file(self.folder / digest, content)
+        with self.account.database.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)",
                 (path, digest, mime_type, len(content), now),
@@ -50,21 +50,21 @@ class Uploads:
         return Upload(path, digest, mime_type, len(content), now, expired=False)
 
     def find(self, path: str) -> Upload | None:
-        """The upload at that path, expired or not, or None."""
-        with self.books.database.reading() as connection:
+        """Return the upload with this path, expired or not, or None."""
+        with self.account.database.reading() as connection:
             row = connection.execute("SELECT * FROM uploads WHERE path = ?", (path,)).fetchone()
         if row is None:
             return None
-        age_s = self.books.clock() - row["uploaded_at"]
-        return Upload(**dict(row), expired=age_s > self.books.terms.upload_life_s)
+        age_s = self.account.clock() - row["uploaded_at"]
+        return Upload(**dict(row), expired=age_s > self.account.terms.upload_life_s)
 
     def file_of(self, upload: Upload) -> Path:
-        """Where the bytes are."""
+        """Return the path of the content on disk."""
         return self.folder / upload.sha256
 
 
-def write_whole(target: Path, content: bytes) -> None:
-    """Write a file so that no other process ever sees half of it."""
+def write_file(target: Path, content: bytes) -> None:
+    """Write a file; no other process can read an incomplete one."""
     make_folder(target.parent)
     part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     make_file(part)

@@ -1,4 +1,4 @@
-"""The emulated service as an ASGI application, with its callbacks."""
+"""The emulated service as ASGI routes, and the sender of its callbacks."""
 
 from __future__ import annotations
 

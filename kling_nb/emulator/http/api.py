@@ -1,7 +1,6 @@
 """The API host: createTask, recordInfo, credit, download-url.
 
-Owns what these endpoints answer. Must not know connections, faults of transport, or how callbacks
-are sent.
+Contains no connections and no faults of the transport.
 """
 
 from __future__ import annotations
@@ -10,51 +9,51 @@ import dataclasses
 import logging
 from collections.abc import Callable
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from kling_nb.emulator.account.account import Books, CreditsInsufficient, TooOften
 from kling_nb.emulator.account.tasks import Task, clip_name, record_of, result_names
-from kling_nb.emulator.faults.catalog import TOO_OFTEN
-from kling_nb.emulator.hosts import Addresses, is_this_machine, own_clip_name
-from kling_nb.emulator.render.worker import Studio
+from kling_nb.emulator.faults import TOO_OFTEN
+from kling_nb.emulator.hosts import PublicUrls, is_this_machine, own_clip_name
+from kling_nb.emulator.render.worker import RenderWorker
 
-from .routes import Call, accepted_key, envelope, route
+from .routes import Call, envelope, route
 from .validate import Refusal, check_order
 
 __all__ = ["Api"]
 
-NO_ACCESS = "You do not have access permissions"
 LOGGER = logging.getLogger("kling_nb.emulator")
 
 
 class Api:
     """The endpoints below `https://api.kie.ai/api/v1`."""
 
-    def __init__(self, books: Books, studio: Studio, addresses: Addresses, seconds: float) -> None:
-        """Work on these books; a clip takes `seconds`."""
-        self.books = books
-        self.studio = studio
-        self.addresses = addresses
+    def __init__(
+        self, account: Books, renderer: RenderWorker, urls: PublicUrls, seconds: float
+    ) -> None:
+        """Serve this account; a clip takes `seconds`."""
+        self.account = account
+        self.renderer = renderer
+        self.urls = urls
         self.seconds = seconds
-        self.when_owed: Callable[[], None] = lambda: None
-        """Called when a task was made that asks to be called back."""
+        self.on_callback_due: Callable[[], None] = lambda: None
+        """Called after the creation of a task with a callback URL on this machine."""
 
     def routes(self) -> list[BaseRoute]:
-        """The paths of the host."""
+        """Return the routes of the host."""
         return [
-            route("/api/v1/jobs/createTask", "POST", self.create_task),
-            route("/api/v1/jobs/recordInfo", "GET", self.record_info),
-            route("/api/v1/chat/credit", "GET", self.credit),
-            route("/api/v1/common/download-url", "POST", self.download_url),
+            route("/api/v1/jobs/createTask", "POST", self.create_task, no_access),
+            route("/api/v1/jobs/recordInfo", "GET", self.record_info, no_access),
+            route("/api/v1/chat/credit", "GET", self.credit, no_access),
+            route("/api/v1/common/download-url", "POST", self.download_url, no_access),
         ]
 
     def create_task(self, call: Call) -> Response:
-        """Make a task: `taskId` and `recordId` are the same 32 hex characters. Source: L."""
-        if accepted_key(call) is None:
-            return envelope(401, NO_ACCESS)
+        """Create a task; `taskId` and `recordId` are the same 32 hex characters. Source: L."""
         try:
-            task = self.books.open_task(check_order(call.json(), self.studio.measure), self.seconds)
+            request = check_order(call.json(), self.renderer.measure)
+            task = self.account.open_task(request, self.seconds)
         except Refusal as refusal:
             return envelope(refusal.code, refusal.msg)
         except TooOften:
@@ -62,54 +61,49 @@ class Api:
         except CreditsInsufficient:
             return envelope(402, "Credits insufficient")
         if task.ended_at is None:
-            self.studio.order(task)
-        self.promise(task)
-        return envelope(200, "success", {"taskId": task.task_id, "recordId": task.task_id})
-
-    def promise(self, task: Task) -> None:
-        """See that a task's end is told to whoever asked for it; to this machine only."""
+            self.renderer.add(task)
         if is_this_machine(task.callback_url):
-            self.when_owed()
+            self.on_callback_due()
         elif task.callback_url:
             LOGGER.info("emulator: task %s: only this machine is called back", task.task_id)
+        return envelope(200, "success", {"taskId": task.task_id, "recordId": task.task_id})
 
     def record_info(self, call: Call) -> Response:
-        """The record of a task; 422 for one that is not known. Source: L."""
-        key = accepted_key(call)
-        if key is None:
-            return envelope(401, NO_ACCESS)
+        """Return the record of a task; 422 for an unknown one. Source: L."""
         try:
-            self.books.note_question(key)
+            self.account.note_question(call.key)
         except TooOften:
             return envelope(429, TOO_OFTEN)
-        task = self.books.task(call.query.get("taskId", ""))
+        task = self.account.task(call.query.get("taskId", ""))
         if task is None or task.state == "unseen":
             return envelope(422, "recordInfo is null")
-        task = self.see_to_clip(task)
-        return envelope(200, "success", record_of(task, self.addresses.clip_url(clip_name(task))))
+        task = self.render_missing(task)
+        return envelope(200, "success", record_of(task, self.urls.clip_url(clip_name(task))))
 
-    def see_to_clip(self, task: Task) -> Task:
-        """Have a missing clip made anew; until it is there the task is still generating."""
-        wanted = task.ended_at is None or (task.clip and self.studio.file_of(task) is None)
-        if not wanted:
-            return task
-        self.studio.order(task)
-        return dataclasses.replace(task, state="generating") if task.clip else task
+    def render_missing(self, task: Task) -> Task:
+        """Render a missing clip; until it exists the task is generating."""
+        if task.ended_at is None:
+            self.renderer.add(task)
+        elif task.clip and self.renderer.file_of(task) is None:
+            self.renderer.add(task)
+            return dataclasses.replace(task, state="generating")
+        return task
 
-    def credit(self, call: Call) -> Response:
-        """The balance, a float. Source: D, L."""
-        if accepted_key(call) is None:
-            return envelope(401, NO_ACCESS)
-        return envelope(200, "success", self.books.balance())
+    def credit(self, _call: Call) -> Response:
+        """Return the balance, a float. Source: D, L."""
+        return envelope(200, "success", self.account.balance())
 
     def download_url(self, call: Call) -> Response:
-        """Another URL of a result, good for 20 minutes; the data is a bare string. Source: D."""
-        if accepted_key(call) is None:
-            return envelope(401, NO_ACCESS)
+        """Return another URL of a result, valid for 20 minutes, as a bare string. Source: D."""
         body = call.json()
         name = own_clip_name(str(body.get("url"))) if isinstance(body, dict) else None
-        task = self.books.task(name.partition("_")[0]) if name else None
+        task = self.account.task(name.partition("_")[0]) if name else None
         if task is None or task.state != "success" or name not in result_names(task):
             return envelope(422, "url is wrong")
-        until = int(self.books.clock() + self.books.terms.link_life_s)
-        return envelope(200, "success", f"{self.addresses.clip_url(name)}?until={until}")
+        until = int(self.account.clock() + self.account.terms.link_life_s)
+        return envelope(200, "success", f"{self.urls.clip_url(name)}?until={until}")
+
+
+def no_access() -> JSONResponse:
+    """Return the API's answer to a bad key. Source: L."""
+    return envelope(401, "You do not have access permissions")

@@ -1,7 +1,6 @@
-"""The courier: posts what tasks owe to this machine's addresses, in a thread of its own.
+"""Send the pending callbacks to addresses of this machine, in a thread of its own.
 
-Owns the thread and the requests. It calls loopback addresses only, follows no redirect, uses no
-proxy and reads no body that is answered. Must not know which letters are owed, or why.
+The sender follows no redirect, uses no proxy and reads no body of an answer.
 """
 
 from __future__ import annotations
@@ -17,20 +16,24 @@ from contextlib import suppress
 
 import httpx
 
-from kling_nb.emulator.account.callback_payloads import sign_document, write_document
-from kling_nb.emulator.account.callback_plan import Letter, Post
 from kling_nb.emulator.account.callback_queue import Outbox
+from kling_nb.emulator.account.callbacks import (
+    PendingCallback,
+    Post,
+    sign_document,
+    write_document,
+)
 from kling_nb.emulator.account.tasks import Task, clip_name
-from kling_nb.emulator.hosts import Addresses, is_this_machine
-from kling_nb.emulator.render.worker import Studio
+from kling_nb.emulator.hosts import PublicUrls, is_this_machine
+from kling_nb.emulator.render.worker import RenderWorker
 
-__all__ = ["Courier"]
+__all__ = ["CallbackSender", "CourierLoop"]
 
 SHORTEST_PAUSE_S = 0.02
 RENDER_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 0.5
-"""A clock that tests move gives no sign when it was moved."""
-TROUBLE_PAUSE_S = 10.0
+"""Short, since the clock of a test gives no signal when the test moves it."""
+ERROR_PAUSE_S = 10.0
 STOP_TIMEOUT_S = 5.0
 USER_AGENT = "kie.ai-emulator"
 LOGGER = logging.getLogger("kling_nb.emulator")
@@ -45,7 +48,7 @@ class CourierLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.threads = ThreadPoolExecutor(thread_name_prefix="kling emulator courier work")
+        self.threads = ThreadPoolExecutor(thread_name_prefix="kling emulator callback work")
         self.set_default_executor(self.threads)
 
     async def shutdown_default_executor(self, *_: object, **__: object) -> None:
@@ -53,18 +56,18 @@ class CourierLoop(asyncio.SelectorEventLoop):
         self.threads.shutdown()
 
 
-class Courier:
-    """Carries letters, many at a time, from the first need on until it is stopped."""
+class CallbackSender:
+    """Sends callbacks concurrently; the thread starts with the first callback."""
 
-    def __init__(self, outbox: Outbox, studio: Studio, addresses: Addresses) -> None:
-        """Carry what is in that outbox; the studio makes what it promises."""
-        self.outbox = outbox
-        self.books = outbox.books
-        self.studio = studio
-        self.addresses = addresses
-        self.terms = outbox.books.terms
-        self.webhook_key = self.terms.webhook_key
-        """Signs what is sent from now on; nothing is signed without."""
+    def __init__(self, queue: Outbox, renderer: RenderWorker, urls: PublicUrls) -> None:
+        """Send the callbacks of this queue; `renderer` makes the clips of their tasks."""
+        self.queue = queue
+        self.account = queue.account
+        self.renderer = renderer
+        self.urls = urls
+        self.limits = queue.account.terms
+        self.webhook_key = self.limits.webhook_key
+        """Signs the callbacks; empty for unsigned ones."""
         self.guard = threading.Lock()
         self.stopping = threading.Event()
         self.woken = asyncio.Event()
@@ -72,7 +75,7 @@ class Courier:
         self.worker: threading.Thread | None = None
 
     def wake(self) -> None:
-        """There may be something to carry: begin, or look again."""
+        """Start the thread, or let it read the queue again."""
         with self.guard:
             if self.stopping.is_set():
                 return
@@ -80,7 +83,7 @@ class Courier:
                 self.runner = asyncio.Runner(loop_factory=CourierLoop)
                 self.runner.get_loop()
                 self.worker = threading.Thread(
-                    target=self.turn, name="kling emulator courier", daemon=True
+                    target=self.run, name="kling emulator callbacks", daemon=True
                 )
                 self.worker.start()
                 atexit.register(self.stop)
@@ -88,7 +91,7 @@ class Courier:
                 self.runner.get_loop().call_soon_threadsafe(self.woken.set)
 
     def stop(self) -> None:
-        """Carry nothing more; what is on its way is sent again by the next emulator."""
+        """Stop the thread; the next emulator sends the unfinished callbacks again."""
         atexit.unregister(self.stop)
         with self.guard:
             self.stopping.set()
@@ -98,139 +101,143 @@ class Courier:
                 self.runner.get_loop().call_soon_threadsafe(self.woken.set)
         self.worker.join(STOP_TIMEOUT_S)
 
-    def turn(self) -> None:
-        """The thread: carry until told to stop, whatever trouble there is with the books."""
+    def run(self) -> None:
+        """Send callbacks until `stop`; after an error in the database, start again."""
         assert self.runner is not None
         with self.runner:
             while not self.stopping.is_set():
                 try:
                     self.runner.run(self.work())
                 except Exception:
-                    LOGGER.exception("emulator: callbacks are held up")
-                    self.stopping.wait(TROUBLE_PAUSE_S)
+                    LOGGER.exception("emulator: callbacks are delayed")
+                    self.stopping.wait(ERROR_PAUSE_S)
 
     async def work(self) -> None:
-        """Send what is due, each letter beside the others, until told to stop."""
+        """Send due callbacks concurrently until `stop`."""
         running: set[asyncio.Task[None]] = set()
         async with open_transport() as transport:
-            self.take_up()
+            self.resume_rendering()
             while not self.stopping.is_set():
                 self.woken.clear()
-                for letter in self.take_due():
-                    carrying = asyncio.create_task(self.carry(transport, letter))
-                    running.add(carrying)
-                    carrying.add_done_callback(running.discard)
+                for callback in self.claim_due():
+                    sending = asyncio.create_task(self.send(transport, callback))
+                    running.add(sending)
+                    sending.add_done_callback(running.discard)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.woken.wait(), self.pause())
-            for carrying in running:
-                carrying.cancel()
+            for sending in running:
+                sending.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    def take_up(self) -> None:
-        """Have the clips made that a process before this one has promised."""
-        for letter in self.outbox.open_letters():
-            task = self.books.task(letter.task_id)
+    def resume_rendering(self) -> None:
+        """Render the clips that an earlier process has not finished."""
+        for callback in self.queue.pending():
+            task = self.account.task(callback.task_id)
             if task is not None and task.ended_at is None:
-                self.studio.order(task)
+                self.renderer.add(task)
 
-    def take_due(self) -> list[Letter]:
-        """The letters whose time has come, each claimed for this courier."""
-        now = self.books.clock()
+    def claim_due(self) -> list[PendingCallback]:
+        """Claim and return the due callbacks."""
+        now = self.account.clock()
         return [
-            letter
-            for letter in self.outbox.open_letters()
-            if letter.due_at is not None and letter.due_at <= now and self.outbox.claim(letter)
+            callback
+            for callback in self.queue.pending()
+            if callback.due_at is not None and callback.due_at <= now and self.queue.claim(callback)
         ]
 
     def pause(self) -> float | None:
-        """How long to sleep; None where nothing is open."""
-        letters = self.outbox.open_letters()
-        now = self.books.clock()
+        """Return the seconds until the next look at the queue; None for an empty queue."""
+        now = self.account.clock()
         waits = [
-            RENDER_PAUSE_S if letter.due_at is None else letter.due_at - now for letter in letters
+            RENDER_PAUSE_S if callback.due_at is None else callback.due_at - now
+            for callback in self.queue.pending()
         ]
         return min(max(min(waits), SHORTEST_PAUSE_S), LONGEST_PAUSE_S) if waits else None
 
-    async def carry(self, transport: httpx.AsyncHTTPTransport, letter: Letter) -> None:
-        """Send one letter once, and keep what was answered."""
+    async def send(self, transport: httpx.AsyncHTTPTransport, callback: PendingCallback) -> None:
+        """Send a callback once and store the attempt."""
         try:
-            task = self.books.task(letter.task_id)
+            task = self.account.task(callback.task_id)
             assert task is not None
-            self.outbox.note(await self.post(transport, letter, task))
+            self.queue.add_attempt(await self.post(transport, callback, task))
         except asyncio.CancelledError:
-            self.outbox.release(letter)
+            self.queue.release(callback)
             raise
         except Exception:
-            LOGGER.exception("emulator: the callback of task %s went wrong", letter.task_id)
+            LOGGER.exception("emulator: the callback of task %s failed", callback.task_id)
         self.woken.set()
 
-    async def post(self, transport: httpx.AsyncHTTPTransport, letter: Letter, task: Task) -> Post:
-        """One request, within its limit of time."""
-        started_at, status, words = self.books.clock(), None, ""
+    async def post(
+        self, transport: httpx.AsyncHTTPTransport, callback: PendingCallback, task: Task
+    ) -> Post:
+        """Send one request within the time limit."""
+        started_at, status, error = self.account.clock(), None, ""
         try:
-            async with asyncio.timeout(self.terms.callback_limit_s):
-                status = await self.ask(transport, letter, task)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            words = type(error).__name__
-        answered_at = None if status is None else self.books.clock()
-        what = words or f"HTTP {status}"
-        LOGGER.info("emulator: called back for task %s: %s", letter.task_id, what)
+            async with asyncio.timeout(self.limits.callback_limit_s):
+                status = await self.request(transport, callback, task)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as caught:
+            error = type(caught).__name__
+        answered_at = None if status is None else self.account.clock()
+        result = error or f"HTTP {status}"
+        LOGGER.info("emulator: called back for task %s: %s", callback.task_id, result)
         return Post(
-            task_id=letter.task_id,
-            kind=letter.kind,
-            letter=letter.number,
-            attempt=letter.tries + 1,
+            task_id=callback.task_id,
+            kind=callback.kind,
+            letter=callback.number,
+            attempt=callback.tries + 1,
             started_at=started_at,
             answered_at=answered_at,
             status=status,
-            words=words,
+            words=error,
         )
 
-    async def ask(self, transport: httpx.AsyncHTTPTransport, letter: Letter, task: Task) -> int:
-        """Send the document; the status of the answer, whose body is not read."""
-        url = httpx.URL(letter.url)
-        # Asked of the very parser that decides where the request goes.
+    async def request(
+        self, transport: httpx.AsyncHTTPTransport, callback: PendingCallback, task: Task
+    ) -> int:
+        """Send the document; return the HTTP status without reading the body."""
+        url = httpx.URL(callback.url)
+        # Checked with the parser that decides where the request goes.
         if not is_this_machine(str(url.copy_with(userinfo=b""))):
             raise httpx.InvalidURL("only this machine is called")
         request = httpx.Request(
             "POST",
             url,
-            content=self.body_of(letter, task),
-            headers=self.headers_of(letter),
-            extensions={"timeout": httpx.Timeout(self.terms.callback_limit_s).as_dict()},
+            content=self.body_of(callback, task),
+            headers=self.headers_of(callback),
+            extensions={"timeout": httpx.Timeout(self.limits.callback_limit_s).as_dict()},
         )
         answer = await transport.handle_async_request(request)
         await answer.aclose()
         return answer.status_code
 
-    def body_of(self, letter: Letter, task: Task) -> bytes:
-        """The document; half of it where it is to be garbled, and a lie where it is forged."""
-        if letter.kind == "forged":
-            task = dataclasses.replace(task, state="success", ended_at=self.books.clock())
+    def body_of(self, callback: PendingCallback, task: Task) -> bytes:
+        """Return the document; half of it if garbled, a false success if forged."""
+        if callback.kind == "forged":
+            task = dataclasses.replace(task, state="success", ended_at=self.account.clock())
         body = write_document(
             task,
-            self.terms.callback_form,
-            clip_url=self.addresses.clip_url(clip_name(task)),
-            remaining_credits=self.books.balance(),
+            self.limits.callback_form,
+            clip_url=self.urls.clip_url(clip_name(task)),
+            remaining_credits=self.account.balance(),
         )
-        return body[: len(body) // 2] if letter.kind == "garbled" else body
+        return body[: len(body) // 2] if callback.kind == "garbled" else body
 
-    def headers_of(self, letter: Letter) -> dict[str, str]:
-        """The headers, with a signature where the account has a webhook key."""
+    def headers_of(self, callback: PendingCallback) -> dict[str, str]:
+        """Return the headers, with a signature if the account has a webhook key."""
         headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
         if not self.webhook_key:
             return headers
-        # Who forges does not have the key.
-        key = secrets.token_hex(16) if letter.kind == "forged" else self.webhook_key
-        timestamp = str(int(self.books.clock()))
-        signature = sign_document(key, letter.task_id, timestamp)
+        # A forger does not have the key.
+        key = secrets.token_hex(16) if callback.kind == "forged" else self.webhook_key
+        timestamp = str(int(self.account.clock()))
+        signature = sign_document(key, callback.task_id, timestamp)
         return headers | {"X-Webhook-Timestamp": timestamp, "X-Webhook-Signature": signature}
 
 
 def open_transport() -> httpx.AsyncHTTPTransport:
-    """What asks no proxy, follows no redirect and opens a connection for each request.
+    """Return a transport without a proxy, redirects or kept connections.
 
-    No client above it, which would write each address into the log, its one-time value with it.
+    A client on top of it would log each address, and with it the callback token.
     """
     # No certificate names a loopback address, and a kept connection may be stale.
     return httpx.AsyncHTTPTransport(

@@ -1,6 +1,6 @@
-"""The upload host and the file hosts: files come in, files and clips go out.
+"""The upload host and the file hosts: receive uploads, return uploads and clips.
 
-Owns names, limits and lifetimes as the service shows them. Must not know tasks' rules or render.
+Names, limits and lifetimes are the service's. Contains no rules of tasks and no rendering.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import datetime
 import mimetypes
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
 
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
 from kling_nb.emulator.account.tasks import result_names
 from kling_nb.emulator.account.uploads import Upload
-from kling_nb.emulator.hosts import Addresses, own_clip_name, own_upload_path
-from kling_nb.emulator.render.worker import Studio
+from kling_nb.emulator.hosts import PublicUrls, own_clip_name, own_upload_path
+from kling_nb.emulator.render.worker import RenderWorker
 
-from .routes import Call, accepted_key, json_answer, route
+from .routes import Call, json_answer, route
 
 __all__ = ["Files"]
 
@@ -33,103 +35,84 @@ NAME_CHARS = string.ascii_lowercase + string.digits
 
 
 class UploadRefused(Exception):
-    """An upload that the service does not take, with the text it answers."""
+    """The service refuses an upload; the message is the text of its answer."""
+
+
+class Received(NamedTuple):
+    """An upload request."""
+
+    fields: Mapping[str, object]
+    content: bytes
+    mime_type: str
+    limit_bytes: int = STREAM_LIMIT_BYTES
 
 
 class Files:
-    """The upload endpoints, and the files that both file hosts give out without a key."""
+    """The upload endpoints, and both file hosts, which need no key."""
 
-    def __init__(self, studio: Studio, addresses: Addresses) -> None:
-        """Give out the studio's clips and its uploads."""
-        self.studio = studio
-        self.uploads = studio.uploads
-        self.books = studio.books
-        self.addresses = addresses
+    def __init__(self, renderer: RenderWorker, urls: PublicUrls) -> None:
+        """Serve the clips and the uploads of this renderer."""
+        self.renderer = renderer
+        self.uploads = renderer.uploads
+        self.account = renderer.account
+        self.urls = urls
 
     def upload_routes(self) -> list[BaseRoute]:
-        """The paths of the upload host."""
+        """Return the routes of the upload host."""
+        readers = {"stream": read_stream, "base64": read_base64, "url": self.read_url}
         return [
-            route("/api/file-stream-upload", "POST", self.take_stream),
-            route("/api/file-base64-upload", "POST", self.take_base64),
-            route("/api/file-url-upload", "POST", self.take_url),
+            route(f"/api/file-{name}-upload", "POST", partial(self.upload, reader), unauthorized)
+            for name, reader in readers.items()
         ]
 
     def clip_routes(self) -> list[BaseRoute]:
-        """The paths of the host of results."""
-        return [route("/k/{name}", "GET", self.give_clip)]
+        """Return the routes of the host of results."""
+        return [route("/k/{name}", "GET", self.get_clip)]
 
     def uploaded_routes(self) -> list[BaseRoute]:
-        """The paths of the host of uploaded files."""
-        return [route("/kieai/{path:path}", "GET", self.give_upload)]
+        """Return the routes of the host of uploaded files."""
+        return [route("/kieai/{path:path}", "GET", self.get_upload)]
 
-    def take_stream(self, call: Call) -> Response:
-        """`POST /api/file-stream-upload`: multipart, at most 100 MB. Source: D."""
-        if accepted_key(call) is None:
-            return unauthorized()
+    def upload(self, reader: Callable[[Call], Received], call: Call) -> Response:
+        """Store a file, or answer with HTTP 200 and code 400."""
         try:
-            if call.file is None:
-                raise UploadRefused("file is required")
-            return self.keep(call.form, call.file, call.file_type, STREAM_LIMIT_BYTES)
+            return self.store(reader(call))
         except UploadRefused as refused:
             return refusal(400, str(refused))
 
-    def take_base64(self, call: Call) -> Response:
-        """`POST /api/file-base64-upload`: JSON, at most 10 MB. Source: D."""
-        if accepted_key(call) is None:
-            return unauthorized()
-        body = call.json()
-        fields = body if isinstance(body, dict) else {}
-        try:
-            content, mime_type = decode(fields.get("base64Data"))
-            return self.keep(fields, content, mime_type, BASE64_LIMIT_BYTES)
-        except UploadRefused as refused:
-            return refusal(400, str(refused))
-
-    def take_url(self, call: Call) -> Response:
-        """`POST /api/file-url-upload`: JSON. Only URLs of this emulator: it fetches no others."""
-        if accepted_key(call) is None:
-            return unauthorized()
-        body = call.json()
-        fields = body if isinstance(body, dict) else {}
-        try:
-            content, mime_type = self.read_own(str(fields.get("fileUrl", "")))
-            return self.keep(fields, content, mime_type, STREAM_LIMIT_BYTES)
-        except UploadRefused as refused:
-            return refusal(400, str(refused))
-
-    def read_own(self, url: str) -> tuple[bytes, str]:
-        """Content and type of an uploaded file or a result of this emulator."""
-        path = own_upload_path(url)
+    def read_url(self, call: Call) -> Received:
+        """Read a URL upload, JSON (D). Only URLs of this emulator: it fetches no others."""
+        fields = json_fields(call)
+        url = str(fields.get("fileUrl", ""))
+        path, name = own_upload_path(url), own_clip_name(url)
         upload = self.uploads.find(path) if path else None
         if upload is not None and not upload.expired:
-            return self.uploads.file_of(upload).read_bytes(), upload.mime_type
-        name = own_clip_name(url)
-        task = self.books.task(name.partition("_")[0]) if name else None
-        clip = self.studio.file_of(task) if task else None
+            return Received(fields, self.uploads.file_of(upload).read_bytes(), upload.mime_type)
+        task = self.account.task(name.partition("_")[0]) if name else None
+        clip = self.renderer.file_of(task) if task else None
         if clip is not None:
-            return clip.read_bytes(), "video/mp4"
+            return Received(fields, clip.read_bytes(), "video/mp4")
         raise UploadRefused("fileUrl: the emulator fetches nothing but its own files")
 
-    def keep(
-        self, fields: Mapping[str, object], content: bytes, mime_type: str, limit_bytes: int
-    ) -> JSONResponse:
-        """Keep a file under the asked path and name, and answer as the service does (L)."""
+    def store(self, received: Received) -> JSONResponse:
+        """Store a file under the requested path and name; answer as the service does (L)."""
+        fields, content, mime_type, limit_bytes = received
         if len(content) > limit_bytes:
             raise UploadRefused(f"file is too large: at most {limit_bytes // MEGABYTE} MB")
-        folder, name = place(fields, mime_type, int(self.books.clock() * 1000))
+        folder, name = target_of(fields, mime_type, int(self.account.clock() * 1000))
         guessed = mimetypes.guess_type(name, strict=False)[0]
         kind = mime_type if "/" in mime_type else guessed or "application/octet-stream"
         path = f"kieai/{ACCOUNT}/{folder}/{name}"
         return self.describe(name, self.uploads.add(path, content, kind))
 
     def describe(self, name: str, upload: Upload) -> JSONResponse:
-        """The answer to an upload. Source: recorded live traffic (L), 2026-04-30."""
+        """Return the answer to an upload. Source: recorded live traffic (L), 2026-04-30."""
         moment = datetime.datetime.fromtimestamp(upload.uploaded_at, datetime.UTC)
         data = {
             "success": True,
             "fileName": name,
             "filePath": upload.path,
-            "downloadUrl": self.addresses.upload_url(upload.path),
+            "downloadUrl": self.urls.upload_url(upload.path),
             "fileSize": upload.size_bytes,
             "mimeType": upload.mime_type,
             "uploadedAt": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -138,24 +121,24 @@ class Files:
             {"success": True, "code": 200, "msg": "File uploaded successfully", "data": data}
         )
 
-    def give_upload(self, call: Call) -> Response:
-        """An uploaded file, for 24 hours."""
+    def get_upload(self, call: Call) -> Response:
+        """Return an uploaded file, for 24 hours."""
         upload = self.uploads.find(call.path.lstrip("/"))
         if upload is None or upload.expired:
             return not_found()
         return FileResponse(self.uploads.file_of(upload), media_type=upload.mime_type)
 
-    def give_clip(self, call: Call) -> Response:
-        """A result, whole or in ranges, for 14 days; a link from download-url for 20 minutes."""
-        name, now = call.path.removeprefix("/k/"), self.books.clock()
-        task = self.books.task(name.partition("_")[0])
+    def get_clip(self, call: Call) -> Response:
+        """Return a result, whole or in ranges, for 14 days; a download-url link 20 minutes."""
+        name, now = call.path.removeprefix("/k/"), self.account.clock()
+        task = self.account.task(name.partition("_")[0])
         if task is None or task.state != "success" or name not in result_names(task):
             return not_found()
         until = call.query.get("until", "")
         if until and not (until.isdecimal() and len(until) < 20 and now <= int(until)):
             return not_found()
-        clip = self.studio.file_of(task)
-        if clip is None or now > (task.ended_at or now) + self.books.terms.clip_life_s:
+        clip = self.renderer.file_of(task)
+        if clip is None or now > (task.ended_at or now) + self.account.terms.clip_life_s:
             return not_found()
         if name.endswith(".jpg"):
             from kling_nb.emulator.render.images import draw_cover
@@ -164,8 +147,37 @@ class Files:
         return FileResponse(clip, media_type="video/mp4")
 
 
-def place(fields: Mapping[str, object], mime_type: str, now_ms: int) -> tuple[str, str]:
-    """The folder and name to keep a file under; a name is made where none is asked for."""
+def read_stream(call: Call) -> Received:
+    """Read a multipart upload of at most 100 MB. Source: D."""
+    if call.file is None:
+        raise UploadRefused("file is required")
+    return Received(call.form, call.file, call.file_type)
+
+
+def read_base64(call: Call) -> Received:
+    """Read a JSON upload of at most 10 MB: base64, bare or as a data URL. Source: D."""
+    fields, mime_type = json_fields(call), ""
+    data = fields.get("base64Data")
+    if not isinstance(data, str) or not data:
+        raise UploadRefused("base64Data is required")
+    if data.startswith("data:"):
+        head, _, data = data.partition(",")
+        mime_type = head.removeprefix("data:").partition(";")[0]
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UploadRefused("base64Data is not base64") from error
+    return Received(fields, content, mime_type, BASE64_LIMIT_BYTES)
+
+
+def json_fields(call: Call) -> Mapping[str, object]:
+    """Return the fields of a JSON body; none if it is no object."""
+    body = call.json()
+    return body if isinstance(body, dict) else {}
+
+
+def target_of(fields: Mapping[str, object], mime_type: str, now_ms: int) -> tuple[str, str]:
+    """Return folder and name of an upload; the name is generated if none is requested."""
     folder, name = fields.get("uploadPath"), fields.get("fileName")
     if not isinstance(folder, str) or not folder or folder != folder.strip("/"):
         raise UploadRefused("uploadPath is required, without a slash at either end")
@@ -178,30 +190,16 @@ def place(fields: Mapping[str, object], mime_type: str, now_ms: int) -> tuple[st
     return folder, name or f"{now_ms}-{random}{suffix}"
 
 
-def decode(data: object) -> tuple[bytes, str]:
-    """Content and type of base64 text, bare or as a data URL."""
-    if not isinstance(data, str) or not data:
-        raise UploadRefused("base64Data is required")
-    mime_type = ""
-    if data.startswith("data:"):
-        head, _, data = data.partition(",")
-        mime_type = head.removeprefix("data:").partition(";")[0]
-    try:
-        return base64.b64decode(data, validate=True), mime_type
-    except (binascii.Error, ValueError) as error:
-        raise UploadRefused("base64Data is not base64") from error
-
-
 def refusal(code: int, msg: str) -> JSONResponse:
-    """An error of the upload host, HTTP status 200. Source: D."""
+    """Return an error of the upload host, with HTTP 200. Source: D."""
     return json_answer({"success": False, "code": code, "msg": msg})
 
 
 def unauthorized() -> JSONResponse:
-    """The upload host's answer to a bad key. Source: D."""
+    """Return the upload host's answer to a bad key. Source: D."""
     return refusal(401, "Unauthorized - Authentication failed.")
 
 
 def not_found() -> Response:
-    """What a file host answers for a file it does not have."""
+    """Return a file host's answer for a missing file."""
     return PlainTextResponse("Not Found", status_code=404)

@@ -1,7 +1,7 @@
-"""The gateway in front of the app: counts requests, and lets the faults happen.
+"""ASGI middleware that counts requests and applies the waiting faults.
 
-Owns what goes wrong on the way to and from the handlers. The server below lends it the
-connection, as `scope["state"]["connection"]`, since ASGI itself cannot break one.
+The server passes its connection as `scope["state"]["connection"]`, since ASGI itself cannot break
+one.
 """
 
 from __future__ import annotations
@@ -16,115 +16,91 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kling_nb.emulator.account.account import Books
-from kling_nb.emulator.faults.effects import (
+from kling_nb.emulator.faults import (
     Answer,
     Break,
+    CallbackFault,
     Contradict,
     Cut,
     Effect,
     Endless,
-    Errand,
-    Fate,
+    InjectedFault,
     Slow,
     Stall,
+    TaskFault,
 )
-from kling_nb.emulator.faults.injection import InjectedFault
 from kling_nb.emulator.hosts import FILE_HOSTS, endpoint_of
 
-__all__ = ["Connection", "Gateway"]
+__all__ = ["FaultMiddleware"]
 
 FILE_PATHS = ("/k/", "/kieai/")
 PIECES = 20
 
 
 class Connection(Protocol):
-    """What a server lets the gateway do to the connection of a request."""
+    """The connection of a request."""
 
     def close(self) -> None:
-        """End it after all that was sent so far."""
+        """Close it after all sent data."""
 
     def reset(self) -> None:
-        """End it at once, so that the client sees a reset."""
+        """Reset it at once."""
 
     def refuse(self) -> None:
-        """Make it look as if it had never been; where that cannot be, reset it."""
+        """Refuse it, or reset it where the connection already exists."""
 
 
 class CutShort(Exception):
-    """Stops the app: nothing that it still sends can arrive."""
+    """Stops the app after half of its answer."""
 
 
-class Gateway:
-    """An ASGI app around another one, with the faults of the books."""
+class FaultMiddleware:
+    """An ASGI app around another one, with the faults of an account."""
 
-    def __init__(self, app: ASGIApp, books: Books) -> None:
-        """Stand in front of `app`."""
+    def __init__(self, app: ASGIApp, account: Books) -> None:
+        """Wrap `app`."""
         self.app = app
-        self.books = books
+        self.account = account
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        injected = await asyncio.to_thread(self.note, scope)
+        is_http = scope["type"] == "http"
+        injected = await asyncio.to_thread(self.count, scope) if is_http else None
         if injected is None:
             await self.app(scope, receive, send)
-            return
-        await self.go_wrong(injected.effect, scope, receive, send)
+        else:
+            await self.apply(injected.effect, scope, receive, send)
 
-    def note(self, scope: Scope) -> InjectedFault | None:
+    def count(self, scope: Scope) -> InjectedFault | None:
         """Count the request and take the fault that waits for it."""
         path, headers = scope["path"], Headers(scope=scope)
         host = headers.get("host", "").partition(":")[0]
         at_files = host in FILE_HOSTS or path.startswith(FILE_PATHS)
         leaked = at_files and "authorization" in headers
-        return self.books.note_arrival(path, endpoint_of(host, path), leaked=leaked)
+        return self.account.count_request(path, endpoint_of(host, path), leaked=leaked)
 
-    async def go_wrong(self, effect: Effect, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the effect happen to one request."""
+    async def apply(self, effect: Effect, scope: Scope, receive: Receive, send: Send) -> None:
+        """Apply the effect to one request."""
         match effect:
             case Answer() | Endless() | Break() | Stall():
-                await self.carry_out(effect.carried_out, scope, receive)
-                await self.answer_instead(effect, scope, receive, send)
+                if effect.carried_out:
+                    await self.answer_of(scope, receive)
+                await answer_instead(effect, scope, receive, send)
             case Contradict():
-                answer = denied(effect, await self.answer_of(scope, receive))
+                answer = contradict(effect, await self.answer_of(scope, receive))
                 body = Response(answer, status_code=effect.status, media_type="application/json")
                 await body(scope, receive, send)
             case Cut():
                 await self.cut(scope, receive, send)
             case Slow():
                 await self.app(scope, receive, slowed(send, effect.seconds))
-            case Fate() | Errand():
+            case TaskFault() | CallbackFault():
                 await self.app(scope, receive, send)
             case _:
                 assert_never(effect)
 
-    async def answer_instead(
-        self, effect: Answer | Endless | Break | Stall, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Send the effect's own answer, or none."""
-        match effect:
-            case Answer(status=status, body=content, content_type=content_type):
-                body = Response(content, status_code=status, media_type=content_type)
-                await body(scope, receive, send)
-            case Endless():
-                await send_without_end(effect, receive, send)
-            case Break():
-                break_off(connection_of(scope), effect)
-                await until_gone(receive)
-            case Stall():
-                await until_gone(receive)
-            case _:
-                assert_never(effect)
-
-    async def carry_out(self, wanted: bool, scope: Scope, receive: Receive) -> None:
-        """Do what the request asks for, and let nobody see the answer."""
-        if wanted:
-            await self.answer_of(scope, receive)
-
     async def answer_of(self, scope: Scope, receive: Receive) -> bytes:
-        """Execute the request and return the body of the answer, but do not send it."""
+        """Execute the request; return the body of the answer without sending it."""
         body = bytearray()
 
         async def keep(message: Message) -> None:
@@ -134,7 +110,7 @@ class Gateway:
         return bytes(body)
 
     async def cut(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the head and half of the body."""
+        """Send the headers and half of the body, then close the connection."""
         left = 0
 
         async def send_half(message: Message) -> None:
@@ -156,26 +132,34 @@ class Gateway:
             await until_gone(receive)
 
 
-def denied(effect: Contradict, true_body: bytes) -> bytes:
-    """The answer with its true data and the code of the effect."""
+async def answer_instead(
+    effect: Answer | Endless | Break | Stall, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Send the effect's own answer, or none."""
+    match effect:
+        case Answer(status=status, body=content, content_type=content_type):
+            body = Response(content, status_code=status, media_type=content_type)
+            await body(scope, receive, send)
+        case Endless():
+            await send_without_end(effect, receive, send)
+        case Break(how=how):
+            getattr(connection_of(scope), how)()
+            await until_gone(receive)
+        case Stall():
+            await until_gone(receive)
+        case _:
+            assert_never(effect)
+
+
+def contradict(effect: Contradict, true_body: bytes) -> bytes:
+    """Return the answer with its true data and the code of the effect."""
     answer = {"code": effect.code, "msg": effect.msg, "data": json.loads(true_body)["data"]}
     text = json.dumps(answer)
     return (text[:-1] + ', "code": 200}' if effect.is_twice else text).encode()
 
 
-def break_off(connection: Connection, effect: Break) -> None:
-    """End the connection in the way that the fault asks for."""
-    match effect.how:
-        case "close":
-            connection.close()
-        case "reset":
-            connection.reset()
-        case "refuse":
-            connection.refuse()
-
-
 def slowed(send: Send, seconds: float) -> Send:
-    """A `send` that passes bodies on in small pieces, over so many seconds in all."""
+    """Return a `send` that sends bodies in small pieces over this time."""
     size = 1
 
     async def send_slowly(message: MutableMapping[str, Any]) -> None:
@@ -195,7 +179,7 @@ def slowed(send: Send, seconds: float) -> Send:
 
 
 async def send_without_end(effect: Endless, receive: Receive, send: Send) -> None:
-    """Send the effect's piece again and again until the client has given up."""
+    """Send the effect's piece repeatedly until the client gives up."""
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     gone = asyncio.ensure_future(until_gone(receive))
@@ -208,16 +192,16 @@ async def send_without_end(effect: Endless, receive: Receive, send: Send) -> Non
 
 
 async def until_gone(receive: Receive) -> None:
-    """Wait until the client has given up."""
+    """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         continue
 
 
 def connection_of(scope: Scope) -> Connection:
-    """The connection that the server lends.
+    """Return the connection of a request.
 
     Raises:
-        RuntimeError: this server lends none.
+        RuntimeError: The server does not pass it.
     """
     connection: Connection | None = scope.get("state", {}).get("connection")
     if connection is None:

@@ -1,7 +1,6 @@
-"""Requests and answers as the handlers see them, and how a handler becomes a route.
+"""Turn plain functions into Starlette routes.
 
-Owns the step between Starlette and plain functions: bodies are read on the event loop, handlers
-run in a worker thread, since they wait for the disk. Must not know what any endpoint does.
+The event loop reads the bodies; the handlers run in worker threads, since they read the disk.
 """
 
 from __future__ import annotations
@@ -16,27 +15,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-__all__ = [
-    "BAD_KEYS",
-    "JSON_TYPE",
-    "Call",
-    "Handler",
-    "accepted_key",
-    "envelope",
-    "json_answer",
-    "route",
-]
+__all__ = ["Call", "envelope", "json_answer", "route"]
 
 JSON_TYPE = "application/json;charset=UTF-8"
 """The type of every JSON answer. Source: recorded live traffic (L), 2026-08 to 2026-10."""
-
-BAD_KEYS = frozenset({"", "bad-key"})
-"""The keys that this emulator refuses; any other is good."""
+BAD_KEY = "bad-key"
+"""The key that this emulator refuses; any other is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request whose body has been read."""
+    """A request with its whole body."""
 
     path: str
     headers: Mapping[str, str]
@@ -45,11 +34,17 @@ class Call:
     form: Mapping[str, str] = field(default_factory=dict)
     """Text fields of a multipart body."""
     file: bytes | None = None
-    """Content of a multipart body's `file`."""
+    """Content of the field `file` of a multipart body."""
     file_type: str = ""
 
+    @property
+    def key(self) -> str:
+        """The key of the header `Authorization: Bearer KEY`; empty if missing or refused."""
+        scheme, _, key = self.headers.get("authorization", "").partition(" ")
+        return key.strip() if scheme == "Bearer" and key.strip() != BAD_KEY else ""
+
     def json(self) -> object:
-        """The body read as JSON; None where it is none, or holds text that UTF-8 cannot."""
+        """Return the parsed body; None if it is no JSON or has text that UTF-8 cannot encode."""
         try:
             value: object = json.loads(self.body)
             json.dumps(value, ensure_ascii=False).encode()
@@ -58,65 +53,48 @@ class Call:
             return None
 
 
-Handler = Callable[[Call], Response]
-
-
 def envelope(code: int, msg: str, data: object = None) -> JSONResponse:
-    """The service's answer: HTTP status 200 nearly always, `code` decides. Source: L, C."""
+    """Return the service's answer: HTTP 200 nearly always, `code` decides. Source: L, C."""
     return json_answer({"code": code, "msg": msg, "data": data})
 
 
 def json_answer(document: object) -> JSONResponse:
-    """A JSON document with the type that the service gives it."""
+    """Return a JSON answer with the service's content type."""
     return JSONResponse(document, media_type=JSON_TYPE)
 
 
-def accepted_key(call: Call) -> str | None:
-    """The key of an `Authorization: Bearer KEY` header, or None if it is missing or bad."""
-    scheme, _, key = call.headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme == "Bearer" and key.strip() not in BAD_KEYS else None
-
-
-def route(path: str, method: str, handler: Handler) -> Route:
-    """A Starlette route to a plain function."""
+def route(
+    path: str,
+    method: str,
+    handler: Callable[[Call], Response],
+    unauthorized: Callable[[], Response] | None = None,
+) -> Route:
+    """Return a route to a plain function; `unauthorized` is the answer to a bad key."""
 
     async def respond(request: Request) -> Response:
-        if refusal := refuse_agent(request):
-            return refusal
+        if request.headers.get("user-agent", "").startswith("Python-urllib"):
+            # The gateway's answer to a bare Python-urllib User-Agent. Source: C.
+            return PlainTextResponse("error code: 1010", status_code=403)
         try:
             call = await read_call(request)
         except ClientDisconnect:
             return Response(status_code=400)
+        if unauthorized and not call.key:
+            return unauthorized()
         return await asyncio.to_thread(handler, call)
 
     return Route(path, respond, methods=[method])
 
 
-def refuse_agent(request: Request) -> Response | None:
-    """The 403 that the gateway gives a bare Python-urllib User-Agent. Source: C."""
-    if request.headers.get("user-agent", "").startswith("Python-urllib"):
-        return PlainTextResponse("error code: 1010", status_code=403)
-    return None
-
-
 async def read_call(request: Request) -> Call:
     """Read a request to its end."""
-    facts = {
-        "path": request.url.path,
-        "headers": request.headers,
-        "query": request.query_params,
-    }
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        return Call(**facts, body=await request.body())  # type: ignore[arg-type]
+    path, headers, query = request.url.path, request.headers, request.query_params
+    if not headers.get("content-type", "").startswith("multipart/form-data"):
+        return Call(path, headers, query, await request.body())
     async with request.form() as form:
         file = form.get("file")
         texts = {name: value for name, value in form.items() if isinstance(value, str)}
         if not isinstance(file, UploadFile):
-            return Call(**facts, body=b"", form=texts)  # type: ignore[arg-type]
-        return Call(
-            **facts,  # type: ignore[arg-type]
-            body=b"",
-            form=texts,
-            file=await file.read(),
-            file_type=file.content_type or "",
-        )
+            return Call(path, headers, query, b"", texts)
+        content = await file.read()
+        return Call(path, headers, query, b"", texts, content, file.content_type or "")

@@ -1,48 +1,49 @@
-"""What createTask accepts, and how it words a refusal.
+"""Validate and price the body of a createTask request.
 
-Pure: a parsed body in, an order or a refusal out. Codes and texts follow the service where they
-are known (C: `This field is required`, `… is not within the range of allowed options`, `generate
-playground failed, task id is blank`); the others are this emulator's own words. What lies behind a
-URL is not looked at: the service sees files only when it works on the task.
+Pure. Codes and texts follow the service where they are known (C: `This field is required`, `… is
+not within the range of allowed options`, `generate playground failed, task id is blank`); the
+others are this emulator's. Files are not checked here: the service reads them when it works on the
+task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import assert_never
 from urllib.parse import urlsplit
 
-from kling_nb.emulator.account.tasks import Order
+from kling_nb.emulator.account.tasks import TaskRequest
 from kling_nb.emulator.models import MODELS, HostedModel
 from kling_nb.emulator.models.fields import (
     REQUIRED,
-    Address,
-    Addresses,
-    AtMostBeside,
+    AtMostWith,
     Choice,
+    FieldKind,
     Flag,
-    Form,
     Integer,
-    Kind,
-    NeededWhen,
-    NeededWithout,
     NotInForm,
     NotTogether,
     Number,
+    ObjectList,
     OnlyInForm,
-    Records,
+    RequestForm,
+    RequiredWhen,
+    RequiredWithout,
     Rule,
     Text,
+    Url,
+    UrlList,
 )
-from kling_nb.emulator.render.durations import billed_lengths
+from kling_nb.emulator.render.shot_list import billed_s
 
 __all__ = ["Refusal", "check_order"]
 
 BLANK_ID = "generate playground failed, task id is blank"
-NEARLY = 1e-6
+TOLERANCE = 1e-6
 
 
 class Refusal(Exception):
-    """The service's answer to a request it does not carry out."""
+    """The service refuses the request."""
 
     def __init__(self, code: int, msg: str) -> None:
         """Take the two fields of the envelope."""
@@ -51,16 +52,18 @@ class Refusal(Exception):
         self.msg = msg
 
 
-def check_order(body: object, measure: Callable[[str], float | None] = lambda _: None) -> Order:
-    """The order in a createTask body.
+def check_order(
+    body: object, measure: Callable[[str], float | None] = lambda _: None
+) -> TaskRequest:
+    """Return the task that a createTask body requests.
 
     Args:
-        body: As it was parsed.
-        measure: The seconds of the video or sound at a URL; None where they are not known. Only
-            asked where they decide the price.
+        body: The parsed JSON.
+        measure: Returns the seconds of the video or audio at a URL, None if they are unknown. Only
+            called if they decide the price.
 
     Raises:
-        Refusal: with the service's code and text for the first thing that is wrong.
+        Refusal: With the service's code and text for the first error.
     """
     if not isinstance(body, dict):
         raise Refusal(400, "The request body must be a JSON object")
@@ -74,40 +77,49 @@ def check_order(body: object, measure: Callable[[str], float | None] = lambda _:
         raise Refusal(422, "callBackUrl must be a URL")
     model = MODELS[name]
     check_input(model, values)
-    return Order(name, values, callback_url, price_of(model, values, measure))
+    return TaskRequest(name, values, callback_url, price_of(model, values, measure))
 
 
 def check_input(model: HostedModel, values: Mapping[str, object]) -> None:
-    """Refuse the first field that is missing, of the wrong kind, not asked for, or not there."""
-    for name, kind in model.fields.items():
-        if not is_missing(values.get(name)):
-            check_value(name, kind, values[name])
-        elif name in model.required:
-            code, msg = kind.when_missing if isinstance(kind, Addresses) else (500, REQUIRED)
-            raise Refusal(code, msg)
+    """Refuse missing, invalid, incompatible and unknown fields."""
+    check_fields("", model.required, model.optional, values)
     for rule in model.rules:
         check_rule(rule, values)
     if values.keys() - model.fields.keys():
         raise Refusal(422, BLANK_ID)
 
 
+def check_fields(
+    prefix: str,
+    required: Mapping[str, FieldKind],
+    optional: Mapping[str, FieldKind],
+    values: Mapping[str, object],
+) -> None:
+    """Refuse missing and invalid fields; `prefix` precedes their names in the texts."""
+    for name, kind in {**required, **optional}.items():
+        if not is_missing(values.get(name)):
+            check_value(f"{prefix}{name}", kind, values[name])
+        elif name in required:
+            raise Refusal(*(kind.when_missing if isinstance(kind, UrlList) else (500, REQUIRED)))
+
+
 def is_missing(value: object) -> bool:
-    """Whether a field counts as not sent: null, blank, or an empty list."""
+    """Return whether a field counts as not sent: null, blank, or an empty list."""
     return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
 
 def check_rule(rule: Rule, values: Mapping[str, object]) -> None:
-    """Refuse a field that the others ask for, or do not let be."""
+    """Refuse a field that others require or exclude."""
     match rule:
-        case NeededWhen():
-            told = values.get(rule.flag)
-            stands = (rule.default if told is None else told) is rule.stands
-            need(rule.name, values, stands and not is_on(values.get(rule.without)))
-        case NeededWithout():
-            need(rule.name, values, is_missing(values.get(rule.other)))
-        case AtMostBeside():
-            number = len(listed(values.get(rule.name)))
-            if number > rule.most and is_on(values.get(rule.other)):
+        case RequiredWhen():
+            flag = values.get(rule.flag)
+            applies = (rule.default if flag is None else flag) is rule.value
+            require(rule.name, values, applies and not is_set(values.get(rule.without)))
+        case RequiredWithout():
+            require(rule.name, values, is_missing(values.get(rule.other)))
+        case AtMostWith():
+            number = len(as_list(values.get(rule.name)))
+            if number > rule.most and is_set(values.get(rule.other)):
                 raise Refusal(422, f"{rule.name} must be at most {rule.most} with {rule.other}")
         case OnlyInForm():
             if not is_missing(values.get(rule.name)) and has_form(rule.form, values):
@@ -116,30 +128,32 @@ def check_rule(rule: Rule, values: Mapping[str, object]) -> None:
             if has_form(rule.form, values) and values.keys() & {*rule.names}:
                 raise Refusal(422, BLANK_ID)
         case NotTogether():
-            if is_on(values.get(rule.name)) and is_on(values.get(rule.other)):
+            if is_set(values.get(rule.name)) and is_set(values.get(rule.other)):
                 raise Refusal(422, f"{rule.name} and {rule.other} exclude each other")
+        case _:
+            assert_never(rule)
 
 
-def need(name: str, values: Mapping[str, object], is_asked: bool) -> None:
-    """Refuse a request without a field that the others ask for."""
-    if is_asked and is_missing(values.get(name)):
+def require(name: str, values: Mapping[str, object], is_required: bool) -> None:
+    """Refuse a request without a required field."""
+    if is_required and is_missing(values.get(name)):
         raise Refusal(500, REQUIRED)
 
 
-def is_on(value: object) -> bool:
-    """Whether a field is there; a flag, whether it is true."""
+def is_set(value: object) -> bool:
+    """Return whether a field is present; for a flag, whether it is true."""
     return value is not False and not is_missing(value)
 
 
-def has_form(form: Form, values: Mapping[str, object]) -> bool:
-    """Whether a request has that form."""
-    has = all(is_on(values.get(name)) for name in form.has)
-    lacks = not any(is_on(values.get(name)) for name in form.lacks)
-    return has and lacks and (not form.single or len(listed(values.get(form.single))) == 1)
+def has_form(form: RequestForm, values: Mapping[str, object]) -> bool:
+    """Return whether a request has this form."""
+    has = all(is_set(values.get(name)) for name in form.has)
+    lacks = not any(is_set(values.get(name)) for name in form.lacks)
+    return has and lacks and (not form.single or len(as_list(values.get(form.single))) == 1)
 
 
-def check_value(name: str, kind: Kind, value: object) -> None:
-    """Refuse a value that its field cannot hold."""
+def check_value(name: str, kind: FieldKind, value: object) -> None:
+    """Refuse an invalid value of a field."""
     match kind:
         case Text():
             check_text(name, kind, value)
@@ -151,16 +165,18 @@ def check_value(name: str, kind: Kind, value: object) -> None:
             check_option(name, tuple(range(kind.low, kind.high + 1)), value)
         case Number():
             check_number(name, kind, value)
-        case Address():
-            check_address(name, value)
-        case Addresses():
-            check_addresses(name, kind, value)
-        case Records():
-            check_records(name, kind, value)
+        case Url():
+            check_url(name, value)
+        case UrlList():
+            check_urls(name, kind, value)
+        case ObjectList():
+            check_objects(name, kind, value)
+        case _:
+            assert_never(kind)
 
 
 def check_text(name: str, kind: Text, value: object) -> None:
-    """Refuse what is no text, or too long."""
+    """Refuse anything but a string of at most `max_chars` characters."""
     if not isinstance(value, str):
         raise Refusal(422, f"{name} must be a string")
     if kind.max_chars is not None and len(value) > kind.max_chars:
@@ -168,80 +184,69 @@ def check_text(name: str, kind: Text, value: object) -> None:
 
 
 def check_option(name: str, options: tuple[object, ...], value: object) -> None:
-    """Refuse a value that is none of the options, its type included: 5 is not "5"."""
+    """Refuse a value that is none of the options; the type counts: 5 is not "5"."""
     if not any(type(value) is type(option) and value == option for option in options):
         raise Refusal(500, f"{name} is not within the range of allowed options")
 
 
 def check_number(name: str, kind: Number, value: object) -> None:
-    """Refuse what is no number, out of range, or between two steps."""
+    """Refuse anything but a number in the range and on a step."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refusal(422, f"{name} must be a number")
     steps = (value - kind.low) / kind.step
     # "not … <=" also refuses NaN.
-    if not kind.low <= value <= kind.high or abs(steps - round(steps)) > NEARLY:
+    if not kind.low <= value <= kind.high or abs(steps - round(steps)) > TOLERANCE:
         raise Refusal(500, f"{name} is not within the range of allowed options")
 
 
-def check_address(name: str, value: object) -> None:
+def check_url(name: str, value: object) -> None:
     """Refuse anything but one http or https URL."""
     if not isinstance(value, str):
         raise Refusal(422, f"{name} must be one URL, as a string")
-    if not is_web_address(value):
+    if not is_web_url(value):
         raise Refusal(422, f"{name} must be an http or https URL, not file content")
 
 
-def check_addresses(name: str, kind: Addresses, value: object) -> None:
-    """Refuse anything but a list of so many http or https URLs."""
+def check_urls(name: str, kind: UrlList, value: object) -> None:
+    """Refuse anything but a list of http or https URLs of the allowed length."""
     number = len(value) if isinstance(value, list) else 0
     is_alone = number == 1 and kind.alone is not None
     if (number < kind.least and not is_alone) or (kind.most is not None and number > kind.most):
         raise Refusal(422, f"{name} must be a list of {count_of(kind)}")
-    if not all(isinstance(url, str) and is_web_address(url) for url in listed(value)):
+    if not all(isinstance(url, str) and is_web_url(url) for url in as_list(value)):
         raise Refusal(422, f"{name} must hold http or https URLs, not file content")
 
 
-def count_of(kind: Addresses) -> str:
-    """How many URLs a list may hold."""
+def count_of(kind: UrlList) -> str:
+    """Describe the allowed number of URLs."""
     if kind.least == kind.most:
         return f"exactly {kind.least} URL" + ("s" if kind.least > 1 else "")
     return f"{kind.least} to {kind.most} URLs" if kind.most else f"at least {kind.least} URL"
 
 
-def check_records(name: str, kind: Records, value: object) -> None:
-    """Refuse anything but a list of so many objects with all of the fields."""
-    records = listed(value)
-    if not records or (kind.most is not None and len(records) > kind.most):
+def check_objects(name: str, kind: ObjectList, value: object) -> None:
+    """Refuse anything but a list of valid objects of the allowed length."""
+    objects = as_list(value)
+    if not objects or (kind.most is not None and len(objects) > kind.most):
         raise Refusal(422, f"{name} must be a list of 1 to {kind.most or 'many'} objects")
-    for record in records:
-        if not isinstance(record, dict):
+    for each in objects:
+        if not isinstance(each, dict):
             raise Refusal(422, f"{name} must hold objects")
-        check_record(name, kind, record)
+        check_fields(f"{name}.", kind.fields, kind.optional, each)
+        if each.keys() - kind.fields.keys() - kind.optional.keys():
+            raise Refusal(422, BLANK_ID)
+        start, end = each.get("start_time"), each.get("end_time")
+        if isinstance(start, int) and isinstance(end, int) and start >= end:
+            raise Refusal(422, f"{name}.end_time must be after start_time")
 
 
-def check_record(name: str, kind: Records, record: Mapping[str, object]) -> None:
-    """Refuse an object that lacks a field, has a bad one, or one too many."""
-    for field, inner in kind.fields.items():
-        if is_missing(record.get(field)):
-            raise Refusal(500, REQUIRED)
-        check_value(f"{name}.{field}", inner, record[field])
-    for field, inner in kind.optional.items():
-        if not is_missing(record.get(field)):
-            check_value(f"{name}.{field}", inner, record[field])
-    if record.keys() - kind.fields.keys() - kind.optional.keys():
-        raise Refusal(422, BLANK_ID)
-    start, end = record.get("start_time"), record.get("end_time")
-    if isinstance(start, int) and isinstance(end, int) and start >= end:
-        raise Refusal(422, f"{name}.end_time must be after start_time")
-
-
-def listed(value: object) -> list[object]:
-    """The value, if it is a list."""
+def as_list(value: object) -> list[object]:
+    """Return a list as it is, and an empty list for any other value."""
     return value if isinstance(value, list) else []
 
 
-def is_web_address(text: str) -> bool:
-    """Whether the text is an http or https URL with a host."""
+def is_web_url(text: str) -> bool:
+    """Return whether the text is an http or https URL with a host."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -252,18 +257,15 @@ def is_web_address(text: str) -> bool:
 def price_of(
     model: HostedModel, values: Mapping[str, object], measure: Callable[[str], float | None]
 ) -> float:
-    """What the request costs: the first price that fits, for each second where it is one.
-
-    Where a file is sent that the model bills by, its seconds count if they are more.
-    """
-    told = {name: value for name, value in values.items() if value is not None}
-    counting = {**model.defaults, **told}
+    """Return the credits for a request: the first matching price, per second if it is one."""
+    sent = {name: value for name, value in values.items() if value is not None}
+    with_defaults = {**model.defaults, **sent}
     credits = next(
         price.credits
         for price in model.prices
-        if all(counting.get(name) == value for name, value in price.when.items())
+        if all(with_defaults.get(name) == value for name, value in price.when.items())
         and not (price.beside and is_missing(values.get(price.beside)))
     )
     if not model.per_s:
         return credits
-    return credits * max(length.whole_s for length in billed_lengths(model, values, measure))
+    return credits * billed_s(model, values, measure)

@@ -1,7 +1,6 @@
-"""Fields of a request: kinds of values, files, and what one field requires of another.
+"""The types of the emulator's model catalogue: kinds of fields, files, rules, prices.
 
-Values only. `HostedModel` joins them to a model; `http/validate` and `render/input_files` check
-requests against them.
+Values only. `http/validate` and `render/input_files` check requests against them.
 """
 
 from __future__ import annotations
@@ -11,57 +10,57 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "REQUIRED",
-    "Address",
-    "Addresses",
-    "AtMostBeside",
+    "AtMostWith",
+    "AudioFile",
     "Choice",
+    "FieldKind",
     "Flag",
-    "Footage",
-    "Form",
     "HostedModel",
+    "ImageFile",
     "Integer",
-    "Kind",
     "Media",
-    "NeededWhen",
-    "NeededWithout",
     "NotInForm",
     "NotTogether",
     "Number",
+    "ObjectList",
     "OnlyInForm",
-    "Picture",
     "Price",
-    "Records",
+    "RequestForm",
+    "RequiredWhen",
+    "RequiredWithout",
     "Rule",
-    "Speech",
     "Text",
+    "Url",
+    "UrlList",
+    "VideoFile",
 ]
 
 REQUIRED = "This field is required"
-"""What the service says of a field that is missing. Source: C."""
+"""The service's text for a missing field. Source: C."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string; `max_chars` is None where the page names no limit."""
+    """A string; `max_chars` is None if the page names no limit."""
 
     max_chars: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some strings."""
+    """One of these strings."""
 
     options: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """true or false, nothing else."""
+    """true or false."""
 
 
 @dataclass(frozen=True, slots=True)
 class Integer:
-    """A whole number, both ends included."""
+    """An integer, both limits included."""
 
     low: int
     high: int
@@ -69,7 +68,7 @@ class Integer:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number in steps, both ends included."""
+    """A number in steps, both limits included."""
 
     low: float
     high: float
@@ -77,106 +76,105 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture file; None where the page names no limit."""
+class ImageFile:
+    """An image file; None if the page names no limit."""
 
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP")
     max_bytes: int | None = None
     over_px: int = 0
-    """Both sides are longer than that."""
+    """Both sides are longer than this."""
     least_px: int = 0
-    """The least number of pixels of each side."""
+    """Both sides are at least this long."""
     ratio: tuple[float, float] | None = None
-    """The least and the greatest width, in heights."""
+    """The least and the greatest width per height."""
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
+class VideoFile:
     """A video file, MP4 or QuickTime."""
 
     max_bytes: int | None = None
     least_s: float = 0.0
     most_s: float | None = None
     most_s_when: tuple[str, str, float] | None = None
-    """A field, its value, and how long the video may be then."""
+    """A field, a value of it, and the greatest duration with this value."""
     sides_px: tuple[int, int] | None = None
     """The least and the greatest side."""
     area_px: int | None = None
     ratio: tuple[float, float] | None = None
-    """The least and the greatest width, in heights."""
+    """The least and the greatest width per height."""
     rate: tuple[int, int] | None = None
-    """The least and the greatest number of frames a second."""
+    """The least and the greatest number of frames per second."""
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
-    """A file with sound."""
+class AudioFile:
+    """An audio file, or a video with sound."""
 
     max_bytes: int | None = None
     most_s: float | None = None
 
 
-Media = Picture | Footage | Speech
+Media = ImageFile | VideoFile | AudioFile
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class Url:
     """One URL of a file, as a string."""
 
     media: Media
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
-    """A list of URLs of files; `most` is None where the page names no number."""
+class UrlList:
+    """A list of URLs of files; `most` is None if the page names no number."""
 
     media: Media
     least: int = 1
     most: int | None = 1
     when_missing: tuple[int, str] = (500, REQUIRED)
-    """Code and text where the list is required and is missing or empty."""
+    """Code and text for a required list that is missing or empty."""
     alone: Media | None = None
-    """What a single URL holds where that is something else; it is allowed then, whatever `least`
-    says."""
+    """Another kind of file that a single URL has; one is allowed then, whatever `least` is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
-    """A list of objects that have all of these fields, maybe some others, and no more."""
+class ObjectList:
+    """A list of objects with all of these fields and any of the optional ones."""
 
-    fields: Mapping[str, Text | Integer | Addresses]
+    fields: Mapping[str, Text | Integer | UrlList]
     most: int | None
     """None if the page names no number."""
-    optional: Mapping[str, Integer | Addresses] = field(default_factory=dict)
+    optional: Mapping[str, Integer | UrlList] = field(default_factory=dict)
 
 
-Kind = Text | Choice | Flag | Integer | Number | Address | Addresses | Records
+FieldKind = Text | Choice | Flag | Integer | Number | Url | UrlList | ObjectList
 
 
 @dataclass(frozen=True, slots=True)
-class NeededWhen:
-    """A field is required when a flag stands so."""
+class RequiredWhen:
+    """A field is required if a flag has this value."""
 
     name: str
     flag: str
-    stands: bool
+    value: bool
     default: bool = False
-    """How the flag stands where it is not sent."""
+    """The value of a flag that is not sent."""
     without: str = ""
-    """A field that makes all others optional; empty if there is none."""
+    """A field that lifts the requirement, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
-class NeededWithout:
-    """A field is required when another is missing or empty."""
+class RequiredWithout:
+    """A field is required if another is missing or empty."""
 
     name: str
     other: str
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """A form of a request: fields that it has, fields that it lacks, lists of one."""
+class RequestForm:
+    """A form of a request: fields that are present, fields that are absent, a list of one."""
 
     has: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
@@ -184,8 +182,8 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class AtMostBeside:
-    """A list holds at most so many while another field is there, or a flag is true."""
+class AtMostWith:
+    """A list has at most this many items if another field is present or a flag is true."""
 
     name: str
     most: int
@@ -194,64 +192,64 @@ class AtMostBeside:
 
 @dataclass(frozen=True, slots=True)
 class OnlyInForm:
-    """A field that is sent has one of these values in a form of the request."""
+    """In a form of the request, a field that is sent has one of these values."""
 
     name: str
     options: tuple[object, ...]
-    form: Form
+    form: RequestForm
 
 
 @dataclass(frozen=True, slots=True)
 class NotInForm:
-    """These fields do not exist in a form of the request."""
+    """In a form of the request, these fields do not exist."""
 
     names: tuple[str, ...]
-    form: Form
+    form: RequestForm
 
 
 @dataclass(frozen=True, slots=True)
 class NotTogether:
-    """Two flags are not both true."""
+    """Two flags cannot both be true."""
 
     name: str
     other: str
 
 
-Rule = NeededWhen | NeededWithout | AtMostBeside | OnlyInForm | NotInForm | NotTogether
+Rule = RequiredWhen | RequiredWithout | AtMostWith | OnlyInForm | NotInForm | NotTogether
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a request costs when its values are these; the first price that fits counts."""
+    """The price of a request with these values; the first match applies."""
 
     credits: float
     when: Mapping[str, object] = field(default_factory=dict)
     beside: str = ""
-    """A field that has to be there; empty where it is for any request."""
+    """A field that must be present, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostedModel:
-    """One model. Any field that it does not have is refused."""
+    """A hosted model. It refuses any other field."""
 
-    required: Mapping[str, Kind]
+    required: Mapping[str, FieldKind]
     prices: tuple[Price, ...]
-    optional: Mapping[str, Kind] = field(default_factory=dict)
+    optional: Mapping[str, FieldKind] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     per_s: bool = False
-    """Whether the price is one for each second."""
+    """Whether the price is per second."""
     defaults: Mapping[str, object] = field(default_factory=dict)
-    """What counts where an optional field is not sent. Source: this emulator's own choice."""
+    """The values of optional fields that are not sent. Source: this emulator's own choice."""
     lasts_as: str = ""
-    """The field of the video or the sound that the clip is as long as; empty where `duration`
-    or the shots say it."""
+    """The field with the video or audio whose duration the clip has; empty if `duration` or the
+    shots define it."""
     may_last_as: str = ""
-    """The field of a video that the clip is as long as where no `duration` is sent. With one the
+    """The field with the video whose duration the clip has if no `duration` is sent. With one, the
     greater of both is billed. Source: this emulator's own choice."""
     speaks: bool = False
-    """Whether its clips have sound without being asked for it."""
+    """Whether its clips always have sound."""
 
     @property
-    def fields(self) -> dict[str, Kind]:
-        """All fields, the required ones first."""
+    def fields(self) -> dict[str, FieldKind]:
+        """Return all fields, the required ones first."""
         return {**self.required, **self.optional}

@@ -1,29 +1,29 @@
 """Kling 2.6, 2.5 turbo and 2.1.
 
-Source: documentation (D), crawl of 2026-08, unless a line says otherwise; prices: three independent
-captures (C), 2026-03 to 2026-10, for a clip; 1 credit is $0.005. Literals only.
+Source: documentation (D), crawl of 2026-08, unless a line has another; prices per clip: three
+independent captures (C), 2026-03 to 2026-10; 1 credit is $0.005.
 """
 
 from __future__ import annotations
 
 from .fields import (
-    Address,
-    Addresses,
     Choice,
+    FieldKind,
     Flag,
     HostedModel,
-    Kind,
+    ImageFile,
     Number,
-    Picture,
     Price,
     Text,
+    Url,
+    UrlList,
 )
 
 __all__ = ["KLING_2_1", "KLING_2_5", "KLING_2_6"]
 
 MEGABYTE = 1024 * 1024
 LENGTH = Choice(("5", "10"))
-SHAPE = Choice(("1:1", "16:9", "9:16"))
+RATIO = Choice(("1:1", "16:9", "9:16"))
 
 PRICES_2_6 = (
     Price(55, {"duration": "5", "sound": False}),
@@ -32,12 +32,12 @@ PRICES_2_6 = (
     Price(220, {"duration": "10", "sound": True}),
 )
 KLING_2_6 = {
-    # Source: specification (prompt limit, one picture), C (the answer to a missing picture).
+    # Source: specification (prompt limit, one image), C (the answer to a missing image).
     "kling-2.6/image-to-video": HostedModel(
         required={
             "prompt": Text(1000),
-            "image_urls": Addresses(
-                Picture(max_bytes=10 * MEGABYTE),
+            "image_urls": UrlList(
+                ImageFile(max_bytes=10 * MEGABYTE),
                 when_missing=(422, "aspect_ratio is required for text-to-video"),
             ),
             "sound": Flag(),
@@ -49,32 +49,32 @@ KLING_2_6 = {
         required={
             "prompt": Text(1000),
             "sound": Flag(),
-            "aspect_ratio": SHAPE,
+            "aspect_ratio": RATIO,
             "duration": LENGTH,
         },
         prices=PRICES_2_6,
     ),
 }
 
-STEERED: dict[str, Kind] = {
+OPTIONAL: dict[str, FieldKind] = {
     "duration": LENGTH,
     "negative_prompt": Text(500),
     "cfg_scale": Number(0, 1, 0.1),
 }
 # JPEG or PNG only. Source: D, 2026-08-19.
-FRAME = Address(Picture(("JPEG", "PNG")))
+FRAME = Url(ImageFile(("JPEG", "PNG")))
 FIVE_S = {"duration": "5"}
 PRICES_2_5 = (Price(42, {"duration": "5"}), Price(84, {"duration": "10"}))
 KLING_2_5 = {
     "kling/v2-5-turbo-image-to-video-pro": HostedModel(
         required={"prompt": Text(2500), "image_url": FRAME},
-        optional={"tail_image_url": FRAME, **STEERED},
+        optional={"tail_image_url": FRAME, **OPTIONAL},
         defaults=FIVE_S,
         prices=PRICES_2_5,
     ),
     "kling/v2-5-turbo-text-to-video-pro": HostedModel(
         required={"prompt": Text(2500)},
-        optional={"aspect_ratio": SHAPE, **STEERED},
+        optional={"aspect_ratio": RATIO, **OPTIONAL},
         defaults=FIVE_S,
         prices=PRICES_2_5,
     ),
@@ -84,25 +84,25 @@ MASTER_PRICES = (Price(160, {"duration": "5"}), Price(320, {"duration": "10"}))
 KLING_2_1 = {
     "kling/v2-1-master-image-to-video": HostedModel(
         required={"prompt": Text(5000), "image_url": FRAME},
-        optional=STEERED,
+        optional=OPTIONAL,
         defaults=FIVE_S,
         prices=MASTER_PRICES,
     ),
     "kling/v2-1-master-text-to-video": HostedModel(
         required={"prompt": Text(5000)},
-        optional={"aspect_ratio": SHAPE, **STEERED},
+        optional={"aspect_ratio": RATIO, **OPTIONAL},
         defaults=FIVE_S,
         prices=MASTER_PRICES,
     ),
     "kling/v2-1-pro": HostedModel(
         required={"prompt": Text(5000), "image_url": FRAME},
-        optional={"tail_image_url": FRAME, **STEERED},
+        optional={"tail_image_url": FRAME, **OPTIONAL},
         defaults=FIVE_S,
         prices=(Price(50, {"duration": "5"}), Price(100, {"duration": "10"})),
     ),
     "kling/v2-1-standard": HostedModel(
         required={"prompt": Text(5000), "image_url": FRAME},
-        optional=STEERED,
+        optional=OPTIONAL,
         defaults=FIVE_S,
         prices=(Price(25, {"duration": "5"}), Price(50, {"duration": "10"})),
     ),

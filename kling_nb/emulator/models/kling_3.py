@@ -1,37 +1,36 @@
 """Kling 3.0, 3.0 turbo and 3.0 omni.
 
-Source: documentation (D), crawl of 2026-08; prices: three independent captures (C), 2026-03 to
-2026-10, for a second; they name 720p, 1080p and 4K, read here as std, pro and 4K. Literals only.
+Source: documentation (D), crawl of 2026-08; prices per second: three independent captures (C),
+2026-03 to 2026-10; they name 720p, 1080p and 4K, read here as std, pro and 4K.
 
-Omni: documentation (D), crawl of 2026-08-19; the catalogue is the same (D). `customize_multi_shots`
-is true where it is not sent (D), and requires `multi_prompt` then; the prompt is required either
-way (D). Prices with a video: recorded traffic (L), 2026-08-20. Limits in MB are read as the greater
-unit.
+Omni: documentation (D), crawl of 2026-08-19; the catalogue is the same (D). The default of
+`customize_multi_shots` is true (D), which requires `multi_prompt`; the prompt is always required
+(D). Prices with a video: recorded traffic (L), 2026-08-20. A megabyte is read as 1,048,576 bytes.
 """
 
 from __future__ import annotations
 
 from .fields import (
-    Addresses,
-    AtMostBeside,
+    AtMostWith,
+    AudioFile,
     Choice,
+    FieldKind,
     Flag,
-    Footage,
-    Form,
     HostedModel,
+    ImageFile,
     Integer,
-    Kind,
-    NeededWhen,
-    NeededWithout,
     NotInForm,
     NotTogether,
+    ObjectList,
     OnlyInForm,
-    Picture,
     Price,
-    Records,
+    RequestForm,
+    RequiredWhen,
+    RequiredWithout,
     Rule,
-    Speech,
     Text,
+    UrlList,
+    VideoFile,
 )
 
 __all__ = [
@@ -41,25 +40,25 @@ __all__ = [
 ]
 
 LENGTH = Choice(tuple(str(seconds) for seconds in range(3, 16)))
-SHAPE = Choice(("16:9", "9:16", "1:1"))
+RATIO = Choice(("16:9", "9:16", "1:1"))
 SIZE = Choice(("720p", "1080p"))
-SHOTS = Records({"prompt": Text(500), "duration": Integer(1, 12)}, most=5)
-# Source: D, 2026-08-19. A single URL is that of a video; no limit of it is named.
-TIMED: dict[str, Integer | Addresses] = {
-    "element_input_audio_urls": Addresses(Speech(), most=None),
+SHOTS = ObjectList({"prompt": Text(500), "duration": Integer(1, 12)}, most=5)
+# Source: D, 2026-08-19. A single URL is a video; the page names no limit for it.
+TIMED: dict[str, Integer | UrlList] = {
+    "element_input_audio_urls": UrlList(AudioFile(), most=None),
     "start_time": Integer(0, 600_000),
     "end_time": Integer(0, 600_000),
 }
-ELEMENTS = Records(
+ELEMENTS = ObjectList(
     {
         "name": Text(),
         "description": Text(),
-        "element_input_urls": Addresses(Picture(), least=2, most=4, alone=Footage()),
+        "element_input_urls": UrlList(ImageFile(), least=2, most=4, alone=VideoFile()),
     },
     most=3,
     optional=TIMED,
 )
-TURBO_FRAME = Picture(("JPEG", "PNG"))
+TURBO_FRAME = ImageFile(("JPEG", "PNG"))
 TURBO_PRICES = (Price(18, {"resolution": "720p"}), Price(22.5, {"resolution": "1080p"}))
 
 KLING_3 = {
@@ -73,16 +72,16 @@ KLING_3 = {
         optional={
             "prompt": Text(),
             "multi_prompt": SHOTS,
-            "image_urls": Addresses(Picture(), most=2),
-            "aspect_ratio": SHAPE,
+            "image_urls": UrlList(ImageFile(), most=2),
+            "aspect_ratio": RATIO,
             "kling_elements": ELEMENTS,
         },
         rules=(
-            NeededWhen("prompt", "multi_shots", stands=False),
-            NeededWhen("multi_prompt", "multi_shots", stands=True),
-            NeededWithout("aspect_ratio", "image_urls"),
+            RequiredWhen("prompt", "multi_shots", value=False),
+            RequiredWhen("multi_prompt", "multi_shots", value=True),
+            RequiredWithout("aspect_ratio", "image_urls"),
             # Source: D, 2026-08-19.
-            AtMostBeside("image_urls", 1, "multi_shots"),
+            AtMostWith("image_urls", 1, "multi_shots"),
         ),
         per_s=True,
         prices=(
@@ -97,7 +96,7 @@ KLING_3 = {
         required={
             "prompt": Text(2500),
             "duration": LENGTH,
-            "aspect_ratio": SHAPE,
+            "aspect_ratio": RATIO,
             "resolution": SIZE,
         },
         per_s=True,
@@ -106,7 +105,7 @@ KLING_3 = {
     "kling/v3-turbo-image-to-video": HostedModel(
         required={
             "prompt": Text(2500),
-            "image_urls": Addresses(TURBO_FRAME, most=None),
+            "image_urls": UrlList(TURBO_FRAME, most=None),
             "duration": LENGTH,
             "resolution": SIZE,
         },
@@ -117,8 +116,8 @@ KLING_3 = {
 
 
 MEGABYTE = 1024 * 1024
-FRAME = Picture(("JPEG", "PNG"), 50 * MEGABYTE, least_px=300, ratio=(2 / 5, 5 / 2))
-FILM = Footage(
+FRAME = ImageFile(("JPEG", "PNG"), 50 * MEGABYTE, least_px=300, ratio=(2 / 5, 5 / 2))
+VIDEO = VideoFile(
     200 * MEGABYTE,
     least_s=3,
     most_s=15.5,
@@ -127,20 +126,20 @@ FILM = Footage(
     ratio=(2 / 5, 2),
     rate=(24, 60),
 )
-OMNI_SHOTS = Records({"prompt": Text(512), "duration": Integer(1, 15)}, most=6)
-OMNI_ELEMENTS = Records(
+OMNI_SHOTS = ObjectList({"prompt": Text(512), "duration": Integer(1, 15)}, most=6)
+OMNI_ELEMENTS = ObjectList(
     {
         "name": Text(),
         "description": Text(),
-        "element_input_urls": Addresses(FRAME, least=2, most=4, alone=FILM),
+        "element_input_urls": UrlList(FRAME, least=2, most=4, alone=VIDEO),
     },
     most=None,
     optional=TIMED,
 )
-OPEN_SHAPE = Choice(("auto", "16:9", "9:16", "1:1"))
-FIXED_SHAPES = ("16:9", "9:16", "1:1")
+ANY_RATIO = Choice(("auto", "16:9", "9:16", "1:1"))
+RATIOS = ("16:9", "9:16", "1:1")
 PROMPT = Text(3072)
-COMMON: dict[str, Kind] = {
+COMMON: dict[str, FieldKind] = {
     "duration": Integer(3, 15),
     "resolution": Choice(("720p", "1080p", "4k")),
     "audio": Flag(),
@@ -149,32 +148,35 @@ COMMON: dict[str, Kind] = {
     "prefer_multi_shots": Flag(),
     "elements": OMNI_ELEMENTS,
 }
-TOLD = NeededWhen("multi_prompt", "customize_multi_shots", stands=True, default=True)
+NEEDS_SHOTS = RequiredWhen("multi_prompt", "customize_multi_shots", value=True, default=True)
 MULTI_SHOT = ("multi_prompt", "customize_multi_shots", "prefer_multi_shots")
-ONLY_VIDEO = Form(has=("video_urls",), lacks=("image_urls",))
-WITH_VIDEO = Form(has=("video_urls",))
-WITH_IMAGES = Form(has=("image_urls",))
-OF_IMAGES: tuple[Rule, ...] = (
-    TOLD,
-    AtMostBeside("image_urls", 1, "multi_prompt"),
-    OnlyInForm("aspect_ratio", ("auto",), Form(lacks=("multi_prompt",), single="image_urls")),
+ONLY_VIDEO = RequestForm(has=("video_urls",), lacks=("image_urls",))
+WITH_VIDEO = RequestForm(has=("video_urls",))
+WITH_IMAGES = RequestForm(has=("image_urls",))
+ONE_FRAME = RequestForm(lacks=("multi_prompt",), single="image_urls")
+IMAGE_RULES: tuple[Rule, ...] = (
+    NEEDS_SHOTS,
+    AtMostWith("image_urls", 1, "multi_prompt"),
+    OnlyInForm(
+        "aspect_ratio", ("auto",), RequestForm(lacks=("multi_prompt",), single="image_urls")
+    ),
     NotTogether("prefer_multi_shots", "customize_multi_shots"),
 )
-OF_REFERENCES: tuple[Rule, ...] = (
-    NeededWhen(
-        "multi_prompt", "customize_multi_shots", stands=True, default=True, without="video_urls"
+REFERENCE_RULES: tuple[Rule, ...] = (
+    RequiredWhen(
+        "multi_prompt", "customize_multi_shots", value=True, default=True, without="video_urls"
     ),
-    NeededWithout("image_urls", "video_urls"),
-    AtMostBeside("image_urls", 4, "video_urls"),
-    OnlyInForm("aspect_ratio", FIXED_SHAPES, WITH_IMAGES),
+    RequiredWithout("image_urls", "video_urls"),
+    AtMostWith("image_urls", 4, "video_urls"),
+    OnlyInForm("aspect_ratio", RATIOS, WITH_IMAGES),
     OnlyInForm("aspect_ratio", ("auto",), ONLY_VIDEO),
     OnlyInForm("audio", (False,), WITH_VIDEO),
     NotInForm(("duration",), ONLY_VIDEO),
     NotInForm(MULTI_SHOT, WITH_VIDEO),
 )
-OF_VIDEO: tuple[Rule, ...] = (
-    OnlyInForm("aspect_ratio", ("auto",), Form(lacks=("image_urls",))),
-    OnlyInForm("aspect_ratio", FIXED_SHAPES, WITH_IMAGES),
+VIDEO_RULES: tuple[Rule, ...] = (
+    OnlyInForm("aspect_ratio", ("auto",), RequestForm(lacks=("image_urls",))),
+    OnlyInForm("aspect_ratio", RATIOS, WITH_IMAGES),
 )
 DEFAULTS = {"resolution": "720p", "audio": False}
 PRICES = (
@@ -193,16 +195,16 @@ PRICES_WITH_VIDEO = (
 OMNI = {
     "kling-3.0-omni/text-to-video": HostedModel(
         required={"prompt": PROMPT},
-        optional={**COMMON, "aspect_ratio": Choice(FIXED_SHAPES)},
-        rules=(TOLD,),
+        optional={**COMMON, "aspect_ratio": Choice(RATIOS)},
+        rules=(NEEDS_SHOTS,),
         per_s=True,
         defaults=DEFAULTS,
         prices=PRICES,
     ),
     "kling-3.0-omni/image-to-video": HostedModel(
-        required={"prompt": PROMPT, "image_urls": Addresses(FRAME, most=2)},
-        optional={**COMMON, "aspect_ratio": OPEN_SHAPE},
-        rules=OF_IMAGES,
+        required={"prompt": PROMPT, "image_urls": UrlList(FRAME, most=2)},
+        optional={**COMMON, "aspect_ratio": ANY_RATIO},
+        rules=IMAGE_RULES,
         per_s=True,
         defaults=DEFAULTS,
         prices=PRICES,
@@ -211,21 +213,21 @@ OMNI = {
         required={"prompt": PROMPT},
         optional={
             **COMMON,
-            "image_urls": Addresses(FRAME, most=7),
-            "aspect_ratio": OPEN_SHAPE,
-            "video_urls": Addresses(FILM),
+            "image_urls": UrlList(FRAME, most=7),
+            "aspect_ratio": ANY_RATIO,
+            "video_urls": UrlList(VIDEO),
         },
-        rules=OF_REFERENCES,
+        rules=REFERENCE_RULES,
         per_s=True,
         defaults=DEFAULTS,
         prices=(*PRICES_WITH_VIDEO, *PRICES),
         may_last_as="video_urls",
     ),
-    # Nothing is known of its shots; that its clip is as long as its video is a reading.
+    # Its shots are unknown; that its clip has the duration of its video is a reading.
     "kling-3.0-omni/transformation": HostedModel(
-        required={"prompt": PROMPT, "video_urls": Addresses(FILM)},
-        optional={**COMMON, "aspect_ratio": OPEN_SHAPE, "image_urls": Addresses(FRAME, most=4)},
-        rules=OF_VIDEO,
+        required={"prompt": PROMPT, "video_urls": UrlList(VIDEO)},
+        optional={**COMMON, "aspect_ratio": ANY_RATIO, "image_urls": UrlList(FRAME, most=4)},
+        rules=VIDEO_RULES,
         per_s=True,
         defaults=DEFAULTS,
         prices=PRICES_WITH_VIDEO,

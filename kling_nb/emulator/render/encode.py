@@ -1,7 +1,6 @@
-"""A picture becomes an H.264 MP4: a slow camera move, the EMULATED mark, a quiet chord.
+"""Encode images as an H.264 MP4: a slow camera move, the EMULATED mark, a quiet chord.
 
-Owns frames and sound. Must not know tasks, uploads or HTTP. Rendering costs processor time, so no
-clip is larger than 720p, whatever resolution is asked for.
+No clip is larger than 720p, whatever resolution is requested, to save processor time.
 """
 
 from __future__ import annotations
@@ -35,26 +34,26 @@ FADE_S = 0.8
 X264 = {"crf": "25", "preset": "veryfast"}
 BT709 = 1
 DISSOLVE = (0.55, 0.9)
-"""When the last picture begins to show, and when it is all that shows; in lengths."""
+"""The shares of a scene at which the dissolve to its last image begins and ends."""
 ROUNDING = 1e-6
 
 
 class Interrupted(Exception):
-    """The rendering was asked to stop before its end."""
+    """The rendering was stopped before its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A part of a clip."""
 
-    picture: Image.Image
-    length_s: float
+    image: Image.Image
+    duration_s: float
     last: Image.Image | None = None
-    """The picture that the camera ends on."""
+    """The image at the end of the scene."""
 
 
 def render_clip(
-    picture: Image.Image,
+    image: Image.Image,
     target: Path,
     *,
     size: tuple[int, int],
@@ -62,8 +61,8 @@ def render_clip(
     sound: bool,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Write a clip of one picture; see `render_scenes`."""
-    render_scenes([Scene(picture, length_s)], target, size=size, sound=sound, stop=stop)
+    """Render a clip of one image; see `render_scenes`."""
+    render_scenes([Scene(image, length_s)], target, size=size, sound=sound, stop=stop)
 
 
 def render_scenes(
@@ -74,47 +73,46 @@ def render_scenes(
     sound: bool,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Write a clip, exactly as long as its scenes, at 24 frames a second.
+    """Render a clip exactly as long as its scenes, at 24 frames per second.
 
     Raises:
-        Interrupted: `stop()` said so; the file is not complete then.
+        Interrupted: `stop()` returned true; the file is incomplete.
     """
-    with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as film:
-        video = film.add_stream("libx264", rate=FPS, options=X264)
+    with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        video = container.add_stream("libx264", rate=FPS, options=X264)
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
         context = video.codec_context
         context.colorspace = context.color_primaries = context.color_trc = BT709
-        audio = film.add_stream("aac", rate=SOUND_HZ, layout="mono") if sound else None
-        for number, planes in enumerate(play_scenes(scenes, size)):
+        audio = container.add_stream("aac", rate=SOUND_HZ, layout="mono") if sound else None
+        for number, planes in enumerate(frames_of(scenes, size)):
             if stop():
                 raise Interrupted
-            film.mux(video.encode(build_frame(planes, number)))
-        film.mux(video.encode(None))
+            container.mux(video.encode(build_frame(planes, number)))
+        container.mux(video.encode(None))
         if audio is not None:
-            for chunk in play_chord(sum(scene.length_s for scene in scenes)):
-                film.mux(audio.encode(chunk))
-            film.mux(audio.encode(None))
+            for chunk in synthesize_chord(sum(scene.duration_s for scene in scenes)):
+                container.mux(audio.encode(chunk))
+            container.mux(audio.encode(None))
 
 
-def play_scenes(scenes: Sequence[Scene], size: tuple[int, int]) -> Iterator[list[Image.Image]]:
-    """The frames of all scenes, so many that the whole is as long as it has to be."""
-    played, ends_s = 0, 0.0
+def frames_of(scenes: Sequence[Scene], size: tuple[int, int]) -> Iterator[list[Image.Image]]:
+    """Yield the frames of all scenes; rounding errors do not add up."""
+    count, ends_s = 0, 0.0
     for scene in scenes:
-        ends_s += scene.length_s
-        frames = int(ends_s * FPS + ROUNDING) - played
-        played += frames
-        moving = move_camera(scene.picture, size, frames)
+        ends_s += scene.duration_s
+        frames = int(ends_s * FPS + ROUNDING) - count
+        count += frames
+        moving = move_camera(scene.image, size, frames)
         yield from dissolve(moving, scene.last, size, frames) if scene.last else moving
 
 
 def dissolve(
     moving: Iterator[list[Image.Image]], last: Image.Image, size: tuple[int, int], frames: int
 ) -> Iterator[list[Image.Image]]:
-    """Frames that turn into those of a still picture, and end on it."""
+    """Yield the frames of a dissolve to a still image."""
     still = split_planes(last.resize(size, Image.Resampling.LANCZOS))
-    mark, spot = draw_mark(*size)
-    stamp(still, mark, spot)
+    add_mark(still, *draw_mark(*size))
     begin, end = frames * DISSOLVE[0], max(1.0, frames * DISSOLVE[1])
     for number, planes in enumerate(moving):
         share = min(1.0, max(0.0, (number - begin) / (end - begin)))
@@ -122,44 +120,44 @@ def dissolve(
 
 
 def frame_size(width: int, height: int) -> tuple[int, int]:
-    """Even width and height for a picture: its proportions, at most 1280x720 pixels or so.
+    """Return even width and height with the ratio of an image, at most about 1280x720 pixels.
 
-    A tiny picture is enlarged to a long side of 640, no further.
+    A tiny image is enlarged to a long side of 640.
     """
-    wide, high = slim(width, height)
+    wide, high = limit_ratio(width, height)
     longest = max(wide, high)
     scale = min(LONGEST_PX / longest, math.sqrt(MOST_PIXELS / (wide * high)))
     scale = min(scale, max(1.0, SMALLEST_LONG_PX / longest))
     return max(2, round(wide * scale / 2) * 2), max(2, round(high * scale / 2) * 2)
 
 
-def slim(width: float, height: float) -> tuple[float, float]:
-    """The part of a very long or very high picture that is shown."""
+def limit_ratio(width: float, height: float) -> tuple[float, float]:
+    """Return the visible size of a very wide or very high image."""
     return min(width, height * WIDEST), min(height, width * WIDEST)
 
 
 def move_camera(
-    picture: Image.Image, size: tuple[int, int], frames: int
+    image: Image.Image, size: tuple[int, int], frames: int
 ) -> Iterator[list[Image.Image]]:
-    """The frames of a slow push-in, each as its three planes, with the mark."""
-    # Scaled as planes of luma and half-size colour, a frame costs half of what RGB would.
-    wide = split_planes(fit_source(picture, *size))
+    """Yield the frames of a slow push-in with the mark, each as three planes."""
+    # Scaling luma and half-size colour planes takes half the time of RGB.
+    wide = split_planes(fit_source(image, *size))
     half = (size[0] // 2, size[1] // 2)
-    mark, spot = draw_mark(*size)
+    mark, corner = draw_mark(*size)
     for number in range(frames):
-        # Fractions of pixels: whole ones would make so slow a move tremble.
+        # Fractions of pixels: with whole ones the slow move would jitter.
         moment = number / max(1, frames - 1)
         planes = [
-            plane.resize(seen, Image.Resampling.BICUBIC, box=view_at(moment, *plane.size))
-            for plane, seen in zip(wide, (size, half, half), strict=True)
+            plane.resize(target, Image.Resampling.BICUBIC, box=view_at(moment, *plane.size))
+            for plane, target in zip(wide, (size, half, half), strict=True)
         ]
-        stamp(planes, mark, spot)
+        add_mark(planes, mark, corner)
         yield planes
 
 
-def split_planes(picture: Image.Image) -> list[Image.Image]:
-    """Luma of a picture, and both colour differences in half its size (BT.709)."""
-    rgb: av.VideoFrame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
+def split_planes(image: Image.Image) -> list[Image.Image]:
+    """Return the luma plane and both half-size colour planes of an image (BT.709)."""
+    rgb: av.VideoFrame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]
     frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=ONE_THREAD)
     return [
         Image.frombytes("L", (plane.width, plane.height), bytes(plane), "raw", "L", plane.line_size)
@@ -167,17 +165,17 @@ def split_planes(picture: Image.Image) -> list[Image.Image]:
     ]
 
 
-def stamp(planes: list[Image.Image], mark: Image.Image, spot: tuple[int, int]) -> None:
-    """Put the mark, which is grey, on a frame."""
+def add_mark(planes: list[Image.Image], mark: Image.Image, corner: tuple[int, int]) -> None:
+    """Paste the grey mark on a frame."""
     grey, opacity = mark.convert("LA").split()
     half = (max(1, mark.width // 2), max(1, mark.height // 2))
-    planes[0].paste(grey, spot, opacity)
+    planes[0].paste(grey, corner, opacity)
     for plane in planes[1:]:
-        plane.paste(128, (spot[0] // 2, spot[1] // 2), opacity.resize(half))
+        plane.paste(128, (corner[0] // 2, corner[1] // 2), opacity.resize(half))
 
 
 def build_frame(planes: list[Image.Image], number: int) -> av.VideoFrame:
-    """The frame of that number from its planes."""
+    """Return the frame with this number from its planes."""
     frame = av.VideoFrame(*planes[0].size, "yuv420p")
     for target, plane in zip(frame.planes, planes, strict=True):
         rows = plane.tobytes("raw", "L", target.line_size, 1)
@@ -186,40 +184,40 @@ def build_frame(planes: list[Image.Image], number: int) -> av.VideoFrame:
     return frame
 
 
-def fit_source(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """The picture, its middle part if very long, just large enough for the closest view."""
-    shown_width, shown_height = slim(*picture.size)
-    left, top = (picture.width - shown_width) / 2, (picture.height - shown_height) / 2
+def fit_source(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Return the visible part of an image, just large enough for the closest view."""
+    shown_width, shown_height = limit_ratio(*image.size)
+    left, top = (image.width - shown_width) / 2, (image.height - shown_height) / 2
     size = (math.ceil(width * ZOOM / 2) * 2, math.ceil(height * ZOOM / 2) * 2)
     box = (left, top, left + shown_width, top + shown_height)
-    return picture.resize(size, Image.Resampling.LANCZOS, box=box)
+    return image.resize(size, Image.Resampling.LANCZOS, box=box)
 
 
 def view_at(moment: float, width: int, height: int) -> tuple[float, float, float, float]:
-    """What the camera sees at `moment`, 0 to 1: all of it first, then slowly closer and up."""
+    """Return the visible box at `moment`, 0 to 1: at first everything, then closer and higher."""
     eased = moment - math.sin(2 * math.pi * moment) / (4 * math.pi)
     zoom = ZOOM**eased
-    seen_width, seen_height = width / zoom, height / zoom
-    left = (width - seen_width) * (0.5 + 0.12 * eased)
-    top = (height - seen_height) * (0.5 - 0.18 * eased)
-    return left, top, left + seen_width, top + seen_height
+    view_width, view_height = width / zoom, height / zoom
+    left = (width - view_width) * (0.5 + 0.12 * eased)
+    top = (height - view_height) * (0.5 - 0.18 * eased)
+    return left, top, left + view_width, top + view_height
 
 
-def play_chord(length_s: float) -> Iterator[av.AudioFrame]:
-    """A soft chord that comes and goes, as frames for the encoder."""
+def synthesize_chord(duration_s: float) -> Iterator[av.AudioFrame]:
+    """Yield the audio frames of a soft chord with a fade in and a fade out."""
     second = [
         LOUDNESS * sum(math.sin(2 * math.pi * hertz * n / SOUND_HZ) for hertz in CHORD_HZ)
         for n in range(SOUND_HZ)
     ]
-    total, chunk = int(length_s * SOUND_HZ), 1024
+    total, chunk = int(duration_s * SOUND_HZ), 1024
     fade = FADE_S * SOUND_HZ
     for start in range(0, total, chunk):
-        spots = range(start, min(start + chunk, total))
+        numbers = range(start, min(start + chunk, total))
         samples = array.array(
-            "f", [second[n % SOUND_HZ] * min(1.0, n / fade, (total - n) / fade) for n in spots]
+            "f", [second[n % SOUND_HZ] * min(1.0, n / fade, (total - n) / fade) for n in numbers]
         )
         frame = av.AudioFrame(format="fltp", layout="mono", samples=len(samples))
-        # A plane is padded to an aligned length; the rest of it is never played.
+        # A plane is padded to an aligned length; the padding is not encoded.
         frame.planes[0].update(samples.tobytes().ljust(frame.planes[0].buffer_size, b"\0"))
         frame.sample_rate, frame.pts, frame.time_base = SOUND_HZ, start, Fraction(1, SOUND_HZ)
         yield frame

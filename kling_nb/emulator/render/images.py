@@ -1,7 +1,4 @@
-"""Pictures that a clip is made from: an upload read with care, or a scene drawn from words.
-
-Owns what Pillow draws before anything moves. Must not know video, tasks or HTTP.
-"""
+"""The images of a clip, with Pillow: read an upload, or draw a scene from the prompt."""
 
 from __future__ import annotations
 
@@ -17,14 +14,14 @@ if TYPE_CHECKING:
     from PIL.ImageFont import ImageFont as BitmapFont
 
 __all__ = [
-    "UnreadablePicture",
+    "UnreadableImage",
     "crop_to",
     "draw_caption",
     "draw_cover",
     "draw_mark",
     "draw_notice",
     "draw_scene",
-    "open_picture",
+    "open_image",
 ]
 
 ACCEPTED = ("JPEG", "PNG", "WEBP")
@@ -38,41 +35,41 @@ PALETTES = (
 )
 
 
-class UnreadablePicture(Exception):
-    """The bytes are no picture of the asked formats that can be read to its end."""
+class UnreadableImage(Exception):
+    """The content is no complete image of an accepted format."""
 
 
 def draw_cover() -> bytes:
-    """A JPEG, as it stands before the clip in a result of several files."""
+    """Return a JPEG, the cover image in a result of several files."""
     content = io.BytesIO()
     Image.new("RGB", (64, 36), BACKGROUND).save(content, "JPEG")
     return content.getvalue()
 
 
-def open_picture(content: bytes, formats: tuple[str, ...] = ACCEPTED) -> Image.Image:
-    """The picture as a viewer shows it: upright, RGB, on a neutral ground where transparent.
+def open_image(content: bytes, formats: tuple[str, ...] = ACCEPTED) -> Image.Image:
+    """Return the image as a viewer shows it: upright, RGB, transparent parts in neutral grey.
 
     Raises:
-        UnreadablePicture: it has none of the formats (D), or is damaged.
+        UnreadableImage: The content has none of the formats (D), or is damaged.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=formats) as picture:
-            upright = ImageOps.exif_transpose(picture)
+        with Image.open(io.BytesIO(content), formats=formats) as image:
+            upright = ImageOps.exif_transpose(image)
             if upright.has_transparency_data:
                 rgba = upright.convert("RGBA")
-                ground = Image.new("RGBA", rgba.size, BACKGROUND)
-                return Image.alpha_composite(ground, rgba).convert("RGB")
+                background = Image.new("RGBA", rgba.size, BACKGROUND)
+                return Image.alpha_composite(background, rgba).convert("RGB")
             return upright.convert("RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
-        raise UnreadablePicture from error
-    except SyntaxError as error:  # Pillow's word for a damaged PNG
-        raise UnreadablePicture from error
+        raise UnreadableImage from error
+    except SyntaxError as error:  # Pillow raises it for a damaged PNG
+        raise UnreadableImage from error
 
 
-def draw_scene(words: str, aspect_ratio: str) -> Image.Image:
-    """A quiet landscape of light with the words set in it, for text-to-video."""
+def draw_scene(prompt: str, aspect_ratio: str) -> Image.Image:
+    """Draw an abstract landscape with the prompt, for text-to-video."""
     size = SCENE_SIZES[aspect_ratio]
-    digest = hashlib.sha256(words.encode()).digest()
+    digest = hashlib.sha256(prompt.encode()).digest()
     low, middle, high = PALETTES[digest[0] % len(PALETTES)]
     sky = ImageOps.colorize(Image.linear_gradient("L"), high, low, mid=middle)
     scene = sky.rotate(180).resize(size, Image.Resampling.BICUBIC)
@@ -82,65 +79,65 @@ def draw_scene(words: str, aspect_ratio: str) -> Image.Image:
     across = int((size[0] - diameter) * (0.25 + digest[1] / 510))
     glow.paste(light.point(fade_to_rim()), (across, (size[1] - diameter) // 2))
     scene.paste(Image.new("RGB", size, high), mask=glow)
-    return write_words(scene, words, share=0.055)
+    return write_text(scene, prompt, share=0.055)
 
 
-def crop_to(picture: Image.Image, aspect_ratio: str) -> Image.Image:
-    """The middle of a picture in that shape."""
+def crop_to(image: Image.Image, aspect_ratio: str) -> Image.Image:
+    """Return the middle of an image in this aspect ratio."""
     wide, high = SCENE_SIZES[aspect_ratio]
-    width = min(picture.width, picture.height * wide / high)
+    width = min(image.width, image.height * wide / high)
     size = (max(1, round(width)), max(1, round(width * high / wide)))
-    return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+    return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
 
 
-def draw_caption(picture: Image.Image, words: str) -> Image.Image:
-    """A copy with the words of a shot on a dark band along its lower third."""
-    scene = picture.copy()
+def draw_caption(image: Image.Image, text: str) -> Image.Image:
+    """Return a copy with the text on a dark band in its lower third."""
+    scene = image.copy()
     band = (0, scene.height * 2 // 3, scene.width, scene.height * 5 // 6)
     shade = scene.crop(band).point(lambda value: value // 3)
-    scene.paste(write_words(shade, words, share=0.3), band[:2])
+    scene.paste(write_text(shade, text, share=0.3), band[:2])
     return scene
 
 
 def fade_to_rim() -> list[int]:
-    """Brightness of a glow for each value of Pillow's inverted radial gradient."""
-    # The gradient ends at the corners of its square; ours has to end at the rim of the circle.
+    """Return the brightness of a glow for each value of Pillow's inverted radial gradient."""
+    # The gradient ends at the corners of its square; the glow ends at the rim of the circle.
     rim = 75
     return [int(150 * (max(0, value - rim) / (255 - rim)) ** 1.5) for value in range(256)]
 
 
 def draw_notice(url: str) -> Image.Image:
-    """A placeholder that says the picture's URL was not fetched."""
+    """Draw a placeholder for an image at another URL."""
     scene = Image.new("RGB", (1280, 720), BACKGROUND)
     scene.paste(
         Image.new("RGB", (1280, 720), "#50585f"),
         mask=Image.linear_gradient("L").resize((1280, 720)),
     )
     shown = url if len(url) <= 120 else f"{url[:117]}..."
-    return write_words(scene, f"The emulator did not fetch this picture:\n{shown}", share=0.05)
+    return write_text(scene, f"The emulator did not fetch this picture:\n{shown}", share=0.05)
 
 
-def write_words(scene: Image.Image, words: str, *, share: float) -> Image.Image:
-    """Set the words in the middle, wrapped, with a soft shadow; `share` is letter per height."""
+def write_text(scene: Image.Image, text: str, *, share: float) -> Image.Image:
+    """Write centred, wrapped text with a soft shadow; `share` is font size per short side."""
     width, height = scene.size
     size = max(10, int(min(width, height) * share))
     letters = max(8, int(width * 0.8 / (size * 0.56)))
-    lines = [line for part in words.splitlines() for line in textwrap.wrap(part, letters)]
-    text, font = "\n".join(lines[:8]), load_font(size)
+    lines = [line for part in text.splitlines() for line in textwrap.wrap(part, letters)]
+    wrapped, font = "\n".join(lines[:8]), load_font(size)
     middle = (width / 2, height / 2)
     draw = ImageDraw.Draw(scene)
     for offset, colour in ((max(1, size // 16), "#1e1e28"), (0, "#fffcf5")):
-        spot = (middle[0] + offset, middle[1] + offset)
+        place = (middle[0] + offset, middle[1] + offset)
         draw.multiline_text(
-            spot, text, fill=colour, font=font, anchor="mm", align="center", spacing=size * 0.4
+            place, wrapped, fill=colour, font=font, anchor="mm", align="center", spacing=size * 0.4
         )
     return scene
 
 
 def draw_mark(width: int, height: int) -> tuple[Image.Image, tuple[int, int]]:
-    """The EMULATED badge for frames of that size, and where it goes: the upper right corner.
+    """Return the EMULATED badge for frames of this size, and its position at the upper right.
 
-    A player's controls cover the lower edge.
+    A player's controls would cover the lower edge.
     """
     size = max(7, min(width, height) // 34)
     font, pad = load_font(size), max(2, size // 2)
@@ -154,7 +151,7 @@ def draw_mark(width: int, height: int) -> tuple[Image.Image, tuple[int, int]]:
 
 
 def load_font(size: int) -> FreeTypeFont | BitmapFont:
-    """A sans serif: DejaVu, which has Greek and Cyrillic, else the font that Pillow carries."""
+    """Load DejaVu Sans, which has Greek and Cyrillic, else Pillow's own font."""
     try:
         return ImageFont.truetype("DejaVuSans.ttf", size)
     except OSError:

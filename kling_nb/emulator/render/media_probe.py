@@ -1,7 +1,4 @@
-"""Probe the videos and sounds that a request names: length, size, sound, and the first frame.
-
-Owns reading them with PyAV, as `encode` owns writing. Must not know limits, tasks or HTTP.
-"""
+"""Probe video and audio files with PyAV: duration, size, sound, and the first frame."""
 
 from __future__ import annotations
 
@@ -15,69 +12,69 @@ from PIL import Image
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["ONE_THREAD", "Facts", "UnreadableFootage", "first_frame", "probe"]
+__all__ = ["ONE_THREAD", "MediaFacts", "UnreadableMedia", "first_frame", "probe"]
 
 ONE_THREAD = 1
-"""For scaling: a forked child would wait for ever for threads that it does not have (PyAV 19)."""
-FILM_CONTAINERS = frozenset({"mp4", "mov"})
+"""For scaling: a forked child would wait for ever for the threads of a scaler (PyAV 19)."""
+VIDEO_CONTAINERS = frozenset({"mp4", "mov"})
 
 
-class UnreadableFootage(Exception):
-    """The file is no video or sound that can be read."""
+class UnreadableMedia(Exception):
+    """The file is no readable video or audio."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a file holds."""
+class MediaFacts:
+    """The content of a video or audio file."""
 
-    length_s: float
-    is_film: bool
-    """Whether it is an MP4 or QuickTime file with a picture that moves."""
+    duration_s: float
+    is_video: bool
+    """Whether it is an MP4 or QuickTime file with a video stream."""
     has_sound: bool
     size: tuple[int, int] = (1, 1)
-    """Width and height of the picture, as it lies in the file."""
+    """Width and height of the stored frames."""
     rate: float = 0.0
-    """Frames a second."""
+    """Frames per second."""
 
 
-def probe(path: Path) -> Facts:
-    """What the file holds.
+def probe(path: Path) -> MediaFacts:
+    """Read the facts of a file.
 
     Raises:
-        UnreadableFootage: nothing that has a length.
+        UnreadableMedia: The file has neither video nor audio, or no duration.
     """
     try:
-        with av.open(str(path)) as film:
-            names = set(film.format.name.split(","))
-            length_s = film.duration / av.time_base if film.duration else 0.0
-            has_sound = bool(film.streams.audio)
-            is_film = bool(film.streams.video) and bool(names & FILM_CONTAINERS)
-            size, rate = shown_in(film)
+        with av.open(str(path)) as container:
+            names = set(container.format.name.split(","))
+            duration_s = container.duration / av.time_base if container.duration else 0.0
+            has_sound = bool(container.streams.audio)
+            is_video = bool(container.streams.video) and bool(names & VIDEO_CONTAINERS)
+            size, rate = frames_in(container)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UnreadableFootage from error
-    if length_s <= 0 or not (is_film or has_sound):
-        raise UnreadableFootage
-    return Facts(length_s, is_film, has_sound, size, rate)
+        raise UnreadableMedia from error
+    if duration_s <= 0 or not (is_video or has_sound):
+        raise UnreadableMedia
+    return MediaFacts(duration_s, is_video, has_sound, size, rate)
 
 
-def shown_in(film: InputContainer) -> tuple[tuple[int, int], float]:
-    """Width and height, and frames a second; nothing of them where there is no picture."""
-    if not film.streams.video:
+def frames_in(container: InputContainer) -> tuple[tuple[int, int], float]:
+    """Return the frame size and rate; (1, 1) and 0 without a video stream."""
+    if not container.streams.video:
         return (1, 1), 0.0
-    stream = film.streams.video[0]
+    stream = container.streams.video[0]
     return (stream.width or 1, stream.height or 1), float(stream.average_rate or 0)
 
 
 def first_frame(path: Path) -> Image.Image:
-    """The picture that a video begins with.
+    """Return the first frame of a video.
 
     Raises:
-        UnreadableFootage: it has none that can be read.
+        UnreadableMedia: The file has no readable frame.
     """
     try:
-        with av.open(str(path)) as film:
-            for frame in film.decode(video=0):
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
                 return frame.to_image(threads=ONE_THREAD).convert("RGB")  # type: ignore[no-untyped-call, no-any-return]
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-        raise UnreadableFootage from error
-    raise UnreadableFootage
+        raise UnreadableMedia from error
+    raise UnreadableMedia

@@ -1,7 +1,4 @@
-"""Staging: the pictures of a script, read or drawn, as the scenes that the camera will see.
-
-Must not know tasks, the books or how clips are written.
-"""
+"""Build the scenes of a clip from its shot list: read or draw their images."""
 
 from __future__ import annotations
 
@@ -9,66 +6,65 @@ from pathlib import Path
 
 from PIL import Image
 
-from kling_nb.emulator.render.media_probe import UnreadableFootage, first_frame
-
 from .encode import Scene
-from .images import UnreadablePicture, crop_to, draw_caption, draw_notice, draw_scene, open_picture
+from .images import UnreadableImage, crop_to, draw_caption, draw_notice, draw_scene, open_image
 from .input_files import MediaUnavailable
-from .shot_list import Script, Shot
+from .media_probe import UnreadableMedia, first_frame
+from .shot_list import Shot, ShotList
 
-__all__ = ["stage"]
+__all__ = ["build_scenes"]
 
-USUAL_SHAPE = "16:9"
+DEFAULT_RATIO = "16:9"
 
 
-def stage(script: Script, *, captions: bool = True) -> list[Scene]:
-    """A scene for each shot; the last one ends on the tail picture where there is one.
+def build_scenes(content: ShotList, *, captions: bool = True) -> list[Scene]:
+    """Return a scene for each shot; the last one ends on the tail image if there is one.
 
     Raises:
-        MediaUnavailable: a file cannot be read.
+        MediaUnavailable: A file cannot be read.
     """
-    ground = find_ground(script)
-    last = shaped(read_picture(script.last), script) if script.last else None
-    captions = captions and len(script.shots) > 1
+    background = read_background(content)
+    last = crop(read_image(content.last), content) if content.last else None
+    captions = captions and len(content.shots) > 1
     return [
         Scene(
-            picture=picture_of(shot, ground, script, captions=captions),
-            length_s=shot.length_s,
-            last=last if shot is script.shots[-1] else None,
+            image=image_of(shot, background, content, captions=captions),
+            duration_s=shot.duration_s,
+            last=last if shot is content.shots[-1] else None,
         )
-        for shot in script.shots
+        for shot in content.shots
     ]
 
 
-def find_ground(script: Script) -> Image.Image | None:
-    """What every shot shows; None where words are drawn."""
-    if script.first is not None:
-        return shaped(read_picture(script.first), script)
-    if script.film is not None:
+def read_background(content: ShotList) -> Image.Image | None:
+    """Return the image of every shot; None if scenes are drawn from their prompts."""
+    if content.first is not None:
+        return crop(read_image(content.first), content)
+    if content.video is not None:
         try:
-            return shaped(first_frame(script.film), script)
-        except UnreadableFootage as error:
+            return crop(first_frame(content.video), content)
+        except UnreadableMedia as error:
             raise MediaUnavailable from error
-    return shaped(draw_notice(script.foreign), script) if script.foreign else None
+    return crop(draw_notice(content.foreign), content) if content.foreign else None
 
 
-def picture_of(
-    shot: Shot, ground: Image.Image | None, script: Script, *, captions: bool
+def image_of(
+    shot: Shot, background: Image.Image | None, content: ShotList, *, captions: bool
 ) -> Image.Image:
-    """What the camera sees of a shot."""
-    if ground is None:
-        return draw_scene(shot.words, script.aspect_ratio or USUAL_SHAPE)
-    return draw_caption(ground, shot.words) if captions else ground
+    """Return the image of a shot."""
+    if background is None:
+        return draw_scene(shot.prompt, content.aspect_ratio or DEFAULT_RATIO)
+    return draw_caption(background, shot.prompt) if captions else background
 
 
-def shaped(picture: Image.Image, script: Script) -> Image.Image:
-    """The picture, in the shape that was asked for."""
-    return crop_to(picture, script.aspect_ratio) if script.aspect_ratio else picture
+def crop(image: Image.Image, content: ShotList) -> Image.Image:
+    """Return the image in the requested aspect ratio."""
+    return crop_to(image, content.aspect_ratio) if content.aspect_ratio else image
 
 
-def read_picture(file: Path) -> Image.Image:
-    """The picture in a file that was inspected."""
+def read_image(file: Path) -> Image.Image:
+    """Return the image in a file."""
     try:
-        return open_picture(file.read_bytes())
-    except UnreadablePicture as error:
+        return open_image(file.read_bytes())
+    except UnreadableImage as error:
         raise MediaUnavailable from error

@@ -1,108 +1,114 @@
-"""The script of a clip: what a task asks to see, read from its model and its values.
+"""Derive the duration, the shots and the inputs of a clip from the values of its request.
 
-Owns which field shows what. Files are named by where they are on disk. Must not know how pictures
-are drawn or clips are made, nor whether the files can be read.
+Pure: a caller passes functions that find and measure files.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kling_nb.emulator.models import MODELS, HostedModel
 
-from .durations import length_of, shots_of
+__all__ = ["SLACK_S", "Shot", "ShotList", "billed_s", "read_shot_list"]
 
-__all__ = ["Script", "Shot", "write_script"]
+Measure = Callable[[str], float | None]
+"""Returns the seconds of the video or audio at a URL; None if they are unknown."""
+UNKNOWN_S = 5.0
+"""For a file that is not the emulator's own, and for a request without a duration."""
+SLACK_S = 0.1
+"""How much longer than whole seconds a file may be: a clip of 5 s has 121 frames, 5.04 s, and was
+billed as 5 (L, 2026-08-20)."""
 
 FIRST_FRAMES = ("image_urls", "input_urls", "image_url")
 TAIL_MODELS = ("kling-3.0/video", "kling-3.0-omni/image-to-video")
-"""Where a second picture is the last frame, and not one more reference. Source: D."""
+"""The models whose second image is the last frame, and not another reference. Source: D."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
     """A part of the clip."""
 
-    words: str
-    length_s: float
+    prompt: str
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """What a clip is to show."""
+class ShotList:
+    """The content of a clip."""
 
     first: Path | None
-    """A picture of ours, or None where words are drawn."""
-    film: Path | None
-    """A video of ours that gives the first frame where no picture does."""
+    """An uploaded image; None for a drawn scene."""
+    video: Path | None
+    """An uploaded video, for the first frame if there is no image."""
     last: Path | None
-    """The picture that the clip ends on."""
+    """The image of the last frame."""
     foreign: str
-    """The URL of a picture that is not ours; empty where there is none."""
+    """The URL of an input that is not the emulator's own, or empty."""
     shots: tuple[Shot, ...]
-    """At least one; each shows its words where there are several."""
+    """At least one; if there are several, each shows its prompt."""
     aspect_ratio: str
-    """Empty where the picture has its own."""
+    """Empty for that of the image."""
     sound: bool
 
     @property
-    def length_s(self) -> float:
-        """Of the whole clip."""
-        return sum(shot.length_s for shot in self.shots)
+    def duration_s(self) -> float:
+        """The duration of the whole clip."""
+        return sum(shot.duration_s for shot in self.shots)
 
-    def key(self, canned: bool) -> str:
-        """The name under which the clip is kept: equal scripts share one."""
-        shape = f"{self.length_s:g}-{'sound' if self.sound else 'silent'}"
+    def file_name(self, canned: bool) -> str:
+        """Return the name of the rendered file; equal shot lists share one."""
+        suffix = f"{self.duration_s:g}-{'sound' if self.sound else 'silent'}"
         if canned:
-            return f"canned-{shape}.mp4"
-        files = [file and file.name for file in (self.first, self.film, self.last)]
-        has_words = len(self.shots) > 1 or not any(files)
-        shots = [(shot.words if has_words else "", shot.length_s) for shot in self.shots]
-        shown = json.dumps([files, self.foreign, shots, self.aspect_ratio])
-        return f"{hashlib.sha256(shown.encode()).hexdigest()[:32]}-{shape}.mp4"
+            return f"canned-{suffix}.mp4"
+        files = [file and file.name for file in (self.first, self.video, self.last)]
+        shows_prompt = len(self.shots) > 1 or not any(files)
+        shots = [(shot.prompt if shows_prompt else "", shot.duration_s) for shot in self.shots]
+        content = json.dumps([files, self.foreign, shots, self.aspect_ratio])
+        return f"{hashlib.sha256(content.encode()).hexdigest()[:32]}-{suffix}.mp4"
 
 
-def write_script(
+def read_shot_list(
     name: str,
     values: Mapping[str, object],
     *,
     file_at: Callable[[str], Path | None],
-    measure: Callable[[str], float | None],
+    measure: Measure,
     share: float = 1.0,
-) -> Script:
-    """The script of a task whose values have passed the rules.
+) -> ShotList:
+    """Return the shot list of a valid request.
 
     Args:
         name: The model.
-        values: As they were sent.
-        file_at: The file of a URL, or None for one that is not the emulator's own.
-        measure: The seconds of a video or sound at a URL, None where they are not known.
-        share: The part of its length that the clip is to have.
+        values: The input of the request.
+        file_at: Returns the file of a URL; None if it is not the emulator's own.
+        measure: Returns the seconds of the video or audio at a URL.
+        share: The part of its duration that the clip gets.
     """
     model = MODELS[name]
     first_url, last_url = frames_of(name, values)
-    film_url = first_of(values.get("video_urls"))
+    video_url = first_of(values.get("video_urls"))
     first = file_at(first_url) if first_url else None
-    film = file_at(film_url) if film_url and not first_url else None
-    foreign = (first_url or film_url) if first is None and film is None else ""
-    shape = str(values.get("aspect_ratio") or "")
-    return Script(
+    video = file_at(video_url) if video_url and not first_url else None
+    foreign = (first_url or video_url) if first is None and video is None else ""
+    ratio = str(values.get("aspect_ratio") or "")
+    return ShotList(
         first=first,
-        film=film,
+        video=video,
         last=file_at(last_url) if last_url else None,
         foreign=foreign,
-        shots=tuple(read_shots(model, values, length_of(model, values, measure).seconds * share)),
-        aspect_ratio="" if shape == "auto" else shape,
+        shots=tuple(split_shots(model, values, duration_of(model, values, measure) * share)),
+        aspect_ratio="" if ratio == "auto" else ratio,
         sound=model.speaks or bool(values.get("sound") or values.get("audio")),
     )
 
 
 def frames_of(name: str, values: Mapping[str, object]) -> tuple[str, str]:
-    """The URLs of the first and of the last frame, empty where there is none."""
+    """Return the URLs of the first and of the last frame, or empty strings."""
     urls = next((values[field] for field in FIRST_FRAMES if values.get(field)), "")
     last = str(values.get("tail_image_url") or "")
     if name in TAIL_MODELS and isinstance(urls, list) and len(urls) > 1:
@@ -111,16 +117,56 @@ def frames_of(name: str, values: Mapping[str, object]) -> tuple[str, str]:
 
 
 def first_of(value: object) -> str:
-    """The first of some URLs, or the one."""
+    """Return the first URL of a list, or the single one, or an empty string."""
     if isinstance(value, list):
         return str(value[0]) if value else ""
     return str(value or "")
 
 
-def read_shots(model: HostedModel, values: Mapping[str, object], length_s: float) -> list[Shot]:
-    """The parts of the clip, stretched to its length; one where the request names none."""
-    shots = shots_of(model, values)
-    whole_s = sum(seconds for _, seconds in shots)
+def split_shots(model: HostedModel, values: Mapping[str, object], duration_s: float) -> list[Shot]:
+    """Return the shots, stretched to the duration of the clip; one if the request names none."""
+    shots = requested_shots(model, values)
+    whole_s = sum(shot.duration_s for shot in shots)
     if not shots:
-        return [Shot(str(values.get("prompt") or ""), length_s)]
-    return [Shot(words, length_s * seconds / whole_s) for words, seconds in shots]
+        return [Shot(str(values.get("prompt") or ""), duration_s)]
+    return [Shot(shot.prompt, duration_s * shot.duration_s / whole_s) for shot in shots]
+
+
+def requested_shots(model: HostedModel, values: Mapping[str, object]) -> list[Shot]:
+    """Return the shots of a request; none unless its flags enable them."""
+    shots = values.get("multi_prompt")
+    is_enabled = all(
+        values.get(flag) is not False
+        for flag in ("multi_shots", "customize_multi_shots")
+        if flag in model.fields
+    )
+    if not is_enabled or not isinstance(shots, list):
+        return []
+    return [Shot(str(shot["prompt"]), float(str(shot["duration"]))) for shot in shots]
+
+
+def duration_of(model: HostedModel, values: Mapping[str, object], measure: Measure) -> float:
+    """Return the seconds of the clip of a valid request."""
+    duration = values.get("duration")
+    followed = model.lasts_as or ("" if duration else model.may_last_as)
+    if followed and values.get(followed):
+        return measure_first(values[followed], measure)
+    duration = duration or model.defaults.get("duration")
+    shots = requested_shots(model, values)
+    return float(str(duration or sum(shot.duration_s for shot in shots) or UNKNOWN_S))
+
+
+def billed_s(model: HostedModel, values: Mapping[str, object], measure: Measure) -> int:
+    """Return the billed seconds: those of the clip, or of a longer video beside it.
+
+    A started second counts whole.
+    """
+    seconds = [duration_of(model, values, measure)]
+    if model.may_last_as and values.get(model.may_last_as):
+        seconds.append(measure_first(values[model.may_last_as], measure))
+    return max(1, math.ceil(max(seconds) - SLACK_S))
+
+
+def measure_first(value: object, measure: Measure) -> float:
+    """Return the seconds of the first file of a field."""
+    return measure(first_of(value)) or UNKNOWN_S

@@ -1,7 +1,4 @@
-"""The studio: makes the clips that tasks wait for, one at a time, beside everything else.
-
-Owns the worker thread and the cache of clips. Must not know HTTP.
-"""
+"""Render the clips of tasks in a worker thread, one at a time, and cache them on disk."""
 
 from __future__ import annotations
 
@@ -19,10 +16,10 @@ from kling_nb.emulator.account.uploads import Uploads
 from kling_nb.emulator.models import MODELS
 from kling_nb.emulator.permissions import make_file, make_folder
 
-from .input_files import MediaUnavailable, file_at, inspect, measure
-from .shot_list import Script, write_script
+from .input_files import MediaUnavailable, check_files, file_at, measure
+from .shot_list import ShotList, read_shot_list
 
-__all__ = ["RenderMode", "Studio"]
+__all__ = ["RenderMode", "RenderWorker"]
 
 RenderMode = Literal["full", "canned"]
 MEDIA_FAIL = Fail("422", "Your media file is unavailable, please replace it.")
@@ -34,7 +31,7 @@ ONE_AT_A_TIME = threading.Lock()
 
 
 def start_child() -> None:
-    """Free the turn in a forked child: the thread that had it does not exist there."""
+    """Replace the lock in a forked child, which does not have the thread that holds it."""
     global ONE_AT_A_TIME  # noqa: PLW0603 - one for the whole process
     ONE_AT_A_TIME = threading.Lock()
 
@@ -43,102 +40,98 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=start_child)
 
 
-class Studio:
-    """Makes clips in a thread of its own; a task is never made twice at the same time."""
+class RenderWorker:
+    """Renders clips in its own thread; it never renders a task twice at the same time."""
 
     def __init__(self, uploads: Uploads, mode: RenderMode) -> None:
-        """Use the uploads' books; `mode` canned makes one tiny clip for each length and sound."""
+        """Use the account of the uploads; "canned" renders one tiny clip per duration and sound."""
         self.uploads = uploads
-        self.books = uploads.books
+        self.account = uploads.account
         self.mode = mode
-        self.folder = self.books.folder / "clips"
-        self.orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.folder = self.account.folder / "clips"
+        self.tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.pending: set[str] = set()
         self.guard = threading.Lock()
         self.stopping = threading.Event()
         self.worker: threading.Thread | None = None
 
-    def order(self, task: Task) -> None:
-        """Have the task's clip made, unless that is under way here."""
+    def add(self, task: Task) -> None:
+        """Render the clip of a task, unless this worker already does."""
         with self.guard:
             if task.task_id in self.pending:
                 return
             self.pending.add(task.task_id)
-            self.orders.put(task.task_id)
+            self.tasks.put(task.task_id)
             if self.worker is None:
                 self.worker = threading.Thread(
-                    target=self.work, name="kling emulator render", daemon=True
+                    target=self.run, name="kling emulator render", daemon=True
                 )
                 self.worker.start()
                 atexit.register(self.stop)
 
     def file_of(self, task: Task) -> Path | None:
-        """The task's clip on disk, or None where it is missing."""
+        """Return the clip of a task on disk, or None."""
         path = self.folder / task.clip
         return path if task.clip and path.is_file() else None
 
     def stop(self) -> None:
-        """Give up the current clip at its next frame; a later order makes it anew."""
+        """Stop at the next frame of the current clip; a later `add` renders it again."""
         atexit.unregister(self.stop)
         self.stopping.set()
-        self.orders.put("")
+        self.tasks.put("")
         if self.worker is not None:
             self.worker.join(STOP_TIMEOUT_S)
 
-    def work(self) -> None:
-        """Make what is ordered, in turn, until told to stop."""
+    def run(self) -> None:
+        """Render queued tasks in order until `stop`."""
         while not self.stopping.is_set():
-            task_id = self.orders.get()
+            task_id = self.tasks.get()
             try:
                 with ONE_AT_A_TIME:
-                    # Stopped meanwhile: the folder may be gone already.
+                    # After a stop the folder may no longer exist.
                     if not self.stopping.is_set():
-                        self.make(task_id)
+                        self.render(task_id)
             except Exception:
                 if not self.stopping.is_set():
-                    LOGGER.exception("emulator: the clip of task %s could not be made", task_id)
-                    self.books.close_task(task_id, fail=INTERNAL_FAIL)
+                    LOGGER.exception("emulator: the clip of task %s cannot be rendered", task_id)
+                    self.account.close_task(task_id, fail=INTERNAL_FAIL)
             with self.guard:
                 self.pending.discard(task_id)
 
-    def make(self, task_id: str) -> None:
-        """Make one task's clip, or note why that cannot be."""
-        task = self.books.task(task_id)
+    def render(self, task_id: str) -> None:
+        """Render the clip of a task, or store its failure."""
+        task = self.account.task(task_id)
         if task is None:
             return
         try:
-            inspect(MODELS[task.model], task.input, self.uploads)
-            script = self.write_script(task)
-            name = script.key(self.mode == "canned")
-            self.shoot(script, self.folder / name)
+            check_files(MODELS[task.model], task.input, self.uploads)
+            content = read_shot_list(
+                task.model,
+                task.input,
+                file_at=lambda url: file_at(url, self.uploads),
+                measure=self.measure,
+                share=0.5 if task.fate == "short" else 1.0,
+            )
+            name = content.file_name(self.mode == "canned")
+            self.render_file(content, self.folder / name)
         except MediaUnavailable:
-            self.books.close_task(task_id, fail=MEDIA_FAIL)
+            self.account.close_task(task_id, fail=MEDIA_FAIL)
         else:
-            self.books.close_task(task_id, clip=name)
-
-    def write_script(self, task: Task) -> Script:
-        """What the task asks for; half its length where a fault says so."""
-        return write_script(
-            task.model,
-            task.input,
-            file_at=lambda url: file_at(url, self.uploads),
-            measure=self.measure,
-            share=0.5 if task.fate == "short" else 1.0,
-        )
+            self.account.close_task(task_id, clip=name)
 
     def measure(self, url: str) -> float | None:
-        """The seconds of an uploaded video or sound, or None where they cannot be known."""
+        """Return the seconds of an uploaded video or audio, or None if they are unknown."""
         return measure(url, self.uploads)
 
-    def shoot(self, script: Script, target: Path) -> None:
-        """Render the script to its file, unless the clip is there already."""
+    def render_file(self, content: ShotList, target: Path) -> None:
+        """Render a shot list to a file, unless the file exists."""
         if target.is_file():
             return
         from .encode import frame_size, render_scenes
-        from .scenes import stage
+        from .scenes import build_scenes
 
         canned = self.mode == "canned"
-        scenes = stage(script, captions=not canned)
+        scenes = build_scenes(content, captions=not canned)
         make_folder(self.folder)
         part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         make_file(part)
@@ -146,8 +139,8 @@ class Studio:
             render_scenes(
                 scenes,
                 part,
-                size=CANNED_SIZE if canned else frame_size(*scenes[0].picture.size),
-                sound=script.sound,
+                size=CANNED_SIZE if canned else frame_size(*scenes[0].image.size),
+                sound=content.sound,
                 stop=self.stopping.is_set,
             )
             part.replace(target)

@@ -1,11 +1,3 @@
-"""Fixtures of the emulator: in process and served, and a clock that tests move."""
+"""The fixtures of the emulator's tests are in `tests.support.emulator_service`."""
 
-from tests.support.emulator_service import (  # noqa: F401
-    clock,
-    local,
-    photo,
-    receiver,
-    served,
-    service,
-    start,
-)
+from tests.support.emulator_service import *  # noqa: F403

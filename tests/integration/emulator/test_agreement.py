@@ -156,14 +156,3 @@ def test_what_the_client_calls_an_option_the_emulator_takes(spec: ModelSpec) -> 
             check_order(create_body(spec.name, sent))
         with pytest.raises(Refusal, match=r"500 .*allowed options"):
             check_order(create_body(spec.name, sent | {parameter.field: "none of them"}))
-
-
-@SPECS
-def test_what_both_call_required_is_refused_without(spec: ModelSpec) -> None:
-    """With the service's own words."""
-    sent = sent_by(spec, validate(spec, given_to(spec)))
-    for parameter in spec.parameters:
-        if parameter.required and parameter.default is None:
-            without = {key: value for key, value in sent.items() if key != parameter.field}
-            with pytest.raises(Refusal, match="required"):
-                check_order(create_body(spec.name, without))

@@ -1,4 +1,4 @@
-"""What is owed outlives its process, and is carried by one emulator at a time."""
+"""Pending callbacks survive their process; one emulator at a time sends each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kling_nb.emulator import Books, Emulator, Outbox
-from kling_nb.emulator.account.callback_plan import Letter
+from kling_nb.emulator.account.callbacks import PendingCallback
 from kling_nb.kie.webhooks import parse_callback
 from tests.support.callback_receivers import (
     QUICK,
@@ -28,7 +28,7 @@ from tests.support.emulator_service import in_process
 def test_what_ended_meanwhile_is_told_by_the_next_emulator(
     tmp_path: Path, receiver: Receiver, clock: Any
 ) -> None:
-    """Once, and also where the clip had not been made."""
+    """Once, even if the clip was not rendered before."""
     service, emulator = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
     emulator.studio.stopping.set()
     task_id = order(service, receiver.url)
@@ -62,10 +62,10 @@ def test_a_claim_outlives_its_process_only_for_a_while(
     """A killed process releases nothing."""
     service, emulator = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
     order(service, receiver.url)
-    (letter,) = emulator.outbox.open_letters()
+    (callback,) = emulator.outbox.pending()
     clock.move(61)
-    assert emulator.outbox.claim(letter)
-    assert not emulator.outbox.claim(letter)
+    assert emulator.outbox.claim(callback)
+    assert not emulator.outbox.claim(callback)
     clock.move(21)
     receiver.wait_for(1)
     emulator.close()
@@ -74,19 +74,19 @@ def test_a_claim_outlives_its_process_only_for_a_while(
 def test_two_emulators_of_a_folder_call_once(
     tmp_path: Path, receiver: Receiver, clock: Any
 ) -> None:
-    """Whoever claims the letter carries it."""
+    """The emulator that claims a callback sends it."""
     service, first = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
     ids = [order(service, receiver.url) for _ in range(5)]
     second = Emulator(tmp_path, terms=QUICK, clock=clock, render="canned")
     clock.move(61)
-    wait_until(lambda: not first.outbox.open_letters())
+    wait_until(lambda: not first.outbox.pending())
     first.close()
     second.close()
     assert sorted(parse_callback(got.body).task_id for got in receiver.received) == sorted(ids)
 
 
-def test_books_of_before_are_carried_on(tmp_path: Path) -> None:
-    """What later versions added is added to a file that had none; its balance and tasks stay."""
+def test_a_file_of_an_older_version_is_migrated(tmp_path: Path) -> None:
+    """New tables and columns are added; its balance and tasks stay."""
     service, emulator = in_process(tmp_path, seconds=1000)
     task_id = service.create().json()["data"]["taskId"]
     emulator.close()
@@ -104,27 +104,27 @@ def test_books_of_before_are_carried_on(tmp_path: Path) -> None:
     assert Outbox(Books(tmp_path)).posts() == []
 
 
-def test_trouble_with_the_books_ends_nothing(
+def test_a_database_error_does_not_stop_callbacks(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is logged; the courier begins anew."""
-    monkeypatch.setattr("kling_nb.emulator.http.callback_sender.TROUBLE_PAUSE_S", 0.01)
+    """It is logged, and the sender starts again."""
+    monkeypatch.setattr("kling_nb.emulator.http.callback_sender.ERROR_PAUSE_S", 0.01)
     service, emulator = in_process(tmp_path, terms=QUICK)
-    look, trouble = emulator.outbox.open_letters, [sqlite3.OperationalError("locked")]
+    look, trouble = emulator.outbox.pending, [sqlite3.OperationalError("locked")]
 
-    def troubled() -> list[Letter]:
+    def troubled() -> list[PendingCallback]:
         if trouble:
             raise trouble.pop()
         return look()
 
-    monkeypatch.setattr(emulator.outbox, "open_letters", troubled)
+    monkeypatch.setattr(emulator.outbox, "pending", troubled)
     order(service, receiver.url)
     receiver.wait_for(1)
     emulator.close()
     assert trouble == []
 
 
-def test_unreadable_books_are_complained_of_by_the_first_request(tmp_path: Path) -> None:
+def test_the_first_request_reports_an_unreadable_file(tmp_path: Path) -> None:
     """Not by putting an emulator together."""
     (tmp_path / "books.sqlite3").write_bytes(b"no database " * 1000)
     emulator = Emulator(tmp_path)
@@ -133,10 +133,10 @@ def test_unreadable_books_are_complained_of_by_the_first_request(tmp_path: Path)
     emulator.close()
 
 
-def test_no_thread_runs_before_somebody_asks(service: Any) -> None:
+def test_no_thread_runs_before_the_first_callback(service: Any) -> None:
     """Nor after the emulator is closed."""
     service.make()
-    assert "kling emulator courier" not in {each.name for each in threading.enumerate()}
+    assert "kling emulator callbacks" not in {each.name for each in threading.enumerate()}
 
 
 def test_a_served_emulator_calls_back(served: Any) -> None:

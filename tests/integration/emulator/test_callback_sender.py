@@ -1,4 +1,4 @@
-"""The end of a task is told to whoever asked for it: on this machine, until somebody answers."""
+"""The end of a task is posted to its callback URL on this machine until a receiver accepts it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.emulator_service import in_process
 
 
 def test_a_success_is_told_once(start: Callable[..., Any], receiver: Receiver) -> None:
-    """When the record says so, too; with the credits of the books."""
+    """The record says success, too; the credits are the account's."""
     service = start(terms=QUICK)
     task_id = order(service, receiver.url)
     (got,) = receiver.wait_for(1)
@@ -97,7 +97,7 @@ def test_a_key_may_be_set_later(tmp_path: Path, receiver: Receiver) -> None:
 
 
 def test_an_error_is_tried_again(start: Callable[..., Any], receiver: Receiver) -> None:
-    """Twice 500, then heard; each try is in the books."""
+    """Twice 500, then accepted; the account has each attempt."""
     receiver.statuses = [500, 500]
     service = start(terms=QUICK)
     task_id = order(service, receiver.url)
@@ -118,7 +118,7 @@ def test_after_three_retries_it_is_given_up(start: Callable[..., Any], receiver:
 
 
 def test_nobody_at_home_is_tried_again(start: Callable[..., Any]) -> None:
-    """The books say why no answer came."""
+    """The attempt has the reason."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         service = start(terms=QUICK)
@@ -156,18 +156,15 @@ def test_a_redirect_is_not_followed(start: Callable[..., Any], receiver: Receive
     "url",
     [
         "https://example.com/hook",
-        "http://10.0.0.1/hook",
-        "http://localhost.example.com/",
         "http://127.0.0.1@example.com/",
         "http://example.com#@127.0.0.1/",
-        "ftp://127.0.0.1/",
         "nonsense",
     ],
 )
 def test_only_this_machine_is_called(
     start: Callable[..., Any], url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The task is made; that nobody will be called is logged, without the address."""
+    """The task is created; the log says that no callback is sent, without the URL."""
     caplog.set_level(logging.INFO, "kling_nb.emulator")
     service = start(terms=QUICK)
     task_id = order(service, url)
@@ -189,29 +186,6 @@ def test_a_proxy_is_not_asked(
     receiver.wait_for(1)
 
 
-def test_a_callback_can_be_lost(start: Callable[..., Any], receiver: Receiver) -> None:
-    """By a fault, for one task."""
-    service = start(terms=QUICK)
-    service.books.inject("callback-never")
-    service.finish(order(service, receiver.url))
-    heard = order(service, receiver.url)
-    (got,) = receiver.wait_for(1)
-    assert parse_callback(got.body).task_id == heard
-    wait_until(lambda: nothing_open(service))
-
-
-def test_a_callback_can_come_twice(start: Callable[..., Any], receiver: Receiver) -> None:
-    """As two letters with the same body."""
-    service = start(terms=QUICK)
-    service.books.inject("callback-twice")
-    task_id = order(service, receiver.url)
-    one, two = receiver.wait_for(2)
-    assert one.body == two.body
-    posts = posts_of(service, task_id, 2)
-    assert [post.attempt for post in posts] == [1, 1]
-    assert posts[0].letter != posts[1].letter
-
-
 def test_a_callback_can_be_late(start: Callable[..., Any], receiver: Receiver, clock: Any) -> None:
     """By as many seconds as the fault's argument says, counted from the end."""
     service = start(terms=QUICK, clock=clock)
@@ -219,8 +193,8 @@ def test_a_callback_can_be_late(start: Callable[..., Any], receiver: Receiver, c
     task_id = order(service, receiver.url)
     service.finish(task_id)
     clock.move(89)
-    (letter,) = Outbox(service.books).open_letters()
-    assert letter.due_at == clock() + 1
+    (callback,) = Outbox(service.books).pending()
+    assert callback.due_at == clock() + 1
     assert receiver.received == []
     clock.move(1)
     receiver.wait_for(1)
@@ -229,7 +203,7 @@ def test_a_callback_can_be_late(start: Callable[..., Any], receiver: Receiver, c
 def test_a_forgery_comes_before_the_end(
     start: Callable[..., Any], receiver: Receiver, clock: Any
 ) -> None:
-    """It claims success for a running task; who forges does not have the key."""
+    """It reports success for a running task, without the account's key."""
     service = start(terms=dataclasses.replace(QUICK, webhook_key="whk"), clock=clock, seconds=60.0)
     service.books.inject("callback-forged")
     task_id = order(service, receiver.url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kling_nb.emulator.hosts import (
-    Addresses,
+    PublicUrls,
     endpoint_of,
     is_this_machine,
     own_clip_name,
@@ -50,7 +50,7 @@ def test_own_uploads_are_known_by_their_url(url: str, path: str | None) -> None:
 @pytest.mark.parametrize("public_url", [None, "http://127.0.0.1:8787", "http://127.0.0.1:8787/"])
 def test_given_out_urls_are_recognised(public_url: str | None) -> None:
     """Both kinds, in process and served."""
-    addresses = Addresses(public_url)
+    addresses = PublicUrls(public_url)
     assert own_clip_name(addresses.clip_url("a_1_2_3.mp4")) == "a_1_2_3.mp4"
     assert own_upload_path(addresses.upload_url("kieai/schön #1.png")) == "kieai/schön #1.png"
 

@@ -65,7 +65,7 @@ def test_an_unknown_host_cannot_be_connected() -> None:
 
 
 def test_a_stalled_answer_is_a_read_timeout() -> None:
-    """And the app is told that the client has gone."""
+    """The app receives the disconnect of the client."""
     with pytest.raises(httpx.ReadTimeout):
         run(stall, lambda client: client.get(URL), read=0.05)
 

@@ -1,4 +1,4 @@
-"""The books stay exact, whoever writes in them."""
+"""The account stays exact with several writers."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import pytest
 
 from kling_nb.emulator import UNLIMITED, Books
 from kling_nb.emulator.account.account import CreditsInsufficient
-from kling_nb.emulator.account.tasks import Fail, Order
+from kling_nb.emulator.account.tasks import Fail, TaskRequest
 
 ROOT = Path(__file__).parents[4]
 WRITER = """
 import sys
 from pathlib import Path
 from kling_nb.emulator import UNLIMITED, Books
-from kling_nb.emulator.account.tasks import Order
+from kling_nb.emulator.account.tasks import TaskRequest
 books = Books(Path(sys.argv[1]), terms=UNLIMITED)
 for _ in range(40):
-    books.note_arrival("/path", "createTask")
-    books.open_task(Order("m", {"prompt": "p"}, "", 10.0), 5)
+    books.count_request("/path", "createTask")
+    books.open_task(TaskRequest("m", {"prompt": "p"}, "", 10.0), 5)
 """
 
 
-def order(credits: float = 55.0) -> Order:
+def order(credits: float = 55.0) -> TaskRequest:
     """Any order."""
-    return Order("kling-2.6/text-to-video", {"prompt": "p"}, "", credits)
+    return TaskRequest("kling-2.6/text-to-video", {"prompt": "p"}, "", credits)
 
 
 def test_nothing_is_on_disk_before_the_first_use(tmp_path: Path) -> None:
@@ -102,19 +102,11 @@ def test_a_refused_order_leaves_no_trace(tmp_path: Path) -> None:
     assert len(books.faults()) == 1
 
 
-def test_the_balance_can_be_set(tmp_path: Path) -> None:
-    """Whatever was charged before."""
-    books = Books(tmp_path)
-    books.open_task(order(), 5)
-    books.set_balance(100.25)
-    assert books.balance() == 100.25
-
-
 def test_requests_are_counted_by_path_and_below(tmp_path: Path) -> None:
     """A trailing slash sums all below."""
     books = Books(tmp_path)
     for path in ("/k/a.mp4", "/k/a.mp4", "/k/b.mp4", "/kieai/c"):
-        books.note_arrival(path, "download")
+        books.count_request(path, "download")
     assert (books.requests("/k/a.mp4"), books.requests("/k/"), books.requests("/none")) == (2, 3, 0)
 
 
@@ -123,21 +115,13 @@ def test_faults_are_used_up_in_order(tmp_path: Path) -> None:
     books = Books(tmp_path)
     books.inject("poll-502")
     books.inject("poll-429", times=2)
-    met = [books.note_arrival("/", "recordInfo") for _ in range(4)]
+    met = [books.count_request("/", "recordInfo") for _ in range(4)]
     assert [fault.name if fault else None for fault in met] == [
         "poll-502",
         "poll-429",
         "poll-429",
         None,
     ]
-
-
-def test_faults_can_be_cleared(tmp_path: Path) -> None:
-    """All that wait."""
-    books = Books(tmp_path)
-    books.inject("drop", times=5)
-    books.clear_faults()
-    assert books.faults() == []
 
 
 def test_bad_injections_are_refused(tmp_path: Path) -> None:

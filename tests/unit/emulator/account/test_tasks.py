@@ -1,4 +1,4 @@
-"""A row of the books and a moment make a task; a task makes its record."""
+"""A task is read from a row and a time, and its record from the task."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def test_an_unknown_clip_is_not_found(local: Any) -> None:
 
 
 def test_a_key_at_a_file_host_is_noted(service: Any, photo: bytes) -> None:
-    """The key never belongs there: the books keep the path, not the key."""
+    """The account stores the path, not the key."""
     upload = service.upload(photo)["data"]
     clip = service.clip_url()
     service.call("GET", "", clip, key=None)

@@ -13,15 +13,15 @@ import pytest
 from kling_nb.emulator.http.validate import Refusal, check_order
 from kling_nb.emulator.models import MODELS
 from kling_nb.emulator.models.fields import (
-    Address,
-    Addresses,
     Choice,
+    FieldKind,
     Flag,
     Integer,
-    Kind,
     Number,
-    Records,
+    ObjectList,
     Text,
+    Url,
+    UrlList,
 )
 from tests.support.emulator_requests import ELEMENT, GOOD, PICTURE, SHOTS
 
@@ -51,7 +51,7 @@ def credits_of(name: str, **changes: Any) -> float:
     return check_order({"model": name, "input": values}, lambda _: 7.2).credits
 
 
-def wrong_values(kind: Kind) -> list[tuple[Any, int]]:
+def wrong_values(kind: FieldKind) -> list[tuple[Any, int]]:
     """Values that a field of the kind does not take, and the code that each is refused with."""
     match kind:
         case Text(None):
@@ -67,12 +67,12 @@ def wrong_values(kind: Kind) -> list[tuple[Any, int]]:
         case Number(low, high, step):
             wrong = (high + step, low + step / 2, float("nan"))
             return [(value, 500) for value in wrong] + [("0.5", 422)]
-        case Address():
+        case Url():
             return [([PICTURE], 422), ("data:image/png;base64,AAAA", 422)]
-        case Addresses(_, least, most):
+        case UrlList(_, least, most):
             wrong = (PICTURE, ["fox.png"] * least, [PICTURE] * ((most or least) + 1))
             return [(value, 422) for value in wrong[: 3 if most else 2]]
-        case Records():
+        case ObjectList():
             return [("shots", 422), (["shot"], 422)]
 
 
@@ -183,14 +183,6 @@ def test_omni_wants_shots_unless_told_otherwise(name: str) -> None:
     assert refused(name, told) == REQUIRED
     check_order({"model": name, "input": {**told, "multi_prompt": SHOTS}})
     check_order({"model": name, "input": {**told, "customize_multi_shots": False}})
-
-
-@pytest.mark.parametrize("name", ["text-to-video", "image-to-video", "reference-to-video"])
-def test_omni_wants_words_beside_its_shots(name: str) -> None:
-    """`prompt` is required without an exception. Source: D."""
-    name = f"kling-3.0-omni/{name}"
-    files = {key: GOOD[name][key] for key in ("image_urls",) if key in GOOD[name]}
-    assert refused(name, {**files, "multi_prompt": SHOTS}) == REQUIRED
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from kling_nb.emulator.render.images import (
-    UnreadablePicture,
+    UnreadableImage,
     draw_mark,
     draw_notice,
     draw_scene,
-    open_picture,
+    open_image,
 )
 
 
@@ -26,7 +26,7 @@ def encode(picture: Image.Image, kind: str, **options: object) -> bytes:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_the_three_kinds_are_read(kind: str) -> None:
     """As RGB."""
-    picture = open_picture(encode(Image.new("RGB", (20, 10), "red"), kind))
+    picture = open_image(encode(Image.new("RGB", (20, 10), "red"), kind))
     assert (picture.mode, picture.size) == ("RGB", (20, 10))
     assert picture.getpixel((10, 5)) == pytest.approx((255, 0, 0), abs=4)
 
@@ -37,20 +37,20 @@ def test_the_three_kinds_are_read(kind: str) -> None:
 )
 def test_every_mode_becomes_rgb(kind: str, mode: str) -> None:
     """Print colours, palettes, greys, bits."""
-    assert open_picture(encode(Image.new(mode, (20, 10)), kind)).mode == "RGB"
+    assert open_image(encode(Image.new(mode, (20, 10)), kind)).mode == "RGB"
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_lies_on_a_neutral_ground(mode: str) -> None:
     """Neither black nor garish."""
     clear = Image.new("RGBA", (20, 10), (255, 0, 0, 0)).convert(mode)
-    assert open_picture(encode(clear, "PNG")).getpixel((5, 5)) == (226, 226, 222)
+    assert open_image(encode(clear, "PNG")).getpixel((5, 5)) == (226, 226, 222)
 
 
 def test_a_transparent_palette_lies_on_the_same_ground() -> None:
     """One colour of the palette is declared clear."""
     content = encode(Image.new("P", (20, 10), 0), "PNG", transparency=0)
-    assert open_picture(content).getpixel((5, 5)) == (226, 226, 222)
+    assert open_image(content).getpixel((5, 5)) == (226, 226, 222)
 
 
 def test_a_photo_is_put_upright() -> None:
@@ -58,14 +58,14 @@ def test_a_photo_is_put_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     content = encode(Image.new("RGB", (20, 10)), "JPEG", exif=exif)
-    assert open_picture(content).size == (10, 20)
+    assert open_image(content).size == (10, 20)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF"])
 def test_other_kinds_are_refused(kind: str) -> None:
     """The service takes JPEG, PNG and WebP."""
-    with pytest.raises(UnreadablePicture):
-        open_picture(encode(Image.new("RGB", (20, 10)), kind))
+    with pytest.raises(UnreadableImage):
+        open_image(encode(Image.new("RGB", (20, 10)), kind))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -73,8 +73,8 @@ def test_a_damaged_picture_is_refused(kind: str) -> None:
     """Cut off in the middle."""
     noise = Image.effect_noise((100, 100), 90).convert("RGB")
     content = encode(noise, kind)
-    with pytest.raises(UnreadablePicture):
-        open_picture(content[: len(content) // 2])
+    with pytest.raises(UnreadableImage):
+        open_image(content[: len(content) // 2])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A file that breaks a limit fails the task later; a file of somebody else's is never fetched."""
+"""A file that exceeds a limit fails the task; a file at another URL is never fetched."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import av
 import pytest
 
 from kling_nb.emulator.models import MODELS
-from kling_nb.emulator.models.fields import Addresses, Footage, Records
+from kling_nb.emulator.models.fields import ObjectList, UrlList, VideoFile
 from kling_nb.emulator.render.input_files import is_allowed
-from kling_nb.emulator.render.media_probe import Facts
+from kling_nb.emulator.render.media_probe import MediaFacts
 from tests.support.emulator_requests import GOOD, film, photo_of, speech
 
 MOTION = "kling-2.6/motion-control"
 AVATAR = "kling/ai-avatar-standard"
+OMNI = "kling-3.0-omni/image-to-video"
 UNAVAILABLE = ("fail", "422", "Your media file is unavailable, please replace it.")
 
 
@@ -40,21 +41,28 @@ def end_of(record: dict[str, Any]) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "kind", "good"),
+    ("name", "width", "height", "kind", "good"),
     [
-        (301, 301, "PNG", True),
-        (301, 750, "JPEG", True),
-        (300, 600, "PNG", False),
-        (301, 760, "PNG", False),
-        (760, 301, "PNG", False),
-        (400, 400, "WEBP", False),
+        (MOTION, 301, 301, "PNG", True),
+        (MOTION, 301, 750, "JPEG", True),
+        (MOTION, 300, 600, "PNG", False),
+        (MOTION, 301, 760, "PNG", False),
+        (MOTION, 760, 301, "PNG", False),
+        (MOTION, 400, 400, "WEBP", False),
+        (OMNI, 300, 300, "PNG", True),
+        (OMNI, 300, 750, "JPEG", True),
+        (OMNI, 299, 300, "PNG", False),
+        (OMNI, 300, 751, "PNG", False),
+        (OMNI, 400, 400, "WEBP", False),
     ],
 )
-def test_a_picture_for_motion_control(
-    local: Any, width: int, height: int, kind: str, good: bool
+def test_an_image_has_the_size_and_ratio_of_the_page(
+    local: Any, name: str, width: int, height: int, kind: str, good: bool
 ) -> None:
-    """JPEG or PNG, sides above 300 px, ratio 2:5 to 5:2. Source: D."""
-    record = run(local, MOTION, input_urls=[put(local, photo_of(width, height, kind))])
+    """JPEG or PNG, ratio 2:5 to 5:2, sides above 300 px, of omni at least 300 px. Source: D."""
+    urls = [put(local, photo_of(width, height, kind))]
+    omni = {"image_urls": urls, "multi_prompt": None, "customize_multi_shots": False}
+    record = run(local, name, **({"input_urls": urls} if name == MOTION else omni))
     assert (record["state"] == "success") == good
     assert good or end_of(record) == UNAVAILABLE
 
@@ -102,78 +110,52 @@ def test_a_video_for_omni(
     fields = MODELS["kling-3.0-omni/reference-to-video"].fields
     kind = fields["video_urls"]
     if place == "element":
-        assert isinstance(fields["elements"], Records)
+        assert isinstance(fields["elements"], ObjectList)
         kind = fields["elements"].fields["element_input_urls"]
-    assert isinstance(kind, Addresses)
+    assert isinstance(kind, UrlList)
     media = kind.media if place == "video" else kind.alone
-    assert isinstance(media, Footage)
-    facts = Facts(seconds, is_film=True, has_sound=False, size=size, rate=rate)
+    assert isinstance(media, VideoFile)
+    facts = MediaFacts(seconds, is_video=True, has_sound=False, size=size, rate=rate)
     assert is_allowed(media, facts, {}) is good
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "kind", "good"),
-    [
-        (300, 300, "PNG", True),
-        (300, 750, "JPEG", True),
-        (299, 300, "PNG", False),
-        (300, 751, "PNG", False),
-        (400, 400, "WEBP", False),
-    ],
-)
-def test_a_picture_for_omni(local: Any, width: int, height: int, kind: str, good: bool) -> None:
-    """JPEG or PNG, sides of at least 300 px, ratio 0.4 to 2.5. Source: D."""
-    changes = {"multi_prompt": None, "customize_multi_shots": False}
-    url = put(local, photo_of(width, height, kind))
-    record = run(local, "kling-3.0-omni/image-to-video", image_urls=[url], **changes)
-    assert (record["state"] == "success") == good
-    assert good or end_of(record) == UNAVAILABLE
+WEBP = photo_of(400, 400, "WEBP")
 
 
 @pytest.mark.parametrize(
-    ("name", "field"),
+    ("name", "field", "content"),
     [
-        ("kling/v3-turbo-image-to-video", "image_urls"),
-        ("kling/v2-5-turbo-image-to-video-pro", "image_url"),
-        ("kling/v2-1-standard", "image_url"),
-        ("kling/ai-avatar-pro", "image_url"),
+        ("kling/v3-turbo-image-to-video", "image_urls", WEBP),
+        ("kling/v2-5-turbo-image-to-video-pro", "image_url", WEBP),
+        ("kling/v2-1-standard", "image_url", WEBP),
+        ("kling/ai-avatar-pro", "image_url", WEBP),
+        ("kling/v2-1-pro", "image_url", b"none"),
+        ("kling/v2-1-pro", "tail_image_url", b"none"),
+        (MOTION, "video_urls", b"no video"),
+        (MOTION, "video_urls", photo_of(64, 36)),
+        (MOTION, "video_urls", speech(4)),
+        (AVATAR, "audio_url", b"none"),
+        (AVATAR, "audio_url", speech(301)),
     ],
 )
-def test_a_page_that_does_not_name_webp_takes_none(local: Any, name: str, field: str) -> None:
-    """JPEG or PNG only. Source: D."""
-    url = put(local, photo_of(400, 400, "WEBP"))
+def test_a_file_that_its_field_does_not_take_fails_the_task(
+    local: Any, name: str, field: str, content: bytes
+) -> None:
+    """Another format, or more than 5 minutes of audio (D). The task costs nothing."""
+    url = put(local, content)
     record = run(local, name, **{field: [url] if field.endswith("s") else url})
-    assert end_of(record) == UNAVAILABLE
-
-
-@pytest.mark.parametrize("content", [b"no video", photo_of(64, 36), speech(4)])
-def test_what_is_no_video_fails(local: Any, content: bytes) -> None:
-    """Whatever its name says."""
-    assert end_of(run(local, MOTION, video_urls=[put(local, content)])) == UNAVAILABLE
-
-
-def test_speech_is_at_most_five_minutes(local: Any) -> None:
-    """Source: D. It is paid back."""
-    record = run(local, AVATAR, audio_url=put(local, speech(301)))
     assert end_of(record) == UNAVAILABLE
     assert record["creditsConsumed"] == 0
 
 
-def test_a_silent_video_is_no_speech(local: Any, tmp_path: Path) -> None:
-    """There has to be sound in it."""
+def test_a_silent_video_is_no_audio(local: Any, tmp_path: Path) -> None:
+    """An avatar needs sound."""
     url = put(local, film(tmp_path, 3.0))
     assert end_of(run(local, AVATAR, audio_url=url)) == UNAVAILABLE
 
 
-@pytest.mark.parametrize("place", ["tail_image_url", "image_url"])
-def test_every_picture_of_a_task_is_looked_at(local: Any, place: str) -> None:
-    """The last frame, too."""
-    name = "kling/v2-1-pro"
-    assert end_of(run(local, name, **{place: put(local, b"none")})) == UNAVAILABLE
-
-
-def test_the_pictures_of_elements_are_looked_at(local: Any) -> None:
-    """Inside records as well."""
+def test_the_images_of_elements_are_checked(local: Any) -> None:
+    """Also inside lists of objects."""
     urls = [put(local, photo_of(40, 40)), put(local, b"none")]
     element = {"name": "n", "description": "d", "element_input_urls": urls}
     record = run(local, "kling-3.0/video", kling_elements=[element])

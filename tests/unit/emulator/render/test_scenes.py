@@ -1,4 +1,4 @@
-"""The pictures of a script as the camera sees them, and the clip that they become."""
+"""The pictures of a content as the camera sees them, and the clip that they become."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from PIL import Image, ImageChops, ImageStat
 
 from kling_nb.emulator.render.encode import Scene, render_scenes
 from kling_nb.emulator.render.input_files import MediaUnavailable
-from kling_nb.emulator.render.media_probe import UnreadableFootage, first_frame, probe
-from kling_nb.emulator.render.scenes import stage
-from kling_nb.emulator.render.shot_list import Script, Shot
+from kling_nb.emulator.render.media_probe import UnreadableMedia, first_frame, probe
+from kling_nb.emulator.render.scenes import build_scenes
+from kling_nb.emulator.render.shot_list import Shot, ShotList
 from tests.support.emulator_requests import film, photo_of, speech
 from tests.unit.emulator.render.test_encode import frames_of
 
-WORDS = Script(
+WORDS = ShotList(
     first=None,
-    film=None,
+    video=None,
     last=None,
     foreign="",
     shots=(Shot("A fox", 2.0),),
@@ -43,19 +43,19 @@ def difference(one: Image.Image, other: Image.Image) -> float:
 
 def test_words_are_drawn_for_each_shot() -> None:
     """A scene of its own."""
-    one, two = stage(replace(WORDS, shots=SHOTS))
-    assert one.picture.size == (1280, 720)
-    assert difference(one.picture, two.picture) > 1
+    one, two = build_scenes(replace(WORDS, shots=SHOTS))
+    assert one.image.size == (1280, 720)
+    assert difference(one.image, two.image) > 1
 
 
 def test_each_shot_of_a_picture_has_its_caption(photo_file: Path) -> None:
     """In the lower third; a single shot has none."""
-    script = replace(WORDS, first=photo_file, aspect_ratio="")
-    (plain,) = stage(script)
-    one, two = stage(replace(script, shots=SHOTS))
-    assert difference(plain.picture, Image.new("RGB", (640, 360), "#3060a0")) == 0
-    assert difference(one.picture, two.picture) > 0
-    assert difference(one.picture.crop((0, 0, 640, 240)), plain.picture.crop((0, 0, 640, 240))) == 0
+    content = replace(WORDS, first=photo_file, aspect_ratio="")
+    (plain,) = build_scenes(content)
+    one, two = build_scenes(replace(content, shots=SHOTS))
+    assert difference(plain.image, Image.new("RGB", (640, 360), "#3060a0")) == 0
+    assert difference(one.image, two.image) > 0
+    assert difference(one.image.crop((0, 0, 640, 240)), plain.image.crop((0, 0, 640, 240))) == 0
 
 
 @pytest.mark.parametrize(
@@ -65,26 +65,26 @@ def test_a_picture_is_cut_to_the_asked_shape(
     photo_file: Path, shape: str, size: tuple[int, int]
 ) -> None:
     """Its middle part."""
-    (scene,) = stage(replace(WORDS, first=photo_file, aspect_ratio=shape))
-    assert scene.picture.size == size
+    (scene,) = build_scenes(replace(WORDS, first=photo_file, aspect_ratio=shape))
+    assert scene.image.size == size
 
 
 def test_a_video_gives_its_first_frame(tmp_path: Path) -> None:
     """Where no picture does."""
     path = tmp_path / "film"
     path.write_bytes(film(tmp_path, 1.0, colour="#e0e0e0"))
-    (scene,) = stage(replace(WORDS, film=path, aspect_ratio=""))
-    assert scene.picture.size == (64, 36)
-    assert scene.picture.getpixel((10, 30)) == pytest.approx((224, 224, 224), abs=8)
+    (scene,) = build_scenes(replace(WORDS, video=path, aspect_ratio=""))
+    assert scene.image.size == (64, 36)
+    assert scene.image.getpixel((10, 30)) == pytest.approx((224, 224, 224), abs=8)
 
 
 def test_a_file_that_cannot_be_read_is_unavailable(tmp_path: Path) -> None:
     """Although it was there when the task was made."""
     path = tmp_path / "none"
     path.write_bytes(b"none")
-    for script in (replace(WORDS, first=path), replace(WORDS, film=path)):
+    for content in (replace(WORDS, first=path), replace(WORDS, video=path)):
         with pytest.raises(MediaUnavailable):
-            stage(script)
+            build_scenes(content)
 
 
 def test_the_clip_ends_on_the_last_picture(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_scenes_follow_each_other(tmp_path: Path) -> None:
     render_scenes(scenes, target, size=size, sound=True)
     assert len(frames_of(target)) == 24
     facts = probe(target)
-    assert (facts.is_film, facts.has_sound) == (True, True)
-    assert facts.length_s == pytest.approx(1.0, abs=0.05)
+    assert (facts.is_video, facts.has_sound) == (True, True)
+    assert facts.duration_s == pytest.approx(1.0, abs=0.05)
 
 
 def test_what_is_no_footage_is_said_so(tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ def test_what_is_no_footage_is_said_so(tmp_path: Path) -> None:
     for name, content in (("a", b"nonsense"), ("b", photo_of(40, 40)), ("c", b"")):
         path = tmp_path / name
         path.write_bytes(content)
-        with pytest.raises(UnreadableFootage):
+        with pytest.raises(UnreadableMedia):
             probe(path)
     path.write_bytes(speech(1.0))
-    assert not probe(path).is_film
-    with pytest.raises(UnreadableFootage):
+    assert not probe(path).is_video
+    with pytest.raises(UnreadableMedia):
         first_frame(path)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator.render.shot_list import Script, Shot, write_script
+from kling_nb.emulator.render.shot_list import Shot, ShotList, read_shot_list
 from tests.support.emulator_requests import GOOD, SHOTS
 
 
-def script_of(name: str, *, own: bool = True, **changes: Any) -> Script:
-    """The script of a good request; each file is named as the end of its URL."""
+def shots_of(name: str, *, own: bool = True, **changes: Any) -> ShotList:
+    """The content of a good request; each file is named as the end of its URL."""
     values = {key: value for key, value in (GOOD[name] | changes).items() if value is not None}
-    return write_script(
+    return read_shot_list(
         name,
         values,
         file_at=lambda url: Path(url.rsplit("/", 1)[1]) if own else None,
@@ -40,35 +40,35 @@ def script_of(name: str, *, own: bool = True, **changes: Any) -> Script:
 def test_the_first_and_the_last_frame(name: str, first: str | None, last: str | None) -> None:
     """A second picture is the last frame only where the page says so."""
     two_frames = {"image_urls": [f"https://h/{each}" for each in (first, last)]}
-    script = script_of(name, **(two_frames if "image_urls" in GOOD[name] and last else {}))
-    assert (script.first, script.last) == (first and Path(first), last and Path(last))
-    assert script.film is None
+    content = shots_of(name, **(two_frames if "image_urls" in GOOD[name] and last else {}))
+    assert (content.first, content.last) == (first and Path(first), last and Path(last))
+    assert content.video is None
 
 
 def test_a_video_gives_the_picture_where_there_is_no_other() -> None:
     """As in a transformation of a video alone."""
-    script = script_of("kling-3.0-omni/transformation", image_urls=None)
-    assert (script.first, script.film) == (None, Path("a.mp4"))
+    content = shots_of("kling-3.0-omni/transformation", image_urls=None)
+    assert (content.first, content.video) == (None, Path("a.mp4"))
 
 
 def test_a_file_elsewhere_is_named() -> None:
     """It is not fetched; a notice shows its URL."""
-    script = script_of("kling/v2-1-pro", own=False)
-    assert (script.first, script.last) == (None, None)
-    assert script.foreign == "https://example.com/a.png"
+    content = shots_of("kling/v2-1-pro", own=False)
+    assert (content.first, content.last) == (None, None)
+    assert content.foreign == "https://example.com/a.png"
 
 
 def test_shots_share_the_length() -> None:
     """In the proportions that were asked for."""
-    script = script_of("kling-3.0/video", duration="10")
-    assert script.shots == (Shot("A fox", 4.0), Shot("It runs", 6.0))
+    content = shots_of("kling-3.0/video", duration="10")
+    assert content.shots == (Shot("A fox", 4.0), Shot("It runs", 6.0))
 
 
 def test_shots_alone_make_the_length() -> None:
     """Where no duration is sent."""
-    script = script_of("kling-3.0-omni/image-to-video")
-    assert script.length_s == 5.0
-    assert [shot.words for shot in script.shots] == ["A fox", "It runs"]
+    content = shots_of("kling-3.0-omni/image-to-video")
+    assert content.duration_s == 5.0
+    assert [shot.prompt for shot in content.shots] == ["A fox", "It runs"]
 
 
 @pytest.mark.parametrize(
@@ -77,32 +77,38 @@ def test_shots_alone_make_the_length() -> None:
 )
 def test_shots_that_are_switched_off_do_not_show(name: str, flag: str) -> None:
     """The prompt is the only one."""
-    script = script_of(name, **{flag: False}, prompt="p", multi_prompt=SHOTS)
-    assert [shot.words for shot in script.shots] == ["p"]
+    content = shots_of(name, **{flag: False}, prompt="p", multi_prompt=SHOTS)
+    assert [shot.prompt for shot in content.shots] == ["p"]
 
 
 @pytest.mark.parametrize("name", ["kling-2.6/motion-control", "kling/ai-avatar-standard"])
 def test_the_length_follows_the_reference(name: str) -> None:
     """The video's or the sound's; 5 s where it is not known."""
-    assert script_of(name).length_s == 7.5
-    assert script_of(name, own=False).length_s == 5.0
+    assert shots_of(name).duration_s == 7.5
+    assert shots_of(name, own=False).duration_s == 5.0
 
 
 def test_auto_is_the_shape_of_the_picture() -> None:
     """Any other shape is cut from it."""
     name = "kling-3.0-omni/image-to-video"
-    assert script_of(name).aspect_ratio == ""
-    assert script_of(name, aspect_ratio="9:16").aspect_ratio == "9:16"
+    assert shots_of(name).aspect_ratio == ""
+    assert shots_of(name, aspect_ratio="9:16").aspect_ratio == "9:16"
 
 
 def test_equal_scripts_share_a_name() -> None:
     """Words count where they are seen; a canned clip is one for each length and sound."""
-    script = script_of("kling-2.6/image-to-video")
-    assert script.key(False) == script_of("kling-2.6/image-to-video", prompt="other").key(False)
-    assert script.key(False) != script_of("kling-2.6/image-to-video", sound=False).key(False)
-    assert script.key(False) != replace(script, aspect_ratio="1:1").key(False)
-    shots = script_of("kling-3.0/video")
+    content = shots_of("kling-2.6/image-to-video")
+    assert content.file_name(False) == shots_of(
+        "kling-2.6/image-to-video", prompt="other"
+    ).file_name(False)
+    assert content.file_name(False) != shots_of("kling-2.6/image-to-video", sound=False).file_name(
+        False
+    )
+    assert content.file_name(False) != replace(content, aspect_ratio="1:1").file_name(False)
+    shots = shots_of("kling-3.0/video")
     other = [{**SHOTS[0], "prompt": "A hen"}, SHOTS[1]]
-    assert shots.key(False) != script_of("kling-3.0/video", multi_prompt=other).key(False)
-    assert shots.key(False) != replace(shots, last=Path("c.png")).key(False)
-    assert shots.key(True) == replace(shots, last=Path("c.png")).key(True)
+    assert shots.file_name(False) != shots_of("kling-3.0/video", multi_prompt=other).file_name(
+        False
+    )
+    assert shots.file_name(False) != replace(shots, last=Path("c.png")).file_name(False)
+    assert shots.file_name(True) == replace(shots, last=Path("c.png")).file_name(True)

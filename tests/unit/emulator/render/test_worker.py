@@ -40,13 +40,6 @@ def test_an_expired_upload_fails_the_task(start: Any, clock: Any, photo: bytes) 
     assert end_of(service.make(image_urls=[url], aspect_ratio=None)) == MEDIA
 
 
-def test_another_picture_is_replaced_by_a_notice(start: Any, tmp_path: Path) -> None:
-    """A URL that is not the emulator's own is not fetched; the clip is made."""
-    service = start()
-    urls = ["https://nowhere.invalid/a.png"]
-    assert service.make(image_urls=urls, aspect_ratio=None)["state"] == "success"
-
-
 def test_equal_orders_share_one_clip(start: Any, tmp_path: Path, photo: bytes) -> None:
     """By content, length and sound, not by name; no half-written file is left."""
     service = start(render="full")
@@ -63,10 +56,10 @@ def test_a_fault_of_the_renderer_fails_the_task(
     """The task does not hang; the credits come back."""
     from kling_nb.emulator.render import scenes
 
-    def breaks(script: object, captions: bool) -> None:
+    def breaks(content: object, captions: bool) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(scenes, "stage", breaks)
+    monkeypatch.setattr(scenes, "build_scenes", breaks)
     record = service.make()
     assert end_of(record) == ("fail", "500", "Internal Error, Please try again later.")
     assert service.books.balance() == 5916

@@ -1,4 +1,4 @@
-"""The document of a callback is the specification's, in every documented form."""
+"""Which callbacks a task owes, and their documents, in every documented form."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from typing import Any, get_args
 
 import pytest
 
-from kling_nb.emulator.account.callback_payloads import Form, sign_document, write_document
+from kling_nb.emulator import Books
+from kling_nb.emulator.account.callbacks import (
+    CallbackForm,
+    plan_callbacks,
+    sign_document,
+    write_document,
+)
 from kling_nb.emulator.account.tasks import Fail, Task
+from kling_nb.emulator.faults import CallbackFault
 from kling_nb.kie.webhooks import parse_callback, verify_callback
 from tests.support.sample_files import SAMPLES, document
 
@@ -45,12 +52,28 @@ FAILED = dataclasses.replace(
 )
 
 
-def written(task: Task, form: Form = "documented", credits: float = 2510330) -> bytes:
+ROW: dict[str, Any] = {
+    "task_id": "t1",
+    "callback_url": "http://127.0.0.1:9/hook",
+    "fate": "",
+    "created_at": 1000.0,
+    "ready_at": 1010.0,
+}
+END = {
+    "task_id": "t1",
+    "url": "http://127.0.0.1:9/hook",
+    "kind": "end",
+    "due_at": 1010.0,
+    "after_s": 0.0,
+}
+
+
+def written(task: Task, form: CallbackForm = "documented", credits: float = 2510330) -> bytes:
     """The body of a callback."""
     return write_document(task, form, clip_url=CLIP, remaining_credits=credits)
 
 
-def read(task: Task, form: Form = "documented") -> dict[str, Any]:
+def read(task: Task, form: CallbackForm = "documented") -> dict[str, Any]:
     """The `data` of a body that is valid JSON."""
     return dict(json.loads(written(task, form))["data"])
 
@@ -107,10 +130,10 @@ def test_the_sample_form_names_the_id_otherwise() -> None:
     assert "taskId" not in data
 
 
-@pytest.mark.parametrize("form", get_args(Form))
+@pytest.mark.parametrize("form", get_args(CallbackForm))
 @pytest.mark.parametrize("task", [DONE, FAILED])
 @pytest.mark.parametrize("prompt", ['a "b" \\"c\\ d', "ß\n\t🦊", '", "state": "fail'])
-def test_the_client_reads_every_form(form: Form, task: Task, prompt: str) -> None:
+def test_the_client_reads_every_form(form: CallbackForm, task: Task, prompt: str) -> None:
     """The id and what is claimed, whatever the prompt has in it."""
     task = dataclasses.replace(task, input=dict(task.input) | {"prompt": prompt})
     callback = parse_callback(written(task, form))
@@ -135,3 +158,37 @@ def test_the_signature_is_the_documented_one() -> None:
     assert verify_callback(
         "key", "t1", timestamp="1755599644", signature=signature, now_s=1755599644
     )
+
+
+@pytest.mark.parametrize(
+    ("fault", "callbacks"),
+    [
+        (None, [END]),
+        (CallbackFault("never"), []),
+        (CallbackFault("late", seconds=4.0), [{**END, "after_s": 4.0}]),
+        (CallbackFault("twice"), [END, END]),
+        (CallbackFault("forged"), [{**END, "kind": "forged", "due_at": 1005.0}, END]),
+        (CallbackFault("garbled"), [{**END, "kind": "garbled"}]),
+    ],
+)
+def test_a_fault_decides_which_callbacks_are_sent(
+    fault: CallbackFault | None, callbacks: list[Any]
+) -> None:
+    """Without a fault there is one."""
+    assert plan_callbacks(ROW, fault) == callbacks
+
+
+@pytest.mark.parametrize("changes", [{"callback_url": "https://example.com/"}, {"fate": "vanish"}])
+def test_nothing_is_owed(changes: dict[str, Any]) -> None:
+    """To another machine, or for a task that recordInfo never knows."""
+    assert plan_callbacks(ROW | changes, None) == []
+
+
+def test_only_lateness_takes_an_argument(tmp_path: Any) -> None:
+    """A number of seconds."""
+    books = Books(tmp_path)
+    books.inject("callback-late", argument="2.5")
+    for name, argument in (("callback-twice", "2"), ("callback-late", "soon")):
+        with pytest.raises(ValueError, match="argument"):
+            books.inject(name, argument=argument)
+    assert [fault.argument for fault in books.faults()] == ["2.5"]
