@@ -213,7 +213,7 @@ class Place:
 
     def wrap(self, bundle: Mapping[str, Any]) -> dict[str, Any]:
         """A mimebundle as the present version of this place."""
-        markup = html.render_place(
+        markup = html.render_container(
             bundle["text/html"],
             hub_id=self._hub.hub_id,
             place_id=self.id,

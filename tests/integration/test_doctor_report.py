@@ -136,7 +136,7 @@ def test_the_report_is_there_at_once_and_filled_in(
 ) -> None:
     """First it asks; then the service has answered, then the page."""
     report.show_report(open_session, "notebook")
-    assert "asking   Widgets: asking the page…" in texts(shell)[0]
+    assert "checking  Widgets: asking the page…" in texts(shell)[0]
     assert f'data-kling-hub="{own_hub.hub_id}"' in htmls(shell)[0]
     assert "widget" not in shell.display_pub.outputs[0]["data"]
     wait_for(shell, "balance 5,916")

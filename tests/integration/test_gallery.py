@@ -262,7 +262,7 @@ def test_a_still_that_a_page_has_is_not_sent_again(page: Page, rows: list[JobRec
 def test_a_page_that_fits_nothing_says_what_to_do(page: Page) -> None:
     """The folder is not called empty."""
     reply, _ = page.ask(do="list", words="no such clip")
-    assert reply["nothing"][0] == "No clip fits"
+    assert reply["nothing"][0] == "No clip matches"
     assert reply["heading"] == "0 of 3 clips"
 
 
@@ -428,7 +428,7 @@ def test_a_folder_whose_clips_are_all_hidden_is_not_called_empty(
     for row in rows:
         session.hide(row.id)
     title, *lines = gallery(session=session).first["nothing"]
-    assert title == "No clip fits"
+    assert title == "No clip matches"
     assert any("gallery(hidden=True)" in line for line in lines)
 
 

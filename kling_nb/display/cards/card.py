@@ -28,7 +28,7 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.display import html
 from kling_nb.display.comm import Place
-from kling_nb.display.html import Aside
+from kling_nb.display.html import CardStatus
 from kling_nb.display.links import relative_link
 from kling_nb.display.threads import draw_later, work_later
 from kling_nb.jobs.default_session import default_session
@@ -56,7 +56,7 @@ class Strip:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.aside = Aside()
+        self.status = CardStatus()
         self.shown = job.state
         """The state that was shown last."""
         self.shown_at = time.monotonic()
@@ -240,7 +240,9 @@ class Card:
             return
         now = datetime.now().astimezone()
         feet = {
-            each.job.id: html.render_foot(each.job.facts, each.job.state, now=now, aside=each.aside)
+            each.job.id: html.render_actions(
+                each.job.facts, each.job.state, now=now, status=each.status
+            )
             for each in strips
         }
         cells = {each.job.id: each.job.facts.cell for each in strips if each.job.facts.cell}
@@ -269,18 +271,18 @@ class Card:
         """Hear a click once: the same button clicked on two pages is one wish."""
         acts = {"take": self._take, "resume": self._resume, "file": self._show_file}
         words = {"take": "Asking for another take…", "resume": "Asking…"}
-        is_free = turn == strip.aside.turn and not strip.aside.doing
+        is_free = turn == strip.status.turn and not strip.status.pending
         if word == "detach":
             strip.job.detach()
         elif word in acts and is_free:
-            doing = words.get(word, "")
-            strip.aside = replace(strip.aside, turn=turn + 1, doing=doing, said="")
+            pending = words.get(word, "")
+            strip.status = replace(strip.status, turn=turn + 1, pending=pending, error="")
             work_later(self._safely, self._act, strip, acts[word])
         else:
             draw_later(self._safely, self._tell, strip)
 
     def _act(self, strip: Strip, act: Callable[[Strip], None]) -> None:
-        if strip.aside.doing:
+        if strip.status.pending:
             self._tell(strip)
         said = ""
         try:
@@ -290,7 +292,7 @@ class Card:
         except Exception as error:
             _log.exception("a click on the card of job %s could not be answered", strip.job.id)
             said = f"It could not be done: {error}"
-        strip.aside = replace(strip.aside, doing="", said=said)
+        strip.status = replace(strip.status, pending="", error=said)
         self._tell(strip)
 
     def _take(self, strip: Strip) -> None:
@@ -315,15 +317,15 @@ class Card:
 
     def _show_file(self, strip: Strip) -> None:
         state = strip.job.state
-        if strip.aside.path or not isinstance(state, Saved):
-            strip.aside = replace(strip.aside, path="", href="")
+        if strip.status.path or not isinstance(state, Saved):
+            strip.status = replace(strip.status, path="", href="")
             return
         path = Path(state.clip.path).resolve()
         if not path.is_file():
             raise KlingError(
                 f"{path} is not there any more. Run the cell again to fetch it: 0 credits."
             )
-        strip.aside = replace(strip.aside, path=str(path), href=relative_link(path))
+        strip.status = replace(strip.status, path=str(path), href=relative_link(path))
 
     def _safely(self, work: Callable[..., None], *given: Any) -> None:
         try:

@@ -24,14 +24,14 @@ from kling_nb.display import html
 from kling_nb.display.assets import CLIPBOARD, STATIC, joined_script
 from kling_nb.display.comm import mounted, without_comms
 from kling_nb.display.html.gallery import (
-    Exhibit,
+    GalleryItem,
+    clip_text,
+    describe_empty,
+    empty_text,
+    format_count,
     gallery_text,
-    heading,
-    label_of,
-    nothing,
-    nothing_text,
+    render_empty,
     render_gallery,
-    render_nothing,
 )
 from kling_nb.display.links import relative_link, relative_path
 from kling_nb.jobs.default_session import default_session
@@ -88,7 +88,7 @@ def gallery(
 class Shown:
     """Some of the clips that fit a selection, and how many there are."""
 
-    exhibits: Sequence[Exhibit]
+    items: Sequence[GalleryItem]
     matching: int
     kept: int
     models: Sequence[str]
@@ -124,13 +124,13 @@ class Gallery(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """What is saved: pictures and facts; the page shows the living gallery in their place."""
         shown, now = self._shown(self._selection), datetime.now().astimezone()
-        exhibits, matching, kept = shown.exhibits, shown.matching, shown.kept
-        if not exhibits:
+        items, matching, kept = shown.items, shown.matching, shown.kept
+        if not items:
             title, *lines = self._nothing()
-            text = nothing_text(title, lines)
-            return mounted(self, render_nothing(title, lines), text=text)
-        fallback = render_gallery(exhibits, matching=matching, kept=kept, now=now)
-        text = gallery_text(exhibits, matching=matching, kept=kept, now=now)
+            text = empty_text(title, lines)
+            return mounted(self, render_empty(title, lines), text=text)
+        fallback = render_gallery(items, matching=matching, kept=kept, now=now)
+        text = gallery_text(items, matching=matching, kept=kept, now=now)
         return mounted(self, fallback, text=text)
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
@@ -175,21 +175,21 @@ class Gallery(anywidget.AnyWidget):
         shown = self._shown(selection, count)
         now = datetime.now().astimezone()
         content = {
-            "clips": [_entry(one, now) for one in shown.exhibits],
-            "framed": [one.facts.id for one in shown.exhibits if one.still],
+            "clips": [_entry(one, now) for one in shown.items],
+            "framed": [one.facts.id for one in shown.items if one.still],
             "matching": shown.matching,
-            "heading": heading(shown.matching, shown.matching, shown.kept),
-            "nothing": [] if shown.exhibits else self._nothing(),
+            "heading": format_count(shown.matching, shown.matching, shown.kept),
+            "nothing": [] if shown.items else self._nothing(),
             "models": list(shown.models),
             "folder": str(self._session().settings.folder),
         }
-        return content, [one.still for one in shown.exhibits if one.still]
+        return content, [one.still for one in shown.items if one.still]
 
     def _shown(self, selection: Selection, count: int = PAGE_SIZE) -> Shown:
         rows = self._session().clips(limit=-1, hidden=True)
         fitting = selection.of(rows)
         return Shown(
-            exhibits=[_exhibit(row) for row in fitting[:count]],
+            items=[_exhibit(row) for row in fitting[:count]],
             matching=len(fitting),
             kept=sum(not row.hidden or selection.hidden for row in rows),
             models=sorted({row.model for row in rows}),
@@ -202,7 +202,7 @@ class Gallery(anywidget.AnyWidget):
         kept = len(session.clips(limit=1, hidden=True))
         known = {row.id for row in session.ledger.rows(limit=-1)}
         strays = 0 if kept else len(stray_clips(folder, known))
-        title, lines = nothing(kept, relative_path(folder) or folder.name, strays)
+        title, lines = describe_empty(kept, relative_path(folder) or folder.name, strays)
         return [title, *lines]
 
 
@@ -220,22 +220,22 @@ def _number(sent: object) -> int:
     return max(0, sent) if isinstance(sent, int) else 0
 
 
-def _exhibit(row: JobRecord) -> Exhibit:
+def _exhibit(row: JobRecord) -> GalleryItem:
     state = state_of(row, already=False)
     assert isinstance(state, Saved)  # `Session.clips` gives nothing else
-    return Exhibit(facts_of(row), state, row.starred, row.hidden, fault_of(row), still(row))
+    return GalleryItem(facts_of(row), state, row.starred, row.hidden, fault_of(row), still(row))
 
 
-def _entry(exhibit: Exhibit, now: datetime) -> dict[str, Any]:
+def _entry(item: GalleryItem, now: datetime) -> dict[str, Any]:
     """One clip as the page gets it: words to show, and what its controls need."""
-    facts, clip = exhibit.facts, exhibit.state.clip
+    facts, clip = item.facts, item.state.clip
     return {
-        **asdict(label_of(exhibit, now=now)),
+        **asdict(clip_text(item, now=now)),
         "id": facts.id,
-        "task": html.one_line(exhibit.state.task_id),
+        "task": html.one_line(item.state.task_id),
         "emulated": facts.emulated,
-        "starred": exhibit.starred,
-        "hidden": exhibit.hidden,
+        "starred": item.starred,
+        "hidden": item.hidden,
         "sound": bool(clip.audio_codec),
         "ratio": clip.width_px / max(1, clip.height_px),
         "cell": facts.cell,

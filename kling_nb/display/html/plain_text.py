@@ -12,7 +12,7 @@ from kling_nb.core.job_state import JobFacts, JobState, Saved
 from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .card_text import Wording, describe, task_of
-from .prices import clip_words, cost_line
+from .prices import cost_line, format_clip
 
 __all__ = [
     "MODE_BADGE",
@@ -41,9 +41,9 @@ def render_text(
 
     Args:
         facts: The job.
-        state: Where it stands.
-        now: The present, in the reader's time zone.
-        dollars_per_credit: What a credit costs.
+        state: Its state.
+        now: The current time, in the reader's time zone.
+        dollars_per_credit: The price of a credit.
     """
     wording = describe(facts, state, now=now, dollars_per_credit=dollars_per_credit)
     task_id = task_of(state)
@@ -59,14 +59,14 @@ def render_text(
     if isinstance(state, Saved):
         more = (PurePath(path).name for path in state.others)
         money = " · ".join(
-            (clip_words(state.clip), money, *map(one_line, (*more, *state.other_urls)))
+            (format_clip(state.clip), money, *map(one_line, (*more, *state.other_urls)))
         )
     lines = (
         " · ".join(filter(None, head)),
         one_line(facts.prompt, PROMPT_LIMIT),
         money,
         *map(warning_text, shown_warnings(facts, state)),
-        said(wording),
+        wording_text(wording),
     )
     return "\n".join(line for line in lines if line)
 
@@ -81,8 +81,8 @@ def warning_text(warning: str) -> str:
     return f"{WARNING_BADGE}: {one_line(warning)}"
 
 
-def said(wording: Wording) -> str:
-    """Put everything a card says into one line."""
+def wording_text(wording: Wording) -> str:
+    """Return the text of a card as one line."""
     quote = f"“{one_line(wording.quote)}”" if wording.quote.strip() else ""
     entries = (f"{entry.name}: {entry.text}" for entry in wording.entries)
     parts = (wording.headline, wording.cost, quote, *wording.lines, *entries)
@@ -90,7 +90,7 @@ def said(wording: Wording) -> str:
 
 
 def table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Give a table as aligned columns of plain text; columns of numbers stand to the right."""
+    """Return a table as aligned columns of plain text; columns of numbers are right-aligned."""
     table = [[one_line(cell) for cell in row] for row in (headers, *rows)]
     columns = list(zip(*table, strict=True))
     widths = [max(map(len, column)) for column in columns]
@@ -106,6 +106,6 @@ def table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def is_number(cells: Sequence[str]) -> bool:
-    """Whether a column holds amounts, which are compared digit below digit."""
+    """Whether all cells of a column are amounts or empty."""
     amounts = [cell for cell in cells if cell.strip(" –—-")]
     return bool(amounts) and all(AMOUNT.fullmatch(cell.strip()) for cell in amounts)

@@ -23,7 +23,7 @@ class Tile {
   screen() {
     const { clip } = this;
     const still = this.url ? element("img", "tile-still", { src: this.url, alt: "", decoding: "async" }) : "";
-    const words = clip.fault ? "No file" : this.url ? "" : "No picture";
+    const words = clip.fault ? "No file" : this.url ? "" : "No image";
     const empty = element("span", "tile-empty", { hidden: !words }, words);
     this.play = button("tile-play", still, () => this.toggle(), { "aria-label": `Play: ${this.name}` });
     this.play.disabled = Boolean(clip.fault);

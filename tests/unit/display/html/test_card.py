@@ -276,7 +276,7 @@ def test_a_table_without_rows_keeps_its_head() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "word"), [("info", "Note"), ("warning", "Careful"), ("error", "Error")]
+    ("kind", "word"), [("info", "Note"), ("warning", "Warning"), ("error", "Error")]
 )
 def test_a_notice_says_its_kind_in_a_word(kind: html.NoticeKind, word: str) -> None:
     """Not by colour alone."""

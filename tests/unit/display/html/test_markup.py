@@ -9,16 +9,16 @@ import pytest
 from kling_nb.display.html.markup import (
     data_uri,
     escape,
-    fitted,
+    fit_size,
+    inline_styles,
     joined,
     jpeg_size,
-    looks,
     style_sheet,
     tag,
 )
 from tests.support.html_states import TINY_JPEG
 
-CARD_BACK = looks()["card"]
+CARD_BACK = inline_styles()["card"]
 KEPT = {
     "align-items",
     "background",
@@ -91,10 +91,12 @@ def blend(ink: tuple[int, float], back: int) -> str:
     return "#" + f"{round(grey * alpha + back * (1 - alpha)):02x}" * 3
 
 
-@pytest.mark.parametrize("name", [name for name in looks() if colour(looks()[name], "color")])
+@pytest.mark.parametrize(
+    "name", [name for name, css in inline_styles().items() if colour(css, "color")]
+)
 def test_every_literal_text_can_be_read_on_its_background(name: str) -> None:
     """4.5:1 for each piece: on its own background, or on the card's."""
-    style = looks()[name]
+    style = inline_styles()[name]
     back = colour(style, "background") or colour(CARD_BACK, "background")
     assert contrast(str(colour(style, "color")), str(back)) >= 4.5
 
@@ -114,10 +116,10 @@ def test_the_themes_quiet_text_can_be_read(ink: tuple[int, float], back: int) ->
     assert contrast(blend(ink, back), blend((back, 1.0), back)) >= 4.5
 
 
-@pytest.mark.parametrize("name", list(looks()))
+@pytest.mark.parametrize("name", list(inline_styles()))
 def test_looks_hold_only_what_a_sanitizer_keeps(name: str) -> None:
     """No variable, no calculation, no motion, no property that would be removed."""
-    style = looks()[name]
+    style = inline_styles()[name]
     assert {part.split(":")[0].strip() for part in style.split(";")} <= KEPT
     assert not re.search(r"var\(|calc\(|url\(|anywhere|!important", style)
 
@@ -200,6 +202,6 @@ def test_what_is_not_a_jpeg_has_no_size(data: bytes) -> None:
 
 def test_pictures_shrink_into_their_box_and_never_grow() -> None:
     """The ratio stays."""
-    assert fitted((1280, 720), (144, 120)) == (144, 81)
-    assert fitted((720, 1280), (144, 120)) == (68, 120)
-    assert fitted((10, 20), (144, 120)) == (10, 20)
+    assert fit_size((1280, 720), (144, 120)) == (144, 81)
+    assert fit_size((720, 1280), (144, 120)) == (68, 120)
+    assert fit_size((10, 20), (144, 120)) == (10, 20)

@@ -10,7 +10,7 @@ import pytest
 from kling_nb.core.job_state import Failed, JobFacts, Preparing, Saved, Uploading
 from kling_nb.core.money import Funds, price_words
 from kling_nb.display.html import age_word, price_line
-from kling_nb.display.html.prices import clip_words, cost_line, saved_only
+from kling_nb.display.html.prices import cost_line, format_clip, saved_hint
 from kling_nb.models.catalog import CATALOGUE
 from tests.support.html_states import ALREADY, CLIP, EMULATED, FACTS, NOW, RUNNING, SAVED, WAITING
 
@@ -86,20 +86,20 @@ def test_the_price_beside_a_failure_is_called_a_price() -> None:
 @pytest.mark.parametrize("state", RUNNING, ids=lambda state: type(state).__name__)
 def test_a_notebook_saved_while_running_promises_the_clip_for_nothing(state: Saved) -> None:
     """Every running state tells the reader of a saved notebook what to do."""
-    assert saved_only(FACTS, state).startswith("Run this cell again to see the clip: 0 credits")
+    assert saved_hint(FACTS, state).startswith("Run this cell again to see the clip: 0 credits")
 
 
 @pytest.mark.parametrize("state", [Preparing(), Uploading(1, 2)])
 def test_nothing_is_promised_for_nothing_before_it_was_sent(state: Preparing | Uploading) -> None:
     """A kernel that died before sending leaves a request that still costs its price."""
-    assert saved_only(FACTS, state).endswith("0 credits if it was sent, 55 if not")
-    assert saved_only(FACTS, WAITING).endswith("0 credits")
+    assert saved_hint(FACTS, state).endswith("0 credits if it was sent, 55 if not")
+    assert saved_hint(FACTS, WAITING).endswith("0 credits")
 
 
 def test_a_clip_is_described_as_measured() -> None:
     """Length, size, rate, codecs and bytes, with silence named."""
-    assert clip_words(CLIP) == "5.0 s · 1280×720 · 24 fps · H.264 · silent · 0.9 MB"
-    assert "AAC sound" in clip_words(replace(CLIP, audio_codec="aac"))
+    assert format_clip(CLIP) == "5.0 s · 1280×720 · 24 fps · H.264 · silent · 0.9 MB"
+    assert "AAC sound" in format_clip(replace(CLIP, audio_codec="aac"))
 
 
 def test_what_a_budget_leaves_stands_behind_the_balance() -> None:
