@@ -22,7 +22,7 @@ from .markup import (
     escape,
     fit_size,
     inline_styles,
-    joined,
+    join,
     jpeg_size,
     link,
     prose,
@@ -65,58 +65,57 @@ def render_record(
     cost = cost_line(facts, state, now=now, dollars_per_credit=dollars_per_credit)
     if isinstance(state, Saved):
         body = saved_body(facts, state, Markup(player), cost, file_href)
-    elif has_ended(state):
-        body = joined(
-            request(facts, cost), warnings(facts, state), task_line(state), ended_text(wording)
-        )
     else:
-        body = joined(request(facts, cost), warnings(facts, state), task_line(state))
-    return tag(
-        "section",
-        "card",
-        style_sheet(),
-        head(facts, wording),
-        body,
-        cell_fold(facts.cell),
-        foot(facts, state),
-        classes="kling-root kling-record",
-        aria_label=f"Kling clip, {wording.badge.lower()}",
-        data_kling_job=one_line(facts.id),
-        data_kling_state=state.name,
+        end = ended_text(wording) if has_ended(state) else ""
+        body = join(request(facts, cost), warnings(facts, state), task_line(state), end)
+    return str(
+        tag(
+            "section",
+            "card",
+            style_sheet(),
+            head(facts, wording),
+            body,
+            cell_fold(facts.cell),
+            foot(facts, state),
+            classes="kling-root kling-record",
+            aria_label=f"Kling clip, {wording.badge.lower()}",
+            data_kling_job=one_line(facts.id),
+            data_kling_state=state.name,
+        )
     )
 
 
 def head(facts: JobFacts, wording: Wording) -> Markup:
     """Return the badges, the model, the job's id and the take."""
-    mode = (tag("span", "emulated", escape(MODE_BADGE)),) if facts.emulated else ()
+    mode = tag("span", "emulated", MODE_BADGE) if facts.emulated else ""
     parts = [one_line(facts.model), f"job {one_line(facts.id)}"]
     if facts.take != 1:
         parts.append(f"take {facts.take}")
-    about = tag("span", "about", escape(" · ".join(parts)))
-    return tag("div", "head", tag("span", wording.tone, escape(wording.badge)), *mode, about)
+    about = tag("span", "about", " · ".join(parts))
+    return tag("div", "head", tag("span", wording.tone, wording.badge), mode, about)
 
 
 def request(facts: JobFacts, cost: str) -> Markup:
     """Return image and prompt side by side, the same in each state without a clip."""
     picture = image(facts, facts.thumbnail, SIDE_BOX)
-    side = (tag("div", "side", picture),) if picture else ()
-    price = tag("p", "price", escape(cost))
-    return tag("div", "body", *side, tag("div", "facts", prompt(facts.prompt), price))
+    side = tag("div", "side", picture) if picture else ""
+    price = tag("p", "price", cost)
+    return tag("div", "body", side, tag("div", "facts", prompt(facts.prompt), price))
 
 
 def warnings(facts: JobFacts, state: JobState) -> Markup:
     """Return the warnings of a request, one line each."""
-    badge = tag("span", "warn", escape(WARNING_BADGE))
-    lines = (joined(badge, escape(f" {one_line(w)}")) for w in shown_warnings(facts, state))
-    return joined(*(tag("p", "warning", line) for line in lines))
+    badge = tag("span", "warn", WARNING_BADGE)
+    lines = (join(badge, f" {one_line(w)}") for w in shown_warnings(facts, state))
+    return join(*(tag("p", "warning", line) for line in lines))
 
 
 def task_line(state: JobState) -> Markup:
     """Return the line with the task id; a running job without one keeps its space."""
     task_id = one_line(task_of(state))
     if not task_id and has_ended(state):
-        return joined()
-    known = joined(escape("task "), code(task_id)) if task_id else escape("no task yet")
+        return join()
+    known = join("task ", code(task_id)) if task_id else "no task yet"
     return tag("p", "task", known)
 
 
@@ -125,44 +124,44 @@ def saved_body(facts: JobFacts, state: Saved, player: Markup, cost: str, file_hr
     player_or_image = player or image(facts, facts.thumbnail, PLAYER_BOX)
     name = PurePath(state.clip.path).name
     whole = f"Open the file ({byte_words(state.clip.size_bytes)})"
-    file = joined(code(name), link(file_href, whole))
+    file = join(code(name), link(file_href, whole))
     others = (*(PurePath(path).name for path in state.others), *state.other_urls)
-    more = joined(*(tag("div", "", code(one_line(each))) for each in others))
+    more = join(*(tag("div", "", code(one_line(each))) for each in others))
     facts_rows = (
-        (escape("Clip"), escape(format_clip(state.clip))),
-        (escape("Price"), escape(cost)),
-        (escape("File"), file),
-        *(((escape("More files"), more),) if others else ()),
-        (escape("Task"), code(one_line(state.task_id))),
+        ("Clip", format_clip(state.clip)),
+        ("Price", cost),
+        ("File", file),
+        *((("More files", more),) if others else ()),
+        ("Task", code(one_line(state.task_id))),
     )
-    shown = (tag("div", "screen", player_or_image),) if player_or_image else ()
-    return joined(*shown, prompt(facts.prompt), rows(facts_rows))
+    shown = tag("div", "screen", player_or_image) if player_or_image else ""
+    return join(shown, prompt(facts.prompt), rows(facts_rows))
 
 
 def ended_text(wording: Wording) -> Markup:
     """Return the text of a job that ended without a clip."""
-    lines = [tag("p", "headline", escape(wording.headline))]
-    if wording.cost:
-        lines.append(tag("p", "line", prose(wording.cost)))
-    if wording.quote.strip():
-        lines.append(tag("blockquote", "quote", escape(wording.quote)))
-    lines += (tag("p", "line", prose(line)) for line in wording.lines)
-    if wording.answer:
-        lines.append(answer_fold(wording.answer))
-    if wording.entries:
-        lines.append(rows((code(entry.name), escape(entry.text)) for entry in wording.entries))
-    return tag("div", "say", *lines)
+    entries = [(code(entry.name), entry.text) for entry in wording.entries]
+    return tag(
+        "div",
+        "say",
+        tag("p", "headline", wording.headline),
+        tag("p", "line", prose(wording.cost)) if wording.cost else "",
+        tag("blockquote", "quote", wording.quote) if wording.quote.strip() else "",
+        *(tag("p", "line", prose(line)) for line in wording.lines),
+        answer_fold(wording.answer) if wording.answer else "",
+        rows(entries) if entries else "",
+    )
 
 
 def answer_fold(answer: str) -> Markup:
     """Return the service's raw answer, folded."""
-    summary = tag("summary", "copy", escape("What the service answered"))
-    return tag("details", "cell", summary, tag("pre", "source", escape(answer)))
+    summary = tag("summary", "copy", "What the service answered")
+    return tag("details", "cell", summary, tag("pre", "source", answer))
 
 
-def rows(pairs: Iterable[tuple[Markup, Markup]]) -> Markup:
+def rows(pairs: Iterable[tuple[str, str]]) -> Markup:
     """Return names and values as two columns."""
-    cells = (joined(tag("dt", "label", name), tag("dd", "value", value)) for name, value in pairs)
+    cells = (join(tag("dt", "label", name), tag("dd", "value", value)) for name, value in pairs)
     return tag("dl", "rows", *cells)
 
 
@@ -171,34 +170,34 @@ def prompt(text: str) -> Markup:
     whole = visible(text).strip()
     short = one_line(whole, PROMPT_LIMIT)
     if len(whole) <= PROMPT_LIMIT and whole.count("\n") < 3:
-        return tag("p", "prompt", escape(whole))
-    summary = tag("summary", "summary", escape(short))
-    return tag("details", "fold", summary, tag("p", "whole", escape(whole)))
+        return tag("p", "prompt", whole)
+    summary = tag("summary", "summary", short)
+    return tag("details", "fold", summary, tag("p", "whole", whole))
 
 
 def cell_fold(cell: str) -> Markup:
-    """Write the cell that makes the same request, folded."""
+    """Return the cell that makes the same request, folded."""
     if not cell:
-        return joined()
-    lines = [tag("pre", "source", escape(cell))]
-    if visible(cell) != cell:
-        note = "Invisible characters are shown as \ufffd: a copy of this is another request."
-        lines.insert(0, tag("p", "quiet", escape(note)))
-    return tag("details", "cell", tag("summary", "copy", escape("Cell")), *lines)
+        return join()
+    note = "Invisible characters are shown as \ufffd: a copy of this is another request."
+    warning = tag("p", "quiet", note) if visible(cell) != cell else ""
+    return tag(
+        "details", "cell", tag("summary", "copy", "Cell"), warning, tag("pre", "source", cell)
+    )
 
 
 def foot(facts: JobFacts, state: JobState) -> Markup:
-    """Keep the room of what a living page draws there; a saved one says what to do instead."""
+    """Return the space in which a live page draws the actions, with a hint in a saved page."""
     if has_ended(state):
         return tag("div", "", classes="kling-foot")
-    hint = tag("p", "saved-only", escape(saved_hint(facts, state)))
+    hint = tag("p", "saved-only", saved_hint(facts, state))
     return tag("div", "room", hint, classes="kling-foot")
 
 
 def image(facts: JobFacts, jpeg: bytes, box: tuple[int, int]) -> Markup:
     """Return an image with known width and height; empty without bytes."""
     if not jpeg:
-        return joined()
+        return join()
     size = jpeg_size(jpeg)
     width, height = map(str, fit_size(size, box)) if size else ("", "")
     return tag(
@@ -214,7 +213,7 @@ def image_label(facts: JobFacts) -> str:
 
 def poster_image(facts: JobFacts, jpeg: bytes) -> str:
     """Return a poster for `render_record(player=...)` if the clip is not embedded."""
-    return image(facts, jpeg, PLAYER_BOX)
+    return str(image(facts, jpeg, PLAYER_BOX))
 
 
 def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
@@ -226,7 +225,7 @@ def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
     """
     file = f"the file is {format_encoding(encoding)}, which some browsers cannot play."
     text = f"H.264 preview: {file}" if is_preview else f"T{file[1:]} Open it in a video player."
-    return tag("p", "playback", escape(text))
+    return str(tag("p", "playback", text))
 
 
 def video_attributes(

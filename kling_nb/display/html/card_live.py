@@ -29,7 +29,7 @@ from kling_nb.core.job_state import (
 from kling_nb.core.money import DOLLARS_PER_CREDIT, price_words
 
 from .card_text import SLOWER, Wording, describe, format_usual, format_wait
-from .markup import Markup, code, escape, joined, link, prose, tag
+from .markup import Markup, code, join, link, prose, tag
 from .prices import age_word
 
 __all__ = [
@@ -79,15 +79,14 @@ def render_actions(
         follows = bool(getattr(state, "task_id", ""))
         detach = Button("detach", "Detach", title=DETACH_HINT, is_off=not follows)
         live = Markup(render_live(facts, state, now=now))
-        return joined(live, row(facts, known, [detach]))
+        return str(join(live, row(facts, known, [detach])))
     buttons = ended_buttons(facts, state, now, dollars_per_credit)
     if facts.cell:
         buttons.append(Button("copy", "Copy cell"))
     if isinstance(state, Saved):
         buttons.append(Button("file", "Hide file" if known.path else "Show file"))
-    return joined(
-        row(facts, known, buttons), file_path_line(facts, state, known), error_line(known)
-    )
+    path = file_path_line(facts, state, known)
+    return str(join(row(facts, known, buttons), path, error_line(known)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +139,17 @@ def format_take_price(facts: JobFacts, now: datetime, dollars_per_credit: float)
 def row(facts: JobFacts, status: CardStatus, buttons: list[Button]) -> Markup:
     """Return the buttons in a row; all are disabled while a click is being processed."""
     written = (button(facts, status, each) for each in buttons)
-    pending = (
-        (tag("span", "doing", escape(status.pending), role="status"),) if status.pending else ()
-    )
-    return tag("div", "buttons", *written, *pending, role="group", aria_label="Actions")
+    pending = tag("span", "doing", status.pending, role="status") if status.pending else ""
+    return tag("div", "buttons", *written, pending, role="group", aria_label="Actions")
 
 
 def button(facts: JobFacts, status: CardStatus, spec: Button) -> Markup:
     """Return one button; copying needs no kernel and is always enabled."""
     is_off = spec.is_off or (bool(status.pending) and spec.word != "copy")
-    more = {"disabled": "disabled"} if is_off else {}
     return tag(
         "button",
         "button",
-        escape(spec.label),
+        spec.label,
         type="button",
         title=spec.title,
         classes="kling-first" if spec.word in {"take", "resume"} else "",
@@ -161,14 +157,14 @@ def button(facts: JobFacts, status: CardStatus, spec: Button) -> Markup:
         data_kling_job=one_line(facts.id),
         data_kling_turn=str(status.turn),
         data_kling_text=spec.text,
-        **more,
+        disabled="disabled" if is_off else "",
     )
 
 
 def file_path_line(facts: JobFacts, state: JobState, status: CardStatus) -> Markup:
     """Return the path of the clip's file, to select, copy and open."""
     if not (status.path and isinstance(state, Saved)):
-        return joined()
+        return join()
     copying = button(facts, status, Button("copy", "Copy path", text=status.path))
     opening = link(status.href, f"Open the file ({byte_words(state.clip.size_bytes)})")
     return tag("div", "where", code(status.path), copying, opening)
@@ -177,7 +173,7 @@ def file_path_line(facts: JobFacts, state: JobState, status: CardStatus) -> Mark
 def error_line(status: CardStatus) -> Markup:
     """Return the error of the last click."""
     if not status.error:
-        return joined()
+        return join()
     return tag("p", "sorry", prose(one_line(status.error, 600)), role="alert")
 
 
@@ -204,17 +200,19 @@ def render_live(facts: JobFacts, state: JobState, *, now: datetime) -> str:
     """
     wording = describe(facts, state, now=now)
     timing = timing_of(state, now)
-    words = clock(state, now) if isinstance(state, Waiting) else escape(wording.headline)
+    words = clock(state, now) if isinstance(state, Waiting) else wording.headline
     note = " ".join(wording.lines)
-    return tag(
-        "div",
-        "live",
-        bar(state, timing, wording),
-        tag("p", "words", words, title=wording.headline),
-        tag("p", "note", escape(note), title=note),
-        style=delays(timing),
-        # A page that is reloaded later continues from here.
-        data_kling_at=f"{now.timestamp():.1f}",
+    return str(
+        tag(
+            "div",
+            "live",
+            bar(state, timing, wording),
+            tag("p", "words", words, title=wording.headline),
+            tag("p", "note", note, title=note),
+            style=delays(timing),
+            # A page that is reloaded later continues from here.
+            data_kling_at=f"{now.timestamp():.1f}",
+        )
     )
 
 
@@ -240,10 +238,10 @@ def delays(timing: Timing | None) -> str:
 def clock(state: Waiting, now: datetime) -> Markup:
     """Return the elapsed time; the style sheet animates it and shows when it gets late."""
     elapsed, *others = format_wait(state, now)
-    ticking = tag("span", "", escape(elapsed), classes="kling-clock")
-    rest = escape("".join(f" · {words}" for words in others))
+    ticking = tag("span", "", elapsed, classes="kling-clock")
+    rest = "".join(f" · {words}" for words in others)
     soon = () if SLOWER in others else (tag("span", "", classes="kling-soon"),)
-    return joined(escape("elapsed "), ticking, *soon, rest)
+    return join("elapsed ", ticking, *soon, rest)
 
 
 def bar(state: JobState, timing: Timing | None, wording: Wording) -> Markup:

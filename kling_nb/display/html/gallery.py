@@ -16,7 +16,7 @@ from kling_nb.core.formatting import date_words, number_words, one_line, visible
 from kling_nb.core.job_state import JobFacts, Saved
 from kling_nb.core.money import dollar_words, price_words
 
-from .markup import Markup, code, data_uri, escape, fit_size, jpeg_size, style_sheet, tag
+from .markup import Markup, code, data_uri, fit_size, jpeg_size, style_sheet, tag
 from .plain_text import MODE_BADGE, table_text
 from .prices import format_clip
 from .tables import render_notice
@@ -183,25 +183,28 @@ def render_gallery(items: Sequence[GalleryItem], *, matching: int, kept: int, no
         kept: Number of clips in the folder.
         now: The current time, in the reader's time zone.
     """
-    title = tag("strong", "title", escape(format_count(len(items), matching, kept)))
-    return tag(
-        "section",
-        "gallery",
-        style_sheet(),
-        tag("div", "head", title),
-        tag("ul", "shelf", *(render_item(item, clip_text(item, now=now)) for item in items)),
-        tag("p", "again", escape(AGAIN), classes=DIM),
-        classes="kling-root",
-        aria_label="Gallery of clips",
+    title = tag("strong", "title", format_count(len(items), matching, kept))
+    return str(
+        tag(
+            "section",
+            "gallery",
+            style_sheet(),
+            tag("div", "head", title),
+            tag("ul", "shelf", *(render_item(item, clip_text(item, now=now)) for item in items)),
+            tag("p", "again", AGAIN, classes=DIM),
+            classes="kling-root",
+            aria_label="Gallery of clips",
+        )
     )
 
 
 def render_item(item: GalleryItem, label: ClipText) -> Markup:
     """Return one clip: its image above its facts."""
-    starred = tag("span", "starred", escape("★ Starred"), classes=DIM)
-    marks = [starred] if item.starred else []
-    marks += [tag("span", "emulated", escape(MODE_BADGE))] if item.facts.emulated else []
-    marks.append(tag("span", "length", escape(label.length), classes=DIM))
+    marks = (
+        tag("span", "starred", "★ Starred", classes=DIM) if item.starred else "",
+        tag("span", "emulated", MODE_BADGE) if item.facts.emulated else "",
+        tag("span", "length", label.length, classes=DIM),
+    )
     # Cut, not folded: long prompts would hide the images. The title has the whole prompt.
     short = one_line(label.prompt, PROMPT_LIMIT)
     return tag(
@@ -209,11 +212,11 @@ def render_item(item: GalleryItem, label: ClipText) -> Markup:
         "exhibit",
         picture(item, label),
         tag("div", "marks", *marks),
-        tag("p", "caption-of", escape(short), title=label.prompt, classes=INK),
-        tag("p", "price", escape(label.price)),
-        tag("p", "about", escape(label.date)),
-        tag("p", "about", escape(label.about)),
-        tag("p", "about", escape(label.fault) if label.fault else code(label.file)),
+        tag("p", "caption-of", short, title=label.prompt, classes=INK),
+        tag("p", "price", label.price),
+        tag("p", "about", label.date),
+        tag("p", "about", label.about),
+        tag("p", "about", label.fault if label.fault else code(label.file)),
     )
 
 
@@ -221,7 +224,7 @@ def picture(item: GalleryItem, label: ClipText) -> Markup:
     """Return the poster in a frame of fixed size."""
     size = jpeg_size(item.still)
     if not size:
-        return tag("div", "frame", tag("span", "empty", escape("No image")))
+        return tag("div", "frame", tag("span", "empty", "No image"))
     width, height = map(str, fit_size(size, FRAME))
     alt = f"Clip: {one_line(label.prompt, 80)}"
     still = data_uri(item.still)

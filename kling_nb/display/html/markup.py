@@ -1,6 +1,7 @@
 """Write safe HTML: escaping, elements, inline styles, style sheets and card containers.
 
-`escape` is the only function that turns text into markup. Must not depend on jobs.
+`tag` and `join` escape each plain `str`; only `markupsafe.Markup` is inserted as it is. Must not
+depend on jobs.
 
 Styles (`looks.css`) are written inline and literally, because an untrusted notebook loses style
 sheets, ARIA and every property with `var()`. The style sheet (`card.css`) improves on them, hence
@@ -9,13 +10,14 @@ its `!important`.
 
 from __future__ import annotations
 
-import html
 import re
 import struct
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
-from typing import NewType
+
+import markupsafe
+from markupsafe import Markup
 
 from kling_nb.core.formatting import visible
 from kling_nb.display.assets import STATIC
@@ -27,7 +29,7 @@ __all__ = [
     "escape",
     "fit_size",
     "inline_styles",
-    "joined",
+    "join",
     "jpeg_size",
     "link",
     "prose",
@@ -36,9 +38,6 @@ __all__ = [
     "style_sheet",
     "tag",
 ]
-
-Markup = NewType("Markup", str)
-"""Text that is HTML already. Only `escape`, `tag`, `joined`, `style_sheet` and IPython make it."""
 
 BESIDE = re.compile(r"(?!//)[\w./%~+=,@()-]+")
 """A URL that cannot leave the notebook's server: no scheme, no host, no backslash."""
@@ -49,27 +48,29 @@ START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def escape(text: str) -> Markup:
-    """Return text as HTML, safe between tags and in quoted attributes.
+    """Return text as HTML, safe between tags and in quoted attributes; markup is unchanged.
 
     Invisible characters that act (controls, direction overrides) are shown as U+FFFD. Line ends
     become references: in Markdown, to which notebooks are exported, an empty line would end the
     block of HTML.
     """
-    return Markup(html.escape(visible(text), quote=True).replace("\n", "&#10;"))
+    if isinstance(text, Markup):
+        return text
+    return markupsafe.escape(visible(text)).replace("\n", Markup("&#10;"))
 
 
-def joined(*pieces: Markup) -> Markup:
-    """Concatenate pieces of markup."""
-    return Markup("".join(pieces))
+def join(*pieces: str) -> Markup:
+    """Concatenate pieces; plain text is escaped, `Markup` is not."""
+    return Markup("").join(map(escape, pieces))
 
 
-def tag(name: str, look: str, *children: Markup, **attributes: str) -> Markup:
+def tag(name: str, look: str, *children: str, **attributes: str) -> Markup:
     """Return one element.
 
     Args:
         name: The element's name.
         look: The name in `looks.css` of its class and inline style; empty for neither.
-        children: The content, as markup.
+        children: The content; plain text is escaped, `Markup` is not.
         attributes: Values as plain text; `_` in a name stands for `-`, and `classes` adds to the
             class.
     """
@@ -85,12 +86,12 @@ def tag(name: str, look: str, *children: Markup, **attributes: str) -> Markup:
     inside = "".join(f' {key}="{escape(value)}"' for key, value in named.items() if value)
     if name in ("img", "br"):
         return Markup(f"<{name}{inside}>")
-    return Markup(f"<{name}{inside}>{''.join(children)}</{name}>")
+    return Markup(f"<{name}{inside}>{join(*children)}</{name}>")
 
 
 def code(text: str) -> Markup:
     """Return text as a `<code>` element, to select and copy."""
-    return tag("code", "code", escape(text))
+    return tag("code", "code", text)
 
 
 def prose(text: str) -> Markup:
@@ -98,7 +99,7 @@ def prose(text: str) -> Markup:
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return escape(text)
-    return joined(*(code(part) if odd % 2 else escape(part) for odd, part in enumerate(parts)))
+    return join(*(code(part) if odd % 2 else part for odd, part in enumerate(parts)))
 
 
 def data_uri(data: bytes, mime: str = "image/jpeg") -> str:
@@ -126,8 +127,8 @@ def fit_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
 def link(href: str, text: str) -> Markup:
     """Return a link to a file beside the notebook; empty if the URL leads elsewhere."""
     if not BESIDE.fullmatch(href):
-        return joined()
-    return joined(escape(" "), tag("a", "link", escape(text), href=href, target="_blank"))
+        return join()
+    return join(" ", tag("a", "link", text, href=href, target="_blank"))
 
 
 @cache
@@ -165,14 +166,16 @@ def render_container(records: str, *, hub_id: str, place_id: str, version: int) 
         place_id: The container.
         version: Increases with each update, so that a page can detect a lost one.
     """
-    return tag(
-        "div",
-        "",
-        Markup(records),
-        classes="kling-place",
-        data_kling_hub=hub_id,
-        data_kling_place=place_id,
-        data_kling_version=str(version),
+    return str(
+        tag(
+            "div",
+            "",
+            Markup(records),
+            classes="kling-place",
+            data_kling_hub=hub_id,
+            data_kling_place=place_id,
+            data_kling_version=str(version),
+        )
     )
 
 
@@ -184,11 +187,13 @@ def render_mount(fallback: str, *, hub_id: str, model_id: str) -> str:
         hub_id: The hub that shows the widget.
         model_id: The widget's model.
     """
-    return tag(
-        "div",
-        "",
-        Markup(fallback),
-        classes="kling-mount",
-        data_kling_hub=hub_id,
-        data_kling_mount=model_id,
+    return str(
+        tag(
+            "div",
+            "",
+            Markup(fallback),
+            classes="kling-mount",
+            data_kling_hub=hub_id,
+            data_kling_mount=model_id,
+        )
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .markup import Markup, escape, joined, prose, style_sheet, tag
+from .markup import Markup, join, prose, style_sheet, tag
 from .plain_text import is_number
 
 __all__ = [
@@ -38,20 +38,15 @@ def render_table(
         caption: What the table shows.
     """
     columns = list(zip(*rows, strict=True)) or [()] * len(headers)
-    looks = [column_style(column) for column in columns]
-    pairs = zip(headers, looks, strict=True)
-    head = (column_head(header, look) for header, look in pairs)
+    styles = [column_style(column) for column in columns]
+    head = map(column_head, headers, styles)
     lines = (
-        tag(
-            "tr",
-            "",
-            *(tag("td", look, escape(cell)) for cell, look in zip(row, looks, strict=True)),
-        )
+        tag("tr", "", *(tag("td", style, cell) for cell, style in zip(row, styles, strict=True)))
         for row in rows
     )
-    title = (tag("caption", "caption", escape(caption)),) if caption else ()
+    title = tag("caption", "caption", caption) if caption else ""
     body = (tag("thead", "", tag("tr", "", *head)), tag("tbody", "", *lines))
-    return joined(style_sheet(), tag("table", "table", *title, *body, classes="kling-root"))
+    return str(join(style_sheet(), tag("table", "table", title, *body, classes="kling-root")))
 
 
 def column_style(cells: Sequence[str]) -> str:
@@ -69,7 +64,7 @@ def is_unbroken(cell: str) -> bool:
 def column_head(header: str, look: str) -> Markup:
     """Return the header cell of a column."""
     style = "text-align:right" if look == "number" else ""
-    return tag("th", "column", escape(header), scope="col", style=style)
+    return tag("th", "column", header, scope="col", style=style)
 
 
 def render_notice(kind: NoticeKind, title: str, lines: Sequence[str]) -> str:
@@ -81,14 +76,14 @@ def render_notice(kind: NoticeKind, title: str, lines: Sequence[str]) -> str:
         lines: Details, one paragraph each.
     """
     word, tone = NOTICES[kind]
-    head = tag(
-        "div", "head", tag("span", tone, escape(word)), tag("strong", "title", escape(title))
-    )
+    head = tag("div", "head", tag("span", tone, word), tag("strong", "title", title))
     body = (tag("p", "line", prose(line)) for line in lines)
     role = "alert" if kind == "error" else "note"
-    return joined(
-        style_sheet(),
-        tag("section", "notice", head, *body, classes="kling-root", role=role),
+    return str(
+        join(
+            style_sheet(),
+            tag("section", "notice", head, *body, classes="kling-root", role=role),
+        )
     )
 
 
@@ -121,23 +116,25 @@ class Finding:
 
 def render_findings(findings: Sequence[Finding]) -> str:
     """Return findings as HTML, one per row, with the status as a word."""
-    summary = tag("span", "about", escape(f" {summarize(findings)}"))
-    head = tag("div", "head", tag("strong", "title", escape(TITLE)), summary)
+    summary = tag("span", "about", f" {summarize(findings)}")
+    head = tag("div", "head", tag("strong", "title", TITLE), summary)
     rows = [piece for each in findings for piece in render_row(each)]
-    return joined(
-        style_sheet(),
-        tag("section", "notice", head, tag("dl", "rows", *rows), classes="kling-root"),
+    return str(
+        join(
+            style_sheet(),
+            tag("section", "notice", head, tag("dl", "rows", *rows), classes="kling-root"),
+        )
     )
 
 
 def render_row(finding: Finding) -> tuple[Markup, Markup]:
     """Return the status and the text of a finding."""
     look, word = BADGES[finding.status]
-    fix = (tag("p", "line", prose(f"→ {finding.fix}")),) if finding.fix else ()
-    text = tag("p", "line", tag("strong", "", escape(f"{finding.name}: ")), prose(finding.said))
+    fix = tag("p", "line", prose(f"→ {finding.fix}")) if finding.fix else ""
+    text = tag("p", "line", tag("strong", "", f"{finding.name}: "), prose(finding.said))
     return (
-        tag("dt", "label", tag("span", look, escape(word), style=BADGE)),
-        tag("dd", "value", text, *fix),
+        tag("dt", "label", tag("span", look, word, style=BADGE)),
+        tag("dd", "value", text, fix),
     )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from kling_nb.core.formatting import credit_words
 from kling_nb.core.money import Funds, price_words
 from kling_nb.display import html
-from kling_nb.display.html.markup import escape, tag
+from kling_nb.display.html.markup import tag
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.lookup import needed_media, offer_of, takes_words
 from kling_nb.models.parameters import Media
@@ -26,10 +26,10 @@ _SURENESS = {"less sure": "less sure: its fields are pieced together"}
 
 def head_markup(*, emulated: bool) -> str:
     """The panel's title, with a badge where nothing real is made."""
-    badge = (tag("span", "emulated", escape("Emulated")),) if emulated else ()
-    title = tag("strong", "", escape("New clip"), classes="kling-panel-title")
-    head = tag("div", "", title, *badge, classes="kling-panel-head")
-    return html.style_sheet() + tag("div", "", head, classes="kling-root kling-bare")
+    badge = tag("span", "emulated", "Emulated") if emulated else ""
+    title = tag("strong", "", "New clip", classes="kling-panel-title")
+    head = tag("div", "", title, badge, classes="kling-panel-head")
+    return str(html.style_sheet() + tag("div", "", head, classes="kling-root kling-bare"))
 
 
 def hint_words(form: Form, funds: Funds) -> str:

@@ -19,7 +19,7 @@ from kling_nb.display import html
 from kling_nb.display.cards import Bundle, card_bundle, joined_bundle
 from kling_nb.display.comm import Place, mounted
 from kling_nb.display.front_end import present_front_end
-from kling_nb.display.html.markup import Markup, escape, tag
+from kling_nb.display.html.markup import Markup, tag
 from kling_nb.display.threads import draw_later
 from kling_nb.jobs.job import Job
 
@@ -114,11 +114,11 @@ class SavedView:
 def _records(kept: Sequence[Bundle]) -> Bundle:
     if not kept:
         none = "No clip was made with this panel yet."
-        return {"text/html": _hidden(tag("p", "quiet", escape(none))), "text/plain": none}
+        return {"text/html": _hidden(tag("p", "quiet", none)), "text/plain": none}
     bundle = joined_bundle(kept)
     return bundle | {"text/html": _hidden(Markup(bundle["text/html"]))}
 
 
-def _hidden(inside: Markup) -> Markup:
-    """Markup that the living panel's style sheet hides."""
-    return tag("div", "", inside, classes="kling-panel-saved")
+def _hidden(inside: Markup) -> str:
+    """Return markup that the style sheet of a live panel hides."""
+    return str(tag("div", "", inside, classes="kling-panel-saved"))

@@ -156,7 +156,7 @@ def test_the_raw_answer_is_behind_a_fold(state: JobState) -> None:
     """As it came, escaped, and closed; plain text leaves it out."""
     card = render_record(FACTS, state, now=NOW)
     assert "What the service answered</summary>" in card
-    assert "{&quot;failMsg&quot;: &quot;&lt;script&gt;&quot;}</pre></details>" in card
+    assert "{&#34;failMsg&#34;: &#34;&lt;script&gt;&#34;}</pre></details>" in card
     assert "<script>" not in card
     assert "failMsg" not in render_text(FACTS, state, now=NOW)
 

@@ -149,3 +149,12 @@ def test_a_poster_stands_in_for_a_player() -> None:
     """Ready markup for clips that are not embedded."""
     check_safe(record(SAVED, player=html.poster_image(FACTS, TINY_JPEG)))
     assert html.poster_image(FACTS, b"") == ""
+
+
+@pytest.mark.parametrize("state", EVERY, ids=name_of)
+def test_rendered_html_is_plain_text_to_its_users(state: JobState) -> None:
+    """`Markup` would escape what is added to it: a player beside its note."""
+    assert type(record(state)) is str
+    assert type(foot(state)) is str
+    assert type(html.poster_image(FACTS, TINY_JPEG)) is str
+    assert type(html.render_notice("info", "title", ["line"])) is str

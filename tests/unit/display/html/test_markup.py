@@ -11,7 +11,7 @@ from kling_nb.display.html.markup import (
     escape,
     fit_size,
     inline_styles,
-    joined,
+    join,
     jpeg_size,
     style_sheet,
     tag,
@@ -153,7 +153,7 @@ def test_the_style_sheet_is_small() -> None:
 
 def test_escape_leaves_no_way_out_of_text_or_attribute() -> None:
     """Angle brackets, ampersands and both quotes are entities."""
-    assert escape("<a href='x' \"&\">") == "&lt;a href=&#x27;x&#x27; &quot;&amp;&quot;&gt;"
+    assert escape("<a href='x' \"&\">") == "&lt;a href=&#39;x&#39; &#34;&amp;&#34;&gt;"
 
 
 def test_escape_disarms_what_cannot_be_seen() -> None:
@@ -164,7 +164,7 @@ def test_escape_disarms_what_cannot_be_seen() -> None:
 def test_an_element_escapes_its_attributes_and_leaves_out_empty_ones() -> None:
     """Attribute values are plain text."""
     assert tag("b", "", escape("<"), title='"x"', data_kling_job="") == (
-        '<b title="&quot;x&quot;">&lt;</b>'
+        '<b title="&#34;x&#34;">&lt;</b>'
     )
 
 
@@ -179,9 +179,14 @@ def test_a_look_that_does_not_exist_is_an_error() -> None:
         tag("p", "pormpt")
 
 
-def test_pieces_join_in_order() -> None:
-    """Joining adds nothing."""
-    assert joined(escape("a"), escape("b")) == "ab"
+def test_plain_pieces_are_escaped_and_markup_is_not() -> None:
+    """In the order of the pieces, between them and inside an element."""
+    assert join("a<", tag("b", "", "<c>")) == "a&lt;<b>&lt;c&gt;</b>"
+
+
+def test_escaping_twice_changes_nothing() -> None:
+    """Escaped text is markup."""
+    assert escape(escape("<\n'")) == "&lt;&#10;&#39;"
 
 
 def test_data_becomes_an_address() -> None:
