@@ -12,13 +12,13 @@ __all__ = ["show_notice", "show_table"]
 
 
 def show_notice(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> None:
-    """Show a sentence, and what belongs to it below."""
+    """Show a message with details below."""
     text = "\n".join([title, *lines])
     display({"text/html": html.render_notice(kind, title, lines), "text/plain": text}, raw=True)
 
 
 def show_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
-    """Show a table of plain texts."""
+    """Show a table of plain text."""
     bundle = {
         "text/html": html.render_table(headers, rows, caption=caption),
         "text/plain": html.table_text(headers, rows),

@@ -104,22 +104,22 @@ def test_a_selection_admits_what_fits(
 ) -> None:
     """All its words, its model, and stars where only these are wanted."""
     session.star(rows[2].id)
-    found = [row.values["prompt"] for row in selection.of(session.clips())]
+    found = [row.values["prompt"] for row in selection.apply(session.clips())]
     assert found == [PROMPTS[index] for index in expected]
 
 
 def test_hidden_clips_are_seen_only_where_they_are_asked_for(rows: list[JobRecord]) -> None:
     """They stay clips all the same."""
     hidden = replace(rows[0], hidden=True)
-    assert not Selection().admits(hidden)
-    assert Selection(hidden=True).admits(hidden)
+    assert not Selection().matches(hidden)
+    assert Selection(hidden=True).matches(hidden)
 
 
 def test_a_clip_is_found_by_its_job_and_by_its_file(rows: list[JobRecord]) -> None:
     """Both are what other outputs name."""
     assert rows[1].clip is not None
-    assert Selection(words=rows[1].id).of(rows) == [rows[1]]
-    assert Selection(words=Path(rows[1].clip.path).name.upper()).of(rows) == [rows[1]]
+    assert Selection(words=rows[1].id).apply(rows) == [rows[1]]
+    assert Selection(words=Path(rows[1].clip.path).name.upper()).apply(rows) == [rows[1]]
 
 
 def test_nonsense_from_a_page_selects_everything() -> None:
@@ -134,9 +134,9 @@ def test_nonsense_from_a_page_selects_everything() -> None:
 
 def test_a_still_is_small_and_comes_from_the_poster(rows: list[JobRecord]) -> None:
     """Two dozen of them have to fit into a notebook."""
-    still = films.still(rows[0])
+    still = films.read_poster(rows[0])
     assert still.startswith(b"\xff\xd8")
-    assert len(still) <= films.STILL_BYTES
+    assert len(still) <= films.POSTER_BYTES
 
 
 def test_without_a_poster_the_still_comes_from_the_clip(rows: list[JobRecord]) -> None:
@@ -145,9 +145,9 @@ def test_without_a_poster_the_still_comes_from_the_clip(rows: list[JobRecord]) -
     assert row.clip is not None
     path = Path(row.clip.path)
     path.with_suffix(".jpg").unlink()
-    assert films.still(row).startswith(b"\xff\xd8")
+    assert films.read_poster(row).startswith(b"\xff\xd8")
     path.unlink()
-    assert films.still(row) == b"the picture"
+    assert films.read_poster(row) == b"the picture"
 
 
 def test_a_poster_that_is_none_is_passed_over(rows: list[JobRecord]) -> None:
@@ -156,16 +156,16 @@ def test_a_poster_that_is_none_is_passed_over(rows: list[JobRecord]) -> None:
     assert row.clip is not None
     path = Path(row.clip.path)
     path.with_suffix(".jpg").write_bytes(b"no picture")
-    assert films.still(row).startswith(b"\xff\xd8")
+    assert films.read_poster(row).startswith(b"\xff\xd8")
     path.write_bytes(b"no clip")
-    assert films.still(row) == row.thumbnail
+    assert films.read_poster(row) == row.thumbnail
 
 
 def test_a_small_clip_is_sent_whole(rows: list[JobRecord]) -> None:
     """Byte by byte."""
     row = rows[0]
     assert row.clip is not None
-    assert films.film(row) == (Path(row.clip.path).read_bytes(), False)
+    assert films.read_video(row) == (Path(row.clip.path).read_bytes(), False)
 
 
 def test_a_large_clip_is_sent_as_a_preview(
@@ -175,8 +175,8 @@ def test_a_large_clip_is_sent_as_a_preview(
     made = []
     monkeypatch.setattr(previews, "WHOLE_BYTES", 10)
     monkeypatch.setattr(clips, "preview", lambda path, **_: made.append(path) or b"smaller")
-    assert films.film(rows[0]) == (b"smaller", True)
-    assert films.film(rows[0]) == (b"smaller", True)
+    assert films.read_video(rows[0]) == (b"smaller", True)
+    assert films.read_video(rows[0]) == (b"smaller", True)
     assert len(made) == 1
 
 
@@ -188,7 +188,7 @@ def test_a_clip_in_another_codec_is_sent_as_a_preview(
     assert row.clip is not None
     path = Path(row.clip.path)
     path.write_bytes(encoded("libx265"))
-    content, is_preview = films.film(row)
+    content, is_preview = films.read_video(row)
     assert is_preview
     shown = tmp_path / "shown.mp4"
     shown.write_bytes(content)
@@ -204,7 +204,7 @@ def test_a_clip_that_does_not_play_says_why(rows: list[JobRecord], content: byte
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(MediaError, match=path.name):
-        films.film(rows[0])
+        films.read_video(rows[0])
 
 
 def test_shrinking_keeps_the_shape(photo: bytes) -> None:
@@ -292,10 +292,10 @@ def test_a_clip_that_is_gone_breaks_no_list(page: Page, rows: list[JobRecord]) -
     Path(rows[1].clip.path).unlink()
     reply, stills = page.ask(do="list")
     faults = [clip["fault"] for clip in reply["clips"]]
-    assert "is not there any more" in faults[1]
+    assert "does not exist any more" in faults[1]
     assert (faults[0], faults[2], len(stills)) == ("", "", 3)
     reply, films = page.ask(do="film", id=rows[1].id)
-    assert "is not there any more" in reply["fault"]
+    assert "does not exist any more" in reply["fault"]
     assert films == []
 
 
@@ -345,7 +345,9 @@ def test_a_film_that_takes_long_keeps_no_star_waiting(
 ) -> None:
     """However many are being made smaller."""
     free = threading.Event()
-    monkeypatch.setattr(galleries, "film", lambda row: (str(free.wait(PATIENCE_S)).encode(), False))
+    monkeypatch.setattr(
+        galleries, "read_video", lambda row: (str(free.wait(PATIENCE_S)).encode(), False)
+    )
     for row in rows:
         page.shown._handle_custom_msg({"do": "film", "id": row.id}, [])
     reply, _ = page.ask(do="star", id=rows[0].id, on=True)
@@ -390,7 +392,7 @@ def hundreds(session: Session, rows: list[JobRecord], monkeypatch: pytest.Monkey
         for number in range(400)
     ]
     monkeypatch.setattr(session, "clips", lambda **_: many)
-    monkeypatch.setattr(galleries, "still", lambda row: b"\xff" * films.STILL_BYTES)
+    monkeypatch.setattr(galleries, "read_poster", lambda row: b"\xff" * films.POSTER_BYTES)
     return session
 
 

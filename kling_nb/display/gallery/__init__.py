@@ -41,7 +41,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.storage import JobRecord
 
 from .filters import Selection, parse_selection
-from .thumbnails import fault_of, film, still
+from .thumbnails import find_fault, read_poster, read_video
 
 __all__ = ["Gallery", "gallery"]
 
@@ -51,10 +51,10 @@ PAGE_SIZE = 24
 _PARTS = ("elements.js", "films.js", "step.js", "stage.js", "tile.js", "gallery.js")
 _log = logging.getLogger("kling_nb")
 
-# A film may need seconds of work: two at a time, and never in the threads a session needs.
-_films = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb film")
-# One after the other, so that a list that was asked for after a star knows of it.
-_words = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kling_nb gallery")
+# Reading a video may take seconds: two at a time, not in the threads of a session.
+_video_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb film")
+# One at a time, so that a list requested after a star contains it.
+_list_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kling_nb gallery")
 
 Reply = tuple[dict[str, Any], list[bytes]]
 
@@ -68,14 +68,14 @@ def gallery(
     hidden: bool = False,
     session: Session | None = None,
 ) -> Gallery:
-    """The saved clips of this folder, newest first.
+    """Return the gallery of the saved clips of this folder, newest first.
 
     Args:
-        words: Only clips with all of these in prompt, model or file name.
+        words: Only clips with all of these words in prompt, model or file name.
         model: Only clips of this model.
         starred: Only starred clips.
         hidden: Hidden clips, too.
-        session: Whose folder; the default session's unless told, also after `configure`.
+        session: The session of the folder; by default the current default session.
 
     Raises:
         ConfigurationError: There is no session, e.g. live mode without a key.
@@ -86,7 +86,7 @@ def gallery(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Some of the clips that fit a selection, and how many there are."""
+    """The clips on show, and how many match and exist."""
 
     items: Sequence[GalleryItem]
     matching: int
@@ -95,19 +95,19 @@ class Shown:
 
 
 class Gallery(anywidget.AnyWidget):
-    """Clips to look through; display it.
+    """A widget to browse clips.
 
     Args:
-        session: Gives the session whose clips are shown.
-        selection: What to show at first.
+        session: Returns the session.
+        selection: The initial filter.
     """
 
     _esm = joined_script(CLIPBOARD, *(STATIC / "gallery" / part for part in _PARTS))
     _css = STATIC / "gallery" / "gallery.css"
     asked = traitlets.Dict().tag(sync=True)
-    """The selection to begin with."""
+    """The initial filter."""
     first = traitlets.Dict().tag(sync=True)
-    """The first answer, so that the gallery is there at once, also while the kernel is busy."""
+    """The first reply, so that the gallery appears at once, also while the kernel is busy."""
 
     def __init__(self, session: Callable[[], Session], selection: Selection) -> None:
         self._session, self._selection = session, selection
@@ -117,16 +117,16 @@ class Gallery(anywidget.AnyWidget):
             "star": self._star,
             "hide": self._hide,
         }
-        content, stills = self._page(selection)
-        super().__init__(asked=asdict(selection), first=content | {"stills": stills})
+        content, posters = self._page(selection)
+        super().__init__(asked=asdict(selection), first=content | {"stills": posters})
         self.on_msg(self._receive)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """What is saved: pictures and facts; the page shows the living gallery in their place."""
+        """Return the saved view; the page replaces it with the live gallery."""
         shown, now = self._shown(self._selection), datetime.now().astimezone()
         items, matching, kept = shown.items, shown.matching, shown.kept
         if not items:
-            title, *lines = self._nothing()
+            title, *lines = self._describe_empty()
             text = empty_text(title, lines)
             return mounted(self, render_empty(title, lines), text=text)
         fallback = render_gallery(items, matching=matching, kept=kept, now=now)
@@ -135,68 +135,68 @@ class Gallery(anywidget.AnyWidget):
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, dict) and content.get("do") in self._answers:
-            threads = _films if content["do"] == "film" else _words
+            threads = _video_threads if content["do"] == "film" else _list_thread
             threads.submit(self._answer, content)
 
-    def _answer(self, asked: dict[str, Any]) -> None:
-        """Answer one message; what was asked goes back with it, so that the page knows it."""
+    def _answer(self, message: dict[str, Any]) -> None:
+        """Answer a message; the reply repeats the message, so that the page can match it."""
         reply: dict[str, Any] = {}
-        films: list[bytes] = []
+        buffers: list[bytes] = []
         try:
-            reply, films = self._answers[asked["do"]](asked)
+            reply, buffers = self._answers[message["do"]](message)
         except KlingError as error:
             reply = {"fault": str(error)}
         except Exception as error:
-            _log.exception("the gallery could not answer %r", asked.get("do"))
-            reply = {"fault": f"Something broke in kling_nb: {type(error).__name__}: {error}"}
-        self.send(asked | reply, films)
+            _log.exception("the gallery could not answer %r", message.get("do"))
+            reply = {"fault": f"Error in kling_nb: {type(error).__name__}: {error}"}
+        self.send(message | reply, buffers)
 
-    def _list(self, asked: Mapping[str, Any]) -> Reply:
-        count = max(PAGE_SIZE, _number(asked.get("count")))
-        content, stills = self._page(parse_selection(asked), count)
-        return _without_known(content, stills, asked.get("known"))
+    def _list(self, message: Mapping[str, Any]) -> Reply:
+        count = max(PAGE_SIZE, _number(message.get("count")))
+        content, posters = self._page(parse_selection(message), count)
+        return _without_known(content, posters, message.get("known"))
 
-    def _film(self, asked: Mapping[str, Any]) -> Reply:
-        content, is_preview = film(self._row(asked))
+    def _film(self, message: Mapping[str, Any]) -> Reply:
+        content, is_preview = read_video(self._row(message))
         return {"preview": is_preview}, [content]
 
-    def _star(self, asked: Mapping[str, Any]) -> Reply:
-        row = self._session().star(str(asked.get("id")), asked.get("on") is True)
+    def _star(self, message: Mapping[str, Any]) -> Reply:
+        row = self._session().star(str(message.get("id")), message.get("on") is True)
         return {"starred": row.starred, "hidden": row.hidden}, []
 
-    def _hide(self, asked: Mapping[str, Any]) -> Reply:
-        row = self._session().hide(str(asked.get("id")), asked.get("on") is True)
+    def _hide(self, message: Mapping[str, Any]) -> Reply:
+        row = self._session().hide(str(message.get("id")), message.get("on") is True)
         return {"starred": row.starred, "hidden": row.hidden}, []
 
-    def _row(self, asked: Mapping[str, Any]) -> JobRecord:
-        return self._session().ledger.row(str(asked.get("id")))
+    def _row(self, message: Mapping[str, Any]) -> JobRecord:
+        return self._session().ledger.row(str(message.get("id")))
 
     def _page(self, selection: Selection, count: int = PAGE_SIZE) -> Reply:
         shown = self._shown(selection, count)
         now = datetime.now().astimezone()
         content = {
             "clips": [_entry(one, now) for one in shown.items],
-            "framed": [one.facts.id for one in shown.items if one.still],
+            "framed": [one.facts.id for one in shown.items if one.poster],
             "matching": shown.matching,
             "heading": format_count(shown.matching, shown.matching, shown.kept),
-            "nothing": [] if shown.items else self._nothing(),
+            "nothing": [] if shown.items else self._describe_empty(),
             "models": list(shown.models),
             "folder": str(self._session().settings.folder),
         }
-        return content, [one.still for one in shown.items if one.still]
+        return content, [one.poster for one in shown.items if one.poster]
 
     def _shown(self, selection: Selection, count: int = PAGE_SIZE) -> Shown:
         rows = self._session().clips(limit=-1, hidden=True)
-        fitting = selection.of(rows)
+        matching = selection.apply(rows)
         return Shown(
-            items=[_exhibit(row) for row in fitting[:count]],
-            matching=len(fitting),
+            items=[_item(row) for row in matching[:count]],
+            matching=len(matching),
             kept=sum(not row.hidden or selection.hidden for row in rows),
             models=sorted({row.model for row in rows}),
         )
 
-    def _nothing(self) -> list[str]:
-        """Why there is no clip to see, and what to do."""
+    def _describe_empty(self) -> list[str]:
+        """Return title and next steps for an empty gallery."""
         session = self._session()
         folder = session.settings.folder
         kept = len(session.clips(limit=1, hidden=True))
@@ -206,28 +206,29 @@ class Gallery(anywidget.AnyWidget):
         return [title, *lines]
 
 
-def _without_known(content: dict[str, Any], stills: list[bytes], known: object) -> Reply:
-    """Leave out the stills that a page has: of hundreds they are megabytes, after each click."""
-    has = {of for of in known if isinstance(of, str)} if isinstance(known, list) else set()
-    new = [
-        (of, still) for of, still in zip(content["framed"], stills, strict=True) if of not in has
-    ]
-    return content | {"framed": [of for of, _ in new], "known": []}, [still for _, still in new]
+def _without_known(content: dict[str, Any], posters: list[bytes], known: object) -> Reply:
+    """Omit the posters that a page has: those of hundreds of clips are megabytes."""
+    known_ids = {each for each in known if isinstance(each, str)} if isinstance(known, list) else ()
+    pairs = zip(content["framed"], posters, strict=True)
+    new = {job_id: poster for job_id, poster in pairs if job_id not in known_ids}
+    return content | {"framed": list(new), "known": []}, list(new.values())
 
 
 def _number(sent: object) -> int:
-    """A count from the page; what is none counts as 0."""
+    """Return a count from the page; invalid values are 0."""
     return max(0, sent) if isinstance(sent, int) else 0
 
 
-def _exhibit(row: JobRecord) -> GalleryItem:
+def _item(row: JobRecord) -> GalleryItem:
     state = state_of(row, already=False)
-    assert isinstance(state, Saved)  # `Session.clips` gives nothing else
-    return GalleryItem(facts_of(row), state, row.starred, row.hidden, fault_of(row), still(row))
+    assert isinstance(state, Saved)  # `Session.clips` returns saved clips only
+    return GalleryItem(
+        facts_of(row), state, row.starred, row.hidden, find_fault(row), read_poster(row)
+    )
 
 
 def _entry(item: GalleryItem, now: datetime) -> dict[str, Any]:
-    """One clip as the page gets it: words to show, and what its controls need."""
+    """Return the data of a clip for the page."""
     facts, clip = item.facts, item.state.clip
     return {
         **asdict(clip_text(item, now=now)),
@@ -245,6 +246,6 @@ def _entry(item: GalleryItem, now: datetime) -> dict[str, Any]:
 
 
 def _served_link(path: Path) -> str:
-    """The file as the notebook's server may know it: below the notebook's own folder."""
+    """Return a link to the file if it is below the notebook's folder, else an empty string."""
     link = relative_link(path)
     return "" if link.startswith("..") else link

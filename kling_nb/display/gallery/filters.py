@@ -16,19 +16,19 @@ __all__ = ["Selection", "parse_selection"]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to show of the clips of a folder."""
+    """A filter for the clips of a folder."""
 
     words: str = ""
-    """Each of them is in the prompt, the model, the file's name, the job's id, or `emulated`."""
+    """Each must be in the prompt, model, file name, job id, or `emulated`."""
     model: str = ""
-    """The service's name of it; empty for all."""
+    """Name of the model; empty for all."""
     starred: bool = False
-    """Only these."""
+    """Only starred clips."""
     hidden: bool = False
-    """These too."""
+    """Hidden clips, too."""
 
-    def admits(self, row: JobRecord) -> bool:
-        """Whether a clip is shown."""
+    def matches(self, row: JobRecord) -> bool:
+        """Whether a clip matches."""
         if (row.hidden and not self.hidden) or (self.starred and not row.starred):
             return False
         if self.model not in ("", row.model):
@@ -38,13 +38,13 @@ class Selection:
         text = f"{row.values.get('prompt', '')} {row.model} {file} {row.id} {mode}".casefold()
         return all(word in text for word in self.words.casefold().split())
 
-    def of(self, rows: Sequence[JobRecord]) -> list[JobRecord]:
-        """The rows that are shown, in their order."""
-        return [row for row in rows if self.admits(row)]
+    def apply(self, rows: Sequence[JobRecord]) -> list[JobRecord]:
+        """Return the rows that match, in order."""
+        return [row for row in rows if self.matches(row)]
 
 
 def parse_selection(sent: Mapping[str, object]) -> Selection:
-    """What a page asks for; whatever is not of the right type counts as not asked for."""
+    """Parse the filter of a page; values of another type are ignored."""
     words, model = sent.get("words"), sent.get("model")
     return Selection(
         words=words if isinstance(words, str) else "",

@@ -208,7 +208,7 @@ def image(facts: JobFacts, jpeg: bytes, box: tuple[int, int]) -> Markup:
 def image_label(facts: JobFacts) -> str:
     """Return the alternative text of the image."""
     name = one_line(facts.picture_name, 80)
-    return f"Picture {name}" if name else f"Picture for: {one_line(facts.prompt, 80)}"
+    return f"Image {name}" if name else f"Image for: {one_line(facts.prompt, 80)}"
 
 
 def poster_image(facts: JobFacts, jpeg: bytes) -> str:

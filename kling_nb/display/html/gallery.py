@@ -68,7 +68,7 @@ class GalleryItem:
     hidden: bool = False
     fault: str = ""
     """Why its file cannot be played; empty if it can."""
-    still: bytes = field(default=b"", repr=False)
+    poster: bytes = field(default=b"", repr=False)
     """A small JPEG; empty if there is none."""
 
 
@@ -222,13 +222,13 @@ def render_item(item: GalleryItem, label: ClipText) -> Markup:
 
 def picture(item: GalleryItem, label: ClipText) -> Markup:
     """Return the poster in a frame of fixed size."""
-    size = jpeg_size(item.still)
+    size = jpeg_size(item.poster)
     if not size:
         return tag("div", "frame", tag("span", "empty", "No image"))
     width, height = map(str, fit_size(size, FRAME))
     alt = f"Clip: {one_line(label.prompt, 80)}"
-    still = data_uri(item.still)
-    return tag("div", "frame", tag("img", "still", src=still, alt=alt, width=width, height=height))
+    src = data_uri(item.poster)
+    return tag("div", "frame", tag("img", "still", src=src, alt=alt, width=width, height=height))
 
 
 def gallery_text(items: Sequence[GalleryItem], *, matching: int, kept: int, now: datetime) -> str:

@@ -94,7 +94,7 @@ def test_running_states_have_the_same_pieces() -> None:
 def test_the_picture_has_its_room_and_its_words() -> None:
     """Width and height are known before decoding, and alt says what it is."""
     picture = Outline(record(WAITING)).only("kling-picture")
-    assert (picture["width"], picture["height"], picture["alt"]) == ("144", "81", "Picture fox.png")
+    assert (picture["width"], picture["height"], picture["alt"]) == ("144", "81", "Image fox.png")
 
 
 def test_without_a_picture_there_is_no_gap() -> None:

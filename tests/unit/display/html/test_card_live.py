@@ -123,8 +123,8 @@ def test_a_lost_answer_offers_its_ways_on_to_copy() -> None:
 
 def test_while_a_click_is_answered_only_copying_is_possible() -> None:
     """And what is under way is said."""
-    markup = foot(SAVED, status=CardStatus(turn=1, pending="Asking for another take…"))
-    assert "Asking for another take…" in Outline(markup).text
+    markup = foot(SAVED, status=CardStatus(turn=1, pending="Requesting another take…"))
+    assert "Requesting another take…" in Outline(markup).text
     assert ["disabled" in each for each in buttons(markup)] == [True, False, True]
 
 

@@ -22,8 +22,8 @@ from tests.support.html_outline import Outline
 from tests.support.html_states import CLIP, EMULATED, FACTS, NOW, SAVED, TINY_JPEG
 
 HOSTILE = '<script>alert(1)</script> & "quoted" {{x}} \u202e'
-LIVE = GalleryItem(FACTS, SAVED, still=TINY_JPEG)
-MADE_UP = GalleryItem(EMULATED, SAVED, still=TINY_JPEG)
+LIVE = GalleryItem(FACTS, SAVED, poster=TINY_JPEG)
+MADE_UP = GalleryItem(EMULATED, SAVED, poster=TINY_JPEG)
 
 
 def render(*items: GalleryItem, matching: int = 0, kept: int = 0) -> Outline:
@@ -104,7 +104,7 @@ def test_an_emulated_clip_is_marked() -> None:
 
 def test_a_clip_without_its_file_says_so() -> None:
     """In the place of the name that nobody would find."""
-    gone = replace(LIVE, fault="fox.mp4 is not there any more.", still=b"")
+    gone = replace(LIVE, fault="fox.mp4 is not there any more.", poster=b"")
     assert "fox.mp4 is not there any more." in render(gone).text
     assert "No image" in render(gone).text
     assert "fox.mp4 is not there" in text(gone)
@@ -115,7 +115,7 @@ def test_what_people_wrote_stays_text() -> None:
     """Markup in a prompt or a fault is read and not obeyed."""
     facts = replace(FACTS, prompt=HOSTILE, model=f"kling/{HOSTILE}")
     named = replace(SAVED, clip=replace(CLIP, path=f"/clips/{HOSTILE.replace('/', '')}.mp4"))
-    broken = GalleryItem(facts, named, fault=HOSTILE, still=TINY_JPEG)
+    broken = GalleryItem(facts, named, fault=HOSTILE, poster=TINY_JPEG)
     for hostile in (broken, replace(broken, fault="")):
         shown = render(hostile)
         assert not {"script", "b"} & {name for name, _ in shown.elements}
@@ -127,7 +127,7 @@ def test_what_people_wrote_stays_text() -> None:
 def test_pictures_keep_their_shape() -> None:
     """An upright still stands in a wide frame, with its own ratio in numbers."""
     upright = TINY_JPEG.replace(b"\x02\xd0\x05\x00", b"\x05\x00\x02\xd0")
-    attributes = render(replace(LIVE, still=upright)).only("kling-still")
+    attributes = render(replace(LIVE, poster=upright)).only("kling-still")
     width, height = int(attributes["width"] or 0), int(attributes["height"] or 0)
     assert (width, height) == (66, 117)
 
@@ -203,7 +203,7 @@ def test_a_picture_is_named_by_its_clip() -> None:
 
 def test_bytes_that_are_no_picture_are_not_shown() -> None:
     """The place says so instead."""
-    shown = render(replace(LIVE, still=b"no picture"))
+    shown = render(replace(LIVE, poster=b"no picture"))
     assert "No image" in shown.text
     assert "img" not in {name for name, _ in shown.elements}
 
