@@ -105,7 +105,7 @@ class Hub(anywidget.AnyWidget):
         super().__init__(model_id=own_id, hub_id=own_id)
         self.on_msg(self._receive)
 
-    def place(self, answer: MessageHandler) -> str:
+    def add_container(self, answer: MessageHandler) -> str:
         """Create a container.
 
         Args:
@@ -120,7 +120,7 @@ class Hub(anywidget.AnyWidget):
         self._handlers[place_id] = answer
         return place_id
 
-    def tell(self, place_id: str, **content: Any) -> None:
+    def send_update(self, place_id: str, **content: Any) -> None:
         """Send a message about a container to all pages, from any thread.
 
         Args:
@@ -132,24 +132,19 @@ class Hub(anywidget.AnyWidget):
         if place_id in self._handlers:
             self.send({"place": place_id, **content})
 
-    def drop(self, place_id: str) -> None:
+    def remove_container(self, place_id: str) -> None:
         """Remove a container; its messages are ignored from now on."""
         self._handlers.pop(place_id, None)
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if not isinstance(content, Mapping):
-            return
-        if content.get("do") == "hello":
-            self.page = Page.parse(content.get("page"))
-        elif content.get("do") == "seen":
-            self._handle_seen(content.get("places"))
-        else:
-            self._handle(content.get("place"), content)
-
-    def _handle_seen(self, places: object) -> None:
-        if isinstance(places, Mapping):
-            for place_id, version in places.items():
-                self._handle(place_id, {"do": "seen", "version": version})
+        match content:
+            case {"do": "hello"}:
+                self.page = Page.parse(content.get("page"))
+            case {"do": "seen", "places": Mapping() as places}:
+                for place_id, version in places.items():
+                    self._handle(place_id, {"do": "seen", "version": version})
+            case {"place": place_id}:
+                self._handle(place_id, content)
 
     def _handle(self, place_id: object, content: Mapping[str, Any]) -> None:
         answer = self._handlers.get(place_id) if isinstance(place_id, str) else None
@@ -192,14 +187,14 @@ class Place:
     """A card container: a part of an output that pages keep up to date, also after a reload.
 
     Args:
-        answer: See `Hub.place`.
+        answer: See `Hub.add_container`.
         missed: The message a page shows if it cannot add missed updates to the notebook.
     """
 
     def __init__(self, answer: MessageHandler, missed: str = MISSED) -> None:
         self._answer, self._missed = answer, missed
         self._hub = hub()
-        self.id = self._hub.place(answer)
+        self.id = self._hub.add_container(answer)
         self.version = 0
         """Version of the content; increases with each update."""
 
@@ -208,7 +203,7 @@ class Place:
         self.version += 1
         if self._hub is not hub():
             self._hub = hub()
-            self.id = self._hub.place(self._answer)
+            self.id = self._hub.add_container(self._answer)
 
     def wrap(self, bundle: Mapping[str, Any]) -> dict[str, Any]:
         """Return a mimebundle as the current version of this container."""
@@ -224,11 +219,11 @@ class Place:
         """Send content to all pages, with the wrapped `bundle` for pages that missed updates."""
         if bundle is not None:
             content |= {"bundle": bundle, "missed": self._missed}
-        self._hub.tell(self.id, version=self.version, **content)
+        self._hub.send_update(self.id, version=self.version, **content)
 
     def close(self) -> None:
         """Ignore messages from now on."""
-        self._hub.drop(self.id)
+        self._hub.remove_container(self.id)
 
 
 @contextmanager
@@ -250,13 +245,12 @@ def without_comms() -> Iterator[None]:
             comm.create_comm = create
 
 
-def mounted(widget: Any, fallback: str, *, text: str) -> dict[str, Any]:
+def mounted(widget: Any, saved: Mapping[str, str]) -> dict[str, Any]:
     """Return a widget as an output with a saved view.
 
     Args:
-        widget: Any widget. Its view replaces `fallback` while the kernel runs.
-        fallback: The saved view, as HTML.
-        text: The same as plain text.
+        widget: Any widget. Its view replaces the saved view while the kernel runs.
+        saved: The saved view as `text/html` and `text/plain`.
 
     Returns:
         A mimebundle for `display(…, raw=True)`: in a headless run the saved view alone; in VS Code
@@ -264,17 +258,13 @@ def mounted(widget: Any, fallback: str, *, text: str) -> dict[str, Any]:
     """
     front_end = present_front_end()
     if front_end == "headless":
-        return {"text/html": fallback, "text/plain": text}
-    bundle: dict[str, Any] = {
-        "text/html": html.render_mount(fallback, hub_id=hub().hub_id, model_id=widget.model_id),
-        "text/plain": text,
-    }
-    if front_end in ("VS Code", "Colab"):
-        bundle |= view_data(widget)
-    return bundle
+        return {**saved}
+    hub_id, model_id = hub().hub_id, widget.model_id
+    markup = html.render_mount(saved["text/html"], hub_id=hub_id, model_id=model_id)
+    view = view_data(widget) if front_end in ("VS Code", "Colab") else {}
+    return {**saved, "text/html": markup, **view}
 
 
 def view_data(widget: Any) -> dict[str, Any]:
     """Return the part of a mimebundle that displays a widget's own view."""
-    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-    return {VIEW_MIME: view}
+    return {VIEW_MIME: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}

@@ -14,12 +14,7 @@ __all__ = ["relative_link", "relative_path"]
 
 
 def relative_path(path: Path, folder: Path | None = None) -> str:
-    """Return the path relative to the notebook's folder; empty on another drive.
-
-    Args:
-        path: The file.
-        folder: The folder of another notebook; None is the working directory.
-    """
+    """Return the path relative to a folder; empty on another drive."""
     try:
         return Path(os.path.relpath(path, folder or os.curdir)).as_posix()
     except ValueError:

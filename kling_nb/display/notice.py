@@ -8,13 +8,18 @@ from IPython.display import display
 
 from . import html
 
-__all__ = ["show_notice", "show_table"]
+__all__ = ["notice_bundle", "show_notice", "show_table"]
+
+
+def notice_bundle(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> dict[str, str]:
+    """Return a message with details below, as HTML and plain text."""
+    markup = html.render_notice(kind, title, lines)
+    return {"text/html": markup, "text/plain": "\n".join([title, *lines])}
 
 
 def show_notice(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> None:
     """Show a message with details below."""
-    text = "\n".join([title, *lines])
-    display({"text/html": html.render_notice(kind, title, lines), "text/plain": text}, raw=True)
+    display(notice_bundle(kind, title, lines), raw=True)
 
 
 def show_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:

@@ -63,7 +63,9 @@ class CardEntry:
         """Whether a state needs a message; a waiting bar is animated by the page."""
         if state_key(state) != state_key(self.shown):
             return True
-        return _has_figures(state) and time.monotonic() - self.shown_at >= _QUIET_S
+        # Only these states have figures that change; CSS animates a waiting bar.
+        has_figures = isinstance(state, Uploading | Downloading | OutOfSight)
+        return has_figures and time.monotonic() - self.shown_at >= _QUIET_S
 
     def mark_shown(self, state: JobState) -> None:
         """Record the state that was shown."""
@@ -73,11 +75,6 @@ class CardEntry:
 def state_key(state: JobState) -> tuple[str, str]:
     """Return what identifies a state for the reader: its kind, and the service's word for it."""
     return state.name, getattr(state, "word", "")
-
-
-def _has_figures(state: JobState) -> bool:
-    """Whether a state has figures that change; CSS alone animates a waiting bar."""
-    return isinstance(state, Uploading | Downloading | OutOfSight)
 
 
 ShowTake = Callable[[Job], object]

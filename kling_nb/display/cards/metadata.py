@@ -108,13 +108,7 @@ def is_unproven(fingerprint: str) -> bool:
 
 
 def card_json(facts: JobFacts, state: JobState, embedded: Embedded = "") -> dict[str, Any]:
-    """Return the record of one job's card.
-
-    Args:
-        facts: The job.
-        state: Its state.
-        embedded: What of a saved clip the card's HTML contains.
-    """
+    """Return the record of one job's card; `embedded` is what of a saved clip its HTML contains."""
     known: dict[str, Any] = {
         "id": facts.id,
         "fingerprint": facts.fingerprint,
@@ -164,19 +158,12 @@ def _record(cards: Iterable[CardMetadata]) -> dict[str, Any]:
 def _parse(entry: Mapping[Any, object]) -> CardMetadata:
     known: dict[str, Any] = {"id": ""}
     for part in fields(CardMetadata):
-        value = entry.get(part.name)
+        value: Any = entry.get(part.name)
         if isinstance(value, str) and part.type in {"str", "Embedded"}:
-            known[part.name] = value if _is_valid(part.name, value) else ""
+            form = _FORMS.get(part.name, _PLAIN)
+            known[part.name] = value if re.fullmatch(form, value) else ""
         elif type(value) is int and part.type == "int" and 0 <= value <= _LARGEST:
             known[part.name] = value
         elif type(value) in {int, float} and part.type == "float | None":
-            known[part.name] = _amount(value)
+            known[part.name] = float(value) if 0 <= value <= _LARGEST else None
     return CardMetadata(**known)
-
-
-def _is_valid(name: str, value: str) -> bool:
-    return re.fullmatch(_FORMS.get(name, _PLAIN), value) is not None
-
-
-def _amount(value: Any) -> float | None:
-    return float(value) if 0 <= value <= _LARGEST else None

@@ -27,13 +27,12 @@ from kling_nb.display.html.gallery import (
     GalleryItem,
     clip_text,
     describe_empty,
-    empty_text,
     format_count,
     gallery_text,
-    render_empty,
     render_gallery,
 )
 from kling_nb.display.links import relative_link, relative_path
+from kling_nb.display.notice import notice_bundle
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job_from_record import facts_of, state_of
@@ -113,9 +112,9 @@ class Gallery(anywidget.AnyWidget):
         self._session, self._selection = session, selection
         self._answers: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
             "list": self._list,
-            "film": self._film,
-            "star": self._star,
-            "hide": self._hide,
+            "film": self._video,
+            "star": self._mark,
+            "hide": self._mark,
         }
         content, posters = self._page(selection)
         super().__init__(asked=asdict(selection), first=content | {"stills": posters})
@@ -127,11 +126,10 @@ class Gallery(anywidget.AnyWidget):
         items, matching, kept = shown.items, shown.matching, shown.kept
         if not items:
             title, *lines = self._describe_empty()
-            text = empty_text(title, lines)
-            return mounted(self, render_empty(title, lines), text=text)
-        fallback = render_gallery(items, matching=matching, kept=kept, now=now)
+            return mounted(self, notice_bundle("info", title, lines))
+        markup = render_gallery(items, matching=matching, kept=kept, now=now)
         text = gallery_text(items, matching=matching, kept=kept, now=now)
-        return mounted(self, fallback, text=text)
+        return mounted(self, {"text/html": markup, "text/plain": text})
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, dict) and content.get("do") in self._answers:
@@ -156,20 +154,15 @@ class Gallery(anywidget.AnyWidget):
         content, posters = self._page(parse_selection(message), count)
         return _without_known(content, posters, message.get("known"))
 
-    def _film(self, message: Mapping[str, Any]) -> Reply:
-        content, is_preview = read_video(self._row(message))
+    def _video(self, message: Mapping[str, Any]) -> Reply:
+        content, is_preview = read_video(self._session().ledger.row(str(message.get("id"))))
         return {"preview": is_preview}, [content]
 
-    def _star(self, message: Mapping[str, Any]) -> Reply:
-        row = self._session().star(str(message.get("id")), message.get("on") is True)
+    def _mark(self, message: Mapping[str, Any]) -> Reply:
+        session = self._session()
+        mark = session.star if message["do"] == "star" else session.hide
+        row = mark(str(message.get("id")), message.get("on") is True)
         return {"starred": row.starred, "hidden": row.hidden}, []
-
-    def _hide(self, message: Mapping[str, Any]) -> Reply:
-        row = self._session().hide(str(message.get("id")), message.get("on") is True)
-        return {"starred": row.starred, "hidden": row.hidden}, []
-
-    def _row(self, message: Mapping[str, Any]) -> JobRecord:
-        return self._session().ledger.row(str(message.get("id")))
 
     def _page(self, selection: Selection, count: int = PAGE_SIZE) -> Reply:
         shown = self._shown(selection, count)

@@ -12,7 +12,6 @@ from pathlib import PurePath
 
 from kling_nb.core.formatting import byte_words, one_line, visible
 from kling_nb.core.job_state import Encoding, JobFacts, JobState, Saved, has_ended
-from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .card_text import Wording, describe, task_of
 from .markup import (
@@ -46,7 +45,6 @@ def render_record(
     *,
     now: datetime,
     player: str = "",
-    dollars_per_credit: float = DOLLARS_PER_CREDIT,
     file_href: str = "",
 ) -> str:
     """Return the card of a job as HTML, with its style sheet.
@@ -58,11 +56,10 @@ def render_record(
         player: HTML for a saved clip, used unescaped: the output of `IPython.display.Video` with
             `video_attributes`, or `poster_image`; optionally a `playback_note`. Empty shows the
             input image.
-        dollars_per_credit: The price of a credit.
         file_href: A relative link to the whole file; other URLs are omitted.
     """
-    wording = describe(facts, state, now=now, dollars_per_credit=dollars_per_credit)
-    cost = cost_line(facts, state, now=now, dollars_per_credit=dollars_per_credit)
+    wording = describe(facts, state, now=now)
+    cost = cost_line(facts, state, now=now)
     if isinstance(state, Saved):
         body = saved_body(facts, state, Markup(player), cost, file_href)
     else:
@@ -76,7 +73,7 @@ def render_record(
             head(facts, wording),
             body,
             cell_fold(facts.cell),
-            foot(facts, state),
+            actions_space(facts, state),
             classes="kling-root kling-record",
             aria_label=f"Kling clip, {wording.badge.lower()}",
             data_kling_job=one_line(facts.id),
@@ -97,8 +94,8 @@ def head(facts: JobFacts, wording: Wording) -> Markup:
 
 def request(facts: JobFacts, cost: str) -> Markup:
     """Return image and prompt side by side, the same in each state without a clip."""
-    picture = image(facts, facts.thumbnail, SIDE_BOX)
-    side = tag("div", "side", picture) if picture else ""
+    thumbnail = image(facts, facts.thumbnail, SIDE_BOX)
+    side = tag("div", "side", thumbnail) if thumbnail else ""
     price = tag("p", "price", cost)
     return tag("div", "body", side, tag("div", "facts", prompt(facts.prompt), price))
 
@@ -186,7 +183,7 @@ def cell_fold(cell: str) -> Markup:
     )
 
 
-def foot(facts: JobFacts, state: JobState) -> Markup:
+def actions_space(facts: JobFacts, state: JobState) -> Markup:
     """Return the space in which a live page draws the actions, with a hint in a saved page."""
     if has_ended(state):
         return tag("div", "", classes="kling-foot")

@@ -54,14 +54,12 @@ COST_NOT_REPORTED = "The service did not say what it cost"
 ACCOUNT_LOGS = "the logs page of your account at kie.ai"
 
 
-def describe_failed(
-    facts: JobFacts, state: Failed, now: datetime, dollars_per_credit: float
-) -> Wording:
+def describe_failed(facts: JobFacts, state: Failed, now: datetime) -> Wording:
     """Describe why there is no clip, its cost, and what to change."""
     cause = cause_of(state.code, state.message)
     lines = [cause.meaning, cause.change]
     if state.credits == 0 and facts.price_credits is not None:
-        again = price_words(facts.price_credits, dollars_per_credit)
+        again = price_words(facts.price_credits)
         lines.append(f"Running this cell again makes a new task: {again}.")
     quote = format_quote(state.message, state.code)
     headline = "The service could not make this clip."
@@ -72,7 +70,7 @@ def describe_failed(
         tuple(lines),
         quote,
         answer=state.evidence.answer.strip(),
-        cost=describe_cost(facts, state, now, dollars_per_credit),
+        cost=describe_cost(facts, state, now),
     )
 
 
@@ -82,14 +80,14 @@ def format_quote(message: str, code: str) -> str:
     return f"{one_line(message) or 'no message'}{number}"
 
 
-def describe_cost(facts: JobFacts, state: Failed, now: datetime, dollars_per_credit: float) -> str:
+def describe_cost(facts: JobFacts, state: Failed, now: datetime) -> str:
     """Describe the cost of a failed task: the service's figure, else the balance evidence."""
     if facts.emulated:
         return "It cost nothing: emulated, no real credits."
     if state.credits == 0:
         return "It cost 0 credits, says the service."
     if state.credits is not None:
-        price = price_words(state.credits, dollars_per_credit)
+        price = price_words(state.credits)
         return f"It cost {price}, says the service; `%kling balance` shows whether they came back."
     watch = state.evidence.watch
     if watch is None:

@@ -26,7 +26,7 @@ from kling_nb.core.job_state import (
     Waiting,
     has_ended,
 )
-from kling_nb.core.money import DOLLARS_PER_CREDIT, price_words
+from kling_nb.core.money import price_words
 
 from .card_text import SLOWER, Wording, describe, format_usual, format_wait
 from .markup import Markup, code, join, link, prose, tag
@@ -63,7 +63,6 @@ def render_actions(
     *,
     now: datetime,
     status: CardStatus | None = None,
-    dollars_per_credit: float = DOLLARS_PER_CREDIT,
 ) -> str:
     """Return the actions below a card as HTML: progress, buttons, path and error.
 
@@ -72,7 +71,6 @@ def render_actions(
         state: Its state.
         now: The current time; a bar continues from here by itself.
         status: The clicks so far.
-        dollars_per_credit: The price of a credit.
     """
     known = status or CardStatus()
     if not has_ended(state):
@@ -80,7 +78,7 @@ def render_actions(
         detach = Button("detach", "Detach", title=DETACH_HINT, is_off=not follows)
         live = Markup(render_live(facts, state, now=now))
         return str(join(live, row(facts, known, [detach])))
-    buttons = ended_buttons(facts, state, now, dollars_per_credit)
+    buttons = ended_buttons(facts, state, now)
     if facts.cell:
         buttons.append(Button("copy", "Copy cell"))
     if isinstance(state, Saved):
@@ -101,14 +99,12 @@ class Button:
     is_off: bool = False
 
 
-def ended_buttons(
-    facts: JobFacts, state: JobState, now: datetime, dollars_per_credit: float
-) -> list[Button]:
+def ended_buttons(facts: JobFacts, state: JobState, now: datetime) -> list[Button]:
     """Return the buttons for a job that has ended.
 
     No button pays again for a failure that was, or may have been, charged.
     """
-    price = format_take_price(facts, now, dollars_per_credit)
+    price = format_take_price(facts, now)
     match state:
         case Saved():
             hint = "Pays for one more result of the same request: a new task, once."
@@ -126,13 +122,13 @@ def ended_buttons(
             return []
 
 
-def format_take_price(facts: JobFacts, now: datetime, dollars_per_credit: float) -> str:
+def format_take_price(facts: JobFacts, now: datetime) -> str:
     """Format the price of one more task of the same request."""
     if facts.emulated:
         return "emulated, free"
     if facts.price_credits is None:
         return "price not known"
-    price = price_words(facts.price_credits, dollars_per_credit)
+    price = price_words(facts.price_credits)
     return f"{age_word(facts.model, now)} {price}".lstrip()
 
 
@@ -192,11 +188,6 @@ def render_live(facts: JobFacts, state: JobState, *, now: datetime) -> str:
     """Return bar, elapsed time and text of a running job as HTML, without buttons.
 
     Its height is the same in all running states.
-
-    Args:
-        facts: The job.
-        state: Its state.
-        now: The current time; the bar continues from here by itself.
     """
     wording = describe(facts, state, now=now)
     timing = timing_of(state, now)

@@ -29,7 +29,6 @@ from kling_nb.core.job_state import (
     Vanished,
     Waiting,
 )
-from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .card_failures import Entry, Tone, Wording, describe_failed, describe_refused, describe_unknown
 
@@ -44,25 +43,12 @@ __all__ = [
     "task_of",
 ]
 
-FREE = "The kernel is free: other cells can run."
+FREE = "You can keep working: other cells can run."
 SLOWER = "slower than usual"
 
 
-def describe(
-    facts: JobFacts,
-    state: JobState,
-    *,
-    now: datetime,
-    dollars_per_credit: float = DOLLARS_PER_CREDIT,
-) -> Wording:
-    """Return the text for a state.
-
-    Args:
-        facts: The job.
-        state: Its state.
-        now: The current time, in the reader's time zone.
-        dollars_per_credit: The price of a credit.
-    """
+def describe(facts: JobFacts, state: JobState, *, now: datetime) -> Wording:
+    """Return the text for a state; `now` is in the reader's time zone."""
     match state:
         case Preparing() | Uploading() | Sending() | Downloading():
             wording = describe_step(facts, state)
@@ -73,7 +59,7 @@ def describe(
         case Saved():
             wording = describe_saved(state)
         case Failed():
-            wording = describe_failed(facts, state, now, dollars_per_credit)
+            wording = describe_failed(facts, state, now)
         case Refused():
             wording = describe_refused(state)
         case Unknown():
@@ -109,7 +95,7 @@ def describe_step(facts: JobFacts, state: Preparing | Uploading | Sending | Down
             return Wording("Sending", "run", f"Requesting {task}, once.", (line,))
         case Downloading(received_bytes=done, total_bytes=total):
             words = f"Downloading the clip: {format_progress(done, total)}."
-            line = "The clip is ready. The kernel is free."
+            line = "The clip is ready. You can keep working."
             return Wording("Downloading", "run", words, (line,))
         case _:
             assert_never(state)

@@ -19,17 +19,14 @@ from kling_nb.core.money import dollar_words, price_words
 from .markup import Markup, code, data_uri, fit_size, jpeg_size, style_sheet, tag
 from .plain_text import MODE_BADGE, table_text
 from .prices import format_clip
-from .tables import render_notice
 
 __all__ = [
     "ClipText",
     "GalleryItem",
     "clip_text",
     "describe_empty",
-    "empty_text",
     "format_count",
     "gallery_text",
-    "render_empty",
     "render_gallery",
 ]
 
@@ -90,20 +87,15 @@ class ClipText:
 
 
 def clip_text(item: GalleryItem, *, now: datetime) -> ClipText:
-    """Return the text for a clip.
-
-    Args:
-        item: The clip.
-        now: The current time, in the reader's time zone.
-    """
+    """Return the text for a clip; `now` is in the reader's time zone."""
     facts, state = item.facts, item.state
     take = f" · take {facts.take}" if facts.take != 1 else ""
     length = f"{number_words(round(state.clip.duration_s, 1))} s"
     return ClipText(
         prompt=visible(facts.prompt).strip(),
         about=one_line(facts.model) + take,
-        price=price_of(facts, state),
-        cost=cost_of(facts, state),
+        price=format_cost(facts, state),
+        cost=format_cost(facts, state, is_brief=True),
         date=date_words(state.finished_at, now),
         length=f"{length} · sound" if state.clip.audio_codec else length,
         clip=format_clip(state.clip),
@@ -112,35 +104,18 @@ def clip_text(item: GalleryItem, *, now: datetime) -> ClipText:
     )
 
 
-def price_of(facts: JobFacts, state: Saved) -> str:
+def format_cost(facts: JobFacts, state: Saved, *, is_brief: bool = False) -> str:
     """Format the price of a clip: the service's figure, else the listed price."""
-    charged = credits_of(facts, state)
+    charged = state.credits if state.credits is not None else facts.price_credits
     if charged is None:
         return "price not known"
-    return f"would cost {price_words(charged)}" if facts.emulated else price_words(charged)
-
-
-def cost_of(facts: JobFacts, state: Saved) -> str:
-    """Format the price more briefly for an emulated clip."""
-    charged = credits_of(facts, state)
-    if charged is None or not facts.emulated:
-        return price_of(facts, state)
-    return f"would cost {dollar_words(charged)}"
-
-
-def credits_of(facts: JobFacts, state: Saved) -> float | None:
-    """Return the credits the service charged, else the listed price."""
-    return state.credits if state.credits is not None else facts.price_credits
+    if not facts.emulated:
+        return price_words(charged)
+    return f"would cost {dollar_words(charged) if is_brief else price_words(charged)}"
 
 
 def format_count(shown: int, matching: int, kept: int) -> str:
-    """Format how many clips are shown, and of how many.
-
-    Args:
-        shown: Clips shown, the newest.
-        matching: Clips that match the filter.
-        kept: Clips in the folder.
-    """
+    """Format how many of the matching clips are shown, and how many the folder has."""
     clips = "1 clip" if kept == 1 else f"{kept:,} clips"
     if shown < matching:
         of = f"{matching:,} matching, of {clips}" if matching < kept else clips
@@ -162,16 +137,6 @@ def describe_empty(kept: int, folder: str, strays: int = 0) -> tuple[str, Sequen
         clips = "1 clip" if strays == 1 else f"{strays:,} clips"
         return f"{clips} in {one_line(folder)} without a record", STRAY
     return f"No clips yet in {one_line(folder)}", NONE_YET
-
-
-def render_empty(title: str, lines: Sequence[str]) -> str:
-    """Return the output of `describe_empty` as HTML."""
-    return render_notice("info", title, lines)
-
-
-def empty_text(title: str, lines: Sequence[str]) -> str:
-    """Return the output of `describe_empty` as plain text, without backticks."""
-    return "\n".join([title, *(each.replace("`", "") for each in lines)])
 
 
 def render_gallery(items: Sequence[GalleryItem], *, matching: int, kept: int, now: datetime) -> str:
@@ -210,7 +175,7 @@ def render_item(item: GalleryItem, label: ClipText) -> Markup:
     return tag(
         "li",
         "exhibit",
-        picture(item, label),
+        poster_frame(item, label),
         tag("div", "marks", *marks),
         tag("p", "caption-of", short, title=label.prompt, classes=INK),
         tag("p", "price", label.price),
@@ -220,7 +185,7 @@ def render_item(item: GalleryItem, label: ClipText) -> Markup:
     )
 
 
-def picture(item: GalleryItem, label: ClipText) -> Markup:
+def poster_frame(item: GalleryItem, label: ClipText) -> Markup:
     """Return the poster in a frame of fixed size."""
     size = jpeg_size(item.poster)
     if not size:

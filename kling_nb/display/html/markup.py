@@ -180,13 +180,7 @@ def render_container(records: str, *, hub_id: str, place_id: str, version: int) 
 
 
 def render_mount(fallback: str, *, hub_id: str, model_id: str) -> str:
-    """Wrap a saved view that a widget replaces while its kernel runs.
-
-    Args:
-        fallback: The saved view, as HTML.
-        hub_id: The hub that shows the widget.
-        model_id: The widget's model.
-    """
+    """Wrap a saved view that a widget replaces while its kernel runs."""
     return str(
         tag(
             "div",

@@ -9,7 +9,6 @@ from pathlib import PurePath
 
 from kling_nb.core.formatting import one_line
 from kling_nb.core.job_state import JobFacts, JobState, Saved
-from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .card_text import Wording, describe, task_of
 from .prices import cost_line, format_clip
@@ -30,22 +29,9 @@ PROMPT_LIMIT = 100
 AMOUNT = re.compile(r"[+−-]?\$?\d[\d,.]*( (credits?|s|%|kB|MB))?( \(\$[\d,.]+\))?")
 
 
-def render_text(
-    facts: JobFacts,
-    state: JobState,
-    *,
-    now: datetime,
-    dollars_per_credit: float = DOLLARS_PER_CREDIT,
-) -> str:
-    """Return the card as at most four lines of plain text, and one more for each warning.
-
-    Args:
-        facts: The job.
-        state: Its state.
-        now: The current time, in the reader's time zone.
-        dollars_per_credit: The price of a credit.
-    """
-    wording = describe(facts, state, now=now, dollars_per_credit=dollars_per_credit)
+def render_text(facts: JobFacts, state: JobState, *, now: datetime) -> str:
+    """Return the card as at most four lines of plain text, and one more for each warning."""
+    wording = describe(facts, state, now=now)
     task_id = task_of(state)
     head = (
         wording.badge,
@@ -55,7 +41,7 @@ def render_text(
         f"take {facts.take}" if facts.take != 1 else "",
         f"task {one_line(task_id)}" if task_id else "",
     )
-    money = cost_line(facts, state, now=now, dollars_per_credit=dollars_per_credit)
+    money = cost_line(facts, state, now=now)
     if isinstance(state, Saved):
         more = (PurePath(path).name for path in state.others)
         money = " · ".join(

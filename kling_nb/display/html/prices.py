@@ -25,7 +25,7 @@ from kling_nb.core.job_state import (
     Uploading,
     has_ended,
 )
-from kling_nb.core.money import DOLLARS_PER_CREDIT, Funds, price_words
+from kling_nb.core.money import Funds, price_words
 from kling_nb.models.catalog import CATALOGUE
 
 __all__ = [
@@ -78,7 +78,6 @@ def price_line(
     funds: Funds = NO_FUNDS,
     emulated: bool = False,
     label: str = "",
-    dollars_per_credit: float = DOLLARS_PER_CREDIT,
 ) -> str:
     """Format `5 s · no sound · 55 credits ($0.28) · balance 5,916 → 5,861`.
 
@@ -88,13 +87,12 @@ def price_line(
         funds: Balance and budget.
         emulated: Whether no real credits are spent.
         label: Text before the price, e.g. `about`.
-        dollars_per_credit: The price of a credit.
     """
     parts = [one_line(value, 60) for value in inputs if value.strip()]
     if price_credits is None:
         parts.append("price not known")
     else:
-        price = f"{label} {price_words(price_credits, dollars_per_credit)}".lstrip()
+        price = f"{label} {price_words(price_credits)}".lstrip()
         parts.append(f"would cost {price}" if emulated else price)
     before = funds.balance_credits
     balance = () if before is None else (format_change("balance", before, price_credits),)
@@ -126,10 +124,10 @@ def saved_hint(facts: JobFacts, state: JobState) -> str:
     return f"{hint} if it was sent, {number_words(price)} if not"
 
 
-def cost_line(facts: JobFacts, state: JobState, *, now: datetime, dollars_per_credit: float) -> str:
+def cost_line(facts: JobFacts, state: JobState, *, now: datetime) -> str:
     """Format what the job costs, or cost, in its state."""
     if isinstance(state, Saved):
-        return format_paid(facts, state, now, dollars_per_credit)
+        return format_paid(facts, state, now)
     ended = has_ended(state)
     # For an emulated job, `price_line` writes "would cost" in each state.
     words = (
@@ -143,11 +141,10 @@ def cost_line(facts: JobFacts, state: JobState, *, now: datetime, dollars_per_cr
         funds=funds,
         emulated=facts.emulated,
         label=" ".join(filter(None, words)),
-        dollars_per_credit=dollars_per_credit,
     )
 
 
-def format_paid(facts: JobFacts, state: Saved, now: datetime, dollars_per_credit: float) -> str:
+def format_paid(facts: JobFacts, state: Saved, now: datetime) -> str:
     """Format the price of a saved clip: the service's figure, else ours as expected."""
     charged = state.credits if state.credits is not None else facts.price_credits
     once = f"made on {date_words(state.finished_at, now)} · 0 credits now · "
@@ -156,13 +153,11 @@ def format_paid(facts: JobFacts, state: Saved, now: datetime, dollars_per_credit
         return (
             f"{once}{NO_CREDITS}"
             if state.already
-            else price_line(
-                (), charged, emulated=True, label=age, dollars_per_credit=dollars_per_credit
-            )
+            else price_line((), charged, emulated=True, label=age)
         )
     if charged is None:
         return f"{once}price not known" if state.already else "price not known"
-    price = f"{age} {price_words(charged, dollars_per_credit)}".lstrip()
+    price = f"{age} {price_words(charged)}".lstrip()
     other = format_difference(facts.price_credits, state.credits)
     if state.already:
         return f"{once}{price} then{other}"

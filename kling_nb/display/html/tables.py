@@ -30,13 +30,7 @@ NOTICES = {"info": ("Note", "calm"), "warning": ("Warning", "warn"), "error": ("
 def render_table(
     headers: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = ""
 ) -> str:
-    """Return a table as HTML; columns of numbers are right-aligned.
-
-    Args:
-        headers: One plain text per column.
-        rows: Plain text cells, as many in each row as there are headers.
-        caption: What the table shows.
-    """
+    """Return a table as HTML; columns of numbers are right-aligned."""
     columns = list(zip(*rows, strict=True)) or [()] * len(headers)
     styles = [column_style(column) for column in columns]
     head = map(column_head, headers, styles)
@@ -68,13 +62,7 @@ def column_head(header: str, look: str) -> Markup:
 
 
 def render_notice(kind: NoticeKind, title: str, lines: Sequence[str]) -> str:
-    """Return a short message as HTML.
-
-    Args:
-        kind: Its severity; shown as a word, not only as a colour.
-        title: The message in one sentence.
-        lines: Details, one paragraph each.
-    """
+    """Return a message as HTML; its kind is shown as a word, not only as a colour."""
     word, tone = NOTICES[kind]
     head = tag("div", "head", tag("span", tone, word), tag("strong", "title", title))
     body = (tag("p", "line", prose(line)) for line in lines)

@@ -35,12 +35,7 @@ _FEW_CHARS = 32
 
 
 class Field(ABC):
-    """A parameter in the form.
-
-    Args:
-        parameter: The parameter.
-        control: Its widget.
-    """
+    """A parameter in the form."""
 
     keeps_invalid: ClassVar[bool] = False
     """Whether the field accepts invalid values, so that typed text is not lost."""

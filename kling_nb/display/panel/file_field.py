@@ -192,11 +192,7 @@ def _how(read: Attachment, kind: str) -> str:
     """Return how the file is changed before the upload."""
     if read.sha256 == read.source_sha256:
         return "sent as it is"
-    return (
-        f"converted to {kind} for the service"
-        if read.is_converted
-        else ("sent without its metadata")
-    )
+    return f"converted to {kind} for the service" if read.is_converted else "sent without metadata"
 
 
 _ROLES = re.compile(r"\bfirst\b.*\blast\b", re.IGNORECASE)
@@ -204,14 +200,7 @@ _ROLES = re.compile(r"\bfirst\b.*\blast\b", re.IGNORECASE)
 
 
 class MediaField(Field):
-    """One or several files of one medium.
-
-    Args:
-        parameter: The parameter.
-        kind: The files that the service accepts.
-        around: Resolves names.
-        remarks: Notes from the model's rules.
-    """
+    """One or several files of one medium; `remarks` are notes from the model's rules."""
 
     control: Picker
 
@@ -348,7 +337,7 @@ class MediaField(Field):
     def _remove(self, at: int) -> None:
         held = len(self._held)
         if at < held:
-            self._held = tuple(each for place, each in enumerate(self._held) if place != at)
+            self._held = tuple(each for index, each in enumerate(self._held) if index != at)
             self._start_reading()
         else:
             left = [line for line in str(self.control.value).split("\n") if line.strip()]

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Literal, assert_never
+from typing import Literal, TypeVar, assert_never
 
 import ipywidgets as widgets
 
@@ -76,6 +76,8 @@ def _rank(parameter: Parameter) -> tuple[int, bool]:
     return _RANKS[place], is_text
 
 
+T = TypeVar("T")
+
 FormContent = dict[str, object]
 """Content of fields, by parameter; files as a tuple of `FileValue`."""
 
@@ -117,8 +119,7 @@ class Form:
     @property
     def values(self) -> dict[str, object]:
         """The values, by parameter."""
-        values = {name: field.value for name, field in self._user_fields.items()}
-        return {name: value for name, value in values.items() if value is not None}
+        return _without_none({n: field.value for n, field in self._user_fields.items()})
 
     @property
     def allowed(self) -> dict[str, object]:
@@ -137,8 +138,7 @@ class Form:
     @property
     def written(self) -> dict[str, object]:
         """The values as written in a cell."""
-        words = {name: field.written for name, field in self._user_fields.items()}
-        return {name: word for name, word in words.items() if word is not None}
+        return _without_none({n: field.written for n, field in self._user_fields.items()})
 
     @property
     def sources(self) -> dict[str, object]:
@@ -152,18 +152,12 @@ class Form:
     @property
     def durations_s(self) -> dict[str, float]:
         """The durations of the videos and audio files that were read, by parameter."""
-        lengths = {
-            name: field.duration_s
-            for name, field in self._fields.items()
-            if isinstance(field, MediaField)
-        }
-        return {name: length for name, length in lengths.items() if length is not None}
+        return _without_none({n: field.duration_s for n, field in self._media_fields.items()})
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings about the files that were read."""
-        fields = self._fields.items()
-        sizes_px = {n: field.sizes_px for n, field in fields if isinstance(field, MediaField)}
+        sizes_px = {n: field.sizes_px for n, field in self._media_fields.items()}
         return warnings_of(self.spec.advisories, MediaFacts(self.durations_s, sizes_px))
 
     @property
@@ -207,8 +201,8 @@ class Form:
 
     def set_image(self, content: bytes, name: str) -> None:
         """Set an image in the first image field."""
-        for field in self._fields.values():
-            if isinstance(field, MediaField) and field.medium == "image":
+        for field in self._media_fields.values():
+            if field.medium == "image":
                 field.take((FileValue(content, "picture", name),))
                 return
 
@@ -253,6 +247,11 @@ class Form:
             group = widgets.HBox([self._fields[name].control for name in names])
             groups.append(group.add_class(f"kling-{place}"))
         return widgets.VBox(groups).add_class("kling-form")
+
+    @property
+    def _media_fields(self) -> dict[str, MediaField]:
+        """The fields of files."""
+        return {n: field for n, field in self._fields.items() if isinstance(field, MediaField)}
 
     @property
     def _user_fields(self) -> dict[str, Field]:
@@ -300,8 +299,12 @@ class Form:
         self._is_updating = False
 
 
+def _without_none(values: Mapping[str, T | None]) -> dict[str, T]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _initial_values(spec: ModelSpec, values: Values) -> dict[str, object]:
-    values = {name: value for name, value in values.items() if value is not None}
+    values = _without_none(values)
     allowed, problems = check(spec, values)
     problems = tuple(problem for problem in problems if problem.field in values)
     if problems:

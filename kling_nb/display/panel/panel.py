@@ -152,20 +152,22 @@ class Panel(widgets.VBox):
             return
         if self._actions.busy:  # a second click, sent before the button was disabled
             return
-        self._be_busy(True)
+        self._actions.busy = True
         work_later(self._on_generate, self._request())
 
-    def _on_generate(self, wish: Wish) -> None:
+    def _on_generate(self, request: Wish) -> None:
         with self._showing_errors("Error in kling_nb."), suppress(KlingError):
             # `_make` has shown a `KlingError` already.
-            self._make(wish, lambda job: self._actions.send({"show": job.id}))
+            self._make(request, lambda job: self._actions.send({"show": job.id}))
 
-    def _make(self, wish: Wish, on_card: Callable[[Job], None] = lambda _: None) -> Job:
+    def _make(self, request: Wish, on_card: Callable[[Job], None] = lambda _: None) -> Job:
         session, job = self._session(), None
-        self._be_busy(True)
+        self._actions.busy = True
         self._set_notice("")
         try:
-            with session.sending(wish) as job:  # sends at the end of the block, not without a card
+            with session.sending(
+                request
+            ) as job:  # sends at the end of the block, not without a card
                 self.show(job)
                 on_card(job)
         except InvalidInput as invalid:
@@ -180,7 +182,7 @@ class Panel(widgets.VBox):
                 self._show_error("No clip was made.", str(error))
             raise
         finally:
-            self._be_busy(False)
+            self._actions.busy = False
             work_later(self._update_balance)
         return job
 
@@ -224,10 +226,10 @@ class Panel(widgets.VBox):
 
     def _start_from(self, job_id: str) -> None:
         with self._showing_errors("These settings cannot be used."):
-            wish = self._session().wish_of(job_id)
-            self.choose(wish.spec.name)
+            request = self._session().wish_of(job_id)
+            self.choose(request.spec.name)
             self._kept = {}
-            self._form.load(wish.values, wish.written)
+            self._form.load(request.values, request.written)
 
     def _start_from_frame(self, job_id: str) -> None:
         with self._showing_errors("This clip cannot be used."):
@@ -265,9 +267,6 @@ class Panel(widgets.VBox):
         with suppress(KlingError):
             self._recents.clips = recent_clips(self._session())
 
-    def _be_busy(self, is_busy: bool) -> None:
-        self._actions.busy = is_busy
-
     @contextmanager
     def _showing_errors(self, title: str) -> Iterator[None]:
         """Show errors of the block."""
@@ -299,9 +298,9 @@ class Panel(widgets.VBox):
 
     def _ipython_display_(self) -> None:
         """Show the panel in the running cell, with its saved view."""
-        place = present_front_end()
+        front_end = present_front_end()
         title = f"Panel for {self._spec.title}"
-        if place == "terminal":
+        if front_end == "terminal":
             text = f"{title}: a panel needs a notebook. In a terminal, use `%%kling`; see %%kling?"
             print_text(text)
             return

@@ -27,14 +27,7 @@ Row = dict[str, Field]
 
 
 class RowsField(Field):
-    """Records, each a row of fields.
-
-    Args:
-        parameter: The parameter.
-        kind: The records that the service accepts.
-        make: Makes the field of a column.
-        remarks: Notes from the model's rules.
-    """
+    """Records, each a row of fields; `make` makes the field of a column."""
 
     keeps_invalid = True
     control: Rows
@@ -81,9 +74,9 @@ class RowsField(Field):
     @property
     def error(self) -> str:
         """The error of the first invalid file."""
-        for place, column, field in self._cells():
+        for index, column, field in self._cells():
             if field.error:
-                return f"{self._kind.noun} {place + 1}: {column.name}: {field.error}"
+                return f"{self._kind.noun} {index + 1}: {column.name}: {field.error}"
         return ""
 
     @property
@@ -135,8 +128,8 @@ class RowsField(Field):
     def add_problem(self, problem: Problem) -> None:
         """Take a problem of a file in one of the rows."""
         found = _PLACE.fullmatch(problem.given)
-        for place, column, field in self._cells():
-            if found and (str(place + 1), column.name) == found.groups()[:2]:
+        for index, column, field in self._cells():
+            if found and (str(index + 1), column.name) == found.groups()[:2]:
                 field.add_problem(Problem(column.name, found[3], problem.allowed))
 
     def show_problem(self, problem: Problem | None) -> None:
@@ -157,16 +150,16 @@ class RowsField(Field):
         return [{n: value for n, value in row.items() if value is not None} for row in rows] or None
 
     def _cells(self) -> Iterator[tuple[int, Column, Field]]:
-        for place, row in enumerate(self._rows):
+        for index, row in enumerate(self._rows):
             for column in self._kind.columns:
-                yield place, column, row[column.name]
+                yield index, column, row[column.name]
 
     def _cell_problems(self) -> dict[Field, Problem | None]:
         """Return the problem of each field."""
         faults = {(each.place, each.column): each for each in self._kind.faults(self.value)}
         return {
-            field: _problem(field, column, faults.get((place, column.name)))
-            for place, column, field in self._cells()
+            field: _problem(field, column, faults.get((index, column.name)))
+            for index, column, field in self._cells()
         }
 
     def _new_row(self, record: Mapping[str, object], words: Mapping[str, object]) -> Row:
@@ -198,7 +191,7 @@ class RowsField(Field):
             self.changed()
 
     def _remove(self, at: int) -> None:
-        self._set_rows(tuple(row for place, row in enumerate(self._rows) if place != at))
+        self._set_rows(tuple(row for index, row in enumerate(self._rows) if index != at))
         self.changed()
 
     def _move(self, at: int, to: int) -> None:

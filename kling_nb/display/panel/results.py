@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -91,14 +90,8 @@ class WidgetOutput:
         self.widget.value = bundle["text/html"]
 
 
-class Result:
-    """One job in the panel.
-
-    Args:
-        job: The job.
-        on_take: Shows another take; by default it is added below its job.
-        on_end: Called after each end that was shown, and when an ended job is resumed.
-    """
+class Result(Card):
+    """A card in the panel; for the arguments see `Card`."""
 
     def __init__(
         self,
@@ -107,24 +100,13 @@ class Result:
         on_end: Callable[[], object] = lambda: None,
     ) -> None:
         output = WidgetOutput()
-        self._card = Card(job, output, on_take=on_take, on_end=on_end)
-        self._card.display()
-        self.box = widgets.VBox([output.widget])
-        self.box.add_class("kling-result")
-
-    @property
-    def job(self) -> Job:
-        """The job; a resumed job has a new handle."""
-        return self._card.job
-
-    @property
-    def settled(self) -> Future[None]:
-        """Done when the last display of the job was sent."""
-        return self._card.settled
+        self.box = widgets.VBox([output.widget]).add_class("kling-result")
+        super().__init__(job, output, on_take=on_take, on_end=on_end)
+        self.display()
 
     def close(self) -> None:
         """Remove the card; the job goes on."""
-        self._card.close()
+        super().close()
         for child in self.box.children:
             child.close()
         self.box.close()

@@ -51,12 +51,27 @@ class Control(Labelled):
     """The value from the page, not validated."""
 
 
-class Picker(Labelled):
-    """A control for images, videos or audio: drop, paste, file dialog, and a line of text.
+class Movable(Labelled):
+    """A control with items that the user can move and remove."""
 
-    Args:
-        traits: The initial traits.
-    """
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self.on_remove: Callable[[int], None] | None = None
+        """Called with the index of a removed item."""
+        self.on_move: Callable[[int, int], None] | None = None
+        """Called with the old and new index of an item."""
+        self.on_msg(self._receive)
+
+    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        match content:
+            case {"do": "remove", "at": int(at)} if self.on_remove is not None:
+                self.on_remove(at)
+            case {"do": "move", "at": int(at), "to": int(to)} if self.on_move is not None:
+                self.on_move(at, to)
+
+
+class Picker(Movable):
+    """A control for images, videos or audio: drop, paste, file dialog, and a line of text."""
 
     _esm = _script("picker.js")
     kind = traitlets.Unicode("picture").tag(sync=True)
@@ -78,14 +93,9 @@ class Picker(Labelled):
         super().__init__(**traits)
         self.on_file: Callable[[str, bytes], None] | None = None
         """Called with name and content of each whole file."""
-        self.on_remove: Callable[[int], None] | None = None
-        """Called with the index of a removed file."""
-        self.on_move: Callable[[int, int], None] | None = None
-        """Called with the old and new index of a file."""
         self.on_refusal: Callable[[str], None] | None = None
         """Called with the error of a file that was not sent."""
         self._arriving: tuple[str, bytearray] = ("", bytearray())
-        self.on_msg(self._receive)
 
     def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
         match content:
@@ -93,10 +103,8 @@ class Picker(Labelled):
                 self._add_piece(key, name, b"".join(map(bytes, buffers)), is_last)
             case {"do": "refuse", "words": str(words)} if self.on_refusal is not None:
                 self.on_refusal(words)
-            case {"do": "remove", "at": int(at)} if self.on_remove is not None:
-                self.on_remove(at)
-            case {"do": "move", "at": int(at), "to": int(to)} if self.on_move is not None:
-                self.on_move(at, to)
+            case _:
+                super()._receive(_widget, content, buffers)
 
     def _add_piece(self, key: str, name: str, piece: bytes, is_last: bool) -> None:
         # A page sends one file at a time; an incomplete earlier one is dropped.
@@ -111,12 +119,8 @@ class Picker(Labelled):
                 self.on_file(name, bytes(whole))
 
 
-class Rows(Labelled):
-    """Rows of controls that can be added, moved and removed.
-
-    Args:
-        traits: The initial traits.
-    """
+class Rows(Movable):
+    """Rows of controls that can be added, moved and removed."""
 
     _esm = _script("rows.js")
     kind = traitlets.Unicode("rows").tag(sync=True)
@@ -135,20 +139,13 @@ class Rows(Labelled):
         super().__init__(**traits)
         self.on_add: Callable[[], None] | None = None
         """Called to add a row."""
-        self.on_remove: Callable[[int], None] | None = None
-        """Called with the index of a removed row."""
-        self.on_move: Callable[[int, int], None] | None = None
-        """Called with the old and new index of a row."""
-        self.on_msg(self._receive)
 
-    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
         match content:
             case {"do": "add"} if self.on_add is not None:
                 self.on_add()
-            case {"do": "remove", "at": int(at)} if self.on_remove is not None:
-                self.on_remove(at)
-            case {"do": "move", "at": int(at), "to": int(to)} if self.on_move is not None:
-                self.on_move(at, to)
+            case _:
+                super()._receive(_widget, content, buffers)
 
 
 class Actions(anywidget.AnyWidget):

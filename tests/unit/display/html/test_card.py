@@ -24,7 +24,6 @@ from tests.support.html_states import (
     ENDED,
     EVERY,
     FACTS,
-    NOW,
     RUNNING,
     SAVED,
     TASK,
@@ -233,13 +232,6 @@ def test_another_take_is_named() -> None:
     facts = replace(FACTS, take=2)
     assert "take 2" in text(SAVED, facts)
     assert "take 2" in Outline(record(SAVED, facts)).text
-
-
-def test_the_dollars_follow_the_price_of_a_credit() -> None:
-    """The figure is an argument, since prices move."""
-    state: JobState = Preparing()
-    assert "($0.55)" in html.render_record(FACTS, state, now=NOW, dollars_per_credit=0.01)
-    assert "($0.55)" in html.render_text(FACTS, state, now=NOW, dollars_per_credit=0.01)
 
 
 def test_numbers_stand_to_the_right_in_tables() -> None:

@@ -138,7 +138,7 @@ def test_waiting_says_how_long_and_that_the_kernel_is_free() -> None:
     """Elapsed, usual, and what a person may do meanwhile."""
     said = wording(WAITING)
     assert said.headline == "elapsed 1 min 12 s · usually 2 min 44 s"
-    assert said.lines == ("The kernel is free: other cells can run.",)
+    assert said.lines == ("You can keep working: other cells can run.",)
 
 
 def test_waiting_longer_than_usual_is_said() -> None:

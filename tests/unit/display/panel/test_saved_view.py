@@ -82,7 +82,7 @@ def test_a_job_that_was_resumed_is_kept_as_its_clip(make, outputs, fox, beside) 
     (result,) = made._results
     assert isinstance(result.job.state, Detached)
     assert "Detached" in outputs[1].bundle["text/plain"]
-    result._card._receive({"do": "resume", "job": result.job.id, "turn": 0})
+    result._receive({"do": "resume", "job": result.job.id, "turn": 0})
     beside.rest()
     result.job.result(WAIT_S)
     until(lambda: "<video" in outputs[1].bundle["text/html"])
