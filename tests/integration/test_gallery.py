@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from kling_nb.display import gallery as galleries
-from kling_nb.display.gallery import Gallery, gallery
-from kling_nb.display.gallery import thumbnails as films
-from kling_nb.display.gallery.filters import Selection, parse_selection
+from kling_nb.display.gallery import Gallery, Selection, gallery, parse_selection
 from kling_nb.errors import MediaError
 from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
@@ -134,9 +132,9 @@ def test_nonsense_from_a_page_selects_everything() -> None:
 
 def test_a_still_is_small_and_comes_from_the_poster(rows: list[JobRecord]) -> None:
     """Two dozen of them have to fit into a notebook."""
-    still = films.read_poster(rows[0])
+    still = galleries.read_poster(rows[0])
     assert still.startswith(b"\xff\xd8")
-    assert len(still) <= films.POSTER_BYTES
+    assert len(still) <= galleries.POSTER_BYTES
 
 
 def test_without_a_poster_the_still_comes_from_the_clip(rows: list[JobRecord]) -> None:
@@ -145,9 +143,9 @@ def test_without_a_poster_the_still_comes_from_the_clip(rows: list[JobRecord]) -
     assert row.clip is not None
     path = Path(row.clip.path)
     path.with_suffix(".jpg").unlink()
-    assert films.read_poster(row).startswith(b"\xff\xd8")
+    assert galleries.read_poster(row).startswith(b"\xff\xd8")
     path.unlink()
-    assert films.read_poster(row) == b"the picture"
+    assert galleries.read_poster(row) == b"the picture"
 
 
 def test_a_poster_that_is_none_is_passed_over(rows: list[JobRecord]) -> None:
@@ -156,16 +154,16 @@ def test_a_poster_that_is_none_is_passed_over(rows: list[JobRecord]) -> None:
     assert row.clip is not None
     path = Path(row.clip.path)
     path.with_suffix(".jpg").write_bytes(b"no picture")
-    assert films.read_poster(row).startswith(b"\xff\xd8")
+    assert galleries.read_poster(row).startswith(b"\xff\xd8")
     path.write_bytes(b"no clip")
-    assert films.read_poster(row) == row.thumbnail
+    assert galleries.read_poster(row) == row.thumbnail
 
 
 def test_a_small_clip_is_sent_whole(rows: list[JobRecord]) -> None:
     """Byte by byte."""
     row = rows[0]
     assert row.clip is not None
-    assert films.read_video(row) == (Path(row.clip.path).read_bytes(), False)
+    assert galleries.read_video(row) == (Path(row.clip.path).read_bytes(), False)
 
 
 def test_a_large_clip_is_sent_as_a_preview(
@@ -175,8 +173,8 @@ def test_a_large_clip_is_sent_as_a_preview(
     made = []
     monkeypatch.setattr(previews, "WHOLE_BYTES", 10)
     monkeypatch.setattr(clips, "preview", lambda path, **_: made.append(path) or b"smaller")
-    assert films.read_video(rows[0]) == (b"smaller", True)
-    assert films.read_video(rows[0]) == (b"smaller", True)
+    assert galleries.read_video(rows[0]) == (b"smaller", True)
+    assert galleries.read_video(rows[0]) == (b"smaller", True)
     assert len(made) == 1
 
 
@@ -188,7 +186,7 @@ def test_a_clip_in_another_codec_is_sent_as_a_preview(
     assert row.clip is not None
     path = Path(row.clip.path)
     path.write_bytes(encoded("libx265"))
-    content, is_preview = films.read_video(row)
+    content, is_preview = galleries.read_video(row)
     assert is_preview
     shown = tmp_path / "shown.mp4"
     shown.write_bytes(content)
@@ -204,7 +202,7 @@ def test_a_clip_that_does_not_play_says_why(rows: list[JobRecord], content: byte
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(MediaError, match=path.name):
-        films.read_video(rows[0])
+        galleries.read_video(rows[0])
 
 
 def test_shrinking_keeps_the_shape(photo: bytes) -> None:
@@ -392,7 +390,7 @@ def hundreds(session: Session, rows: list[JobRecord], monkeypatch: pytest.Monkey
         for number in range(400)
     ]
     monkeypatch.setattr(session, "clips", lambda **_: many)
-    monkeypatch.setattr(galleries, "read_poster", lambda row: b"\xff" * films.POSTER_BYTES)
+    monkeypatch.setattr(galleries, "read_poster", lambda row: b"\xff" * galleries.POSTER_BYTES)
     return session
 
 

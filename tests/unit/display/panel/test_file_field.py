@@ -173,7 +173,7 @@ def test_a_variable_is_found_by_its_name(make, monkeypatch) -> None:
     variables = {"frame": picture}
     monkeypatch.setattr(
         made._form._fields["image"],
-        "_around",
+        "_context",
         panel.FileContext(lambda: variables, lambda: True, Path),
     )
     find(made, "Image").value = "frame"

@@ -12,7 +12,7 @@ def test_too_small_a_balance_is_said_before_anything_is_sent(make, fox, beside) 
     assert made._actions.hint == ""
     made._session().emulator.books.set_balance(54)
     made._update_balance()
-    assert "1 credit short" in made._actions.hint
+    assert "1 credit too low" in made._actions.hint
     find(made, "Prompt").value = ""
     assert "Prompt" in made._actions.hint  # what is wrong in the form comes first
 

@@ -1,8 +1,7 @@
 """The gallery: browse, star, hide and play side by side the saved clips of a folder.
 
-The page requests what it needs: a few clips at a time, and a video just before it plays. `filters`
-selects the clips, `thumbnails` reads them, `display/html` renders them. Threads answer the requests
-of the page, so that the kernel stays free.
+The page requests what it needs: a few clips at a time, and a video just before it plays. Threads
+answer its requests, so that the kernel stays free. `html/gallery` renders the clips.
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import Any, Final
 
 import anywidget
 import traitlets
 
-from kling_nb.core.errors import KlingError
+from kling_nb.core.errors import KlingError, MediaError
 from kling_nb.core.job_state import Saved
 from kling_nb.display import html
 from kling_nb.display.assets import CLIPBOARD, STATIC, joined_script
@@ -37,12 +37,18 @@ from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job_from_record import facts_of, state_of
 from kling_nb.jobs.session import Session
+from kling_nb.media import clips, images, previews
 from kling_nb.storage import JobRecord
 
-from .filters import Selection, parse_selection
-from .thumbnails import find_fault, read_poster, read_video
-
-__all__ = ["Gallery", "gallery"]
+__all__ = [
+    "Gallery",
+    "Selection",
+    "find_fault",
+    "gallery",
+    "parse_selection",
+    "read_poster",
+    "read_video",
+]
 
 PAGE_SIZE = 24
 """Clips sent at a time, and clips in a saved notebook."""
@@ -50,12 +56,61 @@ PAGE_SIZE = 24
 _PARTS = ("elements.js", "films.js", "step.js", "stage.js", "tile.js", "gallery.js")
 _log = logging.getLogger("kling_nb")
 
+POSTER_PX: Final = (400, 400)
+POSTER_BYTES: Final = 17_000
+"""24 of them, as base64, are 550 kB in a saved notebook."""
+
+AGAIN: Final = "Run its cell again to download it for 0 credits."
+
+Video = tuple[bytes, bool]
+"""An MP4, and whether it is a preview."""
+
 # Reading a video may take seconds: two at a time, not in the threads of a session.
 _video_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb film")
 # One at a time, so that a list requested after a star contains it.
 _list_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kling_nb gallery")
 
 Reply = tuple[dict[str, Any], list[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A filter for the clips of a folder."""
+
+    words: str = ""
+    """Each must be in the prompt, model, file name, job id, or `emulated`."""
+    model: str = ""
+    """Name of the model; empty for all."""
+    starred: bool = False
+    """Only starred clips."""
+    hidden: bool = False
+    """Hidden clips, too."""
+
+    def matches(self, row: JobRecord) -> bool:
+        """Whether a clip matches."""
+        if (row.hidden and not self.hidden) or (self.starred and not row.starred):
+            return False
+        if self.model not in ("", row.model):
+            return False
+        file = PurePath(row.clip.path).name if row.clip else ""
+        mode = "emulated" if row.service == "emulator" else ""
+        text = f"{row.values.get('prompt', '')} {row.model} {file} {row.id} {mode}".casefold()
+        return all(word in text for word in self.words.casefold().split())
+
+    def apply(self, rows: Sequence[JobRecord]) -> list[JobRecord]:
+        """Return the rows that match, in order."""
+        return [row for row in rows if self.matches(row)]
+
+
+def parse_selection(sent: Mapping[str, object]) -> Selection:
+    """Parse the filter of a page; values of another type are ignored."""
+    words, model = sent.get("words"), sent.get("model")
+    return Selection(
+        words=words if isinstance(words, str) else "",
+        model=model if isinstance(model, str) else "",
+        starred=sent.get("starred") is True,
+        hidden=sent.get("hidden") is True,
+    )
 
 
 @without_comms()
@@ -242,3 +297,50 @@ def _served_link(path: Path) -> str:
     """Return a link to the file if it is below the notebook's folder, else an empty string."""
     link = relative_link(path)
     return "" if link.startswith("..") else link
+
+
+def find_fault(row: JobRecord) -> str:
+    """Return why a clip's file cannot be played; empty if it seems playable."""
+    if row.clip is None:
+        return "There is no clip yet."
+    path = Path(row.clip.path)
+    if path.is_file():
+        return "" if path.stat().st_size else f"{path.name} is empty. {AGAIN}"
+    return f"{path.name} does not exist any more. {AGAIN}"
+
+
+def read_poster(row: JobRecord) -> bytes:
+    """Return a small JPEG of a clip: its poster, a frame of the clip, or its input image."""
+    if row.clip is None:
+        return row.thumbnail
+    path = Path(row.clip.path)
+    for source in (path.with_suffix(".jpg"), path):
+        try:
+            return _shrink(source, source.stat().st_mtime_ns)
+        except (MediaError, OSError):
+            continue
+    return row.thumbnail
+
+
+def read_video(row: JobRecord) -> Video:
+    """Return the clip, whole up to 2 MB; else, or if some browsers cannot play it, a preview.
+
+    Raises:
+        MediaError: The file does not exist or does not play.
+    """
+    fault = find_fault(row)
+    if fault or row.clip is None:
+        raise MediaError(fault)
+    path = Path(row.clip.path)
+    if previews.needs_preview(path):
+        return previews.preview(path), True
+    content = path.read_bytes()
+    # The page would only show a black frame; the error says what is wrong.
+    clips.probe_clip(path)
+    return content, False
+
+
+@lru_cache(maxsize=1000)
+def _shrink(path: Path, _changed_ns: int) -> bytes:
+    content = path.read_bytes() if path.suffix == ".jpg" else clips.poster(path)
+    return images.shrink(content, POSTER_PX, max_bytes=POSTER_BYTES)
