@@ -275,14 +275,14 @@ class MediaField(Field):
         """Set the file: text goes into the line of text, objects are stored."""
         items, words = _items(value), _items(written)
         if all(isinstance(item, FileValue) for item in items):
-            self.take(tuple(item for item in items if isinstance(item, FileValue)))
+            self.set_files(tuple(item for item in items if isinstance(item, FileValue)))
         elif all(isinstance(item, str) or hasattr(item, "__fspath__") for item in items):
             self._held = ()
             self.control.value = "\n".join(map(str, items))
         else:
             texts = [str(word or "") for word in words] if len(words) == len(items) else []
             pairs = zip_longest(items, texts, fillvalue="")
-            self.take(tuple(file_value(item, text, self.medium) for item, text in pairs))
+            self.set_files(tuple(file_value(item, text, self.medium) for item, text in pairs))
 
     def sync_values(self, shown: Mapping[str, object]) -> None:
         """Set the line of text that a page shows."""
@@ -290,7 +290,7 @@ class MediaField(Field):
         if isinstance(text, str):
             self.control.value = text
 
-    def take(self, files: tuple[FileValue, ...]) -> None:
+    def set_files(self, files: tuple[FileValue, ...]) -> None:
         """Set these files and no others."""
         self._held = files
         if self.control.value:
@@ -300,7 +300,7 @@ class MediaField(Field):
 
     def clear(self) -> None:
         """Remove all files."""
-        self.take(())
+        self.set_files(())
 
     def add_problem(self, problem: Problem) -> None:
         """Take a problem of the current file."""
@@ -325,7 +325,7 @@ class MediaField(Field):
     def _on_file(self, name: str, content: bytes) -> None:
         value = replace(file_value(content, medium=self.medium), name=one_line(name, 80))
         if self._kind.max_count == 1:
-            self.take((value,))
+            self.set_files((value,))
         else:
             self._held = (*self._held, value)
             self._start_reading()
@@ -347,7 +347,7 @@ class MediaField(Field):
         files = list(self.files)
         if 0 <= at < len(files) and 0 <= to < len(files):
             files.insert(to, files.pop(at))
-            self.take(tuple(files))
+            self.set_files(tuple(files))
 
     def _start_reading(self) -> None:
         """Read the current files; earlier readings in progress are ignored."""

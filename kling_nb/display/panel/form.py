@@ -203,7 +203,7 @@ class Form:
         """Set an image in the first image field."""
         for field in self._media_fields.values():
             if field.medium == "image":
-                field.take((FileValue(content, "picture", name),))
+                field.set_files((FileValue(content, "picture", name),))
                 return
 
     def restore(self, kept: FormContent) -> None:
@@ -213,7 +213,7 @@ class Form:
         for name, value in kept.items():
             field = self._fields.get(name)
             if isinstance(field, MediaField) and isinstance(value, tuple):
-                field.take(value)
+                field.set_files(value)
 
     def validate_all(self) -> None:
         """Show every problem, also of fields that were not edited."""
