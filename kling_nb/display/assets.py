@@ -13,9 +13,9 @@ STATIC = Path(__file__).parent / "static"
 """The folder of all scripts and style sheets."""
 
 CLIPBOARD = STATIC / "clipboard.js"
-"""Gives `copyText`."""
+"""Defines `copyText`."""
 
 
 def joined_script(*parts: Path) -> str:
-    """The parts as one module, in their order: names of a part are known in all of them."""
+    """Return the parts as one module; all parts share their names."""
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)

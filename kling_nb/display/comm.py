@@ -32,15 +32,15 @@ from .front_end import present_front_end
 __all__ = ["VIEW_MIME", "Hub", "Page", "Place", "hub", "mounted", "view_data", "without_comms"]
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
-"""What displays a widget's view; in our outputs only where nothing else starts a widget."""
+"""Displays a widget's view; used only in front ends where nothing else starts a widget."""
 
 MISSED = (
     "This page was reloaded: run the cell once more (0 credits) so that the saved notebook keeps "
     "the clip."
 )
-"""Said where a page shows what its notebook has missed."""
+"""Shown by a page whose notebook missed an update."""
 
-Answer = Callable[[Mapping[str, Any]], None]
+MessageHandler = Callable[[Mapping[str, Any]], None]
 
 _MODULES = (
     "links.js",
@@ -52,128 +52,122 @@ _MODULES = (
     "cards.js",
     "comm.js",
 )
-_WORD_LENGTH = 400
+_MOST_CHARS = 400
 
-_replacing = threading.RLock()
+_comm_lock = threading.RLock()
 _log = logging.getLogger("kling_nb")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page told of itself."""
+    """What a page reported about itself."""
 
     front_end: str = ""
-    """`JupyterLab`, `Jupyter Notebook`, `VS Code`; empty where the page does not say it."""
+    """`JupyterLab`, `Jupyter Notebook`, `VS Code`; empty if unknown."""
     version: str = ""
     h264: str = ""
-    """What the browser answers whether it plays H.264: `probably`, `maybe` or nothing."""
+    """Whether the browser plays H.264: `probably`, `maybe` or empty."""
     aac: str = ""
     """The same for H.264 with AAC sound."""
     reduced_motion: bool = False
     agent: str = ""
-    """The browser's own name for itself."""
+    """The browser's user agent."""
 
     @classmethod
-    def parse(cls, told: object) -> Page:
-        """Read a hello; what is missing or of another kind is left at its default."""
-        if not isinstance(told, Mapping):
+    def parse(cls, message: object) -> Page:
+        """Parse a hello message; missing values and values of another type get the default."""
+        if not isinstance(message, Mapping):
             return cls()
         known: dict[str, Any] = {}
         for each in fields(cls):
-            value = told.get(each.name)
+            value = message.get(each.name)
             if type(value) is type(each.default):
-                known[each.name] = value[:_WORD_LENGTH] if isinstance(value, str) else value
+                known[each.name] = value[:_MOST_CHARS] if isinstance(value, str) else value
         return cls(**known)
 
 
 class Hub(anywidget.AnyWidget):
-    """Knows the places of this kernel and carries messages between them and the pages.
+    """The kernel's end of the comm: passes messages between card containers and pages.
 
-    Several pages may be connected, and each hears everything that is told.
+    Several pages may be connected; each receives every message.
     """
 
     _esm = joined_script(CLIPBOARD, *(STATIC / name for name in _MODULES))
     _css = STATIC / "comm.css"
     hub_id = traitlets.Unicode().tag(sync=True)
-    """Which places and mounts on a page are this kernel's; also the id of the widget's model."""
+    """Marks the containers and mounts of this kernel on a page; also the id of the model."""
     page = traitlets.Instance(Page, allow_none=True, default_value=None)
-    """What the page told that came last; None until one is there. Can be observed."""
+    """The page that connected last, or None. Can be observed."""
 
     def __init__(self) -> None:
         own_id = uuid4().hex
-        self._answers: dict[str, Answer] = {}
+        self._handlers: dict[str, MessageHandler] = {}
         super().__init__(model_id=own_id, hub_id=own_id)
         self.on_msg(self._receive)
 
-    def place(self, answer: Answer) -> str:
-        """Make a place.
+    def add_container(self, answer: MessageHandler) -> str:
+        """Create a container.
 
         Args:
-            answer: Called on the kernel's thread with each message of this place: a click is
-                `{"do": WORD, "job": ID, "turn": N}`; `{"do": "seen", "version": N}` comes from
-                a page that shows the place and wants to know what is drawn there, and
-                `{"do": "show"}` from one that lost an update.
+            answer: Called on the kernel's thread with each message of this container: a click is
+                `{"do": WORD, "job": ID, "turn": N}`; a page that shows the container sends
+                `{"do": "seen", "version": N}`, and `{"do": "show"}` if it lost an update.
 
         Returns:
             Its id, for `data-kling-place`.
         """
         place_id = uuid4().hex[:12]
-        self._answers[place_id] = answer
+        self._handlers[place_id] = answer
         return place_id
 
-    def tell(self, place_id: str, **content: Any) -> None:
-        """Send something about a place to all pages, from any thread.
+    def send_update(self, place_id: str, **content: Any) -> None:
+        """Send a message about a container to all pages, from any thread.
 
         Args:
-            place_id: The place.
-            content: `version` of its HTML, `feet` by job, `cells` to copy by job, and for pages
-                that lost an update the whole `bundle`, with `missed` to be said where it cannot
-                be put into the notebook.
+            place_id: The container.
+            content: `version` of its HTML, `feet` (actions) by job, `cells` to copy by job, and
+                for pages that lost an update the whole `bundle`, with the message `missed` for
+                pages that cannot add it to the notebook.
         """
-        if place_id in self._answers:
+        if place_id in self._handlers:
             self.send({"place": place_id, **content})
 
-    def drop(self, place_id: str) -> None:
-        """Forget a place; nobody is answered there any more."""
-        self._answers.pop(place_id, None)
+    def remove_container(self, place_id: str) -> None:
+        """Remove a container; its messages are ignored from now on."""
+        self._handlers.pop(place_id, None)
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if not isinstance(content, Mapping):
-            return
-        if content.get("do") == "hello":
-            self.page = Page.parse(content.get("page"))
-        elif content.get("do") == "seen":
-            self._answer_seen(content.get("places"))
-        else:
-            self._pass_on(content.get("place"), content)
+        match content:
+            case {"do": "hello"}:
+                self.page = Page.parse(content.get("page"))
+            case {"do": "seen", "places": Mapping() as places}:
+                for place_id, version in places.items():
+                    self._handle(place_id, {"do": "seen", "version": version})
+            case {"place": place_id}:
+                self._handle(place_id, content)
 
-    def _answer_seen(self, places: object) -> None:
-        if isinstance(places, Mapping):
-            for place_id, version in places.items():
-                self._pass_on(place_id, {"do": "seen", "version": version})
-
-    def _pass_on(self, place_id: object, content: Mapping[str, Any]) -> None:
-        answer = self._answers.get(place_id) if isinstance(place_id, str) else None
+    def _handle(self, place_id: object, content: Mapping[str, Any]) -> None:
+        answer = self._handlers.get(place_id) if isinstance(place_id, str) else None
         if answer is None:
             return
         try:
             answer(content)
         except Exception:
-            _log.exception("a click or question could not be answered: %r", content.get("do"))
+            _log.exception("a message of a page could not be handled: %r", content.get("do"))
 
 
 _hubs: list[Hub] = []
-_making = threading.Lock()
+_hub_lock = threading.Lock()
 
 
 _inherited: list[Hub] = []
-"""The parent's hub, in a forked child. Kept: closing it would end it on the parent's pages."""
+"""The parent's hub, in a forked child. Kept, since closing it would close the parent's comm."""
 
 
 def start_child() -> None:
     """Remove the hub in a forked child, since pages answer the parent."""
-    global _making  # noqa: PLW0603 - a thread of the parent may have held it at the fork
-    _making = threading.Lock()
+    global _hub_lock  # noqa: PLW0603 - a thread of the parent may have held it at the fork
+    _hub_lock = threading.Lock()
     _inherited.extend(_hubs)
     _hubs.clear()
 
@@ -182,38 +176,38 @@ renew_in_child(start_child)
 
 
 def hub() -> Hub:
-    """The hub of this process, made at first need, and again where somebody closed it."""
-    with _making:
+    """Return the hub of this process; create it if there is none or it was closed."""
+    with _hub_lock:
         if not _hubs or _hubs[-1].comm is None:
             _hubs[:] = [Hub()]
         return _hubs[-1]
 
 
 class Place:
-    """A part of an output that pages show as the kernel has it, also after they are reloaded.
+    """A card container: a part of an output that pages keep up to date, also after a reload.
 
     Args:
-        answer: See `Hub.place`.
-        missed: What a page says that cannot put what was missed into the notebook.
+        answer: See `Hub.add_container`.
+        missed: The message a page shows if it cannot add missed updates to the notebook.
     """
 
-    def __init__(self, answer: Answer, missed: str = MISSED) -> None:
+    def __init__(self, answer: MessageHandler, missed: str = MISSED) -> None:
         self._answer, self._missed = answer, missed
         self._hub = hub()
-        self.id = self._hub.place(answer)
+        self.id = self._hub.add_container(answer)
         self.version = 0
-        """Of what is shown; grows with each update."""
+        """Version of the content; increases with each update."""
 
     def renew(self) -> None:
-        """Begin a new version; at the hub of now, where somebody closed the one before."""
+        """Start a new version, at a new hub if the old one was closed."""
         self.version += 1
         if self._hub is not hub():
             self._hub = hub()
-            self.id = self._hub.place(self._answer)
+            self.id = self._hub.add_container(self._answer)
 
     def wrap(self, bundle: Mapping[str, Any]) -> dict[str, Any]:
-        """A mimebundle as the present version of this place."""
-        markup = html.render_place(
+        """Return a mimebundle as the current version of this container."""
+        markup = html.render_container(
             bundle["text/html"],
             hub_id=self._hub.hub_id,
             place_id=self.id,
@@ -222,27 +216,27 @@ class Place:
         return {**bundle, "text/html": markup}
 
     def tell(self, bundle: Mapping[str, Any] | None = None, **content: Any) -> None:
-        """Send something to all pages; with the wrapped `bundle` for those that are behind."""
+        """Send content to all pages, with the wrapped `bundle` for pages that missed updates."""
         if bundle is not None:
             content |= {"bundle": bundle, "missed": self._missed}
-        self._hub.tell(self.id, version=self.version, **content)
+        self._hub.send_update(self.id, version=self.version, **content)
 
     def close(self) -> None:
-        """Nobody is answered here any more."""
-        self._hub.drop(self.id)
+        """Ignore messages from now on."""
+        self._hub.remove_container(self.id)
 
 
 @contextmanager
 def without_comms() -> Iterator[None]:
-    """In a headless run, open no comm for widgets that are created inside.
+    """Open no comm for widgets that are created inside, in a headless run.
 
-    No page ever sees them there, and nbclient and papermill would keep the state of each in the
-    notebook. They work as before from Python. A person's own widgets keep their comms.
+    No page shows them there, and nbclient and papermill would save the state of each in the
+    notebook. They work as before from Python. Widgets of the user keep their comms.
     """
     if present_front_end() != "headless":
         yield
         return
-    with _replacing:
+    with _comm_lock:
         create = comm.create_comm
         comm.create_comm = comm.DummyComm
         try:
@@ -251,32 +245,26 @@ def without_comms() -> Iterator[None]:
             comm.create_comm = create
 
 
-def mounted(widget: Any, fallback: str, *, text: str) -> dict[str, Any]:
-    """Give a widget as an output that outlives it.
+def mounted(widget: Any, saved: Mapping[str, str]) -> dict[str, Any]:
+    """Return a widget as an output with a saved view.
 
     Args:
-        widget: Any widget. Its view stands in the place of `fallback` while the kernel lives.
-        fallback: HTML that is saved, and comes back when the kernel is gone.
-        text: The plain text twin.
+        widget: Any widget. Its view replaces the saved view while the kernel runs.
+        saved: The saved view as `text/html` and `text/plain`.
 
     Returns:
-        A mimebundle for `display(…, raw=True)`. Where no page will ever see the widget alive it is
-        the saved form alone. In VS Code and Colab, as far as can be told without having tried
-        them, it displays the widget's own view as well.
+        A mimebundle for `display(…, raw=True)`: in a headless run the saved view alone; in VS Code
+        and Colab (not tested) also the widget's own view.
     """
-    place = present_front_end()
-    if place == "headless":
-        return {"text/html": fallback, "text/plain": text}
-    bundle: dict[str, Any] = {
-        "text/html": html.render_mount(fallback, hub_id=hub().hub_id, model_id=widget.model_id),
-        "text/plain": text,
-    }
-    if place in ("VS Code", "Colab"):
-        bundle |= view_data(widget)
-    return bundle
+    front_end = present_front_end()
+    if front_end == "headless":
+        return {**saved}
+    hub_id, model_id = hub().hub_id, widget.model_id
+    markup = html.render_mount(saved["text/html"], hub_id=hub_id, model_id=model_id)
+    view = view_data(widget) if front_end in ("VS Code", "Colab") else {}
+    return {**saved, "text/html": markup, **view}
 
 
 def view_data(widget: Any) -> dict[str, Any]:
-    """What of a mimebundle displays a widget's own view."""
-    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-    return {VIEW_MIME: view}
+    """Return the part of a mimebundle that displays a widget's own view."""
+    return {VIEW_MIME: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}

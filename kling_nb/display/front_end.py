@@ -30,12 +30,12 @@ renew_in_child(_start_child)
 
 
 def front_end(shell: Any) -> FrontEnd:
-    """What shows the output of this shell.
+    """Return what shows the output of this shell.
 
     A headless run (nbclient, papermill, nbconvert) sends `allow_stdin: false` with each request;
-    nothing that arrives after a cell has ended is saved there. VS Code and Colab are known by
-    what they leave in a kernel, as their extensions are written; neither was tried. What a forked
-    child of a kernel shows is headless: pages answer the parent.
+    output that arrives after the end of a cell is not saved there. VS Code and Colab are detected
+    by what their extensions add to a kernel (from their sources; not tested). A forked child of a
+    kernel counts as headless, since pages are connected to the parent.
     """
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
@@ -45,13 +45,13 @@ def front_end(shell: Any) -> FrontEnd:
         return "headless"
     if "google.colab" in sys.modules:
         return "Colab"
-    # A server that was started in VS Code's terminal passes its environment on to its kernels,
-    # with the name of the notebook that only a Jupyter server knows.
+    # A Jupyter server started in VS Code's terminal passes on its environment; only a Jupyter
+    # server sets the name of the notebook.
     started_by_code = "VSCODE_PID" in os.environ and "JPY_SESSION_NAME" not in os.environ
     is_code = "__vsc_ipynb_file__" in getattr(shell, "user_ns", {}) or started_by_code
     return "VS Code" if is_code else "notebook"
 
 
 def present_front_end() -> FrontEnd:
-    """What shows the output of the present shell."""
+    """Return what shows the output of the current shell."""
     return front_end(get_ipython())

@@ -14,12 +14,7 @@ __all__ = ["relative_link", "relative_path"]
 
 
 def relative_path(path: Path, folder: Path | None = None) -> str:
-    """The file from the notebook's folder, with slashes; empty on another drive.
-
-    Args:
-        path: The file.
-        folder: Of another notebook than the kernel's.
-    """
+    """Return the path relative to a folder; empty on another drive."""
     try:
         return Path(os.path.relpath(path, folder or os.curdir)).as_posix()
     except ValueError:
@@ -27,5 +22,5 @@ def relative_path(path: Path, folder: Path | None = None) -> str:
 
 
 def relative_link(path: Path, folder: Path | None = None) -> str:
-    """The same as a link: what an address would read in another way is quoted."""
+    """Return the same path as a quoted URL."""
     return quote(relative_path(path, folder))

@@ -8,17 +8,22 @@ from IPython.display import display
 
 from . import html
 
-__all__ = ["show_notice", "show_table"]
+__all__ = ["notice_bundle", "show_notice", "show_table"]
+
+
+def notice_bundle(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> dict[str, str]:
+    """Return a message with details below, as HTML and plain text."""
+    markup = html.render_notice(kind, title, lines)
+    return {"text/html": markup, "text/plain": "\n".join([title, *lines])}
 
 
 def show_notice(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> None:
-    """Show a sentence, and what belongs to it below."""
-    text = "\n".join([title, *lines])
-    display({"text/html": html.render_notice(kind, title, lines), "text/plain": text}, raw=True)
+    """Show a message with details below."""
+    display(notice_bundle(kind, title, lines), raw=True)
 
 
 def show_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
-    """Show a table of plain texts."""
+    """Show a table of plain text."""
     bundle = {
         "text/html": html.render_table(headers, rows, caption=caption),
         "text/plain": html.table_text(headers, rows),

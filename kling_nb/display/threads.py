@@ -19,8 +19,8 @@ __all__ = ["draw_later", "work_later"]
 
 
 def start() -> None:
-    """Create the threads; the parent's threads do not exist in a forked child."""
-    global _clicks, _drawing  # noqa: PLW0603 - two for the whole process
+    """Create the threads; a forked child does not have those of its parent."""
+    global _clicks, _drawing  # noqa: PLW0603 - one pair per process
     _clicks = ThreadPoolExecutor(max_workers=4, thread_name_prefix="kling_nb click")
     _drawing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb drawing")
 
@@ -31,18 +31,18 @@ start()
 renew_in_child(start)
 
 
-def work_later(work: Callable[..., object], *given: Any) -> None:
-    """Have something done that may wait for a session. It must not raise; nobody would hear it."""
-    _begin(_clicks, work, *given)
+def work_later(work: Callable[..., object], *args: Any) -> None:
+    """Run work that may wait for a session. It must not raise: errors are lost."""
+    _begin(_clicks, work, *args)
 
 
-def draw_later(work: Callable[..., object], *given: Any) -> None:
-    """Have something done that waits for no session. It must not raise; nobody would hear it."""
-    _begin(_drawing, work, *given)
+def draw_later(work: Callable[..., object], *args: Any) -> None:
+    """Run work that waits for no session. It must not raise: errors are lost."""
+    _begin(_drawing, work, *args)
 
 
-def _begin(threads: ThreadPoolExecutor, work: Callable[..., object], *given: Any) -> None:
-    # The cell's context goes along, which says where an output belongs.
+def _begin(threads: ThreadPoolExecutor, work: Callable[..., object], *args: Any) -> None:
+    # The context tells IPython the cell of an output.
     context = contextvars.copy_context()
-    with suppress(RuntimeError):  # the program ends, and nothing is shown any more
-        threads.submit(context.run, work, *given)
+    with suppress(RuntimeError):  # the interpreter is shutting down
+        threads.submit(context.run, work, *args)

@@ -38,7 +38,7 @@ def open_outputs(
 
 def place(state: Any = WAITING, *, hub: str = "one", name: str = "p1", version: int = 1) -> str:
     """A record in its place."""
-    return html.render_place(record(state), hub_id=hub, place_id=name, version=version)
+    return html.render_container(record(state), hub_id=hub, place_id=name, version=version)
 
 
 def bundle(state: Any, **given: Any) -> dict[str, str]:

@@ -138,7 +138,7 @@ def test_words_and_stars_filter(shown: Notebook) -> None:
     wait_for_count(shown, 1)
     assert tile(shown, EVENING).count() == 1
     field.fill("no such words")
-    shown.page.get_by_text("No clip fits").wait_for()
+    shown.page.get_by_text("No clip matches").wait_for()
     field.fill("")
     wait_for_count(shown, 3)
 

@@ -13,7 +13,7 @@ from .bare_gallery import Shown, shown_gallery
 
 FOX, WHALE = "A red fox", "A blue whale"
 WAITING = "Waiting for the kernel…"
-GONE = "clip.mp4 is not there any more."
+GONE = "clip.mp4 does not exist any more."
 MINUTE_MS = 60_000
 
 
@@ -194,7 +194,7 @@ def test_a_list_that_is_late_is_waited_for_in_words(shown: Shown) -> None:
         matching=0,
         heading="0 of 2 clips",
         models=[],
-        nothing=["No clip fits"],
+        nothing=["No clip matches"],
     )
     assert count.inner_text() == "0 of 2 clips"
 

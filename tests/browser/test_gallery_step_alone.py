@@ -49,10 +49,10 @@ def stage(chromium: Any) -> Iterator[Callable[..., Any]]:
     """Opens a page with videos of these lengths in step; not yet playing."""
     page = chromium.new_page()
 
-    def begin(*lengths_s: float) -> Any:
+    def begin(*durations_s: float) -> Any:
         page.set_content("")
         page.add_script_tag(content=joined_script(STEP) + "\nwindow.Step = Step;")
-        films = [b64encode(video(length_s)).decode() for length_s in lengths_s]
+        films = [b64encode(video(length_s)).decode() for length_s in durations_s]
         page.evaluate(STAGE, films)
         return page
 
@@ -61,9 +61,9 @@ def stage(chromium: Any) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.mark.parametrize("lengths_s", [LENGTHS_S[:2], LENGTHS_S], ids=["two", "four"])
-def test_they_are_less_than_a_frame_apart(stage: Callable[..., Any], lengths_s: Any) -> None:
+def test_they_are_less_than_a_frame_apart(stage: Callable[..., Any], durations_s: Any) -> None:
     """While one runs a little fast, after a jump, and after one of them was held up."""
-    page = stage(*lengths_s)
+    page = stage(*durations_s)
     page.evaluate("() => void step.play()")
     page.wait_for_function(MOVING)
     page.evaluate("() => { step.lead.playbackRate = 1.08 }")

@@ -159,7 +159,7 @@ def test_two_views_of_a_notebook_have_a_widget_each(open_page: Open) -> None:
 def test_a_clip_that_plays_goes_on_when_a_take_is_added(open_page: Open) -> None:
     """The same element stands in the new record."""
     src = "data:video/mp4;base64,AAAA"
-    clip = html.render_place(
+    clip = html.render_container(
         record(SAVED, player=f'<video src="{src}"></video>'),
         hub_id="one",
         place_id="p1",
@@ -244,7 +244,7 @@ def test_links_lead_to_the_file(open_page: Open) -> None:
     hrefs = "all => all.map(each => each.getAttribute('href'))"
     shown = page.locator("a").evaluate_all(hrefs)
     assert shown == ["/files/notebooks/a%20b.mp4", "https://kie.ai/x", "#top", "theirs.mp4"]
-    record = html.render_place(links, hub_id="one", place_id="p1", version=4)
+    record = html.render_container(links, hub_id="one", place_id="p1", version=4)
     tell(page, version=4, bundle={"text/html": record}, missed="")
     page.wait_for_function("document.querySelector('[data-kling-version=\"4\"] a')")
     page.locator('[data-kling-version="4"] a[href="/files/notebooks/a%20b.mp4"]').wait_for()

@@ -147,7 +147,7 @@ def test_wrong_values_show_beside_their_field_and_nothing_is_sent(
     prompt.press("Control+Enter")
     panel.get_by_role("alert").filter(has_text="Prompt is missing").wait_for()
     panel.get_by_role("alert").filter(has_text="Image is missing").wait_for()
-    panel.get_by_text("Look at Image, Prompt above.").wait_for()
+    panel.get_by_text("Fix Image, Prompt above.").wait_for()
     assert focused(day) == "image"
     described = prompt.get_attribute("aria-describedby").split()
     texts = [day.page.locator(f"[id='{each}']").text_content() for each in described]
@@ -285,7 +285,7 @@ def test_a_file_is_chosen_in_the_dialog(day: Notebook, panel: Any, lab: Lab) -> 
     with day.page.expect_file_chooser() as chooser:
         zone.press("Enter")
     chooser.value.set_files(large)
-    panel.get_by_role("alert").filter(has_text="notes.txt is text/plain and no picture").wait_for()
+    panel.get_by_role("alert").filter(has_text="notes.txt is text/plain, not an image").wait_for()
     picture = lab.folder / FOLDER / "large.bmp"
     Image.effect_noise((1600, 1200), 90).convert("RGB").save(picture)
     panel.locator("input[type=file]").set_input_files(picture)
@@ -313,7 +313,7 @@ def test_a_recent_clip_fills_the_form(day: Notebook, panel: Any) -> None:
     panel.get_by_role("button", name="Its settings").click()
     panel.locator(".kling-pictures").get_by_text("lake.png").wait_for()
     posters.first.click()
-    panel.get_by_role("button", name="Its last frame as picture").click()
+    panel.get_by_role("button", name="Its last frame as image").click()
     panel.locator(".kling-pictures").get_by_text("last frame of").wait_for()
 
 

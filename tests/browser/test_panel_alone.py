@@ -77,7 +77,7 @@ def test_a_kernel_that_does_not_run_is_told_of(page: Any) -> None:
     page.evaluate("part.become('dead')")
     page.get_by_role("button", name="Generate").click()
     page.clock.run_for(1500)
-    assert page.get_by_text("The kernel does not run").is_visible()
+    assert page.get_by_text("The kernel is not running").is_visible()
     assert not page.get_by_text(WAITING).is_visible()
 
 
@@ -123,7 +123,7 @@ def test_what_is_not_copied_is_selected(page: Any) -> None:
 def test_the_cell_can_be_put_away(page: Any) -> None:
     """It is there until then, and the model knows."""
     page.evaluate("part.model.set('cell', '%%kling\\nfog')")
-    page.get_by_text("This cell asks for the same").wait_for()
+    page.get_by_text("This cell makes the same request").wait_for()
     page.get_by_role("button", name="Hide").click()
     assert page.evaluate("part.model.get('cell')") == ""
     assert not page.get_by_label("The cell").is_visible()
@@ -148,7 +148,7 @@ def test_new_clips_take_the_focus_from_nobody(bare_page: Any) -> None:
     """A clip that was opened stays open; who types goes on typing."""
     render(bare_page, Recents, {"clips": CLIPS, "takes_pictures": True})
     bare_page.get_by_role("button", name="clip a").click()
-    assert focused(bare_page) == "Use its last frame as picture"
+    assert focused(bare_page) == "Use its last frame as image"
     bare_page.evaluate("document.activeElement.blur()")
     bare_page.evaluate("clips => part.model.set('clips', clips)", CLIPS[::-1])
     assert bare_page.get_by_role("button", name="Use its settings").is_visible()

@@ -231,7 +231,7 @@ def test_a_problem_stands_in_its_row(day: Notebook, panel: Any) -> None:
     panel.get_by_role("combobox", name="Model").press("Control+Enter")
     wait_for_focus(day, "Shot 2", "Prompt")
     second.get_by_role("alert").filter(has_text="Duration is missing").wait_for()
-    panel.get_by_text("Look at Shots above.").wait_for()
+    panel.get_by_text("Fix Shots above.").wait_for()
 
 
 def test_frames_are_swapped_by_keyboard(day: Notebook, panel: Any) -> None:
@@ -258,7 +258,7 @@ def test_a_file_of_another_medium_is_refused(day: Notebook, panel: Any, lab: Lab
     video = panel.locator("[data-kling-field=video]")
     video.get_by_text("Drop a video here or choose a file").wait_for()
     video.locator("input[type=file]").set_input_files(lab.folder / FOLDER / "lake.png")
-    words = "lake.png is image/png and no video; give an MP4 or MOV"
+    words = "lake.png is image/png, not a video; use an MP4 or MOV"
     video.get_by_role("alert").filter(has_text=words).wait_for()
 
 
@@ -268,7 +268,7 @@ def test_a_file_that_is_too_large_for_a_page_is_refused(day: Notebook, panel: An
     video = panel.locator("[data-kling-field=video]")
     video.get_by_text("Drop a video here or choose a file").wait_for()
     assert day.page.evaluate(LARGE_DROP)
-    words = "large.mp4 has 50.1 MB; give a file of more than 50 MB as a path"
+    words = "large.mp4 has 50.1 MB; for files over 50 MB, enter a path"
     video.get_by_role("alert").filter(has_text=words).wait_for()
 
 

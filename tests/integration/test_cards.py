@@ -19,7 +19,7 @@ from kling_nb.core.job_state import Detached, Event, JobState, Preparing, Saved
 from kling_nb.display import cards, comm
 from kling_nb.display import threads as workers
 from kling_nb.display.cards import Card, FrontEnd, card
-from kling_nb.display.cards import card as strips
+from kling_nb.display.cards import card as entries
 from kling_nb.display.comm import Hub
 from kling_nb.errors import LedgerError, TaskFailed
 from kling_nb.jobs.background_loop import background_loop, in_thread
@@ -45,7 +45,7 @@ class Pages:
         hub.send = lambda content, buffers=None: self.told.append(content)  # type: ignore[method-assign]
 
     @property
-    def feet(self) -> list[str]:
+    def actions(self) -> list[str]:
         """All that was drawn below records, in order."""
         return [foot for each in self.told for foot in each.get("feet", {}).values()]
 
@@ -194,7 +194,7 @@ def test_a_finished_job_is_one_display(open_card: OpenCard, pages: Pages, saved:
     assert len(htmls(shell)) == 1
     assert "data:video/mp4" in htmls(shell)[0]
     assert job._observers == []
-    assert 'data-kling-do="take"' in pages.feet[-1]
+    assert 'data-kling-do="take"' in pages.actions[-1]
 
 
 def test_a_terminal_is_told_changes_only(
@@ -239,7 +239,7 @@ def test_figures_that_move_are_told_now_and_then(
 ) -> None:
     """At most every two seconds, however many pieces arrive."""
     now = [1000.0]
-    monkeypatch.setattr(strips, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(entries, "time", SimpleNamespace(monotonic=lambda: now[0]))
     _, job, _ = open_card("notebook")
     before = len(pages.told)
     for received in range(0, 100):
@@ -289,7 +289,7 @@ def test_a_click_detaches_the_job(open_card: OpenCard, pages: Pages) -> None:
     opened.settled.result(PATIENCE_S)
     assert stopped == [True]
     assert isinstance(job.state, Detached)
-    assert 'data-kling-do="resume"' in pages.feet[-1]
+    assert 'data-kling-do="resume"' in pages.actions[-1]
 
 
 def takes(job: Job, saved: Saved) -> list[Job]:
@@ -332,7 +332,7 @@ def test_the_same_click_from_two_pages_is_one_task(
     made = takes(job, saved)
     for _ in range(3):
         pages.click("take")
-    until(lambda: len(made) == 1 and "disabled" not in pages.feet[-1])
+    until(lambda: len(made) == 1 and "disabled" not in pages.actions[-1])
     settle_down()
     assert len(made) == 1
     pages.click("take", turn=1)
@@ -347,22 +347,22 @@ def test_while_a_take_is_asked_for_the_button_is_off(
     before: list[str] = []
 
     def another() -> Job:
-        before.append(pages.feet[-1])
+        before.append(pages.actions[-1])
         raise LedgerError("The picture of this job is not kept: run its cell with `--take 2`.")
 
     job.controller = StubController(another_take=another)
     pages.click("take")
-    until(lambda: "is not kept" in pages.feet[-1])
-    assert "Asking for another take" in before[0]
+    until(lambda: "is not kept" in pages.actions[-1])
+    assert "Requesting another take" in before[0]
     assert "disabled" in before[0]
-    assert "disabled" not in pages.feet[-1]
-    assert 'role="alert"' in pages.feet[-1]
+    assert "disabled" not in pages.actions[-1]
+    assert 'role="alert"' in pages.actions[-1]
 
 
 def test_a_take_can_be_shown_elsewhere(pages: Pages, saved: Saved) -> None:
     """As the panel does, which puts it on top."""
     shown: list[Job] = []
-    screen = SimpleNamespace(wants="life", bundles=[])
+    screen = SimpleNamespace(updates="live", bundles=[])
     screen.show = screen.bundles.append
     job = Job(FACTS, saved, background_loop())
     made = takes(job, saved)
@@ -406,7 +406,7 @@ def test_a_click_resumes_in_the_jobs_own_session(
 
 def test_each_end_is_told(pages: Pages, saved: Saved) -> None:
     """Also when a job that had ended goes on, and when that ends: records stay true."""
-    screen = SimpleNamespace(wants="life", show=lambda _: None)
+    screen = SimpleNamespace(updates="live", show=lambda _: None)
     job, again = (
         Job(FACTS, STATES["Detached"], background_loop()),
         Job(FACTS, WAITING, background_loop()),
@@ -436,12 +436,12 @@ def test_clicks_take_no_thread_of_the_portal(open_card: OpenCard, pages: Pages) 
     for _ in range(clicks):
         _, job, shown = open_card("notebook", STATES["Detached"])
         job.controller = StubController(another_take=another)
-        shown._answer({"do": "take", "job": FACTS.id, "turn": 0})
+        shown._receive({"do": "take", "job": FACTS.id, "turn": 0})
     assert asked.acquire(timeout=PATIENCE_S)
     gate.set()
     for _ in range(clicks - 1):
         assert asked.acquire(timeout=PATIENCE_S)
-    until(lambda: sum("asked for" in foot for foot in pages.feet) >= clicks)
+    until(lambda: sum("asked for" in foot for foot in pages.actions) >= clicks)
 
 
 @pytest.fixture
@@ -522,9 +522,9 @@ def test_the_file_is_shown_and_hidden(open_card: OpenCard, pages: Pages, saved: 
     """Its whole path comes from the kernel, which knows it."""
     open_card("notebook", saved)
     pages.click("file")
-    until(lambda: str(Path(saved.clip.path).resolve()) in pages.feet[-1])
+    until(lambda: str(Path(saved.clip.path).resolve()) in pages.actions[-1])
     pages.click("file", turn=1)
-    until(lambda: "Show file" in pages.feet[-1])
+    until(lambda: "Show file" in pages.actions[-1])
 
 
 def test_a_file_that_is_gone_is_said(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
@@ -532,8 +532,8 @@ def test_a_file_that_is_gone_is_said(open_card: OpenCard, pages: Pages, saved: S
     _, job, _ = open_card("notebook", saved)
     job._state = replace(saved, clip=replace(saved.clip, path="/nowhere/gone.mp4"))
     pages.click("file")
-    until(lambda: "/nowhere/gone.mp4" in pages.feet[-1])
-    assert "0 credits" in pages.feet[-1]
+    until(lambda: "/nowhere/gone.mp4" in pages.actions[-1])
+    assert "0 credits" in pages.actions[-1]
 
 
 def htmls_bundle(shell: Any) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def test_the_report_is_there_at_once_and_filled_in(
 ) -> None:
     """First it asks; then the service has answered, then the page."""
     report.show_report(open_session, "notebook")
-    assert "asking   Widgets: waiting for the page…" in texts(shell)[0]
+    assert "checking  Widgets: waiting for the page…" in texts(shell)[0]
     assert f'data-kling-hub="{own_hub.hub_id}"' in htmls(shell)[0]
     assert "widget" not in shell.display_pub.outputs[0]["data"]
     wait_for(shell, "balance 5,916")
@@ -175,7 +175,8 @@ def test_a_reloaded_page_gets_what_it_missed(
     place = htmls(shell)[0].partition('data-kling-place="')[2].partition('"')[0]
     own_hub._handle_custom_msg({"do": "show", "place": place}, [])
     (told,) = [message for message in sent if "bundle" in message]
-    assert (told["place"], told["version"]) == (place, 1)
+    assert told["place"] == place
+    assert told["version"] >= 1
     assert "balance 5,916" in told["bundle"]["text/html"]
     answer_for_the_page(probes[0])
 

@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from kling_nb.display import gallery as galleries
-from kling_nb.display.gallery import Gallery, gallery
-from kling_nb.display.gallery import thumbnails as films
-from kling_nb.display.gallery.filters import Selection, parse_selection
+from kling_nb.display.gallery import Gallery, Selection, gallery, parse_selection
 from kling_nb.errors import MediaError
 from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
@@ -104,22 +102,22 @@ def test_a_selection_admits_what_fits(
 ) -> None:
     """All its words, its model, and stars where only these are wanted."""
     session.star(rows[2].id)
-    found = [row.values["prompt"] for row in selection.of(session.clips())]
+    found = [row.values["prompt"] for row in selection.apply(session.clips())]
     assert found == [PROMPTS[index] for index in expected]
 
 
 def test_hidden_clips_are_seen_only_where_they_are_asked_for(rows: list[JobRecord]) -> None:
     """They stay clips all the same."""
     hidden = replace(rows[0], hidden=True)
-    assert not Selection().admits(hidden)
-    assert Selection(hidden=True).admits(hidden)
+    assert not Selection().matches(hidden)
+    assert Selection(hidden=True).matches(hidden)
 
 
 def test_a_clip_is_found_by_its_job_and_by_its_file(rows: list[JobRecord]) -> None:
     """Both are what other outputs name."""
     assert rows[1].clip is not None
-    assert Selection(words=rows[1].id).of(rows) == [rows[1]]
-    assert Selection(words=Path(rows[1].clip.path).name.upper()).of(rows) == [rows[1]]
+    assert Selection(words=rows[1].id).apply(rows) == [rows[1]]
+    assert Selection(words=Path(rows[1].clip.path).name.upper()).apply(rows) == [rows[1]]
 
 
 def test_nonsense_from_a_page_selects_everything() -> None:
@@ -134,9 +132,9 @@ def test_nonsense_from_a_page_selects_everything() -> None:
 
 def test_a_still_is_small_and_comes_from_the_poster(rows: list[JobRecord]) -> None:
     """Two dozen of them have to fit into a notebook."""
-    still = films.still(rows[0])
+    still = galleries.read_poster(rows[0])
     assert still.startswith(b"\xff\xd8")
-    assert len(still) <= films.STILL_BYTES
+    assert len(still) <= galleries.POSTER_BYTES
 
 
 def test_without_a_poster_the_still_comes_from_the_clip(rows: list[JobRecord]) -> None:
@@ -145,9 +143,9 @@ def test_without_a_poster_the_still_comes_from_the_clip(rows: list[JobRecord]) -
     assert row.clip is not None
     path = Path(row.clip.path)
     path.with_suffix(".jpg").unlink()
-    assert films.still(row).startswith(b"\xff\xd8")
+    assert galleries.read_poster(row).startswith(b"\xff\xd8")
     path.unlink()
-    assert films.still(row) == b"the picture"
+    assert galleries.read_poster(row) == b"the picture"
 
 
 def test_a_poster_that_is_none_is_passed_over(rows: list[JobRecord]) -> None:
@@ -156,16 +154,16 @@ def test_a_poster_that_is_none_is_passed_over(rows: list[JobRecord]) -> None:
     assert row.clip is not None
     path = Path(row.clip.path)
     path.with_suffix(".jpg").write_bytes(b"no picture")
-    assert films.still(row).startswith(b"\xff\xd8")
+    assert galleries.read_poster(row).startswith(b"\xff\xd8")
     path.write_bytes(b"no clip")
-    assert films.still(row) == row.thumbnail
+    assert galleries.read_poster(row) == row.thumbnail
 
 
 def test_a_small_clip_is_sent_whole(rows: list[JobRecord]) -> None:
     """Byte by byte."""
     row = rows[0]
     assert row.clip is not None
-    assert films.film(row) == (Path(row.clip.path).read_bytes(), False)
+    assert galleries.read_video(row) == (Path(row.clip.path).read_bytes(), False)
 
 
 def test_a_large_clip_is_sent_as_a_preview(
@@ -175,8 +173,8 @@ def test_a_large_clip_is_sent_as_a_preview(
     made = []
     monkeypatch.setattr(previews, "WHOLE_BYTES", 10)
     monkeypatch.setattr(clips, "preview", lambda path, **_: made.append(path) or b"smaller")
-    assert films.film(rows[0]) == (b"smaller", True)
-    assert films.film(rows[0]) == (b"smaller", True)
+    assert galleries.read_video(rows[0]) == (b"smaller", True)
+    assert galleries.read_video(rows[0]) == (b"smaller", True)
     assert len(made) == 1
 
 
@@ -188,7 +186,7 @@ def test_a_clip_in_another_codec_is_sent_as_a_preview(
     assert row.clip is not None
     path = Path(row.clip.path)
     path.write_bytes(encoded("libx265"))
-    content, is_preview = films.film(row)
+    content, is_preview = galleries.read_video(row)
     assert is_preview
     shown = tmp_path / "shown.mp4"
     shown.write_bytes(content)
@@ -204,7 +202,7 @@ def test_a_clip_that_does_not_play_says_why(rows: list[JobRecord], content: byte
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(MediaError, match=path.name):
-        films.film(rows[0])
+        galleries.read_video(rows[0])
 
 
 def test_shrinking_keeps_the_shape(photo: bytes) -> None:
@@ -262,7 +260,7 @@ def test_a_still_that_a_page_has_is_not_sent_again(page: Page, rows: list[JobRec
 def test_a_page_that_fits_nothing_says_what_to_do(page: Page) -> None:
     """The folder is not called empty."""
     reply, _ = page.ask(do="list", words="no such clip")
-    assert reply["nothing"][0] == "No clip fits"
+    assert reply["nothing"][0] == "No clip matches"
     assert reply["heading"] == "0 of 3 clips"
 
 
@@ -292,10 +290,10 @@ def test_a_clip_that_is_gone_breaks_no_list(page: Page, rows: list[JobRecord]) -
     Path(rows[1].clip.path).unlink()
     reply, stills = page.ask(do="list")
     faults = [clip["fault"] for clip in reply["clips"]]
-    assert "is not there any more" in faults[1]
+    assert "does not exist any more" in faults[1]
     assert (faults[0], faults[2], len(stills)) == ("", "", 3)
     reply, films = page.ask(do="film", id=rows[1].id)
-    assert "is not there any more" in reply["fault"]
+    assert "does not exist any more" in reply["fault"]
     assert films == []
 
 
@@ -345,7 +343,9 @@ def test_a_film_that_takes_long_keeps_no_star_waiting(
 ) -> None:
     """However many are being made smaller."""
     free = threading.Event()
-    monkeypatch.setattr(galleries, "film", lambda row: (str(free.wait(PATIENCE_S)).encode(), False))
+    monkeypatch.setattr(
+        galleries, "read_video", lambda row: (str(free.wait(PATIENCE_S)).encode(), False)
+    )
     for row in rows:
         page.shown._handle_custom_msg({"do": "film", "id": row.id}, [])
     reply, _ = page.ask(do="star", id=rows[0].id, on=True)
@@ -390,7 +390,7 @@ def hundreds(session: Session, rows: list[JobRecord], monkeypatch: pytest.Monkey
         for number in range(400)
     ]
     monkeypatch.setattr(session, "clips", lambda **_: many)
-    monkeypatch.setattr(galleries, "still", lambda row: b"\xff" * films.STILL_BYTES)
+    monkeypatch.setattr(galleries, "read_poster", lambda row: b"\xff" * galleries.POSTER_BYTES)
     return session
 
 
@@ -428,7 +428,7 @@ def test_a_folder_whose_clips_are_all_hidden_is_not_called_empty(
     for row in rows:
         session.hide(row.id)
     title, *lines = gallery(session=session).first["nothing"]
-    assert title == "No clip fits"
+    assert title == "No clip matches"
     assert any("gallery(hidden=True)" in line for line in lines)
 
 

@@ -196,7 +196,7 @@ def records() -> Iterator[str]:
     for facts in (FACTS, EMULATED, more):
         for state in EVERY:
             card = html.render_record(facts, state, now=NOW, player=player, file_href="a/b.mp4")
-            place = html.render_place(card, hub_id="h", place_id="p", version=1)
+            place = html.render_container(card, hub_id="h", place_id="p", version=1)
             yield re.sub(r"<style>.*?</style>", "", place, flags=re.DOTALL)
 
 
@@ -303,7 +303,7 @@ def test_the_marks_of_a_saved_card() -> None:
 
 def test_the_marks_of_what_is_drawn_below_a_card() -> None:
     """A page of an open notebook may have an older script."""
-    feet = (html.render_foot(FACTS, state, now=NOW, aside=html.Aside()) for state in EVERY)
+    feet = (html.render_actions(FACTS, state, now=NOW, status=html.CardStatus()) for state in EVERY)
     markup = "".join(feet)
     assert attributes(markup) == set(FOOT_ATTRIBUTES.split())
     words = set(re.findall(r'data-kling-do="(\w+)"', markup))

@@ -353,7 +353,7 @@ def test_slim_in_place_keeps_what_was_saved_meanwhile(
 def test_slim_in_place_changes_the_notebook_itself(job: Job, tmp_path: Path) -> None:
     """Only with `in_place`; the summary warns about an open page."""
     bundle = shown(job, "always")
-    bundle["text/html"] = html.render_place(
+    bundle["text/html"] = html.render_container(
         bundle["text/html"], hub_id="hub-1", place_id="p", version=2
     )
     path = save(tmp_path / "film.ipynb", bundle)

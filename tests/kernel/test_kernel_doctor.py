@@ -23,7 +23,7 @@ def test_the_report_is_filled_in_behind_the_cell(live: Kernel) -> None:
     (request,) = live.send("%kling doctor")
     live.finish(request)
     (shown,) = [m for m in live.shown(request) if m.kind == "display_data"]
-    assert "asking   Widgets" in shown.text
+    assert "checking  Widgets" in shown.text
     assert WIDGET not in shown.bundle
 
     def filled() -> bool:

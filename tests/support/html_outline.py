@@ -57,9 +57,9 @@ def live(state: JobState, facts: JobFacts = FACTS) -> str:
     return html.render_live(facts, state, now=NOW)
 
 
-def foot(state: JobState, facts: JobFacts = FACTS, aside: html.Aside | None = None) -> str:
+def foot(state: JobState, facts: JobFacts = FACTS, status: html.CardStatus | None = None) -> str:
     """Render what a living page draws below a record, at the fixed moment."""
-    return html.render_foot(facts, state, now=NOW, aside=aside)
+    return html.render_actions(facts, state, now=NOW, status=status)
 
 
 def text(state: JobState, facts: JobFacts = FACTS) -> str:

@@ -16,14 +16,14 @@ from kling_nb.jobs.job import Job
 
 from .card import Card
 from .mimebundle import Bundle, Embed, card_bundle, joined_bundle
-from .outputs import Screen, screen_for
+from .outputs import Output, output_for
 
 __all__ = [
     "Bundle",
     "Card",
     "Embed",
     "FrontEnd",
-    "Screen",
+    "Output",
     "card_bundle",
     "front_end",
     "joined_bundle",
@@ -34,12 +34,12 @@ __all__ = [
 
 def show(job: Job, shell: Any, embed: Embed = "auto") -> Card:
     """Display a job's card in the running cell."""
-    card = Card(job, screen_for(front_end(shell)), embed)
+    card = Card(job, output_for(front_end(shell)), embed)
     card.display()
     return card
 
 
 def register(shell: Any, show_job: Callable[[Job], object]) -> None:
-    """Show jobs of a shell as live cards; registering again changes nothing."""
+    """Display jobs of a shell as live cards; repeated calls change nothing."""
     accept_all_characters()
     shell.display_formatter.ipython_display_formatter.for_type(Job, show_job)

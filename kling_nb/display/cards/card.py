@@ -1,6 +1,6 @@
 """The card controller: renders the state of jobs and handles button clicks.
 
-A `Strip` is one job on a card: the state shown last, and which changes need a message.
+A `CardEntry` is one job on a card: the state shown last, and which changes need a message.
 """
 
 from __future__ import annotations
@@ -28,104 +28,97 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.display import html
 from kling_nb.display.comm import Place
-from kling_nb.display.html import Aside
+from kling_nb.display.html import CardStatus
 from kling_nb.display.links import relative_link
 from kling_nb.display.threads import draw_later, work_later
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.job import Job
 
 from .mimebundle import Bundle, Embed, card_bundle, joined_bundle, lacks_preview, make_preview
-from .outputs import Screen
+from .outputs import Output
 
 __all__ = [
     "Card",
-    "Strip",
-    "TakeShower",
-    "meaning",
+    "CardEntry",
+    "ShowTake",
+    "state_key",
 ]
 
 _QUIET_S = 2.0
 
 
-class Strip:
-    """One job of a card.
-
-    Args:
-        job: The job.
-    """
+class CardEntry:
+    """One job of a card."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.aside = Aside()
+        self.status = CardStatus()
         self.shown = job.state
-        """The state that was shown last."""
+        """The state shown last."""
         self.shown_at = time.monotonic()
         self.stop: Callable[[], None] = lambda: None
         """Ends the observation of the job."""
 
-    def is_news(self, state: JobState) -> bool:
-        """Whether a state is worth a message; a waiting bar moves by itself."""
-        if meaning(state) != meaning(self.shown):
+    def needs_message(self, state: JobState) -> bool:
+        """Whether a state needs a message; a waiting bar is animated by the page."""
+        if state_key(state) != state_key(self.shown):
             return True
-        return _moves(state) and time.monotonic() - self.shown_at >= _QUIET_S
+        # Only these states have figures that change; CSS animates a waiting bar.
+        has_figures = isinstance(state, Uploading | Downloading | OutOfSight)
+        return has_figures and time.monotonic() - self.shown_at >= _QUIET_S
 
-    def note(self, state: JobState) -> None:
-        """Remember what was shown."""
+    def mark_shown(self, state: JobState) -> None:
+        """Record the state that was shown."""
         self.shown, self.shown_at = state, time.monotonic()
 
 
-def meaning(state: JobState) -> tuple[str, str]:
-    """What of a state is worth a message: its kind, and the service's word for it."""
+def state_key(state: JobState) -> tuple[str, str]:
+    """Return what identifies a state for the reader: its kind, and the service's word for it."""
     return state.name, getattr(state, "word", "")
 
 
-def _moves(state: JobState) -> bool:
-    """Whether a state has figures that change; a waiting bar moves by CSS alone."""
-    return isinstance(state, Uploading | Downloading | OutOfSight)
-
-
-TakeShower = Callable[[Job], object]
-"""Shows a new take elsewhere than on the card it was asked from."""
+ShowTake = Callable[[Job], object]
+"""Shows a new take elsewhere than on the card of its job."""
 
 _log = logging.getLogger("kling_nb")
 
 
 class Card:
-    """The display of one job, and of the takes that follow from it.
+    """The display of one job and of the takes requested from it.
 
     Args:
         job: The job.
-        screen: What it is drawn on.
+        output: The output to draw on.
         embed: See `card_bundle`.
-        on_take: Shows another take; without it the take comes below the job it was asked from.
-        on_end: Called after each end that was shown, and when a job that had ended goes on.
+        on_take: Shows another take; by default it is added below its job.
+        on_end: Called after each end that was shown, and when an ended job is resumed.
     """
 
     def __init__(
         self,
         job: Job,
-        screen: Screen,
+        output: Output,
         embed: Embed = "auto",
-        on_take: TakeShower | None = None,
+        on_take: ShowTake | None = None,
         on_end: Callable[[], object] = lambda: None,
     ) -> None:
         self.settled: Future[None] = Future()
-        """Done when the last display of the first job has been sent."""
-        # A running future cannot be cancelled by a waiter that is interrupted.
+        """Done when the last display of the first job was sent."""
+        # An interrupted waiter cannot cancel a running future.
         self.settled.set_running_or_notify_cancel()
-        self._screen = screen
-        # Where only words are shown nobody needs a player, nor waits for one.
-        self._embed: Embed = "never" if screen.wants == "words" else embed
+        self._output = output
+        # A text output needs no player.
+        self._embed: Embed = "never" if output.updates == "text" else embed
         self._on_take, self._on_end = on_take, on_end
-        self._first = Strip(job)
-        self._strips: list[Strip] = []
+        self._first = CardEntry(job)
+        self._entries: list[CardEntry] = []
         self._drawing = threading.RLock()
         self._is_closed = False
-        self._place = Place(self._answer) if screen.wants == "life" else None
+        self._place = Place(self._receive) if output.updates == "live" else None
 
     @property
     def job(self) -> Job:
-        """The job, as it is followed now: one that was resumed has another handle."""
+        """The job; a resumed job has a new handle."""
         return self._first.job
 
     def display(self) -> None:
@@ -133,201 +126,205 @@ class Card:
         self._add(self._first)
 
     def close(self) -> None:
-        """Follow nothing any more; the jobs go on."""
+        """Stop following the jobs; the jobs go on."""
         self._is_closed = True
-        for strip in self._strips:
-            strip.stop()
+        for entry in self._entries:
+            entry.stop()
         if self._place is not None:
             self._place.close()
 
-    def _add(self, strip: Strip) -> None:
-        if self._screen.wants == "end":  # what comes later is not saved there
-            make_preview(strip.job.state, self._embed)
+    def _add(self, entry: CardEntry) -> None:
+        if self._output.updates == "end":  # later updates are not saved there
+            make_preview(entry.job.state, self._embed)
         with self._drawing:
-            self._strips.append(strip)
+            self._entries.append(entry)
             self._draw()
-        self._follow(strip)
+        self._follow(entry)
 
-    def _follow(self, strip: Strip) -> None:
-        if lacks_preview(strip.shown, self._embed):
-            draw_later(self._safely, self._complete, strip)
-        elif has_ended(strip.shown):
-            self._settle(strip)
-        if isinstance(strip.shown, Saved):
+    def _follow(self, entry: CardEntry) -> None:
+        if lacks_preview(entry.shown, self._embed):
+            draw_later(self._log_errors, self._complete, entry)
+        elif has_ended(entry.shown):
+            self._settle(entry)
+        if isinstance(entry.shown, Saved):
             return
-        # Also where it has ended: the balance may be watched after a loss.
-        strip.stop = strip.job.observe(lambda event: self._take_in(strip, event))
-        state = strip.job.state
-        if has_ended(state) and state != strip.shown:
-            self._take_in(strip, Event(strip.job.id, state))
+        # Also if it has ended: the balance watch may still report.
+        entry.stop = entry.job.observe(lambda event: self._handle_event(entry, event))
+        state = entry.job.state
+        if has_ended(state) and state != entry.shown:
+            self._handle_event(entry, Event(entry.job.id, state))
 
-    def _take_in(self, strip: Strip, event: Event) -> None:
-        """Observer: called on the background loop's thread and never blocks it."""
+    def _handle_event(self, entry: CardEntry, event: Event) -> None:
+        """Handle an event of the job, on the background loop; never blocks it."""
         state = event.state
-        wants, before = self._screen.wants, strip.shown
+        updates, before = self._output.updates, entry.shown
         if has_ended(state):
-            draw_later(self._safely, self._end, strip)
-        elif wants == "words" and meaning(state) != meaning(before):
-            strip.note(state)
-            self._screen.show(card_bundle(strip.job.facts, state, self._embed))
-        elif wants == "life" and strip.is_news(state):
-            strip.note(state)
-            # The record is what a saved notebook keeps: from now on with the task's id.
-            renews = isinstance(state, Waiting) and meaning(state) != meaning(before)
-            has_new_foot = type(state) is not type(before) or not isinstance(state, Waiting)
-            draw_later(self._safely, self._renew, strip, renews, has_new_foot)
+            draw_later(self._log_errors, self._end, entry)
+        elif updates == "text" and state_key(state) != state_key(before):
+            entry.mark_shown(state)
+            self._output.show(card_bundle(entry.job.facts, state, self._embed))
+        elif updates == "live" and entry.needs_message(state):
+            entry.mark_shown(state)
+            # Redraw the saved HTML, so that a saved notebook has the task id.
+            renews = isinstance(state, Waiting) and state_key(state) != state_key(before)
+            has_new_actions = type(state) is not type(before) or not isinstance(state, Waiting)
+            draw_later(self._log_errors, self._renew, entry, renews, has_new_actions)
 
-    def _renew(self, strip: Strip, renews: bool, has_new_foot: bool) -> None:
+    def _renew(self, entry: CardEntry, renews: bool, has_new_actions: bool) -> None:
         with self._drawing:
-            if has_ended(strip.shown):
+            if has_ended(entry.shown):
                 return
             if renews:
                 self._draw(tells=False)
-            if has_new_foot:
-                self._tell(strip)
+            if has_new_actions:
+                self._send_actions(entry)
 
-    def _end(self, strip: Strip) -> None:
+    def _end(self, entry: CardEntry) -> None:
         with self._drawing:
-            state = strip.job.state
-            if strip.shown == state:
+            state = entry.job.state
+            if entry.shown == state:
                 return
-            strip.note(state)
+            entry.mark_shown(state)
         if isinstance(state, Saved):
-            strip.stop()
+            entry.stop()
         try:
-            if self._screen.wants == "end":
+            if self._output.updates == "end":
                 make_preview(state, self._embed)
-            self._draw(ended=strip)
+            self._draw(ended=entry)
         finally:
-            self._complete(strip)
+            self._complete(entry)
 
-    def _complete(self, strip: Strip) -> None:
-        """Show the preview of a large clip, which takes seconds to make; then it is settled."""
+    def _complete(self, entry: CardEntry) -> None:
+        """Make the preview of a large clip, which takes seconds, and show it."""
         try:
-            if make_preview(strip.job.state, self._embed):
+            if make_preview(entry.job.state, self._embed):
                 self._draw()
         finally:
-            self._settle(strip)
+            self._settle(entry)
 
-    def _settle(self, strip: Strip) -> None:
-        if strip is self._first and not self.settled.done():
+    def _settle(self, entry: CardEntry) -> None:
+        if entry is self._first and not self.settled.done():
             self.settled.set_result(None)
         self._on_end()
 
-    def _draw(self, *, ended: Strip | None = None, tells: bool = True) -> None:
-        """Show all records as they are now, with what stands below them where pages live."""
+    def _draw(self, *, ended: CardEntry | None = None, tells: bool = True) -> None:
+        """Show all cards in their current state, and on live pages the actions below them."""
         with self._drawing:
             if self._place is not None:
                 self._place.renew()
-            in_words = self._screen.wants == "words"
-            bundle = self._bundle([ended or self._strips[-1]] if in_words else self._strips)
-            # First, so that a record has its foot when it comes: pages keep it until then.
+            is_text = self._output.updates == "text"
+            bundle = self._bundle([ended or self._entries[-1]] if is_text else self._entries)
+            # First, since a page keeps the actions until their card arrives.
             if tells:
-                self._tell(*self._strips)
-            self._screen.show(bundle)
+                self._send_actions(*self._entries)
+            self._output.show(bundle)
 
-    def _bundle(self, strips: list[Strip]) -> Bundle:
+    def _bundle(self, entries: list[CardEntry]) -> Bundle:
         bundle = joined_bundle(
             [
-                card_bundle(each.job.facts, each.job.state, self._embed, patient=False)
-                for each in strips
+                card_bundle(each.job.facts, each.job.state, self._embed, makes_preview=False)
+                for each in entries
             ]
         )
         return bundle if self._place is None else self._place.wrap(bundle)
 
-    def _tell(self, *strips: Strip, bundle: Bundle | None = None) -> None:
+    def _send_actions(self, *entries: CardEntry, bundle: Bundle | None = None) -> None:
         if self._place is None:
             return
         now = datetime.now().astimezone()
-        feet = {
-            each.job.id: html.render_foot(each.job.facts, each.job.state, now=now, aside=each.aside)
-            for each in strips
+        actions = {
+            each.job.id: html.render_actions(
+                each.job.facts, each.job.state, now=now, status=each.status
+            )
+            for each in entries
         }
-        cells = {each.job.id: each.job.facts.cell for each in strips if each.job.facts.cell}
-        self._place.tell(bundle, feet=feet, cells=cells)
+        cells = {each.job.id: each.job.facts.cell for each in entries if each.job.facts.cell}
+        self._place.tell(bundle, feet=actions, cells=cells)
 
-    def _answer(self, message: Mapping[str, Any]) -> None:
-        """A page asks, or somebody clicked; on the kernel's thread, which must stay free."""
+    def _receive(self, message: Mapping[str, Any]) -> None:
+        """Handle a message of a page; called on the kernel's thread, which must stay free."""
         match message:
             case {"do": "seen", "version": int(version)}:
-                draw_later(self._safely, self._catch_up, version)
+                draw_later(self._log_errors, self._catch_up, version)
             case {"do": "show"}:
-                draw_later(self._safely, self._catch_up, -1)
+                draw_later(self._log_errors, self._catch_up, -1)
             case {"do": str(word), "job": str(job_id), "turn": int(turn)}:
-                strip = next((each for each in self._strips if each.job.id == job_id), None)
-                if strip is not None:
-                    self._click(strip, word, turn)
+                entry = next((each for each in self._entries if each.job.id == job_id), None)
+                if entry is not None:
+                    self._click(entry, word, turn)
 
     def _catch_up(self, version: int) -> None:
         with self._drawing:
             if self._is_closed:
                 return
             is_behind = self._place is not None and version < self._place.version
-            self._tell(*self._strips, bundle=self._bundle(self._strips) if is_behind else None)
+            self._send_actions(
+                *self._entries, bundle=self._bundle(self._entries) if is_behind else None
+            )
 
-    def _click(self, strip: Strip, word: str, turn: int) -> None:
-        """Hear a click once: the same button clicked on two pages is one wish."""
+    def _click(self, entry: CardEntry, word: str, turn: int) -> None:
+        """Handle a click once, also if the same button is clicked on two pages."""
         acts = {"take": self._take, "resume": self._resume, "file": self._show_file}
-        words = {"take": "Asking for another take…", "resume": "Asking…"}
-        is_free = turn == strip.aside.turn and not strip.aside.doing
+        labels = {"take": "Requesting another take…", "resume": "Checking…"}
+        is_free = turn == entry.status.turn and not entry.status.pending
         if word == "detach":
-            strip.job.detach()
+            entry.job.detach()
         elif word in acts and is_free:
-            doing = words.get(word, "")
-            strip.aside = replace(strip.aside, turn=turn + 1, doing=doing, said="")
-            work_later(self._safely, self._act, strip, acts[word])
+            pending = labels.get(word, "")
+            entry.status = replace(entry.status, turn=turn + 1, pending=pending, error="")
+            work_later(self._log_errors, self._run_action, entry, acts[word])
         else:
-            draw_later(self._safely, self._tell, strip)
+            draw_later(self._log_errors, self._send_actions, entry)
 
-    def _act(self, strip: Strip, act: Callable[[Strip], None]) -> None:
-        if strip.aside.doing:
-            self._tell(strip)
-        said = ""
+    def _run_action(self, entry: CardEntry, act: Callable[[CardEntry], None]) -> None:
+        if entry.status.pending:
+            self._send_actions(entry)
+        message = ""
         try:
-            act(strip)
+            act(entry)
         except KlingError as error:
-            said = str(error)
+            message = str(error)
         except Exception as error:
-            _log.exception("a click on the card of job %s could not be answered", strip.job.id)
-            said = f"It could not be done: {error}"
-        strip.aside = replace(strip.aside, doing="", said=said)
-        self._tell(strip)
+            _log.exception("a click on the card of job %s failed", entry.job.id)
+            message = f"Failed: {error}"
+        entry.status = replace(entry.status, pending="", error=message)
+        self._send_actions(entry)
 
-    def _take(self, strip: Strip) -> None:
-        job = strip.job.another_take()
+    def _take(self, entry: CardEntry) -> None:
+        job = entry.job.another_take()
         if self._on_take is None:
-            self._add(Strip(job))
+            self._add(CardEntry(job))
         else:
             self._on_take(job)
 
-    def _resume(self, strip: Strip) -> None:
-        """What `%kling resume ID` does, and the same strip follows the job from now on."""
-        controller = strip.job.controller
-        # Without a controller the session of the job is closed; the default session replaced it.
-        job = controller.resume() if controller else default_session().resume(strip.job.id)[0]
-        strip.stop()
+    def _resume(self, entry: CardEntry) -> None:
+        """Resume the job as `%kling resume ID` does, and follow it in the same entry."""
+        controller = entry.job.controller
+        # Without a controller its session is closed; the default session replaced it.
+        job = controller.resume() if controller else default_session().resume(entry.job.id)[0]
+        entry.stop()
         with self._drawing:
-            strip.job = job
-            strip.note(job.state)
+            entry.job = job
+            entry.mark_shown(job.state)
             self._draw()
-        self._follow(strip)
+        self._follow(entry)
         self._on_end()
 
-    def _show_file(self, strip: Strip) -> None:
-        state = strip.job.state
-        if strip.aside.path or not isinstance(state, Saved):
-            strip.aside = replace(strip.aside, path="", href="")
+    def _show_file(self, entry: CardEntry) -> None:
+        state = entry.job.state
+        if entry.status.path or not isinstance(state, Saved):
+            entry.status = replace(entry.status, path="", href="")
             return
         path = Path(state.clip.path).resolve()
         if not path.is_file():
             raise KlingError(
-                f"{path} is not there any more. Run the cell again to fetch it: 0 credits."
+                f"{path} does not exist any more. Run the cell again to download it: 0 credits."
             )
-        strip.aside = replace(strip.aside, path=str(path), href=relative_link(path))
+        entry.status = replace(entry.status, path=str(path), href=relative_link(path))
 
-    def _safely(self, work: Callable[..., None], *given: Any) -> None:
+    def _log_errors(self, work: Callable[..., None], *args: Any) -> None:
         try:
             if not self._is_closed:
-                work(*given)
+                work(*args)
         except Exception:
             _log.exception("the card of job %s could not be shown", self.job.id)

@@ -33,7 +33,7 @@ CARD_MIME: Final = "application/vnd.kling-nb.card+json"
 """The MIME type of the record in a display's bundle."""
 
 Embedded = Literal["", "whole", "preview", "poster"]
-"""How much of the clip the HTML holds; empty where there is no clip."""
+"""What of the clip the HTML contains; empty if there is no clip."""
 
 _UNPROVEN: Final = "recovered:"
 
@@ -45,7 +45,7 @@ _FORMS: Final[Mapping[str, str]] = {
     "fingerprint": r"[0-9A-Za-z_:-]{0,128}",
     "service": r"live|emulator",
     "state": r"[a-z]+",
-    # Ours are ASCII; a disk counts bytes and takes 255 of them, with what is put behind.
+    # Our names are ASCII; a file system allows 255 bytes, including suffixes.
     "file": r"[0-9A-Za-z_-][0-9A-Za-z_ .-]{0,200}\.(?:mp4|webm)",
     "sha256": r"[0-9a-f]{64}",
     "embed": r"whole|preview|poster",
@@ -53,10 +53,10 @@ _FORMS: Final[Mapping[str, str]] = {
     "created_at": _TIME,
     "finished_at": _TIME,
 }
-"""The form of each text, one line where none is named; another text is read as none."""
+"""Pattern of each text, by default one line; a text that does not match is read as empty."""
 
 _LARGEST: Final = 2**53
-"""A larger number is no size, take or price; neither JSON nor a ledger would keep it exactly."""
+"""The largest number accepted: JSON and SQLite keep larger ones inexactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +75,18 @@ class CardMetadata:
     file: str = ""
     """The clip's name in the folder of clips."""
     sha256: str = ""
-    """Of the clip's file."""
+    """Hash of the clip's file."""
     size_bytes: int = 0
     embed: Embedded = ""
     cell: str = ""
     """The `%%kling` cell that makes the same request."""
     price_credits: float | None = None
     credits: float | None = None
-    """What the service reported as consumed."""
+    """Credits the service reported as consumed."""
     created_at: str = ""
-    """When it was asked for, in ISO form with its offset."""
+    """Time of the request, in ISO format with its offset."""
     finished_at: str = ""
-    """When the clip was done, likewise."""
+    """Time when the clip was finished, in the same format."""
 
 
 def unproven_fingerprint(fingerprint: str) -> str:
@@ -103,18 +103,12 @@ def bare_fingerprint(fingerprint: str) -> str:
 
 
 def is_unproven(fingerprint: str) -> bool:
-    """Return whether a row has such a placeholder, so that it answers no request."""
+    """Whether a row has such a placeholder, so that it answers no request."""
     return fingerprint.startswith(_UNPROVEN)
 
 
 def card_json(facts: JobFacts, state: JobState, embedded: Embedded = "") -> dict[str, Any]:
-    """The record of one job's card.
-
-    Args:
-        facts: The job.
-        state: Where it stands.
-        embedded: How much of a saved clip the card's HTML holds.
-    """
+    """Return the record of one job's card; `embedded` is what of a saved clip its HTML contains."""
     known: dict[str, Any] = {
         "id": facts.id,
         "fingerprint": facts.fingerprint,
@@ -137,46 +131,39 @@ def card_json(facts: JobFacts, state: JobState, embedded: Embedded = "") -> dict
             "embed": embedded,
             "finished_at": state.finished_at.isoformat(),
         }
-    return _written([CardMetadata(**known)])
+    return _record([CardMetadata(**known)])
 
 
 def join_cards(*values: object) -> dict[str, Any]:
-    """The record of several cards that stand in one output, in their order."""
-    return _written(receipt for value in values for receipt in read_card(value))
+    """Return the record of several cards in one output, in order."""
+    return _record(card for value in values for card in read_card(value))
 
 
 def read_card(value: object) -> tuple[CardMetadata, ...]:
-    """The jobs of a record, whatever was found in a notebook; those without an id are left out.
+    """Return the jobs of a record in a notebook; entries without an id are left out.
 
-    A later version may say more: what is known here is read.
+    Unknown keys, e.g. of a later version, are ignored.
     """
     entries = value.get("cards") if isinstance(value, Mapping) else None
     if not isinstance(entries, list | tuple):
         return ()
-    found = (_read(entry) for entry in entries if isinstance(entry, Mapping))
-    return tuple(receipt for receipt in found if receipt.id)
+    found = (_parse(entry) for entry in entries if isinstance(entry, Mapping))
+    return tuple(card for card in found if card.id)
 
 
-def _written(receipts: Iterable[CardMetadata]) -> dict[str, Any]:
-    return {"version": _VERSION, "cards": [asdict(receipt) for receipt in receipts]}
+def _record(cards: Iterable[CardMetadata]) -> dict[str, Any]:
+    return {"version": _VERSION, "cards": [asdict(card) for card in cards]}
 
 
-def _read(entry: Mapping[Any, object]) -> CardMetadata:
+def _parse(entry: Mapping[Any, object]) -> CardMetadata:
     known: dict[str, Any] = {"id": ""}
     for part in fields(CardMetadata):
-        given = entry.get(part.name)
-        if isinstance(given, str) and part.type in {"str", "Embedded"}:
-            known[part.name] = given if _fits(part.name, given) else ""
-        elif type(given) is int and part.type == "int" and 0 <= given <= _LARGEST:
-            known[part.name] = given
-        elif type(given) in {int, float} and part.type == "float | None":
-            known[part.name] = _amount(given)
+        value: Any = entry.get(part.name)
+        if isinstance(value, str) and part.type in {"str", "Embedded"}:
+            form = _FORMS.get(part.name, _PLAIN)
+            known[part.name] = value if re.fullmatch(form, value) else ""
+        elif type(value) is int and part.type == "int" and 0 <= value <= _LARGEST:
+            known[part.name] = value
+        elif type(value) in {int, float} and part.type == "float | None":
+            known[part.name] = float(value) if 0 <= value <= _LARGEST else None
     return CardMetadata(**known)
-
-
-def _fits(name: str, given: str) -> bool:
-    return re.fullmatch(_FORMS.get(name, _PLAIN), given) is not None
-
-
-def _amount(given: Any) -> float | None:
-    return float(given) if 0 <= given <= _LARGEST else None

@@ -32,21 +32,20 @@ _log = logging.getLogger("kling_nb")
 
 
 def card_bundle(
-    facts: JobFacts, state: JobState, embed: Embed = "auto", *, patient: bool = True
+    facts: JobFacts, state: JobState, embed: Embed = "auto", *, makes_preview: bool = True
 ) -> Bundle:
-    """The record of a job as a mimebundle of `text/html`, `text/plain` and its JSON.
+    """Return the card of a job as a mimebundle of `text/html`, `text/plain` and its metadata.
 
     Args:
-        facts: What was asked for.
-        state: Where it stands.
-        embed: How much of a clip goes in: `auto` the whole up to 2 MB and else a preview of at
-            most 1.5 MB, `always` the whole, `never` a poster. A clip that not every browser plays
-            goes in as a preview in place of the whole.
-        patient: Make a preview that is not there yet, which takes seconds; without it the poster
-            stands in its place.
+        facts: The job.
+        state: Its state.
+        embed: What of a clip is embedded: `auto` the whole clip up to 2 MB and else a preview of
+            at most 1.5 MB, `always` the whole clip, `never` a poster. A clip that some browsers
+            cannot play is embedded as a preview.
+        makes_preview: Make a missing preview, which takes seconds; else embed the poster.
     """
     now = datetime.now().astimezone()
-    player = _player(facts, state, embed, patient) if isinstance(state, Saved) else _NO_PLAYER
+    player = _player(facts, state, embed, makes_preview) if isinstance(state, Saved) else _NO_PLAYER
     return {
         "text/html": html.render_record(
             facts, state, now=now, player=player.markup, file_href=player.href
@@ -57,7 +56,7 @@ def card_bundle(
 
 
 def joined_bundle(bundles: Sequence[Bundle]) -> Bundle:
-    """Several records as one output, in their order."""
+    """Return several cards as one output, in order."""
     return {
         "text/html": "".join(each["text/html"] for each in bundles),
         "text/plain": "\n\n".join(each["text/plain"] for each in bundles),
@@ -66,7 +65,7 @@ def joined_bundle(bundles: Sequence[Bundle]) -> Bundle:
 
 
 def lacks_preview(state: JobState, embed: Embed) -> bool:
-    """Whether a record shows a poster only because its preview was not made yet."""
+    """Whether a card shows a poster only because its preview is not made yet."""
     if embed == "never" or not isinstance(state, Saved):
         return False
     path = Path(state.clip.path)
@@ -77,10 +76,10 @@ def lacks_preview(state: JobState, embed: Embed) -> bool:
 
 
 def make_preview(state: JobState, embed: Embed) -> bool:
-    """Make the preview that a record lacks, which takes seconds.
+    """Make the missing preview of a card, which takes seconds.
 
     Returns:
-        Whether there is a new one. A clip of which none can be made keeps its poster.
+        Whether there is a new preview. If none can be made, the poster stays.
     """
     if not (isinstance(state, Saved) and lacks_preview(state, embed)):
         return False
@@ -88,22 +87,22 @@ def make_preview(state: JobState, embed: Embed) -> bool:
 
 
 class _Player(NamedTuple):
-    """What stands on a record's screen."""
+    """The player of a card."""
 
     markup: str
     href: str
-    """The link to the whole file, where the markup does not hold it."""
+    """A link to the whole file if the markup does not contain it."""
     embedded: Embedded
 
 
 _NO_PLAYER = _Player("", "", "")
 
 
-def _player(facts: JobFacts, state: Saved, embed: Embed, patient: bool) -> _Player:
+def _player(facts: JobFacts, state: Saved, embed: Embed, makes_preview: bool) -> _Player:
     path = Path(state.clip.path)
     try:
         poster = _poster(path)
-        video = b"" if embed == "never" else _video_bytes(path, embed, patient)
+        video = b"" if embed == "never" else _video_bytes(path, embed, makes_preview)
     except (MediaError, OSError) as error:
         _log.warning("clip %s cannot be shown: %s", path, error)
         return _NO_PLAYER
@@ -111,8 +110,8 @@ def _player(facts: JobFacts, state: Saved, embed: Embed, patient: bool) -> _Play
     if not video:
         return _Player(html.poster_image(facts, poster) + note, relative_link(path), "poster")
     is_whole = len(video) == state.clip.size_bytes
-    # With embed=True IPython writes <source src="data:…">, which JupyterLab removes from a
-    # notebook that is not trusted; on <video src> the data stays and plays.
+    # With embed=True IPython writes <source src="data:…">, which JupyterLab removes from an
+    # untrusted notebook; `src` of <video> is kept.
     url = "data:video/mp4;base64," + base64.b64encode(video).decode("ascii")
     attributes = html.video_attributes(facts, poster=poster)
     shown = str(Video(url=url, mimetype="video/mp4", html_attributes=attributes)._repr_html_())
@@ -121,14 +120,14 @@ def _player(facts: JobFacts, state: Saved, embed: Embed, patient: bool) -> _Play
     return _Player(shown + note, relative_link(path), "preview")
 
 
-def _video_bytes(path: Path, embed: Embed, patient: bool) -> bytes:
+def _video_bytes(path: Path, embed: Embed, makes_preview: bool) -> bytes:
     try:
         if not _needs_preview(path, embed):
             return path.read_bytes()
     except MediaError as error:
         _log.warning("clip %s does not play: %s", path, error)
         return b""
-    return _preview(path) if patient else previews.kept_preview(path)
+    return _preview(path) if makes_preview else previews.kept_preview(path)
 
 
 def _playback_note(path: Path, *, is_preview: bool) -> str:
@@ -145,7 +144,7 @@ def _needs_preview(path: Path, embed: Embed) -> bool:
 
 
 def _preview(path: Path) -> bytes:
-    """The preview; empty where none can be made: poster and link stay."""
+    """Make a preview; empty if none can be made."""
     try:
         return previews.preview(path)
     except (MediaError, OSError) as error:
@@ -155,6 +154,6 @@ def _preview(path: Path) -> bytes:
 
 def _poster(path: Path) -> bytes:
     kept = path.with_suffix(".jpg")
-    # One that somebody put there may be of any size; the notebook's is bounded.
+    # A poster from elsewhere may be of any size; the notebook's is bounded.
     is_small = kept.is_file() and kept.stat().st_size <= clips.POSTER_BYTES
     return kept.read_bytes() if is_small else clips.poster(path)

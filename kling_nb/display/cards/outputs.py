@@ -15,47 +15,46 @@ from kling_nb.display.front_end import FrontEnd
 
 from .mimebundle import Bundle
 
-__all__ = ["Output", "Print", "Screen", "Wants", "screen_for"]
+__all__ = ["CellOutput", "Output", "TerminalOutput", "Updates", "output_for"]
 
-Wants = Literal["words", "end", "life"]
-"""What of a job a screen wants to know: each change in words; how it ends; or all of it, with the
-hub's pages drawing what moves."""
+Updates = Literal["text", "end", "live"]
+"""Which changes of a job an output shows: each as text; only the end; or all, live on pages."""
 
 
-class Screen(Protocol):
-    """What a card is drawn on."""
+class Output(Protocol):
+    """Output of a card."""
 
-    wants: Wants
+    updates: Updates
 
     def show(self, bundle: Bundle) -> None:
-        """Show a bundle, the first time or in the place of the one before; from any thread."""
+        """Show a bundle in place of the one before; from any thread."""
 
 
-class Print:
-    """A terminal: the text of each bundle, one below the other."""
+class TerminalOutput:
+    """A terminal: prints the text of each bundle."""
 
-    wants: Wants = "words"
+    updates: Updates = "text"
 
     def show(self, bundle: Bundle) -> None:
         """Print the text."""
         print_text(bundle["text/plain"])
 
 
-class Output:
-    """One output of the running cell, updated in its place wherever the notebook stands then.
+class CellOutput:
+    """An output of the running cell that is updated in place.
 
     Args:
-        wants: What of a job is worth an update there.
-        with_view: Display the hub's own view beside it, where its module lives only so.
+        updates: Which changes of a job are shown.
+        with_view: Display the hub's own view, in front ends that start its module only then.
     """
 
-    def __init__(self, wants: Wants, *, with_view: bool = False) -> None:
-        self.wants = wants
+    def __init__(self, updates: Updates, *, with_view: bool = False) -> None:
+        self.updates = updates
         self._with_view = with_view
         self._handle: Any = None
 
     def show(self, bundle: Bundle) -> None:
-        """Display, and then update."""
+        """Display the bundle, or update the display."""
         if self._handle is not None:
             self._handle.update(bundle, raw=True)
             return
@@ -64,14 +63,14 @@ class Output:
             display({**view_data(hub()), "text/html": "", "text/plain": ""}, raw=True)
 
 
-def screen_for(place: FrontEnd) -> Screen:
-    """The screen of the running cell in a front end."""
-    match place:
+def output_for(front_end: FrontEnd) -> Output:
+    """Return the output of the running cell in a front end."""
+    match front_end:
         case "terminal":
-            return Print()
+            return TerminalOutput()
         case "headless":
-            return Output("end")
+            return CellOutput("end")
         case "notebook":
-            return Output("life")
+            return CellOutput("live")
         case "VS Code" | "Colab":
-            return Output("life", with_view=True)
+            return CellOutput("live", with_view=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from kling_nb.core.formatting import one_line
 
 from .card import playback_note, poster_image, render_record, video_attributes
-from .card_live import Aside, render_foot, render_live
-from .markup import escape, prose, render_mount, render_place, style_sheet
+from .card_live import CardStatus, render_actions, render_live
+from .markup import escape, prose, render_container, render_mount, style_sheet
 from .plain_text import render_text, table_text, warning_text
 from .prices import age_word, price_line
 from .saved_cards import Section, find_sections, unplaced
@@ -26,7 +26,7 @@ from .tables import (
 )
 
 __all__ = [
-    "Aside",
+    "CardStatus",
     "Finding",
     "FindingStatus",
     "NoticeKind",
@@ -40,12 +40,12 @@ __all__ = [
     "poster_image",
     "price_line",
     "prose",
+    "render_actions",
+    "render_container",
     "render_findings",
-    "render_foot",
     "render_live",
     "render_mount",
     "render_notice",
-    "render_place",
     "render_record",
     "render_table",
     "render_text",

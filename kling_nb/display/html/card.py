@@ -1,7 +1,7 @@
 """Render the card of a job: the HTML that is saved in the notebook.
 
-One layout for all states, readable in notebooks that are not trusted. While a job runs, its image
-is beside its facts and the height does not change; a saved clip uses the whole width.
+All states share one layout, readable in untrusted notebooks. While a job runs, its image is beside
+its facts and the height does not change; a saved clip uses the full width.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import PurePath
 
 from kling_nb.core.formatting import byte_words, one_line, visible
 from kling_nb.core.job_state import Encoding, JobFacts, JobState, Saved, has_ended
-from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .card_text import Wording, describe, task_of
 from .markup import (
@@ -20,24 +19,24 @@ from .markup import (
     code,
     data_uri,
     escape,
-    fitted,
-    joined,
+    fit_size,
+    inline_styles,
+    join,
     jpeg_size,
     link,
-    looks,
     prose,
     style_sheet,
     tag,
 )
 from .plain_text import MODE_BADGE, WARNING_BADGE, shown_warnings
-from .prices import clip_words, cost_line, encoding_words, saved_only
+from .prices import cost_line, format_clip, format_encoding, saved_hint
 
 __all__ = ["playback_note", "poster_image", "render_record", "video_attributes"]
 
 PROMPT_LIMIT = 160
 SIDE_BOX = (144, 120)
-SCREEN_BOX = (640, 448)
-"""A whole card with the highest of clips, in JupyterLab's frame, stays below 1000 pixels."""
+PLAYER_BOX = (640, 448)
+"""With this box a card with the tallest clip, in JupyterLab's frame, stays below 1000 pixels."""
 
 
 def render_record(
@@ -46,173 +45,172 @@ def render_record(
     *,
     now: datetime,
     player: str = "",
-    dollars_per_credit: float = DOLLARS_PER_CREDIT,
     file_href: str = "",
 ) -> str:
-    """Give the card of a job as HTML, with its style sheet.
+    """Return the card of a job as HTML, with its style sheet.
 
     Args:
         facts: The job.
-        state: Where it stands.
-        now: The present, in the reader's time zone; dates follow its calendar.
-        player: Markup for a saved clip, used as it is: what `IPython.display.Video` writes with
-            `video_attributes`, or `poster_image`; then perhaps a `playback_note`. Without it the
-            picture stands there.
-        dollars_per_credit: What a credit costs.
-        file_href: Where the whole file is, relative to the notebook; anything else is left out.
+        state: Its state.
+        now: The current time, in the reader's time zone.
+        player: HTML for a saved clip, used unescaped: the output of `IPython.display.Video` with
+            `video_attributes`, or `poster_image`; optionally a `playback_note`. Empty shows the
+            input image.
+        file_href: A relative link to the whole file; other URLs are omitted.
     """
-    wording = describe(facts, state, now=now, dollars_per_credit=dollars_per_credit)
-    cost = cost_line(facts, state, now=now, dollars_per_credit=dollars_per_credit)
+    wording = describe(facts, state, now=now)
+    cost = cost_line(facts, state, now=now)
     if isinstance(state, Saved):
         body = saved_body(facts, state, Markup(player), cost, file_href)
-    elif has_ended(state):
-        body = joined(request(facts, cost), warnings(facts, state), task_line(state), said(wording))
     else:
-        body = joined(request(facts, cost), warnings(facts, state), task_line(state))
-    return tag(
-        "section",
-        "card",
-        style_sheet(),
-        head(facts, wording),
-        body,
-        cell_fold(facts.cell),
-        foot(facts, state),
-        classes="kling-root kling-record",
-        aria_label=f"Kling clip, {wording.badge.lower()}",
-        data_kling_job=one_line(facts.id),
-        data_kling_state=state.name,
+        end = ended_text(wording) if has_ended(state) else ""
+        body = join(request(facts, cost), warnings(facts, state), task_line(state), end)
+    return str(
+        tag(
+            "section",
+            "card",
+            style_sheet(),
+            head(facts, wording),
+            body,
+            cell_fold(facts.cell),
+            actions_space(facts, state),
+            classes="kling-root kling-record",
+            aria_label=f"Kling clip, {wording.badge.lower()}",
+            data_kling_job=one_line(facts.id),
+            data_kling_state=state.name,
+        )
     )
 
 
 def head(facts: JobFacts, wording: Wording) -> Markup:
-    """Write the badges and what identifies the job."""
-    mode = (tag("span", "emulated", escape(MODE_BADGE)),) if facts.emulated else ()
+    """Return the badges, the model, the job's id and the take."""
+    mode = tag("span", "emulated", MODE_BADGE) if facts.emulated else ""
     parts = [one_line(facts.model), f"job {one_line(facts.id)}"]
     if facts.take != 1:
         parts.append(f"take {facts.take}")
-    about = tag("span", "about", escape(" · ".join(parts)))
-    return tag("div", "head", tag("span", wording.tone, escape(wording.badge)), *mode, about)
+    about = tag("span", "about", " · ".join(parts))
+    return tag("div", "head", tag("span", wording.tone, wording.badge), mode, about)
 
 
 def request(facts: JobFacts, cost: str) -> Markup:
-    """Write picture and prompt side by side, the same in each state without a clip."""
-    picture = image(facts, facts.thumbnail, SIDE_BOX)
-    side = (tag("div", "side", picture),) if picture else ()
-    price = tag("p", "price", escape(cost))
-    return tag("div", "body", *side, tag("div", "facts", prompt(facts.prompt), price))
+    """Return image and prompt side by side, the same in each state without a clip."""
+    thumbnail = image(facts, facts.thumbnail, SIDE_BOX)
+    side = tag("div", "side", thumbnail) if thumbnail else ""
+    price = tag("p", "price", cost)
+    return tag("div", "body", side, tag("div", "facts", prompt(facts.prompt), price))
 
 
 def warnings(facts: JobFacts, state: JobState) -> Markup:
-    """Return the warnings of a request as HTML, one line each."""
-    badge = tag("span", "warn", escape(WARNING_BADGE))
-    lines = (joined(badge, escape(f" {one_line(w)}")) for w in shown_warnings(facts, state))
-    return joined(*(tag("p", "warning", line) for line in lines))
+    """Return the warnings of a request, one line each."""
+    badge = tag("span", "warn", WARNING_BADGE)
+    lines = (join(badge, f" {one_line(w)}") for w in shown_warnings(facts, state))
+    return join(*(tag("p", "warning", line) for line in lines))
 
 
 def task_line(state: JobState) -> Markup:
-    """Write the service's id of the task; its room is kept while there is none yet."""
+    """Return the line with the task id; a running job without one keeps its space."""
     task_id = one_line(task_of(state))
     if not task_id and has_ended(state):
-        return joined()
-    known = joined(escape("task "), code(task_id)) if task_id else escape("no task yet")
+        return join()
+    known = join("task ", code(task_id)) if task_id else "no task yet"
     return tag("p", "task", known)
 
 
 def saved_body(facts: JobFacts, state: Saved, player: Markup, cost: str, file_href: str) -> Markup:
-    """Write the clip over the whole width, then its prompt and its facts."""
-    screen = player or image(facts, facts.thumbnail, SCREEN_BOX)
+    """Return the clip in full width, with its prompt and facts below."""
+    player_or_image = player or image(facts, facts.thumbnail, PLAYER_BOX)
     name = PurePath(state.clip.path).name
     whole = f"Open the file ({byte_words(state.clip.size_bytes)})"
-    file = joined(code(name), link(file_href, whole))
+    file = join(code(name), link(file_href, whole))
     others = (*(PurePath(path).name for path in state.others), *state.other_urls)
-    more = joined(*(tag("div", "", code(one_line(each))) for each in others))
+    more = join(*(tag("div", "", code(one_line(each))) for each in others))
     facts_rows = (
-        (escape("Clip"), escape(clip_words(state.clip))),
-        (escape("Price"), escape(cost)),
-        (escape("File"), file),
-        *(((escape("More files"), more),) if others else ()),
-        (escape("Task"), code(one_line(state.task_id))),
+        ("Clip", format_clip(state.clip)),
+        ("Price", cost),
+        ("File", file),
+        *((("More files", more),) if others else ()),
+        ("Task", code(one_line(state.task_id))),
     )
-    shown = (tag("div", "screen", screen),) if screen else ()
-    return joined(*shown, prompt(facts.prompt), rows(facts_rows))
+    shown = tag("div", "screen", player_or_image) if player_or_image else ""
+    return join(shown, prompt(facts.prompt), rows(facts_rows))
 
 
-def said(wording: Wording) -> Markup:
-    """Write the sentences of a job that ended without a clip."""
-    lines = [tag("p", "headline", escape(wording.headline))]
-    if wording.cost:
-        lines.append(tag("p", "line", prose(wording.cost)))
-    if wording.quote.strip():
-        lines.append(tag("blockquote", "quote", escape(wording.quote)))
-    lines += (tag("p", "line", prose(line)) for line in wording.lines)
-    if wording.answer:
-        lines.append(answer_fold(wording.answer))
-    if wording.entries:
-        lines.append(rows((code(entry.name), escape(entry.text)) for entry in wording.entries))
-    return tag("div", "say", *lines)
+def ended_text(wording: Wording) -> Markup:
+    """Return the text of a job that ended without a clip."""
+    entries = [(code(entry.name), entry.text) for entry in wording.entries]
+    return tag(
+        "div",
+        "say",
+        tag("p", "headline", wording.headline),
+        tag("p", "line", prose(wording.cost)) if wording.cost else "",
+        tag("blockquote", "quote", wording.quote) if wording.quote.strip() else "",
+        *(tag("p", "line", prose(line)) for line in wording.lines),
+        answer_fold(wording.answer) if wording.answer else "",
+        rows(entries) if entries else "",
+    )
 
 
 def answer_fold(answer: str) -> Markup:
-    """Write what the service answered, folded, as it came."""
-    summary = tag("summary", "copy", escape("What the service answered"))
-    return tag("details", "cell", summary, tag("pre", "source", escape(answer)))
+    """Return the service's raw answer, folded."""
+    summary = tag("summary", "copy", "What the service answered")
+    return tag("details", "cell", summary, tag("pre", "source", answer))
 
 
-def rows(pairs: Iterable[tuple[Markup, Markup]]) -> Markup:
-    """Write names and values below one another, as two columns."""
-    cells = (joined(tag("dt", "label", name), tag("dd", "value", value)) for name, value in pairs)
+def rows(pairs: Iterable[tuple[str, str]]) -> Markup:
+    """Return names and values as two columns."""
+    cells = (join(tag("dt", "label", name), tag("dd", "value", value)) for name, value in pairs)
     return tag("dl", "rows", *cells)
 
 
 def prompt(text: str) -> Markup:
-    """Write the prompt; a long one is cut by us, since a sanitizer removes line clamps."""
+    """Return the prompt; a long one is cut here, since sanitizers remove line clamps."""
     whole = visible(text).strip()
     short = one_line(whole, PROMPT_LIMIT)
     if len(whole) <= PROMPT_LIMIT and whole.count("\n") < 3:
-        return tag("p", "prompt", escape(whole))
-    summary = tag("summary", "summary", escape(short))
-    return tag("details", "fold", summary, tag("p", "whole", escape(whole)))
+        return tag("p", "prompt", whole)
+    summary = tag("summary", "summary", short)
+    return tag("details", "fold", summary, tag("p", "whole", whole))
 
 
 def cell_fold(cell: str) -> Markup:
-    """Write the cell that makes the same request, folded."""
+    """Return the cell that makes the same request, folded."""
     if not cell:
-        return joined()
-    lines = [tag("pre", "source", escape(cell))]
-    if visible(cell) != cell:
-        note = "Invisible characters are shown as \ufffd: a copy of this is another request."
-        lines.insert(0, tag("p", "quiet", escape(note)))
-    return tag("details", "cell", tag("summary", "copy", escape("Cell")), *lines)
+        return join()
+    note = "Invisible characters are shown as \ufffd: a copy of this is another request."
+    warning = tag("p", "quiet", note) if visible(cell) != cell else ""
+    return tag(
+        "details", "cell", tag("summary", "copy", "Cell"), warning, tag("pre", "source", cell)
+    )
 
 
-def foot(facts: JobFacts, state: JobState) -> Markup:
-    """Keep the room of what a living page draws there; a saved one says what to do instead."""
+def actions_space(facts: JobFacts, state: JobState) -> Markup:
+    """Return the space in which a live page draws the actions, with a hint in a saved page."""
     if has_ended(state):
         return tag("div", "", classes="kling-foot")
-    hint = tag("p", "saved-only", escape(saved_only(facts, state)))
+    hint = tag("p", "saved-only", saved_hint(facts, state))
     return tag("div", "room", hint, classes="kling-foot")
 
 
 def image(facts: JobFacts, jpeg: bytes, box: tuple[int, int]) -> Markup:
-    """Write a picture whose room is known before it is decoded; nothing without bytes."""
+    """Return an image with known width and height; empty without bytes."""
     if not jpeg:
-        return joined()
+        return join()
     size = jpeg_size(jpeg)
-    width, height = map(str, fitted(size, box)) if size else ("", "")
+    width, height = map(str, fit_size(size, box)) if size else ("", "")
     return tag(
-        "img", "picture", src=data_uri(jpeg), alt=picture_label(facts), width=width, height=height
+        "img", "picture", src=data_uri(jpeg), alt=image_label(facts), width=width, height=height
     )
 
 
-def picture_label(facts: JobFacts) -> str:
-    """Say in words what the picture is."""
+def image_label(facts: JobFacts) -> str:
+    """Return the alternative text of the image."""
     name = one_line(facts.picture_name, 80)
-    return f"Picture {name}" if name else f"Picture for: {one_line(facts.prompt, 80)}"
+    return f"Image {name}" if name else f"Image for: {one_line(facts.prompt, 80)}"
 
 
 def poster_image(facts: JobFacts, jpeg: bytes) -> str:
-    """Give a still of the clip for `render_record(player=...)`, where the clip is not embedded."""
-    return image(facts, jpeg, SCREEN_BOX)
+    """Return a poster for `render_record(player=...)` if the clip is not embedded."""
+    return str(image(facts, jpeg, PLAYER_BOX))
 
 
 def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
@@ -222,35 +220,35 @@ def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
         encoding: Of the clip's file.
         is_preview: Whether a preview is shown; else a still image is.
     """
-    file = f"the file is {encoding_words(encoding)}, which some browsers cannot play."
+    file = f"the file is {format_encoding(encoding)}, which some browsers cannot play."
     text = f"H.264 preview: {file}" if is_preview else f"T{file[1:]} Open it in a video player."
-    return tag("p", "playback", escape(text))
+    return str(tag("p", "playback", text))
 
 
 def video_attributes(
     facts: JobFacts, *, poster: bytes = b"", size_px: tuple[int, int] | None = None
 ) -> str:
-    """Give `html_attributes` for `IPython.display.Video`, which writes them unescaped.
+    """Return `html_attributes` for `IPython.display.Video`, which writes them unescaped.
 
-    Pass neither `width` nor `height` to `Video` itself: they are here. The label for screen
-    readers is in `title` as well, since ARIA is removed where nothing is trusted.
+    Pass neither `width` nor `height` to `Video`: they are included. The label for screen readers
+    is in `title` as well, since untrusted notebooks lose ARIA.
 
     Args:
         facts: The job; its prompt is the label.
-        poster: A JPEG of the first frame, as data: a relative poster is never resolved.
-        size_px: Width and height of the clip, so that its room is kept while it loads; without
-            them they are read from the poster.
+        poster: A JPEG of the first frame, embedded as data: a relative URL is never resolved.
+        size_px: Width and height of the clip, to reserve its space while it loads; None reads them
+            from the poster.
     """
     label = f"Clip: {one_line(facts.prompt, 200)}"
     size = size_px or jpeg_size(poster)
-    width, height = fitted(size, SCREEN_BOX) if size else (SCREEN_BOX[0], 0)
+    width, height = fit_size(size, PLAYER_BOX) if size else (PLAYER_BOX[0], 0)
     values = {
         "title": label,
         "aria-label": label,
         "class": "kling-video",
         "width": str(width),
         "height": str(height or ""),
-        "style": looks()["video"],
+        "style": inline_styles()["video"],
         "poster": data_uri(poster) if poster else "",
     }
     named = " ".join(f'{name}="{escape(value)}"' for name, value in values.items() if value)

@@ -26,44 +26,42 @@ Tone = Literal["run", "away", "good", "bad", "warn", "calm"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row below the sentences: a way on, or a field that was refused."""
+    """A row below the text: a command, or a refused field."""
 
     name: str
-    """Something to type, or the name of the field."""
+    """A command, or the name of the field."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What a card says of a state; plain text throughout."""
+    """The text of a card for a state, as plain text."""
 
     badge: str
     tone: Tone
     headline: str
     lines: tuple[str, ...] = ()
     quote: str = ""
-    """The service's own words."""
+    """The service's message."""
     entries: tuple[Entry, ...] = ()
     answer: str = ""
-    """The service's raw answer, which a card folds away."""
+    """The service's raw answer; cards show it folded."""
     cost: str = ""
-    """What was paid; where it is known here, it is said before all reasons."""
+    """What was paid, if it is known here; shown before the reasons."""
 
 
-UNTOLD = "The service did not say what it cost"
+COST_NOT_REPORTED = "The service did not say what it cost"
 ACCOUNT_LOGS = "the logs page of your account at kie.ai"
 
 
-def describe_failed(
-    facts: JobFacts, state: Failed, now: datetime, dollars_per_credit: float
-) -> Wording:
-    """Say why there is no clip, what it cost, and what to change."""
+def describe_failed(facts: JobFacts, state: Failed, now: datetime) -> Wording:
+    """Describe why there is no clip, its cost, and what to change."""
     cause = cause_of(state.code, state.message)
     lines = [cause.meaning, cause.change]
     if state.credits == 0 and facts.price_credits is not None:
-        again = price_words(facts.price_credits, dollars_per_credit)
+        again = price_words(facts.price_credits)
         lines.append(f"Running this cell again makes a new task: {again}.")
-    quote = quoted(state.message, state.code)
+    quote = format_quote(state.message, state.code)
     headline = "The service could not make this clip."
     return Wording(
         "Failed",
@@ -72,35 +70,35 @@ def describe_failed(
         tuple(lines),
         quote,
         answer=state.evidence.answer.strip(),
-        cost=cost_words(facts, state, now, dollars_per_credit),
+        cost=describe_cost(facts, state, now),
     )
 
 
-def quoted(message: str, code: str) -> str:
-    """Give the service's own words with its code."""
+def format_quote(message: str, code: str) -> str:
+    """Return the service's message with its code."""
     number = f" (code {one_line(code, 40)})" if code.strip() else ""
-    return f"{one_line(message) or 'no words were given'}{number}"
+    return f"{one_line(message) or 'no message'}{number}"
 
 
-def cost_words(facts: JobFacts, state: Failed, now: datetime, dollars_per_credit: float) -> str:
-    """Say what a failed task cost: by the service's word, else by the balance, and no further."""
+def describe_cost(facts: JobFacts, state: Failed, now: datetime) -> str:
+    """Describe the cost of a failed task: the service's figure, else the balance evidence."""
     if facts.emulated:
         return "It cost nothing: emulated, no real credits."
     if state.credits == 0:
         return "It cost 0 credits, says the service."
     if state.credits is not None:
-        price = price_words(state.credits, dollars_per_credit)
+        price = price_words(state.credits)
         return f"It cost {price}, says the service; `%kling balance` shows whether they came back."
     watch = state.evidence.watch
     if watch is None:
-        return f"{UNTOLD}; `%kling balance` shows what is left."
+        return f"{COST_NOT_REPORTED}; `%kling balance` shows what is left."
     if watch.goes_on(now):
-        return f"{UNTOLD}; the balance is looked at again a minute later, and this line then."
-    return f"{UNTOLD}. {refund_words(judge(state.evidence), is_over=watch.is_over)}"
+        return f"{COST_NOT_REPORTED}; the balance is checked again a minute later."
+    return f"{COST_NOT_REPORTED}. {describe_refund(judge(state.evidence), is_over=watch.is_over)}"
 
 
-def refund_words(verdict: Verdict, *, is_over: bool) -> str:
-    """Say what the balance tells of the credits of a failed task."""
+def describe_refund(verdict: Verdict, *, is_over: bool) -> str:
+    """Describe what the balance shows about the credits of a failed task."""
     if verdict.ground is Reason.STILL:
         balance = balance_words(verdict.after_credits or 0.0)
         return f"It very probably cost nothing: the balance is {balance}, as before."
@@ -110,24 +108,26 @@ def refund_words(verdict: Verdict, *, is_over: bool) -> str:
             f"came back in {time_words(verdict.lasted_s)}."
         )
     if verdict.ground is Reason.FELL:
-        return f"Cannot tell: {moved_words(verdict)}, and nobody looked whether it came back."
+        return f"Cannot tell: {moved_words(verdict)}, and nothing later shows a refund."
     return verdict_words(verdict)
 
 
 def describe_refused(state: Refused) -> Wording:
-    """Say which field, what was given and what is allowed; else what the refusal means."""
-    told = state.problems and all(str(problem) in state.message for problem in state.problems)
+    """Describe which fields were refused and why, else what the refusal means."""
+    is_repeated = state.problems and all(
+        str(problem) in state.message for problem in state.problems
+    )
     lines: tuple[str, ...] = ()
     if state.code.strip():
         cause = cause_of(state.code, state.message)
         lines = (cause.meaning, cause.change)
-    quote = quoted(state.message, state.code) if state.code.strip() else state.message
+    quote = format_quote(state.message, state.code) if state.code.strip() else state.message
     return Wording(
         "Refused",
         "bad",
         "Not accepted; no task was made and nothing was charged.",
         lines,
-        quote="" if told else quote,
+        quote="" if is_repeated else quote,
         entries=tuple(
             Entry(
                 one_line(problem.field), f"{one_line(problem.given)}; {one_line(problem.allowed)}"
@@ -139,7 +139,7 @@ def describe_refused(state: Refused) -> Wording:
 
 
 def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
-    """Say that nobody knows, what speaks for a task and what a person can do."""
+    """Describe a lost or unclear answer: the evidence, and the commands to resolve it."""
     local = state.at.astimezone(now.tzinfo)
     when = f"{local:%H:%M} on {date_words(state.at, now)}"
     watch = state.evidence.watch
@@ -169,7 +169,7 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
             *(adopt_entry(facts, each) for each in ids or ("TASK_ID",)),
             Entry(
                 f"%kling forget {one_line(facts.id)}",
-                "if it is not; lets this cell submit, and pay, again",
+                "if it does not; this cell can then submit, and pay, again",
             ),
         ),
         answer=state.evidence.answer.strip(),

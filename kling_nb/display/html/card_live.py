@@ -1,8 +1,8 @@
 """Render the live part of a card: progress, elapsed time and buttons, while its kernel runs.
 
-The page draws it and never saves it, since a button without a kernel does nothing. Each button
-shows its price. The bar is animated by CSS with times as delays, so a job needs one message per
-change of state, not one per second.
+The page draws it and never saves it, since a button needs a kernel. Each button shows its price.
+CSS animates the bar, with times as delays, so a job needs one message per state change, not one
+per second.
 """
 
 from __future__ import annotations
@@ -26,88 +26,85 @@ from kling_nb.core.job_state import (
     Waiting,
     has_ended,
 )
-from kling_nb.core.money import DOLLARS_PER_CREDIT, price_words
+from kling_nb.core.money import price_words
 
-from .card_text import SLOWER, Wording, describe, usual_words, wait_words
-from .markup import Markup, code, escape, joined, link, prose, tag
+from .card_text import SLOWER, Wording, describe, format_usual, format_wait
+from .markup import Markup, code, join, link, prose, tag
 from .prices import age_word
 
 __all__ = [
-    "Aside",
-    "render_foot",
+    "CardStatus",
+    "render_actions",
     "render_live",
 ]
 
-DETACH_HINT = "Stop following here. The task goes on; %kling resume takes it up again."
+DETACH_HINT = "Stop following here. The task continues; %kling resume follows it again."
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
-    """What a card knows besides its job: what a person has clicked so far."""
+class CardStatus:
+    """Status of a card besides its job: the clicks so far."""
 
     turn: int = 0
-    """Counts the clicks that were heard, so that none is heard twice."""
-    doing: str = ""
-    """What is under way because of the last one; until it is done nothing else can be clicked."""
-    said: str = ""
-    """Why it could not be done."""
+    """Number of processed clicks, so that none is processed twice."""
+    pending: str = ""
+    """What the last click started; until it ends, the other buttons are disabled."""
+    error: str = ""
+    """Error message of the last click."""
     path: str = ""
-    """The clip's file, where a person asked for it."""
+    """Path of the clip's file, if the user requested it."""
     href: str = ""
-    """The same relative to the notebook."""
+    """The same as a link relative to the notebook."""
 
 
-def render_foot(
+def render_actions(
     facts: JobFacts,
     state: JobState,
     *,
     now: datetime,
-    aside: Aside | None = None,
-    dollars_per_credit: float = DOLLARS_PER_CREDIT,
+    status: CardStatus | None = None,
 ) -> str:
-    """Give the foot of a job's record as HTML.
+    """Return the actions below a card as HTML: progress, buttons, path and error.
 
     Args:
         facts: The job.
-        state: Where it stands.
-        now: The present; a bar goes on from here by itself.
-        aside: What was clicked.
-        dollars_per_credit: What a credit costs.
+        state: Its state.
+        now: The current time; a bar continues from here by itself.
+        status: The clicks so far.
     """
-    known = aside or Aside()
+    known = status or CardStatus()
     if not has_ended(state):
         follows = bool(getattr(state, "task_id", ""))
         detach = Button("detach", "Detach", title=DETACH_HINT, is_off=not follows)
         live = Markup(render_live(facts, state, now=now))
-        return joined(live, row(facts, known, [detach]))
-    buttons = ways_on(facts, state, now, dollars_per_credit)
+        return str(join(live, row(facts, known, [detach])))
+    buttons = ended_buttons(facts, state, now)
     if facts.cell:
         buttons.append(Button("copy", "Copy cell"))
     if isinstance(state, Saved):
         buttons.append(Button("file", "Hide file" if known.path else "Show file"))
-    return joined(row(facts, known, buttons), whereabouts(facts, state, known), sorry(known))
+    path = file_path_line(facts, state, known)
+    return str(join(row(facts, known, buttons), path, error_line(known)))
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """One button: the word that is sent, and what a person reads."""
+    """A button: the action word that is sent, and its text."""
 
     word: str
     label: str
     title: str = ""
     text: str = ""
-    """What is copied; empty copies the cell."""
+    """The text to copy; empty copies the cell."""
     is_off: bool = False
 
 
-def ways_on(
-    facts: JobFacts, state: JobState, now: datetime, dollars_per_credit: float
-) -> list[Button]:
-    """Give what can be done with a job that has ended; only what is true of its state.
+def ended_buttons(facts: JobFacts, state: JobState, now: datetime) -> list[Button]:
+    """Return the buttons for a job that has ended.
 
-    Nothing here pays again for a failure that was charged, or may have been.
+    No button pays again for a failure that was, or may have been, charged.
     """
-    price = another_words(facts, now, dollars_per_credit)
+    price = format_take_price(facts, now)
     match state:
         case Saved():
             hint = "Pays for one more result of the same request: a new task, once."
@@ -117,7 +114,7 @@ def ways_on(
         case Detached(task_id=task_id) if task_id:
             return [Button("resume", "Resume · 0 credits")]
         case Vanished() | Expired():
-            return [Button("resume", "Ask once more · 0 credits")]
+            return [Button("resume", "Check again · 0 credits")]
         case Unknown():
             entries = describe(facts, state, now=now).entries
             return [Button("copy", f"Copy {each.name}", text=each.name) for each in entries]
@@ -125,56 +122,55 @@ def ways_on(
             return []
 
 
-def another_words(facts: JobFacts, now: datetime, dollars_per_credit: float) -> str:
-    """Give what one more task of the same request costs."""
+def format_take_price(facts: JobFacts, now: datetime) -> str:
+    """Format the price of one more task of the same request."""
     if facts.emulated:
         return "emulated, free"
     if facts.price_credits is None:
         return "price not known"
-    price = price_words(facts.price_credits, dollars_per_credit)
+    price = price_words(facts.price_credits)
     return f"{age_word(facts.model, now)} {price}".lstrip()
 
 
-def row(facts: JobFacts, aside: Aside, buttons: list[Button]) -> Markup:
-    """Write the buttons beside one another; none can be clicked while something is under way."""
-    written = (button(facts, aside, each) for each in buttons)
-    doing = (tag("span", "doing", escape(aside.doing), role="status"),) if aside.doing else ()
-    return tag("div", "buttons", *written, *doing, role="group", aria_label="What can be done")
+def row(facts: JobFacts, status: CardStatus, buttons: list[Button]) -> Markup:
+    """Return the buttons in a row; all are disabled while a click is being processed."""
+    written = (button(facts, status, each) for each in buttons)
+    pending = tag("span", "doing", status.pending, role="status") if status.pending else ""
+    return tag("div", "buttons", *written, pending, role="group", aria_label="Actions")
 
 
-def button(facts: JobFacts, aside: Aside, given: Button) -> Markup:
-    """Write one button; copying needs no kernel and is always possible."""
-    is_off = given.is_off or (bool(aside.doing) and given.word != "copy")
-    more = {"disabled": "disabled"} if is_off else {}
+def button(facts: JobFacts, status: CardStatus, spec: Button) -> Markup:
+    """Return one button; copying needs no kernel and is always enabled."""
+    is_off = spec.is_off or (bool(status.pending) and spec.word != "copy")
     return tag(
         "button",
         "button",
-        escape(given.label),
+        spec.label,
         type="button",
-        title=given.title,
-        classes="kling-first" if given.word in {"take", "resume"} else "",
-        data_kling_do=given.word,
+        title=spec.title,
+        classes="kling-first" if spec.word in {"take", "resume"} else "",
+        data_kling_do=spec.word,
         data_kling_job=one_line(facts.id),
-        data_kling_turn=str(aside.turn),
-        data_kling_text=given.text,
-        **more,
+        data_kling_turn=str(status.turn),
+        data_kling_text=spec.text,
+        disabled="disabled" if is_off else "",
     )
 
 
-def whereabouts(facts: JobFacts, state: JobState, aside: Aside) -> Markup:
-    """Write where the clip's file is, to select, to copy and to open."""
-    if not (aside.path and isinstance(state, Saved)):
-        return joined()
-    copying = button(facts, aside, Button("copy", "Copy path", text=aside.path))
-    opening = link(aside.href, f"Open the file ({byte_words(state.clip.size_bytes)})")
-    return tag("div", "where", code(aside.path), copying, opening)
+def file_path_line(facts: JobFacts, state: JobState, status: CardStatus) -> Markup:
+    """Return the path of the clip's file, to select, copy and open."""
+    if not (status.path and isinstance(state, Saved)):
+        return join()
+    copying = button(facts, status, Button("copy", "Copy path", text=status.path))
+    opening = link(status.href, f"Open the file ({byte_words(state.clip.size_bytes)})")
+    return tag("div", "where", code(status.path), copying, opening)
 
 
-def sorry(aside: Aside) -> Markup:
-    """Write why a click could not be answered."""
-    if not aside.said:
-        return joined()
-    return tag("p", "sorry", prose(one_line(aside.said, 600)), role="alert")
+def error_line(status: CardStatus) -> Markup:
+    """Return the error of the last click."""
+    if not status.error:
+        return join()
+    return tag("p", "sorry", prose(one_line(status.error, 600)), role="alert")
 
 
 LABEL = "Progress of the clip"
@@ -182,40 +178,37 @@ LABEL = "Progress of the clip"
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a task has run, and how long it usually takes."""
+    """Times of a task: elapsed and expected."""
 
     passed_s: float
     expected_s: float
 
 
 def render_live(facts: JobFacts, state: JobState, *, now: datetime) -> str:
-    """Give the bar, the elapsed time and the words of a running job as HTML, without buttons.
+    """Return bar, elapsed time and text of a running job as HTML, without buttons.
 
     Its height is the same in all running states.
-
-    Args:
-        facts: The job.
-        state: Where it stands.
-        now: The present; the bar goes on from here by itself.
     """
     wording = describe(facts, state, now=now)
     timing = timing_of(state, now)
-    words = clock(state, now) if isinstance(state, Waiting) else escape(wording.headline)
+    words = clock(state, now) if isinstance(state, Waiting) else wording.headline
     note = " ".join(wording.lines)
-    return tag(
-        "div",
-        "live",
-        bar(state, timing, wording),
-        tag("p", "words", words, title=wording.headline),
-        tag("p", "note", escape(note), title=note),
-        style=delays(timing),
-        # A view that is made later, after a reload of the page, goes on from here.
-        data_kling_at=f"{now.timestamp():.1f}",
+    return str(
+        tag(
+            "div",
+            "live",
+            bar(state, timing, wording),
+            tag("p", "words", words, title=wording.headline),
+            tag("p", "note", note, title=note),
+            style=delays(timing),
+            # A page that is reloaded later continues from here.
+            data_kling_at=f"{now.timestamp():.1f}",
+        )
     )
 
 
 def timing_of(state: JobState, now: datetime) -> Timing | None:
-    """Give the times of a task that the service works on; None in all other states."""
+    """Return the times of a task that the service works on, else None."""
     if not isinstance(state, Waiting | OutOfSight):
         return None
     passed_s = max(0.0, (now - state.since).total_seconds())
@@ -223,7 +216,7 @@ def timing_of(state: JobState, now: datetime) -> Timing | None:
 
 
 def delays(timing: Timing | None) -> str:
-    """Hand the times to the style sheet: a negative delay starts an animation in its middle."""
+    """Return the times as CSS variables; a negative delay starts an animation in its middle."""
     if timing is None:
         return ""
     left_s = timing.expected_s - timing.passed_s
@@ -234,20 +227,20 @@ def delays(timing: Timing | None) -> str:
 
 
 def clock(state: Waiting, now: datetime) -> Markup:
-    """Write the waiting time; the style sheet makes it tick and says when it gets late."""
-    elapsed, *others = wait_words(state, now)
-    ticking = tag("span", "", escape(elapsed), classes="kling-clock")
-    rest = escape("".join(f" · {words}" for words in others))
+    """Return the elapsed time; the style sheet animates it and shows when it gets late."""
+    elapsed, *others = format_wait(state, now)
+    ticking = tag("span", "", elapsed, classes="kling-clock")
+    rest = "".join(f" · {words}" for words in others)
     soon = () if SLOWER in others else (tag("span", "", classes="kling-soon"),)
-    return joined(escape("elapsed "), ticking, *soon, rest)
+    return join("elapsed ", ticking, *soon, rest)
 
 
 def bar(state: JobState, timing: Timing | None, wording: Wording) -> Markup:
-    """Write the bar; its literal width is what is left where no style sheet lives."""
+    """Return the progress bar; its inline width is used where there is no style sheet."""
     share = share_of(state, timing)
     known = {} if share is None else {"aria_valuenow": f"{share * 100:.0f}"}
-    if isinstance(state, Waiting):  # a page keeps the value and its words up to date from these
-        known |= {"data_kling_usual": usual_words(state), "data_kling_late": SLOWER}
+    if isinstance(state, Waiting):  # the page updates the value and its text from these
+        known |= {"data_kling_usual": format_usual(state), "data_kling_late": SLOWER}
     motion = "kling-endless" if share is None else "kling-measured"
     if timing is not None:
         motion = "kling-timed kling-blind" if isinstance(state, OutOfSight) else "kling-timed"
@@ -267,7 +260,7 @@ def bar(state: JobState, timing: Timing | None, wording: Wording) -> Markup:
 
 
 def share_of(state: JobState, timing: Timing | None) -> float | None:
-    """Give how much is done, 0 to 1; None if that is unknown."""
+    """Return the progress from 0 to 1, or None if it is unknown."""
     match state:
         case Uploading(sent_bytes=done, total_bytes=total) if total:
             return min(1.0, done / total)

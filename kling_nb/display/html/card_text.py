@@ -1,7 +1,7 @@
-"""Text of cards in each state: badge, sentences, the service's own words, and next steps.
+"""Text of cards in each state: badge, sentences, the service's message, and next steps.
 
-HTML and plain text share this text, so that both say the same. Must not depend on HTML, and adds
-no fact that the state does not contain.
+HTML and plain text share this text. Must not depend on HTML, and adds no fact that the state does
+not contain.
 """
 
 from __future__ import annotations
@@ -29,31 +29,26 @@ from kling_nb.core.job_state import (
     Vanished,
     Waiting,
 )
-from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .card_failures import Entry, Tone, Wording, describe_failed, describe_refused, describe_unknown
 
-__all__ = ["SLOWER", "Entry", "Tone", "Wording", "describe", "task_of", "usual_words", "wait_words"]
+__all__ = [
+    "SLOWER",
+    "Entry",
+    "Tone",
+    "Wording",
+    "describe",
+    "format_usual",
+    "format_wait",
+    "task_of",
+]
 
-FREE = "The kernel is free: other cells can run."
+FREE = "You can keep working: other cells can run."
 SLOWER = "slower than usual"
 
 
-def describe(
-    facts: JobFacts,
-    state: JobState,
-    *,
-    now: datetime,
-    dollars_per_credit: float = DOLLARS_PER_CREDIT,
-) -> Wording:
-    """Say what a state means for the person who pays.
-
-    Args:
-        facts: The job.
-        state: Where it stands.
-        now: The present, in the reader's time zone; dates follow its calendar.
-        dollars_per_credit: What a credit costs.
-    """
+def describe(facts: JobFacts, state: JobState, *, now: datetime) -> Wording:
+    """Return the text for a state; `now` is in the reader's time zone."""
     match state:
         case Preparing() | Uploading() | Sending() | Downloading():
             wording = describe_step(facts, state)
@@ -64,7 +59,7 @@ def describe(
         case Saved():
             wording = describe_saved(state)
         case Failed():
-            wording = describe_failed(facts, state, now, dollars_per_credit)
+            wording = describe_failed(facts, state, now)
         case Refused():
             wording = describe_refused(state)
         case Unknown():
@@ -81,30 +76,33 @@ def describe(
 
 
 def describe_step(facts: JobFacts, state: Preparing | Uploading | Sending | Downloading) -> Wording:
-    """Say what the short steps before and after the wait do."""
+    """Describe the short steps before and after the wait."""
     match state:
         case Preparing():
             return Wording(
-                "Preparing", "run", "Checked, and noted on disk.", ("Nothing is sent yet.",)
+                "Preparing",
+                "run",
+                "Validated and recorded on disk.",
+                ("Nothing is sent yet.",),
             )
         case Uploading(sent_bytes=done, total_bytes=total):
-            words = f"Sending the picture: {progress_words(done, total)}."
+            words = f"Uploading the image: {format_progress(done, total)}."
             return Wording("Uploading", "run", words, ("Uploading costs nothing.",))
         case Sending():
             price = facts.price_credits
             task = "the task" if price is None else f"the task for {credit_words(price)}"
-            line = "Noted on disk: running the cell again pays nothing."
-            return Wording("Sending", "run", f"Asking for {task}, once.", (line,))
+            line = "Recorded on disk: running the cell again costs nothing."
+            return Wording("Sending", "run", f"Requesting {task}, once.", (line,))
         case Downloading(received_bytes=done, total_bytes=total):
-            words = f"Fetching the clip: {progress_words(done, total)}."
-            line = "The clip is done. The kernel is free."
+            words = f"Downloading the clip: {format_progress(done, total)}."
+            line = "The clip is ready. You can keep working."
             return Wording("Downloading", "run", words, (line,))
         case _:
             assert_never(state)
 
 
-def progress_words(done_bytes: int, total_bytes: int | None) -> str:
-    """Give `0.5 MB of 1.2 MB (41 %)`, or only what is done where the whole is not known."""
+def format_progress(done_bytes: int, total_bytes: int | None) -> str:
+    """Format `0.5 MB of 1.2 MB (41 %)`, or only the bytes done if the total is unknown."""
     if not total_bytes:
         return byte_words(done_bytes)
     share = min(100, 100 * done_bytes // total_bytes)
@@ -112,76 +110,76 @@ def progress_words(done_bytes: int, total_bytes: int | None) -> str:
 
 
 def describe_waiting(state: Waiting, now: datetime) -> Wording:
-    """Say that the service works, how long already and how long usually."""
+    """Describe a task in progress: elapsed and usual time."""
     badges = {"waiting": "Waiting", "queuing": "Queued", "generating": "Generating"}
-    headline = "elapsed " + " · ".join(wait_words(state, now))
+    headline = "elapsed " + " · ".join(format_wait(state, now))
     new_word = (
         "" if state.word in badges else f"The service calls it “{one_line(state.word, 40)}”. "
     )
     return Wording(badges.get(state.word, "Working"), "run", headline, (new_word + FREE,))
 
 
-def wait_words(state: Waiting | OutOfSight, now: datetime) -> tuple[str, ...]:
-    """Give the elapsed time, the usual time, and a remark once it takes longer."""
+def format_wait(state: Waiting | OutOfSight, now: datetime) -> tuple[str, ...]:
+    """Format the elapsed time, a remark if it is late, and the usual time."""
     passed_s = (now - state.since).total_seconds()
-    usual = usual_words(state)
+    usual = format_usual(state)
     late = (SLOWER,) if passed_s > state.expected_s else ()
-    # Where there is little room the end is cut off: what is new comes first.
+    # A narrow page cuts off the end, so the remark comes before the usual time.
     return (time_words(passed_s), *late, usual)
 
 
-def usual_words(state: Waiting | OutOfSight) -> str:
-    """Give how long such a task usually takes."""
+def format_usual(state: Waiting | OutOfSight) -> str:
+    """Format the usual time of such a task."""
     return f"usually {time_words(state.expected_s)}"
 
 
 def describe_out_of_sight(state: OutOfSight, now: datetime) -> Wording:
-    """Say that nobody answers, and that this does not touch the job."""
+    """Describe a service that does not answer, while the job goes on."""
     silence = time_words((now - state.failing_since).total_seconds())
     headline = f"No answer for {silence}; the job goes on."
     reason = one_line(state.reason).rstrip(".")
-    return Wording("Out of sight", "away", headline, (f"We keep asking: {reason}.",))
+    return Wording("Out of sight", "away", headline, (f"Polling continues: {reason}.",))
 
 
 def describe_saved(state: Saved) -> Wording:
-    """Say that the clip is on disk, and under which name."""
+    """Describe a saved clip, with its file name."""
     name = one_line(PurePath(state.clip.path).name)
-    lead = "The clip was there already" if state.already else "The clip is saved"
+    lead = "The clip exists already" if state.already else "The clip is saved"
     return Wording("Saved", "good", f"{lead}: {name}")
 
 
 def describe_gone(facts: JobFacts, state: Vanished | Expired) -> Wording:
-    """Say that a task or its clip cannot be had any more."""
+    """Describe a task or clip that is no longer available."""
     job_id = one_line(facts.id)
-    forget = Entry(f"%kling forget {job_id}", "lets this cell submit, and pay, again")
-    resume = Entry(f"%kling resume {job_id}", "asks the service once more, for 0 credits")
+    forget = Entry(f"%kling forget {job_id}", "allows this cell to submit, and pay, again")
+    resume = Entry(f"%kling resume {job_id}", "checks with the service again, for 0 credits")
     lines = ("Running this cell again sends nothing.",)
     if isinstance(state, Expired):
-        headline = "The clip is not on this disk, and it could not be fetched."
+        headline = "The clip is not on this disk and could not be downloaded."
         return Wording("Expired", "warn", headline, lines, state.message, (resume, forget))
-    headline = "The service cannot tell what became of this task."
+    headline = "The service no longer knows this task."
     return Wording("Vanished", "warn", headline, lines, state.message, (resume, forget))
 
 
 def describe_discarded(state: Discarded) -> Wording:
-    """Say that the job ended before it could cost anything."""
+    """Describe a job that ended before it could cost anything."""
     lines = (one_line(state.message),) if state.message.strip() else ()
     headline = "Ended early; nothing was sent that costs anything."
     return Wording("Discarded", "calm", headline, lines)
 
 
 def describe_detached(facts: JobFacts, state: Detached) -> Wording:
-    """Say that the job goes on without us."""
+    """Describe a job that is no longer followed here."""
     why = (one_line(state.reason),) if state.reason.strip() else ()
     return Wording(
         "Detached",
         "calm",
-        "Nobody follows this job here; the service goes on with it.",
-        (*why, "Take it up within a day: results do not stay at the service for ever."),
-        entries=(Entry(f"%kling resume {one_line(facts.id)}", "takes it up again, for 0 credits"),),
+        "This notebook no longer follows the job; the service continues.",
+        (*why, "Resume it within a day: the service deletes results later."),
+        entries=(Entry(f"%kling resume {one_line(facts.id)}", "follows it again, for 0 credits"),),
     )
 
 
 def task_of(state: JobState) -> str:
-    """Give the service's id of the task, empty where it has none or we do not know it."""
+    """Return the service's task id; empty if there is none or it is unknown."""
     return getattr(state, "task_id", "")

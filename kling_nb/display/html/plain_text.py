@@ -9,10 +9,9 @@ from pathlib import PurePath
 
 from kling_nb.core.formatting import one_line
 from kling_nb.core.job_state import JobFacts, JobState, Saved
-from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .card_text import Wording, describe, task_of
-from .prices import clip_words, cost_line
+from .prices import cost_line, format_clip
 
 __all__ = [
     "MODE_BADGE",
@@ -30,22 +29,9 @@ PROMPT_LIMIT = 100
 AMOUNT = re.compile(r"[+−-]?\$?\d[\d,.]*( (credits?|s|%|kB|MB))?( \(\$[\d,.]+\))?")
 
 
-def render_text(
-    facts: JobFacts,
-    state: JobState,
-    *,
-    now: datetime,
-    dollars_per_credit: float = DOLLARS_PER_CREDIT,
-) -> str:
-    """Return the card as at most four lines of plain text, and one more for each warning.
-
-    Args:
-        facts: The job.
-        state: Where it stands.
-        now: The present, in the reader's time zone.
-        dollars_per_credit: What a credit costs.
-    """
-    wording = describe(facts, state, now=now, dollars_per_credit=dollars_per_credit)
+def render_text(facts: JobFacts, state: JobState, *, now: datetime) -> str:
+    """Return the card as at most four lines of plain text, and one more for each warning."""
+    wording = describe(facts, state, now=now)
     task_id = task_of(state)
     head = (
         wording.badge,
@@ -55,18 +41,18 @@ def render_text(
         f"take {facts.take}" if facts.take != 1 else "",
         f"task {one_line(task_id)}" if task_id else "",
     )
-    money = cost_line(facts, state, now=now, dollars_per_credit=dollars_per_credit)
+    money = cost_line(facts, state, now=now)
     if isinstance(state, Saved):
         more = (PurePath(path).name for path in state.others)
         money = " · ".join(
-            (clip_words(state.clip), money, *map(one_line, (*more, *state.other_urls)))
+            (format_clip(state.clip), money, *map(one_line, (*more, *state.other_urls)))
         )
     lines = (
         " · ".join(filter(None, head)),
         one_line(facts.prompt, PROMPT_LIMIT),
         money,
         *map(warning_text, shown_warnings(facts, state)),
-        said(wording),
+        wording_text(wording),
     )
     return "\n".join(line for line in lines if line)
 
@@ -81,8 +67,8 @@ def warning_text(warning: str) -> str:
     return f"{WARNING_BADGE}: {one_line(warning)}"
 
 
-def said(wording: Wording) -> str:
-    """Put everything a card says into one line."""
+def wording_text(wording: Wording) -> str:
+    """Return the text of a card as one line."""
     quote = f"“{one_line(wording.quote)}”" if wording.quote.strip() else ""
     entries = (f"{entry.name}: {entry.text}" for entry in wording.entries)
     parts = (wording.headline, wording.cost, quote, *wording.lines, *entries)
@@ -90,7 +76,7 @@ def said(wording: Wording) -> str:
 
 
 def table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Give a table as aligned columns of plain text; columns of numbers stand to the right."""
+    """Return a table as aligned columns of plain text; columns of numbers are right-aligned."""
     table = [[one_line(cell) for cell in row] for row in (headers, *rows)]
     columns = list(zip(*table, strict=True))
     widths = [max(map(len, column)) for column in columns]
@@ -106,6 +92,6 @@ def table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def is_number(cells: Sequence[str]) -> bool:
-    """Whether a column holds amounts, which are compared digit below digit."""
+    """Whether all cells of a column are amounts or empty."""
     amounts = [cell for cell in cells if cell.strip(" –—-")]
     return bool(amounts) and all(AMOUNT.fullmatch(cell.strip()) for cell in amounts)

@@ -1,10 +1,10 @@
 """Find saved cards in an output, extract their clips and replace their players.
 
 Reads only HTML that this package has written. In it, every `<`, `>` and quote in a text of a user
-or of the service is escaped, so the marks can only be the package's own, and a notebook of 40 MB is
-searched without a parser. Anything without these marks is not changed. A notebook may come from a
-stranger: a tag is read only up to the next `<`, so that the search time stays proportional to the
-length of the text.
+or of the service is escaped, so the marks can only be the package's own, and a notebook of 40 MB
+is searched without a parser. Anything without these marks is not changed. A notebook may come from
+a stranger: a tag is read only up to the next `<`, so that the search time stays proportional to
+the length of the text.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Section:
 
     @property
     def video(self) -> bytes:
-        """The clip that is embedded, whole or a preview; empty without one."""
+        """The embedded clip or preview; empty without one."""
         return self._data(f' src="{VIDEO}')
 
     @property
     def poster(self) -> bytes:
-        """The still of the clip, a JPEG; empty without one."""
+        """The poster, a JPEG; empty without one."""
         if not (span := self._player()):
             return b""
         name = "poster" if self.markup.startswith("<video", span[0]) else "src"
@@ -57,7 +57,7 @@ class Section:
 
     @property
     def prompt(self) -> str:
-        """The prompt as it is shown."""
+        """The prompt as shown."""
         for paragraph in PARAGRAPH.finditer(self.markup):
             if PROMPT.search(paragraph[1]):
                 text = html.unescape(paragraph[2])
@@ -66,18 +66,18 @@ class Section:
 
     @property
     def player(self) -> str:
-        """The markup of the video or the still, with its playback note; empty without one."""
+        """The HTML of the video or poster, with its playback note; empty without one."""
         span = self._player()
         return self.markup[slice(*span)] if span else ""
 
     def with_player(self, player: str) -> str:
-        """The markup with another player, which is markup, in the place of the present one."""
+        """Return the HTML with its player replaced by another."""
         if not (span := self._player()):
             return self.markup
         return self.markup[: span[0]] + player + self.markup[span[1] :]
 
     def _player(self) -> tuple[int, int] | None:
-        """Where the video or the still of a saved clip stands."""
+        """Return start and end of the player of a saved clip, or None."""
         ends = (div.end() for div in DIV.finditer(self.markup) if SCREEN.search(div[0]))
         if (start := next(ends, None)) is None:
             return None
@@ -104,7 +104,7 @@ class Section:
 
 
 def find_sections(markup: str) -> list[Section]:
-    """The cards in the HTML of an output, in their order."""
+    """Return the cards in the HTML of an output, in order."""
     found, at = [], 0
     for opening in SECTION.finditer(markup):
         job = JOB.search(opening[0])
@@ -119,5 +119,5 @@ def find_sections(markup: str) -> list[Section]:
 
 
 def unplaced(markup: str) -> str:
-    """The HTML of an output as it goes into a copy: no kernel takes it for its own place."""
+    """Remove hub ids from the HTML of an output, so that no kernel updates the copy."""
     return DIV.sub(lambda div: HUB.sub("", div[0]), markup)

@@ -1,7 +1,7 @@
 """Fields: one class for each kind of parameter, with its value and its validation message.
 
-A field turns a parameter into a control, and the control into a value. It validates nothing: it
-shows the problem that the form passes to it. Media and records have their own modules.
+A field connects a parameter to a control. It does not validate: the form passes it the problem to
+show. Files and records have their own modules.
 """
 
 from __future__ import annotations
@@ -23,137 +23,132 @@ __all__ = [
     "NumberField",
     "PlainField",
     "TextField",
+    "control_traits",
     "label_of",
-    "words_of",
 ]
 
 _PREDICATES = ("is ", "has ", "does ")
-"""How what is wrong begins where it is said of the field."""
+"""First words of messages that need the field's label in front."""
 _FEW = 4
 _FEW_CHARS = 32
-"""Up to so many choices, and so long together, are buttons side by side; others are a list."""
+"""Most options, and most characters in all, that are shown as buttons; else as a list."""
 
 
 class Field(ABC):
-    """A parameter as a person sees it.
+    """A parameter in the form."""
 
-    Args:
-        parameter: What it is for.
-        control: What a person works with.
-    """
-
-    keeps_wrong: ClassVar[bool] = False
-    """Whether it holds a value that is not allowed, too: what was typed is not thrown away."""
+    keeps_invalid: ClassVar[bool] = False
+    """Whether the field accepts invalid values, so that typed text is not lost."""
 
     def __init__(self, parameter: Parameter, control: Labelled) -> None:
         self.parameter, self.control = parameter, control
         self.is_touched = False
-        """Whether a person has worked with it."""
+        """Whether the user has edited it."""
         self.on_change: Callable[[Field], None] | None = None
         """Called after each change, also from the background loop's thread."""
 
     @property
     @abstractmethod
-    def given(self) -> object | None:
-        """The value as it would be given in Python; None when there is none."""
+    def value(self) -> object | None:
+        """The value as in Python; None if there is none."""
 
     @property
     def written(self) -> object | None:
-        """The value as it is written in a cell."""
-        return self.given
+        """The value as written in a cell."""
+        return self.value
 
     @property
     def kept(self) -> object | None:
-        """What it holds, for a field of the same name in another form."""
-        return self.given
+        """The content, for a field of the same name in another form."""
+        return self.value
 
     @property
-    def fault(self) -> str:
-        """What is wrong with what is there, which no validator sees: a file that is none."""
+    def error(self) -> str:
+        """An error that validators cannot see, e.g. an unreadable file."""
         return ""
 
     @property
     def controls(self) -> dict[str, str]:
-        """The model id of each control in it, by the control's name."""
+        """The model id of each control in the field, by the control's name."""
         return {self.parameter.name: str(self.control.model_id)}
 
     @abstractmethod
-    def give(self, value: object, written: object = None) -> None:
-        """Hold this value, which was validated; `written` is how it reads in a cell."""
+    def set_value(self, value: object, written: object = None) -> None:
+        """Set a validated value; `written` is how it is written in a cell."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Hold what a field of a new form holds, apart from its default."""
+        """Set the content of a new field, without its default."""
 
-    def hold(self, shown: Mapping[str, object]) -> None:
-        """Hold what a page shows, by the names of `widgets`."""
+    def sync_values(self, shown: Mapping[str, object]) -> None:
+        """Set the value that a page shows, from the values of its controls by name."""
         if self.parameter.name in shown:
             self.control.set_trait("value", shown[self.parameter.name])
 
     def touch(self) -> None:
-        """Have it judged, whether or not a person has worked with it."""
+        """Show problems from now on, also if the user has not edited the field."""
         self.is_touched = True
 
     def shows(self, _problem: Problem) -> bool:
-        """Whether a person is to see that problem now."""
+        """Whether the field shows that problem now."""
         return self.is_touched
 
-    def blame(self, _problem: Problem) -> None:
-        """Hear of a problem that somebody else found in what it holds."""
+    def add_problem(self, _problem: Problem) -> None:
+        """Take a problem found elsewhere, e.g. by the service."""
         return
 
-    def tell(self, problem: Problem | None) -> None:
-        """Show what is wrong, or nothing."""
+    def show_problem(self, problem: Problem | None) -> None:
+        """Show a problem, or none."""
         self.control.problem = "" if problem is None else self._words(problem)
 
     def changed(self, _: object = None) -> None:
-        """Say that the value has changed."""
+        """Report that the value has changed."""
         if self.on_change is not None:
             self.on_change(self)
 
     def close(self) -> None:
-        """Take the field away."""
+        """Close the field."""
         self.on_change = None
         self.control.close()
 
     def _words(self, problem: Problem) -> str:
-        # What is wrong inside a file says by itself what to do.
-        is_fault = bool(self.fault) and problem.given == self.fault
+        # The error of a file already says what to do.
+        is_fault = bool(self.error) and problem.given == self.error
         words = problem.given if is_fault else f"{problem.given}; {problem.allowed}"
         label = f"{label_of(self.parameter)} " if words.startswith(_PREDICATES) else ""
         return label + words
 
 
 class PlainField(Field):
-    """A field whose control holds the value as it is."""
+    """A field with the value of its control."""
 
     control: Control
 
     def __init__(self, parameter: Parameter, kind: str, note: str = "", **traits: Any) -> None:
-        traits |= words_of(parameter, note) | {"kind": kind}
+        traits |= control_traits(parameter, note) | {"kind": kind}
         self._at_first = traits.get("value")
         super().__init__(parameter, Control(**traits))
         self.control.observe(self.changed, "value")
 
     @property
-    def given(self) -> object | None:
-        """What is in the control; nothing where it is empty."""
+    def value(self) -> object | None:
+        """The value of the control; None if it is empty."""
         value: object = self.control.value
         return None if value == "" else value
 
-    def give(self, value: object, _written: object = None) -> None:
-        """Show this value."""
+    def set_value(self, value: object, _written: object = None) -> None:
+        """Set the value of the control."""
         self.control.value = value
 
     def clear(self) -> None:
-        """Show what is shown at first."""
+        """Set the initial value."""
         self.control.value = self._at_first
 
 
 class TextField(PlainField):
     """Several lines of text with a live count."""
 
-    keeps_wrong = True
+    keeps_invalid = True
 
     def __init__(self, parameter: Parameter, kind: Text, remarks: Sequence[str] = ()) -> None:
         super().__init__(
@@ -166,14 +161,14 @@ class TextField(PlainField):
         )
 
     @property
-    def given(self) -> object | None:
-        """The text as it was typed; None while it is blank."""
+    def value(self) -> object | None:
+        """The text as typed; None if it is blank."""
         value = self.control.value
         return None if isinstance(value, str) and not value.strip() else value
 
 
 class ChoiceField(PlainField):
-    """Buttons for a few short options, a list for others."""
+    """Buttons for a few short options, else a list."""
 
     def __init__(self, parameter: Parameter, kind: Choice, remarks: Sequence[str] = ()) -> None:
         options = [[option, kind.format_value(option)] for option in kind.options]
@@ -200,11 +195,11 @@ class FlagField(PlainField):
 
 
 class NumberField(PlainField):
-    """A number in its limits; an empty one is not sent."""
+    """A number with limits; an empty one is not sent."""
 
     def __init__(self, parameter: Parameter, kind: Number, remarks: Sequence[str] = ()) -> None:
         scale = f"{kind.low:g} to {kind.high:g} {kind.unit}".rstrip()
-        # A help that names the ends itself is not told them twice.
+        # The help may name the limits already.
         limits = () if scale in parameter.help else (scale,)
         empty = "" if parameter.required else "not sent"
         super().__init__(
@@ -217,12 +212,12 @@ class NumberField(PlainField):
 
 
 def label_of(parameter: Parameter) -> str:
-    """The parameter's name as a label: `Aspect ratio`; of `shots/2/prompt` it is `Prompt`."""
+    """Return the label of a parameter: `Aspect ratio`; for `shots/2/prompt`, `Prompt`."""
     return parameter.name.rpartition("/")[2].replace("_", " ").capitalize()
 
 
-def words_of(parameter: Parameter, note: str) -> dict[str, Any]:
-    """What every control is told of its parameter."""
+def control_traits(parameter: Parameter, note: str) -> dict[str, Any]:
+    """Return the traits of a control that describe its parameter."""
     return {
         "name": parameter.name,
         "label": label_of(parameter),

@@ -27,38 +27,38 @@ from kling_nb.models.parameter_kind import Medium
 from kling_nb.models.parameters import Media
 from kling_nb.models.spec import Parameter
 
-from .fields import Field, words_of
+from .fields import Field, control_traits
 from .widgets import Picker
 
 __all__ = [
+    "FileContext",
     "FileValue",
     "MediaField",
     "Preview",
-    "Surroundings",
-    "chosen_from",
+    "display_name",
+    "file_value",
     "is_url",
-    "name_of",
-    "path_beside",
+    "path_near_notebook",
     "preview",
 ]
 
 _NOUNS = {"image": "picture", "video": "video", "audio": "sound"}
-"""How an object without a name reads in a cell: as a variable to be filled in."""
+"""How a nameless object is written in a cell: as a variable for the user to replace."""
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a name may mean here, and where files are kept."""
+class FileContext:
+    """Resolves names of files and variables, and where files are stored."""
 
     variables: Callable[[], Mapping[str, object]]
-    """The notebook's variables, now."""
+    """Returns the notebook's current variables."""
     is_emulated: Callable[[], bool]
-    """Whether a file that cannot be fetched is replaced."""
+    """Whether the emulator is used, which replaces files that cannot be downloaded."""
     folder: Callable[[], Path]
-    """The folder of clips."""
+    """Returns the folder of clips."""
 
     def named(self, text: str) -> FileValue:
-        """What a path, a URL or the name of a variable means."""
+        """Return the file of a path, a URL or the name of a variable."""
         known = self.variables() if text.isidentifier() else {}
         if text in known:
             return FileValue(known[text], text, text)
@@ -67,106 +67,106 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class FileValue:
-    """One file as it was given."""
+    """A file as the user gave it."""
 
     value: object = field(repr=False)
     written: str
-    """How it reads in a cell."""
+    """How it is written in a cell."""
     name: str = ""
-    """For people; empty for the one that the value suggests."""
+    """Display name; empty derives it from the value."""
 
 
-def chosen_from(value: object, written: str = "", medium: str = "image") -> FileValue:
-    """What was given in Python, or in another request.
+def file_value(value: object, written: str = "", medium: str = "image") -> FileValue:
+    """Return a file from a Python value or from another request.
 
     Args:
-        value: A path, a URL or any object that a file can be made of.
-        written: How it reads in a cell, where that is known.
-        medium: What it is: `image`, `video` or `audio`.
+        value: A path, a URL, or an object that can be read as a file.
+        written: How it is written in a cell, if known.
+        medium: `image`, `video` or `audio`.
     """
     if isinstance(value, StoredInput):
-        path = path_beside(value.path) if value.path else value.url
+        path = path_near_notebook(value.path) if value.path else value.url
         return FileValue(value, written or path, value.name)
     is_text = isinstance(value, str) or hasattr(value, "__fspath__")
     return FileValue(value, written or (str(value) if is_text else _NOUNS[medium]))
 
 
-def path_beside(path: str) -> str:
-    """A path as a cell of this notebook would give it."""
+def path_near_notebook(path: str) -> str:
+    """Return a path relative to the notebook, if the file is below its folder."""
     short = relative_path(Path(path))
     return path if not short or short.startswith("..") else short
 
 
-def is_url(given: object) -> bool:
-    """Whether it is the address of a file on the web."""
-    return isinstance(given, str) and given.lower().startswith(("http://", "https://"))
+def is_url(value: object) -> bool:
+    """Whether a value is an HTTP URL."""
+    return isinstance(value, str) and value.lower().startswith(("http://", "https://"))
 
 
-def name_of(chosen: FileValue) -> str:
-    """What people call it."""
-    return one_line(chosen.name, 80) or one_line(shorten(chosen.value), 80)
+def display_name(file: FileValue) -> str:
+    """Return the display name of a file."""
+    return one_line(file.name, 80) or one_line(shorten(file.value), 80)
 
 
 _ALONE_PX = (640, 360)
 _ALONE_BYTES = 60_000
-"""Of a picture that stands alone: as wide as its column, on a screen of twice the pixels too."""
+"""Limits of the preview of a single image: the width of its column at two pixels per point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What is shown of a file, and what is held of it from now on."""
+    """The preview of a file, and the file as it is kept."""
 
-    chosen: FileValue
+    file: FileValue
     src: str = ""
     facts: str = ""
     how: str = ""
-    """What happens to it on its way to the service."""
-    length_s: float | None = None
-    """Of a video or a sound."""
+    """How it is changed before the upload."""
+    duration_s: float | None = None
+    """Duration of a video or audio file."""
     size_px: tuple[int, int] | None = None
-    """Width and height; None for a sound, or if the file was not read."""
+    """Width and height; None for audio, or if the file was not read."""
 
     @property
     def words(self) -> dict[str, str]:
-        """For the page."""
-        name = name_of(self.chosen)
+        """The preview as data for the page."""
+        name = display_name(self.file)
         return {"src": self.src, "name": name, "facts": self.facts, "how": self.how}
 
 
-async def preview(chosen: FileValue, kind: Media, around: Surroundings) -> Preview:
+async def preview(file: FileValue, kind: Media, context: FileContext) -> Preview:
     """Read a file as it would be sent.
 
     Raises:
-        MediaError: It cannot be read, or is not what the service takes.
+        MediaError: It cannot be read, or the service does not accept it.
     """
-    given = chosen.value
-    if is_url(given):
+    value = file.value
+    if is_url(value):
         try:
-            given = await _fetch(str(given), kind.max_bytes)
+            value = await _fetch(str(value), kind.max_bytes)
         except MediaError as error:
-            if not around.is_emulated():
+            if not context.is_emulated():
                 raise
             why = str(error).rstrip(".")
-            return Preview(chosen, how=f"{why}. The emulator draws one in its place.")
-    read = await in_thread(read_attachment, given, kind, chosen.name)
-    if not is_url(chosen.value):
+            return Preview(file, how=f"{why}. The emulator generates one instead.")
+    read = await in_thread(read_attachment, value, kind, file.name)
+    if not is_url(file.value):
         check_upload(read)
-    if isinstance(chosen.value, bytes):
-        chosen = await in_thread(_keep, chosen, chosen.value, read, around)
-    shown = _preview_of(read, chosen)
+    if isinstance(file.value, bytes):
+        file = await in_thread(_keep, file, file.value, read, context)
+    shown = _preview_of(read, file)
     if isinstance(read, ImageInput) and kind.max_count == 1:
         still = await in_thread(shrink, read.content, _ALONE_PX, max_bytes=_ALONE_BYTES)
         return replace(shown, src=data_uri(still))
     return shown
 
 
-def _keep(chosen: FileValue, content: bytes, read: Attachment, around: Surroundings) -> FileValue:
-    """A file that came from a page, as one of the folder: so that its cell can name it."""
-    path = input_store.keep(around.folder(), content, "" if read.is_converted else read.mime_type)
+def _keep(file: FileValue, content: bytes, read: Attachment, context: FileContext) -> FileValue:
+    """Store a file from a page in the folder, so that a cell can name it."""
+    path = input_store.keep(context.folder(), content, "" if read.is_converted else read.mime_type)
     if not path:
-        return chosen
-    kept = StoredInput(read.source_sha256, chosen.name or read.name, read.mime_type, path)
-    return replace(chosen, value=kept, written=path_beside(path))
+        return file
+    kept = StoredInput(read.source_sha256, file.name or read.name, read.mime_type, path)
+    return replace(file, value=kept, written=path_near_notebook(path))
 
 
 async def _fetch(url: str, max_bytes: int) -> bytes:
@@ -177,14 +177,14 @@ async def _fetch(url: str, max_bytes: int) -> bytes:
         await fetcher.aclose()
 
 
-def _preview_of(read: Attachment, chosen: FileValue) -> Preview:
+def _preview_of(read: Attachment, file: FileValue) -> Preview:
     kind = read.mime_type.partition("/")[2].upper()
     return Preview(
-        replace(chosen, name=one_line(read.name, 80) or chosen.name),
+        replace(file, name=one_line(read.name, 80) or file.name),
         src=data_uri(read.thumbnail) if read.thumbnail else "",
         facts=read.facts,
         how=_how(read, kind),
-        length_s=read.length_s if isinstance(read, AudioVideoInput) else None,
+        duration_s=read.length_s if isinstance(read, AudioVideoInput) else None,
         size_px=(read.width_px, read.height_px) if read.width_px else None,
     )
 
@@ -193,40 +193,29 @@ def _how(read: Attachment, kind: str) -> str:
     """Return how the file is changed before the upload."""
     if read.sha256 == read.source_sha256:
         return "sent as it is"
-    return (
-        f"converted to {kind} for the service"
-        if read.is_converted
-        else ("sent without its metadata")
-    )
+    return f"converted to {kind} for the service" if read.is_converted else "sent without metadata"
 
 
 _ROLES = re.compile(r"\bfirst\b.*\blast\b", re.IGNORECASE)
-"""How the help of a pair says which of the two is which."""
+"""Matches the help of a pair of frames."""
 
 
 class MediaField(Field):
-    """One file or several of one medium.
-
-    Args:
-        parameter: What it is for.
-        kind: What the service takes. Source: `ModelSpec`.
-        around: What a name may mean.
-        remarks: What the model's rules say of it.
-    """
+    """One or several files of one medium; `remarks` are notes from the model's rules."""
 
     control: Picker
 
     def __init__(
-        self, parameter: Parameter, kind: Media, around: Surroundings, remarks: Sequence[str] = ()
+        self, parameter: Parameter, kind: Media, context: FileContext, remarks: Sequence[str] = ()
     ) -> None:
         self.reading: Future[None] | None = None
-        """The last reading of what is there; it never raises."""
-        self.length_s: float | None = None
-        """How long what is there is together, where that was read."""
+        """The last reading of the files; it never raises."""
+        self.duration_s: float | None = None
+        """Total duration of the files, if all were read."""
         self.sizes_px: tuple[tuple[int, int], ...] = ()
-        """Width and height of each image and video that was read."""
-        self._fault = ""
-        self._kind, self._around = kind, around
+        """Width and height of each image and video read."""
+        self._error = ""
+        self._kind, self._context = kind, context
         self._held: tuple[FileValue, ...] = ()
         self._turn = 0
         several = kind.max_count > 1
@@ -234,7 +223,9 @@ class MediaField(Field):
         super().__init__(
             parameter,
             Picker(
-                **words_of(parameter, "; ".join(filter(None, (what, kind.allowed, *remarks)))),
+                **control_traits(
+                    parameter, "; ".join(filter(None, (what, kind.allowed, *remarks)))
+                ),
                 medium=kind.medium,
                 several=several,
                 roles=_roles(parameter, kind),
@@ -242,147 +233,147 @@ class MediaField(Field):
                 accept="image/*" if kind.medium == "image" else ",".join(kind.mime_types),
             ),
         )
-        self.control.observe(self._take_text, "value")
-        self.control.on_file = self._take_file
-        self.control.on_refusal = self._take_refusal
+        self.control.observe(self._on_text, "value")
+        self.control.on_file = self._on_file
+        self.control.on_refusal = self._on_refusal
         self.control.on_remove = self._remove
         self.control.on_move = self._move
 
     @property
-    def given(self) -> object | None:
-        """The file, or a list of several; None while there is none."""
-        values = [chosen.value for chosen in self.chosen]
+    def value(self) -> object | None:
+        """The file, or a list of several; None if there is none."""
+        values = [file.value for file in self.files]
         return values[0] if len(values) == 1 else values or None
 
     @property
     def written(self) -> object | None:
-        """The file as it is written in a cell, or a list of several."""
-        words = [chosen.written for chosen in self.chosen]
+        """The file as written in a cell, or a list of several."""
+        words = [file.written for file in self.files]
         return words[0] if len(words) == 1 else words or None
 
     @property
     def kept(self) -> tuple[FileValue, ...]:
-        """The files as they were chosen."""
-        return self.chosen
+        """The files."""
+        return self.files
 
     @property
-    def fault(self) -> str:
-        """What is wrong with a file that is there."""
-        return self._fault
+    def error(self) -> str:
+        """The error of a file."""
+        return self._error
 
     @property
     def medium(self) -> Medium:
-        """What it holds: `image`, `video` or `audio`."""
+        """`image`, `video` or `audio`."""
         return self._kind.medium
 
     @property
-    def chosen(self) -> tuple[FileValue, ...]:
-        """The files: those that are held, then those that are named in the line of text."""
+    def files(self) -> tuple[FileValue, ...]:
+        """The files: first the stored ones, then those named in the line of text."""
         lines = [line.strip() for line in str(self.control.value).splitlines()]
-        return (*self._held, *(self._around.named(line) for line in lines if line))
+        return (*self._held, *(self._context.named(line) for line in lines if line))
 
-    def give(self, value: object, written: object = None) -> None:
-        """Hold this file: text goes into the line of text, objects are kept."""
+    def set_value(self, value: object, written: object = None) -> None:
+        """Set the file: text goes into the line of text, objects are stored."""
         items, words = _items(value), _items(written)
         if all(isinstance(item, FileValue) for item in items):
-            self.take(tuple(item for item in items if isinstance(item, FileValue)))
+            self.set_files(tuple(item for item in items if isinstance(item, FileValue)))
         elif all(isinstance(item, str) or hasattr(item, "__fspath__") for item in items):
             self._held = ()
             self.control.value = "\n".join(map(str, items))
         else:
             texts = [str(word or "") for word in words] if len(words) == len(items) else []
             pairs = zip_longest(items, texts, fillvalue="")
-            self.take(tuple(chosen_from(item, text, self.medium) for item, text in pairs))
+            self.set_files(tuple(file_value(item, text, self.medium) for item, text in pairs))
 
-    def hold(self, shown: Mapping[str, object]) -> None:
-        """Hold the line of text that a page shows."""
+    def sync_values(self, shown: Mapping[str, object]) -> None:
+        """Set the line of text that a page shows."""
         text = shown.get(self.parameter.name)
         if isinstance(text, str):
             self.control.value = text
 
-    def take(self, chosen: tuple[FileValue, ...]) -> None:
-        """Hold these files and no others."""
-        self._held = chosen
+    def set_files(self, files: tuple[FileValue, ...]) -> None:
+        """Set these files and no others."""
+        self._held = files
         if self.control.value:
-            self.control.value = ""  # which looks, too
+            self.control.value = ""  # this calls `_start_reading`
         else:
-            self._look()
+            self._start_reading()
 
     def clear(self) -> None:
-        """Hold no file."""
-        self.take(())
+        """Remove all files."""
+        self.set_files(())
 
-    def blame(self, problem: Problem) -> None:
-        """Hear what is wrong with the file that is there."""
-        if self.given is not None:
-            self._fault = f"{problem.given}; {problem.allowed}"
+    def add_problem(self, problem: Problem) -> None:
+        """Take a problem of the current file."""
+        if self.value is not None:
+            self._error = f"{problem.given}; {problem.allowed}"
 
     def shows(self, problem: Problem) -> bool:
-        """Whether a person is to see it now: what is wrong with a file that is there, always."""
-        return super().shows(problem) or bool(self.fault)
+        """Whether the field shows that problem now; errors of a file are always shown."""
+        return super().shows(problem) or bool(self.error)
 
     def close(self) -> None:
-        """Take the field away; a reading that still runs shows nothing any more."""
+        """Close the field; a reading in progress shows nothing any more."""
         self._turn += 1
         super().close()
 
-    def _take_text(self, _: object) -> None:
-        # Where one file is wanted the last way to give it counts.
+    def _on_text(self, _: object) -> None:
+        # With one file, the last input wins.
         if self.control.value.strip() and self._kind.max_count == 1:
             self._held = ()
-        self._look()
+        self._start_reading()
 
-    def _take_file(self, name: str, content: bytes) -> None:
-        given = replace(chosen_from(content, medium=self.medium), name=one_line(name, 80))
+    def _on_file(self, name: str, content: bytes) -> None:
+        value = replace(file_value(content, medium=self.medium), name=one_line(name, 80))
         if self._kind.max_count == 1:
-            self.take((given,))
+            self.set_files((value,))
         else:
-            self._held = (*self._held, given)
-            self._look()
+            self._held = (*self._held, value)
+            self._start_reading()
 
-    def _take_refusal(self, words: str) -> None:
-        self._fault = one_line(words, 300)
+    def _on_refusal(self, words: str) -> None:
+        self._error = one_line(words, 300)
         self.changed()
 
     def _remove(self, at: int) -> None:
         held = len(self._held)
         if at < held:
-            self._held = tuple(each for place, each in enumerate(self._held) if place != at)
-            self._look()
+            self._held = tuple(each for index, each in enumerate(self._held) if index != at)
+            self._start_reading()
         else:
             left = [line for line in str(self.control.value).split("\n") if line.strip()]
             self.control.value = "\n".join(left[: at - held] + left[at - held + 1 :])
 
     def _move(self, at: int, to: int) -> None:
-        chosen = list(self.chosen)
-        if 0 <= at < len(chosen) and 0 <= to < len(chosen):
-            chosen.insert(to, chosen.pop(at))
-            self.take(tuple(chosen))
+        files = list(self.files)
+        if 0 <= at < len(files) and 0 <= to < len(files):
+            files.insert(to, files.pop(at))
+            self.set_files(tuple(files))
 
-    def _look(self) -> None:
-        """Read what is there now; an earlier reading that still runs shows nothing any more."""
+    def _start_reading(self) -> None:
+        """Read the current files; earlier readings in progress are ignored."""
         self._turn += 1
-        self._fault, self.length_s, self.sizes_px = "", None, ()
-        chosen = self.chosen
-        if not chosen:
+        self._error, self.duration_s, self.sizes_px = "", None, ()
+        files = self.files
+        if not files:
             self.control.pictures = []
         self.changed()
-        if chosen:
-            self.reading = background_loop().submit(self._read(self._turn, chosen))
+        if files:
+            self.reading = background_loop().submit(self._read(self._turn, files))
 
-    async def _read(self, turn: int, chosen: tuple[FileValue, ...]) -> None:
-        fault, shown = "", []
-        for one in chosen:
+    async def _read(self, turn: int, files: tuple[FileValue, ...]) -> None:
+        message, shown = "", []
+        for one in files:
             try:
-                shown.append(await preview(one, self._kind, self._around))
+                shown.append(await preview(one, self._kind, self._context))
             except MediaError as error:
-                fault = fault or str(error)
+                message = message or str(error)
                 shown.append(Preview(one))
         if turn == self._turn:
-            self._fault = fault
-            self._held = tuple(each.chosen for each in shown[: len(self._held)])
-            lengths = [each.length_s for each in shown if each.length_s is not None]
-            self.length_s = sum(lengths) if len(lengths) == len(shown) else None
+            self._error = message
+            self._held = tuple(each.file for each in shown[: len(self._held)])
+            lengths = [each.duration_s for each in shown if each.duration_s is not None]
+            self.duration_s = sum(lengths) if len(lengths) == len(shown) else None
             self.sizes_px = tuple(each.size_px for each in shown if each.size_px is not None)
             self.control.pictures = [each.words for each in shown]
             self.changed()
@@ -393,6 +384,6 @@ def _items(value: object) -> list[object]:
 
 
 def _roles(parameter: Parameter, kind: Media) -> list[str]:
-    """What each of a pair is, in the words of its help: the first frame and the last."""
+    """Return the role of each of two files if the help names a first and a last frame."""
     is_pair = kind.max_count == 2 and _ROLES.search(parameter.help)
     return ["First frame", "Last frame"] if is_pair else []

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Literal, assert_never
+from typing import Literal, TypeVar, assert_never
 
 import ipywidgets as widgets
 
@@ -29,12 +29,12 @@ from kling_nb.models.spec import (
 )
 
 from .fields import ChoiceField, Field, FlagField, NumberField, TextField
-from .file_field import FileValue, MediaField, Surroundings
+from .file_field import FileContext, FileValue, MediaField
 from .records_field import RowsField
 
 __all__ = [
     "Form",
-    "Kept",
+    "FormContent",
     "Place",
     "arranged",
     "check",
@@ -44,29 +44,29 @@ __all__ = [
 ]
 
 Place = Literal["scene", "options", "lists"]
-"""What is in the picture, how it is filmed, and rows of both."""
+"""Groups of fields: the content of the clip, its options, and lists of both."""
 
 _RANKS: dict[Place, int] = {"scene": 0, "options": 1, "lists": 2}
 
 
 def place_of(parameter: Parameter) -> Place:
-    """The group of fields that a parameter belongs to."""
+    """Return the group of fields that a parameter belongs to."""
     return _position(parameter)[0]
 
 
 def sorted_names(parameters: Iterable[Parameter]) -> list[str]:
-    """The names in the order in which a person meets the fields, by eye and by the Tab key."""
+    """Return the names in the order of the fields on the page and of the Tab key."""
     return [name for _, names in arranged(parameters) for name in names]
 
 
 def arranged(parameters: Iterable[Parameter]) -> Iterator[tuple[Place, list[str]]]:
-    """The groups that have a field, and the names in each."""
+    """Yield the groups that have a field, and the names in each."""
     for place, group in groupby(sorted(parameters, key=_rank), place_of):
         yield place, [parameter.name for parameter in group]
 
 
 def _rank(parameter: Parameter) -> tuple[int, bool]:
-    """Files before words, and short fields before a line of text; else as the model has them."""
+    """Return the sort key: files before text, short fields before a line of text."""
     place, is_text = _position(parameter)
     return _RANKS[place], is_text
 
@@ -86,8 +86,10 @@ def _position(parameter: Parameter) -> tuple[Place, bool]:
             assert_never(parameter.kind)
 
 
-Kept = dict[str, object]
-"""What fields held, by parameter; files as a tuple of `FileValue`."""
+T = TypeVar("T")
+
+FormContent = dict[str, object]
+"""Content of fields, by parameter; files as a tuple of `FileValue`."""
 
 
 class Form:
@@ -95,62 +97,62 @@ class Form:
 
     Args:
         spec: The model.
-        values: What the fields hold at first.
-        around: What the name of a picture, a video or a sound may mean.
+        values: The initial values.
+        around: Resolves names of files and variables.
 
     Raises:
-        InvalidInput: Values that were given are not allowed.
+        InvalidInput: A value is not allowed.
     """
 
-    def __init__(self, spec: ModelSpec, values: Values, around: Surroundings) -> None:
+    def __init__(self, spec: ModelSpec, values: Values, context: FileContext) -> None:
         self.spec = spec
         self.on_change: Callable[[], None] | None = None
         """Called after each change of a value or a problem, also on the background loop."""
         self.problems: tuple[Problem, ...] = ()
-        """Those that are shown, in the order of the fields on the page."""
-        allowed = _allowed_at_first(spec, values)
+        """The problems shown, in the order of the fields on the page."""
+        allowed = _initial_values(spec, values)
         self._sums = tuple(each for each in spec.implied if isinstance(each, Summed))
-        self._following = {each.field for each in self._sums if values.get(each.field) is None}
-        self._fields = {p.name: field_for(p, around, spec.remarks(p.name)) for p in spec.parameters}
-        self._judging, self._is_following = threading.RLock(), False
+        self._computed = {each.field for each in self._sums if values.get(each.field) is None}
+        self._fields = {
+            p.name: field_for(p, context, spec.remarks(p.name)) for p in spec.parameters
+        }
+        self._validating, self._is_updating = threading.RLock(), False
         self._order = sorted_names(spec.parameters)
         self.box = self._arranged()
         for name, field in self._fields.items():
-            # What only follows from others is nobody's choice, and would stay when they change.
+            # A computed value would not change with its inputs, so it is not set.
             if name in allowed and (values.get(name) is not None or _has_default(field)):
-                field.give(allowed[name])
-            field.on_change = self._take_change
-        self._judge()  # a file may have been read already, and nobody has heard what is wrong
+                field.set_value(allowed[name])
+            field.on_change = self._on_field_change
+        self._validate()  # a file may have been read before `on_change` was set
 
     @property
     def values(self) -> dict[str, object]:
-        """What is given, by parameter."""
-        given = {name: field.given for name, field in self._own.items()}
-        return {name: value for name, value in given.items() if value is not None}
+        """The values, by parameter."""
+        return _without_none({n: field.value for n, field in self._user_fields.items()})
 
     @property
     def allowed(self) -> dict[str, object]:
-        """Those values that are allowed as they are, defaults filled in."""
-        allowed = check(self.spec, self.values, self.lengths_s)[0]
-        # What a sum was stays on screen while what it sums up is wrong, and so does its price.
+        """The valid values, with defaults."""
+        allowed = check(self.spec, self.values, self.durations_s)[0]
+        # A sum and its price stay on screen while its inputs are invalid.
         stale = [e.field for e in self._sums if e.of in self.values and e.of not in allowed]
-        shown = {name: self._fields[name].given for name in self._following & {*stale}}
+        shown = {name: self._fields[name].value for name in self._computed & {*stale}}
         return allowed | shown
 
     @property
     def price_credits(self) -> float | None:
-        """What it costs by our table, as far as that is known."""
-        return price_credits(self.spec, self.allowed, self.lengths_s)
+        """The listed price; None if it is unknown."""
+        return price_credits(self.spec, self.allowed, self.durations_s)
 
     @property
     def written(self) -> dict[str, object]:
-        """What is given, as it is written in a cell."""
-        words = {name: field.written for name, field in self._own.items()}
-        return {name: word for name, word in words.items() if word is not None}
+        """The values as written in a cell."""
+        return _without_none({n: field.written for n, field in self._user_fields.items()})
 
     @property
     def sources(self) -> dict[str, object]:
-        """How files, and rows that may have some, are written in a cell."""
+        """The files, and rows that may contain files, as written in a cell."""
         return {
             name: word
             for name, word in self.written.items()
@@ -158,96 +160,90 @@ class Form:
         }
 
     @property
-    def lengths_s(self) -> dict[str, float]:
-        """How long the videos and sounds are that were read, by parameter."""
-        lengths = {
-            name: field.length_s
-            for name, field in self._fields.items()
-            if isinstance(field, MediaField)
-        }
-        return {name: length_s for name, length_s in lengths.items() if length_s is not None}
+    def durations_s(self) -> dict[str, float]:
+        """The durations of the videos and audio files that were read, by parameter."""
+        return _without_none({n: field.duration_s for n, field in self._media_fields.items()})
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return the warnings about the files that were read."""
-        fields = self._fields.items()
-        sizes_px = {n: field.sizes_px for n, field in fields if isinstance(field, MediaField)}
-        return warnings_of(self.spec.advisories, MediaFacts(self.lengths_s, sizes_px))
+        """Warnings about the files that were read."""
+        sizes_px = {n: field.sizes_px for n, field in self._media_fields.items()}
+        return warnings_of(self.spec.advisories, MediaFacts(self.durations_s, sizes_px))
 
     @property
     def controls(self) -> dict[str, str]:
-        """The model id of each control that holds a value, by its name."""
+        """The model id of each control that has a value, by its name."""
         return {n: i for field in self._fields.values() for n, i in field.controls.items()}
 
     @property
-    def kept(self) -> Kept:
-        """What the fields hold, for a form of another model."""
+    def kept(self) -> FormContent:
+        """The content of the fields, for a form of another model."""
         held = {name: field.kept for name, field in self._fields.items()}
         return {name: value for name, value in held.items() if value not in (None, ())}
 
-    def hold(self, shown: Mapping[str, object]) -> None:
-        """Hold what a page shows in the controls: it may be ahead of what has arrived."""
+    def sync_values(self, shown: Mapping[str, object]) -> None:
+        """Set the values that a page shows; they may be newer than those received."""
         for field in self._fields.values():
-            field.hold(shown)
+            field.sync_values(shown)
 
     def fill(self, values: Values, written: Mapping[str, object]) -> None:
-        """Hold the values of another request, as far as they are allowed here."""
-        given = {name: value for name, value in values.items() if name in self._fields}
-        allowed = check(self.spec, given)[0]
-        for name, value in given.items():
+        """Set the values of another request that are valid here."""
+        values = {name: value for name, value in values.items() if name in self._fields}
+        allowed = check(self.spec, values)[0]
+        for name, value in values.items():
             field = self._fields[name]
             if name in allowed:
-                field.give(allowed[name], written.get(name))
-            elif field.keeps_wrong:
-                field.give(value)
+                field.set_value(allowed[name], written.get(name))
+            elif field.keeps_invalid:
+                field.set_value(value)
 
-    def start_from(self, values: Values, written: Mapping[str, object]) -> None:
-        """Hold another request and nothing else: what it did not give is as in a new form."""
+    def load(self, values: Values, written: Mapping[str, object]) -> None:
+        """Set another request; fields without a value are as in a new form."""
         usual = check(self.spec, {})[0]
         for name, field in self._fields.items():
             if name in values:
                 continue
             if name in usual and _has_default(field):
-                field.give(usual[name])
+                field.set_value(usual[name])
             else:
                 field.clear()
         self.fill(values, written)
 
-    def take_picture(self, content: bytes, name: str) -> None:
-        """Hold a picture in the first field that takes one."""
-        for field in self._fields.values():
-            if isinstance(field, MediaField) and field.medium == "image":
-                field.take((FileValue(content, "picture", name),))
+    def set_image(self, content: bytes, name: str) -> None:
+        """Set an image in the first image field."""
+        for field in self._media_fields.values():
+            if field.medium == "image":
+                field.set_files((FileValue(content, "picture", name),))
                 return
 
-    def take_over(self, kept: Kept) -> None:
-        """Hold what another form held, as far as it is allowed here."""
+    def restore(self, kept: FormContent) -> None:
+        """Set the content of another form that is valid here."""
         plain = {n: value for n, value in kept.items() if not isinstance(value, tuple)}
         self.fill(plain, {})
         for name, value in kept.items():
             field = self._fields.get(name)
             if isinstance(field, MediaField) and isinstance(value, tuple):
-                field.take(value)
+                field.set_files(value)
 
-    def judge_all(self) -> None:
-        """Show every problem, also of fields that nobody has touched."""
+    def validate_all(self) -> None:
+        """Show every problem, also of fields that were not edited."""
         for field in self._fields.values():
             field.touch()
-        self._judge()
+        self._validate()
 
-    def take_problems(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
-        """Show problems that somebody else found; returns those that no field is about."""
-        with self._judging:
+    def add_problems(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+        """Show problems found elsewhere; return those that belong to no field."""
+        with self._validating:
             for problem in problems:
                 field = self._fields.get(_root(problem))
                 if field is not None:
-                    field.blame(problem)
-            self.judge_all()
+                    field.add_problem(problem)
+            self.validate_all()
             shown = {problem.field for problem in self.problems}
             return tuple(problem for problem in problems if _root(problem) not in shown)
 
     def close(self) -> None:
-        """Take the form away."""
+        """Close the form."""
         self.on_change = None
         for field in self._fields.values():
             field.close()
@@ -263,55 +259,64 @@ class Form:
         return widgets.VBox(groups).add_class("kling-form")
 
     @property
-    def _own(self) -> dict[str, Field]:
-        """The fields whose value is a person's, and does not follow from others."""
-        return {n: field for n, field in self._fields.items() if n not in self._following}
+    def _media_fields(self) -> dict[str, MediaField]:
+        """The fields of files."""
+        return {n: field for n, field in self._fields.items() if isinstance(field, MediaField)}
 
-    def _take_change(self, field: Field) -> None:
-        with self._judging:
-            if self._is_following:  # what is written there is no person's choice
+    @property
+    def _user_fields(self) -> dict[str, Field]:
+        """The fields set by the user, not computed from others."""
+        return {n: field for n, field in self._fields.items() if n not in self._computed}
+
+    def _on_field_change(self, field: Field) -> None:
+        with self._validating:
+            if self._is_updating:  # set by the form, not by the user
                 return
             field.is_touched = True
-            # The last word counts: a sum that is set stays, until what it sums up is changed.
-            self._following.discard(field.parameter.name)
+            # The last edit wins: a sum set by the user stays until its inputs change.
+            self._computed.discard(field.parameter.name)
             name = field.parameter.name
-            self._following.update(each.field for each in self._sums if each.of == name)
-            self._judge()
+            self._computed.update(each.field for each in self._sums if each.of == name)
+            self._validate()
 
-    def _judge(self) -> None:
-        with self._judging:
-            allowed, problems = check(self.spec, self.values, self.lengths_s)
+    def _validate(self) -> None:
+        with self._validating:
+            allowed, problems = check(self.spec, self.values, self.durations_s)
             found = {problem.field: problem for problem in problems}
             for name, field in self._fields.items():
-                if field.fault:
-                    # A file that was refused says more than that there is none.
-                    found[name] = Problem(name, field.fault, field.parameter.kind.allowed)
+                if field.error:
+                    # The error of a file is more specific than a missing value.
+                    found[name] = Problem(name, field.error, field.parameter.kind.allowed)
             self._show(found)
-            self._follow(allowed, found)
+            self._update_sums(allowed, found)
             if self.on_change is not None:
                 self.on_change()
 
     def _show(self, found: Mapping[str, Problem]) -> None:
-        """Tell each field what is wrong with it, if a person is to see it now."""
+        """Show each field its problem if the user is to see it now."""
         wrong = {name: found.get(name) for name in self._fields}
         shown = {n: each for n, each in wrong.items() if each and self._fields[n].shows(each)}
         self.problems = tuple(shown[name] for name in self._order if name in shown)
         for name, field in self._fields.items():
-            field.tell(shown.get(name))
+            field.show_problem(shown.get(name))
 
-    def _follow(self, allowed: Values, found: Mapping[str, Problem]) -> None:
-        """Show what follows from others where nobody chose it; while those are wrong it stays."""
-        self._is_following = True
+    def _update_sums(self, allowed: Values, found: Mapping[str, Problem]) -> None:
+        """Update computed sums; while their inputs are invalid they stay."""
+        self._is_updating = True
         for each in self._sums:
-            if each.field in self._following & allowed.keys() and each.of not in found:
-                self._fields[each.field].give(allowed[each.field])
-        self._is_following = False
+            if each.field in self._computed & allowed.keys() and each.of not in found:
+                self._fields[each.field].set_value(allowed[each.field])
+        self._is_updating = False
 
 
-def _allowed_at_first(spec: ModelSpec, values: Values) -> dict[str, object]:
-    given = {name: value for name, value in values.items() if value is not None}
-    allowed, problems = check(spec, given)
-    problems = tuple(problem for problem in problems if problem.field in given)
+def _without_none(values: Mapping[str, T | None]) -> dict[str, T]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _initial_values(spec: ModelSpec, values: Values) -> dict[str, object]:
+    values = _without_none(values)
+    allowed, problems = check(spec, values)
+    problems = tuple(problem for problem in problems if problem.field in values)
     if problems:
         raise InvalidInput(problems)
     return allowed
@@ -322,12 +327,12 @@ def _has_default(field: Field) -> bool:
 
 
 def _root(problem: Problem) -> str:
-    """The parameter that a problem is about, also where it is about one of several records."""
+    """Return the parameter of a problem, also for a problem in one of several records."""
     return problem.field.partition("[")[0]
 
 
-def field_for(parameter: Parameter, around: Surroundings, remarks: Sequence[str] = ()) -> Field:
-    """The field of a parameter, by its kind."""
+def field_for(parameter: Parameter, context: FileContext, remarks: Sequence[str] = ()) -> Field:
+    """Return the field of a parameter, by its kind."""
     match parameter.kind:
         case Text() as kind:
             return TextField(parameter, kind, remarks)
@@ -338,26 +343,26 @@ def field_for(parameter: Parameter, around: Surroundings, remarks: Sequence[str]
         case Number() as kind:
             return NumberField(parameter, kind, remarks)
         case Media() as kind:
-            return MediaField(parameter, kind, around, remarks)
+            return MediaField(parameter, kind, context, remarks)
         case Records() as kind:
-            return RowsField(parameter, kind, lambda column: field_for(column, around), remarks)
+            return RowsField(parameter, kind, lambda column: field_for(column, context), remarks)
         case _:
             assert_never(parameter.kind)
 
 
 def check(
-    spec: ModelSpec, values: Values, lengths_s: Mapping[str, float] | None = None
+    spec: ModelSpec, values: Values, durations_s: Mapping[str, float] | None = None
 ) -> tuple[dict[str, object], tuple[Problem, ...]]:
-    """The values that are allowed, and the problems of all others.
+    """Return the valid values, and the problems of all others.
 
     Args:
         spec: The model.
-        values: What was given.
-        lengths_s: How long the videos and sounds are that were read, by parameter.
+        values: The values.
+        durations_s: Durations of the videos and audio files that were read, by parameter.
     """
     try:
         allowed = validate(spec, values)
-        return allowed, tuple(judge_lengths(spec, allowed, lengths_s or {}))
+        return allowed, tuple(judge_lengths(spec, allowed, durations_s or {}))
     except InvalidInput as invalid:
         bad = {problem.field for problem in invalid.problems}
         kept = tuple(p for p in spec.parameters if p.name not in bad)
@@ -365,8 +370,8 @@ def check(
             e for e in spec.implied if isinstance(e, Told | Unsent) or e.field not in bad
         )
         fine: Mapping[str, object] = {n: value for n, value in values.items() if n not in bad}
-        # Without its rules, which may be about a field that is left out here.
+        # Without rules, since a rule may refer to an omitted field.
         allowed = validate(replace(spec, parameters=kept, rules=(), implied=implied), fine)
-        known = {n: length_s for n, length_s in (lengths_s or {}).items() if n in allowed}
+        known = {n: duration_s for n, duration_s in (durations_s or {}).items() if n in allowed}
         long = [p for p in judge_lengths(spec, allowed, known) if p.field in known]
         return allowed, (*invalid.problems, *long)

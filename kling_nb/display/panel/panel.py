@@ -1,6 +1,6 @@
 """The panel: connects the form and its buttons to a session.
 
-Nothing here blocks the kernel's main thread: session calls and file reads run in other threads.
+Nothing here blocks the kernel's main thread: other threads call the session and read files.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.lookup import find_model
 from kling_nb.models.spec import ModelSpec, Values
 
-from .file_field import Surroundings
-from .form import Form, Kept
-from .header import cost_words, head_markup, hint_words, model_control, model_note
+from .file_field import FileContext
+from .form import Form, FormContent
+from .header import format_cost, format_hint, model_control, model_note, render_header
 from .results import Result, last_frame, recent_clips
 from .saved_view import SavedView
 from .widgets import Actions, Recents
@@ -43,13 +43,13 @@ _log = logging.getLogger("kling_nb")
 
 
 class Panel(widgets.VBox):
-    """A form and its results; display it, or work with it from Python.
+    """A form and its results; display it, or use it from Python.
 
     Args:
-        spec: The model that is chosen at first.
-        session: Gives the session to work with now.
-        values: What the fields hold at first.
-        variables: Gives the notebook's variables, by which pictures may be named.
+        spec: The initial model.
+        session: Returns the current session.
+        values: The initial values.
+        variables: Returns the notebook's variables, which may name files.
     """
 
     def __init__(
@@ -61,50 +61,50 @@ class Panel(widgets.VBox):
     ) -> None:
         self._spec, self._session = spec, session
         self._funds = Funds()
-        self._results, self._kept = list[Result](), Kept()
+        self._results, self._kept = list[Result](), FormContent()
         self._listing, self._writing = threading.Lock(), threading.RLock()
-        self._around = Surroundings(
+        self._context = FileContext(
             variables, lambda: self._is_emulated, lambda: self._session().settings.folder
         )
-        self._form = Form(spec, values, self._around)
+        self._form = Form(spec, values, self._context)
         self._head, self._notice = widgets.HTML(), widgets.HTML()
         self._model = model_control(spec)
-        self._recents, self._actions, self._keepsake = Recents(), Actions(), SavedView()
-        self._place, self._cards = widgets.VBox([self._form.box]), widgets.VBox()
-        super().__init__([self._sheet(), self._notice, self._cards])
+        self._recents, self._actions, self._saved_view = Recents(), Actions(), SavedView()
+        self._form_box, self._cards = widgets.VBox([self._form.box]), widgets.VBox()
+        super().__init__([self._build_header(), self._notice, self._cards])
         self.add_class("kling-panel")
         self._form.on_change = self._refresh
-        self._model.observe(self._take_model, "value")
-        self._actions.on_press = self._take_press
-        self._recents.on_choice = self._take_choice
-        self._put_notice("")
+        self._model.observe(self._on_model, "value")
+        self._actions.on_press = self._on_press
+        self._recents.on_choice = self._on_choice
+        self._set_notice("")
         self._refresh()
-        work_later(self._take_balance)
-        work_later(self._take_recents)
+        work_later(self._update_balance)
+        work_later(self._update_recents)
 
     @property
     def model(self) -> str:
-        """The name of the model that is chosen."""
+        """The name of the chosen model."""
         return self._spec.name
 
     @property
     def values(self) -> dict[str, object]:
-        """What the fields hold, as it would be given in Python."""
+        """The values of the fields, as in Python."""
         return self._form.values
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What is shown as wrong, in the order of the fields."""
+        """The problems shown, in the order of the fields."""
         return self._form.problems
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """The jobs that have a card here, newest first."""
+        """The jobs with a card in the panel, newest first."""
         return tuple(result.job for result in self._results)
 
     @without_comms()
     def choose(self, model: str) -> None:
-        """Show the form of another model; what both have in common stays.
+        """Show the form of another model; values that both have are kept.
 
         Raises:
             InvalidInput: The model is not known.
@@ -112,19 +112,19 @@ class Panel(widgets.VBox):
         spec, old = find_model(model), self._form
         if spec is self._spec:
             return
-        # Of what both have in common the present form knows best, also that it is empty.
+        # The current form overrides older values, also with empty ones.
         self._kept = old.kept | {n: v for n, v in self._kept.items() if n not in old.controls}
-        form = Form(spec, {}, self._around)
-        form.take_over(self._kept)
+        form = Form(spec, {}, self._context)
+        form.restore(self._kept)
         with self._writing:
             self._spec, self._form, self._model.value = spec, form, spec.name
             form.on_change = self._refresh
-        self._place.children = [form.box]
+        self._form_box.children = [form.box]
         old.close()
         self._refresh()
 
     def generate(self) -> Job:
-        """Do what *Generate* does: ask for the clip that the form describes.
+        """Submit the request in the form, as *Generate* does.
 
         Returns:
             The job; its card is in the panel too.
@@ -133,69 +133,69 @@ class Panel(widgets.VBox):
             InvalidInput: Values are not allowed; nothing was sent.
             KlingError: The service refused; nothing was charged.
         """
-        job = self._make(self._wish())
-        if present_front_end() == "headless":  # what comes after a cell's end is saved nowhere
+        job = self._make(self._request())
+        if present_front_end() == "headless":  # later output is not saved
             with suppress(KlingError):
                 job.result()
-            self._keep()
+            self._update_saved_view()
         return job
 
-    def _take_press(self, word: str, held: Mapping[str, object]) -> None:
-        """A click on *Generate* or *Copy cell*, with what the controls show in that moment."""
+    def _on_press(self, word: str, held: Mapping[str, object]) -> None:
+        """Handle a click on *Generate* or *Copy cell*, with the values of the controls."""
         model = held.get("model")
         if isinstance(model, str) and model in CATALOGUE:
             self.choose(model)
-        self._form.hold({name: value for name, value in held.items() if name != "model"})
+        self._form.sync_values({name: value for name, value in held.items() if name != "model"})
         if word == "copy":
             self._actions.cell = self._cell_text()
             self._actions.send({"copy": self._actions.cell})
             return
-        if self._actions.busy:  # a second click that was under way already
+        if self._actions.busy:  # a second click, sent before the button was disabled
             return
-        self._be_busy(True)
-        work_later(self._answer_click, self._wish())
+        self._actions.busy = True
+        work_later(self._on_generate, self._request())
 
-    def _answer_click(self, wish: ClipRequest) -> None:
-        with self._telling("Something broke in kling_nb."), suppress(KlingError):
-            # An error of ours that has a sentence is on screen already.
-            self._make(wish, lambda job: self._actions.send({"show": job.id}))
+    def _on_generate(self, request: ClipRequest) -> None:
+        with self._showing_errors("Error in kling_nb."), suppress(KlingError):
+            # `_make` has shown a `KlingError` already.
+            self._make(request, lambda job: self._actions.send({"show": job.id}))
 
-    def _make(self, wish: ClipRequest, on_card: Callable[[Job], None] = lambda _: None) -> Job:
+    def _make(self, request: ClipRequest, on_card: Callable[[Job], None] = lambda _: None) -> Job:
         session, job = self._session(), None
-        self._be_busy(True)
-        self._put_notice("")
+        self._actions.busy = True
+        self._set_notice("")
         try:
-            with session.submitting(wish) as job:  # sent at the end, and not at all without a card
+            with session.submitting(request) as job:  # sends at the end of the block
                 self.show(job)
                 on_card(job)
         except InvalidInput as invalid:
-            left = self._form.take_problems(invalid.problems)
+            left = self._form.add_problems(invalid.problems)
             if left:
-                self._tell("Not accepted; nothing was sent.", *map(str, left))
+                self._show_error("Not accepted; nothing was sent.", *map(str, left))
             if self.problems:
                 self._actions.send({"focus": self.problems[0].field})
             raise
         except KlingError as error:
-            if job is None or not job.done():  # else its card tells
-                self._tell("There is no clip.", str(error))
+            if job is None or not job.done():  # else its card shows the error
+                self._show_error("No clip was made.", str(error))
             raise
         finally:
-            self._be_busy(False)
-            work_later(self._take_balance)
+            self._actions.busy = False
+            work_later(self._update_balance)
         return job
 
-    def _wish(self) -> ClipRequest:
+    def _request(self) -> ClipRequest:
         form = self._form
         return ClipRequest(form.spec, form.values, written=form.sources)
 
     @without_comms()
     def show(self, job: Job) -> None:
-        """Put a job's card on top; the one that the same job had goes."""
+        """Put a job's card on top; an earlier card of the same job is removed."""
         with self._listing:
             known = [result for result in self._results if result.job.id == job.id]
             result = next((each for each in known if each.job is job), None)
             if result is None:
-                result = Result(job, on_take=self.show, on_end=self._take_end)
+                result = Result(job, on_take=self.show, on_end=self._on_end)
             others = [one for one in self._results if one.job.id != job.id]
             self._results = [result, *others]
             self._cards.children = [one.box for one in self._results]
@@ -203,50 +203,50 @@ class Panel(widgets.VBox):
             if one is not result:
                 one.close()
 
-    def _take_end(self) -> None:
-        """A clip is there, or will not be: the notebook keeps it, and the balance may differ."""
-        draw_later(self._keep)
-        work_later(self._take_balance)
-        work_later(self._take_recents)
+    def _on_end(self) -> None:
+        """Update saved view, balance and recent clips after the end of a job."""
+        draw_later(self._update_saved_view)
+        work_later(self._update_balance)
+        work_later(self._update_recents)
 
-    def _keep(self) -> None:
-        with self._listing:  # a card that is just being made may have ended already
+    def _update_saved_view(self) -> None:
+        with self._listing:  # a new card may have ended already
             jobs = self.jobs
-        self._keepsake.update(jobs)
+        self._saved_view.update(jobs)
 
-    def _take_model(self, change: Mapping[str, Any]) -> None:
+    def _on_model(self, change: Mapping[str, Any]) -> None:
         if change["new"] in CATALOGUE:
             self.choose(change["new"])
 
-    def _take_choice(self, word: str, job_id: str) -> None:
-        """A recent clip was chosen to start from."""
+    def _on_choice(self, word: str, job_id: str) -> None:
+        """Start from a recent clip."""
         work_later(self._start_from_frame if word == "frame" else self._start_from, job_id)
 
     def _start_from(self, job_id: str) -> None:
-        with self._telling("These settings cannot be used."):
-            wish = self._session().request_of(job_id)
-            self.choose(wish.spec.name)
+        with self._showing_errors("These settings cannot be used."):
+            request = self._session().request_of(job_id)
+            self.choose(request.spec.name)
             self._kept = {}
-            self._form.start_from(wish.values, wish.written)
+            self._form.load(request.values, request.written)
 
     def _start_from_frame(self, job_id: str) -> None:
-        with self._telling("This clip cannot be used."):
+        with self._showing_errors("This clip cannot be used."):
             content, name = last_frame(self._session().ledger.row(job_id))
-            self._form.take_picture(content, name)
+            self._form.set_image(content, name)
 
     def _refresh(self, _: object = None) -> None:
-        """Write head, price and hint anew; the last to come has seen all changes."""
+        """Update title, price and hint; the last call has seen all changes."""
         emulated = self._is_emulated
         with self._writing:
             form, actions = self._form, self._actions
-            self._head.value = head_markup(emulated=emulated)
+            self._head.value = render_header(emulated=emulated)
             actions.controls = {"model": self._model.model_id, **form.controls}
             self._model.note = model_note(form.spec)
             price = form.price_credits
             actions.amount = "" if price is None else price_words(price)
-            actions.price = cost_words(form, funds=self._funds, emulated=emulated)
+            actions.price = format_cost(form, funds=self._funds, emulated=emulated)
             actions.warnings = [html.warning_text(each) for each in form.warnings]
-            actions.hint = hint_words(form, self._funds)
+            actions.hint = format_hint(form, self._funds)
             self._recents.takes_pictures = bool(form.spec.media)
             if actions.cell:
                 actions.cell = self._cell_text()
@@ -254,69 +254,68 @@ class Panel(widgets.VBox):
     def _cell_text(self) -> str:
         return write_cell(self._form.spec, self._form.written)
 
-    def _take_balance(self) -> None:
+    def _update_balance(self) -> None:
         funds = Funds()
-        with suppress(KlingError):  # the price stands alone then; a job says why it cannot be made
+        with suppress(KlingError):  # then the price is shown alone; a job reports the error
             funds = self._session().funds()
-        self._funds = funds  # only now: until then the balance as it was is in sight
+        self._funds = funds  # until then the old balance stays visible
         self._refresh()
 
-    def _take_recents(self) -> None:
+    def _update_recents(self) -> None:
         with suppress(KlingError):
             self._recents.clips = recent_clips(self._session())
 
-    def _be_busy(self, is_busy: bool) -> None:
-        self._actions.busy = is_busy
-
     @contextmanager
-    def _telling(self, title: str) -> Iterator[None]:
-        """Show why something could not be done."""
+    def _showing_errors(self, title: str) -> Iterator[None]:
+        """Show errors of the block."""
         try:
             yield
         except KlingError as error:
-            self._tell(title, str(error))
+            self._show_error(title, str(error))
         except Exception as error:
             _log.exception("the panel could not answer")
-            self._tell(title, f"{type(error).__name__}: {error}")
+            self._show_error(title, f"{type(error).__name__}: {error}")
 
-    def _tell(self, title: str, *lines: str) -> None:
-        self._put_notice(html.render_notice("error", title, lines))
+    def _show_error(self, title: str, *lines: str) -> None:
+        self._set_notice(html.render_notice("error", title, lines))
 
-    def _put_notice(self, markup: str) -> None:
+    def _set_notice(self, markup: str) -> None:
         self._notice.value = markup
         self._notice.layout.display = None if markup else "none"
 
-    def _sheet(self) -> Any:
-        sheet = widgets.VBox([self._head, self._model, self._recents, self._place, self._actions])
-        sheet.add_class("kling-sheet")
-        return sheet
+    def _build_header(self) -> Any:
+        header = widgets.VBox(
+            [self._head, self._model, self._recents, self._form_box, self._actions]
+        )
+        header.add_class("kling-sheet")
+        return header
 
     @property
     def _is_emulated(self) -> bool:
         return self._session().service == "emulator"
 
     def _ipython_display_(self) -> None:
-        """Show it in the running cell, with what a saved notebook needs."""
-        place = present_front_end()
+        """Show the panel in the running cell, with its saved view."""
+        front_end = present_front_end()
         title = f"Panel for {self._spec.title}"
-        if place == "terminal":
+        if front_end == "terminal":
             text = f"{title}: a panel needs a notebook. In a terminal, use `%%kling`; see %%kling?"
             print_text(text)
             return
-        self._keepsake.display(self, title)
-        draw_later(self._keep)
+        self._saved_view.display(self, title)
+        draw_later(self._update_saved_view)
 
 
 @without_comms()
 def panel(
     model: str = IMAGE_TO_VIDEO.name, *, session: Session | None = None, **values: object
 ) -> Panel:
-    """The form of a model; its clips appear below it.
+    """Return the panel of a model; its clips appear below the form.
 
     Args:
-        model: The service's name of the model that is chosen at first.
-        session: Where clips are made; the default session unless told, also after `configure`.
-        values: What the fields hold at first, by parameter.
+        model: The name of the initial model.
+        session: The session; by default the current default session.
+        values: The initial values, by parameter.
 
     Raises:
         InvalidInput: The model is not known, or a value is not allowed.

@@ -1,6 +1,6 @@
 """The saved view of a panel: a notice in place of the live panel, and the clips it made.
 
-Uses two outputs. The first is the output of the live panel, and says what to do if there is none.
+Uses two outputs. The first is the output of the live panel; without a kernel it says what to do.
 The second contains the cards of the clips; it is hidden while the live panel shows them. It has a
 display of its own, so that a finished clip does not redraw the form while the user edits it.
 """
@@ -15,11 +15,11 @@ from typing import Any
 from IPython.display import display
 
 from kling_nb.core.job_state import has_ended
-from kling_nb.display import html
 from kling_nb.display.cards import Bundle, card_bundle, joined_bundle
 from kling_nb.display.comm import Place, mounted
 from kling_nb.display.front_end import present_front_end
-from kling_nb.display.html.markup import Markup, escape, tag
+from kling_nb.display.html.markup import Markup, tag
+from kling_nb.display.notice import notice_bundle
 from kling_nb.display.threads import draw_later
 from kling_nb.jobs.job import Job
 
@@ -31,13 +31,13 @@ MISSED = (
 )
 
 _MOST_CHARS = 15_000_000
-"""How much of a notebook file the clips of one panel may take; the older ones are posters then."""
+"""Limit for the HTML of a panel's clips in a notebook; above it older clips are posters."""
 
 _log = logging.getLogger("kling_nb")
 
 
 class SavedView:
-    """The saved form of a panel in the output of one cell."""
+    """The saved view of a panel in the output of one cell."""
 
     def __init__(self) -> None:
         self._handle: Any = None
@@ -47,24 +47,18 @@ class SavedView:
         self._updating = threading.Lock()
 
     def display(self, panel: Any, title: str) -> None:
-        """Show a panel as output of the running cell.
-
-        Args:
-            panel: The widget.
-            title: What it is.
-        """
+        """Display a panel in the running cell."""
         lines = ["Run this cell again to use it. `%kling jobs` lists all clips of this folder."]
-        notice, text = html.render_notice("info", title, lines), "\n".join([title, *lines])
-        display(mounted(panel, notice, text=text), raw=True)
+        display(mounted(panel, notice_bundle("info", title, lines)), raw=True)
         with self._updating:
-            if self._place is not None:  # of another cell, which stays as it is
+            if self._place is not None:  # of an earlier display, which stays as it is
                 self._place.close()
             is_alive = present_front_end() != "headless"
-            self._place = Place(self._answer, MISSED) if is_alive else None
-            self._handle = display(self._wrapped(), raw=True, display_id=True)
+            self._place = Place(self._on_message, MISSED) if is_alive else None
+            self._handle = display(self._current_bundle(), raw=True, display_id=True)
 
     def update(self, jobs: Sequence[Job]) -> None:
-        """Keep the clips of these jobs, newest first; may be called from any thread."""
+        """Save the clips of these jobs, newest first; may be called from any thread."""
         if self._handle is None:
             return
         try:
@@ -72,24 +66,24 @@ class SavedView:
                 self._saved = _records(self._bundles(jobs))
                 if self._place is not None:
                     self._place.renew()
-                self._handle.update(self._wrapped(), raw=True)
+                self._handle.update(self._current_bundle(), raw=True)
                 if self._place is not None:
                     self._place.tell()
         except Exception:
-            _log.exception("the clips of a panel could not be kept in its notebook")
+            _log.exception("the clips of a panel could not be saved in its notebook")
 
-    def _answer(self, message: Mapping[str, Any]) -> None:
-        """A page shows this, and may have missed an update."""
+    def _on_message(self, message: Mapping[str, Any]) -> None:
+        """Handle a message of a page, which may have missed an update."""
         if message.get("do") in ("seen", "show"):
-            draw_later(self._tell, message.get("version"))
+            draw_later(self._send, message.get("version"))
 
-    def _tell(self, version: object) -> None:
+    def _send(self, version: object) -> None:
         with self._updating:
             if self._place is not None:
                 is_behind = version != self._place.version
-                self._place.tell(self._wrapped() if is_behind else None)
+                self._place.tell(self._current_bundle() if is_behind else None)
 
-    def _wrapped(self) -> Bundle:
+    def _current_bundle(self) -> Bundle:
         return self._saved if self._place is None else self._place.wrap(self._saved)
 
     def _bundles(self, jobs: Sequence[Job]) -> list[Bundle]:
@@ -113,12 +107,12 @@ class SavedView:
 
 def _records(kept: Sequence[Bundle]) -> Bundle:
     if not kept:
-        none = "No clip was made with this panel yet."
-        return {"text/html": _hidden(tag("p", "quiet", escape(none))), "text/plain": none}
+        none = "No clips yet."
+        return {"text/html": _hidden(tag("p", "quiet", none)), "text/plain": none}
     bundle = joined_bundle(kept)
     return bundle | {"text/html": _hidden(Markup(bundle["text/html"]))}
 
 
-def _hidden(inside: Markup) -> Markup:
-    """Markup that the living panel's style sheet hides."""
-    return tag("div", "", inside, classes="kling-panel-saved")
+def _hidden(inside: Markup) -> str:
+    """Return markup that the style sheet of a live panel hides."""
+    return str(tag("div", "", inside, classes="kling-panel-saved"))

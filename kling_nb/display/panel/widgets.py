@@ -20,7 +20,7 @@ __all__ = ["Actions", "Control", "Labelled", "Picker", "Recents", "Rows"]
 
 _HERE = STATIC / "panel"
 _FILE_BYTES = 50_000_000
-"""A file that a page may send; larger ones are given as a path."""
+"""Largest file that a page may send; larger ones need a path."""
 
 
 def _script(*names: str) -> str:
@@ -28,7 +28,7 @@ def _script(*names: str) -> str:
 
 
 class Labelled(anywidget.AnyWidget):
-    """What every control of a field is told: its words, and what is wrong below it."""
+    """A control with label, note and validation message."""
 
     kind = traitlets.Unicode().tag(sync=True)
     name = traitlets.Unicode().tag(sync=True)
@@ -44,19 +44,34 @@ class Control(Labelled):
 
     _esm = _script("control.js")
     options = traitlets.List().tag(sync=True)
-    """Of value and words; with a third, the group that it stands in."""
+    """Pairs of value and text; an optional third item is the group."""
     limits = traitlets.List().tag(sync=True)
-    """Lowest, highest, step; for text the numbers of characters."""
+    """Lowest, highest, step; for text, numbers of characters."""
     value = traitlets.Any(None, allow_none=True).tag(sync=True)
-    """As the page gives it: nothing here judges it."""
+    """The value from the page, not validated."""
 
 
-class Picker(Labelled):
-    """A place for pictures, videos or sounds: drop, paste, file dialog, and a line of text.
+class Movable(Labelled):
+    """A control with items that the user can move and remove."""
 
-    Args:
-        given: The traits at first.
-    """
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self.on_remove: Callable[[int], None] | None = None
+        """Called with the index of a removed item."""
+        self.on_move: Callable[[int, int], None] | None = None
+        """Called with the old and new index of an item."""
+        self.on_msg(self._receive)
+
+    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        match content:
+            case {"do": "remove", "at": int(at)} if self.on_remove is not None:
+                self.on_remove(at)
+            case {"do": "move", "at": int(at), "to": int(to)} if self.on_move is not None:
+                self.on_move(at, to)
+
+
+class Picker(Movable):
+    """A control for images, videos or audio: drop, paste, file dialog, and a line of text."""
 
     _esm = _script("picker.js")
     kind = traitlets.Unicode("picture").tag(sync=True)
@@ -64,42 +79,35 @@ class Picker(Labelled):
     """`image`, `video` or `audio`."""
     several = traitlets.Bool(False).tag(sync=True)
     roles = traitlets.List().tag(sync=True)
-    """What each of several is, in their order; empty where only their order counts."""
+    """Role of each of several files, in order; empty if only the order matters."""
     accept = traitlets.Unicode("image/*").tag(sync=True)
     most_bytes = traitlets.Int(_FILE_BYTES).tag(sync=True)
     arriving = traitlets.Bool(False).tag(sync=True)
-    """The page is sending a file."""
+    """Whether the page is sending a file."""
     pictures = traitlets.List().tag(sync=True)
-    """What is shown of each: `src`, `name`, `facts`, `how`."""
+    """`src`, `name`, `facts` and `how` of each file."""
     value = traitlets.Unicode().tag(sync=True)
     """The line of text."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
         self.on_file: Callable[[str, bytes], None] | None = None
         """Called with name and content of each whole file."""
-        self.on_remove: Callable[[int], None] | None = None
-        """Called with the place of a picture that is taken away."""
-        self.on_move: Callable[[int, int], None] | None = None
-        """Called with the place of a picture, and the place where it shall be."""
         self.on_refusal: Callable[[str], None] | None = None
-        """Called with what is wrong with a file that was not sent."""
+        """Called with the error of a file that was not sent."""
         self._arriving: tuple[str, bytearray] = ("", bytearray())
-        self.on_msg(self._receive)
 
     def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
         match content:
             case {"do": "piece", "key": str(key), "name": str(name), "last": bool(is_last)}:
-                self._take_piece(key, name, b"".join(map(bytes, buffers)), is_last)
+                self._add_piece(key, name, b"".join(map(bytes, buffers)), is_last)
             case {"do": "refuse", "words": str(words)} if self.on_refusal is not None:
                 self.on_refusal(words)
-            case {"do": "remove", "at": int(at)} if self.on_remove is not None:
-                self.on_remove(at)
-            case {"do": "move", "at": int(at), "to": int(to)} if self.on_move is not None:
-                self.on_move(at, to)
+            case _:
+                super()._receive(_widget, content, buffers)
 
-    def _take_piece(self, key: str, name: str, piece: bytes, is_last: bool) -> None:
-        # One file at a time comes from a page; what another left half sent is dropped.
+    def _add_piece(self, key: str, name: str, piece: bytes, is_last: bool) -> None:
+        # A page sends one file at a time; an incomplete earlier one is dropped.
         if key != self._arriving[0]:
             self._arriving = (key, bytearray())
         whole = self._arriving[1]
@@ -111,44 +119,33 @@ class Picker(Labelled):
                 self.on_file(name, bytes(whole))
 
 
-class Rows(Labelled):
-    """Rows of controls that can be added, moved and taken away.
-
-    Args:
-        given: The traits at first.
-    """
+class Rows(Movable):
+    """Rows of controls that can be added, moved and removed."""
 
     _esm = _script("rows.js")
     kind = traitlets.Unicode("rows").tag(sync=True)
     noun = traitlets.Unicode().tag(sync=True)
-    """What one row is, e.g. `shot`."""
+    """Name of a row, e.g. `shot`."""
     most = traitlets.Int(1).tag(sync=True)
-    """How many rows there may be."""
+    """Largest number of rows."""
     columns = traitlets.Int(1).tag(sync=True)
-    """How many controls a row has."""
+    """Number of controls in a row."""
     children = traitlets.List(trait=traitlets.Instance(Labelled)).tag(
         sync=True, **widget_serialization
     )
     """The controls, row by row."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
         self.on_add: Callable[[], None] | None = None
-        """Called when one more is wanted."""
-        self.on_remove: Callable[[int], None] | None = None
-        """Called with the place of a row that is taken away."""
-        self.on_move: Callable[[int, int], None] | None = None
-        """Called with the place of a row, and the place where it shall be."""
-        self.on_msg(self._receive)
+        """Called to add a row."""
 
-    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
         match content:
             case {"do": "add"} if self.on_add is not None:
                 self.on_add()
-            case {"do": "remove", "at": int(at)} if self.on_remove is not None:
-                self.on_remove(at)
-            case {"do": "move", "at": int(at), "to": int(to)} if self.on_move is not None:
-                self.on_move(at, to)
+            case _:
+                super()._receive(_widget, content, buffers)
 
 
 class Actions(anywidget.AnyWidget):
@@ -157,11 +154,11 @@ class Actions(anywidget.AnyWidget):
     _esm = _script("listener.js", "actions.js")
     _css = joined_script(_HERE / "panel.css", _HERE / "arrangement.css")
     controls = traitlets.Dict().tag(sync=True)
-    """The model id of each control by its name: a page tells what they hold with each click."""
+    """Model id of each control by name; each click sends the values of these controls."""
     busy = traitlets.Bool(False).tag(sync=True)
     price = traitlets.Unicode().tag(sync=True)
     amount = traitlets.Unicode().tag(sync=True)
-    """What of the price line stands out: the words of the sum."""
+    """The part of the price line that is emphasized."""
     hint = traitlets.Unicode().tag(sync=True)
     warnings = traitlets.List().tag(sync=True)
     """Warnings about inputs that the service may refuse, shown before payment."""
@@ -170,7 +167,7 @@ class Actions(anywidget.AnyWidget):
     def __init__(self) -> None:
         super().__init__()
         self.on_press: Callable[[str, Mapping[str, object]], None] | None = None
-        """Called with `generate` or `copy`, and what each control holds."""
+        """Called with `generate` or `copy`, and the value of each control."""
         self.on_msg(self._receive)
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
@@ -188,7 +185,7 @@ class Recents(anywidget.AnyWidget):
     clips = traitlets.List().tag(sync=True)
     """`id`, `src` and `prompt` of each."""
     takes_pictures = traitlets.Bool(True).tag(sync=True)
-    """Whether the form has a place for a picture."""
+    """Whether the form has an image field."""
 
     def __init__(self) -> None:
         super().__init__()

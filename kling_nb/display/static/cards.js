@@ -1,14 +1,14 @@
-// The records of jobs, and what is drawn at their feet.
+// Saved cards, and the actions drawn below them.
 
 const LOST_MS = 1500;
 
-// A bar belongs below a record that waits, and what can be done next below one that has ended. Which
-// of the two is the newer one comes a moment before the other, and is drawn with it.
-function fits(told, foot) {
-  return told.html.includes('class="kling-live"') === foot.classList.contains("kling-room");
+// Whether actions belong to the saved card: progress to a running job, buttons to an ended one. Card
+// and actions arrive one after the other, and are drawn together.
+function belongs(actions, foot) {
+  return actions.html.includes('class="kling-live"') === foot.classList.contains("kling-room");
 }
 
-class Places {
+class Containers {
   constructor(hub, manager, send) {
     this.hub = hub;
     this.manager = manager;
@@ -18,9 +18,9 @@ class Places {
     this.drawn = new WeakMap();
     this.players = new Map();
     this.drawnHere = new WeakSet();
-    this.anchors = new Anchors();
-    this.clocks = new Clocks();
-    this.voice = new Voice();
+    this.anchors = new ScrollAnchors();
+    this.timers = new Timers();
+    this.announcer = new Announcer();
   }
 
   visit(node) {
@@ -35,12 +35,12 @@ class Places {
     for (const record of node.querySelectorAll(".kling-record")) {
       this.draw(record, place);
       this.keepPlaying(id, record);
-      this.voice.follow(id, Number(node.dataset.klingVersion), record);
+      this.announcer.follow(id, Number(node.dataset.klingVersion), record);
     }
-    if (place.isMissed) this.sayMissed(node, place.missed);
+    if (place.isMissed) this.showMissed(node, place.missed);
   }
 
-  // All that one look at the page finds unknown goes into one question to the kernel.
+  // Requests all unknown containers of the page with one message.
   ask(id) {
     if (this.asked.has(id)) return;
     this.asked.add(id);
@@ -56,8 +56,8 @@ class Places {
     }, 0);
   }
 
-  // After a reload of the page updates of an output get lost. What is still behind after a moment
-  // is asked for, and drawn from here whenever the old one comes back.
+  // After a reload of the page, updates of an output get lost. A container that is still outdated
+  // after a moment is requested, and redrawn from here whenever the old one comes back.
   renew(node, place) {
     if (place.bundle && place.bundleVersion === place.version) {
       const markup = place.bundle["text/html"];
@@ -66,14 +66,14 @@ class Places {
       node.dataset.klingVersion = fresh.dataset.klingVersion;
       resolveLinks(node, this.manager);
       this.drawnHere.add(node);
-      this.keepLater(node.dataset.klingPlace, place);
+      this.saveLater(node.dataset.klingPlace, place);
       return;
     }
     if (place.renewing) return;
     const id = node.dataset.klingPlace;
     place.renewing = setTimeout(() => {
       place.renewing = 0;
-      // Not this node alone: it may have been drawn anew meanwhile.
+      // All nodes of the container, since this one may have been replaced.
       const isBehind = (each) => Number(each.dataset.klingVersion) < place.version;
       if (this.nodes(id).some(isBehind)) this.send({ do: "show", place: id });
     }, LOST_MS);
@@ -84,49 +84,49 @@ class Places {
     return [...all].filter((node) => node.dataset.klingPlace === id);
   }
 
-  // Not at once: the update of the output may still be on its way, and then nothing was missed.
-  keepLater(id, place) {
+  // Delayed, since the update of the output may still arrive.
+  saveLater(id, place) {
     if (place.keeping) return;
     place.keeping = setTimeout(() => {
       place.keeping = 0;
       const isMissed = this.nodes(id).some((node) => this.drawnHere.has(node));
       if (this.closed || !isMissed || place.bundleVersion !== place.version) return;
-      place.isMissed = keep(this.manager, id, place.version, place.bundle) === null;
+      place.isMissed = updateOutputs(this.manager, id, place.version, place.bundle) === null;
       for (const node of this.nodes(id)) this.visit(node);
     }, LOST_MS);
   }
 
-  // Once in a place, whatever it holds.
-  sayMissed(node, words) {
+  // Shown once in a container.
+  showMissed(node, text) {
     if (node.lastElementChild?.classList.contains("kling-missed")) return;
-    const said = document.createElement("p");
-    said.className = "kling-missed";
-    said.setAttribute("role", "status");
-    said.textContent = words;
-    node.append(said);
+    const notice = document.createElement("p");
+    notice.className = "kling-missed";
+    notice.setAttribute("role", "status");
+    notice.textContent = text;
+    node.append(notice);
   }
 
   draw(record, place) {
     const foot = record.querySelector(".kling-foot");
-    const told = place.feet[record.dataset.klingJob];
-    if (!foot || told === undefined || !fits(told, foot)) return;
+    const actions = place.feet[record.dataset.klingJob];
+    if (!foot || actions === undefined || !belongs(actions, foot)) return;
     const before = this.drawn.get(foot);
-    if (before?.told === told && before.live.isConnected) return;
+    if (before?.actions === actions && before.live.isConnected) return;
     const live = before?.live ?? document.createElement("div");
     const focused = live.contains(document.activeElement) && document.activeElement.dataset.klingDo;
     live.className = "kling-alive";
-    live.innerHTML = told.html;
-    this.clocks.start(live);
+    live.innerHTML = actions.html;
+    this.timers.start(live);
     resolveLinks(live, this.manager);
     if (!live.isConnected) foot.append(live);
     foot.classList.add("kling-lives");
-    this.drawn.set(foot, { told, live });
+    this.drawn.set(foot, { actions, live });
     if (focused) {
       live.querySelector(`[data-kling-do="${focused}"]:enabled`)?.focus({ preventScroll: true });
     }
   }
 
-  // A clip that plays goes on when a record beside it is drawn anew.
+  // A playing clip continues when its card is redrawn.
   keepPlaying(id, record) {
     const video = record.querySelector("video");
     const key = `${id} ${record.dataset.klingJob}`;
@@ -136,7 +136,7 @@ class Places {
     else this.players.set(key, video);
   }
 
-  take(message) {
+  receive(message) {
     const place = this.known.get(message.place) ?? { version: 0, feet: {}, cells: {} };
     this.known.set(message.place, place);
     place.version = Math.max(place.version, message.version ?? 0);
@@ -146,7 +146,7 @@ class Places {
       place.missed = message.missed;
     }
     for (const [job, html] of Object.entries(message.feet ?? {})) {
-      this.clocks.hear(html);
+      this.timers.adjustSkew(html);
       place.feet[job] = { html };
     }
     Object.assign(place.cells, message.cells ?? {});
@@ -159,10 +159,10 @@ class Places {
   close() {
     this.closed = true;
     this.anchors.close();
-    this.clocks.close();
-    this.voice.close();
-    const said = document.querySelectorAll(`[data-kling-hub="${this.hub}"] > .kling-missed`);
-    for (const each of said) each.remove();
+    this.timers.close();
+    this.announcer.close();
+    const notice = document.querySelectorAll(`[data-kling-hub="${this.hub}"] > .kling-missed`);
+    for (const each of notice) each.remove();
     for (const live of document.querySelectorAll(`[data-kling-hub="${this.hub}"] .kling-alive`)) {
       live.parentElement.classList.remove("kling-lives");
       live.remove();

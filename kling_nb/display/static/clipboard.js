@@ -1,8 +1,8 @@
-// The one way to the clipboard. Every module that copies has it in front of its own text.
+// Copies text. Part of every module that copies.
 
 const IS_MAC = /Mac|iPhone|iPad/.test(navigator.platform);
 
-// What a person presses where no page may copy.
+// The keys to copy a selection.
 const COPY_KEYS = IS_MAC ? "⌘C" : "Ctrl+C";
 
 async function copyText(text) {
@@ -10,7 +10,7 @@ async function copyText(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Not a secure page, or not allowed there: the old way works in a click.
+    // In an insecure page, or without permission, the old API works within a click.
     const focused = document.activeElement;
     const area = document.createElement("textarea");
     area.value = text;

@@ -1,10 +1,10 @@
-// One module for a whole kernel: brings the places and mounts of its hub to life, on each page.
+// The module of a kernel's hub: updates the containers and mounts of the hub on each page.
 //
-// A place holds records, plain HTML that the notebook keeps; at their feet comes what the kernel
-// sends for their jobs. A mount holds a saved form that gives way to a widget while the kernel
-// lives. Several kernels may be on one page, and one kernel on several pages.
+// A container has saved cards; below them are the actions that the kernel sends for their jobs. A
+// mount has a saved view that a widget replaces while the kernel runs. A page may have several
+// kernels, and a kernel several pages.
 
-const SAID_MS = 2000;
+const COPIED_MS = 2000;
 const PATIENCE_MS = 1200;
 const KEYED = "button, summary, a[href], input, select, textarea, video, [tabindex]";
 const ENDS = ["restarting", "autorestarting", "terminating", "dead"];
@@ -30,15 +30,15 @@ function pageFacts() {
   return facts;
 }
 
-// Where no page may copy, what was meant is marked, so that a key press takes it.
+// Selects the text if the page may not copy, so that the user can copy it.
 function selectText(button, text) {
   const record = button.closest(".kling-record");
   const fold = [...record.querySelectorAll(".kling-cell")].at(-1);
   const shown = [...record.querySelectorAll(".kling-code")];
-  const meant = text ? shown.find((each) => each.textContent === text) : fold?.lastElementChild;
-  if (!meant) return;
+  const target = text ? shown.find((each) => each.textContent === text) : fold?.lastElementChild;
+  if (!target) return;
   if (!text) fold.open = true;
-  getSelection().selectAllChildren(meant);
+  getSelection().selectAllChildren(target);
 }
 
 class Page {
@@ -47,14 +47,14 @@ class Page {
     this.id = model.get("hub_id");
     this.selector = `[data-kling-hub="${CSS.escape(this.id)}"]`;
     this.mounts = new Mounts(model.widget_manager);
-    this.places = new Places(this.id, model.widget_manager, (content) => this.send(content));
+    this.places = new Containers(this.id, model.widget_manager, (content) => this.send(content));
     this.observer = new MutationObserver((changes) => this.notice(changes));
     this.onClick = (event) => this.click(event);
     this.onStatus = (_, status) => this.check(status);
   }
 
-  // A notebook may hold the state of its widgets. A front end makes this model of it, too, and then
-  // no kernel is there: what is saved stays as it is.
+  // A front end also creates this model from the saved state of widgets. Then there is no kernel,
+  // and the saved HTML is not changed.
   async open() {
     if (!(await this.isLive()) || this.closed) return;
     document.addEventListener("click", this.onClick);
@@ -77,20 +77,20 @@ class Page {
     if (!this.closed) this.model.send(content);
   }
 
-  // In the observer's own turn: a record that is drawn anew is never seen without its foot. Each
-  // key that is typed anywhere comes here, so that only what is ours and has changed is looked at.
+  // Runs synchronously, so that a redrawn card is never painted without its actions. Called for
+  // each key typed on the page, so it visits only changed nodes of the hub.
   notice(changes) {
     if (this.closed) return;
     this.mounts.tidy();
     this.visit(this.touched(changes));
   }
 
-  // A place may stand in a mount: both.
+  // Includes all ancestors, since a container may be in a mount.
   touched(changes) {
     const found = new Set();
     for (const { target, addedNodes } of changes) {
-      let around = target.closest(this.selector);
-      for (; around; around = around.parentElement?.closest(this.selector)) found.add(around);
+      let ancestor = target.closest(this.selector);
+      for (; ancestor; ancestor = ancestor.parentElement?.closest(this.selector)) found.add(ancestor);
       for (const added of addedNodes) {
         if (added.matches?.(this.selector)) found.add(added);
         for (const node of added.querySelectorAll?.(this.selector) ?? []) found.add(node);
@@ -103,18 +103,18 @@ class Page {
     for (const node of nodes) {
       if (node.dataset.klingMount) this.mounts.visit(node);
       else if (node.dataset.klingPlace) this.places.visit(node);
-      // Else JupyterLab takes Enter and letters for commands; it looks for this mark from what has
-      // the focus upwards only until its own rule fits: at once.
+      // Without this attribute on the focused element, JupyterLab handles Enter and letters as
+      // commands.
       for (const each of node.querySelectorAll(KEYED)) each.dataset.lmSuppressShortcuts = "true";
     }
-    // What was drawn here is no reason to look again: it would never end where two differ.
+    // Ignore our own changes, which could cause an endless loop.
     this.observer.takeRecords();
   }
 
   receive(message) {
     if (message?.place === undefined || this.closed) return;
-    this.places.take(message);
-    const changes = this.observer.takeRecords(); // of others, which a visit would forget
+    this.places.receive(message);
+    const changes = this.observer.takeRecords(); // changes by others, which `visit` would discard
     this.visit([...this.touched(changes), ...this.places.nodes(message.place)]);
   }
 
@@ -127,7 +127,7 @@ class Page {
       void this.copy(button, place);
       return;
     }
-    // One click is one wish: the kernel draws the foot anew when it has heard it.
+    // Disabled until the kernel sends new actions, so that a click counts once.
     const others = button.parentElement.querySelectorAll("button:not([data-kling-do=copy])");
     for (const other of others) other.disabled = true;
     setTimeout(() => {
@@ -144,10 +144,10 @@ class Page {
     if (!isDone) selectText(button, klingText);
     setTimeout(() => {
       button.textContent = button.dataset.klingLabel;
-    }, SAID_MS);
+    }, COPIED_MS);
   }
 
-  // A kernel that restarts takes its comms along: nothing on screen may look alive then.
+  // A restarted kernel has lost its comms, so the page must not look live.
   async check(status) {
     if (ENDS.includes(status)) {
       this.close();
@@ -173,7 +173,7 @@ function initialize({ model }) {
   return () => page.close();
 }
 
-// Where a widget lives only if it is displayed, its view takes no room.
+// The view is empty; some front ends start the module only for a displayed view.
 function render({ el }) {
   el.style.display = "none";
 }

@@ -1,5 +1,5 @@
-// Links in what we draw ourselves. A front end resolves those of an output, and knows nothing of
-// these; without it they lead to a page of the server instead of to the file.
+// Resolves links in HTML drawn by scripts. A front end resolves only links in outputs; unresolved
+// links lead to a page of the server instead of the file.
 
 const RELATIVE = /^(?![a-z][a-z\d+.-]*:|[/#?])./i;
 

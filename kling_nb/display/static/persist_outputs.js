@@ -1,6 +1,6 @@
-// What a reloaded page gets from the kernel, put into its notebook. JupyterLab forgets with the page
-// which output an update belongs to, so the saved notebook would keep the old one. Its document is
-// changed as an update would have changed it.
+// Writes updates into the notebook of a reloaded page. JupyterLab no longer knows the output of an
+// update then, so the saved notebook would updateOutputs the old one. The document is changed as the update
+// would have changed it.
 
 const HEAD_CHARS = 1000;
 
@@ -10,11 +10,11 @@ function versionOf(output, place) {
   return found?.[1] === place ? Number(found[2]) : null;
 }
 
-// How many outputs of the document show the place as it is in this bundle; null without a document.
-function keep(manager, place, version, bundle) {
+// Updates the outputs with the container, and returns their number; null without a document.
+function updateOutputs(manager, place, version, bundle) {
   const cells = manager.context?.model?.cells;
   if (!cells) return null;
-  let kept = 0;
+  let updated = 0;
   for (let at = 0; at < cells.length; at += 1) {
     const outputs = cells.get(at).outputs;
     for (let index = 0; index < (outputs?.length ?? 0); index += 1) {
@@ -22,8 +22,8 @@ function keep(manager, place, version, bundle) {
       const shown = versionOf(output, place);
       if (shown === null) continue;
       if (shown < version) outputs.set(index, { ...output.toJSON(), data: bundle });
-      kept += 1;
+      updated += 1;
     }
   }
-  return kept;
+  return updated;
 }

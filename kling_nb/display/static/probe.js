@@ -1,4 +1,4 @@
-// Whether this page decodes and plays a clip like those that are made: real pictures, real sound.
+// Tests whether this page decodes and plays the video and audio of a clip.
 
 const PATIENCE_MS = 6000;
 
@@ -30,7 +30,7 @@ async function seePictures(bytes) {
   }
 }
 
-// Decoding needs no click and no loudspeaker; that something was heard shows in the samples.
+// Decoding needs no click and no loudspeaker; the samples show whether there is sound.
 async function hearSound(bytes) {
   const context = new OfflineAudioContext(1, 44100, 44100);
   const sound = await withPatience(context.decodeAudioData(bytes.slice(0)), "the sound");
@@ -56,7 +56,7 @@ async function initialize({ model }) {
   });
 }
 
-// Where a widget lives only if it is displayed, its view takes no room.
+// The view is empty; some front ends start the module only for a displayed view.
 function render({ el }) {
   el.style.display = "none";
 }

@@ -1,8 +1,7 @@
-// Whoever reads or types below a card stays where they are when its clip arrives. JupyterLab turns
-// the browser's own scroll anchoring off for the cells on the screen, so that a card above it would
-// push everything down by the height of the clip.
+// Keeps the scroll position when a card above it changes its height. JupyterLab disables the scroll
+// anchoring of the browser for visible cells, so a clip that arrives would push everything down.
 
-class Anchors {
+class ScrollAnchors {
   constructor() {
     this.heights = new Map();
     this.keys = new WeakMap();
@@ -10,7 +9,7 @@ class Anchors {
     this.observer = new ResizeObserver((entries) => this.settle(entries));
   }
 
-  // An output that is drawn anew is another node, for the same place of the same area.
+  // A redrawn output is another node with the same container and output area.
   watch(node) {
     if (this.keys.has(node)) return;
     const place = node.dataset.klingPlace;
@@ -22,7 +21,7 @@ class Anchors {
     this.follow(scrollerOf(node));
   }
 
-  // Where a person has scrolled to; what the browser corrects by itself is told of a frame later.
+  // The scroll position; corrections by the browser fire an event one frame later.
   follow(scroller) {
     if (!scroller || this.scrolled.has(scroller)) return;
     const note = () => this.scrolled.set(scroller, scroller.scrollTop);
@@ -30,8 +29,8 @@ class Anchors {
     note();
   }
 
-  // Between layout and paint: nobody sees the page where it would have jumped to. Several come at
-  // once where a page was hidden for a while, or became narrower: from above, since each moves the
+  // Runs between layout and paint, so that no jump is visible. Several entries come at once after a
+  // page was hidden or became narrower; they are handled from top to bottom, since each moves the
   // next.
   settle(entries) {
     const corrected = new Map();
@@ -42,7 +41,7 @@ class Anchors {
       this.heights.set(key, { node, height });
       if (before !== height) this.hold(node, top + before, height - before, corrected);
     }
-    // What is not drawn anew at once may come back after much else has moved.
+    // Forget removed nodes: they may come back after other nodes have moved.
     for (const [key, { node }] of [...this.heights]) {
       if (node.isConnected) continue;
       this.heights.delete(key);
@@ -51,7 +50,7 @@ class Anchors {
     }
   }
 
-  // `corrected` is what the browser did by itself: for all of them together, or for none.
+  // `corrected` is the correction by the browser, for all nodes of a scroller together.
   hold(node, end, growth, corrected) {
     const scroller = scrollerOf(node);
     if (!this.scrolled.has(scroller)) return;
@@ -73,7 +72,7 @@ function downwards(nodes) {
   return nodes.filter((node) => node.isConnected).sort((one, other) => topOf(one) - topOf(other));
 }
 
-// An output's own frame could scroll, too, and never has anything to.
+// The nearest ancestor that scrolls and has something to scroll.
 function scrollerOf(node) {
   for (let each = node.parentElement; each; each = each.parentElement) {
     const isFull = each.scrollHeight > each.clientHeight + 1;
@@ -82,7 +81,7 @@ function scrollerOf(node) {
   return null;
 }
 
-// By where the cursor was before all of it moved.
+// Whether the focused editor is visible below the node, before the move.
 function isTypedBelow(node, screen, growth) {
   const typed = document.activeElement;
   if (!typed?.isContentEditable || node.contains(typed)) return false;

@@ -1,32 +1,30 @@
-// The times at the feet of records. The style sheet makes bars and clocks move by themselves; here
-// they are set: from the kernel's clock to the page's, once more after the machine has slept, and
-// in words and steps for those who do not see them move.
+// Times below cards. CSS animates bars and clocks; this script sets their start from the kernel's
+// clock, corrects it after the machine has slept, and updates text and ARIA values.
 
 const TICK_MS = 5000;
 const DRIFT_MS = 1500;
 
-class Clocks {
+class Timers {
   constructor() {
     this.skew = Infinity;
     this.started = new WeakMap();
     this.timed = new Set();
   }
 
-  // The kernel may be on another computer, whose clock is wrong, or ours is: the message that was
-  // the quickest tells by how much.
-  hear(html) {
+  // The kernel may be on another computer with another clock: the fastest message gives the skew.
+  adjustSkew(html) {
     const madeAt = /data-kling-at="([\d.]+)"/.exec(html)?.[1];
     if (madeAt) this.skew = Math.min(this.skew, Date.now() - Number(madeAt) * 1000);
   }
 
-  // The style sheet counts from the moment that this is drawn, which may be later than it was made.
+  // CSS counts from the time of drawing, which may be later than that of rendering.
   start(live) {
     for (const timed of live.querySelectorAll("[data-kling-at]")) {
       const skew = Number.isFinite(this.skew) ? this.skew : 0;
       shift(timed, Math.max(0, Date.now() - Number(timed.dataset.klingAt) * 1000 - skew));
       this.started.set(timed, now());
       this.timed.add(timed);
-      tell(timed, passed(timed));
+      update(timed, passed(timed));
     }
     if (this.timed.size) this.ticking ??= setInterval(() => this.tick(), TICK_MS);
   }
@@ -39,13 +37,13 @@ class Clocks {
       }
       const before = this.started.get(timed);
       const { wall, line } = now();
-      // Animations stand still while a machine sleeps; the task does not.
+      // Animations pause while a machine sleeps; the task does not.
       const slept = wall - before.wall - (line - before.line);
       if (Math.abs(slept) > DRIFT_MS) {
         shift(timed, slept);
         before.wall += slept;
       }
-      tell(timed, passed(timed) + (line - before.line) / 1000);
+      update(timed, passed(timed) + (line - before.line) / 1000);
     }
     if (!this.timed.size) this.close();
   }
@@ -62,8 +60,8 @@ function now() {
 
 function shift(timed, late) {
   for (const name of ["--kling-passed", "--kling-left"]) {
-    const given = parseFloat(timed.style.getPropertyValue(name));
-    if (!Number.isNaN(given)) timed.style.setProperty(name, `${given - late / 1000}s`);
+    const value = parseFloat(timed.style.getPropertyValue(name));
+    if (!Number.isNaN(value)) timed.style.setProperty(name, `${value - late / 1000}s`);
   }
 }
 
@@ -71,8 +69,8 @@ function passed(timed) {
   return -parseFloat(timed.style.getPropertyValue("--kling-passed"));
 }
 
-// For screen readers, and as the bar's literal width, which is what shows with reduced motion.
-function tell(timed, passedS) {
+// Updates ARIA values, and the inline width of the bar, which is used with reduced motion.
+function update(timed, passedS) {
   const span = parseFloat(timed.style.getPropertyValue("--kling-span"));
   const bar = timed.querySelector("[role=progressbar]");
   if (!bar || Number.isNaN(passedS) || !span) return;
@@ -82,15 +80,15 @@ function tell(timed, passedS) {
   const { klingUsual, klingLate } = bar.dataset;
   if (!klingUsual) return;
   const parts = [`elapsed ${seconds(passedS)}`, passedS > span ? klingLate : "", klingUsual];
-  const words = parts.filter(Boolean).join(" · ");
-  bar.setAttribute("aria-valuetext", words);
-  timed.querySelector(".kling-words").title = words;
-  // What is read aloud there, and seen where the style sheet cannot count.
+  const text = parts.filter(Boolean).join(" · ");
+  bar.setAttribute("aria-valuetext", text);
+  timed.querySelector(".kling-words").title = text;
+  // For screen readers, and for browsers in which CSS cannot count.
   timed.querySelector(".kling-clock").textContent = seconds(passedS);
 }
 
-function seconds(given) {
-  const whole = Math.max(0, Math.round(given));
+function seconds(value) {
+  const whole = Math.max(0, Math.round(value));
   const minutes = Math.floor(whole / 60);
   return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }

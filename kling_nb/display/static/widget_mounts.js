@@ -1,4 +1,4 @@
-// The views of widgets, in the places that their saved forms leave to them.
+// Shows views of widgets in place of their saved views.
 
 const RETRY_MS = 250;
 const SLOWEST_RETRY_MS = 10_000;
@@ -14,7 +14,7 @@ class Mounts {
 
   visit(node) {
     if (this.shown.has(node)) {
-      resolveLinks(node, this.manager); // of what the widget shows now
+      resolveLinks(node, this.manager); // links of the widget
       return;
     }
     if (this.busy.has(node)) return;
@@ -24,7 +24,7 @@ class Mounts {
       .finally(() => this.busy.delete(node));
   }
 
-  // Without an `await` where a view is there already: what moves is never seen to be gone.
+  // No `await` for an existing view, so that it moves without flicker.
   async mount(node) {
     const id = node.dataset.klingMount;
     const kept = this.orphan(id);
@@ -46,7 +46,7 @@ class Mounts {
     if (this.watched.has(node)) return;
     this.watched.add(node);
     node.addEventListener("focusin", (event) => this.remember(node, event.target));
-    // Also told when the form is drawn anew, before it moves: only what stays has lost it.
+    // Also fired when the node is replaced; so check whether the focus has left after that.
     node.addEventListener("focusout", () => {
       setTimeout(() => {
         if (!node.contains(document.activeElement)) this.remember(node, null);
@@ -54,7 +54,7 @@ class Mounts {
     });
   }
 
-  // A cell far away is on no page for a while, and comes back; one that was run anew never does.
+  // A cell outside of the window is detached and comes back; the output of an earlier run does not.
   tidy(now = Date.now()) {
     for (const [node, entry] of [...this.shown]) {
       if (node.isConnected) entry.goneAt = 0;
@@ -68,7 +68,7 @@ class Mounts {
     if (entry) entry.focus = element;
   }
 
-  // A saved form that was drawn anew is another node: the view moves there with all it holds.
+  // A redrawn output is another node: the view moves there.
   orphan(id) {
     for (const [node, entry] of this.shown) {
       if (entry.id === id && !node.isConnected) {
@@ -80,8 +80,8 @@ class Mounts {
     return null;
   }
 
-  // After a reload of the page the manager restores models one by one. A widget that was closed
-  // never comes: it is asked for less and less often, and only while its form is on the page.
+  // After a reload of the page the manager restores models one by one. A closed widget never comes:
+  // it is requested less and less often, and only while its node is on the page.
   async make(id, node) {
     for (let pause = RETRY_MS; !this.manager.has_model(id); pause *= 1.2) {
       if (this.closed || !node.isConnected) return null;
@@ -90,7 +90,7 @@ class Mounts {
     }
     const child = await this.manager.get_model(id);
     const view = await this.manager.create_view(child);
-    // The view hears of it as long as it is there, and not longer.
+    // `listenTo` ends with the view.
     view.listenTo?.(child, "destroy", () => this.dismount(view));
     return view;
   }
@@ -106,7 +106,7 @@ class Mounts {
     for (const [node, entry] of this.shown) {
       if (entry.view !== view) continue;
       this.shown.delete(node);
-      // Lumino takes a widget apart only where it is on a page.
+      // Lumino detaches only widgets that are attached to the page.
       const shelter = document.createElement("div");
       shelter.hidden = true;
       document.body.append(shelter);

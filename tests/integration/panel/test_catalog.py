@@ -184,7 +184,7 @@ def test_a_filled_panel_knows_its_price(make, name: str) -> None:
 def test_what_is_missing_is_told(make, name: str) -> None:
     """Each field that has to be filled says so, and nothing is asked for."""
     made = make(name)
-    made._form.judge_all()
+    made._form.validate_all()
     missing = {p.name for p in CATALOGUE[name].parameters if is_needed(p)}
     assert missing <= {problem.field for problem in made.problems}
     assert made.problems

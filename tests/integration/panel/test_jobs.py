@@ -100,7 +100,7 @@ def test_a_click_shows_all_problems_and_sends_nothing(make, beside) -> None:
     beside.rest()
     assert [problem.field for problem in made.problems] == ["image", "prompt"]
     assert find(made, "Prompt").problem.startswith("Prompt is missing")
-    assert made._actions.hint == "Look at Image, Prompt above."
+    assert made._actions.hint == "Fix Image, Prompt above."
     assert made.jobs == ()
     assert made._session().jobs() == []
     assert not made._actions.busy
@@ -143,7 +143,7 @@ def test_a_second_click_under_way_is_one_request(make, fox, beside, monkeypatch)
     """A double click asks once."""
     made = make(prompt="go", image=fox)
     asked: list[object] = []
-    monkeypatch.setattr(made, "_answer_click", asked.append)
+    monkeypatch.setattr(made, "_on_generate", asked.append)
     press(made)
     press(made)
     beside.rest()
@@ -262,7 +262,7 @@ def test_what_a_budget_leaves_is_shown(make, fox, beside) -> None:
     """Beside the balance, and it follows a job."""
     made = make()
     made._session().budget(390)
-    made._take_balance()
+    made._update_balance()
     assert "budget left 390 → 335" in made._actions.price
     other = make(image=fox, prompt="A red fox")
     other.generate()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from kling_nb.display.panel.results import SHOWN
+from kling_nb.display.panel.results import RECENT_CLIPS
 from kling_nb.media.image_sources import find_source
 from kling_nb.models.catalog import TEXT_TO_VIDEO, kling_3
 from tests.support.panes import WAIT_S, find, press, read_all, text_of
@@ -36,11 +36,11 @@ def test_a_folder_without_clips_offers_none(make) -> None:
 def test_the_newest_clips_are_offered(make, fox, beside) -> None:
     """Each with poster and prompt, newest first, also in a new panel; a few are enough."""
     made = make(prompt="clip 0", image=fox)
-    for number in range(SHOWN + 1):
+    for number in range(RECENT_CLIPS + 1):
         make_clip(made, beside, prompt=f"clip {number}")
     offered = make()._recents.clips
     assert offered == made._recents.clips
-    assert [clip["prompt"] for clip in offered] == [f"clip {n}" for n in range(SHOWN, 0, -1)]
+    assert [clip["prompt"] for clip in offered] == [f"clip {n}" for n in range(RECENT_CLIPS, 0, -1)]
     assert all(clip["src"].startswith("data:image/jpeg;base64,") for clip in offered)
 
 

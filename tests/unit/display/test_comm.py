@@ -48,8 +48,8 @@ def test_a_place_hears_what_is_said_there(own: Hub) -> None:
     """And nothing else does."""
     first: list[Mapping[str, Any]] = []
     second: list[Mapping[str, Any]] = []
-    place = own.place(first.append)
-    own.place(second.append)
+    place = own.add_container(first.append)
+    own.add_container(second.append)
     hear(own, {"do": "detach", "place": place, "job": "k7f2qd"})
     assert [message["do"] for message in first] == ["detach"]
     assert second == []
@@ -58,7 +58,7 @@ def test_a_place_hears_what_is_said_there(own: Hub) -> None:
 def test_a_page_asks_for_many_places_at_once(own: Hub) -> None:
     """Each hears which version of it is on the screen; one that is unknown is passed over."""
     heard: list[Mapping[str, Any]] = []
-    places = [own.place(heard.append) for _ in range(2)]
+    places = [own.add_container(heard.append) for _ in range(2)]
     hear(own, {"do": "seen", "places": {places[0]: 3, "strange": 1, places[1]: 5}})
     assert [message["version"] for message in heard] == [3, 5]
 
@@ -69,7 +69,7 @@ def test_a_page_asks_for_many_places_at_once(own: Hub) -> None:
 def test_nonsense_from_a_page_does_nothing(own: Hub, content: object) -> None:
     """A page is not trusted to be ours."""
     heard: list[object] = []
-    own.place(heard.append)
+    own.add_container(heard.append)
     hear(own, content)
     assert heard == []
 
@@ -80,7 +80,7 @@ def test_an_answer_that_breaks_is_logged(own: Hub, caplog: pytest.LogCaptureFixt
     def broken(_message: object) -> None:
         raise RuntimeError("no answer")
 
-    hear(own, {"do": "detach", "place": own.place(broken)})
+    hear(own, {"do": "detach", "place": own.add_container(broken)})
     assert "no answer" in caplog.text
 
 
@@ -89,10 +89,10 @@ def test_a_place_is_told_until_it_is_dropped(own: Hub, monkeypatch: pytest.Monke
     sent: list[object] = []
     monkeypatch.setattr(own, "send", sent.append)
     heard: list[object] = []
-    place = own.place(heard.append)
-    own.tell(place, version=1)
-    own.drop(place)
-    own.tell(place, version=2)
+    place = own.add_container(heard.append)
+    own.send_update(place, version=1)
+    own.remove_container(place)
+    own.send_update(place, version=2)
     hear(own, {"do": "detach", "place": place})
     assert sent == [{"place": place, "version": 1}]
     assert heard == []
@@ -125,7 +125,7 @@ def test_a_mounted_widget_is_saved_as_its_fallback(own: Hub) -> None:
     """No view of a widget is in the output, so it cannot be dead in a saved notebook."""
     with open_shell("notebook"):
         box = widgets.VBox()
-        bundle = mounted(box, "<p>saved</p>", text="saved")
+        bundle = mounted(box, {"text/html": "<p>saved</p>", "text/plain": "saved"})
     mount = Outline(bundle["text/html"]).only("kling-mount")
     assert mount["data-kling-mount"] == box.model_id
     assert mount["data-kling-hub"] == own.hub_id
@@ -137,14 +137,14 @@ def test_where_widgets_live_only_if_displayed_a_mount_displays_it(own: Hub) -> N
     """VS Code and Colab, as their extensions are written."""
     with open_shell("VS Code"):
         box = widgets.VBox()
-        bundle = mounted(box, "", text="saved")
+        bundle = mounted(box, {"text/html": "", "text/plain": "saved"})
     assert bundle[VIEW_MIME]["model_id"] == box.model_id
 
 
 def test_a_headless_run_gets_the_saved_form_alone(own: Hub) -> None:
     """The state of widgets may be saved with it, and would be brought up without a kernel."""
     with open_shell("headless"):
-        bundle = mounted(widgets.VBox(), "<p>saved</p>", text="saved")
+        bundle = mounted(widgets.VBox(), {"text/html": "<p>saved</p>", "text/plain": "saved"})
     assert bundle == {"text/html": "<p>saved</p>", "text/plain": "saved"}
 
 

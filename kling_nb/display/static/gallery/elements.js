@@ -1,9 +1,9 @@
-// Elements by their names. What a person or the service wrote comes in as text, never as markup.
+// Creates elements. Texts of users and of the service are inserted as text, never as HTML.
 
-function element(name, look, given = {}, ...children) {
+function element(name, classes, attributes = {}, ...children) {
   const made = document.createElement(name);
-  if (look) made.className = look.split(" ").map((part) => `kling-${part}`).join(" ");
-  for (const [key, value] of Object.entries(given)) {
+  if (classes) made.className = classes.split(" ").map((part) => `kling-${part}`).join(" ");
+  for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (value === true) made.setAttribute(key, "");
     else if (value !== false && value !== undefined) made.setAttribute(key, String(value));
@@ -12,8 +12,8 @@ function element(name, look, given = {}, ...children) {
   return made;
 }
 
-function button(look, text, onclick, given = {}) {
-  return element("button", `gallery-button ${look}`.trim(), { type: "button", onclick, ...given }, text);
+function button(classes, text, onclick, attributes = {}) {
+  return element("button", `gallery-button ${classes}`.trim(), { type: "button", onclick, ...attributes }, text);
 }
 
 function press(made, isOn) {
@@ -36,7 +36,7 @@ async function copyFrom(made, text) {
   setTimeout(() => (made.textContent = before), 2000);
 }
 
-// How long the kernel may take before the page says that it waits, as below a card.
+// Delay before the page shows that it waits for the kernel.
 const PATIENCE_MS = 1200;
 const WAITING = "Waiting for the kernel…";
 const UNPLAYABLE = "This browser cannot play it.";

@@ -1,11 +1,11 @@
-// The films that this view has, as addresses of blobs: asked for once, kept while there is room.
+// Caches videos as blob URLs: each is requested once.
 
-const ROOM = 16;
-// A large clip is made smaller first, and other clips may be before it.
+const MOST_VIDEOS = 16;
+// The kernel may have to make a preview, and to send other clips first.
 const LIMIT_MS = 60000;
-const SILENCE = "The kernel has not answered for a minute. Try again when it is free, or run this cell again: 0 credits.";
+const NO_ANSWER = "The kernel has not answered for a minute. Try again when it is free, or run this cell again: 0 credits.";
 
-class Films {
+class VideoCache {
   constructor(ask) {
     this.ask = ask;
     this.kept = new Map();
@@ -13,7 +13,7 @@ class Films {
     this.held = new Set();
   }
 
-  // The address of a clip's film, and whether it is a smaller copy.
+  // Returns the URL of a clip's video, and whether it is a preview.
   get(id) {
     const known = this.kept.get(id);
     if (known) {
@@ -24,19 +24,19 @@ class Films {
     if (!this.waiting.has(id)) {
       const wait = {};
       wait.promise = new Promise((resolve, reject) => Object.assign(wait, { resolve, reject }));
-      wait.late = setTimeout(() => this.take({ id, fault: SILENCE }, []), LIMIT_MS);
+      wait.late = setTimeout(() => this.take({ id, fault: NO_ANSWER }, []), LIMIT_MS);
       this.waiting.set(id, wait);
       this.ask({ do: "film", id });
     }
     return this.waiting.get(id).promise;
   }
 
-  // One that comes when nobody waits for it any more is there for the next who asks.
+  // Also caches a video that nothing waits for any more.
   take({ id, fault, preview }, buffers) {
     const wait = this.waiting.get(id);
     this.waiting.delete(id);
     clearTimeout(wait?.late);
-    if (fault || !buffers.length) return wait?.reject(new Error(fault ?? "There is no film."));
+    if (fault || !buffers.length) return wait?.reject(new Error(fault ?? "There is no video."));
     if (!this.kept.has(id)) this.keep(id, buffers[0], preview);
     wait?.resolve(this.kept.get(id));
   }
@@ -47,7 +47,7 @@ class Films {
     this.tidy();
   }
 
-  // The ones on stage stay, whatever their age.
+  // Keeps the videos on the stage.
   hold(ids) {
     this.held = new Set(ids);
     this.tidy();
@@ -55,7 +55,7 @@ class Films {
 
   tidy() {
     const loose = [...this.kept.keys()].filter((id) => !this.held.has(id));
-    for (const id of loose.slice(0, Math.max(0, loose.length - ROOM))) {
+    for (const id of loose.slice(0, Math.max(0, loose.length - MOST_VIDEOS))) {
       URL.revokeObjectURL(this.kept.get(id).url);
       this.kept.delete(id);
     }

@@ -1,10 +1,10 @@
-// The gallery: what to look for, the list, and the stage above it. The kernel knows the clips.
+// The gallery: filter, list of clips, and the stage above it. The kernel sends the clips.
 
 const TYPING_MS = 200;
 const MOST = 6;
 const MORE = 48;
 
-class Room {
+class GalleryView {
   constructor(model, el) {
     this.model = model;
     this.view = Math.random().toString(36).slice(2);
@@ -13,7 +13,7 @@ class Room {
     this.stills = new Map();
     this.chosen = new Map();
     this.playing = null;
-    this.films = new Films((content) => this.ask(content));
+    this.films = new VideoCache((content) => this.ask(content));
     this.stage = new Stage(this.films, () => this.start.focus());
     const manager = model.widget_manager;
     this.resolve = manager?.resolveUrl ? (href) => manager.resolveUrl(href) : null;
@@ -43,7 +43,7 @@ class Room {
     this.starred = this.filter("★ Starred", asked.starred);
     this.hidden = this.filter("Show hidden", asked.hidden);
     this.count = element("span", "gallery-count", { role: "status" });
-    const refresh = button("", "Refresh", () => this.lookAgain());
+    const refresh = button("", "Refresh", () => this.reload());
     this.offer(asked.model ? [asked.model] : [], asked.model);
     return element("div", "finder", {}, this.words, this.models, this.starred, this.hidden, refresh, this.count);
   }
@@ -54,7 +54,7 @@ class Room {
     return made;
   }
 
-  // What was chosen to be compared stays chosen while other clips are looked for.
+  // The selection to compare is kept when the filter changes.
   tray() {
     this.start = button("primary", "Play side by side", () => void this.stage.open([...this.chosen.values()]));
     this.chosenCount = element("span", "gallery-note", { role: "status" });
@@ -65,9 +65,9 @@ class Room {
 
   shelf() {
     this.list = element("ul", "tiles", { role: "list", "aria-label": "Clips" });
-    this.list.addEventListener("keydown", (event) => this.walk(event));
+    this.list.addEventListener("keydown", (event) => this.moveFocus(event));
     this.nothing = element("div", "gallery-nothing", { hidden: true });
-    this.more = button("", "Show more", () => this.lookAgain(MORE), { hidden: true });
+    this.more = button("", "Show more", () => this.reload(MORE), { hidden: true });
     this.said = element("p", "gallery-said", { role: "status" });
     return [this.said, this.list, this.nothing, this.more];
   }
@@ -92,8 +92,9 @@ class Room {
     this.ask({ do: "list", turn: this.turn, count, known, ...this.selection() });
   }
 
-  // All of them and not only the next: one that came or went meanwhile would be shown twice or never.
-  lookAgain(more = 0) {
+  // Requests the whole list: with pages, a clip added or removed meanwhile would be shown twice or
+  // not at all.
+  reload(more = 0) {
     this.look(this.tiles.length + more, more > 0);
   }
 
@@ -108,29 +109,29 @@ class Room {
     clearTimeout(this.late);
     if (message.fault) return this.say(message.fault);
     message.framed.forEach((id, index) => this.frame(id, stills[index]));
-    this.hang(message);
+    this.showTiles(message);
     const left = message.matching - this.tiles.length;
     this.more.hidden = left <= 0;
     this.more.textContent = `Show ${Math.min(MORE, left)} more of ${left}`;
     this.count.textContent = message.heading;
     this.count.title = message.folder;
     this.offer(message.models, this.models.value);
-    this.tellNothing(message.nothing);
+    this.showEmpty(message.nothing);
   }
 
-  // Kept for as long as the view: a list that comes later brings only what is new.
+  // Kept as long as the view: later lists contain only new posters.
   frame(id, still) {
     URL.revokeObjectURL(this.stills.get(id));
     this.stills.set(id, URL.createObjectURL(new Blob([still], { type: "image/jpeg" })));
   }
 
-  // Clips of which nothing new is said stay as they are, unfolded or playing or in focus.
-  hang({ clips }) {
+  // Unchanged clips keep their tile, which may be unfolded, playing or focused.
+  showTiles({ clips }) {
     const before = this.tiles;
     const old = new Map(before.map((tile) => [tile.clip.id, tile]));
     const tiles = (this.tiles = clips.map((clip) => {
       const tile = old.get(clip.id);
-      return tile?.isOf(clip, this.stills.get(clip.id)) ? tile : new Tile(clip, this);
+      return tile?.shows(clip, this.stills.get(clip.id)) ? tile : new Tile(clip, this);
     }));
     for (const tile of before) if (!tiles.includes(tile)) tile.close();
     tiles.forEach(({ el }, at) => {
@@ -148,7 +149,7 @@ class Room {
     this.models.hidden = all.length < 2 && !chosen;
   }
 
-  tellNothing([title, ...lines]) {
+  showEmpty([title, ...lines]) {
     this.nothing.hidden = !title;
     this.nothing.replaceChildren();
     if (!title) return;
@@ -164,63 +165,63 @@ class Room {
   }
 
   choose(tile, isOn) {
-    if (isOn && this.chosen.size >= MOST) return this.say(`${MOST} clips fit side by side; take one away first.`);
+    if (isOn && this.chosen.size >= MOST) return this.say(`At most ${MOST} clips side by side; deselect one first.`);
     if (isOn) this.chosen.set(tile.clip.id, tile.clip);
     else this.chosen.delete(tile.clip.id);
     tile.choose(isOn);
     this.say("");
-    this.weigh();
+    this.updateTray();
   }
 
   clear() {
     this.chosen.clear();
     for (const tile of this.tiles) tile.choose(false);
     this.stage.close();
-    this.weigh();
+    this.updateTray();
     this.words.focus();
   }
 
-  weigh() {
+  updateTray() {
     const count = this.chosen.size;
     this.trayBar.hidden = count === 0;
     this.el.classList.toggle("kling-picking", count > 0);
     this.start.textContent = count === 1 ? "Play large" : "Play side by side";
-    this.chosenCount.textContent = count === 1 ? "1 chosen; choose another to compare" : `${count} chosen`;
+    this.chosenCount.textContent = count === 1 ? "1 selected; select another to compare" : `${count} selected`;
   }
 
-  // One click is one wish, however long the kernel takes.
+  // A click counts once, however long the kernel takes.
   mark(tile, word, on) {
     if (tile.wait(tile[word])) this.ask({ do: word, id: tile.clip.id, on });
   }
 
   marked(message) {
     const tile = this.tiles.find((each) => each.clip.id === message.id);
-    if (message.view === this.view) this.heard(message, tile);
+    if (message.view === this.view) this.showAnswer(message, tile);
     if (message.fault || !tile) return;
     tile.mark(message);
-    if (message.do === "hide" && message.hidden && !isPressed(this.hidden)) this.takeAway(tile);
+    if (message.do === "hide" && message.hidden && !isPressed(this.hidden)) this.removeTile(tile);
   }
 
-  // What was said of a clip that was hidden is over when it is shown again.
-  heard({ do: word, fault, hidden }, tile) {
+  // The message about a hidden clip is removed when the clip is shown again.
+  showAnswer({ do: word, fault, hidden }, tile) {
     tile?.arrive(tile[word]);
     if (fault || (word === "hide" && !hidden)) this.say(fault);
   }
 
-  // Out of the list at once, with a way back; the focus goes to the next clip.
-  takeAway(tile) {
+  // Removes the clip at once, with an Undo button; the focus goes to the next clip.
+  removeTile(tile) {
     const at = this.tiles.indexOf(tile);
     const hadFocus = tile.el.contains(document.activeElement);
     this.tiles.splice(at, 1);
     tile.close();
-    if (this.chosen.delete(tile.clip.id)) this.weigh();
+    if (this.chosen.delete(tile.clip.id)) this.updateTray();
     const undo = button("", "Undo", () => {
       undo.disabled = true;
       setTimeout(() => (undo.textContent = WAITING), PATIENCE_MS);
       this.ask({ do: "hide", id: tile.clip.id, on: false });
-      this.lookAgain();
+      this.reload();
     });
-    this.lookAgain();
+    this.reload();
     this.say(`Hidden: ${tile.name} `, undo);
     if (hadFocus) (this.tiles[at] ?? this.tiles[at - 1])?.hide.focus({ focusVisible: true });
   }
@@ -229,8 +230,8 @@ class Room {
     this.said.replaceChildren(...parts.filter(Boolean));
   }
 
-  // Arrows go from clip to clip; up and down by rows, however many clips a row has.
-  walk(event) {
+  // Arrow keys move from clip to clip, up and down by rows.
+  moveFocus(event) {
     const at = this.tiles.findIndex((tile) => tile.play === event.target);
     if (at < 0) return;
     const top = this.tiles[0].el.offsetTop;
@@ -253,18 +254,17 @@ class Room {
 }
 
 function render({ model, el }) {
-  const room = new Room(model, el);
-  const receive = (message, buffers) => room.receive(message, buffers);
+  const gallery = new GalleryView(model, el);
+  const receive = (message, buffers) => gallery.receive(message, buffers);
   model.on("msg:custom", receive);
   const first = model.get("first");
-  room.fill(first, first.stills);
-  // What was made or starred since then; after a reload of the page that may be much. Nobody asked
-  // for it: nobody is told to wait.
-  room.look();
-  clearTimeout(room.late);
+  gallery.fill(first, first.stills);
+  // Request changes since then, e.g. before a reload of the page; without a note that it waits.
+  gallery.look();
+  clearTimeout(gallery.late);
   return () => {
     model.off("msg:custom", receive);
-    room.close();
+    gallery.close();
   };
 }
 

@@ -1,4 +1,4 @@
-// The chosen clips, large and side by side: one button, one scrubber, and one sound at a time.
+// Plays the selected clips side by side: one button, one scrubber, and one sound at a time.
 
 const FRAME_S = 0.04;
 const GAP_PX = 12;
@@ -10,7 +10,7 @@ const TALLEST_PX = 720;
 const UPRIGHT = 0.55;
 const WIDE = 2.4;
 
-// How high each of several pictures may be, all alike, in the room that is there.
+// Returns the largest common height of several videos in the available space.
 function heightOf(ratios, width, height) {
   const fewest = Math.min(ratios.length, width < NARROW_PX ? 1 : 2);
   let best = 0;
@@ -69,7 +69,7 @@ class Stage {
     this.arrange();
   }
 
-  // All of one height, as on a light table: wide and upright clips at the same scale.
+  // All have the same height: wide and upright clips at the same scale.
   arrange() {
     const width = this.panes.clientWidth;
     if (!width || !this.ratios.length) return;
@@ -110,7 +110,7 @@ class Stage {
     this.tell();
   }
 
-  // One clip: its video once it can be played, and null where it cannot.
+  // Returns the video of one clip once it can be played, or null.
   async pane(clip) {
     const screen = element("div", "pane-screen", {}, "Loading …");
     const sound = clip.sound
@@ -147,7 +147,7 @@ class Stage {
     return areEqual ? "" : "The shorter clips wait at their last picture; all begin again together.";
   }
 
-  // One at a time is heard; the same button again is silence.
+  // Plays the sound of one clip; the same button mutes it.
   hear(chosen) {
     const isOn = !isPressed(chosen);
     for (const video of this.step?.videos ?? []) {
@@ -184,7 +184,7 @@ class Stage {
     this.step = null;
     this.watcher.disconnect();
     if (this.isFull) void document.exitFullscreen();
-    // Whoever is elsewhere on the page by now stays there.
+    // Only if the focus is still in the stage.
     const hadFocus = this.el.contains(document.activeElement);
     this.panes.replaceChildren();
     this.films.hold([]);

@@ -1,13 +1,13 @@
-// Several videos as one. The longest leads and is followed: small differences are evened out by
-// the speed; after a large one all wait for each other. A shorter one waits at its last picture
-// until the longest is over; then all begin again together.
+// Keeps several videos in step. They follow the longest: the playback rate corrects small
+// differences; after a large one all wait for each other. A shorter video stays at its last frame
+// until the longest ends; then all restart together.
 
 const NEAR_S = 0.008;
 const FAR_S = 0.12;
 const CALM_MS = 700;
 const END_S = 0.06;
 const LAST_S = 0.02;
-// A difference is halved in about a sixth of a second; more would swing.
+// Halves a difference in about a sixth of a second; a larger value would oscillate.
 const PULL = 4;
 const SLOWEST = 0.6;
 const FASTEST = 1.5;
@@ -20,7 +20,7 @@ class Step {
     this.isPlaying = false;
     this.turn = 0;
     for (const each of videos) each.playsInline = each.muted = true;
-    // A page out of sight draws no frame, and the browser may stop what has no sound.
+    // A hidden page draws no frames, and the browser may pause silent videos.
     this.onSight = () => this.isPlaying && !document.hidden && void this.begin(this.time);
     document.addEventListener("visibilitychange", this.onSight);
   }
@@ -37,7 +37,7 @@ class Step {
     return this.begin(this.time >= this.length - END_S ? 0 : this.time);
   }
 
-  // All stand at one time before any of them runs.
+  // Seeks all to the same time before any of them plays.
   async begin(time) {
     const turn = ++this.turn;
     this.isPlaying = true;
@@ -49,10 +49,10 @@ class Step {
     const look = () => {
       if (turn !== this.turn) return;
       if (this.lead.ended || this.time >= this.length - LAST_S) return void this.begin(0);
-      // Stopped by somebody else: a key for media, or the browser.
+      // Paused by a media key or the browser.
       if (this.lead.paused) return void this.pause().then(this.onTime);
       for (const each of this.videos) if (each !== this.lead) this.follow(each);
-      // A jump of one alone would land behind again where decoding is slow.
+      // With slow decoding, a single video would lag again after a seek.
       if (this.isApart() && performance.now() - this.begunAt > CALM_MS) return void this.begin(this.time);
       this.onTime();
       requestAnimationFrame(look);
@@ -67,7 +67,7 @@ class Step {
     return this.stand(time);
   }
 
-  // Jump, and go on as before, running or not; who pulls to the very end wants to see that.
+  // Seeks, and keeps playing or paused; at the very end it pauses.
   async seek(time) {
     const goesOn = this.isPlaying && time < this.length - END_S;
     await (goesOn ? this.begin(time) : this.pause(time));

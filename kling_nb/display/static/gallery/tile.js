@@ -1,29 +1,29 @@
-// One clip of the list: its still, which plays while it is looked at, its facts and its controls.
+// One clip of the list: its poster, which plays on hover or focus, its facts and its controls.
 
 const HOVER_MS = 120;
 
 class Tile {
-  constructor(clip, room) {
+  constructor(clip, gallery) {
     this.clip = clip;
-    this.room = room;
+    this.gallery = gallery;
     this.video = null;
     this.isWanted = false;
     this.turn = 0;
     this.name = shorten(clip.prompt, 80) || clip.id;
-    this.url = room.stills.get(clip.id);
+    this.url = gallery.stills.get(clip.id);
     this.el = element("li", "tile", { "data-kling-job": clip.id }, this.screen(), ...this.facts(), this.details());
     this.mark(clip);
-    this.choose(room.isChosen(clip.id));
+    this.choose(gallery.isChosen(clip.id));
   }
 
-  isOf(clip, url) {
+  shows(clip, url) {
     return url === this.url && JSON.stringify(clip) === JSON.stringify(this.clip);
   }
 
   screen() {
     const { clip } = this;
     const still = this.url ? element("img", "tile-still", { src: this.url, alt: "", decoding: "async" }) : "";
-    const words = clip.fault ? "No file" : this.url ? "" : "No picture";
+    const words = clip.fault ? "No file" : this.url ? "" : "No image";
     const empty = element("span", "tile-empty", { hidden: !words }, words);
     this.play = button("tile-play", still, () => this.toggle(), { "aria-label": `Play: ${this.name}` });
     this.play.disabled = Boolean(clip.fault);
@@ -49,14 +49,14 @@ class Tile {
     return element("span", "tile-chip tile-length", {}, this.clip.length);
   }
 
-  // On the picture and quiet, until somebody points at the clip or comes by the keyboard.
+  // On the image; visible on hover and focus.
   actions() {
-    const { clip, room } = this;
-    this.star = button("tile-chip tile-star", "☆", () => room.mark(this, "star", !isPressed(this.star)), {
+    const { clip, gallery } = this;
+    this.star = button("tile-chip tile-star", "☆", () => gallery.mark(this, "star", !isPressed(this.star)), {
       "aria-label": `Star: ${this.name}`, title: "Star",
     });
-    this.hide = button("tile-chip tile-hide", "Hide", () => room.mark(this, "hide", !clip.hidden));
-    this.pick = button("tile-chip tile-pick", "Compare", () => room.choose(this, !isPressed(this.pick)), {
+    this.hide = button("tile-chip tile-hide", "Hide", () => gallery.mark(this, "hide", !clip.hidden));
+    this.pick = button("tile-chip tile-pick", "Compare", () => gallery.choose(this, !isPressed(this.pick)), {
       "aria-label": `Compare: ${this.name}`,
     });
     this.pick.disabled = Boolean(clip.fault);
@@ -83,7 +83,7 @@ class Tile {
     return this.fold;
   }
 
-  // Written when it is opened first: most are never.
+  // Built when it is first opened: most never are.
   unfold() {
     this.fold.hidden = !this.fold.hidden;
     this.more.setAttribute("aria-expanded", String(!this.fold.hidden));
@@ -100,11 +100,11 @@ class Tile {
     void this.address();
   }
 
-  // Only the server knows whether it serves the file, and where.
+  // Only the server knows whether and where it serves the file.
   async address() {
-    const { clip, room } = this;
-    if (!clip.href || clip.fault || !room.resolve) return;
-    const url = await room.resolve(clip.href).catch(() => "");
+    const { clip, gallery } = this;
+    if (!clip.href || clip.fault || !gallery.resolve) return;
+    const url = await gallery.resolve(clip.href).catch(() => "");
     if (!url || url === clip.href) return;
     this.open.href = url;
     this.open.hidden = false;
@@ -120,7 +120,7 @@ class Tile {
     this.el.classList.toggle("kling-tile-hidden", hidden);
   }
 
-  // Seen at once at what was pressed, and in words once it takes long. False where it waits already.
+  // Marks the button as busy, and shows a note after a delay. Returns false if it is busy already.
   wait(made) {
     if (made.ariaBusy) return false;
     made.ariaBusy = "true";
@@ -146,22 +146,22 @@ class Tile {
     else this.start();
   }
 
-  // Who leaves and comes back while the film is on its way has asked twice and gets one video.
+  // Requests the video once, also if the pointer leaves and returns while it loads.
   async start() {
     if (this.isWanted) return;
-    this.room.playing?.stop();
-    this.room.playing = this;
+    this.gallery.playing?.stop();
+    this.gallery.playing = this;
     this.isWanted = true;
     const turn = ++this.turn;
     this.fault.hidden = true;
     this.wait(this.play);
     try {
-      const { url } = await this.room.films.get(this.clip.id);
+      const { url } = await this.gallery.films.get(this.clip.id);
       if (turn !== this.turn) return;
       this.arrive(this.play);
       await this.show(url);
     } catch (error) {
-      if (turn === this.turn && error.name !== "AbortError") this.complain(error.message);
+      if (turn === this.turn && error.name !== "AbortError") this.showError(error.message);
     }
   }
 
@@ -176,7 +176,7 @@ class Tile {
     });
   }
 
-  complain(text) {
+  showError(text) {
     this.stop();
     this.fault.textContent = text;
     this.fault.hidden = false;

@@ -1,9 +1,9 @@
-// The foot of the form: what it costs, Generate, Copy cell; and Ctrl+Enter anywhere in the panel.
+// Below the form: price, Generate and Copy cell; and Ctrl+Enter anywhere in the panel.
 
 const WAIT_MS = 60_000;
 const SOON_MS = 3000;
 
-// A file that is still on its way to the kernel comes first.
+// Waits until a file has reached the kernel.
 function arrived(control) {
   if (!control.get("arriving")) return Promise.resolve();
   return new Promise((resolve) => {
@@ -13,12 +13,12 @@ function arrived(control) {
   });
 }
 
-// What the controls show now. The kernel may not have all of it yet while it is busy, and a clip is
-// made of what stands on the screen.
-async function heldBy(model) {
+// Returns the values of the controls. A busy kernel may not have received all of them, and a request
+// must match the screen.
+async function valuesOf(model) {
   const held = {};
   for (const [name, id] of Object.entries(model.get("controls"))) {
-    if (!model.widget_manager.has_model(id)) continue; // of a form that has just gone
+    if (!model.widget_manager.has_model(id)) continue; // of a closed form
     const control = await model.widget_manager.get_model(id);
     await arrived(control);
     held[name] = control.get("value");
@@ -26,7 +26,7 @@ async function heldBy(model) {
   return held;
 }
 
-// The line with the amount in it standing out.
+// Emphasizes the amount in the line.
 function priceParts(line, amount) {
   const at = amount ? line.indexOf(amount) : -1;
   if (at < 0) return [tied(line)];
@@ -34,9 +34,9 @@ function priceParts(line, amount) {
   return [tied(before), element("strong", {}, amount), tied(after)];
 }
 
-// The cell that asks for the same, once it was asked for.
+// The cell of the same request, after Copy cell.
 function cellBox(model) {
-  const said = element("p", { class: "kling-small", role: "status" });
+  const status = element("p", { class: "kling-small", role: "status" });
   const named = { class: "kling-cell-text", tabindex: "0", "aria-label": "The cell" };
   const text = element("pre", named);
   const hide = () => {
@@ -44,17 +44,17 @@ function cellBox(model) {
     model.save_changes();
   };
   const hider = element("button", { type: "button", class: "kling-plain", click: hide }, "Hide");
-  const head = element("div", { class: "kling-name-row" }, said, hider);
+  const head = element("div", { class: "kling-name-row" }, status, hider);
   const box = element("div", { class: "kling-cell" }, head, text);
   return {
     box,
     draw: () => {
       text.textContent = model.get("cell");
       box.hidden = !text.textContent;
-      said.textContent = "This cell asks for the same:";
+      status.textContent = "This cell makes the same request:";
     },
     copied: (isDone) => {
-      said.textContent = isDone ? "Copied" : `Not copied. It is selected: press ${COPY_KEYS}`;
+      status.textContent = isDone ? "Copied" : `Not copied. It is selected: press ${COPY_KEYS}`;
       if (isDone) return;
       text.focus();
       getSelection().selectAllChildren(text);
@@ -62,8 +62,8 @@ function cellBox(model) {
   };
 }
 
-// Whoever asks by the keys may not see the button, nor the card that came below it.
-async function bringIntoSight(panel, job) {
+// After Ctrl+Enter, the new card may be outside of the window.
+async function scrollToCard(panel, job) {
   const until = performance.now() + SOON_MS;
   const card = () => panel?.querySelector(`.kling-record[data-kling-job="${CSS.escape(job)}"]`);
   while (!card() && performance.now() < until) await new Promise(requestAnimationFrame);
@@ -87,7 +87,7 @@ function render({ model, el }) {
   );
   const copyCell = element(
     "button",
-    { type: "button", class: "kling-plain", title: "Copy the %%kling cell that asks for the same" },
+    { type: "button", class: "kling-plain", title: "Copy the %%kling cell of the same request" },
     "Copy cell",
   );
   const cell = cellBox(model);
@@ -114,7 +114,7 @@ function render({ model, el }) {
     if (generate.disabled) return;
     generate.disabled = true;
     if (!waiting.hidden) label.textContent = "Waiting …";
-    model.send({ do: "generate", held: await heldBy(model) });
+    model.send({ do: "generate", held: await valuesOf(model) });
     listener.ask();
   };
   const onKey = (event) => {
@@ -126,21 +126,21 @@ function render({ model, el }) {
   };
   const receive = async (message) => {
     if (message.here) {
-      listener.hear();
+      listener.receive();
       if (!model.get("busy")) drawButton();
     }
-    if (message.show) void bringIntoSight(panel(), message.show);
+    if (message.show) void scrollToCard(panel(), message.show);
     if (message.focus) {
       const field = panel()?.querySelector(`[data-kling-field="${CSS.escape(message.focus)}"]`);
-      // Where it has several controls: the first of them that is wrong.
-      const place = field?.querySelector(".kling-wrong") ?? field;
-      place?.querySelector("textarea, input:not([hidden]), select, .kling-zone")?.focus();
+      // With several controls, the first invalid one.
+      const target = field?.querySelector(".kling-wrong") ?? field;
+      target?.querySelector("textarea, input:not([hidden]), select, .kling-zone")?.focus();
     }
     if (message.copy !== undefined) cell.copied(await copyText(message.copy));
   };
   generate.addEventListener("click", press);
   copyCell.addEventListener("click", async () => {
-    model.send({ do: "copy", held: await heldBy(model) });
+    model.send({ do: "copy", held: await valuesOf(model) });
     listener.ask();
   });
   document.addEventListener("keydown", onKey, true);

@@ -1,9 +1,9 @@
-// The control of one parameter that is no picture. Native elements, so that the Tab key, arrows and
-// screen readers work; the value is in the model with each key, so that nothing typed is ever late.
+// The control of a parameter without files. Native elements, so that the Tab key, arrows and screen
+// readers work; each key press updates the model.
 
 function put(model, value) {
   model.set("value", value);
-  // At once: an echo of an older value would overwrite one that is still to be sent.
+  // At once: an echo of an older value would overwrite a value not sent yet.
   model.save_changes();
 }
 
@@ -13,7 +13,7 @@ function labelOf(model, id) {
   return label;
 }
 
-// Characters as the service counts them: code points, line ends once, blank ends not at all.
+// Counts characters as the service does: code points, CRLF as one, without surrounding blanks.
 function lengthOf(text) {
   return [...text.replaceAll(/\r\n?/g, "\n").trim()].length;
 }
@@ -69,7 +69,7 @@ function segmentControl(model, frame) {
   };
 }
 
-// Options in a row that name the same group stand below its name.
+// Groups consecutive options with the same group name.
 function optionsOf(model) {
   const parts = [];
   for (const [value, words, group = ""] of model.get("options")) {
@@ -88,7 +88,7 @@ function listControl(model, frame) {
   return { parts: [labelOf(model, id), list], draw: () => (list.value = model.get("value") ?? "") };
 }
 
-// What it means now is said beside it; a screen reader says on and off by itself.
+// The text beside it shows the current value; screen readers announce on and off themselves.
 function switchControl(model, frame) {
   const words = new Map(model.get("options"));
   const named = { class: "kling-name", for: newId(), id: newId() };
@@ -123,7 +123,7 @@ function numberControl(model, frame) {
     max,
     step,
     placeholder: model.get("placeholder"),
-    // What the browser cannot read as a number comes as words, which the validator refuses.
+    // Invalid numbers are sent as text, which validation refuses.
     input: () => put(model, box.validity.badInput ? "what is written" : read()),
   });
   frame.describe(box);

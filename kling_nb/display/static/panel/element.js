@@ -1,12 +1,11 @@
-// What every control of the panel shares; each module has it in front of its own text.
-// Text only ever becomes text: nothing here writes markup.
+// Shared by all controls of the panel. Part of each module. Inserts text only, never HTML.
 
 const KEYED = new Set(["button", "input", "select", "textarea", "pre"]);
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
-  // JupyterLab takes arrows and letters from whatever has the focus in a notebook, and looks for
-  // this mark from there upwards only until its own rule fits: at once.
+  // Without this attribute on the focused element, JupyterLab handles arrows and letters as
+  // commands.
   if (KEYED.has(name)) made.setAttribute("data-lm-suppress-shortcuts", "");
   for (const [key, value] of Object.entries(attributes)) {
     if (typeof value === "function") made.addEventListener(key, value);
@@ -17,7 +16,7 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// A line of facts breaks behind its dots, and nowhere around an arrow.
+// Allows line breaks after dots, but not around arrows.
 function tied(line) {
   return line.replaceAll(" · ", "\u00a0· ").replaceAll(" → ", "\u00a0→\u00a0");
 }
@@ -26,7 +25,7 @@ function newId() {
   return `kling-${Math.random().toString(36).slice(2)}`;
 }
 
-// Call `draw` now and after each change of these traits; gives back what stops it.
+// Calls `draw` now and after each change of these traits; returns a function that stops it.
 function follow(model, traits, draw) {
   const events = traits.map((trait) => `change:${trait}`).join(" ");
   model.on(events, draw);
@@ -34,7 +33,7 @@ function follow(model, traits, draw) {
   return () => model.off(events, draw);
 }
 
-// The root of a field and what stands below its control. `describe` ties an element to them.
+// The note and the problem of a field. `describe` links an element to them.
 function fieldFrame(model, el) {
   const note = element("p", { class: "kling-small kling-note", id: newId() });
   const problem = element("p", { class: "kling-problem", role: "alert", id: newId() });
@@ -44,7 +43,7 @@ function fieldFrame(model, el) {
   const draw = () => {
     const wrong = model.get("problem");
     note.textContent = model.get("note");
-    // What is wrong says what is allowed, too.
+    // The problem says what is allowed, too.
     note.hidden = !note.textContent || Boolean(wrong);
     if (problem.textContent !== wrong) problem.textContent = wrong;
     el.classList.toggle("kling-wrong", Boolean(wrong));

@@ -1,29 +1,29 @@
-// Whether the kernel hears what is done here. While a cell of the user's runs it may hear nothing:
-// then the panel says so, and does not look dead.
+// Detects whether the kernel processes messages. While a cell runs it may not; then the panel says
+// so.
 
 const BUSY_MS = 1500;
 const ANSWER_MS = 1000;
 const AGAIN_MS = 5000;
-const DEAF_WORDS =
-  "The kernel is busy with a cell: price, previews and Generate answer when it has ended. " +
-  "You can go on here meanwhile.";
+const BUSY_MESSAGE =
+  "The kernel is busy with a cell: price, previews and Generate update when it ends. " +
+  "You can keep working here.";
 const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
-const GONE_WORDS =
-  "The kernel does not run. Start it again, then run this cell; " +
-  "`%kling jobs` lists what was asked for.";
+const DEAD_MESSAGE =
+  "The kernel is not running. Start it again, then run this cell; " +
+  "`%kling jobs` lists your jobs.";
 
 class Listener {
-  constructor(model, tell) {
+  constructor(model, show) {
     this.model = model;
-    this.tell = tell;
+    this.show = show;
     this.kernel = model.widget_manager.kernel;
     this.look = () => this.follow();
     this.kernel?.statusChanged?.connect(this.look);
-    tell("");
+    show("");
     this.follow();
   }
 
-  // A cell that only awaits lets the kernel hear: busy alone says nothing, so it is asked.
+  // A busy kernel processes messages while a cell awaits; so send it one.
   follow() {
     const isBusy = this.kernel?.status === "busy";
     if (!isBusy) {
@@ -41,21 +41,21 @@ class Listener {
     this.soon = setTimeout(() => this.again(), AGAIN_MS);
   }
 
-  // One question at a time: all of them would be answered at the end of the cell.
+  // One message at a time: the kernel would answer all of them at the end of the cell.
   ask() {
     if (this.asking) return;
-    this.asking = setTimeout(() => this.tell(this.why), ANSWER_MS);
+    this.asking = setTimeout(() => this.show(this.message), ANSWER_MS);
     this.model.send({ do: "hear" });
   }
 
-  hear() {
+  receive() {
     clearTimeout(this.asking);
     this.asking = 0;
-    if (!this.closed) this.tell("");
+    if (!this.closed) this.show("");
   }
 
-  get why() {
-    return GONE.has(this.kernel?.status) ? GONE_WORDS : DEAF_WORDS;
+  get message() {
+    return GONE.has(this.kernel?.status) ? DEAD_MESSAGE : BUSY_MESSAGE;
   }
 
   close() {

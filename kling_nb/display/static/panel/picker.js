@@ -1,27 +1,27 @@
-// Files by drop, paste, file dialog, path, URL or variable; what the service will get below.
-// Files go to the kernel in pieces, so that neither the page nor the connection stands still.
+// Files by drop, paste, file dialog, path, URL or variable, with a preview of what is sent.
+// Files are sent to the kernel in pieces, so that neither the page nor the connection blocks.
 
 const PIECE_BYTES = 1_000_000;
 
-const WORDS = {
-  image: { noun: "picture", give: "give a JPEG, PNG or WebP" },
-  video: { noun: "video", give: "give an MP4 or MOV" },
-  audio: { noun: "sound", give: "give an MP3, WAV or M4A" },
+const MEDIA = {
+  image: { noun: "an image", allowed: "use a JPEG, PNG or WebP" },
+  video: { noun: "a video", allowed: "use an MP4 or MOV" },
+  audio: { noun: "an audio file", allowed: "use an MP3, WAV or M4A" },
 };
 
-function wordsOf(model) {
-  return WORDS[model.get("medium")] ?? WORDS.image;
+function mediumOf(model) {
+  return MEDIA[model.get("medium")] ?? MEDIA.image;
 }
 
-function refusalOf(file, model) {
+function errorOf(file, model) {
   const most = model.get("most_bytes");
   if (file.size > most) {
     const mb = (bytes) => `${(bytes / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} MB`;
-    return `${file.name} has ${mb(file.size)}; give a file of more than ${mb(most)} as a path`;
+    return `${file.name} has ${mb(file.size)}; for files over ${mb(most)}, enter a path`;
   }
   if (file.type && !file.type.startsWith(`${model.get("medium")}/`)) {
-    const { noun, give } = wordsOf(model);
-    return `${file.name} is ${file.type} and no ${noun}; ${give}`;
+    const { noun, allowed } = mediumOf(model);
+    return `${file.name} is ${file.type}, not ${noun}; ${allowed}`;
   }
   return "";
 }
@@ -30,13 +30,13 @@ function pause() {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-async function send(file, model, tell) {
-  const refused = refusalOf(file, model);
-  if (refused) throw new Error(refused);
+async function send(file, model, showStatus) {
+  const problem = errorOf(file, model);
+  if (problem) throw new Error(problem);
   const key = newId();
   const pieces = Math.max(1, Math.ceil(file.size / PIECE_BYTES));
   for (let piece = 0; piece < pieces; piece += 1) {
-    tell(`Reading ${file.name} … ${Math.round((100 * piece) / pieces)} %`);
+    showStatus(`Reading ${file.name} … ${Math.round((100 * piece) / pieces)} %`);
     const begin = piece * PIECE_BYTES;
     const bytes = await file.slice(begin, begin + PIECE_BYTES).arrayBuffer();
     const isLast = piece + 1 === pieces;
@@ -45,35 +45,35 @@ async function send(file, model, tell) {
   }
 }
 
-// What cannot be read is told, and the next file gets its turn.
-async function read(file, model, tell) {
+// Reports a file that cannot be read; the next file is still sent.
+async function read(file, model, showStatus) {
   try {
-    await send(file, model, tell);
+    await send(file, model, showStatus);
   } catch (error) {
-    // A folder arrives as a file, and fails only now; so does a file that was deleted meanwhile.
+    // A folder looks like a file and fails only here; so does a deleted file.
     const isOurs = error.constructor === Error;
-    const words = `${file.name} cannot be read; choose a ${wordsOf(model).noun} file and no folder`;
+    const words = `${file.name} cannot be read; choose a file, not a folder`;
     model.send({ do: "refuse", words: isOurs ? error.message : words });
   }
 }
 
-// How a dragged link or the name of a file in a list arrives.
+// Returns a dragged link, or the name of a file dragged from a list.
 function linkIn(data) {
   const links = (data.getData("text/uri-list") || data.getData("text/plain") || "").split(/\r?\n/);
   return links.find((line) => line && !line.startsWith("#"))?.trim() ?? "";
 }
 
-function pictureOf(picture, medium) {
+function imageOf(picture, medium) {
   if (picture.src) {
-    const alt = `${medium === "video" ? "First frame of" : "Picture"} ${picture.name}`;
+    const alt = `${medium === "video" ? "First frame of" : "Image"} ${picture.name}`;
     const image = element("img", { src: picture.src, alt });
-    // A still that stands for a video says so.
+    // The frame is marked as a video.
     return medium === "video" ? element("span", { class: "kling-still" }, image) : image;
   }
   return element("span", { class: `kling-medium kling-${medium}`, "aria-hidden": "true" });
 }
 
-// One file: what it is, and the buttons that move it or take it away.
+// One file: its facts, and buttons to move or remove it.
 function preview(model, at, act) {
   const pictures = model.get("pictures");
   const picture = pictures[at];
@@ -110,7 +110,7 @@ function preview(model, at, act) {
     "li",
     {},
     ...order,
-    pictureOf(picture, model.get("medium")),
+    imageOf(picture, model.get("medium")),
     element(
       "div",
       { class: "kling-lines" },
@@ -153,11 +153,11 @@ function render({ model, el }) {
     spellcheck: "false",
     autocomplete: "off",
     "aria-label": `${model.get("label")}: ${model.get("placeholder")}`,
-    // In the model at once, so that Generate has it; looked for when it is whole.
+    // `input` sets the model for Generate; `change` sends it to the kernel.
     input: () => model.set("value", text.value),
-    change: () => give(text.value),
+    change: () => setText(text.value),
     keydown: (event) => {
-      if (event.key === "Enter" && !several && !event.ctrlKey && !event.metaKey) give(text.value);
+      if (event.key === "Enter" && !several && !event.ctrlKey && !event.metaKey) setText(text.value);
     },
   });
   const shown = element("ul", { class: "kling-pictures" });
@@ -171,24 +171,24 @@ function render({ model, el }) {
   frame.describe(zone);
   frame.describe(text);
 
-  const give = (value) => {
+  const setText = (value) => {
     text.value = value;
     model.set("value", value);
     model.save_changes();
   };
-  const tell = (line) => {
+  const showStatus = (line) => {
     status.textContent = line;
     status.hidden = !line;
   };
   const take = async (files) => {
     if (!files.length) return;
-    // The button that generates waits while this is set.
+    // Generate waits while this is set.
     model.set("arriving", true);
     try {
-      for (const each of several ? files : files.slice(0, 1)) await read(each, model, tell);
+      for (const each of several ? files : files.slice(0, 1)) await read(each, model, showStatus);
     } finally {
       model.set("arriving", false);
-      tell("");
+      showStatus("");
     }
   };
   const drop = (event) => {
@@ -198,7 +198,7 @@ function render({ model, el }) {
     const files = [...event.dataTransfer.files];
     const link = linkIn(event.dataTransfer);
     if (files.length) void take(files);
-    else if (link) give(several && text.value ? `${text.value}\n${link}` : link);
+    else if (link) setText(several && text.value ? `${text.value}\n${link}` : link);
   };
   const hover = (event) => {
     event.preventDefault();
@@ -208,7 +208,7 @@ function render({ model, el }) {
   const leave = (event) => {
     if (!el.contains(event.relatedTarget)) el.classList.remove("kling-over-zone");
   };
-  // A file may be pasted anywhere in the panel: into this field, or into the first for its like.
+  // A file pasted anywhere in the panel goes into the focused field, or the first of its medium.
   const paste = (event) => {
     const panel = el.closest(".kling-panel");
     const files = [...(event.clipboardData?.files ?? [])];
@@ -220,7 +220,7 @@ function render({ model, el }) {
     event.preventDefault();
     void take(files);
   };
-  // Where the focus goes once the kernel has done what was asked for.
+  // The element to focus after the kernel has moved a file.
   let wanted = null;
   const act = (at, word) => {
     if (word === "remove") {
@@ -240,11 +240,11 @@ function render({ model, el }) {
     shown.replaceChildren(...model.get("pictures").map((_, at) => preview(model, at, act)));
     shown.hidden = !number;
     el.classList.toggle("kling-filled", number > 0);
-    const { noun } = wordsOf(model);
-    const paste = noun === "picture" ? ", paste it," : "";
-    const first = `Drop a ${noun} here${paste} or choose a file`;
-    words.textContent = number ? (several ? `Add a ${noun}` : "Replace") : first;
-    // The line that says what may be given has made room for the picture.
+    const { noun } = mediumOf(model);
+    const paste = model.get("medium") === "image" ? ", paste it," : "";
+    const first = `Drop ${noun} here${paste} or choose a file`;
+    words.textContent = number ? (several ? `Add ${noun}` : "Replace") : first;
+    // The image replaces the note, so the title has it.
     zone.title = number && !several ? model.get("note") : "";
     const item = shown.children[wanted?.at];
     const button = item?.querySelector(`[data-do="${wanted.word}"]:enabled`);
@@ -256,7 +256,7 @@ function render({ model, el }) {
   el.addEventListener("dragleave", leave);
   el.addEventListener("drop", drop);
   document.addEventListener("paste", paste);
-  tell("");
+  showStatus("");
   const stops = [
     frame.follow(),
     follow(model, ["pictures", "roles"], draw),

@@ -1,20 +1,20 @@
-// Clips of this folder to start from: a row of posters, each a button that opens two ways on.
+// Recent clips of this folder to start from: a row of posters, each a button with two actions.
 
 function render({ model, el }) {
   el.classList.add("kling-recents");
   const title = element("p", { class: "kling-name", id: newId() }, "Start from a recent clip");
   const row = element("ul", { "aria-labelledby": title.id });
   const ways = element("div", { class: "kling-ways" });
-  let chosen = "";
+  let selected = "";
 
   const go = (word) => () => {
-    model.send({ do: word, id: chosen });
-    choose("");
+    model.send({ do: word, id: selected });
+    select("");
   };
   const lastFrame = element(
     "button",
     { type: "button", class: "kling-plain", click: go("frame") },
-    "Use its last frame as picture",
+    "Use its last frame as image",
   );
   const settings = element(
     "button",
@@ -24,8 +24,8 @@ function render({ model, el }) {
   const prompt = element("p", { class: "kling-small" });
   ways.append(prompt, lastFrame, settings);
 
-  const choose = (id) => {
-    chosen = id;
+  const select = (id) => {
+    selected = id;
     const clip = model.get("clips").find((each) => each.id === id);
     ways.hidden = !clip;
     prompt.textContent = clip?.prompt ?? "";
@@ -35,8 +35,8 @@ function render({ model, el }) {
     }
   };
   const open = (id) => {
-    choose(id);
-    if (chosen) (lastFrame.hidden ? settings : lastFrame).focus();
+    select(id);
+    if (selected) (lastFrame.hidden ? settings : lastFrame).focus();
   };
   const item = (clip) => {
     const button = element(
@@ -46,16 +46,16 @@ function render({ model, el }) {
         title: clip.prompt,
         "data-id": clip.id,
         "aria-expanded": "false",
-        click: () => open(chosen === clip.id ? "" : clip.id),
+        click: () => open(selected === clip.id ? "" : clip.id),
       },
       element("img", { src: clip.src, alt: `Clip: ${clip.prompt}` }),
     );
     return element("li", {}, button);
   };
   const escape = (event) => {
-    if (event.key !== "Escape" || !chosen) return;
-    const button = row.querySelector(`[data-id="${CSS.escape(chosen)}"]`);
-    choose("");
+    if (event.key !== "Escape" || !selected) return;
+    const button = row.querySelector(`[data-id="${CSS.escape(selected)}"]`);
+    select("");
     button?.focus();
   };
   el.append(title, row, ways);
@@ -65,7 +65,7 @@ function render({ model, el }) {
     const focused = row.contains(document.activeElement) ? document.activeElement.dataset.id : "";
     row.replaceChildren(...clips.map(item));
     el.hidden = !clips.length;
-    choose(clips.some((clip) => clip.id === chosen) ? chosen : "");
+    select(clips.some((clip) => clip.id === selected) ? selected : "");
     row.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
   });
 }

@@ -1,5 +1,5 @@
-// Rows of controls: shots, elements. Each row is a card of its own whose controls are widgets like
-// all others; here is what is around them: add, move, take away, and where the focus goes then.
+// Rows of controls: shots, elements. The controls in a row are widgets; this script adds the buttons
+// to add, move and remove rows, and moves the focus.
 
 const DRAWN_MS = 2000;
 const FOCUSABLE = "textarea, input:not([hidden]), select, button";
@@ -8,7 +8,7 @@ function modelId(reference) {
   return String(reference).replace("IPY_MODEL_", "");
 }
 
-// What a view draws arrives a moment after the view.
+// Waits until a view has drawn its content.
 async function drawn(node) {
   if (node.childElementCount) return;
   await new Promise((resolve) => {
@@ -109,7 +109,7 @@ function render({ model, el }) {
     model.send({ do: "add" });
   };
   const act = (row, word) => {
-    // Clicked twice, it goes once: the next row stands in its place by then.
+    // A second click must not remove the next row.
     if (row.isLeaving) return;
     if (word === "remove") {
       row.isLeaving = true;
@@ -147,7 +147,7 @@ function render({ model, el }) {
     if (closed) return;
     const present = new Set(wanted.map((columns) => columns[0]));
     order = wanted.map((columns) => rows.get(columns[0]));
-    // Only what stands elsewhere is moved: a field that is typed in keeps its focus.
+    // Only rows in another position are moved, so that a focused field keeps its focus.
     order.forEach((row, at) => {
       if (list.children[at] !== row.el) list.insertBefore(row.el, list.children[at] ?? null);
       row.place(at, order.length);
@@ -156,7 +156,7 @@ function render({ model, el }) {
     const most = model.get("most");
     adder.disabled = order.length >= most;
     count.textContent = `${order.length} of ${most}`;
-    // Before a row goes: with the focus in it, the page would put that somewhere of its own.
+    // Before a focused row is removed, since the browser would reset the focus.
     if (then()) then = () => {};
     for (const [key, row] of [...rows]) {
       if (present.has(key)) continue;

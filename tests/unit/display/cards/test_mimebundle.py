@@ -113,13 +113,13 @@ def test_a_poster_says_that_the_file_may_not_play(saved: Saved, tmp_path: Path) 
     assert lacks_preview(state, "always")
     assert not lacks_preview(state, "never")
     for html in (
-        card_bundle(FACTS, state, "auto", patient=False)["text/html"],
+        card_bundle(FACTS, state, "auto", makes_preview=False)["text/html"],
         card_bundle(FACTS, state, "never")["text/html"],
     ):
         assert "<video" not in html
         assert "The file is MPEG-4 Part 2 (Simple Profile, yuv420p)" in html
     assert make_preview(state, "always")
-    assert "<video" in card_bundle(FACTS, state, "always", patient=False)["text/html"]
+    assert "<video" in card_bundle(FACTS, state, "always", makes_preview=False)["text/html"]
 
 
 def test_a_usual_clip_has_no_note(saved: Saved) -> None:

@@ -24,7 +24,6 @@ from tests.support.html_states import (
     ENDED,
     EVERY,
     FACTS,
-    NOW,
     RUNNING,
     SAVED,
     TASK,
@@ -94,7 +93,7 @@ def test_running_states_have_the_same_pieces() -> None:
 def test_the_picture_has_its_room_and_its_words() -> None:
     """Width and height are known before decoding, and alt says what it is."""
     picture = Outline(record(WAITING)).only("kling-picture")
-    assert (picture["width"], picture["height"], picture["alt"]) == ("144", "81", "Picture fox.png")
+    assert (picture["width"], picture["height"], picture["alt"]) == ("144", "81", "Image fox.png")
 
 
 def test_without_a_picture_there_is_no_gap() -> None:
@@ -235,13 +234,6 @@ def test_another_take_is_named() -> None:
     assert "take 2" in Outline(record(SAVED, facts)).text
 
 
-def test_the_dollars_follow_the_price_of_a_credit() -> None:
-    """The figure is an argument, since prices move."""
-    state: JobState = Preparing()
-    assert "($0.55)" in html.render_record(FACTS, state, now=NOW, dollars_per_credit=0.01)
-    assert "($0.55)" in html.render_text(FACTS, state, now=NOW, dollars_per_credit=0.01)
-
-
 def test_numbers_stand_to_the_right_in_tables() -> None:
     """Amounts are compared digit below digit; dates and ids are not amounts."""
     rows = [["k7f2qd", "55", "20 November"], ["m1", "1,100", "—"]]
@@ -276,7 +268,7 @@ def test_a_table_without_rows_keeps_its_head() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "word"), [("info", "Note"), ("warning", "Careful"), ("error", "Error")]
+    ("kind", "word"), [("info", "Note"), ("warning", "Warning"), ("error", "Error")]
 )
 def test_a_notice_says_its_kind_in_a_word(kind: html.NoticeKind, word: str) -> None:
     """Not by colour alone."""

@@ -104,7 +104,7 @@ def failed(seen: Evidence, credits: float | None = None) -> Failed:
             "It was very probably charged: the balance went from 5,916 to 5,861, 55 credits less, "
             "exactly the price, and nothing came back in 1 min.",
         ),
-        (evidence((0, 5861.25)), "and nobody looked whether it came back"),
+        (evidence((0, 5861.25)), "and nothing later shows a refund"),
         (evidence((0, 5916.25), others=True), "other jobs of this folder moved the balance"),
         (evidence((0, 5906.25), (60, 5906.25)), "not the price of this task"),
     ],
@@ -156,7 +156,7 @@ def test_the_raw_answer_is_behind_a_fold(state: JobState) -> None:
     """As it came, escaped, and closed; plain text leaves it out."""
     card = render_record(FACTS, state, now=NOW)
     assert "What the service answered</summary>" in card
-    assert "{&quot;failMsg&quot;: &quot;&lt;script&gt;&quot;}</pre></details>" in card
+    assert "{&#34;failMsg&#34;: &#34;&lt;script&gt;&#34;}</pre></details>" in card
     assert "<script>" not in card
     assert "failMsg" not in render_text(FACTS, state, now=NOW)
 

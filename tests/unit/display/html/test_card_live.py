@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kling_nb.core.job_state import Detached, Expired, Failed, JobFacts, JobState, Vanished
-from kling_nb.display.html import Aside
+from kling_nb.display.html import CardStatus
 from tests.support.html_outline import Outline, foot
 from tests.support.html_states import (
     EMULATED,
@@ -41,7 +41,7 @@ def failed(credits: float | None) -> Failed:
 @pytest.mark.parametrize("state", EVERY, ids=name_of)
 def test_every_button_is_a_button_of_its_job(state: JobState) -> None:
     """Nothing submits a form, and each click says whose it is and which turn it belongs to."""
-    for each in buttons(foot(state, aside=Aside(turn=3))):
+    for each in buttons(foot(state, status=CardStatus(turn=3))):
         assert each["type"] == "button"
         assert (each["data-kling-job"], each["data-kling-turn"]) == (FACTS.id, "3")
 
@@ -100,8 +100,8 @@ def test_a_failure_that_may_have_cost_offers_no_new_task(credits: float | None, 
     ("state", "label"),
     [
         (Detached(TASK), "Resume · 0 credits"),
-        (Vanished(TASK, "recordInfo is null"), "Ask once more · 0 credits"),
-        (Expired(TASK, "404"), "Ask once more · 0 credits"),
+        (Vanished(TASK, "recordInfo is null"), "Check again · 0 credits"),
+        (Expired(TASK, "404"), "Check again · 0 credits"),
     ],
 )
 def test_what_can_be_taken_up_again_can_be_with_a_click(state: JobState, label: str) -> None:
@@ -123,14 +123,14 @@ def test_a_lost_answer_offers_its_ways_on_to_copy() -> None:
 
 def test_while_a_click_is_answered_only_copying_is_possible() -> None:
     """And what is under way is said."""
-    markup = foot(SAVED, aside=Aside(turn=1, doing="Asking for another take…"))
-    assert "Asking for another take…" in Outline(markup).text
+    markup = foot(SAVED, status=CardStatus(turn=1, pending="Requesting another take…"))
+    assert "Requesting another take…" in Outline(markup).text
     assert ["disabled" in each for each in buttons(markup)] == [True, False, True]
 
 
 def test_the_file_is_shown_to_select_copy_and_open() -> None:
     """With its whole path, where it was asked for."""
-    markup = foot(SAVED, aside=Aside(path="/clips/fox.mp4", href="clips/fox.mp4"))
+    markup = foot(SAVED, status=CardStatus(path="/clips/fox.mp4", href="clips/fox.mp4"))
     outline = Outline(markup)
     assert "/clips/fox.mp4" in outline.text
     assert "Open the file (0.9 MB)" in outline.text
@@ -141,8 +141,8 @@ def test_the_file_is_shown_to_select_copy_and_open() -> None:
 
 def test_why_a_click_came_to_nothing_is_an_alert() -> None:
     """Read at once by a screen reader."""
-    sorry = Outline(foot(SAVED, aside=Aside(said="The picture is gone"))).only("kling-sorry")
-    assert sorry["role"] == "alert"
+    alert = Outline(foot(SAVED, status=CardStatus(error="The picture is gone"))).only("kling-sorry")
+    assert alert["role"] == "alert"
 
 
 def test_without_a_cell_there_is_none_to_copy() -> None:

@@ -138,7 +138,7 @@ def test_waiting_says_how_long_and_that_the_kernel_is_free() -> None:
     """Elapsed, usual, and what a person may do meanwhile."""
     said = wording(WAITING)
     assert said.headline == "elapsed 1 min 12 s · usually 2 min 44 s"
-    assert said.lines == ("The kernel is free: other cells can run.",)
+    assert said.lines == ("You can keep working: other cells can run.",)
 
 
 def test_waiting_longer_than_usual_is_said() -> None:
@@ -167,20 +167,20 @@ def test_out_of_sight_says_since_when_and_that_we_go_on() -> None:
     """The sentence of the card, with the reason below."""
     said = wording(OutOfSight(TASK, ago(100), 164, ago(40), "no route"))
     assert said.headline == "No answer for 40 s; the job goes on."
-    assert said.lines == ("We keep asking: no route.",)
+    assert said.lines == ("Polling continues: no route.",)
 
 
 def test_transfers_say_bytes_and_percent() -> None:
     """Both where the whole is known, bytes alone where it is not."""
     assert "0.5 MB of 1.2 MB (41 %)" in all_of(Uploading(512_000, 1_240_000))
     assert "(100 %)" in all_of(Downloading(TASK, 20, 10))
-    assert all_of(Downloading(TASK, 400_000, None)).startswith("Fetching the clip: 0.4 MB.")
+    assert all_of(Downloading(TASK, 400_000, None)).startswith("Downloading the clip: 0.4 MB.")
 
 
 def test_saved_names_the_file() -> None:
     """The name to look for on disk; the second run says that nothing was made."""
     assert wording(SAVED).headline == "The clip is saved: 2026-11-22_fox_k7f2qd.mp4"
-    assert "there already" in wording(ALREADY).headline
+    assert "exists already" in wording(ALREADY).headline
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 
 from kling_nb.core.job_state import JobState
 from kling_nb.display import html
-from kling_nb.display.html import Aside
-from kling_nb.display.html.markup import looks
+from kling_nb.display.html import CardStatus
+from kling_nb.display.html.markup import inline_styles
 from tests.support.html_outline import Outline, foot, record, text
 from tests.support.html_states import EVERY, FACTS, SAVED, TINY_JPEG, name_of
 
@@ -92,7 +92,7 @@ def check_safe(markup: str) -> None:
         assert set(attrs) <= ALLOWED[tag]
         assert (attrs.get("src") or "data:image/jpeg;base64,").startswith("data:image/jpeg;base64,")
         literal = OWN_STYLE.sub("", attrs.get("style") or "")
-        assert literal in {"", *looks().values()}
+        assert literal in {"", *inline_styles().values()}
 
 
 @pytest.mark.parametrize("poison", HOSTILE.values(), ids=HOSTILE)
@@ -101,7 +101,7 @@ def test_nothing_that_others_wrote_becomes_markup(state: JobState, poison: str) 
     """Each text of the request and of the answer is hostile at once, in HTML and in text."""
     bad_facts, bad_state = poisoned(FACTS, poison), poisoned(state, poison)
     check_safe(record(bad_state, bad_facts))
-    check_safe(foot(bad_state, bad_facts, poisoned(Aside(1, "a", "b", "c", "d"), poison)))
+    check_safe(foot(bad_state, bad_facts, poisoned(CardStatus(1, "a", "b", "c", "d"), poison)))
     plain = text(bad_state, bad_facts)
     plain.encode("utf-8")
     assert len(plain.splitlines()) <= 4
@@ -149,3 +149,12 @@ def test_a_poster_stands_in_for_a_player() -> None:
     """Ready markup for clips that are not embedded."""
     check_safe(record(SAVED, player=html.poster_image(FACTS, TINY_JPEG)))
     assert html.poster_image(FACTS, b"") == ""
+
+
+@pytest.mark.parametrize("state", EVERY, ids=name_of)
+def test_rendered_html_is_plain_text_to_its_users(state: JobState) -> None:
+    """`Markup` would escape what is added to it: a player beside its note."""
+    assert type(record(state)) is str
+    assert type(foot(state)) is str
+    assert type(html.poster_image(FACTS, TINY_JPEG)) is str
+    assert type(html.render_notice("info", "title", ["line"])) is str

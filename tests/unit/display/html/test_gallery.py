@@ -9,33 +9,31 @@ from typing import Any
 import pytest
 
 from kling_nb.display.html.gallery import (
-    Exhibit,
+    GalleryItem,
+    clip_text,
+    describe_empty,
+    format_count,
     gallery_text,
-    heading,
-    label_of,
-    nothing,
-    nothing_text,
     render_gallery,
-    render_nothing,
 )
 from tests.support.html_outline import Outline
 from tests.support.html_states import CLIP, EMULATED, FACTS, NOW, SAVED, TINY_JPEG
 
 HOSTILE = '<script>alert(1)</script> & "quoted" {{x}} \u202e'
-LIVE = Exhibit(FACTS, SAVED, still=TINY_JPEG)
-MADE_UP = Exhibit(EMULATED, SAVED, still=TINY_JPEG)
+LIVE = GalleryItem(FACTS, SAVED, poster=TINY_JPEG)
+MADE_UP = GalleryItem(EMULATED, SAVED, poster=TINY_JPEG)
 
 
-def render(*exhibits: Exhibit, matching: int = 0, kept: int = 0) -> Outline:
+def render(*items: GalleryItem, matching: int = 0, kept: int = 0) -> Outline:
     """Render the saved form at the fixed moment; as many clips as are given, unless told."""
-    counts = {"matching": matching or len(exhibits), "kept": kept or len(exhibits)}
-    return Outline(render_gallery(exhibits, now=NOW, **counts))
+    counts = {"matching": matching or len(items), "kept": kept or len(items)}
+    return Outline(render_gallery(items, now=NOW, **counts))
 
 
-def text(*exhibits: Exhibit, kept: int = 0) -> str:
+def text(*items: GalleryItem, kept: int = 0) -> str:
     """Write the plain text at the fixed moment."""
-    count = kept or len(exhibits)
-    return gallery_text(exhibits, matching=count, kept=count, now=NOW)
+    count = kept or len(items)
+    return gallery_text(items, matching=count, kept=count, now=NOW)
 
 
 @pytest.mark.parametrize("write", [lambda *given: render(*given).text, text], ids=["html", "text"])
@@ -64,31 +62,33 @@ def test_the_picture_has_room_for_length_and_model() -> None:
         (MADE_UP, "would cost 55 credits ($0.28)"),
     ],
 )
-def test_the_price_is_what_the_service_took(told: Exhibit, expected: str) -> None:
+def test_the_price_is_what_the_service_took(told: GalleryItem, expected: str) -> None:
     """Our own figure where it does not tell, and none that was not spent."""
-    assert label_of(told, now=NOW).price == expected
+    assert clip_text(told, now=NOW).price == expected
 
 
 @pytest.mark.parametrize(
     ("told", "expected"), [(LIVE, "55 credits ($0.28)"), (MADE_UP, "would cost $0.28")]
 )
-def test_a_narrow_tile_has_fewer_words_for_what_was_not_paid(told: Exhibit, expected: str) -> None:
+def test_a_narrow_tile_has_fewer_words_for_what_was_not_paid(
+    told: GalleryItem, expected: str
+) -> None:
     """What was paid is told in full."""
-    assert label_of(told, now=NOW).cost == expected
+    assert clip_text(told, now=NOW).cost == expected
 
 
 def test_no_price_is_made_up() -> None:
     """A model without a price says so."""
-    unknown = Exhibit(replace(FACTS, price_credits=None), replace(SAVED, credits=None))
-    label = label_of(unknown, now=NOW)
+    unknown = GalleryItem(replace(FACTS, price_credits=None), replace(SAVED, credits=None))
+    label = clip_text(unknown, now=NOW)
     assert (label.price, label.cost) == ("price not known", "price not known")
 
 
 def test_take_and_length_are_told() -> None:
     """The take where it is not the first, the sound where there is some."""
-    first = label_of(LIVE, now=NOW)
+    first = clip_text(LIVE, now=NOW)
     loud = replace(SAVED, clip=replace(CLIP, audio_codec="aac"))
-    third = label_of(Exhibit(replace(FACTS, take=3), loud), now=NOW)
+    third = clip_text(GalleryItem(replace(FACTS, take=3), loud), now=NOW)
     assert (first.about, first.length) == ("kling-2.6/image-to-video", "5 s")
     assert (third.about, third.length) == ("kling-2.6/image-to-video · take 3", "5 s · sound")
 
@@ -102,18 +102,18 @@ def test_an_emulated_clip_is_marked() -> None:
 
 def test_a_clip_without_its_file_says_so() -> None:
     """In the place of the name that nobody would find."""
-    gone = replace(LIVE, fault="fox.mp4 is not there any more.", still=b"")
+    gone = replace(LIVE, fault="fox.mp4 is not there any more.", poster=b"")
     assert "fox.mp4 is not there any more." in render(gone).text
-    assert "No picture" in render(gone).text
+    assert "No image" in render(gone).text
     assert "fox.mp4 is not there" in text(gone)
-    assert label_of(gone, now=NOW).file == ""
+    assert clip_text(gone, now=NOW).file == ""
 
 
 def test_what_people_wrote_stays_text() -> None:
     """Markup in a prompt or a fault is read and not obeyed."""
     facts = replace(FACTS, prompt=HOSTILE, model=f"kling/{HOSTILE}")
     named = replace(SAVED, clip=replace(CLIP, path=f"/clips/{HOSTILE.replace('/', '')}.mp4"))
-    broken = Exhibit(facts, named, fault=HOSTILE, still=TINY_JPEG)
+    broken = GalleryItem(facts, named, fault=HOSTILE, poster=TINY_JPEG)
     for hostile in (broken, replace(broken, fault="")):
         shown = render(hostile)
         assert not {"script", "b"} & {name for name, _ in shown.elements}
@@ -125,7 +125,7 @@ def test_what_people_wrote_stays_text() -> None:
 def test_pictures_keep_their_shape() -> None:
     """An upright still stands in a wide frame, with its own ratio in numbers."""
     upright = TINY_JPEG.replace(b"\x02\xd0\x05\x00", b"\x05\x00\x02\xd0")
-    attributes = render(replace(LIVE, still=upright)).only("kling-still")
+    attributes = render(replace(LIVE, poster=upright)).only("kling-still")
     width, height = int(attributes["width"] or 0), int(attributes["height"] or 0)
     assert (width, height) == (66, 117)
 
@@ -151,27 +151,27 @@ def test_the_text_is_at_most_twenty_lines() -> None:
         ((7, 7, 7), "7 clips"),
         ((3, 3, 7), "3 of 7 clips"),
         ((24, 340, 340), "The newest 24 of 340 clips"),
-        ((24, 50, 1340), "The newest 24 of 50 that fit, of 1,340 clips"),
+        ((24, 50, 1340), "The newest 24 of 50 matching, of 1,340 clips"),
         ((0, 0, 7), "0 of 7 clips"),
     ],
 )
 def test_the_heading_counts(counts: tuple[int, int, int], expected: str) -> None:
     """How many are shown, fit, and are there."""
-    assert heading(*counts) == expected
+    assert format_count(*counts) == expected
 
 
 def test_an_empty_folder_says_what_to_do() -> None:
     """And a filter that nothing fits is not taken for it."""
-    assert nothing(7, "../clips")[0] == "No clip fits"
-    none = nothing(0, "../clips")
-    assert "Make one in a %%kling cell" in Outline(render_nothing(*none)).text
-    assert nothing_text(*none).startswith("No clips yet in ../clips\nMake one in a %%kling cell")
+    assert describe_empty(7, "../clips")[0] == "No clip matches"
+    title, lines = describe_empty(0, "../clips")
+    assert title == "No clips yet in ../clips"
+    assert lines[0].startswith("Make one in a `%%kling` cell")
 
 
 @pytest.mark.parametrize(("strays", "clips"), [(1, "1 clip in"), (1200, "1,200 clips in")])
 def test_clips_that_no_ledger_knows_are_not_called_none(strays: int, clips: str) -> None:
     """Whoever lost it is told how it is made again, and not to make clips that were paid for."""
-    title, lines = nothing(0, "clips", strays)
+    title, lines = describe_empty(0, "clips", strays)
     assert title.startswith(clips)
     assert "%kling recover" in lines[0]
     assert not any("%%kling" in line for line in lines)
@@ -179,8 +179,8 @@ def test_clips_that_no_ledger_knows_are_not_called_none(strays: int, clips: str)
 
 def test_dates_are_the_readers() -> None:
     """A clip of last year has its year."""
-    old = Exhibit(FACTS, replace(SAVED, finished_at=NOW - timedelta(days=400)))
-    assert label_of(old, now=NOW).date == "18 October 2025"
+    old = GalleryItem(FACTS, replace(SAVED, finished_at=NOW - timedelta(days=400)))
+    assert clip_text(old, now=NOW).date == "18 October 2025"
 
 
 def test_a_long_prompt_is_cut_and_whole_at_a_touch() -> None:
@@ -201,8 +201,8 @@ def test_a_picture_is_named_by_its_clip() -> None:
 
 def test_bytes_that_are_no_picture_are_not_shown() -> None:
     """The place says so instead."""
-    shown = render(replace(LIVE, still=b"no picture"))
-    assert "No picture" in shown.text
+    shown = render(replace(LIVE, poster=b"no picture"))
+    assert "No image" in shown.text
     assert "img" not in {name for name, _ in shown.elements}
 
 
@@ -218,7 +218,7 @@ def test_a_clip_has_only_its_own_marks() -> None:
 def test_the_saved_form_counts_and_says_how_to_have_more() -> None:
     """The same heading as on the page, and what it costs to have it alive."""
     shown = render(LIVE, matching=50, kept=1340).text
-    assert "The newest 1 of 50 that fit, of 1,340 clips" in shown
+    assert "The newest 1 of 50 matching, of 1,340 clips" in shown
     assert "Run this cell again to play, filter, star and compare them: 0 credits." in shown
     assert text(LIVE, kept=3).startswith("The newest 1 of 3 clips\n")
 
@@ -226,14 +226,8 @@ def test_the_saved_form_counts_and_says_how_to_have_more() -> None:
 def test_a_clip_is_one_line_of_the_text() -> None:
     """Whatever was written in its prompt, and whatever is wrong with its file."""
     facts = replace(FACTS, prompt="A red fox\n\nshakes\nthe snow")
-    lines = text(Exhibit(facts, SAVED, fault="fox.mp4\nis gone")).splitlines()
+    lines = text(GalleryItem(facts, SAVED, fault="fox.mp4\nis gone")).splitlines()
     assert len(lines) == len(text(LIVE).splitlines())
     assert "A red fox shakes the snow" in lines[-1]
     assert "fox.mp4 is gone" in lines[-1]
     assert FACTS.id in lines[-1]
-
-
-def test_what_is_not_there_is_named_nowhere_as_code() -> None:
-    """Backticks are for pages that read them: the text shows what is to be typed and no more."""
-    for said in (nothing(0, "clips"), nothing(0, "clips", 3), nothing(7, "clips")):
-        assert "`" not in nothing_text(*said) + Outline(render_nothing(*said)).text

@@ -9,16 +9,16 @@ import pytest
 from kling_nb.display.html.markup import (
     data_uri,
     escape,
-    fitted,
-    joined,
+    fit_size,
+    inline_styles,
+    join,
     jpeg_size,
-    looks,
     style_sheet,
     tag,
 )
 from tests.support.html_states import TINY_JPEG
 
-CARD_BACK = looks()["card"]
+CARD_BACK = inline_styles()["card"]
 KEPT = {
     "align-items",
     "background",
@@ -91,10 +91,12 @@ def blend(ink: tuple[int, float], back: int) -> str:
     return "#" + f"{round(grey * alpha + back * (1 - alpha)):02x}" * 3
 
 
-@pytest.mark.parametrize("name", [name for name in looks() if colour(looks()[name], "color")])
+@pytest.mark.parametrize(
+    "name", [name for name, css in inline_styles().items() if colour(css, "color")]
+)
 def test_every_literal_text_can_be_read_on_its_background(name: str) -> None:
     """4.5:1 for each piece: on its own background, or on the card's."""
-    style = looks()[name]
+    style = inline_styles()[name]
     back = colour(style, "background") or colour(CARD_BACK, "background")
     assert contrast(str(colour(style, "color")), str(back)) >= 4.5
 
@@ -114,10 +116,10 @@ def test_the_themes_quiet_text_can_be_read(ink: tuple[int, float], back: int) ->
     assert contrast(blend(ink, back), blend((back, 1.0), back)) >= 4.5
 
 
-@pytest.mark.parametrize("name", list(looks()))
+@pytest.mark.parametrize("name", list(inline_styles()))
 def test_looks_hold_only_what_a_sanitizer_keeps(name: str) -> None:
     """No variable, no calculation, no motion, no property that would be removed."""
-    style = looks()[name]
+    style = inline_styles()[name]
     assert {part.split(":")[0].strip() for part in style.split(";")} <= KEPT
     assert not re.search(r"var\(|calc\(|url\(|anywhere|!important", style)
 
@@ -151,7 +153,7 @@ def test_the_style_sheet_is_small() -> None:
 
 def test_escape_leaves_no_way_out_of_text_or_attribute() -> None:
     """Angle brackets, ampersands and both quotes are entities."""
-    assert escape("<a href='x' \"&\">") == "&lt;a href=&#x27;x&#x27; &quot;&amp;&quot;&gt;"
+    assert escape("<a href='x' \"&\">") == "&lt;a href=&#39;x&#39; &#34;&amp;&#34;&gt;"
 
 
 def test_escape_disarms_what_cannot_be_seen() -> None:
@@ -162,7 +164,7 @@ def test_escape_disarms_what_cannot_be_seen() -> None:
 def test_an_element_escapes_its_attributes_and_leaves_out_empty_ones() -> None:
     """Attribute values are plain text."""
     assert tag("b", "", escape("<"), title='"x"', data_kling_job="") == (
-        '<b title="&quot;x&quot;">&lt;</b>'
+        '<b title="&#34;x&#34;">&lt;</b>'
     )
 
 
@@ -177,9 +179,14 @@ def test_a_look_that_does_not_exist_is_an_error() -> None:
         tag("p", "pormpt")
 
 
-def test_pieces_join_in_order() -> None:
-    """Joining adds nothing."""
-    assert joined(escape("a"), escape("b")) == "ab"
+def test_plain_pieces_are_escaped_and_markup_is_not() -> None:
+    """In the order of the pieces, between them and inside an element."""
+    assert join("a<", tag("b", "", "<c>")) == "a&lt;<b>&lt;c&gt;</b>"
+
+
+def test_escaping_twice_changes_nothing() -> None:
+    """Escaped text is markup."""
+    assert escape(escape("<\n'")) == "&lt;&#10;&#39;"
 
 
 def test_data_becomes_an_address() -> None:
@@ -200,6 +207,6 @@ def test_what_is_not_a_jpeg_has_no_size(data: bytes) -> None:
 
 def test_pictures_shrink_into_their_box_and_never_grow() -> None:
     """The ratio stays."""
-    assert fitted((1280, 720), (144, 120)) == (144, 81)
-    assert fitted((720, 1280), (144, 120)) == (68, 120)
-    assert fitted((10, 20), (144, 120)) == (10, 20)
+    assert fit_size((1280, 720), (144, 120)) == (144, 81)
+    assert fit_size((720, 1280), (144, 120)) == (68, 120)
+    assert fit_size((10, 20), (144, 120)) == (10, 20)

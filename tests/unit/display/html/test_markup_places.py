@@ -8,7 +8,7 @@ from tests.support.html_outline import Outline
 
 def test_a_place_names_its_hub_and_its_version() -> None:
     """A page that lost an update sees so by the version."""
-    wrapped = html.render_place("<p>record</p>", hub_id="h1", place_id="p1", version=7)
+    wrapped = html.render_container("<p>record</p>", hub_id="h1", place_id="p1", version=7)
     place = Outline(wrapped).only("kling-place")
     assert place["data-kling-hub"] == "h1"
     assert place["data-kling-place"] == "p1"
@@ -25,5 +25,5 @@ def test_a_mount_holds_its_saved_form() -> None:
 
 def test_ids_cannot_leave_their_attributes() -> None:
     """They are escaped like anything else."""
-    wrapped = html.render_place("", hub_id='"><script>', place_id="p", version=1)
+    wrapped = html.render_container("", hub_id='"><script>', place_id="p", version=1)
     assert "<script>" not in wrapped

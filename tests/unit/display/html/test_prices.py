@@ -10,14 +10,14 @@ import pytest
 from kling_nb.core.job_state import Failed, JobFacts, Preparing, Saved, Uploading
 from kling_nb.core.money import Funds, price_words
 from kling_nb.display.html import age_word, price_line
-from kling_nb.display.html.prices import clip_words, cost_line, saved_only
+from kling_nb.display.html.prices import cost_line, format_clip, saved_hint
 from kling_nb.models.catalog import CATALOGUE
 from tests.support.html_states import ALREADY, CLIP, EMULATED, FACTS, NOW, RUNNING, SAVED, WAITING
 
 
 def cost(facts: JobFacts, state: Saved) -> str:
     """Give the cost line of a saved clip."""
-    return cost_line(facts, state, now=NOW, dollars_per_credit=0.005)
+    return cost_line(facts, state, now=NOW)
 
 
 def test_the_price_line_says_values_price_and_balance() -> None:
@@ -49,7 +49,7 @@ def test_an_emulated_price_is_what_it_would_cost() -> None:
 
 def test_an_emulated_job_that_ended_would_have_cost_its_price() -> None:
     """In the same words as while it ran."""
-    words = cost_line(EMULATED, Failed("t", "", "", 0), now=NOW, dollars_per_credit=0.005)
+    words = cost_line(EMULATED, Failed("t", "", "", 0), now=NOW)
     assert "would cost 55 credits ($0.28)" in words
 
 
@@ -79,27 +79,27 @@ def test_a_clip_that_was_there_costs_nothing_now() -> None:
 
 def test_the_price_beside_a_failure_is_called_a_price() -> None:
     """What it would cost is not taken for what it cost."""
-    line = cost_line(FACTS, Failed("t", "", "", 0), now=NOW, dollars_per_credit=0.005)
+    line = cost_line(FACTS, Failed("t", "", "", 0), now=NOW)
     assert line == "5 s · no sound · price 55 credits ($0.28)"
 
 
 @pytest.mark.parametrize("state", RUNNING, ids=lambda state: type(state).__name__)
 def test_a_notebook_saved_while_running_promises_the_clip_for_nothing(state: Saved) -> None:
     """Every running state tells the reader of a saved notebook what to do."""
-    assert saved_only(FACTS, state).startswith("Run this cell again to see the clip: 0 credits")
+    assert saved_hint(FACTS, state).startswith("Run this cell again to see the clip: 0 credits")
 
 
 @pytest.mark.parametrize("state", [Preparing(), Uploading(1, 2)])
 def test_nothing_is_promised_for_nothing_before_it_was_sent(state: Preparing | Uploading) -> None:
     """A kernel that died before sending leaves a request that still costs its price."""
-    assert saved_only(FACTS, state).endswith("0 credits if it was sent, 55 if not")
-    assert saved_only(FACTS, WAITING).endswith("0 credits")
+    assert saved_hint(FACTS, state).endswith("0 credits if it was sent, 55 if not")
+    assert saved_hint(FACTS, WAITING).endswith("0 credits")
 
 
 def test_a_clip_is_described_as_measured() -> None:
     """Length, size, rate, codecs and bytes, with silence named."""
-    assert clip_words(CLIP) == "5.0 s · 1280×720 · 24 fps · H.264 · silent · 0.9 MB"
-    assert "AAC sound" in clip_words(replace(CLIP, audio_codec="aac"))
+    assert format_clip(CLIP) == "5.0 s · 1280×720 · 24 fps · H.264 · silent · 0.9 MB"
+    assert "AAC sound" in format_clip(replace(CLIP, audio_codec="aac"))
 
 
 def test_what_a_budget_leaves_stands_behind_the_balance() -> None:
@@ -114,9 +114,9 @@ def test_what_a_budget_leaves_stands_behind_the_balance() -> None:
 def test_a_card_shows_the_budget_until_the_job_has_ended() -> None:
     """As with the balance: afterwards it says nothing of now."""
     facts = replace(FACTS, budget_credits=390.0)
-    words = cost_line(facts, WAITING, now=NOW, dollars_per_credit=0.005)
+    words = cost_line(facts, WAITING, now=NOW)
     assert words.endswith("balance 5,916 → 5,861 · budget left 390 → 335")
-    ended = cost_line(facts, Failed("t", "", "", 0), now=NOW, dollars_per_credit=0.005)
+    ended = cost_line(facts, Failed("t", "", "", 0), now=NOW)
     assert "budget" not in ended
 
 
@@ -138,9 +138,9 @@ def test_a_model_without_a_list_has_no_old_price() -> None:
 def test_an_old_price_is_about_right() -> None:
     """In each state, emulated or not; what the service reports is exact."""
     old = replace(FACTS, created_at=LAST_DAY + timedelta(days=1))
-    running = cost_line(old, WAITING, now=NOW, dollars_per_credit=0.005)
+    running = cost_line(old, WAITING, now=NOW)
     assert running.startswith("5 s · no sound · about 55 credits ($0.28) · balance")
-    failed = cost_line(old, Failed("t", "", "", 0), now=NOW, dollars_per_credit=0.005)
+    failed = cost_line(old, Failed("t", "", "", 0), now=NOW)
     assert failed.endswith("price about 55 credits ($0.28)")
     assert "would cost about 55" in cost(replace(old, emulated=True), replace(SAVED, credits=None))
     assert cost(old, replace(SAVED, credits=None)).startswith("about 55 credits ($0.28) expected")

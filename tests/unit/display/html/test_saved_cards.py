@@ -47,7 +47,7 @@ def test_a_card_is_found_in_each_state(state: Any) -> None:
 def test_takes_are_found_in_their_order() -> None:
     """Several cards in one place."""
     second = record(replace(FACTS, id="second"), player=video(FACTS))
-    place = html.render_place(record() + second, hub_id="h", place_id="p", version=3)
+    place = html.render_container(record() + second, hub_id="h", place_id="p", version=3)
     assert [section.markup for section in find_sections(place)] == [record(), second]
 
 
@@ -146,7 +146,7 @@ def test_a_card_that_was_cut_off_is_left_alone() -> None:
 
 def test_a_copy_is_no_place_of_a_kernel() -> None:
     """The page would draw another notebook's buttons into it."""
-    place = html.render_place(record(), hub_id="hub-1", place_id="p", version=3)
+    place = html.render_container(record(), hub_id="hub-1", place_id="p", version=3)
     assert "hub-1" in place
     assert "hub-1" not in unplaced(place)
     assert find_sections(unplaced(place)) == find_sections(place)

@@ -17,18 +17,18 @@ ASKING = Finding("Widgets", "asking", "asking the page…")
 def test_the_text_has_a_line_for_each_and_one_for_its_fix() -> None:
     """With the status as its first word, so that a search finds what is broken."""
     assert findings_text([FINE, BROKEN, ASKING]).splitlines() == [
-        "kling_nb: how things stand: 1 broken, 1 still asked",
-        "fine     Disk: 81.9 GB free",
-        "broken   Service: 401 <b>no</b>",
-        "         → `%kling login` asks for another key.",
-        "asking   Widgets: asking the page…",
+        "kling_nb: status: 1 broken, 1 still checking",
+        "ok        Disk: 81.9 GB free",
+        "broken    Service: 401 <b>no</b>",
+        "          → `%kling login` asks for another key.",
+        "checking  Widgets: asking the page…",
     ]
 
 
 def test_the_html_says_the_same() -> None:
     """Statuses as words and not by colour alone; what is to be typed as code."""
     markup = render_findings([FINE, BROKEN, ASKING])
-    for words in ("fine", "broken", "asking", "81.9 GB free", "%kling login</code>"):
+    for words in ("ok", "broken", "checking", "81.9 GB free", "%kling login</code>"):
         assert words in markup
     assert "<b>" not in markup
     assert "&lt;b&gt;no" in markup
@@ -37,9 +37,9 @@ def test_the_html_says_the_same() -> None:
 @pytest.mark.parametrize(
     ("findings", "said"),
     [
-        ([FINE, FINE], "everything is fine"),
-        ([FINE, CAREFUL, BROKEN, CAREFUL], "1 broken, 2 to be careful about"),
-        ([ASKING], "1 still asked"),
+        ([FINE, FINE], "everything is ok"),
+        ([FINE, CAREFUL, BROKEN, CAREFUL], "1 broken, 2 to check"),
+        ([ASKING], "1 still checking"),
     ],
 )
 def test_the_first_line_says_whether_there_is_anything_to_read(

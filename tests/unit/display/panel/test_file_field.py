@@ -173,8 +173,8 @@ def test_a_variable_is_found_by_its_name(make, monkeypatch) -> None:
     variables = {"frame": picture}
     monkeypatch.setattr(
         made._form._fields["image"],
-        "_around",
-        panel.Surroundings(lambda: variables, lambda: True, Path),
+        "_context",
+        panel.FileContext(lambda: variables, lambda: True, Path),
     )
     find(made, "Image").value = "frame"
     (view,) = shown(made)
@@ -194,12 +194,12 @@ def test_a_picture_can_be_taken_away(make) -> None:
 
 
 def test_a_url_that_cannot_be_fetched_is_no_fault_in_the_emulator(make) -> None:
-    """The emulator draws a picture in its place, and the preview says so."""
+    """The emulator generates an image instead, and the preview says so."""
     made = make()
     find(made, "Image").value = "http://127.0.0.1:9/fox.png"
     read_all(made)
     assert made.problems == ()
-    assert "The emulator draws one in its place" in text_of(made)
+    assert "The emulator generates one instead" in text_of(made)
 
 
 def test_a_reading_that_was_overtaken_shows_nothing(make) -> None:
@@ -261,7 +261,7 @@ def test_a_video_is_shown_with_its_length(make, dance) -> None:
 def test_a_price_by_the_second_is_told_before_there_is_a_video(make) -> None:
     """What a second costs."""
     made = make(catalog.motion_and_avatar.MOTION_2_6.name)
-    assert "11 credits for each second of the video" in made._actions.price
+    assert "11 credits per second of the video" in made._actions.price
 
 
 def test_a_sound_is_shown_without_a_picture(make, speech) -> None:

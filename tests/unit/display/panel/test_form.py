@@ -184,7 +184,7 @@ def test_every_model_is_in_the_list(make) -> None:
     assert sorted(name for name, _, _ in options) == sorted(catalog.CATALOGUE)
     words = {name: (said, group) for name, said, group in options}
     first = words[catalog.IMAGE_TO_VIDEO.name]
-    assert first == ("Kling 2.6, image to video \u00b7 55 credits", "From a picture")
+    assert first == ("Kling 2.6, image to video \u00b7 55 credits", "From an image")
     groups = [group for _, _, group in options]
     assert len(list(itertools.groupby(groups))) == len(set(groups)), "a group is torn apart"
 
@@ -227,7 +227,7 @@ def test_what_was_cleared_stays_cleared(make, invented, fox) -> None:
 def test_a_form_that_starts_anew_has_its_defaults(make, invented, fox) -> None:
     """Where a request says nothing: an older one may lack what came later."""
     made = make(invented, prompt="A fox", mood="calm", duration=4, shots=5, image=fox)
-    made._form.start_from({"prompt": "A heron"}, {})
+    made._form.load({"prompt": "A heron"}, {})
     fresh = make(invented, prompt="A heron")
     assert made.values == fresh.values
     assert made.values["duration"] == "3"
@@ -254,7 +254,7 @@ def test_a_page_that_is_ahead_of_the_kernel_counts(make, fox, beside, monkeypatc
     """A clip is made of what stands on the screen, also of what has not arrived by itself."""
     made = make(prompt="old", image=fox)
     wishes: list[object] = []
-    monkeypatch.setattr(made, "_answer_click", wishes.append)
+    monkeypatch.setattr(made, "_on_generate", wishes.append)
     held = {"prompt": "new", "duration": "10", "sound": True, "aspect_ratio": "1:1"}
     press(made, model=catalog.TEXT_TO_VIDEO.name, **held)
     beside.rest()

@@ -11,8 +11,8 @@ def test_too_small_a_balance_is_said_before_anything_is_sent(make, fox, beside) 
     beside.rest()
     assert made._actions.hint == ""
     made._session().emulator.books.set_balance(54)
-    made._take_balance()
-    assert "1 credit short" in made._actions.hint
+    made._update_balance()
+    assert "1 credit too low" in made._actions.hint
     find(made, "Prompt").value = ""
     assert "Prompt" in made._actions.hint  # what is wrong in the form comes first
 
@@ -30,7 +30,7 @@ def test_the_balance_stays_in_sight_while_it_is_asked_for(make, beside, monkeypa
         return ask()
 
     monkeypatch.setattr(session, "funds", funds)
-    made._take_balance()
+    made._update_balance()
     assert "balance" in seen[0]
 
 

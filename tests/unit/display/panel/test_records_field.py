@@ -101,7 +101,7 @@ def test_a_problem_stands_in_its_row_and_column(make) -> None:
     assert first[0].problem == first[1].problem == second[1].problem == ""
     assert rows_of(made).problem == ""
     assert [problem.field for problem in made.problems] == ["shots"]
-    assert "Look at Shots above" in text_of(made)
+    assert "Fix Shots above" in text_of(made)
     second[0].value = "snow"
     assert made.problems == ()
 
@@ -118,7 +118,7 @@ def test_every_row_is_judged_when_a_clip_is_asked_for(make) -> None:
 def test_a_problem_of_all_rows_stands_below_them(make) -> None:
     """Where none of them is wrong by itself."""
     made = make(MODEL, shots=SHOTS)
-    made._form._fields["shots"].tell(Problem("shots", "are too many", "leave some out"))
+    made._form._fields["shots"].show_problem(Problem("shots", "are too many", "leave some out"))
     assert rows_of(made).problem == "are too many; leave some out"
 
 
@@ -128,7 +128,7 @@ def test_what_somebody_else_found_stands_beside_its_field(make, fox) -> None:
     made = make(MODEL, elements=[{"name": "fox", "description": "red", "images": images}])
     read_all(made)
     given = "element 1: images: fox.png: too small"
-    left = made._form.take_problems([Problem("elements", given, "give another")])
+    left = made._form.add_problems([Problem("elements", given, "give another")])
     assert left == (Problem("prompt", "is missing", "x"),)[:0]
     picker = cells(rows_of(made, "Elements"))[0][2]
     assert picker.problem == "fox.png: too small; give another"
@@ -203,7 +203,7 @@ def test_a_page_that_is_ahead_counts_in_rows_too(make, beside, monkeypatch) -> N
     """What stands on the screen is made, in the row where it stands."""
     made = make(MODEL, shots=SHOTS)
     wishes: list[Any] = []
-    monkeypatch.setattr(made, "_answer_click", wishes.append)
+    monkeypatch.setattr(made, "_on_generate", wishes.append)
     prompt = cells(rows_of(made))[1][0]
     send(rows_of(made), do="move", at=1, to=0)
     press(made, **{prompt.name: "rain"})

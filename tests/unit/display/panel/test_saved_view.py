@@ -51,7 +51,7 @@ def test_a_saved_notebook_says_what_to_do(make, outputs) -> None:
     for kind in ("text/html", "text/plain"):
         assert "Panel for Kling 2.6, image to video" in place[kind]
         assert "Run this cell again to use it" in place[kind]
-        assert "No clip was made with this panel yet" in saved[kind]
+        assert "No clips yet" in saved[kind]
 
 
 def test_the_clips_that_it_made_are_kept(make, outputs, fox, beside) -> None:
@@ -82,7 +82,7 @@ def test_a_job_that_was_resumed_is_kept_as_its_clip(make, outputs, fox, beside) 
     (result,) = made._results
     assert isinstance(result.job.state, Detached)
     assert "Detached" in outputs[1].bundle["text/plain"]
-    result._card._answer({"do": "resume", "job": result.job.id, "turn": 0})
+    result._receive({"do": "resume", "job": result.job.id, "turn": 0})
     beside.rest()
     result.job.result(WAIT_S)
     until(lambda: "<video" in outputs[1].bundle["text/html"])
@@ -97,7 +97,7 @@ def test_a_page_that_was_reloaded_gets_the_clips(make, outputs, fox, beside, mon
     made.generate().result(WAIT_S)
     made._results[0].settled.result(WAIT_S)
     beside.rest()
-    place = made._keepsake._place
+    place = made._saved_view._place
     monkeypatch.setattr(comm.hub(), "send", told.append)
     saved = outputs[1].bundle
     assert f'data-kling-version="{place.version}"' in saved["text/html"]
@@ -123,9 +123,9 @@ def test_older_clips_are_posters_where_there_are_many(
         made.jobs[0].result(WAIT_S)
         made._results[0].settled.result(WAIT_S)
     beside.rest()
-    newest = made._keepsake._bundle(made.jobs[0], 15_000_000)
+    newest = made._saved_view._bundle(made.jobs[0], 15_000_000)
     monkeypatch.setattr(saved_view, "_MOST_CHARS", len(newest["text/html"]) + 1)
-    made._keepsake.update(made.jobs)
+    made._saved_view.update(made.jobs)
     markup = outputs[1].bundle["text/html"]
     assert markup.count("<video") == 1
     assert markup.index("<video") < markup.index("one</")
@@ -147,7 +147,7 @@ def test_a_panel_that_is_not_displayed_keeps_nothing(make, fox, beside) -> None:
     made.generate().result(WAIT_S)
     made._results[0].settled.result(WAIT_S)
     beside.rest()
-    assert made._keepsake._handle is None
+    assert made._saved_view._handle is None
 
 
 def test_a_terminal_is_told_what_else_there_is(make, capsys, monkeypatch) -> None:

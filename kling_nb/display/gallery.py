@@ -1,0 +1,346 @@
+"""The gallery: browse, star, hide and play side by side the saved clips of a folder.
+
+The page requests what it needs: a few clips at a time, and a video just before it plays. Threads
+answer its requests, so that the kernel stays free. `html/gallery` renders the clips.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+import anywidget
+import traitlets
+
+from kling_nb.core.errors import KlingError, MediaError
+from kling_nb.core.job_state import Saved
+from kling_nb.display import html
+from kling_nb.display.assets import CLIPBOARD, STATIC, joined_script
+from kling_nb.display.comm import mounted, without_comms
+from kling_nb.display.html.gallery import (
+    GalleryItem,
+    clip_text,
+    describe_empty,
+    format_count,
+    gallery_text,
+    render_gallery,
+)
+from kling_nb.display.links import relative_link, relative_path
+from kling_nb.display.notice import notice_bundle
+from kling_nb.jobs.default_session import default_session
+from kling_nb.jobs.download import stray_clips
+from kling_nb.jobs.job_from_record import facts_of, state_of
+from kling_nb.jobs.session import Session
+from kling_nb.media import clips, images, previews
+from kling_nb.storage import JobRecord
+
+__all__ = [
+    "Gallery",
+    "Selection",
+    "find_fault",
+    "gallery",
+    "parse_selection",
+    "read_poster",
+    "read_video",
+]
+
+PAGE_SIZE = 24
+"""Clips sent at a time, and clips in a saved notebook."""
+
+_PARTS = ("elements.js", "films.js", "step.js", "stage.js", "tile.js", "gallery.js")
+_log = logging.getLogger("kling_nb")
+
+POSTER_PX: Final = (400, 400)
+POSTER_BYTES: Final = 17_000
+"""24 of them, as base64, are 550 kB in a saved notebook."""
+
+AGAIN: Final = "Run its cell again to download it for 0 credits."
+
+Video = tuple[bytes, bool]
+"""An MP4, and whether it is a preview."""
+
+# Reading a video may take seconds: two at a time, not in the threads of a session.
+_video_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb film")
+# One at a time, so that a list requested after a star contains it.
+_list_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kling_nb gallery")
+
+Reply = tuple[dict[str, Any], list[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A filter for the clips of a folder."""
+
+    words: str = ""
+    """Each must be in the prompt, model, file name, job id, or `emulated`."""
+    model: str = ""
+    """Name of the model; empty for all."""
+    starred: bool = False
+    """Only starred clips."""
+    hidden: bool = False
+    """Hidden clips, too."""
+
+    def matches(self, row: JobRecord) -> bool:
+        """Whether a clip matches."""
+        if (row.hidden and not self.hidden) or (self.starred and not row.starred):
+            return False
+        if self.model not in ("", row.model):
+            return False
+        file = PurePath(row.clip.path).name if row.clip else ""
+        mode = "emulated" if row.service == "emulator" else ""
+        text = f"{row.values.get('prompt', '')} {row.model} {file} {row.id} {mode}".casefold()
+        return all(word in text for word in self.words.casefold().split())
+
+    def apply(self, rows: Sequence[JobRecord]) -> list[JobRecord]:
+        """Return the rows that match, in order."""
+        return [row for row in rows if self.matches(row)]
+
+
+def parse_selection(sent: Mapping[str, object]) -> Selection:
+    """Parse the filter of a page; values of another type are ignored."""
+    words, model = sent.get("words"), sent.get("model")
+    return Selection(
+        words=words if isinstance(words, str) else "",
+        model=model if isinstance(model, str) else "",
+        starred=sent.get("starred") is True,
+        hidden=sent.get("hidden") is True,
+    )
+
+
+@without_comms()
+def gallery(
+    words: str = "",
+    *,
+    model: str = "",
+    starred: bool = False,
+    hidden: bool = False,
+    session: Session | None = None,
+) -> Gallery:
+    """Return the gallery of the saved clips of this folder, newest first.
+
+    Args:
+        words: Only clips with all of these words in prompt, model or file name.
+        model: Only clips of this model.
+        starred: Only starred clips.
+        hidden: Hidden clips, too.
+        session: The session of the folder; by default the current default session.
+
+    Raises:
+        ConfigurationError: There is no session, e.g. live mode without a key.
+    """
+    current = default_session if session is None else lambda: session
+    return Gallery(current, Selection(words, model, starred, hidden))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The clips on show, and how many match and exist."""
+
+    items: Sequence[GalleryItem]
+    matching: int
+    kept: int
+    models: Sequence[str]
+
+
+class Gallery(anywidget.AnyWidget):
+    """A widget to browse clips.
+
+    Args:
+        session: Returns the session.
+        selection: The initial filter.
+    """
+
+    _esm = joined_script(CLIPBOARD, *(STATIC / "gallery" / part for part in _PARTS))
+    _css = STATIC / "gallery" / "gallery.css"
+    asked = traitlets.Dict().tag(sync=True)
+    """The initial filter."""
+    first = traitlets.Dict().tag(sync=True)
+    """The first reply, so that the gallery appears at once, also while the kernel is busy."""
+
+    def __init__(self, session: Callable[[], Session], selection: Selection) -> None:
+        self._session, self._selection = session, selection
+        self._answers: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
+            "list": self._list,
+            "film": self._video,
+            "star": self._mark,
+            "hide": self._mark,
+        }
+        content, posters = self._page(selection)
+        super().__init__(asked=asdict(selection), first=content | {"stills": posters})
+        self.on_msg(self._receive)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Return the saved view; the page replaces it with the live gallery."""
+        shown, now = self._shown(self._selection), datetime.now().astimezone()
+        items, matching, kept = shown.items, shown.matching, shown.kept
+        if not items:
+            title, *lines = self._describe_empty()
+            return mounted(self, notice_bundle("info", title, lines))
+        markup = render_gallery(items, matching=matching, kept=kept, now=now)
+        text = gallery_text(items, matching=matching, kept=kept, now=now)
+        return mounted(self, {"text/html": markup, "text/plain": text})
+
+    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if isinstance(content, dict) and content.get("do") in self._answers:
+            threads = _video_threads if content["do"] == "film" else _list_thread
+            threads.submit(self._answer, content)
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        """Answer a message; the reply repeats the message, so that the page can match it."""
+        reply: dict[str, Any] = {}
+        buffers: list[bytes] = []
+        try:
+            reply, buffers = self._answers[message["do"]](message)
+        except KlingError as error:
+            reply = {"fault": str(error)}
+        except Exception as error:
+            _log.exception("the gallery could not answer %r", message.get("do"))
+            reply = {"fault": f"Error in kling_nb: {type(error).__name__}: {error}"}
+        self.send(message | reply, buffers)
+
+    def _list(self, message: Mapping[str, Any]) -> Reply:
+        count = max(PAGE_SIZE, _number(message.get("count")))
+        content, posters = self._page(parse_selection(message), count)
+        return _without_known(content, posters, message.get("known"))
+
+    def _video(self, message: Mapping[str, Any]) -> Reply:
+        content, is_preview = read_video(self._session().ledger.row(str(message.get("id"))))
+        return {"preview": is_preview}, [content]
+
+    def _mark(self, message: Mapping[str, Any]) -> Reply:
+        session = self._session()
+        mark = session.star if message["do"] == "star" else session.hide
+        row = mark(str(message.get("id")), message.get("on") is True)
+        return {"starred": row.starred, "hidden": row.hidden}, []
+
+    def _page(self, selection: Selection, count: int = PAGE_SIZE) -> Reply:
+        shown = self._shown(selection, count)
+        now = datetime.now().astimezone()
+        content = {
+            "clips": [_entry(one, now) for one in shown.items],
+            "framed": [one.facts.id for one in shown.items if one.poster],
+            "matching": shown.matching,
+            "heading": format_count(shown.matching, shown.matching, shown.kept),
+            "nothing": [] if shown.items else self._describe_empty(),
+            "models": list(shown.models),
+            "folder": str(self._session().settings.folder),
+        }
+        return content, [one.poster for one in shown.items if one.poster]
+
+    def _shown(self, selection: Selection, count: int = PAGE_SIZE) -> Shown:
+        rows = self._session().clips(limit=-1, hidden=True)
+        matching = selection.apply(rows)
+        return Shown(
+            items=[_item(row) for row in matching[:count]],
+            matching=len(matching),
+            kept=sum(not row.hidden or selection.hidden for row in rows),
+            models=sorted({row.model for row in rows}),
+        )
+
+    def _describe_empty(self) -> list[str]:
+        """Return title and next steps for an empty gallery."""
+        session = self._session()
+        folder = session.settings.folder
+        kept = len(session.clips(limit=1, hidden=True))
+        known = {row.id for row in session.ledger.rows(limit=-1)}
+        strays = 0 if kept else len(stray_clips(folder, known))
+        title, lines = describe_empty(kept, relative_path(folder) or folder.name, strays)
+        return [title, *lines]
+
+
+def _without_known(content: dict[str, Any], posters: list[bytes], known: object) -> Reply:
+    """Omit the posters that a page has: those of hundreds of clips are megabytes."""
+    known_ids = {each for each in known if isinstance(each, str)} if isinstance(known, list) else ()
+    pairs = zip(content["framed"], posters, strict=True)
+    new = {job_id: poster for job_id, poster in pairs if job_id not in known_ids}
+    return content | {"framed": list(new), "known": []}, list(new.values())
+
+
+def _number(sent: object) -> int:
+    """Return a count from the page; invalid values are 0."""
+    return max(0, sent) if isinstance(sent, int) else 0
+
+
+def _item(row: JobRecord) -> GalleryItem:
+    state = state_of(row, already=False)
+    assert isinstance(state, Saved)  # `Session.clips` returns saved clips only
+    return GalleryItem(
+        facts_of(row), state, row.starred, row.hidden, find_fault(row), read_poster(row)
+    )
+
+
+def _entry(item: GalleryItem, now: datetime) -> dict[str, Any]:
+    """Return the data of a clip for the page."""
+    facts, clip = item.facts, item.state.clip
+    return {
+        **asdict(clip_text(item, now=now)),
+        "id": facts.id,
+        "task": html.one_line(item.state.task_id),
+        "emulated": facts.emulated,
+        "starred": item.starred,
+        "hidden": item.hidden,
+        "sound": bool(clip.audio_codec),
+        "ratio": clip.width_px / max(1, clip.height_px),
+        "cell": facts.cell,
+        "path": clip.path,
+        "href": _served_link(Path(clip.path)),
+    }
+
+
+def _served_link(path: Path) -> str:
+    """Return a link to the file if it is below the notebook's folder, else an empty string."""
+    link = relative_link(path)
+    return "" if link.startswith("..") else link
+
+
+def find_fault(row: JobRecord) -> str:
+    """Return why a clip's file cannot be played; empty if it seems playable."""
+    if row.clip is None:
+        return "There is no clip yet."
+    path = Path(row.clip.path)
+    if path.is_file():
+        return "" if path.stat().st_size else f"{path.name} is empty. {AGAIN}"
+    return f"{path.name} does not exist any more. {AGAIN}"
+
+
+def read_poster(row: JobRecord) -> bytes:
+    """Return a small JPEG of a clip: its poster, a frame of the clip, or its input image."""
+    if row.clip is None:
+        return row.thumbnail
+    path = Path(row.clip.path)
+    for source in (path.with_suffix(".jpg"), path):
+        try:
+            return _shrink(source, source.stat().st_mtime_ns)
+        except (MediaError, OSError):
+            continue
+    return row.thumbnail
+
+
+def read_video(row: JobRecord) -> Video:
+    """Return the clip, whole up to 2 MB; else, or if some browsers cannot play it, a preview.
+
+    Raises:
+        MediaError: The file does not exist or does not play.
+    """
+    fault = find_fault(row)
+    if fault or row.clip is None:
+        raise MediaError(fault)
+    path = Path(row.clip.path)
+    if previews.needs_preview(path):
+        return previews.preview(path), True
+    content = path.read_bytes()
+    # The page would only show a black frame; the error says what is wrong.
+    clips.probe_clip(path)
+    return content, False
+
+
+@lru_cache(maxsize=1000)
+def _shrink(path: Path, _changed_ns: int) -> bytes:
+    content = path.read_bytes() if path.suffix == ".jpg" else clips.poster(path)
+    return images.shrink(content, POSTER_PX, max_bytes=POSTER_BYTES)
