@@ -17,9 +17,9 @@ import httpx
 import pytest
 from traitlets.config import Configurable
 
-from kling_nb.callbacks.jupyter_extension import is_asked_for, load
+from kling_nb.callbacks.handler import CallbackEndpoint
+from kling_nb.callbacks.jupyter_extension import is_enabled_by_environment, load
 from kling_nb.callbacks.jupyter_server import ROUTE, find_server, is_open
-from kling_nb.callbacks.receive import CallbackReceiver
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key
@@ -72,7 +72,7 @@ def letters(ledger: Ledger, nonce: str) -> list[bytes]:
 def test_a_notification_is_in_the_mailbox(server: Server, ledger: Ledger, nonce: str) -> None:
     """Once it is answered it is on disk, as it came, in the folder that it is for."""
     answer = server.post(nonce, BODY)
-    assert (answer.status_code, answer.json()) == (200, {"heard": True})
+    assert (answer.status_code, answer.json()) == (200, {"accepted": True})
     assert letters(ledger, nonce) == [BODY]
 
 
@@ -164,7 +164,7 @@ def test_the_log_tells_no_secret(server: Server, ledger: Ledger, nonce: str) -> 
         server.post(nonce, content)
     server.post(nonce, method="GET")
     log = server.log[before:]
-    assert f"a notification came for task {TASK}" in log
+    assert f"received a callback for task {TASK}" in log
     assert "No task id can be read" in log
     assert "Only POST" in log
     assert nonce not in log
@@ -195,8 +195,8 @@ def test_installing_enables_nothing() -> None:
 @pytest.mark.parametrize(("word", "on"), [("1", True), ("True", True), ("0", False), ("", False)])
 def test_the_environment_is_a_switch(word: str, on: bool) -> None:
     """For servers whose configuration belongs to somebody else."""
-    assert is_asked_for({"KLING_NB_SERVER_CALLBACKS": word}) is on
-    assert is_asked_for({}) is False
+    assert is_enabled_by_environment({"KLING_NB_SERVER_CALLBACKS": word}) is on
+    assert is_enabled_by_environment({}) is False
 
 
 class AnyServer(Configurable):
@@ -206,12 +206,12 @@ class AnyServer(Configurable):
 
     def __init__(self) -> None:
         super().__init__()
-        self.opened: list[tuple[str, object, dict[str, CallbackReceiver]]] = []
+        self.opened: list[tuple[str, object, dict[str, CallbackEndpoint]]] = []
         self.web_app = self
         self.settings = {"base_url": "/user/ann/"}
 
     def add_handlers(
-        self, hosts: str, handlers: list[tuple[str, object, dict[str, CallbackReceiver]]]
+        self, hosts: str, handlers: list[tuple[str, object, dict[str, CallbackEndpoint]]]
     ) -> None:
         """Take the routes in."""
         self.opened += handlers
@@ -225,7 +225,7 @@ def test_the_server_has_its_own_webhook_key(monkeypatch: pytest.MonkeyPatch) -> 
     load(server)
     ((route, _, shared),) = server.opened
     assert route == f"/user/ann/{ROUTE}"
-    assert shared["porter"].webhook_key == Key("the-webhook-key")
+    assert shared["endpoint"].receiver.webhook_key == Key("the-webhook-key")
     assert "the-webhook-key" not in repr(shared)
     monkeypatch.setenv("KIE_WEBHOOK_KEY", "not a key")
     with pytest.raises(ConfigurationError, match="KIE_WEBHOOK_KEY"):

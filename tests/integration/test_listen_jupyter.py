@@ -11,7 +11,7 @@ import pytest
 
 from kling_nb.callbacks import listen as jupyter_listener
 from kling_nb.callbacks import worker
-from kling_nb.callbacks.listen import callback_url, find_address, listen, listen_by_jupyter
+from kling_nb.callbacks.listen import callback_url, find_public_url, listen, listen_by_jupyter
 from kling_nb.emulator import Books
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.callback_urls import Listening
@@ -112,7 +112,7 @@ def test_the_address_is_given_or_told(
     given: str, server: str, service: str, hub: str, address: str
 ) -> None:
     """By the person, else by JupyterHub; the emulator reaches the server itself."""
-    assert find_address(given, server, service, {"JUPYTERHUB_PUBLIC_URL": hub}) == address
+    assert find_public_url(given, server, service, {"JUPYTERHUB_PUBLIC_URL": hub}) == address
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_the_address_is_given_or_told(
 def test_an_address_that_is_none(given: str, server: str, service: str, words: str) -> None:
     """What was given, and what to do."""
     with pytest.raises(ConfigurationError, match=words):
-        find_address(given, server, service, {})
+        find_public_url(given, server, service, {})
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_from_the_service_by_the_server_to_the_clip(
     open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The emulator calls a real Jupyter server; this session never asks but for that."""
-    monkeypatch.setattr(worker, "LOOK_S", 0.02)
+    monkeypatch.setattr(worker, "CHECK_INTERVAL_S", 0.02)
     with running(tmp_path, "--KlingCallbacks.enabled=True") as server:
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg-data"))
         monkeypatch.setenv("JPY_PARENT_PID", str(server.pid))
@@ -174,5 +174,5 @@ def test_from_the_service_by_the_server_to_the_clip(
             assert listening.url == f"{server.url}/kling/callback"
             job = session.text_to_video("A red fox")
             assert job.result(PATIENCE_S).path.exists()
-            assert listening.heard == {"heard": 1}
+            assert listening.heard == {"accepted": 1}
         assert nonce_of(session, job) not in server.log

@@ -47,18 +47,18 @@ def wait_until(holds: Callable[[], object]) -> None:
 @pytest.fixture
 def session(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> Session:
     """A session whose jobs are asked about only when something says so."""
-    monkeypatch.setattr(worker, "LOOK_S", 0.02)
+    monkeypatch.setattr(worker, "CHECK_INTERVAL_S", 0.02)
     return open_session(sleep=wait_for_ever)
 
 
 @pytest.fixture
 def listening(session: Session) -> Iterator[CallbackWorker]:
     """What acts on the letters of the session."""
-    collecting = CallbackWorker(session)
-    looking = session.portal.submit(collecting.keep_looking())
-    listening = Listening(session.hearing, "http://127.0.0.1:9/", stop=looking.cancel)
+    processing = CallbackWorker(session)
+    working = session.portal.submit(processing.run())
+    listening = Listening(session.hearing, "http://127.0.0.1:9/", stop=working.cancel)
     with session.hearing.turn_to(listening):
-        yield collecting
+        yield processing
 
 
 def books_of(session: Session) -> Books:
@@ -83,13 +83,13 @@ def wait_for_the_end(session: Session, task_id: str) -> None:
     wait_until(lambda: (task := books_of(session).task(task_id)) and task.ended_at is not None)
 
 
-def look(session: Session, collecting: CallbackWorker, times: int = 1) -> None:
+def look(session: Session, processing: CallbackWorker, times: int = 1) -> None:
     """Look so often, and wait each time until everything was acted on."""
 
     async def play() -> None:
         for _ in range(times):
-            await collecting.look()
-            await collecting.settle()
+            await processing.check()
+            await processing.drain()
 
     session.portal.call(play())
 
@@ -117,7 +117,7 @@ def test_a_letter_ends_the_wait(session: Session, listening: CallbackWorker) -> 
     assert not job.done()
     post(session, job)
     assert job.result(PATIENCE_S).path.exists()
-    assert listening.counts == {"heard": 1}
+    assert listening.counts == {"accepted": 1}
     wait_until(lambda: not CallbackStore(session.ledger.folder).nonces())
 
 
@@ -156,15 +156,15 @@ def test_a_letter_waits_while_the_service_cannot_be_asked(
         worker.poll_schedule, "retry_wait_s", lambda tries: waits.append(tries) or 0.0
     )
     sent_row(session.ledger, Stage.UNKNOWN)
-    box, collecting = CallbackStore(session.ledger.folder), CallbackWorker(session)
+    box, processing = CallbackStore(session.ledger.folder), CallbackWorker(session)
     box.post("n", b"it", AT)
-    look(session, collecting, 2)
+    look(session, processing, 2)
     assert box.nonces() == {"n"}
-    look(session, collecting, 2)
+    look(session, processing, 2)
     assert heard == ["it"] * 3
     assert waits == [1, 2]
     assert box.nonces() == set()
-    assert collecting.counts == {"heard": 1}
+    assert processing.counts == {"accepted": 1}
 
 
 def test_a_fault_of_ours_does_not_come_again(
@@ -185,23 +185,23 @@ def test_one_value_asks_once_in_a_while(session: Session, monkeypatch: pytest.Mo
     heard = count_heard(session, monkeypatch)
     sent_row(session.ledger, Stage.UNKNOWN)
     sent_row(session.ledger, Stage.UNKNOWN, nonce="other")
-    box, collecting = CallbackStore(session.ledger.folder), CallbackWorker(session)
+    box, processing = CallbackStore(session.ledger.folder), CallbackWorker(session)
     for nonce, body in (("n", b"first"), ("n", b"second"), ("other", b"third")):
         box.post(nonce, body, AT)
-    look(session, collecting, 3)
+    look(session, processing, 3)
     assert sorted(heard) == ["first", "third"]
-    monkeypatch.setattr(worker, "REST_S", 0.0)
-    collecting._not_before.clear()
-    look(session, collecting)
+    monkeypatch.setattr(worker, "POLL_INTERVAL_S", 0.0)
+    processing._not_before.clear()
+    look(session, processing)
     assert sorted(heard) == ["first", "second", "third"]
 
 
 def test_told_to_it_looks_at_once(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clip is there the moment it is done."""
-    monkeypatch.setattr(worker, "LOOK_S", 3600.0)
+    monkeypatch.setattr(worker, "CHECK_INTERVAL_S", 3600.0)
     heard = count_heard(session, monkeypatch)
     sent_row(session.ledger, Stage.UNKNOWN)
-    looks, collecting = list[bool](), CallbackWorker(session)
+    looks, processing = list[bool](), CallbackWorker(session)
 
     def letters(*given: Any) -> list[StoredCallback]:
         found = letters_for(*given)
@@ -209,12 +209,12 @@ def test_told_to_it_looks_at_once(session: Session, monkeypatch: pytest.MonkeyPa
         return found
 
     monkeypatch.setattr(worker, "letters_for", letters)
-    looking = session.portal.submit(collecting.keep_looking())
+    working = session.portal.submit(processing.run())
     wait_until(lambda: looks == [False])
     CallbackStore(session.ledger.folder).post("n", b"it", AT)
-    collecting.wake()
+    processing.wake()
     wait_until(lambda: heard == ["it"])
-    looking.cancel()
+    working.cancel()
 
 
 def test_cancelled_it_ends_what_it_began(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,9 +229,9 @@ def test_cancelled_it_ends_what_it_began(session: Session, monkeypatch: pytest.M
     monkeypatch.setattr(session, "hear", hear)
     sent_row(session.ledger, Stage.UNKNOWN)
     CallbackStore(session.ledger.folder).post("n", b"it", AT)
-    looking = session.portal.submit(CallbackWorker(session).keep_looking())
+    working = session.portal.submit(CallbackWorker(session).run())
     wait_until(lambda: begun)
-    looking.cancel()
+    working.cancel()
 
     async def release() -> None:
         go.set()
@@ -244,9 +244,9 @@ def test_letters_wait_for_who_listens_next(session: Session) -> None:
     """What came while nobody looked is not lost."""
     sent_row(session.ledger, Stage.ACCEPTED)
     CallbackStore(session.ledger.folder).post("n", notification("t"), AT)
-    collecting = CallbackWorker(session)
-    look(session, collecting)
-    assert collecting.counts == {"heard": 1}
+    processing = CallbackWorker(session)
+    look(session, processing)
+    assert processing.counts == {"accepted": 1}
     assert CallbackStore(session.ledger.folder).nonces() == set()
 
 
