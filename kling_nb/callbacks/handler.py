@@ -21,7 +21,14 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 
-from .receive import TOO_LONG, AcceptedCallback, CallbackReceiver, CallbackRequest, RejectedCallback
+from .receive import (
+    TOO_LONG,
+    AcceptedCallback,
+    CallbackReceiver,
+    CallbackRequest,
+    RejectedCallback,
+    Verdict,
+)
 
 __all__ = ["CallbackEndpoint", "CallbackHandler"]
 
@@ -36,8 +43,6 @@ CONCURRENT_CHECKS: Final = 4
 _NOT_FOUND = RejectedCallback(404, "There is nothing here.")
 _NOT_POST = RejectedCallback(405, "Only POST is answered here.")
 _TIMEOUT = RejectedCallback(408, "The body did not arrive in time.")
-
-Verdict = AcceptedCallback | RejectedCallback
 
 
 @dataclass(slots=True)
@@ -81,7 +86,7 @@ class CallbackHandler(RequestHandler):
     async def prepare(self) -> None:
         """Reject a request before its body is read, unless the body decides."""
         cast(HTTP1Connection, self.request.connection).set_max_body_size(READ_LIMIT_BYTES)
-        verdict = await self._check(self._endpoint.receiver.check) if self._is_route else _NOT_FOUND
+        verdict = await self._receive(store=False) if self._is_route else _NOT_FOUND
         # Without a body the check ends with 400 at best.
         if isinstance(verdict, RejectedCallback) and verdict.status != 400:
             self._answer(verdict)
@@ -97,7 +102,7 @@ class CallbackHandler(RequestHandler):
         """Store the callback, unless the request was rejected earlier."""
         self._deadline.cancel()
         if not self._is_answered:
-            self._answer(await self._check(self._endpoint.receiver.receive))
+            self._answer(await self._receive(store=True))
 
     def on_finish(self) -> None:
         """Stop the timer."""
@@ -131,11 +136,11 @@ class CallbackHandler(RequestHandler):
     def _is_route(self) -> bool:
         return self._endpoint.is_route(unquote(self.request.path))
 
-    async def _check(self, check: Callable[[CallbackRequest], Verdict]) -> Verdict:
+    async def _receive(self, *, store: bool) -> Verdict:
         headers = {name.lower(): value for name, value in self.request.headers.items()}
         async with self._endpoint.slots:
             request = CallbackRequest(self.request.query, headers, bytes(self._body))
-            return await asyncio.to_thread(check, request)
+            return await asyncio.to_thread(self._endpoint.receiver.receive, request, store=store)
 
     def _answer(self, verdict: Verdict) -> None:
         """Send the whole answer now. tornado ends the request later, when its body was read."""

@@ -84,20 +84,16 @@ def is_open(server_url: str) -> bool:
     404 or redirects to its login page.
     """
     parts = urlsplit(server_url)
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme == "http":
+        connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    else:  # on this machine a certificate proves nothing, and no secret is sent
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
     try:
-        connection = connect(parts.scheme, parts.hostname or "", parts.port)
-        try:
-            connection.request("GET", f"{parts.path}{ROUTE}")
-            return connection.getresponse().status == 405
-        finally:
-            connection.close()
+        connection.request("GET", f"{parts.path}{ROUTE}")
+        return connection.getresponse().status == 405
     except (OSError, http.client.HTTPException):
         return False
-
-
-def connect(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-    """Return a connection to this machine; its certificate is not checked, as no secret is sent."""
-    if scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
-    context = ssl._create_unverified_context()
-    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+    finally:
+        connection.close()

@@ -143,6 +143,9 @@ def _start(
             server.stop()
         working.cancel()
 
+    def add_route(callback_token: str, folder: Path) -> None:
+        CallbackRoutes().note(callback_token, folder, datetime.now(UTC))
+
     note = None if server else add_route
     handle = Handle(session.hearing, url, notes, stop=stop, note=note, is_local=is_local(url))
     handle.server = server
@@ -203,11 +206,6 @@ def listen_by_jupyter(public_url: str, session: Session | None) -> Listening:
         )
     notes = _describe_jupyter(server, chosen.service)
     return _start(chosen, CallbackWorker(session), callback_url(base), notes)
-
-
-def add_route(callback_token: str, folder: Path) -> None:
-    """Record the folder of a callback token for the Jupyter server."""
-    CallbackRoutes().note(callback_token, folder, datetime.now(UTC))
 
 
 def find_public_url(public_url: str, server: str, service: str, environ: Mapping[str, str]) -> str:

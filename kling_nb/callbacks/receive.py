@@ -28,6 +28,7 @@ __all__ = [
     "CallbackReceiver",
     "CallbackRequest",
     "RejectedCallback",
+    "Verdict",
     "check_callback",
 ]
 
@@ -65,6 +66,8 @@ class RejectedCallback:
     reason: str
 
 
+Verdict = AcceptedCallback | RejectedCallback
+
 TOO_LONG = RejectedCallback(413, f"More than {CALLBACK_LIMIT_BYTES} bytes are not read.")
 _UNKNOWN_URL = RejectedCallback(403, "This address is not known here.")
 _ENCODED = RejectedCallback(415, "Send the body as it is, without Content-Encoding.")
@@ -77,7 +80,7 @@ _log = logging.getLogger("kling_nb")
 
 def check_callback(
     request: CallbackRequest, *, is_known: Callable[[str], bool], webhook_key: str, now_s: float
-) -> AcceptedCallback | RejectedCallback:
+) -> Verdict:
     """Check a request. Raises nothing, whatever its bytes are.
 
     Args:
@@ -118,7 +121,7 @@ def check_callback(
 
 @dataclass(frozen=True, slots=True)
 class CallbackReceiver:
-    """Checks requests and stores callbacks in the folders of their jobs. Both may wait for disks.
+    """Checks requests and stores callbacks in the folders of their jobs.
 
     Args:
         find_folder: Returns the ledger folder for a callback token, or None.
@@ -130,37 +133,27 @@ class CallbackReceiver:
     webhook_key: Key | None
     clock: Callable[[], float] = time.time
 
-    def check(self, request: CallbackRequest) -> AcceptedCallback | RejectedCallback:
-        """Return the answer to a request without storing anything."""
-        key = self.webhook_key.reveal() if self.webhook_key else ""
-        try:
-            return check_callback(
-                request, is_known=self._is_known, webhook_key=key, now_s=self.clock()
-            )
-        except KlingError as error:
-            return _not_stored(error)
+    def receive(self, request: CallbackRequest, *, store: bool) -> Verdict:
+        """Return the answer to a request; may wait for a disk.
 
-    def receive(self, request: CallbackRequest) -> AcceptedCallback | RejectedCallback:
-        """Return the answer to a request; an accepted callback is stored on disk by then."""
-        verdict = self.check(request)
-        if isinstance(verdict, RejectedCallback):
-            return verdict
-        at = datetime.fromtimestamp(self.clock(), UTC)
+        Args:
+            request: The request.
+            store: Store an accepted callback on disk first.
+        """
+        key, now_s = self.webhook_key.reveal() if self.webhook_key else "", self.clock()
         try:
-            folder = self.find_folder(verdict.callback_token)
-            # For a job that has ended nothing is stored, and the answer is the same.
-            if folder is not None:
-                CallbackStore(folder).post(verdict.callback_token, request.body, at)
-        except KlingError as error:
-            return _not_stored(error)
+            verdict = check_callback(request, is_known=self._is_known, webhook_key=key, now_s=now_s)
+            if store and isinstance(verdict, AcceptedCallback):
+                folder = self.find_folder(verdict.callback_token)
+                # For a job that has ended nothing is stored, and the answer is the same.
+                if folder is not None:
+                    at = datetime.fromtimestamp(now_s, UTC)
+                    CallbackStore(folder).post(verdict.callback_token, request.body, at)
+        except KlingError as error:  # a disk or a setting; the answer does not contain it
+            _log.info("a callback cannot be stored now: %s", error)
+            return _NOT_STORED
         return verdict
 
     def _is_known(self, callback_token: str) -> bool:
         folder = self.find_folder(callback_token)
         return folder is not None and CallbackStore(folder).knows(callback_token)
-
-
-def _not_stored(error: KlingError) -> RejectedCallback:
-    """Log an error of a disk or a setting; the answer does not contain it."""
-    _log.info("a callback cannot be stored now: %s", error)
-    return _NOT_STORED

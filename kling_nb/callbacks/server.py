@@ -14,8 +14,7 @@ import os
 import socket
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from typing import Final
 
 from tornado.httpserver import HTTPServer
@@ -41,6 +40,7 @@ ACCEPT_RETRY_S: Final = 1.0
 GRACE_S: Final = 1.0
 """How long a stop waits for callbacks that are being stored."""
 STOP_S: Final = 5.0
+THREAD: Final = "kling_nb listener"
 LOGGERS: Final = ("tornado.access", "tornado.application", "tornado.general")
 
 OPEN: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
@@ -55,6 +55,15 @@ def start_child() -> None:
 
 
 renew_in_child(start_child)
+
+
+def is_from_others(record: logging.LogRecord) -> bool:
+    """Return whether a log record is from another thread than a server's."""
+    return record.threadName != THREAD
+
+
+for name in LOGGERS:
+    logging.getLogger(name).addFilter(is_from_others)
 
 
 class Server:
@@ -72,11 +81,12 @@ class Server:
 
     def __init__(self, endpoint: CallbackEndpoint, port: int, former: Server | None = None) -> None:
         self.socket = duplicate(former, port) or bind(port)
+        self.socket.setblocking(False)
         self.port: int = self.socket.getsockname()[1]
         self._loop = SelectorLoop()  # Windows's default loop takes no socket of another loop
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(
-            target=self._run, args=(endpoint,), name="kling_nb listener", daemon=True
+            target=self._run, args=(endpoint,), name=THREAD, daemon=True
         )
         OPEN.add(self)
         self._thread.start()
@@ -92,7 +102,7 @@ class Server:
 
     def _run(self, endpoint: CallbackEndpoint) -> None:
         # Not `asyncio.run`: nest_asyncio may have replaced it for a while.
-        with muted(), self.socket, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+        with self.socket, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve(endpoint))
 
     async def _serve(self, endpoint: CallbackEndpoint) -> None:
@@ -141,22 +151,6 @@ def create_server(endpoint: CallbackEndpoint) -> LimitedServer:
     )
 
 
-@contextmanager
-def muted() -> Iterator[None]:
-    """Drop what tornado logs in this thread."""
-    thread = threading.get_ident()
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return record.thread != thread
-
-    with ExitStack() as stack:
-        for name in LOGGERS:
-            logger = logging.getLogger(name)
-            logger.addFilter(is_other)
-            stack.callback(logger.removeFilter, is_other)
-        yield
-
-
 def duplicate(former: Server | None, port: int) -> socket.socket | None:
     """Return a duplicate of a running server's socket if it has this port, else None."""
     if former is not None and former.port == port:
@@ -171,8 +165,7 @@ def bind(port: int) -> socket.socket:
     Raises:
         ConfigurationError: The port cannot be used.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setblocking(False)
+    listener = socket.socket()
     if os.name == "posix":  # on Windows the option would share a port that another program has
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -93,11 +93,6 @@ class CallbackWorker:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def drain(self) -> None:
-        """Wait until all callbacks in progress have been processed."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
-
     async def _process(self, session: Session, callback: StoredCallback) -> None:
         wait_s = POLL_INTERVAL_S
         try:

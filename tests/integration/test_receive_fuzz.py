@@ -187,7 +187,8 @@ async def act(collector: CallbackWorker) -> None:
     while letters_for(session.ledger, session.service, frozenset()):
         collector._not_before.clear()
         await collector.check()
-        await collector.drain()
+        while tasks := set(collector._tasks):
+            await asyncio.wait(tasks)
 
 
 async def hardly_wait(seconds: float) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
-from kling_nb.callbacks.handler import CallbackEndpoint, Verdict
-from kling_nb.callbacks.receive import AcceptedCallback, CallbackRequest, RejectedCallback
+from kling_nb.callbacks.handler import CallbackEndpoint
+from kling_nb.callbacks.receive import (
+    AcceptedCallback,
+    CallbackRequest,
+    RejectedCallback,
+    Verdict,
+)
 
 __all__ = ["FakeReceiver", "each", "endpoint", "exchange", "status_of"]
 
@@ -26,15 +31,15 @@ class FakeReceiver:
     received: list[CallbackRequest] = field(default_factory=list)
     answers_early: bool = False
     """Whether a rejection comes before the body is read."""
+    during: Callable[[bool], object] = bool
+    """Called in each check, with whether the callback is to be stored."""
 
-    def check(self, request: CallbackRequest) -> Verdict:
-        """Return the verdict on a request without its body."""
-        return self.verdict if self.answers_early else RejectedCallback(400, "No body.")
-
-    def receive(self, request: CallbackRequest) -> Verdict:
-        """Keep the request and return the verdict."""
-        self.received.append(request)
-        return self.verdict
+    def receive(self, request: CallbackRequest, *, store: bool) -> Verdict:
+        """Return the verdict; keep a request with its body."""
+        self.during(store)
+        if store:
+            self.received.append(request)
+        return self.verdict if store or self.answers_early else RejectedCallback(400, "No body.")
 
 
 def endpoint(receiver: FakeReceiver | None = None) -> CallbackEndpoint:

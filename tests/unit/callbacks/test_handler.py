@@ -95,8 +95,7 @@ def test_it_is_stored_before_it_is_answered(desk: Desk, monkeypatch: pytest.Monk
     monkeypatch.setattr(
         handler.CallbackHandler, "_answer", lambda *args: events.append("answered") or answer(*args)
     )
-    receive = desk.receiver.receive
-    desk.receiver.receive = lambda request: events.append("stored") or receive(request)  # type: ignore[method-assign]
+    desk.receiver.during = lambda store: store and events.append("stored")
     assert status_of(desk.send(head(Content_Length=1), b"x")) == 200
     assert events == ["stored", "answered"]
 
@@ -116,7 +115,7 @@ def test_a_rejected_request_wakes_nobody(desk: Desk, early: bool) -> None:
 
 def test_an_error_of_ours_is_answered(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """With 500, and its traceback is logged without the request."""
-    desk.receiver.check = lambda request: 1 / 0  # type: ignore[method-assign, return-value, assignment]
+    desk.receiver.during = lambda store: 1 / 0
     assert status_of(desk.send(head(Content_Length=1), b"x")) == 500
     (record,) = [record for record in caplog.records if record.exc_info]
     assert record.name == "kling_nb"
@@ -231,20 +230,20 @@ def test_a_flood_is_checked_a_few_at_a_time(desk: Desk) -> None:
     running, most = list[bool](), list[int]()
     together = threading.Barrier(handler.CONCURRENT_CHECKS, timeout=60)
 
-    def check(request: object) -> RejectedCallback:
+    def check(store: bool) -> None:
         running.append(True)
         together.wait()
         most.append(len(running))
         together.wait()
         running.pop()
-        return RejectedCallback(403, "No.")
 
     async def play() -> list[bytes]:
         server = desk.create(desk.endpoint)
         number = 4 * handler.CONCURRENT_CHECKS
         return await asyncio.gather(*(exchange(server, each(head())) for _ in range(number)))
 
-    desk.receiver.check = check  # type: ignore[method-assign]
+    desk.receiver.during = check
+    desk.receiver.verdict, desk.receiver.answers_early = RejectedCallback(403, "No."), True
     assert {status_of(answer) for answer in asyncio.run(play())} == {403}
     assert max(most) <= handler.CONCURRENT_CHECKS
 

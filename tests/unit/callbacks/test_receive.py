@@ -45,7 +45,7 @@ def posted(
 
 def test_an_accepted_callback_is_stored(ledger: Ledger) -> None:
     """As it came, with the time."""
-    assert isinstance(receiver_of(ledger).receive(posted()), AcceptedCallback)
+    assert isinstance(receiver_of(ledger).receive(posted(), store=True), AcceptedCallback)
     stored = CallbackStore(ledger.folder).oldest(TOKEN)
     assert stored is not None
     assert (stored.body, stored.at) == (BODY, AT)
@@ -54,7 +54,7 @@ def test_an_accepted_callback_is_stored(ledger: Ledger) -> None:
 @pytest.mark.parametrize(("key", "status"), [("", 403), ("another", 403), ("the-webhook-key", 200)])
 def test_a_key_asks_for_signatures(ledger: Ledger, key: str, status: int) -> None:
     """With a webhook key only signed callbacks are stored."""
-    judged = receiver_of(ledger, "the-webhook-key").receive(posted(key=key))
+    judged = receiver_of(ledger, "the-webhook-key").receive(posted(key=key), store=True)
     assert (judged.status if isinstance(judged, RejectedCallback) else 200) == status
     assert len(CallbackStore(ledger.folder).nonces()) == (status == 200)
 
@@ -63,7 +63,7 @@ def test_a_check_stores_nothing(ledger: Ledger, tmp_path: Path) -> None:
     """It comes before the body."""
     one = receiver_of(ledger)
     before = hashlib.sha256((tmp_path / "ledger.sqlite3").read_bytes())
-    assert isinstance(one.check(posted()), AcceptedCallback)
+    assert isinstance(one.receive(posted(), store=False), AcceptedCallback)
     after = hashlib.sha256((tmp_path / "ledger.sqlite3").read_bytes())
     assert after.digest() == before.digest()
 
@@ -72,7 +72,10 @@ def test_an_unknown_token_is_rejected(ledger: Ledger) -> None:
     """With the same answer if no folder is known for it, or its folder does not know it."""
     one = receiver_of(ledger)
     nowhere = CallbackReceiver(lambda token: None, None)
-    answers = {repr(one.receive(posted("guess"))), repr(nowhere.receive(posted()))}
+    answers = {
+        repr(one.receive(posted("guess"), store=True)),
+        repr(nowhere.receive(posted(), store=True)),
+    }
     assert len(answers) == 1
     assert CallbackStore(ledger.folder).nonces() == set()
 
@@ -80,7 +83,7 @@ def test_an_unknown_token_is_rejected(ledger: Ledger) -> None:
 def test_a_callback_that_cannot_be_stored_may_come_again(tmp_path: Path) -> None:
     """The answer says nothing of the disk, and no ledger is created."""
     one = CallbackReceiver(lambda token: tmp_path / "gone", None)
-    for judged in (one.check(posted()), one.receive(posted())):
+    for judged in (one.receive(posted(), store=False), one.receive(posted(), store=True)):
         assert isinstance(judged, RejectedCallback)
         assert judged.status == 503
         assert "gone" not in judged.reason
@@ -93,6 +96,6 @@ def test_settings_that_do_not_go_together(ledger: Ledger) -> None:
     def refuse(_token: str) -> Path:
         raise ConfigurationError("no key")
 
-    judged = CallbackReceiver(refuse, None).receive(posted())
+    judged = CallbackReceiver(refuse, None).receive(posted(), store=True)
     assert isinstance(judged, RejectedCallback)
     assert judged.status == 503

@@ -200,8 +200,8 @@ def test_nothing_is_left() -> None:
 
 def test_a_callback_that_is_being_stored_is_answered() -> None:
     """A stop waits for it: the service would send it again."""
-    receiver, stored, go = FakeReceiver(), threading.Event(), threading.Event()
-    receiver.receive = lambda request: stored.set() or (go.wait() and receiver.verdict)  # type: ignore[method-assign, return-value]
+    stored, go = threading.Event(), threading.Event()
+    receiver = FakeReceiver(during=lambda store: store and (stored.set(), go.wait(PATIENCE_S)))
     server = Server(endpoint(receiver), 0)
     with ThreadPoolExecutor() as threads:
         asking = threads.submit(httpx.post, f"http://127.0.0.1:{server.port}/", content=b"x")

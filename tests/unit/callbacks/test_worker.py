@@ -89,7 +89,8 @@ def look(session: Session, processing: CallbackWorker, times: int = 1) -> None:
     async def play() -> None:
         for _ in range(times):
             await processing.check()
-            await processing.drain()
+            while tasks := set(processing._tasks):
+                await asyncio.wait(tasks)
 
     session.portal.call(play())
 
