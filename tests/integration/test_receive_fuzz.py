@@ -51,7 +51,7 @@ class Attacker:
 
     def __init__(self, rows: list[JobRecord]) -> None:
         self.dice = random.Random(SEED)
-        self.nonces = [row.nonce for row in rows]
+        self.tokens = [row.nonce for row in rows]
         self.ids = [row.task_id for row in rows if row.task_id] + ["0" * 32, "x", "' OR 1=1 --"]
 
     def request(self) -> list[bytes]:
@@ -71,12 +71,12 @@ class Attacker:
 
     def query(self) -> bytes:
         """A value that is known, guessed, bent or missing."""
-        nonce = self.dice.choice(self.nonces)
-        known = f"kling_nb={nonce}"
+        token = self.dice.choice(self.tokens)
+        known = f"kling_nb={token}"
         bent = [
-            "", "kling_nb=", f"kling_nb={nonce[:-1]}", f"KLING_NB={nonce}", f"kling_nb={nonce}%00",
-            f"kling_nb={nonce}&kling_nb=x", "kling_nb=" + "A" * 5000, "kling_nb=' OR ''='",
-            f"a=1&kling_nb={nonce}&b=%ff", "&" * 1000, "kling_nb=\u2028",
+            "", "kling_nb=", f"kling_nb={token[:-1]}", f"KLING_NB={token}", f"kling_nb={token}%00",
+            f"kling_nb={token}&kling_nb=x", "kling_nb=" + "A" * 5000, "kling_nb=' OR ''='",
+            f"a=1&kling_nb={token}&b=%ff", "&" * 1000, "kling_nb=\u2028",
         ]  # fmt: skip
         return self.dice.choice([known] * 20 + bent).encode()
 
@@ -180,14 +180,14 @@ async def attack(server: HTTPServer, attacker: Attacker, number: int) -> Counter
     return Counter(status_of(answer) if answer else 0 for answer in answers)
 
 
-async def act(collector: CallbackWorker) -> None:
-    """Have the service asked about everything that is in the mailbox."""
-    session = collector.session
+async def act(worker: CallbackWorker) -> None:
+    """Process all stored callbacks."""
+    session = worker.session
     assert session is not None
     while letters_for(session.ledger, session.service, frozenset()):
-        collector._not_before.clear()
-        await collector.check()
-        while tasks := set(collector._tasks):
+        worker._not_before.clear()
+        await worker.check()
+        while tasks := set(worker._tasks):
             await asyncio.wait(tasks)
 
 
@@ -212,7 +212,7 @@ def test_twenty_thousand_requests(
     check_end(session, rows, answered)
     assert not [record for record in caplog.records if record.exc_info]
     log = caplog.text
-    assert not any(secret in log for secret in [*attacker.nonces, WEBHOOK_KEY, "evil.example"])
+    assert not any(secret in log for secret in [*attacker.tokens, WEBHOOK_KEY, "evil.example"])
     emulator.close()
 
 
@@ -225,7 +225,7 @@ def play(
         create_server(create_endpoint("", key, session, lambda: told.append(True)))
         for key in (None, Key(WEBHOOK_KEY))
     ]
-    collector, answered, last = CallbackWorker(session), Counter[int](), REQUESTS // CHUNK - 1
+    worker, answered, last = CallbackWorker(session), Counter[int](), REQUESTS // CHUNK - 1
     with asyncio.Runner() as runner:
         for chunk in range(last + 1):
             if chunk == last:  # now the lost task is named, too
@@ -233,18 +233,18 @@ def play(
             before = standings(session, rows)
             wire.requests.clear()
             answered += runner.run(attack(servers[chunk % 2], attacker, CHUNK))
-            # What is heard is on disk by now; nobody was asked, and no job has changed.
+            # Accepted callbacks are on disk by now; nothing was polled, and no job has changed.
             assert ids_asked(wire.requests) == set()
             assert standings(session, rows) == before
-            session.portal.call(act(collector))
+            session.portal.call(act(worker))
             check_asked(before, standings(session, rows), real & ids_asked(wire.requests))
     assert len(told) == answered[200]
-    assert collector.counts["accepted"] > 50
+    assert worker.counts["accepted"] > 50
     return answered
 
 
 def standings(session: Session, rows: list[JobRecord]) -> list[tuple[object, ...]]:
-    """What a notification could change; the balance is watched meanwhile, and noted."""
+    """What a callback could change; the balance is watched meanwhile, and noted."""
     return [
         (row.task_id, row.stage, row.result_url, row.clip, row.credits, row.owner, row.nonce)
         for row in (session.ledger.row(each.id) for each in rows)

@@ -101,7 +101,7 @@ def test_it_is_stored_before_it_is_answered(desk: Desk, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("early", [True, False])
-def test_a_rejected_request_wakes_nobody(desk: Desk, early: bool) -> None:
+def test_a_rejected_request_wakes_no_worker(desk: Desk, early: bool) -> None:
     """The answer says why, and the count knows it; before or after the body."""
     desk.receiver.verdict = RejectedCallback(403, "No.")
     desk.receiver.answers_early = early

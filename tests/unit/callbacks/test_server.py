@@ -51,7 +51,7 @@ def connect(port: int) -> socket.socket:
 
 
 def settings_of(logger: logging.Logger) -> tuple[object, ...]:
-    """What somebody may have set up."""
+    """What a user may have set up."""
     return logger.level, logger.propagate, [*logger.handlers], [*logger.filters]
 
 
@@ -61,11 +61,6 @@ def is_closed(plug: socket.socket) -> bool:
         return plug.recv(1) == b""
     except ConnectionError:
         return True
-
-
-def test_it_answers_once_it_is_made(server: Server) -> None:
-    """In a thread of its own, on loopback."""
-    assert ask(server.port) == "hello"
 
 
 def test_once_stopped_its_port_is_free(server: Server) -> None:
@@ -81,7 +76,7 @@ def test_once_stopped_its_port_is_free(server: Server) -> None:
 
 
 def test_one_takes_the_place_of_another_at_its_port(server: Server) -> None:
-    """There is no moment in which nobody answers; once the former is stopped, it is the new one."""
+    """The port answers all the time; once the former is stopped, the new one answers."""
     with pytest.raises(ConfigurationError):
         Server(hello("hullo"), server.port)
     heir = Server(hello("hullo"), server.port, server)
