@@ -107,10 +107,9 @@ class Server:
 
     async def _serve(self, endpoint: CallbackEndpoint) -> None:
         server = create_server(endpoint)
-        accepting = asyncio.ensure_future(server.accept_from(self.socket))
+        server.accept_from(self.socket)
         await self._stopping.wait()
-        accepting.cancel()
-        await asyncio.wait([accepting])
+        self._loop.remove_reader(self.socket)
         self.socket.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
@@ -125,20 +124,25 @@ class LimitedServer(HTTPServer):
     would log an error again and again without a pause.
     """
 
-    async def accept_from(self, listener: socket.socket) -> None:
-        """Serve connections until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, address = await loop.sock_accept(listener)
-            except OSError:  # too many open files, or the client has gone
-                await asyncio.sleep(ACCEPT_RETRY_S)
-                continue
-            if len(self._connections) < MAX_CONNECTIONS:
-                self.handle_stream(IOStream(connection), address)
-            else:
-                connection.close()
-            await asyncio.sleep(0)  # `sock_accept` does not yield while clients are waiting
+    def accept_from(self, listener: socket.socket) -> None:
+        """Serve connections until the socket is closed."""
+        if listener.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, address = listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # another server at this port has it, or the client has gone
+        except OSError:  # too many open files
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listener)
+            loop.call_later(ACCEPT_RETRY_S, self.accept_from, listener)
+            return
+        if len(self._connections) < MAX_CONNECTIONS:
+            self.handle_stream(IOStream(connection), address)
+        else:
+            connection.close()
 
 
 def create_server(endpoint: CallbackEndpoint) -> LimitedServer:

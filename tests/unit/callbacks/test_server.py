@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -10,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
@@ -134,6 +133,7 @@ def test_who_says_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_crowd_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many connections at once; once some have gone, others come in."""
     monkeypatch.setattr(module, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(module, "HEADER_TIMEOUT_S", 3600.0)
     server = Server(hello(), 0)
     with ExitStack() as crowd:
         for _ in range(3):
@@ -193,8 +193,16 @@ def test_nothing_is_left() -> None:
     assert open_files() == files
 
 
-def test_a_callback_that_is_being_stored_is_answered() -> None:
+def wait_until_closed(port: int) -> None:
+    """Return once the port accepts no connection."""
+    with suppress(ConnectionError):
+        while True:
+            connect(port).close()
+
+
+def test_a_callback_that_is_being_stored_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop waits for it: the service would send it again."""
+    monkeypatch.setattr(module, "GRACE_S", PATIENCE_S)
     stored, go = threading.Event(), threading.Event()
     receiver = FakeReceiver(during=lambda store: store and (stored.set(), go.wait(PATIENCE_S)))
     server = Server(endpoint(receiver), 0)
@@ -202,6 +210,7 @@ def test_a_callback_that_is_being_stored_is_answered() -> None:
         asking = threads.submit(httpx.post, f"http://127.0.0.1:{server.port}/", content=b"x")
         assert stored.wait(PATIENCE_S)
         stopping = threads.submit(server.stop)
+        wait_until_closed(server.port)
         go.set()
         assert asking.result(PATIENCE_S).status_code == 200
         stopping.result(PATIENCE_S)
@@ -210,15 +219,15 @@ def test_a_callback_that_is_being_stored_is_answered() -> None:
 def test_it_goes_on_after_too_many_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """It tries again later, and prints nothing."""
     failures = [OSError(errno.EMFILE, "too many"), ConnectionAbortedError()]
-    accept = asyncio.SelectorEventLoop.sock_accept
+    accept = socket.socket.accept
 
-    async def fail_first(loop: Any, listener: socket.socket) -> Any:
+    def fail_first(listener: socket.socket) -> Any:
         if failures:
             raise failures.pop()
-        return await accept(loop, listener)
+        return accept(listener)
 
     monkeypatch.setattr(module, "ACCEPT_RETRY_S", 0.0)
-    monkeypatch.setattr(module.SelectorLoop, "sock_accept", fail_first)
+    monkeypatch.setattr(socket.socket, "accept", fail_first)
     server = Server(hello(), 0)
     assert ask(server.port) == "hello"
     assert failures == []
