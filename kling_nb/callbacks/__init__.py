@@ -3,8 +3,8 @@
 A callback is stored before it is answered. Its content is not trusted: it only makes the kernel
 poll the service. Must not depend on cards or commands.
 
-Read first: `listen` (the public function), `receive` (checks a request), `worker` (processes
-stored callbacks).
+Read first: `listen` (the public function), `handler` (answers requests in both servers), `worker`
+(processes stored callbacks).
 
     from kling_nb.callbacks.listen import listen
 """

@@ -22,21 +22,21 @@ __all__ = ["ROUTE", "find_root", "find_server", "is_open"]
 ROUTE: Final = "kling/callback"
 """The route of the server extension, below the server's base URL."""
 
-PATIENCE_S: Final = 5.0
+TIMEOUT_S: Final = 5.0
 
 
 def find_server(
     environ: Mapping[str, str] = os.environ, runtime: Path | None = None, parent: int | None = None
 ) -> str:
-    """The address of the server that this kernel is a child of, as this machine reaches it.
+    """Return the URL of the server that started this kernel, as this machine reaches it.
 
     Args:
-        environ: Jupyter leaves its process id as JPY_PARENT_PID.
-        runtime: Where servers keep their facts; Jupyter's own place when not given.
-        parent: The process that started this one.
+        environ: Jupyter sets the server's process id as JPY_PARENT_PID.
+        runtime: The folder of Jupyter's files about running servers; Jupyter's own by default.
+        parent: The id of the parent process; by default this process's.
 
     Returns:
-        Ends in a slash; empty where no server on this machine started the kernel.
+        The URL with a slash at its end; empty if no server on this machine started the kernel.
     """
     facts = read_facts(environ, runtime, parent)
     try:
@@ -46,19 +46,13 @@ def find_server(
     if facts.get("sock") or not port:
         return ""
     scheme = "https" if facts.get("secure") else "http"
-    return f"{scheme}://{reachable(str(facts.get('hostname', '')))}:{port}{base.rstrip('/')}/"
+    return f"{scheme}://{to_client_host(str(facts.get('hostname', '')))}:{port}{base.rstrip('/')}/"
 
 
 def find_root(
     environ: Mapping[str, str] = os.environ, runtime: Path | None = None, parent: int | None = None
 ) -> Path | None:
-    """The folder that this server shows; None where no server on this machine tells it.
-
-    Args:
-        environ: As for `find_server`.
-        runtime: The same.
-        parent: The same.
-    """
+    """Return the root folder of that server, or None. The arguments are those of `find_server`."""
     root = read_facts(environ, runtime, parent).get("root_dir")
     return Path(root) if isinstance(root, str) and root else None
 
@@ -66,9 +60,9 @@ def find_root(
 def read_facts(
     environ: Mapping[str, str], runtime: Path | None, parent: int | None
 ) -> dict[str, Any]:
-    """What the server wrote down of itself; nothing where it cannot be read."""
-    started = environ.get("JPY_PARENT_PID", "") or str(os.getppid() if parent is None else parent)
-    file = (runtime or Path(jupyter_runtime_dir())) / f"jpserver-{started}.json"
+    """Return the server's file about itself; empty if it cannot be read."""
+    process = environ.get("JPY_PARENT_PID", "") or str(os.getppid() if parent is None else parent)
+    file = (runtime or Path(jupyter_runtime_dir())) / f"jpserver-{process}.json"
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -76,34 +70,30 @@ def read_facts(
     return facts if isinstance(facts, dict) else {}
 
 
-def reachable(hostname: str) -> str:
-    """A host to connect to for one that a server listens at."""
+def to_client_host(hostname: str) -> str:
+    """Return the host to connect to for the host that a server listens on."""
     if hostname in {"", "0.0.0.0", "::", "*"}:
         return "127.0.0.1"
     return f"[{hostname}]" if ":" in hostname else hostname
 
 
 def is_open(server_url: str) -> bool:
-    """Whether the server has the route of the extension; False also where nothing answers.
+    """Return whether the server has the extension's route; False also if it does not answer.
 
-    Only the route itself answers GET with 405: what a server does not have, it answers with 404
-    or with its login page.
+    Only the route itself answers GET with 405. For a path that it does not have, a server answers
+    404 or redirects to its login page.
     """
     parts = urlsplit(server_url)
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme == "http":
+        connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    else:  # on this machine a certificate proves nothing, and no secret is sent
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
     try:
-        connection = connect(parts.scheme, parts.hostname or "", parts.port)
-        try:
-            connection.request("GET", f"{parts.path}{ROUTE}")
-            return connection.getresponse().status == 405
-        finally:
-            connection.close()
+        connection.request("GET", f"{parts.path}{ROUTE}")
+        return connection.getresponse().status == 405
     except (OSError, http.client.HTTPException):
         return False
-
-
-def connect(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-    """A connection to one's own machine, where a certificate proves nothing and nothing is sent."""
-    if scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=PATIENCE_S)
-    context = ssl._create_unverified_context()
-    return http.client.HTTPSConnection(host, port, timeout=PATIENCE_S, context=context)
+    finally:
+        connection.close()

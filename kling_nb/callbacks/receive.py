@@ -1,8 +1,8 @@
 """Check one HTTP request that claims to be a callback of the service, and store the callback.
 
-Used by every server. A callback is saved to disk before it is answered, since it may be the only
-record of a paid task. Its content is not trusted: it only makes the kernel poll the service. Must
-not depend on sockets or jobs.
+A callback is saved to disk before it is answered, since it may be the only record of a paid task.
+Its content is not trusted: it only makes the kernel poll the service. Must not depend on sockets
+or jobs.
 """
 
 from __future__ import annotations
@@ -23,97 +23,87 @@ from kling_nb.kie.webhooks import nonce_in, parse_callback, verify_callback
 from kling_nb.storage import CallbackStore
 
 __all__ = [
+    "TOO_LONG",
     "AcceptedCallback",
     "CallbackReceiver",
     "CallbackRequest",
     "RejectedCallback",
-    "receive",
+    "Verdict",
+    "check_callback",
 ]
 
 _TASK_ID = re.compile(r"[!-~]{1,200}")
-"""A task id is opaque; one that cannot stand in a query is none."""
+"""A task id is opaque, but it must fit into a query."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """One request as it came. What could give away a one-time value stays out of its repr."""
+    """One POST. Its repr shows nothing that could contain a callback token."""
 
-    method: str
     query: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    """By their names in lower case."""
+    """Names in lower case."""
     body: bytes = field(repr=False)
-    """As much as was read: one byte more than the limit is enough to be turned away."""
+    """Empty while the body has not been read."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedCallback:
-    """A notification to act on: the service is to be asked what is true."""
+    """A callback that makes the kernel poll its task."""
 
-    nonce: str = field(repr=False)
+    callback_token: str = field(repr=False)
     task_id: str
-    status_claimed: TaskStatus | None
-    """None when only the task id could be read."""
+    claimed_status: TaskStatus | None
+    """None if only the task id could be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedCallback:
-    """A request that is turned away, and the answer to it. It repeats nothing of the request."""
+    """The answer to a rejected request. It repeats nothing of the request."""
 
     status: int
     """HTTP status."""
-    words: str
+    reason: str
 
 
-_NO_POST = RejectedCallback(405, "Only POST is answered here.")
-_TOO_LONG = RejectedCallback(413, f"More than {CALLBACK_LIMIT_BYTES} bytes are not read.")
-_STRANGER = RejectedCallback(403, "This address is not known here.")
+Verdict = AcceptedCallback | RejectedCallback
+
+TOO_LONG = RejectedCallback(413, f"More than {CALLBACK_LIMIT_BYTES} bytes are not read.")
+_UNKNOWN_URL = RejectedCallback(403, "This address is not known here.")
 _ENCODED = RejectedCallback(415, "Send the body as it is, without Content-Encoding.")
 _UNREADABLE = RejectedCallback(400, "No task id can be read in the body.")
 _UNSIGNED = RejectedCallback(403, "The signature is missing, wrong or older than five minutes.")
+_NOT_STORED = RejectedCallback(503, "The callback cannot be stored now; send it again later.")
+
+_log = logging.getLogger("kling_nb")
 
 
-def receive(
-    posted: CallbackRequest, *, knows_nonce: Callable[[str], bool], webhook_key: str, now_s: float
-) -> AcceptedCallback | RejectedCallback:
-    """Judge a request. Nothing is raised, whatever the bytes are.
+def check_callback(
+    request: CallbackRequest, *, is_known: Callable[[str], bool], webhook_key: str, now_s: float
+) -> Verdict:
+    """Check a request. Raises nothing, whatever its bytes are.
 
     Args:
-        posted: The request.
-        knows_nonce: Whether a one-time value was handed out; asked only where there is one.
-        webhook_key: The account's; empty where it has none, and then no signature is asked for.
+        request: The request.
+        is_known: Returns whether a callback token was issued; called only if there is one.
+        webhook_key: The account's key; empty if it has none, then signatures are not checked.
         now_s: The present time in unix seconds.
     """
-    turned = _judge_envelope(posted)
-    if turned is not None:
-        return turned
-    nonce = nonce_in(posted.query)
-    # Missing or wrong: the same answer, so that nobody learns which values exist. They have 128
-    # random bits and are looked up by hash, so the time that takes tells nothing either.
-    if not nonce or not knows_nonce(nonce):
-        return _STRANGER
-    return _judge_body(posted, nonce, webhook_key, now_s)
-
-
-def _judge_envelope(posted: CallbackRequest) -> RejectedCallback | None:
-    """What turns a request away before anything of it is looked at."""
-    if posted.method != "POST":
-        return _NO_POST
-    announced = posted.headers.get("content-length", "").strip()
-    is_long = re.fullmatch(r"[0-9]+", announced) is not None and (
-        len(announced) > 12 or int(announced) > CALLBACK_LIMIT_BYTES
+    length = request.headers.get("content-length", "").strip()
+    is_long = re.fullmatch(r"[0-9]+", length) is not None and (
+        len(length) > 12 or int(length) > CALLBACK_LIMIT_BYTES
     )
-    return _TOO_LONG if is_long or len(posted.body) > CALLBACK_LIMIT_BYTES else None
-
-
-def _judge_body(
-    posted: CallbackRequest, nonce: str, webhook_key: str, now_s: float
-) -> AcceptedCallback | RejectedCallback:
-    encoding = posted.headers.get("content-encoding", "").strip().lower()
-    if encoding not in {"", "identity"}:
+    if is_long or len(request.body) > CALLBACK_LIMIT_BYTES:
+        return TOO_LONG
+    token = nonce_in(request.query)
+    # A missing and a wrong token get the same answer, so that nobody can test for tokens. They
+    # have 128 random bits and are looked up by hash, so the response time shows nothing either.
+    if not token or not is_known(token):
+        return _UNKNOWN_URL
+    if request.headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
         return _ENCODED
     try:
-        callback = parse_callback(posted.body)
+        callback = parse_callback(request.body)
     except UnreadableAnswer:
         return _UNREADABLE
     if not _TASK_ID.fullmatch(callback.task_id):
@@ -121,62 +111,49 @@ def _judge_body(
     if webhook_key and not verify_callback(
         webhook_key,
         callback.task_id,
-        timestamp=posted.headers.get("x-webhook-timestamp", ""),
-        signature=posted.headers.get("x-webhook-signature", ""),
+        timestamp=request.headers.get("x-webhook-timestamp", ""),
+        signature=request.headers.get("x-webhook-signature", ""),
         now_s=now_s,
     ):
         return _UNSIGNED
-    return AcceptedCallback(nonce, callback.task_id, callback.status)
-
-
-_UNKEPT = RejectedCallback(503, "It cannot be kept now; come again later.")
-
-_log = logging.getLogger("kling_nb")
+    return AcceptedCallback(token, callback.task_id, callback.status)
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackReceiver:
-    """Judges what comes in, and leaves it where it belongs. May wait for disks.
+    """Checks requests and stores callbacks in the folders of their jobs.
 
     Args:
-        find_folder: Whose one-time value is whose; None where that is not known.
-        webhook_key: The account's; None asks for no signature.
-        clock: Gives the time in unix seconds.
+        find_folder: Returns the ledger folder for a callback token, or None.
+        webhook_key: The account's key; without it signatures are not checked.
+        clock: Returns the time in unix seconds.
     """
 
     find_folder: Callable[[str], Path | None]
     webhook_key: Key | None
     clock: Callable[[], float] = time.time
 
-    def judge(self, posted: CallbackRequest) -> AcceptedCallback | RejectedCallback:
-        """What to answer to a request; nothing is changed."""
-        key = self.webhook_key.reveal() if self.webhook_key else ""
+    def receive(self, request: CallbackRequest, *, store: bool) -> Verdict:
+        """Return the answer to a request; may wait for a disk.
+
+        Args:
+            request: The request.
+            store: Store an accepted callback on disk first.
+        """
+        key, now_s = self.webhook_key.reveal() if self.webhook_key else "", self.clock()
         try:
-            return receive(posted, knows_nonce=self._knows, webhook_key=key, now_s=self.clock())
-        except KlingError as error:
-            return _unkept(error)
+            verdict = check_callback(request, is_known=self._is_known, webhook_key=key, now_s=now_s)
+            if store and isinstance(verdict, AcceptedCallback):
+                folder = self.find_folder(verdict.callback_token)
+                # For a job that has ended nothing is stored, and the answer is the same.
+                if folder is not None:
+                    at = datetime.fromtimestamp(now_s, UTC)
+                    CallbackStore(folder).post(verdict.callback_token, request.body, at)
+        except KlingError as error:  # a disk or a setting; the answer does not contain it
+            _log.info("a callback cannot be stored now: %s", error)
+            return _NOT_STORED
+        return verdict
 
-    def take_in(self, posted: CallbackRequest) -> AcceptedCallback | RejectedCallback:
-        """The same, and what is heard is in the mailbox of its folder on return."""
-        judged = self.judge(posted)
-        if isinstance(judged, RejectedCallback):
-            return judged
-        at = datetime.fromtimestamp(self.clock(), UTC)
-        try:
-            folder = self.find_folder(judged.nonce)
-            # For a job that is over nothing is kept, and the answer is the same: heard.
-            if folder is not None:
-                CallbackStore(folder).post(judged.nonce, posted.body, at)
-        except KlingError as error:
-            return _unkept(error)
-        return judged
-
-    def _knows(self, nonce: str) -> bool:
-        folder = self.find_folder(nonce)
-        return folder is not None and CallbackStore(folder).knows(nonce)
-
-
-def _unkept(error: KlingError) -> RejectedCallback:
-    """The answer where a disk or a setting is in the way; why is for the log alone."""
-    _log.info("a notification cannot be kept now: %s", error)
-    return _UNKEPT
+    def _is_known(self, callback_token: str) -> bool:
+        folder = self.find_folder(callback_token)
+        return folder is not None and CallbackStore(folder).knows(callback_token)

@@ -1,9 +1,8 @@
-"""A small web server on loopback, in its own thread, for incoming callbacks.
+"""A small HTTP server on loopback, in its own thread, for incoming callbacks.
 
-The only module besides the emulator that imports uvicorn, an optional dependency: it is loaded
-when serving starts. Connections are limited in number and duration, so that clients cannot exhaust
-the kernel's open files, memory or time. The logging of a user's own uvicorn in the same kernel is
-not changed. Must not depend on the content of requests and responses.
+Connections are limited in number and duration, so that clients cannot exhaust the kernel's open
+files, memory or time. tornado's loggers print nothing of this thread: a malformed request would be
+quoted in a notebook, with its callback token.
 """
 
 from __future__ import annotations
@@ -15,30 +14,34 @@ import os
 import socket
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Final
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
+from tornado.routing import AnyMatches, Rule
+from tornado.web import Application
 
 from kling_nb.core.errors import ConfigurationError
 from kling_nb.core.forks import renew_in_child
 from kling_nb.jobs.background_loop import SelectorLoop
 
-from .asgi_app import Application
+from .handler import CallbackEndpoint, CallbackHandler
 
-__all__ = ["Server"]
+__all__ = ["Server", "create_server"]
 
 HOST: Final = "127.0.0.1"
-CONNECTIONS: Final = 64
-"""So many at once; further ones are closed as they come."""
-LIFETIME_S: Final = 20.0
-"""A connection carries one request and is closed after this time, whatever it does."""
-START_S: Final = 30.0
+MAX_CONNECTIONS: Final = 64
+"""Further ones are closed as they come."""
+HEADER_TIMEOUT_S: Final = 10.0
+"""A connection carries one request. Its body has a timeout of its own."""
+HEADER_LIMIT_BYTES: Final = 16 * 1024
+ACCEPT_RETRY_S: Final = 1.0
+GRACE_S: Final = 1.0
+"""How long a stop waits for callbacks that are being stored."""
 STOP_S: Final = 5.0
-LOGGERS: Final = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
-"""Of the whole process: uvicorn knows no others."""
+THREAD: Final = "kling_nb listener"
+LOGGERS: Final = ("tornado.access", "tornado.application", "tornado.general")
 
 OPEN: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
 """The servers of this process."""
@@ -47,165 +50,136 @@ OPEN: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
 def start_child() -> None:
     """Close the sockets in a forked child, since only the parent's server has the port."""
     for server in OPEN:
-        server.leave()
+        server.socket.close()
     OPEN.clear()
 
 
 renew_in_child(start_child)
 
 
+def is_from_others(record: logging.LogRecord) -> bool:
+    """Return whether a log record is from another thread than a server's."""
+    return record.threadName != THREAD
+
+
+for name in LOGGERS:
+    logging.getLogger(name).addFilter(is_from_others)
+
+
 class Server:
-    """A server that accepts connections from when it is made until it is stopped.
+    """A server that accepts connections from its creation until it is stopped.
 
     Args:
-        app: What answers.
-        port: Where; 0 takes a free one.
-        former: One that this shall take the place of. Where it has the same port both answer there
-            until it is stopped; it is not, so that it is still there if this one fails.
+        endpoint: The state of the requests' handler.
+        port: The port; 0 takes a free one.
+        former: A server to replace. If it has the same port, both accept connections there. The
+            caller stops it afterwards, so that it still runs if this one fails.
 
     Raises:
-        ConfigurationError: It cannot be served there.
+        ConfigurationError: The port cannot be used.
     """
 
-    def __init__(self, app: Application, port: int, former: Server | None = None) -> None:
-        plug = self._plug = inherit(former, port) or bind(port)
-        OPEN.add(self)
-        self.port: int = plug.getsockname()[1]
-        self._started = threading.Event()
-        self._server = Announcing(configured(app), self._started)
+    def __init__(self, endpoint: CallbackEndpoint, port: int, former: Server | None = None) -> None:
+        self.socket = duplicate(former, port) or bind(port)
+        self.socket.setblocking(False)
+        self.port: int = self.socket.getsockname()[1]
+        self._loop = SelectorLoop()  # Windows's default loop takes no socket of another loop
+        self._stopping = asyncio.Event()
         self._thread = threading.Thread(
-            target=self._run, args=(plug,), name="kling_nb listener", daemon=True
+            target=self._run, args=(endpoint,), name=THREAD, daemon=True
         )
+        OPEN.add(self)
         self._thread.start()
-        if not (self._started.wait(START_S) and self._server.started):
-            self.stop()
-            raise ConfigurationError(f"port {self.port}: the server did not start; try once more")
         atexit.register(self.stop)
 
     def stop(self) -> None:
-        """Accept nothing more and free the port."""
+        """Close the port, answer the callbacks that are being stored, and end the thread."""
         atexit.unregister(self.stop)
-        self._server.should_exit = True
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._stopping.set)
         if threading.current_thread() is not self._thread:
             self._thread.join(STOP_S)
 
-    def leave(self) -> None:
-        """Close the socket in this process only; the parent's server continues."""
-        self._plug.close()
+    def _run(self, endpoint: CallbackEndpoint) -> None:
+        # Not `asyncio.run`: nest_asyncio may have replaced it for a while.
+        with self.socket, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve(endpoint))
 
-    def share(self) -> socket.socket:
-        """The same socket once more; an OSError where it is closed."""
-        return self._plug.dup()
-
-    def _run(self, plug: socket.socket) -> None:
-        # Not `asyncio.run`: nest_asyncio may have put its own in that place for a while. Not
-        # Windows's own loop, which takes no socket that another loop has.
-        try:
-            with muted(), plug, asyncio.Runner(loop_factory=SelectorLoop) as runner:
-                runner.run(self._server.serve(sockets=[plug]))
-        finally:
-            self._started.set()
-
-
-class Announcing(uvicorn.Server):
-    """Tells when it accepts connections."""
-
-    def __init__(self, config: uvicorn.Config, started: threading.Event) -> None:
-        """Set `started` then."""
-        super().__init__(config)
-        self._started = started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell."""
-        await super().startup(sockets=sockets)
-        self._started.set()
+    async def _serve(self, endpoint: CallbackEndpoint) -> None:
+        server = create_server(endpoint)
+        server.accept_from(self.socket)
+        await self._stopping.wait()
+        self._loop.remove_reader(self.socket)
+        self.socket.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                await endpoint.drain()
+        await server.close_all_connections()
 
 
-class ShortLived(H11Protocol):
-    """A connection that neither lasts nor comes in crowds.
+class LimitedServer(HTTPServer):
+    """tornado's server with a limit on the number of connections.
 
-    uvicorn waits for ever for the first request, and counts connections only when they ask.
+    It accepts connections itself: while the process has no file descriptor left, tornado's loop
+    would log an error again and again without a pause.
     """
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take it in for a while, or not at all; without a line in a log, which would quote it."""
-        self.access_log = False
-        super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS:
-            transport.abort()
+    def accept_from(self, listener: socket.socket) -> None:
+        """Serve connections until the socket is closed."""
+        if listener.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, address = listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # another server at this port has it, or the client has gone
+        except OSError:  # too many open files
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listener)
+            loop.call_later(ACCEPT_RETRY_S, self.accept_from, listener)
+            return
+        if len(self._connections) < MAX_CONNECTIONS:
+            self.handle_stream(IOStream(connection), address)
         else:
-            self._ending = self.loop.call_later(LIFETIME_S, transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
-        super().connection_lost(exc)
-        ending: asyncio.TimerHandle | None = getattr(self, "_ending", None)
-        if ending is not None:
-            ending.cancel()
+            connection.close()
 
 
-def configured(app: Application) -> uvicorn.Config:
-    """How it serves; whatever is set up for logging stays as it is."""
-    return uvicorn.Config(
-        app,
-        http=ShortLived,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=2,
-        timeout_graceful_shutdown=1,
-        h11_max_incomplete_event_size=16 * 1024,
+def create_server(endpoint: CallbackEndpoint) -> LimitedServer:
+    """Return a server whose requests all go to the callback handler."""
+    return LimitedServer(
+        Application([Rule(AnyMatches(), CallbackHandler, {"endpoint": endpoint})]),
+        no_keep_alive=True,
+        idle_connection_timeout=HEADER_TIMEOUT_S,
+        max_header_size=HEADER_LIMIT_BYTES,
     )
 
 
-class OtherThreads(logging.Filter):
-    """Lets through what other threads log."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.thread = threading.get_ident()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is of another thread."""
-        return record.thread != self.thread
-
-
-@contextmanager
-def muted() -> Iterator[None]:
-    """Keep what uvicorn logs in this thread to itself."""
-    others, loggers = OtherThreads(), [logging.getLogger(name) for name in LOGGERS]
-    for logger in loggers:
-        logger.addFilter(others)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(others)
-
-
-def inherit(former: Server | None, port: int) -> socket.socket | None:
-    """The socket of a server that has the port, for another one; None where there is none."""
+def duplicate(former: Server | None, port: int) -> socket.socket | None:
+    """Return a duplicate of a running server's socket if it has this port, else None."""
     if former is not None and former.port == port:
-        with suppress(OSError):
-            return former.share()
+        with suppress(OSError):  # it is stopped
+            return former.socket.dup()
     return None
 
 
 def bind(port: int) -> socket.socket:
-    """A socket on loopback with that port."""
-    plug = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if os.name == "posix":  # elsewhere it would share the port with whoever has it
-        plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Return a socket that listens on loopback at this port.
+
+    Raises:
+        ConfigurationError: The port cannot be used.
+    """
+    listener = socket.socket()
+    if os.name == "posix":  # on Windows the option would share a port that another program has
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        plug.bind((HOST, port))
-        plug.listen()
+        listener.bind((HOST, port))
+        listener.listen()
     except (OSError, OverflowError, TypeError) as error:
-        plug.close()
-        why = getattr(error, "strerror", None) or str(error)
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(
-            f"port: {port!r} cannot be listened at ({why}); end the program that has it, or give "
+            f"port: {port!r} cannot be used ({reason}); end the program that uses it, or give "
             "another port, or 0 for a free one"
         ) from None
-    return plug
+    return listener

@@ -25,91 +25,86 @@ from kling_nb.storage import StoredCallback
 
 __all__ = ["CallbackWorker"]
 
-LOOK_S: Final = 1.0
-"""How often the mailbox is looked into."""
-REST_S: Final = 5.0
-"""One value has the service asked once in this time, whoever knows it."""
+CHECK_INTERVAL_S: Final = 1.0
+"""How often the callback store is read."""
+POLL_INTERVAL_S: Final = 5.0
+"""Minimum time between two status requests caused by the same callback token."""
 
 _log = logging.getLogger("kling_nb")
 
 
 @dataclass(slots=True)
 class CallbackWorker:
-    """Acts on the letters in the folder of a session.
+    """Processes the stored callbacks in the folder of a session.
 
     Args:
-        session: Whose; None is the default session of the moment.
+        session: The session; None is the default session of the moment.
     """
 
     session: Session | None = None
     counts: Counter[str] = field(default_factory=Counter)
-    """How many letters were acted on: `heard`."""
+    """How many callbacks were processed: `accepted`."""
     _woken: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
-    _acting: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
     _not_before: dict[str, float] = field(default_factory=dict, repr=False)
-    """When a one-time value may have the service asked again, by the loop's clock."""
+    """When a callback token may cause the next status request, by the loop's clock."""
     _tries: Counter[str] = field(default_factory=Counter, repr=False)
 
     def wake(self) -> None:
-        """There may be a letter: look now. From any thread."""
+        """Check the store now, since there may be a new callback. From any thread."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._woken.set)
 
-    async def keep_looking(self) -> None:
-        """Look whenever it is told to, and every second; until it is cancelled.
+    async def run(self) -> None:
+        """Check the store when woken, and every second, until cancelled.
 
-        What is acted on just then is brought to its end.
+        Callbacks that are being processed at that moment are processed to the end.
         """
         self._loop = asyncio.get_running_loop()
         while True:
             self._woken.clear()
-            await self.look()
+            await self.check()
             # Not `wait_for`: in Python 3.11 it may lose a cancellation.
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(CHECK_INTERVAL_S):
                     await self._woken.wait()
 
-    async def look(self) -> None:
-        """Begin to act on each letter that is for this session."""
+    async def check(self) -> None:
+        """Start to process each stored callback of this session."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        self._not_before = {nonce: at for nonce, at in self._not_before.items() if at > now}
+        self._not_before = {token: at for token, at in self._not_before.items() if at > now}
         try:
             session = self.session or default_session()
-            letters = await in_thread(
+            callbacks = await in_thread(
                 stored_callbacks, session.ledger, session.service, frozenset(self._not_before)
             )
         except KlingError as error:
-            _log.debug("the mailbox cannot be looked into: %s", error)
+            _log.debug("stored callbacks cannot be read: %s", error)
             return
         except Exception:
-            _log.exception("the mailbox cannot be looked into")
+            _log.exception("stored callbacks cannot be read")
             return
-        for letter in letters:
-            self._not_before[letter.nonce] = math.inf
-            acting = loop.create_task(self._act(session, letter))
-            self._acting.add(acting)
-            acting.add_done_callback(self._acting.discard)
+        for callback in callbacks:
+            self._not_before[callback.nonce] = math.inf
+            task = loop.create_task(self._process(session, callback))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def settle(self) -> None:
-        """Wait until what was begun has been acted on."""
-        while self._acting:
-            await asyncio.wait(set(self._acting))
-
-    async def _act(self, session: Session, letter: StoredCallback) -> None:
-        rest_s = REST_S
+    async def _process(self, session: Session, callback: StoredCallback) -> None:
+        wait_s = POLL_INTERVAL_S
         try:
-            self.counts["heard"] += await process_stored_one(
-                session.ledger, letter, session.process_callback
+            self.counts["accepted"] += await process_stored_one(
+                session.ledger, callback, session.process_callback
             )
         except KlingError as error:
-            # It may be all that is known of a paid task: it waits for a later look.
-            self._tries[letter.nonce] += 1
-            rest_s = poll_schedule.retry_wait_s(self._tries[letter.nonce])
-            _log.info("a notification could not be acted on: %s", error)
+            # It may be the only record of a paid task, so it stays for a later try.
+            self._tries[callback.nonce] += 1
+            wait_s = poll_schedule.retry_wait_s(self._tries[callback.nonce])
+            _log.info("a callback could not be processed: %s", error)
         else:
-            self._tries.pop(letter.nonce, None)
+            self._tries.pop(callback.nonce, None)
         finally:
-            self._not_before[letter.nonce] = asyncio.get_running_loop().time() + rest_s
+            self._not_before[callback.nonce] = asyncio.get_running_loop().time() + wait_s

@@ -1,8 +1,7 @@
-"""`listen`, over real loopback HTTP: callbacks end jobs, and nothing but a question does."""
+"""`listen` over loopback HTTP: a callback makes the service be polled, which ends a job."""
 
 from __future__ import annotations
 
-import builtins
 import json
 import logging
 import socket
@@ -48,7 +47,7 @@ def slow(open_session: Open) -> Iterator[Session]:
 
 @pytest.fixture
 def listening(slow: Session) -> Listening:
-    """Who listens for it."""
+    """The handle of `listen` for it."""
     return listen(session=slow)
 
 
@@ -67,7 +66,7 @@ def ask(session: Session, prompt: str = "A red fox") -> tuple[Job, str, bytes]:
 
 
 def document(task_id: str) -> bytes:
-    """A notification that claims success."""
+    """A callback that claims success."""
     data = {"taskId": task_id, "state": "success", "resultJson": '{"resultUrls": ["https://e.x"]}'}
     return json.dumps({"code": 200, "data": data}).encode()
 
@@ -86,9 +85,9 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def hear_questions(job: Job) -> list[str]:
-    """Each time the job's follower is told to ask now."""
-    asked: list[str] = []
+def count_polls(job: Job) -> list[str]:
+    """Gets an item each time the job's poller is woken."""
+    polled: list[str] = []
     controller = job.controller
     assert controller is not None
 
@@ -97,7 +96,7 @@ def hear_questions(job: Job) -> list[str]:
         controller.poll_now()
 
     job.controller = StubController(controller.detach, controller.another_take, poll_now=poll_now)
-    return asked
+    return polled
 
 
 # --- what it is for ----------------------------------------------------------------------------
@@ -112,7 +111,7 @@ def test_a_callback_ends_a_job(open_session: Open, monkeypatch: pytest.MonkeyPat
     with listen(session=session) as listening:
         job = session.text_to_video("A red fox")
         assert job.result(PATIENCE_S).path.is_file()
-        assert listening.received["heard"] == 1
+        assert listening.received["accepted"] == 1
         assert session.callback_urls.offer(session.ledger.folder)[0].startswith(listening.url)
     posts = session.emulator.outbox.posts() if session.emulator else []
     assert [each.status for each in posts] == [200]
@@ -128,7 +127,7 @@ def test_the_emulator_signs_for_who_asks_for_it(
     session = open_session()
     with listen(webhook_key=WEBHOOK_KEY, session=session) as listening:
         assert session.text_to_video("A red fox").result(PATIENCE_S).path.is_file()
-        assert listening.received["heard"] == 1
+        assert listening.received["accepted"] == 1
 
 
 def test_a_lost_job_is_brought_back(open_session: Open) -> None:
@@ -142,17 +141,17 @@ def test_a_lost_job_is_brought_back(open_session: Open) -> None:
 
 
 def test_a_forged_success_ends_nothing(slow: Session, listening: Listening) -> None:
-    """Even with the one-time value: the service is asked, and it says that the task runs."""
+    """Even with the callback token: the service is asked, and it says that the task runs."""
     job, url, body = ask(slow)
-    asked = hear_questions(job)
+    polled = count_polls(job)
     assert post(url, body) == 200
-    wait_until(lambda: asked == [job.id])
+    wait_until(lambda: polled == [job.id])
     assert not job.done()
     assert slow.ledger.row(job.id).stage is Stage.ACCEPTED
     assert slow.ledger.row(job.id).result_url == ""
 
 
-def test_after_its_notification_a_job_is_asked_about_as_usual(
+def test_after_its_callback_a_job_is_asked_about_as_usual(
     slow: Session, listening: Listening
 ) -> None:
     """A forged or early one costs no lateness."""
@@ -162,7 +161,7 @@ def test_after_its_notification_a_job_is_asked_about_as_usual(
     wait_until(lambda: not slow.callback_urls.covers(slow.ledger.row(job.id)))
 
 
-def test_repeated_and_late_notifications_change_nothing(open_session: Open) -> None:
+def test_repeated_and_late_callbacks_change_nothing(open_session: Open) -> None:
     """They are answered well, and a job that is over is left alone, even without its file."""
     session = open_session()
     with listen(session=session) as listening:
@@ -177,13 +176,13 @@ def test_repeated_and_late_notifications_change_nothing(open_session: Open) -> N
         assert not clip.path.exists()
 
 
-# --- who is turned away ------------------------------------------------------------------------
+# --- what is rejected --------------------------------------------------------------------------
 
 
-def test_strangers_are_turned_away(slow: Session, listening: Listening) -> None:
-    """By method, place, size, value and body; the job is never asked about."""
+def test_bad_requests_are_rejected(slow: Session, listening: Listening) -> None:
+    """By method, path, size, token and body; the job is never polled."""
     job, url, body = ask(slow)
-    asked = hear_questions(job)
+    polled = count_polls(job)
     assert httpx.get(url).status_code == 405
     assert httpx.get(listening.url).status_code == 405
     assert post(listening.url, body) == 403
@@ -194,17 +193,17 @@ def test_strangers_are_turned_away(slow: Session, listening: Listening) -> None:
     assert post(url, b"hello") == 400
     assert post(url, body, content_encoding="gzip") == 415
     assert listening.received == {
-        f"turned away: {status}": count
+        f"rejected: {status}": count
         for status, count in {405: 2, 403: 2, 404: 1, 413: 2, 400: 1, 415: 1}.items()
     }
-    assert asked == []
+    assert polled == []
 
 
 def test_with_a_key_the_signature_counts(slow: Session) -> None:
-    """Missing, old or forged ones are turned away; a good one is heard."""
+    """Missing, old or forged ones are rejected; a good one is accepted."""
     with listen(webhook_key=WEBHOOK_KEY, session=slow) as listening:
         job, url, body = ask(slow)
-        asked = hear_questions(job)
+        polled = count_polls(job)
         task_id = slow.ledger.row(job.id).task_id
 
         def signed(at_s: float, key: str = WEBHOOK_KEY) -> int:
@@ -215,9 +214,9 @@ def test_with_a_key_the_signature_counts(slow: Session) -> None:
         assert post(url, body) == 403
         assert signed(time.time(), "another") == 403
         assert signed(time.time() - 400) == 403
-        assert asked == []
+        assert polled == []
         assert signed(time.time()) == 200
-        wait_until(lambda: asked == [job.id])
+        wait_until(lambda: polled == [job.id])
         assert "signed" in str(listening)
 
 
@@ -236,7 +235,7 @@ def test_no_secret_is_shown(
     caplog.set_level(logging.DEBUG, "kling_nb")
     with listen(webhook_key=WEBHOOK_KEY, session=slow) as listening:
         job, url, body = ask(slow)
-        nonce = slow.ledger.row(job.id).nonce
+        token = slow.ledger.row(job.id).nonce
         at = str(int(time.time()))
         signature = sign_callback(WEBHOOK_KEY, slow.ledger.row(job.id).task_id, at)
         headers = {"x_webhook_timestamp": at, "x_webhook_signature": signature}
@@ -246,7 +245,7 @@ def test_no_secret_is_shown(
         wait_until(lambda: "a notification came" in caplog.text)
     ours = "\n".join(r.getMessage() for r in caplog.records if r.name.startswith("kling_nb"))
     shown = [ours, repr(listening), str(listening._repr_mimebundle_()), *capfd.readouterr()]
-    for secret in (nonce, WEBHOOK_KEY, signature, "the-body-itself"):
+    for secret in (token, WEBHOOK_KEY, signature, "the-body-itself"):
         assert not any(secret in text for text in shown)
 
 
@@ -308,7 +307,7 @@ def test_a_port_that_another_has(slow: Session, open_session: Open, tmp_path: Pa
 def test_who_listens_goes_on_where_another_cannot(
     slow: Session, listening: Listening, given: dict[str, Any]
 ) -> None:
-    """A port that is taken costs nothing: notifications still come to the former address."""
+    """A port that is taken costs nothing: callbacks still come to the former address."""
     refused = pytest.raises(ConfigurationError, match="another port")
     with socket.create_server(("127.0.0.1", 0)) as taken, refused:
         listen(port=taken.getsockname()[1], session=slow, **given)
@@ -317,9 +316,9 @@ def test_who_listens_goes_on_where_another_cannot(
     assert slow.emulator is not None
     assert not slow.emulator.courier.webhook_key
     job, url, body = ask(slow)
-    asked = hear_questions(job)
+    polled = count_polls(job)
     assert post(url, body) == 200
-    wait_until(lambda: asked == [job.id])
+    wait_until(lambda: polled == [job.id])
 
 
 def test_where_the_way_by_jupyter_is_shut_who_listens_goes_on(
@@ -332,7 +331,7 @@ def test_where_the_way_by_jupyter_is_shut_who_listens_goes_on(
     assert listening.is_open
 
 
-def test_closed_it_hears_nothing(slow: Session) -> None:
+def test_closed_it_receives_nothing(slow: Session) -> None:
     """And requests go without a callback again."""
     threads = threading.active_count()
     listening = listen(session=slow)
@@ -345,8 +344,8 @@ def test_closed_it_hears_nothing(slow: Session) -> None:
     assert slow.ledger.row(job.id).nonce == ""
 
 
-def test_a_persons_own_address_goes_first(slow: Session, listening: Listening) -> None:
-    """It is sent as it was given, and polling is not slowed down by it."""
+def test_a_callback_url_of_the_user_goes_first(slow: Session, listening: Listening) -> None:
+    """It is sent unchanged, and polling is as frequent as without."""
     job = slow.text_to_video("A red fox", callback_url="https://my.example/done")
     assert books_of(slow).tasks()[0].callback_url.startswith("https://my.example/done?")
     assert not slow.callback_urls.covers(slow.ledger.row(job.id))
@@ -360,7 +359,7 @@ def test_listening_is_not_part_of_the_request(open_session: Open) -> None:
         assert session.text_to_video("A red fox").id == job.id
 
 
-def test_an_earlier_kernels_jobs_are_heard_too(open_session: Open) -> None:
+def test_callbacks_of_an_earlier_kernels_jobs_are_accepted(open_session: Open) -> None:
     """Their values are in the ledger; a fixed address outlives the kernel."""
     first = open_session(emulator_seconds=3600)
     with listen(session=first) as listening:
@@ -371,22 +370,22 @@ def test_an_earlier_kernels_jobs_are_heard_too(open_session: Open) -> None:
     second = open_session(emulator_seconds=3600)
     with listen(port=port, session=second) as listening:
         (job,) = second.resume()
-        asked = hear_questions(job)
+        polled = count_polls(job)
         assert post(with_nonce(listening.url, row.nonce), document(row.task_id)) == 200
-        wait_until(lambda: asked == [job.id])
+        wait_until(lambda: polled == [job.id])
 
 
-def test_a_closed_session_still_keeps_letters(slow: Session, listening: Listening) -> None:
-    """Whoever opens the folder next finds them."""
+def test_a_closed_session_still_stores_callbacks(slow: Session, listening: Listening) -> None:
+    """The next session in the folder finds them."""
     job, url, body = ask(slow)
-    nonce = slow.ledger.row(job.id).nonce
+    token = slow.ledger.row(job.id).nonce
     slow.close()
     assert post(with_nonce(listening.url, "never-handed-out"), body) == 403
     assert post(url, body) == 200
-    assert CallbackStore(slow.ledger.folder).nonces() == {nonce}
+    assert CallbackStore(slow.ledger.folder).nonces() == {token}
 
 
-def test_no_stranger_makes_a_ledger(slow: Session, listening: Listening) -> None:
+def test_an_unknown_token_creates_no_ledger(slow: Session, listening: Listening) -> None:
     """A value is looked for where there is one, and nowhere else."""
     assert post(with_nonce(listening.url, "guessed"), b"{}") == 403
     assert not (slow.ledger.folder / "ledger.sqlite3").exists()
@@ -398,20 +397,6 @@ def test_the_jupyter_server_has_its_own(slow: Session, given: dict[str, Any]) ->
     with pytest.raises(ConfigurationError, match=r"jupyter: .*KIE_WEBHOOK_KEY") as caught:
         listen(jupyter=True, session=slow, **given)
     assert WEBHOOK_KEY not in str(caught.value)
-
-
-def test_uvicorn_is_an_extra(slow: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it the message says what to install."""
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any) -> Any:
-        if name.partition(".")[0] == "uvicorn" or (name == "server" and rest[-1] == 1):
-            raise ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn")
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigurationError, match=r'pip install "kling_nb\[serve\]"'):
-        listen(session=slow)
 
 
 # --- the default session -----------------------------------------------------------------------
@@ -440,9 +425,9 @@ def test_listening_goes_on_with_another_default_session(shared: Session) -> None
     assert listening.is_open
     (taken_up,) = session.resume()
     assert taken_up.id == job.id
-    asked = hear_questions(taken_up)
+    polled = count_polls(taken_up)
     assert post(url, body) == 200
-    wait_until(lambda: asked == [job.id])
+    wait_until(lambda: polled == [job.id])
     assert session.callback_urls.covers(session.ledger.row(session.text_to_video("Another").id))
 
 

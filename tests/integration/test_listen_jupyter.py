@@ -1,4 +1,4 @@
-"""Listening by way of Jupyter's server: its address, the values it is told, and all of the way."""
+"""Listening with Jupyter Server: its URL, its callback routes, and the whole path of a callback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from kling_nb.callbacks import listen as jupyter_listener
 from kling_nb.callbacks import worker
-from kling_nb.callbacks.listen import callback_url, find_address, listen, listen_by_jupyter
+from kling_nb.callbacks.listen import callback_url, find_public_url, listen, listen_by_jupyter
 from kling_nb.emulator import Books
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.callback_urls import Listening
@@ -24,11 +24,11 @@ Open = Callable[..., Session]
 
 PATIENCE_S = 60.0
 SERVER = "http://127.0.0.1:9/user/ann/"
-"""Where nobody listens."""
+"""No server listens there."""
 
 
 async def wait_for_ever(seconds: float) -> None:
-    """A follower with this never asks by itself."""
+    """A poller with this never polls by itself."""
     await asyncio.Event().wait()
 
 
@@ -42,7 +42,7 @@ def session(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> Session:
 
 @pytest.fixture
 def listening(session: Session) -> Iterator[Listening]:
-    """What collects for the session."""
+    """The handle for the session."""
     with listen_by_jupyter("", session) as listening:
         yield listening
 
@@ -53,8 +53,8 @@ def books_of(session: Session) -> Books:
     return session.emulator.books
 
 
-def nonce_of(session: Session, job: Job) -> str:
-    """The one-time value that the job was sent with."""
+def token_of(session: Session, job: Job) -> str:
+    """The callback token that the job was sent with."""
     return session.ledger.row(job.id).nonce
 
 
@@ -62,31 +62,31 @@ def nonce_of(session: Session, job: Job) -> str:
 
 
 def test_the_address_leads_to_the_server(session: Session, listening: Listening) -> None:
-    """Its one-time value is noted for the server before the service has it."""
+    """Its callback token is noted for the server before the service has it."""
     job = session.text_to_video("A red fox")
-    nonce = nonce_of(session, job)
+    token = token_of(session, job)
     sent = books_of(session).tasks()[0].callback_url
-    assert sent == f"{SERVER}kling/callback?kling_nb={nonce}"
-    assert CallbackRoutes().find(nonce) == session.ledger.folder
-    assert nonce not in repr(listening)
+    assert sent == f"{SERVER}kling/callback?kling_nb={token}"
+    assert CallbackRoutes().find(token) == session.ledger.folder
+    assert token not in repr(listening)
 
 
 def test_without_a_note_the_request_goes_alone(session: Session, listening: Listening) -> None:
-    """Where the server could not be told, no notification is asked for."""
+    """Where the server could not be told, no callback is asked for."""
     path = platformdirs.user_data_path("kling_nb") / "doors.sqlite3"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no database" * 100)
     job = session.text_to_video("A red fox")
-    assert nonce_of(session, job) == ""
+    assert token_of(session, job) == ""
     assert books_of(session).tasks()[0].callback_url == ""
 
 
-def test_closed_it_is_nobodys_address(session: Session) -> None:
+def test_closed_its_url_is_not_sent(session: Session) -> None:
     """Letters stay for who listens next, and new requests go without."""
     with listen_by_jupyter("", session):
         job = session.text_to_video("A red fox")
-    assert nonce_of(session, job) != ""
-    assert nonce_of(session, session.text_to_video("Another fox")) == ""
+    assert token_of(session, job) != ""
+    assert token_of(session, session.text_to_video("Another fox")) == ""
 
 
 # --- where the server is -----------------------------------------------------------------------
@@ -112,7 +112,7 @@ def test_the_address_is_given_or_told(
     given: str, server: str, service: str, hub: str, address: str
 ) -> None:
     """By the person, else by JupyterHub; the emulator reaches the server itself."""
-    assert find_address(given, server, service, {"JUPYTERHUB_PUBLIC_URL": hub}) == address
+    assert find_public_url(given, server, service, {"JUPYTERHUB_PUBLIC_URL": hub}) == address
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_the_address_is_given_or_told(
 def test_an_address_that_is_none(given: str, server: str, service: str, words: str) -> None:
     """What was given, and what to do."""
     with pytest.raises(ConfigurationError, match=words):
-        find_address(given, server, service, {})
+        find_public_url(given, server, service, {})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_an_address_that_is_none(given: str, server: str, service: str, words: s
     ],
 )
 def test_the_route_is_below_the_base(base: str, url: str) -> None:
-    """With a slash or without, and also where somebody gave the whole of it."""
+    """With a slash or without, and also if the whole URL is given."""
     assert callback_url(base) == url
 
 
@@ -150,7 +150,7 @@ def test_a_query_cannot_be_followed() -> None:
 
 
 def test_a_server_without_the_extension(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said at once, with what to switch on; nobody listens then."""
+    """The message comes at once, with what to switch on."""
     monkeypatch.setattr(jupyter_listener, "is_open", lambda url: False)
     with pytest.raises(ConfigurationError, match=r"KlingCallbacks\.enabled"):
         listen(jupyter=True, session=session)
@@ -164,7 +164,7 @@ def test_from_the_service_by_the_server_to_the_clip(
     open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The emulator calls a real Jupyter server; this session never asks but for that."""
-    monkeypatch.setattr(worker, "LOOK_S", 0.02)
+    monkeypatch.setattr(worker, "CHECK_INTERVAL_S", 0.02)
     with running(tmp_path, "--KlingCallbacks.enabled=True") as server:
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg-data"))
         monkeypatch.setenv("JPY_PARENT_PID", str(server.pid))
@@ -174,5 +174,5 @@ def test_from_the_service_by_the_server_to_the_clip(
             assert listening.url == f"{server.url}/kling/callback"
             job = session.text_to_video("A red fox")
             assert job.result(PATIENCE_S).path.exists()
-            assert listening.received == {"heard": 1}
-        assert nonce_of(session, job) not in server.log
+            assert listening.received == {"accepted": 1}
+        assert token_of(session, job) not in server.log

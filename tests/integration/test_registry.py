@@ -258,7 +258,7 @@ def test_a_failed_task_is_no_payment_elsewhere(tmp_path: Path) -> None:
     assert job.exception(PATIENCE_S) is not None
     fingerprint = first.ledger.row(job.id).fingerprint
     while index.find(fingerprint) is not None:
-        first.portal.call(asyncio.sleep(0.01))
+        first.loop.call(asyncio.sleep(0.01))
     second.text_to_video("A red fox")
     assert emulator.books.count_tasks() == 2
     first.close()

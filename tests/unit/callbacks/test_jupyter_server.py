@@ -1,4 +1,4 @@
-"""Which Jupyter server started a kernel, and whether it hears notifications."""
+"""Which Jupyter server started a kernel, and whether it hears callbacks."""
 
 from __future__ import annotations
 
@@ -108,6 +108,6 @@ def test_only_the_route_itself_counts(status: int, open_: bool) -> None:
         assert is_open(url) is open_
 
 
-def test_nobody_answers() -> None:
+def test_a_server_that_does_not_answer() -> None:
     """That is no route either."""
     assert not is_open("http://127.0.0.1:9/")

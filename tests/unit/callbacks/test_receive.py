@@ -1,4 +1,4 @@
-"""What comes in is judged, and on disk before it is answered; nothing else is touched."""
+"""A request is checked, and a callback is on disk before it is answered."""
 
 from __future__ import annotations
 
@@ -24,75 +24,78 @@ from tests.support.jupyter import notification
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TASK = "e989621f54392584b05867f87b160672"
 BODY = notification(TASK)
-NONCE = "the-one-time-value"
+TOKEN = "the-callback-token"
 
 
-def porter(ledger: Ledger, key: str = "") -> CallbackReceiver:
-    """One for a folder with a job that is being sent."""
+def receiver_of(ledger: Ledger, key: str = "") -> CallbackReceiver:
+    """The receiver of a folder with a job that is being sent."""
     row, _ = ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))
-    ledger.advance(row.id, Stage.SENDING, nonce=NONCE)
-    return CallbackReceiver(lambda nonce: ledger.folder, Key(key) if key else None, AT.timestamp)
+    ledger.advance(row.id, Stage.SENDING, nonce=TOKEN)
+    return CallbackReceiver(lambda token: ledger.folder, Key(key) if key else None, AT.timestamp)
 
 
 def posted(
-    nonce: str = NONCE, key: str = "", at: datetime = AT, body: bytes = BODY
+    token: str = TOKEN, key: str = "", at: datetime = AT, body: bytes = BODY
 ) -> CallbackRequest:
-    """A notification, signed where there is a key."""
+    """A callback, signed if there is a key."""
     stamp = str(int(at.timestamp()))
     headers = {"x-webhook-timestamp": stamp, "x-webhook-signature": sign_callback(key, TASK, stamp)}
-    return CallbackRequest("POST", f"kling_nb={nonce}", headers if key else {}, body)
+    return CallbackRequest(f"kling_nb={token}", headers if key else {}, body)
 
 
-def test_what_is_heard_is_in_the_mailbox(ledger: Ledger) -> None:
+def test_an_accepted_callback_is_stored(ledger: Ledger) -> None:
     """As it came, with the time."""
-    assert isinstance(porter(ledger).take_in(posted()), AcceptedCallback)
-    letter = CallbackStore(ledger.folder).oldest(NONCE)
-    assert letter is not None
-    assert (letter.body, letter.at) == (BODY, AT)
+    assert isinstance(receiver_of(ledger).receive(posted(), store=True), AcceptedCallback)
+    stored = CallbackStore(ledger.folder).oldest(TOKEN)
+    assert stored is not None
+    assert (stored.body, stored.at) == (BODY, AT)
 
 
 @pytest.mark.parametrize(("key", "status"), [("", 403), ("another", 403), ("the-webhook-key", 200)])
 def test_a_key_asks_for_signatures(ledger: Ledger, key: str, status: int) -> None:
-    """With a webhook key only what was signed with it is taken in."""
-    judged = porter(ledger, "the-webhook-key").take_in(posted(key=key))
+    """With a webhook key only signed callbacks are stored."""
+    judged = receiver_of(ledger, "the-webhook-key").receive(posted(key=key), store=True)
     assert (judged.status if isinstance(judged, RejectedCallback) else 200) == status
     assert len(CallbackStore(ledger.folder).nonces()) == (status == 200)
 
 
-def test_judging_takes_nothing_in(ledger: Ledger, tmp_path: Path) -> None:
-    """What is looked at before the body has come leaves nothing."""
-    one = porter(ledger)
+def test_a_check_stores_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    """It comes before the body."""
+    one = receiver_of(ledger)
     before = hashlib.sha256((tmp_path / "ledger.sqlite3").read_bytes())
-    assert isinstance(one.judge(posted()), AcceptedCallback)
+    assert isinstance(one.receive(posted(), store=False), AcceptedCallback)
     after = hashlib.sha256((tmp_path / "ledger.sqlite3").read_bytes())
     assert after.digest() == before.digest()
 
 
-def test_a_value_of_nobody_is_turned_away(ledger: Ledger) -> None:
-    """Whether no folder is known for it, or its folder does not know it: the same answer."""
-    one = porter(ledger)
-    nobody = CallbackReceiver(lambda nonce: None, None)
-    answers = {repr(one.take_in(posted("guess"))), repr(nobody.take_in(posted()))}
+def test_an_unknown_token_is_rejected(ledger: Ledger) -> None:
+    """With the same answer if no folder is known for it, or its folder does not know it."""
+    one = receiver_of(ledger)
+    nowhere = CallbackReceiver(lambda token: None, None)
+    answers = {
+        repr(one.receive(posted("guess"), store=True)),
+        repr(nowhere.receive(posted(), store=True)),
+    }
     assert len(answers) == 1
     assert CallbackStore(ledger.folder).nonces() == set()
 
 
-def test_what_cannot_be_kept_may_come_again(tmp_path: Path) -> None:
-    """The answer tells nothing of the disk, and no ledger is made."""
-    one = CallbackReceiver(lambda nonce: tmp_path / "gone", None)
-    for judged in (one.judge(posted()), one.take_in(posted())):
+def test_a_callback_that_cannot_be_stored_may_come_again(tmp_path: Path) -> None:
+    """The answer says nothing of the disk, and no ledger is created."""
+    one = CallbackReceiver(lambda token: tmp_path / "gone", None)
+    for judged in (one.receive(posted(), store=False), one.receive(posted(), store=True)):
         assert isinstance(judged, RejectedCallback)
         assert judged.status == 503
-        assert "gone" not in judged.words
+        assert "gone" not in judged.reason
     assert not (tmp_path / "gone").exists()
 
 
 def test_settings_that_do_not_go_together(ledger: Ledger) -> None:
-    """Somebody is changing them: the same."""
+    """The same while they are being changed."""
 
-    def refuse(_nonce: str) -> Path:
+    def refuse(_token: str) -> Path:
         raise ConfigurationError("no key")
 
-    judged = CallbackReceiver(refuse, None).take_in(posted())
+    judged = CallbackReceiver(refuse, None).receive(posted(), store=True)
     assert isinstance(judged, RejectedCallback)
     assert judged.status == 503

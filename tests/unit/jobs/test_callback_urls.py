@@ -127,11 +127,11 @@ def test_the_handle_tells_what_came() -> None:
     hearing = CallbackUrls()
     listening, _ = listen(hearing, "https://my.example/<b>")
     _, nonce = hearing.offer(FOLDER)
-    listening.received.update({"heard": 2, "turned away: 403": 1})
+    listening.received.update({"accepted": 2, "rejected: 403": 1})
     bundle = listening._repr_mimebundle_()
-    assert "2 heard, 1 turned away: 403" in bundle["text/plain"]
+    assert "2 accepted, 1 rejected: 403" in bundle["text/plain"]
     assert "Behind a tunnel." in bundle["text/plain"]
-    assert "2 heard, 1 turned away: 403" in bundle["text/html"]
+    assert "2 accepted, 1 rejected: 403" in bundle["text/html"]
     assert "<b>" not in bundle["text/html"]
     assert nonce not in str(bundle)
     assert nonce not in repr(hearing)
