@@ -6,7 +6,6 @@ inside the functions, so that importing this module is cheap.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,12 +14,13 @@ from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kling_nb.core.errors import MediaError, WrongLength
 from kling_nb.core.job_state import ClipFacts, Encoding
 
 from . import probe
+from .input_store import content_hash
 from .probe import HEAD_BYTES, ONE_THREAD, TOLERANCE_S, read_duration, read_end, to_image
 
 if TYPE_CHECKING:
@@ -44,31 +44,29 @@ __all__ = [
 
 ALLOWED: Final = "allowed: an MP4 or WebM that plays; if it came from the service, fetch it again"
 POSTER_BYTES: Final = 60_000  # in base64 and with its card, less than 100 kB of a notebook
-PLAYED: Final = frozenset({"mp4", "matroska"})
-"""FFmpeg's names of the containers that a clip may come in."""
+PLAYABLE: Final = frozenset({"mp4", "matroska"})
+"""FFmpeg's names of the containers of clips."""
 TOLERANCE_SHARE: Final = 0.1
 AUDIO_BITS_PER_S: Final = 96_000
 PREVIEW_PX: Final = 720
-"""The shorter side, so that an upright clip counts as 720p too."""
+"""The shorter side, so that a portrait clip counts as 720p too."""
 BITS_PER_PIXEL: Final = 0.04
-"""What H.264 needs to look clean in a notebook; below it a smaller picture looks better."""
+"""H.264 needs this to look clean in a notebook; below it a smaller frame looks better."""
 
 Encoder = Callable[[Any], "Sequence[Packet[Any]]"]
-"""Takes a decoded frame, or None at the end; gives the packets to write."""
+"""Takes a decoded frame, or None at the end; returns the packets to write."""
 
 
 def probe_clip(path: Path) -> ClipFacts:
-    """What is in a clip's file, measured and not believed.
+    """Measure a clip's file.
 
-    The first and the last pictures are decoded, so that a file whose header is whole and whose end
-    is missing does not pass.
+    Decodes the first and the last frames, to detect a file with a complete header and a missing
+    end.
 
     Raises:
         MediaError: It is not a playable MP4 or WebM.
     """
-    with opened(path) as (container, stream):
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    with open_clip(path) as (container, stream):
         duration_s = read_duration(container, stream)
         first = next(container.decode(stream))
         end_s = read_end(container, stream)
@@ -86,7 +84,7 @@ def probe_clip(path: Path) -> ClipFacts:
             video_codec=codec_name(stream),
             audio_codec=next(map(codec_name, container.streams.audio), ""),
             size_bytes=path.stat().st_size,
-            sha256=sha256,
+            sha256=content_hash(path),
         )
 
 
@@ -95,13 +93,12 @@ def read_encoding(path: Path) -> Encoding:
 
     Raises:
         MediaError: It is not an MP4, MOV, WebM or Matroska file with pictures.
-        OSError: The file is not there.
+        OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        form = probe.recognise(file.read(HEAD_BYTES))
-    with opened(path) as (container, stream):
+    mime_type = clip_type(path).mime_type
+    with open_clip(path) as (container, stream):
         return Encoding(
-            mime_type=form.mime_type if form else "",
+            mime_type=mime_type,
             video_codec=codec_name(stream),
             profile=stream.codec_context.profile or "",
             pixel_format=stream.codec_context.pix_fmt or "",
@@ -110,29 +107,28 @@ def read_encoding(path: Path) -> Encoding:
 
 
 def check_clip(facts: ClipFacts, expected_s: float) -> None:
-    """See that a clip is as long as was paid for.
+    """Check that a clip has the requested length.
 
-    Allowed is a difference of 0.5 s or of 10 %, whichever is more: nothing is known of how exactly
-    the service keeps to the asked length.
+    Allows a difference of 0.5 s or 10 %, whichever is more: the service's precision is unknown.
 
     Raises:
-        WrongLength: It is shorter or longer than that.
+        WrongLength: The difference is larger.
     """
     if abs(facts.duration_s - expected_s) > max(TOLERANCE_S, TOLERANCE_SHARE * expected_s):
         raise WrongLength(
-            f"{Path(facts.path).name}: {facts.duration_s:.1f} s long, asked for were "
+            f"{Path(facts.path).name}: {facts.duration_s:.1f} s long, requested were "
             f"{expected_s:g} s; look at it before you pay for another"
         )
 
 
 def poster(path: Path) -> bytes:
-    """A JPEG of the first picture that is not black, at most 1280 px wide and 60 kB.
+    """Return a JPEG of the first frame that is not black, at most 1280 px wide and 60 kB.
 
     Raises:
         MediaError: It is not a playable MP4 or WebM.
     """
-    with opened(path) as (container, stream):
-        image = probe.first_lit(container, stream)
+    with open_clip(path) as (container, stream):
+        image = probe.first_visible_frame(container, stream)
     sides_px = (1280, 1280, 1280, 960, 640, 480, 240)
     for side_px, quality in zip(sides_px, (80, 65, 50, 50, 50, 40, 30), strict=True):
         image.thumbnail((side_px, side_px))
@@ -144,10 +140,10 @@ def poster(path: Path) -> bytes:
 
 
 def frame(path: Path, index: int) -> Image:
-    """One picture of the clip, counted from 0, or from the end when negative.
+    """Return a frame of the clip, counted from 0, or from the end if negative.
 
     Raises:
-        IndexError: The clip has fewer pictures.
+        IndexError: The clip has fewer frames.
         MediaError: It is not a playable MP4 or WebM.
     """
     return decode_frame(path, index)[0]
@@ -157,53 +153,54 @@ def decode_frame(path: Path, index: int) -> tuple[Image, int]:
     """Return a frame of the clip, as `frame` does, and its position: from 0, or -1 for the last.
 
     Raises:
-        IndexError: The clip has fewer pictures.
+        IndexError: The clip has fewer frames.
         MediaError: It is not a playable MP4 or WebM.
     """
-    with opened(path) as (container, stream):
-        stamps = list_stamps(container, stream)
-        count = len(stamps)
+    with open_clip(path) as (container, stream):
+        times = list_frame_times(container, stream)
+        count = len(times)
         if -count <= index < count:
             position = index % count
-            image = to_image(decode_at(container, stream, stamps[index]))
+            image = to_image(decode_at(container, stream, times[index]))
             return image, -1 if position == count - 1 else position
     raise IndexError(f"frame {index}: {path.name} has {count} frames, 0 to {count - 1}, or -1 back")
 
 
 def preview(path: Path, *, max_bytes: int = 1_500_000) -> bytes:
-    """The clip as an MP4 of at most `max_bytes`: H.264, AAC if it has sound, 720p where it fits.
+    """Return the clip as an MP4 of at most `max_bytes`: H.264, AAC, at most 720p.
 
     Raises:
         MediaError: It is not a playable MP4 or WebM, or too long for so few bytes.
     """
-    with opened(path) as (container, stream):
+    with open_clip(path) as (container, stream):
         plan = plan_preview(container, stream, max_bytes)
-    for attempt in (plan, plan.shrunk()):
+    # The second attempt is for a clip with more motion than planned for.
+    for attempt in (plan, plan.reduced()):
         content = transcode(path, attempt)
         if len(content) <= max_bytes:
             return content
-    least = f"{len(content):,}"
-    raise MediaError(f"{path.name}: a preview has {least} bytes; allowed are {max_bytes:,}")
+    size = f"{len(content):,}"
+    raise MediaError(f"{path.name}: a preview has {size} bytes; allowed are {max_bytes:,}")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a preview is encoded."""
+    """The settings of the encoder."""
 
     width_px: int
     height_px: int
     bits_per_s: int
-    """Of the pictures; the sound comes on top."""
+    """Without the sound."""
 
-    def shrunk(self) -> Plan:
-        """For a clip that moved more than was planned for."""
+    def reduced(self) -> Plan:
+        """Return half the pixels and half the bits."""
         width, height = to_even(self.width_px * 0.7), to_even(self.height_px * 0.7)
         return Plan(width, height, self.bits_per_s // 2)
 
 
 def plan_preview(container: InputContainer, stream: VideoStream, max_bytes: int) -> Plan:
     duration_s = max(read_duration(container, stream), 0.1)
-    # A tenth is left for the container and for what the rate control misses.
+    # A tenth is for the container and for errors of the rate control.
     total = 0.9 * 8 * max_bytes / duration_s
     bits_per_s = max(total - (AUDIO_BITS_PER_S if container.streams.audio else 0), 20_000)
     width, height = stream.codec_context.width, stream.codec_context.height
@@ -216,13 +213,13 @@ def plan_preview(container: InputContainer, stream: VideoStream, max_bytes: int)
 def transcode(path: Path, plan: Plan) -> bytes:
     import av
 
-    # A file and not memory: to put the index first, the muxer opens what it wrote a second time.
-    with TemporaryDirectory() as folder, opened(path) as (container, stream):
+    # A file, not memory: to move the index to the front, the muxer opens its output again.
+    with TemporaryDirectory() as folder, open_clip(path) as (container, stream):
         target = Path(folder, "preview.mp4")
         with av.open(str(target), "w", options={"movflags": "+faststart"}) as output:
-            encoders = {stream.index: add_pictures(output, stream, plan)}
+            encoders = {stream.index: add_video(output, stream, plan)}
             for sound in container.streams.audio[:1]:
-                encoders[sound.index] = add_sound(output, sound)
+                encoders[sound.index] = add_audio(output, sound)
             for packet in container.demux([container.streams[index] for index in encoders]):
                 encoder = encoders[packet.stream.index]
                 for decoded in packet.decode():
@@ -232,12 +229,12 @@ def transcode(path: Path, plan: Plan) -> bytes:
         return target.read_bytes()
 
 
-def add_pictures(output: OutputContainer, source: VideoStream, plan: Plan) -> Encoder:
+def add_video(output: OutputContainer, source: VideoStream, plan: Plan) -> Encoder:
     from av.video.frame import PictureType
 
     stream = output.add_stream("libx264", rate=source.average_rate or Fraction(24))
     stream.width, stream.height, stream.pix_fmt = plan.width_px, plan.height_px, "yuv420p"
-    # A quality, and a rate as its limit: a clip that moves little takes less than it may.
+    # A constant quality with a maximum rate: a clip with little motion needs less.
     stream.options = {
         "preset": "veryfast",
         "crf": "23",
@@ -246,17 +243,17 @@ def add_pictures(output: OutputContainer, source: VideoStream, plan: Plan) -> En
     }
     stream.codec_context.time_base = source.time_base or Fraction(1, 90_000)
 
-    def encode(shown: Any) -> list[Packet[Any]]:
-        if shown is None:
+    def encode(frame: Any) -> list[Packet[Any]]:
+        if frame is None:
             return stream.encode(None)
-        smaller = shown.reformat(plan.width_px, plan.height_px, "yuv420p", threads=ONE_THREAD)
-        smaller.pict_type = PictureType.NONE  # else the old key frames are forced upon the new clip
+        smaller = frame.reformat(plan.width_px, plan.height_px, "yuv420p", threads=ONE_THREAD)
+        smaller.pict_type = PictureType.NONE  # else the encoder repeats the key frames of the clip
         return stream.encode(smaller)
 
     return encode
 
 
-def add_sound(output: OutputContainer, source: AudioStream) -> Encoder:
+def add_audio(output: OutputContainer, source: AudioStream) -> Encoder:
     stream = output.add_stream("aac", rate=source.rate)
     stream.bit_rate = AUDIO_BITS_PER_S
     return stream.encode
@@ -267,29 +264,29 @@ def codec_name(stream: VideoStream | AudioStream) -> str:
     return stream.codec_context.codec.canonical_name
 
 
-def list_stamps(container: InputContainer, stream: VideoStream) -> list[int]:
-    """When each picture is shown, in order, in the stream's time base; nothing is decoded."""
+def list_frame_times(container: InputContainer, stream: VideoStream) -> list[int]:
+    """Return the time of each frame in the stream's time base, sorted; decode nothing."""
     packets = container.demux(stream)
     return sorted(each.pts for each in packets if each.pts is not None and not each.is_discard)
 
 
-def decode_at(container: InputContainer, stream: VideoStream, stamp: int) -> VideoFrame:
-    container.seek(stamp, stream=stream)
-    return next(shown for shown in container.decode(stream) if (shown.pts or 0) >= stamp)
+def decode_at(container: InputContainer, stream: VideoStream, time: int) -> VideoFrame:
+    container.seek(time, stream=stream)
+    return next(frame for frame in container.decode(stream) if (frame.pts or 0) >= time)
 
 
 def to_even(pixels: float) -> int:
-    """Half the chroma of yuv420p needs even sides."""
+    """Return an even number of pixels: yuv420p needs even sides."""
     return max(2, round(pixels / 2) * 2)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """A clip's container and pictures; every failure in reading it is told as a MediaError."""
+def open_clip(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a clip's container and video stream; raise every error as a MediaError."""
     with (
         probe.reading(path.name, "a clip", ALLOWED),
         path.open("rb") as file,
-        probe.opened(file, judge_format(file)) as container,
+        probe.open_container(file, clip_type(path).demuxer) as container,
     ):
         if not container.streams.video:
             raise MediaError(f"{path.name}: has no pictures; {ALLOWED}")
@@ -298,12 +295,11 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         yield container, stream
 
 
-def judge_format(file: BinaryIO) -> str:
-    """The container's name, by the first bytes."""
-    head = file.read(HEAD_BYTES)
-    file.seek(0)
-    form = probe.recognise(head)
-    if form is None or form.demuxer not in PLAYED:
-        name = Path(file.name).name
-        raise MediaError(f"{name}: begins with {head[:12]!r}, which no clip does; {ALLOWED}")
-    return form.demuxer
+def clip_type(path: Path) -> probe.FileType:
+    """Return the type of a clip by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    file_type = probe.detect_type(head)
+    if file_type is None or file_type.demuxer not in PLAYABLE:
+        raise MediaError(f"{path.name}: begins with {head[:12]!r}, which no clip does; {ALLOWED}")
+    return file_type

@@ -1,7 +1,7 @@
 """Sources of an image input: a path, a URI, bytes, an open file, an image, an array, a clip.
 
 Defines the kinds of sources, their display names and the hashes that identify them in a request.
-Must not depend on what the service accepts or on encoding, which is in `images`.
+Must not depend on the types that the service accepts, or on encoding, which is in `images`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from io import BytesIO
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from kling_nb.core.errors import MediaError
 from kling_nb.core.stored_input import StoredInput
 
-from .input_store import content_hash, develop
+from .frame_limits import describe_size
+from .input_store import content_hash, read_stored
 from .metadata import strip_metadata
-from .probe import HEAD_BYTES, HEIF, RAW, SVG, recognise
+from .probe import HEAD_BYTES, HEIF, RAW, SVG, detect_type
 from .unwrapping import SOURCE_LIMIT_BYTES, describe, file_name, unwrap
 
 if TYPE_CHECKING:
@@ -33,11 +34,10 @@ __all__ = [
     "find_source",
     "frame_png",
     "mark_frame",
-    "size_words",
 ]
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-"""What is read. Not everything Pillow knows: for EPS it would start a program."""
+"""The formats to read. Not all that Pillow has: for EPS it would start a program."""
 ALLOWED: Final = (
     "allowed: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF as a path, bytes or an open file, a PIL "
     "image, an array or a tensor, a matplotlib figure, an earlier clip or its job"
@@ -58,22 +58,22 @@ DNG_VERSION: Final = 0xC612
 NEW_SUBFILE_TYPE: Final = 254
 PHOTOMETRIC: Final = 262
 SENSOR_VALUES: Final = frozenset({32803, 34892})
-"""Of PHOTOMETRIC: a colour filter array, and linear raw."""
+"""Values of PHOTOMETRIC: a colour filter array, and linear raw."""
 FRAME_MARK: Final = "kling_nb frame"
 """Key in `Image.info` of a clip's frame: its identity, and the hash of its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """What was given, before any conversion."""
+    """An image source before any conversion: a file's content, or pixels."""
 
     name: str
     sha256: str
     content: bytes = b""
     image: Image | None = None
-    """Given as pixels; None when there is `content`."""
+    """The pixels; None if there is `content`."""
     earlier_sha256: str = ""
-    """The hash that earlier versions computed; empty where it is the same."""
+    """The hash that earlier versions computed; empty if it is the same."""
 
     @property
     def hashes(self) -> tuple[str, ...]:
@@ -81,57 +81,59 @@ class ImageSource:
         return tuple(filter(None, (self.sha256, self.earlier_sha256)))
 
     def open(self) -> Image:
-        """The picture, wholly decoded: a file that is cut short does not pass."""
+        """Return the image, completely decoded, so that a truncated file raises an error."""
         from PIL import Image
 
         image = self.image or self._open_content()
         limit = Image.MAX_IMAGE_PIXELS
         if limit and image.width * image.height > limit:
             raise MediaError(
-                f"{size_words(self.name, image.size)}; allowed are at most "
+                f"{describe_size(self.name, image.size)}; allowed are at most "
                 f"{limit // 1_000_000} million in all; make it smaller"
             )
         image.load()
         return image
 
     def mime_type(self, image: Image) -> str:
-        """What the given bytes are, by content and not by name; empty for pixels."""
+        """Return the MIME type by content; empty for pixels."""
         known = getattr(image, "get_format_mimetype", None)
         return (known() or "") if self.content and known else ""
 
     def _open_content(self) -> Image:
         from PIL import Image, UnidentifiedImageError
 
-        form = recognise(self.content[:HEAD_BYTES])
-        if form is RAW or is_raw_tiff(self.content):
+        file_type = detect_type(self.content[:HEAD_BYTES])
+        if file_type is RAW or is_raw_tiff(self.content):
             raise MediaError(f"{self.name}: raw photos cannot be read; give a JPEG")
-        if form is HEIF:
+        if file_type is HEIF:
             return open_heif(self.name, self.content)
         try:
             return Image.open(BytesIO(self.content), formats=FORMATS)
         except UnidentifiedImageError:
-            if form is None or (form.mime_type.startswith("image/") and form is not SVG):
+            is_image = file_type and file_type.mime_type.startswith("image/")
+            if not file_type or (is_image and file_type is not SVG):
                 raise
-            advice = form.advice or OTHER_FILES.get(form.mime_type, "give a picture")
+            advice = file_type.advice or OTHER_FILES.get(file_type.mime_type, "give a picture")
             raise MediaError(
-                f"{self.name}: this is {form.words}, not a picture: {advice}; {ALLOWED}"
+                f"{self.name}: this is {file_type.description}, not a picture: {advice}; {ALLOWED}"
             ) from None
 
 
 def find_source(source: object) -> ImageSource:
-    """What was given, named and hashed.
+    """Return the name, the hashes and the content of an image source.
 
     Raises:
-        MediaError: It is nothing that a picture may be given as.
+        MediaError: It is not an image source, or cannot be read.
     """
     if isinstance(source, StoredInput):
-        return kept_source(source)
+        found = content_source(source.name, read_stored(source))
+        earlier = found.earlier_sha256 if found.sha256 == source.source_sha256 else ""
+        return replace(found, sha256=source.source_sha256, earlier_sha256=earlier)
     given, source = source, unwrap(source)
     if isinstance(source, str | os.PathLike):
         content, name = read_file(os.fsdecode(source)), describe(source)
     elif isinstance(source, bytes):
-        content = source
-        name = describe(given) if file_name(given) else f"{len(content):,} bytes"
+        content, name = source, describe(given if file_name(given) else source)
     else:
         name, image = find_image(source)
         pixels = hash_pixels(image)
@@ -144,29 +146,20 @@ def find_source(source: object) -> ImageSource:
     return content_source(name, content)
 
 
-def kept_source(kept: StoredInput) -> ImageSource:
-    """What was kept, which stands for what it was made from."""
-    found = content_source(kept.name, develop(kept))
-    earlier = found.earlier_sha256 if found.sha256 == kept.source_sha256 else ""
-    return ImageSource(kept.name, kept.source_sha256, found.content, earlier_sha256=earlier)
-
-
 def content_source(name: str, content: bytes) -> ImageSource:
-    """Return a source for a file by its content; a file of `frame_png` is the clip's frame."""
-    sha256 = hashlib.sha256(content).hexdigest()
+    """Return a file's source; a file of `frame_png` has the identity of the clip's frame."""
     identity = png_frame_identity(content)
     if not identity:
-        return ImageSource(name, sha256, content)
+        return ImageSource(name, content_hash(content), content)
     plain = strip_metadata(content) or content  # as earlier versions wrote it
-    earlier = hashlib.sha256(plain).hexdigest()
-    return ImageSource(name, identity, content, earlier_sha256=earlier)
+    return ImageSource(name, identity, content, earlier_sha256=content_hash(plain))
 
 
 # --- the identity of a clip's frame ----------------------------------------------------------
 
 
 def mark_frame(image: Image, fingerprint: str, position: int) -> Image:
-    """Mark an image as a frame of a clip; an image that is changed loses the mark.
+    """Mark an image as a frame of a clip; a changed image is no longer that frame.
 
     Args:
         image: The decoded frame.
@@ -181,7 +174,7 @@ def mark_frame(image: Image, fingerprint: str, position: int) -> Image:
 def frame_identity(image: Image, pixels_sha256: str) -> str:
     """Return the identity of a clip's frame; empty for any other image.
 
-    Pillow hands `info` on to copies: one that was cropped or drawn on is another picture.
+    Pillow copies `info`: an image that was cropped or drawn on has other pixels.
     """
     mark = image.info.get(FRAME_MARK)
     return mark[0] if isinstance(mark, tuple) and mark[1:] == (pixels_sha256,) else ""
@@ -206,7 +199,7 @@ def png_frame_identity(content: bytes) -> str:
     try:
         image = Image.open(BytesIO(content), formats=("PNG",))
         image.load()
-    except Exception:  # as for any reader of broken files: the decoder reports it
+    except Exception:  # any type, for broken files: the decoder reports it
         return ""
     identity, _, pixels = str(image.info.get(FRAME_MARK, "")).partition(" ")
     return identity if len(identity) == 64 and pixels == hash_pixels(image) else ""
@@ -238,11 +231,11 @@ def open_heif(name: str, content: bytes) -> Image:
         raise MediaError(f"{name}: {NO_HEIF}") from None
     try:
         image: Image = pillow_heif.open_heif(content).to_pillow()
-    except Exception as problem:  # as for any reader of broken files, no list is complete
+    except Exception as problem:  # any type, for broken files
         raise MediaError(
             f"{name}: this HEIC photo cannot be read ({problem}); give a JPEG or PNG"
         ) from None
-    # libheif turns it upright already; Pillow would turn it once more by its EXIF.
+    # libheif has turned it upright; Pillow would turn it again by its EXIF.
     image.info = {key: image.info[key] for key in ("icc_profile",) if image.info.get(key)}
     image.format = "HEIF"
     return image
@@ -261,27 +254,19 @@ def is_raw_tiff(content: bytes) -> bool:
 
 
 def first_tags(content: bytes) -> dict[int, int]:
-    """The tags of a TIFF's first directory; the value where it is one number, else 0."""
+    """Return the tags of a TIFF's first directory; the value if it is one number, else 0."""
     order = "<" if content.startswith(b"II") else ">"
     tags: dict[int, int] = {}
     try:
         at = struct.unpack_from(f"{order}I", content, 4)[0]
         count = struct.unpack_from(f"{order}H", content, at)[0]
-        for place in range(at + 2, at + 2 + 12 * count, 12):
-            tag, kind, number = struct.unpack_from(f"{order}HHI", content, place)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, kind, number = struct.unpack_from(f"{order}HHI", content, entry)
             form = {3: "H", 4: "I"}.get(kind) if number == 1 else None
-            tags[tag] = struct.unpack_from(order + form, content, place + 8)[0] if form else 0
-    except struct.error:  # cut short: the decoder reports it
+            tags[tag] = struct.unpack_from(order + form, content, entry + 8)[0] if form else 0
+    except struct.error:  # truncated: the decoder reports it
         pass
     return tags
-
-
-def size_words(name: str, size_px: tuple[int, int]) -> str:
-    """How large something is: `fox.png: 240×160 pixels`; what is in memory is named by its size."""
-    width, height = size_px
-    if name.endswith((f" {width}×{height}", f" {height}×{width}")):  # an array: rows, columns
-        return f"{name} pixels"
-    return f"{name}: {width:,}×{height:,} pixels"
 
 
 def read_file(given: str) -> bytes:
@@ -293,10 +278,10 @@ def read_file(given: str) -> bytes:
 
 
 def find_file(given: str, noun: str = "picture") -> Path:
-    """The plain file of that name.
+    """Return the path of a plain file.
 
     Raises:
-        MediaError: There is none; says what there is instead, or what may be meant.
+        MediaError: There is none; the message says what is there, or suggests a file.
     """
     if given.startswith(("http://", "https://")):
         raise MediaError(f"{given[:80]!r} is a URL, not a file; fetch it first and give its bytes")
@@ -324,15 +309,15 @@ def suggest_file(path: Path) -> str:
 
 
 def find_image(source: Any) -> tuple[str, Image]:
-    """A name and the pixels of something that holds them."""
+    """Return a name and the image of an object that contains pixels."""
     from PIL import Image
 
     if isinstance(source, Image.Image):
         return f"image {source.width}×{source.height}", source
     if callable(getattr(source, "savefig", None)):
-        drawn = BytesIO()
-        source.savefig(drawn, format="png")
-        image: Image.Image = Image.open(drawn, formats=("PNG",)).convert("RGBA")
+        png = BytesIO()
+        source.savefig(png, format="png")
+        image: Image.Image = Image.open(png, formats=("PNG",)).convert("RGBA")
         return f"figure {image.width}×{image.height}", image
     if callable(getattr(source, "frame", None)):
         origin = describe(getattr(source, "path", source))
@@ -354,7 +339,7 @@ def read_array(array: Any) -> Image:
     """
     from PIL import Image
 
-    given = "×".join(map(str, array.shape)) or "no shape"
+    sides = "×".join(map(str, array.shape)) or "no shape"
     if len(array.shape) == 4 and array.shape[0] == 1:
         array = array[0]
     if is_channels_first(array.shape):
@@ -365,7 +350,7 @@ def read_array(array: Any) -> Image:
     if len(shape) < 2 or mode is None or 0 in shape:
         one = "; give one image of the batch, e.g. `batch[0]`" if len(shape) == 4 else ""
         raise MediaError(
-            f"array {given}: allowed are H×W, H×W×3 (RGB) and H×W×4 (RGBA), also with channels "
+            f"array {sides}: allowed are H×W, H×W×3 (RGB) and H×W×4 (RGBA), also with channels "
             f"first or as a batch of one{one}"
         )
     if array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1:
@@ -379,7 +364,7 @@ def read_array(array: Any) -> Image:
 
 
 def is_channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether an array is C×H×W: three or four columns are taken for channels first of all."""
+    """Return whether an array is C×H×W; 1, 3 or 4 columns count as channels."""
     return (
         len(shape) == 3
         and shape[2] not in {1, 3, 4}
@@ -389,7 +374,7 @@ def is_channels_first(shape: tuple[int, ...]) -> bool:
 
 
 def hash_pixels(image: Image) -> str:
-    """SHA-256 of mode, size and pixels; a palette is resolved, as its indices say nothing."""
+    """Return the SHA-256 of mode, size and pixels; a palette is resolved."""
     plain = image.convert("RGBA") if image.mode in {"P", "PA"} else image
     digest = hashlib.sha256(f"{plain.mode} {plain.width}x{plain.height}\n".encode())
     digest.update(plain.tobytes())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
@@ -18,22 +17,15 @@ from typing import TYPE_CHECKING, Final
 from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import byte_words
 
-from .image_sources import ALLOWED, find_source, size_words
+from .image_sources import ALLOWED, find_source
 from .metadata import strip_metadata
+from .probe import reading
 from .unwrapping import describe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = [
-    "ImageInput",
-    "check_shape",
-    "make_thumbnail",
-    "placeholder",
-    "read_picture",
-    "shrink",
-    "with_source",
-]
+__all__ = ["ImageInput", "make_thumbnail", "placeholder", "read_picture", "shrink"]
 
 LOSSY: Final = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF", "HEIF"})
 THUMBNAIL_PX: Final = (240, 160)
@@ -42,23 +34,23 @@ THUMBNAIL_BYTES: Final = 12_000
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
-    """A picture as the service gets it."""
+    """An image as it is uploaded."""
 
     content: bytes = field(repr=False)
     mime_type: str
     width_px: int
     height_px: int
     source_sha256: str
-    """Of the bytes as given, or of the pixels, or of a frame's clip and position: never of anything
-    encoded here, so that another version of Pillow does not change it, and not of the name."""
+    """The hash of the given bytes, of the pixels, or of a frame's clip and position: not of the
+    name, nor of anything encoded here, which another version of Pillow would change."""
     name: str
-    """For people: the file's name, or what it was."""
+    """The name for messages: the file's name, or a description."""
     thumbnail: bytes = field(repr=False)
     """A JPEG of `content`, at most 240×160 px and about 12 kB."""
     earlier_sha256: str = ""
-    """The `source_sha256` by the rule of earlier versions; empty where it is the same."""
+    """The `source_sha256` by the rule of earlier versions; empty if it is the same."""
     is_converted: bool = True
-    """False where the file is the one that was given, but for its metadata."""
+    """False if only metadata was removed from the given file."""
 
     @property
     def source_hashes(self) -> tuple[str, ...]:
@@ -67,17 +59,17 @@ class ImageInput:
 
     @property
     def size_bytes(self) -> int:
-        """How much is uploaded."""
+        """Return the size of the upload."""
         return len(self.content)
 
     @property
     def sha256(self) -> str:
-        """Of what is uploaded."""
+        """Return the hash of the upload."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
     def facts(self) -> str:
-        """For people: `1,280 × 720 px · PNG · 0.9 MB`."""
+        """Return `1,280 × 720 px · PNG · 0.9 MB`."""
         kind = self.mime_type.partition("/")[2].upper()
         size = f"{self.width_px:,} × {self.height_px:,} px"
         return f"{size} · {kind} · {byte_words(self.size_bytes)}"
@@ -89,37 +81,33 @@ def read_picture(
     name: str = "",
     mime_types: Sequence[str] = ("image/jpeg", "image/png", "image/webp"),
     max_bytes: int = 10_000_000,
-    over_px: int = 0,
-    ratio: tuple[float, float] | None = None,
 ) -> ImageInput:
-    """A valid picture out of a path, bytes, a PIL image, an array, a figure, a clip or a job.
+    """Read a path, bytes, a PIL image, an array, a figure, a clip or a job as an image to upload.
 
-    What the service takes as it is keeps its pixels and its colour profile and loses its metadata;
-    anything else is converted: turned upright, first frame only, 8 bits, and made smaller until it
-    fits.
+    A file that the service accepts keeps its pixels and its colour profile and loses its metadata.
+    Anything else is converted: upright, first frame only, 8 bits, and scaled down until it fits.
 
     Args:
         source: Arrays are H×W, H×W×3 or H×W×4, of uint8 or of floats 0…1, also with channels
-            first or as a batch of one. A clip is anything with `frame(-1)`, and gives its last
-            frame. See `unwrapping.unwrap` for what stands for one of these.
-        name: For people, in place of the one that the source suggests.
-        mime_types: What the service takes. Source: specification, `image_urls`.
-        max_bytes: How much of it the service takes. Source: the same.
-        over_px: Each side has more pixels than that. Nothing is enlarged: that shows.
-        ratio: Lowest and highest width divided by height. Nothing is cropped.
+            first or as a batch of one. A clip is any object with `frame(-1)`; its last frame is
+            used. See `unwrapping.unwrap` for jobs, URIs and open files.
+        name: The name for messages, in place of the source's own.
+        mime_types: The accepted types. Source: specification, `image_urls`.
+        max_bytes: The largest accepted file. Source: the same.
 
     Raises:
-        MediaError: It is not a readable picture, cannot be made to fit, or has another shape.
+        MediaError: It is not a readable image, or cannot be made to fit.
     """
-    with reading(name or describe(source)):
+    with reading(name or describe(source), "a picture", ALLOWED):
         found = find_source(source)
         found = replace(found, name=name or found.name)
         image = found.open()
-        mime_type, content = found.mime_type(image), strip_plain(image, found.content)
-        is_converted = mime_type not in mime_types or not 0 < len(content) <= max_bytes
+        mime_type, content = found.mime_type(image), b""
+        if mime_type in mime_types and is_plain(image, found.content):
+            content = strip_metadata(found.content) or b""
+        is_converted = not 0 < len(content) <= max_bytes
         if is_converted:
             mime_type, content, image = encode(image, mime_types, max_bytes)
-        check_shape(found.name, image.size, over_px, ratio)
         return ImageInput(
             content=content,
             mime_type=mime_type,
@@ -133,35 +121,8 @@ def read_picture(
         )
 
 
-def check_shape(
-    name: str, size_px: tuple[int, int], over_px: int, ratio: tuple[float, float] | None
-) -> None:
-    """See that a picture or a video is large enough, and neither too long nor too wide.
-
-    Raises:
-        MediaError: Says how large it is, what is allowed and what to do.
-    """
-    width, height = size_px
-    is_so = size_words(name, size_px)
-    if min(width, height) <= over_px:
-        raise MediaError(
-            f"{is_so}; each side must have more than {over_px}: give a larger one, nothing is "
-            "enlarged here"
-        )
-    if ratio is not None and not ratio[0] <= width / height <= ratio[1]:
-        raise MediaError(
-            f"{is_so}, width to height {width / height:.2f}; allowed are {ratio[0]:g} to "
-            f"{ratio[1]:g}: crop it"
-        )
-
-
-def with_source(picture: ImageInput, sha256: str) -> ImageInput:
-    """The same picture standing for another source, as a placeholder stands for a URL."""
-    return replace(picture, source_sha256=sha256, earlier_sha256="")
-
-
 def placeholder(text: str) -> bytes:
-    """A JPEG of 1280×720 px that says `text`, for a picture that cannot be had."""
+    """Return a JPEG of 1280×720 px that shows a text, in place of a missing image."""
     from PIL import Image, ImageDraw, ImageFont
 
     image = Image.new("RGB", (1280, 720), "#2b2f36")
@@ -180,28 +141,23 @@ def placeholder(text: str) -> bytes:
 
 
 def shrink(content: bytes, box_px: tuple[int, int], *, max_bytes: int) -> bytes:
-    """A picture's bytes as a JPEG that fits into a box, of about so many bytes.
+    """Return an image file as a JPEG that fits into a box, of about `max_bytes`.
 
     Raises:
-        MediaError: It is not a readable picture.
+        MediaError: It is not a readable image.
     """
     from PIL import Image
 
-    with reading("picture"), Image.open(BytesIO(content)) as image:
-        image.draft("RGB", box_px)  # a JPEG is read at a fraction of its size: three times as fast
+    with reading("picture", "a picture", ALLOWED), Image.open(BytesIO(content)) as image:
+        image.draft("RGB", box_px)  # decodes a JPEG at a fraction of its size: three times as fast
         return make_thumbnail(image, box_px, max_bytes)
 
 
-def strip_plain(image: Image, content: bytes) -> bytes:
-    """Return the file without its metadata; empty if it has to be converted."""
-    return (strip_metadata(content) or b"") if is_plain(image, content) else b""
-
-
 def is_plain(image: Image, content: bytes) -> bool:
-    """Whether any reader shows the same: one upright frame, 8 bits, no palette, no CMYK."""
+    """Return whether all readers show the same: one upright frame, 8 bits, no palette, no CMYK."""
     from PIL.ExifTags import Base
 
-    # Pillow reads a PNG of 16 bits a channel as 8 and does not tell; its header does.
+    # Pillow reads a PNG of 16 bits per channel as 8 bits; only the header shows it.
     deep = content.startswith(b"\x89PNG") and content[24:25] == b"\x10"
     upright = image.getexif().get(Base.Orientation, 1) == 1
     single = getattr(image, "n_frames", 1) == 1
@@ -209,7 +165,7 @@ def is_plain(image: Image, content: bytes) -> bool:
 
 
 def simplify(image: Image) -> Image:
-    """The same picture upright, in RGB, RGBA or L of 8 bits."""
+    """Return the image upright, in RGB, RGBA or L of 8 bits."""
     from PIL import ImageOps
 
     upright = ImageOps.exif_transpose(image)
@@ -227,7 +183,7 @@ def simplify(image: Image) -> Image:
 
 
 def encode(image: Image, mime_types: Sequence[str], max_bytes: int) -> tuple[str, bytes, Image]:
-    """The first of ever smaller encodings that fits: its type, its bytes, its picture."""
+    """Return the type, bytes and image of the best encoding that fits."""
     plain = simplify(image)
     lossless = image.format not in LOSSY or plain.mode == "RGBA"
     for mime_type, quality, scale in list_encodings(mime_types, lossless):
@@ -243,7 +199,7 @@ def encode(image: Image, mime_types: Sequence[str], max_bytes: int) -> tuple[str
 
 
 def list_encodings(mime_types: Sequence[str], lossless: bool) -> Iterator[tuple[str, int, float]]:
-    """Types, qualities and scales to try, best first."""
+    """Yield types, qualities and scales to try, best first."""
     if lossless and "image/png" in mime_types:
         yield "image/png", 0, 1.0
     for mime_type in ("image/jpeg", "image/webp", "image/png"):
@@ -264,12 +220,12 @@ def save(image: Image, mime_type: str, quality: int) -> bytes:
         icc_profile=image.info.get("icc_profile"),
         **options,
     )
-    # Pillow hands comments on from one JPEG to the next.
+    # Pillow copies the comments of a JPEG.
     return strip_metadata(content.getvalue()) or content.getvalue()
 
 
 def flatten(image: Image) -> Image:
-    """The picture on white where it is transparent."""
+    """Return the image on a white background."""
     from PIL import Image
 
     if image.mode in {"RGB", "L"} and not image.has_transparency_data:
@@ -282,7 +238,7 @@ def flatten(image: Image) -> Image:
 def make_thumbnail(
     image: Image, box_px: tuple[int, int] = THUMBNAIL_PX, max_bytes: int = THUMBNAIL_BYTES
 ) -> bytes:
-    """A small JPEG of a picture, of about so many bytes."""
+    """Return a small JPEG of an image, of about `max_bytes`."""
     small = image.convert("RGBA") if image.has_transparency_data else image.convert("RGB")
     small.thumbnail(box_px)
     small.info.clear()
@@ -291,17 +247,3 @@ def make_thumbnail(
         if len(content) <= max_bytes:
             break
     return content
-
-
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Tell every failure as a MediaError."""
-    try:
-        yield
-    except MediaError:
-        raise
-    except Exception as problem:
-        # Readers of broken files raise whatever their parsers run into: no list is complete. Pillow
-        # names a file that it does not know by the object that holds its bytes.
-        why = "" if type(problem).__name__ == "UnidentifiedImageError" else f" ({problem})"
-        raise MediaError(f"{name}: cannot be read as a picture{why}; {ALLOWED}") from None

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +18,7 @@ from kling_nb.core.errors import MediaError
 from kling_nb.core.files import make_folder, new_file, write_new
 from kling_nb.core.stored_input import StoredInput
 
-__all__ = [
-    "check_kept",
-    "content_hash",
-    "develop",
-    "is_kept",
-    "keep",
-    "suffix_of",
-]
+__all__ = ["check_unchanged", "content_hash", "is_kept", "keep", "read_stored", "suffix_of"]
 
 FOLDER: Final = "pictures"
 SUFFIXES: Final = {
@@ -44,98 +38,91 @@ LOG: Final = logging.getLogger("kling_nb")
 
 
 def keep(folder: Path, content: bytes | Path, mime_type: str, sha256: str = "") -> str:
-    """Write what is sent into `folder/pictures`, unless it is there.
+    """Store an input in `folder/pictures`, unless it is there, and return its path.
 
-    A file that lies in the folder already, as an earlier clip does, is not copied: its own path is
-    given back. Any other is copied, since its owner may change or delete it.
+    A file in the folder, such as an earlier clip, is not copied: its own path is returned. Any
+    other file is copied, since its owner may change or delete it.
 
     Args:
         folder: The folder of clips.
-        content: What is sent, or the file that is.
-        mime_type: What it is; decides on the name's ending.
-        sha256: Of what is sent, where that is known: a file may be another one by now.
+        content: The content, or the path of a file.
+        mime_type: The type; gives the suffix.
+        sha256: The hash of the content, if known: a file may have changed.
 
     Returns:
-        Its path; empty when it cannot be written: no request may fail for want of a copy.
+        The path; empty if the copy cannot be written: a request must not fail because of it.
     """
     if isinstance(content, Path) and content.resolve().is_relative_to(folder.resolve()):
         return str(content)
-    part: Path | None = None
+    path = folder / FOLDER
     try:
         digest = sha256 or content_hash(content)
-        path = folder / FOLDER / f"{digest}.{suffix_of(mime_type)}"
-        # Beside its place and under a name of its own: two kernels may keep the same one at once.
-        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
-        # Compared whole: a file that a crash or a person has spoilt is written anew.
+        path /= f"{digest}.{suffix_of(mime_type)}"
+        # Compares the content: a file that a crash or a person has damaged is written again.
         if not (path.is_file() and content_hash(path) == digest):
             make_folder(folder)
             make_folder(path.parent, within=folder)
-            _write(part, content, digest)
-            part.replace(path)
+            _write(path, content, digest)
     except OSError as error:
-        what = path if part else content
-        LOG.warning("%s could not be kept (%s): another take will need the original", what, error)
-        if part:
-            _remove(part)
+        LOG.warning("%s could not be stored (%s): another take will need the original", path, error)
         return ""
     return str(path)
 
 
-def is_kept(negative: StoredInput) -> bool:
-    """Whether its file is there."""
-    return bool(negative.path) and Path(negative.path).is_file()
+def is_kept(stored: StoredInput) -> bool:
+    """Return whether the stored file exists."""
+    return bool(stored.path) and Path(stored.path).is_file()
 
 
-def develop(negative: StoredInput) -> bytes:
-    """The content of a kept picture.
+def read_stored(stored: StoredInput) -> bytes:
+    """Return the content of a stored image.
 
     Raises:
-        MediaError: It was not kept, is gone, or is not what it was.
+        MediaError: It was not stored, is missing, or has changed.
     """
-    if not negative.path:
-        raise MediaError(f"{negative.name}: no copy of it was kept; give the original again")
-    path = Path(negative.path)
+    if not stored.path:
+        raise MediaError(f"{stored.name}: no copy of it was kept; give the original again")
     try:
-        content = path.read_bytes()
+        content = Path(stored.path).read_bytes()
     except OSError as error:
-        reason = error.strerror or error
         raise MediaError(
-            f"{negative.name}: its copy {path} cannot be read ({reason}); give the original again"
+            f"{stored.name}: its copy {stored.path} cannot be read ({error.strerror or error}); "
+            "give the original again"
         ) from None
-    check_kept(negative, content_hash(content))
+    check_unchanged(stored, content_hash(content))
     return content
 
 
-def check_kept(negative: StoredInput, sha256: str) -> None:
-    """See that a kept file is still what was sent.
+def check_unchanged(stored: StoredInput, sha256: str) -> None:
+    """Check that a stored file is still what was sent.
 
-    Sent under the old name, it would be paid for as the request that it is not.
+    Sent under the old fingerprint, a changed file would be paid for as another request.
 
     Args:
-        negative: What was kept.
-        sha256: Of the file as it is now.
+        stored: The stored input.
+        sha256: The hash of the file now.
 
     Raises:
-        MediaError: It was changed; says what to do.
+        MediaError: It has changed; the message says what to do.
     """
-    path = Path(negative.path)
-    # A copy is named after its content; all else lay in the folder already and is as it was given.
-    if sha256 in (path.stem, negative.source_sha256):
+    path = Path(stored.path)
+    # The name of a copy is its hash; any other file was in the folder and is stored as it was.
+    if sha256 in (path.stem, stored.source_sha256):
         return
     if path.parent.name == FOLDER and len(path.stem) == len(sha256):
         raise MediaError(
-            f"{negative.name}: its copy {path} was changed since; delete it and run the cell again"
+            f"{stored.name}: its copy {path} was changed since; delete it and run the cell again"
         )
-    raise MediaError(f"{negative.name}: {path} was changed since; give the original in a new cell")
+    raise MediaError(f"{stored.name}: {path} was changed since; give the original in a new cell")
 
 
 def suffix_of(mime_type: str) -> str:
-    """How the name of a file of that type ends, without the dot."""
+    """Return the file suffix of a type, without the dot."""
     return SUFFIXES.get(mime_type, "bin")
 
 
 def content_hash(content: bytes | Path) -> str:
-    """SHA-256 of bytes, or of a file, which is read in pieces."""
+    """Return the SHA-256 of bytes, or of a file, which is read in pieces."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
     with content.open("rb") as file:
@@ -143,17 +130,17 @@ def content_hash(content: bytes | Path) -> str:
 
 
 def _write(path: Path, content: bytes | Path, digest: str) -> None:
-    if isinstance(content, bytes):
-        write_new(path, content)
-        return
-    with content.open("rb") as source, new_file(path) as target:
-        shutil.copyfileobj(source, target)
-    if content_hash(path) != digest:
-        raise OSError(f"{content} was changed meanwhile")
-
-
-def _remove(path: Path) -> None:
+    # A name of its own, then a rename: two kernels may store the same input at once.
+    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        LOG.info("%s is left over (%s)", path, error)
+        if isinstance(content, bytes):
+            write_new(part, content)
+        else:
+            with content.open("rb") as source, new_file(part) as target:
+                shutil.copyfileobj(source, target)
+            if content_hash(part) != digest:
+                raise OSError(f"{content} was changed meanwhile")
+        part.replace(path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

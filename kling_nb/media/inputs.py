@@ -17,50 +17,45 @@ from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
 from kling_nb.models.parameters import Media
 
 from . import images, probe
-from .audio_video import NOUNS, AudioVideoInput, read_footage
+from .audio_video import NOUNS, AudioVideoInput, read_audio_video
 from .frame_limits import check_frame
 from .image_sources import find_source
 from .images import ImageInput
 
 __all__ = ["Attachment", "check_upload", "identify", "noun_of", "read_attachment", "stand_in"]
 
-STAND_IN_S: Final = 5.0
-PLAIN: Final = ("video/mp4", "audio/wav")
-"""What is made here, whatever else the service may take."""
+PLACEHOLDER_S: Final = 5.0
+PLACEHOLDER_TYPES: Final = ("video/mp4", "audio/wav")
+"""Types of placeholders, also for a model that does not take them."""
 
 Attachment = ImageInput | AudioVideoInput
 """Both have `content`, `mime_type`, `size_bytes`, `sha256`, `source_sha256`, `name`, `thumbnail`
-and `facts`; footage that is a file has a `path` in place of the content."""
+and `facts`; a video or audio file has a `path` in place of the content."""
 
 
 def read_attachment(given: object, kind: Media, name: str = "") -> Attachment:
-    """What the service gets of what a person gave.
+    """Read a media input and check it against the limits of the model.
 
     Args:
-        given: A path, bytes, or an earlier clip; for a picture also an image, an array, a figure.
-            URLs are the caller's matter.
-        kind: What the service takes. Source: `ModelSpec`.
-        name: For people, in place of the one that the source suggests.
+        given: A path, bytes, or an earlier clip; for an image also an image, an array, a figure.
+            The caller fetches URLs.
+        kind: The limits of the model. Source: `ModelSpec`.
+        name: The name for messages, in place of the source's own.
 
     Raises:
         MediaError: It cannot be read, or is not allowed: says what it is and what to do.
     """
     if kind.medium != "image":
-        return read_footage(given, kind, name=name)
-    picture = images.read_picture(
-        given,
-        name=name,
-        mime_types=kind.mime_types,
-        max_bytes=kind.max_bytes,
-        over_px=kind.over_px,
-        ratio=kind.ratio,
+        return read_audio_video(given, kind, name=name)
+    image = images.read_picture(
+        given, name=name, mime_types=kind.mime_types, max_bytes=kind.max_bytes
     )
-    check_frame(picture.name, (picture.width_px, picture.height_px), kind)
-    return picture
+    check_frame(image.name, (image.width_px, image.height_px), kind)
+    return image
 
 
 def check_upload(attachment: Attachment) -> None:
-    """Raise an error if a file is too large to upload; some models take a larger one at a URL.
+    """Check that a file is small enough to upload; some models take a larger one at a URL.
 
     Raises:
         MediaError: It is too large.
@@ -74,30 +69,30 @@ def check_upload(attachment: Attachment) -> None:
 
 
 def stand_in(kind: Media, text: str, name: str, source_sha256: str) -> Attachment:
-    """Something tiny in the place of what cannot be had, which says so: for the emulator only.
+    """Return a small placeholder for an input that cannot be read: for the emulator only.
 
-    A picture of the text; a video that shows it; a sound of silence, with the picture beside it.
+    An image of the text, a video of that image, or silence with that image as the thumbnail.
 
     Args:
-        kind: What is wanted; a video or a sound is as long as it must be.
-        text: What it says.
-        name: For people.
-        source_sha256: What it stands for.
+        kind: The limits of the model; a video or audio placeholder has an allowed length.
+        text: The text to show.
+        name: The name for messages.
+        source_sha256: The hash of the input that it replaces.
     """
-    said = images.placeholder(text)
-    picture = images.read_picture(said, name=name)
+    picture = images.placeholder(text)
+    image = images.read_picture(picture, name=name)
     if kind.medium == "image":
-        return images.with_source(picture, source_sha256)
-    shortest, longest = kind.length_s or (0.0, STAND_IN_S)
-    length_s = min(max(STAND_IN_S, shortest), longest)
-    is_video = kind.medium == "video"
-    content = probe.show(said, length_s) if is_video else silence(length_s)
-    shown = read_footage(content, replace(kind, mime_types=(*kind.mime_types, *PLAIN)), name=name)
-    return replace(shown, source_sha256=source_sha256, thumbnail=picture.thumbnail)
+        return replace(image, source_sha256=source_sha256)
+    shortest, longest = kind.length_s or (0.0, PLACEHOLDER_S)
+    length_s = min(max(PLACEHOLDER_S, shortest), longest)
+    content = probe.make_video(picture, length_s) if kind.medium == "video" else silence(length_s)
+    kind = replace(kind, mime_types=(*kind.mime_types, *PLACEHOLDER_TYPES))
+    made = read_audio_video(content, kind, name=name)
+    return replace(made, source_sha256=source_sha256, thumbnail=image.thumbnail)
 
 
 def silence(length_s: float) -> bytes:
-    """A WAV of nothing to hear."""
+    """Return a silent WAV."""
     content = BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)
@@ -108,19 +103,19 @@ def silence(length_s: float) -> bytes:
 
 
 def noun_of(kind: Media) -> str:
-    """What it is, for people: `picture`, `video` or `sound`."""
+    """Return the noun for messages: `picture`, `video` or `sound`."""
     return NOUNS[kind.medium]
 
 
 def identify(given: object, kind: Media) -> tuple[tuple[str, ...], float]:
     """Return the hashes that identify the input in a request, and its length in seconds.
 
-    A picture is hashed only, and has no length; whether it is allowed is not judged.
+    An image is only hashed, not checked, and has no length.
 
     Raises:
-        MediaError: It cannot be read; for a video or a sound also when it is not allowed.
+        MediaError: It cannot be read; also if a video or audio file is not allowed.
     """
     if kind.medium == "image":
         return find_source(given).hashes, 0.0
-    footage = read_footage(given, kind)
-    return footage.source_hashes, footage.length_s
+    found = read_audio_video(given, kind)
+    return found.source_hashes, found.length_s

@@ -19,13 +19,13 @@ PNG_KEPT: Final = frozenset(
 )
 WEBP_KEPT: Final = frozenset({b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"ANIM", b"ANMF"})
 WEBP_METADATA_FLAGS: Final = 0x08 | 0x04
-"""In VP8X: that there is EXIF, that there is XMP."""
+"""In VP8X: EXIF is present, XMP is present."""
 JPEG_ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
-"""Markers without a segment: TEM and the restarts."""
+"""Markers without a segment: TEM and RST0 to RST7."""
 
 
-class _NotUnderstood(Exception):
-    """The file is not built as its format says."""
+class _UnknownStructure(Exception):
+    """The file does not have the structure of its format."""
 
 
 def strip_metadata(content: bytes) -> bytes | None:
@@ -41,7 +41,7 @@ def strip_metadata(content: bytes) -> bytes | None:
             return b"".join(_png_parts(content))
         if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
             return _webp(content)
-    except (_NotUnderstood, struct.error, IndexError):
+    except (_UnknownStructure, struct.error, IndexError):
         pass
     return None
 
@@ -59,7 +59,7 @@ def _jpeg_parts(content: bytes) -> Iterator[bytes]:
             continue
         end = at + struct.unpack_from(">H", content, at)[0]
         if end > len(content) or end < at + 2:
-            raise _NotUnderstood
+            raise _UnknownStructure
         yield from _jpeg_segment(marker, content[at + 2 : end])
         at = end
         if marker == 0xDA:
@@ -68,16 +68,16 @@ def _jpeg_parts(content: bytes) -> Iterator[bytes]:
 
 
 def _next_marker(content: bytes, at: int) -> tuple[int, int]:
-    """The marker at a place, and where it ends; any number of fill bytes may come before it."""
+    """Return the marker at a position, after any fill bytes, and its end."""
     if content[at] != 0xFF:
-        raise _NotUnderstood
+        raise _UnknownStructure
     while content[at] == 0xFF:
         at += 1
     return content[at], at + 1
 
 
 def _jpeg_segment(marker: int, payload: bytes) -> Iterator[bytes]:
-    """The segment as it is sent: of the application segments what decoding and colours need."""
+    """Yield a segment unless it is metadata; decoders need some application segments."""
     if marker == 0xE0 and payload.startswith(b"JFIF\0"):
         payload = payload[:12] + b"\0\0"  # without the thumbnail
     is_application = 0xE0 <= marker <= 0xEF
@@ -87,11 +87,11 @@ def _jpeg_segment(marker: int, payload: bytes) -> Iterator[bytes]:
 
 
 def _end_of_scan(content: bytes, at: int) -> int:
-    """Where the next marker is that is not part of the entropy-coded data."""
+    """Return the position of the next marker outside the entropy-coded data."""
     while True:
         at = content.find(b"\xff", at)
         if at < 0 or at + 1 >= len(content):
-            raise _NotUnderstood
+            raise _UnknownStructure
         if content[at + 1] not in {0x00, 0xFF, *range(0xD0, 0xD8)}:
             return at
         at += 1 if content[at + 1] == 0xFF else 2
@@ -104,11 +104,11 @@ def _png_parts(content: bytes) -> Iterator[bytes]:
         size, name = struct.unpack_from(">I4s", content, at)
         end = at + 12 + size
         if end > len(content):
-            raise _NotUnderstood
+            raise _UnknownStructure
         if name in PNG_KEPT:
             yield content[at:end]
-        elif name[:1].isupper():  # critical: it cannot be decoded without
-            raise _NotUnderstood
+        elif name[:1].isupper():  # a critical chunk: decoders need it
+            raise _UnknownStructure
         at = end
 
 
@@ -119,7 +119,7 @@ def _webp(content: bytes) -> bytes:
         name, size = struct.unpack_from("<4sI", content, at)
         payload = content[at + 8 : at + 8 + size]
         if len(payload) < size:
-            raise _NotUnderstood
+            raise _UnknownStructure
         if name == b"VP8X":
             payload = bytes([payload[0] & ~WEBP_METADATA_FLAGS]) + payload[1:]
         if name in WEBP_KEPT:

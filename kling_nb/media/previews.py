@@ -1,8 +1,7 @@
 """Make the H.264 preview of a clip once, beside it, and again when the clip changes.
 
-Decides which clips need one: large clips, and clips that some browsers cannot play. The previews
-are in a folder whose name begins with a dot, so that a search for clips does not find them. Must
-not depend on jobs or notebooks.
+Large clips need one, and clips that some browsers cannot play. The previews are in a hidden folder,
+so that a search for clips does not find them. Must not depend on jobs or notebooks.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ __all__ = [
 ]
 
 WHOLE_BYTES: Final = 2_000_000
-"""Up to so many bytes a clip is shown whole."""
+"""The largest clip that is embedded whole."""
 PREVIEW_BYTES: Final = 1_500_000
 
 _FOLDER: Final = ".previews"
 
-# One at a time: each takes all the processors there are, and two who want the same wait for one.
+# One at a time: an encoder uses all processors, and a second request for the same preview waits.
 _making = threading.Lock()
 _log = logging.getLogger("kling_nb")
 
@@ -52,52 +51,52 @@ renew_in_child(_start_child)
 
 
 def needs_preview(path: Path, *, at_any_size: bool = False) -> bool:
-    """Return whether a clip needs an H.264 copy: it is large, or some browsers cannot play it.
+    """Return whether a clip needs a preview: it is large, or some browsers cannot play it.
 
     Args:
         path: The clip.
-        at_any_size: Show a large clip whole.
+        at_any_size: A large clip needs none.
 
     Raises:
-        MediaError: The file is no video.
-        OSError: The file is not there.
+        MediaError: The file is not a video.
+        OSError: The file cannot be read.
     """
     is_large = path.stat().st_size > WHOLE_BYTES and not at_any_size
     return is_large or not encoding_of(path).plays_everywhere
 
 
 def encoding_of(path: Path) -> Encoding:
-    """Return how a clip is encoded, read once for each content of the file.
+    """Return how a clip is encoded; read once until the file changes.
 
     Raises:
-        MediaError: The file is no video.
-        OSError: The file is not there.
+        MediaError: The file is not a video.
+        OSError: The file cannot be read.
     """
     found = path.stat()
     return _read_encoding(path, found.st_size, found.st_mtime_ns)
 
 
 def kept_preview(path: Path) -> bytes:
-    """The copy that was made of the clip as it is now; empty where there is none."""
+    """Return the existing preview of the clip as it is now; empty if there is none."""
     try:
-        return _place_of(path).read_bytes()
+        return _preview_path(path).read_bytes()
     except OSError:
         return b""
 
 
 def preview(path: Path) -> bytes:
-    """The copy, made now if it has to be: that takes seconds.
+    """Return the preview; making it takes seconds.
 
     Raises:
-        MediaError: The clip does not play.
-        OSError: The clip's file is not there.
+        MediaError: The clip cannot be played.
+        OSError: The clip cannot be read.
     """
     with _making:
-        place = _place_of(path)
+        preview_path = _preview_path(path)
         content = kept_preview(path)
         if not content:
             content = clips.preview(path, max_bytes=PREVIEW_BYTES)
-            _keep(place, content)
+            _store(preview_path, content)
         return content
 
 
@@ -106,23 +105,23 @@ def _read_encoding(path: Path, _size_bytes: int, _changed_ns: int) -> Encoding:
     return clips.read_encoding(path)
 
 
-def _place_of(path: Path) -> Path:
-    """Where the copy lies; the name tells which content it was made of."""
+def _preview_path(path: Path) -> Path:
+    """Return the path of a preview; its name changes with the clip's size and time."""
     found = path.stat()
-    mark = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:12]
-    return path.parent / _FOLDER / f"{path.stem}-{mark}.mp4"
+    digest = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:12]
+    return path.parent / _FOLDER / f"{path.stem}-{digest}.mp4"
 
 
-def _keep(place: Path, content: bytes) -> None:
-    """Write beside and rename, so that nobody ever reads half of one; a full disk does no harm."""
-    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+def _store(path: Path, content: bytes) -> None:
+    """Write a preview and rename it, so that it is never read half-written; log a failure."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        make_folder(place.parent, within=place.parent.parent)
-        for old in place.parent.glob(f"{glob.escape(place.stem[:-12])}{'?' * 12}.mp4"):
+        make_folder(path.parent, within=path.parent.parent)
+        for old in path.parent.glob(f"{glob.escape(path.stem[:-12])}{'?' * 12}.mp4"):
             old.unlink(missing_ok=True)
         write_new(part, content)
-        part.replace(place)
+        part.replace(path)
     except OSError as error:
-        _log.info("the preview %s is not kept: %s", place, error)
+        _log.info("the preview %s cannot be stored: %s", path, error)
         with suppress(OSError):
             part.unlink()

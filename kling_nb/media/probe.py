@@ -1,7 +1,7 @@
-"""Detect the type of a video or audio file by its first bytes, and measure its content.
+"""Detect the type of a file by its first bytes, and measure video and audio with PyAV.
 
-Reads such files with PyAV, for clips and for inputs. Must not depend on limits, services or jobs.
-PyAV is imported inside the functions, so that importing this module is cheap.
+Must not depend on limits, services or jobs. PyAV is imported inside the functions, so that
+importing this module is cheap.
 """
 
 from __future__ import annotations
@@ -30,40 +30,40 @@ __all__ = [
     "TOLERANCE_S",
     "FileType",
     "Measured",
-    "first_lit",
+    "detect_type",
+    "first_visible_frame",
+    "make_video",
     "measure",
-    "opened",
+    "open_container",
     "read_duration",
     "read_end",
     "reading",
-    "recognise",
-    "show",
     "to_image",
 ]
 
 HEAD_BYTES: Final = 1_024
-"""How much of a file tells what it is."""
+"""The bytes that `detect_type` needs."""
 ONE_THREAD: Final = 1
-"""For scaling: PyAV 19 keeps a scaler for each thread, and a forked child would wait for ever for
-the threads of that scaler, which it does not have."""
+"""For scaling: PyAV 19 keeps a scaler per thread, and a forked child would wait forever for the
+threads of that scaler, which it does not have."""
 TOLERANCE_S: Final = 0.5
-"""How far the end of what can be read may lie before the end that a header tells of."""
+"""Allowed difference between the end of the readable data and the length in the header."""
 FADE_FRAMES: Final = 24
 DARK: Final = 12.0
-"""Mean brightness, 0 to 255, below which a first frame is still fading in."""
+"""Mean brightness, 0 to 255; a darker first frame is still fading in."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """A kind of file."""
+    """A type of file."""
 
     mime_type: str
-    words: str
-    """For people, e.g. `an MP4 video`."""
+    description: str
+    """For messages, e.g. `an MP4 video`."""
     demuxer: str = ""
-    """FFmpeg's name of it; empty where it is none of a video or a sound."""
+    """FFmpeg's name; empty if the type is neither video nor audio."""
     advice: str = ""
-    """Advice on how to get the intended file, if this kind of file suggests one."""
+    """How to get the intended file, if this type suggests a mistake."""
 
 
 MP4: Final = FileType("video/mp4", "an MP4 video", "mp4")
@@ -75,10 +75,12 @@ WAV: Final = FileType("audio/wav", "a WAV sound", "wav")
 HEIF: Final = FileType("image/heif", "a HEIC picture")
 AVIF: Final = FileType("image/avif", "an AVIF picture")
 RAW: Final = FileType("image/x-raw", "a raw photo")
+WEBM: Final = FileType("video/webm", "a WebM video", "matroska")
+MATROSKA: Final = FileType("video/x-matroska", "a Matroska video (MKV)", "matroska")
 WEB_PAGE: Final = FileType("text/html", "a web page", advice="use the link that downloads the file")
 SVG: Final = FileType("image/svg+xml", "an SVG drawing")
 
-BEGINNINGS: Final = (
+SIGNATURES: Final = (
     (b"OggS", FileType("audio/ogg", "an Ogg sound", "ogg")),
     (b"fLaC", FileType("audio/flac", "a FLAC sound", "flac")),
     (b"ID3", MP3),
@@ -104,7 +106,7 @@ BRANDS: Final = {
     b"M4B ": M4A,
     b"crx ": RAW,
 }
-"""Of files that begin with `ftyp`; all others are MP4."""
+"""By the major brand of an `ftyp` file; all others are MP4."""
 AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 HEIF_BRANDS: Final = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -113,47 +115,45 @@ STILL_BRANDS: Final = AVIF_BRANDS | HEIF_BRANDS | {b"mif1", b"mif2", b"msf1", b"
 """Major brands of HEIF files; for a general brand, the compatible brands give the codec."""
 MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<meta", b"<title")
 ARCHIVED_PAGE: Final = (b"from: <saved by", b"mime-version:", b"content-type: multipart/related")
-"""How a browser's single file of a web page (MHTML) begins."""
+"""The beginning of a web page saved as one file (MHTML)."""
 ATOMS: Final = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
-"""What old QuickTime files, from before `ftyp`, begin with."""
-TELLS_LENGTH: Final = frozenset({"mp4", "wav"})
-"""Containers of sound whose header tells a length and does not estimate it."""
+"""The first atom of old QuickTime files, from before `ftyp`."""
+EXACT_HEADERS: Final = frozenset({"mp4", "wav"})
+"""Demuxers of audio with an exact length in the header, not an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured in a file."""
+    """The measured properties of a file."""
 
-    form: FileType
+    file_type: FileType
     length_s: float
     width_px: int = 0
-    """0 for a sound, as the height."""
+    """0 for audio, as the height."""
     height_px: int = 0
     fps: float = 0.0
-    """Average frames per second; 0 for a sound, or if the file does not give it."""
+    """Average frames per second; 0 for audio, or if unknown."""
     still: Image | None = None
-    """The first picture of a video that is not black."""
+    """The first frame of a video that is not black."""
 
 
-def recognise(head: bytes) -> FileType | None:
-    """What a file is by its first `HEAD_BYTES`, whatever its name; None where nothing tells."""
+def detect_type(head: bytes) -> FileType | None:
+    """Return the type of a file by its first `HEAD_BYTES`; None if it is unknown."""
     if head[4:8] == b"ftyp":
-        return recognise_brands(head)
+        return detect_brand(head)
     if head[4:8] in ATOMS:
         return MOV
     if head.startswith(b"RIFF"):
         return RIFF.get(head[8:12])
     if head.startswith(b"\x1a\x45\xdf\xa3"):
-        is_webm = b"webm" in head[:64]
-        words = "a WebM video" if is_webm else "a Matroska video (MKV)"
-        return FileType("video/webm" if is_webm else "video/x-matroska", words, "matroska")
-    for beginning, form in BEGINNINGS:
-        if head.startswith(beginning):
-            return form
-    return recognise_markup(head) or recognise_stream(head)
+        return WEBM if b"webm" in head[:64] else MATROSKA
+    for signature, file_type in SIGNATURES:
+        if head.startswith(signature):
+            return file_type
+    return detect_markup(head) or detect_stream(head)
 
 
-def recognise_brands(head: bytes) -> FileType:
+def detect_brand(head: bytes) -> FileType:
     """Return the type of an `ftyp` file, by its major brand, then its compatible brands."""
     major, size = head[8:12], int.from_bytes(head[:4], "big")
     if major not in STILL_BRANDS:
@@ -162,7 +162,7 @@ def recognise_brands(head: bytes) -> FileType:
     return AVIF if brands & AVIF_BRANDS and major not in HEIF_BRANDS else HEIF
 
 
-def recognise_markup(head: bytes) -> FileType | None:
+def detect_markup(head: bytes) -> FileType | None:
     """Return the type of a web page or a drawing, in UTF-8 or UTF-16."""
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
     if text.startswith(ARCHIVED_PAGE):
@@ -175,8 +175,8 @@ def recognise_markup(head: bytes) -> FileType | None:
     return WEB_PAGE if places else None
 
 
-def recognise_stream(head: bytes) -> FileType | None:
-    """MP3 or AAC without a header: by the sync word of the first frame and its layer."""
+def detect_stream(head: bytes) -> FileType | None:
+    """Return MP3 or AAC for a stream without a header, by the sync word and layer of its frame."""
     if len(head) < 2 or head[0] != 0xFF:
         return None
     if head[1] & 0xF6 == 0xF0:
@@ -184,101 +184,94 @@ def recognise_stream(head: bytes) -> FileType | None:
     return MP3 if head[1] & 0xE6 == 0xE2 else None
 
 
-@contextmanager
-def opened(file: BinaryIO, demuxer: str) -> Iterator[InputContainer]:
-    """The container, read as what it was recognised as.
-
-    FFmpeg left to itself would take a text for a playlist and open what it names.
-    """
+def open_container(file: BinaryIO, demuxer: str) -> InputContainer:
+    """Open a file with the detected demuxer: FFmpeg's own choice may open a text as a playlist."""
     import av
 
-    with av.open(file, "r", format=demuxer) as container:
-        yield container
+    return av.open(file, "r", format=demuxer)
 
 
 @contextmanager
 def reading(name: str, noun: str, advice: str) -> Iterator[None]:
-    """Tell every failure as a MediaError: `NAME: cannot be read as NOUN (why); ADVICE`."""
+    """Raise every error as a MediaError: `NAME: cannot be read as NOUN (reason); ADVICE`."""
     try:
         yield
     except MediaError:
         raise
-    except Exception as problem:
-        # Readers of broken files raise whatever their parsers run into: no list is complete.
-        reason = getattr(problem, "strerror", None) or problem or type(problem).__name__
-        raise MediaError(f"{name}: cannot be read as {noun} ({reason}); {advice}") from None
+    except Exception as error:  # any type: for broken files no list is complete
+        reason = f" ({getattr(error, 'strerror', None) or error or type(error).__name__})"
+        if type(error).__name__ == "UnidentifiedImageError":
+            reason = ""  # Pillow's message has the address of an object
+        raise MediaError(f"{name}: cannot be read as {noun}{reason}; {advice}") from None
 
 
-def measure(file: BinaryIO, form: FileType, name: str) -> Measured:
-    """What is in a video or a sound; the end is read too, so that a file cut short is found.
+def measure(file: BinaryIO, file_type: FileType, name: str) -> Measured:
+    """Measure a video or audio file; read its end too, to detect a truncated file.
 
     Args:
-        file: The whole of it.
-        form: What it was recognised as.
-        name: For people.
+        file: The whole file.
+        file_type: The detected type.
+        name: The name for messages.
 
     Raises:
-        MediaError: It is cut short. Whatever the readers raise comes as it is: see `reading`.
+        MediaError: It is truncated. Errors of PyAV are not converted: see `reading`.
     """
-    with opened(file, form.demuxer) as container:
-        pictures = [stream for stream in container.streams.video if not is_cover(stream)]
-        if pictures and form.mime_type.startswith("video/"):
-            return measure_pictures(container, pictures[0], form, name)
+    with open_container(file, file_type.demuxer) as container:
+        videos = [stream for stream in container.streams.video if not is_cover(stream)]
+        if videos and file_type.mime_type.startswith("video/"):
+            return measure_video(container, videos[0], file_type, name)
         if container.streams.audio:
-            return measure_sound(container, container.streams.audio[0], form, name)
+            return measure_audio(container, container.streams.audio[0], file_type, name)
     raise MediaError(
-        f"{name}: {form.words} without pictures or sound that can be read; if it was cut short, "
+        f"{name}: {file_type.description} without readable pictures or sound; if it was cut short, "
         "give the whole file"
     )
 
 
-def measure_pictures(
-    container: InputContainer, stream: VideoStream, form: FileType, name: str
+def measure_video(
+    container: InputContainer, stream: VideoStream, file_type: FileType, name: str
 ) -> Measured:
     stream.thread_type = "AUTO"
     length_s = read_duration(container, stream)
-    still = first_lit(container, stream)
+    still = first_visible_frame(container, stream)
     end_s = read_end(container, stream)
     check_whole(name, length_s, end_s)
     shown_s = end_s - float((stream.start_time or 0) * (stream.time_base or 0))
     if shown_s > length_s + TOLERANCE_S:
-        # Seconds may be what is paid for: a header that tells of too few must not pass a budget.
+        # The price may depend on it: a header with too few seconds must not pass a budget.
         length_s = shown_s
     fps = float(stream.average_rate or 0)
-    return Measured(form, length_s, still.width, still.height, fps, still)
+    return Measured(file_type, length_s, still.width, still.height, fps, still)
 
 
-def measure_sound(
-    container: InputContainer, stream: AudioStream, form: FileType, name: str
+def measure_audio(
+    container: InputContainer, stream: AudioStream, file_type: FileType, name: str
 ) -> Measured:
-    """The length by the packets that are there: without an index a header only estimates it."""
-    told_s = read_duration(container, stream)
+    """Measure the length by the packets: without an index a header only estimates it."""
+    header_s = read_duration(container, stream)
     next(iter(container.decode(stream)))
     container.seek(0)
     end_s = 0.0
     for packet in container.demux(stream):
         if packet.pts is not None and packet.time_base:
             end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    if form.demuxer in TELLS_LENGTH:
-        check_whole(name, told_s, end_s)
-    return Measured(M4A if form.demuxer == "mp4" else form, end_s)
+    if file_type.demuxer in EXACT_HEADERS:
+        check_whole(name, header_s, end_s)
+    return Measured(M4A if file_type.demuxer == "mp4" else file_type, end_s)
 
 
-def show(picture: bytes, length_s: float) -> bytes:
-    """An MP4 of 1280×720 px at 24 frames a second that shows one picture, given as its bytes.
-
-    That is what the strictest page of a model takes.
-    """
+def make_video(picture: bytes, length_s: float) -> bytes:
+    """Return an MP4 that shows one image, 1280×720 px at 24 frames/s: accepted by every model."""
     import av
     from PIL import Image
 
     content = BytesIO()
     image: Any = Image.open(BytesIO(picture)).convert("RGB").resize((1280, 720))
-    shown: Any = av.VideoFrame
+    frames: Any = av.VideoFrame
     with av.open(content, "w", format="mp4") as output:
         stream = output.add_stream("libx264", rate=24, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
-        frame = shown.from_image(image).reformat(format="yuv420p", threads=ONE_THREAD)
+        frame = frames.from_image(image).reformat(format="yuv420p", threads=ONE_THREAD)
         for _ in range(round(24 * length_s)):
             frame.pts = None
             output.mux(stream.encode(frame))
@@ -286,42 +279,42 @@ def show(picture: bytes, length_s: float) -> bytes:
     return content.getvalue()
 
 
-def check_whole(name: str, told_s: float, end_s: float) -> None:
-    if end_s <= 0 or end_s < told_s - TOLERANCE_S:
+def check_whole(name: str, header_s: float, end_s: float) -> None:
+    if end_s <= 0 or end_s < header_s - TOLERANCE_S:
         raise MediaError(
-            f"{name}: its header says {told_s:.1f} s, and it ends at {end_s:.1f} s; the file is "
+            f"{name}: its header says {header_s:.1f} s, and it ends at {end_s:.1f} s; the file is "
             "cut short: give a whole one"
         )
 
 
 def read_duration(container: InputContainer, stream: VideoStream | AudioStream) -> float:
-    """The length in seconds: the stream's own, or the file's where a format keeps only that."""
+    """Return the length in seconds of the stream, or of the file if the stream has none."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return (container.duration or 0) / 1_000_000
 
 
 def read_end(container: InputContainer, stream: VideoStream) -> float:
-    """When the last picture that can be decoded is over, in seconds."""
+    """Return the end of the last decodable frame in seconds."""
     container.seek((container.start_time or 0) + (container.duration or 0))
     *_, last = container.decode(stream)
     return float(last.time or 0) + float(1 / (stream.average_rate or 24))
 
 
-def first_lit(container: InputContainer, stream: VideoStream) -> Image:
-    """The first picture that is not black, or the first where the first second is."""
-    images = (to_image(shown) for shown in islice(container.decode(stream), FADE_FRAMES))
+def first_visible_frame(container: InputContainer, stream: VideoStream) -> Image:
+    """Return the first frame of the first second that is not black; if all are, the first."""
+    images = (to_image(frame) for frame in islice(container.decode(stream), FADE_FRAMES))
     first = next(images)
-    return next((each for each in chain([first], images) if is_lit(each)), first)
+    return next((each for each in chain([first], images) if is_visible(each)), first)
 
 
-def to_image(shown: Any) -> Image:
-    """A decoded picture as an RGB image, upright: a phone held upright films lying pictures."""
-    image: Image = shown.to_image(threads=ONE_THREAD)
-    return image.rotate(shown.rotation, expand=True) if shown.rotation else image
+def to_image(frame: Any) -> Image:
+    """Return a frame as an RGB image, upright: a phone's portrait videos are stored rotated."""
+    image: Image = frame.to_image(threads=ONE_THREAD)
+    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
 
 
-def is_lit(image: Image) -> bool:
+def is_visible(image: Image) -> bool:
     from PIL import ImageStat
 
     small = image.convert("L").resize((32, 32))
@@ -329,7 +322,7 @@ def is_lit(image: Image) -> bool:
 
 
 def is_cover(stream: VideoStream) -> bool:
-    """Whether a stream of pictures is the cover of a sound."""
+    """Return whether a video stream is the cover image of an audio file."""
     from av.stream import Disposition
 
     return bool(stream.disposition & Disposition.attached_pic)

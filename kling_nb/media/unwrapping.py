@@ -1,6 +1,6 @@
 """Resolve inputs: a job to its clip, a URI to a file, an open file to its content.
 
-Used for images, video and audio alike. Must not inspect the content of a file.
+For images, video and audio. Must not inspect the content of a file.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def describe(source: object) -> str:
         return "data URL"
     if isinstance(source, str | os.PathLike):
         return os.path.basename(os.path.normpath(os.fsdecode(source)))[:80]
+    if isinstance(source, bytes):
+        return f"{len(source):,} bytes"
     if name := file_name(source):
         return os.path.basename(name)[:80]
     return f"job {source.id}" if is_job(source) and hasattr(source, "id") else type(source).__name__
@@ -49,7 +51,7 @@ def unwrap(source: object, name: str = "") -> object:
 
     Args:
         source: Also a job (its clip), a `file:` or `data:` URI, an open file, `BytesIO`, or an
-            image, a video or a sound of `IPython.display`. Files are read from their beginning.
+            image, video or audio of `IPython.display`. Files are read from their beginning.
         name: The user's name for it, e.g. the name of the variable.
 
     Raises:
@@ -77,7 +79,7 @@ def is_data_url(given: object) -> bool:
 
 
 def url_of(source: object) -> str:
-    """Return the given http(s) URL, also from an IPython object; empty for anything else."""
+    """Return an http(s) URL, also of an IPython object; empty for anything else."""
     if type(source).__module__.startswith("IPython."):
         source = shown_content(source)
     url = source.strip() if isinstance(source, str) else ""
@@ -141,12 +143,12 @@ def file_name(source: object) -> str:
 
 def read_open_file(file: Any) -> bytes:
     """Return the whole content of an open file, and keep its position."""
-    file = getattr(file, "buffer", file)  # below a file that was opened as text
+    file = getattr(file, "buffer", file)  # the binary file of one opened as text
     try:
-        place = file.tell()
+        position = file.tell()
         file.seek(0)
         content = file.read(SOURCE_LIMIT_BYTES + 1)
-        file.seek(place)
+        file.seek(position)
     except (OSError, ValueError, AttributeError) as error:
         raise MediaError(
             f"{describe(file)}: cannot be read from its beginning ({error}); give its path or bytes"

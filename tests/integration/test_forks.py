@@ -254,7 +254,9 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
         drawn, clicked = threading.Event(), threading.Event()
         workers.draw_later(drawn.set)
         workers.work_later(clicked.set)
-        locks = [default._lock, live._making, previews._making, studio.ONE_AT_A_TIME, IN_MEMORY._lock]
+        owners = (default, IN_MEMORY)
+        locks = [owner._lock for owner in owners]
+        locks += [live._making, previews._making, studio.ONE_AT_A_TIME]
         free = [lock.acquire(blocking=False) for lock in locks]
         for lock in locks:
             lock.release()

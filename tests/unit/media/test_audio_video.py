@@ -12,7 +12,7 @@ import pytest
 
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import MediaError
-from kling_nb.media.audio_video import read_footage
+from kling_nb.media.audio_video import read_audio_video
 from kling_nb.media.input_store import keep
 from kling_nb.models.parameters import Media
 from tests.support.reels import sound, video
@@ -35,7 +35,7 @@ def walk(tmp_path: Path) -> Path:
 def refused(source: object, kind: Media, name: str = "") -> str:
     """What is said of it."""
     with pytest.raises(MediaError) as caught:
-        read_footage(source, kind, name=name)
+        read_audio_video(source, kind, name=name)
     return str(caught.value)
 
 
@@ -44,7 +44,7 @@ def refused(source: object, kind: Media, name: str = "") -> str:
 
 def test_a_file_is_read_where_it_is(walk: Path) -> None:
     """Its content is not held: it may have 100 MB."""
-    found = read_footage(walk, VIDEO)
+    found = read_audio_video(walk, VIDEO)
     assert (found.path, found.content) == (str(walk), b"")
     assert (found.mime_type, found.length_s) == ("video/mp4", 4.0)
     assert (found.width_px, found.height_px) == (352, 320)
@@ -59,17 +59,17 @@ def test_what_else_it_may_be_given_as(walk: Path) -> None:
     """A text, bytes, an earlier clip: the same content is the same request."""
     clip = SimpleNamespace(path=walk, frame=None)
     given = [str(walk), video(), bytearray(video()), memoryview(video()), clip]
-    found = [read_footage(each, VIDEO) for each in given]
+    found = [read_audio_video(each, VIDEO) for each in given]
     assert len({each.source_sha256 for each in found}) == 1
     assert [bool(each.content) for each in found] == [False, True, True, True, False]
-    assert read_footage(video(), VIDEO, name="walk").name == "walk"
+    assert read_audio_video(video(), VIDEO, name="walk").name == "walk"
 
 
 def test_what_was_kept_stands_for_what_was_given(tmp_path: Path, walk: Path) -> None:
     """A placeholder's hash is another's; what was changed since is no longer the same request."""
     path = keep(tmp_path, video(), "video/mp4")
     negative = StoredInput("ab" * 32, "walk.mp4", "video/mp4", path)
-    found = read_footage(negative, VIDEO)
+    found = read_audio_video(negative, VIDEO)
     assert (found.name, found.source_sha256, found.path) == ("walk.mp4", "ab" * 32, path)
     Path(path).write_bytes(video(shade=30))
     assert "was changed since; delete it and run the cell again" in refused(negative, VIDEO)
@@ -81,7 +81,7 @@ def test_what_was_kept_stands_for_what_was_given(tmp_path: Path, walk: Path) -> 
 
 def test_a_sound_has_no_picture() -> None:
     """Nor sides."""
-    found = read_footage(sound(), SOUND, name="hum")
+    found = read_audio_video(sound(), SOUND, name="hum")
     assert (found.width_px, found.height_px, found.thumbnail) == (0, 0, b"")
     assert found.facts == "4.0 s · WAV · 0.4 MB"
 
@@ -101,12 +101,12 @@ def test_the_type_by_content_and_as_the_model_names_it(
     """Whatever the file is called."""
     path = tmp_path / "hum.jpg"
     path.write_bytes(sound(mime_type))
-    assert read_footage(path, SOUND).mime_type == named
+    assert read_audio_video(path, SOUND).mime_type == named
 
 
 def test_a_quicktime_video() -> None:
     """Is taken as it is."""
-    assert read_footage(video(form="mov"), VIDEO).mime_type == "video/quicktime"
+    assert read_audio_video(video(form="mov"), VIDEO).mime_type == "video/quicktime"
 
 
 # --- what is refused ---------------------------------------------------------------------------
@@ -132,8 +132,8 @@ def test_another_format_is_not_converted(tmp_path: Path) -> None:
     [
         (video(), SOUND, "is an MP4 video; allowed are MP3"),
         (sound(), VIDEO, "is a WAV sound; allowed are MP4"),
-        (b"\x89PNG\r\n\x1a\n", VIDEO, "this is a PNG picture, not a video; give a video"),
-        (b"Dear diary, today", SOUND, "begins with b'Dear diary, ', which no sound does that is"),
+        (b"\x89PNG\r\n\x1a\n", VIDEO, "this is a PNG picture, not a video: give a video"),
+        (b"Dear diary, today", SOUND, "begins with b'Dear diary, ', which no known sound does"),
         (b"", VIDEO, "0 bytes: empty; give another video"),
         (b"\0\0\0\x18ftypisom", VIDEO, "cannot be read as a video"),
     ],
@@ -152,7 +152,7 @@ def test_what_is_too_long_or_too_short() -> None:
     assert text.endswith("allowed are 1 to 3 s: cut it, e.g. `ffmpeg -i FILE -t 3 cut.mp4`")
     text = refused(sound(), replace(SOUND, length_s=(0, 2)), "hum")
     assert "4.0 s long; allowed are at most 2 s" in text
-    read_footage(video(4.0), replace(VIDEO, length_s=(1, 3.96)))
+    read_audio_video(video(4.0), replace(VIDEO, length_s=(1, 3.96)))
 
 
 def test_what_is_too_large(walk: Path) -> None:
@@ -165,7 +165,7 @@ def test_what_is_too_large(walk: Path) -> None:
 def test_a_video_of_another_shape() -> None:
     """Sides and ratio where the model says."""
     text = refused(video(), replace(VIDEO, over_px=340), "walk")
-    assert text.startswith("walk: 352×320 pixels; each side must have more than 340")
+    assert text.startswith("walk: 352×320 pixels; each side must have at least 341 px")
     text = refused(video(), replace(VIDEO, ratio=(1.2, 2.0)), "walk")
     assert "width to height 1.10; allowed are 1.2 to 2: crop it" in text
 

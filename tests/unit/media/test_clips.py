@@ -261,7 +261,7 @@ def test_length_as_paid_for(duration_s: float, expected_s: float, good: bool) ->
     if good:
         check_clip(facts, expected_s)
     else:
-        with pytest.raises(MediaError, match=rf"clip\.mp4: .* asked for were {expected_s} s"):
+        with pytest.raises(MediaError, match=rf"clip\.mp4: .* requested were {expected_s} s"):
             check_clip(facts, expected_s)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kling_nb.errors import MediaError
-from kling_nb.media.images import ImageInput, placeholder, read_picture, with_source
+from kling_nb.media.images import ImageInput, placeholder, read_picture
 
 JPEG_AND_PNG = ("image/jpeg", "image/png")
 
@@ -403,13 +402,6 @@ def test_hash_knows_the_shape() -> None:
     """The same bytes in another shape are another picture."""
     shapes = [(4, 6), (6, 4), (2, 4, 3)]
     assert len({read_picture(np.zeros(shape, "uint8")).source_sha256 for shape in shapes}) == 3
-
-
-def test_a_picture_may_stand_for_another_source() -> None:
-    """A placeholder is known by what it stands for."""
-    picture = read_picture(draw())
-    other = with_source(picture, "ab" * 32)
-    assert other == dataclasses.replace(picture, source_sha256="ab" * 32)
 
 
 # --- thumbnail and placeholder -----------------------------------------------------------------

@@ -13,7 +13,7 @@ from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import MediaError
 from kling_nb.media import input_store
 from kling_nb.media.images import read_picture
-from kling_nb.media.input_store import check_kept, content_hash, develop, is_kept, keep
+from kling_nb.media.input_store import check_unchanged, content_hash, is_kept, keep, read_stored
 
 
 def names(folder: Path) -> list[str]:
@@ -21,7 +21,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "pictures").iterdir())
 
 
-def negative_at(path: str | Path) -> StoredInput:
+def stored_at(path: str | Path) -> StoredInput:
     """A kept picture."""
     return StoredInput("ab" * 32, "fox.png", "image/png", str(path))
 
@@ -93,32 +93,32 @@ def test_a_place_that_cannot_be_used(tmp_path: Path, photo: bytes) -> None:
 
 def test_its_content_comes_back(tmp_path: Path, photo: bytes) -> None:
     """Byte for byte."""
-    kept = negative_at(keep(tmp_path, photo, "image/png"))
+    kept = stored_at(keep(tmp_path, photo, "image/png"))
     assert is_kept(kept)
-    assert develop(kept) == photo
+    assert read_stored(kept) == photo
 
 
 def test_what_is_not_there(tmp_path: Path, photo: bytes) -> None:
     """Never kept, deleted, or changed: named, with what to do."""
-    gone = negative_at(tmp_path / "gone.png")
+    gone = stored_at(tmp_path / "gone.png")
     assert not is_kept(gone)
     with pytest.raises(
         MediaError, match=r"fox\.png: its copy .*gone\.png cannot be read \(No such"
     ):
-        develop(gone)
+        read_stored(gone)
     never = StoredInput("ab" * 32, "fox.png", "image/png")
     assert not is_kept(never)
     with pytest.raises(MediaError, match=r"fox\.png: no copy of it was kept; give the original"):
-        develop(never)
-    changed = negative_at(keep(tmp_path, photo, "image/png"))
+        read_stored(never)
+    changed = stored_at(keep(tmp_path, photo, "image/png"))
     Path(changed.path).write_bytes(photo + b"!")
     with pytest.raises(MediaError, match=r"was changed since; delete it and run the cell again"):
-        develop(changed)
+        read_stored(changed)
 
 
 def test_it_is_a_picture_like_any_other(tmp_path: Path, photo: bytes) -> None:
     """It may be given again, and stands for what it was made from, not for its own bytes."""
-    picture = read_picture(negative_at(keep(tmp_path, photo, "image/png")))
+    picture = read_picture(stored_at(keep(tmp_path, photo, "image/png")))
     assert picture.content == photo
     assert picture.source_sha256 == "ab" * 32
     assert picture.name == "fox.png"
@@ -153,10 +153,10 @@ def test_a_file_of_the_folder_is_referred_to(tmp_path: Path, walk: Path) -> None
     kept = StoredInput(content_hash(walk), "fox", "video/mp4", keep(tmp_path / "clips", clip, ""))
     assert kept.path == str(clip)
     assert [*clip.parent.iterdir()] == [clip]
-    check_kept(kept, content_hash(clip))
+    check_unchanged(kept, content_hash(clip))
     clip.write_bytes(b"another")
     with pytest.raises(MediaError, match=r"mp4 was changed since; give the original in a new cell"):
-        check_kept(kept, content_hash(clip))
+        check_unchanged(kept, content_hash(clip))
 
 
 def test_a_file_of_a_persons_own_among_the_copies(tmp_path: Path, walk: Path) -> None:
@@ -167,10 +167,10 @@ def test_a_file_of_a_persons_own_among_the_copies(tmp_path: Path, walk: Path) ->
     mine.write_bytes(walk.read_bytes())
     kept = StoredInput(content_hash(walk), "walk.mp4", "video/mp4", keep(folder, mine, "video/mp4"))
     assert kept.path == str(mine)
-    check_kept(kept, content_hash(mine))
+    check_unchanged(kept, content_hash(mine))
     mine.write_bytes(b"another")
     with pytest.raises(MediaError, match=r"mp4 was changed since; give the original in a new cell"):
-        check_kept(kept, content_hash(mine))
+        check_unchanged(kept, content_hash(mine))
 
 
 def test_a_file_that_is_another_by_now(

@@ -18,19 +18,19 @@ from kling_nb.media.probe import (
     HEAD_BYTES,
     MP4,
     FileType,
+    detect_type,
+    make_video,
     measure,
-    opened,
+    open_container,
     read_duration,
     reading,
-    recognise,
-    show,
 )
 from tests.support.reels import SOUNDS, index_first, sound, video
 
 
-def form_of(content: bytes) -> FileType:
-    """What a file is recognised as."""
-    form = recognise(content[:HEAD_BYTES])
+def type_of(content: bytes) -> FileType:
+    """The detected type of a file."""
+    form = detect_type(content[:HEAD_BYTES])
     assert form is not None
     return form
 
@@ -41,7 +41,7 @@ def form_of(content: bytes) -> FileType:
 @pytest.mark.parametrize("mime_type", SOUNDS)
 def test_sounds_are_known(mime_type: str) -> None:
     """Each as FFmpeg writes it, also where nothing but the first frame tells."""
-    assert form_of(sound(mime_type)).mime_type == mime_type
+    assert type_of(sound(mime_type)).mime_type == mime_type
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_sounds_are_known(mime_type: str) -> None:
 )
 def test_videos_are_known(form: str, mime_type: str) -> None:
     """Each as FFmpeg writes it."""
-    assert form_of(video(form=form)).mime_type == mime_type
+    assert type_of(video(form=form)).mime_type == mime_type
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_videos_are_known(form: str, mime_type: str) -> None:
 )
 def test_what_else_is_known(head: bytes, words: str) -> None:
     """Also what is refused, so that a message can say what it is."""
-    form = recognise(head)
+    form = detect_type(head)
     assert form is not None
-    assert form.words == words
+    assert form.description == words
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_else_is_known(head: bytes, words: str) -> None:
 )
 def test_what_nothing_tells(head: bytes) -> None:
     """A playlist is none of them: FFmpeg would open what it names."""
-    assert recognise(head) is None
+    assert detect_type(head) is None
 
 
 # --- measured ----------------------------------------------------------------------------------
@@ -89,16 +89,16 @@ def test_what_nothing_tells(head: bytes) -> None:
 def test_a_sound_is_as_long_as_its_packets(mime_type: str) -> None:
     """Where there is no index a header only estimates it."""
     content = sound(mime_type, 4.0)
-    measured = measure(BytesIO(content), form_of(content), "hum")
+    measured = measure(BytesIO(content), type_of(content), "hum")
     assert measured.length_s == pytest.approx(4.0, abs=0.12)
     assert (measured.width_px, measured.still) == (0, None)
-    assert measured.form.mime_type == mime_type
+    assert measured.file_type.mime_type == mime_type
 
 
 def test_a_video_is_measured() -> None:
     """Sides, length and the first picture."""
     content = video(3.0, (352, 320))
-    measured = measure(BytesIO(content), form_of(content), "walk")
+    measured = measure(BytesIO(content), type_of(content), "walk")
     assert (measured.width_px, measured.height_px, measured.length_s) == (352, 320, 3.0)
     assert measured.still is not None
     assert measured.still.size == (352, 320)
@@ -110,7 +110,7 @@ def test_a_header_that_tells_of_too_few_seconds() -> None:
     at = content.index(b"mdhd") + 20  # behind name, version, two times and the scale
     whole = int.from_bytes(content[at : at + 4], "big")
     content[at : at + 4] = (whole // 2).to_bytes(4, "big")
-    with opened(BytesIO(content), MP4.demuxer) as container:
+    with open_container(BytesIO(content), MP4.demuxer) as container:
         assert read_duration(container, container.streams.video[0]) == 4.0
     assert measure(BytesIO(content), MP4, "walk.mp4").length_s == 8.0
 
@@ -135,15 +135,15 @@ def test_a_video_that_a_phone_filmed_upright() -> None:
     at = content.index(b"tkhd") + 44
     quarter = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
     content[at : at + 36] = quarter
-    measured = measure(BytesIO(content), form_of(bytes(content)), "walk")
+    measured = measure(BytesIO(content), type_of(bytes(content)), "walk")
     assert (measured.width_px, measured.height_px) == (64, 96)
 
 
 def test_an_mp4_without_pictures_is_a_sound() -> None:
     """Whatever its brand says."""
     content = sound("audio/mp4").replace(b"ftypM4A ", b"ftypisom", 1)
-    assert form_of(content).mime_type == "video/mp4"
-    assert measure(BytesIO(content), form_of(content), "hum").form.mime_type == "audio/mp4"
+    assert type_of(content).mime_type == "video/mp4"
+    assert measure(BytesIO(content), type_of(content), "hum").file_type.mime_type == "audio/mp4"
 
 
 def test_a_cover_makes_no_video_of_a_sound() -> None:
@@ -163,27 +163,27 @@ def test_a_cover_makes_no_video_of_a_sound() -> None:
                 packet.stream = hum
                 to.mux(packet)
     whole = content.getvalue()
-    assert measure(BytesIO(whole), form_of(whole), "song").form.mime_type == "audio/mp4"
+    assert measure(BytesIO(whole), type_of(whole), "song").file_type.mime_type == "audio/mp4"
 
 
 @pytest.mark.parametrize("whole", [video(4.0, shade=77), sound("audio/mp4", 4.0)])
 def test_a_file_that_is_cut_short(whole: bytes) -> None:
     """Its index is whole, its end is missing."""
     content = index_first(whole)
-    measure(BytesIO(content), form_of(content), "it")
+    measure(BytesIO(content), type_of(content), "it")
     cut = content[: len(content) * 4 // 5]
     with (
         pytest.raises(MediaError, match=r"^it: .*cut short: give a whole"),
         reading("it", "a file", "again"),
     ):
-        measure(BytesIO(cut), form_of(cut), "it")
+        measure(BytesIO(cut), type_of(cut), "it")
 
 
 def test_nothing_to_see_or_hear() -> None:
     """A container alone."""
     content = video(1.0)
     with pytest.raises(MediaError, match="cannot be read as a video"), reading("x", "a video", ""):
-        measure(BytesIO(content[:64]), form_of(content), "x")
+        measure(BytesIO(content[:64]), type_of(content), "x")
 
 
 def test_every_failure_is_told() -> None:
@@ -201,5 +201,5 @@ def test_a_picture_shown_for_a_while() -> None:
     """As long as asked for."""
     picture = io.BytesIO()
     Image.new("RGB", (64, 64), "red").save(picture, "JPEG")
-    content = show(picture.getvalue(), 3.0)
-    assert measure(BytesIO(content), form_of(content), "x").length_s == 3.0
+    content = make_video(picture.getvalue(), 3.0)
+    assert measure(BytesIO(content), type_of(content), "x").length_s == 3.0

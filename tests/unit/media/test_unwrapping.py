@@ -21,7 +21,7 @@ from PIL import Image, TiffImagePlugin
 from kling_nb.errors import InvalidInput, MediaError
 from kling_nb.jobs.prepare import Wish
 from kling_nb.jobs.session import Session
-from kling_nb.media.audio_video import read_footage
+from kling_nb.media.audio_video import read_audio_video
 from kling_nb.media.images import read_picture
 from kling_nb.media.inputs import identify
 from kling_nb.media.unwrapping import describe, is_data_url, is_uri, unwrap, url_of
@@ -87,7 +87,7 @@ def test_videos_and_sounds_too(way: str, tmp_path: Path) -> None:
         path = tmp_path / "it"
         path.write_bytes(content)
         given = WAYS[way](path)
-        assert read_footage(given, kind).sha256 == hashlib.sha256(content).hexdigest()
+        assert read_audio_video(given, kind).sha256 == hashlib.sha256(content).hexdigest()
         if way == "open file":
             given.close()
 
@@ -98,8 +98,10 @@ def test_videos_and_sounds_that_ipython_shows(tmp_path: Path) -> None:
     path.write_bytes(video())
     shown = (Video(str(path)), Video(str(path), embed=True), Video(filename=str(path), embed=True))
     for each in shown:
-        assert read_footage(each, VIDEO).sha256 == hashlib.sha256(video()).hexdigest()
-    assert read_footage(Audio(sound(), embed=True), SOUND).length_s == pytest.approx(4.0, abs=0.1)
+        assert read_audio_video(each, VIDEO).sha256 == hashlib.sha256(video()).hexdigest()
+    assert read_audio_video(Audio(sound(), embed=True), SOUND).length_s == pytest.approx(
+        4.0, abs=0.1
+    )
 
 
 def test_a_file_stays_open_where_it_was(fox: Path, photo: bytes) -> None:
@@ -258,7 +260,7 @@ def test_a_saved_job_stands_for_its_clip(session: Session) -> None:
     clip = fox.result(PATIENCE_S)
     stops = session.image_to_video(fox, "It stops")
     assert session.image_to_video(clip, "It stops").id == stops.id
-    assert read_footage(fox, VIDEO).path == str(clip.path)
+    assert read_audio_video(fox, VIDEO).path == str(clip.path)
     assert read_picture(fox).name == f"last frame of {clip.path.name}"
 
 
@@ -380,4 +382,4 @@ def test_what_is_no_picture_is_named(name: str) -> None:
 def test_a_web_page_in_place_of_a_video(kind: Media) -> None:
     """The same for other media."""
     with pytest.raises(MediaError, match=r"this is a web page, not a (video|sound): use the link"):
-        read_footage(PAGE, kind)
+        read_audio_video(PAGE, kind)
