@@ -30,15 +30,16 @@ from kling_nb.core.errors import (
     Problem,
     RateLimited,
     ServiceError,
+    Unreachable,
 )
-from kling_nb.kie.urls import API_URL, UPLOAD_URL
 
 from . import urls, wire
 from .bodies import read_answer, read_number
 from .http import Progress
 from .multipart import UPLOAD_FOLDER, MultipartUpload
-from .network import NEVER_SENT, Network, Transport, check_open, open_http
+from .network import Network, Transport, check_open, open_http
 from .rate_limit import RateLimiter
+from .urls import API_URL, UPLOAD_URL
 
 if TYPE_CHECKING:
     from kling_nb.core.secret import Key
@@ -144,12 +145,7 @@ class Client:
                 with attempt:
                     if attempt.num > 1:
                         await self._rate_limiter.new_tasks.wait()
-                    task_id, answer = await self._create_once(content, fields)
-                    if keep_answer is not None and wire.names_another(answer, task_id):
-                        keep_answer(answer.text)
-                    return task_id
-        except _Ended as ended:
-            return ended.outcome
+                    return await self._create_once(content, fields, keep_answer)
         except (NotSent, RateLimited) as error:
             return SubmitOutcome(error, may_exist=False)
         raise AssertionError("unreachable: retry_context returns or raises")
@@ -254,8 +250,11 @@ class Client:
         raise AssertionError("unreachable: retry_context returns or raises")
 
     async def _create_once(
-        self, content: bytes, fields: tuple[Problem, ...]
-    ) -> tuple[str, wire.Answer]:
+        self,
+        content: bytes,
+        fields: tuple[Problem, ...],
+        keep_answer: Callable[[str], object] | None,
+    ) -> str | SubmitOutcome:
         http = open_http(
             timeout=_CREATE_TIMEOUT,
             transport=self._transport,
@@ -271,21 +270,22 @@ class Client:
         try:
             answer = await self._send(http, request, self._network.limits.create_s)
         except AnswerLost as error:
-            kept = wire.Answer(0, error.partial).text
-            raise _Ended(SubmitOutcome(error, error.may_exist, kept)) from None
+            return SubmitOutcome(error, error.may_exist, wire.Answer(0, error.partial).text)
         except ConfigurationError as error:
-            raise _Ended(SubmitOutcome(error, error.may_exist)) from None
+            return SubmitOutcome(error, error.may_exist)
         finally:
             if self._transport is None:
                 await http.aclose()
         try:
-            return wire.parse_created(answer, fields), answer
+            task_id = wire.parse_created(answer, fields)
         except RateLimited as error:
             await self._rate_limiter.new_tasks.hold_back(error.retry_after_s)
             raise
         except ServiceError as error:
-            may_exist = wire.create_may_exist(answer, error)
-            raise _Ended(SubmitOutcome(error, may_exist, answer.text)) from None
+            return SubmitOutcome(error, wire.create_may_exist(answer, error), answer.text)
+        if keep_answer is not None and set(wire.named_ids(answer.whole_text)) - {task_id}:
+            keep_answer(answer.text)
+        return task_id
 
     async def _answer(self, request: httpx.Request) -> wire.Answer:
         async with self._turn:
@@ -301,17 +301,15 @@ class Client:
         """
         check_open(http)
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
-        failure: NotSent | AnswerLost
+        failure: Unreachable
         received = bytearray()
         try:
             async with asyncio.timeout(within_s):
                 return await self._exchange(http, request, received)
-        except NEVER_SENT as error:
-            failure = NotSent(self._network.explain(error, request.url))
         except TimeoutError:
             failure = AnswerLost(f"{request.url.host}: no complete answer within {within_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
-            failure = AnswerLost(self._network.explain(error, request.url))
+            failure = self._network.failure(error, request.url)
         except AnswerLost as error:
             failure = error
         if isinstance(failure, AnswerLost):
@@ -333,14 +331,6 @@ class Client:
         proxy = self._network.proxy_for(request.url)
         through = str(proxy) if proxy else ""
         return wire.Answer(response.status_code, content, retry_after_s, through=through)
-
-
-class _Ended(Exception):
-    """Carries the outcome of createTask past the retry loop."""
-
-    def __init__(self, outcome: SubmitOutcome) -> None:
-        super().__init__()
-        self.outcome = outcome
 
 
 def _wait_before_resend(error: Exception) -> bool | float:

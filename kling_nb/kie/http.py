@@ -21,14 +21,13 @@ from kling_nb.core.errors import (
     AnswerLost,
     ConfigurationError,
     MediaError,
-    NotSent,
     ServiceError,
     Unreachable,
 )
 from kling_nb.core.files import new_file
 
 from .bodies import Limits, announced_bytes, read_excerpt, read_pieces
-from .network import NEVER_SENT, Network, Transport, check_open, open_http
+from .network import Network, Transport, check_open, open_http
 from .pages import page_text
 
 __all__ = ["Downloader", "Fetched", "Progress", "Received", "Transfer"]
@@ -89,7 +88,7 @@ class Downloader:
         digest = hashlib.sha256()
         received = 0
         async with self._turn, self._transfer(url, _CLIP_LIMIT_BYTES) as transfer:
-            total = transfer.total_bytes
+            total = announced_bytes(transfer.response)
             with new_file(path) as file:
                 async for piece in transfer.pieces():
                     await asyncio.to_thread(file.write, piece)
@@ -134,14 +133,10 @@ class Downloader:
                     yield Transfer(response, is_local, max_bytes, self._limits, deadline)
                 finally:
                     await response.aclose()
-        except NEVER_SENT as error:
-            raise NotSent(self._network.explain(error, _requested(error, url))) from None
         except httpx.InvalidURL as error:
             raise MediaError(f"{without_password(url)!r} is not a URL: {error}") from None
-        except httpx.RequestError as error:
-            raise AnswerLost(self._network.explain(error, _requested(error, url))) from None
         except (httpx.HTTPError, ssl.SSLError) as error:
-            raise AnswerLost(self._network.explain(error, httpx.URL(url))) from None
+            raise self._network.failure(error, httpx.URL(url)) from None
         except TimeoutError:
             raise AnswerLost(
                 f"{httpx.URL(url).host}: slower than {self._limits.bytes_per_s / 1000:g} kB/s; "
@@ -197,11 +192,6 @@ class Transfer:
     limits: Limits
     deadline: asyncio.Timeout
 
-    @property
-    def total_bytes(self) -> int | None:
-        """Return the size of the body, or None if the server does not give it."""
-        return announced_bytes(self.response)
-
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the content; its size sets the time limit.
 
@@ -209,23 +199,20 @@ class Transfer:
             MediaError: It is larger than allowed.
         """
         started = asyncio.get_running_loop().time()
-        received, total = 0, self.total_bytes
-        self._check_size(total or 0)
-        self._extend_deadline(started, total or 0)
+        received, total = 0, announced_bytes(self.response)
+        self._allow(started, total or 0)
         async for piece in read_pieces(self.response, self.limits.stalled_s):
             received += len(piece)
-            self._check_size(received)
-            if total is None:
-                self._extend_deadline(started, received)
+            if total is None or received > total:
+                self._allow(started, received)
             yield piece
 
-    def _extend_deadline(self, started: float, size_bytes: int) -> None:
-        self.deadline.reschedule(started + self.limits.transfer_s(size_bytes))
-
-    def _check_size(self, size_bytes: int) -> None:
+    def _allow(self, started: float, size_bytes: int) -> None:
+        """Check the size, and set the time limit for it."""
         if size_bytes > self.max_bytes:
             url = without_password(str(self.response.request.url))
             raise MediaError(f"{url} is larger than {self.max_bytes / 1e6:g} MB")
+        self.deadline.reschedule(started + self.limits.transfer_s(size_bytes))
 
 
 def _local_redirect(url: httpx.URL) -> AnswerLost:
@@ -233,11 +220,3 @@ def _local_redirect(url: httpx.URL) -> AnswerLost:
         f"it redirects to {url.host}, an address of this machine or its network; give that "
         "address itself if you mean it"
     )
-
-
-def _requested(error: httpx.RequestError, url: str) -> httpx.URL:
-    """Return the URL of a failed request; redirects may have changed it."""
-    try:
-        return error.request.url
-    except RuntimeError:  # httpx: the request is not set
-        return httpx.URL(url)

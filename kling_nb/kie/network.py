@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from kling_nb.core.addresses import is_loopback
-from kling_nb.core.errors import ConfigurationError, LedgerError
+from kling_nb.core.errors import (
+    AnswerLost,
+    ConfigurationError,
+    LedgerError,
+    NotSent,
+    Unreachable,
+)
 from kling_nb.core.version import __version__
 
 from .bodies import Limits
@@ -115,7 +123,20 @@ class Network:
         Raises:
             ConfigurationError: They cannot be read; the message names the variable.
         """
-        return read_certificates()
+        name = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
+        path = os.environ.get(name, "")
+        # OpenSSL accepts a missing folder, and then trusts nothing.
+        if path and not (os.path.isfile if name == "SSL_CERT_FILE" else os.path.isdir)(path):
+            raise ConfigurationError(f"{name}: {path!r} does not exist; correct or unset it")
+        try:
+            return httpx.create_ssl_context()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+        names = [each for each in (name, "SSLKEYLOGFILE") if os.environ.get(each)]
+        values = " or ".join(repr(os.environ[each]) for each in names)
+        raise ConfigurationError(
+            f"{' or '.join(names)}: {values} cannot be used ({reason}); correct or unset it"
+        )
 
     def behind(self, transport: Transport | None) -> Network:
         """Return this network, without proxies if a test double replaces the network."""
@@ -139,24 +160,35 @@ class Network:
             return None
         return self.proxies.get(url.scheme) or self.proxies.get("all")
 
-    def explain(self, error: Exception, url: httpx.URL) -> str:
-        """Return a message for a failed request; it begins with the host."""
+    def failure(self, error: Exception, url: httpx.URL) -> Unreachable:
+        """Return our error for a failed request.
+
+        Args:
+            error: The error of httpx or of the socket.
+            url: The requested URL, if the error has none; redirects may have changed it.
+        """
+        with suppress(AttributeError, RuntimeError):  # httpx: the request is not set
+            url = cast("httpx.RequestError", error).request.url
+        kind = NotSent if isinstance(error, NEVER_SENT) else AnswerLost
+        return kind(f"{url.host}: {self._describe(error, url)}")
+
+    def _describe(self, error: Exception, url: httpx.URL) -> str:
         untrusted = find_untrusted(error)
         if untrusted:
             return (
-                f"{url.host}: this machine does not trust its certificate ({untrusted}). If a "
+                f"this machine does not trust its certificate ({untrusted}). If a "
                 "company's proxy or a virus scanner inspects the traffic, set SSL_CERT_FILE to a "
                 "PEM file that contains its certificate, and restart the kernel"
             )
-        words = f"{type(error).__name__} {error}".strip()
+        message = f"{type(error).__name__} {error}".strip()
         proxy = self.proxy_for(url)
         if proxy is None:
-            return f"{url.host}: {words}"
+            return message
         if isinstance(error, httpx.ProxyError):
-            return f"{url.host}: the proxy {proxy} refused the request: {words}"
+            return f"the proxy {proxy} refused the request: {message}"
         if isinstance(error, NEVER_SENT):
-            return f"{url.host}: cannot be reached through the proxy {proxy}: {words}"
-        return f"{url.host}: failed through the proxy {proxy}: {words}"
+            return f"cannot be reached through the proxy {proxy}: {message}"
+        return f"failed through the proxy {proxy}: {message}"
 
 
 class Router(httpx.AsyncBaseTransport):
@@ -221,39 +253,13 @@ def check_open(http: httpx.AsyncClient) -> None:
         raise LedgerError("this session is closed; use the session that replaced it")
 
 
-def read_certificates() -> ssl.SSLContext:
-    """Return the TLS context that httpx makes from the environment.
-
-    Raises:
-        ConfigurationError: A file that the environment names cannot be used.
-    """
-    chosen = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
-    place = os.environ.get(chosen, "")
-    # OpenSSL accepts a missing folder, and then trusts nothing.
-    if place and not (os.path.isfile(place) if chosen == "SSL_CERT_FILE" else os.path.isdir(place)):
-        raise ConfigurationError(f"{chosen}: {place!r} does not exist; correct or unset it")
-    try:
-        return httpx.create_ssl_context()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-    names = [name for name in (chosen, "SSLKEYLOGFILE") if os.environ.get(name)]
-    values = " or ".join(repr(os.environ[name]) for name in names)
-    raise ConfigurationError(
-        f"{' or '.join(names)}: {values} cannot be used ({reason}); correct or unset it"
-    )
-
-
-def find_untrusted(error: BaseException) -> str:
-    """Return why a certificate was refused; empty for another cause."""
-    causes = list(list_causes(error))
-    reasons = [each for each in causes if isinstance(each, ssl.SSLCertVerificationError)]
-    if reasons:
-        return reasons[0].verify_message or _UNTRUSTED
-    return next((str(each) for each in causes if _UNTRUSTED in str(each)), "")
-
-
-def list_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and its causes."""
+def find_untrusted(error: BaseException | None) -> str:
+    """Return why a certificate was rejected; empty for another cause."""
+    reason = ""
     while error is not None:
-        yield error
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message or _UNTRUSTED
+        if _UNTRUSTED in str(error):
+            reason = reason or str(error)
         error = error.__cause__ or error.__context__
+    return reason

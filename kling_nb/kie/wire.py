@@ -27,7 +27,7 @@ from kling_nb.core.task_status import (
 )
 
 from .json_values import clean, is_url, read_float, read_integer, read_json, read_text
-from .pages import page_message
+from .pages import page_text
 
 __all__ = [
     "Answer",
@@ -35,7 +35,6 @@ __all__ = [
     "create_body",
     "create_may_exist",
     "named_ids",
-    "names_another",
     "parse_created",
     "parse_credit",
     "parse_download_url",
@@ -168,11 +167,6 @@ def parse_created(answer: Answer, fields: tuple[Problem, ...] = ()) -> str:
     return task_id
 
 
-def names_another(answer: Answer, task_id: str) -> bool:
-    """Return whether an answer names another id beside this one."""
-    return any(each != task_id for each in named_ids(answer.whole_text))
-
-
 def _created_id(envelope: _Envelope) -> str:
     """Return the id of the created task; empty if the answer names none."""
     for place in (envelope.data, envelope.document):
@@ -281,22 +275,16 @@ def parse_record(answer: Answer, task_id: str) -> TaskStatus:
 
 def parse_uploaded(answer: Answer) -> str:
     """Return the URL of an uploaded file. Source: L; an old example has `fileUrl`."""
-    envelope = _envelope(answer)
-    if answer.status != 200 or envelope.code != 200:
-        _raise_service_error(answer, envelope)
-    data = envelope.data if isinstance(envelope.data, dict) else {}
+    data = _data(answer)
     for name in ("downloadUrl", "fileUrl"):
-        if is_url(data.get(name)):
+        if isinstance(data, dict) and is_url(data.get(name)):
             return str(data[name])
     raise UnreadableAnswer(200, "upload without a downloadUrl")
 
 
 def parse_credit(answer: Answer) -> float:
     """Return the balance in credits. Source: D L, `{"code":200,"msg":"success","data":5916.25}`."""
-    envelope = _envelope(answer)
-    if answer.status != 200 or envelope.code != 200:
-        _raise_service_error(answer, envelope)
-    credits = read_float(envelope.data)
+    credits = read_float(_data(answer))
     if credits is None:
         raise UnreadableAnswer(200, "the balance is not a number")
     return credits
@@ -304,12 +292,18 @@ def parse_credit(answer: Answer) -> float:
 
 def parse_download_url(answer: Answer) -> str:
     """Return a result's link, valid for 20 minutes. Source: D, a bare string in `data`."""
+    url = _data(answer)
+    if not is_url(url):
+        raise UnreadableAnswer(200, "download-url without a URL")
+    return str(url)
+
+
+def _data(answer: Answer) -> object:
+    """Return the `data` of a successful answer; raise the exception for any other."""
     envelope = _envelope(answer)
     if answer.status != 200 or envelope.code != 200:
         _raise_service_error(answer, envelope)
-    if not is_url(envelope.data):
-        raise UnreadableAnswer(200, "download-url without a URL")
-    return str(envelope.data)
+    return envelope.data
 
 
 def _raise_service_error(
@@ -342,7 +336,9 @@ def _envelope(answer: Answer) -> _Envelope:
             message = read_text(document.get("msg")) or read_text(document.get("message"))
             return _Envelope(code, message[:500], document.get("data"), document=document)
     if answer.status != 200:
-        message = page_message(answer.status, answer.body, answer.through)
+        page = page_text(answer.body)
+        through = f" through the proxy {answer.through}" if answer.through else ""
+        message = f"HTTP {answer.status}{through} without a readable body{page and f': {page}'}"
         return _Envelope(answer.status, message, None, readable=False)
     raise UnreadableAnswer(200, "the body is not the documented JSON")
 

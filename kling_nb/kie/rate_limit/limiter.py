@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import ParamSpec, Self, TypeVar
+from typing import Self, TypeVar
 
 import platformdirs
 
@@ -22,7 +22,6 @@ from .store import Account, Slots
 
 __all__ = ["RateLimiter", "RequestQueue"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -49,7 +48,7 @@ class RequestQueue:
         if math.isinf(self.rate.limit):
             return
         async with self._turn:
-            wait_s = await in_worker(self._slots.reserve, self.rate)
+            wait_s = await in_worker(lambda: self._slots.reserve(self.rate))
             if wait_s:
                 await self._sleep(wait_s)
 
@@ -60,7 +59,8 @@ class RequestQueue:
             retry_after_s: The delay that the service asked for, if it gave one.
         """
         if not math.isinf(self.rate.limit):
-            await in_worker(self._slots.hold, self.rate, hold_back_s(self.rate, retry_after_s))
+            held_s = hold_back_s(self.rate, retry_after_s)
+            await in_worker(lambda: self._slots.hold(self.rate, held_s))
 
 
 class RateLimiter:
@@ -98,10 +98,10 @@ class RateLimiter:
         )
 
 
-async def in_worker(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+async def in_worker(call: Callable[[], T]) -> T | None:
     """Call a function that uses the disk in a worker thread; None if Python is shutting down."""
     try:
-        return await asyncio.to_thread(function, *args, **kwargs)
+        return await asyncio.to_thread(call)
     except RuntimeError as error:
         if "shutdown" in str(error):
             return None

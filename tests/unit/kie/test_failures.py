@@ -120,6 +120,6 @@ def test_nothing_is_to_be_tried_again(cause: object) -> None:
 
 def test_no_two_kinds_have_the_same_code_or_name() -> None:
     """So that the order matters for words alone; and each code that is known has one."""
-    codes = [code for cause in CAUSES for code in cause.codes]
+    codes = [code for cause in CAUSES for code in cause.codes.split()]
     assert sorted(codes) == sorted(CODES)
     assert len({cause.name for cause in CAUSES}) == len(CAUSES)

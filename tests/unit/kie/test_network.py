@@ -216,7 +216,7 @@ def untrusted() -> httpx.ConnectError:
 
 def test_a_certificate_that_is_not_trusted() -> None:
     """Why, and how it is made known."""
-    words = Network().explain(untrusted(), API)
+    words = str(Network().failure(untrusted(), API))
     assert words.startswith("api.kie.ai: this machine does not trust its certificate (self-signed")
     assert "SSL_CERT_FILE" in words
 
@@ -232,7 +232,7 @@ def test_a_certificate_that_is_not_trusted() -> None:
 def test_a_proxy_is_named(error: Exception, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is what failed, or what stands between; a password in it is not shown."""
     monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080")
-    text = Network().explain(error, API)
+    text = str(Network().failure(error, API))
     assert "the proxy proxy.example:8080 (HTTPS_PROXY)" in text
     assert words in text
     assert "s3cret" not in text
