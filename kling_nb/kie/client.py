@@ -13,7 +13,7 @@ import json
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -302,35 +302,28 @@ class Client:
         check_open(http)
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         failure: Unreachable
-        received = bytearray()
+        received, limits = bytearray(), self._network.limits
         try:
             async with asyncio.timeout(within_s):
-                return await self._exchange(http, request, received)
+                response = await http.send(request, stream=True)
+                async with aclosing(response):
+                    content = await read_answer(response, limits.answer_bytes, received)
         except TimeoutError:
             failure = AnswerLost(f"{request.url.host}: no complete answer within {within_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
             failure = self._network.failure(error, request.url)
         except AnswerLost as error:
             failure = error
+        else:
+            content = self._key.remove_from(content)  # the service may repeat it
+            retry_after_s = read_number(response, "retry-after")  # never seen from the service
+            proxy = self._network.proxy_for(request.url)
+            return wire.Answer(
+                response.status_code, content, retry_after_s, through=str(proxy or "")
+            )
         if isinstance(failure, AnswerLost):
             failure.partial = self._key.remove_from(bytes(received))
         raise failure
-
-    async def _exchange(
-        self, http: httpx.AsyncClient, request: httpx.Request, received: bytearray
-    ) -> wire.Answer:
-        response = await http.send(request, stream=True)
-        try:
-            content = await read_answer(response, self._network.limits.answer_bytes, received)
-        finally:
-            await response.aclose()
-        # The service may repeat the key, and its answers are stored.
-        content = self._key.remove_from(content)
-        # Never seen from the service, but used if it is present.
-        retry_after_s = read_number(response, "retry-after")
-        proxy = self._network.proxy_for(request.url)
-        through = str(proxy) if proxy else ""
-        return wire.Answer(response.status_code, content, retry_after_s, through=through)
 
 
 def _wait_before_resend(error: Exception) -> bool | float:

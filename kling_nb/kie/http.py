@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,12 +127,10 @@ class Downloader:
         try:
             async with asyncio.timeout(self._limits.transfer_s(0)) as deadline:
                 response, is_local = await self._open(url)
-                try:
+                async with aclosing(response):
                     if response.status_code != 200:
                         raise await self._refusal(response, url)
                     yield Transfer(response, is_local, max_bytes, self._limits, deadline)
-                finally:
-                    await response.aclose()
         except httpx.InvalidURL as error:
             raise MediaError(f"{without_password(url)!r} is not a URL: {error}") from None
         except (httpx.HTTPError, ssl.SSLError) as error:

@@ -40,7 +40,6 @@ Transport = httpx.AsyncBaseTransport
 
 _USER_AGENT = f"kling_nb/{__version__}"
 """A bare library User-Agent gets 403 `error code: 1010` (source: C)."""
-_SCHEMES = ("http", "https", "all")
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -90,17 +89,14 @@ class Proxy:
 
 def read_proxies() -> dict[str, Proxy]:
     """Return the proxies of the environment, or of the system settings."""
-    found = getproxies()
-    texts = {scheme: found.get(scheme, "").strip() for scheme in _SCHEMES}
-    return {scheme: Proxy(name_variable(scheme), text) for scheme, text in texts.items() if text}
-
-
-def name_variable(scheme: str) -> str:
-    """Return the name of the environment variable that sets a proxy."""
-    names = [name for name in os.environ if name.lower() == f"{scheme}_proxy"]
-    # The standard library prefers lower case.
-    names.sort(key=str.islower, reverse=True)
-    return names[0] if names else "the proxy settings of the system"
+    urls, proxies = getproxies(), {}
+    for scheme in ("http", "https", "all"):
+        if url := urls.get(scheme, "").strip():
+            names = [name for name in os.environ if name.lower() == f"{scheme}_proxy"]
+            names.sort(key=str.islower, reverse=True)  # as the standard library, lower case first
+            variable = names[0] if names else "the proxy settings of the system"
+            proxies[scheme] = Proxy(variable, url)
+    return proxies
 
 
 @dataclass(frozen=True)

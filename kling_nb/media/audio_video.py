@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, ClassVar, Final
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import byte_words, shorten
@@ -65,11 +65,8 @@ class AudioVideoInput:
     """Empty for a file, which may be large and is read in pieces."""
     path: str = ""
     """Absolute; empty if there is `content`."""
-
-    @property
-    def is_converted(self) -> bool:
-        """Return whether the upload differs from the given file: never."""
-        return False
+    is_converted: ClassVar[bool] = False
+    """As of an image; the given file is never converted."""
 
     @property
     def source_hashes(self) -> tuple[str, ...]:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from PIL.Image import Image
 
@@ -157,12 +156,14 @@ def decode_frame(path: Path, index: int) -> tuple[Image, int]:
         MediaError: It is not a playable MP4 or WebM.
     """
     with open_clip(path) as (container, stream):
-        times = list_frame_times(container, stream)
+        packets = container.demux(stream)  # decodes nothing
+        times = sorted(each.pts for each in packets if each.pts is not None and not each.is_discard)
         count = len(times)
         if -count <= index < count:
+            container.seek(times[index], stream=stream)
+            frames = (each for each in container.decode(stream) if (each.pts or 0) >= times[index])
             position = index % count
-            image = to_image(decode_at(container, stream, times[index]))
-            return image, -1 if position == count - 1 else position
+            return to_image(next(frames)), -1 if position == count - 1 else position
     raise IndexError(f"frame {index}: {path.name} has {count} frames, 0 to {count - 1}, or -1 back")
 
 
@@ -218,8 +219,10 @@ def transcode(path: Path, plan: Plan) -> bytes:
         target = Path(folder, "preview.mp4")
         with av.open(str(target), "w", options={"movflags": "+faststart"}) as output:
             encoders = {stream.index: add_video(output, stream, plan)}
-            for sound in container.streams.audio[:1]:
-                encoders[sound.index] = add_audio(output, sound)
+            for audio in container.streams.audio[:1]:
+                encoded = output.add_stream("aac", rate=audio.rate)
+                encoded.bit_rate = AUDIO_BITS_PER_S
+                encoders[audio.index] = encoded.encode
             for packet in container.demux([container.streams[index] for index in encoders]):
                 encoder = encoders[packet.stream.index]
                 for decoded in packet.decode():
@@ -253,26 +256,9 @@ def add_video(output: OutputContainer, source: VideoStream, plan: Plan) -> Encod
     return encode
 
 
-def add_audio(output: OutputContainer, source: AudioStream) -> Encoder:
-    stream = output.add_stream("aac", rate=source.rate)
-    stream.bit_rate = AUDIO_BITS_PER_S
-    return stream.encode
-
-
 def codec_name(stream: VideoStream | AudioStream) -> str:
     """Return FFmpeg's name of the codec, not of the decoder: `av1` and not `libdav1d`."""
     return stream.codec_context.codec.canonical_name
-
-
-def list_frame_times(container: InputContainer, stream: VideoStream) -> list[int]:
-    """Return the time of each frame in the stream's time base, sorted; decode nothing."""
-    packets = container.demux(stream)
-    return sorted(each.pts for each in packets if each.pts is not None and not each.is_discard)
-
-
-def decode_at(container: InputContainer, stream: VideoStream, time: int) -> VideoFrame:
-    container.seek(time, stream=stream)
-    return next(frame for frame in container.decode(stream) if (frame.pts or 0) >= time)
 
 
 def to_even(pixels: float) -> int:

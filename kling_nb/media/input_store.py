@@ -18,7 +18,15 @@ from kling_nb.core.errors import MediaError
 from kling_nb.core.files import make_folder, new_file, write_new
 from kling_nb.core.stored_input import StoredInput
 
-__all__ = ["check_unchanged", "content_hash", "is_kept", "keep", "read_stored", "suffix_of"]
+__all__ = [
+    "check_unchanged",
+    "content_hash",
+    "is_kept",
+    "keep",
+    "read_stored",
+    "suffix_of",
+    "write_whole",
+]
 
 FOLDER: Final = "pictures"
 SUFFIXES: Final = {
@@ -62,7 +70,7 @@ def keep(folder: Path, content: bytes | Path, mime_type: str, sha256: str = "") 
         if not (path.is_file() and content_hash(path) == digest):
             make_folder(folder)
             make_folder(path.parent, within=folder)
-            _write(path, content, digest)
+            write_whole(path, content, digest)
     except OSError as error:
         LOG.warning("%s could not be stored (%s): another take will need the original", path, error)
         return ""
@@ -129,8 +137,12 @@ def content_hash(content: bytes | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(path: Path, content: bytes | Path, digest: str) -> None:
-    # A name of its own, then a rename: two kernels may store the same input at once.
+def write_whole(path: Path, content: bytes | Path, sha256: str = "") -> None:
+    """Write a file under another name and rename it, so that other kernels never read a part.
+
+    Raises:
+        OSError: It cannot be written, or a copied file has another hash than `sha256`.
+    """
     part = path.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
         if isinstance(content, bytes):
@@ -138,7 +150,7 @@ def _write(path: Path, content: bytes | Path, digest: str) -> None:
         else:
             with content.open("rb") as source, new_file(part) as target:
                 shutil.copyfileobj(source, target)
-            if content_hash(part) != digest:
+            if content_hash(part) != sha256:
                 raise OSError(f"{content} was changed meanwhile")
         part.replace(path)
     finally:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import glob
 import hashlib
 import logging
-import os
 import threading
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from kling_nb.core.files import make_folder, write_new
+from kling_nb.core.files import make_folder
 from kling_nb.core.forks import renew_in_child
 from kling_nb.core.job_state import Encoding
 
 from . import clips
+from .input_store import write_whole
 
 __all__ = [
     "PREVIEW_BYTES",
@@ -113,15 +112,11 @@ def _preview_path(path: Path) -> Path:
 
 
 def _store(path: Path, content: bytes) -> None:
-    """Write a preview and rename it, so that it is never read half-written; log a failure."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    """Write a preview and delete the earlier ones of the clip; only log a failure."""
     try:
         make_folder(path.parent, within=path.parent.parent)
         for old in path.parent.glob(f"{glob.escape(path.stem[:-12])}{'?' * 12}.mp4"):
             old.unlink(missing_ok=True)
-        write_new(part, content)
-        part.replace(path)
+        write_whole(path, content)
     except OSError as error:
         _log.info("the preview %s cannot be stored: %s", path, error)
-        with suppress(OSError):
-            part.unlink()

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -81,18 +82,15 @@ class Account:
         return hmac.digest(secret, self.place.encode("utf-8", "replace"), "sha256").hex()
 
 
+@dataclass(frozen=True, slots=True)
 class SlotFile:
     """The slots that all processes of this user have taken. Safe in any thread.
 
     Journal mode DELETE, SQLite's default, since WAL is not safe on network file systems. Not
-    synced: after a power cut all slots are in the past.
-
-    Args:
-        path: The file; created at the first use.
+    synced: after a power cut all slots are in the past. The file is created at the first use.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
 
     def reserve(self, account: Account, rate: Rate, now: float) -> float:
         """Take the next slot, in one transaction, and return its time.
@@ -129,12 +127,8 @@ class SlotFile:
         make_folder(self.path.parent)
         ensure_file(self.path)
         try:
-            with (
-                no_fork(),
-                closing(
-                    sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-                ) as connection,
-            ):
+            connect = partial(sqlite3.connect, self.path, isolation_level=None)
+            with no_fork(), closing(connect(timeout=BUSY_TIMEOUT_S)) as connection:
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute("BEGIN IMMEDIATE")
                 for table in TABLES:
@@ -213,17 +207,14 @@ class Slots:
             try:
                 return use(self._file)
             except (OSError, sqlite3.Error) as error:
-                self._warn(error)
+                LOG.warning(
+                    "%s cannot be used (%s): rate limits apply to this kernel alone; with several "
+                    "kernels the service may ask to wait. Jobs continue.",
+                    self._file.path,
+                    error,
+                )
                 self._failed_at = self._clock()
         return use(IN_MEMORY)
-
-    def _warn(self, error: Exception) -> None:
-        LOG.warning(
-            "%s cannot be used (%s): rate limits apply to this kernel alone; with several kernels "
-            "the service may ask to wait. Jobs continue.",
-            self._file.path,
-            error,
-        )
 
 
 def account_id_in(connection: sqlite3.Connection, account: Account) -> str:
