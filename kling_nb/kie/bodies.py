@@ -46,26 +46,17 @@ class Limits:
         return self.spare_s + size_bytes / self.bytes_per_s
 
 
-async def read_answer(
-    response: httpx.Response, max_bytes: int, received: bytearray | None = None
-) -> bytes:
-    """Return the whole body of an API answer.
-
-    Args:
-        response: Not read yet.
-        max_bytes: The largest allowed body.
-        received: Filled with the data that arrives, in case the connection breaks.
+async def read_answer(response: httpx.Response, max_bytes: int, content: bytearray) -> None:
+    """Read the body of an API answer into `content`; if the connection breaks, as far as it came.
 
     Raises:
         AnswerLost: It is larger than `max_bytes`, or its encoding is not supported.
     """
-    content = bytearray() if received is None else received
     async for piece in read_pieces(response, None):
         content += piece
         if len(content) > max_bytes:
             host = response.request.url.host
             raise AnswerLost(f"{host}: the answer is larger than {max_bytes / 1e6:g} MB")
-    return bytes(content)
 
 
 async def read_excerpt(response: httpx.Response, limits: Limits) -> bytes:

@@ -55,8 +55,8 @@ _CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
 """Time between two bytes; `Limits` has the total time of a request."""
 
 _IN_FLIGHT = 8
-_POLLS_IN_FLIGHT = 8
-"""Separate: polls wait for the rate limiter, and other requests must not wait with them."""
+"""For each kind of request: polls wait for the rate limiter and uploads take minutes, and the
+others must not wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Client:
         self._http = open_http(timeout=_TIMEOUT, transport=transport, network=self._network)
         # Requests queue here: httpx's pool becomes very slow when many wait for it.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
-        self._poll_turn = asyncio.Semaphore(_POLLS_IN_FLIGHT)
+        self._poll_turn = asyncio.Semaphore(_IN_FLIGHT)
         self._upload_turn = asyncio.Semaphore(_IN_FLIGHT)
 
     async def create_task(
@@ -244,7 +244,7 @@ class Client:
             on=_wait_before_repeat, attempts=4, timeout=300.0
         ):
             with attempt, pack() as request:
-                async with self._upload_turn:  # takes minutes: other requests must not wait for it
+                async with self._upload_turn:
                     answer = await self._send(self._http, request, within_s)
                     return wire.parse_uploaded(answer)
         raise AssertionError("unreachable: retry_context returns or raises")
@@ -301,28 +301,26 @@ class Client:
         """
         check_open(http)
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
-        failure: Unreachable
+        failure: Unreachable | None = None
         received, limits = bytearray(), self._network.limits
         try:
             async with asyncio.timeout(within_s):
                 response = await http.send(request, stream=True)
                 async with aclosing(response):
-                    content = await read_answer(response, limits.answer_bytes, received)
+                    await read_answer(response, limits.answer_bytes, received)
         except TimeoutError:
             failure = AnswerLost(f"{request.url.host}: no complete answer within {within_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
             failure = self._network.failure(error, request.url)
         except AnswerLost as error:
             failure = error
-        else:
-            content = self._key.remove_from(content)  # the service may repeat it
+        content = self._key.remove_from(bytes(received))  # the service may repeat the key
+        if failure is None:
             retry_after_s = read_number(response, "retry-after")  # never seen from the service
-            proxy = self._network.proxy_for(request.url)
-            return wire.Answer(
-                response.status_code, content, retry_after_s, through=str(proxy or "")
-            )
+            through = str(self._network.proxy_for(request.url) or "")
+            return wire.Answer(response.status_code, content, retry_after_s, through)
         if isinstance(failure, AnswerLost):
-            failure.partial = self._key.remove_from(bytes(received))
+            failure.partial = content
         raise failure
 
 

@@ -87,16 +87,12 @@ class MultipartUpload:
         """Yield the body in pieces and report the progress after each."""
         pieces = iter(cast("httpx.SyncByteStream", multipart.stream))
         total, sent = int(multipart.headers["content-length"]), 0
-        while piece := await self._next(pieces):
+        # In a worker thread: the disk may be slow.
+        while piece := await asyncio.to_thread(next, pieces, b""):
             yield piece
             sent += len(piece)
             if progress is not None:
                 progress(sent, total)
-
-    async def _next(self, pieces: Iterator[bytes]) -> bytes:
-        if isinstance(self.content, bytes):
-            return next(pieces, b"")
-        return await asyncio.to_thread(next, pieces, b"")  # the disk may be slow
 
 
 class CheckedFile(FileIO):
