@@ -104,11 +104,7 @@ async def read_pieces(response: httpx.Response, stalled_s: float | None) -> Asyn
 
 
 def find_decoder(response: httpx.Response) -> zlib._Decompress | None:
-    """Return a decoder for the body, or None if it is not encoded.
-
-    Raises:
-        AnswerLost: Its encoding, or the number of layers, is not supported.
-    """
+    """Return a decoder for the body, or None if it is not encoded; reject other encodings."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in _PLAIN_ENCODINGS:
         return None
@@ -118,11 +114,7 @@ def find_decoder(response: httpx.Response) -> zlib._Decompress | None:
 
 
 def decode_piece(decoder: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
-    """Yield the decoded content of a piece of a body.
-
-    Raises:
-        AnswerLost: It is damaged.
-    """
+    """Yield the decoded content of a piece of a body."""
     while piece and not decoder.eof:
         try:
             part = decoder.decompress(piece, _PIECE_BYTES)

@@ -171,8 +171,7 @@ class Downloader:
         return isinstance(peer, tuple) and is_local_host(str(peer[0]))
 
     async def _refusal(self, response: httpx.Response, url: str) -> ServiceError:
-        code = response.status_code
-        page = page_text(await read_excerpt(response, self._limits))
+        code, page = response.status_code, page_text(await read_excerpt(response, self._limits))
         message = f"HTTP {code}: {page}" if page else f"HTTP {code}"
         proxy = self._network.proxy_for(response.request.url)
         through = f" The request went through the proxy {proxy}." if proxy else ""

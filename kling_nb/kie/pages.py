@@ -14,12 +14,7 @@ _TAG: Final = re.compile(r"<[^<>]*>?")
 
 
 def page_text(body: bytes, limit: int = 160) -> str:
-    """Return the beginning of a page's text on one line, without markup.
-
-    Args:
-        body: HTML or plain text, unchanged.
-        limit: Maximum number of characters.
-    """
+    """Return the first `limit` characters of HTML or plain text on one line, without markup."""
     text = body[:_READ_BYTES].decode("utf-8", "replace")
     text = html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text)))
     words = "".join(sign if sign.isprintable() else " " for sign in text)

@@ -102,13 +102,9 @@ def read_stored(stored: StoredInput) -> bytes:
 
 
 def check_unchanged(stored: StoredInput, sha256: str) -> None:
-    """Check that a stored file is still what was sent.
+    """Check that a stored file, by its hash now, is still what was sent.
 
     Sent under the old fingerprint, a changed file would be paid for as another request.
-
-    Args:
-        stored: The stored input.
-        sha256: The hash of the file now.
 
     Raises:
         MediaError: It has changed; the message says what to do.

@@ -208,11 +208,6 @@ def reading(name: str, noun: str, advice: str) -> Iterator[None]:
 def measure(file: BinaryIO, file_type: FileType, name: str) -> Measured:
     """Measure a video or audio file; read its end too, to detect a truncated file.
 
-    Args:
-        file: The whole file.
-        file_type: The detected type.
-        name: The name for messages.
-
     Raises:
         MediaError: It is truncated. Errors of PyAV are not converted: see `reading`.
     """

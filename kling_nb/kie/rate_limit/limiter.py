@@ -30,11 +30,6 @@ class RequestQueue:
 
     Only the first request in the queue takes a slot, so that a killed process leaves at most one
     unused, and kernels take turns however long their queues are.
-
-    Args:
-        rate: The kind of request and its limit.
-        slots: The slots of the account.
-        sleep: Waits.
     """
 
     def __init__(self, rate: Rate, slots: Slots, sleep: Callable[[float], Awaitable[None]]) -> None:
@@ -53,11 +48,7 @@ class RequestQueue:
                 await self._sleep(wait_s)
 
     async def hold_back(self, retry_after_s: float | None) -> None:
-        """Hold back the account's requests after an answer with status 429.
-
-        Args:
-            retry_after_s: The delay that the service asked for, if it gave one.
-        """
+        """Hold back the account's requests after an answer with status 429."""
         if not math.isinf(self.rate.limit):
             held_s = hold_back_s(self.rate, retry_after_s)
             await in_worker(lambda: self._slots.hold(self.rate, held_s))

@@ -87,18 +87,14 @@ class SlotFile:
     """The slots that all processes of this user have taken. Safe in any thread.
 
     Journal mode DELETE, SQLite's default, since WAL is not safe on network file systems. Not
-    synced: after a power cut all slots are in the past. The file is created at the first use.
+    synced: after a power cut all slots are in the past. The file is created at the first use; if it
+    cannot be used, each method raises OSError or sqlite3.Error.
     """
 
     path: Path
 
     def reserve(self, account: Account, rate: Rate, now: float) -> float:
-        """Take the next slot, in one transaction, and return its time.
-
-        Raises:
-            OSError: The file cannot be used.
-            sqlite3.Error: The same.
-        """
+        """Take the next slot, in one transaction, and return its time."""
         with self._transaction() as connection:
             mine = (account_id_in(connection, account), rate.name)
             bounds = {"from": now - rate.kept_s, "to": now + rate.longest_wait_s}
@@ -111,12 +107,7 @@ class SlotFile:
         return slot
 
     def hold(self, account: Account, rate: Rate, now: float, seconds: float) -> None:
-        """Reserve no slot for that many seconds; keep a longer hold.
-
-        Raises:
-            OSError: The file cannot be used.
-            sqlite3.Error: The same.
-        """
+        """Reserve no slot for that many seconds; keep a longer hold."""
         with self._transaction() as connection:
             mine = {"account": account_id_in(connection, account), "rate": rate.name}
             times = {"until": now + seconds, "latest": now + rate.longest_wait_s}
@@ -177,13 +168,7 @@ renew_in_child(IN_MEMORY.renew)
 
 
 class Slots:
-    """The slots of one account: in the file, or in memory while the file cannot be used.
-
-    Args:
-        account: The account.
-        path: The file.
-        clock: Returns the time in epoch seconds.
-    """
+    """The slots of one account: in the file, or in memory while the file cannot be used."""
 
     def __init__(self, account: Account, path: Path, clock: Callable[[], float]) -> None:
         self._account = account
