@@ -51,7 +51,7 @@ class MultipartUpload:
     def packed(
         self, http: httpx.AsyncClient, url: str, progress: Progress | None
     ) -> Iterator[httpx.Request]:
-        """Yield the upload request, which can be sent once, and keep the file open meanwhile.
+        """Yield the upload request, which can be sent once, and keep the file open.
 
         Raises:
             MediaError: The file cannot be read, or has changed.

@@ -17,6 +17,6 @@ def page_text(body: bytes, limit: int = 160) -> str:
     """Return the first `limit` characters of HTML or plain text on one line, without markup."""
     text = body[:_READ_BYTES].decode("utf-8", "replace")
     text = html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text)))
-    words = "".join(sign if sign.isprintable() else " " for sign in text)
-    words = " ".join(words.split())
-    return words if len(words) <= limit else f"{words[: limit - 1].rstrip()}…"
+    text = "".join(each if each.isprintable() else " " for each in text)
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"

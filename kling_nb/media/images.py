@@ -25,7 +25,7 @@ from .unwrapping import describe
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ImageInput", "make_thumbnail", "placeholder", "read_picture", "shrink"]
+__all__ = ["ImageInput", "make_thumbnail", "placeholder_image", "read_picture", "shrink"]
 
 LOSSY: Final = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF", "HEIF"})
 THUMBNAIL_PX: Final = (240, 160)
@@ -121,7 +121,7 @@ def read_picture(
         )
 
 
-def placeholder(text: str) -> bytes:
+def placeholder_image(text: str) -> bytes:
     """Return a JPEG of 1280×720 px that shows a text, in place of a missing image."""
     from PIL import Image, ImageDraw, ImageFont
 

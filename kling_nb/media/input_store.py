@@ -147,7 +147,7 @@ def write_whole(path: Path, content: bytes | Path, sha256: str = "") -> None:
             with content.open("rb") as source, new_file(part) as target:
                 shutil.copyfileobj(source, target)
             if content_hash(part) != sha256:
-                raise OSError(f"{content} was changed meanwhile")
+                raise OSError(f"{content} has changed")
         part.replace(path)
     finally:
         with suppress(OSError):

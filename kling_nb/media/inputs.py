@@ -79,7 +79,7 @@ def stand_in(kind: Media, text: str, name: str, source_sha256: str) -> Attachmen
         name: The name for messages.
         source_sha256: The hash of the input that it replaces.
     """
-    picture = images.placeholder(text)
+    picture = images.placeholder_image(text)
     image = images.read_picture(picture, name=name)
     if kind.medium == "image":
         return replace(image, source_sha256=source_sha256)

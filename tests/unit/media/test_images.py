@@ -18,7 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kling_nb.errors import MediaError
-from kling_nb.media.images import ImageInput, placeholder, read_picture
+from kling_nb.media.images import ImageInput, placeholder_image, read_picture
 
 JPEG_AND_PNG = ("image/jpeg", "image/png")
 
@@ -438,13 +438,13 @@ def test_thumbnail_of_a_transparent_picture_is_white() -> None:
 @pytest.mark.parametrize("text", ["", "https://host/fox.png", "x" * 5000, "日本 \0 \n\n fox"])
 def test_placeholder(text: str) -> None:
     """A valid picture for any text."""
-    picture = read_picture(placeholder(text))
+    picture = read_picture(placeholder_image(text))
     assert (picture.mime_type, picture.width_px, picture.height_px) == ("image/jpeg", 1280, 720)
 
 
 def test_placeholder_says_the_text() -> None:
     """Other words look different."""
-    assert placeholder("one") != placeholder("two")
+    assert placeholder_image("one") != placeholder_image("two")
 
 
 # --- what is refused ---------------------------------------------------------------------------
