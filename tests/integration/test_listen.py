@@ -92,7 +92,7 @@ def count_polls(job: Job) -> list[str]:
     assert controller is not None
 
     def poll_now() -> None:
-        asked.append(job.id)
+        polled.append(job.id)
         controller.poll_now()
 
     job.controller = StubController(controller.detach, controller.another_take, poll_now=poll_now)
