@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from kling_nb.core.addresses import check_public_url, is_local, leads_here
+from kling_nb.core.addresses import check_public_url, is_local, matches_public_path
 from kling_nb.core.errors import ConfigurationError
 from kling_nb.core.secret import Key
 from kling_nb.jobs.callback_urls import Listening
@@ -169,7 +169,7 @@ def create_endpoint(
     return CallbackEndpoint(
         CallbackReceiver(find_folder, key),
         logging.getLogger("kling_nb"),
-        lambda path: leads_here(path, public_url),
+        lambda path: matches_public_path(path, public_url),
         on_stored,
     )
 

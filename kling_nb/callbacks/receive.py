@@ -19,7 +19,7 @@ from kling_nb.core.errors import KlingError, UnreadableAnswer
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key
 from kling_nb.core.task_status import TaskStatus
-from kling_nb.kie.webhooks import nonce_in, parse_callback, verify_callback
+from kling_nb.kie.webhooks import parse_callback, read_callback_token, verify_callback
 from kling_nb.storage import CallbackStore
 
 __all__ = [
@@ -95,7 +95,7 @@ def check_callback(
     )
     if is_long or len(request.body) > CALLBACK_LIMIT_BYTES:
         return TOO_LONG
-    token = nonce_in(request.query)
+    token = read_callback_token(request.query)
     # A missing and a wrong token get the same answer, so that nobody can test for tokens. They
     # have 128 random bits and are looked up by hash, so the response time shows nothing either.
     if not token or not is_known(token):

@@ -19,7 +19,7 @@ __all__ = [
     "is_local",
     "is_local_host",
     "is_loopback",
-    "leads_here",
+    "matches_public_path",
     "without_password",
 ]
 
@@ -120,7 +120,7 @@ def without_password(url: str) -> str:
     return re.sub(r"(?<=://)[^/?#]*@", "", url, count=1)
 
 
-def leads_here(path: str, public_url: str) -> bool:
+def matches_public_path(path: str, public_url: str) -> bool:
     """Return whether a request's path is that of the public URL, or what a proxy leaves of it.
 
     A proxy may strip its own part of the path: of `/a/b` remains `/a/b`, `/b` or `/`.

@@ -1,7 +1,7 @@
 """Budgets: spending limits per notebook, day or folder, and the check of a new request.
 
-Pure: `storage/spending` adds up the expenses and calls `refusal` in the transaction that records a
-new request. Must not depend on tables or sessions.
+Pure: `storage/spending` adds up the expenses and calls `budget_error` in the transaction that
+records a new request. Must not depend on tables or sessions.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
-from kling_nb.core.money import DOLLARS_PER_CREDIT, price_words
+from kling_nb.core.money import DOLLARS_PER_CREDIT, format_price
 
 from .errors import BudgetExceeded, InvalidInput
-from .formatting import counted, number_words
+from .formatting import format_count, format_number
 
 __all__ = [
     "OFF",
@@ -26,12 +26,12 @@ __all__ = [
     "BudgetStatus",
     "Change",
     "Scope",
-    "changes",
+    "budget_error",
     "day_of",
     "describe",
     "least_left",
     "name_notebook",
-    "refusal",
+    "parse_changes",
 ]
 
 OFF = "off"
@@ -109,15 +109,15 @@ class BudgetStatus:
         return max(0.0, self.budget.limit_credits - self.spent_credits)
 
     def __str__(self) -> str:
-        limit = price_words(self.budget.limit_credits)
-        name, spent = self.budget.name, number_words(self.spent_credits)
+        limit = format_price(self.budget.limit_credits)
+        name, spent = self.budget.name, format_number(self.spent_credits)
         start = f"Budget of {name}: {spent} of {limit} spent"
         unknown = (
-            f"; {counted(self.unpriced, 'job')} of unknown price not counted"
+            f"; {format_count(self.unpriced, 'job')} of unknown price not counted"
             if self.unpriced
             else ""
         )
-        return f"{start}, {number_words(self.left_credits)} left{unknown}"
+        return f"{start}, {format_number(self.left_credits)} left{unknown}"
 
 
 def least_left(statuses: Iterable[BudgetStatus]) -> float | None:
@@ -125,7 +125,9 @@ def least_left(statuses: Iterable[BudgetStatus]) -> float | None:
     return min((each.left_credits for each in statuses), default=None)
 
 
-def refusal(statuses: Sequence[BudgetStatus], price_credits: float | None) -> BudgetExceeded | None:
+def budget_error(
+    statuses: Sequence[BudgetStatus], price_credits: float | None
+) -> BudgetExceeded | None:
     """Return the error if a request exceeds a budget, else None.
 
     Args:
@@ -145,7 +147,7 @@ def refusal(statuses: Sequence[BudgetStatus], price_credits: float | None) -> Bu
         return None
     advice = [_advice(each, price_credits) for each in short]
     return BudgetExceeded(
-        f"This clip costs {price_words(price_credits)}, more than the budget has left. "
+        f"This clip costs {format_price(price_credits)}, more than the budget has left. "
         f"{'; '.join(map(str, short))}. Nothing was sent. {' '.join(advice)} "
         f"A budget may count per {_SCOPES}."
     )
@@ -179,7 +181,7 @@ def name_notebook(path: Path, folder: Path) -> str:
     return path.name
 
 
-def changes(notebook: str, limit: str | float | None, per: str = "") -> list[Change]:
+def parse_changes(notebook: str, limit: str | float | None, per: str = "") -> list[Change]:
     """Return the budgets to set or to remove.
 
     Args:

@@ -12,34 +12,34 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, assert_never
 
-from .formatting import balance_words, credit_words, time_words
+from .formatting import format_balance, format_credits, format_duration
 
 __all__ = [
     "ANSWER_LIMIT",
-    "LOOKS_S",
     "NO_EVIDENCE",
-    "REFUND_LOOKS_S",
-    "BalanceLook",
+    "REFUND_SAMPLE_TIMES_S",
+    "SAMPLE_TIMES_S",
+    "BalanceHistory",
     "Evidence",
     "Likelihood",
     "Reason",
+    "TimedBalance",
     "Verdict",
-    "Watch",
     "encode_watch",
+    "format_balance_change",
+    "format_verdict",
     "judge",
-    "moved_words",
     "parse_watch",
-    "verdict_words",
 ]
 
 WATCH_S = 60.0
 """If the balance has not changed for this time, most likely nothing was charged."""
 
-LOOKS_S = (0.0, 15.0, 30.0, WATCH_S, 120.0, 300.0)
+SAMPLE_TIMES_S = (0.0, 15.0, 30.0, WATCH_S, 120.0, 300.0)
 """Times of the balance samples after a lost request, from the first one; those after `WATCH_S` are
 for a service that was unreachable before."""
 
-REFUND_LOOKS_S = (0.0, WATCH_S, 120.0, 300.0)
+REFUND_SAMPLE_TIMES_S = (0.0, WATCH_S, 120.0, 300.0)
 """The same for a failed task, which may be refunded late."""
 
 ANSWER_LIMIT = 4_000
@@ -73,7 +73,7 @@ _MEANING = {Reason.FELL: Likelihood.PAID, Reason.STILL: Likelihood.NOT_PAID}
 
 
 @dataclass(frozen=True, slots=True)
-class BalanceLook:
+class TimedBalance:
     """One sample of the balance."""
 
     after_s: float
@@ -82,11 +82,11 @@ class BalanceLook:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class BalanceHistory:
     """Samples of the balance after a request."""
 
     began_at: datetime
-    looks: tuple[BalanceLook, ...] = ()
+    looks: tuple[TimedBalance, ...] = ()
     others_moved: bool = False
     """Whether another job of the ledger may have changed the balance meanwhile."""
 
@@ -108,9 +108,11 @@ class Watch:
         """Return whether more samples follow, if the kernel is still running."""
         return not self.is_over and now < self.began_at + timedelta(seconds=WATCH_S + _LATE_S)
 
-    def add(self, after_s: float, balance_credits: float | None, *, others_moved: bool) -> Watch:
+    def add(
+        self, after_s: float, balance_credits: float | None, *, others_moved: bool
+    ) -> BalanceHistory:
         """Return the watch with another sample; None is an unknown balance."""
-        sample = () if balance_credits is None else (BalanceLook(after_s, balance_credits),)
+        sample = () if balance_credits is None else (TimedBalance(after_s, balance_credits),)
         others = self.others_moved or others_moved
         return replace(self, looks=(*self.looks, *sample), others_moved=others)
 
@@ -122,7 +124,7 @@ class Evidence:
     price_credits: float | None = None
     before_credits: float | None = None
     """The balance before the request."""
-    watch: Watch | None = None
+    watch: BalanceHistory | None = None
     answer: str = field(default="", repr=False)
     """The service's raw answer, cut to `ANSWER_LIMIT`; empty without an answer."""
     task_ids: tuple[str, ...] = ()
@@ -171,7 +173,7 @@ def _reason(falls: list[float], price_credits: float | None, *, is_over: bool) -
     return Reason.STILL if is_over else Reason.EARLY
 
 
-def encode_watch(watch: Watch) -> dict[str, object]:
+def encode_watch(watch: BalanceHistory) -> dict[str, object]:
     """Return the watch in JSON types."""
     return {
         "began_at": watch.began_at.isoformat(),
@@ -180,25 +182,25 @@ def encode_watch(watch: Watch) -> dict[str, object]:
     }
 
 
-def parse_watch(document: Mapping[str, Any]) -> Watch:
+def parse_watch(document: Mapping[str, Any]) -> BalanceHistory:
     """Return the watch from the result of `encode_watch`."""
-    return Watch(
+    return BalanceHistory(
         began_at=datetime.fromisoformat(document["began_at"]),
-        looks=tuple(BalanceLook(*look) for look in document["looks"]),
+        looks=tuple(TimedBalance(*look) for look in document["looks"]),
         others_moved=document["others_moved"],
     )
 
 
-def verdict_words(verdict: Verdict) -> str:
+def format_verdict(verdict: Verdict) -> str:
     """Return the verdict as a sentence with the balances."""
-    lasted = time_words(verdict.lasted_s)
-    after = balance_words(verdict.after_credits or 0.0)
+    lasted = format_duration(verdict.lasted_s)
+    after = format_balance(verdict.after_credits or 0.0)
     match verdict.ground:
         case Reason.FELL:
             words = (
-                f"The task exists and was paid, very probably: {moved_words(verdict)}, exactly "
-                "the price, and no other job of this folder moved it; other programs on the "
-                "account could have."
+                "The task exists and was paid, very probably: "
+                f"{format_balance_change(verdict)}, exactly the price, and no other job of this "
+                "folder moved it; other programs on the account could have."
             )
         case Reason.STILL:
             words = (
@@ -213,7 +215,8 @@ def verdict_words(verdict: Verdict) -> str:
         case Reason.RETURNED:
             words = f"Cannot tell: the balance moved within {lasted}, and is {after}, as before."
         case Reason.ODD:
-            words = f"Cannot tell: {moved_words(verdict)}, which is not the price of this task."
+            change = format_balance_change(verdict)
+            words = f"Cannot tell: {change}, which is not the price of this task."
         case Reason.UNSEEN:
             words = unseen_words(verdict)
         case _:
@@ -225,15 +228,15 @@ def unseen_words(verdict: Verdict) -> str:
     """Return a sentence that names the missing balance."""
     if verdict.before_credits is None:
         return "Cannot tell: the balance before it is not known."
-    before = balance_words(verdict.before_credits)
+    before = format_balance(verdict.before_credits)
     return f"Cannot tell: the balance was {before} before it, and is not known after it."
 
 
-def moved_words(verdict: Verdict) -> str:
+def format_balance_change(verdict: Verdict) -> str:
     """Return `the balance went from 5,916 to 5,861, 55 credits less`."""
     before, after = verdict.before_credits or 0.0, verdict.after_credits or 0.0
     way = "less" if before >= after else "more"
-    change = credit_words(round(abs(before - after), 2))
+    change = format_credits(round(abs(before - after), 2))
     return (
-        f"the balance went from {balance_words(before)} to {balance_words(after)}, {change} {way}"
+        f"the balance went from {format_balance(before)} to {format_balance(after)}, {change} {way}"
     )

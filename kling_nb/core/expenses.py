@@ -16,9 +16,9 @@ from typing import Final
 
 from kling_nb.core.money import DOLLARS_PER_CREDIT
 
-from .formatting import number_words
+from .formatting import format_number
 
-__all__ = ["By", "Expense", "Total", "csv_text", "table", "totals"]
+__all__ = ["By", "Expense", "Total", "format_csv", "table", "totals"]
 
 _CSV_HEADERS = (
     "clips",
@@ -139,11 +139,11 @@ def _row(total: Total) -> tuple[str, ...]:
     return (
         total.name,
         str(total.clips),
-        number_words(total.credits) + unpriced,
+        format_number(total.credits) + unpriced,
         f"${total.dollars:,.2f}",
-        number_words(total.uncertain_credits),
+        format_number(total.uncertain_credits),
         str(total.kept),
-        "–" if per_kept is None else number_words(per_kept),
+        "–" if per_kept is None else format_number(per_kept),
     )
 
 
@@ -151,7 +151,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 """Characters that begin a formula, or that spreadsheets drop before one."""
 
 
-def csv_text(totals: Sequence[Total], by: By) -> str:
+def format_csv(totals: Sequence[Total], by: By) -> str:
     """Return the totals as CSV with headers; plain numbers, empty fields for None.
 
     An apostrophe precedes a name that a spreadsheet would interpret as a formula.

@@ -11,16 +11,16 @@ from datetime import datetime
 from numbers import Integral, Real
 
 __all__ = [
-    "balance_words",
-    "byte_words",
-    "counted",
-    "credit_words",
-    "date_words",
-    "number_words",
-    "one_line",
+    "format_balance",
+    "format_bytes",
+    "format_count",
+    "format_credits",
+    "format_date",
+    "format_duration",
+    "format_number",
+    "replace_invisible",
     "shorten",
-    "time_words",
-    "visible",
+    "to_one_line",
 ]
 
 MONTHS = (
@@ -45,14 +45,14 @@ UNSEEN = re.compile(
 writing direction, and halves of surrogate pairs, which cannot be encoded."""
 
 
-def visible(text: str) -> str:
+def replace_invisible(text: str) -> str:
     """Return the text with each invisible character replaced by U+FFFD."""
     return UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def one_line(text: str, limit: int = 10_000) -> str:
+def to_one_line(text: str, limit: int = 10_000) -> str:
     """Return the text as one line of at most `limit` characters, cut between words if possible."""
-    line = " ".join(visible(text).split())
+    line = " ".join(replace_invisible(text).split())
     if len(line) <= limit:
         return line
     cut = line[: limit - 1]
@@ -60,35 +60,35 @@ def one_line(text: str, limit: int = 10_000) -> str:
     return (cut[:space] if space > limit * 2 // 3 else cut).rstrip(" ,;:.") + "…"
 
 
-def number_words(value: float) -> str:
+def format_number(value: float) -> str:
     """Return `5,916`, or `5,916.25` with a fraction."""
     digits = f"{value:,.2f}"
     return digits.rstrip("0").rstrip(".")
 
 
-def balance_words(value: float) -> str:
+def format_balance(value: float) -> str:
     """Return a balance, from 100 credits on without the fraction: `5,916`."""
-    return f"{int(value):,}" if value >= 100 else number_words(value)
+    return f"{int(value):,}" if value >= 100 else format_number(value)
 
 
-def counted(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """Return `1 clip`, `2 clips`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def credit_words(credits: float) -> str:
+def format_credits(credits: float) -> str:
     """Return `55 credits`."""
-    return f"{number_words(credits)} credit{'' if credits == 1 else 's'}"
+    return f"{format_number(credits)} credit{'' if credits == 1 else 's'}"
 
 
-def byte_words(size_bytes: int) -> str:
+def format_bytes(size_bytes: int) -> str:
     """Return `0.9 MB`, `82 kB` or `512 bytes`, in powers of ten."""
     if size_bytes >= 100_000:
         return f"{size_bytes / 1e6:,.1f} MB"
     return f"{size_bytes / 1e3:.0f} kB" if size_bytes >= 1000 else f"{size_bytes} bytes"
 
 
-def time_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return `40 s`, `1 min 12 s` or `1 h 5 min`."""
     whole = max(0, round(seconds))
     if whole < 60:
@@ -98,7 +98,7 @@ def time_words(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def date_words(when: datetime, now: datetime) -> str:
+def format_date(when: datetime, now: datetime) -> str:
     """Return `20 November`, with the year if it is another one, in the time zone of `now`."""
     local = when.astimezone(now.tzinfo)
     year = "" if local.year == now.year else f" {local.year}"

@@ -35,13 +35,13 @@ __all__ = [
     "Failed",
     "JobFacts",
     "JobState",
-    "OutOfSight",
     "Preparing",
     "Refused",
     "Saved",
     "Sending",
     "Stage",
     "Unknown",
+    "Unresponsive",
     "Uploading",
     "Vanished",
     "Waiting",
@@ -214,7 +214,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class OutOfSight:
+class Unresponsive:
     """The service has the task, but status requests fail."""
 
     name: ClassVar[str] = "outofsight"
@@ -327,7 +327,7 @@ JobState = (
     | Uploading
     | Sending
     | Waiting
-    | OutOfSight
+    | Unresponsive
     | Downloading
     | Saved
     | Failed

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
-from .formatting import credit_words
+from .formatting import format_credits
 
-__all__ = ["DOLLARS_PER_CREDIT", "Funds", "dollar_words", "price_words"]
+__all__ = ["DOLLARS_PER_CREDIT", "Funds", "format_dollars", "format_price"]
 
 DOLLARS_PER_CREDIT = 0.005
 """Source: published price pages, 2026-03 to 2026-10."""
@@ -23,12 +23,12 @@ class Funds:
     """The least that a budget has left."""
 
 
-def dollar_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
+def format_dollars(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
     """Return `$0.28`; half a cent is rounded up."""
     dollars = Decimal(str(credits)) * Decimal(str(dollars_per_credit))
     return f"${dollars.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
 
 
-def price_words(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
+def format_price(credits: float, dollars_per_credit: float = DOLLARS_PER_CREDIT) -> str:
     """Return `55 credits ($0.28)`."""
-    return f"{credit_words(credits)} ({dollar_words(credits, dollars_per_credit)})"
+    return f"{format_credits(credits)} ({format_dollars(credits, dollars_per_credit)})"

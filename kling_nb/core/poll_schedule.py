@@ -12,20 +12,20 @@ from statistics import median
 from typing import Final
 
 __all__ = [
-    "ASK_AGAIN_NO_URL_S",
     "GRACE_S",
+    "MISSING_URL_TIMEOUT_S",
     "NEW_TASKS",
-    "QUESTIONS",
+    "STATUS_REQUESTS",
     "Rate",
     "RateLimits",
+    "back_off_s",
+    "callback_poll_delay_s",
     "expected_s",
-    "heard_ask_s",
-    "hold_back_s",
-    "next_ask_s",
+    "is_unresponsive",
     "next_slot",
-    "out_of_sight",
     "parse_rate_limits",
-    "rest_s",
+    "poll_delay_s",
+    "rate_limit_back_off_s",
     "retry_wait_s",
 ]
 
@@ -36,7 +36,7 @@ Source: several public clients (C): recordInfo answers 422 `recordInfo is null` 
 recorded conversations (L, 2026-04 to 2026-10) a new task was known at once.
 """
 
-ASK_AGAIN_NO_URL_S = 60.0
+MISSING_URL_TIMEOUT_S = 60.0
 """How long a `success` without a result URL is polled before it is reported."""
 
 _OUT_OF_SIGHT_S = 40.0
@@ -74,7 +74,7 @@ class Rate:
 NEW_TASKS = Rate("new tasks", 20, 10.0, 1.0)
 """Per account. Source: published documentation (D), 2026-08."""
 
-QUESTIONS = Rate("questions", 10, 1.0, 0.25)
+STATUS_REQUESTS = Rate("questions", 10, 1.0, 0.25)
 """recordInfo: per key by an older page, per task by a newer text; this is the stricter one.
 
 Source: published documentation (D), 2026-08 to 2026-10.
@@ -91,7 +91,7 @@ class RateLimits:
     """The rate limits of an account; larger accounts have other limits than the default."""
 
     new_tasks: Rate = NEW_TASKS
-    questions: Rate = QUESTIONS
+    questions: Rate = STATUS_REQUESTS
 
 
 def parse_rate_limits(text: str) -> RateLimits:
@@ -114,7 +114,7 @@ def parse_rate_limits(text: str) -> RateLimits:
             f"{least} to {most:g}"
         )
     return RateLimits(
-        _changed(NEW_TASKS, found.get("create")), _changed(QUESTIONS, found.get("status"))
+        _changed(NEW_TASKS, found.get("create")), _changed(STATUS_REQUESTS, found.get("status"))
     )
 
 
@@ -128,7 +128,7 @@ def expected_s(past_s: Sequence[float], usual_s: float) -> float:
     return median(past_s[:20]) if len(past_s) >= 3 else usual_s
 
 
-def next_ask_s(elapsed_s: float, usual_s: float) -> float:
+def poll_delay_s(elapsed_s: float, usual_s: float) -> float:
     """Return the seconds until the next status request.
 
     Rare requests while the clip cannot be ready, frequent ones around the expected time, then
@@ -152,19 +152,19 @@ def next_ask_s(elapsed_s: float, usual_s: float) -> float:
     return min(max(near, (elapsed_s - usual_s) / 10), 30.0)
 
 
-def heard_ask_s(elapsed_s: float, usual_s: float) -> float:
+def callback_poll_delay_s(elapsed_s: float, usual_s: float) -> float:
     """Return the seconds until the next status request if a callback is expected.
 
     Three times as long as without one, at most a minute: the cost of a lost callback.
 
     Args:
-        elapsed_s: As for `next_ask_s`.
-        usual_s: As for `next_ask_s`.
+        elapsed_s: As for `poll_delay_s`.
+        usual_s: As for `poll_delay_s`.
     """
-    return min(3 * next_ask_s(elapsed_s, usual_s), 60.0)
+    return min(3 * poll_delay_s(elapsed_s, usual_s), 60.0)
 
 
-def out_of_sight(failing_for_s: float) -> bool:
+def is_unresponsive(failing_for_s: float) -> bool:
     """Return whether status requests have failed for so long that the user should know."""
     return failing_for_s >= _OUT_OF_SIGHT_S
 
@@ -174,7 +174,7 @@ def retry_wait_s(tries: int) -> float:
     return float(min(2 ** (min(tries, 10) - 1), 60))
 
 
-def rest_s(retry_after_s: float | None) -> float:
+def back_off_s(retry_after_s: float | None) -> float:
     """Return the seconds to back off after a 429: `Retry-After`, at most 60.
 
     A longer pause could lose a clip.
@@ -206,7 +206,7 @@ def next_slot(taken: Sequence[float], now: float, rate: Rate, held_until: float 
     return min(slot, latest)
 
 
-def hold_back_s(rate: Rate, retry_after_s: float | None) -> float:
+def rate_limit_back_off_s(rate: Rate, retry_after_s: float | None) -> float:
     """Return the seconds to back off after a 429: `Retry-After`, else a part of the window.
 
     The service also counts programs on other machines.

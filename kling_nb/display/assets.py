@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CLIPBOARD", "STATIC", "joined_script"]
+__all__ = ["CLIPBOARD", "STATIC", "join_scripts"]
 
 STATIC = Path(__file__).parent / "static"
 """The folder of all scripts and style sheets."""
@@ -16,6 +16,6 @@ CLIPBOARD = STATIC / "clipboard.js"
 """Defines `copyText`."""
 
 
-def joined_script(*parts: Path) -> str:
+def join_scripts(*parts: Path) -> str:
     """Return the parts as one module; all parts share their names."""
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)

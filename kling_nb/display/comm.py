@@ -26,10 +26,19 @@ import traitlets
 from kling_nb.core.forks import renew_in_child
 
 from . import html
-from .assets import CLIPBOARD, STATIC, joined_script
+from .assets import CLIPBOARD, STATIC, join_scripts
 from .front_end import present_front_end
 
-__all__ = ["VIEW_MIME", "Hub", "Page", "Place", "hub", "mounted", "view_data", "without_comms"]
+__all__ = [
+    "VIEW_MIME",
+    "CardContainer",
+    "Hub",
+    "Page",
+    "hub",
+    "mount_widget",
+    "view_data",
+    "without_comms",
+]
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 """Displays a widget's view; used only in front ends where nothing else starts a widget."""
@@ -92,7 +101,7 @@ class Hub(anywidget.AnyWidget):
     Several pages may be connected; each receives every message.
     """
 
-    _esm = joined_script(CLIPBOARD, *(STATIC / name for name in _MODULES))
+    _esm = join_scripts(CLIPBOARD, *(STATIC / name for name in _MODULES))
     _css = STATIC / "comm.css"
     hub_id = traitlets.Unicode().tag(sync=True)
     """Marks the containers and mounts of this kernel on a page; also the id of the model."""
@@ -183,7 +192,7 @@ def hub() -> Hub:
         return _hubs[-1]
 
 
-class Place:
+class CardContainer:
     """A card container: a part of an output that pages keep up to date, also after a reload.
 
     Args:
@@ -245,7 +254,7 @@ def without_comms() -> Iterator[None]:
             comm.create_comm = create
 
 
-def mounted(widget: Any, saved: Mapping[str, str]) -> dict[str, Any]:
+def mount_widget(widget: Any, saved: Mapping[str, str]) -> dict[str, Any]:
     """Return a widget as an output with a saved view.
 
     Args:

@@ -21,8 +21,8 @@ import traitlets
 from kling_nb.core.errors import KlingError, MediaError
 from kling_nb.core.job_state import Saved
 from kling_nb.display import html
-from kling_nb.display.assets import CLIPBOARD, STATIC, joined_script
-from kling_nb.display.comm import mounted, without_comms
+from kling_nb.display.assets import CLIPBOARD, STATIC, join_scripts
+from kling_nb.display.comm import mount_widget, without_comms
 from kling_nb.display.html.gallery import (
     GalleryItem,
     clip_text,
@@ -156,7 +156,7 @@ class Gallery(anywidget.AnyWidget):
         selection: The initial filter.
     """
 
-    _esm = joined_script(CLIPBOARD, *(STATIC / "gallery" / part for part in _PARTS))
+    _esm = join_scripts(CLIPBOARD, *(STATIC / "gallery" / part for part in _PARTS))
     _css = STATIC / "gallery" / "gallery.css"
     asked = traitlets.Dict().tag(sync=True)
     """The initial filter."""
@@ -181,10 +181,10 @@ class Gallery(anywidget.AnyWidget):
         items, matching, kept = shown.items, shown.matching, shown.kept
         if not items:
             title, *lines = self._describe_empty()
-            return mounted(self, notice_bundle("info", title, lines))
+            return mount_widget(self, notice_bundle("info", title, lines))
         markup = render_gallery(items, matching=matching, kept=kept, now=now)
         text = gallery_text(items, matching=matching, kept=kept, now=now)
-        return mounted(self, {"text/html": markup, "text/plain": text})
+        return mount_widget(self, {"text/html": markup, "text/plain": text})
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, dict) and content.get("do") in self._answers:
@@ -281,7 +281,7 @@ def _entry(item: GalleryItem, now: datetime) -> dict[str, Any]:
     return {
         **asdict(clip_text(item, now=now)),
         "id": facts.id,
-        "task": html.one_line(item.state.task_id),
+        "task": html.to_one_line(item.state.task_id),
         "emulated": facts.emulated,
         "starred": item.starred,
         "hidden": item.hidden,

@@ -6,12 +6,21 @@ repeat a mistake of the client. Only rendering loads Pillow and PyAV.
 
 from __future__ import annotations
 
-from kling_nb.emulator.account.account import UNLIMITED, Books, Terms
-from kling_nb.emulator.account.callback_queue import Outbox
-from kling_nb.emulator.account.callbacks import Post
+from kling_nb.emulator.account.account import UNLIMITED, EmulatedAccount, Limits
+from kling_nb.emulator.account.callback_queue import CallbackQueue
+from kling_nb.emulator.account.callbacks import CallbackAttempt
 from kling_nb.emulator.account.tasks import Task
 from kling_nb.emulator.faults import KNOWN_FAULTS
 
 from .emulator import Emulator
 
-__all__ = ["KNOWN_FAULTS", "UNLIMITED", "Books", "Emulator", "Outbox", "Post", "Task", "Terms"]
+__all__ = [
+    "KNOWN_FAULTS",
+    "UNLIMITED",
+    "CallbackAttempt",
+    "CallbackQueue",
+    "EmulatedAccount",
+    "Emulator",
+    "Limits",
+    "Task",
+]

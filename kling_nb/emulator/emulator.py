@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Host, Router
 from starlette.types import ASGIApp
 
-from kling_nb.emulator.account.account import Books, Terms
-from kling_nb.emulator.account.callback_queue import Outbox
+from kling_nb.emulator.account.account import EmulatedAccount, Limits
+from kling_nb.emulator.account.callback_queue import CallbackQueue
 from kling_nb.emulator.account.uploads import Uploads
 from kling_nb.emulator.http.api import Api
 from kling_nb.emulator.http.callback_sender import CallbackSender
@@ -54,7 +54,7 @@ class Emulator:
         render: RenderMode = "full",
         clock: Callable[[], float] = time.time,
         public_url: str | None = None,
-        terms: Terms | None = None,
+        terms: Limits | None = None,
     ) -> None:
         """Create an emulator; the first request creates the files.
 
@@ -66,10 +66,10 @@ class Emulator:
             public_url: The URL of a served emulator; None for the service's own host names.
             terms: Rate limits, lifetimes and callback settings; None for the service's.
         """
-        self.books = Books(Path(folder), clock=clock, terms=terms)
+        self.books = EmulatedAccount(Path(folder), clock=clock, terms=terms)
         self.studio = RenderWorker(Uploads(self.books), render)
         urls = PublicUrls(public_url)
-        self.outbox = Outbox(self.books)
+        self.outbox = CallbackQueue(self.books)
         self.courier = CallbackSender(self.outbox, self.studio, urls)
         api = Api(self.books, self.studio, urls, seconds)
         api.on_callback_due = self.courier.wake
@@ -105,7 +105,7 @@ def build_app(api: Api, files: Files) -> ASGIApp:
                 "requests": account.all_requests(),
                 "leaks": account.leaks(),
                 "faults": [dataclasses.asdict(fault) for fault in account.faults()],
-                "callbacks": [dataclasses.asdict(post) for post in Outbox(account).posts()],
+                "callbacks": [dataclasses.asdict(post) for post in CallbackQueue(account).posts()],
             }
         )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from kling_nb.emulator.account.account import UNLIMITED, Terms, parse_rate_limits
+from kling_nb.emulator.account.account import UNLIMITED, Limits, parse_rate_limits
 from kling_nb.emulator.account.callbacks import CallbackForm
 from kling_nb.emulator.faults import find_fault
 from kling_nb.emulator.render.worker import RenderMode
@@ -45,7 +45,7 @@ class Service:
     """Names and times of faults to inject before the first request."""
     keep_alive_s: int = 5
     """After this many idle seconds the server closes a kept-alive connection."""
-    terms: Terms | None = None
+    terms: Limits | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,10 +127,10 @@ def parse_fault(text: str) -> tuple[str, int]:
     return name, int(times or 1)
 
 
-def parse_limits(text: str) -> Terms:
+def parse_limits(text: str) -> Limits:
     """Return the service's limits with these rate limits."""
     try:
-        return parse_rate_limits(Terms(), text)
+        return parse_rate_limits(Limits(), text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

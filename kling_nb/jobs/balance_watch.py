@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from kling_nb.core.charge_evidence import LOOKS_S, Watch, judge
+from kling_nb.core.charge_evidence import SAMPLE_TIMES_S, BalanceHistory, judge
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import Stage
 from kling_nb.kie.client import Client
@@ -80,7 +80,7 @@ class BalanceWatcher:
             record: A job that was lost, or failed.
             after_s: Seconds since the first sample.
         """
-        watch = record.watch or Watch(self.now())
+        watch = record.watch or BalanceHistory(self.now())
         balance = await balance_or_none(self.client)
         # Queried after the balance: whatever changed it is on disk by then, or is being sent.
         others = await in_thread(self.ledger.accounts.others_moved, record)
@@ -120,7 +120,7 @@ class BalanceWatcher:
         is_ours = record.owner == self.ledger.owner
         if is_ours or not await in_thread(self.ledger.owner_lives, record.owner):
             age_s = record.watch.age_s(self.now()) if record.watch else 0.0
-            self.watch(job, record, (age_s, *(at_s for at_s in LOOKS_S if at_s > age_s)))
+            self.watch(job, record, (age_s, *(at_s for at_s in SAMPLE_TIMES_S if at_s > age_s)))
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Cancel all watches for good. The ledger keeps the samples; the next session resumes."""

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from kling_nb.core.console import readable
 from kling_nb.core.errors import KlingError
-from kling_nb.kie.webhooks import with_nonce
+from kling_nb.kie.webhooks import add_callback_token
 from kling_nb.storage import JobRecord
 
 from .mimebundle import render_notice
@@ -77,7 +77,7 @@ class CallbackUrls:
             return "", ""
         self._folders[token] = folder
         self._awaited.add(token)
-        return with_nonce(listening.url, token), token
+        return add_callback_token(listening.url, token), token
 
     def folder_of(self, token: str) -> Path | None:
         """Return the ledger folder for a callback token of this session, or None."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS, RateLimits
+from kling_nb.core.poll_schedule import NEW_TASKS, STATUS_REQUESTS, RateLimits
 from kling_nb.core.secret import Key
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader
@@ -21,7 +21,7 @@ from kling_nb.kie.urls import API_URL
 from . import settings
 
 if TYPE_CHECKING:
-    from kling_nb.emulator import Emulator, Terms
+    from kling_nb.emulator import Emulator, Limits
 
 __all__ = ["Connection", "account_of", "connect", "rate_limiter_of"]
 
@@ -81,12 +81,12 @@ def _emulator_for(chosen: settings.Settings) -> Emulator | None:
     """Return an emulator in this process, or None if the settings name another service."""
     if chosen.mode != "emulator" or chosen.api_url != API_URL:
         return None
-    from kling_nb.emulator import Emulator, Terms
+    from kling_nb.emulator import Emulator, Limits
 
     folder, limits = chosen.folder / "emulator", chosen.rate_limits
     if limits == RateLimits():
         return Emulator(folder, seconds=chosen.emulator_seconds)
-    terms = Terms(
+    terms = Limits(
         tasks_per_window=limits.new_tasks.limit,
         task_window_s=limits.new_tasks.window_s,
         questions_per_window=limits.questions.limit,
@@ -105,7 +105,7 @@ def account_of(chosen: settings.Settings) -> Account:
 
 def rate_limiter_of(
     chosen: settings.Settings,
-    terms: Terms | None,
+    terms: Limits | None,
     now: Callable[[], datetime],
     sleep: Callable[[float], Awaitable[None]],
 ) -> RateLimiter:
@@ -121,7 +121,7 @@ def rate_limiter_of(
     if terms is not None:
         new_tasks = replace(NEW_TASKS, limit=terms.tasks_per_window, window_s=terms.task_window_s)
         questions = replace(
-            QUESTIONS, limit=terms.questions_per_window, window_s=terms.question_window_s
+            STATUS_REQUESTS, limit=terms.questions_per_window, window_s=terms.question_window_s
         )
     account = account_of(chosen)
     return RateLimiter(account, new_tasks, questions, clock=lambda: now().timestamp(), sleep=sleep)

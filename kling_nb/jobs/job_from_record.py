@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kling_nb.core.charge_evidence import BalanceLook, Evidence, Watch
+from kling_nb.core.charge_evidence import BalanceHistory, Evidence, TimedBalance
 from kling_nb.core.errors import (
     ClipExpired,
     JobDetached,
@@ -136,7 +136,7 @@ def evidence_of(record: JobRecord) -> Evidence:
     """
     watch = record.watch
     if watch is None and record.balance_after is not None:
-        watch = Watch(record.updated_at, (BalanceLook(0.0, record.balance_after),))
+        watch = BalanceHistory(record.updated_at, (TimedBalance(0.0, record.balance_after),))
     ids = _ids_in_answer(record) if record.stage is Stage.UNKNOWN else ()
     return Evidence(record.price_credits, record.balance_before, watch, record.answer, ids)
 

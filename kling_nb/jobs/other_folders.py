@@ -13,7 +13,7 @@ from itertools import count
 
 from kling_nb.core.job_state import BLOCKING, Stage
 from kling_nb.storage import Intent, JobRecord, Ledger
-from kling_nb.storage.user_index import Paid, UserIndex, refusal
+from kling_nb.storage.user_index import Payment, UserIndex, already_paid_error
 
 __all__ = ["OtherFolders", "unaccounted"]
 
@@ -60,13 +60,13 @@ class OtherFolders:
         paid = self._obstacle_to(names)
         if paid is not None:
             free_take = self._free_take(intent.take, names_of)
-            raise refusal(paid, self.ledger.folder, free_take, now=now)
+            raise already_paid_error(paid, self.ledger.folder, free_take, now=now)
 
-    def obstacle(self, fingerprint: str) -> Paid | None:
+    def obstacle(self, fingerprint: str) -> Payment | None:
         """Return the payment that no row of this ledger accounts for, or None."""
         return unaccounted(self.index, self.ledger, fingerprint)
 
-    def _obstacle_to(self, names: Sequence[str]) -> Paid | None:
+    def _obstacle_to(self, names: Sequence[str]) -> Payment | None:
         return next(filter(None, map(self.obstacle, names)), None)
 
     def _free_take(self, take: int, names_of: Callable[[int], Sequence[str]] | None) -> int:
@@ -188,7 +188,7 @@ def paid_at(record: JobRecord) -> datetime:
     return record.sent_at or record.accepted_at or record.created_at
 
 
-def unaccounted(index: UserIndex, ledger: Ledger, fingerprint: str) -> Paid | None:
+def unaccounted(index: UserIndex, ledger: Ledger, fingerprint: str) -> Payment | None:
     """Return the payment in the index that no row of a ledger accounts for, or None.
 
     The ledger was deleted, cut or replaced by an older copy, or another folder has paid.
@@ -202,7 +202,7 @@ def unaccounted(index: UserIndex, ledger: Ledger, fingerprint: str) -> Paid | No
     return None if any(accounts_for(record, paid) for record in records) else paid
 
 
-def accounts_for(record: JobRecord, paid: Paid) -> bool:
+def accounts_for(record: JobRecord, paid: Payment) -> bool:
     """Return whether a record explains a payment of its folder.
 
     A record that answers the request always does. Another one does if the payment was its own: by

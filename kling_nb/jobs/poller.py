@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kling_nb.core import poll_schedule
-from kling_nb.core.charge_evidence import REFUND_LOOKS_S
+from kling_nb.core.charge_evidence import REFUND_SAMPLE_TIMES_S
 from kling_nb.core.errors import (
     KlingError,
     LedgerError,
@@ -29,9 +29,9 @@ from kling_nb.core.job_state import (
     FOLLOWED,
     ClipFacts,
     Downloading,
-    OutOfSight,
     Saved,
     Stage,
+    Unresponsive,
     Waiting,
 )
 from kling_nb.core.task_status import (
@@ -105,7 +105,7 @@ class Poller:
         """Watch the balance after a failure without a reported cost."""
         is_open = record.stage is Stage.FAILED and record.credits is None and record.watch is None
         if is_open and record.owner == self.context.ledger.owner:
-            self.context.balance_watch.watch(self.job, record, REFUND_LOOKS_S)
+            self.context.balance_watch.watch(self.job, record, REFUND_SAMPLE_TIMES_S)
 
     async def _let_go(self) -> None:
         """Release the job, so that any session can resume it."""
@@ -150,7 +150,7 @@ class Poller:
             except (ServiceError, Unreachable) as error:
                 self._out_of_sight(record, since, error)
                 if isinstance(error, RateLimited):
-                    wait_s = max(wait_s, poll_schedule.rest_s(error.retry_after_s))
+                    wait_s = max(wait_s, poll_schedule.back_off_s(error.retry_after_s))
                 continue
             self._failing_since = None
             ended = await self._apply(record, since, status)
@@ -160,7 +160,9 @@ class Poller:
     def _wait_s(self, record: JobRecord, elapsed_s: float) -> float:
         """Return the time to the next poll; long while a callback is still to arrive."""
         awaits_callback = self.context.callback_urls.covers(record)
-        delay_s = poll_schedule.heard_ask_s if awaits_callback else poll_schedule.next_ask_s
+        delay_s = (
+            poll_schedule.callback_poll_delay_s if awaits_callback else poll_schedule.poll_delay_s
+        )
         return delay_s(elapsed_s, self.expected_s)
 
     async def _pause(self, wait_s: float) -> None:
@@ -188,7 +190,9 @@ class Poller:
                 self.job.enter(Waiting(record.task_id, word, since, self.expected_s))
             case TaskSucceeded(urls=()):
                 self._no_url_since = self._no_url_since or now
-                if (now - self._no_url_since).total_seconds() >= poll_schedule.ASK_AGAIN_NO_URL_S:
+                if (
+                    now - self._no_url_since
+                ).total_seconds() >= poll_schedule.MISSING_URL_TIMEOUT_S:
                     # It may be paid: it blocks the request, and can be polled again.
                     reason = f"it reports success and names no file: {status.raw[:300]}"
                     return await in_thread(
@@ -230,9 +234,11 @@ class Poller:
     def _out_of_sight(self, record: JobRecord, since: datetime, error: KlingError) -> None:
         now = self.context.now()
         self._failing_since = self._failing_since or now
-        if poll_schedule.out_of_sight((now - self._failing_since).total_seconds()):
+        if poll_schedule.is_unresponsive((now - self._failing_since).total_seconds()):
             self.job.enter(
-                OutOfSight(record.task_id, since, self.expected_s, self._failing_since, str(error))
+                Unresponsive(
+                    record.task_id, since, self.expected_s, self._failing_since, str(error)
+                )
             )
 
     async def _save(self, record: JobRecord) -> JobRecord:

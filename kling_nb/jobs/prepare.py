@@ -17,13 +17,13 @@ from kling_nb.core.stored_input import StoredInput
 from kling_nb.kie.http import Downloader
 from kling_nb.media import inputs
 from kling_nb.media.audio_video import AudioVideoInput
-from kling_nb.media.inputs import Attachment
+from kling_nb.media.inputs import MediaInput
 from kling_nb.media.unwrapping import is_job, unwrap, url_of
 from kling_nb.models.advisories import MediaFacts, warnings_of
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.parameters import Media
 from kling_nb.models.request_inputs import media_of
-from kling_nb.models.spec import ModelSpec, Values, judge_lengths, validate
+from kling_nb.models.spec import ModelSpec, Values, check_durations, validate
 from kling_nb.storage import JobRecord
 
 from .background_loop import in_thread
@@ -123,8 +123,8 @@ class MediaReader:
             return await self._read_stored(value)
         return InputSource(await self._attach(value))
 
-    async def _attach(self, value: object, name: str = "") -> Attachment:
-        return await in_thread(inputs.read_attachment, value, self.kind, name)
+    async def _attach(self, value: object, name: str = "") -> MediaInput:
+        return await in_thread(inputs.read_input, value, self.kind, name)
 
     async def _read_stored(self, stored: StoredInput) -> InputSource:
         """Upload the stored copy, even if a URL was sent before: such links expire."""
@@ -151,7 +151,7 @@ class MediaReader:
             # The error's text may change from run to run; the request stays the same.
             digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
             text = f"{url}\n{error}"
-            replacement = await in_thread(inputs.stand_in, self.kind, text, url, digest)
+            replacement = await in_thread(inputs.placeholder_input, self.kind, text, url, digest)
             return InputSource(replacement, url, url)
         attachment = await self._attach(fetched.content, url)
         # Upload what was converted (the service would refuse the original), what the service
@@ -206,7 +206,7 @@ async def prepare(request: ClipRequest, *, service: str, downloads: Downloader) 
     problems += media.problems
     # A wrong duration is not worth reporting while the values may still change.
     lengths_s = media.facts.lengths_s
-    problems = problems or judge_lengths(request.spec, values, lengths_s)
+    problems = problems or check_durations(request.spec, values, lengths_s)
     if problems:
         raise InvalidInput(tuple(problems))
     warnings = warnings_of(request.spec.advisories, media.facts)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.media.images import ImageInput
-from kling_nb.media.inputs import Attachment, noun_of
+from kling_nb.media.inputs import MediaInput, noun_of
 from kling_nb.media.unwrapping import is_data_url, is_job, unwrap
 from kling_nb.models.cell import write_cell
 from kling_nb.models.clip_request import ClipRequest
@@ -27,7 +27,7 @@ __all__ = ["InputSource", "PreparedRequest"]
 class InputSource:
     """One image, video or audio file of a request: checked content, or a URL to send as it is."""
 
-    attachment: Attachment
+    attachment: MediaInput
     url: str = ""
     origin: str = ""
     """The URL that the user gave, also if its content is uploaded instead."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kling_nb.core import poll_schedule
-from kling_nb.core.charge_evidence import Likelihood, judge, verdict_words
+from kling_nb.core.charge_evidence import Likelihood, format_verdict, judge
 from kling_nb.core.errors import InvalidInput, LedgerError
 from kling_nb.core.job_state import FOLLOWED, FORGETTABLE, Stage
 from kling_nb.core.task_status import TaskMissing
@@ -191,7 +191,7 @@ class Recovery:
         verdict = judge(evidence)
         if record.stage is Stage.UNKNOWN and verdict.likelihood is Likelihood.PAID and not yes:
             raise LedgerError(
-                f"job {record.id} was very probably paid. {verdict_words(verdict)} Find the task "
+                f"job {record.id} was very probably paid. {format_verdict(verdict)} Find the task "
                 f"on the logs page of your account; `%kling adopt TASK_ID {record.id}` then "
                 "downloads its clip for 0 credits. To pay again anyway: "
                 f"`%kling forget {record.id} --yes`."

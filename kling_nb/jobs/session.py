@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
-from kling_nb.core.budgets import BudgetStatus, changes, name_notebook
+from kling_nb.core.budgets import BudgetStatus, name_notebook, parse_changes
 from kling_nb.core.errors import WaitInterrupted
 from kling_nb.core.expenses import Expense
 from kling_nb.core.forks import OwnProcess
@@ -25,7 +25,7 @@ from kling_nb.kie.network import Transport
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.lookup import find_model
-from kling_nb.storage import JobRecord, Ledger, Uploads
+from kling_nb.storage import JobRecord, Ledger, UploadCache
 from kling_nb.storage.user_index import UserIndex
 
 from . import settings
@@ -95,7 +95,7 @@ class Session:
             inputs=connection.inputs,
             ledger=self.ledger,
             other_folders=OtherFolders(index or UserIndex(), self.ledger, self.service),
-            uploads=InputUploader(client, Uploads(self.ledger.folder), now),
+            uploads=InputUploader(client, UploadCache(self.ledger.folder), now),
             balance_watch=BalanceWatcher(client, self.ledger, now, sleep),
             callback_urls=self.callback_urls,
             notebook=lambda: self.notebook,
@@ -233,7 +233,7 @@ class Session:
         Returns:
             Every budget of this folder and service as it is now, with its expenses.
         """
-        accounts, wanted = self.ledger.accounts, changes(self.notebook, limit, per)
+        accounts, wanted = self.ledger.accounts, parse_changes(self.notebook, limit, per)
         if wanted:
             accounts.change(self.service, wanted)
         return accounts.standings(self.service)

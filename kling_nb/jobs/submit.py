@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from kling_nb.core.charge_evidence import LOOKS_S, Evidence
+from kling_nb.core.charge_evidence import SAMPLE_TIMES_S, Evidence
 from kling_nb.core.errors import (
     AlreadyPaid,
     BadRequest,
@@ -25,7 +25,7 @@ from kling_nb.core.errors import (
 )
 from kling_nb.core.job_state import Discarded, Refused, Sending, Stage, Waiting
 from kling_nb.kie.client import SubmitOutcome
-from kling_nb.kie.webhooks import with_nonce
+from kling_nb.kie.webhooks import add_callback_token
 from kling_nb.kie.wire import create_body
 from kling_nb.models.request_inputs import request_input
 from kling_nb.models.spec import review
@@ -135,7 +135,7 @@ def _callback(url: str, context: Context) -> tuple[str, str]:
     if not url:
         return context.callback_urls.offer(context.ledger.folder)
     callback_token = secrets.token_urlsafe(16)
-    return with_nonce(url, callback_token), callback_token
+    return add_callback_token(url, callback_token), callback_token
 
 
 async def _accepted(
@@ -219,5 +219,5 @@ async def _not_accepted(
     with suppress(KlingError):  # the job is `unknown` in any case
         record = await context.balance_watch.look(record)
     job.fail(state_of(record), error_of(record))
-    context.balance_watch.watch(job, record, LOOKS_S[1:])
+    context.balance_watch.watch(job, record, SAMPLE_TIMES_S[1:])
     return record

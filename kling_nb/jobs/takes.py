@@ -14,7 +14,7 @@ from pathlib import Path
 from kling_nb.core.errors import InvalidInput, LedgerError, MediaError
 from kling_nb.core.job_state import BLOCKING, Stage
 from kling_nb.core.stored_input import StoredInput
-from kling_nb.media.input_store import is_kept, keep
+from kling_nb.media.input_store import is_stored, store_input
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_line
 from kling_nb.models.clip_request import ClipRequest
@@ -76,7 +76,7 @@ def check_repeatable(record: JobRecord) -> None:
             "made from is not known here. Write a new cell for another clip of it"
         )
     for name, (value, stored) in _media(record).items():
-        if not stored or not all(is_kept(each) or each.url for each in stored):
+        if not stored or not all(is_stored(each) or each.url for each in stored):
             again = "again, for 0 credits" if record.stage in BLOCKING else "again"
             raise MediaError(
                 f"the {name} of job {record.id}, {value}, is not kept in this folder. Run its cell "
@@ -86,7 +86,7 @@ def check_repeatable(record: JobRecord) -> None:
 
 def has_inputs(record: JobRecord) -> bool:
     """Return whether every input of the request is stored."""
-    return all(stored and all(map(is_kept, stored)) for _, stored in _media(record).values())
+    return all(stored and all(map(is_stored, stored)) for _, stored in _media(record).values())
 
 
 def store_inputs(ledger: Ledger, job_id: str, request: PreparedRequest) -> None:
@@ -111,7 +111,7 @@ def _store(request: PreparedRequest, folder: Path) -> dict[str, tuple[StoredInpu
 
     def stored(source: InputSource) -> StoredInput:
         media = source.attachment
-        path = keep(folder, source.content, media.mime_type, media.sha256)
+        path = store_input(folder, source.content, media.mime_type, media.sha256)
         return StoredInput(media.source_sha256, media.name, media.mime_type, path, source.origin)
 
     return {path: tuple(map(stored, sources)) for path, sources in request.media.items()}

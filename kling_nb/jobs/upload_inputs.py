@@ -23,7 +23,7 @@ from kling_nb.core.stored_input import StoredInput
 from kling_nb.kie.client import Client
 from kling_nb.kie.urls import UPLOAD_URL
 from kling_nb.media.input_store import suffix_of
-from kling_nb.storage import JobRecord, Uploads
+from kling_nb.storage import JobRecord, UploadCache
 
 from .background_loop import in_thread
 from .job import Job
@@ -55,7 +55,7 @@ class InputUploader:
     """
 
     client: Client
-    cache: Uploads
+    cache: UploadCache
     now: Callable[[], datetime]
     _locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(
         default_factory=WeakValueDictionary

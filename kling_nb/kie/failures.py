@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CAUSES", "OTHER_CAUSE", "Cause", "cause_of"]
+__all__ = ["CAUSES", "OTHER_CAUSE", "Cause", "find_cause"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ OTHER_CAUSE = Cause(
 )
 
 
-def cause_of(code: str, message: str) -> Cause:
+def find_cause(code: str, message: str) -> Cause:
     """Find the cause of a failure by a decisive code, else the message, else any other code."""
     by_code = next((each for each in CAUSES if code.strip() in each.codes.split()), OTHER_CAUSE)
     if code.strip() in DECISIVE:

@@ -20,11 +20,11 @@ from .wire import parse_task, read_json, read_text
 
 __all__ = [
     "Callback",
-    "nonce_in",
+    "add_callback_token",
     "parse_callback",
+    "read_callback_token",
     "sign_callback",
     "verify_callback",
-    "with_nonce",
 ]
 
 _TOKEN_NAME = "kling_nb"
@@ -100,7 +100,7 @@ def verify_callback(
     return matches and fresh and abs(now_s - int(timestamp)) <= max_age_s
 
 
-def with_nonce(url: str, nonce: str) -> str:
+def add_callback_token(url: str, nonce: str) -> str:
     """Add a callback token to the query of the user's URL.
 
     With it a notification gives the id of a task if the answer to createTask was lost.
@@ -111,7 +111,7 @@ def with_nonce(url: str, nonce: str) -> str:
     return f"{path}?{query}{mark}{fragment}"
 
 
-def nonce_in(query: str) -> str:
+def read_callback_token(query: str) -> str:
     """Return the callback token in the query of a callback URL; empty if there is none."""
     found = _TOKEN_PATTERN.findall(query)
     return found[-1] if found else ""

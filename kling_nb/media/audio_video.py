@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
 
 from kling_nb.core.errors import MediaError
-from kling_nb.core.formatting import byte_words, shorten
+from kling_nb.core.formatting import format_bytes, shorten
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.models.parameters import ROUNDING_S, Media
 
 from . import images
 from .frame_limits import check_frame
 from .image_sources import find_file
-from .input_store import check_unchanged, content_hash, is_kept, suffix_of
+from .input_store import check_unchanged, content_hash, is_stored, suffix_of
 from .probe import HEAD_BYTES, FileType, detect_type, measure, reading
 from .unwrapping import describe, file_name, unwrap
 
@@ -78,7 +78,7 @@ class AudioVideoInput:
         """Return `1,280 × 720 px · 5.0 s · MP4 · 2.1 MB`."""
         size = f"{self.width_px:,} × {self.height_px:,} px · " if self.width_px else ""
         kind = suffix_of(self.mime_type).upper()
-        return f"{size}{self.length_s:.1f} s · {kind} · {byte_words(self.size_bytes)}"
+        return f"{size}{self.length_s:.1f} s · {kind} · {format_bytes(self.size_bytes)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def read_audio_video(source: object, kind: Media, *, name: str = "") -> AudioVid
 def find_input(source: object, noun: str) -> InputFile:
     """Return the file or the bytes of a source, and its name."""
     if isinstance(source, StoredInput):
-        if not is_kept(source):
+        if not is_stored(source):
             raise MediaError(f"{source.name}: no copy of it is kept; give the original again")
         return InputFile(source.name, path=find_file(source.path, noun))
     given, source = source, unwrap(source)
@@ -169,7 +169,7 @@ def check_size(given: InputFile, kind: Media) -> None:
     if given.size_bytes > kind.max_bytes:
         smaller = f"smaller.{suffix_of(kind.mime_types[0])}"
         raise MediaError(
-            f"{given.name}: {byte_words(given.size_bytes)}; allowed are at most "
+            f"{given.name}: {format_bytes(given.size_bytes)}; allowed are at most "
             f"{kind.max_bytes / 1e6:g} MB: make it smaller, e.g. `ffmpeg -i {given.quoted} "
             f"-b:v 4M -b:a 128k {smaller}`"
         )

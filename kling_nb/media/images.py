@@ -15,7 +15,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from kling_nb.core.errors import MediaError
-from kling_nb.core.formatting import byte_words
+from kling_nb.core.formatting import format_bytes
 
 from .image_sources import ALLOWED, find_source
 from .metadata import strip_metadata
@@ -25,7 +25,7 @@ from .unwrapping import describe
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ImageInput", "make_thumbnail", "placeholder_image", "read_picture", "shrink"]
+__all__ = ["ImageInput", "make_thumbnail", "placeholder_image", "read_image", "shrink"]
 
 LOSSY: Final = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF", "HEIF"})
 THUMBNAIL_PX: Final = (240, 160)
@@ -72,10 +72,10 @@ class ImageInput:
         """Return `1,280 × 720 px · PNG · 0.9 MB`."""
         kind = self.mime_type.partition("/")[2].upper()
         size = f"{self.width_px:,} × {self.height_px:,} px"
-        return f"{size} · {kind} · {byte_words(self.size_bytes)}"
+        return f"{size} · {kind} · {format_bytes(self.size_bytes)}"
 
 
-def read_picture(
+def read_image(
     source: object,
     *,
     name: str = "",

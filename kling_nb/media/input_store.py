@@ -21,9 +21,9 @@ from kling_nb.core.stored_input import StoredInput
 __all__ = [
     "check_unchanged",
     "content_hash",
-    "is_kept",
-    "keep",
+    "is_stored",
     "read_stored",
+    "store_input",
     "suffix_of",
     "write_whole",
 ]
@@ -45,7 +45,7 @@ SUFFIXES: Final = {
 LOG: Final = logging.getLogger("kling_nb")
 
 
-def keep(folder: Path, content: bytes | Path, mime_type: str, sha256: str = "") -> str:
+def store_input(folder: Path, content: bytes | Path, mime_type: str, sha256: str = "") -> str:
     """Store an input in `folder/pictures`, unless it is there, and return its path.
 
     A file in the folder, such as an earlier clip, is not copied: its own path is returned. Any
@@ -77,7 +77,7 @@ def keep(folder: Path, content: bytes | Path, mime_type: str, sha256: str = "") 
     return str(path)
 
 
-def is_kept(stored: StoredInput) -> bool:
+def is_stored(stored: StoredInput) -> bool:
     """Return whether the stored file exists."""
     return bool(stored.path) and Path(stored.path).is_file()
 

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Final
 
 from kling_nb.core.errors import MediaError
-from kling_nb.core.formatting import byte_words
+from kling_nb.core.formatting import format_bytes
 from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
 from kling_nb.models.parameters import Media
 
@@ -22,18 +22,25 @@ from .frame_limits import check_frame
 from .image_sources import find_source
 from .images import ImageInput
 
-__all__ = ["Attachment", "check_upload", "identify", "noun_of", "read_attachment", "stand_in"]
+__all__ = [
+    "MediaInput",
+    "check_upload",
+    "identify_input",
+    "noun_of",
+    "placeholder_input",
+    "read_input",
+]
 
 PLACEHOLDER_S: Final = 5.0
 PLACEHOLDER_TYPES: Final = ("video/mp4", "audio/wav")
 """Types of placeholders, also for a model that does not take them."""
 
-Attachment = ImageInput | AudioVideoInput
+MediaInput = ImageInput | AudioVideoInput
 """Both have `content`, `mime_type`, `size_bytes`, `sha256`, `source_sha256`, `name`, `thumbnail`
 and `facts`; a video or audio file has a `path` in place of the content."""
 
 
-def read_attachment(given: object, kind: Media, name: str = "") -> Attachment:
+def read_input(given: object, kind: Media, name: str = "") -> MediaInput:
     """Read a media input and check it against the limits of the model.
 
     Args:
@@ -47,14 +54,14 @@ def read_attachment(given: object, kind: Media, name: str = "") -> Attachment:
     """
     if kind.medium != "image":
         return read_audio_video(given, kind, name=name)
-    image = images.read_picture(
+    image = images.read_image(
         given, name=name, mime_types=kind.mime_types, max_bytes=kind.max_bytes
     )
     check_frame(image.name, (image.width_px, image.height_px), kind)
     return image
 
 
-def check_upload(attachment: Attachment) -> None:
+def check_upload(attachment: MediaInput) -> None:
     """Check that a file is small enough to upload; some models take a larger one at a URL.
 
     Raises:
@@ -62,13 +69,13 @@ def check_upload(attachment: Attachment) -> None:
     """
     if attachment.size_bytes > UPLOAD_LIMIT_BYTES:
         raise MediaError(
-            f"{attachment.name}: {byte_words(attachment.size_bytes)}; an upload takes at most "
+            f"{attachment.name}: {format_bytes(attachment.size_bytes)}; an upload takes at most "
             f"{UPLOAD_LIMIT_BYTES / 1e6:g} MB: make it smaller, or give a public URL without a "
             "password or token in it"
         )
 
 
-def stand_in(kind: Media, text: str, name: str, source_sha256: str) -> Attachment:
+def placeholder_input(kind: Media, text: str, name: str, source_sha256: str) -> MediaInput:
     """Return a small placeholder for an input that cannot be read: for the emulator only.
 
     An image of the text, a video of that image, or silence with that image as the thumbnail.
@@ -80,7 +87,7 @@ def stand_in(kind: Media, text: str, name: str, source_sha256: str) -> Attachmen
         source_sha256: The hash of the input that it replaces.
     """
     picture = images.placeholder_image(text)
-    image = images.read_picture(picture, name=name)
+    image = images.read_image(picture, name=name)
     if kind.medium == "image":
         return replace(image, source_sha256=source_sha256)
     shortest, longest = kind.length_s or (0.0, PLACEHOLDER_S)
@@ -107,7 +114,7 @@ def noun_of(kind: Media) -> str:
     return NOUNS[kind.medium]
 
 
-def identify(given: object, kind: Media) -> tuple[tuple[str, ...], float]:
+def identify_input(given: object, kind: Media) -> tuple[tuple[str, ...], float]:
     """Return the hashes that identify the input in a request, and its length in seconds.
 
     An image is only hashed, not checked, and has no length.

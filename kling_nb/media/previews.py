@@ -25,9 +25,9 @@ __all__ = [
     "PREVIEW_BYTES",
     "WHOLE_BYTES",
     "encoding_of",
-    "kept_preview",
     "needs_preview",
     "preview",
+    "stored_preview",
 ]
 
 WHOLE_BYTES: Final = 2_000_000
@@ -75,7 +75,7 @@ def encoding_of(path: Path) -> Encoding:
     return _read_encoding(path, found.st_size, found.st_mtime_ns)
 
 
-def kept_preview(path: Path) -> bytes:
+def stored_preview(path: Path) -> bytes:
     """Return the existing preview of the clip as it is now; empty if there is none."""
     try:
         return _preview_path(path).read_bytes()
@@ -92,7 +92,7 @@ def preview(path: Path) -> bytes:
     """
     with _making:
         preview_path = _preview_path(path)
-        content = kept_preview(path)
+        content = stored_preview(path)
         if not content:
             content = clips.preview(path, max_bytes=PREVIEW_BYTES)
             _store(preview_path, content)

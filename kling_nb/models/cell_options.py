@@ -12,7 +12,7 @@ from typing import NoReturn
 from kling_nb.core.errors import InvalidInput
 
 from .catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from .lookup import nearest, takes_words
+from .lookup import format_inputs, nearest
 from .spec import ModelSpec, Parameter
 
 __all__ = [
@@ -80,7 +80,7 @@ def parser_of(spec: ModelSpec) -> LineParser:
 def help_text() -> str:
     """Return the text of `%%kling?`: usage, models, and the options of the default models."""
     width = max(map(len, CATALOGUE)) + 2
-    models = [f"    {spec.name:<{width}}{takes_words(spec)}" for spec in CATALOGUE.values()]
+    models = [f"    {spec.name:<{width}}{format_inputs(spec)}" for spec in CATALOGUE.values()]
     parts = [
         "Make a Kling clip. The body of the cell is the prompt; {{name}} in it is replaced by a",
         "variable, \\{{name}} is the text itself. Running the cell again costs nothing and shows",

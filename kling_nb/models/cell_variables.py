@@ -19,7 +19,15 @@ from .lookup import nearest
 from .parameter_kind import as_tuple
 from .spec import ModelSpec
 
-__all__ = ["Resolved", "fill_prompt", "missing", "names_in", "raw_prompt", "resolve", "unresolved"]
+__all__ = [
+    "Resolved",
+    "fill_prompt",
+    "missing_variables",
+    "names_in",
+    "raw_prompt",
+    "resolve",
+    "unresolved",
+]
 
 _IN_PROMPT = re.compile(r"(?<!\\)(\\*)(\{\{\s*([A-Za-z_]\w*)\s*\}\})")
 """Groups: the backslashes, the whole, the name. Each pair of backslashes before a name is one, and
@@ -102,10 +110,10 @@ def unresolved(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
     """Return the names without a variable, in values that can only be names: records, `{name}`."""
     given = (values.get(p.name) for p in spec.sources if not p.kind.medium)
     names = [each for each in given if isinstance(each, str) and each.isidentifier()]
-    return names + missing(spec, values)
+    return names + missing_variables(spec, values)
 
 
-def missing(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
+def missing_variables(spec: ModelSpec, values: Mapping[str, object]) -> list[str]:
     """Return the names in `{name}`, `${name}` and `$name` that `resolve` did not find."""
     given = (values.get(p.name) for p in spec.sources)
     texts = [each for value in given for each in as_tuple(value) if isinstance(each, str)]

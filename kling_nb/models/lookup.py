@@ -18,11 +18,11 @@ from .spec import ModelSpec, describe, price_credits
 __all__ = [
     "Offer",
     "find_model",
+    "format_inputs",
     "models_named",
     "nearest",
     "needed_media",
     "offer_of",
-    "takes_words",
 ]
 
 
@@ -86,7 +86,7 @@ def offer_of(spec: ModelSpec) -> Offer:
     return Offer(words, line.credits, line.per_s_of)
 
 
-def takes_words(spec: ModelSpec) -> str:
+def format_inputs(spec: ModelSpec) -> str:
     """Return the inputs of a model in words: `image + video`, `image or video`, `words (shots)`."""
     needed = needed_media(spec)
     named = {name for names in needed for name in names}

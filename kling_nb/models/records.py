@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeGuard
 
-from kling_nb.core.formatting import counted, shorten
+from kling_nb.core.formatting import format_count, shorten
 
 from .parameter_kind import Change, LookUp, ParameterKind, Rejected, as_tuple, wrong_count
 from .parameters import Choice, Flag, Media, Number, Text
@@ -144,7 +144,7 @@ class Records(ParameterKind):
 
     def format_value(self, value: object) -> str:
         """Return the number of records: `2 shots`."""
-        return counted(len(value) if isinstance(value, list | tuple) else 0, self.noun)
+        return format_count(len(value) if isinstance(value, list | tuple) else 0, self.noun)
 
     @property
     def argparse_settings(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from kling_nb.core.unicode_text import comparable_text
 
 from .parameter_kind import Change, ParameterKind, as_tuple
 from .parameters import Media, is_media
-from .rules import Told, Unsent
+from .rules import PresenceFlag, Unsent
 from .spec import ModelSpec, Values
 
 __all__ = ["Input", "fingerprint", "fingerprints", "media_of", "request_input", "with_media"]
@@ -101,7 +101,7 @@ def _named_input(
         p.field: p.kind.wire_value(changed[p.name]) for p in spec.parameters if p.name in changed
     }
     return sent | {
-        each.sent_as: each.of in values for each in spec.implied if isinstance(each, Told)
+        each.sent_as: each.of in values for each in spec.implied if isinstance(each, PresenceFlag)
     }
 
 

@@ -26,11 +26,11 @@ __all__ = [
     "NotTaken",
     "OneValueOf",
     "OnlyWith",
+    "PresenceFlag",
     "Rule",
     "RuleInput",
     "SumOf",
     "Summed",
-    "Told",
     "Unsent",
     "broken_rules",
     "sum_of",
@@ -358,7 +358,7 @@ class Summed:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PresenceFlag:
     """The service's flag `sent_as` is true if `of` is given; it is not a parameter."""
 
     sent_as: str
@@ -376,4 +376,4 @@ class Unsent:
     when: When
 
 
-Implied = Filled | Summed | Told | Unsent
+Implied = Filled | Summed | PresenceFlag | Unsent

@@ -26,14 +26,14 @@ __all__ = [
     "ModelSpec",
     "Parameter",
     "Values",
+    "check_durations",
     "describe",
     "describe_named",
-    "judge_lengths",
     "most_credits",
     "price_credits",
+    "request_text",
     "review",
     "validate",
-    "words_of",
 ]
 
 _MAX_LABELLED_CHARS = 60
@@ -156,7 +156,9 @@ def validate(spec: ModelSpec, values: Values) -> dict[str, object]:
     return {name: parsed[name] for name in known if name in parsed and name not in left_out}
 
 
-def judge_lengths(spec: ModelSpec, values: Values, lengths_s: Mapping[str, float]) -> list[Problem]:
+def check_durations(
+    spec: ModelSpec, values: Values, lengths_s: Mapping[str, float]
+) -> list[Problem]:
     """Return the problems with the durations of video and audio inputs.
 
     Args:
@@ -219,7 +221,7 @@ def describe_named(spec: ModelSpec, values: Values) -> dict[str, str]:
     return words
 
 
-def words_of(values: Values) -> str:
+def request_text(values: Values) -> str:
     """Return the prompt of a request, or without one the prompts of its shots."""
     if prompt := values.get("prompt"):
         return str(prompt)

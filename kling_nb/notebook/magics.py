@@ -29,9 +29,9 @@ from kling_nb.jobs.job import Job
 from kling_nb.models import cell as cells
 from kling_nb.models import cell_options
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
-from kling_nb.models.cell_variables import missing, resolve
+from kling_nb.models.cell_variables import missing_variables, resolve
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.notebook.archive.notebook_file import told_notebooks
+from kling_nb.notebook.archive.notebook_file import reported_notebooks
 
 from .commands import Commands
 from .input_transformers import AWAITED, CellClock, awaiting, with_body, without_comments
@@ -222,14 +222,14 @@ def _magics_of(shell: Any) -> KlingMagics:
     magics: KlingMagics | None = getattr(shell, "_kling_magics", None)
     if magics is None:
         magics = shell._kling_magics = KlingMagics(shell)
-        find_notebook(lambda: next(iter(told_notebooks(shell.user_ns, os.environ)), ""))
+        find_notebook(lambda: next(iter(reported_notebooks(shell.user_ns, os.environ)), ""))
     return magics
 
 
 def _resolve(cell: cells.Cell, variables: dict[str, Any]) -> ClipRequest:
     """Return the request of a cell; replace the names of variables by their values."""
     found = resolve(cell.spec, cell.values, variables)
-    if names := missing(cell.spec, found.values):
+    if names := missing_variables(cell.spec, found.values):
         allowed = f"define it first; for a file with that name, write './{{{names[0]}}}'"
         raise InvalidInput.of("line", f"there is no variable {names[0]!r}", allowed)
     return ClipRequest(cell.spec, found.values, cell.take, cell.callback_url, found.written)

@@ -16,13 +16,13 @@ from IPython.display import display
 
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import Saved, Stage
-from kling_nb.core.money import price_words
+from kling_nb.core.money import format_price
 from kling_nb.display import html
 from kling_nb.display.cards import FrontEnd
 from kling_nb.jobs.default_session import default_session, warn_unkeyed
 from kling_nb.jobs.session import Session
 
-__all__ = ["balance_text", "greet", "mode_text"]
+__all__ = ["describe_balance", "describe_mode", "greet"]
 
 _log = logging.getLogger("kling_nb")
 
@@ -45,21 +45,21 @@ def greet(session: Session, front_end: FrontEnd) -> None:
         thread.join(_HEADLESS_WAIT_S)
 
 
-def mode_text(session: Session) -> str:
+def describe_mode(session: Session) -> str:
     """Return `live` or `emulator`, and the reason."""
     return f"{session.settings.mode} ({session.settings.mode_reason})"
 
 
-def balance_text(session: Session) -> str:
+def describe_balance(session: Session) -> str:
     """Return the balance in credits and dollars, or the error."""
     try:
-        return f"balance {price_words(session.balance())}"
+        return f"balance {format_price(session.balance())}"
     except KlingError as error:
         return f"balance unknown: {error}"
 
 
 def _update(session: Session, handle: Any) -> None:
-    parts = [balance_text(session)]
+    parts = [describe_balance(session)]
     try:
         parts += _describe_jobs(session)
     except KlingError as error:
@@ -100,5 +100,5 @@ def _describe_jobs(session: Session) -> list[str]:
 
 def _bundle(session: Session, *parts: str) -> dict[str, str]:
     folder = f"clips in {session.settings.folder.name}"
-    text = " · ".join(["kling_nb", mode_text(session), folder, *parts])
+    text = " · ".join(["kling_nb", describe_mode(session), folder, *parts])
     return {"text/plain": text, "text/html": f"<div>{html.prose(text)}</div>"}

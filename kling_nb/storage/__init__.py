@@ -15,19 +15,19 @@ Read first: `ledger`, `job_record`, `jobs_table`.
 from __future__ import annotations
 
 from .callback_store import CallbackStore, StoredCallback
-from .inspect import look_up
+from .inspect import read_records
 from .job_record import Intent, JobRecord
 from .ledger import Ledger
-from .spending import Accounts
-from .upload_cache import Uploads
+from .spending import Spending
+from .upload_cache import UploadCache
 
 __all__ = [
-    "Accounts",
     "CallbackStore",
     "Intent",
     "JobRecord",
     "Ledger",
+    "Spending",
     "StoredCallback",
-    "Uploads",
-    "look_up",
+    "UploadCache",
+    "read_records",
 ]

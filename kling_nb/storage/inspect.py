@@ -15,13 +15,13 @@ from .database import MIGRATIONS, Database, read_version
 from .job_record import JobRecord
 from .jobs_table import JobsTable
 
-__all__ = ["inspect", "look_up"]
+__all__ = ["find_damage", "read_records"]
 
 TIMEOUT_S = 3.0
 """Shorter than a session's: a read that only reports can be repeated."""
 
 
-def inspect(folder: Path) -> list[str]:
+def find_damage(folder: Path) -> list[str]:
     """Return the damage that SQLite finds in a folder's ledger; empty if it is intact.
 
     Raises:
@@ -32,7 +32,7 @@ def inspect(folder: Path) -> list[str]:
     return [] if found == ["ok"] else found
 
 
-def look_up(folder: Path, *stages: Stage) -> list[JobRecord]:
+def read_records(folder: Path, *stages: Stage) -> list[JobRecord]:
     """Return the rows in these stages, newest first, without recovering any.
 
     Raises:

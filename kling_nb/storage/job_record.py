@@ -15,16 +15,16 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from kling_nb.core.charge_evidence import Watch, encode_watch, parse_watch
+from kling_nb.core.charge_evidence import BalanceHistory, encode_watch, parse_watch
 from kling_nb.core.job_state import ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
-from kling_nb.models.spec import words_of
+from kling_nb.models.spec import request_text
 
 __all__ = [
     "Column",
     "Intent",
     "JobRecord",
-    "adopted_name",
+    "adopted_fingerprint",
     "encode_facts",
     "encode_record",
     "encode_sources",
@@ -102,7 +102,7 @@ class JobRecord(Intent):
     """The callback token in the callback URL as sent; empty without a callback."""
     answer: str = field(default="", repr=False)
     """The raw answer to a request that failed, was refused or was lost; a long one is cut."""
-    watch: Watch | None = None
+    watch: BalanceHistory | None = None
     """The balance after a lost answer, or after a failure that reports no credits."""
     balance_at: datetime | None = None
     """When `balance_before` was read; None in older records."""
@@ -113,12 +113,12 @@ class JobRecord(Intent):
     @property
     def is_adopted(self) -> bool:
         """Return whether only the task identifies the job: it is the request of no cell."""
-        return self.fingerprint == adopted_name(self.task_id)
+        return self.fingerprint == adopted_fingerprint(self.task_id)
 
     @property
     def prompt(self) -> str:
         """Return the prompt of the request, or those of its shots."""
-        return words_of(self.values)
+        return request_text(self.values)
 
 
 def types_of(hint: Any) -> tuple[type, ...]:
@@ -142,7 +142,7 @@ FACTS = [name for name in COLUMNS if name not in get_type_hints(Intent).keys() |
 """The columns that callers of `Ledger` may change; it writes the others itself."""
 
 
-def adopted_name(task_id: str) -> str:
+def adopted_fingerprint(task_id: str) -> str:
     """Return the fingerprint of a job of which only the task is known."""
     return f"adopted {task_id}"
 
@@ -222,7 +222,7 @@ def encode_column(name: str, value: object, folder: Path) -> Column:
             return encode_time(value)
         case ClipFacts():
             return encode_clip(value, folder)
-        case Watch():
+        case BalanceHistory():
             return json.dumps(encode_watch(value))
         case tuple():
             return json.dumps(value)
@@ -247,7 +247,7 @@ def parse_column(name: str, column: Any, folder: Path) -> Any:
     if name == "sources":
         return parse_sources(column, folder)
     content = json.loads(column)
-    if kind is Watch:
+    if kind is BalanceHistory:
         return parse_watch(content)
     return tuple(content) if kind is tuple else content
 

@@ -26,8 +26,8 @@ from .id_slots import IdSlots
 from .job_record import Intent, JobRecord, encode_facts, encode_sources
 from .jobs_table import JobsTable
 from .session_lock import SessionLocks
-from .spending import Accounts, check_budgets
-from .task_matching import Adoptions
+from .spending import Spending, check_budgets
+from .task_matching import TaskMatching
 
 __all__ = ["Ledger"]
 
@@ -58,8 +58,8 @@ class Ledger:
         self._open_lock = threading.Lock()
         self._process = OwnProcess()
         self._is_closed = False
-        self.accounts = Accounts(self._reading, self._writing)
-        self.adoptions = Adoptions(self._writing, self.owner, self._end_if_orphaned)
+        self.accounts = Spending(self._reading, self._writing)
+        self.adoptions = TaskMatching(self._writing, self.owner, self._end_if_orphaned)
         self.id_slots = IdSlots(self.folder / "sending", self.folder)
 
     def open(self) -> None:

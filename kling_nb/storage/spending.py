@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from kling_nb.core.budgets import Budget, BudgetStatus, Change, Scope, day_of, least_left, refusal
+from kling_nb.core.budgets import (
+    Budget,
+    BudgetStatus,
+    Change,
+    Scope,
+    budget_error,
+    day_of,
+    least_left,
+)
 from kling_nb.core.charge_evidence import Evidence, judge, parse_watch
 from kling_nb.core.expenses import Expense
 from kling_nb.core.job_state import BLOCKING, SUBMITTING, Stage
@@ -19,7 +27,7 @@ from kling_nb.core.job_state import BLOCKING, SUBMITTING, Stage
 from .job_record import Column, Intent, JobRecord, encode_text, encode_time
 from .jobs_table import JobsTable
 
-__all__ = ["Accounts", "check_budgets"]
+__all__ = ["Spending", "check_budgets"]
 
 _UNCERTAIN = SUBMITTING | {Stage.UNKNOWN, Stage.VANISHED, Stage.FAILED, Stage.FORGOTTEN}
 
@@ -129,17 +137,17 @@ def check_budgets(
         BudgetExceeded: The request exceeds a budget.
     """
     budgets = read_budgets(jobs, intent.service, intent.notebook)
-    if refusal(budgets, intent.price_credits):
+    if budget_error(budgets, intent.price_credits):
         # Requests that dead sessions intended do not count.
         for row in jobs.in_stages(Stage.INTENDED):
             end_if_orphaned(row)
         budgets = read_budgets(jobs, intent.service, intent.notebook)
-    if error := refusal(budgets, intent.price_credits):
+    if error := budget_error(budgets, intent.price_credits):
         raise error
     return least_left(budgets)
 
 
-class Accounts:
+class Spending:
     """The budgets and the expenses of one ledger. Safe in any thread.
 
     Args:

@@ -14,13 +14,13 @@ from datetime import datetime
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import Stage
 
-from .job_record import Intent, JobRecord, adopted_name, encode_text, encode_time
+from .job_record import Intent, JobRecord, adopted_fingerprint, encode_text, encode_time
 from .jobs_table import JobsTable
 
-__all__ = ["Adoptions"]
+__all__ = ["TaskMatching"]
 
 
-class Adoptions:
+class TaskMatching:
     """Assigns tasks to jobs of one ledger. Safe in any thread.
 
     Args:
@@ -61,7 +61,7 @@ class Adoptions:
                 return self._adopt_known(jobs, known, named)
             row = named or only_unknown(jobs, task_id, service)
             if row is None:
-                intent = Intent(adopted_name(task_id), service, "", {}, 1, None)
+                intent = Intent(adopted_fingerprint(task_id), service, "", {}, 1, None)
                 return self._add(jobs, intent, task_id)
             check_adoptable(row, task_id)
             return self._accept(jobs, row, task_id)
@@ -187,5 +187,10 @@ def request_of(row: JobRecord) -> Intent:
     Another job may answer the same request by now, so only the task identifies the new job.
     """
     facts = {part.name: getattr(row, part.name) for part in fields(Intent)}
-    own = {"fingerprint": adopted_name(row.task_id), "cell": "", "callback_url": "", "sources": {}}
+    own = {
+        "fingerprint": adopted_fingerprint(row.task_id),
+        "cell": "",
+        "callback_url": "",
+        "sources": {},
+    }
     return Intent(**facts | own)

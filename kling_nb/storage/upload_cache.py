@@ -13,10 +13,10 @@ from pathlib import Path
 from .database import Database
 from .job_record import encode_time
 
-__all__ = ["Uploads"]
+__all__ = ["UploadCache"]
 
 
-class Uploads:
+class UploadCache:
     """The uploads of one folder. Safe in any thread and in any process.
 
     Every method raises `LedgerError` if the ledger cannot be used.

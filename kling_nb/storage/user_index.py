@@ -23,7 +23,7 @@ from kling_nb.core.forks import no_fork
 
 from .job_record import encode_time
 
-__all__ = ["Paid", "UserIndex", "open_file", "refusal"]
+__all__ = ["Payment", "UserIndex", "already_paid_error", "open_file"]
 
 LOG = logging.getLogger("kling_nb")
 
@@ -81,7 +81,7 @@ FIND = "SELECT * FROM paid WHERE fingerprint = ?"
 
 
 @dataclass(frozen=True, slots=True)
-class Paid:
+class Payment:
     """The last payment for a request."""
 
     folder: Path
@@ -116,7 +116,7 @@ class UserIndex:
         job = (job_id, task_id) if job_id else (None, None)
         self._write(NOTE, fingerprint, (fingerprint, folder_key(folder), encode_time(at), *job))
 
-    def find(self, fingerprint: str) -> Paid | None:
+    def find(self, fingerprint: str) -> Payment | None:
         """Return the last payment for a request, or None if it is not known."""
         try:
             if not self.path.exists():
@@ -155,7 +155,7 @@ class UserIndex:
         values = (fingerprint, folder_key(folder), encode_time(at), job_id or None)
         paid = self._write(CLAIM, fingerprint, values) or self.find(fingerprint)
         if paid is not None and paid.folder != folder.absolute():
-            raise refusal(paid, folder, take + 1, now=at)
+            raise already_paid_error(paid, folder, take + 1, now=at)
 
     def preallocate(self, fingerprint: str, folder: Path, job_id: str) -> None:
         """Save that a claimed request is sent now, and reserve space for its task id."""
@@ -194,7 +194,7 @@ class UserIndex:
         if rows:
             self._write(NOTE, rows[0][0], *rows)
 
-    def _write(self, statement: str, fingerprint: str, *rows: Columns) -> Paid | None:
+    def _write(self, statement: str, fingerprint: str, *rows: Columns) -> Payment | None:
         """Run a statement for each row; return the request's new entry, or None on an error."""
         try:
             return self._run(statement, fingerprint, rows)
@@ -204,7 +204,7 @@ class UserIndex:
 
     def _run(
         self, statement: str, fingerprint: str, rows: Sequence[Columns], *, journal: str = "DELETE"
-    ) -> Paid | None:
+    ) -> Payment | None:
         # One transaction: no other process writes between the statement and the query.
         with open_file(self.path, "rwc") as connection:
             connection.execute(f"PRAGMA journal_mode = {journal}")
@@ -243,7 +243,7 @@ def add_columns(connection: sqlite3.Connection) -> None:
             connection.execute(f"ALTER TABLE paid ADD COLUMN {name} TEXT")
 
 
-def find_payment(connection: sqlite3.Connection, fingerprint: str) -> Paid | None:
+def find_payment(connection: sqlite3.Connection, fingerprint: str) -> Payment | None:
     """Return the last payment for a request; a file of an older version has fewer columns."""
     connection.row_factory = sqlite3.Row
     found = connection.execute(FIND, (fingerprint,)).fetchone()
@@ -251,7 +251,7 @@ def find_payment(connection: sqlite3.Connection, fingerprint: str) -> Paid | Non
         return None
     columns = dict(found)
     task_id = columns.get("task_id")
-    return Paid(
+    return Payment(
         Path(columns["folder"]),
         datetime.fromisoformat(columns["at"]),
         columns.get("job_id") or "",
@@ -260,8 +260,8 @@ def find_payment(connection: sqlite3.Connection, fingerprint: str) -> Paid | Non
     )
 
 
-def refusal(
-    paid: Paid, folder: Path, free_take: int, *, now: datetime | None = None
+def already_paid_error(
+    paid: Payment, folder: Path, free_take: int, *, now: datetime | None = None
 ) -> AlreadyPaid:
     """Return the error for a request that is already paid for.
 

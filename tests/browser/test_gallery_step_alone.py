@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.display.assets import STATIC, joined_script
+from kling_nb.display.assets import STATIC, join_scripts
 from tests.support.reels import video
 
 STEP = STATIC / "gallery" / "step.js"
@@ -51,7 +51,7 @@ def stage(chromium: Any) -> Iterator[Callable[..., Any]]:
 
     def begin(*durations_s: float) -> Any:
         page.set_content("")
-        page.add_script_tag(content=joined_script(STEP) + "\nwindow.Step = Step;")
+        page.add_script_tag(content=join_scripts(STEP) + "\nwindow.Step = Step;")
         films = [b64encode(video(length_s)).decode() for length_s in durations_s]
         page.evaluate(STAGE, films)
         return page

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from kling_nb.emulator import Books, Task
+from kling_nb.emulator import EmulatedAccount, Task
 from tests.chaos.judge import Noted, Paid
 from tests.chaos.plan import Run
 
@@ -58,7 +58,7 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def read_paid(books: Books) -> list[Paid]:
+def read_paid(books: EmulatedAccount) -> list[Paid]:
     """The tasks of an emulated account."""
     query = "SELECT path, sha256 FROM uploads"
     with books.database.reading() as connection:

@@ -82,8 +82,8 @@ TRAP = Trap()
 
 def prepare() -> None:
     """Shorten the waits and listen at the steps; once, before the first session."""
-    next_ask_s, retry_wait_s = poll_schedule.next_ask_s, poll_schedule.retry_wait_s
-    poll_schedule.next_ask_s = lambda *given: min(next_ask_s(*given), ASK_WAIT_S)
+    next_ask_s, retry_wait_s = poll_schedule.poll_delay_s, poll_schedule.retry_wait_s
+    poll_schedule.poll_delay_s = lambda *given: min(next_ask_s(*given), ASK_WAIT_S)
     poll_schedule.retry_wait_s = lambda tries: retry_wait_s(tries) * RETRY_SHARE
     poll_schedule.expected_s = lambda *given: EXPECTED_S
     client._TIMEOUT = httpx.Timeout(TIMEOUT_S)

@@ -9,7 +9,14 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from kling_nb.core.charge_evidence import LOOKS_S, BalanceLook, Likelihood, Reason, Watch, judge
+from kling_nb.core.charge_evidence import (
+    SAMPLE_TIMES_S,
+    BalanceHistory,
+    Likelihood,
+    Reason,
+    TimedBalance,
+    judge,
+)
 from kling_nb.core.job_state import Event, Failed, Stage, Unknown
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.job_from_record import error_of, evidence_of, state_of
@@ -135,7 +142,7 @@ def test_a_balance_that_comes_late(world: World) -> None:
     world.books.inject("unreachable", times=4, argument="other")
     _, row = lose(world, "drop")
     assert row.watch is not None
-    assert [look.after_s for look in row.watch.looks] == [LOOKS_S[4]]
+    assert [look.after_s for look in row.watch.looks] == [SAMPLE_TIMES_S[4]]
     assert judge(evidence_of(row)).likelihood is Likelihood.NOT_PAID
 
 
@@ -144,7 +151,7 @@ def test_a_balance_that_never_comes(world: World) -> None:
     world.books.inject("unreachable", times=100, argument="other")
     _, row = lose(world)
     assert judge(evidence_of(row)).ground is Reason.UNSEEN
-    assert len(world.waits) == len(LOOKS_S) - 1
+    assert len(world.waits) == len(SAMPLE_TIMES_S) - 1
 
 
 def test_nobody_watches_what_was_adopted(world: World) -> None:
@@ -266,7 +273,9 @@ def test_a_lost_job_of_a_dead_kernel_is_watched(
 def test_a_watch_that_was_cut_off_goes_on(world: World) -> None:
     """From its first look on: what is left of the time is enough."""
     row = left(world, "drop", 0)
-    world.ledger.note(row.id, watch=Watch(world.clock(), (BalanceLook(0, world.books.balance()),)))
+    world.ledger.note(
+        row.id, watch=BalanceHistory(world.clock(), (TimedBalance(0, world.books.balance()),))
+    )
     world.clock.move(20)
     _, row = take_up(world, world.ledger.row(row.id))
     assert row.watch is not None
@@ -277,7 +286,7 @@ def test_a_watch_that_was_cut_off_goes_on(world: World) -> None:
 def test_what_needs_no_watch(world: World) -> None:
     """Its own session lives; or it was watched to the end; or no balance is known from before."""
     row = left(world, "drop", 0)
-    over = Watch(world.clock(), (BalanceLook(60, 5916.0),))
+    over = BalanceHistory(world.clock(), (TimedBalance(60, 5916.0),))
     living = Ledger(world.ledger.folder, clock=world.clock)
     living.open()
     for given in (

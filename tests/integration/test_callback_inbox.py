@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from kling_nb.core.job_state import Stage
-from kling_nb.emulator import Books
+from kling_nb.emulator import EmulatedAccount
 from kling_nb.errors import NotSent, UnreadableAnswer
 from kling_nb.jobs import callback_inbox
 from kling_nb.jobs.callback_inbox import is_for
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
-from kling_nb.kie.webhooks import nonce_in
+from kling_nb.kie.webhooks import read_callback_token
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import CallbackStore, Ledger, StoredCallback
@@ -41,7 +41,7 @@ def session(open_session: Open) -> Session:
     return open_session()
 
 
-def books_of(session: Session) -> Books:
+def books_of(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     assert session.emulator is not None
     return session.emulator.books
@@ -58,7 +58,7 @@ def lose(session: Session) -> tuple[Job, str, str]:
     job = ask(session)
     assert session.ledger.row(job.id).stage is Stage.UNKNOWN
     task = books_of(session).tasks()[-1]
-    return job, task.task_id, nonce_in(urlsplit(task.callback_url).query)
+    return job, task.task_id, read_callback_token(urlsplit(task.callback_url).query)
 
 
 def body(task_id: str, state: str = "success") -> bytes:
@@ -130,7 +130,7 @@ def test_a_callback_is_quicker_than_the_answer(
     sending = session.loop.submit(session._registry.submit(job))
     assert sent.wait(PATIENCE_S)
     [task] = books_of(session).tasks()
-    nonce = nonce_in(urlsplit(task.callback_url).query)
+    nonce = read_callback_token(urlsplit(task.callback_url).query)
     assert session.receive_callback(body("0" * 32), nonce) is None
     assert session.receive_callback(body(task.task_id), nonce) is job
     assert session.ledger.row(job.id).stage is Stage.SENDING

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kling_nb.emulator.http.validate import Refusal, check_order
+from kling_nb.emulator.http.validate import Refusal, check_request
 from kling_nb.jobs.session import Session
 from kling_nb.kie.wire import create_body
 from kling_nb.models.catalog import CATALOGUE
@@ -18,7 +18,7 @@ from kling_nb.models.parameter_kind import Medium
 from kling_nb.models.parameters import Choice, Media, Number
 from kling_nb.models.records import Records
 from kling_nb.models.request_inputs import media_of, request_input, with_media
-from kling_nb.models.rules import Told
+from kling_nb.models.rules import PresenceFlag
 from kling_nb.models.spec import ModelSpec, Parameter, validate
 from kling_nb.notebook.magics import KlingMagics
 from tests.support.reels import sound, video
@@ -77,7 +77,9 @@ def broken_body(spec: ModelSpec, changes: dict[str, Any]) -> dict[str, Any]:
         body.pop(field, None)
         if value != "":
             body[field] = sent(known[name], value) if name in known else value
-    told = {each.sent_as: each.of in changes for each in spec.implied if isinstance(each, Told)}
+    told = {
+        each.sent_as: each.of in changes for each in spec.implied if isinstance(each, PresenceFlag)
+    }
     return create_body(spec.name, body | told)
 
 
@@ -87,7 +89,7 @@ def broken_body(spec: ModelSpec, changes: dict[str, Any]) -> dict[str, Any]:
 @SPECS
 def test_the_emulator_accepts_the_sample(spec: ModelSpec) -> None:
     """Each field of it, as it is written there."""
-    assert check_order(body_of(spec)).model == spec.name
+    assert check_request(body_of(spec)).model == spec.name
 
 
 @pytest.mark.parametrize(("name", "changes", "field", "_words"), BROKEN)
@@ -105,7 +107,7 @@ def test_the_emulator_refuses_each_broken_rule(
     elif isinstance(kind, Records):
         said = f"(422|500) {spec.parameter(field).field}"
     with pytest.raises(Refusal, match=said):
-        check_order(broken_body(spec, changes))
+        check_request(broken_body(spec, changes))
 
 
 @SPECS
@@ -113,7 +115,7 @@ def test_the_emulator_refuses_a_field_that_the_model_does_not_have(spec: ModelSp
     """As the service does, in its words (C)."""
     body = body_of(spec)
     with pytest.raises(Refusal, match="422 generate playground failed, task id is blank"):
-        check_order({**body, "input": {**body["input"], "seed": 7}})
+        check_request({**body, "input": {**body["input"], "seed": 7}})
 
 
 # --- a clip ------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from kling_nb.jobs.job import Clip
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.media.image_sources import find_source, frame_png
-from kling_nb.media.images import read_picture
-from kling_nb.media.input_store import keep
+from kling_nb.media.images import read_image
+from kling_nb.media.input_store import store_input
 
 PATIENCE_S = 30.0
 FILM = """
@@ -118,10 +118,10 @@ def test_another_decoder_makes_no_other_request(
 def test_a_frame_that_was_taken_out_is_the_same_one(clip: Clip) -> None:
     """The clip itself, its last frame, and the last one by number are one input."""
     for image in (clip.frame(-1), clip.frame(4)):
-        assert read_picture(image).source_sha256 == JOB_FRAME
-    others = {read_picture(clip.frame(index)).source_sha256 for index in (0, 1, 2, 3)}
+        assert read_image(image).source_sha256 == JOB_FRAME
+    others = {read_image(clip.frame(index)).source_sha256 for index in (0, 1, 2, 3)}
     assert len(others | {JOB_FRAME}) == 5
-    assert read_picture(clip.frame(-2)).source_sha256 == read_picture(clip.frame(3)).source_sha256
+    assert read_image(clip.frame(-2)).source_sha256 == read_image(clip.frame(3)).source_sha256
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_frame_that_was_taken_out_is_the_same_one(clip: Clip) -> None:
 def test_a_changed_frame_is_another_picture(clip: Clip, change: Callable[[Any], Any]) -> None:
     """Pillow hands the mark on to copies; it counts for the frame's own pixels only."""
     image = change(clip.frame(-1))
-    found = read_picture(image)
+    found = read_image(image)
     assert found.source_hashes == (
         find_source(Image.frombytes(image.mode, image.size, image.tobytes())).sha256,
     )
@@ -164,10 +164,10 @@ def test_a_frame_that_was_written_to_a_file_is_the_same_one(clip: Clip, tmp_path
     earlier = BytesIO()
     Image.frombytes("RGB", (32, 16), clip.frame(-1).tobytes()).save(earlier, "PNG")
     expected = (JOB_FRAME, hashlib.sha256(earlier.getvalue()).hexdigest())
-    kept = StoredInput(JOB_FRAME, "frame", "image/png", keep(tmp_path, content, "image/png"))
+    kept = StoredInput(JOB_FRAME, "frame", "image/png", store_input(tmp_path, content, "image/png"))
     for given in (content, path, kept):
         assert find_source(given).hashes == expected
-        assert read_picture(given).content == earlier.getvalue()
+        assert read_image(given).content == earlier.getvalue()
     other = StoredInput("cd" * 32, "frame", "image/png", kept.path)
     assert find_source(other).hashes == ("cd" * 32,)
 

@@ -19,13 +19,13 @@ import kling_nb
 from kling_nb.callbacks.listen import listen
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
-from kling_nb.emulator import Books
+from kling_nb.emulator import EmulatedAccount
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs import default_session
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
-from kling_nb.kie.webhooks import sign_callback, with_nonce
+from kling_nb.kie.webhooks import add_callback_token, sign_callback
 from kling_nb.storage import CallbackStore
 from tests.support.controllers import StubController
 from tests.support.service import KEY
@@ -51,7 +51,7 @@ def listening(slow: Session) -> Listening:
     return listen(session=slow)
 
 
-def books_of(session: Session) -> Books:
+def books_of(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     assert session.emulator is not None
     return session.emulator.books
@@ -61,7 +61,7 @@ def ask(session: Session, prompt: str = "A red fox") -> tuple[Job, str, bytes]:
     """A job, the address that the service would post to, and what it would post."""
     job = session.text_to_video(prompt)
     row = session.ledger.row(job.id)
-    url = with_nonce(session.callback_urls.url, row.nonce)
+    url = add_callback_token(session.callback_urls.url, row.nonce)
     return job, url, document(row.task_id)
 
 
@@ -105,7 +105,7 @@ def count_polls(job: Job) -> list[str]:
 def test_a_callback_ends_a_job(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Polling alone would have noticed an hour later."""
     monkeypatch.setattr(
-        "kling_nb.core.poll_schedule.heard_ask_s", lambda elapsed_s, usual_s: 3600.0
+        "kling_nb.core.poll_schedule.callback_poll_delay_s", lambda elapsed_s, usual_s: 3600.0
     )
     session = open_session()
     with listen(session=session) as listening:
@@ -122,7 +122,7 @@ def test_the_emulator_signs_for_who_asks_for_it(
 ) -> None:
     """A key that is set to listen live does not make the emulator's callbacks unheard."""
     monkeypatch.setattr(
-        "kling_nb.core.poll_schedule.heard_ask_s", lambda elapsed_s, usual_s: 3600.0
+        "kling_nb.core.poll_schedule.callback_poll_delay_s", lambda elapsed_s, usual_s: 3600.0
     )
     session = open_session()
     with listen(webhook_key=WEBHOOK_KEY, session=session) as listening:
@@ -169,7 +169,7 @@ def test_repeated_and_late_callbacks_change_nothing(open_session: Open) -> None:
         clip = job.result(PATIENCE_S)
         row = session.ledger.row(job.id)
         clip.path.unlink()
-        url = with_nonce(listening.url, row.nonce)
+        url = add_callback_token(listening.url, row.nonce)
         assert [post(url, document(row.task_id)) for _ in range(3)] == [200] * 3
         assert session.receive_callback(document(row.task_id), row.nonce) is None
         assert session.ledger.row(job.id) == row
@@ -186,8 +186,8 @@ def test_bad_requests_are_rejected(slow: Session, listening: Listening) -> None:
     assert httpx.get(url).status_code == 405
     assert httpx.get(listening.url).status_code == 405
     assert post(listening.url, body) == 403
-    assert post(with_nonce(listening.url, "guessed"), body) == 403
-    assert post(with_nonce(listening.url + "other", "guessed"), body) == 404
+    assert post(add_callback_token(listening.url, "guessed"), body) == 403
+    assert post(add_callback_token(listening.url + "other", "guessed"), body) == 404
     assert post(url, b"x" * (CALLBACK_LIMIT_BYTES + 1)) == 413
     assert post(url, b"x" * (3 * CALLBACK_LIMIT_BYTES)) == 413
     assert post(url, b"hello") == 400
@@ -274,12 +274,12 @@ def test_an_address_behind_a_proxy(slow: Session) -> None:
     with listen(PUBLIC, session=slow) as listening:
         job = slow.text_to_video("A red fox")
         row = slow.ledger.row(job.id)
-        assert books_of(slow).tasks()[0].callback_url == with_nonce(PUBLIC, row.nonce)
+        assert books_of(slow).tasks()[0].callback_url == add_callback_token(PUBLIC, row.nonce)
         port = int(str(listening).partition("127.0.0.1:")[2].partition(".")[0])
         local = f"http://127.0.0.1:{port}"
-        assert post(with_nonce(f"{local}/", row.nonce), document(row.task_id)) == 200
-        assert post(with_nonce(f"{local}/kling", row.nonce), document(row.task_id)) == 200
-        assert post(with_nonce(f"{local}/other", row.nonce), document(row.task_id)) == 404
+        assert post(add_callback_token(f"{local}/", row.nonce), document(row.task_id)) == 200
+        assert post(add_callback_token(f"{local}/kling", row.nonce), document(row.task_id)) == 200
+        assert post(add_callback_token(f"{local}/other", row.nonce), document(row.task_id)) == 404
 
 
 def test_a_second_call_takes_the_place_of_the_first(slow: Session, listening: Listening) -> None:
@@ -371,7 +371,7 @@ def test_callbacks_of_an_earlier_kernels_jobs_are_accepted(open_session: Open) -
     with listen(port=port, session=second) as listening:
         (job,) = second.resume()
         polled = count_polls(job)
-        assert post(with_nonce(listening.url, row.nonce), document(row.task_id)) == 200
+        assert post(add_callback_token(listening.url, row.nonce), document(row.task_id)) == 200
         wait_until(lambda: polled == [job.id])
 
 
@@ -380,14 +380,14 @@ def test_a_closed_session_still_stores_callbacks(slow: Session, listening: Liste
     job, url, body = ask(slow)
     token = slow.ledger.row(job.id).nonce
     slow.close()
-    assert post(with_nonce(listening.url, "never-handed-out"), body) == 403
+    assert post(add_callback_token(listening.url, "never-handed-out"), body) == 403
     assert post(url, body) == 200
     assert CallbackStore(slow.ledger.folder).nonces() == {token}
 
 
 def test_an_unknown_token_creates_no_ledger(slow: Session, listening: Listening) -> None:
     """A value is looked for where there is one, and nowhere else."""
-    assert post(with_nonce(listening.url, "guessed"), b"{}") == 403
+    assert post(add_callback_token(listening.url, "guessed"), b"{}") == 403
     assert not (slow.ledger.folder / "ledger.sqlite3").exists()
 
 
@@ -437,7 +437,7 @@ def test_what_comes_for_another_folder_is_kept_there(shared: Session, tmp_path: 
     books_of(shared).inject("lose-answer")
     lost = shared.text_to_video("A red fox")
     row, task = shared.ledger.row(lost.id), books_of(shared).tasks()[-1]
-    url = with_nonce(shared.callback_urls.url, row.nonce)
+    url = add_callback_token(shared.callback_urls.url, row.nonce)
     kling_nb.configure(folder=tmp_path / "other")
     assert post(url, document(task.task_id)) == 200
     assert CallbackStore(shared.ledger.folder).nonces() == {row.nonce}

@@ -12,7 +12,7 @@ import pytest
 from kling_nb.callbacks import listen as jupyter_listener
 from kling_nb.callbacks import worker
 from kling_nb.callbacks.listen import callback_url, find_public_url, listen, listen_by_jupyter
-from kling_nb.emulator import Books
+from kling_nb.emulator import EmulatedAccount
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
@@ -47,7 +47,7 @@ def listening(session: Session) -> Iterator[Listening]:
         yield listening
 
 
-def books_of(session: Session) -> Books:
+def books_of(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     assert session.emulator is not None
     return session.emulator.books

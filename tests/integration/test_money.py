@@ -10,7 +10,7 @@ import pytest
 
 import kling_nb.kie.client
 from kling_nb.core.job_state import Stage, Unknown, Waiting
-from kling_nb.emulator import Books
+from kling_nb.emulator import EmulatedAccount
 from kling_nb.errors import InvalidInput, KlingError, NotSent, TaskUnknown
 from kling_nb.jobs.session import Session
 from tests.support.service import CREATE, Served, serve
@@ -31,7 +31,7 @@ REFUSED = {
 
 
 @pytest.fixture
-def books(session: Session) -> Books:
+def books(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     assert session.emulator is not None
     return session.emulator.books
@@ -44,7 +44,7 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("fault", LOST)
-def test_a_lost_answer(session: Session, books: Books, fault: str) -> None:
+def test_a_lost_answer(session: Session, books: EmulatedAccount, fault: str) -> None:
     """One task, the job is unknown, and the same request again sends nothing and explains."""
     books.inject(fault)
     job = session.text_to_video("A red fox")
@@ -58,7 +58,7 @@ def test_a_lost_answer(session: Session, books: Books, fault: str) -> None:
     assert session.resume() == []
 
 
-def test_a_server_fault_that_made_nothing(session: Session, books: Books) -> None:
+def test_a_server_fault_that_made_nothing(session: Session, books: EmulatedAccount) -> None:
     """Nobody can know: it blocks as well, until a person decides."""
     books.inject("create-500")
     job = session.text_to_video("A red fox")
@@ -70,7 +70,7 @@ def test_a_server_fault_that_made_nothing(session: Session, books: Books) -> Non
     assert (books.count_tasks(), books.requests(CREATE)) == (1, 2)
 
 
-def test_a_reset_connection(session: Session, books: Books) -> None:
+def test_a_reset_connection(session: Session, books: EmulatedAccount) -> None:
     """Nothing was made, and nobody can know it: unknown, sent once."""
     books.inject("drop")
     assert isinstance(session.text_to_video("A red fox").state, Unknown)
@@ -78,14 +78,14 @@ def test_a_reset_connection(session: Session, books: Books) -> None:
     assert books.requests(CREATE) == 1
 
 
-def test_no_connection(session: Session, books: Books) -> None:
+def test_no_connection(session: Session, books: EmulatedAccount) -> None:
     """It surely did not arrive: sent again, one task."""
     books.inject("unreachable", times=3)
     session.text_to_video("A red fox").result(PATIENCE_S)
     assert (books.count_tasks(), books.requests(CREATE)) == (1, 4)
 
 
-def test_no_connection_at_all(session: Session, books: Books) -> None:
+def test_no_connection_at_all(session: Session, books: EmulatedAccount) -> None:
     """Refused with the reason; made later by the same request."""
     books.inject("unreachable", times=8)
     with pytest.raises(NotSent):
@@ -95,7 +95,7 @@ def test_no_connection_at_all(session: Session, books: Books) -> None:
     assert books.count_tasks() == 1
 
 
-def test_too_often(session: Session, books: Books) -> None:
+def test_too_often(session: Session, books: EmulatedAccount) -> None:
     """It was rejected: sent again, one task."""
     books.inject("create-429", times=2)
     session.text_to_video("A red fox").result(PATIENCE_S)
@@ -103,7 +103,7 @@ def test_too_often(session: Session, books: Books) -> None:
 
 
 @pytest.mark.parametrize("fault", REFUSED)
-def test_a_refusal(session: Session, books: Books, fault: str) -> None:
+def test_a_refusal(session: Session, books: EmulatedAccount, fault: str) -> None:
     """An exception with the service's words, no task; the same request may be made again."""
     books.inject(fault)
     with pytest.raises(KlingError, match=REFUSED[fault]):
@@ -114,7 +114,7 @@ def test_a_refusal(session: Session, books: Books, fault: str) -> None:
     assert books.count_tasks() == 1
 
 
-def test_too_few_credits(session: Session, books: Books) -> None:
+def test_too_few_credits(session: Session, books: EmulatedAccount) -> None:
     """By the account's true balance."""
     books.set_balance(54)
     with pytest.raises(KlingError, match="Credits insufficient"):
@@ -122,7 +122,7 @@ def test_too_few_credits(session: Session, books: Books) -> None:
     assert books.count_tasks() == 0
 
 
-def test_all_problems_at_once(session: Session, books: Books) -> None:
+def test_all_problems_at_once(session: Session, books: EmulatedAccount) -> None:
     """A bad prompt, a bad picture and a bad length in one error; not a byte is sent or noted."""
     with pytest.raises(InvalidInput) as caught:
         session.image_to_video("nowhere.png", "x" * 1001, duration=7)
@@ -131,7 +131,9 @@ def test_all_problems_at_once(session: Session, books: Books) -> None:
     assert session.ledger.rows() == []
 
 
-def test_a_picture_that_cannot_be_uploaded(session: Session, books: Books, photo: bytes) -> None:
+def test_a_picture_that_cannot_be_uploaded(
+    session: Session, books: EmulatedAccount, photo: bytes
+) -> None:
     """Given up after some tries; no task, and the next run makes one."""
     books.inject("upload-502", times=4)
     with pytest.raises(KlingError):
@@ -141,14 +143,14 @@ def test_a_picture_that_cannot_be_uploaded(session: Session, books: Books, photo
     assert books.count_tasks() == 1
 
 
-def test_an_upload_that_broke_once(session: Session, books: Books, photo: bytes) -> None:
+def test_an_upload_that_broke_once(session: Session, books: EmulatedAccount, photo: bytes) -> None:
     """It costs nothing, so it is sent again by itself."""
     books.inject("upload-502")
     session.image_to_video(photo, "A red fox").result(PATIENCE_S)
     assert books.count_tasks() == 1
 
 
-def test_run_all_again(session: Session, books: Books) -> None:
+def test_run_all_again(session: Session, books: EmulatedAccount) -> None:
     """A notebook of three shots, run three times, costs three clips."""
     for _ in range(3):
         for prompt in ("One", "Two", "Three"):

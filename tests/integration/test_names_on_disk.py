@@ -49,7 +49,7 @@ from kling_nb.display.cards import card_bundle
 from kling_nb.display.comm import Hub
 from kling_nb.display.gallery import Gallery
 from kling_nb.display.panel.widgets import Actions, Picker, Recents, Rows
-from kling_nb.emulator import Books
+from kling_nb.emulator import EmulatedAccount
 from kling_nb.kie.rate_limit.limiter import RateLimiter
 from kling_nb.kie.rate_limit.store import Account
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
@@ -58,7 +58,7 @@ from kling_nb.notebook.commands import Commands
 from kling_nb.storage import Ledger
 from kling_nb.storage.callback_routes import CallbackRoutes
 from kling_nb.storage.id_slots import IdSlots
-from kling_nb.storage.job_record import adopted_name, encode_facts, encode_sources
+from kling_nb.storage.job_record import adopted_fingerprint, encode_facts, encode_sources
 from kling_nb.storage.user_index import UserIndex
 from tests.support.html_states import CLIP, EMULATED, EVERY, FACTS, NOW, TINY_JPEG, WATCH
 from tests.support.service import sent_row
@@ -255,7 +255,7 @@ def test_the_file_of_rate_limits(tmp_path: Path) -> None:
 
 def test_the_tables_of_the_emulator(tmp_path: Path) -> None:
     """Emulated tasks are resumed like real ones."""
-    Books(tmp_path).balance()
+    EmulatedAccount(tmp_path).balance()
     assert tables(tmp_path / "books.sqlite3") == BOOKS
 
 
@@ -268,7 +268,7 @@ def test_the_keys_inside_columns(tmp_path: Path) -> None:
     )
     assert list(sources["image"][0]) == SOURCE_KEYS.split()
     assert list(encode_watch(WATCH)) == WATCH_KEYS.split()
-    assert adopted_name("t1") == "adopted t1"
+    assert adopted_fingerprint("t1") == "adopted t1"
 
 
 def test_the_file_of_a_request_that_is_sent(ledger: Ledger) -> None:

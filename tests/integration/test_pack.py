@@ -17,7 +17,7 @@ import pytest
 
 from kling_nb.core.job_state import JobFacts, Saved, Waiting
 from kling_nb.display import html
-from kling_nb.display.cards import card_bundle, joined_bundle
+from kling_nb.display.cards import card_bundle, join_bundles
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
 from kling_nb.errors import InvalidInput
 from kling_nb.jobs import default_session
@@ -266,7 +266,7 @@ def test_takes_in_one_output_are_packed_in_their_order(
 ) -> None:
     """Each with its own clip."""
     second = made(session, "Another one", duration=10)
-    bundle = joined_bundle([shown(job, "never"), shown(second, "never")])
+    bundle = join_bundles([shown(job, "never"), shown(second, "never")])
     done = pack(save(tmp_path / "film.ipynb", bundle))
     assert [card.video for card in cards(done.path)] == [
         clip_of(each).read_bytes() for each in (job, second)

@@ -20,9 +20,9 @@ from kling_nb.core.job_state import (
     Downloading,
     Expired,
     Failed,
-    OutOfSight,
     Saved,
     Stage,
+    Unresponsive,
     Vanished,
     Waiting,
 )
@@ -191,12 +191,12 @@ def test_out_of_sight_after_40_s(world: World) -> None:
     start = world.clock()
     job.observe(lambda e: times.append(((world.clock() - start).total_seconds(), e.state)))
     world.follow(job)
-    sights = [(at, state) for at, state in times if isinstance(state, OutOfSight)]
+    sights = [(at, state) for at, state in times if isinstance(state, Unresponsive)]
     at, state = sights[0]
     first_failure = (state.failing_since - start).total_seconds()
     assert 40 <= at - first_failure < 80
     assert "down" in state.reason
-    assert not [t for t, s in times if isinstance(s, OutOfSight) and t - first_failure < 40]
+    assert not [t for t, s in times if isinstance(s, Unresponsive) and t - first_failure < 40]
 
 
 def test_in_sight_again(world: World) -> None:
@@ -205,7 +205,7 @@ def test_in_sight_again(world: World) -> None:
     down = [httpx.ConnectError("down")] * 60
     script(world, *down, record(), httpx.ConnectError("down"), record(state="fail", failMsg="x"))
     states = world.follow(job)
-    last_sight = max(i for i, state in enumerate(states) if isinstance(state, OutOfSight))
+    last_sight = max(i for i, state in enumerate(states) if isinstance(state, Unresponsive))
     assert [type(state) for state in states[last_sight + 1 :]] == [Waiting, Failed]
 
 
@@ -541,13 +541,13 @@ def test_where_a_notification_is_to_come_questions_are_rare(world: World) -> Non
     job = world.submit()
     row = world.ledger.row(job.id)
     follower = Poller(world.context, job, 164.0)
-    assert follower._wait_s(row, 50.0) == poll_schedule.heard_ask_s(50.0, 164.0)
+    assert follower._wait_s(row, 50.0) == poll_schedule.callback_poll_delay_s(50.0, 164.0)
     hearing.note_received(row.nonce)
-    assert follower._wait_s(row, 50.0) == poll_schedule.next_ask_s(50.0, 164.0)
+    assert follower._wait_s(row, 50.0) == poll_schedule.poll_delay_s(50.0, 164.0)
     later = replace(row, nonce=hearing.offer(world.ledger.folder)[1])
-    assert follower._wait_s(later, 50.0) == poll_schedule.heard_ask_s(50.0, 164.0)
+    assert follower._wait_s(later, 50.0) == poll_schedule.callback_poll_delay_s(50.0, 164.0)
     listening.close()
-    assert follower._wait_s(later, 50.0) == poll_schedule.next_ask_s(50.0, 164.0)
+    assert follower._wait_s(later, 50.0) == poll_schedule.poll_delay_s(50.0, 164.0)
 
 
 def test_a_notification_that_never_comes_loses_nothing(world: World) -> None:

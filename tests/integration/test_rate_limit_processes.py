@@ -20,7 +20,7 @@ import pytest
 import kling_nb
 import kling_nb.kie.rate_limit.limiter
 from kling_nb.core.poll_schedule import NEW_TASKS
-from kling_nb.emulator import Books
+from kling_nb.emulator import EmulatedAccount
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
@@ -108,7 +108,7 @@ def strict(tmp_path: Path) -> Iterator[Served]:
     """A served emulator that allows 20 new tasks in a short window, and 10 questions a second."""
     folder = tmp_path / "strict"
     with process(SERVER, folder) as server:
-        yield Served(read_line(server).split()[3], Books(folder))
+        yield Served(read_line(server).split()[3], EmulatedAccount(folder))
 
 
 def play_together(service: Served, kind: str, *counts: int) -> list[int]:

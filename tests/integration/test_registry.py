@@ -19,7 +19,7 @@ from kling_nb.kie.client import Client
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import Ledger
-from kling_nb.storage.task_matching import Adoptions
+from kling_nb.storage.task_matching import TaskMatching
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, KEY
 
@@ -61,7 +61,7 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
         return note
 
     monkeypatch.setattr(Ledger, "advance", failing(Ledger.advance))
-    monkeypatch.setattr(Adoptions, "conclude", failing(Adoptions.conclude))
+    monkeypatch.setattr(TaskMatching, "conclude", failing(TaskMatching.conclude))
 
 
 def test_a_note_that_fails_before_sending_blocks_nothing(

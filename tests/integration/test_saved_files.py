@@ -30,11 +30,11 @@ from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.notebook_file import NotebookFile
 from kling_nb.notebook.archive.pack import pack, slim
 from kling_nb.notebook.archive.recover import recover
-from kling_nb.storage import CallbackStore, JobRecord, Ledger, Uploads
+from kling_nb.storage import CallbackStore, JobRecord, Ledger, UploadCache
 from kling_nb.storage.callback_routes import CallbackRoutes
 from kling_nb.storage.database import Database
 from kling_nb.storage.id_slots import IdSlots
-from kling_nb.storage.inspect import look_up
+from kling_nb.storage.inspect import read_records
 from kling_nb.storage.user_index import UserIndex
 
 SAVED = Path(__file__).parents[1] / "samples" / "saved"
@@ -171,7 +171,7 @@ def in_json(name: str, text: Any) -> Any:
 def rows_by_prompt(folder: Path) -> dict[str, JobRecord]:
     """Give the jobs of a copied folder as the present code reads them."""
     Database(folder / "ledger.sqlite3").create()
-    return {row.prompt: row for row in look_up(folder, *Stage)}
+    return {row.prompt: row for row in read_records(folder, *Stage)}
 
 
 def cards_of(path: Path) -> list[tuple[dict[str, Any], html.Section]]:
@@ -224,7 +224,7 @@ def test_budgets_and_uploads_are_found(film: Path) -> None:
         assert standing.budget.limit_credits == budget["limit_credits"] == 2000
         assert standing.spent_credits == 165
     at = datetime.fromisoformat(live["at"])
-    found = Uploads(folder).find(live["service"], live["sha256"], live["mime_type"], at, at)
+    found = UploadCache(folder).find(live["service"], live["sha256"], live["mime_type"], at, at)
     assert found == live["url"]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kling_nb.core.job_state import Detached, Preparing, Saved, Stage, Waiting
-from kling_nb.emulator import Books
+from kling_nb.emulator import EmulatedAccount
 from kling_nb.errors import (
     AlreadyPaid,
     BudgetExceeded,
@@ -46,7 +46,7 @@ def session(open_session: Open) -> Session:
     return open_session()
 
 
-def books_of(session: Session) -> Books:
+def books_of(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     assert session.emulator is not None
     return session.emulator.books

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import kling_nb.kie.client
-from kling_nb.core.charge_evidence import BalanceLook, Evidence, Watch
+from kling_nb.core.charge_evidence import BalanceHistory, Evidence, TimedBalance
 from kling_nb.core.job_state import Discarded, Refused, Sending, Stage, Unknown, Uploading, Waiting
 from kling_nb.core.secret import Key
 from kling_nb.errors import (
@@ -309,7 +309,7 @@ def test_a_lost_answer_with_its_evidence(world: World) -> None:
     assert row.stage is Stage.UNKNOWN
     assert row.balance_before is not None
     assert row.balance_after == row.balance_before - 55
-    watch = Watch(world.clock(), (BalanceLook(0.0, row.balance_after),))
+    watch = BalanceHistory(world.clock(), (TimedBalance(0.0, row.balance_after),))
     assert job.state == Unknown(
         row.sent_at or row.updated_at, row.reason, Evidence(55, row.balance_before, watch)
     )

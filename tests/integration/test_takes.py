@@ -21,7 +21,7 @@ from PIL import Image
 
 from kling_nb.core.job_state import BLOCKING, Refused, Stage, Unknown, Waiting
 from kling_nb.core.stored_input import StoredInput
-from kling_nb.emulator import UNLIMITED, Books, Emulator
+from kling_nb.emulator import UNLIMITED, EmulatedAccount, Emulator
 from kling_nb.errors import (
     AlreadyPaid,
     BudgetExceeded,
@@ -51,7 +51,7 @@ AT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 @pytest.fixture
-def books(session: Session) -> Books:
+def books(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     return books_of(session)
 
@@ -64,7 +64,7 @@ def fox(tmp_path: Path, photo: bytes) -> Path:
     return path
 
 
-def books_of(session: Session) -> Books:
+def books_of(session: Session) -> EmulatedAccount:
     """What the emulator of a session knows."""
     assert session.emulator is not None
     return session.emulator.books
@@ -230,7 +230,7 @@ def test_a_request_without_pictures_has_all_of_them() -> None:
 
 
 def test_another_take_is_the_cell_with_its_number(
-    session: Session, books: Books, fox: Path, photo: bytes
+    session: Session, books: EmulatedAccount, fox: Path, photo: bytes
 ) -> None:
     """The cell that the new job shows joins it for 0 credits; the first one's does as before."""
     first = session.image_to_video(fox, "A red fox\nin the snow", sound=True)
@@ -258,7 +258,9 @@ def test_the_original_is_not_needed(session: Session, fox: Path, photo: bytes) -
     assert [*(session.ledger.folder / "pictures").iterdir()] == [kept]
 
 
-def test_a_picture_that_had_to_be_converted(session: Session, books: Books, tmp_path: Path) -> None:
+def test_a_picture_that_had_to_be_converted(
+    session: Session, books: EmulatedAccount, tmp_path: Path
+) -> None:
     """It is known by what was given: the cell with the original joins the take."""
     path = tmp_path / "fox.gif"
     Image.new("P", (96, 64), 3).save(path)
@@ -337,7 +339,7 @@ def test_it_does_not_wait_for_the_answer(session: Session, monkeypatch: pytest.M
 # --- what came to nothing ----------------------------------------------------------------------
 
 
-def test_after_a_failure_it_is_the_same_take(session: Session, books: Books) -> None:
+def test_after_a_failure_it_is_the_same_take(session: Session, books: EmulatedAccount) -> None:
     """Nothing blocks it, as for its cell; once it is there, the next one comes."""
     books.inject("fail-policy")
     failed = session.text_to_video("A red fox")
@@ -350,7 +352,9 @@ def test_after_a_failure_it_is_the_same_take(session: Session, books: Books) -> 
     assert failed.another_take().facts.take == 2
 
 
-def test_after_a_refusal_and_after_nothing_was_sent(session: Session, books: Books) -> None:
+def test_after_a_refusal_and_after_nothing_was_sent(
+    session: Session, books: EmulatedAccount
+) -> None:
     """The same take again."""
     books.inject("refuse")
     with pytest.raises(KlingError):
@@ -362,7 +366,7 @@ def test_after_a_refusal_and_after_nothing_was_sent(session: Session, books: Boo
     assert session.another_take(job.id).facts.take == 4
 
 
-def test_a_lost_answer_is_settled_first(session: Session, books: Books) -> None:
+def test_a_lost_answer_is_settled_first(session: Session, books: EmulatedAccount) -> None:
     """A click pays for nothing while a task may exist; forgotten, it is the same take."""
     books.inject("lose-answer")
     lost = session.text_to_video("A red fox")
@@ -373,7 +377,7 @@ def test_a_lost_answer_is_settled_first(session: Session, books: Books) -> None:
     assert lost.another_take().facts.take == 1
 
 
-def test_a_refusal_is_the_state_of_the_new_job(session: Session, books: Books) -> None:
+def test_a_refusal_is_the_state_of_the_new_job(session: Session, books: EmulatedAccount) -> None:
     """The call has returned by then."""
     first = session.text_to_video("A red fox")
     books.inject("credits")
@@ -384,7 +388,7 @@ def test_a_refusal_is_the_state_of_the_new_job(session: Session, books: Books) -
     assert first.another_take().facts.take == 2
 
 
-def test_an_answer_that_is_lost_is_unknown(session: Session, books: Books) -> None:
+def test_an_answer_that_is_lost_is_unknown(session: Session, books: EmulatedAccount) -> None:
     """The money rules are those of a cell: sent once, and it blocks its number."""
     first = session.text_to_video("A red fox")
     books.inject("lose-answer")
@@ -431,7 +435,9 @@ def test_a_session_that_was_closed(open_session: Open) -> None:
     assert takes_of(session) == [1]
 
 
-def test_a_row_from_before_pictures_were_kept(session: Session, books: Books, fox: Path) -> None:
+def test_a_row_from_before_pictures_were_kept(
+    session: Session, books: EmulatedAccount, fox: Path
+) -> None:
     """An error that says how; the cell again keeps the picture for 0 credits, then it works."""
     first = session.image_to_video(fox, "A red fox")
     first.result(PATIENCE_S)
@@ -456,7 +462,9 @@ def test_a_copy_that_was_deleted_comes_back(session: Session, fox: Path) -> None
     assert first.another_take().facts.take == 2
 
 
-def test_a_copy_that_was_changed_is_not_sent(session: Session, books: Books, fox: Path) -> None:
+def test_a_copy_that_was_changed_is_not_sent(
+    session: Session, books: EmulatedAccount, fox: Path
+) -> None:
     """It would be paid for under the name of another picture."""
     first = session.image_to_video(fox, "A red fox")
     [kept] = (session.ledger.folder / "pictures").iterdir()
@@ -467,7 +475,7 @@ def test_a_copy_that_was_changed_is_not_sent(session: Session, books: Books, fox
 
 
 def test_a_request_that_is_read_in_another_way(
-    session: Session, books: Books, monkeypatch: pytest.MonkeyPatch
+    session: Session, books: EmulatedAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If it would not be the same request, it is not made under its name."""
     first = session.text_to_video("A red fox")
@@ -480,7 +488,7 @@ def test_a_request_that_is_read_in_another_way(
 
 
 def test_a_full_disk_loses_only_the_copy(
-    session: Session, books: Books, fox: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, books: EmulatedAccount, fox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clip is made; another take needs the original then."""
     monkeypatch.setattr("kling_nb.jobs.takes.keep", lambda *given: "")
@@ -542,7 +550,7 @@ def test_no_request_fails_for_want_of_a_copy(
 # --- pictures given as a URL -------------------------------------------------------------------
 
 
-def test_a_picture_given_as_a_url(session: Session, books: Books, photo: bytes) -> None:
+def test_a_picture_given_as_a_url(session: Session, books: EmulatedAccount, photo: bytes) -> None:
     """It is fetched once; the link may die, and a cell with it would still be the same request."""
     web(session, httpx.Response(200, content=photo))
     first = session.image_to_video(URL, "A red fox")
@@ -646,7 +654,9 @@ def square(shade: int) -> Image.Image:
     return Image.new("RGB", (400, 400), (shade, 0, 0))
 
 
-def test_a_video_is_kept_as_a_picture_is(session: Session, books: Books, tmp_path: Path) -> None:
+def test_a_video_is_kept_as_a_picture_is(
+    session: Session, books: EmulatedAccount, tmp_path: Path
+) -> None:
     """The original may go; the take has the same length, price and thumbnail."""
     walk = tmp_path / "walk.mp4"
     walk.write_bytes(video())
@@ -678,7 +688,7 @@ def test_an_earlier_clip_is_not_copied(session: Session, open_session: Open) -> 
         job.another_take()
 
 
-def test_what_is_inside_records(session: Session, books: Books) -> None:
+def test_what_is_inside_records(session: Session, books: EmulatedAccount) -> None:
     """Several frames, and elements with pictures of their own, all from what was kept."""
     elements = [
         {"name": "fox", "description": "red", "images": [square(1), square(2)]},

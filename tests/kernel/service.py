@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kling_nb.emulator import Books
+from kling_nb.emulator import EmulatedAccount
 from tests.support.service import CREATE, RECORD, serve
 
 __all__ = ["Service", "open_service"]
@@ -18,7 +18,7 @@ class Service:
     """An emulator whose books outlive any kernel."""
 
     url: str
-    books: Books
+    books: EmulatedAccount
     seconds: float
     """How long a clip takes."""
 

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from kling_nb.emulator import Outbox, Post
+from kling_nb.emulator import CallbackAttempt, CallbackQueue
 from tests.support.emulator_service import EASY, in_process
 
 __all__ = [
@@ -114,9 +114,9 @@ def order(service: Any, url: str) -> str:
     return str(service.post_task(body).json()["data"]["taskId"])
 
 
-def posts_of(service: Any, task_id: str, number: int) -> list[Post]:
+def posts_of(service: Any, task_id: str, number: int) -> list[CallbackAttempt]:
     """Return the attempts for a task, after at least `number` of them."""
-    outbox = Outbox(service.books)
+    outbox = CallbackQueue(service.books)
     wait_until(lambda: len(outbox.posts(task_id)) >= number)
     return outbox.posts(task_id)
 
@@ -131,4 +131,4 @@ def another_emulator(folder: Path, clock: Any) -> Iterator[Any]:
 
 def nothing_open(service: Any) -> bool:
     """Return whether no callback is pending."""
-    return Outbox(service.books).pending() == []
+    return CallbackQueue(service.books).pending() == []

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from kling_nb.emulator import Books, Emulator, Terms
+from kling_nb.emulator import EmulatedAccount, Emulator, Limits
 
 __all__ = ["clock", "local", "photo", "receiver", "served", "service", "start"]
 
@@ -44,7 +44,10 @@ class Service:
     """One emulator as its clients see it."""
 
     def __init__(
-        self, books: Books, hosts: dict[str, str], transport: Callable[[], Any] = lambda: None
+        self,
+        books: EmulatedAccount,
+        hosts: dict[str, str],
+        transport: Callable[[], Any] = lambda: None,
     ) -> None:
         self.books = books
         self.hosts = hosts
@@ -139,7 +142,7 @@ def open_client(transport: Any, timeout: Any) -> httpx.AsyncClient:
 
 
 REAL = {"api": "https://api.kie.ai", "upload": "https://kieai.redpandaai.co"}
-EASY = Terms(tasks_per_window=10_000, questions_per_window=10_000)
+EASY = Limits(tasks_per_window=10_000, questions_per_window=10_000)
 
 
 def in_process(folder: Path, **options: Any) -> tuple[Service, Emulator]:
@@ -192,7 +195,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[3]
-        yield Service(Books(folder), {"api": url, "upload": url})
+        yield Service(EmulatedAccount(folder), {"api": url, "upload": url})
         process.terminate()
         process.wait(10)
 

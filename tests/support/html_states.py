@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 from kling_nb.core import job_state
-from kling_nb.core.charge_evidence import BalanceLook, Evidence, Watch
+from kling_nb.core.charge_evidence import BalanceHistory, Evidence, TimedBalance
 from kling_nb.errors import Problem
 
 NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
@@ -55,14 +55,14 @@ def ago(seconds: float) -> datetime:
 
 
 WAITING = job_state.Waiting(TASK, "generating", ago(72), 164.0)
-WATCH = Watch(ago(300), (BalanceLook(0.0, 5861.25), BalanceLook(60.0, 5861.25)))
+WATCH = BalanceHistory(ago(300), (TimedBalance(0.0, 5861.25), TimedBalance(60.0, 5861.25)))
 UNKNOWN = job_state.Unknown(ago(300), "the connection was closed", Evidence(55.0, 5916.25, WATCH))
 RUNNING: tuple[job_state.JobState, ...] = (
     job_state.Preparing(),
     job_state.Uploading(512_000, 1_240_000),
     job_state.Sending(),
     WAITING,
-    job_state.OutOfSight(TASK, ago(100), 164.0, ago(40), "no route to api.kie.ai"),
+    job_state.Unresponsive(TASK, ago(100), 164.0, ago(40), "no route to api.kie.ai"),
     job_state.Downloading(TASK, 400_000, 912_345),
 )
 ENDED: tuple[job_state.JobState, ...] = (

@@ -18,7 +18,7 @@ import httpx
 import kling_nb
 from kling_nb.core.job_state import JobState, Stage
 from kling_nb.core.secret import Key
-from kling_nb.emulator import Books, Emulator, Terms
+from kling_nb.emulator import EmulatedAccount, Emulator, Limits
 from kling_nb.jobs.background_loop import BackgroundLoop
 from kling_nb.jobs.balance_watch import BalanceWatcher
 from kling_nb.jobs.callback_urls import CallbackUrls
@@ -35,7 +35,7 @@ from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.storage import Intent, JobRecord, Ledger, Uploads
+from kling_nb.storage import Intent, JobRecord, Ledger, UploadCache
 from kling_nb.storage.user_index import UserIndex
 
 __all__ = [
@@ -58,7 +58,7 @@ CREATE = "/api/v1/jobs/createTask"
 RECORD = "/api/v1/jobs/recordInfo"
 UPLOAD = "/api/file-stream-upload"
 
-EASY = Terms(tasks_per_window=10_000, task_window_s=0.1, questions_per_window=10_000)
+EASY = Limits(tasks_per_window=10_000, task_window_s=0.1, questions_per_window=10_000)
 """No rate limits, and short waits after a 429."""
 
 ENDLESS = 2_000
@@ -161,7 +161,7 @@ class World:
             inputs=Downloader(transport=self.wire),
             ledger=ledger,
             other_folders=self.others,
-            uploads=InputUploader(client, Uploads(ledger.folder), self.clock),
+            uploads=InputUploader(client, UploadCache(ledger.folder), self.clock),
             balance_watch=BalanceWatcher(client, ledger, self.clock, sleep),
             callback_urls=CallbackUrls(),
             notebook=str,
@@ -224,7 +224,7 @@ class Served:
     """An emulator in a process of its own."""
 
     url: str
-    books: Books
+    books: EmulatedAccount
 
     def settings(self, folder: Path) -> dict[str, Any]:
         """What leads a session here, in emulator mode."""
@@ -260,7 +260,7 @@ def serve(folder: Path, *options: str) -> Iterator[Served]:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().split()[3]
-            yield Served(url, Books(folder))
+            yield Served(url, EmulatedAccount(folder))
         finally:
             process.terminate()
 

@@ -15,7 +15,7 @@ from kling_nb.display.front_end import FrontEnd, front_end
 from kling_nb.jobs.job import Job
 
 from .card import Card
-from .mimebundle import Bundle, Embed, card_bundle, joined_bundle
+from .mimebundle import Bundle, Embed, card_bundle, join_bundles
 from .outputs import Output, output_for
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "Output",
     "card_bundle",
     "front_end",
-    "joined_bundle",
+    "join_bundles",
     "register",
     "show",
 ]

@@ -20,21 +20,21 @@ from kling_nb.core.job_state import (
     Downloading,
     Event,
     JobState,
-    OutOfSight,
     Saved,
+    Unresponsive,
     Uploading,
     Waiting,
     has_ended,
 )
 from kling_nb.display import html
-from kling_nb.display.comm import Place
+from kling_nb.display.comm import CardContainer
 from kling_nb.display.html import CardStatus
 from kling_nb.display.links import relative_link
 from kling_nb.display.threads import draw_later, work_later
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.job import Job
 
-from .mimebundle import Bundle, Embed, card_bundle, joined_bundle, lacks_preview, make_preview
+from .mimebundle import Bundle, Embed, card_bundle, join_bundles, lacks_preview, make_preview
 from .outputs import Output
 
 __all__ = [
@@ -64,7 +64,7 @@ class CardEntry:
         if state_key(state) != state_key(self.shown):
             return True
         # Only these states have figures that change; CSS animates a waiting bar.
-        has_figures = isinstance(state, Uploading | Downloading | OutOfSight)
+        has_figures = isinstance(state, Uploading | Downloading | Unresponsive)
         return has_figures and time.monotonic() - self.shown_at >= _QUIET_S
 
     def mark_shown(self, state: JobState) -> None:
@@ -114,7 +114,7 @@ class Card:
         self._entries: list[CardEntry] = []
         self._drawing = threading.RLock()
         self._is_closed = False
-        self._place = Place(self._receive) if output.updates == "live" else None
+        self._place = CardContainer(self._receive) if output.updates == "live" else None
 
     @property
     def job(self) -> Job:
@@ -220,7 +220,7 @@ class Card:
             self._output.show(bundle)
 
     def _bundle(self, entries: list[CardEntry]) -> Bundle:
-        bundle = joined_bundle(
+        bundle = join_bundles(
             [
                 card_bundle(each.job.facts, each.job.state, self._embed, makes_preview=False)
                 for each in entries

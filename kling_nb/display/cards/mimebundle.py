@@ -23,7 +23,7 @@ from kling_nb.media import clips, previews
 
 from .metadata import CARD_MIME, Embedded, card_json, join_cards
 
-__all__ = ["Bundle", "Embed", "card_bundle", "joined_bundle", "lacks_preview", "make_preview"]
+__all__ = ["Bundle", "Embed", "card_bundle", "join_bundles", "lacks_preview", "make_preview"]
 
 Embed = Literal["auto", "always", "never"]
 Bundle = dict[str, Any]
@@ -55,7 +55,7 @@ def card_bundle(
     }
 
 
-def joined_bundle(bundles: Sequence[Bundle]) -> Bundle:
+def join_bundles(bundles: Sequence[Bundle]) -> Bundle:
     """Return several cards as one output, in order."""
     return {
         "text/html": "".join(each["text/html"] for each in bundles),
@@ -70,7 +70,7 @@ def lacks_preview(state: JobState, embed: Embed) -> bool:
         return False
     path = Path(state.clip.path)
     try:
-        return _needs_preview(path, embed) and not previews.kept_preview(path)
+        return _needs_preview(path, embed) and not previews.stored_preview(path)
     except (MediaError, OSError):
         return False
 
@@ -127,7 +127,7 @@ def _video_bytes(path: Path, embed: Embed, makes_preview: bool) -> bytes:
     except MediaError as error:
         _log.warning("clip %s does not play: %s", path, error)
         return b""
-    return _preview(path) if makes_preview else previews.kept_preview(path)
+    return _preview(path) if makes_preview else previews.stored_preview(path)
 
 
 def _playback_note(path: Path, *, is_preview: bool) -> str:

@@ -7,14 +7,14 @@ files except its own style sheets, no notebook.
 
 from __future__ import annotations
 
-from kling_nb.core.formatting import one_line
+from kling_nb.core.formatting import to_one_line
 
 from .card import playback_note, poster_image, render_record, video_attributes
 from .card_live import CardStatus, render_actions, render_live
 from .markup import escape, prose, render_container, render_mount, style_sheet
 from .plain_text import render_text, table_text, warning_text
-from .prices import age_word, price_line
-from .saved_cards import Section, find_sections, unplaced
+from .prices import about_prefix, price_line
+from .saved_cards import Section, find_sections, without_hub_ids
 from .tables import (
     Finding,
     FindingStatus,
@@ -31,11 +31,10 @@ __all__ = [
     "FindingStatus",
     "NoticeKind",
     "Section",
-    "age_word",
+    "about_prefix",
     "escape",
     "find_sections",
     "findings_text",
-    "one_line",
     "playback_note",
     "poster_image",
     "price_line",
@@ -51,7 +50,8 @@ __all__ = [
     "render_text",
     "style_sheet",
     "table_text",
-    "unplaced",
+    "to_one_line",
     "video_attributes",
     "warning_text",
+    "without_hub_ids",
 ]

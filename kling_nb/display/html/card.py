@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import PurePath
 
-from kling_nb.core.formatting import byte_words, one_line, visible
+from kling_nb.core.formatting import format_bytes, replace_invisible, to_one_line
 from kling_nb.core.job_state import Encoding, JobFacts, JobState, Saved, has_ended
 
 from .card_text import Wording, describe, task_of
@@ -76,7 +76,7 @@ def render_record(
             actions_space(facts, state),
             classes="kling-root kling-record",
             aria_label=f"Kling clip, {wording.badge.lower()}",
-            data_kling_job=one_line(facts.id),
+            data_kling_job=to_one_line(facts.id),
             data_kling_state=state.name,
         )
     )
@@ -85,7 +85,7 @@ def render_record(
 def head(facts: JobFacts, wording: Wording) -> Markup:
     """Return the badges, the model, the job's id and the take."""
     mode = tag("span", "emulated", MODE_BADGE) if facts.emulated else ""
-    parts = [one_line(facts.model), f"job {one_line(facts.id)}"]
+    parts = [to_one_line(facts.model), f"job {to_one_line(facts.id)}"]
     if facts.take != 1:
         parts.append(f"take {facts.take}")
     about = tag("span", "about", " · ".join(parts))
@@ -103,13 +103,13 @@ def request(facts: JobFacts, cost: str) -> Markup:
 def warnings(facts: JobFacts, state: JobState) -> Markup:
     """Return the warnings of a request, one line each."""
     badge = tag("span", "warn", WARNING_BADGE)
-    lines = (join(badge, f" {one_line(w)}") for w in shown_warnings(facts, state))
+    lines = (join(badge, f" {to_one_line(w)}") for w in shown_warnings(facts, state))
     return join(*(tag("p", "warning", line) for line in lines))
 
 
 def task_line(state: JobState) -> Markup:
     """Return the line with the task id; a running job without one keeps its space."""
-    task_id = one_line(task_of(state))
+    task_id = to_one_line(task_of(state))
     if not task_id and has_ended(state):
         return join()
     known = join("task ", code(task_id)) if task_id else "no task yet"
@@ -120,16 +120,16 @@ def saved_body(facts: JobFacts, state: Saved, player: Markup, cost: str, file_hr
     """Return the clip in full width, with its prompt and facts below."""
     player_or_image = player or image(facts, facts.thumbnail, PLAYER_BOX)
     name = PurePath(state.clip.path).name
-    whole = f"Open the file ({byte_words(state.clip.size_bytes)})"
+    whole = f"Open the file ({format_bytes(state.clip.size_bytes)})"
     file = join(code(name), link(file_href, whole))
     others = (*(PurePath(path).name for path in state.others), *state.other_urls)
-    more = join(*(tag("div", "", code(one_line(each))) for each in others))
+    more = join(*(tag("div", "", code(to_one_line(each))) for each in others))
     facts_rows = (
         ("Clip", format_clip(state.clip)),
         ("Price", cost),
         ("File", file),
         *((("More files", more),) if others else ()),
-        ("Task", code(one_line(state.task_id))),
+        ("Task", code(to_one_line(state.task_id))),
     )
     shown = tag("div", "screen", player_or_image) if player_or_image else ""
     return join(shown, prompt(facts.prompt), rows(facts_rows))
@@ -164,8 +164,8 @@ def rows(pairs: Iterable[tuple[str, str]]) -> Markup:
 
 def prompt(text: str) -> Markup:
     """Return the prompt; a long one is cut here, since sanitizers remove line clamps."""
-    whole = visible(text).strip()
-    short = one_line(whole, PROMPT_LIMIT)
+    whole = replace_invisible(text).strip()
+    short = to_one_line(whole, PROMPT_LIMIT)
     if len(whole) <= PROMPT_LIMIT and whole.count("\n") < 3:
         return tag("p", "prompt", whole)
     summary = tag("summary", "summary", short)
@@ -177,7 +177,7 @@ def cell_fold(cell: str) -> Markup:
     if not cell:
         return join()
     note = "Invisible characters are shown as \ufffd: a copy of this is another request."
-    warning = tag("p", "quiet", note) if visible(cell) != cell else ""
+    warning = tag("p", "quiet", note) if replace_invisible(cell) != cell else ""
     return tag(
         "details", "cell", tag("summary", "copy", "Cell"), warning, tag("pre", "source", cell)
     )
@@ -204,8 +204,8 @@ def image(facts: JobFacts, jpeg: bytes, box: tuple[int, int]) -> Markup:
 
 def image_label(facts: JobFacts) -> str:
     """Return the alternative text of the image."""
-    name = one_line(facts.picture_name, 80)
-    return f"Image {name}" if name else f"Image for: {one_line(facts.prompt, 80)}"
+    name = to_one_line(facts.picture_name, 80)
+    return f"Image {name}" if name else f"Image for: {to_one_line(facts.prompt, 80)}"
 
 
 def poster_image(facts: JobFacts, jpeg: bytes) -> str:
@@ -239,7 +239,7 @@ def video_attributes(
         size_px: Width and height of the clip, to reserve its space while it loads; None reads them
             from the poster.
     """
-    label = f"Clip: {one_line(facts.prompt, 200)}"
+    label = f"Clip: {to_one_line(facts.prompt, 200)}"
     size = size_px or jpeg_size(poster)
     width, height = fit_size(size, PLAYER_BOX) if size else (PLAYER_BOX[0], 0)
     values = {

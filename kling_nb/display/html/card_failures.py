@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from kling_nb.core.charge_evidence import Reason, Verdict, judge, moved_words, verdict_words
-from kling_nb.core.formatting import balance_words, date_words, one_line, time_words
+from kling_nb.core.charge_evidence import (
+    Reason,
+    Verdict,
+    format_balance_change,
+    format_verdict,
+    judge,
+)
+from kling_nb.core.formatting import format_balance, format_date, format_duration, to_one_line
 from kling_nb.core.job_state import Failed, JobFacts, Refused, Unknown
-from kling_nb.core.money import price_words
-from kling_nb.kie.failures import cause_of
+from kling_nb.core.money import format_price
+from kling_nb.kie.failures import find_cause
 
 __all__ = [
     "Entry",
@@ -56,10 +62,10 @@ ACCOUNT_LOGS = "the logs page of your account at kie.ai"
 
 def describe_failed(facts: JobFacts, state: Failed, now: datetime) -> Wording:
     """Describe why there is no clip, its cost, and what to change."""
-    cause = cause_of(state.code, state.message)
+    cause = find_cause(state.code, state.message)
     lines = [cause.meaning, cause.change]
     if state.credits == 0 and facts.price_credits is not None:
-        again = price_words(facts.price_credits)
+        again = format_price(facts.price_credits)
         lines.append(f"Running this cell again makes a new task: {again}.")
     quote = format_quote(state.message, state.code)
     headline = "The service could not make this clip."
@@ -76,8 +82,8 @@ def describe_failed(facts: JobFacts, state: Failed, now: datetime) -> Wording:
 
 def format_quote(message: str, code: str) -> str:
     """Return the service's message with its code."""
-    number = f" (code {one_line(code, 40)})" if code.strip() else ""
-    return f"{one_line(message) or 'no message'}{number}"
+    number = f" (code {to_one_line(code, 40)})" if code.strip() else ""
+    return f"{to_one_line(message) or 'no message'}{number}"
 
 
 def describe_cost(facts: JobFacts, state: Failed, now: datetime) -> str:
@@ -87,7 +93,7 @@ def describe_cost(facts: JobFacts, state: Failed, now: datetime) -> str:
     if state.credits == 0:
         return "It cost 0 credits, says the service."
     if state.credits is not None:
-        price = price_words(state.credits)
+        price = format_price(state.credits)
         return f"It cost {price}, says the service; `%kling balance` shows whether they came back."
     watch = state.evidence.watch
     if watch is None:
@@ -100,16 +106,16 @@ def describe_cost(facts: JobFacts, state: Failed, now: datetime) -> str:
 def describe_refund(verdict: Verdict, *, is_over: bool) -> str:
     """Describe what the balance shows about the credits of a failed task."""
     if verdict.ground is Reason.STILL:
-        balance = balance_words(verdict.after_credits or 0.0)
+        balance = format_balance(verdict.after_credits or 0.0)
         return f"It very probably cost nothing: the balance is {balance}, as before."
     if verdict.ground is Reason.FELL and is_over:
         return (
-            f"It was very probably charged: {moved_words(verdict)}, exactly the price, and nothing "
-            f"came back in {time_words(verdict.lasted_s)}."
+            f"It was very probably charged: {format_balance_change(verdict)}, exactly the price, "
+            f"and nothing came back in {format_duration(verdict.lasted_s)}."
         )
     if verdict.ground is Reason.FELL:
-        return f"Cannot tell: {moved_words(verdict)}, and nothing later shows a refund."
-    return verdict_words(verdict)
+        return f"Cannot tell: {format_balance_change(verdict)}, and nothing later shows a refund."
+    return format_verdict(verdict)
 
 
 def describe_refused(state: Refused) -> Wording:
@@ -119,7 +125,7 @@ def describe_refused(state: Refused) -> Wording:
     )
     lines: tuple[str, ...] = ()
     if state.code.strip():
-        cause = cause_of(state.code, state.message)
+        cause = find_cause(state.code, state.message)
         lines = (cause.meaning, cause.change)
     quote = format_quote(state.message, state.code) if state.code.strip() else state.message
     return Wording(
@@ -130,7 +136,8 @@ def describe_refused(state: Refused) -> Wording:
         quote="" if is_repeated else quote,
         entries=tuple(
             Entry(
-                one_line(problem.field), f"{one_line(problem.given)}; {one_line(problem.allowed)}"
+                to_one_line(problem.field),
+                f"{to_one_line(problem.given)}; {to_one_line(problem.allowed)}",
             )
             for problem in state.problems
         ),
@@ -141,7 +148,7 @@ def describe_refused(state: Refused) -> Wording:
 def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
     """Describe a lost or unclear answer: the evidence, and the commands to resolve it."""
     local = state.at.astimezone(now.tzinfo)
-    when = f"{local:%H:%M} on {date_words(state.at, now)}"
+    when = f"{local:%H:%M} on {format_date(state.at, now)}"
     watch = state.evidence.watch
     watching = ("The balance is watched for a minute.",) if watch and watch.goes_on(now) else ()
     look = f"In live mode, {ACCOUNT_LOGS} would show it."
@@ -160,15 +167,15 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
         "warn",
         headline,
         (
-            f"At {when}: {one_line(state.reason).rstrip('.')}.",
-            verdict_words(judge(state.evidence)),
+            f"At {when}: {to_one_line(state.reason).rstrip('.')}.",
+            format_verdict(judge(state.evidence)),
             *watching,
             f"{look} Running this cell again sends nothing.",
         ),
         entries=(
             *(adopt_entry(facts, each) for each in ids or ("TASK_ID",)),
             Entry(
-                f"%kling forget {one_line(facts.id)}",
+                f"%kling forget {to_one_line(facts.id)}",
                 "if it does not; this cell can then submit, and pay, again",
             ),
         ),
@@ -178,6 +185,6 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
 
 def adopt_entry(facts: JobFacts, task_id: str) -> Entry:
     """Return the command that adopts a task, with the job's id if the task's id is known."""
-    job_id = "" if task_id == "TASK_ID" else f" {one_line(facts.id)}"
-    command = f"%kling adopt {one_line(task_id)}{job_id}"
+    job_id = "" if task_id == "TASK_ID" else f" {to_one_line(facts.id)}"
+    command = f"%kling adopt {to_one_line(task_id)}{job_id}"
     return Entry(command, "if the task exists; this also downloads its clip")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from kling_nb.core.formatting import byte_words, one_line
+from kling_nb.core.formatting import format_bytes, to_one_line
 from kling_nb.core.job_state import (
     Detached,
     Downloading,
@@ -18,19 +18,19 @@ from kling_nb.core.job_state import (
     Failed,
     JobFacts,
     JobState,
-    OutOfSight,
     Saved,
     Unknown,
+    Unresponsive,
     Uploading,
     Vanished,
     Waiting,
     has_ended,
 )
-from kling_nb.core.money import price_words
+from kling_nb.core.money import format_price
 
 from .card_text import SLOWER, Wording, describe, format_usual, format_wait
 from .markup import Markup, code, join, link, prose, tag
-from .prices import age_word
+from .prices import about_prefix
 
 __all__ = [
     "CardStatus",
@@ -128,8 +128,8 @@ def format_take_price(facts: JobFacts, now: datetime) -> str:
         return "emulated, free"
     if facts.price_credits is None:
         return "price not known"
-    price = price_words(facts.price_credits)
-    return f"{age_word(facts.model, now)} {price}".lstrip()
+    price = format_price(facts.price_credits)
+    return f"{about_prefix(facts.model, now)} {price}".lstrip()
 
 
 def row(facts: JobFacts, status: CardStatus, buttons: list[Button]) -> Markup:
@@ -150,7 +150,7 @@ def button(facts: JobFacts, status: CardStatus, spec: Button) -> Markup:
         title=spec.title,
         classes="kling-first" if spec.word in {"take", "resume"} else "",
         data_kling_do=spec.word,
-        data_kling_job=one_line(facts.id),
+        data_kling_job=to_one_line(facts.id),
         data_kling_turn=str(status.turn),
         data_kling_text=spec.text,
         disabled="disabled" if is_off else "",
@@ -162,7 +162,7 @@ def file_path_line(facts: JobFacts, state: JobState, status: CardStatus) -> Mark
     if not (status.path and isinstance(state, Saved)):
         return join()
     copying = button(facts, status, Button("copy", "Copy path", text=status.path))
-    opening = link(status.href, f"Open the file ({byte_words(state.clip.size_bytes)})")
+    opening = link(status.href, f"Open the file ({format_bytes(state.clip.size_bytes)})")
     return tag("div", "where", code(status.path), copying, opening)
 
 
@@ -170,7 +170,7 @@ def error_line(status: CardStatus) -> Markup:
     """Return the error of the last click."""
     if not status.error:
         return join()
-    return tag("p", "sorry", prose(one_line(status.error, 600)), role="alert")
+    return tag("p", "sorry", prose(to_one_line(status.error, 600)), role="alert")
 
 
 LABEL = "Progress of the clip"
@@ -209,7 +209,7 @@ def render_live(facts: JobFacts, state: JobState, *, now: datetime) -> str:
 
 def timing_of(state: JobState, now: datetime) -> Timing | None:
     """Return the times of a task that the service works on, else None."""
-    if not isinstance(state, Waiting | OutOfSight):
+    if not isinstance(state, Waiting | Unresponsive):
         return None
     passed_s = max(0.0, (now - state.since).total_seconds())
     return Timing(passed_s, max(1.0, state.expected_s))
@@ -243,7 +243,7 @@ def bar(state: JobState, timing: Timing | None, wording: Wording) -> Markup:
         known |= {"data_kling_usual": format_usual(state), "data_kling_late": SLOWER}
     motion = "kling-endless" if share is None else "kling-measured"
     if timing is not None:
-        motion = "kling-timed kling-blind" if isinstance(state, OutOfSight) else "kling-timed"
+        motion = "kling-timed kling-blind" if isinstance(state, Unresponsive) else "kling-timed"
     width = 100 if share is None else max(1, round(share * 100))
     return tag(
         "div",

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import assert_never
 
-from kling_nb.core.formatting import byte_words, credit_words, one_line, time_words
+from kling_nb.core.formatting import format_bytes, format_credits, format_duration, to_one_line
 from kling_nb.core.job_state import (
     Detached,
     Discarded,
@@ -19,12 +19,12 @@ from kling_nb.core.job_state import (
     Failed,
     JobFacts,
     JobState,
-    OutOfSight,
     Preparing,
     Refused,
     Saved,
     Sending,
     Unknown,
+    Unresponsive,
     Uploading,
     Vanished,
     Waiting,
@@ -54,7 +54,7 @@ def describe(facts: JobFacts, state: JobState, *, now: datetime) -> Wording:
             wording = describe_step(facts, state)
         case Waiting():
             wording = describe_waiting(state, now)
-        case OutOfSight():
+        case Unresponsive():
             wording = describe_out_of_sight(state, now)
         case Saved():
             wording = describe_saved(state)
@@ -90,7 +90,7 @@ def describe_step(facts: JobFacts, state: Preparing | Uploading | Sending | Down
             return Wording("Uploading", "run", words, ("Uploading costs nothing.",))
         case Sending():
             price = facts.price_credits
-            task = "the task" if price is None else f"the task for {credit_words(price)}"
+            task = "the task" if price is None else f"the task for {format_credits(price)}"
             line = "Recorded on disk: running the cell again costs nothing."
             return Wording("Sending", "run", f"Requesting {task}, once.", (line,))
         case Downloading(received_bytes=done, total_bytes=total):
@@ -104,9 +104,9 @@ def describe_step(facts: JobFacts, state: Preparing | Uploading | Sending | Down
 def format_progress(done_bytes: int, total_bytes: int | None) -> str:
     """Format `0.5 MB of 1.2 MB (41 %)`, or only the bytes done if the total is unknown."""
     if not total_bytes:
-        return byte_words(done_bytes)
+        return format_bytes(done_bytes)
     share = min(100, 100 * done_bytes // total_bytes)
-    return f"{byte_words(done_bytes)} of {byte_words(total_bytes)} ({share} %)"
+    return f"{format_bytes(done_bytes)} of {format_bytes(total_bytes)} ({share} %)"
 
 
 def describe_waiting(state: Waiting, now: datetime) -> Wording:
@@ -114,43 +114,43 @@ def describe_waiting(state: Waiting, now: datetime) -> Wording:
     badges = {"waiting": "Waiting", "queuing": "Queued", "generating": "Generating"}
     headline = "elapsed " + " · ".join(format_wait(state, now))
     new_word = (
-        "" if state.word in badges else f"The service calls it “{one_line(state.word, 40)}”. "
+        "" if state.word in badges else f"The service calls it “{to_one_line(state.word, 40)}”. "
     )
     return Wording(badges.get(state.word, "Working"), "run", headline, (new_word + FREE,))
 
 
-def format_wait(state: Waiting | OutOfSight, now: datetime) -> tuple[str, ...]:
+def format_wait(state: Waiting | Unresponsive, now: datetime) -> tuple[str, ...]:
     """Format the elapsed time, a remark if it is late, and the usual time."""
     passed_s = (now - state.since).total_seconds()
     usual = format_usual(state)
     late = (SLOWER,) if passed_s > state.expected_s else ()
     # A narrow page cuts off the end, so the remark comes before the usual time.
-    return (time_words(passed_s), *late, usual)
+    return (format_duration(passed_s), *late, usual)
 
 
-def format_usual(state: Waiting | OutOfSight) -> str:
+def format_usual(state: Waiting | Unresponsive) -> str:
     """Format the usual time of such a task."""
-    return f"usually {time_words(state.expected_s)}"
+    return f"usually {format_duration(state.expected_s)}"
 
 
-def describe_out_of_sight(state: OutOfSight, now: datetime) -> Wording:
+def describe_out_of_sight(state: Unresponsive, now: datetime) -> Wording:
     """Describe a service that does not answer, while the job goes on."""
-    silence = time_words((now - state.failing_since).total_seconds())
+    silence = format_duration((now - state.failing_since).total_seconds())
     headline = f"No answer for {silence}; the job goes on."
-    reason = one_line(state.reason).rstrip(".")
+    reason = to_one_line(state.reason).rstrip(".")
     return Wording("Out of sight", "away", headline, (f"Polling continues: {reason}.",))
 
 
 def describe_saved(state: Saved) -> Wording:
     """Describe a saved clip, with its file name."""
-    name = one_line(PurePath(state.clip.path).name)
+    name = to_one_line(PurePath(state.clip.path).name)
     lead = "The clip exists already" if state.already else "The clip is saved"
     return Wording("Saved", "good", f"{lead}: {name}")
 
 
 def describe_gone(facts: JobFacts, state: Vanished | Expired) -> Wording:
     """Describe a task or clip that is no longer available."""
-    job_id = one_line(facts.id)
+    job_id = to_one_line(facts.id)
     forget = Entry(f"%kling forget {job_id}", "allows this cell to submit, and pay, again")
     resume = Entry(f"%kling resume {job_id}", "checks with the service again, for 0 credits")
     lines = ("Running this cell again sends nothing.",)
@@ -163,20 +163,22 @@ def describe_gone(facts: JobFacts, state: Vanished | Expired) -> Wording:
 
 def describe_discarded(state: Discarded) -> Wording:
     """Describe a job that ended before it could cost anything."""
-    lines = (one_line(state.message),) if state.message.strip() else ()
+    lines = (to_one_line(state.message),) if state.message.strip() else ()
     headline = "Ended early; nothing was sent that costs anything."
     return Wording("Discarded", "calm", headline, lines)
 
 
 def describe_detached(facts: JobFacts, state: Detached) -> Wording:
     """Describe a job that is no longer followed here."""
-    why = (one_line(state.reason),) if state.reason.strip() else ()
+    why = (to_one_line(state.reason),) if state.reason.strip() else ()
     return Wording(
         "Detached",
         "calm",
         "This notebook no longer follows the job; the service continues.",
         (*why, "Resume it within a day: the service deletes results later."),
-        entries=(Entry(f"%kling resume {one_line(facts.id)}", "follows it again, for 0 credits"),),
+        entries=(
+            Entry(f"%kling resume {to_one_line(facts.id)}", "follows it again, for 0 credits"),
+        ),
     )
 
 

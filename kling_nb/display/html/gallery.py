@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePath
 
-from kling_nb.core.formatting import date_words, number_words, one_line, visible
+from kling_nb.core.formatting import format_date, format_number, replace_invisible, to_one_line
 from kling_nb.core.job_state import JobFacts, Saved
-from kling_nb.core.money import dollar_words, price_words
+from kling_nb.core.money import format_dollars, format_price
 
 from .markup import Markup, code, data_uri, fit_size, jpeg_size, style_sheet, tag
 from .plain_text import MODE_BADGE, table_text
@@ -90,17 +90,17 @@ def clip_text(item: GalleryItem, *, now: datetime) -> ClipText:
     """Return the text for a clip; `now` is in the reader's time zone."""
     facts, state = item.facts, item.state
     take = f" · take {facts.take}" if facts.take != 1 else ""
-    length = f"{number_words(round(state.clip.duration_s, 1))} s"
+    length = f"{format_number(round(state.clip.duration_s, 1))} s"
     return ClipText(
-        prompt=visible(facts.prompt).strip(),
-        about=one_line(facts.model) + take,
+        prompt=replace_invisible(facts.prompt).strip(),
+        about=to_one_line(facts.model) + take,
         price=format_cost(facts, state),
         cost=format_cost(facts, state, is_brief=True),
-        date=date_words(state.finished_at, now),
+        date=format_date(state.finished_at, now),
         length=f"{length} · sound" if state.clip.audio_codec else length,
         clip=format_clip(state.clip),
         file="" if item.fault else PurePath(state.clip.path).name,
-        fault=one_line(item.fault),
+        fault=to_one_line(item.fault),
     )
 
 
@@ -110,8 +110,8 @@ def format_cost(facts: JobFacts, state: Saved, *, is_brief: bool = False) -> str
     if charged is None:
         return "price not known"
     if not facts.emulated:
-        return price_words(charged)
-    return f"would cost {dollar_words(charged) if is_brief else price_words(charged)}"
+        return format_price(charged)
+    return f"would cost {format_dollars(charged) if is_brief else format_price(charged)}"
 
 
 def format_count(shown: int, matching: int, kept: int) -> str:
@@ -135,8 +135,8 @@ def describe_empty(kept: int, folder: str, strays: int = 0) -> tuple[str, Sequen
         return "No clip matches", NONE_FIT
     if strays:
         clips = "1 clip" if strays == 1 else f"{strays:,} clips"
-        return f"{clips} in {one_line(folder)} without a record", STRAY
-    return f"No clips yet in {one_line(folder)}", NONE_YET
+        return f"{clips} in {to_one_line(folder)} without a record", STRAY
+    return f"No clips yet in {to_one_line(folder)}", NONE_YET
 
 
 def render_gallery(items: Sequence[GalleryItem], *, matching: int, kept: int, now: datetime) -> str:
@@ -171,7 +171,7 @@ def render_item(item: GalleryItem, label: ClipText) -> Markup:
         tag("span", "length", label.length, classes=DIM),
     )
     # Cut, not folded: long prompts would hide the images. The title has the whole prompt.
-    short = one_line(label.prompt, PROMPT_LIMIT)
+    short = to_one_line(label.prompt, PROMPT_LIMIT)
     return tag(
         "li",
         "exhibit",
@@ -191,7 +191,7 @@ def poster_frame(item: GalleryItem, label: ClipText) -> Markup:
     if not size:
         return tag("div", "frame", tag("span", "empty", "No image"))
     width, height = map(str, fit_size(size, FRAME))
-    alt = f"Clip: {one_line(label.prompt, 80)}"
+    alt = f"Clip: {to_one_line(label.prompt, 80)}"
     src = data_uri(item.poster)
     return tag("div", "frame", tag("img", "still", src=src, alt=alt, width=width, height=height))
 
@@ -208,5 +208,5 @@ def line(item: GalleryItem, label: ClipText) -> tuple[str, ...]:
     """Return one clip as the cells of a row."""
     mark = "★" if item.starred else ""
     mode = f" · {MODE_BADGE.lower()}" if item.facts.emulated else ""
-    prompt, file = one_line(label.prompt, 48), label.file or one_line(label.fault, 40)
+    prompt, file = to_one_line(label.prompt, 48), label.file or to_one_line(label.fault, 40)
     return mark, item.facts.id, label.date, label.price + mode, prompt, file

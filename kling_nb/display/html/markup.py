@@ -19,7 +19,7 @@ from functools import cache
 import markupsafe
 from markupsafe import Markup
 
-from kling_nb.core.formatting import visible
+from kling_nb.core.formatting import replace_invisible
 from kling_nb.display.assets import STATIC
 
 __all__ = [
@@ -56,7 +56,7 @@ def escape(text: str) -> Markup:
     """
     if isinstance(text, Markup):
         return text
-    return markupsafe.escape(visible(text)).replace("\n", Markup("&#10;"))
+    return markupsafe.escape(replace_invisible(text)).replace("\n", Markup("&#10;"))
 
 
 def join(*pieces: str) -> Markup:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import PurePath
 
-from kling_nb.core.formatting import one_line
+from kling_nb.core.formatting import to_one_line
 from kling_nb.core.job_state import JobFacts, JobState, Saved
 
 from .card_text import Wording, describe, task_of
@@ -36,20 +36,20 @@ def render_text(facts: JobFacts, state: JobState, *, now: datetime) -> str:
     head = (
         wording.badge,
         MODE_BADGE.upper() if facts.emulated else "",
-        one_line(facts.model),
-        f"job {one_line(facts.id)}",
+        to_one_line(facts.model),
+        f"job {to_one_line(facts.id)}",
         f"take {facts.take}" if facts.take != 1 else "",
-        f"task {one_line(task_id)}" if task_id else "",
+        f"task {to_one_line(task_id)}" if task_id else "",
     )
     money = cost_line(facts, state, now=now)
     if isinstance(state, Saved):
         more = (PurePath(path).name for path in state.others)
         money = " · ".join(
-            (format_clip(state.clip), money, *map(one_line, (*more, *state.other_urls)))
+            (format_clip(state.clip), money, *map(to_one_line, (*more, *state.other_urls)))
         )
     lines = (
         " · ".join(filter(None, head)),
-        one_line(facts.prompt, PROMPT_LIMIT),
+        to_one_line(facts.prompt, PROMPT_LIMIT),
         money,
         *map(warning_text, shown_warnings(facts, state)),
         wording_text(wording),
@@ -64,12 +64,12 @@ def shown_warnings(facts: JobFacts, state: JobState) -> tuple[str, ...]:
 
 def warning_text(warning: str) -> str:
     """Return a warning as a line of plain text."""
-    return f"{WARNING_BADGE}: {one_line(warning)}"
+    return f"{WARNING_BADGE}: {to_one_line(warning)}"
 
 
 def wording_text(wording: Wording) -> str:
     """Return the text of a card as one line."""
-    quote = f"“{one_line(wording.quote)}”" if wording.quote.strip() else ""
+    quote = f"“{to_one_line(wording.quote)}”" if wording.quote.strip() else ""
     entries = (f"{entry.name}: {entry.text}" for entry in wording.entries)
     parts = (wording.headline, wording.cost, quote, *wording.lines, *entries)
     return " ".join(part if part[-1] in ".!?”" else f"{part}." for part in parts if part)
@@ -77,7 +77,7 @@ def wording_text(wording: Wording) -> str:
 
 def table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table as aligned columns of plain text; columns of numbers are right-aligned."""
-    table = [[one_line(cell) for cell in row] for row in (headers, *rows)]
+    table = [[to_one_line(cell) for cell in row] for row in (headers, *rows)]
     columns = list(zip(*table, strict=True))
     widths = [max(map(len, column)) for column in columns]
     right = [is_number(column[1:]) for column in columns]

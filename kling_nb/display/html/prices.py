@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from kling_nb.core.formatting import (
-    balance_words,
-    byte_words,
-    date_words,
-    number_words,
-    one_line,
+    format_balance,
+    format_bytes,
+    format_date,
+    format_number,
+    to_one_line,
 )
 from kling_nb.core.job_state import (
     ClipFacts,
@@ -25,11 +25,11 @@ from kling_nb.core.job_state import (
     Uploading,
     has_ended,
 )
-from kling_nb.core.money import Funds, price_words
+from kling_nb.core.money import Funds, format_price
 from kling_nb.models.catalog import CATALOGUE
 
 __all__ = [
-    "age_word",
+    "about_prefix",
     "cost_line",
     "format_clip",
     "format_encoding",
@@ -65,7 +65,7 @@ CONTAINERS = {"webm": "WebM", "quicktime": "MOV", "matroska": "Matroska"}
 NO_FUNDS = Funds()
 
 
-def age_word(model: str, at: datetime) -> str:
+def about_prefix(model: str, at: datetime) -> str:
     """Return `about` if our prices of a model are too old to be exact at that time."""
     spec = CATALOGUE.get(model)
     return "about" if spec and at.date() - spec.prices.as_of > OLD_AFTER else ""
@@ -88,11 +88,11 @@ def price_line(
         emulated: Whether no real credits are spent.
         label: Text before the price, e.g. `about`.
     """
-    parts = [one_line(value, 60) for value in inputs if value.strip()]
+    parts = [to_one_line(value, 60) for value in inputs if value.strip()]
     if price_credits is None:
         parts.append("price not known")
     else:
-        price = f"{label} {price_words(price_credits)}".lstrip()
+        price = f"{label} {format_price(price_credits)}".lstrip()
         parts.append(f"would cost {price}" if emulated else price)
     before = funds.balance_credits
     balance = () if before is None else (format_change("balance", before, price_credits),)
@@ -107,11 +107,11 @@ def price_line(
 
 def format_change(name: str, before_credits: float, price_credits: float | None) -> str:
     """Format `balance 5,916 → 5,861`, or how many credits are missing."""
-    start = f"{name} {balance_words(before_credits)}"
+    start = f"{name} {format_balance(before_credits)}"
     if price_credits is None:
         return start
     left = before_credits - price_credits
-    after = f" → {balance_words(left)}" if left >= 0 else f": {number_words(-left)} too few"
+    after = f" → {format_balance(left)}" if left >= 0 else f": {format_number(-left)} too few"
     return start + after
 
 
@@ -121,7 +121,7 @@ def saved_hint(facts: JobFacts, state: JobState) -> str:
     price = facts.price_credits
     if facts.emulated or price is None or not isinstance(state, Preparing | Uploading):
         return hint
-    return f"{hint} if it was sent, {number_words(price)} if not"
+    return f"{hint} if it was sent, {format_number(price)} if not"
 
 
 def cost_line(facts: JobFacts, state: JobState, *, now: datetime) -> str:
@@ -132,7 +132,7 @@ def cost_line(facts: JobFacts, state: JobState, *, now: datetime) -> str:
     # For an emulated job, `price_line` writes "would cost" in each state.
     words = (
         "price" if ended and not facts.emulated else "",
-        age_word(facts.model, facts.created_at),
+        about_prefix(facts.model, facts.created_at),
     )
     funds = NO_FUNDS if ended else Funds(facts.balance_credits, facts.budget_credits)
     return price_line(
@@ -147,8 +147,8 @@ def cost_line(facts: JobFacts, state: JobState, *, now: datetime) -> str:
 def format_paid(facts: JobFacts, state: Saved, now: datetime) -> str:
     """Format the price of a saved clip: the service's figure, else ours as expected."""
     charged = state.credits if state.credits is not None else facts.price_credits
-    once = f"made on {date_words(state.finished_at, now)} · 0 credits now · "
-    age = age_word(facts.model, facts.created_at) if state.credits is None else ""
+    once = f"made on {format_date(state.finished_at, now)} · 0 credits now · "
+    age = about_prefix(facts.model, facts.created_at) if state.credits is None else ""
     if facts.emulated:
         return (
             f"{once}{NO_CREDITS}"
@@ -157,7 +157,7 @@ def format_paid(facts: JobFacts, state: Saved, now: datetime) -> str:
         )
     if charged is None:
         return f"{once}price not known" if state.already else "price not known"
-    price = f"{age} {price_words(charged)}".lstrip()
+    price = f"{age} {format_price(charged)}".lstrip()
     other = format_difference(facts.price_credits, state.credits)
     if state.already:
         return f"{once}{price} then{other}"
@@ -170,7 +170,7 @@ def format_difference(price_credits: float | None, credits: float | None) -> str
     """Format the listed price if the service charged a different one."""
     if credits is None or price_credits is None or abs(credits - price_credits) < 0.005:
         return ""
-    return f", where our price list has {number_words(price_credits)}"
+    return f", where our price list has {format_number(price_credits)}"
 
 
 def format_clip(clip: ClipFacts) -> str:
@@ -179,10 +179,10 @@ def format_clip(clip: ClipFacts) -> str:
     parts = (
         f"{clip.duration_s:.1f} s",
         f"{clip.width_px}×{clip.height_px}",
-        f"{number_words(clip.fps)} fps",
+        f"{format_number(clip.fps)} fps",
         codec,
         f"{sound} sound" if sound else "silent",
-        byte_words(clip.size_bytes),
+        format_bytes(clip.size_bytes),
     )
     return " · ".join(part for part in parts if part)
 
@@ -190,7 +190,9 @@ def format_clip(clip: ClipFacts) -> str:
 def format_encoding(encoding: Encoding) -> str:
     """Format `H.264 (High 10, yuv420p10le) with AC-3 sound in WebM`; usual parts are omitted."""
     details = ", ".join(filter(None, (encoding.profile, encoding.pixel_format)))
-    words = format_codec(encoding.video_codec) + (f" ({one_line(details, 60)})" if details else "")
+    words = format_codec(encoding.video_codec) + (
+        f" ({to_one_line(details, 60)})" if details else ""
+    )
     if encoding.audio_codec not in {"", "aac"}:
         words += f" with {format_codec(encoding.audio_codec)} sound"
     container = encoding.mime_type.rpartition("/")[2].removeprefix("x-")
@@ -201,4 +203,4 @@ def format_encoding(encoding: Encoding) -> str:
 
 def format_codec(name: str) -> str:
     """Return the common name of a codec."""
-    return CODECS.get(name, one_line(name, 20))
+    return CODECS.get(name, to_one_line(name, 20))

@@ -14,7 +14,7 @@ import re
 from base64 import b64decode
 from dataclasses import dataclass
 
-__all__ = ["Section", "find_sections", "unplaced"]
+__all__ = ["Section", "find_sections", "without_hub_ids"]
 
 SECTION = re.compile(r"<section\b[^<>]*>")
 DIV = re.compile(r"<div\b[^<>]*>")
@@ -118,6 +118,6 @@ def find_sections(markup: str) -> list[Section]:
     return found
 
 
-def unplaced(markup: str) -> str:
+def without_hub_ids(markup: str) -> str:
     """Remove hub ids from the HTML of an output, so that no kernel updates the copy."""
     return DIV.sub(lambda div: HUB.sub("", div[0]), markup)

@@ -13,7 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from kling_nb.core.errors import MediaError, Problem
-from kling_nb.core.formatting import one_line, shorten
+from kling_nb.core.formatting import shorten, to_one_line
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.display.html.markup import data_uri
 from kling_nb.display.links import relative_path
@@ -22,7 +22,7 @@ from kling_nb.kie.http import Downloader
 from kling_nb.media import input_store
 from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.media.images import ImageInput, shrink
-from kling_nb.media.inputs import Attachment, check_upload, read_attachment
+from kling_nb.media.inputs import MediaInput, check_upload, read_input
 from kling_nb.models.parameter_kind import Medium
 from kling_nb.models.parameters import Media
 from kling_nb.models.spec import Parameter
@@ -104,7 +104,7 @@ def is_url(value: object) -> bool:
 
 def display_name(file: FileValue) -> str:
     """Return the display name of a file."""
-    return one_line(file.name, 80) or one_line(shorten(file.value), 80)
+    return to_one_line(file.name, 80) or to_one_line(shorten(file.value), 80)
 
 
 _ALONE_PX = (640, 360)
@@ -148,7 +148,7 @@ async def preview(file: FileValue, kind: Media, context: FileContext) -> Preview
                 raise
             why = str(error).rstrip(".")
             return Preview(file, how=f"{why}. The emulator generates one instead.")
-    read = await in_thread(read_attachment, value, kind, file.name)
+    read = await in_thread(read_input, value, kind, file.name)
     if not is_url(file.value):
         check_upload(read)
     if isinstance(file.value, bytes):
@@ -160,9 +160,11 @@ async def preview(file: FileValue, kind: Media, context: FileContext) -> Preview
     return shown
 
 
-def _keep(file: FileValue, content: bytes, read: Attachment, context: FileContext) -> FileValue:
+def _keep(file: FileValue, content: bytes, read: MediaInput, context: FileContext) -> FileValue:
     """Store a file from a page in the folder, so that a cell can name it."""
-    path = input_store.keep(context.folder(), content, "" if read.is_converted else read.mime_type)
+    path = input_store.store_input(
+        context.folder(), content, "" if read.is_converted else read.mime_type
+    )
     if not path:
         return file
     kept = StoredInput(read.source_sha256, file.name or read.name, read.mime_type, path)
@@ -177,10 +179,10 @@ async def _fetch(url: str, max_bytes: int) -> bytes:
         await fetcher.aclose()
 
 
-def _preview_of(read: Attachment, file: FileValue) -> Preview:
+def _preview_of(read: MediaInput, file: FileValue) -> Preview:
     kind = read.mime_type.partition("/")[2].upper()
     return Preview(
-        replace(file, name=one_line(read.name, 80) or file.name),
+        replace(file, name=to_one_line(read.name, 80) or file.name),
         src=data_uri(read.thumbnail) if read.thumbnail else "",
         facts=read.facts,
         how=_how(read, kind),
@@ -189,7 +191,7 @@ def _preview_of(read: Attachment, file: FileValue) -> Preview:
     )
 
 
-def _how(read: Attachment, kind: str) -> str:
+def _how(read: MediaInput, kind: str) -> str:
     """Return how the file is changed before the upload."""
     if read.sha256 == read.source_sha256:
         return "sent as it is"
@@ -324,7 +326,7 @@ class MediaField(Field):
         self._start_reading()
 
     def _on_file(self, name: str, content: bytes) -> None:
-        value = replace(file_value(content, medium=self.medium), name=one_line(name, 80))
+        value = replace(file_value(content, medium=self.medium), name=to_one_line(name, 80))
         if self._kind.max_count == 1:
             self.set_files((value,))
         else:
@@ -332,7 +334,7 @@ class MediaField(Field):
             self._start_reading()
 
     def _on_refusal(self, words: str) -> None:
-        self._error = one_line(words, 300)
+        self._error = to_one_line(words, 300)
         self.changed()
 
     def _remove(self, at: int) -> None:

@@ -18,12 +18,12 @@ from kling_nb.core.errors import InvalidInput, Problem
 from kling_nb.models.advisories import MediaFacts, warnings_of
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.records import Records
-from kling_nb.models.rules import Summed, Told, Unsent
+from kling_nb.models.rules import PresenceFlag, Summed, Unsent
 from kling_nb.models.spec import (
     ModelSpec,
     Parameter,
     Values,
-    judge_lengths,
+    check_durations,
     price_credits,
     validate,
 )
@@ -362,16 +362,16 @@ def check(
     """
     try:
         allowed = validate(spec, values)
-        return allowed, tuple(judge_lengths(spec, allowed, durations_s or {}))
+        return allowed, tuple(check_durations(spec, allowed, durations_s or {}))
     except InvalidInput as invalid:
         bad = {problem.field for problem in invalid.problems}
         kept = tuple(p for p in spec.parameters if p.name not in bad)
         implied = tuple(
-            e for e in spec.implied if isinstance(e, Told | Unsent) or e.field not in bad
+            e for e in spec.implied if isinstance(e, PresenceFlag | Unsent) or e.field not in bad
         )
         fine: Mapping[str, object] = {n: value for n, value in values.items() if n not in bad}
         # Without rules, since a rule may refer to an omitted field.
         allowed = validate(replace(spec, parameters=kept, rules=(), implied=implied), fine)
         known = {n: duration_s for n, duration_s in (durations_s or {}).items() if n in allowed}
-        long = [p for p in judge_lengths(spec, allowed, known) if p.field in known]
+        long = [p for p in check_durations(spec, allowed, known) if p.field in known]
         return allowed, (*invalid.problems, *long)

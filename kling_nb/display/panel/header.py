@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from kling_nb.core.formatting import credit_words
-from kling_nb.core.money import Funds, price_words
+from kling_nb.core.formatting import format_credits
+from kling_nb.core.money import Funds, format_price
 from kling_nb.display import html
 from kling_nb.display.html.markup import tag
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.lookup import needed_media, offer_of, takes_words
+from kling_nb.models.lookup import format_inputs, needed_media, offer_of
 from kling_nb.models.spec import ModelSpec, describe
 
 from .fields import label_of
@@ -38,7 +38,7 @@ def format_hint(form: Form, funds: Funds) -> str:
         return f"Fix {', '.join(names)} above."
     price = form.price_credits or 0
     if funds.balance_credits is not None and price > funds.balance_credits:
-        missing = credit_words(price - funds.balance_credits)
+        missing = format_credits(price - funds.balance_credits)
         return f"The balance is {missing} too low: add credits or choose cheaper options."
     if funds.budget_credits is not None and price > funds.budget_credits:
         return "This clip exceeds the budget: see `%kling budget`, or choose cheaper options."
@@ -66,8 +66,8 @@ def model_note(spec: ModelSpec) -> str:
     """Return what a model takes, its price, and whether its fields are unconfirmed."""
     chosen = ", ".join(offer_of(spec).words)
     standard = f"standard clip ({chosen}): " if chosen else ""
-    takes = takes_words(spec).replace("_", " ")
-    words = [f"takes {takes}", standard + _format_offer(spec, price_words)]
+    takes = format_inputs(spec).replace("_", " ")
+    words = [f"takes {takes}", standard + _format_offer(spec, format_price)]
     return "; ".join([*words, *filter(None, [_SURENESS.get(spec.sureness)])])
 
 
@@ -77,13 +77,13 @@ def format_cost(form: Form, *, funds: Funds, emulated: bool) -> str:
     words, price = list(describe(spec, allowed).values()), form.price_credits
     line = spec.prices.line(allowed)
     if price is None and line is not None and line.per_s_of:
-        words.append(f"{credit_words(line.credits)} per second of the {line.per_s_of}")
+        words.append(f"{format_credits(line.credits)} per second of the {line.per_s_of}")
     return html.price_line(
         words,
         price,
         funds=funds,
         emulated=emulated,
-        label=html.age_word(spec.name, datetime.now(UTC)),
+        label=html.about_prefix(spec.name, datetime.now(UTC)),
     )
 
 
@@ -99,7 +99,7 @@ def _noun_of(spec: ModelSpec, name: str) -> str:
     return _NOUNS[kind.medium] if kind.medium else name
 
 
-def _format_offer(spec: ModelSpec, words: Callable[[float], str] = credit_words) -> str:
+def _format_offer(spec: ModelSpec, words: Callable[[float], str] = format_credits) -> str:
     offer = offer_of(spec)
     if offer.credits is None:
         return "price not known"

@@ -16,7 +16,7 @@ from IPython import get_ipython
 
 from kling_nb.core.console import print_text
 from kling_nb.core.errors import InvalidInput, KlingError, Problem
-from kling_nb.core.money import Funds, price_words
+from kling_nb.core.money import Funds, format_price
 from kling_nb.display import html
 from kling_nb.display.comm import without_comms
 from kling_nb.display.front_end import present_front_end
@@ -243,7 +243,7 @@ class Panel(widgets.VBox):
             actions.controls = {"model": self._model.model_id, **form.controls}
             self._model.note = model_note(form.spec)
             price = form.price_credits
-            actions.amount = "" if price is None else price_words(price)
+            actions.amount = "" if price is None else format_price(price)
             actions.price = format_cost(form, funds=self._funds, emulated=emulated)
             actions.warnings = [html.warning_text(each) for each in form.warnings]
             actions.hint = format_hint(form, self._funds)

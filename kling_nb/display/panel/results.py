@@ -12,7 +12,7 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from kling_nb.core.errors import MediaError
-from kling_nb.core.formatting import one_line
+from kling_nb.core.formatting import to_one_line
 from kling_nb.display.cards import Bundle, Card
 from kling_nb.display.cards.card import ShowTake
 from kling_nb.display.cards.outputs import Updates
@@ -43,7 +43,7 @@ def recent_clips(session: Session) -> list[dict[str, str]]:
     for row in session.clips(2 * RECENT_CLIPS):
         poster = _poster(row)
         if poster and len(found) < RECENT_CLIPS:
-            prompt = one_line(row.prompt, 120) or row.model
+            prompt = to_one_line(row.prompt, 120) or row.model
             found.append({"id": row.id, "src": data_uri(poster), "prompt": prompt})
     return found
 
@@ -67,7 +67,7 @@ def _poster(row: JobRecord) -> bytes:
     if path is None:
         return b""
     try:
-        return images.read_picture(path.with_suffix(".jpg")).thumbnail
+        return images.read_image(path.with_suffix(".jpg")).thumbnail
     except MediaError as error:
         _log.info("clip %s has no poster: %s", row.id, error)
         return b""

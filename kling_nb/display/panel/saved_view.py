@@ -15,8 +15,8 @@ from typing import Any
 from IPython.display import display
 
 from kling_nb.core.job_state import has_ended
-from kling_nb.display.cards import Bundle, card_bundle, joined_bundle
-from kling_nb.display.comm import Place, mounted
+from kling_nb.display.cards import Bundle, card_bundle, join_bundles
+from kling_nb.display.comm import CardContainer, mount_widget
 from kling_nb.display.front_end import present_front_end
 from kling_nb.display.html.markup import Markup, tag
 from kling_nb.display.notice import notice_bundle
@@ -41,7 +41,7 @@ class SavedView:
 
     def __init__(self) -> None:
         self._handle: Any = None
-        self._place: Place | None = None
+        self._place: CardContainer | None = None
         self._saved = _records([])
         self._whole: dict[str, Bundle] = {}
         self._updating = threading.Lock()
@@ -49,12 +49,12 @@ class SavedView:
     def display(self, panel: Any, title: str) -> None:
         """Display a panel in the running cell."""
         lines = ["Run this cell again to use it. `%kling jobs` lists all clips of this folder."]
-        display(mounted(panel, notice_bundle("info", title, lines)), raw=True)
+        display(mount_widget(panel, notice_bundle("info", title, lines)), raw=True)
         with self._updating:
             if self._place is not None:  # of an earlier display, which stays as it is
                 self._place.close()
             is_alive = present_front_end() != "headless"
-            self._place = Place(self._on_message, MISSED) if is_alive else None
+            self._place = CardContainer(self._on_message, MISSED) if is_alive else None
             self._handle = display(self._current_bundle(), raw=True, display_id=True)
 
     def update(self, jobs: Sequence[Job]) -> None:
@@ -109,7 +109,7 @@ def _records(kept: Sequence[Bundle]) -> Bundle:
     if not kept:
         none = "No clips yet."
         return {"text/html": _hidden(tag("p", "quiet", none)), "text/plain": none}
-    bundle = joined_bundle(kept)
+    bundle = join_bundles(kept)
     return bundle | {"text/html": _hidden(Markup(bundle["text/html"]))}
 
 

@@ -14,7 +14,7 @@ import anywidget
 import traitlets
 from ipywidgets import widget_serialization
 
-from kling_nb.display.assets import CLIPBOARD, STATIC, joined_script
+from kling_nb.display.assets import CLIPBOARD, STATIC, join_scripts
 
 __all__ = ["Actions", "Control", "Labelled", "Picker", "Recents", "Rows"]
 
@@ -24,7 +24,7 @@ _FILE_BYTES = 50_000_000
 
 
 def _script(*names: str) -> str:
-    return joined_script(CLIPBOARD, *(_HERE / name for name in ("element.js", *names)))
+    return join_scripts(CLIPBOARD, *(_HERE / name for name in ("element.js", *names)))
 
 
 class Labelled(anywidget.AnyWidget):
@@ -152,7 +152,7 @@ class Actions(anywidget.AnyWidget):
     """The price, *Generate* and *Copy cell*, and the keys of the whole panel."""
 
     _esm = _script("listener.js", "actions.js")
-    _css = joined_script(_HERE / "panel.css", _HERE / "arrangement.css")
+    _css = join_scripts(_HERE / "panel.css", _HERE / "arrangement.css")
     controls = traitlets.Dict().tag(sync=True)
     """Model id of each control by name; each click sends the values of these controls."""
     busy = traitlets.Bool(False).tag(sync=True)

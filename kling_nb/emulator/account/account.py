@@ -32,9 +32,9 @@ from .tasks import Fail, Task, TaskRequest, read_task
 
 __all__ = [
     "UNLIMITED",
-    "Books",
     "CreditsInsufficient",
-    "Terms",
+    "EmulatedAccount",
+    "Limits",
     "TooOften",
     "insert",
     "parse_rate_limits",
@@ -59,7 +59,7 @@ class CreditsInsufficient(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Limits:
     """Rate limits, lifetimes and callback settings. Source: D, unless a line has another."""
 
     tasks_per_window: float = 20
@@ -82,7 +82,7 @@ class Terms:
     lengths are this emulator's."""
 
 
-UNLIMITED = Terms(tasks_per_window=math.inf, questions_per_window=math.inf)
+UNLIMITED = Limits(tasks_per_window=math.inf, questions_per_window=math.inf)
 """The same service without rate limits, for load tests."""
 RATE_LIMIT_FIELDS = {
     "create": ("tasks_per_window", "task_window_s"),
@@ -90,7 +90,7 @@ RATE_LIMIT_FIELDS = {
 }
 
 
-def parse_rate_limits(terms: Terms, text: str) -> Terms:
+def parse_rate_limits(terms: Limits, text: str) -> Limits:
     """Return the limits with the rates in a text such as `create=20/10,status=10/1`, or one rate.
 
     Raises:
@@ -109,17 +109,17 @@ def parse_rate_limits(terms: Terms, text: str) -> Terms:
     return replace(terms, **rates)  # type: ignore[arg-type]
 
 
-class Books:
+class EmulatedAccount:
     """The emulated account, for any process and thread."""
 
     def __init__(
-        self, folder: Path, *, clock: Callable[[], float] = time.time, terms: Terms | None = None
+        self, folder: Path, *, clock: Callable[[], float] = time.time, terms: Limits | None = None
     ) -> None:
         """Use this folder; the first use creates the files."""
         self.folder = Path(folder)
         self.database = Database(self.folder / "books.sqlite3", START_CREDITS)
         self.clock = clock
-        self.terms = terms or Terms()
+        self.terms = terms or Limits()
 
     def tasks(self) -> list[Task]:
         """Return all tasks in their present state, oldest first."""

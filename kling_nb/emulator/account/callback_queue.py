@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 
-from .account import Books, insert
-from .callbacks import PendingCallback, Post
+from .account import EmulatedAccount, insert
+from .callbacks import CallbackAttempt, PendingCallback
 
-__all__ = ["Outbox"]
+__all__ = ["CallbackQueue"]
 
 PENDING = """SELECT letters.*, tasks.created_at, tasks.ended_at, tasks.unseen_s FROM letters
     JOIN tasks USING (task_id) WHERE NOT settled ORDER BY letters.id"""
@@ -24,18 +24,18 @@ FINISH = "UPDATE letters SET tries = ?, claimed_until = 0, settled = ?, due_at =
 CLAIM_MARGIN_S = 5.0
 
 
-class Outbox:
+class CallbackQueue:
     """The callbacks of an account, for any process and thread."""
 
-    def __init__(self, account: Books) -> None:
+    def __init__(self, account: EmulatedAccount) -> None:
         """Use the file, the clock and the limits of this account."""
         self.account = account
 
-    def posts(self, task_id: str = "") -> list[Post]:
+    def posts(self, task_id: str = "") -> list[CallbackAttempt]:
         """Return the attempts for one task, or for all, in the order of their ends."""
         with self.account.database.reading() as connection:
             rows = connection.execute(POSTS, (task_id, task_id)).fetchall()
-        return [Post(**dict(row)) for row in rows]
+        return [CallbackAttempt(**dict(row)) for row in rows]
 
     def pending(self) -> list[PendingCallback]:
         """Return the callbacks that are still to send; none if the file does not exist."""
@@ -57,7 +57,7 @@ class Outbox:
             with self.account.database.transaction() as connection:
                 connection.execute(RELEASE, (callback.number,))
 
-    def add_attempt(self, post: Post) -> None:
+    def add_attempt(self, post: CallbackAttempt) -> None:
         """Store an attempt; an HTTP 2xx answer, or the last attempt, finishes the callback."""
         accepted = post.status is not None and 200 <= post.status < 300
         waits = self.account.terms.callback_waits_s

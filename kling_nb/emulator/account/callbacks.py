@@ -22,9 +22,9 @@ from kling_nb.emulator.hosts import is_this_machine
 from .tasks import Task, compact, result_of
 
 __all__ = [
+    "CallbackAttempt",
     "CallbackForm",
     "PendingCallback",
-    "Post",
     "plan_callbacks",
     "sign_document",
     "write_document",
@@ -53,7 +53,7 @@ class PendingCallback:
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class CallbackAttempt:
     """One attempt to send a callback; times by the emulator's clock."""
 
     task_id: str

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kling_nb.emulator.permissions import make_file, make_folder
 
-from .account import Books
+from .account import EmulatedAccount
 
 __all__ = ["Upload", "Uploads"]
 
@@ -33,7 +33,7 @@ class Upload:
 class Uploads:
     """The uploaded files, shared by all emulators of a folder."""
 
-    def __init__(self, account: Books) -> None:
+    def __init__(self, account: EmulatedAccount) -> None:
         """Use the folder, the clock and the limits of this account."""
         self.account = account
         self.folder = account.folder / "uploads"

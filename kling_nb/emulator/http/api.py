@@ -12,14 +12,14 @@ from collections.abc import Callable
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from kling_nb.emulator.account.account import Books, CreditsInsufficient, TooOften
+from kling_nb.emulator.account.account import CreditsInsufficient, EmulatedAccount, TooOften
 from kling_nb.emulator.account.tasks import Task, clip_name, record_of, result_names
 from kling_nb.emulator.faults import TOO_OFTEN
 from kling_nb.emulator.hosts import PublicUrls, is_this_machine, own_clip_name
 from kling_nb.emulator.render.worker import RenderWorker
 
 from .routes import Call, envelope, route
-from .validate import Refusal, check_order
+from .validate import Refusal, check_request
 
 __all__ = ["Api"]
 
@@ -30,7 +30,7 @@ class Api:
     """The endpoints below `https://api.kie.ai/api/v1`."""
 
     def __init__(
-        self, account: Books, renderer: RenderWorker, urls: PublicUrls, seconds: float
+        self, account: EmulatedAccount, renderer: RenderWorker, urls: PublicUrls, seconds: float
     ) -> None:
         """Serve this account; a clip takes `seconds`."""
         self.account = account
@@ -52,7 +52,7 @@ class Api:
     def create_task(self, call: Call) -> Response:
         """Create a task; `taskId` and `recordId` are the same 32 hex characters. Source: L."""
         try:
-            request = check_order(call.json(), self.renderer.measure)
+            request = check_request(call.json(), self.renderer.measure)
             task = self.account.open_task(request, self.seconds)
         except Refusal as refusal:
             return envelope(refusal.code, refusal.msg)

@@ -16,10 +16,10 @@ from contextlib import suppress
 
 import httpx
 
-from kling_nb.emulator.account.callback_queue import Outbox
+from kling_nb.emulator.account.callback_queue import CallbackQueue
 from kling_nb.emulator.account.callbacks import (
+    CallbackAttempt,
     PendingCallback,
-    Post,
     sign_document,
     write_document,
 )
@@ -27,7 +27,7 @@ from kling_nb.emulator.account.tasks import Task, clip_name
 from kling_nb.emulator.hosts import PublicUrls, is_this_machine
 from kling_nb.emulator.render.worker import RenderWorker
 
-__all__ = ["CallbackSender", "CourierLoop"]
+__all__ = ["CallbackLoop", "CallbackSender"]
 
 SHORTEST_PAUSE_S = 0.02
 RENDER_PAUSE_S = 0.1
@@ -39,7 +39,7 @@ USER_AGENT = "kie.ai-emulator"
 LOGGER = logging.getLogger("kling_nb.emulator")
 
 
-class CourierLoop(asyncio.SelectorEventLoop):
+class CallbackLoop(asyncio.SelectorEventLoop):
     """Close without starting a thread.
 
     asyncio waits for the threads that resolve names in one more thread, and Python 3.12.0 to
@@ -59,7 +59,7 @@ class CourierLoop(asyncio.SelectorEventLoop):
 class CallbackSender:
     """Sends callbacks concurrently; the thread starts with the first callback."""
 
-    def __init__(self, queue: Outbox, renderer: RenderWorker, urls: PublicUrls) -> None:
+    def __init__(self, queue: CallbackQueue, renderer: RenderWorker, urls: PublicUrls) -> None:
         """Send the callbacks of this queue; `renderer` makes the clips of their tasks."""
         self.queue = queue
         self.account = queue.account
@@ -80,7 +80,7 @@ class CallbackSender:
             if self.stopping.is_set():
                 return
             if self.runner is None:
-                self.runner = asyncio.Runner(loop_factory=CourierLoop)
+                self.runner = asyncio.Runner(loop_factory=CallbackLoop)
                 self.runner.get_loop()
                 self.worker = threading.Thread(
                     target=self.run, name="kling emulator callbacks", daemon=True
@@ -169,7 +169,7 @@ class CallbackSender:
 
     async def post(
         self, transport: httpx.AsyncHTTPTransport, callback: PendingCallback, task: Task
-    ) -> Post:
+    ) -> CallbackAttempt:
         """Send one request within the time limit."""
         started_at, status, error = self.account.clock(), None, ""
         try:
@@ -180,7 +180,7 @@ class CallbackSender:
         answered_at = None if status is None else self.account.clock()
         result = error or f"HTTP {status}"
         LOGGER.info("emulator: called back for task %s: %s", callback.task_id, result)
-        return Post(
+        return CallbackAttempt(
             task_id=callback.task_id,
             kind=callback.kind,
             letter=callback.number,

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kling_nb.emulator.account.account import Books
+from kling_nb.emulator.account.account import EmulatedAccount
 from kling_nb.emulator.faults import (
     Answer,
     Break,
@@ -57,7 +57,7 @@ class CutShort(Exception):
 class FaultMiddleware:
     """An ASGI app around another one, with the faults of an account."""
 
-    def __init__(self, app: ASGIApp, account: Books) -> None:
+    def __init__(self, app: ASGIApp, account: EmulatedAccount) -> None:
         """Wrap `app`."""
         self.app = app
         self.account = account

@@ -36,7 +36,7 @@ from kling_nb.emulator.models.fields import (
 )
 from kling_nb.emulator.render.shot_list import billed_s
 
-__all__ = ["Refusal", "check_order"]
+__all__ = ["Refusal", "check_request"]
 
 BLANK_ID = "generate playground failed, task id is blank"
 TOLERANCE = 1e-6
@@ -52,7 +52,7 @@ class Refusal(Exception):
         self.msg = msg
 
 
-def check_order(
+def check_request(
     body: object, measure: Callable[[str], float | None] = lambda _: None
 ) -> TaskRequest:
     """Return the task that a createTask body requests.

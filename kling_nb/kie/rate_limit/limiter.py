@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 
 import platformdirs
 
-from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS, Rate, hold_back_s
+from kling_nb.core.poll_schedule import NEW_TASKS, STATUS_REQUESTS, Rate, rate_limit_back_off_s
 
 from .store import Account, Slots
 
@@ -50,7 +50,7 @@ class RequestQueue:
     async def hold_back(self, retry_after_s: float | None) -> None:
         """Hold back the account's requests after an answer with status 429."""
         if not math.isinf(self.rate.limit):
-            held_s = hold_back_s(self.rate, retry_after_s)
+            held_s = rate_limit_back_off_s(self.rate, retry_after_s)
             await in_worker(lambda: self._slots.hold(self.rate, held_s))
 
 
@@ -70,7 +70,7 @@ class RateLimiter:
         self,
         account: Account,
         new_tasks: Rate = NEW_TASKS,
-        questions: Rate = QUESTIONS,
+        questions: Rate = STATUS_REQUESTS,
         *,
         path: Path | None = None,
         clock: Callable[[], float] = time.time,
@@ -85,7 +85,9 @@ class RateLimiter:
     def unlimited(cls) -> Self:
         """Return a limiter that never waits and uses no file."""
         return cls(
-            Account(""), replace(NEW_TASKS, limit=math.inf), replace(QUESTIONS, limit=math.inf)
+            Account(""),
+            replace(NEW_TASKS, limit=math.inf),
+            replace(STATUS_REQUESTS, limit=math.inf),
         )
 
 

@@ -19,9 +19,9 @@ from kling_nb.models.rules import (
     NeededWithout,
     NotTaken,
     OneValueOf,
+    PresenceFlag,
     Summed,
     SumOf,
-    Told,
     Unsent,
 )
 from kling_nb.models.spec import ModelSpec, Parameter
@@ -94,7 +94,7 @@ VIDEO = ModelSpec(
     implied=(
         Filled("aspect_ratio", "16:9", without="image"),
         Summed("duration", "shots", "duration"),
-        Told("multi_shots", "shots"),
+        PresenceFlag("multi_shots", "shots"),
     ),
     prices=price_list(
         Price(67, {"mode": "4K"}, per_s_of="duration"),
@@ -217,7 +217,7 @@ _SOURCE = (
 _FORMATTED = ("1:1", "16:9", "9:16")
 _RULES = (SumOf("duration", "shots", "duration"),)
 # The service's default is true, which would make shots required.
-_IMPLIED = (Summed("duration", "shots", "duration"), Told("customize_multi_shots", "shots"))
+_IMPLIED = (Summed("duration", "shots", "duration"), PresenceFlag("customize_multi_shots", "shots"))
 
 _PRICES = price_list(
     Price(67, {"resolution": "4k"}, per_s_of="duration"),

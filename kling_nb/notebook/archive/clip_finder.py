@@ -16,7 +16,7 @@ from typing import Final
 
 from kling_nb.core.errors import InvalidInput, LedgerError
 from kling_nb.core.files import create_file, is_plain, make_folder, new_file, open_plain
-from kling_nb.core.formatting import visible
+from kling_nb.core.formatting import replace_invisible
 from kling_nb.display.cards.metadata import CardMetadata, bare_fingerprint
 from kling_nb.storage import JobRecord, Ledger
 
@@ -57,7 +57,7 @@ class ClipFinder:
         elif card.sha256:
             is_same = card.sha256 == row.clip.sha256
         else:
-            is_same = bool(prompt) and visible(row.prompt).strip() == prompt
+            is_same = bool(prompt) and replace_invisible(row.prompt).strip() == prompt
         return row if is_same else None
 
     def is_unproven(self, card: CardMetadata, prompt: str = "") -> bool:

@@ -28,8 +28,8 @@ __all__ = [
     "NotebookFile",
     "check_place",
     "current_notebook",
+    "reported_notebooks",
     "text_of",
-    "told_notebooks",
 ]
 
 SUFFIX = ".ipynb"
@@ -55,7 +55,7 @@ def current_notebook(variables: Mapping[str, object], environ: Mapping[str, str]
     Raises:
         InvalidInput: The front end reports no file, or the file does not exist.
     """
-    names = told_notebooks(variables, environ)
+    names = reported_notebooks(variables, environ)
     for name in names:
         if os.path.isfile(name):
             return Path(name)
@@ -63,7 +63,7 @@ def current_notebook(variables: Mapping[str, object], environ: Mapping[str, str]
     raise InvalidInput.of("notebook", value, "name it, e.g. `%kling pack NOTEBOOK.ipynb`")
 
 
-def told_notebooks(variables: Mapping[str, object], environ: Mapping[str, str]) -> list[str]:
+def reported_notebooks(variables: Mapping[str, object], environ: Mapping[str, str]) -> list[str]:
     """Return the paths that the front end reports, existing or not, the most reliable first."""
     paths = [str(variables.get("__vsc_ipynb_file__", "")), environ.get("JPY_SESSION_NAME", "")]
     return [path for path in paths if path.endswith(SUFFIX)]

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from IPython.core.getipython import get_ipython
 
 from kling_nb.core.errors import InvalidInput
-from kling_nb.core.formatting import byte_words, counted
+from kling_nb.core.formatting import format_bytes, format_count
 from kling_nb.display import html
 from kling_nb.display.cards.metadata import CARD_MIME, CardMetadata, Embedded, join_cards, read_card
 from kling_nb.display.links import relative_link
@@ -109,8 +109,8 @@ def slim(
 def describe(verb: Verb, done: Packed) -> list[str]:
     """Return a summary for people; the first line is a title."""
     saved = done.saved_at.astimezone()
-    before, after = byte_words(done.size_before_bytes), byte_words(done.size_after_bytes)
-    clips = counted(len(done.clips), "clip")
+    before, after = format_bytes(done.size_before_bytes), format_bytes(done.size_after_bytes)
+    clips = format_count(len(done.clips), "clip")
     change = f"{clips} embedded" if verb == "pack" else f"posters instead of {clips}"
     lines = [
         f"{done.path.name}: {change}",
@@ -124,9 +124,8 @@ def describe(verb: Verb, done: Packed) -> list[str]:
             f"posters). Send these files too: {', '.join(done.previews)}"
         )
     if done.widgets:
-        lines.append(
-            f"Removed the saved state of {counted(done.widgets, 'widget')} that no output shows"
-        )
+        widgets = format_count(done.widgets, "widget")
+        lines.append(f"Removed the saved state of {widgets} that no output shows")
     if done.restored:
         lines.append(f"Saved from the notebook to the folder of clips: {', '.join(done.restored)}")
     if done.missing:
@@ -184,7 +183,7 @@ class _Packing:
             drawn.append(self._redrawn(section, card))
             new = new.replace(section.markup, drawn[-1].markup, 1)
         if self._done.path != self._book.path:
-            new = html.unplaced(new)
+            new = html.without_hub_ids(new)
         bundle["text/html"] = new
         self._drawn_bytes += len(new)
         if self._verb == "pack" and self._drawn_bytes > _LARGEST_BYTES:

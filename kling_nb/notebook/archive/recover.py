@@ -20,7 +20,7 @@ from IPython.core.getipython import get_ipython
 from kling_nb.core.budgets import name_notebook
 from kling_nb.core.errors import InvalidInput, LedgerError, MediaError
 from kling_nb.core.files import is_plain, open_plain
-from kling_nb.core.formatting import counted
+from kling_nb.core.formatting import format_count
 from kling_nb.core.job_state import FOLLOWED, ClipFacts, Stage
 from kling_nb.display import html
 from kling_nb.display.cards.metadata import (
@@ -91,7 +91,9 @@ def recover(*notebooks: str | Path) -> list[Recovered]:
 def describe(done: Sequence[Recovered]) -> list[str]:
     """Return a summary for people; the first line is a title."""
     rows = [row for each in done for row in each.recovered]
-    lines = [f"{counted(len(rows), 'job')} recovered from {counted(len(done), 'notebook')}"]
+    lines = [
+        f"{format_count(len(rows), 'job')} recovered from {format_count(len(done), 'notebook')}"
+    ]
     lines += [_describe_notebook(each) for each in done]
     lines += [f"Failed: {reason}" for each in done for reason in each.failed]
     if any(row.stage in FOLLOWED for row in rows):
@@ -276,5 +278,5 @@ def _source_hash(folder: Path, name: str) -> str:
 def _describe_notebook(done: Recovered) -> str:
     stages = [str(row.stage) for row in done.recovered]
     kinds = ", ".join(f"{stages.count(stage)} {stage}" for stage in dict.fromkeys(stages))
-    recovered = f"{counted(len(stages), 'job')} recovered" + (f" ({kinds})" if kinds else "")
+    recovered = f"{format_count(len(stages), 'job')} recovered" + (f" ({kinds})" if kinds else "")
     return f"{done.notebook.name}: {recovered}, {len(done.known)} known, {len(done.failed)} failed"

@@ -33,7 +33,7 @@ from kling_nb.models.lookup import nearest
 from kling_nb.notebook.archive import pack as packing
 from kling_nb.notebook.archive import recover as salvage
 from kling_nb.notebook.quote import quote as quotes
-from kling_nb.notebook.status import balance_text, greet, mode_text
+from kling_nb.notebook.status import describe_balance, describe_mode, greet
 
 from .expenses import show_expenses
 from .models import show_models
@@ -114,7 +114,7 @@ class Commands:
         session = default_session()
         rows = session.ledger.rows(*(SUBMITTING | FOLLOWED), limit=-1)
         budgets_here = session.ledger.accounts.standings(session.service, session.notebook)
-        lines = [mode_text(session), balance_text(session), *map(str, budgets_here)]
+        lines = [describe_mode(session), describe_balance(session), *map(str, budgets_here)]
         if listening := session.callback_urls.listening:
             lines.append(f"listening at {listening.url}")
         lines += [f"{len(rows)} running", *(f"{row.id} {row.stage}" for row in rows)]
@@ -124,7 +124,7 @@ class Commands:
     def balance(self) -> None:
         """Show the credits and dollars on the account."""
         session = default_session()
-        show_notice("info", "Balance", [balance_text(session), mode_text(session)])
+        show_notice("info", "Balance", [describe_balance(session), describe_mode(session)])
 
     @command()
     def jobs(self) -> None:
@@ -136,7 +136,7 @@ class Commands:
                 str(row.stage),
                 row.service,
                 row.model,
-                html.one_line(row.prompt, 60),
+                html.to_one_line(row.prompt, 60),
                 _format_credits(row.credits if row.credits is not None else row.price_credits),
             )
             for row in default_session().jobs()
@@ -182,7 +182,7 @@ class Commands:
         """Work without key and cost, or live."""
         session = configure(mode="emulator" if switch == "on" else "live")
         session.resume()
-        show_notice("info", "kling_nb", [mode_text(session)])
+        show_notice("info", "kling_nb", [describe_mode(session)])
 
     @command()
     def login(self) -> None:
@@ -195,7 +195,7 @@ class Commands:
         except ConfigurationError as error:
             message = f"The key is used until this kernel ends. {error}"
         session.resume()
-        show_notice("info", "kling_nb", [mode_text(session), message])
+        show_notice("info", "kling_nb", [describe_mode(session), message])
 
     @command(
         Argument("limit", metavar=f"CREDITS|$DOLLARS|{budgets.OFF}", nargs="?", default=""),
@@ -286,7 +286,7 @@ class Commands:
             quote.price_credits,
             funds=Funds(quote.balance_credits, quote.budget_credits),
             emulated=quote.emulated,
-            label=html.age_word(quote.model, datetime.now(UTC)),
+            label=html.about_prefix(quote.model, datetime.now(UTC)),
         )
         lines = [price, "Nothing was sent."]
         if quote.existing is not None:

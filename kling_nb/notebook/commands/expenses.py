@@ -27,7 +27,7 @@ def show_expenses(session: Session, by: expenses.By, csv: str, *, replace: bool)
     """
     found = expenses.totals(session.expenses(), by)
     if csv:
-        _write_csv(csv, expenses.csv_text(found, by), replace=replace)
+        _write_csv(csv, expenses.format_csv(found, by), replace=replace)
     for service, title in _TITLES.items():
         if rows := [total for total in found if total.service == service]:
             show_table(*expenses.table(rows, by), title)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from kling_nb.core.money import price_words
-from kling_nb.display.html import age_word
+from kling_nb.core.money import format_price
+from kling_nb.display.html import about_prefix
 from kling_nb.display.notice import show_table
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell_options import option_rows
-from kling_nb.models.lookup import find_model, models_named, offer_of, takes_words
+from kling_nb.models.lookup import find_model, format_inputs, models_named, offer_of
 from kling_nb.models.spec import ModelSpec
 
 __all__ = ["format_offer", "show_models"]
@@ -29,7 +29,7 @@ def show_models(name: str = "") -> None:
         _show_options(find_model(name))
         return
     rows = [
-        (spec.name, format_offer(spec), _describe_clip(spec), takes_words(spec), spec.sureness)
+        (spec.name, format_offer(spec), _describe_clip(spec), format_inputs(spec), spec.sureness)
         for spec in found
     ]
     dates = sorted({f"{spec.prices.as_of:%Y-%m-%d}" for spec in found})
@@ -42,7 +42,7 @@ def format_offer(spec: ModelSpec) -> str:
     offer = offer_of(spec)
     if offer.credits is None:
         return "not known"
-    price = f"{age_word(spec.name, datetime.now(UTC))} {price_words(offer.credits)}".lstrip()
+    price = f"{about_prefix(spec.name, datetime.now(UTC))} {format_price(offer.credits)}".lstrip()
     return f"{price} per second of {offer.per_s_of}" if offer.per_s_of else price
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 from kling_nb.core.errors import InvalidInput
-from kling_nb.core.formatting import counted
+from kling_nb.core.formatting import format_count
 
 __all__ = ["PARSERS", "Argument", "CommandParser", "command"]
 
@@ -68,7 +68,7 @@ class CommandParser(argparse.ArgumentParser):
         """
         if words and not self._values:
             # Not shown: the word after `login` may be a key.
-            self.error(f"{counted(len(words), 'value')} given")
+            self.error(f"{format_count(len(words), 'value')} given")
         options = {option for action, _ in self._values for option in action.option_strings}
         for word in words if options else ():
             # argparse would report the value behind it, as a wrong argument.

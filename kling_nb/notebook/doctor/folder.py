@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kling_nb.core.errors import LedgerError
-from kling_nb.core.formatting import byte_words, counted
+from kling_nb.core.formatting import format_bytes, format_count
 from kling_nb.core.job_state import FOLLOWED, SUBMITTING, Stage
 from kling_nb.display.html import Finding
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job_from_record import is_on_disk
-from kling_nb.storage import JobRecord, look_up
-from kling_nb.storage.inspect import inspect
+from kling_nb.storage import JobRecord, read_records
+from kling_nb.storage.inspect import find_damage
 
 __all__ = ["check_contents"]
 
@@ -27,8 +27,8 @@ def check_contents(folder: Path) -> list[Finding]:
     if not (folder / LEDGER).exists():
         return [check_completeness(folder, [])]
     try:
-        damage = inspect(folder)
-        rows = look_up(folder, *Stage)
+        damage = find_damage(folder)
+        rows = read_records(folder, *Stage)
     except LedgerError as error:
         fix = "Fix the ledger first; until then nothing is sent."
         return [
@@ -52,7 +52,7 @@ def check_completeness(folder: Path, rows: Sequence[JobRecord]) -> Finding:
     if not strays:
         message = "intact" if rows else "none yet; created with the first clip"
         return Finding("Ledger", "ok", message)
-    clips = f"{counted(strays, 'clip')} in this folder"
+    clips = f"{format_count(strays, 'clip')} in this folder"
     message = f"no job for {clips}" if (folder / LEDGER).exists() else f"missing, but {clips}"
     # An old copy would replace a ledger that has jobs.
     restore = "" if rows else "Restore `ledger.sqlite3`, or: "
@@ -81,8 +81,8 @@ def check_clips(rows: Sequence[JobRecord]) -> Finding:
     saved = [(row, row.clip) for row in rows if row.stage is Stage.SAVED and row.clip]
     if not saved:
         return Finding("Clips", "ok", "none yet")
-    size = byte_words(sum(clip.size_bytes for _, clip in saved))
-    message = f"{counted(len(saved), 'clip')}, {size}"
+    size = format_bytes(sum(clip.size_bytes for _, clip in saved))
+    message = f"{format_count(len(saved), 'clip')}, {size}"
     lost = {row.id: Path(clip.path).is_file() for row, clip in saved if not is_on_disk(row)}
     if not lost:
         return Finding("Clips", "ok", f"{message}, all intact")

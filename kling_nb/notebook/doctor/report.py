@@ -19,11 +19,11 @@ from IPython.display import display
 
 from kling_nb.callbacks.jupyter_server import find_root
 from kling_nb.core.console import print_text
-from kling_nb.display.comm import Place, hub, view_data
+from kling_nb.display.comm import CardContainer, hub, view_data
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.display.html import Finding, findings_text, render_findings
 from kling_nb.jobs.session import Session
-from kling_nb.notebook.archive.notebook_file import told_notebooks
+from kling_nb.notebook.archive.notebook_file import reported_notebooks
 
 from .browser import Answer, Probe, judge_page, make_clip
 from .environment import (
@@ -117,7 +117,7 @@ def check_files(folder: Path | None, *, has_page: bool) -> list[Finding]:
     """
     findings = []
     if has_page:
-        paths = told_notebooks(getattr(get_ipython(), "user_ns", {}), os.environ)
+        paths = reported_notebooks(getattr(get_ipython(), "user_ns", {}), os.environ)
         findings.append(check_notebook(paths, Path.cwd()))
         findings += check_links(folder, find_root()) if folder else []
     if folder is not None:
@@ -130,7 +130,7 @@ class Report:
 
     def __init__(self, examination: Examination) -> None:
         self._examination = examination
-        self._place = Place(self._answer_page, MISSED)
+        self._place = CardContainer(self._answer_page, MISSED)
         self._drawing = threading.Lock()
         self._answered = threading.Event()
         self._handle: Any = None

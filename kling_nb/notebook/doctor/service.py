@@ -18,14 +18,14 @@ from kling_nb.core.errors import (
     Unreachable,
     UnreadableAnswer,
 )
-from kling_nb.core.money import price_words
+from kling_nb.core.money import format_price
 from kling_nb.display.html import Finding
 from kling_nb.jobs import settings
 from kling_nb.jobs.session import Session
 from kling_nb.kie.urls import API_URL, UPLOAD_URL
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.lookup import offer_of
-from kling_nb.notebook.status import mode_text
+from kling_nb.notebook.status import describe_mode
 
 __all__ = ["CHECKING", "check_callbacks", "check_service", "find_folder", "open_session"]
 
@@ -65,7 +65,7 @@ def open_session(opening: Callable[[], Session]) -> tuple[Session | None, Findin
         return None, Finding("Settings", "bad", str(error), fix)
     # Another server explains a strange balance or a refused key.
     server = f" at {session.settings.api_url}" if is_other_server(session) else ""
-    return session, Finding("Mode", "ok", f"{mode_text(session)}{server}")
+    return session, Finding("Mode", "ok", f"{describe_mode(session)}{server}")
 
 
 def is_other_server(session: Session) -> bool:
@@ -135,10 +135,10 @@ def answer_of(request: Callable[[], float], timeout_s: float) -> float | KlingEr
 def check_balance(session: Session, balance: float) -> Finding:
     """Compare the balance with the price of the cheapest clip."""
     key = "key accepted, " if session.service == "live" else "emulated, "
-    message = f"{key}balance {price_words(balance)}"
+    message = f"{key}balance {format_price(balance)}"
     offers = [offer_of(spec) for spec in CATALOGUE.values()]
     lowest = min(each.credits for each in offers if each.credits is not None and not each.per_s_of)
     if balance < lowest:
-        fix = f"The cheapest clip costs {price_words(lowest)}. Add credits at kie.ai."
+        fix = f"The cheapest clip costs {format_price(lowest)}. Add credits at kie.ai."
         return Finding("Service", "warn", message, fix)
     return Finding("Service", "ok", message)

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from kling_nb.core.errors import InvalidInput, MediaError
-from kling_nb.core.formatting import date_words
+from kling_nb.core.formatting import format_date
 from kling_nb.core.job_state import FOLLOWED, Stage
 from kling_nb.jobs.job import Clip, Job
 from kling_nb.jobs.other_folders import unaccounted
 from kling_nb.jobs.prepare import problems_of
 from kling_nb.jobs.session import Session
-from kling_nb.media.inputs import identify, noun_of
+from kling_nb.media.inputs import identify_input, noun_of
 from kling_nb.media.unwrapping import url_of
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import read_cell
@@ -31,7 +31,14 @@ from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.lookup import find_model
 from kling_nb.models.parameters import Media
 from kling_nb.models.request_inputs import fingerprints, media_of
-from kling_nb.models.spec import ModelSpec, Values, judge_lengths, price_credits, validate, words_of
+from kling_nb.models.spec import (
+    ModelSpec,
+    Values,
+    check_durations,
+    price_credits,
+    request_text,
+    validate,
+)
 from kling_nb.storage import JobRecord
 from kling_nb.storage.user_index import UserIndex
 
@@ -134,14 +141,14 @@ class RequestPricer:
             raise InvalidInput(tuple(problems))
         spec, values = wish.spec, validate(wish.spec, wish.values)
         hashes, lengths_s = self._media(spec, values)
-        if problems := judge_lengths(spec, values, lengths_s):
+        if problems := check_durations(spec, values, lengths_s):
             raise InvalidInput(tuple(problems))
         service = self._session.service
         names = fingerprints(
             spec, values, hashes, service=service, take=wish.take, given=wish.values
         )
         duration = str(values.get("duration", ""))
-        line = QuoteLine(number, words_of(values), spec.name, duration, 0.0)
+        line = QuoteLine(number, request_text(values), spec.name, duration, 0.0)
         if note := self._free_note(names):
             return replace(line, note=note)
         first = self._seen.setdefault(names[0], number) if pays else number
@@ -158,7 +165,7 @@ class RequestPricer:
         if row is None or (row.stage is Stage.INTENDED and not ledger.owner_lives(row.owner)):
             return self._refusal_note(names)
         if row.stage is Stage.SAVED:
-            return f"saved {date_words(row.finished_at or row.updated_at, self._now)}"
+            return f"saved {format_date(row.finished_at or row.updated_at, self._now)}"
         return "running" if row.stage in FOLLOWED else str(row.stage)
 
     def _refusal_note(self, names: Sequence[str]) -> str:
@@ -168,7 +175,7 @@ class RequestPricer:
         for name in names:
             paid = unaccounted(UserIndex(), self._session.ledger, name)
             if paid is not None:
-                return f"refused: paid {date_words(paid.at, self._now)} in {paid.folder}"
+                return f"refused: paid {format_date(paid.at, self._now)} in {paid.folder}"
         return ""
 
     def _media(
@@ -199,7 +206,7 @@ class RequestPricer:
             if str(self._folder) != ".":
                 value = self._folder / os.path.expanduser(value)
         try:
-            return identify(value, kind)
+            return identify_input(value, kind)
         except MediaError as error:
             raise _NotPriced(f"{error}") from None
 

@@ -14,12 +14,16 @@ from pathlib import Path
 from IPython.core.getipython import get_ipython
 
 from kling_nb.core.console import readable
-from kling_nb.core.formatting import counted, number_words
-from kling_nb.core.money import Funds, price_words
+from kling_nb.core.formatting import format_count, format_number
+from kling_nb.core.money import Funds, format_price
 from kling_nb.display import html
 from kling_nb.display.notice import show_notice, show_table
 from kling_nb.jobs.default_session import default_session
-from kling_nb.notebook.archive.notebook_file import NotebookFile, current_notebook, told_notebooks
+from kling_nb.notebook.archive.notebook_file import (
+    NotebookFile,
+    current_notebook,
+    reported_notebooks,
+)
 
 from .find_requests import find_requests
 from .price_requests import QuoteLine, RequestPricer
@@ -75,7 +79,7 @@ def quote(notebook: str | Path = "") -> NotebookQuote:
     path = Path(notebook).expanduser() if notebook else current_notebook(variables, os.environ)
     book = NotebookFile.read(path)
     session = default_session()
-    current = (name for name in told_notebooks(variables, os.environ) if os.path.isfile(name))
+    current = (name for name in reported_notebooks(variables, os.environ) if os.path.isfile(name))
     is_current = not notebook or any(os.path.samefile(name, path) for name in current)
     folder = Path() if is_current else path.parent
     pricer = RequestPricer(session, variables if is_current else {}, folder)
@@ -89,18 +93,18 @@ def describe(quote: NotebookQuote) -> list[str]:
     """Return the total in sentences; the first is a title."""
     total, unknown = quote.total_credits, quote.unknown
     saved, now = quote.saved_at.astimezone(), datetime.now(UTC)
-    ages = {html.age_word(line.model, now) for line in quote.lines if line.credits}
+    ages = {html.about_prefix(line.model, now) for line in quote.lines if line.credits}
     least = "at least " if unknown else ""
     label = f"{least}{max(ages, default='')}".strip()
     price = html.price_line((), total, funds=quote.funds, emulated=quote.emulated, label=label)
-    lines = [f"Run All would cost {least}{price_words(total)}", price]
+    lines = [f"Run All would cost {least}{format_price(total)}", price]
     if unknown:
         unpriced = (
             f"cell {line.cell} ({line.note})" for line in quote.lines if line.credits is None
         )
         cells = ", ".join(dict.fromkeys(unpriced))
         lines[1] = price.replace("→", "→ at most")
-        lines.append(f"{counted(unknown, 'call')} could not be priced: {cells}.")
+        lines.append(f"{format_count(unknown, 'call')} could not be priced: {cells}.")
     if not quote.is_covered:
         lines.append("That exceeds the balance or a budget: some cells would be refused.")
     if any(line.note.startswith("refused") for line in quote.lines):
@@ -126,7 +130,7 @@ def table(quote: NotebookQuote) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
     rows: list[tuple[str, ...]] = [
         (
             str(line.cell),
-            html.one_line(line.prompt, 50),
+            html.to_one_line(line.prompt, 50),
             line.model.rpartition("/")[2],
             line.duration,
             _format_cost(line),
@@ -139,5 +143,5 @@ def table(quote: NotebookQuote) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
 def _format_cost(line: QuoteLine) -> str:
     if line.credits is None:
         return f"not priced: {line.note}"
-    credits = number_words(line.credits)
+    credits = format_number(line.credits)
     return f"{credits} ({line.note})" if line.note else credits

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator.http.validate import Refusal, check_order
+from kling_nb.emulator.http.validate import Refusal, check_request
 from kling_nb.emulator.models import MODELS
 from kling_nb.errors import InvalidInput
 from kling_nb.kie.wire import create_body
@@ -111,7 +111,7 @@ def test_both_know_the_same_price(spec: ModelSpec, seconds: float) -> None:
             values = validate(spec, {key: value for key, value in given.items() if key in names})
         except InvalidInput:  # not a form of this model
             continue
-        order = check_order(create_body(spec.name, sent_by(spec, values)), lambda _: seconds)
+        order = check_request(create_body(spec.name, sent_by(spec, values)), lambda _: seconds)
         assert order.credits == price_credits(spec, values, lengths_s)
         compared += 1
     assert compared >= len(choices_of(spec))
@@ -122,10 +122,10 @@ def test_both_refuse_each_broken_form(
     sample: str, changes: dict[str, object], field: str, words: str
 ) -> None:
     """The client before anything is sent, at the field to change; the emulator for any client."""
-    check_order(broken_form(sample, {}))
+    check_request(broken_form(sample, {}))
     body = broken_form(sample, changes)
     with pytest.raises(Refusal):
-        check_order(body)
+        check_request(body)
     spec = CATALOGUE[body["model"]]
     with pytest.raises(InvalidInput) as caught:
         validate(spec, given_of(spec, body))
@@ -139,7 +139,7 @@ def test_no_flag_of_shots_goes_with_a_video(name: str, form: str) -> None:
     """The forms with a video have no such field, and the client sends none."""
     sample = f"create.request.3.0-omni-reference-to-video-{form}.json"
     with pytest.raises(Refusal, match="task id is blank"):
-        check_order(broken_form(sample, {name: False}))
+        check_request(broken_form(sample, {name: False}))
     body = broken_form(sample, {})
     spec = CATALOGUE[body["model"]]
     assert name not in sent_by(spec, validate(spec, given_of(spec, body)))
@@ -153,6 +153,6 @@ def test_what_the_client_calls_an_option_the_emulator_takes(spec: ModelSpec) -> 
             continue
         for option in parameter.kind.options:
             sent = sent_by(spec, allowed_with(spec, parameter.name, option))
-            check_order(create_body(spec.name, sent))
+            check_request(create_body(spec.name, sent))
         with pytest.raises(Refusal, match=r"500 .*allowed options"):
-            check_order(create_body(spec.name, sent | {parameter.field: "none of them"}))
+            check_request(create_body(spec.name, sent | {parameter.field: "none of them"}))

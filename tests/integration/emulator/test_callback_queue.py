@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator import Books, Emulator, Outbox
+from kling_nb.emulator import CallbackQueue, EmulatedAccount, Emulator
 from kling_nb.emulator.account.callbacks import PendingCallback
 from kling_nb.kie.webhooks import parse_callback
 from tests.support.callback_receivers import (
@@ -90,18 +90,18 @@ def test_a_file_of_an_older_version_is_migrated(tmp_path: Path) -> None:
     service, emulator = in_process(tmp_path, seconds=1000)
     task_id = service.create().json()["data"]["taskId"]
     emulator.close()
-    books = Books(tmp_path)
+    books = EmulatedAccount(tmp_path)
     books.set_balance(77)
     with books.database.transaction() as connection:
         for table in ("letters", "posts"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE tasks DROP COLUMN unseen_s")
         connection.execute("PRAGMA user_version = 1")
-    assert Books(tmp_path).balance() == 77
-    assert [(task.task_id, task.state) for task in Books(tmp_path).tasks()] == [
+    assert EmulatedAccount(tmp_path).balance() == 77
+    assert [(task.task_id, task.state) for task in EmulatedAccount(tmp_path).tasks()] == [
         (task_id, "waiting")
     ]
-    assert Outbox(Books(tmp_path)).posts() == []
+    assert CallbackQueue(EmulatedAccount(tmp_path)).posts() == []
 
 
 def test_a_database_error_does_not_stop_callbacks(

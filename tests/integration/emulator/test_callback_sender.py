@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator import Outbox
+from kling_nb.emulator import CallbackQueue
 from kling_nb.kie.webhooks import parse_callback, verify_callback
 from tests.support.callback_receivers import (
     QUICK,
@@ -170,7 +170,7 @@ def test_only_this_machine_is_called(
     task_id = order(service, url)
     assert service.finish(task_id)["state"] == "success"
     assert nothing_open(service)
-    assert Outbox(service.books).posts() == []
+    assert CallbackQueue(service.books).posts() == []
     assert "only this machine is called back" in caplog.text
     assert url not in caplog.text
 
@@ -193,7 +193,7 @@ def test_a_callback_can_be_late(start: Callable[..., Any], receiver: Receiver, c
     task_id = order(service, receiver.url)
     service.finish(task_id)
     clock.move(89)
-    (callback,) = Outbox(service.books).pending()
+    (callback,) = CallbackQueue(service.books).pending()
     assert callback.due_at == clock() + 1
     assert receiver.received == []
     clock.move(1)

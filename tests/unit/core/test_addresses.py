@@ -9,7 +9,7 @@ from kling_nb.core.addresses import (
     has_secret,
     is_local,
     is_loopback,
-    leads_here,
+    matches_public_path,
     without_password,
 )
 from kling_nb.errors import ConfigurationError
@@ -105,7 +105,7 @@ def test_what_is_no_address(url: str) -> None:
 )
 def test_paths(url: str, path: str, leads: bool) -> None:
     """The address's own, or what a proxy leaves of it."""
-    assert leads_here(path, url) is leads
+    assert matches_public_path(path, url) is leads
 
 
 @pytest.mark.parametrize(

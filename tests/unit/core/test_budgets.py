@@ -15,12 +15,12 @@ from kling_nb.core.budgets import (
     BudgetStatus,
     Change,
     Scope,
-    changes,
+    budget_error,
     day_of,
     describe,
     least_left,
     name_notebook,
-    refusal,
+    parse_changes,
 )
 from kling_nb.errors import InvalidInput
 
@@ -44,18 +44,18 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("spent", [0, 445, 444.9999999999])
 def test_what_fits_is_not_refused(spent: float) -> None:
     """The last credit may be spent, whatever sums of fractions come to."""
-    assert refusal([BudgetStatus(FOLDER, spent)], 55) is None
+    assert budget_error([BudgetStatus(FOLDER, spent)], 55) is None
 
 
 def test_without_a_budget_everything_fits() -> None:
     """Also what has no price."""
-    assert refusal([], 1e9) is None
-    assert refusal([], None) is None
+    assert budget_error([], 1e9) is None
+    assert budget_error([], None) is None
 
 
 def test_a_refusal_says_the_figures_and_the_ways_on() -> None:
     """Budget, spent, price, left; that nothing was sent; how to go on."""
-    error = refusal([BudgetStatus(FOLDER, 465)], 55)
+    error = budget_error([BudgetStatus(FOLDER, 465)], 55)
     assert str(error) == (
         "This clip costs 55 credits ($0.28), more than the budget has left. Budget of this "
         "folder: 465 of 500 credits ($2.50) spent, 35 left. Nothing was sent. "
@@ -68,9 +68,9 @@ def test_a_refusal_says_the_figures_and_the_ways_on() -> None:
 def test_the_advised_budget_is_enough(spent: float) -> None:
     """Whoever sets it as it stands there can make the clip."""
     short = BudgetStatus(FOLDER, spent)
-    error = str(refusal([BudgetStatus(replace(FOLDER, limit_credits=spent), spent)], 55))
+    error = str(budget_error([BudgetStatus(replace(FOLDER, limit_credits=spent), spent)], 55))
     advised = float(error.partition("%kling budget ")[2].split()[0])
-    assert refusal([replace(short, budget=replace(FOLDER, limit_credits=advised))], 55) is None
+    assert budget_error([replace(short, budget=replace(FOLDER, limit_credits=advised))], 55) is None
     assert advised - (spent + 55) < 0.011
 
 
@@ -78,7 +78,9 @@ def test_every_budget_that_is_short_is_named() -> None:
     """Who raises one is not surprised by the next; one that has room is left out."""
     day = Budget("live", Scope.DAY, 10_000)
     error = str(
-        refusal([BudgetStatus(NOTEBOOK, 60), BudgetStatus(FOLDER, 480), BudgetStatus(day, 60)], 55)
+        budget_error(
+            [BudgetStatus(NOTEBOOK, 60), BudgetStatus(FOLDER, 480), BudgetStatus(day, 60)], 55
+        )
     )
     assert "notebook films/fox.ipynb: 60 of 100" in error
     assert "this folder: 480 of 500" in error
@@ -88,7 +90,7 @@ def test_every_budget_that_is_short_is_named() -> None:
 
 def test_an_unknown_price_fits_into_no_budget() -> None:
     """It cannot be held against one, so it is refused, with the way on."""
-    error = str(refusal([BudgetStatus(FOLDER, 0)], None))
+    error = str(budget_error([BudgetStatus(FOLDER, 0)], None))
     assert "price of this request is not known" in error
     assert "Nothing was sent. `%kling budget off`" in error
 
@@ -127,7 +129,7 @@ def test_the_command_names_the_service() -> None:
 )
 def test_a_sum_in_credits_or_dollars(given: str | float, credits: float) -> None:
     """A credit is half a cent; a budget of nothing is one."""
-    assert changes("", given) == [Change(Scope.FOLDER, "", credits)]
+    assert parse_changes("", given) == [Change(Scope.FOLDER, "", credits)]
 
 
 @pytest.mark.parametrize(
@@ -136,30 +138,30 @@ def test_a_sum_in_credits_or_dollars(given: str | float, credits: float) -> None
 def test_what_is_no_sum(given: str | float) -> None:
     """It says what was given and what is allowed."""
     with pytest.raises(InvalidInput, match=r"give credits, e\.g\. 500, or dollars, e\.g\. \$3"):
-        changes("", given)
+        parse_changes("", given)
 
 
 def test_a_scope_that_does_not_exist() -> None:
     """The three are named."""
     with pytest.raises(InvalidInput, match="per: 'week'; allowed: notebook, day, folder"):
-        changes("", "500", "week")
+        parse_changes("", "500", "week")
 
 
 def test_the_notebooks_budget_has_its_name() -> None:
     """And cannot be set where the front end does not tell it."""
-    assert changes("fox.ipynb", 500, "notebook") == [Change(Scope.NOTEBOOK, "fox.ipynb", 500)]
-    assert changes("fox.ipynb", 500, "day") == [Change(Scope.DAY, "", 500)]
+    assert parse_changes("fox.ipynb", 500, "notebook") == [Change(Scope.NOTEBOOK, "fox.ipynb", 500)]
+    assert parse_changes("fox.ipynb", 500, "day") == [Change(Scope.DAY, "", 500)]
     with pytest.raises(InvalidInput, match=r"the notebook's name; use `--per day\|folder`"):
-        changes("", 500, "notebook")
+        parse_changes("", 500, "notebook")
 
 
 def test_off_ends_one_or_all() -> None:
     """Without a scope everything that could stop the next cell ends."""
-    assert changes("a.ipynb", "off", "day") == [Change(Scope.DAY, "", None)]
-    assert {(each.scope, each.limit_credits) for each in changes("a.ipynb", "off")} == {
+    assert parse_changes("a.ipynb", "off", "day") == [Change(Scope.DAY, "", None)]
+    assert {(each.scope, each.limit_credits) for each in parse_changes("a.ipynb", "off")} == {
         (scope, None) for scope in Scope
     }
-    assert changes("a.ipynb", None) == []
+    assert parse_changes("a.ipynb", None) == []
 
 
 # --- days and names ----------------------------------------------------------------------------

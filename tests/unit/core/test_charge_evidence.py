@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kling_nb.core.charge_evidence import (
-    LOOKS_S,
     NO_EVIDENCE,
-    REFUND_LOOKS_S,
-    BalanceLook,
+    REFUND_SAMPLE_TIMES_S,
+    SAMPLE_TIMES_S,
+    BalanceHistory,
     Evidence,
     Likelihood,
     Reason,
-    Watch,
+    TimedBalance,
     encode_watch,
     judge,
     parse_watch,
@@ -26,9 +26,9 @@ AT = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 PAID, NOT_PAID, OPEN = Likelihood.PAID, Likelihood.NOT_PAID, Likelihood.OPEN
 
 
-def watch(*looks: tuple[float, float], others: bool = False) -> Watch:
+def watch(*looks: tuple[float, float], others: bool = False) -> BalanceHistory:
     """A watch with these looks: seconds, balance."""
-    return Watch(AT, tuple(BalanceLook(*look) for look in looks), others)
+    return BalanceHistory(AT, tuple(TimedBalance(*look) for look in looks), others)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_the_verdict_has_its_numbers() -> None:
 
 def test_a_watch_adds_up() -> None:
     """A look that failed is none, and what others did is not forgotten."""
-    seen = Watch(AT).add(0, 1000, others_moved=True).add(15, None, others_moved=False)
-    assert seen == Watch(AT, (BalanceLook(0, 1000),), others_moved=True)
+    seen = BalanceHistory(AT).add(0, 1000, others_moved=True).add(15, None, others_moved=False)
+    assert seen == BalanceHistory(AT, (TimedBalance(0, 1000),), others_moved=True)
     assert not seen.is_over
     assert seen.add(60, 1000, others_moved=False).is_over
 
@@ -101,7 +101,7 @@ def test_a_watch_that_broke_off_does_not_go_on_for_ever() -> None:
     assert not watch((0, 1000), (60, 1000)).goes_on(AT)
 
 
-@pytest.mark.parametrize("looks", [LOOKS_S, REFUND_LOOKS_S])
+@pytest.mark.parametrize("looks", [SAMPLE_TIMES_S, REFUND_SAMPLE_TIMES_S])
 def test_the_plan_of_looks(looks: tuple[float, ...]) -> None:
     """At once, and at the end of the minute; later only where that look failed."""
     assert looks[0] == 0

@@ -14,7 +14,7 @@ from kling_nb.core.expenses import (
     By,
     Expense,
     Total,
-    csv_text,
+    format_csv,
     table,
     totals,
 )
@@ -100,7 +100,9 @@ def test_a_table_with_its_sum() -> None:
 def test_a_name_in_csv_is_no_formula(start: str) -> None:
     """Another person may choose a notebook's name; numbers stay numbers."""
     name = f"{start}HYPERLINK(1).ipynb"
-    row = [*csv.reader(io.StringIO(csv_text([Total("live", name, credits=-5.0)], By.NOTEBOOK)))][1]
+    row = [*csv.reader(io.StringIO(format_csv([Total("live", name, credits=-5.0)], By.NOTEBOOK)))][
+        1
+    ]
     assert row[1] == f"'{name}"
     assert "-5.0" in row
 
@@ -108,7 +110,7 @@ def test_a_name_in_csv_is_no_formula(start: str) -> None:
 def test_csv_is_read_back_by_any_spreadsheet() -> None:
     """Plain numbers; names with commas and quotes survive; what is not known is empty."""
     found = totals([replace(CLIP, notebook='a "fox", red.ipynb')], By.NOTEBOOK)
-    [row] = csv.DictReader(io.StringIO(csv_text(found, By.NOTEBOOK)))
+    [row] = csv.DictReader(io.StringIO(format_csv(found, By.NOTEBOOK)))
     assert row == {
         "service": "live",
         "notebook": 'a "fox", red.ipynb',

@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kling_nb.core.poll_schedule import (
-    ASK_AGAIN_NO_URL_S,
     GRACE_S,
+    MISSING_URL_TIMEOUT_S,
     NEW_TASKS,
-    QUESTIONS,
+    STATUS_REQUESTS,
     Rate,
+    back_off_s,
+    callback_poll_delay_s,
     expected_s,
-    heard_ask_s,
-    hold_back_s,
-    next_ask_s,
+    is_unresponsive,
     next_slot,
-    out_of_sight,
-    rest_s,
+    poll_delay_s,
+    rate_limit_back_off_s,
     retry_wait_s,
 )
 
@@ -32,9 +32,9 @@ ENDS_S = [127.0 + second for second in range(62)]
 
 def questions_at(usual_s: float, end_s: float) -> list[float]:
     """When a job that is over after `end_s` is asked about; the last question finds it over."""
-    asked = [next_ask_s(0.0, usual_s)]
+    asked = [poll_delay_s(0.0, usual_s)]
     while asked[-1] < end_s:
-        asked.append(asked[-1] + next_ask_s(asked[-1], usual_s))
+        asked.append(asked[-1] + poll_delay_s(asked[-1], usual_s))
     return asked
 
 
@@ -79,7 +79,7 @@ def test_questions_are_closest_around_the_expected_end() -> None:
 def test_after_the_expected_end_questions_grow_rarer_up_to_30_s() -> None:
     """A job that takes far too long is asked about ever less often, and never forgotten."""
     late_s = [2 * USUAL_S + 10.0 * step for step in range(100)]
-    waits_s = [next_ask_s(elapsed_s, USUAL_S) for elapsed_s in late_s]
+    waits_s = [poll_delay_s(elapsed_s, USUAL_S) for elapsed_s in late_s]
     assert waits_s == sorted(waits_s)
     assert waits_s[0] < waits_s[-1] == 30.0
 
@@ -88,7 +88,7 @@ def test_after_the_expected_end_questions_grow_rarer_up_to_30_s() -> None:
 @given(elapsed_s=st.floats(-10, 1e6), usual_s=st.floats(-1, 1e5))
 def test_a_wait_is_never_hasty_and_never_endless(elapsed_s: float, usual_s: float) -> None:
     """Whatever the numbers, the next question comes after 0.1 to 30 s."""
-    assert 0.1 <= next_ask_s(elapsed_s, usual_s) <= 30.0
+    assert 0.1 <= poll_delay_s(elapsed_s, usual_s) <= 30.0
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_durations_are_learnt(past_s: list[float], expected: float) -> None:
 
 def test_a_person_is_told_after_40_s() -> None:
     """A few failed questions are no news."""
-    assert not out_of_sight(39.9)
-    assert out_of_sight(40.0)
+    assert not is_unresponsive(39.9)
+    assert is_unresponsive(40.0)
 
 
 def test_downloads_wait_longer_each_time_up_to_a_minute() -> None:
@@ -118,7 +118,7 @@ def test_downloads_wait_longer_each_time_up_to_a_minute() -> None:
 
 def test_the_graces_are_the_documented_ones() -> None:
     """An unknown task gets 90 s, a success without a URL 60 s."""
-    assert (GRACE_S, ASK_AGAIN_NO_URL_S) == (90.0, 60.0)
+    assert (GRACE_S, MISSING_URL_TIMEOUT_S) == (90.0, 60.0)
 
 
 TIGHT = Rate("tries", 3, 2.0, 0.5)
@@ -166,7 +166,7 @@ def test_no_window_holds_more_than_the_limit(pauses: list[float]) -> None:
     )
 
 
-@pytest.mark.parametrize("rate", [NEW_TASKS, QUESTIONS])
+@pytest.mark.parametrize("rate", [NEW_TASKS, STATUS_REQUESTS])
 def test_the_services_limits_are_kept_with_a_margin(rate: Rate) -> None:
     """20 new tasks in 10 s, 10 questions in 1 s (source: D), and some room on the way there."""
     assert (rate.limit, rate.window_s) in {(20, 10.0), (10, 1.0)}
@@ -176,7 +176,7 @@ def test_the_services_limits_are_kept_with_a_margin(rate: Rate) -> None:
 @pytest.mark.parametrize(("asked_s", "held_s"), [(None, 0.625), (0.0, 0.0), (5, 5), (600, 7.5)])
 def test_how_long_a_429_holds(asked_s: float | None, held_s: float) -> None:
     """As the service says, within bounds; a quarter of a window if it says nothing."""
-    assert hold_back_s(TIGHT, asked_s) == held_s
+    assert rate_limit_back_off_s(TIGHT, asked_s) == held_s
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_how_long_a_429_holds(asked_s: float | None, held_s: float) -> None:
 )
 def test_a_service_is_left_alone_for_a_minute_at_most(asked_s: float | None, rest: float) -> None:
     """As long as it says, within bounds; a second where it does not say."""
-    assert rest_s(asked_s) == rest
+    assert back_off_s(asked_s) == rest
 
 
 @pytest.mark.parametrize("limit", [0, 0.5, -1, float("nan")])
@@ -199,14 +199,14 @@ def test_where_a_notification_is_to_come_questions_are_rare(
     elapsed_s: float, usual_s: float
 ) -> None:
     """Never more often than otherwise, and one that is lost costs a minute at most."""
-    wait_s = heard_ask_s(elapsed_s, usual_s)
-    assert next_ask_s(elapsed_s, usual_s) <= wait_s <= 60
+    wait_s = callback_poll_delay_s(elapsed_s, usual_s)
+    assert poll_delay_s(elapsed_s, usual_s) <= wait_s <= 60
 
 
 def test_a_third_of_the_questions() -> None:
     """Over the whole of a usual task."""
     asked_s, questions = 0.0, 0
     while asked_s < USUAL_S:
-        asked_s += heard_ask_s(asked_s, USUAL_S)
+        asked_s += callback_poll_delay_s(asked_s, USUAL_S)
         questions += 1
     assert questions <= len(questions_at(USUAL_S, USUAL_S)) / 2

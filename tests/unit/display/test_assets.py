@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.display.assets import joined_script
+from kling_nb.display.assets import join_scripts
 from kling_nb.display.comm import Hub
 from kling_nb.display.gallery import Gallery
 from kling_nb.display.panel.widgets import Actions, Control, Picker, Recents, Rows
@@ -19,7 +19,7 @@ def test_parts_stay_in_their_order(tmp_path: Path) -> None:
     """The last has the module's export."""
     for name in "ab":
         (tmp_path / name).write_text(f"const {name} = 1;", encoding="utf-8")
-    assert joined_script(tmp_path / "b", tmp_path / "a") == "const b = 1;\nconst a = 1;"
+    assert join_scripts(tmp_path / "b", tmp_path / "a") == "const b = 1;\nconst a = 1;"
 
 
 @pytest.mark.parametrize("widget", WIDGETS)

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 import pytest
 
 from kling_nb.display import comm
-from kling_nb.display.comm import VIEW_MIME, Hub, Page, Place, hub, mounted
+from kling_nb.display.comm import VIEW_MIME, CardContainer, Hub, Page, hub, mount_widget
 from tests.support.html_outline import Outline
 from tests.support.shells import open_shell
 
@@ -125,7 +125,7 @@ def test_a_mounted_widget_is_saved_as_its_fallback(own: Hub) -> None:
     """No view of a widget is in the output, so it cannot be dead in a saved notebook."""
     with open_shell("notebook"):
         box = widgets.VBox()
-        bundle = mounted(box, {"text/html": "<p>saved</p>", "text/plain": "saved"})
+        bundle = mount_widget(box, {"text/html": "<p>saved</p>", "text/plain": "saved"})
     mount = Outline(bundle["text/html"]).only("kling-mount")
     assert mount["data-kling-mount"] == box.model_id
     assert mount["data-kling-hub"] == own.hub_id
@@ -137,14 +137,14 @@ def test_where_widgets_live_only_if_displayed_a_mount_displays_it(own: Hub) -> N
     """VS Code and Colab, as their extensions are written."""
     with open_shell("VS Code"):
         box = widgets.VBox()
-        bundle = mounted(box, {"text/html": "", "text/plain": "saved"})
+        bundle = mount_widget(box, {"text/html": "", "text/plain": "saved"})
     assert bundle[VIEW_MIME]["model_id"] == box.model_id
 
 
 def test_a_headless_run_gets_the_saved_form_alone(own: Hub) -> None:
     """The state of widgets may be saved with it, and would be brought up without a kernel."""
     with open_shell("headless"):
-        bundle = mounted(widgets.VBox(), {"text/html": "<p>saved</p>", "text/plain": "saved"})
+        bundle = mount_widget(widgets.VBox(), {"text/html": "<p>saved</p>", "text/plain": "saved"})
     assert bundle == {"text/html": "<p>saved</p>", "text/plain": "saved"}
 
 
@@ -152,7 +152,7 @@ def test_a_place_has_versions(own: Hub, monkeypatch: pytest.MonkeyPatch) -> None
     """Each message says which is the newest; the bundle goes to those that are behind."""
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(own, "send", sent.append)
-    place = Place(lambda _: None, "run it again")
+    place = CardContainer(lambda _: None, "run it again")
     place.renew()
     wrapped = place.wrap({"text/html": "<p>clip</p>", "text/plain": "clip"})
     mark = Outline(wrapped["text/html"]).only("kling-place")
@@ -169,7 +169,7 @@ def test_a_place_has_versions(own: Hub, monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_place_moves_to_the_hub_that_is_there(own: Hub) -> None:
     """With its next version; in the hub that was closed nobody hears it."""
     heard: list[object] = []
-    place = Place(heard.append)
+    place = CardContainer(heard.append)
     own.close()
     place.renew()
     hear(hub(), {"do": "detach", "place": place.id})

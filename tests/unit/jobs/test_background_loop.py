@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator.http.callback_sender import CourierLoop
+from kling_nb.emulator.http.callback_sender import CallbackLoop
 from kling_nb.jobs.background_loop import BackgroundLoop, PortalLoop, SelectorLoop, background_loop
 from kling_nb.jobs.run_coroutine import run
 from tests.support.scripts import answer, run_script
@@ -249,7 +249,7 @@ def test_exit_starts_no_thread() -> None:
     assert printed == "4\n"
 
 
-@pytest.mark.parametrize("kind", [PortalLoop, SelectorLoop, CourierLoop])
+@pytest.mark.parametrize("kind", [PortalLoop, SelectorLoop, CallbackLoop])
 def test_closing_a_loop_starts_no_thread(
     monkeypatch: pytest.MonkeyPatch, kind: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:

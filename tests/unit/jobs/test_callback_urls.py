@@ -10,7 +10,7 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
 from kling_nb.jobs.callback_urls import CallbackUrls, Listening
-from kling_nb.kie.webhooks import nonce_in
+from kling_nb.kie.webhooks import read_callback_token
 from kling_nb.storage import Intent, JobRecord, Ledger
 
 URL = "https://my.example/cb?user=7"
@@ -45,7 +45,7 @@ def test_each_request_gets_a_value_of_its_own() -> None:
     assert nonce != other
     assert url != other_url
     assert url.startswith(URL)
-    assert nonce_in(urlsplit(url).query) == nonce
+    assert read_callback_token(urlsplit(url).query) == nonce
     assert len(nonce) >= 20
     assert hearing.folder_of(nonce) == FOLDER
     assert hearing.folder_of("guessed") is None

@@ -11,7 +11,7 @@ import pytest
 
 from kling_nb import errors
 from kling_nb.core import job_state
-from kling_nb.core.charge_evidence import BalanceLook, Evidence, Watch
+from kling_nb.core.charge_evidence import BalanceHistory, Evidence, TimedBalance
 from kling_nb.core.job_state import ENDED, JobState, Stage, has_ended
 from kling_nb.errors import KlingError
 from kling_nb.jobs.job_from_record import clip_of, error_of, facts_of, others_of, state_of
@@ -46,7 +46,7 @@ ROW = JobRecord(
     result_url="https://tempfile.aiquickdraw.com/k/a.mp4",
     clip=CLIP,
 )
-EVIDENCE = Evidence(110, 5916.25, Watch(DONE, (BalanceLook(0.0, 5806.25),)))
+EVIDENCE = Evidence(110, 5916.25, BalanceHistory(DONE, (TimedBalance(0.0, 5806.25),)))
 """A row without a watch, from before there were any, holds one look."""
 
 STATES: dict[Stage, JobState] = {

@@ -23,10 +23,10 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.submit import submit
 from kling_nb.jobs.upload_inputs import LIFE, InputSource, InputUploader, is_about_media
 from kling_nb.kie.client import Client
-from kling_nb.media.images import read_picture
+from kling_nb.media.images import read_image
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.storage import Uploads
+from kling_nb.storage import UploadCache
 from tests.support.reels import video
 from tests.support.service import UPLOAD, World
 
@@ -68,7 +68,7 @@ class Uploader:
 
 def picture(shade: int) -> InputSource:
     """A picture like no other."""
-    return InputSource(read_picture(Image.new("RGB", (32, 32), (shade, 0, 0))))
+    return InputSource(read_image(Image.new("RGB", (32, 32), (shade, 0, 0))))
 
 
 def deliver(
@@ -185,7 +185,7 @@ def test_what_is_there_is_not_uploaded_again(
     world.clock.move(LIFE.total_seconds())
     told: list[object] = []
     job.observe(lambda event: told.append(event.state))
-    other = replace(freight, cache=Uploads(world.ledger.folder), _locks=WeakValueDictionary())
+    other = replace(freight, cache=UploadCache(world.ledger.folder), _locks=WeakValueDictionary())
     assert deliver(other, job, {"image": [picture(1)]}) == first
     assert (len(uploader.begun), told) == (1, [])
     world.clock.move(1)
@@ -260,7 +260,7 @@ def test_an_upload_that_cannot_be_noted_is_one(
     def fail(*args: object) -> None:
         raise LedgerError("full")
 
-    monkeypatch.setattr(Uploads, "note", fail)
+    monkeypatch.setattr(UploadCache, "note", fail)
     uploader.may_pass.set()
     assert deliver(freight, job, {"image": [picture(1)]})["image"]
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import stamina
 
-from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
+from kling_nb.core.poll_schedule import NEW_TASKS, STATUS_REQUESTS
 from kling_nb.core.secret import Key
 from kling_nb.core.task_status import TaskMissing, TaskPending
 from kling_nb.errors import (
@@ -472,7 +472,7 @@ def test_questions_wait_for_their_turn() -> None:
         await asyncio.gather(*(client.task(TASK) for _ in range(11)))
 
     asyncio.run(play())
-    assert waiting.waits == [pytest.approx(QUESTIONS.kept_s)]
+    assert waiting.waits == [pytest.approx(STATUS_REQUESTS.kept_s)]
     balance = waiting.client(Service({"code": 200, "data": 1}))
     assert asyncio.run(balance.balance()) == 1
     assert len(waiting.waits) == 1
@@ -606,7 +606,7 @@ def test_a_429_for_a_question_holds_questions_back() -> None:
     asyncio.run(waiting.budget.new_tasks.wait())
     assert waiting.waits == []
     asyncio.run(waiting.budget.questions.wait())
-    assert waiting.waits == [pytest.approx(QUESTIONS.kept_s / 4)]
+    assert waiting.waits == [pytest.approx(STATUS_REQUESTS.kept_s / 4)]
 
 
 def test_a_key_that_the_service_repeats_is_not_kept() -> None:

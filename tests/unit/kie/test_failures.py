@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kling_nb.kie.failures import CAUSES, OTHER_CAUSE, cause_of
+from kling_nb.kie.failures import CAUSES, OTHER_CAUSE, find_cause
 from tests.support.sample_files import sample
 
 MESSAGES = [
@@ -78,19 +78,19 @@ CODES = {
 @pytest.mark.parametrize(("code", "message", "name"), MESSAGES)
 def test_failures_are_told_apart_by_code_and_words(code: str, message: str, name: str) -> None:
     """Each real message lands in its kind, and no word outweighs a code of one meaning."""
-    assert cause_of(code, message).name == name
+    assert find_cause(code, message).name == name
 
 
 @pytest.mark.parametrize(("code", "name"), CODES.items())
 def test_every_code_has_a_kind_without_any_words(code: str, name: str) -> None:
     """An empty message leaves the code."""
-    assert cause_of(code, "").name == name
+    assert find_cause(code, "").name == name
 
 
 @pytest.mark.parametrize("code", ["401", "402", "429", "433", "455"])
 def test_no_words_outweigh_a_code_of_one_meaning(code: str) -> None:
     """Whichever of all these messages stands beside it."""
-    assert {cause_of(code, message).name for _, message, _ in MESSAGES} == {CODES[code]}
+    assert {find_cause(code, message).name for _, message, _ in MESSAGES} == {CODES[code]}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_no_words_outweigh_a_code_of_one_meaning(code: str) -> None:
 def test_the_samples_of_failed_tasks(file: str, name: str) -> None:
     """As the service writes them."""
     data = json.loads(sample(file))["data"]
-    assert cause_of(data["failCode"], data["failMsg"]).name == name
+    assert find_cause(data["failCode"], data["failMsg"]).name == name
 
 
 @pytest.mark.parametrize("cause", [*CAUSES, OTHER_CAUSE], ids=lambda each: each.name)

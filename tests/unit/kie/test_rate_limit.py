@@ -16,9 +16,9 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
+from kling_nb.core.poll_schedule import NEW_TASKS, STATUS_REQUESTS
 from kling_nb.core.secret import Key
-from kling_nb.emulator import UNLIMITED, Terms
+from kling_nb.emulator import UNLIMITED, Limits
 from kling_nb.jobs import settings
 from kling_nb.jobs.connect import account_of, rate_limiter_of
 from kling_nb.jobs.session import Session
@@ -102,7 +102,7 @@ def test_questions_and_tasks_are_counted_apart(kernel: Callable[..., Kernel]) ->
         asyncio.run(one.budget.questions.wait())
     assert one.waits == []
     asyncio.run(one.budget.questions.wait())
-    assert one.waits == [pytest.approx(QUESTIONS.kept_s)]
+    assert one.waits == [pytest.approx(STATUS_REQUESTS.kept_s)]
 
 
 @pytest.mark.parametrize(
@@ -464,14 +464,14 @@ def test_who_is_counted(tmp_path: Path) -> None:
 def test_an_emulator_in_this_process_tells_its_terms(tmp_path: Path, clock: Clock) -> None:
     """Its limits are kept, not the service's; without any there is nothing to keep."""
     emulated = resolved(tmp_path, mode="emulator")
-    terms = Terms(tasks_per_window=3, task_window_s=2.0, questions_per_window=4)
+    terms = Limits(tasks_per_window=3, task_window_s=2.0, questions_per_window=4)
     budget = rate_limiter_of(emulated, terms, clock, asyncio.sleep)
     assert (budget.new_tasks.rate.limit, budget.new_tasks.rate.window_s) == (3, 2.0)
     assert (budget.questions.rate.limit, budget.questions.rate.window_s) == (4, 1.0)
     free = rate_limiter_of(emulated, UNLIMITED, clock, asyncio.sleep)
     assert math.isinf(free.new_tasks.rate.limit)
     plain = rate_limiter_of(emulated, None, clock, asyncio.sleep)
-    assert (plain.new_tasks.rate, plain.questions.rate) == (NEW_TASKS, QUESTIONS)
+    assert (plain.new_tasks.rate, plain.questions.rate) == (NEW_TASKS, STATUS_REQUESTS)
 
 
 def test_the_settings_tell_what_the_account_may_send(tmp_path: Path, clock: Clock) -> None:
@@ -479,7 +479,7 @@ def test_the_settings_tell_what_the_account_may_send(tmp_path: Path, clock: Cloc
     live = resolved(tmp_path, mode="live", api_key=KEY, rate_limits="create=2/5,status=30/2")
     budget = rate_limiter_of(live, None, clock, asyncio.sleep)
     assert budget.new_tasks.rate == replace(NEW_TASKS, limit=2, window_s=5.0)
-    assert budget.questions.rate == replace(QUESTIONS, limit=30, window_s=2.0)
+    assert budget.questions.rate == replace(STATUS_REQUESTS, limit=30, window_s=2.0)
 
 
 def test_an_emulator_in_this_process_has_the_limits_of_the_settings(tmp_path: Path) -> None:

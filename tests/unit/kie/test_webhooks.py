@@ -13,11 +13,11 @@ from kling_nb.core.task_status import TaskFailure, TaskPending, TaskSucceeded
 from kling_nb.errors import UnreadableAnswer
 from kling_nb.kie.webhooks import (
     Callback,
-    nonce_in,
+    add_callback_token,
     parse_callback,
+    read_callback_token,
     sign_callback,
     verify_callback,
-    with_nonce,
 )
 from tests.support.sample_files import sample
 
@@ -193,11 +193,11 @@ def test_a_malformed_timestamp_fails(timestamp: str) -> None:
 )
 def test_the_nonce_stands_behind_a_persons_own_query(url: str, sent: str) -> None:
     """Which stays as it was; what was put in is what is found."""
-    assert with_nonce(url, "a-1_Z") == sent
-    assert nonce_in(sent.partition("?")[2].partition("#")[0]) == "a-1_Z"
+    assert add_callback_token(url, "a-1_Z") == sent
+    assert read_callback_token(sent.partition("?")[2].partition("#")[0]) == "a-1_Z"
 
 
 @pytest.mark.parametrize("query", ["", "user=7", "xkling_nb=a", "kling_nb=", "kling_nb=a b", "%"])
 def test_a_query_without_a_nonce(query: str) -> None:
     """Nothing is found in what is not ours."""
-    assert nonce_in(query) == ""
+    assert read_callback_token(query) == ""

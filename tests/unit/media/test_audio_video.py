@@ -13,7 +13,7 @@ import pytest
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import MediaError
 from kling_nb.media.audio_video import read_audio_video
-from kling_nb.media.input_store import keep
+from kling_nb.media.input_store import store_input
 from kling_nb.models.parameters import Media
 from tests.support.reels import sound, video
 from tests.support.service import World
@@ -67,7 +67,7 @@ def test_what_else_it_may_be_given_as(walk: Path) -> None:
 
 def test_what_was_kept_stands_for_what_was_given(tmp_path: Path, walk: Path) -> None:
     """A placeholder's hash is another's; what was changed since is no longer the same request."""
-    path = keep(tmp_path, video(), "video/mp4")
+    path = store_input(tmp_path, video(), "video/mp4")
     negative = StoredInput("ab" * 32, "walk.mp4", "video/mp4", path)
     found = read_audio_video(negative, VIDEO)
     assert (found.name, found.source_sha256, found.path) == ("walk.mp4", "ab" * 32, path)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from kling_nb.errors import MediaError
 from kling_nb.media.frame_limits import check_frame
-from kling_nb.media.inputs import read_attachment, stand_in
+from kling_nb.media.inputs import placeholder_input, read_input
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.parameters import Media
 from kling_nb.models.records import Records
@@ -100,10 +100,10 @@ def test_an_omni_video_is_measured(content: bytes, words: str) -> None:
     kind = VIDEOS["reference"]
     assert isinstance(kind, Media)
     if not words:
-        assert read_attachment(content, kind).size_bytes == len(content)
+        assert read_input(content, kind).size_bytes == len(content)
         return
     with pytest.raises(MediaError, match=words):
-        read_attachment(content, kind)
+        read_input(content, kind)
 
 
 @pytest.mark.parametrize(
@@ -121,16 +121,16 @@ def test_an_omni_image(size_px: tuple[int, int], words: str) -> None:
     kind = OMNI.parameter("image").kind
     assert isinstance(kind, Media)
     if not words:
-        assert read_attachment(picture(size_px), kind).mime_type == "image/png"
+        assert read_input(picture(size_px), kind).mime_type == "image/png"
         return
     with pytest.raises(MediaError, match=words):
-        read_attachment(picture(size_px), kind)
+        read_input(picture(size_px), kind)
 
 
 @pytest.mark.parametrize(("name", "kind"), image_kinds())
 def test_webp_is_sent_only_where_the_page_does_not_exclude_it(name: str, kind: Media) -> None:
     """Source: pages of omni, v3-turbo, 2.5, 2.1 and the avatars, 2026-08; motion control too."""
-    sent = read_attachment(picture((640, 400), "WEBP"), kind).mime_type
+    sent = read_input(picture((640, 400), "WEBP"), kind).mime_type
     is_kept = name in ("kling-2.6/image-to-video", "kling-3.0/video")
     assert (sent == "image/webp") is is_kept
     assert sent in kind.mime_types
@@ -141,5 +141,5 @@ def test_what_stands_in_for_a_url_is_within_the_limits(medium: str) -> None:
     """In the emulator a request with a URL that cannot be fetched makes a clip all the same."""
     kind = OMNI.parameter(medium).kind
     assert isinstance(kind, Media)
-    standing = stand_in(kind, "not fetched", "https://example.com/a", "ab" * 32)
-    read_attachment(standing.content, kind)
+    standing = placeholder_input(kind, "not fetched", "https://example.com/a", "ab" * 32)
+    read_input(standing.content, kind)

@@ -18,7 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kling_nb.errors import MediaError
-from kling_nb.media.images import ImageInput, placeholder_image, read_picture
+from kling_nb.media.images import ImageInput, placeholder_image, read_image
 
 JPEG_AND_PNG = ("image/jpeg", "image/png")
 
@@ -73,7 +73,7 @@ def test_good_files_pass_untouched(kind: str, mode: str) -> None:
     if (kind, mode) == ("JPEG", "RGBA"):
         mode = "RGB"
     content = encoded(draw(mode), kind)
-    picture = read_picture(content)
+    picture = read_image(content)
     assert picture.content == content
     assert picture.mime_type == f"image/{kind.lower()}"
     assert (picture.width_px, picture.height_px) == (60, 40)
@@ -86,7 +86,7 @@ def test_a_path_is_read(tmp_path: Path) -> None:
     path = tmp_path / "fox.png"
     path.write_bytes(content)
     for given_path in (path, str(path)):
-        picture = read_picture(given_path)
+        picture = read_image(given_path)
         assert (picture.content, picture.name) == (content, "fox.png")
 
 
@@ -95,27 +95,27 @@ def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "fox.png").write_bytes(encoded(draw()))
-    assert read_picture("~/fox.png").name == "fox.png"
+    assert read_image("~/fox.png").name == "fox.png"
 
 
 def test_type_by_content_not_by_name(tmp_path: Path) -> None:
     """A PNG that is called .jpg is a PNG."""
     path = tmp_path / "fox.jpg"
     path.write_bytes(encoded(draw()))
-    assert read_picture(path).mime_type == "image/png"
+    assert read_image(path).mime_type == "image/png"
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_any_kind_of_bytes(kind: Any) -> None:
     """Bytes are bytes."""
     content = encoded(draw())
-    assert read_picture(kind(content)).content == content
+    assert read_image(kind(content)).content == content
 
 
 def test_name_for_people() -> None:
     """A name that is given goes before the one the source suggests."""
-    assert read_picture(draw(), name="my fox").name == "my fox"
-    assert read_picture(draw()).name == "image 60×40"
+    assert read_image(draw(), name="my fox").name == "my fox"
+    assert read_image(draw()).name == "image 60×40"
 
 
 # --- what is converted -------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_name_for_people() -> None:
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "TIFF", "PPM"])
 def test_other_formats_become_png(kind: str) -> None:
     """A format the service does not take is converted without loss."""
-    picture = read_picture(encoded(draw(), kind))
+    picture = read_image(encoded(draw(), kind))
     assert picture.mime_type == "image/png"
     image = reopen(picture).convert("RGB")
     assert image.getpixel((1, 1)) == RED
@@ -133,7 +133,7 @@ def test_other_formats_become_png(kind: str) -> None:
 
 def test_lossy_formats_become_jpeg() -> None:
     """A WebP for a model that takes none does not grow into a PNG."""
-    picture = read_picture(encoded(draw(), "WEBP"), mime_types=JPEG_AND_PNG)
+    picture = read_image(encoded(draw(), "WEBP"), mime_types=JPEG_AND_PNG)
     assert picture.mime_type == "image/jpeg"
     assert is_near(reopen(picture), (5, 5), RED)
 
@@ -142,8 +142,8 @@ def test_transparency_is_kept_where_it_can_be() -> None:
     """A transparent WebP becomes a PNG; where only JPEG is taken it gets a white ground."""
     clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     content = encoded(clear, "WEBP", lossless=True)
-    assert reopen(read_picture(content, mime_types=JPEG_AND_PNG)).mode == "RGBA"
-    flat = reopen(read_picture(content, mime_types=("image/jpeg",)))
+    assert reopen(read_image(content, mime_types=JPEG_AND_PNG)).mode == "RGBA"
+    flat = reopen(read_image(content, mime_types=("image/jpeg",)))
     assert is_near(flat, (10, 10), (255, 255, 255))
 
 
@@ -161,7 +161,7 @@ def test_transparency_is_kept_where_it_can_be() -> None:
 )
 def test_unusual_pixels_become_plain(image: Image.Image, kind: str, mode: str) -> None:
     """Palette, bitmap, CMYK and 16 bits are converted to what any reader shows the same."""
-    assert reopen(read_picture(encoded(image, kind))).mode == mode
+    assert reopen(read_image(encoded(image, kind))).mode == mode
 
 
 PROFILE = b"not really a colour profile, but carried like one"
@@ -169,15 +169,15 @@ PROFILE = b"not really a colour profile, but carried like one"
 
 def test_a_colour_profile_stays_with_its_colours() -> None:
     """An RGB picture that is converted keeps its profile; one of CMYK does not get it as RGB."""
-    kept = read_picture(encoded(draw(), "TIFF", icc_profile=PROFILE))
+    kept = read_image(encoded(draw(), "TIFF", icc_profile=PROFILE))
     assert reopen(kept).info["icc_profile"] == PROFILE
-    dropped = read_picture(encoded(draw("CMYK"), "JPEG", icc_profile=PROFILE))
+    dropped = read_image(encoded(draw("CMYK"), "JPEG", icc_profile=PROFILE))
     assert "icc_profile" not in reopen(dropped).info
 
 
 def test_sixteen_bits_keep_their_brightness() -> None:
     """16-bit grey is scaled, not clipped to white."""
-    picture = read_picture(encoded(Image.new("I;16", (9, 9), 51200)))
+    picture = read_image(encoded(Image.new("I;16", (9, 9), 51200)))
     assert reopen(picture).getpixel((4, 4)) == 200
 
 
@@ -195,7 +195,7 @@ def test_sixteen_bits_a_channel_are_seen_in_the_header() -> None:
     rows = (b"\0" + b"\xff\xff\0\0\0\0" * 2) * 2
     content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
     content += chunk(b"IEND", b"")
-    picture = read_picture(content)
+    picture = read_image(content)
     assert picture.content[24] == 8
     assert reopen(picture).getpixel((0, 0)) == RED
 
@@ -204,7 +204,7 @@ def test_palette_transparency_is_kept() -> None:
     """A transparent palette entry stays transparent."""
     image = Image.new("P", (9, 9), 0)
     image.putpalette([255, 0, 0])
-    picture = read_picture(encoded(image, "GIF", transparency=0))
+    picture = read_image(encoded(image, "GIF", transparency=0))
     assert reopen(picture).getpixel((4, 4)) == (255, 0, 0, 0)
 
 
@@ -213,7 +213,7 @@ def test_a_phones_picture_is_turned_upright(kind: str) -> None:
     """What EXIF says of the orientation is done, and not said any more."""
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90° clockwise to see it right
-    picture = read_picture(encoded(draw(), kind, exif=exif))
+    picture = read_image(encoded(draw(), kind, exif=exif))
     image = reopen(picture)
     assert image.size == (40, 60)
     assert is_near(image, (35, 5), RED)
@@ -224,7 +224,7 @@ def test_place_and_time_are_not_sent_on() -> None:
     """A converted picture carries no EXIF."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 3, "My Camera"
-    assert not read_picture(encoded(draw(), "JPEG", exif=exif)).content.count(b"My Camera")
+    assert not read_image(encoded(draw(), "JPEG", exif=exif)).content.count(b"My Camera")
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
@@ -232,7 +232,7 @@ def test_of_an_animation_the_first_frame(kind: str) -> None:
     """A moving picture gives a still one."""
     second = Image.new("RGB", (60, 40), "white")
     content = encoded(draw(), kind, save_all=True, append_images=[second], duration=100)
-    image = reopen(read_picture(content))
+    image = reopen(read_image(content))
     assert getattr(image, "n_frames", 1) == 1
     assert is_near(image, (5, 5), RED)
 
@@ -240,7 +240,7 @@ def test_of_an_animation_the_first_frame(kind: str) -> None:
 def test_a_jpeg_of_several_pictures() -> None:
     """What some phones write, a JPEG that holds more than one, gives the first."""
     content = encoded(draw(), "MPO", save_all=True, append_images=[draw()])
-    picture = read_picture(content)
+    picture = read_image(content)
     assert picture.mime_type == "image/jpeg"
     assert len(picture.content) < len(content)
 
@@ -248,9 +248,9 @@ def test_a_jpeg_of_several_pictures() -> None:
 def test_too_many_bytes_become_a_jpeg() -> None:
     """First the quality is lowered, then the size, until it fits."""
     content = encoded(noise(400, 300))
-    picture = read_picture(content, max_bytes=100_000)
+    picture = read_image(content, max_bytes=100_000)
     assert (picture.mime_type, picture.width_px) == ("image/jpeg", 400)
-    smaller = read_picture(content, max_bytes=20_000)
+    smaller = read_image(content, max_bytes=20_000)
     assert smaller.width_px < 400
     for each in (picture, smaller):
         reopen(each)
@@ -261,7 +261,7 @@ def test_too_many_bytes_become_a_jpeg() -> None:
 @pytest.mark.parametrize("mime_type", ["image/jpeg", "image/png", "image/webp"])
 def test_any_one_type_will_do(mime_type: str) -> None:
     """Whatever a model takes, there is a way to it."""
-    picture = read_picture(noise(80, 60), mime_types=(mime_type,), max_bytes=8_000)
+    picture = read_image(noise(80, 60), mime_types=(mime_type,), max_bytes=8_000)
     assert picture.mime_type == mime_type
     assert len(picture.content) <= 8_000
     reopen(picture)
@@ -270,7 +270,7 @@ def test_any_one_type_will_do(mime_type: str) -> None:
 def test_what_cannot_be_made_to_fit() -> None:
     """Then the message says the size, the limit and what to do."""
     with pytest.raises(MediaError, match=r"60×40 pixels cannot .* 10 bytes .* give a smaller one"):
-        read_picture(draw(), max_bytes=10)
+        read_image(draw(), max_bytes=10)
 
 
 # --- pixels ------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_what_cannot_be_made_to_fit() -> None:
 def test_arrays(shape: tuple[int, ...], dtype: str) -> None:
     """Grey, RGB and RGBA, as bytes and as fractions, give the same picture."""
     values = np.full(shape, 255 if dtype == "uint8" else 1.0, dtype=dtype)
-    picture = read_picture(values)
+    picture = read_image(values)
     assert (picture.width_px, picture.height_px, picture.name) == (6, 4, "array 4×6")
     assert set(reopen(picture).convert("RGB").tobytes()) == {255}
 
@@ -289,7 +289,7 @@ def test_arrays(shape: tuple[int, ...], dtype: str) -> None:
 def test_arrays_need_not_be_contiguous() -> None:
     """A mirrored view is read as it looks."""
     values = np.asarray(draw())[:, ::-1]
-    assert reopen(read_picture(values)).getpixel((1, 1)) == GREEN
+    assert reopen(read_image(values)).getpixel((1, 1)) == GREEN
 
 
 class Wrapped:
@@ -304,7 +304,7 @@ class Wrapped:
 
 def test_whatever_turns_into_an_array() -> None:
     """`__array__` is all that is asked for."""
-    assert read_picture(Wrapped(np.asarray(draw()))).width_px == 60
+    assert read_image(Wrapped(np.asarray(draw()))).width_px == 60
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_whatever_turns_into_an_array() -> None:
 def test_arrays_that_are_no_pictures(values: Any, words: str) -> None:
     """The message says shape or values as given, and what is allowed."""
     with pytest.raises(MediaError) as caught:
-        read_picture(values)
+        read_image(values)
     assert words in f"MediaError: {caught.value}"
 
 
@@ -341,7 +341,7 @@ class Figure:
 
 def test_a_figure() -> None:
     """It is drawn, and recognised again by its pixels."""
-    first, second = read_picture(Figure()), read_picture(Figure())
+    first, second = read_image(Figure()), read_image(Figure())
     assert first.name == "figure 60×40"
     assert first.source_sha256 == second.source_sha256
 
@@ -358,7 +358,7 @@ class Clip:
 
 def test_an_earlier_clip() -> None:
     """Its last frame is the picture."""
-    picture = read_picture(Clip())
+    picture = read_image(Clip())
     assert picture.name == "last frame of fox.mp4"
     assert reopen(picture).getpixel((1, 1)) == RED
 
@@ -370,14 +370,14 @@ def test_hash_of_pixels_is_defined() -> None:
     """SHA-256 of mode, size, newline, raw pixels: people's paid requests stand on it."""
     image = draw()
     expected = hashlib.sha256(b"RGB 60x40\n" + image.tobytes()).hexdigest()
-    assert read_picture(image).source_sha256 == expected
-    assert read_picture(np.asarray(image)).source_sha256 == expected
+    assert read_image(image).source_sha256 == expected
+    assert read_image(np.asarray(image)).source_sha256 == expected
 
 
 def test_hash_of_floats_is_of_their_pixels() -> None:
     """The same picture as fractions is the same picture."""
     values = np.asarray(draw())
-    assert read_picture(values / 255).source_sha256 == read_picture(values).source_sha256
+    assert read_image(values / 255).source_sha256 == read_image(values).source_sha256
 
 
 def test_hash_is_of_the_source() -> None:
@@ -385,7 +385,7 @@ def test_hash_is_of_the_source() -> None:
     content = encoded(noise(80, 60), "BMP")
     expected = hashlib.sha256(content).hexdigest()
     for options in ({}, {"name": "x"}, {"max_bytes": 5_000}, {"mime_types": ("image/webp",)}):
-        assert read_picture(content, **options).source_sha256 == expected
+        assert read_image(content, **options).source_sha256 == expected
 
 
 def test_hash_resolves_palettes() -> None:
@@ -394,14 +394,14 @@ def test_hash_resolves_palettes() -> None:
     for colour in ([255, 0, 0], [0, 0, 255]):
         image = Image.new("P", (9, 9), 0)
         image.putpalette(colour)
-        hashes.add(read_picture(image).source_sha256)
+        hashes.add(read_image(image).source_sha256)
     assert len(hashes) == 2
 
 
 def test_hash_knows_the_shape() -> None:
     """The same bytes in another shape are another picture."""
     shapes = [(4, 6), (6, 4), (2, 4, 3)]
-    assert len({read_picture(np.zeros(shape, "uint8")).source_sha256 for shape in shapes}) == 3
+    assert len({read_image(np.zeros(shape, "uint8")).source_sha256 for shape in shapes}) == 3
 
 
 # --- thumbnail and placeholder -----------------------------------------------------------------
@@ -410,7 +410,7 @@ def test_hash_knows_the_shape() -> None:
 @pytest.mark.parametrize("size", [(1920, 1080), (300, 3000), (20, 10)])
 def test_thumbnail(size: tuple[int, int]) -> None:
     """Small in pixels and in bytes, never enlarged, also for a picture that is all noise."""
-    thumbnail = read_picture(noise(*size)).thumbnail
+    thumbnail = read_image(noise(*size)).thumbnail
     image = Image.open(BytesIO(thumbnail))
     assert image.format == "JPEG"
     assert image.width <= min(240, size[0])
@@ -420,25 +420,25 @@ def test_thumbnail(size: tuple[int, int]) -> None:
 
 def test_thumbnail_of_a_real_picture_is_small() -> None:
     """A smooth picture stays below 12 kB."""
-    assert len(read_picture(Image.radial_gradient("L").resize((1280, 720))).thumbnail) <= 12_000
+    assert len(read_image(Image.radial_gradient("L").resize((1280, 720))).thumbnail) <= 12_000
 
 
 def test_thumbnail_carries_no_profile() -> None:
     """A profile may be larger than the thumbnail itself."""
     content = encoded(draw("L"), "JPEG", icc_profile=PROFILE)
-    assert PROFILE not in read_picture(content).thumbnail
+    assert PROFILE not in read_image(content).thumbnail
 
 
 def test_thumbnail_of_a_transparent_picture_is_white() -> None:
     """Not black, as dropping the alpha channel would leave it."""
-    thumbnail = read_picture(Image.new("RGBA", (50, 50), (0, 0, 0, 0))).thumbnail
+    thumbnail = read_image(Image.new("RGBA", (50, 50), (0, 0, 0, 0))).thumbnail
     assert is_near(Image.open(BytesIO(thumbnail)), (25, 25), (255, 255, 255))
 
 
 @pytest.mark.parametrize("text", ["", "https://host/fox.png", "x" * 5000, "日本 \0 \n\n fox"])
 def test_placeholder(text: str) -> None:
     """A valid picture for any text."""
-    picture = read_picture(placeholder_image(text))
+    picture = read_image(placeholder_image(text))
     assert (picture.mime_type, picture.width_px, picture.height_px) == ("image/jpeg", 1280, 720)
 
 
@@ -454,7 +454,7 @@ def test_placeholder_says_the_text() -> None:
 def test_bytes_that_are_no_picture(content: bytes) -> None:
     """The message says what is allowed."""
     with pytest.raises(MediaError, match="allowed: JPEG, PNG, WebP"):
-        read_picture(content)
+        read_image(content)
 
 
 @pytest.mark.parametrize("brand", ["heic", "heix", "hevc", "hevx", "mif1", "msf1", "miaf"])
@@ -463,14 +463,14 @@ def test_a_phones_photo_says_what_to_do(brand: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     photo = b"\0\0\0\x18ftyp" + brand.encode() + b"\0\0\0\0mif1heic" + bytes(100)
     with pytest.raises(MediaError, match=r"^fox: HEIC photos cannot be read; give a JPEG"):
-        read_picture(photo, name="fox")
+        read_image(photo, name="fox")
     with pytest.raises(MediaError, match=r"pip install 'kling_nb\[heif\]'"):
-        read_picture(photo, name="fox")
+        read_image(photo, name="fox")
     monkeypatch.undo()
     with pytest.raises(
         MediaError, match=r"^fox: this HEIC photo cannot be read \(.+\); give a JPEG"
     ):
-        read_picture(photo, name="fox")
+        read_image(photo, name="fox")
 
 
 @pytest.mark.parametrize("brand", [b"avif", b"mif1"])
@@ -480,7 +480,7 @@ def test_avif_is_read_by_any_of_its_brands(brand: bytes) -> None:
     assert content[8:12] == b"avif"
     size = int.from_bytes(content[:4], "big")
     assert b"avif" in content[16:size]
-    picture = read_picture(content[:8] + brand + content[12:])
+    picture = read_image(content[:8] + brand + content[12:])
     assert is_near(reopen(picture), (1, 1), RED)
 
 
@@ -492,7 +492,7 @@ def test_heic_is_read_with_its_extra(brand: bytes) -> None:
     file = BytesIO()
     pillow_heif.from_pillow(draw(size=(64, 48))).save(file, exif=exif.tobytes(), quality=90)
     content = file.getvalue()[:8] + brand + file.getvalue()[12:]
-    picture = read_picture(content, name="fox.heic")
+    picture = read_image(content, name="fox.heic")
     assert (picture.mime_type, picture.source_sha256) == (
         "image/jpeg",
         hashlib.sha256(content).hexdigest(),
@@ -507,7 +507,7 @@ def test_heic_is_read_with_its_extra(brand: bytes) -> None:
 def test_formats_that_are_not_read(kind: str) -> None:
     """Pillow knows more than is wanted; for EPS it would start a program."""
     with pytest.raises(MediaError, match="cannot be read as a picture; allowed"):
-        read_picture(encoded(draw(), kind))
+        read_image(encoded(draw(), kind))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -515,44 +515,44 @@ def test_a_file_that_is_cut_short(kind: str) -> None:
     """Half a picture is none, although its header can be read."""
     content = encoded(noise(80, 60), kind)
     with pytest.raises(MediaError):
-        read_picture(content[: len(content) // 2])
+        read_image(content[: len(content) // 2])
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
     """The nearest name is offered."""
     (tmp_path / "fox.png").touch()
     with pytest.raises(MediaError, match=r"there is no file .*fx\.png'; did you mean 'fox\.png'\?"):
-        read_picture(tmp_path / "fx.png")
+        read_image(tmp_path / "fx.png")
     with pytest.raises(MediaError, match=r"there is no folder .* either"):
-        read_picture(tmp_path / "nowhere" / "fox.png")
+        read_image(tmp_path / "nowhere" / "fox.png")
     with pytest.raises(MediaError, match="look into"):
-        read_picture(tmp_path / "zzzz")
+        read_image(tmp_path / "zzzz")
 
 
 def test_a_folder(tmp_path: Path) -> None:
     """It is told from a file."""
     with pytest.raises(MediaError, match="is a folder; give a picture in it"):
-        read_picture(tmp_path)
+        read_image(tmp_path)
 
 
 def test_a_file_that_is_no_plain_file() -> None:
     """Devices are not read: some never end."""
     with pytest.raises(MediaError, match="is not a plain file"):
-        read_picture("/dev/zero" if Path("/dev/zero").exists() else "NUL")
+        read_image("/dev/zero" if Path("/dev/zero").exists() else "NUL")
 
 
 @pytest.mark.parametrize("url", ["http://host/a.png", "https://host/a.png"])
 def test_a_url(url: str) -> None:
     """URLs are the caller's matter, and it is said so."""
     with pytest.raises(MediaError, match="is a URL, not a file; fetch it first"):
-        read_picture(url)
+        read_image(url)
 
 
-@pytest.mark.parametrize("source", [None, 7, object(), ["fox.png"], read_picture])
+@pytest.mark.parametrize("source", [None, 7, object(), ["fox.png"], read_image])
 def test_what_no_picture_can_be_made_of(source: object) -> None:
     """The message names the type and what is allowed."""
     with pytest.raises(MediaError, match=rf"{type(source).__name__} is not a picture; allowed"):
-        read_picture(source)
+        read_image(source)
 
 
 def test_more_pixels_than_pillow_allows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -560,15 +560,15 @@ def test_more_pixels_than_pillow_allows(monkeypatch: pytest.MonkeyPatch) -> None
     content = encoded(draw())
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(MediaError):
-        read_picture(content)
+        read_image(content)
     with pytest.raises(MediaError, match="allowed are at most"):
-        read_picture(draw())
+        read_image(draw())
 
 
 def test_floating_point_pictures() -> None:
     """Nobody can know their range; a guess might cost a black clip."""
     with pytest.raises(MediaError, match="floating-point values; give it as uint8"):
-        read_picture(Image.new("F", (9, 9), 0.5))
+        read_image(Image.new("F", (9, 9), 0.5))
 
 
 def test_a_broken_lazy_picture(tmp_path: Path) -> None:
@@ -576,7 +576,7 @@ def test_a_broken_lazy_picture(tmp_path: Path) -> None:
     path = tmp_path / "cut.png"
     path.write_bytes(encoded(noise(80, 60))[:2000])
     with Image.open(path) as image, pytest.raises(MediaError, match="cannot be read as a picture"):
-        read_picture(image)
+        read_image(image)
 
 
 SAMPLES = [encoded(draw(), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")]
@@ -602,7 +602,7 @@ def test_damaged_files(content: bytes, data: st.DataObject) -> None:
 def try_to_read(content: bytes) -> None:
     """Read what may be anything; what is accepted has to be valid."""
     try:
-        picture = read_picture(content)
+        picture = read_image(content)
     except MediaError:
         return
     reopen(picture)

@@ -23,8 +23,8 @@ from PIL import Image, ImageCms
 from kling_nb.jobs.prepare import Reader
 from kling_nb.jobs.session import Session
 from kling_nb.kie.http import Downloader
-from kling_nb.media.images import read_picture
-from kling_nb.media.input_store import keep
+from kling_nb.media.images import read_image
+from kling_nb.media.input_store import store_input
 from kling_nb.media.metadata import strip_metadata
 from kling_nb.models.parameters import Media
 
@@ -119,7 +119,7 @@ FILES: dict[str, bytes] = {
 def test_an_upload_tells_nothing_but_its_picture(name: str) -> None:
     """The pixels and the colour profile are the same; the fingerprint is that of the file."""
     content = FILES[name]
-    picture = read_picture(content)
+    picture = read_image(content)
     before, after = Image.open(BytesIO(content)), Image.open(BytesIO(picture.content))
     assert before.convert("RGB").tobytes() == after.convert("RGB").tobytes()
     assert after.info.get("icc_profile") == before.info.get("icc_profile")
@@ -138,7 +138,7 @@ def test_nothing_is_left_to_strip(name: str) -> None:
     once = strip_metadata(FILES[name])
     assert once is not None
     assert strip_metadata(once) == once
-    assert read_picture(once).content == read_picture(FILES[name]).content
+    assert read_image(once).content == read_image(FILES[name]).content
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -155,7 +155,7 @@ def test_a_converted_picture_tells_nothing_either(kind: str) -> None:
     exif = camera_exif()
     exif[0x0112] = 6
     options = {"comment": SECRET} if kind == "JPEG" else {}
-    picture = read_picture(encoded(kind, exif=exif, **options))
+    picture = read_image(encoded(kind, exif=exif, **options))
     assert picture.is_converted
     assert SECRET not in picture.content
     assert (picture.width_px, picture.height_px) == (48, 64)
@@ -179,7 +179,7 @@ def test_what_is_not_understood_is_converted(monkeypatch: pytest.MonkeyPatch) ->
         "kling_nb.media.images.strip_metadata",
         lambda given: None if given == content else real(given),
     )
-    picture = read_picture(content)
+    picture = read_image(content)
     assert picture.is_converted
     assert SECRET not in picture.content
 
@@ -230,7 +230,7 @@ def test_a_copy_that_an_earlier_version_kept_is_stripped(session: Session, tmp_p
     content = FILES["JPEG EXIF"]
     job = session.image_to_video(content, "A red fox")
     job.result(PATIENCE_S)
-    path = keep(tmp_path / "clips", content, "image/jpeg")
+    path = store_input(tmp_path / "clips", content, "image/jpeg")
     old = replace(session.ledger.row(job.id).sources["image"][0], path=path)
     session.ledger.note_sources(job.id, {"image": (old,)})
     take = job.another_take()

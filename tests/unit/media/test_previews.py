@@ -42,9 +42,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 def test_it_is_made_once(clip: Path, made: list[Path]) -> None:
     """And is there for the next kernel."""
-    assert previews.kept_preview(clip) == b""
+    assert previews.stored_preview(clip) == b""
     assert previews.preview(clip) == previews.preview(clip) == b"preview 1"
-    assert previews.kept_preview(clip) == b"preview 1"
+    assert previews.stored_preview(clip) == b"preview 1"
     assert made == [clip]
 
 
@@ -58,7 +58,7 @@ def test_another_clip_of_that_name_has_another(clip: Path, made: list[Path], cha
         os.utime(clip, ns=(found.st_atime_ns, found.st_mtime_ns))
     else:
         os.utime(clip, (1, 1))
-    assert previews.kept_preview(clip) == b""
+    assert previews.stored_preview(clip) == b""
     assert previews.preview(clip) == b"preview 2"
     assert len(list((clip.parent / ".previews").iterdir())) == 1
 
@@ -69,7 +69,7 @@ def test_a_neighbours_preview_stays(clip: Path, made: list[Path]) -> None:
     longer.write_bytes(b"a longer name")
     previews.preview(longer)
     previews.preview(clip)
-    assert previews.kept_preview(longer) == b"preview 1"
+    assert previews.stored_preview(longer) == b"preview 1"
 
 
 def test_two_who_want_it_make_it_once(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_where_it_cannot_be_kept_it_is_shown(clip: Path, made: list[Path]) -> No
     """A folder that cannot be written to."""
     (clip.parent / ".previews").write_bytes(b"in the way")
     assert previews.preview(clip) == b"preview 1"
-    assert previews.kept_preview(clip) == b""
+    assert previews.stored_preview(clip) == b""
 
 
 def test_a_clip_that_does_not_play_has_none(clip: Path) -> None:

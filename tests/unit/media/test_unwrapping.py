@@ -21,8 +21,8 @@ from PIL import Image, TiffImagePlugin
 from kling_nb.errors import InvalidInput, MediaError
 from kling_nb.jobs.session import Session
 from kling_nb.media.audio_video import read_audio_video
-from kling_nb.media.images import read_picture
-from kling_nb.media.inputs import identify
+from kling_nb.media.images import read_image
+from kling_nb.media.inputs import identify_input
 from kling_nb.media.unwrapping import describe, is_data_url, is_uri, unwrap, url_of
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_cell
@@ -72,8 +72,8 @@ def test_each_way_is_the_same_picture(way: str, fox: Path, photo: bytes) -> None
     """And the same request: its hash is that of the file."""
     given = WAYS[way](fox)
     for _ in range(2):
-        assert read_picture(given).source_sha256 == hashlib.sha256(photo).hexdigest()
-        assert identify(given, Media(("image/png",), 10_000_000))[0] == (
+        assert read_image(given).source_sha256 == hashlib.sha256(photo).hexdigest()
+        assert identify_input(given, Media(("image/png",), 10_000_000))[0] == (
             hashlib.sha256(photo).hexdigest(),
         )
     if callable(getattr(given, "close", None)):
@@ -110,14 +110,14 @@ def test_a_file_stays_open_where_it_was(fox: Path, photo: bytes) -> None:
         file.seek(10)
         assert unwrap(file) == photo
         assert file.tell() == 10
-        assert read_picture(file).name == fox.name
+        assert read_image(file).name == fox.name
 
 
 def test_a_temporary_file_has_no_name_worth_saying(photo: bytes) -> None:
     """Its name may be a number."""
     with tempfile.TemporaryFile() as file:
         file.write(photo)
-        assert read_picture(file).name == f"{len(photo)} bytes"
+        assert read_image(file).name == f"{len(photo)} bytes"
 
 
 class Pipe:
@@ -148,7 +148,7 @@ class Pipe:
 def test_what_cannot_be_read(given: Any, words: str) -> None:
     """The message says what it is and what to give."""
     with pytest.raises(MediaError) as caught:
-        read_picture(given)
+        read_image(given)
     assert words in str(caught.value)
 
 
@@ -157,7 +157,7 @@ def test_a_closed_file(fox: Path) -> None:
     with fox.open("rb") as file:
         pass
     with pytest.raises(MediaError, match=r"cannot be read from its beginning .*closed file"):
-        read_picture(file)
+        read_image(file)
 
 
 def test_urls() -> None:
@@ -232,8 +232,8 @@ PIXELS = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.
 )
 def test_arrays_as_other_libraries_hold_them(given: Any) -> None:
     """The same pixels are the same request as an array of rows."""
-    found = read_picture(given)
-    assert found.source_sha256 == read_picture(PIXELS).source_sha256
+    found = read_image(given)
+    assert found.source_sha256 == read_image(PIXELS).source_sha256
     assert found.name == f"array {HEIGHT}×{WIDTH}"
 
 
@@ -241,14 +241,14 @@ def test_arrays_as_other_libraries_hold_them(given: Any) -> None:
 def test_one_channel(shape: tuple[int, ...]) -> None:
     """A mask or a grey picture."""
     grey = PIXELS[:, :, 0]
-    assert read_picture(grey.reshape(shape)).source_sha256 == read_picture(grey).source_sha256
+    assert read_image(grey.reshape(shape)).source_sha256 == read_image(grey).source_sha256
 
 
 def test_a_batch_of_several() -> None:
     """Which one is meant is for a person to say."""
     batch = np.stack([PIXELS, PIXELS])
     with pytest.raises(MediaError, match=r"give one image of the batch, e\.g\. `batch\[0\]`"):
-        read_picture(batch)
+        read_image(batch)
 
 
 # --- jobs --------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_a_saved_job_stands_for_its_clip(session: Session) -> None:
     stops = session.image_to_video(fox, "It stops")
     assert session.image_to_video(clip, "It stops").id == stops.id
     assert read_audio_video(fox, VIDEO).path == str(clip.path)
-    assert read_picture(fox).name == f"last frame of {clip.path.name}"
+    assert read_image(fox).name == f"last frame of {clip.path.name}"
 
 
 def test_a_cell_names_the_job_of_an_earlier_one(session: Session) -> None:
@@ -308,7 +308,7 @@ class Failed:
 def test_a_job_without_a_clip() -> None:
     """The error says why there is no clip."""
     with pytest.raises(MediaError, match=r"Failed has no clip \(flagged as sensitive\); give"):
-        read_picture(Failed())
+        read_image(Failed())
 
 
 # --- what is no picture ------------------------------------------------------------------------
@@ -340,13 +340,13 @@ RAW = {
 def test_raw_photos_are_refused(name: str) -> None:
     """What Pillow reads of one is its thumbnail, and that would be paid for."""
     with pytest.raises(MediaError, match=r"^fox: raw photos cannot be read; give a JPEG$"):
-        read_picture(RAW[name], name="fox")
+        read_image(RAW[name], name="fox")
 
 
 @pytest.mark.parametrize("tags", [{}, {254: 0}, {254: 2}, {305: "an editor"}])
 def test_other_tiffs_are_read(tags: dict[int, object]) -> None:
     """Also the pages of a scan."""
-    assert read_picture(tiff_with(tags)).width_px == 160
+    assert read_image(tiff_with(tags)).width_px == 160
 
 
 PAGE = b"<!DOCTYPE html><html><head><title>Viewer</title></head></html>"
@@ -373,7 +373,7 @@ def test_what_is_no_picture_is_named(name: str) -> None:
     """A share link gives a web page: the message says so, and what to do."""
     content, words, advice = OTHERS[name]
     with pytest.raises(MediaError) as caught:
-        read_picture(content, name="fox")
+        read_image(content, name="fox")
     assert str(caught.value).startswith(f"fox: this is {words}, not a picture: ")
     assert advice in str(caught.value)
 

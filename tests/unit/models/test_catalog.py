@@ -14,8 +14,8 @@ from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.parameters import Choice, Flag, Media
 from kling_nb.models.records import Records
 from kling_nb.models.request_inputs import media_of, request_input
-from kling_nb.models.rules import Told, Unsent
-from kling_nb.models.spec import ModelSpec, judge_lengths, price_credits, validate
+from kling_nb.models.rules import PresenceFlag, Unsent
+from kling_nb.models.spec import ModelSpec, check_durations, price_credits, validate
 from tests.support.sample_files import document
 from tests.support.sample_requests import (
     BROKEN,
@@ -114,7 +114,7 @@ def test_each_form_is_the_documented_one(sample: str) -> None:
 @SPECS
 def test_samples_have_every_field(spec: ModelSpec) -> None:
     """What is in no sample is sent under a name that nobody compared."""
-    told = {each.sent_as for each in spec.implied if isinstance(each, Told)}
+    told = {each.sent_as for each in spec.implied if isinstance(each, PresenceFlag)}
     fields = {parameter.field for parameter in spec.parameters} | told
     bodies = (document(name) for name in (EXAMPLES[spec.name], *FORMS))
     sent = {name for body in bodies if body["model"] == spec.name for name in body["input"]}
@@ -174,7 +174,7 @@ def test_what_is_implied_names_real_fields(spec: ModelSpec) -> None:
     """What follows from a field that is not there would never follow."""
     names = {parameter.name for parameter in spec.parameters}
     for each in spec.implied:
-        if isinstance(each, Told):
+        if isinstance(each, PresenceFlag):
             assert each.of in names
             assert each.sent_as not in {parameter.field for parameter in spec.parameters}
         elif isinstance(each, Unsent):
@@ -363,14 +363,14 @@ def test_a_reference_video_may_be_longer_where_it_says_how_one_faces(name: str) 
     """Source: documentation, crawl of 2026-08: 10 s with `image`, 30 s with `video`."""
     spec = CATALOGUE[name]
     values = validate(spec, least(spec))
-    assert judge_lengths(spec, values, {"video": 10.04}) == []
-    (problem,) = judge_lengths(spec, values, {"video": 12.0})
+    assert check_durations(spec, values, {"video": 10.04}) == []
+    (problem,) = check_durations(spec, values, {"video": 12.0})
     assert str(problem) == (
         "video: lasts 12.0 s; at most 10 s with character_orientation image; "
         "shorten it, or set another character_orientation"
     )
     turned = validate(spec, {**least(spec), "character_orientation": "video"})
-    assert judge_lengths(spec, turned, {"video": 30.0}) == []
+    assert check_durations(spec, turned, {"video": 30.0}) == []
 
 
 # --- the two of the beginning ------------------------------------------------------------------

@@ -10,7 +10,13 @@ import pytest
 from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.cell import read_cell, read_line, write_cell
-from kling_nb.models.cell_variables import fill_prompt, missing, names_in, resolve, unresolved
+from kling_nb.models.cell_variables import (
+    fill_prompt,
+    missing_variables,
+    names_in,
+    resolve,
+    unresolved,
+)
 from kling_nb.models.spec import validate
 
 VIDEO = CATALOGUE["kling-3.0/video"]
@@ -211,13 +217,13 @@ def test_names_as_people_type_them(written: str, value: object) -> None:
 def test_what_names_nothing_is_a_file(file: str) -> None:
     """A variable may have the name of a file without its ending."""
     assert resolve(IMAGE_TO_VIDEO, {"image": file}, HELD).values["image"] == file
-    assert missing(IMAGE_TO_VIDEO, {"image": file}) == []
+    assert missing_variables(IMAGE_TO_VIDEO, {"image": file}) == []
 
 
 @pytest.mark.parametrize("written", ["{fox}", "$fox", "${fox}", "$fox[0]"])
 def test_a_marked_name_that_nothing_has_is_told(written: str) -> None:
     """No file is meant by it."""
     found = resolve(IMAGE_TO_VIDEO, {"image": ["a.png", written]}, HELD)
-    (name,) = missing(IMAGE_TO_VIDEO, found.values)
+    (name,) = missing_variables(IMAGE_TO_VIDEO, found.values)
     assert name.startswith("fox")
     assert unresolved(IMAGE_TO_VIDEO, found.values) == [name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.lookup import Offer, offer_of, takes_words
+from kling_nb.models.lookup import Offer, format_inputs, offer_of
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_every_model_has_a_price(name: str) -> None:
 )
 def test_what_a_model_begins_with(name: str, words: str) -> None:
     """What is needed first, what may be added in brackets."""
-    assert takes_words(CATALOGUE[name]) == words
+    assert format_inputs(CATALOGUE[name]) == words

@@ -29,7 +29,7 @@ from kling_nb.models.rules import (
     SumOf,
     broken_rules,
 )
-from kling_nb.models.spec import ModelSpec, Parameter, judge_lengths, validate
+from kling_nb.models.spec import ModelSpec, Parameter, check_durations, validate
 
 PICTURE = Media(("image/png",), 1_000_000)
 
@@ -279,7 +279,7 @@ def test_a_length_is_judged_while_another_field_says_so(
     """A sound track that ends a little later than its pictures breaks nothing."""
     spec = replace(SPEC, rules=(LastsAtMost("tail", "mode", ("std",), longest_s=10),))
     values = {"tail": "a.mp4", "mode": mode}
-    problems = judge_lengths(spec, values, {"tail": length_s})
+    problems = check_durations(spec, values, {"tail": length_s})
     assert bool(problems) is is_broken
     if problems:
         assert problems[0].field == "tail"

@@ -12,7 +12,7 @@ from kling_nb.models.parameters import Choice, Media, Number, Text
 from kling_nb.models.prices import PriceList
 from kling_nb.models.records import Column, Records
 from kling_nb.models.request_inputs import fingerprint, request_input
-from kling_nb.models.rules import Filled, Implied, Summed, SumOf, Told
+from kling_nb.models.rules import Filled, Implied, PresenceFlag, Summed, SumOf
 from kling_nb.models.spec import ModelSpec, Parameter, Values, validate
 
 STEPS = Records(
@@ -35,7 +35,7 @@ SPEC = ModelSpec(
     implied=(
         Filled("shape", "16:9", without="image"),
         Summed("length", "steps", "length"),
-        Told("has_steps", "steps"),
+        PresenceFlag("has_steps", "steps"),
     ),
 )
 TWO = [{"words": "up", "length": 3}, {"words": "down", "length": 4}]

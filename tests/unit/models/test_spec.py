@@ -20,9 +20,9 @@ from kling_nb.models.spec import (
     describe,
     describe_named,
     price_credits,
+    request_text,
     review,
     validate,
-    words_of,
 )
 
 EVERY_KIND = ModelSpec(
@@ -235,9 +235,9 @@ def test_a_flag_that_goes_without_saying_is_not_said() -> None:
 def test_the_words_of_a_request_are_its_prompt_or_its_shots() -> None:
     """What a list of jobs shows, also for a clip that has no prompt of its own."""
     shots = [{"prompt": "wakes", "duration": 3}, {"prompt": "runs", "duration": 4}]
-    assert words_of({"prompt": "A fox", "shots": shots}) == "A fox"
-    assert words_of({"shots": shots, "image": ["a", "b"]}) == "wakes; runs"
-    assert words_of({"image": "a"}) == ""
+    assert request_text({"prompt": "A fox", "shots": shots}) == "A fox"
+    assert request_text({"shots": shots, "image": ["a", "b"]}) == "wakes; runs"
+    assert request_text({"image": "a"}) == ""
 
 
 def test_a_review_has_what_was_given_and_what_is_allowed() -> None:

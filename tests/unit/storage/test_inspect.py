@@ -1,4 +1,4 @@
-"""Test `inspect`: damage of a ledger is reported, and the file does not change."""
+"""Test `find_damage`: damage of a ledger is reported, and the file does not change."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Ledger, database, look_up
-from kling_nb.storage import inspect as inspection
-from kling_nb.storage.inspect import inspect
+from kling_nb.storage import Ledger, database, read_records
+from kling_nb.storage import find_damage as inspection
+from kling_nb.storage.inspect import find_damage
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def file(ledger: Ledger, tmp_path: Path) -> Path:
 def test_a_sound_ledger_has_no_damage(file: Path) -> None:
     """The file stays the same byte for byte."""
     before = file.read_bytes()
-    assert inspect(file.parent) == []
+    assert find_damage(file.parent) == []
     assert file.read_bytes() == before
 
 
@@ -36,7 +36,7 @@ def test_damage_is_told(file: Path) -> None:
     data[4096:] = b"\xff" * (len(data) - 4096)
     file.write_bytes(data)
     try:
-        found = " ".join(inspect(file.parent))
+        found = " ".join(find_damage(file.parent))
     except LedgerError as error:
         found = str(error)
     assert found
@@ -46,20 +46,20 @@ def test_what_is_no_ledger_says_what_to_do(file: Path) -> None:
     """Another file has the ledger's name."""
     file.write_bytes(b"this is not a database, however long it is" * 100)
     with pytest.raises(LedgerError, match="move this one away"):
-        inspect(file.parent)
+        find_damage(file.parent)
 
 
 def test_no_ledger_is_made(tmp_path: Path) -> None:
     """With an empty ledger in the place of a lost one everything would be paid for again."""
     with pytest.raises(LedgerError):
-        inspect(tmp_path)
+        find_damage(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_rows_are_read_as_they_are(ledger: Ledger, file: Path) -> None:
     """Rows are read by stage, without a session: nothing is written."""
     before = sorted((each.name, each.stat().st_mtime_ns) for each in file.parent.rglob("*"))
-    assert look_up(file.parent, Stage.SAVED) == []
+    assert read_records(file.parent, Stage.SAVED) == []
     after = sorted((each.name, each.stat().st_mtime_ns) for each in file.parent.rglob("*"))
     assert after == before
 
@@ -67,7 +67,7 @@ def test_the_rows_are_read_as_they_are(ledger: Ledger, file: Path) -> None:
 def test_a_file_without_tables_has_no_rows(tmp_path: Path) -> None:
     """The first session of the folder died before it created the tables."""
     (tmp_path / "ledger.sqlite3").touch()
-    assert look_up(tmp_path, *Stage) == []
+    assert read_records(tmp_path, *Stage) == []
 
 
 def test_an_older_ledger_is_left_for_a_session(file: Path) -> None:
@@ -77,7 +77,7 @@ def test_an_older_ledger_is_left_for_a_session(file: Path) -> None:
         connection.commit()
     before = file.read_bytes()
     with pytest.raises(LedgerError, match="older kling_nb"):
-        look_up(file.parent, *Stage)
+        read_records(file.parent, *Stage)
     assert file.read_bytes() == before
 
 
@@ -90,6 +90,6 @@ def test_whoever_locks_it_is_not_waited_for_long(
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", None)  # a wait without a limit fails here
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
-        for look in (inspect, look_up):
+        for look in (find_damage, read_records):
             with pytest.raises(LedgerError, match="locked"):
                 look(file.parent)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.core.charge_evidence import BalanceLook, Watch
+from kling_nb.core.charge_evidence import BalanceHistory, TimedBalance
 from kling_nb.core.job_state import ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.storage.job_record import (
@@ -200,13 +200,13 @@ FULL = JobRecord(
     budget_before=100.0,
     nonce="n1",
     answer="{}",
-    watch=Watch(NOON, (BalanceLook(0.0, 5916.0), BalanceLook(15.0, 5861.5)), True),
+    watch=BalanceHistory(NOON, (TimedBalance(0.0, 5916.0), TimedBalance(15.0, 5861.5)), True),
     balance_at=NOON - timedelta(seconds=1),
     result_urls=("https://x.example/a.mp4", "https://x.example/b.mp4"),
 )
 
 
-@pytest.mark.parametrize("row", [SHORT, FULL, replace(FULL, watch=Watch(NOON))])
+@pytest.mark.parametrize("row", [SHORT, FULL, replace(FULL, watch=BalanceHistory(NOON))])
 def test_a_whole_record_is_read_as_it_was_written(row: JobRecord) -> None:
     """Every field comes back from plain values, which SQLite and JSON can hold."""
     columns = encode_record(row, Path("/clips"))

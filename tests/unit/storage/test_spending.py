@@ -12,7 +12,7 @@ import pytest
 
 from kling_nb.core import budgets
 from kling_nb.core.budgets import BudgetStatus, Change, Scope
-from kling_nb.core.charge_evidence import BalanceLook, Watch
+from kling_nb.core.charge_evidence import BalanceHistory, TimedBalance
 from kling_nb.core.job_state import BLOCKING, FORGETTABLE, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.errors import BudgetExceeded, LedgerError
 from kling_nb.storage import Intent, JobRecord, Ledger, database, spending
@@ -117,8 +117,8 @@ def test_a_failure_that_was_charged_counts(ledger: Ledger) -> None:
 
 def watched(*balances: float) -> dict[str, object]:
     """Return the facts of a balance of 1,000 and these samples, one every half minute."""
-    looks = tuple(BalanceLook(30.0 * number, balance) for number, balance in enumerate(balances))
-    return {"balance_before": 1000, "watch": Watch(NOON, looks)}
+    looks = tuple(TimedBalance(30.0 * number, balance) for number, balance in enumerate(balances))
+    return {"balance_before": 1000, "watch": BalanceHistory(NOON, looks)}
 
 
 @pytest.mark.parametrize("stage", sorted(FORGETTABLE))
@@ -263,7 +263,7 @@ def test_counting_and_noting_are_one_transaction(
         with pytest.raises(LedgerError, match="Another program kept it locked"):
             other.mark("f", starred=True)
         tries.append(price)
-        return budgets.refusal(standings, price)
+        return budgets.budget_error(standings, price)
 
     monkeypatch.setattr(spending, "refusal", refused)
     assert ledger.intend(intent())[1]

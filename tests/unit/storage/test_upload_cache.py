@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Ledger, Uploads
+from kling_nb.storage import Ledger, UploadCache
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -16,16 +16,16 @@ SHA, OTHER = "ab" * 32, "cd" * 32
 
 
 @pytest.fixture
-def uploads(ledger: Ledger) -> Uploads:
+def uploads(ledger: Ledger) -> UploadCache:
     """Return the uploads of a folder with a ledger."""
     ledger.open()
-    uploads = Uploads(ledger.folder)
+    uploads = UploadCache(ledger.folder)
     uploads.note("live", SHA, "image/png", "https://u/1", AT)
     return uploads
 
 
 def find(
-    uploads: Uploads,
+    uploads: UploadCache,
     service: str = "live",
     sha256: str = SHA,
     mime_type: str = "image/png",
@@ -36,13 +36,13 @@ def find(
     return uploads.find(service, sha256, mime_type, now - 2 * HOUR, now)
 
 
-def test_what_is_noted_is_found(uploads: Uploads) -> None:
+def test_what_is_noted_is_found(uploads: UploadCache) -> None:
     """Another session of the folder finds it, too."""
     assert find(uploads) == "https://u/1"
-    assert find(Uploads(uploads._database.path.parent)) == "https://u/1"
+    assert find(UploadCache(uploads._database.path.parent)) == "https://u/1"
 
 
-def test_what_is_another_upload(uploads: Uploads) -> None:
+def test_what_is_another_upload(uploads: UploadCache) -> None:
     """Another service, content or MIME type is another upload."""
     assert find(uploads, service="live https://elsewhere.example") == ""
     assert find(uploads, sha256=OTHER) == ""
@@ -52,18 +52,18 @@ def test_what_is_another_upload(uploads: Uploads) -> None:
 @pytest.mark.parametrize(
     ("hours", "url"), [(0, "https://u/1"), (2, "https://u/1"), (2.1, ""), (-0.1, "")]
 )
-def test_how_long_it_counts(hours: float, url: str, uploads: Uploads) -> None:
+def test_how_long_it_counts(hours: float, url: str, uploads: UploadCache) -> None:
     """Not if it is too old, or in the future: the clock was put back."""
     assert find(uploads, hours=hours) == url
 
 
-def test_a_new_upload_takes_the_place_of_the_old(uploads: Uploads) -> None:
+def test_a_new_upload_takes_the_place_of_the_old(uploads: UploadCache) -> None:
     """Each content has one entry."""
     uploads.note("live", SHA, "image/png", "https://u/2", AT + HOUR)
     assert find(uploads, hours=3) == "https://u/2"
 
 
-def test_what_is_dropped(uploads: Uploads) -> None:
+def test_what_is_dropped(uploads: UploadCache) -> None:
     """Entries of some contents, or all of a service."""
     uploads.note("live", OTHER, "image/png", "https://u/2", AT)
     uploads.note("emulator", SHA, "image/png", "https://u/3", AT)
@@ -74,7 +74,7 @@ def test_what_is_dropped(uploads: Uploads) -> None:
     assert find(uploads, service="emulator") == "https://u/3"
 
 
-def test_what_is_old_is_not_kept(uploads: Uploads) -> None:
+def test_what_is_old_is_not_kept(uploads: UploadCache) -> None:
     """The table does not grow."""
     uploads.note("live", OTHER, "image/png", "https://u/2", AT + HOUR)
     uploads.prune(AT + HOUR)
@@ -85,5 +85,5 @@ def test_what_is_old_is_not_kept(uploads: Uploads) -> None:
 def test_no_ledger_is_made(tmp_path: Path) -> None:
     """A deleted folder stays deleted."""
     with pytest.raises(LedgerError):
-        find(Uploads(tmp_path))
+        find(UploadCache(tmp_path))
     assert [*tmp_path.iterdir()] == []

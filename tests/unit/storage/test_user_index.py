@@ -16,7 +16,7 @@ import pytest
 
 from kling_nb.errors import AlreadyPaid
 from kling_nb.storage import user_index
-from kling_nb.storage.user_index import Paid, UserIndex
+from kling_nb.storage.user_index import Payment, UserIndex
 
 AT = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def test_found_again(tmp_path: Path) -> None:
     """Another session finds an entry."""
     path = tmp_path / "data" / "paid.sqlite3"
     UserIndex(path).note("f", tmp_path / "clips", AT)
-    assert UserIndex(path).find("f") == Paid(tmp_path / "clips", AT)
+    assert UserIndex(path).find("f") == Payment(tmp_path / "clips", AT)
     assert UserIndex(path).find("g") is None
 
 
@@ -55,7 +55,7 @@ def test_the_last_folder_counts(tmp_path: Path) -> None:
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "a", AT)
     paid.note("f", tmp_path / "b", AT + timedelta(days=1))
-    assert paid.find("f") == Paid(tmp_path / "b", AT + timedelta(days=1))
+    assert paid.find("f") == Payment(tmp_path / "b", AT + timedelta(days=1))
 
 
 def test_an_older_payment_is_no_news(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_an_older_payment_is_no_news(tmp_path: Path) -> None:
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "b", AT + timedelta(microseconds=1))
     paid.note("f", tmp_path / "a", AT)
-    assert paid.find("f") == Paid(tmp_path / "b", AT + timedelta(microseconds=1))
+    assert paid.find("f") == Payment(tmp_path / "b", AT + timedelta(microseconds=1))
 
 
 def test_a_folder_that_was_moved(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_folder_that_was_moved(tmp_path: Path) -> None:
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "before", AT)
     paid.note("f", tmp_path / "now", AT)
-    assert paid.find("f") == Paid(tmp_path / "now", AT)
+    assert paid.find("f") == Payment(tmp_path / "now", AT)
 
 
 def test_only_its_own_folder_drops_a_request(
@@ -96,7 +96,7 @@ def test_folders_are_absolute_and_times_utc(
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", Path("clips"), AT.astimezone(timezone(timedelta(hours=9))))
     found = paid.find("f")
-    assert found == Paid(tmp_path / "clips", AT)
+    assert found == Payment(tmp_path / "clips", AT)
     assert found.at.tzinfo is UTC
 
 
@@ -145,7 +145,7 @@ def test_a_locked_file_is_a_warning(
         connection.execute("BEGIN EXCLUSIVE")
         assert paid.find("f") is None
     assert "database is locked" in caplog.text
-    assert paid.find("f") == Paid(tmp_path, AT)
+    assert paid.find("f") == Payment(tmp_path, AT)
 
 
 def test_many_threads_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -168,7 +168,7 @@ def test_the_first_folder_to_claim_has_it(tmp_path: Path) -> None:
     words = f"is being, or was just now, paid for in {tmp_path / 'a'}. Copy .*--take 2"
     with pytest.raises(AlreadyPaid, match=words):
         paid.claim("f", tmp_path / "b", AT + timedelta(minutes=9), take=1)
-    assert paid.find("f") == Paid(tmp_path / "a", AT)
+    assert paid.find("f") == Payment(tmp_path / "a", AT)
 
 
 def test_an_old_payment_is_told_with_its_day(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_folder_claims_again_what_is_its_own(
     paid.claim("f", tmp_path / "a", AT, take=1)
     paid.claim("f", Path("a"), AT + timedelta(days=1), take=1)
     paid.claim("f", tmp_path / "a", AT, take=1)
-    assert paid.find("f") == Paid(tmp_path / "a", AT + timedelta(days=1))
+    assert paid.find("f") == Payment(tmp_path / "a", AT + timedelta(days=1))
 
 
 def test_a_claim_that_is_dropped_is_free(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_claim_that_is_dropped_is_free(tmp_path: Path) -> None:
     paid.claim("f", tmp_path / "a", AT, take=1)
     paid.drop("f", tmp_path / "a")
     paid.claim("f", tmp_path / "b", AT, take=1)
-    assert paid.find("f") == Paid(tmp_path / "b", AT)
+    assert paid.find("f") == Payment(tmp_path / "b", AT)
 
 
 def test_of_two_processes_one_gets_each_claim(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_file_of_an_older_version(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as older, older:
         older.execute(OLDER_TABLE)
         older.execute("INSERT INTO paid VALUES (?, ?, ?)", values)
-    assert UserIndex(path).find("f") == Paid(tmp_path, AT)
+    assert UserIndex(path).find("f") == Payment(tmp_path, AT)
     UserIndex(path).claim("g", tmp_path, AT, take=1, job_id="1a2b3c4d")
     with closing(sqlite3.connect(path)) as older, older:
         older.execute(user_index.TABLE)
@@ -269,23 +269,27 @@ def test_a_file_of_an_older_version(tmp_path: Path) -> None:
             "INSERT INTO paid (fingerprint, folder, at) VALUES (?, ?, ?)", ("h", *values[1:])
         )
     found = [UserIndex(path).find(name) for name in "fgh"]
-    assert found == [Paid(tmp_path, AT), Paid(tmp_path, AT, "1a2b3c4d"), Paid(tmp_path, AT)]
+    assert found == [
+        Payment(tmp_path, AT),
+        Payment(tmp_path, AT, "1a2b3c4d"),
+        Payment(tmp_path, AT),
+    ]
 
 
 def test_from_the_claim_to_the_task(tmp_path: Path) -> None:
     """Claimed, sent and accepted are distinguished; a note without an id keeps the id."""
     paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path, AT, take=1, job_id="j")
-    assert paid.find("f") == Paid(tmp_path, AT, "j", "", is_sent=False)
+    assert paid.find("f") == Payment(tmp_path, AT, "j", "", is_sent=False)
     paid.preallocate("f", tmp_path, "j")
-    assert paid.find("f") == Paid(tmp_path, AT, "j", "", is_sent=True)
+    assert paid.find("f") == Payment(tmp_path, AT, "j", "", is_sent=True)
     size = paid.path.stat().st_size
     assert paid.write_task_id("f", tmp_path, "j", "täsk 1")
     assert paid.path.stat().st_size == size
     paid.note("f", tmp_path, AT, job_id="j")
-    assert paid.find("f") == Paid(tmp_path, AT, "j", "täsk 1", is_sent=True)
+    assert paid.find("f") == Payment(tmp_path, AT, "j", "täsk 1", is_sent=True)
     paid.note("f", tmp_path, AT, job_id="k")
-    assert paid.find("f") == Paid(tmp_path, AT, "k", "", is_sent=True)
+    assert paid.find("f") == Payment(tmp_path, AT, "k", "", is_sent=True)
 
 
 def test_a_task_id_of_another_job_is_not_written(tmp_path: Path) -> None:
@@ -294,4 +298,4 @@ def test_a_task_id_of_another_job_is_not_written(tmp_path: Path) -> None:
     assert not paid.write_task_id("f", tmp_path, "j", "t")
     paid.claim("f", tmp_path, AT, take=1, job_id="k")
     assert not paid.write_task_id("f", tmp_path, "j", "t")
-    assert paid.find("f") == Paid(tmp_path, AT, "k")
+    assert paid.find("f") == Payment(tmp_path, AT, "k")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kling_nb.core.job_state import Saved
-from kling_nb.display.cards import card_bundle, joined_bundle
+from kling_nb.display.cards import card_bundle, join_bundles
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
 from kling_nb.display.cards.mimebundle import Embed, lacks_preview, make_preview
 from kling_nb.display.html import video_attributes
@@ -166,7 +166,7 @@ def test_how_much_is_embedded_is_recorded(saved: Saved) -> None:
 def test_several_records_are_one_output(saved: Saved) -> None:
     """In their order, in HTML, in text and in JSON."""
     second = replace(FACTS, id="second", take=2)
-    bundle = joined_bundle([card_bundle(FACTS, saved), card_bundle(second, WAITING)])
+    bundle = join_bundles([card_bundle(FACTS, saved), card_bundle(second, WAITING)])
     assert bundle["text/html"].count("<section") == 2
     assert bundle["text/plain"].index(FACTS.id) < bundle["text/plain"].index("second")
     assert [receipt.id for receipt in read_card(bundle[CARD_MIME])] == [FACTS.id, "second"]

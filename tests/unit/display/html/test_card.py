@@ -10,10 +10,10 @@ from kling_nb.core.job_state import (
     Downloading,
     JobFacts,
     JobState,
-    OutOfSight,
     Preparing,
     Refused,
     Saved,
+    Unresponsive,
     Uploading,
 )
 from kling_nb.display import html
@@ -147,7 +147,7 @@ def test_a_transfers_bar_is_its_share() -> None:
 
 def test_out_of_sight_keeps_the_bar() -> None:
     """The job goes on, and so does its expectation."""
-    state = OutOfSight(TASK, ago(82), 164, ago(40), "no route")
+    state = Unresponsive(TASK, ago(82), 164, ago(40), "no route")
     assert Outline(live(state)).only("kling-bar")["aria-valuenow"] == "50"
 
 

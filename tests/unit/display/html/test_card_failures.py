@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 
 from kling_nb.core.charge_evidence import (
-    BalanceLook,
+    BalanceHistory,
     Evidence,
     Likelihood,
     Reason,
+    TimedBalance,
     Verdict,
-    Watch,
+    format_verdict,
     judge,
-    verdict_words,
 )
 from kling_nb.core.job_state import Failed, JobState, Refused, Unknown
 from kling_nb.display.html import render_record, render_text
@@ -33,7 +33,9 @@ def evidence(
 ) -> Evidence:
     """Balances around a request of 55 credits."""
     return Evidence(
-        price, before, Watch(LONG_AGO, tuple(BalanceLook(*look) for look in looks), others)
+        price,
+        before,
+        BalanceHistory(LONG_AGO, tuple(TimedBalance(*look) for look in looks), others),
     )
 
 
@@ -77,13 +79,13 @@ def test_the_verdict_on_a_lost_answer(seen: Evidence, words: str) -> None:
 @pytest.mark.parametrize("ground", Reason)
 def test_every_ground_has_its_words(ground: Reason) -> None:
     """Whatever a balance shows can be said, and names the verdict."""
-    words = verdict_words(Verdict(Likelihood.OPEN, ground, 1000, 945, 15))
+    words = format_verdict(Verdict(Likelihood.OPEN, ground, 1000, 945, 15))
     assert words.startswith(("Cannot tell", "Very probably not", "The task exists and was paid"))
 
 
 def test_a_lost_answer_that_is_watched_says_so() -> None:
     """For its minute and no longer: nobody takes the watch up after a kill."""
-    watch = Watch(NOW - timedelta(seconds=20), (BalanceLook(0.0, 5916.25),))
+    watch = BalanceHistory(NOW - timedelta(seconds=20), (TimedBalance(0.0, 5916.25),))
     state = Unknown(NOW, "lost", Evidence(55.0, 5916.25, watch))
     assert "The balance is watched for a minute." in said(state)
     late = describe(FACTS, state, now=NOW + timedelta(minutes=2))
@@ -132,7 +134,7 @@ def test_nothing_is_tried_again_that_may_cost(credits: float | None) -> None:
 
 def test_a_failure_that_is_still_watched_says_when_more_is_known() -> None:
     """Credits may come back within the minute."""
-    watch = Watch(NOW, (BalanceLook(0.0, 5861.25),))
+    watch = BalanceHistory(NOW, (TimedBalance(0.0, 5861.25),))
     assert "a minute later" in said(failed(Evidence(55.0, 5916.25, watch)))
 
 
@@ -169,4 +171,4 @@ def test_without_a_raw_answer_there_is_no_fold() -> None:
 def test_fractions_are_in_the_difference() -> None:
     """A balance is told in whole credits, what it moved by exactly."""
     verdict = judge(evidence((0, 5861.0)))
-    assert "from 5,916 to 5,861, 55.25 credits less" in verdict_words(verdict)
+    assert "from 5,916 to 5,861, 55.25 credits less" in format_verdict(verdict)

@@ -14,15 +14,15 @@ from kling_nb.core.job_state import (
     Failed,
     JobFacts,
     JobState,
-    OutOfSight,
     Refused,
     Unknown,
+    Unresponsive,
     Uploading,
     Vanished,
 )
 from kling_nb.display.html.card_text import Wording, describe
 from kling_nb.errors import Problem
-from kling_nb.kie.failures import cause_of
+from kling_nb.kie.failures import find_cause
 from tests.support.html_outline import Outline, record, text
 from tests.support.html_states import (
     ALREADY,
@@ -38,7 +38,7 @@ from tests.support.html_states import (
     name_of,
 )
 
-MEDIA = cause_of("422", "Your media file is unavailable")
+MEDIA = find_cause("422", "Your media file is unavailable")
 
 
 def wording(state: JobState, facts: JobFacts = FACTS) -> Wording:
@@ -165,7 +165,7 @@ def test_the_services_words_become_badges(word: str, badge: str) -> None:
 
 def test_out_of_sight_says_since_when_and_that_we_go_on() -> None:
     """The sentence of the card, with the reason below."""
-    said = wording(OutOfSight(TASK, ago(100), 164, ago(40), "no route"))
+    said = wording(Unresponsive(TASK, ago(100), 164, ago(40), "no route"))
     assert said.headline == "No answer for 40 s; the job goes on."
     assert said.lines == ("Polling continues: no route.",)
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kling_nb.core.job_state import Failed, JobFacts, Preparing, Saved, Uploading
-from kling_nb.core.money import Funds, price_words
-from kling_nb.display.html import age_word, price_line
+from kling_nb.core.money import Funds, format_price
+from kling_nb.display.html import about_prefix, price_line
 from kling_nb.display.html.prices import cost_line, format_clip, saved_hint
 from kling_nb.models.catalog import CATALOGUE
 from tests.support.html_states import ALREADY, CLIP, EMULATED, FACTS, NOW, RUNNING, SAVED, WAITING
@@ -28,9 +28,9 @@ def test_the_price_line_says_values_price_and_balance() -> None:
 
 def test_half_a_cent_counts_as_one() -> None:
     """27.5 cents are never shown as less than is paid, whatever binary fractions do."""
-    assert price_words(55) == "55 credits ($0.28)"
-    assert price_words(1) == "1 credit ($0.01)"
-    assert price_words(220_000) == "220,000 credits ($1,100.00)"
+    assert format_price(55) == "55 credits ($0.28)"
+    assert format_price(1) == "1 credit ($0.01)"
+    assert format_price(220_000) == "220,000 credits ($1,100.00)"
 
 
 def test_too_few_credits_are_counted() -> None:
@@ -127,12 +127,12 @@ LAST_DAY = datetime(AS_OF.year, AS_OF.month, AS_OF.day, 23, 59, tzinfo=UTC) + ti
 @pytest.mark.parametrize(("days", "word"), [(-60, ""), (0, ""), (1, "about"), (400, "about")])
 def test_a_price_is_exact_for_sixty_days(days: int, word: str) -> None:
     """Prices move: on the day after, ours is a guess."""
-    assert age_word(FACTS.model, LAST_DAY + timedelta(days=days)) == word
+    assert about_prefix(FACTS.model, LAST_DAY + timedelta(days=days)) == word
 
 
 def test_a_model_without_a_list_has_no_old_price() -> None:
     """What is not in the catalogue is priced by nobody."""
-    assert age_word("someone/else", LAST_DAY + timedelta(days=400)) == ""
+    assert about_prefix("someone/else", LAST_DAY + timedelta(days=400)) == ""
 
 
 def test_an_old_price_is_about_right() -> None:

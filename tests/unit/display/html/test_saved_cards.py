@@ -12,7 +12,7 @@ from IPython.display import Video
 
 from kling_nb.core.job_state import JobFacts
 from kling_nb.display import html
-from kling_nb.display.html import Section, find_sections, unplaced
+from kling_nb.display.html import Section, find_sections, without_hub_ids
 from tests.support.html_states import FACTS, NOW, RUNNING, SAVED, TINY_JPEG
 
 CLIP = bytes(range(256)) * 40
@@ -120,7 +120,7 @@ def reading_s(markup: str) -> float:
     def once() -> float:
         began = time.process_time()
         find_sections(markup)
-        unplaced(markup)
+        without_hub_ids(markup)
         section = Section(markup, "x", "saved")
         assert isinstance(section.video + section.poster, bytes)
         assert section.with_player("")[:1] == markup[:1]
@@ -148,5 +148,5 @@ def test_a_copy_is_no_place_of_a_kernel() -> None:
     """The page would draw another notebook's buttons into it."""
     place = html.render_container(record(), hub_id="hub-1", place_id="p", version=3)
     assert "hub-1" in place
-    assert "hub-1" not in unplaced(place)
-    assert find_sections(unplaced(place)) == find_sections(place)
+    assert "hub-1" not in without_hub_ids(place)
+    assert find_sections(without_hub_ids(place)) == find_sections(place)

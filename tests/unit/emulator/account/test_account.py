@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator import UNLIMITED, Books
+from kling_nb.emulator import UNLIMITED, EmulatedAccount
 from kling_nb.emulator.account.account import CreditsInsufficient
 from kling_nb.emulator.account.tasks import Fail, TaskRequest
 
@@ -34,7 +34,7 @@ def order(credits: float = 55.0) -> TaskRequest:
 
 def test_nothing_is_on_disk_before_the_first_use(tmp_path: Path) -> None:
     """Naming a folder makes none."""
-    books = Books(tmp_path / "deep" / "folder")
+    books = EmulatedAccount(tmp_path / "deep" / "folder")
     assert not (tmp_path / "deep").exists()
     assert books.balance() == 5916
     assert (tmp_path / "deep" / "folder" / "books.sqlite3").is_file()
@@ -42,7 +42,7 @@ def test_nothing_is_on_disk_before_the_first_use(tmp_path: Path) -> None:
 
 def test_two_processes_share_the_books(tmp_path: Path) -> None:
     """Counts, tasks, credits and faults come out exact."""
-    books = Books(tmp_path)
+    books = EmulatedAccount(tmp_path)
     books.inject("poll-502", times=3)
     books.inject("fail-content", times=50)
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
@@ -59,7 +59,7 @@ def test_two_processes_share_the_books(tmp_path: Path) -> None:
 
 def test_a_failure_gives_the_credits_back_when_it_shows(tmp_path: Path, clock: Any) -> None:
     """Charged while it runs, not charged after; once only."""
-    books = Books(tmp_path, clock=clock)
+    books = EmulatedAccount(tmp_path, clock=clock)
     task = books.open_task(order(), seconds=8)
     books.close_task(task.task_id, fail=Fail("501", "Generation failed"))
     assert books.balance() == 5916 - 55
@@ -73,7 +73,7 @@ def test_a_failure_gives_the_credits_back_when_it_shows(tmp_path: Path, clock: A
 
 def test_a_clip_made_late_ends_the_task_late(tmp_path: Path, clock: Any) -> None:
     """Success comes with the clip, never before the seconds are over."""
-    books = Books(tmp_path, clock=clock)
+    books = EmulatedAccount(tmp_path, clock=clock)
     early, late = books.open_task(order(), 8), books.open_task(order(), 8)
     books.close_task(early.task_id, clip="a.mp4")
     clock.move(20)
@@ -85,7 +85,7 @@ def test_a_clip_made_late_ends_the_task_late(tmp_path: Path, clock: Any) -> None
 
 def test_the_first_end_stays(tmp_path: Path, clock: Any) -> None:
     """A second renderer of the same task changes nothing."""
-    books = Books(tmp_path, clock=clock)
+    books = EmulatedAccount(tmp_path, clock=clock)
     task = books.open_task(order(), 0)
     books.close_task(task.task_id, clip="a.mp4")
     books.close_task(task.task_id, fail=Fail("500", "late"))
@@ -94,7 +94,7 @@ def test_the_first_end_stays(tmp_path: Path, clock: Any) -> None:
 
 def test_a_refused_order_leaves_no_trace(tmp_path: Path) -> None:
     """Neither a task nor a used-up fault."""
-    books = Books(tmp_path, terms=UNLIMITED)
+    books = EmulatedAccount(tmp_path, terms=UNLIMITED)
     books.inject("fail-media")
     with pytest.raises(CreditsInsufficient):
         books.open_task(order(6000), 5)
@@ -104,7 +104,7 @@ def test_a_refused_order_leaves_no_trace(tmp_path: Path) -> None:
 
 def test_requests_are_counted_by_path_and_below(tmp_path: Path) -> None:
     """A trailing slash sums all below."""
-    books = Books(tmp_path)
+    books = EmulatedAccount(tmp_path)
     for path in ("/k/a.mp4", "/k/a.mp4", "/k/b.mp4", "/kieai/c"):
         books.count_request(path, "download")
     assert (books.requests("/k/a.mp4"), books.requests("/k/"), books.requests("/none")) == (2, 3, 0)
@@ -112,7 +112,7 @@ def test_requests_are_counted_by_path_and_below(tmp_path: Path) -> None:
 
 def test_faults_are_used_up_in_order(tmp_path: Path) -> None:
     """The oldest of an endpoint first; others wait."""
-    books = Books(tmp_path)
+    books = EmulatedAccount(tmp_path)
     books.inject("poll-502")
     books.inject("poll-429", times=2)
     met = [books.count_request("/", "recordInfo") for _ in range(4)]
@@ -126,7 +126,7 @@ def test_faults_are_used_up_in_order(tmp_path: Path) -> None:
 
 def test_bad_injections_are_refused(tmp_path: Path) -> None:
     """An unknown name and a count below one; nothing is written."""
-    books = Books(tmp_path)
+    books = EmulatedAccount(tmp_path)
     with pytest.raises(ValueError, match="nearest is 'drop'"):
         books.inject("dorp")
     with pytest.raises(ValueError, match="use 1 or more"):
@@ -141,11 +141,11 @@ def test_bad_injections_are_refused(tmp_path: Path) -> None:
 def test_a_meaningless_argument_is_refused(tmp_path: Path, name: str, argument: str) -> None:
     """Before it can do harm in a running emulator."""
     with pytest.raises(ValueError, match="argument: "):
-        Books(tmp_path).inject(name, argument=argument)
+        EmulatedAccount(tmp_path).inject(name, argument=argument)
 
 
 def test_no_key_is_written_down(tmp_path: Path) -> None:
     """Questions are counted by a hash of the key."""
-    books = Books(tmp_path)
+    books = EmulatedAccount(tmp_path)
     books.note_question("secret-key-7")
     assert b"secret-key-7" not in (tmp_path / "books.sqlite3").read_bytes()

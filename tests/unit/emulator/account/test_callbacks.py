@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
-from kling_nb.emulator import Books
+from kling_nb.emulator import EmulatedAccount
 from kling_nb.emulator.account.callbacks import (
     CallbackForm,
     plan_callbacks,
@@ -186,7 +186,7 @@ def test_nothing_is_owed(changes: dict[str, Any]) -> None:
 
 def test_only_lateness_takes_an_argument(tmp_path: Any) -> None:
     """A number of seconds."""
-    books = Books(tmp_path)
+    books = EmulatedAccount(tmp_path)
     books.inject("callback-late", argument="2.5")
     for name, argument in (("callback-twice", "2"), ("callback-late", "soon")):
         with pytest.raises(ValueError, match="argument"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator import Terms
+from kling_nb.emulator import Limits
 from kling_nb.emulator.account.account import parse_rate_limits
 from kling_nb.emulator.account.tasks import TaskRequest
 from tests.support.sample_files import document
@@ -61,7 +61,7 @@ def test_without_credits_there_is_no_task(service: Any) -> None:
 
 def test_more_than_20_tasks_in_10_s_are_rejected(start: Any, clock: Any) -> None:
     """The 21st is not queued; after the window it goes through."""
-    service = start(clock=clock, terms=Terms(), seconds=1000)
+    service = start(clock=clock, terms=Limits(), seconds=1000)
     answers = [service.create().json()["code"] for _ in range(20)]
     refused = service.create().json()
     assert set(answers) == {200}
@@ -72,7 +72,7 @@ def test_more_than_20_tasks_in_10_s_are_rejected(start: Any, clock: Any) -> None
 
 def test_more_than_10_questions_a_second_are_rejected(start: Any, clock: Any) -> None:
     """Counted for each key."""
-    service = start(clock=clock, terms=Terms())
+    service = start(clock=clock, terms=Limits())
     codes = [service.record("any").json()["code"] for _ in range(11)]
     assert codes == [422] * 10 + [429]
     assert service.record("any", key="another").json()["code"] == 422
@@ -82,7 +82,7 @@ def test_more_than_10_questions_a_second_are_rejected(start: Any, clock: Any) ->
 
 def test_the_terms_tell_the_limits(start: Any, clock: Any) -> None:
     """Other accounts have others: counts and windows, each for itself."""
-    limits = parse_rate_limits(Terms(), "create=2/5, status=3/2.5")
+    limits = parse_rate_limits(Limits(), "create=2/5, status=3/2.5")
     service = start(clock=clock, terms=limits, seconds=1000)
     assert [service.create().json()["code"] for _ in range(3)] == [200, 200, 429]
     assert [service.record("any").json()["code"] for _ in range(4)] == [422, 422, 422, 429]
@@ -95,7 +95,7 @@ def test_the_terms_tell_the_limits(start: Any, clock: Any) -> None:
 
 def test_a_task_lives_by_the_clock(start: Any, clock: Any) -> None:
     """Known at once (L, 37 of 37 conversations): waiting, generating, success."""
-    service = start(clock=clock, seconds=8.0, terms=Terms(questions_per_window=1000))
+    service = start(clock=clock, seconds=8.0, terms=Limits(questions_per_window=1000))
     task_id = service.create().json()["data"]["taskId"]
     states = []
     for seconds in (0.0, 2.5, 5.4):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kling_nb.emulator.http.validate import Refusal, check_order
+from kling_nb.emulator.http.validate import Refusal, check_request
 
 IMAGE = {
     "prompt": "p",
@@ -24,7 +24,7 @@ TOO_LONG = (422, "prompt must be at most 1000 characters")
 def refused(body: object) -> tuple[int, str]:
     """Code and text of the refusal of a body."""
     with pytest.raises(Refusal) as caught:
-        check_order(body)
+        check_request(body)
     return caught.value.code, caught.value.msg
 
 
@@ -38,7 +38,7 @@ def ask(base: dict[str, Any], **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("base", [IMAGE, TEXT])
 def test_a_good_body_is_an_order(base: dict[str, Any]) -> None:
     """With its values as they were, and its price."""
-    order = check_order(ask(base))
+    order = check_request(ask(base))
     assert (order.input, order.credits, order.callback_url) == (base, 55.0, "")
 
 
@@ -79,7 +79,7 @@ def test_a_picture_is_a_web_address(url: object) -> None:
 
 def test_1000_characters_are_allowed() -> None:
     """The limit itself is allowed."""
-    assert check_order(ask(IMAGE, prompt="x" * 1000)).credits == 55
+    assert check_request(ask(IMAGE, prompt="x" * 1000)).credits == 55
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 7])

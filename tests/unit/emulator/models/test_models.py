@@ -10,7 +10,7 @@ from typing import Any
 import av
 import pytest
 
-from kling_nb.emulator.http.validate import Refusal, check_order
+from kling_nb.emulator.http.validate import Refusal, check_request
 from kling_nb.emulator.models import MODELS
 from kling_nb.emulator.models.fields import (
     Choice,
@@ -41,14 +41,14 @@ LENGTHS_S = {
 def refused(name: str, values: dict[str, Any]) -> tuple[int, str]:
     """Code and text of a refusal."""
     with pytest.raises(Refusal) as caught:
-        check_order({"model": name, "input": values})
+        check_request({"model": name, "input": values})
     return caught.value.code, caught.value.msg
 
 
 def credits_of(name: str, **changes: Any) -> float:
     """The price of the good request, changed; None drops a field."""
     values = {key: value for key, value in (GOOD[name] | changes).items() if value is not None}
-    return check_order({"model": name, "input": values}, lambda _: 7.2).credits
+    return check_request({"model": name, "input": values}, lambda _: 7.2).credits
 
 
 def wrong_values(kind: FieldKind) -> list[tuple[Any, int]]:
@@ -167,11 +167,11 @@ def test_shots_or_words_are_needed_at_3_0() -> None:
     assert refused("kling-3.0/video", single) == REQUIRED
     assert refused("kling-3.0/video", {**single, "multi_shots": False}) == REQUIRED
     words = {**single, "multi_shots": False, "prompt": "p"}
-    check_order({"model": "kling-3.0/video", "input": words})
+    check_request({"model": "kling-3.0/video", "input": words})
     bare = {key: value for key, value in words.items() if key != "image_urls"}
-    check_order({"model": "kling-3.0/video", "input": bare})
+    check_request({"model": "kling-3.0/video", "input": bare})
     assert refused("kling-3.0/video", {**bare, "aspect_ratio": None}) == REQUIRED
-    check_order({"model": "kling-3.0/video", "input": {**words, "aspect_ratio": None}})
+    check_request({"model": "kling-3.0/video", "input": {**words, "aspect_ratio": None}})
 
 
 @pytest.mark.parametrize("name", ["text-to-video", "image-to-video", "reference-to-video"])
@@ -181,8 +181,8 @@ def test_omni_wants_shots_unless_told_otherwise(name: str) -> None:
     files = {key: GOOD[name][key] for key in ("image_urls",) if key in GOOD[name]}
     told = {**files, "prompt": "p"}
     assert refused(name, told) == REQUIRED
-    check_order({"model": name, "input": {**told, "multi_prompt": SHOTS}})
-    check_order({"model": name, "input": {**told, "customize_multi_shots": False}})
+    check_request({"model": name, "input": {**told, "multi_prompt": SHOTS}})
+    check_request({"model": name, "input": {**told, "customize_multi_shots": False}})
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -18,7 +18,7 @@ from kling_nb.notebook.archive.notebook_file import (
     WIDGET_VIEW,
     NotebookFile,
     current_notebook,
-    told_notebooks,
+    reported_notebooks,
 )
 
 
@@ -332,6 +332,8 @@ def test_an_unknown_notebook_must_be_named(environ: dict[str, str], reason: str)
 
 def test_reported_paths_may_not_exist() -> None:
     """A renamed notebook keeps the name with which its kernel started; a console has none."""
-    paths = told_notebooks({"__vsc_ipynb_file__": "a.ipynb"}, {"JPY_SESSION_NAME": "/gone/b.ipynb"})
+    paths = reported_notebooks(
+        {"__vsc_ipynb_file__": "a.ipynb"}, {"JPY_SESSION_NAME": "/gone/b.ipynb"}
+    )
     assert paths == ["a.ipynb", "/gone/b.ipynb"]
-    assert told_notebooks({}, {"JPY_SESSION_NAME": "console-1"}) == []
+    assert reported_notebooks({}, {"JPY_SESSION_NAME": "console-1"}) == []
