@@ -150,7 +150,7 @@ def _start(
     handle = Handle(session.callback_urls, url, notes, stop=stop, note=note, is_local=is_local(url))
     handle.server = server
     handle.received = worker.counts if counts is None else counts
-    return session.callback_urls.turn_to(handle)
+    return session.callback_urls.switch_to(handle)
 
 
 def create_endpoint(

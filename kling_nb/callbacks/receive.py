@@ -156,4 +156,4 @@ class CallbackReceiver:
 
     def _is_known(self, callback_token: str) -> bool:
         folder = self.find_folder(callback_token)
-        return folder is not None and CallbackStore(folder).knows(callback_token)
+        return folder is not None and CallbackStore(folder).has_token(callback_token)

@@ -104,7 +104,7 @@ class BalanceHistory:
         """Return the seconds since the first sample; at least `lasted_s`, by any clock."""
         return max(self.lasted_s, (now - self.began_at).total_seconds())
 
-    def goes_on(self, now: datetime) -> bool:
+    def is_running(self, now: datetime) -> bool:
         """Return whether more samples follow, if the kernel is still running."""
         return not self.is_over and now < self.began_at + timedelta(seconds=WATCH_S + _LATE_S)
 
@@ -139,7 +139,7 @@ class Verdict:
     """The conclusion from the balance."""
 
     likelihood: Likelihood
-    ground: Reason
+    reason: Reason
     before_credits: float | None = None
     after_credits: float | None = None
     lasted_s: float = 0.0
@@ -195,7 +195,7 @@ def format_verdict(verdict: Verdict) -> str:
     """Return the verdict as a sentence with the balances."""
     lasted = format_duration(verdict.lasted_s)
     after = format_balance(verdict.after_credits or 0.0)
-    match verdict.ground:
+    match verdict.reason:
         case Reason.FELL:
             words = (
                 "The task exists and was paid, very probably: "
@@ -220,7 +220,7 @@ def format_verdict(verdict: Verdict) -> str:
         case Reason.UNSEEN:
             words = unseen_words(verdict)
         case _:
-            assert_never(verdict.ground)
+            assert_never(verdict.reason)
     return words
 
 

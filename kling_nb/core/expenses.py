@@ -52,7 +52,7 @@ class Expense:
     model: str
     credits: float | None
     """The reported cost, else the price; None if neither is known."""
-    is_sure: bool
+    is_certain: bool
     """Whether the cost is certain: not while the request is sent, after its task was lost, or for a
     failure whose charge is known from the balance only."""
     is_clip: bool
@@ -91,7 +91,7 @@ class Total:
             self,
             clips=self.clips + expense.is_clip,
             credits=self.credits + credits,
-            uncertain_credits=self.uncertain_credits + (0.0 if expense.is_sure else credits),
+            uncertain_credits=self.uncertain_credits + (0.0 if expense.is_certain else credits),
             unpriced=self.unpriced + (expense.credits is None),
             kept=self.kept + expense.is_kept,
         )

@@ -207,7 +207,7 @@ class CardContainer:
         self.version = 0
         """Version of the content; increases with each update."""
 
-    def renew(self) -> None:
+    def start_version(self) -> None:
         """Start a new version, at a new hub if the old one was closed."""
         self.version += 1
         if self._hub is not hub():
@@ -224,7 +224,7 @@ class CardContainer:
         )
         return {**bundle, "text/html": markup}
 
-    def tell(self, bundle: Mapping[str, Any] | None = None, **content: Any) -> None:
+    def send_update(self, bundle: Mapping[str, Any] | None = None, **content: Any) -> None:
         """Send content to all pages, with the wrapped `bundle` for pages that missed updates."""
         if bundle is not None:
             content |= {"bundle": bundle, "missed": self._missed}

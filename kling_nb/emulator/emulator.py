@@ -67,17 +67,17 @@ class Emulator:
             terms: Rate limits, lifetimes and callback settings; None for the service's.
         """
         self.books = EmulatedAccount(Path(folder), clock=clock, terms=terms)
-        self.studio = RenderWorker(Uploads(self.books), render)
+        self.renderer = RenderWorker(Uploads(self.books), render)
         urls = PublicUrls(public_url)
-        self.outbox = CallbackQueue(self.books)
-        self.courier = CallbackSender(self.outbox, self.studio, urls)
-        api = Api(self.books, self.studio, urls, seconds)
-        api.on_callback_due = self.courier.wake
-        self.app = build_app(api, Files(self.studio, urls))
+        self.callback_queue = CallbackQueue(self.books)
+        self.callback_sender = CallbackSender(self.callback_queue, self.renderer, urls)
+        api = Api(self.books, self.renderer, urls, seconds)
+        api.on_callback_due = self.callback_sender.wake
+        self.app = build_app(api, Files(self.renderer, urls))
         # The first request reports a file that cannot be read.
         with contextlib.suppress(sqlite3.DatabaseError):
-            if self.outbox.pending():
-                self.courier.wake()
+            if self.callback_queue.pending():
+                self.callback_sender.wake()
 
     def transport(self) -> httpx.AsyncBaseTransport:
         """Return a transport for an httpx client in the same process."""
@@ -85,12 +85,12 @@ class Emulator:
 
     def sign_callbacks(self, webhook_key: str) -> None:
         """Sign callbacks with this key from now on, as for an account that has set one."""
-        self.courier.webhook_key = webhook_key
+        self.callback_sender.webhook_key = webhook_key
 
     def close(self) -> None:
         """Stop rendering and callbacks; another emulator of the folder resumes them."""
-        self.courier.stop()
-        self.studio.stop()
+        self.callback_sender.stop()
+        self.renderer.stop()
 
 
 def build_app(api: Api, files: Files) -> ASGIApp:

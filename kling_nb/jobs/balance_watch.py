@@ -83,7 +83,7 @@ class BalanceWatcher:
         watch = record.watch or BalanceHistory(self.now())
         balance = await balance_or_none(self.client)
         # Queried after the balance: whatever changed it is on disk by then, or is being sent.
-        others = await in_thread(self.ledger.accounts.others_moved, record)
+        others = await in_thread(self.ledger.spending.others_moved, record)
         watch = watch.add(after_s, balance, others_moved=others)
         if watch.others_moved or balance is None:
             return await in_thread(self.ledger.note, record.id, watch=watch)
@@ -118,7 +118,7 @@ class BalanceWatcher:
         if record.stage is not Stage.UNKNOWN or record.balance_before is None or is_over:
             return
         is_ours = record.owner == self.ledger.owner
-        if is_ours or not await in_thread(self.ledger.owner_lives, record.owner):
+        if is_ours or not await in_thread(self.ledger.owner_is_alive, record.owner):
             age_s = record.watch.age_s(self.now()) if record.watch else 0.0
             self.watch(job, record, (age_s, *(at_s for at_s in SAMPLE_TIMES_S if at_s > age_s)))
 

@@ -150,17 +150,17 @@ def stored_callbacks(ledger: Ledger, service: str, in_progress: Set[str]) -> lis
         LedgerError: The ledger cannot be used.
     """
     store = CallbackStore(ledger.folder)
-    found = (store.oldest(token) for token in store.nonces() - in_progress)
+    found = (store.oldest(token) for token in store.callback_tokens() - in_progress)
     now = datetime.now(UTC)
     return [each for each in found if each is not None and is_for(ledger, service, each, now)]
 
 
 def is_for(ledger: Ledger, service: str, callback: StoredCallback, now: datetime) -> bool:
     """Return whether a stored callback is for a job of this session, or of no living session."""
-    record = ledger.by_nonce(callback.nonce)
+    record = ledger.by_callback_token(callback.nonce)
     if record is None or record.service != service:
         return False
-    if record.owner == ledger.owner or not ledger.owner_lives(record.owner):
+    if record.owner == ledger.owner or not ledger.owner_is_alive(record.owner):
         return True
     # No session polls a lost job, and its own kernel may not receive callbacks any more.
     return record.stage in ENDED and now - callback.at > OTHERS_FIRST

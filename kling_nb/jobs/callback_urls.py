@@ -40,7 +40,7 @@ class CallbackUrls:
         """The URL as the service reaches it; empty without a receiver."""
         return self.listening.url if self.listening is not None else ""
 
-    def turn_to(self, listening: Listening) -> Listening:
+    def switch_to(self, listening: Listening) -> Listening:
         """Send callbacks to a receiver from now on, and close the one before; return it."""
         self.stop()
         self.listening = listening
@@ -96,7 +96,7 @@ class Listening:
     """The handle of an open receiver: a notebook shows it, `close()` ends it.
 
     Args:
-        urls: The callback URLs of the session; see `CallbackUrls.turn_to`.
+        urls: The callback URLs of the session; see `CallbackUrls.switch_to`.
         url: The URL as the service reaches it.
         notes: What the user should know, one sentence each.
         stop: Ends the receiver; called once.

@@ -89,8 +89,8 @@ def _emulator_for(chosen: settings.Settings) -> Emulator | None:
     terms = Limits(
         tasks_per_window=limits.new_tasks.limit,
         task_window_s=limits.new_tasks.window_s,
-        questions_per_window=limits.questions.limit,
-        question_window_s=limits.questions.window_s,
+        status_requests_per_window=limits.questions.limit,
+        status_window_s=limits.questions.window_s,
     )
     return Emulator(folder, seconds=chosen.emulator_seconds, terms=terms)
 
@@ -121,7 +121,7 @@ def rate_limiter_of(
     if terms is not None:
         new_tasks = replace(NEW_TASKS, limit=terms.tasks_per_window, window_s=terms.task_window_s)
         questions = replace(
-            STATUS_REQUESTS, limit=terms.questions_per_window, window_s=terms.question_window_s
+            STATUS_REQUESTS, limit=terms.status_requests_per_window, window_s=terms.status_window_s
         )
     account = account_of(chosen)
     return RateLimiter(account, new_tasks, questions, clock=lambda: now().timestamp(), sleep=sleep)

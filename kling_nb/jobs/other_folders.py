@@ -118,7 +118,7 @@ class OtherFolders:
         paid = self.index.find(record.fingerprint)
         if paid is None or paid.job_id != record.id or not paid.task_id:
             return record
-        return self.ledger.adoptions.identify(record.id, paid.task_id)
+        return self.ledger.task_matching.assign_task(record.id, paid.task_id)
 
     def note(self, record: JobRecord) -> None:
         """Record in the index whether a request is or may be paid.
@@ -170,10 +170,10 @@ class OtherFolders:
             self.note(brought)
         return brought
 
-    def fill_in(self) -> None:
+    def note_all(self) -> None:
         """Add the paid requests of the ledger to the index, which may be older or lost."""
         records = self.ledger.rows(*_MAY_BE_PAID, limit=-1)
-        self.index.fill_in(
+        self.index.note_all(
             self.ledger.folder,
             [
                 (record.fingerprint, paid_at(record), record.id, record.task_id)
@@ -198,7 +198,7 @@ def unaccounted(index: UserIndex, ledger: Ledger, fingerprint: str) -> Payment |
         return None
     if paid.folder != ledger.folder:
         return paid
-    records = ledger.of_request(fingerprint)
+    records = ledger.with_fingerprint(fingerprint)
     return None if any(accounts_for(record, paid) for record in records) else paid
 
 

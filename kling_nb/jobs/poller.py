@@ -133,7 +133,7 @@ class Poller:
                 return await in_thread(ledger.row, record.id)
             if record.stage is Stage.ACCEPTED:
                 self.job.enter(state_of(record, self.expected_s))
-            elif not await in_thread(ledger.owner_lives, record.owner):
+            elif not await in_thread(ledger.owner_is_alive, record.owner):
                 await in_thread(ledger.settle, record.service)
             await self.context.sleep(_WATCH_S)
 

@@ -82,7 +82,7 @@ class Recovery:
         ledger = self.context.ledger
         await in_thread(self.context.other_folders.settle)
         if self.context.service == "live":
-            await in_thread(self.context.other_folders.fill_in)
+            await in_thread(self.context.other_folders.note_all)
         records = await in_thread(ledger.rows, *FOLLOWED, limit=-1)
         return [record for record in records if record.service == self.context.service]
 
@@ -105,7 +105,7 @@ class Recovery:
             task_id, job_id
         ):
             raise LedgerError(f"the service does not know a task {task_id!r}; check the id")
-        return await in_thread(ledger.adoptions.adopt, task_id, self.context.service, job_id)
+        return await in_thread(ledger.task_matching.adopt, task_id, self.context.service, job_id)
 
     async def called_back(self, task_id: str, token: str) -> JobRecord | None:
         """Return the job of a callback; it has the task id if the service confirms the task.
@@ -122,13 +122,13 @@ class Recovery:
         """
         ledger = self.context.ledger
         await in_thread(self.context.other_folders.settle)
-        record = await in_thread(ledger.by_nonce, token)
+        record = await in_thread(ledger.by_callback_token, token)
         if record is None or record.service != self.context.service:
             return None
         if record.stage in _MAY_LACK_TASK and record.task_id in ("", task_id):
             if not await self._exists(task_id):
                 return None
-            record = await in_thread(ledger.adoptions.identify, record.id, task_id)
+            record = await in_thread(ledger.task_matching.assign_task, record.id, task_id)
         return record if record.task_id == task_id else None
 
     def recover_orphan(self, record: JobRecord, task_id: str) -> JobRecord:
@@ -150,7 +150,7 @@ class Recovery:
             record = ledger.advance(record.id, Stage.DISCARDED, reason=reason)
         else:
             reason = "What became of it could not be noted"
-            record = ledger.adoptions.conclude(
+            record = ledger.task_matching.conclude(
                 record.id, Stage.UNKNOWN, reason=reason, code="", answer=""
             )
         ledger.id_slots.free(record.id)

@@ -130,8 +130,8 @@ class JobRegistry:
 
     async def funds(self) -> Funds:
         """Return the account's balance and what the tightest budget leaves, as far as known."""
-        accounts, context = self.context.ledger.accounts, self.context
-        budgets = await in_thread(accounts.standings, context.service, context.notebook())
+        accounts, context = self.context.ledger.spending, self.context
+        budgets = await in_thread(accounts.budget_statuses, context.service, context.notebook())
         return Funds(await balance_or_none(context.client), least_left(budgets))
 
     async def submit(self, job: Job) -> None:

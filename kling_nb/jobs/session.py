@@ -233,14 +233,14 @@ class Session:
         Returns:
             Every budget of this folder and service as it is now, with its expenses.
         """
-        accounts, wanted = self.ledger.accounts, parse_changes(self.notebook, limit, per)
+        accounts, wanted = self.ledger.spending, parse_changes(self.notebook, limit, per)
         if wanted:
             accounts.change(self.service, wanted)
-        return accounts.standings(self.service)
+        return accounts.budget_statuses(self.service)
 
     def expenses(self) -> list[Expense]:
         """Return every job of this folder that is or may be paid, also emulated, oldest first."""
-        return self.ledger.accounts.expenses()
+        return self.ledger.spending.expenses()
 
     def job(self, job_id: str) -> Job:
         """Return the job of an id, or of at least its first 4 characters; polled if it runs."""

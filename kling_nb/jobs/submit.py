@@ -204,7 +204,7 @@ async def _not_accepted(
         stage, reason = Stage.REFUSED, error.message if isinstance(error, ServiceError) else reason
         code = str(getattr(error, "code", ""))
     # On disk first; the balance is evidence and may take a while.
-    conclude = context.ledger.adoptions.conclude
+    conclude = context.ledger.task_matching.conclude
     record = await in_thread(conclude, job.id, stage, reason=reason, code=code, answer=answer)
     await in_thread(context.ledger.id_slots.free, job.id)
     if record.stage is Stage.ACCEPTED:  # the callback arrived before the answer

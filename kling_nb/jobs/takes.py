@@ -97,7 +97,7 @@ def store_inputs(ledger: Ledger, job_id: str, request: PreparedRequest) -> None:
     try:
         record = ledger.row(job_id)
         if not has_inputs(record):
-            ledger.note_sources(record.id, _store(request, ledger.folder))
+            ledger.save_sources(record.id, _store(request, ledger.folder))
     except Exception as error:
         _log.warning("job %s: another take will need the originals", job_id, exc_info=error)
 

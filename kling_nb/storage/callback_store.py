@@ -66,7 +66,7 @@ class CallbackStore:
         """Return whether there is a ledger in the folder."""
         return self._database.path.exists()
 
-    def knows(self, nonce: str) -> bool:
+    def has_token(self, nonce: str) -> bool:
         """Return whether a job of this folder, in any stage, was sent with this callback token."""
         with self._database.reading() as connection:
             return stage_of(connection, nonce) is not None
@@ -94,7 +94,7 @@ class CallbackStore:
             delete_oldest(connection, nonce)
             return True
 
-    def nonces(self) -> set[str]:
+    def callback_tokens(self) -> set[str]:
         """Return the callback tokens of all stored callbacks; empty without a ledger."""
         if not self.exists:
             return set()

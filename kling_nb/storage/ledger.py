@@ -58,8 +58,8 @@ class Ledger:
         self._open_lock = threading.Lock()
         self._process = OwnProcess()
         self._is_closed = False
-        self.accounts = Spending(self._reading, self._writing)
-        self.adoptions = TaskMatching(self._writing, self.owner, self._end_if_orphaned)
+        self.spending = Spending(self._reading, self._writing)
+        self.task_matching = TaskMatching(self._writing, self.owner, self._end_if_orphaned)
         self.id_slots = IdSlots(self.folder / "sending", self.folder)
 
     def open(self) -> None:
@@ -147,7 +147,7 @@ class Ledger:
             row = jobs.find(job_id)
             if row.stage in SUBMITTING:
                 row = jobs.update(jobs.end_orphaned(row, task_id), owner=self.owner)
-            return self.adoptions.identify_in(jobs, row, task_id)
+            return self.task_matching.assign_task_in(jobs, row, task_id)
 
     def note(self, job_id: str, **facts: object) -> JobRecord:
         """Change columns of a job without a change of stage; facts as for `advance`."""
@@ -165,7 +165,7 @@ class Ledger:
             row = jobs.find(job_id)
             return jobs.mark(row, **columns) if columns else row
 
-    def note_sources(self, job_id: str, sources: Mapping[str, Sequence[StoredInput]]) -> JobRecord:
+    def save_sources(self, job_id: str, sources: Mapping[str, Sequence[StoredInput]]) -> JobRecord:
         """Save which inputs of a request are stored, and where."""
         with self._writing() as jobs:
             return jobs.mark(jobs.find(job_id), sources=encode_sources(sources, self.folder))
@@ -191,7 +191,7 @@ class Ledger:
         with self._reading() as jobs:
             return jobs.with_task(task_id, service)
 
-    def by_nonce(self, nonce: str) -> JobRecord | None:
+    def by_callback_token(self, nonce: str) -> JobRecord | None:
         """Return the job that was sent with this callback token, or None."""
         with self._reading() as jobs:
             return jobs.first("nonce = ? AND nonce <> ''", nonce)
@@ -201,7 +201,7 @@ class Ledger:
         with self._reading() as jobs:
             return jobs.blocking(*fingerprints)
 
-    def of_request(self, fingerprint: str) -> list[JobRecord]:
+    def with_fingerprint(self, fingerprint: str) -> list[JobRecord]:
         """Return every job of this request in any stage, newest first."""
         with self._reading() as jobs:
             return jobs.select("fingerprint = ?", fingerprint)
@@ -301,7 +301,7 @@ class Ledger:
                 )
             jobs.update(row, owner="")
 
-    def owner_lives(self, owner: str) -> bool:
+    def owner_is_alive(self, owner: str) -> bool:
         """Return whether the session of this name is alive, in any process."""
         with self._writing():
             return self._session_locks.is_alive(owner)
@@ -354,6 +354,6 @@ class Ledger:
                 continue
             task_id = self.id_slots.read(job_id)
             if task_id and not row.task_id:
-                identified.append(self.adoptions.identify_in(jobs, row, task_id))
+                identified.append(self.task_matching.assign_task_in(jobs, row, task_id))
             spent.append(job_id)
         return identified, spent

@@ -162,7 +162,7 @@ class Spending:
     ) -> None:
         self._reading, self._writing = reading, writing
 
-    def standings(self, service: str, notebook: str | None = None) -> list[BudgetStatus]:
+    def budget_statuses(self, service: str, notebook: str | None = None) -> list[BudgetStatus]:
         """Return the budgets of a service; without those of other notebooks if one is given."""
         with self._reading() as jobs:
             return read_budgets(jobs, service, notebook)
@@ -227,7 +227,7 @@ def parse_expense(row: sqlite3.Row) -> Expense:
         model=row["model"],
         credits=row["cost"],
         # A clip that was generated is paid for, whatever happened to its job later.
-        is_sure=bool(row["was_made"])
+        is_certain=bool(row["was_made"])
         or row["credits"] is not None
         or Stage(row["stage"]) not in _UNCERTAIN,
         is_clip=is_clip,

@@ -66,7 +66,7 @@ class TaskMatching:
             check_adoptable(row, task_id)
             return self._accept(jobs, row, task_id)
 
-    def identify(self, job_id: str, task_id: str) -> JobRecord:
+    def assign_task(self, job_id: str, task_id: str) -> JobRecord:
         """Assign the task that a callback names to the job with its callback token.
 
         While the request is being sent, only writes the id to the row: the session that sends it
@@ -77,9 +77,9 @@ class TaskMatching:
             The row that has the task; the job's own row, unchanged, if the task cannot be its.
         """
         with self._writing() as jobs:
-            return self.identify_in(jobs, jobs.find(job_id), task_id)
+            return self.assign_task_in(jobs, jobs.find(job_id), task_id)
 
-    def identify_in(self, jobs: JobsTable, row: JobRecord, task_id: str) -> JobRecord:
+    def assign_task_in(self, jobs: JobsTable, row: JobRecord, task_id: str) -> JobRecord:
         """Do the same as `identify` in the transaction of the caller."""
         known = jobs.with_task(task_id, row.service)
         if known is not None and known.id != row.id:

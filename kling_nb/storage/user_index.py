@@ -185,7 +185,7 @@ class UserIndex:
             return False
         return paid is not None and (paid.job_id, paid.task_id) == (job_id, task_id)
 
-    def fill_in(self, folder: Path, entries: Sequence[tuple[str, datetime, str, str]]) -> None:
+    def note_all(self, folder: Path, entries: Sequence[tuple[str, datetime, str, str]]) -> None:
         """Save many payments of a folder: fingerprint, time, job id and task id of each."""
         key = folder_key(folder)
         rows = [

@@ -95,7 +95,7 @@ def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
         await finish(world)
 
     asyncio.run(play())
-    grounds = [judge(event.state.evidence).ground for event in heard]  # type: ignore[union-attr]
+    grounds = [judge(event.state.evidence).reason for event in heard]  # type: ignore[union-attr]
     assert grounds[-1] is Reason.STILL
     assert job.exception(0) is not None
 
@@ -114,7 +114,7 @@ def test_another_job_meanwhile_spoils_the_evidence(world: World) -> None:
 
     asyncio.run(play())
     row = world.ledger.row(job.id)
-    assert judge(evidence_of(row)).ground is Reason.OTHERS
+    assert judge(evidence_of(row)).reason is Reason.OTHERS
 
 
 def test_a_job_long_before_spoils_nothing(world: World) -> None:
@@ -134,7 +134,7 @@ def test_a_failure_meanwhile_spoils_the_evidence(world: World) -> None:
     world.ledger.note(job.id, balance_before=world.books.balance())
     world.ledger.advance(early.id, Stage.FAILED, credits=0)
     asyncio.run(submit(world.context, job, prepared, 8.0))
-    assert judge(evidence_of(world.ledger.row(job.id))).ground is Reason.OTHERS
+    assert judge(evidence_of(world.ledger.row(job.id))).reason is Reason.OTHERS
 
 
 def test_a_balance_that_comes_late(world: World) -> None:
@@ -150,7 +150,7 @@ def test_a_balance_that_never_comes(world: World) -> None:
     """Given up in the end, with nothing to tell."""
     world.books.inject("unreachable", times=100, argument="other")
     _, row = lose(world)
-    assert judge(evidence_of(row)).ground is Reason.UNSEEN
+    assert judge(evidence_of(row)).reason is Reason.UNSEEN
     assert len(world.waits) == len(SAMPLE_TIMES_S) - 1
 
 

@@ -212,7 +212,7 @@ def post(session: Session, nonce: str, *bodies: bytes) -> None:
 
 def waiting(session: Session) -> set[str]:
     """The values that letters wait for."""
-    return CallbackStore(session.ledger.folder).nonces()
+    return CallbackStore(session.ledger.folder).callback_tokens()
 
 
 def another_kernel(open_session: Open, session: Session, **given: Any) -> Session:

@@ -89,10 +89,10 @@ def test_the_old_session_is_closed() -> None:
     """Its jobs are left to the new one, which takes them up."""
     old = configure(emulator_seconds=600)
     job = old.text_to_video("A red fox")
-    assert old.ledger.owner_lives(old.ledger.owner)
+    assert old.ledger.owner_is_alive(old.ledger.owner)
     new = configure()
     assert job.done()
-    assert not new.ledger.owner_lives(old.ledger.owner)
+    assert not new.ledger.owner_is_alive(old.ledger.owner)
     assert [again.id for again in new.resume()] == [job.id]
 
 

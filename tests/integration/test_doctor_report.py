@@ -37,7 +37,7 @@ def test_before_the_page_answers_it_is_asked() -> None:
     """What it told at its hello is there already."""
     found = browser.judge_page("notebook", LAB, None, waited_s=None)
     assert [each.status for each in found] == ["ok", "asking", "asking", "asking"]
-    assert found[0].said == "JupyterLab 4.6.6"
+    assert found[0].message == "JupyterLab 4.6.6"
 
 
 def test_a_page_that_plays() -> None:
@@ -49,7 +49,7 @@ def test_a_page_without_a_decoder_has_a_fix() -> None:
     """In the page's own words, and with what to do."""
     answer = PLAYS | {"sound": {"plays": False, "said": "Unable to decode audio data"}}
     *_, sound = browser.judge_page("notebook", LAB, answer, waited_s=None)
-    assert (sound.status, sound.said) == ("bad", "Unable to decode audio data")
+    assert (sound.status, sound.message) == ("bad", "Unable to decode audio data")
     assert "Chrome" in sound.fix
 
 
@@ -63,7 +63,7 @@ def test_a_page_that_never_answers_has_a_fix() -> None:
 def test_an_old_front_end_is_a_warning() -> None:
     """There a click waits for the cell."""
     old = browser.judge_page("notebook", Page("JupyterLab", "4.2.5"), PLAYS, waited_s=None)[0]
-    assert (old.status, old.said) == ("warn", "JupyterLab 4.2.5")
+    assert (old.status, old.message) == ("warn", "JupyterLab 4.2.5")
 
 
 @pytest.mark.parametrize("place", ["terminal", "headless"])
@@ -71,7 +71,7 @@ def test_where_there_is_no_page_none_is_asked(place: Any) -> None:
     """One finding says where it is."""
     (only,) = browser.judge_page(place, None, None, waited_s=None)
     assert only.status == "ok"
-    assert place in only.said
+    assert place in only.message
 
 
 @pytest.mark.parametrize("told", [{}, {"pictures": 1}, {"sound": {"plays": "yes"}}])

@@ -212,7 +212,7 @@ def test_a_process_dies_while_another_watches(
         assert session.resume(session.jobs()[0].id)
         job = session.text_to_video(PROMPT)
         assert isinstance(job.state, Waiting)
-        assert session.ledger.owner_lives(session.ledger.row(job.id).owner)
+        assert session.ledger.owner_is_alive(session.ledger.row(job.id).owner)
         assert session.ledger.row(job.id).owner != session.ledger.owner
     assert job.result(PATIENCE_S).path.is_file()
     assert tasks() == 1

@@ -149,11 +149,11 @@ def test_a_living_process_is_seen(tmp_path: Path, ledger: Ledger) -> None:
     """The lock is held across processes for as long as the other one lives."""
     with another_process(LEAD, tmp_path, *STEPS[:2]) as process:
         row = ledger.row(read_line(process))
-        assert ledger.owner_lives(row.owner)
+        assert ledger.owner_is_alive(row.owner)
         assert not ledger.claim(row.id)
         process.kill()
         process.wait()
-        assert not ledger.owner_lives(row.owner)
+        assert not ledger.owner_is_alive(row.owner)
         assert ledger.claim(row.id)
 
 
@@ -163,9 +163,9 @@ def test_a_child_process_does_not_inherit_the_lock(ledger: Ledger, other: Ledger
     with subprocess.Popen(
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False
     ) as child:
-        assert other.owner_lives(ledger.owner)
+        assert other.owner_is_alive(ledger.owner)
         ledger.close()
-        assert not other.owner_lives(ledger.owner)
+        assert not other.owner_is_alive(ledger.owner)
         child.communicate(b"\n")
 
 
@@ -214,7 +214,7 @@ def test_two_processes_race_within_a_budget(tmp_path: Path) -> None:
     """Room for ten: ten are made in all, and both processes are refused the same other ten."""
     folder = tmp_path / "new"
     setting = Ledger(folder)
-    setting.accounts.change("live", [Change(Scope.FOLDER, "", 550)])
+    setting.spending.change("live", [Change(Scope.FOLDER, "", 550)])
     with (
         another_process(WITHIN_A_BUDGET, folder) as one,
         another_process(WITHIN_A_BUDGET, folder) as two,
@@ -227,5 +227,5 @@ def test_two_processes_race_within_a_budget(tmp_path: Path) -> None:
         assert [order[1:] for order in told] == [list(range(20))] * 2
         assert sum(order[0] for order in told) == 10
         assert {row.fingerprint for row in setting.rows()} == set(map(str, range(10)))
-        assert setting.accounts.standings("live")[0].left_credits == 0
+        assert setting.spending.budget_statuses("live")[0].left_credits == 0
     setting.close()

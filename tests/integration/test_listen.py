@@ -113,7 +113,7 @@ def test_a_callback_ends_a_job(open_session: Open, monkeypatch: pytest.MonkeyPat
         assert job.result(PATIENCE_S).path.is_file()
         assert listening.received["accepted"] == 1
         assert session.callback_urls.offer(session.ledger.folder)[0].startswith(listening.url)
-    posts = session.emulator.outbox.posts() if session.emulator else []
+    posts = session.emulator.callback_queue.posts() if session.emulator else []
     assert [each.status for each in posts] == [200]
 
 
@@ -314,7 +314,7 @@ def test_who_listens_goes_on_where_another_cannot(
     assert slow.callback_urls.listening is listening
     assert listening.is_open
     assert slow.emulator is not None
-    assert not slow.emulator.courier.webhook_key
+    assert not slow.emulator.callback_sender.webhook_key
     job, url, body = ask(slow)
     polled = count_polls(job)
     assert post(url, body) == 200
@@ -382,7 +382,7 @@ def test_a_closed_session_still_stores_callbacks(slow: Session, listening: Liste
     slow.close()
     assert post(add_callback_token(listening.url, "never-handed-out"), body) == 403
     assert post(url, body) == 200
-    assert CallbackStore(slow.ledger.folder).nonces() == {token}
+    assert CallbackStore(slow.ledger.folder).callback_tokens() == {token}
 
 
 def test_an_unknown_token_creates_no_ledger(slow: Session, listening: Listening) -> None:
@@ -440,7 +440,7 @@ def test_what_comes_for_another_folder_is_kept_there(shared: Session, tmp_path: 
     url = add_callback_token(shared.callback_urls.url, row.nonce)
     kling_nb.configure(folder=tmp_path / "other")
     assert post(url, document(task.task_id)) == 200
-    assert CallbackStore(shared.ledger.folder).nonces() == {row.nonce}
+    assert CallbackStore(shared.ledger.folder).callback_tokens() == {row.nonce}
     session = kling_nb.configure(folder=shared.ledger.folder)
     wait_until(lambda: session.ledger.row(lost.id).task_id == task.task_id)
     assert session.ledger.row(lost.id).stage is Stage.ACCEPTED

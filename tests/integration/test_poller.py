@@ -433,7 +433,7 @@ def test_the_disk_knows_before_the_handle(world: World) -> None:
 def test_the_end_is_dated_by_the_services_clock(world: World) -> None:
     """A clip that is noticed a day late did not take a day: expectations are learnt from it."""
     job = world.submit()
-    while world.emulator.studio.pending:
+    while world.emulator.renderer.pending:
         asyncio.run(asyncio.sleep(0.002))
     world.clock.move(86_400)
     world.follow(job)
@@ -537,7 +537,7 @@ def test_what_says_that_it_is_time_ends_the_wait(world: World) -> None:
 def test_where_a_notification_is_to_come_questions_are_rare(world: World) -> None:
     """Until it came, or nobody listens any more."""
     hearing = world.context.callback_urls
-    listening = hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
+    listening = hearing.switch_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     job = world.submit()
     row = world.ledger.row(job.id)
     follower = Poller(world.context, job, 164.0)
@@ -553,7 +553,7 @@ def test_where_a_notification_is_to_come_questions_are_rare(world: World) -> Non
 def test_a_notification_that_never_comes_loses_nothing(world: World) -> None:
     """Polling goes on underneath."""
     hearing = world.context.callback_urls
-    hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
+    hearing.switch_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     job = world.submit()
     assert hearing.covers(world.ledger.row(job.id))
     assert isinstance(world.follow(job)[-1], Saved)

@@ -381,7 +381,7 @@ def test_a_forgotten_task_comes_back_as_a_job_of_its_own(world: World) -> None:
     assert again.result(0).path.is_file()
     assert adopt(world, task_id).id == row.id
     assert world.ledger.row(job.id).stage is Stage.FORGOTTEN
-    assert sum(expense.credits or 0 for expense in world.ledger.accounts.expenses()) == 55
+    assert sum(expense.credits or 0 for expense in world.ledger.spending.expenses()) == 55
 
 
 def test_adopting_without_a_job_asks_for_some_seconds(

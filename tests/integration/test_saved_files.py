@@ -220,7 +220,7 @@ def test_budgets_and_uploads_are_found(film: Path) -> None:
     (live, _) = table(folder / "ledger.sqlite3", "uploads")
     with closing(Ledger(folder)) as ledger:
         ledger.open()
-        (standing,) = ledger.accounts.standings("live", "")
+        (standing,) = ledger.spending.budget_statuses("live", "")
         assert standing.budget.limit_credits == budget["limit_credits"] == 2000
         assert standing.spent_credits == 165
     at = datetime.fromisoformat(live["at"])
@@ -248,12 +248,12 @@ def test_a_letter_in_the_mailbox_is_read_and_thrown_away(film: Path) -> None:
     folder = film / "kling_clips"
     (kept,) = table(folder / "ledger.sqlite3", "notifications")
     box = CallbackStore(folder)
-    assert box.nonces() == {kept["nonce"]}
+    assert box.callback_tokens() == {kept["nonce"]}
     letter = box.oldest(kept["nonce"])
     assert letter is not None
     assert (letter.body, letter.at.isoformat()) == (kept["body"], kept["at"])
     box.discard(letter)
-    assert box.nonces() == set()
+    assert box.callback_tokens() == set()
 
 
 def test_the_folder_of_a_callback_is_found(release: Path, tmp_path: Path) -> None:

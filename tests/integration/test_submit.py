@@ -237,7 +237,7 @@ def test_a_callback_url_is_sent(world: World) -> None:
 def test_where_somebody_listens_a_request_is_called_back(world: World) -> None:
     """Its one-time value is on disk before it is sent; the person asked for no address."""
     hearing = world.context.callback_urls
-    hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
+    hearing.switch_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     send(world, *world.prepare())
     [row], [task] = world.ledger.rows(), world.books.tasks()
     assert task.callback_url == f"http://127.0.0.1:9/?kling_nb={row.nonce}"
@@ -248,7 +248,7 @@ def test_where_somebody_listens_a_request_is_called_back(world: World) -> None:
 def test_a_persons_own_address_goes_before_who_listens(world: World) -> None:
     """And nobody here waits for what comes there."""
     hearing = world.context.callback_urls
-    hearing.turn_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
+    hearing.switch_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
     send(world, *world.intend(wish))
     [row], [task] = world.ledger.rows(), world.books.tasks()
@@ -329,7 +329,7 @@ def test_an_answer_that_denies_its_own_task(world: World, fault: str) -> None:
     assert job.state.evidence.task_ids == (task.task_id,)
     with pytest.raises(TaskUnknown, match=f"%kling adopt {task.task_id} {job.id}"):
         job.result(0)
-    adopted = world.ledger.adoptions.adopt(task.task_id, "emulator", job.id)
+    adopted = world.ledger.task_matching.adopt(task.task_id, "emulator", job.id)
     assert (adopted.id, adopted.stage) == (job.id, Stage.ACCEPTED)
     world.follow(world.handle(adopted))
     assert world.ledger.row(job.id).stage is Stage.SAVED

@@ -441,7 +441,7 @@ def test_a_row_from_before_pictures_were_kept(
     """An error that says how; the cell again keeps the picture for 0 credits, then it works."""
     first = session.image_to_video(fox, "A red fox")
     first.result(PATIENCE_S)
-    session.ledger.note_sources(first.id, {})
+    session.ledger.save_sources(first.id, {})
     with pytest.raises(MediaError, match=r"my fox\.png, is not kept .* again, for 0 credits"):
         first.another_take()
     run_cell(session, first.facts.cell)
@@ -539,7 +539,7 @@ def test_no_request_fails_for_want_of_a_copy(
         raise LedgerError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(session.ledger, "note_sources", note_sources)
+        patch.setattr(session.ledger, "save_sources", note_sources)
         job = session.image_to_video(fox, "A red fox")
     assert job.task_id
     assert f"job {job.id}: another take will need the originals" in caplog.text

@@ -142,7 +142,7 @@ def open_client(transport: Any, timeout: Any) -> httpx.AsyncClient:
 
 
 REAL = {"api": "https://api.kie.ai", "upload": "https://kieai.redpandaai.co"}
-EASY = Limits(tasks_per_window=10_000, questions_per_window=10_000)
+EASY = Limits(tasks_per_window=10_000, status_requests_per_window=10_000)
 
 
 def in_process(folder: Path, **options: Any) -> tuple[Service, Emulator]:

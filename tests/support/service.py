@@ -58,7 +58,7 @@ CREATE = "/api/v1/jobs/createTask"
 RECORD = "/api/v1/jobs/recordInfo"
 UPLOAD = "/api/file-stream-upload"
 
-EASY = Limits(tasks_per_window=10_000, task_window_s=0.1, questions_per_window=10_000)
+EASY = Limits(tasks_per_window=10_000, task_window_s=0.1, status_requests_per_window=10_000)
 """No rate limits, and short waits after a 429."""
 
 ENDLESS = 2_000
@@ -173,7 +173,7 @@ class World:
         """Let time pass for everybody, once the studio is at rest."""
         self.waits.append(seconds)
         assert len(self.waits) < ENDLESS, "the job goes on for ever"
-        while self.emulator.studio.pending:  # noqa: ASYNC110 - a thread that knows no event loop
+        while self.emulator.renderer.pending:  # noqa: ASYNC110 - a thread that knows no event loop
             await asyncio.sleep(0.002)
         self.clock.move(seconds)
 

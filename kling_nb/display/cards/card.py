@@ -211,7 +211,7 @@ class Card:
         """Show all cards in their current state, and on live pages the actions below them."""
         with self._drawing:
             if self._place is not None:
-                self._place.renew()
+                self._place.start_version()
             is_text = self._output.updates == "text"
             bundle = self._bundle([ended or self._entries[-1]] if is_text else self._entries)
             # First, since a page keeps the actions until their card arrives.
@@ -239,7 +239,7 @@ class Card:
             for each in entries
         }
         cells = {each.job.id: each.job.facts.cell for each in entries if each.job.facts.cell}
-        self._place.tell(bundle, feet=actions, cells=cells)
+        self._place.send_update(bundle, feet=actions, cells=cells)
 
     def _receive(self, message: Mapping[str, Any]) -> None:
         """Handle a message of a page; called on the kernel's thread, which must stay free."""

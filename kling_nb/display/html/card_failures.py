@@ -98,22 +98,22 @@ def describe_cost(facts: JobFacts, state: Failed, now: datetime) -> str:
     watch = state.evidence.watch
     if watch is None:
         return f"{COST_NOT_REPORTED}; `%kling balance` shows what is left."
-    if watch.goes_on(now):
+    if watch.is_running(now):
         return f"{COST_NOT_REPORTED}; the balance is checked again a minute later."
     return f"{COST_NOT_REPORTED}. {describe_refund(judge(state.evidence), is_over=watch.is_over)}"
 
 
 def describe_refund(verdict: Verdict, *, is_over: bool) -> str:
     """Describe what the balance shows about the credits of a failed task."""
-    if verdict.ground is Reason.STILL:
+    if verdict.reason is Reason.STILL:
         balance = format_balance(verdict.after_credits or 0.0)
         return f"It very probably cost nothing: the balance is {balance}, as before."
-    if verdict.ground is Reason.FELL and is_over:
+    if verdict.reason is Reason.FELL and is_over:
         return (
             f"It was very probably charged: {format_balance_change(verdict)}, exactly the price, "
             f"and nothing came back in {format_duration(verdict.lasted_s)}."
         )
-    if verdict.ground is Reason.FELL:
+    if verdict.reason is Reason.FELL:
         return f"Cannot tell: {format_balance_change(verdict)}, and nothing later shows a refund."
     return format_verdict(verdict)
 
@@ -150,7 +150,7 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
     local = state.at.astimezone(now.tzinfo)
     when = f"{local:%H:%M} on {format_date(state.at, now)}"
     watch = state.evidence.watch
-    watching = ("The balance is watched for a minute.",) if watch and watch.goes_on(now) else ()
+    watching = ("The balance is watched for a minute.",) if watch and watch.is_running(now) else ()
     look = f"In live mode, {ACCOUNT_LOGS} would show it."
     if not facts.emulated:
         look = f"Look for it on {ACCOUNT_LOGS}."

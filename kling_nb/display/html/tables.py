@@ -96,7 +96,7 @@ class Finding:
     name: str
     """The subject of the check, in two words."""
     status: FindingStatus
-    said: str
+    message: str
     """The result, in a sentence or less."""
     fix: str = ""
     """What to do about it; empty if nothing is to be done."""
@@ -119,7 +119,7 @@ def render_row(finding: Finding) -> tuple[Markup, Markup]:
     """Return the status and the text of a finding."""
     look, word = BADGES[finding.status]
     fix = tag("p", "line", prose(f"→ {finding.fix}")) if finding.fix else ""
-    text = tag("p", "line", tag("strong", "", f"{finding.name}: "), prose(finding.said))
+    text = tag("p", "line", tag("strong", "", f"{finding.name}: "), prose(finding.message))
     return (
         tag("dt", "label", tag("span", look, word, style=BADGE)),
         tag("dd", "value", text, fix),
@@ -131,7 +131,7 @@ def findings_text(findings: Sequence[Finding]) -> str:
     lines = [f"{TITLE}: {summarize(findings)}"]
     width = max(len(word) for _, word in BADGES.values())
     for each in findings:
-        lines.append(f"{BADGES[each.status][1]:<{width}}  {each.name}: {each.said}")
+        lines.append(f"{BADGES[each.status][1]:<{width}}  {each.name}: {each.message}")
         if each.fix:
             lines.append(f"{'':<{width}}  → {each.fix}")
     return "\n".join(lines)

@@ -68,7 +68,7 @@ def model_note(spec: ModelSpec) -> str:
     standard = f"standard clip ({chosen}): " if chosen else ""
     takes = format_inputs(spec).replace("_", " ")
     words = [f"takes {takes}", standard + _format_offer(spec, format_price)]
-    return "; ".join([*words, *filter(None, [_SURENESS.get(spec.sureness)])])
+    return "; ".join([*words, *filter(None, [_SURENESS.get(spec.confidence)])])
 
 
 def format_cost(form: Form, *, funds: Funds, emulated: bool) -> str:

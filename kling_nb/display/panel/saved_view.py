@@ -65,10 +65,10 @@ class SavedView:
             with self._updating:
                 self._saved = _records(self._bundles(jobs))
                 if self._place is not None:
-                    self._place.renew()
+                    self._place.start_version()
                 self._handle.update(self._current_bundle(), raw=True)
                 if self._place is not None:
-                    self._place.tell()
+                    self._place.send_update()
         except Exception:
             _log.exception("the clips of a panel could not be saved in its notebook")
 
@@ -81,7 +81,7 @@ class SavedView:
         with self._updating:
             if self._place is not None:
                 is_behind = version != self._place.version
-                self._place.tell(self._current_bundle() if is_behind else None)
+                self._place.send_update(self._current_bundle() if is_behind else None)
 
     def _current_bundle(self) -> Bundle:
         return self._saved if self._place is None else self._place.wrap(self._saved)

@@ -65,9 +65,9 @@ class Limits:
     tasks_per_window: float = 20
     """New tasks of an account in one window."""
     task_window_s: float = 10.0
-    questions_per_window: float = 10
+    status_requests_per_window: float = 10
     """recordInfo requests of one key in one window."""
-    question_window_s: float = 1.0
+    status_window_s: float = 1.0
     upload_life_s: float = 24 * 3600.0
     clip_life_s: float = 14 * 24 * 3600.0
     link_life_s: float = 20 * 60.0
@@ -82,7 +82,7 @@ class Limits:
     lengths are this emulator's."""
 
 
-UNLIMITED = Limits(tasks_per_window=math.inf, questions_per_window=math.inf)
+UNLIMITED = Limits(tasks_per_window=math.inf, status_requests_per_window=math.inf)
 """The same service without rate limits, for load tests."""
 RATE_LIMIT_FIELDS = {
     "create": ("tasks_per_window", "task_window_s"),
@@ -187,7 +187,7 @@ class EmulatedAccount:
         with self.database.transaction() as connection:
             connection.execute(END_TASK, (self.clock(), clip, fail.code, fail.msg, task_id))
 
-    def note_question(self, key: str) -> None:
+    def count_status_request(self, key: str) -> None:
         """Count a recordInfo request of this key.
 
         Raises:
@@ -196,11 +196,11 @@ class EmulatedAccount:
         asker, now = hashlib.sha256(key.encode()).hexdigest()[:16], self.clock()
         with self.database.transaction() as connection:
             connection.execute(
-                "DELETE FROM questions WHERE asked_at <= ?", (now - self.terms.question_window_s,)
+                "DELETE FROM questions WHERE asked_at <= ?", (now - self.terms.status_window_s,)
             )
             query = "SELECT count(*) FROM questions WHERE asker = ?"
             (recent,) = connection.execute(query, (asker,)).fetchone()
-            if recent >= self.terms.questions_per_window:
+            if recent >= self.terms.status_requests_per_window:
                 raise TooOften
             connection.execute("INSERT INTO questions VALUES (?, ?)", (asker, now))
 

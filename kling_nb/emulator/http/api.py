@@ -71,7 +71,7 @@ class Api:
     def record_info(self, call: Call) -> Response:
         """Return the record of a task; 422 for an unknown one. Source: L."""
         try:
-            self.account.note_question(call.key)
+            self.account.count_status_request(call.key)
         except TooOften:
             return envelope(429, TOO_OFTEN)
         task = self.account.task(call.query.get("taskId", ""))

@@ -109,7 +109,7 @@ VIDEO = ModelSpec(
     usual_s=158.0,
     source=f"{PAGE}; it names no limit of the prompt: that of the other 3.0 models. Which length "
     "counts where duration and shots differ is not told: such a request is not sent",
-    sureness="recorded",
+    confidence="recorded",
 )
 
 _TURBO_FRAME = replace(FIRST_FRAME, kind=Media(JPEG_OR_PNG, max_bytes=10_000_000))
@@ -357,5 +357,5 @@ OMNI_TRANSFORMATION = ModelSpec(
     ),
     usual_s=_USUAL_S,
     source=f"{PAGE}; its fields are pieced together",
-    sureness="less sure",
+    confidence="less sure",
 )

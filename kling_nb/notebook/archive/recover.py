@@ -192,7 +192,7 @@ class _Recovery:
         """
         card, folder = candidate.card, candidate.source.notebook.parent
         fingerprint = bare_fingerprint(card.fingerprint)
-        if any(row.id == card.id for row in self._ledger.of_request(fingerprint)):
+        if any(row.id == card.id for row in self._ledger.with_fingerprint(fingerprint)):
             return True  # a second row would duplicate the job
         if card.service == "live" and self._session.has_paid(fingerprint):
             return True

@@ -113,7 +113,7 @@ class Commands:
         """Show mode, balance, budgets, callbacks and running jobs."""
         session = default_session()
         rows = session.ledger.rows(*(SUBMITTING | FOLLOWED), limit=-1)
-        budgets_here = session.ledger.accounts.standings(session.service, session.notebook)
+        budgets_here = session.ledger.spending.budget_statuses(session.service, session.notebook)
         lines = [describe_mode(session), describe_balance(session), *map(str, budgets_here)]
         if listening := session.callback_urls.listening:
             lines.append(f"listening at {listening.url}")

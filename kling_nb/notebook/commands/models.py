@@ -29,7 +29,7 @@ def show_models(name: str = "") -> None:
         _show_options(find_model(name))
         return
     rows = [
-        (spec.name, format_offer(spec), _describe_clip(spec), format_inputs(spec), spec.sureness)
+        (spec.name, format_offer(spec), _describe_clip(spec), format_inputs(spec), spec.confidence)
         for spec in found
     ]
     dates = sorted({f"{spec.prices.as_of:%Y-%m-%d}" for spec in found})

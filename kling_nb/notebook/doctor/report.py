@@ -175,13 +175,13 @@ class Report:
 
     def _draw(self, _change: object = None) -> None:
         with self._drawing:
-            self._place.renew()
+            self._place.start_version()
             self._handle.update(self._bundle(), raw=True)
-            self._place.tell()
+            self._place.send_update()
 
     def _answer_page(self, content: Mapping[str, Any]) -> None:
         """Send the report to a page that was reloaded."""
-        self._place.tell(self._bundle() if content.get("do") == "show" else None)
+        self._place.send_update(self._bundle() if content.get("do") == "show" else None)
 
     def _bundle(self) -> dict[str, Any]:
         return self._place.wrap(bundle_of(self._examination.findings()))

@@ -162,7 +162,7 @@ class RequestPricer:
         """Return why the request costs nothing; empty for a new request."""
         ledger = self._session.ledger
         row = ledger.blocking(*names)
-        if row is None or (row.stage is Stage.INTENDED and not ledger.owner_lives(row.owner)):
+        if row is None or (row.stage is Stage.INTENDED and not ledger.owner_is_alive(row.owner)):
             return self._refusal_note(names)
         if row.stage is Stage.SAVED:
             return f"saved {format_date(row.finished_at or row.updated_at, self._now)}"

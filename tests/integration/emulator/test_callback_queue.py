@@ -30,7 +30,7 @@ def test_what_ended_meanwhile_is_told_by_the_next_emulator(
 ) -> None:
     """Once, even if the clip was not rendered before."""
     service, emulator = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
-    emulator.studio.stopping.set()
+    emulator.renderer.stopping.set()
     task_id = order(service, receiver.url)
     emulator.close()
     clock.move(61)
@@ -62,10 +62,10 @@ def test_a_claim_outlives_its_process_only_for_a_while(
     """A killed process releases nothing."""
     service, emulator = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
     order(service, receiver.url)
-    (callback,) = emulator.outbox.pending()
+    (callback,) = emulator.callback_queue.pending()
     clock.move(61)
-    assert emulator.outbox.claim(callback)
-    assert not emulator.outbox.claim(callback)
+    assert emulator.callback_queue.claim(callback)
+    assert not emulator.callback_queue.claim(callback)
     clock.move(21)
     receiver.wait_for(1)
     emulator.close()
@@ -79,7 +79,7 @@ def test_two_emulators_of_a_folder_call_once(
     ids = [order(service, receiver.url) for _ in range(5)]
     second = Emulator(tmp_path, terms=QUICK, clock=clock, render="canned")
     clock.move(61)
-    wait_until(lambda: not first.outbox.pending())
+    wait_until(lambda: not first.callback_queue.pending())
     first.close()
     second.close()
     assert sorted(parse_callback(got.body).task_id for got in receiver.received) == sorted(ids)
@@ -110,14 +110,14 @@ def test_a_database_error_does_not_stop_callbacks(
     """It is logged, and the sender starts again."""
     monkeypatch.setattr("kling_nb.emulator.http.callback_sender.ERROR_PAUSE_S", 0.01)
     service, emulator = in_process(tmp_path, terms=QUICK)
-    look, trouble = emulator.outbox.pending, [sqlite3.OperationalError("locked")]
+    look, trouble = emulator.callback_queue.pending, [sqlite3.OperationalError("locked")]
 
     def troubled() -> list[PendingCallback]:
         if trouble:
             raise trouble.pop()
         return look()
 
-    monkeypatch.setattr(emulator.outbox, "pending", troubled)
+    monkeypatch.setattr(emulator.callback_queue, "pending", troubled)
     order(service, receiver.url)
     receiver.wait_for(1)
     emulator.close()

@@ -152,7 +152,7 @@ def test_rate_limits_have_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLING_NB_RATE_LIMITS", "create=40/10")
     terms = arguments().rate_limits
     assert (terms.tasks_per_window, terms.task_window_s) == (40, 10.0)
-    assert (terms.questions_per_window, terms.question_window_s) == (10, 1.0)
+    assert (terms.status_requests_per_window, terms.status_window_s) == (10, 1.0)
     assert arguments("--rate-limits", "status=3/2").rate_limits.tasks_per_window == 20
 
 

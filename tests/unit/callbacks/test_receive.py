@@ -56,7 +56,7 @@ def test_a_key_asks_for_signatures(ledger: Ledger, key: str, status: int) -> Non
     """With a webhook key only signed callbacks are stored."""
     judged = receiver_of(ledger, "the-webhook-key").receive(posted(key=key), store=True)
     assert (judged.status if isinstance(judged, RejectedCallback) else 200) == status
-    assert len(CallbackStore(ledger.folder).nonces()) == (status == 200)
+    assert len(CallbackStore(ledger.folder).callback_tokens()) == (status == 200)
 
 
 def test_a_check_stores_nothing(ledger: Ledger, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_an_unknown_token_is_rejected(ledger: Ledger) -> None:
         repr(nowhere.receive(posted(), store=True)),
     }
     assert len(answers) == 1
-    assert CallbackStore(ledger.folder).nonces() == set()
+    assert CallbackStore(ledger.folder).callback_tokens() == set()
 
 
 def test_a_callback_that_cannot_be_stored_may_come_again(tmp_path: Path) -> None:

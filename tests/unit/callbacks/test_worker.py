@@ -87,11 +87,11 @@ def test_a_callback_stays_while_the_service_cannot_be_polled(
     store, processing = CallbackStore(session.ledger.folder), CallbackWorker(session)
     store.post("n", b"it", AT)
     check(session, processing, 2)
-    assert store.nonces() == {"n"}
+    assert store.callback_tokens() == {"n"}
     check(session, processing, 2)
     assert received == ["it"] * 3
     assert waits == [1, 2]
-    assert store.nonces() == set()
+    assert store.callback_tokens() == set()
     assert processing.counts == {"accepted": 1}
 
 
@@ -162,7 +162,7 @@ def test_callbacks_wait_for_the_next_worker(session: Session) -> None:
     processing = CallbackWorker(session)
     check(session, processing)
     assert processing.counts == {"accepted": 1}
-    assert CallbackStore(session.ledger.folder).nonces() == set()
+    assert CallbackStore(session.ledger.folder).callback_tokens() == set()
 
 
 def test_a_folder_that_is_gone_is_no_fault(

@@ -55,28 +55,28 @@ def test_what_a_balance_tells(
 ) -> None:
     """1,000 credits before, 55 the price; only the whole price or a whole watch says anything."""
     verdict = judge(Evidence(55, 1000, watch(*looks)))
-    assert (verdict.likelihood, verdict.ground) == (likelihood, ground)
+    assert (verdict.likelihood, verdict.reason) == (likelihood, ground)
 
 
 @pytest.mark.parametrize("looks", [[(0, 945)], [(0, 1000), (60, 1000)], []])
 def test_other_jobs_spoil_everything(looks: list[tuple[float, float]]) -> None:
     """Whatever the numbers are: another job of this ledger may have made them."""
     verdict = judge(Evidence(55, 1000, watch(*looks, others=True)))
-    assert (verdict.likelihood, verdict.ground) == (OPEN, Reason.OTHERS)
+    assert (verdict.likelihood, verdict.reason) == (OPEN, Reason.OTHERS)
 
 
 @pytest.mark.parametrize("price", [None, 0])
 def test_without_a_price_no_fall_is_evidence(price: float | None) -> None:
     """It cannot be recognised; standing still can."""
-    assert judge(Evidence(price, 1000, watch((0, 945)))).ground is Reason.ODD
-    assert judge(Evidence(price, 1000, watch((60, 1000)))).ground is Reason.STILL
+    assert judge(Evidence(price, 1000, watch((0, 945)))).reason is Reason.ODD
+    assert judge(Evidence(price, 1000, watch((60, 1000)))).reason is Reason.STILL
 
 
 def test_without_balances_nothing_is_known() -> None:
     """Before, after, or both are missing."""
-    assert judge(NO_EVIDENCE).ground is Reason.UNSEEN
+    assert judge(NO_EVIDENCE).reason is Reason.UNSEEN
     assert judge(Evidence(55, 1000)).before_credits == 1000
-    assert judge(Evidence(55, None, watch((0, 945)))).ground is Reason.UNSEEN
+    assert judge(Evidence(55, None, watch((0, 945)))).reason is Reason.UNSEEN
 
 
 def test_the_verdict_has_its_numbers() -> None:
@@ -96,9 +96,9 @@ def test_a_watch_adds_up() -> None:
 def test_a_watch_that_broke_off_does_not_go_on_for_ever() -> None:
     """The kernel that watched may be dead: a while after its time nobody expects more."""
     seen = watch((0, 1000))
-    assert seen.goes_on(AT + timedelta(seconds=60))
-    assert not seen.goes_on(AT + timedelta(seconds=76))
-    assert not watch((0, 1000), (60, 1000)).goes_on(AT)
+    assert seen.is_running(AT + timedelta(seconds=60))
+    assert not seen.is_running(AT + timedelta(seconds=76))
+    assert not watch((0, 1000), (60, 1000)).is_running(AT)
 
 
 @pytest.mark.parametrize("looks", [SAMPLE_TIMES_S, REFUND_SAMPLE_TIMES_S])

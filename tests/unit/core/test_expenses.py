@@ -25,12 +25,12 @@ CLIP = Expense(
     notebook="fox.ipynb",
     model="kling-2.6/image-to-video",
     credits=55,
-    is_sure=True,
+    is_certain=True,
     is_clip=True,
     is_kept=False,
 )
 KEPT = replace(CLIP, is_kept=True)
-LOST = replace(CLIP, is_clip=False, is_sure=False)
+LOST = replace(CLIP, is_clip=False, is_certain=False)
 
 
 def test_clips_credits_and_what_a_kept_one_cost() -> None:

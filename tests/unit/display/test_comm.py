@@ -153,13 +153,13 @@ def test_a_place_has_versions(own: Hub, monkeypatch: pytest.MonkeyPatch) -> None
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(own, "send", sent.append)
     place = CardContainer(lambda _: None, "run it again")
-    place.renew()
+    place.start_version()
     wrapped = place.wrap({"text/html": "<p>clip</p>", "text/plain": "clip"})
     mark = Outline(wrapped["text/html"]).only("kling-place")
     assert (mark["data-kling-place"], mark["data-kling-version"]) == (place.id, "1")
     assert wrapped["text/plain"] == "clip"
-    place.tell(feet={})
-    place.tell(wrapped)
+    place.send_update(feet={})
+    place.send_update(wrapped)
     assert sent == [
         {"place": place.id, "version": 1, "feet": {}},
         {"place": place.id, "version": 1, "bundle": wrapped, "missed": "run it again"},
@@ -171,7 +171,7 @@ def test_a_place_moves_to_the_hub_that_is_there(own: Hub) -> None:
     heard: list[object] = []
     place = CardContainer(heard.append)
     own.close()
-    place.renew()
+    place.start_version()
     hear(hub(), {"do": "detach", "place": place.id})
     assert len(heard) == 1
     place.close()

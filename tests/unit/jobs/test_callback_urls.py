@@ -22,7 +22,7 @@ def listen(hearing: CallbackUrls, url: str = URL) -> tuple[Listening, list[str]]
     ended: list[str] = []
     words = ("Behind a tunnel.",)
     listening = Listening(hearing, url, words, stop=lambda: ended.append(url))
-    return hearing.turn_to(listening), ended
+    return hearing.switch_to(listening), ended
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_who_has_to_know_is_told_before() -> None:
     hearing = CallbackUrls()
     noted: list[tuple[str, Path]] = []
     listening = Listening(hearing, URL, stop=lambda: None, note=lambda *given: noted.append(given))
-    hearing.turn_to(listening)
+    hearing.switch_to(listening)
     assert noted == [(hearing.offer(FOLDER)[1], FOLDER)]
 
 
@@ -118,7 +118,7 @@ def test_a_value_that_cannot_be_noted_is_not_sent(error: Exception) -> None:
         raise error
 
     hearing = CallbackUrls()
-    hearing.turn_to(Listening(hearing, URL, stop=lambda: None, note=refuse))
+    hearing.switch_to(Listening(hearing, URL, stop=lambda: None, note=refuse))
     assert hearing.offer(FOLDER) == ("", "")
 
 

@@ -176,8 +176,8 @@ def test_the_doctor_tells_it(
     monkeypatch.setenv(variable, value)
     found = check_network()
     assert found.status == "warn"
-    assert re.search(f"(?s)^{variable}: .*{words}", found.said)
-    assert "s3cret" not in found.said
+    assert re.search(f"(?s)^{variable}: .*{words}", found.message)
+    assert "s3cret" not in found.message
 
 
 def test_the_doctor_works_where_there_is_no_session(
@@ -191,15 +191,15 @@ def test_the_doctor_works_where_there_is_no_session(
 
     found = {finding.name: finding for finding in examine(opening, "terminal")}
     assert found["Settings"].status == "bad"
-    assert found["Settings"].said.startswith("HTTPS_PROXY: ")
+    assert found["Settings"].message.startswith("HTTPS_PROXY: ")
     assert {"Python", "Folder"} <= found.keys()
 
 
 def test_the_doctor_names_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a password in one."""
-    assert check_network().said == "no proxy"
+    assert check_network().message == "no proxy"
     monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080")
-    assert check_network().said == "through proxy.example:8080 (HTTPS_PROXY)"
+    assert check_network().message == "through proxy.example:8080 (HTTPS_PROXY)"
 
 
 # --- failures in words -------------------------------------------------------------------------

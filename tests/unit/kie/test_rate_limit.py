@@ -464,7 +464,7 @@ def test_who_is_counted(tmp_path: Path) -> None:
 def test_an_emulator_in_this_process_tells_its_terms(tmp_path: Path, clock: Clock) -> None:
     """Its limits are kept, not the service's; without any there is nothing to keep."""
     emulated = resolved(tmp_path, mode="emulator")
-    terms = Limits(tasks_per_window=3, task_window_s=2.0, questions_per_window=4)
+    terms = Limits(tasks_per_window=3, task_window_s=2.0, status_requests_per_window=4)
     budget = rate_limiter_of(emulated, terms, clock, asyncio.sleep)
     assert (budget.new_tasks.rate.limit, budget.new_tasks.rate.window_s) == (3, 2.0)
     assert (budget.questions.rate.limit, budget.questions.rate.window_s) == (4, 1.0)
@@ -490,5 +490,5 @@ def test_an_emulator_in_this_process_has_the_limits_of_the_settings(tmp_path: Pa
         terms = session.emulator.books.terms
         new_tasks = session._context.client._rate_limiter.new_tasks.rate
     assert (terms.tasks_per_window, terms.task_window_s) == (3, 7.0)
-    assert (terms.questions_per_window, terms.question_window_s) == (5, 2.0)
+    assert (terms.status_requests_per_window, terms.status_window_s) == (5, 2.0)
     assert (new_tasks.limit, new_tasks.window_s) == (3, 7.0)

@@ -232,7 +232,7 @@ def test_a_copy_that_an_earlier_version_kept_is_stripped(session: Session, tmp_p
     job.result(PATIENCE_S)
     path = store_input(tmp_path / "clips", content, "image/jpeg")
     old = replace(session.ledger.row(job.id).sources["image"][0], path=path)
-    session.ledger.note_sources(job.id, {"image": (old,)})
+    session.ledger.save_sources(job.id, {"image": (old,)})
     take = job.another_take()
     take.result(PATIENCE_S)
     kept = session.ledger.row(take.id).sources["image"][0]

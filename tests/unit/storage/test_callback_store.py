@@ -62,11 +62,11 @@ def test_a_letter_stays_until_it_is_thrown_away(box: CallbackStore) -> None:
     assert box.post("accepted", b"one", AT)
     letter = box.oldest("accepted")
     assert letter == box.oldest("accepted") == StoredCallback(1, "accepted", b"one", AT)
-    assert box.nonces() == {"accepted"}
+    assert box.callback_tokens() == {"accepted"}
     box.discard(letter)
     box.discard(letter)
     assert box.oldest("accepted") is None
-    assert box.nonces() == set()
+    assert box.callback_tokens() == set()
 
 
 def test_only_that_letter_is_thrown_away(box: CallbackStore) -> None:
@@ -89,17 +89,17 @@ def test_a_letter_shows_no_secret(box: CallbackStore) -> None:
 @pytest.mark.parametrize("stage", WAYS)
 def test_letters_are_kept_for_jobs_that_go_on(box: CallbackStore, stage: Stage) -> None:
     """A callback for a finished job is not stored; its token is still known."""
-    assert box.knows(stage)
+    assert box.has_token(stage)
     assert box.post(stage, b"{}", AT) is (stage in OPEN)
-    assert box.nonces() == ({str(stage)} if stage in OPEN else set())
+    assert box.callback_tokens() == ({str(stage)} if stage in OPEN else set())
 
 
 @pytest.mark.parametrize("nonce", ["", "guess", "accepted' OR 1 --"])
 def test_a_strangers_letter_is_not_kept(box: CallbackStore, nonce: str) -> None:
     """Jobs without a callback have no token; the empty token matches none of them."""
-    assert not box.knows(nonce)
+    assert not box.has_token(nonce)
     assert not box.post(nonce, b"{}", AT)
-    assert box.nonces() == set()
+    assert box.callback_tokens() == set()
 
 
 def test_a_repeat_is_one_letter(box: CallbackStore) -> None:
@@ -127,7 +127,7 @@ def test_the_newest_of_all_are_kept(box: CallbackStore, monkeypatch: pytest.Monk
     monkeypatch.setattr(callback_store, "MAX_PER_FOLDER", 2)
     for nonce in ("accepted", "unknown", "sending"):
         box.post(nonce, b"{}", AT)
-    assert box.nonces() == {"unknown", "sending"}
+    assert box.callback_tokens() == {"unknown", "sending"}
 
 
 def test_a_long_letter_is_refused(box: CallbackStore) -> None:
@@ -141,8 +141,8 @@ def test_no_ledger_is_made(tmp_path: Path) -> None:
     """A deleted folder stays deleted: with an empty ledger everything would be paid for again."""
     box = CallbackStore(tmp_path / "gone")
     assert not box.exists
-    assert box.nonces() == set()
-    for ask in (lambda: box.post("n", b"{}", AT), lambda: box.knows("n")):
+    assert box.callback_tokens() == set()
+    for ask in (lambda: box.post("n", b"{}", AT), lambda: box.has_token("n")):
         with pytest.raises(LedgerError):
             ask()
     assert list(tmp_path.iterdir()) == []

@@ -153,7 +153,7 @@ def test_the_id_of_a_dead_session_is_known_to_who_adopts(ledger: Ledger, tmp_pat
     dead.advance(row.id, Stage.SENDING)
     dead.id_slots.write(row.id, "t")
     dead.close()
-    adopted = ledger.adoptions.adopt("t", "live", row.id)
+    adopted = ledger.task_matching.adopt("t", "live", row.id)
     assert (adopted.id, adopted.stage, adopted.task_id) == (row.id, Stage.ACCEPTED, "t")
 
 

@@ -289,7 +289,7 @@ def test_a_mark_is_no_news_of_the_task(ledger: Ledger, clock: Clock) -> None:
     row, _ = ledger.intend(intent())
     clock.now += timedelta(hours=1)
     marked = ledger.mark(row.id, starred=True)
-    noted = ledger.note_sources(row.id, {"image": (NEGATIVE,)})
+    noted = ledger.save_sources(row.id, {"image": (NEGATIVE,)})
     assert noted.sources == {"image": (NEGATIVE,)}
     for after in (marked, noted):
         assert (after.owner, after.updated_at, after.stage) == (ledger.owner, START, row.stage)

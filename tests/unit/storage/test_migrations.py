@@ -50,7 +50,7 @@ def test_a_file_of_any_version(
     ledger = Ledger(tmp_path)
     row, is_new = ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))
     assert (row.id, row.stage, row.task_id, is_new) == ("1a2b3c4d", Stage.SAVED, "t1", False)
-    assert [expense.credits for expense in ledger.accounts.expenses()] == [55.0]
+    assert [expense.credits for expense in ledger.spending.expenses()] == [55.0]
     ledger.close()
     new = Database(tmp_path / "new.sqlite3")
     new.create()

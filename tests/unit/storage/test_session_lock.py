@@ -49,16 +49,16 @@ def test_two_sessions_of_one_process_are_two_owners(ledger: Ledger, other: Ledge
     """Each sees the other alive until it is closed; a probe does not take the lock away."""
     ledger.open()
     for _ in range(2):
-        assert other.owner_lives(ledger.owner)
-        assert ledger.owner_lives(ledger.owner)
+        assert other.owner_is_alive(ledger.owner)
+        assert ledger.owner_is_alive(ledger.owner)
     ledger.close()
-    assert not other.owner_lives(ledger.owner)
+    assert not other.owner_is_alive(ledger.owner)
 
 
 @pytest.mark.parametrize("owner", ["", "nobody"])
 def test_without_a_lock_file_nobody_lives(ledger: Ledger, owner: str) -> None:
     """An owner without a file is dead; a probe creates no file."""
-    assert not ledger.owner_lives(owner)
+    assert not ledger.owner_is_alive(owner)
     assert [path.stem for path in (ledger.folder / "owners").iterdir()] == [ledger.owner]
 
 
@@ -76,7 +76,7 @@ def test_closing_without_the_file(tmp_path: Path, ledger: Ledger, other: Ledger)
     ledger.open()
     (tmp_path / "ledger.sqlite3").unlink()
     ledger.close()
-    assert not other.owner_lives(ledger.owner)
+    assert not other.owner_is_alive(ledger.owner)
 
 
 def test_a_lock_that_cannot_be_tried_is_alive(tmp_path: Path) -> None:

@@ -75,13 +75,13 @@ def lead(ledger: Ledger, stage: Stage, name: object = "f", **more: object) -> Jo
 
 def limit(ledger: Ledger, credits: float, scope: Scope = Scope.FOLDER, notebook: str = "") -> None:
     """Set a budget for live jobs."""
-    ledger.accounts.change("live", [Change(scope, notebook, credits)])
+    ledger.spending.change("live", [Change(scope, notebook, credits)])
 
 
 def spent(ledger: Ledger) -> float:
     """Return what counts against the folder's budget."""
     limit(ledger, 1e6)
-    [standing] = ledger.accounts.standings("live")
+    [standing] = ledger.spending.budget_statuses("live")
     return standing.spent_credits
 
 
@@ -182,14 +182,16 @@ def test_emulated_jobs_count_against_emulated_budgets_only(ledger: Ledger) -> No
     """Live jobs count against live budgets only."""
     lead(ledger, Stage.SAVED, service="emulator")
     assert spent(ledger) == 0
-    assert ledger.accounts.standings("emulator") == []
+    assert ledger.spending.budget_statuses("emulator") == []
 
 
 def test_jobs_of_unknown_price_are_counted_as_jobs(ledger: Ledger) -> None:
     """A job that was made before there was a budget is reported."""
     lead(ledger, Stage.SAVED, price_credits=None)
     limit(ledger, 100)
-    assert [(s.spent_credits, s.unpriced) for s in ledger.accounts.standings("live")] == [(0, 1)]
+    assert [(s.spent_credits, s.unpriced) for s in ledger.spending.budget_statuses("live")] == [
+        (0, 1)
+    ]
 
 
 # --- scopes ------------------------------------------------------------------------------------
@@ -203,7 +205,7 @@ def test_a_day_ends_at_midnight(ledger: Ledger, clock: Clock) -> None:
         ledger.intend(intent("later"))
     clock.now = datetime(2026, 11, 21, 0, 0, tzinfo=UTC)
     ledger.advance(row.id, Stage.SENDING)
-    assert ledger.accounts.standings("live")[0].spent_credits == 0
+    assert ledger.spending.budget_statuses("live")[0].spent_credits == 0
     assert ledger.intend(intent("tomorrow"))[1]
 
 
@@ -284,7 +286,7 @@ def test_the_same_request_is_joined_for_nothing(ledger: Ledger) -> None:
 def test_a_task_that_exists_is_adopted(ledger: Ledger) -> None:
     """It is already paid, and its price is not known."""
     limit(ledger, 0)
-    assert ledger.adoptions.adopt("t1", "live").stage is Stage.ACCEPTED
+    assert ledger.task_matching.adopt("t1", "live").stage is Stage.ACCEPTED
     with pytest.raises(BudgetExceeded, match="not known"):
         ledger.intend(intent("another", price=None))
 
@@ -323,13 +325,15 @@ def test_a_budget_is_replaced_and_ended(ledger: Ledger) -> None:
     limit(ledger, 200)
     limit(ledger, 50, Scope.NOTEBOOK, "a.ipynb")
     again = Ledger(ledger.folder)
-    found = {str(s.budget.scope): s.budget.limit_credits for s in again.accounts.standings("live")}
+    found = {
+        str(s.budget.scope): s.budget.limit_credits for s in again.spending.budget_statuses("live")
+    }
     again.close()
     assert found == {"folder": 200, "notebook": 50}
-    ledger.accounts.change("live", [Change(Scope.FOLDER, "", None)])
-    ledger.accounts.change("live", [Change(Scope.FOLDER, "", None)])
-    assert [s.budget.notebook for s in ledger.accounts.standings("live")] == ["a.ipynb"]
-    assert ledger.accounts.standings("live", "b.ipynb") == []
+    ledger.spending.change("live", [Change(Scope.FOLDER, "", None)])
+    ledger.spending.change("live", [Change(Scope.FOLDER, "", None)])
+    assert [s.budget.notebook for s in ledger.spending.budget_statuses("live")] == ["a.ipynb"]
+    assert ledger.spending.budget_statuses("live", "b.ipynb") == []
 
 
 def test_counting_reads_no_picture(ledger: Ledger) -> None:
@@ -356,7 +360,7 @@ def test_expenses_are_what_counts_against_budgets(ledger: Ledger) -> None:
         lead(ledger, stage, stage)
     ledger.note(lead(ledger, Stage.FAILED, "charged").id, credits=12.5)
     ledger.note(lead(ledger, Stage.FAILED, "kept").id, **watched(945))
-    credits = [expense.credits or 0 for expense in ledger.accounts.expenses()]
+    credits = [expense.credits or 0 for expense in ledger.spending.expenses()]
     assert sum(credits) == spent(ledger) == len(COUNTED) * 55 + 12.5 + 55
 
 
@@ -366,10 +370,10 @@ def test_what_an_expense_tells(ledger: Ledger) -> None:
     ledger.advance(saved.id, Stage.SAVED, clip=CLIP)
     ledger.mark(saved.id, starred=True)
     lead(ledger, Stage.UNKNOWN, "lost")
-    kept, lost = ledger.accounts.expenses()
+    kept, lost = ledger.spending.expenses()
     assert (kept.notebook, kept.created_at, kept.credits) == ("a.ipynb", NOON, 55)
-    assert (kept.is_clip, kept.is_kept, kept.is_sure) == (True, True, True)
-    assert (lost.is_clip, lost.is_kept, lost.is_sure) == (False, False, False)
+    assert (kept.is_clip, kept.is_kept, kept.is_certain) == (True, True, True)
+    assert (lost.is_clip, lost.is_kept, lost.is_certain) == (False, False, False)
 
 
 @pytest.mark.parametrize(
@@ -380,17 +384,17 @@ def test_what_was_forgotten_is_as_sure_as_before(
 ) -> None:
     """A clip that was generated is paid for; a task without a known end may not be."""
     row = lead(ledger, stage)
-    [before] = ledger.accounts.expenses()
+    [before] = ledger.spending.expenses()
     ledger.advance(row.id, Stage.FORGOTTEN)
-    [after] = ledger.accounts.expenses()
-    assert (before.is_sure, after.is_sure, after.credits) == (is_sure, is_sure, 55)
+    [after] = ledger.spending.expenses()
+    assert (before.is_certain, after.is_certain, after.credits) == (is_sure, is_sure, 55)
 
 
 def test_what_a_failure_kept_by_the_balance_is_not_sure(ledger: Ledger) -> None:
     """Other programs may use the account."""
     ledger.note(lead(ledger, Stage.FAILED).id, **watched(945))
-    [expense] = ledger.accounts.expenses()
-    assert (expense.credits, expense.is_sure, expense.is_clip) == (55, False, False)
+    [expense] = ledger.spending.expenses()
+    assert (expense.credits, expense.is_certain, expense.is_clip) == (55, False, False)
 
 
 # --- other jobs and the balance -----------------------------------------------------------------
@@ -409,7 +413,7 @@ def test_a_job_shortly_before_may_have_moved_it(
 ) -> None:
     """Without `balance_at`, the balance was read at most a minute before."""
     lead(ledger, Stage.ACCEPTED)
-    assert ledger.accounts.others_moved(lost_after(ledger, clock, seconds)) is moved
+    assert ledger.spending.others_moved(lost_after(ledger, clock, seconds)) is moved
 
 
 def test_a_job_before_the_balance_was_read_moved_nothing(ledger: Ledger, clock: Clock) -> None:
@@ -417,10 +421,10 @@ def test_a_job_before_the_balance_was_read_moved_nothing(ledger: Ledger, clock: 
     lead(ledger, Stage.ACCEPTED)
     read_at = clock.now + timedelta(seconds=1)
     row = lost_after(ledger, clock, 5, balance_at=read_at)
-    assert not ledger.accounts.others_moved(row)
+    assert not ledger.spending.others_moved(row)
     clock.now = read_at
     lead(ledger, Stage.ACCEPTED, "between")
-    assert ledger.accounts.others_moved(row)
+    assert ledger.spending.others_moved(row)
 
 
 @pytest.mark.parametrize(("seconds", "moved"), [(290, True), (310, False)])
@@ -433,13 +437,13 @@ def test_credits_of_a_failure_come_back_late(
     ledger.advance(early.id, Stage.FAILED, credits=0)
     read_at = clock.now + timedelta(seconds=seconds)
     row = lost_after(ledger, clock, seconds, balance_at=read_at)
-    assert ledger.accounts.others_moved(row) is moved
+    assert ledger.spending.others_moved(row) is moved
 
 
 def test_a_standing_is_a_value(ledger: Ledger) -> None:
     """It does not change after it was read."""
     limit(ledger, 100)
     ledger.intend(intent())
-    [standing] = ledger.accounts.standings("live")
+    [standing] = ledger.spending.budget_statuses("live")
     assert standing == BudgetStatus(standing.budget, 55.0)
     assert standing.left_credits == 45

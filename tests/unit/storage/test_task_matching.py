@@ -33,7 +33,7 @@ def lead(ledger: Ledger, stage: Stage, name: str = "f", service: str = "live") -
 def test_a_notification_waits_in_the_row_that_is_being_sent(ledger: Ledger, other: Ledger) -> None:
     """Any session may process the callback; the session that sends ends the submission."""
     row = lead(ledger, Stage.SENDING)
-    row_with_id = other.adoptions.identify(row.id, "t1")
+    row_with_id = other.task_matching.assign_task(row.id, "t1")
     assert (row_with_id.stage, row_with_id.task_id, row_with_id.owner) == (
         Stage.SENDING,
         "t1",
@@ -43,7 +43,7 @@ def test_a_notification_waits_in_the_row_that_is_being_sent(ledger: Ledger, othe
         Stage.SENDING,
         "a callback named the id of its task",
     )
-    assert other.adoptions.identify(row.id, "t2") == row_with_id
+    assert other.task_matching.assign_task(row.id, "t2") == row_with_id
 
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.REFUSED])
@@ -52,8 +52,8 @@ def test_an_answer_that_is_lost_is_accepted_where_the_task_is_known(
 ) -> None:
     """The task exists, whatever the answer was. It is as old as its request."""
     row = lead(ledger, Stage.SENDING)
-    ledger.adoptions.identify(row.id, "t1")
-    row = ledger.adoptions.conclude(row.id, stage, **TOLD)
+    ledger.task_matching.assign_task(row.id, "t1")
+    row = ledger.task_matching.conclude(row.id, stage, **TOLD)
     assert (row.stage, row.task_id, row.reason) == (Stage.ACCEPTED, "t1", "")
     assert row.accepted_at == row.sent_at
 
@@ -61,7 +61,7 @@ def test_an_answer_that_is_lost_is_accepted_where_the_task_is_known(
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.REFUSED])
 def test_else_it_is_what_the_answer_says(ledger: Ledger, stage: Stage) -> None:
     """The reason is saved, including characters that UTF-8 does not have."""
-    row = ledger.adoptions.conclude(
+    row = ledger.task_matching.conclude(
         lead(ledger, Stage.SENDING).id, stage, reason="\ud800", code="524", answer="<html>"
     )
     assert (row.stage, row.reason, row.code, row.answer) == (stage, "?", "524", "<html>")
@@ -70,9 +70,9 @@ def test_else_it_is_what_the_answer_says(ledger: Ledger, stage: Stage) -> None:
 def test_the_answer_goes_before_the_notification(ledger: Ledger) -> None:
     """If both come at the same time, the row is accepted once, with the id of the answer."""
     row = lead(ledger, Stage.SENDING)
-    ledger.adoptions.identify(row.id, "t1")
+    ledger.task_matching.assign_task(row.id, "t1")
     row = ledger.advance(row.id, Stage.ACCEPTED, task_id="t1")
-    assert ledger.adoptions.identify(row.id, "t1") == row
+    assert ledger.task_matching.assign_task(row.id, "t1") == row
 
 
 @pytest.mark.parametrize("service", ["live", "emulator"])
@@ -81,7 +81,7 @@ def test_a_dead_sessions_request_whose_task_is_known(
 ) -> None:
     """It is accepted; a session that can follow its service owns it."""
     row = lead(other, Stage.SENDING)
-    other.adoptions.identify(row.id, "t1")
+    other.task_matching.assign_task(row.id, "t1")
     other.close()
     [settled] = ledger.settle(service)
     assert (settled.stage, settled.task_id) == (Stage.ACCEPTED, "t1")
@@ -92,7 +92,7 @@ def test_a_dead_sessions_request_whose_task_is_known(
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.VANISHED])
 def test_a_notification_finds_what_was_lost(ledger: Ledger, stage: Stage) -> None:
     """It is accepted, and this session owns it."""
-    row = ledger.adoptions.identify(lead(ledger, stage).id, "t1")
+    row = ledger.task_matching.assign_task(lead(ledger, stage).id, "t1")
     assert (row.stage, row.task_id, row.owner) == (Stage.ACCEPTED, "t1", ledger.owner)
     assert row.accepted_at == row.sent_at
 
@@ -101,14 +101,14 @@ def test_a_notification_finds_what_was_lost(ledger: Ledger, stage: Stage) -> Non
 def test_a_notification_to_a_job_that_blocks_nothing(ledger: Ledger, stage: Stage) -> None:
     """The task becomes a new job, once; the request may still be made again."""
     row = lead(ledger, stage)
-    heir = ledger.adoptions.identify(row.id, "t1")
+    heir = ledger.task_matching.assign_task(row.id, "t1")
     assert (heir.stage, heir.task_id, heir.price_credits) == (Stage.ACCEPTED, "t1", 55)
     assert heir.values == row.values
     assert heir.fingerprint != row.fingerprint
     assert heir.is_adopted
     assert not row.is_adopted
     assert ledger.row(row.id).stage is stage
-    assert ledger.adoptions.identify(row.id, "t1") == heir
+    assert ledger.task_matching.assign_task(row.id, "t1") == heir
     assert ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))[1]
 
 
@@ -116,7 +116,7 @@ def test_a_task_of_another_job_is_not_this_ones(ledger: Ledger) -> None:
     """A callback that names it changes neither job."""
     ledger.advance(lead(ledger, Stage.SENDING, "known").id, Stage.ACCEPTED, task_id="t1")
     row = lead(ledger, Stage.UNKNOWN)
-    assert ledger.adoptions.identify(row.id, "t1") == row
+    assert ledger.task_matching.assign_task(row.id, "t1") == row
 
 
 def test_the_same_id_at_the_other_service_is_another_task(ledger: Ledger) -> None:
@@ -124,7 +124,7 @@ def test_the_same_id_at_the_other_service_is_another_task(ledger: Ledger) -> Non
     emulated = lead(ledger, Stage.SENDING, "emulated", "emulator")
     ledger.advance(emulated.id, Stage.ACCEPTED, task_id="t1")
     row = lead(ledger, Stage.UNKNOWN)
-    assert ledger.adoptions.adopt("t1", "live").id == row.id
+    assert ledger.task_matching.adopt("t1", "live").id == row.id
 
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.VANISHED])
@@ -135,9 +135,9 @@ def test_what_a_notification_brings_back_teaches_how_long_it_took(
     for name in ("identified", "adopted"):
         row = lead(ledger, stage, name)
         if name == "identified":
-            row = ledger.adoptions.identify(row.id, name)
+            row = ledger.task_matching.assign_task(row.id, name)
         else:
-            row = ledger.adoptions.adopt(name, "live", row.id)
+            row = ledger.task_matching.adopt(name, "live", row.id)
         end = (row.sent_at or row.created_at) + timedelta(seconds=90)
         ledger.advance(row.id, Stage.SUCCEEDED, finished_at=end)
     assert ledger.durations_s("m", "live") == [90]
@@ -145,8 +145,8 @@ def test_what_a_notification_brings_back_teaches_how_long_it_took(
 
 def test_adopting_by_two_sessions_at_once(ledger: Ledger, other: Ledger) -> None:
     """There is one row, whichever session is second."""
-    first = ledger.adoptions.adopt("t1", "live")
-    assert other.adoptions.adopt("t1", "live") == first
+    first = ledger.task_matching.adopt("t1", "live")
+    assert other.task_matching.adopt("t1", "live") == first
     assert len(ledger.rows()) == 1
 
 
@@ -154,7 +154,7 @@ def test_a_dead_sessions_request_is_adopted(tmp_path: Path, ledger: Ledger, othe
     """It is unknown without a call of `settle`."""
     row = lead(other, Stage.SENDING)
     with pytest.raises(LedgerError, match="being sent by another session"):
-        ledger.adoptions.adopt("t1", "live", row.id)
+        ledger.task_matching.adopt("t1", "live", row.id)
     other.close()
-    adopted = ledger.adoptions.adopt("t1", "live", row.id)
+    adopted = ledger.task_matching.adopt("t1", "live", row.id)
     assert (adopted.id, adopted.stage) == (row.id, Stage.ACCEPTED)

@@ -147,5 +147,5 @@ def test_a_meaningless_argument_is_refused(tmp_path: Path, name: str, argument: 
 def test_no_key_is_written_down(tmp_path: Path) -> None:
     """Questions are counted by a hash of the key."""
     books = EmulatedAccount(tmp_path)
-    books.note_question("secret-key-7")
+    books.count_status_request("secret-key-7")
     assert b"secret-key-7" not in (tmp_path / "books.sqlite3").read_bytes()

@@ -95,7 +95,7 @@ def test_the_terms_tell_the_limits(start: Any, clock: Any) -> None:
 
 def test_a_task_lives_by_the_clock(start: Any, clock: Any) -> None:
     """Known at once (L, 37 of 37 conversations): waiting, generating, success."""
-    service = start(clock=clock, seconds=8.0, terms=Limits(questions_per_window=1000))
+    service = start(clock=clock, seconds=8.0, terms=Limits(status_requests_per_window=1000))
     task_id = service.create().json()["data"]["taskId"]
     states = []
     for seconds in (0.0, 2.5, 5.4):

@@ -47,7 +47,7 @@ def test_packages_are_listed() -> None:
     """With the versions that are installed here."""
     found = environment.check_packages()
     assert found.status == "ok"
-    assert f"anywidget {importlib.metadata.version('anywidget')}" in found.said
+    assert f"anywidget {importlib.metadata.version('anywidget')}" in found.message
 
 
 def test_the_lowest_versions_are_those_that_are_declared() -> None:
@@ -67,8 +67,8 @@ def test_an_old_and_a_missing_package_are_named() -> None:
 
     found = environment.check_packages(version_of)
     assert found.status == "warn"
-    assert "ipykernel 7.1.0rc1 is older than 7.4" in found.said
-    assert "anywidget is missing" in found.said
+    assert "ipykernel 7.1.0rc1 is older than 7.4" in found.message
+    assert "anywidget is missing" in found.message
     assert "%pip install -U ipykernel anywidget" in found.fix
 
 
@@ -96,7 +96,7 @@ def test_a_folder_that_cannot_be_written(
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     found = environment.check_folder(tmp_path / name)
     assert found.status == "bad"
-    assert os.strerror(number) in found.said
+    assert os.strerror(number) in found.message
     assert found.fix.startswith(fix)
     assert "KLING_NB_FOLDER" in found.fix
 
@@ -118,8 +118,8 @@ def test_the_balance_is_shown(open_session: Callable[..., Any]) -> None:
     """With the mode, and why."""
     session, mode = service.open_session(open_session)
     assert session is not None
-    assert mode.said == "emulator (as configured)"
-    assert "balance 5,916" in service.check_service(session).said
+    assert mode.message == "emulator (as configured)"
+    assert "balance 5,916" in service.check_service(session).message
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_service_that_does_not_answer_has_a_fix(
     session = open_session(mode="live", api_key=KEY)
     monkeypatch.setattr(session, "balance", fail)
     found = service.check_service(session)
-    assert (found.status, found.said) == ("bad", str(error))
+    assert (found.status, found.message) == ("bad", str(error))
     assert fix in found.fix
 
 
@@ -162,7 +162,7 @@ def test_a_server_that_is_not_the_services_own_is_named(
     opening = partial(open_session, mode="live", api_key=KEY, api_url=url)
     session, mode = service.open_session(opening)
     assert session is not None
-    assert mode.said.endswith(f" at {url}")
+    assert mode.message.endswith(f" at {url}")
     monkeypatch.setattr(session, "balance", fail)
     fix = service.check_service(session).fix
     assert fix.startswith(url)
@@ -180,7 +180,7 @@ def test_an_emulator_that_broke_off_is_no_matter_of_the_network(
     session = open_session()
     monkeypatch.setattr(session, "balance", fail)
     found = service.check_service(session)
-    assert (found.status, found.said) == ("bad", "the emulator broke off")
+    assert (found.status, found.message) == ("bad", "the emulator broke off")
     assert "Folder and Disk" in found.fix
     assert "network" not in found.fix
 
@@ -194,7 +194,7 @@ def test_a_service_that_never_answers_is_not_waited_for(
     monkeypatch.setattr(session, "balance", lambda: 1.0 if answered.wait() else 0.0)
     found = service.check_service(session, timeout_s=0.01)
     answered.set()
-    assert (found.status, found.said) == ("bad", "no answer in 0.01 s")
+    assert (found.status, found.message) == ("bad", "no answer in 0.01 s")
     assert "HTTPS_PROXY" in found.fix
 
 
@@ -219,7 +219,7 @@ def test_a_wrong_key_is_found_and_not_shown(open_session: Callable[..., Any]) ->
     session = open_session(mode="live", api_key=KEY, transport=httpx.MockTransport(refuse))
     found = service.check_service(session)
     assert found.status == "bad"
-    assert "401" in found.said
+    assert "401" in found.message
     assert "%kling login" in found.fix
     assert KEY not in repr(found)
 
@@ -267,8 +267,8 @@ def test_whether_callbacks_are_heard(world: World) -> None:
     session = SimpleNamespace(callback_urls=world.context.callback_urls)
     found = service.check_callbacks(cast(Session, session))
     assert (found.status, found.fix) == ("ok", "")
-    assert "jobs are polled" in found.said
+    assert "jobs are polled" in found.message
     hearing = session.callback_urls
-    hearing.turn_to(Listening(hearing, "https://my.example/cb", stop=lambda: None))
+    hearing.switch_to(Listening(hearing, "https://my.example/cb", stop=lambda: None))
     found = service.check_callbacks(cast(Session, session))
-    assert (found.status, found.said) == ("ok", "received at https://my.example/cb")
+    assert (found.status, found.message) == ("ok", "received at https://my.example/cb")

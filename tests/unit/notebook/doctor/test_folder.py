@@ -31,7 +31,7 @@ def named(findings: list[Finding], name: str) -> Finding:
 def test_a_folder_without_a_ledger(tmp_path: Path) -> None:
     """There is none yet, and none is made."""
     (only,) = check_contents(tmp_path / "nowhere")
-    assert (only.status, only.said) == ("ok", "none yet; created with the first clip")
+    assert (only.status, only.message) == ("ok", "none yet; created with the first clip")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -47,7 +47,7 @@ def test_a_file_that_is_no_ledger(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite3").write_bytes(b"no database " * 500)
     ledger, jobs = check_contents(tmp_path)
     assert ledger.status == "bad"
-    assert "move this one away" in ledger.said
+    assert "move this one away" in ledger.message
     assert jobs.status == "warn"
 
 
@@ -60,7 +60,7 @@ def test_clips_without_their_ledger_are_a_warning(tmp_path: Path, is_empty: bool
         (tmp_path / "ledger.sqlite3").touch()
     ledger = check_contents(tmp_path)[0]
     assert ledger.status == "warn"
-    assert "1 clip" in ledger.said
+    assert "1 clip" in ledger.message
     assert "%kling recover" in ledger.fix
     assert "Restore `ledger.sqlite3`" in ledger.fix
 
@@ -69,10 +69,10 @@ def test_clips_from_before_a_new_ledger_are_a_warning(session: Session) -> None:
     """One new clip does not hide them; the ledger that knows it must not be replaced."""
     session.text_to_video("one").result(PATIENCE_S)
     folder = session.settings.folder
-    assert named(check_contents(folder), "Ledger").said == "intact"
+    assert named(check_contents(folder), "Ledger").message == "intact"
     (folder / "20261123-033628-03bbd84b.mp4").touch()
     ledger = named(check_contents(folder), "Ledger")
-    assert (ledger.status, ledger.said) == ("warn", "no job for 1 clip in this folder")
+    assert (ledger.status, ledger.message) == ("warn", "no job for 1 clip in this folder")
     assert ledger.fix.startswith("`%kling recover")
 
 
@@ -81,12 +81,12 @@ def test_jobs_under_way_and_unknown_are_counted(world: World) -> None:
     (running, _), (lost, _) = world.prepare("one"), world.prepare("two")
     world.ledger.advance(running.id, Stage.SENDING)
     jobs = named(check_contents(world.ledger.folder), "Jobs")
-    assert (jobs.status, jobs.said) == ("ok", "2 in progress")
+    assert (jobs.status, jobs.message) == ("ok", "2 in progress")
     world.ledger.advance(lost.id, Stage.SENDING)
     world.ledger.advance(lost.id, Stage.UNKNOWN)
     jobs = named(check_contents(world.ledger.folder), "Jobs")
     assert jobs.status == "warn"
-    assert jobs.said == f"1 in progress, 1 unknown ({lost.id})"
+    assert jobs.message == f"1 in progress, 1 unknown ({lost.id})"
     assert f"%kling show {lost.id}" in jobs.fix
 
 
@@ -119,8 +119,8 @@ def test_clips_that_are_all_there(session: Session, jobs: list[Job]) -> None:
     """How many, and how large."""
     clips = named(check_contents(session.settings.folder), "Clips")
     assert clips.status == "ok"
-    assert clips.said.startswith("2 clips, ")
-    assert clips.said.endswith(", all intact")
+    assert clips.message.startswith("2 clips, ")
+    assert clips.message.endswith(", all intact")
 
 
 def test_the_fix_downloads_missing_and_damaged_clips(session: Session, jobs: list[Job]) -> None:
@@ -130,7 +130,7 @@ def test_the_fix_downloads_missing_and_damaged_clips(session: Session, jobs: lis
     paths[1].write_bytes(paths[1].read_bytes()[:500])
     clips = named(check_contents(session.settings.folder), "Clips")
     assert clips.status == "warn"
-    assert f"1 missing ({jobs[0].id}), 1 damaged ({jobs[1].id})" in clips.said
+    assert f"1 missing ({jobs[0].id}), 1 damaged ({jobs[1].id})" in clips.message
     assert "%kling show" in clips.fix
     assert "0 credits" in clips.fix
     balance = session.balance()
@@ -158,14 +158,14 @@ def test_a_notebook_that_is_trusted(notebook: Path, monkeypatch: pytest.MonkeyPa
     notary = "kling_nb.notebook.archive.notebook_file._with_notary"
     monkeypatch.setattr(notary, lambda _act: True)
     found = check_notebook([str(notebook)], notebook.parent)
-    assert (found.status, found.said, found.fix) == ("ok", "film.ipynb", "")
+    assert (found.status, found.message, found.fix) == ("ok", "film.ipynb", "")
 
 
 def test_a_notebook_that_is_not_trusted_has_a_fix(notebook: Path) -> None:
     """Two ways, and the first one is free."""
     found = check_notebook([str(notebook)], notebook.parent)
     assert found.status == "warn"
-    assert "not trusted" in found.said
+    assert "not trusted" in found.message
     assert "`jupyter trust film.ipynb`" in found.fix
     assert "0 credits" in found.fix
 
@@ -188,7 +188,7 @@ def test_a_notebook_that_is_not_reported(tmp_path: Path) -> None:
     assert check_notebook([], tmp_path).status == "ok"
     gone = check_notebook([str(tmp_path / "old.ipynb")], tmp_path)
     assert gone.status == "warn"
-    assert "renamed" in gone.said
+    assert "renamed" in gone.message
 
 
 def test_a_notebook_that_cannot_be_read(notebook: Path) -> None:
@@ -205,7 +205,7 @@ def test_links_lead_only_where_jupyter_shows_files(tmp_path: Path, folder: str, 
     """Above its folder and in hidden ones they do not; clips play nevertheless."""
     found = check_links(tmp_path / folder, tmp_path / "work")
     assert [each.status for each in found] == (["warn"] if said else [])
-    assert all(said in each.said and "KLING_NB_FOLDER" in each.fix for each in found)
+    assert all(said in each.message and "KLING_NB_FOLDER" in each.fix for each in found)
 
 
 def test_without_a_server_nothing_is_said_of_links(tmp_path: Path) -> None:
