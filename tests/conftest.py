@@ -81,7 +81,7 @@ def open_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     import kling_nb.emulator
     from kling_nb.jobs.session import Session
 
-    quick = functools.partial(kling_nb.emulator.Emulator, render="canned", terms=EASY)
+    quick = functools.partial(kling_nb.emulator.Emulator, render="canned", limits=EASY)
     monkeypatch.setattr(kling_nb.emulator, "Emulator", quick)
     opened: list[Session] = []
 

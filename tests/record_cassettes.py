@@ -124,9 +124,9 @@ def live_factory(folder: Path, scenario: Scenario) -> SessionFactory:
 def emulated_factory(folder: Path, scenario: Scenario) -> SessionFactory:
     """Sessions of an emulator in this process that has the scenario's faults."""
     os.environ["XDG_STATE_HOME"] = str(folder)  # where the rate budget is kept
-    emulator = Emulator(folder / "emulator", seconds=1.0, render="canned", terms=UNLIMITED)
+    emulator = Emulator(folder / "emulator", seconds=1.0, render="canned", limits=UNLIMITED)
     for name, argument, times in scenario.faults:
-        emulator.books.inject(name, argument=argument, times=times)
+        emulator.account.inject(name, argument=argument, times=times)
     # vcrpy records httpx's own transports only; MockTransport passes on to the emulator's.
     transport = httpx.MockTransport(emulator.transport().handle_async_request)
     return SessionFactory(folder / "clips", scenario.key or TEST_KEY, transport, briefly)

@@ -54,7 +54,7 @@ class Emulator:
         render: RenderMode = "full",
         clock: Callable[[], float] = time.time,
         public_url: str | None = None,
-        terms: Limits | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Create an emulator; the first request creates the files.
 
@@ -64,14 +64,14 @@ class Emulator:
             render: "full" renders a clip from the image, "canned" one tiny clip for all.
             clock: Returns the time in epoch seconds.
             public_url: The URL of a served emulator; None for the service's own host names.
-            terms: Rate limits, lifetimes and callback settings; None for the service's.
+            limits: Rate limits, lifetimes and callback settings; None for the service's.
         """
-        self.books = EmulatedAccount(Path(folder), clock=clock, terms=terms)
-        self.renderer = RenderWorker(Uploads(self.books), render)
+        self.account = EmulatedAccount(Path(folder), clock=clock, limits=limits)
+        self.renderer = RenderWorker(Uploads(self.account), render)
         urls = PublicUrls(public_url)
-        self.callback_queue = CallbackQueue(self.books)
+        self.callback_queue = CallbackQueue(self.account)
         self.callback_sender = CallbackSender(self.callback_queue, self.renderer, urls)
-        api = Api(self.books, self.renderer, urls, seconds)
+        api = Api(self.account, self.renderer, urls, seconds)
         api.on_callback_due = self.callback_sender.wake
         self.app = build_app(api, Files(self.renderer, urls))
         # The first request reports a file that cannot be read.

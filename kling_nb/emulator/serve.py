@@ -45,7 +45,7 @@ class Service:
     """Names and times of faults to inject before the first request."""
     keep_alive_s: int = 5
     """After this many idle seconds the server closes a kept-alive connection."""
-    terms: Limits | None = None
+    limits: Limits | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -137,7 +137,7 @@ def parse_limits(text: str) -> Limits:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; return 0, or 2 if these options cannot be served."""
-    terms = dataclasses.replace(
+    limits = dataclasses.replace(
         UNLIMITED if args.unlimited else args.rate_limits,
         webhook_key=args.webhook_key,
         callback_form=args.callback_form,
@@ -150,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
         render=args.render,
         faults=tuple(args.faults),
         keep_alive_s=args.keep_alive,
-        terms=terms,
+        limits=limits,
     )
     try:
         serve(service, say=lambda line: print(line, flush=True))
@@ -185,10 +185,10 @@ def serve(service: Service, say: Callable[[str], None] = print) -> None:
             seconds=service.seconds,
             render=service.render,
             public_url=url,
-            terms=service.terms,
+            limits=service.limits,
         )
         for name, times in service.faults:
-            emulator.books.inject(name, times=times)
+            emulator.account.inject(name, times=times)
         message = f"kie.ai emulator at {url} (folder {service.folder}, Ctrl+C stops it)"
         server = build_server(emulator.app, service.keep_alive_s, lambda: say(message))
         with contextlib.closing(emulator):

@@ -64,13 +64,13 @@ def connect(
         network.check()
     emulator = None if transport else _emulator_for(chosen)
     transport = transport or (emulator.transport() if emulator else None)
-    terms = emulator.books.terms if emulator else None
+    limits = emulator.account.limits if emulator else None
     client = Client(
         chosen.key or Key(_EMULATOR_KEY),
         api_url=chosen.api_url,
         upload_url=chosen.upload_url,
         transport=transport,
-        budget=rate_limiter_of(chosen, terms, now, sleep),
+        budget=rate_limiter_of(chosen, limits, now, sleep),
         network=network,
     )
     clips = Downloader(transport=transport, network=network)
@@ -86,13 +86,13 @@ def _emulator_for(chosen: settings.Settings) -> Emulator | None:
     folder, limits = chosen.folder / "emulator", chosen.rate_limits
     if limits == RateLimits():
         return Emulator(folder, seconds=chosen.emulator_seconds)
-    terms = Limits(
+    own = Limits(
         tasks_per_window=limits.new_tasks.limit,
         task_window_s=limits.new_tasks.window_s,
         status_requests_per_window=limits.questions.limit,
         status_window_s=limits.questions.window_s,
     )
-    return Emulator(folder, seconds=chosen.emulator_seconds, terms=terms)
+    return Emulator(folder, seconds=chosen.emulator_seconds, limits=own)
 
 
 def account_of(chosen: settings.Settings) -> Account:
@@ -105,7 +105,7 @@ def account_of(chosen: settings.Settings) -> Account:
 
 def rate_limiter_of(
     chosen: settings.Settings,
-    terms: Limits | None,
+    limits: Limits | None,
     now: Callable[[], datetime],
     sleep: Callable[[float], Awaitable[None]],
 ) -> RateLimiter:
@@ -113,15 +113,17 @@ def rate_limiter_of(
 
     Args:
         chosen: The settings.
-        terms: Limits of an emulator in this process; None uses the limits of the settings.
+        limits: Limits of an emulator in this process; None uses the limits of the settings.
         now: Returns the time, aware.
         sleep: Waits.
     """
     new_tasks, questions = chosen.rate_limits.new_tasks, chosen.rate_limits.questions
-    if terms is not None:
-        new_tasks = replace(NEW_TASKS, limit=terms.tasks_per_window, window_s=terms.task_window_s)
+    if limits is not None:
+        new_tasks = replace(NEW_TASKS, limit=limits.tasks_per_window, window_s=limits.task_window_s)
         questions = replace(
-            STATUS_REQUESTS, limit=terms.status_requests_per_window, window_s=terms.status_window_s
+            STATUS_REQUESTS,
+            limit=limits.status_requests_per_window,
+            window_s=limits.status_window_s,
         )
     account = account_of(chosen)
     return RateLimiter(account, new_tasks, questions, clock=lambda: now().timestamp(), sleep=sleep)

@@ -28,7 +28,7 @@ class Figures(NamedTuple):
     """What was seen of one way to be told."""
 
     noticed_s: list[float]
-    """From the end of each task, by the emulator's books, to its end in the ledger."""
+    """From the end of each task, by the emulator's account, to its end in the ledger."""
     saved_s: list[float]
     """And to its clip on disk."""
     questions: float
@@ -47,14 +47,14 @@ class Figures(NamedTuple):
 def play(session: Session, *, heard: bool) -> Figures:
     """Make the clips, called back or by polling alone."""
     assert session.emulator is not None
-    books, jobs = session.emulator.books, list[Job]()
+    account, jobs = session.emulator.account, list[Job]()
     with listen(session=session) if heard else nullcontext():
         for number in range(JOBS):
             jobs.append(session.text_to_video(f"Scene {number}"))
             time.sleep(APART_S)
         for job in jobs:
             job.result(PATIENCE_S)
-    ends = {task.task_id: task.ended_at or 0.0 for task in books.tasks()}
+    ends = {task.task_id: task.ended_at or 0.0 for task in account.tasks()}
 
     def lateness_s(stage: Stage) -> list[float]:
         return [
@@ -64,7 +64,7 @@ def play(session: Session, *, heard: bool) -> Figures:
             if entered is stage
         ]
 
-    questions = books.requests("/api/v1/jobs/recordInfo") / JOBS
+    questions = account.requests("/api/v1/jobs/recordInfo") / JOBS
     return Figures(lateness_s(Stage.SUCCEEDED), lateness_s(Stage.SAVED), questions)
 
 

@@ -39,7 +39,7 @@ def service(nobodys_machine: None, tmp_path: Path) -> Iterator[Service]:
     """An emulator elsewhere, whose tasks take longer than the measurement."""
     (tmp_path / "service").mkdir()
     with serve(tmp_path / "service", "--seconds=120", "--render=canned", "--unlimited") as served:
-        yield Service(served.url, served.books, 120)
+        yield Service(served.url, served.account, 120)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def trace_cell(folder: Path) -> CallTrace:
     os.chdir(folder)
     Image.new("RGB", (640, 360), "firebrick").save("fox.png")
     kling_nb.emulator.Emulator = functools.partial(  # type: ignore[assignment,misc]
-        kling_nb.emulator.Emulator, render="canned", terms=EASY
+        kling_nb.emulator.Emulator, render="canned", limits=EASY
     )
     kling_nb.configure(mode="emulator", folder=folder / "clips", emulator_seconds=1)
     trace = CallTrace()

@@ -87,6 +87,6 @@ def write_notebook(path: Path, cells: Sequence[str], *, title: str = "") -> None
 
 def tasks_made(folder: Path) -> int:
     """How many tasks the emulator of a notebook's folder was ever asked to make."""
-    (books,) = (folder / "kling_clips" / "emulator").glob("*.sqlite3")
-    with closing(sqlite3.connect(books)) as connection:
+    (account,) = (folder / "kling_clips" / "emulator").glob("*.sqlite3")
+    with closing(sqlite3.connect(account)) as connection:
         return int(connection.execute("SELECT count(*) FROM tasks").fetchone()[0])

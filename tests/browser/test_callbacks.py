@@ -85,7 +85,7 @@ def test_the_card_turns_to_the_clip(
     """The service calls the server, and the open page shows the clip."""
     notebook.run(CLIP)
     notebook.output(CLIP).locator("[data-kling-state=waiting]").wait_for()
-    task = service.books.tasks()[-1]
+    task = service.account.tasks()[-1]
     stranger = httpx.post(f"{hearing.url}/kling/callback", json={"taskId": task.task_id})
     assert stranger.status_code == 403
     assert notebook.wait_for_clip(CLIP)["duration"] > 0

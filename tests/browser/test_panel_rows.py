@@ -132,7 +132,7 @@ def test_shots_by_keyboard_alone(day: Notebook, panel: Any, service: Served) -> 
     wait_for_focus(day, "Shot 1", "Move shot 1 down")
     keys.press("Control+Enter")
     assert day.wait_for_clip(PANEL)["currentTime"] > 0
-    (sent,) = [task.input for task in service.books.tasks() if task.input.get("multi_prompt")]
+    (sent,) = [task.input for task in service.account.tasks() if task.input.get("multi_prompt")]
     assert sent["multi_shots"] is True
     assert sent["duration"] == "7"
     assert sent["multi_prompt"] == [

@@ -1,4 +1,4 @@
-"""What the disk tells: the service's books and the ledgers, with one hash for each request.
+"""What the disk tells: the service's account and the ledgers, with one hash for each request.
 
 The hash is made here from the model, the values and the content of the picture; it shares
 nothing with the package's own fingerprint. Files are only read.
@@ -58,10 +58,10 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def read_paid(books: EmulatedAccount) -> list[Paid]:
+def read_paid(account: EmulatedAccount) -> list[Paid]:
     """The tasks of an emulated account."""
     query = "SELECT path, sha256 FROM uploads"
-    with books.database.reading() as connection:
+    with account.database.reading() as connection:
         uploads = {str(path): str(sha256) for path, sha256 in connection.execute(query)}
     return [
         Paid(
@@ -69,9 +69,9 @@ def read_paid(books: EmulatedAccount) -> list[Paid]:
             request=hash_request(task.model, task.input, picture_of(task, uploads)),
             state=task.state,
             credits=task.charged,
-            clip_sha256=sha256_of(books.folder / "clips" / task.clip) if task.clip else "",
+            clip_sha256=sha256_of(account.folder / "clips" / task.clip) if task.clip else "",
         )
-        for task in books.tasks()
+        for task in account.tasks()
     ]
 
 

@@ -1,4 +1,4 @@
-"""The judge: what was planned, what the service's books hold, what the ledgers hold → a verdict.
+"""The judge: what was planned, what the service's account hold, what the ledgers hold → a verdict.
 
 Pure, so that it is tested with tables written by hand. A request is known by one hash on all
 sides. Must not know kernels, files or how the hash is made.
@@ -17,7 +17,7 @@ __all__ = ["KINDS", "Evidence", "Finding", "Kind", "Noted", "Paid", "Played", "V
 Kind = Literal["unnoted", "double", "lost", "corrupt", "unexplained", "wrong end", "no end"]
 """What must not be: a paid task that no ledger knows; a request paid twice; a finished clip that
 is neither saved nor resumable; a broken ledger; an `unknown` that somebody could have known; any
-other end than the books tell of; a run that does not end."""
+other end than the account tell of; a run that does not end."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -48,7 +48,7 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A task in the service's books."""
+    """A task in the service's account."""
 
     task_id: str
     request: str
@@ -140,7 +140,7 @@ class Case:
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Read the books against the ledgers."""
+    """Read the account against the ledgers."""
     cases = [
         Case(
             run,
@@ -187,7 +187,7 @@ def is_kept(row: Noted, task: Paid) -> bool:
 
 
 def wrong_rows(case: Case) -> Iterator[Finding]:
-    """Rows that the books contradict, and requests without an end."""
+    """Rows that the account contradict, and requests without an end."""
     number = case.run.number
     if not case.rows or case.rows[-1].stage == FROM_BEFORE:
         yield Finding("wrong end", number, "nothing came of the request")
@@ -200,7 +200,7 @@ def wrong_rows(case: Case) -> Iterator[Finding]:
 
 
 def is_true(row: Noted, case: Case) -> bool:
-    """Whether the books tell of the same end as the row."""
+    """Whether the account tell of the same end as the row."""
     states = {task.task_id: task.state for task in case.tasks}
     match row.stage:
         case "saved":

@@ -84,7 +84,7 @@ class Lane:
         self.folder.mkdir(parents=True)
         for name, colour in PICTURES.items():
             Image.new("RGB", (64, 36), colour).save(self.folder / name)
-        self.served.books.set_balance(1e9)
+        self.served.account.set_balance(1e9)
         try:
             self.say(RESUME)
             for run in runs:
@@ -95,14 +95,14 @@ class Lane:
                 self.kernel.kill()
         return Evidence(
             tuple(self.played),
-            tuple(evidence.read_paid(self.served.books)),
+            tuple(evidence.read_paid(self.served.account)),
             tuple(evidence.read_noted(self.folder)),
             (evidence.check_ledger(self.folder),),
         )
 
     def play_one(self, run: Run) -> Played:
         """One run, from its cell to its end."""
-        trouble, books = TROUBLES.get(run.trouble), self.served.books
+        trouble, account = TROUBLES.get(run.trouble), self.served.account
         self.write(f"run {run.number}: {run.way}, {run.trouble}, {run.strike}, {run.kill}")
         kernel = self.living()
         older = self.ledger.read_bytes()
@@ -110,7 +110,7 @@ class Lane:
         self.limits = limits_of(run)
         kernel.do(arming(self.limits | traps_of(run)), CELL_S)
         if trouble is not None and trouble.at == "service":
-            books.inject(trouble.name, times=run.times, argument=trouble.argument)
+            account.inject(trouble.name, times=run.times, argument=trouble.argument)
         blocker = self.block(run)
         request = kernel.send(run.cell)
         if run.kill:
@@ -127,7 +127,7 @@ class Lane:
         elif run.trouble in LOSSES:
             self.lose_ledger(run, older)
         struck = trouble is not None and self.was_struck(trouble)
-        books.clear_faults()
+        account.clear_faults()
         return Played(
             run.number,
             evidence.hash_of(run, self.folder),
@@ -142,7 +142,7 @@ class Lane:
     def was_struck(self, trouble: Trouble) -> bool:
         """Return whether the trouble of a run has begun; forget what the kernel left of it."""
         if trouble.at != "kernel":
-            return len(self.served.books.faults()) == 0
+            return len(self.served.account.faults()) == 0
         mark = self.folder / inside.STRUCK
         is_marked = mark.exists()
         mark.unlink(missing_ok=True)
@@ -299,7 +299,7 @@ class Lane:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             self.say(RESUME)
-            rows, tasks = evidence.read_noted(self.folder), self.served.books.tasks()
+            rows, tasks = evidence.read_noted(self.folder), self.served.account.tasks()
             # Also those of which no row knows: what is not over cannot be told to be lost.
             if all(row.stage in ENDED for row in rows) and all(
                 task.state in OVER for task in tasks

@@ -36,9 +36,9 @@ def lose(
     world: World, fault: str = "lose-answer", prompt: str = "A red fox"
 ) -> tuple[Job, JobRecord]:
     """A job whose answer is lost, watched to the end; its row."""
-    world.books.inject(fault)
+    world.account.inject(fault)
     job, prepared = world.prepare(prompt)
-    world.ledger.note(job.id, balance_before=world.books.balance())
+    world.ledger.note(job.id, balance_before=world.account.balance())
 
     async def play() -> None:
         await submit(world.context, job, prepared, 8.0)
@@ -66,10 +66,10 @@ def test_looks_at_the_agreed_times(world: World) -> None:
     ],
 )
 def test_the_verdict(world: World, fault: str, likelihood: Likelihood) -> None:
-    """As the books say, and the job has it too."""
+    """As the account say, and the job has it too."""
     job, row = lose(world, fault)
     assert judge(evidence_of(row)).likelihood is likelihood
-    assert (likelihood is Likelihood.PAID) == (world.books.count_tasks() == 1)
+    assert (likelihood is Likelihood.PAID) == (world.account.count_tasks() == 1)
     assert job.state == state_of(row)
 
 
@@ -84,9 +84,9 @@ def test_the_verdict_is_there_after_a_restart(world: World) -> None:
 
 def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
     """Observers hear of a change and of the end of the watch, not of each look."""
-    world.books.inject("drop")
+    world.account.inject("drop")
     job, prepared = world.prepare()
-    world.ledger.note(job.id, balance_before=world.books.balance())
+    world.ledger.note(job.id, balance_before=world.account.balance())
     heard: list[Event] = []
 
     async def play() -> None:
@@ -102,10 +102,10 @@ def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
 
 def test_another_job_meanwhile_spoils_the_evidence(world: World) -> None:
     """It was sent while the balance was watched."""
-    world.books.inject("lose-answer")
+    world.account.inject("lose-answer")
     job, prepared = world.prepare("Lost")
     other, sent = world.prepare("Meanwhile")
-    world.ledger.note(job.id, balance_before=world.books.balance())
+    world.ledger.note(job.id, balance_before=world.account.balance())
 
     async def play() -> None:
         await submit(world.context, job, prepared, 8.0)
@@ -129,9 +129,9 @@ def test_a_failure_meanwhile_spoils_the_evidence(world: World) -> None:
     """Its credits were given back while the balance was watched."""
     early = world.submit("Before")
     world.clock.move(600)
-    world.books.inject("lose-answer")
+    world.account.inject("lose-answer")
     job, prepared = world.prepare("Lost")
-    world.ledger.note(job.id, balance_before=world.books.balance())
+    world.ledger.note(job.id, balance_before=world.account.balance())
     world.ledger.advance(early.id, Stage.FAILED, credits=0)
     asyncio.run(submit(world.context, job, prepared, 8.0))
     assert judge(evidence_of(world.ledger.row(job.id))).reason is Reason.OTHERS
@@ -139,7 +139,7 @@ def test_a_failure_meanwhile_spoils_the_evidence(world: World) -> None:
 
 def test_a_balance_that_comes_late(world: World) -> None:
     """The service is away for a minute: looked at until it is back."""
-    world.books.inject("unreachable", times=4, argument="other")
+    world.account.inject("unreachable", times=4, argument="other")
     _, row = lose(world, "drop")
     assert row.watch is not None
     assert [look.after_s for look in row.watch.looks] == [SAMPLE_TIMES_S[4]]
@@ -148,7 +148,7 @@ def test_a_balance_that_comes_late(world: World) -> None:
 
 def test_a_balance_that_never_comes(world: World) -> None:
     """Given up in the end, with nothing to tell."""
-    world.books.inject("unreachable", times=100, argument="other")
+    world.account.inject("unreachable", times=100, argument="other")
     _, row = lose(world)
     assert judge(evidence_of(row)).reason is Reason.UNSEEN
     assert len(world.waits) == len(SAMPLE_TIMES_S) - 1
@@ -156,7 +156,7 @@ def test_a_balance_that_never_comes(world: World) -> None:
 
 def test_nobody_watches_what_was_adopted(world: World) -> None:
     """The watch ends at its next look; the row stays as the adoption left it."""
-    world.books.inject("lose-answer")
+    world.account.inject("lose-answer")
     job, prepared = world.prepare()
 
     async def play() -> None:
@@ -174,7 +174,7 @@ def test_nobody_watches_what_was_adopted(world: World) -> None:
 
 def test_what_is_watched_is_known_until_it_is_stopped(world: World) -> None:
     """Only lost and failed rows are covered; a stop keeps what was seen until then."""
-    world.books.inject("lose-answer")
+    world.account.inject("lose-answer")
     job, prepared = world.prepare()
     world.context = world.context_with(sleep=asyncio.sleep)
     watches = world.context.balance_watch
@@ -194,7 +194,7 @@ def test_what_is_watched_is_known_until_it_is_stopped(world: World) -> None:
 
 def test_a_watch_that_begins_when_all_are_stopped(world: World) -> None:
     """The session was closed while the answer was waited for: nothing outlives it."""
-    world.books.inject("lose-answer")
+    world.account.inject("lose-answer")
     job, prepared = world.prepare()
     world.context = world.context_with(sleep=asyncio.sleep)
 
@@ -210,7 +210,7 @@ def test_a_watch_that_begins_when_all_are_stopped(world: World) -> None:
 
 def test_a_job_has_one_watch(world: World) -> None:
     """A second one replaces the first."""
-    world.books.inject("lose-answer")
+    world.account.inject("lose-answer")
     job, prepared = world.prepare()
     world.context = world.context_with(sleep=asyncio.sleep)
     watches = world.context.balance_watch
@@ -230,9 +230,9 @@ def test_a_job_has_one_watch(world: World) -> None:
 
 def left(world: World, fault: str, after_s: float) -> JobRecord:
     """A lost job whose kernel died so long ago, before anybody looked at the balance."""
-    world.books.inject(fault)
+    world.account.inject(fault)
     job, prepared = world.prepare()
-    world.ledger.note(job.id, balance_before=world.books.balance(), balance_at=world.clock())
+    world.ledger.note(job.id, balance_before=world.account.balance(), balance_at=world.clock())
     asyncio.run(submit(world.context, job, prepared, 8.0))
     world.ledger.note(job.id, watch=None)
     world.ledger.close()
@@ -274,7 +274,7 @@ def test_a_watch_that_was_cut_off_goes_on(world: World) -> None:
     """From its first look on: what is left of the time is enough."""
     row = left(world, "drop", 0)
     world.ledger.note(
-        row.id, watch=BalanceHistory(world.clock(), (TimedBalance(0, world.books.balance()),))
+        row.id, watch=BalanceHistory(world.clock(), (TimedBalance(0, world.account.balance()),))
     )
     world.clock.move(20)
     _, row = take_up(world, world.ledger.row(row.id))
@@ -317,13 +317,13 @@ class Failing(httpx.AsyncBaseTransport):
 def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job, JobRecord]:
     """A task that fails; followed, and watched to the end where it is watched."""
     job, prepared = world.prepare()
-    world.ledger.note(job.id, balance_before=world.books.balance())
+    world.ledger.note(job.id, balance_before=world.account.balance())
     world.wire.behind = Failing(world.wire.behind, **data)
 
     async def play() -> None:
         await submit(world.context, job, prepared, 8.0)
         if gives_back:
-            world.books.set_balance(world.books.balance() + 55)
+            world.account.set_balance(world.account.balance() + 55)
         await Poller(world.context, job, 8.0).run()
         await finish(world)
 

@@ -41,10 +41,10 @@ def session(open_session: Open) -> Session:
     return open_session()
 
 
-def books_of(session: Session) -> EmulatedAccount:
+def emulated_account(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     assert session.emulator is not None
-    return session.emulator.books
+    return session.emulator.account
 
 
 def ask(session: Session, prompt: str = "A red fox") -> Job:
@@ -54,10 +54,10 @@ def ask(session: Session, prompt: str = "A red fox") -> Job:
 
 def lose(session: Session) -> tuple[Job, str, str]:
     """A job whose answer is lost; the task's id and the nonce that only the service has."""
-    books_of(session).inject("lose-answer")
+    emulated_account(session).inject("lose-answer")
     job = ask(session)
     assert session.ledger.row(job.id).stage is Stage.UNKNOWN
-    task = books_of(session).tasks()[-1]
+    task = emulated_account(session).tasks()[-1]
     return job, task.task_id, read_callback_token(urlsplit(task.callback_url).query)
 
 
@@ -73,7 +73,7 @@ def test_a_callback_brings_back_a_lost_task(session: Session) -> None:
     assert job is not None
     assert job.id == lost.id
     assert job.result(PATIENCE_S).task_id == task_id
-    assert books_of(session).count_tasks() == 1
+    assert emulated_account(session).count_tasks() == 1
 
 
 def test_a_callback_is_not_believed(session: Session) -> None:
@@ -125,11 +125,11 @@ def test_a_callback_is_quicker_than_the_answer(
 
     monkeypatch.setattr(client, "create_task", create_task)
     if fault:
-        books_of(session).inject(fault)
+        emulated_account(session).inject(fault)
     job = session.reserve(WISH)
     sending = session.loop.submit(session._registry.submit(job))
     assert sent.wait(PATIENCE_S)
-    [task] = books_of(session).tasks()
+    [task] = emulated_account(session).tasks()
     nonce = read_callback_token(urlsplit(task.callback_url).query)
     assert session.receive_callback(body("0" * 32), nonce) is None
     assert session.receive_callback(body(task.task_id), nonce) is job
@@ -139,7 +139,7 @@ def test_a_callback_is_quicker_than_the_answer(
     assert job.result(PATIENCE_S).task_id == task.task_id
     stages = [stage for _, stage, _ in session.ledger.events(job.id)]
     assert Stage.UNKNOWN not in stages
-    assert books_of(session).count_tasks() == 1
+    assert emulated_account(session).count_tasks() == 1
 
 
 def test_a_callback_to_a_forgotten_job(session: Session) -> None:
@@ -175,7 +175,7 @@ def test_without_a_callback_there_is_no_nonce(session: Session) -> None:
     """Nothing is sent that a person did not ask for."""
     job = session.text_to_video("A red fox")
     assert session.ledger.row(job.id).nonce == ""
-    assert books_of(session).tasks()[0].callback_url == ""
+    assert emulated_account(session).tasks()[0].callback_url == ""
 
 
 def test_a_job_that_is_over_is_left_alone(session: Session) -> None:
@@ -232,7 +232,7 @@ def test_a_letter_brings_a_lost_job_back_without_a_listener(
     assert job.id == lost.id
     assert job.result(PATIENCE_S).task_id == task_id
     assert waiting(later) == set()
-    assert books_of(later).count_tasks() == 1
+    assert emulated_account(later).count_tasks() == 1
     assert later.resume() == []
 
 
@@ -251,7 +251,7 @@ def test_a_letter_to_a_job_that_goes_on_gives_one_handle(
     session: Session, open_session: Open
 ) -> None:
     """It is taken up once, and the letter is not believed."""
-    books_of(session)
+    emulated_account(session)
     slow = another_kernel(open_session, session, emulator_seconds=3600)
     row = slow.ledger.row(ask(slow).id)
     post(slow, row.nonce, body(row.task_id))

@@ -71,7 +71,7 @@ DONE = Paid("t0", "calm", "success", 55, CLIP)
 
 
 def test_what_the_books_tell_is_no_finding() -> None:
-    """Saved, failed and refused as the books say, and doubt only where nobody could know."""
+    """Saved, failed and refused as the account say, and doubt only where nobody could know."""
     verdict = judge(GOOD)
     assert verdict.findings == ()
     assert list(verdict.ends.values()) == ["saved", "unknown", "failed", "refused", "unknown"]

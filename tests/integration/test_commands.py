@@ -37,14 +37,14 @@ def job(session: Session) -> Job:
 def lose(session: Session, prompt: str = "lost") -> Job:
     """Return a job with a lost answer after the task was made."""
     assert session.emulator is not None
-    session.emulator.books.inject("lose-answer")
+    session.emulator.account.inject("lose-answer")
     return session.text_to_video(prompt)
 
 
 def last_task(session: Session) -> str:
     """Return the id of the newest task at the service."""
     assert session.emulator is not None
-    return session.emulator.books.tasks()[-1].task_id
+    return session.emulator.account.tasks()[-1].task_id
 
 
 def greetings(shell: Any) -> list[str]:
@@ -143,13 +143,13 @@ def test_a_lost_job_is_forgotten(command: Commands, shell: Any, session: Session
     assert session.emulator is not None
     lost = lose(session)
     session.text_to_video("lost")
-    assert session.emulator.books.requests(CREATE) == 1
+    assert session.emulator.account.requests(CREATE) == 1
     with pytest.raises(LedgerError, match=f"`%kling forget {lost.id} --yes`"):
         command.run(f"forget {lost.id}")
     command.run(f"forget {lost.id} --yes")
     assert f"Job {lost.id} is forgotten" in texts(shell)[0]
     session.text_to_video("lost").result(PATIENCE_S)
-    assert session.emulator.books.requests(CREATE) == 2
+    assert session.emulator.account.requests(CREATE) == 2
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_type_errors_are_not_hidden(
 def test_an_unknown_balance_is_no_error(command: Commands, shell: Any, session: Session) -> None:
     """The output contains the reason."""
     assert session.emulator is not None
-    session.emulator.books.inject("unreachable", times=20, argument="other")
+    session.emulator.account.inject("unreachable", times=20, argument="other")
     command.run("balance")
     assert "balance unknown: " in texts(shell)[0]
 

@@ -1,4 +1,4 @@
-"""How a session reaches the service: which client, over what, with whose books."""
+"""How a session reaches the service: which client, over what, with whose account."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_emulator_in_this_process(tmp_path: Path) -> None:
     """In emulator mode, without a key, beside the clips."""
     way = begin(tmp_path, mode="emulator", emulator_seconds=3)
     assert way.emulator is not None
-    assert way.emulator.books.folder == tmp_path / "clips" / "emulator"
+    assert way.emulator.account.folder == tmp_path / "clips" / "emulator"
     assert balance(way) == 5916
     way.emulator.close()
 
@@ -85,5 +85,5 @@ def test_the_emulators_own_terms_are_kept_to(
     )
     way = begin(tmp_path, mode="emulator")
     assert isinstance(way.emulator, Emulator)
-    assert seen == [way.emulator.books.terms]
+    assert seen == [way.emulator.account.limits]
     way.emulator.close()

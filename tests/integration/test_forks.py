@@ -24,7 +24,7 @@ warnings.simplefilter("ignore")  # Python 3.12 warns of every fork beside thread
 import kling_nb.emulator
 from tests.support.service import EASY
 kling_nb.emulator.Emulator = functools.partial(
-    kling_nb.emulator.Emulator, render="canned", terms=EASY
+    kling_nb.emulator.Emulator, render="canned", limits=EASY
 )
 import kling_nb as kling
 from kling_nb.errors import ForkedSession

@@ -1,7 +1,7 @@
 """Never lost: a process is killed at each step, and the next one finds its job.
 
 The victim stops itself at the exact step and says so; then it gets SIGKILL. The emulator is
-served by a process of its own, so that its books survive.
+served by a process of its own, so that its account survive.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def victim_at(point: str, served: Served, folder: Path) -> Iterator[subprocess.P
 @pytest.fixture
 def tasks(served: Served) -> Callable[[], int]:
     """Counts the tasks that were made since the test began."""
-    before = served.books.count_tasks()
-    return lambda: served.books.count_tasks() - before
+    before = served.account.count_tasks()
+    return lambda: served.account.count_tasks() - before
 
 
 @pytest.fixture
@@ -121,9 +121,9 @@ def after_the_kill(
 
 def newest_task_that_is_known(served: Served) -> str:
     """Its id, once recordInfo tells of it: the service does not in a task's first moments."""
-    while served.books.tasks()[-1].state == "unseen":
+    while served.account.tasks()[-1].state == "unseen":
         time.sleep(0.02)
-    return served.books.tasks()[-1].task_id
+    return served.account.tasks()[-1].task_id
 
 
 AfterTheKill = Callable[[str], tuple[Session, list[Job]]]
@@ -188,10 +188,10 @@ def test_killed_while_the_clip_is_made_or_fetched(
     folder = session.ledger.folder
     assert clip.path.stat().st_size == clip.facts.size_bytes
     assert [path for path in folder.iterdir() if path.suffix in {".mp4", ".part"}] == [clip.path]
-    requests = served.books.requests(CREATE)
+    requests = served.account.requests(CREATE)
     assert session.text_to_video(PROMPT).result(0) == clip
     assert tasks() == 1
-    assert served.books.requests(CREATE) == requests
+    assert served.account.requests(CREATE) == requests
 
 
 def test_killed_when_all_was_done(after_the_kill: AfterTheKill, tasks: Tasks) -> None:

@@ -51,10 +51,10 @@ def listening(slow: Session) -> Listening:
     return listen(session=slow)
 
 
-def books_of(session: Session) -> EmulatedAccount:
+def emulated_account(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     assert session.emulator is not None
-    return session.emulator.books
+    return session.emulator.account
 
 
 def ask(session: Session, prompt: str = "A red fox") -> tuple[Job, str, bytes]:
@@ -134,10 +134,10 @@ def test_a_lost_job_is_brought_back(open_session: Open) -> None:
     """The answer to createTask was lost; the callback has the id."""
     session = open_session()
     with listen(session=session):
-        books_of(session).inject("lose-answer")
+        emulated_account(session).inject("lose-answer")
         job = session.text_to_video("A red fox")
         wait_until(lambda: session.ledger.row(job.id).stage is Stage.SAVED)
-    assert books_of(session).count_tasks() == 1
+    assert emulated_account(session).count_tasks() == 1
 
 
 def test_a_forged_success_ends_nothing(slow: Session, listening: Listening) -> None:
@@ -274,7 +274,9 @@ def test_an_address_behind_a_proxy(slow: Session) -> None:
     with listen(PUBLIC, session=slow) as listening:
         job = slow.text_to_video("A red fox")
         row = slow.ledger.row(job.id)
-        assert books_of(slow).tasks()[0].callback_url == add_callback_token(PUBLIC, row.nonce)
+        assert emulated_account(slow).tasks()[0].callback_url == add_callback_token(
+            PUBLIC, row.nonce
+        )
         port = int(str(listening).partition("127.0.0.1:")[2].partition(".")[0])
         local = f"http://127.0.0.1:{port}"
         assert post(add_callback_token(f"{local}/", row.nonce), document(row.task_id)) == 200
@@ -347,7 +349,7 @@ def test_closed_it_receives_nothing(slow: Session) -> None:
 def test_a_callback_url_of_the_user_goes_first(slow: Session, listening: Listening) -> None:
     """It is sent unchanged, and polling is as frequent as without."""
     job = slow.text_to_video("A red fox", callback_url="https://my.example/done")
-    assert books_of(slow).tasks()[0].callback_url.startswith("https://my.example/done?")
+    assert emulated_account(slow).tasks()[0].callback_url.startswith("https://my.example/done?")
     assert not slow.callback_urls.covers(slow.ledger.row(job.id))
 
 
@@ -434,9 +436,9 @@ def test_listening_goes_on_with_another_default_session(shared: Session) -> None
 def test_what_comes_for_another_folder_is_kept_there(shared: Session, tmp_path: Path) -> None:
     """A lost id must not be lost to a change of folders; who works there again finds it."""
     kling_nb.listen()
-    books_of(shared).inject("lose-answer")
+    emulated_account(shared).inject("lose-answer")
     lost = shared.text_to_video("A red fox")
-    row, task = shared.ledger.row(lost.id), books_of(shared).tasks()[-1]
+    row, task = shared.ledger.row(lost.id), emulated_account(shared).tasks()[-1]
     url = add_callback_token(shared.callback_urls.url, row.nonce)
     kling_nb.configure(folder=tmp_path / "other")
     assert post(url, document(task.task_id)) == 200

@@ -47,10 +47,10 @@ def listening(session: Session) -> Iterator[Listening]:
         yield listening
 
 
-def books_of(session: Session) -> EmulatedAccount:
+def emulated_account(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     assert session.emulator is not None
-    return session.emulator.books
+    return session.emulator.account
 
 
 def token_of(session: Session, job: Job) -> str:
@@ -65,7 +65,7 @@ def test_the_address_leads_to_the_server(session: Session, listening: Listening)
     """Its callback token is noted for the server before the service has it."""
     job = session.text_to_video("A red fox")
     token = token_of(session, job)
-    sent = books_of(session).tasks()[0].callback_url
+    sent = emulated_account(session).tasks()[0].callback_url
     assert sent == f"{SERVER}kling/callback?kling_nb={token}"
     assert CallbackRoutes().find(token) == session.ledger.folder
     assert token not in repr(listening)
@@ -78,7 +78,7 @@ def test_without_a_note_the_request_goes_alone(session: Session, listening: List
     path.write_bytes(b"no database" * 100)
     job = session.text_to_video("A red fox")
     assert token_of(session, job) == ""
-    assert books_of(session).tasks()[0].callback_url == ""
+    assert emulated_account(session).tasks()[0].callback_url == ""
 
 
 def test_closed_its_url_is_not_sent(session: Session) -> None:

@@ -46,7 +46,7 @@ class User:
         self.folder = path / "clips"
         self.path = path
         self.index = UserIndex(path / "data" / "paid.sqlite3")
-        self.emulator = Emulator(path / "service", seconds=0.05, render="canned", terms=EASY)
+        self.emulator = Emulator(path / "service", seconds=0.05, render="canned", limits=EASY)
         self.wire = Wire(self.emulator.transport())
         self._session: Session | None = None
 
@@ -81,7 +81,7 @@ class User:
     @property
     def tasks(self) -> int:
         """How many tasks the service has made."""
-        return self.emulator.books.count_tasks()
+        return self.emulator.account.count_tasks()
 
     def close(self) -> None:
         """End the session."""
@@ -149,7 +149,7 @@ def follow_the_task(user: User, folder: Path | None = None) -> Job:
     """Take up the one task in the next session, to its end; the same request joins its job."""
     session = user.session(folder)
     [job] = session.resume()
-    [task] = user.emulator.books.tasks()
+    [task] = user.emulator.account.tasks()
     assert job.task_id == task.task_id
     assert job.result(PATIENCE_S).path.is_file()
     assert session.text_to_video(PROMPT).id == job.id
@@ -177,7 +177,7 @@ def test_a_ledger_that_is_lost_while_it_is_sent(user: User, lose: Callable[[Path
     user.on_create(lambda: lose(user.folder))
     with pytest.raises(LedgerError) as caught:
         user.session().text_to_video(PROMPT)
-    [task] = user.emulator.books.tasks()
+    [task] = user.emulator.account.tasks()
     assert f"Task {task.task_id} was accepted and is paid" in str(caught.value)
     assert "The id is saved" in str(caught.value)
     follow_the_task(user)
@@ -216,7 +216,7 @@ def test_a_folder_that_is_moved_while_it_is_sent(user: User) -> None:
     user.on_create(lambda: move_folder(user.folder))
     with pytest.raises(LedgerError, match="The id is saved"):
         user.session().text_to_video(PROMPT)
-    [task] = user.emulator.books.tasks()
+    [task] = user.emulator.account.tasks()
     with pytest.raises(AlreadyPaid, match=f"%kling adopt {task.task_id}"):
         user.session().text_to_video(PROMPT)
     follow_the_task(user, user.folder.with_name("moved"))
@@ -289,7 +289,7 @@ def test_a_new_machine_blocks_nothing(user: User) -> None:
 @pytest.mark.parametrize("fault", ["refuse", "fail-policy"])
 def test_what_was_not_paid_may_be_asked_for_again(user: User, fault: str) -> None:
     """A refused or failed request is made again, also where the index could not be told."""
-    user.emulator.books.inject(fault)
+    user.emulator.account.inject(fault)
     session = user.session()
     with suppress(KlingError):
         session.text_to_video(PROMPT).exception(PATIENCE_S)
@@ -301,7 +301,7 @@ def test_what_was_not_paid_may_be_asked_for_again(user: User, fault: str) -> Non
 
 def test_what_was_forgotten_may_be_asked_for_again(user: User) -> None:
     """A person allowed it; also where the index could not be told."""
-    user.emulator.books.inject("lose-answer")
+    user.emulator.account.inject("lose-answer")
     job = user.session().text_to_video(PROMPT)
     forgotten = user.session().forget(job.id, yes=True)
     assert user.index.find(forgotten.fingerprint) is None
@@ -339,7 +339,7 @@ def test_an_older_copy_with_the_same_job_unsent(user: User) -> None:
 
 def test_an_earlier_failure_does_not_hide_a_payment(user: User) -> None:
     """The copy knows the first attempt, which failed, and not the second, which was paid."""
-    user.emulator.books.inject("fail-policy")
+    user.emulator.account.inject("fail-policy")
     user.session().text_to_video(PROMPT).exception(PATIENCE_S)
     user.close()
     shutil.copy(user.folder / "ledger.sqlite3", user.path / "older.sqlite3")
@@ -419,7 +419,7 @@ def test_the_next_cell_finds_the_id_without_resume(user: User, locked: sqlite3.C
         user.session().text_to_video(PROMPT)
     user.close()
     locked.rollback()
-    [task] = user.emulator.books.tasks()
+    [task] = user.emulator.account.tasks()
     assert user.pay().task_id == task.task_id
     assert user.tasks == 1
 
@@ -440,7 +440,7 @@ def test_noting_is_tried_again_while_the_kernel_lives(
     job = session.reserve(WISH)
     with pytest.raises(LedgerError) as caught:
         session.submit(job)
-    [task] = user.emulator.books.tasks()
+    [task] = user.emulator.account.tasks()
     assert f"`%kling adopt {task.task_id} {job.id}`" in str(caught.value)
     assert ("The id is saved" in str(caught.value)) is is_kept
     assert ("Write the id down" in str(caught.value)) is not is_kept
@@ -466,7 +466,7 @@ def test_the_id_is_adopted_where_an_older_copy_was_put_back(
     user.on_create(lambda: ledger.write_bytes(unsent))
     with pytest.raises(LedgerError, match="kling adopt"):
         session.submit(job)
-    [task] = user.emulator.books.tasks()
+    [task] = user.emulator.account.tasks()
     found = session.adopt(task.task_id, job.id)
     assert (found.id, found.task_id) == (job.id, task.task_id)
     found.result(PATIENCE_S)
@@ -575,9 +575,9 @@ def test_a_full_disk_when_the_answer_comes(
 ) -> None:
     """Both places take the id without more space, and each is enough for the next kernel."""
     folder = tmp_path / "clips"
-    before = served.books.count_tasks()
+    before = served.account.count_tasks()
     said = run_on_a_full_disk(served, folder)
-    task_id = served.books.tasks()[-1].task_id
+    task_id = served.account.tasks()[-1].task_id
     assert f"Task {task_id} was accepted and is paid" in said
     assert "The id is saved" in said
     [slot] = (folder / "sending").iterdir()
@@ -592,4 +592,4 @@ def test_a_full_disk_when_the_answer_comes(
     [job] = open_live("clips").resume()
     assert job.task_id == task_id
     assert job.result(PATIENCE_S).path.is_file()
-    assert served.books.count_tasks() - before == 1
+    assert served.account.count_tasks() - before == 1

@@ -142,7 +142,7 @@ def test_a_refused_job_is_bound_too(start: Callable[..., Any], session: Session)
     """So that one can look at it."""
     shell = start()
     assert session.emulator is not None
-    session.emulator.books.inject("credits")
+    session.emulator.account.inject("credits")
     fail(shell, CELL.format("-o fox"), InsufficientCredits)
     assert type(shell.user_ns["fox"].state).__name__ == "Refused"
 

@@ -1,4 +1,4 @@
-"""Never paid twice: what goes wrong at createTask, what the books count, and what comes next."""
+"""Never paid twice: what goes wrong at createTask, what the account count, and what comes next."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ REFUSED = {
 
 
 @pytest.fixture
-def books(session: Session) -> EmulatedAccount:
+def account(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     assert session.emulator is not None
-    return session.emulator.books
+    return session.emulator.account
 
 
 @pytest.fixture(autouse=True)
@@ -44,119 +44,121 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("fault", LOST)
-def test_a_lost_answer(session: Session, books: EmulatedAccount, fault: str) -> None:
+def test_a_lost_answer(session: Session, account: EmulatedAccount, fault: str) -> None:
     """One task, the job is unknown, and the same request again sends nothing and explains."""
-    books.inject(fault)
+    account.inject(fault)
     job = session.text_to_video("A red fox")
     assert isinstance(job.state, Unknown)
     for again in (job, session.text_to_video("A red fox"), session.job(job.id)):
         assert again.id == job.id
         with pytest.raises(TaskUnknown, match="may exist and may be paid; nothing is sent again"):
             again.result(0)
-    assert books.count_tasks() == 1
-    assert books.requests(CREATE) == 1
+    assert account.count_tasks() == 1
+    assert account.requests(CREATE) == 1
     assert session.resume() == []
 
 
-def test_a_server_fault_that_made_nothing(session: Session, books: EmulatedAccount) -> None:
+def test_a_server_fault_that_made_nothing(session: Session, account: EmulatedAccount) -> None:
     """Nobody can know: it blocks as well, until a person decides."""
-    books.inject("create-500")
+    account.inject("create-500")
     job = session.text_to_video("A red fox")
     assert isinstance(job.state, Unknown)
     session.text_to_video("A red fox")
-    assert (books.count_tasks(), books.requests(CREATE)) == (0, 1)
+    assert (account.count_tasks(), account.requests(CREATE)) == (0, 1)
     session.forget(job.id, yes=True)
     session.text_to_video("A red fox").result(PATIENCE_S)
-    assert (books.count_tasks(), books.requests(CREATE)) == (1, 2)
+    assert (account.count_tasks(), account.requests(CREATE)) == (1, 2)
 
 
-def test_a_reset_connection(session: Session, books: EmulatedAccount) -> None:
+def test_a_reset_connection(session: Session, account: EmulatedAccount) -> None:
     """Nothing was made, and nobody can know it: unknown, sent once."""
-    books.inject("drop")
+    account.inject("drop")
     assert isinstance(session.text_to_video("A red fox").state, Unknown)
     session.text_to_video("A red fox")
-    assert books.requests(CREATE) == 1
+    assert account.requests(CREATE) == 1
 
 
-def test_no_connection(session: Session, books: EmulatedAccount) -> None:
+def test_no_connection(session: Session, account: EmulatedAccount) -> None:
     """It surely did not arrive: sent again, one task."""
-    books.inject("unreachable", times=3)
+    account.inject("unreachable", times=3)
     session.text_to_video("A red fox").result(PATIENCE_S)
-    assert (books.count_tasks(), books.requests(CREATE)) == (1, 4)
+    assert (account.count_tasks(), account.requests(CREATE)) == (1, 4)
 
 
-def test_no_connection_at_all(session: Session, books: EmulatedAccount) -> None:
+def test_no_connection_at_all(session: Session, account: EmulatedAccount) -> None:
     """Refused with the reason; made later by the same request."""
-    books.inject("unreachable", times=8)
+    account.inject("unreachable", times=8)
     with pytest.raises(NotSent):
         session.text_to_video("A red fox")
     assert session.jobs()[0].stage is Stage.REFUSED
     session.text_to_video("A red fox").result(PATIENCE_S)
-    assert books.count_tasks() == 1
+    assert account.count_tasks() == 1
 
 
-def test_too_often(session: Session, books: EmulatedAccount) -> None:
+def test_too_often(session: Session, account: EmulatedAccount) -> None:
     """It was rejected: sent again, one task."""
-    books.inject("create-429", times=2)
+    account.inject("create-429", times=2)
     session.text_to_video("A red fox").result(PATIENCE_S)
-    assert (books.count_tasks(), books.requests(CREATE)) == (1, 3)
+    assert (account.count_tasks(), account.requests(CREATE)) == (1, 3)
 
 
 @pytest.mark.parametrize("fault", REFUSED)
-def test_a_refusal(session: Session, books: EmulatedAccount, fault: str) -> None:
+def test_a_refusal(session: Session, account: EmulatedAccount, fault: str) -> None:
     """An exception with the service's words, no task; the same request may be made again."""
-    books.inject(fault)
+    account.inject(fault)
     with pytest.raises(KlingError, match=REFUSED[fault]):
         session.text_to_video("A red fox")
-    assert (books.count_tasks(), books.requests(CREATE)) == (0, 1)
-    assert books.balance() == 5916
+    assert (account.count_tasks(), account.requests(CREATE)) == (0, 1)
+    assert account.balance() == 5916
     session.text_to_video("A red fox").result(PATIENCE_S)
-    assert books.count_tasks() == 1
+    assert account.count_tasks() == 1
 
 
-def test_too_few_credits(session: Session, books: EmulatedAccount) -> None:
+def test_too_few_credits(session: Session, account: EmulatedAccount) -> None:
     """By the account's true balance."""
-    books.set_balance(54)
+    account.set_balance(54)
     with pytest.raises(KlingError, match="Credits insufficient"):
         session.text_to_video("A red fox")
-    assert books.count_tasks() == 0
+    assert account.count_tasks() == 0
 
 
-def test_all_problems_at_once(session: Session, books: EmulatedAccount) -> None:
+def test_all_problems_at_once(session: Session, account: EmulatedAccount) -> None:
     """A bad prompt, a bad picture and a bad length in one error; not a byte is sent or noted."""
     with pytest.raises(InvalidInput) as caught:
         session.image_to_video("nowhere.png", "x" * 1001, duration=7)
     assert {problem.field for problem in caught.value.problems} == {"prompt", "image", "duration"}
-    assert books.all_requests() == {}
+    assert account.all_requests() == {}
     assert session.ledger.rows() == []
 
 
 def test_a_picture_that_cannot_be_uploaded(
-    session: Session, books: EmulatedAccount, photo: bytes
+    session: Session, account: EmulatedAccount, photo: bytes
 ) -> None:
     """Given up after some tries; no task, and the next run makes one."""
-    books.inject("upload-502", times=4)
+    account.inject("upload-502", times=4)
     with pytest.raises(KlingError):
         session.image_to_video(photo, "A red fox")
-    assert books.requests(CREATE) == 0
+    assert account.requests(CREATE) == 0
     session.image_to_video(photo, "A red fox").result(PATIENCE_S)
-    assert books.count_tasks() == 1
+    assert account.count_tasks() == 1
 
 
-def test_an_upload_that_broke_once(session: Session, books: EmulatedAccount, photo: bytes) -> None:
+def test_an_upload_that_broke_once(
+    session: Session, account: EmulatedAccount, photo: bytes
+) -> None:
     """It costs nothing, so it is sent again by itself."""
-    books.inject("upload-502")
+    account.inject("upload-502")
     session.image_to_video(photo, "A red fox").result(PATIENCE_S)
-    assert books.count_tasks() == 1
+    assert account.count_tasks() == 1
 
 
-def test_run_all_again(session: Session, books: EmulatedAccount) -> None:
+def test_run_all_again(session: Session, account: EmulatedAccount) -> None:
     """A notebook of three shots, run three times, costs three clips."""
     for _ in range(3):
         for prompt in ("One", "Two", "Three"):
             session.text_to_video(prompt).result(PATIENCE_S)
-    assert books.count_tasks() == 3
-    assert books.balance() == 5916 - 3 * 55
+    assert account.count_tasks() == 3
+    assert account.balance() == 5916 - 3 * 55
 
 
 def test_a_connection_that_the_server_closed(open_session: Open, tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_a_connection_that_the_server_closed(open_session: Open, tmp_path: Path)
             session.balance()
             job = session.text_to_video(f"Fox {number}")
             assert isinstance(job.state, Waiting)
-        assert served.books.count_tasks() == served.books.requests(CREATE) == 3
+        assert served.account.count_tasks() == served.account.requests(CREATE) == 3
         session.close()
 
 
@@ -177,13 +179,13 @@ def test_faults_on_a_real_connection(
 ) -> None:
     """Over sockets as in the same process: one task at most, and the next run sends nothing."""
     session = open_session(**served.settings(tmp_path / "clips"))
-    tasks, requests = served.books.count_tasks(), served.books.requests(CREATE)
-    served.books.inject(fault)
+    tasks, requests = served.account.count_tasks(), served.account.requests(CREATE)
+    served.account.inject(fault)
     job = session.text_to_video("A red fox")
     assert isinstance(job.state, Unknown)
     session.text_to_video("A red fox")
-    assert served.books.count_tasks() - tasks == (0 if fault == "unreachable" else 1)
-    assert served.books.requests(CREATE) - requests == 1
+    assert served.account.count_tasks() - tasks == (0 if fault == "unreachable" else 1)
+    assert served.account.requests(CREATE) - requests == 1
 
 
 def test_a_server_that_is_not_there(open_session: Open, tmp_path: Path) -> None:

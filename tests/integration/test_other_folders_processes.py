@@ -80,7 +80,7 @@ def rows_in(folder: Path) -> list[JobRecord]:
 def test_of_two_folders_at_once_one_pays(served: Served, tmp_path: Path, photo: bytes) -> None:
     """Both have asked and uploaded before either sends; the other one is told where it is paid."""
     (tmp_path / "fox.png").write_bytes(photo)
-    before = served.books.count_tasks()
+    before = served.account.count_tasks()
     folders = [tmp_path / "one", tmp_path / "two"]
     with ExitStack() as stack:
         kernels = [stack.enter_context(buyer(served, folder)) for folder in folders]
@@ -90,7 +90,7 @@ def test_of_two_folders_at_once_one_pays(served: Served, tmp_path: Path, photo: 
             kernel.stdin.write("go\n")
             kernel.stdin.flush()
         ends = [hear(kernel) for kernel in kernels]
-    assert served.books.count_tasks() - before == 1
+    assert served.account.count_tasks() - before == 1
     winner = ends.index("paid")
     assert ends[1 - winner].startswith("refused: The same request is being, or was just now, paid")
     assert f"in {folders[winner]}. Copy the clip here" in ends[1 - winner]

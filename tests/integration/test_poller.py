@@ -143,11 +143,11 @@ def test_our_own_name_for_the_file(world: World) -> None:
 def test_a_bad_answer_is_no_end(world: World, fault: str) -> None:
     """A question that fails says nothing about the task: asked again until it is over."""
     job = world.submit()
-    world.books.inject(fault, times=5)
+    world.account.inject(fault, times=5)
     world.follow(job)
     assert job.result(0).path.is_file()
-    assert world.books.faults() == []
-    assert world.books.count_tasks() == 1
+    assert world.account.faults() == []
+    assert world.account.count_tasks() == 1
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_missing_within_the_grace(world: World) -> None:
 
 def test_a_newer_record_is_read(world: World) -> None:
     """Fields that later answers add change nothing; `creditsConsumed` is read."""
-    world.books.inject("newer-record")
+    world.account.inject("newer-record")
     job = world.submit()
     states = world.follow(job)
     assert isinstance(states[-1], Saved)
@@ -230,16 +230,16 @@ def test_a_newer_record_is_read(world: World) -> None:
 
 def test_an_unseen_task_is_waited_for(world: World) -> None:
     """A task that recordInfo does not know at first is asked for again."""
-    world.books.inject("unseen", argument="30")
+    world.account.inject("unseen", argument="30")
     job = world.submit()
     states = world.follow(job)
     assert isinstance(states[-1], Saved)
-    assert world.books.requests(RECORD) > 1
+    assert world.account.requests(RECORD) > 1
 
 
 def test_vanished_after_the_grace(world: World) -> None:
     """Not known for more than 90 s: the job has vanished, and says how to go on."""
-    world.books.inject("vanish")
+    world.account.inject("vanish")
     job = world.submit()
     start = world.clock()
     world.follow(job)
@@ -277,7 +277,7 @@ def test_success_without_a_url_is_asked_again(world: World) -> None:
 
 def test_success_without_a_url_is_reported_after_60_s(world: World) -> None:
     """With what the service said; it may have been paid, so it blocks and can be asked again."""
-    world.books.inject("no-url")
+    world.account.inject("no-url")
     job = world.submit()
     world.follow(job)
     with pytest.raises(TaskVanished, match="reports success and names no file"):
@@ -293,7 +293,7 @@ def test_success_without_a_url_is_reported_after_60_s(world: World) -> None:
 def test_a_failure_in_the_services_words(world: World, fault: str) -> None:
     """Told with code and text; it costs nothing."""
     code, text = FAILURES[fault]
-    world.books.inject(fault)
+    world.account.inject(fault)
     job = world.submit()
     world.follow(job)
     assert (job.state.code, job.state.message, job.state.credits) == (code, text, 0)
@@ -317,7 +317,7 @@ def test_a_task_given_up_by_the_service(world: World) -> None:
 
 def test_a_cut_download_comes_whole(world: World) -> None:
     """Fetched again from the start; no half file is seen under the clip's name."""
-    world.books.inject("download-cut", times=3)
+    world.account.inject("download-cut", times=3)
     job = world.submit()
     world.follow(job)
     clip = job.result(0)
@@ -328,16 +328,16 @@ def test_a_cut_download_comes_whole(world: World) -> None:
 
 def test_a_dead_link_is_renewed(world: World) -> None:
     """After a 404 the service is asked for a fresh link."""
-    world.books.inject("download-404")
+    world.account.inject("download-404")
     job = world.submit()
     world.follow(job)
     assert job.result(0).path.is_file()
-    assert world.books.requests("/api/v1/common/download-url") == 1
+    assert world.account.requests("/api/v1/common/download-url") == 1
 
 
 def test_gone_for_good(world: World) -> None:
     """Fresh links are dead as well, for minutes: it is said what costs nothing."""
-    world.books.inject("download-404", times=8)
+    world.account.inject("download-404", times=8)
     job = world.submit()
     world.follow(job)
     assert isinstance(job.state, Expired)
@@ -349,7 +349,7 @@ def test_gone_for_good(world: World) -> None:
 
 def test_a_file_that_is_no_video(world: World) -> None:
     """For minutes the same: given up. Nothing under a clip's name is left that does not play."""
-    world.books.inject("bad-clip", times=8)
+    world.account.inject("bad-clip", times=8)
     job = world.submit()
     world.follow(job)
     assert isinstance(job.state, Expired)
@@ -359,7 +359,7 @@ def test_a_file_that_is_no_video(world: World) -> None:
 
 def test_a_bad_file_may_be_good_the_next_time(world: World) -> None:
     """Five times no video, then the clip."""
-    world.books.inject("bad-clip", times=5)
+    world.account.inject("bad-clip", times=5)
     job = world.submit()
     world.follow(job)
     assert world.files() == [job.result(0).path.name]
@@ -367,7 +367,7 @@ def test_a_bad_file_may_be_good_the_next_time(world: World) -> None:
 
 def test_a_short_clip_is_kept(world: World) -> None:
     """It was paid for: after some tries it is kept as it is, with its measured length."""
-    world.books.inject("short-clip")
+    world.account.inject("short-clip")
     job = world.submit()
     states = world.follow(job)
     assert job.result(0).duration_s == pytest.approx(2.5, abs=0.2)
@@ -396,7 +396,7 @@ def test_a_disk_that_refuses(world: World, monkeypatch: pytest.MonkeyPatch, code
 
 def test_no_part_is_left_when_following_stops(world: World) -> None:
     """A job that is left in the middle of its download leaves no file, and goes on later."""
-    world.books.inject("download-slow", argument="30")
+    world.account.inject("download-slow", argument="30")
     job = world.submit()
 
     async def leave() -> None:
@@ -557,11 +557,11 @@ def test_a_notification_that_never_comes_loses_nothing(world: World) -> None:
     job = world.submit()
     assert hearing.covers(world.ledger.row(job.id))
     assert isinstance(world.follow(job)[-1], Saved)
-    asked_heard = world.books.requests(RECORD)
+    asked_heard = world.account.requests(RECORD)
     hearing.stop()
     other = world.submit("Another fox")
     world.follow(other)
-    assert asked_heard < world.books.requests(RECORD) - asked_heard
+    assert asked_heard < world.account.requests(RECORD) - asked_heard
 
 
 def test_a_recovered_job_without_a_link_asks_for_one(world: World) -> None:
@@ -575,4 +575,4 @@ def test_a_recovered_job_without_a_link_asks_for_one(world: World) -> None:
     world.ledger.note(row.id, result_url="")
     states = world.follow(world.handle(world.ledger.row(row.id)))
     assert isinstance(states[-1], Saved)
-    assert world.books.count_tasks() == 1
+    assert world.account.count_tasks() == 1

@@ -63,12 +63,12 @@ def test_run_all_costs_what_the_quote_says(session: Session, shell: Any, tmp_pat
     path = save(tmp_path / "film.ipynb", made[0], *new, made[1])
     for cell in made:
         shell.run_cell(cell).raise_error()
-    before, tasks = session.balance(), session.emulator.books.tasks()  # type: ignore[union-attr]
+    before, tasks = session.balance(), session.emulator.account.tasks()  # type: ignore[union-attr]
     quoted = quote()
     assert quoted.total_credits == 3 * 55
     assert quoted.unknown == 0
     assert quoted.funds.balance_credits == before
-    assert session.emulator.books.tasks() == tasks  # type: ignore[union-attr]
+    assert session.emulator.account.tasks() == tasks  # type: ignore[union-attr]
     run_all(shell, path)
     assert before - session.balance() == quoted.total_credits
     assert [line.cell for line in quoted.lines] == [1, 2, 3, 4, 5]
@@ -251,7 +251,7 @@ def test_a_refused_request_costs_nothing_and_stops_the_run(
 def test_a_request_with_a_lost_answer_is_not_paid_again(session: Session, tmp_path: Path) -> None:
     """A lost answer blocks its request."""
     assert session.emulator is not None
-    session.emulator.books.inject("lose-answer")
+    session.emulator.account.inject("lose-answer")
     session.text_to_video("A fox")
     quoted = quote(save(tmp_path / "shots.ipynb", "%%kling\nA fox"))
     assert notes(quoted) == [(0.0, "unknown")]

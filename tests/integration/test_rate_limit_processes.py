@@ -1,7 +1,7 @@
 """One budget for all processes of an account, against a served emulator that counts for itself.
 
 Its window is short, so that no test takes long, and the margins are wide, so that a busy machine
-does not fail one. What counts is what its books say.
+does not fail one. What counts is what its account say.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ SERVER = f"""
 import sys
 from pathlib import Path
 from kling_nb.emulator.serve import Service, serve
-from kling_nb.emulator.account.account import Terms
+from kling_nb.emulator.account.account import Limits
 
-terms = Terms(task_window_s={WINDOW_S})
-serve(Service(Path(sys.argv[1]), port=0, seconds=0.3, render="canned", terms=terms),
+terms = Limits(task_window_s={WINDOW_S})
+serve(Service(Path(sys.argv[1]), port=0, seconds=0.3, render="canned", limits=terms),
       say=lambda line: print(line, flush=True))
 """
 
@@ -129,16 +129,16 @@ def play_together(service: Served, kind: str, *counts: int) -> list[int]:
 def test_two_processes_keep_the_limit_together(strict: Served) -> None:
     """Twenty tasks each: forty are accepted, and none is rejected on the way."""
     assert play_together(strict, "tasks", 20, 20) == [20, 20]
-    assert strict.books.count_tasks() == 40
-    assert strict.books.requests(CREATE) == 40
-    times = [task.created_at for task in strict.books.tasks()]
+    assert strict.account.count_tasks() == 40
+    assert strict.account.requests(CREATE) == 40
+    times = [task.created_at for task in strict.account.tasks()]
     assert all(later - sooner >= WINDOW_S for sooner, later in zip(times, times[20:], strict=False))
 
 
 def test_two_processes_ask_no_more_than_allowed(strict: Served) -> None:
     """Ten questions each: all are answered, none with 429."""
     assert play_together(strict, "questions", 10, 10) == [10, 10]
-    assert strict.books.requests(RECORD) == 20
+    assert strict.account.requests(RECORD) == 20
 
 
 def test_more_jobs_than_the_limit_at_once(
@@ -153,5 +153,5 @@ def test_more_jobs_than_the_limit_at_once(
     for future in sending:
         future.result(PATIENCE_S)
     assert all(session.ledger.row(job.id).task_id for job in jobs)
-    assert strict.books.count_tasks() == 25
-    assert strict.books.requests(CREATE) == 25
+    assert strict.account.count_tasks() == 25
+    assert strict.account.requests(CREATE) == 25

@@ -155,9 +155,9 @@ class Attacker:
 def prepare(session: Session, emulator: Emulator) -> list[JobRecord]:
     """A running job, a lost one, a failed one, and one whose clip could not be had any more."""
     running = session.text_to_video("Running", callback_url="https://my.example/")
-    emulator.books.inject("lose-answer")
+    emulator.account.inject("lose-answer")
     lost = session.text_to_video("Lost", callback_url="https://my.example/")
-    emulator.books.inject("fail-internal")
+    emulator.account.inject("fail-internal")
     failed = session.text_to_video("Failed", callback_url="https://my.example/")
     expired = session.text_to_video("Expired", callback_url="https://my.example/")
     rows = [session.ledger.row(job.id) for job in (running, lost, failed, expired)]
@@ -202,12 +202,12 @@ def test_twenty_thousand_requests(
 ) -> None:
     """0 exceptions past the handler, and no job changes without a question to the service."""
     caplog.set_level(logging.INFO, "kling_nb")
-    emulator = Emulator(tmp_path / "service", seconds=3600, render="canned", terms=EASY)
+    emulator = Emulator(tmp_path / "service", seconds=3600, render="canned", limits=EASY)
     wire = Wire(emulator.transport())
     session = open_session(transport=wire, emulator_seconds=3600, sleep=hardly_wait)
     rows = prepare(session, emulator)
     attacker = Attacker(rows)
-    real = {task.task_id for task in emulator.books.tasks()}
+    real = {task.task_id for task in emulator.account.tasks()}
     answered = play(session, rows, attacker, wire, real)
     check_end(session, rows, answered)
     assert not [record for record in caplog.records if record.exc_info]

@@ -73,7 +73,7 @@ def made(session: Session, prompt: str = "A red fox <b>runs</b>", **values: Any)
 def tasks(session: Session) -> int:
     """How many tasks the service has."""
     assert session.emulator is not None
-    return len(session.emulator.books.tasks())
+    return len(session.emulator.account.tasks())
 
 
 def lose_ledger(session: Session) -> None:

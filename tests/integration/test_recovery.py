@@ -34,11 +34,11 @@ def adopt(world: World, task_id: str, job_id: str = "") -> JobRecord:
 
 
 def lost(world: World, prompt: str = "A red fox") -> tuple[Job, str]:
-    """An unknown job, and the id of its task that only the books know."""
-    world.books.inject("lose-answer")
+    """An unknown job, and the id of its task that only the account know."""
+    world.account.inject("lose-answer")
     job = world.submit(prompt)
     assert world.ledger.row(job.id).stage is Stage.UNKNOWN
-    return job, world.books.tasks()[-1].task_id
+    return job, world.account.tasks()[-1].task_id
 
 
 def other_session(world: World) -> World:
@@ -78,7 +78,7 @@ def test_asked_about_once_more(
     world: World, fault: str, times: int, ended: Stage, again: Stage
 ) -> None:
     """A person may have the service asked again about what was given up."""
-    world.books.inject(fault, times=times)
+    world.account.inject(fault, times=times)
     job = world.submit()
     world.follow(job)
     assert world.ledger.row(job.id).stage is ended
@@ -87,14 +87,14 @@ def test_asked_about_once_more(
 
 def test_a_revived_clip_is_fetched(world: World) -> None:
     """Expired yesterday, there today: for 0 credits."""
-    world.books.inject("download-404", times=8)
+    world.account.inject("download-404", times=8)
     job = world.submit()
     world.follow(job)
     row = asyncio.run(recovery(world).revive(job.id))
     again = world.handle(row)
     world.follow(again)
     assert again.result(0).path.is_file()
-    assert world.books.requests(CREATE) == 1
+    assert world.account.requests(CREATE) == 1
 
 
 def test_what_has_ended_well_is_not_revived(world: World) -> None:
@@ -112,7 +112,7 @@ def test_adopting_a_lost_task(world: World) -> None:
     again = world.handle(row)
     world.follow(again)
     assert again.result(0).path.is_file()
-    assert world.books.count_tasks() == 1
+    assert world.account.count_tasks() == 1
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
@@ -159,7 +159,7 @@ def test_adopting_a_stranger(world: World) -> None:
     world.ledger.close()
     elsewhere = World(world.ledger.folder.parent / "elsewhere")
     elsewhere.context = elsewhere.context_with(client=world.context.client)
-    task_id = world.books.tasks()[0].task_id
+    task_id = world.account.tasks()[0].task_id
     row = adopt(elsewhere, task_id)
     assert (row.stage, row.task_id, row.price_credits) == (Stage.ACCEPTED, task_id, None)
     assert row.id != job.id
@@ -179,7 +179,7 @@ def test_adopting_what_does_not_exist(world: World) -> None:
 def test_adopting_while_the_service_is_away(world: World) -> None:
     """Nothing is noted of what could not be asked about."""
     job, task_id = lost(world)
-    world.books.inject("poll-502")
+    world.account.inject("poll-502")
     with pytest.raises(KlingError):
         adopt(world, task_id)
     assert world.ledger.row(job.id).stage is Stage.UNKNOWN
@@ -191,7 +191,7 @@ def test_forgetting(world: World) -> None:
     row = recovery(world).forget(job.id)
     assert (row.stage, row.reason) == (Stage.FORGOTTEN, "a person allowed a new task")
     world.submit()
-    assert world.books.count_tasks() == 2
+    assert world.account.count_tasks() == 2
 
 
 def test_what_is_forgotten_in_a_folder_that_was_moved(world: World) -> None:
@@ -218,10 +218,10 @@ def test_only_what_is_lost_can_be_forgotten(world: World) -> None:
 
 def test_what_was_probably_paid_is_not_forgotten_lightly(world: World) -> None:
     """The balance fell by the price: the numbers, the way to the clip, and what it takes."""
-    world.books.inject("lose-answer")
+    world.account.inject("lose-answer")
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=1000)
-    world.books.set_balance(1000)
+    world.account.set_balance(1000)
     asyncio.run(submit(world.context, job, prepared, 8.0))
     with pytest.raises(LedgerError, match="was very probably paid") as caught:
         recovery(world).forget(job.id)
@@ -367,7 +367,7 @@ def test_a_vanished_task_that_is_there_again(world: World) -> None:
 
 def test_a_forgotten_task_comes_back_as_a_job_of_its_own(world: World) -> None:
     """Its clip is paid for; the request may be another job's by now."""
-    world.books.inject("download-404", times=8)
+    world.account.inject("download-404", times=8)
     job = world.submit()
     world.follow(job)
     task_id = world.ledger.row(job.id).task_id

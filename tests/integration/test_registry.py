@@ -34,10 +34,10 @@ def session(open_session: Open) -> Session:
     return open_session()
 
 
-def books_of(session: Session) -> Any:
-    """The books of a session's emulator."""
+def emulated_account(session: Session) -> Any:
+    """The account of a session's emulator."""
     assert session.emulator is not None
-    return session.emulator.books
+    return session.emulator.account
 
 
 def open_live(folder: Path, index: UserIndex, emulator: Emulator) -> Session:
@@ -73,10 +73,10 @@ def test_a_note_that_fails_before_sending_blocks_nothing(
     with pytest.raises(LedgerError, match="disk is full"):
         session.submit(job)
     assert isinstance(job.state, Discarded)
-    assert books_of(session).requests(CREATE) == 0
+    assert emulated_account(session).requests(CREATE) == 0
     again = session.text_to_video("A red fox")
     assert again.result(PATIENCE_S).path.is_file()
-    assert books_of(session).count_tasks() == 1
+    assert emulated_account(session).count_tasks() == 1
 
 
 def test_a_note_that_fails_after_accepting_sends_nothing_again(
@@ -90,10 +90,10 @@ def test_a_note_that_fails_after_accepting_sends_nothing_again(
     assert isinstance(job.state, Detached)
     assert "is paid" in job.state.reason
     again = session.text_to_video("A red fox")
-    [task] = books_of(session).tasks()
+    [task] = emulated_account(session).tasks()
     assert (again.id, again.task_id) == (job.id, task.task_id)
     assert again.result(PATIENCE_S).path.is_file()
-    assert books_of(session).requests(CREATE) == 1
+    assert emulated_account(session).requests(CREATE) == 1
 
 
 def test_a_note_that_fails_after_accepting_is_made_up_for(
@@ -130,7 +130,7 @@ def test_a_request_whose_id_nobody_has_is_unknown(
     break_off(session, monkeypatch)
     again = session.text_to_video("A red fox")
     assert session.ledger.row(again.id).stage is Stage.UNKNOWN
-    assert books_of(session).requests(CREATE) == 1
+    assert emulated_account(session).requests(CREATE) == 1
 
 
 def test_what_broke_off_here_may_be_adopted(
@@ -139,7 +139,7 @@ def test_what_broke_off_here_may_be_adopted(
     """Half sent, and this session alone knows that nobody is sending it any more."""
     job = break_off(session, monkeypatch)
     assert session.ledger.row(job.id).stage is Stage.SENDING
-    [task] = books_of(session).tasks()
+    [task] = emulated_account(session).tasks()
     adopted = session.adopt(task.task_id, job.id)
     assert adopted.id == job.id
     assert adopted.result(PATIENCE_S).path.is_file()
@@ -166,7 +166,7 @@ def test_an_interrupt_while_the_balance_is_asked(
     assert jobs[0] is jobs[1]
     session.submit(jobs[0])
     assert jobs[0].result(PATIENCE_S).path.is_file()
-    assert books_of(session).requests(CREATE) == 1
+    assert emulated_account(session).requests(CREATE) == 1
 
 
 def test_closing_waits_for_what_is_being_sent(
@@ -192,12 +192,12 @@ def test_closing_waits_for_what_is_being_sent(
     go.set()
     sending.result(PATIENCE_S)
     assert new.text_to_video("A red fox").result(PATIENCE_S).path.is_file()
-    assert books_of(new).count_tasks() == 1
+    assert emulated_account(new).count_tasks() == 1
 
 
 def test_a_job_of_the_other_service_is_only_shown(open_session: Open, tmp_path: Path) -> None:
     """The emulator is never asked about a live task, and its row stays as it is."""
-    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
     folder, index = tmp_path / "clips", UserIndex(tmp_path / "paid.sqlite3")
     live = open_live(folder, index, emulator)
     job = live.text_to_video("A red fox")
@@ -216,14 +216,14 @@ def test_a_job_of_the_other_service_is_only_shown(open_session: Open, tmp_path: 
 
 def test_the_same_request_in_two_folders_at_once(tmp_path: Path) -> None:
     """It is noted for this user as soon as it is accepted, not when its clip is there."""
-    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
     index = UserIndex(tmp_path / "paid.sqlite3")
     first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
     first.text_to_video("A red fox")
     for ask in (lambda: second.quote(WISH), lambda: second.text_to_video("A red fox")):
         with pytest.raises(AlreadyPaid, match="--take 2"):
             ask()
-    assert emulator.books.count_tasks() == 1
+    assert emulator.account.count_tasks() == 1
     first.close()
     second.close()
     emulator.close()
@@ -233,7 +233,7 @@ def test_what_was_noted_late_is_known_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk failed when the task was accepted; once the row has it, so has the user's index."""
-    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
     index = UserIndex(tmp_path / "paid.sqlite3")
     first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
     fail_once(monkeypatch, Stage.ACCEPTED)
@@ -242,7 +242,7 @@ def test_what_was_noted_late_is_known_elsewhere(
     assert first.text_to_video("A red fox").task_id
     with pytest.raises(AlreadyPaid):
         second.text_to_video("A red fox")
-    assert emulator.books.count_tasks() == 1
+    assert emulator.account.count_tasks() == 1
     first.close()
     second.close()
     emulator.close()
@@ -250,8 +250,8 @@ def test_what_was_noted_late_is_known_elsewhere(
 
 def test_a_failed_task_is_no_payment_elsewhere(tmp_path: Path) -> None:
     """Its request may be made from another folder."""
-    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", terms=UNLIMITED)
-    emulator.books.inject("fail-policy")
+    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", limits=UNLIMITED)
+    emulator.account.inject("fail-policy")
     index = UserIndex(tmp_path / "paid.sqlite3")
     first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
     job = first.text_to_video("A red fox")
@@ -260,7 +260,7 @@ def test_a_failed_task_is_no_payment_elsewhere(tmp_path: Path) -> None:
     while index.find(fingerprint) is not None:
         first.loop.call(asyncio.sleep(0.01))
     second.text_to_video("A red fox")
-    assert emulator.books.count_tasks() == 2
+    assert emulator.account.count_tasks() == 2
     first.close()
     second.close()
     emulator.close()
@@ -268,8 +268,8 @@ def test_a_failed_task_is_no_payment_elsewhere(tmp_path: Path) -> None:
 
 def test_adopting_a_failed_task_again_is_no_payment(tmp_path: Path) -> None:
     """A task that this folder knows as failed does not block the request in another folder."""
-    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", terms=UNLIMITED)
-    emulator.books.inject("fail-policy")
+    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", limits=UNLIMITED)
+    emulator.account.inject("fail-policy")
     index = UserIndex(tmp_path / "paid.sqlite3")
     session = open_live(tmp_path / "one", index, emulator)
     job = session.text_to_video("A red fox")
@@ -295,12 +295,12 @@ def test_many_jobs_left_are_all_taken_up(open_session: Open) -> None:
 
 def test_other_jobs_spoil_the_evidence(session: Session) -> None:
     """A balance that another job may have moved is not kept as evidence for a lost one."""
-    books_of(session).inject("lose-answer")
+    emulated_account(session).inject("lose-answer")
     alone = session.text_to_video("Alone")
     assert session.ledger.row(alone.id).balance_after is not None
     job = session.reserve(WISH)
     session.text_to_video("Meanwhile")
-    books_of(session).inject("lose-answer")
+    emulated_account(session).inject("lose-answer")
     session.submit(job)
     row = session.ledger.row(job.id)
     assert (row.stage, row.balance_after) == (Stage.UNKNOWN, None)
@@ -329,7 +329,7 @@ def test_a_closed_session_sends_nothing(open_session: Open) -> None:
         old.text_to_video("Another")
     new = open_session()
     assert new.text_to_video("A red fox").result(PATIENCE_S).path.is_file()
-    assert books_of(new).count_tasks() == 1
+    assert emulated_account(new).count_tasks() == 1
 
 
 def test_what_a_session_followed_is_free_when_it_is_closed(open_session: Open) -> None:
@@ -356,7 +356,7 @@ def test_letting_go_of_anothers_job_changes_nothing(open_session: Open) -> None:
 
 def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(tmp_path: Path) -> None:
     """What was prepared here and never sent does not hide that another folder has paid since."""
-    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
     index = UserIndex(tmp_path / "paid.sqlite3")
     dead = open_live(tmp_path / "one", index, emulator)
     dead.reserve(WISH)
@@ -366,7 +366,7 @@ def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(tmp_path: Pat
     first = open_live(tmp_path / "one", index, emulator)
     with pytest.raises(AlreadyPaid):
         first.text_to_video("A red fox")
-    assert emulator.books.count_tasks() == 1
+    assert emulator.account.count_tasks() == 1
     for session in (first, second):
         session.close()
     emulator.close()
@@ -374,7 +374,7 @@ def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(tmp_path: Pat
 
 def test_what_a_dead_kernel_was_sending_is_known_elsewhere(tmp_path: Path) -> None:
     """It may be paid for: no other folder pays again once this one has found it."""
-    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
     index = UserIndex(tmp_path / "paid.sqlite3")
     dead = open_live(tmp_path / "one", index, emulator)
     job = dead.reserve(WISH)
@@ -385,7 +385,7 @@ def test_what_a_dead_kernel_was_sending_is_known_elsewhere(tmp_path: Path) -> No
     assert first.ledger.row(job.id).stage is Stage.UNKNOWN
     with pytest.raises(AlreadyPaid, match="--take 2"):
         second.text_to_video("A red fox")
-    assert emulator.books.count_tasks() == 0
+    assert emulator.account.count_tasks() == 0
     for session in (first, second):
         session.close()
     emulator.close()
@@ -395,7 +395,7 @@ def test_what_is_being_sent_is_known_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed while it waits for the answer, a kernel has told already; a refusal takes it back."""
-    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
     index = UserIndex(tmp_path / "paid.sqlite3")
     session = open_live(tmp_path / "one", index, emulator)
     known: list[bool] = []
@@ -407,7 +407,7 @@ def test_what_is_being_sent_is_known_elsewhere(
         return await create(self, *args)
 
     monkeypatch.setattr(Client, "_create_once", look)
-    emulator.books.inject("refuse")
+    emulator.account.inject("refuse")
     with pytest.raises(ServiceError):
         session.text_to_video("A red fox")
     [row] = session.ledger.rows()
@@ -419,9 +419,9 @@ def test_what_is_being_sent_is_known_elsewhere(
 
 def test_what_is_taken_up_is_known_elsewhere(tmp_path: Path) -> None:
     """The index was lost; whoever looks at a paid job brings it back, and forgetting drops it."""
-    emulator = Emulator(tmp_path / "service", seconds=600, terms=UNLIMITED)
+    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
     index = UserIndex(tmp_path / "paid.sqlite3")
-    emulator.books.inject("lose-answer")
+    emulator.account.inject("lose-answer")
     session = open_live(tmp_path / "one", index, emulator)
     job = session.text_to_video("A red fox")
     session.close()
@@ -439,7 +439,7 @@ def test_what_is_taken_up_is_known_elsewhere(tmp_path: Path) -> None:
 def test_a_lost_job_is_watched_by_whoever_finds_it(open_session: Open) -> None:
     """Its session was closed before the balance was seen to the end."""
     old = open_session()
-    books_of(old).inject("lose-answer")
+    emulated_account(old).inject("lose-answer")
     job = old.text_to_video("A red fox")
     old.close()
     new = open_session()
@@ -463,10 +463,10 @@ def test_a_lost_answer_that_cannot_be_noted_is_not_called_free(
 ) -> None:
     """The disk fails after the answer was lost: the task may exist, and the card says so."""
     fail_once(monkeypatch, Stage.UNKNOWN)
-    books_of(session).inject("lose-answer")
+    emulated_account(session).inject("lose-answer")
     job = session.reserve(WISH)
     with pytest.raises(LedgerError):
         session.submit(job)
     assert isinstance(job.state, Unknown)
     assert session.text_to_video("A red fox").id == job.id
-    assert books_of(session).requests(CREATE) == 1
+    assert emulated_account(session).requests(CREATE) == 1

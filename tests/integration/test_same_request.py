@@ -77,7 +77,7 @@ def test_what_looks_the_same_is_not_paid_twice(session: Session, prompt: str) ->
     first = session.text_to_video(PROMPT)
     assert session.text_to_video(prompt).id == first.id
     assert session.emulator is not None
-    assert session.emulator.books.count_tasks() == 1
+    assert session.emulator.account.count_tasks() == 1
 
 
 @pytest.mark.parametrize("take", [True, np.int64(1), np.uint8(1)], ids=str)

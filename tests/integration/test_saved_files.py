@@ -333,7 +333,7 @@ def test_the_same_request_is_not_paid_again(film: Path, begin: Callable[[], Sess
     assert known.clip is not None
     assert job.result(PATIENCE_S).path == Path(known.clip.path)
     assert session.emulator is not None
-    assert session.emulator.books.tasks() == []
+    assert session.emulator.account.tasks() == []
 
 
 def test_an_old_notebook_is_packed_and_slimmed(film: Path, begin: Callable[[], Session]) -> None:

@@ -89,7 +89,7 @@ def tell_all(session: Session, served: Served, evidence: Evidence, photo: bytes)
     """A success and every fault, then the end of each job."""
     jobs = [run_into(session, evidence, photo, "nothing")]
     for fault in FAULTY:
-        served.books.inject(fault)
+        served.account.inject(fault)
         jobs.append(run_into(session, evidence, photo, fault))
     for job in filter(None, jobs):
         evidence.add_error(job.exception(PATIENCE_S))
@@ -97,13 +97,13 @@ def tell_all(session: Session, served: Served, evidence: Evidence, photo: bytes)
         if not job.exception(0):
             evidence.add_value(job.result(0))
     for fault in ("unreachable", "poll-drop", "poll-stall"):
-        served.books.inject(fault, argument="recordInfo" if fault == "unreachable" else "")
+        served.account.inject(fault, argument="recordInfo" if fault == "unreachable" else "")
         with pytest.raises(KlingError) as caught:
             session.loop.call(session._context.client.task("any"))
         evidence.add_error(caught.value)
     evidence.add_value(session, session.settings, session._context, session._context.client)
     evidence.add_value(vars(session), vars(session._context.client))
-    assert served.books.faults() == []
+    assert served.account.faults() == []
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def evidence(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Eviden
         tell_all(session, served, evidence, picture.getvalue())
         session.close()
     evidence.add_files(folder)
-    evidence.add_files(served.books.folder)
+    evidence.add_files(served.account.folder)
     return evidence
 
 
@@ -176,8 +176,8 @@ def test_everything_was_heard(evidence: Evidence) -> None:
 
 def test_the_key_is_where_it_belongs(evidence: Evidence, served: Served) -> None:
     """With the API and with uploads; file hosts never saw an Authorization header."""
-    assert served.books.requests("/k/") > 0
-    assert served.books.leaks() == []
+    assert served.account.requests("/k/") > 0
+    assert served.account.leaks() == []
 
 
 def test_a_key_that_is_refused(served: Served, tmp_path: Path) -> None:

@@ -46,10 +46,10 @@ def session(open_session: Open) -> Session:
     return open_session()
 
 
-def books_of(session: Session) -> EmulatedAccount:
+def emulated_account(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
     assert session.emulator is not None
-    return session.emulator.books
+    return session.emulator.account
 
 
 def saved(job: Job) -> Saved:
@@ -85,7 +85,7 @@ def test_the_same_request_joins_the_running_job(open_session: Open) -> None:
     session = open_session(emulator_seconds=SLOW_S)
     first, second = (session.text_to_video("A red fox") for _ in range(2))
     assert first is second
-    assert books_of(session).requests(CREATE) == 1
+    assert emulated_account(session).requests(CREATE) == 1
 
 
 def test_the_same_request_at_the_same_time(open_session: Open) -> None:
@@ -103,18 +103,18 @@ def test_the_same_request_at_the_same_time(open_session: Open) -> None:
 
     jobs = session.loop.call(both())
     assert len({job.id for job in jobs}) == 1
-    assert books_of(session).requests(CREATE) == 1
+    assert emulated_account(session).requests(CREATE) == 1
 
 
 def test_the_same_request_shows_the_saved_clip(session: Session) -> None:
     """For 0 credits: no question, no task."""
     clip = session.text_to_video("A red fox").result(PATIENCE_S)
-    before = books_of(session).all_requests()
+    before = emulated_account(session).all_requests()
     job = session.text_to_video("A red fox")
     assert job.done()
     assert saved(job).already
     assert job.result(0) == clip
-    assert books_of(session).all_requests() == before
+    assert emulated_account(session).all_requests() == before
 
 
 def test_the_same_request_in_the_next_kernel(open_session: Open) -> None:
@@ -125,7 +125,7 @@ def test_the_same_request_in_the_next_kernel(open_session: Open) -> None:
     job = open_session().text_to_video("A red fox")
     assert saved(job).already
     assert job.result(0) == clip
-    assert books_of(first).requests(CREATE) == 1
+    assert emulated_account(first).requests(CREATE) == 1
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"half")])
@@ -139,7 +139,7 @@ def test_a_file_that_is_gone_is_fetched_again(
     job = session.text_to_video("A red fox")
     assert job.result(PATIENCE_S).path == path
     assert path.read_bytes() == content
-    assert books_of(session).requests(CREATE) == 1
+    assert emulated_account(session).requests(CREATE) == 1
 
 
 def test_another_take_is_another_task_once(session: Session) -> None:
@@ -147,17 +147,17 @@ def test_another_take_is_another_task_once(session: Session) -> None:
     jobs = [session.text_to_video("A red fox", take=take) for take in (1, 2, 2, 1, 2)]
     paths = [job.result(PATIENCE_S).path for job in jobs]
     assert len(set(paths)) == 2
-    assert books_of(session).requests(CREATE) == 2
+    assert emulated_account(session).requests(CREATE) == 2
 
 
 def test_a_failed_job_does_not_block(session: Session) -> None:
     """It was given back: the same request makes a new task."""
-    books_of(session).inject("fail-internal")
+    emulated_account(session).inject("fail-internal")
     with pytest.raises(TaskFailed):
         session.text_to_video("A red fox").result(PATIENCE_S)
     session.text_to_video("A red fox").result(PATIENCE_S)
-    assert books_of(session).count_tasks() == 2
-    assert books_of(session).balance() == 5916 - 55
+    assert emulated_account(session).count_tasks() == 2
+    assert emulated_account(session).balance() == 5916 - 55
 
 
 def test_two_sessions_in_one_folder(open_session: Open) -> None:
@@ -167,7 +167,7 @@ def test_two_sessions_in_one_folder(open_session: Open) -> None:
     theirs = second.text_to_video("A red fox")
     assert mine.id == theirs.id
     assert mine.result(PATIENCE_S) == theirs.result(PATIENCE_S)
-    assert books_of(first).requests(CREATE) == 1
+    assert emulated_account(first).requests(CREATE) == 1
     assert saved(second.text_to_video("A red fox")).already
 
 
@@ -182,24 +182,24 @@ def test_a_request_that_another_session_only_prepared(open_session: Open) -> Non
     with pytest.raises(JobDetached, match="discarded"):
         theirs.result(PATIENCE_S)
     second.text_to_video("A red fox").result(PATIENCE_S)
-    assert books_of(second).count_tasks() == 1
+    assert emulated_account(second).count_tasks() == 1
 
 
 def test_prepare_sends_nothing(session: Session) -> None:
     """Only the balance is asked for; `submit` sends, and once."""
     job = session.reserve(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"}))
     assert isinstance(job.state, Preparing)
-    assert books_of(session).requests(CREATE) == 0
+    assert emulated_account(session).requests(CREATE) == 0
     session.submit(job)
     session.submit(job)
-    assert books_of(session).requests(CREATE) == 1
+    assert emulated_account(session).requests(CREATE) == 1
 
 
 def test_wrong_values(session: Session) -> None:
     """Nothing is sent and nothing is noted."""
     with pytest.raises(InvalidInput):
         session.image_to_video(b"no picture", "", duration=7)
-    assert books_of(session).all_requests() == {}
+    assert emulated_account(session).all_requests() == {}
     assert session.jobs() == []
 
 
@@ -226,7 +226,7 @@ def test_a_quote(session: Session) -> None:
 
 def test_a_quote_without_a_balance(session: Session) -> None:
     """The price is known without the service."""
-    books_of(session).inject("unreachable", argument="other")
+    emulated_account(session).inject("unreachable", argument="other")
     quote = session.quote(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"}))
     assert (quote.price_credits, quote.balance_credits) == (55, None)
 
@@ -266,7 +266,7 @@ def test_detach_and_resume(open_session: Open) -> None:
     [again] = session.resume()
     assert again.id == job.id
     assert again.result(PATIENCE_S).path.is_file()
-    assert books_of(session).requests(CREATE) == 1
+    assert emulated_account(session).requests(CREATE) == 1
 
 
 def test_resume_one(open_session: Open) -> None:
@@ -285,9 +285,9 @@ def test_resume_one(open_session: Open) -> None:
 def test_resume_when_nothing_is_left(session: Session) -> None:
     """No job, no question."""
     session.text_to_video("A red fox").result(PATIENCE_S)
-    before = books_of(session).all_requests()
+    before = emulated_account(session).all_requests()
     assert session.resume() == []
-    assert books_of(session).all_requests() == before
+    assert emulated_account(session).all_requests() == before
 
 
 def test_close_leaves_the_jobs_to_the_next(open_session: Open) -> None:
@@ -315,15 +315,15 @@ def test_a_vanished_job_is_asked_about_again(session: Session) -> None:
 
 def test_adopt_and_forget(session: Session) -> None:
     """The two ways on for a lost answer."""
-    books_of(session).inject("lose-answer", times=2)
+    emulated_account(session).inject("lose-answer", times=2)
     one, two = (session.text_to_video(prompt) for prompt in ("One", "Two"))
-    first, _ = books_of(session).tasks()
+    first, _ = emulated_account(session).tasks()
     adopted = session.adopt(f" {first.task_id} ", one.id)
     assert adopted.result(PATIENCE_S).path.is_file()
     assert session.text_to_video("One").result(0) == adopted.result(0)
     assert session.forget(two.id, yes=True).stage is Stage.FORGOTTEN
     session.text_to_video("Two").result(PATIENCE_S)
-    assert books_of(session).count_tasks() == 3
+    assert emulated_account(session).count_tasks() == 3
 
 
 def test_an_id_that_could_not_be_noted_is_adopted(
@@ -343,13 +343,13 @@ def test_an_id_that_could_not_be_noted_is_adopted(
         session.submit(job)
     assert job.exception(0) is caught.value
     monkeypatch.undo()
-    [task] = books_of(session).tasks()
+    [task] = emulated_account(session).tasks()
     adopted = session.adopt(*str(caught.value).partition("%kling adopt ")[2].split("`")[0].split())
     assert adopted.id == job.id
     assert adopted.task_id in ("", task.task_id)
     assert adopted.result(PATIENCE_S).path.is_file()
     assert session.text_to_video("A red fox").result(0) == adopted.result(0)
-    assert books_of(session).requests(CREATE) == 1
+    assert emulated_account(session).requests(CREATE) == 1
 
 
 def test_paid_in_another_folder(open_live: OpenLive, served: Served) -> None:
@@ -358,14 +358,14 @@ def test_paid_in_another_folder(open_live: OpenLive, served: Served) -> None:
     job = first.text_to_video("Paid once")
     job.result(PATIENCE_S)
     first.close()
-    tasks = served.books.count_tasks()
+    tasks = served.account.count_tasks()
     second = open_live("two")
     with pytest.raises(AlreadyPaid, match=r"paid for on .* in .*one\. Copy .*`--take 2`"):
         second.text_to_video("Paid once")
     assert second.jobs() == []
-    assert served.books.count_tasks() == tasks
+    assert served.account.count_tasks() == tasks
     second.text_to_video("Paid once", take=2).result(PATIENCE_S)
-    assert served.books.count_tasks() == tasks + 1
+    assert served.account.count_tasks() == tasks + 1
 
 
 def test_paid_in_another_folder_and_in_this_one(open_live: OpenLive, tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_emulated_clips_are_not_indexed(open_session: Open, tmp_path: Path) -> N
     for folder in ("one", "two"):
         session = open_session(folder=tmp_path / folder)
         assert not saved(session.text_to_video("A red fox")).already
-        assert books_of(session).count_tasks() == 1
+        assert emulated_account(session).count_tasks() == 1
     assert not UserIndex().path.exists()
 
 
@@ -418,10 +418,10 @@ def test_live_and_emulated_are_two_requests(
     """A rehearsal in the emulator does not stand for the real clip in the same folder."""
     rehearsal = open_session(folder=tmp_path / "one")
     rehearsal.text_to_video("A rehearsal").result(PATIENCE_S)
-    tasks = served.books.count_tasks()
+    tasks = served.account.count_tasks()
     real = open_live("one")
     assert not saved(real.text_to_video("A rehearsal")).already
-    assert served.books.count_tasks() == tasks + 1
+    assert served.account.count_tasks() == tasks + 1
 
 
 def test_other_services_jobs_are_left_alone(
@@ -451,10 +451,10 @@ def test_a_clip_that_was_edited_is_left_alone(session: Session) -> None:
     clip = session.text_to_video("A red fox").result(PATIENCE_S)
     edited = clips.preview(clip.path) + bytes(8)
     clip.path.write_bytes(edited)
-    asked = books_of(session).all_requests()
+    asked = emulated_account(session).all_requests()
     assert saved(session.text_to_video("A red fox")).already
     assert clip.path.read_bytes() == edited
-    assert books_of(session).all_requests() == asked
+    assert emulated_account(session).all_requests() == asked
 
 
 def test_stars_and_hidden_clips(open_session: Open) -> None:
@@ -476,7 +476,7 @@ def test_stars_and_hidden_clips(open_session: Open) -> None:
     again.hide(jobs[1].id, on=False)
     again.star(jobs[0].id, on=False)
     assert [row.starred for row in again.clips()] == [False] * 3
-    assert books_of(again).count_tasks() == 3
+    assert emulated_account(again).count_tasks() == 3
 
 
 def test_a_clip_is_known_by_its_content(session: Session) -> None:
@@ -502,7 +502,9 @@ def test_a_budget_stops_before_anything_is_sent(session: Session) -> None:
     session.text_to_video("A red fox")
     with pytest.raises(BudgetExceeded, match=r"5 left\. Nothing was sent"):
         session.text_to_video("Another fox")
-    assert books_of(session).count_tasks() == books_of(session).requests(CREATE) == 1
+    assert (
+        emulated_account(session).count_tasks() == emulated_account(session).requests(CREATE) == 1
+    )
     assert len(session.jobs()) == 1
     assert session.text_to_video("A red fox").id == session.jobs()[0].id
     session.budget("off")
@@ -516,14 +518,14 @@ def test_another_take_is_held_by_the_budget(session: Session) -> None:
     saved(job)
     with pytest.raises(BudgetExceeded):
         job.another_take()
-    assert books_of(session).count_tasks() == 1
+    assert emulated_account(session).count_tasks() == 1
 
 
 def test_a_task_is_adopted_whatever_the_budget(open_session: Open, tmp_path: Path) -> None:
     """It is paid already, and nobody here knows its price."""
     session = open_session()
     session.text_to_video("A red fox")
-    books = books_of(session)
+    account = emulated_account(session)
     with closing(Ledger(tmp_path / "clips")) as ledger:
         [row] = ledger.rows()
     with sqlite3.connect(ledger.folder / "ledger.sqlite3") as connection:
@@ -532,7 +534,7 @@ def test_a_task_is_adopted_whatever_the_budget(open_session: Open, tmp_path: Pat
     connection.close()
     session.budget(0)
     assert session.adopt(row.task_id).task_id == row.task_id
-    assert books.count_tasks() == 1
+    assert account.count_tasks() == 1
 
 
 def test_the_notebook_is_noted_and_has_its_budget(open_session: Open, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def follow(world: World, job: Job) -> Job:
 
 def test_the_whole_way_with_the_emulator(world: World) -> None:
     """A cover first, then two clips: both are on disk, and the card names all."""
-    world.books.inject("several-files")
+    world.account.inject("several-files")
     job = world.submit()
     world.follow(job)
     clip, row = job.result(0), world.ledger.row(job.id)
@@ -114,7 +114,7 @@ def test_the_whole_way_with_the_emulator(world: World) -> None:
     ):
         assert clip.others[0].name in shown
         assert row.result_urls[0] in shown
-    assert world.books.count_tasks() == 1
+    assert world.account.count_tasks() == 1
 
 
 def test_what_is_fetched_is_judged_by_its_content(
@@ -240,7 +240,7 @@ def test_a_further_clip_that_is_there_is_not_fetched_over(
 
 def test_a_further_clip_belongs_to_its_job(world: World) -> None:
     """It is no stray one as long as the ledger knows the job."""
-    world.books.inject("several-files")
+    world.account.inject("several-files")
     job = world.submit()
     world.follow(job)
     assert stray_clips(world.ledger.folder, {job.id}) == []

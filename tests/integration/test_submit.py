@@ -58,7 +58,7 @@ def test_an_accepted_request(world: World) -> None:
     job, prepared = world.prepare()
     row = send(world, job, prepared)
     assert stages(world, job) == [Stage.INTENDED, Stage.SENDING, Stage.ACCEPTED]
-    assert row.task_id == world.books.tasks()[0].task_id
+    assert row.task_id == world.account.tasks()[0].task_id
     assert row.accepted_at == row.sent_at == world.clock()
     assert job.state == Waiting(row.task_id, "waiting", world.clock(), 8.0)
     assert not job.done()
@@ -105,7 +105,7 @@ def test_another_folder_that_was_quicker_stops_it(
     assert seen == [(UPLOAD, Stage.INTENDED)]
     assert stages(world, job) == [Stage.INTENDED, Stage.DISCARDED]
     assert job.state == Discarded("paid in the other folder")
-    assert world.books.count_tasks() == 0
+    assert world.account.count_tasks() == 0
 
 
 def test_what_could_not_be_noted_is_claimed_no_longer(
@@ -121,7 +121,7 @@ def test_what_could_not_be_noted_is_claimed_no_longer(
     with pytest.raises(LedgerError, match="disk is full"):
         send(world, job, prepared)
     assert [row.id for row in world.others.dropped] == [job.id]
-    assert world.books.count_tasks() == 0
+    assert world.account.count_tasks() == 0
 
 
 def test_in_the_line_nothing_is_sending(world: World) -> None:
@@ -143,7 +143,7 @@ def test_in_the_line_nothing_is_sending(world: World) -> None:
 
     asyncio.run(play())
     assert seen == [Stage.INTENDED]
-    assert world.books.count_tasks() == 1
+    assert world.account.count_tasks() == 1
 
 
 def test_a_picture_is_uploaded_first(world: World, photo: bytes) -> None:
@@ -160,7 +160,7 @@ def test_a_picture_is_uploaded_first(world: World, photo: bytes) -> None:
     kinds = [type(state) for state in states]
     assert kinds == [Uploading] * (len(kinds) - 2) + [Sending, Waiting]
     assert states[-3].sent_bytes == states[-3].total_bytes
-    [task] = world.books.tasks()
+    [task] = world.account.tasks()
     [url] = task.input["image_urls"]
     assert re.search(rf"{job.id}-[0-9a-f]{{8}}\.png$", url)
 
@@ -169,7 +169,7 @@ def test_uploads_never_overwrite_each_other(world: World, photo: bytes) -> None:
     """Each has a name of its own (the same name overwrites, source: D)."""
     for prompt, image in (("One", photo), ("Two", Image.new("RGB", (96, 64), "blue"))):
         send(world, *with_picture(world, image, prompt))
-    urls = [task.input["image_urls"] for task in world.books.tasks()]
+    urls = [task.input["image_urls"] for task in world.account.tasks()]
     assert urls[0] != urls[1]
 
 
@@ -192,21 +192,21 @@ def test_a_refusal_that_speaks_of_a_file_has_it_uploaded_anew(
         with pytest.raises(BadRequest):
             send(world, job, prepared)
     send(world, *with_picture(world, photo))
-    assert world.books.requests(UPLOAD) == uploads
+    assert world.account.requests(UPLOAD) == uploads
 
 
 def test_a_url_is_sent_as_it_is(world: World) -> None:
     """Nothing is uploaded."""
     url = "https://elsewhere.example/fox.png"
     send(world, *with_picture(world, url))
-    assert world.books.requests(UPLOAD) == 0
-    assert world.books.tasks()[0].input["image_urls"] == [url]
+    assert world.account.requests(UPLOAD) == 0
+    assert world.account.tasks()[0].input["image_urls"] == [url]
 
 
 @pytest.mark.parametrize("fault", ["create-media-host", "create-500"])
 def test_an_unreachable_media_url_is_named(world: World, fault: str) -> None:
     """The recorded 500 names no URL, so the reason does, without its query; other 500s do not."""
-    world.books.inject(fault)
+    world.account.inject(fault)
     job, prepared = with_picture(world, "https://nowhere.example:8443/fox.png?size=2")
     row = send(world, job, prepared)
     named = "Likely cause: the service cannot reach https://nowhere.example:8443/fox.png;"
@@ -214,12 +214,12 @@ def test_an_unreachable_media_url_is_named(world: World, fault: str) -> None:
     assert (named in row.reason) == (fault == "create-media-host")
     assert (named in str(job.exception())) == (fault == "create-media-host")
     assert "size" not in row.reason
-    assert world.books.requests(CREATE) == 1
+    assert world.account.requests(CREATE) == 1
 
 
 def test_an_uploaded_picture_is_no_unreachable_url(world: World, photo: bytes) -> None:
     """Its address is the service's own: the reason names no URL."""
-    world.books.inject("create-media-host")
+    world.account.inject("create-media-host")
     row = send(world, *with_picture(world, photo))
     assert row.stage is Stage.UNKNOWN
     assert "Likely cause" not in row.reason
@@ -229,7 +229,7 @@ def test_a_callback_url_is_sent(world: World) -> None:
     """By the service's own name, with a one-time value that the row has had before."""
     wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
     send(world, *world.intend(wish))
-    [row], [task] = world.ledger.rows(), world.books.tasks()
+    [row], [task] = world.ledger.rows(), world.account.tasks()
     assert task.callback_url == f"https://my.example/done?kling_nb={row.nonce}"
     assert row.callback_url == "https://my.example/done"
 
@@ -239,7 +239,7 @@ def test_where_somebody_listens_a_request_is_called_back(world: World) -> None:
     hearing = world.context.callback_urls
     hearing.switch_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     send(world, *world.prepare())
-    [row], [task] = world.ledger.rows(), world.books.tasks()
+    [row], [task] = world.ledger.rows(), world.account.tasks()
     assert task.callback_url == f"http://127.0.0.1:9/?kling_nb={row.nonce}"
     assert hearing.covers(row)
     assert row.callback_url == ""
@@ -251,14 +251,14 @@ def test_a_persons_own_address_goes_before_who_listens(world: World) -> None:
     hearing.switch_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A fox"}, callback_url="https://my.example/done")
     send(world, *world.intend(wish))
-    [row], [task] = world.ledger.rows(), world.books.tasks()
+    [row], [task] = world.ledger.rows(), world.account.tasks()
     assert task.callback_url == f"https://my.example/done?kling_nb={row.nonce}"
     assert not hearing.covers(row)
 
 
 def test_an_upload_that_fails(world: World, photo: bytes) -> None:
     """Nothing was sent: the same request may be made again, and the other folders hear that."""
-    world.books.inject("unreachable", times=4, argument="upload")
+    world.account.inject("unreachable", times=4, argument="upload")
     job, prepared = with_picture(world, photo)
     with pytest.raises(NotSent) as caught:
         send(world, job, prepared)
@@ -266,15 +266,15 @@ def test_an_upload_that_fails(world: World, photo: bytes) -> None:
     assert isinstance(job.state, Discarded)
     assert stages(world, job) == [Stage.INTENDED, Stage.DISCARDED]
     assert [(row.id, row.stage) for row in world.others.noted] == [(job.id, Stage.DISCARDED)]
-    assert world.books.requests(CREATE) == 0
+    assert world.account.requests(CREATE) == 0
     send(world, *with_picture(world, photo))
-    assert world.books.count_tasks() == 1
+    assert world.account.count_tasks() == 1
 
 
 @pytest.mark.parametrize("fault", ["refuse", "credits", "maintenance", "key-limit"])
 def test_a_refusal(world: World, fault: str) -> None:
     """An exception and a row with the service's words; the same request may be made again."""
-    world.books.inject(fault)
+    world.account.inject(fault)
     job, prepared = world.prepare()
     with pytest.raises(KlingError) as caught:
         send(world, job, prepared)
@@ -286,14 +286,14 @@ def test_a_refusal(world: World, fault: str) -> None:
     named = [problem.field for problem in job.state.problems]
     assert named == (["prompt", "duration", "sound", "aspect_ratio"] if fault == "refuse" else [])
     assert job.exception(0) is caught.value
-    assert world.books.count_tasks() == 0
+    assert world.account.count_tasks() == 0
     world.submit()
-    assert world.books.count_tasks() == 1
+    assert world.account.count_tasks() == 1
 
 
 def test_a_refusal_by_status_is_noted_with_its_code(world: World) -> None:
     """The ledger keeps what the service answered."""
-    world.books.inject("refuse")
+    world.account.inject("refuse")
     job, prepared = world.prepare()
     with pytest.raises(BadRequest, match="duration: given '5'; allowed: 5, 10"):
         send(world, job, prepared)
@@ -302,9 +302,9 @@ def test_a_refusal_by_status_is_noted_with_its_code(world: World) -> None:
 
 def test_a_lost_answer_with_its_evidence(world: World) -> None:
     """Unknown, with the reason, the time and the balance before and after."""
-    world.books.inject("lose-answer")
+    world.account.inject("lose-answer")
     job, prepared = world.prepare()
-    world.ledger.note(job.id, balance_before=world.books.balance())
+    world.ledger.note(job.id, balance_before=world.account.balance())
     row = send(world, job, prepared)
     assert row.stage is Stage.UNKNOWN
     assert row.balance_before is not None
@@ -320,10 +320,10 @@ def test_a_lost_answer_with_its_evidence(world: World) -> None:
 @pytest.mark.parametrize("fault", ["create-429-made", "create-mismatch", "create-key-twice"])
 def test_an_answer_that_denies_its_own_task(world: World, fault: str) -> None:
     """Sent once; the task that it names can be adopted by the command in the error."""
-    world.books.inject(fault)
+    world.account.inject(fault)
     job, prepared = world.prepare()
     row = send(world, job, prepared)
-    [task] = world.books.tasks()
+    [task] = world.account.tasks()
     assert row.stage is Stage.UNKNOWN
     assert isinstance(job.state, Unknown)
     assert job.state.evidence.task_ids == (task.task_id,)
@@ -333,13 +333,13 @@ def test_an_answer_that_denies_its_own_task(world: World, fault: str) -> None:
     assert (adopted.id, adopted.stage) == (job.id, Stage.ACCEPTED)
     world.follow(world.handle(adopted))
     assert world.ledger.row(job.id).stage is Stage.SAVED
-    assert world.books.count_tasks() == 1
+    assert world.account.count_tasks() == 1
 
 
 def test_a_lost_answer_without_evidence(world: World) -> None:
     """The balance cannot be had either: unknown all the same."""
-    world.books.inject("lose-answer")
-    world.books.inject("unreachable", argument="other")
+    world.account.inject("lose-answer")
+    world.account.inject("unreachable", argument="other")
     job, prepared = world.prepare()
     row = send(world, job, prepared)
     assert (row.stage, row.balance_after) == (Stage.UNKNOWN, None)
@@ -354,7 +354,7 @@ def test_evidence_that_cannot_be_noted_hides_nothing(
         raise LedgerError("the ledger is locked")
 
     monkeypatch.setattr(BalanceWatcher, "look", locked)
-    world.books.inject("lose-answer")
+    world.account.inject("lose-answer")
     job, prepared = world.prepare()
     assert send(world, job, prepared).stage is Stage.UNKNOWN
     assert isinstance(job.state, Unknown)
@@ -362,7 +362,7 @@ def test_evidence_that_cannot_be_noted_hides_nothing(
 
 def test_unknown_is_on_disk_before_the_balance_is_asked_for(world: World) -> None:
     """A kernel that dies meanwhile leaves the true reason."""
-    world.books.inject("create-502")
+    world.account.inject("create-502")
     job, prepared = world.prepare()
     seen: list[Stage] = []
     world.wire.listeners.append(
@@ -379,10 +379,10 @@ def test_unknown_is_on_disk_before_the_balance_is_asked_for(world: World) -> Non
 def test_an_answer_that_never_comes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a long wait it is unknown too."""
     monkeypatch.setattr(kling_nb.kie.client, "_CREATE_TIMEOUT", httpx.Timeout(0.3))
-    world.books.inject("create-stall")
+    world.account.inject("create-stall")
     job, prepared = world.prepare()
     assert send(world, job, prepared).stage is Stage.UNKNOWN
-    assert world.books.count_tasks() == 1
+    assert world.account.count_tasks() == 1
 
 
 def test_the_wait_for_an_answer_is_long() -> None:
@@ -403,7 +403,7 @@ def test_an_id_that_cannot_be_noted(world: World, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Ledger, "advance", broken)
     with pytest.raises(LedgerError) as caught:
         send(world, job, prepared)
-    [task] = world.books.tasks()
+    [task] = world.account.tasks()
     assert f"Task {task.task_id} was accepted and is paid" in str(caught.value)
     assert f"%kling adopt {task.task_id} {job.id}" in str(caught.value)
     assert "The disk is full" in str(caught.value)
@@ -426,7 +426,7 @@ def test_a_ledger_that_cannot_note_the_sending(
 
 def test_a_server_fault_is_not_told_as_a_refusal(world: World) -> None:
     """`code` 500 without a parameter or credits in its text: nobody knows."""
-    world.books.inject("create-500")
+    world.account.inject("create-500")
     job, prepared = world.prepare()
     row = send(world, job, prepared)
     assert row.stage is Stage.UNKNOWN
@@ -438,10 +438,10 @@ def test_values_are_what_the_request_says(world: World) -> None:
     """The clip's length, sound and shape arrive as the service wants them."""
     job, prepared = world.prepare("A fox", duration=10, sound=True, aspect_ratio="1:1")
     send(world, job, prepared)
-    assert world.books.tasks()[0].input == {
+    assert world.account.tasks()[0].input == {
         "prompt": "A fox",
         "duration": "10",
         "sound": True,
         "aspect_ratio": "1:1",
     }
-    assert world.books.tasks()[0].credits == 220
+    assert world.account.tasks()[0].credits == 220

@@ -71,7 +71,7 @@ def interrupted(session: Session, is_time: Callable[[Future[Any]], object]) -> I
 def sent(session: Session) -> int:
     """How many requests for a task went out."""
     assert session.emulator is not None
-    return session.emulator.books.requests(CREATE)
+    return session.emulator.account.requests(CREATE)
 
 
 def test_what_is_interrupted_before_it_is_noted_never_is(

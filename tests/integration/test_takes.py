@@ -51,9 +51,9 @@ AT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 @pytest.fixture
-def books(session: Session) -> EmulatedAccount:
+def account(session: Session) -> EmulatedAccount:
     """What the emulator of the session knows."""
-    return books_of(session)
+    return emulated_account(session)
 
 
 @pytest.fixture
@@ -64,10 +64,10 @@ def fox(tmp_path: Path, photo: bytes) -> Path:
     return path
 
 
-def books_of(session: Session) -> EmulatedAccount:
+def emulated_account(session: Session) -> EmulatedAccount:
     """What the emulator of a session knows."""
     assert session.emulator is not None
-    return session.emulator.books
+    return session.emulator.account
 
 
 def run_cell(session: Session, text: str) -> Job:
@@ -230,7 +230,7 @@ def test_a_request_without_pictures_has_all_of_them() -> None:
 
 
 def test_another_take_is_the_cell_with_its_number(
-    session: Session, books: EmulatedAccount, fox: Path, photo: bytes
+    session: Session, account: EmulatedAccount, fox: Path, photo: bytes
 ) -> None:
     """The cell that the new job shows joins it for 0 credits; the first one's does as before."""
     first = session.image_to_video(fox, "A red fox\nin the snow", sound=True)
@@ -242,7 +242,7 @@ def test_another_take_is_the_cell_with_its_number(
     assert clip.path != first.result(0).path
     assert run_cell(session, second.facts.cell).result(0) == clip
     assert run_cell(session, first.facts.cell).result(0) == first.result(0)
-    assert (books.count_tasks(), books.requests(CREATE), books.requests(UPLOAD)) == (2, 2, 1)
+    assert (account.count_tasks(), account.requests(CREATE), account.requests(UPLOAD)) == (2, 2, 1)
     assert takes_of(session) == [2, 1]
 
 
@@ -259,7 +259,7 @@ def test_the_original_is_not_needed(session: Session, fox: Path, photo: bytes) -
 
 
 def test_a_picture_that_had_to_be_converted(
-    session: Session, books: EmulatedAccount, tmp_path: Path
+    session: Session, account: EmulatedAccount, tmp_path: Path
 ) -> None:
     """It is known by what was given: the cell with the original joins the take."""
     path = tmp_path / "fox.gif"
@@ -269,7 +269,7 @@ def test_a_picture_that_had_to_be_converted(
     assert session.image_to_video(path, "A red fox", take=2).id == second.id
     assert session.ledger.row(second.id).sources["image"][0].mime_type == "image/png"
     second.result(PATIENCE_S)
-    assert books.count_tasks() == 2
+    assert account.count_tasks() == 2
 
 
 def test_pixels_that_nobody_has_any_more(session: Session) -> None:
@@ -302,8 +302,8 @@ def test_each_call_is_one_task(open_session: Open) -> None:
         jobs = [future.result(PATIENCE_S) for future in asked]
     assert sorted(each.facts.take for each in jobs) == list(range(2, 10))
     assert sorted(takes_of(one)) == list(range(1, 10))
-    wait_until(lambda: books_of(one).count_tasks() == 9)
-    assert books_of(one).requests(CREATE) == 9
+    wait_until(lambda: emulated_account(one).count_tasks() == 9)
+    assert emulated_account(one).requests(CREATE) == 9
 
 
 def test_a_second_take_while_the_first_runs(open_session: Open) -> None:
@@ -333,15 +333,15 @@ def test_it_does_not_wait_for_the_answer(session: Session, monkeypatch: pytest.M
     go.set()
     session.submit(second)
     second.result(PATIENCE_S)
-    assert books_of(session).requests(CREATE) == 2
+    assert emulated_account(session).requests(CREATE) == 2
 
 
 # --- what came to nothing ----------------------------------------------------------------------
 
 
-def test_after_a_failure_it_is_the_same_take(session: Session, books: EmulatedAccount) -> None:
+def test_after_a_failure_it_is_the_same_take(session: Session, account: EmulatedAccount) -> None:
     """Nothing blocks it, as for its cell; once it is there, the next one comes."""
-    books.inject("fail-policy")
+    account.inject("fail-policy")
     failed = session.text_to_video("A red fox")
     assert failed.exception(PATIENCE_S) is not None
     again = failed.another_take()
@@ -353,10 +353,10 @@ def test_after_a_failure_it_is_the_same_take(session: Session, books: EmulatedAc
 
 
 def test_after_a_refusal_and_after_nothing_was_sent(
-    session: Session, books: EmulatedAccount
+    session: Session, account: EmulatedAccount
 ) -> None:
     """The same take again."""
-    books.inject("refuse")
+    account.inject("refuse")
     with pytest.raises(KlingError):
         session.text_to_video("A red fox", take=3)
     [row] = session.jobs()
@@ -366,21 +366,21 @@ def test_after_a_refusal_and_after_nothing_was_sent(
     assert session.another_take(job.id).facts.take == 4
 
 
-def test_a_lost_answer_is_settled_first(session: Session, books: EmulatedAccount) -> None:
+def test_a_lost_answer_is_settled_first(session: Session, account: EmulatedAccount) -> None:
     """A click pays for nothing while a task may exist; forgotten, it is the same take."""
-    books.inject("lose-answer")
+    account.inject("lose-answer")
     lost = session.text_to_video("A red fox")
     with pytest.raises(LedgerError, match="may exist and may be paid"):
         lost.another_take()
-    assert (books.count_tasks(), len(session.jobs())) == (1, 1)
+    assert (account.count_tasks(), len(session.jobs())) == (1, 1)
     session.forget(lost.id, yes=True)
     assert lost.another_take().facts.take == 1
 
 
-def test_a_refusal_is_the_state_of_the_new_job(session: Session, books: EmulatedAccount) -> None:
+def test_a_refusal_is_the_state_of_the_new_job(session: Session, account: EmulatedAccount) -> None:
     """The call has returned by then."""
     first = session.text_to_video("A red fox")
-    books.inject("credits")
+    account.inject("credits")
     second = first.another_take()
     with pytest.raises(KlingError, match="Credits insufficient"):
         second.result(PATIENCE_S)
@@ -388,16 +388,16 @@ def test_a_refusal_is_the_state_of_the_new_job(session: Session, books: Emulated
     assert first.another_take().facts.take == 2
 
 
-def test_an_answer_that_is_lost_is_unknown(session: Session, books: EmulatedAccount) -> None:
+def test_an_answer_that_is_lost_is_unknown(session: Session, account: EmulatedAccount) -> None:
     """The money rules are those of a cell: sent once, and it blocks its number."""
     first = session.text_to_video("A red fox")
-    books.inject("lose-answer")
+    account.inject("lose-answer")
     second = first.another_take()
     assert second.exception(PATIENCE_S) is not None
     assert isinstance(second.state, Unknown)
-    assert books.requests(CREATE) == 2
+    assert account.requests(CREATE) == 2
     assert session.text_to_video("A red fox", take=2).id == second.id
-    assert books.requests(CREATE) == 2
+    assert account.requests(CREATE) == 2
 
 
 # --- where it cannot be had --------------------------------------------------------------------
@@ -411,7 +411,7 @@ def test_a_job_nobody_knows(session: Session) -> None:
 
 def test_a_job_of_the_other_service(open_session: Open, tmp_path: Path) -> None:
     """Nothing is sent; also not by the handle that this session shows of it."""
-    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", terms=UNLIMITED)
+    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", limits=UNLIMITED)
     live = Session(
         mode="live", api_key=KEY, folder=tmp_path / "clips", transport=emulator.transport()
     )
@@ -421,7 +421,7 @@ def test_a_job_of_the_other_service(open_session: Open, tmp_path: Path) -> None:
     for ask in (lambda: session.another_take(job.id), session.job(job.id).another_take):
         with pytest.raises(LedgerError, match=r"is a job of the live service.*emulate off"):
             ask()
-    assert (books_of(session).count_tasks(), emulator.books.count_tasks()) == (0, 1)
+    assert (emulated_account(session).count_tasks(), emulator.account.count_tasks()) == (0, 1)
     emulator.close()
 
 
@@ -436,7 +436,7 @@ def test_a_session_that_was_closed(open_session: Open) -> None:
 
 
 def test_a_row_from_before_pictures_were_kept(
-    session: Session, books: EmulatedAccount, fox: Path
+    session: Session, account: EmulatedAccount, fox: Path
 ) -> None:
     """An error that says how; the cell again keeps the picture for 0 credits, then it works."""
     first = session.image_to_video(fox, "A red fox")
@@ -445,9 +445,9 @@ def test_a_row_from_before_pictures_were_kept(
     with pytest.raises(MediaError, match=r"my fox\.png, is not kept .* again, for 0 credits"):
         first.another_take()
     run_cell(session, first.facts.cell)
-    assert books.count_tasks() == 1
+    assert account.count_tasks() == 1
     first.another_take().result(PATIENCE_S)
-    assert books.count_tasks() == 2
+    assert account.count_tasks() == 2
 
 
 def test_a_copy_that_was_deleted_comes_back(session: Session, fox: Path) -> None:
@@ -463,7 +463,7 @@ def test_a_copy_that_was_deleted_comes_back(session: Session, fox: Path) -> None
 
 
 def test_a_copy_that_was_changed_is_not_sent(
-    session: Session, books: EmulatedAccount, fox: Path
+    session: Session, account: EmulatedAccount, fox: Path
 ) -> None:
     """It would be paid for under the name of another picture."""
     first = session.image_to_video(fox, "A red fox")
@@ -471,11 +471,11 @@ def test_a_copy_that_was_changed_is_not_sent(
     Image.new("RGB", (96, 64), "blue").save(kept)
     with pytest.raises(InvalidInput, match="was changed since; delete it and run the cell again"):
         first.another_take()
-    assert (books.count_tasks(), takes_of(session)) == (1, [1])
+    assert (account.count_tasks(), takes_of(session)) == (1, [1])
 
 
 def test_a_request_that_is_read_in_another_way(
-    session: Session, books: EmulatedAccount, monkeypatch: pytest.MonkeyPatch
+    session: Session, account: EmulatedAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If it would not be the same request, it is not made under its name."""
     first = session.text_to_video("A red fox")
@@ -484,11 +484,11 @@ def test_a_request_that_is_read_in_another_way(
     )
     with pytest.raises(LedgerError, match=r"cannot be asked for exactly as it was.*--take 2"):
         first.another_take()
-    assert books.count_tasks() == 1
+    assert account.count_tasks() == 1
 
 
 def test_a_full_disk_loses_only_the_copy(
-    session: Session, books: EmulatedAccount, fox: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, account: EmulatedAccount, fox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clip is made; another take needs the original then."""
     monkeypatch.setattr("kling_nb.jobs.takes.keep", lambda *given: "")
@@ -550,7 +550,7 @@ def test_no_request_fails_for_want_of_a_copy(
 # --- pictures given as a URL -------------------------------------------------------------------
 
 
-def test_a_picture_given_as_a_url(session: Session, books: EmulatedAccount, photo: bytes) -> None:
+def test_a_picture_given_as_a_url(session: Session, account: EmulatedAccount, photo: bytes) -> None:
     """It is fetched once; the link may die, and a cell with it would still be the same request."""
     web(session, httpx.Response(200, content=photo))
     first = session.image_to_video(URL, "A red fox")
@@ -560,7 +560,7 @@ def test_a_picture_given_as_a_url(session: Session, books: EmulatedAccount, phot
     second.result(PATIENCE_S)
     assert second.facts.cell == f"%%kling --image {URL} --take 2\nA red fox"
     assert session.ledger.row(second.id).sources == session.ledger.row(first.id).sources
-    assert books.requests(UPLOAD) == 1
+    assert account.requests(UPLOAD) == 1
     web(session, httpx.Response(200, content=photo))
     assert run_cell(session, second.facts.cell).id == second.id
 
@@ -586,7 +586,7 @@ def test_a_url_whose_copy_is_gone_is_fetched_again(session: Session, photo: byte
 
 def test_takes_that_were_paid_for_in_another_folder(tmp_path: Path) -> None:
     """They exist: the next one is made."""
-    emulator = Emulator(tmp_path / "service", seconds=SLOW_S, terms=UNLIMITED)
+    emulator = Emulator(tmp_path / "service", seconds=SLOW_S, limits=UNLIMITED)
     index = UserIndex(tmp_path / "paid.sqlite3")
     one, two = (
         Session(
@@ -598,7 +598,7 @@ def test_takes_that_were_paid_for_in_another_folder(tmp_path: Path) -> None:
     first = one.text_to_video("A red fox")
     two.text_to_video("A red fox", take=2)
     assert first.another_take().facts.take == 3
-    wait_until(lambda: emulator.books.count_tasks() == 3)
+    wait_until(lambda: emulator.account.count_tasks() == 3)
     assert takes_of(one) == [3, 1]
     for session in (one, two):
         session.close()
@@ -609,7 +609,7 @@ def test_another_take_that_another_folder_is_quicker_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pressed in two folders at once: one pays; the other's card says so, and the next is free."""
-    emulator = Emulator(tmp_path / "service", seconds=SLOW_S, terms=UNLIMITED)
+    emulator = Emulator(tmp_path / "service", seconds=SLOW_S, limits=UNLIMITED)
     index = UserIndex(tmp_path / "paid.sqlite3")
     session = Session(
         mode="live", api_key=KEY, folder=tmp_path / "one", transport=emulator.transport(),
@@ -628,7 +628,7 @@ def test_another_take_that_another_folder_is_quicker_with(
     assert isinstance(error, AlreadyPaid)
     assert f"in {tmp_path / 'two'}." in str(error)
     assert "`--take 3`" in str(error)
-    assert emulator.books.count_tasks() == 1
+    assert emulator.account.count_tasks() == 1
     assert first.another_take().facts.take == 3
     session.close()
     emulator.close()
@@ -655,7 +655,7 @@ def square(shade: int) -> Image.Image:
 
 
 def test_a_video_is_kept_as_a_picture_is(
-    session: Session, books: EmulatedAccount, tmp_path: Path
+    session: Session, account: EmulatedAccount, tmp_path: Path
 ) -> None:
     """The original may go; the take has the same length, price and thumbnail."""
     walk = tmp_path / "walk.mp4"
@@ -671,7 +671,7 @@ def test_a_video_is_kept_as_a_picture_is(
     assert session.ledger.row(second.id).sources == session.ledger.row(first.id).sources
     [kept] = session.ledger.row(first.id).sources["video"]
     assert Path(kept.path).parent == session.ledger.folder / "pictures"
-    assert (books.requests(CREATE), books.requests(UPLOAD)) == (2, 2)
+    assert (account.requests(CREATE), account.requests(UPLOAD)) == (2, 2)
 
 
 def test_an_earlier_clip_is_not_copied(session: Session, open_session: Open) -> None:
@@ -688,7 +688,7 @@ def test_an_earlier_clip_is_not_copied(session: Session, open_session: Open) -> 
         job.another_take()
 
 
-def test_what_is_inside_records(session: Session, books: EmulatedAccount) -> None:
+def test_what_is_inside_records(session: Session, account: EmulatedAccount) -> None:
     """Several frames, and elements with pictures of their own, all from what was kept."""
     elements = [
         {"name": "fox", "description": "red", "images": [square(1), square(2)]},
@@ -707,8 +707,8 @@ def test_what_is_inside_records(session: Session, books: EmulatedAccount) -> Non
     assert session.ledger.row(second.id).sources.keys() == {
         "image", "elements[0].images", "elements[1].images",
     }  # fmt: skip
-    assert books.requests(UPLOAD) == 5
-    mine, other = (task.input for task in books.tasks())
+    assert account.requests(UPLOAD) == 5
+    mine, other = (task.input for task in account.tasks())
     assert mine == other
     assert len(set(mine["kling_elements"][0]["element_input_urls"])) == 2
 

@@ -24,7 +24,7 @@ def service(nobodys_machine: None, tmp_path_factory: pytest.TempPathFactory) -> 
 def no_faults_left(service: Service) -> Iterator[None]:
     """No fault of one test waits for the next."""
     yield
-    service.books.clear_faults()
+    service.account.clear_faults()
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ __all__ = ["Service", "open_service"]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An emulator whose books outlive any kernel."""
+    """An emulator whose account outlive any kernel."""
 
     url: str
-    books: EmulatedAccount
+    account: EmulatedAccount
     seconds: float
     """How long a clip takes."""
 
@@ -34,16 +34,16 @@ class Service:
     @property
     def creations(self) -> int:
         """How many requests for a new task have arrived."""
-        return self.books.requests(CREATE)
+        return self.account.requests(CREATE)
 
     @property
     def questions(self) -> int:
         """How many questions about tasks have arrived."""
-        return self.books.requests(RECORD)
+        return self.account.requests(RECORD)
 
 
 @contextmanager
 def open_service(folder: Path, seconds: float) -> Iterator[Service]:
     """Serve an emulator until the block is left."""
     with serve(folder, "--seconds", str(seconds)) as served:
-        yield Service(served.url, served.books, seconds)
+        yield Service(served.url, served.account, seconds)

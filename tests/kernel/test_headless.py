@@ -75,14 +75,14 @@ def test_falling_back_to_the_emulator_warns(run: Run) -> None:
 
 def test_a_failed_task_fails_the_run(run: Run, service: Service) -> None:
     """With the service's words; a run that goes on would hide that there is no clip."""
-    service.books.inject("fail-content")
+    service.account.inject("fail-content")
     with pytest.raises(CellExecutionError, match="The current content could not be processed"):
         run("%load_ext kling_nb", "%%kling -i fox.png\nfails")
 
 
 def test_the_key_is_in_no_saved_notebook(run: Run, service: Service, folder: Path) -> None:
     """Live, with a refusal, a lost answer and our own mistakes under verbose tracebacks."""
-    service.books.inject("refuse")
+    service.account.inject("refuse")
     setting = f"import os; os.environ['KIE_API_KEY'] = bytes({list(KEY.encode())}).decode()"
     saved = run(
         setting,
@@ -103,7 +103,7 @@ def test_the_key_is_in_no_saved_notebook(run: Run, service: Service, folder: Pat
     assert KEY not in text
     kept = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     assert not any(KEY.encode() in content for content in kept)
-    assert service.books.leaks() == []
+    assert service.account.leaks() == []
 
 
 def test_a_panel_and_a_gallery_leave_no_widget(executed: Callable[..., Any]) -> None:

@@ -19,7 +19,7 @@ PRICE_CREDITS = 55
 
 def test_two_kernels_within_one_budget(start: Callable[..., Kernel], service: Service) -> None:
     """Twenty cells in both, room for ten clips: ten tasks, and the same ten clips in each."""
-    tasks, creations = service.books.count_tasks(), service.creations
+    tasks, creations = service.account.count_tasks(), service.creations
     one = start()
     two = start(one.folder)
     one.run(f"%kling budget {ROOM * PRICE_CREDITS} --per folder")
@@ -34,7 +34,7 @@ def test_two_kernels_within_one_budget(start: Callable[..., Kernel], service: Se
             assert error.content["ename"] == "BudgetExceeded"
             assert "550 of 550 credits ($2.75) spent, 0 left. Nothing was sent." in error.text
             assert len(error.content["traceback"]) == 1
-    assert service.books.count_tasks() - tasks == ROOM
+    assert service.account.count_tasks() - tasks == ROOM
     assert service.creations - creations == ROOM
     assert [row.stage for row in one.rows()] == [Stage.SAVED] * ROOM
     assert {row.values["prompt"] for row in one.rows()} == {

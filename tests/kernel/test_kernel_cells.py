@@ -14,13 +14,13 @@ def test_the_prompt_reaches_the_service_raw(kernel: Kernel, service: Service) ->
     """Braces, percent signs, quotes, dollars and lines are sent as they were written."""
     prompt = "100 % {x} {{ $HOME \\n \"quoted\" 'it''s' `ls` #no\nsecond line; %s !ls ?"
     kernel.run("x = 'expanded'", "%%kling -i fox.png\n" + prompt)
-    assert service.books.tasks()[-1].input["prompt"] == prompt
+    assert service.account.tasks()[-1].input["prompt"] == prompt
 
 
 def test_only_doubled_braces_are_replaced(kernel: Kernel, service: Service) -> None:
     """By the text of that variable."""
     kernel.run("animal = 'fox'", "%%kling -i fox.png\nA {{animal}}, a {{ animal }}, an {animal}")
-    assert service.books.tasks()[-1].input["prompt"] == "A fox, a fox, an {animal}"
+    assert service.account.tasks()[-1].input["prompt"] == "A fox, a fox, an {animal}"
 
 
 def test_a_line_is_not_expanded(kernel: Kernel) -> None:
@@ -34,7 +34,7 @@ def test_a_line_is_not_expanded(kernel: Kernel) -> None:
 def test_a_comment_above_is_allowed(kernel: Kernel, service: Service) -> None:
     """IPython itself refuses a cell magic below a comment; the comment is not in the prompt."""
     kernel.run("# the fox\n\n%%kling -i fox.png\nbelow a comment")
-    assert service.books.tasks()[-1].input["prompt"] == "below a comment"
+    assert service.account.tasks()[-1].input["prompt"] == "below a comment"
 
 
 def test_the_job_is_bound(kernel: Kernel) -> None:
@@ -56,7 +56,7 @@ def test_a_variable_is_a_picture(kernel: Kernel, service: Service) -> None:
         "from PIL import Image\npicture = Image.new('RGB', (48, 48))",
         "%%kling --image picture\nfrom a variable",
     )
-    assert service.books.tasks()[-1].input["prompt"] == "from a variable"
+    assert service.account.tasks()[-1].input["prompt"] == "from a variable"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_mistake_is_told_in_a_line(
 
 def test_a_refusal_is_an_error_in_the_cell(kernel: Kernel, service: Service) -> None:
     """The cell fails with the service's words; the card says the same and no job runs."""
-    service.books.inject("credits")
+    service.account.inject("credits")
     (request,) = kernel.send("%%kling -i fox.png\nrefused")
     kernel.finish(request)
     (error,) = [message for message in kernel.shown(request) if message.kind == "error"]

@@ -107,7 +107,7 @@ def test_a_click_makes_one_more_task_and_its_card_comes_below(
     """In the same output, as take 2; the same click heard twice makes no second one."""
     (request,) = kernel.send("%%kling -i fox.png\ntaken again")
     ended(kernel, request)
-    tasks = service.books.count_tasks()
+    tasks = service.account.count_tasks()
     kernel.click(request, "take")
     kernel.click(request, "take")
     shown = kernel.until(
@@ -116,7 +116,7 @@ def test_a_click_makes_one_more_task_and_its_card_comes_below(
     assert shown.display_id == kernel.final(request).display_id
     assert "take 2" in shown.text
     assert "--take 2" in shown.html
-    assert service.books.count_tasks() == tasks + 1
+    assert service.account.count_tasks() == tasks + 1
 
 
 def test_a_clip_is_displayed_by_itself(kernel: Kernel) -> None:
@@ -132,7 +132,7 @@ def test_the_prompt_is_with_the_clip(kernel: Kernel, service: Service) -> None:
     """The record has picture, prompt, price and task id, in HTML and in text."""
     (request,) = kernel.send("%%kling -i fox.png\nfacts of a record")
     final = kernel.final(request)
-    task = service.books.tasks()[-1].task_id
+    task = service.account.tasks()[-1].task_id
     for words in ("facts of a record", "55 credits", task, ".mp4", "Emulated"):
         assert words in final.html
         assert words.lower() in final.text.lower()

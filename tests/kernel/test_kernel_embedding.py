@@ -61,7 +61,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def large(tmp_path_factory: pytest.TempPathFactory, noise: Path) -> Iterator[Service]:
     """An emulator whose every clip is the noise."""
     with open_service(tmp_path_factory.mktemp("large"), 0.2) as service:
-        clips = service.books.folder / "clips"
+        clips = service.account.folder / "clips"
         clips.mkdir()
         (clips / "canned-5-silent.mp4").write_bytes(noise.read_bytes())
         yield service
@@ -85,7 +85,7 @@ def shown(start: Callable[..., Kernel], large: Service) -> dict[str, Bundle]:
                 if m.state == "saved" and record_of(m.bundle).embed == amount
             ]
         )[-1]
-    assert large.books.count_tasks() == 1
+    assert large.account.count_tasks() == 1
     return found
 
 

@@ -65,7 +65,7 @@ def hostile(start: Callable[..., Kernel], service: Service) -> Kernel:
     picture = Image.new("RGB", (64, 36))
     picture.save(kernel.folder / "<script>.png")
     picture.save(kernel.folder / "'onload='alert(1).png")
-    service.books.inject("script-fail")
+    service.account.inject("script-fail")
     cells = [
         f"%%kling -i '<script>.png' -o fails\n{SCRIPT}",
         f"%%kling -i \"'onload='alert(1).png\" -o works\n{SCRIPT} {IMAGE}",

@@ -47,7 +47,7 @@ def follow(start: Start, killed: Kernel) -> Kernel:
 
 def test_killed_before_anything_was_sent(start: Start, service: Service) -> None:
     """Nothing was paid; the same cell makes the one task."""
-    tasks, kernel = service.books.count_tasks(), start()
+    tasks, kernel = service.account.count_tasks(), start()
     kernel.run(HANG.format("upload"))
     kernel.send(CELL)
     kernel.until(lambda: stage_of(kernel) is Stage.INTENDED)
@@ -55,31 +55,31 @@ def test_killed_before_anything_was_sent(start: Start, service: Service) -> None
     after.until(lambda: stage_of(after) is Stage.DISCARDED)
     (request,) = after.send(CELL)
     assert after.final(request)
-    assert service.books.count_tasks() == tasks + 1
+    assert service.account.count_tasks() == tasks + 1
 
 
 @pytest.mark.parametrize("arrives", [False, True], ids=["not-arrived", "arrived"])
 def test_killed_while_sending(start: Start, service: Service, arrives: bool) -> None:
     """Whether the request arrived or not, the job is unknown and the same cell sends nothing."""
-    tasks, creations, kernel = service.books.count_tasks(), service.creations, start()
+    tasks, creations, kernel = service.account.count_tasks(), service.creations, start()
     if arrives:
-        service.books.inject("create-stall")
+        service.account.inject("create-stall")
     else:
         kernel.run(HANG.format("create_task"))
     kernel.send(CELL)
     kernel.until(lambda: stage_of(kernel) is Stage.SENDING)
-    kernel.until(lambda: service.books.count_tasks() == tasks + arrives)
+    kernel.until(lambda: service.account.count_tasks() == tasks + arrives)
     after = follow(start, kernel)
     after.until(lambda: stage_of(after) is Stage.UNKNOWN)
     shown = displays(after.run(CELL))
     assert any("may be paid" in message.text for message in shown), after.told()
     assert service.creations == creations + arrives
-    assert service.books.count_tasks() == tasks + arrives
+    assert service.account.count_tasks() == tasks + arrives
 
 
 def test_killed_after_the_task_was_accepted(start: Start, service: Service) -> None:
     """The next kernel saves the clip without a new task, and the same cell shows it."""
-    tasks, kernel = service.books.count_tasks(), start()
+    tasks, kernel = service.account.count_tasks(), start()
     questions = service.questions
     kernel.send(CELL)
     kernel.until(lambda: service.questions > questions)
@@ -87,14 +87,14 @@ def test_killed_after_the_task_was_accepted(start: Start, service: Service) -> N
     after = follow(start, kernel)
     after.until(lambda: stage_of(after) is Stage.SAVED)
     assert displays(after.run(CELL))[0].is_final
-    assert service.books.count_tasks() == tasks + 1
+    assert service.account.count_tasks() == tasks + 1
 
 
 def test_killed_during_the_download(start: Start, service: Service) -> None:
     """The next kernel fetches the clip whole and says so; no half file is left."""
-    tasks, kernel = service.books.count_tasks(), start()
+    tasks, kernel = service.account.count_tasks(), start()
     clips = kernel.folder / "kling_clips"
-    service.books.inject("download-slow", argument="60")
+    service.account.inject("download-slow", argument="60")
     kernel.send(CELL)
     kernel.until(lambda: any(clips.glob("*.part")))
     assert stage_of(kernel) is Stage.SUCCEEDED
@@ -105,7 +105,7 @@ def test_killed_during_the_download(start: Start, service: Service) -> None:
     assert len(list(clips.glob("*.mp4"))) == 1
     assert not list(clips.glob("*.part"))
     assert displays(after.run(CELL))[0].is_final
-    assert service.books.count_tasks() == tasks + 1
+    assert service.account.count_tasks() == tasks + 1
 
 
 def test_run_all_after_a_restart_costs_nothing(start: Start, service: Service) -> None:
@@ -114,7 +114,7 @@ def test_run_all_after_a_restart_costs_nothing(start: Start, service: Service) -
     kernel = start()
     for request in kernel.send(*cells):
         kernel.final(request)
-    before = service.books.count_tasks(), service.creations, service.books.balance()
+    before = service.account.count_tasks(), service.creations, service.account.balance()
     after = follow(start, kernel)
     requests = after.send(*cells)
     after.finish(*requests)
@@ -123,4 +123,4 @@ def test_run_all_after_a_restart_costs_nothing(start: Start, service: Service) -
         assert message.kind == "display_data"
         assert message.is_final
         assert "0 credits now" in message.text
-    assert (service.books.count_tasks(), service.creations, service.books.balance()) == before
+    assert (service.account.count_tasks(), service.creations, service.account.balance()) == before

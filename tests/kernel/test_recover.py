@@ -38,7 +38,7 @@ def test_run_all_after_recover_costs_nothing(folder: Path, service: Service) -> 
     execute(path, CELLS, env)
     clips = folder / "kling_clips"
     made = {each.read_bytes() for each in clips.glob("*.mp4")}
-    before = (service.creations, len(service.books.tasks()), service.books.balance())
+    before = (service.creations, len(service.account.tasks()), service.account.balance())
     shutil.rmtree(clips)
     (recovering,) = execute(
         folder / "rescue.ipynb",
@@ -48,6 +48,6 @@ def test_run_all_after_recover_costs_nothing(folder: Path, service: Service) -> 
     text = recovering.outputs[0].data["text/plain"]
     assert text.startswith("3 jobs recovered from 1 notebook")
     execute(path, CELLS, env)
-    assert (service.creations, len(service.books.tasks()), service.books.balance()) == before
+    assert (service.creations, len(service.account.tasks()), service.account.balance()) == before
     assert {each.read_bytes() for each in clips.glob("*.mp4")} == made
     assert len(made) == 3

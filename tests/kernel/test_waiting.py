@@ -53,8 +53,8 @@ def test_an_interrupted_result_leaves_the_job_running(kernel: Kernel, service: S
 
 def test_an_interrupted_submission_goes_on(kernel: Kernel, service: Service) -> None:
     """The request is on its way: it is made once, and the cell says where it stands."""
-    service.books.inject("create-429")
-    tasks, creations = service.books.count_tasks(), service.creations
+    service.account.inject("create-429")
+    tasks, creations = service.account.count_tasks(), service.creations
     (request,) = kernel.send("%%kling -i fox.png\ninterrupted while it is sent")
     kernel.until(lambda: service.creations > creations)
     kernel.interrupt()
@@ -62,7 +62,7 @@ def test_an_interrupted_submission_goes_on(kernel: Kernel, service: Service) -> 
     assert error.content["ename"] == "WaitInterrupted"
     assert len(error.text.splitlines()) == 1
     assert kernel.final(request)
-    assert service.books.count_tasks() == tasks + 1
+    assert service.account.count_tasks() == tasks + 1
     assert not any(message.kind == "stream" for message in kernel.shown(request))
 
 

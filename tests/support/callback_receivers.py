@@ -116,7 +116,7 @@ def order(service: Any, url: str) -> str:
 
 def posts_of(service: Any, task_id: str, number: int) -> list[CallbackAttempt]:
     """Return the attempts for a task, after at least `number` of them."""
-    outbox = CallbackQueue(service.books)
+    outbox = CallbackQueue(service.account)
     wait_until(lambda: len(outbox.posts(task_id)) >= number)
     return outbox.posts(task_id)
 
@@ -124,11 +124,11 @@ def posts_of(service: Any, task_id: str, number: int) -> list[CallbackAttempt]:
 @contextmanager
 def another_emulator(folder: Path, clock: Any) -> Iterator[Any]:
     """The same account after a restart."""
-    service, emulator = in_process(folder, terms=QUICK, clock=clock)
+    service, emulator = in_process(folder, limits=QUICK, clock=clock)
     yield service
     emulator.close()
 
 
 def nothing_open(service: Any) -> bool:
     """Return whether no callback is pending."""
-    return CallbackQueue(service.books).pending() == []
+    return CallbackQueue(service.account).pending() == []

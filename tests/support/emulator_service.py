@@ -45,11 +45,11 @@ class Service:
 
     def __init__(
         self,
-        books: EmulatedAccount,
+        account: EmulatedAccount,
         hosts: dict[str, str],
         transport: Callable[[], Any] = lambda: None,
     ) -> None:
-        self.books = books
+        self.account = account
         self.hosts = hosts
         self.transport = transport
 
@@ -149,7 +149,7 @@ def in_process(folder: Path, **options: Any) -> tuple[Service, Emulator]:
     """A service in this process and the emulator behind it."""
     options = {"seconds": 0.0, "render": "canned", "terms": EASY} | options
     emulator = Emulator(folder, **options)
-    return Service(emulator.books, REAL, emulator.transport), emulator
+    return Service(emulator.account, REAL, emulator.transport), emulator
 
 
 @pytest.fixture

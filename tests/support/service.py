@@ -136,9 +136,9 @@ class World:
         self.clock = Clock()
         self.waits: list[float] = []
         self.emulator = Emulator(
-            folder / "emulator", render="canned", clock=self.clock.epoch, terms=EASY
+            folder / "emulator", render="canned", clock=self.clock.epoch, limits=EASY
         )
-        self.books = self.emulator.books
+        self.account = self.emulator.account
         self.wire = Wire(self.emulator.transport())
         self.ledger = Ledger(folder, clock=self.clock)
         self.others = Others(self.ledger)
@@ -224,7 +224,7 @@ class Served:
     """An emulator in a process of its own."""
 
     url: str
-    books: EmulatedAccount
+    account: EmulatedAccount
 
     def settings(self, folder: Path) -> dict[str, Any]:
         """What leads a session here, in emulator mode."""

@@ -90,7 +90,7 @@ RATE_LIMIT_FIELDS = {
 }
 
 
-def parse_rate_limits(terms: Limits, text: str) -> Limits:
+def parse_rate_limits(limits: Limits, text: str) -> Limits:
     """Return the limits with the rates in a text such as `create=20/10,status=10/1`, or one rate.
 
     Raises:
@@ -106,20 +106,20 @@ def parse_rate_limits(terms: Limits, text: str) -> Limits:
         rates |= zip(RATE_LIMIT_FIELDS[name], (int(count), float(window)), strict=True)
     if min(rates.values()) <= 0:
         raise ValueError(f"{text!r} is not allowed; every number must be above 0")
-    return replace(terms, **rates)  # type: ignore[arg-type]
+    return replace(limits, **rates)  # type: ignore[arg-type]
 
 
 class EmulatedAccount:
     """The emulated account, for any process and thread."""
 
     def __init__(
-        self, folder: Path, *, clock: Callable[[], float] = time.time, terms: Limits | None = None
+        self, folder: Path, *, clock: Callable[[], float] = time.time, limits: Limits | None = None
     ) -> None:
         """Use this folder; the first use creates the files."""
         self.folder = Path(folder)
         self.database = Database(self.folder / "books.sqlite3", START_CREDITS)
         self.clock = clock
-        self.terms = terms or Limits()
+        self.limits = limits or Limits()
 
     def tasks(self) -> list[Task]:
         """Return all tasks in their present state, oldest first."""
@@ -166,9 +166,9 @@ class EmulatedAccount:
         """
         now = self.clock()
         with self.database.transaction() as connection:
-            since = now - self.terms.task_window_s
+            since = now - self.limits.task_window_s
             (recent,) = connection.execute(COUNT_RECENT, (since,)).fetchone()
-            if recent >= self.terms.tasks_per_window:
+            if recent >= self.limits.tasks_per_window:
                 raise TooOften
             if self.balance_in(connection) < request.credits:
                 raise CreditsInsufficient
@@ -196,11 +196,11 @@ class EmulatedAccount:
         asker, now = hashlib.sha256(key.encode()).hexdigest()[:16], self.clock()
         with self.database.transaction() as connection:
             connection.execute(
-                "DELETE FROM questions WHERE asked_at <= ?", (now - self.terms.status_window_s,)
+                "DELETE FROM questions WHERE asked_at <= ?", (now - self.limits.status_window_s,)
             )
             query = "SELECT count(*) FROM questions WHERE asker = ?"
             (recent,) = connection.execute(query, (asker,)).fetchone()
-            if recent >= self.terms.status_requests_per_window:
+            if recent >= self.limits.status_requests_per_window:
                 raise TooOften
             connection.execute("INSERT INTO questions VALUES (?, ?)", (asker, now))
 

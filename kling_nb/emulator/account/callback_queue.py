@@ -47,7 +47,7 @@ class CallbackQueue:
     def claim(self, callback: PendingCallback) -> bool:
         """Claim a callback to send it; return False if another process has it."""
         now = self.account.clock()
-        until = now + self.account.terms.callback_limit_s + CLAIM_MARGIN_S
+        until = now + self.account.limits.callback_limit_s + CLAIM_MARGIN_S
         with self.account.database.transaction() as connection:
             return connection.execute(CLAIM, (until, callback.number, now)).rowcount == 1
 
@@ -60,7 +60,7 @@ class CallbackQueue:
     def add_attempt(self, post: CallbackAttempt) -> None:
         """Store an attempt; an HTTP 2xx answer, or the last attempt, finishes the callback."""
         accepted = post.status is not None and 200 <= post.status < 300
-        waits = self.account.terms.callback_waits_s
+        waits = self.account.limits.callback_waits_s
         is_last = post.attempt > len(waits)
         due_at = self.account.clock() + (0.0 if is_last else waits[post.attempt - 1])
         with self.account.database.transaction() as connection:

@@ -56,7 +56,7 @@ class Uploads:
         if row is None:
             return None
         age_s = self.account.clock() - row["uploaded_at"]
-        return Upload(**dict(row), expired=age_s > self.account.terms.upload_life_s)
+        return Upload(**dict(row), expired=age_s > self.account.limits.upload_life_s)
 
     def file_of(self, upload: Upload) -> Path:
         """Return the path of the content on disk."""

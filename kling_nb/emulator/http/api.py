@@ -100,7 +100,7 @@ class Api:
         task = self.account.task(name.partition("_")[0]) if name else None
         if task is None or task.state != "success" or name not in result_names(task):
             return envelope(422, "url is wrong")
-        until = int(self.account.clock() + self.account.terms.link_life_s)
+        until = int(self.account.clock() + self.account.limits.link_life_s)
         return envelope(200, "success", f"{self.urls.clip_url(name)}?until={until}")
 
 

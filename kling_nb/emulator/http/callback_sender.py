@@ -65,7 +65,7 @@ class CallbackSender:
         self.account = queue.account
         self.renderer = renderer
         self.urls = urls
-        self.limits = queue.account.terms
+        self.limits = queue.account.limits
         self.webhook_key = self.limits.webhook_key
         """Signs the callbacks; empty for unsigned ones."""
         self.guard = threading.Lock()

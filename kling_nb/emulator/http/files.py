@@ -138,7 +138,7 @@ class Files:
         if until and not (until.isdecimal() and len(until) < 20 and now <= int(until)):
             return not_found()
         clip = self.renderer.file_of(task)
-        if clip is None or now > (task.ended_at or now) + self.account.terms.clip_life_s:
+        if clip is None or now > (task.ended_at or now) + self.account.limits.clip_life_s:
             return not_found()
         if name.endswith(".jpg"):
             from kling_nb.emulator.render.images import draw_cover

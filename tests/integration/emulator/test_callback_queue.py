@@ -29,12 +29,12 @@ def test_what_ended_meanwhile_is_told_by_the_next_emulator(
     tmp_path: Path, receiver: Receiver, clock: Any
 ) -> None:
     """Once, even if the clip was not rendered before."""
-    service, emulator = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
+    service, emulator = in_process(tmp_path, limits=QUICK, clock=clock, seconds=60.0)
     emulator.renderer.stopping.set()
     task_id = order(service, receiver.url)
     emulator.close()
     clock.move(61)
-    assert service.books.task(task_id).clip == ""
+    assert service.account.task(task_id).clip == ""
     with another_emulator(tmp_path, clock) as again:
         (got,) = receiver.wait_for(1)
         assert parse_callback(got.body).task_id == task_id
@@ -47,7 +47,7 @@ def test_what_ended_meanwhile_is_told_by_the_next_emulator(
 def test_what_was_under_way_is_sent_again(tmp_path: Path, receiver: Receiver, clock: Any) -> None:
     """Closing does not wait for the answer; the next emulator begins anew."""
     receiver.hold.clear()
-    service, emulator = in_process(tmp_path, terms=QUICK, clock=clock)
+    service, emulator = in_process(tmp_path, limits=QUICK, clock=clock)
     order(service, receiver.url)
     receiver.wait_for(1)
     emulator.close()
@@ -60,7 +60,7 @@ def test_a_claim_outlives_its_process_only_for_a_while(
     tmp_path: Path, receiver: Receiver, clock: Any
 ) -> None:
     """A killed process releases nothing."""
-    service, emulator = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
+    service, emulator = in_process(tmp_path, limits=QUICK, clock=clock, seconds=60.0)
     order(service, receiver.url)
     (callback,) = emulator.callback_queue.pending()
     clock.move(61)
@@ -75,9 +75,9 @@ def test_two_emulators_of_a_folder_call_once(
     tmp_path: Path, receiver: Receiver, clock: Any
 ) -> None:
     """The emulator that claims a callback sends it."""
-    service, first = in_process(tmp_path, terms=QUICK, clock=clock, seconds=60.0)
+    service, first = in_process(tmp_path, limits=QUICK, clock=clock, seconds=60.0)
     ids = [order(service, receiver.url) for _ in range(5)]
-    second = Emulator(tmp_path, terms=QUICK, clock=clock, render="canned")
+    second = Emulator(tmp_path, limits=QUICK, clock=clock, render="canned")
     clock.move(61)
     wait_until(lambda: not first.callback_queue.pending())
     first.close()
@@ -90,9 +90,9 @@ def test_a_file_of_an_older_version_is_migrated(tmp_path: Path) -> None:
     service, emulator = in_process(tmp_path, seconds=1000)
     task_id = service.create().json()["data"]["taskId"]
     emulator.close()
-    books = EmulatedAccount(tmp_path)
-    books.set_balance(77)
-    with books.database.transaction() as connection:
+    account = EmulatedAccount(tmp_path)
+    account.set_balance(77)
+    with account.database.transaction() as connection:
         for table in ("letters", "posts"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE tasks DROP COLUMN unseen_s")
@@ -109,7 +109,7 @@ def test_a_database_error_does_not_stop_callbacks(
 ) -> None:
     """It is logged, and the sender starts again."""
     monkeypatch.setattr("kling_nb.emulator.http.callback_sender.ERROR_PAUSE_S", 0.01)
-    service, emulator = in_process(tmp_path, terms=QUICK)
+    service, emulator = in_process(tmp_path, limits=QUICK)
     look, trouble = emulator.callback_queue.pending, [sqlite3.OperationalError("locked")]
 
     def troubled() -> list[PendingCallback]:
@@ -129,7 +129,7 @@ def test_the_first_request_reports_an_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "books.sqlite3").write_bytes(b"no database " * 1000)
     emulator = Emulator(tmp_path)
     with pytest.raises(sqlite3.DatabaseError):
-        emulator.books.balance()
+        emulator.account.balance()
     emulator.close()
 
 

@@ -27,7 +27,7 @@ from tests.support.emulator_service import in_process
 
 def test_a_success_is_told_once(start: Callable[..., Any], receiver: Receiver) -> None:
     """The record says success, too; the credits are the account's."""
-    service = start(terms=QUICK)
+    service = start(limits=QUICK)
     task_id = order(service, receiver.url)
     (got,) = receiver.wait_for(1)
     assert (got.method, got.path) == ("POST", "/hook?a=1")
@@ -46,8 +46,8 @@ def test_a_success_is_told_once(start: Callable[..., Any], receiver: Receiver) -
 
 def test_a_failure_is_told(start: Callable[..., Any], receiver: Receiver) -> None:
     """With code 501, and the price given back."""
-    service = start(terms=QUICK)
-    service.books.inject("fail-policy")
+    service = start(limits=QUICK)
+    service.account.inject("fail-policy")
     order(service, receiver.url)
     (got,) = receiver.wait_for(1)
     assert b'"code": 501' in got.body
@@ -58,9 +58,9 @@ def test_nobody_is_called_before_the_end(
     start: Callable[..., Any], receiver: Receiver, clock: Any
 ) -> None:
     """The clock decides, not the rendering."""
-    service = start(terms=QUICK, clock=clock, seconds=60.0)
+    service = start(limits=QUICK, clock=clock, seconds=60.0)
     task_id = order(service, receiver.url)
-    wait_until(lambda: service.books.task(task_id).clip)
+    wait_until(lambda: service.account.task(task_id).clip)
     assert receiver.received == []
     clock.move(61)
     receiver.wait_for(1)
@@ -72,7 +72,7 @@ def test_a_callback_is_signed_where_there_is_a_key(
     """The client verifies it; the key is not logged and in no repr."""
     caplog.set_level(logging.DEBUG)
     terms = dataclasses.replace(QUICK, webhook_key="whk-secret")
-    service = start(terms=terms)
+    service = start(limits=terms)
     task_id = order(service, receiver.url)
     (got,) = receiver.wait_for(1)
     timestamp, signature = got.headers["x-webhook-timestamp"], got.headers["x-webhook-signature"]
@@ -85,7 +85,7 @@ def test_a_callback_is_signed_where_there_is_a_key(
 
 def test_a_key_may_be_set_later(tmp_path: Path, receiver: Receiver) -> None:
     """As an account may get one; callbacks are signed from then on."""
-    service, emulator = in_process(tmp_path, terms=QUICK)
+    service, emulator = in_process(tmp_path, limits=QUICK)
     order(service, receiver.url)
     receiver.wait_for(1)
     emulator.sign_callbacks("whk")
@@ -99,7 +99,7 @@ def test_a_key_may_be_set_later(tmp_path: Path, receiver: Receiver) -> None:
 def test_an_error_is_tried_again(start: Callable[..., Any], receiver: Receiver) -> None:
     """Twice 500, then accepted; the account has each attempt."""
     receiver.statuses = [500, 500]
-    service = start(terms=QUICK)
+    service = start(limits=QUICK)
     task_id = order(service, receiver.url)
     posts = posts_of(service, task_id, 3)
     assert [(post.attempt, post.status) for post in posts] == [(1, 500), (2, 500), (3, 200)]
@@ -110,7 +110,7 @@ def test_an_error_is_tried_again(start: Callable[..., Any], receiver: Receiver) 
 def test_after_three_retries_it_is_given_up(start: Callable[..., Any], receiver: Receiver) -> None:
     """Source: documented for other products of the provider."""
     receiver.statuses = [500] * 9
-    service = start(terms=QUICK)
+    service = start(limits=QUICK)
     task_id = order(service, receiver.url)
     posts_of(service, task_id, 4)
     wait_until(lambda: nothing_open(service))
@@ -121,7 +121,7 @@ def test_nobody_at_home_is_tried_again(start: Callable[..., Any]) -> None:
     """The attempt has the reason."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        service = start(terms=QUICK)
+        service = start(limits=QUICK)
         task_id = order(service, f"http://127.0.0.1:{closed.getsockname()[1]}/")
         posts = posts_of(service, task_id, 4)
     assert {(post.status, post.answered_at, post.words) for post in posts} == {
@@ -132,7 +132,7 @@ def test_nobody_at_home_is_tried_again(start: Callable[..., Any]) -> None:
 def test_a_slow_answer_is_not_waited_for(start: Callable[..., Any], receiver: Receiver) -> None:
     """It counts as none, and does not hold up the callbacks of other tasks."""
     receiver.hold.clear()
-    service = start(terms=dataclasses.replace(QUICK, callback_limit_s=1.0))
+    service = start(limits=dataclasses.replace(QUICK, callback_limit_s=1.0))
     task_id = order(service, receiver.url)
     receiver.wait_for(1)
     with receiving() as other:
@@ -146,7 +146,7 @@ def test_a_redirect_is_not_followed(start: Callable[..., Any], receiver: Receive
     with receiving() as elsewhere:
         receiver.statuses = [307, 302]
         receiver.headers = {"Location": elsewhere.url}
-        service = start(terms=QUICK)
+        service = start(limits=QUICK)
         posts = posts_of(service, order(service, receiver.url), 3)
         assert [post.status for post in posts] == [307, 302, 200]
         assert elsewhere.received == []
@@ -166,11 +166,11 @@ def test_only_this_machine_is_called(
 ) -> None:
     """The task is created; the log says that no callback is sent, without the URL."""
     caplog.set_level(logging.INFO, "kling_nb.emulator")
-    service = start(terms=QUICK)
+    service = start(limits=QUICK)
     task_id = order(service, url)
     assert service.finish(task_id)["state"] == "success"
     assert nothing_open(service)
-    assert CallbackQueue(service.books).posts() == []
+    assert CallbackQueue(service.account).posts() == []
     assert "only this machine is called back" in caplog.text
     assert url not in caplog.text
 
@@ -181,19 +181,19 @@ def test_a_proxy_is_not_asked(
     """What the environment names is for other addresses."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    service = start(terms=QUICK)
+    service = start(limits=QUICK)
     order(service, receiver.url)
     receiver.wait_for(1)
 
 
 def test_a_callback_can_be_late(start: Callable[..., Any], receiver: Receiver, clock: Any) -> None:
     """By as many seconds as the fault's argument says, counted from the end."""
-    service = start(terms=QUICK, clock=clock)
-    service.books.inject("callback-late", argument="90")
+    service = start(limits=QUICK, clock=clock)
+    service.account.inject("callback-late", argument="90")
     task_id = order(service, receiver.url)
     service.finish(task_id)
     clock.move(89)
-    (callback,) = CallbackQueue(service.books).pending()
+    (callback,) = CallbackQueue(service.account).pending()
     assert callback.due_at == clock() + 1
     assert receiver.received == []
     clock.move(1)
@@ -204,8 +204,8 @@ def test_a_forgery_comes_before_the_end(
     start: Callable[..., Any], receiver: Receiver, clock: Any
 ) -> None:
     """It reports success for a running task, without the account's key."""
-    service = start(terms=dataclasses.replace(QUICK, webhook_key="whk"), clock=clock, seconds=60.0)
-    service.books.inject("callback-forged")
+    service = start(limits=dataclasses.replace(QUICK, webhook_key="whk"), clock=clock, seconds=60.0)
+    service.account.inject("callback-forged")
     task_id = order(service, receiver.url)
     clock.move(31)
     (got,) = receiver.wait_for(1)
@@ -226,8 +226,8 @@ def test_a_forgery_comes_before_the_end(
 def test_a_callback_can_be_garbled(start: Callable[..., Any], receiver: Receiver) -> None:
     """Its JSON is broken off; refused, it comes again."""
     receiver.statuses = [400]
-    service = start(terms=QUICK)
-    service.books.inject("callback-garbled")
+    service = start(limits=QUICK)
+    service.account.inject("callback-garbled")
     task_id = order(service, receiver.url)
     one, two = receiver.wait_for(2)
     assert one.body == two.body

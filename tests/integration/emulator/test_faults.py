@@ -31,17 +31,17 @@ def clip(way: Any) -> str:
 def no_faults_left(way: Any) -> Iterator[None]:
     """Every fault is used up by the request it was meant for."""
     yield
-    left = way.books.faults()
-    way.books.clear_faults()
+    left = way.account.faults()
+    way.account.clear_faults()
     assert left == []
 
 
 def tasks_made(way: Any, act: Callable[[], object]) -> int:
     """How many tasks the act has made, each of them charged."""
-    before, balance = way.books.count_tasks(), way.books.balance()
+    before, balance = way.account.count_tasks(), way.account.balance()
     act()
-    made = way.books.count_tasks() - before
-    assert way.books.balance() == balance - 55 * made
+    made = way.account.count_tasks() - before
+    assert way.account.balance() == balance - 55 * made
     return int(made)
 
 
@@ -62,7 +62,7 @@ def test_a_refusal_has_its_code_and_creates_no_task(
     way: Any, name: str, argument: str, code: int
 ) -> None:
     """HTTP 200 with the code in the envelope; for an unreachable media host word for word (L)."""
-    way.books.inject(name, argument=argument)
+    way.account.inject(name, argument=argument)
     answers = []
     assert tasks_made(way, lambda: answers.append(way.create())) == 0
     assert answers[0].status_code == 200
@@ -76,7 +76,7 @@ def test_a_refusal_has_its_code_and_creates_no_task(
 def test_a_record_request_may_get_each_code(way: Any, code: str) -> None:
     """The argument is the code; the next answer is true."""
     task_id = way.create().json()["data"]["taskId"]
-    way.books.inject("poll-code", argument=code)
+    way.account.inject("poll-code", argument=code)
     codes = [way.record(task_id).json()["code"] for _ in range(2)]
     assert codes == [int(code), 200]
 
@@ -95,7 +95,7 @@ def test_an_answer_may_never_end(
     way: Any, clip: str, name: str, method: str, path: str, made: int
 ) -> None:
     """Data keep coming, so that no read timeout ends the answer."""
-    way.books.inject(name)
+    way.account.inject(name)
     assert tasks_made(way, lambda: way.read_some(method, path or clip)) == made
 
 
@@ -113,7 +113,7 @@ def test_an_answer_without_an_id_hides_a_task(
     way: Any, name: str, status: int, kind: str, text: str
 ) -> None:
     """A gateway's page, or JSON without an id; the task exists and is charged."""
-    way.books.inject(name)
+    way.account.inject(name)
     answers = []
     assert tasks_made(way, lambda: answers.append(way.create())) == 1
     assert answers[0].status_code == status
@@ -124,8 +124,8 @@ def test_an_answer_without_an_id_hides_a_task(
 def test_an_unseen_task_is_null_for_a_while(start: Any, clock: Any) -> None:
     """Its record is missing for 0.4 s, or as long as the argument says (C)."""
     service = start(clock=clock, seconds=1000)
-    service.books.inject("unseen")
-    service.books.inject("unseen", argument="3")
+    service.account.inject("unseen")
+    service.account.inject("unseen", argument="3")
     tasks = [service.create().json()["data"]["taskId"] for _ in range(2)]
     codes = []
     for seconds in (0.0, 0.5, 3.0):
@@ -151,7 +151,7 @@ def test_a_broken_create_raises_what_a_socket_raises(
     way: Any, name: str, error: type[Exception], made: int
 ) -> None:
     """The exception does not say whether the task was created; the account does."""
-    way.books.inject(name)
+    way.account.inject(name)
 
     def create() -> None:
         with pytest.raises(error):
@@ -162,7 +162,7 @@ def test_a_broken_create_raises_what_a_socket_raises(
 
 def test_unreachable_refuses_the_connection(way: Any) -> None:
     """In process nothing connects; a served emulator can only reset."""
-    way.books.inject("unreachable")
+    way.account.inject("unreachable")
 
     def create() -> None:
         with pytest.raises((httpx.ConnectError, httpx.ReadError)) as caught:
@@ -175,7 +175,7 @@ def test_unreachable_refuses_the_connection(way: Any) -> None:
 
 def test_unreachable_can_name_another_endpoint(way: Any) -> None:
     """Its argument is the endpoint."""
-    way.books.inject("unreachable", argument="other")
+    way.account.inject("unreachable", argument="other")
     assert way.create().json()["code"] == 200
     with pytest.raises(httpx.TransportError):
         way.call("GET", "api", "/api/v1/chat/credit")
@@ -187,7 +187,7 @@ def test_unreachable_can_name_another_endpoint(way: Any) -> None:
 def test_a_broken_poll_raises(way: Any, name: str, error: type[Exception]) -> None:
     """Asking breaks once; the next question is answered."""
     task_id = way.create().json()["data"]["taskId"]
-    way.books.inject(name)
+    way.account.inject(name)
     with pytest.raises(error):
         way.record(task_id, timeout=SHORT)
     assert way.finish(task_id)["state"] == "success"
@@ -199,7 +199,7 @@ def test_a_broken_poll_raises(way: Any, name: str, error: type[Exception]) -> No
 )
 def test_a_record_may_be_no_json(way: Any, name: str, status: int, start: str) -> None:
     """HTML or half of the JSON, once."""
-    way.books.inject(name)
+    way.account.inject(name)
     answer = way.record("any")
     assert (answer.status_code, answer.text[: len(start)]) == (status, start)
     with pytest.raises(json.JSONDecodeError):
@@ -209,7 +209,7 @@ def test_a_record_may_be_no_json(way: Any, name: str, status: int, start: str) -
 
 def test_an_upload_may_get_a_gateway_error(way: Any, photo: bytes) -> None:
     """HTTP 502 once, then the same upload succeeds."""
-    way.books.inject("upload-502")
+    way.account.inject("upload-502")
     with pytest.raises(json.JSONDecodeError):
         way.upload(photo)
     assert way.upload(photo)["code"] == 200
@@ -217,7 +217,7 @@ def test_an_upload_may_get_a_gateway_error(way: Any, photo: bytes) -> None:
 
 def test_a_cut_download_raises(way: Any, clip: str) -> None:
     """Half of the body, then the end: shorter than its Content-Length."""
-    way.books.inject("download-cut")
+    way.account.inject("download-cut")
     with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
         way.call("GET", "", clip, key=None)
 
@@ -228,7 +228,7 @@ def test_a_cut_download_raises(way: Any, clip: str) -> None:
 )
 def test_a_download_may_be_no_video(way: Any, clip: str, name: str, status: int, kind: str) -> None:
     """A complete answer of another content, once."""
-    way.books.inject(name)
+    way.account.inject(name)
     answer = way.call("GET", "", clip, key=None)
     assert answer.status_code == status
     assert answer.headers["content-type"].startswith(kind)
@@ -239,14 +239,14 @@ def test_a_download_may_be_no_video(way: Any, clip: str, name: str, status: int,
 
 def test_a_slow_download_is_whole_in_the_end(way: Any, clip: str) -> None:
     """Small pieces over the seconds of its argument; nothing is missing."""
-    way.books.inject("download-slow", argument="0.1")
+    way.account.inject("download-slow", argument="0.1")
     slow = way.call("GET", "", clip, key=None).content
     assert slow == way.call("GET", "", clip, key=None).content
 
 
 def test_a_slow_download_can_outlast_the_read_timeout(way: Any, clip: str) -> None:
     """The pause between two pieces counts."""
-    way.books.inject("download-slow", argument="60")
+    way.account.inject("download-slow", argument="60")
     with pytest.raises(httpx.ReadTimeout):
         way.call("GET", "", clip, key=None, timeout=SHORT)
 
@@ -270,20 +270,20 @@ def test_a_failed_task_says_why_and_gives_the_credits_back(
     way: Any, name: str, code: str, message: str
 ) -> None:
     """Code and message are the real ones; the task consumed nothing."""
-    balance = way.books.balance()
-    way.books.inject(name)
+    balance = way.account.balance()
+    way.account.inject(name)
     record = way.make()
     assert record["state"] == "fail"
     assert record["failCode"] == code
     assert record["failMsg"] == message
     assert record["resultJson"] == ""
     assert record["creditsConsumed"] == 0
-    assert way.books.balance() == balance
+    assert way.account.balance() == balance
 
 
 def test_success_may_come_without_a_url(way: Any) -> None:
     """An empty list of results."""
-    way.books.inject("no-url")
+    way.account.inject("no-url")
     assert json.loads(way.make()["resultJson"]) == {"resultUrls": []}
 
 
@@ -299,9 +299,9 @@ def test_an_answer_may_deny_the_task_that_it_names(
     way: Any, name: str, status: int, codes: list[int]
 ) -> None:
     """The task is made and charged, and its id is the true one."""
-    way.books.inject(name)
+    way.account.inject(name)
     answer = way.create()
-    task = way.books.tasks()[-1]
+    task = way.account.tasks()[-1]
     pairs = json.loads(answer.text, object_pairs_hook=list)
     assert answer.status_code == status
     assert [value for key, value in pairs if key == "code"] == codes
@@ -310,7 +310,7 @@ def test_an_answer_may_deny_the_task_that_it_names(
 
 def test_a_result_may_have_several_files(way: Any) -> None:
     """A cover picture first, then two clips; each is given out, and has a fresh link."""
-    way.books.inject("several-files")
+    way.account.inject("several-files")
     urls = json.loads(way.make()["resultJson"])["resultUrls"]
     files = [way.call("GET", "", url, key=None) for url in urls]
     assert [file.headers["content-type"] for file in files] == [
@@ -326,18 +326,18 @@ def test_a_result_may_have_several_files(way: Any) -> None:
 
 def test_a_vanished_task_is_charged_and_never_known(way: Any) -> None:
     """Its record stays null."""
-    balance = way.books.balance()
-    way.books.inject("vanish")
+    balance = way.account.balance()
+    way.account.inject("vanish")
     task_id = way.create().json()["data"]["taskId"]
     assert way.record(task_id).json() == {"code": 422, "msg": "recordInfo is null", "data": None}
-    assert way.books.balance() == balance - 55
+    assert way.account.balance() == balance - 55
 
 
 def test_a_short_clip_has_half_the_length(way: Any, tmp_path: Path) -> None:
     """2.5 of the 5 seconds asked for."""
     import av
 
-    way.books.inject("short-clip")
+    way.account.inject("short-clip")
     target = tmp_path / "short.mp4"
     target.write_bytes(way.call("GET", "", way.clip_url(), key=None).content)
     with av.open(str(target)) as film:
@@ -346,14 +346,14 @@ def test_a_short_clip_has_half_the_length(way: Any, tmp_path: Path) -> None:
 
 def test_a_lost_answer_and_a_failure_may_meet(way: Any) -> None:
     """A fault of the request and a fault of the task strike the same createTask."""
-    way.books.inject("lose-answer")
-    way.books.inject("fail-content")
+    way.account.inject("lose-answer")
+    way.account.inject("fail-content")
     with pytest.raises(httpx.RemoteProtocolError):
         way.create()
-    assert way.finish(way.books.tasks()[-1].task_id)["state"] == "fail"
+    assert way.finish(way.account.tasks()[-1].task_id)["state"] == "fail"
 
 
 def test_an_unknown_code_names_the_known(way: Any) -> None:
     """A fault with choices takes one of them."""
     with pytest.raises(ValueError, match="'499' is unknown; use one of 400, 401"):
-        way.books.inject("create-code", argument="499")
+        way.account.inject("create-code", argument="499")

@@ -67,11 +67,11 @@ def test_the_books_can_be_read_from_outside(served: Any) -> None:
     served.call("GET", "api", "/k/leak.mp4", key="secret-key-7")
     answer = served.call("GET", "api", "/emulator/books", key=None)
     assert "secret-key-7" not in answer.text
-    books, path = answer.json(), "/api/v1/jobs/createTask"
-    assert books["tasks"] == served.books.count_tasks()
-    assert books["balance"] == served.books.balance()
-    assert books["requests"][path] == served.books.requests(path)
-    assert books["leaks"] == ["/k/leak.mp4"]
+    account, path = answer.json(), "/api/v1/jobs/createTask"
+    assert account["tasks"] == served.account.count_tasks()
+    assert account["balance"] == served.account.balance()
+    assert account["requests"][path] == served.account.requests(path)
+    assert account["leaks"] == ["/k/leak.mp4"]
 
 
 def test_an_idle_connection_is_closed_by_the_server(served: Any) -> None:
@@ -139,7 +139,7 @@ def test_callbacks_have_their_options(
     seen: list[Any] = []
     monkeypatch.setattr(serve, "serve", lambda service, say: seen.append(service))
     assert run(arguments("--callback-form", "odd", "--unlimited", "--folder", str(tmp_path))) == 0
-    (terms,) = [service.terms for service in seen]
+    (terms,) = [service.limits for service in seen]
     assert (terms.webhook_key, terms.callback_form) == ("whk-secret", "odd")
     assert math.isinf(terms.tasks_per_window)
     with pytest.raises(SystemExit):

@@ -70,7 +70,7 @@ def test_credits_that_come_back_are_seen(make, fox) -> None:
     """A failed task is paid back at its end, and the line tells so by itself."""
     made = make(prompt="go", image=fox)
     before = made._actions.price
-    made._session().emulator.books.inject("fail-generation")
+    made._session().emulator.account.inject("fail-generation")
     made.generate().exception(WAIT_S)
     until(lambda: made._actions.price == before)
 
@@ -191,7 +191,7 @@ def test_an_error_without_a_card_is_a_notice(
 def test_a_refusal_is_told_by_its_card(make, fox, beside) -> None:
     """The service's no is the job's own card, and an exception from Python."""
     made = make(prompt="go", image=fox)
-    made._session().emulator.books.inject("refuse")
+    made._session().emulator.account.inject("refuse")
     with pytest.raises(BadRequest):
         made.generate()
     settle(made)
@@ -204,7 +204,7 @@ def test_a_refusal_is_told_by_its_card(make, fox, beside) -> None:
 def test_failed_jobs_keep_their_card(make, fox) -> None:
     """A failure is shown as such; the panel goes on."""
     made = make(prompt="go", image=fox)
-    made._session().emulator.books.inject("fail-generation")
+    made._session().emulator.account.inject("fail-generation")
     job = made.generate()
     assert job.exception(WAIT_S) is not None
     settle(made)

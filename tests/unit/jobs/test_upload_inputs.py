@@ -170,7 +170,7 @@ def test_a_failed_upload_sends_nothing(world: World, photo: bytes, tmp_path: Pat
     with pytest.raises(MediaError, match="changed before it was uploaded"):
         asyncio.run(submit(world.context, job, prepared, 8.0))
     assert world.ledger.row(job.id).stage is Stage.DISCARDED
-    assert world.books.count_tasks() == 0
+    assert world.account.count_tasks() == 0
 
 
 # --- none twice --------------------------------------------------------------------------------
@@ -273,13 +273,13 @@ def test_a_task_that_fails_for_its_media_has_them_uploaded_anew(
 ) -> None:
     """In the next run; any other failure leaves the upload where it is."""
     session = open_session()
-    books = session.emulator.books
+    account = session.emulator.account
     for fault, uploads in (("fail-internal", 1), ("fail-media", 1), ("fail-internal", 2)):
-        books.inject(fault)
+        account.inject(fault)
         assert session.image_to_video(photo, "A red fox").exception(30) is not None
-        assert books.requests(UPLOAD) == uploads
+        assert account.requests(UPLOAD) == uploads
     session.image_to_video(photo, "A red fox").result(30)
-    assert books.requests(UPLOAD) == 2
+    assert account.requests(UPLOAD) == 2
 
 
 @pytest.mark.parametrize(
@@ -321,6 +321,6 @@ def test_words_that_may_mean_a_file(text: str, is_it: bool) -> None:
 def test_the_clients_own_upload_is_used(world: World, job: Job) -> None:
     """With the file's content and type."""
     urls = deliver(world.context.uploads, job, {"image": [picture(1)]})
-    assert world.books.requests(UPLOAD) == 1
+    assert world.account.requests(UPLOAD) == 1
     assert urls["image"][0].endswith(".png")
     assert Client(Key("k"), upload_url="http://127.0.0.1:1/").upload_url == "http://127.0.0.1:1"

@@ -487,7 +487,7 @@ def test_an_emulator_in_this_process_has_the_limits_of_the_settings(tmp_path: Pa
     limits = "create=3/7,status=5/2"
     with closing(Session(mode="emulator", folder=tmp_path, rate_limits=limits)) as session:
         assert session.emulator is not None
-        terms = session.emulator.books.terms
+        terms = session.emulator.account.limits
         new_tasks = session._context.client._rate_limiter.new_tasks.rate
     assert (terms.tasks_per_window, terms.task_window_s) == (3, 7.0)
     assert (terms.status_requests_per_window, terms.status_window_s) == (5, 2.0)

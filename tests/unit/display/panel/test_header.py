@@ -10,7 +10,7 @@ def test_too_small_a_balance_is_said_before_anything_is_sent(make, fox, beside) 
     made = make(prompt="go", image=fox)
     beside.rest()
     assert made._actions.hint == ""
-    made._session().emulator.books.set_balance(54)
+    made._session().emulator.account.set_balance(54)
     made._update_balance()
     assert "1 credit too low" in made._actions.hint
     find(made, "Prompt").value = ""

@@ -20,10 +20,10 @@ import sys
 from pathlib import Path
 from kling_nb.emulator import UNLIMITED, Books
 from kling_nb.emulator.account.tasks import TaskRequest
-books = Books(Path(sys.argv[1]), terms=UNLIMITED)
+account = Books(Path(sys.argv[1]), limits=UNLIMITED)
 for _ in range(40):
-    books.count_request("/path", "createTask")
-    books.open_task(TaskRequest("m", {"prompt": "p"}, "", 10.0), 5)
+    account.count_request("/path", "createTask")
+    account.open_task(TaskRequest("m", {"prompt": "p"}, "", 10.0), 5)
 """
 
 
@@ -34,88 +34,92 @@ def order(credits: float = 55.0) -> TaskRequest:
 
 def test_nothing_is_on_disk_before_the_first_use(tmp_path: Path) -> None:
     """Naming a folder makes none."""
-    books = EmulatedAccount(tmp_path / "deep" / "folder")
+    account = EmulatedAccount(tmp_path / "deep" / "folder")
     assert not (tmp_path / "deep").exists()
-    assert books.balance() == 5916
+    assert account.balance() == 5916
     assert (tmp_path / "deep" / "folder" / "books.sqlite3").is_file()
 
 
 def test_two_processes_share_the_books(tmp_path: Path) -> None:
     """Counts, tasks, credits and faults come out exact."""
-    books = EmulatedAccount(tmp_path)
-    books.inject("poll-502", times=3)
-    books.inject("fail-content", times=50)
+    account = EmulatedAccount(tmp_path)
+    account.inject("poll-502", times=3)
+    account.inject("fail-content", times=50)
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     writers = [subprocess.Popen(command, env=environment) for _ in range(2)]
     assert [writer.wait(60) for writer in writers] == [0, 0]
-    assert books.requests("/path") == 80
-    assert books.count_tasks() == 80
-    assert len({task.task_id for task in books.tasks()}) == 80
-    assert books.balance() == 5916 - 800
-    assert sum(task.fate == "fail" for task in books.tasks()) == 50
-    assert [(f.name, f.times_left) for f in books.faults()] == [("poll-502", 3)]
+    assert account.requests("/path") == 80
+    assert account.count_tasks() == 80
+    assert len({task.task_id for task in account.tasks()}) == 80
+    assert account.balance() == 5916 - 800
+    assert sum(task.fate == "fail" for task in account.tasks()) == 50
+    assert [(f.name, f.times_left) for f in account.faults()] == [("poll-502", 3)]
 
 
 def test_a_failure_gives_the_credits_back_when_it_shows(tmp_path: Path, clock: Any) -> None:
     """Charged while it runs, not charged after; once only."""
-    books = EmulatedAccount(tmp_path, clock=clock)
-    task = books.open_task(order(), seconds=8)
-    books.close_task(task.task_id, fail=Fail("501", "Generation failed"))
-    assert books.balance() == 5916 - 55
+    account = EmulatedAccount(tmp_path, clock=clock)
+    task = account.open_task(order(), seconds=8)
+    account.close_task(task.task_id, fail=Fail("501", "Generation failed"))
+    assert account.balance() == 5916 - 55
     clock.move(8)
-    assert books.balance() == 5916
-    books.close_task(task.task_id, fail=Fail("501", "Generation failed"))
-    (closed,) = books.tasks()
+    assert account.balance() == 5916
+    account.close_task(task.task_id, fail=Fail("501", "Generation failed"))
+    (closed,) = account.tasks()
     assert (closed.state, closed.charged, closed.credits) == ("fail", 0, 55)
-    assert books.balance() == 5916
+    assert account.balance() == 5916
 
 
 def test_a_clip_made_late_ends_the_task_late(tmp_path: Path, clock: Any) -> None:
     """Success comes with the clip, never before the seconds are over."""
-    books = EmulatedAccount(tmp_path, clock=clock)
-    early, late = books.open_task(order(), 8), books.open_task(order(), 8)
-    books.close_task(early.task_id, clip="a.mp4")
+    account = EmulatedAccount(tmp_path, clock=clock)
+    early, late = account.open_task(order(), 8), account.open_task(order(), 8)
+    account.close_task(early.task_id, clip="a.mp4")
     clock.move(20)
-    assert [task.state for task in books.tasks()] == ["success", "generating"]
-    books.close_task(late.task_id, clip="a.mp4")
-    ended = [task.ended_at for task in books.tasks()]
+    assert [task.state for task in account.tasks()] == ["success", "generating"]
+    account.close_task(late.task_id, clip="a.mp4")
+    ended = [task.ended_at for task in account.tasks()]
     assert ended == [clock.now - 12, clock.now]
 
 
 def test_the_first_end_stays(tmp_path: Path, clock: Any) -> None:
     """A second renderer of the same task changes nothing."""
-    books = EmulatedAccount(tmp_path, clock=clock)
-    task = books.open_task(order(), 0)
-    books.close_task(task.task_id, clip="a.mp4")
-    books.close_task(task.task_id, fail=Fail("500", "late"))
-    assert books.tasks()[0].clip == "a.mp4"
+    account = EmulatedAccount(tmp_path, clock=clock)
+    task = account.open_task(order(), 0)
+    account.close_task(task.task_id, clip="a.mp4")
+    account.close_task(task.task_id, fail=Fail("500", "late"))
+    assert account.tasks()[0].clip == "a.mp4"
 
 
 def test_a_refused_order_leaves_no_trace(tmp_path: Path) -> None:
     """Neither a task nor a used-up fault."""
-    books = EmulatedAccount(tmp_path, terms=UNLIMITED)
-    books.inject("fail-media")
+    account = EmulatedAccount(tmp_path, limits=UNLIMITED)
+    account.inject("fail-media")
     with pytest.raises(CreditsInsufficient):
-        books.open_task(order(6000), 5)
-    assert books.count_tasks() == 0
-    assert len(books.faults()) == 1
+        account.open_task(order(6000), 5)
+    assert account.count_tasks() == 0
+    assert len(account.faults()) == 1
 
 
 def test_requests_are_counted_by_path_and_below(tmp_path: Path) -> None:
     """A trailing slash sums all below."""
-    books = EmulatedAccount(tmp_path)
+    account = EmulatedAccount(tmp_path)
     for path in ("/k/a.mp4", "/k/a.mp4", "/k/b.mp4", "/kieai/c"):
-        books.count_request(path, "download")
-    assert (books.requests("/k/a.mp4"), books.requests("/k/"), books.requests("/none")) == (2, 3, 0)
+        account.count_request(path, "download")
+    assert (account.requests("/k/a.mp4"), account.requests("/k/"), account.requests("/none")) == (
+        2,
+        3,
+        0,
+    )
 
 
 def test_faults_are_used_up_in_order(tmp_path: Path) -> None:
     """The oldest of an endpoint first; others wait."""
-    books = EmulatedAccount(tmp_path)
-    books.inject("poll-502")
-    books.inject("poll-429", times=2)
-    met = [books.count_request("/", "recordInfo") for _ in range(4)]
+    account = EmulatedAccount(tmp_path)
+    account.inject("poll-502")
+    account.inject("poll-429", times=2)
+    met = [account.count_request("/", "recordInfo") for _ in range(4)]
     assert [fault.name if fault else None for fault in met] == [
         "poll-502",
         "poll-429",
@@ -126,12 +130,12 @@ def test_faults_are_used_up_in_order(tmp_path: Path) -> None:
 
 def test_bad_injections_are_refused(tmp_path: Path) -> None:
     """An unknown name and a count below one; nothing is written."""
-    books = EmulatedAccount(tmp_path)
+    account = EmulatedAccount(tmp_path)
     with pytest.raises(ValueError, match="nearest is 'drop'"):
-        books.inject("dorp")
+        account.inject("dorp")
     with pytest.raises(ValueError, match="use 1 or more"):
-        books.inject("drop", times=0)
-    assert books.faults() == []
+        account.inject("drop", times=0)
+    assert account.faults() == []
 
 
 @pytest.mark.parametrize(
@@ -146,6 +150,6 @@ def test_a_meaningless_argument_is_refused(tmp_path: Path, name: str, argument: 
 
 def test_no_key_is_written_down(tmp_path: Path) -> None:
     """Questions are counted by a hash of the key."""
-    books = EmulatedAccount(tmp_path)
-    books.count_status_request("secret-key-7")
+    account = EmulatedAccount(tmp_path)
+    account.count_status_request("secret-key-7")
     assert b"secret-key-7" not in (tmp_path / "books.sqlite3").read_bytes()

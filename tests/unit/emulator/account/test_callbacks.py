@@ -186,9 +186,9 @@ def test_nothing_is_owed(changes: dict[str, Any]) -> None:
 
 def test_only_lateness_takes_an_argument(tmp_path: Any) -> None:
     """A number of seconds."""
-    books = EmulatedAccount(tmp_path)
-    books.inject("callback-late", argument="2.5")
+    account = EmulatedAccount(tmp_path)
+    account.inject("callback-late", argument="2.5")
     for name, argument in (("callback-twice", "2"), ("callback-late", "soon")):
         with pytest.raises(ValueError, match="argument"):
-            books.inject(name, argument=argument)
-    assert [fault.argument for fault in books.faults()] == ["2.5"]
+            account.inject(name, argument=argument)
+    assert [fault.argument for fault in account.faults()] == ["2.5"]

@@ -51,17 +51,17 @@ def test_the_price_is_taken_at_submission(
 
 def test_without_credits_there_is_no_task(service: Any) -> None:
     """Code 402, nothing made."""
-    service.books.set_balance(54.9)
+    service.account.set_balance(54.9)
     assert service.create().json()["code"] == 402
-    assert service.books.count_tasks() == 0
-    service.books.set_balance(55)
+    assert service.account.count_tasks() == 0
+    service.account.set_balance(55)
     assert service.create().json()["code"] == 200
-    assert service.books.balance() == 0
+    assert service.account.balance() == 0
 
 
 def test_more_than_20_tasks_in_10_s_are_rejected(start: Any, clock: Any) -> None:
     """The 21st is not queued; after the window it goes through."""
-    service = start(clock=clock, terms=Limits(), seconds=1000)
+    service = start(clock=clock, limits=Limits(), seconds=1000)
     answers = [service.create().json()["code"] for _ in range(20)]
     refused = service.create().json()
     assert set(answers) == {200}
@@ -72,7 +72,7 @@ def test_more_than_20_tasks_in_10_s_are_rejected(start: Any, clock: Any) -> None
 
 def test_more_than_10_questions_a_second_are_rejected(start: Any, clock: Any) -> None:
     """Counted for each key."""
-    service = start(clock=clock, terms=Limits())
+    service = start(clock=clock, limits=Limits())
     codes = [service.record("any").json()["code"] for _ in range(11)]
     assert codes == [422] * 10 + [429]
     assert service.record("any", key="another").json()["code"] == 422
@@ -83,7 +83,7 @@ def test_more_than_10_questions_a_second_are_rejected(start: Any, clock: Any) ->
 def test_the_terms_tell_the_limits(start: Any, clock: Any) -> None:
     """Other accounts have others: counts and windows, each for itself."""
     limits = parse_rate_limits(Limits(), "create=2/5, status=3/2.5")
-    service = start(clock=clock, terms=limits, seconds=1000)
+    service = start(clock=clock, limits=limits, seconds=1000)
     assert [service.create().json()["code"] for _ in range(3)] == [200, 200, 429]
     assert [service.record("any").json()["code"] for _ in range(4)] == [422, 422, 422, 429]
     clock.move(2.6)
@@ -95,7 +95,7 @@ def test_the_terms_tell_the_limits(start: Any, clock: Any) -> None:
 
 def test_a_task_lives_by_the_clock(start: Any, clock: Any) -> None:
     """Known at once (L, 37 of 37 conversations): waiting, generating, success."""
-    service = start(clock=clock, seconds=8.0, terms=Limits(status_requests_per_window=1000))
+    service = start(clock=clock, seconds=8.0, limits=Limits(status_requests_per_window=1000))
     task_id = service.create().json()["data"]["taskId"]
     states = []
     for seconds in (0.0, 2.5, 5.4):
@@ -221,7 +221,7 @@ def test_a_restarted_emulator_takes_its_tasks_up_again(start: Any, clock: Any) -
     """The clip that a killed process lost is rendered when it is asked for."""
     task = {"prompt": "lost", "sound": False, "duration": "5", "aspect_ratio": "1:1"}
     first = start(clock=clock, seconds=5)
-    lost = first.books.open_task(TaskRequest("kling-2.6/text-to-video", task, "", 55.0), 5)
+    lost = first.account.open_task(TaskRequest("kling-2.6/text-to-video", task, "", 55.0), 5)
     clock.move(6)
     assert start(clock=clock).finish(lost.task_id)["state"] == "success"
 
@@ -233,8 +233,8 @@ def test_a_lost_clip_is_rendered_again(start: Any, tmp_path: Path) -> None:
     for clip in (tmp_path / "clips").iterdir():
         clip.unlink()
     assert service.call("GET", "", url, key=None).status_code == 404
-    (task,) = service.books.tasks()
+    (task,) = service.account.tasks()
     assert service.record(task.task_id).json()["data"]["state"] == "generating"
     service.finish(task.task_id)
     assert service.call("GET", "", url, key=None).status_code == 200
-    assert service.books.balance() == 5916 - 55
+    assert service.account.balance() == 5916 - 55

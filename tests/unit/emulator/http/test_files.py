@@ -168,11 +168,11 @@ def test_a_key_at_a_file_host_is_noted(service: Any, photo: bytes) -> None:
     upload = service.upload(photo)["data"]
     clip = service.clip_url()
     service.call("GET", "", clip, key=None)
-    assert service.books.leaks() == []
+    assert service.account.leaks() == []
     service.call("GET", "", clip)
     service.call("GET", "", upload["downloadUrl"])
     service.call("GET", "", "https://tempfile.redpandaai.co/elsewhere")
-    assert service.books.leaks() == [
+    assert service.account.leaks() == [
         clip.removeprefix("https://tempfile.aiquickdraw.com"),
         f"/{upload['filePath']}",
         "/elsewhere",

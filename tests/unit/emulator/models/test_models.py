@@ -93,12 +93,12 @@ def test_the_whole_family_is_here() -> None:
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_request_brings_a_clip(local: Any, name: str) -> None:
     """With its length, with sound where that was asked for or always comes; it is paid."""
-    balance = local.books.balance()
+    balance = local.account.balance()
     answer = local.post_task({"model": name, "input": GOOD[name]}).json()
     record = local.finish(answer["data"]["taskId"])
     assert (record["state"], record["model"]) == ("success", name)
-    assert balance - local.books.balance() == record["creditsConsumed"] > 0
-    local.books.set_balance(5916)
+    assert balance - local.account.balance() == record["creditsConsumed"] > 0
+    local.account.set_balance(5916)
     clip = local.call("GET", "", json.loads(record["resultJson"])["resultUrls"][0], key=None)
     with av.open(io.BytesIO(clip.content)) as film:
         length_s = film.duration / av.time_base

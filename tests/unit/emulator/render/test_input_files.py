@@ -31,7 +31,7 @@ def run(service: Any, name: str, **changes: Any) -> dict[str, Any]:
     """The record of a task that has ended."""
     answer = service.post_task({"model": name, "input": GOOD[name] | changes}).json()
     assert answer["code"] == 200, answer
-    service.books.set_balance(5916)
+    service.account.set_balance(5916)
     return dict(service.finish(answer["data"]["taskId"]))
 
 

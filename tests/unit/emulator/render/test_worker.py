@@ -62,7 +62,7 @@ def test_a_fault_of_the_renderer_fails_the_task(
     monkeypatch.setattr(scenes, "build_scenes", breaks)
     record = service.make()
     assert end_of(record) == ("fail", "500", "Internal Error, Please try again later.")
-    assert service.books.balance() == 5916
+    assert service.account.balance() == 5916
 
 
 def test_importing_the_emulator_loads_no_pictures_and_no_video() -> None:
