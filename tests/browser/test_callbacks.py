@@ -76,7 +76,7 @@ def test_the_server_is_found(notebook: Notebook, hearing: Lab) -> None:
     assert notebook.errors() == []
     words = notebook.words(LISTEN)
     assert f"Listening for callbacks at {hearing.url}/kling/callback" in words
-    assert "server is ready to hear them" in words
+    assert "receives callbacks" in words
 
 
 def test_the_card_turns_to_the_clip(

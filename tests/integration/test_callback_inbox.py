@@ -293,7 +293,7 @@ def test_a_letter_that_cannot_be_acted_on_stays(
         raise NotSent("no network")
 
     with monkeypatch.context() as patch:
-        patch.setattr(later, "hear", hear)
+        patch.setattr(later, "process_callback", hear)
         patch.setattr(callback_inbox, "LONGEST_S", PATIENCE_S if answers else 0.01)
         assert [job.id for job in later.resume()] == [running.id]
     assert len(asked) <= 1  # none where the time was up before
@@ -315,7 +315,7 @@ def test_a_fault_of_ours_does_not_come_again(
     async def hear(_body: bytes, _nonce: str) -> Job:
         raise RuntimeError("a slip")
 
-    monkeypatch.setattr(later, "hear", hear)
+    monkeypatch.setattr(later, "process_callback", hear)
     with caplog.at_level(logging.ERROR, "kling_nb"):
         assert later.resume() == []
     assert "a notification could not be acted on" in caplog.text

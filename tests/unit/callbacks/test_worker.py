@@ -70,7 +70,7 @@ def count_received(
         if left:
             raise left.pop(0)
 
-    monkeypatch.setattr(session, "hear", hear)
+    monkeypatch.setattr(session, "process_callback", hear)
     return received
 
 
@@ -141,7 +141,7 @@ def test_cancelled_it_ends_what_it_began(session: Session, monkeypatch: pytest.M
         await go.wait()
         ended.append(token)
 
-    monkeypatch.setattr(session, "hear", hear)
+    monkeypatch.setattr(session, "process_callback", hear)
     sent_row(session.ledger, Stage.UNKNOWN)
     CallbackStore(session.ledger.folder).post("n", b"it", AT)
     working = session.loop.submit(CallbackWorker(session).run())

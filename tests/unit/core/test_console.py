@@ -13,7 +13,7 @@ import pytest
 from kling_nb.__main__ import main
 from kling_nb.core.console import accept_all_characters, print_text, readable
 from kling_nb.core.job_state import ClipFacts, JobFacts
-from kling_nb.display.cards.outputs import Print
+from kling_nb.display.cards.outputs import TerminalOutput
 from kling_nb.errors import MediaError
 from kling_nb.jobs.job import Clip
 from kling_nb.jobs.session import Session
@@ -65,7 +65,7 @@ def test_what_a_stream_can_take_is_not_touched() -> None:
         lambda: print_text("→ 狐"),
         lambda: print(CLIP),
         lambda: print(MediaError("狐.png: 64×36 → too small")),
-        lambda: Print().show({"text/plain": "→ 狐"}),
+        lambda: TerminalOutput().show({"text/plain": "→ 狐"}),
     ],
     ids=["print_text", "clip", "error", "card"],
 )

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kling_nb.core.job_state import ClipFacts
-from kling_nb.display.html.prices import encoding_words
+from kling_nb.display.html.prices import format_encoding
 from kling_nb.errors import MediaError
 from kling_nb.media.clips import (
     POSTER_BYTES,
@@ -147,7 +147,7 @@ def test_what_not_every_browser_plays(tmp_path: Path, words: str) -> None:
     path = save(tmp_path, encoded(*NOT_PLAYED[words]))
     found = read_encoding(path)
     assert not found.plays_everywhere
-    assert encoding_words(found) == words
+    assert format_encoding(found) == words
     assert read_encoding(save(tmp_path, preview(path), "preview.mp4")).plays_everywhere
 
 

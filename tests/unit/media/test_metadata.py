@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from kling_nb.jobs.prepare import Reader
+from kling_nb.jobs.prepare import MediaReader
 from kling_nb.jobs.session import Session
 from kling_nb.kie.http import Downloader
 from kling_nb.media.images import read_image
@@ -254,7 +254,7 @@ def test_a_picture_on_the_web_is_sent_as_its_url() -> None:
     for content, expected in ((FILES["JPEG EXIF"], URL), (encoded("GIF"), "")):
         answer = httpx.Response(200, content=content)
         fetcher = Downloader(transport=httpx.MockTransport(lambda _, answer=answer: answer))
-        source = asyncio.run(Reader(kind, "live", fetcher).read(URL))
+        source = asyncio.run(MediaReader(kind, "live", fetcher).read(URL))
         assert (source.url, source.origin) == (expected, URL)
 
 
