@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kling_nb.callbacks.listen import listen
-    from kling_nb.core.job_state import JobFacts, JobState
+    from kling_nb.core.job_state import JobState
     from kling_nb.display.cards import Bundle
     from kling_nb.display.gallery import gallery
     from kling_nb.display.panel.panel import panel
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kling_nb.notebook.archive.pack import pack, slim
     from kling_nb.notebook.archive.recover import recover
     from kling_nb.notebook.quote.quote import quote
+    from kling_nb.storage import JobRecord
 
     adopt = Session.adopt
     balance = Session.balance
@@ -146,7 +147,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     load(server)
 
 
-def _render_card(facts: JobFacts, state: JobState) -> Bundle:
+def _render_card(facts: JobRecord, state: JobState) -> Bundle:
     """The saved card of a job; loads the display packages at the first use."""
     from kling_nb.display.cards import card_bundle
 

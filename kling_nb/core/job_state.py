@@ -10,7 +10,7 @@ from old ones. It never changes, even if the class is renamed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
@@ -33,7 +33,6 @@ __all__ = [
     "Event",
     "Expired",
     "Failed",
-    "JobFacts",
     "JobState",
     "Preparing",
     "Refused",
@@ -148,35 +147,6 @@ class Encoding:
             and self.pixel_format in {"yuv420p", "yuvj420p"}
             and self.audio_codec in {"", "aac"}
         )
-
-
-@dataclass(frozen=True, slots=True)
-class JobFacts:
-    """The constant facts of a job: the request and its price."""
-
-    id: str
-    """Short id, for `%kling show ID`."""
-    model: str
-    prompt: str
-    inputs: Mapping[str, str]
-    """The other values in words, e.g. `{"duration": "5 s", "sound": "no sound"}`."""
-    price_credits: float | None
-    balance_credits: float | None
-    """The balance before the job, if known."""
-    created_at: datetime
-    emulated: bool
-    take: int = 1
-    picture_name: str = ""
-    thumbnail: bytes = field(default=b"", repr=False)
-    """A small JPEG of the image as sent; empty without an image."""
-    cell: str = ""
-    """The `%%kling` cell of the request."""
-    fingerprint: str = ""
-    """The fingerprint of the request; empty if unknown."""
-    budget_credits: float | None = None
-    """The least that a budget had left before the job; None without a budget."""
-    warnings: tuple[str, ...] = ()
-    """Warnings about the request; known only in the kernel that made it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from kling_nb.display.links import relative_link, relative_path
 from kling_nb.display.notice import notice_bundle
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.download import stray_clips
-from kling_nb.jobs.job_from_record import facts_of, state_of
+from kling_nb.jobs.job_from_record import state_of
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips, images, previews
 from kling_nb.storage import JobRecord
@@ -224,7 +224,7 @@ class Gallery(anywidget.AnyWidget):
         now = datetime.now().astimezone()
         content = {
             "clips": [_entry(one, now) for one in shown.items],
-            "framed": [one.facts.id for one in shown.items if one.poster],
+            "framed": [one.record.id for one in shown.items if one.poster],
             "matching": shown.matching,
             "heading": format_count(shown.matching, shown.matching, shown.kept),
             "nothing": [] if shown.items else self._describe_empty(),
@@ -270,14 +270,12 @@ def _number(sent: object) -> int:
 def _item(row: JobRecord) -> GalleryItem:
     state = state_of(row, already=False)
     assert isinstance(state, Saved)  # `Session.clips` returns saved clips only
-    return GalleryItem(
-        facts_of(row), state, row.starred, row.hidden, find_fault(row), read_poster(row)
-    )
+    return GalleryItem(row, state, row.starred, row.hidden, find_fault(row), read_poster(row))
 
 
 def _entry(item: GalleryItem, now: datetime) -> dict[str, Any]:
     """Return the data of a clip for the page."""
-    facts, clip = item.facts, item.state.clip
+    facts, clip = item.record, item.state.clip
     return {
         **asdict(clip_text(item, now=now)),
         "id": facts.id,

@@ -25,13 +25,13 @@ from kling_nb.core.job_state import (
     Detached,
     Discarded,
     Event,
-    JobFacts,
     JobState,
     Saved,
     Sending,
     Unknown,
     has_ended,
 )
+from kling_nb.storage import JobRecord
 
 from .background_loop import BackgroundLoop
 from .mimebundle import render_mimebundle
@@ -53,7 +53,7 @@ _log = logging.getLogger("kling_nb")
 class Clip:
     """A video on disk, with what was measured in its file."""
 
-    request: JobFacts
+    request: JobRecord
     """The request."""
     facts: ClipFacts
     """What was measured in the file."""
@@ -153,13 +153,13 @@ class Job:
     it in place of the second. `concurrent.futures.wait` and `as_completed` take `job.future`.
 
     Args:
-        facts: The request.
+        record: The job as the ledger had it when the handle was made.
         state: The current state.
         loop: Runs the job.
     """
 
-    def __init__(self, facts: JobFacts, state: JobState, loop: BackgroundLoop) -> None:
-        self.facts = facts
+    def __init__(self, record: JobRecord, state: JobState, loop: BackgroundLoop) -> None:
+        self.record = record
         self._state = state
         self._loop = loop
         self._observers: list[Observer] = []
@@ -176,7 +176,7 @@ class Job:
     @property
     def id(self) -> str:
         """Our own short id, as `%kling show ID` takes it."""
-        return self.facts.id
+        return self.record.id
 
     @property
     def state(self) -> JobState:
@@ -347,14 +347,14 @@ class Job:
             self.fail(Discarded(str(error)), error)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return render_mimebundle(self.facts, self._state)
+        return render_mimebundle(self.record, self._state)
 
     def _repr_html_(self) -> str:
         """Return the current card, for front ends without IPython; it does not update there."""
         return str(self._repr_mimebundle_()["text/html"])
 
     def __repr__(self) -> str:
-        return f"<Job {self.id} {self.facts.model} {self._state.name}>"
+        return f"<Job {self.id} {self.record.model} {self._state.name}>"
 
     def _check_process(self) -> None:
         advice = f"`kling_nb.job({self.id!r})` returns a job that this process polls."

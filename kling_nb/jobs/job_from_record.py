@@ -24,7 +24,6 @@ from kling_nb.core.job_state import (
     Discarded,
     Expired,
     Failed,
-    JobFacts,
     JobState,
     Preparing,
     Refused,
@@ -37,8 +36,6 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.kie.wire import named_ids
 from kling_nb.media import clips
-from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.spec import describe_named
 from kling_nb.storage import JobRecord
 
 from .job import Clip
@@ -47,7 +44,6 @@ __all__ = [
     "clip_of",
     "error_of",
     "evidence_of",
-    "facts_of",
     "further_path",
     "is_on_disk",
     "others_of",
@@ -57,33 +53,12 @@ __all__ = [
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 
-def facts_of(record: JobRecord) -> JobFacts:
-    """Return the request of a job."""
-    spec = CATALOGUE.get(record.model)
-    return JobFacts(
-        id=record.id,
-        model=record.model,
-        prompt=record.prompt,
-        inputs=describe_named(spec, record.values) if spec else {},
-        price_credits=record.price_credits,
-        balance_credits=record.balance_before,
-        created_at=record.created_at,
-        emulated=record.service == "emulator",
-        take=record.take,
-        picture_name=str(record.values.get("image", "")),
-        thumbnail=record.thumbnail,
-        cell=record.cell,
-        fingerprint=record.fingerprint,
-        budget_credits=record.budget_before,
-    )
-
-
 def clip_of(record: JobRecord) -> Clip:
     """Return the clip of a `saved` record."""
     if record.clip is None or record.finished_at is None:
         raise ValueError(f"job {record.id} is {record.stage} and has no clip")
     return Clip(
-        request=facts_of(record),
+        request=record,
         facts=record.clip,
         task_id=record.task_id,
         url=record.result_url,

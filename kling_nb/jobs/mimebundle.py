@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kling_nb.core.job_state import JobFacts, JobState
+    from kling_nb.core.job_state import JobState
+    from kling_nb.storage import JobRecord
 
 __all__ = ["render_mimebundle", "render_notice", "set_renderers"]
 
-CardRenderer = Callable[["JobFacts", "JobState"], dict[str, Any]]
+CardRenderer = Callable[["JobRecord", "JobState"], dict[str, Any]]
 """Takes a job and its state; returns data by MIME type, including `text/html` and `text/plain`."""
 NoticeRenderer = Callable[[str, Sequence[str]], str]
 """Takes a title and lines; returns HTML."""
@@ -27,9 +28,9 @@ def set_renderers(card: CardRenderer, notice: NoticeRenderer) -> None:
     _renderers[:] = [(card, notice)]
 
 
-def render_mimebundle(facts: JobFacts, state: JobState) -> dict[str, Any]:
+def render_mimebundle(record: JobRecord, state: JobState) -> dict[str, Any]:
     """Return the card of a job as data by MIME type."""
-    return _renderers[0][0](facts, state)
+    return _renderers[0][0](record, state)
 
 
 def render_notice(title: str, lines: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import count
 
 from kling_nb.core.job_state import BLOCKING, Stage
-from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.user_index import Payment, UserIndex, already_paid_error
 
 __all__ = ["OtherFolders", "unaccounted"]
@@ -38,7 +38,7 @@ class OtherFolders:
 
     def refuse_paid(
         self,
-        intent: Intent,
+        intent: JobRecord,
         names_of: Callable[[int], Sequence[str]] | None = None,
         *,
         now: datetime | None = None,

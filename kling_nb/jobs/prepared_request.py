@@ -18,7 +18,7 @@ from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.parameters import Media
 from kling_nb.models.request_inputs import fingerprints, media_of, with_media
 from kling_nb.models.spec import ModelSpec, Values, price_credits
-from kling_nb.storage import Intent
+from kling_nb.storage import JobRecord
 
 __all__ = ["InputSource", "PreparedRequest"]
 
@@ -112,7 +112,7 @@ class PreparedRequest:
             given=self.request.values,
         )
 
-    def record(self, notebook: str = "") -> Intent:
+    def record(self, notebook: str = "") -> JobRecord:
         """Return what the ledger records of this request; its inputs are not stored yet.
 
         Args:
@@ -121,7 +121,7 @@ class PreparedRequest:
         media = self.media
         names = {path: ", ".join(each.attachment.name for each in media[path]) for path in media}
         fingerprint, *earlier = self.fingerprints()
-        return Intent(
+        return JobRecord(
             fingerprint=fingerprint,
             earlier_fingerprints=tuple(earlier),
             service=self.service,

@@ -25,7 +25,7 @@ from .background_loop import BackgroundLoop, in_thread
 from .balance_watch import balance_or_none
 from .context import Context
 from .job import Job
-from .job_from_record import error_of, facts_of, is_on_disk, state_of
+from .job_from_record import error_of, is_on_disk, state_of
 from .poller import Poller
 from .prepare import Quote, prepare
 from .prepared_request import PreparedRequest
@@ -266,13 +266,12 @@ class JobRegistry:
         return poll_schedule.expected_s(past, self.usual_s(model))
 
     def _add_new(self, record: JobRecord, request: PreparedRequest) -> Job:
-        job = self._add(record, 0.0, request.warnings)
+        job = self._add(replace(record, warnings=request.warnings), 0.0)
         job.unsent = request
         return job
 
-    def _add(self, record: JobRecord, expected_s: float, warnings: tuple[str, ...] = ()) -> Job:
-        facts = replace(facts_of(record), warnings=warnings)
-        job = self._jobs[record.id] = Job(facts, state_of(record, expected_s), self.loop)
+    def _add(self, record: JobRecord, expected_s: float) -> Job:
+        job = self._jobs[record.id] = Job(record, state_of(record, expected_s), self.loop)
         job.controller = _Controller(self, job.id)
         return job
 

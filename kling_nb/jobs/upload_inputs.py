@@ -108,7 +108,7 @@ class InputUploader:
         if source.url:
             return source.url
         media = source.attachment
-        service = self._cache_name("emulator" if job.facts.emulated else "live")
+        service = self._cache_name("emulator" if job.record.emulated else "live")
         sha256 = await in_thread(lambda: media.sha256)
         lock = self._locks.setdefault((sha256, media.mime_type), asyncio.Lock())
         async with slots, lock:

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 from .callback_store import CallbackStore, StoredCallback
 from .inspect import read_records
-from .job_record import Intent, JobRecord
+from .job_record import JobRecord
 from .ledger import Ledger
 from .spending import Spending
 from .upload_cache import UploadCache
 
 __all__ = [
     "CallbackStore",
-    "Intent",
     "JobRecord",
     "Ledger",
     "Spending",

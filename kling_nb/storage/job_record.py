@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
@@ -18,11 +18,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 from kling_nb.core.charge_evidence import BalanceHistory, encode_watch, parse_watch
 from kling_nb.core.job_state import ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
-from kling_nb.models.spec import request_text
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.spec import describe_named, request_text
 
 __all__ = [
+    "REQUEST",
     "Column",
-    "Intent",
     "JobRecord",
     "adopted_fingerprint",
     "encode_facts",
@@ -36,9 +37,13 @@ __all__ = [
 Column = str | bytes | int | float | None
 
 
+NOT_RECORDED = datetime(1, 1, 1, tzinfo=UTC)
+"""The time of a record that the ledger does not have yet."""
+
+
 @dataclass(frozen=True, slots=True)
-class Intent:
-    """The request of a job, which may be paid for."""
+class JobRecord:
+    """One job: its request and its state. Times are aware, in UTC."""
 
     fingerprint: str
     """Identifies the request; includes the service."""
@@ -50,34 +55,28 @@ class Intent:
     take: int
     price_credits: float | None
     thumbnail: bytes = field(default=b"", repr=False)
+    """A small JPEG of the image or video; empty without one."""
     callback_url: str = ""
     cell: str = ""
+    """The `%%kling` cell that makes the same request."""
     sources: Mapping[str, Sequence[StoredInput]] = field(default_factory=dict)
     """The stored inputs, by the path of `request_inputs.media_of`; empty in older records."""
     notebook: str = ""
     """The notebook's path from the parent of the ledger's folder; empty if it is not known."""
     earlier_fingerprints: tuple[str, ...] = ()
     """Fingerprints of the same request in earlier versions; only looked up, not a column."""
-
-    @property
-    def fingerprints(self) -> tuple[str, ...]:
-        """Return all fingerprints of the request, the current one first."""
-        return (self.fingerprint, *self.earlier_fingerprints)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRecord(Intent):
-    """One job: its request and its state. Times are aware, in UTC."""
-
-    id: str
-    """Eight lower-case hexadecimal digits."""
-    stage: Stage
-    owner: str
+    warnings: tuple[str, ...] = ()
+    """What the service may not accept; known only in the kernel that made the request."""
+    _: KW_ONLY
+    id: str = ""
+    """Eight lower-case hexadecimal digits; empty until the ledger has the record."""
+    stage: Stage = Stage.INTENDED
+    owner: str = ""
     """The session that owns the job; empty if none follows it."""
     task_id: str = ""
     """Empty until the service has accepted."""
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime = NOT_RECORDED
+    updated_at: datetime = NOT_RECORDED
     sent_at: datetime | None = None
     accepted_at: datetime | None = None
     finished_at: datetime | None = None
@@ -111,6 +110,22 @@ class JobRecord(Intent):
     the URL of the clip, or the first one until that is known."""
 
     @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Return all fingerprints of the request, the current one first."""
+        return (self.fingerprint, *self.earlier_fingerprints)
+
+    @property
+    def emulated(self) -> bool:
+        """Return whether the job belongs to an emulator and costs nothing."""
+        return self.service == "emulator"
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Return the values without the prompt as text, e.g. `{"duration": "5 s"}`."""
+        spec = CATALOGUE.get(self.model)
+        return describe_named(spec, self.values) if spec else {}
+
+    @property
     def is_adopted(self) -> bool:
         """Return whether only the task identifies the job: it is the request of no cell."""
         return self.fingerprint == adopted_fingerprint(self.task_id)
@@ -128,17 +143,21 @@ def types_of(hint: Any) -> tuple[type, ...]:
     return (int, *types) if float in types else types
 
 
+_NO_COLUMNS = {"earlier_fingerprints", "warnings"}
+_HINTS = get_type_hints(JobRecord)
 COLUMNS: Mapping[str, tuple[type, ...]] = {
-    name: types_of(hint)
-    for name, hint in get_type_hints(JobRecord).items()
-    if name != "earlier_fingerprints"
+    each.name: types_of(_HINTS[each.name])
+    for each in fields(JobRecord)
+    if each.name not in _NO_COLUMNS
 }
 """The columns of the table `jobs` and the types of their values."""
 
-_MANAGED = {
-    "id", "stage", "owner", "created_at", "updated_at", "starred", "hidden", "budget_before"
+REQUEST = [each.name for each in fields(JobRecord) if not each.kw_only]
+"""The fields of a request; they never change."""
+_MANAGED = {"id", "stage", "owner", "created_at", "updated_at"} | {
+    "starred", "hidden", "budget_before"
 }  # fmt: skip
-FACTS = [name for name in COLUMNS if name not in get_type_hints(Intent).keys() | _MANAGED]
+FACTS = [name for name in COLUMNS if name not in {*REQUEST, *_MANAGED}]
 """The columns that callers of `Ledger` may change; it writes the others itself."""
 
 
@@ -264,7 +283,7 @@ def encode_facts(facts: Mapping[str, object], folder: Path) -> dict[str, Column]
     return {name: encode_column(name, value, folder) for name, value in facts.items()}
 
 
-def encode_record(record: Intent, folder: Path) -> dict[str, Column]:
+def encode_record(record: JobRecord, folder: Path) -> dict[str, Column]:
     """Return the columns of a request or of a whole job, without facts that are not known.
 
     Paths are relative to `folder`.

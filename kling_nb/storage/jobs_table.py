@@ -17,7 +17,6 @@ from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, Stage
 
 from .job_record import (
     Column,
-    Intent,
     JobRecord,
     encode_record,
     encode_text,
@@ -136,11 +135,17 @@ class JobsTable:
         found = self.connection.execute(query, (row.id,))
         return [(datetime.fromisoformat(at), Stage(name), text) for at, name, text in found]
 
-    def insert(self, intent: Intent, owner: str) -> JobRecord:
+    def insert(self, record: JobRecord, owner: str) -> JobRecord:
         """Add a new row in stage `intended`."""
         at = encode_time(self.now())
-        managed = {"stage": Stage.INTENDED, "owner": owner, "created_at": at, "updated_at": at}
-        return self._add({"id": self._new_id()} | encode_record(intent, self._folder) | managed)
+        managed = {
+            "id": self._new_id(),
+            "stage": Stage.INTENDED,
+            "owner": owner,
+            "created_at": at,
+            "updated_at": at,
+        }
+        return self._add(encode_record(record, self._folder) | managed)
 
     def import_record(self, record: JobRecord) -> JobRecord | None:
         """Add a job of another ledger, in its stage, with its id if that is free.

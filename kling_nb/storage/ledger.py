@@ -23,7 +23,7 @@ from kling_nb.core.stored_input import StoredInput
 
 from .database import Database
 from .id_slots import IdSlots
-from .job_record import Intent, JobRecord, encode_facts, encode_sources
+from .job_record import JobRecord, encode_facts, encode_sources
 from .jobs_table import JobsTable
 from .session_lock import SessionLocks
 from .spending import Spending, check_budgets
@@ -98,7 +98,7 @@ class Ledger:
 
     # Changes of the session's own jobs.
 
-    def intend(self, intent: Intent) -> tuple[JobRecord, bool]:
+    def intend(self, request: JobRecord) -> tuple[JobRecord, bool]:
         """Add a row for a request that is about to be sent, unless a row answers it.
 
         Returns:
@@ -108,13 +108,13 @@ class Ledger:
             BudgetExceeded: The request exceeds a budget; no row is added.
         """
         with self._writing() as jobs:
-            row = jobs.blocking(*intent.fingerprints)
+            row = jobs.blocking(*request.fingerprints)
             if row is not None:
                 row = self._end_if_orphaned(jobs, row)
                 if row.stage in BLOCKING:
                     return row, False
-            left = check_budgets(jobs, intent, partial(self._end_if_orphaned, jobs))
-            row = jobs.insert(intent, self.owner)
+            left = check_budgets(jobs, request, partial(self._end_if_orphaned, jobs))
+            row = jobs.insert(request, self.owner)
             return row if left is None else jobs.mark(row, budget_before=left), True
 
     def advance(self, job_id: str, stage: Stage, **facts: object) -> JobRecord:

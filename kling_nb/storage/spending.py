@@ -24,7 +24,7 @@ from kling_nb.core.charge_evidence import Evidence, judge, parse_watch
 from kling_nb.core.expenses import Expense
 from kling_nb.core.job_state import BLOCKING, SUBMITTING, Stage
 
-from .job_record import Column, Intent, JobRecord, encode_text, encode_time
+from .job_record import Column, JobRecord, encode_text, encode_time
 from .jobs_table import JobsTable
 
 __all__ = ["Spending", "check_budgets"]
@@ -124,7 +124,7 @@ def budget_status(jobs: JobsTable, budget: Budget) -> BudgetStatus:
 
 
 def check_budgets(
-    jobs: JobsTable, intent: Intent, end_if_orphaned: Callable[[JobRecord], object]
+    jobs: JobsTable, intent: JobRecord, end_if_orphaned: Callable[[JobRecord], object]
 ) -> float | None:
     """Return the credits left in the tightest budget; None without a budget.
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import fields
 from datetime import datetime
 
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import Stage
 
-from .job_record import Intent, JobRecord, adopted_fingerprint, encode_text, encode_time
+from .job_record import REQUEST, JobRecord, adopted_fingerprint, encode_text, encode_time
 from .jobs_table import JobsTable
 
 __all__ = ["TaskMatching"]
@@ -61,7 +60,7 @@ class TaskMatching:
                 return self._adopt_known(jobs, known, named)
             row = named or only_unknown(jobs, task_id, service)
             if row is None:
-                intent = Intent(adopted_fingerprint(task_id), service, "", {}, 1, None)
+                intent = JobRecord(adopted_fingerprint(task_id), service, "", {}, 1, None)
                 return self._add(jobs, intent, task_id)
             check_adoptable(row, task_id)
             return self._accept(jobs, row, task_id)
@@ -128,7 +127,7 @@ class TaskMatching:
             case _:
                 return known
 
-    def _add(self, jobs: JobsTable, intent: Intent, task_id: str) -> JobRecord:
+    def _add(self, jobs: JobsTable, intent: JobRecord, task_id: str) -> JobRecord:
         """Make a task a new job; no budget is checked, since the task is already paid."""
         row = jobs.step(jobs.insert(intent, self._owner), Stage.SENDING)
         return self._accept(jobs, row, task_id)
@@ -181,16 +180,16 @@ def check_adoptable(row: JobRecord, task_id: str) -> None:
         )
 
 
-def request_of(row: JobRecord) -> Intent:
+def request_of(row: JobRecord) -> JobRecord:
     """Return the request for a new job, with the task and the price of a job that was given up.
 
     Another job may answer the same request by now, so only the task identifies the new job.
     """
-    facts = {part.name: getattr(row, part.name) for part in fields(Intent)}
+    facts = {name: getattr(row, name) for name in REQUEST}
     own = {
         "fingerprint": adopted_fingerprint(row.task_id),
         "cell": "",
         "callback_url": "",
         "sources": {},
     }
-    return Intent(**facts | own)
+    return JobRecord(**facts | own)

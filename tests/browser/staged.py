@@ -15,6 +15,7 @@ from typing import Any
 from kling_nb.core import job_state
 from kling_nb.models.advisories import MediaFacts, warnings_of
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
+from kling_nb.storage import JobRecord
 from tests.support import html_states
 from tests.support.html_states import ALREADY, EVERY, FACTS, NOW, SAVED, display_name
 
@@ -37,7 +38,7 @@ WARNINGS = warnings_of(IMAGE_TO_VIDEO.advisories, MediaFacts(sizes_px={"image": 
 class StagedJob:
     """What a card needs to know of a job; nothing ever happens to it."""
 
-    def __init__(self, facts: job_state.JobFacts, state: job_state.JobState) -> None:
+    def __init__(self, facts: JobRecord, state: job_state.JobState) -> None:
         self.facts = facts
         self.state = state
         self.id = facts.id

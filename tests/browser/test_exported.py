@@ -18,12 +18,13 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-from kling_nb.core.job_state import JobFacts, Saved
+from kling_nb.core.job_state import Saved
 from kling_nb.display.cards import card_bundle
 from kling_nb.display.html import Section, find_sections
 from kling_nb.media.clips import probe_clip
 from tests.execute_notebooks import NOTEBOOKS
 from tests.support.noise import write_noise
+from tests.support.records import record_of
 
 from .lab import Lab
 from .notebook import CARD, Notebook
@@ -34,14 +35,14 @@ PATIENCE_S = 20.0
 PRICE = re.compile(r"\d+ credits \(\$\d")
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 PROMPT = "Snow <drifts> across the screen"
-FACTS = JobFacts(
-    id="c0ffee12",
-    model="kling-2.6/text-to-video",
-    prompt=PROMPT,
-    inputs={"duration": "5 s", "sound": "no sound"},
+FACTS = record_of(
+    "c0ffee12",
+    "kling-2.6/text-to-video",
+    PROMPT,
+    datetime(2026, 11, 22, tzinfo=UTC),
+    values={"duration": "5", "sound": False},
     price_credits=55.0,
-    balance_credits=5916.0,
-    created_at=datetime(2026, 11, 22, tzinfo=UTC),
+    balance_before=5916.0,
     emulated=True,
 )
 

@@ -20,7 +20,7 @@ CELLS = [
     setup(2),
     "made = kling.panel()\nmade",
     "import time\ntime.sleep(3)",
-    "[(job.facts.prompt, job.facts.inputs['duration']) for job in made.jobs]",
+    "[(job.record.prompt, job.record.inputs['duration']) for job in made.jobs]",
     """\
 from datetime import date
 from dataclasses import replace

@@ -96,7 +96,7 @@ def open_card(pages: Pages) -> Iterator[OpenCard]:
 
 def finish(job: Job, saved: Saved) -> None:
     """End a job with its clip."""
-    job.finish(saved, Clip(job.facts, saved.clip, saved.task_id, "", saved.credits, NOW))
+    job.finish(saved, Clip(job.record, saved.clip, saved.task_id, "", saved.credits, NOW))
 
 
 def until(seen: Callable[[], Any]) -> Any:

@@ -17,7 +17,7 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.emulator import KNOWN_FAULTS
 from kling_nb.models.cell import read_cell
-from kling_nb.storage import Intent, Ledger
+from kling_nb.storage import JobRecord, Ledger
 from tests.chaos import __main__ as command
 from tests.chaos.evidence import stage_at_death, stage_of
 from tests.chaos.judge import Evidence, Kind, Noted, Paid, Played, judge
@@ -211,7 +211,7 @@ def test_the_troubles_of_the_service_are_faults_of_the_emulator() -> None:
 def test_the_stage_at_death_is_read_beside_the_ledger(tmp_path: Path) -> None:
     """As `stage_of` reads it; empty for a request that was never noted."""
     with closing(Ledger(tmp_path / "kling_clips")) as ledger:
-        intent = Intent("f", "live", "kling-2.6/text-to-video", {"prompt": "A fox"}, 1, 55)
+        intent = JobRecord("f", "live", "kling-2.6/text-to-video", {"prompt": "A fox"}, 1, 55)
         row, _ = ledger.intend(intent)
         ledger.advance(row.id, Stage.SENDING)
         assert stage_at_death(tmp_path, "A fox") == stage_of(tmp_path, "A fox") == "sending"

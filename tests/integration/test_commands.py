@@ -319,7 +319,7 @@ def test_a_notebook_is_packed_and_slimmed(
     command: Commands, shell: Any, job: Job, tmp_path: Path
 ) -> None:
     """The notice contains file name and number of clips."""
-    bundle = card_bundle(job.facts, job.state)
+    bundle = card_bundle(job.record, job.state)
     output = nbformat.v4.new_output("display_data", data=bundle)
     cell = nbformat.v4.new_code_cell("x", outputs=[output])
     path = tmp_path / "my film.ipynb"
@@ -365,7 +365,7 @@ def test_every_command_has_its_line_of_help(command: Commands) -> None:
 
 def test_recover_counts_jobs(command: Commands, shell: Any, job: Job, tmp_path: Path) -> None:
     """It counts jobs by notebook: recovered, already in the ledger, failed."""
-    outputs = [nbformat.v4.new_output("display_data", data=card_bundle(job.facts, job.state))]
+    outputs = [nbformat.v4.new_output("display_data", data=card_bundle(job.record, job.state))]
     cell = nbformat.v4.new_code_cell("%%kling\nx", outputs=outputs)
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "film.ipynb")
     command.run(f"recover '{tmp_path}/*.ipynb'")

@@ -28,7 +28,7 @@ kling_nb.emulator.Emulator = functools.partial(
 )
 import kling_nb as kling
 from kling_nb.errors import ForkedSession
-from kling_nb.storage import Intent, Ledger, CallbackStore
+from kling_nb.storage import JobRecord, Ledger, CallbackStore
 from kling_nb.jobs.session import Session
 
 WAIT_S = 60

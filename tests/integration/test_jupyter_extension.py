@@ -22,7 +22,7 @@ from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key
 from kling_nb.errors import ConfigurationError
-from kling_nb.storage import CallbackStore, Intent, Ledger
+from kling_nb.storage import CallbackStore, JobRecord, Ledger
 from tests.support.jupyter import Server, notification, running
 
 TASK = "e989621f54392584b05867f87b160672"
@@ -40,7 +40,7 @@ def server(nobodys_machine: None, tmp_path_factory: pytest.TempPathFactory) -> I
 def send(ledger: Ledger, *steps: Stage) -> str:
     """A job that was sent with a callback token, and the value."""
     token = f"token-{next(numbers)}-of-a-job"
-    row, _ = ledger.intend(Intent(token, "live", "m", {}, 1, 55.0))
+    row, _ = ledger.intend(JobRecord(token, "live", "m", {}, 1, 55.0))
     ledger.advance(row.id, Stage.SENDING, nonce=token)
     for step in steps:
         ledger.advance(row.id, step)

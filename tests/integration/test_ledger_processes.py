@@ -14,18 +14,18 @@ import pytest
 import kling_nb
 from kling_nb.core.budgets import Change, Scope
 from kling_nb.core.job_state import Stage
-from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage import JobRecord, Ledger
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 
 PREAMBLE = """
 import sys
 from pathlib import Path
-from kling_nb.storage import Intent, Ledger
+from kling_nb.storage import JobRecord, Ledger
 from kling_nb.core.job_state import Stage
 
 def intent(fingerprint):
-    return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
+    return JobRecord(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
 
 ledger = Ledger(Path(sys.argv[1]))
 """
@@ -48,9 +48,9 @@ sys.stdin.readline()
 """Intends twenty requests at a signal, says how many were new, and stays alive."""
 
 
-def intent(fingerprint: str = "f") -> Intent:
+def intent(fingerprint: str = "f") -> JobRecord:
     """A request; the same one for the same fingerprint."""
-    return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
+    return JobRecord(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
 
 
 WITHIN_A_BUDGET = """

@@ -196,7 +196,7 @@ def test_a_variable_stands_for_its_picture(start: Callable[..., Any], photo: byt
     shell = start()
     shell.user_ns["picture"] = photo
     job = run(shell, "%%kling --image picture\nA red fox")
-    assert job.facts.cell.startswith("%%kling --image picture\n")
+    assert job.record.cell.startswith("%%kling --image picture\n")
     job.result(20)
 
 

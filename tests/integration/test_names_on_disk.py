@@ -192,7 +192,9 @@ def records() -> Iterator[str]:
     """Draw the saved card of every state, in every form, without its style sheet."""
     note = html.playback_note(HEVC, is_preview=True)
     player = html.poster_image(FACTS, TINY_JPEG) + note
-    more = replace(FACTS, take=2, prompt="x" * 400, warnings=("an image is small",))
+    more = replace(
+        FACTS, take=2, values=FACTS.values | {"prompt": "x" * 400}, warnings=("an image is small",)
+    )
     for facts in (FACTS, EMULATED, more):
         for state in EVERY:
             card = html.render_record(facts, state, now=NOW, player=player, file_href="a/b.mp4")

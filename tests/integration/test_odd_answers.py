@@ -301,8 +301,8 @@ def test_an_odd_answer_is_unknown(name: str, stand_in: StandIn, run: Run) -> Non
         assert job.state.evidence.task_ids == answer.ids
         for shown in (
             str(error),
-            render_text(job.facts, job.state, now=NOW),
-            render_record(job.facts, job.state, now=NOW),
+            render_text(job.record, job.state, now=NOW),
+            render_record(job.record, job.state, now=NOW),
         ):
             assert all(f"%kling adopt {each} {job.id}" in shown for each in answer.ids)
             assert "othing was charged" not in shown

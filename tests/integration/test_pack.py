@@ -15,7 +15,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from kling_nb.core.job_state import JobFacts, Saved, Waiting
+from kling_nb.core.job_state import Saved, Waiting
 from kling_nb.display import html
 from kling_nb.display.cards import card_bundle, join_bundles
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
@@ -28,6 +28,7 @@ from kling_nb.notebook.archive import pack as packing
 from kling_nb.notebook.archive.clip_finder import ClipFinder
 from kling_nb.notebook.archive.notebook_file import WIDGET_STATE, NotebookFile
 from kling_nb.notebook.archive.pack import describe, pack, slim
+from tests.support.records import record_of
 from tests.support.reels import encoded
 
 PATIENCE_S = 20.0
@@ -62,7 +63,7 @@ def save(path: Path, *bundles: dict[str, Any]) -> Path:
 
 def shown(job: Job, embed: Any = "auto") -> dict[str, Any]:
     """A job's display as it is saved."""
-    return card_bundle(job.facts, job.state, embed)
+    return card_bundle(job.record, job.state, embed)
 
 
 def cards(path: Path) -> list[html.Section]:
@@ -107,7 +108,7 @@ def test_pack_tells_of_clips_that_not_every_browser_plays(session: Session, tmp_
     path.parent.mkdir()
     path.write_bytes(encoded("libx265"))
     at = datetime(2026, 11, 22, tzinfo=UTC)
-    facts = JobFacts("k7f2qd", "kling-2.6/text-to-video", "A fox", {}, None, None, at, False)
+    facts = record_of("k7f2qd", "kling-2.6/text-to-video", "A fox", at)
     state = Saved("task", clips.probe_clip(path), None, at)
     done = pack(save(tmp_path / "film.ipynb", card_bundle(facts, state, "never")))
     assert (done.clips, done.previews, done.missing) == ([], [path.name], [])
@@ -251,8 +252,8 @@ def test_a_packed_card_needs_no_file(job: Job, tmp_path: Path) -> None:
 
 def test_a_card_saved_while_its_job_ran_becomes_the_clip(job: Job, tmp_path: Path) -> None:
     """The ledger knows how it went on; HTML, text and record tell the same."""
-    waiting = Waiting("t" * 32, "generating", job.facts.created_at, 8.0)
-    path = save(tmp_path / "film.ipynb", card_bundle(job.facts, waiting))
+    waiting = Waiting("t" * 32, "generating", job.record.created_at, 8.0)
+    path = save(tmp_path / "film.ipynb", card_bundle(job.record, waiting))
     done = pack(path)
     (card,) = cards(done.path)
     assert card.state == metadata_of(done.path)[0].state == "saved"
@@ -298,7 +299,7 @@ def test_the_same_id_of_another_folder_is_another_job(
     session: Session, job: Job, tmp_path: Path
 ) -> None:
     """The fingerprint decides; the clip of another job is not embedded."""
-    stranger = card_bundle(replace(job.facts, fingerprint="f" * 64), job.state, "never")
+    stranger = card_bundle(replace(job.record, fingerprint="f" * 64), job.state, "never")
     bundle = json.loads(json.dumps(stranger))
     bundle[CARD_MIME]["cards"][0]["sha256"] = "1" * 64
     done = pack(save(tmp_path / "film.ipynb", bundle))

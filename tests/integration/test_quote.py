@@ -15,7 +15,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
 from kling_nb.notebook.magics import load, unload
 from kling_nb.notebook.quote.quote import NotebookQuote, describe, quote, table
-from kling_nb.storage import Intent
+from kling_nb.storage import JobRecord
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE
 from tests.support.shells import open_shell, texts
@@ -359,7 +359,9 @@ def test_a_request_of_an_earlier_version_is_free(
 ) -> None:
     """Fingerprints by older rules are looked up, as when the cell runs."""
     path = save(tmp_path / "shots.ipynb", "%%kling\nA fox")
-    intent = Intent("e" * 64, "emulator", "kling-2.6/text-to-video", {"prompt": "A fox"}, 1, 55.0)
+    intent = JobRecord(
+        "e" * 64, "emulator", "kling-2.6/text-to-video", {"prompt": "A fox"}, 1, 55.0
+    )
     session.ledger.intend(intent)
     monkeypatch.setattr(
         "kling_nb.notebook.quote.price_requests.fingerprints", lambda *_, **__: ("f" * 64, "e" * 64)

@@ -58,7 +58,7 @@ def save(path: Path, *bundles: dict[str, Any]) -> Path:
 
 def shown(job: Job, embed: Any = "auto", **changes: Any) -> dict[str, Any]:
     """A job's display as it is saved, its record changed."""
-    bundle: dict[str, Any] = json.loads(json.dumps(card_bundle(job.facts, job.state, embed)))
+    bundle: dict[str, Any] = json.loads(json.dumps(card_bundle(job.record, job.state, embed)))
     bundle[CARD_MIME]["cards"][0] |= changes
     return bundle
 
@@ -191,8 +191,8 @@ def test_a_notebook_saved_too_early_finds_its_clip(
     """It shows a job that runs; the file that was made afterwards has the job's id in its name."""
     session = begin()
     job = made(session)
-    waiting = Waiting("t" * 32, "generating", job.facts.created_at, 8.0)
-    path = save(tmp_path / "film.ipynb", card_bundle(job.facts, waiting))
+    waiting = Waiting("t" * 32, "generating", job.record.created_at, 8.0)
+    path = save(tmp_path / "film.ipynb", card_bundle(job.record, waiting))
     lose_ledger(session)
     begin()
     (row,) = recover(path)[0].recovered
@@ -238,7 +238,7 @@ def test_what_may_be_paid_for_blocks(begin: Callable[..., Session], tmp_path: Pa
     """A notebook that was saved at the very beginning cannot know what came then."""
     session = begin()
     job = made(session)
-    path = save(tmp_path / "film.ipynb", card_bundle(job.facts, Preparing()))
+    path = save(tmp_path / "film.ipynb", card_bundle(job.record, Preparing()))
     lose_all(session)
     session = begin()
     done = recover(path)
@@ -301,7 +301,7 @@ def test_what_is_recovered_is_known_in_other_folders(
     recover(path)
     index = UserIndex()
     assert all(index.find(name) for name in names.values())
-    assert index.find(job.facts.fingerprint) is None
+    assert index.find(job.record.fingerprint) is None
 
 
 def test_several_notebooks_and_the_best_of_their_cards(
@@ -430,7 +430,7 @@ def test_a_fingerprint_that_the_cell_proves_answers_its_request(
     lose_all(default_session.default_session())
     session = begin()
     (row,) = recover(path)[0].recovered
-    assert row.fingerprint == job.facts.fingerprint
+    assert row.fingerprint == job.record.fingerprint
     again = session.image_to_video("fox.png", "it runs", duration=5)
     assert again.id == job.id
     assert tasks(session) == 0
@@ -450,7 +450,7 @@ def test_a_picture_by_its_uri_proves_its_request(
     session = begin()
     (row,) = recover(path)[0].recovered
     assert uri in row.cell
-    assert row.fingerprint == job.facts.fingerprint
+    assert row.fingerprint == job.record.fingerprint
 
 
 def test_an_earlier_fingerprint_proves_its_request(
@@ -488,7 +488,7 @@ def test_a_fingerprint_that_nothing_proves_answers_nothing(
     (row,) = done[0].recovered
     assert row.stage is Stage.SAVED
     assert [each.id for each in session.clips()] == [job.id]
-    named = changes.get("fingerprint", job.facts.fingerprint)
+    named = changes.get("fingerprint", job.record.fingerprint)
     assert session.ledger.blocking(named) is None
     words = describe(done)
     assert any(line.startswith(f"For display only: {job.id}.") for line in words)
@@ -543,12 +543,12 @@ def test_a_card_of_a_recovered_job_is_recovered_again(
     """It keeps the name of its request, which may be proven the next time."""
     session = begin()
     job = made(session)
-    name = f"recovered:{job.facts.fingerprint}"
+    name = f"recovered:{job.record.fingerprint}"
     path = save(tmp_path / "film.ipynb", shown(job, "always", fingerprint=name))
     lose_all(session)
     begin()
     (row,) = recover(path)[0].recovered
-    assert row.fingerprint == job.facts.fingerprint
+    assert row.fingerprint == job.record.fingerprint
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link", "large"])

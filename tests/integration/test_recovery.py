@@ -15,7 +15,7 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.recovery import Recovery
 from kling_nb.jobs.submit import submit
-from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, World
 
@@ -52,7 +52,9 @@ def other_session(world: World) -> World:
 def test_what_is_left(world: World) -> None:
     """Tasks that exist and are not over, whoever began them; of this service only."""
     accepted, _ = world.submit("One"), lost(world, "Two")
-    stranger, _ = world.ledger.intend(Intent("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0))
+    stranger, _ = world.ledger.intend(
+        JobRecord("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0)
+    )
     world.ledger.advance(stranger.id, Stage.SENDING)
     world.ledger.advance(stranger.id, Stage.ACCEPTED, task_id="live-task")
     left = asyncio.run(recovery(other_session(world)).left_rows())
@@ -196,7 +198,9 @@ def test_forgetting(world: World) -> None:
 
 def test_what_is_forgotten_in_a_folder_that_was_moved(world: World) -> None:
     """Its payment is known under the old place, and stands in nobody's way from then on."""
-    row, _ = world.ledger.intend(Intent("f" * 64, "live", "kling-2.6/text-to-video", {}, 1, 55.0))
+    row, _ = world.ledger.intend(
+        JobRecord("f" * 64, "live", "kling-2.6/text-to-video", {}, 1, 55.0)
+    )
     row = world.ledger.advance(row.id, Stage.SENDING)
     row = world.ledger.advance(row.id, Stage.UNKNOWN)
     index = recovery(world).context.other_folders.index
@@ -333,7 +337,7 @@ def test_a_task_of_another_job_is_not_adopted(world: World) -> None:
 
 def test_a_task_of_the_other_service_is_not_this_ones(world: World) -> None:
     """Their ids have nothing to do with each other."""
-    live, _ = world.ledger.intend(Intent("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0))
+    live, _ = world.ledger.intend(JobRecord("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0))
     job, task_id = lost(world)
     world.ledger.advance(live.id, Stage.SENDING)
     world.ledger.advance(live.id, Stage.ACCEPTED, task_id=task_id)

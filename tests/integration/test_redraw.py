@@ -33,7 +33,7 @@ def job(open_session: Callable[..., Session]) -> Job:
 @pytest.fixture
 def card(job: Job, tmp_path: Path, open_session: Callable[..., Session]) -> Card:
     """Its card with the clip inside, its record, its row and its file."""
-    bundle = card_bundle(job.facts, job.state, "always")
+    bundle = card_bundle(job.record, job.state, "always")
     (section,), (metadata,) = find_sections(bundle["text/html"]), read_card(bundle[CARD_MIME])
     return section, metadata, open_session().ledger.row(job.id), job.result(0).path
 

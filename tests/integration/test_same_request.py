@@ -22,7 +22,7 @@ from kling_nb.models.catalog import CATALOGUE, TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.request_inputs import fingerprint, fingerprints, media_of
 from kling_nb.models.spec import validate
-from kling_nb.storage import Intent, Ledger
+from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.sample_requests import SHOTS, given_of
 from tests.support.service import World
@@ -178,7 +178,7 @@ def test_the_next_take_counts_those_of_an_earlier_version(
 
 def test_the_ledger_asks_for_all_fingerprints(ledger: Ledger) -> None:
     """In the transaction that would note a new request; the row keeps the name it has."""
-    old = Intent("a" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0)
+    old = JobRecord("a" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0)
     row, _ = ledger.intend(old)
     new = replace(old, fingerprint="b" * 64, earlier_fingerprints=("c" * 64, "a" * 64))
     assert ledger.intend(new) == (row, False)
@@ -193,7 +193,7 @@ def test_other_folders_are_asked_for_all_fingerprints(world: World, tmp_path: Pa
     """What an earlier version paid for elsewhere is not paid for here."""
     index = UserIndex(tmp_path / "paid.sqlite3")
     index.note("a" * 64, tmp_path / "elsewhere", world.clock())
-    intent = Intent("b" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0)
+    intent = JobRecord("b" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0)
     here = OtherFolders(index, world.ledger, "live")
     here.refuse_paid(intent)
     with pytest.raises(AlreadyPaid, match="elsewhere"):
@@ -206,7 +206,7 @@ def test_a_claim_asks_for_all_fingerprints(world: World, tmp_path: Path) -> None
     earlier = {1: "a" * 64, 2: "c" * 64, 3: "d" * 64}
     for take in (1, 2):
         index.note(earlier[take], tmp_path / "elsewhere", world.clock())
-    row, _ = world.ledger.intend(Intent("1" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0))
+    row, _ = world.ledger.intend(JobRecord("1" * 64, "live", TEXT_TO_VIDEO.name, {}, 1, 55.0))
     here = OtherFolders(index, world.ledger, "live")
     with pytest.raises(AlreadyPaid, match=r"elsewhere(.|\n)*--take 3"):
         here.claim(row, world.clock(), lambda take: [f"{take}" * 64, earlier[take]])

@@ -25,7 +25,7 @@ from kling_nb.core.job_state import Stage
 from kling_nb.display import html
 from kling_nb.display.cards import card_bundle
 from kling_nb.jobs import default_session
-from kling_nb.jobs.job_from_record import facts_of, state_of
+from kling_nb.jobs.job_from_record import state_of
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.notebook_file import NotebookFile
 from kling_nb.notebook.archive.pack import pack, slim
@@ -353,7 +353,7 @@ def test_a_card_is_drawn_again_from_the_old_ledger(film: Path) -> None:
     rows, same = rows_by_prompt(film / "kling_clips"), set()
     for receipt, section in cards_of(film / "film.ipynb"):
         row = rows[section.prompt]
-        bundle = card_bundle(facts_of(row), state_of(row))
+        bundle = card_bundle(row, state_of(row))
         (drawn,) = bundle[CARD]["cards"]
         (again,) = html.find_sections(bundle["text/html"])
         assert (again.job_id, again.prompt) == (section.job_id, section.prompt)

@@ -93,7 +93,7 @@ def tell_all(session: Session, served: Served, evidence: Evidence, photo: bytes)
         jobs.append(run_into(session, evidence, photo, fault))
     for job in filter(None, jobs):
         evidence.add_error(job.exception(PATIENCE_S))
-        evidence.add_value(job, job.state, job.facts, vars(job), session.ledger.row(job.id))
+        evidence.add_value(job, job.state, job.record, vars(job), session.ledger.row(job.id))
         if not job.exception(0):
             evidence.add_value(job.result(0))
     for fault in ("unreachable", "poll-drop", "poll-stall"):

@@ -562,7 +562,7 @@ def test_what_is_left_is_shown_before_and_after(session: Session) -> None:
     session.budget(390)
     assert session.quote(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})).budget_credits == 390
     job = session.text_to_video("A red fox")
-    assert job.facts.budget_credits == 390
+    assert job.record.budget_credits == 390
     assert session.funds().budget_credits == 335
 
 

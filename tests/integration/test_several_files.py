@@ -109,8 +109,8 @@ def test_the_whole_way_with_the_emulator(world: World) -> None:
     assert isinstance(state, Saved)
     assert state.other_urls == row.result_urls[:1]
     for shown in (
-        render_record(job.facts, state, now=NOW),
-        render_text(job.facts, state, now=NOW),
+        render_record(job.record, state, now=NOW),
+        render_text(job.record, state, now=NOW),
     ):
         assert clip.others[0].name in shown
         assert row.result_urls[0] in shown
@@ -253,6 +253,6 @@ def test_what_a_result_names_is_shown_as_text(world: World) -> None:
     world.follow(job)
     assert isinstance(job.state, Saved)
     state = replace(job.state, other_urls=("https://a.example/<script>alert(1)</script>",))
-    card = render_record(job.facts, state, now=NOW)
+    card = render_record(job.record, state, now=NOW)
     assert "<script>" not in card
     assert "https://a.example/&lt;script&gt;" in card

@@ -680,7 +680,7 @@ def test_an_earlier_clip_is_not_copied(session: Session, open_session: Open) -> 
     job = session.generate(MOTION, image=square(1), video=clip)
     [kept] = session.ledger.row(job.id).sources["video"]
     assert kept.path == str(clip.path)
-    assert f"--video {clip.path}" in job.facts.cell
+    assert f"--video {clip.path}" in job.record.cell
     job.result(PATIENCE_S)
     assert open_session().another_take(job.id).facts.take == 2
     clip.path.unlink()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from kling_nb.core.job_state import JobFacts, JobState
+from kling_nb.core.job_state import JobState
 from kling_nb.display import html
+from kling_nb.storage import JobRecord
 from tests.support.html_states import FACTS, NOW
 
 
@@ -47,21 +48,21 @@ class Outline(HTMLParser):
         return found
 
 
-def record(state: JobState, facts: JobFacts = FACTS, **more: str) -> str:
+def record(state: JobState, facts: JobRecord = FACTS, **more: str) -> str:
     """Render a record at the fixed moment."""
     return html.render_record(facts, state, now=NOW, **more)  # type: ignore[arg-type]
 
 
-def live(state: JobState, facts: JobFacts = FACTS) -> str:
+def live(state: JobState, facts: JobRecord = FACTS) -> str:
     """Render a live part at the fixed moment."""
     return html.render_live(facts, state, now=NOW)
 
 
-def foot(state: JobState, facts: JobFacts = FACTS, status: html.CardStatus | None = None) -> str:
+def foot(state: JobState, facts: JobRecord = FACTS, status: html.CardStatus | None = None) -> str:
     """Render what a living page draws below a record, at the fixed moment."""
     return html.render_actions(facts, state, now=NOW, status=status)
 
 
-def text(state: JobState, facts: JobFacts = FACTS) -> str:
+def text(state: JobState, facts: JobRecord = FACTS) -> str:
     """Render the plain text at the fixed moment."""
     return html.render_text(facts, state, now=NOW)

@@ -9,6 +9,7 @@ from typing import get_args
 from kling_nb.core import job_state
 from kling_nb.core.charge_evidence import BalanceHistory, Evidence, TimedBalance
 from kling_nb.errors import Problem
+from tests.support.records import record_of
 
 NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
 TASK = "56074f12319c68b246e5a03e05608f31"
@@ -19,20 +20,18 @@ TINY_JPEG = (
 )
 """The header of a grey JPEG of 1280×720; all that its size is read from."""
 
-FACTS = job_state.JobFacts(
-    id="k7f2qd",
-    model="kling-2.6/image-to-video",
-    prompt="A red fox shakes the snow off its coat, slow push-in",
-    inputs={"duration": "5 s", "sound": "no sound"},
+FACTS = record_of(
+    "k7f2qd",
+    "kling-2.6/image-to-video",
+    "A red fox shakes the snow off its coat, slow push-in",
+    NOW,
+    values={"image": "fox.png", "duration": "5", "sound": False},
     price_credits=55.0,
-    balance_credits=5916.25,
-    created_at=NOW,
-    emulated=False,
-    picture_name="fox.png",
+    balance_before=5916.25,
     thumbnail=TINY_JPEG,
     cell="%%kling --image fox.png\nA red fox shakes the snow off its coat, slow push-in",
 )
-EMULATED = replace(FACTS, emulated=True)
+EMULATED = replace(FACTS, service="emulator")
 
 CLIP = job_state.ClipFacts(
     path="/clips/2026-11-22_fox_k7f2qd.mp4",

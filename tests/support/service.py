@@ -24,7 +24,7 @@ from kling_nb.jobs.balance_watch import BalanceWatcher
 from kling_nb.jobs.callback_urls import CallbackUrls
 from kling_nb.jobs.context import Context
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.job_from_record import facts_of, state_of
+from kling_nb.jobs.job_from_record import state_of
 from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.poller import Poller
 from kling_nb.jobs.prepare import prepare
@@ -35,7 +35,7 @@ from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.storage import Intent, JobRecord, Ledger, UploadCache
+from kling_nb.storage import JobRecord, Ledger, UploadCache
 from kling_nb.storage.user_index import UserIndex
 
 __all__ = [
@@ -191,7 +191,7 @@ class World:
 
     def handle(self, row: JobRecord) -> Job:
         """A handle on the row's job."""
-        return Job(facts_of(row), state_of(row), BackgroundLoop())
+        return Job(row, state_of(row), BackgroundLoop())
 
     def submit(self, prompt: str = "A red fox", **values: object) -> Job:
         """A job that was sent."""
@@ -269,7 +269,7 @@ def sent_row(
     ledger: Ledger, *steps: Stage, service: str = "emulator", nonce: str = "n"
 ) -> JobRecord:
     """A job that was sent with a one-time value, as far as the steps go."""
-    row, _ = ledger.intend(Intent(nonce, service, "m", {}, 1, 55.0))
+    row, _ = ledger.intend(JobRecord(nonce, service, "m", {}, 1, 55.0))
     row = ledger.advance(row.id, Stage.SENDING, nonce=nonce)
     for step in steps:
         row = ledger.advance(row.id, step)

@@ -162,7 +162,7 @@ class Card:
             draw_later(self._log_errors, self._end, entry)
         elif updates == "text" and state_key(state) != state_key(before):
             entry.mark_shown(state)
-            self._output.show(card_bundle(entry.job.facts, state, self._embed))
+            self._output.show(card_bundle(entry.job.record, state, self._embed))
         elif updates == "live" and entry.needs_message(state):
             entry.mark_shown(state)
             # Redraw the saved HTML, so that a saved notebook has the task id.
@@ -222,7 +222,7 @@ class Card:
     def _bundle(self, entries: list[CardEntry]) -> Bundle:
         bundle = join_bundles(
             [
-                card_bundle(each.job.facts, each.job.state, self._embed, makes_preview=False)
+                card_bundle(each.job.record, each.job.state, self._embed, makes_preview=False)
                 for each in entries
             ]
         )
@@ -234,11 +234,11 @@ class Card:
         now = datetime.now().astimezone()
         actions = {
             each.job.id: html.render_actions(
-                each.job.facts, each.job.state, now=now, status=each.status
+                each.job.record, each.job.state, now=now, status=each.status
             )
             for each in entries
         }
-        cells = {each.job.id: each.job.facts.cell for each in entries if each.job.facts.cell}
+        cells = {each.job.id: each.job.record.cell for each in entries if each.job.record.cell}
         self._place.send_update(bundle, feet=actions, cells=cells)
 
     def _receive(self, message: Mapping[str, Any]) -> None:

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import PurePath
 from typing import Any, Final, Literal
 
-from kling_nb.core.job_state import JobFacts, JobState, Saved
+from kling_nb.core.job_state import JobState, Saved
+from kling_nb.storage import JobRecord
 
 __all__ = [
     "CARD_MIME",
@@ -107,20 +108,20 @@ def is_unproven(fingerprint: str) -> bool:
     return fingerprint.startswith(_UNPROVEN)
 
 
-def card_json(facts: JobFacts, state: JobState, embedded: Embedded = "") -> dict[str, Any]:
+def card_json(record: JobRecord, state: JobState, embedded: Embedded = "") -> dict[str, Any]:
     """Return the record of one job's card; `embedded` is what of a saved clip its HTML contains."""
     known: dict[str, Any] = {
-        "id": facts.id,
-        "fingerprint": facts.fingerprint,
-        "model": facts.model,
-        "service": "emulator" if facts.emulated else "live",
+        "id": record.id,
+        "fingerprint": record.fingerprint,
+        "model": record.model,
+        "service": record.service,
         "task_id": getattr(state, "task_id", ""),
         "state": state.name,
-        "take": facts.take,
-        "cell": facts.cell,
-        "price_credits": facts.price_credits,
+        "take": record.take,
+        "cell": record.cell,
+        "price_credits": record.price_credits,
         "credits": getattr(state, "credits", None),
-        "created_at": facts.created_at.isoformat(),
+        "created_at": record.created_at.isoformat(),
     }
     if isinstance(state, Saved):
         clip = state.clip

@@ -16,10 +16,11 @@ from typing import Any, Literal, NamedTuple
 from IPython.display import Video
 
 from kling_nb.core.errors import MediaError
-from kling_nb.core.job_state import JobFacts, JobState, Saved
+from kling_nb.core.job_state import JobState, Saved
 from kling_nb.display import html
 from kling_nb.display.links import relative_link
 from kling_nb.media import clips, previews
+from kling_nb.storage import JobRecord
 
 from .metadata import CARD_MIME, Embedded, card_json, join_cards
 
@@ -32,12 +33,12 @@ _log = logging.getLogger("kling_nb")
 
 
 def card_bundle(
-    facts: JobFacts, state: JobState, embed: Embed = "auto", *, makes_preview: bool = True
+    record: JobRecord, state: JobState, embed: Embed = "auto", *, makes_preview: bool = True
 ) -> Bundle:
     """Return the card of a job as a mimebundle of `text/html`, `text/plain` and its metadata.
 
     Args:
-        facts: The job.
+        record: The job.
         state: Its state.
         embed: What of a clip is embedded: `auto` the whole clip up to 2 MB and else a preview of
             at most 1.5 MB, `always` the whole clip, `never` a poster. A clip that some browsers
@@ -45,13 +46,15 @@ def card_bundle(
         makes_preview: Make a missing preview, which takes seconds; else embed the poster.
     """
     now = datetime.now().astimezone()
-    player = _player(facts, state, embed, makes_preview) if isinstance(state, Saved) else _NO_PLAYER
+    player = (
+        _player(record, state, embed, makes_preview) if isinstance(state, Saved) else _NO_PLAYER
+    )
     return {
         "text/html": html.render_record(
-            facts, state, now=now, player=player.markup, file_href=player.href
+            record, state, now=now, player=player.markup, file_href=player.href
         ),
-        "text/plain": html.render_text(facts, state, now=now),
-        CARD_MIME: card_json(facts, state, player.embedded),
+        "text/plain": html.render_text(record, state, now=now),
+        CARD_MIME: card_json(record, state, player.embedded),
     }
 
 
@@ -98,7 +101,7 @@ class _Player(NamedTuple):
 _NO_PLAYER = _Player("", "", "")
 
 
-def _player(facts: JobFacts, state: Saved, embed: Embed, makes_preview: bool) -> _Player:
+def _player(record: JobRecord, state: Saved, embed: Embed, makes_preview: bool) -> _Player:
     path = Path(state.clip.path)
     try:
         poster = _poster(path)
@@ -108,12 +111,12 @@ def _player(facts: JobFacts, state: Saved, embed: Embed, makes_preview: bool) ->
         return _NO_PLAYER
     note = _playback_note(path, is_preview=bool(video))
     if not video:
-        return _Player(html.poster_image(facts, poster) + note, relative_link(path), "poster")
+        return _Player(html.poster_image(record, poster) + note, relative_link(path), "poster")
     is_whole = len(video) == state.clip.size_bytes
     # With embed=True IPython writes <source src="data:…">, which JupyterLab removes from an
     # untrusted notebook; `src` of <video> is kept.
     url = "data:video/mp4;base64," + base64.b64encode(video).decode("ascii")
-    attributes = html.video_attributes(facts, poster=poster)
+    attributes = html.video_attributes(record, poster=poster)
     shown = str(Video(url=url, mimetype="video/mp4", html_attributes=attributes)._repr_html_())
     if is_whole:
         return _Player(shown + note, "", "whole")

@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import PurePath
 
 from kling_nb.core.formatting import format_bytes, replace_invisible, to_one_line
-from kling_nb.core.job_state import Encoding, JobFacts, JobState, Saved, has_ended
+from kling_nb.core.job_state import Encoding, JobState, Saved, has_ended
+from kling_nb.storage import JobRecord
 
 from .card_text import Wording, describe, task_of
 from .markup import (
@@ -40,7 +41,7 @@ PLAYER_BOX = (640, 448)
 
 
 def render_record(
-    facts: JobFacts,
+    record: JobRecord,
     state: JobState,
     *,
     now: datetime,
@@ -50,7 +51,7 @@ def render_record(
     """Return the card of a job as HTML, with its style sheet.
 
     Args:
-        facts: The job.
+        record: The job.
         state: Its state.
         now: The current time, in the reader's time zone.
         player: HTML for a saved clip, used unescaped: the output of `IPython.display.Video` with
@@ -58,52 +59,52 @@ def render_record(
             input image.
         file_href: A relative link to the whole file; other URLs are omitted.
     """
-    wording = describe(facts, state, now=now)
-    cost = cost_line(facts, state, now=now)
+    wording = describe(record, state, now=now)
+    cost = cost_line(record, state, now=now)
     if isinstance(state, Saved):
-        body = saved_body(facts, state, Markup(player), cost, file_href)
+        body = saved_body(record, state, Markup(player), cost, file_href)
     else:
         end = ended_text(wording) if has_ended(state) else ""
-        body = join(request(facts, cost), warnings(facts, state), task_line(state), end)
+        body = join(request(record, cost), warnings(record, state), task_line(state), end)
     return str(
         tag(
             "section",
             "card",
             style_sheet(),
-            head(facts, wording),
+            head(record, wording),
             body,
-            cell_fold(facts.cell),
-            actions_space(facts, state),
+            cell_fold(record.cell),
+            actions_space(record, state),
             classes="kling-root kling-record",
             aria_label=f"Kling clip, {wording.badge.lower()}",
-            data_kling_job=to_one_line(facts.id),
+            data_kling_job=to_one_line(record.id),
             data_kling_state=state.name,
         )
     )
 
 
-def head(facts: JobFacts, wording: Wording) -> Markup:
+def head(record: JobRecord, wording: Wording) -> Markup:
     """Return the badges, the model, the job's id and the take."""
-    mode = tag("span", "emulated", MODE_BADGE) if facts.emulated else ""
-    parts = [to_one_line(facts.model), f"job {to_one_line(facts.id)}"]
-    if facts.take != 1:
-        parts.append(f"take {facts.take}")
+    mode = tag("span", "emulated", MODE_BADGE) if record.emulated else ""
+    parts = [to_one_line(record.model), f"job {to_one_line(record.id)}"]
+    if record.take != 1:
+        parts.append(f"take {record.take}")
     about = tag("span", "about", " · ".join(parts))
     return tag("div", "head", tag("span", wording.tone, wording.badge), mode, about)
 
 
-def request(facts: JobFacts, cost: str) -> Markup:
+def request(record: JobRecord, cost: str) -> Markup:
     """Return image and prompt side by side, the same in each state without a clip."""
-    thumbnail = image(facts, facts.thumbnail, SIDE_BOX)
+    thumbnail = image(record, record.thumbnail, SIDE_BOX)
     side = tag("div", "side", thumbnail) if thumbnail else ""
     price = tag("p", "price", cost)
-    return tag("div", "body", side, tag("div", "facts", prompt(facts.prompt), price))
+    return tag("div", "body", side, tag("div", "facts", prompt(record.prompt), price))
 
 
-def warnings(facts: JobFacts, state: JobState) -> Markup:
+def warnings(record: JobRecord, state: JobState) -> Markup:
     """Return the warnings of a request, one line each."""
     badge = tag("span", "warn", WARNING_BADGE)
-    lines = (join(badge, f" {to_one_line(w)}") for w in shown_warnings(facts, state))
+    lines = (join(badge, f" {to_one_line(w)}") for w in shown_warnings(record, state))
     return join(*(tag("p", "warning", line) for line in lines))
 
 
@@ -116,9 +117,11 @@ def task_line(state: JobState) -> Markup:
     return tag("p", "task", known)
 
 
-def saved_body(facts: JobFacts, state: Saved, player: Markup, cost: str, file_href: str) -> Markup:
+def saved_body(
+    record: JobRecord, state: Saved, player: Markup, cost: str, file_href: str
+) -> Markup:
     """Return the clip in full width, with its prompt and facts below."""
-    player_or_image = player or image(facts, facts.thumbnail, PLAYER_BOX)
+    player_or_image = player or image(record, record.thumbnail, PLAYER_BOX)
     name = PurePath(state.clip.path).name
     whole = f"Open the file ({format_bytes(state.clip.size_bytes)})"
     file = join(code(name), link(file_href, whole))
@@ -132,7 +135,7 @@ def saved_body(facts: JobFacts, state: Saved, player: Markup, cost: str, file_hr
         ("Task", code(to_one_line(state.task_id))),
     )
     shown = tag("div", "screen", player_or_image) if player_or_image else ""
-    return join(shown, prompt(facts.prompt), rows(facts_rows))
+    return join(shown, prompt(record.prompt), rows(facts_rows))
 
 
 def ended_text(wording: Wording) -> Markup:
@@ -183,34 +186,34 @@ def cell_fold(cell: str) -> Markup:
     )
 
 
-def actions_space(facts: JobFacts, state: JobState) -> Markup:
+def actions_space(record: JobRecord, state: JobState) -> Markup:
     """Return the space in which a live page draws the actions, with a hint in a saved page."""
     if has_ended(state):
         return tag("div", "", classes="kling-foot")
-    hint = tag("p", "saved-only", saved_hint(facts, state))
+    hint = tag("p", "saved-only", saved_hint(record, state))
     return tag("div", "room", hint, classes="kling-foot")
 
 
-def image(facts: JobFacts, jpeg: bytes, box: tuple[int, int]) -> Markup:
+def image(record: JobRecord, jpeg: bytes, box: tuple[int, int]) -> Markup:
     """Return an image with known width and height; empty without bytes."""
     if not jpeg:
         return join()
     size = jpeg_size(jpeg)
     width, height = map(str, fit_size(size, box)) if size else ("", "")
     return tag(
-        "img", "picture", src=data_uri(jpeg), alt=image_label(facts), width=width, height=height
+        "img", "picture", src=data_uri(jpeg), alt=image_label(record), width=width, height=height
     )
 
 
-def image_label(facts: JobFacts) -> str:
+def image_label(record: JobRecord) -> str:
     """Return the alternative text of the image."""
-    name = to_one_line(facts.picture_name, 80)
-    return f"Image {name}" if name else f"Image for: {to_one_line(facts.prompt, 80)}"
+    name = to_one_line(str(record.values.get("image", "")), 80)
+    return f"Image {name}" if name else f"Image for: {to_one_line(record.prompt, 80)}"
 
 
-def poster_image(facts: JobFacts, jpeg: bytes) -> str:
+def poster_image(record: JobRecord, jpeg: bytes) -> str:
     """Return a poster for `render_record(player=...)` if the clip is not embedded."""
-    return str(image(facts, jpeg, PLAYER_BOX))
+    return str(image(record, jpeg, PLAYER_BOX))
 
 
 def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
@@ -226,7 +229,7 @@ def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
 
 
 def video_attributes(
-    facts: JobFacts, *, poster: bytes = b"", size_px: tuple[int, int] | None = None
+    record: JobRecord, *, poster: bytes = b"", size_px: tuple[int, int] | None = None
 ) -> str:
     """Return `html_attributes` for `IPython.display.Video`, which writes them unescaped.
 
@@ -234,12 +237,12 @@ def video_attributes(
     is in `title` as well, since untrusted notebooks lose ARIA.
 
     Args:
-        facts: The job; its prompt is the label.
+        record: The job; its prompt is the label.
         poster: A JPEG of the first frame, embedded as data: a relative URL is never resolved.
         size_px: Width and height of the clip, to reserve its space while it loads; None reads them
             from the poster.
     """
-    label = f"Clip: {to_one_line(facts.prompt, 200)}"
+    label = f"Clip: {to_one_line(record.prompt, 200)}"
     size = size_px or jpeg_size(poster)
     width, height = fit_size(size, PLAYER_BOX) if size else (PLAYER_BOX[0], 0)
     values = {

@@ -14,9 +14,10 @@ from kling_nb.core.charge_evidence import (
     judge,
 )
 from kling_nb.core.formatting import format_balance, format_date, format_duration, to_one_line
-from kling_nb.core.job_state import Failed, JobFacts, Refused, Unknown
+from kling_nb.core.job_state import Failed, Refused, Unknown
 from kling_nb.core.money import format_price
 from kling_nb.kie.failures import find_cause
+from kling_nb.storage import JobRecord
 
 __all__ = [
     "Entry",
@@ -60,12 +61,12 @@ COST_NOT_REPORTED = "The service did not say what it cost"
 ACCOUNT_LOGS = "the logs page of your account at kie.ai"
 
 
-def describe_failed(facts: JobFacts, state: Failed, now: datetime) -> Wording:
+def describe_failed(record: JobRecord, state: Failed, now: datetime) -> Wording:
     """Describe why there is no clip, its cost, and what to change."""
     cause = find_cause(state.code, state.message)
     lines = [cause.meaning, cause.change]
-    if state.credits == 0 and facts.price_credits is not None:
-        again = format_price(facts.price_credits)
+    if state.credits == 0 and record.price_credits is not None:
+        again = format_price(record.price_credits)
         lines.append(f"Running this cell again makes a new task: {again}.")
     quote = format_quote(state.message, state.code)
     headline = "The service could not make this clip."
@@ -76,7 +77,7 @@ def describe_failed(facts: JobFacts, state: Failed, now: datetime) -> Wording:
         tuple(lines),
         quote,
         answer=state.evidence.answer.strip(),
-        cost=describe_cost(facts, state, now),
+        cost=describe_cost(record, state, now),
     )
 
 
@@ -86,9 +87,9 @@ def format_quote(message: str, code: str) -> str:
     return f"{to_one_line(message) or 'no message'}{number}"
 
 
-def describe_cost(facts: JobFacts, state: Failed, now: datetime) -> str:
+def describe_cost(record: JobRecord, state: Failed, now: datetime) -> str:
     """Describe the cost of a failed task: the service's figure, else the balance evidence."""
-    if facts.emulated:
+    if record.emulated:
         return "It cost nothing: emulated, no real credits."
     if state.credits == 0:
         return "It cost 0 credits, says the service."
@@ -145,14 +146,14 @@ def describe_refused(state: Refused) -> Wording:
     )
 
 
-def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
+def describe_unknown(record: JobRecord, state: Unknown, now: datetime) -> Wording:
     """Describe a lost or unclear answer: the evidence, and the commands to resolve it."""
     local = state.at.astimezone(now.tzinfo)
     when = f"{local:%H:%M} on {format_date(state.at, now)}"
     watch = state.evidence.watch
     watching = ("The balance is watched for a minute.",) if watch and watch.is_running(now) else ()
     look = f"In live mode, {ACCOUNT_LOGS} would show it."
-    if not facts.emulated:
+    if not record.emulated:
         look = f"Look for it on {ACCOUNT_LOGS}."
     ids = state.evidence.task_ids
     title, headline = "Answer lost", "The answer was lost. The task may exist and may be paid."
@@ -173,9 +174,9 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
             f"{look} Running this cell again sends nothing.",
         ),
         entries=(
-            *(adopt_entry(facts, each) for each in ids or ("TASK_ID",)),
+            *(adopt_entry(record, each) for each in ids or ("TASK_ID",)),
             Entry(
-                f"%kling forget {to_one_line(facts.id)}",
+                f"%kling forget {to_one_line(record.id)}",
                 "if it does not; this cell can then submit, and pay, again",
             ),
         ),
@@ -183,8 +184,8 @@ def describe_unknown(facts: JobFacts, state: Unknown, now: datetime) -> Wording:
     )
 
 
-def adopt_entry(facts: JobFacts, task_id: str) -> Entry:
+def adopt_entry(record: JobRecord, task_id: str) -> Entry:
     """Return the command that adopts a task, with the job's id if the task's id is known."""
-    job_id = "" if task_id == "TASK_ID" else f" {to_one_line(facts.id)}"
+    job_id = "" if task_id == "TASK_ID" else f" {to_one_line(record.id)}"
     command = f"%kling adopt {to_one_line(task_id)}{job_id}"
     return Entry(command, "if the task exists; this also downloads its clip")

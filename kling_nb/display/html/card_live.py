@@ -16,7 +16,6 @@ from kling_nb.core.job_state import (
     Downloading,
     Expired,
     Failed,
-    JobFacts,
     JobState,
     Saved,
     Unknown,
@@ -27,6 +26,7 @@ from kling_nb.core.job_state import (
     has_ended,
 )
 from kling_nb.core.money import format_price
+from kling_nb.storage import JobRecord
 
 from .card_text import SLOWER, Wording, describe, format_usual, format_wait
 from .markup import Markup, code, join, link, prose, tag
@@ -58,7 +58,7 @@ class CardStatus:
 
 
 def render_actions(
-    facts: JobFacts,
+    record: JobRecord,
     state: JobState,
     *,
     now: datetime,
@@ -67,7 +67,7 @@ def render_actions(
     """Return the actions below a card as HTML: progress, buttons, path and error.
 
     Args:
-        facts: The job.
+        record: The job.
         state: Its state.
         now: The current time; a bar continues from here by itself.
         status: The clicks so far.
@@ -76,15 +76,15 @@ def render_actions(
     if not has_ended(state):
         follows = bool(getattr(state, "task_id", ""))
         detach = Button("detach", "Detach", title=DETACH_HINT, is_off=not follows)
-        live = Markup(render_live(facts, state, now=now))
-        return str(join(live, row(facts, known, [detach])))
-    buttons = ended_buttons(facts, state, now)
-    if facts.cell:
+        live = Markup(render_live(record, state, now=now))
+        return str(join(live, row(record, known, [detach])))
+    buttons = ended_buttons(record, state, now)
+    if record.cell:
         buttons.append(Button("copy", "Copy cell"))
     if isinstance(state, Saved):
         buttons.append(Button("file", "Hide file" if known.path else "Show file"))
-    path = file_path_line(facts, state, known)
-    return str(join(row(facts, known, buttons), path, error_line(known)))
+    path = file_path_line(record, state, known)
+    return str(join(row(record, known, buttons), path, error_line(known)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,47 +99,47 @@ class Button:
     is_off: bool = False
 
 
-def ended_buttons(facts: JobFacts, state: JobState, now: datetime) -> list[Button]:
+def ended_buttons(record: JobRecord, state: JobState, now: datetime) -> list[Button]:
     """Return the buttons for a job that has ended.
 
     No button pays again for a failure that was, or may have been, charged.
     """
-    price = format_take_price(facts, now)
+    price = format_take_price(record, now)
     match state:
         case Saved():
             hint = "Pays for one more result of the same request: a new task, once."
             return [Button("take", f"Another take · {price}", title=hint)]
-        case Failed(credits=credits) if credits == 0 or facts.emulated:
+        case Failed(credits=credits) if credits == 0 or record.emulated:
             return [Button("take", f"Make a new task · {price}")]
         case Detached(task_id=task_id) if task_id:
             return [Button("resume", "Resume · 0 credits")]
         case Vanished() | Expired():
             return [Button("resume", "Check again · 0 credits")]
         case Unknown():
-            entries = describe(facts, state, now=now).entries
+            entries = describe(record, state, now=now).entries
             return [Button("copy", f"Copy {each.name}", text=each.name) for each in entries]
         case _:
             return []
 
 
-def format_take_price(facts: JobFacts, now: datetime) -> str:
+def format_take_price(record: JobRecord, now: datetime) -> str:
     """Format the price of one more task of the same request."""
-    if facts.emulated:
+    if record.emulated:
         return "emulated, free"
-    if facts.price_credits is None:
+    if record.price_credits is None:
         return "price not known"
-    price = format_price(facts.price_credits)
-    return f"{about_prefix(facts.model, now)} {price}".lstrip()
+    price = format_price(record.price_credits)
+    return f"{about_prefix(record.model, now)} {price}".lstrip()
 
 
-def row(facts: JobFacts, status: CardStatus, buttons: list[Button]) -> Markup:
+def row(record: JobRecord, status: CardStatus, buttons: list[Button]) -> Markup:
     """Return the buttons in a row; all are disabled while a click is being processed."""
-    written = (button(facts, status, each) for each in buttons)
+    written = (button(record, status, each) for each in buttons)
     pending = tag("span", "doing", status.pending, role="status") if status.pending else ""
     return tag("div", "buttons", *written, pending, role="group", aria_label="Actions")
 
 
-def button(facts: JobFacts, status: CardStatus, spec: Button) -> Markup:
+def button(record: JobRecord, status: CardStatus, spec: Button) -> Markup:
     """Return one button; copying needs no kernel and is always enabled."""
     is_off = spec.is_off or (bool(status.pending) and spec.word != "copy")
     return tag(
@@ -150,18 +150,18 @@ def button(facts: JobFacts, status: CardStatus, spec: Button) -> Markup:
         title=spec.title,
         classes="kling-first" if spec.word in {"take", "resume"} else "",
         data_kling_do=spec.word,
-        data_kling_job=to_one_line(facts.id),
+        data_kling_job=to_one_line(record.id),
         data_kling_turn=str(status.turn),
         data_kling_text=spec.text,
         disabled="disabled" if is_off else "",
     )
 
 
-def file_path_line(facts: JobFacts, state: JobState, status: CardStatus) -> Markup:
+def file_path_line(record: JobRecord, state: JobState, status: CardStatus) -> Markup:
     """Return the path of the clip's file, to select, copy and open."""
     if not (status.path and isinstance(state, Saved)):
         return join()
-    copying = button(facts, status, Button("copy", "Copy path", text=status.path))
+    copying = button(record, status, Button("copy", "Copy path", text=status.path))
     opening = link(status.href, f"Open the file ({format_bytes(state.clip.size_bytes)})")
     return tag("div", "where", code(status.path), copying, opening)
 
@@ -184,12 +184,12 @@ class Timing:
     expected_s: float
 
 
-def render_live(facts: JobFacts, state: JobState, *, now: datetime) -> str:
+def render_live(record: JobRecord, state: JobState, *, now: datetime) -> str:
     """Return bar, elapsed time and text of a running job as HTML, without buttons.
 
     Its height is the same in all running states.
     """
-    wording = describe(facts, state, now=now)
+    wording = describe(record, state, now=now)
     timing = timing_of(state, now)
     words = clock(state, now) if isinstance(state, Waiting) else wording.headline
     note = " ".join(wording.lines)

@@ -17,7 +17,6 @@ from kling_nb.core.job_state import (
     Downloading,
     Expired,
     Failed,
-    JobFacts,
     JobState,
     Preparing,
     Refused,
@@ -29,6 +28,7 @@ from kling_nb.core.job_state import (
     Vanished,
     Waiting,
 )
+from kling_nb.storage import JobRecord
 
 from .card_failures import Entry, Tone, Wording, describe_failed, describe_refused, describe_unknown
 
@@ -47,11 +47,11 @@ FREE = "You can keep working: other cells can run."
 SLOWER = "slower than usual"
 
 
-def describe(facts: JobFacts, state: JobState, *, now: datetime) -> Wording:
+def describe(record: JobRecord, state: JobState, *, now: datetime) -> Wording:
     """Return the text for a state; `now` is in the reader's time zone."""
     match state:
         case Preparing() | Uploading() | Sending() | Downloading():
-            wording = describe_step(facts, state)
+            wording = describe_step(record, state)
         case Waiting():
             wording = describe_waiting(state, now)
         case Unresponsive():
@@ -59,15 +59,15 @@ def describe(facts: JobFacts, state: JobState, *, now: datetime) -> Wording:
         case Saved():
             wording = describe_saved(state)
         case Failed():
-            wording = describe_failed(facts, state, now)
+            wording = describe_failed(record, state, now)
         case Refused():
             wording = describe_refused(state)
         case Unknown():
-            wording = describe_unknown(facts, state, now)
+            wording = describe_unknown(record, state, now)
         case Vanished() | Expired():
-            wording = describe_gone(facts, state)
+            wording = describe_gone(record, state)
         case Detached():
-            wording = describe_detached(facts, state)
+            wording = describe_detached(record, state)
         case Discarded():
             wording = describe_discarded(state)
         case _:
@@ -75,7 +75,9 @@ def describe(facts: JobFacts, state: JobState, *, now: datetime) -> Wording:
     return wording
 
 
-def describe_step(facts: JobFacts, state: Preparing | Uploading | Sending | Downloading) -> Wording:
+def describe_step(
+    record: JobRecord, state: Preparing | Uploading | Sending | Downloading
+) -> Wording:
     """Describe the short steps before and after the wait."""
     match state:
         case Preparing():
@@ -89,7 +91,7 @@ def describe_step(facts: JobFacts, state: Preparing | Uploading | Sending | Down
             words = f"Uploading the image: {format_progress(done, total)}."
             return Wording("Uploading", "run", words, ("Uploading costs nothing.",))
         case Sending():
-            price = facts.price_credits
+            price = record.price_credits
             task = "the task" if price is None else f"the task for {format_credits(price)}"
             line = "Recorded on disk: running the cell again costs nothing."
             return Wording("Sending", "run", f"Requesting {task}, once.", (line,))
@@ -148,9 +150,9 @@ def describe_saved(state: Saved) -> Wording:
     return Wording("Saved", "good", f"{lead}: {name}")
 
 
-def describe_gone(facts: JobFacts, state: Vanished | Expired) -> Wording:
+def describe_gone(record: JobRecord, state: Vanished | Expired) -> Wording:
     """Describe a task or clip that is no longer available."""
-    job_id = to_one_line(facts.id)
+    job_id = to_one_line(record.id)
     forget = Entry(f"%kling forget {job_id}", "allows this cell to submit, and pay, again")
     resume = Entry(f"%kling resume {job_id}", "checks with the service again, for 0 credits")
     lines = ("Running this cell again sends nothing.",)
@@ -168,7 +170,7 @@ def describe_discarded(state: Discarded) -> Wording:
     return Wording("Discarded", "calm", headline, lines)
 
 
-def describe_detached(facts: JobFacts, state: Detached) -> Wording:
+def describe_detached(record: JobRecord, state: Detached) -> Wording:
     """Describe a job that is no longer followed here."""
     why = (to_one_line(state.reason),) if state.reason.strip() else ()
     return Wording(
@@ -177,7 +179,7 @@ def describe_detached(facts: JobFacts, state: Detached) -> Wording:
         "This notebook no longer follows the job; the service continues.",
         (*why, "Resume it within a day: the service deletes results later."),
         entries=(
-            Entry(f"%kling resume {to_one_line(facts.id)}", "follows it again, for 0 credits"),
+            Entry(f"%kling resume {to_one_line(record.id)}", "follows it again, for 0 credits"),
         ),
     )
 

@@ -13,8 +13,9 @@ from datetime import datetime
 from pathlib import PurePath
 
 from kling_nb.core.formatting import format_date, format_number, replace_invisible, to_one_line
-from kling_nb.core.job_state import JobFacts, Saved
+from kling_nb.core.job_state import Saved
 from kling_nb.core.money import format_dollars, format_price
+from kling_nb.storage import JobRecord
 
 from .markup import Markup, code, data_uri, fit_size, jpeg_size, style_sheet, tag
 from .plain_text import MODE_BADGE, table_text
@@ -59,7 +60,7 @@ NONE_FIT = (
 class GalleryItem:
     """A saved clip in the gallery."""
 
-    facts: JobFacts
+    record: JobRecord
     state: Saved
     starred: bool = False
     hidden: bool = False
@@ -88,14 +89,14 @@ class ClipText:
 
 def clip_text(item: GalleryItem, *, now: datetime) -> ClipText:
     """Return the text for a clip; `now` is in the reader's time zone."""
-    facts, state = item.facts, item.state
-    take = f" · take {facts.take}" if facts.take != 1 else ""
+    record, state = item.record, item.state
+    take = f" · take {record.take}" if record.take != 1 else ""
     length = f"{format_number(round(state.clip.duration_s, 1))} s"
     return ClipText(
-        prompt=replace_invisible(facts.prompt).strip(),
-        about=to_one_line(facts.model) + take,
-        price=format_cost(facts, state),
-        cost=format_cost(facts, state, is_brief=True),
+        prompt=replace_invisible(record.prompt).strip(),
+        about=to_one_line(record.model) + take,
+        price=format_cost(record, state),
+        cost=format_cost(record, state, is_brief=True),
         date=format_date(state.finished_at, now),
         length=f"{length} · sound" if state.clip.audio_codec else length,
         clip=format_clip(state.clip),
@@ -104,12 +105,12 @@ def clip_text(item: GalleryItem, *, now: datetime) -> ClipText:
     )
 
 
-def format_cost(facts: JobFacts, state: Saved, *, is_brief: bool = False) -> str:
+def format_cost(record: JobRecord, state: Saved, *, is_brief: bool = False) -> str:
     """Format the price of a clip: the service's figure, else the listed price."""
-    charged = state.credits if state.credits is not None else facts.price_credits
+    charged = state.credits if state.credits is not None else record.price_credits
     if charged is None:
         return "price not known"
-    if not facts.emulated:
+    if not record.emulated:
         return format_price(charged)
     return f"would cost {format_dollars(charged) if is_brief else format_price(charged)}"
 
@@ -167,7 +168,7 @@ def render_item(item: GalleryItem, label: ClipText) -> Markup:
     """Return one clip: its image above its facts."""
     marks = (
         tag("span", "starred", "★ Starred", classes=DIM) if item.starred else "",
-        tag("span", "emulated", MODE_BADGE) if item.facts.emulated else "",
+        tag("span", "emulated", MODE_BADGE) if item.record.emulated else "",
         tag("span", "length", label.length, classes=DIM),
     )
     # Cut, not folded: long prompts would hide the images. The title has the whole prompt.
@@ -207,6 +208,6 @@ def gallery_text(items: Sequence[GalleryItem], *, matching: int, kept: int, now:
 def line(item: GalleryItem, label: ClipText) -> tuple[str, ...]:
     """Return one clip as the cells of a row."""
     mark = "★" if item.starred else ""
-    mode = f" · {MODE_BADGE.lower()}" if item.facts.emulated else ""
+    mode = f" · {MODE_BADGE.lower()}" if item.record.emulated else ""
     prompt, file = to_one_line(label.prompt, 48), label.file or to_one_line(label.fault, 40)
-    return mark, item.facts.id, label.date, label.price + mode, prompt, file
+    return mark, item.record.id, label.date, label.price + mode, prompt, file

@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import PurePath
 
 from kling_nb.core.formatting import to_one_line
-from kling_nb.core.job_state import JobFacts, JobState, Saved
+from kling_nb.core.job_state import JobState, Saved
+from kling_nb.storage import JobRecord
 
 from .card_text import Wording, describe, task_of
 from .prices import cost_line, format_clip
@@ -29,19 +30,19 @@ PROMPT_LIMIT = 100
 AMOUNT = re.compile(r"[+−-]?\$?\d[\d,.]*( (credits?|s|%|kB|MB))?( \(\$[\d,.]+\))?")
 
 
-def render_text(facts: JobFacts, state: JobState, *, now: datetime) -> str:
+def render_text(record: JobRecord, state: JobState, *, now: datetime) -> str:
     """Return the card as at most four lines of plain text, and one more for each warning."""
-    wording = describe(facts, state, now=now)
+    wording = describe(record, state, now=now)
     task_id = task_of(state)
     head = (
         wording.badge,
-        MODE_BADGE.upper() if facts.emulated else "",
-        to_one_line(facts.model),
-        f"job {to_one_line(facts.id)}",
-        f"take {facts.take}" if facts.take != 1 else "",
+        MODE_BADGE.upper() if record.emulated else "",
+        to_one_line(record.model),
+        f"job {to_one_line(record.id)}",
+        f"take {record.take}" if record.take != 1 else "",
         f"task {to_one_line(task_id)}" if task_id else "",
     )
-    money = cost_line(facts, state, now=now)
+    money = cost_line(record, state, now=now)
     if isinstance(state, Saved):
         more = (PurePath(path).name for path in state.others)
         money = " · ".join(
@@ -49,17 +50,17 @@ def render_text(facts: JobFacts, state: JobState, *, now: datetime) -> str:
         )
     lines = (
         " · ".join(filter(None, head)),
-        to_one_line(facts.prompt, PROMPT_LIMIT),
+        to_one_line(record.prompt, PROMPT_LIMIT),
         money,
-        *map(warning_text, shown_warnings(facts, state)),
+        *map(warning_text, shown_warnings(record, state)),
         wording_text(wording),
     )
     return "\n".join(line for line in lines if line)
 
 
-def shown_warnings(facts: JobFacts, state: JobState) -> tuple[str, ...]:
+def shown_warnings(record: JobRecord, state: JobState) -> tuple[str, ...]:
     """Return the warnings of a request; none after the clip is saved."""
-    return () if isinstance(state, Saved) else facts.warnings
+    return () if isinstance(state, Saved) else record.warnings
 
 
 def warning_text(warning: str) -> str:

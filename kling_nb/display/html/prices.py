@@ -18,7 +18,6 @@ from kling_nb.core.formatting import (
 from kling_nb.core.job_state import (
     ClipFacts,
     Encoding,
-    JobFacts,
     JobState,
     Preparing,
     Saved,
@@ -27,6 +26,7 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.core.money import Funds, format_price
 from kling_nb.models.catalog import CATALOGUE
+from kling_nb.storage import JobRecord
 
 __all__ = [
     "about_prefix",
@@ -115,41 +115,41 @@ def format_change(name: str, before_credits: float, price_credits: float | None)
     return start + after
 
 
-def saved_hint(facts: JobFacts, state: JobState) -> str:
+def saved_hint(record: JobRecord, state: JobState) -> str:
     """Return the hint for readers of a notebook that was saved while the job ran."""
     hint = "Run this cell again to see the clip: 0 credits"
-    price = facts.price_credits
-    if facts.emulated or price is None or not isinstance(state, Preparing | Uploading):
+    price = record.price_credits
+    if record.emulated or price is None or not isinstance(state, Preparing | Uploading):
         return hint
     return f"{hint} if it was sent, {format_number(price)} if not"
 
 
-def cost_line(facts: JobFacts, state: JobState, *, now: datetime) -> str:
+def cost_line(record: JobRecord, state: JobState, *, now: datetime) -> str:
     """Format what the job costs, or cost, in its state."""
     if isinstance(state, Saved):
-        return format_paid(facts, state, now)
+        return format_paid(record, state, now)
     ended = has_ended(state)
     # For an emulated job, `price_line` writes "would cost" in each state.
     words = (
-        "price" if ended and not facts.emulated else "",
-        about_prefix(facts.model, facts.created_at),
+        "price" if ended and not record.emulated else "",
+        about_prefix(record.model, record.created_at),
     )
-    funds = NO_FUNDS if ended else Funds(facts.balance_credits, facts.budget_credits)
+    funds = NO_FUNDS if ended else Funds(record.balance_before, record.budget_before)
     return price_line(
-        facts.inputs.values(),
-        facts.price_credits,
+        record.inputs.values(),
+        record.price_credits,
         funds=funds,
-        emulated=facts.emulated,
+        emulated=record.emulated,
         label=" ".join(filter(None, words)),
     )
 
 
-def format_paid(facts: JobFacts, state: Saved, now: datetime) -> str:
+def format_paid(record: JobRecord, state: Saved, now: datetime) -> str:
     """Format the price of a saved clip: the service's figure, else ours as expected."""
-    charged = state.credits if state.credits is not None else facts.price_credits
+    charged = state.credits if state.credits is not None else record.price_credits
     once = f"made on {format_date(state.finished_at, now)} · 0 credits now · "
-    age = about_prefix(facts.model, facts.created_at) if state.credits is None else ""
-    if facts.emulated:
+    age = about_prefix(record.model, record.created_at) if state.credits is None else ""
+    if record.emulated:
         return (
             f"{once}{NO_CREDITS}"
             if state.already
@@ -158,7 +158,7 @@ def format_paid(facts: JobFacts, state: Saved, now: datetime) -> str:
     if charged is None:
         return f"{once}price not known" if state.already else "price not known"
     price = f"{age} {format_price(charged)}".lstrip()
-    other = format_difference(facts.price_credits, state.credits)
+    other = format_difference(record.price_credits, state.credits)
     if state.already:
         return f"{once}{price} then{other}"
     if state.credits is None:

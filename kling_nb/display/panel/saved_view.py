@@ -98,11 +98,11 @@ class SavedView:
     def _bundle(self, job: Job, room: int) -> Bundle:
         key = f"{job.id} {job.state.name}"
         if key not in self._whole:
-            self._whole[key] = card_bundle(job.facts, job.state)
+            self._whole[key] = card_bundle(job.record, job.state)
         whole = self._whole[key]
         if len(whole["text/html"]) <= room:
             return whole
-        return card_bundle(job.facts, job.state, "never")
+        return card_bundle(job.record, job.state, "never")
 
 
 def _records(kept: Sequence[Bundle]) -> Bundle:

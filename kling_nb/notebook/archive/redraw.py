@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from kling_nb.core.errors import MediaError
-from kling_nb.core.job_state import JobFacts, JobState, Saved
+from kling_nb.core.job_state import JobState, Saved
 from kling_nb.display import html
 from kling_nb.display.cards import card_bundle
 from kling_nb.display.cards.metadata import CARD_MIME, CardMetadata, Embedded, read_card
-from kling_nb.jobs.job_from_record import facts_of, state_of
+from kling_nb.jobs.job_from_record import state_of
 from kling_nb.media import clips
 from kling_nb.storage import JobRecord
 
@@ -78,18 +78,19 @@ def whole_clip(section: html.Section, clip: CardMetadata) -> bytes:
     return video if len(video) == clip.size_bytes else b""
 
 
-def _known(card: CardMetadata, row: JobRecord, path: Path) -> tuple[JobFacts, JobState]:
+def _known(card: CardMetadata, row: JobRecord, path: Path) -> tuple[JobRecord, JobState]:
     """Return the facts and the state of a job in the ledger, with the clip that was found."""
     state = state_of(row, already=False)
     if not isinstance(state, Saved):
         raise MediaError(f"job {row.id} is {row.stage} and has no clip now")
     card = with_clip(card, row)
     clip = replace(state.clip, path=str(path), sha256=card.sha256, size_bytes=card.size_bytes)
-    return facts_of(row), replace(state, clip=clip)
+    return row, replace(state, clip=clip)
 
 
-def _foreign(section: html.Section, card: CardMetadata, path: Path) -> tuple[JobFacts, JobState]:
+def _foreign(section: html.Section, card: CardMetadata, path: Path) -> tuple[JobRecord, JobState]:
     """Return the facts of another folder's job that its player needs."""
     now = datetime.now(UTC)
-    facts = JobFacts(card.id, card.model, section.prompt, {}, None, None, now, emulated=False)
-    return facts, Saved(card.task_id, clips.probe_clip(path), None, now)
+    values = {"prompt": section.prompt}
+    record = JobRecord("", "live", card.model, values, 1, None, id=card.id, created_at=now)
+    return record, Saved(card.task_id, clips.probe_clip(path), None, now)

@@ -155,7 +155,7 @@ class Commands:
         jobs = default_session().resume(job_id)
         if job_id:
             return jobs[0]
-        lines = [f"{job.id} {job.facts.prompt[:60]}" for job in jobs]
+        lines = [f"{job.id} {job.record.prompt[:60]}" for job in jobs]
         show_notice("info", f"{len(jobs)} running", lines)
         return None
 

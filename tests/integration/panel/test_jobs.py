@@ -89,7 +89,7 @@ def test_a_click_makes_a_clip(make, fox, beside) -> None:
     assert isinstance(job.state, Saved)
     assert 'data-kling-state="saved"' in text_of(made)
     assert "<video" in text_of(made)
-    assert job.facts.cell.startswith("%%kling --image ")
+    assert job.record.cell.startswith("%%kling --image ")
 
 
 def test_a_click_shows_all_problems_and_sends_nothing(make, beside) -> None:
@@ -122,7 +122,7 @@ def test_several_clips_run_at_once_newest_first(make, fox, beside) -> None:
     first = made.generate()
     press(made, prompt="two")
     beside.rest()
-    assert [job.facts.prompt for job in made.jobs] == ["two", "one"]
+    assert [job.record.prompt for job in made.jobs] == ["two", "one"]
     assert made.jobs[1] is first
     for job in made.jobs:
         job.result(WAIT_S)
@@ -157,7 +157,7 @@ def test_another_take_is_a_card_of_its_own(make, fox, beside) -> None:
     first.result(WAIT_S)
     made.show(first.another_take())
     beside.rest()
-    assert [job.facts.take for job in made.jobs] == [2, 1]
+    assert [job.record.take for job in made.jobs] == [2, 1]
     made.jobs[0].result(WAIT_S)
 
 

@@ -61,7 +61,7 @@ def test_the_settings_of_a_clip_fill_the_form(make, fox, beside) -> None:
     start(other, "settings", job.id)
     beside.rest()
     read_all(other)
-    assert other.model == job.facts.model
+    assert other.model == job.record.model
     assert find(other, "Prompt").value == "first"
     assert find(other, "Duration").value == "10"
     assert find(other, "Image").pictures[0]["name"] == "fox.png"

@@ -18,7 +18,7 @@ from kling_nb.core.job_state import Stage
 from kling_nb.core.secret import Key
 from kling_nb.errors import ConfigurationError
 from kling_nb.kie.webhooks import sign_callback
-from kling_nb.storage import CallbackStore, Intent, Ledger
+from kling_nb.storage import CallbackStore, JobRecord, Ledger
 from tests.support.jupyter import notification
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ TOKEN = "the-callback-token"
 
 def receiver_of(ledger: Ledger, key: str = "") -> CallbackReceiver:
     """The receiver of a folder with a job that is being sent."""
-    row, _ = ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))
+    row, _ = ledger.intend(JobRecord("f", "live", "m", {}, 1, 55.0))
     ledger.advance(row.id, Stage.SENDING, nonce=TOKEN)
     return CallbackReceiver(lambda token: ledger.folder, Key(key) if key else None, AT.timestamp)
 

@@ -12,16 +12,17 @@ import pytest
 
 from kling_nb.__main__ import main
 from kling_nb.core.console import accept_all_characters, print_text, readable
-from kling_nb.core.job_state import ClipFacts, JobFacts
+from kling_nb.core.job_state import ClipFacts
 from kling_nb.display.cards.outputs import TerminalOutput
 from kling_nb.errors import MediaError
 from kling_nb.jobs.job import Clip
 from kling_nb.jobs.session import Session
+from tests.support.records import record_of
 
 ENCODINGS = ("cp1252", "cp932", "ascii")
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 CLIP = Clip(
-    JobFacts("ab12cd34", "kling-2.6/text-to-video", "→ 狐", {}, 55.0, None, AT, emulated=True),
+    record_of("ab12cd34", "kling-2.6/text-to-video", "→ 狐", AT, emulated=True),
     ClipFacts("/clips/狐.mp4", 640, 360, 5.0, 24.0, "h264", "", 100),
     "task",
     "",

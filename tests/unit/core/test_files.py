@@ -16,7 +16,7 @@ import pytest
 from kling_nb.core import files
 from kling_nb.core.files import ensure_file, make_folder, new_file, open_plain
 from kling_nb.jobs.session import Session
-from kling_nb.storage import Intent, Ledger
+from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.callback_routes import CallbackRoutes
 from kling_nb.storage.user_index import UserIndex
 
@@ -200,7 +200,7 @@ def test_a_preallocated_file_is_as_private_as_the_ledger(
 ) -> None:
     """It holds the prompt of a request while that is being sent."""
     tmp_path.chmod(folder)
-    row, _ = ledger.intend(Intent("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0))
+    row, _ = ledger.intend(JobRecord("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0))
     ledger.id_slots.allocate(row)
     assert bits(tmp_path / "sending" / f"{row.id}.json") == after
     assert bits(tmp_path / "sending") == (0o700 if folder == 0o755 else folder)

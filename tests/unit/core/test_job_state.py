@@ -11,6 +11,7 @@ import pytest
 
 from kling_nb.core import job_state
 from kling_nb.core.job_state import BLOCKING, ENDED, FORGETTABLE, NEXT_STAGES, Stage, has_ended
+from tests.support.records import record_of
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 CLIP = job_state.ClipFacts("/c.mp4", 640, 360, 5.0, 24.0, "h264", "", 1000, "00")
@@ -130,5 +131,5 @@ def test_states_are_values(name: str) -> None:
 
 def test_pictures_stay_out_of_reprs() -> None:
     """A job's facts can be printed without the bytes of its picture."""
-    facts = job_state.JobFacts("1a", "m", "p", {}, 55, None, AT, False, thumbnail=b"JPEGBYTES")
+    facts = record_of("1a", "m", "p", AT, thumbnail=b"JPEGBYTES")
     assert "JPEGBYTES" not in repr(facts)

@@ -11,7 +11,7 @@ from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
 from kling_nb.jobs.callback_urls import CallbackUrls, Listening
 from kling_nb.kie.webhooks import read_callback_token
-from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage import JobRecord, Ledger
 
 URL = "https://my.example/cb?user=7"
 FOLDER = Path("clips")
@@ -28,7 +28,7 @@ def listen(hearing: CallbackUrls, url: str = URL) -> tuple[Listening, list[str]]
 @pytest.fixture
 def row(ledger: Ledger) -> JobRecord:
     """A job that is being sent."""
-    row, _ = ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))
+    row, _ = ledger.intend(JobRecord("f", "live", "m", {}, 1, 55.0))
     return ledger.advance(row.id, Stage.SENDING)
 
 

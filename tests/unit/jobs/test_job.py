@@ -20,7 +20,6 @@ from kling_nb.core.job_state import (
     Detached,
     Event,
     Failed,
-    JobFacts,
     JobState,
     Preparing,
     Saved,
@@ -39,9 +38,10 @@ from kling_nb.errors import (
 from kling_nb.jobs.background_loop import BackgroundLoop
 from kling_nb.jobs.job import Clip, Job
 from tests.support.controllers import StubController
+from tests.support.records import record_of
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
-FACTS = JobFacts("ab12cd34", "kling-2.6/text-to-video", "A fox", {}, 55.0, 100.0, AT, True)
+FACTS = record_of("ab12cd34", "kling-2.6/text-to-video", "A fox", AT, emulated=True)
 CLIP_FACTS = ClipFacts("/nowhere/a.mp4", 64, 36, 5.0, 24.0, "h264", "", 100, "0" * 64)
 CLIP = Clip(FACTS, CLIP_FACTS, "task", "https://files.example/a.mp4", 55.0, AT)
 SAVED = Saved("task", CLIP_FACTS, 55.0, AT)

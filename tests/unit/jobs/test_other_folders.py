@@ -10,11 +10,11 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import AlreadyPaid
 from kling_nb.jobs.other_folders import OtherFolders
-from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import World
 
-INTENT = Intent("f" * 64, "live", "kling-2.6/text-to-video", {}, 1, 55.0)
+INTENT = JobRecord("f" * 64, "live", "kling-2.6/text-to-video", {}, 1, 55.0)
 
 
 @pytest.fixture

@@ -244,7 +244,7 @@ def test_services_are_not_mixed(
     deliver(freight, job, {"image": [picture(1)]})
     uploader.upload_url = "http://127.0.0.1:8787"
     deliver(freight, job, {"image": [picture(1)]})
-    live = Job(replace(job.facts, emulated=False), job.state, background_loop())
+    live = Job(replace(job.record, service="live"), job.state, background_loop())
     deliver(freight, live, {"image": [picture(1)]})
     assert len(uploader.begun) == 3
     with world.ledger._reading() as jobs:

@@ -176,7 +176,7 @@ def test_urls() -> None:
 def test_a_data_url_is_not_written_into_the_cell(session: Session, photo: bytes) -> None:
     """A cell of ten million characters is no cell: it stands there as a variable."""
     job = session.image_to_video(data_url(photo), "A red fox")
-    assert job.facts.cell.splitlines()[0] == "%%kling --image picture"
+    assert job.record.cell.splitlines()[0] == "%%kling --image picture"
     assert session.image_to_video(photo, "A red fox").id == job.id
 
 
@@ -271,7 +271,7 @@ def test_a_cell_names_the_job_of_an_earlier_one(session: Session) -> None:
     cell = read_cell("--image fox", "It stops", {})
     found = resolve(cell.spec, cell.values, {"fox": fox})
     job = session.reserve(ClipRequest(cell.spec, found.values, written=found.written))
-    assert job.facts.cell == "%%kling --image fox\nIt stops"
+    assert job.record.cell == "%%kling --image fox\nIt stops"
 
 
 def test_a_job_that_runs_is_waited_for(open_session: Callable[..., Session]) -> None:

@@ -140,10 +140,10 @@ def test_a_job_knows_before_it_is_sent(session: Session) -> None:
         ClipRequest(IMAGE_TO_VIDEO, {"prompt": "go", "image": image(8, 8)})
     ) as job:
         assert isinstance(job.state, Preparing)
-        assert html.escape(WARNED) in html.render_record(job.facts, job.state, now=NOW)
+        assert html.escape(WARNED) in html.render_record(job.record, job.state, now=NOW)
     job.result(20)
     take = job.another_take()
-    assert take.facts.warnings == job.facts.warnings
+    assert take.facts.warnings == job.record.warnings
     take.result(20)
 
 

@@ -10,7 +10,7 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.errors import LedgerError
-from kling_nb.storage import CallbackStore, Intent, Ledger, StoredCallback, callback_store
+from kling_nb.storage import CallbackStore, JobRecord, Ledger, StoredCallback, callback_store
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WAYS = {
@@ -41,7 +41,7 @@ OPEN = {
 def box(ledger: Ledger) -> CallbackStore:
     """Return the store of a ledger with one job in each stage; its callback token is the stage."""
     for stage, steps in WAYS.items():
-        row, _ = ledger.intend(Intent(f"f-{stage}", "live", "m", {}, 1, 55.0))
+        row, _ = ledger.intend(JobRecord(f"f-{stage}", "live", "m", {}, 1, 55.0))
         ledger.advance(row.id, Stage.SENDING, nonce=str(stage))
         for step in steps:
             ledger.advance(row.id, step)

@@ -12,7 +12,7 @@ import pytest
 
 from kling_nb.core.job_state import BLOCKING
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Intent, Ledger, database
+from kling_nb.storage import JobRecord, Ledger, database
 from kling_nb.storage.database import MIGRATIONS, Database, advice_for
 from kling_nb.storage.jobs_table import JobsTable
 
@@ -87,7 +87,7 @@ def test_the_file_itself_refuses_a_second_row(made: Database) -> None:
     def insert() -> None:
         with made.writing() as connection:
             jobs = JobsTable(connection, made.path.parent, lambda: datetime.now(UTC))
-            jobs.insert(Intent("f", "live", "m", {}, 1, None), "someone")
+            jobs.insert(JobRecord("f", "live", "m", {}, 1, None), "someone")
 
     insert()
     with pytest.raises(LedgerError, match=r"UNIQUE constraint failed: jobs\.fingerprint"):
@@ -125,7 +125,7 @@ def test_a_ledger_of_the_first_version(tmp_path: Path, monkeypatch: pytest.Monke
     assert (row.nonce, row.answer, row.watch) == ("", "", None)
     assert (row.values["prompt"], row.thumbnail) == ("A red fox", b"\xff\xd8")
     assert ledger.clips() == [row]
-    assert ledger.intend(Intent("f", "live", "m", {}, 1, None)) == (row, False)
+    assert ledger.intend(JobRecord("f", "live", "m", {}, 1, None)) == (row, False)
     assert ledger.mark("1a2b", starred=True).starred
     ledger.close()
     with old.reading() as connection:

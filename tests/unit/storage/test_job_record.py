@@ -14,7 +14,6 @@ from kling_nb.core.stored_input import StoredInput
 from kling_nb.storage.job_record import (
     COLUMNS,
     Column,
-    Intent,
     JobRecord,
     encode_facts,
     encode_record,
@@ -93,7 +92,7 @@ def test_half_a_character_is_replaced() -> None:
 def test_a_prompt_with_half_a_character_is_kept() -> None:
     """JSON escapes it, so that the user's own text comes back unchanged."""
     prompt = {"prompt": "fox \ud83d"}
-    values = encode_record(Intent("f", "live", "m", prompt, 1, None), Path("/clips"))["values"]
+    values = encode_record(JobRecord("f", "live", "m", prompt, 1, None), Path("/clips"))["values"]
     assert isinstance(values, str)
     assert values.isascii()
 
@@ -102,7 +101,7 @@ def test_a_prompt_with_half_a_character_is_kept() -> None:
 def test_values_are_jsons(value: object) -> None:
     """Values that JSON does not have are refused, such as images."""
     with pytest.raises((TypeError, ValueError)):
-        encode_record(Intent("f", "live", "m", {"image": value}, 1, None), Path("/clips"))
+        encode_record(JobRecord("f", "live", "m", {"image": value}, 1, None), Path("/clips"))
 
 
 def test_a_clip_below_the_folder_is_stored_without_it(tmp_path: Path) -> None:

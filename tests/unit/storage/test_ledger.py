@@ -13,7 +13,7 @@ import pytest
 from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage import JobRecord, Ledger
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NEGATIVE = StoredInput("ab" * 32, "fox.png", "image/png")
@@ -62,9 +62,9 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
     ledger.close()
 
 
-def intent(fingerprint: str = "f" * 64) -> Intent:
+def intent(fingerprint: str = "f" * 64) -> JobRecord:
     """Return a request, identified by its fingerprint."""
-    return Intent(
+    return JobRecord(
         fingerprint=fingerprint,
         service="live",
         model="kling-2.6/image-to-video",
@@ -101,8 +101,8 @@ def test_an_intent_is_kept_as_given(ledger: Ledger) -> None:
     row, new = ledger.intend(intent())
     given = intent()
     assert new
-    assert {name: getattr(row, name) for name in Intent.__slots__} == {
-        name: getattr(given, name) for name in Intent.__slots__
+    assert {name: getattr(row, name) for name in JobRecord.__slots__} == {
+        name: getattr(given, name) for name in JobRecord.__slots__
     }
     assert (row.stage, row.owner, row.task_id) == (Stage.INTENDED, ledger.owner, "")
     assert (row.created_at, row.updated_at, row.sent_at) == (START, START, None)
@@ -112,7 +112,7 @@ def test_an_intent_is_kept_as_given(ledger: Ledger) -> None:
 def test_values_that_are_not_json_are_refused(ledger: Ledger) -> None:
     """Bytes among the values raise a TypeError and leave no row."""
     with pytest.raises(TypeError):
-        ledger.intend(Intent("f", "live", "m", {"image": b"png"}, 1, None))
+        ledger.intend(JobRecord("f", "live", "m", {"image": b"png"}, 1, None))
     assert ledger.rows() == []
 
 

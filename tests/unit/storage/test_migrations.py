@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kling_nb.core.job_state import Stage
-from kling_nb.storage import Intent, Ledger, database
+from kling_nb.storage import JobRecord, Ledger, database
 from kling_nb.storage.database import Database
 from kling_nb.storage.migrations import MIGRATIONS
 from tests.unit.storage.test_database import FIRST_ROW
@@ -48,7 +48,7 @@ def test_a_file_of_any_version(
         with old.writing() as connection:
             connection.execute(FIRST_ROW)
     ledger = Ledger(tmp_path)
-    row, is_new = ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))
+    row, is_new = ledger.intend(JobRecord("f", "live", "m", {}, 1, 55.0))
     assert (row.id, row.stage, row.task_id, is_new) == ("1a2b3c4d", Stage.SAVED, "t1", False)
     assert [expense.credits for expense in ledger.spending.expenses()] == [55.0]
     ledger.close()

@@ -10,15 +10,15 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.session_lock import SessionLocks
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 
 
-def intent(fingerprint: str = "f") -> Intent:
+def intent(fingerprint: str = "f") -> JobRecord:
     """Return a request, identified by its fingerprint."""
-    return Intent(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
+    return JobRecord(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
 
 
 def led(ledger: Ledger, *stages: Stage, fingerprint: str = "f") -> JobRecord:

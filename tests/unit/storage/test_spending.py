@@ -15,7 +15,7 @@ from kling_nb.core.budgets import BudgetStatus, Change, Scope
 from kling_nb.core.charge_evidence import BalanceHistory, TimedBalance
 from kling_nb.core.job_state import BLOCKING, FORGETTABLE, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.errors import BudgetExceeded, LedgerError
-from kling_nb.storage import Intent, JobRecord, Ledger, database, spending
+from kling_nb.storage import JobRecord, Ledger, database, spending
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 COUNTED = BLOCKING | {Stage.FORGOTTEN}
@@ -51,10 +51,10 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
     ledger.close()
 
 
-def intent(name: object = "f", *, price: float | None = 55.0, notebook: str = "") -> Intent:
+def intent(name: object = "f", *, price: float | None = 55.0, notebook: str = "") -> JobRecord:
     """Return a live request, identified by its name."""
     model = "kling-2.6/image-to-video"
-    return Intent(str(name), "live", model, {}, 1, price, notebook=notebook)
+    return JobRecord(str(name), "live", model, {}, 1, price, notebook=notebook)
 
 
 def lead(ledger: Ledger, stage: Stage, name: object = "f", **more: object) -> JobRecord:

@@ -9,7 +9,7 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Intent, JobRecord, Ledger
+from kling_nb.storage import JobRecord, Ledger
 
 STEPS = {
     Stage.SENDING: [Stage.SENDING],
@@ -24,7 +24,7 @@ TOLD = {"reason": "no answer", "code": "524", "answer": "<html>"}
 
 def lead(ledger: Ledger, stage: Stage, name: str = "f", service: str = "live") -> JobRecord:
     """Return a new row in that stage, without a task."""
-    row, _ = ledger.intend(Intent(name, service, "m", {"prompt": "A red fox"}, 1, 55.0))
+    row, _ = ledger.intend(JobRecord(name, service, "m", {"prompt": "A red fox"}, 1, 55.0))
     for step in STEPS[stage]:
         row = ledger.advance(row.id, step)
     return row
@@ -86,7 +86,7 @@ def test_a_dead_sessions_request_whose_task_is_known(
     [settled] = ledger.settle(service)
     assert (settled.stage, settled.task_id) == (Stage.ACCEPTED, "t1")
     assert (settled.owner == ledger.owner) is (service == "live")
-    assert ledger.intend(Intent("f", "live", "m", {}, 1, 55.0)) == (settled, False)
+    assert ledger.intend(JobRecord("f", "live", "m", {}, 1, 55.0)) == (settled, False)
 
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.VANISHED])
@@ -109,7 +109,7 @@ def test_a_notification_to_a_job_that_blocks_nothing(ledger: Ledger, stage: Stag
     assert not row.is_adopted
     assert ledger.row(row.id).stage is stage
     assert ledger.task_matching.assign_task(row.id, "t1") == heir
-    assert ledger.intend(Intent("f", "live", "m", {}, 1, 55.0))[1]
+    assert ledger.intend(JobRecord("f", "live", "m", {}, 1, 55.0))[1]
 
 
 def test_a_task_of_another_job_is_not_this_ones(ledger: Ledger) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from kling_nb.core.job_state import (
     Downloading,
-    JobFacts,
     JobState,
     Preparing,
     Refused,
@@ -17,6 +16,7 @@ from kling_nb.core.job_state import (
     Uploading,
 )
 from kling_nb.display import html
+from kling_nb.storage import JobRecord
 from tests.support.html_outline import Outline, live, record, text
 from tests.support.html_states import (
     ALREADY,
@@ -46,7 +46,9 @@ def test_the_record_names_job_and_state(state: JobState) -> None:
 
 @pytest.mark.parametrize("state", EVERY, ids=name_of)
 @pytest.mark.parametrize("facts", [FACTS, EMULATED], ids=["live", "emulated"])
-def test_an_emulated_card_says_so_and_a_real_one_does_not(facts: JobFacts, state: JobState) -> None:
+def test_an_emulated_card_says_so_and_a_real_one_does_not(
+    facts: JobRecord, state: JobState
+) -> None:
     """The badge is on every card, in HTML and in text, and no real credits are claimed."""
     badge = 'class="kling-emulated"' in record(state, facts)
     assert badge == facts.emulated
@@ -188,7 +190,9 @@ def test_the_player_has_a_label_and_its_room() -> None:
 def test_a_long_prompt_is_cut_and_whole_in_a_fold() -> None:
     """The card keeps its height; nothing is lost."""
     prompt = "word " * 190 + "end"
-    outline = Outline(record(WAITING, replace(FACTS, prompt=prompt, cell="")))
+    outline = Outline(
+        record(WAITING, replace(FACTS, values=FACTS.values | {"prompt": prompt}, cell=""))
+    )
     assert outline.only("kling-fold") is not None
     assert prompt in outline.text
     assert "word…" in outline.text

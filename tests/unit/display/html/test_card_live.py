@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from kling_nb.core.job_state import Detached, Expired, Failed, JobFacts, JobState, Vanished
+from kling_nb.core.job_state import Detached, Expired, Failed, JobState, Vanished
 from kling_nb.display.html import CardStatus
+from kling_nb.storage import JobRecord
 from tests.support.html_outline import Outline, foot
 from tests.support.html_states import (
     EMULATED,
@@ -71,7 +72,7 @@ def test_nothing_moves_after_the_end(state: JobState) -> None:
         (replace(FACTS, price_credits=None), "Another take · price not known"),
     ],
 )
-def test_another_take_says_its_price(facts: JobFacts, label: str) -> None:
+def test_another_take_says_its_price(facts: JobRecord, label: str) -> None:
     """Before the click."""
     assert label in Outline(foot(SAVED, facts)).text
 

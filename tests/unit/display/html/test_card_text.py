@@ -12,7 +12,6 @@ from kling_nb.core.job_state import (
     Downloading,
     Expired,
     Failed,
-    JobFacts,
     JobState,
     Refused,
     Unknown,
@@ -23,6 +22,7 @@ from kling_nb.core.job_state import (
 from kling_nb.display.html.card_text import Wording, describe
 from kling_nb.errors import Problem
 from kling_nb.kie.failures import find_cause
+from kling_nb.storage import JobRecord
 from tests.support.html_outline import Outline, record, text
 from tests.support.html_states import (
     ALREADY,
@@ -41,12 +41,12 @@ from tests.support.html_states import (
 MEDIA = find_cause("422", "Your media file is unavailable")
 
 
-def wording(state: JobState, facts: JobFacts = FACTS) -> Wording:
+def wording(state: JobState, facts: JobRecord = FACTS) -> Wording:
     """Describe a state at the fixed moment."""
     return describe(facts, state, now=NOW)
 
 
-def all_of(state: JobState, facts: JobFacts = FACTS) -> str:
+def all_of(state: JobState, facts: JobRecord = FACTS) -> str:
     """Give everything a state says as one text."""
     said = wording(state, facts)
     entries = [f"{entry.name} {entry.text}" for entry in said.entries]

@@ -111,7 +111,7 @@ def test_a_clip_without_its_file_says_so() -> None:
 
 def test_what_people_wrote_stays_text() -> None:
     """Markup in a prompt or a fault is read and not obeyed."""
-    facts = replace(FACTS, prompt=HOSTILE, model=f"kling/{HOSTILE}")
+    facts = replace(FACTS, values=FACTS.values | {"prompt": HOSTILE}, model=f"kling/{HOSTILE}")
     named = replace(SAVED, clip=replace(CLIP, path=f"/clips/{HOSTILE.replace('/', '')}.mp4"))
     broken = GalleryItem(facts, named, fault=HOSTILE, poster=TINY_JPEG)
     for hostile in (broken, replace(broken, fault="")):
@@ -186,7 +186,7 @@ def test_dates_are_the_readers() -> None:
 def test_a_long_prompt_is_cut_and_whole_at_a_touch() -> None:
     """A wall of opened prompts is no gallery; what is cut is in the title."""
     prompt = "A red fox\nshakes the snow " + "off its coat, " * 40
-    shown = render(replace(LIVE, facts=replace(FACTS, prompt=prompt)))
+    shown = render(replace(LIVE, facts=replace(FACTS, values=FACTS.values | {"prompt": prompt})))
     assert shown.only("kling-caption-of")["title"] == prompt.strip()
     assert "A red fox shakes" in shown.text
     assert shown.text.count("off its coat") < 9
@@ -194,7 +194,9 @@ def test_a_long_prompt_is_cut_and_whole_at_a_touch() -> None:
 
 def test_a_picture_is_named_by_its_clip() -> None:
     """Briefly: it is read aloud."""
-    alt = render(replace(LIVE, facts=replace(FACTS, prompt="A red fox " * 40))).only("kling-still")
+    alt = render(
+        replace(LIVE, facts=replace(FACTS, values=FACTS.values | {"prompt": "A red fox " * 40}))
+    ).only("kling-still")
     assert (alt["alt"] or "").startswith("Clip: A red fox A red fox")
     assert len(alt["alt"] or "") <= 90
 
@@ -225,7 +227,7 @@ def test_the_saved_form_counts_and_says_how_to_have_more() -> None:
 
 def test_a_clip_is_one_line_of_the_text() -> None:
     """Whatever was written in its prompt, and whatever is wrong with its file."""
-    facts = replace(FACTS, prompt="A red fox\n\nshakes\nthe snow")
+    facts = replace(FACTS, values=FACTS.values | {"prompt": "A red fox\n\nshakes\nthe snow"})
     lines = text(GalleryItem(facts, SAVED, fault="fox.mp4\nis gone")).splitlines()
     assert len(lines) == len(text(LIVE).splitlines())
     assert "A red fox shakes the snow" in lines[-1]

@@ -7,15 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kling_nb.core.job_state import Failed, JobFacts, Preparing, Saved, Uploading
+from kling_nb.core.job_state import Failed, Preparing, Saved, Uploading
 from kling_nb.core.money import Funds, format_price
 from kling_nb.display.html import about_prefix, price_line
 from kling_nb.display.html.prices import cost_line, format_clip, saved_hint
 from kling_nb.models.catalog import CATALOGUE
+from kling_nb.storage import JobRecord
 from tests.support.html_states import ALREADY, CLIP, EMULATED, FACTS, NOW, RUNNING, SAVED, WAITING
 
 
-def cost(facts: JobFacts, state: Saved) -> str:
+def cost(facts: JobRecord, state: Saved) -> str:
     """Give the cost line of a saved clip."""
     return cost_line(facts, state, now=NOW)
 
@@ -113,7 +114,7 @@ def test_what_a_budget_leaves_stands_behind_the_balance() -> None:
 
 def test_a_card_shows_the_budget_until_the_job_has_ended() -> None:
     """As with the balance: afterwards it says nothing of now."""
-    facts = replace(FACTS, budget_credits=390.0)
+    facts = replace(FACTS, budget_before=390.0)
     words = cost_line(facts, WAITING, now=NOW)
     assert words.endswith("balance 5,916 → 5,861 · budget left 390 → 335")
     ended = cost_line(facts, Failed("t", "", "", 0), now=NOW)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from IPython.display import Video
 
-from kling_nb.core.job_state import JobFacts
+from kling_nb.core.job_state import JobRecord
 from kling_nb.display import html
 from kling_nb.display.html import Section, find_sections, without_hub_ids
 from tests.support.html_states import FACTS, NOW, RUNNING, SAVED, TINY_JPEG
@@ -21,7 +21,7 @@ HOSTILE = (
 )
 
 
-def video(facts: JobFacts, content: bytes = CLIP) -> str:
+def video(facts: JobRecord, content: bytes = CLIP) -> str:
     """A player as IPython writes it."""
     url = "data:video/mp4;base64," + base64.b64encode(content).decode("ascii")
     attributes = html.video_attributes(facts, poster=TINY_JPEG)
@@ -29,7 +29,7 @@ def video(facts: JobFacts, content: bytes = CLIP) -> str:
     return str(shown._repr_html_())
 
 
-def record(facts: JobFacts = FACTS, state: Any = SAVED, player: str = "") -> str:
+def record(facts: JobRecord = FACTS, state: Any = SAVED, player: str = "") -> str:
     """A card as it is saved."""
     return html.render_record(facts, state, now=NOW, player=player, file_href="clips/fox.mp4")
 
@@ -83,7 +83,7 @@ def test_a_card_without_a_clip_has_no_player() -> None:
 @pytest.mark.parametrize("prompt", [HOSTILE, f"{'long ' * 60}{HOSTILE}", "two\nlines & <b>"])
 def test_a_prompt_cannot_play_a_card(prompt: str) -> None:
     """What a person wrote is escaped, and is read back as it was."""
-    facts = replace(FACTS, prompt=prompt, cell=prompt, model=prompt)
+    facts = replace(FACTS, values=FACTS.values | {"prompt": prompt}, cell=prompt, model=prompt)
     (section,) = find_sections(record(facts, player=video(facts)))
     assert section.job_id == FACTS.id
     assert section.video == CLIP

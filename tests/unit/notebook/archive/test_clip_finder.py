@@ -189,7 +189,7 @@ def test_a_card_and_the_ledger_name_the_same_file(row: tuple[Session, JobRecord]
     """What a display records is enough without the ledger."""
     session, saved = row
     job = session.job(saved.id)
-    (card,) = read_card(card_json(job.facts, job.state, "whole"))
+    (card,) = read_card(card_json(job.record, job.state, "whole"))
     finder = ClipFinder(session.ledger)
     assert card.fingerprint == saved.fingerprint
     assert finder.find(card, None) == finder.find(card, saved)
