@@ -253,7 +253,7 @@ def test_each_way_on_leads_on(user: User, tmp_path: Path) -> None:
     kept = tmp_path / "kept.sqlite3"
     shutil.copy(user.folder / "ledger.sqlite3", kept)
     delete(user.folder)
-    assert user.pay(take=2).facts.take == 2
+    assert user.pay(take=2).record.take == 2
     assert user.tasks == 2
     assert user.session().adopt(task_id).result(PATIENCE_S).task_id == task_id
     user.close()

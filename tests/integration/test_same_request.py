@@ -85,7 +85,7 @@ def test_a_take_is_the_number_it_equals(session: Session, take: Any) -> None:
     """`take=True` is take 1."""
     first = session.text_to_video(PROMPT)
     assert session.text_to_video(PROMPT, take=take).id == first.id
-    assert first.facts.take == 1
+    assert first.record.take == 1
 
 
 @pytest.mark.parametrize("take", [False, 0, -1, 1.0, "2", None])
@@ -160,8 +160,8 @@ def test_a_request_of_an_earlier_version_is_answered(
     again = session.text_to_video(prompt, take=take)
     assert again.id == first.id
     again.result(PATIENCE_S)
-    assert again.another_take().facts.take == 2
-    assert session.another_take(first.id).facts.take == 3
+    assert again.another_take().record.take == 2
+    assert session.another_take(first.id).record.take == 3
 
 
 def test_the_next_take_counts_those_of_an_earlier_version(
@@ -173,7 +173,7 @@ def test_the_next_take_counts_those_of_an_earlier_version(
     for job in jobs:
         job.result(PATIENCE_S)
     make_earlier(session, jobs[1].id, names_of(PROMPT, 2)[1])
-    assert session.another_take(jobs[0].id).facts.take == 3
+    assert session.another_take(jobs[0].id).record.take == 3
 
 
 def test_the_ledger_asks_for_all_fingerprints(ledger: Ledger) -> None:

@@ -66,7 +66,7 @@ def test_image_to_video(session: Session, photo: bytes) -> None:
     clip = job.result(PATIENCE_S)
     assert clip.path.parent == session.ledger.folder
     assert clip.request.model == IMAGE_TO_VIDEO.name
-    assert clip.request.balance_credits == 5916
+    assert clip.request.balance_before == 5916
     assert clip.request.emulated
     assert not saved(job).already
 
@@ -562,7 +562,7 @@ def test_what_is_left_is_shown_before_and_after(session: Session) -> None:
     session.budget(390)
     assert session.quote(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})).budget_credits == 390
     job = session.text_to_video("A red fox")
-    assert job.record.budget_credits == 390
+    assert job.record.budget_before == 390
     assert session.funds().budget_credits == 335
 
 

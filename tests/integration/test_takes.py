@@ -236,12 +236,12 @@ def test_another_take_is_the_cell_with_its_number(
     first = session.image_to_video(fox, "A red fox\nin the snow", sound=True)
     first.result(PATIENCE_S)
     second = first.another_take()
-    assert second.facts.take == 2
-    assert second.facts.cell == f"%%kling --image '{fox}' --sound --take 2\nA red fox\nin the snow"
+    assert second.record.take == 2
+    assert second.record.cell == f"%%kling --image '{fox}' --sound --take 2\nA red fox\nin the snow"
     clip = second.result(PATIENCE_S)
     assert clip.path != first.result(0).path
-    assert run_cell(session, second.facts.cell).result(0) == clip
-    assert run_cell(session, first.facts.cell).result(0) == first.result(0)
+    assert run_cell(session, second.record.cell).result(0) == clip
+    assert run_cell(session, first.record.cell).result(0) == first.result(0)
     assert (account.count_tasks(), account.requests(CREATE), account.requests(UPLOAD)) == (2, 2, 1)
     assert takes_of(session) == [2, 1]
 
@@ -253,8 +253,8 @@ def test_the_original_is_not_needed(session: Session, fox: Path, photo: bytes) -
     [kept] = (session.ledger.folder / "pictures").iterdir()
     assert kept.read_bytes() == photo
     second = first.another_take()
-    assert second.result(PATIENCE_S).request.picture_name == "my fox.png"
-    assert second.facts.thumbnail == first.facts.thumbnail
+    assert second.result(PATIENCE_S).request.values["image"] == "my fox.png"
+    assert second.record.thumbnail == first.record.thumbnail
     assert [*(session.ledger.folder / "pictures").iterdir()] == [kept]
 
 
@@ -290,7 +290,7 @@ def test_in_the_next_kernel(open_session: Open, fox: Path) -> None:
     second = new.another_take(job.id)
     second.result(PATIENCE_S)
     assert new.ledger.row(second.id).callback_url == "https://my.example/"
-    assert new.job(job.id).another_take().facts.take == 3
+    assert new.job(job.id).another_take().record.take == 3
 
 
 def test_each_call_is_one_task(open_session: Open) -> None:
@@ -300,7 +300,7 @@ def test_each_call_is_one_task(open_session: Open) -> None:
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(each.another_take, job.id) for each in (one, two) * 4]
         jobs = [future.result(PATIENCE_S) for future in asked]
-    assert sorted(each.facts.take for each in jobs) == list(range(2, 10))
+    assert sorted(each.record.take for each in jobs) == list(range(2, 10))
     assert sorted(takes_of(one)) == list(range(1, 10))
     wait_until(lambda: emulated_account(one).count_tasks() == 9)
     assert emulated_account(one).requests(CREATE) == 9
@@ -313,7 +313,7 @@ def test_a_second_take_while_the_first_runs(open_session: Open) -> None:
     second = first.another_take()
     wait_until(lambda: isinstance(second.state, Waiting))
     assert isinstance(first.state, Waiting)
-    assert first.another_take().facts.take == 3
+    assert first.another_take().record.take == 3
 
 
 def test_it_does_not_wait_for_the_answer(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,10 +346,10 @@ def test_after_a_failure_it_is_the_same_take(session: Session, account: Emulated
     assert failed.exception(PATIENCE_S) is not None
     again = failed.another_take()
     again.result(PATIENCE_S)
-    assert (again.facts.take, again.id != failed.id) == (1, True)
-    assert "--take" not in again.facts.cell
+    assert (again.record.take, again.id != failed.id) == (1, True)
+    assert "--take" not in again.record.cell
     assert session.text_to_video("A red fox").id == again.id
-    assert failed.another_take().facts.take == 2
+    assert failed.another_take().record.take == 2
 
 
 def test_after_a_refusal_and_after_nothing_was_sent(
@@ -360,10 +360,10 @@ def test_after_a_refusal_and_after_nothing_was_sent(
     with pytest.raises(KlingError):
         session.text_to_video("A red fox", take=3)
     [row] = session.jobs()
-    assert session.another_take(row.id).facts.take == 3
+    assert session.another_take(row.id).record.take == 3
     job = session.reserve(request_of(replace(row, values={"prompt": "Another"}, take=4)))
     session.ledger.advance(job.id, Stage.DISCARDED)
-    assert session.another_take(job.id).facts.take == 4
+    assert session.another_take(job.id).record.take == 4
 
 
 def test_a_lost_answer_is_settled_first(session: Session, account: EmulatedAccount) -> None:
@@ -374,7 +374,7 @@ def test_a_lost_answer_is_settled_first(session: Session, account: EmulatedAccou
         lost.another_take()
     assert (account.count_tasks(), len(session.jobs())) == (1, 1)
     session.forget(lost.id, yes=True)
-    assert lost.another_take().facts.take == 1
+    assert lost.another_take().record.take == 1
 
 
 def test_a_refusal_is_the_state_of_the_new_job(session: Session, account: EmulatedAccount) -> None:
@@ -385,7 +385,7 @@ def test_a_refusal_is_the_state_of_the_new_job(session: Session, account: Emulat
     with pytest.raises(KlingError, match="Credits insufficient"):
         second.result(PATIENCE_S)
     assert isinstance(second.state, Refused)
-    assert first.another_take().facts.take == 2
+    assert first.another_take().record.take == 2
 
 
 def test_an_answer_that_is_lost_is_unknown(session: Session, account: EmulatedAccount) -> None:
@@ -444,7 +444,7 @@ def test_a_row_from_before_pictures_were_kept(
     session.ledger.save_sources(first.id, {})
     with pytest.raises(MediaError, match=r"my fox\.png, is not kept .* again, for 0 credits"):
         first.another_take()
-    run_cell(session, first.facts.cell)
+    run_cell(session, first.record.cell)
     assert account.count_tasks() == 1
     first.another_take().result(PATIENCE_S)
     assert account.count_tasks() == 2
@@ -459,7 +459,7 @@ def test_a_copy_that_was_deleted_comes_back(session: Session, fox: Path) -> None
         first.another_take()
     session.image_to_video(fox, "A red fox")
     assert kept.is_file()
-    assert first.another_take().facts.take == 2
+    assert first.another_take().record.take == 2
 
 
 def test_a_copy_that_was_changed_is_not_sent(
@@ -496,7 +496,7 @@ def test_a_full_disk_loses_only_the_copy(
     first.result(PATIENCE_S)
     with pytest.raises(MediaError, match="is not kept"):
         first.another_take()
-    assert session.image_to_video(fox, "A red fox", take=2).facts.take == 2
+    assert session.image_to_video(fox, "A red fox", take=2).record.take == 2
 
 
 def test_what_a_budget_refuses_leaves_no_copy(session: Session, tmp_path: Path) -> None:
@@ -558,11 +558,11 @@ def test_a_picture_given_as_a_url(session: Session, account: EmulatedAccount, ph
     assert (negative.url, Path(negative.path).read_bytes()) == (URL, photo)
     second = first.another_take()
     second.result(PATIENCE_S)
-    assert second.facts.cell == f"%%kling --image {URL} --take 2\nA red fox"
+    assert second.record.cell == f"%%kling --image {URL} --take 2\nA red fox"
     assert session.ledger.row(second.id).sources == session.ledger.row(first.id).sources
     assert account.requests(UPLOAD) == 1
     web(session, httpx.Response(200, content=photo))
-    assert run_cell(session, second.facts.cell).id == second.id
+    assert run_cell(session, second.record.cell).id == second.id
 
 
 def test_a_url_whose_copy_is_gone_is_fetched_again(session: Session, photo: bytes) -> None:
@@ -573,7 +573,7 @@ def test_a_url_whose_copy_is_gone_is_fetched_again(session: Session, photo: byte
     first = session.image_to_video(URL, "A red fox")
     [kept] = (session.ledger.folder / "pictures").iterdir()
     kept.unlink()
-    assert first.another_take().facts.take == 2
+    assert first.another_take().record.take == 2
     assert kept.is_file()
     kept.unlink()
     with pytest.raises(InvalidInput, match="shows another picture now"):
@@ -597,7 +597,7 @@ def test_takes_that_were_paid_for_in_another_folder(tmp_path: Path) -> None:
     )  # fmt: skip
     first = one.text_to_video("A red fox")
     two.text_to_video("A red fox", take=2)
-    assert first.another_take().facts.take == 3
+    assert first.another_take().record.take == 3
     wait_until(lambda: emulator.account.count_tasks() == 3)
     assert takes_of(one) == [3, 1]
     for session in (one, two):
@@ -629,7 +629,7 @@ def test_another_take_that_another_folder_is_quicker_with(
     assert f"in {tmp_path / 'two'}." in str(error)
     assert "`--take 3`" in str(error)
     assert emulator.account.count_tasks() == 1
-    assert first.another_take().facts.take == 3
+    assert first.another_take().record.take == 3
     session.close()
     emulator.close()
 
@@ -639,8 +639,8 @@ def test_the_price_is_todays(session: Session, monkeypatch: pytest.MonkeyPatch) 
     first = session.text_to_video("A red fox")
     monkeypatch.setattr("kling_nb.jobs.prepared_request.price_credits", lambda *given: 60.0)
     second = first.another_take()
-    assert (first.facts.price_credits, second.facts.price_credits) == (55, 60)
-    assert second.facts.balance_credits == 5916 - 55
+    assert (first.record.price_credits, second.record.price_credits) == (55, 60)
+    assert second.record.balance_before == 5916 - 55
 
 
 # --- other media than one picture --------------------------------------------------------------
@@ -666,8 +666,8 @@ def test_a_video_is_kept_as_a_picture_is(
     walk.unlink()
     second = first.another_take()
     second.result(PATIENCE_S)
-    assert second.facts.price_credits == first.facts.price_credits == 44
-    assert second.facts.thumbnail == first.facts.thumbnail
+    assert second.record.price_credits == first.record.price_credits == 44
+    assert second.record.thumbnail == first.record.thumbnail
     assert session.ledger.row(second.id).sources == session.ledger.row(first.id).sources
     [kept] = session.ledger.row(first.id).sources["video"]
     assert Path(kept.path).parent == session.ledger.folder / "pictures"
@@ -682,7 +682,7 @@ def test_an_earlier_clip_is_not_copied(session: Session, open_session: Open) -> 
     assert kept.path == str(clip.path)
     assert f"--video {clip.path}" in job.record.cell
     job.result(PATIENCE_S)
-    assert open_session().another_take(job.id).facts.take == 2
+    assert open_session().another_take(job.id).record.take == 2
     clip.path.unlink()
     with pytest.raises(MediaError, match=r"the video of job \w+, .*\.mp4, is not kept"):
         job.another_take()
@@ -703,7 +703,7 @@ def test_what_is_inside_records(session: Session, account: EmulatedAccount) -> N
     assert session.reserve(wish).id == first.id
     second = first.another_take()
     second.result(PATIENCE_S)
-    assert second.facts.picture_name == "image 400×400, image 400×400"
+    assert second.record.values["image"] == "image 400×400, image 400×400"
     assert session.ledger.row(second.id).sources.keys() == {
         "image", "elements[0].images", "elements[1].images",
     }  # fmt: skip
@@ -736,5 +736,5 @@ def test_the_cell_of_a_take_with_records_joins_it(session: Session, tmp_path: Pa
     first.result(PATIENCE_S)
     second = first.another_take()
     second.result(PATIENCE_S)
-    assert run_cell(session, first.facts.cell).id == first.id
-    assert run_cell(session, second.facts.cell).id == second.id
+    assert run_cell(session, first.record.cell).id == first.id
+    assert run_cell(session, second.record.cell).id == second.id

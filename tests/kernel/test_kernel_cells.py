@@ -41,9 +41,9 @@ def test_the_job_is_bound(kernel: Kernel) -> None:
     """To the name behind `-o`, else to `_`; both are the job whose card is shown."""
     requests = kernel.send(
         "%%kling -i fox.png -o named\nnamed",
-        "named.facts.prompt, type(named).__name__",
+        "named.record.prompt, type(named).__name__",
         "%%kling -i fox.png\nunnamed",
-        "_.facts.prompt",
+        "_.record.prompt",
     )
     kernel.finish(*requests)
     assert kernel.shown(requests[1])[0].text == "('named', 'Job')"

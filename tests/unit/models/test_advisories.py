@@ -143,7 +143,7 @@ def test_a_job_knows_before_it_is_sent(session: Session) -> None:
         assert html.escape(WARNED) in html.render_record(job.record, job.state, now=NOW)
     job.result(20)
     take = job.another_take()
-    assert take.facts.warnings == job.record.warnings
+    assert take.record.warnings == job.record.warnings
     take.result(20)
 
 

@@ -47,7 +47,7 @@ def test_nothing_private_is_in_it() -> None:
     """No folder of clips, no picture, no balance; the cell stands in the card's HTML as well."""
     said = card_json(FACTS, SAVED, "whole")
     text = json.dumps(said)
-    for private in ("/clips", "thumbnail", str(FACTS.balance_credits)):
+    for private in ("/clips", "thumbnail", str(FACTS.balance_before)):
         assert private not in text
     assert said["cards"][0]["cell"] == FACTS.cell
     assert escape(FACTS.cell) in render_record(FACTS, SAVED, now=NOW)
