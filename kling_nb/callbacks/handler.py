@@ -30,11 +30,9 @@ from .receive import (
     Verdict,
 )
 
-__all__ = ["CallbackEndpoint", "CallbackHandler"]
-
 BODY_TIMEOUT_S: Final = 10.0
 """How long a body may take; the service's bodies have less than 2 kB."""
-READ_LIMIT_BYTES: Final = 4 * CALLBACK_LIMIT_BYTES
+_READ_LIMIT_BYTES: Final = 4 * CALLBACK_LIMIT_BYTES
 """How much of a body is read. A client that is still sending may not see an answer, so what is too
 long is read and dropped."""
 CONCURRENT_CHECKS: Final = 4
@@ -85,7 +83,7 @@ class CallbackHandler(RequestHandler):
 
     async def prepare(self) -> None:
         """Reject a request before its body is read, unless the body decides."""
-        cast(HTTP1Connection, self.request.connection).set_max_body_size(READ_LIMIT_BYTES)
+        cast(HTTP1Connection, self.request.connection).set_max_body_size(_READ_LIMIT_BYTES)
         verdict = await self._receive(store=False) if self._is_route else _NOT_FOUND
         # Without a body the check ends with 400 at best.
         if isinstance(verdict, RejectedCallback) and verdict.status != 400:

@@ -3,7 +3,7 @@
 Loaded by the server, never by a kernel. The extension finds the folder of a callback token and
 saves the callback in that folder's callback store. It sends no request to the service, needs no
 API key and changes no job. Installing the package enables nothing: the server's configuration
-loads the extension (`jpserver_extensions`) and opens the route (`KlingCallbacks`).
+loads the extension (`jpserver_extensions`) and opens the route (`_KlingCallbacks`).
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ from .handler import CallbackEndpoint, CallbackHandler
 from .jupyter_server import ROUTE
 from .receive import CallbackReceiver
 
-__all__ = ["KlingCallbacks", "extension_points", "is_enabled_by_environment", "load"]
-
-SWITCH: Final = "KLING_NB_SERVER_CALLBACKS"
+_SWITCH: Final = "KLING_NB_SERVER_CALLBACKS"
 
 
-class KlingCallbacks(Configurable):
+class _KlingCallbacks(Configurable):
     """The extension's part of the server's configuration."""
 
     enabled = Bool(
-        help=f"Opens the route {ROUTE}, to which any program may post; so does {SWITCH}=1 in the "
+        help=f"Opens the route {ROUTE}, to which any program may post; so does {_SWITCH}=1 in the "
         "environment."
     ).tag(config=True)
 
@@ -58,10 +56,10 @@ def load(server: Any) -> None:
     Raises:
         ConfigurationError: KIE_WEBHOOK_KEY has a value that cannot be a key.
     """
-    if not (KlingCallbacks(parent=server).enabled or is_enabled_by_environment(os.environ)):
+    if not (_KlingCallbacks(parent=server).enabled or is_enabled_by_environment(os.environ)):
         server.log.info(
-            "kling_nb: callbacks are not received. `KlingCallbacks.enabled = True` in the "
-            f"server's configuration, or {SWITCH}=1 in its environment, opens the route."
+            "kling_nb: callbacks are not received. `_KlingCallbacks.enabled = True` in the "
+            f"server's configuration, or {_SWITCH}=1 in its environment, opens the route."
         )
         return
     receiver = CallbackReceiver(CallbackRoutes().find, find_webhook_key())
@@ -73,4 +71,4 @@ def load(server: Any) -> None:
 
 def is_enabled_by_environment(environ: Mapping[str, str]) -> bool:
     """Return whether the server's environment opens the route."""
-    return environ.get(SWITCH, "").strip().lower() in {"1", "true", "yes", "on"}
+    return environ.get(_SWITCH, "").strip().lower() in {"1", "true", "yes", "on"}

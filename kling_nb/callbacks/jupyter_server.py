@@ -17,8 +17,6 @@ from urllib.parse import urlsplit
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-__all__ = ["ROUTE", "find_root", "find_server", "is_open"]
-
 ROUTE: Final = "kling/callback"
 """The route of the server extension, below the server's base URL."""
 
@@ -38,7 +36,7 @@ def find_server(
     Returns:
         The URL with a slash at its end; empty if no server on this machine started the kernel.
     """
-    facts = read_facts(environ, runtime, parent)
+    facts = _read_facts(environ, runtime, parent)
     try:
         port, base = int(facts["port"]), str(facts["base_url"])
     except (ValueError, KeyError, TypeError):
@@ -46,18 +44,18 @@ def find_server(
     if facts.get("sock") or not port:
         return ""
     scheme = "https" if facts.get("secure") else "http"
-    return f"{scheme}://{to_client_host(str(facts.get('hostname', '')))}:{port}{base.rstrip('/')}/"
+    return f"{scheme}://{_to_client_host(str(facts.get('hostname', '')))}:{port}{base.rstrip('/')}/"
 
 
 def find_root(
     environ: Mapping[str, str] = os.environ, runtime: Path | None = None, parent: int | None = None
 ) -> Path | None:
     """Return the root folder of that server, or None. The arguments are those of `find_server`."""
-    root = read_facts(environ, runtime, parent).get("root_dir")
+    root = _read_facts(environ, runtime, parent).get("root_dir")
     return Path(root) if isinstance(root, str) and root else None
 
 
-def read_facts(
+def _read_facts(
     environ: Mapping[str, str], runtime: Path | None, parent: int | None
 ) -> dict[str, Any]:
     """Return the server's file about itself; empty if it cannot be read."""
@@ -70,7 +68,7 @@ def read_facts(
     return facts if isinstance(facts, dict) else {}
 
 
-def to_client_host(hostname: str) -> str:
+def _to_client_host(hostname: str) -> str:
     """Return the host to connect to for the host that a server listens on."""
     if hostname in {"", "0.0.0.0", "::", "*"}:
         return "127.0.0.1"

@@ -33,23 +33,18 @@ if TYPE_CHECKING:
     from .handler import CallbackEndpoint
     from .server import Server
 
-__all__ = [
-    "listen",
-    "listen_by_jupyter",
-]
-
-HUB_URL: Final = "JUPYTERHUB_PUBLIC_URL"
+_HUB_URL: Final = "JUPYTERHUB_PUBLIC_URL"
 """JupyterHub sets the public URL of a user's server here. Source: its source code, version 5;
 empty unless its administrator has set `JupyterHub.public_url`."""
-SETUP: Final = (
+_SETUP: Final = (
     "where it runs `pip install kling_nb`, and in its jupyter_server_config.py two lines: "
     '`c.ServerApp.jpserver_extensions = {"kling_nb": True}` and '
     "`c.KlingCallbacks.enabled = True`; then restart it"
 )
-NEW_JOBS: Final = "New jobs are sent with a callback URL; polling continues, less often."
+_NEW_JOBS: Final = "New jobs are sent with a callback URL; polling continues, less often."
 
 
-class Handle(Listening):
+class _Handle(Listening):
     """The handle with the server of this process; None with Jupyter Server."""
 
     __slots__ = ("server",)
@@ -122,7 +117,7 @@ def _serve(public_url: str, port: int, key: Key | None, session: Session | None)
     worker = CallbackWorker(session)
     endpoint = create_endpoint(public_url, key, session, worker.wake)
     # The former server may have this very port.
-    server = Server(endpoint, port, former.server if isinstance(former, Handle) else None)
+    server = Server(endpoint, port, former.server if isinstance(former, _Handle) else None)
     url = public_url or f"http://127.0.0.1:{server.port}/"
     notes = _describe_server(public_url, server.port, key is not None, chosen.service)
     return _start(chosen, worker, url, notes, server, endpoint.counts)
@@ -147,7 +142,9 @@ def _start(
         CallbackRoutes().note(callback_token, folder, datetime.now(UTC))
 
     note = None if server else add_route
-    handle = Handle(session.callback_urls, url, notes, stop=stop, note=note, is_local=is_local(url))
+    handle = _Handle(
+        session.callback_urls, url, notes, stop=stop, note=note, is_local=is_local(url)
+    )
     handle.server = server
     handle.received = worker.counts if counts is None else counts
     return session.callback_urls.switch_to(handle)
@@ -182,7 +179,7 @@ def _describe_server(public_url: str, port: int, is_signed: bool, service: str) 
             reach += " The emulator posts to addresses of this machine only."
     signed = "Only callbacks that are signed with the webhook key are accepted."
     unsigned = "No webhook key is set: signatures are not checked."
-    return (reach, signed if is_signed else unsigned, NEW_JOBS)
+    return (reach, signed if is_signed else unsigned, _NEW_JOBS)
 
 
 def listen_by_jupyter(public_url: str, session: Session | None) -> Listening:
@@ -201,7 +198,7 @@ def listen_by_jupyter(public_url: str, session: Session | None) -> Listening:
     base = find_public_url(public_url, server, chosen.service, os.environ)
     if server and not is_open(server):
         raise ConfigurationError(
-            f"jupyter: the Jupyter server of this notebook receives no callbacks; {SETUP}. Or "
+            f"jupyter: the Jupyter server of this notebook receives no callbacks; {_SETUP}. Or "
             "listen without it: `kling.listen(URL, port=PORT)`"
         )
     notes = _describe_jupyter(server, chosen.service)
@@ -215,7 +212,7 @@ def find_public_url(public_url: str, server: str, service: str, environ: Mapping
         ConfigurationError: The URL is not known, or the service cannot reach it.
     """
     is_live = service == "live"
-    url = public_url or (environ.get(HUB_URL, "").strip() if is_live else server)
+    url = public_url or (environ.get(_HUB_URL, "").strip() if is_live else server)
     if url:
         return check_public_url(url, live=is_live)
     if is_live:
@@ -223,7 +220,7 @@ def find_public_url(public_url: str, server: str, service: str, environ: Mapping
             "public_url: the service must reach this Jupyter server, and its public URL is not "
             "known; give it with everything before /lab or /tree, e.g. "
             "listen('https://hub.example/user/me/', jupyter=True). JupyterHub can set it as "
-            f"{HUB_URL}, which is not set"
+            f"{_HUB_URL}, which is not set"
         )
     raise ConfigurationError(
         "jupyter: no Jupyter server on this machine started this kernel; listen without it: "
@@ -248,10 +245,10 @@ def _describe_jupyter(server: str, service: str) -> tuple[str, ...]:
     reach = (
         "The Jupyter server of this notebook receives callbacks."
         if server
-        else f"Could not check whether the Jupyter server receives callbacks: {SETUP}."
+        else f"Could not check whether the Jupyter server receives callbacks: {_SETUP}."
     )
     signed = (
         "Signatures are checked if KIE_WEBHOOK_KEY is set in the environment of the server, not "
         "of this kernel."
     )
-    return (reach, *((signed,) if service == "live" else ()), NEW_JOBS)
+    return (reach, *((signed,) if service == "live" else ()), _NEW_JOBS)

@@ -22,16 +22,6 @@ from kling_nb.core.task_status import TaskStatus
 from kling_nb.kie.webhooks import parse_callback, read_callback_token, verify_callback
 from kling_nb.storage import CallbackStore
 
-__all__ = [
-    "TOO_LONG",
-    "AcceptedCallback",
-    "CallbackReceiver",
-    "CallbackRequest",
-    "RejectedCallback",
-    "Verdict",
-    "check_callback",
-]
-
 _TASK_ID = re.compile(r"[!-~]{1,200}")
 """A task id is opaque, but it must fit into a query."""
 

@@ -28,42 +28,40 @@ from kling_nb.jobs.background_loop import SelectorLoop
 
 from .handler import CallbackEndpoint, CallbackHandler
 
-__all__ = ["Server", "create_server"]
-
-HOST: Final = "127.0.0.1"
+_HOST: Final = "127.0.0.1"
 MAX_CONNECTIONS: Final = 64
 """Further ones are closed as they come."""
 HEADER_TIMEOUT_S: Final = 10.0
 """A connection carries one request. Its body has a timeout of its own."""
-HEADER_LIMIT_BYTES: Final = 16 * 1024
+_HEADER_LIMIT_BYTES: Final = 16 * 1024
 ACCEPT_RETRY_S: Final = 1.0
 GRACE_S: Final = 1.0
 """How long a stop waits for callbacks that are being stored."""
-STOP_S: Final = 5.0
-THREAD: Final = "kling_nb listener"
+_STOP_S: Final = 5.0
+_THREAD: Final = "kling_nb listener"
 LOGGERS: Final = ("tornado.access", "tornado.application", "tornado.general")
 
-OPEN: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
+_OPEN: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
 """The servers of this process."""
 
 
-def start_child() -> None:
+def _start_child() -> None:
     """Close the sockets in a forked child, since only the parent's server has the port."""
-    for server in OPEN:
+    for server in _OPEN:
         server.socket.close()
-    OPEN.clear()
+    _OPEN.clear()
 
 
-renew_in_child(start_child)
+renew_in_child(_start_child)
 
 
-def is_from_others(record: logging.LogRecord) -> bool:
+def _is_from_others(record: logging.LogRecord) -> bool:
     """Return whether a log record is from another thread than a server's."""
-    return record.threadName != THREAD
+    return record.threadName != _THREAD
 
 
 for name in LOGGERS:
-    logging.getLogger(name).addFilter(is_from_others)
+    logging.getLogger(name).addFilter(_is_from_others)
 
 
 class Server:
@@ -80,15 +78,15 @@ class Server:
     """
 
     def __init__(self, endpoint: CallbackEndpoint, port: int, former: Server | None = None) -> None:
-        self.socket = duplicate(former, port) or bind(port)
+        self.socket = _duplicate(former, port) or _bind(port)
         self.socket.setblocking(False)
         self.port: int = self.socket.getsockname()[1]
         self._loop = SelectorLoop()  # Windows's default loop takes no socket of another loop
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(
-            target=self._run, args=(endpoint,), name=THREAD, daemon=True
+            target=self._run, args=(endpoint,), name=_THREAD, daemon=True
         )
-        OPEN.add(self)
+        _OPEN.add(self)
         self._thread.start()
         atexit.register(self.stop)
 
@@ -98,7 +96,7 @@ class Server:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._stopping.set)
         if threading.current_thread() is not self._thread:
-            self._thread.join(STOP_S)
+            self._thread.join(_STOP_S)
 
     def _run(self, endpoint: CallbackEndpoint) -> None:
         # Not `asyncio.run`: nest_asyncio may have replaced it for a while.
@@ -117,7 +115,7 @@ class Server:
         await server.close_all_connections()
 
 
-class LimitedServer(HTTPServer):
+class _LimitedServer(HTTPServer):
     """tornado's server with a limit on the number of connections.
 
     It accepts connections itself: while the process has no file descriptor left, tornado's loop
@@ -145,17 +143,17 @@ class LimitedServer(HTTPServer):
             connection.close()
 
 
-def create_server(endpoint: CallbackEndpoint) -> LimitedServer:
+def create_server(endpoint: CallbackEndpoint) -> _LimitedServer:
     """Return a server whose requests all go to the callback handler."""
-    return LimitedServer(
+    return _LimitedServer(
         Application([Rule(AnyMatches(), CallbackHandler, {"endpoint": endpoint})]),
         no_keep_alive=True,
         idle_connection_timeout=HEADER_TIMEOUT_S,
-        max_header_size=HEADER_LIMIT_BYTES,
+        max_header_size=_HEADER_LIMIT_BYTES,
     )
 
 
-def duplicate(former: Server | None, port: int) -> socket.socket | None:
+def _duplicate(former: Server | None, port: int) -> socket.socket | None:
     """Return a duplicate of a running server's socket if it has this port, else None."""
     if former is not None and former.port == port:
         with suppress(OSError):  # it is stopped
@@ -163,7 +161,7 @@ def duplicate(former: Server | None, port: int) -> socket.socket | None:
     return None
 
 
-def bind(port: int) -> socket.socket:
+def _bind(port: int) -> socket.socket:
     """Return a socket that listens on loopback at this port.
 
     Raises:
@@ -173,7 +171,7 @@ def bind(port: int) -> socket.socket:
     if os.name == "posix":  # on Windows the option would share a port that another program has
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((_HOST, port))
         listener.listen()
     except (OSError, OverflowError, TypeError) as error:
         listener.close()

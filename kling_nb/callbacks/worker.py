@@ -23,8 +23,6 @@ from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.storage import StoredCallback
 
-__all__ = ["CallbackWorker"]
-
 CHECK_INTERVAL_S: Final = 1.0
 """How often the callback store is read."""
 POLL_INTERVAL_S: Final = 5.0

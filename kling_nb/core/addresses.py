@@ -13,16 +13,6 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from .errors import ConfigurationError
 
-__all__ = [
-    "check_public_url",
-    "has_secret",
-    "is_local",
-    "is_local_host",
-    "is_loopback",
-    "matches_public_path",
-    "without_password",
-]
-
 _WANTED: Final = (
     "give the http:// or https:// address of your tunnel or reverse proxy, without a name, "
     "a password or a fragment in it"

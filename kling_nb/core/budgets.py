@@ -20,20 +20,6 @@ from kling_nb.core.money import DOLLARS_PER_CREDIT, format_price
 from .errors import BudgetExceeded, InvalidInput
 from .formatting import format_count, format_number
 
-__all__ = [
-    "OFF",
-    "Budget",
-    "BudgetStatus",
-    "Change",
-    "Scope",
-    "budget_error",
-    "day_of",
-    "describe",
-    "least_left",
-    "name_notebook",
-    "parse_changes",
-]
-
 OFF = "off"
 """The limit that removes a budget."""
 

@@ -14,32 +14,14 @@ from typing import Any, assert_never
 
 from .formatting import format_balance, format_credits, format_duration
 
-__all__ = [
-    "ANSWER_LIMIT",
-    "NO_EVIDENCE",
-    "REFUND_SAMPLE_TIMES_S",
-    "SAMPLE_TIMES_S",
-    "BalanceHistory",
-    "Evidence",
-    "Likelihood",
-    "Reason",
-    "TimedBalance",
-    "Verdict",
-    "encode_watch",
-    "format_balance_change",
-    "format_verdict",
-    "judge",
-    "parse_watch",
-]
-
-WATCH_S = 60.0
+_WATCH_S = 60.0
 """If the balance has not changed for this time, most likely nothing was charged."""
 
-SAMPLE_TIMES_S = (0.0, 15.0, 30.0, WATCH_S, 120.0, 300.0)
-"""Times of the balance samples after a lost request, from the first one; those after `WATCH_S` are
+SAMPLE_TIMES_S = (0.0, 15.0, 30.0, _WATCH_S, 120.0, 300.0)
+"""Times of the balance samples after a lost request, from the first one; those after `_WATCH_S` are
 for a service that was unreachable before."""
 
-REFUND_SAMPLE_TIMES_S = (0.0, WATCH_S, 120.0, 300.0)
+REFUND_SAMPLE_TIMES_S = (0.0, _WATCH_S, 120.0, 300.0)
 """The same for a failed task, which may be refunded late."""
 
 ANSWER_LIMIT = 4_000
@@ -93,7 +75,7 @@ class BalanceHistory:
     @property
     def is_over(self) -> bool:
         """Return whether a sample exists from the end of the watch."""
-        return self.lasted_s >= WATCH_S
+        return self.lasted_s >= _WATCH_S
 
     @property
     def lasted_s(self) -> float:
@@ -106,7 +88,7 @@ class BalanceHistory:
 
     def is_running(self, now: datetime) -> bool:
         """Return whether more samples follow, if the kernel is still running."""
-        return not self.is_over and now < self.began_at + timedelta(seconds=WATCH_S + _LATE_S)
+        return not self.is_over and now < self.began_at + timedelta(seconds=_WATCH_S + _LATE_S)
 
     def add(
         self, after_s: float, balance_credits: float | None, *, others_moved: bool
@@ -218,13 +200,13 @@ def format_verdict(verdict: Verdict) -> str:
             change = format_balance_change(verdict)
             words = f"Cannot tell: {change}, which is not the price of this task."
         case Reason.UNSEEN:
-            words = unseen_words(verdict)
+            words = _unseen_words(verdict)
         case _:
             assert_never(verdict.reason)
     return words
 
 
-def unseen_words(verdict: Verdict) -> str:
+def _unseen_words(verdict: Verdict) -> str:
     """Return a sentence that names the missing balance."""
     if verdict.before_credits is None:
         return "Cannot tell: the balance before it is not known."

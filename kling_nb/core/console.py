@@ -11,9 +11,7 @@ import sys
 import unicodedata
 from typing import Any, Final
 
-__all__ = ["accept_all_characters", "print_text", "readable"]
-
-ASCII: Final = {
+_ASCII: Final = {
     "→": "->",
     "×": "x",
     "·": "-",
@@ -27,7 +25,7 @@ ASCII: Final = {
     "−": "-",
     "★": "*",
 }
-HANDLER: Final = "kling_nb.readable"
+_HANDLER: Final = "kling_nb.readable"
 """The name of the error handler among Python's codecs."""
 
 
@@ -39,9 +37,9 @@ def readable(text: str, stream: Any = None) -> str:
         stream: The output stream; None is `sys.stdout`.
     """
     encoding = getattr(stream or sys.stdout, "encoding", None) or "utf-8"
-    if is_unicode(encoding):
+    if _is_unicode(encoding):
         return text
-    return text.encode(encoding, HANDLER).decode(encoding)
+    return text.encode(encoding, _HANDLER).decode(encoding)
 
 
 def print_text(text: str) -> None:
@@ -56,29 +54,29 @@ def accept_all_characters() -> None:
     """
     stream: Any = sys.stdout
     is_strict = getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure")
-    if is_strict and not is_unicode(stream.encoding):
-        stream.reconfigure(errors=HANDLER)
+    if is_strict and not _is_unicode(stream.encoding):
+        stream.reconfigure(errors=_HANDLER)
 
 
-def is_unicode(encoding: str) -> bool:
+def _is_unicode(encoding: str) -> bool:
     try:
         return codecs.lookup(encoding).name.startswith("utf")
     except LookupError:
         return True
 
 
-def replace_unencodable(error: UnicodeError) -> tuple[str, int]:
+def _replace_unencodable(error: UnicodeError) -> tuple[str, int]:
     """Return the replacement and the next position, as Python's error handlers do."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
-    return "".join(map(replacement, text)), error.end
+    return "".join(map(_replacement, text)), error.end
 
 
-def replacement(character: str) -> str:
+def _replacement(character: str) -> str:
     """Return ASCII for one character: by the table, without its accent, or `?`."""
     base = unicodedata.normalize("NFKD", character)[0]
-    return ASCII.get(character) or (base if base.isascii() else "?")
+    return _ASCII.get(character) or (base if base.isascii() else "?")
 
 
-codecs.register_error(HANDLER, replace_unencodable)
+codecs.register_error(_HANDLER, _replace_unencodable)

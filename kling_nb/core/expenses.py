@@ -18,8 +18,6 @@ from kling_nb.core.money import DOLLARS_PER_CREDIT
 
 from .formatting import format_number
 
-__all__ = ["By", "Expense", "Total", "format_csv", "table", "totals"]
-
 _CSV_HEADERS = (
     "clips",
     "credits",

@@ -27,16 +27,6 @@ from typing import Final
 
 from .forks import no_fork
 
-__all__ = [
-    "create_file",
-    "ensure_file",
-    "is_plain",
-    "make_folder",
-    "new_file",
-    "open_plain",
-    "write_new",
-]
-
 _ENSURING: Final = threading.Lock()
 
 _FILE_BITS = 0o600

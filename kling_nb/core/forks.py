@@ -17,9 +17,7 @@ from typing import Final
 
 from .errors import ForkedSession
 
-__all__ = ["OwnProcess", "no_fork", "renew_in_child"]
-
-NEW_SESSION: Final = "Use kling_nb.default_session(), or make a new Session in this process."
+_NEW_SESSION: Final = "Use kling_nb.default_session(), or make a new Session in this process."
 """Advice for a forked child that uses its parent's session."""
 
 PATIENCE_S: Final = 10.0
@@ -37,7 +35,7 @@ class OwnProcess:
         """Return whether the current process is the owner, and not a fork of it."""
         return self._pid == os.getpid()
 
-    def check(self, what: str = "This session", advice: str = NEW_SESSION) -> None:
+    def check(self, what: str = "This session", advice: str = _NEW_SESSION) -> None:
         """Raise an error in any other process.
 
         Args:
@@ -66,15 +64,15 @@ def no_fork() -> Iterator[None]:
 
     Keep blocks short: a fork waits for them, at most 10 seconds.
     """
-    register_gate()
-    GATE.enter()
+    _register_gate()
+    _GATE.enter()
     try:
         yield
     finally:
-        GATE.leave()
+        _GATE.leave()
 
 
-class Gate:
+class _Gate:
     """Counts the blocks of each thread, and holds back new ones during a fork."""
 
     def __init__(self) -> None:
@@ -119,15 +117,17 @@ class Gate:
             self.changed.notify_all()
 
 
-GATE: Final = Gate()
+_GATE: Final = _Gate()
 
 
 @functools.cache
-def register_gate() -> None:
+def _register_gate() -> None:
     """Register the gate, so that forks wait for blocks.
 
     Registered at the first block: hooks run in reverse order before a fork, and the gate has to
     close before filelock's hook, which holds back threads that are inside a block.
     """
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=GATE.close, after_in_parent=GATE.open, after_in_child=GATE.renew)
+        os.register_at_fork(
+            before=_GATE.close, after_in_parent=_GATE.open, after_in_child=_GATE.renew
+        )

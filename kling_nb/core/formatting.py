@@ -10,20 +10,7 @@ import re
 from datetime import datetime
 from numbers import Integral, Real
 
-__all__ = [
-    "format_balance",
-    "format_bytes",
-    "format_count",
-    "format_credits",
-    "format_date",
-    "format_duration",
-    "format_number",
-    "replace_invisible",
-    "shorten",
-    "to_one_line",
-]
-
-MONTHS = (
+_MONTHS = (
     "January",
     "February",
     "March",
@@ -38,7 +25,7 @@ MONTHS = (
     "December",
 )
 
-UNSEEN = re.compile(
+_UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 """Invisible characters with an effect in a terminal or browser: control characters, changes of the
@@ -47,7 +34,7 @@ writing direction, and halves of surrogate pairs, which cannot be encoded."""
 
 def replace_invisible(text: str) -> str:
     """Return the text with each invisible character replaced by U+FFFD."""
-    return UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def to_one_line(text: str, limit: int = 10_000) -> str:
@@ -102,7 +89,7 @@ def format_date(when: datetime, now: datetime) -> str:
     """Return `20 November`, with the year if it is another one, in the time zone of `now`."""
     local = when.astimezone(now.tzinfo)
     year = "" if local.year == now.year else f" {local.year}"
-    return f"{local.day} {MONTHS[local.month - 1]}{year}"
+    return f"{local.day} {_MONTHS[local.month - 1]}{year}"
 
 
 def shorten(value: object, limit: int = 60) -> str:

@@ -18,35 +18,6 @@ from typing import ClassVar
 from .charge_evidence import NO_EVIDENCE, Evidence
 from .errors import Problem
 
-__all__ = [
-    "BLOCKING",
-    "ENDED",
-    "FOLLOWED",
-    "FORGETTABLE",
-    "NEXT_STAGES",
-    "SUBMITTING",
-    "ClipFacts",
-    "Detached",
-    "Discarded",
-    "Downloading",
-    "Encoding",
-    "Event",
-    "Expired",
-    "Failed",
-    "JobState",
-    "Preparing",
-    "Refused",
-    "Saved",
-    "Sending",
-    "Stage",
-    "Unknown",
-    "Unresponsive",
-    "Uploading",
-    "Vanished",
-    "Waiting",
-    "has_ended",
-]
-
 
 class Stage(StrEnum):
     """Stage of a job in the ledger."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CALLBACK_LIMIT_BYTES", "UPLOAD_LIMIT_BYTES"]
-
 CALLBACK_LIMIT_BYTES: Final = 256 * 1024
 """Maximum body of a callback. The examples in the specification have less than 2 kB."""
 

@@ -7,8 +7,6 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from .formatting import format_credits
 
-__all__ = ["DOLLARS_PER_CREDIT", "Funds", "format_dollars", "format_price"]
-
 DOLLARS_PER_CREDIT = 0.005
 """Source: published price pages, 2026-03 to 2026-10."""
 

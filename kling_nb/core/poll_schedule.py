@@ -11,24 +11,6 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
-__all__ = [
-    "GRACE_S",
-    "MISSING_URL_TIMEOUT_S",
-    "NEW_TASKS",
-    "STATUS_REQUESTS",
-    "Rate",
-    "RateLimits",
-    "back_off_s",
-    "callback_poll_delay_s",
-    "expected_s",
-    "is_unresponsive",
-    "next_slot",
-    "parse_rate_limits",
-    "poll_delay_s",
-    "rate_limit_back_off_s",
-    "retry_wait_s",
-]
-
 GRACE_S = 90.0
 """Time after its creation in which the service may not know a task.
 
@@ -80,10 +62,10 @@ STATUS_REQUESTS = Rate("questions", 10, 1.0, 0.25)
 Source: published documentation (D), 2026-08 to 2026-10.
 """
 
-LIMIT_FORM: Final = re.compile(
+_LIMIT_FORM: Final = re.compile(
     r"(create|status) *= *([0-9]{1,6}) */ *([0-9]{1,4}(?:\.[0-9]{1,3})?)"
 )
-WINDOWS_S: Final = (0.1, 3600.0)
+_WINDOWS_S: Final = (0.1, 3600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +85,9 @@ def parse_rate_limits(text: str) -> RateLimits:
     Raises:
         ValueError: The text is something else; the message says what is allowed.
     """
-    parts = [LIMIT_FORM.fullmatch(part.strip()) for part in text.split(",")]
+    parts = [_LIMIT_FORM.fullmatch(part.strip()) for part in text.split(",")]
     found = {part[1]: (int(part[2]), float(part[3])) for part in parts if part}
-    least, most = WINDOWS_S
+    least, most = _WINDOWS_S
     are_right = all(count >= 1 and least <= window <= most for count, window in found.values())
     if len(found) < len(parts) or not are_right:
         raise ValueError(

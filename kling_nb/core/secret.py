@@ -10,10 +10,8 @@ from typing import Final, NoReturn, Self
 
 from .errors import ConfigurationError
 
-__all__ = ["Key"]
-
-EMPTY: Final = "empty; give the key that kie.ai shows you"
-SHORTEST: Final = 16
+_EMPTY: Final = "empty; give the key that kie.ai shows you"
+_SHORTEST: Final = 16
 """Shorter than any real key."""
 
 
@@ -32,7 +30,7 @@ class Key:
     __slots__ = ("_problem", "_text")
 
     def __init__(self, text: object, *, name: str = "api_key") -> None:
-        self._problem = find_problem(text)
+        self._problem = _find_problem(text)
         self._text = "" if self._problem else str(text).strip()
         del text  # a traceback may show local variables
         self.check(name)
@@ -41,14 +39,14 @@ class Key:
     def seal(cls, text: object) -> Self:
         """Return a key that is not checked yet; raise nothing, so that no traceback shows it."""
         key = cls.__new__(cls)
-        key._problem = find_problem(text)
+        key._problem = _find_problem(text)
         key._text = "" if key._problem else str(text).strip()
         return key
 
     @property
     def is_empty(self) -> bool:
         """Return whether there was no text."""
-        return self._problem == EMPTY
+        return self._problem == _EMPTY
 
     def check(self, name: str) -> Self:
         """Return the key itself.
@@ -66,7 +64,7 @@ class Key:
 
     def remove_from(self, content: bytes) -> bytes:
         """Return content without this key; a key too short to be a real one may occur by chance."""
-        if len(self._text) < SHORTEST:
+        if len(self._text) < _SHORTEST:
             return content
         return content.replace(self._text.encode(), b"(key)")
 
@@ -92,10 +90,10 @@ class Key:
         raise TypeError("a Key cannot be pickled or copied: pass the setting's name instead")
 
 
-def find_problem(text: object) -> str:
+def _find_problem(text: object) -> str:
     """Return why a value cannot be a key, without quoting it; empty if it can."""
     if text is None or (isinstance(text, str) and not text.strip()):
-        return EMPTY
+        return _EMPTY
     if not isinstance(text, str):
         return f"not a text but of type {type(text).__name__}; give the key that kie.ai shows you"
     stripped = text.strip()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["TaskFailure", "TaskMissing", "TaskPending", "TaskStatus", "TaskSucceeded"]
-
 
 @dataclass(frozen=True, slots=True)
 class TaskPending:

@@ -10,14 +10,12 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["comparable_text", "normalize_text", "plain_lines"]
-
-LINE_ENDS: Final = re.compile("[\v\f\x85\u2028\u2029]")
-SPACES: Final = re.compile("[\t\u00a0\u2007\u202f]")
+_LINE_ENDS: Final = re.compile("[\v\f\x85\u2028\u2029]")
+_SPACES: Final = re.compile("[\t\u00a0\u2007\u202f]")
 """Tab and the no-break spaces."""
-DROPPED: Final = re.compile("[\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff]")
+_DROPPED: Final = re.compile("[\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff]")
 """Zero-width characters that change no letter: soft hyphen, zero-width space, word joiner, BOM."""
-JOINERS: Final = re.compile(
+_JOINERS: Final = re.compile(
     "[\u034f\u061c\u180b-\u180d\u180f\u200c-\u200f\u202a-\u202e\u2066-\u2069\ufe00-\ufe0f"
     "\U000e0100-\U000e01ef]"
 )
@@ -35,12 +33,12 @@ def normalize_text(text: str) -> str:
 
     Joiners stay: without them an emoji falls apart, and Persian or Hindi is misspelt.
     """
-    text = LINE_ENDS.sub("\n", plain_lines(text))
-    text = DROPPED.sub("", SPACES.sub(" ", text))
+    text = _LINE_ENDS.sub("\n", plain_lines(text))
+    text = _DROPPED.sub("", _SPACES.sub(" ", text))
     text = "".join(char for char in text if char == "\n" or unicodedata.category(char) != "Cc")
     return unicodedata.normalize("NFC", text).strip()
 
 
 def comparable_text(text: str) -> str:
     """Return the normalized text without joiners: the same for all texts that look the same."""
-    return normalize_text(JOINERS.sub("", text))
+    return normalize_text(_JOINERS.sub("", text))

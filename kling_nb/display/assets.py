@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CLIPBOARD", "STATIC", "join_scripts"]
-
 STATIC = Path(__file__).parent / "static"
 """The folder of all scripts and style sheets."""
 

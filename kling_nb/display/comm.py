@@ -29,17 +29,6 @@ from . import html
 from .assets import CLIPBOARD, STATIC, join_scripts
 from .front_end import present_front_end
 
-__all__ = [
-    "VIEW_MIME",
-    "CardContainer",
-    "Hub",
-    "Page",
-    "hub",
-    "mount_widget",
-    "view_data",
-    "without_comms",
-]
-
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 """Displays a widget's view; used only in front ends where nothing else starts a widget."""
 
@@ -49,7 +38,7 @@ MISSED = (
 )
 """Shown by a page whose notebook missed an update."""
 
-MessageHandler = Callable[[Mapping[str, Any]], None]
+_MessageHandler = Callable[[Mapping[str, Any]], None]
 
 _MODULES = (
     "links.js",
@@ -110,11 +99,11 @@ class Hub(anywidget.AnyWidget):
 
     def __init__(self) -> None:
         own_id = uuid4().hex
-        self._handlers: dict[str, MessageHandler] = {}
+        self._handlers: dict[str, _MessageHandler] = {}
         super().__init__(model_id=own_id, hub_id=own_id)
         self.on_msg(self._receive)
 
-    def add_container(self, answer: MessageHandler) -> str:
+    def add_container(self, answer: _MessageHandler) -> str:
         """Create a container.
 
         Args:
@@ -173,7 +162,7 @@ _inherited: list[Hub] = []
 """The parent's hub, in a forked child. Kept, since closing it would close the parent's comm."""
 
 
-def start_child() -> None:
+def _start_child() -> None:
     """Remove the hub in a forked child, since pages answer the parent."""
     global _hub_lock  # noqa: PLW0603 - a thread of the parent may have held it at the fork
     _hub_lock = threading.Lock()
@@ -181,7 +170,7 @@ def start_child() -> None:
     _hubs.clear()
 
 
-renew_in_child(start_child)
+renew_in_child(_start_child)
 
 
 def hub() -> Hub:
@@ -200,7 +189,7 @@ class CardContainer:
         missed: The message a page shows if it cannot add missed updates to the notebook.
     """
 
-    def __init__(self, answer: MessageHandler, missed: str = MISSED) -> None:
+    def __init__(self, answer: _MessageHandler, missed: str = MISSED) -> None:
         self._answer, self._missed = answer, missed
         self._hub = hub()
         self.id = self._hub.add_container(answer)

@@ -13,8 +13,6 @@ from IPython.core.getipython import get_ipython
 
 from kling_nb.core.forks import renew_in_child
 
-__all__ = ["FrontEnd", "front_end", "present_front_end"]
-
 FrontEnd = Literal["terminal", "headless", "notebook", "VS Code", "Colab"]
 
 

@@ -40,27 +40,17 @@ from kling_nb.jobs.session import Session
 from kling_nb.media import clips, images, previews
 from kling_nb.storage import JobRecord
 
-__all__ = [
-    "Gallery",
-    "Selection",
-    "find_fault",
-    "gallery",
-    "parse_selection",
-    "read_poster",
-    "read_video",
-]
-
 PAGE_SIZE = 24
 """Clips sent at a time, and clips in a saved notebook."""
 
 _PARTS = ("elements.js", "films.js", "step.js", "stage.js", "tile.js", "gallery.js")
 _log = logging.getLogger("kling_nb")
 
-POSTER_PX: Final = (400, 400)
+_POSTER_PX: Final = (400, 400)
 POSTER_BYTES: Final = 17_000
 """24 of them, as base64, are 550 kB in a saved notebook."""
 
-AGAIN: Final = "Run its cell again to download it for 0 credits."
+_AGAIN: Final = "Run its cell again to download it for 0 credits."
 
 Video = tuple[bytes, bool]
 """An MP4, and whether it is a preview."""
@@ -270,7 +260,7 @@ def _number(sent: object) -> int:
 def _item(row: JobRecord) -> GalleryItem:
     state = state_of(row, already=False)
     assert isinstance(state, Saved)  # `Session.clips` returns saved clips only
-    return GalleryItem(row, state, row.starred, row.hidden, find_fault(row), read_poster(row))
+    return GalleryItem(row, state, row.starred, row.hidden, _find_fault(row), read_poster(row))
 
 
 def _entry(item: GalleryItem, now: datetime) -> dict[str, Any]:
@@ -297,14 +287,14 @@ def _served_link(path: Path) -> str:
     return "" if link.startswith("..") else link
 
 
-def find_fault(row: JobRecord) -> str:
+def _find_fault(row: JobRecord) -> str:
     """Return why a clip's file cannot be played; empty if it seems playable."""
     if row.clip is None:
         return "There is no clip yet."
     path = Path(row.clip.path)
     if path.is_file():
-        return "" if path.stat().st_size else f"{path.name} is empty. {AGAIN}"
-    return f"{path.name} does not exist any more. {AGAIN}"
+        return "" if path.stat().st_size else f"{path.name} is empty. {_AGAIN}"
+    return f"{path.name} does not exist any more. {_AGAIN}"
 
 
 def read_poster(row: JobRecord) -> bytes:
@@ -326,7 +316,7 @@ def read_video(row: JobRecord) -> Video:
     Raises:
         MediaError: The file does not exist or does not play.
     """
-    fault = find_fault(row)
+    fault = _find_fault(row)
     if fault or row.clip is None:
         raise MediaError(fault)
     path = Path(row.clip.path)
@@ -341,4 +331,4 @@ def read_video(row: JobRecord) -> Video:
 @lru_cache(maxsize=1000)
 def _shrink(path: Path, _changed_ns: int) -> bytes:
     content = path.read_bytes() if path.suffix == ".jpg" else clips.poster(path)
-    return images.shrink(content, POSTER_PX, max_bytes=POSTER_BYTES)
+    return images.shrink(content, _POSTER_PX, max_bytes=POSTER_BYTES)

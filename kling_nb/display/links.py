@@ -10,8 +10,6 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["relative_link", "relative_path"]
-
 
 def relative_path(path: Path, folder: Path | None = None) -> str:
     """Return the path relative to a folder; empty on another drive."""

@@ -8,8 +8,6 @@ from IPython.display import display
 
 from . import html
 
-__all__ = ["notice_bundle", "show_notice", "show_table"]
-
 
 def notice_bundle(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> dict[str, str]:
     """Return a message with details below, as HTML and plain text."""

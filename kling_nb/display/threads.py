@@ -15,8 +15,6 @@ from typing import Any
 
 from kling_nb.core.forks import renew_in_child
 
-__all__ = ["draw_later", "work_later"]
-
 
 def start() -> None:
     """Create the threads; a forked child does not have those of its parent."""

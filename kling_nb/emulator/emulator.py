@@ -37,8 +37,6 @@ from .hosts import (
 )
 from .transport import EmulatorTransport
 
-__all__ = ["Emulator"]
-
 
 class Emulator:
     """A stand-in for kie.ai with one account, stored in a folder.
@@ -73,7 +71,7 @@ class Emulator:
         self.callback_sender = CallbackSender(self.callback_queue, self.renderer, urls)
         api = Api(self.account, self.renderer, urls, seconds)
         api.on_callback_due = self.callback_sender.wake
-        self.app = build_app(api, Files(self.renderer, urls))
+        self.app = _build_app(api, Files(self.renderer, urls))
         # The first request reports a file that cannot be read.
         with contextlib.suppress(sqlite3.DatabaseError):
             if self.callback_queue.pending():
@@ -93,7 +91,7 @@ class Emulator:
         self.renderer.stop()
 
 
-def build_app(api: Api, files: Files) -> ASGIApp:
+def _build_app(api: Api, files: Files) -> ASGIApp:
     """Return one app for all hosts; this machine's names also have `GET /emulator/books`."""
 
     def show_account(_call: Call) -> Response:
@@ -119,11 +117,11 @@ def build_app(api: Api, files: Files) -> ASGIApp:
     everything.append(route("/emulator/books", "GET", show_account))
     routes |= dict.fromkeys(LOOPBACK_HOSTS, everything)
     hosts = [Host(name, Router(routes=entries)) for name, entries in routes.items()]
-    app = Starlette(routes=hosts, exception_handlers={404: no_such_path, 405: no_such_path})
+    app = Starlette(routes=hosts, exception_handlers={404: _no_such_path, 405: _no_such_path})
     return FaultMiddleware(app, api.account)
 
 
-async def no_such_path(_request: Request, _error: Exception) -> JSONResponse:
+async def _no_such_path(_request: Request, _error: Exception) -> JSONResponse:
     """Return the envelope for a path or a method that the host does not have."""
     answer = envelope(404, "Not Found")
     answer.status_code = 404

@@ -12,26 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-__all__ = [
-    "KNOWN_FAULTS",
-    "TOO_OFTEN",
-    "Answer",
-    "Break",
-    "CallbackFault",
-    "Contradict",
-    "Cut",
-    "Effect",
-    "Endless",
-    "Endpoint",
-    "Fault",
-    "InjectedFault",
-    "Slow",
-    "Stall",
-    "TaskFault",
-    "endpoint_for",
-    "find_fault",
-]
-
 Endpoint = Literal["createTask", "task", "callback", "recordInfo", "upload", "download", "other"]
 """The requests that a fault waits for; "task" is the creation of a task, whatever the answer, and
 "callback" the creation of a task with a callback URL."""
@@ -119,7 +99,7 @@ Effect = Answer | Contradict | Endless | Break | Stall | Cut | Slow | TaskFault 
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class _Fault:
     """A named fault."""
 
     name: str
@@ -149,7 +129,7 @@ class InjectedFault:
         return effect
 
 
-def envelope_bytes(code: int, msg: str, data: object = None) -> bytes:
+def _envelope_bytes(code: int, msg: str, data: object = None) -> bytes:
     """Encode the service's JSON envelope; it is sent with HTTP 200."""
     return json.dumps({"code": code, "msg": msg, "data": data}, separators=(",", ":")).encode()
 
@@ -161,26 +141,26 @@ def page(status: int, title: str, *, carried_out: bool = False) -> Answer:
 
 
 TOO_OFTEN = "Your call frequency is too high. Please try again later."
-INTERNAL = "Internal Error, Please try again later."
-NO_ACCESS = "You do not have access permissions"
-MAINTENANCE = "The service is under maintenance."
-GARBLED = Answer(200, envelope_bytes(200, "success", {"taskId": "0" * 32})[:-8])
-TRICKLE = Endless(b" ", pause_s=0.05)
-FLOOD = Endless(b" " * 65_536, pause_s=0.0)
-MEDIA_HOST = Answer(200, envelope_bytes(500, "Server exception, please try again later"))
-NO_VIDEO = Answer(200, b"These bytes are whole, but no video. " * 100, "video/mp4")
+_INTERNAL = "Internal Error, Please try again later."
+_NO_ACCESS = "You do not have access permissions"
+_MAINTENANCE = "The service is under maintenance."
+_GARBLED = Answer(200, _envelope_bytes(200, "success", {"taskId": "0" * 32})[:-8])
+_TRICKLE = Endless(b" ", pause_s=0.05)
+_FLOOD = Endless(b" " * 65_536, pause_s=0.0)
+_MEDIA_HOST = Answer(200, _envelope_bytes(500, "Server exception, please try again later"))
+_NO_VIDEO = Answer(200, b"These bytes are whole, but no video. " * 100, "video/mp4")
 
-CREATE_TEXTS = {
+_CREATE_TEXTS = {
     "400": "Bad request",
-    "401": NO_ACCESS,
+    "401": _NO_ACCESS,
     "402": "Credits insufficient",
     "404": "Not Found",
     "408": "Timeout",
     "422": "generate playground failed, task id is blank",
     "429": TOO_OFTEN,
     "433": "The credit limit of this API key is reached.",
-    "455": MAINTENANCE,
-    "500": INTERNAL,
+    "455": _MAINTENANCE,
+    "500": _INTERNAL,
     "500-credits": "Credits insufficient",
     "500-options": "duration is not within the range of allowed options",
     "500-required": "This field is required",
@@ -189,26 +169,26 @@ CREATE_TEXTS = {
     "524": "Timeout",
 }
 """The codes of createTask (D); the texts are the service's if known (C), else this emulator's."""
-RECORD_TEXTS = {
-    "401": NO_ACCESS,
+_RECORD_TEXTS = {
+    "401": _NO_ACCESS,
     "404": "Not Found",
     "408": "No result for over 10 minutes",
     "422": "recordInfo is null",
     "429": TOO_OFTEN,
-    "455": MAINTENANCE,
-    "500": INTERNAL,
+    "455": _MAINTENANCE,
+    "500": _INTERNAL,
 }
 """The codes of recordInfo (D), likewise."""
 
 
-def answers_for(texts: Mapping[str, str]) -> dict[str, Effect]:
+def _answers_for(texts: Mapping[str, str]) -> dict[str, Effect]:
     """Return an answer for each code; a suffix after a hyphen separates texts of one code."""
-    return {name: Answer(200, envelope_bytes(int(name[:3]), text)) for name, text in texts.items()}
+    return {name: Answer(200, _envelope_bytes(int(name[:3]), text)) for name, text in texts.items()}
 
 
-CREATE, RECORD = answers_for(CREATE_TEXTS), answers_for(RECORD_TEXTS)
-MADE = "The task is created and charged; "
-EFFECTS: dict[Endpoint, dict[str, tuple[Effect, str]]] = {
+CREATE, RECORD = _answers_for(_CREATE_TEXTS), _answers_for(_RECORD_TEXTS)
+_MADE = "The task is created and charged; "
+_EFFECTS: dict[Endpoint, dict[str, tuple[Effect, str]]] = {
     "createTask": {
         "create-code": (
             CREATE["501"],
@@ -217,7 +197,7 @@ EFFECTS: dict[Endpoint, dict[str, tuple[Effect, str]]] = {
         "refuse": (CREATE["422"], "Code 422 refuses the input; no task is created."),
         "lose-answer": (
             Break("close", carried_out=True),
-            f"{MADE}the connection closes without an answer.",
+            f"{_MADE}the connection closes without an answer.",
         ),
         "drop": (Break("reset"), "The connection is reset before the task is created."),
         "unreachable": (
@@ -225,53 +205,53 @@ EFFECTS: dict[Endpoint, dict[str, tuple[Effect, str]]] = {
             "The connection is refused. The argument selects another endpoint. A served emulator is"
             " already connected, so it resets the connection.",
         ),
-        "create-stall": (Stall(carried_out=True), f"{MADE}the answer never comes."),
+        "create-stall": (Stall(carried_out=True), f"{_MADE}the answer never comes."),
         "create-502": (
             page(502, "502 Bad Gateway", carried_out=True),
-            f"{MADE}a gateway answers HTTP 502 with an HTML page.",
+            f"{_MADE}a gateway answers HTTP 502 with an HTML page.",
         ),
         "create-html": (
             page(200, "Just a moment...", carried_out=True),
-            f"{MADE}the answer is an HTML page with HTTP 200.",
+            f"{_MADE}the answer is an HTML page with HTTP 200.",
         ),
         "create-no-id": (
-            Answer(200, envelope_bytes(200, "success", {}), carried_out=True),
-            f"{MADE}the answer has code 200 and no task id.",
+            Answer(200, _envelope_bytes(200, "success", {}), carried_out=True),
+            f"{_MADE}the answer has code 200 and no task id.",
         ),
         "create-garbled": (
-            replace(GARBLED, carried_out=True),
-            f"{MADE}the JSON of the answer is cut off.",
+            replace(_GARBLED, carried_out=True),
+            f"{_MADE}the JSON of the answer is cut off.",
         ),
         "create-429": (CREATE["429"], "Too many new tasks: code 429; no task is created."),
         "create-429-made": (
             Contradict(200, 429, TOO_OFTEN),
-            f"{MADE}the answer has its id and code 429.",
+            f"{_MADE}the answer has its id and code 429.",
         ),
         "create-mismatch": (
             Contradict(429, 200, "success"),
-            f"{MADE}the answer has its id, code 200 and HTTP 429.",
+            f"{_MADE}the answer has its id, code 200 and HTTP 429.",
         ),
         "create-key-twice": (
             Contradict(200, 422, "no", is_twice=True),
-            f"{MADE}the answer has the key `code` twice, with 422 and 200.",
+            f"{_MADE}the answer has the key `code` twice, with 422 and 200.",
         ),
         "create-500": (CREATE["500"], "Code 500; no task is created, but the client cannot know."),
         "create-media-host": (
-            MEDIA_HOST,
+            _MEDIA_HOST,
             "The host of a media URL does not exist: code 500 without that reason; no task is"
             " created. Source: recorded live traffic (L), other models, 2026-04-28.",
         ),
         "create-524": (
             page(524, "524: A timeout occurred", carried_out=True),
-            f"{MADE}a gateway gives up first with HTTP 524.",
+            f"{_MADE}a gateway gives up first with HTTP 524.",
         ),
         "create-trickle": (
-            replace(TRICKLE, carried_out=True),
-            f"{MADE}the answer comes byte by byte and never ends.",
+            replace(_TRICKLE, carried_out=True),
+            f"{_MADE}the answer comes byte by byte and never ends.",
         ),
         "create-flood": (
-            replace(FLOOD, carried_out=True),
-            f"{MADE}the answer comes fast and never ends.",
+            replace(_FLOOD, carried_out=True),
+            f"{_MADE}the answer comes fast and never ends.",
         ),
         "credits": (CREATE["402"], "Not enough credits: code 402; no task is created."),
         "maintenance": (CREATE["455"], "Maintenance: code 455; no task is created."),
@@ -286,10 +266,10 @@ EFFECTS: dict[Endpoint, dict[str, tuple[Effect, str]]] = {
         "poll-502": (page(502, "502 Bad Gateway"), "HTTP 502 with an HTML page."),
         "poll-html": (page(200, "Just a moment..."), "HTTP 200 with an HTML page."),
         "poll-429": (RECORD["429"], "Too many status requests: code 429."),
-        "poll-garbled": (GARBLED, "The JSON of the answer is cut off."),
+        "poll-garbled": (_GARBLED, "The JSON of the answer is cut off."),
         "poll-stall": (Stall(), "The answer never comes."),
-        "poll-trickle": (TRICKLE, "The answer comes byte by byte and never ends."),
-        "poll-flood": (FLOOD, "The answer comes fast and never ends."),
+        "poll-trickle": (_TRICKLE, "The answer comes byte by byte and never ends."),
+        "poll-flood": (_FLOOD, "The answer comes fast and never ends."),
     },
     "upload": {"upload-502": (page(502, "502 Bad Gateway"), "HTTP 502 with an HTML page.")},
     "download": {
@@ -299,8 +279,8 @@ EFFECTS: dict[Endpoint, dict[str, tuple[Effect, str]]] = {
             Slow(seconds=3.0),
             "The body comes in small pieces over 3 seconds, or the argument.",
         ),
-        "download-trickle": (TRICKLE, "The clip comes byte by byte and never ends."),
-        "bad-clip": (NO_VIDEO, "The download is complete, but not a video."),
+        "download-trickle": (_TRICKLE, "The clip comes byte by byte and never ends."),
+        "bad-clip": (_NO_VIDEO, "The download is complete, but not a video."),
     },
     "task": {
         "short-clip": (TaskFault("short"), "The clip has half the requested length."),
@@ -320,7 +300,7 @@ EFFECTS: dict[Endpoint, dict[str, tuple[Effect, str]]] = {
             TaskFault("fail", "400", "The current content could not be processed"),
             "The task fails: the content could not be processed.",
         ),
-        "fail-internal": (TaskFault("fail", "500", INTERNAL), "The task fails: server error."),
+        "fail-internal": (TaskFault("fail", "500", _INTERNAL), "The task fails: server error."),
         "fail-generation": (
             TaskFault("fail", "501", "Generation failed"),
             "The task fails: generation.",
@@ -343,7 +323,7 @@ EFFECTS: dict[Endpoint, dict[str, tuple[Effect, str]]] = {
             TaskFault("several"),
             "The task succeeds with three results: a cover image, then two clips.",
         ),
-        "vanish": (TaskFault("vanish"), f"{MADE}recordInfo never knows it."),
+        "vanish": (TaskFault("vanish"), f"{_MADE}recordInfo never knows it."),
     },
     "callback": {
         "callback-never": (CallbackFault("never"), "No callback is sent."),
@@ -359,15 +339,15 @@ EFFECTS: dict[Endpoint, dict[str, tuple[Effect, str]]] = {
         "callback-garbled": (CallbackFault("garbled"), "The JSON of the callback is cut off."),
     },
 }
-CHOICES = {"create-code": CREATE, "poll-code": RECORD}
+_CHOICES = {"create-code": CREATE, "poll-code": RECORD}
 KNOWN_FAULTS = {
-    name: Fault(name, endpoint, effect, what, CHOICES.get(name, {}))
-    for endpoint, faults in EFFECTS.items()
+    name: _Fault(name, endpoint, effect, what, _CHOICES.get(name, {}))
+    for endpoint, faults in _EFFECTS.items()
     for name, (effect, what) in faults.items()
 }
 
 
-def find_fault(name: str) -> Fault:
+def find_fault(name: str) -> _Fault:
     """Return the fault with this name.
 
     Raises:
@@ -381,7 +361,7 @@ def find_fault(name: str) -> Fault:
     )
 
 
-def endpoint_for(fault: Fault, argument: str) -> str:
+def endpoint_for(fault: _Fault, argument: str) -> str:
     """Return the endpoint that the fault waits for when it is injected with this argument.
 
     Raises:

@@ -10,21 +10,6 @@ from urllib.parse import quote, unquote, urlsplit
 
 from kling_nb.emulator.faults import Endpoint
 
-__all__ = [
-    "API_HOST",
-    "CLIP_HOST",
-    "FILE_HOSTS",
-    "LOOPBACK_HOSTS",
-    "REAL_HOSTS",
-    "UPLOADED_HOST",
-    "UPLOAD_HOST",
-    "PublicUrls",
-    "endpoint_of",
-    "is_this_machine",
-    "own_clip_name",
-    "own_upload_path",
-]
-
 API_HOST = "api.kie.ai"
 UPLOAD_HOST = "kieai.redpandaai.co"
 CLIP_HOST = "tempfile.aiquickdraw.com"
@@ -33,7 +18,7 @@ FILE_HOSTS = frozenset({CLIP_HOST, UPLOADED_HOST})
 REAL_HOSTS = FILE_HOSTS | {API_HOST, UPLOAD_HOST}
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
-ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
+_ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
     (API_HOST, "/api/v1/jobs/createTask", "createTask"),
     (API_HOST, "/api/v1/jobs/recordInfo", "recordInfo"),
     (UPLOAD_HOST, "/api/file-", "upload"),
@@ -43,7 +28,7 @@ ENDPOINTS: tuple[tuple[str, str, Endpoint], ...] = (
 
 def endpoint_of(host: str, path: str) -> Endpoint:
     """Return the endpoint of a request, as faults name it."""
-    for own_host, start, endpoint in ENDPOINTS:
+    for own_host, start, endpoint in _ENDPOINTS:
         if host in (own_host, *LOOPBACK_HOSTS) and path.startswith(start):
             return endpoint
     return "other"
@@ -68,17 +53,17 @@ class PublicUrls:
 
 def own_clip_name(url: str) -> str | None:
     """Return the file name in a result URL of the emulator; None for another URL."""
-    path = own_path(url, CLIP_HOST)
+    path = _own_path(url, CLIP_HOST)
     return path.removeprefix("k/") if path and path.startswith("k/") else None
 
 
 def own_upload_path(url: str) -> str | None:
     """Return the path of an upload URL of the emulator; None for another URL."""
-    path = own_path(url, UPLOADED_HOST)
+    path = _own_path(url, UPLOADED_HOST)
     return path if path and path.startswith("kieai/") else None
 
 
-def own_path(url: str, host: str) -> str | None:
+def _own_path(url: str, host: str) -> str | None:
     """Return the decoded path of a URL on this host or on this machine, or None."""
     try:
         parts = urlsplit(url)

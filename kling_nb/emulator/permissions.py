@@ -11,9 +11,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["make_file", "make_folder"]
-
-OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def make_folder(folder: Path) -> None:
@@ -22,21 +20,21 @@ def make_folder(folder: Path) -> None:
     with suppress(FileExistsError):
         folder.mkdir(0o700)
         if os.name == "posix":
-            widen(os.open(folder, os.O_RDONLY | os.O_NOFOLLOW), folder.parent, 0o777)
+            _widen(os.open(folder, os.O_RDONLY | os.O_NOFOLLOW), folder.parent, 0o777)
 
 
 def make_file(path: Path) -> None:
     """Create an empty file if it does not exist."""
     with suppress(FileExistsError):
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        widen(number, path.parent, 0o666)
+        _widen(number, path.parent, 0o666)
 
 
-def widen(number: int, parent: Path, most: int) -> None:
+def _widen(number: int, parent: Path, most: int) -> None:
     """Set the group and the bits of a shared folder, at most these; close the descriptor."""
     try:
         around = parent.stat()
-        is_shared = around.st_mode & OTHERS and not around.st_mode & stat.S_ISVTX
+        is_shared = around.st_mode & _OTHERS and not around.st_mode & stat.S_ISVTX
         if is_shared and os.name == "posix":
             with suppress(OSError):
                 os.fchown(number, -1, around.st_gid)

@@ -21,13 +21,11 @@ from kling_nb.emulator.render.worker import RenderMode
 from .emulator import Emulator
 from .hosts import LOOPBACK_HOSTS
 
-__all__ = ["Service", "add_arguments", "run", "serve"]
-
-WEBHOOK_KEY = "KLING_NB_EMULATOR_WEBHOOK_KEY"
-RATE_LIMITS = "KLING_NB_RATE_LIMITS"
+_WEBHOOK_KEY = "KLING_NB_EMULATOR_WEBHOOK_KEY"
+_RATE_LIMITS = "KLING_NB_RATE_LIMITS"
 
 
-class CannotServe(Exception):
+class _CannotServe(Exception):
     """The emulator cannot be served with these options; the message has the remedy."""
 
 
@@ -74,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--fault",
         dest="faults",
-        type=parse_fault,
+        type=_parse_fault,
         action="append",
         default=[],
         metavar="NAME[:TIMES]",
@@ -87,25 +85,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="close idle connections after this many seconds (%(default)s)",
     )
-    add_service_arguments(parser)
+    _add_service_arguments(parser)
 
 
-def add_service_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_service_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of rate limits and callbacks."""
     add = parser.add_argument
     add("--unlimited", action="store_true", help="no rate limits")
     add(
         "--rate-limits",
-        type=parse_limits,
-        default=os.environ.get(RATE_LIMITS, "create=20/10,status=10/1"),
+        type=_parse_limits,
+        default=os.environ.get(_RATE_LIMITS, "create=20/10,status=10/1"),
         metavar="LIMITS",
-        help=f"COUNT/SECONDS of each; {RATE_LIMITS} sets it too (%(default)s)",
+        help=f"COUNT/SECONDS of each; {_RATE_LIMITS} sets it too (%(default)s)",
     )
     add(
         "--webhook-key",
-        default=os.environ.get(WEBHOOK_KEY, ""),
+        default=os.environ.get(_WEBHOOK_KEY, ""),
         metavar="KEY",
-        help=f"sign callbacks with it; {WEBHOOK_KEY} sets it too (unsigned without)",
+        help=f"sign callbacks with it; {_WEBHOOK_KEY} sets it too (unsigned without)",
     )
     add(
         "--callback-form",
@@ -115,7 +113,7 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse_fault(text: str) -> tuple[str, int]:
+def _parse_fault(text: str) -> tuple[str, int]:
     """Return name and times of `NAME[:TIMES]`."""
     name, _, times = text.partition(":")
     try:
@@ -127,7 +125,7 @@ def parse_fault(text: str) -> tuple[str, int]:
     return name, int(times or 1)
 
 
-def parse_limits(text: str) -> Limits:
+def _parse_limits(text: str) -> Limits:
     """Return the service's limits with these rate limits."""
     try:
         return parse_rate_limits(Limits(), text)
@@ -156,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
         serve(service, say=lambda line: print(line, flush=True))
     except KeyboardInterrupt:
         return 0
-    except CannotServe as error:
+    except _CannotServe as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -170,14 +168,14 @@ def serve(service: Service, say: Callable[[str], None] = print) -> None:
         ValueError: The name of a fault is unknown.
     """
     if service.host not in LOOPBACK_HOSTS:
-        raise CannotServe(
+        raise _CannotServe(
             f"host: {service.host!r} is not allowed, the emulator has no access control;"
             f" use one of {', '.join(sorted(LOOPBACK_HOSTS))}"
         )
     try:
         from .sockets import build_server
     except ModuleNotFoundError as error:
-        raise CannotServe('Serving needs uvicorn: pip install "kling_nb[serve]"') from error
+        raise _CannotServe('Serving needs uvicorn: pip install "kling_nb[serve]"') from error
     with contextlib.closing(listen(service)) as listener:
         url = f"http://{service.host}:{listener.getsockname()[1]}"
         emulator = Emulator(
@@ -203,7 +201,7 @@ def listen(service: Service) -> socket.socket:
         listener.bind((service.host, service.port))
     except (OSError, OverflowError) as error:
         listener.close()
-        raise CannotServe(
+        raise _CannotServe(
             f"port: {service.port} cannot be used ({error}); give another, or 0 for a free one"
         ) from error
     return listener

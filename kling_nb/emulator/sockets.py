@@ -14,12 +14,10 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["build_server"]
-
-NO_LINGER = struct.pack("ii", 1, 0)
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
-class SocketConnection:
+class _SocketConnection:
     """A TCP connection that faults can break."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -33,19 +31,19 @@ class SocketConnection:
     def reset(self) -> None:
         """Send a TCP reset, by closing without lingering."""
         connection: socket.socket = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
     refuse = reset
 
 
-class BreakableProtocol(H11Protocol):
+class _BreakableProtocol(H11Protocol):
     """Passes the connection of each request to the app."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Add the connection to the state of its requests."""
         super().connection_made(transport)
-        self.app_state = {**self.app_state, "connection": SocketConnection(transport)}
+        self.app_state = {**self.app_state, "connection": _SocketConnection(transport)}
 
 
 class Server(uvicorn.Server):
@@ -66,7 +64,7 @@ def build_server(app: ASGIApp, keep_alive_s: int, when_listening: Callable[[], N
     """Return a server for the app, ready to `run(sockets=[…])`."""
     config = uvicorn.Config(
         app,
-        http=BreakableProtocol,
+        http=_BreakableProtocol,
         ws="none",
         lifespan="off",
         log_level="critical",

@@ -14,10 +14,8 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Message, Scope
 
-__all__ = ["EmulatorTransport"]
-
-BUFFERED_CHUNKS = 16
-LOGGER = logging.getLogger("kling_nb.emulator")
+_BUFFERED_CHUNKS = 16
+_LOGGER = logging.getLogger("kling_nb.emulator")
 
 
 class EmulatorTransport(httpx.AsyncBaseTransport):
@@ -39,7 +37,7 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
         if request.url.host not in self.hosts:
             known = ", ".join(sorted(self.hosts))
             raise httpx.ConnectError(f"{request.url.host} is not emulated; these are: {known}")
-        exchange = Exchange(request)
+        exchange = _Exchange(request)
         exchange.start(self.app)
         try:
             await exchange.write_body()
@@ -55,7 +53,7 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
         )
 
 
-class Exchange(httpx.AsyncByteStream):
+class _Exchange(httpx.AsyncByteStream):
     """A request and its answer: both ends of a connection."""
 
     def __init__(self, request: httpx.Request) -> None:
@@ -64,9 +62,9 @@ class Exchange(httpx.AsyncByteStream):
         timeouts = request.extensions.get("timeout", {})
         self.read_timeout_s: float | None = timeouts.get("read")
         self.write_timeout_s: float | None = timeouts.get("write")
-        self.inbox: asyncio.Queue[Message] = asyncio.Queue(BUFFERED_CHUNKS)
+        self.inbox: asyncio.Queue[Message] = asyncio.Queue(_BUFFERED_CHUNKS)
         self.outbox: asyncio.Queue[Message | httpx.TransportError | None] = asyncio.Queue()
-        self.room = asyncio.Semaphore(BUFFERED_CHUNKS)
+        self.room = asyncio.Semaphore(_BUFFERED_CHUNKS)
         self.gone = asyncio.Event()
         self.started = False
         self.received_bytes = 0
@@ -82,7 +80,7 @@ class Exchange(httpx.AsyncByteStream):
         try:
             await app(self.scope(), self.receive, self.send)
         except Exception:
-            LOGGER.exception("emulator: %s %s failed", self.request.method, self.request.url.path)
+            _LOGGER.exception("emulator: %s %s failed", self.request.method, self.request.url.path)
         finally:
             self.close()
 

@@ -21,18 +21,6 @@ from typing import Any, Final, ParamSpec, TypeVar
 from kling_nb.core.errors import ForkedSession
 from kling_nb.core.forks import OwnProcess
 
-__all__ = [
-    "CHANGING",
-    "SHARED",
-    "BackgroundLoop",
-    "OwnBackgroundLoop",
-    "SelectorLoop",
-    "background_loop",
-    "check_coroutine",
-    "in_thread",
-    "refuse_own_thread",
-]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -48,7 +36,7 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-class JoiningLoop(asyncio.BaseEventLoop):
+class _JoiningLoop(asyncio.BaseEventLoop):
     """Close a loop without starting a thread.
 
     asyncio waits for the threads of the default executor in one more thread. Python 3.12.0 to
@@ -65,20 +53,20 @@ class JoiningLoop(asyncio.BaseEventLoop):
         self.threads.shutdown()
 
 
-class SelectorLoop(JoiningLoop, asyncio.SelectorEventLoop):
+class SelectorLoop(_JoiningLoop, asyncio.SelectorEventLoop):
     """A selector loop that closes without starting a thread."""
 
 
 if sys.platform == "win32":
 
-    class PortalLoop(JoiningLoop, asyncio.ProactorEventLoop):
+    class PortalLoop(_JoiningLoop, asyncio.ProactorEventLoop):
         """The system's default loop, which closes without starting a thread."""
 
 else:
     PortalLoop = SelectorLoop
 
 
-class Engine:
+class _Engine:
     """A loop and the daemon thread that turns it."""
 
     def __init__(self) -> None:
@@ -112,7 +100,7 @@ class BackgroundLoop:
 
     def __init__(self) -> None:
         # By process id: a child keeps its parent's and so never collects, and closes, its loop.
-        self._engines: dict[int, Engine] = {}
+        self._engines: dict[int, _Engine] = {}
         self.check_process: Callable[..., None] = lambda *_: None
         """Raise an error if only another process can do the work; this one works in any."""
 
@@ -122,7 +110,7 @@ class BackgroundLoop:
         with CHANGING:
             engine = self._engines.get(os.getpid())
             if engine is None:
-                engine = self._engines[os.getpid()] = Engine()
+                engine = self._engines[os.getpid()] = _Engine()
                 atexit.register(self.stop)
             return asyncio.run_coroutine_threadsafe(coro, engine.loop)
 

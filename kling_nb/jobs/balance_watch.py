@@ -23,8 +23,6 @@ from .background_loop import in_thread
 from .job import Job
 from .job_from_record import evidence_of, state_of
 
-__all__ = ["BalanceSample", "BalanceWatcher", "balance_or_none"]
-
 _BALANCE_WAIT_S = 10.0
 
 _log = logging.getLogger("kling_nb")

@@ -24,23 +24,15 @@ from .job import Job
 from .recovery import Recovery
 from .registry import JobRegistry
 
-__all__ = [
-    "is_for",
-    "process_stored",
-    "process_stored_one",
-    "receive_callback",
-    "stored_callbacks",
-]
-
-OTHERS_FIRST: Final = timedelta(seconds=30)
+_OTHERS_FIRST: Final = timedelta(seconds=30)
 """How long a stored callback for the lost job of another kernel is left to that kernel."""
 
-ROUNDS: Final = 8
+_ROUNDS: Final = 8
 """How often the store is read: up to five callbacks may wait for one job, and more may arrive."""
 LONGEST_S: Final = 10.0
 """Time limit of one pass: the user waits for it, and a network that is down may never answer."""
 
-ReceiveCallback = Callable[[bytes, str], Awaitable[Job | None]]
+_ReceiveCallback = Callable[[bytes, str], Awaitable[Job | None]]
 """Processes the body of a callback that arrived with a callback token."""
 
 _log = logging.getLogger("kling_nb")
@@ -73,7 +65,7 @@ async def receive_callback(
     return job
 
 
-async def process_stored(ledger: Ledger, service: str, receive: ReceiveCallback) -> list[Job]:
+async def process_stored(ledger: Ledger, service: str, receive: _ReceiveCallback) -> list[Job]:
     """Process every callback that was stored while no session received callbacks.
 
     Callbacks that cannot be processed now stay for the next time, and so do those that are left
@@ -106,7 +98,7 @@ async def process_stored(ledger: Ledger, service: str, receive: ReceiveCallback)
     # What is cut off here is polled with the other unfinished jobs, and its callback stays stored.
     with suppress(TimeoutError):
         async with asyncio.timeout(LONGEST_S):
-            for _ in range(ROUNDS):
+            for _ in range(_ROUNDS):
                 callbacks = await in_thread(stored_callbacks, ledger, service, frozenset(failed))
                 if not callbacks:
                     break
@@ -115,7 +107,7 @@ async def process_stored(ledger: Ledger, service: str, receive: ReceiveCallback)
 
 
 async def process_stored_one(
-    ledger: Ledger, callback: StoredCallback, receive: ReceiveCallback
+    ledger: Ledger, callback: StoredCallback, receive: _ReceiveCallback
 ) -> bool:
     """Process a stored callback, then delete it. Until then it may be all that names a paid task.
 
@@ -163,4 +155,4 @@ def is_for(ledger: Ledger, service: str, callback: StoredCallback, now: datetime
     if record.owner == ledger.owner or not ledger.owner_is_alive(record.owner):
         return True
     # No session polls a lost job, and its own kernel may not receive callbacks any more.
-    return record.stage in ENDED and now - callback.at > OTHERS_FIRST
+    return record.stage in ENDED and now - callback.at > _OTHERS_FIRST

@@ -21,8 +21,6 @@ from kling_nb.storage import JobRecord
 
 from .mimebundle import render_notice
 
-__all__ = ["CallbackUrls", "Listening"]
-
 _log = logging.getLogger("kling_nb")
 
 

@@ -23,8 +23,6 @@ from . import settings
 if TYPE_CHECKING:
     from kling_nb.emulator import Emulator, Limits
 
-__all__ = ["Connection", "account_of", "connect", "rate_limiter_of"]
-
 _EMULATOR_KEY = "the-emulator-takes-any-key"
 
 

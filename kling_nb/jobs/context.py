@@ -15,8 +15,6 @@ from .callback_urls import CallbackUrls
 from .other_folders import OtherFolders
 from .upload_inputs import InputUploader
 
-__all__ = ["Context"]
-
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -13,9 +13,7 @@ from kling_nb.core.forks import renew_in_child
 from . import settings
 from .session import Session
 
-__all__ = ["configure", "default_session", "find_notebook", "warn_unkeyed"]
-
-UNKEYED = (
+_UNKEYED = (
     "kling_nb runs without a key: clips are emulated and watermarked. Set KIE_API_KEY, or pin the "
     "emulator: kling_nb.configure(mode='emulator')."
 )
@@ -29,7 +27,7 @@ _inherited: list[Session] = []
 """The parent's sessions, in a forked child. Kept: a child finalizes nothing of its parent."""
 
 
-def start_child() -> None:
+def _start_child() -> None:
     """Remove the parent's session in a forked child; the first use makes a new one."""
     global _lock, _current  # noqa: PLW0603 - another thread may have held the lock at the fork
     _lock = threading.RLock()
@@ -38,7 +36,7 @@ def start_child() -> None:
         _current = None
 
 
-renew_in_child(start_child)
+renew_in_child(_start_child)
 
 
 def default_session() -> Session:
@@ -52,7 +50,7 @@ def default_session() -> Session:
     global _current  # noqa: PLW0603 - the one place where the shared session lives
     with _lock:
         if _current is None:
-            _current = Session(notebook=current_notebook, **_given)
+            _current = Session(notebook=_current_notebook, **_given)
             if not hasattr(builtins, "__IPYTHON__"):  # IPython's mark of a shell that runs
                 warn_unkeyed(_current)
         return _current
@@ -61,7 +59,7 @@ def default_session() -> Session:
 def warn_unkeyed(session: Session) -> None:
     """Warn in a program without a display that its clips are emulated; cards say it elsewhere."""
     if session.settings.is_unkeyed:
-        warnings.warn(UNKEYED, UserWarning, stacklevel=3)
+        warnings.warn(_UNKEYED, UserWarning, stacklevel=3)
 
 
 def find_notebook(notebook_path: Callable[[], str]) -> None:
@@ -74,7 +72,7 @@ def find_notebook(notebook_path: Callable[[], str]) -> None:
     _notebook_path = notebook_path
 
 
-def current_notebook() -> str:
+def _current_notebook() -> str:
     """Return the path of the notebook that the front end of this process reports now."""
     return _notebook_path()
 
@@ -98,7 +96,7 @@ def configure(**given: Unpack[settings.SessionArguments]) -> Session:
         merged: settings.SessionArguments = {**_given, **given}
         old = _current
         callback_urls = None if old is None else old.callback_urls
-        session = Session(notebook=current_notebook, callback_urls=callback_urls, **merged)
+        session = Session(notebook=_current_notebook, callback_urls=callback_urls, **merged)
         _given, _current = merged, session
     # Outside the lock: closing waits for the background loop, which may need the session.
     listening = session.callback_urls.listening

@@ -23,9 +23,7 @@ from .context import Context
 from .job import Job
 from .job_from_record import further_path
 
-__all__ = ["clip_path", "fetch_clip", "stray_clips"]
-
-CLIP_NAME = re.compile(r"\d{8}-\d{6}-([0-9a-f]+)(?:-\d{1,2})?\.mp4")
+_CLIP_NAME = re.compile(r"\d{8}-\d{6}-([0-9a-f]+)(?:-\d{1,2})?\.mp4")
 """File names of clips: the job's start, its id, and the place of a further clip in its result."""
 
 
@@ -40,7 +38,7 @@ def stray_clips(folder: Path, known: Collection[str]) -> list[str]:
         names = sorted(each.name for each in folder.iterdir())
     except OSError:
         return []
-    made = ((name, CLIP_NAME.fullmatch(name)) for name in names)
+    made = ((name, _CLIP_NAME.fullmatch(name)) for name in names)
     return [name for name, parts in made if parts and parts[1] not in known]
 
 

@@ -41,9 +41,7 @@ if TYPE_CHECKING:
 
     from .prepared_request import PreparedRequest
 
-__all__ = ["Clip", "Job", "JobController", "Observer"]
-
-Observer = Callable[[Event], None]
+_Observer = Callable[[Event], None]
 """Called with each event of a job, on the background loop's thread; it must not block."""
 
 _log = logging.getLogger("kling_nb")
@@ -121,7 +119,7 @@ class Clip:
         return image_sources.mark_frame(image, origin, position)
 
 
-class JobController(Protocol):
+class _JobController(Protocol):
     """What the session of a job does for it. Called from any thread."""
 
     def detach(self) -> bool:
@@ -162,13 +160,13 @@ class Job:
         self.record = record
         self._state = state
         self._loop = loop
-        self._observers: list[Observer] = []
+        self._observers: list[_Observer] = []
         self._outcome: Future[Clip] = Future()
         # A running future cannot be cancelled: a waiter that gives up must not end the job.
         self._outcome.set_running_or_notify_cancel()
         # The background loop ends jobs, and so does a click on Detach in the kernel's thread.
         self._ending = threading.RLock()
-        self.controller: JobController | None = None
+        self.controller: _JobController | None = None
         """None for a job without a session, and after its session is closed."""
         self.unsent: PreparedRequest | None = None
         """The request, until it is sent or discarded."""
@@ -290,7 +288,7 @@ class Job:
             )
         return self.controller.another_take()
 
-    def observe(self, observer: Observer) -> Callable[[], None]:
+    def observe(self, observer: _Observer) -> Callable[[], None]:
         """Call `observer` with every event from now on; return a function that stops this."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer) if observer in self._observers else None

@@ -40,16 +40,6 @@ from kling_nb.storage import JobRecord
 
 from .job import Clip
 
-__all__ = [
-    "clip_of",
-    "error_of",
-    "evidence_of",
-    "further_path",
-    "is_on_disk",
-    "others_of",
-    "state_of",
-]
-
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 

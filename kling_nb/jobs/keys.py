@@ -10,9 +10,7 @@ from typing import Any, Final
 from kling_nb.core.errors import ConfigurationError
 from kling_nb.core.secret import Key
 
-__all__ = ["forget_key", "read_keyring", "save_key"]
-
-KEYRING_ENTRY: Final = ("kling_nb", "kie.ai")
+_KEYRING_ENTRY: Final = ("kling_nb", "kie.ai")
 
 
 def read_keyring() -> Key | None:
@@ -22,7 +20,7 @@ def read_keyring() -> Key | None:
         ConfigurationError: The entry cannot be a key.
     """
     try:
-        key = Key.seal(open_keyring().get_password(*KEYRING_ENTRY))
+        key = Key.seal(_open_keyring().get_password(*_KEYRING_ENTRY))
     except Exception:
         # Backends raise whatever their system does (D-Bus, a locked keychain). Without a keyring
         # there is no key; an error in live mode says how to set one.
@@ -40,9 +38,9 @@ def save_key(text: str | Key) -> None:
     del text  # a traceback may show local variables
     key.check("the key")
     try:
-        open_keyring().set_password(*KEYRING_ENTRY, key.reveal())
+        _open_keyring().set_password(*_KEYRING_ENTRY, key.reveal())
     except Exception as problem:
-        failure = keyring_error(problem)
+        failure = _keyring_error(problem)
     else:
         return
     # Raised outside the handler: the backend's own error, with the key in it, is not its context.
@@ -56,25 +54,25 @@ def forget_key() -> bool:
         ConfigurationError: There is no usable keyring.
     """
     try:
-        keyring = open_keyring()
-        if keyring.get_password(*KEYRING_ENTRY) is None:
+        keyring = _open_keyring()
+        if keyring.get_password(*_KEYRING_ENTRY) is None:
             return False
-        keyring.delete_password(*KEYRING_ENTRY)
+        keyring.delete_password(*_KEYRING_ENTRY)
     except Exception as problem:
-        failure = keyring_error(problem)
+        failure = _keyring_error(problem)
     else:
         return True
     raise failure
 
 
-def open_keyring() -> Any:
+def _open_keyring() -> Any:
     """Return the keyring package: an extra that is slow to import, so only on use."""
     import keyring
 
     return keyring
 
 
-def keyring_error(problem: Exception) -> ConfigurationError:
+def _keyring_error(problem: Exception) -> ConfigurationError:
     if isinstance(problem, ImportError):
         return ConfigurationError(
             "the keyring extra is not installed: `pip install 'kling_nb[keyring]'`, "

@@ -13,17 +13,15 @@ if TYPE_CHECKING:
     from kling_nb.core.job_state import JobState
     from kling_nb.storage import JobRecord
 
-__all__ = ["render_mimebundle", "render_notice", "set_renderers"]
-
-CardRenderer = Callable[["JobRecord", "JobState"], dict[str, Any]]
+_CardRenderer = Callable[["JobRecord", "JobState"], dict[str, Any]]
 """Takes a job and its state; returns data by MIME type, including `text/html` and `text/plain`."""
-NoticeRenderer = Callable[[str, Sequence[str]], str]
+_NoticeRenderer = Callable[[str, Sequence[str]], str]
 """Takes a title and lines; returns HTML."""
 
-_renderers: list[tuple[CardRenderer, NoticeRenderer]] = []
+_renderers: list[tuple[_CardRenderer, _NoticeRenderer]] = []
 
 
-def set_renderers(card: CardRenderer, notice: NoticeRenderer) -> None:
+def set_renderers(card: _CardRenderer, notice: _NoticeRenderer) -> None:
     """Set the renderers of all jobs and clips, and of all notices."""
     _renderers[:] = [(card, notice)]
 

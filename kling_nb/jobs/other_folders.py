@@ -15,8 +15,6 @@ from kling_nb.core.job_state import BLOCKING, Stage
 from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.user_index import Payment, UserIndex, already_paid_error
 
-__all__ = ["OtherFolders", "unaccounted"]
-
 _MAY_BE_PAID = BLOCKING - {Stage.INTENDED}
 _NOT_PAID = frozenset({Stage.REFUSED, Stage.FAILED, Stage.DISCARDED})
 _NOT_SENT = frozenset({Stage.INTENDED, Stage.DISCARDED})
@@ -131,7 +129,7 @@ class OtherFolders:
             self.index.note(
                 record.fingerprint,
                 self.ledger.folder,
-                paid_at(record),
+                _paid_at(record),
                 job_id=record.id,
                 task_id=record.task_id,
             )
@@ -148,7 +146,7 @@ class OtherFolders:
         if record.service != "live":
             return
         paid = self.index.find(record.fingerprint)
-        if paid is None or not accounts_for(record, paid):
+        if paid is None or not _accounts_for(record, paid):
             return
         answer = ledger.blocking(record.fingerprint)
         if answer is None or answer.id == record.id:
@@ -176,14 +174,14 @@ class OtherFolders:
         self.index.note_all(
             self.ledger.folder,
             [
-                (record.fingerprint, paid_at(record), record.id, record.task_id)
+                (record.fingerprint, _paid_at(record), record.id, record.task_id)
                 for record in records
                 if record.service == "live" and not record.is_adopted
             ],
         )
 
 
-def paid_at(record: JobRecord) -> datetime:
+def _paid_at(record: JobRecord) -> datetime:
     """Return when a request was paid. Showing an old clip does not change it."""
     return record.sent_at or record.accepted_at or record.created_at
 
@@ -199,10 +197,10 @@ def unaccounted(index: UserIndex, ledger: Ledger, fingerprint: str) -> Payment |
     if paid.folder != ledger.folder:
         return paid
     records = ledger.with_fingerprint(fingerprint)
-    return None if any(accounts_for(record, paid) for record in records) else paid
+    return None if any(_accounts_for(record, paid) for record in records) else paid
 
 
-def accounts_for(record: JobRecord, paid: Payment) -> bool:
+def _accounts_for(record: JobRecord, paid: Payment) -> bool:
     """Return whether a record explains a payment of its folder.
 
     A record that answers the request always does. Another one does if the payment was its own: by

@@ -50,8 +50,6 @@ from .job import Job
 from .job_from_record import clip_of, error_of, state_of
 from .upload_inputs import is_about_media
 
-__all__ = ["Poller"]
-
 _WATCH_S = 1.0
 _HOPEFUL = (WrongLength, Unreachable)
 """Errors of a download that may succeed on a retry."""

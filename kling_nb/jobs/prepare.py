@@ -29,8 +29,6 @@ from kling_nb.storage import JobRecord
 from .background_loop import in_thread
 from .prepared_request import InputSource, PreparedRequest
 
-__all__ = ["Quote", "prepare", "problems_of", "read_media"]
-
 
 class RequestMedia(NamedTuple):
     """The media of a request."""

@@ -20,8 +20,6 @@ from kling_nb.models.request_inputs import fingerprints, media_of, with_media
 from kling_nb.models.spec import ModelSpec, Values, price_credits
 from kling_nb.storage import JobRecord
 
-__all__ = ["InputSource", "PreparedRequest"]
-
 
 @dataclass(frozen=True, slots=True)
 class InputSource:

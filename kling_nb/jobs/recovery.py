@@ -18,8 +18,6 @@ from .background_loop import in_thread
 from .context import Context
 from .job_from_record import evidence_of
 
-__all__ = ["Recovery", "check_service"]
-
 _POLL_AGAIN_S = (1.0, 2.0, 4.0)
 """Seconds between polls of a task that the service does not know."""
 
@@ -51,7 +49,7 @@ def check_service(record: JobRecord, service: str) -> JobRecord:
     return record
 
 
-def check_task_id(task_id: str) -> None:
+def _check_task_id(task_id: str) -> None:
     """Check that a text can be the id of a task, before a request is sent.
 
     Recorded ids are 32 hexadecimal digits; any text in one word is let through. Source: L, 2026-04.
@@ -96,7 +94,7 @@ class Recovery:
 
     async def adopt(self, task_id: str, job_id: str) -> JobRecord:
         """Return the record of a task that exists at the service; see `Session.adopt`."""
-        check_task_id(task_id)
+        _check_task_id(task_id)
         ledger = self.context.ledger
         if job_id:
             check_service(await in_thread(ledger.row, job_id), self.context.service)

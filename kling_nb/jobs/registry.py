@@ -34,8 +34,6 @@ from .reserve import check_unpaid, read_balance, reserve, reserve_next_take
 from .submit import submit
 from .takes import check_repeatable, request_of, store_inputs
 
-__all__ = ["JobRegistry"]
-
 _RECORD_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between attempts to record an accepted task; the last value repeats."""
 

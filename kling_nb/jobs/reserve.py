@@ -18,9 +18,7 @@ from .context import Context
 from .prepared_request import PreparedRequest
 from .takes import candidate_takes
 
-__all__ = ["RecoverOrphan", "check_unpaid", "read_balance", "reserve", "reserve_next_take"]
-
-RecoverOrphan = Callable[[JobRecord], JobRecord]
+_RecoverOrphan = Callable[[JobRecord], JobRecord]
 """Ends a submission of this session that broke off; returns any other record as it is."""
 
 
@@ -51,7 +49,7 @@ def reserve(
     context: Context,
     request: PreparedRequest,
     balance: BalanceSample,
-    recover_orphan: RecoverOrphan,
+    recover_orphan: _RecoverOrphan,
 ) -> tuple[JobRecord, bool]:
     """Record a request as `intended`, in one transaction.
 
@@ -81,7 +79,7 @@ async def reserve_next_take(
     record: JobRecord,
     request: PreparedRequest,
     balance: BalanceSample,
-    recover_orphan: RecoverOrphan,
+    recover_orphan: _RecoverOrphan,
 ) -> tuple[JobRecord, PreparedRequest]:
     """Reserve the first take that no job answers, in this folder or another one of the user.
 

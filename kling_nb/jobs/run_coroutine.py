@@ -17,12 +17,10 @@ from typing import Any, TypeVar
 
 from .background_loop import CHANGING, SHARED, BackgroundLoop, check_coroutine, refuse_own_thread
 
-__all__ = ["run"]
-
 T = TypeVar("T")
 
 
-class NestableLoop(asyncio.SelectorEventLoop):
+class _NestableLoop(asyncio.SelectorEventLoop):
     """The loop of `run`: the one class that nest_asyncio patches.
 
     nest_asyncio patches a loop's class for the whole process. With a class of our own, the
@@ -31,7 +29,7 @@ class NestableLoop(asyncio.SelectorEventLoop):
 
 
 @contextmanager
-def adopting_generators(loop: Any) -> Iterator[None]:
+def _adopting_generators(loop: Any) -> Iterator[None]:
     """Have async generators that start meanwhile finished on this loop and on no other.
 
     nest_asyncio does this in `run_forever` only, and `run_until_complete` is what nests.
@@ -47,8 +45,8 @@ def adopting_generators(loop: Any) -> Iterator[None]:
 def complete(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, also from within another that runs on this loop."""
     task = loop.create_task(coro)
-    task.add_done_callback(retrieve)
-    with Interrupt.cancelling(task) as interrupt:
+    task.add_done_callback(_retrieve)
+    with _Interrupt.cancelling(task) as interrupt:
         try:
             return loop.run_until_complete(task)
         except asyncio.CancelledError:
@@ -62,7 +60,7 @@ def complete(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> T
                     loop.run_until_complete(task)
 
 
-class Interrupt:
+class _Interrupt:
     """A SIGINT handler that cancels a task the first time and raises the second time.
 
     A KeyboardInterrupt out of the middle of a loop can lose the very callback that would have
@@ -82,7 +80,7 @@ class Interrupt:
 
     @classmethod
     @contextmanager
-    def cancelling(cls, task: asyncio.Task[Any]) -> Iterator[Interrupt]:
+    def cancelling(cls, task: asyncio.Task[Any]) -> Iterator[_Interrupt]:
         """Handle interrupts for the task, unless another handler is in place."""
         interrupt = cls(task)
         outer = signal.getsignal(signal.SIGINT)
@@ -113,17 +111,17 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
     check_coroutine("run", coro)
     refuse_own_thread(SHARED, "run", coro)
     running = asyncio._get_running_loop()
-    if isinstance(running, NestableLoop):
+    if isinstance(running, _NestableLoop):
         return complete(running, coro)
     try:
         make_nestable()
     except ValueError:
-        return run_apart(coro)
-    with asyncio.Runner(loop_factory=NestableLoop) as own, adopting_generators(own.get_loop()):
+        return _run_apart(coro)
+    with asyncio.Runner(loop_factory=_NestableLoop) as own, _adopting_generators(own.get_loop()):
         return complete(own.get_loop(), coro)
 
 
-def run_apart(coro: Coroutine[Any, Any, T]) -> T:
+def _run_apart(coro: Coroutine[Any, Any, T]) -> T:
     """The coroutine's result, from a loop in a thread that lives as long as it does."""
     apart = BackgroundLoop()
     try:
@@ -133,7 +131,7 @@ def run_apart(coro: Coroutine[Any, Any, T]) -> T:
 
 
 def make_nestable() -> None:
-    """Let `NestableLoop` run inside a running loop; the first call does it.
+    """Let `_NestableLoop` run inside a running loop; the first call does it.
 
     Raises:
         ValueError: It cannot be done here.
@@ -142,13 +140,13 @@ def make_nestable() -> None:
         # The current task became a fact of the thread there, and nest_asyncio 1.6 cannot move it.
         raise ValueError("nest_asyncio does not work with this Python")
     with CHANGING:
-        if hasattr(NestableLoop, "_nest_patched"):
+        if hasattr(_NestableLoop, "_nest_patched"):
             return
         import nest_asyncio
 
         policy = type(asyncio.get_event_loop_policy())
         with (
-            closing(NestableLoop()) as loop,
+            closing(_NestableLoop()) as loop,
             kept(asyncio, "_nest_patched"),
             kept(policy, "get_event_loop"),
         ):
@@ -173,7 +171,7 @@ def kept(owner: object, name: str) -> Iterator[None]:
             delattr(owner, name)
 
 
-def retrieve(task: asyncio.Task[Any]) -> None:
+def _retrieve(task: asyncio.Task[Any]) -> None:
     """Look at a task's exception, so that one which comes by another way is not logged as lost."""
     if not task.cancelled():
         task.exception()

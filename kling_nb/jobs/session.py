@@ -43,8 +43,6 @@ from .registry import JobRegistry
 from .takes import request_of
 from .upload_inputs import InputUploader
 
-__all__ = ["Session"]
-
 _STOPPED = "Stopped before anything was sent: nothing was charged. Run it again to begin anew."
 
 

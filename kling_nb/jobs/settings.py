@@ -22,29 +22,14 @@ from kling_nb.core.poll_schedule import RateLimits, parse_rate_limits
 from kling_nb.core.secret import Key
 from kling_nb.kie.urls import API_URL, UPLOAD_URL
 
-from .keys import forget_key, read_keyring, save_key
-
-__all__ = [
-    "ENVIRONMENT",
-    "WEBHOOK_KEY",
-    "Mode",
-    "SessionArguments",
-    "Settings",
-    "find_folder",
-    "find_webhook_key",
-    "forget_key",
-    "resolve",
-    "save_key",
-    "seal",
-    "seal_webhook_key",
-]
+from .keys import read_keyring
 
 Mode = Literal["live", "emulator"]
 
-FOLDER_NAME: Final = "kling_clips"
-SECONDS_ALLOWED: Final = (0.05, 3600.0)
+_FOLDER_NAME: Final = "kling_clips"
+_SECONDS_ALLOWED: Final = (0.05, 3600.0)
 _SHOWN: Final = 120
-NO_KEY: Final = "no key: set KIE_API_KEY or use `%kling login`"
+_NO_KEY: Final = "no key: set KIE_API_KEY or use `%kling login`"
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "api_key": "KIE_API_KEY",
@@ -83,7 +68,7 @@ class Settings:
     @property
     def is_unkeyed(self) -> bool:
         """Whether clips are emulated only because there is no key."""
-        return self.mode_reason == NO_KEY
+        return self.mode_reason == _NO_KEY
 
 
 class SessionArguments(TypedDict, total=False):
@@ -115,27 +100,27 @@ def resolve(
         ConfigurationError: A value is not allowed, or live mode is asked for without a key.
         TypeError: There is no setting of that name.
     """
-    sources = read_sources(given, environ)
+    sources = _read_sources(given, environ)
     del environ  # holds the key, and a traceback may show local variables
-    check_names(given)
+    _check_names(given)
     asked = sources.read("mode")
-    mode = None if asked is None else parse_mode(*asked)
-    key, origin = (None, "") if mode == "emulator" else find_key(sources)
+    mode = None if asked is None else _parse_mode(*asked)
+    key, origin = (None, "") if mode == "emulator" else _find_key(sources)
     if mode == "live" and key is None:
-        raise ConfigurationError(f"mode: 'live' needs a key, and there is {NO_KEY}")
+        raise ConfigurationError(f"mode: 'live' needs a key, and there is {_NO_KEY}")
     mode = mode or ("live" if key else "emulator")
-    api_url = choose_url(sources, "api_url", API_URL)
+    api_url = _choose_url(sources, "api_url", API_URL)
     # A served emulator is one server: its uploads must not go to the service.
     is_served = mode == "emulator" and api_url != API_URL
     return Settings(
         key=key,
         mode=mode,
-        folder=choose_folder(sources, cwd),
+        folder=_choose_folder(sources, cwd),
         api_url=api_url,
-        upload_url=choose_url(sources, "upload_url", api_url if is_served else UPLOAD_URL),
-        emulator_seconds=choose_seconds(sources),
-        rate_limits=choose_rate_limits(sources),
-        mode_reason=how_asked(asked[0]) if asked else origin or NO_KEY,
+        upload_url=_choose_url(sources, "upload_url", api_url if is_served else UPLOAD_URL),
+        emulator_seconds=_choose_seconds(sources),
+        rate_limits=_choose_rate_limits(sources),
+        mode_reason=_how_asked(asked[0]) if asked else origin or _NO_KEY,
     )
 
 
@@ -172,7 +157,7 @@ def find_webhook_key(
     return None if named is None else named.check(WEBHOOK_KEY)
 
 
-def how_asked(name: str) -> str:
+def _how_asked(name: str) -> str:
     """Return where a mode comes from: an argument, or an environment variable."""
     return "as configured" if name == "mode" else f"set by {name}"
 
@@ -186,15 +171,15 @@ def find_folder(cwd: Path) -> Path:
     """
     home = Path(os.path.expanduser("~"))
     for place in (cwd, *cwd.parents):
-        if os.path.isfile(place / FOLDER_NAME / "ledger.sqlite3"):
-            return place / FOLDER_NAME
+        if os.path.isfile(place / _FOLDER_NAME / "ledger.sqlite3"):
+            return place / _FOLDER_NAME
         if place == home:
             break
-    return cwd / FOLDER_NAME
+    return cwd / _FOLDER_NAME
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class _Sources:
     """The settings, read once: no copy of the environment is kept."""
 
     found: Mapping[str, tuple[str, Any]]
@@ -205,7 +190,7 @@ class Sources:
         return self.found.get(setting)
 
 
-def read_sources(given: SessionArguments, environ: Mapping[str, str] | None) -> Sources:
+def _read_sources(given: SessionArguments, environ: Mapping[str, str] | None) -> _Sources:
     """Read every setting from the arguments, else from the environment; raise nothing.
 
     Args:
@@ -220,10 +205,10 @@ def read_sources(given: SessionArguments, environ: Mapping[str, str] | None) -> 
     }
     arguments = cast("Mapping[str, Any]", given)
     found |= {name: (name, value) for name, value in arguments.items() if value is not None}
-    return Sources(found)
+    return _Sources(found)
 
 
-def check_names(given: SessionArguments) -> None:
+def _check_names(given: SessionArguments) -> None:
     for name in given:
         if name not in ENVIRONMENT:
             near = get_close_matches(name, ENVIRONMENT, n=1)
@@ -231,13 +216,13 @@ def check_names(given: SessionArguments) -> None:
             raise TypeError(f"no setting is named {name!r}; {hint}")
 
 
-def parse_mode(name: str, value: object) -> Mode:
+def _parse_mode(name: str, value: object) -> Mode:
     if isinstance(value, str) and value in ("live", "emulator"):
         return cast("Mode", value)
     raise ConfigurationError(f"{name}: {show(value)} is not allowed; give live or emulator")
 
 
-def find_key(sources: Sources) -> tuple[Key | None, str]:
+def _find_key(sources: _Sources) -> tuple[Key | None, str]:
     """The key, and where it was found in words for a person."""
     found = sources.read("api_key")
     if found is None:
@@ -248,7 +233,7 @@ def find_key(sources: Sources) -> tuple[Key | None, str]:
     return cast("Key", key).check(name), origin
 
 
-def choose_folder(sources: Sources, cwd: Path | None) -> Path:
+def _choose_folder(sources: _Sources, cwd: Path | None) -> Path:
     """Return the absolute folder of clips, which exists or can be created.
 
     Raises:
@@ -262,18 +247,18 @@ def choose_folder(sources: Sources, cwd: Path | None) -> Path:
     if given is not None and "\0" in str(given):
         raise ConfigurationError(f"{name}: {show(value)} contains a NUL character; give a folder")
     if given is None:
-        folder = find_folder(find_start(name, cwd))
+        folder = find_folder(_find_start(name, cwd))
     elif given.is_absolute():
         folder = Path(os.path.abspath(given))
     else:
-        folder = Path(os.path.abspath(find_start(name, cwd) / given))
-    problem = find_obstacle(folder)
+        folder = Path(os.path.abspath(_find_start(name, cwd) / given))
+    problem = _find_obstacle(folder)
     if problem:
         raise ConfigurationError(f"{name}: {problem}")
     return folder
 
 
-def find_start(name: str, cwd: Path | None) -> Path:
+def _find_start(name: str, cwd: Path | None) -> Path:
     """Return the folder that relative folders start from.
 
     Raises:
@@ -289,7 +274,7 @@ def find_start(name: str, cwd: Path | None) -> Path:
     )
 
 
-def find_obstacle(folder: Path) -> str:
+def _find_obstacle(folder: Path) -> str:
     """Return why a folder cannot be used or created; empty if it can.
 
     Creates nothing and does not list an existing folder.
@@ -315,18 +300,18 @@ def find_obstacle(folder: Path) -> str:
     return ""
 
 
-def choose_url(sources: Sources, setting: str, default: str) -> str:
+def _choose_url(sources: _Sources, setting: str, default: str) -> str:
     found = sources.read(setting)
     if found is None:
         return default
     name, value = found
-    problem = judge_url(value)
+    problem = _judge_url(value)
     if problem:
         raise ConfigurationError(f"{name}: {problem}")
     return str(value).strip().rstrip("/")
 
 
-def judge_url(value: object) -> str:
+def _judge_url(value: object) -> str:
     """Return the problem of a service URL; empty if it is valid."""
     wanted = "give https://HOST, or http:// on this machine only"
     try:
@@ -358,12 +343,12 @@ def show(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def choose_seconds(sources: Sources) -> float:
+def _choose_seconds(sources: _Sources) -> float:
     found = sources.read("emulator_seconds")
     if found is None:
         return 8.0
     name, value = found
-    least, most = SECONDS_ALLOWED
+    least, most = _SECONDS_ALLOWED
     try:
         seconds = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -375,7 +360,7 @@ def choose_seconds(sources: Sources) -> float:
     return seconds
 
 
-def choose_rate_limits(sources: Sources) -> RateLimits:
+def _choose_rate_limits(sources: _Sources) -> RateLimits:
     found = sources.read("rate_limits")
     if found is None:
         return RateLimits()

@@ -38,9 +38,7 @@ from .job_from_record import error_of, state_of
 from .prepared_request import InputSource, PreparedRequest
 from .upload_inputs import is_about_media
 
-__all__ = ["submit"]
-
-NO_MEDIA_HOST: Final = "server exception"
+_NO_MEDIA_HOST: Final = "server exception"
 """The message of the service, seen twice, when the host of a media URL did not exist.
 
 Source: recorded live traffic (L), other models, 2026-04-28.
@@ -179,7 +177,7 @@ def _likely_cause(error: KlingError, media: Mapping[str, Sequence[InputSource]])
 
     It omits their queries, which may contain a secret: notebooks save the sentence.
     """
-    if not isinstance(error, ServiceError) or NO_MEDIA_HOST not in error.message.lower():
+    if not isinstance(error, ServiceError) or _NO_MEDIA_HOST not in error.message.lower():
         return ""
     parts = [urlsplit(each.url) for given in media.values() for each in given if each.url]
     shown = dict.fromkeys(

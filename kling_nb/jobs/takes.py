@@ -24,14 +24,6 @@ from kling_nb.storage import JobRecord, Ledger
 
 from .prepared_request import InputSource, PreparedRequest
 
-__all__ = [
-    "candidate_takes",
-    "check_repeatable",
-    "has_inputs",
-    "request_of",
-    "store_inputs",
-]
-
 _log = logging.getLogger("kling_nb")
 
 _UNCERTAIN = frozenset({Stage.UNKNOWN, Stage.VANISHED})

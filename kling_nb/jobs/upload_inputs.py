@@ -29,15 +29,13 @@ from .background_loop import in_thread
 from .job import Job
 from .prepared_request import InputSource
 
-__all__ = ["InputUploader", "is_about_media"]
-
-AT_ONCE: Final = 4
+_AT_ONCE: Final = 4
 """How many uploads of a request run in parallel."""
 LIFE: Final = timedelta(hours=23)
 """How long an upload is reused. The service keeps it for 24 h (newer pages, source: D); one hour is
 left for a task that waits before the service fetches the file."""
 
-ABOUT_MEDIA: Final = re.compile(
+_ABOUT_MEDIA: Final = re.compile(
     r"\b(media|files?|images?|videos?|audios?|pictures?|urls?)(_urls?)?\b", re.IGNORECASE
 )
 
@@ -74,8 +72,8 @@ class InputUploader:
         Raises:
             KlingError: One could not be uploaded; the others were stopped.
         """
-        progress = UploadProgress(job)
-        slots = asyncio.Semaphore(AT_ONCE)
+        progress = _UploadProgress(job)
+        slots = asyncio.Semaphore(_AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {
@@ -103,7 +101,7 @@ class InputUploader:
             _log.info("uploads could not be forgotten: %s", error)
 
     async def _upload(
-        self, job: Job, source: InputSource, part: Part, slots: asyncio.Semaphore
+        self, job: Job, source: InputSource, part: _Part, slots: asyncio.Semaphore
     ) -> str:
         if source.url:
             return source.url
@@ -142,16 +140,16 @@ class InputUploader:
 
 
 @dataclass(slots=True)
-class UploadProgress:
+class _UploadProgress:
     """Upload progress of a request, reported as one sum that never decreases."""
 
     job: Job
-    _parts: list[Part] = field(default_factory=list)
+    _parts: list[_Part] = field(default_factory=list)
     _has_begun: bool = False
 
-    def part(self, source: InputSource) -> Part:
+    def part(self, source: InputSource) -> _Part:
         """Add one upload."""
-        part = Part(self, 0 if source.url else source.attachment.size_bytes)
+        part = _Part(self, 0 if source.url else source.attachment.size_bytes)
         self._parts.append(part)
         return part
 
@@ -164,10 +162,10 @@ class UploadProgress:
 
 
 @dataclass(slots=True)
-class Part:
+class _Part:
     """One upload of a request."""
 
-    whole: UploadProgress
+    whole: _UploadProgress
     size_bytes: int
     sent_bytes: int = 0
 
@@ -196,7 +194,7 @@ def is_about_media(text: str) -> bool:
     A real one: `Your media file is unavailable, please replace it.` (source: C). A false positive
     costs an upload, and no credits.
     """
-    return bool(ABOUT_MEDIA.search(text))
+    return bool(_ABOUT_MEDIA.search(text))
 
 
 def _hashes(stored: StoredInput) -> set[str]:

@@ -14,8 +14,6 @@ import httpx
 
 from kling_nb.core.errors import AnswerLost
 
-__all__ = ["Limits", "announced_bytes", "read_answer", "read_excerpt", "read_number", "read_pieces"]
-
 _PIECE_BYTES = 1_000_000
 _DIGITS = 15
 """Maximum digits of a plausible length header."""
@@ -87,7 +85,7 @@ async def read_pieces(response: httpx.Response, stalled_s: float | None) -> Asyn
     """
     # A test double of the network may return an answer that is already read and decoded.
     is_read = response.is_stream_consumed
-    decoder = None if is_read else find_decoder(response)
+    decoder = None if is_read else _find_decoder(response)
     source = aiter(response.aiter_bytes() if is_read else response.aiter_raw())
     while True:
         try:
@@ -97,13 +95,13 @@ async def read_pieces(response: httpx.Response, stalled_s: float | None) -> Asyn
             raise AnswerLost(f"no data arrived for {stalled_s:g} s") from None
         if piece is None:
             break
-        for each in decode_piece(decoder, piece) if decoder else (piece,):
+        for each in _decode_piece(decoder, piece) if decoder else (piece,):
             yield each
     if decoder and not decoder.eof:
         raise AnswerLost("the encoded body is incomplete")
 
 
-def find_decoder(response: httpx.Response) -> zlib._Decompress | None:
+def _find_decoder(response: httpx.Response) -> zlib._Decompress | None:
     """Return a decoder for the body, or None if it is not encoded; reject other encodings."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in _PLAIN_ENCODINGS:
@@ -113,7 +111,7 @@ def find_decoder(response: httpx.Response) -> zlib._Decompress | None:
     raise AnswerLost(f"the body has the encoding {encoding[:40]!r}, which was not requested")
 
 
-def decode_piece(decoder: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
+def _decode_piece(decoder: zlib._Decompress, piece: bytes) -> Iterator[bytes]:
     """Yield the decoded content of a piece of a body."""
     while piece and not decoder.eof:
         try:

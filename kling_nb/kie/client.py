@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from kling_nb.core.secret import Key
     from kling_nb.core.task_status import TaskStatus
 
-__all__ = ["Client", "SubmitOutcome"]
-
 # Without a handler, stamina's log of each retry would be printed into the running cell.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 

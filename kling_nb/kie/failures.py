@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CAUSES", "OTHER_CAUSE", "Cause", "find_cause"]
-
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class _Cause:
     """A kind of failure: codes and phrases that identify it, its meaning, the fix."""
 
     name: str
@@ -25,98 +23,98 @@ class Cause:
 
 
 CAUSES = (
-    Cause(
+    _Cause(
         "content",
         "",
         ("policy", "sensitive", "flagged", "prohibited", "content could not be processed"),
         "The content filter blocked the prompt, the picture or the result.",
         "Change the prompt or the picture; the same request would probably be blocked again.",
     ),
-    Cause(
+    _Cause(
         "value",
         "400 422",
         ("is required", "allowed options", "task id is blank"),
         "The service rejected a value.",
         "Change the value that the service names; if it names none, `%kling models` lists them.",
     ),
-    Cause(
+    _Cause(
         "picture",
         "",
         ("media file", "image_url", "image url", "file is unavailable"),
         "The service could not fetch or read the picture.",
         "Use another picture, or save it again as a JPEG or PNG file.",
     ),
-    Cause(
+    _Cause(
         "credits",
         "402",
         ("credits insufficient", "insufficient credits"),
         "The account has fewer credits than the task costs.",
         "Add credits at kie.ai; `%kling balance` shows what is left.",
     ),
-    Cause(
+    _Cause(
         "key limit",
         "433",
         (),
         "The spending limit of this key is reached.",
         "Raise the limit of the key at kie.ai, or use another key: `%kling login`.",
     ),
-    Cause(
+    _Cause(
         "key",
         "401",
         ("access permissions", "unauthorized", "authentication failed"),
         "The service does not accept the key.",
         "Set a valid key: `%kling login`, or the environment variable KIE_API_KEY.",
     ),
-    Cause(
+    _Cause(
         "gateway",
         "403 524",
         ("error code: 1010",),
         "A gateway in front of the service rejected the request or timed out.",
         "Prompt and picture may be fine; a proxy may be the reason.",
     ),
-    Cause(
+    _Cause(
         "pace",
         "429",
         ("call frequency",),
         "Too many new tasks: the usual limit of an account is 20 in 10 s.",
         "Start fewer at once; tasks of other programs on the account count too.",
     ),
-    Cause(
+    _Cause(
         "maintenance",
         "455",
         ("maintenance",),
         "The service is under maintenance.",
         "Nothing to change on your side; it accepts requests when it is over.",
     ),
-    Cause(
+    _Cause(
         "task",
         "",
         ("recordinfo is null",),
         "The service does not know the task.",
         "Check the task's id on the logs page of your account at kie.ai.",
     ),
-    Cause(
+    _Cause(
         "address",
         "404",
         (),
         "The service has no such address or model.",
         "Check KLING_NB_API_URL, and whether a newer kling_nb exists.",
     ),
-    Cause(
+    _Cause(
         "time",
         "408",
         ("no result for over",),
         "The service got no result for over 10 minutes and gave up.",
         "Nothing to change on your side.",
     ),
-    Cause(
+    _Cause(
         "feature",
         "505",
         (),
         "The service has switched this feature off.",
         "Choose another model: `%kling models` lists them.",
     ),
-    Cause(
+    _Cause(
         "service",
         "500 501",
         ("internal", "generation failed", "task failed"),
@@ -128,10 +126,10 @@ CAUSES = (
 Source of the codes: published documentation (D); of the messages: live traffic (L) and public
 clients (C), 2026."""
 
-DECISIVE = frozenset({"401", "402", "429", "433", "455"})
+_DECISIVE = frozenset({"401", "402", "429", "433", "455"})
 """Codes with one meaning, whatever the message. Source: published documentation (D)."""
 
-OTHER_CAUSE = Cause(
+OTHER_CAUSE = _Cause(
     "other",
     "",
     (),
@@ -140,10 +138,10 @@ OTHER_CAUSE = Cause(
 )
 
 
-def find_cause(code: str, message: str) -> Cause:
+def find_cause(code: str, message: str) -> _Cause:
     """Find the cause of a failure by a decisive code, else the message, else any other code."""
     by_code = next((each for each in CAUSES if code.strip() in each.codes.split()), OTHER_CAUSE)
-    if code.strip() in DECISIVE:
+    if code.strip() in _DECISIVE:
         return by_code
     text = message.lower()
     by_text = (each for each in CAUSES if any(sign in text for sign in each.signs))

@@ -30,8 +30,6 @@ from .bodies import Limits, announced_bytes, read_excerpt, read_pieces
 from .network import Network, Transport, check_open, open_http
 from .pages import page_text
 
-__all__ = ["Downloader", "Fetched", "Progress", "Received", "Transfer"]
-
 Progress = Callable[[int, int | None], None]
 """Called with the bytes so far and the total; the total is None if the server does not give it."""
 

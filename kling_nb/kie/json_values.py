@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import re
 
-__all__ = ["clean", "is_url", "read_float", "read_integer", "read_json", "read_text"]
-
 _URL = re.compile(
     r"https?://[^\s/\x00-\x1f\ud800-\udfff]+/[^\s\x00-\x1f\ud800-\udfff]*", re.IGNORECASE
 )

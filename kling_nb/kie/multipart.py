@@ -20,8 +20,6 @@ from kling_nb.core.errors import MediaError
 
 from .http import Progress
 
-__all__ = ["UPLOAD_FOLDER", "MultipartUpload"]
-
 UPLOAD_FOLDER = "kling-nb"
 """Sent as `uploadPath`, without a slash at either end (source: D)."""
 
@@ -75,7 +73,7 @@ class MultipartUpload:
         if isinstance(self.content, bytes):
             return BytesIO(self.content)
         try:
-            return cast("BinaryIO", CheckedFile(self.content, self.sha256))
+            return cast("BinaryIO", _CheckedFile(self.content, self.sha256))
         except OSError as error:
             raise MediaError(
                 f"{self.content.name}: cannot be read ({error.strerror}); select the file again"
@@ -95,7 +93,7 @@ class MultipartUpload:
                 progress(sent, total)
 
 
-class CheckedFile(FileIO):
+class _CheckedFile(FileIO):
     """A file that is read once, and whose hash is checked at its end."""
 
     def __init__(self, path: Path, sha256: str) -> None:

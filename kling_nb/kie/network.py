@@ -30,9 +30,7 @@ from kling_nb.core.version import __version__
 
 from .bodies import Limits
 
-__all__ = ["NEVER_SENT", "Network", "Proxy", "Transport", "check_open", "open_http"]
-
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 """httpx errors for requests that were certainly not sent: no DNS, no connection, no TLS."""
 
 Transport = httpx.AsyncBaseTransport
@@ -44,7 +42,7 @@ _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class _Proxy:
     """A proxy that the environment names."""
 
     variable: str
@@ -87,7 +85,7 @@ class Proxy:
         return httpx.URL(self.url if "://" in self.url else f"http://{self.url}")
 
 
-def read_proxies() -> dict[str, Proxy]:
+def _read_proxies() -> dict[str, _Proxy]:
     """Return the proxies of the environment, or of the system settings."""
     urls, proxies = getproxies(), {}
     for scheme in ("http", "https", "all"):
@@ -95,7 +93,7 @@ def read_proxies() -> dict[str, Proxy]:
             names = [name for name in os.environ if name.lower() == f"{scheme}_proxy"]
             names.sort(key=str.islower, reverse=True)  # as the standard library, lower case first
             variable = names[0] if names else "the proxy settings of the system"
-            proxies[scheme] = Proxy(variable, url)
+            proxies[scheme] = _Proxy(variable, url)
     return proxies
 
 
@@ -107,7 +105,7 @@ class Network:
     environment.
     """
 
-    proxies: Mapping[str, Proxy] = field(default_factory=read_proxies, repr=False)
+    proxies: Mapping[str, _Proxy] = field(default_factory=_read_proxies, repr=False)
     """By scheme: `http`, `https`, `all`."""
     limits: Limits = field(default_factory=Limits)
     """Limits for the duration of requests and the size of answers."""
@@ -149,7 +147,7 @@ class Network:
             proxy.open(self.certificates, limits)
         _ = self.certificates
 
-    def proxy_for(self, url: httpx.URL) -> Proxy | None:
+    def proxy_for(self, url: httpx.URL) -> _Proxy | None:
         """Return the proxy for a URL, or None. A loopback address never has one."""
         host = url.host
         if is_loopback(host) or proxy_bypass(f"[{host}]" if ":" in host else host):
@@ -165,11 +163,11 @@ class Network:
         """
         with suppress(AttributeError, RuntimeError):  # httpx: the request is not set
             url = cast("httpx.RequestError", error).request.url
-        kind = NotSent if isinstance(error, NEVER_SENT) else AnswerLost
+        kind = NotSent if isinstance(error, _NEVER_SENT) else AnswerLost
         return kind(f"{url.host}: {self._describe(error, url)}")
 
     def _describe(self, error: Exception, url: httpx.URL) -> str:
-        untrusted = find_untrusted(error)
+        untrusted = _find_untrusted(error)
         if untrusted:
             return (
                 f"this machine does not trust its certificate ({untrusted}). If a "
@@ -182,18 +180,18 @@ class Network:
             return message
         if isinstance(error, httpx.ProxyError):
             return f"the proxy {proxy} refused the request: {message}"
-        if isinstance(error, NEVER_SENT):
+        if isinstance(error, _NEVER_SENT):
             return f"cannot be reached through the proxy {proxy}: {message}"
         return f"failed through the proxy {proxy}: {message}"
 
 
-class Router(httpx.AsyncBaseTransport):
+class _Router(httpx.AsyncBaseTransport):
     """Send each request directly or through the proxy for its host."""
 
     def __init__(self, network: Network, limits: httpx.Limits) -> None:
         self._network = network
         self._limits = limits
-        self._ways: dict[tuple[str, Proxy | None], httpx.AsyncHTTPTransport] = {}
+        self._ways: dict[tuple[str, _Proxy | None], httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request.
@@ -211,7 +209,7 @@ class Router(httpx.AsyncBaseTransport):
         for way in self._ways.values():
             await way.aclose()
 
-    def _open(self, scheme: str, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
+    def _open(self, scheme: str, proxy: _Proxy | None) -> httpx.AsyncHTTPTransport:
         if proxy is not None:
             return proxy.open(self._network.certificates, self._limits)
         # Plain http must work if the certificates of the environment are missing: it gets a bare
@@ -233,7 +231,7 @@ def open_http(
     return httpx.AsyncClient(
         headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
         timeout=timeout,
-        transport=transport or Router(network or Network(), limits),
+        transport=transport or _Router(network or Network(), limits),
         follow_redirects=False,
         trust_env=False,
     )
@@ -249,7 +247,7 @@ def check_open(http: httpx.AsyncClient) -> None:
         raise LedgerError("this session is closed; use the session that replaced it")
 
 
-def find_untrusted(error: BaseException | None) -> str:
+def _find_untrusted(error: BaseException | None) -> str:
     """Return why a certificate was rejected; empty for another cause."""
     reason = ""
     while error is not None:

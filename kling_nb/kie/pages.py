@@ -6,8 +6,6 @@ import html
 import re
 from typing import Final
 
-__all__ = ["page_text"]
-
 _READ_BYTES: Final = 20_000
 _UNSEEN: Final = re.compile(r"<(script|style|head)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"<[^<>]*>?")

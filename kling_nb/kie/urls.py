@@ -7,18 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = [
-    "API_URL",
-    "CREATE_PATH",
-    "CREDIT_PATH",
-    "DOWNLOAD_URL_PATH",
-    "RECORD_PATH",
-    "UPLOAD_BASE64_PATH",
-    "UPLOAD_PATH",
-    "UPLOAD_URL",
-    "UPLOAD_URL_PATH",
-]
-
 API_URL: Final = "https://api.kie.ai"
 """Source: the provider's documentation and recorded live traffic (D, L), 2026-04."""
 UPLOAD_URL: Final = "https://kieai.redpandaai.co"

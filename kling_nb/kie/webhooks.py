@@ -15,17 +15,9 @@ from itertools import islice
 
 from kling_nb.core.errors import UnreadableAnswer
 from kling_nb.core.task_status import TaskStatus
+from kling_nb.kie.json_values import read_json, read_text
 
-from .wire import parse_task, read_json, read_text
-
-__all__ = [
-    "Callback",
-    "add_callback_token",
-    "parse_callback",
-    "read_callback_token",
-    "sign_callback",
-    "verify_callback",
-]
+from .wire import parse_task
 
 _TOKEN_NAME = "kling_nb"
 _TOKEN_PATTERN = re.compile(rf"(?:^|&){_TOKEN_NAME}=([A-Za-z0-9_-]{{1,100}})(?=&|$)")

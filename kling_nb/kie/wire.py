@@ -29,23 +29,6 @@ from kling_nb.core.task_status import (
 from .json_values import clean, is_url, read_float, read_integer, read_json, read_text
 from .pages import page_text
 
-__all__ = [
-    "Answer",
-    "clean",
-    "create_body",
-    "create_may_exist",
-    "named_ids",
-    "parse_created",
-    "parse_credit",
-    "parse_download_url",
-    "parse_record",
-    "parse_task",
-    "parse_uploaded",
-    "read_json",
-    "read_text",
-]
-
-
 _PARAMETER_PHRASES = ("is required", "not within the range of allowed")
 _CREDIT_PHRASES = ("credits insufficient", "insufficient credits")
 _BY_CODE: Mapping[int, type[ServiceError]] = {

@@ -28,9 +28,7 @@ from .input_store import check_unchanged, content_hash, is_stored, suffix_of
 from .probe import HEAD_BYTES, FileType, detect_type, measure, reading
 from .unwrapping import describe, file_name, unwrap
 
-__all__ = ["NOUNS", "AudioVideoInput", "read_audio_video"]
-
-SAME: Final = (
+_SAME: Final = (
     frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"}),
     frozenset({"audio/mp4", "audio/x-m4a", "audio/m4a"}),
     frozenset({"audio/mpeg", "audio/mp3"}),
@@ -82,7 +80,7 @@ class AudioVideoInput:
 
 
 @dataclass(frozen=True, slots=True)
-class InputFile:
+class _InputFile:
     """A file, or its bytes, before it is opened."""
 
     name: str
@@ -116,15 +114,15 @@ def read_audio_video(source: object, kind: Media, *, name: str = "") -> AudioVid
             what to do.
     """
     noun = NOUNS[kind.medium]
-    given = find_input(source, noun)
+    given = _find_input(source, noun)
     given = replace(given, name=name or given.name)
     with reading(given.name, f"a {noun}", f"give another {noun}"), closing(given.open()) as file:
-        check_size(given, kind)
-        file_type = check_readable(given, kind, file.read(HEAD_BYTES))
+        _check_size(given, kind)
+        file_type = _check_readable(given, kind, file.read(HEAD_BYTES))
         file.seek(0)
         measured = measure(file, file_type, given.name)
-        mime_type = check_type(given, kind, measured.file_type)
-        check_length(given, kind, measured.length_s)
+        mime_type = _check_type(given, kind, measured.file_type)
+        _check_length(given, kind, measured.length_s)
         if measured.still is not None:
             check_frame(given.name, (measured.width_px, measured.height_px), kind, measured.fps)
         sha256 = content_hash(given.path or given.content)
@@ -145,25 +143,25 @@ def read_audio_video(source: object, kind: Media, *, name: str = "") -> AudioVid
     )
 
 
-def find_input(source: object, noun: str) -> InputFile:
+def _find_input(source: object, noun: str) -> _InputFile:
     """Return the file or the bytes of a source, and its name."""
     if isinstance(source, StoredInput):
         if not is_stored(source):
             raise MediaError(f"{source.name}: no copy of it is kept; give the original again")
-        return InputFile(source.name, path=find_file(source.path, noun))
+        return _InputFile(source.name, path=find_file(source.path, noun))
     given, source = source, unwrap(source)
     if isinstance(source, bytes):
-        return InputFile(describe(given if file_name(given) else source), source)
+        return _InputFile(describe(given if file_name(given) else source), source)
     if not isinstance(source, str | os.PathLike):
         source = getattr(source, "path", source)
     if isinstance(source, str | os.PathLike):
-        return InputFile(describe(source), path=find_file(os.fsdecode(source), noun))
+        return _InputFile(describe(source), path=find_file(os.fsdecode(source), noun))
     raise MediaError(
         f"{shorten(source)} is no {noun}; give a path, a URL, bytes, or an earlier clip or its job"
     )
 
 
-def check_size(given: InputFile, kind: Media) -> None:
+def _check_size(given: _InputFile, kind: Media) -> None:
     if not given.size_bytes:
         raise MediaError(f"{given.name}: empty; give another {NOUNS[kind.medium]}")
     if given.size_bytes > kind.max_bytes:
@@ -175,13 +173,13 @@ def check_size(given: InputFile, kind: Media) -> None:
         )
 
 
-def check_readable(given: InputFile, kind: Media, head: bytes) -> FileType:
+def _check_readable(given: _InputFile, kind: Media, head: bytes) -> FileType:
     """Return the type of a file; reject what is neither video nor audio before it is opened."""
     file_type, noun = detect_type(head), NOUNS[kind.medium]
     if file_type is None:
         raise MediaError(
             f"{given.name}: begins with {head[:12]!r}, which no known {noun} does; "
-            f"{advise_conversion(given, kind)}"
+            f"{_advise_conversion(given, kind)}"
         )
     if not file_type.demuxer:
         advice = file_type.advice or f"give a {noun}"
@@ -189,17 +187,17 @@ def check_readable(given: InputFile, kind: Media, head: bytes) -> FileType:
     return file_type
 
 
-def check_type(given: InputFile, kind: Media, file_type: FileType) -> str:
+def _check_type(given: _InputFile, kind: Media, file_type: FileType) -> str:
     """Return the MIME type in the spelling of the model's page; reject other types."""
-    names = next((same for same in SAME if file_type.mime_type in same), {file_type.mime_type})
+    names = next((same for same in _SAME if file_type.mime_type in same), {file_type.mime_type})
     for mime_type in kind.mime_types:
         if mime_type in names:
             return mime_type
-    advice = advise_conversion(given, kind)
+    advice = _advise_conversion(given, kind)
     raise MediaError(f"{given.name}: is {file_type.description}; {advice}")
 
 
-def advise_conversion(given: InputFile, kind: Media) -> str:
+def _advise_conversion(given: _InputFile, kind: Media) -> str:
     """Return the allowed types and a command; a conversion here would lose quality."""
     suffixes = list(dict.fromkeys(map(suffix_of, kind.mime_types)))
     allowed = ", ".join(each.upper() for each in suffixes)
@@ -207,7 +205,7 @@ def advise_conversion(given: InputFile, kind: Media) -> str:
     return f"allowed are {allowed}: convert it, e.g. `ffmpeg -i {given.quoted} {target}`"
 
 
-def check_length(given: InputFile, kind: Media, length_s: float) -> None:
+def _check_length(given: _InputFile, kind: Media, length_s: float) -> None:
     if kind.length_s is None:
         return
     shortest, longest = kind.length_s

@@ -30,29 +30,18 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from PIL.Image import Image
 
-__all__ = [
-    "POSTER_BYTES",
-    "check_clip",
-    "decode_frame",
-    "frame",
-    "poster",
-    "preview",
-    "probe_clip",
-    "read_encoding",
-]
-
-ALLOWED: Final = "allowed: an MP4 or WebM that plays; if it came from the service, fetch it again"
+_ALLOWED: Final = "allowed: an MP4 or WebM that plays; if it came from the service, fetch it again"
 POSTER_BYTES: Final = 60_000  # in base64 and with its card, less than 100 kB of a notebook
-PLAYABLE: Final = frozenset({"mp4", "matroska"})
+_PLAYABLE: Final = frozenset({"mp4", "matroska"})
 """FFmpeg's names of the containers of clips."""
-TOLERANCE_SHARE: Final = 0.1
-AUDIO_BITS_PER_S: Final = 96_000
-PREVIEW_PX: Final = 720
+_TOLERANCE_SHARE: Final = 0.1
+_AUDIO_BITS_PER_S: Final = 96_000
+_PREVIEW_PX: Final = 720
 """The shorter side, so that a portrait clip counts as 720p too."""
-BITS_PER_PIXEL: Final = 0.04
+_BITS_PER_PIXEL: Final = 0.04
 """H.264 needs this to look clean in a notebook; below it a smaller frame looks better."""
 
-Encoder = Callable[[Any], "Sequence[Packet[Any]]"]
+_Encoder = Callable[[Any], "Sequence[Packet[Any]]"]
 """Takes a decoded frame, or None at the end; returns the packets to write."""
 
 
@@ -65,7 +54,7 @@ def probe_clip(path: Path) -> ClipFacts:
     Raises:
         MediaError: It is not a playable MP4 or WebM.
     """
-    with open_clip(path) as (container, stream):
+    with _open_clip(path) as (container, stream):
         duration_s = read_duration(container, stream)
         first = next(container.decode(stream))
         end_s = read_end(container, stream)
@@ -80,8 +69,8 @@ def probe_clip(path: Path) -> ClipFacts:
             height_px=first.height,
             duration_s=duration_s,
             fps=float(stream.average_rate or 0),
-            video_codec=codec_name(stream),
-            audio_codec=next(map(codec_name, container.streams.audio), ""),
+            video_codec=_codec_name(stream),
+            audio_codec=next(map(_codec_name, container.streams.audio), ""),
             size_bytes=path.stat().st_size,
             sha256=content_hash(path),
         )
@@ -94,14 +83,14 @@ def read_encoding(path: Path) -> Encoding:
         MediaError: It is not an MP4, MOV, WebM or Matroska file with pictures.
         OSError: The file cannot be read.
     """
-    mime_type = clip_type(path).mime_type
-    with open_clip(path) as (container, stream):
+    mime_type = _clip_type(path).mime_type
+    with _open_clip(path) as (container, stream):
         return Encoding(
             mime_type=mime_type,
-            video_codec=codec_name(stream),
+            video_codec=_codec_name(stream),
             profile=stream.codec_context.profile or "",
             pixel_format=stream.codec_context.pix_fmt or "",
-            audio_codec=next(map(codec_name, container.streams.audio), ""),
+            audio_codec=next(map(_codec_name, container.streams.audio), ""),
         )
 
 
@@ -113,7 +102,7 @@ def check_clip(facts: ClipFacts, expected_s: float) -> None:
     Raises:
         WrongLength: The difference is larger.
     """
-    if abs(facts.duration_s - expected_s) > max(TOLERANCE_S, TOLERANCE_SHARE * expected_s):
+    if abs(facts.duration_s - expected_s) > max(TOLERANCE_S, _TOLERANCE_SHARE * expected_s):
         raise WrongLength(
             f"{Path(facts.path).name}: {facts.duration_s:.1f} s long, requested were "
             f"{expected_s:g} s; look at it before you pay for another"
@@ -126,7 +115,7 @@ def poster(path: Path) -> bytes:
     Raises:
         MediaError: It is not a playable MP4 or WebM.
     """
-    with open_clip(path) as (container, stream):
+    with _open_clip(path) as (container, stream):
         image = probe.first_visible_frame(container, stream)
     sides_px = (1280, 1280, 1280, 960, 640, 480, 240)
     for side_px, quality in zip(sides_px, (80, 65, 50, 50, 50, 40, 30), strict=True):
@@ -155,7 +144,7 @@ def decode_frame(path: Path, index: int) -> tuple[Image, int]:
         IndexError: The clip has fewer frames.
         MediaError: It is not a playable MP4 or WebM.
     """
-    with open_clip(path) as (container, stream):
+    with _open_clip(path) as (container, stream):
         packets = container.demux(stream)  # decodes nothing
         times = sorted(each.pts for each in packets if each.pts is not None and not each.is_discard)
         count = len(times)
@@ -173,11 +162,11 @@ def preview(path: Path, *, max_bytes: int = 1_500_000) -> bytes:
     Raises:
         MediaError: It is not a playable MP4 or WebM, or too long for so few bytes.
     """
-    with open_clip(path) as (container, stream):
-        plan = plan_preview(container, stream, max_bytes)
+    with _open_clip(path) as (container, stream):
+        plan = _plan_preview(container, stream, max_bytes)
     # The second attempt is for a clip with more motion than planned for.
     for attempt in (plan, plan.reduced()):
-        content = transcode(path, attempt)
+        content = _transcode(path, attempt)
         if len(content) <= max_bytes:
             return content
     size = f"{len(content):,}"
@@ -185,7 +174,7 @@ def preview(path: Path, *, max_bytes: int = 1_500_000) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class _Plan:
     """The settings of the encoder."""
 
     width_px: int
@@ -193,35 +182,35 @@ class Plan:
     bits_per_s: int
     """Without the sound."""
 
-    def reduced(self) -> Plan:
+    def reduced(self) -> _Plan:
         """Return half the pixels and half the bits."""
-        width, height = to_even(self.width_px * 0.7), to_even(self.height_px * 0.7)
-        return Plan(width, height, self.bits_per_s // 2)
+        width, height = _to_even(self.width_px * 0.7), _to_even(self.height_px * 0.7)
+        return _Plan(width, height, self.bits_per_s // 2)
 
 
-def plan_preview(container: InputContainer, stream: VideoStream, max_bytes: int) -> Plan:
+def _plan_preview(container: InputContainer, stream: VideoStream, max_bytes: int) -> _Plan:
     duration_s = max(read_duration(container, stream), 0.1)
     # A tenth is for the container and for errors of the rate control.
     total = 0.9 * 8 * max_bytes / duration_s
-    bits_per_s = max(total - (AUDIO_BITS_PER_S if container.streams.audio else 0), 20_000)
+    bits_per_s = max(total - (_AUDIO_BITS_PER_S if container.streams.audio else 0), 20_000)
     width, height = stream.codec_context.width, stream.codec_context.height
     pixels_per_s = width * height * float(stream.average_rate or 24)
-    affordable = math.sqrt(bits_per_s / (BITS_PER_PIXEL * pixels_per_s))
-    scale = min(1, PREVIEW_PX / min(width, height), affordable)
-    return Plan(to_even(width * scale), to_even(height * scale), int(bits_per_s))
+    affordable = math.sqrt(bits_per_s / (_BITS_PER_PIXEL * pixels_per_s))
+    scale = min(1, _PREVIEW_PX / min(width, height), affordable)
+    return _Plan(_to_even(width * scale), _to_even(height * scale), int(bits_per_s))
 
 
-def transcode(path: Path, plan: Plan) -> bytes:
+def _transcode(path: Path, plan: _Plan) -> bytes:
     import av
 
     # A file, not memory: to move the index to the front, the muxer opens its output again.
-    with TemporaryDirectory() as folder, open_clip(path) as (container, stream):
+    with TemporaryDirectory() as folder, _open_clip(path) as (container, stream):
         target = Path(folder, "preview.mp4")
         with av.open(str(target), "w", options={"movflags": "+faststart"}) as output:
-            encoders = {stream.index: add_video(output, stream, plan)}
+            encoders = {stream.index: _add_video(output, stream, plan)}
             for audio in container.streams.audio[:1]:
                 encoded = output.add_stream("aac", rate=audio.rate)
-                encoded.bit_rate = AUDIO_BITS_PER_S
+                encoded.bit_rate = _AUDIO_BITS_PER_S
                 encoders[audio.index] = encoded.encode
             for packet in container.demux([container.streams[index] for index in encoders]):
                 encoder = encoders[packet.stream.index]
@@ -232,7 +221,7 @@ def transcode(path: Path, plan: Plan) -> bytes:
         return target.read_bytes()
 
 
-def add_video(output: OutputContainer, source: VideoStream, plan: Plan) -> Encoder:
+def _add_video(output: OutputContainer, source: VideoStream, plan: _Plan) -> _Encoder:
     from av.video.frame import PictureType
 
     stream = output.add_stream("libx264", rate=source.average_rate or Fraction(24))
@@ -256,36 +245,36 @@ def add_video(output: OutputContainer, source: VideoStream, plan: Plan) -> Encod
     return encode
 
 
-def codec_name(stream: VideoStream | AudioStream) -> str:
+def _codec_name(stream: VideoStream | AudioStream) -> str:
     """Return FFmpeg's name of the codec, not of the decoder: `av1` and not `libdav1d`."""
     return stream.codec_context.codec.canonical_name
 
 
-def to_even(pixels: float) -> int:
+def _to_even(pixels: float) -> int:
     """Return an even number of pixels: yuv420p needs even sides."""
     return max(2, round(pixels / 2) * 2)
 
 
 @contextmanager
-def open_clip(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _open_clip(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a clip's container and video stream; raise every error as a MediaError."""
     with (
-        probe.reading(path.name, "a clip", ALLOWED),
+        probe.reading(path.name, "a clip", _ALLOWED),
         path.open("rb") as file,
-        probe.open_container(file, clip_type(path).demuxer) as container,
+        probe.open_container(file, _clip_type(path).demuxer) as container,
     ):
         if not container.streams.video:
-            raise MediaError(f"{path.name}: has no pictures; {ALLOWED}")
+            raise MediaError(f"{path.name}: has no pictures; {_ALLOWED}")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         yield container, stream
 
 
-def clip_type(path: Path) -> probe.FileType:
+def _clip_type(path: Path) -> probe.FileType:
     """Return the type of a clip by its first bytes."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     file_type = probe.detect_type(head)
-    if file_type is None or file_type.demuxer not in PLAYABLE:
-        raise MediaError(f"{path.name}: begins with {head[:12]!r}, which no clip does; {ALLOWED}")
+    if file_type is None or file_type.demuxer not in _PLAYABLE:
+        raise MediaError(f"{path.name}: begins with {head[:12]!r}, which no clip does; {_ALLOWED}")
     return file_type

@@ -8,8 +8,6 @@ from __future__ import annotations
 from kling_nb.core.errors import MediaError
 from kling_nb.models.parameters import Media
 
-__all__ = ["check_frame", "describe_size"]
-
 
 def check_frame(name: str, size_px: tuple[int, int], kind: Media, fps: float = 0.0) -> None:
     """Check an image, or a frame of a video, against the limits of the model.

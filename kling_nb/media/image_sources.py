@@ -27,44 +27,35 @@ from .unwrapping import SOURCE_LIMIT_BYTES, describe, file_name, unwrap
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = [
-    "ALLOWED",
-    "ImageSource",
-    "find_file",
-    "find_source",
-    "frame_png",
-    "mark_frame",
-]
-
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """The formats to read. Not all that Pillow has: for EPS it would start a program."""
 ALLOWED: Final = (
     "allowed: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF as a path, bytes or an open file, a PIL "
     "image, an array or a tensor, a matplotlib figure, an earlier clip or its job"
 )
-NO_HEIF: Final = (
+_NO_HEIF: Final = (
     "HEIC photos cannot be read; give a JPEG or PNG, or install the reader: "
     "`pip install 'kling_nb[heif]'`"
 )
-OTHER_FILES: Final = {
+_OTHER_FILES: Final = {
     "application/pdf": "export its page as PNG",
     "application/zip": "extract the picture from it",
     "image/svg+xml": "export it as PNG",
     "video/mp4": "give the job or the clip to use its last frame, or save one frame as PNG",
 }
 """Advice on how to get a picture from another file, by the MIME type of `probe`."""
-SUB_IFDS: Final = 330
-DNG_VERSION: Final = 0xC612
-NEW_SUBFILE_TYPE: Final = 254
-PHOTOMETRIC: Final = 262
-SENSOR_VALUES: Final = frozenset({32803, 34892})
+_SUB_IFDS: Final = 330
+_DNG_VERSION: Final = 0xC612
+_NEW_SUBFILE_TYPE: Final = 254
+_PHOTOMETRIC: Final = 262
+_SENSOR_VALUES: Final = frozenset({32803, 34892})
 """Values of PHOTOMETRIC: a colour filter array, and linear raw."""
-FRAME_MARK: Final = "kling_nb frame"
+_FRAME_MARK: Final = "kling_nb frame"
 """Key in `Image.info` of a clip's frame: its identity, and the hash of its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSource:
+class _ImageSource:
     """An image source before any conversion: a file's content, or pixels."""
 
     name: str
@@ -103,56 +94,56 @@ class ImageSource:
         from PIL import Image, UnidentifiedImageError
 
         file_type = detect_type(self.content[:HEAD_BYTES])
-        if file_type is RAW or is_raw_tiff(self.content):
+        if file_type is RAW or _is_raw_tiff(self.content):
             raise MediaError(f"{self.name}: raw photos cannot be read; give a JPEG")
         if file_type is HEIF:
-            return open_heif(self.name, self.content)
+            return _open_heif(self.name, self.content)
         try:
-            return Image.open(BytesIO(self.content), formats=FORMATS)
+            return Image.open(BytesIO(self.content), formats=_FORMATS)
         except UnidentifiedImageError:
             is_image = file_type and file_type.mime_type.startswith("image/")
             if not file_type or (is_image and file_type is not SVG):
                 raise
-            advice = file_type.advice or OTHER_FILES.get(file_type.mime_type, "give a picture")
+            advice = file_type.advice or _OTHER_FILES.get(file_type.mime_type, "give a picture")
             raise MediaError(
                 f"{self.name}: this is {file_type.description}, not a picture: {advice}; {ALLOWED}"
             ) from None
 
 
-def find_source(source: object) -> ImageSource:
+def find_source(source: object) -> _ImageSource:
     """Return the name, the hashes and the content of an image source.
 
     Raises:
         MediaError: It is not an image source, or cannot be read.
     """
     if isinstance(source, StoredInput):
-        found = content_source(source.name, read_stored(source))
+        found = _content_source(source.name, read_stored(source))
         earlier = found.earlier_sha256 if found.sha256 == source.source_sha256 else ""
         return replace(found, sha256=source.source_sha256, earlier_sha256=earlier)
     given, source = source, unwrap(source)
     if isinstance(source, str | os.PathLike):
-        content, name = read_file(os.fsdecode(source)), describe(source)
+        content, name = _read_file(os.fsdecode(source)), describe(source)
     elif isinstance(source, bytes):
         content, name = source, describe(given if file_name(given) else source)
     else:
-        name, image = find_image(source)
-        pixels = hash_pixels(image)
-        sha256 = frame_identity(image, pixels) or file_frame_identity(source) or pixels
-        return ImageSource(
+        name, image = _find_image(source)
+        pixels = _hash_pixels(image)
+        sha256 = _frame_identity(image, pixels) or _file_frame_identity(source) or pixels
+        return _ImageSource(
             name, sha256, image=image, earlier_sha256=pixels if sha256 != pixels else ""
         )
     if not content:
         raise MediaError(f"{name}: empty; {ALLOWED}")
-    return content_source(name, content)
+    return _content_source(name, content)
 
 
-def content_source(name: str, content: bytes) -> ImageSource:
+def _content_source(name: str, content: bytes) -> _ImageSource:
     """Return a file's source; a file of `frame_png` has the identity of the clip's frame."""
-    identity = png_frame_identity(content)
+    identity = _png_frame_identity(content)
     if not identity:
-        return ImageSource(name, content_hash(content), content)
+        return _ImageSource(name, content_hash(content), content)
     plain = strip_metadata(content) or content  # as earlier versions wrote it
-    return ImageSource(name, identity, content, earlier_sha256=content_hash(plain))
+    return _ImageSource(name, identity, content, earlier_sha256=content_hash(plain))
 
 
 # --- the identity of a clip's frame ----------------------------------------------------------
@@ -167,16 +158,16 @@ def mark_frame(image: Image, fingerprint: str, position: int) -> Image:
         position: From 0; -1 is the last frame.
     """
     identity = hashlib.sha256(f"frame {position} of {fingerprint}".encode()).hexdigest()
-    image.info[FRAME_MARK] = (identity, hash_pixels(image))
+    image.info[_FRAME_MARK] = (identity, _hash_pixels(image))
     return image
 
 
-def frame_identity(image: Image, pixels_sha256: str) -> str:
+def _frame_identity(image: Image, pixels_sha256: str) -> str:
     """Return the identity of a clip's frame; empty for any other image.
 
     Pillow copies `info`: an image that was cropped or drawn on has other pixels.
     """
-    mark = image.info.get(FRAME_MARK)
+    mark = image.info.get(_FRAME_MARK)
     return mark[0] if isinstance(mark, tuple) and mark[1:] == (pixels_sha256,) else ""
 
 
@@ -185,27 +176,27 @@ def frame_png(image: Image) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
     info, content = PngInfo(), BytesIO()
-    info.add_text(FRAME_MARK, " ".join(image.info.get(FRAME_MARK, ())))
+    info.add_text(_FRAME_MARK, " ".join(image.info.get(_FRAME_MARK, ())))
     image.save(content, "PNG", pnginfo=info)
     return content.getvalue()
 
 
-def png_frame_identity(content: bytes) -> str:
+def _png_frame_identity(content: bytes) -> str:
     """Return the identity that `frame_png` wrote; empty if there is none or pixels differ."""
     from PIL import Image
 
-    if not content.startswith(b"\x89PNG") or FRAME_MARK.encode() not in content[:1_000]:
+    if not content.startswith(b"\x89PNG") or _FRAME_MARK.encode() not in content[:1_000]:
         return ""
     try:
         image = Image.open(BytesIO(content), formats=("PNG",))
         image.load()
     except Exception:  # any type, for broken files: the decoder reports it
         return ""
-    identity, _, pixels = str(image.info.get(FRAME_MARK, "")).partition(" ")
-    return identity if len(identity) == 64 and pixels == hash_pixels(image) else ""
+    identity, _, pixels = str(image.info.get(_FRAME_MARK, "")).partition(" ")
+    return identity if len(identity) == 64 and pixels == _hash_pixels(image) else ""
 
 
-def file_frame_identity(source: Any) -> str:
+def _file_frame_identity(source: Any) -> str:
     """Return the identity of the last frame of a clip file; empty for any other source."""
     path = getattr(source, "path", None)
     if not callable(getattr(source, "frame", None)) or not isinstance(path, str | os.PathLike):
@@ -219,7 +210,7 @@ def file_frame_identity(source: Any) -> str:
 # --- files -----------------------------------------------------------------------------------
 
 
-def open_heif(name: str, content: bytes) -> Image:
+def _open_heif(name: str, content: bytes) -> Image:
     """Open a HEIC photo, upright, with the reader of the extra `heif`.
 
     Raises:
@@ -228,7 +219,7 @@ def open_heif(name: str, content: bytes) -> Image:
     try:
         import pillow_heif
     except ImportError:
-        raise MediaError(f"{name}: {NO_HEIF}") from None
+        raise MediaError(f"{name}: {_NO_HEIF}") from None
     try:
         image: Image = pillow_heif.open_heif(content).to_pillow()
     except Exception as problem:  # any type, for broken files
@@ -241,19 +232,19 @@ def open_heif(name: str, content: bytes) -> Image:
     return image
 
 
-def is_raw_tiff(content: bytes) -> bool:
+def _is_raw_tiff(content: bytes) -> bool:
     """Return whether a TIFF is a camera's raw photo: it starts with a thumbnail or sensor data."""
     if content[:4] not in {b"II*\0", b"MM\0*"}:
         return False
     if content[8:10] == b"CR":
         return True
-    tags = first_tags(content)
-    is_reduced = bool(tags.get(NEW_SUBFILE_TYPE, 0) & 1)
-    has_sensor_values = tags.get(PHOTOMETRIC) in SENSOR_VALUES
-    return is_reduced or has_sensor_values or not tags.keys().isdisjoint({SUB_IFDS, DNG_VERSION})
+    tags = _first_tags(content)
+    is_reduced = bool(tags.get(_NEW_SUBFILE_TYPE, 0) & 1)
+    has_sensor_values = tags.get(_PHOTOMETRIC) in _SENSOR_VALUES
+    return is_reduced or has_sensor_values or not tags.keys().isdisjoint({_SUB_IFDS, _DNG_VERSION})
 
 
-def first_tags(content: bytes) -> dict[int, int]:
+def _first_tags(content: bytes) -> dict[int, int]:
     """Return the tags of a TIFF's first directory; the value if it is one number, else 0."""
     order = "<" if content.startswith(b"II") else ">"
     tags: dict[int, int] = {}
@@ -269,7 +260,7 @@ def first_tags(content: bytes) -> dict[int, int]:
     return tags
 
 
-def read_file(given: str) -> bytes:
+def _read_file(given: str) -> bytes:
     path = find_file(given)
     if path.stat().st_size > SOURCE_LIMIT_BYTES:
         limit = f"{SOURCE_LIMIT_BYTES // 1_000_000} MB"
@@ -289,13 +280,13 @@ def find_file(given: str, noun: str = "picture") -> Path:
     if path.is_dir():
         raise MediaError(f"{given!r} is a folder; give a {noun} in it")
     if not path.exists():
-        raise MediaError(f"there is no file {given[:300]!r}; {suggest_file(path)}")
+        raise MediaError(f"there is no file {given[:300]!r}; {_suggest_file(path)}")
     if not path.is_file():
         raise MediaError(f"{given!r} is not a plain file; give a {noun}")
     return path
 
 
-def suggest_file(path: Path) -> str:
+def _suggest_file(path: Path) -> str:
     try:
         near = get_close_matches(path.name, os.listdir(path.parent), n=1)
     except (OSError, ValueError):
@@ -308,7 +299,7 @@ def suggest_file(path: Path) -> str:
 # --- pixels ----------------------------------------------------------------------------------
 
 
-def find_image(source: Any) -> tuple[str, Image]:
+def _find_image(source: Any) -> tuple[str, Image]:
     """Return a name and the image of an object that contains pixels."""
     from PIL import Image
 
@@ -321,18 +312,18 @@ def find_image(source: Any) -> tuple[str, Image]:
         return f"figure {image.width}×{image.height}", image
     if callable(getattr(source, "frame", None)):
         origin = describe(getattr(source, "path", source))
-        return f"last frame of {origin}", find_image(source.frame(-1))[1]
+        return f"last frame of {origin}", _find_image(source.frame(-1))[1]
     if callable(getattr(source, "detach", None)):  # a tensor: on the CPU, without gradients
         source = source.detach().cpu()
         source = source.float() if "bfloat16" in str(source.dtype) else source
     if hasattr(source, "__array__"):
         array = source.__array__()
-        image = read_array(array)
+        image = _read_array(array)
         return f"array {image.height}×{image.width}", image
     raise MediaError(f"{type(source).__name__} is not a picture; {ALLOWED}")
 
 
-def read_array(array: Any) -> Image:
+def _read_array(array: Any) -> Image:
     """Convert an array to an image: rows first, or channels first as in torchvision.
 
     Also accepts a batch of one image, as in ComfyUI.
@@ -342,7 +333,7 @@ def read_array(array: Any) -> Image:
     sides = "×".join(map(str, array.shape)) or "no shape"
     if len(array.shape) == 4 and array.shape[0] == 1:
         array = array[0]
-    if is_channels_first(array.shape):
+    if _is_channels_first(array.shape):
         array = array.transpose(1, 2, 0)
     if len(array.shape) == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -363,7 +354,7 @@ def read_array(array: Any) -> Image:
     return Image.frombytes(mode, (shape[1], shape[0]), array.tobytes())
 
 
-def is_channels_first(shape: tuple[int, ...]) -> bool:
+def _is_channels_first(shape: tuple[int, ...]) -> bool:
     """Return whether an array is C×H×W; 1, 3 or 4 columns count as channels."""
     return (
         len(shape) == 3
@@ -373,7 +364,7 @@ def is_channels_first(shape: tuple[int, ...]) -> bool:
     )
 
 
-def hash_pixels(image: Image) -> str:
+def _hash_pixels(image: Image) -> str:
     """Return the SHA-256 of mode, size and pixels; a palette is resolved."""
     plain = image.convert("RGBA") if image.mode in {"P", "PA"} else image
     digest = hashlib.sha256(f"{plain.mode} {plain.width}x{plain.height}\n".encode())

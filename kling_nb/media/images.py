@@ -25,11 +25,9 @@ from .unwrapping import describe
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ImageInput", "make_thumbnail", "placeholder_image", "read_image", "shrink"]
-
-LOSSY: Final = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF", "HEIF"})
-THUMBNAIL_PX: Final = (240, 160)
-THUMBNAIL_BYTES: Final = 12_000
+_LOSSY: Final = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF", "HEIF"})
+_THUMBNAIL_PX: Final = (240, 160)
+_THUMBNAIL_BYTES: Final = 12_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ def read_image(
         found = replace(found, name=name or found.name)
         image = found.open()
         mime_type, content = found.mime_type(image), b""
-        if mime_type in mime_types and is_plain(image, found.content):
+        if mime_type in mime_types and _is_plain(image, found.content):
             content = strip_metadata(found.content) or b""
         is_converted = not 0 < len(content) <= max_bytes
         if is_converted:
@@ -153,7 +151,7 @@ def shrink(content: bytes, box_px: tuple[int, int], *, max_bytes: int) -> bytes:
         return make_thumbnail(image, box_px, max_bytes)
 
 
-def is_plain(image: Image, content: bytes) -> bool:
+def _is_plain(image: Image, content: bytes) -> bool:
     """Return whether all readers show the same: one upright frame, 8 bits, no palette, no CMYK."""
     from PIL.ExifTags import Base
 
@@ -164,7 +162,7 @@ def is_plain(image: Image, content: bytes) -> bool:
     return image.mode in {"RGB", "RGBA", "L"} and upright and single and not deep
 
 
-def simplify(image: Image) -> Image:
+def _simplify(image: Image) -> Image:
     """Return the image upright, in RGB, RGBA or L of 8 bits."""
     from PIL import ImageOps
 
@@ -184,9 +182,9 @@ def simplify(image: Image) -> Image:
 
 def encode(image: Image, mime_types: Sequence[str], max_bytes: int) -> tuple[str, bytes, Image]:
     """Return the type, bytes and image of the best encoding that fits."""
-    plain = simplify(image)
-    lossless = image.format not in LOSSY or plain.mode == "RGBA"
-    for mime_type, quality, scale in list_encodings(mime_types, lossless):
+    plain = _simplify(image)
+    lossless = image.format not in _LOSSY or plain.mode == "RGBA"
+    for mime_type, quality, scale in _list_encodings(mime_types, lossless):
         size = max(1, round(plain.width * scale)), max(1, round(plain.height * scale))
         smaller = plain if scale == 1 else plain.resize(size)
         content = save(smaller, mime_type, quality)
@@ -198,7 +196,7 @@ def encode(image: Image, mime_types: Sequence[str], max_bytes: int) -> tuple[str
     )
 
 
-def list_encodings(mime_types: Sequence[str], lossless: bool) -> Iterator[tuple[str, int, float]]:
+def _list_encodings(mime_types: Sequence[str], lossless: bool) -> Iterator[tuple[str, int, float]]:
     """Yield types, qualities and scales to try, best first."""
     if lossless and "image/png" in mime_types:
         yield "image/png", 0, 1.0
@@ -210,9 +208,10 @@ def list_encodings(mime_types: Sequence[str], lossless: bool) -> Iterator[tuple[
 
 
 def save(image: Image, mime_type: str, quality: int) -> bytes:
+    """Encode an image."""
     content = BytesIO()
     if mime_type == "image/jpeg":
-        image = flatten(image)
+        image = _flatten(image)
     options = {} if mime_type == "image/png" else {"quality": quality}
     image.save(
         content,
@@ -224,7 +223,7 @@ def save(image: Image, mime_type: str, quality: int) -> bytes:
     return strip_metadata(content.getvalue()) or content.getvalue()
 
 
-def flatten(image: Image) -> Image:
+def _flatten(image: Image) -> Image:
     """Return the image on a white background."""
     from PIL import Image
 
@@ -236,7 +235,7 @@ def flatten(image: Image) -> Image:
 
 
 def make_thumbnail(
-    image: Image, box_px: tuple[int, int] = THUMBNAIL_PX, max_bytes: int = THUMBNAIL_BYTES
+    image: Image, box_px: tuple[int, int] = _THUMBNAIL_PX, max_bytes: int = _THUMBNAIL_BYTES
 ) -> bytes:
     """Return a small JPEG of an image, of about `max_bytes`."""
     small = image.convert("RGBA") if image.has_transparency_data else image.convert("RGB")

@@ -18,18 +18,8 @@ from kling_nb.core.errors import MediaError
 from kling_nb.core.files import make_folder, new_file, write_new
 from kling_nb.core.stored_input import StoredInput
 
-__all__ = [
-    "check_unchanged",
-    "content_hash",
-    "is_stored",
-    "read_stored",
-    "store_input",
-    "suffix_of",
-    "write_whole",
-]
-
-FOLDER: Final = "pictures"
-SUFFIXES: Final = {
+_FOLDER: Final = "pictures"
+_SUFFIXES: Final = {
     "image/jpeg": "jpg",
     "image/png": "png",
     "image/webp": "webp",
@@ -42,7 +32,7 @@ SUFFIXES: Final = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",
 }
-LOG: Final = logging.getLogger("kling_nb")
+_LOG: Final = logging.getLogger("kling_nb")
 
 
 def store_input(folder: Path, content: bytes | Path, mime_type: str, sha256: str = "") -> str:
@@ -62,7 +52,7 @@ def store_input(folder: Path, content: bytes | Path, mime_type: str, sha256: str
     """
     if isinstance(content, Path) and content.resolve().is_relative_to(folder.resolve()):
         return str(content)
-    path = folder / FOLDER
+    path = folder / _FOLDER
     try:
         digest = sha256 or content_hash(content)
         path /= f"{digest}.{suffix_of(mime_type)}"
@@ -72,7 +62,9 @@ def store_input(folder: Path, content: bytes | Path, mime_type: str, sha256: str
             make_folder(path.parent, within=folder)
             write_whole(path, content, digest)
     except OSError as error:
-        LOG.warning("%s could not be stored (%s): another take will need the original", path, error)
+        _LOG.warning(
+            "%s could not be stored (%s): another take will need the original", path, error
+        )
         return ""
     return str(path)
 
@@ -113,7 +105,7 @@ def check_unchanged(stored: StoredInput, sha256: str) -> None:
     # The name of a copy is its hash; any other file was in the folder and is stored as it was.
     if sha256 in (path.stem, stored.source_sha256):
         return
-    if path.parent.name == FOLDER and len(path.stem) == len(sha256):
+    if path.parent.name == _FOLDER and len(path.stem) == len(sha256):
         raise MediaError(
             f"{stored.name}: its copy {path} was changed since; delete it and run the cell again"
         )
@@ -122,7 +114,7 @@ def check_unchanged(stored: StoredInput, sha256: str) -> None:
 
 def suffix_of(mime_type: str) -> str:
     """Return the file suffix of a type, without the dot."""
-    return SUFFIXES.get(mime_type, "bin")
+    return _SUFFIXES.get(mime_type, "bin")
 
 
 def content_hash(content: bytes | Path) -> str:

@@ -22,17 +22,8 @@ from .frame_limits import check_frame
 from .image_sources import find_source
 from .images import ImageInput
 
-__all__ = [
-    "MediaInput",
-    "check_upload",
-    "identify_input",
-    "noun_of",
-    "placeholder_input",
-    "read_input",
-]
-
-PLACEHOLDER_S: Final = 5.0
-PLACEHOLDER_TYPES: Final = ("video/mp4", "audio/wav")
+_PLACEHOLDER_S: Final = 5.0
+_PLACEHOLDER_TYPES: Final = ("video/mp4", "audio/wav")
 """Types of placeholders, also for a model that does not take them."""
 
 MediaInput = ImageInput | AudioVideoInput
@@ -90,15 +81,15 @@ def placeholder_input(kind: Media, text: str, name: str, source_sha256: str) -> 
     image = images.read_image(picture, name=name)
     if kind.medium == "image":
         return replace(image, source_sha256=source_sha256)
-    shortest, longest = kind.length_s or (0.0, PLACEHOLDER_S)
-    length_s = min(max(PLACEHOLDER_S, shortest), longest)
-    content = probe.make_video(picture, length_s) if kind.medium == "video" else silence(length_s)
-    kind = replace(kind, mime_types=(*kind.mime_types, *PLACEHOLDER_TYPES))
+    shortest, longest = kind.length_s or (0.0, _PLACEHOLDER_S)
+    length_s = min(max(_PLACEHOLDER_S, shortest), longest)
+    content = probe.make_video(picture, length_s) if kind.medium == "video" else _silence(length_s)
+    kind = replace(kind, mime_types=(*kind.mime_types, *_PLACEHOLDER_TYPES))
     made = read_audio_video(content, kind, name=name)
     return replace(made, source_sha256=source_sha256, thumbnail=image.thumbnail)
 
 
-def silence(length_s: float) -> bytes:
+def _silence(length_s: float) -> bytes:
     """Return a silent WAV."""
     content = BytesIO()
     with wave.open(content, "wb") as file:

@@ -11,16 +11,14 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["strip_metadata"]
-
-PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-PNG_KEPT: Final = frozenset(
+_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_KEPT: Final = frozenset(
     b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP cICP sBIT pHYs bKGD mDCV cLLI".split()
 )
-WEBP_KEPT: Final = frozenset({b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"ANIM", b"ANMF"})
-WEBP_METADATA_FLAGS: Final = 0x08 | 0x04
+_WEBP_KEPT: Final = frozenset({b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"ANIM", b"ANMF"})
+_WEBP_METADATA_FLAGS: Final = 0x08 | 0x04
 """In VP8X: EXIF is present, XMP is present."""
-JPEG_ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+_JPEG_ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a segment: TEM and RST0 to RST7."""
 
 
@@ -37,7 +35,7 @@ def strip_metadata(content: bytes) -> bytes | None:
     try:
         if content.startswith(b"\xff\xd8"):
             return b"".join(_jpeg_parts(content))
-        if content.startswith(PNG_SIGNATURE):
+        if content.startswith(_PNG_SIGNATURE):
             return b"".join(_png_parts(content))
         if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
             return _webp(content)
@@ -54,7 +52,7 @@ def _jpeg_parts(content: bytes) -> Iterator[bytes]:
         if marker == 0xD9:
             yield b"\xff\xd9"
             return
-        if marker in JPEG_ALONE:
+        if marker in _JPEG_ALONE:
             yield bytes([0xFF, marker])
             continue
         end = at + struct.unpack_from(">H", content, at)[0]
@@ -98,14 +96,14 @@ def _end_of_scan(content: bytes, at: int) -> int:
 
 
 def _png_parts(content: bytes) -> Iterator[bytes]:
-    yield PNG_SIGNATURE
-    at, name = len(PNG_SIGNATURE), b""
+    yield _PNG_SIGNATURE
+    at, name = len(_PNG_SIGNATURE), b""
     while name != b"IEND":
         size, name = struct.unpack_from(">I4s", content, at)
         end = at + 12 + size
         if end > len(content):
             raise _UnknownStructure
-        if name in PNG_KEPT:
+        if name in _PNG_KEPT:
             yield content[at:end]
         elif name[:1].isupper():  # a critical chunk: decoders need it
             raise _UnknownStructure
@@ -121,8 +119,8 @@ def _webp(content: bytes) -> bytes:
         if len(payload) < size:
             raise _UnknownStructure
         if name == b"VP8X":
-            payload = bytes([payload[0] & ~WEBP_METADATA_FLAGS]) + payload[1:]
-        if name in WEBP_KEPT:
+            payload = bytes([payload[0] & ~_WEBP_METADATA_FLAGS]) + payload[1:]
+        if name in _WEBP_KEPT:
             chunks.append(struct.pack("<4sI", name, size) + payload + b"\0" * (size % 2))
         at += 8 + size + size % 2
     body = b"".join(chunks)

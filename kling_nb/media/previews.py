@@ -21,18 +21,9 @@ from kling_nb.core.job_state import Encoding
 from . import clips
 from .input_store import write_whole
 
-__all__ = [
-    "PREVIEW_BYTES",
-    "WHOLE_BYTES",
-    "encoding_of",
-    "needs_preview",
-    "preview",
-    "stored_preview",
-]
-
 WHOLE_BYTES: Final = 2_000_000
 """The largest clip that is embedded whole."""
-PREVIEW_BYTES: Final = 1_500_000
+_PREVIEW_BYTES: Final = 1_500_000
 
 _FOLDER: Final = ".previews"
 
@@ -94,7 +85,7 @@ def preview(path: Path) -> bytes:
         preview_path = _preview_path(path)
         content = stored_preview(path)
         if not content:
-            content = clips.preview(path, max_bytes=PREVIEW_BYTES)
+            content = clips.preview(path, max_bytes=_PREVIEW_BYTES)
             _store(preview_path, content)
         return content
 

@@ -21,26 +21,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from PIL.Image import Image
 
-__all__ = [
-    "HEAD_BYTES",
-    "HEIF",
-    "ONE_THREAD",
-    "RAW",
-    "SVG",
-    "TOLERANCE_S",
-    "FileType",
-    "Measured",
-    "detect_type",
-    "first_visible_frame",
-    "make_video",
-    "measure",
-    "open_container",
-    "read_duration",
-    "read_end",
-    "reading",
-    "to_image",
-]
-
 HEAD_BYTES: Final = 1_024
 """The bytes that `detect_type` needs."""
 ONE_THREAD: Final = 1
@@ -48,8 +28,8 @@ ONE_THREAD: Final = 1
 threads of that scaler, which it does not have."""
 TOLERANCE_S: Final = 0.5
 """Allowed difference between the end of the readable data and the length in the header."""
-FADE_FRAMES: Final = 24
-DARK: Final = 12.0
+_FADE_FRAMES: Final = 24
+_DARK: Final = 12.0
 """Mean brightness, 0 to 255; a darker first frame is still fading in."""
 
 
@@ -67,23 +47,25 @@ class FileType:
 
 
 MP4: Final = FileType("video/mp4", "an MP4 video", "mp4")
-MOV: Final = FileType("video/quicktime", "a MOV video", "mp4")
-M4A: Final = FileType("audio/mp4", "an M4A sound", "mp4")
-MP3: Final = FileType("audio/mpeg", "an MP3 sound", "mp3")
-AAC: Final = FileType("audio/aac", "an AAC sound", "aac")
-WAV: Final = FileType("audio/wav", "a WAV sound", "wav")
+_MOV: Final = FileType("video/quicktime", "a MOV video", "mp4")
+_M4A: Final = FileType("audio/mp4", "an M4A sound", "mp4")
+_MP3: Final = FileType("audio/mpeg", "an MP3 sound", "mp3")
+_AAC: Final = FileType("audio/aac", "an AAC sound", "aac")
+_WAV: Final = FileType("audio/wav", "a WAV sound", "wav")
 HEIF: Final = FileType("image/heif", "a HEIC picture")
 AVIF: Final = FileType("image/avif", "an AVIF picture")
 RAW: Final = FileType("image/x-raw", "a raw photo")
-WEBM: Final = FileType("video/webm", "a WebM video", "matroska")
-MATROSKA: Final = FileType("video/x-matroska", "a Matroska video (MKV)", "matroska")
-WEB_PAGE: Final = FileType("text/html", "a web page", advice="use the link that downloads the file")
+_WEBM: Final = FileType("video/webm", "a WebM video", "matroska")
+_MATROSKA: Final = FileType("video/x-matroska", "a Matroska video (MKV)", "matroska")
+_WEB_PAGE: Final = FileType(
+    "text/html", "a web page", advice="use the link that downloads the file"
+)
 SVG: Final = FileType("image/svg+xml", "an SVG drawing")
 
-SIGNATURES: Final = (
+_SIGNATURES: Final = (
     (b"OggS", FileType("audio/ogg", "an Ogg sound", "ogg")),
     (b"fLaC", FileType("audio/flac", "a FLAC sound", "flac")),
-    (b"ID3", MP3),
+    (b"ID3", _MP3),
     (b"\x89PNG", FileType("image/png", "a PNG picture")),
     (b"\xff\xd8\xff", FileType("image/jpeg", "a JPEG picture")),
     (b"GIF8", FileType("image/gif", "a GIF picture")),
@@ -95,35 +77,35 @@ SIGNATURES: Final = (
         FileType("text/plain", "a Git LFS pointer", advice="run `git lfs pull` to get the file"),
     ),
 )
-RIFF: Final = {
-    b"WAVE": WAV,
+_RIFF: Final = {
+    b"WAVE": _WAV,
     b"AVI ": FileType("video/x-msvideo", "an AVI video", "avi"),
     b"WEBP": FileType("image/webp", "a WebP picture"),
 }
-BRANDS: Final = {
-    b"qt  ": MOV,
-    b"M4A ": M4A,
-    b"M4B ": M4A,
+_BRANDS: Final = {
+    b"qt  ": _MOV,
+    b"M4A ": _M4A,
+    b"M4B ": _M4A,
     b"crx ": RAW,
 }
 """By the major brand of an `ftyp` file; all others are MP4."""
-AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
-HEIF_BRANDS: Final = frozenset(
+_AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
+_HEIF_BRANDS: Final = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 )
-STILL_BRANDS: Final = AVIF_BRANDS | HEIF_BRANDS | {b"mif1", b"mif2", b"msf1", b"miaf", b"MiHB"}
+_STILL_BRANDS: Final = _AVIF_BRANDS | _HEIF_BRANDS | {b"mif1", b"mif2", b"msf1", b"miaf", b"MiHB"}
 """Major brands of HEIF files; for a general brand, the compatible brands give the codec."""
-MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<meta", b"<title")
-ARCHIVED_PAGE: Final = (b"from: <saved by", b"mime-version:", b"content-type: multipart/related")
+_MARKUP: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<meta", b"<title")
+_ARCHIVED_PAGE: Final = (b"from: <saved by", b"mime-version:", b"content-type: multipart/related")
 """The beginning of a web page saved as one file (MHTML)."""
-ATOMS: Final = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+_ATOMS: Final = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 """The first atom of old QuickTime files, from before `ftyp`."""
-EXACT_HEADERS: Final = frozenset({"mp4", "wav"})
+_EXACT_HEADERS: Final = frozenset({"mp4", "wav"})
 """Demuxers of audio with an exact length in the header, not an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class _Measured:
     """The measured properties of a file."""
 
     file_type: FileType
@@ -140,48 +122,48 @@ class Measured:
 def detect_type(head: bytes) -> FileType | None:
     """Return the type of a file by its first `HEAD_BYTES`; None if it is unknown."""
     if head[4:8] == b"ftyp":
-        return detect_brand(head)
-    if head[4:8] in ATOMS:
-        return MOV
+        return _detect_brand(head)
+    if head[4:8] in _ATOMS:
+        return _MOV
     if head.startswith(b"RIFF"):
-        return RIFF.get(head[8:12])
+        return _RIFF.get(head[8:12])
     if head.startswith(b"\x1a\x45\xdf\xa3"):
-        return WEBM if b"webm" in head[:64] else MATROSKA
-    for signature, file_type in SIGNATURES:
+        return _WEBM if b"webm" in head[:64] else _MATROSKA
+    for signature, file_type in _SIGNATURES:
         if head.startswith(signature):
             return file_type
-    return detect_markup(head) or detect_stream(head)
+    return _detect_markup(head) or _detect_stream(head)
 
 
-def detect_brand(head: bytes) -> FileType:
+def _detect_brand(head: bytes) -> FileType:
     """Return the type of an `ftyp` file, by its major brand, then its compatible brands."""
     major, size = head[8:12], int.from_bytes(head[:4], "big")
-    if major not in STILL_BRANDS:
-        return BRANDS.get(major, MP4)
+    if major not in _STILL_BRANDS:
+        return _BRANDS.get(major, MP4)
     brands = {major, *(head[at : at + 4] for at in range(16, min(size, len(head)), 4))}
-    return AVIF if brands & AVIF_BRANDS and major not in HEIF_BRANDS else HEIF
+    return AVIF if brands & _AVIF_BRANDS and major not in _HEIF_BRANDS else HEIF
 
 
-def detect_markup(head: bytes) -> FileType | None:
+def _detect_markup(head: bytes) -> FileType | None:
     """Return the type of a web page or a drawing, in UTF-8 or UTF-16."""
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
-    if text.startswith(ARCHIVED_PAGE):
-        return WEB_PAGE
+    if text.startswith(_ARCHIVED_PAGE):
+        return _WEB_PAGE
     if not text.startswith(b"<"):
         return None
-    places = [text.find(mark) for mark in MARKUP if mark in text]
+    places = [text.find(mark) for mark in _MARKUP if mark in text]
     if b"<svg" in text and text.find(b"<svg") < min(places, default=len(text)):
         return SVG
-    return WEB_PAGE if places else None
+    return _WEB_PAGE if places else None
 
 
-def detect_stream(head: bytes) -> FileType | None:
+def _detect_stream(head: bytes) -> FileType | None:
     """Return MP3 or AAC for a stream without a header, by the sync word and layer of its frame."""
     if len(head) < 2 or head[0] != 0xFF:
         return None
     if head[1] & 0xF6 == 0xF0:
-        return AAC
-    return MP3 if head[1] & 0xE6 == 0xE2 else None
+        return _AAC
+    return _MP3 if head[1] & 0xE6 == 0xE2 else None
 
 
 def open_container(file: BinaryIO, demuxer: str) -> InputContainer:
@@ -205,43 +187,43 @@ def reading(name: str, noun: str, advice: str) -> Iterator[None]:
         raise MediaError(f"{name}: cannot be read as {noun}{reason}; {advice}") from None
 
 
-def measure(file: BinaryIO, file_type: FileType, name: str) -> Measured:
+def measure(file: BinaryIO, file_type: FileType, name: str) -> _Measured:
     """Measure a video or audio file; read its end too, to detect a truncated file.
 
     Raises:
         MediaError: It is truncated. Errors of PyAV are not converted: see `reading`.
     """
     with open_container(file, file_type.demuxer) as container:
-        videos = [stream for stream in container.streams.video if not is_cover(stream)]
+        videos = [stream for stream in container.streams.video if not _is_cover(stream)]
         if videos and file_type.mime_type.startswith("video/"):
-            return measure_video(container, videos[0], file_type, name)
+            return _measure_video(container, videos[0], file_type, name)
         if container.streams.audio:
-            return measure_audio(container, container.streams.audio[0], file_type, name)
+            return _measure_audio(container, container.streams.audio[0], file_type, name)
     raise MediaError(
         f"{name}: {file_type.description} without readable pictures or sound; if it was cut short, "
         "give the whole file"
     )
 
 
-def measure_video(
+def _measure_video(
     container: InputContainer, stream: VideoStream, file_type: FileType, name: str
-) -> Measured:
+) -> _Measured:
     stream.thread_type = "AUTO"
     length_s = read_duration(container, stream)
     still = first_visible_frame(container, stream)
     end_s = read_end(container, stream)
-    check_whole(name, length_s, end_s)
+    _check_whole(name, length_s, end_s)
     shown_s = end_s - float((stream.start_time or 0) * (stream.time_base or 0))
     if shown_s > length_s + TOLERANCE_S:
         # The price may depend on it: a header with too few seconds must not pass a budget.
         length_s = shown_s
     fps = float(stream.average_rate or 0)
-    return Measured(file_type, length_s, still.width, still.height, fps, still)
+    return _Measured(file_type, length_s, still.width, still.height, fps, still)
 
 
-def measure_audio(
+def _measure_audio(
     container: InputContainer, stream: AudioStream, file_type: FileType, name: str
-) -> Measured:
+) -> _Measured:
     """Measure the length by the packets: without an index a header only estimates it."""
     header_s = read_duration(container, stream)
     next(iter(container.decode(stream)))
@@ -250,9 +232,9 @@ def measure_audio(
     for packet in container.demux(stream):
         if packet.pts is not None and packet.time_base:
             end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    if file_type.demuxer in EXACT_HEADERS:
-        check_whole(name, header_s, end_s)
-    return Measured(M4A if file_type.demuxer == "mp4" else file_type, end_s)
+    if file_type.demuxer in _EXACT_HEADERS:
+        _check_whole(name, header_s, end_s)
+    return _Measured(_M4A if file_type.demuxer == "mp4" else file_type, end_s)
 
 
 def make_video(picture: bytes, length_s: float) -> bytes:
@@ -274,7 +256,7 @@ def make_video(picture: bytes, length_s: float) -> bytes:
     return content.getvalue()
 
 
-def check_whole(name: str, header_s: float, end_s: float) -> None:
+def _check_whole(name: str, header_s: float, end_s: float) -> None:
     if end_s <= 0 or end_s < header_s - TOLERANCE_S:
         raise MediaError(
             f"{name}: its header says {header_s:.1f} s, and it ends at {end_s:.1f} s; the file is "
@@ -298,9 +280,9 @@ def read_end(container: InputContainer, stream: VideoStream) -> float:
 
 def first_visible_frame(container: InputContainer, stream: VideoStream) -> Image:
     """Return the first frame of the first second that is not black; if all are, the first."""
-    images = (to_image(frame) for frame in islice(container.decode(stream), FADE_FRAMES))
+    images = (to_image(frame) for frame in islice(container.decode(stream), _FADE_FRAMES))
     first = next(images)
-    return next((each for each in chain([first], images) if is_visible(each)), first)
+    return next((each for each in chain([first], images) if _is_visible(each)), first)
 
 
 def to_image(frame: Any) -> Image:
@@ -309,14 +291,14 @@ def to_image(frame: Any) -> Image:
     return image.rotate(frame.rotation, expand=True) if frame.rotation else image
 
 
-def is_visible(image: Image) -> bool:
+def _is_visible(image: Image) -> bool:
     from PIL import ImageStat
 
     small = image.convert("L").resize((32, 32))
-    return bool(ImageStat.Stat(small).mean[0] > DARK)
+    return bool(ImageStat.Stat(small).mean[0] > _DARK)
 
 
-def is_cover(stream: VideoStream) -> bool:
+def _is_cover(stream: VideoStream) -> bool:
     """Return whether a video stream is the cover image of an audio file."""
     from av.stream import Disposition
 

@@ -16,19 +16,8 @@ from urllib.request import url2pathname
 from kling_nb.core.errors import MediaError
 from kling_nb.core.stored_input import StoredInput
 
-__all__ = [
-    "SOURCE_LIMIT_BYTES",
-    "describe",
-    "file_name",
-    "is_data_url",
-    "is_job",
-    "is_uri",
-    "unwrap",
-    "url_of",
-]
-
 SOURCE_LIMIT_BYTES: Final = 200_000_000
-URI: Final = re.compile(r"(file|data):", re.IGNORECASE)
+_URI: Final = re.compile(r"(file|data):", re.IGNORECASE)
 
 
 def describe(source: object) -> str:
@@ -58,19 +47,19 @@ def unwrap(source: object, name: str = "") -> object:
         MediaError: It is a job without a clip, or cannot be read.
     """
     if is_job(source):
-        return clip_of_job(source, name or describe(source))
+        return _clip_of_job(source, name or describe(source))
     if type(source).__module__.startswith("IPython."):
-        source = shown_content(source)
+        source = _shown_content(source)
     if isinstance(source, str):
-        return read_uri(source)
+        return _read_uri(source)
     if callable(getattr(source, "read", None)):
-        return read_open_file(source)
+        return _read_open_file(source)
     return bytes(source) if isinstance(source, bytes | bytearray | memoryview) else source
 
 
 def is_uri(given: object) -> bool:
     """Return whether it is a `data:` or `file:` URI."""
-    return isinstance(given, str) and URI.match(given.strip()) is not None
+    return isinstance(given, str) and _URI.match(given.strip()) is not None
 
 
 def is_data_url(given: object) -> bool:
@@ -81,7 +70,7 @@ def is_data_url(given: object) -> bool:
 def url_of(source: object) -> str:
     """Return an http(s) URL, also of an IPython object; empty for anything else."""
     if type(source).__module__.startswith("IPython."):
-        source = shown_content(source)
+        source = _shown_content(source)
     url = source.strip() if isinstance(source, str) else ""
     return url if url.lower().startswith(("http://", "https://")) else ""
 
@@ -91,7 +80,7 @@ def is_job(source: Any) -> bool:
     return all(callable(getattr(source, name, None)) for name in ("done", "result", "exception"))
 
 
-def clip_of_job(job: Any, name: str) -> object:
+def _clip_of_job(job: Any, name: str) -> object:
     """Return the clip of a job."""
     if not job.done():
         variable = name if name.isidentifier() else "job"
@@ -103,26 +92,26 @@ def clip_of_job(job: Any, name: str) -> object:
     return job.result()
 
 
-def shown_content(shown: Any) -> object:
+def _shown_content(shown: Any) -> object:
     """Return the content of an `IPython.display` object: bytes, a path or a URL; else itself."""
     names = ("data", "filename", "url")
     return next((value for name in names if (value := getattr(shown, name, None))), shown)
 
 
-def read_uri(given: str) -> object:
+def _read_uri(given: str) -> object:
     """Return the path of a `file:` URI or the bytes of a `data:` URI; else the text itself."""
     if not is_uri(given):
         return given
     given = given.strip()
     if is_data_url(given):
-        return decode_data_url(given)
+        return _decode_data_url(given)
     parts = urlsplit(given)
     if parts.netloc not in {"", "localhost"}:
         raise MediaError(f"{given[:300]!r} is a file on another machine; give a path on this one")
     return url2pathname(parts.path)
 
 
-def decode_data_url(given: str) -> bytes:
+def _decode_data_url(given: str) -> bytes:
     head, comma, data = given.partition(",")
     content = unquote_to_bytes(data)
     if not head.lower().endswith(";base64"):
@@ -141,7 +130,7 @@ def file_name(source: object) -> str:
     return name if isinstance(name, str) else ""
 
 
-def read_open_file(file: Any) -> bytes:
+def _read_open_file(file: Any) -> bytes:
     """Return the whole content of an open file, and keep its position."""
     file = getattr(file, "buffer", file)  # the binary file of one opened as text
     try:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 
 from .parameters import ROUNDING_S
 
-__all__ = ["Advisory", "FrameAdvisory", "LengthAdvisory", "MediaFacts", "warnings_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:

@@ -30,8 +30,6 @@ from .cell_variables import fill_prompt, raw_prompt
 from .lookup import find_model
 from .spec import ModelSpec, Parameter
 
-__all__ = ["Cell", "join_lines", "model_of", "read_cell", "read_line", "write_cell"]
-
 ESCAPE: Final = "" if sys.platform.startswith("win") else "\\"
 """Escape character outside quotes; none on Windows, where it is part of a path."""
 _LOST_BACKSLASH: Final = re.compile(r"(?<!\\)(?:\\\\)*\\\w")

@@ -15,20 +15,6 @@ from .catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from .lookup import format_inputs, nearest
 from .spec import ModelSpec, Parameter
 
-__all__ = [
-    "EMBED_CHOICES",
-    "PROMPT",
-    "LineParser",
-    "help_text",
-    "negative_option",
-    "option_name",
-    "option_rows",
-    "options_of",
-    "parser_of",
-    "source_options",
-    "unknown_option",
-]
-
 EMBED_CHOICES = ("auto", "always", "never")
 PROMPT = "prompt"
 """The parameter that is the body of a cell."""

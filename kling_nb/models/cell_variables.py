@@ -19,16 +19,6 @@ from .lookup import nearest
 from .parameter_kind import as_tuple
 from .spec import ModelSpec
 
-__all__ = [
-    "Resolved",
-    "fill_prompt",
-    "missing_variables",
-    "names_in",
-    "raw_prompt",
-    "resolve",
-    "unresolved",
-]
-
 _IN_PROMPT = re.compile(r"(?<!\\)(\\*)(\{\{\s*([A-Za-z_]\w*)\s*\}\})")
 """Groups: the backslashes, the whole, the name. Each pair of backslashes before a name is one, and
 an odd one escapes the name; elsewhere backslashes have no meaning."""
@@ -42,7 +32,7 @@ _NOTHING = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class _Resolved:
     """The values of a cell, with names of variables replaced."""
 
     values: dict[str, object]
@@ -89,7 +79,7 @@ def names_in(body: str) -> list[str]:
 
 def resolve(
     spec: ModelSpec, values: Mapping[str, object], variables: Mapping[str, object]
-) -> Resolved:
+) -> _Resolved:
     """Return the values with names of variables replaced.
 
     Args:
@@ -97,7 +87,7 @@ def resolve(
         values: As written; a text that is not a variable's name stays as it is.
         variables: By name. A list stands for several images.
     """
-    found = Resolved(dict(values), {})
+    found = _Resolved(dict(values), {})
     for name, kind in ((p.name, p.kind) for p in spec.sources):
         if values.get(name) is not None:
             found.values[name], found.written[name] = kind.resolve(

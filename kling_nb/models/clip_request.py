@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 
 from .spec import ModelSpec
 
-__all__ = ["ClipRequest"]
-
 
 @dataclass(frozen=True, slots=True)
 class ClipRequest:

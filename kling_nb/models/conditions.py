@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["ALWAYS", "When", "count_of", "has_value"]
-
 
 @dataclass(frozen=True, slots=True)
 class When:

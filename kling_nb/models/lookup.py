@@ -15,16 +15,6 @@ from .catalog import CATALOGUE
 from .rules import NeededWithout
 from .spec import ModelSpec, describe, price_credits
 
-__all__ = [
-    "Offer",
-    "find_model",
-    "format_inputs",
-    "models_named",
-    "nearest",
-    "needed_media",
-    "offer_of",
-]
-
 
 def find_model(name: str) -> ModelSpec:
     """Return the model with a name; a unique part of the name is enough.

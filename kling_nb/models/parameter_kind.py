@@ -12,8 +12,6 @@ from typing import Any, Literal
 
 from kling_nb.core.unicode_text import plain_lines
 
-__all__ = ["Change", "LookUp", "Medium", "ParameterKind", "Rejected", "as_tuple", "wrong_count"]
-
 Medium = Literal["image", "video", "audio"]
 
 LookUp = Callable[[object], object]

@@ -18,8 +18,6 @@ from kling_nb.core.unicode_text import comparable_text, normalize_text
 
 from .parameter_kind import LookUp, Medium, ParameterKind, Rejected, as_tuple, wrong_count
 
-__all__ = ["ROUNDING_S", "Choice", "Flag", "Media", "Number", "Text", "is_media"]
-
 _LONG_LIST = 4
 """Longer lists of consecutive numbers are shown by their ends."""
 

@@ -10,8 +10,6 @@ from datetime import date
 from .conditions import ALWAYS, When
 from .parameters import ROUNDING_S
 
-__all__ = ["Price", "PriceList"]
-
 
 @dataclass(frozen=True, slots=True)
 class Price:

@@ -14,8 +14,6 @@ from kling_nb.core.formatting import format_count, shorten
 from .parameter_kind import Change, LookUp, ParameterKind, Rejected, as_tuple, wrong_count
 from .parameters import Choice, Flag, Media, Number, Text
 
-__all__ = ["Column", "Fault", "Records"]
-
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -80,10 +78,10 @@ class Records(ParameterKind):
 
     def parse(self, value: object) -> tuple[dict[str, object], ...]:
         """Return the records with parsed fields; takes mappings or their JSON text."""
-        items = load_records(value)
+        items = _load_records(value)
         if isinstance(items, str):
             raise Rejected(f"{shorten(items)} is neither JSON nor a variable with {self.noun}s")
-        if not are_records(items):
+        if not _are_records(items):
             raise Rejected(f"{shorten(value)} is not a list of {self.noun}s")
         if not self.min_count <= len(items) <= self.max_count:
             raise Rejected(wrong_count(len(items)))
@@ -173,8 +171,8 @@ class Records(ParameterKind):
 
     def resolve(self, value: object, look_up: LookUp) -> tuple[object, object]:
         """Return the records with sources resolved; a cell has records only if they are text."""
-        records = load_records(look_up(value))
-        if not are_records(records):
+        records = _load_records(look_up(value))
+        if not _are_records(records):
             return records, records
         sources = [column for column in self.columns if column.kind.is_source]
         resolved = [
@@ -194,8 +192,8 @@ class Records(ParameterKind):
 
     def transform(self, value: object, path: str, change: Change) -> object:
         """Return the records with the result of `change` for each field."""
-        records = load_records(value)
-        if not are_records(records):
+        records = _load_records(value)
+        if not _are_records(records):
             return value
         kinds = {column.name: column.kind for column in self.columns}
         changed = (
@@ -212,7 +210,7 @@ class Records(ParameterKind):
 
     def wire_value(self, value: object) -> object:
         """Return the records with the service's names of their fields."""
-        if not are_records(value):
+        if not _are_records(value):
             return value
         return [
             {c.field: record[c.name] for c in self.columns if c.name in record} for record in value
@@ -224,7 +222,7 @@ class Records(ParameterKind):
         return f"{self.noun} {int(place) + 1}: {column}" if column else path
 
 
-def load_records(value: object) -> object:
+def _load_records(value: object) -> object:
     """Return records as given: parse JSON text, and make a single record a list of one."""
     if isinstance(value, str):
         with suppress(ValueError, RecursionError):
@@ -232,7 +230,7 @@ def load_records(value: object) -> object:
     return [value] if isinstance(value, Mapping) else value
 
 
-def are_records(value: object) -> TypeGuard[Sequence[Mapping[str, object]]]:
+def _are_records(value: object) -> TypeGuard[Sequence[Mapping[str, object]]]:
     """Return whether a value is a list of mappings."""
     return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)
 

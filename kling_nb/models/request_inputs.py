@@ -20,15 +20,13 @@ from .parameters import Media, is_media
 from .rules import PresenceFlag, Unsent
 from .spec import ModelSpec, Values
 
-__all__ = ["Input", "fingerprint", "fingerprints", "media_of", "request_input", "with_media"]
-
-Hashes = tuple[str, ...]
+_Hashes = tuple[str, ...]
 """The hashes of one media input: the current SHA-256 of its source, then those of earlier
 versions of this package."""
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class _Input:
     """One place in a request that holds media."""
 
     path: str
@@ -41,15 +39,15 @@ class Input:
     """The sources as given, unopened."""
 
 
-def media_of(spec: ModelSpec, values: Values) -> dict[str, Input]:
+def media_of(spec: ModelSpec, values: Values) -> dict[str, _Input]:
     """Return every place where validated values hold media, by path, in the order of the spec."""
-    found: dict[str, Input] = {}
+    found: dict[str, _Input] = {}
 
     def note(kind: ParameterKind, value: object, path: str) -> object:
         if is_media(kind):
             parameter = spec.parameter(path.partition("[")[0])
             label = parameter.kind.format_path(path)
-            found[path] = Input(path, label, parameter.name, kind, as_tuple(value))
+            found[path] = _Input(path, label, parameter.name, kind, as_tuple(value))
         return value
 
     _transform(spec, values, note)
@@ -126,7 +124,7 @@ def fingerprint(
 def fingerprints(
     spec: ModelSpec,
     values: Values,
-    media: Mapping[str, Sequence[Hashes]],
+    media: Mapping[str, Sequence[_Hashes]],
     *,
     service: str,
     take: int,

@@ -15,27 +15,6 @@ from .conditions import When, count_of, has_value
 from .parameter_kind import wrong_count
 from .parameters import ROUNDING_S
 
-__all__ = [
-    "AtMost",
-    "Excludes",
-    "Filled",
-    "Implied",
-    "LastsAtMost",
-    "NeededWithout",
-    "Needs",
-    "NotTaken",
-    "OneValueOf",
-    "OnlyWith",
-    "PresenceFlag",
-    "Rule",
-    "RuleInput",
-    "SumOf",
-    "Summed",
-    "Unsent",
-    "broken_rules",
-    "sum_of",
-]
-
 _MISSING = "is missing"
 
 
@@ -155,7 +134,7 @@ class SumOf(_Pair):
 
     def problem(self, request: RuleInput) -> Problem | None:
         """Return the problem, at `field`."""
-        total = sum_of(request.values.get(self.other), self.column)
+        total = _sum_of(request.values.get(self.other), self.column)
         given = request.values.get(self.field)
         if total is None or given is None or float(str(given)) == total:
             return None
@@ -299,7 +278,7 @@ def broken_rules(
     return list(found.values())
 
 
-def sum_of(records: object, column: str) -> float | None:
+def _sum_of(records: object, column: str) -> float | None:
     """Return the sum of a column, or None without records."""
     if not isinstance(records, tuple) or not records:
         return None
@@ -350,7 +329,7 @@ class Summed:
 
     def follows(self, given: Mapping[str, object]) -> object | None:
         """Return the value of the field, or None."""
-        return sum_of(given.get(self.of), self.column)
+        return _sum_of(given.get(self.of), self.column)
 
     def why(self, value: object) -> str:
         """Return the origin of a value, for an error message."""

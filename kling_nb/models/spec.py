@@ -21,21 +21,6 @@ from .prices import PriceList
 from .records import Records
 from .rules import Filled, Implied, NotTaken, Rule, RuleInput, Summed, broken_rules
 
-__all__ = [
-    "Kind",
-    "ModelSpec",
-    "Parameter",
-    "Values",
-    "check_durations",
-    "describe",
-    "describe_named",
-    "most_credits",
-    "price_credits",
-    "request_text",
-    "review",
-    "validate",
-]
-
 _MAX_LABELLED_CHARS = 60
 """Maximum length of a text beside other values; a longer one is cut."""
 

@@ -13,8 +13,6 @@ from typing import Any
 from kling_nb.core.errors import InvalidInput
 from kling_nb.models.cell import join_lines, read_line
 
-__all__ = ["AWAITED", "CellClock", "awaiting", "with_body", "without_comments"]
-
 AWAITED = "kling_awaited"
 """The cell magic that replaces a `%%kling --wait`; it returns a coroutine."""
 

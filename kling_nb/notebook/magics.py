@@ -36,8 +36,6 @@ from kling_nb.notebook.archive.notebook_file import reported_notebooks
 from .commands import Commands
 from .input_transformers import AWAITED, CellClock, awaiting, with_body, without_comments
 
-__all__ = ["KlingMagics", "load", "teach_displays", "unload"]
-
 _LAST_DISPLAY_S = 60.0
 _BEFORE_PYTHON = 1000.0
 """The priority of our completions, above those of Python names."""

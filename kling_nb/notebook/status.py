@@ -22,8 +22,6 @@ from kling_nb.display.cards import FrontEnd
 from kling_nb.jobs.default_session import default_session, warn_unkeyed
 from kling_nb.jobs.session import Session
 
-__all__ = ["describe_balance", "describe_mode", "greet"]
-
 _log = logging.getLogger("kling_nb")
 
 _HEADLESS_WAIT_S = 5.0

@@ -21,19 +21,17 @@ from kling_nb.core.errors import LedgerError
 
 from .user_index import open_file
 
-__all__ = ["CallbackRoutes"]
+_LOG = logging.getLogger("kling_nb")
 
-LOG = logging.getLogger("kling_nb")
-
-MAX_AGE: Final = timedelta(days=30)
+_MAX_AGE: Final = timedelta(days=30)
 """How long a token is kept; the service keeps results for 14 days (source: D)."""
 
-ADVICE: Final = (
+_ADVICE: Final = (
     "Jupyter Server cannot forward callbacks; polling continues. Delete the file if it is broken: "
     "it is created again."
 )
 
-TABLE: Final = """
+_TABLE: Final = """
     CREATE TABLE IF NOT EXISTS doors (
         digest TEXT PRIMARY KEY, folder TEXT NOT NULL, at TEXT NOT NULL
     )
@@ -58,14 +56,14 @@ class CallbackRoutes:
         """
         try:
             with open_file(self.path, "rwc") as connection, connection:
-                connection.execute(TABLE)
-                connection.execute("DELETE FROM doors WHERE at < ?", (encode(at - MAX_AGE),))
+                connection.execute(_TABLE)
+                connection.execute("DELETE FROM doors WHERE at < ?", (encode(at - _MAX_AGE),))
                 connection.execute(
                     "INSERT OR REPLACE INTO doors (digest, folder, at) VALUES (?, ?, ?)",
-                    (digest(callback_token), str(folder.absolute()), encode(at)),
+                    (_digest(callback_token), str(folder.absolute()), encode(at)),
                 )
         except (OSError, ValueError, sqlite3.Error) as error:
-            raise LedgerError(f"{self.path} cannot be written ({error}). {ADVICE}") from error
+            raise LedgerError(f"{self.path} cannot be written ({error}). {_ADVICE}") from error
 
     def find(self, callback_token: str) -> Path | None:
         """Return the ledger folder for a callback token, or None."""
@@ -74,14 +72,14 @@ class CallbackRoutes:
                 return None
             with open_file(self.path, "rw") as connection:
                 query = "SELECT folder FROM doors WHERE digest = ?"
-                found = connection.execute(query, (digest(callback_token),)).fetchone()
+                found = connection.execute(query, (_digest(callback_token),)).fetchone()
                 return Path(found[0]) if found else None
         except (OSError, ValueError, TypeError, sqlite3.Error) as error:
-            LOG.warning("%s cannot be read (%s). %s", self.path, error, ADVICE)
+            _LOG.warning("%s cannot be read (%s). %s", self.path, error, _ADVICE)
             return None
 
 
-def digest(callback_token: str) -> str:
+def _digest(callback_token: str) -> str:
     """Return the key of a token; the time of a lookup by hash does not reveal other tokens."""
     return hashlib.sha256(callback_token.encode("utf-8", "replace")).hexdigest()
 

@@ -19,18 +19,16 @@ from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from .database import Database
 from .job_record import encode_time
 
-__all__ = ["CallbackStore", "StoredCallback"]
-
 MAX_PER_JOB: Final = 5
 """How many callbacks are stored for one job; older ones are deleted."""
 MAX_PER_FOLDER: Final = 1_000
 """How many callbacks are stored in one folder; older ones are deleted."""
 
-GIVEN_UP: Final = {Stage.UNKNOWN, Stage.VANISHED, Stage.FORGOTTEN, Stage.REFUSED}
-EXPECTING: Final = SUBMITTING | FOLLOWED | GIVEN_UP
+_GIVEN_UP: Final = {Stage.UNKNOWN, Stage.VANISHED, Stage.FORGOTTEN, Stage.REFUSED}
+_EXPECTING: Final = SUBMITTING | FOLLOWED | _GIVEN_UP
 """Stages in which a callback may bring news, also of a task that was given up."""
 
-INSERT: Final = """
+_INSERT: Final = """
     INSERT INTO notifications (nonce, body, at) SELECT :nonce, :body, :at
     WHERE NOT EXISTS (SELECT 1 FROM notifications WHERE nonce = :nonce AND body = :body)
 """
@@ -88,10 +86,10 @@ class CallbackStore:
         if len(body) > CALLBACK_LIMIT_BYTES:
             raise ValueError(f"{len(body)} bytes: a callback has at most {CALLBACK_LIMIT_BYTES}")
         with self._database.writing() as connection:
-            if stage_of(connection, nonce) not in EXPECTING:
+            if stage_of(connection, nonce) not in _EXPECTING:
                 return False
-            connection.execute(INSERT, {"nonce": nonce, "body": body, "at": encode_time(at)})
-            delete_oldest(connection, nonce)
+            connection.execute(_INSERT, {"nonce": nonce, "body": body, "at": encode_time(at)})
+            _delete_oldest(connection, nonce)
             return True
 
     def callback_tokens(self) -> set[str]:
@@ -123,7 +121,7 @@ def stage_of(connection: sqlite3.Connection, nonce: str) -> Stage | None:
     return Stage(found["stage"]) if found else None
 
 
-def delete_oldest(connection: sqlite3.Connection, nonce: str) -> None:
+def _delete_oldest(connection: sqlite3.Connection, nonce: str) -> None:
     """Enforce the limits: a sender that knows one callback URL must not fill the disk."""
     connection.execute(
         """

@@ -19,12 +19,10 @@ from kling_nb.core.forks import no_fork
 
 from .migrations import MIGRATIONS
 
-__all__ = ["BUSY_TIMEOUT_S", "MIGRATIONS", "Database", "advice_for", "read_version"]
-
 BUSY_TIMEOUT_S = 30.0
 """How long an operation of a session waits for a lock."""
 
-ADVICE = {
+_ADVICE = {
     "SQLITE_BUSY": "Another program kept it locked too long. Close that program, then run again.",
     "SQLITE_FULL": "The disk is full. Make room, then run again.",
     "SQLITE_READONLY": "It cannot be written. Allow writing, or choose another folder.",
@@ -40,7 +38,7 @@ ADVICE = {
 def advice_for(error: sqlite3.Error) -> str:
     """Return what happened to the file and what to do next, for people."""
     name: str = getattr(error, "sqlite_errorname", "")
-    for prefix, advice in ADVICE.items():
+    for prefix, advice in _ADVICE.items():
         if name.startswith(prefix):
             return f"{advice} ({error})"
     return f"{error}. Check the disk and the folder's permissions, then run again."

@@ -25,17 +25,15 @@ from kling_nb.core.job_state import Stage
 
 from .job_record import JobRecord, encode_record, parse_record
 
-__all__ = ["IdSlots"]
+_LOG = logging.getLogger("kling_nb")
 
-LOG = logging.getLogger("kling_nb")
-
-ID_BYTES = 512
+_ID_BYTES = 512
 """Blanks for the task id as JSON; the ids of the service have 32 bytes."""
 
-MAX_BYTES = 1_000_000
+_MAX_BYTES = 1_000_000
 """Largest file that is read; a row has some kilobytes."""
 
-FAULTS = (OSError, ValueError, TypeError, LookupError)
+_FAULTS = (OSError, ValueError, TypeError, LookupError)
 """Errors of a file that is unusable or has other content."""
 
 
@@ -60,7 +58,7 @@ class IdSlots:
         Raises:
             LedgerError: The file cannot be created.
         """
-        content = encode_slot(row, self._folder)
+        content = _encode_slot(row, self._folder)
         try:
             self._open[row.id] = (self._create(row.id, content), content)
         except OSError as error:
@@ -87,15 +85,15 @@ class IdSlots:
             os.write(number, encode_id(task_id))
             os.fsync(number)
         except OSError as error:
-            LOG.warning("job %s: its task id could not be written: %s", job_id, error)
+            _LOG.warning("job %s: its task id could not be written: %s", job_id, error)
             return False
         return True
 
     def read(self, job_id: str) -> str:
         """Return the task id that was written for a job; empty if there is none."""
         try:
-            return parse_id(content_of(self._file(job_id)))
-        except FAULTS:
+            return _parse_id(content_of(self._file(job_id)))
+        except _FAULTS:
             return ""
 
     def rows(self) -> list[JobRecord]:
@@ -103,9 +101,9 @@ class IdSlots:
         found = []
         for file in self._files():
             try:
-                found.append(parse_slot(content_of(file), self._folder))
-            except FAULTS as error:
-                LOG.warning("%s cannot be read and is left alone: %r", file, error)
+                found.append(_parse_slot(content_of(file), self._folder))
+            except _FAULTS as error:
+                _LOG.warning("%s cannot be read and is left alone: %r", file, error)
         return found
 
     def job_ids(self) -> list[str]:
@@ -142,7 +140,7 @@ class IdSlots:
             raise
         try:
             os.fsync(number)
-            sync_folders(self.path, self._folder)
+            _sync_folders(self.path, self._folder)
         except OSError:
             os.close(number)
             file.unlink(missing_ok=True)
@@ -158,16 +156,16 @@ class IdSlots:
 
 def content_of(file: Path) -> bytes:
     """Return the content of a file, without waiting for a pipe or a device."""
-    with open_plain(file, MAX_BYTES) as opened:
+    with open_plain(file, _MAX_BYTES) as opened:
         return opened.read()
 
 
 def encode_id(task_id: str) -> bytes:
     """Return a task id as JSON, with blanks up to the bytes that are preallocated."""
-    return json.dumps(task_id).encode().ljust(ID_BYTES - 1) + b"\n"
+    return json.dumps(task_id).encode().ljust(_ID_BYTES - 1) + b"\n"
 
 
-def parse_id(content: bytes) -> str:
+def _parse_id(content: bytes) -> str:
     """Return the task id of a file; empty if none was written.
 
     Raises:
@@ -179,14 +177,14 @@ def parse_id(content: bytes) -> str:
     return task_id
 
 
-def encode_slot(row: JobRecord, folder: Path) -> bytes:
+def _encode_slot(row: JobRecord, folder: Path) -> bytes:
     """Return the content before the request is sent: blanks for the id, and the row."""
     columns = encode_record(row, folder)
     del columns["thumbnail"]
     return encode_id("") + json.dumps(columns).encode()
 
 
-def parse_slot(content: bytes, folder: Path) -> JobRecord:
+def _parse_slot(content: bytes, folder: Path) -> JobRecord:
     """Return the row of a file, in stage `sending` and without a task.
 
     Raises:
@@ -197,7 +195,7 @@ def parse_slot(content: bytes, folder: Path) -> JobRecord:
     return replace(row, stage=Stage.SENDING, task_id="")
 
 
-def sync_folders(*folders: Path) -> None:
+def _sync_folders(*folders: Path) -> None:
     """Sync the names of new files to disk; Windows does that by itself."""
     if os.name == "nt":
         return

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import Stage
+from kling_nb.storage.migrations import MIGRATIONS
 
-from .database import MIGRATIONS, Database, read_version
+from .database import Database, read_version
 from .job_record import JobRecord
 from .jobs_table import JobsTable
-
-__all__ = ["find_damage", "read_records"]
 
 TIMEOUT_S = 3.0
 """Shorter than a session's: a read that only reports can be repeated."""
@@ -27,7 +26,7 @@ def find_damage(folder: Path) -> list[str]:
     Raises:
         LedgerError: There is no ledger, or it cannot be read now; says what to do.
     """
-    with open_database(folder).reading() as connection:
+    with _open_database(folder).reading() as connection:
         found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
     return [] if found == ["ok"] else found
 
@@ -39,7 +38,7 @@ def read_records(folder: Path, *stages: Stage) -> list[JobRecord]:
         LedgerError: There is no ledger, it cannot be read now, or a session must migrate it
             first; says what to do.
     """
-    database = open_database(folder)
+    database = _open_database(folder)
     with database.reading() as connection:
         version = read_version(connection)
         if version == 0:
@@ -51,5 +50,5 @@ def read_records(folder: Path, *stages: Stage) -> list[JobRecord]:
         return JobsTable(connection, folder, lambda: datetime.now(UTC)).in_stages(*stages)
 
 
-def open_database(folder: Path) -> Database:
+def _open_database(folder: Path) -> Database:
     return Database(folder / "ledger.sqlite3", timeout_s=TIMEOUT_S)

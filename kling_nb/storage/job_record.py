@@ -1,7 +1,7 @@
 """The record of a job in the ledger, and its conversion to columns and back.
 
-A field of `JobRecord` is a column of the table `jobs`. Its annotation decides how `encode_column`
-and `parse_column` convert it, so a new column needs a field here and a step in `migrations`. Give
+A field of `JobRecord` is a column of the table `jobs`. Its annotation decides how `_encode_column`
+and `_parse_column` convert it, so a new column needs a field here and a step in `migrations`. Give
 the field a default: records of older versions lack it. Pure: opens no file and contains no SQL.
 """
 
@@ -21,23 +21,10 @@ from kling_nb.core.stored_input import StoredInput
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.spec import describe_named, request_text
 
-__all__ = [
-    "REQUEST",
-    "Column",
-    "JobRecord",
-    "adopted_fingerprint",
-    "encode_facts",
-    "encode_record",
-    "encode_sources",
-    "encode_text",
-    "encode_time",
-    "parse_record",
-]
-
 Column = str | bytes | int | float | None
 
 
-NOT_RECORDED = datetime(1, 1, 1, tzinfo=UTC)
+_NOT_RECORDED = datetime(1, 1, 1, tzinfo=UTC)
 """The time of a record that the ledger does not have yet."""
 
 
@@ -75,8 +62,8 @@ class JobRecord:
     """The session that owns the job; empty if none follows it."""
     task_id: str = ""
     """Empty until the service has accepted."""
-    created_at: datetime = NOT_RECORDED
-    updated_at: datetime = NOT_RECORDED
+    created_at: datetime = _NOT_RECORDED
+    updated_at: datetime = _NOT_RECORDED
     sent_at: datetime | None = None
     accepted_at: datetime | None = None
     finished_at: datetime | None = None
@@ -136,7 +123,7 @@ class JobRecord:
         return request_text(self.values)
 
 
-def types_of(hint: Any) -> tuple[type, ...]:
+def _types_of(hint: Any) -> tuple[type, ...]:
     """Return the classes of an annotation's values; an int is a float, too."""
     hints = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     types = tuple(get_origin(each) or each for each in hints)
@@ -146,7 +133,7 @@ def types_of(hint: Any) -> tuple[type, ...]:
 _NO_COLUMNS = {"earlier_fingerprints", "warnings"}
 _HINTS = get_type_hints(JobRecord)
 COLUMNS: Mapping[str, tuple[type, ...]] = {
-    each.name: types_of(_HINTS[each.name])
+    each.name: _types_of(_HINTS[each.name])
     for each in fields(JobRecord)
     if each.name not in _NO_COLUMNS
 }
@@ -157,7 +144,7 @@ REQUEST = [each.name for each in fields(JobRecord) if not each.kw_only]
 _MANAGED = {"id", "stage", "owner", "created_at", "updated_at"} | {
     "starred", "hidden", "budget_before"
 }  # fmt: skip
-FACTS = [name for name in COLUMNS if name not in {*REQUEST, *_MANAGED}]
+_FACTS = [name for name in COLUMNS if name not in {*REQUEST, *_MANAGED}]
 """The columns that callers of `Ledger` may change; it writes the others itself."""
 
 
@@ -184,7 +171,7 @@ def encode_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def relative(path: str, folder: Path) -> str:
+def _relative(path: str, folder: Path) -> str:
     """Return a path relative to `folder` if it is inside; otherwise unchanged."""
     for root in (folder, folder.resolve()):
         if Path(path).is_relative_to(root):
@@ -192,9 +179,9 @@ def relative(path: str, folder: Path) -> str:
     return Path(path).as_posix()
 
 
-def encode_clip(clip: ClipFacts, folder: Path) -> str:
+def _encode_clip(clip: ClipFacts, folder: Path) -> str:
     """Return the facts as JSON, the path relative to `folder` if it is inside."""
-    return json.dumps(asdict(replace(clip, path=relative(clip.path, folder))))
+    return json.dumps(asdict(replace(clip, path=_relative(clip.path, folder))))
 
 
 def parse_clip(text: str, folder: Path) -> ClipFacts:
@@ -207,7 +194,7 @@ def encode_sources(sources: Mapping[str, Sequence[StoredInput]], folder: Path) -
     """Return the stored inputs as JSON, their paths relative to `folder`."""
 
     def encode(stored: StoredInput) -> dict[str, str]:
-        path = relative(stored.path, folder) if stored.path else ""
+        path = _relative(stored.path, folder) if stored.path else ""
         return asdict(replace(stored, path=path))
 
     return json.dumps({name: [encode(each) for each in inputs] for name, inputs in sources.items()})
@@ -223,7 +210,7 @@ def parse_sources(text: str, folder: Path) -> dict[str, tuple[StoredInput, ...]]
     return {name: tuple(map(parse, inputs)) for name, inputs in json.loads(text).items()}
 
 
-def encode_column(name: str, value: object, folder: Path) -> Column:
+def _encode_column(name: str, value: object, folder: Path) -> Column:
     """Return the column for a field's value; paths are relative to `folder`.
 
     Raises:
@@ -240,7 +227,7 @@ def encode_column(name: str, value: object, folder: Path) -> Column:
         case datetime():
             return encode_time(value)
         case ClipFacts():
-            return encode_clip(value, folder)
+            return _encode_clip(value, folder)
         case BalanceHistory():
             return json.dumps(encode_watch(value))
         case tuple():
@@ -252,8 +239,8 @@ def encode_column(name: str, value: object, folder: Path) -> Column:
     return value  # type: ignore[return-value]
 
 
-def parse_column(name: str, column: Any, folder: Path) -> Any:
-    """Return the value that `encode_column` wrote; None for a column that is empty."""
+def _parse_column(name: str, column: Any, folder: Path) -> Any:
+    """Return the value that `_encode_column` wrote; None for a column that is empty."""
     kind = COLUMNS[name][0]
     if column is None or kind in {str, bytes, int}:
         return column
@@ -275,12 +262,12 @@ def encode_facts(facts: Mapping[str, object], folder: Path) -> dict[str, Column]
     """Return the columns for new facts about a job.
 
     Raises:
-        TypeError: The name of a fact is not in `FACTS`, or its value has the wrong type.
+        TypeError: The name of a fact is not in `_FACTS`, or its value has the wrong type.
     """
     for name in facts:
-        if name not in FACTS:
-            raise TypeError(f"{name!r} is no fact of a job; allowed are {', '.join(FACTS)}")
-    return {name: encode_column(name, value, folder) for name, value in facts.items()}
+        if name not in _FACTS:
+            raise TypeError(f"{name!r} is no fact of a job; allowed are {', '.join(_FACTS)}")
+    return {name: _encode_column(name, value, folder) for name, value in facts.items()}
 
 
 def encode_record(record: JobRecord, folder: Path) -> dict[str, Column]:
@@ -293,13 +280,13 @@ def encode_record(record: JobRecord, folder: Path) -> dict[str, Column]:
     """
     values = {part.name: getattr(record, part.name) for part in fields(record)}
     return {
-        name: encode_column(name, value, folder)
+        name: _encode_column(name, value, folder)
         for name, value in values.items()
-        if name in COLUMNS and (value is not None or name not in FACTS)
+        if name in COLUMNS and (value is not None or name not in _FACTS)
     }
 
 
 def parse_record(columns: Mapping[str, Any], folder: Path) -> JobRecord:
     """Return the job of a row of the table `jobs`."""
     names = COLUMNS.keys() & columns.keys()
-    return JobRecord(**{name: parse_column(name, columns[name], folder) for name in names})
+    return JobRecord(**{name: _parse_column(name, columns[name], folder) for name in names})

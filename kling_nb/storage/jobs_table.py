@@ -24,9 +24,7 @@ from .job_record import (
     parse_record,
 )
 
-__all__ = ["JobsTable"]
-
-TIME_COLUMNS = {
+_TIME_COLUMNS = {
     Stage.SENDING: "sent_at",
     Stage.ACCEPTED: "accepted_at",
     Stage.SUCCEEDED: "finished_at",
@@ -37,7 +35,7 @@ TIME_COLUMNS = {
 }
 """The time that a stage sets once, unless the caller gives it."""
 
-MIN_ID_PREFIX = 4
+_MIN_ID_PREFIX = 4
 
 
 class JobsTable:
@@ -81,9 +79,9 @@ class JobsTable:
         found = self.select("id = ?", prefix) or self.select(
             "substr(id, 1, length(?)) = ?", prefix, prefix
         )
-        if not found or len(prefix) < MIN_ID_PREFIX:
+        if not found or len(prefix) < _MIN_ID_PREFIX:
             raise LedgerError(
-                f"no job {job_id!r}; give its id, or at least its first {MIN_ID_PREFIX} digits: "
+                f"no job {job_id!r}; give its id, or at least its first {_MIN_ID_PREFIX} digits: "
                 "`%kling jobs` lists them"
             )
         if len(found) > 1:
@@ -207,7 +205,7 @@ class JobsTable:
                 f"job {row.id} cannot go from {row.stage} to {stage}; allowed next stages: "
                 f"{allowed}. `%kling show {row.id}` shows its history."
             )
-        time_column = TIME_COLUMNS.get(stage)
+        time_column = _TIME_COLUMNS.get(stage)
         if time_column and getattr(row, time_column) is None:
             columns.setdefault(time_column, encode_time(self.now()))
         reason = columns.setdefault("reason", "")

@@ -29,9 +29,7 @@ from .session_lock import SessionLocks
 from .spending import Spending, check_budgets
 from .task_matching import TaskMatching
 
-__all__ = ["Ledger"]
-
-LOG = logging.getLogger("kling_nb")
+_LOG = logging.getLogger("kling_nb")
 
 
 class Ledger:
@@ -340,7 +338,7 @@ class Ledger:
         """Restore the requests that were being sent when the ledger lost them."""
         for row in self.id_slots.rows():
             if jobs.import_record(row) is not None:
-                LOG.warning("job %s was not in the ledger and is restored", row.id)
+                _LOG.warning("job %s was not in the ledger and is restored", row.id)
 
     def _read_slots(self, jobs: JobsTable, service: str) -> tuple[list[JobRecord], list[str]]:
         """Add the task ids from files; return the rows, and the jobs with a file to delete.

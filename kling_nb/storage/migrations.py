@@ -8,9 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-__all__ = ["MIGRATIONS"]
-
-FIRST_TABLES = (
+_FIRST_TABLES = (
     """
     CREATE TABLE jobs (
         number INTEGER PRIMARY KEY,
@@ -73,21 +71,21 @@ FIRST_TABLES = (
 )
 
 
-def create_first_tables(connection: sqlite3.Connection) -> None:
+def _create_first_tables(connection: sqlite3.Connection) -> None:
     """Create the jobs, events and spend in an empty file."""
-    for statement in FIRST_TABLES:
+    for statement in _FIRST_TABLES:
         connection.execute(statement)
 
 
-def add_columns(connection: sqlite3.Connection, *columns: str) -> None:
+def _add_columns(connection: sqlite3.Connection, *columns: str) -> None:
     """Add columns to the table `jobs`; a new one needs a field in `JobRecord`, too."""
     for column in columns:
         connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
 
 
-def add_sources_and_marks(connection: sqlite3.Connection) -> None:
+def _add_sources_and_marks(connection: sqlite3.Connection) -> None:
     """Add the stored inputs of each request, and the user's marks of its clip."""
-    add_columns(
+    _add_columns(
         connection,
         "sources TEXT NOT NULL DEFAULT '{}'",
         "starred INTEGER NOT NULL DEFAULT 0",
@@ -95,9 +93,9 @@ def add_sources_and_marks(connection: sqlite3.Connection) -> None:
     )
 
 
-def add_budgets(connection: sqlite3.Connection) -> None:
+def _add_budgets(connection: sqlite3.Connection) -> None:
     """Add budgets; the notebook of a request, and the credits left in its budget."""
-    add_columns(connection, "notebook TEXT NOT NULL DEFAULT ''", "budget_before REAL")
+    _add_columns(connection, "notebook TEXT NOT NULL DEFAULT ''", "budget_before REAL")
     connection.execute(
         """
         CREATE TABLE budgets (
@@ -121,9 +119,9 @@ def add_budgets(connection: sqlite3.Connection) -> None:
     connection.execute("DROP VIEW spend")
 
 
-def add_evidence(connection: sqlite3.Connection) -> None:
+def _add_evidence(connection: sqlite3.Connection) -> None:
     """Add callback tokens, raw answers, and the balance samples of a balance watch."""
-    add_columns(
+    _add_columns(
         connection,
         "nonce TEXT NOT NULL DEFAULT ''",
         "answer TEXT NOT NULL DEFAULT ''",
@@ -132,7 +130,7 @@ def add_evidence(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE UNIQUE INDEX one_job_a_nonce ON jobs (nonce) WHERE nonce <> ''")
 
 
-def add_uploads(connection: sqlite3.Connection) -> None:
+def _add_uploads(connection: sqlite3.Connection) -> None:
     """Add the URLs of recent uploads."""
     connection.execute(
         """
@@ -148,7 +146,7 @@ def add_uploads(connection: sqlite3.Connection) -> None:
     )
 
 
-def add_notifications(connection: sqlite3.Connection) -> None:
+def _add_notifications(connection: sqlite3.Connection) -> None:
     """Add stored callbacks."""
     connection.execute(
         """
@@ -159,9 +157,9 @@ def add_notifications(connection: sqlite3.Connection) -> None:
     )
 
 
-def add_readings(connection: sqlite3.Connection) -> None:
+def _add_readings(connection: sqlite3.Connection) -> None:
     """Add the time of a balance, and index the evidence for a charge."""
-    add_columns(connection, "balance_at TEXT")
+    _add_columns(connection, "balance_at TEXT")
     connection.execute("DROP INDEX jobs_by_cost")
     connection.execute(
         """
@@ -173,19 +171,19 @@ def add_readings(connection: sqlite3.Connection) -> None:
     )
 
 
-def add_result_urls(connection: sqlite3.Connection) -> None:
+def _add_result_urls(connection: sqlite3.Connection) -> None:
     """Add every URL of a result, as a JSON list; empty in older rows."""
-    add_columns(connection, "result_urls TEXT NOT NULL DEFAULT '[]'")
+    _add_columns(connection, "result_urls TEXT NOT NULL DEFAULT '[]'")
 
 
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
-    create_first_tables,
-    add_sources_and_marks,
-    add_budgets,
-    add_evidence,
-    add_uploads,
-    add_notifications,
-    add_readings,
-    add_result_urls,
+    _create_first_tables,
+    _add_sources_and_marks,
+    _add_budgets,
+    _add_evidence,
+    _add_uploads,
+    _add_notifications,
+    _add_readings,
+    _add_result_urls,
 )
 """Migration n changes version n to version n + 1. A released migration is never changed."""

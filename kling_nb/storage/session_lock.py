@@ -20,10 +20,8 @@ from filelock import BaseFileLock, FileLock, Timeout
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.files import ensure_file, make_folder
 
-__all__ = ["SessionLocks"]
-
 # Not per thread: a session may be opened in one thread and closed in another.
-new_lock = partial(FileLock, thread_local=False, is_singleton=False)
+_new_lock = partial(FileLock, thread_local=False, is_singleton=False)
 
 
 class SessionLocks:
@@ -44,7 +42,7 @@ class SessionLocks:
             LedgerError: The lock cannot be acquired.
         """
         path = self._path(owner)
-        lock = new_lock(path)
+        lock = _new_lock(path)
         try:
             make_folder(self.folder, within=self.folder.parent)
             ensure_file(path)
@@ -74,7 +72,7 @@ class SessionLocks:
         path = self._path(owner)
         if not owner or not path.exists():
             return False
-        lock = new_lock(path)
+        lock = _new_lock(path)
         try:
             lock.acquire(blocking=False)
         # A lock that cannot be probed may be a living session's: its jobs cost money twice if

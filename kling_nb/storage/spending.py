@@ -27,17 +27,15 @@ from kling_nb.core.job_state import BLOCKING, SUBMITTING, Stage
 from .job_record import Column, JobRecord, encode_text, encode_time
 from .jobs_table import JobsTable
 
-__all__ = ["Spending", "check_budgets"]
-
 _UNCERTAIN = SUBMITTING | {Stage.UNKNOWN, Stage.VANISHED, Stage.FAILED, Stage.FORGOTTEN}
 
-MAY_BE_PAID = "stage IN ({})".format(", ".join(f"'{stage}'" for stage in sorted(BLOCKING)))
-COST = "max(coalesce(credits, price_credits), 0)"
+_MAY_BE_PAID = "stage IN ({})".format(", ".join(f"'{stage}'" for stage in sorted(BLOCKING)))
+_COST = "max(coalesce(credits, price_credits), 0)"
 
 # Forgetting allows another task and returns no credits. A forgotten job does not count if its task
 # came back as a job of its own, which has the price; or if it has no task and the balance did not
 # change during the whole watch: a user who forgot it for that reason must not lose budget for good.
-FORGOTTEN = """
+_FORGOTTEN = """
     stage = 'forgotten' AND CASE WHEN task_id = ''
         THEN likelihood(watch, balance_before, price_credits) <> 'not_paid'
         ELSE NOT EXISTS (
@@ -46,18 +44,18 @@ FORGOTTEN = """
         ) END
 """
 
-CHARGED_FAILURE = """
+_CHARGED_FAILURE = """
     stage = 'failed' AND credits IS NULL
     AND likelihood(watch, balance_before, price_credits) = 'paid'
 """
 
-CHARGED = "stage <> 'forgotten' AND credits > 0"
+_CHARGED = "stage <> 'forgotten' AND credits > 0"
 
-COUNTS = f"({MAY_BE_PAID} OR ({CHARGED}) OR ({FORGOTTEN}) OR ({CHARGED_FAILURE}))"
+_COUNTS = f"({_MAY_BE_PAID} OR ({_CHARGED}) OR ({_FORGOTTEN}) OR ({_CHARGED_FAILURE}))"
 """Jobs that are, may be or will be paid, also forgotten ones; and failures that were charged, as
 the service reports or, if it does not, as the balance shows."""
 
-SCOPES = {
+_SCOPES = {
     Scope.NOTEBOOK: "notebook = :notebook",
     # The day of a row never changes: sent after midnight, it still counts for the day whose budget
     # admitted it. Otherwise requests admitted yesterday could exceed today's limit.
@@ -65,13 +63,13 @@ SCOPES = {
     Scope.FOLDER: "1",
 }
 
-BALANCE_AGE = timedelta(seconds=60)
+_BALANCE_AGE = timedelta(seconds=60)
 """How old the balance before a request may be if the row has no `balance_at`."""
 
-REFUND_TIME = timedelta(seconds=300)
+_REFUND_TIME = timedelta(seconds=300)
 """How long after a failure its credits may be refunded."""
 
-MOVED_BALANCE = """
+_MOVED_BALANCE = """
     stage = 'sending' OR sent_at >= :since OR accepted_at >= :since
     OR (stage IN ('unknown', 'vanished') AND updated_at >= :since)
     OR (stage = 'failed' AND updated_at >= :failed_since)
@@ -90,7 +88,7 @@ def execute(jobs: JobsTable, query: str, **values: Column) -> sqlite3.Cursor:
     return jobs.connection.execute(query, values)
 
 
-def read_budgets(jobs: JobsTable, service: str, notebook: str | None) -> list[BudgetStatus]:
+def _read_budgets(jobs: JobsTable, service: str, notebook: str | None) -> list[BudgetStatus]:
     """Return the budgets of a service and what counts against each.
 
     Args:
@@ -108,15 +106,15 @@ def read_budgets(jobs: JobsTable, service: str, notebook: str | None) -> list[Bu
     values = {"service": service, "scope": Scope.NOTEBOOK, "notebook": name}
     rows = jobs.connection.execute(query, values).fetchall()
     budgets = [Budget(service, Scope(scope), limit, notebook) for scope, limit, notebook in rows]
-    return [budget_status(jobs, budget) for budget in budgets]
+    return [_budget_status(jobs, budget) for budget in budgets]
 
 
-def budget_status(jobs: JobsTable, budget: Budget) -> BudgetStatus:
+def _budget_status(jobs: JobsTable, budget: Budget) -> BudgetStatus:
     """Return a budget and what counts against it now."""
     start, end = map(encode_time, day_of(jobs.now()))
     query = f"""
-        SELECT total({COST}), count(*) - count({COST}) FROM jobs
-        WHERE service = :service AND {COUNTS} AND {SCOPES[budget.scope]}
+        SELECT total({_COST}), count(*) - count({_COST}) FROM jobs
+        WHERE service = :service AND {_COUNTS} AND {_SCOPES[budget.scope]}
     """
     values = {"service": budget.service, "notebook": budget.notebook, "start": start, "end": end}
     spent, unpriced = execute(jobs, query, **values).fetchone()
@@ -136,12 +134,12 @@ def check_budgets(
     Raises:
         BudgetExceeded: The request exceeds a budget.
     """
-    budgets = read_budgets(jobs, intent.service, intent.notebook)
+    budgets = _read_budgets(jobs, intent.service, intent.notebook)
     if budget_error(budgets, intent.price_credits):
         # Requests that dead sessions intended do not count.
         for row in jobs.in_stages(Stage.INTENDED):
             end_if_orphaned(row)
-        budgets = read_budgets(jobs, intent.service, intent.notebook)
+        budgets = _read_budgets(jobs, intent.service, intent.notebook)
     if error := budget_error(budgets, intent.price_credits):
         raise error
     return least_left(budgets)
@@ -165,7 +163,7 @@ class Spending:
     def budget_statuses(self, service: str, notebook: str | None = None) -> list[BudgetStatus]:
         """Return the budgets of a service; without those of other notebooks if one is given."""
         with self._reading() as jobs:
-            return read_budgets(jobs, service, notebook)
+            return _read_budgets(jobs, service, notebook)
 
     def change(self, service: str, changes: Iterable[Change]) -> None:
         """Set and delete budgets of a service in one transaction."""
@@ -184,15 +182,15 @@ class Spending:
     def expenses(self) -> list[Expense]:
         """Return every job that is or may be paid for, oldest first."""
         query = f"""
-            SELECT service, created_at, notebook, model, {COST} AS cost, credits, stage, starred,
+            SELECT service, created_at, notebook, model, {_COST} AS cost, credits, stage, starred,
                 EXISTS (
                     SELECT 1 FROM events
                     WHERE job_id = jobs.id AND events.stage IN ('succeeded', 'saved', 'expired')
                 ) AS was_made
-            FROM jobs WHERE {COUNTS} ORDER BY number
+            FROM jobs WHERE {_COUNTS} ORDER BY number
         """
         with self._reading() as jobs:
-            return [parse_expense(row) for row in execute(jobs, query)]
+            return [_parse_expense(row) for row in execute(jobs, query)]
 
     def others_moved(self, row: JobRecord) -> bool:
         """Return whether another job may have changed the balance since it was read for this one.
@@ -203,21 +201,21 @@ class Spending:
         query = f"""
             SELECT EXISTS (
                 SELECT 1 FROM jobs
-                WHERE service = :service AND id <> :id AND stage <> 'refused' AND ({MOVED_BALANCE})
+                WHERE service = :service AND id <> :id AND stage <> 'refused' AND ({_MOVED_BALANCE})
             )
         """
-        since = row.balance_at or row.created_at - BALANCE_AGE
+        since = row.balance_at or row.created_at - _BALANCE_AGE
         values = {
             "service": row.service,
             "id": row.id,
             "since": encode_time(since),
-            "failed_since": encode_time(since - REFUND_TIME),
+            "failed_since": encode_time(since - _REFUND_TIME),
         }
         with self._reading() as jobs:
             return bool(execute(jobs, query, **values).fetchone()[0])
 
 
-def parse_expense(row: sqlite3.Row) -> Expense:
+def _parse_expense(row: sqlite3.Row) -> Expense:
     """Return the expense of a row of the table `jobs`."""
     is_clip = row["stage"] == Stage.SAVED
     return Expense(

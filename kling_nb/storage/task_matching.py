@@ -16,8 +16,6 @@ from kling_nb.core.job_state import Stage
 from .job_record import REQUEST, JobRecord, adopted_fingerprint, encode_text, encode_time
 from .jobs_table import JobsTable
 
-__all__ = ["TaskMatching"]
-
 
 class TaskMatching:
     """Assigns tasks to jobs of one ledger. Safe in any thread.
@@ -58,11 +56,11 @@ class TaskMatching:
             known = jobs.with_task(task_id, service)
             if known is not None:
                 return self._adopt_known(jobs, known, named)
-            row = named or only_unknown(jobs, task_id, service)
+            row = named or _only_unknown(jobs, task_id, service)
             if row is None:
                 intent = JobRecord(adopted_fingerprint(task_id), service, "", {}, 1, None)
                 return self._add(jobs, intent, task_id)
-            check_adoptable(row, task_id)
+            _check_adoptable(row, task_id)
             return self._accept(jobs, row, task_id)
 
     def assign_task(self, job_id: str, task_id: str) -> JobRecord:
@@ -95,7 +93,7 @@ class TaskMatching:
                 return self._accept(jobs, row, task_id, row.sent_at)
             case Stage.FORGOTTEN | Stage.REFUSED:
                 over = jobs.mark(row, task_id=encode_text(task_id))
-                return self._add(jobs, request_of(over), task_id)
+                return self._add(jobs, _request_of(over), task_id)
             case _:
                 return row
 
@@ -121,7 +119,7 @@ class TaskMatching:
             )
         match known.stage:
             case Stage.FORGOTTEN:
-                return self._add(jobs, request_of(known), known.task_id)
+                return self._add(jobs, _request_of(known), known.task_id)
             case Stage.VANISHED:
                 return self._accept(jobs, known, known.task_id)
             case _:
@@ -144,7 +142,7 @@ class TaskMatching:
         )
 
 
-def only_unknown(jobs: JobsTable, task_id: str, service: str) -> JobRecord | None:
+def _only_unknown(jobs: JobsTable, task_id: str, service: str) -> JobRecord | None:
     """Return the only unknown job of a service, or None.
 
     Raises:
@@ -157,7 +155,7 @@ def only_unknown(jobs: JobsTable, task_id: str, service: str) -> JobRecord | Non
     return next(iter(unknown), None)
 
 
-def check_adoptable(row: JobRecord, task_id: str) -> None:
+def _check_adoptable(row: JobRecord, task_id: str) -> None:
     """Check that a job may get this task.
 
     Raises:
@@ -180,7 +178,7 @@ def check_adoptable(row: JobRecord, task_id: str) -> None:
         )
 
 
-def request_of(row: JobRecord) -> JobRecord:
+def _request_of(row: JobRecord) -> JobRecord:
     """Return the request for a new job, with the task and the price of a job that was given up.
 
     Another job may answer the same request by now, so only the task identifies the new job.

@@ -13,8 +13,6 @@ from pathlib import Path
 from .database import Database
 from .job_record import encode_time
 
-__all__ = ["UploadCache"]
-
 
 class UploadCache:
     """The uploads of one folder. Safe in any thread and in any process.

@@ -23,17 +23,15 @@ from kling_nb.core.forks import no_fork
 
 from .job_record import encode_time
 
-__all__ = ["Payment", "UserIndex", "already_paid_error", "open_file"]
-
-LOG = logging.getLogger("kling_nb")
+_LOG = logging.getLogger("kling_nb")
 
 BUSY_TIMEOUT_S = 5.0
 """Short: the index is only a second source."""
 
-JUST_NOW = timedelta(minutes=10)
+_JUST_NOW = timedelta(minutes=10)
 """The age up to which a payment is reported as in progress: its answer may be outstanding."""
 
-TASK_ID_WIDTH = 512
+_TASK_ID_WIDTH = 512
 """Bytes that are preallocated for a task id. The ids of the service have 32."""
 
 TABLE = """
@@ -42,13 +40,13 @@ TABLE = """
     )
 """
 
-ADDED_COLUMNS = ("job_id", "task_id")
+_ADDED_COLUMNS = ("job_id", "task_id")
 """Text or NULL. Older versions neither read nor write them, and keep working.
 
 `task_id` is NULL until a claimed request is sent, then blank, then the id.
 """
 
-NOTE = """
+_NOTE = """
     INSERT INTO paid (fingerprint, folder, at, job_id, task_id) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (fingerprint) DO UPDATE SET
         folder = excluded.folder, at = excluded.at,
@@ -59,25 +57,25 @@ NOTE = """
     WHERE excluded.at >= paid.at
 """
 
-CLAIM = """
+_CLAIM = """
     INSERT INTO paid (fingerprint, folder, at, job_id, task_id) VALUES (?, ?, ?, ?, NULL)
     ON CONFLICT (fingerprint) DO UPDATE SET
         at = max(paid.at, excluded.at), job_id = excluded.job_id, task_id = NULL
     WHERE paid.folder = excluded.folder
 """
 
-WRITE_TASK_ID = """
+_WRITE_TASK_ID = """
     UPDATE paid SET task_id = ? WHERE fingerprint = ? AND folder = ? AND job_id = ?
 """
 
-Columns = tuple[str | None, ...]
+_Columns = tuple[str | None, ...]
 
-FILE_ERRORS = (OSError, ValueError, TypeError, sqlite3.Error)
+_FILE_ERRORS = (OSError, ValueError, TypeError, sqlite3.Error)
 """Errors of a file that is unusable or has other content."""
 
-DROP = "DELETE FROM paid WHERE fingerprint = ? AND folder = ? AND at = coalesce(?, at)"
+_DROP = "DELETE FROM paid WHERE fingerprint = ? AND folder = ? AND at = coalesce(?, at)"
 
-FIND = "SELECT * FROM paid WHERE fingerprint = ?"
+_FIND = "SELECT * FROM paid WHERE fingerprint = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ class UserIndex:
         The same payment in another folder replaces the entry: the folder was moved.
         """
         job = (job_id, task_id) if job_id else (None, None)
-        self._write(NOTE, fingerprint, (fingerprint, folder_key(folder), encode_time(at), *job))
+        self._write(_NOTE, fingerprint, (fingerprint, _folder_key(folder), encode_time(at), *job))
 
     def find(self, fingerprint: str) -> Payment | None:
         """Return the last payment for a request, or None if it is not known."""
@@ -122,8 +120,8 @@ class UserIndex:
             if not self.path.exists():
                 return None
             with open_file(self.path, "rw") as connection:
-                return find_payment(connection, fingerprint)
-        except FILE_ERRORS as error:
+                return _find_payment(connection, fingerprint)
+        except _FILE_ERRORS as error:
             self._warn("read", error)
             return None
 
@@ -138,8 +136,8 @@ class UserIndex:
             at: Delete only the entry of this time; None deletes any.
         """
         if self.find(fingerprint):  # else the file may not exist, and is not created for this
-            row = (fingerprint, folder_key(folder), None if at is None else encode_time(at))
-            self._write(DROP, fingerprint, row)
+            row = (fingerprint, _folder_key(folder), None if at is None else encode_time(at))
+            self._write(_DROP, fingerprint, row)
 
     def claim(
         self, fingerprint: str, folder: Path, at: datetime, *, take: int, job_id: str = ""
@@ -152,15 +150,15 @@ class UserIndex:
         Raises:
             AlreadyPaid: Says where, and what to do; nothing is saved.
         """
-        values = (fingerprint, folder_key(folder), encode_time(at), job_id or None)
-        paid = self._write(CLAIM, fingerprint, values) or self.find(fingerprint)
+        values = (fingerprint, _folder_key(folder), encode_time(at), job_id or None)
+        paid = self._write(_CLAIM, fingerprint, values) or self.find(fingerprint)
         if paid is not None and paid.folder != folder.absolute():
             raise already_paid_error(paid, folder, take + 1, now=at)
 
     def preallocate(self, fingerprint: str, folder: Path, job_id: str) -> None:
         """Save that a claimed request is sent now, and reserve space for its task id."""
         self._write(
-            WRITE_TASK_ID, fingerprint, (padded(""), fingerprint, folder_key(folder), job_id)
+            _WRITE_TASK_ID, fingerprint, (_padded(""), fingerprint, _folder_key(folder), job_id)
         )
 
     def write_task_id(self, fingerprint: str, folder: Path, job_id: str, task_id: str) -> bool:
@@ -172,38 +170,38 @@ class UserIndex:
         Returns:
             Whether the id is on the disk.
         """
-        row = (padded(task_id), fingerprint, folder_key(folder), job_id)
+        row = (_padded(task_id), fingerprint, _folder_key(folder), job_id)
         try:
             try:
-                paid = self._run(WRITE_TASK_ID, fingerprint, [row])
+                paid = self._run(_WRITE_TASK_ID, fingerprint, [row])
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                     raise
-                paid = self._run(WRITE_TASK_ID, fingerprint, [row], journal="MEMORY")
-        except FILE_ERRORS as error:
+                paid = self._run(_WRITE_TASK_ID, fingerprint, [row], journal="MEMORY")
+        except _FILE_ERRORS as error:
             self._warn("written", error)
             return False
         return paid is not None and (paid.job_id, paid.task_id) == (job_id, task_id)
 
     def note_all(self, folder: Path, entries: Sequence[tuple[str, datetime, str, str]]) -> None:
         """Save many payments of a folder: fingerprint, time, job id and task id of each."""
-        key = folder_key(folder)
+        key = _folder_key(folder)
         rows = [
             (name, key, encode_time(at), job_id, task_id) for name, at, job_id, task_id in entries
         ]
         if rows:
-            self._write(NOTE, rows[0][0], *rows)
+            self._write(_NOTE, rows[0][0], *rows)
 
-    def _write(self, statement: str, fingerprint: str, *rows: Columns) -> Payment | None:
+    def _write(self, statement: str, fingerprint: str, *rows: _Columns) -> Payment | None:
         """Run a statement for each row; return the request's new entry, or None on an error."""
         try:
             return self._run(statement, fingerprint, rows)
-        except FILE_ERRORS as error:
+        except _FILE_ERRORS as error:
             self._warn("written", error)
             return None
 
     def _run(
-        self, statement: str, fingerprint: str, rows: Sequence[Columns], *, journal: str = "DELETE"
+        self, statement: str, fingerprint: str, rows: Sequence[_Columns], *, journal: str = "DELETE"
     ) -> Payment | None:
         # One transaction: no other process writes between the statement and the query.
         with open_file(self.path, "rwc") as connection:
@@ -211,12 +209,12 @@ class UserIndex:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute(TABLE)
-                add_columns(connection)
+                _add_columns(connection)
                 connection.executemany(statement, rows)
-                return find_payment(connection, fingerprint)
+                return _find_payment(connection, fingerprint)
 
     def _warn(self, action: str, error: Exception) -> None:
-        LOG.warning(
+        _LOG.warning(
             "%s could not be %s (%s): requests paid for in other folders are not recognised. "
             "Delete the file if it is broken; it is created again.",
             self.path,
@@ -225,28 +223,28 @@ class UserIndex:
         )
 
 
-def folder_key(folder: Path) -> str:
+def _folder_key(folder: Path) -> str:
     """Return the key of a folder in the index."""
     return str(folder.absolute())
 
 
-def padded(task_id: str) -> str:
+def _padded(task_id: str) -> str:
     """Return a task id with blanks up to the bytes that are preallocated."""
-    return task_id + " " * (TASK_ID_WIDTH - len(task_id.encode()))
+    return task_id + " " * (_TASK_ID_WIDTH - len(task_id.encode()))
 
 
-def add_columns(connection: sqlite3.Connection) -> None:
+def _add_columns(connection: sqlite3.Connection) -> None:
     """Add the columns that a file of an older version lacks."""
     known = {column[1] for column in connection.execute("PRAGMA table_info(paid)")}
-    for name in ADDED_COLUMNS:
+    for name in _ADDED_COLUMNS:
         if name not in known:
             connection.execute(f"ALTER TABLE paid ADD COLUMN {name} TEXT")
 
 
-def find_payment(connection: sqlite3.Connection, fingerprint: str) -> Payment | None:
+def _find_payment(connection: sqlite3.Connection, fingerprint: str) -> Payment | None:
     """Return the last payment for a request; a file of an older version has fewer columns."""
     connection.row_factory = sqlite3.Row
-    found = connection.execute(FIND, (fingerprint,)).fetchone()
+    found = connection.execute(_FIND, (fingerprint,)).fetchone()
     if found is None:
         return None
     columns = dict(found)
@@ -281,7 +279,7 @@ def already_paid_error(
             "`ledger.sqlite3` from a copy, or run `%kling recover *.ipynb` to rebuild it from "
             f"saved notebooks; {task if paid.task_id else ''}{another}"
         )
-    is_new = now is not None and now - paid.at <= JUST_NOW
+    is_new = now is not None and now - paid.at <= _JUST_NOW
     how = "is being, or was just now," if is_new else "was, or may have been,"
     when = "" if is_new else f"on {day} "
     return AlreadyPaid(

@@ -1,6 +1,6 @@
 """The card controller: renders the state of jobs and handles button clicks.
 
-A `CardEntry` is one job on a card: the state shown last, and which changes need a message.
+A `_CardEntry` is one job on a card: the state shown last, and which changes need a message.
 """
 
 from __future__ import annotations
@@ -37,17 +37,10 @@ from kling_nb.jobs.job import Job
 from .mimebundle import Bundle, Embed, card_bundle, join_bundles, lacks_preview, make_preview
 from .outputs import Output
 
-__all__ = [
-    "Card",
-    "CardEntry",
-    "ShowTake",
-    "state_key",
-]
-
 _QUIET_S = 2.0
 
 
-class CardEntry:
+class _CardEntry:
     """One job of a card."""
 
     def __init__(self, job: Job) -> None:
@@ -61,7 +54,7 @@ class CardEntry:
 
     def needs_message(self, state: JobState) -> bool:
         """Whether a state needs a message; a waiting bar is animated by the page."""
-        if state_key(state) != state_key(self.shown):
+        if _state_key(state) != _state_key(self.shown):
             return True
         # Only these states have figures that change; CSS animates a waiting bar.
         has_figures = isinstance(state, Uploading | Downloading | Unresponsive)
@@ -72,7 +65,7 @@ class CardEntry:
         self.shown, self.shown_at = state, time.monotonic()
 
 
-def state_key(state: JobState) -> tuple[str, str]:
+def _state_key(state: JobState) -> tuple[str, str]:
     """Return what identifies a state for the reader: its kind, and the service's word for it."""
     return state.name, getattr(state, "word", "")
 
@@ -110,8 +103,8 @@ class Card:
         # A text output needs no player.
         self._embed: Embed = "never" if output.updates == "text" else embed
         self._on_take, self._on_end = on_take, on_end
-        self._first = CardEntry(job)
-        self._entries: list[CardEntry] = []
+        self._first = _CardEntry(job)
+        self._entries: list[_CardEntry] = []
         self._drawing = threading.RLock()
         self._is_closed = False
         self._place = CardContainer(self._receive) if output.updates == "live" else None
@@ -133,7 +126,7 @@ class Card:
         if self._place is not None:
             self._place.close()
 
-    def _add(self, entry: CardEntry) -> None:
+    def _add(self, entry: _CardEntry) -> None:
         if self._output.updates == "end":  # later updates are not saved there
             make_preview(entry.job.state, self._embed)
         with self._drawing:
@@ -141,7 +134,7 @@ class Card:
             self._draw()
         self._follow(entry)
 
-    def _follow(self, entry: CardEntry) -> None:
+    def _follow(self, entry: _CardEntry) -> None:
         if lacks_preview(entry.shown, self._embed):
             draw_later(self._log_errors, self._complete, entry)
         elif has_ended(entry.shown):
@@ -154,23 +147,23 @@ class Card:
         if has_ended(state) and state != entry.shown:
             self._handle_event(entry, Event(entry.job.id, state))
 
-    def _handle_event(self, entry: CardEntry, event: Event) -> None:
+    def _handle_event(self, entry: _CardEntry, event: Event) -> None:
         """Handle an event of the job, on the background loop; never blocks it."""
         state = event.state
         updates, before = self._output.updates, entry.shown
         if has_ended(state):
             draw_later(self._log_errors, self._end, entry)
-        elif updates == "text" and state_key(state) != state_key(before):
+        elif updates == "text" and _state_key(state) != _state_key(before):
             entry.mark_shown(state)
             self._output.show(card_bundle(entry.job.record, state, self._embed))
         elif updates == "live" and entry.needs_message(state):
             entry.mark_shown(state)
             # Redraw the saved HTML, so that a saved notebook has the task id.
-            renews = isinstance(state, Waiting) and state_key(state) != state_key(before)
+            renews = isinstance(state, Waiting) and _state_key(state) != _state_key(before)
             has_new_actions = type(state) is not type(before) or not isinstance(state, Waiting)
             draw_later(self._log_errors, self._renew, entry, renews, has_new_actions)
 
-    def _renew(self, entry: CardEntry, renews: bool, has_new_actions: bool) -> None:
+    def _renew(self, entry: _CardEntry, renews: bool, has_new_actions: bool) -> None:
         with self._drawing:
             if has_ended(entry.shown):
                 return
@@ -179,7 +172,7 @@ class Card:
             if has_new_actions:
                 self._send_actions(entry)
 
-    def _end(self, entry: CardEntry) -> None:
+    def _end(self, entry: _CardEntry) -> None:
         with self._drawing:
             state = entry.job.state
             if entry.shown == state:
@@ -194,7 +187,7 @@ class Card:
         finally:
             self._complete(entry)
 
-    def _complete(self, entry: CardEntry) -> None:
+    def _complete(self, entry: _CardEntry) -> None:
         """Make the preview of a large clip, which takes seconds, and show it."""
         try:
             if make_preview(entry.job.state, self._embed):
@@ -202,12 +195,12 @@ class Card:
         finally:
             self._settle(entry)
 
-    def _settle(self, entry: CardEntry) -> None:
+    def _settle(self, entry: _CardEntry) -> None:
         if entry is self._first and not self.settled.done():
             self.settled.set_result(None)
         self._on_end()
 
-    def _draw(self, *, ended: CardEntry | None = None, tells: bool = True) -> None:
+    def _draw(self, *, ended: _CardEntry | None = None, tells: bool = True) -> None:
         """Show all cards in their current state, and on live pages the actions below them."""
         with self._drawing:
             if self._place is not None:
@@ -219,7 +212,7 @@ class Card:
                 self._send_actions(*self._entries)
             self._output.show(bundle)
 
-    def _bundle(self, entries: list[CardEntry]) -> Bundle:
+    def _bundle(self, entries: list[_CardEntry]) -> Bundle:
         bundle = join_bundles(
             [
                 card_bundle(each.job.record, each.job.state, self._embed, makes_preview=False)
@@ -228,7 +221,7 @@ class Card:
         )
         return bundle if self._place is None else self._place.wrap(bundle)
 
-    def _send_actions(self, *entries: CardEntry, bundle: Bundle | None = None) -> None:
+    def _send_actions(self, *entries: _CardEntry, bundle: Bundle | None = None) -> None:
         if self._place is None:
             return
         now = datetime.now().astimezone()
@@ -262,7 +255,7 @@ class Card:
                 *self._entries, bundle=self._bundle(self._entries) if is_behind else None
             )
 
-    def _click(self, entry: CardEntry, word: str, turn: int) -> None:
+    def _click(self, entry: _CardEntry, word: str, turn: int) -> None:
         """Handle a click once, also if the same button is clicked on two pages."""
         acts = {"take": self._take, "resume": self._resume, "file": self._show_file}
         labels = {"take": "Requesting another take…", "resume": "Checking…"}
@@ -276,7 +269,7 @@ class Card:
         else:
             draw_later(self._log_errors, self._send_actions, entry)
 
-    def _run_action(self, entry: CardEntry, act: Callable[[CardEntry], None]) -> None:
+    def _run_action(self, entry: _CardEntry, act: Callable[[_CardEntry], None]) -> None:
         if entry.status.pending:
             self._send_actions(entry)
         message = ""
@@ -290,14 +283,14 @@ class Card:
         entry.status = replace(entry.status, pending="", error=message)
         self._send_actions(entry)
 
-    def _take(self, entry: CardEntry) -> None:
+    def _take(self, entry: _CardEntry) -> None:
         job = entry.job.another_take()
         if self._on_take is None:
-            self._add(CardEntry(job))
+            self._add(_CardEntry(job))
         else:
             self._on_take(job)
 
-    def _resume(self, entry: CardEntry) -> None:
+    def _resume(self, entry: _CardEntry) -> None:
         """Resume the job as `%kling resume ID` does, and follow it in the same entry."""
         controller = entry.job.controller
         # Without a controller its session is closed; the default session replaced it.
@@ -310,7 +303,7 @@ class Card:
         self._follow(entry)
         self._on_end()
 
-    def _show_file(self, entry: CardEntry) -> None:
+    def _show_file(self, entry: _CardEntry) -> None:
         state = entry.job.state
         if entry.status.path or not isinstance(state, Saved):
             entry.status = replace(entry.status, path="", href="")

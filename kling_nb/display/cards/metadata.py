@@ -18,18 +18,6 @@ from typing import Any, Final, Literal
 from kling_nb.core.job_state import JobState, Saved
 from kling_nb.storage import JobRecord
 
-__all__ = [
-    "CARD_MIME",
-    "CardMetadata",
-    "Embedded",
-    "bare_fingerprint",
-    "card_json",
-    "is_unproven",
-    "join_cards",
-    "read_card",
-    "unproven_fingerprint",
-]
-
 CARD_MIME: Final = "application/vnd.kling-nb.card+json"
 """The MIME type of the record in a display's bundle."""
 

@@ -24,8 +24,6 @@ from kling_nb.storage import JobRecord
 
 from .metadata import CARD_MIME, Embedded, card_json, join_cards
 
-__all__ = ["Bundle", "Embed", "card_bundle", "join_bundles", "lacks_preview", "make_preview"]
-
 Embed = Literal["auto", "always", "never"]
 Bundle = dict[str, Any]
 

@@ -15,8 +15,6 @@ from kling_nb.display.front_end import FrontEnd
 
 from .mimebundle import Bundle
 
-__all__ = ["CellOutput", "Output", "TerminalOutput", "Updates", "output_for"]
-
 Updates = Literal["text", "end", "live"]
 """Which changes of a job an output shows: each as text; only the end; or all, live on pages."""
 
@@ -40,7 +38,7 @@ class TerminalOutput:
         print_text(bundle["text/plain"])
 
 
-class CellOutput:
+class _CellOutput:
     """An output of the running cell that is updated in place.
 
     Args:
@@ -69,8 +67,8 @@ def output_for(front_end: FrontEnd) -> Output:
         case "terminal":
             return TerminalOutput()
         case "headless":
-            return CellOutput("end")
+            return _CellOutput("end")
         case "notebook":
-            return CellOutput("live")
+            return _CellOutput("live")
         case "VS Code" | "Colab":
-            return CellOutput("live", with_view=True)
+            return _CellOutput("live", with_view=True)

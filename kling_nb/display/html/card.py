@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import PurePath
 
+from markupsafe import Markup
+
 from kling_nb.core.formatting import format_bytes, replace_invisible, to_one_line
 from kling_nb.core.job_state import Encoding, JobState, Saved, has_ended
+from kling_nb.display.html.card_failures import Wording
 from kling_nb.storage import JobRecord
 
-from .card_text import Wording, describe, task_of
+from .card_text import describe, task_of
 from .markup import (
-    Markup,
     code,
     data_uri,
     escape,
@@ -32,11 +34,9 @@ from .markup import (
 from .plain_text import MODE_BADGE, WARNING_BADGE, shown_warnings
 from .prices import cost_line, format_clip, format_encoding, saved_hint
 
-__all__ = ["playback_note", "poster_image", "render_record", "video_attributes"]
-
-PROMPT_LIMIT = 160
-SIDE_BOX = (144, 120)
-PLAYER_BOX = (640, 448)
+_PROMPT_LIMIT = 160
+_SIDE_BOX = (144, 120)
+_PLAYER_BOX = (640, 448)
 """With this box a card with the tallest clip, in JupyterLab's frame, stays below 1000 pixels."""
 
 
@@ -62,10 +62,10 @@ def render_record(
     wording = describe(record, state, now=now)
     cost = cost_line(record, state, now=now)
     if isinstance(state, Saved):
-        body = saved_body(record, state, Markup(player), cost, file_href)
+        body = _saved_body(record, state, Markup(player), cost, file_href)
     else:
-        end = ended_text(wording) if has_ended(state) else ""
-        body = join(request(record, cost), warnings(record, state), task_line(state), end)
+        end = _ended_text(wording) if has_ended(state) else ""
+        body = join(request(record, cost), warnings(record, state), _task_line(state), end)
     return str(
         tag(
             "section",
@@ -73,8 +73,8 @@ def render_record(
             style_sheet(),
             head(record, wording),
             body,
-            cell_fold(record.cell),
-            actions_space(record, state),
+            _cell_fold(record.cell),
+            _actions_space(record, state),
             classes="kling-root kling-record",
             aria_label=f"Kling clip, {wording.badge.lower()}",
             data_kling_job=to_one_line(record.id),
@@ -95,7 +95,7 @@ def head(record: JobRecord, wording: Wording) -> Markup:
 
 def request(record: JobRecord, cost: str) -> Markup:
     """Return image and prompt side by side, the same in each state without a clip."""
-    thumbnail = image(record, record.thumbnail, SIDE_BOX)
+    thumbnail = image(record, record.thumbnail, _SIDE_BOX)
     side = tag("div", "side", thumbnail) if thumbnail else ""
     price = tag("p", "price", cost)
     return tag("div", "body", side, tag("div", "facts", prompt(record.prompt), price))
@@ -108,7 +108,7 @@ def warnings(record: JobRecord, state: JobState) -> Markup:
     return join(*(tag("p", "warning", line) for line in lines))
 
 
-def task_line(state: JobState) -> Markup:
+def _task_line(state: JobState) -> Markup:
     """Return the line with the task id; a running job without one keeps its space."""
     task_id = to_one_line(task_of(state))
     if not task_id and has_ended(state):
@@ -117,11 +117,11 @@ def task_line(state: JobState) -> Markup:
     return tag("p", "task", known)
 
 
-def saved_body(
+def _saved_body(
     record: JobRecord, state: Saved, player: Markup, cost: str, file_href: str
 ) -> Markup:
     """Return the clip in full width, with its prompt and facts below."""
-    player_or_image = player or image(record, record.thumbnail, PLAYER_BOX)
+    player_or_image = player or image(record, record.thumbnail, _PLAYER_BOX)
     name = PurePath(state.clip.path).name
     whole = f"Open the file ({format_bytes(state.clip.size_bytes)})"
     file = join(code(name), link(file_href, whole))
@@ -138,7 +138,7 @@ def saved_body(
     return join(shown, prompt(record.prompt), rows(facts_rows))
 
 
-def ended_text(wording: Wording) -> Markup:
+def _ended_text(wording: Wording) -> Markup:
     """Return the text of a job that ended without a clip."""
     entries = [(code(entry.name), entry.text) for entry in wording.entries]
     return tag(
@@ -148,12 +148,12 @@ def ended_text(wording: Wording) -> Markup:
         tag("p", "line", prose(wording.cost)) if wording.cost else "",
         tag("blockquote", "quote", wording.quote) if wording.quote.strip() else "",
         *(tag("p", "line", prose(line)) for line in wording.lines),
-        answer_fold(wording.answer) if wording.answer else "",
+        _answer_fold(wording.answer) if wording.answer else "",
         rows(entries) if entries else "",
     )
 
 
-def answer_fold(answer: str) -> Markup:
+def _answer_fold(answer: str) -> Markup:
     """Return the service's raw answer, folded."""
     summary = tag("summary", "copy", "What the service answered")
     return tag("details", "cell", summary, tag("pre", "source", answer))
@@ -168,14 +168,14 @@ def rows(pairs: Iterable[tuple[str, str]]) -> Markup:
 def prompt(text: str) -> Markup:
     """Return the prompt; a long one is cut here, since sanitizers remove line clamps."""
     whole = replace_invisible(text).strip()
-    short = to_one_line(whole, PROMPT_LIMIT)
-    if len(whole) <= PROMPT_LIMIT and whole.count("\n") < 3:
+    short = to_one_line(whole, _PROMPT_LIMIT)
+    if len(whole) <= _PROMPT_LIMIT and whole.count("\n") < 3:
         return tag("p", "prompt", whole)
     summary = tag("summary", "summary", short)
     return tag("details", "fold", summary, tag("p", "whole", whole))
 
 
-def cell_fold(cell: str) -> Markup:
+def _cell_fold(cell: str) -> Markup:
     """Return the cell that makes the same request, folded."""
     if not cell:
         return join()
@@ -186,7 +186,7 @@ def cell_fold(cell: str) -> Markup:
     )
 
 
-def actions_space(record: JobRecord, state: JobState) -> Markup:
+def _actions_space(record: JobRecord, state: JobState) -> Markup:
     """Return the space in which a live page draws the actions, with a hint in a saved page."""
     if has_ended(state):
         return tag("div", "", classes="kling-foot")
@@ -201,11 +201,11 @@ def image(record: JobRecord, jpeg: bytes, box: tuple[int, int]) -> Markup:
     size = jpeg_size(jpeg)
     width, height = map(str, fit_size(size, box)) if size else ("", "")
     return tag(
-        "img", "picture", src=data_uri(jpeg), alt=image_label(record), width=width, height=height
+        "img", "picture", src=data_uri(jpeg), alt=_image_label(record), width=width, height=height
     )
 
 
-def image_label(record: JobRecord) -> str:
+def _image_label(record: JobRecord) -> str:
     """Return the alternative text of the image."""
     name = to_one_line(str(record.values.get("image", "")), 80)
     return f"Image {name}" if name else f"Image for: {to_one_line(record.prompt, 80)}"
@@ -213,7 +213,7 @@ def image_label(record: JobRecord) -> str:
 
 def poster_image(record: JobRecord, jpeg: bytes) -> str:
     """Return a poster for `render_record(player=...)` if the clip is not embedded."""
-    return str(image(record, jpeg, PLAYER_BOX))
+    return str(image(record, jpeg, _PLAYER_BOX))
 
 
 def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
@@ -244,7 +244,7 @@ def video_attributes(
     """
     label = f"Clip: {to_one_line(record.prompt, 200)}"
     size = size_px or jpeg_size(poster)
-    width, height = fit_size(size, PLAYER_BOX) if size else (PLAYER_BOX[0], 0)
+    width, height = fit_size(size, _PLAYER_BOX) if size else (_PLAYER_BOX[0], 0)
     values = {
         "title": label,
         "aria-label": label,

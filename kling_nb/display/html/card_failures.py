@@ -19,15 +19,6 @@ from kling_nb.core.money import format_price
 from kling_nb.kie.failures import find_cause
 from kling_nb.storage import JobRecord
 
-__all__ = [
-    "Entry",
-    "Tone",
-    "Wording",
-    "describe_failed",
-    "describe_refused",
-    "describe_unknown",
-]
-
 Tone = Literal["run", "away", "good", "bad", "warn", "calm"]
 
 
@@ -57,8 +48,8 @@ class Wording:
     """What was paid, if it is known here; shown before the reasons."""
 
 
-COST_NOT_REPORTED = "The service did not say what it cost"
-ACCOUNT_LOGS = "the logs page of your account at kie.ai"
+_COST_NOT_REPORTED = "The service did not say what it cost"
+_ACCOUNT_LOGS = "the logs page of your account at kie.ai"
 
 
 def describe_failed(record: JobRecord, state: Failed, now: datetime) -> Wording:
@@ -68,7 +59,7 @@ def describe_failed(record: JobRecord, state: Failed, now: datetime) -> Wording:
     if state.credits == 0 and record.price_credits is not None:
         again = format_price(record.price_credits)
         lines.append(f"Running this cell again makes a new task: {again}.")
-    quote = format_quote(state.message, state.code)
+    quote = _format_quote(state.message, state.code)
     headline = "The service could not make this clip."
     return Wording(
         "Failed",
@@ -77,17 +68,17 @@ def describe_failed(record: JobRecord, state: Failed, now: datetime) -> Wording:
         tuple(lines),
         quote,
         answer=state.evidence.answer.strip(),
-        cost=describe_cost(record, state, now),
+        cost=_describe_cost(record, state, now),
     )
 
 
-def format_quote(message: str, code: str) -> str:
+def _format_quote(message: str, code: str) -> str:
     """Return the service's message with its code."""
     number = f" (code {to_one_line(code, 40)})" if code.strip() else ""
     return f"{to_one_line(message) or 'no message'}{number}"
 
 
-def describe_cost(record: JobRecord, state: Failed, now: datetime) -> str:
+def _describe_cost(record: JobRecord, state: Failed, now: datetime) -> str:
     """Describe the cost of a failed task: the service's figure, else the balance evidence."""
     if record.emulated:
         return "It cost nothing: emulated, no real credits."
@@ -98,13 +89,13 @@ def describe_cost(record: JobRecord, state: Failed, now: datetime) -> str:
         return f"It cost {price}, says the service; `%kling balance` shows whether they came back."
     watch = state.evidence.watch
     if watch is None:
-        return f"{COST_NOT_REPORTED}; `%kling balance` shows what is left."
+        return f"{_COST_NOT_REPORTED}; `%kling balance` shows what is left."
     if watch.is_running(now):
-        return f"{COST_NOT_REPORTED}; the balance is checked again a minute later."
-    return f"{COST_NOT_REPORTED}. {describe_refund(judge(state.evidence), is_over=watch.is_over)}"
+        return f"{_COST_NOT_REPORTED}; the balance is checked again a minute later."
+    return f"{_COST_NOT_REPORTED}. {_describe_refund(judge(state.evidence), is_over=watch.is_over)}"
 
 
-def describe_refund(verdict: Verdict, *, is_over: bool) -> str:
+def _describe_refund(verdict: Verdict, *, is_over: bool) -> str:
     """Describe what the balance shows about the credits of a failed task."""
     if verdict.reason is Reason.STILL:
         balance = format_balance(verdict.after_credits or 0.0)
@@ -128,7 +119,7 @@ def describe_refused(state: Refused) -> Wording:
     if state.code.strip():
         cause = find_cause(state.code, state.message)
         lines = (cause.meaning, cause.change)
-    quote = format_quote(state.message, state.code) if state.code.strip() else state.message
+    quote = _format_quote(state.message, state.code) if state.code.strip() else state.message
     return Wording(
         "Refused",
         "bad",
@@ -152,9 +143,9 @@ def describe_unknown(record: JobRecord, state: Unknown, now: datetime) -> Wordin
     when = f"{local:%H:%M} on {format_date(state.at, now)}"
     watch = state.evidence.watch
     watching = ("The balance is watched for a minute.",) if watch and watch.is_running(now) else ()
-    look = f"In live mode, {ACCOUNT_LOGS} would show it."
+    look = f"In live mode, {_ACCOUNT_LOGS} would show it."
     if not record.emulated:
-        look = f"Look for it on {ACCOUNT_LOGS}."
+        look = f"Look for it on {_ACCOUNT_LOGS}."
     ids = state.evidence.task_ids
     title, headline = "Answer lost", "The answer was lost. The task may exist and may be paid."
     if ids:
@@ -174,7 +165,7 @@ def describe_unknown(record: JobRecord, state: Unknown, now: datetime) -> Wordin
             f"{look} Running this cell again sends nothing.",
         ),
         entries=(
-            *(adopt_entry(record, each) for each in ids or ("TASK_ID",)),
+            *(_adopt_entry(record, each) for each in ids or ("TASK_ID",)),
             Entry(
                 f"%kling forget {to_one_line(record.id)}",
                 "if it does not; this cell can then submit, and pay, again",
@@ -184,7 +175,7 @@ def describe_unknown(record: JobRecord, state: Unknown, now: datetime) -> Wordin
     )
 
 
-def adopt_entry(record: JobRecord, task_id: str) -> Entry:
+def _adopt_entry(record: JobRecord, task_id: str) -> Entry:
     """Return the command that adopts a task, with the job's id if the task's id is known."""
     job_id = "" if task_id == "TASK_ID" else f" {to_one_line(record.id)}"
     command = f"%kling adopt {to_one_line(task_id)}{job_id}"

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from markupsafe import Markup
+
 from kling_nb.core.formatting import format_bytes, to_one_line
 from kling_nb.core.job_state import (
     Detached,
@@ -26,19 +28,14 @@ from kling_nb.core.job_state import (
     has_ended,
 )
 from kling_nb.core.money import format_price
+from kling_nb.display.html.card_failures import Wording
 from kling_nb.storage import JobRecord
 
-from .card_text import SLOWER, Wording, describe, format_usual, format_wait
-from .markup import Markup, code, join, link, prose, tag
+from .card_text import SLOWER, describe, format_usual, format_wait
+from .markup import code, join, link, prose, tag
 from .prices import about_prefix
 
-__all__ = [
-    "CardStatus",
-    "render_actions",
-    "render_live",
-]
-
-DETACH_HINT = "Stop following here. The task continues; %kling resume follows it again."
+_DETACH_HINT = "Stop following here. The task continues; %kling resume follows it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +72,20 @@ def render_actions(
     known = status or CardStatus()
     if not has_ended(state):
         follows = bool(getattr(state, "task_id", ""))
-        detach = Button("detach", "Detach", title=DETACH_HINT, is_off=not follows)
+        detach = _Button("detach", "Detach", title=_DETACH_HINT, is_off=not follows)
         live = Markup(render_live(record, state, now=now))
         return str(join(live, row(record, known, [detach])))
-    buttons = ended_buttons(record, state, now)
+    buttons = _ended_buttons(record, state, now)
     if record.cell:
-        buttons.append(Button("copy", "Copy cell"))
+        buttons.append(_Button("copy", "Copy cell"))
     if isinstance(state, Saved):
-        buttons.append(Button("file", "Hide file" if known.path else "Show file"))
-    path = file_path_line(record, state, known)
-    return str(join(row(record, known, buttons), path, error_line(known)))
+        buttons.append(_Button("file", "Hide file" if known.path else "Show file"))
+    path = _file_path_line(record, state, known)
+    return str(join(row(record, known, buttons), path, _error_line(known)))
 
 
 @dataclass(frozen=True, slots=True)
-class Button:
+class _Button:
     """A button: the action word that is sent, and its text."""
 
     word: str
@@ -99,30 +96,30 @@ class Button:
     is_off: bool = False
 
 
-def ended_buttons(record: JobRecord, state: JobState, now: datetime) -> list[Button]:
+def _ended_buttons(record: JobRecord, state: JobState, now: datetime) -> list[_Button]:
     """Return the buttons for a job that has ended.
 
     No button pays again for a failure that was, or may have been, charged.
     """
-    price = format_take_price(record, now)
+    price = _format_take_price(record, now)
     match state:
         case Saved():
             hint = "Pays for one more result of the same request: a new task, once."
-            return [Button("take", f"Another take · {price}", title=hint)]
+            return [_Button("take", f"Another take · {price}", title=hint)]
         case Failed(credits=credits) if credits == 0 or record.emulated:
-            return [Button("take", f"Make a new task · {price}")]
+            return [_Button("take", f"Make a new task · {price}")]
         case Detached(task_id=task_id) if task_id:
-            return [Button("resume", "Resume · 0 credits")]
+            return [_Button("resume", "Resume · 0 credits")]
         case Vanished() | Expired():
-            return [Button("resume", "Check again · 0 credits")]
+            return [_Button("resume", "Check again · 0 credits")]
         case Unknown():
             entries = describe(record, state, now=now).entries
-            return [Button("copy", f"Copy {each.name}", text=each.name) for each in entries]
+            return [_Button("copy", f"Copy {each.name}", text=each.name) for each in entries]
         case _:
             return []
 
 
-def format_take_price(record: JobRecord, now: datetime) -> str:
+def _format_take_price(record: JobRecord, now: datetime) -> str:
     """Format the price of one more task of the same request."""
     if record.emulated:
         return "emulated, free"
@@ -132,14 +129,14 @@ def format_take_price(record: JobRecord, now: datetime) -> str:
     return f"{about_prefix(record.model, now)} {price}".lstrip()
 
 
-def row(record: JobRecord, status: CardStatus, buttons: list[Button]) -> Markup:
+def row(record: JobRecord, status: CardStatus, buttons: list[_Button]) -> Markup:
     """Return the buttons in a row; all are disabled while a click is being processed."""
     written = (button(record, status, each) for each in buttons)
     pending = tag("span", "doing", status.pending, role="status") if status.pending else ""
     return tag("div", "buttons", *written, pending, role="group", aria_label="Actions")
 
 
-def button(record: JobRecord, status: CardStatus, spec: Button) -> Markup:
+def button(record: JobRecord, status: CardStatus, spec: _Button) -> Markup:
     """Return one button; copying needs no kernel and is always enabled."""
     is_off = spec.is_off or (bool(status.pending) and spec.word != "copy")
     return tag(
@@ -157,27 +154,27 @@ def button(record: JobRecord, status: CardStatus, spec: Button) -> Markup:
     )
 
 
-def file_path_line(record: JobRecord, state: JobState, status: CardStatus) -> Markup:
+def _file_path_line(record: JobRecord, state: JobState, status: CardStatus) -> Markup:
     """Return the path of the clip's file, to select, copy and open."""
     if not (status.path and isinstance(state, Saved)):
         return join()
-    copying = button(record, status, Button("copy", "Copy path", text=status.path))
+    copying = button(record, status, _Button("copy", "Copy path", text=status.path))
     opening = link(status.href, f"Open the file ({format_bytes(state.clip.size_bytes)})")
     return tag("div", "where", code(status.path), copying, opening)
 
 
-def error_line(status: CardStatus) -> Markup:
+def _error_line(status: CardStatus) -> Markup:
     """Return the error of the last click."""
     if not status.error:
         return join()
     return tag("p", "sorry", prose(to_one_line(status.error, 600)), role="alert")
 
 
-LABEL = "Progress of the clip"
+_LABEL = "Progress of the clip"
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class _Timing:
     """Times of a task: elapsed and expected."""
 
     passed_s: float
@@ -190,32 +187,32 @@ def render_live(record: JobRecord, state: JobState, *, now: datetime) -> str:
     Its height is the same in all running states.
     """
     wording = describe(record, state, now=now)
-    timing = timing_of(state, now)
+    timing = _timing_of(state, now)
     words = clock(state, now) if isinstance(state, Waiting) else wording.headline
     note = " ".join(wording.lines)
     return str(
         tag(
             "div",
             "live",
-            bar(state, timing, wording),
+            _bar(state, timing, wording),
             tag("p", "words", words, title=wording.headline),
             tag("p", "note", note, title=note),
-            style=delays(timing),
+            style=_delays(timing),
             # A page that is reloaded later continues from here.
             data_kling_at=f"{now.timestamp():.1f}",
         )
     )
 
 
-def timing_of(state: JobState, now: datetime) -> Timing | None:
+def _timing_of(state: JobState, now: datetime) -> _Timing | None:
     """Return the times of a task that the service works on, else None."""
     if not isinstance(state, Waiting | Unresponsive):
         return None
     passed_s = max(0.0, (now - state.since).total_seconds())
-    return Timing(passed_s, max(1.0, state.expected_s))
+    return _Timing(passed_s, max(1.0, state.expected_s))
 
 
-def delays(timing: Timing | None) -> str:
+def _delays(timing: _Timing | None) -> str:
     """Return the times as CSS variables; a negative delay starts an animation in its middle."""
     if timing is None:
         return ""
@@ -235,9 +232,9 @@ def clock(state: Waiting, now: datetime) -> Markup:
     return join("elapsed ", ticking, *soon, rest)
 
 
-def bar(state: JobState, timing: Timing | None, wording: Wording) -> Markup:
+def _bar(state: JobState, timing: _Timing | None, wording: Wording) -> Markup:
     """Return the progress bar; its inline width is used where there is no style sheet."""
-    share = share_of(state, timing)
+    share = _share_of(state, timing)
     known = {} if share is None else {"aria_valuenow": f"{share * 100:.0f}"}
     if isinstance(state, Waiting):  # the page updates the value and its text from these
         known |= {"data_kling_usual": format_usual(state), "data_kling_late": SLOWER}
@@ -251,7 +248,7 @@ def bar(state: JobState, timing: Timing | None, wording: Wording) -> Markup:
         tag("div", "fill", style=f"width:{width}%"),
         classes=motion,
         role="progressbar",
-        aria_label=LABEL,
+        aria_label=_LABEL,
         aria_valuemin="0",
         aria_valuemax="100",
         aria_valuetext=wording.headline,
@@ -259,7 +256,7 @@ def bar(state: JobState, timing: Timing | None, wording: Wording) -> Markup:
     )
 
 
-def share_of(state: JobState, timing: Timing | None) -> float | None:
+def _share_of(state: JobState, timing: _Timing | None) -> float | None:
     """Return the progress from 0 to 1, or None if it is unknown."""
     match state:
         case Uploading(sent_bytes=done, total_bytes=total) if total:

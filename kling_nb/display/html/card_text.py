@@ -30,20 +30,9 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.storage import JobRecord
 
-from .card_failures import Entry, Tone, Wording, describe_failed, describe_refused, describe_unknown
+from .card_failures import Entry, Wording, describe_failed, describe_refused, describe_unknown
 
-__all__ = [
-    "SLOWER",
-    "Entry",
-    "Tone",
-    "Wording",
-    "describe",
-    "format_usual",
-    "format_wait",
-    "task_of",
-]
-
-FREE = "You can keep working: other cells can run."
+_FREE = "You can keep working: other cells can run."
 SLOWER = "slower than usual"
 
 
@@ -51,13 +40,13 @@ def describe(record: JobRecord, state: JobState, *, now: datetime) -> Wording:
     """Return the text for a state; `now` is in the reader's time zone."""
     match state:
         case Preparing() | Uploading() | Sending() | Downloading():
-            wording = describe_step(record, state)
+            wording = _describe_step(record, state)
         case Waiting():
-            wording = describe_waiting(state, now)
+            wording = _describe_waiting(state, now)
         case Unresponsive():
-            wording = describe_out_of_sight(state, now)
+            wording = _describe_out_of_sight(state, now)
         case Saved():
-            wording = describe_saved(state)
+            wording = _describe_saved(state)
         case Failed():
             wording = describe_failed(record, state, now)
         case Refused():
@@ -65,17 +54,17 @@ def describe(record: JobRecord, state: JobState, *, now: datetime) -> Wording:
         case Unknown():
             wording = describe_unknown(record, state, now)
         case Vanished() | Expired():
-            wording = describe_gone(record, state)
+            wording = _describe_gone(record, state)
         case Detached():
-            wording = describe_detached(record, state)
+            wording = _describe_detached(record, state)
         case Discarded():
-            wording = describe_discarded(state)
+            wording = _describe_discarded(state)
         case _:
             assert_never(state)
     return wording
 
 
-def describe_step(
+def _describe_step(
     record: JobRecord, state: Preparing | Uploading | Sending | Downloading
 ) -> Wording:
     """Describe the short steps before and after the wait."""
@@ -88,7 +77,7 @@ def describe_step(
                 ("Nothing is sent yet.",),
             )
         case Uploading(sent_bytes=done, total_bytes=total):
-            words = f"Uploading the image: {format_progress(done, total)}."
+            words = f"Uploading the image: {_format_progress(done, total)}."
             return Wording("Uploading", "run", words, ("Uploading costs nothing.",))
         case Sending():
             price = record.price_credits
@@ -96,14 +85,14 @@ def describe_step(
             line = "Recorded on disk: running the cell again costs nothing."
             return Wording("Sending", "run", f"Requesting {task}, once.", (line,))
         case Downloading(received_bytes=done, total_bytes=total):
-            words = f"Downloading the clip: {format_progress(done, total)}."
+            words = f"Downloading the clip: {_format_progress(done, total)}."
             line = "The clip is ready. You can keep working."
             return Wording("Downloading", "run", words, (line,))
         case _:
             assert_never(state)
 
 
-def format_progress(done_bytes: int, total_bytes: int | None) -> str:
+def _format_progress(done_bytes: int, total_bytes: int | None) -> str:
     """Format `0.5 MB of 1.2 MB (41 %)`, or only the bytes done if the total is unknown."""
     if not total_bytes:
         return format_bytes(done_bytes)
@@ -111,14 +100,14 @@ def format_progress(done_bytes: int, total_bytes: int | None) -> str:
     return f"{format_bytes(done_bytes)} of {format_bytes(total_bytes)} ({share} %)"
 
 
-def describe_waiting(state: Waiting, now: datetime) -> Wording:
+def _describe_waiting(state: Waiting, now: datetime) -> Wording:
     """Describe a task in progress: elapsed and usual time."""
     badges = {"waiting": "Waiting", "queuing": "Queued", "generating": "Generating"}
     headline = "elapsed " + " · ".join(format_wait(state, now))
     new_word = (
         "" if state.word in badges else f"The service calls it “{to_one_line(state.word, 40)}”. "
     )
-    return Wording(badges.get(state.word, "Working"), "run", headline, (new_word + FREE,))
+    return Wording(badges.get(state.word, "Working"), "run", headline, (new_word + _FREE,))
 
 
 def format_wait(state: Waiting | Unresponsive, now: datetime) -> tuple[str, ...]:
@@ -135,7 +124,7 @@ def format_usual(state: Waiting | Unresponsive) -> str:
     return f"usually {format_duration(state.expected_s)}"
 
 
-def describe_out_of_sight(state: Unresponsive, now: datetime) -> Wording:
+def _describe_out_of_sight(state: Unresponsive, now: datetime) -> Wording:
     """Describe a service that does not answer, while the job goes on."""
     silence = format_duration((now - state.failing_since).total_seconds())
     headline = f"No answer for {silence}; the job goes on."
@@ -143,14 +132,14 @@ def describe_out_of_sight(state: Unresponsive, now: datetime) -> Wording:
     return Wording("Out of sight", "away", headline, (f"Polling continues: {reason}.",))
 
 
-def describe_saved(state: Saved) -> Wording:
+def _describe_saved(state: Saved) -> Wording:
     """Describe a saved clip, with its file name."""
     name = to_one_line(PurePath(state.clip.path).name)
     lead = "The clip exists already" if state.already else "The clip is saved"
     return Wording("Saved", "good", f"{lead}: {name}")
 
 
-def describe_gone(record: JobRecord, state: Vanished | Expired) -> Wording:
+def _describe_gone(record: JobRecord, state: Vanished | Expired) -> Wording:
     """Describe a task or clip that is no longer available."""
     job_id = to_one_line(record.id)
     forget = Entry(f"%kling forget {job_id}", "allows this cell to submit, and pay, again")
@@ -163,14 +152,14 @@ def describe_gone(record: JobRecord, state: Vanished | Expired) -> Wording:
     return Wording("Vanished", "warn", headline, lines, state.message, (resume, forget))
 
 
-def describe_discarded(state: Discarded) -> Wording:
+def _describe_discarded(state: Discarded) -> Wording:
     """Describe a job that ended before it could cost anything."""
     lines = (to_one_line(state.message),) if state.message.strip() else ()
     headline = "Ended early; nothing was sent that costs anything."
     return Wording("Discarded", "calm", headline, lines)
 
 
-def describe_detached(record: JobRecord, state: Detached) -> Wording:
+def _describe_detached(record: JobRecord, state: Detached) -> Wording:
     """Describe a job that is no longer followed here."""
     why = (to_one_line(state.reason),) if state.reason.strip() else ()
     return Wording(

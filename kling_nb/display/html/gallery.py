@@ -12,45 +12,37 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePath
 
+from markupsafe import Markup
+
 from kling_nb.core.formatting import format_date, format_number, replace_invisible, to_one_line
 from kling_nb.core.job_state import Saved
 from kling_nb.core.money import format_dollars, format_price
 from kling_nb.storage import JobRecord
 
-from .markup import Markup, code, data_uri, fit_size, jpeg_size, style_sheet, tag
+from .markup import code, data_uri, fit_size, jpeg_size, style_sheet, tag
 from .plain_text import MODE_BADGE, table_text
 from .prices import format_clip
 
-__all__ = [
-    "ClipText",
-    "GalleryItem",
-    "clip_text",
-    "describe_empty",
-    "format_count",
-    "gallery_text",
-    "render_gallery",
-]
-
-FRAME = (208, 117)
+_FRAME = (208, 117)
 """Size of an image in the saved list, in pixels: 16:9, with an upright clip centred."""
-PROMPT_LIMIT = 110
-ROWS = 17
+_PROMPT_LIMIT = 110
+_ROWS = 17
 """Rows of the plain text: with header and summary it stays below 20 lines."""
 
 DIM, INK = "kling-quiet", "kling-prompt"
 """Classes of the card; with the style sheet, their colours follow the theme."""
 
-AGAIN = "Run this cell again to play, filter, star and compare them: 0 credits."
-NONE_YET = (
+_AGAIN = "Run this cell again to play, filter, star and compare them: 0 credits."
+_NONE_YET = (
     "Make one in a `%%kling` cell, or with `%kling panel`; it appears here once it is saved.",
     "For clips in another folder: `kling.configure(folder=…)`, then run this cell again.",
 )
-STRAY = (
+_STRAY = (
     "Their ledger is missing. `%kling recover NOTEBOOK.ipynb` restores their records from a "
     "notebook that shows them: 0 credits.",
     "`%kling doctor` shows details.",
 )
-NONE_FIT = (
+_NONE_FIT = (
     "`%kling gallery` without options shows all clips of this folder that are not hidden.",
     "Hidden clips: `kling.gallery(hidden=True)`, or the button Show hidden.",
 )
@@ -71,7 +63,7 @@ class GalleryItem:
 
 
 @dataclass(frozen=True, slots=True)
-class ClipText:
+class _ClipText:
     """The text below a clip."""
 
     prompt: str
@@ -87,16 +79,16 @@ class ClipText:
     fault: str
 
 
-def clip_text(item: GalleryItem, *, now: datetime) -> ClipText:
+def clip_text(item: GalleryItem, *, now: datetime) -> _ClipText:
     """Return the text for a clip; `now` is in the reader's time zone."""
     record, state = item.record, item.state
     take = f" · take {record.take}" if record.take != 1 else ""
     length = f"{format_number(round(state.clip.duration_s, 1))} s"
-    return ClipText(
+    return _ClipText(
         prompt=replace_invisible(record.prompt).strip(),
         about=to_one_line(record.model) + take,
-        price=format_cost(record, state),
-        cost=format_cost(record, state, is_brief=True),
+        price=_format_cost(record, state),
+        cost=_format_cost(record, state, is_brief=True),
         date=format_date(state.finished_at, now),
         length=f"{length} · sound" if state.clip.audio_codec else length,
         clip=format_clip(state.clip),
@@ -105,7 +97,7 @@ def clip_text(item: GalleryItem, *, now: datetime) -> ClipText:
     )
 
 
-def format_cost(record: JobRecord, state: Saved, *, is_brief: bool = False) -> str:
+def _format_cost(record: JobRecord, state: Saved, *, is_brief: bool = False) -> str:
     """Format the price of a clip: the service's figure, else the listed price."""
     charged = state.credits if state.credits is not None else record.price_credits
     if charged is None:
@@ -133,11 +125,11 @@ def describe_empty(kept: int, folder: str, strays: int = 0) -> tuple[str, Sequen
         strays: Number of clip files in it that its ledger does not contain.
     """
     if kept:
-        return "No clip matches", NONE_FIT
+        return "No clip matches", _NONE_FIT
     if strays:
         clips = "1 clip" if strays == 1 else f"{strays:,} clips"
-        return f"{clips} in {to_one_line(folder)} without a record", STRAY
-    return f"No clips yet in {to_one_line(folder)}", NONE_YET
+        return f"{clips} in {to_one_line(folder)} without a record", _STRAY
+    return f"No clips yet in {to_one_line(folder)}", _NONE_YET
 
 
 def render_gallery(items: Sequence[GalleryItem], *, matching: int, kept: int, now: datetime) -> str:
@@ -156,15 +148,15 @@ def render_gallery(items: Sequence[GalleryItem], *, matching: int, kept: int, no
             "gallery",
             style_sheet(),
             tag("div", "head", title),
-            tag("ul", "shelf", *(render_item(item, clip_text(item, now=now)) for item in items)),
-            tag("p", "again", AGAIN, classes=DIM),
+            tag("ul", "shelf", *(_render_item(item, clip_text(item, now=now)) for item in items)),
+            tag("p", "again", _AGAIN, classes=DIM),
             classes="kling-root",
             aria_label="Gallery of clips",
         )
     )
 
 
-def render_item(item: GalleryItem, label: ClipText) -> Markup:
+def _render_item(item: GalleryItem, label: _ClipText) -> Markup:
     """Return one clip: its image above its facts."""
     marks = (
         tag("span", "starred", "★ Starred", classes=DIM) if item.starred else "",
@@ -172,11 +164,11 @@ def render_item(item: GalleryItem, label: ClipText) -> Markup:
         tag("span", "length", label.length, classes=DIM),
     )
     # Cut, not folded: long prompts would hide the images. The title has the whole prompt.
-    short = to_one_line(label.prompt, PROMPT_LIMIT)
+    short = to_one_line(label.prompt, _PROMPT_LIMIT)
     return tag(
         "li",
         "exhibit",
-        poster_frame(item, label),
+        _poster_frame(item, label),
         tag("div", "marks", *marks),
         tag("p", "caption-of", short, title=label.prompt, classes=INK),
         tag("p", "price", label.price),
@@ -186,12 +178,12 @@ def render_item(item: GalleryItem, label: ClipText) -> Markup:
     )
 
 
-def poster_frame(item: GalleryItem, label: ClipText) -> Markup:
+def _poster_frame(item: GalleryItem, label: _ClipText) -> Markup:
     """Return the poster in a frame of fixed size."""
     size = jpeg_size(item.poster)
     if not size:
         return tag("div", "frame", tag("span", "empty", "No image"))
-    width, height = map(str, fit_size(size, FRAME))
+    width, height = map(str, fit_size(size, _FRAME))
     alt = f"Clip: {to_one_line(label.prompt, 80)}"
     src = data_uri(item.poster)
     return tag("div", "frame", tag("img", "still", src=src, alt=alt, width=width, height=height))
@@ -199,13 +191,13 @@ def poster_frame(item: GalleryItem, label: ClipText) -> Markup:
 
 def gallery_text(items: Sequence[GalleryItem], *, matching: int, kept: int, now: datetime) -> str:
     """Return the gallery as plain text: a table of at most 20 lines."""
-    shown = items[:ROWS]
+    shown = items[:_ROWS]
     rows = [line(item, clip_text(item, now=now)) for item in shown]
     table = table_text(("", "job", "made", "price", "prompt", "file"), rows)
     return f"{format_count(len(shown), matching, kept)}\n{table}"
 
 
-def line(item: GalleryItem, label: ClipText) -> tuple[str, ...]:
+def line(item: GalleryItem, label: _ClipText) -> tuple[str, ...]:
     """Return one clip as the cells of a row."""
     mark = "★" if item.starred else ""
     mode = f" · {MODE_BADGE.lower()}" if item.record.emulated else ""

@@ -22,29 +22,12 @@ from markupsafe import Markup
 from kling_nb.core.formatting import replace_invisible
 from kling_nb.display.assets import STATIC
 
-__all__ = [
-    "Markup",
-    "code",
-    "data_uri",
-    "escape",
-    "fit_size",
-    "inline_styles",
-    "join",
-    "jpeg_size",
-    "link",
-    "prose",
-    "render_container",
-    "render_mount",
-    "style_sheet",
-    "tag",
-]
-
-BESIDE = re.compile(r"(?!//)[\w./%~+=,@()-]+")
+_BESIDE = re.compile(r"(?!//)[\w./%~+=,@()-]+")
 """A URL that cannot leave the notebook's server: no scheme, no host, no backslash."""
 
-LOOKS_SHEET = "looks.css"
-CARD_SHEET = "card.css"
-START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_LOOKS_SHEET = "looks.css"
+_CARD_SHEET = "card.css"
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def escape(text: str) -> Markup:
@@ -111,7 +94,7 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
     """Read width and height in pixels from a JPEG's frame header, or None."""
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] in START_OF_FRAME:
+        if data[at + 1] in _START_OF_FRAME:
             height, width = struct.unpack_from(">HH", data, at + 5)
             return (width, height) if width and height else None
         at += 2 + struct.unpack_from(">H", data, at + 2)[0]
@@ -126,7 +109,7 @@ def fit_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
 
 def link(href: str, text: str) -> Markup:
     """Return a link to a file beside the notebook; empty if the URL leads elsewhere."""
-    if not BESIDE.fullmatch(href):
+    if not _BESIDE.fullmatch(href):
         return join()
     return join(" ", tag("a", "link", text, href=href, target="_blank"))
 
@@ -135,7 +118,7 @@ def link(href: str, text: str) -> Markup:
 def inline_styles() -> Mapping[str, str]:
     """Return the inline style of each element by name, from `looks.css`."""
     found: dict[str, str] = {}
-    for names, style in re.findall(r"([^{}]+)\{([^}]*)\}", read_css(LOOKS_SHEET)):
+    for names, style in re.findall(r"([^{}]+)\{([^}]*)\}", _read_css(_LOOKS_SHEET)):
         for name in names.split(","):
             found[name] = ";".join(filter(None, (found.get(name, ""), style.strip(";"))))
     return found
@@ -147,10 +130,10 @@ def style_sheet() -> Markup:
 
     Each record has its own, because a notebook may be cut, copied and cleared cell by cell.
     """
-    return Markup(f"<style>{read_css(CARD_SHEET)}</style>")
+    return Markup(f"<style>{_read_css(_CARD_SHEET)}</style>")
 
 
-def read_css(name: str) -> str:
+def _read_css(name: str) -> str:
     """Read a style sheet, without comments and spaces."""
     css = (STATIC / name).read_text(encoding="utf-8")
     bare = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL))

@@ -9,25 +9,16 @@ from pathlib import PurePath
 
 from kling_nb.core.formatting import to_one_line
 from kling_nb.core.job_state import JobState, Saved
+from kling_nb.display.html.card_failures import Wording
 from kling_nb.storage import JobRecord
 
-from .card_text import Wording, describe, task_of
+from .card_text import describe, task_of
 from .prices import cost_line, format_clip
-
-__all__ = [
-    "MODE_BADGE",
-    "WARNING_BADGE",
-    "is_number",
-    "render_text",
-    "shown_warnings",
-    "table_text",
-    "warning_text",
-]
 
 MODE_BADGE = "Emulated"
 WARNING_BADGE = "Warning"
-PROMPT_LIMIT = 100
-AMOUNT = re.compile(r"[+−-]?\$?\d[\d,.]*( (credits?|s|%|kB|MB))?( \(\$[\d,.]+\))?")
+_PROMPT_LIMIT = 100
+_AMOUNT = re.compile(r"[+−-]?\$?\d[\d,.]*( (credits?|s|%|kB|MB))?( \(\$[\d,.]+\))?")
 
 
 def render_text(record: JobRecord, state: JobState, *, now: datetime) -> str:
@@ -50,10 +41,10 @@ def render_text(record: JobRecord, state: JobState, *, now: datetime) -> str:
         )
     lines = (
         " · ".join(filter(None, head)),
-        to_one_line(record.prompt, PROMPT_LIMIT),
+        to_one_line(record.prompt, _PROMPT_LIMIT),
         money,
         *map(warning_text, shown_warnings(record, state)),
-        wording_text(wording),
+        _wording_text(wording),
     )
     return "\n".join(line for line in lines if line)
 
@@ -68,7 +59,7 @@ def warning_text(warning: str) -> str:
     return f"{WARNING_BADGE}: {to_one_line(warning)}"
 
 
-def wording_text(wording: Wording) -> str:
+def _wording_text(wording: Wording) -> str:
     """Return the text of a card as one line."""
     quote = f"“{to_one_line(wording.quote)}”" if wording.quote.strip() else ""
     entries = (f"{entry.name}: {entry.text}" for entry in wording.entries)
@@ -95,4 +86,4 @@ def table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def is_number(cells: Sequence[str]) -> bool:
     """Whether all cells of a column are amounts or empty."""
     amounts = [cell for cell in cells if cell.strip(" –—-")]
-    return bool(amounts) and all(AMOUNT.fullmatch(cell.strip()) for cell in amounts)
+    return bool(amounts) and all(_AMOUNT.fullmatch(cell.strip()) for cell in amounts)

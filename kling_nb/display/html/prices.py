@@ -28,21 +28,12 @@ from kling_nb.core.money import Funds, format_price
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.storage import JobRecord
 
-__all__ = [
-    "about_prefix",
-    "cost_line",
-    "format_clip",
-    "format_encoding",
-    "price_line",
-    "saved_hint",
-]
-
-OLD_AFTER = timedelta(days=60)
+_OLD_AFTER = timedelta(days=60)
 """Age after which a price from the service's page may have changed."""
 
-NO_CREDITS = "emulated: no real credits"
+_NO_CREDITS = "emulated: no real credits"
 
-CODECS = {
+_CODECS = {
     "h264": "H.264",
     "hevc": "H.265",
     "av1": "AV1",
@@ -59,23 +50,23 @@ CODECS = {
 }
 
 
-CONTAINERS = {"webm": "WebM", "quicktime": "MOV", "matroska": "Matroska"}
+_CONTAINERS = {"webm": "WebM", "quicktime": "MOV", "matroska": "Matroska"}
 
 
-NO_FUNDS = Funds()
+_NO_FUNDS = Funds()
 
 
 def about_prefix(model: str, at: datetime) -> str:
     """Return `about` if our prices of a model are too old to be exact at that time."""
     spec = CATALOGUE.get(model)
-    return "about" if spec and at.date() - spec.prices.as_of > OLD_AFTER else ""
+    return "about" if spec and at.date() - spec.prices.as_of > _OLD_AFTER else ""
 
 
 def price_line(
     inputs: Iterable[str],
     price_credits: float | None,
     *,
-    funds: Funds = NO_FUNDS,
+    funds: Funds = _NO_FUNDS,
     emulated: bool = False,
     label: str = "",
 ) -> str:
@@ -95,17 +86,17 @@ def price_line(
         price = f"{label} {format_price(price_credits)}".lstrip()
         parts.append(f"would cost {price}" if emulated else price)
     before = funds.balance_credits
-    balance = () if before is None else (format_change("balance", before, price_credits),)
+    balance = () if before is None else (_format_change("balance", before, price_credits),)
     if emulated:
-        parts.append(", ".join((NO_CREDITS, *balance)))
+        parts.append(", ".join((_NO_CREDITS, *balance)))
     else:
         parts += balance
     if funds.budget_credits is not None:
-        parts.append(format_change("budget left", funds.budget_credits, price_credits))
+        parts.append(_format_change("budget left", funds.budget_credits, price_credits))
     return " · ".join(parts)
 
 
-def format_change(name: str, before_credits: float, price_credits: float | None) -> str:
+def _format_change(name: str, before_credits: float, price_credits: float | None) -> str:
     """Format `balance 5,916 → 5,861`, or how many credits are missing."""
     start = f"{name} {format_balance(before_credits)}"
     if price_credits is None:
@@ -127,14 +118,14 @@ def saved_hint(record: JobRecord, state: JobState) -> str:
 def cost_line(record: JobRecord, state: JobState, *, now: datetime) -> str:
     """Format what the job costs, or cost, in its state."""
     if isinstance(state, Saved):
-        return format_paid(record, state, now)
+        return _format_paid(record, state, now)
     ended = has_ended(state)
     # For an emulated job, `price_line` writes "would cost" in each state.
     words = (
         "price" if ended and not record.emulated else "",
         about_prefix(record.model, record.created_at),
     )
-    funds = NO_FUNDS if ended else Funds(record.balance_before, record.budget_before)
+    funds = _NO_FUNDS if ended else Funds(record.balance_before, record.budget_before)
     return price_line(
         record.inputs.values(),
         record.price_credits,
@@ -144,21 +135,21 @@ def cost_line(record: JobRecord, state: JobState, *, now: datetime) -> str:
     )
 
 
-def format_paid(record: JobRecord, state: Saved, now: datetime) -> str:
+def _format_paid(record: JobRecord, state: Saved, now: datetime) -> str:
     """Format the price of a saved clip: the service's figure, else ours as expected."""
     charged = state.credits if state.credits is not None else record.price_credits
     once = f"made on {format_date(state.finished_at, now)} · 0 credits now · "
     age = about_prefix(record.model, record.created_at) if state.credits is None else ""
     if record.emulated:
         return (
-            f"{once}{NO_CREDITS}"
+            f"{once}{_NO_CREDITS}"
             if state.already
             else price_line((), charged, emulated=True, label=age)
         )
     if charged is None:
         return f"{once}price not known" if state.already else "price not known"
     price = f"{age} {format_price(charged)}".lstrip()
-    other = format_difference(record.price_credits, state.credits)
+    other = _format_difference(record.price_credits, state.credits)
     if state.already:
         return f"{once}{price} then{other}"
     if state.credits is None:
@@ -166,7 +157,7 @@ def format_paid(record: JobRecord, state: Saved, now: datetime) -> str:
     return price + other
 
 
-def format_difference(price_credits: float | None, credits: float | None) -> str:
+def _format_difference(price_credits: float | None, credits: float | None) -> str:
     """Format the listed price if the service charged a different one."""
     if credits is None or price_credits is None or abs(credits - price_credits) < 0.005:
         return ""
@@ -175,7 +166,7 @@ def format_difference(price_credits: float | None, credits: float | None) -> str
 
 def format_clip(clip: ClipFacts) -> str:
     """Format `5.0 s · 1280×720 · 24 fps · H.264 · AAC sound · 0.9 MB`, as measured."""
-    codec, sound = format_codec(clip.video_codec), format_codec(clip.audio_codec)
+    codec, sound = _format_codec(clip.video_codec), _format_codec(clip.audio_codec)
     parts = (
         f"{clip.duration_s:.1f} s",
         f"{clip.width_px}×{clip.height_px}",
@@ -190,17 +181,17 @@ def format_clip(clip: ClipFacts) -> str:
 def format_encoding(encoding: Encoding) -> str:
     """Format `H.264 (High 10, yuv420p10le) with AC-3 sound in WebM`; usual parts are omitted."""
     details = ", ".join(filter(None, (encoding.profile, encoding.pixel_format)))
-    words = format_codec(encoding.video_codec) + (
+    words = _format_codec(encoding.video_codec) + (
         f" ({to_one_line(details, 60)})" if details else ""
     )
     if encoding.audio_codec not in {"", "aac"}:
-        words += f" with {format_codec(encoding.audio_codec)} sound"
+        words += f" with {_format_codec(encoding.audio_codec)} sound"
     container = encoding.mime_type.rpartition("/")[2].removeprefix("x-")
     if container != "mp4":
-        words += f" in {CONTAINERS.get(container, container)}"
+        words += f" in {_CONTAINERS.get(container, container)}"
     return words
 
 
-def format_codec(name: str) -> str:
+def _format_codec(name: str) -> str:
     """Return the common name of a codec."""
-    return CODECS.get(name, to_one_line(name, 20))
+    return _CODECS.get(name, to_one_line(name, 20))

@@ -14,22 +14,20 @@ import re
 from base64 import b64decode
 from dataclasses import dataclass
 
-__all__ = ["Section", "find_sections", "without_hub_ids"]
-
-SECTION = re.compile(r"<section\b[^<>]*>")
-DIV = re.compile(r"<div\b[^<>]*>")
-PARAGRAPH = re.compile(r"(<p\b[^<>]*>)([^<]*)</p>")
+_SECTION = re.compile(r"<section\b[^<>]*>")
+_DIV = re.compile(r"<div\b[^<>]*>")
+_PARAGRAPH = re.compile(r"(<p\b[^<>]*>)([^<]*)</p>")
 RECORD = re.compile(r"\bkling-record\b")
-JOB = re.compile(r'\bdata-kling-job="([0-9A-Za-z_-]{1,64})"')
-STATE = re.compile(r'\bdata-kling-state="([a-z]{1,30})"')
-SCREEN = re.compile(r'\bclass="kling-screen\b')
+_JOB = re.compile(r'\bdata-kling-job="([0-9A-Za-z_-]{1,64})"')
+_STATE = re.compile(r'\bdata-kling-state="([a-z]{1,30})"')
+_SCREEN = re.compile(r'\bclass="kling-screen\b')
 PROMPT = re.compile(r'\bclass="kling-(?:prompt|whole)\b')
-HUB = re.compile(r' data-kling-hub="[0-9A-Za-z_-]{0,100}"')
-CLOSING = "</section>"
-VIDEO = "data:video/mp4;base64,"
+_HUB = re.compile(r' data-kling-hub="[0-9A-Za-z_-]{0,100}"')
+_CLOSING = "</section>"
+_VIDEO = "data:video/mp4;base64,"
 JPEG = "data:image/jpeg;base64,"
-ENDS = {"<video": "</video>", "<img": ">"}
-NOTE = re.compile(r'<p class="kling-playback"[^<>]*>[^<]*</p>')
+_ENDS = {"<video": "</video>", "<img": ">"}
+_NOTE = re.compile(r'<p class="kling-playback"[^<>]*>[^<]*</p>')
 """The playback note below a player; it is removed together with the player."""
 
 
@@ -45,7 +43,7 @@ class Section:
     @property
     def video(self) -> bytes:
         """The embedded clip or preview; empty without one."""
-        return self._data(f' src="{VIDEO}')
+        return self._data(f' src="{_VIDEO}')
 
     @property
     def poster(self) -> bytes:
@@ -58,7 +56,7 @@ class Section:
     @property
     def prompt(self) -> str:
         """The prompt as shown."""
-        for paragraph in PARAGRAPH.finditer(self.markup):
+        for paragraph in _PARAGRAPH.finditer(self.markup):
             if PROMPT.search(paragraph[1]):
                 text = html.unescape(paragraph[2])
                 return text.encode("utf-8", "replace").decode("utf-8")  # no half characters
@@ -78,17 +76,17 @@ class Section:
 
     def _player(self) -> tuple[int, int] | None:
         """Return start and end of the player of a saved clip, or None."""
-        ends = (div.end() for div in DIV.finditer(self.markup) if SCREEN.search(div[0]))
+        ends = (div.end() for div in _DIV.finditer(self.markup) if _SCREEN.search(div[0]))
         if (start := next(ends, None)) is None:
             return None
-        for name, closing in ENDS.items():
+        for name, closing in _ENDS.items():
             if self.markup.startswith(name, start):
                 end = self.markup.find(closing, start)
                 return (start, self._after_note(end + len(closing))) if end > 0 else None
         return None
 
     def _after_note(self, end: int) -> int:
-        note = NOTE.match(self.markup, end)
+        note = _NOTE.match(self.markup, end)
         return note.end() if note else end
 
     def _data(self, mark: str) -> bytes:
@@ -106,18 +104,18 @@ class Section:
 def find_sections(markup: str) -> list[Section]:
     """Return the cards in the HTML of an output, in order."""
     found, at = [], 0
-    for opening in SECTION.finditer(markup):
-        job = JOB.search(opening[0])
+    for opening in _SECTION.finditer(markup):
+        job = _JOB.search(opening[0])
         if opening.start() < at or job is None or not RECORD.search(opening[0]):
             continue
-        at = markup.find(CLOSING, opening.end()) + len(CLOSING)
-        if at < len(CLOSING):
+        at = markup.find(_CLOSING, opening.end()) + len(_CLOSING)
+        if at < len(_CLOSING):
             break
-        state = STATE.search(opening[0])
+        state = _STATE.search(opening[0])
         found.append(Section(markup[opening.start() : at], job[1], state[1] if state else ""))
     return found
 
 
 def without_hub_ids(markup: str) -> str:
     """Remove hub ids from the HTML of an output, so that no kernel updates the copy."""
-    return DIV.sub(lambda div: HUB.sub("", div[0]), markup)
+    return _DIV.sub(lambda div: _HUB.sub("", div[0]), markup)

@@ -6,25 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .markup import Markup, join, prose, style_sheet, tag
-from .plain_text import is_number
+from markupsafe import Markup
 
-__all__ = [
-    "Finding",
-    "FindingStatus",
-    "NoticeKind",
-    "findings_text",
-    "render_findings",
-    "render_notice",
-    "render_table",
-]
+from .markup import join, prose, style_sheet, tag
+from .plain_text import is_number
 
 NoticeKind = Literal["info", "warning", "error"]
 
-SHORT_CHARS = 20
-NAME_CHARS = 36
+_SHORT_CHARS = 20
+_NAME_CHARS = 36
 """Longest word that is not broken: the name of a model, not a URL."""
-NOTICES = {"info": ("Note", "calm"), "warning": ("Warning", "warn"), "error": ("Error", "bad")}
+_NOTICES = {"info": ("Note", "calm"), "warning": ("Warning", "warn"), "error": ("Error", "bad")}
 
 
 def render_table(
@@ -32,8 +24,8 @@ def render_table(
 ) -> str:
     """Return a table as HTML; columns of numbers are right-aligned."""
     columns = list(zip(*rows, strict=True)) or [()] * len(headers)
-    styles = [column_style(column) for column in columns]
-    head = map(column_head, headers, styles)
+    styles = [_column_style(column) for column in columns]
+    head = map(_column_head, headers, styles)
     lines = (
         tag("tr", "", *(tag("td", style, cell) for cell, style in zip(row, styles, strict=True)))
         for row in rows
@@ -43,19 +35,19 @@ def render_table(
     return str(join(style_sheet(), tag("table", "table", title, *body, classes="kling-root")))
 
 
-def column_style(cells: Sequence[str]) -> str:
+def _column_style(cells: Sequence[str]) -> str:
     """Return the style of a column: amounts right-aligned, short texts and names unbroken."""
     if is_number(cells):
         return "number"
-    return "short" if all(map(is_unbroken, cells)) else "text"
+    return "short" if all(map(_is_unbroken, cells)) else "text"
 
 
-def is_unbroken(cell: str) -> bool:
+def _is_unbroken(cell: str) -> bool:
     """Whether a cell stays on one line; browsers break names at hyphens."""
-    return len(cell) <= (SHORT_CHARS if " " in cell else NAME_CHARS)
+    return len(cell) <= (_SHORT_CHARS if " " in cell else _NAME_CHARS)
 
 
-def column_head(header: str, look: str) -> Markup:
+def _column_head(header: str, look: str) -> Markup:
     """Return the header cell of a column."""
     style = "text-align:right" if look == "number" else ""
     return tag("th", "column", header, scope="col", style=style)
@@ -63,7 +55,7 @@ def column_head(header: str, look: str) -> Markup:
 
 def render_notice(kind: NoticeKind, title: str, lines: Sequence[str]) -> str:
     """Return a message as HTML; its kind is shown as a word, not only as a colour."""
-    word, tone = NOTICES[kind]
+    word, tone = _NOTICES[kind]
     head = tag("div", "head", tag("span", tone, word), tag("strong", "title", title))
     body = (tag("p", "line", prose(line)) for line in lines)
     role = "alert" if kind == "error" else "note"
@@ -77,10 +69,10 @@ def render_notice(kind: NoticeKind, title: str, lines: Sequence[str]) -> str:
 
 FindingStatus = Literal["ok", "warn", "bad", "asking"]
 
-TITLE = "kling_nb: status"
-BADGE = "box-sizing:border-box;min-width:82px;text-align:center"
+_TITLE = "kling_nb: status"
+_BADGE = "box-sizing:border-box;min-width:82px;text-align:center"
 """All badges have the width of the longest, so that the findings are aligned."""
-BADGES = {
+_BADGES = {
     "ok": ("good", "ok"),
     "warn": ("warn", "warning"),
     "bad": ("bad", "broken"),
@@ -104,9 +96,9 @@ class Finding:
 
 def render_findings(findings: Sequence[Finding]) -> str:
     """Return findings as HTML, one per row, with the status as a word."""
-    summary = tag("span", "about", f" {summarize(findings)}")
-    head = tag("div", "head", tag("strong", "title", TITLE), summary)
-    rows = [piece for each in findings for piece in render_row(each)]
+    summary = tag("span", "about", f" {_summarize(findings)}")
+    head = tag("div", "head", tag("strong", "title", _TITLE), summary)
+    rows = [piece for each in findings for piece in _render_row(each)]
     return str(
         join(
             style_sheet(),
@@ -115,29 +107,29 @@ def render_findings(findings: Sequence[Finding]) -> str:
     )
 
 
-def render_row(finding: Finding) -> tuple[Markup, Markup]:
+def _render_row(finding: Finding) -> tuple[Markup, Markup]:
     """Return the status and the text of a finding."""
-    look, word = BADGES[finding.status]
+    look, word = _BADGES[finding.status]
     fix = tag("p", "line", prose(f"→ {finding.fix}")) if finding.fix else ""
     text = tag("p", "line", tag("strong", "", f"{finding.name}: "), prose(finding.message))
     return (
-        tag("dt", "label", tag("span", look, word, style=BADGE)),
+        tag("dt", "label", tag("span", look, word, style=_BADGE)),
         tag("dd", "value", text, fix),
     )
 
 
 def findings_text(findings: Sequence[Finding]) -> str:
     """Return findings as text: one line each, and a line below for a fix."""
-    lines = [f"{TITLE}: {summarize(findings)}"]
-    width = max(len(word) for _, word in BADGES.values())
+    lines = [f"{_TITLE}: {_summarize(findings)}"]
+    width = max(len(word) for _, word in _BADGES.values())
     for each in findings:
-        lines.append(f"{BADGES[each.status][1]:<{width}}  {each.name}: {each.message}")
+        lines.append(f"{_BADGES[each.status][1]:<{width}}  {each.name}: {each.message}")
         if each.fix:
             lines.append(f"{'':<{width}}  → {each.fix}")
     return "\n".join(lines)
 
 
-def summarize(findings: Sequence[Finding]) -> str:
+def _summarize(findings: Sequence[Finding]) -> str:
     """Summarize findings, e.g. `1 broken, 2 to check`."""
     statuses = [each.status for each in findings]
     counts = {

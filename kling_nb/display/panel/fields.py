@@ -16,17 +16,6 @@ from kling_nb.models.spec import Parameter
 
 from .widgets import Control, Labelled
 
-__all__ = [
-    "ChoiceField",
-    "Field",
-    "FlagField",
-    "NumberField",
-    "PlainField",
-    "TextField",
-    "control_traits",
-    "label_of",
-]
-
 _PREDICATES = ("is ", "has ", "does ")
 """First words of messages that need the field's label in front."""
 _FEW = 4
@@ -119,7 +108,7 @@ class Field(ABC):
         return label + words
 
 
-class PlainField(Field):
+class _PlainField(Field):
     """A field with the value of its control."""
 
     control: Control
@@ -145,7 +134,7 @@ class PlainField(Field):
         self.control.value = self._at_first
 
 
-class TextField(PlainField):
+class TextField(_PlainField):
     """Several lines of text with a live count."""
 
     keeps_invalid = True
@@ -167,7 +156,7 @@ class TextField(PlainField):
         return None if isinstance(value, str) and not value.strip() else value
 
 
-class ChoiceField(PlainField):
+class ChoiceField(_PlainField):
     """Buttons for a few short options, else a list."""
 
     def __init__(self, parameter: Parameter, kind: Choice, remarks: Sequence[str] = ()) -> None:
@@ -185,7 +174,7 @@ class ChoiceField(PlainField):
         )
 
 
-class FlagField(PlainField):
+class FlagField(_PlainField):
     """A switch."""
 
     def __init__(self, parameter: Parameter, kind: Flag, remarks: Sequence[str] = ()) -> None:
@@ -194,7 +183,7 @@ class FlagField(PlainField):
         super().__init__(parameter, "switch", note=note, options=options, value=False)
 
 
-class NumberField(PlainField):
+class NumberField(_PlainField):
     """A number with limits; an empty one is not sent."""
 
     def __init__(self, parameter: Parameter, kind: Number, remarks: Sequence[str] = ()) -> None:

@@ -30,18 +30,6 @@ from kling_nb.models.spec import Parameter
 from .fields import Field, control_traits
 from .widgets import Picker
 
-__all__ = [
-    "FileContext",
-    "FileValue",
-    "MediaField",
-    "Preview",
-    "display_name",
-    "file_value",
-    "is_url",
-    "path_near_notebook",
-    "preview",
-]
-
 _NOUNS = {"image": "picture", "video": "video", "audio": "sound"}
 """How a nameless object is written in a cell: as a variable for the user to replace."""
 
@@ -62,7 +50,7 @@ class FileContext:
         known = self.variables() if text.isidentifier() else {}
         if text in known:
             return FileValue(known[text], text, text)
-        return FileValue(text, text, text.rpartition("/")[2] if is_url(text) else "")
+        return FileValue(text, text, text.rpartition("/")[2] if _is_url(text) else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +64,7 @@ class FileValue:
     """Display name; empty derives it from the value."""
 
 
-def file_value(value: object, written: str = "", medium: str = "image") -> FileValue:
+def _file_value(value: object, written: str = "", medium: str = "image") -> FileValue:
     """Return a file from a Python value or from another request.
 
     Args:
@@ -85,19 +73,19 @@ def file_value(value: object, written: str = "", medium: str = "image") -> FileV
         medium: `image`, `video` or `audio`.
     """
     if isinstance(value, StoredInput):
-        path = path_near_notebook(value.path) if value.path else value.url
+        path = _path_near_notebook(value.path) if value.path else value.url
         return FileValue(value, written or path, value.name)
     is_text = isinstance(value, str) or hasattr(value, "__fspath__")
     return FileValue(value, written or (str(value) if is_text else _NOUNS[medium]))
 
 
-def path_near_notebook(path: str) -> str:
+def _path_near_notebook(path: str) -> str:
     """Return a path relative to the notebook, if the file is below its folder."""
     short = relative_path(Path(path))
     return path if not short or short.startswith("..") else short
 
 
-def is_url(value: object) -> bool:
+def _is_url(value: object) -> bool:
     """Whether a value is an HTTP URL."""
     return isinstance(value, str) and value.lower().startswith(("http://", "https://"))
 
@@ -113,7 +101,7 @@ _ALONE_BYTES = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class _Preview:
     """The preview of a file, and the file as it is kept."""
 
     file: FileValue
@@ -133,23 +121,23 @@ class Preview:
         return {"src": self.src, "name": name, "facts": self.facts, "how": self.how}
 
 
-async def preview(file: FileValue, kind: Media, context: FileContext) -> Preview:
+async def preview(file: FileValue, kind: Media, context: FileContext) -> _Preview:
     """Read a file as it would be sent.
 
     Raises:
         MediaError: It cannot be read, or the service does not accept it.
     """
     value = file.value
-    if is_url(value):
+    if _is_url(value):
         try:
             value = await _fetch(str(value), kind.max_bytes)
         except MediaError as error:
             if not context.is_emulated():
                 raise
             why = str(error).rstrip(".")
-            return Preview(file, how=f"{why}. The emulator generates one instead.")
+            return _Preview(file, how=f"{why}. The emulator generates one instead.")
     read = await in_thread(read_input, value, kind, file.name)
-    if not is_url(file.value):
+    if not _is_url(file.value):
         check_upload(read)
     if isinstance(file.value, bytes):
         file = await in_thread(_keep, file, file.value, read, context)
@@ -168,7 +156,7 @@ def _keep(file: FileValue, content: bytes, read: MediaInput, context: FileContex
     if not path:
         return file
     kept = StoredInput(read.source_sha256, file.name or read.name, read.mime_type, path)
-    return replace(file, value=kept, written=path_near_notebook(path))
+    return replace(file, value=kept, written=_path_near_notebook(path))
 
 
 async def _fetch(url: str, max_bytes: int) -> bytes:
@@ -179,9 +167,9 @@ async def _fetch(url: str, max_bytes: int) -> bytes:
         await fetcher.aclose()
 
 
-def _preview_of(read: MediaInput, file: FileValue) -> Preview:
+def _preview_of(read: MediaInput, file: FileValue) -> _Preview:
     kind = read.mime_type.partition("/")[2].upper()
-    return Preview(
+    return _Preview(
         replace(file, name=to_one_line(read.name, 80) or file.name),
         src=data_uri(read.thumbnail) if read.thumbnail else "",
         facts=read.facts,
@@ -285,7 +273,7 @@ class MediaField(Field):
         else:
             texts = [str(word or "") for word in words] if len(words) == len(items) else []
             pairs = zip_longest(items, texts, fillvalue="")
-            self.set_files(tuple(file_value(item, text, self.medium) for item, text in pairs))
+            self.set_files(tuple(_file_value(item, text, self.medium) for item, text in pairs))
 
     def sync_values(self, shown: Mapping[str, object]) -> None:
         """Set the line of text that a page shows."""
@@ -326,7 +314,7 @@ class MediaField(Field):
         self._start_reading()
 
     def _on_file(self, name: str, content: bytes) -> None:
-        value = replace(file_value(content, medium=self.medium), name=to_one_line(name, 80))
+        value = replace(_file_value(content, medium=self.medium), name=to_one_line(name, 80))
         if self._kind.max_count == 1:
             self.set_files((value,))
         else:
@@ -370,7 +358,7 @@ class MediaField(Field):
                 shown.append(await preview(one, self._kind, self._context))
             except MediaError as error:
                 message = message or str(error)
-                shown.append(Preview(one))
+                shown.append(_Preview(one))
         if turn == self._turn:
             self._error = message
             self._held = tuple(each.file for each in shown[: len(self._held)])

@@ -32,24 +32,13 @@ from .fields import ChoiceField, Field, FlagField, NumberField, TextField
 from .file_field import FileContext, FileValue, MediaField
 from .records_field import RowsField
 
-__all__ = [
-    "Form",
-    "FormContent",
-    "Place",
-    "arranged",
-    "check",
-    "field_for",
-    "place_of",
-    "sorted_names",
-]
-
-Place = Literal["scene", "options", "lists"]
+_Place = Literal["scene", "options", "lists"]
 """Groups of fields: the content of the clip, its options, and lists of both."""
 
-_RANKS: dict[Place, int] = {"scene": 0, "options": 1, "lists": 2}
+_RANKS: dict[_Place, int] = {"scene": 0, "options": 1, "lists": 2}
 
 
-def place_of(parameter: Parameter) -> Place:
+def place_of(parameter: Parameter) -> _Place:
     """Return the group of fields that a parameter belongs to."""
     return _position(parameter)[0]
 
@@ -59,7 +48,7 @@ def sorted_names(parameters: Iterable[Parameter]) -> list[str]:
     return [name for _, names in arranged(parameters) for name in names]
 
 
-def arranged(parameters: Iterable[Parameter]) -> Iterator[tuple[Place, list[str]]]:
+def arranged(parameters: Iterable[Parameter]) -> Iterator[tuple[_Place, list[str]]]:
     """Yield the groups that have a field, and the names in each."""
     for place, group in groupby(sorted(parameters, key=_rank), place_of):
         yield place, [parameter.name for parameter in group]
@@ -71,7 +60,7 @@ def _rank(parameter: Parameter) -> tuple[int, bool]:
     return _RANKS[place], is_text
 
 
-def _position(parameter: Parameter) -> tuple[Place, bool]:
+def _position(parameter: Parameter) -> tuple[_Place, bool]:
     """Return the group of a parameter, and whether its field is a text."""
     match parameter.kind:
         case Records():
@@ -114,7 +103,7 @@ class Form:
         self._sums = tuple(each for each in spec.implied if isinstance(each, Summed))
         self._computed = {each.field for each in self._sums if values.get(each.field) is None}
         self._fields = {
-            p.name: field_for(p, context, spec.remarks(p.name)) for p in spec.parameters
+            p.name: _field_for(p, context, spec.remarks(p.name)) for p in spec.parameters
         }
         self._validating, self._is_updating = threading.RLock(), False
         self._order = sorted_names(spec.parameters)
@@ -134,7 +123,7 @@ class Form:
     @property
     def allowed(self) -> dict[str, object]:
         """The valid values, with defaults."""
-        allowed = check(self.spec, self.values, self.durations_s)[0]
+        allowed = _check(self.spec, self.values, self.durations_s)[0]
         # A sum and its price stay on screen while its inputs are invalid.
         stale = [e.field for e in self._sums if e.of in self.values and e.of not in allowed]
         shown = {name: self._fields[name].value for name in self._computed & {*stale}}
@@ -189,7 +178,7 @@ class Form:
     def fill(self, values: Values, written: Mapping[str, object]) -> None:
         """Set the values of another request that are valid here."""
         values = {name: value for name, value in values.items() if name in self._fields}
-        allowed = check(self.spec, values)[0]
+        allowed = _check(self.spec, values)[0]
         for name, value in values.items():
             field = self._fields[name]
             if name in allowed:
@@ -199,7 +188,7 @@ class Form:
 
     def load(self, values: Values, written: Mapping[str, object]) -> None:
         """Set another request; fields without a value are as in a new form."""
-        usual = check(self.spec, {})[0]
+        usual = _check(self.spec, {})[0]
         for name, field in self._fields.items():
             if name in values:
                 continue
@@ -281,7 +270,7 @@ class Form:
 
     def _validate(self) -> None:
         with self._validating:
-            allowed, problems = check(self.spec, self.values, self.durations_s)
+            allowed, problems = _check(self.spec, self.values, self.durations_s)
             found = {problem.field: problem for problem in problems}
             for name, field in self._fields.items():
                 if field.error:
@@ -315,7 +304,7 @@ def _without_none(values: Mapping[str, T | None]) -> dict[str, T]:
 
 def _initial_values(spec: ModelSpec, values: Values) -> dict[str, object]:
     values = _without_none(values)
-    allowed, problems = check(spec, values)
+    allowed, problems = _check(spec, values)
     problems = tuple(problem for problem in problems if problem.field in values)
     if problems:
         raise InvalidInput(problems)
@@ -331,7 +320,7 @@ def _root(problem: Problem) -> str:
     return problem.field.partition("[")[0]
 
 
-def field_for(parameter: Parameter, context: FileContext, remarks: Sequence[str] = ()) -> Field:
+def _field_for(parameter: Parameter, context: FileContext, remarks: Sequence[str] = ()) -> Field:
     """Return the field of a parameter, by its kind."""
     match parameter.kind:
         case Text() as kind:
@@ -345,12 +334,12 @@ def field_for(parameter: Parameter, context: FileContext, remarks: Sequence[str]
         case Media() as kind:
             return MediaField(parameter, kind, context, remarks)
         case Records() as kind:
-            return RowsField(parameter, kind, lambda column: field_for(column, context), remarks)
+            return RowsField(parameter, kind, lambda column: _field_for(column, context), remarks)
         case _:
             assert_never(parameter.kind)
 
 
-def check(
+def _check(
     spec: ModelSpec, values: Values, durations_s: Mapping[str, float] | None = None
 ) -> tuple[dict[str, object], tuple[Problem, ...]]:
     """Return the valid values, and the problems of all others.

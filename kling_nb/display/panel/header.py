@@ -17,8 +17,6 @@ from .fields import label_of
 from .form import Form
 from .widgets import Control
 
-__all__ = ["format_cost", "format_hint", "model_control", "model_note", "render_header"]
-
 _NOUNS = {"image": "an image", "video": "a video", "audio": "audio"}
 _SURENESS = {"less sure": "unconfirmed: its fields come from several sources"}
 

@@ -37,8 +37,6 @@ from .results import Result, last_frame, recent_clips
 from .saved_view import SavedView
 from .widgets import Actions, Recents
 
-__all__ = ["Panel", "panel"]
-
 _log = logging.getLogger("kling_nb")
 
 

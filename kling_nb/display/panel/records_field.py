@@ -17,12 +17,10 @@ from kling_nb.models.spec import Parameter
 from .fields import Field, control_traits
 from .widgets import Rows
 
-__all__ = ["RowsField"]
-
 _PLACE = re.compile(r"\w+ (\d+): (\w+): (.+)", re.DOTALL)
 """Matches the record and field of a problem: `element 2: images: ...`."""
 
-Row = dict[str, Field]
+_Row = dict[str, Field]
 """The fields of one record, by column."""
 
 
@@ -40,7 +38,7 @@ class RowsField(Field):
         remarks: Sequence[str] = (),
     ) -> None:
         self._kind, self._make = kind, make
-        self._rows: tuple[Row, ...] = ()
+        self._rows: tuple[_Row, ...] = ()
         self._numbers = itertools.count()
         super().__init__(
             parameter,
@@ -162,11 +160,11 @@ class RowsField(Field):
             for index, column, field in self._cells()
         }
 
-    def _new_row(self, record: Mapping[str, object], words: Mapping[str, object]) -> Row:
+    def _new_row(self, record: Mapping[str, object], words: Mapping[str, object]) -> _Row:
         # A number that no other row ever has, so that late messages of a page for a removed or
         # moved row do not change another row.
         prefix = f"{self.parameter.name}/{next(self._numbers)}"
-        row: Row = {}
+        row: _Row = {}
         for column in self._kind.columns:
             parameter = Parameter(
                 f"{prefix}/{column.name}", column.kind, column.help, required=column.required
@@ -178,7 +176,7 @@ class RowsField(Field):
             field.on_change = self._on_field_change
         return row
 
-    def _set_rows(self, rows: tuple[Row, ...]) -> None:
+    def _set_rows(self, rows: tuple[_Row, ...]) -> None:
         gone = set(self.fields)
         self._rows = rows
         self.control.children = [field.control for field in self.fields]

@@ -24,13 +24,6 @@ from kling_nb.media import images
 from kling_nb.media.image_sources import frame_png
 from kling_nb.storage import JobRecord
 
-__all__ = [
-    "RECENT_CLIPS",
-    "Result",
-    "last_frame",
-    "recent_clips",
-]
-
 RECENT_CLIPS = 6
 """Number of recent clips shown."""
 
@@ -77,7 +70,7 @@ def _path(row: JobRecord) -> Path | None:
     return Path(row.clip.path) if row.clip is not None else None
 
 
-class WidgetOutput:
+class _WidgetOutput:
     """Draws a card into an HTML widget."""
 
     updates: Updates = "live"
@@ -99,7 +92,7 @@ class Result(Card):
         on_take: ShowTake | None = None,
         on_end: Callable[[], object] = lambda: None,
     ) -> None:
-        output = WidgetOutput()
+        output = _WidgetOutput()
         self.box = widgets.VBox([output.widget]).add_class("kling-result")
         super().__init__(job, output, on_take=on_take, on_end=on_end)
         self.display()

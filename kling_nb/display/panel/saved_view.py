@@ -13,17 +13,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from IPython.display import display
+from markupsafe import Markup
 
 from kling_nb.core.job_state import has_ended
 from kling_nb.display.cards import Bundle, card_bundle, join_bundles
 from kling_nb.display.comm import CardContainer, mount_widget
 from kling_nb.display.front_end import present_front_end
-from kling_nb.display.html.markup import Markup, tag
+from kling_nb.display.html.markup import tag
 from kling_nb.display.notice import notice_bundle
 from kling_nb.display.threads import draw_later
 from kling_nb.jobs.job import Job
-
-__all__ = ["SavedView"]
 
 MISSED = (
     "This page was reloaded: display the panel once more so that the saved notebook keeps its "

@@ -16,8 +16,6 @@ from ipywidgets import widget_serialization
 
 from kling_nb.display.assets import CLIPBOARD, STATIC, join_scripts
 
-__all__ = ["Actions", "Control", "Labelled", "Picker", "Recents", "Rows"]
-
 _HERE = STATIC / "panel"
 _FILE_BYTES = 50_000_000
 """Largest file that a page may send; larger ones need a path."""
@@ -51,7 +49,7 @@ class Control(Labelled):
     """The value from the page, not validated."""
 
 
-class Movable(Labelled):
+class _Movable(Labelled):
     """A control with items that the user can move and remove."""
 
     def __init__(self, **traits: Any) -> None:
@@ -70,7 +68,7 @@ class Movable(Labelled):
                 self.on_move(at, to)
 
 
-class Picker(Movable):
+class Picker(_Movable):
     """A control for images, videos or audio: drop, paste, file dialog, and a line of text."""
 
     _esm = _script("picker.js")
@@ -119,7 +117,7 @@ class Picker(Movable):
                 self.on_file(name, bytes(whole))
 
 
-class Rows(Movable):
+class Rows(_Movable):
     """Rows of controls that can be added, moved and removed."""
 
     _esm = _script("rows.js")

@@ -30,23 +30,13 @@ from .callbacks import CallbackForm, plan_callbacks
 from .database import Database
 from .tasks import Fail, Task, TaskRequest, read_task
 
-__all__ = [
-    "UNLIMITED",
-    "CreditsInsufficient",
-    "EmulatedAccount",
-    "Limits",
-    "TooOften",
-    "insert",
-    "parse_rate_limits",
-]
-
-START_CREDITS = 5_916.0
-COUNT_RECENT = "SELECT count(*) FROM tasks WHERE created_at > ?"
-SUM_CHARGED = """SELECT coalesce(sum(credits), 0) FROM tasks
+_START_CREDITS = 5_916.0
+_COUNT_RECENT = "SELECT count(*) FROM tasks WHERE created_at > ?"
+_SUM_CHARGED = """SELECT coalesce(sum(credits), 0) FROM tasks
     WHERE fail_msg = '' OR ended_at IS NULL OR ended_at > ?"""
-COUNT_REQUEST = """INSERT INTO requests VALUES (?, 1)
+_COUNT_REQUEST = """INSERT INTO requests VALUES (?, 1)
     ON CONFLICT (path) DO UPDATE SET number = number + 1"""
-END_TASK = """UPDATE tasks SET ended_at = max(ready_at, ?), clip = ?, fail_code = ?, fail_msg = ?
+_END_TASK = """UPDATE tasks SET ended_at = max(ready_at, ?), clip = ?, fail_code = ?, fail_msg = ?
     WHERE task_id = ? AND ended_at IS NULL"""
 
 
@@ -84,7 +74,7 @@ class Limits:
 
 UNLIMITED = Limits(tasks_per_window=math.inf, status_requests_per_window=math.inf)
 """The same service without rate limits, for load tests."""
-RATE_LIMIT_FIELDS = {
+_RATE_LIMIT_FIELDS = {
     "create": ("tasks_per_window", "task_window_s"),
     "status": ("questions_per_window", "question_window_s"),
 }
@@ -101,9 +91,9 @@ def parse_rate_limits(limits: Limits, text: str) -> Limits:
         name, _, rate = part.strip().partition("=")
         count, _, window = rate.partition("/")
         is_decimal = window.isascii() and window.replace(".", "", 1).isdecimal()
-        if name not in RATE_LIMIT_FIELDS or not count.isdecimal() or not is_decimal:
+        if name not in _RATE_LIMIT_FIELDS or not count.isdecimal() or not is_decimal:
             raise ValueError(f"{text!r} is not allowed; try create=20/10,status=10/1")
-        rates |= zip(RATE_LIMIT_FIELDS[name], (int(count), float(window)), strict=True)
+        rates |= zip(_RATE_LIMIT_FIELDS[name], (int(count), float(window)), strict=True)
     if min(rates.values()) <= 0:
         raise ValueError(f"{text!r} is not allowed; every number must be above 0")
     return replace(limits, **rates)  # type: ignore[arg-type]
@@ -117,7 +107,7 @@ class EmulatedAccount:
     ) -> None:
         """Use this folder; the first use creates the files."""
         self.folder = Path(folder)
-        self.database = Database(self.folder / "books.sqlite3", START_CREDITS)
+        self.database = Database(self.folder / "books.sqlite3", _START_CREDITS)
         self.clock = clock
         self.limits = limits or Limits()
 
@@ -153,7 +143,7 @@ class EmulatedAccount:
     def balance_in(self, connection: sqlite3.Connection) -> float:
         """Return the balance as this connection reads it."""
         # Derived from the tasks, so that no crash can charge or refund one twice.
-        (charged,) = connection.execute(SUM_CHARGED, (self.clock(),)).fetchone()
+        (charged,) = connection.execute(_SUM_CHARGED, (self.clock(),)).fetchone()
         (paid_in,) = connection.execute("SELECT paid_in FROM account").fetchone()
         return float(paid_in - charged)
 
@@ -167,14 +157,14 @@ class EmulatedAccount:
         now = self.clock()
         with self.database.transaction() as connection:
             since = now - self.limits.task_window_s
-            (recent,) = connection.execute(COUNT_RECENT, (since,)).fetchone()
+            (recent,) = connection.execute(_COUNT_RECENT, (since,)).fetchone()
             if recent >= self.limits.tasks_per_window:
                 raise TooOften
             if self.balance_in(connection) < request.credits:
                 raise CreditsInsufficient
-            row = new_row(request, now, seconds, take_fault(connection, "task"))
+            row = _new_row(request, now, seconds, _take_fault(connection, "task"))
             insert(connection, "tasks", row)
-            injected = take_fault(connection, "callback") if row["callback_url"] else None
+            injected = _take_fault(connection, "callback") if row["callback_url"] else None
             effect = injected.effect if injected else None
             fault = effect if isinstance(effect, CallbackFault) else None
             for callback in plan_callbacks(row, fault):
@@ -185,7 +175,7 @@ class EmulatedAccount:
         """Store the clip, or the failure; the task does not end before `ready_at`."""
         fail = fail or Fail("", "")
         with self.database.transaction() as connection:
-            connection.execute(END_TASK, (self.clock(), clip, fail.code, fail.msg, task_id))
+            connection.execute(_END_TASK, (self.clock(), clip, fail.code, fail.msg, task_id))
 
     def count_status_request(self, key: str) -> None:
         """Count a recordInfo request of this key.
@@ -209,10 +199,10 @@ class EmulatedAccount:
     ) -> InjectedFault | None:
         """Count a request, store the path of a leaked key, and take the fault that waits for it."""
         with self.database.transaction() as connection:
-            connection.execute(COUNT_REQUEST, (path,))
+            connection.execute(_COUNT_REQUEST, (path,))
             if leaked:
                 connection.execute("INSERT INTO leaks (path) VALUES (?)", (path,))
-            return take_fault(connection, endpoint)
+            return _take_fault(connection, endpoint)
 
     def requests(self, path: str) -> int:
         """Return the number of requests for a path; for all below it if it ends with a slash."""
@@ -257,7 +247,7 @@ class EmulatedAccount:
             connection.execute("DELETE FROM faults")
 
 
-def take_fault(connection: sqlite3.Connection, endpoint: Endpoint) -> InjectedFault | None:
+def _take_fault(connection: sqlite3.Connection, endpoint: Endpoint) -> InjectedFault | None:
     """Use up the oldest fault that waits for the endpoint and return it, or None."""
     query = "SELECT id, name, times_left, argument FROM faults WHERE endpoint = ? ORDER BY id"
     row = connection.execute(query, (endpoint,)).fetchone()
@@ -268,7 +258,7 @@ def take_fault(connection: sqlite3.Connection, endpoint: Endpoint) -> InjectedFa
     return InjectedFault(row["name"], row["times_left"] - 1, row["argument"])
 
 
-def new_row(
+def _new_row(
     request: TaskRequest, now: float, seconds: float, injected: InjectedFault | None
 ) -> dict[str, str | float | None]:
     """Return the row of a new task; a fault may decide its end at once."""

@@ -12,16 +12,14 @@ import sqlite3
 from .account import EmulatedAccount, insert
 from .callbacks import CallbackAttempt, PendingCallback
 
-__all__ = ["CallbackQueue"]
-
-PENDING = """SELECT letters.*, tasks.created_at, tasks.ended_at, tasks.unseen_s FROM letters
+_PENDING = """SELECT letters.*, tasks.created_at, tasks.ended_at, tasks.unseen_s FROM letters
     JOIN tasks USING (task_id) WHERE NOT settled ORDER BY letters.id"""
-POSTS = """SELECT task_id, kind, letter, attempt, started_at, answered_at, status, words
+_POSTS = """SELECT task_id, kind, letter, attempt, started_at, answered_at, status, words
     FROM posts WHERE task_id = ? OR ? = '' ORDER BY id"""
-CLAIM = "UPDATE letters SET claimed_until = ? WHERE id = ? AND claimed_until <= ? AND NOT settled"
-RELEASE = "UPDATE letters SET claimed_until = 0 WHERE id = ?"
-FINISH = "UPDATE letters SET tries = ?, claimed_until = 0, settled = ?, due_at = ? WHERE id = ?"
-CLAIM_MARGIN_S = 5.0
+_CLAIM = "UPDATE letters SET claimed_until = ? WHERE id = ? AND claimed_until <= ? AND NOT settled"
+_RELEASE = "UPDATE letters SET claimed_until = 0 WHERE id = ?"
+_FINISH = "UPDATE letters SET tries = ?, claimed_until = 0, settled = ?, due_at = ? WHERE id = ?"
+_CLAIM_MARGIN_S = 5.0
 
 
 class CallbackQueue:
@@ -34,7 +32,7 @@ class CallbackQueue:
     def posts(self, task_id: str = "") -> list[CallbackAttempt]:
         """Return the attempts for one task, or for all, in the order of their ends."""
         with self.account.database.reading() as connection:
-            rows = connection.execute(POSTS, (task_id, task_id)).fetchall()
+            rows = connection.execute(_POSTS, (task_id, task_id)).fetchall()
         return [CallbackAttempt(**dict(row)) for row in rows]
 
     def pending(self) -> list[PendingCallback]:
@@ -42,20 +40,20 @@ class CallbackQueue:
         if not self.account.database.path.is_file():
             return []
         with self.account.database.reading() as connection:
-            return [read_callback(row) for row in connection.execute(PENDING)]
+            return [_read_callback(row) for row in connection.execute(_PENDING)]
 
     def claim(self, callback: PendingCallback) -> bool:
         """Claim a callback to send it; return False if another process has it."""
         now = self.account.clock()
-        until = now + self.account.limits.callback_limit_s + CLAIM_MARGIN_S
+        until = now + self.account.limits.callback_limit_s + _CLAIM_MARGIN_S
         with self.account.database.transaction() as connection:
-            return connection.execute(CLAIM, (until, callback.number, now)).rowcount == 1
+            return connection.execute(_CLAIM, (until, callback.number, now)).rowcount == 1
 
     def release(self, callback: PendingCallback) -> None:
         """Give up the claim on a callback, if its folder still exists."""
         if self.account.database.path.is_file():
             with self.account.database.transaction() as connection:
-                connection.execute(RELEASE, (callback.number,))
+                connection.execute(_RELEASE, (callback.number,))
 
     def add_attempt(self, post: CallbackAttempt) -> None:
         """Store an attempt; an HTTP 2xx answer, or the last attempt, finishes the callback."""
@@ -65,11 +63,11 @@ class CallbackQueue:
         due_at = self.account.clock() + (0.0 if is_last else waits[post.attempt - 1])
         with self.account.database.transaction() as connection:
             insert(connection, "posts", dataclasses.asdict(post))
-            connection.execute(FINISH, (post.attempt, accepted or is_last, due_at, post.letter))
+            connection.execute(_FINISH, (post.attempt, accepted or is_last, due_at, post.letter))
 
 
-def read_callback(row: sqlite3.Row) -> PendingCallback:
-    """Return the callback of a row of `PENDING`."""
+def _read_callback(row: sqlite3.Row) -> PendingCallback:
+    """Return the callback of a row of `_PENDING`."""
     values = {name: row[name] for name in ("task_id", "url", "kind", "tries")}
     return PendingCallback(number=row["id"], due_at=due_at(row), **values)
 

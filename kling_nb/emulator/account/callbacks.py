@@ -21,21 +21,12 @@ from kling_nb.emulator.hosts import is_this_machine
 
 from .tasks import Task, compact, result_of
 
-__all__ = [
-    "CallbackAttempt",
-    "CallbackForm",
-    "PendingCallback",
-    "plan_callbacks",
-    "sign_document",
-    "write_document",
-]
-
 CallbackForm = Literal["documented", "odd", "newer", "task_id"]
-CallbackKind = Literal["end", "forged", "garbled"]
-FORGED_SHARE = 0.5
+_CallbackKind = Literal["end", "forged", "garbled"]
+_FORGED_SHARE = 0.5
 """The part of a task's time after which a forged callback is sent."""
-DONE = "Playground task completed successfully."
-FAILED = "Playground task failed."
+_DONE = "Playground task completed successfully."
+_FAILED = "Playground task failed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +36,7 @@ class PendingCallback:
     number: int
     task_id: str
     url: str
-    kind: CallbackKind
+    kind: _CallbackKind
     tries: int
     """The number of attempts so far."""
     due_at: float | None
@@ -57,7 +48,7 @@ class CallbackAttempt:
     """One attempt to send a callback; times by the emulator's clock."""
 
     task_id: str
-    kind: CallbackKind
+    kind: _CallbackKind
     letter: int
     """The number of the callback; equal for all its attempts. A duplicate has its own number."""
     attempt: int
@@ -89,7 +80,7 @@ def plan_callbacks(
         "due_at": ready_at,
         "after_s": fault.seconds if fault and how == "late" else 0.0,
     }
-    forged_at = created_at + (ready_at - created_at) * FORGED_SHARE
+    forged_at = created_at + (ready_at - created_at) * _FORGED_SHARE
     match how:
         case "never":
             return []
@@ -106,7 +97,7 @@ def write_document(
     task: Task, form: CallbackForm, *, clip_url: str, remaining_credits: float
 ) -> bytes:
     """Write the body of the callback for a finished task. Source: specification."""
-    data = data_of(task, clip_url) | {"remainedCredits": number(remaining_credits)}
+    data = _data_of(task, clip_url) | {"remainedCredits": number(remaining_credits)}
     match form:
         case "newer":
             data["creditsConsumed"] = data.pop("consumeCredits")
@@ -118,7 +109,7 @@ def write_document(
     document = {
         "code": 200 if succeeded else 501,
         "data": data,
-        "msg": DONE if succeeded else FAILED,
+        "msg": _DONE if succeeded else _FAILED,
     }
     text = json.dumps(document, ensure_ascii=False, indent=4, sort_keys=True)
     if form == "odd":
@@ -133,7 +124,7 @@ def sign_document(key: str, task_id: str, timestamp: str) -> str:
     return base64.b64encode(digest).decode()
 
 
-def data_of(task: Task, clip_url: str) -> dict[str, object]:
+def _data_of(task: Task, clip_url: str) -> dict[str, object]:
     """Return the `data` of a callback; a failure has no `resultJson` and costs nothing."""
     ended_at = task.ended_at or 0.0
     succeeded = task.state == "success"

@@ -11,10 +11,8 @@ from pathlib import Path
 
 from kling_nb.emulator.permissions import make_file, make_folder
 
-__all__ = ["Database"]
-
 BUSY_TIMEOUT_S = 30.0
-FIRST = (
+_FIRST = (
     "CREATE TABLE account (id INTEGER PRIMARY KEY CHECK (id = 1), paid_in REAL NOT NULL)",
     """CREATE TABLE tasks (
         task_id TEXT PRIMARY KEY, model TEXT NOT NULL, input TEXT NOT NULL,
@@ -33,7 +31,7 @@ FIRST = (
     "CREATE TABLE questions (asker TEXT NOT NULL, asked_at REAL NOT NULL)",
     "CREATE TABLE leaks (id INTEGER PRIMARY KEY, path TEXT NOT NULL)",
 )
-CALLBACKS = (
+_CALLBACKS = (
     """CREATE TABLE letters (
         id INTEGER PRIMARY KEY, task_id TEXT NOT NULL, url TEXT NOT NULL, kind TEXT NOT NULL,
         due_at REAL NOT NULL, after_s REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0,
@@ -44,14 +42,14 @@ CALLBACKS = (
         kind TEXT NOT NULL, attempt INTEGER NOT NULL, started_at REAL NOT NULL,
         answered_at REAL, status INTEGER, words TEXT NOT NULL)""",
 )
-UNSEEN = ("ALTER TABLE tasks ADD COLUMN unseen_s REAL NOT NULL DEFAULT 0",)
-OPEN = threading.RLock()
+_UNSEEN = ("ALTER TABLE tasks ADD COLUMN unseen_s REAL NOT NULL DEFAULT 0",)
+_OPEN = threading.RLock()
 """Held while a connection is open: a fork meanwhile would leave its locks to the child."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=OPEN.acquire, after_in_parent=OPEN.release, after_in_child=OPEN.release
+        before=_OPEN.acquire, after_in_parent=_OPEN.release, after_in_child=_OPEN.release
     )
-VERSIONS = (FIRST, CALLBACKS, UNSEEN)
+_VERSIONS = (_FIRST, _CALLBACKS, _UNSEEN)
 """The statements that change the schema to each next version."""
 
 
@@ -69,7 +67,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Open a connection with the write lock; commit at the end, roll back on an exception."""
-        with OPEN, closing(self.connect()) as connection:
+        with _OPEN, closing(self.connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -81,7 +79,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Open a connection for one query."""
-        with OPEN, closing(self.connect()) as connection:
+        with _OPEN, closing(self.connect()) as connection:
             yield connection
 
     def connect(self) -> sqlite3.Connection:
@@ -102,7 +100,7 @@ class Database:
         # A killed process loses nothing without syncing. Only a power cut could, and there is no
         # real money in this file.
         connection.execute("PRAGMA synchronous = OFF")
-        if self.version_of(connection) < len(VERSIONS):
+        if self.version_of(connection) < len(_VERSIONS):
             self.create(connection)
 
     def create(self, connection: sqlite3.Connection) -> None:
@@ -110,12 +108,12 @@ class Database:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("BEGIN IMMEDIATE")
         version = self.version_of(connection)
-        for statements in VERSIONS[version:]:
+        for statements in _VERSIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
         if version == 0:
             connection.execute("INSERT INTO account VALUES (1, ?)", (self.paid_in,))
-        connection.execute(f"PRAGMA user_version = {max(version, len(VERSIONS))}")
+        connection.execute(f"PRAGMA user_version = {max(version, len(_VERSIONS))}")
         connection.execute("COMMIT")
 
     def version_of(self, connection: sqlite3.Connection) -> int:

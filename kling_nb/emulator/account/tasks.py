@@ -11,21 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = [
-    "Fail",
-    "State",
-    "Task",
-    "TaskRequest",
-    "clip_name",
-    "compact",
-    "read_task",
-    "record_of",
-    "result_names",
-    "result_of",
-]
-
-State = Literal["unseen", "waiting", "generating", "success", "fail"]
-WAITING_SHARE = 0.25
+_State = Literal["unseen", "waiting", "generating", "success", "fail"]
+_WAITING_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +46,7 @@ class Task:
     """Epoch seconds, as all times here."""
     ready_at: float
     ended_at: float | None
-    state: State
+    state: _State
     fate: str
     """The fault of the task, or an empty string."""
     fail: Fail | None
@@ -76,7 +63,7 @@ def read_task(row: Mapping[str, object], now: float) -> Task:
     """Return the task of a row at the time `now`."""
     values = dict(row)
     fail = Fail(str(values.pop("fail_code")), str(values.pop("fail_msg")))
-    state = state_at(values, now, failed=bool(fail.msg))
+    state = _state_at(values, now, failed=bool(fail.msg))
     return Task(
         **{**values, "input": json.loads(str(values["input"]))},
         state=state,
@@ -85,7 +72,7 @@ def read_task(row: Mapping[str, object], now: float) -> Task:
     )
 
 
-def state_at(row: Mapping[str, object], now: float, *, failed: bool) -> State:
+def _state_at(row: Mapping[str, object], now: float, *, failed: bool) -> _State:
     """Return the service's state of a task at `now`; "unseen" if recordInfo answers null.
 
     Live paths are `waiting → generating → success`, and a new task is known at once: in 37 of 37
@@ -97,7 +84,7 @@ def state_at(row: Mapping[str, object], now: float, *, failed: bool) -> State:
         return "unseen"
     if ended_at is not None and now >= float(str(ended_at)):
         return "fail" if failed else "success"
-    waits_until = created_at + (ready_at - created_at) * WAITING_SHARE
+    waits_until = created_at + (ready_at - created_at) * _WAITING_SHARE
     return "waiting" if now < waits_until else "generating"
 
 
@@ -127,7 +114,7 @@ def record_of(task: Task, clip_url: str) -> dict[str, object]:
         "taskId": task.task_id,
         "model": task.model,
         "state": task.state,
-        "param": param_of(task),
+        "param": _param_of(task),
         "resultJson": result_of(task, clip_url),
         "failCode": task.fail.code if task.fail else None,
         "failMsg": task.fail.msg if task.fail else None,
@@ -136,10 +123,10 @@ def record_of(task: Task, clip_url: str) -> dict[str, object]:
         "createTime": int(task.created_at * 1000),
         "creditsConsumed": task.charged,
     }
-    return record | newer_fields(task, record) if task.fate == "newer" else record
+    return record | _newer_fields(task, record) if task.fate == "newer" else record
 
 
-def newer_fields(task: Task, record: Mapping[str, object]) -> dict[str, object]:
+def _newer_fields(task: Task, record: Mapping[str, object]) -> dict[str, object]:
     """Return the fields that later answers may add.
 
     `successFlag` is 0 while the task runs, 1 for success, 3 for failure; `response` is
@@ -155,7 +142,7 @@ def newer_fields(task: Task, record: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def param_of(task: Task) -> str:
+def _param_of(task: Task) -> str:
     """Return the request as recordInfo repeats it."""
     param = {"input": compact(task.input), "model": task.model}
     if task.callback_url:

@@ -14,8 +14,6 @@ from kling_nb.emulator.permissions import make_file, make_folder
 
 from .account import EmulatedAccount
 
-__all__ = ["Upload", "Uploads"]
-
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -41,7 +39,7 @@ class Uploads:
     def add(self, path: str, content: bytes, mime_type: str) -> Upload:
         """Store a file; it replaces one with the same path, as at the service (D)."""
         digest, now = hashlib.sha256(content).hexdigest(), self.account.clock()
-        write_file(self.folder / digest, content)
+        _write_file(self.folder / digest, content)
         with self.account.database.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)",
@@ -63,7 +61,7 @@ class Uploads:
         return self.folder / upload.sha256
 
 
-def write_file(target: Path, content: bytes) -> None:
+def _write_file(target: Path, content: bytes) -> None:
     """Write a file; no other process can read an incomplete one."""
     make_folder(target.parent)
     part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")

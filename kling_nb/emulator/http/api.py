@@ -21,9 +21,7 @@ from kling_nb.emulator.render.worker import RenderWorker
 from .routes import Call, envelope, route
 from .validate import Refusal, check_request
 
-__all__ = ["Api"]
-
-LOGGER = logging.getLogger("kling_nb.emulator")
+_LOGGER = logging.getLogger("kling_nb.emulator")
 
 
 class Api:
@@ -43,10 +41,10 @@ class Api:
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the host."""
         return [
-            route("/api/v1/jobs/createTask", "POST", self.create_task, no_access),
-            route("/api/v1/jobs/recordInfo", "GET", self.record_info, no_access),
-            route("/api/v1/chat/credit", "GET", self.credit, no_access),
-            route("/api/v1/common/download-url", "POST", self.download_url, no_access),
+            route("/api/v1/jobs/createTask", "POST", self.create_task, _no_access),
+            route("/api/v1/jobs/recordInfo", "GET", self.record_info, _no_access),
+            route("/api/v1/chat/credit", "GET", self.credit, _no_access),
+            route("/api/v1/common/download-url", "POST", self.download_url, _no_access),
         ]
 
     def create_task(self, call: Call) -> Response:
@@ -65,7 +63,7 @@ class Api:
         if is_this_machine(task.callback_url):
             self.on_callback_due()
         elif task.callback_url:
-            LOGGER.info("emulator: task %s: only this machine is called back", task.task_id)
+            _LOGGER.info("emulator: task %s: only this machine is called back", task.task_id)
         return envelope(200, "success", {"taskId": task.task_id, "recordId": task.task_id})
 
     def record_info(self, call: Call) -> Response:
@@ -104,6 +102,6 @@ class Api:
         return envelope(200, "success", f"{self.urls.clip_url(name)}?until={until}")
 
 
-def no_access() -> JSONResponse:
+def _no_access() -> JSONResponse:
     """Return the API's answer to a bad key. Source: L."""
     return envelope(401, "You do not have access permissions")

@@ -27,16 +27,14 @@ from kling_nb.emulator.account.tasks import Task, clip_name
 from kling_nb.emulator.hosts import PublicUrls, is_this_machine
 from kling_nb.emulator.render.worker import RenderWorker
 
-__all__ = ["CallbackLoop", "CallbackSender"]
-
-SHORTEST_PAUSE_S = 0.02
-RENDER_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 0.5
+_SHORTEST_PAUSE_S = 0.02
+_RENDER_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 0.5
 """Short, since the clock of a test gives no signal when the test moves it."""
 ERROR_PAUSE_S = 10.0
-STOP_TIMEOUT_S = 5.0
-USER_AGENT = "kie.ai-emulator"
-LOGGER = logging.getLogger("kling_nb.emulator")
+_STOP_TIMEOUT_S = 5.0
+_USER_AGENT = "kie.ai-emulator"
+_LOGGER = logging.getLogger("kling_nb.emulator")
 
 
 class CallbackLoop(asyncio.SelectorEventLoop):
@@ -99,7 +97,7 @@ class CallbackSender:
                 return
             with suppress(RuntimeError):  # the loop has ended by itself
                 self.runner.get_loop().call_soon_threadsafe(self.woken.set)
-        self.worker.join(STOP_TIMEOUT_S)
+        self.worker.join(_STOP_TIMEOUT_S)
 
     def run(self) -> None:
         """Send callbacks until `stop`; after an error in the database, start again."""
@@ -109,13 +107,13 @@ class CallbackSender:
                 try:
                     self.runner.run(self.work())
                 except Exception:
-                    LOGGER.exception("emulator: callbacks are delayed")
+                    _LOGGER.exception("emulator: callbacks are delayed")
                     self.stopping.wait(ERROR_PAUSE_S)
 
     async def work(self) -> None:
         """Send due callbacks concurrently until `stop`."""
         running: set[asyncio.Task[None]] = set()
-        async with open_transport() as transport:
+        async with _open_transport() as transport:
             self.resume_rendering()
             while not self.stopping.is_set():
                 self.woken.clear()
@@ -149,10 +147,10 @@ class CallbackSender:
         """Return the seconds until the next look at the queue; None for an empty queue."""
         now = self.account.clock()
         waits = [
-            RENDER_PAUSE_S if callback.due_at is None else callback.due_at - now
+            _RENDER_PAUSE_S if callback.due_at is None else callback.due_at - now
             for callback in self.queue.pending()
         ]
-        return min(max(min(waits), SHORTEST_PAUSE_S), LONGEST_PAUSE_S) if waits else None
+        return min(max(min(waits), _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S) if waits else None
 
     async def send(self, transport: httpx.AsyncHTTPTransport, callback: PendingCallback) -> None:
         """Send a callback once and store the attempt."""
@@ -164,7 +162,7 @@ class CallbackSender:
             self.queue.release(callback)
             raise
         except Exception:
-            LOGGER.exception("emulator: the callback of task %s failed", callback.task_id)
+            _LOGGER.exception("emulator: the callback of task %s failed", callback.task_id)
         self.woken.set()
 
     async def post(
@@ -179,7 +177,7 @@ class CallbackSender:
             error = type(caught).__name__
         answered_at = None if status is None else self.account.clock()
         result = error or f"HTTP {status}"
-        LOGGER.info("emulator: called back for task %s: %s", callback.task_id, result)
+        _LOGGER.info("emulator: called back for task %s: %s", callback.task_id, result)
         return CallbackAttempt(
             task_id=callback.task_id,
             kind=callback.kind,
@@ -224,7 +222,7 @@ class CallbackSender:
 
     def headers_of(self, callback: PendingCallback) -> dict[str, str]:
         """Return the headers, with a signature if the account has a webhook key."""
-        headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
+        headers = {"Content-Type": "application/json", "User-Agent": _USER_AGENT}
         if not self.webhook_key:
             return headers
         # A forger does not have the key.
@@ -234,7 +232,7 @@ class CallbackSender:
         return headers | {"X-Webhook-Timestamp": timestamp, "X-Webhook-Signature": signature}
 
 
-def open_transport() -> httpx.AsyncHTTPTransport:
+def _open_transport() -> httpx.AsyncHTTPTransport:
     """Return a transport without a proxy, redirects or kept connections.
 
     A client on top of it would log each address, and with it the callback token.

@@ -25,16 +25,14 @@ from kling_nb.emulator.render.worker import RenderWorker
 
 from .routes import Call, json_answer, route
 
-__all__ = ["Files"]
-
-MEGABYTE = 1024 * 1024
-STREAM_LIMIT_BYTES = 100 * MEGABYTE
-BASE64_LIMIT_BYTES = 10 * MEGABYTE
-ACCOUNT = "emulator"
-NAME_CHARS = string.ascii_lowercase + string.digits
+_MEGABYTE = 1024 * 1024
+_STREAM_LIMIT_BYTES = 100 * _MEGABYTE
+_BASE64_LIMIT_BYTES = 10 * _MEGABYTE
+_ACCOUNT = "emulator"
+_NAME_CHARS = string.ascii_lowercase + string.digits
 
 
-class UploadRefused(Exception):
+class _UploadRefused(Exception):
     """The service refuses an upload; the message is the text of its answer."""
 
 
@@ -44,7 +42,7 @@ class Received(NamedTuple):
     fields: Mapping[str, object]
     content: bytes
     mime_type: str
-    limit_bytes: int = STREAM_LIMIT_BYTES
+    limit_bytes: int = _STREAM_LIMIT_BYTES
 
 
 class Files:
@@ -59,9 +57,9 @@ class Files:
 
     def upload_routes(self) -> list[BaseRoute]:
         """Return the routes of the upload host."""
-        readers = {"stream": read_stream, "base64": read_base64, "url": self.read_url}
+        readers = {"stream": _read_stream, "base64": _read_base64, "url": self.read_url}
         return [
-            route(f"/api/file-{name}-upload", "POST", partial(self.upload, reader), unauthorized)
+            route(f"/api/file-{name}-upload", "POST", partial(self.upload, reader), _unauthorized)
             for name, reader in readers.items()
         ]
 
@@ -77,12 +75,12 @@ class Files:
         """Store a file, or answer with HTTP 200 and code 400."""
         try:
             return self.store(reader(call))
-        except UploadRefused as refused:
+        except _UploadRefused as refused:
             return refusal(400, str(refused))
 
     def read_url(self, call: Call) -> Received:
         """Read a URL upload, JSON (D). Only URLs of this emulator: it fetches no others."""
-        fields = json_fields(call)
+        fields = _json_fields(call)
         url = str(fields.get("fileUrl", ""))
         path, name = own_upload_path(url), own_clip_name(url)
         upload = self.uploads.find(path) if path else None
@@ -92,17 +90,17 @@ class Files:
         clip = self.renderer.file_of(task) if task else None
         if clip is not None:
             return Received(fields, clip.read_bytes(), "video/mp4")
-        raise UploadRefused("fileUrl: the emulator fetches nothing but its own files")
+        raise _UploadRefused("fileUrl: the emulator fetches nothing but its own files")
 
     def store(self, received: Received) -> JSONResponse:
         """Store a file under the requested path and name; answer as the service does (L)."""
         fields, content, mime_type, limit_bytes = received
         if len(content) > limit_bytes:
-            raise UploadRefused(f"file is too large: at most {limit_bytes // MEGABYTE} MB")
-        folder, name = target_of(fields, mime_type, int(self.account.clock() * 1000))
+            raise _UploadRefused(f"file is too large: at most {limit_bytes // _MEGABYTE} MB")
+        folder, name = _target_of(fields, mime_type, int(self.account.clock() * 1000))
         guessed = mimetypes.guess_type(name, strict=False)[0]
         kind = mime_type if "/" in mime_type else guessed or "application/octet-stream"
-        path = f"kieai/{ACCOUNT}/{folder}/{name}"
+        path = f"kieai/{_ACCOUNT}/{folder}/{name}"
         return self.describe(name, self.uploads.add(path, content, kind))
 
     def describe(self, name: str, upload: Upload) -> JSONResponse:
@@ -125,7 +123,7 @@ class Files:
         """Return an uploaded file, for 24 hours."""
         upload = self.uploads.find(call.path.lstrip("/"))
         if upload is None or upload.expired:
-            return not_found()
+            return _not_found()
         return FileResponse(self.uploads.file_of(upload), media_type=upload.mime_type)
 
     def get_clip(self, call: Call) -> Response:
@@ -133,13 +131,13 @@ class Files:
         name, now = call.path.removeprefix("/k/"), self.account.clock()
         task = self.account.task(name.partition("_")[0])
         if task is None or task.state != "success" or name not in result_names(task):
-            return not_found()
+            return _not_found()
         until = call.query.get("until", "")
         if until and not (until.isdecimal() and len(until) < 20 and now <= int(until)):
-            return not_found()
+            return _not_found()
         clip = self.renderer.file_of(task)
         if clip is None or now > (task.ended_at or now) + self.account.limits.clip_life_s:
-            return not_found()
+            return _not_found()
         if name.endswith(".jpg"):
             from kling_nb.emulator.render.images import draw_cover
 
@@ -147,45 +145,45 @@ class Files:
         return FileResponse(clip, media_type="video/mp4")
 
 
-def read_stream(call: Call) -> Received:
+def _read_stream(call: Call) -> Received:
     """Read a multipart upload of at most 100 MB. Source: D."""
     if call.file is None:
-        raise UploadRefused("file is required")
+        raise _UploadRefused("file is required")
     return Received(call.form, call.file, call.file_type)
 
 
-def read_base64(call: Call) -> Received:
+def _read_base64(call: Call) -> Received:
     """Read a JSON upload of at most 10 MB: base64, bare or as a data URL. Source: D."""
-    fields, mime_type = json_fields(call), ""
+    fields, mime_type = _json_fields(call), ""
     data = fields.get("base64Data")
     if not isinstance(data, str) or not data:
-        raise UploadRefused("base64Data is required")
+        raise _UploadRefused("base64Data is required")
     if data.startswith("data:"):
         head, _, data = data.partition(",")
         mime_type = head.removeprefix("data:").partition(";")[0]
     try:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise UploadRefused("base64Data is not base64") from error
-    return Received(fields, content, mime_type, BASE64_LIMIT_BYTES)
+        raise _UploadRefused("base64Data is not base64") from error
+    return Received(fields, content, mime_type, _BASE64_LIMIT_BYTES)
 
 
-def json_fields(call: Call) -> Mapping[str, object]:
+def _json_fields(call: Call) -> Mapping[str, object]:
     """Return the fields of a JSON body; none if it is no object."""
     body = call.json()
     return body if isinstance(body, dict) else {}
 
 
-def target_of(fields: Mapping[str, object], mime_type: str, now_ms: int) -> tuple[str, str]:
+def _target_of(fields: Mapping[str, object], mime_type: str, now_ms: int) -> tuple[str, str]:
     """Return folder and name of an upload; the name is generated if none is requested."""
     folder, name = fields.get("uploadPath"), fields.get("fileName")
     if not isinstance(folder, str) or not folder or folder != folder.strip("/"):
-        raise UploadRefused("uploadPath is required, without a slash at either end")
+        raise _UploadRefused("uploadPath is required, without a slash at either end")
     if name is not None and not isinstance(name, str):
-        raise UploadRefused("fileName must be a string")
+        raise _UploadRefused("fileName must be a string")
     if name and "/" in name:
-        raise UploadRefused("fileName must not hold a slash")
-    random = "".join(secrets.choice(NAME_CHARS) for _ in range(11))
+        raise _UploadRefused("fileName must not hold a slash")
+    random = "".join(secrets.choice(_NAME_CHARS) for _ in range(11))
     suffix = mimetypes.guess_extension(mime_type, strict=False) or ""
     return folder, name or f"{now_ms}-{random}{suffix}"
 
@@ -195,11 +193,11 @@ def refusal(code: int, msg: str) -> JSONResponse:
     return json_answer({"success": False, "code": code, "msg": msg})
 
 
-def unauthorized() -> JSONResponse:
+def _unauthorized() -> JSONResponse:
     """Return the upload host's answer to a bad key. Source: D."""
     return refusal(401, "Unauthorized - Authentication failed.")
 
 
-def not_found() -> Response:
+def _not_found() -> Response:
     """Return a file host's answer for a missing file."""
     return PlainTextResponse("Not Found", status_code=404)

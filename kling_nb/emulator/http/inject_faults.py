@@ -31,13 +31,11 @@ from kling_nb.emulator.faults import (
 )
 from kling_nb.emulator.hosts import FILE_HOSTS, endpoint_of
 
-__all__ = ["FaultMiddleware"]
-
-FILE_PATHS = ("/k/", "/kieai/")
-PIECES = 20
+_FILE_PATHS = ("/k/", "/kieai/")
+_PIECES = 20
 
 
-class Connection(Protocol):
+class _Connection(Protocol):
     """The connection of a request."""
 
     def close(self) -> None:
@@ -50,7 +48,7 @@ class Connection(Protocol):
         """Refuse it, or reset it where the connection already exists."""
 
 
-class CutShort(Exception):
+class _CutShort(Exception):
     """Stops the app after half of its answer."""
 
 
@@ -75,7 +73,7 @@ class FaultMiddleware:
         """Count the request and take the fault that waits for it."""
         path, headers = scope["path"], Headers(scope=scope)
         host = headers.get("host", "").partition(":")[0]
-        at_files = host in FILE_HOSTS or path.startswith(FILE_PATHS)
+        at_files = host in FILE_HOSTS or path.startswith(_FILE_PATHS)
         leaked = at_files and "authorization" in headers
         return self.account.count_request(path, endpoint_of(host, path), leaked=leaked)
 
@@ -85,15 +83,15 @@ class FaultMiddleware:
             case Answer() | Endless() | Break() | Stall():
                 if effect.carried_out:
                     await self.answer_of(scope, receive)
-                await answer_instead(effect, scope, receive, send)
+                await _answer_instead(effect, scope, receive, send)
             case Contradict():
-                answer = contradict(effect, await self.answer_of(scope, receive))
+                answer = _contradict(effect, await self.answer_of(scope, receive))
                 body = Response(answer, status_code=effect.status, media_type="application/json")
                 await body(scope, receive, send)
             case Cut():
                 await self.cut(scope, receive, send)
             case Slow():
-                await self.app(scope, receive, slowed(send, effect.seconds))
+                await self.app(scope, receive, _slowed(send, effect.seconds))
             case TaskFault() | CallbackFault():
                 await self.app(scope, receive, send)
             case _:
@@ -123,16 +121,16 @@ class FaultMiddleware:
             await send({**message, "body": body[:left], "more_body": True})
             left -= len(body)
             if left <= 0:
-                raise CutShort
+                raise _CutShort
 
         try:
             await self.app(scope, receive, send_half)
-        except CutShort:
-            connection_of(scope).close()
-            await until_gone(receive)
+        except _CutShort:
+            _connection_of(scope).close()
+            await _until_gone(receive)
 
 
-async def answer_instead(
+async def _answer_instead(
     effect: Answer | Endless | Break | Stall, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Send the effect's own answer, or none."""
@@ -141,36 +139,36 @@ async def answer_instead(
             body = Response(content, status_code=status, media_type=content_type)
             await body(scope, receive, send)
         case Endless():
-            await send_without_end(effect, receive, send)
+            await _send_without_end(effect, receive, send)
         case Break(how=how):
-            getattr(connection_of(scope), how)()
-            await until_gone(receive)
+            getattr(_connection_of(scope), how)()
+            await _until_gone(receive)
         case Stall():
-            await until_gone(receive)
+            await _until_gone(receive)
         case _:
             assert_never(effect)
 
 
-def contradict(effect: Contradict, true_body: bytes) -> bytes:
+def _contradict(effect: Contradict, true_body: bytes) -> bytes:
     """Return the answer with its true data and the code of the effect."""
     answer = {"code": effect.code, "msg": effect.msg, "data": json.loads(true_body)["data"]}
     text = json.dumps(answer)
     return (text[:-1] + ', "code": 200}' if effect.is_twice else text).encode()
 
 
-def slowed(send: Send, seconds: float) -> Send:
+def _slowed(send: Send, seconds: float) -> Send:
     """Return a `send` that sends bodies in small pieces over this time."""
     size = 1
 
     async def send_slowly(message: MutableMapping[str, Any]) -> None:
         nonlocal size
         if message["type"] == "http.response.start":
-            size = 1 + int(Headers(raw=message["headers"]).get("content-length", "0")) // PIECES
+            size = 1 + int(Headers(raw=message["headers"]).get("content-length", "0")) // _PIECES
             await send(message)
             return
         body = message.get("body", b"")
         for start in range(0, len(body), size):
-            await asyncio.sleep(seconds / PIECES)
+            await asyncio.sleep(seconds / _PIECES)
             piece = body[start : start + size]
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({**message, "body": b""})
@@ -178,11 +176,11 @@ def slowed(send: Send, seconds: float) -> Send:
     return send_slowly
 
 
-async def send_without_end(effect: Endless, receive: Receive, send: Send) -> None:
+async def _send_without_end(effect: Endless, receive: Receive, send: Send) -> None:
     """Send the effect's piece repeatedly until the client gives up."""
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    gone = asyncio.ensure_future(until_gone(receive))
+    gone = asyncio.ensure_future(_until_gone(receive))
     try:
         while not gone.done():
             await send({"type": "http.response.body", "body": effect.piece, "more_body": True})
@@ -191,19 +189,19 @@ async def send_without_end(effect: Endless, receive: Receive, send: Send) -> Non
         gone.cancel()
 
 
-async def until_gone(receive: Receive) -> None:
+async def _until_gone(receive: Receive) -> None:
     """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         continue
 
 
-def connection_of(scope: Scope) -> Connection:
+def _connection_of(scope: Scope) -> _Connection:
     """Return the connection of a request.
 
     Raises:
         RuntimeError: The server does not pass it.
     """
-    connection: Connection | None = scope.get("state", {}).get("connection")
+    connection: _Connection | None = scope.get("state", {}).get("connection")
     if connection is None:
         raise RuntimeError(
             "This ASGI server cannot break a connection;"

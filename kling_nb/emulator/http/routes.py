@@ -15,9 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-__all__ = ["Call", "envelope", "json_answer", "route"]
-
-JSON_TYPE = "application/json;charset=UTF-8"
+_JSON_TYPE = "application/json;charset=UTF-8"
 """The type of every JSON answer. Source: recorded live traffic (L), 2026-08 to 2026-10."""
 BAD_KEY = "bad-key"
 """The key that this emulator refuses; any other is accepted."""
@@ -60,7 +58,7 @@ def envelope(code: int, msg: str, data: object = None) -> JSONResponse:
 
 def json_answer(document: object) -> JSONResponse:
     """Return a JSON answer with the service's content type."""
-    return JSONResponse(document, media_type=JSON_TYPE)
+    return JSONResponse(document, media_type=_JSON_TYPE)
 
 
 def route(
@@ -76,7 +74,7 @@ def route(
             # The gateway's answer to a bare Python-urllib User-Agent. Source: C.
             return PlainTextResponse("error code: 1010", status_code=403)
         try:
-            call = await read_call(request)
+            call = await _read_call(request)
         except ClientDisconnect:
             return Response(status_code=400)
         if unauthorized and not call.key:
@@ -86,7 +84,7 @@ def route(
     return Route(path, respond, methods=[method])
 
 
-async def read_call(request: Request) -> Call:
+async def _read_call(request: Request) -> Call:
     """Read a request to its end."""
     path, headers, query = request.url.path, request.headers, request.query_params
     if not headers.get("content-type", "").startswith("multipart/form-data"):

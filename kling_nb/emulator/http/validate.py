@@ -36,10 +36,8 @@ from kling_nb.emulator.models.fields import (
 )
 from kling_nb.emulator.render.shot_list import billed_s
 
-__all__ = ["Refusal", "check_request"]
-
-BLANK_ID = "generate playground failed, task id is blank"
-TOLERANCE = 1e-6
+_BLANK_ID = "generate playground failed, task id is blank"
+_TOLERANCE = 1e-6
 
 
 class Refusal(Exception):
@@ -76,20 +74,20 @@ def check_request(
     if not isinstance(callback_url, str):
         raise Refusal(422, "callBackUrl must be a URL")
     model = MODELS[name]
-    check_input(model, values)
-    return TaskRequest(name, values, callback_url, price_of(model, values, measure))
+    _check_input(model, values)
+    return TaskRequest(name, values, callback_url, _price_of(model, values, measure))
 
 
-def check_input(model: HostedModel, values: Mapping[str, object]) -> None:
+def _check_input(model: HostedModel, values: Mapping[str, object]) -> None:
     """Refuse missing, invalid, incompatible and unknown fields."""
-    check_fields("", model.required, model.optional, values)
+    _check_fields("", model.required, model.optional, values)
     for rule in model.rules:
-        check_rule(rule, values)
+        _check_rule(rule, values)
     if values.keys() - model.fields.keys():
-        raise Refusal(422, BLANK_ID)
+        raise Refusal(422, _BLANK_ID)
 
 
-def check_fields(
+def _check_fields(
     prefix: str,
     required: Mapping[str, FieldKind],
     optional: Mapping[str, FieldKind],
@@ -97,85 +95,85 @@ def check_fields(
 ) -> None:
     """Refuse missing and invalid fields; `prefix` precedes their names in the texts."""
     for name, kind in {**required, **optional}.items():
-        if not is_missing(values.get(name)):
-            check_value(f"{prefix}{name}", kind, values[name])
+        if not _is_missing(values.get(name)):
+            _check_value(f"{prefix}{name}", kind, values[name])
         elif name in required:
             raise Refusal(*(kind.when_missing if isinstance(kind, UrlList) else (500, REQUIRED)))
 
 
-def is_missing(value: object) -> bool:
+def _is_missing(value: object) -> bool:
     """Return whether a field counts as not sent: null, blank, or an empty list."""
     return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
 
-def check_rule(rule: Rule, values: Mapping[str, object]) -> None:
+def _check_rule(rule: Rule, values: Mapping[str, object]) -> None:
     """Refuse a field that others require or exclude."""
     match rule:
         case RequiredWhen():
             flag = values.get(rule.flag)
             applies = (rule.default if flag is None else flag) is rule.value
-            require(rule.name, values, applies and not is_set(values.get(rule.without)))
+            _require(rule.name, values, applies and not _is_set(values.get(rule.without)))
         case RequiredWithout():
-            require(rule.name, values, is_missing(values.get(rule.other)))
+            _require(rule.name, values, _is_missing(values.get(rule.other)))
         case AtMostWith():
-            number = len(as_list(values.get(rule.name)))
-            if number > rule.most and is_set(values.get(rule.other)):
+            number = len(_as_list(values.get(rule.name)))
+            if number > rule.most and _is_set(values.get(rule.other)):
                 raise Refusal(422, f"{rule.name} must be at most {rule.most} with {rule.other}")
         case OnlyInForm():
-            if not is_missing(values.get(rule.name)) and has_form(rule.form, values):
-                check_option(rule.name, rule.options, values[rule.name])
+            if not _is_missing(values.get(rule.name)) and _has_form(rule.form, values):
+                _check_option(rule.name, rule.options, values[rule.name])
         case NotInForm():
-            if has_form(rule.form, values) and values.keys() & {*rule.names}:
-                raise Refusal(422, BLANK_ID)
+            if _has_form(rule.form, values) and values.keys() & {*rule.names}:
+                raise Refusal(422, _BLANK_ID)
         case NotTogether():
-            if is_set(values.get(rule.name)) and is_set(values.get(rule.other)):
+            if _is_set(values.get(rule.name)) and _is_set(values.get(rule.other)):
                 raise Refusal(422, f"{rule.name} and {rule.other} exclude each other")
         case _:
             assert_never(rule)
 
 
-def require(name: str, values: Mapping[str, object], is_required: bool) -> None:
+def _require(name: str, values: Mapping[str, object], is_required: bool) -> None:
     """Refuse a request without a required field."""
-    if is_required and is_missing(values.get(name)):
+    if is_required and _is_missing(values.get(name)):
         raise Refusal(500, REQUIRED)
 
 
-def is_set(value: object) -> bool:
+def _is_set(value: object) -> bool:
     """Return whether a field is present; for a flag, whether it is true."""
-    return value is not False and not is_missing(value)
+    return value is not False and not _is_missing(value)
 
 
-def has_form(form: RequestForm, values: Mapping[str, object]) -> bool:
+def _has_form(form: RequestForm, values: Mapping[str, object]) -> bool:
     """Return whether a request has this form."""
-    has = all(is_set(values.get(name)) for name in form.has)
-    lacks = not any(is_set(values.get(name)) for name in form.lacks)
-    return has and lacks and (not form.single or len(as_list(values.get(form.single))) == 1)
+    has = all(_is_set(values.get(name)) for name in form.has)
+    lacks = not any(_is_set(values.get(name)) for name in form.lacks)
+    return has and lacks and (not form.single or len(_as_list(values.get(form.single))) == 1)
 
 
-def check_value(name: str, kind: FieldKind, value: object) -> None:
+def _check_value(name: str, kind: FieldKind, value: object) -> None:
     """Refuse an invalid value of a field."""
     match kind:
         case Text():
-            check_text(name, kind, value)
+            _check_text(name, kind, value)
         case Choice():
-            check_option(name, kind.options, value)
+            _check_option(name, kind.options, value)
         case Flag():
-            check_option(name, (True, False), value)
+            _check_option(name, (True, False), value)
         case Integer():
-            check_option(name, tuple(range(kind.low, kind.high + 1)), value)
+            _check_option(name, tuple(range(kind.low, kind.high + 1)), value)
         case Number():
-            check_number(name, kind, value)
+            _check_number(name, kind, value)
         case Url():
-            check_url(name, value)
+            _check_url(name, value)
         case UrlList():
-            check_urls(name, kind, value)
+            _check_urls(name, kind, value)
         case ObjectList():
-            check_objects(name, kind, value)
+            _check_objects(name, kind, value)
         case _:
             assert_never(kind)
 
 
-def check_text(name: str, kind: Text, value: object) -> None:
+def _check_text(name: str, kind: Text, value: object) -> None:
     """Refuse anything but a string of at most `max_chars` characters."""
     if not isinstance(value, str):
         raise Refusal(422, f"{name} must be a string")
@@ -183,69 +181,69 @@ def check_text(name: str, kind: Text, value: object) -> None:
         raise Refusal(422, f"{name} must be at most {kind.max_chars} characters")
 
 
-def check_option(name: str, options: tuple[object, ...], value: object) -> None:
+def _check_option(name: str, options: tuple[object, ...], value: object) -> None:
     """Refuse a value that is none of the options; the type counts: 5 is not "5"."""
     if not any(type(value) is type(option) and value == option for option in options):
         raise Refusal(500, f"{name} is not within the range of allowed options")
 
 
-def check_number(name: str, kind: Number, value: object) -> None:
+def _check_number(name: str, kind: Number, value: object) -> None:
     """Refuse anything but a number in the range and on a step."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refusal(422, f"{name} must be a number")
     steps = (value - kind.low) / kind.step
     # "not … <=" also refuses NaN.
-    if not kind.low <= value <= kind.high or abs(steps - round(steps)) > TOLERANCE:
+    if not kind.low <= value <= kind.high or abs(steps - round(steps)) > _TOLERANCE:
         raise Refusal(500, f"{name} is not within the range of allowed options")
 
 
-def check_url(name: str, value: object) -> None:
+def _check_url(name: str, value: object) -> None:
     """Refuse anything but one http or https URL."""
     if not isinstance(value, str):
         raise Refusal(422, f"{name} must be one URL, as a string")
-    if not is_web_url(value):
+    if not _is_web_url(value):
         raise Refusal(422, f"{name} must be an http or https URL, not file content")
 
 
-def check_urls(name: str, kind: UrlList, value: object) -> None:
+def _check_urls(name: str, kind: UrlList, value: object) -> None:
     """Refuse anything but a list of http or https URLs of the allowed length."""
     number = len(value) if isinstance(value, list) else 0
     is_alone = number == 1 and kind.alone is not None
     if (number < kind.least and not is_alone) or (kind.most is not None and number > kind.most):
-        raise Refusal(422, f"{name} must be a list of {count_of(kind)}")
-    if not all(isinstance(url, str) and is_web_url(url) for url in as_list(value)):
+        raise Refusal(422, f"{name} must be a list of {_count_of(kind)}")
+    if not all(isinstance(url, str) and _is_web_url(url) for url in _as_list(value)):
         raise Refusal(422, f"{name} must hold http or https URLs, not file content")
 
 
-def count_of(kind: UrlList) -> str:
+def _count_of(kind: UrlList) -> str:
     """Describe the allowed number of URLs."""
     if kind.least == kind.most:
         return f"exactly {kind.least} URL" + ("s" if kind.least > 1 else "")
     return f"{kind.least} to {kind.most} URLs" if kind.most else f"at least {kind.least} URL"
 
 
-def check_objects(name: str, kind: ObjectList, value: object) -> None:
+def _check_objects(name: str, kind: ObjectList, value: object) -> None:
     """Refuse anything but a list of valid objects of the allowed length."""
-    objects = as_list(value)
+    objects = _as_list(value)
     if not objects or (kind.most is not None and len(objects) > kind.most):
         raise Refusal(422, f"{name} must be a list of 1 to {kind.most or 'many'} objects")
     for each in objects:
         if not isinstance(each, dict):
             raise Refusal(422, f"{name} must hold objects")
-        check_fields(f"{name}.", kind.fields, kind.optional, each)
+        _check_fields(f"{name}.", kind.fields, kind.optional, each)
         if each.keys() - kind.fields.keys() - kind.optional.keys():
-            raise Refusal(422, BLANK_ID)
+            raise Refusal(422, _BLANK_ID)
         start, end = each.get("start_time"), each.get("end_time")
         if isinstance(start, int) and isinstance(end, int) and start >= end:
             raise Refusal(422, f"{name}.end_time must be after start_time")
 
 
-def as_list(value: object) -> list[object]:
+def _as_list(value: object) -> list[object]:
     """Return a list as it is, and an empty list for any other value."""
     return value if isinstance(value, list) else []
 
 
-def is_web_url(text: str) -> bool:
+def _is_web_url(text: str) -> bool:
     """Return whether the text is an http or https URL with a host."""
     try:
         parts = urlsplit(text)
@@ -254,7 +252,7 @@ def is_web_url(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def price_of(
+def _price_of(
     model: HostedModel, values: Mapping[str, object], measure: Callable[[str], float | None]
 ) -> float:
     """Return the credits for a request: the first matching price, per second if it is one."""
@@ -264,7 +262,7 @@ def price_of(
         price.credits
         for price in model.prices
         if all(with_defaults.get(name) == value for name, value in price.when.items())
-        and not (price.beside and is_missing(values.get(price.beside)))
+        and not (price.beside and _is_missing(values.get(price.beside)))
     )
     if not model.per_s:
         return credits

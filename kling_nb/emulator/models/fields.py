@@ -8,33 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = [
-    "REQUIRED",
-    "AtMostWith",
-    "AudioFile",
-    "Choice",
-    "FieldKind",
-    "Flag",
-    "HostedModel",
-    "ImageFile",
-    "Integer",
-    "Media",
-    "NotInForm",
-    "NotTogether",
-    "Number",
-    "ObjectList",
-    "OnlyInForm",
-    "Price",
-    "RequestForm",
-    "RequiredWhen",
-    "RequiredWithout",
-    "Rule",
-    "Text",
-    "Url",
-    "UrlList",
-    "VideoFile",
-]
-
 REQUIRED = "This field is required"
 """The service's text for a missing field. Source: C."""
 

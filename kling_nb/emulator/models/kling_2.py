@@ -19,13 +19,11 @@ from .fields import (
     UrlList,
 )
 
-__all__ = ["KLING_2_1", "KLING_2_5", "KLING_2_6"]
+_MEGABYTE = 1024 * 1024
+_LENGTH = Choice(("5", "10"))
+_RATIO = Choice(("1:1", "16:9", "9:16"))
 
-MEGABYTE = 1024 * 1024
-LENGTH = Choice(("5", "10"))
-RATIO = Choice(("1:1", "16:9", "9:16"))
-
-PRICES_2_6 = (
+_PRICES_2_6 = (
     Price(55, {"duration": "5", "sound": False}),
     Price(110, {"duration": "10", "sound": False}),
     Price(110, {"duration": "5", "sound": True}),
@@ -37,73 +35,73 @@ KLING_2_6 = {
         required={
             "prompt": Text(1000),
             "image_urls": UrlList(
-                ImageFile(max_bytes=10 * MEGABYTE),
+                ImageFile(max_bytes=10 * _MEGABYTE),
                 when_missing=(422, "aspect_ratio is required for text-to-video"),
             ),
             "sound": Flag(),
-            "duration": LENGTH,
+            "duration": _LENGTH,
         },
-        prices=PRICES_2_6,
+        prices=_PRICES_2_6,
     ),
     "kling-2.6/text-to-video": HostedModel(
         required={
             "prompt": Text(1000),
             "sound": Flag(),
-            "aspect_ratio": RATIO,
-            "duration": LENGTH,
+            "aspect_ratio": _RATIO,
+            "duration": _LENGTH,
         },
-        prices=PRICES_2_6,
+        prices=_PRICES_2_6,
     ),
 }
 
-OPTIONAL: dict[str, FieldKind] = {
-    "duration": LENGTH,
+_OPTIONAL: dict[str, FieldKind] = {
+    "duration": _LENGTH,
     "negative_prompt": Text(500),
     "cfg_scale": Number(0, 1, 0.1),
 }
 # JPEG or PNG only. Source: D, 2026-08-19.
-FRAME = Url(ImageFile(("JPEG", "PNG")))
-FIVE_S = {"duration": "5"}
-PRICES_2_5 = (Price(42, {"duration": "5"}), Price(84, {"duration": "10"}))
+_FRAME = Url(ImageFile(("JPEG", "PNG")))
+_FIVE_S = {"duration": "5"}
+_PRICES_2_5 = (Price(42, {"duration": "5"}), Price(84, {"duration": "10"}))
 KLING_2_5 = {
     "kling/v2-5-turbo-image-to-video-pro": HostedModel(
-        required={"prompt": Text(2500), "image_url": FRAME},
-        optional={"tail_image_url": FRAME, **OPTIONAL},
-        defaults=FIVE_S,
-        prices=PRICES_2_5,
+        required={"prompt": Text(2500), "image_url": _FRAME},
+        optional={"tail_image_url": _FRAME, **_OPTIONAL},
+        defaults=_FIVE_S,
+        prices=_PRICES_2_5,
     ),
     "kling/v2-5-turbo-text-to-video-pro": HostedModel(
         required={"prompt": Text(2500)},
-        optional={"aspect_ratio": RATIO, **OPTIONAL},
-        defaults=FIVE_S,
-        prices=PRICES_2_5,
+        optional={"aspect_ratio": _RATIO, **_OPTIONAL},
+        defaults=_FIVE_S,
+        prices=_PRICES_2_5,
     ),
 }
 
-MASTER_PRICES = (Price(160, {"duration": "5"}), Price(320, {"duration": "10"}))
+_MASTER_PRICES = (Price(160, {"duration": "5"}), Price(320, {"duration": "10"}))
 KLING_2_1 = {
     "kling/v2-1-master-image-to-video": HostedModel(
-        required={"prompt": Text(5000), "image_url": FRAME},
-        optional=OPTIONAL,
-        defaults=FIVE_S,
-        prices=MASTER_PRICES,
+        required={"prompt": Text(5000), "image_url": _FRAME},
+        optional=_OPTIONAL,
+        defaults=_FIVE_S,
+        prices=_MASTER_PRICES,
     ),
     "kling/v2-1-master-text-to-video": HostedModel(
         required={"prompt": Text(5000)},
-        optional={"aspect_ratio": RATIO, **OPTIONAL},
-        defaults=FIVE_S,
-        prices=MASTER_PRICES,
+        optional={"aspect_ratio": _RATIO, **_OPTIONAL},
+        defaults=_FIVE_S,
+        prices=_MASTER_PRICES,
     ),
     "kling/v2-1-pro": HostedModel(
-        required={"prompt": Text(5000), "image_url": FRAME},
-        optional={"tail_image_url": FRAME, **OPTIONAL},
-        defaults=FIVE_S,
+        required={"prompt": Text(5000), "image_url": _FRAME},
+        optional={"tail_image_url": _FRAME, **_OPTIONAL},
+        defaults=_FIVE_S,
         prices=(Price(50, {"duration": "5"}), Price(100, {"duration": "10"})),
     ),
     "kling/v2-1-standard": HostedModel(
-        required={"prompt": Text(5000), "image_url": FRAME},
-        optional=OPTIONAL,
-        defaults=FIVE_S,
+        required={"prompt": Text(5000), "image_url": _FRAME},
+        optional=_OPTIONAL,
+        defaults=_FIVE_S,
         prices=(Price(25, {"duration": "5"}), Price(50, {"duration": "10"})),
     ),
 }

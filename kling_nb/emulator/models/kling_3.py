@@ -33,39 +33,33 @@ from .fields import (
     VideoFile,
 )
 
-__all__ = [
-    "KLING_3",
-    "OMNI",
-    "TIMED",
-]
-
-LENGTH = Choice(tuple(str(seconds) for seconds in range(3, 16)))
-RATIO = Choice(("16:9", "9:16", "1:1"))
-SIZE = Choice(("720p", "1080p"))
+_LENGTH = Choice(tuple(str(seconds) for seconds in range(3, 16)))
+_RATIO = Choice(("16:9", "9:16", "1:1"))
+_SIZE = Choice(("720p", "1080p"))
 SHOTS = ObjectList({"prompt": Text(500), "duration": Integer(1, 12)}, most=5)
 # Source: D, 2026-08-19. A single URL is a video; the page names no limit for it.
-TIMED: dict[str, Integer | UrlList] = {
+_TIMED: dict[str, Integer | UrlList] = {
     "element_input_audio_urls": UrlList(AudioFile(), most=None),
     "start_time": Integer(0, 600_000),
     "end_time": Integer(0, 600_000),
 }
-ELEMENTS = ObjectList(
+_ELEMENTS = ObjectList(
     {
         "name": Text(),
         "description": Text(),
         "element_input_urls": UrlList(ImageFile(), least=2, most=4, alone=VideoFile()),
     },
     most=3,
-    optional=TIMED,
+    optional=_TIMED,
 )
-TURBO_FRAME = ImageFile(("JPEG", "PNG"))
-TURBO_PRICES = (Price(18, {"resolution": "720p"}), Price(22.5, {"resolution": "1080p"}))
+_TURBO_FRAME = ImageFile(("JPEG", "PNG"))
+_TURBO_PRICES = (Price(18, {"resolution": "720p"}), Price(22.5, {"resolution": "1080p"}))
 
 KLING_3 = {
     "kling-3.0/video": HostedModel(
         required={
             "sound": Flag(),
-            "duration": LENGTH,
+            "duration": _LENGTH,
             "mode": Choice(("std", "pro", "4K")),
             "multi_shots": Flag(),
         },
@@ -73,8 +67,8 @@ KLING_3 = {
             "prompt": Text(),
             "multi_prompt": SHOTS,
             "image_urls": UrlList(ImageFile(), most=2),
-            "aspect_ratio": RATIO,
-            "kling_elements": ELEMENTS,
+            "aspect_ratio": _RATIO,
+            "kling_elements": _ELEMENTS,
         },
         rules=(
             RequiredWhen("prompt", "multi_shots", value=False),
@@ -95,30 +89,30 @@ KLING_3 = {
     "kling/v3-turbo-text-to-video": HostedModel(
         required={
             "prompt": Text(2500),
-            "duration": LENGTH,
-            "aspect_ratio": RATIO,
-            "resolution": SIZE,
+            "duration": _LENGTH,
+            "aspect_ratio": _RATIO,
+            "resolution": _SIZE,
         },
         per_s=True,
-        prices=TURBO_PRICES,
+        prices=_TURBO_PRICES,
     ),
     "kling/v3-turbo-image-to-video": HostedModel(
         required={
             "prompt": Text(2500),
-            "image_urls": UrlList(TURBO_FRAME, most=None),
-            "duration": LENGTH,
-            "resolution": SIZE,
+            "image_urls": UrlList(_TURBO_FRAME, most=None),
+            "duration": _LENGTH,
+            "resolution": _SIZE,
         },
         per_s=True,
-        prices=TURBO_PRICES,
+        prices=_TURBO_PRICES,
     ),
 }
 
 
-MEGABYTE = 1024 * 1024
-FRAME = ImageFile(("JPEG", "PNG"), 50 * MEGABYTE, least_px=300, ratio=(2 / 5, 5 / 2))
-VIDEO = VideoFile(
-    200 * MEGABYTE,
+_MEGABYTE = 1024 * 1024
+_FRAME = ImageFile(("JPEG", "PNG"), 50 * _MEGABYTE, least_px=300, ratio=(2 / 5, 5 / 2))
+_VIDEO = VideoFile(
+    200 * _MEGABYTE,
     least_s=3,
     most_s=15.5,
     sides_px=(700, 4553),
@@ -126,67 +120,67 @@ VIDEO = VideoFile(
     ratio=(2 / 5, 2),
     rate=(24, 60),
 )
-OMNI_SHOTS = ObjectList({"prompt": Text(512), "duration": Integer(1, 15)}, most=6)
-OMNI_ELEMENTS = ObjectList(
+_OMNI_SHOTS = ObjectList({"prompt": Text(512), "duration": Integer(1, 15)}, most=6)
+_OMNI_ELEMENTS = ObjectList(
     {
         "name": Text(),
         "description": Text(),
-        "element_input_urls": UrlList(FRAME, least=2, most=4, alone=VIDEO),
+        "element_input_urls": UrlList(_FRAME, least=2, most=4, alone=_VIDEO),
     },
     most=None,
-    optional=TIMED,
+    optional=_TIMED,
 )
-ANY_RATIO = Choice(("auto", "16:9", "9:16", "1:1"))
-RATIOS = ("16:9", "9:16", "1:1")
+_ANY_RATIO = Choice(("auto", "16:9", "9:16", "1:1"))
+_RATIOS = ("16:9", "9:16", "1:1")
 PROMPT = Text(3072)
-COMMON: dict[str, FieldKind] = {
+_COMMON: dict[str, FieldKind] = {
     "duration": Integer(3, 15),
     "resolution": Choice(("720p", "1080p", "4k")),
     "audio": Flag(),
     "customize_multi_shots": Flag(),
-    "multi_prompt": OMNI_SHOTS,
+    "multi_prompt": _OMNI_SHOTS,
     "prefer_multi_shots": Flag(),
-    "elements": OMNI_ELEMENTS,
+    "elements": _OMNI_ELEMENTS,
 }
-NEEDS_SHOTS = RequiredWhen("multi_prompt", "customize_multi_shots", value=True, default=True)
-MULTI_SHOT = ("multi_prompt", "customize_multi_shots", "prefer_multi_shots")
-ONLY_VIDEO = RequestForm(has=("video_urls",), lacks=("image_urls",))
-WITH_VIDEO = RequestForm(has=("video_urls",))
-WITH_IMAGES = RequestForm(has=("image_urls",))
-ONE_FRAME = RequestForm(lacks=("multi_prompt",), single="image_urls")
-IMAGE_RULES: tuple[Rule, ...] = (
-    NEEDS_SHOTS,
+_NEEDS_SHOTS = RequiredWhen("multi_prompt", "customize_multi_shots", value=True, default=True)
+_MULTI_SHOT = ("multi_prompt", "customize_multi_shots", "prefer_multi_shots")
+_ONLY_VIDEO = RequestForm(has=("video_urls",), lacks=("image_urls",))
+_WITH_VIDEO = RequestForm(has=("video_urls",))
+_WITH_IMAGES = RequestForm(has=("image_urls",))
+_ONE_FRAME = RequestForm(lacks=("multi_prompt",), single="image_urls")
+_IMAGE_RULES: tuple[Rule, ...] = (
+    _NEEDS_SHOTS,
     AtMostWith("image_urls", 1, "multi_prompt"),
     OnlyInForm(
         "aspect_ratio", ("auto",), RequestForm(lacks=("multi_prompt",), single="image_urls")
     ),
     NotTogether("prefer_multi_shots", "customize_multi_shots"),
 )
-REFERENCE_RULES: tuple[Rule, ...] = (
+_REFERENCE_RULES: tuple[Rule, ...] = (
     RequiredWhen(
         "multi_prompt", "customize_multi_shots", value=True, default=True, without="video_urls"
     ),
     RequiredWithout("image_urls", "video_urls"),
     AtMostWith("image_urls", 4, "video_urls"),
-    OnlyInForm("aspect_ratio", RATIOS, WITH_IMAGES),
-    OnlyInForm("aspect_ratio", ("auto",), ONLY_VIDEO),
-    OnlyInForm("audio", (False,), WITH_VIDEO),
-    NotInForm(("duration",), ONLY_VIDEO),
-    NotInForm(MULTI_SHOT, WITH_VIDEO),
+    OnlyInForm("aspect_ratio", _RATIOS, _WITH_IMAGES),
+    OnlyInForm("aspect_ratio", ("auto",), _ONLY_VIDEO),
+    OnlyInForm("audio", (False,), _WITH_VIDEO),
+    NotInForm(("duration",), _ONLY_VIDEO),
+    NotInForm(_MULTI_SHOT, _WITH_VIDEO),
 )
-VIDEO_RULES: tuple[Rule, ...] = (
+_VIDEO_RULES: tuple[Rule, ...] = (
     OnlyInForm("aspect_ratio", ("auto",), RequestForm(lacks=("image_urls",))),
-    OnlyInForm("aspect_ratio", RATIOS, WITH_IMAGES),
+    OnlyInForm("aspect_ratio", _RATIOS, _WITH_IMAGES),
 )
-DEFAULTS = {"resolution": "720p", "audio": False}
-PRICES = (
+_DEFAULTS = {"resolution": "720p", "audio": False}
+_PRICES = (
     Price(67, {"resolution": "4k"}),
     Price(14, {"resolution": "720p", "audio": False}),
     Price(18, {"resolution": "1080p", "audio": False}),
     Price(18, {"resolution": "720p", "audio": True}),
     Price(23, {"resolution": "1080p", "audio": True}),
 )
-PRICES_WITH_VIDEO = (
+_PRICES_WITH_VIDEO = (
     Price(20, {"resolution": "720p"}, beside="video_urls"),
     Price(27, {"resolution": "1080p"}, beside="video_urls"),
     Price(67, {"resolution": "4k"}, beside="video_urls"),
@@ -195,42 +189,42 @@ PRICES_WITH_VIDEO = (
 OMNI = {
     "kling-3.0-omni/text-to-video": HostedModel(
         required={"prompt": PROMPT},
-        optional={**COMMON, "aspect_ratio": Choice(RATIOS)},
-        rules=(NEEDS_SHOTS,),
+        optional={**_COMMON, "aspect_ratio": Choice(_RATIOS)},
+        rules=(_NEEDS_SHOTS,),
         per_s=True,
-        defaults=DEFAULTS,
-        prices=PRICES,
+        defaults=_DEFAULTS,
+        prices=_PRICES,
     ),
     "kling-3.0-omni/image-to-video": HostedModel(
-        required={"prompt": PROMPT, "image_urls": UrlList(FRAME, most=2)},
-        optional={**COMMON, "aspect_ratio": ANY_RATIO},
-        rules=IMAGE_RULES,
+        required={"prompt": PROMPT, "image_urls": UrlList(_FRAME, most=2)},
+        optional={**_COMMON, "aspect_ratio": _ANY_RATIO},
+        rules=_IMAGE_RULES,
         per_s=True,
-        defaults=DEFAULTS,
-        prices=PRICES,
+        defaults=_DEFAULTS,
+        prices=_PRICES,
     ),
     "kling-3.0-omni/reference-to-video": HostedModel(
         required={"prompt": PROMPT},
         optional={
-            **COMMON,
-            "image_urls": UrlList(FRAME, most=7),
-            "aspect_ratio": ANY_RATIO,
-            "video_urls": UrlList(VIDEO),
+            **_COMMON,
+            "image_urls": UrlList(_FRAME, most=7),
+            "aspect_ratio": _ANY_RATIO,
+            "video_urls": UrlList(_VIDEO),
         },
-        rules=REFERENCE_RULES,
+        rules=_REFERENCE_RULES,
         per_s=True,
-        defaults=DEFAULTS,
-        prices=(*PRICES_WITH_VIDEO, *PRICES),
+        defaults=_DEFAULTS,
+        prices=(*_PRICES_WITH_VIDEO, *_PRICES),
         may_last_as="video_urls",
     ),
     # Its shots are unknown; that its clip has the duration of its video is a reading.
     "kling-3.0-omni/transformation": HostedModel(
-        required={"prompt": PROMPT, "video_urls": UrlList(VIDEO)},
-        optional={**COMMON, "aspect_ratio": ANY_RATIO, "image_urls": UrlList(FRAME, most=4)},
-        rules=VIDEO_RULES,
+        required={"prompt": PROMPT, "video_urls": UrlList(_VIDEO)},
+        optional={**_COMMON, "aspect_ratio": _ANY_RATIO, "image_urls": UrlList(_FRAME, most=4)},
+        rules=_VIDEO_RULES,
         per_s=True,
-        defaults=DEFAULTS,
-        prices=PRICES_WITH_VIDEO,
+        defaults=_DEFAULTS,
+        prices=_PRICES_WITH_VIDEO,
         lasts_as="video_urls",
     ),
 }

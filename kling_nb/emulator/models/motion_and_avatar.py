@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from .fields import AudioFile, Choice, HostedModel, ImageFile, Price, Text, Url, UrlList, VideoFile
 
-__all__ = ["AVATARS", "MOTION_CONTROL"]
-
-MEGABYTE = 1024 * 1024
-ORIENTATION = Choice(("image", "video"))
-SIZE = Choice(("720p", "1080p"))
-LIMIT_FOR_IMAGE = ("character_orientation", "image", 10.0)
+_MEGABYTE = 1024 * 1024
+_ORIENTATION = Choice(("image", "video"))
+_SIZE = Choice(("720p", "1080p"))
+_LIMIT_FOR_IMAGE = ("character_orientation", "image", 10.0)
 
 MOTION_CONTROL = {
     "kling-2.6/motion-control": HostedModel(
         required={
             "input_urls": UrlList(
-                ImageFile(("JPEG", "PNG"), 10 * MEGABYTE, over_px=300, ratio=(2 / 5, 5 / 2))
+                ImageFile(("JPEG", "PNG"), 10 * _MEGABYTE, over_px=300, ratio=(2 / 5, 5 / 2))
             ),
             "video_urls": UrlList(
-                VideoFile(100 * MEGABYTE, least_s=3, most_s=30, most_s_when=LIMIT_FOR_IMAGE)
+                VideoFile(100 * _MEGABYTE, least_s=3, most_s=30, most_s_when=_LIMIT_FOR_IMAGE)
             ),
-            "character_orientation": ORIENTATION,
-            "mode": SIZE,
+            "character_orientation": _ORIENTATION,
+            "mode": _SIZE,
         },
         optional={"prompt": Text(2500)},
         per_s=True,
@@ -36,11 +34,11 @@ MOTION_CONTROL = {
     "kling-3.0/motion-control": HostedModel(
         required={
             "input_urls": UrlList(ImageFile(), most=None),
-            "video_urls": UrlList(VideoFile(most_s=30, most_s_when=LIMIT_FOR_IMAGE), most=None),
+            "video_urls": UrlList(VideoFile(most_s=30, most_s_when=_LIMIT_FOR_IMAGE), most=None),
         },
         optional={
-            "mode": SIZE,
-            "character_orientation": ORIENTATION,
+            "mode": _SIZE,
+            "character_orientation": _ORIENTATION,
             "background_source": Choice(("input_video", "input_image")),
             "prompt": Text(2500),
         },
@@ -55,8 +53,8 @@ MOTION_CONTROL = {
 AVATARS = {
     name: HostedModel(
         required={
-            "image_url": Url(ImageFile(("JPEG", "PNG"), 10 * MEGABYTE)),
-            "audio_url": Url(AudioFile(100 * MEGABYTE, most_s=300)),
+            "image_url": Url(ImageFile(("JPEG", "PNG"), 10 * _MEGABYTE)),
+            "audio_url": Url(AudioFile(100 * _MEGABYTE, most_s=300)),
             "prompt": Text(5000),
         },
         per_s=True,

@@ -19,23 +19,21 @@ from PIL import Image
 from .images import draw_mark
 from .media_probe import ONE_THREAD
 
-__all__ = ["Interrupted", "Scene", "frame_size", "render_clip", "render_scenes"]
-
-FPS = 24
-LONGEST_PX = 1280
-MOST_PIXELS = 1280 * 720
-SMALLEST_LONG_PX = 640
-WIDEST = 4.0
-ZOOM = 1.12
-SOUND_HZ = 44_100
-CHORD_HZ = (220, 277, 330, 440)
-LOUDNESS = 0.045
-FADE_S = 0.8
-X264 = {"crf": "25", "preset": "veryfast"}
-BT709 = 1
-DISSOLVE = (0.55, 0.9)
+_FPS = 24
+_LONGEST_PX = 1280
+_MOST_PIXELS = 1280 * 720
+_SMALLEST_LONG_PX = 640
+_WIDEST = 4.0
+_ZOOM = 1.12
+_SOUND_HZ = 44_100
+_CHORD_HZ = (220, 277, 330, 440)
+_LOUDNESS = 0.045
+_FADE_S = 0.8
+_X264 = {"crf": "25", "preset": "veryfast"}
+_BT709 = 1
+_DISSOLVE = (0.55, 0.9)
 """The shares of a scene at which the dissolve to its last image begins and ends."""
-ROUNDING = 1e-6
+_ROUNDING = 1e-6
 
 
 class Interrupted(Exception):
@@ -79,41 +77,41 @@ def render_scenes(
         Interrupted: `stop()` returned true; the file is incomplete.
     """
     with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        video = container.add_stream("libx264", rate=FPS, options=X264)
+        video = container.add_stream("libx264", rate=_FPS, options=_X264)
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
         context = video.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = BT709
-        audio = container.add_stream("aac", rate=SOUND_HZ, layout="mono") if sound else None
-        for number, planes in enumerate(frames_of(scenes, size)):
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        audio = container.add_stream("aac", rate=_SOUND_HZ, layout="mono") if sound else None
+        for number, planes in enumerate(_frames_of(scenes, size)):
             if stop():
                 raise Interrupted
-            container.mux(video.encode(build_frame(planes, number)))
+            container.mux(video.encode(_build_frame(planes, number)))
         container.mux(video.encode(None))
         if audio is not None:
-            for chunk in synthesize_chord(sum(scene.duration_s for scene in scenes)):
+            for chunk in _synthesize_chord(sum(scene.duration_s for scene in scenes)):
                 container.mux(audio.encode(chunk))
             container.mux(audio.encode(None))
 
 
-def frames_of(scenes: Sequence[Scene], size: tuple[int, int]) -> Iterator[list[Image.Image]]:
+def _frames_of(scenes: Sequence[Scene], size: tuple[int, int]) -> Iterator[list[Image.Image]]:
     """Yield the frames of all scenes; rounding errors do not add up."""
     count, ends_s = 0, 0.0
     for scene in scenes:
         ends_s += scene.duration_s
-        frames = int(ends_s * FPS + ROUNDING) - count
+        frames = int(ends_s * _FPS + _ROUNDING) - count
         count += frames
-        moving = move_camera(scene.image, size, frames)
-        yield from dissolve(moving, scene.last, size, frames) if scene.last else moving
+        moving = _move_camera(scene.image, size, frames)
+        yield from _dissolve(moving, scene.last, size, frames) if scene.last else moving
 
 
-def dissolve(
+def _dissolve(
     moving: Iterator[list[Image.Image]], last: Image.Image, size: tuple[int, int], frames: int
 ) -> Iterator[list[Image.Image]]:
     """Yield the frames of a dissolve to a still image."""
-    still = split_planes(last.resize(size, Image.Resampling.LANCZOS))
-    add_mark(still, *draw_mark(*size))
-    begin, end = frames * DISSOLVE[0], max(1.0, frames * DISSOLVE[1])
+    still = _split_planes(last.resize(size, Image.Resampling.LANCZOS))
+    _add_mark(still, *draw_mark(*size))
+    begin, end = frames * _DISSOLVE[0], max(1.0, frames * _DISSOLVE[1])
     for number, planes in enumerate(moving):
         share = min(1.0, max(0.0, (number - begin) / (end - begin)))
         yield [Image.blend(plane, other, share) for plane, other in zip(planes, still, strict=True)]
@@ -124,24 +122,24 @@ def frame_size(width: int, height: int) -> tuple[int, int]:
 
     A tiny image is enlarged to a long side of 640.
     """
-    wide, high = limit_ratio(width, height)
+    wide, high = _limit_ratio(width, height)
     longest = max(wide, high)
-    scale = min(LONGEST_PX / longest, math.sqrt(MOST_PIXELS / (wide * high)))
-    scale = min(scale, max(1.0, SMALLEST_LONG_PX / longest))
+    scale = min(_LONGEST_PX / longest, math.sqrt(_MOST_PIXELS / (wide * high)))
+    scale = min(scale, max(1.0, _SMALLEST_LONG_PX / longest))
     return max(2, round(wide * scale / 2) * 2), max(2, round(high * scale / 2) * 2)
 
 
-def limit_ratio(width: float, height: float) -> tuple[float, float]:
+def _limit_ratio(width: float, height: float) -> tuple[float, float]:
     """Return the visible size of a very wide or very high image."""
-    return min(width, height * WIDEST), min(height, width * WIDEST)
+    return min(width, height * _WIDEST), min(height, width * _WIDEST)
 
 
-def move_camera(
+def _move_camera(
     image: Image.Image, size: tuple[int, int], frames: int
 ) -> Iterator[list[Image.Image]]:
     """Yield the frames of a slow push-in with the mark, each as three planes."""
     # Scaling luma and half-size colour planes takes half the time of RGB.
-    wide = split_planes(fit_source(image, *size))
+    wide = _split_planes(_fit_source(image, *size))
     half = (size[0] // 2, size[1] // 2)
     mark, corner = draw_mark(*size)
     for number in range(frames):
@@ -151,11 +149,11 @@ def move_camera(
             plane.resize(target, Image.Resampling.BICUBIC, box=view_at(moment, *plane.size))
             for plane, target in zip(wide, (size, half, half), strict=True)
         ]
-        add_mark(planes, mark, corner)
+        _add_mark(planes, mark, corner)
         yield planes
 
 
-def split_planes(image: Image.Image) -> list[Image.Image]:
+def _split_planes(image: Image.Image) -> list[Image.Image]:
     """Return the luma plane and both half-size colour planes of an image (BT.709)."""
     rgb: av.VideoFrame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]
     frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=ONE_THREAD)
@@ -165,7 +163,7 @@ def split_planes(image: Image.Image) -> list[Image.Image]:
     ]
 
 
-def add_mark(planes: list[Image.Image], mark: Image.Image, corner: tuple[int, int]) -> None:
+def _add_mark(planes: list[Image.Image], mark: Image.Image, corner: tuple[int, int]) -> None:
     """Paste the grey mark on a frame."""
     grey, opacity = mark.convert("LA").split()
     half = (max(1, mark.width // 2), max(1, mark.height // 2))
@@ -174,21 +172,21 @@ def add_mark(planes: list[Image.Image], mark: Image.Image, corner: tuple[int, in
         plane.paste(128, (corner[0] // 2, corner[1] // 2), opacity.resize(half))
 
 
-def build_frame(planes: list[Image.Image], number: int) -> av.VideoFrame:
+def _build_frame(planes: list[Image.Image], number: int) -> av.VideoFrame:
     """Return the frame with this number from its planes."""
     frame = av.VideoFrame(*planes[0].size, "yuv420p")
     for target, plane in zip(frame.planes, planes, strict=True):
         rows = plane.tobytes("raw", "L", target.line_size, 1)
         target.update(rows.ljust(target.buffer_size, b"\0")[: target.buffer_size])
-    frame.pts, frame.time_base = number, Fraction(1, FPS)
+    frame.pts, frame.time_base = number, Fraction(1, _FPS)
     return frame
 
 
-def fit_source(image: Image.Image, width: int, height: int) -> Image.Image:
+def _fit_source(image: Image.Image, width: int, height: int) -> Image.Image:
     """Return the visible part of an image, just large enough for the closest view."""
-    shown_width, shown_height = limit_ratio(*image.size)
+    shown_width, shown_height = _limit_ratio(*image.size)
     left, top = (image.width - shown_width) / 2, (image.height - shown_height) / 2
-    size = (math.ceil(width * ZOOM / 2) * 2, math.ceil(height * ZOOM / 2) * 2)
+    size = (math.ceil(width * _ZOOM / 2) * 2, math.ceil(height * _ZOOM / 2) * 2)
     box = (left, top, left + shown_width, top + shown_height)
     return image.resize(size, Image.Resampling.LANCZOS, box=box)
 
@@ -196,28 +194,28 @@ def fit_source(image: Image.Image, width: int, height: int) -> Image.Image:
 def view_at(moment: float, width: int, height: int) -> tuple[float, float, float, float]:
     """Return the visible box at `moment`, 0 to 1: at first everything, then closer and higher."""
     eased = moment - math.sin(2 * math.pi * moment) / (4 * math.pi)
-    zoom = ZOOM**eased
+    zoom = _ZOOM**eased
     view_width, view_height = width / zoom, height / zoom
     left = (width - view_width) * (0.5 + 0.12 * eased)
     top = (height - view_height) * (0.5 - 0.18 * eased)
     return left, top, left + view_width, top + view_height
 
 
-def synthesize_chord(duration_s: float) -> Iterator[av.AudioFrame]:
+def _synthesize_chord(duration_s: float) -> Iterator[av.AudioFrame]:
     """Yield the audio frames of a soft chord with a fade in and a fade out."""
     second = [
-        LOUDNESS * sum(math.sin(2 * math.pi * hertz * n / SOUND_HZ) for hertz in CHORD_HZ)
-        for n in range(SOUND_HZ)
+        _LOUDNESS * sum(math.sin(2 * math.pi * hertz * n / _SOUND_HZ) for hertz in _CHORD_HZ)
+        for n in range(_SOUND_HZ)
     ]
-    total, chunk = int(duration_s * SOUND_HZ), 1024
-    fade = FADE_S * SOUND_HZ
+    total, chunk = int(duration_s * _SOUND_HZ), 1024
+    fade = _FADE_S * _SOUND_HZ
     for start in range(0, total, chunk):
         numbers = range(start, min(start + chunk, total))
         samples = array.array(
-            "f", [second[n % SOUND_HZ] * min(1.0, n / fade, (total - n) / fade) for n in numbers]
+            "f", [second[n % _SOUND_HZ] * min(1.0, n / fade, (total - n) / fade) for n in numbers]
         )
         frame = av.AudioFrame(format="fltp", layout="mono", samples=len(samples))
         # A plane is padded to an aligned length; the padding is not encoded.
         frame.planes[0].update(samples.tobytes().ljust(frame.planes[0].buffer_size, b"\0"))
-        frame.sample_rate, frame.pts, frame.time_base = SOUND_HZ, start, Fraction(1, SOUND_HZ)
+        frame.sample_rate, frame.pts, frame.time_base = _SOUND_HZ, start, Fraction(1, _SOUND_HZ)
         yield frame

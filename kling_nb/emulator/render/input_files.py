@@ -34,8 +34,6 @@ from .shot_list import SLACK_S
 if TYPE_CHECKING:
     from .media_probe import MediaFacts
 
-__all__ = ["MediaUnavailable", "check_files", "file_at", "is_allowed", "measure"]
-
 
 class MediaUnavailable(Exception):
     """A file of the task has expired or cannot be used."""
@@ -47,13 +45,13 @@ def check_files(model: HostedModel, values: Mapping[str, object], uploads: Uploa
     Raises:
         MediaUnavailable: One of them cannot be used.
     """
-    for media, url in files_of(model.fields, values):
+    for media, url in _files_of(model.fields, values):
         upload = find(url, uploads)
         if upload is not None:
-            check(media, upload, uploads.file_of(upload), values)
+            _check(media, upload, uploads.file_of(upload), values)
 
 
-def files_of(
+def _files_of(
     fields: Mapping[str, FieldKind], values: Mapping[str, object]
 ) -> Iterator[tuple[Media, str]]:
     """Yield each URL of a valid request with the kind of its file."""
@@ -70,7 +68,7 @@ def files_of(
                     yield alone or kind.media, str(url)
             case ObjectList():
                 for each in several:
-                    yield from files_of({**kind.fields, **kind.optional}, each)
+                    yield from _files_of({**kind.fields, **kind.optional}, each)
             case Text() | Choice() | Flag() | Integer() | Number():
                 pass
             case _:
@@ -100,23 +98,23 @@ def measure(url: str, uploads: Uploads) -> float | None:
     """Return the seconds of the upload at a URL, or None if they are unknown."""
     try:
         file = file_at(url, uploads)
-        return facts_of(file).duration_s if file else None
+        return _facts_of(file).duration_s if file else None
     except MediaUnavailable:
         return None
 
 
-def check(media: Media, upload: Upload, file: Path, values: Mapping[str, object]) -> None:
+def _check(media: Media, upload: Upload, file: Path, values: Mapping[str, object]) -> None:
     """Raise MediaUnavailable if the field does not take the file."""
     if media.max_bytes is not None and upload.size_bytes > media.max_bytes:
         raise MediaUnavailable
     match media:
         case ImageFile():
-            check_image(media, file)
+            _check_image(media, file)
         case VideoFile():
-            if not is_allowed(media, facts_of(file), values):
+            if not is_allowed(media, _facts_of(file), values):
                 raise MediaUnavailable
         case AudioFile():
-            facts = facts_of(file)
+            facts = _facts_of(file)
             too_long = media.most_s is not None and facts.duration_s > media.most_s
             if too_long or not facts.has_sound:
                 raise MediaUnavailable
@@ -124,7 +122,7 @@ def check(media: Media, upload: Upload, file: Path, values: Mapping[str, object]
             assert_never(media)
 
 
-def check_image(media: ImageFile, file: Path) -> None:
+def _check_image(media: ImageFile, file: Path) -> None:
     """Raise MediaUnavailable if an image is unreadable or has another format, size or ratio."""
     from .images import UnreadableImage, open_image
 
@@ -145,10 +143,10 @@ def is_allowed(media: VideoFile, facts: MediaFacts, values: Mapping[str, object]
         limits_s.append(media.most_s_when[2])
     too_long = any(limit is not None and facts.duration_s > limit + SLACK_S for limit in limits_s)
     too_short = facts.duration_s < media.least_s - SLACK_S
-    return facts.is_video and not (too_long or too_short) and has_allowed_frames(media, facts)
+    return facts.is_video and not (too_long or too_short) and _has_allowed_frames(media, facts)
 
 
-def has_allowed_frames(media: VideoFile, facts: MediaFacts) -> bool:
+def _has_allowed_frames(media: VideoFile, facts: MediaFacts) -> bool:
     """Return whether sides, area, ratio and rate of a video are within the limits of the page."""
     width, height = facts.size
     short, long = media.sides_px or (0, max(facts.size))
@@ -163,7 +161,7 @@ def has_allowed_frames(media: VideoFile, facts: MediaFacts) -> bool:
     )
 
 
-def facts_of(file: Path) -> MediaFacts:
+def _facts_of(file: Path) -> MediaFacts:
     """Probe a video or audio file.
 
     Raises:

@@ -12,11 +12,9 @@ from PIL import Image
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["ONE_THREAD", "MediaFacts", "UnreadableMedia", "first_frame", "probe"]
-
 ONE_THREAD = 1
 """For scaling: a forked child would wait for ever for the threads of a scaler (PyAV 19)."""
-VIDEO_CONTAINERS = frozenset({"mp4", "mov"})
+_VIDEO_CONTAINERS = frozenset({"mp4", "mov"})
 
 
 class UnreadableMedia(Exception):
@@ -48,8 +46,8 @@ def probe(path: Path) -> MediaFacts:
             names = set(container.format.name.split(","))
             duration_s = container.duration / av.time_base if container.duration else 0.0
             has_sound = bool(container.streams.audio)
-            is_video = bool(container.streams.video) and bool(names & VIDEO_CONTAINERS)
-            size, rate = frames_in(container)
+            is_video = bool(container.streams.video) and bool(names & _VIDEO_CONTAINERS)
+            size, rate = _frames_in(container)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableMedia from error
     if duration_s <= 0 or not (is_video or has_sound):
@@ -57,7 +55,7 @@ def probe(path: Path) -> MediaFacts:
     return MediaFacts(duration_s, is_video, has_sound, size, rate)
 
 
-def frames_in(container: InputContainer) -> tuple[tuple[int, int], float]:
+def _frames_in(container: InputContainer) -> tuple[tuple[int, int], float]:
     """Return the frame size and rate; (1, 1) and 0 without a video stream."""
     if not container.streams.video:
         return (1, 1), 0.0

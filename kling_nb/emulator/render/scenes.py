@@ -12,9 +12,7 @@ from .input_files import MediaUnavailable
 from .media_probe import UnreadableMedia, first_frame
 from .shot_list import Shot, ShotList
 
-__all__ = ["build_scenes"]
-
-DEFAULT_RATIO = "16:9"
+_DEFAULT_RATIO = "16:9"
 
 
 def build_scenes(content: ShotList, *, captions: bool = True) -> list[Scene]:
@@ -23,12 +21,12 @@ def build_scenes(content: ShotList, *, captions: bool = True) -> list[Scene]:
     Raises:
         MediaUnavailable: A file cannot be read.
     """
-    background = read_background(content)
-    last = crop(read_image(content.last), content) if content.last else None
+    background = _read_background(content)
+    last = _crop(_read_image(content.last), content) if content.last else None
     captions = captions and len(content.shots) > 1
     return [
         Scene(
-            image=image_of(shot, background, content, captions=captions),
+            image=_image_of(shot, background, content, captions=captions),
             duration_s=shot.duration_s,
             last=last if shot is content.shots[-1] else None,
         )
@@ -36,33 +34,33 @@ def build_scenes(content: ShotList, *, captions: bool = True) -> list[Scene]:
     ]
 
 
-def read_background(content: ShotList) -> Image.Image | None:
+def _read_background(content: ShotList) -> Image.Image | None:
     """Return the image of every shot; None if scenes are drawn from their prompts."""
     if content.first is not None:
-        return crop(read_image(content.first), content)
+        return _crop(_read_image(content.first), content)
     if content.video is not None:
         try:
-            return crop(first_frame(content.video), content)
+            return _crop(first_frame(content.video), content)
         except UnreadableMedia as error:
             raise MediaUnavailable from error
-    return crop(draw_notice(content.foreign), content) if content.foreign else None
+    return _crop(draw_notice(content.foreign), content) if content.foreign else None
 
 
-def image_of(
+def _image_of(
     shot: Shot, background: Image.Image | None, content: ShotList, *, captions: bool
 ) -> Image.Image:
     """Return the image of a shot."""
     if background is None:
-        return draw_scene(shot.prompt, content.aspect_ratio or DEFAULT_RATIO)
+        return draw_scene(shot.prompt, content.aspect_ratio or _DEFAULT_RATIO)
     return draw_caption(background, shot.prompt) if captions else background
 
 
-def crop(image: Image.Image, content: ShotList) -> Image.Image:
+def _crop(image: Image.Image, content: ShotList) -> Image.Image:
     """Return the image in the requested aspect ratio."""
     return crop_to(image, content.aspect_ratio) if content.aspect_ratio else image
 
 
-def read_image(file: Path) -> Image.Image:
+def _read_image(file: Path) -> Image.Image:
     """Return the image in a file."""
     try:
         return open_image(file.read_bytes())

@@ -14,18 +14,16 @@ from pathlib import Path
 
 from kling_nb.emulator.models import MODELS, HostedModel
 
-__all__ = ["SLACK_S", "Shot", "ShotList", "billed_s", "read_shot_list"]
-
-Measure = Callable[[str], float | None]
+_Measure = Callable[[str], float | None]
 """Returns the seconds of the video or audio at a URL; None if they are unknown."""
-UNKNOWN_S = 5.0
+_UNKNOWN_S = 5.0
 """For a file that is not the emulator's own, and for a request without a duration."""
 SLACK_S = 0.1
 """How much longer than whole seconds a file may be: a clip of 5 s has 121 frames, 5.04 s, and was
 billed as 5 (L, 2026-08-20)."""
 
-FIRST_FRAMES = ("image_urls", "input_urls", "image_url")
-TAIL_MODELS = ("kling-3.0/video", "kling-3.0-omni/image-to-video")
+_FIRST_FRAMES = ("image_urls", "input_urls", "image_url")
+_TAIL_MODELS = ("kling-3.0/video", "kling-3.0-omni/image-to-video")
 """The models whose second image is the last frame, and not another reference. Source: D."""
 
 
@@ -77,7 +75,7 @@ def read_shot_list(
     values: Mapping[str, object],
     *,
     file_at: Callable[[str], Path | None],
-    measure: Measure,
+    measure: _Measure,
     share: float = 1.0,
 ) -> ShotList:
     """Return the shot list of a valid request.
@@ -90,8 +88,8 @@ def read_shot_list(
         share: The part of its duration that the clip gets.
     """
     model = MODELS[name]
-    first_url, last_url = frames_of(name, values)
-    video_url = first_of(values.get("video_urls"))
+    first_url, last_url = _frames_of(name, values)
+    video_url = _first_of(values.get("video_urls"))
     first = file_at(first_url) if first_url else None
     video = file_at(video_url) if video_url and not first_url else None
     foreign = (first_url or video_url) if first is None and video is None else ""
@@ -101,38 +99,38 @@ def read_shot_list(
         video=video,
         last=file_at(last_url) if last_url else None,
         foreign=foreign,
-        shots=tuple(split_shots(model, values, duration_of(model, values, measure) * share)),
+        shots=tuple(_split_shots(model, values, _duration_of(model, values, measure) * share)),
         aspect_ratio="" if ratio == "auto" else ratio,
         sound=model.speaks or bool(values.get("sound") or values.get("audio")),
     )
 
 
-def frames_of(name: str, values: Mapping[str, object]) -> tuple[str, str]:
+def _frames_of(name: str, values: Mapping[str, object]) -> tuple[str, str]:
     """Return the URLs of the first and of the last frame, or empty strings."""
-    urls = next((values[field] for field in FIRST_FRAMES if values.get(field)), "")
+    urls = next((values[field] for field in _FIRST_FRAMES if values.get(field)), "")
     last = str(values.get("tail_image_url") or "")
-    if name in TAIL_MODELS and isinstance(urls, list) and len(urls) > 1:
+    if name in _TAIL_MODELS and isinstance(urls, list) and len(urls) > 1:
         last = str(urls[1])
-    return first_of(urls), last
+    return _first_of(urls), last
 
 
-def first_of(value: object) -> str:
+def _first_of(value: object) -> str:
     """Return the first URL of a list, or the single one, or an empty string."""
     if isinstance(value, list):
         return str(value[0]) if value else ""
     return str(value or "")
 
 
-def split_shots(model: HostedModel, values: Mapping[str, object], duration_s: float) -> list[Shot]:
+def _split_shots(model: HostedModel, values: Mapping[str, object], duration_s: float) -> list[Shot]:
     """Return the shots, stretched to the duration of the clip; one if the request names none."""
-    shots = requested_shots(model, values)
+    shots = _requested_shots(model, values)
     whole_s = sum(shot.duration_s for shot in shots)
     if not shots:
         return [Shot(str(values.get("prompt") or ""), duration_s)]
     return [Shot(shot.prompt, duration_s * shot.duration_s / whole_s) for shot in shots]
 
 
-def requested_shots(model: HostedModel, values: Mapping[str, object]) -> list[Shot]:
+def _requested_shots(model: HostedModel, values: Mapping[str, object]) -> list[Shot]:
     """Return the shots of a request; none unless its flags enable them."""
     shots = values.get("multi_prompt")
     is_enabled = all(
@@ -145,28 +143,28 @@ def requested_shots(model: HostedModel, values: Mapping[str, object]) -> list[Sh
     return [Shot(str(shot["prompt"]), float(str(shot["duration"]))) for shot in shots]
 
 
-def duration_of(model: HostedModel, values: Mapping[str, object], measure: Measure) -> float:
+def _duration_of(model: HostedModel, values: Mapping[str, object], measure: _Measure) -> float:
     """Return the seconds of the clip of a valid request."""
     duration = values.get("duration")
     followed = model.lasts_as or ("" if duration else model.may_last_as)
     if followed and values.get(followed):
-        return measure_first(values[followed], measure)
+        return _measure_first(values[followed], measure)
     duration = duration or model.defaults.get("duration")
-    shots = requested_shots(model, values)
-    return float(str(duration or sum(shot.duration_s for shot in shots) or UNKNOWN_S))
+    shots = _requested_shots(model, values)
+    return float(str(duration or sum(shot.duration_s for shot in shots) or _UNKNOWN_S))
 
 
-def billed_s(model: HostedModel, values: Mapping[str, object], measure: Measure) -> int:
+def billed_s(model: HostedModel, values: Mapping[str, object], measure: _Measure) -> int:
     """Return the billed seconds: those of the clip, or of a longer video beside it.
 
     A started second counts whole.
     """
-    seconds = [duration_of(model, values, measure)]
+    seconds = [_duration_of(model, values, measure)]
     if model.may_last_as and values.get(model.may_last_as):
-        seconds.append(measure_first(values[model.may_last_as], measure))
+        seconds.append(_measure_first(values[model.may_last_as], measure))
     return max(1, math.ceil(max(seconds) - SLACK_S))
 
 
-def measure_first(value: object, measure: Measure) -> float:
+def _measure_first(value: object, measure: _Measure) -> float:
     """Return the seconds of the first file of a field."""
-    return measure(first_of(value)) or UNKNOWN_S
+    return measure(_first_of(value)) or _UNKNOWN_S

@@ -19,25 +19,23 @@ from kling_nb.emulator.permissions import make_file, make_folder
 from .input_files import MediaUnavailable, check_files, file_at, measure
 from .shot_list import ShotList, read_shot_list
 
-__all__ = ["RenderMode", "RenderWorker"]
-
 RenderMode = Literal["full", "canned"]
-MEDIA_FAIL = Fail("422", "Your media file is unavailable, please replace it.")
-INTERNAL_FAIL = Fail("500", "Internal Error, Please try again later.")
-CANNED_SIZE = (64, 36)
-STOP_TIMEOUT_S = 5.0
-LOGGER = logging.getLogger("kling_nb.emulator")
+_MEDIA_FAIL = Fail("422", "Your media file is unavailable, please replace it.")
+_INTERNAL_FAIL = Fail("500", "Internal Error, Please try again later.")
+_CANNED_SIZE = (64, 36)
+_STOP_TIMEOUT_S = 5.0
+_LOGGER = logging.getLogger("kling_nb.emulator")
 ONE_AT_A_TIME = threading.Lock()
 
 
-def start_child() -> None:
+def _start_child() -> None:
     """Replace the lock in a forked child, which does not have the thread that holds it."""
     global ONE_AT_A_TIME  # noqa: PLW0603 - one for the whole process
     ONE_AT_A_TIME = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=start_child)
+    os.register_at_fork(after_in_child=_start_child)
 
 
 class RenderWorker:
@@ -80,7 +78,7 @@ class RenderWorker:
         self.stopping.set()
         self.tasks.put("")
         if self.worker is not None:
-            self.worker.join(STOP_TIMEOUT_S)
+            self.worker.join(_STOP_TIMEOUT_S)
 
     def run(self) -> None:
         """Render queued tasks in order until `stop`."""
@@ -93,8 +91,8 @@ class RenderWorker:
                         self.render(task_id)
             except Exception:
                 if not self.stopping.is_set():
-                    LOGGER.exception("emulator: the clip of task %s cannot be rendered", task_id)
-                    self.account.close_task(task_id, fail=INTERNAL_FAIL)
+                    _LOGGER.exception("emulator: the clip of task %s cannot be rendered", task_id)
+                    self.account.close_task(task_id, fail=_INTERNAL_FAIL)
             with self.guard:
                 self.pending.discard(task_id)
 
@@ -115,7 +113,7 @@ class RenderWorker:
             name = content.file_name(self.mode == "canned")
             self.render_file(content, self.folder / name)
         except MediaUnavailable:
-            self.account.close_task(task_id, fail=MEDIA_FAIL)
+            self.account.close_task(task_id, fail=_MEDIA_FAIL)
         else:
             self.account.close_task(task_id, clip=name)
 
@@ -139,7 +137,7 @@ class RenderWorker:
             render_scenes(
                 scenes,
                 part,
-                size=CANNED_SIZE if canned else frame_size(*scenes[0].image.size),
+                size=_CANNED_SIZE if canned else frame_size(*scenes[0].image.size),
                 sound=content.sound,
                 stop=self.stopping.is_set,
             )

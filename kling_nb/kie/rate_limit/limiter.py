@@ -20,12 +20,10 @@ from kling_nb.core.poll_schedule import NEW_TASKS, STATUS_REQUESTS, Rate, rate_l
 
 from .store import Account, Slots
 
-__all__ = ["RateLimiter", "RequestQueue"]
-
 T = TypeVar("T")
 
 
-class RequestQueue:
+class _RequestQueue:
     """The queue of this process for one kind of request, first in, first out.
 
     Only the first request in the queue takes a slot, so that a killed process leaves at most one
@@ -43,7 +41,7 @@ class RequestQueue:
         if math.isinf(self.rate.limit):
             return
         async with self._turn:
-            wait_s = await in_worker(lambda: self._slots.reserve(self.rate))
+            wait_s = await _in_worker(lambda: self._slots.reserve(self.rate))
             if wait_s:
                 await self._sleep(wait_s)
 
@@ -51,7 +49,7 @@ class RequestQueue:
         """Hold back the account's requests after an answer with status 429."""
         if not math.isinf(self.rate.limit):
             held_s = rate_limit_back_off_s(self.rate, retry_after_s)
-            await in_worker(lambda: self._slots.hold(self.rate, held_s))
+            await _in_worker(lambda: self._slots.hold(self.rate, held_s))
 
 
 class RateLimiter:
@@ -78,8 +76,8 @@ class RateLimiter:
     ) -> None:
         path = path or platformdirs.user_state_path("kling_nb") / "rates.sqlite3"
         slots = Slots(account, path, clock)
-        self.new_tasks = RequestQueue(new_tasks, slots, sleep)
-        self.questions = RequestQueue(questions, slots, sleep)
+        self.new_tasks = _RequestQueue(new_tasks, slots, sleep)
+        self.questions = _RequestQueue(questions, slots, sleep)
 
     @classmethod
     def unlimited(cls) -> Self:
@@ -91,7 +89,7 @@ class RateLimiter:
         )
 
 
-async def in_worker(call: Callable[[], T]) -> T | None:
+async def _in_worker(call: Callable[[], T]) -> T | None:
     """Call a function that uses the disk in a worker thread; None if Python is shutting down."""
     try:
         return await asyncio.to_thread(call)

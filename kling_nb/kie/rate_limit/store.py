@@ -24,19 +24,17 @@ from kling_nb.core.forks import no_fork, renew_in_child
 from kling_nb.core.poll_schedule import Rate, next_slot
 from kling_nb.core.secret import Key
 
-__all__ = ["Account", "SlotFile", "SlotMemory", "Slots"]
-
 T = TypeVar("T")
 
-LOG = logging.getLogger("kling_nb")
+_LOG = logging.getLogger("kling_nb")
 
 BUSY_TIMEOUT_S: Final = 2.0
 """Short: another kernel holds the file for about a millisecond."""
 RETRY_FILE_S: Final = 60.0
 """How long the file is not tried again after it failed."""
-DAY_S: Final = 86_400.0
+_DAY_S: Final = 86_400.0
 
-TABLES: Final = (
+_TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS salt (one INTEGER PRIMARY KEY CHECK (one = 1), salt BLOB NOT NULL)",
     """
     CREATE TABLE IF NOT EXISTS slots (
@@ -50,16 +48,16 @@ TABLES: Final = (
     )
     """,
 )
-CLEAN: Final = """
+_CLEAN: Final = """
     DELETE FROM slots WHERE account = :account AND rate = :rate AND (at <= :from OR at > :to)
         OR at < :now - :day OR at > :now + :day
 """
-READ: Final = "SELECT at FROM slots WHERE account = ? AND rate = ?"
-READ_HOLD: Final = """
+_READ: Final = "SELECT at FROM slots WHERE account = ? AND rate = ?"
+_READ_HOLD: Final = """
     SELECT coalesce(max(until), 0) FROM holds
     WHERE account = ? AND rate = ? AND typeof(until) = 'real'
 """
-HOLD: Final = """
+_HOLD: Final = """
     INSERT INTO holds VALUES (:account, :rate, :until)
     ON CONFLICT (account, rate) DO UPDATE SET until =
         CASE WHEN typeof(until) = 'real' AND until BETWEEN :until AND :latest
@@ -83,7 +81,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotFile:
+class _SlotFile:
     """The slots that all processes of this user have taken. Safe in any thread.
 
     Journal mode DELETE, SQLite's default, since WAL is not safe on network file systems. Not
@@ -96,12 +94,12 @@ class SlotFile:
     def reserve(self, account: Account, rate: Rate, now: float) -> float:
         """Take the next slot, in one transaction, and return its time."""
         with self._transaction() as connection:
-            mine = (account_id_in(connection, account), rate.name)
+            mine = (_account_id_in(connection, account), rate.name)
             bounds = {"from": now - rate.kept_s, "to": now + rate.longest_wait_s}
-            named = {"account": mine[0], "rate": mine[1], "now": now, "day": DAY_S}
-            connection.execute(CLEAN, bounds | named)
-            taken = [at for (at,) in connection.execute(READ, mine)]
-            (held_until,) = connection.execute(READ_HOLD, mine).fetchone()
+            named = {"account": mine[0], "rate": mine[1], "now": now, "day": _DAY_S}
+            connection.execute(_CLEAN, bounds | named)
+            taken = [at for (at,) in connection.execute(_READ, mine)]
+            (held_until,) = connection.execute(_READ_HOLD, mine).fetchone()
             slot = next_slot(taken, now, rate, held_until)
             connection.execute("INSERT INTO slots VALUES (?, ?, ?)", (*mine, slot))
         return slot
@@ -109,9 +107,9 @@ class SlotFile:
     def hold(self, account: Account, rate: Rate, now: float, seconds: float) -> None:
         """Reserve no slot for that many seconds; keep a longer hold."""
         with self._transaction() as connection:
-            mine = {"account": account_id_in(connection, account), "rate": rate.name}
+            mine = {"account": _account_id_in(connection, account), "rate": rate.name}
             times = {"until": now + seconds, "latest": now + rate.longest_wait_s}
-            connection.execute(HOLD, mine | times)
+            connection.execute(_HOLD, mine | times)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -122,7 +120,7 @@ class SlotFile:
             with no_fork(), closing(connect(timeout=BUSY_TIMEOUT_S)) as connection:
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute("BEGIN IMMEDIATE")
-                for table in TABLES:
+                for table in _TABLES:
                     connection.execute(table)
                 yield connection
                 connection.execute("COMMIT")
@@ -172,7 +170,7 @@ class Slots:
 
     def __init__(self, account: Account, path: Path, clock: Callable[[], float]) -> None:
         self._account = account
-        self._file = SlotFile(path)
+        self._file = _SlotFile(path)
         self._clock = clock
         self._failed_at = -math.inf
 
@@ -187,12 +185,12 @@ class Slots:
         now = self._clock()
         self._try(lambda store: store.hold(self._account, rate, now, seconds))
 
-    def _try(self, use: Callable[[SlotFile | SlotMemory], T]) -> T:
+    def _try(self, use: Callable[[_SlotFile | SlotMemory], T]) -> T:
         if abs(self._clock() - self._failed_at) >= RETRY_FILE_S:
             try:
                 return use(self._file)
             except (OSError, sqlite3.Error) as error:
-                LOG.warning(
+                _LOG.warning(
                     "%s cannot be used (%s): rate limits apply to this kernel alone; with several "
                     "kernels the service may ask to wait. Jobs continue.",
                     self._file.path,
@@ -202,7 +200,7 @@ class Slots:
         return use(IN_MEMORY)
 
 
-def account_id_in(connection: sqlite3.Connection, account: Account) -> str:
+def _account_id_in(connection: sqlite3.Connection, account: Account) -> str:
     """Return the account's id in this file; create the salt at the first use."""
     new = secrets.token_bytes(16)
     connection.execute("INSERT OR IGNORE INTO salt VALUES (1, ?)", (new,))

@@ -26,17 +26,6 @@ from .shared_parameters import (
     price_list,
 )
 
-__all__ = [
-    "IMAGE_TO_VIDEO",
-    "MASTER_IMAGE",
-    "MASTER_TEXT",
-    "PRO",
-    "STANDARD",
-    "TEXT_TO_VIDEO",
-    "TURBO_IMAGE",
-    "TURBO_TEXT",
-]
-
 _SOUND = replace(SOUND, help="a clip with sound; costs twice as much")
 _PRICES = price_list(
     Price(55, {"duration": "5", "sound": False}),

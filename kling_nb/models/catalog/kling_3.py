@@ -48,16 +48,6 @@ from .shared_parameters import (
     price_list,
 )
 
-__all__ = [
-    "OMNI_IMAGE",
-    "OMNI_REFERENCE",
-    "OMNI_TEXT",
-    "OMNI_TRANSFORMATION",
-    "TURBO_IMAGE",
-    "TURBO_TEXT",
-    "VIDEO",
-]
-
 VIDEO = ModelSpec(
     name="kling-3.0/video",
     title="Kling 3.0",

@@ -23,8 +23,6 @@ from .shared_parameters import (
     price_list,
 )
 
-__all__ = ["AVATAR_PRO", "AVATAR_STANDARD", "MOTION_2_6", "MOTION_3_0"]
-
 _PROMPT = replace(PROMPT, help="what else is seen in the clip", required=False)
 _ACTOR = Parameter(
     name="image",

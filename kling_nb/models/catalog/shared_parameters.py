@@ -16,45 +16,14 @@ from kling_nb.models.prices import Price, PriceList
 from kling_nb.models.records import Column, Records
 from kling_nb.models.spec import Parameter
 
-__all__ = [
-    "ASPECT_RATIO",
-    "AS_OF",
-    "AUDIO_FORMATS",
-    "CFG_SCALE",
-    "ELEMENTS",
-    "ELEMENT_RECORDS",
-    "FIRST_FRAME",
-    "FRAME_ADVISORY",
-    "FRAME_RATIO",
-    "FRAME_SIDE_PX",
-    "JPEG_OR_PNG",
-    "LAST_FRAME_ADVISORY",
-    "LAST_PICTURE",
-    "LENGTH",
-    "NEGATIVE_PROMPT",
-    "ONE_PICTURE",
-    "PAGE",
-    "PICTURE_FORMATS",
-    "PRICE_PAGES",
-    "PROMPT",
-    "RESOLUTION",
-    "SHORT_PROMPT",
-    "SHOTS",
-    "SOUND",
-    "TWO_LENGTHS",
-    "USUAL_S",
-    "VIDEO_FORMATS",
-    "price_list",
-]
-
 PAGE = "published documentation, crawl of 2026-08"
 PRICE_PAGES = "captures of the provider's price pages, 2026-03 to 2026-10"
-AS_OF = date(2026, 10, 31)
+_AS_OF = date(2026, 10, 31)
 
 
 def price_list(*lines: Price, source: str = PRICE_PAGES) -> PriceList:
     """Return prices of the current date."""
-    return PriceList(lines, AS_OF, source)
+    return PriceList(lines, _AS_OF, source)
 
 
 USUAL_S = 164.0

@@ -22,9 +22,7 @@ from kling_nb.models.request_inputs import fingerprints, media_of, with_media
 from kling_nb.models.spec import ModelSpec, most_credits, validate
 from kling_nb.storage import JobRecord
 
-__all__ = ["CardEvidence", "check_card", "has_no_clip", "is_proven", "precedence_of", "row_of"]
-
-RESULTS_KEPT: Final = timedelta(days=14)
+_RESULTS_KEPT: Final = timedelta(days=14)
 """How long the service keeps results. Source: D, L (section 6), 2026-10."""
 
 _ENDS: Final = frozenset({"failed", "refused", "discarded", "unknown", "vanished", "expired"})
@@ -133,7 +131,7 @@ def row_of(
     card = evidence.card
     created, finished = _time(card.created_at), _time(card.finished_at)
     at = min(created or evidence.saved_at, now)
-    stage = _stage(card, clip, (finished or at) + RESULTS_KEPT > now)
+    stage = _stage(card, clip, (finished or at) + _RESULTS_KEPT > now)
     request, fingerprint = evidence.request, bare_fingerprint(card.fingerprint)
     values: dict[str, object] = {"prompt": evidence.prompt} if evidence.prompt else {}
     return JobRecord(
@@ -175,7 +173,7 @@ def _reason(evidence: CardEvidence, stage: Stage) -> str:
         case Stage.UNKNOWN:
             return f"{source}, before the job ended; the task may exist and may be paid for"
         case Stage.EXPIRED:
-            return f"{source}: no clip found, and results are kept for {RESULTS_KEPT.days} days"
+            return f"{source}: no clip found, and results are kept for {_RESULTS_KEPT.days} days"
         case _:
             return source
 

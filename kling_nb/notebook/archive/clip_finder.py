@@ -20,8 +20,6 @@ from kling_nb.core.formatting import replace_invisible
 from kling_nb.display.cards.metadata import CardMetadata, bare_fingerprint
 from kling_nb.storage import JobRecord, Ledger
 
-__all__ = ["CLIP_BYTES", "ClipFinder", "with_clip"]
-
 CLIP_BYTES: Final = 2_000_000_000
 """Largest size of a clip; a download stops there too."""
 

@@ -23,16 +23,7 @@ from typing import Any
 from kling_nb.core.errors import InvalidInput
 from kling_nb.core.files import open_plain
 
-__all__ = [
-    "NOTEBOOK_BYTES",
-    "NotebookFile",
-    "check_place",
-    "current_notebook",
-    "reported_notebooks",
-    "text_of",
-]
-
-SUFFIX = ".ipynb"
+_SUFFIX = ".ipynb"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET = re.compile(r"IPY_MODEL_([0-9A-Za-z_-]+)")
@@ -66,7 +57,7 @@ def current_notebook(variables: Mapping[str, object], environ: Mapping[str, str]
 def reported_notebooks(variables: Mapping[str, object], environ: Mapping[str, str]) -> list[str]:
     """Return the paths that the front end reports, existing or not, the most reliable first."""
     paths = [str(variables.get("__vsc_ipynb_file__", "")), environ.get("JPY_SESSION_NAME", "")]
-    return [path for path in paths if path.endswith(SUFFIX)]
+    return [path for path in paths if path.endswith(_SUFFIX)]
 
 
 def text_of(bundle: Mapping[str, Any], mime: str) -> str:
@@ -176,8 +167,8 @@ def check_place(target: Path, *, replace: bool) -> None:
     Raises:
         InvalidInput: It cannot, or there is a file already.
     """
-    if target.suffix != SUFFIX:
-        allowed = f"name a file that ends in {SUFFIX}, or an existing folder"
+    if target.suffix != _SUFFIX:
+        allowed = f"name a file that ends in {_SUFFIX}, or an existing folder"
         raise InvalidInput.of("to", repr(str(target)), allowed)
     if not target.parent.is_dir():
         value = f"there is no folder {str(target.parent)!r}"

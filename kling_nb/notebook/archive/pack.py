@@ -27,9 +27,7 @@ from .clip_finder import ClipFinder, with_clip
 from .notebook_file import NotebookFile, check_place, current_notebook, text_of
 from .redraw import RedrawnCard, redraw_card, whole_clip
 
-__all__ = ["Packed", "describe", "pack", "slim"]
-
-Verb = Literal["pack", "slim"]
+_Verb = Literal["pack", "slim"]
 
 _NAMES: Final = {"pack": "packed", "slim": "slim"}
 _LARGEST_BYTES: Final = 500_000_000
@@ -37,7 +35,7 @@ _LARGEST_BYTES: Final = 500_000_000
 
 
 @dataclass(slots=True)
-class Packed:
+class _Packed:
     """The result of `pack` or `slim`."""
 
     notebook: Path
@@ -62,7 +60,7 @@ class Packed:
     """Jobs of which only the id matches a card; the card did not change."""
 
 
-def pack(notebook: str | Path = "", *, to: str | Path = "", replace: bool = False) -> Packed:
+def pack(notebook: str | Path = "", *, to: str | Path = "", replace: bool = False) -> _Packed:
     """Write a copy of a notebook with every saved clip embedded, to mail or to archive.
 
     Args:
@@ -84,7 +82,7 @@ def slim(
     to: str | Path = "",
     replace: bool = False,
     in_place: bool = False,
-) -> Packed:
+) -> _Packed:
     """Write a copy of a notebook with posters instead of clips; the clips stay as files.
 
     A clip that is only in the notebook is first saved to the folder of clips. A preview without
@@ -106,7 +104,7 @@ def slim(
     return _Packing(book, target, "slim").run(replace=replace)
 
 
-def describe(verb: Verb, done: Packed) -> list[str]:
+def describe(verb: _Verb, done: _Packed) -> list[str]:
     """Return a summary for people; the first line is a title."""
     saved = done.saved_at.astimezone()
     before, after = format_bytes(done.size_before_bytes), format_bytes(done.size_after_bytes)
@@ -147,15 +145,15 @@ def describe(verb: Verb, done: Packed) -> list[str]:
 class _Packing:
     """Packs or slims one notebook."""
 
-    def __init__(self, book: NotebookFile, target: Path, verb: Verb) -> None:
+    def __init__(self, book: NotebookFile, target: Path, verb: _Verb) -> None:
         self._book = book
         self._verb = verb
         ledger = default_session().ledger
         self._finder = ClipFinder(ledger, [find_folder(book.path.parent)])
-        self._done = Packed(book.path, book.saved_at, target, book.size_bytes)
+        self._done = _Packed(book.path, book.saved_at, target, book.size_bytes)
         self._drawn_bytes = 0
 
-    def run(self, *, replace: bool) -> Packed:
+    def run(self, *, replace: bool) -> _Packed:
         """Redraw every card and write the notebook."""
         done = self._done
         for bundle in self._book.bundles():
@@ -244,7 +242,7 @@ class _Packing:
 
 
 def _open(
-    notebook: str | Path, to: str | Path, verb: Verb, *, replace: bool, in_place: bool = False
+    notebook: str | Path, to: str | Path, verb: _Verb, *, replace: bool, in_place: bool = False
 ) -> tuple[NotebookFile, Path]:
     """Return the notebook and the path of the new one; check the path first."""
     if not notebook:

@@ -48,11 +48,9 @@ from .clip_finder import CLIP_BYTES, ClipFinder
 from .notebook_file import NOTEBOOK_BYTES, NotebookFile, current_notebook, text_of
 from .redraw import whole_clip
 
-__all__ = ["Recovered", "describe", "recover"]
-
 
 @dataclass(slots=True)
-class Recovered:
+class _Recovered:
     """What was recovered from one notebook."""
 
     notebook: Path
@@ -64,7 +62,7 @@ class Recovered:
     """Why a card or the notebook could not be recovered."""
 
 
-def recover(*notebooks: str | Path) -> list[Recovered]:
+def recover(*notebooks: str | Path) -> list[_Recovered]:
     """Rebuild the ledger of this folder from the cards of saved notebooks.
 
     Existing rows are never changed, so a second run changes nothing. Each job is recovered
@@ -88,7 +86,7 @@ def recover(*notebooks: str | Path) -> list[Recovered]:
     return recovery.run()
 
 
-def describe(done: Sequence[Recovered]) -> list[str]:
+def describe(done: Sequence[_Recovered]) -> list[str]:
     """Return a summary for people; the first line is a title."""
     rows = [row for each in done for row in each.recovered]
     lines = [
@@ -120,7 +118,7 @@ class _Candidate(CardEvidence):
     """A card that may become a row of the ledger."""
 
     section: html.Section
-    source: Recovered
+    source: _Recovered
 
 
 class _Recovery:
@@ -131,12 +129,12 @@ class _Recovery:
         self._ledger = session.ledger
         self._finder = ClipFinder(session.ledger)
         self._now = datetime.now(UTC)
-        self._done: list[Recovered] = []
+        self._done: list[_Recovered] = []
         self._candidates: list[_Candidate] = []
 
     def read(self, path: Path) -> None:
         """Find the cards of a notebook."""
-        done = Recovered(path)
+        done = _Recovered(path)
         self._done.append(done)
         try:
             if path.is_symlink() and not is_plain(path, NOTEBOOK_BYTES):
@@ -154,7 +152,7 @@ class _Recovery:
                 evidence = (card, section.prompt, name, book.saved_at)
                 self._candidates.append(_Candidate(*evidence, section, done))
 
-    def run(self) -> list[Recovered]:
+    def run(self) -> list[_Recovered]:
         """Recover the best card of each request, then the others, both the oldest first."""
         best: dict[str, _Candidate] = {}
         for each in sorted(self._candidates, key=lambda each: -precedence_of(each.card)):
@@ -275,7 +273,7 @@ def _source_hash(folder: Path, name: str) -> str:
         return ""
 
 
-def _describe_notebook(done: Recovered) -> str:
+def _describe_notebook(done: _Recovered) -> str:
     stages = [str(row.stage) for row in done.recovered]
     kinds = ", ".join(f"{stages.count(stage)} {stage}" for stage in dict.fromkeys(stages))
     recovered = f"{format_count(len(stages), 'job')} recovered" + (f" ({kinds})" if kinds else "")

@@ -23,8 +23,6 @@ from kling_nb.storage import JobRecord
 
 from .clip_finder import with_clip
 
-__all__ = ["RedrawnCard", "redraw_card", "whole_clip"]
-
 
 @dataclass(frozen=True, slots=True)
 class RedrawnCard:

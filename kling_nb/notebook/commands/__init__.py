@@ -26,8 +26,8 @@ from kling_nb.display.cards import front_end
 from kling_nb.display.notice import show_notice, show_table
 from kling_nb.jobs.default_session import configure, default_session
 from kling_nb.jobs.job import Job
+from kling_nb.jobs.keys import save_key
 from kling_nb.jobs.prepare import Quote
-from kling_nb.jobs.settings import save_key
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.lookup import nearest
 from kling_nb.notebook.archive import pack as packing

@@ -7,8 +7,6 @@ from kling_nb.core.errors import InvalidInput
 from kling_nb.display.notice import show_notice, show_table
 from kling_nb.jobs.session import Session
 
-__all__ = ["show_expenses"]
-
 _TITLES = {"live": "Spent", "emulator": "Emulated: no real credits"}
 """Caption by service; the services are never added up."""
 

@@ -15,8 +15,6 @@ from kling_nb.models.cell_options import option_rows
 from kling_nb.models.lookup import find_model, format_inputs, models_named, offer_of
 from kling_nb.models.spec import ModelSpec
 
-__all__ = ["format_offer", "show_models"]
-
 
 def show_models(name: str = "") -> None:
     """Show all models with their standard clip, or the options of one.

@@ -12,8 +12,6 @@ from typing import Any, Final, NoReturn, TypeVar
 from kling_nb.core.errors import InvalidInput
 from kling_nb.core.formatting import format_count
 
-__all__ = ["PARSERS", "Argument", "CommandParser", "command"]
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 

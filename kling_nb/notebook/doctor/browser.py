@@ -18,20 +18,18 @@ from kling_nb.display.comm import Page
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.display.html import Finding
 
-__all__ = ["Probe", "judge_page", "make_clip"]
-
 Answer = Mapping[str, Any]
 """What a page sends: `pictures` (H.264) and `sound` (AAC), each with `plays` and `said`."""
 
-LOWEST_LAB = (4, 4)
-LOWEST_NOTEBOOK = (7, 4)
+_LOWEST_LAB = (4, 4)
+_LOWEST_NOTEBOOK = (7, 4)
 
-NO_ANSWER = (
+_NO_ANSWER = (
     "Install ipywidgets and anywidget where Jupyter itself runs (the server's environment, not "
     "only the kernel's), restart the server and reload the page; `jupyter labextension list` shows "
     "whether they are enabled. Clips and cards work without them."
 )
-NO_PLAYER = (
+_NO_PLAYER = (
     "Use a browser with H.264 and AAC: Chrome, Edge, Safari, or Firefox on a system that has "
     "them. The saved file plays in any video player."
 )
@@ -85,13 +83,13 @@ def judge_page(
         return [Finding("Front end", "ok", "a terminal: text instead of cards")]
     if front_end == "headless":
         return [Finding("Front end", "ok", "a headless run: cells wait for their clips")]
-    findings = [judge_front_end(front_end, page)]
+    findings = [_judge_front_end(front_end, page)]
     if answer is not None:
         return [
             *findings,
             Finding("Widgets", "ok", "the page answers"),
-            judge_trial("H.264 pictures", answer.get("pictures")),
-            judge_trial("AAC sound", answer.get("sound")),
+            _judge_trial("H.264 pictures", answer.get("pictures")),
+            _judge_trial("AAC sound", answer.get("sound")),
         ]
     names = ("Widgets", "H.264 pictures", "AAC sound")
     if waited_s is None:
@@ -99,16 +97,16 @@ def judge_page(
     message = f"no answer from the page in {waited_s:g} s; a running cell delays it"
     return [
         *findings,
-        Finding("Widgets", "bad", message, NO_ANSWER),
+        Finding("Widgets", "bad", message, _NO_ANSWER),
         *(Finding(name, "warn", "unknown: the page did not answer") for name in names[1:]),
     ]
 
 
-def judge_front_end(front_end: FrontEnd, page: Page | None) -> Finding:
+def _judge_front_end(front_end: FrontEnd, page: Page | None) -> Finding:
     if page is None or not page.front_end:
         names = {"notebook": "a notebook; the page has not reported its name"}
         return Finding("Front end", "ok", names.get(front_end, front_end))
-    lowest = LOWEST_LAB if page.front_end == "JupyterLab" else LOWEST_NOTEBOOK
+    lowest = _LOWEST_LAB if page.front_end == "JupyterLab" else _LOWEST_NOTEBOOK
     message = f"{page.front_end} {page.version}".strip()
     version = tuple(int(part) for part in page.version.split(".")[:2] if part.isdigit())
     if page.front_end.startswith("Jupyter") and version and version < lowest:
@@ -117,10 +115,10 @@ def judge_front_end(front_end: FrontEnd, page: Page | None) -> Finding:
     return Finding("Front end", "ok", message)
 
 
-def judge_trial(name: str, trial: object) -> Finding:
+def _judge_trial(name: str, trial: object) -> Finding:
     """Return whether a page played the clip; a missing result counts as not played."""
     result = trial if isinstance(trial, Mapping) else {"said": "the page did not report it"}
     message = str(result.get("said", ""))[:200]
     if result.get("plays") is True:
         return Finding(name, "ok", message)
-    return Finding(name, "bad", message, NO_PLAYER)
+    return Finding(name, "bad", message, _NO_PLAYER)

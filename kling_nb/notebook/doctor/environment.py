@@ -21,17 +21,6 @@ from kling_nb.display.html import Finding
 from kling_nb.kie.network import Network
 from kling_nb.notebook.archive.notebook_file import NotebookFile
 
-__all__ = [
-    "check_disk",
-    "check_folder",
-    "check_interrupts",
-    "check_links",
-    "check_network",
-    "check_notebook",
-    "check_packages",
-    "check_python",
-]
-
 PACKAGES = {
     "ipython": ("8.18", "%%kling cells"),
     "ipykernel": ("7.4", "clicks are handled while a cell waits"),
@@ -43,13 +32,13 @@ PACKAGES = {
 }
 """The checked packages: the lowest version, as in `pyproject.toml`, and the purpose."""
 
-LOW_BYTES = 1_000_000_000
-TOO_LOW_BYTES = 50_000_000
+_LOW_BYTES = 1_000_000_000
+_TOO_LOW_BYTES = 50_000_000
 """A clip has 1 to 20 MB, and is on disk twice until its part file is renamed."""
-LARGEST_BYTES = 100_000_000
+_LARGEST_BYTES = 100_000_000
 """A larger notebook is not read: that would take seconds."""
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-OTHER_FOLDER = "choose another folder: argument `folder` or KLING_NB_FOLDER"
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_OTHER_FOLDER = "choose another folder: argument `folder` or KLING_NB_FOLDER"
 
 
 def check_python() -> Finding:
@@ -97,7 +86,7 @@ def check_packages(version_of: Callable[[str], str] = importlib.metadata.version
             problems[name] = f"{name} is missing ({purpose})"
             continue
         found.append(f"{name} {version}")
-        if numbers(version) < numbers(lowest):
+        if _numbers(version) < _numbers(lowest):
             problems[name] = f"{name} {version} is older than {lowest} ({purpose})"
     if not problems:
         return Finding("Packages", "ok", " · ".join(found))
@@ -105,7 +94,7 @@ def check_packages(version_of: Callable[[str], str] = importlib.metadata.version
     return Finding("Packages", "warn", "; ".join(problems.values()), fix)
 
 
-def numbers(version: str) -> tuple[int, ...]:
+def _numbers(version: str) -> tuple[int, ...]:
     """Return the leading numbers of a version, to compare."""
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
@@ -135,8 +124,8 @@ def check_folder(folder: Path) -> Finding:
         message = f"{folder} cannot be written to: {why}"
         if existing != folder:
             message = f"{folder} does not exist and cannot be created in {existing}: {why}"
-        act = "Make room" if error.errno in DISK_FULL else "Allow writing there"
-        return Finding("Folder", "bad", message, f"{act}, or {OTHER_FOLDER}.")
+        act = "Make room" if error.errno in _DISK_FULL else "Allow writing there"
+        return Finding("Folder", "bad", message, f"{act}, or {_OTHER_FOLDER}.")
     state = "can be written to" if existing == folder else "will be created with the first clip"
     return Finding("Folder", "ok", f"{folder} {state}")
 
@@ -154,14 +143,14 @@ def check_disk(
         free = free_bytes(_existing(folder))
     except OSError as error:
         message = f"the free space is unknown: {error.strerror or error}"
-        return Finding("Disk", "warn", message, f"Check the disk, or {OTHER_FOLDER}.")
-    fix = f"Make room, or {OTHER_FOLDER}. Clips of 5 s are about 5 MB."
-    if free < TOO_LOW_BYTES:
+        return Finding("Disk", "warn", message, f"Check the disk, or {_OTHER_FOLDER}.")
+    fix = f"Make room, or {_OTHER_FOLDER}. Clips of 5 s are about 5 MB."
+    if free < _TOO_LOW_BYTES:
         return Finding("Disk", "bad", f"{free / 1e6:,.0f} MB free: a clip may not fit", fix)
     message = f"{free / 1e9:,.1f} GB free"
     return (
         Finding("Disk", "warn", message, fix)
-        if free < LOW_BYTES
+        if free < _LOW_BYTES
         else Finding("Disk", "ok", message)
     )
 
@@ -191,7 +180,7 @@ def check_notebook(paths: Sequence[str], cwd: Path) -> Finding:
         fix = f"`import os; os.chdir({str(home)!r})`, then run the cells again: 0 credits."
         return Finding("Notebook", "warn", message, fix)
     try:
-        is_sanitized = has_untrusted_html(path)
+        is_sanitized = _has_untrusted_html(path)
     except (InvalidInput, OSError) as error:
         return Finding("Notebook", "warn", str(error), "Save it again.")
     if is_sanitized:
@@ -204,9 +193,9 @@ def check_notebook(paths: Sequence[str], cwd: Path) -> Finding:
     return Finding("Notebook", "ok", path.name)
 
 
-def has_untrusted_html(path: Path) -> bool:
+def _has_untrusted_html(path: Path) -> bool:
     """Return whether a notebook has outputs that Jupyter sanitizes before it shows them."""
-    if path.stat().st_size > LARGEST_BYTES:
+    if path.stat().st_size > _LARGEST_BYTES:
         return False
     book = NotebookFile.read(path)
     return not book.is_trusted and any("text/html" in bundle for bundle in book.bundles())

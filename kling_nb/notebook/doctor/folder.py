@@ -17,15 +17,13 @@ from kling_nb.jobs.job_from_record import is_on_disk
 from kling_nb.storage import JobRecord, read_records
 from kling_nb.storage.inspect import find_damage
 
-__all__ = ["check_contents"]
-
 LEDGER = "ledger.sqlite3"
 
 
 def check_contents(folder: Path) -> list[Finding]:
     """Check the ledger, the jobs and the clips of a folder; wait a few seconds for a lock."""
     if not (folder / LEDGER).exists():
-        return [check_completeness(folder, [])]
+        return [_check_completeness(folder, [])]
     try:
         damage = find_damage(folder)
         rows = read_records(folder, *Stage)
@@ -42,11 +40,11 @@ def check_contents(folder: Path) -> list[Finding]:
         )
         ledger = Finding("Ledger", "bad", f"damaged: {damage[0]}", fix)
     else:
-        ledger = check_completeness(folder, rows)
-    return [ledger, check_jobs(rows), check_clips(rows)]
+        ledger = _check_completeness(folder, rows)
+    return [ledger, _check_jobs(rows), _check_clips(rows)]
 
 
-def check_completeness(folder: Path, rows: Sequence[JobRecord]) -> Finding:
+def _check_completeness(folder: Path, rows: Sequence[JobRecord]) -> Finding:
     """Check that the ledger has a job for each clip in the folder."""
     strays = len(stray_clips(folder, {row.id for row in rows}))
     if not strays:
@@ -64,7 +62,7 @@ def check_completeness(folder: Path, rows: Sequence[JobRecord]) -> Finding:
     return Finding("Ledger", "warn", message, fix)
 
 
-def check_jobs(rows: Sequence[JobRecord]) -> Finding:
+def _check_jobs(rows: Sequence[JobRecord]) -> Finding:
     """Count the jobs in progress, and name those whose outcome is unknown."""
     running = sum(row.stage in SUBMITTING | FOLLOWED for row in rows)
     unknown = [row.id for row in rows if row.stage is Stage.UNKNOWN]
@@ -76,7 +74,7 @@ def check_jobs(rows: Sequence[JobRecord]) -> Finding:
     return Finding("Jobs", "warn", f"{message}, {_named(unknown, 'unknown')}", fix)
 
 
-def check_clips(rows: Sequence[JobRecord]) -> Finding:
+def _check_clips(rows: Sequence[JobRecord]) -> Finding:
     """Check each saved clip's file by its size and its first and last frames."""
     saved = [(row, row.clip) for row in rows if row.stage is Stage.SAVED and row.clip]
     if not saved:

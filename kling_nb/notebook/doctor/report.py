@@ -39,11 +39,9 @@ from .environment import (
 from .folder import check_contents
 from .service import CHECKING, check_callbacks, check_service, find_folder, open_session
 
-__all__ = ["examine", "show_report"]
-
 MISSED = "This page was reloaded. To save this report in the notebook, run `%kling doctor` again."
 
-PAGE_TIMEOUT_S = 10.0
+_PAGE_TIMEOUT_S = 10.0
 """Without an answer in this time the page is reported as broken; includes playing the clip."""
 
 
@@ -54,28 +52,28 @@ def examine(opening: Callable[[], Session], front_end: FrontEnd) -> list[Finding
         opening: Returns the session.
         front_end: What shows the findings.
     """
-    examination = Examination(opening, front_end)
+    examination = _Examination(opening, front_end)
     examination.check_service()
     return examination.findings()
 
 
 def show_report(
-    opening: Callable[[], Session], front_end: FrontEnd, *, timeout_s: float = PAGE_TIMEOUT_S
+    opening: Callable[[], Session], front_end: FrontEnd, *, timeout_s: float = _PAGE_TIMEOUT_S
 ) -> None:
     """Show the report in the running cell; in a notebook, update it in the background."""
     if front_end == "terminal":
         print_text(findings_text(examine(opening, front_end)))
     elif front_end == "headless":
-        display(bundle_of(examine(opening, front_end)), raw=True)
+        display(_bundle_of(examine(opening, front_end)), raw=True)
     else:
-        Report(Examination(opening, front_end)).show(timeout_s)
+        _Report(_Examination(opening, front_end)).show(timeout_s)
 
 
-def bundle_of(findings: list[Finding]) -> dict[str, Any]:
+def _bundle_of(findings: list[Finding]) -> dict[str, Any]:
     return {"text/html": render_findings(findings), "text/plain": findings_text(findings)}
 
 
-class Examination:
+class _Examination:
     """The findings so far.
 
     Args:
@@ -94,7 +92,7 @@ class Examination:
         if self._session is not None:  # otherwise `mode` reports the wrong setting
             self._then += [check_network(), check_callbacks(self._session)]
         self._service = [CHECKING] if self._session else []
-        self._last = check_files(find_folder(self._session), has_page=self._has_page)
+        self._last = _check_files(find_folder(self._session), has_page=self._has_page)
 
     def check_service(self) -> None:
         """Wait for the service, and replace its finding."""
@@ -108,7 +106,7 @@ class Examination:
         return [*self._first, *judged, *self._then, *self._service, *self._last]
 
 
-def check_files(folder: Path | None, *, has_page: bool) -> list[Finding]:
+def _check_files(folder: Path | None, *, has_page: bool) -> list[Finding]:
     """Check the notebook and the folder of clips.
 
     Args:
@@ -125,10 +123,10 @@ def check_files(folder: Path | None, *, has_page: bool) -> list[Finding]:
     return findings
 
 
-class Report:
+class _Report:
     """A report in the output of a notebook."""
 
-    def __init__(self, examination: Examination) -> None:
+    def __init__(self, examination: _Examination) -> None:
         self._examination = examination
         self._place = CardContainer(self._answer_page, MISSED)
         self._drawing = threading.Lock()
@@ -184,4 +182,4 @@ class Report:
         self._place.send_update(self._bundle() if content.get("do") == "show" else None)
 
     def _bundle(self) -> dict[str, Any]:
-        return self._place.wrap(bundle_of(self._examination.findings()))
+        return self._place.wrap(_bundle_of(self._examination.findings()))

@@ -27,17 +27,15 @@ from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.lookup import offer_of
 from kling_nb.notebook.status import describe_mode
 
-__all__ = ["CHECKING", "check_callbacks", "check_service", "find_folder", "open_session"]
-
 CHECKING = Finding("Service", "asking", "requesting the balance…")
 
 TIMEOUT_S = 12.0
 """Without an answer in this time the service is reported as broken."""
-OWN_EMULATOR = (
+_OWN_EMULATOR = (
     "It runs in this kernel and saves its tasks in the folder of clips: fix Folder and Disk below "
     "first."
 )
-FIXES: tuple[tuple[tuple[type[KlingError], ...], str], ...] = (
+_FIXES: tuple[tuple[tuple[type[KlingError], ...], str], ...] = (
     (
         (Unauthorized,),
         "Copy the key from kie.ai again: `%kling login`, or the variable KIE_API_KEY, which "
@@ -64,11 +62,11 @@ def open_session(opening: Callable[[], Session]) -> tuple[Session | None, Findin
         fix = "Correct that setting. Without a key: `%kling emulate on`."
         return None, Finding("Settings", "bad", str(error), fix)
     # Another server explains a strange balance or a refused key.
-    server = f" at {session.settings.api_url}" if is_other_server(session) else ""
+    server = f" at {session.settings.api_url}" if _is_other_server(session) else ""
     return session, Finding("Mode", "ok", f"{describe_mode(session)}{server}")
 
 
-def is_other_server(session: Session) -> bool:
+def _is_other_server(session: Session) -> bool:
     """Return whether the session uses another server than kie.ai."""
     return session.settings.api_url != API_URL
 
@@ -100,21 +98,21 @@ def check_callbacks(session: Session) -> Finding:
 
 def check_service(session: Session, timeout_s: float = TIMEOUT_S) -> Finding:
     """Request the balance, which needs the key and costs nothing."""
-    answer = answer_of(session.balance, timeout_s)
+    answer = _answer_of(session.balance, timeout_s)
     if answer is None:
-        return Finding("Service", "bad", f"no answer in {timeout_s:g} s", FIXES[1][1])
+        return Finding("Service", "bad", f"no answer in {timeout_s:g} s", _FIXES[1][1])
     if not isinstance(answer, KlingError):
-        return check_balance(session, answer)
+        return _check_balance(session, answer)
     if session.emulator is not None and isinstance(answer, Unreachable):
-        return Finding("Service", "bad", "the emulator broke off", OWN_EMULATOR)
-    fix = next((fix for kinds, fix in FIXES if isinstance(answer, kinds)), "")
-    if isinstance(answer, Unauthorized) and is_other_server(session):
+        return Finding("Service", "bad", "the emulator broke off", _OWN_EMULATOR)
+    fix = next((fix for kinds, fix in _FIXES if isinstance(answer, kinds)), "")
+    if isinstance(answer, Unauthorized) and _is_other_server(session):
         url = session.settings.api_url
         fix = f"{url} is used instead of kie.ai: use a key of it, or unset KLING_NB_API_URL."
     return Finding("Service", "bad", str(answer), fix)
 
 
-def answer_of(request: Callable[[], float], timeout_s: float) -> float | KlingError | None:
+def _answer_of(request: Callable[[], float], timeout_s: float) -> float | KlingError | None:
     """Return the result or the error of a request, or None after the timeout."""
     answers: queue.SimpleQueue[float | KlingError] = queue.SimpleQueue()
 
@@ -132,7 +130,7 @@ def answer_of(request: Callable[[], float], timeout_s: float) -> float | KlingEr
         return None
 
 
-def check_balance(session: Session, balance: float) -> Finding:
+def _check_balance(session: Session, balance: float) -> Finding:
     """Compare the balance with the price of the cheapest clip."""
     key = "key accepted, " if session.service == "live" else "emulated, "
     message = f"{key}balance {format_price(balance)}"

@@ -20,8 +20,6 @@ from kling_nb.core.errors import InvalidInput
 from kling_nb.models.cell import join_lines, read_line
 from kling_nb.notebook.input_transformers import with_body, without_comments
 
-__all__ = ["UNCERTAIN", "CallRequest", "CellRequest", "UnpricedCall", "find_requests"]
-
 UNCERTAIN: Final = object()
 """The value of a variable that is not a literal."""
 

@@ -44,8 +44,6 @@ from kling_nb.storage.user_index import UserIndex
 
 from .find_requests import UNCERTAIN, CallRequest, CellRequest, UnpricedCall
 
-__all__ = ["QuoteLine", "RequestPricer"]
-
 _POSITIONS: Mapping[str, tuple[str, ...]] = {
     "image_to_video": ("image", "prompt"),
     "text_to_video": ("prompt",),

@@ -28,8 +28,6 @@ from kling_nb.notebook.archive.notebook_file import (
 from .find_requests import find_requests
 from .price_requests import QuoteLine, RequestPricer
 
-__all__ = ["NotebookQuote", "describe", "quote", "show_quote", "table"]
-
 
 @dataclass(frozen=True, slots=True)
 class NotebookQuote:

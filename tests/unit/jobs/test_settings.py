@@ -12,15 +12,13 @@ import pytest
 
 from kling_nb.core.secret import Key
 from kling_nb.errors import ConfigurationError
-from kling_nb.jobs.keys import read_keyring
+from kling_nb.jobs.keys import forget_key, read_keyring, save_key
 from kling_nb.jobs.settings import (
     SessionArguments,
     Settings,
     find_folder,
     find_webhook_key,
-    forget_key,
     resolve,
-    save_key,
 )
 from kling_nb.kie.urls import API_URL, UPLOAD_URL
 

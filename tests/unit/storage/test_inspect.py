@@ -11,7 +11,7 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
 from kling_nb.storage import Ledger, database, read_records
-from kling_nb.storage import find_damage as inspection
+from kling_nb.storage import inspect as inspection
 from kling_nb.storage.inspect import find_damage
 
 

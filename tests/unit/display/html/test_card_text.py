@@ -19,7 +19,8 @@ from kling_nb.core.job_state import (
     Uploading,
     Vanished,
 )
-from kling_nb.display.html.card_text import Wording, describe
+from kling_nb.display.html.card_failures import Wording
+from kling_nb.display.html.card_text import describe
 from kling_nb.errors import Problem
 from kling_nb.kie.failures import find_cause
 from kling_nb.storage import JobRecord
