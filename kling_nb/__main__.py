@@ -10,8 +10,6 @@ from kling_nb.core.errors import KlingError
 
 from .emulator import serve
 
-__all__ = ["main"]
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""

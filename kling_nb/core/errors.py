@@ -46,6 +46,41 @@ from typing import ClassVar, Self
 
 from .console import readable
 
+__all__ = [
+    "AlreadyPaid",
+    "AnswerLost",
+    "BadRequest",
+    "BudgetExceeded",
+    "ClipExpired",
+    "ConfigurationError",
+    "ContradictoryAnswer",
+    "EndpointNotFound",
+    "ForkedSession",
+    "InsufficientCredits",
+    "InvalidInput",
+    "JobDetached",
+    "JobFailed",
+    "KeyLimitReached",
+    "KlingError",
+    "LedgerError",
+    "Maintenance",
+    "MediaError",
+    "NotSent",
+    "Problem",
+    "RateLimited",
+    "ServerFault",
+    "ServiceError",
+    "TaskFailed",
+    "TaskUnknown",
+    "TaskVanished",
+    "Unauthorized",
+    "Unreachable",
+    "UnreadableAnswer",
+    "WaitInterrupted",
+    "WaitTimeout",
+    "WrongLength",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -73,7 +73,7 @@ class RateLimits:
     """The rate limits of an account; larger accounts have other limits than the default."""
 
     new_tasks: Rate = NEW_TASKS
-    questions: Rate = STATUS_REQUESTS
+    status_requests: Rate = STATUS_REQUESTS
 
 
 def parse_rate_limits(text: str) -> RateLimits:

@@ -87,8 +87,8 @@ def _emulator_for(chosen: settings.Settings) -> Emulator | None:
     own = Limits(
         tasks_per_window=limits.new_tasks.limit,
         task_window_s=limits.new_tasks.window_s,
-        status_requests_per_window=limits.questions.limit,
-        status_window_s=limits.questions.window_s,
+        status_requests_per_window=limits.status_requests.limit,
+        status_window_s=limits.status_requests.window_s,
     )
     return Emulator(folder, seconds=chosen.emulator_seconds, limits=own)
 
@@ -115,7 +115,7 @@ def rate_limiter_of(
         now: Returns the time, aware.
         sleep: Waits.
     """
-    new_tasks, questions = chosen.rate_limits.new_tasks, chosen.rate_limits.questions
+    new_tasks, questions = chosen.rate_limits.new_tasks, chosen.rate_limits.status_requests
     if limits is not None:
         new_tasks = replace(NEW_TASKS, limit=limits.tasks_per_window, window_s=limits.task_window_s)
         questions = replace(

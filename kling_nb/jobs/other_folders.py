@@ -156,14 +156,14 @@ class OtherFolders:
         """Record how a job ended: a task that failed was not paid."""
         self.note(self.ledger.row(job_id))
 
-    def settle(self) -> None:
+    def recover_orphans(self) -> None:
         """Recover the jobs of dead sessions, and record in the index what may be paid."""
-        for record in self.ledger.settle(self.service):
+        for record in self.ledger.recover_orphans(self.service):
             self.note(self.complete(record))
 
-    def bring(self, record: JobRecord) -> JobRecord | None:
+    def import_record(self, record: JobRecord) -> JobRecord | None:
         """Add a job of another ledger; None if this one has the job or its request."""
-        brought = self.ledger.bring(record)
+        brought = self.ledger.import_record(record)
         if brought is not None:
             self.note(brought)
         return brought

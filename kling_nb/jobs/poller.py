@@ -132,7 +132,7 @@ class Poller:
             if record.stage is Stage.ACCEPTED:
                 self.job.enter(state_of(record, self.expected_s))
             elif not await in_thread(ledger.owner_is_alive, record.owner):
-                await in_thread(ledger.settle, record.service)
+                await in_thread(ledger.recover_orphans, record.service)
             await self.context.sleep(_WATCH_S)
 
     async def _poll_until_over(self, record: JobRecord) -> JobRecord:

@@ -59,7 +59,7 @@ async def read_media(
         written: How the cell writes the media, by parameter; may contain names of variables.
     """
     sources: dict[str, list[InputSource]] = {}
-    lengths_s: dict[str, float] = {}
+    durations_s: dict[str, float] = {}
     sizes_px: dict[str, list[tuple[int, int]]] = {}
     problems: list[Problem] = []
     for path, found in media_of(spec, values).items():
@@ -78,10 +78,10 @@ async def read_media(
         read = [source.attachment for source in sources[path]]
         sizes = [(each.width_px, each.height_px) for each in read if each.width_px]
         sizes_px.setdefault(found.parameter, []).extend(sizes)
-        lengths = [each.length_s for each in read if isinstance(each, AudioVideoInput)]
+        lengths = [each.duration_s for each in read if isinstance(each, AudioVideoInput)]
         if any(lengths):
-            lengths_s[found.parameter] = lengths_s.get(found.parameter, 0.0) + sum(lengths)
-    return RequestMedia(sources, MediaFacts(lengths_s, sizes_px), tuple(problems))
+            durations_s[found.parameter] = durations_s.get(found.parameter, 0.0) + sum(lengths)
+    return RequestMedia(sources, MediaFacts(durations_s, sizes_px), tuple(problems))
 
 
 def _names(written: object, count: int) -> list[str]:
@@ -203,12 +203,12 @@ async def prepare(request: ClipRequest, *, service: str, downloads: Downloader) 
     )
     problems += media.problems
     # A wrong duration is not worth reporting while the values may still change.
-    lengths_s = media.facts.lengths_s
-    problems = problems or check_durations(request.spec, values, lengths_s)
+    durations_s = media.facts.durations_s
+    problems = problems or check_durations(request.spec, values, durations_s)
     if problems:
         raise InvalidInput(tuple(problems))
     warnings = warnings_of(request.spec.advisories, media.facts)
-    return PreparedRequest(request, service, values, media.sources, lengths_s, warnings)
+    return PreparedRequest(request, service, values, media.sources, durations_s, warnings)
 
 
 def _valid_values(request: ClipRequest, wrong: Collection[str]) -> dict[str, object]:

@@ -50,7 +50,7 @@ class PreparedRequest:
     """Validated."""
     media: Mapping[str, Sequence[InputSource]]
     """By the path of `media_of`."""
-    lengths_s: Mapping[str, float] = field(default_factory=dict)
+    durations_s: Mapping[str, float] = field(default_factory=dict)
     """Duration of the videos and audio files, by parameter."""
     warnings: tuple[str, ...] = ()
     """What the service may not accept, one text each."""
@@ -68,7 +68,7 @@ class PreparedRequest:
     @property
     def price_credits(self) -> float | None:
         """The price by our table; None if the table has no line for these values."""
-        return price_credits(self.spec, self.values, self.lengths_s)
+        return price_credits(self.spec, self.values, self.durations_s)
 
     @property
     def thumbnail(self) -> bytes:

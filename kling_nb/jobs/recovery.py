@@ -78,7 +78,7 @@ class Recovery:
     async def left_rows(self) -> list[JobRecord]:
         """Return the unfinished tasks; first recovers the jobs of dead sessions."""
         ledger = self.context.ledger
-        await in_thread(self.context.other_folders.settle)
+        await in_thread(self.context.other_folders.recover_orphans)
         if self.context.service == "live":
             await in_thread(self.context.other_folders.note_all)
         records = await in_thread(ledger.rows, *FOLLOWED, limit=-1)
@@ -87,7 +87,7 @@ class Recovery:
     async def revive(self, job_id: str) -> JobRecord:
         """Return one job to be polled again, also if it had vanished or expired."""
         ledger = self.context.ledger
-        await in_thread(self.context.other_folders.settle)
+        await in_thread(self.context.other_folders.recover_orphans)
         record = check_service(await in_thread(ledger.row, job_id), self.context.service)
         again = _POLLED_AGAIN_AS.get(record.stage)
         return record if again is None else await in_thread(ledger.advance, record.id, again)
@@ -119,7 +119,7 @@ class Recovery:
             None if the token is unknown, or the task belongs to another job.
         """
         ledger = self.context.ledger
-        await in_thread(self.context.other_folders.settle)
+        await in_thread(self.context.other_folders.recover_orphans)
         record = await in_thread(ledger.by_callback_token, token)
         if record is None or record.service != self.context.service:
             return None

@@ -288,9 +288,9 @@ class Session:
         """Allow a lost request to be paid again; with `yes` also one that was probably paid."""
         return self._recovery.forget(job_id, yes=yes)
 
-    def bring(self, record: JobRecord) -> JobRecord | None:
+    def import_record(self, record: JobRecord) -> JobRecord | None:
         """Add a job of another ledger; None if this one has the job or its request."""
-        return self._context.other_folders.bring(record)
+        return self._context.other_folders.import_record(record)
 
     def has_paid(self, fingerprint: str) -> bool:
         """Return whether this folder has paid for a live request, by the user's index."""

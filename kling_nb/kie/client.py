@@ -161,11 +161,11 @@ class Client:
         try:
             async with self._poll_turn:
                 # Inside: requests that queue after their slot would be sent in a burst.
-                await self._rate_limiter.questions.wait()
+                await self._rate_limiter.status_requests.wait()
                 answer = await self._send(self._http, request, self._network.limits.call_s)
             return wire.parse_record(answer, task_id)
         except RateLimited as error:
-            await self._rate_limiter.questions.hold_back(error.retry_after_s)
+            await self._rate_limiter.status_requests.hold_back(error.retry_after_s)
             raise
 
     async def balance(self) -> float:

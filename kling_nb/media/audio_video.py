@@ -46,7 +46,7 @@ class AudioVideoInput:
 
     mime_type: str
     """By content, in the spelling of the model's page."""
-    length_s: float
+    duration_s: float
     width_px: int
     """0 for audio, as the height."""
     height_px: int
@@ -76,7 +76,7 @@ class AudioVideoInput:
         """Return `1,280 × 720 px · 5.0 s · MP4 · 2.1 MB`."""
         size = f"{self.width_px:,} × {self.height_px:,} px · " if self.width_px else ""
         kind = suffix_of(self.mime_type).upper()
-        return f"{size}{self.length_s:.1f} s · {kind} · {format_bytes(self.size_bytes)}"
+        return f"{size}{self.duration_s:.1f} s · {kind} · {format_bytes(self.size_bytes)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def read_audio_video(source: object, kind: Media, *, name: str = "") -> AudioVid
         file.seek(0)
         measured = measure(file, file_type, given.name)
         mime_type = _check_type(given, kind, measured.file_type)
-        _check_length(given, kind, measured.length_s)
+        _check_length(given, kind, measured.duration_s)
         if measured.still is not None:
             check_frame(given.name, (measured.width_px, measured.height_px), kind, measured.fps)
         sha256 = content_hash(given.path or given.content)
@@ -130,7 +130,7 @@ def read_audio_video(source: object, kind: Media, *, name: str = "") -> AudioVid
         check_unchanged(source, sha256)
     return AudioVideoInput(
         mime_type=mime_type,
-        length_s=measured.length_s,
+        duration_s=measured.duration_s,
         width_px=measured.width_px,
         height_px=measured.height_px,
         size_bytes=given.size_bytes,
@@ -205,14 +205,14 @@ def _advise_conversion(given: _InputFile, kind: Media) -> str:
     return f"allowed are {allowed}: convert it, e.g. `ffmpeg -i {given.quoted} {target}`"
 
 
-def _check_length(given: _InputFile, kind: Media, length_s: float) -> None:
-    if kind.length_s is None:
+def _check_length(given: _InputFile, kind: Media, duration_s: float) -> None:
+    if kind.duration_s is None:
         return
-    shortest, longest = kind.length_s
+    shortest, longest = kind.duration_s
     allowed = f"{shortest:g} to {longest:g} s" if shortest else f"at most {longest:g} s"
-    problem = f"{given.name}: {length_s:.1f} s long; allowed are {allowed}"
-    if length_s < shortest - ROUNDING_S:
+    problem = f"{given.name}: {duration_s:.1f} s long; allowed are {allowed}"
+    if duration_s < shortest - ROUNDING_S:
         raise MediaError(f"{problem}: give a longer one")
-    if length_s > longest + ROUNDING_S:
+    if duration_s > longest + ROUNDING_S:
         cut = f"cut.{suffix_of(kind.mime_types[0])}"
         raise MediaError(f"{problem}: cut it, e.g. `ffmpeg -i {given.quoted} -t {longest:g} {cut}`")

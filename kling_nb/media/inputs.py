@@ -81,22 +81,24 @@ def placeholder_input(kind: Media, text: str, name: str, source_sha256: str) -> 
     image = images.read_image(picture, name=name)
     if kind.medium == "image":
         return replace(image, source_sha256=source_sha256)
-    shortest, longest = kind.length_s or (0.0, _PLACEHOLDER_S)
-    length_s = min(max(_PLACEHOLDER_S, shortest), longest)
-    content = probe.make_video(picture, length_s) if kind.medium == "video" else _silence(length_s)
+    shortest, longest = kind.duration_s or (0.0, _PLACEHOLDER_S)
+    duration_s = min(max(_PLACEHOLDER_S, shortest), longest)
+    content = (
+        probe.make_video(picture, duration_s) if kind.medium == "video" else _silence(duration_s)
+    )
     kind = replace(kind, mime_types=(*kind.mime_types, *_PLACEHOLDER_TYPES))
     made = read_audio_video(content, kind, name=name)
     return replace(made, source_sha256=source_sha256, thumbnail=image.thumbnail)
 
 
-def _silence(length_s: float) -> bytes:
+def _silence(duration_s: float) -> bytes:
     """Return a silent WAV."""
     content = BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(8_000)
-        file.writeframes(bytes(2 * round(8_000 * length_s)))
+        file.writeframes(bytes(2 * round(8_000 * duration_s)))
     return content.getvalue()
 
 
@@ -116,4 +118,4 @@ def identify_input(given: object, kind: Media) -> tuple[tuple[str, ...], float]:
     if kind.medium == "image":
         return find_source(given).hashes, 0.0
     found = read_audio_video(given, kind)
-    return found.source_hashes, found.length_s
+    return found.source_hashes, found.duration_s

@@ -109,7 +109,7 @@ class _Measured:
     """The measured properties of a file."""
 
     file_type: FileType
-    length_s: float
+    duration_s: float
     width_px: int = 0
     """0 for audio, as the height."""
     height_px: int = 0
@@ -209,16 +209,16 @@ def _measure_video(
     container: InputContainer, stream: VideoStream, file_type: FileType, name: str
 ) -> _Measured:
     stream.thread_type = "AUTO"
-    length_s = read_duration(container, stream)
+    duration_s = read_duration(container, stream)
     still = first_visible_frame(container, stream)
     end_s = read_end(container, stream)
-    _check_whole(name, length_s, end_s)
+    _check_whole(name, duration_s, end_s)
     shown_s = end_s - float((stream.start_time or 0) * (stream.time_base or 0))
-    if shown_s > length_s + TOLERANCE_S:
+    if shown_s > duration_s + TOLERANCE_S:
         # The price may depend on it: a header with too few seconds must not pass a budget.
-        length_s = shown_s
+        duration_s = shown_s
     fps = float(stream.average_rate or 0)
-    return _Measured(file_type, length_s, still.width, still.height, fps, still)
+    return _Measured(file_type, duration_s, still.width, still.height, fps, still)
 
 
 def _measure_audio(
@@ -237,7 +237,7 @@ def _measure_audio(
     return _Measured(_M4A if file_type.demuxer == "mp4" else file_type, end_s)
 
 
-def make_video(picture: bytes, length_s: float) -> bytes:
+def make_video(picture: bytes, duration_s: float) -> bytes:
     """Return an MP4 that shows one image, 1280×720 px at 24 frames/s: accepted by every model."""
     import av
     from PIL import Image
@@ -249,7 +249,7 @@ def make_video(picture: bytes, length_s: float) -> bytes:
         stream = output.add_stream("libx264", rate=24, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
         frame = frames.from_image(image).reformat(format="yuv420p", threads=ONE_THREAD)
-        for _ in range(round(24 * length_s)):
+        for _ in range(round(24 * duration_s)):
             frame.pts = None
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))

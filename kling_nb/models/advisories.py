@@ -17,7 +17,7 @@ from .parameters import ROUNDING_S
 class MediaFacts:
     """Measurements of a request's media, by parameter; empty until the files are read."""
 
-    lengths_s: Mapping[str, float] = field(default_factory=dict)
+    durations_s: Mapping[str, float] = field(default_factory=dict)
     """Length of videos and sounds; the sum if a parameter has several."""
     sizes_px: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     """Width and height of each image and video."""
@@ -34,11 +34,11 @@ class LengthAdvisory:
 
     def warnings(self, facts: MediaFacts) -> list[str]:
         """Return a warning if the media are longer, else nothing."""
-        length_s = facts.lengths_s.get(self.field, 0.0)
-        if length_s <= self.longest_s + ROUNDING_S:
+        duration_s = facts.durations_s.get(self.field, 0.0)
+        if duration_s <= self.longest_s + ROUNDING_S:
             return []
         advice = f"Cut it to {self.longest_s:g} s to be safe."
-        return [f"{self.field}: {length_s:.1f} s. {self.reason}. {advice}"]
+        return [f"{self.field}: {duration_s:.1f} s. {self.reason}. {advice}"]
 
 
 @dataclass(frozen=True, slots=True)

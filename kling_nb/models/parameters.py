@@ -232,7 +232,7 @@ class Media(ParameterKind):
     """Each side of an image has more pixels than this."""
     ratio: tuple[float, float] | None = None
     """Lowest and highest width divided by height."""
-    length_s: tuple[float, float] | None = None
+    duration_s: tuple[float, float] | None = None
     """Shortest and longest duration in seconds."""
     side_px: tuple[int, int] | None = None
     """Shortest and longest side; 0 as the longest means no limit."""
@@ -257,8 +257,8 @@ class Media(ParameterKind):
         if self.min_count != self.max_count:
             number = f"{self.min_count} to {self.max_count}"
         limits = f"{number} {either} of at most {self.max_bytes / 1e6:g} MB"
-        if self.length_s is not None:
-            shortest, longest = self.length_s
+        if self.duration_s is not None:
+            shortest, longest = self.duration_s
             limits += f", {shortest:g} to {longest:g} s" if shortest else f", at most {longest:g} s"
         if self.over_px:
             limits += f", each side over {self.over_px} px"
@@ -302,7 +302,7 @@ class Media(ParameterKind):
     @property
     def longest_s(self) -> float | None:
         """Return the longest duration of a file, if there is a limit."""
-        return self.length_s and self.length_s[1]
+        return self.duration_s and self.duration_s[1]
 
     @property
     def argparse_settings(self) -> dict[str, Any]:

@@ -35,15 +35,17 @@ class PriceList:
     as_of: date
     source: str
 
-    def credits(self, values: Mapping[str, object], lengths_s: Mapping[str, float]) -> float | None:
+    def credits(
+        self, values: Mapping[str, object], durations_s: Mapping[str, float]
+    ) -> float | None:
         """Return the price in credits, or None without a matching line or a duration.
 
         Args:
             values: By parameter.
-            lengths_s: Durations of the media, by parameter.
+            durations_s: Durations of the media, by parameter.
         """
         line = self.line(values)
-        return None if line is None else _priced(line, values, lengths_s)
+        return None if line is None else _priced(line, values, durations_s)
 
     def line(self, values: Mapping[str, object]) -> Price | None:
         """Return the line that applies to these values, or None."""
@@ -55,10 +57,10 @@ class PriceList:
 
 
 def _priced(
-    line: Price, values: Mapping[str, object], lengths_s: Mapping[str, float]
+    line: Price, values: Mapping[str, object], durations_s: Mapping[str, float]
 ) -> float | None:
     names = [name for name in (line.per_s_of, line.or_s_of) if name]
-    seconds = [_seconds(name, values, lengths_s) for name in names]
+    seconds = [_seconds(name, values, durations_s) for name in names]
     known = [each for each in seconds if each is not None]
     if len(known) < len(seconds):
         return None
@@ -66,11 +68,11 @@ def _priced(
 
 
 def _seconds(
-    name: str, values: Mapping[str, object], lengths_s: Mapping[str, float]
+    name: str, values: Mapping[str, object], durations_s: Mapping[str, float]
 ) -> float | None:
     """Return the billed seconds of a parameter, or None if they are unknown."""
-    if name in lengths_s:
-        return max(1, math.ceil(lengths_s[name] - ROUNDING_S))
+    if name in durations_s:
+        return max(1, math.ceil(durations_s[name] - ROUNDING_S))
     try:
         return float(str(values[name]))
     except (KeyError, ValueError):

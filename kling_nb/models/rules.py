@@ -26,7 +26,7 @@ class RuleInput:
     """Every value of the request, including defaults."""
     defaults: Mapping[str, object]
     """The default of each field."""
-    lengths_s: Mapping[str, float] = field(default_factory=dict)
+    durations_s: Mapping[str, float] = field(default_factory=dict)
     """Durations of video and audio inputs, by field; empty until the files are read."""
 
     def has(self, name: str) -> bool:
@@ -162,13 +162,13 @@ class LastsAtMost(_Pair):
 
     def problem(self, request: RuleInput) -> Problem | None:
         """Return the problem, at `field`."""
-        length_s = request.lengths_s.get(self.field, 0.0)
+        duration_s = request.durations_s.get(self.field, 0.0)
         if not _is_among(request.values.get(self.other), self.values):
             return None
-        if length_s <= self.longest_s + ROUNDING_S:
+        if duration_s <= self.longest_s + ROUNDING_S:
             return None
         advice = f"shorten it, or set another {self.other}"
-        return Problem(self.field, f"lasts {length_s:.1f} s", f"{self.remark}; {advice}")
+        return Problem(self.field, f"lasts {duration_s:.1f} s", f"{self.remark}; {advice}")
 
 
 class _InOneForm:

@@ -142,30 +142,30 @@ def validate(spec: ModelSpec, values: Values) -> dict[str, object]:
 
 
 def check_durations(
-    spec: ModelSpec, values: Values, lengths_s: Mapping[str, float]
+    spec: ModelSpec, values: Values, durations_s: Mapping[str, float]
 ) -> list[Problem]:
     """Return the problems with the durations of video and audio inputs.
 
     Args:
         spec: The model.
         values: Validated values.
-        lengths_s: The durations, by parameter.
+        durations_s: The durations, by parameter.
     """
-    return broken_rules(spec.rules, RuleInput(values, _defaults(spec), lengths_s))
+    return broken_rules(spec.rules, RuleInput(values, _defaults(spec), durations_s))
 
 
 def price_credits(
-    spec: ModelSpec, values: Values, lengths_s: Mapping[str, float] | None = None
+    spec: ModelSpec, values: Values, durations_s: Mapping[str, float] | None = None
 ) -> float | None:
     """Return the price of a request in credits, or None without a price line or a duration.
 
     Args:
         spec: The model.
         values: Validated values, or some of them.
-        lengths_s: The durations of video and audio inputs, by parameter. The service's rounding is
+        durations_s: The durations of video and audio inputs, by parameter. The service's rounding is
             not known: they are rounded up to whole seconds, so that no budget is exceeded.
     """
-    return spec.prices.credits(values, lengths_s or {})
+    return spec.prices.credits(values, durations_s or {})
 
 
 def most_credits(spec: ModelSpec) -> float:

@@ -168,7 +168,7 @@ class Ledger:
         with self._writing() as jobs:
             return jobs.mark(jobs.find(job_id), sources=encode_sources(sources, self.folder))
 
-    def bring(self, row: JobRecord) -> JobRecord | None:
+    def import_record(self, row: JobRecord) -> JobRecord | None:
         """Add a job of another ledger; None if this one has the job, or one with its request."""
         with self._writing() as jobs:
             return jobs.import_record(row)
@@ -232,7 +232,7 @@ class Ledger:
 
     # Ownership of jobs.
 
-    def settle(self, service: str) -> list[JobRecord]:
+    def recover_orphans(self, service: str) -> list[JobRecord]:
         """Recover the jobs of dead sessions.
 
         An intended request is discarded. One that was being sent is unknown, or accepted if its

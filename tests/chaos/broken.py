@@ -71,11 +71,11 @@ def keep_ids_in_the_ledger_only() -> None:
     def fail(*given: Any) -> Any:
         raise LedgerError("this rule is broken on purpose")
 
-    settle = Recovery.settle_stranded
+    recover = Recovery.recover_orphan
     id_slots.encode_id = lambda task_id: b""
     UserIndex.write_task_id = lambda self, *given: False  # type: ignore[method-assign]
     Recovery.accept_late = fail  # type: ignore[method-assign]
-    Recovery.settle_stranded = lambda self, row, _: settle(self, row, "")  # type: ignore[method-assign]
+    Recovery.recover_orphan = lambda self, row, _: recover(self, row, "")  # type: ignore[method-assign]
 
 
 def share_the_session_with_children() -> None:

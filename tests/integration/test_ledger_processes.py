@@ -126,18 +126,18 @@ def test_a_killed_process_is_settled(
 ) -> None:
     """Killed at any instant: nothing is left in between, and what can go on is ours."""
     before = left_behind(tmp_path, *stages)
-    [row] = ledger.settle("live")
+    [row] = ledger.recover_orphans("live")
     assert (row.id, row.stage) == (before.id, settled)
     if settled in (Stage.ACCEPTED, Stage.SUCCEEDED):
         assert row.owner == ledger.owner != before.owner
     assert ledger.events(row.id)[-1][1] is settled
-    assert ledger.settle("live") == []
+    assert ledger.recover_orphans("live") == []
 
 
 def test_a_death_while_sending_says_when(tmp_path: Path, ledger: Ledger) -> None:
     """The reason has the time of the submission, to be looked for on the provider's site."""
     before = left_behind(tmp_path, Stage.SENDING)
-    [row] = ledger.settle("live")
+    [row] = ledger.recover_orphans("live")
     assert before.sent_at is not None
     assert row.reason == (
         f"The kernel died while sending, at {before.sent_at:%Y-%m-%d %H:%M:%S} UTC; "
@@ -173,7 +173,7 @@ def test_lock_files_of_the_dead_are_removed(tmp_path: Path, ledger: Ledger, othe
     """Settling leaves the files of the living only."""
     left_behind(tmp_path)
     other.open()
-    ledger.settle("live")
+    ledger.recover_orphans("live")
     files = {path.stem for path in (tmp_path / "owners").iterdir()}
     assert files == {ledger.owner, other.owner}
 

@@ -247,7 +247,7 @@ def test_the_file_of_rate_limits(tmp_path: Path) -> None:
     """Kernels of other versions share it."""
     budget = RateLimiter(Account("https://api.kie.ai"))
     asyncio.run(budget.new_tasks.wait())
-    asyncio.run(budget.questions.wait())
+    asyncio.run(budget.status_requests.wait())
     path = tmp_path / "user state" / "kling_nb" / "rates.sqlite3"
     assert tables(path) == RATES
     with closing(sqlite3.connect(path)) as connection:

@@ -134,7 +134,7 @@ print(hasattr(asyncio, "_nest_patched"))
 def test_only_packages_list_their_exports(module: str) -> None:
     """A package's `__all__` names what exists; in a module an underscore marks what is private."""
     names = exported(module)
-    if MODULES[module].name != "__init__.py":
+    if MODULES[module].name != "__init__.py" and module != "core.errors":  # users import that one
         assert names is None
     elif module != "__init__":  # its names load everything; they are tested where they are used
         package = importlib.import_module(f"kling_nb.{module}")

@@ -174,7 +174,7 @@ def _preview_of(read: MediaInput, file: FileValue) -> _Preview:
         src=data_uri(read.thumbnail) if read.thumbnail else "",
         facts=read.facts,
         how=_how(read, kind),
-        duration_s=read.length_s if isinstance(read, AudioVideoInput) else None,
+        duration_s=read.duration_s if isinstance(read, AudioVideoInput) else None,
         size_px=(read.width_px, read.height_px) if read.width_px else None,
     )
 

@@ -77,7 +77,7 @@ class RateLimiter:
         path = path or platformdirs.user_state_path("kling_nb") / "rates.sqlite3"
         slots = Slots(account, path, clock)
         self.new_tasks = _RequestQueue(new_tasks, slots, sleep)
-        self.questions = _RequestQueue(questions, slots, sleep)
+        self.status_requests = _RequestQueue(questions, slots, sleep)
 
     @classmethod
     def unlimited(cls) -> Self:

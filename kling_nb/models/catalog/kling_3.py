@@ -171,7 +171,7 @@ _FRAME = Media(JPEG_OR_PNG, max_bytes=50_000_000, side_px=(FRAME_SIDE_PX, 0), ra
 _FOOTAGE = Media(
     VIDEO_FORMATS,
     max_bytes=200_000_000,
-    length_s=(3, 15.5),
+    duration_s=(3, 15.5),
     side_px=(700, 4553),
     max_px=8_294_400,
     ratio=(0.4, 2),

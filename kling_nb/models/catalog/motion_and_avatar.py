@@ -34,7 +34,7 @@ _ACTOR = Parameter(
 _MOVEMENT = Parameter(
     name="video",
     sent_as="video_urls",
-    kind=Media(VIDEO_FORMATS, max_bytes=100_000_000, length_s=(3, 30)),
+    kind=Media(VIDEO_FORMATS, max_bytes=100_000_000, duration_s=(3, 30)),
     help="how to move: path, URL, or the name of a variable; each of its seconds is paid",
     flag="v",
 )
@@ -100,7 +100,7 @@ _PARAMETERS = (
     Parameter(
         name="audio",
         sent_as="audio_url",
-        kind=Media(AUDIO_FORMATS, max_bytes=100_000_000, as_list=False, length_s=(0, 300)),
+        kind=Media(AUDIO_FORMATS, max_bytes=100_000_000, as_list=False, duration_s=(0, 300)),
         help="what is said: path, URL, or the name of a variable; each of its seconds is paid",
         flag="a",
     ),

@@ -176,7 +176,7 @@ class _Recovery:
             card.task_id, card.service
         )
         clip = None if known else self._clip(candidate)
-        row = self._session.bring(row_of(candidate, clip, self._now, is_proven=proven))
+        row = self._session.import_record(row_of(candidate, clip, self._now, is_proven=proven))
         if row is None:
             candidate.source.known.append(card.id)
         else:

@@ -138,8 +138,8 @@ class RequestPricer:
         if problems := problems_of(wish):
             raise InvalidInput(tuple(problems))
         spec, values = wish.spec, validate(wish.spec, wish.values)
-        hashes, lengths_s = self._media(spec, values)
-        if problems := check_durations(spec, values, lengths_s):
+        hashes, durations_s = self._media(spec, values)
+        if problems := check_durations(spec, values, durations_s):
             raise InvalidInput(tuple(problems))
         service = self._session.service
         names = fingerprints(
@@ -152,7 +152,7 @@ class RequestPricer:
         first = self._seen.setdefault(names[0], number) if pays else number
         if first != number:
             return replace(line, note=f"joins cell {first}")
-        price = price_credits(spec, values, lengths_s)
+        price = price_credits(spec, values, durations_s)
         note = "" if price is not None else _missing_price_note(spec, values)
         return replace(line, credits=price, note=note)
 
@@ -181,14 +181,14 @@ class RequestPricer:
     ) -> tuple[dict[str, list[tuple[str, ...]]], dict[str, float]]:
         """Return the hashes of all media by path, and the durations in s by parameter."""
         hashes: dict[str, list[tuple[str, ...]]] = {}
-        lengths_s: dict[str, float] = {}
+        durations_s: dict[str, float] = {}
         for path, found in media_of(spec, values).items():
             known = [self._identify(each, found.kind) for each in found.given]
             hashes[path] = [each for each, _ in known]
-            if all(length_s for _, length_s in known):  # 0 for an image and a URL
-                length_s = sum(length_s for _, length_s in known)
-                lengths_s[found.parameter] = lengths_s.get(found.parameter, 0.0) + length_s
-        return hashes, lengths_s
+            if all(duration_s for _, duration_s in known):  # 0 for an image and a URL
+                duration_s = sum(duration_s for _, duration_s in known)
+                durations_s[found.parameter] = durations_s.get(found.parameter, 0.0) + duration_s
+        return hashes, durations_s
 
     def _identify(self, value: object, kind: Media) -> tuple[tuple[str, ...], float]:
         """Return the hashes that identify an input, and its duration in s (0 for an image)."""

@@ -72,7 +72,7 @@ def test_a_claim_of_a_session_that_died_before_it_sent_is_taken_back(
     here = elsewhere(world, index)
     here.claim(row, world.clock())
     dead.close()
-    here.settle()
+    here.recover_orphans()
     assert world.ledger.row(row.id).stage is Stage.DISCARDED
     assert index.find(INTENT.fingerprint) is None
 
@@ -160,7 +160,7 @@ def test_what_a_dead_session_was_sending_is_told(
     row, _ = dead.intend(INTENT)
     dead.advance(row.id, Stage.SENDING)
     dead.close()
-    elsewhere(world, index, service).settle()
+    elsewhere(world, index, service).recover_orphans()
     assert world.ledger.row(row.id).stage is Stage.UNKNOWN
     assert index.find(INTENT.fingerprint) is not None
 
@@ -175,9 +175,9 @@ def test_what_is_brought_from_another_ledger_is_told(
     row = other.advance(row.id, Stage.ACCEPTED, task_id="t1")
     other.close()
     here = elsewhere(world, index)
-    assert here.bring(row) is not None
+    assert here.import_record(row) is not None
     assert index.find(INTENT.fingerprint) is not None
-    assert here.bring(row) is None
+    assert here.import_record(row) is None
 
 
 def test_the_emulator_is_of_no_interest_to_other_folders(world: World, index: UserIndex) -> None:

@@ -48,7 +48,7 @@ SPEC = ModelSpec(
         Parameter("prompt", Text(100), "what happens", required=False),
         Parameter("image", PICTURE, "the frames", required=False),
         Parameter(
-            "video", Media(("video/mp4",), 100_000_000, length_s=(3, 30)), "the moves",
+            "video", Media(("video/mp4",), 100_000_000, duration_s=(3, 30)), "the moves",
             required=False,
         ),
         Parameter("follows", Choice(("image", "video")), "whose way it goes", default="image"),
@@ -108,7 +108,7 @@ def test_every_place_is_read() -> None:
         "image": 2, "video": 1, "cast[0].images": 2, "cast[1].images": 1, "cast[1].voice": 1,
     }  # fmt: skip
     assert found.problems == ()
-    assert found.facts.lengths_s == {"video": 4.0, "cast": pytest.approx(2.0)}
+    assert found.facts.durations_s == {"video": 4.0, "cast": pytest.approx(2.0)}
 
 
 def test_problems_say_where() -> None:
@@ -160,7 +160,7 @@ def test_a_video_by_url() -> None:
     [source] = found.sources["video"]
     assert (source.url, source.origin, source.attachment.name) == (URL, URL, URL)
     assert source.attachment.source_sha256 == hashlib.sha256(video()).hexdigest()
-    assert found.facts.lengths_s == {"video": 4.0}
+    assert found.facts.durations_s == {"video": 4.0}
 
 
 ONLY_HERE = [
@@ -256,7 +256,7 @@ def test_a_url_that_cannot_be_fetched() -> None:
     assert [problem.field for problem in gathered({"video": URL}).problems] == ["video"]
     first, second = (gathered({"video": URL}, "emulator").sources["video"][0] for _ in range(2))
     assert isinstance(first.attachment, AudioVideoInput)
-    assert first.attachment.length_s == 5.0
+    assert first.attachment.duration_s == 5.0
     assert (first.url, first.attachment.name) == (URL, URL)
     assert first.attachment.source_sha256 == second.attachment.source_sha256
 
@@ -280,7 +280,7 @@ def test_the_length_decides_on_the_price() -> None:
     """Whole seconds, up; kept for another take."""
     prepared = ready({"video": video(3.4)})
     assert prepared.price_credits == 40
-    assert prepared.lengths_s == {"video": pytest.approx(3.4)}
+    assert prepared.durations_s == {"video": pytest.approx(3.4)}
 
 
 def test_several_are_as_long_as_all_of_them() -> None:
@@ -289,7 +289,7 @@ def test_several_are_as_long_as_all_of_them() -> None:
     spec = replace(SPEC, parameters=(Parameter("audio", several, "what is heard"),), rules=())
     values = {"audio": (sound(seconds=1.0), sound(seconds=2.0))}
     wanted = read_media(spec, values, service="live", downloads=Downloader())
-    assert asyncio.run(wanted).facts.lengths_s == {"audio": pytest.approx(3.0, abs=0.1)}
+    assert asyncio.run(wanted).facts.durations_s == {"audio": pytest.approx(3.0, abs=0.1)}
 
 
 def test_a_length_that_is_not_allowed_with_the_rest() -> None:

@@ -131,7 +131,7 @@ def test_defaults(tmp_path: Path) -> None:
 
 def limits_of(settings: Settings) -> tuple[float, ...]:
     """The four numbers of the rate limits."""
-    tasks, questions = settings.rate_limits.new_tasks, settings.rate_limits.questions
+    tasks, questions = settings.rate_limits.new_tasks, settings.rate_limits.status_requests
     return tasks.limit, tasks.window_s, questions.limit, questions.window_s
 
 

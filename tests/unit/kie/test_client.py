@@ -490,7 +490,7 @@ def test_nothing_waits_behind_the_questions() -> None:
     async def play() -> float:
         clock = Clock()
         budget = RateLimiter(Account("here"), clock=clock.epoch, sleep=sleep)
-        await budget.questions.hold_back(1.0)
+        await budget.status_requests.hold_back(1.0)
         client = Client(Key(KEY), transport=httpx.MockTransport(service), budget=budget)
         asking = [asyncio.create_task(client.task(TASK)) for _ in range(50)]
         async with asyncio.timeout(20):
@@ -605,7 +605,7 @@ def test_a_429_for_a_question_holds_questions_back() -> None:
         asyncio.run(waiting.client(service).task(TASK))
     asyncio.run(waiting.budget.new_tasks.wait())
     assert waiting.waits == []
-    asyncio.run(waiting.budget.questions.wait())
+    asyncio.run(waiting.budget.status_requests.wait())
     assert waiting.waits == [pytest.approx(STATUS_REQUESTS.kept_s / 4)]
 
 

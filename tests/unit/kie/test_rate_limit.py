@@ -99,9 +99,9 @@ def test_questions_and_tasks_are_counted_apart(kernel: Callable[..., Kernel]) ->
     one = kernel()
     one.create(20)
     for _ in range(10):
-        asyncio.run(one.budget.questions.wait())
+        asyncio.run(one.budget.status_requests.wait())
     assert one.waits == []
-    asyncio.run(one.budget.questions.wait())
+    asyncio.run(one.budget.status_requests.wait())
     assert one.waits == [pytest.approx(STATUS_REQUESTS.kept_s)]
 
 
@@ -415,7 +415,7 @@ def test_no_limit_touches_nothing(tmp_path: Path) -> None:
     budget = RateLimiter.unlimited()
 
     async def play() -> None:
-        for line in (budget.new_tasks, budget.questions):
+        for line in (budget.new_tasks, budget.status_requests):
             for _ in range(200):
                 await line.wait()
             await line.hold_back(None)
@@ -467,11 +467,11 @@ def test_an_emulator_in_this_process_tells_its_terms(tmp_path: Path, clock: Cloc
     terms = Limits(tasks_per_window=3, task_window_s=2.0, status_requests_per_window=4)
     budget = rate_limiter_of(emulated, terms, clock, asyncio.sleep)
     assert (budget.new_tasks.rate.limit, budget.new_tasks.rate.window_s) == (3, 2.0)
-    assert (budget.questions.rate.limit, budget.questions.rate.window_s) == (4, 1.0)
+    assert (budget.status_requests.rate.limit, budget.status_requests.rate.window_s) == (4, 1.0)
     free = rate_limiter_of(emulated, UNLIMITED, clock, asyncio.sleep)
     assert math.isinf(free.new_tasks.rate.limit)
     plain = rate_limiter_of(emulated, None, clock, asyncio.sleep)
-    assert (plain.new_tasks.rate, plain.questions.rate) == (NEW_TASKS, STATUS_REQUESTS)
+    assert (plain.new_tasks.rate, plain.status_requests.rate) == (NEW_TASKS, STATUS_REQUESTS)
 
 
 def test_the_settings_tell_what_the_account_may_send(tmp_path: Path, clock: Clock) -> None:
@@ -479,7 +479,7 @@ def test_the_settings_tell_what_the_account_may_send(tmp_path: Path, clock: Cloc
     live = resolved(tmp_path, mode="live", api_key=KEY, rate_limits="create=2/5,status=30/2")
     budget = rate_limiter_of(live, None, clock, asyncio.sleep)
     assert budget.new_tasks.rate == replace(NEW_TASKS, limit=2, window_s=5.0)
-    assert budget.questions.rate == replace(STATUS_REQUESTS, limit=30, window_s=2.0)
+    assert budget.status_requests.rate == replace(STATUS_REQUESTS, limit=30, window_s=2.0)
 
 
 def test_an_emulator_in_this_process_has_the_limits_of_the_settings(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from kling_nb.models.parameters import Media
 from tests.support.reels import sound, video
 from tests.support.service import World
 
-VIDEO = Media(("video/mp4", "video/quicktime"), 100_000_000, length_s=(3, 30))
+VIDEO = Media(("video/mp4", "video/quicktime"), 100_000_000, duration_s=(3, 30))
 SOUND = Media(
-    ("audio/mpeg", "audio/x-wav", "audio/aac", "audio/mp4"), 100_000_000, length_s=(0, 300)
+    ("audio/mpeg", "audio/x-wav", "audio/aac", "audio/mp4"), 100_000_000, duration_s=(0, 300)
 )
 
 
@@ -46,7 +46,7 @@ def test_a_file_is_read_where_it_is(walk: Path) -> None:
     """Its content is not held: it may have 100 MB."""
     found = read_audio_video(walk, VIDEO)
     assert (found.path, found.content) == (str(walk), b"")
-    assert (found.mime_type, found.length_s) == ("video/mp4", 4.0)
+    assert (found.mime_type, found.duration_s) == ("video/mp4", 4.0)
     assert (found.width_px, found.height_px) == (352, 320)
     assert found.size_bytes == len(video())
     assert found.sha256 == found.source_sha256 == hashlib.sha256(video()).hexdigest()
@@ -148,11 +148,11 @@ def test_what_is_too_long_or_too_short() -> None:
     assert refused(video(2.0), VIDEO, "walk.mp4") == (
         "walk.mp4: 2.0 s long; allowed are 3 to 30 s: give a longer one"
     )
-    text = refused(video(4.0), replace(VIDEO, length_s=(1, 3)), "walk.mp4")
+    text = refused(video(4.0), replace(VIDEO, duration_s=(1, 3)), "walk.mp4")
     assert text.endswith("allowed are 1 to 3 s: cut it, e.g. `ffmpeg -i FILE -t 3 cut.mp4`")
-    text = refused(sound(), replace(SOUND, length_s=(0, 2)), "hum")
+    text = refused(sound(), replace(SOUND, duration_s=(0, 2)), "hum")
     assert "4.0 s long; allowed are at most 2 s" in text
-    read_audio_video(video(4.0), replace(VIDEO, length_s=(1, 3.96)))
+    read_audio_video(video(4.0), replace(VIDEO, duration_s=(1, 3.96)))
 
 
 def test_what_is_too_large(walk: Path) -> None:

@@ -17,8 +17,8 @@ from kling_nb.models.parameters import Media
 from tests.support.reels import sound, video
 
 PICTURE = Media(("image/png", "image/jpeg"), 10_000_000)
-VIDEO = Media(("video/mp4",), 100_000_000, length_s=(3, 30))
-SOUND = Media(("audio/mpeg", "audio/wav"), 100_000_000, length_s=(0, 3))
+VIDEO = Media(("video/mp4",), 100_000_000, duration_s=(3, 30))
+SOUND = Media(("audio/mpeg", "audio/wav"), 100_000_000, duration_s=(0, 3))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_each_medium(kind: Media, content: str, made: type, facts: str, photo: b
     assert found.size_bytes == len(given)
     assert found.sha256 == found.source_sha256 == hashlib.sha256(given).hexdigest()
     assert found.facts.startswith(facts)
-    assert identify_input(given, kind) == ((found.sha256,), getattr(found, "length_s", 0.0))
+    assert identify_input(given, kind) == ((found.sha256,), getattr(found, "duration_s", 0.0))
 
 
 def test_a_picture_of_another_shape(photo: bytes) -> None:
@@ -88,4 +88,4 @@ def test_something_that_says_so(kind: Media, noun: str) -> None:
     assert made.size_bytes < 100_000
     assert noun_of(kind) == noun
     again = read_input(made.content, kind)
-    assert getattr(again, "length_s", 0) == {"picture": 0, "video": 5.0, "sound": 3.0}[noun]
+    assert getattr(again, "duration_s", 0) == {"picture": 0, "video": 5.0, "sound": 3.0}[noun]

@@ -90,7 +90,7 @@ def test_a_sound_is_as_long_as_its_packets(mime_type: str) -> None:
     """Where there is no index a header only estimates it."""
     content = sound(mime_type, 4.0)
     measured = measure(BytesIO(content), type_of(content), "hum")
-    assert measured.length_s == pytest.approx(4.0, abs=0.12)
+    assert measured.duration_s == pytest.approx(4.0, abs=0.12)
     assert (measured.width_px, measured.still) == (0, None)
     assert measured.file_type.mime_type == mime_type
 
@@ -99,7 +99,7 @@ def test_a_video_is_measured() -> None:
     """Sides, length and the first picture."""
     content = video(3.0, (352, 320))
     measured = measure(BytesIO(content), type_of(content), "walk")
-    assert (measured.width_px, measured.height_px, measured.length_s) == (352, 320, 3.0)
+    assert (measured.width_px, measured.height_px, measured.duration_s) == (352, 320, 3.0)
     assert measured.still is not None
     assert measured.still.size == (352, 320)
 
@@ -112,7 +112,7 @@ def test_a_header_that_tells_of_too_few_seconds() -> None:
     content[at : at + 4] = (whole // 2).to_bytes(4, "big")
     with open_container(BytesIO(content), MP4.demuxer) as container:
         assert read_duration(container, container.streams.video[0]) == 4.0
-    assert measure(BytesIO(content), MP4, "walk.mp4").length_s == 8.0
+    assert measure(BytesIO(content), MP4, "walk.mp4").duration_s == 8.0
 
 
 def test_a_video_that_begins_late() -> None:
@@ -126,7 +126,7 @@ def test_a_video_that_begins_late() -> None:
             shown.pts, shown.time_base = number, Fraction(1, 5)
             output.mux(stream.encode(shown))
         output.mux(stream.encode(None))
-    assert measure(content, MP4, "walk.mp4").length_s == 4.0
+    assert measure(content, MP4, "walk.mp4").duration_s == 4.0
 
 
 def test_a_video_that_a_phone_filmed_upright() -> None:
@@ -202,4 +202,4 @@ def test_a_picture_shown_for_a_while() -> None:
     picture = io.BytesIO()
     Image.new("RGB", (64, 64), "red").save(picture, "JPEG")
     content = make_video(picture.getvalue(), 3.0)
-    assert measure(BytesIO(content), type_of(content), "x").length_s == 3.0
+    assert measure(BytesIO(content), type_of(content), "x").duration_s == 3.0

@@ -99,7 +99,7 @@ def test_videos_and_sounds_that_ipython_shows(tmp_path: Path) -> None:
     shown = (Video(str(path)), Video(str(path), embed=True), Video(filename=str(path), embed=True))
     for each in shown:
         assert read_audio_video(each, VIDEO).sha256 == hashlib.sha256(video()).hexdigest()
-    assert read_audio_video(Audio(sound(), embed=True), SOUND).length_s == pytest.approx(
+    assert read_audio_video(Audio(sound(), embed=True), SOUND).duration_s == pytest.approx(
         4.0, abs=0.1
     )
 

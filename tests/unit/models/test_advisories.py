@@ -76,11 +76,11 @@ def test_a_frame_outside_of_the_limits(size_px: tuple[int, int], words: str) -> 
     assert found == ((words,) if words else ())
 
 
-@pytest.mark.parametrize(("length_s", "warned"), [(15.0, False), (15.09, False), (15.2, True)])
-def test_a_sound_that_may_be_too_long(length_s: float, warned: bool) -> None:
+@pytest.mark.parametrize(("duration_s", "warned"), [(15.0, False), (15.09, False), (15.2, True)])
+def test_a_sound_that_may_be_too_long(duration_s: float, warned: bool) -> None:
     """A packet more than 15 s is no warning."""
-    found = warnings_of([LENGTH], MediaFacts({"audio": length_s}))
-    words = f"audio: {length_s:.1f} s. Sources disagree. Cut it to 15 s to be safe."
+    found = warnings_of([LENGTH], MediaFacts({"audio": duration_s}))
+    words = f"audio: {duration_s:.1f} s. Sources disagree. Cut it to 15 s to be safe."
     assert found == ((words,) if warned else ())
 
 

@@ -131,12 +131,12 @@ def test_defaults_validate(spec: ModelSpec) -> None:
 @SPECS
 def test_the_default_is_the_cheapest(spec: ModelSpec) -> None:
     """What nobody asked for costs nothing more, but for the length of 5 s."""
-    lengths_s = {"video": 7.0, "audio": 7.0}
-    usual = price_credits(spec, validate(spec, least(spec)), lengths_s)
+    durations_s = {"video": 7.0, "audio": 7.0}
+    usual = price_credits(spec, validate(spec, least(spec)), durations_s)
     assert usual is not None
     for chosen in every_choice(spec):
         price = price_credits(
-            spec, validate(spec, {**least(spec), **chosen, "duration": None}), lengths_s
+            spec, validate(spec, {**least(spec), **chosen, "duration": None}), durations_s
         )
         assert price is not None
         assert price >= usual
@@ -261,12 +261,12 @@ def test_the_catalogue_is_keyed_by_the_services_name(spec: ModelSpec) -> None:
 def test_prices(name: str, values: dict[str, object], credits: float) -> None:
     """Source: captures of the price pages, 2026-03 to 2026-10; begun seconds count whole."""
     spec = CATALOGUE[name]
-    lengths_s = {"video": 7.0, "audio": 7.2}
-    assert price_credits(spec, validate(spec, {**least(spec), **values}), lengths_s) == credits
+    durations_s = {"video": 7.0, "audio": 7.2}
+    assert price_credits(spec, validate(spec, {**least(spec), **values}), durations_s) == credits
 
 
 @pytest.mark.parametrize(
-    ("length_s", "paid_s"),
+    ("duration_s", "paid_s"),
     [(4.98, 5), (5.0, 5), (5.04, 5), (5.0417, 5), (5.09, 5), (5.12, 6), (5.5, 6), (0.05, 1)],
 )
 @pytest.mark.parametrize(
@@ -278,14 +278,14 @@ def test_prices(name: str, values: dict[str, object], credits: float) -> None:
     ],
 )
 def test_a_clip_of_five_seconds_is_paid_as_five(
-    name: str, field: str, rate: int, length_s: float, paid_s: int
+    name: str, field: str, rate: int, duration_s: float, paid_s: int
 ) -> None:
     """A container adds a frame and two packets of sound to what it was made for (5.04 s).
 
     Recorded 2026-08-20: omni, 720p, from a clip of 5 s: 100 credits.
     """
     spec = CATALOGUE[name]
-    price = price_credits(spec, validate(spec, least(spec)), {field: length_s})
+    price = price_credits(spec, validate(spec, least(spec)), {field: duration_s})
     assert price == paid_s * rate
 
 

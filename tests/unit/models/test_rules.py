@@ -270,16 +270,16 @@ def test_a_sum_is_what_its_records_have(values: dict[str, object], said: str) ->
 
 
 @pytest.mark.parametrize(
-    ("mode", "length_s", "is_broken"),
+    ("mode", "duration_s", "is_broken"),
     [("std", 10.0, False), ("std", 10.05, False), ("std", 10.2, True), ("pro", 30.0, False)],
 )
 def test_a_length_is_judged_while_another_field_says_so(
-    mode: str, length_s: float, is_broken: bool
+    mode: str, duration_s: float, is_broken: bool
 ) -> None:
     """A sound track that ends a little later than its pictures breaks nothing."""
     spec = replace(SPEC, rules=(LastsAtMost("tail", "mode", ("std",), longest_s=10),))
     values = {"tail": "a.mp4", "mode": mode}
-    problems = check_durations(spec, values, {"tail": length_s})
+    problems = check_durations(spec, values, {"tail": duration_s})
     assert bool(problems) is is_broken
     if problems:
         assert problems[0].field == "tail"

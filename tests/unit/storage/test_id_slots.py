@@ -80,7 +80,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(slots: IdSlots, ledger:
     slots.path.mkdir()
     os.mkfifo(slots.path / "1a2b3c4d.json")
     assert slots.rows() == []
-    assert ledger.settle("live") == []
+    assert ledger.recover_orphans("live") == []
 
 
 def test_what_is_freed_is_gone(slots: IdSlots, row: JobRecord) -> None:
@@ -107,7 +107,7 @@ def test_a_file_that_holds_something_else_is_left_alone(
         assert slots.rows() == []
     assert str(file) in caplog.text
     assert slots.read("1a2b3c4d") == ""
-    assert ledger.settle("live") == []
+    assert ledger.recover_orphans("live") == []
     assert file.read_bytes() == content
 
 
@@ -125,7 +125,7 @@ def test_a_file_of_a_living_session_is_left_alone(ledger: Ledger, other: Ledger)
     ledger.id_slots.allocate(replace(row, stage=Stage.SENDING))
     ledger.advance(row.id, Stage.SENDING)
     ledger.id_slots.write(row.id, "t")
-    assert other.settle("live") == []
+    assert other.recover_orphans("live") == []
     assert other.id_slots.job_ids() == [row.id]
     assert other.row(row.id).stage is Stage.SENDING
 
@@ -141,7 +141,7 @@ def test_the_id_of_a_dead_session_is_noted(ledger: Ledger, tmp_path: Path, stage
     if stage is Stage.UNKNOWN:
         dead.advance(row.id, stage)
     dead.close()
-    [settled] = ledger.settle("live")
+    [settled] = ledger.recover_orphans("live")
     assert (settled.stage, settled.task_id, settled.owner) == (Stage.ACCEPTED, "t", ledger.owner)
     assert settled.accepted_at == settled.sent_at
     assert ledger.id_slots.job_ids() == []

@@ -14,6 +14,7 @@ from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import LedgerError
 from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import REQUEST
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NEGATIVE = StoredInput("ab" * 32, "fox.png", "image/png")
@@ -101,8 +102,8 @@ def test_an_intent_is_kept_as_given(ledger: Ledger) -> None:
     row, new = ledger.intend(intent())
     given = intent()
     assert new
-    assert {name: getattr(row, name) for name in JobRecord.__slots__} == {
-        name: getattr(given, name) for name in JobRecord.__slots__
+    assert {name: getattr(row, name) for name in REQUEST} == {
+        name: getattr(given, name) for name in REQUEST
     }
     assert (row.stage, row.owner, row.task_id) == (Stage.INTENDED, ledger.owner, "")
     assert (row.created_at, row.updated_at, row.sent_at) == (START, START, None)
@@ -343,8 +344,8 @@ def test_a_row_of_another_ledger_is_brought_in_once(
     if stage is Stage.SAVED:
         row = replace(row, clip=clip_at(tmp_path / "other" / "a.mp4"), credits=55.0)
     other = Ledger(tmp_path / "other", clock=lambda: START)
-    assert other.bring(row) == row
-    assert other.bring(row) is None
+    assert other.import_record(row) == row
+    assert other.import_record(row) is None
     assert other.rows() == [row]
     assert [event[1] for event in other.events(row.id)] == [stage]
     other.close()
@@ -353,15 +354,17 @@ def test_a_row_of_another_ledger_is_brought_in_once(
 def test_a_row_for_a_request_that_is_answered_is_not_brought_in(ledger: Ledger) -> None:
     """Neither under another id nor as another request with the same task."""
     row = ledger.note(make(ledger, Stage.SAVED).id, task_id="t" * 32)
-    assert ledger.bring(replace(row, id="0" * 8, task_id="other")) is None
-    assert ledger.bring(replace(row, id="0" * 8, fingerprint="other")) is None
+    assert ledger.import_record(replace(row, id="0" * 8, task_id="other")) is None
+    assert ledger.import_record(replace(row, id="0" * 8, fingerprint="other")) is None
     assert ledger.rows() == [row]
 
 
 def test_an_id_that_is_taken_is_not_brought_in(ledger: Ledger) -> None:
     """The job gets another id, and has its own history."""
     row = make(ledger, Stage.UNKNOWN)
-    brought = ledger.bring(replace(row, fingerprint="other", reason="recovered from a.ipynb"))
+    brought = ledger.import_record(
+        replace(row, fingerprint="other", reason="recovered from a.ipynb")
+    )
     assert brought is not None
     assert brought.id != row.id
     assert ledger.row(row.id) == row

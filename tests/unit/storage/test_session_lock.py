@@ -34,10 +34,10 @@ def test_the_living_and_the_ended_are_left_alone(ledger: Ledger, other: Ledger) 
     for number in range(len(STEPS) + 1):
         led(other, *STEPS[:number], fingerprint=str(number))
     before = ledger.rows()
-    assert ledger.settle("live") == []
+    assert ledger.recover_orphans("live") == []
     assert ledger.rows() == before
     other.close()
-    assert [row.stage for row in ledger.settle("live")] == [
+    assert [row.stage for row in ledger.recover_orphans("live")] == [
         Stage.SUCCEEDED,
         Stage.ACCEPTED,
         Stage.UNKNOWN,
@@ -95,7 +95,7 @@ def test_a_released_job_is_for_anybody(ledger: Ledger, other: Ledger) -> None:
     """`settle` ignores it; the first session that claims it owns it."""
     row = led(ledger, *STEPS[:2])
     ledger.release(row.id)
-    assert ledger.settle("live") == other.settle("live") == []
+    assert ledger.recover_orphans("live") == other.recover_orphans("live") == []
     assert other.claim(row.id)
     assert not ledger.claim(row.id)
     assert other.claim(row.id)

@@ -267,7 +267,7 @@ def test_counting_and_noting_are_one_transaction(
         tries.append(price)
         return budgets.budget_error(standings, price)
 
-    monkeypatch.setattr(spending, "refusal", refused)
+    monkeypatch.setattr(spending, "budget_error", refused)
     assert ledger.intend(intent())[1]
     assert tries
     monkeypatch.undo()

@@ -83,7 +83,7 @@ def test_a_dead_sessions_request_whose_task_is_known(
     row = lead(other, Stage.SENDING)
     other.task_matching.assign_task(row.id, "t1")
     other.close()
-    [settled] = ledger.settle(service)
+    [settled] = ledger.recover_orphans(service)
     assert (settled.stage, settled.task_id) == (Stage.ACCEPTED, "t1")
     assert (settled.owner == ledger.owner) is (service == "live")
     assert ledger.intend(JobRecord("f", "live", "m", {}, 1, 55.0)) == (settled, False)
