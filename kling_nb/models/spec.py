@@ -162,8 +162,8 @@ def price_credits(
     Args:
         spec: The model.
         values: Validated values, or some of them.
-        durations_s: The durations of video and audio inputs, by parameter. The service's rounding is
-            not known: they are rounded up to whole seconds, so that no budget is exceeded.
+        durations_s: Durations of video and audio inputs, by parameter. The rounding of the service
+            is not known: they are rounded up to whole seconds, so that no budget is exceeded.
     """
     return spec.prices.credits(values, durations_s or {})
 

@@ -147,7 +147,7 @@ EASY = Limits(tasks_per_window=10_000, status_requests_per_window=10_000)
 
 def in_process(folder: Path, **options: Any) -> tuple[Service, Emulator]:
     """A service in this process and the emulator behind it."""
-    options = {"seconds": 0.0, "render": "canned", "terms": EASY} | options
+    options = {"seconds": 0.0, "render": "canned", "limits": EASY} | options
     emulator = Emulator(folder, **options)
     return Service(emulator.account, REAL, emulator.transport), emulator
 

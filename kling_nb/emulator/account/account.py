@@ -76,7 +76,7 @@ UNLIMITED = Limits(tasks_per_window=math.inf, status_requests_per_window=math.in
 """The same service without rate limits, for load tests."""
 _RATE_LIMIT_FIELDS = {
     "create": ("tasks_per_window", "task_window_s"),
-    "status": ("questions_per_window", "question_window_s"),
+    "status": ("status_requests_per_window", "status_window_s"),
 }
 
 

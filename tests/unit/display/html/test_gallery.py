@@ -186,7 +186,7 @@ def test_dates_are_the_readers() -> None:
 def test_a_long_prompt_is_cut_and_whole_at_a_touch() -> None:
     """A wall of opened prompts is no gallery; what is cut is in the title."""
     prompt = "A red fox\nshakes the snow " + "off its coat, " * 40
-    shown = render(replace(LIVE, facts=replace(FACTS, values=FACTS.values | {"prompt": prompt})))
+    shown = render(replace(LIVE, record=replace(FACTS, values=FACTS.values | {"prompt": prompt})))
     assert shown.only("kling-caption-of")["title"] == prompt.strip()
     assert "A red fox shakes" in shown.text
     assert shown.text.count("off its coat") < 9
@@ -195,7 +195,7 @@ def test_a_long_prompt_is_cut_and_whole_at_a_touch() -> None:
 def test_a_picture_is_named_by_its_clip() -> None:
     """Briefly: it is read aloud."""
     alt = render(
-        replace(LIVE, facts=replace(FACTS, values=FACTS.values | {"prompt": "A red fox " * 40}))
+        replace(LIVE, record=replace(FACTS, values=FACTS.values | {"prompt": "A red fox " * 40}))
     ).only("kling-still")
     assert (alt["alt"] or "").startswith("Clip: A red fox A red fox")
     assert len(alt["alt"] or "") <= 90

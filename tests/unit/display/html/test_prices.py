@@ -143,7 +143,9 @@ def test_an_old_price_is_about_right() -> None:
     assert running.startswith("5 s · no sound · about 55 credits ($0.28) · balance")
     failed = cost_line(old, Failed("t", "", "", 0), now=NOW)
     assert failed.endswith("price about 55 credits ($0.28)")
-    assert "would cost about 55" in cost(replace(old, emulated=True), replace(SAVED, credits=None))
+    assert "would cost about 55" in cost(
+        replace(old, service="emulator"), replace(SAVED, credits=None)
+    )
     assert cost(old, replace(SAVED, credits=None)).startswith("about 55 credits ($0.28) expected")
     assert cost(old, SAVED) == "55 credits ($0.28)"
 

@@ -14,7 +14,7 @@ from kling_nb.notebook.commands import models
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Collect the tables that are shown, while prices are recent."""
-    monkeypatch.setattr(models, "age_word", lambda *_: "")
+    monkeypatch.setattr(models, "about_prefix", lambda *_: "")
     shown: list[tuple[Any, ...]] = []
     monkeypatch.setattr(models, "show_table", lambda *table: shown.append(table))
     return shown
@@ -72,6 +72,6 @@ def test_an_unknown_name_is_refused(tables: list[tuple[Any, ...]]) -> None:
 
 def test_an_old_price_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
     """An old price may have changed."""
-    monkeypatch.setattr(models, "age_word", lambda *_: "about")
+    monkeypatch.setattr(models, "about_prefix", lambda *_: "about")
     spec = CATALOGUE["kling-2.6/image-to-video"]
     assert models.format_offer(spec) == "about 55 credits ($0.28)"

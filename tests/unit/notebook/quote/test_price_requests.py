@@ -113,7 +113,7 @@ def test_another_machine_is_not_asked(
     def reach(given: object, _kind: object) -> None:
         raise AssertionError(f"{given!r} was opened")
 
-    monkeypatch.setattr(price_requests, "assign_task", reach)
+    monkeypatch.setattr(price_requests, "identify_input", reach)
     priced = RequestPricer(session, {}, folder)
     in_a_cell = cell(f"-i '{path}'")
     for wanted in (call(path, "A fox", function="image_to_video"), in_a_cell):
