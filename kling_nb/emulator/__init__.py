@@ -6,13 +6,16 @@ repeat a mistake of the client. Only rendering loads Pillow and PyAV.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from kling_nb.emulator.account.account import UNLIMITED, EmulatedAccount, Limits
 from kling_nb.emulator.account.callback_queue import CallbackQueue
 from kling_nb.emulator.account.callbacks import CallbackAttempt
 from kling_nb.emulator.account.tasks import Task
 from kling_nb.emulator.faults import KNOWN_FAULTS
 
-from .emulator import Emulator
+if TYPE_CHECKING:
+    from .emulator import Emulator
 
 __all__ = [
     "KNOWN_FAULTS",
@@ -24,3 +27,11 @@ __all__ = [
     "Limits",
     "Task",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Emulator":  # loads httpx and starlette
+        from .emulator import Emulator
+
+        return Emulator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -127,6 +127,29 @@ print(hasattr(asyncio, "_nest_patched"))
     assert done.stdout.split("\n") == ["[]", "[]", "False", ""]
 
 
+LIGHT = ("core", "models", "storage", "kie.wire", "kie.webhooks", "display.html", "emulator.faults")
+
+
+def test_a_part_loads_only_what_it_needs() -> None:
+    """What is pure, stores or renders loads neither network nor codecs, nor does its package."""
+    parts = [m for m in MODULES if any(m == each or m.startswith(f"{each}.") for each in LIGHT)]
+    script = f"""
+import importlib, sys
+for part in {parts}:
+    importlib.import_module("kling_nb." + part)
+print([name for name in ("httpx", "PIL", "av", "IPython", "tornado") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=PACKAGE.parent,
+    )
+    assert done.stdout == "[]\n"
+
+
 # --- names -------------------------------------------------------------------------------------
 
 
