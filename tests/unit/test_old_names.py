@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import tokenize
@@ -13,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 TABLE = (ROOT / "tests" / "support" / "old_names.tsv").read_text(encoding="utf-8")
 OLD = [line.split("\t") for line in TABLE.splitlines()[1:]]
 CLASSES = {old: new for kind, old, new in OLD if kind == "class"}
+NAMES = [(old, new) for kind, old, new in OLD if kind == "name"]
+FIELDS = [(old, new) for kind, old, new in OLD if kind == "attribute"]
 MODULES = {old: new for kind, old, new in OLD if kind == "module"}
 FILES = [
     path
@@ -49,3 +52,61 @@ def test_new_names_exist() -> None:
         for path in paths
         if not ((ROOT / f"{path}.py").exists() or (ROOT / path / "__init__.py").exists())
     ] == []
+
+
+def module_names(module: str) -> set[str]:
+    """The names that a module defines, without the underscore of private ones."""
+    path = ROOT / module.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found = set[str]()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                found.add(node.name)
+            case ast.Assign():
+                found |= {each.id for each in node.targets if isinstance(each, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                found.add(name)
+    return {name.lstrip("_") for name in found}
+
+
+def class_names() -> dict[str, set[str]]:
+    """The methods and fields of each class of the package, by its name."""
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "kling_nb").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                names = found.setdefault(node.name.lstrip("_"), set())
+                for part in ast.walk(node):
+                    match part:
+                        case ast.FunctionDef() | ast.AsyncFunctionDef():
+                            names.add(part.name)
+                        case ast.AnnAssign(target=ast.Name(id=name)):
+                            names.add(name)
+                        case ast.Attribute(attr=name, ctx=ast.Store()):
+                            names.add(name)
+    return found
+
+
+def test_functions_and_constants_keep_their_new_names() -> None:
+    """In its module neither the old one is left, nor is the new one missing."""
+    known = {new.rpartition(".")[0] for _, new in NAMES}
+    defined = {module: module_names(module) for module in known}
+    wrong = []
+    for old, new in NAMES:
+        module, _, name = new.rpartition(".")
+        old_name = old.rpartition(".")[2].lstrip("_")
+        if name.lstrip("_") not in defined[module] or old_name in defined[module]:
+            wrong.append((old, new))
+    assert wrong == []
+
+
+def test_methods_and_fields_keep_their_new_names() -> None:
+    """In its class neither the old one is left, nor is the new one missing."""
+    classes = class_names()
+    wrong = []
+    for old, new in FIELDS:
+        owner, _, name = new.partition(".")
+        if name not in classes[owner] or old.partition(".")[2] in classes[owner]:
+            wrong.append((old, new))
+    assert wrong == []
