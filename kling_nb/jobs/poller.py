@@ -188,15 +188,15 @@ class Poller:
                 self.job.enter(Waiting(record.task_id, word, since, self.expected_s))
             case TaskSucceeded(urls=()):
                 self._no_url_since = self._no_url_since or now
-                if (
-                    now - self._no_url_since
-                ).total_seconds() >= poll_schedule.MISSING_URL_TIMEOUT_S:
+                if self._elapsed_s(self._no_url_since) >= poll_schedule.MISSING_URL_TIMEOUT_S:
                     # It may be paid: it blocks the request, and can be polled again.
                     reason = f"it reports success and names no file: {status.raw[:300]}"
                     return await in_thread(
                         advance, record.id, Stage.VANISHED, reason=reason, credits=status.credits
                     )
             case TaskSucceeded(urls=(url, *_) as urls, took_s=took_s):
+                # By the service's clock: the time until we noticed does not count.
+                done_at = now if took_s is None else min(now, since + timedelta(seconds=took_s))
                 return await in_thread(
                     advance,
                     record.id,
@@ -204,10 +204,7 @@ class Poller:
                     result_url=url,
                     result_urls=urls,
                     credits=status.credits,
-                    # By the service's clock: the time until we noticed does not count.
-                    finished_at=now
-                    if took_s is None
-                    else min(now, since + timedelta(seconds=took_s)),
+                    finished_at=done_at,
                 )
             case TaskFailure():
                 return await in_thread(

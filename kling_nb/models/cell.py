@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 from kling_nb.core.errors import InvalidInput
 
@@ -49,7 +49,7 @@ class Cell:
     wait: bool = False
     take: int = 1
     dry_run: bool = False
-    embed: str = "auto"
+    embed: Literal["auto", "always", "never"] = "auto"
     callback_url: str = ""
 
 

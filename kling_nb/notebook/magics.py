@@ -184,7 +184,7 @@ class KlingMagics:
         with session.submitting(
             wish
         ) as job:  # submits at the end of the block, if the card is shown
-            card = cards.show(job, self.shell, cell.embed)  # type: ignore[arg-type]
+            card = cards.show(job, self.shell, cell.embed)
             self._shown[id(job)] = (self.clock.now, card)
             if cell.output:
                 variables[cell.output] = job

@@ -13,7 +13,7 @@ from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from kling_nb.core.charge_evidence import BalanceHistory, encode_watch, parse_watch
 from kling_nb.core.job_state import ClipFacts, Stage
@@ -236,7 +236,7 @@ def _encode_column(name: str, value: object, folder: Path) -> Column:
             return encode_sources(value, folder)
         case Mapping():
             return json.dumps(dict(value), allow_nan=False)
-    return value  # type: ignore[return-value]
+    return cast("Column", value)
 
 
 def _parse_column(name: str, column: Any, folder: Path) -> Any:

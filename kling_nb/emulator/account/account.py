@@ -86,7 +86,7 @@ def parse_rate_limits(limits: Limits, text: str) -> Limits:
     Raises:
         ValueError: The text has another format, or a number is 0.
     """
-    rates: dict[str, float] = {}
+    rates: dict[str, Any] = {}
     for part in text.split(","):
         name, _, rate = part.strip().partition("=")
         count, _, window = rate.partition("/")
@@ -96,7 +96,7 @@ def parse_rate_limits(limits: Limits, text: str) -> Limits:
         rates |= zip(_RATE_LIMIT_FIELDS[name], (int(count), float(window)), strict=True)
     if min(rates.values()) <= 0:
         raise ValueError(f"{text!r} is not allowed; every number must be above 0")
-    return replace(limits, **rates)  # type: ignore[arg-type]
+    return replace(limits, **rates)
 
 
 class EmulatedAccount:

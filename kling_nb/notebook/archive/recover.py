@@ -80,7 +80,7 @@ def recover(*notebooks: str | Path) -> list[_Recovered]:
             written to, and the rest was not recovered.
         LedgerError: The ledger cannot be written to; the rest was not recovered.
     """
-    recovery = _Recovery(default_session())
+    recovery = _CardRecovery(default_session())
     for path in _paths([str(name) for name in notebooks]):
         recovery.read(path)
     return recovery.run()
@@ -121,7 +121,7 @@ class _Candidate(CardEvidence):
     source: _Recovered
 
 
-class _Recovery:
+class _CardRecovery:
     """Recovers several notebooks into one ledger."""
 
     def __init__(self, session: Session) -> None:
