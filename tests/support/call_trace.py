@@ -55,6 +55,7 @@ def is_call(frame: FrameType) -> bool:
     code = frame.f_code
     return (
         is_ours(code)
+        and not code.co_name.startswith("<")  # a lambda or a comprehension
         and bool(code.co_flags & inspect.CO_OPTIMIZED)  # else a module or the body of a class
         and code.co_code[frame.f_lasti + 1] & 3 == 0  # the argument of RESUME: 0 is a start
         and not is_importing(frame)
