@@ -273,11 +273,11 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
 def test_a_fork_waits_for_open_files(tmp_path: Path, file: str) -> None:
     """A fork amid another thread's transaction leaves the child no lock that never ends."""
     script = f"""
-    from kling_nb.emulator.account.account import Books
+    from kling_nb.emulator.account.account import EmulatedAccount
     from kling_nb.storage.database import Database
     databases = {{
         "ledger": (Database(FOLDER / "ledger.sqlite3", timeout_s=0.5), "writing"),
-        "emulator": (Books(FOLDER / "emulator").database, "transaction"),
+        "emulator": (EmulatedAccount(FOLDER / "emulator").database, "transaction"),
     }}
     database, way = databases["{file}"]
     if way == "writing":

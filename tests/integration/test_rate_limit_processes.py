@@ -48,7 +48,7 @@ import sys
 from dataclasses import replace
 from kling_nb.kie.client import Client
 from kling_nb.core.secret import Key
-from kling_nb.core.poll_schedule import NEW_TASKS, QUESTIONS
+from kling_nb.core.poll_schedule import NEW_TASKS, STATUS_REQUESTS
 from kling_nb.kie.rate_limit import Account, RateLimiter
 
 url, count, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -61,7 +61,7 @@ body = {{
 
 async def play():
     tasks = replace(NEW_TASKS, window_s={WINDOW_S}, margin_s={MARGIN_S})
-    questions = replace(QUESTIONS, margin_s={MARGIN_S})
+    questions = replace(STATUS_REQUESTS, margin_s={MARGIN_S})
     client = Client(key, api_url=url, budget=RateLimiter(Account(url, key), tasks, questions))
     if kind == "tasks":
         made = await asyncio.gather(*(client.create_task(body) for _ in range(count)))

@@ -491,7 +491,7 @@ def test_a_full_disk_loses_only_the_copy(
     session: Session, account: EmulatedAccount, fox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clip is made; another take needs the original then."""
-    monkeypatch.setattr("kling_nb.jobs.takes.keep", lambda *given: "")
+    monkeypatch.setattr("kling_nb.jobs.takes.store_input", lambda *given: "")
     first = session.image_to_video(fox, "A red fox")
     first.result(PATIENCE_S)
     with pytest.raises(MediaError, match="is not kept"):

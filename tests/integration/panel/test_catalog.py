@@ -55,7 +55,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ClipRequest]:
             wishes.append(wish)
             return contextlib.nullcontext()
 
-        monkeypatch.setattr(session, "sending", sending)
+        monkeypatch.setattr(session, "submitting", sending)
         session.generate(name, **values)
         return wishes[0]
 

@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[4]
 WRITER = """
 import sys
 from pathlib import Path
-from kling_nb.emulator import UNLIMITED, Books
+from kling_nb.emulator import UNLIMITED, EmulatedAccount
 from kling_nb.emulator.account.tasks import TaskRequest
-account = Books(Path(sys.argv[1]), limits=UNLIMITED)
+account = EmulatedAccount(Path(sys.argv[1]), limits=UNLIMITED)
 for _ in range(40):
     account.count_request("/path", "createTask")
     account.open_task(TaskRequest("m", {"prompt": "p"}, "", 10.0), 5)
