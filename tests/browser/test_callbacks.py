@@ -27,7 +27,7 @@ import kling_nb as kling
 from kling_nb.core import poll_schedule as pace
 
 # Without a notification nothing is asked for an hour: it is what ends the wait, or nothing is.
-pace.heard_ask_s = lambda elapsed_s, usual_s: 3600.0
+pace.callback_poll_delay_s = lambda elapsed_s, usual_s: 3600.0
 kling.configure(mode="emulator", folder="kling_clips", api_url="{url}", upload_url="{url}");"""
 
 

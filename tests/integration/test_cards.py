@@ -207,7 +207,7 @@ def test_a_terminal_is_told_changes_only(
     for _ in range(5):
         job.enter(WAITING)
     assert capsys.readouterr().out == ""
-    job.enter(STATES["OutOfSight"])
+    job.enter(STATES["Unresponsive"])
     assert capsys.readouterr().out.count("\n") <= 4
 
 

@@ -109,7 +109,7 @@ def test_the_modules_functions(photo: bytes) -> None:
 
 def test_the_front_end_tells_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every default session asks it anew: a notebook may get its name later."""
-    monkeypatch.setattr(module, "_tell_notebook", str)
+    monkeypatch.setattr(module, "_notebook_path", str)
     session = default_session()
     assert session.notebook == ""
     module.find_notebook(lambda: str(tmp_path / "fox.ipynb"))

@@ -59,7 +59,7 @@ def lives(owner):
     "Whether another session of this folder finds this one alive."
     other = Ledger(FOLDER)
     try:
-        return other.owner_lives(owner)
+        return other.owner_is_alive(owner)
     finally:
         other.close()
 """

@@ -432,7 +432,7 @@ def test_noting_is_tried_again_while_the_kernel_lives(
 
     Where it was not, the card and the error have it.
     """
-    monkeypatch.setattr(registry, "_NOTE_AGAIN_S", (0.01,))
+    monkeypatch.setattr(registry, "_RECORD_AGAIN_S", (0.01,))
     if not is_kept:
         monkeypatch.setattr(IdSlots, "write", lambda *given: False)
         monkeypatch.setattr(UserIndex, "write_task_id", lambda *given: False)
@@ -458,7 +458,7 @@ def test_the_id_is_adopted_where_an_older_copy_was_put_back(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The session that sent the request does what its error says, before it tries to note again."""
-    monkeypatch.setattr(registry, "_NOTE_AGAIN_S", (PATIENCE_S,))
+    monkeypatch.setattr(registry, "_RECORD_AGAIN_S", (PATIENCE_S,))
     session = user.session()
     job = session.reserve(WISH)
     ledger = user.folder / "ledger.sqlite3"

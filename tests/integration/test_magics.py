@@ -361,10 +361,10 @@ def test_requests_are_noted_with_their_notebook(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, place: FrontEnd, told: str
 ) -> None:
     """Where the front end tells which one it is, whether the file is there or was renamed."""
-    monkeypatch.setattr(default_session, "_tell_notebook", str)
+    monkeypatch.setattr(default_session, "_notebook_path", str)
     monkeypatch.setenv("JPY_SESSION_NAME", "/srv/fox.ipynb")
     start(place)
-    assert default_session.told_notebook() == told
+    assert default_session.current_notebook() == told
 
 
 def test_a_budget_refuses_a_cell_in_one_line(start: Callable[..., Any], session: Session) -> None:
