@@ -3,7 +3,7 @@
 Loaded by the server, never by a kernel. The extension finds the folder of a callback token and
 saves the callback in that folder's callback store. It sends no request to the service, needs no
 API key and changes no job. Installing the package enables nothing: the server's configuration
-loads the extension (`jpserver_extensions`) and opens the route (`_KlingCallbacks`).
+loads the extension (`jpserver_extensions`) and opens the route (`KlingCallbacks`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .receive import CallbackReceiver
 _SWITCH: Final = "KLING_NB_SERVER_CALLBACKS"
 
 
-class _KlingCallbacks(Configurable):
+class KlingCallbacks(Configurable):
     """The extension's part of the server's configuration."""
 
     enabled = Bool(
@@ -56,9 +56,9 @@ def load(server: Any) -> None:
     Raises:
         ConfigurationError: KIE_WEBHOOK_KEY has a value that cannot be a key.
     """
-    if not (_KlingCallbacks(parent=server).enabled or is_enabled_by_environment(os.environ)):
+    if not (KlingCallbacks(parent=server).enabled or is_enabled_by_environment(os.environ)):
         server.log.info(
-            "kling_nb: callbacks are not received. `_KlingCallbacks.enabled = True` in the "
+            "kling_nb: callbacks are not received. `KlingCallbacks.enabled = True` in the "
             f"server's configuration, or {_SWITCH}=1 in its environment, opens the route."
         )
         return

@@ -17,13 +17,13 @@ from kling_nb.models.advisories import MediaFacts, warnings_of
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
 from kling_nb.storage import JobRecord
 from tests.support import html_states
-from tests.support.html_states import ALREADY, EVERY, FACTS, NOW, SAVED, display_name
+from tests.support.html_states import ALREADY, EVERY, FACTS, NOW, SAVED, name_of
 
 from .stories import draw_picture, write_notebook
 
 __all__ = ["STAGES", "StagedJob", "show", "states_notebook"]
 
-STAGES: dict[str, job_state.JobState] = {display_name(state): state for state in EVERY} | {
+STAGES: dict[str, job_state.JobState] = {name_of(state): state for state in EVERY} | {
     "Already": ALREADY,
     "Emulated": SAVED,
     "Warned": html_states.WAITING,

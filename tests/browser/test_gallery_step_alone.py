@@ -60,7 +60,7 @@ def stage(chromium: Any) -> Iterator[Callable[..., Any]]:
     page.close()
 
 
-@pytest.mark.parametrize("lengths_s", [LENGTHS_S[:2], LENGTHS_S], ids=["two", "four"])
+@pytest.mark.parametrize("durations_s", [LENGTHS_S[:2], LENGTHS_S], ids=["two", "four"])
 def test_they_are_less_than_a_frame_apart(stage: Callable[..., Any], durations_s: Any) -> None:
     """While one runs a little fast, after a jump, and after one of them was held up."""
     page = stage(*durations_s)

@@ -318,7 +318,7 @@ def test_a_fault_of_ours_does_not_come_again(
     monkeypatch.setattr(later, "process_callback", hear)
     with caplog.at_level(logging.ERROR, "kling_nb"):
         assert later.resume() == []
-    assert "a notification could not be acted on" in caplog.text
+    assert "a callback could not be processed" in caplog.text
     assert waiting(later) == set()
 
 

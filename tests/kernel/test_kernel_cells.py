@@ -68,7 +68,7 @@ def test_a_variable_is_a_picture(kernel: Kernel, service: Service) -> None:
         ("%%kling -i fox.png\n{{missing}}", "there is no variable 'missing'"),
         ("%%kling -i fox.png --take 0\nhello", "takes count from 1"),
         ("%kling jbos", "did you mean jobs?"),
-        ("%kling show", "`show ID`"),
+        ("%kling show", "usage: `%kling show ID`"),
         ("%kling show 0000", "0000"),
     ],
 )

@@ -80,9 +80,9 @@ def test_killed_while_sending(start: Start, service: Service, arrives: bool) -> 
 def test_killed_after_the_task_was_accepted(start: Start, service: Service) -> None:
     """The next kernel saves the clip without a new task, and the same cell shows it."""
     tasks, kernel = service.account.count_tasks(), start()
-    questions = service.status_requests
+    questions = service.questions
     kernel.send(CELL)
-    kernel.until(lambda: service.status_requests > questions)
+    kernel.until(lambda: service.questions > questions)
     assert stage_of(kernel) is Stage.ACCEPTED
     after = follow(start, kernel)
     after.until(lambda: stage_of(after) is Stage.SAVED)

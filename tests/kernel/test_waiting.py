@@ -14,9 +14,9 @@ WAIT = "%%kling -i fox.png --wait -o waited\n"
 
 def send_asked(kernel: Kernel, service: Service, *cells: str) -> list[str]:
     """Queue cells and give their ids once the service is asked about a task."""
-    before = service.status_requests
+    before = service.questions
     requests = kernel.send(*cells)
-    kernel.until(lambda: service.status_requests > before)
+    kernel.until(lambda: service.questions > before)
     return requests
 
 
