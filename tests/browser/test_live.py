@@ -32,7 +32,8 @@ from IPython.display import display
 from kling_nb.display import comm as live
 live.present_front_end = lambda: "notebook"  # as if a page had been there and had saved it
 box = ipywidgets.Textarea("dead")
-display(live.mount_widget(box, {"text/html": "<p>saved form</p>", "text/plain": "saved"}), raw=True)"""
+display(live.mount_widget(box, {"text/html": "<p>saved form</p>", "text/plain": "saved"}),
+        raw=True)"""
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ BLOCKED = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIN
 EXAMINE = """
     from kling_nb.notebook.doctor.environment import check_interrupts
     for each in check_interrupts():
-        print(each.status, each.said)
+        print(each.status, each.message)
         code = each.fix.partition("run `")[2].rpartition("`")[0]
         exec(code)
     print(check_interrupts())

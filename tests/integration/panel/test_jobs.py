@@ -180,7 +180,7 @@ def test_an_error_without_a_card_is_a_notice(
     def stop(_: object) -> Job:
         raise error
 
-    monkeypatch.setattr(made._session(), "sending", stop)
+    monkeypatch.setattr(made._session(), "submitting", stop)
     press(made)
     beside.rest()
     assert words in text_of(made)
@@ -251,7 +251,7 @@ def test_clicks_never_wait_on_the_kernels_thread(make, fox, beside, monkeypatch)
         threads.append(threading.current_thread().name)
         raise AlreadyPaid("enough")
 
-    monkeypatch.setattr(made._session(), "sending", prepare)
+    monkeypatch.setattr(made._session(), "submitting", prepare)
     press(made)
     beside.rest()
     assert threads
