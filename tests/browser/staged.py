@@ -38,10 +38,12 @@ WARNINGS = warnings_of(IMAGE_TO_VIDEO.advisories, MediaFacts(sizes_px={"image": 
 class StagedJob:
     """What a card needs to know of a job; nothing ever happens to it."""
 
-    def __init__(self, facts: JobRecord, state: job_state.JobState) -> None:
-        self.facts = facts
+    controller = None
+
+    def __init__(self, record: JobRecord, state: job_state.JobState) -> None:
+        self.record = record
         self.state = state
-        self.id = facts.id
+        self.id = record.id
 
     def observe(self, _take_in: Any) -> Any:
         """Nobody is ever told anything."""
@@ -60,17 +62,17 @@ def show(name: str, shell: Any) -> None:
     from kling_nb.display import cards
 
     number = list(STAGES).index(name)
-    facts = replace(
+    record = replace(
         FACTS,
         id=f"{FACTS.id[:-2]}{number:02d}",
-        emulated=name == "Emulated",
+        service="emulator" if name == "Emulated" else "live",
         thumbnail=thumbnail(),
         warnings=WARNINGS if name == "Warned" else (),
     )
     state = made_now(STAGES[name])
     if isinstance(state, job_state.Saved):
         state = replace(state, clip=real_clip(state.clip))
-    cards.show(StagedJob(made_now(facts), state), shell)  # type: ignore[arg-type]
+    cards.show(StagedJob(made_now(record), state), shell)  # type: ignore[arg-type]
 
 
 def made_now(value: Any) -> Any:
