@@ -26,7 +26,7 @@ UNCERTAIN: Final = object()
 _FUNCTIONS: Final = frozenset({"generate", "image_to_video", "text_to_video"})
 _DISTINCT: Final = frozenset({"another_take", "image_to_video", "text_to_video"})
 """Names that other libraries do not use: counted without an import, too."""
-_METHODS: Final = _DISTINCT | {"generate", "sending"}
+_METHODS: Final = _DISTINCT | {"generate", "submitting"}
 """Names that are counted as methods of any object."""
 _SESSION: Final = re.compile(r"\b(Session|default_session|configure)\b")
 """A notebook that mentions one may call `Session.submit`, a name that thread pools use, too."""
@@ -232,7 +232,7 @@ class _Finder(ast.NodeVisitor):
             self.visit(ast.parse(TransformerManager().transform_cell("".join(lines))))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             names = "|".join(map(re.escape, {*_DISTINCT, *self._functions}))
-            if re.search(rf"%%kling|\.(generate|sending)\b|\b({names})\b", source):
+            if re.search(rf"%%kling|\.(generate|submitting)\b|\b({names})\b", source):
                 self._skip(source, reason or "it cannot be read as Python")
         self._reason = before
 

@@ -132,7 +132,7 @@ def test_a_call_that_may_run_otherwise_is_not_priced(source: str, reason: str) -
     [
         ("s = kling.Session()\ns.text_to_video('a')", OTHER),
         ("kling.Session().image_to_video('fox.png', 'a')", OTHER),
-        ("s = kling.Session()\ns.submit(s.prepare(wish))", OTHER),
+        ("s = kling.Session()\ns.submit(s.reserve(wish))", OTHER),
         ("s.submitting(wish).__enter__()", OTHER),
         ("form = kling.panel()\nform.generate()", OTHER),
         ("model.generate('a')", OTHER),
