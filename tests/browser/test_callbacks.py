@@ -92,7 +92,7 @@ def test_the_card_turns_to_the_clip(
     assert notebook.output(CLIP).locator(f"{CARD}:visible").count() == 1
     notebook.run(REST)
     assert "1 accepted" in notebook.words(REST)
-    assert f"notification came for task {task.task_id}" in log_of(hearing)
+    assert f"received a callback for task {task.task_id}" in log_of(hearing)
     assert task.callback_url.partition("kling_nb=")[2] not in log_of(hearing)
     notebook.page.screenshot(path=screenshots / "called-back.png")
     assert notebook.complaints == []

@@ -364,7 +364,7 @@ def test_requests_are_noted_with_their_notebook(
     monkeypatch.setattr(default_session, "_notebook_path", str)
     monkeypatch.setenv("JPY_SESSION_NAME", "/srv/fox.ipynb")
     start(place)
-    assert default_session.current_notebook() == told
+    assert default_session._current_notebook() == told
 
 
 def test_a_budget_refuses_a_cell_in_one_line(start: Callable[..., Any], session: Session) -> None:
