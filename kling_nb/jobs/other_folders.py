@@ -102,11 +102,11 @@ class OtherFolders:
         if record.service == "live":
             self.index.preallocate(record.fingerprint, self.ledger.folder, record.id)
 
-    def write_task_id(self, job_id: str, fingerprint: str, task_id: str) -> bool:
+    def write_task_id(self, record: JobRecord, task_id: str) -> bool:
         """Write the id of an accepted task to the index; return whether it is on the disk."""
         folder = self.ledger.folder
         return self.service == "live" and self.index.write_task_id(
-            fingerprint, folder, job_id, task_id
+            record.fingerprint, folder, record.id, task_id
         )
 
     def complete(self, record: JobRecord) -> JobRecord:

@@ -156,7 +156,7 @@ class Recovery:
         self.context.other_folders.note(record)
         return record
 
-    def accept_late(self, job_id: str, fingerprint: str, task_id: str) -> JobRecord:
+    def accept_late(self, record: JobRecord, task_id: str) -> JobRecord:
         """Record an accepted task after the ledger could not be written.
 
         Raises:
@@ -164,10 +164,10 @@ class Recovery:
                 can take it.
         """
         ledger = self.context.ledger
-        ledger.id_slots.write(job_id, task_id)
-        self.context.other_folders.write_task_id(job_id, fingerprint, task_id)
-        record = ledger.accept(job_id, task_id)
-        ledger.id_slots.free(job_id)
+        ledger.id_slots.write(record.id, task_id)
+        self.context.other_folders.write_task_id(record, task_id)
+        record = ledger.accept(record.id, task_id)
+        ledger.id_slots.free(record.id)
         self.context.other_folders.note(record)
         return record
 

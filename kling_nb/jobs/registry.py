@@ -148,7 +148,7 @@ class JobRegistry:
             task_id = job.task_id
             job.abandon(error)  # another cell may wait for the same job
             if task_id and isinstance(error, LedgerError):
-                self._recording.add(self._run(self._record_late(job, request, task_id)))
+                self._recording.add(self._run(self._record_late(job, task_id)))
             raise
         finally:
             self._sending.discard(done)
@@ -199,13 +199,13 @@ class JobRegistry:
     async def _prepare(self, request: ClipRequest) -> PreparedRequest:
         return await prepare(request, service=self.context.service, downloads=self.context.inputs)
 
-    async def _record_late(self, job: Job, request: PreparedRequest, task_id: str) -> None:
+    async def _record_late(self, job: Job, task_id: str) -> None:
         """Record an accepted task; retry until the ledger takes it, then poll the task."""
         for wait_s in chain(_RECORD_AGAIN_S, repeat(_RECORD_AGAIN_S[-1])):
             await self.context.sleep(wait_s)
             with suppress(LedgerError):
                 accept = self.recovery.accept_late
-                await self.attach(await in_thread(accept, job.id, request.fingerprint, task_id))
+                await self.attach(await in_thread(accept, job.record, task_id))
                 return
 
     async def _poll_accepted(self, job: Job, record: JobRecord, expected_s: float) -> None:
@@ -323,7 +323,8 @@ class _PollingController(_Controller):
     task: asyncio.Task[None]
 
     def detach(self) -> bool:
-        self.event_loop.call_soon_threadsafe(self.task.cancel)
+        with suppress(RuntimeError):  # the loop is closed: nothing is polled any more
+            self.event_loop.call_soon_threadsafe(self.task.cancel)
         return True
 
     def poll_now(self) -> None:

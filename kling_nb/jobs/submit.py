@@ -93,7 +93,7 @@ async def submit(
             await in_thread(context.other_folders.note, record)
             raise outcome.error
         return record
-    return await _accepted(context, job, request, outcome, expected_s, answer="".join(answers))
+    return await _accepted(context, job, outcome, expected_s, answer="".join(answers))
 
 
 def _begin(context: Context, job_id: str, request: PreparedRequest, callback_token: str) -> None:
@@ -137,13 +137,7 @@ def _callback(url: str, context: Context) -> tuple[str, str]:
 
 
 async def _accepted(
-    context: Context,
-    job: Job,
-    request: PreparedRequest,
-    task_id: str,
-    expected_s: float,
-    *,
-    answer: str,
+    context: Context, job: Job, task_id: str, expected_s: float, *, answer: str
 ) -> JobRecord:
     """Record the task: in the preallocated space of folder and index, then in the ledger."""
     at = context.now()
@@ -151,7 +145,7 @@ async def _accepted(
     job.enter(Waiting(task_id, "waiting", at, expected_s))
     # Not in a worker thread: nothing, not even the end of the program, may come in between.
     is_kept = ledger.id_slots.write(job.id, task_id)
-    is_kept = context.other_folders.write_task_id(job.id, request.fingerprint, task_id) or is_kept
+    is_kept = context.other_folders.write_task_id(job.record, task_id) or is_kept
     try:
         record = ledger.advance(
             job.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at, answer=answer
