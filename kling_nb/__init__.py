@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from kling_nb.callbacks.listen import listen
     from kling_nb.core.job_state import JobState
-    from kling_nb.display.cards import Bundle
+    from kling_nb.display.cards.mimebundle import Bundle
     from kling_nb.display.gallery import gallery
     from kling_nb.display.panel.panel import panel
     from kling_nb.jobs.default_session import configure, default_session
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from kling_nb.notebook.archive.pack import pack, slim
     from kling_nb.notebook.archive.recover import recover
     from kling_nb.notebook.quote.quote import quote
-    from kling_nb.storage import JobRecord
+    from kling_nb.storage.job_record import JobRecord
 
     adopt = Session.adopt
     balance = Session.balance
@@ -149,7 +149,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
 
 def _render_card(facts: JobRecord, state: JobState) -> Bundle:
     """The saved card of a job; loads the display packages at the first use."""
-    from kling_nb.display.cards import card_bundle
+    from kling_nb.display.cards.mimebundle import card_bundle
 
     return card_bundle(facts, state)
 

@@ -47,7 +47,7 @@ def run_doctor(_args: argparse.Namespace) -> int:
     """Print the findings; return 1 if something is broken."""
     from kling_nb.display.html import findings_text
     from kling_nb.jobs.default_session import default_session
-    from kling_nb.notebook.doctor import examine
+    from kling_nb.notebook.doctor.report import examine
 
     findings = examine(default_session, "terminal")
     print_text(findings_text(findings))

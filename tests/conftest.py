@@ -15,7 +15,7 @@ import stamina
 from PIL import Image
 
 from kling_nb.core.job_state import Saved
-from kling_nb.storage import Ledger
+from kling_nb.storage.ledger import Ledger
 from tests.support.html_states import NOW
 from tests.support.service import EASY, KEY, Served, World, serve
 

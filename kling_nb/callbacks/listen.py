@@ -22,8 +22,8 @@ from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.jobs.settings import find_webhook_key, seal_webhook_key
-from kling_nb.storage import CallbackStore
 from kling_nb.storage.callback_routes import CallbackRoutes
+from kling_nb.storage.callback_store import CallbackStore
 
 from .jupyter_server import ROUTE, find_server, is_open
 from .receive import CallbackReceiver

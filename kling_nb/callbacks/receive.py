@@ -20,7 +20,7 @@ from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key
 from kling_nb.core.task_status import TaskStatus
 from kling_nb.kie.webhooks import parse_callback, read_callback_token, verify_callback
-from kling_nb.storage import CallbackStore
+from kling_nb.storage.callback_store import CallbackStore
 
 _TASK_ID = re.compile(r"[!-~]{1,200}")
 """A task id is opaque, but it must fit into a query."""

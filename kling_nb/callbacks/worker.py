@@ -21,7 +21,7 @@ from kling_nb.jobs.background_loop import in_thread
 from kling_nb.jobs.callback_inbox import process_stored_one, stored_callbacks
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.session import Session
-from kling_nb.storage import StoredCallback
+from kling_nb.storage.callback_store import StoredCallback
 
 CHECK_INTERVAL_S: Final = 1.0
 """How often the callback store is read."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from IPython.core.getipython import get_ipython
@@ -53,3 +54,9 @@ def front_end(shell: Any) -> FrontEnd:
 def present_front_end() -> FrontEnd:
     """Return what shows the output of the current shell."""
     return front_end(get_ipython())
+
+
+def reported_notebooks(variables: Mapping[str, object], environ: Mapping[str, str]) -> list[str]:
+    """Return the paths that the front end reports, existing or not, the most reliable first."""
+    paths = [str(variables.get("__vsc_ipynb_file__", "")), environ.get("JPY_SESSION_NAME", "")]
+    return [path for path in paths if path.endswith(".ipynb")]

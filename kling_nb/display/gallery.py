@@ -37,8 +37,8 @@ from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job_from_record import state_of
 from kling_nb.jobs.session import Session
-from kling_nb.media import clips, images, previews
-from kling_nb.storage import JobRecord
+from kling_nb.media import clips, images
+from kling_nb.storage.job_record import JobRecord
 
 PAGE_SIZE = 24
 """Clips sent at a time, and clips in a saved notebook."""
@@ -320,8 +320,8 @@ def read_video(row: JobRecord) -> Video:
     if fault or row.clip is None:
         raise MediaError(fault)
     path = Path(row.clip.path)
-    if previews.needs_preview(path):
-        return previews.preview(path), True
+    if clips.needs_preview(path):
+        return clips.preview(path), True
     content = path.read_bytes()
     # The page would only show a black frame; the error says what is wrong.
     clips.probe_clip(path)

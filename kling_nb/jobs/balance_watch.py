@@ -17,7 +17,8 @@ from kling_nb.core.charge_evidence import SAMPLE_TIMES_S, BalanceHistory, judge
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import Stage
 from kling_nb.kie.client import Client
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 from .background_loop import in_thread
 from .job import Job
@@ -46,10 +47,6 @@ class BalanceSample:
     """None if it could not be read."""
     at: datetime | None = None
     """When the query was sent: the balance contains every earlier change."""
-
-    def facts(self) -> dict[str, object]:
-        """Return what the ledger keeps of it."""
-        return {"balance_before": self.credits} | ({"balance_at": self.at} if self.at else {})
 
 
 @dataclass(slots=True)

@@ -17,12 +17,13 @@ from typing import Final
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import ENDED
 from kling_nb.kie.webhooks import parse_callback
-from kling_nb.storage import CallbackStore, Ledger, StoredCallback
+from kling_nb.storage.callback_store import CallbackStore, StoredCallback
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 from .background_loop import in_thread
 from .job import Job
 from .recovery import Recovery
-from .registry import JobRegistry
 
 _OTHERS_FIRST: Final = timedelta(seconds=30)
 """How long a stored callback for the lost job of another kernel is left to that kernel."""
@@ -34,18 +35,20 @@ LONGEST_S: Final = 10.0
 
 _ReceiveCallback = Callable[[bytes, str], Awaitable[Job | None]]
 """Processes the body of a callback that arrived with a callback token."""
+_Attach = Callable[[JobRecord], Awaitable[Job]]
+"""Returns the handle of a record; the job is polled if it runs."""
 
 _log = logging.getLogger("kling_nb")
 
 
 async def receive_callback(
-    recovery: Recovery, registry: JobRegistry, body: bytes, token: str
+    recovery: Recovery, attach: _Attach, body: bytes, token: str
 ) -> Job | None:
     """Poll the task that a callback names, at once.
 
     Args:
         recovery: Finds the job.
-        registry: Polls it.
+        attach: Polls it.
         body: The callback as it arrived.
         token: The callback token in the URL that it was sent to.
 
@@ -60,7 +63,7 @@ async def receive_callback(
     record = await recovery.called_back(parse_callback(body).task_id, token)
     if record is None or record.stage in ENDED:
         return None
-    job = await registry.attach(record)
+    job = await attach(record)
     job.poll_now()
     return job
 

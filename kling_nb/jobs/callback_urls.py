@@ -17,7 +17,7 @@ from typing import Any, Self
 from kling_nb.core.console import readable
 from kling_nb.core.errors import KlingError
 from kling_nb.kie.webhooks import add_callback_token
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .mimebundle import render_notice
 

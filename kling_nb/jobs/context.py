@@ -8,7 +8,7 @@ from datetime import datetime
 
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader
-from kling_nb.storage import Ledger
+from kling_nb.storage.ledger import Ledger
 
 from .balance_watch import BalanceWatcher
 from .callback_urls import CallbackUrls

@@ -50,7 +50,7 @@ def default_session() -> Session:
     global _current  # noqa: PLW0603 - the one place where the shared session lives
     with _lock:
         if _current is None:
-            _current = Session(notebook=_current_notebook, **_given)
+            _current = Session(notebook=_notebook_path, **_given)
             if not hasattr(builtins, "__IPYTHON__"):  # IPython's mark of a shell that runs
                 warn_unkeyed(_current)
         return _current
@@ -70,11 +70,8 @@ def find_notebook(notebook_path: Callable[[], str]) -> None:
     """
     global _notebook_path  # noqa: PLW0603 - a front end is loaded before or after the session
     _notebook_path = notebook_path
-
-
-def _current_notebook() -> str:
-    """Return the path of the notebook that the front end of this process reports now."""
-    return _notebook_path()
+    if _current is not None:
+        _current.notebook_path = notebook_path
 
 
 def configure(**given: Unpack[settings.SessionArguments]) -> Session:
@@ -96,7 +93,7 @@ def configure(**given: Unpack[settings.SessionArguments]) -> Session:
         merged: settings.SessionArguments = {**_given, **given}
         old = _current
         callback_urls = None if old is None else old.callback_urls
-        session = Session(notebook=_current_notebook, callback_urls=callback_urls, **merged)
+        session = Session(notebook=_notebook_path, callback_urls=callback_urls, **merged)
         _given, _current = merged, session
     # Outside the lock: closing waits for the background loop, which may need the session.
     listening = session.callback_urls.listening

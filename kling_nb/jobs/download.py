@@ -16,7 +16,7 @@ from kling_nb.core.errors import LedgerError, MediaError
 from kling_nb.core.files import write_new
 from kling_nb.core.job_state import ClipFacts, Downloading
 from kling_nb.media import clips
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import in_thread
 from .context import Context

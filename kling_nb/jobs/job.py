@@ -31,7 +31,7 @@ from kling_nb.core.job_state import (
     Unknown,
     has_ended,
 )
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import BackgroundLoop
 from .mimebundle import render_mimebundle
@@ -39,7 +39,7 @@ from .mimebundle import render_mimebundle
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from .prepared_request import PreparedRequest
+    from .prepare import PreparedRequest
 
 _Observer = Callable[[Event], None]
 """Called with each event of a job, on the background loop's thread; it must not block."""

@@ -36,7 +36,7 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.kie.wire import named_ids
 from kling_nb.media import clips
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .job import Clip
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kling_nb.core.job_state import JobState
-    from kling_nb.storage import JobRecord
+    from kling_nb.storage.job_record import JobRecord
 
 _CardRenderer = Callable[["JobRecord", "JobState"], dict[str, Any]]
 """Takes a job and its state; returns data by MIME type, including `text/html` and `text/plain`."""

@@ -12,7 +12,8 @@ from datetime import datetime
 from itertools import count
 
 from kling_nb.core.job_state import BLOCKING, Stage
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import Payment, UserIndex, already_paid_error
 
 _MAY_BE_PAID = BLOCKING - {Stage.INTENDED}
@@ -37,7 +38,7 @@ class OtherFolders:
     def refuse_paid(
         self,
         intent: JobRecord,
-        names_of: Callable[[int], Sequence[str]] | None = None,
+        fingerprints_of: Callable[[int], Sequence[str]] | None = None,
         *,
         now: datetime | None = None,
     ) -> None:
@@ -45,8 +46,7 @@ class OtherFolders:
 
         Args:
             intent: The request.
-            names_of: Returns every fingerprint of the same request as a take, including those of
-                earlier versions. Default: those of the intent.
+            fingerprints_of: Returns every fingerprint of the same request as another take.
             now: The current time; a payment of the last minutes may still be in progress.
 
         Raises:
@@ -54,10 +54,9 @@ class OtherFolders:
         """
         if self.service != "live":
             return
-        names = names_of(intent.take) if names_of else intent.fingerprints
-        paid = self._obstacle_to(names)
+        paid = self._obstacle_to(intent.fingerprints)
         if paid is not None:
-            free_take = self._free_take(intent.take, names_of)
+            free_take = self._free_take(intent.take, fingerprints_of)
             raise already_paid_error(paid, self.ledger.folder, free_take, now=now)
 
     def obstacle(self, fingerprint: str) -> Payment | None:
@@ -67,12 +66,12 @@ class OtherFolders:
     def _obstacle_to(self, names: Sequence[str]) -> Payment | None:
         return next(filter(None, map(self.obstacle, names)), None)
 
-    def _free_take(self, take: int, names_of: Callable[[int], Sequence[str]] | None) -> int:
+    def _free_take(self, take: int, fingerprints_of: Callable[[int], Sequence[str]] | None) -> int:
         """Return the next take that neither the ledger nor the index lists as paid."""
-        if names_of is None:
+        if fingerprints_of is None:
             return take + 1
         blocking = self.ledger.blocking
-        takes = ((number, names_of(number)) for number in count(take + 1))
+        takes = ((number, fingerprints_of(number)) for number in count(take + 1))
         return next(
             n for n, names in takes if not blocking(*names) and not self._obstacle_to(names)
         )
@@ -81,7 +80,7 @@ class OtherFolders:
         self,
         record: JobRecord,
         at: datetime,
-        names_of: Callable[[int], Sequence[str]] | None = None,
+        fingerprints_of: Callable[[int], Sequence[str]] | None = None,
     ) -> None:
         """Record in the index that a request is about to be sent, or refuse it.
 
@@ -93,7 +92,7 @@ class OtherFolders:
             AlreadyPaid: It is paid for, here or in another folder; says what to do.
         """
         if record.service == "live":
-            self.refuse_paid(record, names_of, now=at)
+            self.refuse_paid(record, fingerprints_of, now=at)
             folder = self.ledger.folder
             self.index.claim(record.fingerprint, folder, at, take=record.take, job_id=record.id)
 

@@ -41,7 +41,7 @@ from kling_nb.core.task_status import (
     TaskStatus,
     TaskSucceeded,
 )
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import in_thread
 from .context import Context
@@ -157,7 +157,7 @@ class Poller:
 
     def _wait_s(self, record: JobRecord, elapsed_s: float) -> float:
         """Return the time to the next poll; long while a callback is still to arrive."""
-        awaits_callback = self.context.callback_urls.covers(record)
+        awaits_callback = record.nonce and self.context.callback_urls.covers(record)
         delay_s = (
             poll_schedule.callback_poll_delay_s if awaits_callback else poll_schedule.poll_delay_s
         )

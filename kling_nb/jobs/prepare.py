@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from kling_nb.core.addresses import has_secret
@@ -17,17 +18,115 @@ from kling_nb.core.stored_input import StoredInput
 from kling_nb.kie.http import Downloader
 from kling_nb.media import inputs
 from kling_nb.media.audio_video import AudioVideoInput
-from kling_nb.media.inputs import MediaInput
-from kling_nb.media.unwrapping import is_job, unwrap, url_of
-from kling_nb.models.advisories import MediaFacts, warnings_of
-from kling_nb.models.clip_request import ClipRequest
+from kling_nb.media.images import ImageInput
+from kling_nb.media.inputs import InputSource, MediaInput, noun_of
+from kling_nb.media.unwrapping import is_data_url, is_job, unwrap, url_of
+from kling_nb.models.cell import write_cell
+from kling_nb.models.clip_request import ClipRequest, fingerprints, media_of, with_media
 from kling_nb.models.parameters import Media
-from kling_nb.models.request_inputs import media_of
-from kling_nb.models.spec import ModelSpec, Values, check_durations, validate
-from kling_nb.storage import JobRecord
+from kling_nb.models.spec import (
+    MediaFacts,
+    ModelSpec,
+    Values,
+    check_durations,
+    price_credits,
+    validate,
+    warnings_of,
+)
+from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import in_thread
-from .prepared_request import InputSource, PreparedRequest
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRequest:
+    """A checked request that may be sent."""
+
+    request: ClipRequest
+    service: str
+    """`live` or `emulator`."""
+    values: Values
+    """Validated."""
+    media: Mapping[str, Sequence[InputSource]]
+    """By the path of `media_of`."""
+    durations_s: Mapping[str, float] = field(default_factory=dict)
+    """Duration of the videos and audio files, by parameter."""
+    warnings: tuple[str, ...] = ()
+    """What the service may not accept, one text each."""
+
+    record: JobRecord = field(init=False)
+    """What the ledger records, without the notebook and the balance; no input is stored yet."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "record", self._new_record())
+
+    def with_take(self, take: int) -> PreparedRequest:
+        """Return the same request as another take."""
+        return replace(self, request=replace(self.request, take=take))
+
+    def fingerprints_of(self, take: int) -> tuple[str, ...]:
+        """Return every fingerprint of this request as a take, the current one first."""
+        hashes = {
+            path: [each.attachment.source_hashes for each in sources]
+            for path, sources in self.media.items()
+        }
+        return fingerprints(
+            self.request.spec,
+            self.values,
+            hashes,
+            service=self.service,
+            take=take,
+            given=self.request.values,
+        )
+
+    def _new_record(self) -> JobRecord:
+        request, spec, media = self.request, self.request.spec, self.media
+        names = {path: ", ".join(each.attachment.name for each in media[path]) for path in media}
+        fingerprint, *earlier = self.fingerprints_of(request.take)
+        return JobRecord(
+            fingerprint=fingerprint,
+            earlier_fingerprints=tuple(earlier),
+            service=self.service,
+            model=spec.name,
+            values=with_media(spec, self.values, names),
+            take=request.take,
+            price_credits=price_credits(spec, self.values, self.durations_s),
+            thumbnail=self._thumbnail(),
+            callback_url=request.callback_url,
+            cell=write_cell(spec, self._written(), take=request.take),
+            warnings=self.warnings,
+        )
+
+    def _thumbnail(self) -> bytes:
+        """Return a JPEG of the first image, else of the first video; empty if there is neither."""
+        shown = [each.attachment for sources in self.media.values() for each in sources]
+        shown.sort(key=lambda attachment: not isinstance(attachment, ImageInput))
+        return next((each.thumbnail for each in shown if each.thumbnail), b"")
+
+    def _written(self) -> dict[str, object]:
+        """Return the values as a cell has them: media as texts, several as a list."""
+        texts: dict[str, object] = {}
+        for path, place in media_of(self.request.spec, self.values).items():
+            found = [_cell_text(item, place.kind) for item in place.given]
+            texts[path] = found[0] if len(found) == 1 else found
+        written = {
+            name: text
+            for name, text in self.request.written.items()
+            if name in self.values and text
+        }
+        return with_media(self.request.spec, self.values, texts) | written
+
+
+def _cell_text(value: object, kind: Media) -> str:
+    """Return how a cell writes an input: a path or a URL as it is, an object as a variable.
+
+    A clip given as a video is its file. Given as an image it is its last frame, which has no name.
+    """
+    if kind.medium != "image":
+        clip = unwrap(value) if is_job(value) else value
+        value = getattr(clip, "path", value)
+    is_text = isinstance(value, str | Path) and not is_data_url(value)
+    return str(value) if is_text else noun_of(kind)
 
 
 class RequestMedia(NamedTuple):

@@ -12,7 +12,7 @@ from kling_nb.core.charge_evidence import Likelihood, format_verdict, judge
 from kling_nb.core.errors import InvalidInput, LedgerError
 from kling_nb.core.job_state import FOLLOWED, FORGETTABLE, Stage
 from kling_nb.core.task_status import TaskMissing
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import in_thread
 from .context import Context

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
@@ -17,9 +17,10 @@ from kling_nb.core.budgets import least_left
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import ENDED, SUBMITTING, Detached, Stage
 from kling_nb.core.money import Funds
+from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.spec import describe_named
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import BackgroundLoop, in_thread
 from .balance_watch import balance_or_none
@@ -27,8 +28,7 @@ from .context import Context
 from .job import Job
 from .job_from_record import error_of, is_on_disk, state_of
 from .poller import Poller
-from .prepare import Quote, prepare
-from .prepared_request import PreparedRequest
+from .prepare import PreparedRequest, Quote, prepare
 from .recovery import Recovery, check_service
 from .reserve import check_unpaid, read_balance, reserve, reserve_next_take
 from .submit import submit
@@ -46,13 +46,13 @@ class JobRegistry:
         context: The parts of the session.
         loop: Runs the jobs.
         recovery: Recovers interrupted jobs.
-        usual_s: Returns how long a clip of a model takes while the ledger has none, in seconds.
+        emulated_s: How long an emulated clip takes, in seconds; None for the real service.
     """
 
     context: Context
     loop: BackgroundLoop
     recovery: Recovery
-    usual_s: Callable[[str], float]
+    emulated_s: float | None
     _jobs: dict[str, Job] = field(default_factory=dict)
     _sending: set[asyncio.Future[None]] = field(default_factory=set)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -65,11 +65,14 @@ class JobRegistry:
         """Whether a submission is in progress."""
         return bool(self._sending)
 
-    async def reserve(self, request: ClipRequest, given_up: threading.Event | None = None) -> Job:
+    async def reserve(
+        self, request: ClipRequest, notebook: str, given_up: threading.Event | None = None
+    ) -> Job:
         """Prepare and reserve a request, or return the job that answers it already.
 
         Args:
             request: What the user asked for.
+            notebook: Path of the notebook, from the parent of the clip folder; empty if unknown.
             given_up: Set when the caller does not wait any more; then nothing is recorded.
         """
         prepared = await self._prepare(request)
@@ -79,7 +82,7 @@ class JobRegistry:
             if given_up is not None and given_up.is_set():
                 raise asyncio.CancelledError
             record, is_new = await in_thread(
-                reserve, self.context, prepared, balance, self._recover_orphan
+                reserve, self.context, prepared, notebook, balance, self._recover_orphan
             )
             job = self._add_new(record, prepared) if is_new else await self._attach(record)
         # After the budgets have been checked: a request that is refused leaves nothing behind.
@@ -93,7 +96,7 @@ class JobRegistry:
         check_service(record, self.context.service)
         await in_thread(check_repeatable, record)
         prepared = await self._prepare(request_of(record))
-        if record.fingerprint not in prepared.fingerprints():
+        if record.fingerprint not in prepared.record.fingerprints:
             raise LedgerError(
                 f"job {record.id} cannot be asked for exactly as it was: this version reads its "
                 f"request in another way. Run its cell with `--take {record.take + 1}`"
@@ -111,13 +114,13 @@ class JobRegistry:
     async def quote(self, request: ClipRequest) -> Quote:
         """Return what a request would cost. Records nothing; refuses what `reserve` refuses."""
         prepared = await self._prepare(request)
-        existing = await in_thread(self.context.ledger.blocking, *prepared.fingerprints())
+        existing = await in_thread(self.context.ledger.blocking, *prepared.record.fingerprints)
         if existing is None:
             await in_thread(check_unpaid, self.context, prepared)
-        record, funds = prepared.record(), await self.funds()
+        record, funds = prepared.record, await self.funds()
         return Quote(
             model=record.model,
-            inputs=describe_named(prepared.spec, record.values),
+            inputs=describe_named(request.spec, record.values),
             emulated=record.service == "emulator",
             price_credits=record.price_credits,
             balance_credits=funds.balance_credits,
@@ -141,7 +144,7 @@ class JobRegistry:
         self._sending.add(done)
         try:
             self._check_open()
-            expected_s = await self._expected_s(request.spec.name)
+            expected_s = await self._expected_s(job.record.model)
             record = await submit(self.context, job, request, expected_s)
             await self._poll_accepted(job, record, expected_s)
         except Exception as error:
@@ -261,7 +264,10 @@ class JobRegistry:
 
     async def _expected_s(self, model: str) -> float:
         past = await in_thread(self.context.ledger.durations_s, model, self.context.service)
-        return poll_schedule.expected_s(past, self.usual_s(model))
+        usual_s = self.emulated_s
+        if usual_s is None:
+            usual_s = CATALOGUE.get(model, IMAGE_TO_VIDEO).usual_s
+        return poll_schedule.expected_s(past, usual_s)
 
     def _add_new(self, record: JobRecord, request: PreparedRequest) -> Job:
         job = self._add(replace(record, warnings=request.warnings), 0.0)

@@ -7,15 +7,16 @@ folder of the user has paid for it, and every budget has enough left.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from kling_nb.core.errors import AlreadyPaid
 from kling_nb.core.job_state import SUBMITTING, Stage
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import in_thread
 from .balance_watch import BalanceSample
 from .context import Context
-from .prepared_request import PreparedRequest
+from .prepare import PreparedRequest
 from .takes import candidate_takes
 
 _RecoverOrphan = Callable[[JobRecord], JobRecord]
@@ -28,7 +29,7 @@ async def read_balance(context: Context, request: PreparedRequest) -> BalanceSam
     Raises:
         AlreadyPaid: It is paid for, and no row of this ledger answers it.
     """
-    known = await in_thread(context.ledger.blocking, *request.fingerprints())
+    known = await in_thread(context.ledger.blocking, *request.record.fingerprints)
     # A row that was never sent may turn out to be orphaned; then this is a new request.
     if known is not None and known.stage not in SUBMITTING:
         return BalanceSample()
@@ -42,12 +43,13 @@ def check_unpaid(context: Context, request: PreparedRequest) -> None:
     Raises:
         AlreadyPaid: Says when, where, and what to do.
     """
-    context.other_folders.refuse_paid(request.record(), request.fingerprints)
+    context.other_folders.refuse_paid(request.record, request.fingerprints_of)
 
 
 def reserve(
     context: Context,
     request: PreparedRequest,
+    notebook: str,
     balance: BalanceSample,
     recover_orphan: _RecoverOrphan,
 ) -> tuple[JobRecord, bool]:
@@ -56,6 +58,7 @@ def reserve(
     Args:
         context: The parts of the session.
         request: The request.
+        notebook: Path of the notebook, from the parent of the clip folder; empty if unknown.
         balance: The balance before it.
         recover_orphan: Ends a submission that broke off and has the same fingerprint.
 
@@ -65,13 +68,15 @@ def reserve(
     Raises:
         BudgetExceeded: A budget has not enough left; nothing is recorded.
     """
-    ledger, intended = context.ledger, request.record(context.notebook())
-    record, is_new = ledger.intend(intended)
+    intended = replace(
+        request.record, notebook=notebook, balance_before=balance.credits, balance_at=balance.at
+    )
+    record, is_new = context.ledger.intend(intended)
     if not is_new:
         record = recover_orphan(record)
         if record.stage is Stage.DISCARDED:
-            record, is_new = ledger.intend(intended)
-    return (ledger.note(record.id, **balance.facts()) if is_new else record), is_new
+            record, is_new = context.ledger.intend(intended)
+    return record, is_new
 
 
 async def reserve_next_take(
@@ -94,7 +99,7 @@ async def reserve_next_take(
         BudgetExceeded: A budget has not enough left; nothing is recorded.
     """
     answered = await in_thread(context.ledger.takes, record.model, record.service)
-    takes = candidate_takes(record, answered, request.fingerprints)
+    takes = candidate_takes(record, answered, request.fingerprints_of)
     while True:
         candidate = request.with_take(next(takes))
         try:
@@ -102,6 +107,8 @@ async def reserve_next_take(
         except AlreadyPaid:
             continue
         # Another kernel may have reserved this take meanwhile.
-        reserved, is_new = await in_thread(reserve, context, candidate, balance, recover_orphan)
+        reserved, is_new = await in_thread(
+            reserve, context, candidate, context.notebook(), balance, recover_orphan
+        )
         if is_new:
             return reserved, candidate

@@ -22,10 +22,12 @@ from kling_nb.core.expenses import Expense
 from kling_nb.core.forks import OwnProcess
 from kling_nb.core.money import Funds
 from kling_nb.kie.network import Transport
-from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.lookup import find_model
-from kling_nb.storage import JobRecord, Ledger, UploadCache
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
+from kling_nb.storage.upload_cache import UploadCache
 from kling_nb.storage.user_index import UserIndex
 
 from . import settings
@@ -79,7 +81,8 @@ class Session:
     ) -> None:
         settings.seal(given)
         self.settings = settings.resolve(**given)
-        self._notebook_path = notebook
+        self.notebook_path = notebook
+        """Returns the path of the notebook; empty if it is unknown."""
         self.ledger = Ledger(self.settings.folder, clock=now)
         self._process = OwnProcess()
         self.loop = OwnBackgroundLoop(background_loop(), self._process)
@@ -101,7 +104,8 @@ class Session:
             sleep=sleep,
         )
         self._recovery = Recovery(self._context)
-        self._registry = JobRegistry(self._context, self.loop, self._recovery, self._usual_s)
+        emulated_s = self.settings.emulator_seconds if self.service == "emulator" else None
+        self._registry = JobRegistry(self._context, self.loop, self._recovery, emulated_s)
 
     @property
     def service(self) -> str:
@@ -111,7 +115,7 @@ class Session:
     @property
     def notebook(self) -> str:
         """The path of the notebook from the parent of the clip folder; empty if unknown."""
-        path, folder = self._notebook_path(), self.settings.folder
+        path, folder = self.notebook_path(), self.settings.folder
         return name_notebook(Path(path).resolve(), folder.resolve()) if path else ""
 
     def image_to_video(self, image: object, prompt: str, **values: Any) -> Job:
@@ -184,7 +188,7 @@ class Session:
             WaitInterrupted: Interrupted; nothing was or will be sent.
         """
         given_up = threading.Event()
-        reserving = self.loop.submit(self._registry.reserve(request, given_up))
+        reserving = self.loop.submit(self._registry.reserve(request, self.notebook, given_up))
         try:
             return reserving.result()
         except KeyboardInterrupt:
@@ -282,7 +286,7 @@ class Session:
     async def process_callback(self, body: bytes, token: str) -> Job | None:
         """Process a callback on the background loop; see `receive_callback`."""
         self.callback_urls.note_received(token)
-        return await receive_callback(self._recovery, self._registry, body, token)
+        return await receive_callback(self._recovery, self._registry.attach, body, token)
 
     def forget(self, job_id: str, *, yes: bool = False) -> JobRecord:
         """Allow a lost request to be paid again; with `yes` also one that was probably paid."""
@@ -341,11 +345,6 @@ class Session:
     def _withdraw_late(self, reserving: Future[Job]) -> None:
         if not reserving.cancelled() and reserving.exception() is None:
             self.loop.submit(self._registry.withdraw(reserving.result()))
-
-    def _usual_s(self, model: str) -> float:
-        if self.service == "emulator":
-            return self.settings.emulator_seconds
-        return CATALOGUE.get(model, IMAGE_TO_VIDEO).usual_s
 
     async def _resume(self, job_id: str) -> list[Job]:
         await in_thread(self.ledger.open)

@@ -70,6 +70,10 @@ class Settings:
         """Whether clips are emulated only because there is no key."""
         return self.mode_reason == _NO_KEY
 
+    def describe_mode(self) -> str:
+        """Return `live` or `emulator`, and the reason."""
+        return f"{self.mode} ({self.mode_reason})"
+
 
 class SessionArguments(TypedDict, total=False):
     """The settings as arguments; None means not given."""

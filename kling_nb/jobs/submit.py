@@ -27,15 +27,16 @@ from kling_nb.core.job_state import Discarded, Refused, Sending, Stage, Waiting
 from kling_nb.kie.client import SubmitOutcome
 from kling_nb.kie.webhooks import add_callback_token
 from kling_nb.kie.wire import create_body
-from kling_nb.models.request_inputs import request_input
+from kling_nb.media.inputs import InputSource
+from kling_nb.models.clip_request import request_input
 from kling_nb.models.spec import review
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import in_thread
 from .context import Context
 from .job import Job
 from .job_from_record import error_of, state_of
-from .prepared_request import InputSource, PreparedRequest
+from .prepare import PreparedRequest
 from .upload_inputs import is_about_media
 
 _NO_MEDIA_HOST: Final = "server exception"
@@ -68,15 +69,15 @@ async def submit(
     except KlingError as error:
         await _discard(context, job, error)
         raise
-    sent = request_input(request.spec, request.values, urls)
+    spec = request.request.spec
     url, callback_token = await in_thread(_callback, request.request.callback_url, context)
-    body = create_body(request.spec.name, sent, url)
+    body = create_body(spec.name, request_input(spec, request.values, urls), url)
 
     async def record_sending() -> None:
         await in_thread(_begin, context, job.id, request, callback_token)
         job.enter(Sending())
 
-    fields = review(request.spec, request.values)
+    fields = review(spec, request.values)
     answers: list[str] = []
     # Recorded once the rate limit allows the request: a kernel that dies before has sent nothing.
     try:
@@ -105,7 +106,7 @@ def _begin(context: Context, job_id: str, request: PreparedRequest, callback_tok
     at = context.now()
     record = context.ledger.row(job_id)
     other_folders, slots = context.other_folders, context.ledger.id_slots
-    other_folders.claim(record, at, request.fingerprints)
+    other_folders.claim(record, at, request.fingerprints_of)
     try:
         sending = replace(record, stage=Stage.SENDING, sent_at=at, nonce=callback_token)
         slots.allocate(sending)

@@ -15,14 +15,15 @@ from kling_nb.core.errors import InvalidInput, LedgerError, MediaError
 from kling_nb.core.job_state import BLOCKING, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.media.input_store import is_stored, store_input
+from kling_nb.media.inputs import InputSource
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_line
-from kling_nb.models.clip_request import ClipRequest
-from kling_nb.models.request_inputs import media_of, with_media
+from kling_nb.models.clip_request import ClipRequest, media_of, with_media
 from kling_nb.models.spec import ModelSpec
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
-from .prepared_request import InputSource, PreparedRequest
+from .prepare import PreparedRequest
 
 _log = logging.getLogger("kling_nb")
 

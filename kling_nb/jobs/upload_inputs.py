@@ -23,11 +23,12 @@ from kling_nb.core.stored_input import StoredInput
 from kling_nb.kie.client import Client
 from kling_nb.kie.urls import UPLOAD_URL
 from kling_nb.media.input_store import suffix_of
-from kling_nb.storage import JobRecord, UploadCache
+from kling_nb.media.inputs import InputSource
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.upload_cache import UploadCache
 
 from .background_loop import in_thread
 from .job import Job
-from .prepared_request import InputSource
 
 _AT_ONCE: Final = 4
 """How many uploads of a request run in parallel."""

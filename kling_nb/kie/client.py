@@ -32,11 +32,11 @@ from kling_nb.core.errors import (
     ServiceError,
     Unreachable,
 )
+from kling_nb.kie.multipart import UPLOAD_FOLDER, MultipartUpload
 
 from . import urls, wire
 from .bodies import read_answer, read_number
 from .http import Progress
-from .multipart import UPLOAD_FOLDER, MultipartUpload
 from .network import Network, Transport, check_open, open_http
 from .rate_limit import RateLimiter
 from .urls import API_URL, UPLOAD_URL

@@ -25,8 +25,8 @@ from kling_nb.core.task_status import (
     TaskStatus,
     TaskSucceeded,
 )
+from kling_nb.kie.json_values import clean, is_url, read_float, read_integer, read_json, read_text
 
-from .json_values import clean, is_url, read_float, read_integer, read_json, read_text
 from .pages import page_text
 
 _PARAMETER_PHRASES = ("is required", "not within the range of allowed")

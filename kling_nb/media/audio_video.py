@@ -19,10 +19,9 @@ from typing import BinaryIO, ClassVar, Final
 from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import format_bytes, shorten
 from kling_nb.core.stored_input import StoredInput
-from kling_nb.models.parameters import ROUNDING_S, Media
+from kling_nb.models.parameters import ROUNDING_S, Media, check_frame
 
 from . import images
-from .frame_limits import check_frame
 from .image_sources import find_file
 from .input_store import check_unchanged, content_hash, is_stored, suffix_of
 from .probe import HEAD_BYTES, FileType, detect_type, measure, reading

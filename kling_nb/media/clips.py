@@ -1,26 +1,35 @@
 """Clips: read a file's facts, poster and frames, and make a preview small enough to embed.
 
-Decodes and re-encodes videos. Must not depend on jobs, services or notebooks. PyAV is imported
-inside the functions, so that importing this module is cheap.
+Large clips need a preview, and clips that some browsers cannot play. It is made once, in a hidden
+folder beside the clip, so that a search for clips does not find it, and again when the clip
+changes. Must not depend on jobs, services or notebooks. PyAV is imported inside the functions, so
+that importing this module is cheap.
 """
 
 from __future__ import annotations
 
+import glob
+import hashlib
+import logging
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from kling_nb.core.errors import MediaError, WrongLength
+from kling_nb.core.files import make_folder
+from kling_nb.core.forks import renew_in_child
 from kling_nb.core.job_state import ClipFacts, Encoding
 
 from . import probe
-from .input_store import content_hash
+from .input_store import content_hash, write_whole
 from .probe import HEAD_BYTES, ONE_THREAD, TOLERANCE_S, read_duration, read_end, to_image
 
 if TYPE_CHECKING:
@@ -34,6 +43,11 @@ _ALLOWED: Final = "allowed: an MP4 or WebM that plays; if it came from the servi
 POSTER_BYTES: Final = 60_000  # in base64 and with its card, less than 100 kB of a notebook
 _PLAYABLE: Final = frozenset({"mp4", "matroska"})
 """FFmpeg's names of the containers of clips."""
+WHOLE_BYTES: Final = 2_000_000
+"""The largest clip that is embedded whole."""
+_PREVIEW_BYTES: Final = 1_500_000
+"""The largest preview."""
+_PREVIEW_FOLDER: Final = ".previews"
 _TOLERANCE_SHARE: Final = 0.1
 _AUDIO_BITS_PER_S: Final = 96_000
 _PREVIEW_PX: Final = 720
@@ -156,7 +170,7 @@ def decode_frame(path: Path, index: int) -> tuple[Image, int]:
     raise IndexError(f"frame {index}: {path.name} has {count} frames, 0 to {count - 1}, or -1 back")
 
 
-def preview(path: Path, *, max_bytes: int = 1_500_000) -> bytes:
+def make_preview(path: Path, *, max_bytes: int = _PREVIEW_BYTES) -> bytes:
     """Return the clip as an MP4 of at most `max_bytes`: H.264, AAC, at most 720p.
 
     Raises:
@@ -278,3 +292,89 @@ def _clip_type(path: Path) -> probe.FileType:
     if file_type is None or file_type.demuxer not in _PLAYABLE:
         raise MediaError(f"{path.name}: begins with {head[:12]!r}, which no clip does; {_ALLOWED}")
     return file_type
+
+
+# One at a time: an encoder uses all processors, and a second request for the same preview waits.
+_making = threading.Lock()
+_log = logging.getLogger("kling_nb")
+
+
+def _start_child() -> None:
+    global _making  # noqa: PLW0603 - a thread of the parent may have held it at the fork
+    _making = threading.Lock()
+
+
+renew_in_child(_start_child)
+
+
+def needs_preview(path: Path, *, at_any_size: bool = False) -> bool:
+    """Return whether a clip needs a preview: it is large, or some browsers cannot play it.
+
+    Args:
+        path: The clip.
+        at_any_size: A large clip needs none.
+
+    Raises:
+        MediaError: The file is not a video.
+        OSError: The file cannot be read.
+    """
+    is_large = path.stat().st_size > WHOLE_BYTES and not at_any_size
+    return is_large or not encoding_of(path).plays_everywhere
+
+
+def encoding_of(path: Path) -> Encoding:
+    """Return how a clip is encoded; read once until the file changes.
+
+    Raises:
+        MediaError: The file is not a video.
+        OSError: The file cannot be read.
+    """
+    found = path.stat()
+    return _read_encoding(path, found.st_size, found.st_mtime_ns)
+
+
+def stored_preview(path: Path) -> bytes:
+    """Return the existing preview of the clip as it is now; empty if there is none."""
+    try:
+        return _preview_path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def preview(path: Path) -> bytes:
+    """Return the preview; making it takes seconds.
+
+    Raises:
+        MediaError: The clip cannot be played.
+        OSError: The clip cannot be read.
+    """
+    with _making:
+        preview_path = _preview_path(path)
+        content = stored_preview(path)
+        if not content:
+            content = make_preview(path, max_bytes=_PREVIEW_BYTES)
+            _store(preview_path, content)
+        return content
+
+
+@lru_cache(maxsize=1000)
+def _read_encoding(path: Path, _size_bytes: int, _changed_ns: int) -> Encoding:
+    return read_encoding(path)
+
+
+def _preview_path(path: Path) -> Path:
+    """Return the path of a preview; its name changes with the clip's size and time."""
+    found = path.stat()
+    digest = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:12]
+    return path.parent / _PREVIEW_FOLDER / f"{path.stem}-{digest}.mp4"
+
+
+def _store(path: Path, content: bytes) -> None:
+    """Write a preview and delete the earlier ones of the clip; only log a failure."""
+    try:
+        make_folder(path.parent, within=path.parent.parent)
+        for old in path.parent.glob(f"{glob.escape(path.stem[:-12])}{'?' * 12}.mp4"):
+            old.unlink(missing_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        _log.info("the preview %s cannot be stored: %s", path, error)

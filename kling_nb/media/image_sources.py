@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.stored_input import StoredInput
+from kling_nb.models.parameters import describe_size
 
-from .frame_limits import describe_size
 from .input_store import content_hash, read_stored
 from .metadata import strip_metadata
 from .probe import HEAD_BYTES, HEIF, RAW, SVG, detect_type

@@ -7,18 +7,18 @@ The only conversion from a given value to the content that is uploaded. `images`
 from __future__ import annotations
 
 import wave
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import format_bytes
 from kling_nb.core.limits import UPLOAD_LIMIT_BYTES
-from kling_nb.models.parameters import Media
+from kling_nb.models.parameters import Media, check_frame
 
 from . import images, probe
 from .audio_video import NOUNS, AudioVideoInput, read_audio_video
-from .frame_limits import check_frame
 from .image_sources import find_source
 from .images import ImageInput
 
@@ -29,6 +29,24 @@ _PLACEHOLDER_TYPES: Final = ("video/mp4", "audio/wav")
 MediaInput = ImageInput | AudioVideoInput
 """Both have `content`, `mime_type`, `size_bytes`, `sha256`, `source_sha256`, `name`, `thumbnail`
 and `facts`; a video or audio file has a `path` in place of the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSource:
+    """One image, video or audio file of a request: checked content, or a URL to send as it is."""
+
+    attachment: MediaInput
+    url: str = ""
+    origin: str = ""
+    """The URL that the user gave, also if its content is uploaded instead."""
+
+    @property
+    def content(self) -> bytes | Path:
+        """The content to upload, or the path of the file to upload."""
+        media = self.attachment
+        return (
+            Path(media.path) if isinstance(media, AudioVideoInput) and media.path else media.content
+        )
 
 
 def read_input(given: object, kind: Media, name: str = "") -> MediaInput:

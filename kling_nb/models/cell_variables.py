@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kling_nb.core.errors import InvalidInput
+from kling_nb.core.text import nearest
 
-from .lookup import nearest
 from .parameter_kind import as_tuple
 from .spec import ModelSpec
 

@@ -5,11 +5,10 @@ Uses only names, prices and variants of the catalogue.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kling_nb.core.errors import InvalidInput
+from kling_nb.core.text import nearest
 
 from .catalog import CATALOGUE
 from .rules import NeededWithout
@@ -46,12 +45,6 @@ def models_named(name: str) -> list[ModelSpec]:
     found = [spec for each, spec in CATALOGUE.items() if part and part in each.lower()]
     with_tail = [spec for spec in found if spec.name.lower().endswith(part)]
     return with_tail if len(with_tail) == 1 else found
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """Return the known word most similar to a word, or an empty text."""
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return found[0] if found else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
 
-from kling_nb.core.unicode_text import plain_lines
+from kling_nb.core.text import plain_lines
 
 Medium = Literal["image", "video", "audio"]
 

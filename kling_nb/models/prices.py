@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from .conditions import ALWAYS, When
 from .parameters import ROUNDING_S
+from .rules import ALWAYS, When
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """IPython magics: `%%kling` makes a clip, `%kling` runs all other commands.
 
-Options and help derive from the specs (`models/cell_options`); commands are in `commands`. This
+Options and help derive from the specs (`models/cell`); commands are in `commands`. This
 module connects them to a shell: variables, the display of jobs, waiting.
 """
 
@@ -23,15 +23,14 @@ from IPython.core.completer import (
 from IPython.core.magic import no_var_expand
 
 from kling_nb.core.errors import InvalidInput, KlingError, WaitInterrupted
-from kling_nb.display import cards
+from kling_nb.display.cards.card import Card, register_jobs, show_card
+from kling_nb.display.front_end import front_end, reported_notebooks
 from kling_nb.jobs.default_session import default_session, find_notebook
 from kling_nb.jobs.job import Job
 from kling_nb.models import cell as cells
-from kling_nb.models import cell_options
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
 from kling_nb.models.cell_variables import missing_variables, resolve
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.notebook.archive.notebook_file import reported_notebooks
 
 from .commands import Commands
 from .input_transformers import AWAITED, CellClock, awaiting, with_body, without_comments
@@ -55,7 +54,7 @@ class KlingMagics:
         self._await = awaiting(self.clock)
         self._complete = self._matcher()
         self._is_registered = False
-        self._shown: dict[int, tuple[int, cards.Card]] = {}
+        self._shown: dict[int, tuple[int, Card]] = {}
 
     def register(self) -> None:
         """Add magics, transformers, completion and displays to the shell."""
@@ -69,7 +68,7 @@ class KlingMagics:
         def kling_awaited(line: str, cell: str) -> Coroutine[Any, Any, Job | None]:
             return self.run_awaited(line, cell)
 
-        kling.__doc__ = f"{cell_options.help_text()}\n{self.commands.help_text()}"
+        kling.__doc__ = f"{cells.help_text()}\n{self.commands.help_text()}"
         # IPython must not expand braces and dollars, which may be part of a prompt.
         register = self.shell.register_magic_function
         register(no_var_expand(kling), "line_cell", "kling")
@@ -81,7 +80,7 @@ class KlingMagics:
 
     def teach_displays(self) -> None:
         """Display jobs and clips as cards."""
-        cards.register(self.shell, self.show)
+        register_jobs(self.shell, self.show)
 
     def unregister(self) -> None:
         """Remove the transformers and the completion; IPython cannot remove a magic."""
@@ -98,7 +97,7 @@ class KlingMagics:
         cell, job = self._submit(line, body)
         if job is None:
             return None
-        if cell.wait or cards.front_end(self.shell) == "headless":
+        if cell.wait or front_end(self.shell) == "headless":
             self._wait(job, self.show(job))
         return None if cell.output else job
 
@@ -115,15 +114,15 @@ class KlingMagics:
             raise WaitInterrupted(job.interrupted_text) from None
         return None if cell.output else job
 
-    def show(self, job: Job) -> cards.Card:
+    def show(self, job: Job) -> Card:
         """Display the card of a job, once per cell."""
         now = self.clock.now
         self._shown = {key: shown for key, shown in self._shown.items() if shown[0] == now}
         _, card = self._shown.get(id(job), (0, None))
         if card is None:
-            card = cards.show(job, self.shell)
+            card = show_card(job, self.shell)
             self._shown[id(job)] = (now, card)
-            if cards.front_end(self.shell) == "headless":
+            if front_end(self.shell) == "headless":
                 # Output after the end of the cell would not be saved.
                 with suppress(KlingError):
                     self._wait(job, card)
@@ -143,12 +142,10 @@ class KlingMagics:
         if not {"--model", "-m"} & set(words):
             # A prompt alone selects another model; an image may still follow.
             specs.append(IMAGE_TO_VIDEO)
-        options = {
-            name: given for each in specs for name, given in cell_options.options_of(each).items()
-        }
+        options = {name: given for each in specs for name, given in cells.options_of(each).items()}
         if choices := options.get(before):
             return list(choices)
-        if any(before in cell_options.source_options(each) for each in specs):
+        if any(before in cells.source_options(each) for each in specs):
             return self._sources(event.symbol)
         return list(options)
 
@@ -184,13 +181,13 @@ class KlingMagics:
         with session.submitting(
             wish
         ) as job:  # submits at the end of the block, if the card is shown
-            card = cards.show(job, self.shell, cell.embed)
+            card = show_card(job, self.shell, cell.embed)
             self._shown[id(job)] = (self.clock.now, card)
             if cell.output:
                 variables[cell.output] = job
         return cell, job
 
-    def _wait(self, job: Job, card: cards.Card) -> None:
+    def _wait(self, job: Job, card: Card) -> None:
         try:
             job.result()
         finally:

@@ -18,7 +18,7 @@ from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import Saved, Stage
 from kling_nb.core.money import format_price
 from kling_nb.display import html
-from kling_nb.display.cards import FrontEnd
+from kling_nb.display.front_end import FrontEnd
 from kling_nb.jobs.default_session import default_session, warn_unkeyed
 from kling_nb.jobs.session import Session
 
@@ -41,11 +41,6 @@ def greet(session: Session, front_end: FrontEnd) -> None:
     thread.start()
     if front_end == "headless":
         thread.join(_HEADLESS_WAIT_S)
-
-
-def describe_mode(session: Session) -> str:
-    """Return `live` or `emulator`, and the reason."""
-    return f"{session.settings.mode} ({session.settings.mode_reason})"
 
 
 def describe_balance(session: Session) -> str:
@@ -98,5 +93,5 @@ def _describe_jobs(session: Session) -> list[str]:
 
 def _bundle(session: Session, *parts: str) -> dict[str, str]:
     folder = f"clips in {session.settings.folder.name}"
-    text = " · ".join(["kling_nb", describe_mode(session), folder, *parts])
+    text = " · ".join(["kling_nb", session.settings.describe_mode(), folder, *parts])
     return {"text/plain": text, "text/html": f"<div>{html.prose(text)}</div>"}

@@ -5,28 +5,9 @@
 database cannot be written, `spending` has budgets, `task_matching` finds the row of a task,
 `callback_store` stores callbacks, `upload_cache` has the URLs of uploads, `user_index` lists paid
 requests across folders. Must not depend on the service, images or notebooks, and never receives a
-key. The only user of sqlite3 besides the emulator and `kie/rate_limit/store`.
+key. The only user of sqlite3 besides the emulator and `kie/rate_limit`.
 
 Read first: `ledger`, `job_record`, `jobs_table`.
 
-    from kling_nb.storage import Ledger
+    from kling_nb.storage.ledger import Ledger
 """
-
-from __future__ import annotations
-
-from .callback_store import CallbackStore, StoredCallback
-from .inspect import read_records
-from .job_record import JobRecord
-from .ledger import Ledger
-from .spending import Spending
-from .upload_cache import UploadCache
-
-__all__ = [
-    "CallbackStore",
-    "JobRecord",
-    "Ledger",
-    "Spending",
-    "StoredCallback",
-    "UploadCache",
-    "read_records",
-]

@@ -47,7 +47,7 @@ class JobRecord:
     cell: str = ""
     """The `%%kling` cell that makes the same request."""
     sources: Mapping[str, Sequence[StoredInput]] = field(default_factory=dict)
-    """The stored inputs, by the path of `request_inputs.media_of`; empty in older records."""
+    """The stored inputs, by the path of `clip_request.media_of`; empty in older records."""
     notebook: str = ""
     """The notebook's path from the parent of the ledger's folder; empty if it is not known."""
     earlier_fingerprints: tuple[str, ...] = ()

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from kling_nb.core import job_state
-from kling_nb.models.advisories import MediaFacts, warnings_of
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
-from kling_nb.storage import JobRecord
+from kling_nb.models.spec import MediaFacts, warnings_of
+from kling_nb.storage.job_record import JobRecord
 from tests.support import html_states
 from tests.support.html_states import ALREADY, EVERY, FACTS, NOW, SAVED, name_of
 
@@ -59,7 +59,7 @@ class StagedJob:
 
 def show(name: str, shell: Any) -> None:
     """Display the card of a stage, as a cell does."""
-    from kling_nb.display import cards
+    from kling_nb.display.cards.card import show_card
 
     number = list(STAGES).index(name)
     record = replace(
@@ -72,7 +72,7 @@ def show(name: str, shell: Any) -> None:
     state = made_now(STAGES[name])
     if isinstance(state, job_state.Saved):
         state = replace(state, clip=real_clip(state.clip))
-    cards.show(StagedJob(made_now(record), state), shell)  # type: ignore[arg-type]
+    show_card(StagedJob(made_now(record), state), shell)  # type: ignore[arg-type]
 
 
 def made_now(value: Any) -> Any:

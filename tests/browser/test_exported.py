@@ -19,7 +19,7 @@ import pytest
 from nbconvert import HTMLExporter
 
 from kling_nb.core.job_state import Saved
-from kling_nb.display.cards import card_bundle
+from kling_nb.display.cards.mimebundle import card_bundle
 from kling_nb.display.html import Section, find_sections
 from kling_nb.media.clips import probe_clip
 from tests.execute_notebooks import NOTEBOOKS

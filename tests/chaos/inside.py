@@ -26,8 +26,9 @@ from kling_nb.jobs.session import Session
 from kling_nb.kie import client
 from kling_nb.kie.bodies import Limits
 from kling_nb.kie.http import Downloader
-from kling_nb.storage import Ledger, database
+from kling_nb.storage import database
 from kling_nb.storage.id_slots import IdSlots
+from kling_nb.storage.ledger import Ledger
 
 __all__ = ["arm", "prepare"]
 

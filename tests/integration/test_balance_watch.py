@@ -22,7 +22,8 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.job_from_record import error_of, evidence_of, state_of
 from kling_nb.jobs.poller import Poller
 from kling_nb.jobs.submit import submit
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from tests.support.service import RECORD, World
 
 

@@ -23,7 +23,8 @@ from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import read_callback_token
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.storage import CallbackStore, Ledger, StoredCallback
+from kling_nb.storage.callback_store import CallbackStore, StoredCallback
+from kling_nb.storage.ledger import Ledger
 from tests.support.controllers import StubController
 from tests.support.service import sent_row
 

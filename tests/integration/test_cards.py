@@ -16,15 +16,17 @@ import pytest
 
 from kling_nb.core.charge_evidence import NO_EVIDENCE
 from kling_nb.core.job_state import Detached, Event, JobState, Preparing, Saved
-from kling_nb.display import cards, comm
+from kling_nb.display import comm
 from kling_nb.display import threads as workers
-from kling_nb.display.cards import Card, FrontEnd, card
+from kling_nb.display.cards import card
 from kling_nb.display.cards import card as entries
+from kling_nb.display.cards.card import Card, register_jobs, show_card
 from kling_nb.display.comm import Hub
+from kling_nb.display.front_end import FrontEnd
 from kling_nb.errors import LedgerError, TaskFailed
 from kling_nb.jobs.background_loop import background_loop, in_thread
 from kling_nb.jobs.job import Clip, Job
-from kling_nb.media import previews
+from kling_nb.media import clips
 from tests.support import html_states
 from tests.support.controllers import StubController
 from tests.support.html_states import FACTS, NOW, WAITING
@@ -87,7 +89,7 @@ def open_card(pages: Pages) -> Iterator[OpenCard]:
         opened.append(open_shell("terminal" if place == "terminal" else place))
         shell = opened[-1].__enter__()
         job = Job(FACTS, state, background_loop())
-        return shell, job, cards.show(job, shell)
+        return shell, job, show_card(job, shell)
 
     yield begin
     for shell in opened:
@@ -271,7 +273,7 @@ def test_a_job_that_ends_while_its_card_is_made(
             return observe(observer)
 
         monkeypatch.setattr(job, "observe", late)
-        cards.show(job, shell).settled.result(PATIENCE_S)
+        show_card(job, shell).settled.result(PATIENCE_S)
         assert "data:video/mp4" in updates_of(shell, 0)[-1]["text/html"]
 
 
@@ -449,7 +451,7 @@ def large(saved: Saved, clip_path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     """A clip that counts as large."""
     copy = tmp_path / "large clip.mp4"
     copy.write_bytes(clip_path.read_bytes())
-    monkeypatch.setattr(previews, "WHOLE_BYTES", 10)
+    monkeypatch.setattr(clips, "WHOLE_BYTES", 10)
     return replace(saved, clip=replace(saved.clip, path=str(copy), size_bytes=10**7))
 
 
@@ -465,7 +467,7 @@ def test_a_large_clip_is_a_poster_until_its_preview_is_made(
         gate.wait(PATIENCE_S)
         return b"the preview"
 
-    monkeypatch.setattr(previews.clips, "preview", slow)
+    monkeypatch.setattr(clips, "make_preview", slow)
     shell, _, opened = open_card("notebook", large)
     assert "<video" not in htmls(shell)[0]
     assert "large%20clip.mp4" in htmls(shell)[0]
@@ -485,7 +487,7 @@ def test_a_headless_run_waits_for_the_preview(
     open_card: OpenCard, large: Saved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes after the cell is not saved there."""
-    monkeypatch.setattr(previews.clips, "preview", lambda *_, **__: b"the preview")
+    monkeypatch.setattr(clips, "make_preview", lambda *_, **__: b"the preview")
     shell, job, opened = open_card("headless")
     finish(job, large)
     opened.settled.result(PATIENCE_S)
@@ -499,7 +501,7 @@ def test_a_terminal_needs_no_preview(
     open_card: OpenCard, large: Saved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It prints words."""
-    monkeypatch.setattr(previews.clips, "preview", None)
+    monkeypatch.setattr(clips, "make_preview", None)
     _, job, opened = open_card("terminal")
     finish(job, large)
     opened.settled.result(PATIENCE_S)
@@ -601,7 +603,7 @@ def test_a_clip_is_a_card(saved: Saved) -> None:
     """Displayed by itself, it is the card of its job; registering twice changes nothing."""
     with open_shell() as shell:
         for _ in range(2):
-            cards.register(shell, lambda job: None)
+            register_jobs(shell, lambda job: None)
         clip = Clip(FACTS, saved.clip, saved.task_id, "", saved.credits, NOW)
         data, _ = shell.display_formatter.format(clip)
     assert "data:video/mp4" in data["text/html"]

@@ -14,10 +14,10 @@ from kling_nb.jobs.session import Session
 from kling_nb.kie.wire import create_body
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import write_cell
+from kling_nb.models.clip_request import media_of, request_input, with_media
 from kling_nb.models.parameter_kind import Medium
 from kling_nb.models.parameters import Choice, Media, Number
 from kling_nb.models.records import Records
-from kling_nb.models.request_inputs import media_of, request_input, with_media
 from kling_nb.models.rules import PresenceFlag
 from kling_nb.models.spec import ModelSpec, Parameter, validate
 from kling_nb.notebook.magics import KlingMagics

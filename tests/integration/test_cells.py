@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_nb.core.unicode_text import comparable_text
+from kling_nb.core.text import comparable_text
 from kling_nb.errors import InvalidInput
 from kling_nb.models import cell as cells
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO

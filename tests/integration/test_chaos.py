@@ -17,7 +17,8 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.emulator import KNOWN_FAULTS
 from kling_nb.models.cell import read_cell
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from tests.chaos import __main__ as command
 from tests.chaos.evidence import stage_at_death, stage_of
 from tests.chaos.judge import Evidence, Kind, Noted, Paid, Played, judge

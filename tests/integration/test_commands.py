@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from kling_nb.core.job_state import Stage
-from kling_nb.display.cards import card_bundle
+from kling_nb.display.cards.mimebundle import card_bundle
 from kling_nb.errors import ConfigurationError, KlingError, LedgerError
 from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job

@@ -106,7 +106,7 @@ def test_decoding_leaves_no_threads_of_a_library(tmp_path: Path) -> None:
     kling_nb.emulator.Emulator = kling_nb.emulator.Emulator.func  # renders from the picture
     clip = kling.text_to_video("first", duration=5).result(WAIT_S)
     kling.image_to_video(clip.frame(0), "second", duration=5).result(WAIT_S)
-    clips.preview(Path(clip.path))
+    clips.make_preview(Path(clip.path))
 
     def foreign():
         return len(os.listdir("/proc/self/task")) - threading.active_count()
@@ -235,15 +235,15 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
     script = """
     from kling_nb.display import comm as live, threads as workers
     from kling_nb.jobs import default_session as default
-    from kling_nb.media import previews
+    from kling_nb.media import clips
     from kling_nb.emulator.render import worker as studio
-    from kling_nb.kie.rate_limit.store import IN_MEMORY
+    from kling_nb.kie.rate_limit import IN_MEMORY
     workers.draw_later(lambda: None)
     workers.work_later(lambda: None)
     held, over = threading.Event(), threading.Event()
 
     def hold():
-        with default._lock, live._hub_lock, previews._making, studio.ONE_AT_A_TIME, IN_MEMORY._lock:
+        with default._lock, live._hub_lock, clips._making, studio.ONE_AT_A_TIME, IN_MEMORY._lock:
             held.set()
             over.wait()
 
@@ -257,7 +257,7 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
         workers.work_later(clicked.set)
         owners = (default, IN_MEMORY)
         locks = [owner._lock for owner in owners]
-        locks += [live._hub_lock, previews._making, studio.ONE_AT_A_TIME]
+        locks += [live._hub_lock, clips._making, studio.ONE_AT_A_TIME]
         free = [lock.acquire(blocking=False) for lock in locks]
         for lock in locks:
             lock.release()

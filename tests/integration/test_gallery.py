@@ -17,10 +17,10 @@ from kling_nb.errors import MediaError
 from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
-from kling_nb.media import clips, previews
+from kling_nb.media import clips
 from kling_nb.media.clips import read_encoding
 from kling_nb.media.images import shrink
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from tests.support.reels import encoded
 from tests.support.shells import htmls, open_shell, texts
 
@@ -171,7 +171,7 @@ def test_a_large_clip_is_sent_as_a_preview(
 ) -> None:
     """Made once."""
     made = []
-    monkeypatch.setattr(previews, "WHOLE_BYTES", 10)
+    monkeypatch.setattr(clips, "WHOLE_BYTES", 10)
     monkeypatch.setattr(clips, "preview", lambda path, **_: made.append(path) or b"smaller")
     assert galleries.read_video(rows[0]) == (b"smaller", True)
     assert galleries.read_video(rows[0]) == (b"smaller", True)

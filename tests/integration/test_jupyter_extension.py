@@ -22,7 +22,9 @@ from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key
 from kling_nb.errors import ConfigurationError
-from kling_nb.storage import CallbackStore, JobRecord, Ledger
+from kling_nb.storage.callback_store import CallbackStore
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from tests.support.jupyter import Server, notification, running
 
 TASK = "e989621f54392584b05867f87b160672"

@@ -14,7 +14,8 @@ import pytest
 import kling_nb
 from kling_nb.core.budgets import Change, Scope
 from kling_nb.core.job_state import Stage
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 

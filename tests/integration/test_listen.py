@@ -26,7 +26,7 @@ from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import add_callback_token, sign_callback
-from kling_nb.storage import CallbackStore
+from kling_nb.storage.callback_store import CallbackStore
 from tests.support.controllers import StubController
 from tests.support.service import KEY
 

@@ -29,8 +29,10 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.storage import JobRecord, Ledger, database
+from kling_nb.storage import database
 from kling_nb.storage.id_slots import IdSlots
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, EASY, KEY, Served, Wire
 

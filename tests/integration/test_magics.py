@@ -13,8 +13,8 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from kling_nb.core.job_state import Stage
-from kling_nb.display import cards
-from kling_nb.display.cards import FrontEnd
+from kling_nb.display.cards import mimebundle
+from kling_nb.display.front_end import FrontEnd
 from kling_nb.errors import (
     BudgetExceeded,
     InsufficientCredits,
@@ -253,7 +253,7 @@ def test_a_cell_whose_card_cannot_be_shown_sends_nothing(
         raise RuntimeError("no card")
 
     with monkeypatch.context() as patch:
-        patch.setattr(cards, "show", broken)
+        patch.setattr(magics, "show_card", broken)
         assert isinstance(shell.run_cell(CELL.format("")).error_in_exec, RuntimeError)
     assert [row.stage for row in session.jobs()] == [Stage.DISCARDED]
     run(shell, CELL.format("--wait"))
@@ -294,7 +294,7 @@ def complete(shell: Any, line: str) -> list[str]:
         ("%%kling --dur", {"--duration"}),
         ("%%kling --duration ", {"5", "10"}),
         ("%%kling -i fox.png -d ", {"5", "10"}),
-        ("%%kling --embed ", set(cards.Embed.__args__)),  # type: ignore[attr-defined]
+        ("%%kling --embed ", set(mimebundle.Embed.__args__)),  # type: ignore[attr-defined]
         ("%%kling --model ", set(CATALOGUE)),
         ("%%kling -m kling", set(CATALOGUE)),
         ("%%kling --image ", {"picture"}),
@@ -364,7 +364,7 @@ def test_requests_are_noted_with_their_notebook(
     monkeypatch.setattr(default_session, "_notebook_path", str)
     monkeypatch.setenv("JPY_SESSION_NAME", "/srv/fox.ipynb")
     start(place)
-    assert default_session._current_notebook() == told
+    assert default_session._notebook_path() == told
 
 
 def test_a_budget_refuses_a_cell_in_one_line(start: Callable[..., Any], session: Session) -> None:

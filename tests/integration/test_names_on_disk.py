@@ -45,20 +45,19 @@ from kling_nb.core.charge_evidence import encode_watch
 from kling_nb.core.job_state import Encoding, JobState, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.display import html
-from kling_nb.display.cards import card_bundle
+from kling_nb.display.cards.mimebundle import card_bundle
 from kling_nb.display.comm import Hub
 from kling_nb.display.gallery import Gallery
 from kling_nb.display.panel.widgets import Actions, Picker, Recents, Rows
 from kling_nb.emulator import EmulatedAccount
-from kling_nb.kie.rate_limit.limiter import RateLimiter
-from kling_nb.kie.rate_limit.store import Account
+from kling_nb.kie.rate_limit import Account, RateLimiter
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
-from kling_nb.models.cell_options import options_of
+from kling_nb.models.cell import options_of
 from kling_nb.notebook.commands import Commands
-from kling_nb.storage import Ledger
 from kling_nb.storage.callback_routes import CallbackRoutes
 from kling_nb.storage.id_slots import IdSlots
 from kling_nb.storage.job_record import adopted_fingerprint, encode_facts, encode_sources
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.html_states import CLIP, EMULATED, EVERY, FACTS, NOW, TINY_JPEG, WATCH
 from tests.support.service import sent_row

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import kling_nb
 from kling_nb.core.job_state import Stage
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import KEY, Served
 

@@ -17,13 +17,13 @@ import pytest
 
 from kling_nb.core.job_state import Saved, Waiting
 from kling_nb.display import html
-from kling_nb.display.cards import card_bundle, join_bundles
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
+from kling_nb.display.cards.mimebundle import card_bundle, join_bundles
 from kling_nb.errors import InvalidInput
 from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
-from kling_nb.media import clips, previews
+from kling_nb.media import clips
 from kling_nb.notebook.archive import pack as packing
 from kling_nb.notebook.archive.clip_finder import ClipFinder
 from kling_nb.notebook.archive.notebook_file import WIDGET_STATE, NotebookFile
@@ -113,7 +113,7 @@ def test_pack_tells_of_clips_that_not_every_browser_plays(session: Session, tmp_
     done = pack(save(tmp_path / "film.ipynb", card_bundle(facts, state, "never")))
     assert (done.clips, done.previews, done.missing) == ([], [path.name], [])
     (card,) = cards(done.path)
-    assert card.video == previews.preview(path)
+    assert card.video == clips.preview(path)
     assert [each.embed for each in metadata_of(done.path)] == ["preview"]
     assert f"Send these files too: {path.name}" in "\n".join(describe("pack", done))
     assert slim(done.path).previews == []
@@ -230,7 +230,7 @@ def test_a_preview_of_a_clip_that_is_gone_stays(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is all that is left, and the clip is named."""
-    monkeypatch.setattr(previews, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(clips, "WHOLE_BYTES", 0)
     monkeypatch.setattr(clips, "preview", lambda path, max_bytes: path.read_bytes()[:-1])
     path = save(tmp_path / "film.ipynb", shown(job))
     name = clip_of(job).name

@@ -33,7 +33,7 @@ from kling_nb.jobs.poller import Poller
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader, Progress, Received
 from kling_nb.media import clips
-from kling_nb.storage import Ledger
+from kling_nb.storage.ledger import Ledger
 from tests.support.service import RECORD, Wire, World
 
 POLL_FAULTS = ("poll-drop", "poll-502", "poll-html", "poll-429", "poll-stall")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import kling_nb
-import kling_nb.kie.rate_limit.limiter
+import kling_nb.kie.rate_limit
 from kling_nb.core.poll_schedule import NEW_TASKS
 from kling_nb.emulator import EmulatedAccount
 from kling_nb.jobs.session import Session
@@ -145,7 +145,7 @@ def test_more_jobs_than_the_limit_at_once(
     strict: Served, tmp_path: Path, open_session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All requests of a session are accepted, and nothing is sent a second time."""
-    monkeypatch.setattr(kling_nb.kie.rate_limit.limiter, "NEW_TASKS", TASKS)
+    monkeypatch.setattr(kling_nb.kie.rate_limit, "NEW_TASKS", TASKS)
     session: Session = open_session(**strict.settings(tmp_path / "clips"))
     wishes = [ClipRequest(TEXT_TO_VIDEO, {"prompt": f"Fox {number}"}) for number in range(25)]
     jobs = [session.reserve(wish) for wish in wishes]

@@ -27,7 +27,7 @@ from kling_nb.emulator import Emulator
 from kling_nb.jobs.callback_inbox import stored_callbacks
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import sign_callback
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from tests.support.callback_endpoints import each, exchange, status_of
 from tests.support.service import EASY, RECORD, Wire
 

@@ -15,18 +15,18 @@ import nbformat
 import pytest
 
 from kling_nb.core.job_state import Preparing, Stage, Waiting
-from kling_nb.display.cards import card_bundle
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
+from kling_nb.display.cards.mimebundle import card_bundle
 from kling_nb.errors import InvalidInput
 from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
-from kling_nb.models.request_inputs import fingerprint
+from kling_nb.models.clip_request import fingerprint
 from kling_nb.models.spec import validate
 from kling_nb.notebook.archive.clip_finder import ClipFinder
 from kling_nb.notebook.archive.recover import describe, recover
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.user_index import UserIndex
 
 PATIENCE_S = 20.0

@@ -15,7 +15,8 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.recovery import Recovery
 from kling_nb.jobs.submit import submit
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, World
 

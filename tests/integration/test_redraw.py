@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.display.cards import card_bundle
 from kling_nb.display.cards.metadata import CARD_MIME, CardMetadata, read_card
+from kling_nb.display.cards.mimebundle import card_bundle
 from kling_nb.display.html import Section, find_sections
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
-from kling_nb.media import previews
+from kling_nb.media import clips
 from kling_nb.notebook.archive.redraw import redraw_card, whole_clip
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from tests.support.reels import encoded
 
 Card = tuple[Section, CardMetadata, JobRecord, Path]
@@ -59,7 +59,7 @@ def test_a_clip_in_another_codec_goes_in_as_its_preview(card: Card) -> None:
     assert foreign is not None
     for each in (known, foreign):
         (drawn,) = find_sections(each.markup)
-        assert drawn.video == previews.preview(path)
+        assert drawn.video == clips.preview(path)
         assert drawn.markup.count("H.264 preview: the file is H.265") == 1
         assert [each.embed for each in read_card(each.metadata)] == ["preview"]
     path.write_bytes(section.video)

@@ -18,7 +18,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.kie.client import Client
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.storage import Ledger
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.task_matching import TaskMatching
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, KEY

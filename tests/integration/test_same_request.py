@@ -19,10 +19,10 @@ from kling_nb.errors import AlreadyPaid, InvalidInput
 from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE, TEXT_TO_VIDEO
-from kling_nb.models.clip_request import ClipRequest
-from kling_nb.models.request_inputs import fingerprint, fingerprints, media_of
+from kling_nb.models.clip_request import ClipRequest, fingerprint, fingerprints, media_of
 from kling_nb.models.spec import validate
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.sample_requests import SHOTS, given_of
 from tests.support.service import World

@@ -23,18 +23,21 @@ import pytest
 from kling_nb.core.charge_evidence import encode_watch
 from kling_nb.core.job_state import Stage
 from kling_nb.display import html
-from kling_nb.display.cards import card_bundle
+from kling_nb.display.cards.mimebundle import card_bundle
 from kling_nb.jobs import default_session
 from kling_nb.jobs.job_from_record import state_of
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.notebook_file import NotebookFile
 from kling_nb.notebook.archive.pack import pack, slim
 from kling_nb.notebook.archive.recover import recover
-from kling_nb.storage import CallbackStore, JobRecord, Ledger, UploadCache
 from kling_nb.storage.callback_routes import CallbackRoutes
+from kling_nb.storage.callback_store import CallbackStore
 from kling_nb.storage.database import Database
 from kling_nb.storage.id_slots import IdSlots
 from kling_nb.storage.inspect import read_records
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
+from kling_nb.storage.upload_cache import UploadCache
 from kling_nb.storage.user_index import UserIndex
 
 SAVED = Path(__file__).parents[1] / "samples" / "saved"

@@ -28,7 +28,8 @@ from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, KEY, Served
 
@@ -449,7 +450,7 @@ def test_expectations_are_learnt(session: Session) -> None:
 def test_a_clip_that_was_edited_is_left_alone(session: Session) -> None:
     """A file of another size that plays is a person's own: nothing is fetched over it."""
     clip = session.text_to_video("A red fox").result(PATIENCE_S)
-    edited = clips.preview(clip.path) + bytes(8)
+    edited = clips.make_preview(clip.path) + bytes(8)
     clip.path.write_bytes(edited)
     asked = emulated_account(session).all_requests()
     assert saved(session.text_to_video("A red fox")).already

@@ -26,13 +26,14 @@ from kling_nb.errors import (
 from kling_nb.jobs.balance_watch import BalanceWatcher
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.prepared_request import PreparedRequest
+from kling_nb.jobs.prepare import PreparedRequest
 from kling_nb.jobs.submit import submit
 from kling_nb.kie.client import Client, SubmitOutcome
 from kling_nb.kie.rate_limit import Account, RateLimiter
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from tests.support.service import CREATE, UPLOAD, Others, World
 
 

@@ -36,7 +36,7 @@ from kling_nb.jobs.takes import candidate_takes, check_repeatable, has_inputs, r
 from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import read_cell
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.user_index import UserIndex
 from tests.support.reels import video
 from tests.support.service import CREATE, KEY, UPLOAD
@@ -479,9 +479,7 @@ def test_a_request_that_is_read_in_another_way(
 ) -> None:
     """If it would not be the same request, it is not made under its name."""
     first = session.text_to_video("A red fox")
-    monkeypatch.setattr(
-        "kling_nb.jobs.prepared_request.fingerprints", lambda *given, **named: ("00" * 32,)
-    )
+    monkeypatch.setattr("kling_nb.jobs.prepare.fingerprints", lambda *given, **named: ("00" * 32,))
     with pytest.raises(LedgerError, match=r"cannot be asked for exactly as it was.*--take 2"):
         first.another_take()
     assert account.count_tasks() == 1
@@ -637,7 +635,7 @@ def test_another_take_that_another_folder_is_quicker_with(
 def test_the_price_is_todays(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the balance as well."""
     first = session.text_to_video("A red fox")
-    monkeypatch.setattr("kling_nb.jobs.prepared_request.price_credits", lambda *given: 60.0)
+    monkeypatch.setattr("kling_nb.jobs.prepare.price_credits", lambda *given: 60.0)
     second = first.another_take()
     assert (first.record.price_credits, second.record.price_credits) == (55, 60)
     assert second.record.balance_before == 5916 - 55

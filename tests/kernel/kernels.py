@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 __all__ = ["PATIENCE_S", "WIDGET", "Kernel", "Message", "environment", "open_kernel"]
 

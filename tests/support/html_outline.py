@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 from kling_nb.core.job_state import JobState
 from kling_nb.display import html
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from tests.support.html_states import FACTS, NOW
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 __all__ = ["record_of"]
 

@@ -27,15 +27,16 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.job_from_record import state_of
 from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.poller import Poller
-from kling_nb.jobs.prepare import prepare
-from kling_nb.jobs.prepared_request import PreparedRequest
+from kling_nb.jobs.prepare import PreparedRequest, prepare
 from kling_nb.jobs.submit import submit
 from kling_nb.jobs.upload_inputs import InputUploader
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.storage import JobRecord, Ledger, UploadCache
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
+from kling_nb.storage.upload_cache import UploadCache
 from kling_nb.storage.user_index import UserIndex
 
 __all__ = [
@@ -185,7 +186,7 @@ class World:
     def intend(self, wish: ClipRequest) -> tuple[Job, PreparedRequest]:
         """An intended job for any wish."""
         prepared = asyncio.run(prepare(wish, service="emulator", downloads=self.context.inputs))
-        row, new = self.ledger.intend(prepared.record())
+        row, new = self.ledger.intend(prepared.record)
         assert new
         return self.handle(row), prepared
 

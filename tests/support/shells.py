@@ -14,7 +14,7 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from kling_nb.display.cards import FrontEnd
+from kling_nb.display.front_end import FrontEnd
 
 PATIENCE_S = 20.0
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from kling_nb.core.console import accept_all_characters
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import (
     Downloading,
@@ -28,14 +29,23 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.display import html
 from kling_nb.display.comm import CardContainer
+from kling_nb.display.front_end import front_end
 from kling_nb.display.html import CardStatus
 from kling_nb.display.links import relative_link
 from kling_nb.display.threads import draw_later, work_later
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.job import Job
 
-from .mimebundle import Bundle, Embed, card_bundle, join_bundles, lacks_preview, make_preview
-from .outputs import Output
+from .mimebundle import (
+    Bundle,
+    Embed,
+    Output,
+    card_bundle,
+    join_bundles,
+    lacks_preview,
+    make_preview,
+    output_for,
+)
 
 _QUIET_S = 2.0
 
@@ -321,3 +331,16 @@ class Card:
                 work(*args)
         except Exception:
             _log.exception("the card of job %s could not be shown", self.job.id)
+
+
+def show_card(job: Job, shell: Any, embed: Embed = "auto") -> Card:
+    """Display a job's card in the running cell."""
+    card = Card(job, output_for(front_end(shell)), embed)
+    card.display()
+    return card
+
+
+def register_jobs(shell: Any, show_job: Callable[[Job], object]) -> None:
+    """Display jobs of a shell as live cards; repeated calls change nothing."""
+    accept_all_characters()
+    shell.display_formatter.ipython_display_formatter.for_type(Job, show_job)

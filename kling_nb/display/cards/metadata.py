@@ -16,7 +16,7 @@ from pathlib import PurePath
 from typing import Any, Final, Literal
 
 from kling_nb.core.job_state import JobState, Saved
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 CARD_MIME: Final = "application/vnd.kling-nb.card+json"
 """The MIME type of the record in a display's bundle."""

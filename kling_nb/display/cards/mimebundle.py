@@ -1,7 +1,8 @@
-"""Render a card as a mimebundle: HTML, plain text, JSON metadata and the embedded clip.
+"""Render a card as a mimebundle, and display it in a notebook or a terminal.
 
-Decides how much of a clip is embedded, and embeds it with `IPython.display.Video`.
-`display/html` renders the card, `metadata` defines its JSON.
+A mimebundle has HTML, plain text, JSON metadata and the embedded clip. Decides how much of a clip
+is embedded, and embeds it with `IPython.display.Video`. `display/html` renders the card, `metadata`
+defines its JSON.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
-from IPython.display import Video
+from IPython.display import Video, display
 
+from kling_nb.core.console import print_text
 from kling_nb.core.errors import MediaError
 from kling_nb.core.job_state import JobState, Saved
 from kling_nb.display import html
+from kling_nb.display.comm import hub, view_data
+from kling_nb.display.front_end import FrontEnd
 from kling_nb.display.links import relative_link
-from kling_nb.media import clips, previews
-from kling_nb.storage import JobRecord
+from kling_nb.media import clips
+from kling_nb.storage.job_record import JobRecord
 
 from .metadata import CARD_MIME, Embedded, card_json, join_cards
 
@@ -71,7 +75,7 @@ def lacks_preview(state: JobState, embed: Embed) -> bool:
         return False
     path = Path(state.clip.path)
     try:
-        return _needs_preview(path, embed) and not previews.stored_preview(path)
+        return _needs_preview(path, embed) and not clips.stored_preview(path)
     except (MediaError, OSError):
         return False
 
@@ -128,26 +132,26 @@ def _video_bytes(path: Path, embed: Embed, makes_preview: bool) -> bytes:
     except MediaError as error:
         _log.warning("clip %s does not play: %s", path, error)
         return b""
-    return _preview(path) if makes_preview else previews.stored_preview(path)
+    return _preview(path) if makes_preview else clips.stored_preview(path)
 
 
 def _playback_note(path: Path, *, is_preview: bool) -> str:
     """Return the note on a codec; empty if all browsers play the clip, or it cannot be read."""
     try:
-        encoding = previews.encoding_of(path)
+        encoding = clips.encoding_of(path)
     except (MediaError, OSError):
         return ""
     return "" if encoding.plays_everywhere else html.playback_note(encoding, is_preview=is_preview)
 
 
 def _needs_preview(path: Path, embed: Embed) -> bool:
-    return previews.needs_preview(path, at_any_size=embed == "always")
+    return clips.needs_preview(path, at_any_size=embed == "always")
 
 
 def _preview(path: Path) -> bytes:
     """Make a preview; empty if none can be made."""
     try:
-        return previews.preview(path)
+        return clips.preview(path)
     except (MediaError, OSError) as error:
         _log.warning("there is no preview of clip %s: %s", path, error)
         return b""
@@ -158,3 +162,62 @@ def _poster(path: Path) -> bytes:
     # A poster from elsewhere may be of any size; the notebook's is bounded.
     is_small = kept.is_file() and kept.stat().st_size <= clips.POSTER_BYTES
     return kept.read_bytes() if is_small else clips.poster(path)
+
+
+Updates = Literal["text", "end", "live"]
+"""Which changes of a job an output shows: each as text; only the end; or all, live on pages."""
+
+
+class Output(Protocol):
+    """Output of a card."""
+
+    updates: Updates
+
+    def show(self, bundle: Bundle) -> None:
+        """Show a bundle in place of the one before; from any thread."""
+
+
+class TerminalOutput:
+    """A terminal: prints the text of each bundle."""
+
+    updates: Updates = "text"
+
+    def show(self, bundle: Bundle) -> None:
+        """Print the text."""
+        print_text(bundle["text/plain"])
+
+
+class _CellOutput:
+    """An output of the running cell that is updated in place.
+
+    Args:
+        updates: Which changes of a job are shown.
+        with_view: Display the hub's own view, in front ends that start its module only then.
+    """
+
+    def __init__(self, updates: Updates, *, with_view: bool = False) -> None:
+        self.updates = updates
+        self._with_view = with_view
+        self._handle: Any = None
+
+    def show(self, bundle: Bundle) -> None:
+        """Display the bundle, or update the display."""
+        if self._handle is not None:
+            self._handle.update(bundle, raw=True)
+            return
+        self._handle = display(bundle, raw=True, display_id=True)
+        if self._with_view:
+            display({**view_data(hub()), "text/html": "", "text/plain": ""}, raw=True)
+
+
+def output_for(front_end: FrontEnd) -> Output:
+    """Return the output of the running cell in a front end."""
+    match front_end:
+        case "terminal":
+            return TerminalOutput()
+        case "headless":
+            return _CellOutput("end")
+        case "notebook":
+            return _CellOutput("live")
+        case "VS Code" | "Colab":
+            return _CellOutput("live", with_view=True)

@@ -1,7 +1,7 @@
 """Render job states as HTML and plain text; all escaping of the package is here.
 
 `markup` writes safe HTML, `prices` formats quantities, `card_text` and `card_failures` contain the
-text for each state; `card`, `card_live`, `plain_text` and `tables` combine them. Pure: no clock, no
+text for each state; `card`, `card_live` and `tables` combine them. Pure: no clock, no
 files except its own style sheets, no notebook.
 """
 
@@ -11,8 +11,8 @@ from kling_nb.core.formatting import to_one_line
 
 from .card import playback_note, poster_image, render_record, video_attributes
 from .card_live import CardStatus, render_actions, render_live
+from .card_text import render_text, table_text, warning_text
 from .markup import escape, prose, render_container, render_mount, style_sheet
-from .plain_text import render_text, table_text, warning_text
 from .prices import about_prefix, price_line
 from .saved_cards import Section, find_sections, without_hub_ids
 from .tables import (

@@ -15,9 +15,9 @@ from markupsafe import Markup
 from kling_nb.core.formatting import format_bytes, replace_invisible, to_one_line
 from kling_nb.core.job_state import Encoding, JobState, Saved, has_ended
 from kling_nb.display.html.card_failures import Wording
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
-from .card_text import describe, task_of
+from .card_text import MODE_BADGE, WARNING_BADGE, describe, shown_warnings, task_of
 from .markup import (
     code,
     data_uri,
@@ -31,7 +31,6 @@ from .markup import (
     style_sheet,
     tag,
 )
-from .plain_text import MODE_BADGE, WARNING_BADGE, shown_warnings
 from .prices import cost_line, format_clip, format_encoding, saved_hint
 
 _PROMPT_LIMIT = 160

@@ -17,7 +17,7 @@ from kling_nb.core.formatting import format_balance, format_date, format_duratio
 from kling_nb.core.job_state import Failed, Refused, Unknown
 from kling_nb.core.money import format_price
 from kling_nb.kie.failures import find_cause
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 Tone = Literal["run", "away", "good", "bad", "warn", "calm"]
 

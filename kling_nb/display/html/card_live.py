@@ -29,7 +29,7 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.core.money import format_price
 from kling_nb.display.html.card_failures import Wording
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .card_text import SLOWER, describe, format_usual, format_wait
 from .markup import code, join, link, prose, tag

@@ -1,11 +1,14 @@
-"""Text of cards in each state: badge, sentences, the service's message, and next steps.
+"""Text of cards in each state, and whole cards and tables as plain text.
 
-HTML and plain text share this text. Must not depend on HTML, and adds no fact that the state does
-not contain.
+HTML and plain text share the badge, the sentences, the service's message and the next steps. Plain
+text is for terminals, Markdown exports and screen readers. Must not depend on HTML, and adds no
+fact that the state does not contain.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import PurePath
 from typing import assert_never
@@ -28,9 +31,10 @@ from kling_nb.core.job_state import (
     Vanished,
     Waiting,
 )
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .card_failures import Entry, Wording, describe_failed, describe_refused, describe_unknown
+from .prices import cost_line, format_clip
 
 _FREE = "You can keep working: other cells can run."
 SLOWER = "slower than usual"
@@ -176,3 +180,77 @@ def _describe_detached(record: JobRecord, state: Detached) -> Wording:
 def task_of(state: JobState) -> str:
     """Return the service's task id; empty if there is none or it is unknown."""
     return getattr(state, "task_id", "")
+
+
+MODE_BADGE = "Emulated"
+WARNING_BADGE = "Warning"
+_PROMPT_LIMIT = 100
+_AMOUNT = re.compile(r"[+−-]?\$?\d[\d,.]*( (credits?|s|%|kB|MB))?( \(\$[\d,.]+\))?")
+
+
+def render_text(record: JobRecord, state: JobState, *, now: datetime) -> str:
+    """Return the card as at most four lines of plain text, and one more for each warning."""
+    wording = describe(record, state, now=now)
+    task_id = task_of(state)
+    head = (
+        wording.badge,
+        MODE_BADGE.upper() if record.emulated else "",
+        to_one_line(record.model),
+        f"job {to_one_line(record.id)}",
+        f"take {record.take}" if record.take != 1 else "",
+        f"task {to_one_line(task_id)}" if task_id else "",
+    )
+    money = cost_line(record, state, now=now)
+    if isinstance(state, Saved):
+        more = (PurePath(path).name for path in state.others)
+        money = " · ".join(
+            (format_clip(state.clip), money, *map(to_one_line, (*more, *state.other_urls)))
+        )
+    lines = (
+        " · ".join(filter(None, head)),
+        to_one_line(record.prompt, _PROMPT_LIMIT),
+        money,
+        *map(warning_text, shown_warnings(record, state)),
+        _wording_text(wording),
+    )
+    return "\n".join(line for line in lines if line)
+
+
+def shown_warnings(record: JobRecord, state: JobState) -> tuple[str, ...]:
+    """Return the warnings of a request; none after the clip is saved."""
+    return () if isinstance(state, Saved) else record.warnings
+
+
+def warning_text(warning: str) -> str:
+    """Return a warning as a line of plain text."""
+    return f"{WARNING_BADGE}: {to_one_line(warning)}"
+
+
+def _wording_text(wording: Wording) -> str:
+    """Return the text of a card as one line."""
+    quote = f"“{to_one_line(wording.quote)}”" if wording.quote.strip() else ""
+    entries = (f"{entry.name}: {entry.text}" for entry in wording.entries)
+    parts = (wording.headline, wording.cost, quote, *wording.lines, *entries)
+    return " ".join(part if part[-1] in ".!?”" else f"{part}." for part in parts if part)
+
+
+def table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as aligned columns of plain text; columns of numbers are right-aligned."""
+    table = [[to_one_line(cell) for cell in row] for row in (headers, *rows)]
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [is_number(column[1:]) for column in columns]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in table
+    )
+    return "\n".join(lines)
+
+
+def is_number(cells: Sequence[str]) -> bool:
+    """Whether all cells of a column are amounts or empty."""
+    amounts = [cell for cell in cells if cell.strip(" –—-")]
+    return bool(amounts) and all(_AMOUNT.fullmatch(cell.strip()) for cell in amounts)

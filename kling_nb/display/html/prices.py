@@ -26,7 +26,7 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.core.money import Funds, format_price
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 _OLD_AFTER = timedelta(days=60)
 """Age after which a price from the service's page may have changed."""

@@ -8,8 +8,8 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from .card_text import is_number
 from .markup import join, prose, style_sheet, tag
-from .plain_text import is_number
 
 NoticeKind = Literal["info", "warning", "error"]
 

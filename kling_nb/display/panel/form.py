@@ -15,17 +15,18 @@ from typing import Literal, TypeVar, assert_never
 import ipywidgets as widgets
 
 from kling_nb.core.errors import InvalidInput, Problem
-from kling_nb.models.advisories import MediaFacts, warnings_of
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.records import Records
 from kling_nb.models.rules import PresenceFlag, Summed, Unsent
 from kling_nb.models.spec import (
+    MediaFacts,
     ModelSpec,
     Parameter,
     Values,
     check_durations,
     price_credits,
     validate,
+    warnings_of,
 )
 
 from .fields import ChoiceField, Field, FlagField, NumberField, TextField

@@ -13,16 +13,15 @@ import ipywidgets as widgets
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import to_one_line
-from kling_nb.display.cards import Bundle, Card
-from kling_nb.display.cards.card import ShowTake
-from kling_nb.display.cards.outputs import Updates
+from kling_nb.display.cards.card import Card, ShowTake
+from kling_nb.display.cards.mimebundle import Bundle, Updates
 from kling_nb.display.html.markup import data_uri
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.job_from_record import clip_of
 from kling_nb.jobs.session import Session
 from kling_nb.media import images
 from kling_nb.media.image_sources import frame_png
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 RECENT_CLIPS = 6
 """Number of recent clips shown."""

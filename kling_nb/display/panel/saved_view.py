@@ -16,7 +16,7 @@ from IPython.display import display
 from markupsafe import Markup
 
 from kling_nb.core.job_state import has_ended
-from kling_nb.display.cards import Bundle, card_bundle, join_bundles
+from kling_nb.display.cards.mimebundle import Bundle, card_bundle, join_bundles
 from kling_nb.display.comm import CardContainer, mount_widget
 from kling_nb.display.front_end import present_front_end
 from kling_nb.display.html.markup import tag

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kling_nb.models.conditions import When
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import Price
 from kling_nb.models.records import Column, Records
@@ -23,6 +22,7 @@ from kling_nb.models.rules import (
     Summed,
     SumOf,
     Unsent,
+    When,
 )
 from kling_nb.models.spec import ModelSpec, Parameter
 

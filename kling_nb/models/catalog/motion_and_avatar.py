@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kling_nb.models.advisories import LengthAdvisory
 from kling_nb.models.parameters import Choice, Media, Text
 from kling_nb.models.prices import Price
 from kling_nb.models.rules import LastsAtMost
-from kling_nb.models.spec import ModelSpec, Parameter
+from kling_nb.models.spec import LengthAdvisory, ModelSpec, Parameter
 
 from .shared_parameters import (
     AUDIO_FORMATS,

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from datetime import date
 
-from kling_nb.models.advisories import FrameAdvisory
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import Price, PriceList
 from kling_nb.models.records import Column, Records
-from kling_nb.models.spec import Parameter
+from kling_nb.models.spec import FrameAdvisory, Parameter
 
 PAGE = "published documentation, crawl of 2026-08"
 PRICE_PAGES = "captures of the provider's price pages, 2026-03 to 2026-10"

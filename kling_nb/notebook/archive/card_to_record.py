@@ -18,9 +18,9 @@ from kling_nb.display.cards.metadata import CardMetadata, bare_fingerprint, unpr
 from kling_nb.media.unwrapping import describe
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_line
-from kling_nb.models.request_inputs import fingerprints, media_of, with_media
+from kling_nb.models.clip_request import fingerprints, media_of, with_media
 from kling_nb.models.spec import ModelSpec, most_credits, validate
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 _RESULTS_KEPT: Final = timedelta(days=14)
 """How long the service keeps results. Source: D, L (section 6), 2026-10."""

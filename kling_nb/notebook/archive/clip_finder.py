@@ -18,7 +18,8 @@ from kling_nb.core.errors import InvalidInput, LedgerError
 from kling_nb.core.files import create_file, is_plain, make_folder, new_file, open_plain
 from kling_nb.core.formatting import replace_invisible
 from kling_nb.display.cards.metadata import CardMetadata, bare_fingerprint
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 CLIP_BYTES: Final = 2_000_000_000
 """Largest size of a clip; a download stops there too."""

@@ -22,6 +22,7 @@ from typing import Any
 
 from kling_nb.core.errors import InvalidInput
 from kling_nb.core.files import open_plain
+from kling_nb.display.front_end import reported_notebooks
 
 _SUFFIX = ".ipynb"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
@@ -52,12 +53,6 @@ def current_notebook(variables: Mapping[str, object], environ: Mapping[str, str]
             return Path(name)
     value = f"{names[0]} does not exist; was it renamed?" if names else "unknown to this front end"
     raise InvalidInput.of("notebook", value, "name it, e.g. `%kling pack NOTEBOOK.ipynb`")
-
-
-def reported_notebooks(variables: Mapping[str, object], environ: Mapping[str, str]) -> list[str]:
-    """Return the paths that the front end reports, existing or not, the most reliable first."""
-    paths = [str(variables.get("__vsc_ipynb_file__", "")), environ.get("JPY_SESSION_NAME", "")]
-    return [path for path in paths if path.endswith(_SUFFIX)]
 
 
 def text_of(bundle: Mapping[str, Any], mime: str) -> str:

@@ -34,7 +34,7 @@ from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.media.unwrapping import SOURCE_LIMIT_BYTES, unwrap
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .card_to_record import (
     CardEvidence,

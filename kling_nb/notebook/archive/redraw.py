@@ -15,11 +15,11 @@ from typing import Any
 from kling_nb.core.errors import MediaError
 from kling_nb.core.job_state import JobState, Saved
 from kling_nb.display import html
-from kling_nb.display.cards import card_bundle
 from kling_nb.display.cards.metadata import CARD_MIME, CardMetadata, Embedded, read_card
+from kling_nb.display.cards.mimebundle import card_bundle
 from kling_nb.jobs.job_from_record import state_of
 from kling_nb.media import clips
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 from .clip_finder import with_clip
 

@@ -21,19 +21,19 @@ from kling_nb.core.expenses import By
 from kling_nb.core.job_state import FOLLOWED, SUBMITTING
 from kling_nb.core.money import Funds
 from kling_nb.core.secret import Key
+from kling_nb.core.text import nearest
 from kling_nb.display import html
-from kling_nb.display.cards import front_end
+from kling_nb.display.front_end import front_end
 from kling_nb.display.notice import show_notice, show_table
 from kling_nb.jobs.default_session import configure, default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.keys import save_key
 from kling_nb.jobs.prepare import Quote
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.lookup import nearest
 from kling_nb.notebook.archive import pack as packing
 from kling_nb.notebook.archive import recover as salvage
 from kling_nb.notebook.quote import quote as quotes
-from kling_nb.notebook.status import describe_balance, describe_mode, greet
+from kling_nb.notebook.status import describe_balance, greet
 
 from .expenses import show_expenses
 from .models import show_models
@@ -114,7 +114,11 @@ class Commands:
         session = default_session()
         rows = session.ledger.rows(*(SUBMITTING | FOLLOWED), limit=-1)
         budgets_here = session.ledger.spending.budget_statuses(session.service, session.notebook)
-        lines = [describe_mode(session), describe_balance(session), *map(str, budgets_here)]
+        lines = [
+            session.settings.describe_mode(),
+            describe_balance(session),
+            *map(str, budgets_here),
+        ]
         if listening := session.callback_urls.listening:
             lines.append(f"listening at {listening.url}")
         lines += [f"{len(rows)} running", *(f"{row.id} {row.stage}" for row in rows)]
@@ -124,7 +128,9 @@ class Commands:
     def balance(self) -> None:
         """Show the credits and dollars on the account."""
         session = default_session()
-        show_notice("info", "Balance", [describe_balance(session), describe_mode(session)])
+        show_notice(
+            "info", "Balance", [describe_balance(session), session.settings.describe_mode()]
+        )
 
     @command()
     def jobs(self) -> None:
@@ -182,7 +188,7 @@ class Commands:
         """Work without key and cost, or live."""
         session = configure(mode="emulator" if switch == "on" else "live")
         session.resume()
-        show_notice("info", "kling_nb", [describe_mode(session)])
+        show_notice("info", "kling_nb", [session.settings.describe_mode()])
 
     @command()
     def login(self) -> None:
@@ -195,7 +201,7 @@ class Commands:
         except ConfigurationError as error:
             message = f"The key is used until this kernel ends. {error}"
         session.resume()
-        show_notice("info", "kling_nb", [describe_mode(session), message])
+        show_notice("info", "kling_nb", [session.settings.describe_mode(), message])
 
     @command(
         Argument("limit", metavar=f"CREDITS|$DOLLARS|{budgets.OFF}", nargs="?", default=""),
@@ -228,7 +234,7 @@ class Commands:
     @command()
     def doctor(self) -> None:
         """Check this environment and say how to fix problems."""
-        from kling_nb.notebook.doctor import show_report
+        from kling_nb.notebook.doctor.report import show_report
 
         show_report(default_session, front_end(self._shell))
 

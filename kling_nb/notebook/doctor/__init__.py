@@ -4,9 +4,3 @@
 the page; `report` collects and shows the findings. No check changes or locks a file, or shows a
 key.
 """
-
-from __future__ import annotations
-
-from .report import examine, show_report
-
-__all__ = ["examine", "show_report"]

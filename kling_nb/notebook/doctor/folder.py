@@ -14,8 +14,8 @@ from kling_nb.core.job_state import FOLLOWED, SUBMITTING, Stage
 from kling_nb.display.html import Finding
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job_from_record import is_on_disk
-from kling_nb.storage import JobRecord, read_records
-from kling_nb.storage.inspect import find_damage
+from kling_nb.storage.inspect import find_damage, read_records
+from kling_nb.storage.job_record import JobRecord
 
 LEDGER = "ledger.sqlite3"
 

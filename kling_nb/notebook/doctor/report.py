@@ -20,10 +20,9 @@ from IPython.display import display
 from kling_nb.callbacks.jupyter_server import find_root
 from kling_nb.core.console import print_text
 from kling_nb.display.comm import CardContainer, hub, view_data
-from kling_nb.display.front_end import FrontEnd
+from kling_nb.display.front_end import FrontEnd, reported_notebooks
 from kling_nb.display.html import Finding, findings_text, render_findings
 from kling_nb.jobs.session import Session
-from kling_nb.notebook.archive.notebook_file import reported_notebooks
 
 from .browser import Answer, Probe, judge_page, make_clip
 from .environment import (

@@ -25,7 +25,6 @@ from kling_nb.jobs.session import Session
 from kling_nb.kie.urls import API_URL, UPLOAD_URL
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.lookup import offer_of
-from kling_nb.notebook.status import describe_mode
 
 CHECKING = Finding("Service", "asking", "requesting the balance…")
 
@@ -63,7 +62,7 @@ def open_session(opening: Callable[[], Session]) -> tuple[Session | None, Findin
         return None, Finding("Settings", "bad", str(error), fix)
     # Another server explains a strange balance or a refused key.
     server = f" at {session.settings.api_url}" if _is_other_server(session) else ""
-    return session, Finding("Mode", "ok", f"{describe_mode(session)}{server}")
+    return session, Finding("Mode", "ok", f"{session.settings.describe_mode()}{server}")
 
 
 def _is_other_server(session: Session) -> bool:

@@ -27,10 +27,9 @@ from kling_nb.media.unwrapping import url_of
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import read_cell
 from kling_nb.models.cell_variables import names_in, resolve, unresolved
-from kling_nb.models.clip_request import ClipRequest
+from kling_nb.models.clip_request import ClipRequest, fingerprints, media_of
 from kling_nb.models.lookup import find_model
 from kling_nb.models.parameters import Media
-from kling_nb.models.request_inputs import fingerprints, media_of
 from kling_nb.models.spec import (
     ModelSpec,
     Values,
@@ -39,7 +38,7 @@ from kling_nb.models.spec import (
     request_text,
     validate,
 )
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.user_index import UserIndex
 
 from .find_requests import UNCERTAIN, CallRequest, CellRequest, UnpricedCall

@@ -17,13 +17,10 @@ from kling_nb.core.console import readable
 from kling_nb.core.formatting import format_count, format_number
 from kling_nb.core.money import Funds, format_price
 from kling_nb.display import html
+from kling_nb.display.front_end import reported_notebooks
 from kling_nb.display.notice import show_notice, show_table
 from kling_nb.jobs.default_session import default_session
-from kling_nb.notebook.archive.notebook_file import (
-    NotebookFile,
-    current_notebook,
-    reported_notebooks,
-)
+from kling_nb.notebook.archive.notebook_file import NotebookFile, current_notebook
 
 from .find_requests import find_requests
 from .price_requests import QuoteLine, RequestPricer

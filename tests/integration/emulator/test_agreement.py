@@ -12,8 +12,8 @@ from kling_nb.emulator.models import MODELS
 from kling_nb.errors import InvalidInput
 from kling_nb.kie.wire import create_body
 from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.clip_request import media_of, request_input
 from kling_nb.models.parameters import Choice, Flag
-from kling_nb.models.request_inputs import media_of, request_input
 from kling_nb.models.spec import ModelSpec, price_credits, validate
 from tests.support.sample_requests import BROKEN_FORMS, broken_form, given_of, least
 

@@ -15,10 +15,9 @@ from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.cell import read_cell
 from kling_nb.models.cell_variables import resolve
-from kling_nb.models.clip_request import ClipRequest
+from kling_nb.models.clip_request import ClipRequest, media_of, request_input
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.records import Records
-from kling_nb.models.request_inputs import media_of, request_input
 from kling_nb.models.spec import ModelSpec, Parameter, validate
 from tests.support.panes import actions, film, press, read_all, record
 

@@ -18,7 +18,9 @@ from kling_nb.core.job_state import Stage
 from kling_nb.core.secret import Key
 from kling_nb.errors import ConfigurationError
 from kling_nb.kie.webhooks import sign_callback
-from kling_nb.storage import CallbackStore, JobRecord, Ledger
+from kling_nb.storage.callback_store import CallbackStore
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from tests.support.jupyter import notification
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ from kling_nb.core.job_state import Stage
 from kling_nb.errors import NotSent
 from kling_nb.jobs.callback_inbox import stored_callbacks
 from kling_nb.jobs.session import Session
-from kling_nb.storage import CallbackStore, StoredCallback
+from kling_nb.storage.callback_store import CallbackStore, StoredCallback
 from tests.support.jupyter import notification
 from tests.support.service import sent_row
 

@@ -13,7 +13,7 @@ import pytest
 from kling_nb.__main__ import main
 from kling_nb.core.console import accept_all_characters, print_text, readable
 from kling_nb.core.job_state import ClipFacts
-from kling_nb.display.cards.outputs import TerminalOutput
+from kling_nb.display.cards.mimebundle import TerminalOutput
 from kling_nb.errors import MediaError
 from kling_nb.jobs.job import Clip
 from kling_nb.jobs.session import Session

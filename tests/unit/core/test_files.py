@@ -16,8 +16,9 @@ import pytest
 from kling_nb.core import files
 from kling_nb.core.files import ensure_file, make_folder, new_file, open_plain
 from kling_nb.jobs.session import Session
-from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.callback_routes import CallbackRoutes
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
 
 PATIENCE_S = 20.0

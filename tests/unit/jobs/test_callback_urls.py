@@ -11,7 +11,8 @@ from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
 from kling_nb.jobs.callback_urls import CallbackUrls, Listening
 from kling_nb.kie.webhooks import read_callback_token
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 URL = "https://my.example/cb?user=7"
 FOLDER = Path("clips")

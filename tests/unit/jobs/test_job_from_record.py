@@ -15,7 +15,7 @@ from kling_nb.core.charge_evidence import BalanceHistory, Evidence, TimedBalance
 from kling_nb.core.job_state import ENDED, JobState, Stage, has_ended
 from kling_nb.errors import KlingError
 from kling_nb.jobs.job_from_record import clip_of, error_of, others_of, state_of
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 
 MADE = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SENT, TAKEN, DONE = (MADE + timedelta(seconds=seconds) for seconds in (1, 2, 166))

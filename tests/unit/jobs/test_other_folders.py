@@ -10,7 +10,8 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import AlreadyPaid
 from kling_nb.jobs.other_folders import OtherFolders
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import World
 

@@ -17,16 +17,14 @@ from PIL import Image
 
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs.prepare import RequestMedia, prepare, read_media
-from kling_nb.jobs.prepared_request import PreparedRequest
+from kling_nb.jobs.prepare import PreparedRequest, RequestMedia, prepare, read_media
 from kling_nb.kie.http import Downloader
 from kling_nb.media import inputs
 from kling_nb.media.audio_video import AudioVideoInput
-from kling_nb.models.clip_request import ClipRequest
+from kling_nb.models.clip_request import ClipRequest, media_of, with_media
 from kling_nb.models.parameters import Choice, Media, Text
 from kling_nb.models.prices import Price, PriceList
 from kling_nb.models.records import Column, Records
-from kling_nb.models.request_inputs import media_of, with_media
 from kling_nb.models.rules import LastsAtMost
 from kling_nb.models.spec import ModelSpec, Parameter, validate
 from tests.support.reels import sound, video
@@ -279,7 +277,7 @@ def test_a_copy_that_is_gone_is_fetched_again() -> None:
 def test_the_length_decides_on_the_price() -> None:
     """Whole seconds, up; kept for another take."""
     prepared = ready({"video": video(3.4)})
-    assert prepared.price_credits == 40
+    assert prepared.record.price_credits == 40
     assert prepared.durations_s == {"video": pytest.approx(3.4)}
 
 
@@ -311,7 +309,7 @@ def test_every_problem_of_a_request_at_once() -> None:
 def test_what_is_noted_is_json() -> None:
     """Names stand for media, also inside records."""
     values = {"image": [png(4), png(5)], "cast": CAST_OF_TWO}
-    intent = ready(values).record()
+    intent = ready(values).record
     assert intent.values == {
         "image": f"{len(png(4))} bytes, {len(png(5))} bytes",
         "follows": "image",
@@ -328,12 +326,12 @@ def test_what_is_noted_is_json() -> None:
 
 def test_the_first_picture_stands_for_the_request() -> None:
     """Else the first video; a sound shows nothing."""
-    shown = ready({"image": png(200), "video": video()}).thumbnail
-    assert shown == ready({"image": png(200)}).thumbnail
-    assert ready({"video": video()}).thumbnail not in (b"", shown)
+    shown = ready({"image": png(200), "video": video()}).record.thumbnail
+    assert shown == ready({"image": png(200)}).record.thumbnail
+    assert ready({"video": video()}).record.thumbnail not in (b"", shown)
     silent = [{"name": "owl", "images": png(3), "voice": sound(seconds=2.0)}]
-    assert ready({"video": video(), "cast": silent}).thumbnail == (
-        ready({"image": png(3)}).thumbnail
+    assert ready({"video": video(), "cast": silent}).record.thumbnail == (
+        ready({"image": png(3)}).record.thumbnail
     )
 
 
@@ -341,7 +339,7 @@ def test_another_content_in_a_record_is_another_request() -> None:
     """Its order too; not how the file is called."""
 
     def name_of(*images: object) -> str:
-        return ready({"cast": [{"name": "fox", "images": list(images)}]}).fingerprint
+        return ready({"cast": [{"name": "fox", "images": list(images)}]}).record.fingerprint
 
     usual = name_of(png(1), png(2))
     assert usual == name_of(bytearray(png(1)), png(2))
@@ -352,7 +350,7 @@ def test_a_golden_request() -> None:
     """Its name never changes: it would be paid for again."""
     cast = [{"name": "fox", "images": FIXED}]
     prepared = ready({"prompt": "A fox", "image": FIXED, "cast": cast})
-    assert prepared.fingerprint == GOLDEN
+    assert prepared.record.fingerprint == GOLDEN
 
 
 def test_how_media_are_written_in_a_cell(tmp_path: Path) -> None:
@@ -362,11 +360,11 @@ def test_how_media_are_written_in_a_cell(tmp_path: Path) -> None:
     clip.path.write_bytes(video())
     path = tmp_path / "a b.png"
     values = {"image": [path, png(2)], "video": clip, "cast": [{"name": "fox", "images": path}]}
-    cell = ready(values).cell
+    cell = ready(values).record.cell
     assert f"--image '{path}' --image picture" in cell
     assert f"--video {clip.path}" in cell
     assert f'--cast \'[{{"name": "fox", "images": "{path}"}}]\'' in cell
-    told = ready(values, written={"cast": "my_cast", "video": "walk"}).cell
+    told = ready(values, written={"cast": "my_cast", "video": "walk"}).record.cell
     assert "--cast my_cast" in told
     assert "--video walk" in told
 

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from kling_nb.errors import InvalidInput
-from kling_nb.jobs.prepare import prepare
-from kling_nb.jobs.prepared_request import PreparedRequest
+from kling_nb.jobs.prepare import PreparedRequest, prepare
 from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
@@ -99,14 +98,14 @@ def test_a_picture_is_read_once(photo: bytes, tmp_path: Path) -> None:
     [source] = prepared.media["image"]
     assert source.attachment.content == photo
     assert source.url == ""
-    assert prepared.record().values == {
+    assert prepared.record.values == {
         "prompt": "A red fox",
         "image": "fox.png",
         "duration": "5",
         "sound": False,
     }
-    assert prepared.thumbnail.startswith(b"\xff\xd8")
-    assert prepared.price_credits == 55
+    assert prepared.record.thumbnail.startswith(b"\xff\xd8")
+    assert prepared.record.price_credits == 55
 
 
 def test_the_same_picture_is_the_same_request(photo: bytes, tmp_path: Path) -> None:
@@ -114,19 +113,22 @@ def test_the_same_picture_is_the_same_request(photo: bytes, tmp_path: Path) -> N
     for name in ("fox.png", "copy.png"):
         (tmp_path / name).write_bytes(photo)
     given = [tmp_path / "fox.png", str(tmp_path / "copy.png"), photo, bytearray(photo)]
-    assert len({ready(animate(image)).fingerprint for image in given}) == 1
+    assert len({ready(animate(image)).record.fingerprint for image in given}) == 1
 
 
 def test_another_picture_is_another_request(photo: bytes) -> None:
     """By its pixels."""
     other = io.BytesIO()
     Image.new("RGB", (96, 64), "#000001").save(other, "PNG")
-    assert ready(animate(photo)).fingerprint != ready(animate(other.getvalue())).fingerprint
+    assert (
+        ready(animate(photo)).record.fingerprint
+        != ready(animate(other.getvalue())).record.fingerprint
+    )
 
 
 def test_what_makes_another_request(photo: bytes) -> None:
     """Service, take, prompt, length and sound; not line ends, a callback or how it is written."""
-    usual = ready(animate(photo, "Two\nlines")).fingerprint
+    usual = ready(animate(photo, "Two\nlines")).record.fingerprint
     values = {"image": photo, "prompt": "Two\r\nlines"}
     same = [
         animate(photo, "Two\r\nlines", duration=5.0),
@@ -139,9 +141,9 @@ def test_what_makes_another_request(photo: bytes) -> None:
         animate(photo, "Two\nlines", duration=10),
         animate(photo, "Two\nlines", sound=True),
     ]
-    assert {ready(wish).fingerprint for wish in same} == {usual}
-    others = {ready(wish).fingerprint for wish in other}
-    others.add(ready(same[0], "emulator").fingerprint)
+    assert {ready(wish).record.fingerprint for wish in same} == {usual}
+    others = {ready(wish).record.fingerprint for wish in other}
+    others.add(ready(same[0], "emulator").record.fingerprint)
     assert len(others - {usual}) == 5
 
 
@@ -151,7 +153,7 @@ def test_a_picture_by_url(photo: bytes) -> None:
     [source] = prepared.media["image"]
     assert source.url == URL
     assert source.attachment.content == photo
-    assert prepared.fingerprint == ready(animate(photo)).fingerprint
+    assert prepared.record.fingerprint == ready(animate(photo)).record.fingerprint
 
 
 def test_a_url_that_shows_no_picture() -> None:
@@ -173,9 +175,9 @@ def test_a_url_that_cannot_be_fetched_in_the_emulator() -> None:
     [source] = first.media["image"]
     assert source.url == URL
     assert (source.attachment.width_px, source.attachment.height_px) == (1280, 720)
-    assert first.fingerprint == second.fingerprint
+    assert first.record.fingerprint == second.record.fingerprint
     other = ready(animate(URL + "?2"), "emulator", web(httpx.Response(404)))
-    assert other.fingerprint != first.fingerprint
+    assert other.record.fingerprint != first.record.fingerprint
 
 
 def test_the_cell_that_does_the_same(photo: bytes) -> None:
@@ -183,17 +185,17 @@ def test_the_cell_that_does_the_same(photo: bytes) -> None:
     image = ClipRequest(
         IMAGE_TO_VIDEO, {"image": photo, "prompt": "A fox"}, 2, written={"image": "fox"}
     )
-    cell = ready(image).cell
+    cell = ready(image).record.cell
     assert cell.startswith("%%kling")
     assert "--image fox" in cell
     assert "--take 2" in cell
     assert cell.endswith("A fox")
-    assert "--image picture" in ready(animate(photo)).cell
+    assert "--image picture" in ready(animate(photo)).record.cell
 
 
 def test_words_alone(photo: bytes) -> None:
     """A model without pictures has none to read."""
     prepared = ready(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A fox"}))
     assert prepared.media == {}
-    assert prepared.thumbnail == b""
+    assert prepared.record.thumbnail == b""
     assert problems(ClipRequest(TEXT_TO_VIDEO, {"prompt": "A fox", "image": photo})) == ["image"]

@@ -26,7 +26,7 @@ from kling_nb.kie.client import Client
 from kling_nb.media.images import read_image
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.storage import UploadCache
+from kling_nb.storage.upload_cache import UploadCache
 from tests.support.reels import video
 from tests.support.service import UPLOAD, World
 

@@ -21,8 +21,8 @@ from kling_nb.jobs.settings import resolve
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader
 from kling_nb.kie.network import Network, open_http
-from kling_nb.notebook.doctor import examine
 from kling_nb.notebook.doctor.environment import check_network
+from kling_nb.notebook.doctor.report import examine
 from tests.support.service import KEY
 
 API = httpx.URL("https://api.kie.ai/api/v1/chat/credit")

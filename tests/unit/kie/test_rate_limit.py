@@ -22,7 +22,8 @@ from kling_nb.emulator import UNLIMITED, Limits
 from kling_nb.jobs import settings
 from kling_nb.jobs.connect import account_of, rate_limiter_of
 from kling_nb.jobs.session import Session
-from kling_nb.kie.rate_limit import Account, RateLimiter, store
+from kling_nb.kie import rate_limit as store
+from kling_nb.kie.rate_limit import Account, RateLimiter
 from kling_nb.kie.urls import API_URL
 from tests.support.service import KEY, Clock
 

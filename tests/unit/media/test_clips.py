@@ -26,8 +26,8 @@ from kling_nb.media.clips import (
     POSTER_BYTES,
     check_clip,
     frame,
+    make_preview,
     poster,
-    preview,
     probe_clip,
     read_encoding,
 )
@@ -148,7 +148,7 @@ def test_what_not_every_browser_plays(tmp_path: Path, words: str) -> None:
     found = read_encoding(path)
     assert not found.plays_everywhere
     assert format_encoding(found) == words
-    assert read_encoding(save(tmp_path, preview(path), "preview.mp4")).plays_everywhere
+    assert read_encoding(save(tmp_path, make_preview(path), "preview.mp4")).plays_everywhere
 
 
 def test_the_codec_is_named_and_not_its_decoder(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_type_by_content_not_by_name(tmp_path: Path) -> None:
 def test_a_clip_that_is_cut_short(tmp_path: Path, share: float) -> None:
     """A header that is whole does not make up for pictures that are missing."""
     original = save(tmp_path, render(4.0, pictures="noise"))
-    whole = preview(original)
+    whole = make_preview(original)
     assert whole.index(b"moov") < whole.index(b"mdat")
     with pytest.raises(MediaError):
         probe_clip(save(tmp_path, whole[: int(len(whole) * share)]))
@@ -198,7 +198,7 @@ def test_a_clip_that_is_cut_short(tmp_path: Path, share: float) -> None:
 def test_what_is_no_clip(tmp_path: Path, content: bytes) -> None:
     """The message names the file, and what to do."""
     path = save(tmp_path, content)
-    for act in (probe_clip, poster, preview, lambda path: frame(path, 0)):
+    for act in (probe_clip, poster, make_preview, lambda path: frame(path, 0)):
         with pytest.raises(MediaError, match=r"clip\.mp4: .*allowed: an MP4 or WebM that plays"):
             act(path)
 
@@ -317,7 +317,7 @@ def test_frames_that_are_not_there(tmp_path: Path, index: int) -> None:
 @pytest.mark.parametrize("sound", [True, False])
 def test_preview(tmp_path: Path, sound: bool) -> None:
     """The same clip in H.264, with AAC where there was sound, its index before its data."""
-    content = preview(save(tmp_path, render(sound=sound)))
+    content = make_preview(save(tmp_path, render(sound=sound)))
     facts = probe_clip(save(tmp_path, content))
     assert (facts.width_px, facts.height_px, facts.video_codec) == (64, 48, "h264")
     assert facts.audio_codec == ("aac" if sound else "")
@@ -327,7 +327,7 @@ def test_preview(tmp_path: Path, sound: bool) -> None:
 
 def test_preview_shows_the_same(tmp_path: Path) -> None:
     """First and last picture are those of the clip."""
-    path = save(tmp_path, preview(save(tmp_path, render(), "original.mp4")))
+    path = save(tmp_path, make_preview(save(tmp_path, render(), "original.mp4")))
     assert measure(frame(path, 0)) == pytest.approx(20, abs=4)
     assert measure(frame(path, -1)) == pytest.approx(210, abs=4)
 
@@ -335,7 +335,7 @@ def test_preview_shows_the_same(tmp_path: Path) -> None:
 def test_preview_chooses_its_own_key_frames(tmp_path: Path) -> None:
     """Those of the clip, often many, would cost it the bytes of the pictures between."""
     original = save(tmp_path, render(4.0), "original.mp4")
-    assert count_key_frames(save(tmp_path, preview(original))) < count_key_frames(original)
+    assert count_key_frames(save(tmp_path, make_preview(original))) < count_key_frames(original)
 
 
 def count_key_frames(path: Path) -> int:
@@ -346,7 +346,7 @@ def count_key_frames(path: Path) -> int:
 
 def test_preview_of_webm(tmp_path: Path) -> None:
     """Another container and codec become MP4 as well."""
-    facts = probe_clip(save(tmp_path, preview(save(tmp_path, render(kind="webm")))))
+    facts = probe_clip(save(tmp_path, make_preview(save(tmp_path, render(kind="webm")))))
     assert facts.video_codec == "h264"
 
 
@@ -355,7 +355,7 @@ def test_preview_of_webm(tmp_path: Path) -> None:
 )
 def test_preview_is_720p(tmp_path: Path, size: tuple[int, int], expected: tuple[int, int]) -> None:
     """The shorter side has at most 720 px; a clip is never enlarged."""
-    facts = probe_clip(save(tmp_path, preview(save(tmp_path, render(0.3, size)))))
+    facts = probe_clip(save(tmp_path, make_preview(save(tmp_path, render(0.3, size)))))
     assert (facts.width_px, facts.height_px) == expected
 
 
@@ -363,7 +363,7 @@ def test_preview_is_720p(tmp_path: Path, size: tuple[int, int], expected: tuple[
 def test_preview_fits(tmp_path: Path, max_bytes: int) -> None:
     """Even a clip of noise is made to fit, by fewer bits and then by fewer pixels."""
     path = save(tmp_path, render(2.0, (320, 240), pictures="noise", sound=True))
-    content = preview(path, max_bytes=max_bytes)
+    content = make_preview(path, max_bytes=max_bytes)
     assert len(content) <= max_bytes
     assert probe_clip(save(tmp_path, content)).audio_codec == "aac"
 
@@ -371,7 +371,7 @@ def test_preview_fits(tmp_path: Path, max_bytes: int) -> None:
 def test_preview_that_cannot_fit(tmp_path: Path) -> None:
     """Then it is said how small it got."""
     with pytest.raises(MediaError, match=r"a preview has [\d,]+ bytes; allowed are 100"):
-        preview(save(tmp_path, render()), max_bytes=100)
+        make_preview(save(tmp_path, render()), max_bytes=100)
 
 
 # --- anything at all ---------------------------------------------------------------------------

@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from kling_nb.errors import MediaError
-from kling_nb.media.frame_limits import check_frame
 from kling_nb.media.inputs import placeholder_input, read_input
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.parameters import Media
+from kling_nb.models.parameters import Media, check_frame
 from kling_nb.models.records import Records
 from kling_nb.models.spec import Parameter
 from tests.support.reels import video

@@ -11,9 +11,9 @@ import pytest
 
 from kling_nb.display.cards.metadata import CardMetadata
 from kling_nb.errors import MediaError
-from kling_nb.media import previews
+from kling_nb.media import clips
 from kling_nb.notebook.archive.clip_finder import ClipFinder
-from kling_nb.storage import Ledger
+from kling_nb.storage.ledger import Ledger
 from tests.support.reels import encoded, video
 
 
@@ -36,30 +36,30 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         made.append(path)
         return f"preview {len(made)}".encode()
 
-    monkeypatch.setattr(previews.clips, "preview", make)
+    monkeypatch.setattr(clips, "make_preview", make)
     return made
 
 
 def test_it_is_made_once(clip: Path, made: list[Path]) -> None:
     """And is there for the next kernel."""
-    assert previews.stored_preview(clip) == b""
-    assert previews.preview(clip) == previews.preview(clip) == b"preview 1"
-    assert previews.stored_preview(clip) == b"preview 1"
+    assert clips.stored_preview(clip) == b""
+    assert clips.preview(clip) == clips.preview(clip) == b"preview 1"
+    assert clips.stored_preview(clip) == b"preview 1"
     assert made == [clip]
 
 
 @pytest.mark.parametrize("change", ["content", "time"])
 def test_another_clip_of_that_name_has_another(clip: Path, made: list[Path], change: str) -> None:
     """The old one goes."""
-    previews.preview(clip)
+    clips.preview(clip)
     if change == "content":
         found = clip.stat()
         clip.write_bytes(b"another clip")
         os.utime(clip, ns=(found.st_atime_ns, found.st_mtime_ns))
     else:
         os.utime(clip, (1, 1))
-    assert previews.stored_preview(clip) == b""
-    assert previews.preview(clip) == b"preview 2"
+    assert clips.stored_preview(clip) == b""
+    assert clips.preview(clip) == b"preview 2"
     assert len(list((clip.parent / ".previews").iterdir())) == 1
 
 
@@ -67,9 +67,9 @@ def test_a_neighbours_preview_stays(clip: Path, made: list[Path]) -> None:
     """Also where one name begins with the other."""
     longer = clip.with_stem(f"{clip.stem}-{'0' * 12}")
     longer.write_bytes(b"a longer name")
-    previews.preview(longer)
-    previews.preview(clip)
-    assert previews.stored_preview(longer) == b"preview 1"
+    clips.preview(longer)
+    clips.preview(clip)
+    assert clips.stored_preview(longer) == b"preview 1"
 
 
 def test_two_who_want_it_make_it_once(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,11 +82,11 @@ def test_two_who_want_it_make_it_once(clip: Path, monkeypatch: pytest.MonkeyPatc
         made.append(path)
         return b"preview"
 
-    monkeypatch.setattr(previews.clips, "preview", make)
-    other = threading.Thread(target=previews.preview, args=(clip,))
+    monkeypatch.setattr(clips, "make_preview", make)
+    other = threading.Thread(target=clips.preview, args=(clip,))
     other.start()
     begun.wait(10)
-    assert previews.preview(clip) == b"preview"
+    assert clips.preview(clip) == b"preview"
     other.join()
     assert len(made) == 1
 
@@ -94,21 +94,21 @@ def test_two_who_want_it_make_it_once(clip: Path, monkeypatch: pytest.MonkeyPatc
 def test_where_it_cannot_be_kept_it_is_shown(clip: Path, made: list[Path]) -> None:
     """A folder that cannot be written to."""
     (clip.parent / ".previews").write_bytes(b"in the way")
-    assert previews.preview(clip) == b"preview 1"
-    assert previews.stored_preview(clip) == b""
+    assert clips.preview(clip) == b"preview 1"
+    assert clips.stored_preview(clip) == b""
 
 
 def test_a_clip_that_does_not_play_has_none(clip: Path) -> None:
     """It says why."""
     with pytest.raises(MediaError, match="fox"):
-        previews.preview(clip)
+        clips.preview(clip)
 
 
 def test_nobody_takes_it_for_a_clip(clip: Path, made: list[Path], ledger: Ledger) -> None:
     """Not even one who looks through the folder for its very bytes."""
     import hashlib
 
-    content = previews.preview(clip)
+    content = clips.preview(clip)
     wanted: dict[str, Any] = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "size_bytes": len(content),
@@ -120,16 +120,16 @@ def test_nobody_takes_it_for_a_clip(clip: Path, made: list[Path], ledger: Ledger
 def test_large_is_more_than_2_mb(clip: Path) -> None:
     """Up to there a clip is shown whole."""
     clip.write_bytes(video() + bytes(2_000_000 - len(video())))
-    assert not previews.needs_preview(clip)
+    assert not clips.needs_preview(clip)
     clip.write_bytes(video() + bytes(2_000_001 - len(video())))
-    assert previews.needs_preview(clip)
-    assert not previews.needs_preview(clip, at_any_size=True)
+    assert clips.needs_preview(clip)
+    assert not clips.needs_preview(clip, at_any_size=True)
 
 
 def test_a_small_clip_in_another_codec_needs_a_preview(clip: Path) -> None:
     """Also where large clips are shown whole; the answer follows the file."""
     clip.write_bytes(encoded("libx265"))
-    assert previews.needs_preview(clip)
-    assert previews.needs_preview(clip, at_any_size=True)
+    assert clips.needs_preview(clip)
+    assert clips.needs_preview(clip, at_any_size=True)
     clip.write_bytes(encoded("libx264"))
-    assert not previews.needs_preview(clip)
+    assert not clips.needs_preview(clip)

@@ -13,14 +13,12 @@ from PIL import Image
 
 from kling_nb.core.job_state import Failed, JobState, Preparing, Saved
 from kling_nb.display import html
-from kling_nb.jobs.prepare import prepare
-from kling_nb.jobs.prepared_request import PreparedRequest
+from kling_nb.jobs.prepare import PreparedRequest, prepare
 from kling_nb.jobs.session import Session
 from kling_nb.kie.http import Downloader
-from kling_nb.models.advisories import FrameAdvisory, LengthAdvisory, MediaFacts, warnings_of
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
-from kling_nb.models.spec import ModelSpec
+from kling_nb.models.spec import FrameAdvisory, LengthAdvisory, MediaFacts, ModelSpec, warnings_of
 from kling_nb.notebook.magics import KlingMagics
 from tests.support.html_states import FACTS, NOW, RUNNING, SAVED, TASK
 from tests.support.reels import sound

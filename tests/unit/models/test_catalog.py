@@ -11,9 +11,9 @@ from kling_nb.core.money import DOLLARS_PER_CREDIT
 from kling_nb.errors import InvalidInput
 from kling_nb.kie.wire import create_body
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.clip_request import media_of, request_input
 from kling_nb.models.parameters import Choice, Flag, Media
 from kling_nb.models.records import Records
-from kling_nb.models.request_inputs import media_of, request_input
 from kling_nb.models.rules import PresenceFlag, Unsent
 from kling_nb.models.spec import ModelSpec, check_durations, price_credits, validate
 from tests.support.sample_files import document

@@ -1,4 +1,4 @@
-"""`cell_options`: each parameter is an option, told and completed; mistakes are named."""
+"""The options of `cell`: each parameter is an option, told and completed; mistakes are named."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 
 from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.models.cell import read_line
-from kling_nb.models.cell_options import (
+from kling_nb.models.cell import (
     EMBED_CHOICES,
     help_text,
     option_rows,
     options_of,
     parser_of,
+    read_line,
     source_options,
     unknown_option,
 )

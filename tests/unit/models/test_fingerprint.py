@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.clip_request import fingerprint, media_of
 from kling_nb.models.parameters import Choice
-from kling_nb.models.request_inputs import fingerprint, media_of
 from kling_nb.models.spec import ModelSpec, Parameter, validate
 from tests.support.sample_files import document
 from tests.support.sample_requests import FIRST_EXAMPLES, given_of

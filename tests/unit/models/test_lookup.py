@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kling_nb.core.text import nearest
 from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
-from kling_nb.models.lookup import find_model, nearest
+from kling_nb.models.lookup import find_model
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

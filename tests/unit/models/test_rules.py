@@ -10,9 +10,7 @@ import pytest
 
 from kling_nb.errors import InvalidInput, Problem
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.cell import read_cell
-from kling_nb.models.cell_options import option_rows
-from kling_nb.models.conditions import When
+from kling_nb.models.cell import option_rows, read_cell
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import PriceList
 from kling_nb.models.rules import (
@@ -27,6 +25,7 @@ from kling_nb.models.rules import (
     Rule,
     RuleInput,
     SumOf,
+    When,
     broken_rules,
 )
 from kling_nb.models.spec import ModelSpec, Parameter, check_durations, validate

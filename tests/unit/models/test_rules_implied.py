@@ -8,10 +8,10 @@ from datetime import date
 import pytest
 
 from kling_nb.errors import InvalidInput
+from kling_nb.models.clip_request import fingerprint, request_input
 from kling_nb.models.parameters import Choice, Media, Number, Text
 from kling_nb.models.prices import PriceList
 from kling_nb.models.records import Column, Records
-from kling_nb.models.request_inputs import fingerprint, request_input
 from kling_nb.models.rules import Filled, Implied, PresenceFlag, Summed, SumOf
 from kling_nb.models.spec import ModelSpec, Parameter, Values, validate
 

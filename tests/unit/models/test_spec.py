@@ -10,9 +10,9 @@ import pytest
 
 from kling_nb.errors import InvalidInput, Problem
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.clip_request import fingerprint, request_input
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import Price, PriceList
-from kling_nb.models.request_inputs import fingerprint, request_input
 from kling_nb.models.spec import (
     ModelSpec,
     Parameter,

@@ -10,7 +10,10 @@ import pytest
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.errors import LedgerError
-from kling_nb.storage import CallbackStore, JobRecord, Ledger, StoredCallback, callback_store
+from kling_nb.storage import callback_store
+from kling_nb.storage.callback_store import CallbackStore, StoredCallback
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WAYS = {

@@ -12,9 +12,11 @@ import pytest
 
 from kling_nb.core.job_state import BLOCKING
 from kling_nb.errors import LedgerError
-from kling_nb.storage import JobRecord, Ledger, database
+from kling_nb.storage import database
 from kling_nb.storage.database import Database, advice_for
+from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.jobs_table import JobsTable
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.migrations import MIGRATIONS
 
 

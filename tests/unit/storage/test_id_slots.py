@@ -12,8 +12,9 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.id_slots import IdSlots
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 INTENT = JobRecord(
     "f" * 64, "live", "m", {"prompt": "A fox\nand “a” hen"}, 2, 55.0, thumbnail=b"jpeg"

@@ -10,9 +10,10 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Ledger, database, read_records
+from kling_nb.storage import database
 from kling_nb.storage import inspect as inspection
-from kling_nb.storage.inspect import find_damage
+from kling_nb.storage.inspect import find_damage, read_records
+from kling_nb.storage.ledger import Ledger
 
 
 @pytest.fixture

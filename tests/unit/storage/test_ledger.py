@@ -13,8 +13,8 @@ import pytest
 from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import LedgerError
-from kling_nb.storage import JobRecord, Ledger
-from kling_nb.storage.job_record import REQUEST
+from kling_nb.storage.job_record import REQUEST, JobRecord
+from kling_nb.storage.ledger import Ledger
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NEGATIVE = StoredInput("ab" * 32, "fox.png", "image/png")

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from kling_nb.core.job_state import Stage
-from kling_nb.storage import JobRecord, Ledger, database
+from kling_nb.storage import database
 from kling_nb.storage.database import Database
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.migrations import MIGRATIONS
 from tests.unit.storage.test_database import FIRST_ROW
 

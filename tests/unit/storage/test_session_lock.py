@@ -10,7 +10,8 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.session_lock import SessionLocks
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)

@@ -15,7 +15,9 @@ from kling_nb.core.budgets import BudgetStatus, Change, Scope
 from kling_nb.core.charge_evidence import BalanceHistory, TimedBalance
 from kling_nb.core.job_state import BLOCKING, FORGETTABLE, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.errors import BudgetExceeded, LedgerError
-from kling_nb.storage import JobRecord, Ledger, database, spending
+from kling_nb.storage import database, spending
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 COUNTED = BLOCKING | {Stage.FORGOTTEN}

@@ -9,7 +9,8 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 STEPS = {
     Stage.SENDING: [Stage.SENDING],

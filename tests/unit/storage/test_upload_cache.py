@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kling_nb.errors import LedgerError
-from kling_nb.storage import Ledger, UploadCache
+from kling_nb.storage.ledger import Ledger
+from kling_nb.storage.upload_cache import UploadCache
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

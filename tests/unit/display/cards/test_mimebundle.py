@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from kling_nb.core.job_state import Saved
-from kling_nb.display.cards import card_bundle, join_bundles
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
-from kling_nb.display.cards.mimebundle import Embed, lacks_preview, make_preview
+from kling_nb.display.cards.mimebundle import (
+    Embed,
+    card_bundle,
+    join_bundles,
+    lacks_preview,
+    make_preview,
+)
 from kling_nb.display.html import video_attributes
 from kling_nb.errors import MediaError
-from kling_nb.media import previews
+from kling_nb.media import clips
 from kling_nb.media.clips import probe_clip
 from tests.support import html_states
 from tests.support.html_states import EVERY, FACTS, WAITING
@@ -80,7 +85,7 @@ def test_a_large_clip_becomes_a_preview(
         asked.append(max_bytes)
         return b"preview"
 
-    monkeypatch.setattr(previews.clips, "preview", preview)
+    monkeypatch.setattr(clips, "make_preview", preview)
     state = replace(
         saved, clip=replace(saved.clip, path=str(large), size_bytes=large.stat().st_size)
     )
@@ -96,7 +101,7 @@ def test_a_clip_in_another_codec_becomes_a_preview(saved: Saved, tmp_path: Path)
     path = tmp_path / "hevc.mp4"
     path.write_bytes(encoded("libx265"))
     state = replace(saved, clip=probe_clip(path))
-    made = base64.b64encode(previews.preview(path)).decode()
+    made = base64.b64encode(clips.preview(path)).decode()
     for embed in EMBEDS:
         bundle = card_bundle(FACTS, state, embed)
         assert f'<video src="data:video/mp4;base64,{made}"' in bundle["text/html"]
@@ -135,8 +140,8 @@ def test_without_a_preview_poster_and_link_stay(
     def fail(*_: object, **__: object) -> bytes:
         raise MediaError("a preview has too many bytes")
 
-    monkeypatch.setattr(previews, "WHOLE_BYTES", 10)
-    monkeypatch.setattr(previews.clips, "preview", fail)
+    monkeypatch.setattr(clips, "WHOLE_BYTES", 10)
+    monkeypatch.setattr(clips, "make_preview", fail)
     html = card_bundle(FACTS, saved)["text/html"]
     assert "<img" in html
     assert clip_path.name in html

@@ -16,7 +16,7 @@ from kling_nb.core.job_state import (
     Uploading,
 )
 from kling_nb.display import html
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from tests.support.html_outline import Outline, live, record, text
 from tests.support.html_states import (
     ALREADY,

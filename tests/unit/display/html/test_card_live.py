@@ -8,7 +8,7 @@ import pytest
 
 from kling_nb.core.job_state import Detached, Expired, Failed, JobState, Vanished
 from kling_nb.display.html import CardStatus
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from tests.support.html_outline import Outline, foot
 from tests.support.html_states import (
     EMULATED,

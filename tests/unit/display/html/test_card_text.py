@@ -23,7 +23,7 @@ from kling_nb.display.html.card_failures import Wording
 from kling_nb.display.html.card_text import describe
 from kling_nb.errors import Problem
 from kling_nb.kie.failures import find_cause
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from tests.support.html_outline import Outline, record, text
 from tests.support.html_states import (
     ALREADY,

@@ -12,7 +12,7 @@ from kling_nb.core.money import Funds, format_price
 from kling_nb.display.html import about_prefix, price_line
 from kling_nb.display.html.prices import cost_line, format_clip, saved_hint
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from tests.support.html_states import ALREADY, CLIP, EMULATED, FACTS, NOW, RUNNING, SAVED, WAITING
 
 

@@ -12,7 +12,7 @@ from IPython.display import Video
 
 from kling_nb.display import html
 from kling_nb.display.html import Section, find_sections, without_hub_ids
-from kling_nb.storage import JobRecord
+from kling_nb.storage.job_record import JobRecord
 from tests.support.html_states import FACTS, NOW, RUNNING, SAVED, TINY_JPEG
 
 CLIP = bytes(range(256)) * 40

@@ -13,7 +13,8 @@ from kling_nb.display.cards.metadata import CardMetadata, card_json, read_card
 from kling_nb.errors import InvalidInput
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.archive.clip_finder import ClipFinder, with_clip
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
 CLIP = b"clip" * 100
 CARD = CardMetadata(

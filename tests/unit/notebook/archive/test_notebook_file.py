@@ -12,13 +12,13 @@ import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
 
+from kling_nb.display.front_end import reported_notebooks
 from kling_nb.errors import InvalidInput
 from kling_nb.notebook.archive.notebook_file import (
     WIDGET_STATE,
     WIDGET_VIEW,
     NotebookFile,
     current_notebook,
-    reported_notebooks,
 )
 
 

@@ -29,7 +29,8 @@ from kling_nb.errors import (
 )
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.session import Session
-from kling_nb.notebook.doctor import environment, examine, service
+from kling_nb.notebook.doctor import environment, service
+from kling_nb.notebook.doctor.report import examine
 from tests.support.service import World
 
 KEY = "sk-never-to-be-seen"

@@ -13,7 +13,8 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.doctor.environment import check_links, check_notebook
 from kling_nb.notebook.doctor.folder import check_contents
-from kling_nb.storage import Ledger, inspect
+from kling_nb.storage import inspect
+from kling_nb.storage.ledger import Ledger
 from tests.support.service import World
 
 PATIENCE_S = 20.0

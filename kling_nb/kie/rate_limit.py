@@ -1,27 +1,40 @@
-"""Send times of an account's requests, past and reserved, in a file that all kernels share.
+"""Rate limits shared by all kernels of an account on this machine.
 
-If the file cannot be used, a warning is logged, no error is raised, and memory is used instead.
-`core/poll_schedule` chooses the next slot; `limiter` waits for it.
+A file has the send times of the account's requests, past and reserved; `core/poll_schedule` chooses
+the next slot. Requests of one kind wait in one queue per process. Only the first takes a slot, and
+no lock is held while it waits: a kernel that dies leaves at most one slot unused. A rate limit
+never blocks a clip: waits are bounded whatever the clock does, and if the file cannot be used, a
+warning is logged and memory is used instead. Must not depend on the content of requests.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import math
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
+
+import platformdirs
 
 from kling_nb.core.files import ensure_file, make_folder
 from kling_nb.core.forks import no_fork, renew_in_child
-from kling_nb.core.poll_schedule import Rate, next_slot
+from kling_nb.core.poll_schedule import (
+    NEW_TASKS,
+    STATUS_REQUESTS,
+    Rate,
+    next_slot,
+    rate_limit_back_off_s,
+)
 from kling_nb.core.secret import Key
 
 T = TypeVar("T")
@@ -208,3 +221,79 @@ def _account_id_in(connection: sqlite3.Connection, account: Account) -> str:
     if not isinstance(salt, bytes):
         raise sqlite3.DataError("its salt is not valid")
     return account.digest(salt)
+
+
+class _RequestQueue:
+    """The queue of this process for one kind of request, first in, first out.
+
+    Only the first request in the queue takes a slot, so that a killed process leaves at most one
+    unused, and kernels take turns however long their queues are.
+    """
+
+    def __init__(self, rate: Rate, slots: Slots, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self.rate = rate
+        self._slots = slots
+        self._sleep = sleep
+        self._turn = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Wait until one request may be sent."""
+        if math.isinf(self.rate.limit):
+            return
+        async with self._turn:
+            wait_s = await _in_worker(lambda: self._slots.reserve(self.rate))
+            if wait_s:
+                await self._sleep(wait_s)
+
+    async def hold_back(self, retry_after_s: float | None) -> None:
+        """Hold back the account's requests after an answer with status 429."""
+        if not math.isinf(self.rate.limit):
+            held_s = rate_limit_back_off_s(self.rate, retry_after_s)
+            await _in_worker(lambda: self._slots.hold(self.rate, held_s))
+
+
+class RateLimiter:
+    """The rate limits of one account, for all processes of this user on this machine together.
+
+    Args:
+        account: The account.
+        new_tasks: The limit for new tasks.
+        questions: The limit for status requests.
+        path: The file that the processes share; by default in the user's state directory.
+        clock: Returns the time in epoch seconds, the same for all processes.
+        sleep: Waits.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        new_tasks: Rate = NEW_TASKS,
+        questions: Rate = STATUS_REQUESTS,
+        *,
+        path: Path | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        path = path or platformdirs.user_state_path("kling_nb") / "rates.sqlite3"
+        slots = Slots(account, path, clock)
+        self.new_tasks = _RequestQueue(new_tasks, slots, sleep)
+        self.status_requests = _RequestQueue(questions, slots, sleep)
+
+    @classmethod
+    def unlimited(cls) -> Self:
+        """Return a limiter that never waits and uses no file."""
+        return cls(
+            Account(""),
+            replace(NEW_TASKS, limit=math.inf),
+            replace(STATUS_REQUESTS, limit=math.inf),
+        )
+
+
+async def _in_worker(call: Callable[[], T]) -> T | None:
+    """Call a function that uses the disk in a worker thread; None if Python is shutting down."""
+    try:
+        return await asyncio.to_thread(call)
+    except RuntimeError as error:
+        if "shutdown" in str(error):
+            return None
+        raise

@@ -1,4 +1,4 @@
-"""Test `unicode_text`: texts that look the same are one request; letters stay whole."""
+"""Test `text`: texts that look the same are one request; letters stay whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_nb.core.unicode_text import comparable_text, normalize_text
+from kling_nb.core.text import comparable_text, normalize_text
 from kling_nb.models.parameter_kind import Rejected
 from kling_nb.models.parameters import Text
 

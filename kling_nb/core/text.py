@@ -1,4 +1,4 @@
-"""Unicode text: normalize a text for sending, and compare texts by their visible content.
+"""Text: normalize it for sending, compare texts by their visible content, find a similar word.
 
 Prompts copied from web pages, chats and word processors contain invisible characters. Must not
 depend on parameters or requests.
@@ -6,8 +6,10 @@ depend on parameters or requests.
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 _LINE_ENDS: Final = re.compile("[\v\f\x85\u2028\u2029]")
@@ -42,3 +44,9 @@ def normalize_text(text: str) -> str:
 def comparable_text(text: str) -> str:
     """Return the normalized text without joiners: the same for all texts that look the same."""
     return normalize_text(_JOINERS.sub("", text))
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return the known word most similar to a word, or an empty text."""
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return found[0] if found else ""
