@@ -1,2 +1,2 @@
-# For type checkers: `kling_nb/__init__.py` registers the module under this name.
+# For type checkers: `kling_nb/__init__.py` registers `core.errors` under this name at run time.
 from .core.errors import *  # noqa: F403
