@@ -17,15 +17,12 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .core import errors
+from . import errors
 from .core.version import __version__ as __version__
 from .jobs.mimebundle import set_renderers
 
-# Users import the errors from here, wherever the module lies.
-sys.modules[f"{__name__}.errors"] = errors
-
-# What is worth reading is on the cards; without this, Python prints warnings into whichever cell
-# happens to run. A program that wants the log adds its own handler.
+# Without a handler, Python prints warnings into the cell that runs; the cards already show them.
+# A program that needs the log adds its own handler.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
@@ -87,7 +84,7 @@ __all__ = [
     "unload_ipython_extension",
 ]
 
-_HOME = {
+_MODULES = {
     "CATALOGUE": "models.catalog",
     "Clip": "jobs.job",
     "Job": "jobs.job",
@@ -104,7 +101,7 @@ _HOME = {
     "run": "jobs.run_coroutine",
     "slim": "notebook.archive.pack",
 }
-_OF_SESSION = frozenset(
+_SESSION_METHODS = frozenset(
     {
         "adopt",
         "balance",
@@ -120,42 +117,42 @@ _OF_SESSION = frozenset(
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What `%load_ext kling_nb` calls."""
+    """Register the magics; `%load_ext kling_nb` calls this."""
     from kling_nb.notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """What `%unload_ext kling_nb` calls."""
+    """Remove the magics; `%unload_ext kling_nb` calls this."""
     from kling_nb.notebook.magics import unload
 
     unload(shell)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    """What a Jupyter server asks that was told to load this as an extension."""
+    """Return the extension points; a Jupyter server with this extension enabled calls this."""
     from kling_nb.callbacks.jupyter_extension import extension_points
 
     return extension_points()
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
-    """What such a server calls then."""
+    """Load the extension into a Jupyter server."""
     from kling_nb.callbacks.jupyter_extension import load
 
     load(server)
 
 
 def _render_card(facts: JobRecord, state: JobState) -> Bundle:
-    """The saved card of a job; loads the display packages at the first use."""
+    """Return the saved card of a job; the first call loads the display packages."""
     from kling_nb.display.cards.mimebundle import card_bundle
 
     return card_bundle(facts, state)
 
 
 def _render_notice(title: str, lines: Sequence[str]) -> str:
-    """A short message with its lines, as HTML; loads the display packages at the first use."""
+    """Render a titled message as HTML; the first call loads the display packages."""
     from kling_nb.display.html import render_notice
 
     return render_notice("info", title, lines)
@@ -165,13 +162,13 @@ set_renderers(_render_card, _render_notice)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _OF_SESSION:
-        _teach_displays()
+    if name in _SESSION_METHODS:
+        _register_displays()
         default = importlib.import_module(".jobs.default_session", __name__)
         return getattr(default.default_session(), name)
-    if name in _HOME:
-        _teach_displays()
-        return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    if name in _MODULES:
+        _register_displays()
+        return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -179,8 +176,8 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def _teach_displays() -> None:
-    """In IPython, let jobs and clips be displayed as cards even where the magics are not loaded."""
+def _register_displays() -> None:
+    """In IPython, display jobs and clips as cards even if the magics are not loaded."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None:

@@ -1,8 +1,7 @@
 """The private event loop for all network I/O, and worker threads beside it.
 
-Owns one event loop in one daemon thread for each `BackgroundLoop`, and the process's shared one.
-Must not know what the coroutines do, nor the kernel's loop: that one is never stopped or waited
-for.
+Each `BackgroundLoop` owns one event loop in one daemon thread; the sessions of a process share one.
+Must not depend on what the coroutines do, nor stop or wait for the kernel's loop.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CHANGING: Final = threading.Lock()
-"""Held for moments: while a background loop starts, stops or accepts a coroutine."""
+"""Held briefly, while a background loop starts, stops or accepts a coroutine."""
 
 if hasattr(os, "register_at_fork"):
-    # A thread that holds the lock at the fork does not exist in the child and would never let go.
+    # A thread that holds the lock at the fork does not exist in the child and never releases it.
     os.register_at_fork(
         before=CHANGING.acquire,
         after_in_parent=CHANGING.release,
@@ -39,8 +38,8 @@ if hasattr(os, "register_at_fork"):
 class _JoiningLoop(asyncio.BaseEventLoop):
     """Close a loop without starting a thread.
 
-    asyncio waits for the threads of the default executor in one more thread. Python 3.12.0 to
-    3.12.2 refuse to start a thread while the interpreter exits, which is when these loops close.
+    asyncio starts a thread to wait for the threads of the default executor. These loops close while
+    the interpreter exits, when Python 3.12.0 to 3.12.2 refuse to start a thread.
     """
 
     def __init__(self) -> None:
@@ -49,7 +48,7 @@ class _JoiningLoop(asyncio.BaseEventLoop):
         self.set_default_executor(self.threads)
 
     async def shutdown_default_executor(self, *_: object, **__: object) -> None:
-        """Wait for the threads here: all tasks have ended, so the wait holds up nothing."""
+        """Wait for the threads here: all tasks have ended, so the wait blocks nothing."""
         self.threads.shutdown()
 
 
@@ -60,29 +59,29 @@ class SelectorLoop(_JoiningLoop, asyncio.SelectorEventLoop):
 if sys.platform == "win32":
 
     class PortalLoop(_JoiningLoop, asyncio.ProactorEventLoop):
-        """The system's default loop, which closes without starting a thread."""
+        """The system's default loop; it closes without starting a thread."""
 
 else:
     PortalLoop = SelectorLoop
 
 
 class _Engine:
-    """A loop and the daemon thread that turns it."""
+    """A loop and the daemon thread that runs it."""
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner(loop_factory=PortalLoop)
         self.loop = self.runner.get_loop()
         self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.turn, name="kling_nb", daemon=True)
+        self.thread = threading.Thread(target=self.run, name="kling_nb", daemon=True)
         self.thread.start()
 
-    def turn(self) -> None:
-        """Run until stopped; then cancel what runs, finish its clean-up and close the loop."""
+    def run(self) -> None:
+        """Run until stopped; then cancel all tasks, await their clean-up and close the loop."""
         with self.runner:
             asyncio.set_event_loop(self.loop)
             while not self.stopping.is_set():
-                # asyncio lets these two out of a coroutine and through the loop. Their task has
-                # them already; the loop is shared by all jobs and goes on.
+                # asyncio raises these two out of the loop after it has stored them in their task.
+                # All jobs share the loop, so it continues.
                 with suppress(KeyboardInterrupt, SystemExit):
                     self.loop.run_forever()
 
@@ -99,13 +98,14 @@ class BackgroundLoop:
     """
 
     def __init__(self) -> None:
-        # By process id: a child keeps its parent's and so never collects, and closes, its loop.
+        # By process id: a child keeps a reference to its parent's loop, so that the garbage
+        # collector never closes that loop.
         self._engines: dict[int, _Engine] = {}
         self.check_process: Callable[..., None] = lambda *_: None
-        """Raise an error if only another process can do the work; this one works in any."""
+        """Raise an error in a process that must not use the loop; here, never."""
 
     def submit(self, coro: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start a coroutine on the loop; returns at once. Cancelling the future cancels it."""
+        """Start a coroutine on the loop and return at once; cancelling the future cancels it."""
         check_coroutine("submit", coro)
         with CHANGING:
             engine = self._engines.get(os.getpid())
@@ -121,7 +121,7 @@ class BackgroundLoop:
 
         Raises:
             TimeoutError: There is no result after `timeout_s` seconds.
-            RuntimeError: Called on the background loop's own thread, which would wait for ever.
+            RuntimeError: Called on the background loop's own thread, which would wait forever.
         """
         check_coroutine("call", coro)
         refuse_own_thread(self, "call", coro)
@@ -136,8 +136,8 @@ class BackgroundLoop:
         """Cancel all coroutines, close the loop and end the thread; the next use starts another.
 
         Args:
-            wait_s: How long to wait for coroutines that clean up slowly, in seconds. On the
-                portal's own thread there is no wait.
+            wait_s: The longest wait for the thread's end, in seconds. On the loop's own thread
+                there is no wait.
         """
         with CHANGING:
             engine = self._engines.pop(os.getpid(), None)
@@ -153,8 +153,8 @@ class OwnBackgroundLoop(BackgroundLoop):
     """A background loop for one process; it raises an error in a forked child.
 
     Args:
-        shared: The background loop that does the work.
-        process: The owner.
+        shared: The background loop that runs the coroutines.
+        process: The process that may use it.
     """
 
     def __init__(self, shared: BackgroundLoop, process: OwnProcess) -> None:
@@ -180,22 +180,22 @@ SHARED: Final = BackgroundLoop()
 
 
 def background_loop() -> BackgroundLoop:
-    """Return the background loop that everything in this process shares."""
+    """Return the background loop that this process shares."""
     return SHARED
 
 
 def check_coroutine(name: str, coro: object) -> None:
-    """Raise a TypeError if the argument is no coroutine."""
+    """Raise a TypeError if the argument is not a coroutine."""
     if not inspect.iscoroutine(coro):
         hint = "; call it" if callable(coro) else ""
         raise TypeError(
-            f"{name}() takes a coroutine such as main(), and was given "
+            f"{name}() takes a coroutine such as main(), not "
             f"{type(coro).__name__} {coro!r:.80}{hint}"
         )
 
 
 def refuse_own_thread(loop: BackgroundLoop, name: str, coro: Coroutine[Any, Any, Any]) -> None:
-    """Raise a RuntimeError if the caller would wait for its own thread."""
+    """Close the coroutine and raise a RuntimeError if called on the loop's own thread."""
     if loop.is_own_thread():
         coro.close()
         raise RuntimeError(
@@ -207,10 +207,10 @@ def refuse_own_thread(loop: BackgroundLoop, name: str, coro: Coroutine[Any, Any,
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking call in a worker thread.
 
-    A thread cannot be stopped: a caller that is cancelled waits for the call to end, so that it
-    never happens after the caller's next step. When the program ends, Python closes its worker
-    pools before it stops daemon threads; a call at that time counts as cancelled, and the next
-    kernel resumes the job.
+    A thread cannot be stopped: a cancelled caller waits for the call to end, so that the call never
+    overlaps the caller's next step. When the program ends, Python closes its worker pools before it
+    stops daemon threads; a call at that time counts as cancelled, and the next kernel resumes the
+    job.
     """
     working = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:
@@ -218,7 +218,7 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     except asyncio.CancelledError:
         await asyncio.wait([working])
         if not working.cancelled():
-            working.exception()  # seen, so that it is not reported as lost
+            working.exception()  # so that asyncio does not log it as never retrieved
         raise
     except RuntimeError as error:
         if "shutdown" in str(error):
