@@ -1,8 +1,9 @@
-"""What `wire` promises beside createTask: samples are read rightly, gateways are not believed."""
+"""Test `wire` except createTask: samples are parsed, error pages of gateways are not trusted."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -109,39 +110,32 @@ def test_an_answer_about_another_task_is_refused() -> None:
         wire.parse_record(answer("record.success.json"), RUNNING_ID)
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        {"resultUrls": [RESULT]},
-        json.dumps({"resultUrls": [RESULT]}),
-        json.dumps({"resultUrls": RESULT}),
-        json.dumps({"resultUrls": ["", None, 5, "ftp://a/b", RESULT]}),
-        {"resultUrls": [{"url": RESULT}]},
-        {"resultUrls": [{"resultUrl": RESULT, "duration": 5}]},
-        {"resultUrl": RESULT},
-        json.dumps(json.dumps({"resultUrls": [RESULT]})),
-        {"resultUrls": json.dumps([RESULT])},
-        {"resultUrls": f"  {RESULT}\n"},
-        {"info": {"resultUrls": [RESULT]}},
-        RESULT,
-        f" {RESULT} ",
-        [RESULT],
-        {"videos": [{"src": RESULT}]},
-        f"the clip is at {RESULT}, for a day",
-        '{"resultUrls":["' + RESULT + '"',
-    ],
-    ids=lambda result: str(result)[:40].replace(RESULT[:20], "…"),
-)
-def test_a_result_may_have_many_shapes(result: object) -> None:
-    """`resultJson` is a JSON string (L), sometimes an object (C); only real URLs count."""
-    status = wire.parse_task({"state": "success", "resultJson": result}, "a")
-    assert isinstance(status, TaskSucceeded)
-    assert status.urls == (RESULT,)
+RESULTS = [
+    {"resultUrls": [RESULT]},
+    json.dumps({"resultUrls": [RESULT]}),
+    json.dumps({"resultUrls": RESULT}),
+    json.dumps({"resultUrls": ["", None, 5, "ftp://a/b", RESULT]}),
+    {"resultUrls": [{"url": RESULT}]},
+    {"resultUrls": [{"resultUrl": RESULT, "duration": 5}]},
+    {"resultUrl": RESULT},
+    json.dumps(json.dumps({"resultUrls": [RESULT]})),
+    {"resultUrls": json.dumps([RESULT])},
+    {"resultUrls": f"  {RESULT}\n"},
+    {"info": {"resultUrls": [RESULT]}},
+    RESULT,
+    f" {RESULT} ",
+    [RESULT],
+    {"videos": [{"src": RESULT}]},
+    f"the clip is at {RESULT}, for a day",
+    '{"resultUrls":["' + RESULT + '"',
+]
+"""Shapes of `resultJson`: a JSON string (L), sometimes an object (C)."""
 
 
 @pytest.mark.parametrize(
     "data",
     [
+        *({"resultJson": result} for result in RESULTS),
         {"response": {"resultUrls": [RESULT]}},
         {"response": json.dumps({"resultUrls": [RESULT]}), "resultJson": ""},
         {"resultJson": "", "resultUrls": [RESULT]},
@@ -149,10 +143,10 @@ def test_a_result_may_have_many_shapes(result: object) -> None:
         {"resultJson": "{}", "videoUrl": RESULT},
         {"resultJson": "{}", "info": {"result_urls": [RESULT]}},
     ],
-    ids=str,
+    ids=lambda data: str(data)[:60].replace(RESULT[:20], "…"),
 )
-def test_a_result_may_be_beside_its_place(data: dict[str, object]) -> None:
-    """`response` holds the same, parsed (L D); any URL is more than none."""
+def test_a_result_has_many_shapes_and_places(data: dict[str, object]) -> None:
+    """Only real URLs count, and no URL of the request; `response` has the same, parsed (L D)."""
     echo = {"param": json.dumps({"input": {"image_urls": ["https://a.example/in.png"]}})}
     status = wire.parse_task(
         {"state": "success", "callBackUrl": "https://b.example/"} | echo | data, "a"
@@ -199,24 +193,6 @@ def test_a_failure_without_a_reason_says_so() -> None:
 # --- upload, balance, fresh links --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["upload.success.json", "upload.old.json"])
-def test_an_upload_has_its_url(name: str) -> None:
-    """`downloadUrl` of today and `fileUrl` of old are both read."""
-    url = "https://tempfile.redpandaai.co/kieai/images/1777540422187-uhtro1d7ste.jpg"
-    assert wire.parse_uploaded(answer(name)) == url
-
-
-def test_a_refused_upload_is_unauthorized() -> None:
-    """The upload host says 401 in the body of an HTTP 200."""
-    with pytest.raises(errors.Unauthorized, match="Authentication failed"):
-        wire.parse_uploaded(answer("upload.code-401.json"))
-
-
-def test_the_balance_is_a_float() -> None:
-    """As it was recorded."""
-    assert wire.parse_credit(answer("credit.success.json")) == 5916.25
-
-
 @pytest.mark.parametrize("data", ["5916.25", None, True, {}, float("nan"), 10**400])
 def test_a_balance_that_is_no_number_is_unreadable(data: object) -> None:
     """No balance is shown rather than a wrong one."""
@@ -225,13 +201,29 @@ def test_a_balance_that_is_no_number_is_unreadable(data: object) -> None:
         wire.parse_credit(Answer(200, body))
 
 
-def test_a_fresh_link_is_a_bare_string() -> None:
-    """As documented; `msg` is missing there."""
-    assert wire.parse_download_url(answer("download-url.success.json")) == RESULT
+UPLOADED = "https://tempfile.redpandaai.co/kieai/images/1777540422187-uhtro1d7ste.jpg"
 
 
-def test_a_foreign_url_gets_no_fresh_link() -> None:
-    """422 `url is wrong`."""
+@pytest.mark.parametrize(
+    ("parse", "name", "value"),
+    [
+        (wire.parse_uploaded, "upload.success.json", UPLOADED),
+        (wire.parse_uploaded, "upload.old.json", UPLOADED),
+        (wire.parse_credit, "credit.success.json", 5916.25),
+        (wire.parse_download_url, "download-url.success.json", RESULT),
+    ],
+)
+def test_samples_have_their_value(
+    parse: Callable[[Answer], object], name: str, value: object
+) -> None:
+    """`downloadUrl` and the older `fileUrl`; a balance; a fresh link, which has no `msg`."""
+    assert parse(answer(name)) == value
+
+
+def test_refusals_in_the_body_of_an_http_200() -> None:
+    """The upload host refuses a key with 401, and a foreign URL gets 422 `url is wrong`."""
+    with pytest.raises(errors.Unauthorized, match="Authentication failed"):
+        wire.parse_uploaded(answer("upload.code-401.json"))
     with pytest.raises(errors.BadRequest, match="url is wrong"):
         wire.parse_download_url(answer("download-url.code-422.json"))
 
