@@ -87,26 +87,23 @@ def test_a_sound_has_no_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mime_type", "named"),
+    ("content", "kind", "named"),
     [
-        ("audio/wav", "audio/x-wav"),
-        ("audio/mpeg", "audio/mpeg"),
-        ("audio/mp4", "audio/mp4"),
-        ("audio/aac", "audio/aac"),
+        (sound("audio/wav"), SOUND, "audio/x-wav"),
+        (sound("audio/mpeg"), SOUND, "audio/mpeg"),
+        (sound("audio/mp4"), SOUND, "audio/mp4"),
+        (sound("audio/aac"), SOUND, "audio/aac"),
+        (video(form="mov"), VIDEO, "video/quicktime"),
     ],
+    ids=lambda each: each if isinstance(each, str) else "",
 )
-def test_the_type_by_content_and_as_the_model_names_it(
-    mime_type: str, named: str, tmp_path: Path
+def test_the_content_decides_the_type(
+    content: bytes, kind: Media, named: str, tmp_path: Path
 ) -> None:
-    """Whatever the file is called."""
+    """Whatever the name of the file; the type is spelled as the model spells it."""
     path = tmp_path / "hum.jpg"
-    path.write_bytes(sound(mime_type))
-    assert read_audio_video(path, SOUND).mime_type == named
-
-
-def test_a_quicktime_video() -> None:
-    """Is taken as it is."""
-    assert read_audio_video(video(form="mov"), VIDEO).mime_type == "video/quicktime"
+    path.write_bytes(content)
+    assert read_audio_video(path, kind).mime_type == named
 
 
 # --- what is refused ---------------------------------------------------------------------------
