@@ -16,7 +16,6 @@ from kling_nb.media.audio_video import read_audio_video
 from kling_nb.media.input_store import store_input
 from kling_nb.models.parameters import Media
 from tests.support.reels import sound, video
-from tests.support.service import World
 
 VIDEO = Media(("video/mp4", "video/quicktime"), 100_000_000, duration_s=(3, 30))
 SOUND = Media(
@@ -165,12 +164,6 @@ def test_a_video_of_another_shape() -> None:
     assert text.startswith("walk: 352×320 pixels; each side must have at least 341 px")
     text = refused(video(), replace(VIDEO, ratio=(1.2, 2.0)), "walk")
     assert "width to height 1.10; allowed are 1.2 to 2: crop it" in text
-
-
-def test_a_job_is_no_clip_yet(world: World) -> None:
-    """The message names the call that waits for its clip."""
-    job, _ = world.prepare()
-    assert f"job {job.id} is not done yet: run job.result() to wait for it" in refused(job, VIDEO)
 
 
 @pytest.mark.parametrize("source", [5, None, object(), [1]])

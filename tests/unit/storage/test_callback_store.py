@@ -91,18 +91,14 @@ def test_a_repeated_callback_is_stored_once(box: CallbackStore) -> None:
     assert bodies(box, "accepted") == [b"again"]
 
 
-def test_the_newest_for_a_job_are_kept(box: CallbackStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sender that knows one callback URL cannot fill the disk."""
+def test_the_newest_are_kept(box: CallbackStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender that knows one or many callback URLs cannot fill the disk."""
     monkeypatch.setattr(callback_store, "MAX_PER_JOB", 3)
     box.post("unknown", b"other", AT)
     for number in range(5):
         box.post("accepted", b"%d" % number, AT)
     assert bodies(box, "accepted") == [b"2", b"3", b"4"]
     assert bodies(box, "unknown") == [b"other"]
-
-
-def test_the_newest_of_all_are_kept(box: CallbackStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sender that knows many callback URLs cannot fill the disk."""
     monkeypatch.setattr(callback_store, "MAX_PER_FOLDER", 2)
     for nonce in ("accepted", "unknown", "sending"):
         box.post(nonce, b"{}", AT)

@@ -105,7 +105,7 @@ FIRST_ROW = """
 
 
 def test_a_ledger_of_the_first_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its rows are read without stored inputs and marks, and still block."""
+    """Its rows are read without the later fields; `test_migrations` has the other versions."""
     with monkeypatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", MIGRATIONS[:1])
         old = Database(tmp_path / "ledger.sqlite3")
@@ -113,16 +113,14 @@ def test_a_ledger_of_the_first_version(tmp_path: Path, monkeypatch: pytest.Monke
         with old.writing() as connection:
             connection.execute(FIRST_ROW)
             assert pragma(connection, "user_version") == 1
-    ledger = Ledger(tmp_path)
-    row = ledger.row("1a2b3c4d")
-    assert (row.sources, row.starred, row.hidden) == ({}, False, False)
-    assert (row.notebook, row.budget_before) == ("", None)
-    assert (row.nonce, row.answer, row.watch) == ("", "", None)
-    assert (row.values["prompt"], row.thumbnail) == ("A red fox", b"\xff\xd8")
-    assert ledger.clips() == [row]
-    assert ledger.intend(JobRecord("f", "live", "m", {}, 1, None)) == (row, False)
-    assert ledger.mark("1a2b", starred=True).starred
-    ledger.close()
+    with closing(Ledger(tmp_path)) as ledger:
+        row = ledger.row("1a2b3c4d")
+        assert (row.sources, row.starred, row.hidden) == ({}, False, False)
+        assert (row.notebook, row.budget_before) == ("", None)
+        assert (row.nonce, row.answer, row.watch) == ("", "", None)
+        assert (row.values["prompt"], row.thumbnail) == ("A red fox", b"\xff\xd8")
+        assert ledger.clips() == [row]
+        assert ledger.mark("1a2b", starred=True).starred
     with old.reading() as connection:
         assert pragma(connection, "user_version") == len(MIGRATIONS)
 
@@ -169,13 +167,12 @@ def test_a_newer_file_is_refused_untouched(made: Database) -> None:
     assert made.path.read_bytes() == before
 
 
-def test_a_file_that_vanished_is_not_made_anew(made: Database) -> None:
+def test_a_deleted_file_is_not_created_again(made: Database) -> None:
     """With an empty ledger in its place everything would be paid for again."""
     made.path.unlink()
-    with pytest.raises(LedgerError, match="Put the file back"), made.writing():
-        pass
-    with pytest.raises(LedgerError, match="Put the file back"), made.reading():
-        pass
+    for opening in (made.writing, made.reading):
+        with pytest.raises(LedgerError, match="Put the file back"), opening():
+            pass
     assert not made.path.exists()
 
 

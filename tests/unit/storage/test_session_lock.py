@@ -58,20 +58,14 @@ def test_without_a_lock_file_an_owner_is_dead(ledger: Ledger, owner: str) -> Non
     assert [path.stem for path in (ledger.folder / "owners").iterdir()] == [ledger.owner]
 
 
-def test_closing_removes_the_lock_file(tmp_path: Path, ledger: Ledger) -> None:
-    """A closed session leaves no file; closing twice does nothing."""
+def test_closing_removes_the_lock_file(tmp_path: Path, ledger: Ledger, other: Ledger) -> None:
+    """Closing twice does nothing; a ledger is also closed after its file was deleted."""
     ledger.open()
-    ledger.open()
-    ledger.close()
-    ledger.close()
-    assert list((tmp_path / "owners").iterdir()) == []
-
-
-def test_closing_without_the_file(tmp_path: Path, ledger: Ledger, other: Ledger) -> None:
-    """A ledger can be closed after its file was deleted."""
     ledger.open()
     (tmp_path / "ledger.sqlite3").unlink()
     ledger.close()
+    ledger.close()
+    assert list((tmp_path / "owners").iterdir()) == []
     assert not other.owner_is_alive(ledger.owner)
 
 
