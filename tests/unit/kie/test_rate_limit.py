@@ -430,8 +430,7 @@ def resolved(tmp_path: Path, **given: str) -> settings.Settings:
 def test_what_identifies_an_account(tmp_path: Path) -> None:
     """Live key and service; for a served emulator its URL; in this process its folder."""
     url = "http://127.0.0.1:8787"
-    live = resolved(tmp_path, mode="live", api_key=KEY)
-    assert account_of(live) == Account(API_URL, Key(KEY))
+    assert account_of(resolved(tmp_path, mode="live", api_key=KEY)) == Account(API_URL, Key(KEY))
     assert account_of(resolved(tmp_path, mode="emulator", api_url=url)) == Account(url)
     local = resolved(tmp_path, mode="emulator", folder="clips")
     assert account_of(local) == Account(str(tmp_path / "clips"))

@@ -38,7 +38,7 @@ RECORD_ERRORS = {
     ],
 )
 def test_a_running_task_is_pending(name: str, word: str, credits: float | None) -> None:
-    """The service's own word is kept, and the credits where it tells."""
+    """The service's state is kept, and its credits if it reports them."""
     assert wire.parse_record(answer(name), RUNNING_ID) == TaskPending(RUNNING_ID, word, credits)
 
 
@@ -68,7 +68,7 @@ def test_an_unknown_task_is_missing(name: str, status: int) -> None:
 
 
 def test_a_task_without_a_result_for_ten_minutes_is_over() -> None:
-    """`code` 408 of recordInfo is about the task, not about the question (source: D)."""
+    """`code` 408 of recordInfo is about the task, not about the request (source: D)."""
     expected = TaskFailure(RUNNING_ID, "408", document("record.code-408.json")["msg"])
     assert wire.parse_record(answer("record.code-408.json"), RUNNING_ID) == expected
 
@@ -76,14 +76,14 @@ def test_a_task_without_a_result_for_ten_minutes_is_over() -> None:
 @pytest.mark.parametrize("status", [403, 404, 408, 422, 500, 502, 524])
 @pytest.mark.parametrize("body", [b"", sample("gateway.502.html")], ids=["empty", "HTML"])
 def test_a_gateway_says_nothing_about_the_task(status: int, body: bytes) -> None:
-    """An HTTP error without an envelope is a failed question: no paid task is given up for it."""
+    """An HTTP error without an envelope is a failed request: no paid task is given up."""
     with pytest.raises(ServiceError):
         wire.parse_record(Answer(status, body), RUNNING_ID)
 
 
 @pytest.mark.parametrize(("name", "kind"), RECORD_ERRORS.items())
-def test_a_failed_question_is_its_exception(name: str, kind: type[ServiceError]) -> None:
-    """Codes about the question raise, since they say nothing about the task."""
+def test_a_failed_status_request_is_its_exception(name: str, kind: type[ServiceError]) -> None:
+    """Codes about the request raise, since they say nothing about the task."""
     with pytest.raises(kind) as caught:
         wire.parse_record(answer(name), RUNNING_ID)
     assert type(caught.value) is kind
@@ -92,7 +92,7 @@ def test_a_failed_question_is_its_exception(name: str, kind: type[ServiceError])
 
 @pytest.mark.parametrize("word", ["reviewing", "SUCCESS", "failed", "", None])
 def test_a_word_we_do_not_know_is_no_end(word: str | None) -> None:
-    """A state that is new to us means asking again, not losing a paid clip."""
+    """An unknown state means polling again, not losing a paid clip."""
     changed = document("record.generating.json")
     changed["data"]["state"] = word
     status = wire.parse_record(Answer(200, json.dumps(changed).encode()), RUNNING_ID)
@@ -166,7 +166,7 @@ def test_every_url_of_a_result_is_read() -> None:
 
 @pytest.mark.parametrize("result", ["", None, "{", "[]", "{}", '{"resultUrls":null}', 5])
 def test_success_without_a_url_is_success_without_a_url(result: object) -> None:
-    """The service sometimes says success before it names the file; whoever follows asks again."""
+    """The service sometimes reports success before it names the file; the poller polls again."""
     status = wire.parse_task({"state": "success", "resultJson": result}, "a")
     assert isinstance(status, TaskSucceeded)
     assert status.urls == ()

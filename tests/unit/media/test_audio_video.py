@@ -1,4 +1,4 @@
-"""`audio_video`: videos and sounds are checked before anything is sent, never changed."""
+"""Test `audio_video`: video and audio are checked before the upload and never changed."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ SOUND = Media(
 
 @pytest.fixture
 def walk(tmp_path: Path) -> Path:
-    """A video on disk."""
+    """Return a video on disk."""
     path = tmp_path / "my walk.mp4"
     path.write_bytes(video())
     return path
 
 
 def refused(source: object, kind: Media, name: str = "") -> str:
-    """What is said of it."""
+    """Return the message of the error."""
     with pytest.raises(MediaError) as caught:
         read_audio_video(source, kind, name=name)
     return str(caught.value)
 
 
-# --- what it may be given as -------------------------------------------------------------------
+# --- accepted ------------------------------------------------------------------------------
 
 
-def test_a_file_is_read_where_it_is(walk: Path) -> None:
-    """Its content is not held: it may have 100 MB."""
+def test_a_file_is_read_from_disk(walk: Path) -> None:
+    """Its content is not kept in memory: it may have 100 MB."""
     found = read_audio_video(walk, VIDEO)
     assert (found.path, found.content) == (str(walk), b"")
     assert (found.mime_type, found.duration_s) == ("video/mp4", 4.0)
@@ -54,8 +54,8 @@ def test_a_file_is_read_where_it_is(walk: Path) -> None:
     assert found.facts == f"352 × 320 px · 4.0 s · MP4 · {len(video()) / 1000:.0f} kB"
 
 
-def test_what_else_it_may_be_given_as(walk: Path) -> None:
-    """A text, bytes, an earlier clip: the same content is the same request."""
+def test_other_sources(walk: Path) -> None:
+    """Text, bytes or an earlier clip: the same content is the same request."""
     clip = SimpleNamespace(path=walk, frame=None)
     given = [str(walk), video(), bytearray(video()), memoryview(video()), clip]
     found = [read_audio_video(each, VIDEO) for each in given]
@@ -64,8 +64,8 @@ def test_what_else_it_may_be_given_as(walk: Path) -> None:
     assert read_audio_video(video(), VIDEO, name="walk").name == "walk"
 
 
-def test_what_was_kept_stands_for_what_was_given(tmp_path: Path, walk: Path) -> None:
-    """A placeholder's hash is another's; what was changed since is no longer the same request."""
+def test_a_stored_input_replaces_its_source(tmp_path: Path, walk: Path) -> None:
+    """It has the hash of its source; a changed file is another request."""
     path = store_input(tmp_path, video(), "video/mp4")
     negative = StoredInput("ab" * 32, "walk.mp4", "video/mp4", path)
     found = read_audio_video(negative, VIDEO)
@@ -78,8 +78,8 @@ def test_what_was_kept_stands_for_what_was_given(tmp_path: Path, walk: Path) -> 
         )
 
 
-def test_a_sound_has_no_picture() -> None:
-    """Nor sides."""
+def test_audio_has_no_image() -> None:
+    """Width and height are 0."""
     found = read_audio_video(sound(), SOUND, name="hum")
     assert (found.width_px, found.height_px, found.thumbnail) == (0, 0, b"")
     assert found.facts == "4.0 s · WAV · 0.4 MB"

@@ -116,7 +116,7 @@ def test_name() -> None:
 
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "TIFF", "PPM"])
 def test_other_formats_become_png(kind: str) -> None:
-    """A format the service does not take is converted without loss."""
+    """A format that the service does not accept is converted without loss."""
     picture = read_image(encoded(draw(), kind))
     assert picture.mime_type == "image/png"
     image = reopen(picture).convert("RGB")
@@ -125,14 +125,14 @@ def test_other_formats_become_png(kind: str) -> None:
 
 
 def test_lossy_formats_become_jpeg() -> None:
-    """A WebP for a model that takes none does not grow into a PNG."""
+    """A WebP for a model that accepts none does not become a larger PNG."""
     picture = read_image(encoded(draw(), "WEBP"), mime_types=JPEG_AND_PNG)
     assert picture.mime_type == "image/jpeg"
     assert is_near(reopen(picture), (5, 5), RED)
 
 
 def test_transparency_is_kept_where_it_can_be() -> None:
-    """A transparent WebP becomes a PNG; where only JPEG is taken it gets a white ground."""
+    """A transparent WebP becomes a PNG; as a JPEG it has a white ground."""
     clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     content = encoded(clear, "WEBP", lossless=True)
     assert reopen(read_image(content, mime_types=JPEG_AND_PNG)).mode == "RGBA"
@@ -153,7 +153,7 @@ def test_transparency_is_kept_where_it_can_be() -> None:
     ],
 )
 def test_unusual_pixels_become_plain(image: Image.Image, kind: str, mode: str) -> None:
-    """Palette, bitmap, CMYK and 16 bits are converted to what any reader shows the same."""
+    """Palette, bitmap, CMYK and 16 bits are converted: all readers show the result alike."""
     assert reopen(read_image(encoded(image, kind))).mode == mode
 
 
@@ -161,7 +161,7 @@ PROFILE = b"not really a colour profile, but carried like one"
 
 
 def test_a_colour_profile_stays_with_its_colours() -> None:
-    """An RGB picture that is converted keeps its profile; one of CMYK does not get it as RGB."""
+    """A converted RGB image keeps its profile; a CMYK image loses it with its colours."""
     kept = read_image(encoded(draw(), "TIFF", icc_profile=PROFILE))
     assert reopen(kept).info["icc_profile"] == PROFILE
     dropped = read_image(encoded(draw("CMYK"), "JPEG", icc_profile=PROFILE))
@@ -194,8 +194,8 @@ def test_palette_transparency_is_kept() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_phones_picture_is_turned_upright(kind: str) -> None:
-    """What EXIF says of the orientation is done, and not said any more."""
+def test_a_photo_is_turned_upright(kind: str) -> None:
+    """The EXIF orientation is applied and removed."""
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90° clockwise to see it right
     picture = read_image(encoded(draw(), kind, exif=exif))
@@ -207,7 +207,7 @@ def test_a_phones_picture_is_turned_upright(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
 def test_of_an_animation_the_first_frame(kind: str) -> None:
-    """A moving picture gives a still one."""
+    """The other frames are not sent."""
     second = Image.new("RGB", (60, 40), "white")
     content = encoded(draw(), kind, save_all=True, append_images=[second], duration=100)
     image = reopen(read_image(content))
@@ -215,8 +215,8 @@ def test_of_an_animation_the_first_frame(kind: str) -> None:
     assert is_near(image, (5, 5), RED)
 
 
-def test_a_jpeg_of_several_pictures() -> None:
-    """What some phones write, a JPEG that holds more than one, gives the first."""
+def test_a_jpeg_of_several_images() -> None:
+    """Some phones write a JPEG that contains several; the first is sent."""
     content = encoded(draw(), "MPO", save_all=True, append_images=[draw()])
     picture = read_image(content)
     assert picture.mime_type == "image/jpeg"
@@ -238,7 +238,7 @@ def test_too_many_bytes_become_a_jpeg() -> None:
 
 @pytest.mark.parametrize("mime_type", ["image/jpeg", "image/png", "image/webp"])
 def test_any_one_type_will_do(mime_type: str) -> None:
-    """Whatever a model takes, there is a way to it."""
+    """Any image is converted to the only type of a model."""
     picture = read_image(noise(80, 60), mime_types=(mime_type,), max_bytes=8_000)
     assert picture.mime_type == mime_type
     assert len(picture.content) <= 8_000
@@ -246,7 +246,7 @@ def test_any_one_type_will_do(mime_type: str) -> None:
 
 
 def test_what_cannot_be_made_to_fit() -> None:
-    """Then the message says the size, the limit and what to do."""
+    """The message has the size, the limit and what to do."""
     with pytest.raises(MediaError, match=r"60×40 pixels cannot .* 10 bytes .* give a smaller one"):
         read_image(draw(), max_bytes=10)
 
@@ -257,7 +257,7 @@ def test_what_cannot_be_made_to_fit() -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64"])
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3), (4, 6, 4)])
 def test_arrays(shape: tuple[int, ...], dtype: str) -> None:
-    """Grey, RGB and RGBA, as bytes and as fractions, give the same picture."""
+    """Grey, RGB and RGBA, as bytes and as fractions, give the same image."""
     values = np.full(shape, 255 if dtype == "uint8" else 1.0, dtype=dtype)
     picture = read_image(values)
     assert (picture.width_px, picture.height_px, picture.name) == (6, 4, "array 4×6")
@@ -362,16 +362,11 @@ def test_thumbnail(size: tuple[int, int]) -> None:
     assert len(read_image(Image.radial_gradient("L").resize(size)).thumbnail) <= 12_000
 
 
-def test_thumbnail_carries_no_profile() -> None:
-    """A profile may be larger than the thumbnail itself."""
-    content = encoded(draw("L"), "JPEG", icc_profile=PROFILE)
-    assert PROFILE not in read_image(content).thumbnail
-
-
-def test_thumbnail_of_a_transparent_picture_is_white() -> None:
-    """Not black, as dropping the alpha channel would leave it."""
+def test_thumbnail_has_a_white_ground_and_no_profile() -> None:
+    """Dropping the alpha channel would give black; a profile may exceed the thumbnail."""
     thumbnail = read_image(Image.new("RGBA", (50, 50), (0, 0, 0, 0))).thumbnail
     assert is_near(Image.open(BytesIO(thumbnail)), (25, 25), (255, 255, 255))
+    assert PROFILE not in read_image(encoded(draw("L"), "JPEG", icc_profile=PROFILE)).thumbnail
 
 
 @pytest.mark.parametrize("text", ["", "https://host/fox.png", "x" * 5000, "日本 \0 \n\n fox"])
@@ -386,7 +381,7 @@ def test_placeholder(text: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"%!PS-Adobe-3.0 EPSF-3.0", b"<svg/>"])
-def test_bytes_that_are_no_picture(content: bytes) -> None:
+def test_bytes_that_are_no_image(content: bytes) -> None:
     """The message says what is allowed."""
     with pytest.raises(MediaError, match="allowed: JPEG, PNG, WebP"):
         read_image(content)
@@ -408,7 +403,7 @@ def test_a_phones_photo_says_what_to_do(brand: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("brand", [b"avif", b"mif1"])
 def test_avif_is_read_by_any_of_its_brands(brand: bytes) -> None:
-    """A general brand stands for AVIF where the compatible brands say so."""
+    """A general brand is AVIF if the compatible brands name it."""
     content = encoded(draw(), "AVIF")
     assert content[8:12] == b"avif"
     size = int.from_bytes(content[:4], "big")
@@ -438,21 +433,21 @@ def test_heic_is_read_with_its_extra(brand: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["PCX", "EPS", "ICO"])
 def test_formats_that_are_not_read(kind: str) -> None:
-    """Pillow knows more than is wanted; for EPS it would start a program."""
+    """Pillow reads more formats; for EPS it would start a program."""
     with pytest.raises(MediaError, match="cannot be read as a picture; allowed"):
         read_image(encoded(draw(), kind))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_a_file_that_is_cut_short(kind: str) -> None:
-    """Half a picture is none, although its header can be read."""
+    """Half a file is refused, although its header can be read."""
     content = encoded(noise(80, 60), kind)
     with pytest.raises(MediaError):
         read_image(content[: len(content) // 2])
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    """The nearest name is offered."""
+    """The message has the nearest name."""
     (tmp_path / "fox.png").touch()
     with pytest.raises(MediaError, match=r"there is no file .*fx\.png'; did you mean 'fox\.png'\?"):
         read_image(tmp_path / "fx.png")
@@ -492,8 +487,8 @@ def test_more_pixels_than_pillow_allows(monkeypatch: pytest.MonkeyPatch) -> None
         read_image(draw())
 
 
-def test_a_broken_lazy_picture(tmp_path: Path) -> None:
-    """A PIL image whose file cannot be decoded is told like any other."""
+def test_a_broken_pil_image(tmp_path: Path) -> None:
+    """A PIL image with a damaged file raises the same error."""
     path = tmp_path / "cut.png"
     path.write_bytes(encoded(noise(80, 60))[:2000])
     with Image.open(path) as image, pytest.raises(MediaError, match="cannot be read as a picture"):
@@ -506,14 +501,14 @@ SAMPLES = [encoded(draw(), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=400))
 def test_random_bytes(content: bytes) -> None:
-    """Whatever comes, it is a picture or a MediaError."""
+    """The result is an image or a MediaError."""
     try_to_read(content)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(SAMPLES), st.data())
 def test_damaged_files(content: bytes, data: st.DataObject) -> None:
-    """Files with bytes changed and ends cut off are pictures or MediaErrors too."""
+    """Files with changed bytes and missing ends give an image or a MediaError."""
     damaged = bytearray(content[: data.draw(st.integers(1, len(content)))])
     for _ in range(data.draw(st.integers(0, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
@@ -521,7 +516,7 @@ def test_damaged_files(content: bytes, data: st.DataObject) -> None:
 
 
 def try_to_read(content: bytes) -> None:
-    """Read what may be anything; what is accepted has to be valid."""
+    """Read any bytes; an accepted image has to be valid."""
     try:
         picture = read_image(content)
     except MediaError:

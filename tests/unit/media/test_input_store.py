@@ -1,4 +1,4 @@
-"""What `input_store` promises: a picture is kept once, and is what it was or an error."""
+"""Test `input_store`: an input is stored once, and read back unchanged or with an error."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from kling_nb.media.input_store import (
 
 
 def names(folder: Path) -> list[str]:
-    """The files of kept pictures."""
+    """Return the names of the stored files."""
     return sorted(path.name for path in (folder / "pictures").iterdir())
 
 
 def stored_at(path: str | Path) -> StoredInput:
-    """A kept picture."""
+    """Return a stored image."""
     return StoredInput("ab" * 32, "fox.png", "image/png", str(path))
 
 
 def test_the_same_content_is_one_file(tmp_path: Path, photo: bytes) -> None:
-    """It is named by its content, and nothing else is left beside it."""
+    """Its name is the hash of its content, and no other file remains."""
     paths = {store_input(tmp_path, photo, "image/png") for _ in range(3)}
     assert names(tmp_path) == [f"{hashlib.sha256(photo).hexdigest()}.png"]
     assert paths == {str(tmp_path / "pictures" / names(tmp_path)[0])}
@@ -54,20 +54,20 @@ def test_the_same_content_is_one_file(tmp_path: Path, photo: bytes) -> None:
     ],
 )
 def test_its_name_says_what_it_is(tmp_path: Path, mime_type: str, suffix: str) -> None:
-    """So that a person can open it."""
+    """A user can open it."""
     assert Path(store_input(tmp_path, b"content", mime_type)).suffix == suffix
 
 
 def test_many_at_once(tmp_path: Path, photo: bytes) -> None:
-    """Whoever is first writes it, and whoever reads it finds it whole."""
+    """The first thread writes the file, and the others find it complete."""
     with ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(lambda _: store_input(tmp_path, photo, "image/png"), range(40)))
     assert len(set(paths)) == len(names(tmp_path)) == 1
     assert Path(paths[0]).read_bytes() == photo
 
 
-def test_what_was_spoilt_is_written_anew(tmp_path: Path, photo: bytes) -> None:
-    """Also where its length is right: a crash may leave a file of zeros."""
+def test_a_damaged_file_is_replaced(tmp_path: Path, photo: bytes) -> None:
+    """Also if its length is right: a crash may leave a file of zeros."""
     path = Path(store_input(tmp_path, photo, "image/png"))
     path.write_bytes(bytes(len(photo)))
     store_input(tmp_path, photo, "image/png")
@@ -126,14 +126,14 @@ def test_a_stored_image_is_read_like_any_other(tmp_path: Path, photo: bytes) -> 
 
 @pytest.fixture
 def walk(tmp_path: Path) -> Path:
-    """A file outside the folder of clips."""
+    """Return a file outside the folder of clips."""
     path = tmp_path / "walk.mp4"
     path.write_bytes(b"walk" * 1_000)
     return path
 
 
 def test_a_file_is_copied(tmp_path: Path, walk: Path) -> None:
-    """In pieces, once; its owner may change or delete the original."""
+    """Once; the user may change or delete the original."""
     folder = tmp_path / "clips"
     for sha256 in ("", content_hash(walk)):
         kept = Path(store_input(folder, walk, "video/mp4", sha256))

@@ -31,7 +31,7 @@ SOUND = Media(("audio/mpeg", "audio/wav"), 100_000_000, duration_s=(0, 3))
     ],
 )
 def test_each_medium(kind: Media, content: str, made: type, facts: str, photo: bytes) -> None:
-    """All have the same attributes, whatever they are."""
+    """All inputs have the same attributes."""
     given = {"photo": photo, "video": video(), "sound": sound(seconds=2.0)}[content]
     found = read_input(given, kind, "it")
     assert isinstance(found, made)
@@ -65,7 +65,7 @@ def test_an_image_outside_the_limits(
     read_input(photo, Media(("image/png",), 10_000_000, over_px=63))
 
 
-def test_recognising_a_picture_judges_nothing(photo: bytes, tmp_path: Path) -> None:
+def test_identifying_an_image_checks_no_limits(photo: bytes, tmp_path: Path) -> None:
     """A request is recognised before it is known whether it is allowed."""
     (tmp_path / "fox.png").write_bytes(photo)
     tiny = Media(("image/jpeg",), 1, over_px=1_000)

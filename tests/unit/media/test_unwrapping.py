@@ -1,4 +1,4 @@
-"""Inputs can be a job, a URI, an open file, an image of IPython or a tensor."""
+"""Test `unwrapping`: an input can be a job, a URI, an open file, IPython media or a tensor."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ WAYS: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("way", WAYS)
-def test_each_way_is_the_same_picture(way: str, fox: Path, photo: bytes) -> None:
+def test_each_way_is_the_same_image(way: str, fox: Path, photo: bytes) -> None:
     """It is the same request, too: its hash is that of the file."""
     given, sha256 = WAYS[way](fox), hashlib.sha256(photo).hexdigest()
     for _ in range(2):
@@ -82,7 +82,7 @@ def test_each_way_is_the_same_picture(way: str, fox: Path, photo: bytes) -> None
 
 @pytest.mark.parametrize("way", ["file URI", "bytes in memory", "open file", "data URL"])
 def test_videos_and_sounds_too(way: str, tmp_path: Path) -> None:
-    """Whatever the medium."""
+    """Other media."""
     for content, kind in ((video(), VIDEO), (sound(), SOUND)):
         path = tmp_path / "it"
         path.write_bytes(content)
@@ -149,7 +149,7 @@ def test_what_cannot_be_read(given: Any, words: str) -> None:
 
 
 def test_urls() -> None:
-    """An image of IPython may stand for a URL; a URI is none."""
+    """An image of IPython may have a URL; a URI is no URL."""
     assert url_of(" HTTPS://host/fox.png ") == "HTTPS://host/fox.png"
     assert url_of(Shown(url="https://host/fox.png")) == "https://host/fox.png"
     assert url_of(Video("https://host/walk.mp4")) == "https://host/walk.mp4"
@@ -162,7 +162,7 @@ def test_urls() -> None:
 
 
 def test_a_data_url_is_not_written_into_the_cell(session: Session, photo: bytes) -> None:
-    """A cell of ten million characters is no cell: it stands there as a variable."""
+    """The cell has a variable in the place of millions of characters."""
     job = session.image_to_video(data_url(photo), "A red fox")
     assert job.record.cell.splitlines()[0] == "%%kling --image picture"
     assert session.image_to_video(photo, "A red fox").id == job.id
@@ -235,7 +235,7 @@ def test_one_channel(shape: tuple[int, ...]) -> None:
 
 
 def test_a_saved_job_stands_for_its_clip(session: Session) -> None:
-    """As a picture it is the last frame of its clip; the request is the one with the clip."""
+    """Its clip, or as an image the last frame; the request is the same as with the clip."""
     fox = session.text_to_video("A red fox")
     clip = fox.result(PATIENCE_S)
     stops = session.image_to_video(fox, "It stops")
@@ -255,7 +255,7 @@ def test_a_cell_names_the_job_of_an_earlier_one(session: Session) -> None:
 
 
 def test_a_job_that_runs_is_waited_for(open_session: Callable[..., Session]) -> None:
-    """The message names the variable, where there is one, and the call that waits."""
+    """The message names the variable, if there is one, and the call that waits."""
     session = open_session(emulator_seconds=SLOW_S)
     fox = session.text_to_video("A red fox")
     spec = CATALOGUE["kling-2.6/image-to-video"]
@@ -281,7 +281,7 @@ def test_a_job_without_a_clip() -> None:
 
 
 def tiff_with(tags: dict[int, object]) -> bytes:
-    """A TIFF with these tags in its first directory."""
+    """Return a TIFF with these tags in its first directory."""
     ifd = TiffImagePlugin.ImageFileDirectory_v2()
     for tag, value in tags.items():
         ifd[tag] = value
@@ -304,7 +304,7 @@ RAW = {
 
 @pytest.mark.parametrize("name", RAW)
 def test_raw_photos_are_refused(name: str) -> None:
-    """What Pillow reads of one is its thumbnail, and that would be paid for."""
+    """Pillow reads only the thumbnail, which would be paid for."""
     with pytest.raises(MediaError, match=r"^fox: raw photos cannot be read; give a JPEG$"):
         read_image(RAW[name], name="fox")
 

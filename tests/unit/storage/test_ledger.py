@@ -71,12 +71,10 @@ def test_nothing_on_disk_before_first_use(tmp_path: Path) -> None:
 
 def test_an_intent_is_kept_as_given(ledger: Ledger) -> None:
     """Every field of the request is in the row and is read back unchanged."""
-    row, new = ledger.intend(intent())
-    given = intent()
+    request = intent()
+    row, new = ledger.intend(request)
     assert new
-    assert {name: getattr(row, name) for name in REQUEST} == {
-        name: getattr(given, name) for name in REQUEST
-    }
+    assert all(getattr(row, name) == getattr(request, name) for name in REQUEST)
     assert (row.stage, row.owner, row.task_id) == (Stage.INTENDED, ledger.owner, "")
     assert (row.created_at, row.updated_at, row.sent_at) == (START, START, None)
     assert ledger.row(row.id) == row
@@ -278,12 +276,11 @@ def test_a_row_of_another_ledger_is_brought_in_once(
     row = replace(make(ledger, stage), owner="", starred=True, task_id="t" * 32)
     if stage is Stage.SAVED:
         row = replace(row, clip=clip_at(tmp_path / "other" / "a.mp4"), credits=55.0)
-    other = Ledger(tmp_path / "other", clock=lambda: START)
-    assert other.import_record(row) == row
-    assert other.import_record(row) is None
-    assert other.rows() == [row]
-    assert [event[1] for event in other.events(row.id)] == [stage]
-    other.close()
+    with closing(Ledger(tmp_path / "other", clock=lambda: START)) as other:
+        assert other.import_record(row) == row
+        assert other.import_record(row) is None
+        assert other.rows() == [row]
+        assert [event[1] for event in other.events(row.id)] == [stage]
 
 
 def test_a_row_for_a_request_that_is_answered_is_not_brought_in(ledger: Ledger) -> None:
@@ -297,12 +294,10 @@ def test_a_row_for_a_request_that_is_answered_is_not_brought_in(ledger: Ledger) 
 def test_an_id_that_is_taken_is_not_brought_in(ledger: Ledger) -> None:
     """The job gets another id, and has its own history."""
     row = make(ledger, Stage.UNKNOWN)
-    brought = ledger.import_record(
-        replace(row, fingerprint="other", reason="recovered from a.ipynb")
-    )
+    found = replace(row, fingerprint="other", reason="recovered from a.ipynb")
+    brought = ledger.import_record(found)
     assert brought is not None
     assert brought.id != row.id
     assert ledger.row(row.id) == row
-    assert [event[1:] for event in ledger.events(brought.id)] == [
-        (Stage.UNKNOWN, "recovered from a.ipynb")
-    ]
+    [event] = ledger.events(brought.id)
+    assert event[1:] == (Stage.UNKNOWN, "recovered from a.ipynb")

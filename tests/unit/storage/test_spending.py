@@ -146,20 +146,14 @@ def test_a_task_that_came_back_is_counted_once(ledger: Ledger) -> None:
     assert spent(ledger) == 0
 
 
-def test_emulated_jobs_count_against_emulated_budgets_only(ledger: Ledger) -> None:
-    """Live jobs count against live budgets only."""
-    lead(ledger, Stage.SAVED, service="emulator")
-    assert spent(ledger) == 0
-    assert ledger.spending.budget_statuses("emulator") == []
-
-
-def test_jobs_of_unknown_price_are_counted_as_jobs(ledger: Ledger) -> None:
-    """A job that was made before there was a budget is reported."""
+def test_jobs_that_do_not_count(ledger: Ledger) -> None:
+    """Emulated jobs count against emulated budgets only; jobs of unknown price are reported."""
+    lead(ledger, Stage.SAVED, "emulated", service="emulator")
     lead(ledger, Stage.SAVED, price_credits=None)
     limit(ledger, 100)
-    assert [(s.spent_credits, s.unpriced) for s in ledger.spending.budget_statuses("live")] == [
-        (0, 1)
-    ]
+    [status] = ledger.spending.budget_statuses("live")
+    assert (status.spent_credits, status.unpriced) == (0, 1)
+    assert ledger.spending.budget_statuses("emulator") == []
 
 
 # --- scopes ------------------------------------------------------------------------------------
@@ -304,7 +298,7 @@ def test_a_budget_is_replaced_and_ended(ledger: Ledger) -> None:
     assert ledger.spending.budget_statuses("live", "b.ipynb") == []
 
 
-def test_counting_reads_no_picture(ledger: Ledger) -> None:
+def test_counting_reads_no_image(ledger: Ledger) -> None:
     """The sum needs only the index, however many rows there are."""
     limit(ledger, 100, Scope.DAY)
     with ledger._writing() as jobs:

@@ -168,7 +168,7 @@ def test_the_first_folder_to_claim_has_it(paid: UserIndex, tmp_path: Path) -> No
     assert paid.find("f") == Payment(tmp_path / "a", AT)
 
 
-def test_an_old_payment_is_told_with_its_day(paid: UserIndex, tmp_path: Path) -> None:
+def test_an_old_payment_is_reported_with_its_day(paid: UserIndex, tmp_path: Path) -> None:
     """It is not reported as in progress."""
     paid.note("f", tmp_path / "a", AT)
     with pytest.raises(AlreadyPaid, match=r"been, paid for on 3 November 2026 in .*take 3"):
