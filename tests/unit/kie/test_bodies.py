@@ -285,7 +285,7 @@ def test_a_file_that_is_too_large_is_not_read(headers: dict[str, str], most: int
     """Not at all if Content-Length is too large; otherwise up to the limit."""
     body = Body(b"x" * 1000, then="again")
     with pytest.raises(MediaError, match=r"larger than 0\.001 MB"):
-        asyncio.run(fetcher(body, **headers).fetch(URL, 1000))  # type: ignore[arg-type]
+        asyncio.run(fetcher(body, **headers).fetch(URL, 1000))
     assert body.given <= most
 
 

@@ -86,7 +86,7 @@ def test_a_file_of_unknown_length(
     """The file is what was received; progress has no total. An encoded length is another one."""
     progress: list[tuple[int, int | None]] = []
     named = [(name.encode(), value) for name, value in headers.items()]
-    response = httpx.Response(200, stream=Pieces(content), headers=named)  # type: ignore[arg-type]
+    response = httpx.Response(200, stream=Pieces(content), headers=named)
     download = fetcher(response).download(URL, tmp_path / "a", lambda *at: progress.append(at))
     assert asyncio.run(download).size_bytes == len(CONTENT)
     assert progress == [(len(CONTENT), None)]
