@@ -28,7 +28,9 @@ kling_nb.emulator.Emulator = functools.partial(
 )
 import kling_nb as kling
 from kling_nb.errors import ForkedSession
-from kling_nb.storage import JobRecord, Ledger, CallbackStore
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
+from kling_nb.storage.callback_store import CallbackStore
 from kling_nb.jobs.session import Session
 
 WAIT_S = 60

@@ -33,7 +33,7 @@ VICTIM = f"""
 import sys
 import threading
 
-from kling_nb.storage import Ledger
+from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.id_slots import IdSlots
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest

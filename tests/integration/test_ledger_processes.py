@@ -22,7 +22,8 @@ STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 PREAMBLE = """
 import sys
 from pathlib import Path
-from kling_nb.storage import JobRecord, Ledger
+from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from kling_nb.core.job_state import Stage
 
 def intent(fingerprint):

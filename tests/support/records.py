@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from kling_nb.core.job_state import NEXT_STAGES, Stage
 from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 
-__all__ = ["record_of"]
+__all__ = ["advance_to", "record_of"]
 
 
 def record_of(
@@ -32,3 +34,18 @@ def record_of(
         updated_at=created_at,
         **more,
     )
+
+
+def advance_to(ledger: Ledger, row: JobRecord, stage: Stage) -> JobRecord:
+    """Move a row to a stage by the shortest way."""
+    ways: dict[Stage, tuple[Stage, ...]] = {row.stage: ()}
+    while stage not in ways:
+        ways |= {
+            after: (*way, after)
+            for before, way in ways.items()
+            for after in NEXT_STAGES[before]
+            if after not in ways
+        }
+    for step in ways[stage]:
+        row = ledger.advance(row.id, step)
+    return row

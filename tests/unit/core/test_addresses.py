@@ -1,4 +1,4 @@
-"""Which addresses notifications may be sent to, and which paths lead here."""
+"""Test `addresses`: URLs for callbacks, local addresses, and secrets in URLs."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ NO_ADDRESS = [
 
 
 @pytest.mark.parametrize("url", GOOD)
-def test_what_the_service_can_reach(url: str) -> None:
-    """It is taken as it is."""
+def test_urls_that_the_service_can_reach(url: str) -> None:
+    """They are used unchanged."""
     assert check_public_url(f" {url} ", live=True) == url
     assert not is_local(url)
 
 
 @pytest.mark.parametrize("url", HOME)
-def test_what_only_the_emulator_can_reach(url: str) -> None:
-    """This machine and its own network, by number or by name."""
+def test_urls_that_only_the_emulator_can_reach(url: str) -> None:
+    """This machine and its network, by number or by name."""
     assert check_public_url(url, live=False) == url
     assert is_local(url)
     with pytest.raises(ConfigurationError, match="cannot reach"):
@@ -77,8 +77,8 @@ def test_what_only_the_emulator_can_reach(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", NO_ADDRESS)
-def test_what_is_no_address(url: str) -> None:
-    """The message says what to give, and repeats no password."""
+def test_invalid_callback_urls(url: str) -> None:
+    """The message says what to give, and shows no password."""
     with pytest.raises(ConfigurationError, match="tunnel or reverse proxy") as caught:
         check_public_url(url, live=False)
     assert "s3cret" not in str(caught.value)
@@ -104,70 +104,56 @@ def test_what_is_no_address(url: str) -> None:
     ],
 )
 def test_paths(url: str, path: str, leads: bool) -> None:
-    """The address's own, or what a proxy leaves of it."""
+    """The path of the URL, or the end of it that a proxy forwards."""
     assert matches_public_path(path, url) is leads
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://me:pass@a.example/a.png",
-        "https://me@a.example/a.png",
-        "https://a.example/a.png?access_token=x",
-        "https://a.example/a.png?w=10&apikey=x",
-        "https://a.example/a.png?api_key=x",
-        "https://a.example/a.png?key=x",
-        "https://a.example/a.png?Signature=x&Expires=1",
-        "https://a.example/a.png?X-Goog-Signature=x",
-        "https://a.example/a.png?x%2damz%2dsignature=x",
-        "https://a.example/a.png?a=1;sid=2",
-        "https://a.example/a.png?id=Zm9vYmFyMTIzNDU2Nzg5MA==",
-        "https://a.example/a.png?Zm9vYmFyMTIzNDU2Nzg5MA",
-        "https://a.example/a.png#token=x",
-        "https://[a.example/",
-    ],
-)
-def test_a_url_with_a_secret(url: str) -> None:
-    """A name, a password, a token, a signature, by whatever name it goes."""
-    assert has_secret(url)
+SECRET = [
+    "https://me:pass@a.example/a.png",
+    "https://me@a.example/a.png",
+    "https://a.example/a.png?access_token=x",
+    "https://a.example/a.png?w=10&apikey=x",
+    "https://a.example/a.png?api_key=x",
+    "https://a.example/a.png?key=x",
+    "https://a.example/a.png?Signature=x&Expires=1",
+    "https://a.example/a.png?X-Goog-Signature=x",
+    "https://a.example/a.png?x%2damz%2dsignature=x",
+    "https://a.example/a.png?a=1;sid=2",
+    "https://a.example/a.png?id=Zm9vYmFyMTIzNDU2Nzg5MA==",
+    "https://a.example/a.png?Zm9vYmFyMTIzNDU2Nzg5MA",
+    "https://a.example/a.png#token=x",
+    "https://[a.example/",
+]
+NO_SECRET = [
+    "https://a.example/a.png",
+    "https://a.example/a.png?",
+    "https://a.example/a.png?v=2&width=1280&format=webp",
+    "https://a.example/keys/token.png",
+    "https://a.example/a.png?monkey=1&design=2",
+    "https://a.example/a@2x.png",
+    "https://a.example/a.png#part",
+]
+
+
+def test_secrets_in_urls() -> None:
+    """A name, a password, a token or a signature, under any parameter name."""
+    assert [url for url in SECRET + NO_SECRET if has_secret(url)] == SECRET
 
 
 @pytest.mark.parametrize(
-    "url",
-    [
-        "https://a.example/a.png",
-        "https://a.example/a.png?",
-        "https://a.example/a.png?v=2&width=1280&format=webp",
-        "https://a.example/keys/token.png",
-        "https://a.example/a.png?monkey=1&design=2",
-        "https://a.example/a@2x.png",
-        "https://a.example/a.png#part",
-    ],
+    "host", ["127.0.0.1", "127.1", "localhost", "LOCALHOST.", "::1", "::ffff:127.0.0.1"]
 )
-def test_a_url_without_a_secret(url: str) -> None:
-    """It is sent as it is."""
-    assert not has_secret(url)
-
-
-@pytest.mark.parametrize(
-    ("host", "is_so"),
-    [
-        ("127.0.0.1", True),
-        ("127.1", True),
-        ("localhost", True),
-        ("LOCALHOST.", True),
-        ("::1", True),
-        ("::ffff:127.0.0.1", True),
-        ("0.0.0.0", False),
-        ("192.168.1.7", False),
-        ("localhost.example.org", False),
-        ("127.0.0.1.example.org", False),
-        ("", False),
-    ],
-)
-def test_this_machine_itself(host: str, is_so: bool) -> None:
+def test_loopback_hosts(host: str) -> None:
     """By number in any form, or by name."""
-    assert is_loopback(host) is is_so
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "192.168.1.7", "localhost.example.org", "127.0.0.1.example.org", ""]
+)
+def test_other_hosts(host: str) -> None:
+    """Names that only look like loopback are other hosts."""
+    assert not is_loopback(host)
 
 
 @pytest.mark.parametrize(
@@ -179,5 +165,5 @@ def test_this_machine_itself(host: str, is_so: bool) -> None:
     ],
 )
 def test_a_url_without_its_password(url: str, shown: str) -> None:
-    """As a message may show it."""
+    """Messages show it so."""
     assert without_password(url) == shown

@@ -1,4 +1,4 @@
-"""What `evidence` concludes from balances, and what it never does."""
+"""Test `charge_evidence`: what balances say about a charge, and what they do not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAID, NOT_PAID, OPEN = Likelihood.PAID, Likelihood.NOT_PAID, Likelihood.OPEN
 
 
 def watch(*looks: tuple[float, float], others: bool = False) -> BalanceHistory:
-    """A watch with these looks: seconds, balance."""
+    """Return a history of these samples: seconds, balance."""
     return BalanceHistory(AT, tuple(TimedBalance(*look) for look in looks), others)
 
 
@@ -50,30 +50,30 @@ def watch(*looks: tuple[float, float], others: bool = False) -> BalanceHistory:
         ([], OPEN, Reason.UNSEEN),
     ],
 )
-def test_what_a_balance_tells(
+def test_what_balances_mean(
     looks: list[tuple[float, float]], likelihood: Likelihood, ground: Reason
 ) -> None:
-    """1,000 credits before, 55 the price; only the whole price or a whole watch says anything."""
+    """1,000 credits before, price 55: only the exact price or a complete watch is evidence."""
     verdict = judge(Evidence(55, 1000, watch(*looks)))
     assert (verdict.likelihood, verdict.reason) == (likelihood, ground)
 
 
 @pytest.mark.parametrize("looks", [[(0, 945)], [(0, 1000), (60, 1000)], []])
-def test_other_jobs_spoil_everything(looks: list[tuple[float, float]]) -> None:
-    """Whatever the numbers are: another job of this ledger may have made them."""
+def test_other_jobs_make_balances_useless(looks: list[tuple[float, float]]) -> None:
+    """Another job of this ledger may have changed the balance."""
     verdict = judge(Evidence(55, 1000, watch(*looks, others=True)))
     assert (verdict.likelihood, verdict.reason) == (OPEN, Reason.OTHERS)
 
 
 @pytest.mark.parametrize("price", [None, 0])
 def test_without_a_price_no_fall_is_evidence(price: float | None) -> None:
-    """It cannot be recognised; standing still can."""
+    """A change cannot be recognised; an unchanged balance can."""
     assert judge(Evidence(price, 1000, watch((0, 945)))).reason is Reason.ODD
     assert judge(Evidence(price, 1000, watch((60, 1000)))).reason is Reason.STILL
 
 
 def test_without_balances_nothing_is_known() -> None:
-    """Before, after, or both are missing."""
+    """The balance before, after, or both are missing."""
     assert judge(NO_EVIDENCE).reason is Reason.UNSEEN
     assert judge(Evidence(55, 1000)).before_credits == 1000
     assert judge(Evidence(55, None, watch((0, 945)))).reason is Reason.UNSEEN
@@ -86,15 +86,15 @@ def test_the_verdict_has_its_numbers() -> None:
 
 
 def test_a_watch_adds_up() -> None:
-    """A look that failed is none, and what others did is not forgotten."""
+    """A failed sample is not added; a change by other jobs is kept."""
     seen = BalanceHistory(AT).add(0, 1000, others_moved=True).add(15, None, others_moved=False)
     assert seen == BalanceHistory(AT, (TimedBalance(0, 1000),), others_moved=True)
     assert not seen.is_over
     assert seen.add(60, 1000, others_moved=False).is_over
 
 
-def test_a_watch_that_broke_off_does_not_go_on_for_ever() -> None:
-    """The kernel that watched may be dead: a while after its time nobody expects more."""
+def test_an_interrupted_watch_ends() -> None:
+    """The kernel may be dead: shortly after its planned end a watch no longer runs."""
     seen = watch((0, 1000))
     assert seen.is_running(AT + timedelta(seconds=60))
     assert not seen.is_running(AT + timedelta(seconds=76))
@@ -102,14 +102,14 @@ def test_a_watch_that_broke_off_does_not_go_on_for_ever() -> None:
 
 
 @pytest.mark.parametrize("looks", [SAMPLE_TIMES_S, REFUND_SAMPLE_TIMES_S])
-def test_the_plan_of_looks(looks: tuple[float, ...]) -> None:
-    """At once, and at the end of the minute; later only where that look failed."""
+def test_the_times_of_samples(looks: tuple[float, ...]) -> None:
+    """At once and after a minute; later ones replace a failed sample."""
     assert looks[0] == 0
     assert 60.0 in looks
     assert list(looks) == sorted(looks)
 
 
-def test_the_watch_survives_json() -> None:
-    """What is written is what is read."""
+def test_a_watch_is_read_back_from_json() -> None:
+    """Unchanged."""
     seen = watch((0, 1000), (15, 945.25), others=True)
     assert parse_watch(json.loads(json.dumps(encode_watch(seen)))) == seen

@@ -1,4 +1,4 @@
-"""Text reaches output streams of every encoding."""
+"""Test `console`: text is written to streams of any encoding."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ CLIP = Clip(
 
 @pytest.fixture(params=ENCODINGS)
 def stdout(request: pytest.FixtureRequest) -> io.TextIOWrapper:
-    """A strict stream of another encoding, to be redirected to."""
+    """Return a strict stream of another encoding."""
     return io.TextIOWrapper(io.BytesIO(), encoding=request.param, errors="strict")
 
 
 def written(stream: io.TextIOWrapper) -> str:
-    """What was written."""
+    """Return the text that was written."""
     stream.flush()
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)
@@ -46,14 +46,14 @@ def written(stream: io.TextIOWrapper) -> str:
 
 
 def test_characters_have_readable_replacements() -> None:
-    """Arrows and signs as people type them, letters without their accents, the rest as `?`."""
+    """Arrows and signs in ASCII, letters without accents, the rest as `?`."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     text = "64×36 → “é” … 5 − 3 · 狐 ★"
     assert readable(text, stream) == '64x36 -> "e" ... 5 - 3 - ? *'
 
 
-def test_what_a_stream_can_take_is_not_touched() -> None:
-    """Also where there is no stream, or its encoding is not known."""
+def test_text_that_a_stream_can_encode_is_unchanged() -> None:
+    """Also if the encoding is not known."""
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         assert readable("→ 狐", io.TextIOWrapper(io.BytesIO(), encoding=encoding)) == "→ 狐"
     assert readable("64×36", io.TextIOWrapper(io.BytesIO(), encoding="cp932")) == "64×36"
@@ -70,22 +70,22 @@ def test_what_a_stream_can_take_is_not_touched() -> None:
     ],
     ids=["print_text", "clip", "error", "card"],
 )
-def test_printing_survives(stdout: io.TextIOWrapper, say: Callable[[], None]) -> None:
-    """With the stream left strict, as in a script that loads no front end."""
+def test_printing_raises_no_error(stdout: io.TextIOWrapper, say: Callable[[], None]) -> None:
+    """The stream is strict, as in a script without a front end."""
     with redirect_stdout(stdout):
         say()
     assert "→" not in written(stdout) or stdout.encoding == "cp932"
 
 
-def test_the_command_line_survives(stdout: io.TextIOWrapper, session: Session) -> None:
-    """`python -m kling_nb jobs` with a prompt of every kind."""
+def test_the_command_line_raises_no_error(stdout: io.TextIOWrapper, session: Session) -> None:
+    """`python -m kling_nb jobs` prints any prompt."""
     session.text_to_video("→ 狐 × ★").result(20)
     with redirect_stdout(stdout):
         assert main(["jobs"]) == 0
     assert "saved" in written(stdout)
 
 
-def test_a_terminal_lets_everything_through(stdout: io.TextIOWrapper) -> None:
+def test_a_terminal_accepts_all_characters(stdout: io.TextIOWrapper) -> None:
     """After loading in IPython, for all output, including tracebacks and `display`."""
     with redirect_stdout(stdout):
         accept_all_characters()
@@ -94,10 +94,8 @@ def test_a_terminal_lets_everything_through(stdout: io.TextIOWrapper) -> None:
     assert stdout.errors != "strict"
 
 
-def test_a_stream_with_its_own_error_handler_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """And one that is UTF-8, and one that is not there."""
+def test_some_streams_stay_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with its own error handler, one that is UTF-8, and a missing one."""
     for stream in (
         io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="ignore"),
         io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict"),

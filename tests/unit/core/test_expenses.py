@@ -1,4 +1,4 @@
-"""Expenses: added up by notebook, day and model, for the eye and for a spreadsheet."""
+"""Test `expenses`: totals by notebook, day and model, as a table and as CSV."""
 
 from __future__ import annotations
 
@@ -10,14 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kling_nb.core.expenses import (
-    By,
-    Expense,
-    Total,
-    format_csv,
-    table,
-    totals,
-)
+from kling_nb.core.expenses import By, Expense, Total, format_csv, table, totals
 
 CLIP = Expense(
     service="live",
@@ -33,31 +26,21 @@ KEPT = replace(CLIP, is_kept=True)
 LOST = replace(CLIP, is_clip=False, is_certain=False)
 
 
-def test_clips_credits_and_what_a_kept_one_cost() -> None:
-    """Three clips were made to keep one: it cost what all of them cost."""
+def test_a_kept_clip_costs_what_all_cost() -> None:
+    """Three clips were made to keep one; without a kept clip there is no such cost."""
     [total] = totals([CLIP, CLIP, KEPT], By.NOTEBOOK)
     assert total == Total("live", "fox.ipynb", clips=3, credits=165, kept=1)
     assert total.credits_per_kept == 165
     assert total.dollars == pytest.approx(0.825)
-
-
-def test_nothing_kept_has_no_cost_for_each() -> None:
-    """There is no number for it."""
     assert totals([CLIP], By.DAY)[0].credits_per_kept is None
 
 
-def test_what_may_not_be_paid_is_told_apart() -> None:
-    """A lost answer counts, and the table says how much of the sum is uncertain."""
-    [total] = totals([CLIP, LOST], By.DAY)
-    assert (total.clips, total.credits, total.uncertain_credits) == (1, 110, 55)
-
-
-def test_a_job_of_unknown_price_is_counted_as_such() -> None:
-    """The sum is not passed off as complete."""
-    [total] = totals([CLIP, replace(CLIP, credits=None)], By.DAY)
-    assert (total.credits, total.unpriced) == (55, 1)
+def test_uncertain_and_unknown_credits() -> None:
+    """A lost answer counts as uncertain; jobs of unknown price are reported with the sum."""
+    [total] = totals([CLIP, LOST, replace(CLIP, credits=None)], By.DAY)
+    assert (total.clips, total.credits, total.uncertain_credits, total.unpriced) == (2, 110, 55, 1)
     _, [row] = table([total], By.DAY)
-    assert row[2] == "55 + 1 of unknown price"
+    assert row[2] == "110 + 1 of unknown price"
 
 
 def test_emulated_credits_are_never_added_to_real_ones() -> None:
@@ -67,7 +50,7 @@ def test_emulated_credits_are_never_added_to_real_ones() -> None:
 
 
 def test_days_are_local_and_the_newest_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The day is the one on the wall when the clip was asked for."""
+    """The day of the request in local time."""
     late = replace(CLIP, created_at=datetime(2026, 11, 20, 23, 30, tzinfo=UTC))
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Europe/Berlin")
@@ -77,14 +60,14 @@ def test_days_are_local_and_the_newest_is_first(monkeypatch: pytest.MonkeyPatch)
     assert names == ["2026-11-21", "2026-11-20"]
 
 
-def test_what_is_not_known_has_a_name() -> None:
-    """Neither a notebook without a name nor a stranger's task is an empty cell."""
-    stranger = replace(CLIP, notebook="", model="")
-    assert [totals([stranger], by)[0].name for by in (By.NOTEBOOK, By.MODEL)] == ["(unknown)"] * 2
+def test_unknown_names_are_not_empty() -> None:
+    """A program has no notebook, and an adopted task no model."""
+    adopted = replace(CLIP, notebook="", model="")
+    assert [totals([adopted], by)[0].name for by in (By.NOTEBOOK, By.MODEL)] == ["(unknown)"] * 2
 
 
 def test_a_table_with_its_sum() -> None:
-    """The sum is below where there are several, and its cost per kept clip clip is of all."""
+    """Several rows have a sum, with the cost per kept clip of all."""
     found = totals([KEPT, replace(CLIP, model="another")], By.MODEL)
     heads, rows = table(found, By.MODEL)
     assert heads == ("model", "clips", "credits", "dollars", "uncertain", "kept", "per kept clip")
@@ -100,15 +83,14 @@ def test_a_table_with_its_sum() -> None:
 def test_a_name_in_csv_is_no_formula(start: str) -> None:
     """Another person may choose a notebook's name; numbers stay numbers."""
     name = f"{start}HYPERLINK(1).ipynb"
-    row = [*csv.reader(io.StringIO(format_csv([Total("live", name, credits=-5.0)], By.NOTEBOOK)))][
-        1
-    ]
+    text = format_csv([Total("live", name, credits=-5.0)], By.NOTEBOOK)
+    _, row = csv.reader(io.StringIO(text))
     assert row[1] == f"'{name}"
     assert "-5.0" in row
 
 
 def test_csv_is_read_back_by_any_spreadsheet() -> None:
-    """Plain numbers; names with commas and quotes survive; what is not known is empty."""
+    """Plain numbers; names with commas and quotes are unchanged; unknown values are empty."""
     found = totals([replace(CLIP, notebook='a "fox", red.ipynb')], By.NOTEBOOK)
     [row] = csv.DictReader(io.StringIO(format_csv(found, By.NOTEBOOK)))
     assert row == {

@@ -1,4 +1,4 @@
-"""Our files have private permissions whatever the umask, and only regular files are read."""
+"""Test `files`: private permissions whatever the umask, and only regular files are read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from io import BufferedWriter
 from pathlib import Path
@@ -26,7 +27,7 @@ PATIENCE_S = 20.0
 
 @pytest.fixture(params=["0o000", "0o022", "0o077"])
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
-    """The permission bits that the account grants to no one."""
+    """Set the umask of the account."""
     mask = int(request.param, 8)
     before = os.umask(mask)
     yield mask
@@ -34,29 +35,30 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def bits(path: Path) -> int:
-    """The permission bits of a file or folder."""
+    """Return the permission bits of a file or folder."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
 def work(session: Session, photo: bytes) -> None:
-    """Make a clip from a picture, so that everything that is kept on disk is there."""
+    """Make a clip from an image, so that every kind of file is on disk."""
     session.image_to_video(photo, "it runs", duration=5).result(PATIENCE_S)
 
 
+def check_private(folder: Path, bits_of: dict[str, int]) -> None:
+    """Check that all files and folders are for their account alone."""
+    for name, found in bits_of.items():
+        assert found == (0o700 if (folder / name).is_dir() else 0o600), name
+
+
 def made_in(folder: Path) -> dict[str, int]:
-    """The bits of all that is in a folder."""
+    """Return the permission bits of everything in a folder."""
     return {str(path.relative_to(folder)): bits(path) for path in folder.rglob("*")}
 
 
-def is_locked(name: str) -> bool:
-    """Whether programs lock the file of that name."""
-    return name.endswith((".lock", ".sqlite3")) and not name.startswith("emulator")
-
-
-def test_what_is_made_is_private(
-    open_session: Callable[..., Session], tmp_path: Path, photo: bytes, umask: int
+def test_the_folder_is_private(
+    open_session: Callable[..., Session], photo: bytes, umask: int
 ) -> None:
-    """Clips, pictures, ledger, locks and the emulator's files are for their account alone."""
+    """Clips, images, ledger, locks and the emulator's files."""
     session = open_session()
     work(session, photo)
     folder = session.settings.folder
@@ -64,53 +66,56 @@ def test_what_is_made_is_private(
     assert {"ledger.sqlite3", "owners", "pictures", "emulator", "emulator/clips"} <= found.keys()
     assert {path.suffix for path in folder.iterdir()} >= {".mp4", ".jpg", ".sqlite3"}
     assert bits(folder) == 0o700
-    for name, seen in found.items():
-        assert seen == (0o700 if (folder / name).is_dir() else 0o600), name
+    check_private(folder, found)
 
 
-def test_what_the_user_has_once_is_private(
+def test_the_users_files_are_private(
     open_session: Callable[..., Session], tmp_path: Path, photo: bytes, umask: int
 ) -> None:
-    """The index of what was paid, the callback folders and the rate limits of the account."""
+    """The index of paid requests, the callback routes and the rate limits of the account."""
     UserIndex().note("f" * 64, tmp_path, datetime.now(UTC))
     CallbackRoutes().note("nonce", tmp_path, datetime.now(UTC))
     work(open_session(), photo)
     for name in ("user data", "user state"):
         found = made_in(tmp_path / name)
         assert "kling_nb" in found
-        for each, seen in found.items():
-            path = tmp_path / name / each
-            assert seen == (0o700 if path.is_dir() else 0o600), each
+        check_private(tmp_path / name, found)
 
 
-@pytest.mark.parametrize("shared", [0o770, 0o775, 0o777, 0o2770])
-def test_a_shared_folder_gives_its_bits(
-    open_session: Callable[..., Session], tmp_path: Path, photo: bytes, shared: int, umask: int
+@pytest.mark.parametrize(
+    ("shared", "locked"), [(0o770, 0o660), (0o775, 0o660), (0o777, 0o666), (0o2770, 0o660)]
+)
+def test_files_have_the_permissions_of_a_shared_folder(
+    open_session: Callable[..., Session],
+    tmp_path: Path,
+    photo: bytes,
+    shared: int,
+    locked: int,
+    umask: int,
 ) -> None:
     """Only accounts with write permission can read lock files; they could lock them anyway."""
     folder = tmp_path / "clips"
     folder.mkdir()
     folder.chmod(shared)
     work(open_session(), photo)
-    writers = {0o770: 0o660, 0o775: 0o660, 0o777: 0o666, 0o2770: 0o660}[shared]
-    for name, seen in made_in(folder).items():
+    for name, found in made_in(folder).items():
         if (folder / name).is_dir():
-            assert seen & 0o777 == shared & 0o777, name
-        elif is_locked(name):
-            assert seen == writers, name
+            assert found & 0o777 == shared & 0o777, name
+        elif name.endswith((".lock", ".sqlite3")) and not name.startswith("emulator"):
+            assert found == locked, name
         else:
-            assert seen == shared & 0o666, name
+            assert found == shared & 0o666, name
 
 
 def other_group() -> int:
-    """A group that this account may give, another than its own where there is one."""
+    """Return a group that this account may set: another than its own if there is one."""
     if os.geteuid() == 0:
         return 4711
     return next((group for group in os.getgroups() if group != os.getegid()), os.getegid())
 
 
-def test_a_shared_folder_gives_its_group(ledger: Ledger, tmp_path: Path) -> None:
-    """Without it the bits would be for another group of the account."""
+def test_files_have_the_group_of_a_shared_folder(ledger: Ledger, tmp_path: Path) -> None:
+    """Otherwise the permissions would apply to another group."""
     os.chown(tmp_path, -1, other_group())
     tmp_path.chmod(0o770)
     ledger.open()
@@ -118,10 +123,10 @@ def test_a_shared_folder_gives_its_group(ledger: Ledger, tmp_path: Path) -> None
     assert {(tmp_path / name).stat().st_gid for name in names} == {other_group()}
 
 
-def test_a_group_that_cannot_be_given_gets_nothing(
+def test_a_group_that_cannot_be_set_gets_no_permission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bits of the folder's group are not given to another one."""
+    """The permissions of the folder's group are not granted to another one."""
 
     def refuse(*_: object) -> None:
         raise PermissionError
@@ -137,7 +142,7 @@ def test_a_group_that_cannot_be_given_gets_nothing(
 
 
 def test_a_journal_is_as_private_as_its_database(ledger: Ledger, tmp_path: Path) -> None:
-    """SQLite makes it amid a transaction, with prompts in it."""
+    """SQLite creates it in a transaction; it contains prompts."""
     ledger.open()
     with ledger._database.writing() as connection:
         connection.execute("DELETE FROM jobs")
@@ -148,28 +153,26 @@ def test_a_journal_is_as_private_as_its_database(ledger: Ledger, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("folder", "after"), [(0o755, 0o600), (0o775, 0o660)])
-def test_a_ledger_of_an_earlier_version_gets_the_right_bits(
+def test_a_ledger_of_an_earlier_version_gets_its_permissions(
     tmp_path: Path, folder: int, after: int
 ) -> None:
-    """Other accounts could lock it; clips stay as they are."""
-    old = Ledger(tmp_path)
-    old.open()
-    old.close()
+    """Other accounts could lock it; clips do not change."""
+    with closing(Ledger(tmp_path)) as old:
+        old.open()
     clip = tmp_path / "clip.mp4"
     for path in (tmp_path / "ledger.sqlite3", clip):
         path.touch()
         path.chmod(0o644)
     tmp_path.chmod(folder)
-    new = Ledger(tmp_path)
-    new.open()
-    new.close()
+    with closing(Ledger(tmp_path)) as new:
+        new.open()
     assert bits(tmp_path / "ledger.sqlite3") == after
     assert bits(clip) == 0o644
     assert bits(tmp_path) == folder
 
 
-def test_what_has_the_name_of_a_new_file_is_not_written_to(tmp_path: Path) -> None:
-    """In a shared folder a link may lead to a file of this account."""
+def test_a_new_file_replaces_a_link(tmp_path: Path) -> None:
+    """In a shared folder a link may point to a file of this account."""
     precious, link = tmp_path / "precious", tmp_path / "clip.part"
     precious.write_bytes(b"mine")
     link.symlink_to(precious)
@@ -199,7 +202,7 @@ def test_only_plain_files_are_opened(tmp_path: Path, kind: str) -> None:
 def test_a_preallocated_file_is_as_private_as_the_ledger(
     ledger: Ledger, tmp_path: Path, folder: int, after: int
 ) -> None:
-    """It holds the prompt of a request while that is being sent."""
+    """It contains the prompt of a request while that is sent."""
     tmp_path.chmod(folder)
     row, _ = ledger.intend(JobRecord("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0))
     ledger.id_slots.allocate(row)
@@ -226,8 +229,8 @@ def test_a_private_file_is_not_shared_through_another_name(tmp_path: Path, kind:
     assert bits(secret) == 0o600
 
 
-def test_bits_are_given_without_a_loss_of_locks(ledger: Ledger, tmp_path: Path) -> None:
-    """Closing a database gives up every lock of its process: no session opens it beside SQLite."""
+def test_permissions_are_set_without_a_loss_of_locks(ledger: Ledger, tmp_path: Path) -> None:
+    """Closing a database file drops every lock of its process, so only SQLite opens it."""
     ledger.open()
     with ledger._database.writing():
         ensure_file(tmp_path / "ledger.sqlite3")
@@ -241,7 +244,7 @@ def test_bits_are_given_without_a_loss_of_locks(ledger: Ledger, tmp_path: Path) 
 def test_a_new_database_is_not_locked_before_it_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that finds it there waits until the one that makes it has closed it."""
+    """A second thread waits until the first one has created and closed the file."""
     make, states = files.create_file, []
 
     def see(path: Path, *, locked: bool = False) -> BufferedWriter:

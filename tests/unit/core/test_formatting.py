@@ -1,4 +1,4 @@
-"""Quantities as a person reads them."""
+"""Test `formatting`: quantities as text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [
         (0, "0 s"),
         (-3, "0 s"),
@@ -31,9 +31,9 @@ NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
         (3900, "1 h 5 min"),
     ],
 )
-def test_times_have_the_two_largest_units(seconds: float, words: str) -> None:
-    """A time is said with its two largest units and is never negative."""
-    assert format_duration(seconds) == words
+def test_times_have_the_two_largest_units(seconds: float, text: str) -> None:
+    """A time is never negative."""
+    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -45,45 +45,31 @@ def test_sizes_are_in_powers_of_ten(size_bytes: int, words: str) -> None:
     assert format_bytes(size_bytes) == words
 
 
-def test_numbers_have_thousands_separators_and_no_empty_decimals() -> None:
-    """5916 reads 5,916 and 5916.25 keeps its fraction."""
-    assert (format_number(5916), format_number(5916.25), format_number(0.5)) == (
-        "5,916",
-        "5,916.25",
-        "0.5",
-    )
-
-
-def test_a_large_balance_is_said_in_whole_credits_and_a_small_one_exactly() -> None:
-    """Fractions matter only where little is left, and are never rounded up."""
+def test_numbers() -> None:
+    """Thousands are separated; large balances are rounded down to whole credits."""
+    assert format_number(5916) == "5,916"
+    assert format_number(5916.25) == "5,916.25"
+    assert format_number(0.5) == "0.5"
     assert (format_balance(5916.99), format_balance(40.5)) == ("5,916", "40.5")
-
-
-def test_one_credit_is_singular() -> None:
-    """The unit agrees with the number."""
     assert (format_credits(1), format_credits(55)) == ("1 credit", "55 credits")
 
 
-def test_a_date_has_its_year_only_where_it_is_another_year() -> None:
-    """The year is noise while it is this one."""
+def test_a_date_is_local_and_has_only_another_year() -> None:
+    """Late evening in UTC is the next day further east."""
     assert format_date(datetime(2026, 11, 20, tzinfo=UTC), NOW) == "20 November"
     assert format_date(datetime(2025, 3, 1, tzinfo=UTC), NOW) == "1 March 2025"
-
-
-def test_a_date_follows_the_readers_calendar() -> None:
-    """Late evening in UTC is the next day further east."""
     east = NOW.astimezone(timezone(timedelta(hours=8)))
     assert format_date(datetime(2026, 11, 19, 23, tzinfo=UTC), east) == "20 November"
 
 
-def test_acting_characters_become_visible() -> None:
-    """Controls, terminal escapes, direction overrides and half surrogates act no more."""
+def test_control_characters_become_visible() -> None:
+    """Controls, terminal escapes, direction overrides and half surrogates have no effect."""
     text = replace_invisible("a\x00b\x1b[31mc\u202ed\ud800e\r\nf\tg")
     assert text == "a\ufffdb\ufffd[31mc\ufffdd\ufffde\nf\tg"
 
 
 def test_one_line_is_one_line_and_cut_at_a_word() -> None:
-    """A long text is cut between words and says that it goes on."""
+    """A long text is cut between words and ends with an ellipsis."""
     assert to_one_line("a\n b\t c") == "a b c"
     assert to_one_line("one two three four", 15) == "one two three…"
     assert len(to_one_line("x" * 300, 100)) == 100

@@ -1,4 +1,4 @@
-"""`poll_schedule`, by simulation: few questions, little lateness, rarer and rarer after."""
+"""Test `poll_schedule` by simulation: few polls, small delays, and longer waits at the end."""
 
 from __future__ import annotations
 
@@ -30,54 +30,50 @@ ENDS_S = [127.0 + second for second in range(62)]
 """Recorded durations of a 5 s clip were 127 to 188 s (source: L, kling-3.0)."""
 
 
-def questions_at(usual_s: float, end_s: float) -> list[float]:
-    """When a job that is over after `end_s` is asked about; the last question finds it over."""
-    asked = [poll_delay_s(0.0, usual_s)]
-    while asked[-1] < end_s:
-        asked.append(asked[-1] + poll_delay_s(asked[-1], usual_s))
-    return asked
+def polls_at(usual_s: float, end_s: float) -> list[float]:
+    """Return the times of the polls of a job that ends after `end_s`; the last finds the end."""
+    polls = [poll_delay_s(0.0, usual_s)]
+    while polls[-1] < end_s:
+        polls.append(polls[-1] + poll_delay_s(polls[-1], usual_s))
+    return polls
 
 
 def lateness_s(usual_s: float, end_s: float) -> float:
-    """How long after its end a job is noticed."""
-    return questions_at(usual_s, end_s)[-1] - end_s
+    """Return the time from the end of a job to the poll that finds it."""
+    return polls_at(usual_s, end_s)[-1] - end_s
 
 
-def test_a_usual_job_costs_few_questions() -> None:
-    """A clip of the usual 164 s is found with at most 20 questions, and never with one."""
-    assert 5 < len(questions_at(USUAL_S, USUAL_S)) <= 20
+def test_a_usual_job_has_few_polls() -> None:
+    """6 to 20, the first within seconds: it notices a task that does not exist."""
+    polls = polls_at(USUAL_S, USUAL_S)
+    assert 5 < len(polls) <= 20
+    assert polls[0] <= 5.0
 
 
-def test_a_usual_job_is_noticed_soon() -> None:
-    """Over the recorded range the mean lateness is a few seconds, the worst one question."""
+def test_the_end_of_a_usual_job_is_found_soon() -> None:
+    """Over the recorded durations the mean delay is a few seconds, the longest one wait."""
     late = [lateness_s(USUAL_S, end_s) for end_s in ENDS_S]
     assert mean(late) <= 6.0
     assert max(late) <= 10.5
 
 
-def test_an_emulated_job_is_noticed_at_once() -> None:
-    """A clip of 8 s is seen half a second late at most, with a dozen questions or so."""
+def test_the_end_of_an_emulated_job_is_found_at_once() -> None:
+    """At most half a second after 8 s, with about a dozen polls."""
     ends_s = [6.0 + tenth / 10 for tenth in range(41)]
     assert max(lateness_s(8.0, end_s) for end_s in ends_s) <= 0.6
-    assert max(len(questions_at(8.0, end_s)) for end_s in ends_s) <= 16
+    assert max(len(polls_at(8.0, end_s)) for end_s in ends_s) <= 16
 
 
-def test_the_first_question_comes_early() -> None:
-    """A task that the service does not know is noticed in the first seconds."""
-    assert questions_at(USUAL_S, USUAL_S)[0] <= 5.0
-
-
-def test_questions_are_closest_around_the_expected_end() -> None:
-    """Between 0.6 and 2 times the usual length no gap is longer than before or after it."""
-    asked = questions_at(USUAL_S, 4 * USUAL_S)
-    gaps = [(at, after - at) for at, after in pairwise(asked)]
+def test_polls_are_closest_around_the_expected_end() -> None:
+    """Between 0.6 and 2 times the usual duration no wait is longer than a later one."""
+    gaps = [(at, after - at) for at, after in pairwise(polls_at(USUAL_S, 4 * USUAL_S))]
     near = max(gap for at, gap in gaps if 0.6 * USUAL_S <= at < 2 * USUAL_S)
     far = min(gap for at, gap in gaps if at >= 2 * USUAL_S)
     assert near <= far
 
 
-def test_after_the_expected_end_questions_grow_rarer_up_to_30_s() -> None:
-    """A job that takes far too long is asked about ever less often, and never forgotten."""
+def test_after_the_expected_end_waits_grow_up_to_30_s() -> None:
+    """A job that takes too long is polled less and less often, and never given up."""
     late_s = [2 * USUAL_S + 10.0 * step for step in range(100)]
     waits_s = [poll_delay_s(elapsed_s, USUAL_S) for elapsed_s in late_s]
     assert waits_s == sorted(waits_s)
@@ -86,8 +82,8 @@ def test_after_the_expected_end_questions_grow_rarer_up_to_30_s() -> None:
 
 @settings(max_examples=500, deadline=None, derandomize=True, database=None)
 @given(elapsed_s=st.floats(-10, 1e6), usual_s=st.floats(-1, 1e5))
-def test_a_wait_is_never_hasty_and_never_endless(elapsed_s: float, usual_s: float) -> None:
-    """Whatever the numbers, the next question comes after 0.1 to 30 s."""
+def test_every_wait_is_0_1_to_30_s(elapsed_s: float, usual_s: float) -> None:
+    """For all durations."""
     assert 0.1 <= poll_delay_s(elapsed_s, usual_s) <= 30.0
 
 
@@ -101,59 +97,50 @@ def test_a_wait_is_never_hasty_and_never_endless(elapsed_s: float, usual_s: floa
     ],
 )
 def test_durations_are_learnt(past_s: list[float], expected: float) -> None:
-    """Three past jobs are enough to believe them; one odd job and old ones do not count."""
+    """The median of at least three recent jobs counts; one odd job and old ones do not."""
     assert expected_s(past_s, USUAL_S) == expected
 
 
-def test_a_person_is_told_after_40_s() -> None:
-    """A few failed questions are no news."""
-    assert not is_unresponsive(39.9)
-    assert is_unresponsive(40.0)
+def test_documented_times() -> None:
+    """An unknown task gets 90 s, a missing URL 60 s; failed polls are shown after 40 s."""
+    assert (GRACE_S, MISSING_URL_TIMEOUT_S) == (90.0, 60.0)
+    assert [is_unresponsive(seconds) for seconds in (39.9, 40.0)] == [False, True]
 
 
 def test_downloads_wait_longer_each_time_up_to_a_minute() -> None:
-    """1, 2, 4 … seconds, and 60 at most however often it failed."""
+    """1, 2, 4 … seconds, and at most 60."""
     assert [retry_wait_s(tries) for tries in (1, 2, 3, 6, 7, 500)] == [1, 2, 4, 32, 60, 60]
-
-
-def test_the_graces_are_the_documented_ones() -> None:
-    """An unknown task gets 90 s, a success without a URL 60 s."""
-    assert (GRACE_S, MISSING_URL_TIMEOUT_S) == (90.0, 60.0)
 
 
 TIGHT = Rate("tries", 3, 2.0, 0.5)
 
 
 @pytest.mark.parametrize(
-    ("taken", "slot"),
+    ("taken", "held_until", "slot"),
     [
-        ([], 100.0),
-        ([100.0, 100.0], 100.0),
-        ([100.0, 100.0, 100.0], 102.5),
-        ([98.0, 99.0, 100.0], 100.5),
-        ([97.5, 99.0, 100.0], 100.0),
-        ([99.0, 98.0, 100.0, 100.5], 101.5),
-        ([200.0, 200.0, 200.0], 100.0),
-        ([107.0, 107.0, 107.0], 107.5),
+        ([], 0.0, 100.0),
+        ([100.0, 100.0], 0.0, 100.0),
+        ([100.0, 100.0, 100.0], 0.0, 102.5),
+        ([98.0, 99.0, 100.0], 0.0, 100.5),
+        ([97.5, 99.0, 100.0], 0.0, 100.0),
+        ([99.0, 98.0, 100.0, 100.5], 0.0, 101.5),
+        ([200.0, 200.0, 200.0], 0.0, 100.0),
+        ([107.0, 107.0, 107.0], 0.0, 107.5),
+        ([], 99.0, 100.0),
+        ([], 101.0, 101.0),
+        ([], 107.5, 107.5),
+        ([], 108.0, 100.0),
     ],
     ids=str,
 )
-def test_the_next_slot(taken: list[float], slot: float) -> None:
-    """As soon as fewer than three count; what lies too far ahead does not, nor is a slot there."""
-    assert next_slot(taken, 100.0, TIGHT) == slot
-
-
-@pytest.mark.parametrize(
-    ("held_until", "slot"), [(99.0, 100.0), (101.0, 101.0), (107.5, 107.5), (108.0, 100.0)]
-)
-def test_a_slot_is_not_before_the_hold(held_until: float, slot: float) -> None:
-    """The service asked for it; a hold that lies too far ahead is not believed."""
-    assert next_slot([], 100.0, TIGHT, held_until) == slot
+def test_the_next_slot(taken: list[float], held_until: float, slot: float) -> None:
+    """As soon as fewer than three count and the hold is over; times too far ahead do not count."""
+    assert next_slot(taken, 100.0, TIGHT, held_until) == slot
 
 
 @given(st.lists(st.floats(0.0, 3.0), min_size=1, max_size=60))
 def test_no_window_holds_more_than_the_limit(pauses: list[float]) -> None:
-    """Whenever somebody comes: any three slots and the one after lie a whole window apart."""
+    """Any slot and the third one after it are at least a window apart."""
     now, taken = 1_000.0, []
     for pause in pauses:
         now += pause
@@ -168,45 +155,43 @@ def test_no_window_holds_more_than_the_limit(pauses: list[float]) -> None:
 
 @pytest.mark.parametrize("rate", [NEW_TASKS, STATUS_REQUESTS])
 def test_the_services_limits_are_kept_with_a_margin(rate: Rate) -> None:
-    """20 new tasks in 10 s, 10 questions in 1 s (source: D), and some room on the way there."""
+    """20 new tasks in 10 s, 10 status requests in 1 s (source: D), and time for the transfer."""
     assert (rate.limit, rate.window_s) in {(20, 10.0), (10, 1.0)}
     assert rate.window_s < rate.kept_s <= 1.25 * rate.window_s
 
 
 @pytest.mark.parametrize(("asked_s", "held_s"), [(None, 0.625), (0.0, 0.0), (5, 5), (600, 7.5)])
 def test_how_long_a_429_holds(asked_s: float | None, held_s: float) -> None:
-    """As the service says, within bounds; a quarter of a window if it says nothing."""
+    """`Retry-After` within bounds, otherwise a quarter of a window."""
     assert rate_limit_back_off_s(TIGHT, asked_s) == held_s
 
 
 @pytest.mark.parametrize(
     ("asked_s", "rest"), [(None, 1.0), (0.0, 1.0), (7.0, 7.0), (86_400.0, 60.0)]
 )
-def test_a_service_is_left_alone_for_a_minute_at_most(asked_s: float | None, rest: float) -> None:
-    """As long as it says, within bounds; a second where it does not say."""
+def test_polling_backs_off_for_a_minute_at_most(asked_s: float | None, rest: float) -> None:
+    """`Retry-After` within bounds, otherwise a second."""
     assert back_off_s(asked_s) == rest
 
 
 @pytest.mark.parametrize("limit", [0, 0.5, -1, float("nan")])
 def test_a_limit_lets_at_least_one_through(limit: float) -> None:
-    """Anything less would stop every clip for good."""
+    """A smaller limit would block every clip."""
     with pytest.raises(ValueError, match=r"new tasks: a limit of .*; give 1 or more"):
         Rate("new tasks", limit, 10.0, 1.0)
 
 
 @given(st.floats(0, 1e5), st.floats(0.1, 3600))
-def test_where_a_notification_is_to_come_questions_are_rare(
-    elapsed_s: float, usual_s: float
-) -> None:
-    """Never more often than otherwise, and one that is lost costs a minute at most."""
+def test_with_a_callback_polls_are_rarer(elapsed_s: float, usual_s: float) -> None:
+    """Never more often than without; a lost callback delays the clip by at most a minute."""
     wait_s = callback_poll_delay_s(elapsed_s, usual_s)
     assert poll_delay_s(elapsed_s, usual_s) <= wait_s <= 60
 
 
-def test_a_third_of_the_questions() -> None:
+def test_with_a_callback_a_usual_job_has_half_the_polls() -> None:
     """Over the whole of a usual task."""
-    asked_s, questions = 0.0, 0
-    while asked_s < USUAL_S:
-        asked_s += callback_poll_delay_s(asked_s, USUAL_S)
-        questions += 1
-    assert questions <= len(questions_at(USUAL_S, USUAL_S)) / 2
+    elapsed_s, polls = 0.0, 0
+    while elapsed_s < USUAL_S:
+        elapsed_s += callback_poll_delay_s(elapsed_s, USUAL_S)
+        polls += 1
+    assert polls <= len(polls_at(USUAL_S, USUAL_S)) / 2

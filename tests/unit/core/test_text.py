@@ -34,8 +34,8 @@ ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007
         ("雪の中の\u3000狐",) * 2,
     ],
 )
-def test_what_is_sent(given: str, sent: str) -> None:
-    """NFC, plain spaces, no control characters; joiners that emoji and scripts need stay."""
+def test_the_text_that_is_sent(given: str, sent: str) -> None:
+    """NFC, plain spaces, no control characters; joiners of emoji and scripts are kept."""
     assert normalize_text(given) == Text(1000).parse(given) == sent
 
 
@@ -43,26 +43,22 @@ def test_what_is_sent(given: str, sent: str) -> None:
     "given",
     ["a fo\u200cx", "a \u200efox\u200f", "a\u2066 fox\u2069", "a fox\ufe0f", "a fo\u200dx \u200d"],
 )
-def test_what_looks_the_same_is_the_same(given: str) -> None:
-    """Zero-width characters tell no requests apart, the joiners neither."""
+def test_texts_that_look_the_same_compare_equal(given: str) -> None:
+    """Zero-width characters and joiners do not count; the invisible tags of flags do."""
     assert comparable_text(given) == "a fox"
-
-
-def test_flags_stay_different() -> None:
-    """The tags that make two flags of one are invisible, and mean something."""
     assert comparable_text(SCOTLAND) != comparable_text(ENGLAND)
 
 
 @pytest.mark.parametrize("given", ["\u200b", "\0", "\u200d\ufe0f", "\u00a0\ufeff"])
-def test_a_text_of_nothing_visible_is_empty(given: str) -> None:
-    """It is refused as an empty prompt is."""
+def test_an_invisible_text_is_empty(given: str) -> None:
+    """It is refused like an empty prompt."""
     with pytest.raises(Rejected, match="is empty"):
         Text(1000).parse(given)
 
 
 @given(st.text())
 def test_normalizing_twice_changes_nothing(text: str) -> None:
-    """What was sent once is sent like that again."""
+    """A text that was sent is sent again unchanged."""
     assert normalize_text(normalize_text(text)) == normalize_text(text)
     assert comparable_text(normalize_text(text)) == comparable_text(text)
     assert comparable_text(comparable_text(text)) == comparable_text(text)
@@ -70,5 +66,5 @@ def test_normalizing_twice_changes_nothing(text: str) -> None:
 
 @given(st.text(alphabet=st.characters(max_codepoint=0x17F, exclude_categories=("Cc", "Cf", "Zs"))))
 def test_plain_texts_stay_as_they_are(text: str) -> None:
-    """Requests of Latin letters keep the fingerprint that they have always had."""
+    """Requests of Latin letters keep their fingerprint."""
     assert comparable_text(text) == normalize_text(text) == text.strip()

@@ -1,13 +1,10 @@
-"""The table of failures: every code and message that is known of the service has its kind."""
+"""Test `failures`: every known code and message of the service has its cause."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 
 from kling_nb.kie.failures import CAUSES, OTHER_CAUSE, find_cause
-from tests.support.sample_files import sample
 
 MESSAGES = [
     # Of failed tasks. Source: public clients (C), published documentation (D).
@@ -37,7 +34,7 @@ MESSAGES = [
     ("401", "Unauthorized - Authentication failed.", "key"),
     ("422", "url is wrong", "value"),
     ("403", "error code: 1010", "gateway"),
-    # What a word by itself must not decide; nobody recorded these.
+    # A word alone must not decide these; invented.
     ("401", "Invalid API key", "key"),
     ("401", "An API key is required", "key"),
     ("402", "Internal account: the media file is too dear", "credits"),
@@ -75,51 +72,31 @@ CODES = {
 """Every code of createTask and recordInfo, and of failed tasks. Source: D, C."""
 
 
-@pytest.mark.parametrize(("code", "message", "name"), MESSAGES)
-def test_failures_are_told_apart_by_code_and_words(code: str, message: str, name: str) -> None:
-    """Each real message lands in its kind, and no word outweighs a code of one meaning."""
+@pytest.mark.parametrize(
+    ("code", "message", "name"), [*MESSAGES, *((code, "", name) for code, name in CODES.items())]
+)
+def test_code_and_message_give_the_cause(code: str, message: str, name: str) -> None:
+    """Each real message has its cause; without a message the code decides."""
     assert find_cause(code, message).name == name
-
-
-@pytest.mark.parametrize(("code", "name"), CODES.items())
-def test_every_code_has_a_kind_without_any_words(code: str, name: str) -> None:
-    """An empty message leaves the code."""
-    assert find_cause(code, "").name == name
 
 
 @pytest.mark.parametrize("code", ["401", "402", "429", "433", "455"])
 def test_no_words_outweigh_a_code_of_one_meaning(code: str) -> None:
-    """Whichever of all these messages stands beside it."""
+    """The code decides, with any of the messages above."""
     assert {find_cause(code, message).name for _, message, _ in MESSAGES} == {CODES[code]}
 
 
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [
-        ("record.fail-400-content.json", "content"),
-        ("record.fail-422-media.json", "picture"),
-        ("record.fail-422-policy.json", "content"),
-        ("record.fail-500-internal.json", "service"),
-        ("record.fail-501-generation.json", "service"),
-    ],
-)
-def test_the_samples_of_failed_tasks(file: str, name: str) -> None:
-    """As the service writes them."""
-    data = json.loads(sample(file))["data"]
-    assert find_cause(data["failCode"], data["failMsg"]).name == name
-
-
 @pytest.mark.parametrize("cause", [*CAUSES, OTHER_CAUSE], ids=lambda each: each.name)
-def test_nothing_is_to_be_tried_again(cause: object) -> None:
-    """What that costs is not known here; each kind says what it means and what to change."""
-    said = f"{cause.meaning} {cause.change}"  # type: ignore[attr-defined]
-    assert "try" not in said.replace("retry", "")
+def test_no_advice_to_try_again(cause: object) -> None:
+    """The cost of a retry is not known here; each cause has a meaning and a fix."""
+    text = f"{cause.meaning} {cause.change}"  # type: ignore[attr-defined]
+    assert "try" not in text.replace("retry", "")
     assert cause.meaning.endswith(".")  # type: ignore[attr-defined]
     assert cause.change.endswith(".")  # type: ignore[attr-defined]
 
 
 def test_no_two_kinds_have_the_same_code_or_name() -> None:
-    """So that the order matters for words alone; and each code that is known has one."""
+    """The order of the table matters for messages only; each known code has one cause."""
     codes = [code for cause in CAUSES for code in cause.codes.split()]
     assert sorted(codes) == sorted(CODES)
     assert len({cause.name for cause in CAUSES}) == len(CAUSES)

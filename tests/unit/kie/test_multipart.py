@@ -1,4 +1,4 @@
-"""What `multipart` promises: files go out in pieces, and only as they were checked."""
+"""Test `multipart`: files are sent in pieces, and only if they did not change since the check."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def send(parcel: MultipartUpload) -> tuple[httpx.Request, list[tuple[int, int | None]]]:
-    """The request as it arrived, and what was told meanwhile."""
+def send(upload: MultipartUpload) -> tuple[httpx.Request, list[tuple[int, int | None]]]:
+    """Send an upload; return the request as received, and its progress."""
     arrived: list[httpx.Request] = []
-    told: list[tuple[int, int | None]] = []
+    progress: list[tuple[int, int | None]] = []
 
     async def respond(request: httpx.Request) -> httpx.Response:
         await request.aread()
@@ -36,29 +36,28 @@ def send(parcel: MultipartUpload) -> tuple[httpx.Request, list[tuple[int, int | 
 
     async def play() -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
-            with parcel.packed(
-                http, "https://upload.example/", lambda sent, total: told.append((sent, total))
-            ) as request:
+            url = "https://upload.example/"
+            with upload.packed(http, url, lambda *at: progress.append(at)) as request:
                 await http.send(request)
 
     asyncio.run(play())
-    return arrived[0], told
+    return arrived[0], progress
 
 
 def test_bytes_and_files_make_the_same_message(file: Path) -> None:
     """A multipart form of three fields, with its length in the header."""
     for content in (CONTENT, file):
-        request, told = send(MultipartUpload(content, "a.mp4", "video/mp4", SHA))
+        request, progress = send(MultipartUpload(content, "a.mp4", "video/mp4", SHA))
         body = request.content
         assert CONTENT in body
         assert b'name="uploadPath"\r\n\r\nkling-nb\r\n' in body
         assert b'name="fileName"\r\n\r\na.mp4\r\n' in body
         assert b'name="file"; filename="a.mp4"\r\nContent-Type: video/mp4' in body
         assert int(request.headers["content-length"]) == len(body)
-        assert told[-1] == (len(body), len(body))
-        assert len([sent for sent, _ in told if sent]) > 4
-        assert told == sorted(told)
-        assert told[0][0] < len(body) // 2
+        assert progress[-1] == (len(body), len(body))
+        assert len([sent for sent, _ in progress if sent]) > 4
+        assert progress == sorted(progress)
+        assert progress[0][0] < len(body) // 2
 
 
 def test_a_file_is_never_held_as_a_whole(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +77,7 @@ def test_a_file_is_never_held_as_a_whole(file: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_file_that_was_changed_is_not_sent(file: Path) -> None:
-    """Found before the message is whole: what would be paid for was another one."""
+    """The change is found before the body is complete: another content would be paid for."""
     file.write_bytes(CONTENT[::-1])
     with pytest.raises(MediaError, match=r"^walk\.mp4: changed before it was uploaded"):
         send(MultipartUpload(file, "a.mp4", "video/mp4", SHA))
@@ -86,7 +85,7 @@ def test_a_file_that_was_changed_is_not_sent(file: Path) -> None:
 
 
 def test_a_file_that_is_gone(file: Path) -> None:
-    """Says so."""
+    """The error gives the reason."""
     file.unlink()
     with pytest.raises(MediaError, match=r"^walk\.mp4: cannot be read \(No such file"):
         send(MultipartUpload(file, "a.mp4", "video/mp4", SHA))

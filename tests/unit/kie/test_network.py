@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -47,42 +48,44 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> None:
-    """Answer one request, whatever it is."""
-    await reader.readuntil(b"\r\n\r\n")
-    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-    writer.write(head % len(text) + text)
-    await writer.drain()
-    writer.close()
-
-
 @asynccontextmanager
-async def serving(seen: list[str]) -> AsyncIterator[int]:
-    """A server on this machine that has a balance and notes each request; gives its port."""
+async def serving(
+    seen: list[str], text: bytes = b'{"code": 200, "data": 5}', status: bytes = b"200 OK"
+) -> AsyncIterator[int]:
+    """Run a server on this machine that answers each request so; give its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen.append("request")
-        await answer(reader, writer, b'{"code": 200, "data": 5}')
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % (status, len(text)) + text)
+        await writer.drain()
+        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
 
 
+async def balance(**options: Any) -> float:
+    """Request the balance with a client that is closed afterwards."""
+    client = Client(Key(KEY), **options)
+    try:
+        return await client.balance()
+    finally:
+        await client.aclose()
+
+
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 def test_loopback_has_no_proxy(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An API on this machine is asked directly: the key goes through no proxy unencrypted."""
+    """The key for an API on this machine goes unencrypted, so it goes through no proxy."""
     seen_by_api: list[str] = []
     seen_by_proxy: list[str] = []
 
     async def play() -> float:
         async with serving(seen_by_api) as api, serving(seen_by_proxy) as proxy:
             monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy}")
-            client = Client(Key(KEY), api_url=f"http://127.0.0.1:{api}")
-            try:
-                return await client.balance()
-            finally:
-                await client.aclose()
+            return await balance(api_url=f"http://127.0.0.1:{api}")
 
     assert asyncio.run(play()) == 5
     assert (len(seen_by_api), len(seen_by_proxy)) == (1, 0)
@@ -111,47 +114,45 @@ def test_everything_else_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(("variable", "value", "words"), REFUSED)
-def test_what_cannot_be_used_is_told_live(
+def test_unusable_settings_are_errors_live(
     variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One ConfigurationError that names the variable, and no password."""
+    """Live a ConfigurationError, in the doctor a warning; both name the variable, no password."""
     monkeypatch.setenv(variable, value)
     chosen = resolve(environ={}, folder=tmp_path, mode="live", api_key=KEY)
-    with pytest.raises(ConfigurationError, match=f"(?s)^{variable}: .*{words}") as caught:
+    with pytest.raises(ConfigurationError) as caught:
         connect(chosen, None, lambda: None, asyncio.sleep)  # type: ignore[arg-type, return-value]
-    assert "s3cret" not in str(caught.value)
+    found = check_network()
+    assert found.status == "warn"
+    for text in (str(caught.value), found.message):
+        assert re.search(f"(?s)^{variable}: .*{words}", text)
+        assert "s3cret" not in text
 
 
 @pytest.mark.parametrize(("variable", "value", "_words"), REFUSED)
-def test_the_emulator_works_with_any_of_it(
+def test_the_emulator_works_with_unusable_settings(
     variable: str, value: str, _words: str, monkeypatch: pytest.MonkeyPatch, open_session
 ) -> None:
-    """In this process and served on this machine; a picture that is on the internet is not had."""
+    """In this process, and served on this machine."""
     monkeypatch.setenv(variable, value)
     assert open_session(mode="emulator").balance() == 5916
 
-    async def ask() -> float:
+    async def play() -> float:
         async with serving([]) as port:
-            client = Client(Key(KEY), api_url=f"http://127.0.0.1:{port}")
-            try:
-                return await client.balance()
-            finally:
-                await client.aclose()
+            return await balance(api_url=f"http://127.0.0.1:{port}")
 
-    assert asyncio.run(ask()) == 5
+    assert asyncio.run(play()) == 5
 
 
-def test_a_picture_by_url_says_what_is_wrong_with_the_settings(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A MediaError as any other, so that the emulator draws one in its place."""
+def test_media_by_url_with_unusable_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A MediaError that names the variable; the emulator uses a placeholder instead."""
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
     with pytest.raises(MediaError, match="could not be fetched: SSL_CERT_FILE: "):
         asyncio.run(Downloader().fetch("https://media.example/a.png", 1000))
 
 
 def test_settings_that_break_later_are_no_unknown_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CreateTask that could not open a connection certainly made no task."""
+    """A createTask without a connection certainly made no task."""
     monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
     outcome = asyncio.run(Client(Key(KEY)).create_task({"model": "m", "input": {}}))
     assert not isinstance(outcome, str)
@@ -160,30 +161,16 @@ def test_settings_that_break_later_are_no_unknown_task(monkeypatch: pytest.Monke
 
 
 def test_httpx_reads_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client is made whatever it holds; what is wrong is told at its use."""
+    """A client opens with any settings; errors come at its use."""
     for variable, value, _ in REFUSED:
         monkeypatch.setenv(variable, value)
-    http = open_http(timeout=httpx.Timeout(1), transport=None)
-    assert not http.trust_env
-    assert http.headers["accept-encoding"] == "identity"
+    assert not open_http(timeout=httpx.Timeout(1), transport=None).trust_env
 
 
-@pytest.mark.parametrize(("variable", "value", "words"), REFUSED)
-def test_the_doctor_tells_it(
-    variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As a warning: the emulator works without the network."""
-    monkeypatch.setenv(variable, value)
-    found = check_network()
-    assert found.status == "warn"
-    assert re.search(f"(?s)^{variable}: .*{words}", found.message)
-    assert "s3cret" not in found.message
-
-
-def test_the_doctor_works_where_there_is_no_session(
+def test_the_doctor_works_without_a_session(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Live with settings that cannot be used: it names the variable and looks at the rest."""
+    """Live with unusable settings: it names the variable and checks the rest."""
     monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
 
     def opening() -> Session:
@@ -196,27 +183,22 @@ def test_the_doctor_works_where_there_is_no_session(
 
 
 def test_the_doctor_names_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a password in one."""
+    """It shows no password."""
     assert check_network().message == "no proxy"
     monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080")
     assert check_network().message == "through proxy.example:8080 (HTTPS_PROXY)"
 
 
-# --- failures in words -------------------------------------------------------------------------
+# --- messages ----------------------------------------------------------------------------------
 
 
-def untrusted() -> httpx.ConnectError:
-    """What httpx raises for a certificate of the company's own."""
+def test_a_certificate_that_is_not_trusted() -> None:
+    """The error gives the reason and the variable that adds a certificate."""
     inner = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")
     inner.verify_message = "self-signed certificate in certificate chain"
     error = httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
     error.__cause__ = inner
-    return error
-
-
-def test_a_certificate_that_is_not_trusted() -> None:
-    """Why, and how it is made known."""
-    words = str(Network().failure(untrusted(), API))
+    words = str(Network().failure(error, API))
     assert words.startswith("api.kie.ai: this machine does not trust its certificate (self-signed")
     assert "SSL_CERT_FILE" in words
 
@@ -230,7 +212,7 @@ def test_a_certificate_that_is_not_trusted() -> None:
     ],
 )
 def test_a_proxy_is_named(error: Exception, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is what failed, or what stands between; a password in it is not shown."""
+    """The proxy failed or passed the failure on; its password is not shown."""
     monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080")
     text = str(Network().failure(error, API))
     assert "the proxy proxy.example:8080 (HTTPS_PROXY)" in text
@@ -239,19 +221,12 @@ def test_a_proxy_is_named(error: Exception, words: str, monkeypatch: pytest.Monk
 
 
 def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through the client, over a socket on which nothing listens."""
+    """Through the client, with a port that is closed."""
 
     async def play() -> None:
-        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        server.close()
-        await server.wait_closed()
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-        client = Client(Key(KEY))
-        try:
-            await client.balance()
-        finally:
-            await client.aclose()
+        async with serving([]) as port:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        await balance()
 
     with pytest.raises(NotSent, match=r"through the proxy 127\.0\.0\.1:\d+ \(HTTPS_PROXY\)"):
         asyncio.run(play())
@@ -260,36 +235,19 @@ def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 PAGE = b"<html><head><title>x</title></head><body><h1>Blocked</h1> by <b>ACME</b></body></html>"
 
 
-@asynccontextmanager
-async def refusing(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """A proxy for everything that refuses with a page."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        head = b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-        writer.write(head % len(PAGE) + PAGE)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
-        yield
-
-
 def test_a_proxy_that_refuses_with_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its first words and its name are kept, for the API and for what is fetched by URL."""
+    """The error has the start of the page and the proxy, for the API and for media by URL."""
 
     async def play() -> tuple[str, str]:
-        async with refusing(monkeypatch):
-            client, fetcher = Client(Key(KEY), api_url="http://api.example"), Downloader()
+        async with serving([], PAGE, b"403 Forbidden") as port:
+            monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
+            client, downloader = Client(Key(KEY), api_url="http://api.example"), Downloader()
             outcome = await client.create_task({"model": "m", "input": {}})
             assert not isinstance(outcome, str)
             with pytest.raises(MediaError) as caught:
-                await fetcher.fetch("http://media.example/a.png", 1000)
+                await downloader.fetch("http://media.example/a.png", 1000)
             await client.aclose()
-            await fetcher.aclose()
+            await downloader.aclose()
             return str(outcome.error), str(caught.value)
 
     for text in asyncio.run(play()):
@@ -299,29 +257,24 @@ def test_a_proxy_that_refuses_with_a_page(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_proxy_that_refuses_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing was sent: a proxy that says no to CONNECT is named."""
+    """If the proxy refuses CONNECT, nothing was sent, and the error names the proxy."""
 
     async def play() -> None:
-        async with refusing(monkeypatch):
-            client = Client(Key(KEY))
-            try:
-                await client.balance()
-            finally:
-                await client.aclose()
+        async with serving([], PAGE, b"403 Forbidden") as port:
+            monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
+            await balance()
 
-    with pytest.raises(
-        NotSent, match=r"the proxy 127\.0\.0\.1:\d+ \(ALL_PROXY\) refused the request: .*403"
-    ):
+    words = r"the proxy 127\.0\.0\.1:\d+ \(ALL_PROXY\) refused the request: .*403"
+    with pytest.raises(NotSent, match=words):
         asyncio.run(play())
 
 
-def test_a_stand_in_has_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message for a fault of the emulator names no proxy."""
+def test_the_emulator_has_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error for a fault of the emulator names no proxy."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:8080")
 
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    client = Client(Key(KEY), transport=httpx.MockTransport(refuse))
     with pytest.raises(NotSent, match=r"^api\.kie\.ai: ConnectError refused$"):
-        asyncio.run(client.balance())
+        asyncio.run(balance(transport=httpx.MockTransport(refuse)))

@@ -22,6 +22,6 @@ from kling_nb.kie.pages import page_text
         (b"<p>" + b"x" * 1000, "x" * 159 + "\N{HORIZONTAL ELLIPSIS}"),
     ],
 )  # fmt: skip
-def test_the_words_of_a_page(body: bytes, text: str) -> None:
+def test_the_text_of_a_page(body: bytes, text: str) -> None:
     """Without markup, scripts and control characters, and short."""
     assert page_text(body) == text

@@ -1,4 +1,4 @@
-"""`rate_limit`: an account's limits are kept by all, and no limit ever stops a clip."""
+"""Test `rate_limit`: all kernels share the limits of an account, and no limit stops a clip."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ from kling_nb.kie.urls import API_URL
 from tests.support.service import KEY, Clock
 
 ACCOUNT = Account("https://api.example", Key(KEY))
+NewKernel = Callable[..., "Kernel"]
 
 
 @pytest.fixture(autouse=True)
 def nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test keeps in memory ends with it."""
+    """Give each test its own memory."""
     monkeypatch.setattr(store, "IN_MEMORY", store.SlotMemory())
 
 
 class Kernel:
-    """A budget in a process of its own, as far as memory goes; waiting moves the common clock."""
+    """A rate limiter as another process has it; waiting moves the shared clock."""
 
     def __init__(self, path: Path, clock: Clock, account: Account = ACCOUNT) -> None:
         self.clock = clock
@@ -45,49 +46,55 @@ class Kernel:
         self.budget = RateLimiter(account, path=path, clock=clock.epoch, sleep=self.sleep)
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass for everybody."""
+        """Let time pass for all kernels."""
         self.waits.append(seconds)
         self.clock.move(seconds)
 
     def create(self, count: int = 1) -> list[float]:
-        """When so many tasks may be made, in epoch seconds."""
-        return asyncio.run(self.queue(count))
+        """Wait for so many new tasks; return their times in epoch seconds."""
 
-    async def queue(self, count: int) -> list[float]:
-        """The same, inside a loop."""
-        times = []
-        for _ in range(count):
-            await self.budget.new_tasks.wait()
-            times.append(self.clock.epoch())
-        return times
+        async def queue() -> list[float]:
+            times = []
+            for _ in range(count):
+                await self.budget.new_tasks.wait()
+                times.append(self.clock.epoch())
+            return times
+
+        return asyncio.run(queue())
 
     def rejected(self, retry_after_s: float | None = None) -> None:
-        """The service answers with 429."""
+        """Process a 429 of the service."""
         asyncio.run(self.budget.new_tasks.hold_back(retry_after_s))
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands still until somebody waits."""
+    """Return a clock that only waiting moves."""
     return Clock()
 
 
 @pytest.fixture
-def kernel(tmp_path: Path, clock: Clock) -> Callable[..., Kernel]:
-    """Makes kernels that share a file."""
-    return lambda account=ACCOUNT: Kernel(tmp_path / "state" / "rates.sqlite3", clock, account)
+def path(tmp_path: Path) -> Path:
+    """Return the shared file."""
+    return tmp_path / "state" / "rates.sqlite3"
 
 
-def test_the_first_twenty_go_at_once(kernel: Callable[..., Kernel]) -> None:
-    """And the next ones wait until the window has passed, with a margin."""
+@pytest.fixture
+def kernel(path: Path, clock: Clock) -> NewKernel:
+    """Return a function that creates kernels with one file."""
+    return lambda account=ACCOUNT: Kernel(path, clock, account)
+
+
+def test_the_first_twenty_go_at_once(kernel: NewKernel) -> None:
+    """The next ones wait for the next window, with a margin."""
     one = kernel()
     times = one.create(41)
     assert Counter(round(at - times[0], 3) for at in times) == {0: 20, 11: 20, 22: 1}
     assert one.waits == pytest.approx([11.0, 11.0])
 
 
-def test_two_kernels_share_the_limit(kernel: Callable[..., Kernel]) -> None:
-    """What one has sent counts for the other."""
+def test_two_kernels_share_the_limit(kernel: NewKernel) -> None:
+    """Tasks of one count for the other."""
     one, two = kernel(), kernel()
     one.create(15)
     times = two.create(6)
@@ -95,8 +102,8 @@ def test_two_kernels_share_the_limit(kernel: Callable[..., Kernel]) -> None:
     assert times[4] < times[5]
 
 
-def test_questions_and_tasks_are_counted_apart(kernel: Callable[..., Kernel]) -> None:
-    """Ten questions a second, whatever is made."""
+def test_status_requests_and_tasks_have_separate_limits(kernel: NewKernel) -> None:
+    """Ten status requests a second, however many tasks."""
     one = kernel()
     one.create(20)
     for _ in range(10):
@@ -115,19 +122,17 @@ def test_questions_and_tasks_are_counted_apart(kernel: Callable[..., Kernel]) ->
     ],
     ids=["key", "place", "no key"],
 )
-def test_other_accounts_have_their_own(kernel: Callable[..., Kernel], other: Account) -> None:
-    """Another key or another service has nothing to do with it."""
+def test_other_accounts_have_their_own(kernel: NewKernel, other: Account) -> None:
+    """Another key or another service has its own limit."""
     kernel().create(20)
-    stranger = kernel(other)
-    stranger.create(20)
-    assert stranger.waits == []
+    second = kernel(other)
+    second.create(20)
+    assert second.waits == []
 
 
-def test_a_line_is_first_come_first_served(tmp_path: Path, clock: Clock) -> None:
-    """Whoever asked first goes first, and only one of a process has a slot ahead."""
-    path = tmp_path / "rates.sqlite3"
-    one = Kernel(path, clock)
-    one.create(20)
+def test_waiters_are_served_in_order(kernel: NewKernel, path: Path, clock: Clock) -> None:
+    """First come, first served; each process reserves only one slot ahead."""
+    kernel().create(20)
     order: list[int] = []
 
     async def ahead(seconds: float) -> None:
@@ -149,10 +154,10 @@ def test_a_line_is_first_come_first_served(tmp_path: Path, clock: Clock) -> None
     assert order == [0, 1, 2]
 
 
-def test_who_stops_waiting_lets_the_next_one_through(
-    kernel: Callable[..., Kernel], tmp_path: Path, clock: Clock
+def test_a_cancelled_wait_lets_the_next_one_through(
+    kernel: NewKernel, path: Path, clock: Clock
 ) -> None:
-    """A cell that is cancelled in the line holds nobody up."""
+    """A cell that is cancelled while it waits blocks no other."""
     kernel().create(20)
 
     async def for_ever(_seconds: float) -> None:
@@ -160,7 +165,6 @@ def test_who_stops_waiting_lets_the_next_one_through(
         await asyncio.Event().wait()
 
     asleep = asyncio.Event()
-    path = tmp_path / "state" / "rates.sqlite3"
     budget = RateLimiter(ACCOUNT, path=path, clock=clock.epoch, sleep=for_ever)
 
     async def play() -> None:
@@ -174,18 +178,18 @@ def test_who_stops_waiting_lets_the_next_one_through(
     asyncio.run(play())
 
 
-def test_the_dead_leave_nothing_behind(kernel: Callable[..., Kernel], clock: Clock) -> None:
-    """Slots of a process that is gone are over with the window."""
+def test_slots_end_with_the_window(kernel: NewKernel, clock: Clock) -> None:
+    """Also those of a process that ended."""
     kernel().create(20)
     clock.move(NEW_TASKS.kept_s)
-    heir = kernel()
-    heir.create(20)
-    assert heir.waits == []
+    later = kernel()
+    later.create(20)
+    assert later.waits == []
 
 
 @pytest.mark.parametrize("jump_s", [-3600.0, -30.0, -5.0, 5.0, 3600.0])
-def test_a_clock_that_jumps(kernel: Callable[..., Kernel], clock: Clock, jump_s: float) -> None:
-    """No wait is long, and after it everything is as always."""
+def test_a_clock_that_jumps(kernel: NewKernel, clock: Clock, jump_s: float) -> None:
+    """No wait is long, and the limit is kept afterwards."""
     one = kernel()
     one.create(20)
     clock.move(jump_s)
@@ -198,32 +202,27 @@ def test_a_clock_that_jumps(kernel: Callable[..., Kernel], clock: Clock, jump_s:
     assert times[0] == times[19]
 
 
-def test_a_429_holds_everybody_back_a_little(kernel: Callable[..., Kernel]) -> None:
-    """The service counts programs that nobody here knows of."""
-    one, two = kernel(), kernel()
-    one.rejected()
-    two.create()
-    assert two.waits == [pytest.approx(NEW_TASKS.kept_s / 4)]
-
-
-@pytest.mark.parametrize(("asked_s", "waited_s"), [(7.0, 7.0), (600.0, NEW_TASKS.longest_wait_s)])
-def test_the_service_says_how_long(
-    kernel: Callable[..., Kernel], asked_s: float, waited_s: float
+@pytest.mark.parametrize(
+    ("retry_after_s", "waited_s"),
+    [(None, NEW_TASKS.kept_s / 4), (7.0, 7.0), (600.0, NEW_TASKS.longest_wait_s)],
+)
+def test_a_429_holds_back_all_kernels(
+    kernel: NewKernel, retry_after_s: float | None, waited_s: float
 ) -> None:
-    """`Retry-After` counts for all kernels, within bounds."""
+    """The service counts other programs, too; `Retry-After` is used within bounds."""
     one, two = kernel(), kernel()
-    one.rejected(asked_s)
+    one.rejected(retry_after_s)
     two.create()
     assert two.waits == [pytest.approx(waited_s)]
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
 def test_a_shorter_hold_does_not_end_a_longer_one(
-    kernel: Callable[..., Kernel], tmp_path: Path, clock: Clock, in_memory: bool
+    kernel: NewKernel, path: Path, clock: Clock, in_memory: bool
 ) -> None:
-    """The service asked one kernel for 30 s; another one's 429 did not say how long."""
+    """The service sent one kernel `Retry-After: 30`, and another one a 429 without it."""
     if in_memory:
-        blocked_file(tmp_path / "state" / "rates.sqlite3")
+        blocked_file(path)
     one, two = kernel(), kernel()
     one.rejected(30.0)
     two.rejected()
@@ -238,11 +237,11 @@ def test_a_shorter_hold_does_not_end_a_longer_one(
 
 @pytest.mark.parametrize("in_memory", [False, True])
 def test_a_hold_from_the_future_does_not_outlast_a_new_one(
-    kernel: Callable[..., Kernel], tmp_path: Path, clock: Clock, in_memory: bool
+    kernel: NewKernel, path: Path, clock: Clock, in_memory: bool
 ) -> None:
-    """The clock was an hour ahead when it was noted; what is asked for now counts."""
+    """The clock was an hour ahead when it was saved; the new one counts."""
     if in_memory:
-        blocked_file(tmp_path / "state" / "rates.sqlite3")
+        blocked_file(path)
     one = kernel()
     one.rejected(30.0)
     clock.move(-3600)
@@ -259,15 +258,12 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("table", STRANGE)
-def test_a_strange_file_is_no_error(
-    kernel: Callable[..., Kernel],
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    table: str,
+def test_a_file_with_other_tables_is_no_error(
+    kernel: NewKernel, path: Path, caplog: pytest.LogCaptureFixture, table: str
 ) -> None:
-    """Another program's tables: a warning, and memory counts."""
-    (tmp_path / "state").mkdir()
-    with closing(sqlite3.connect(tmp_path / "state" / "rates.sqlite3")) as connection:
+    """A warning is logged, and the limit is kept in memory."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
         connection.executescript(STRANGE[table])
     one = kernel()
     one.rejected(3.0)
@@ -276,14 +272,12 @@ def test_a_strange_file_is_no_error(
     assert "cannot be used" in caplog.text
 
 
-def test_times_that_are_no_numbers_do_not_count(
-    kernel: Callable[..., Kernel], tmp_path: Path
-) -> None:
-    """Somebody has written into the file."""
+def test_times_that_are_no_numbers_do_not_count(kernel: NewKernel, path: Path) -> None:
+    """Another program has written them into the file."""
     one = kernel()
     one.create(20)
     one.rejected(3.0)
-    with closing(sqlite3.connect(tmp_path / "state" / "rates.sqlite3")) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         connection.executescript("UPDATE slots SET at = 'x'; UPDATE holds SET until = 'x'")
     one.create()
     assert one.waits == []
@@ -292,42 +286,28 @@ def test_times_that_are_no_numbers_do_not_count(
     assert one.waits == [pytest.approx(3.0)]
 
 
-def test_a_hold_of_a_wrong_clock_is_not_believed(
-    kernel: Callable[..., Kernel], clock: Clock
-) -> None:
-    """It was noted when the clock was ahead."""
-    one = kernel()
-    one.rejected()
-    clock.move(-3600)
-    one.create()
-    assert one.waits == []
-
-
-def test_the_file_has_no_key(kernel: Callable[..., Kernel], tmp_path: Path) -> None:
-    """Neither the key nor the place can be read from it, and another file has another mark."""
+def test_the_file_has_no_key(kernel: NewKernel, path: Path) -> None:
+    """Neither the key nor the service can be read from it; the salt differs between files."""
     kernel().create()
     kernel().rejected()
-    content = (tmp_path / "state" / "rates.sqlite3").read_bytes()
+    content = path.read_bytes()
     assert KEY.encode() not in content
     assert b"api.example" not in content
     assert ACCOUNT.digest(b"1" * 16) != ACCOUNT.digest(b"2" * 16)
 
 
-def test_old_slots_are_cleaned_away(
-    kernel: Callable[..., Kernel], tmp_path: Path, clock: Clock
-) -> None:
-    """The file stays small, other accounts' slots included."""
+def test_old_slots_are_deleted(kernel: NewKernel, path: Path, clock: Clock) -> None:
+    """Those of other accounts included, so that the file stays small."""
     kernel(Account("elsewhere")).create(5)
     kernel().create(5)
     clock.move(90_000)
     kernel().create()
-    with closing(sqlite3.connect(tmp_path / "state" / "rates.sqlite3")) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM slots").fetchone() == (1,)
 
 
-def test_threads_take_slots_one_by_one(tmp_path: Path, clock: Clock) -> None:
+def test_threads_take_slots_one_by_one(path: Path, clock: Clock) -> None:
     """Forty at the same moment: twenty now, twenty in the next window."""
-    path = tmp_path / "rates.sqlite3"
 
     def book(_number: int) -> float:
         return store.Slots(ACCOUNT, path, clock.epoch).reserve(NEW_TASKS)
@@ -338,24 +318,24 @@ def test_threads_take_slots_one_by_one(tmp_path: Path, clock: Clock) -> None:
 
 
 def blocked_folder(path: Path) -> None:
-    """A file lies where the folder should be."""
+    """Create a file in the place of the folder."""
     path.parent.write_text("")
 
 
 def blocked_file(path: Path) -> None:
-    """A folder lies where the file should be."""
+    """Create a folder in the place of the file."""
     path.mkdir(parents=True)
 
 
 @pytest.mark.parametrize("block", [blocked_folder, blocked_file])
-def test_without_a_file_memory_counts(
-    kernel: Callable[..., Kernel],
-    tmp_path: Path,
+def test_without_a_file_the_limit_is_kept_in_memory(
+    kernel: NewKernel,
+    path: Path,
     caplog: pytest.LogCaptureFixture,
     block: Callable[[Path], None],
 ) -> None:
-    """One warning, and all sessions of the process still keep the limit together."""
-    block(tmp_path / "state" / "rates.sqlite3")
+    """One warning is logged, and all sessions of the process share the limit."""
+    block(path)
     one, two = kernel(), kernel()
     with caplog.at_level(logging.WARNING, logger="kling_nb"):
         one.create(15)
@@ -369,25 +349,23 @@ def test_without_a_file_memory_counts(
     assert one.waits == [pytest.approx(5.0)]
 
 
-def test_a_file_that_heals_is_used_again(
-    kernel: Callable[..., Kernel], tmp_path: Path, clock: Clock
+def test_a_file_that_can_be_created_later_is_used(
+    kernel: NewKernel, path: Path, clock: Clock
 ) -> None:
-    """After a minute it is tried again."""
-    state = tmp_path / "state"
-    state.write_text("")
+    """The next attempt is a minute later."""
+    blocked_folder(path)
     one = kernel()
     one.create()
-    state.unlink()
+    path.parent.unlink()
     one.create()
-    assert not state.exists()
+    assert not path.parent.exists()
     clock.move(store.RETRY_FILE_S)
     one.create()
-    assert (state / "rates.sqlite3").is_file()
+    assert path.is_file()
 
 
-def test_a_broken_file_is_made_anew(kernel: Callable[..., Kernel], tmp_path: Path) -> None:
-    """Nothing in it is worth keeping; the others find a sound one."""
-    path = tmp_path / "state" / "rates.sqlite3"
+def test_a_broken_file_is_replaced(kernel: NewKernel, path: Path) -> None:
+    """It is deleted, and the next kernels share a new one."""
     path.parent.mkdir()
     path.write_bytes(b"my shopping list" * 100)
     kernel().create()
@@ -398,21 +376,21 @@ def test_a_broken_file_is_made_anew(kernel: Callable[..., Kernel], tmp_path: Pat
     assert other.waits == [pytest.approx(NEW_TASKS.kept_s)]
 
 
-def test_a_locked_file_stops_nobody(
-    kernel: Callable[..., Kernel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_locked_file_blocks_no_kernel(
+    kernel: NewKernel, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program that holds it for long is not waited for."""
+    """The wait for the lock of another program is short."""
     monkeypatch.setattr(store, "BUSY_TIMEOUT_S", 0.05)
     kernel().create()
     one = kernel()
-    with closing(sqlite3.connect(tmp_path / "state" / "rates.sqlite3")) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         one.create(2)
     assert one.waits == []
 
 
 def test_no_limit_touches_nothing(tmp_path: Path) -> None:
-    """A client without a budget, and an emulator without limits, never wait and write nothing."""
+    """A client or emulator without limits never waits and writes nothing."""
     budget = RateLimiter.unlimited()
 
     async def play() -> None:
@@ -425,10 +403,8 @@ def test_no_limit_touches_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "user state").exists()
 
 
-def test_when_the_program_ends_nobody_waits(
-    kernel: Callable[..., Kernel], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Python closes its worker pools first; the ledger's calls stop the job then."""
+def test_at_exit_nothing_waits(kernel: NewKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python closes its worker pools first; then the calls of the ledger stop the job."""
 
     async def closed(*_: object) -> None:
         raise RuntimeError("cannot schedule new futures after shutdown")
@@ -441,29 +417,28 @@ def test_when_the_program_ends_nobody_waits(
 
 
 def test_the_file_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a path it lies in the user's state directory, for all folders of clips."""
+    """Without a path the file is in the user's state directory, for all folders of clips."""
     monkeypatch.setattr(platformdirs, "user_state_path", lambda name: tmp_path / name)
     asyncio.run(RateLimiter(ACCOUNT).new_tasks.wait())
     assert (tmp_path / "kling_nb" / "rates.sqlite3").is_file()
 
 
 def resolved(tmp_path: Path, **given: str) -> settings.Settings:
-    """Settings without an environment."""
+    """Return settings without an environment."""
     return settings.resolve(environ={}, cwd=tmp_path, **given)  # type: ignore[arg-type]
 
 
-def test_who_is_counted(tmp_path: Path) -> None:
-    """Live by key and service; a served emulator by its URL; one in this process by its folder."""
+def test_what_identifies_an_account(tmp_path: Path) -> None:
+    """Live key and service; for a served emulator its URL; in this process its folder."""
     url = "http://127.0.0.1:8787"
-    live = resolved(tmp_path, mode="live", api_key=KEY)
-    assert account_of(live) == Account(API_URL, Key(KEY))
+    assert account_of(resolved(tmp_path, mode="live", api_key=KEY)) == Account(API_URL, Key(KEY))
     assert account_of(resolved(tmp_path, mode="emulator", api_url=url)) == Account(url)
     local = resolved(tmp_path, mode="emulator", folder="clips")
     assert account_of(local) == Account(str(tmp_path / "clips"))
 
 
-def test_an_emulator_in_this_process_tells_its_terms(tmp_path: Path, clock: Clock) -> None:
-    """Its limits are kept, not the service's; without any there is nothing to keep."""
+def test_an_emulator_in_this_process_has_its_own_limits(tmp_path: Path, clock: Clock) -> None:
+    """They replace those of the service."""
     emulated = resolved(tmp_path, mode="emulator")
     terms = Limits(tasks_per_window=3, task_window_s=2.0, status_requests_per_window=4)
     budget = rate_limiter_of(emulated, terms, clock, asyncio.sleep)
@@ -475,8 +450,8 @@ def test_an_emulator_in_this_process_tells_its_terms(tmp_path: Path, clock: Cloc
     assert (plain.new_tasks.rate, plain.status_requests.rate) == (NEW_TASKS, STATUS_REQUESTS)
 
 
-def test_the_settings_tell_what_the_account_may_send(tmp_path: Path, clock: Clock) -> None:
-    """Larger accounts have other limits: the budget of a live session has those of its settings."""
+def test_a_live_session_has_the_limits_of_its_settings(tmp_path: Path, clock: Clock) -> None:
+    """Larger accounts have other limits."""
     live = resolved(tmp_path, mode="live", api_key=KEY, rate_limits="create=2/5,status=30/2")
     budget = rate_limiter_of(live, None, clock, asyncio.sleep)
     assert budget.new_tasks.rate == replace(NEW_TASKS, limit=2, window_s=5.0)
@@ -484,7 +459,7 @@ def test_the_settings_tell_what_the_account_may_send(tmp_path: Path, clock: Cloc
 
 
 def test_an_emulator_in_this_process_has_the_limits_of_the_settings(tmp_path: Path) -> None:
-    """It rejects by them, and the session waits by them."""
+    """The emulator rejects, and the session waits."""
     limits = "create=3/7,status=5/2"
     with closing(Session(mode="emulator", folder=tmp_path, rate_limits=limits)) as session:
         assert session.emulator is not None

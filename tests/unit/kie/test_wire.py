@@ -1,8 +1,9 @@
-"""What `wire` promises beside createTask: samples are read rightly, gateways are not believed."""
+"""Test `wire` except createTask: samples are parsed, error pages of gateways are not trusted."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -23,13 +24,6 @@ RECORD_ERRORS = {
     "record.code-429.json": errors.RateLimited,
     "record.code-455.json": errors.Maintenance,
 }
-FAILURES = {
-    "record.fail-422-media.json": "422",
-    "record.fail-422-policy.json": "422",
-    "record.fail-400-content.json": "400",
-    "record.fail-500-internal.json": "500",
-    "record.fail-501-generation.json": "501",
-}
 
 
 # --- recordInfo --------------------------------------------------------------------------------
@@ -44,7 +38,7 @@ FAILURES = {
     ],
 )
 def test_a_running_task_is_pending(name: str, word: str, credits: float | None) -> None:
-    """The service's own word is kept, and the credits where it tells."""
+    """The service's state is kept, and its credits if it reports them."""
     assert wire.parse_record(answer(name), RUNNING_ID) == TaskPending(RUNNING_ID, word, credits)
 
 
@@ -55,12 +49,14 @@ def test_a_finished_task_has_its_result() -> None:
     assert status == TaskSucceeded(LIVE_ID, (RESULT,), None, 127.192, raw)
 
 
-@pytest.mark.parametrize(("name", "code"), FAILURES.items())
-def test_a_failed_task_says_why_and_what_it_cost(name: str, code: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["422-media", "422-policy", "400-content", "500-internal", "501-generation"]
+)
+def test_a_failed_task_has_its_reason_and_cost(name: str) -> None:
     """Each real failure keeps its code and text; failed tasks consume 0 credits."""
-    message = document(name)["data"]["failMsg"]
-    expected = TaskFailure(RUNNING_ID, code, message, 0.0)
-    assert wire.parse_record(answer(name), RUNNING_ID) == expected
+    file = f"record.fail-{name}.json"
+    expected = TaskFailure(RUNNING_ID, name[:3], document(file)["data"]["failMsg"], 0.0)
+    assert wire.parse_record(answer(file), RUNNING_ID) == expected
 
 
 @pytest.mark.parametrize("name", ["record.code-422.json", "record.code-404.json"])
@@ -72,7 +68,7 @@ def test_an_unknown_task_is_missing(name: str, status: int) -> None:
 
 
 def test_a_task_without_a_result_for_ten_minutes_is_over() -> None:
-    """`code` 408 of recordInfo is about the task, not about the question (source: D)."""
+    """`code` 408 of recordInfo is about the task, not about the request (source: D)."""
     expected = TaskFailure(RUNNING_ID, "408", document("record.code-408.json")["msg"])
     assert wire.parse_record(answer("record.code-408.json"), RUNNING_ID) == expected
 
@@ -80,14 +76,14 @@ def test_a_task_without_a_result_for_ten_minutes_is_over() -> None:
 @pytest.mark.parametrize("status", [403, 404, 408, 422, 500, 502, 524])
 @pytest.mark.parametrize("body", [b"", sample("gateway.502.html")], ids=["empty", "HTML"])
 def test_a_gateway_says_nothing_about_the_task(status: int, body: bytes) -> None:
-    """An HTTP error without an envelope is a failed question: no paid task is given up for it."""
+    """An HTTP error without an envelope is a failed request: no paid task is given up."""
     with pytest.raises(ServiceError):
         wire.parse_record(Answer(status, body), RUNNING_ID)
 
 
 @pytest.mark.parametrize(("name", "kind"), RECORD_ERRORS.items())
-def test_a_failed_question_is_its_exception(name: str, kind: type[ServiceError]) -> None:
-    """Codes about the question raise, since they say nothing about the task."""
+def test_a_failed_status_request_is_its_exception(name: str, kind: type[ServiceError]) -> None:
+    """Codes about the request raise, since they say nothing about the task."""
     with pytest.raises(kind) as caught:
         wire.parse_record(answer(name), RUNNING_ID)
     assert type(caught.value) is kind
@@ -96,7 +92,7 @@ def test_a_failed_question_is_its_exception(name: str, kind: type[ServiceError])
 
 @pytest.mark.parametrize("word", ["reviewing", "SUCCESS", "failed", "", None])
 def test_a_word_we_do_not_know_is_no_end(word: str | None) -> None:
-    """A state that is new to us means asking again, not losing a paid clip."""
+    """An unknown state means polling again, not losing a paid clip."""
     changed = document("record.generating.json")
     changed["data"]["state"] = word
     status = wire.parse_record(Answer(200, json.dumps(changed).encode()), RUNNING_ID)
@@ -109,39 +105,32 @@ def test_an_answer_about_another_task_is_refused() -> None:
         wire.parse_record(answer("record.success.json"), RUNNING_ID)
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        {"resultUrls": [RESULT]},
-        json.dumps({"resultUrls": [RESULT]}),
-        json.dumps({"resultUrls": RESULT}),
-        json.dumps({"resultUrls": ["", None, 5, "ftp://a/b", RESULT]}),
-        {"resultUrls": [{"url": RESULT}]},
-        {"resultUrls": [{"resultUrl": RESULT, "duration": 5}]},
-        {"resultUrl": RESULT},
-        json.dumps(json.dumps({"resultUrls": [RESULT]})),
-        {"resultUrls": json.dumps([RESULT])},
-        {"resultUrls": f"  {RESULT}\n"},
-        {"info": {"resultUrls": [RESULT]}},
-        RESULT,
-        f" {RESULT} ",
-        [RESULT],
-        {"videos": [{"src": RESULT}]},
-        f"the clip is at {RESULT}, for a day",
-        '{"resultUrls":["' + RESULT + '"',
-    ],
-    ids=lambda result: str(result)[:40].replace(RESULT[:20], "…"),
-)
-def test_a_result_may_have_many_shapes(result: object) -> None:
-    """`resultJson` is a JSON string (L), sometimes an object (C); only real URLs count."""
-    status = wire.parse_task({"state": "success", "resultJson": result}, "a")
-    assert isinstance(status, TaskSucceeded)
-    assert status.urls == (RESULT,)
+RESULTS = [
+    {"resultUrls": [RESULT]},
+    json.dumps({"resultUrls": [RESULT]}),
+    json.dumps({"resultUrls": RESULT}),
+    json.dumps({"resultUrls": ["", None, 5, "ftp://a/b", RESULT]}),
+    {"resultUrls": [{"url": RESULT}]},
+    {"resultUrls": [{"resultUrl": RESULT, "duration": 5}]},
+    {"resultUrl": RESULT},
+    json.dumps(json.dumps({"resultUrls": [RESULT]})),
+    {"resultUrls": json.dumps([RESULT])},
+    {"resultUrls": f"  {RESULT}\n"},
+    {"info": {"resultUrls": [RESULT]}},
+    RESULT,
+    f" {RESULT} ",
+    [RESULT],
+    {"videos": [{"src": RESULT}]},
+    f"the clip is at {RESULT}, for a day",
+    '{"resultUrls":["' + RESULT + '"',
+]
+"""Shapes of `resultJson`: a JSON string (L), sometimes an object (C)."""
 
 
 @pytest.mark.parametrize(
     "data",
     [
+        *({"resultJson": result} for result in RESULTS),
         {"response": {"resultUrls": [RESULT]}},
         {"response": json.dumps({"resultUrls": [RESULT]}), "resultJson": ""},
         {"resultJson": "", "resultUrls": [RESULT]},
@@ -149,10 +138,10 @@ def test_a_result_may_have_many_shapes(result: object) -> None:
         {"resultJson": "{}", "videoUrl": RESULT},
         {"resultJson": "{}", "info": {"result_urls": [RESULT]}},
     ],
-    ids=str,
+    ids=lambda data: str(data)[:60].replace(RESULT[:20], "…"),
 )
-def test_a_result_may_be_beside_its_place(data: dict[str, object]) -> None:
-    """`response` holds the same, parsed (L D); any URL is more than none."""
+def test_a_result_has_many_shapes_and_places(data: dict[str, object]) -> None:
+    """Only real URLs count, and no URL of the request; `response` has the same, parsed (L D)."""
     echo = {"param": json.dumps({"input": {"image_urls": ["https://a.example/in.png"]}})}
     status = wire.parse_task(
         {"state": "success", "callBackUrl": "https://b.example/"} | echo | data, "a"
@@ -177,7 +166,7 @@ def test_every_url_of_a_result_is_read() -> None:
 
 @pytest.mark.parametrize("result", ["", None, "{", "[]", "{}", '{"resultUrls":null}', 5])
 def test_success_without_a_url_is_success_without_a_url(result: object) -> None:
-    """The service sometimes says success before it names the file; whoever follows asks again."""
+    """The service sometimes reports success before it names the file; the poller polls again."""
     status = wire.parse_task({"state": "success", "resultJson": result}, "a")
     assert isinstance(status, TaskSucceeded)
     assert status.urls == ()
@@ -199,24 +188,6 @@ def test_a_failure_without_a_reason_says_so() -> None:
 # --- upload, balance, fresh links --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["upload.success.json", "upload.old.json"])
-def test_an_upload_has_its_url(name: str) -> None:
-    """`downloadUrl` of today and `fileUrl` of old are both read."""
-    url = "https://tempfile.redpandaai.co/kieai/images/1777540422187-uhtro1d7ste.jpg"
-    assert wire.parse_uploaded(answer(name)) == url
-
-
-def test_a_refused_upload_is_unauthorized() -> None:
-    """The upload host says 401 in the body of an HTTP 200."""
-    with pytest.raises(errors.Unauthorized, match="Authentication failed"):
-        wire.parse_uploaded(answer("upload.code-401.json"))
-
-
-def test_the_balance_is_a_float() -> None:
-    """As it was recorded."""
-    assert wire.parse_credit(answer("credit.success.json")) == 5916.25
-
-
 @pytest.mark.parametrize("data", ["5916.25", None, True, {}, float("nan"), 10**400])
 def test_a_balance_that_is_no_number_is_unreadable(data: object) -> None:
     """No balance is shown rather than a wrong one."""
@@ -225,13 +196,29 @@ def test_a_balance_that_is_no_number_is_unreadable(data: object) -> None:
         wire.parse_credit(Answer(200, body))
 
 
-def test_a_fresh_link_is_a_bare_string() -> None:
-    """As documented; `msg` is missing there."""
-    assert wire.parse_download_url(answer("download-url.success.json")) == RESULT
+UPLOADED = "https://tempfile.redpandaai.co/kieai/images/1777540422187-uhtro1d7ste.jpg"
 
 
-def test_a_foreign_url_gets_no_fresh_link() -> None:
-    """422 `url is wrong`."""
+@pytest.mark.parametrize(
+    ("parse", "name", "value"),
+    [
+        (wire.parse_uploaded, "upload.success.json", UPLOADED),
+        (wire.parse_uploaded, "upload.old.json", UPLOADED),
+        (wire.parse_credit, "credit.success.json", 5916.25),
+        (wire.parse_download_url, "download-url.success.json", RESULT),
+    ],
+)
+def test_samples_have_their_value(
+    parse: Callable[[Answer], object], name: str, value: object
+) -> None:
+    """`downloadUrl` and the older `fileUrl`; a balance; a fresh link, which has no `msg`."""
+    assert parse(answer(name)) == value
+
+
+def test_refusals_in_the_body_of_an_http_200() -> None:
+    """The upload host refuses a key with 401, and a foreign URL gets 422 `url is wrong`."""
+    with pytest.raises(errors.Unauthorized, match="Authentication failed"):
+        wire.parse_uploaded(answer("upload.code-401.json"))
     with pytest.raises(errors.BadRequest, match="url is wrong"):
         wire.parse_download_url(answer("download-url.code-422.json"))
 

@@ -1,4 +1,4 @@
-"""`audio_video`: videos and sounds are checked before anything is sent, never changed."""
+"""Test `audio_video`: video and audio are checked before the upload and never changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from kling_nb.media.audio_video import read_audio_video
 from kling_nb.media.input_store import store_input
 from kling_nb.models.parameters import Media
 from tests.support.reels import sound, video
-from tests.support.service import World
 
 VIDEO = Media(("video/mp4", "video/quicktime"), 100_000_000, duration_s=(3, 30))
 SOUND = Media(
@@ -26,24 +25,24 @@ SOUND = Media(
 
 @pytest.fixture
 def walk(tmp_path: Path) -> Path:
-    """A video on disk."""
+    """Return a video on disk."""
     path = tmp_path / "my walk.mp4"
     path.write_bytes(video())
     return path
 
 
 def refused(source: object, kind: Media, name: str = "") -> str:
-    """What is said of it."""
+    """Return the message of the error."""
     with pytest.raises(MediaError) as caught:
         read_audio_video(source, kind, name=name)
     return str(caught.value)
 
 
-# --- what it may be given as -------------------------------------------------------------------
+# --- accepted ------------------------------------------------------------------------------
 
 
-def test_a_file_is_read_where_it_is(walk: Path) -> None:
-    """Its content is not held: it may have 100 MB."""
+def test_a_file_is_read_from_disk(walk: Path) -> None:
+    """Its content is not kept in memory: it may have 100 MB."""
     found = read_audio_video(walk, VIDEO)
     assert (found.path, found.content) == (str(walk), b"")
     assert (found.mime_type, found.duration_s) == ("video/mp4", 4.0)
@@ -55,8 +54,8 @@ def test_a_file_is_read_where_it_is(walk: Path) -> None:
     assert found.facts == f"352 × 320 px · 4.0 s · MP4 · {len(video()) / 1000:.0f} kB"
 
 
-def test_what_else_it_may_be_given_as(walk: Path) -> None:
-    """A text, bytes, an earlier clip: the same content is the same request."""
+def test_other_sources(walk: Path) -> None:
+    """Text, bytes or an earlier clip: the same content is the same request."""
     clip = SimpleNamespace(path=walk, frame=None)
     given = [str(walk), video(), bytearray(video()), memoryview(video()), clip]
     found = [read_audio_video(each, VIDEO) for each in given]
@@ -65,8 +64,8 @@ def test_what_else_it_may_be_given_as(walk: Path) -> None:
     assert read_audio_video(video(), VIDEO, name="walk").name == "walk"
 
 
-def test_what_was_kept_stands_for_what_was_given(tmp_path: Path, walk: Path) -> None:
-    """A placeholder's hash is another's; what was changed since is no longer the same request."""
+def test_a_stored_input_replaces_its_source(tmp_path: Path, walk: Path) -> None:
+    """It has the hash of its source; a changed file is another request."""
     path = store_input(tmp_path, video(), "video/mp4")
     negative = StoredInput("ab" * 32, "walk.mp4", "video/mp4", path)
     found = read_audio_video(negative, VIDEO)
@@ -79,34 +78,31 @@ def test_what_was_kept_stands_for_what_was_given(tmp_path: Path, walk: Path) -> 
         )
 
 
-def test_a_sound_has_no_picture() -> None:
-    """Nor sides."""
+def test_audio_has_no_image() -> None:
+    """Width and height are 0."""
     found = read_audio_video(sound(), SOUND, name="hum")
     assert (found.width_px, found.height_px, found.thumbnail) == (0, 0, b"")
     assert found.facts == "4.0 s · WAV · 0.4 MB"
 
 
 @pytest.mark.parametrize(
-    ("mime_type", "named"),
+    ("content", "kind", "named"),
     [
-        ("audio/wav", "audio/x-wav"),
-        ("audio/mpeg", "audio/mpeg"),
-        ("audio/mp4", "audio/mp4"),
-        ("audio/aac", "audio/aac"),
+        (sound("audio/wav"), SOUND, "audio/x-wav"),
+        (sound("audio/mpeg"), SOUND, "audio/mpeg"),
+        (sound("audio/mp4"), SOUND, "audio/mp4"),
+        (sound("audio/aac"), SOUND, "audio/aac"),
+        (video(form="mov"), VIDEO, "video/quicktime"),
     ],
+    ids=lambda each: each if isinstance(each, str) else "",
 )
-def test_the_type_by_content_and_as_the_model_names_it(
-    mime_type: str, named: str, tmp_path: Path
+def test_the_content_decides_the_type(
+    content: bytes, kind: Media, named: str, tmp_path: Path
 ) -> None:
-    """Whatever the file is called."""
+    """Whatever the name of the file; the type is spelled as the model spells it."""
     path = tmp_path / "hum.jpg"
-    path.write_bytes(sound(mime_type))
-    assert read_audio_video(path, SOUND).mime_type == named
-
-
-def test_a_quicktime_video() -> None:
-    """Is taken as it is."""
-    assert read_audio_video(video(form="mov"), VIDEO).mime_type == "video/quicktime"
+    path.write_bytes(content)
+    assert read_audio_video(path, kind).mime_type == named
 
 
 # --- what is refused ---------------------------------------------------------------------------
@@ -168,12 +164,6 @@ def test_a_video_of_another_shape() -> None:
     assert text.startswith("walk: 352×320 pixels; each side must have at least 341 px")
     text = refused(video(), replace(VIDEO, ratio=(1.2, 2.0)), "walk")
     assert "width to height 1.10; allowed are 1.2 to 2: crop it" in text
-
-
-def test_a_job_is_no_clip_yet(world: World) -> None:
-    """The message names the call that waits for its clip."""
-    job, _ = world.prepare()
-    assert f"job {job.id} is not done yet: run job.result() to wait for it" in refused(job, VIDEO)
 
 
 @pytest.mark.parametrize("source", [5, None, object(), [1]])

@@ -1,9 +1,10 @@
-"""What `inputs` promises: one way from what was given to what is uploaded."""
+"""Test `inputs`: from the given value to the upload."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ SOUND = Media(("audio/mpeg", "audio/wav"), 100_000_000, duration_s=(0, 3))
     ],
 )
 def test_each_medium(kind: Media, content: str, made: type, facts: str, photo: bytes) -> None:
-    """All have the same attributes, whatever they are."""
+    """All inputs have the same attributes."""
     given = {"photo": photo, "video": video(), "sound": sound(seconds=2.0)}[content]
     found = read_input(given, kind, "it")
     assert isinstance(found, made)
@@ -42,32 +43,29 @@ def test_each_medium(kind: Media, content: str, made: type, facts: str, photo: b
     assert identify_input(given, kind) == ((found.sha256,), getattr(found, "duration_s", 0.0))
 
 
-def test_a_picture_of_another_shape(photo: bytes) -> None:
-    """Nothing is enlarged or cropped here."""
-    large = Media(("image/png",), 10_000_000, over_px=64)
-    with pytest.raises(MediaError, match=r"^fox: 96×64 pixels; each side must have at least 65 px"):
-        read_input(photo, large, "fox")
-    read_input(photo, Media(("image/png",), 10_000_000, over_px=63))
-    wide = Media(("image/png",), 10_000_000, ratio=(0.4, 1.4))
-    with pytest.raises(MediaError, match=r"width to height 1\.50; allowed are 0\.4 to 1\.4: crop"):
-        read_input(photo, wide)
+PIXELS = np.zeros((160, 240, 3), np.uint8)
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("source", "limits", "words"),
     [
-        (Image.new("RGB", (240, 160)), "image 240×160 pixels; each side"),
-        (np.zeros((160, 240, 3), np.uint8), "array 160×240 pixels; each side"),
+        (None, {"over_px": 64}, r"^fox: 96×64 pixels; each side must have at least 65 px"),
+        (None, {"ratio": (0.4, 1.4)}, r"width to height 1\.50; allowed are 0\.4 to 1\.4: crop"),
+        (Image.new("RGB", (240, 160)), {"over_px": 300}, "^image 240×160 pixels; each side"),
+        (PIXELS, {"over_px": 300}, "^array 160×240 pixels; each side"),
     ],
 )
-def test_a_size_is_told_once(given: object, words: str) -> None:
-    """What is in memory is named by it already."""
-    large = Media(("image/png",), 10_000_000, over_px=300)
-    with pytest.raises(MediaError, match=f"^{words}"):
-        read_input(given, large)
+def test_an_image_outside_the_limits(
+    source: object, limits: dict[str, Any], words: str, photo: bytes
+) -> None:
+    """Nothing is enlarged or cropped here; the size is named once."""
+    kind = Media(("image/png",), 10_000_000, **limits)
+    with pytest.raises(MediaError, match=words):
+        read_input(photo if source is None else source, kind, "fox" if source is None else "")
+    read_input(photo, Media(("image/png",), 10_000_000, over_px=63))
 
 
-def test_recognising_a_picture_judges_nothing(photo: bytes, tmp_path: Path) -> None:
+def test_identifying_an_image_checks_no_limits(photo: bytes, tmp_path: Path) -> None:
     """A request is recognised before it is known whether it is allowed."""
     (tmp_path / "fox.png").write_bytes(photo)
     tiny = Media(("image/jpeg",), 1, over_px=1_000)
@@ -75,17 +73,16 @@ def test_recognising_a_picture_judges_nothing(photo: bytes, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "noun"), [(PICTURE, "picture"), (VIDEO, "video"), (SOUND, "sound")]
+    ("kind", "noun", "duration_s"),
+    [(PICTURE, "picture", 0), (VIDEO, "video", 5.0), (SOUND, "sound", 3.0)],
 )
-def test_something_that_says_so(kind: Media, noun: str) -> None:
-    """Stands for what cannot be fetched; as long as the model needs it, and tiny."""
-    made = placeholder_input(
-        kind, "https://my.example/\nit is not there", "https://my.example/", "ab" * 32
-    )
-    assert (made.source_sha256, made.name) == ("ab" * 32, "https://my.example/")
+def test_placeholders(kind: Media, noun: str, duration_s: float) -> None:
+    """They replace media that cannot be fetched: small, and as long as the model needs."""
+    url = "https://my.example/"
+    made = placeholder_input(kind, f"{url}\nit is not there", url, "ab" * 32)
+    assert (made.source_sha256, made.name) == ("ab" * 32, url)
     assert made.sha256 == hashlib.sha256(made.content).hexdigest()
     assert made.thumbnail.startswith(b"\xff\xd8")
     assert made.size_bytes < 100_000
     assert noun_of(kind) == noun
-    again = read_input(made.content, kind)
-    assert getattr(again, "duration_s", 0) == {"picture": 0, "video": 5.0, "sound": 3.0}[noun]
+    assert getattr(read_input(made.content, kind), "duration_s", 0) == duration_s

@@ -36,13 +36,13 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 def draw(mode: str = "RGB") -> Image.Image:
-    """A picture in which each pixel differs."""
+    """Return an image in which each pixel differs."""
     values = random.Random(1).randbytes(64 * 48 * len(mode))
     return Image.frombytes(mode, (64, 48), values)
 
 
 def camera_exif() -> Image.Exif:
-    """Where it was taken, and by which camera."""
+    """Return EXIF with the place and the camera."""
     exif = Image.Exif()
     exif[0x0110] = SECRET.decode()
     place = exif.get_ifd(0x8825)
@@ -51,7 +51,7 @@ def camera_exif() -> Image.Exif:
 
 
 def encoded(kind: str, image: Image.Image | None = None, **options: Any) -> bytes:
-    """The picture as a file."""
+    """Return an image as the bytes of a file."""
     content = BytesIO()
     usual = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}.get(kind, {})
     (image or draw()).save(content, kind, **usual, **options)
@@ -59,18 +59,18 @@ def encoded(kind: str, image: Image.Image | None = None, **options: Any) -> byte
 
 
 def jpeg_with(*segments: bytes, after: bytes = b"") -> bytes:
-    """A JPEG with these segments behind its first marker, and with bytes behind its end."""
+    """Return a JPEG with these segments after its first marker, and bytes after its end."""
     content = encoded("JPEG")
     return content[:2] + b"".join(segments) + content[2:] + after
 
 
 def segment(marker: int, payload: bytes) -> bytes:
-    """One JPEG segment."""
+    """Return a JPEG segment."""
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
 def png_with(*chunks: tuple[bytes, bytes], after: bytes = b"") -> bytes:
-    """A PNG with these chunks behind its header, and with bytes behind its end."""
+    """Return a PNG with these chunks after its header, and bytes after its end."""
     content = encoded("PNG")
     added = b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -80,7 +80,7 @@ def png_with(*chunks: tuple[bytes, bytes], after: bytes = b"") -> bytes:
 
 
 def webp_with(*chunks: tuple[bytes, bytes]) -> bytes:
-    """An extended WebP with these chunks behind the picture."""
+    """Return an extended WebP with these chunks after the image."""
     content = encoded("WEBP", icc_profile=PROFILE)
     added = b"".join(
         name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
@@ -116,8 +116,11 @@ FILES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_upload_tells_nothing_but_its_picture(name: str) -> None:
-    """The pixels and the colour profile are the same; the fingerprint is that of the file."""
+def test_an_upload_has_no_metadata(name: str) -> None:
+    """Pixels and colour profile are the same; the fingerprint is that of the file.
+
+    A stripped file does not change again, so that a stored copy is sent like the original.
+    """
     content = FILES[name]
     picture = read_image(content)
     before, after = Image.open(BytesIO(content)), Image.open(BytesIO(picture.content))
@@ -130,15 +133,7 @@ def test_an_upload_tells_nothing_but_its_picture(name: str) -> None:
     assert picture.source_sha256 == hashlib.sha256(content).hexdigest()
     assert not picture.is_converted
     assert picture.size_bytes <= len(content)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_nothing_is_left_to_strip(name: str) -> None:
-    """What was stripped once stays as it is: a kept copy is sent like the original."""
-    once = strip_metadata(FILES[name])
-    assert once is not None
-    assert strip_metadata(once) == once
-    assert read_image(once).content == read_image(FILES[name]).content
+    assert strip_metadata(picture.content) == read_image(picture.content).content == picture.content
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -149,12 +144,11 @@ def test_a_file_without_metadata_stays_as_it_is(kind: str, options: dict[str, An
     assert strip_metadata(content) == content
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_a_converted_picture_tells_nothing_either(kind: str) -> None:
-    """Pillow hands a JPEG's comment on."""
+@pytest.mark.parametrize(("kind", "options"), [("JPEG", {"comment": SECRET}), ("PNG", {})])
+def test_a_converted_image_has_no_metadata(kind: str, options: dict[str, bytes]) -> None:
+    """Pillow copies the comment of a JPEG."""
     exif = camera_exif()
     exif[0x0112] = 6
-    options = {"comment": SECRET} if kind == "JPEG" else {}
     picture = read_image(encoded(kind, exif=exif, **options))
     assert picture.is_converted
     assert SECRET not in picture.content
@@ -162,7 +156,7 @@ def test_a_converted_picture_tells_nothing_either(kind: str) -> None:
 
 
 def test_transparency_and_sizes_stay() -> None:
-    """Of the chunks of a PNG and a WebP, those that a reader needs."""
+    """The chunks of a PNG and a WebP that a reader needs are kept."""
     for kind in ("PNG", "WEBP"):
         image = draw("RGBA")
         content = encoded(kind, image, exif=camera_exif(), exact=True)
@@ -187,17 +181,12 @@ def test_what_is_not_understood_is_converted(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"GIF89a",
-        b"\xff\xd8",
-        b"\xff\xd8\xff",
-        b"\x89PNG\r\n\x1a\n",
-        b"RIFF\0\0\0\0WEBP",
-        b"RI",
+        *(b"", b"GIF89a", b"\xff\xd8", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"),
+        *(b"RIFF\0\0\0\0WEBP", b"RI"),
     ],
 )
-def test_what_is_no_such_file(content: bytes) -> None:
-    """It is told, and nothing is raised."""
+def test_other_files_are_not_stripped(content: bytes) -> None:
+    """No error is raised."""
     assert strip_metadata(content) in {None, b"RIFF\4\0\0\0WEBP"}
 
 
@@ -205,13 +194,13 @@ def test_what_is_no_such_file(content: bytes) -> None:
 
 
 def files_that_tell(folder: Path) -> list[Path]:
-    """Every file below a folder in which the place of the photo can be read."""
+    """Return every file below a folder that contains the place of the photo."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return [path for path in files if SECRET in path.read_bytes()]
 
 
 def test_nothing_of_it_is_uploaded_or_kept(session: Session, tmp_path: Path) -> None:
-    """Neither the emulator's uploads nor the kept copy has it, and another take uses both."""
+    """Neither the uploads nor the stored copy contain it, and another take uses both."""
     content = FILES["JPEG EXIF"]
     job = session.image_to_video(content, "A red fox")
     job.result(PATIENCE_S)
@@ -226,7 +215,7 @@ def test_nothing_of_it_is_uploaded_or_kept(session: Session, tmp_path: Path) -> 
 
 
 def test_a_copy_that_an_earlier_version_kept_is_stripped(session: Session, tmp_path: Path) -> None:
-    """It was kept as it was given; the next take sends and keeps it without its metadata."""
+    """It was stored unchanged; the next take sends and stores it without its metadata."""
     content = FILES["JPEG EXIF"]
     job = session.image_to_video(content, "A red fox")
     job.result(PATIENCE_S)
@@ -243,13 +232,13 @@ def test_a_copy_that_an_earlier_version_kept_is_stripped(session: Session, tmp_p
 
 
 def uploads_of(folder: Path) -> int:
-    """How many uploads are noted."""
+    """Return the number of saved uploads."""
     with closing(sqlite3.connect(folder / "clips" / "ledger.sqlite3")) as db:
         return int(db.execute("SELECT count(*) FROM uploads").fetchone()[0])
 
 
-def test_a_picture_on_the_web_is_sent_as_its_url() -> None:
-    """The service fetches a public URL; a picture that needs conversion is uploaded."""
+def test_a_public_image_is_sent_as_its_url() -> None:
+    """The service fetches it; an image that needs conversion is uploaded."""
     kind = Media(("image/jpeg", "image/png"), 10_000_000)
     for content, expected in ((FILES["JPEG EXIF"], URL), (encoded("GIF"), "")):
         answer = httpx.Response(200, content=content)

@@ -1,11 +1,11 @@
-"""Previews: made once, kept beside the clip, never taken for one."""
+"""Test `previews`: made once, stored beside the clip, and no clip themselves."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +19,7 @@ from tests.support.reels import encoded, video
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A file with a name that patterns would read in another way."""
+    """Return a file with a name that a pattern would read differently."""
     path = tmp_path / "clips" / "a[1] fox.mp4"
     path.parent.mkdir()
     path.write_bytes(b"the clip")
@@ -28,7 +28,7 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """What was made a preview of."""
+    """Return the clips of which a preview was made."""
     made: list[Path] = []
 
     def make(path: Path, *, max_bytes: int) -> bytes:
@@ -41,7 +41,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_it_is_made_once(clip: Path, made: list[Path]) -> None:
-    """And is there for the next kernel."""
+    """The next kernel finds it."""
     assert clips.stored_preview(clip) == b""
     assert clips.preview(clip) == clips.preview(clip) == b"preview 1"
     assert clips.stored_preview(clip) == b"preview 1"
@@ -49,8 +49,8 @@ def test_it_is_made_once(clip: Path, made: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("change", ["content", "time"])
-def test_another_clip_of_that_name_has_another(clip: Path, made: list[Path], change: str) -> None:
-    """The old one goes."""
+def test_a_changed_clip_has_another_preview(clip: Path, made: list[Path], change: str) -> None:
+    """The old one is deleted."""
     clips.preview(clip)
     if change == "content":
         found = clip.stat()
@@ -64,7 +64,7 @@ def test_another_clip_of_that_name_has_another(clip: Path, made: list[Path], cha
 
 
 def test_a_neighbours_preview_stays(clip: Path, made: list[Path]) -> None:
-    """Also where one name begins with the other."""
+    """Also if one name begins with the other."""
     longer = clip.with_stem(f"{clip.stem}-{'0' * 12}")
     longer.write_bytes(b"a longer name")
     clips.preview(longer)
@@ -72,8 +72,8 @@ def test_a_neighbours_preview_stays(clip: Path, made: list[Path]) -> None:
     assert clips.stored_preview(longer) == b"preview 1"
 
 
-def test_two_who_want_it_make_it_once(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The card and the gallery, say."""
+def test_two_threads_make_it_once(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example the card and the gallery."""
     made, begun = [], threading.Event()
 
     def make(path: Path, *, max_bytes: int) -> bytes:
@@ -91,43 +91,34 @@ def test_two_who_want_it_make_it_once(clip: Path, monkeypatch: pytest.MonkeyPatc
     assert len(made) == 1
 
 
-def test_where_it_cannot_be_kept_it_is_shown(clip: Path, made: list[Path]) -> None:
-    """A folder that cannot be written to."""
+def test_a_preview_that_cannot_be_stored_is_returned(clip: Path, made: list[Path]) -> None:
+    """The folder cannot be created."""
     (clip.parent / ".previews").write_bytes(b"in the way")
     assert clips.preview(clip) == b"preview 1"
     assert clips.stored_preview(clip) == b""
 
 
 def test_a_clip_that_does_not_play_has_none(clip: Path) -> None:
-    """It says why."""
+    """The error gives the reason."""
     with pytest.raises(MediaError, match="fox"):
         clips.preview(clip)
 
 
-def test_nobody_takes_it_for_a_clip(clip: Path, made: list[Path], ledger: Ledger) -> None:
-    """Not even one who looks through the folder for its very bytes."""
-    import hashlib
-
+def test_a_preview_is_no_clip(clip: Path, made: list[Path], ledger: Ledger) -> None:
+    """A search of the folder for its bytes does not find it."""
     content = clips.preview(clip)
-    wanted: dict[str, Any] = {
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "size_bytes": len(content),
-    }
-    receipt = CardMetadata(id="k7f2qd", model="m", **wanted)
-    assert ClipFinder(ledger, [clip.parent]).find(receipt, None) is None
+    sha256 = hashlib.sha256(content).hexdigest()
+    card = CardMetadata(id="k7f2qd", model="m", sha256=sha256, size_bytes=len(content))
+    assert ClipFinder(ledger, [clip.parent]).find(card, None) is None
 
 
-def test_large_is_more_than_2_mb(clip: Path) -> None:
-    """Up to there a clip is shown whole."""
+def test_clips_that_need_a_preview(clip: Path) -> None:
+    """Those above 2 MB, and those in another codec, also if large clips are shown whole."""
     clip.write_bytes(video() + bytes(2_000_000 - len(video())))
     assert not clips.needs_preview(clip)
     clip.write_bytes(video() + bytes(2_000_001 - len(video())))
     assert clips.needs_preview(clip)
     assert not clips.needs_preview(clip, at_any_size=True)
-
-
-def test_a_small_clip_in_another_codec_needs_a_preview(clip: Path) -> None:
-    """Also where large clips are shown whole; the answer follows the file."""
     clip.write_bytes(encoded("libx265"))
     assert clips.needs_preview(clip)
     assert clips.needs_preview(clip, at_any_size=True)

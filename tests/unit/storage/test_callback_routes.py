@@ -16,6 +16,12 @@ AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NONCE = "q2jP-uY0b_Kx3nQ4w5e6r7"
 
 
+@pytest.fixture
+def routes(tmp_path: Path) -> CallbackRoutes:
+    """Return routes with a file that does not exist yet."""
+    return CallbackRoutes(tmp_path / "doors.sqlite3")
+
+
 def test_found_by_another(tmp_path: Path) -> None:
     """The server finds the folder that a kernel saved; another token has none."""
     path = tmp_path / "data" / "doors.sqlite3"
@@ -25,33 +31,29 @@ def test_found_by_another(tmp_path: Path) -> None:
     assert CallbackRoutes(path).find("") is None
 
 
-def test_the_value_itself_is_not_kept(tmp_path: Path) -> None:
-    """A reader of the file cannot post a callback."""
-    doors = CallbackRoutes(tmp_path / "doors.sqlite3")
-    doors.note(NONCE, tmp_path, AT)
-    assert NONCE.encode() not in doors.path.read_bytes()
-
-
-def test_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server has another working directory."""
+def test_tokens_are_hashed_and_folders_absolute(
+    routes: CallbackRoutes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader of the file cannot post a callback; the server has another working directory."""
     monkeypatch.chdir(tmp_path)
-    doors = CallbackRoutes(tmp_path / "doors.sqlite3")
-    doors.note(NONCE, Path("clips"), AT)
-    assert doors.find(NONCE) == tmp_path / "clips"
+    routes.note(NONCE, Path("clips"), AT)
+    assert routes.find(NONCE) == tmp_path / "clips"
+    assert NONCE.encode() not in routes.path.read_bytes()
 
 
 @pytest.mark.parametrize(("days", "known"), [(29, True), (31, False)])
-def test_old_values_are_forgotten(tmp_path: Path, days: int, known: bool) -> None:
-    """Tokens are deleted after a month."""
-    doors = CallbackRoutes(tmp_path / "doors.sqlite3")
-    doors.note(NONCE, tmp_path, AT)
-    doors.note("a later one", tmp_path, AT + timedelta(days=days))
-    assert (doors.find(NONCE) is not None) is known
-    assert doors.find("a later one") == tmp_path
+def test_old_tokens_are_deleted(
+    routes: CallbackRoutes, tmp_path: Path, days: int, known: bool
+) -> None:
+    """After a month."""
+    routes.note(NONCE, tmp_path, AT)
+    routes.note("a later one", tmp_path, AT + timedelta(days=days))
+    assert (routes.find(NONCE) is not None) is known
+    assert routes.find("a later one") == tmp_path
 
 
-def test_asking_makes_no_file(tmp_path: Path) -> None:
-    """A lookup of an unknown token creates no file."""
+def test_a_lookup_creates_no_file(tmp_path: Path) -> None:
+    """Neither the file nor its folder."""
     assert CallbackRoutes(tmp_path / "data" / "doors.sqlite3").find(NONCE) is None
     assert list(tmp_path.iterdir()) == []
 
@@ -62,26 +64,14 @@ def test_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert CallbackRoutes().path == tmp_path / "kling_nb" / "doors.sqlite3"
 
 
-@pytest.fixture
-def broken(tmp_path: Path) -> CallbackRoutes:
-    """Return routes with a file that is not a database."""
-    path = tmp_path / "doors.sqlite3"
-    path.write_bytes(b"no database" * 100)
-    return CallbackRoutes(path)
-
-
-def test_what_cannot_be_noted_is_an_error(broken: CallbackRoutes, tmp_path: Path) -> None:
-    """The error does not contain the token; the request is then sent without a callback URL."""
-    with pytest.raises(LedgerError, match=r"Delete the file if it is broken") as caught:
-        broken.note(NONCE, tmp_path, AT)
-    assert NONCE not in str(caught.value)
-
-
-def test_what_cannot_be_read_is_a_warning(
-    broken: CallbackRoutes, caplog: pytest.LogCaptureFixture
+def test_a_broken_file(
+    routes: CallbackRoutes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server continues, and the token is not in its log."""
+    """A kernel gets an error, a server logs a warning and continues; neither has the token."""
+    routes.path.write_bytes(b"no database" * 100)
+    with pytest.raises(LedgerError, match=r"Delete the file if it is broken") as caught:
+        routes.note(NONCE, tmp_path, AT)
     with caplog.at_level(logging.WARNING, "kling_nb"):
-        assert broken.find(NONCE) is None
+        assert routes.find(NONCE) is None
     assert "cannot be read" in caplog.text
-    assert NONCE not in caplog.text
+    assert NONCE not in f"{caught.value} {caplog.text}"

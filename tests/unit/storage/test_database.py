@@ -58,20 +58,14 @@ def test_a_file_in_wal_mode_is_taken_back(made: Database) -> None:
         assert pragma(connection, "journal_mode") == "delete"
 
 
-def test_a_connection_is_closed(made: Database) -> None:
-    """The connection is closed after the block, and after an error in it."""
-    with pytest.raises(KeyError), made.reading() as connection:
-        raise KeyError
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        connection.execute("SELECT 1")
-
-
 def test_all_or_nothing(made: Database) -> None:
-    """An exception in the block rolls back what the block wrote."""
+    """An exception in the block rolls back its changes and closes the connection."""
     query = "CREATE TABLE half_done (id)"
     with suppress(KeyError), made.writing() as connection:
         connection.execute(query)
         raise KeyError
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
     with made.writing() as connection:
         connection.execute(query)
 
@@ -113,7 +107,7 @@ FIRST_ROW = """
 
 
 def test_a_ledger_of_the_first_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its rows are read without stored inputs and marks, and still block."""
+    """Its rows are read without the later fields; `test_migrations` has the other versions."""
     with monkeypatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", MIGRATIONS[:1])
         old = Database(tmp_path / "ledger.sqlite3")
@@ -121,16 +115,14 @@ def test_a_ledger_of_the_first_version(tmp_path: Path, monkeypatch: pytest.Monke
         with old.writing() as connection:
             connection.execute(FIRST_ROW)
             assert pragma(connection, "user_version") == 1
-    ledger = Ledger(tmp_path)
-    row = ledger.row("1a2b3c4d")
-    assert (row.sources, row.starred, row.hidden) == ({}, False, False)
-    assert (row.notebook, row.budget_before) == ("", None)
-    assert (row.nonce, row.answer, row.watch) == ("", "", None)
-    assert (row.values["prompt"], row.thumbnail) == ("A red fox", b"\xff\xd8")
-    assert ledger.clips() == [row]
-    assert ledger.intend(JobRecord("f", "live", "m", {}, 1, None)) == (row, False)
-    assert ledger.mark("1a2b", starred=True).starred
-    ledger.close()
+    with closing(Ledger(tmp_path)) as ledger:
+        row = ledger.row("1a2b3c4d")
+        assert (row.sources, row.starred, row.hidden) == ({}, False, False)
+        assert (row.notebook, row.budget_before) == ("", None)
+        assert (row.nonce, row.answer, row.watch) == ("", "", None)
+        assert (row.values["prompt"], row.thumbnail) == ("A red fox", b"\xff\xd8")
+        assert ledger.clips() == [row]
+        assert ledger.mark("1a2b", starred=True).starred
     with old.reading() as connection:
         assert pragma(connection, "user_version") == len(MIGRATIONS)
 
@@ -177,44 +169,39 @@ def test_a_newer_file_is_refused_untouched(made: Database) -> None:
     assert made.path.read_bytes() == before
 
 
-def test_a_file_that_vanished_is_not_made_anew(made: Database) -> None:
+def test_a_deleted_file_is_not_created_again(made: Database) -> None:
     """With an empty ledger in its place everything would be paid for again."""
     made.path.unlink()
-    with pytest.raises(LedgerError, match="Put the file back"), made.writing():
-        pass
-    with pytest.raises(LedgerError, match="Put the file back"), made.reading():
-        pass
+    for opening in (made.writing, made.reading):
+        with pytest.raises(LedgerError, match="Put the file back"), opening():
+            pass
     assert not made.path.exists()
 
 
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
-    """The message names the file and what to do; the file does not change."""
-    path = tmp_path / "ledger.sqlite3"
-    path.write_bytes(b"my shopping list" * 100)
-    with pytest.raises(LedgerError, match=re.escape(f"{path}: It is not a ledger. Put the right")):
-        Ledger(tmp_path).rows()
-    assert path.read_bytes() == b"my shopping list" * 100
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    """With a file in the folder's place, the message names it and how to choose another one."""
-    (tmp_path / "clips").write_text("")
-    with pytest.raises(LedgerError, match=r"clips: the folder cannot be created .*KLING_NB_FOLDER"):
-        Ledger(tmp_path / "clips").rows()
-
-
-def test_owners_that_cannot_be_kept(tmp_path: Path) -> None:
-    """Without a lock a session would look dead, so it does not start."""
-    (tmp_path / "owners").write_text("")
-    with pytest.raises(LedgerError, match=r"the lock of this session cannot be acquired"):
-        Ledger(tmp_path).rows()
+@pytest.mark.parametrize(
+    ("obstacle", "folder", "words"),
+    [
+        ("clips", "clips", r"clips: the folder cannot be created .*KLING_NB_FOLDER"),
+        ("owners", ".", "the lock of this session cannot be acquired"),
+        ("ledger.sqlite3", ".", r"ledger\.sqlite3: It is not a ledger\. Put the right"),
+    ],
+)
+def test_another_file_in_the_place(tmp_path: Path, obstacle: str, folder: str, words: str) -> None:
+    """The message says what to do, and the file does not change."""
+    path, content = tmp_path / obstacle, b"my shopping list" * 100
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match=words) as caught:
+        Ledger(tmp_path / folder).rows()
+    assert str(tmp_path) in str(caught.value)
+    assert path.read_bytes() == content
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    """With a folder in the file's place, no raw sqlite3 error is raised either."""
+    """A folder is in its place; errors that SQLite does not name also say what to do."""
     (tmp_path / "ledger.sqlite3").mkdir()
     with pytest.raises(LedgerError, match=r"ledger\.sqlite3: It cannot be opened"):
         Ledger(tmp_path).rows()
+    assert advice_for(sqlite3.Error("odd")).startswith("odd. Check the disk")
 
 
 def test_a_file_that_stays_locked(made: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,13 +227,8 @@ def test_a_full_disk(made: Database) -> None:
     assert count(made) == 0
 
 
-def test_an_error_without_a_name() -> None:
-    """The message for an error that SQLite does not name also says what to do."""
-    assert advice_for(sqlite3.Error("odd")).startswith("odd. Check the disk")
-
-
-def test_a_path_with_signs_that_mean_something_in_a_url(tmp_path: Path) -> None:
-    """Names of folders may contain any character."""
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    """Also characters with a meaning in URLs."""
     path = tmp_path / "50% of clips? #1 ü" / "ledger.sqlite3"
     Database(path).create()
     assert path.exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def row(ledger: Ledger) -> JobRecord:
     return replace(row, stage=Stage.SENDING, sent_at=row.created_at, nonce="n")
 
 
+def left_by_dead(folder: Path, stage: Stage) -> JobRecord:
+    """Return the row of a session that died after its task id was written."""
+    with closing(Ledger(folder)) as dead:
+        row, _ = dead.intend(INTENT)
+        dead.id_slots.allocate(replace(row, stage=Stage.SENDING))
+        row = dead.advance(row.id, Stage.SENDING)
+        dead.id_slots.write(row.id, "t")
+        return row if stage is Stage.SENDING else dead.advance(row.id, stage)
+
+
 @pytest.fixture
 def slots(tmp_path: Path) -> IdSlots:
     """The files of a folder."""
@@ -35,25 +46,20 @@ def slots(tmp_path: Path) -> IdSlots:
 
 
 def test_an_id_is_written_in_place(slots: IdSlots, row: JobRecord) -> None:
-    """The same file, as long as before; the next session reads it."""
+    """The file keeps its size and the row, without its thumbnail; the next session reads both."""
     slots.allocate(row)
     file = slots.path / f"{row.id}.json"
     before = file.stat()
     assert slots.read(row.id) == ""
+    assert slots.rows() == [replace(row, thumbnail=b"")]
     assert slots.write(row.id, 'täsk "1"\n')
     after = file.stat()
     assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
     slots.close()
-    assert IdSlots(slots.path, slots.path.parent).read(row.id) == 'täsk "1"\n'
-
-
-def test_the_row_is_beside_it(slots: IdSlots, row: JobRecord) -> None:
-    """As it was when it was sent, without its thumbnail, before and after the id is written."""
-    slots.allocate(row)
-    assert slots.rows() == [replace(row, thumbnail=b"")]
-    slots.write(row.id, "t")
-    assert slots.rows() == [replace(row, thumbnail=b"")]
-    assert slots.job_ids() == [row.id]
+    later = IdSlots(slots.path, slots.path.parent)
+    assert later.read(row.id) == 'täsk "1"\n'
+    assert later.rows() == [replace(row, thumbnail=b"")]
+    assert later.job_ids() == [row.id]
 
 
 def test_a_file_that_was_deleted_is_made_again(slots: IdSlots, row: JobRecord) -> None:
@@ -132,30 +138,20 @@ def test_a_file_of_a_living_session_is_left_alone(ledger: Ledger, other: Ledger)
 
 
 @pytest.mark.parametrize("stage", [Stage.SENDING, Stage.UNKNOWN])
-def test_the_id_of_a_dead_session_is_noted(ledger: Ledger, tmp_path: Path, stage: Stage) -> None:
+def test_the_id_of_a_dead_session_is_recovered(
+    ledger: Ledger, tmp_path: Path, stage: Stage
+) -> None:
     """The session that finds it follows it, also if an older version made the job unknown."""
-    dead = Ledger(tmp_path)
-    row, _ = dead.intend(INTENT)
-    dead.id_slots.allocate(replace(row, stage=Stage.SENDING))
-    dead.advance(row.id, Stage.SENDING)
-    dead.id_slots.write(row.id, "t")
-    if stage is Stage.UNKNOWN:
-        dead.advance(row.id, stage)
-    dead.close()
+    left_by_dead(tmp_path, stage)
     [settled] = ledger.recover_orphans("live")
     assert (settled.stage, settled.task_id, settled.owner) == (Stage.ACCEPTED, "t", ledger.owner)
     assert settled.accepted_at == settled.sent_at
     assert ledger.id_slots.job_ids() == []
 
 
-def test_the_id_of_a_dead_session_is_known_to_who_adopts(ledger: Ledger, tmp_path: Path) -> None:
+def test_the_task_of_a_dead_session_is_adopted(ledger: Ledger, tmp_path: Path) -> None:
     """Adopting the same task returns the same job."""
-    dead = Ledger(tmp_path)
-    row, _ = dead.intend(INTENT)
-    dead.id_slots.allocate(replace(row, stage=Stage.SENDING))
-    dead.advance(row.id, Stage.SENDING)
-    dead.id_slots.write(row.id, "t")
-    dead.close()
+    row = left_by_dead(tmp_path, Stage.SENDING)
     adopted = ledger.task_matching.adopt("t", "live", row.id)
     assert (adopted.id, adopted.stage, adopted.task_id) == (row.id, Stage.ACCEPTED, "t")
 

@@ -31,7 +31,7 @@ def test_a_sound_ledger_has_no_damage(file: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_damage_is_told(file: Path) -> None:
+def test_damage_is_reported(file: Path) -> None:
     """Overwritten pages are found, whether or not the file can still be opened."""
     data = bytearray(file.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)
@@ -82,9 +82,7 @@ def test_an_older_ledger_is_left_for_a_session(file: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_whoever_locks_it_is_not_waited_for_long(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wait_for_a_lock_is_short(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A read that only reports can be repeated; it does not block a cell for half a minute."""
     assert inspection.TIMEOUT_S <= 5
     monkeypatch.setattr(inspection, "TIMEOUT_S", 0.0)

@@ -13,7 +13,6 @@ from kling_nb.core.job_state import ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.storage.job_record import (
     COLUMNS,
-    Column,
     JobRecord,
     encode_facts,
     encode_record,
@@ -30,13 +29,6 @@ NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 def clip_at(path: Path) -> ClipFacts:
     """Return the facts of a clip."""
     return ClipFacts(str(path), 1280, 720, 5.04, 24.0, "h264", "aac", 12345, "ab" * 32)
-
-
-def clip_column(clip: ClipFacts, folder: Path) -> str:
-    """Return the column of a clip."""
-    column: Column = encode_facts({"clip": clip}, folder)["clip"]
-    assert isinstance(column, str)
-    return column
 
 
 @pytest.mark.parametrize(
@@ -56,37 +48,28 @@ def test_facts_that_no_row_has(facts: dict[str, object], message: str) -> None:
         encode_facts(facts, Path("/clips"))
 
 
-def test_numbers_may_be_unknown() -> None:
-    """None means that the service reported no credits."""
-    assert encode_facts({"credits": None, "balance_after": 5916.25}, Path("/clips")) == {
-        "credits": None,
-        "balance_after": 5916.25,
-    }
-
-
 def test_a_time_without_a_zone_is_refused() -> None:
     """A naive time would be shifted by this machine's time zone."""
     with pytest.raises(ValueError, match=r"2026-11-20T00:00:00 has no time zone; give an aware"):
         encode_facts({"finished_at": datetime(2026, 11, 20)}, Path("/clips"))
 
 
-def test_times_come_back_in_utc() -> None:
-    """The result is the same instant, whatever the time zone."""
+def test_times_are_saved_in_utc() -> None:
+    """Columns sort as times do, since SQL compares texts, whole seconds with fractions, too."""
     elsewhere = NOON.astimezone(timezone(timedelta(hours=-7)))
     back = datetime.fromisoformat(encode_time(elsewhere))
     assert back == NOON
     assert back.tzinfo is UTC
-
-
-def test_times_sort_as_text() -> None:
-    """SQL compares the columns as texts, whole seconds with fractions, too."""
     times = [NOON, NOON + timedelta(microseconds=1), NOON + timedelta(seconds=1)]
     assert sorted(map(encode_time, times)) == list(map(encode_time, times))
 
 
-def test_half_a_character_is_replaced() -> None:
-    """A broken surrogate in a server's message would make SQLite refuse the whole step."""
-    assert encode_facts({"reason": "flagged \ud83d"}, Path("/clips")) == {"reason": "flagged ?"}
+def test_facts_that_sqlite_would_refuse() -> None:
+    """A broken surrogate in a server's message is replaced; credits may be unknown."""
+    assert encode_facts({"reason": "flagged \ud83d", "credits": None}, Path("/clips")) == {
+        "reason": "flagged ?",
+        "credits": None,
+    }
 
 
 def test_a_prompt_with_half_a_character_is_kept() -> None:
@@ -104,17 +87,18 @@ def test_values_are_jsons(value: object) -> None:
         encode_record(JobRecord("f", "live", "m", {"image": value}, 1, None), Path("/clips"))
 
 
-def test_a_clip_below_the_folder_is_stored_without_it(tmp_path: Path) -> None:
-    """Only the part below the folder is written, so that the folder may be moved."""
-    column = clip_column(clip_at(tmp_path / "day" / "fox.mp4"), tmp_path)
-    assert '"path": "day/fox.mp4"' in column
-    assert parse_clip(column, Path("/elsewhere")) == clip_at(Path("/elsewhere/day/fox.mp4"))
-
-
-def test_a_clip_elsewhere_stays_where_it_is(tmp_path: Path) -> None:
-    """A path outside the folder is stored as absolute."""
-    clip = clip_at(tmp_path / "out.mp4")
-    assert parse_clip(clip_column(clip, tmp_path / "clips"), tmp_path / "moved") == clip
+@pytest.mark.parametrize(
+    ("path", "stored", "moved"),
+    [
+        ("/clips/day/fox.mp4", "day/fox.mp4", "/elsewhere/day/fox.mp4"),
+        ("/out.mp4", "/out.mp4", "/out.mp4"),
+    ],
+)
+def test_a_clip_below_the_folder_has_a_relative_path(path: str, stored: str, moved: str) -> None:
+    """The folder may be moved; a path outside of it is absolute."""
+    column = encode_facts({"clip": clip_at(Path(path))}, Path("/clips"))["clip"]
+    assert f'"path": "{stored}"' in str(column)
+    assert parse_clip(str(column), Path("/elsewhere")) == clip_at(Path(moved))
 
 
 def test_a_folder_behind_a_link(tmp_path: Path) -> None:
@@ -122,12 +106,12 @@ def test_a_folder_behind_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "real", target_is_directory=True)
-    column = clip_column(clip_at(tmp_path / "real" / "fox.mp4"), link)
-    assert parse_clip(column, link) == clip_at(link / "fox.mp4")
+    column = encode_facts({"clip": clip_at(tmp_path / "real" / "fox.mp4")}, link)["clip"]
+    assert parse_clip(str(column), link) == clip_at(link / "fox.mp4")
 
 
-def test_a_clip_that_nobody_hashed() -> None:
-    """Written before clips were hashed: the rest of it is known all the same."""
+def test_a_clip_without_a_hash() -> None:
+    """A version that did not hash clips wrote it."""
     column = (
         '{"path": "fox.mp4", "width_px": 1280, "height_px": 720, "duration_s": 5.04, "fps": 24.0, '
         '"video_codec": "h264", "audio_codec": "aac", "size_bytes": 12345}'
@@ -135,8 +119,8 @@ def test_a_clip_that_nobody_hashed() -> None:
     assert parse_clip(column, Path("/clips")) == replace(clip_at(Path("/clips/fox.mp4")), sha256="")
 
 
-def test_pictures_move_with_the_folder(tmp_path: Path) -> None:
-    """The kept file is written without the folder; what was not kept has no path at all."""
+def test_stored_inputs_move_with_the_folder(tmp_path: Path) -> None:
+    """A stored file has a relative path, an input that was not stored none."""
     kept = StoredInput("ab" * 32, "fox.png", "image/png", str(tmp_path / "pictures" / "cd.png"))
     lost = StoredInput(
         "ef" * 32, "https://x.example/a.png", "image/png", url="https://x.example/a.png"
@@ -145,12 +129,6 @@ def test_pictures_move_with_the_folder(tmp_path: Path) -> None:
     assert '"path": "pictures/cd.png"' in column
     moved = replace(kept, path="/elsewhere/pictures/cd.png")
     assert parse_sources(column, Path("/elsewhere")) == {"image": (moved, lost)}
-
-
-def test_a_request_without_pictures() -> None:
-    """As rows had it before pictures were kept."""
-    assert encode_sources({}, Path("/clips")) == "{}"
-    assert parse_sources("{}", Path("/clips")) == {}
 
 
 SHORT = JobRecord(

@@ -13,26 +13,17 @@ import pytest
 from kling_nb.core import budgets
 from kling_nb.core.budgets import BudgetStatus, Change, Scope
 from kling_nb.core.charge_evidence import BalanceHistory, TimedBalance
-from kling_nb.core.job_state import BLOCKING, FORGETTABLE, NEXT_STAGES, ClipFacts, Stage
+from kling_nb.core.job_state import BLOCKING, FORGETTABLE, ClipFacts, Stage
 from kling_nb.errors import BudgetExceeded, LedgerError
 from kling_nb.storage import database, spending
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
+from tests.support.records import advance_to
+from tests.support.service import Clock
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 COUNTED = BLOCKING | {Stage.FORGOTTEN}
 CLIP = ClipFacts("fox.mp4", 1280, 720, 5.04, 24.0, "h264", "", 12345)
-
-
-class Clock:
-    """A clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> datetime:
-        """Return the time."""
-        return self.now
 
 
 @pytest.fixture
@@ -60,19 +51,9 @@ def intent(name: object = "f", *, price: float | None = 55.0, notebook: str = ""
 
 
 def lead(ledger: Ledger, stage: Stage, name: object = "f", **more: object) -> JobRecord:
-    """Add a row and move it to a stage by the shortest way."""
+    """Add a row and move it to a stage."""
     row, _ = ledger.intend(replace(intent(name), **more))  # type: ignore[arg-type]
-    ways: dict[Stage, tuple[Stage, ...]] = {Stage.INTENDED: ()}
-    while stage not in ways:
-        ways |= {
-            after: (*way, after)
-            for before, way in ways.items()
-            for after in NEXT_STAGES[before]
-            if after not in ways
-        }
-    for step in ways[stage]:
-        row = ledger.advance(row.id, step)
-    return row
+    return advance_to(ledger, row, stage)
 
 
 def limit(ledger: Ledger, credits: float, scope: Scope = Scope.FOLDER, notebook: str = "") -> None:
@@ -97,30 +78,34 @@ def test_what_is_paid_or_may_be_counts(ledger: Ledger, stage: Stage) -> None:
     assert spent(ledger) == (55 if stage in COUNTED else 0)
 
 
-def test_what_the_service_reports_counts_before_the_price(ledger: Ledger) -> None:
-    """It may be more, less, or nothing."""
-    for name, credits in (("more", 60), ("less", 40), ("nothing", 0)):
-        ledger.note(lead(ledger, Stage.SAVED, name).id, credits=credits)
-    assert spent(ledger) == 100
-
-
-def test_nothing_the_service_says_makes_room(ledger: Ledger) -> None:
-    """A cost below zero does not add to the budget."""
-    ledger.note(lead(ledger, Stage.SAVED, "odd").id, credits=-500)
-    assert spent(ledger) == 0
-
-
-def test_a_failure_that_was_charged_counts(ledger: Ledger) -> None:
-    """Reported credits count in every stage."""
-    ledger.note(lead(ledger, Stage.FAILED, "charged").id, credits=12.5)
-    ledger.note(lead(ledger, Stage.FAILED, "given back").id, credits=0)
-    assert spent(ledger) == 12.5
-
-
 def watched(*balances: float) -> dict[str, object]:
     """Return the facts of a balance of 1,000 and these samples, one every half minute."""
-    looks = tuple(TimedBalance(30.0 * number, balance) for number, balance in enumerate(balances))
-    return {"balance_before": 1000, "watch": BalanceHistory(NOON, looks)}
+    samples = tuple(TimedBalance(30.0 * number, balance) for number, balance in enumerate(balances))
+    return {"balance_before": 1000, "watch": BalanceHistory(NOON, samples)}
+
+
+@pytest.mark.parametrize(
+    ("stage", "facts", "counted"),
+    [
+        (Stage.SAVED, {"credits": 60}, 60),
+        (Stage.SAVED, {"credits": 40}, 40),
+        (Stage.SAVED, {"credits": 0}, 0),
+        (Stage.SAVED, {"credits": -500}, 0),
+        (Stage.FAILED, {"credits": 12.5}, 12.5),
+        (Stage.FAILED, {"credits": 0}, 0),
+        (Stage.FAILED, {"credits": 0, **watched(945)}, 0),
+        (Stage.FAILED, watched(945), 55),
+        (Stage.FAILED, watched(945, 945, 945), 55),
+        (Stage.FAILED, watched(945, 1000), 0),
+        (Stage.FAILED, watched(900), 0),
+    ],
+)
+def test_reported_credits_count_before_the_price(
+    ledger: Ledger, stage: Stage, facts: dict[str, object], counted: float
+) -> None:
+    """Never less than 0. Without them, a failure counts while the balance lacks the price."""
+    ledger.note(lead(ledger, stage).id, **facts)
+    assert spent(ledger) == counted
 
 
 @pytest.mark.parametrize("stage", sorted(FORGETTABLE))
@@ -163,37 +148,14 @@ def test_a_task_that_came_back_is_counted_once(ledger: Ledger) -> None:
     assert spent(ledger) == 0
 
 
-@pytest.mark.parametrize(
-    ("balances", "counted"), [((945,), 55), ((945, 945, 945), 55), ((945, 1000), 0), ((900,), 0)]
-)
-def test_a_failure_counts_by_the_balance(
-    ledger: Ledger, balances: tuple[float, ...], counted: float
-) -> None:
-    """If the service reports no credits, it counts while the balance lacks the price."""
-    ledger.note(lead(ledger, Stage.FAILED).id, **watched(*balances))
-    assert spent(ledger) == counted
-
-
-def test_the_services_word_goes_before_the_balance(ledger: Ledger) -> None:
-    """The service reports that a failure cost nothing."""
-    ledger.note(lead(ledger, Stage.FAILED).id, credits=0, **watched(945))
-    assert spent(ledger) == 0
-
-
-def test_emulated_jobs_count_against_emulated_budgets_only(ledger: Ledger) -> None:
-    """Live jobs count against live budgets only."""
-    lead(ledger, Stage.SAVED, service="emulator")
-    assert spent(ledger) == 0
-    assert ledger.spending.budget_statuses("emulator") == []
-
-
-def test_jobs_of_unknown_price_are_counted_as_jobs(ledger: Ledger) -> None:
-    """A job that was made before there was a budget is reported."""
+def test_jobs_that_do_not_count(ledger: Ledger) -> None:
+    """Emulated jobs count against emulated budgets only; jobs of unknown price are reported."""
+    lead(ledger, Stage.SAVED, "emulated", service="emulator")
     lead(ledger, Stage.SAVED, price_credits=None)
     limit(ledger, 100)
-    assert [(s.spent_credits, s.unpriced) for s in ledger.spending.budget_statuses("live")] == [
-        (0, 1)
-    ]
+    [status] = ledger.spending.budget_statuses("live")
+    assert (status.spent_credits, status.unpriced) == (0, 1)
+    assert ledger.spending.budget_statuses("emulator") == []
 
 
 # --- scopes ------------------------------------------------------------------------------------
@@ -338,7 +300,7 @@ def test_a_budget_is_replaced_and_ended(ledger: Ledger) -> None:
     assert ledger.spending.budget_statuses("live", "b.ipynb") == []
 
 
-def test_counting_reads_no_picture(ledger: Ledger) -> None:
+def test_counting_reads_no_image(ledger: Ledger) -> None:
     """The sum needs only the index, however many rows there are."""
     limit(ledger, 100, Scope.DAY)
     with ledger._writing() as jobs:
@@ -367,15 +329,17 @@ def test_expenses_are_what_counts_against_budgets(ledger: Ledger) -> None:
 
 
 def test_what_an_expense_tells(ledger: Ledger) -> None:
-    """Notebook and time of the request, and whether it is a clip, kept, and certainly paid."""
+    """Whether it is a clip, kept, and certainly paid: other programs may use the account."""
     saved = lead(ledger, Stage.SUCCEEDED, "saved", notebook="a.ipynb")
     ledger.advance(saved.id, Stage.SAVED, clip=CLIP)
     ledger.mark(saved.id, starred=True)
     lead(ledger, Stage.UNKNOWN, "lost")
-    kept, lost = ledger.spending.expenses()
+    ledger.note(lead(ledger, Stage.FAILED, "charged").id, **watched(945))
+    kept, lost, charged = ledger.spending.expenses()
     assert (kept.notebook, kept.created_at, kept.credits) == ("a.ipynb", NOON, 55)
     assert (kept.is_clip, kept.is_kept, kept.is_certain) == (True, True, True)
     assert (lost.is_clip, lost.is_kept, lost.is_certain) == (False, False, False)
+    assert (charged.credits, charged.is_clip, charged.is_certain) == (55, False, False)
 
 
 @pytest.mark.parametrize(
@@ -390,13 +354,6 @@ def test_what_was_forgotten_is_as_sure_as_before(
     ledger.advance(row.id, Stage.FORGOTTEN)
     [after] = ledger.spending.expenses()
     assert (before.is_certain, after.is_certain, after.credits) == (is_sure, is_sure, 55)
-
-
-def test_what_a_failure_kept_by_the_balance_is_not_sure(ledger: Ledger) -> None:
-    """Other programs may use the account."""
-    ledger.note(lead(ledger, Stage.FAILED).id, **watched(945))
-    [expense] = ledger.spending.expenses()
-    assert (expense.credits, expense.is_certain, expense.is_clip) == (55, False, False)
 
 
 # --- other jobs and the balance -----------------------------------------------------------------
@@ -440,12 +397,3 @@ def test_credits_of_a_failure_come_back_late(
     read_at = clock.now + timedelta(seconds=seconds)
     row = lost_after(ledger, clock, seconds, balance_at=read_at)
     assert ledger.spending.others_moved(row) is moved
-
-
-def test_a_standing_is_a_value(ledger: Ledger) -> None:
-    """It does not change after it was read."""
-    limit(ledger, 100)
-    ledger.intend(intent())
-    [standing] = ledger.spending.budget_statuses("live")
-    assert standing == BudgetStatus(standing.budget, 55.0)
-    assert standing.left_credits == 45

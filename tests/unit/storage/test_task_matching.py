@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,40 +12,25 @@ from kling_nb.core.job_state import Stage
 from kling_nb.errors import LedgerError
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
+from tests.support.records import advance_to
 
-STEPS = {
-    Stage.SENDING: [Stage.SENDING],
-    Stage.UNKNOWN: [Stage.SENDING, Stage.UNKNOWN],
-    Stage.ACCEPTED: [Stage.SENDING, Stage.ACCEPTED],
-    Stage.VANISHED: [Stage.SENDING, Stage.ACCEPTED, Stage.VANISHED],
-    Stage.REFUSED: [Stage.SENDING, Stage.REFUSED],
-    Stage.FORGOTTEN: [Stage.SENDING, Stage.UNKNOWN, Stage.FORGOTTEN],
-}
-TOLD = {"reason": "no answer", "code": "524", "answer": "<html>"}
+REQUEST = JobRecord("f", "live", "m", {"prompt": "A red fox"}, 1, 55.0)
 
 
 def lead(ledger: Ledger, stage: Stage, name: str = "f", service: str = "live") -> JobRecord:
     """Return a new row in that stage, without a task."""
-    row, _ = ledger.intend(JobRecord(name, service, "m", {"prompt": "A red fox"}, 1, 55.0))
-    for step in STEPS[stage]:
-        row = ledger.advance(row.id, step)
-    return row
+    row, _ = ledger.intend(replace(REQUEST, fingerprint=name, service=service))
+    return advance_to(ledger, row, stage)
 
 
-def test_a_notification_waits_in_the_row_that_is_being_sent(ledger: Ledger, other: Ledger) -> None:
+def test_a_callback_before_the_answer_assigns_the_task(ledger: Ledger, other: Ledger) -> None:
     """Any session may process the callback; the session that sends ends the submission."""
     row = lead(ledger, Stage.SENDING)
-    row_with_id = other.task_matching.assign_task(row.id, "t1")
-    assert (row_with_id.stage, row_with_id.task_id, row_with_id.owner) == (
-        Stage.SENDING,
-        "t1",
-        ledger.owner,
-    )
-    assert ledger.events(row.id)[-1][1:] == (
-        Stage.SENDING,
-        "a callback named the id of its task",
-    )
-    assert other.task_matching.assign_task(row.id, "t2") == row_with_id
+    found = other.task_matching.assign_task(row.id, "t1")
+    assert (found.stage, found.task_id, found.owner) == (Stage.SENDING, "t1", ledger.owner)
+    event = (Stage.SENDING, "a callback named the id of its task")
+    assert ledger.events(row.id)[-1][1:] == event
+    assert other.task_matching.assign_task(row.id, "t2") == found
 
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.REFUSED])
@@ -54,7 +40,7 @@ def test_an_answer_that_is_lost_is_accepted_where_the_task_is_known(
     """The task exists, whatever the answer was. It is as old as its request."""
     row = lead(ledger, Stage.SENDING)
     ledger.task_matching.assign_task(row.id, "t1")
-    row = ledger.task_matching.conclude(row.id, stage, **TOLD)
+    row = ledger.task_matching.conclude(row.id, stage, reason="lost", code="524", answer="")
     assert (row.stage, row.task_id, row.reason) == (Stage.ACCEPTED, "t1", "")
     assert row.accepted_at == row.sent_at
 
@@ -68,7 +54,7 @@ def test_else_it_is_what_the_answer_says(ledger: Ledger, stage: Stage) -> None:
     assert (row.stage, row.reason, row.code, row.answer) == (stage, "?", "524", "<html>")
 
 
-def test_the_answer_goes_before_the_notification(ledger: Ledger) -> None:
+def test_the_answer_goes_before_the_callback(ledger: Ledger) -> None:
     """If both come at the same time, the row is accepted once, with the id of the answer."""
     row = lead(ledger, Stage.SENDING)
     ledger.task_matching.assign_task(row.id, "t1")
@@ -87,11 +73,11 @@ def test_a_dead_sessions_request_whose_task_is_known(
     [settled] = ledger.recover_orphans(service)
     assert (settled.stage, settled.task_id) == (Stage.ACCEPTED, "t1")
     assert (settled.owner == ledger.owner) is (service == "live")
-    assert ledger.intend(JobRecord("f", "live", "m", {}, 1, 55.0)) == (settled, False)
+    assert ledger.intend(REQUEST) == (settled, False)
 
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.VANISHED])
-def test_a_notification_finds_what_was_lost(ledger: Ledger, stage: Stage) -> None:
+def test_a_callback_finds_what_was_lost(ledger: Ledger, stage: Stage) -> None:
     """It is accepted, and this session owns it."""
     row = ledger.task_matching.assign_task(lead(ledger, stage).id, "t1")
     assert (row.stage, row.task_id, row.owner) == (Stage.ACCEPTED, "t1", ledger.owner)
@@ -99,7 +85,7 @@ def test_a_notification_finds_what_was_lost(ledger: Ledger, stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("stage", [Stage.FORGOTTEN, Stage.REFUSED])
-def test_a_notification_to_a_job_that_blocks_nothing(ledger: Ledger, stage: Stage) -> None:
+def test_a_callback_to_a_job_that_blocks_nothing(ledger: Ledger, stage: Stage) -> None:
     """The task becomes a new job, once; the request may still be made again."""
     row = lead(ledger, stage)
     heir = ledger.task_matching.assign_task(row.id, "t1")
@@ -110,7 +96,7 @@ def test_a_notification_to_a_job_that_blocks_nothing(ledger: Ledger, stage: Stag
     assert not row.is_adopted
     assert ledger.row(row.id).stage is stage
     assert ledger.task_matching.assign_task(row.id, "t1") == heir
-    assert ledger.intend(JobRecord("f", "live", "m", {}, 1, 55.0))[1]
+    assert ledger.intend(REQUEST)[1]
 
 
 def test_a_task_of_another_job_is_not_this_ones(ledger: Ledger) -> None:
@@ -129,9 +115,7 @@ def test_the_same_id_at_the_other_service_is_another_task(ledger: Ledger) -> Non
 
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.VANISHED])
-def test_what_a_notification_brings_back_teaches_how_long_it_took(
-    ledger: Ledger, stage: Stage
-) -> None:
+def test_what_a_callback_brings_back_teaches_how_long_it_took(ledger: Ledger, stage: Stage) -> None:
     """Its task is as old as its request; the age of a task that a user adopts is not known."""
     for name in ("identified", "adopted"):
         row = lead(ledger, stage, name)

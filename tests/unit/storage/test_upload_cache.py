@@ -37,17 +37,15 @@ def find(
     return uploads.find(service, sha256, mime_type, now - 2 * HOUR, now)
 
 
-def test_what_is_noted_is_found(uploads: UploadCache) -> None:
-    """Another session of the folder finds it, too."""
+def test_a_recent_upload_is_found(uploads: UploadCache) -> None:
+    """Also by another session; another service, content or MIME type is another upload."""
     assert find(uploads) == "https://u/1"
     assert find(UploadCache(uploads._database.path.parent)) == "https://u/1"
-
-
-def test_what_is_another_upload(uploads: UploadCache) -> None:
-    """Another service, content or MIME type is another upload."""
     assert find(uploads, service="live https://elsewhere.example") == ""
     assert find(uploads, sha256=OTHER) == ""
     assert find(uploads, mime_type="image/jpeg") == ""
+    uploads.note("live", SHA, "image/png", "https://u/2", AT + HOUR)
+    assert find(uploads, hours=3) == "https://u/2"
 
 
 @pytest.mark.parametrize(
@@ -56,12 +54,6 @@ def test_what_is_another_upload(uploads: UploadCache) -> None:
 def test_how_long_it_counts(hours: float, url: str, uploads: UploadCache) -> None:
     """Not if it is too old, or in the future: the clock was put back."""
     assert find(uploads, hours=hours) == url
-
-
-def test_a_new_upload_takes_the_place_of_the_old(uploads: UploadCache) -> None:
-    """Each content has one entry."""
-    uploads.note("live", SHA, "image/png", "https://u/2", AT + HOUR)
-    assert find(uploads, hours=3) == "https://u/2"
 
 
 def test_what_is_dropped(uploads: UploadCache) -> None:

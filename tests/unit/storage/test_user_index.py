@@ -42,6 +42,12 @@ print(*mine, flush=True)
 """A program that claims sixty requests at a signal, and prints those that it got."""
 
 
+@pytest.fixture
+def paid(tmp_path: Path) -> UserIndex:
+    """Return an index with a file that does not exist yet."""
+    return UserIndex(tmp_path / "paid.sqlite3")
+
+
 def test_found_again(tmp_path: Path) -> None:
     """Another session finds an entry."""
     path = tmp_path / "data" / "paid.sqlite3"
@@ -50,36 +56,25 @@ def test_found_again(tmp_path: Path) -> None:
     assert UserIndex(path).find("g") is None
 
 
-def test_the_last_folder_counts(tmp_path: Path) -> None:
-    """A request that was paid for again has the folder of the last payment."""
-    paid = UserIndex(tmp_path / "paid.sqlite3")
+@pytest.mark.parametrize(
+    ("later", "folder"),
+    [(timedelta(days=1), "b"), (timedelta(), "b"), (timedelta(microseconds=-1), "a")],
+    ids=["paid again", "moved", "older"],
+)
+def test_the_latest_payment_counts(
+    paid: UserIndex, tmp_path: Path, later: timedelta, folder: str
+) -> None:
+    """The same payment in another folder moves the entry; opening a folder again adds none."""
     paid.note("f", tmp_path / "a", AT)
-    paid.note("f", tmp_path / "b", AT + timedelta(days=1))
-    assert paid.find("f") == Payment(tmp_path / "b", AT + timedelta(days=1))
-
-
-def test_an_older_payment_is_no_news(tmp_path: Path) -> None:
-    """Opening a folder again adds no payment."""
-    paid = UserIndex(tmp_path / "paid.sqlite3")
-    paid.note("f", tmp_path / "b", AT + timedelta(microseconds=1))
-    paid.note("f", tmp_path / "a", AT)
-    assert paid.find("f") == Payment(tmp_path / "b", AT + timedelta(microseconds=1))
-
-
-def test_a_folder_that_was_moved(tmp_path: Path) -> None:
-    """The same payment in another folder moves the entry, which may be deleted from there."""
-    paid = UserIndex(tmp_path / "paid.sqlite3")
-    paid.note("f", tmp_path / "before", AT)
-    paid.note("f", tmp_path / "now", AT)
-    assert paid.find("f") == Payment(tmp_path / "now", AT)
+    paid.note("f", tmp_path / "b", AT + later)
+    assert paid.find("f") == Payment(tmp_path / folder, max(AT, AT + later))
 
 
 def test_only_its_own_folder_drops_a_request(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paid: UserIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A payment of another folder stays."""
     monkeypatch.chdir(tmp_path)
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.drop("f", tmp_path)
     paid.note("f", tmp_path / "a", AT)
     paid.drop("f", tmp_path / "b")
@@ -89,11 +84,10 @@ def test_only_its_own_folder_drops_a_request(
 
 
 def test_folders_are_absolute_and_times_utc(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paid: UserIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next session may have another working directory and another time zone."""
     monkeypatch.chdir(tmp_path)
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", Path("clips"), AT.astimezone(timezone(timedelta(hours=9))))
     found = paid.find("f")
     assert found == Payment(tmp_path / "clips", AT)
@@ -112,17 +106,18 @@ def test_it_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert UserIndex().path == tmp_path / "kling_nb" / "paid.sqlite3"
 
 
-def test_a_broken_file_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A lookup returns None, nothing is written, and the log names the file."""
-    path = tmp_path / "paid.sqlite3"
-    path.write_bytes(b"my shopping list" * 100)
-    paid = UserIndex(path)
+def test_a_broken_file_is_a_warning(
+    paid: UserIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The index is only a second source: nothing is written or found, and the log has the file."""
+    paid.path.write_bytes(b"my shopping list" * 100)
     with caplog.at_level(logging.WARNING, logger="kling_nb"):
         paid.note("f", tmp_path, AT)
         assert paid.find("f") is None
-    assert [record.name for record in caplog.records] == ["kling_nb"] * 2
-    assert f"{path} could not be written" in caplog.messages[0]
-    assert f"{path} could not be read" in caplog.messages[1]
+        paid.claim("f", tmp_path, AT, take=1)
+    assert {record.name for record in caplog.records} == {"kling_nb"}
+    for message, action in zip(caplog.messages, ["written", "read"] * 2, strict=True):
+        assert f"{paid.path} could not be {action}" in message
 
 
 def test_a_folder_that_cannot_be_made_is_a_warning(
@@ -135,11 +130,13 @@ def test_a_folder_that_cannot_be_made_is_a_warning(
 
 
 def test_a_locked_file_is_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    paid: UserIndex,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The lock of another program stops no job."""
     monkeypatch.setattr(user_index, "BUSY_TIMEOUT_S", 0.0)
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path, AT)
     with closing(sqlite3.connect(paid.path)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
@@ -148,9 +145,10 @@ def test_a_locked_file_is_a_warning(
     assert paid.find("f") == Payment(tmp_path, AT)
 
 
-def test_many_threads_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_many_threads_at_once(
+    paid: UserIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Several jobs may be paid for at the same time."""
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     with ThreadPoolExecutor(8) as threads:
         for number in range(24):
             threads.submit(paid.note, str(number), tmp_path, AT)
@@ -161,9 +159,8 @@ def test_many_threads_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 # --- claims ------------------------------------------------------------------------------------
 
 
-def test_the_first_folder_to_claim_has_it(tmp_path: Path) -> None:
+def test_the_first_folder_to_claim_has_it(paid: UserIndex, tmp_path: Path) -> None:
     """The error in the other one says where, and what to do; nothing is saved for it."""
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path / "a", AT, take=1)
     words = f"is being, or was just now, paid for in {tmp_path / 'a'}. Copy .*--take 2"
     with pytest.raises(AlreadyPaid, match=words):
@@ -171,29 +168,26 @@ def test_the_first_folder_to_claim_has_it(tmp_path: Path) -> None:
     assert paid.find("f") == Payment(tmp_path / "a", AT)
 
 
-def test_an_old_payment_is_told_with_its_day(tmp_path: Path) -> None:
+def test_an_old_payment_is_reported_with_its_day(paid: UserIndex, tmp_path: Path) -> None:
     """It is not reported as in progress."""
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "a", AT)
     with pytest.raises(AlreadyPaid, match=r"been, paid for on 3 November 2026 in .*take 3"):
         paid.claim("f", tmp_path / "b", AT + timedelta(days=1), take=2)
 
 
 def test_a_folder_claims_again_what_is_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paid: UserIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its ledger has admitted the request; the newer payment is saved."""
     monkeypatch.chdir(tmp_path)
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path / "a", AT, take=1)
     paid.claim("f", Path("a"), AT + timedelta(days=1), take=1)
     paid.claim("f", tmp_path / "a", AT, take=1)
     assert paid.find("f") == Payment(tmp_path / "a", AT + timedelta(days=1))
 
 
-def test_a_claim_that_is_dropped_is_free(tmp_path: Path) -> None:
+def test_a_claim_that_is_dropped_is_free(paid: UserIndex, tmp_path: Path) -> None:
     """Nothing was sent, so that the next folder may claim it."""
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path / "a", AT, take=1)
     paid.drop("f", tmp_path / "a")
     paid.claim("f", tmp_path / "b", AT, take=1)
@@ -224,11 +218,13 @@ def test_of_two_processes_one_gets_each_claim(tmp_path: Path) -> None:
 
 
 def test_an_index_that_cannot_be_written_still_stops_what_it_knows(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    paid: UserIndex,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """New requests are admitted, and the log says what is not recognised any more."""
     monkeypatch.setattr(user_index, "BUSY_TIMEOUT_S", 0.0)
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.note("f", tmp_path / "a", AT)
     with closing(sqlite3.connect(paid.path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -237,14 +233,6 @@ def test_an_index_that_cannot_be_written_still_stops_what_it_knows(
         paid.claim("g", tmp_path / "b", AT, take=1)
     assert caplog.text.count("could not be written (database is locked)") == 2
     assert "paid for in other folders are not recognised" in caplog.text
-
-
-def test_a_broken_index_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The index is only a second source; the log has the error."""
-    path = tmp_path / "paid.sqlite3"
-    path.write_bytes(b"my shopping list" * 100)
-    UserIndex(path).claim("f", tmp_path, AT, take=1)
-    assert f"{path} could not be written" in caplog.text
 
 
 # --- jobs and tasks ----------------------------------------------------------------------------
@@ -276,9 +264,8 @@ def test_a_file_of_an_older_version(tmp_path: Path) -> None:
     ]
 
 
-def test_from_the_claim_to_the_task(tmp_path: Path) -> None:
+def test_from_the_claim_to_the_task(paid: UserIndex, tmp_path: Path) -> None:
     """Claimed, sent and accepted are distinguished; a note without an id keeps the id."""
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     paid.claim("f", tmp_path, AT, take=1, job_id="j")
     assert paid.find("f") == Payment(tmp_path, AT, "j", "", is_sent=False)
     paid.preallocate("f", tmp_path, "j")
@@ -292,9 +279,8 @@ def test_from_the_claim_to_the_task(tmp_path: Path) -> None:
     assert paid.find("f") == Payment(tmp_path, AT, "k", "", is_sent=True)
 
 
-def test_a_task_id_of_another_job_is_not_written(tmp_path: Path) -> None:
+def test_a_task_id_of_another_job_is_not_written(paid: UserIndex, tmp_path: Path) -> None:
     """The space belongs to the job that claimed last; without an entry there is none."""
-    paid = UserIndex(tmp_path / "paid.sqlite3")
     assert not paid.write_task_id("f", tmp_path, "j", "t")
     paid.claim("f", tmp_path, AT, take=1, job_id="k")
     assert not paid.write_task_id("f", tmp_path, "j", "t")
