@@ -23,16 +23,10 @@ def test_parts_stay_in_their_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("widget", WIDGETS)
-def test_no_name_is_given_twice(widget: type) -> None:
-    """In one module a second one would be a syntax error, or take the first one's place."""
+def test_a_module_has_each_name_and_one_way_to_the_clipboard(widget: type) -> None:
+    """A second name would be a syntax error; the older clipboard API stands beside the newer."""
     script = str(widget._esm)  # type: ignore[attr-defined]
     found = re.findall(r"^(?:async )?(?:function\*?|class|const|let) (\w+)", script, re.MULTILINE)
     assert len(found) == len(set(found))
-
-
-@pytest.mark.parametrize("widget", WIDGETS)
-def test_there_is_one_way_to_the_clipboard(widget: type) -> None:
-    """With the older one where the newer is not allowed."""
-    script = str(widget._esm)  # type: ignore[attr-defined]
     assert script.count("navigator.clipboard") == 1
     assert "execCommand" in script

@@ -28,8 +28,9 @@ def hear(hub: Hub, content: object) -> None:
 
 
 def test_there_is_one_hub(own: Hub) -> None:
-    """For all cards of a kernel."""
+    """For all cards of a kernel; a page sees by its id that its comm was lost."""
     assert hub() is hub() is own
+    assert own.hub_id == own.model_id
 
 
 def test_a_closed_hub_is_replaced(own: Hub) -> None:
@@ -37,11 +38,6 @@ def test_a_closed_hub_is_replaced(own: Hub) -> None:
     own.close()
     assert hub() is not own
     assert hub().comm is not None
-
-
-def test_its_id_is_that_of_its_model(own: Hub) -> None:
-    """By which a page notices that its comm was lost."""
-    assert own.hub_id == own.model_id
 
 
 def test_a_place_hears_what_is_said_there(own: Hub) -> None:
@@ -109,43 +105,46 @@ def test_a_page_tells_of_itself(own: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [None, [], "x", {"front_end": 7, "reduced_motion": "yes", "other": 1}]
+    ("sent", "page"),
+    [
+        (None, Page()),
+        ([], Page()),
+        ("x", Page()),
+        ({"front_end": 7, "reduced_motion": "yes", "other": 1}, Page()),
+        ({"agent": "x" * 10_000}, Page(agent="x" * 400)),
+    ],
+    ids=["none", "list", "text", "other types", "long"],
 )
-def test_a_page_that_tells_nonsense_is_a_page(told: object) -> None:
-    """What cannot be read keeps its default."""
-    assert Page.parse(told) == Page()
+def test_what_a_page_sends_of_itself_is_checked_and_cut(sent: object, page: Page) -> None:
+    """What cannot be read keeps its default; a page cannot fill the memory."""
+    assert Page.parse(sent) == page
 
 
-def test_a_page_cannot_fill_the_memory() -> None:
-    """Its words are cut."""
-    assert len(Page.parse({"agent": "x" * 10_000}).agent) == 400
+@pytest.mark.parametrize(
+    ("front_end", "is_mounted", "has_view"),
+    [("notebook", True, False), ("VS Code", True, True), ("headless", False, False)],
+)
+def test_a_mounted_widget_is_saved_as_its_fallback(
+    own: Hub, front_end: str, is_mounted: bool, has_view: bool
+) -> None:
+    """Only where widgets need to be displayed (VS Code, Colab) is a view in the output.
 
-
-def test_a_mounted_widget_is_saved_as_its_fallback(own: Hub) -> None:
-    """No view of a widget is in the output, so it cannot be dead in a saved notebook."""
-    with open_shell("notebook"):
+    A headless run gets the saved form alone: without a kernel a saved widget would be dead.
+    """
+    saved = {"text/html": "<p>saved</p>", "text/plain": "saved"}
+    with open_shell(front_end):
         box = widgets.VBox()
-        bundle = mount_widget(box, {"text/html": "<p>saved</p>", "text/plain": "saved"})
-    mount = Outline(bundle["text/html"]).only("kling-mount")
-    assert mount["data-kling-mount"] == box.model_id
-    assert mount["data-kling-hub"] == own.hub_id
-    assert "<p>saved</p>" in bundle["text/html"]
-    assert set(bundle) == {"text/html", "text/plain"}
-
-
-def test_where_widgets_live_only_if_displayed_a_mount_displays_it(own: Hub) -> None:
-    """VS Code and Colab, as their extensions are written."""
-    with open_shell("VS Code"):
-        box = widgets.VBox()
-        bundle = mount_widget(box, {"text/html": "", "text/plain": "saved"})
-    assert bundle[VIEW_MIME]["model_id"] == box.model_id
-
-
-def test_a_headless_run_gets_the_saved_form_alone(own: Hub) -> None:
-    """The state of widgets may be saved with it, and would be brought up without a kernel."""
-    with open_shell("headless"):
-        bundle = mount_widget(widgets.VBox(), {"text/html": "<p>saved</p>", "text/plain": "saved"})
-    assert bundle == {"text/html": "<p>saved</p>", "text/plain": "saved"}
+        bundle = mount_widget(box, saved)
+    view = bundle.pop(VIEW_MIME, {})
+    assert view.get("model_id") == (box.model_id if has_view else None)
+    assert set(bundle) == set(saved)
+    if is_mounted:
+        mount = Outline(bundle["text/html"]).only("kling-mount")
+        assert mount["data-kling-mount"] == box.model_id
+        assert mount["data-kling-hub"] == own.hub_id
+        assert "<p>saved</p>" in bundle["text/html"]
+    else:
+        assert bundle == saved
 
 
 def test_a_place_has_versions(own: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

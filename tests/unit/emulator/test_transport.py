@@ -64,10 +64,18 @@ def test_an_unknown_host_cannot_be_connected() -> None:
         run(echo, lambda client: client.get("https://example.com"))
 
 
-def test_a_stalled_answer_is_a_read_timeout() -> None:
-    """The app receives the disconnect of the client."""
+async def pause(scope: Any, receive: Any, send: Any) -> None:
+    """Stops in the middle of its answer."""
+    await send(HEAD)
+    await send({"type": "http.response.body", "body": b"12345", "more_body": True})
+    await stall(scope, receive, send)
+
+
+@pytest.mark.parametrize("app", [stall, pause])
+def test_a_stalled_answer_is_a_read_timeout(app: Any) -> None:
+    """The timeout counts for each piece of the body; the app receives the disconnect."""
     with pytest.raises(httpx.ReadTimeout):
-        run(stall, lambda client: client.get(URL), read=0.05)
+        run(app, lambda client: client.get(URL), read=0.05)
 
 
 def test_a_body_nobody_takes_is_a_write_timeout() -> None:
@@ -106,18 +114,6 @@ def test_an_early_answer_ends_the_upload() -> None:
             yield b"x" * 1000
 
     assert run(rude, lambda client: client.post(URL, content=pieces())).text == "no"
-
-
-def test_a_stall_between_pieces_is_a_read_timeout() -> None:
-    """The timeout counts for each piece of the body."""
-
-    async def pause(scope: Any, receive: Any, send: Any) -> None:
-        await send(HEAD)
-        await send({"type": "http.response.body", "body": b"12345", "more_body": True})
-        await stall(scope, receive, send)
-
-    with pytest.raises(httpx.ReadTimeout):
-        run(pause, lambda client: client.get(URL), read=0.05)
 
 
 @pytest.mark.parametrize(

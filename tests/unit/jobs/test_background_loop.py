@@ -27,21 +27,6 @@ def own() -> Iterator[BackgroundLoop]:
     made.stop()
 
 
-def test_call_gives_the_result(own: BackgroundLoop) -> None:
-    """A thread without a loop gets a coroutine's result."""
-    assert own.call(answer()) == 42
-
-
-def test_call_gives_the_exception(own: BackgroundLoop) -> None:
-    """What the coroutine raises is raised in the caller."""
-
-    async def fail() -> None:
-        raise KeyError("gone")
-
-    with pytest.raises(KeyError, match="gone"):
-        own.call(fail())
-
-
 def test_one_daemon_thread_by_name(own: BackgroundLoop) -> None:
     """Everything runs on one thread, which people can tell in a dump and which ends with us."""
 
@@ -51,6 +36,7 @@ def test_one_daemon_thread_by_name(own: BackgroundLoop) -> None:
     first, second = own.call(where()), own.submit(where()).result(PATIENCE_S)
     assert first is second is not threading.current_thread()
     assert (first.name, first.daemon) == ("kling_nb", True)
+    assert background_loop() is background_loop()
 
 
 def test_nothing_starts_before_the_first_use() -> None:
@@ -58,11 +44,6 @@ def test_nothing_starts_before_the_first_use() -> None:
     before = threading.active_count()
     BackgroundLoop().stop()
     assert threading.active_count() == before
-
-
-def test_the_shared_portal_is_one() -> None:
-    """All of the process shares one portal."""
-    assert background_loop() is background_loop()
 
 
 def test_many_threads_share_one_loop(own: BackgroundLoop) -> None:
@@ -135,9 +116,9 @@ def test_interrupt_leaves_the_coroutine_running() -> None:
     assert printed == "interrupted True\n"
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("kind", [KeyError, KeyboardInterrupt, SystemExit])
 def test_the_loop_survives(own: BackgroundLoop, kind: type[BaseException]) -> None:
-    """A coroutine that asks for the end of the world ends itself only."""
+    """What a coroutine raises is raised in the caller, and ends only that coroutine."""
 
     async def leave() -> None:
         raise kind

@@ -33,14 +33,10 @@ def row(ledger: Ledger) -> JobRecord:
     return ledger.advance(row.id, Stage.SENDING)
 
 
-def test_nobody_listens_at_first() -> None:
-    """Nothing is offered."""
-    assert CallbackUrls().offer(FOLDER) == ("", "")
-
-
 def test_each_request_gets_a_value_of_its_own() -> None:
     """In the address, behind the person's own query."""
     hearing = CallbackUrls()
+    assert hearing.offer(FOLDER) == ("", "")
     listen(hearing)
     (url, nonce), (other_url, other) = hearing.offer(FOLDER), hearing.offer(FOLDER)
     assert nonce != other
@@ -81,25 +77,18 @@ def test_nobody_is_covered_once_nobody_listens(ledger: Ledger, row: JobRecord) -
 
 
 def test_a_new_one_takes_the_place_of_the_old() -> None:
-    """The old one is closed, and closing it once more does not end the new one."""
+    """The old one is closed, and closing it once more does not end the new one; a block does."""
     hearing = CallbackUrls()
     old, ended = listen(hearing)
-    new, _ = listen(hearing, "https://other.example")
-    assert ended == [URL]
-    assert not old.is_open
-    old.close()
-    assert ended == [URL]
-    assert hearing.listening is new
-    assert hearing.url == new.url
-
-
-def test_the_handle_is_a_context() -> None:
-    """Left, it is closed."""
-    hearing = CallbackUrls()
-    with listen(hearing)[0] as listening:
-        assert hearing.listening is listening
+    with listen(hearing, "https://other.example")[0] as new:
+        assert ended == [URL]
+        assert not old.is_open
+        old.close()
+        assert ended == [URL]
+        assert hearing.listening is new
+        assert hearing.url == new.url
     assert hearing.listening is None
-    assert not listening.is_open
+    assert not new.is_open
 
 
 def test_who_has_to_know_is_told_before() -> None:

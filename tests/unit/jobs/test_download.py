@@ -74,21 +74,19 @@ def test_another_length_than_asked_for(world: World, clip_path: Path) -> None:
     assert world.files() == []
 
 
-def test_what_is_no_clip(world: World) -> None:
-    """It never gets a clip's name."""
-    with pytest.raises(MediaError):
-        fetch(world, b"<html>", odd=True)
-    assert world.files() == []
-
-
-def test_no_file_is_named(world: World) -> None:
-    """Then there is nothing to fetch."""
-    with pytest.raises(MediaError, match="names no file"):
-        fetch(world, b"", url="", odd=True)
-
-
-def test_a_full_disk(world: World) -> None:
-    """What to do is said, and that it costs nothing; the half is taken away."""
-    with pytest.raises(LedgerError, match=r"No space.*costs nothing"):
-        fetch(world, OSError(errno.ENOSPC, "No space left"), odd=True)
+@pytest.mark.parametrize(
+    ("content", "more", "error", "words"),
+    [
+        (b"<html>", {}, MediaError, None),
+        (b"", {"url": ""}, MediaError, "names no file"),
+        (OSError(errno.ENOSPC, "No space left"), {}, LedgerError, r"No space.*costs nothing"),
+    ],
+    ids=["no clip", "no file", "full disk"],
+)
+def test_what_is_no_whole_clip(
+    world: World, content: bytes | OSError, more: dict[str, str], error: type, words: str | None
+) -> None:
+    """It never gets a clip's name, and nothing is left of it."""
+    with pytest.raises(error, match=words):
+        fetch(world, content, **more, odd=True)  # type: ignore[arg-type]
     assert world.files() == []

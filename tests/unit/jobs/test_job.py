@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, as_completed
 from concurrent.futures import wait as wait_for_futures
@@ -110,16 +109,6 @@ def test_a_job_that_failed_by_a_timeout_is_no_end_of_the_wait(job: Job) -> None:
     with pytest.raises(TimeoutError, match="of the job") as caught:
         job.result(1)
     assert not isinstance(caught.value, WaitTimeout)
-
-
-def test_a_wait_in_another_thread(job: Job) -> None:
-    """It ends when the job does."""
-    got: list[Clip] = []
-    thread = threading.Thread(target=lambda: got.append(job.result(PATIENCE_S)))
-    thread.start()
-    job.finish(SAVED, CLIP)
-    thread.join()
-    assert got == [CLIP]
 
 
 @pytest.mark.parametrize("wait", [Job.result, Job.exception])
@@ -354,10 +343,11 @@ def test_a_clip(tmp_path: Path) -> None:
         CLIP.frame(-1)
 
 
-def test_what_a_job_is(job: Job) -> None:
-    """Its repr names id, model and state."""
+def test_a_job_and_a_clip_print_as_one_line(job: Job) -> None:
+    """Id, model and state; which file, how long, how large, and of what."""
     assert repr(job) == "<Job ab12cd34 kling-2.6/text-to-video preparing>"
     assert job.task_id == ""
+    assert re.fullmatch(r"<Clip \S+\.mp4 [\d.]+ s \d+×\d+: '.*'>", str(CLIP))
 
 
 def test_more_is_told_of_how_a_job_ended(job: Job) -> None:
@@ -408,8 +398,3 @@ def test_a_job_is_taken_up_by_its_own_session(
     assert other.jobs() == []
     own.close()
     assert again.controller is None
-
-
-def test_a_printed_clip_is_one_line() -> None:
-    """Which file, how long, how large, and of what."""
-    assert re.fullmatch(r"<Clip \S+\.mp4 [\d.]+ s \d+×\d+: '.*'>", str(CLIP))

@@ -63,7 +63,6 @@ STATES: dict[Stage, JobState] = {
     Stage.DISCARDED: job_state.Discarded("their words."),
     Stage.FORGOTTEN: job_state.Discarded("their words."),
 }
-WITHOUT_CLIP = sorted(ENDED - {Stage.SAVED})
 
 
 def in_stage(stage: Stage) -> JobRecord:
@@ -72,19 +71,11 @@ def in_stage(stage: Stage) -> JobRecord:
 
 
 def test_a_record_describes_its_request() -> None:
-    """The prompt, and the other values as text; a card shows the image itself."""
+    """The prompt, and the other values as text; a model that is gone keeps prompt and price."""
     assert (ROW.prompt, dict(ROW.inputs)) == ("A red fox", {"duration": "5 s", "sound": "sound"})
-
-
-def test_the_emulator_is_told_apart() -> None:
-    """A job that cost no money is marked as such."""
     assert replace(ROW, service="emulator").emulated
-
-
-def test_a_model_that_is_gone_still_shows() -> None:
-    """A row of a model which this version does not have keeps its prompt and price."""
-    facts = replace(ROW, model="kling-1.0/old")
-    assert (facts.prompt, facts.price_credits, dict(facts.inputs)) == ("A red fox", 110, {})
+    gone = replace(ROW, model="kling-1.0/old")
+    assert (gone.prompt, gone.price_credits, dict(gone.inputs)) == ("A red fox", 110, {})
 
 
 def test_a_saved_row_has_its_clip() -> None:

@@ -90,22 +90,15 @@ def test_what_the_same_folder_has_paid_for_since_is_not_dropped(
     assert index.find(INTENT.fingerprint) is not None
 
 
-def test_what_was_refused_is_not_noted(world: World, index: UserIndex) -> None:
-    """It was not paid for."""
-    elsewhere(world, index).note(sent(world, Stage.REFUSED))
-    assert index.find(INTENT.fingerprint) is None
-
-
-def test_what_is_only_intended_is_not_noted(world: World, index: UserIndex) -> None:
-    """A kernel that dies now has surely sent nothing."""
-    elsewhere(world, index).note(world.ledger.intend(INTENT)[0])
-    assert index.find(INTENT.fingerprint) is None
-
-
 def test_what_is_being_sent_is_noted_until_it_is_refused(world: World, index: UserIndex) -> None:
-    """Its kernel may die before it hears: then no other folder may pay again."""
+    """A kernel that dies while it sends may have paid: then no other folder may pay again.
+
+    One that dies before has certainly sent nothing, and a refusal was not paid for.
+    """
     here = elsewhere(world, index)
     row, _ = world.ledger.intend(INTENT)
+    here.note(row)
+    assert index.find(INTENT.fingerprint) is None
     here.note(world.ledger.advance(row.id, Stage.SENDING))
     assert index.find(INTENT.fingerprint) is not None
     here.note(world.ledger.advance(row.id, Stage.REFUSED))

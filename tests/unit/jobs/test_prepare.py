@@ -21,7 +21,7 @@ from kling_nb.jobs.prepare import PreparedRequest, RequestMedia, prepare, read_m
 from kling_nb.kie.http import Downloader
 from kling_nb.media import inputs
 from kling_nb.media.audio_video import AudioVideoInput
-from kling_nb.models.clip_request import ClipRequest, media_of, with_media
+from kling_nb.models.clip_request import ClipRequest, with_media
 from kling_nb.models.parameters import Choice, Media, Text
 from kling_nb.models.prices import Price, PriceList
 from kling_nb.models.records import Column, Records
@@ -129,14 +129,6 @@ def test_what_is_to_be_done_is_told_once() -> None:
     assert str(problem).count("MP4") == 1
 
 
-def test_places_in_words() -> None:
-    """As a person reads them."""
-    places = media_of(SPEC, validate(SPEC, {"image": png(1), "cast": CAST_OF_TWO}))
-    assert [place.label for place in places.values()] == [
-        "image", "element 1: images", "element 2: images", "element 2: voice",
-    ]  # fmt: skip
-
-
 def test_other_things_in_the_places_of_the_media() -> None:
     """Names, hashes or kept files; a place without one is left out, all else stays."""
     values = validate(SPEC, {"image": png(1), "video": video(), "cast": CAST_OF_TWO})
@@ -150,15 +142,6 @@ def test_other_things_in_the_places_of_the_media() -> None:
 
 
 # --- URLs --------------------------------------------------------------------------------------
-
-
-def test_a_video_by_url() -> None:
-    """Fetched once, checked and hashed; the URL is what will be sent."""
-    found = gathered({"video": URL}, pictures=web(httpx.Response(200, content=video())))
-    [source] = found.sources["video"]
-    assert (source.url, source.origin, source.attachment.name) == (URL, URL, URL)
-    assert source.attachment.source_sha256 == hashlib.sha256(video()).hexdigest()
-    assert found.facts.durations_s == {"video": 4.0}
 
 
 ONLY_HERE = [
@@ -297,13 +280,6 @@ def test_a_length_that_is_not_allowed_with_the_rest() -> None:
         ready({"video": long})
     assert [problem.field for problem in caught.value.problems] == ["video"]
     ready({"video": long, "follows": "video"})
-
-
-def test_every_problem_of_a_request_at_once() -> None:
-    """What is wrong with a value hides nothing that is wrong with a file."""
-    with pytest.raises(InvalidInput) as caught:
-        ready({"prompt": "x" * 101, "follows": "me", "video": sound(), "cast": CAST_OF_TWO})
-    assert [problem.field for problem in caught.value.problems] == ["prompt", "follows", "video"]
 
 
 def test_what_is_noted_is_json() -> None:

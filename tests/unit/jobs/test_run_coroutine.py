@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-import tornado.concurrent
 
 import kling_nb.jobs.run_coroutine as module
 from kling_nb.jobs.background_loop import background_loop
@@ -28,13 +27,9 @@ async def inside(steps: Any) -> Any:
     return result
 
 
-def test_run_without_a_loop() -> None:
-    """In a script it is a plain `asyncio.run`."""
+def test_run_with_and_without_a_running_loop() -> None:
+    """In a script it is a plain `asyncio.run`; below `await` or in a callback it works as well."""
     assert run(answer()) == 42
-
-
-def test_run_inside_a_running_loop() -> None:
-    """In a callback or a plain function below `await` it works as well."""
     assert asyncio.run(inside(lambda: run(answer()))) == 42
 
 
@@ -219,21 +214,6 @@ def test_run_leaves_asyncio_as_it_was() -> None:
         """
     )
     assert printed == "as it was\n"
-
-
-def test_tornado_keeps_its_future() -> None:
-    """Tornado, which the kernel stands on, is not told of another Future."""
-    run(answer())
-    assert tornado.concurrent.Future is asyncio.Future
-    assert tornado.concurrent.FUTURES.count(asyncio.Future) == 1
-
-
-def test_asyncio_run_takes_a_loop_factory_afterwards() -> None:
-    """What uvicorn passes is accepted: `asyncio.run` is the original."""
-    run(answer())
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        assert runner.run(answer()) == 42
-    assert asyncio.run.__module__ == "asyncio.runners"
 
 
 def test_a_user_may_still_apply_nest_asyncio() -> None:

@@ -56,22 +56,20 @@ def prepared(spec: ModelSpec, **values: object) -> PreparedRequest:
 
 
 @pytest.mark.parametrize(
-    ("size_px", "words"),
+    ("size_px", "advice"),
     [
         ((300, 300), ""),
         ((300, 750), ""),
-        ((299, 300), "image: 299 × 300 px. It may be refused. Use a larger image."),
-        ((300, 751), "image: 300 × 751 px. It may be refused. Crop it, or use another image."),
-        (
-            (4000, 1000),
-            "image: 4,000 × 1,000 px. It may be refused. Crop it, or use another image.",
-        ),
+        ((299, 300), "Use a larger image."),
+        ((300, 751), "Crop it, or use another image."),
+        ((4000, 1000), "Crop it, or use another image."),
     ],
 )
-def test_a_frame_outside_of_the_limits(size_px: tuple[int, int], words: str) -> None:
+def test_a_frame_outside_of_the_limits(size_px: tuple[int, int], advice: str) -> None:
     """Sides of at least 300 px, width to height 2:5 to 5:2."""
     found = warnings_of([FRAME], MediaFacts(sizes_px={"image": [size_px], "other": [(1, 1)]}))
-    assert found == ((words,) if words else ())
+    words = f"image: {size_px[0]:,} × {size_px[1]:,} px. It may be refused. {advice}"
+    assert found == ((words,) if advice else ())
 
 
 @pytest.mark.parametrize(("duration_s", "warned"), [(15.0, False), (15.09, False), (15.2, True)])

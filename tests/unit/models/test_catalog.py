@@ -7,13 +7,11 @@ from itertools import product
 
 import pytest
 
-from kling_nb.core.money import DOLLARS_PER_CREDIT
 from kling_nb.errors import InvalidInput
 from kling_nb.kie.wire import create_body
-from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.clip_request import media_of, request_input
 from kling_nb.models.parameters import Choice, Flag, Media
-from kling_nb.models.records import Records
 from kling_nb.models.rules import PresenceFlag, Unsent
 from kling_nb.models.spec import ModelSpec, check_durations, price_credits, validate
 from tests.support.sample_files import document
@@ -84,9 +82,10 @@ def urls_of(spec: ModelSpec, values: dict[str, object]) -> dict[str, list[str]]:
 
 
 def test_there_are_nineteen() -> None:
-    """All of the family that stand behind the endpoint, each with a sample of its request."""
+    """All models of the family, under the names that are sent, each with a sample request."""
     assert len(CATALOGUE) == 19
     assert EXAMPLES.keys() == CATALOGUE.keys()
+    assert all(spec.name == name for name, spec in CATALOGUE.items())
 
 
 @SPECS
@@ -124,43 +123,30 @@ def test_samples_have_every_field(spec: ModelSpec) -> None:
 @SPECS
 def test_defaults_validate(spec: ModelSpec) -> None:
     """A prompt, and a source where one is needed, is enough."""
-    values = validate(spec, least(spec))
-    assert {p.name for p in spec.parameters if p.required} <= set(values)
+    assert {p.name for p in spec.parameters if p.required} <= set(validate(spec, least(spec)))
 
 
 @SPECS
-def test_the_default_is_the_cheapest(spec: ModelSpec) -> None:
-    """What nobody asked for costs nothing more, but for the length of 5 s."""
+def test_every_choice_has_a_price_and_the_default_is_the_cheapest(spec: ModelSpec) -> None:
+    """The default duration is 5 s; every other default costs no more than another choice."""
     durations_s = {"video": 7.0, "audio": 7.0}
-    usual = price_credits(spec, validate(spec, least(spec)), durations_s)
-    assert usual is not None
+
+    def price(chosen: dict[str, object]) -> float:
+        found = price_credits(spec, validate(spec, {**least(spec), **chosen}), durations_s)
+        assert found is not None
+        return found
+
     for chosen in every_choice(spec):
-        price = price_credits(
-            spec, validate(spec, {**least(spec), **chosen, "duration": None}), durations_s
-        )
-        assert price is not None
-        assert price >= usual
+        price(chosen)
+        assert price({**chosen, "duration": None}) >= price({})
 
 
 @SPECS
-def test_every_choice_has_a_price(spec: ModelSpec) -> None:
-    """Whatever a person may choose, the price is known before anything is sent."""
-    for chosen in every_choice(spec):
-        values = validate(spec, {**least(spec), **chosen})
-        assert price_credits(spec, values, {"video": 7.0, "audio": 7.0}) is not None
-
-
-@SPECS
-def test_prices_and_fields_have_a_date_or_a_source(spec: ModelSpec) -> None:
-    """Prices move: they carry the day they were true and where they are from."""
+def test_a_spec_is_sourced_and_its_options_have_names(spec: ModelSpec) -> None:
+    """Prices have a day and a source; every parameter can be written in a cell, with help."""
     assert date(2026, 1, 1) < spec.prices.as_of < date(2027, 1, 1)
     assert spec.prices.source
     assert spec.source
-
-
-@SPECS
-def test_names_are_options_and_letters_are_not_shared(spec: ModelSpec) -> None:
-    """Every parameter can be written in a cell, and no letter means two things."""
     letters = [parameter.flag for parameter in spec.parameters if parameter.flag]
     assert len(letters) == len(set(letters))
     assert not set(letters) & set("mown")
@@ -193,13 +179,9 @@ def test_price_lines_name_real_fields_and_values(spec: ModelSpec) -> None:
             assert spec.parameter(line.per_s_of)
 
 
-@SPECS
-def test_the_catalogue_is_keyed_by_the_services_name(spec: ModelSpec) -> None:
-    """A model is found by the name that is sent."""
-    assert CATALOGUE[spec.name] is spec
-
-
 # --- prices ------------------------------------------------------------------------------------
+
+VIDEO_ONLY: dict[str, object] = {"video": "a.mp4", "image": None}
 
 
 @pytest.mark.parametrize(
@@ -229,17 +211,9 @@ def test_the_catalogue_is_keyed_by_the_services_name(spec: ModelSpec) -> None:
         ("kling-3.0-omni/text-to-video", {"resolution": "4k", "duration": 3}, 3 * 67),
         ("kling-3.0-omni/reference-to-video", {"resolution": "720p"}, 5 * 14),
         ("kling-3.0-omni/reference-to-video", {"resolution": "4k", "sound": True}, 5 * 67),
-        ("kling-3.0-omni/reference-to-video", {"video": "a.mp4", "image": None}, 7 * 20),
-        (
-            "kling-3.0-omni/reference-to-video",
-            {"video": "a.mp4", "image": None, "resolution": "1080p"},
-            7 * 27,
-        ),
-        (
-            "kling-3.0-omni/reference-to-video",
-            {"video": "a.mp4", "image": None, "resolution": "4k"},
-            7 * 67,
-        ),
+        ("kling-3.0-omni/reference-to-video", VIDEO_ONLY, 7 * 20),
+        ("kling-3.0-omni/reference-to-video", VIDEO_ONLY | {"resolution": "1080p"}, 7 * 27),
+        ("kling-3.0-omni/reference-to-video", VIDEO_ONLY | {"resolution": "4k"}, 7 * 67),
         ("kling-3.0-omni/reference-to-video", {"video": "a.mp4"}, 7 * 20),
         ("kling-3.0-omni/reference-to-video", {"video": "a.mp4", "duration": 9}, 9 * 20),
         ("kling-3.0-omni/transformation", {}, 7 * 20),
@@ -296,33 +270,17 @@ def test_a_price_by_the_second_is_not_known_before_the_length_is() -> None:
         assert price_credits(spec, validate(spec, least(spec))) is None
 
 
-def test_dollars() -> None:
-    """Source: published price pages, 2026-03 to 2026-10."""
-    assert DOLLARS_PER_CREDIT == 0.005
-
-
 # --- what a person need not know ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "field"),
-    [
-        ("kling-3.0/video", "multi_shots"),
-        ("kling-3.0-omni/text-to-video", "customize_multi_shots"),
-        ("kling-3.0-omni/image-to-video", "customize_multi_shots"),
-        ("kling-3.0-omni/reference-to-video", "customize_multi_shots"),
-    ],
-)
-def test_the_service_is_told_of_shots(name: str, field: str) -> None:
-    """The flag follows from the shots, and is sent either way: its own default may be true."""
-    assert sent_by(name)[field] is False
-    assert sent_by(name, shots=SHOTS)[field] is True
-
-
 @pytest.mark.parametrize("name", SHOT_MODELS)
-def test_shots_need_no_length(name: str) -> None:
-    """Together they are as long as they are."""
-    assert float(str(sent_by(name, shots=SHOTS)["duration"])) == 7
+def test_shots_set_their_flag_and_the_duration(name: str) -> None:
+    """The flag is sent either way (its own default may be true); the duration is the sum."""
+    field = "multi_shots" if name == "kling-3.0/video" else "customize_multi_shots"
+    sent = sent_by(name, shots=SHOTS)
+    assert (sent_by(name)[field], sent[field]) == (False, True)
+    assert float(str(sent["duration"])) == 7
+    assert sent_by(name, shots=SHOTS, duration=7) == sent
 
 
 def test_shots_need_no_prompt_at_3_0_and_one_at_omni() -> None:
@@ -330,12 +288,6 @@ def test_shots_need_no_prompt_at_3_0_and_one_at_omni() -> None:
     assert "prompt" not in sent_by("kling-3.0/video", prompt="", shots=SHOTS)
     for name in SHOT_MODELS[1:]:
         assert problem_of(name, prompt="", shots=SHOTS)[0] == "prompt"
-
-
-@pytest.mark.parametrize("name", SHOT_MODELS)
-def test_the_same_length_may_be_given_beside_shots(name: str) -> None:
-    """Saying what follows anyway is no mistake."""
-    assert sent_by(name, shots=SHOTS, duration=7) == sent_by(name, shots=SHOTS)
 
 
 def test_a_shape_is_chosen_only_without_an_image() -> None:
@@ -373,35 +325,23 @@ def test_a_reference_video_may_be_longer_where_it_says_how_one_faces(name: str) 
     assert check_durations(spec, turned, {"video": 30.0}) == []
 
 
-# --- the two of the beginning ------------------------------------------------------------------
-
-
-def test_silent_and_short_is_the_default() -> None:
-    """What nobody asked for is the cheapest: `sound` false and `duration` "5"."""
-    for spec in (IMAGE_TO_VIDEO, TEXT_TO_VIDEO):
-        values = validate(spec, least(spec))
-        assert (values["sound"], values["duration"]) == (False, "5")
-
-
-def test_a_picture_is_one_of_three_types_of_at_most_10_mb() -> None:
-    """Source: the specification."""
-    (image,) = IMAGE_TO_VIDEO.media
-    assert isinstance(image.kind, Media)
-    assert image.kind.mime_types == ("image/jpeg", "image/png", "image/webp")
-    assert (image.kind.max_bytes, image.kind.max_count) == (10_000_000, 1)
-
-
-def test_an_actor_is_large_and_not_too_long() -> None:
-    """Source: documentation, crawl of 2026-08: sides over 300 px, ratio from 2:5 to 5:2."""
-    kind = CATALOGUE["kling-2.6/motion-control"].parameter("image").kind
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("kling-2.6/image-to-video", {"max_count": 1, "max_bytes": 10_000_000,
+         "mime_types": ("image/jpeg", "image/png", "image/webp")}),
+        ("kling-2.6/motion-control", {"over_px": 300, "ratio": (0.4, 2.5)}),
+    ],
+)  # fmt: skip
+def test_the_limits_of_an_image(name: str, limits: dict[str, object]) -> None:
+    """Source: the specification; motion control: documentation, crawl of 2026-08."""
+    kind = CATALOGUE[name].parameter("image").kind
     assert isinstance(kind, Media)
-    assert (kind.over_px, kind.ratio) == (300, (0.4, 2.5))
+    assert {field: getattr(kind, field) for field in limits} == limits
 
 
-def test_an_element_has_its_pictures_under_the_services_name() -> None:
-    """Source: documentation, crawl of 2026-08: 2 to 4 pictures in `element_input_urls`."""
-    kind = CATALOGUE["kling-3.0/video"].parameter("elements").kind
-    assert isinstance(kind, Records)
+def test_an_element_has_its_images_under_the_services_name() -> None:
+    """Source: documentation, crawl of 2026-08: 2 to 4 images in `element_input_urls`."""
     assert sent_by("kling-3.0/video", elements=[ELEMENT])["kling_elements"] == [
         {"name": "fox", "description": "red", "element_input_urls": ["a.png", "b.png"]}
     ]

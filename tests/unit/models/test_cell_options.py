@@ -51,12 +51,16 @@ def test_the_options_of_one_model_are_a_table(spec: ModelSpec) -> None:
 
 
 @SPECS
-def test_help_of_a_parser_has_the_choices(spec: ModelSpec) -> None:
-    """Where there are few values, help names them all."""
+def test_choices_are_in_the_help_and_completed(spec: ModelSpec) -> None:
+    """Where there are few values, both name them all."""
     text = " ".join(parser_of(spec).format_help().split())
+    options = options_of(spec)
+    assert options["--model"] == options["-m"] == tuple(CATALOGUE)
+    assert options["--embed"] == EMBED_CHOICES
     for parameter in spec.parameters:
         if isinstance(parameter.kind, Choice):
             assert ", ".join(parameter.kind.options) in text
+            assert options[f"--{parameter.name.replace('_', '-')}"] == parameter.kind.options
 
 
 @SPECS
@@ -69,17 +73,6 @@ def test_completion_knows_every_option(spec: ModelSpec) -> None:
             assert not parameter.flag or f"-{parameter.flag}" in options
     assert {"-m", "-o", "-w", "-n", "--take", "--callback"} <= options.keys()
     assert "--prompt" not in options
-
-
-@SPECS
-def test_completion_knows_the_choices(spec: ModelSpec) -> None:
-    """Where there are few values, they can be completed."""
-    options = options_of(spec)
-    assert options["--model"] == options["-m"] == tuple(CATALOGUE)
-    assert options["--embed"] == EMBED_CHOICES
-    for parameter in spec.parameters:
-        if isinstance(parameter.kind, Choice):
-            assert options[f"--{parameter.name.replace('_', '-')}"] == parameter.kind.options
 
 
 def test_numbers_are_completed_where_they_are_few() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -71,30 +72,30 @@ def of_text(**given: object) -> str:
     return name_of(TEXT_TO_VIDEO, {"prompt": PROMPT, **given})
 
 
-def test_golden_image_to_video() -> None:
-    """The default request of the model."""
-    assert of_image() == GOLDEN_IMAGE
+IMAGE: dict[str, object] = {"prompt": PROMPT, "image": "fox.png"}
+TEXT: dict[str, object] = {"prompt": PROMPT}
+LINES = '雪の中の狐 🦊\n"slow" push-in'
 
 
-def test_golden_image_to_video_with_sound() -> None:
-    """Every value other than its default, on the emulator."""
-    values: dict[str, object] = {
-        "prompt": PROMPT,
-        "image": "fox.png",
-        "duration": "10",
-        "sound": True,
-    }
-    assert name_of(IMAGE_TO_VIDEO, values, service="emulator") == GOLDEN_IMAGE_LOUD
-
-
-def test_golden_text_to_video() -> None:
-    """The default request of the model."""
-    assert of_text() == GOLDEN_TEXT
-
-
-def test_golden_second_take() -> None:
-    """Another result for the same request."""
-    assert name_of(TEXT_TO_VIDEO, {"prompt": PROMPT}, take=2) == GOLDEN_TEXT_TAKE_2
+@pytest.mark.parametrize(
+    ("spec", "given", "more", "golden"),
+    [
+        (IMAGE_TO_VIDEO, IMAGE, {}, GOLDEN_IMAGE),
+        (IMAGE_TO_VIDEO, IMAGE | {"duration": "10", "sound": True}, {"service": "emulator"},
+         GOLDEN_IMAGE_LOUD),
+        (TEXT_TO_VIDEO, TEXT, {}, GOLDEN_TEXT),
+        (TEXT_TO_VIDEO, TEXT, {"take": 2}, GOLDEN_TEXT_TAKE_2),
+        (TEXT_TO_VIDEO, {"prompt": LINES}, {}, GOLDEN_UNICODE),
+        (TEXT_TO_VIDEO, {"prompt": LINES.replace("\n", "\r\n")}, {}, GOLDEN_UNICODE),
+        (TEXT_TO_VIDEO, {"prompt": LINES.replace("\n", "\r")}, {}, GOLDEN_UNICODE),
+    ],
+    ids=["image", "every value", "text", "take 2", "Unicode", "Windows line ends", "CR"],
+)  # fmt: skip
+def test_golden(
+    spec: ModelSpec, given: dict[str, object], more: dict[str, Any], golden: str
+) -> None:
+    """Default requests, other values, another take; characters in one spelling everywhere."""
+    assert name_of(spec, given, **more) == golden
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -108,11 +109,6 @@ def test_golden_samples(name: str) -> None:
     media = {path: [PICTURE] * len(m.given) for path, m in media_of(spec, values).items()}
     golden = dict(line.split() for line in GOLDEN_SAMPLES.strip().splitlines())
     assert fingerprint(spec, values, media, service="live", take=1) == golden[name]
-
-
-def test_golden_unicode_and_lines() -> None:
-    """Characters beyond ASCII, quotes and line ends are part of the name, in one spelling."""
-    assert of_text(prompt='雪の中の狐 🦊\n"slow" push-in') == GOLDEN_UNICODE
 
 
 @pytest.mark.parametrize(
@@ -140,23 +136,17 @@ def test_the_order_of_values_is_no_part_of_it() -> None:
     assert name_of(IMAGE_TO_VIDEO, dict(reversed(given.items()))) == GOLDEN_IMAGE
 
 
-def test_the_style_of_line_ends_is_no_part_of_it() -> None:
-    """The same notebook on Windows and on Linux asks for the same clip."""
-    assert len({of_text(prompt=f"a{end}b") for end in ("\n", "\r\n", "\r")}) == 1
-
-
 def test_what_makes_another_request() -> None:
     """Prompt, value, picture, take, service and model each make another name."""
-    image: dict[str, object] = {"prompt": PROMPT, "image": "fox.png"}
     names = {
         of_image(),
         of_image(prompt=PROMPT + "."),
         of_image(duration="10"),
         of_image(sound=True),
-        name_of(IMAGE_TO_VIDEO, image, picture=OTHER_PICTURE),
-        name_of(IMAGE_TO_VIDEO, image, take=2),
-        name_of(IMAGE_TO_VIDEO, image, service="emulator"),
-        name_of(replace(IMAGE_TO_VIDEO, name="kling-9/image-to-video"), image),
+        name_of(IMAGE_TO_VIDEO, IMAGE, picture=OTHER_PICTURE),
+        name_of(IMAGE_TO_VIDEO, IMAGE, take=2),
+        name_of(IMAGE_TO_VIDEO, IMAGE, service="emulator"),
+        name_of(replace(IMAGE_TO_VIDEO, name="kling-9/image-to-video"), IMAGE),
         of_text(),
         of_text(aspect_ratio="1:1"),
     }
@@ -167,14 +157,6 @@ def test_a_parameter_that_is_added_later_changes_nothing_at_its_default() -> Non
     """A new option must not make people pay again for clips they have."""
     later = Parameter("style", Choice(("plain", "ink")), "look", default="plain", added_later=True)
     newer = replace(IMAGE_TO_VIDEO, parameters=(*IMAGE_TO_VIDEO.parameters, later))
-    image: dict[str, object] = {"prompt": PROMPT, "image": "fox.png"}
-    assert name_of(newer, image) == GOLDEN_IMAGE
-    assert name_of(newer, {**image, "style": "plain"}) == GOLDEN_IMAGE
-    assert name_of(newer, {**image, "style": "ink"}) != GOLDEN_IMAGE
-
-
-@pytest.mark.parametrize("golden", [GOLDEN_IMAGE, GOLDEN_TEXT, GOLDEN_UNICODE])
-def test_a_name_is_64_hex_characters(golden: str) -> None:
-    """A fingerprint is a SHA-256 in lower case."""
-    assert len(golden) == 64
-    assert set(golden) <= set("0123456789abcdef")
+    assert name_of(newer, IMAGE) == GOLDEN_IMAGE
+    assert name_of(newer, {**IMAGE, "style": "plain"}) == GOLDEN_IMAGE
+    assert name_of(newer, {**IMAGE, "style": "ink"}) != GOLDEN_IMAGE

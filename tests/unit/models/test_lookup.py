@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from kling_nb.core.text import nearest
 from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.lookup import find_model
@@ -58,9 +57,3 @@ def test_a_slip_names_the_nearest() -> None:
             find_model(name)
         assert "did you mean" not in str(caught.value)
         assert IMAGE_TO_VIDEO.name in str(caught.value)
-
-
-def test_nearest_is_nothing_where_nothing_is_near() -> None:
-    """A guess that helps nobody is not made."""
-    assert nearest("balanse", ["balance", "jobs"]) == "balance"
-    assert nearest("xyz", ["balance", "jobs"]) == ""

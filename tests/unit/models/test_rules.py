@@ -10,7 +10,6 @@ import pytest
 
 from kling_nb.errors import InvalidInput, Problem
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.cell import option_rows, read_cell
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.prices import PriceList
 from kling_nb.models.rules import (
@@ -26,7 +25,6 @@ from kling_nb.models.rules import (
     RuleInput,
     SumOf,
     When,
-    broken_rules,
 )
 from kling_nb.models.spec import ModelSpec, Parameter, check_durations, validate
 
@@ -203,29 +201,12 @@ def test_rules_are_told_beside_their_field() -> None:
     assert spec.remarks("mode") == ()
 
 
-def test_no_rules_break_nothing() -> None:
-    """A model without rules is what it was."""
-    assert broken_rules((), RuleInput({"image": "a"}, {})) == []
-    assert problems() == []
-
-
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_rules_of_real_models_name_real_fields(name: str) -> None:
     """A rule about a field that is not there could never be mended."""
     names = {parameter.name for parameter in CATALOGUE[name].parameters}
     for rule in CATALOGUE[name].rules:
         assert set(rule.fields) <= names
-
-
-def test_the_magic_tells_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Help of a cell has them beside their option, and an error names the option to mend."""
-    spec = replace(SPEC, rules=(Needs("tail", "image"), OnlyWith("scale", "mode", ("pro",))))
-    monkeypatch.setitem(CATALOGUE, spec.name, spec)  # type: ignore[arg-type]
-    told = {row[0]: row[-1] for row in option_rows(spec)}
-    assert told["--scale"] == "how close; only with mode pro"
-    cell = read_cell(f"--model {spec.name} --tail b.png", "go", {})
-    with pytest.raises(InvalidInput, match="image: is missing; tail needs it"):
-        validate(cell.spec, cell.values)
 
 
 @pytest.mark.parametrize(
@@ -276,16 +257,11 @@ def test_a_length_is_judged_while_another_field_says_so(
     mode: str, duration_s: float, is_broken: bool
 ) -> None:
     """A sound track that ends a little later than its pictures breaks nothing."""
-    spec = replace(SPEC, rules=(LastsAtMost("tail", "mode", ("std",), longest_s=10),))
-    values = {"tail": "a.mp4", "mode": mode}
+    rule = LastsAtMost("tail", "mode", ("std",), longest_s=10)
+    spec, values = replace(SPEC, rules=(rule,)), {"tail": "a.mp4", "mode": mode}
+    assert validate(spec, values)["mode"] == mode, "the validator opens no file"
     problems = check_durations(spec, values, {"tail": duration_s})
     assert bool(problems) is is_broken
     if problems:
         assert problems[0].field == "tail"
         assert "at most 10 s with mode std; shorten it, or set another mode" in str(problems[0])
-
-
-def test_nothing_is_said_of_a_length_that_is_not_known() -> None:
-    """The validator opens no file."""
-    rule = LastsAtMost("tail", "mode", ("std",), longest_s=10)
-    assert problems(rule, tail="a.mp4", mode="std") == []

@@ -59,19 +59,21 @@ def transform(clock: CellClock, cell: str) -> str:
     return "".join(awaiting(clock)(text.splitlines(keepends=True)))
 
 
-@pytest.mark.parametrize("line", ["--wait", "-w", "-i fox.png --wait -o fox", "-d 10 -w --sound"])
-def test_a_waiting_cell_is_awaited(clock: CellClock, line: str) -> None:
-    """By a magic of its own, with line and body unchanged."""
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ("--wait", "--wait"),
+        ("-w", "-w"),
+        ("-i fox.png --wait -o fox", "-i fox.png --wait -o fox"),
+        ("-d 10 -w --sound", "-d 10 -w --sound"),
+        ("-i fox.png \\\n  --wait", "-i fox.png --wait"),
+    ],
+)
+def test_a_waiting_cell_is_awaited(clock: CellClock, written: str, line: str) -> None:
+    """By a magic of its own, with line and body unchanged, also where the line goes on."""
     body = "A fox, {it} said \"100 %\" and 'ran'\n\\n\n"
-    written = f"await get_ipython().run_cell_magic({AWAITED!r}, {line!r}, {body!r})\n"
-    assert transform(clock, f"%%kling {line}\n{body}") == written
-
-
-def test_a_line_that_goes_on_is_awaited(clock: CellClock) -> None:
-    """Wherever `--wait` stands in it."""
-    line, body = "-i fox.png --wait", "rain\n"
-    written = f"await get_ipython().run_cell_magic({AWAITED!r}, {line!r}, {body!r})\n"
-    assert transform(clock, "%%kling -i fox.png \\\n  --wait\nrain\n") == written
+    awaited = f"await get_ipython().run_cell_magic({AWAITED!r}, {line!r}, {body!r})\n"
+    assert transform(clock, f"%%kling {written}\n{body}") == awaited
 
 
 @pytest.mark.parametrize(
@@ -108,38 +110,32 @@ def test_a_cell_within_a_cell_is_left_alone(clock: CellClock, events: Events) ->
     assert AWAITED in transform(clock, cell)
 
 
-def test_the_outer_cell_runs_on_when_an_inner_one_ends(clock: CellClock, events: Events) -> None:
-    """As in a loop of `run_cell`."""
-    events.begin("outer")
-    events.begin("inner")
-    events.end("inner")
-    assert clock.is_running
-    events.end("outer")
-    assert not clock.is_running
+@pytest.mark.parametrize(
+    ("steps", "is_running"),
+    [
+        (["begin outer", "begin inner", "end inner"], True),
+        (["begin outer", "begin inner", "end inner", "end outer"], False),
+        (["end %load_ext kling_nb"], False),
+        (["end %load_ext kling_nb", "begin outer", "end "], True),
+        (["begin outer", "begin inner", "interrupt"], False),
+    ],
+    ids=["inner ended", "both ended", "only ended", "empty cell ended", "interrupted"],
+)
+def test_a_cell_runs_until_it_ends(
+    clock: CellClock, events: Events, steps: list[str], is_running: bool
+) -> None:
+    """An inner cell ends alone; an empty cell and the one that loads the extension only end.
 
-
-def test_ends_without_a_beginning_do_not_count(clock: CellClock, events: Events) -> None:
-    """An empty cell only ends, and so does the cell that loads the extension."""
-    events.end("%load_ext kling_nb")
-    assert not clock.is_running
-    events.begin("outer")
-    events.end("")
-    assert clock.is_running
-
-
-def test_an_interrupted_cell_has_ended(clock: CellClock, events: Events) -> None:
-    """The kernel has no result for it, and none for what ran within."""
-    events.begin("outer")
-    events.begin("inner")
-    events.end(None)
-    assert not clock.is_running
-
-
-def test_each_cell_is_a_moment(clock: CellClock, events: Events) -> None:
-    """So that a display of this cell can be told from one of an earlier cell."""
-    first = clock.now
-    events.begin("a")
-    assert clock.now == first + 1
+    The kernel has no result for an interrupted cell, and none for what ran within.
+    """
+    for what, _, cell in (step.partition(" ") for step in steps):
+        if what == "begin":
+            moment = clock.now
+            events.begin(cell)
+            assert clock.now == moment + 1, "a display can be told from one of an earlier cell"
+        else:
+            events.end(None if what == "interrupt" else cell)
+    assert clock.is_running is is_running
 
 
 @pytest.mark.parametrize("above", ["", "# why\n", "\n\n", "  # one\n\n# two\n"])

@@ -60,6 +60,7 @@ def test_a_small_clip_is_embedded_whole(saved: Saved, clip_path: Path) -> None:
     assert "<source" not in html
     assert "href=" not in html
     assert video_attributes(FACTS)[:20] in html
+    assert "some browsers" not in html
 
 
 def test_never_embedding_shows_a_still(
@@ -125,11 +126,6 @@ def test_a_poster_says_that_the_file_may_not_play(saved: Saved, tmp_path: Path) 
         assert "The file is MPEG-4 Part 2 (Simple Profile, yuv420p)" in html
     assert make_preview(state, "always")
     assert "<video" in card_bundle(FACTS, state, "always", makes_preview=False)["text/html"]
-
-
-def test_a_usual_clip_has_no_note(saved: Saved) -> None:
-    """Most cards say nothing of browsers."""
-    assert "some browsers" not in card_bundle(FACTS, saved)["text/html"]
 
 
 def test_without_a_preview_poster_and_link_stay(

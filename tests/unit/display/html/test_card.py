@@ -11,7 +11,6 @@ from kling_nb.core.job_state import (
     JobState,
     Preparing,
     Refused,
-    Saved,
     Unresponsive,
     Uploading,
 )
@@ -19,7 +18,6 @@ from kling_nb.display import html
 from kling_nb.storage.job_record import JobRecord
 from tests.support.html_outline import Outline, live, record, text
 from tests.support.html_states import (
-    ALREADY,
     EMULATED,
     ENDED,
     EVERY,
@@ -65,18 +63,13 @@ def test_text_and_html_hold_the_same_facts(state: JobState) -> None:
         assert fact in plain
 
 
-@pytest.mark.parametrize("state", RUNNING, ids=name_of)
-def test_a_running_record_tells_the_reader_of_a_saved_notebook_what_to_do(state: JobState) -> None:
-    """The one line that a living foot hides."""
+@pytest.mark.parametrize("state", EVERY, ids=name_of)
+def test_only_a_running_record_says_to_run_its_cell_again(state: JobState) -> None:
+    """For the reader of a saved notebook: the one line that live card actions hide."""
     markup = record(state)
-    assert Outline(markup).only("kling-saved-only")
-    assert "Run this cell again to see the clip: 0 credits" in Outline(markup).text
-
-
-@pytest.mark.parametrize("state", ENDED, ids=name_of)
-def test_an_ended_record_is_final(state: JobState) -> None:
-    """Nothing in it asks to be run again to see the clip."""
-    assert 'class="kling-saved-only"' not in record(state)
+    assert ('class="kling-saved-only"' in markup) == (state in RUNNING)
+    hint = "Run this cell again to see the clip: 0 credits"
+    assert (hint in Outline(markup).text) == (state in RUNNING)
 
 
 def test_running_states_have_the_same_pieces() -> None:
@@ -92,65 +85,47 @@ def test_running_states_have_the_same_pieces() -> None:
     assert len(outlines) == 1
 
 
-def test_the_picture_has_its_room_and_its_words() -> None:
-    """Width and height are known before decoding, and alt says what it is."""
-    picture = Outline(record(WAITING)).only("kling-picture")
-    assert (picture["width"], picture["height"], picture["alt"]) == ("144", "81", "Image fox.png")
-
-
-def test_without_a_picture_there_is_no_gap() -> None:
-    """A text-to-video card has no picture column."""
+def test_the_image_has_its_room_and_its_text() -> None:
+    """Width and height are known before decoding, alt says what it is; no image leaves no gap."""
+    image = Outline(record(WAITING)).only("kling-picture")
+    assert (image["width"], image["height"], image["alt"]) == ("144", "81", "Image fox.png")
+    assert Outline(record(SAVED)).only("kling-picture")["width"] == "640"
     assert "kling-side" not in record(WAITING, replace(FACTS, thumbnail=b"")).split("</style>")[1]
 
 
 def test_the_bar_has_its_role_and_values() -> None:
-    """A screen reader is told how far it is, and in words."""
-    bar = Outline(live(WAITING)).only("kling-bar")
+    """For a screen reader; where no style sheet is kept, its width is literal.
+
+    Its times are delays: a new message continues the motion, and none is needed.
+    """
+    outline = Outline(live(WAITING))
+    bar = outline.only("kling-bar")
     assert (bar["role"], bar["aria-valuenow"]) == ("progressbar", "44")
     assert (bar["aria-valuemin"], bar["aria-valuemax"]) == ("0", "100")
     assert bar["aria-label"] == "Progress of the clip"
     assert str(bar["aria-valuetext"]).startswith("elapsed 1 min 12 s")
-
-
-def test_the_bar_has_a_literal_width_where_no_style_sheet_lives() -> None:
-    """44 % is 44 % without any animation."""
-    assert str(Outline(live(WAITING)).only("kling-fill")["style"]).endswith("width:44%")
-
-
-def test_the_bar_goes_on_from_where_it_was() -> None:
-    """Its times are delays, so that a new message continues the motion and none is needed."""
-    style = str(Outline(live(WAITING)).only("kling-live")["style"])
+    assert str(outline.only("kling-fill")["style"]).endswith("width:44%")
+    style = str(outline.only("kling-live")["style"])
     assert style.endswith("--kling-span:164s;--kling-passed:-72.0s;--kling-left:92.0s")
 
 
-def test_a_clock_that_runs_backwards_does_not_break_the_bar() -> None:
-    """A task from the future has just begun."""
-    bar = Outline(live(replace(WAITING, since=ago(-30)))).only("kling-bar")
-    assert bar["aria-valuenow"] == "0"
-
-
-def test_later_than_usual_the_bar_is_full_and_says_why() -> None:
-    """It never goes beyond its end."""
-    outline = Outline(live(replace(WAITING, since=ago(400))))
-    assert outline.only("kling-bar")["aria-valuenow"] == "100"
-    assert "slower than usual" in outline.text
-
-
-@pytest.mark.parametrize("state", [Preparing(), Downloading(TASK, 5, None), Uploading(0, 0)])
-def test_a_bar_that_cannot_know_claims_no_value(state: JobState) -> None:
-    """No value is made up for a step of unknown length."""
-    assert "aria-valuenow" not in Outline(live(state)).only("kling-bar")
-
-
-def test_a_transfers_bar_is_its_share() -> None:
-    """Bytes of bytes."""
-    assert Outline(live(Downloading(TASK, 25, 100))).only("kling-bar")["aria-valuenow"] == "25"
-
-
-def test_out_of_sight_keeps_the_bar() -> None:
-    """The job goes on, and so does its expectation."""
-    state = Unresponsive(TASK, ago(82), 164, ago(40), "no route")
-    assert Outline(live(state)).only("kling-bar")["aria-valuenow"] == "50"
+@pytest.mark.parametrize(
+    ("state", "value"),
+    [
+        (replace(WAITING, since=ago(-30)), "0"),
+        (replace(WAITING, since=ago(400)), "100"),
+        (Unresponsive(TASK, ago(82), 164, ago(40), "no route"), "50"),
+        (Downloading(TASK, 25, 100), "25"),
+        (Downloading(TASK, 5, None), None),
+        (Preparing(), None),
+        (Uploading(0, 0), None),
+    ],
+    ids=["a clock that runs backwards", "later than usual", "no answer", "bytes of bytes",
+         "unknown length", "preparing", "no bytes"],
+)  # fmt: skip
+def test_the_value_of_the_bar(state: JobState, value: str | None) -> None:
+    """From 0 to 100; a step of unknown length has none."""
+    assert Outline(live(state)).only("kling-bar").get("aria-valuenow") == value
 
 
 def test_a_saved_clip_shows_its_player_first() -> None:
@@ -166,16 +141,6 @@ def test_a_saved_clip_shows_its_player_first() -> None:
         "Open the file (0.9 MB)",
     ):
         assert fact in shown
-
-
-def test_a_saved_clip_without_a_player_shows_the_picture() -> None:
-    """There is always something to see."""
-    assert Outline(record(SAVED)).only("kling-picture")["width"] == "640"
-
-
-def test_a_second_run_says_when_it_was_made() -> None:
-    """And that it costs nothing now."""
-    assert "made on 20 November · 0 credits now" in Outline(record(ALREADY)).text
 
 
 def test_the_player_has_a_label_and_its_room() -> None:
@@ -199,13 +164,9 @@ def test_a_long_prompt_is_cut_and_whole_in_a_fold() -> None:
 
 
 def test_the_cell_is_there_to_copy_exactly() -> None:
-    """What is shown is what makes the same request."""
+    """Invisible characters are warned of: a copy would be another request, and paid for."""
     cell = '%%kling -i "a b.png"\n{x} <b> & 100 %\n\n  indented'
     assert cell in Outline(record(SAVED, replace(FACTS, cell=cell))).text
-
-
-def test_a_cell_with_invisible_characters_warns() -> None:
-    """A copy of it would be another request, and would be paid for."""
     assert "Invisible characters" in record(SAVED, replace(FACTS, cell="a\u202eb"))
     assert "Invisible characters" not in record(SAVED)
 
@@ -281,12 +242,9 @@ def test_a_notice_says_its_kind_in_a_word(kind: html.NoticeKind, word: str) -> N
 
 @pytest.mark.parametrize("state", [*EVERY, Refused("no")], ids=name_of)
 def test_no_card_uses_what_an_untrusted_notebook_removes(state: JobState) -> None:
-    """Outside the style sheet: no variable, no script, no button."""
-    bare = record(state).split("</style>")[1]
+    """Outside the style sheet: no variable, no script, no button; and it is below 20 kB."""
+    markup = record(state)
+    bare = markup.split("</style>")[1]
     assert "var(" not in bare
     assert "<button" not in bare
-
-
-def test_records_are_small() -> None:
-    """A card without its pictures adds less than 20 kB to a notebook."""
-    assert max(len(record(state)) for state in EVERY if not isinstance(state, Saved)) < 20_000
+    assert len(markup) < 20_000

@@ -19,7 +19,6 @@ from tests.support.html_states import (
     SAVED,
     TASK,
     UNKNOWN,
-    WAITING,
     name_of,
 )
 
@@ -51,7 +50,7 @@ def test_every_button_is_a_button_of_its_job(state: JobState) -> None:
 def test_a_running_job_has_a_bar_and_can_be_left_once_it_is_accepted(state: JobState) -> None:
     """Before that there is nothing to stop: the button keeps its room and is off."""
     markup = foot(state)
-    assert "progressbar" in markup
+    assert -1 < markup.index("progressbar") < markup.index("<button")
     assert words(markup) == ["detach"]
     assert ("disabled" in buttons(markup)[0]) != bool(getattr(state, "task_id", ""))
 
@@ -77,24 +76,32 @@ def test_another_take_says_its_price(facts: JobRecord, label: str) -> None:
     assert label in Outline(foot(SAVED, facts)).text
 
 
-def test_a_saved_clip_can_be_taken_again_copied_and_found() -> None:
-    """In that order."""
-    assert words(foot(SAVED)) == ["take", "copy", "file"]
+@pytest.mark.parametrize(
+    ("state", "cell", "expected"),
+    [
+        (SAVED, FACTS.cell, ["take", "copy", "file"]),
+        (SAVED, "", ["take", "file"]),
+        (Detached(""), FACTS.cell, ["copy"]),
+    ],
+    ids=["saved", "made without a cell", "never accepted"],
+)
+def test_the_buttons_in_their_order(state: JobState, cell: str, expected: list[str]) -> None:
+    """Without a cell there is none to copy; without a task there is none to resume."""
+    assert words(foot(state, replace(FACTS, cell=cell))) == expected
 
 
-@pytest.mark.parametrize("state", ENDED, ids=name_of)
+@pytest.mark.parametrize(
+    "state", [*ENDED, failed(55.0), failed(None)], ids=lambda state: type(state).__name__
+)
 def test_only_what_was_not_charged_can_be_paid_again_with_a_click(state: JobState) -> None:
-    """A lost answer, a lost task, a refusal: no button there makes a task."""
-    pays = "take" in words(foot(state))
-    assert pays == (state == SAVED or (isinstance(state, Failed) and state.credits == 0))
+    """A lost answer, a lost task, a refusal: no button there makes a task.
 
-
-@pytest.mark.parametrize(("credits", "pays"), [(0.0, True), (55.0, False), (None, False)])
-def test_a_failure_that_may_have_cost_offers_no_new_task(credits: float | None, pays: bool) -> None:
-    """Where it cost nothing the button says what the next one costs."""
-    markup = foot(failed(credits))
-    assert ("take" in words(markup)) == pays
-    assert ("Make a new task · 55 credits ($0.28)" in Outline(markup).text) == pays
+    Where a failure cost nothing the button says what the next task costs.
+    """
+    markup = foot(state)
+    is_free = isinstance(state, Failed) and state.credits == 0
+    assert ("take" in words(markup)) == (state == SAVED or is_free)
+    assert ("Make a new task · 55 credits ($0.28)" in Outline(markup).text) == is_free
 
 
 @pytest.mark.parametrize(
@@ -109,11 +116,6 @@ def test_what_can_be_taken_up_again_can_be_with_a_click(state: JobState, label: 
     """For nothing, and it says so."""
     assert words(foot(state))[0] == "resume"
     assert label in Outline(foot(state)).text
-
-
-def test_a_job_that_was_never_accepted_cannot_be_resumed() -> None:
-    """There is no task to take up."""
-    assert "resume" not in words(foot(Detached("")))
 
 
 def test_a_lost_answer_offers_its_ways_on_to_copy() -> None:
@@ -144,14 +146,3 @@ def test_why_a_click_came_to_nothing_is_an_alert() -> None:
     """Read at once by a screen reader."""
     alert = Outline(foot(SAVED, status=CardStatus(error="The picture is gone"))).only("kling-sorry")
     assert alert["role"] == "alert"
-
-
-def test_without_a_cell_there_is_none_to_copy() -> None:
-    """A job that was made from Python's own values."""
-    assert words(foot(SAVED, replace(FACTS, cell=""))) == ["take", "file"]
-
-
-def test_the_bar_stands_before_the_buttons() -> None:
-    """What one looks at first."""
-    markup = foot(WAITING)
-    assert markup.index("progressbar") < markup.index("<button")

@@ -63,15 +63,11 @@ def test_every_state_has_a_word_and_a_sentence(state: JobState) -> None:
 
 
 def test_a_lost_answer_is_said_plainly() -> None:
-    """The sentence of the ledger's rules, word for word, and when it happened."""
+    """The sentence of the money rules, word for word; when it happened; and the ways on."""
     said = wording(UNKNOWN)
     assert said.headline == "The answer was lost. The task may exist and may be paid."
     assert said.lines[0] == "At 14:00 on 22 November: the connection was closed."
-
-
-def test_a_lost_answer_has_two_ways_on() -> None:
-    """Adopt or forget, and where to look before."""
-    assert [entry.name for entry in wording(UNKNOWN).entries] == [
+    assert [entry.name for entry in said.entries] == [
         "%kling adopt TASK_ID",
         "%kling forget k7f2qd",
     ]
@@ -101,12 +97,17 @@ def test_a_failure_says_what_it_cost_and_no_more_than_is_known(
     assert words in all_of(Failed(TASK, "500", "Generation failed", credits))
 
 
-@pytest.mark.parametrize("credits", [55.0, None])
-def test_running_again_is_only_mentioned_where_the_failure_was_free(credits: float | None) -> None:
-    """Nobody is sent into paying twice; and where it is mentioned, with its price."""
-    assert "again" not in all_of(Failed(TASK, "500", "Generation failed", credits))
-    free = all_of(Failed(TASK, "500", "Generation failed", 0.0))
-    assert "Running this cell again makes a new task: 55 credits ($0.28)." in free
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (Failed(TASK, "500", "", 55.0), "emulated, no real credits"),
+        (Unknown(NOW, "lost"), "In live mode, the logs page"),
+    ],
+    ids=name_of,
+)
+def test_an_emulated_task_is_in_no_account(state: JobState, words: str) -> None:
+    """The emulator's figure is not presented as money; the real logs page has no such task."""
+    assert words in all_of(state, EMULATED)
 
 
 def test_what_a_failure_cost_comes_before_its_reasons() -> None:
@@ -116,47 +117,35 @@ def test_what_a_failure_cost_comes_before_its_reasons() -> None:
         assert shown.index("It cost 0 credits") < shown.index("Generation failed")
 
 
-def test_an_emulated_failure_costs_nothing() -> None:
-    """The emulator's figure is not presented as money."""
-    assert "emulated, no real credits" in all_of(Failed(TASK, "500", "", 55.0), EMULATED)
-
-
 def test_a_refusal_names_field_given_and_allowed() -> None:
-    """Every problem in a row of its own, and that nothing was charged."""
-    said = wording(Refused("", (Problem("duration", "'7'", "allowed: 5, 10"),)))
+    """Every problem in a row of its own; a message that only repeats the problems is left out."""
+    problem = Problem("duration", "'7'", "allowed: 5, 10")
+    said = wording(Refused("", (problem,)))
     assert "nothing was charged" in said.headline
     assert (said.entries[0].name, said.entries[0].text) == ("duration", "'7'; allowed: 5, 10")
-
-
-def test_a_refusal_does_not_say_the_same_twice() -> None:
-    """A message that only repeats the problems is left out."""
-    problem = Problem("duration", "'7'", "allowed: 5, 10")
     assert wording(Refused(str(problem), (problem,))).quote == ""
     assert wording(Refused("other words", (problem,))).quote == "other words"
 
 
-def test_waiting_says_how_long_and_that_the_kernel_is_free() -> None:
+@pytest.mark.parametrize(
+    ("elapsed_s", "headline"),
+    [
+        (72, "elapsed 1 min 12 s · usually 2 min 44 s"),
+        (200, "elapsed 3 min 20 s · slower than usual · usually 2 min 44 s"),
+    ],
+)
+def test_waiting_says_how_long_and_that_the_kernel_is_free(elapsed_s: float, headline: str) -> None:
     """Elapsed, usual, and what a person may do meanwhile."""
-    said = wording(WAITING)
-    assert said.headline == "elapsed 1 min 12 s · usually 2 min 44 s"
+    said = wording(replace(WAITING, since=ago(elapsed_s)))
+    assert said.headline == headline
     assert said.lines == ("You can keep working: other cells can run.",)
-
-
-def test_waiting_longer_than_usual_is_said() -> None:
-    """The bar at its end is explained."""
-    headline = wording(replace(WAITING, since=ago(200))).headline
-    assert headline == "elapsed 3 min 20 s · slower than usual · usually 2 min 44 s"
 
 
 @pytest.mark.parametrize(
     ("word", "badge"),
-    [
-        ("waiting", "Waiting"),
-        ("queuing", "Queued"),
-        ("generating", "Generating"),
-        ("paused", "Working"),
-    ],
-)
+    [("waiting", "Waiting"), ("queuing", "Queued"), ("generating", "Generating"),
+     ("paused", "Working")],
+)  # fmt: skip
 def test_the_services_words_become_badges(word: str, badge: str) -> None:
     """A word that is new to us is shown as the service's own."""
     said = wording(replace(WAITING, word=word))
@@ -185,31 +174,18 @@ def test_saved_names_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "command"),
+    ("state", "words"),
     [
         (Detached(TASK), "%kling resume k7f2qd"),
         (Vanished(TASK, "x"), "%kling forget k7f2qd"),
         (Expired(TASK, "x"), "%kling forget k7f2qd"),
+        (Vanished(TASK, ""), "Running this cell again sends nothing."),
+        (Expired(TASK, ""), "Running this cell again sends nothing."),
+        (UNKNOWN, "Running this cell again sends nothing."),
+        (Discarded("why"), "nothing was sent that costs anything"),
+        (Discarded("why"), "why"),
     ],
 )
-def test_whoever_is_stuck_is_told_a_way_on(state: JobState, command: str) -> None:
-    """Each dead end names the command that leads out of it."""
-    assert command in all_of(state)
-
-
-@pytest.mark.parametrize("state", [Vanished(TASK, ""), Expired(TASK, ""), UNKNOWN], ids=name_of)
-def test_running_a_blocked_cell_again_is_said_to_send_nothing(state: JobState) -> None:
-    """These states block the same request, and the card says so."""
-    assert "Running this cell again sends nothing." in all_of(state)
-
-
-def test_discarded_says_that_nothing_was_paid() -> None:
-    """The reason, and that nothing was sent that costs anything."""
-    assert "nothing was sent that costs anything" in all_of(Discarded("why"))
-    assert "why" in all_of(Discarded("why"))
-
-
-def test_an_emulated_lost_answer_does_not_send_to_the_real_page() -> None:
-    """The account at the service knows nothing of emulated tasks."""
-    state = Unknown(NOW, "lost")
-    assert "In live mode, the logs page" in all_of(state, EMULATED)
+def test_a_state_without_a_clip_names_what_to_do(state: JobState, words: str) -> None:
+    """The command that goes on, whether the cell sends again, and that nothing was paid."""
+    assert words in all_of(state)

@@ -130,16 +130,9 @@ def test_the_players_attributes_cannot_be_left(poison: str) -> None:
 
 @pytest.mark.parametrize(
     "href",
-    [
-        "javascript:alert(1)",
-        "//evil.example/x",
-        "https://evil.example",
-        "\\\\evil\\x",
-        "data:text/html,x",
-        " x",
-        "",
-    ],
-)
+    ["javascript:alert(1)", "//evil.example/x", "https://evil.example", "\\\\evil\\x",
+     "data:text/html,x", " x", ""],
+)  # fmt: skip
 def test_a_link_leads_to_a_file_beside_the_notebook_or_nowhere(href: str) -> None:
     """Any other address is left out."""
     assert "<a " not in record(SAVED, file_href=href)
@@ -154,7 +147,5 @@ def test_a_poster_stands_in_for_a_player() -> None:
 @pytest.mark.parametrize("state", EVERY, ids=name_of)
 def test_rendered_html_is_plain_text_to_its_users(state: JobState) -> None:
     """`Markup` would escape what is added to it: a player beside its note."""
-    assert type(record(state)) is str
-    assert type(foot(state)) is str
-    assert type(html.poster_image(FACTS, TINY_JPEG)) is str
-    assert type(html.render_notice("info", "title", ["line"])) is str
+    notice, poster = html.render_notice("info", "title", []), html.poster_image(FACTS, TINY_JPEG)
+    assert {type(each) for each in (record(state), foot(state), poster, notice)} == {str}

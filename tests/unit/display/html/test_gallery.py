@@ -54,34 +54,22 @@ def test_the_picture_has_room_for_length_and_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("item", "price", "cost"),
     [
-        (LIVE, "55 credits ($0.28)"),
-        (replace(LIVE, state=replace(SAVED, credits=60.0)), "60 credits ($0.30)"),
-        (replace(LIVE, state=replace(SAVED, credits=None)), "55 credits ($0.28)"),
-        (MADE_UP, "would cost 55 credits ($0.28)"),
+        (LIVE, "55 credits ($0.28)", "55 credits ($0.28)"),
+        (replace(LIVE, state=replace(SAVED, credits=60.0)),
+         "60 credits ($0.30)", "60 credits ($0.30)"),
+        (replace(LIVE, state=replace(SAVED, credits=None)),
+         "55 credits ($0.28)", "55 credits ($0.28)"),
+        (GalleryItem(replace(FACTS, price_credits=None), replace(SAVED, credits=None)),
+         "price not known", "price not known"),
+        (MADE_UP, "would cost 55 credits ($0.28)", "would cost $0.28"),
     ],
-)
-def test_the_price_is_what_the_service_took(told: GalleryItem, expected: str) -> None:
-    """Our own figure where it does not tell, and none that was not spent."""
-    assert clip_text(told, now=NOW).price == expected
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"), [(LIVE, "55 credits ($0.28)"), (MADE_UP, "would cost $0.28")]
-)
-def test_a_narrow_tile_has_fewer_words_for_what_was_not_paid(
-    told: GalleryItem, expected: str
-) -> None:
-    """What was paid is told in full."""
-    assert clip_text(told, now=NOW).cost == expected
-
-
-def test_no_price_is_made_up() -> None:
-    """A model without a price says so."""
-    unknown = GalleryItem(replace(FACTS, price_credits=None), replace(SAVED, credits=None))
-    label = clip_text(unknown, now=NOW)
-    assert (label.price, label.cost) == ("price not known", "price not known")
+)  # fmt: skip
+def test_the_price_is_what_the_service_took(item: GalleryItem, price: str, cost: str) -> None:
+    """Our own price where it does not say; a narrow tile has less text for what was not paid."""
+    label = clip_text(item, now=NOW)
+    assert (label.price, label.cost) == (price, cost)
 
 
 def test_take_and_length_are_told() -> None:
@@ -91,13 +79,6 @@ def test_take_and_length_are_told() -> None:
     third = clip_text(GalleryItem(replace(FACTS, take=3), loud), now=NOW)
     assert (first.about, first.length) == ("kling-2.6/image-to-video", "5 s")
     assert (third.about, third.length) == ("kling-2.6/image-to-video · take 3", "5 s · sound")
-
-
-def test_an_emulated_clip_is_marked() -> None:
-    """By a badge in the pictures and by a word in the text."""
-    assert render(MADE_UP).only("kling-emulated")
-    assert "emulated" in text(MADE_UP)
-    assert "emulated" not in text(LIVE)
 
 
 def test_a_clip_without_its_file_says_so() -> None:
@@ -160,21 +141,21 @@ def test_the_heading_counts(counts: tuple[int, int, int], expected: str) -> None
     assert format_count(*counts) == expected
 
 
-def test_an_empty_folder_says_what_to_do() -> None:
-    """And a filter that nothing fits is not taken for it."""
-    assert describe_empty(7, "../clips")[0] == "No clip matches"
-    title, lines = describe_empty(0, "../clips")
-    assert title == "No clips yet in ../clips"
-    assert lines[0].startswith("Make one in a `%%kling` cell")
-
-
-@pytest.mark.parametrize(("strays", "clips"), [(1, "1 clip in"), (1200, "1,200 clips in")])
-def test_clips_that_no_ledger_knows_are_not_called_none(strays: int, clips: str) -> None:
-    """Whoever lost it is told how it is made again, and not to make clips that were paid for."""
-    title, lines = describe_empty(0, "clips", strays)
-    assert title.startswith(clips)
-    assert "%kling recover" in lines[0]
-    assert not any("%%kling" in line for line in lines)
+@pytest.mark.parametrize(
+    ("counts", "title", "line"),
+    [
+        ((7, "../clips"), "No clip matches", ""),
+        ((0, "../clips"), "No clips yet in ../clips", "Make one in a `%%kling` cell"),
+        ((0, "clips", 1), "1 clip in", "%kling recover"),
+        ((0, "clips", 1200), "1,200 clips in", "%kling recover"),
+    ],
+)
+def test_an_empty_gallery_says_what_to_do(counts: tuple[Any, ...], title: str, line: str) -> None:
+    """Nothing fits the filter, no clip yet, or clips without a ledger: those were paid for."""
+    found, lines = describe_empty(*counts)
+    assert found.startswith(title)
+    assert line in lines[0]
+    assert any("%%kling" in each for each in lines) == ("%%kling" in line)
 
 
 def test_dates_are_the_readers() -> None:
@@ -184,21 +165,15 @@ def test_dates_are_the_readers() -> None:
 
 
 def test_a_long_prompt_is_cut_and_whole_at_a_touch() -> None:
-    """A wall of opened prompts is no gallery; what is cut is in the title."""
+    """What is cut is in the title; the image is named by its beginning: it is read aloud."""
     prompt = "A red fox\nshakes the snow " + "off its coat, " * 40
     shown = render(replace(LIVE, record=replace(FACTS, values=FACTS.values | {"prompt": prompt})))
     assert shown.only("kling-caption-of")["title"] == prompt.strip()
     assert "A red fox shakes" in shown.text
     assert shown.text.count("off its coat") < 9
-
-
-def test_a_picture_is_named_by_its_clip() -> None:
-    """Briefly: it is read aloud."""
-    alt = render(
-        replace(LIVE, record=replace(FACTS, values=FACTS.values | {"prompt": "A red fox " * 40}))
-    ).only("kling-still")
-    assert (alt["alt"] or "").startswith("Clip: A red fox A red fox")
-    assert len(alt["alt"] or "") <= 90
+    alt = shown.only("kling-still")["alt"] or ""
+    assert alt.startswith("Clip: A red fox shakes the snow off its coat")
+    assert len(alt) <= 90
 
 
 def test_bytes_that_are_no_picture_are_not_shown() -> None:
@@ -210,11 +185,13 @@ def test_bytes_that_are_no_picture_are_not_shown() -> None:
 
 def test_a_clip_has_only_its_own_marks() -> None:
     """No star that nobody gave, and no badge on what is real."""
-    plain, marked = render(LIVE).text, render(replace(MADE_UP, starred=True)).text
+    plain, marked = render(LIVE).text, render(replace(MADE_UP, starred=True))
     assert "★" not in plain + text(LIVE)
-    assert "EMULATED" not in plain.upper()
-    assert "★ Starred" in marked
-    assert "EMULATED" in marked.upper()
+    assert "EMULATED" not in (plain + text(LIVE)).upper()
+    assert "★ Starred" in marked.text
+    assert marked.only("kling-emulated")
+    assert "EMULATED" in marked.text.upper()
+    assert "emulated" in text(MADE_UP)
 
 
 def test_the_saved_form_counts_and_says_how_to_have_more() -> None:

@@ -20,46 +20,13 @@ from tests.support.html_states import TINY_JPEG
 
 CARD_BACK = inline_styles()["card"]
 KEPT = {
-    "align-items",
-    "background",
-    "border",
-    "border-bottom",
-    "border-collapse",
-    "border-left",
-    "border-radius",
-    "border-top",
-    "box-sizing",
-    "color",
-    "cursor",
-    "display",
-    "flex",
-    "flex-wrap",
-    "float",
-    "font-family",
-    "font-size",
-    "font-weight",
-    "gap",
-    "grid-template-columns",
-    "height",
-    "justify-content",
-    "letter-spacing",
-    "list-style",
-    "line-height",
-    "margin",
-    "max-width",
-    "min-height",
-    "min-width",
-    "overflow",
-    "overflow-wrap",
-    "padding",
-    "text-align",
-    "text-decoration",
-    "text-overflow",
-    "text-transform",
-    "vertical-align",
-    "white-space",
-    "width",
-}
+    "align-items", "background", "border", "border-bottom", "border-collapse", "border-left",
+    "border-radius", "border-top", "box-sizing", "color", "cursor", "display", "flex", "flex-wrap",
+    "float", "font-family", "font-size", "font-weight", "gap", "grid-template-columns", "height",
+    "justify-content", "letter-spacing", "list-style", "line-height", "margin", "max-width",
+    "min-height", "min-width", "overflow", "overflow-wrap", "padding", "text-align",
+    "text-decoration", "text-overflow", "text-transform", "vertical-align", "white-space", "width",
+}  # fmt: skip
 """Properties that JupyterLab 4.6 was seen to keep in a notebook that is not trusted."""
 
 
@@ -128,6 +95,7 @@ def test_the_style_sheet_uses_the_themes_colours_with_literal_fallbacks() -> Non
     """A front end without JupyterLab's variables shows the literal palette."""
     assert not re.search(r"var\(--jp-[a-z0-9-]+\)", style_sheet())
     assert "var(--jp-layout-color1,#f8f9fb)" in style_sheet()
+    assert len(style_sheet()) < 8000, "each record carries it"
 
 
 def test_the_style_sheet_touches_nothing_but_cards() -> None:
@@ -146,31 +114,33 @@ def test_motion_is_only_for_those_who_want_it() -> None:
     assert "animation:kling-pass" not in before
 
 
-def test_the_style_sheet_is_small() -> None:
-    """Each record carries it, so it stays below 8 kB."""
-    assert len(style_sheet()) < 8000
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("<a href='x' \"&\">", "&lt;a href=&#39;x&#39; &#34;&amp;&#34;&gt;"),
+        ("a\x00b\u202ec", "a\ufffdb\ufffdc"),
+        (escape("<\n'"), "&lt;&#10;&#39;"),
+    ],
+    ids=["markup", "invisible", "escaped before"],
+)
+def test_escape_leaves_no_way_out_of_text_or_attribute(text: str, escaped: str) -> None:
+    """Markup becomes entities, invisible characters are shown; escaping twice changes nothing."""
+    assert escape(text) == escaped
 
 
-def test_escape_leaves_no_way_out_of_text_or_attribute() -> None:
-    """Angle brackets, ampersands and both quotes are entities."""
-    assert escape("<a href='x' \"&\">") == "&lt;a href=&#39;x&#39; &#34;&amp;&#34;&gt;"
-
-
-def test_escape_disarms_what_cannot_be_seen() -> None:
-    """NUL and direction overrides are shown."""
-    assert escape("a\x00b\u202ec") == "a\ufffdb\ufffdc"
-
-
-def test_an_element_escapes_its_attributes_and_leaves_out_empty_ones() -> None:
-    """Attribute values are plain text."""
-    assert tag("b", "", escape("<"), title='"x"', data_kling_job="") == (
-        '<b title="&#34;x&#34;">&lt;</b>'
-    )
-
-
-def test_an_element_without_an_end_has_none() -> None:
-    """Void elements are not closed."""
-    assert tag("img", "", alt="x") == '<img alt="x">'
+@pytest.mark.parametrize(
+    ("made", "markup"),
+    [
+        (tag("b", "", escape("<"), title='"x"', data_kling_job=""),
+         '<b title="&#34;x&#34;">&lt;</b>'),
+        (tag("img", "", alt="x"), '<img alt="x">'),
+        (join("a<", tag("b", "", "<c>")), "a&lt;<b>&lt;c&gt;</b>"),
+    ],
+    ids=["attributes", "void element", "pieces"],
+)  # fmt: skip
+def test_an_element_escapes_its_attributes_and_its_plain_pieces(made: str, markup: str) -> None:
+    """Markup is not escaped again, empty attributes are left out, void elements not closed."""
+    assert made == markup
 
 
 def test_a_look_that_does_not_exist_is_an_error() -> None:
@@ -179,30 +149,24 @@ def test_a_look_that_does_not_exist_is_an_error() -> None:
         tag("p", "pormpt")
 
 
-def test_plain_pieces_are_escaped_and_markup_is_not() -> None:
-    """In the order of the pieces, between them and inside an element."""
-    assert join("a<", tag("b", "", "<c>")) == "a&lt;<b>&lt;c&gt;</b>"
-
-
-def test_escaping_twice_changes_nothing() -> None:
-    """Escaped text is markup."""
-    assert escape(escape("<\n'")) == "&lt;&#10;&#39;"
-
-
 def test_data_becomes_an_address() -> None:
     """Base64 with its type."""
     assert data_uri(b"abc") == "data:image/jpeg;base64,YWJj"
 
 
-def test_a_jpegs_size_is_read_from_its_header() -> None:
-    """Width before height, behind other segments."""
-    assert jpeg_size(TINY_JPEG) == (1280, 720)
-
-
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\x89PNG" + b"x" * 40, TINY_JPEG[:24]])
-def test_what_is_not_a_jpeg_has_no_size(data: bytes) -> None:
-    """A broken picture costs its reserved room, not the card."""
-    assert jpeg_size(data) is None
+@pytest.mark.parametrize(
+    ("data", "size_px"),
+    [
+        (TINY_JPEG, (1280, 720)),
+        (b"", None),
+        (b"\xff\xd8", None),
+        (b"\x89PNG" + b"x" * 40, None),
+        (TINY_JPEG[:24], None),
+    ],
+)
+def test_a_jpegs_size_is_read_from_its_header(data: bytes, size_px: tuple[int, int] | None) -> None:
+    """Width before height, behind other segments; a broken image has none."""
+    assert jpeg_size(data) == size_px
 
 
 def test_pictures_shrink_into_their_box_and_never_grow() -> None:

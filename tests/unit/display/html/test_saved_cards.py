@@ -51,25 +51,14 @@ def test_takes_are_found_in_their_order() -> None:
     assert [section.markup for section in find_sections(place)] == [record(), second]
 
 
-def test_the_clip_and_its_poster_are_taken_out() -> None:
-    """The very bytes that were put in."""
-    (section,) = find_sections(record(player=video(FACTS)))
-    assert section.video == CLIP
-    assert section.poster == TINY_JPEG
-
-
-def test_a_poster_alone_is_taken_out() -> None:
-    """Then there is no clip."""
-    (section,) = find_sections(record(player=html.poster_image(FACTS, TINY_JPEG)))
-    assert (section.video, section.poster) == (b"", TINY_JPEG)
-
-
-@pytest.mark.parametrize("player", [video(FACTS), html.poster_image(FACTS, TINY_JPEG)])
-def test_another_player_takes_the_place_of_this_one(player: str) -> None:
-    """All else stays as it is."""
+@pytest.mark.parametrize(
+    ("player", "clip"), [(video(FACTS), CLIP), (html.poster_image(FACTS, TINY_JPEG), b"")]
+)
+def test_the_clip_and_its_poster_are_taken_out(player: str, clip: bytes) -> None:
+    """The very bytes that were put in; another player can take its place, all else stays."""
+    (section,) = find_sections(record(player=player))
+    assert (section.video, section.poster, section.player) == (clip, TINY_JPEG, player)
     for other in (video(FACTS, b"other"), html.poster_image(FACTS, TINY_JPEG)):
-        (section,) = find_sections(record(player=player))
-        assert section.player == player
         assert section.with_player(other) == record(player=other)
 
 

@@ -83,26 +83,21 @@ def test_a_mended_path_takes_the_problem_away(make, fox) -> None:
     assert made.problems == ()
 
 
-def test_a_file_comes_in_pieces(make) -> None:
-    """However it is cut, the whole arrives; its name is shown."""
-    made, content = make(), png((500, 400))
-    choose_file(find(made, "Image"), content, "<dropped>.png", piece_bytes=100)
-    (view,) = shown(made)
-    assert view["name"] == "<dropped>.png"
-    assert view["facts"].startswith("500 × 400 px · PNG")
-
-
-def test_a_file_is_one_of_the_folder_then(make) -> None:
-    """It is kept as it came, so that the cell can name it and is the same request."""
-    made, content = make(), png()
-    choose_file(find(made, "Image"), content, "dropped.png")
-    read_all(made)
-    held = made.values["image"]
-    assert isinstance(held, StoredInput)
-    assert held.name == "dropped.png"
-    assert Path(held.path).read_bytes() == content
-    press(made, "copy")
-    assert held.path in made._actions.cell
+def test_a_file_is_one_of_the_folder_then(make, dance) -> None:
+    """It is kept as it came, with its ending: the cell can name it and is the same request."""
+    made = make(catalog.motion_and_avatar.MOTION_2_6.name)
+    clip = dance.read_bytes()
+    files = {"Image": ("dropped.png", png((400, 320))), "Video": ("<dropped>.mp4", clip)}
+    for label, (name, content) in files.items():
+        choose_file(find(made, label), content, name, piece_bytes=100)
+        assert [view["name"] for view in shown(made, label)] == [name]
+        held = made.values[label.lower()]
+        assert isinstance(held, StoredInput)
+        assert held.name == name
+        assert Path(held.path).suffix == Path(name).suffix
+        assert Path(held.path).read_bytes() == content
+        press(made, "copy")
+        assert held.path in made._actions.cell
 
 
 def test_a_file_and_its_cell_are_the_same_request(make, beside) -> None:
@@ -249,8 +244,10 @@ def test_several_pictures_stand_in_the_cell(make, invented, fox) -> None:
 
 
 def test_a_video_is_shown_with_its_length(make, dance) -> None:
-    """Its first picture, size, seconds and bytes; its seconds are paid."""
-    made = make(catalog.motion_and_avatar.MOTION_2_6.name, video=dance)
+    """Its first frame, size, duration and bytes; until it is there, the price is for a second."""
+    made = make(catalog.motion_and_avatar.MOTION_2_6.name)
+    assert "11 credits per second of the video" in made._actions.price
+    find(made, "Video").value = str(dance)
     (view,) = shown(made, "Video")
     assert view["src"].startswith("data:image/jpeg;base64,")
     assert view["facts"].startswith("640 × 480 px · 4.0 s · MP4 · ")
@@ -258,29 +255,11 @@ def test_a_video_is_shown_with_its_length(make, dance) -> None:
     assert "would cost 44 credits" in made._actions.price
 
 
-def test_a_price_by_the_second_is_told_before_there_is_a_video(make) -> None:
-    """What a second costs."""
-    made = make(catalog.motion_and_avatar.MOTION_2_6.name)
-    assert "11 credits per second of the video" in made._actions.price
-
-
-def test_a_sound_is_shown_without_a_picture(make, speech) -> None:
-    """Its name, seconds and bytes."""
-    made = make(catalog.motion_and_avatar.AVATAR_STANDARD.name, audio=speech)
-    (view,) = shown(made, "Audio")
+def test_audio_is_shown_without_an_image(make, speech) -> None:
+    """Its name, duration and bytes."""
+    (view,) = shown(make(catalog.motion_and_avatar.AVATAR_STANDARD.name, audio=speech), "Audio")
     assert (view["src"], view["name"]) == ("", "speech.wav")
     assert view["facts"].startswith("2.0 s · WAV · ")
-
-
-def test_a_dropped_video_is_one_of_the_folder(make, dance) -> None:
-    """Kept as it came, with its ending, so that the cell can name it."""
-    made = make(catalog.motion_and_avatar.MOTION_2_6.name)
-    choose_file(find(made, "Video"), dance.read_bytes(), "dance.mp4")
-    read_all(made)
-    held = made.values["video"]
-    assert isinstance(held, StoredInput)
-    assert held.path.endswith(".mp4")
-    assert Path(held.path).read_bytes() == dance.read_bytes()
 
 
 def test_a_video_that_is_too_long_for_another_setting_is_told(make, long_dance) -> None:
@@ -290,13 +269,6 @@ def test_a_video_that_is_too_long_for_another_setting_is_told(make, long_dance) 
     assert "lasts 12.0 s" in find(made, "Video").problem
     find(made, "Character orientation").value = "video"
     assert find(made, "Video").problem == ""
-
-
-def test_a_video_of_another_kind_is_told(make, speech) -> None:
-    """What it is, and what is taken."""
-    made = make(catalog.motion_and_avatar.MOTION_2_6.name, video=speech)
-    read_all(made)
-    assert "speech.wav: is a WAV sound" in find(made, "Video").problem
 
 
 def test_a_picker_takes_files_of_its_medium(make) -> None:

@@ -14,7 +14,6 @@ from kling_nb.models.spec import Parameter
 from tests.support.panes import (
     INVENTED,
     choose_file,
-    controls,
     find,
     labels,
     png,
@@ -122,11 +121,6 @@ def test_an_optional_choice_can_stay_unset(make, monkeypatch) -> None:
 
 
 # --- problems ----------------------------------------------------------------------------------
-
-
-def test_nobody_is_told_of_fields_not_touched(make) -> None:
-    """An empty form is not a wrong one."""
-    assert make().problems == ()
 
 
 def test_a_problem_stands_beside_its_field(make) -> None:
@@ -241,15 +235,6 @@ def test_a_text_that_is_too_long_for_the_new_model_is_kept(make, invented) -> No
     assert "60 characters" in find(made, "Prompt").problem
 
 
-def test_the_form_that_goes_is_closed(make) -> None:
-    """Every widget of it is closed, so that nothing piles up in the page."""
-    made = make()
-    gone = [find(made, label) for label in labels(made) if label != "Model"]
-    made.choose(catalog.TEXT_TO_VIDEO.name)
-    assert gone
-    assert all(control.comm is None for control in gone)
-
-
 def test_a_page_that_is_ahead_of_the_kernel_counts(make, fox, beside, monkeypatch) -> None:
     """A clip is made of what stands on the screen, also of what has not arrived by itself."""
     made = make(prompt="old", image=fox)
@@ -261,10 +246,3 @@ def test_a_page_that_is_ahead_of_the_kernel_counts(make, fox, beside, monkeypatc
     (wish,) = wishes
     assert wish.spec is catalog.TEXT_TO_VIDEO  # type: ignore[attr-defined]
     assert wish.values == held  # type: ignore[attr-defined]
-
-
-def test_a_page_is_told_which_controls_there_are(make) -> None:
-    """By these it finds what each holds."""
-    made = make()
-    ids = {one.name: one.model_id for one in controls(made)}
-    assert made._actions.controls == ids

@@ -10,7 +10,7 @@ from kling_nb.display.panel.records_field import RowsField
 from kling_nb.display.panel.widgets import Rows
 from kling_nb.errors import InvalidInput, Problem
 from kling_nb.models import catalog
-from tests.support.panes import actions, choose_file, controls, find, png, press, read_all, text_of
+from tests.support.panes import actions, choose_file, controls, png, press, read_all, text_of
 
 MODEL = catalog.kling_3.VIDEO.name
 SHOTS = [{"prompt": "fog", "duration": 3}, {"prompt": "snow", "duration": 4}]
@@ -41,13 +41,6 @@ def test_rows_are_there_from_the_start(make) -> None:
     assert shown == [["fog", 3], ["snow", 4]]
     assert made.values["shots"] == SHOTS
     assert made.problems == ()
-
-
-def test_no_row_is_no_value(make) -> None:
-    """Where rows may be left out, none are there and nothing is given."""
-    made = make(MODEL)
-    assert rows_of(made).children == []
-    assert "shots" not in made.values
 
 
 def test_a_row_is_added(make) -> None:
@@ -212,30 +205,21 @@ def test_a_page_that_is_ahead_counts_in_rows_too(make, beside, monkeypatch) -> N
 
 
 def test_each_control_in_a_row_has_a_name_of_its_own(make) -> None:
-    """By these a page tells what each holds."""
+    """By these names a page finds each control of the form and what it holds."""
     made = make(MODEL, shots=SHOTS)
-    names = [one.name for one in rows_of(made).children]
-    assert len(set(names)) == 4
-    told = actions(made).controls
-    assert {one.name: one.model_id for one in rows_of(made).children}.items() <= told.items()
+    assert len({one.name for one in rows_of(made).children}) == 4
+    assert {one.name: one.model_id for one in controls(made)} == actions(made).controls
 
 
-def test_the_form_that_goes_takes_its_rows_along(make) -> None:
-    """Nothing piles up in the page."""
+def test_the_form_that_goes_is_closed(make) -> None:
+    """Every widget of it and of its rows is closed: nothing piles up in the page."""
     made = make(MODEL, shots=SHOTS)
     gone = [one for one in controls(made) if one.label != "Model"]
     made.choose(catalog.TEXT_TO_VIDEO.name)
+    assert gone
     assert all(control.comm is None for control in gone)
 
 
 def find_in_form(made: Any, name: str) -> Any:
     """The control of a parameter, whatever rows have of the same label."""
     return made._form._fields[name].control
-
-
-def test_a_label_may_be_there_twice(make) -> None:
-    """The form's own prompt and those of the shots are different fields."""
-    made = make(MODEL, prompt="all of it", shots=SHOTS)
-    with pytest.raises(AssertionError):
-        find(made, "Prompt")
-    assert find_in_form(made, "prompt").value == "all of it"

@@ -107,11 +107,7 @@ def test_requests_are_counted_by_path_and_below(tmp_path: Path) -> None:
     account = EmulatedAccount(tmp_path)
     for path in ("/k/a.mp4", "/k/a.mp4", "/k/b.mp4", "/kieai/c"):
         account.count_request(path, "download")
-    assert (account.requests("/k/a.mp4"), account.requests("/k/"), account.requests("/none")) == (
-        2,
-        3,
-        0,
-    )
+    assert [account.requests(path) for path in ("/k/a.mp4", "/k/", "/none")] == [2, 3, 0]
 
 
 def test_faults_are_used_up_in_order(tmp_path: Path) -> None:
@@ -120,32 +116,30 @@ def test_faults_are_used_up_in_order(tmp_path: Path) -> None:
     account.inject("poll-502")
     account.inject("poll-429", times=2)
     met = [account.count_request("/", "recordInfo") for _ in range(4)]
-    assert [fault.name if fault else None for fault in met] == [
-        "poll-502",
-        "poll-429",
-        "poll-429",
-        None,
-    ]
-
-
-def test_bad_injections_are_refused(tmp_path: Path) -> None:
-    """An unknown name and a count below one; nothing is written."""
-    account = EmulatedAccount(tmp_path)
-    with pytest.raises(ValueError, match="nearest is 'drop'"):
-        account.inject("dorp")
-    with pytest.raises(ValueError, match="use 1 or more"):
-        account.inject("drop", times=0)
-    assert account.faults() == []
+    names = [fault.name if fault else None for fault in met]
+    assert names == ["poll-502", "poll-429", "poll-429", None]
 
 
 @pytest.mark.parametrize(
-    ("name", "argument"),
-    [("unreachable", "nowhere"), ("download-slow", "soon"), ("drop", "x")],
+    ("name", "more", "words"),
+    [
+        ("dorp", {}, "nearest is 'drop'"),
+        ("drop", {"times": 0}, "use 1 or more"),
+        ("drop", {"argument": "x"}, "argument: "),
+        ("unreachable", {"argument": "nowhere"}, "argument: "),
+        ("download-slow", {"argument": "soon"}, "argument: "),
+        ("callback-twice", {"argument": "2"}, "argument: "),
+        ("callback-late", {"argument": "soon"}, "argument: "),
+    ],
 )
-def test_a_meaningless_argument_is_refused(tmp_path: Path, name: str, argument: str) -> None:
-    """Before it can do harm in a running emulator."""
-    with pytest.raises(ValueError, match="argument: "):
-        EmulatedAccount(tmp_path).inject(name, argument=argument)
+def test_bad_injections_are_refused(
+    tmp_path: Path, name: str, more: dict[str, Any], words: str
+) -> None:
+    """An unknown name, a count below one, a meaningless argument; nothing is written."""
+    account = EmulatedAccount(tmp_path)
+    with pytest.raises(ValueError, match=words):
+        account.inject(name, **more)
+    assert account.faults() == []
 
 
 def test_no_key_is_written_down(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any, get_args
 
 import pytest
 
-from kling_nb.emulator import EmulatedAccount
 from kling_nb.emulator.account.callbacks import (
     CallbackForm,
     plan_callbacks,
@@ -182,13 +181,3 @@ def test_a_fault_decides_which_callbacks_are_sent(
 def test_nothing_is_owed(changes: dict[str, Any]) -> None:
     """To another machine, or for a task that recordInfo never knows."""
     assert plan_callbacks(ROW | changes, None) == []
-
-
-def test_only_lateness_takes_an_argument(tmp_path: Any) -> None:
-    """A number of seconds."""
-    account = EmulatedAccount(tmp_path)
-    account.inject("callback-late", argument="2.5")
-    for name, argument in (("callback-twice", "2"), ("callback-late", "soon")):
-        with pytest.raises(ValueError, match="argument"):
-            account.inject(name, argument=argument)
-    assert [fault.argument for fault in account.faults()] == ["2.5"]

@@ -90,10 +90,12 @@ def test_the_upload_path_has_no_slash_at_its_ends(local: Any, photo: bytes, fold
         {},
         {"base64Data": "???", "uploadPath": "a"},
         {"base64Data": "QUJD", "uploadPath": "a", "fileName": "b/c"},
+        {"base64Data": base64.b64encode(bytes(10 * 1024 * 1024 + 1)).decode(), "uploadPath": "a"},
     ],
+    ids=["missing", "broken", "a name with a slash", "more than 10 MB decoded"],
 )
 def test_a_bad_base64_upload_is_refused(local: Any, fields: dict[str, object]) -> None:
-    """Missing or broken data, and a name with a slash."""
+    """With code 400."""
     assert post(local, BASE64, **fields)["code"] == 400
 
 
@@ -101,12 +103,6 @@ def test_a_stream_upload_needs_its_file(local: Any) -> None:
     """A body without the multipart field is refused."""
     answer = local.call("POST", "upload", STREAM, json={}).json()
     assert (answer["code"], answer["msg"]) == (400, "file is required")
-
-
-def test_base64_is_limited_to_10_mb(local: Any) -> None:
-    """Counted after decoding."""
-    data = base64.b64encode(bytes(10 * 1024 * 1024 + 1)).decode()
-    assert post(local, BASE64, base64Data=data, uploadPath="a")["code"] == 400
 
 
 def test_the_same_name_overwrites(local: Any, photo: bytes) -> None:
@@ -124,16 +120,6 @@ def test_a_name_with_spaces_and_letters_comes_back(local: Any, photo: bytes) -> 
     assert local.call("GET", "", url, key=None).content == photo
 
 
-def test_uploads_live_24_hours(start: Any, clock: Any, photo: bytes) -> None:
-    """By the clock; then 404."""
-    service = start(clock=clock)
-    url = service.upload(photo)["data"]["downloadUrl"]
-    clock.move(24 * 3600 - 1)
-    assert service.call("GET", "", url, key=None).status_code == 200
-    clock.move(2)
-    assert service.call("GET", "", url, key=None).status_code == 404
-
-
 def test_a_clip_has_a_length_and_ranges(local: Any) -> None:
     """Content-Length, Content-Type, Accept-Ranges; a part on request."""
     url = local.clip_url()
@@ -148,11 +134,16 @@ def test_a_clip_has_a_length_and_ranges(local: Any) -> None:
     assert (head.status_code, head.content) == (200, b"")
 
 
-def test_clips_live_14_days(start: Any, clock: Any) -> None:
+@pytest.mark.parametrize(("is_clip", "hours"), [(False, 24), (True, 14 * 24)])
+def test_uploads_live_24_hours_and_clips_14_days(
+    start: Any, clock: Any, photo: bytes, is_clip: bool, hours: int
+) -> None:
     """By the clock; then 404."""
     service = start(clock=clock)
-    url = service.clip_url()
-    clock.move(14 * 24 * 3600 + 1)
+    url = service.clip_url() if is_clip else service.upload(photo)["data"]["downloadUrl"]
+    clock.move(hours * 3600 - 1)
+    assert service.call("GET", "", url, key=None).status_code == 200
+    clock.move(2)
     assert service.call("GET", "", url, key=None).status_code == 404
 
 

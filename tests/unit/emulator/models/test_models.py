@@ -28,6 +28,7 @@ from tests.support.emulator_requests import ELEMENT, GOOD, PICTURE, SHOTS
 REQUIRED = (500, "This field is required")
 RANGE = "is not within the range of allowed options"
 BLANK_ID = (422, "generate playground failed, task id is blank")
+WITHOUT_VIDEO: dict[str, Any] = {"video_urls": None, "customize_multi_shots": False}
 LENGTHS_S = {
     "kling-2.6/text-to-video": 10,
     "kling/v3-turbo-text-to-video": 3,
@@ -194,7 +195,7 @@ def test_every_request_has_a_price(name: str) -> None:
         kind.options if isinstance(kind, Choice) else (True, False)
         for kind in (model.fields[field] for field in deciding)
     ]
-    free = {"video_urls": None, "customize_multi_shots": False} if "reference" in name else {}
+    free = WITHOUT_VIDEO if "reference" in name else {}
     for values in product(*choices):
         assert credits_of(name, **free, **dict(zip(deciding, values, strict=True))) > 0
     given = {field: None for field in deciding if field in model.defaults}
@@ -227,11 +228,7 @@ def test_every_request_has_a_price(name: str) -> None:
         ("kling-3.0-omni/reference-to-video", {"image_urls": None, "duration": None}, 8 * 20),
         ("kling-3.0-omni/reference-to-video", {"resolution": "1080p"}, 8 * 27),
         ("kling-3.0-omni/reference-to-video", {"resolution": "4k"}, 8 * 67),
-        (
-            "kling-3.0-omni/reference-to-video",
-            {"video_urls": None, "customize_multi_shots": False, "audio": True},
-            5 * 18,
-        ),
+        ("kling-3.0-omni/reference-to-video", WITHOUT_VIDEO | {"audio": True}, 5 * 18),
         ("kling-3.0-omni/transformation", {}, 8 * 20),
         ("kling-3.0-omni/transformation", {"audio": True}, 8 * 20),
         ("kling-3.0-omni/transformation", {"resolution": "1080p"}, 8 * 27),

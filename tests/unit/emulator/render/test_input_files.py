@@ -154,23 +154,20 @@ def test_a_silent_video_is_no_audio(local: Any, tmp_path: Path) -> None:
     assert end_of(run(local, AVATAR, audio_url=url)) == UNAVAILABLE
 
 
-def test_the_images_of_elements_are_checked(local: Any) -> None:
-    """Also inside lists of objects."""
-    urls = [put(local, photo_of(40, 40)), put(local, b"none")]
+@pytest.mark.parametrize(
+    ("number", "kind", "good"),
+    [(1, "video", True), (1, "image", False), (2, "image", True), (2, "broken", False)],
+)
+def test_the_sources_of_elements_are_checked(
+    local: Any, tmp_path: Path, number: int, kind: str, good: bool
+) -> None:
+    """Two to four images, or one video; also inside lists of objects. Source: D."""
+    contents = {"image": photo_of(400, 400), "broken": b"none", "video": film(tmp_path, 3.0)}
+    urls = [put(local, photo_of(400, 400))] * (number - 1) + [put(local, contents[kind])]
     element = {"name": "n", "description": "d", "element_input_urls": urls}
     record = run(local, "kling-3.0/video", kling_elements=[element])
-    assert end_of(record) == UNAVAILABLE
-
-
-@pytest.mark.parametrize(("is_video", "good"), [(True, True), (False, False)])
-def test_a_single_source_of_an_element_is_a_video(
-    local: Any, tmp_path: Path, is_video: bool, good: bool
-) -> None:
-    """Two to four pictures, or one video. Source: D."""
-    url = put(local, film(tmp_path, 3.0) if is_video else photo_of(400, 400))
-    element = {"name": "n", "description": "d", "element_input_urls": [url]}
-    record = run(local, "kling-3.0/video", kling_elements=[element])
     assert (record["state"] == "success") == good
+    assert good or end_of(record) == UNAVAILABLE
 
 
 def length_of(service: Any, record: dict[str, Any]) -> tuple[float, bool]:

@@ -59,13 +59,9 @@ def test_a_file_elsewhere_is_named() -> None:
 
 
 def test_shots_share_the_length() -> None:
-    """In the proportions that were asked for."""
+    """In the proportions that were asked for; where no duration is sent, they make it."""
     content = shots_of("kling-3.0/video", duration="10")
     assert content.shots == (Shot("A fox", 4.0), Shot("It runs", 6.0))
-
-
-def test_shots_alone_make_the_length() -> None:
-    """Where no duration is sent."""
     content = shots_of("kling-3.0-omni/image-to-video")
     assert content.duration_s == 5.0
     assert [shot.prompt for shot in content.shots] == ["A fox", "It runs"]
@@ -97,18 +93,13 @@ def test_auto_is_the_shape_of_the_picture() -> None:
 
 def test_equal_scripts_share_a_name() -> None:
     """Words count where they are seen; a canned clip is one for each length and sound."""
-    content = shots_of("kling-2.6/image-to-video")
-    assert content.file_name(False) == shots_of(
-        "kling-2.6/image-to-video", prompt="other"
-    ).file_name(False)
-    assert content.file_name(False) != shots_of("kling-2.6/image-to-video", sound=False).file_name(
-        False
-    )
-    assert content.file_name(False) != replace(content, aspect_ratio="1:1").file_name(False)
-    shots = shots_of("kling-3.0/video")
+    model = "kling-2.6/image-to-video"
+    content, shots = shots_of(model), shots_of("kling-3.0/video")
+    name, shots_name = content.file_name(False), shots.file_name(False)
+    assert name == shots_of(model, prompt="other").file_name(False)
+    assert name != shots_of(model, sound=False).file_name(False)
+    assert name != replace(content, aspect_ratio="1:1").file_name(False)
     other = [{**SHOTS[0], "prompt": "A hen"}, SHOTS[1]]
-    assert shots.file_name(False) != shots_of("kling-3.0/video", multi_prompt=other).file_name(
-        False
-    )
-    assert shots.file_name(False) != replace(shots, last=Path("c.png")).file_name(False)
+    assert shots_name != shots_of("kling-3.0/video", multi_prompt=other).file_name(False)
+    assert shots_name != replace(shots, last=Path("c.png")).file_name(False)
     assert shots.file_name(True) == replace(shots, last=Path("c.png")).file_name(True)

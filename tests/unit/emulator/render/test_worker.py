@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.emulator_requests import photo_of
+
 MEDIA = ("fail", "422", "Your media file is unavailable, please replace it.")
 
 
@@ -18,17 +20,19 @@ def end_of(record: dict[str, Any]) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize(
-    "content", [b"no picture", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n" + b"x" * 99]
+    "content",
+    [
+        b"no picture",
+        b"GIF89a",
+        b"\x89PNG\r\n\x1a\n",
+        b"\x89PNG\r\n\x1a\n" + b"x" * 99,
+        photo_of(32, 18) + bytes(10 * 1024 * 1024),
+    ],
+    ids=["text", "GIF", "head of a PNG", "broken PNG", "more than 10 MB"],
 )
-def test_an_unreadable_picture_fails_the_task(local: Any, content: bytes) -> None:
-    """With the real code and text (C)."""
+def test_an_unreadable_image_fails_the_task(local: Any, content: bytes) -> None:
+    """With the real code and text (C), although the upload host takes it."""
     url = local.upload(content)["data"]["downloadUrl"]
-    assert end_of(local.make(image_urls=[url], aspect_ratio=None)) == MEDIA
-
-
-def test_a_picture_above_10_mb_fails_the_task(local: Any, photo: bytes) -> None:
-    """Although the upload host takes it."""
-    url = local.upload(photo + bytes(10 * 1024 * 1024))["data"]["downloadUrl"]
     assert end_of(local.make(image_urls=[url], aspect_ratio=None)) == MEDIA
 
 

@@ -64,11 +64,15 @@ def test_what_is_not_recorded_is_not_found(finder: ClipFinder, tmp_path: Path) -
     assert finder.find(CardMetadata("c0ffee12"), None) is None
 
 
-def test_what_is_put_is_found(finder: ClipFinder, tmp_path: Path) -> None:
-    """In the ledger's folder, and nothing half-written beside it."""
+def test_the_same_bytes_are_put_once(finder: ClipFinder, tmp_path: Path) -> None:
+    """In the ledger's folder, nothing half-written beside it; a file with them is used again."""
     assert finder.put("fox.mp4", CLIP) == (tmp_path / "fox.mp4", True)
     assert finder.find(CARD, None) == tmp_path / "fox.mp4"
     assert list(tmp_path.glob("*.part")) == []
+    (tmp_path / "fox.mp4").write_bytes(b"mine")
+    first, is_new = finder.put("fox.mp4", CLIP)
+    assert is_new
+    assert finder.put("fox.mp4", CLIP) == (first, False)
 
 
 def test_nothing_is_overwritten(finder: ClipFinder, tmp_path: Path) -> None:
@@ -81,13 +85,6 @@ def test_nothing_is_overwritten(finder: ClipFinder, tmp_path: Path) -> None:
     (tmp_path / f"{name}-3.mp4").symlink_to("nowhere.mp4")
     assert finder.put("fox.mp4", CLIP) == (tmp_path / f"{name}-4.mp4", True)
     assert [each.read_bytes() for each in taken] == [b"mine"] * 2
-
-
-def test_the_same_bytes_are_put_once(finder: ClipFinder, tmp_path: Path) -> None:
-    """A file with this content is used again."""
-    (tmp_path / "fox.mp4").write_bytes(b"mine")
-    first, _ = finder.put("fox.mp4", CLIP)
-    assert finder.put("fox.mp4", CLIP) == (first, False)
 
 
 def test_a_name_that_is_taken_at_the_last_moment_is_left(

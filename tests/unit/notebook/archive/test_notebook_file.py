@@ -310,9 +310,16 @@ def test_without_jupyter_nothing_is_signed(path: Path, tmp_path: Path, jupyter: 
 
 
 def test_the_front_end_reports_the_notebook(path: Path) -> None:
-    """Jupyter Server in an environment variable, VS Code in the namespace."""
+    """Jupyter Server in an environment variable, VS Code in the namespace.
+
+    A renamed notebook keeps the name with which its kernel started; a console has none.
+    """
     assert current_notebook({}, {"JPY_SESSION_NAME": str(path)}) == path
     assert current_notebook({"__vsc_ipynb_file__": str(path)}, {}) == path
+    environ = {"JPY_SESSION_NAME": "/gone/b.ipynb"}
+    paths = reported_notebooks({"__vsc_ipynb_file__": "a.ipynb"}, environ)
+    assert paths == ["a.ipynb", "/gone/b.ipynb"]
+    assert reported_notebooks({}, {"JPY_SESSION_NAME": "console-1"}) == []
 
 
 @pytest.mark.parametrize(
@@ -328,12 +335,3 @@ def test_an_unknown_notebook_must_be_named(environ: dict[str, str], reason: str)
     with pytest.raises(InvalidInput, match=reason) as error:
         current_notebook({}, environ)
     assert "`%kling pack NOTEBOOK.ipynb`" in str(error.value)
-
-
-def test_reported_paths_may_not_exist() -> None:
-    """A renamed notebook keeps the name with which its kernel started; a console has none."""
-    paths = reported_notebooks(
-        {"__vsc_ipynb_file__": "a.ipynb"}, {"JPY_SESSION_NAME": "/gone/b.ipynb"}
-    )
-    assert paths == ["a.ipynb", "/gone/b.ipynb"]
-    assert reported_notebooks({}, {"JPY_SESSION_NAME": "console-1"}) == []

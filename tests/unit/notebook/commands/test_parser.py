@@ -69,10 +69,7 @@ def test_arguments_are_read_in_any_order(line: str, arguments: dict[str, Any]) -
         ("budget 500 --by day", "budget: '--by' is not allowed"),
         ("spend --by week", "spend: --by: invalid choice: 'week'"),
         ("spend --by", "spend: --by: expected one argument"),
-        (
-            "spend day",
-            "spend: 'day' is not allowed; usage: `%kling spend [--by notebook|",
-        ),
+        ("spend day", "spend: 'day' is not allowed; usage: `%kling spend [--by notebook|"),
         ("pack a b", "pack: 'b' is not allowed; usage: `%kling pack [--to FILE] [--replace] ["),
         ("pack --in-place", "pack: '--in-place' is not allowed"),
         ("pack --to", "pack: --to: expected one argument"),
@@ -80,10 +77,7 @@ def test_arguments_are_read_in_any_order(line: str, arguments: dict[str, Any]) -
         ("quote a b", "quote: 'b' is not allowed; usage: `%kling quote [NOTEBOOK]`"),
         ("listen on", "listen: off: invalid choice: 'on'"),
         ("listen off now", "listen: 'now' is not allowed"),
-        (
-            "listen --port http",
-            "listen: --port: 'http' is not a port number; usage: `",
-        ),
+        ("listen --port http", "listen: --port: 'http' is not a port number; usage: `"),
         ("listen --port -1", "listen: --port: '-1' is not a port number"),
         ("listen --pot 1", "listen: '--pot' is not allowed"),
     ],

@@ -115,6 +115,15 @@ def test_room_on_the_disk(tmp_path: Path, free: int, status: str) -> None:
 # --- the service -------------------------------------------------------------------------------
 
 
+def failing(error: Exception) -> Callable[[], Any]:
+    """Return a function that raises this."""
+
+    def fail() -> Any:
+        raise error
+
+    return fail
+
+
 def test_the_balance_is_shown(open_session: Callable[..., Any]) -> None:
     """With the mode, and why."""
     session, mode = service.open_session(open_session)
@@ -140,12 +149,8 @@ def test_a_service_that_does_not_answer_has_a_fix(
     fix: str,
 ) -> None:
     """Each kind its own."""
-
-    def fail() -> float:
-        raise error
-
     session = open_session(mode="live", api_key=KEY)
-    monkeypatch.setattr(session, "balance", fail)
+    monkeypatch.setattr(session, "balance", failing(error))
     found = service.check_service(session)
     assert (found.status, found.message) == ("bad", str(error))
     assert fix in found.fix
@@ -155,16 +160,12 @@ def test_a_server_that_is_not_the_services_own_is_named(
     open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key of the service is refused there, and copying it once more would not help."""
-
-    def fail() -> float:
-        raise Unauthorized(401, "no such key")
-
     url = "http://127.0.0.1:8787"
     opening = partial(open_session, mode="live", api_key=KEY, api_url=url)
     session, mode = service.open_session(opening)
     assert session is not None
     assert mode.message.endswith(f" at {url}")
-    monkeypatch.setattr(session, "balance", fail)
+    monkeypatch.setattr(session, "balance", failing(Unauthorized(401, "no such key")))
     fix = service.check_service(session).fix
     assert fix.startswith(url)
     assert "KLING_NB_API_URL" in fix
@@ -174,12 +175,8 @@ def test_an_emulator_that_broke_off_is_no_matter_of_the_network(
     open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It works in this kernel: the folder it writes to is what to look at."""
-
-    def fail() -> float:
-        raise NotSent("api.kie.ai: RemoteProtocolError")
-
     session = open_session()
-    monkeypatch.setattr(session, "balance", fail)
+    monkeypatch.setattr(session, "balance", failing(NotSent("api.kie.ai: RemoteProtocolError")))
     found = service.check_service(session)
     assert (found.status, found.message) == ("bad", "the emulator broke off")
     assert "Folder and Disk" in found.fix
@@ -227,10 +224,7 @@ def test_a_wrong_key_is_found_and_not_shown(open_session: Callable[..., Any]) ->
 
 def test_settings_that_do_not_go_together_leave_the_rest(tmp_path: Path) -> None:
     """The folder, the disk and the packages are looked at nevertheless."""
-
-    def fail() -> Any:
-        raise ConfigurationError("mode: 'live' needs a key")
-
+    fail = failing(ConfigurationError("mode: 'live' needs a key"))
     found = status_of(examine(fail, "terminal"))
     assert found["Settings"] == "bad"
     assert found["Disk"] == "ok"
@@ -254,10 +248,7 @@ def test_where_the_folder_is_what_is_wrong_none_is_judged(
     """Another one would be praised in its place."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("KLING_NB_FOLDER", str(tmp_path / "file"))
-
-    def fail() -> Any:
-        raise ConfigurationError("KLING_NB_FOLDER: is a file")
-
+    fail = failing(ConfigurationError("KLING_NB_FOLDER: is a file"))
     found = status_of(examine(fail, "terminal"))
     assert found["Settings"] == "bad"
     assert not {"Folder", "Disk", "Ledger"} & set(found)

@@ -155,11 +155,14 @@ def notebook(tmp_path: Path) -> Path:
 
 
 def test_a_notebook_that_is_trusted(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is to be done."""
+    """Nothing is to be done, nor for a new notebook without outputs, which has no signature."""
     notary = "kling_nb.notebook.archive.notebook_file._with_notary"
-    monkeypatch.setattr(notary, lambda _act: True)
-    found = check_notebook([str(notebook)], notebook.parent)
+    with monkeypatch.context() as patch:
+        patch.setattr(notary, lambda _act: True)
+        found = check_notebook([str(notebook)], notebook.parent)
     assert (found.status, found.message, found.fix) == ("ok", "film.ipynb", "")
+    nbformat.write(nbformat.v4.new_notebook(), notebook)
+    assert check_notebook([str(notebook)], notebook.parent).status == "ok"
 
 
 def test_a_notebook_that_is_not_trusted_has_a_fix(notebook: Path) -> None:
@@ -171,12 +174,6 @@ def test_a_notebook_that_is_not_trusted_has_a_fix(notebook: Path) -> None:
     assert "0 credits" in found.fix
 
 
-def test_a_notebook_without_outputs_needs_no_trust(notebook: Path) -> None:
-    """A new notebook has no signature."""
-    nbformat.write(nbformat.v4.new_notebook(), notebook)
-    assert check_notebook([str(notebook)], notebook.parent).status == "ok"
-
-
 def test_a_kernel_that_went_elsewhere_is_a_warning(notebook: Path, tmp_path: Path) -> None:
     """Links are paths from where it works."""
     found = check_notebook([str(notebook)], tmp_path / "elsewhere")
@@ -184,16 +181,12 @@ def test_a_kernel_that_went_elsewhere_is_a_warning(notebook: Path, tmp_path: Pat
     assert f"os.chdir({str(tmp_path)!r})" in found.fix
 
 
-def test_a_notebook_that_is_not_reported(tmp_path: Path) -> None:
-    """Its name is asked for where it is needed; one that is gone was renamed."""
+def test_a_notebook_that_is_not_reported(notebook: Path, tmp_path: Path) -> None:
+    """Few commands need its name; a missing one was renamed; a broken one is a warning."""
     assert check_notebook([], tmp_path).status == "ok"
     gone = check_notebook([str(tmp_path / "old.ipynb")], tmp_path)
     assert gone.status == "warn"
     assert "renamed" in gone.message
-
-
-def test_a_notebook_that_cannot_be_read(notebook: Path) -> None:
-    """Half of one, say: it raises nothing."""
     notebook.write_text("{", encoding="utf-8")
     assert check_notebook([str(notebook)], notebook.parent).status == "warn"
 
@@ -203,12 +196,8 @@ def test_a_notebook_that_cannot_be_read(notebook: Path) -> None:
     [("work/clips", ""), ("elsewhere", "is not in"), ("work/.clips", "hidden files: .clips")],
 )
 def test_links_lead_only_where_jupyter_shows_files(tmp_path: Path, folder: str, said: str) -> None:
-    """Above its folder and in hidden ones they do not; clips play nevertheless."""
+    """Not above its folder and not in hidden ones; without a server (VS Code) nothing is said."""
     found = check_links(tmp_path / folder, tmp_path / "work")
     assert [each.status for each in found] == (["warn"] if said else [])
     assert all(said in each.message and "KLING_NB_FOLDER" in each.fix for each in found)
-
-
-def test_without_a_server_nothing_is_said_of_links(tmp_path: Path) -> None:
-    """VS Code, say."""
-    assert check_links(tmp_path, None) == []
+    assert check_links(tmp_path / folder, None) == []

@@ -118,18 +118,7 @@ def test_a_cell_has_the_literal_variables_set_before_it() -> None:
         ("now = make\nnow('a')", UNCALLED),
         ("getattr(kling, name)('a')", "called by a computed name"),
         ("getattr(session, 'generate')('m')", "called by a computed name"),
-    ],
-)
-def test_a_call_that_may_run_otherwise_is_not_priced(source: str, reason: str) -> None:
-    """It is listed with its cell and the reason."""
-    (request,) = found(source)
-    assert isinstance(request, UnpricedCall)
-    assert (request.cell, request.reason) == (2, reason)
-
-
-@pytest.mark.parametrize(
-    ("source", "reason"),
-    [
+        # What may be ours: a session, a job, a panel, or another library.
         ("s = kling.Session()\ns.text_to_video('a')", OTHER),
         ("kling.Session().image_to_video('fox.png', 'a')", OTHER),
         ("s = kling.Session()\ns.submit(s.reserve(wish))", OTHER),
@@ -143,18 +132,7 @@ def test_a_call_that_may_run_otherwise_is_not_priced(source: str, reason: str) -
         ("from shots import *\nimage_to_video('fox.png', 'a')", RENAMED),
         ("def go():\n    make = other\nmake('a')", RENAMED),
         ("if live:\n    make = other\nmake('a')", RENAMED),
-    ],
-)
-def test_a_call_of_what_may_be_ours_is_not_priced(source: str, reason: str) -> None:
-    """A session, a job, a panel, or another library."""
-    (request,) = found(source)
-    assert isinstance(request, UnpricedCall)
-    assert (request.cell, request.reason) == (2, reason)
-
-
-@pytest.mark.parametrize(
-    ("source", "reason"),
-    [
+        # Text that is run: magics, `exec`, `run_cell`; and a cell with a syntax error.
         ("%time job = kling.text_to_video('a')", "inside %time"),
         ("%%time\n%%kling\na fox", "inside %%time"),
         ("%%capture out\nmake('a')", "inside %%capture"),
@@ -172,8 +150,8 @@ def test_a_call_of_what_may_be_ours_is_not_priced(source: str, reason: str) -> N
         ("kling.text_to_video('a'", "it cannot be read as Python"),
     ],
 )
-def test_a_call_inside_text_is_not_priced(source: str, reason: str) -> None:
-    """Magics, `exec`, `run_cell`, and a cell with a syntax error."""
+def test_a_call_that_may_run_otherwise_is_not_priced(source: str, reason: str) -> None:
+    """It is listed with its cell and the reason."""
     (request,) = found(source)
     assert isinstance(request, UnpricedCall)
     assert (request.cell, request.reason) == (2, reason)
