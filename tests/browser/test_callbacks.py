@@ -40,7 +40,7 @@ c.KlingCallbacks.enabled = True
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """An emulator in a process of its own."""
-    with serve(tmp_path_factory.mktemp("service"), "--seconds", str(CLIP_S)) as service:
+    with serve(tmp_path_factory.mktemp("service"), seconds=CLIP_S) as service:
         yield service
 
 
@@ -95,7 +95,6 @@ def test_the_card_turns_to_the_clip(
     assert f"received a callback for task {task.task_id}" in log_of(hearing)
     assert task.callback_url.partition("kling_nb=")[2] not in log_of(hearing)
     notebook.page.screenshot(path=screenshots / "called-back.png")
-    assert notebook.complaints == []
 
 
 def log_of(lab: Lab) -> str:

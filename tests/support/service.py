@@ -225,34 +225,43 @@ class Served:
 
     url: str
     account: EmulatedAccount
+    seconds: float = 0.3
+    """How long a clip takes."""
 
     def settings(self, folder: Path) -> dict[str, Any]:
-        """What leads a session here, in emulator mode."""
+        """Return the settings of a session that uses this emulator."""
         return {
             "mode": "emulator",
             "folder": folder,
             "api_url": self.url,
             "upload_url": self.url,
-            "emulator_seconds": 0.3,
+            "emulator_seconds": self.seconds,
         }
 
-    def environment(self, folder: Path) -> dict[str, str]:
-        """The same for another process."""
-        return {
-            "KLING_NB_MODE": "emulator",
-            "KLING_NB_FOLDER": str(folder),
-            "KLING_NB_API_URL": self.url,
-            "KLING_NB_UPLOAD_URL": self.url,
-            "KLING_NB_EMULATOR_SECONDS": "0.3",
-        }
+    def environment(self, folder: Path | None = None) -> dict[str, str]:
+        """Return the same as variables for another process; without a folder it has its own."""
+        settings = self.settings(folder or Path())
+        if folder is None:
+            del settings["folder"]
+        return {f"KLING_NB_{name.upper()}": str(value) for name, value in settings.items()}
+
+    @property
+    def creations(self) -> int:
+        """Return how many requests for a new task have arrived."""
+        return self.account.requests(CREATE)
+
+    @property
+    def status_requests(self) -> int:
+        """Return how many status requests have arrived."""
+        return self.account.requests(RECORD)
 
 
 @contextmanager
-def serve(folder: Path, *options: str) -> Iterator[Served]:
+def serve(folder: Path, *options: str, seconds: float = 0.3) -> Iterator[Served]:
     """Serve an emulator with tiny clips, until the block is left."""
     command = [sys.executable, "-m", "kling_nb", "emulator", "--port", "0", "--folder", str(folder)]
     with subprocess.Popen(
-        [*command, "--render", "canned", "--seconds", "0.3", "--unlimited", *options],
+        [*command, "--render", "canned", "--seconds", str(seconds), "--unlimited", *options],
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(Path(kling_nb.__path__[0]).parent)},
         text=True,
@@ -260,7 +269,7 @@ def serve(folder: Path, *options: str) -> Iterator[Served]:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().split()[3]
-            yield Served(url, EmulatedAccount(folder))
+            yield Served(url, EmulatedAccount(folder), seconds)
         finally:
             process.terminate()
 
