@@ -29,7 +29,7 @@ def no_faults_left(service: Served) -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working folder with a picture in it."""
+    """A working folder with an image in it."""
     return make_folder(tmp_path_factory)
 
 
@@ -55,7 +55,7 @@ def kernel(start: Callable[..., Kernel]) -> Kernel:
 
 
 def make_folder(factory: pytest.TempPathFactory) -> Path:
-    """A working folder with a picture in it, in a home of its own."""
+    """Make a working folder with an image in it, in a home of its own."""
     folder = factory.mktemp("home") / "work"
     folder.mkdir()
     Image.new("RGB", (64, 36), "firebrick").save(folder / "fox.png")

@@ -1,4 +1,4 @@
-"""The text of a cell: what reaches the service, which names are bound, how mistakes are told."""
+"""The text of a cell: what reaches the service, which names are bound, and error messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_comment_above_is_allowed(kernel: Kernel, service: Served) -> None:
 
 
 def test_the_job_is_bound(kernel: Kernel) -> None:
-    """To the name behind `-o`, else to `_`; both are the job whose card is shown."""
+    """To the name behind `-o`, else to `_`; both are the job of the card."""
     requests = kernel.send(
         "%%kling -i fox.png -o named\nnamed",
         "named.record.prompt, type(named).__name__",

@@ -1,4 +1,4 @@
-"""Cards in a kernel: few messages, plain outputs, and pages that are told what they ask for."""
+"""Cards in a kernel: few messages, plain outputs, one hub."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_a_job_costs_a_handful_of_messages(kernel: Kernel, seconds: int) -> None
 
 
 def of_card(kernel: Kernel, request: str) -> list[Message]:
-    """All messages about a request's card: its output, and what the pages are told."""
+    """All messages about a request's card: its outputs, and those to the pages."""
     display = next(m.display_id for m in kernel.shown(request) if m.marks)
     place = kernel.card(request)["place"]
     return [m for m in kernel.messages if display == m.display_id or place == m.told.get("place")]
 
 
 def ended(kernel: Kernel, request: str) -> None:
-    """Wait until the pages are told of the end, and the record is the clip, which comes last."""
+    """Wait until the pages get the end, and then the record becomes the clip."""
     kernel.until(lambda: any('data-kling-do="take"' in foot for foot in kernel.feet(request)))
     kernel.final(request)
 

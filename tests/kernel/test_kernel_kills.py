@@ -35,7 +35,7 @@ def stage_of(kernel: Kernel) -> Stage | None:
 
 
 def displays(messages: list[Message]) -> list[Message]:
-    """What is displayed among them; the hub of a kernel's first card speaks before it."""
+    """The displays among them; the hub of a kernel's first card sends messages before it."""
     return [message for message in messages if message.bundle]
 
 

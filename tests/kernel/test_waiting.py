@@ -13,7 +13,7 @@ WAIT = "%%kling -i fox.png --wait -o waited\n"
 
 
 def send_asked(kernel: Kernel, service: Served, *cells: str) -> list[str]:
-    """Queue cells and give their ids once the service is asked about a task."""
+    """Queue cells and give their ids after the next status request."""
     before = service.status_requests
     requests = kernel.send(*cells)
     kernel.until(lambda: service.status_requests > before)

@@ -177,18 +177,15 @@ def resumed_job(factory: SessionFactory) -> str:
         return outcome_of(lambda: job)
 
 
-def another_take(factory: SessionFactory) -> str:
-    """The same request twice, as two takes: two tasks."""
-    with factory.session() as session:
-        first = outcome_of(lambda: session.text_to_video(PROMPT))
-        return f"{first}; {outcome_of(lambda: session.text_to_video(PROMPT, take=2))}"
+def twice(*, take: int = 1) -> Callable[[SessionFactory], str]:
+    """The same request twice, the second as this take."""
 
+    def run(factory: SessionFactory) -> str:
+        with factory.session() as session:
+            first = outcome_of(lambda: session.text_to_video(PROMPT))
+            return f"{first}; {outcome_of(lambda: session.text_to_video(PROMPT, take=take))}"
 
-def same_request_again(factory: SessionFactory) -> str:
-    """The same request twice: one task, and the saved clip for the second."""
-    with factory.session() as session:
-        first = outcome_of(lambda: session.text_to_video(PROMPT))
-        return f"{first}; {outcome_of(lambda: session.text_to_video(PROMPT))}"
+    return run
 
 
 def several_files(factory: SessionFactory) -> str:
@@ -363,6 +360,13 @@ RECORDS = {
     ),
 }
 
+
+def three_seconds(model: str, credits: float) -> Scenario:
+    """The shortest clip of a model."""
+    what = f"{model}, 3 s"
+    return Scenario(generate(model, duration=3), f"saved, {credits:g} credits", what, credits)
+
+
 JOBS = {
     "picture_by_url": Scenario(picture_by_url, "saved, 55 credits", "a picture that has a URL", 55),
     "several_files": Scenario(
@@ -375,32 +379,20 @@ JOBS = {
         resumed_job, "saved, 55 credits", "submitted by one session, saved by the next", 55
     ),
     "another_take": Scenario(
-        another_take,
+        twice(take=2),
         "saved, 55 credits; saved, 55 credits",
         "the same request as two takes: two tasks",
         110,
     ),
     "same_request_again": Scenario(
-        same_request_again,
+        twice(),
         "saved, 55 credits; saved, 55 credits",
         "the same request twice: one task",
         55,
     ),
-    "kling_3_video": Scenario(
-        generate("kling-3.0/video", duration=3), "saved, 42 credits", "kling-3.0/video, 3 s", 42
-    ),
-    "v3_turbo": Scenario(
-        generate("kling/v3-turbo-text-to-video", duration=3),
-        "saved, ",
-        "kling/v3-turbo-text-to-video, 3 s",
-        54,
-    ),
-    "omni": Scenario(
-        generate("kling-3.0-omni/text-to-video", duration=3),
-        "saved, ",
-        "kling-3.0-omni/text-to-video, 3 s",
-        42,
-    ),
+    "kling_3_video": three_seconds("kling-3.0/video", 42),
+    "v3_turbo": three_seconds("kling/v3-turbo-text-to-video", 54),
+    "omni": three_seconds("kling-3.0-omni/text-to-video", 42),
     "v2_5_turbo_with_a_last_frame": Scenario(
         generate(
             "kling/v2-5-turbo-image-to-video-pro", image=picture(), last_image=picture("dawn")
