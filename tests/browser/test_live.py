@@ -15,12 +15,13 @@ from .lab import Lab
 from .notebook import CARD, LIVE, Notebook
 from .stories import setup, tasks_made, write_notebook
 
-RELOADED, DETACHED, TAKEN = 1, 2, 3
+RELOADED, DETACHED, RESUMED, TAKEN = 1, 2, 3, 4
 FOLDER = "slow"
 CELLS = [
     setup(16),
     "%%kling --image lake.png -o slow\nClouds gather over the hills",
     "%%kling --image lake.png\nThe clouds open and the sun returns",
+    "%kling resume ID",
     "%%kling --image lake.png\nThe clouds open and the sun returns",
 ]
 
@@ -102,30 +103,34 @@ def test_a_notebook_saved_half_way_says_what_to_do(
 
 
 def test_detach_offers_resume_and_nothing_jumps(slow: Notebook, screenshots: Path) -> None:
-    """The output keeps its height while the job waits; test_front_ends runs the command."""
+    """The output keeps its height while the job waits; the command shows the clip elsewhere."""
     slow.watch_height(DETACHED)
     slow.begin_cell(DETACHED)
     output = slow.output(DETACHED)
     output.locator(".kling-clock").wait_for(state="attached")
     output.locator("[data-kling-state=waiting]").wait_for()
     output.get_by_role("button", name="Detach").click()
-    output.locator(".kling-code", has_text="%kling resume").wait_for()
+    entry = output.locator(".kling-code", has_text="%kling resume")
+    entry.wait_for()
     output.locator(LIVE).wait_for(state="detached")
     output.get_by_role("button", name="Resume · 0 credits").wait_for()
     slow.page.screenshot(path=screenshots / "detached.png")
     heights = slow.heights()
     assert heights[-1]["state"] == "waiting"
     assert len({each["height"] for each in heights}) == 1, heights
+    slow.write(RESUMED, entry.text_content())
+    slow.run(RESUMED)
+    slow.wait_for_clip(RESUMED)
 
 
 def test_a_detached_job_goes_on_with_a_click(slow: Notebook, lab: Lab) -> None:
     """In its own place, for 0 credits; the cell below does not move when the clip comes."""
     output = slow.output(DETACHED)
     output.get_by_role("button", name="Resume · 0 credits").click()
-    top = slow.top_of(TAKEN)
+    top = slow.top_of(RESUMED)
     slow.wait_until_kept(DETACHED, "data:video/mp4")
     slow.page.wait_for_function("() => kling.isDrawn()")
-    assert slow.top_of(TAKEN, scrolled=False) == pytest.approx(top, abs=2)
+    assert slow.top_of(RESUMED, scrolled=False) == pytest.approx(top, abs=2)
     assert slow.wait_for_clip(DETACHED)["currentTime"] > 0
     assert output.locator(CARD).count() == 1
     assert tasks_made(lab.folder / FOLDER) == 2

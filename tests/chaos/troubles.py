@@ -1,4 +1,4 @@
-"""The troubles that a run may meet, and what each of them leaves a person to know.
+"""The troubles of a run, and the ends that each may have.
 
 A literal table. Must not know how a trouble is made: `lane` and `inside` do that.
 """
@@ -23,7 +23,7 @@ class Trouble:
     """What may be left in the end: a clip all the same; a task of which nobody can know; no task,
     and the reason; a task that failed."""
     at: Literal["service", "kernel", "ledger"] = "service"
-    """Who makes it: the emulator by a fault of the same name, the kernel, or another process."""
+    """What makes it: the emulator by a fault of the same name, the kernel, or another process."""
     most: int = 1
     """How many requests it strikes at most."""
     argument: str = ""

@@ -80,7 +80,7 @@ class Service:
         asyncio.run(read())
 
     def create(self, *, timeout: float = 10.0, key: str = "k", **changes: Any) -> httpx.Response:
-        """A createTask with a good text-to-video body, changed as asked; None drops a field."""
+        """A createTask with a good text-to-video body and these changes; None drops a field."""
         return self.post_task(text_to_video(**changes), timeout=timeout, key=key)
 
     def post_task(self, body: Any, **more: Any) -> httpx.Response:
@@ -119,7 +119,7 @@ class Service:
 
 
 def text_to_video(**changes: Any) -> dict[str, Any]:
-    """A good body of createTask, changed as asked; None drops a field."""
+    """A good body of createTask with these changes; None drops a field."""
     values: dict[str, Any] = {
         "prompt": "A red fox",
         "sound": False,

@@ -19,13 +19,13 @@ __all__ = ["Server", "notification", "running"]
 
 
 def notification(task_id: str) -> bytes:
-    """What the service posts, as short as it can be."""
+    """Return the shortest callback body of the service."""
     return json.dumps({"code": 200, "data": {"taskId": task_id, "state": "success"}}).encode()
 
 
 @dataclass(frozen=True)
 class Server:
-    """One that runs."""
+    """A server that runs."""
 
     url: str
     """With its base URL; no slash at the end."""
@@ -34,16 +34,16 @@ class Server:
 
     @property
     def doors(self) -> CallbackRoutes:
-        """Those of its person."""
+        """The callback routes of its user."""
         return CallbackRoutes(self.home / "xdg-data" / "kling_nb" / "doors.sqlite3")
 
     @property
     def log(self) -> str:
-        """What it said so far."""
+        """Its log so far."""
         return (self.home / "server.log").read_text(encoding="utf-8")
 
     def post(self, nonce: str = "", content: object = b"", method: str = "POST") -> httpx.Response:
-        """One request to the route, by somebody without a login."""
+        """Send one request to the route, without a login."""
         query = {"kling_nb": nonce} if nonce else {}
         return httpx.request(
             method, f"{self.url}/{ROUTE}", params=query, content=content, timeout=60

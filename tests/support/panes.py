@@ -90,7 +90,7 @@ class Beside(ThreadPoolExecutor):
 
 
 def png(size: tuple[int, int] = (400, 300), colour: str = "orange") -> bytes:
-    """A picture as bytes."""
+    """An image as bytes."""
     out = io.BytesIO()
     Image.new("RGB", size, colour).save(out, "PNG")
     return out.getvalue()

@@ -54,7 +54,7 @@ class SessionFactory:
         folder: Of clips; the index is in it, too.
         key: Of the account.
         transport: Replaces the network while the emulator is recorded.
-        sleep: Waits between questions.
+        sleep: Waits between status requests.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SessionFactory:
             index=UserIndex(self.folder / "paid.sqlite3"),
             sleep=sleep or self.sleep,
         )
-        if self.transport is not None:  # it serves pictures by URL, too
+        if self.transport is not None:  # it serves images by URL, too
             object.__setattr__(session._context, "inputs", Downloader(transport=self.transport))
         return closing(session)
 
@@ -142,20 +142,20 @@ def generate(*models: str, **values: Any) -> Callable[[SessionFactory], str]:
 
 
 def image_to_video(factory: SessionFactory) -> str:
-    """A picture from memory is uploaded."""
+    """An image in memory is uploaded."""
     with factory.session() as session:
         return outcome_of(lambda: session.image_to_video(picture(), "Clouds drift", duration=5))
 
 
 def picture_by_url(factory: SessionFactory) -> str:
-    """A picture that has a URL is looked at and sent as its URL."""
+    """An image with a URL is checked and sent as its URL."""
     url = factory.call(upload_base64)
     with factory.session() as session:
         return outcome_of(lambda: session.image_to_video(url, "Clouds drift", duration=5))
 
 
 def unreachable_picture(factory: SessionFactory) -> str:
-    """A picture that this machine reaches and the service does not: the error names its URL."""
+    """An image that this machine reaches and the service does not: the error names its URL."""
     url = factory.call(upload_base64)
     with factory.session(no_end) as session:
         outcome = outcome_of(lambda: session.image_to_video(url, "Clouds drift", duration=5))
@@ -189,24 +189,24 @@ def twice(*, take: int = 1) -> Callable[[SessionFactory], str]:
 
 
 def several_files(factory: SessionFactory) -> str:
-    """A result of a cover picture and two clips: both clips are saved."""
+    """A result of a cover image and two clips: both clips are saved."""
     with factory.session() as session:
         clip = session.text_to_video(PROMPT).result(PATIENCE_S)
         return f"saved, {clip.credits:g} credits, {len(clip.others)} more"
 
 
 async def upload_stream(client: Client) -> str:
-    """A picture as a multipart body."""
+    """Upload an image as a multipart body."""
     return await client.upload(picture(), "dusk.jpg", "image/jpeg")
 
 
 async def upload_base64(client: Client) -> str:
-    """A picture as base64 in JSON."""
+    """Upload an image as base64 in JSON."""
     return await client.upload_base64(picture(), "dusk.jpg")
 
 
 async def upload_from_url(client: Client) -> str:
-    """A picture that the service fetches."""
+    """Let the service fetch an image."""
     url = await client.upload_base64(picture(), "dusk.jpg")
     return await client.upload_from_url(url, "copy.jpg")
 

@@ -1,4 +1,4 @@
-"""The service as the tests meet it: in this process under a clock that tests move, or served."""
+"""Emulators for tests: in this process under a clock that tests move, or served."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ EASY = Limits(tasks_per_window=10_000, task_window_s=0.1, status_requests_per_wi
 """No rate limits, and short waits after a 429."""
 
 ENDLESS = 2_000
-"""After so many waits a job is taken to go on for ever."""
+"""A job with more waits than this counts as endless."""
 
 
 class Clock:
@@ -85,7 +85,7 @@ class Clock:
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """The network of a client, with an ear on it; keeps every request that went over it."""
+    """The network of a client; it keeps every request and calls listeners."""
 
     def __init__(self, behind: httpx.AsyncBaseTransport) -> None:
         self.behind = behind
@@ -93,7 +93,7 @@ class Wire(httpx.AsyncBaseTransport):
         self.listeners: list[Callable[[httpx.Request], object]] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Tell the listeners, then pass the request on."""
+        """Call the listeners, then pass the request on."""
         self.requests.append(request)
         for listener in self.listeners:
             listener(request)
@@ -170,7 +170,7 @@ class World:
         )
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass for everybody, once the studio is at rest."""
+        """Move the clock, when nothing is being rendered."""
         self.waits.append(seconds)
         assert len(self.waits) < ENDLESS, "the job goes on for ever"
         while self.emulator.renderer.pending:  # noqa: ASYNC110 - a thread that knows no event loop
@@ -183,7 +183,7 @@ class World:
         return self.intend(wish)
 
     def intend(self, wish: ClipRequest) -> tuple[Job, PreparedRequest]:
-        """An intended job for any wish."""
+        """An intended job for any request."""
         prepared = asyncio.run(prepare(wish, service="emulator", downloads=self.context.inputs))
         row, new = self.ledger.intend(prepared.record())
         assert new
@@ -277,7 +277,7 @@ def serve(folder: Path, *options: str, seconds: float = 0.3) -> Iterator[Served]
 def sent_row(
     ledger: Ledger, *steps: Stage, service: str = "emulator", nonce: str = "n"
 ) -> JobRecord:
-    """A job that was sent with a one-time value, as far as the steps go."""
+    """A job that was sent with a callback token, after these stages."""
     row, _ = ledger.intend(JobRecord(nonce, service, "m", {}, 1, 55.0))
     row = ledger.advance(row.id, Stage.SENDING, nonce=nonce)
     for step in steps:
