@@ -1,4 +1,4 @@
-"""What all tests share: nothing of the machine leaks in, nothing waits, and ways to the service."""
+"""Fixtures of all tests: no settings of this machine, no waits, and emulators."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = ("KIE_", "KLING_")
 
 @pytest.fixture(scope="session", autouse=True)
 def nobodys_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A home without settings, keys or clips, for this process and those that it starts."""
+    """A home without settings, keys or clips, for this process and its children."""
     with pytest.MonkeyPatch.context() as patch:
         # matplotlib's font cache takes seconds to make; it is no setting of ours.
         patch.setenv("MPLCONFIGDIR", str(Path.home() / ".cache" / "matplotlib"))
@@ -62,7 +62,7 @@ def nothing_paid_before(
 
 @pytest.fixture(autouse=True)
 def no_back_off() -> Iterator[None]:
-    """What is tried again is tried again at once."""
+    """Retries follow at once."""
     with stamina.set_testing(True, attempts=8, cap=True):
         yield
 
@@ -77,7 +77,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def open_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Opens sessions, all in one folder and with a quick emulator unless told; closes them."""
+    """Opens sessions, by default in one folder and with a quick emulator; closes them."""
     import kling_nb.emulator
     from kling_nb.jobs.session import Session
 
@@ -155,7 +155,7 @@ def open_live(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[str], Any]:
     """Opens live sessions of the served emulator, in a folder by name."""
-    # A live clip takes minutes, so that the first question waits for seconds.
+    # A live clip takes minutes, so that the first poll waits for seconds.
     monkeypatch.setattr("kling_nb.core.poll_schedule.expected_s", lambda past_s, usual_s: 0.3)
 
     def begin(name: str) -> Any:
@@ -203,7 +203,7 @@ def clip_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def saved(clip_path: Path) -> Saved:
-    """The state of a job whose clip that is."""
+    """The state of a job with that clip."""
     from kling_nb.media.clips import probe_clip
 
     return Saved("t" * 32, probe_clip(clip_path), 55.0, NOW)

@@ -1,4 +1,4 @@
-"""What a callback saves: time from a task's end to the saved clip, and questions asked."""
+"""What a callback saves: time from a task's end to the saved clip, and status requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE_S = 240.0
 
 
 class Figures(NamedTuple):
-    """What was seen of one way to be told."""
+    """The measurements of one way: callbacks, or polling alone."""
 
     noticed_s: list[float]
     """From the end of each task, by the emulator's account, to its end in the ledger."""

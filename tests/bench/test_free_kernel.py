@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from tests.kernel.kernels import Kernel, environment, open_kernel
-from tests.kernel.service import Service
 from tests.support.service import serve
 
 pytestmark = pytest.mark.kernel
@@ -35,20 +34,15 @@ STOP = "for job in jobs: job.detach()"
 
 
 @pytest.fixture
-def service(nobodys_machine: None, tmp_path: Path) -> Iterator[Service]:
-    """An emulator elsewhere, whose tasks take longer than the measurement."""
-    (tmp_path / "service").mkdir()
-    with serve(tmp_path / "service", "--seconds=120", "--render=canned", "--unlimited") as served:
-        yield Service(served.url, served.account, 120)
-
-
-@pytest.fixture
-def kernel(service: Service, tmp_path: Path) -> Iterator[Kernel]:
-    """A kernel with a picture beside it."""
+def kernel(nobodys_machine: None, tmp_path: Path) -> Iterator[Kernel]:
+    """A kernel with an image beside it; its tasks take longer than the measurement."""
     folder = tmp_path / "home" / "work"
     folder.mkdir(parents=True)
     Image.new("RGB", (64, 36), "firebrick").save(folder / "fox.png")
-    with open_kernel(folder, environment(folder.parent, **service.settings())) as kernel:
+    with (
+        serve(tmp_path / "service", seconds=120) as service,
+        open_kernel(folder, environment(folder.parent, **service.environment())) as kernel,
+    ):
         yield kernel
 
 

@@ -18,7 +18,7 @@ __all__ = ["PATIENCE_S", "Shown", "shown_gallery", "text_of"]
 
 FAKE = Path(__file__).with_name("fake_gallery.js")
 PATIENCE_S = 20.0
-# Who points at a clip in passing asks for nothing.
+# A pointer that only passes over a clip requests nothing.
 HOVER_MS = 300
 
 
@@ -49,11 +49,11 @@ class Shown:
         return self.page.locator(".kling-tile").filter(has_text=prompt)
 
     def note(self, prompt: str) -> Any:
-        """What is said on the picture of a clip."""
+        """The status on the image of a clip."""
         return self.tile(prompt).get_by_role("status")
 
     def look_at(self, prompt: str) -> None:
-        """Point at a clip, long enough to ask for its film."""
+        """Point at a clip, long enough to request its video."""
         self.tile(prompt).locator(".kling-tile-screen").hover()
         self.page.clock.run_for(HOVER_MS)
 
@@ -66,7 +66,7 @@ class Shown:
         return self.page.get_by_role("button", name=name).first
 
     def asked(self, word: str) -> list[dict[str, Any]]:
-        """What the kernel was asked of a kind."""
+        """Return the requests of a kind that the kernel got."""
         sent: list[dict[str, Any]] = self.page.evaluate("kernel.sent")
         return [content for content in sent if content["do"] == word]
 
@@ -75,7 +75,7 @@ class Shown:
         self.page.evaluate("given => kernel.answer(...given)", [word, reply])
 
     def send_film(self, prompt: str) -> None:
-        """The film that was asked for."""
+        """Send the requested video."""
         given = ["film", {"preview": False}, [self._films[prompt]]]
         self.page.evaluate("given => kernel.answer(...given)", given)
 

@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Gives the server of a person in an application, started when it is first asked for."""
+    """Give the server of a user in an application; it starts at first use."""
     running: dict[tuple[str, App], Lab] = {}
     with ExitStack() as stack:
 
@@ -56,13 +56,13 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture(scope="package")
 def lab(serving: Serving, request: pytest.FixtureRequest) -> Lab:
-    """The server of the person who makes the clips: JupyterLab, unless a test names the other."""
+    """The server of the user that makes the clips: JupyterLab, unless a test names the other."""
     return serving("person", getattr(request, "param", "lab"))
 
 
 @pytest.fixture(scope="package")
 def stranger(serving: Serving, lab: Lab) -> Lab:
-    """The server of somebody who was sent a notebook: it trusts no signature of ours."""
+    """The server of another user: it trusts no signature of the first one."""
     return serving("stranger", lab.app)
 
 
@@ -102,29 +102,31 @@ def context(chromium: Any) -> Any:
 
 
 @pytest.fixture(scope="package")
-def pages() -> list[Any]:
-    """Those that are open."""
+def notebooks() -> list[Notebook]:
+    """The notebooks that are open."""
     return []
 
 
 @pytest.fixture(scope="package")
-def opened(context: Any, pages: list[Any]) -> Opener:
+def opened(context: Any, notebooks: list[Notebook]) -> Opener:
     """Opens notebooks, each in a page of its own."""
 
     def open_notebook(lab: Lab, name: str) -> Notebook:
-        pages.append(context.new_page())
-        return Notebook(pages[-1], lab, name)
+        notebooks.append(Notebook(context.new_page(), lab, name))
+        return notebooks[-1]
 
     return open_notebook
 
 
 @pytest.fixture(scope="module", autouse=True)
-def closed(pages: list[Any]) -> Iterator[None]:
-    """Close the pages that a module has opened: what moves on them takes time from all others."""
+def closed(notebooks: list[Notebook]) -> Iterator[None]:
+    """Close the pages of a module, since animations slow down other pages; check their consoles."""
     yield
-    for page in pages:
-        page.close()
-    pages.clear()
+    complaints = [each for notebook in notebooks for each in notebook.complaints]
+    for notebook in notebooks:
+        notebook.page.close()
+    notebooks.clear()
+    assert complaints == []
 
 
 @pytest.fixture(scope="package")
@@ -142,7 +144,7 @@ def begun(opened: Opener) -> Beginner:
 
 @pytest.fixture(scope="package")
 def first_days() -> dict[App, Notebook]:
-    """What `first` has made so far."""
+    """The notebooks that `first` has made."""
     return {}
 
 
@@ -163,7 +165,7 @@ def first(lab: Lab, opened: Opener, first_days: dict[App, Notebook]) -> Notebook
 
 @pytest.fixture
 def sent(first: Notebook, lab: Lab, stranger: Lab, opened: Opener) -> Notebook:
-    """The same notebook as it arrives at the stranger's, where nothing is trusted."""
+    """The same notebook on the other user's server, which does not trust it."""
     shutil.copy(lab.folder / "first.ipynb", stranger.folder / "sent.ipynb")
     return opened(stranger, "sent.ipynb")
 

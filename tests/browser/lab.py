@@ -14,21 +14,21 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, get_args
 
-__all__ = ["APPS", "App", "Lab", "running_lab"]
+import httpx
+
+__all__ = ["APPS", "App", "Lab", "free_port", "running_lab", "serve", "server_options"]
 
 App = Literal["lab", "notebook"]
 APPS: tuple[App, ...] = get_args(App)
 """JupyterLab and Notebook 7."""
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 EMULATOR_S = 2
 """How long clips take where a notebook does not say it."""
 MODULES = {"lab": "jupyterlab", "notebook": "notebook"}
@@ -67,7 +67,7 @@ class Lab:
         return f"{self.url}/doc/workspaces/{workspace}/tree/{notebook}?reset"
 
     def trust(self, notebook: str) -> None:
-        """Sign a notebook, as its person does who knows where it comes from."""
+        """Sign a notebook, so that its user's server trusts it."""
         subprocess.run(
             [sys.executable, "-m", "jupyter", "trust", str(self.folder / notebook)],
             env=environment(self.home),
@@ -78,40 +78,55 @@ class Lab:
 
 @contextmanager
 def running_lab(home: Path, app: App = "lab") -> Iterator[Lab]:
-    """A server for somebody who lives in `home`; stopped by its pid at the end.
+    """A server of a user with this home; it ends with the block.
 
-    Two servers with two homes do not trust each other's notebooks. What is served lies within
-    the home, because the search for a folder of clips ends there.
+    Two servers with two homes do not trust each other's notebooks. It serves a folder in the home,
+    because the search for a folder of clips ends there.
     """
     port = free_port()
     lab = Lab(f"http://127.0.0.1:{port}", home, app)
     lab.folder.mkdir(parents=True, exist_ok=True)
     write_settings(home / "settings")
-    log = home / "server.log"
-    with log.open("wb") as output:
+    with serve(command(port, lab.folder, app), lab.url, home, lab.folder):
+        yield lab
+
+
+@contextmanager
+def serve(line: Sequence[str], url: str, home: Path, folder: Path) -> Iterator[int]:
+    """Run a Jupyter server until the end of the block, and give its process id.
+
+    Args:
+        line: Its command line.
+        url: Its address.
+        home: The home of its user; it gets the log.
+        folder: Its working directory.
+    """
+    with (home / "server.log").open("wb") as output:
         process = subprocess.Popen(
-            command(port, lab.folder, app),
-            cwd=lab.folder,
-            env=environment(home),
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            line, cwd=folder, env=environment(home), stdout=output, stderr=subprocess.STDOUT
         )
         try:
-            wait_until_up(lab, process, log)
-            yield lab
+            wait_until_up(url, process, home / "server.log")
+            yield process.pid
         finally:
             stop(process)
 
 
-def command(port: int, folder: Path, app: App) -> list[str]:
-    """The server's command line."""
-    options = {
+def server_options(port: int, folder: Path) -> dict[str, str]:
+    """Return the options of every server."""
+    return {
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": str(port),
         "ServerApp.port_retries": "0",
         "ServerApp.root_dir": str(folder),
         "ServerApp.allow_root": "True",
         "ServerApp.terminals_enabled": "False",
+    }
+
+
+def command(port: int, folder: Path, app: App) -> list[str]:
+    """The server's command line."""
+    options = server_options(port, folder) | {
         "IdentityProvider.token": "",
         "LabApp.news_url": "None",
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
@@ -163,17 +178,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_up(lab: Lab, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the server answers; raise with its log when it does not."""
+def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when the server answers, also with a refusal; raise with its log if it does not."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{lab.url}/api/status", timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
+        with suppress(httpx.TransportError):
+            httpx.get(f"{url}/api", timeout=5)
+            return
+        time.sleep(0.1)
     tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-    raise RuntimeError(f"The server did not come up on {lab.url}; its log ends in:\n{tail}")
+    raise RuntimeError(f"The server did not come up on {url}; its log ends in:\n{tail}")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

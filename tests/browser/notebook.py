@@ -7,7 +7,8 @@ what a card should say is the tests' business.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ SCRIPTS = Path(__file__).with_name("measure.js")
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 JUPYTER_OWN = (
-    # Asked for by JupyterLab's service manager where the server has no terminals.
+    # Logged by JupyterLab's service manager if the server has no terminals.
     "Disabling terminals plugin",
     # JupyterLab's settings editor and its schema checker, on every start.
     "Failed to load resource: the server responded with a status of 404",
@@ -111,6 +112,15 @@ class Notebook:
         self.page.wait_for_selector(f"body[data-jp-theme-light={is_light}]", state="attached")
         # JupyterLab covers the page while it loads a theme.
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
+
+    @contextmanager
+    def width(self, width_px: int) -> Iterator[None]:
+        """Give the page a width until the end of the block; then 900 px again."""
+        self.page.set_viewport_size({"width": width_px, "height": 1000})
+        try:
+            yield
+        finally:
+            self.page.set_viewport_size({"width": 900, "height": 1000})
 
     def execution_counts(self) -> list[int | None]:
         """The number in brackets beside each code cell."""

@@ -1,4 +1,4 @@
-"""Outputs on a bare page, and what its kernel tells of them; `fake_model.js` is the kernel.
+"""Outputs on a bare page, and the messages of their kernel; `fake_model.js` is the kernel.
 
 Knows the messages of `kling_nb.display.comm`; the page is opened by the `open_page` fixture.
 """
@@ -14,9 +14,11 @@ from kling_nb.display.comm import Hub
 from tests.support.html_outline import foot, record
 from tests.support.html_states import FACTS, WAITING
 
-__all__ = ["Open", "bundle", "feet", "open_outputs", "place", "sent", "tell"]
+__all__ = ["MOUNT", "Open", "bundle", "draw", "feet", "open_outputs", "place", "sent", "tell"]
 
 FAKE = Path(__file__).with_name("fake_model.js")
+MOUNT = html.render_mount("<p>saved form</p>", hub_id="one", model_id="m1")
+"""The saved form of a widget."""
 
 Open = Callable[..., Any]
 
@@ -49,6 +51,11 @@ def bundle(state: Any, **given: Any) -> dict[str, str]:
 def tell(page: Any, *, hub: str = "one", name: str = "p1", **content: Any) -> None:
     """A message from the kernel."""
     page.evaluate("([hub, told]) => fakes[hub].tell(told)", [hub, {"place": name, **content}])
+
+
+def draw(page: Any, markup: str) -> None:
+    """Replace the first output, as a front end does when it draws it again."""
+    page.locator(".output").first.evaluate("(node, html) => { node.innerHTML = html }", markup)
 
 
 def feet(state: Any = WAITING) -> dict[str, str]:

@@ -46,7 +46,7 @@ class StagedJob:
         self.id = record.id
 
     def observe(self, _take_in: Any) -> Any:
-        """Nobody is ever told anything."""
+        """Never call the observer."""
         return lambda: None
 
     def done(self) -> bool:

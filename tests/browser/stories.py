@@ -86,7 +86,7 @@ def write_notebook(path: Path, cells: Sequence[str], *, title: str = "") -> None
 
 
 def tasks_made(folder: Path) -> int:
-    """How many tasks the emulator of a notebook's folder was ever asked to make."""
+    """Return how many tasks the emulator of a notebook's folder has made."""
     (account,) = (folder / "kling_clips" / "emulator").glob("*.sqlite3")
     with closing(sqlite3.connect(account)) as connection:
         return int(connection.execute("SELECT count(*) FROM tasks").fetchone()[0])

@@ -1,4 +1,4 @@
-"""What axe finds in cards, panel and gallery: nothing, in light and dark, in a trusted page."""
+"""axe finds no fault in a card in any state, in light and dark, in a trusted page."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from .conftest import Opener
 from .lab import Lab
 from .notebook import CARD, Notebook
 from .staged import STAGES, states_notebook
-from .stories import PROMPT, setup, write_notebook
 
 pytestmark = pytest.mark.skipif(not AXE.exists(), reason=MISSING)
 
-THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
 FIRST_STAGE = 2
 """Above it are the heading and the import."""
 
@@ -30,7 +28,7 @@ def staged(lab: Lab, opened: Opener) -> Notebook:
 
 # The theme is the outer loop: changing it takes longer than judging a card.
 @pytest.mark.parametrize("stage", STAGES)
-@THEMES
+@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_card_has_no_fault(staged: Notebook, stage: str, theme: str) -> None:
     """Names, roles, order, contrast: whatever axe can tell of it."""
     staged.theme(theme)
@@ -40,44 +38,8 @@ def test_a_card_has_no_fault(staged: Notebook, stage: str, theme: str) -> None:
     assert staged.faint_texts(cell) == []
 
 
-PANEL, MADE, GALLERY = 1, 2, 3
-CELLS = [setup(0.5), "%kling panel", f"%%kling --image lake.png --wait\n{PROMPT}", "%kling gallery"]
-
-
-@pytest.fixture(scope="module")
-def controls(lab: Lab, opened: Opener) -> Notebook:
-    """A panel, and a gallery of one clip."""
-    write_notebook(lab.folder / "controls" / "controls.ipynb", CELLS)
-    notebook = opened(lab, "controls/controls.ipynb")
-    notebook.command("notebook:run-all-cells")
-    assert notebook.errors() == []
-    notebook.wait_for_clip(MADE)
-    return notebook
-
-
-@THEMES
-def test_the_panel_has_no_fault(controls: Notebook, theme: str) -> None:
-    """The empty form, and the form with a fault beside a field."""
-    controls.theme(theme)
-    generate = controls.output(PANEL).get_by_role("button", name="Generate").first
-    generate.wait_for()
-    assert faults(controls.page, controls.mark(PANEL)) == []
-    if generate.is_enabled():
-        generate.click()
-        controls.output(PANEL).get_by_role("alert").first.wait_for()
-        assert faults(controls.page, controls.mark(PANEL)) == []
-
-
-@THEMES
-def test_the_gallery_has_no_fault(controls: Notebook, theme: str) -> None:
-    """With a clip in it."""
-    controls.theme(theme)
-    controls.output(GALLERY).get_by_text(PROMPT).first.wait_for()
-    assert faults(controls.page, controls.mark(GALLERY)) == []
-
-
 def test_axe_sees_a_fault(staged: Notebook) -> None:
-    """A button without a name and a text that is too faint are found: the judge is awake."""
+    """Axe finds a button without a name and a text that is too faint."""
     staged.page.evaluate(
         "() => document.body.insertAdjacentHTML('beforeend',"
         ' \'<div id=faulty style="position: fixed; inset: 0; z-index: 99999; background: #fff">'
@@ -88,8 +50,3 @@ def test_axe_sees_a_fault(staged: Notebook) -> None:
     staged.page.evaluate("document.getElementById('faulty').remove()")
     assert "button-name" in found
     assert "color-contrast" in found
-
-
-def test_the_console_stays_silent(staged: Notebook, controls: Notebook) -> None:
-    """Nothing of ours is reported as an error in the browser."""
-    assert staged.complaints + controls.complaints == []

@@ -60,7 +60,7 @@ def test_the_bar_moves_and_the_clock_ticks_without_messages(chromium: Any) -> No
 
 
 def test_a_living_foot_hides_the_line_for_saved_notebooks(chromium: Any) -> None:
-    """The line is for whoever opens the file later."""
+    """The line is for readers of the saved file."""
     page = show(chromium, alive(WAITING))
     assert not page.locator(".kling-saved-only").is_visible()
     page.close()

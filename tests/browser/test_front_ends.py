@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
 from .conftest import Beginner, Opener
@@ -71,33 +68,15 @@ def test_a_clip_is_there_without_its_kernel(reopened: Notebook, cell: int) -> No
 
 
 def test_a_job_that_was_running_says_what_to_do(reopened: Notebook) -> None:
-    """Its card has no button that nobody would hear, and no bar that would move for ever."""
+    """Its card has no button without a kernel, and no bar that moves for ever."""
     assert "Run this cell again to see the clip: 0 credits" in reopened.words(LEFT)
     assert reopened.output(LEFT).get_by_role("button", name="Detach").count() == 0
 
 
 def test_no_output_is_dead_or_empty(reopened: Notebook) -> None:
-    """Nothing speaks of a widget that is not there, and each output has something to see."""
+    """No output names a missing widget, and each one shows something."""
     for cell in range(len(CELLS)):
         words = reopened.words(cell)
         assert [each for each in DEAD if each in words] == []
         for output in reopened.output(cell).locator(".jp-OutputArea-output").all():
             assert output.bounding_box()["height"] > 8
-
-
-def test_no_widget_is_in_the_file(reopened: Notebook, lab: Lab) -> None:
-    """What was saved needs no kernel and no widget manager."""
-    file: Path = lab.folder / FOLDER / reopened.name.rpartition("/")[2]
-    book = json.loads(file.read_text(encoding="utf-8"))
-    kinds = {
-        kind
-        for cell in book["cells"]
-        for output in cell.get("outputs", [])
-        for kind in output.get("data", {})
-    }
-    assert not [kind for kind in kinds if "widget" in kind]
-
-
-def test_the_console_stays_silent(ends: Notebook, reopened: Notebook) -> None:
-    """Nothing of ours is reported as an error in the browser."""
-    assert ends.complaints + reopened.complaints == []

@@ -19,10 +19,10 @@ from .notebook import Notebook
 from .stories import setup, write_notebook
 
 BOTH = pytest.mark.parametrize("lab", APPS, indirect=True, scope="package")
-# By name and not by default: a notebook is shared only by those who ask for the same server.
+# By name and not by default: only tests with the same server share a notebook.
 IN_LAB = pytest.mark.parametrize("lab", APPS[:1], indirect=True, scope="package")
 
-SETUP, MAKE, SHOW, FILTERED = range(4)
+SETUP, MAKE, SHOW = range(3)
 FOLDER = "gallery"
 EVENING, MIST, LOON = "Evening falls over the lake", "Mist rises <i>slowly</i>", "A loon calls"
 CELLS = [
@@ -31,7 +31,6 @@ CELLS = [
     f"        for prompt in ({EVENING!r}, {MIST!r}, {LOON!r})]\n"
     "[job.result() for job in jobs];",
     "kling.gallery()",
-    "%kling gallery mist",
 ]
 
 TILE = ".kling-tile"
@@ -59,9 +58,9 @@ def shown(lab: Lab, opened: Opener) -> Notebook:
     return notebook
 
 
-def tiles(notebook: Notebook, cell: int = SHOW) -> Any:
+def tiles(notebook: Notebook) -> Any:
     """The clips on show."""
-    return notebook.output(cell).locator(TILE)
+    return notebook.output(SHOW).locator(TILE)
 
 
 def tile(notebook: Notebook, prompt: str) -> Any:
@@ -128,19 +127,6 @@ def test_a_clip_plays_while_it_has_the_focus(shown: Notebook) -> None:
     wait_until_moving(shown, second)
     shown.page.keyboard.press("Tab")
     second.wait_for(state="detached")
-
-
-@IN_LAB
-def test_words_and_stars_filter(shown: Notebook) -> None:
-    """The list follows what is typed; the clips that do not fit come back."""
-    field = shown.page.get_by_label("Filter by prompt")
-    field.fill("LAKE over")
-    wait_for_count(shown, 1)
-    assert tile(shown, EVENING).count() == 1
-    field.fill("no such words")
-    shown.page.get_by_text("No clip matches").wait_for()
-    field.fill("")
-    wait_for_count(shown, 3)
 
 
 @BOTH
@@ -212,17 +198,16 @@ def test_nothing_is_cut_off_and_all_can_be_read(
 ) -> None:
     """In both themes and on a narrow page: no scrolling sideways, controls of 24 px or more."""
     shown.theme(theme)
-    shown.page.set_viewport_size({"width": width_px, "height": 1000})
-    sheet = shown.output(SHOW).locator(".kling-gallery-sheet")
-    sheet.wait_for()
-    shown.page.wait_for_function("() => kling.isDrawn()")
-    shown.page.screenshot(path=screenshots / f"gallery-{theme}-{width_px}.png")
-    assert sheet.evaluate("sheet => sheet.scrollWidth <= sheet.clientWidth")
-    heights = sheet.locator("button:visible").evaluate_all(
-        "all => all.map((button) => button.getBoundingClientRect().height)"
-    )
-    assert min(heights) >= 24
-    shown.page.set_viewport_size({"width": 900, "height": 1000})
+    with shown.width(width_px):
+        sheet = shown.output(SHOW).locator(".kling-gallery-sheet")
+        sheet.wait_for()
+        shown.page.wait_for_function("() => kling.isDrawn()")
+        shown.page.screenshot(path=screenshots / f"gallery-{theme}-{width_px}.png")
+        assert sheet.evaluate("sheet => sheet.scrollWidth <= sheet.clientWidth")
+        heights = sheet.locator("button:visible").evaluate_all(
+            "all => all.map((button) => button.getBoundingClientRect().height)"
+        )
+        assert min(heights) >= 24
     shown.theme("light")
 
 
@@ -283,18 +268,3 @@ def judge_saved(sent: Notebook) -> None:
         assert fact in words
     assert not [bad for bad in ("rror", "widget") if bad in words]
     assert sent.faint_texts(SHOW) == []
-
-
-@IN_LAB
-def test_the_magic_takes_words_to_look_for(shown: Notebook) -> None:
-    """`%kling gallery mist` begins with the clips that fit."""
-    shown.run(FILTERED)
-    found = tiles(shown, FILTERED)
-    found.nth(0).wait_for()
-    assert found.locator(".kling-tile-prompt").all_text_contents() == [MIST]
-
-
-@BOTH
-def test_the_console_stays_silent(shown: Notebook) -> None:
-    """Nothing of ours is reported as an error in the browser."""
-    assert shown.complaints == []

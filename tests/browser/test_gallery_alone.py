@@ -68,7 +68,7 @@ def test_a_film_that_is_late_is_waited_for_in_words(shown: Shown) -> None:
 
 
 def test_a_film_that_never_comes_ends_in_a_word(shown: Shown) -> None:
-    """And can be asked for again."""
+    """A click requests it again."""
     shown.look_at(FOX)
     shown.page.clock.run_for(MINUTE_MS)
     clip = shown.tile(FOX)
@@ -83,7 +83,7 @@ def test_a_film_that_never_comes_ends_in_a_word(shown: Shown) -> None:
 
 
 def test_a_film_that_comes_after_all_is_kept(shown: Shown) -> None:
-    """Nobody waits for it any more, but the next look needs no question."""
+    """The next time the clip is pointed at, it plays without a request."""
     shown.look_at(FOX)
     shown.page.clock.run_for(MINUTE_MS)
     shown.look_away()
@@ -110,7 +110,7 @@ def test_bytes_that_are_no_film_say_so(shown: Shown) -> None:
 
 
 def test_the_stage_says_what_it_waits_for_and_what_never_came(shown: Shown) -> None:
-    """One clip that does not come keeps the other from nobody."""
+    """A clip that does not come does not stop the other."""
     for prompt in (FOX, WHALE):
         shown.button(f"Compare: {prompt}").click()
     shown.button("Play side by side").click()
@@ -127,7 +127,7 @@ def test_the_stage_says_what_it_waits_for_and_what_never_came(shown: Shown) -> N
 
 @pytest.mark.parametrize("word", ["Star", "Hide"])
 def test_a_mark_shows_at_once_that_it_waits(shown: Shown, word: str) -> None:
-    """The button first, then words; two fast clicks are one wish."""
+    """First the button, then a text; two fast clicks are one request."""
     button, note = shown.button(f"{word}: {FOX}"), shown.note(FOX)
     button.evaluate("button => { button.click(); button.click() }")
     assert button.get_attribute("aria-busy") == "true"
@@ -145,7 +145,7 @@ def test_two_waits_on_a_clip_end_one_by_one(shown: Shown) -> None:
     """The words stay until the last is answered."""
     shown.button(f"Star: {FOX}").click()
     shown.button(f"Hide: {FOX}").click()
-    # The buttons lie on the picture: who points at them would wait for a film, too.
+    # The buttons lie on the image: pointing at them would request a video, too.
     shown.look_away()
     shown.page.clock.run_for(1500)
     shown.answer("star", starred=True, hidden=False)
@@ -180,7 +180,7 @@ def test_what_was_said_of_a_hidden_clip_is_over_when_it_is_back(shown: Shown) ->
 
 
 def test_a_list_that_is_late_is_waited_for_in_words(shown: Shown) -> None:
-    """But only one that somebody asked for."""
+    """Only after a change of the filter."""
     count = shown.page.locator(".kling-gallery-count")
     shown.page.clock.run_for(1500)
     assert count.inner_text() == "2 clips"

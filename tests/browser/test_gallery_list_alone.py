@@ -153,7 +153,7 @@ def test_more_of_them_come_once_each(shown: Shown) -> None:
 
 
 def test_a_stage_that_closes_takes_the_focus_from_nobody(shown: Shown) -> None:
-    """Who types elsewhere goes on; who closes it is led back to where it was opened."""
+    """Escape leaves the focus in another field; *Close* returns it to the button that opened."""
     panes(shown, FOX, MIST)
     field = shown.page.get_by_label("Filter by prompt")
     field.focus()

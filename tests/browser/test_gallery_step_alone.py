@@ -60,12 +60,17 @@ def stage(chromium: Any) -> Iterator[Callable[..., Any]]:
     page.close()
 
 
+def playing(page: Any) -> Any:
+    """Play the videos, and return their page when all of them move."""
+    page.evaluate("() => void step.play()")
+    page.wait_for_function(MOVING)
+    return page
+
+
 @pytest.mark.parametrize("durations_s", [LENGTHS_S[:2], LENGTHS_S], ids=["two", "four"])
 def test_they_are_less_than_a_frame_apart(stage: Callable[..., Any], durations_s: Any) -> None:
     """While one runs a little fast, after a jump, and after one of them was held up."""
-    page = stage(*durations_s)
-    page.evaluate("() => void step.play()")
-    page.wait_for_function(MOVING)
+    page = playing(stage(*durations_s))
     page.evaluate("() => { step.lead.playbackRate = 1.08 }")
     page.wait_for_function("() => step.time > 1.2")
     assert page.evaluate(APART, 15) < FRAME_S
@@ -90,9 +95,7 @@ def test_a_shorter_one_waits_and_all_begin_again(stage: Callable[..., Any]) -> N
 
 def test_a_jump_to_the_very_end_stops_there(stage: Callable[..., Any]) -> None:
     """It does not pretend to play; from there it begins again."""
-    page = stage(1.0, 2.0)
-    page.evaluate("() => void step.play()")
-    page.wait_for_function(MOVING)
+    page = playing(stage(1.0, 2.0))
     page.evaluate("() => void step.seek(step.length)")
     page.wait_for_function("() => !step.isPlaying && videos.every((each) => each.paused)")
     assert page.evaluate("step.time") > 1.9
@@ -102,9 +105,7 @@ def test_a_jump_to_the_very_end_stops_there(stage: Callable[..., Any]) -> None:
 
 def test_who_stops_one_stops_all_and_it_is_told(stage: Callable[..., Any]) -> None:
     """A key for media or the browser itself: the button says the truth, the pictures are alike."""
-    page = stage(3.0, 3.0)
-    page.evaluate("() => void step.play()")
-    page.wait_for_function(MOVING)
+    page = playing(stage(3.0, 3.0))
     page.evaluate("() => step.lead.pause()")
     page.wait_for_function("() => !step.isPlaying && videos.every((each) => each.paused)")
     page.wait_for_function(
@@ -117,16 +118,14 @@ def test_who_stops_one_stops_all_and_it_is_told(stage: Callable[..., Any]) -> No
 
 def test_one_far_away_is_fetched_at_once(stage: Callable[..., Any]) -> None:
     """Long before the end, where all begin again."""
-    page = stage(6.0, 6.0)
-    page.evaluate("() => void step.play()")
-    page.wait_for_function(MOVING)
+    page = playing(stage(6.0, 6.0))
     page.evaluate("() => { videos[1].currentTime += 3 }")
     page.wait_for_function(MET)
     assert page.evaluate("step.time") > 0.5
 
 
 def test_they_meet_again_after_a_page_was_out_of_sight(stage: Callable[..., Any]) -> None:
-    """Nobody looks after them there: no frame is drawn, and the browser may hold one up.
+    """No frame is drawn there, and the browser may hold one video up.
 
     That is not left to the end, where all begin again.
     """

@@ -8,7 +8,7 @@ from kling_nb.display import html
 from tests.support.html_outline import record
 from tests.support.html_states import FACTS, SAVED
 
-from .outputs import Open, bundle, feet, place, sent, tell
+from .outputs import MOUNT, Open, bundle, draw, feet, place, sent, tell
 
 
 def test_a_page_tells_of_itself_at_once(open_page: Open) -> None:
@@ -70,7 +70,7 @@ def test_two_kernels_on_a_page_do_not_touch_each_other(open_page: Open) -> None:
 
 
 def test_a_click_is_sent_once_and_the_button_is_off_until_it_is_heard(open_page: Open) -> None:
-    """Two fast clicks are one wish; with the answer it can be clicked again."""
+    """Two fast clicks are one request; after the answer the button works again."""
     page = open_page(place(SAVED))
     tell(page, version=1, feet=feet(SAVED))
     take = page.locator("[data-kling-do=take]")
@@ -110,7 +110,7 @@ def test_an_update_that_was_lost_is_asked_for_and_drawn(open_page: Open) -> None
     page.wait_for_function("fakes.one.sent.some(each => each.do === 'show')")
     tell(page, version=4, feet=feet(SAVED), bundle=bundle(SAVED, version=4), missed="Run again")
     page.locator("[data-kling-state=saved]").wait_for()
-    page.locator(".output").evaluate("(node, html) => { node.innerHTML = html }", place(version=1))
+    draw(page, place(version=1))
     page.locator("[data-kling-state=saved]").wait_for()
     assert page.get_by_role("button", name="Another take").is_visible()
     assert len(sent(page, "show")) == 1
@@ -120,14 +120,14 @@ def test_an_update_that_arrives_is_not_asked_for(open_page: Open) -> None:
     """The message may be quicker than the output."""
     page = open_page(place(version=1))
     tell(page, version=2, feet=feet())
-    page.locator(".output").evaluate("(node, html) => { node.innerHTML = html }", place(version=2))
+    draw(page, place(version=2))
     page.wait_for_timeout(1700)
     assert sent(page, "show") == []
 
 
 def test_nothing_looks_alive_when_the_kernel_is_gone(open_page: Open) -> None:
     """Buttons go, the words for a saved notebook come back, and nothing is sent any more."""
-    page = open_page(place(), html.render_mount("<p>saved form</p>", hub_id="one", model_id="m1"))
+    page = open_page(place(), MOUNT)
     tell(page, version=1, feet=feet())
     page.locator("textarea").wait_for()
     page.evaluate("fakes.one.isLive = false; fakes.one.trigger('comm_live_update')")
@@ -139,10 +139,9 @@ def test_nothing_looks_alive_when_the_kernel_is_gone(open_page: Open) -> None:
 
 def test_a_mounted_widget_moves_to_where_its_form_is_drawn_anew(open_page: Open) -> None:
     """With what was typed and where the cursor stood; it is not made twice."""
-    form = html.render_mount("<p>saved form</p>", hub_id="one", model_id="m1")
-    page = open_page(form)
+    page = open_page(MOUNT)
     page.locator("textarea").fill("a red fox")
-    page.locator(".output").evaluate("(node, html) => { node.innerHTML = html }", form)
+    draw(page, MOUNT)
     page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
     assert page.locator("textarea").input_value() == "a red fox"
     assert not page.get_by_text("saved form").is_visible()
@@ -151,8 +150,7 @@ def test_a_mounted_widget_moves_to_where_its_form_is_drawn_anew(open_page: Open)
 
 def test_two_views_of_a_notebook_have_a_widget_each(open_page: Open) -> None:
     """JupyterLab can show the same output twice."""
-    form = html.render_mount("<p>saved form</p>", hub_id="one", model_id="m1")
-    page = open_page(form, form)
+    page = open_page(MOUNT, MOUNT)
     page.wait_for_function("document.querySelectorAll('textarea').length === 2")
 
 
@@ -168,15 +166,14 @@ def test_a_clip_that_plays_goes_on_when_a_take_is_added(open_page: Open) -> None
     page = open_page(clip)
     tell(page, version=1, feet=feet(SAVED))
     page.evaluate("window.clip = document.querySelector('video')")
-    page.locator(".output").evaluate("(node, html) => { node.innerHTML = html }", clip)
+    draw(page, clip)
     page.wait_for_function("window.clip.isConnected")
     assert page.locator("video").count() == 1
 
 
 def test_a_model_without_a_kernel_touches_nothing(open_page: Open) -> None:
     """A notebook may hold the state of its widgets; what is saved is readable, the widget dead."""
-    mount = html.render_mount("<p>saved form</p>", hub_id="one", model_id="m1")
-    page = open_page(place(), mount, live=False)
+    page = open_page(place(), MOUNT, live=False)
     page.locator("body").evaluate("body => body.append(document.createElement('hr'))")
     page.wait_for_timeout(100)
     assert page.get_by_text("saved form").is_visible()
@@ -191,7 +188,7 @@ def behind(page: Any) -> None:
 
 
 def test_what_was_missed_is_put_into_the_notebook(open_page: Open) -> None:
-    """So that it is saved; the rest of the output stays as it is, and nobody has to do anything."""
+    """It is saved without an action of the user; the rest of the output stays as it is."""
     page = open_page(place(name="p0", version=9), place(version=1))
     shown = [place(name="p0", version=9), place(version=1)]
     page.evaluate(
@@ -225,12 +222,10 @@ def test_where_there_is_no_notebook_to_put_it_it_is_said(open_page: Open) -> Non
 
 
 def test_an_update_that_was_only_late_is_not_missed(open_page: Open) -> None:
-    """The output came after what the page had asked for."""
+    """The output came after the answer to the page's request."""
     page = open_page(place(version=1))
     behind(page)
-    page.locator(".output").evaluate(
-        "(node, html) => { node.innerHTML = html }", bundle(SAVED, version=4)["text/html"]
-    )
+    draw(page, bundle(SAVED, version=4)["text/html"])
     page.wait_for_timeout(1700)
     assert not page.get_by_text("Run it again.").is_visible()
 
@@ -252,8 +247,7 @@ def test_links_lead_to_the_file(open_page: Open) -> None:
 
 def test_a_widget_whose_output_is_gone_is_taken_away(open_page: Open) -> None:
     """After a while: a cell that is only far away comes back with what it had."""
-    form = html.render_mount("<p>saved form</p>", hub_id="one", model_id="m1")
-    page = open_page(form)
+    page = open_page(MOUNT)
     page.locator("textarea").wait_for()
     page.evaluate("window.kept = document.querySelector('.output').firstChild; kept.remove()")
     later = "minutes => { const now = Date.now; Date.now = () => now() + minutes * 60000 }"
@@ -270,6 +264,6 @@ def test_a_widget_whose_output_is_gone_is_taken_away(open_page: Open) -> None:
 
 
 def test_keys_belong_to_the_card(open_page: Open) -> None:
-    """JupyterLab is asked to leave them alone."""
+    """The card suppresses JupyterLab's shortcuts."""
     page = open_page(place())
     assert page.locator("summary").first.get_attribute("data-lm-suppress-shortcuts")

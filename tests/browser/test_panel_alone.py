@@ -57,13 +57,13 @@ def focused(page: Any) -> str:
 
 
 def asked(page: Any) -> int:
-    """How often the kernel was asked whether it hears."""
+    """Return how often the page has pinged the kernel."""
     count: int = page.evaluate("part.model.sent.filter((each) => each.do === 'hear').length")
     return count
 
 
 def test_a_kernel_that_does_not_hear_is_told_of(page: Any) -> None:
-    """While a cell runs the panel says that it waits, asks once, and says no more at the end."""
+    """While a cell runs the panel shows that it waits and pings once; then the text goes."""
     page.evaluate("part.become('busy')")
     page.clock.run_for(20_000)
     assert page.get_by_text(WAITING).is_visible()
@@ -82,7 +82,7 @@ def test_a_kernel_that_does_not_run_is_told_of(page: Any) -> None:
 
 
 def test_a_kernel_that_hears_is_left_alone(page: Any) -> None:
-    """A cell that only awaits keeps nobody waiting, and short work is not even asked about."""
+    """A cell that only awaits answers the ping, and short work causes none."""
     page.evaluate("part.become('busy')")
     page.clock.run_for(1000)
     page.evaluate("part.become('idle')")
@@ -130,7 +130,7 @@ def test_the_cell_can_be_put_away(page: Any) -> None:
 
 
 def test_the_sum_stands_out_in_its_line(page: Any) -> None:
-    """The line reads as it was told; the sum is set off."""
+    """The line has the kernel's text; the sum is set off."""
     assert page.locator(".kling-cost strong").inner_text() == TRAITS["amount"]
     words = page.locator(".kling-cost").inner_text().replace("\xa0", " ")
     assert words == TRAITS["price"]
@@ -145,7 +145,7 @@ def test_a_foot_that_is_gone_listens_no_more(page: Any) -> None:
 
 
 def test_new_clips_take_the_focus_from_nobody(bare_page: Any) -> None:
-    """A clip that was opened stays open; who types goes on typing."""
+    """A clip that was opened stays open, and the focus stays where it is."""
     render(bare_page, Recents, {"clips": CLIPS, "takes_pictures": True})
     bare_page.get_by_role("button", name="clip a").click()
     assert focused(bare_page) == "Use its last frame as image"

@@ -50,8 +50,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def day(lab: Lab, opened: Opener, service: Served) -> Notebook:
-    """A notebook whose clips come from that server."""
+def day(lab: Lab, opened: Opener, service: Served) -> Iterator[Notebook]:
+    """A notebook whose clips come from that server; no cell of it may raise."""
     settings = {**service.settings(lab.folder), "folder": "kling_clips"}
     given = ", ".join(f"{name}={value!r}" for name, value in settings.items())
     cells = [
@@ -62,7 +62,8 @@ def day(lab: Lab, opened: Opener, service: Served) -> Notebook:
     write_notebook(lab.folder / FOLDER / "rows.ipynb", cells)
     notebook = opened(lab, f"{FOLDER}/rows.ipynb")
     notebook.run(SET_UP)
-    return notebook
+    yield notebook
+    assert notebook.errors() == []
 
 
 @pytest.fixture
@@ -203,13 +204,9 @@ def test_a_new_row_fits_into_a_narrow_form(day: Notebook, panel: Any) -> None:
     choose_model(panel)
     panel.get_by_role("button", name="Add an element").press("Enter")
     wait_for_focus(day, "Element 1", "Name")
-    day.page.set_viewport_size({"width": 480, "height": 1000})
-    try:
+    with day.width(480):
         day.output(PANEL)
-        cut = panel.locator(".kling-sheet").evaluate("sheet => kling.cut(sheet)")
-    finally:
-        day.page.set_viewport_size({"width": 900, "height": 1000})
-    assert cut == []
+        assert panel.locator(".kling-sheet").evaluate("sheet => kling.cut(sheet)") == []
 
 
 def test_a_problem_stands_in_its_row(day: Notebook, panel: Any) -> None:
@@ -252,16 +249,6 @@ def test_frames_are_swapped_by_keyboard(day: Notebook, panel: Any) -> None:
     assert day.words(VALUES).index("fox.png") < day.words(VALUES).index("lake.png")
 
 
-def test_a_file_of_another_medium_is_refused(day: Notebook, panel: Any, lab: Lab) -> None:
-    """A video's place takes no picture, and says what it takes."""
-    panel.get_by_role("combobox", name="Model").select_option("kling-2.6/motion-control")
-    video = panel.locator("[data-kling-field=video]")
-    video.get_by_text("Drop a video here or choose a file").wait_for()
-    video.locator("input[type=file]").set_input_files(lab.folder / FOLDER / "lake.png")
-    words = "lake.png is image/png, not a video; use an MP4 or MOV"
-    video.get_by_role("alert").filter(has_text=words).wait_for()
-
-
 def test_a_file_that_is_too_large_for_a_page_is_refused(day: Notebook, panel: Any) -> None:
     """Before any of it is sent; it is to be given as a path."""
     panel.get_by_role("combobox", name="Model").select_option("kling-2.6/motion-control")
@@ -302,10 +289,3 @@ def test_filled_panels_have_no_fault(lab: Lab, opened: Opener, name: str) -> Non
         notebook.theme(theme)
         output.get_by_role("button", name="Generate").first.wait_for()
         assert faults(notebook.page, notebook.mark(PANEL)) == []
-    assert notebook.complaints == []
-
-
-def test_the_console_stays_silent(day: Notebook) -> None:
-    """Nothing of ours is reported as an error in the browser, and no cell raised."""
-    assert day.complaints == []
-    assert day.errors() == []

@@ -1,4 +1,4 @@
-"""The tutorial as somebody opens it for the first time: Run All, and clips that play."""
+"""The tutorial in a new folder: Run All, and clips that play."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ def test_the_quickstart_runs_and_its_clips_play(
         assert notebook.faint_texts(cell) == []
     notebook.output(clips[0])
     notebook.page.screenshot(path=screenshots / "quickstart.png")
-    assert notebook.complaints == []
 
 
 def shows_clip(source: str) -> bool:

@@ -23,7 +23,7 @@ def test_every_cell_runs(first: Notebook) -> None:
 
 @pytest.mark.parametrize("cell", [SILENT, SOUND, PYTHON])
 def test_a_clip_plays(first: Notebook, cell: int) -> None:
-    """From the data in the page: it is decoded, as long as asked for, and time moves."""
+    """From the data in the page: it is decoded, has the requested length, and time moves."""
     clip = first.wait_for_clip(cell)
     assert clip["readyState"] >= 3
     assert clip["duration"] == pytest.approx(5, abs=0.2)
@@ -72,8 +72,3 @@ def test_a_fresh_kernel_shows_the_clips_for_nothing(first: Notebook, lab: Lab) -
         assert first.output(cell).locator("video").count() == 1
     assert "0 credits now" in first.words(SILENT)
     assert tasks_made(lab.folder) == before == 3
-
-
-def test_the_console_stays_silent(first: Notebook) -> None:
-    """Nothing of ours is reported as an error in the browser."""
-    assert first.complaints == []

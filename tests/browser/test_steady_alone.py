@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from kling_nb.display import html
 from tests.support.html_states import FACTS, SAVED
 
-from .outputs import Open, bundle, feet, place, sent, tell
+from .outputs import MOUNT, Open, draw, feet, place, sent, tell
 
 SCROLLED = """([html, anchor]) => {
   document.body.innerHTML =
@@ -20,7 +19,6 @@ SCROLLED = """([html, anchor]) => {
 }"""
 TOP = "document.querySelector('#below').getBoundingClientRect().top"
 FRAME = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
-DRAWN = "html => { document.querySelector('.output').innerHTML = html }"
 
 
 def scrolled(open_page: Open, to: str, anchor: str = "none") -> Any:
@@ -34,10 +32,10 @@ def scrolled(open_page: Open, to: str, anchor: str = "none") -> Any:
 
 
 def grow(page: Any) -> None:
-    """The clip arrives, whose card is higher."""
+    """Let the clip arrive, with a higher card."""
     tall = place(SAVED, version=2).replace("</section>", '<p style="height: 300px"></p></section>')
     tell(page, version=2, feet=feet(SAVED))
-    page.evaluate(DRAWN, tall)
+    draw(page, tall)
     page.evaluate(FRAME)
 
 
@@ -75,7 +73,7 @@ def test_clips_that_arrive_together_throw_nobody_about(open_page: Open, anchor: 
 
 
 def test_a_card_on_the_screen_grows_downwards(open_page: Open) -> None:
-    """Who looks at it sees it from its head on."""
+    """Its top stays where it is."""
     page = scrolled(open_page, "590")
     before = page.locator(".kling-record").bounding_box()["y"]
     grow(page)
@@ -93,7 +91,7 @@ def test_who_types_below_a_card_goes_on_typing_there(open_page: Open) -> None:
 
 
 def test_a_bar_never_stands_below_a_clip(open_page: Open) -> None:
-    """The newer foot is told first, and waits for its record."""
+    """The newer actions arrive first, and wait for their record."""
     page = open_page(place())
     tell(page, version=1, feet=feet())
     tell(page, version=2, feet=feet(SAVED))
@@ -109,7 +107,7 @@ def test_a_bar_never_stands_below_a_clip(open_page: Open) -> None:
 
 
 def clocked(open_page: Open, *, skew_s: float = 0) -> Any:
-    """A page whose time is the test's, with a job that has run 72 of 164 seconds."""
+    """A page with a clock of the test, and a job that has run 72 of 164 seconds."""
     page = open_page(place())
     page.clock.install()
     made_at = page.evaluate("Date.now()") / 1000 + skew_s
@@ -120,13 +118,13 @@ def clocked(open_page: Open, *, skew_s: float = 0) -> Any:
 
 
 def bar(page: Any) -> tuple[str, str]:
-    """What a screen reader is told of the progress: percent and words."""
+    """The progress for a screen reader: percent and text."""
     shown = page.locator(".kling-bar")
     return shown.get_attribute("aria-valuenow"), shown.get_attribute("aria-valuetext")
 
 
 def passed_s(page: Any) -> float:
-    """Where the style sheet was told to begin."""
+    """The start of the animation, in seconds."""
     style: str = page.locator(".kling-live").get_attribute("style")
     return float(style.split("--kling-passed:")[1].strip().split("s")[0])
 
@@ -165,7 +163,7 @@ def test_each_change_is_said_once(open_page: Open) -> None:
     tell(page, version=1, feet=feet())
     assert page.locator(".kling-voice").count() == 0
     tell(page, version=2, feet=feet(SAVED))
-    page.evaluate(DRAWN, place(SAVED, version=2))
+    draw(page, place(SAVED, version=2))
     said = page.locator(".kling-voice[role=status]")
     said.wait_for(state="attached")
     assert said.text_content().startswith(f"Kling clip, saved: {FACTS.prompt[:20]}")
@@ -176,7 +174,7 @@ def test_a_second_view_that_is_late_says_nothing(open_page: Open) -> None:
     page = open_page(place(), place())
     tell(page, version=1, feet=feet())
     tell(page, version=2, feet=feet(SAVED))
-    page.evaluate(DRAWN, place(SAVED, version=2))
+    draw(page, place(SAVED, version=2))
     said = page.locator(".kling-voice[role=status]")
     said.wait_for(state="attached")
     tell(page, version=2, feet=feet(SAVED))
@@ -191,7 +189,7 @@ def test_what_the_page_draws_itself_is_not_looked_at_again(open_page: Open) -> N
     page.evaluate(FRAME)
     assert page.locator(".kling-alive").count() == 2
     assert page.evaluate("fakes.one.noticed") == 0
-    page.evaluate(DRAWN, place())
+    draw(page, place())
     page.evaluate(FRAME)
     assert page.locator(".kling-alive").count() == 2
     assert page.evaluate("fakes.one.noticed") == 1
@@ -231,7 +229,7 @@ def test_what_comes_together_with_a_message_is_seen(open_page: Open) -> None:
 
 def test_a_card_within_a_widget_has_its_links(open_page: Open) -> None:
     """Those of its record, too, which no front end resolves there."""
-    page = open_page(html.render_mount("<p>saved form</p>", hub_id="one", model_id="m1"))
+    page = open_page(MOUNT)
     page.locator("textarea").wait_for()
     inner = "(node, html) => { node.innerHTML = html }"
     page.locator(".kling-mounted").evaluate(inner, place())
@@ -266,11 +264,3 @@ def test_without_a_clipboard_the_old_way_copies(open_page: Open) -> None:
     page.locator("textarea").click()
     page.keyboard.press("Control+V")
     assert page.locator("textarea").input_value() == "%%kling\nzero\u200bwidth"
-
-
-def test_what_a_page_has_missed_comes_with_its_foot(open_page: Open) -> None:
-    """As after a reload: the record of now and its buttons, together."""
-    page = open_page(place(version=1))
-    tell(page, version=4, feet=feet(SAVED), bundle=bundle(SAVED, version=4), missed="Run it.")
-    page.locator("[data-kling-state=saved] [data-kling-do=take]").wait_for()
-    assert page.locator(".kling-bar").count() == 0

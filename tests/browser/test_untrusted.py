@@ -35,7 +35,6 @@ def test_a_sent_notebook_still_shows_everything(sent: Notebook, screenshots: Pat
         sent.output(SILENT)
         assert [text for cell in (SILENT, SOUND, PYTHON) for text in sent.faint_texts(cell)] == []
         sent.page.screenshot(path=screenshots / f"untrusted-{theme}.png")
-    assert sent.complaints == []
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def sent_states(lab: Lab, stranger: Lab, opened: Opener) -> Notebook:
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_sent_card_can_be_read(sent_states: Notebook, stage: str, theme: str) -> None:
-    """What was asked for and what it costs, in every state, with a contrast of 4.5 : 1."""
+    """The request and its price, in every state, with a contrast of 4.5 : 1."""
     sent_states.theme(theme)
     cell = 2 + list(STAGES).index(stage)
     words = sent_states.words(cell)

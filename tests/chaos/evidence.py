@@ -1,4 +1,4 @@
-"""What the disk tells: the service's account and the ledgers, with one hash for each request.
+"""Read the service's account and the ledgers, with one hash for each request.
 
 The hash is made here from the model, the values and the content of the picture; it shares
 nothing with the package's own fingerprint. Files are only read.
@@ -39,14 +39,14 @@ ALL = """SELECT id, model, "values", stage, task_id, clip FROM jobs ORDER BY num
 
 
 def hash_request(model: str, values: Mapping[str, object], picture_sha256: str) -> str:
-    """The name of a request: what is sent, the picture by its content."""
+    """Hash a request: the values that are sent, and the image by its content."""
     kept = {name: values[name] for name in SENT if name in values}
     named = json.dumps([model, kept, picture_sha256], sort_keys=True)
     return hashlib.sha256(named.encode()).hexdigest()
 
 
 def hash_of(run: Run, folder: Path) -> str:
-    """The hash of a planned request; `folder` has its picture."""
+    """Hash a planned request; `folder` has its image."""
     values = {"prompt": run.prompt, "duration": run.duration, "sound": run.sound}
     if not run.picture:
         values["aspect_ratio"] = "16:9"
@@ -76,7 +76,7 @@ def read_paid(account: EmulatedAccount) -> list[Paid]:
 
 
 def picture_of(task: Task, uploads: Mapping[str, str]) -> str:
-    """The hash of what a task's picture URL stands for."""
+    """Return the hash of the upload behind a task's image URL."""
     urls = task.input.get("image_urls")
     if not isinstance(urls, list):
         return ""
@@ -100,13 +100,13 @@ def read_noted(folder: Path) -> list[Noted]:
 
 
 def request_noted(model: str, values: Mapping[str, object], folder: Path) -> str:
-    """The hash of the request that a row tells of."""
+    """Hash the request of a row."""
     picture = values.get("image")
     return hash_request(model, values, sha256_of(folder / str(picture)) if picture else "")
 
 
 def check_ledger(folder: Path) -> str:
-    """What SQLite says of a ledger: `ok`, or what is wrong."""
+    """Return the result of SQLite's checks of a ledger: `ok`, or the problems."""
     with closing(sqlite3.connect(folder / "kling_clips" / LEDGER)) as connection:
         said = [str(line) for (line,) in connection.execute("PRAGMA integrity_check")]
         said += [f"dangling: {row}" for row in connection.execute("PRAGMA foreign_key_check")]
@@ -125,7 +125,7 @@ def stage_of(folder: Path, prompt: str) -> str | None:
 
 
 def stage_at_death(folder: Path, prompt: str) -> str:
-    """What stood on the disk when a kernel was killed, as the next one will find it."""
+    """Return the stage on disk after a kernel was killed, as the next kernel finds it."""
     # In a copy: reading would undo a half-written change, and that is for the next kernel to do.
     with TemporaryDirectory() as aside:
         for name in (LEDGER, f"{LEDGER}-journal"):

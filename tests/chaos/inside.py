@@ -1,4 +1,4 @@
-"""What chaos does inside a kernel: waits made short, and a trouble at a step.
+"""Run in the kernels: shorten the waits, and make a trouble at a step.
 
 Imported by the kernels themselves. Everything is patched from here; the package knows nothing.
 """
@@ -199,7 +199,7 @@ def lose_ledger(_for_s: float) -> None:
 
 
 def fork(request: Request, _for_s: float) -> None:
-    """Let a forked child ask for the same, wait for its end, and note a bad one."""
+    """Let a forked child make the same request, wait for it, and record its error."""
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)

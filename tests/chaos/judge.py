@@ -1,4 +1,4 @@
-"""The judge: what was planned, what the service's account hold, what the ledgers hold → a verdict.
+"""Compare the plan with the service's account and the ledgers, and give a verdict.
 
 Pure, so that it is tested with tables written by hand. A request is known by one hash on all
 sides. Must not know kernels, files or how the hash is made.
@@ -17,7 +17,7 @@ __all__ = ["KINDS", "Evidence", "Finding", "Kind", "Noted", "Paid", "Played", "V
 Kind = Literal["unnoted", "double", "lost", "corrupt", "unexplained", "wrong end", "no end"]
 """What must not be: a paid task that no ledger knows; a request paid twice; a finished clip that
 is neither saved nor resumable; a broken ledger; an `unknown` that somebody could have known; any
-other end than the account tell of; a run that does not end."""
+other end than in the account; a run that does not end."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -25,7 +25,7 @@ RESUMABLE = frozenset({"accepted", "succeeded", "vanished", "expired"})
 """Stages from which `%kling resume` brings the clip."""
 
 FROM_BEFORE = "discarded"
-"""A row of something that was surely never sent; another one has to tell the end."""
+"""The stage of a request that was certainly never sent; another row has its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Finding:
 
     kind: Kind
     number: int | None
-    """The run; None where it cannot be told."""
+    """The run; None if it is not known."""
     text: str
 
 
@@ -120,7 +120,7 @@ class Case:
 
     @property
     def doubtful(self) -> bool:
-        """Whether nobody could know if a task was made."""
+        """Whether the client cannot know if a task was made."""
         trouble = TROUBLES.get(self.run.trouble)
         if trouble is None or not self.run.struck:
             return self.run.died_in == "sending"
@@ -169,7 +169,7 @@ def findings_of(case: Case) -> Iterator[Finding]:
     covered: set[str] = set()
     for task in case.charged:
         row = case.row_of(task)
-        # A row that says "one task may exist" tells of one task only.
+        # An `unknown` row stands for one task only.
         if row is None or row.job_id in covered:
             yield Finding("unnoted", number, f"task {task.task_id} is paid and no row knows it")
             continue
@@ -187,7 +187,7 @@ def is_kept(row: Noted, task: Paid) -> bool:
 
 
 def wrong_rows(case: Case) -> Iterator[Finding]:
-    """Rows that the account contradict, and requests without an end."""
+    """Rows that contradict the account, and requests without an end."""
     number = case.run.number
     if not case.rows or case.rows[-1].stage == FROM_BEFORE:
         yield Finding("wrong end", number, "nothing came of the request")
@@ -200,7 +200,7 @@ def wrong_rows(case: Case) -> Iterator[Finding]:
 
 
 def is_true(row: Noted, case: Case) -> bool:
-    """Whether the account tell of the same end as the row."""
+    """Whether the account has the same end as the row."""
     states = {task.task_id: task.state for task in case.tasks}
     match row.stage:
         case "saved":
@@ -213,7 +213,7 @@ def is_true(row: Noted, case: Case) -> bool:
 
 
 def strangers(evidence: Evidence) -> Iterable[Finding]:
-    """Tasks and rows of requests that nobody planned."""
+    """Tasks and rows of requests that are not in the plan."""
     planned = {run.request for run in evidence.played}
     for task in evidence.paid:
         if task.request not in planned:

@@ -40,7 +40,7 @@ STALL_S = 1.0
 BUSY_S = 0.7
 GLANCE_S = 0.03
 STUCK_S = 4.0
-"""After so long without an end a person looks whether somebody still follows."""
+"""After so long without an end the lane resumes the job."""
 DEATH_S = 8.0
 """How long a step is waited for before the kernel is killed where it is."""
 PATIENCE_S = 3 * CELL_S
@@ -80,7 +80,7 @@ class Lane:
         return self.folder / "kling_clips" / evidence.LEDGER
 
     def play(self, runs: Iterable[Run]) -> Evidence:
-        """Play them all, settle what is left, and tell what the disk holds."""
+        """Play all runs, settle the rest, and return the state of the disk."""
         self.folder.mkdir(parents=True)
         for name, colour in PICTURES.items():
             Image.new("RGB", (64, 36), colour).save(self.folder / name)
@@ -174,7 +174,7 @@ class Lane:
         return self.kernel
 
     def say(self, cell: str) -> None:
-        """Run a cell, and keep what a person is told to do."""
+        """Run a cell, and keep the commands that its error names."""
         self.hear(self.living().do(cell, CELL_S))
 
     def hear(self, reply: Reply | None) -> None:
@@ -184,7 +184,7 @@ class Lane:
             self.write(reply.text)
 
     def write(self, line: str) -> None:
-        """Note something for whoever looks into a finding."""
+        """Write a line to the journal, for the analysis of a finding."""
         with (self.home / "journal.txt").open("a", encoding="utf-8") as journal:
             journal.write(f"{time.monotonic() - self.began:8.2f} {line}\n")
 
@@ -259,7 +259,7 @@ class Lane:
         return thread
 
     def settle(self, run: Run) -> bool:
-        """Do what a person would do until the run has ended; False if it did not in good time."""
+        """Act as a user does until the run has ended; return whether it ended in time."""
         if run.kill or run.again:
             self.say(run.cell)
         deadline = time.monotonic() + PATIENCE_S
@@ -300,7 +300,7 @@ class Lane:
         while time.monotonic() < deadline:
             self.say(RESUME)
             rows, tasks = evidence.read_noted(self.folder), self.served.account.tasks()
-            # Also those of which no row knows: what is not over cannot be told to be lost.
+            # Also those without a row: a task that is not over cannot count as lost.
             if all(row.stage in ENDED for row in rows) and all(
                 task.state in OVER for task in tasks
             ):

@@ -1,4 +1,4 @@
-"""A kernel that may die at any instant, and that nobody is surprised to lose.
+"""A kernel that may be killed at any instant.
 
 Owns a process and its channels. Must not know what is run in it.
 """

@@ -1,4 +1,4 @@
-"""What will happen, all of it from one seed: the runs, their troubles, and who is killed when.
+"""The plan from one seed: the runs, their troubles, and the kills.
 
 Pure: the same numbers give the same plan.
 """
@@ -13,13 +13,13 @@ from tests.chaos.troubles import CALM, TROUBLES, Trouble
 __all__ = ["PICTURES", "STEPS", "WAYS", "Kill", "Run", "Strike", "make_plan"]
 
 PICTURES = {"red.png": "firebrick", "blue.png": "steelblue"}
-"""The pictures in every folder: file name → colour."""
+"""The images in every folder: file name → colour."""
 
 STEPS = ("intended", "sending", "accepted", "succeeded", "download", "saved")
 """Where a kernel can be struck: just before it notes that stage, or fetches the clip."""
 
 WAYS = ("magic", "waiting magic", "generate")
-"""How a cell asks for a clip."""
+"""How a cell requests a clip."""
 
 CALM_SHARE = 0.15
 WINDOW_SHARE = 0.6
@@ -74,7 +74,7 @@ class Run:
 
     @property
     def request(self) -> tuple[str, dict[str, object]]:
-        """The model and the other arguments of `kling.generate` that ask for the same."""
+        """The model and the other arguments of `kling.generate` for the same request."""
         image = {"image": self.picture} if self.picture else {}
         asked = {"prompt": self.prompt, "duration": int(self.duration), "sound": self.sound}
         return self.model, {**asked, **image}

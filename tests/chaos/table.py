@@ -30,10 +30,10 @@ def write_table(evidence: Evidence, verdict: Verdict) -> str:
 
 
 def write_deaths(played: Iterable[Played]) -> str:
-    """In which stage the killed ones were."""
+    """Count the stages of the killed runs."""
     deaths = Counter(run.died_in or "nothing noted" for run in played if run.killed)
     counts = ", ".join(f"{stage} {count}" for stage, count in deaths.most_common())
-    return f"killed while {counts}" if counts else "nobody was killed"
+    return f"killed while {counts}" if counts else "no kernel was killed"
 
 
 def write_row(name: str, played: Sequence[Played], verdict: Verdict) -> tuple[str, ...]:

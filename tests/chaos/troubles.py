@@ -1,4 +1,4 @@
-"""The troubles that a run may meet, and what each of them leaves a person to know.
+"""The troubles of a run, and the ends that each may have.
 
 A literal table. Must not know how a trouble is made: `lane` and `inside` do that.
 """
@@ -23,7 +23,7 @@ class Trouble:
     """What may be left in the end: a clip all the same; a task of which nobody can know; no task,
     and the reason; a task that failed."""
     at: Literal["service", "kernel", "ledger"] = "service"
-    """Who makes it: the emulator by a fault of the same name, the kernel, or another process."""
+    """What makes it: the emulator by a fault of the same name, the kernel, or another process."""
     most: int = 1
     """How many requests it strikes at most."""
     argument: str = ""
@@ -32,35 +32,21 @@ class Trouble:
     needs_picture: bool = False
 
 
+# "unreachable" too: a served emulator can only reset the connection.
+DOUBT = (
+    "lose-answer", "drop", "unreachable", "create-stall", "create-502", "create-html",
+    "create-no-id", "create-garbled", "create-500", "create-media-host", "create-524",
+    "create-429-made", "create-mismatch", "create-key-twice", "create-trickle", "create-flood",
+)  # fmt: skip
 _TABLE = (
-    Trouble("lose-answer", "doubt"),
-    Trouble("drop", "doubt"),
-    # A served emulator can only reset, so that nobody can know here either.
-    Trouble("unreachable", "doubt"),
-    Trouble("create-stall", "doubt"),
-    Trouble("create-502", "doubt"),
-    Trouble("create-html", "doubt"),
-    Trouble("create-no-id", "doubt"),
-    Trouble("create-garbled", "doubt"),
-    Trouble("create-500", "doubt"),
-    Trouble("create-media-host", "doubt"),
-    Trouble("create-524", "doubt"),
-    Trouble("create-429-made", "doubt"),
-    Trouble("create-mismatch", "doubt"),
-    Trouble("create-key-twice", "doubt"),
-    Trouble("create-trickle", "doubt"),
-    Trouble("create-flood", "doubt"),
+    *(Trouble(name, "doubt") for name in DOUBT),
     Trouble("create-429", most=2),
     Trouble("refuse", "refusal"),
     Trouble("credits", "refusal"),
     Trouble("maintenance", "refusal"),
     Trouble("unseen", argument="0.4"),
     Trouble("newer-record"),
-    Trouble("poll-drop", most=3),
-    Trouble("poll-502", most=3),
-    Trouble("poll-html", most=3),
-    Trouble("poll-429", most=3),
-    Trouble("poll-garbled", most=3),
+    *(Trouble(f"poll-{name}", most=3) for name in ("drop", "502", "html", "429", "garbled")),
     Trouble("poll-stall"),
     Trouble("poll-trickle"),
     Trouble("poll-flood", most=2),
@@ -78,10 +64,10 @@ _TABLE = (
     Trouble("disk-full", at="kernel"),
     Trouble("fork", at="kernel"),
     # The ledger cannot take the id of a task that the service has just accepted.
-    Trouble("note-disk-full", at="kernel", is_after_answer=True),
-    Trouble("note-locked", at="kernel", is_after_answer=True),
-    Trouble("note-garbled", at="kernel", is_after_answer=True),
-    Trouble("note-lost", at="kernel", is_after_answer=True),
+    *(
+        Trouble(f"note-{name}", at="kernel", is_after_answer=True)
+        for name in ("disk-full", "locked", "garbled", "lost")
+    ),
     Trouble("ledger-locked", at="ledger"),
     # The cell runs once more with such a ledger; then the file is put back.
     Trouble("ledger-lost", at="ledger"),

@@ -31,7 +31,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def environment(home: Path, **settings: object) -> dict[str, str]:
-    """The environment of a person who has nothing but these settings."""
+    """Return an environment with these settings and no others of the package."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     own = {
         "HOME": str(home),
@@ -67,13 +67,13 @@ class Message:
 
     @property
     def html(self) -> str:
-        """What is shown as HTML; of what a page is told, the place that is behind."""
+        """The HTML of an output, or of the bundle in a message to a page."""
         behind: Mapping[str, str] = self.told.get("bundle", {})
         return behind.get("text/html", "") or self.bundle.get("text/html", "")
 
     @property
     def told(self) -> Mapping[str, Any]:
-        """What the pages are told of a place; empty for other messages."""
+        """The message to the pages about a card; empty for other messages."""
         if self.kind != "comm_msg" or self.content["data"].get("method") != "custom":
             return {}
         told: Mapping[str, Any] = self.content["data"]["content"]

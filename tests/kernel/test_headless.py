@@ -1,4 +1,4 @@
-"""Runs without a person: what nbclient saves is all that anybody will ever see."""
+"""Headless runs: nbclient saves the clips, errors fail the run, and no key is saved."""
 
 from __future__ import annotations
 
@@ -12,31 +12,20 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from tests.kernel.kernels import WIDGET, environment
-from tests.kernel.service import Service
-from tests.support.service import KEY
+from tests.support.service import KEY, Served
 
 pytestmark = pytest.mark.kernel
 
-Run = Callable[..., list[list[Any]]]
+Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(executed: Callable[..., Any]) -> Run:
-    """Executes cells as `jupyter execute` does and gives what is saved of each."""
-
-    def execute(*cells: str, **settings: object) -> list[list[Any]]:
-        return [cell.outputs for cell in executed(*cells, **settings).cells]
-
-    return execute
-
-
-@pytest.fixture
-def executed(folder: Path, service: Service) -> Callable[..., Any]:
-    """Executes cells likewise and gives the whole notebook."""
+def run(folder: Path, service: Served) -> Run:
+    """Execute cells as `jupyter execute` does, and return the notebook."""
 
     def execute(*cells: str, **settings: object) -> Any:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-        env = environment(folder.parent, **(service.settings() | settings))
+        env = environment(folder.parent, **(service.environment() | settings))
         client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}})
         client.execute(env=env)
         return notebook
@@ -46,41 +35,26 @@ def executed(folder: Path, service: Service) -> Callable[..., Any]:
 
 def test_the_saved_notebook_holds_the_clips(run: Run) -> None:
     """The cell waits by itself; the record is the clip, and nothing needs a widget."""
-    making, waiting = run(
+    notebook = run(
         "%load_ext kling_nb",
         "%%kling -i fox.png\nheadless",
         "%%kling -i fox.png --wait --sound -o sung\nheadless, waiting",
-    )[1:]
-    for outputs in (making, waiting):
-        (record,) = outputs
+    )
+    for cell in notebook.cells[1:]:
+        (record,) = cell.outputs
         assert '<video src="data:video/mp4;base64,' in record.data["text/html"]
         assert record.data["text/plain"].startswith("Saved · EMULATED · ")
         assert WIDGET not in record.data
 
 
-def test_the_greeting_is_complete(run: Run) -> None:
-    """It waits for the balance, since nothing that comes later is saved."""
-    ((greeting,),) = run("%load_ext kling_nb")
-    assert "emulator (set by KLING_NB_MODE)" in greeting.data["text/plain"]
-    assert " credits" in greeting.data["text/plain"]
-
-
-def test_falling_back_to_the_emulator_warns(run: Run) -> None:
-    """Without a key and without a wish, somebody may believe that the clips are real."""
-    ((warning, _),) = run("%load_ext kling_nb", KLING_NB_MODE="")
-    assert warning.name == "stderr"
-    assert "clips are emulated" in warning.text
-    assert "KIE_API_KEY" in warning.text
-
-
-def test_a_failed_task_fails_the_run(run: Run, service: Service) -> None:
+def test_a_failed_task_fails_the_run(run: Run, service: Served) -> None:
     """With the service's words; a run that goes on would hide that there is no clip."""
     service.account.inject("fail-content")
     with pytest.raises(CellExecutionError, match="The current content could not be processed"):
         run("%load_ext kling_nb", "%%kling -i fox.png\nfails")
 
 
-def test_the_key_is_in_no_saved_notebook(run: Run, service: Service, folder: Path) -> None:
+def test_the_key_is_in_no_saved_notebook(run: Run, service: Served, folder: Path) -> None:
     """Live, with a refusal, a lost answer and our own mistakes under verbose tracebacks."""
     service.account.inject("refuse")
     setting = f"import os; os.environ['KIE_API_KEY'] = bytes({list(KEY.encode())}).decode()"
@@ -97,7 +71,7 @@ def test_the_key_is_in_no_saved_notebook(run: Run, service: Service, folder: Pat
         "%kling",
         KLING_NB_MODE="live",
     )
-    text = str(saved)
+    text = str([cell.outputs for cell in saved.cells])
     assert "refused" in text
     assert '<video src="data:video/mp4' in text
     assert KEY not in text
@@ -106,9 +80,9 @@ def test_the_key_is_in_no_saved_notebook(run: Run, service: Service, folder: Pat
     assert service.account.leaks() == []
 
 
-def test_a_panel_and_a_gallery_leave_no_widget(executed: Callable[..., Any]) -> None:
+def test_a_panel_and_a_gallery_leave_no_widget(run: Run) -> None:
     """Their saved forms alone, also after a clip was made; a person's own widgets stay."""
-    notebook = executed(
+    notebook = run(
         "import kling_nb as kling\npanel = kling.panel(image='fox.png', prompt='rain')\npanel",
         "panel.choose('kling-2.6/text-to-video')\npanel.generate()\nkling.gallery()",
         "import ipywidgets\nown = ipywidgets.IntSlider()\nown",

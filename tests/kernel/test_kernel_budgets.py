@@ -8,7 +8,7 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from tests.kernel.kernels import Kernel
-from tests.kernel.service import Service
+from tests.support.service import Served
 
 pytestmark = pytest.mark.kernel
 
@@ -17,7 +17,7 @@ ROOM = 10
 PRICE_CREDITS = 55
 
 
-def test_two_kernels_within_one_budget(start: Callable[..., Kernel], service: Service) -> None:
+def test_two_kernels_within_one_budget(start: Callable[..., Kernel], service: Served) -> None:
     """Twenty cells in both, room for ten clips: ten tasks, and the same ten clips in each."""
     tasks, creations = service.account.count_tasks(), service.creations
     one = start()
@@ -40,15 +40,3 @@ def test_two_kernels_within_one_budget(start: Callable[..., Kernel], service: Se
     assert {row.values["prompt"] for row in one.rows()} == {
         f"shot {number} of a fox" for number in range(ROOM)
     }
-
-
-def test_the_notebooks_name_comes_from_the_server(start: Callable[..., Kernel]) -> None:
-    """Jupyter tells its kernels; the row has it, and a budget of that notebook holds."""
-    kernel = start(JPY_SESSION_NAME="work/fox.ipynb")
-    kernel.run("%kling budget 60 --per notebook", "%%kling -i fox.png\nthe first")
-    shown = kernel.run("%%kling -i fox.png\nthe second")
-    assert [message.content["ename"] for message in shown if message.kind == "error"] == [
-        "BudgetExceeded"
-    ]
-    [row] = kernel.rows()
-    assert row.notebook.endswith("fox.ipynb")

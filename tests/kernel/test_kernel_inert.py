@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.kernel.kernels import Kernel
-from tests.kernel.service import Service
+from tests.support.service import Served
 
 pytestmark = pytest.mark.kernel
 
@@ -59,7 +59,7 @@ def markup_of(content: Mapping[str, Any]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def hostile(start: Callable[..., Kernel], service: Service) -> Kernel:
+def hostile(start: Callable[..., Kernel], service: Served) -> Kernel:
     """A kernel that has shown hostile words in each state, command and click."""
     kernel = start()
     picture = Image.new("RGB", (64, 36))

@@ -8,7 +8,7 @@ import pytest
 
 from kling_nb.core.job_state import Stage
 from tests.kernel.kernels import Kernel, Message
-from tests.kernel.service import Service
+from tests.support.service import Served
 
 pytestmark = pytest.mark.kernel
 
@@ -35,7 +35,7 @@ def stage_of(kernel: Kernel) -> Stage | None:
 
 
 def displays(messages: list[Message]) -> list[Message]:
-    """What is displayed among them; the hub of a kernel's first card speaks before it."""
+    """The displays among them; the hub of a kernel's first card sends messages before it."""
     return [message for message in messages if message.bundle]
 
 
@@ -45,7 +45,7 @@ def follow(start: Start, killed: Kernel) -> Kernel:
     return start(killed.folder)
 
 
-def test_killed_before_anything_was_sent(start: Start, service: Service) -> None:
+def test_killed_before_anything_was_sent(start: Start, service: Served) -> None:
     """Nothing was paid; the same cell makes the one task."""
     tasks, kernel = service.account.count_tasks(), start()
     kernel.run(HANG.format("upload"))
@@ -59,7 +59,7 @@ def test_killed_before_anything_was_sent(start: Start, service: Service) -> None
 
 
 @pytest.mark.parametrize("arrives", [False, True], ids=["not-arrived", "arrived"])
-def test_killed_while_sending(start: Start, service: Service, arrives: bool) -> None:
+def test_killed_while_sending(start: Start, service: Served, arrives: bool) -> None:
     """Whether the request arrived or not, the job is unknown and the same cell sends nothing."""
     tasks, creations, kernel = service.account.count_tasks(), service.creations, start()
     if arrives:
@@ -77,12 +77,12 @@ def test_killed_while_sending(start: Start, service: Service, arrives: bool) -> 
     assert service.account.count_tasks() == tasks + arrives
 
 
-def test_killed_after_the_task_was_accepted(start: Start, service: Service) -> None:
+def test_killed_after_the_task_was_accepted(start: Start, service: Served) -> None:
     """The next kernel saves the clip without a new task, and the same cell shows it."""
     tasks, kernel = service.account.count_tasks(), start()
-    questions = service.questions
+    before = service.status_requests
     kernel.send(CELL)
-    kernel.until(lambda: service.questions > questions)
+    kernel.until(lambda: service.status_requests > before)
     assert stage_of(kernel) is Stage.ACCEPTED
     after = follow(start, kernel)
     after.until(lambda: stage_of(after) is Stage.SAVED)
@@ -90,7 +90,7 @@ def test_killed_after_the_task_was_accepted(start: Start, service: Service) -> N
     assert service.account.count_tasks() == tasks + 1
 
 
-def test_killed_during_the_download(start: Start, service: Service) -> None:
+def test_killed_during_the_download(start: Start, service: Served) -> None:
     """The next kernel fetches the clip whole and says so; no half file is left."""
     tasks, kernel = service.account.count_tasks(), start()
     clips = kernel.folder / "kling_clips"
@@ -108,7 +108,7 @@ def test_killed_during_the_download(start: Start, service: Service) -> None:
     assert service.account.count_tasks() == tasks + 1
 
 
-def test_run_all_after_a_restart_costs_nothing(start: Start, service: Service) -> None:
+def test_run_all_after_a_restart_costs_nothing(start: Start, service: Served) -> None:
     """Each cell shows its clip at once: no task, no request for one, no credit, no live part."""
     cells = ["%%kling -i fox.png\none", "%%kling -i fox.png --take 2\none", "%%kling\nwords"]
     kernel = start()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.kernels import PATIENCE_S, environment
-from tests.kernel.service import Service
+from tests.support.service import Served
 
 pytestmark = pytest.mark.kernel
 
@@ -26,14 +26,14 @@ a dry run
 """
 
 
-def test_a_job_is_told_in_text(folder: Path, service: Service) -> None:
+def test_a_job_is_told_in_text(folder: Path, service: Served) -> None:
     """Each state once, without markup, and the file's name at the end."""
     told = subprocess.run(
         [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"],
         input=TYPED,
         capture_output=True,
         cwd=folder,
-        env=environment(folder.parent, **service.settings()),
+        env=environment(folder.parent, **service.environment()),
         text=True,
         timeout=PATIENCE_S,
         check=True,
@@ -60,14 +60,14 @@ print(job.result(60))
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "cp932", "ascii"])
-def test_output_that_is_not_utf8(folder: Path, service: Service, encoding: str) -> None:
+def test_output_that_is_not_utf8(folder: Path, service: Served, encoding: str) -> None:
     """A log on Windows: the clip is made, and no character ends a cell."""
     done = subprocess.run(
         [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"],
         input=SCRIPT.encode(),
         capture_output=True,
         cwd=folder,
-        env=environment(folder.parent, **service.settings(), PYTHONIOENCODING=encoding),
+        env=environment(folder.parent, **service.environment(), PYTHONIOENCODING=encoding),
         timeout=PATIENCE_S,
         check=True,
     )

@@ -5,74 +5,68 @@ from __future__ import annotations
 import pytest
 
 from tests.kernel.kernels import Kernel, Message
-from tests.kernel.service import Service
+from tests.support.service import Served
 
 pytestmark = pytest.mark.kernel
 
 WAIT = "%%kling -i fox.png --wait -o waited\n"
 
 
-def send_asked(kernel: Kernel, service: Service, *cells: str) -> list[str]:
-    """Queue cells and give their ids once the service is asked about a task."""
-    before = service.questions
+def send_asked(kernel: Kernel, service: Served, *cells: str) -> list[str]:
+    """Queue cells and give their ids after the next status request."""
+    before = service.status_requests
     requests = kernel.send(*cells)
-    kernel.until(lambda: service.questions > before)
+    kernel.until(lambda: service.status_requests > before)
     return requests
 
 
-def only_error(kernel: Kernel, request: str) -> Message:
-    """The one error of a cell, once it has ended."""
+def only_error(kernel: Kernel, request: str, name: str) -> Message:
+    """Return the one error of a cell when it has ended: of that class, and one line long."""
     kernel.finish(request)
     (error,) = [m for m in kernel.shown(request) if m.kind == "error"]
+    assert error.content["ename"] == name
+    assert len(error.text.splitlines()) == 1
     return error
 
 
-def test_an_interrupted_wait_leaves_the_job_running(kernel: Kernel, service: Service) -> None:
+def test_an_interrupted_wait_leaves_the_job_running(kernel: Kernel, service: Served) -> None:
     """It says so in one sentence without a traceback, and the clip is saved later."""
     (request,) = send_asked(kernel, service, WAIT + "interrupted")
     kernel.interrupt()
-    error = only_error(kernel, request)
-    assert error.content["ename"] == "WaitInterrupted"
-    assert len(error.text.splitlines()) == 1
+    error = only_error(kernel, request, "WaitInterrupted")
     assert error.text.startswith("Stopped waiting. Job ")
     assert "goes on by itself and its clip will be saved" in error.text
     assert kernel.final(request)
 
 
-def test_an_interrupted_result_leaves_the_job_running(kernel: Kernel, service: Service) -> None:
+def test_an_interrupted_result_leaves_the_job_running(kernel: Kernel, service: Served) -> None:
     """`job.result()` in a later cell says the same; the card in the first cell ends."""
     cells = ["%%kling -i fox.png -o job\nresult interrupted", "job.result()"]
     making, waiting = send_asked(kernel, service, *cells)
     kernel.until(lambda: kernel.place(waiting, lambda m: m.kind == "execute_input"))
     kernel.interrupt()
-    error = only_error(kernel, waiting)
-    assert error.content["ename"] == "WaitInterrupted"
-    assert len(error.text.splitlines()) == 1
+    only_error(kernel, waiting, "WaitInterrupted")
     assert kernel.final(making)
 
 
-def test_an_interrupted_submission_goes_on(kernel: Kernel, service: Service) -> None:
+def test_an_interrupted_submission_goes_on(kernel: Kernel, service: Served) -> None:
     """The request is on its way: it is made once, and the cell says where it stands."""
     service.account.inject("create-429")
     tasks, creations = service.account.count_tasks(), service.creations
     (request,) = kernel.send("%%kling -i fox.png\ninterrupted while it is sent")
     kernel.until(lambda: service.creations > creations)
     kernel.interrupt()
-    error = only_error(kernel, request)
-    assert error.content["ename"] == "WaitInterrupted"
-    assert len(error.text.splitlines()) == 1
+    only_error(kernel, request, "WaitInterrupted")
     assert kernel.final(request)
     assert service.account.count_tasks() == tasks + 1
     assert not any(message.kind == "stream" for message in kernel.shown(request))
 
 
-def test_a_click_is_handled_while_a_cell_waits(kernel: Kernel, service: Service) -> None:
+def test_a_click_is_handled_while_a_cell_waits(kernel: Kernel, service: Served) -> None:
     """*Detach* ends the wait at once and not after the clip."""
     (request,) = send_asked(kernel, service, WAIT + "detached")
     kernel.click(request, "detach")
-    error = only_error(kernel, request)
-    assert error.content["ename"] == "JobDetached"
-    assert len(error.text.splitlines()) == 1
+    only_error(kernel, request, "JobDetached")
     assert not any(message.is_final for message in kernel.shown(request))
 
 

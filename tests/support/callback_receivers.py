@@ -109,7 +109,7 @@ def receiving(host: str = "127.0.0.1") -> Iterator[Receiver]:
 
 
 def order(service: Any, url: str) -> str:
-    """The id of a new task that asks to be called back."""
+    """Create a task with a callback URL, and return its id."""
     body = {"model": "kling-2.6/text-to-video", "callBackUrl": url, "input": TEXT}
     return str(service.post_task(body).json()["data"]["taskId"])
 

@@ -116,7 +116,7 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 def photo_of(width: int, height: int, kind: str = "PNG", colour: str = "#3060a0") -> bytes:
-    """A plain picture file."""
+    """A plain image file."""
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), colour).save(buffer, kind)
     return buffer.getvalue()

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,14 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
 from kling_nb.emulator import EmulatedAccount, Emulator, Limits
+from tests.support.service import serve
 
-__all__ = ["clock", "local", "photo", "receiver", "served", "service", "start"]
+__all__ = ["clock", "local", "receiver", "served", "service", "start"]
 
 PATIENCE_S = 30.0
-ROOT = Path(__file__).parents[2]
 
 
 class Clock:
@@ -85,7 +80,7 @@ class Service:
         asyncio.run(read())
 
     def create(self, *, timeout: float = 10.0, key: str = "k", **changes: Any) -> httpx.Response:
-        """A createTask with a good text-to-video body, changed as asked; None drops a field."""
+        """A createTask with a good text-to-video body and these changes; None drops a field."""
         return self.post_task(text_to_video(**changes), timeout=timeout, key=key)
 
     def post_task(self, body: Any, **more: Any) -> httpx.Response:
@@ -124,7 +119,7 @@ class Service:
 
 
 def text_to_video(**changes: Any) -> dict[str, Any]:
-    """A good body of createTask, changed as asked; None drops a field."""
+    """A good body of createTask with these changes; None drops a field."""
     values: dict[str, Any] = {
         "prompt": "A red fox",
         "sound": False,
@@ -182,22 +177,8 @@ def service(start: Callable[..., Service]) -> Service:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The same, served by a process of its own."""
-    folder = tmp_path_factory.mktemp("served")
-    command = [sys.executable, "-m", "kling_nb", "emulator", "--port", "0", "--folder", str(folder)]
-    options = ["--render", "canned", "--seconds", "0", "--unlimited", "--keep-alive", "1"]
-    with subprocess.Popen(
-        [*command, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().split()[3]
-        yield Service(EmulatedAccount(folder), {"api": url, "upload": url})
-        process.terminate()
-        process.wait(10)
+    with serve(tmp_path_factory.mktemp("served"), "--keep-alive", "1", seconds=0) as served:
+        yield Service(served.account, {"api": served.url, "upload": served.url})
 
 
 @pytest.fixture(scope="module")
@@ -206,14 +187,6 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service, emulator = in_process(tmp_path_factory.mktemp("local"))
     yield service
     emulator.close()
-
-
-@pytest.fixture
-def photo() -> bytes:
-    """A small PNG file."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (32, 18)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 from kling_nb.display import threads as workers
 from kling_nb.display.panel.panel import Panel, panel
 from kling_nb.models import catalog
-from tests.support.panes import INVENTED, Beside, film, png, record
+from tests.support.panes import INVENTED, Beside, png
+from tests.support.reels import sound, video
 
 
 @pytest.fixture
@@ -37,30 +38,34 @@ def make(open_session: Callable[..., Any], beside: Beside) -> Iterator[Callable[
     beside.rest()
 
 
+def write(path: Path, content: bytes) -> Path:
+    """Write a file, and return its path."""
+    path.write_bytes(content)
+    return path
+
+
 @pytest.fixture
 def fox(tmp_path: Path) -> Path:
-    """A picture on disk."""
-    path = tmp_path / "fox.png"
-    path.write_bytes(png())
-    return path
+    """An image on disk."""
+    return write(tmp_path / "fox.png", png())
 
 
 @pytest.fixture
 def dance(tmp_path: Path) -> Path:
     """A video of 4 s on disk."""
-    return film(tmp_path / "dance.mp4", seconds=4)
+    return write(tmp_path / "dance.mp4", video(4.0, (640, 480)))
 
 
 @pytest.fixture
 def long_dance(tmp_path: Path) -> Path:
     """A video of 12 s on disk."""
-    return film(tmp_path / "long.mp4", seconds=12)
+    return write(tmp_path / "long.mp4", video(12.0, (640, 480)))
 
 
 @pytest.fixture
 def speech(tmp_path: Path) -> Path:
-    """A sound of 2 s on disk."""
-    return record(tmp_path / "speech.wav", seconds=2)
+    """Audio of 2 s on disk."""
+    return write(tmp_path / "speech.wav", sound(seconds=2.0))
 
 
 @pytest.fixture

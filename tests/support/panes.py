@@ -9,15 +9,11 @@ import io
 import re
 import threading
 import time
-import wave
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import date
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-import av
 import ipywidgets as widgets
 from PIL import Image
 
@@ -39,13 +35,11 @@ __all__ = [
     "choose_file",
     "controls",
     "fields",
-    "film",
     "find",
     "labels",
     "png",
     "press",
     "read_all",
-    "record",
     "text_of",
     "until",
     "walk",
@@ -96,31 +90,10 @@ class Beside(ThreadPoolExecutor):
 
 
 def png(size: tuple[int, int] = (400, 300), colour: str = "orange") -> bytes:
-    """A picture as bytes."""
+    """An image as bytes."""
     out = io.BytesIO()
     Image.new("RGB", size, colour).save(out, "PNG")
     return out.getvalue()
-
-
-def film(path: Path, seconds: int, size_px: tuple[int, int] = (640, 480), rate: int = 4) -> Path:
-    """A video on disk."""
-    still = Image.new("RGB", size_px, "teal")
-    with av.open(str(path), "w") as movie:
-        stream = movie.add_stream("libx264", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = *still.size, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, rate)
-        for _ in range(rate * seconds):
-            movie.mux(stream.encode(av.VideoFrame.from_image(still)))
-        movie.mux(stream.encode())
-    return path
-
-
-def record(path: Path, seconds: int) -> Path:
-    """A silent sound on disk."""
-    with wave.open(str(path), "wb") as sound:
-        sound.setparams((1, 2, 8000, 0, "NONE", ""))
-        sound.writeframes(bytes(2 * 8000 * seconds))
-    return path
 
 
 def walk(widget: Any) -> Iterator[Any]:

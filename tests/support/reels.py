@@ -1,4 +1,4 @@
-"""Small videos and sounds of every kind, made when a test asks for one."""
+"""Small videos and audio files of every kind, made at first use."""
 
 from __future__ import annotations
 

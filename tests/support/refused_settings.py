@@ -33,7 +33,7 @@ def bad() -> str:
 
 
 def fail(*given: object) -> None:
-    """Repeat what was given, as a careless backend does."""
+    """Raise an error with the arguments, as a careless backend does."""
     raise RuntimeError(f"cannot do it with {given}")
 
 

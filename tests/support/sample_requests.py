@@ -189,7 +189,7 @@ def given_of(spec: ModelSpec, body: Mapping[str, Any] | None = None) -> dict[str
 
 
 def _record_of(kind: Records, record: Mapping[str, Any]) -> dict[str, object]:
-    """A record by the names of its columns; where two share a field, their numbers tell."""
+    """Return a record by column names; the number of files decides between two columns."""
     given: dict[str, object] = {}
     for column in kind.columns:
         value = record.get(column.field)

@@ -54,7 +54,7 @@ class SessionFactory:
         folder: Of clips; the index is in it, too.
         key: Of the account.
         transport: Replaces the network while the emulator is recorded.
-        sleep: Waits between questions.
+        sleep: Waits between status requests.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SessionFactory:
             index=UserIndex(self.folder / "paid.sqlite3"),
             sleep=sleep or self.sleep,
         )
-        if self.transport is not None:  # it serves pictures by URL, too
+        if self.transport is not None:  # it serves images by URL, too
             object.__setattr__(session._context, "inputs", Downloader(transport=self.transport))
         return closing(session)
 
@@ -142,20 +142,20 @@ def generate(*models: str, **values: Any) -> Callable[[SessionFactory], str]:
 
 
 def image_to_video(factory: SessionFactory) -> str:
-    """A picture from memory is uploaded."""
+    """An image in memory is uploaded."""
     with factory.session() as session:
         return outcome_of(lambda: session.image_to_video(picture(), "Clouds drift", duration=5))
 
 
 def picture_by_url(factory: SessionFactory) -> str:
-    """A picture that has a URL is looked at and sent as its URL."""
+    """An image with a URL is checked and sent as its URL."""
     url = factory.call(upload_base64)
     with factory.session() as session:
         return outcome_of(lambda: session.image_to_video(url, "Clouds drift", duration=5))
 
 
 def unreachable_picture(factory: SessionFactory) -> str:
-    """A picture that this machine reaches and the service does not: the error names its URL."""
+    """An image that this machine reaches and the service does not: the error names its URL."""
     url = factory.call(upload_base64)
     with factory.session(no_end) as session:
         outcome = outcome_of(lambda: session.image_to_video(url, "Clouds drift", duration=5))
@@ -177,39 +177,36 @@ def resumed_job(factory: SessionFactory) -> str:
         return outcome_of(lambda: job)
 
 
-def another_take(factory: SessionFactory) -> str:
-    """The same request twice, as two takes: two tasks."""
-    with factory.session() as session:
-        first = outcome_of(lambda: session.text_to_video(PROMPT))
-        return f"{first}; {outcome_of(lambda: session.text_to_video(PROMPT, take=2))}"
+def twice(*, take: int = 1) -> Callable[[SessionFactory], str]:
+    """The same request twice, the second as this take."""
 
+    def run(factory: SessionFactory) -> str:
+        with factory.session() as session:
+            first = outcome_of(lambda: session.text_to_video(PROMPT))
+            return f"{first}; {outcome_of(lambda: session.text_to_video(PROMPT, take=take))}"
 
-def same_request_again(factory: SessionFactory) -> str:
-    """The same request twice: one task, and the saved clip for the second."""
-    with factory.session() as session:
-        first = outcome_of(lambda: session.text_to_video(PROMPT))
-        return f"{first}; {outcome_of(lambda: session.text_to_video(PROMPT))}"
+    return run
 
 
 def several_files(factory: SessionFactory) -> str:
-    """A result of a cover picture and two clips: both clips are saved."""
+    """A result of a cover image and two clips: both clips are saved."""
     with factory.session() as session:
         clip = session.text_to_video(PROMPT).result(PATIENCE_S)
         return f"saved, {clip.credits:g} credits, {len(clip.others)} more"
 
 
 async def upload_stream(client: Client) -> str:
-    """A picture as a multipart body."""
+    """Upload an image as a multipart body."""
     return await client.upload(picture(), "dusk.jpg", "image/jpeg")
 
 
 async def upload_base64(client: Client) -> str:
-    """A picture as base64 in JSON."""
+    """Upload an image as base64 in JSON."""
     return await client.upload_base64(picture(), "dusk.jpg")
 
 
 async def upload_from_url(client: Client) -> str:
-    """A picture that the service fetches."""
+    """Let the service fetch an image."""
     url = await client.upload_base64(picture(), "dusk.jpg")
     return await client.upload_from_url(url, "copy.jpg")
 
@@ -363,6 +360,13 @@ RECORDS = {
     ),
 }
 
+
+def three_seconds(model: str, credits: float) -> Scenario:
+    """The shortest clip of a model."""
+    what = f"{model}, 3 s"
+    return Scenario(generate(model, duration=3), f"saved, {credits:g} credits", what, credits)
+
+
 JOBS = {
     "picture_by_url": Scenario(picture_by_url, "saved, 55 credits", "a picture that has a URL", 55),
     "several_files": Scenario(
@@ -375,32 +379,20 @@ JOBS = {
         resumed_job, "saved, 55 credits", "submitted by one session, saved by the next", 55
     ),
     "another_take": Scenario(
-        another_take,
+        twice(take=2),
         "saved, 55 credits; saved, 55 credits",
         "the same request as two takes: two tasks",
         110,
     ),
     "same_request_again": Scenario(
-        same_request_again,
+        twice(),
         "saved, 55 credits; saved, 55 credits",
         "the same request twice: one task",
         55,
     ),
-    "kling_3_video": Scenario(
-        generate("kling-3.0/video", duration=3), "saved, 42 credits", "kling-3.0/video, 3 s", 42
-    ),
-    "v3_turbo": Scenario(
-        generate("kling/v3-turbo-text-to-video", duration=3),
-        "saved, ",
-        "kling/v3-turbo-text-to-video, 3 s",
-        54,
-    ),
-    "omni": Scenario(
-        generate("kling-3.0-omni/text-to-video", duration=3),
-        "saved, ",
-        "kling-3.0-omni/text-to-video, 3 s",
-        42,
-    ),
+    "kling_3_video": three_seconds("kling-3.0/video", 42),
+    "v3_turbo": three_seconds("kling/v3-turbo-text-to-video", 54),
+    "omni": three_seconds("kling-3.0-omni/text-to-video", 42),
     "v2_5_turbo_with_a_last_frame": Scenario(
         generate(
             "kling/v2-5-turbo-image-to-video-pro", image=picture(), last_image=picture("dawn")

@@ -46,6 +46,6 @@ def run_script(text: str, *, code: int = 0, start: str = "") -> str:
         check=False,
     )
     assert done.returncode == code, done.stderr
-    # On a busy machine asyncio's debug mode tells of steps that took long; that is no warning.
+    # On a busy machine asyncio's debug mode reports slow steps; that is no warning.
     assert not [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
     return done.stdout

@@ -19,7 +19,8 @@ from kling_nb.models.clip_request import ClipRequest, media_of, request_input
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.records import Records
 from kling_nb.models.spec import ModelSpec, Parameter, validate
-from tests.support.panes import actions, film, press, read_all, record
+from tests.support.panes import actions, press, read_all
+from tests.support.reels import sound, video
 
 EVERY = pytest.mark.parametrize("name", CATALOGUE)
 SAMPLES = {"image": "lake.png", "video": "dance.mp4", "audio": "speech.wav"}
@@ -32,8 +33,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a picture, a video of 4 s and a sound."""
     folder = tmp_path_factory.mktemp("samples")
     Image.new("RGB", (640, 480), "teal").save(folder / SAMPLES["image"])
-    film(folder / SAMPLES["video"], seconds=4, size_px=(1280, 720), rate=24)
-    record(folder / SAMPLES["audio"], seconds=2)
+    (folder / SAMPLES["video"]).write_bytes(video(4.0, (1280, 720), rate=24))
+    (folder / SAMPLES["audio"]).write_bytes(sound(seconds=2.0))
     return folder
 
 
