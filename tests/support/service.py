@@ -18,7 +18,7 @@ import httpx
 import kling_nb
 from kling_nb.core.job_state import JobState, Stage
 from kling_nb.core.secret import Key
-from kling_nb.emulator import EmulatedAccount, Emulator, Limits
+from kling_nb.emulator import UNLIMITED, EmulatedAccount, Emulator, Limits
 from kling_nb.jobs.background_loop import BackgroundLoop
 from kling_nb.jobs.balance_watch import BalanceWatcher
 from kling_nb.jobs.callback_urls import CallbackUrls
@@ -29,6 +29,7 @@ from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.poller import Poller
 from kling_nb.jobs.prepare import prepare
 from kling_nb.jobs.prepared_request import PreparedRequest
+from kling_nb.jobs.session import Session
 from kling_nb.jobs.submit import submit
 from kling_nb.jobs.upload_inputs import InputUploader
 from kling_nb.kie.client import Client
@@ -45,14 +46,18 @@ __all__ = [
     "RECORD",
     "UPLOAD",
     "Clock",
+    "LiveAccount",
+    "Open",
     "Others",
     "Served",
     "Wire",
     "World",
+    "emulated_account",
     "sent_row",
     "serve",
 ]
 
+Open = Callable[..., Session]
 KEY = "sk-test-0123456789abcdef"
 CREATE = "/api/v1/jobs/createTask"
 RECORD = "/api/v1/jobs/recordInfo"
@@ -216,6 +221,39 @@ class World:
     def close(self) -> None:
         """End the session and stop drawing."""
         self.ledger.close()
+        self.emulator.close()
+
+
+def emulated_account(session: Session) -> EmulatedAccount:
+    """Return the account of a session's own emulator."""
+    assert session.emulator is not None
+    return session.emulator.account
+
+
+class LiveAccount:
+    """A user of a live account: an emulator stands in for the network, an index for all folders."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path = path
+        self.index = UserIndex(path / "paid.sqlite3")
+        self.emulator = Emulator(
+            path / "service", seconds=seconds, render="canned", limits=UNLIMITED
+        )
+        self.account = self.emulator.account
+        self._sessions: list[Session] = []
+
+    def session(self, name: str) -> Session:
+        """Open a session in a folder of this name."""
+        transport, folder = self.emulator.transport(), self.path / name
+        self._sessions.append(
+            Session(mode="live", api_key=KEY, folder=folder, transport=transport, index=self.index)
+        )
+        return self._sessions[-1]
+
+    def close(self) -> None:
+        """Close the sessions and stop the emulator."""
+        for session in self._sessions:
+            session.close()
         self.emulator.close()
 
 
