@@ -73,15 +73,6 @@ def test_the_verdict(world: World, fault: str, likelihood: Likelihood) -> None:
     assert job.state == state_of(row)
 
 
-def test_the_verdict_is_there_after_a_restart(world: World) -> None:
-    """It rests on what is in the row, which another session reads."""
-    _, row = lose(world)
-    world.ledger.close()
-    other = Ledger(world.ledger.folder)
-    assert judge(evidence_of(other.row(row.id))).likelihood is Likelihood.PAID
-    other.close()
-
-
 def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
     """Observers hear of a change and of the end of the watch, not of each look."""
     world.account.inject("drop")
@@ -115,26 +106,6 @@ def test_another_job_meanwhile_spoils_the_evidence(world: World) -> None:
     asyncio.run(play())
     row = world.ledger.row(job.id)
     assert judge(evidence_of(row)).reason is Reason.OTHERS
-
-
-def test_a_job_long_before_spoils_nothing(world: World) -> None:
-    """It was accepted, and charged, before the balance was read."""
-    world.submit("Before")
-    world.clock.move(600)
-    _, row = lose(world)
-    assert judge(evidence_of(row)).likelihood is Likelihood.PAID
-
-
-def test_a_failure_meanwhile_spoils_the_evidence(world: World) -> None:
-    """Its credits were given back while the balance was watched."""
-    early = world.submit("Before")
-    world.clock.move(600)
-    world.account.inject("lose-answer")
-    job, prepared = world.prepare("Lost")
-    world.ledger.note(job.id, balance_before=world.account.balance())
-    world.ledger.advance(early.id, Stage.FAILED, credits=0)
-    asyncio.run(submit(world.context, job, prepared, 8.0))
-    assert judge(evidence_of(world.ledger.row(job.id))).reason is Reason.OTHERS
 
 
 def test_a_balance_that_comes_late(world: World) -> None:

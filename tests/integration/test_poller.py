@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 import kling_nb.kie.client
-from kling_nb.core import poll_schedule
 from kling_nb.core.job_state import (
     Detached,
     Downloading,
@@ -38,14 +37,7 @@ from tests.support.service import RECORD, Wire, World
 
 POLL_FAULTS = ("poll-drop", "poll-502", "poll-html", "poll-429", "poll-stall")
 FAILURES = {
-    "fail-media": ("422", "Your media file is unavailable, please replace it."),
-    "fail-policy": (
-        "422",
-        "CONTENT_POLICY_BLOCKED: The input or output was flagged as sensitive.",
-    ),
-    "fail-content": ("400", "The current content could not be processed"),
     "fail-internal": ("500", "Internal Error, Please try again later."),
-    "fail-generation": ("501", "Generation failed"),
     "script-fail": ("500", "<script>alert(1)</script>"),
 }
 
@@ -54,19 +46,6 @@ FAILURES = {
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that never comes is given up soon."""
     monkeypatch.setattr(kling_nb.kie.client, "_TIMEOUT", httpx.Timeout(0.1))
-
-
-@pytest.fixture
-def world(tmp_path: Path, short_patience: None) -> World:
-    """A world whose client has little patience."""
-    return World(tmp_path / "clips")
-
-
-@pytest.fixture(autouse=True)
-def ended(world: World) -> object:
-    """The world ends with the test."""
-    yield
-    world.close()
 
 
 class Script(httpx.AsyncBaseTransport):
@@ -219,24 +198,6 @@ def test_missing_within_the_grace(world: World) -> None:
     assert isinstance(job.state, Failed)
 
 
-def test_a_newer_record_is_read(world: World) -> None:
-    """Fields that later answers add change nothing; `creditsConsumed` is read."""
-    world.account.inject("newer-record")
-    job = world.submit()
-    states = world.follow(job)
-    assert isinstance(states[-1], Saved)
-    assert world.ledger.row(job.id).credits == 55
-
-
-def test_an_unseen_task_is_waited_for(world: World) -> None:
-    """A task that recordInfo does not know at first is asked for again."""
-    world.account.inject("unseen", argument="30")
-    job = world.submit()
-    states = world.follow(job)
-    assert isinstance(states[-1], Saved)
-    assert world.account.requests(RECORD) > 1
-
-
 def test_vanished_after_the_grace(world: World) -> None:
     """Not known for more than 90 s: the job has vanished, and says how to go on."""
     world.account.inject("vanish")
@@ -326,15 +287,6 @@ def test_a_cut_download_comes_whole(world: World) -> None:
     assert world.files() == [clip.path.name]
 
 
-def test_a_dead_link_is_renewed(world: World) -> None:
-    """After a 404 the service is asked for a fresh link."""
-    world.account.inject("download-404")
-    job = world.submit()
-    world.follow(job)
-    assert job.result(0).path.is_file()
-    assert world.account.requests("/api/v1/common/download-url") == 1
-
-
 def test_gone_for_good(world: World) -> None:
     """Fresh links are dead as well, for minutes: it is said what costs nothing."""
     world.account.inject("download-404", times=8)
@@ -347,22 +299,14 @@ def test_gone_for_good(world: World) -> None:
     assert world.files() == []
 
 
-def test_a_file_that_is_no_video(world: World) -> None:
-    """For minutes the same: given up. Nothing under a clip's name is left that does not play."""
-    world.account.inject("bad-clip", times=8)
+@pytest.mark.parametrize(("times", "stage"), [(5, Stage.SAVED), (8, Stage.EXPIRED)])
+def test_a_file_that_is_no_video(world: World, times: int, stage: Stage) -> None:
+    """It is fetched again for minutes; only what plays is left under a clip's name."""
+    world.account.inject("bad-clip", times=times)
     job = world.submit()
     world.follow(job)
-    assert isinstance(job.state, Expired)
-    assert world.ledger.row(job.id).stage is Stage.EXPIRED
-    assert world.files() == []
-
-
-def test_a_bad_file_may_be_good_the_next_time(world: World) -> None:
-    """Five times no video, then the clip."""
-    world.account.inject("bad-clip", times=5)
-    job = world.submit()
-    world.follow(job)
-    assert world.files() == [job.result(0).path.name]
+    assert world.ledger.row(job.id).stage is stage
+    assert world.files() == ([job.result(0).path.name] if stage is Stage.SAVED else [])
 
 
 def test_a_short_clip_is_kept(world: World) -> None:
@@ -532,22 +476,6 @@ def test_what_says_that_it_is_time_ends_the_wait(world: World) -> None:
         await asyncio.wait([following])
 
     asyncio.run(play())
-
-
-def test_where_a_notification_is_to_come_questions_are_rare(world: World) -> None:
-    """Until it came, or nobody listens any more."""
-    hearing = world.context.callback_urls
-    listening = hearing.switch_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
-    job = world.submit()
-    row = world.ledger.row(job.id)
-    follower = Poller(world.context, job, 164.0)
-    assert follower._wait_s(row, 50.0) == poll_schedule.callback_poll_delay_s(50.0, 164.0)
-    hearing.note_received(row.nonce)
-    assert follower._wait_s(row, 50.0) == poll_schedule.poll_delay_s(50.0, 164.0)
-    later = replace(row, nonce=hearing.offer(world.ledger.folder)[1])
-    assert follower._wait_s(later, 50.0) == poll_schedule.callback_poll_delay_s(50.0, 164.0)
-    listening.close()
-    assert follower._wait_s(later, 50.0) == poll_schedule.poll_delay_s(50.0, 164.0)
 
 
 def test_a_notification_that_never_comes_loses_nothing(world: World) -> None:

@@ -17,7 +17,7 @@ from kling_nb.jobs.recovery import Recovery
 from kling_nb.jobs.submit import submit
 from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.user_index import UserIndex
-from tests.support.service import CREATE, World
+from tests.support.service import World
 
 EMULATED = "emulator"
 
@@ -62,13 +62,6 @@ def test_what_is_left(world: World) -> None:
     assert left[0].owner == world.ledger.owner
 
 
-def test_nothing_is_left_of_what_was_never_sent(world: World) -> None:
-    """It is discarded on the way."""
-    job, _ = world.prepare()
-    assert asyncio.run(recovery(other_session(world)).left_rows()) == []
-    assert world.ledger.row(job.id).stage is Stage.DISCARDED
-
-
 @pytest.mark.parametrize(
     ("fault", "times", "ended", "again"),
     [
@@ -85,18 +78,6 @@ def test_asked_about_once_more(
     world.follow(job)
     assert world.ledger.row(job.id).stage is ended
     assert asyncio.run(recovery(world).revive(job.id[:4])).stage is again
-
-
-def test_a_revived_clip_is_fetched(world: World) -> None:
-    """Expired yesterday, there today: for 0 credits."""
-    world.account.inject("download-404", times=8)
-    job = world.submit()
-    world.follow(job)
-    row = asyncio.run(recovery(world).revive(job.id))
-    again = world.handle(row)
-    world.follow(again)
-    assert again.result(0).path.is_file()
-    assert world.account.requests(CREATE) == 1
 
 
 def test_what_has_ended_well_is_not_revived(world: World) -> None:
@@ -137,12 +118,6 @@ def test_a_task_that_was_over_teaches_nothing_of_durations(world: World, is_ours
     assert row.finished_at > row.accepted_at
     assert world.ledger.durations_s("kling-2.6/text-to-video", EMULATED) == []
     assert world.ledger.durations_s(row.model, EMULATED) == []
-
-
-def test_adopting_twice(world: World) -> None:
-    """The second time it is the row that is there."""
-    _, task_id = lost(world)
-    assert adopt(world, task_id) == adopt(world, task_id)
 
 
 def test_adopting_with_several_lost(world: World) -> None:
@@ -250,17 +225,6 @@ def test_a_notification_of_no_task(world: World, stage: Stage) -> None:
     assert world.ledger.rows() == [row]
 
 
-def test_a_notification_of_a_refused_request(world: World) -> None:
-    """The answer was wrong, the service has the task: it is paid, and is followed."""
-    _, task_id = lost(world)
-    row = noted(world, Stage.REFUSED)
-    heir = asyncio.run(recovery(world).called_back(task_id, "n"))
-    assert heir is not None
-    assert (heir.stage, heir.task_id) == (Stage.ACCEPTED, task_id)
-    assert heir.id != row.id
-    assert world.ledger.row(row.id).stage is Stage.REFUSED
-
-
 def blind(world: World, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """The service does not know any task yet when it is asked, so many times."""
     real, asked = world.context.client.task, []
@@ -283,21 +247,6 @@ def test_adopting_in_the_first_moments(world: World, monkeypatch: pytest.MonkeyP
     again = world.handle(row)
     world.follow(again)
     assert again.result(0).path.is_file()
-
-
-def test_what_is_being_sent_is_not_adopted(world: World) -> None:
-    """Its session lives and will know; a dead one's is lost, and may be."""
-    job, _ = world.prepare()
-    world.ledger.advance(job.id, Stage.SENDING)
-    other, task_id = made_elsewhere(world)
-    before = world.ledger.row(job.id)
-    with pytest.raises(LedgerError, match=f"job {job.id} is being sent by another session"):
-        adopt(world, task_id, job.id)
-    assert world.ledger.row(job.id) == before
-    row = adopt(other_session(world), task_id, job.id)
-    assert (row.id, row.stage, row.task_id) == (job.id, Stage.ACCEPTED, task_id)
-    assert row.owner == world.ledger.owner
-    other.close()
 
 
 def made_elsewhere(world: World) -> tuple[World, str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +19,7 @@ from PIL import Image
 
 from kling_nb.core.job_state import BLOCKING, Refused, Stage, Unknown, Waiting
 from kling_nb.core.stored_input import StoredInput
-from kling_nb.emulator import UNLIMITED, EmulatedAccount, Emulator
+from kling_nb.emulator import EmulatedAccount
 from kling_nb.errors import (
     AlreadyPaid,
     BudgetExceeded,
@@ -38,10 +36,9 @@ from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import read_cell
 from kling_nb.storage import JobRecord
 from kling_nb.storage.user_index import UserIndex
+from tests.support.callback_receivers import wait_until
 from tests.support.reels import video
-from tests.support.service import CREATE, KEY, UPLOAD
-
-Open = Callable[..., Session]
+from tests.support.service import CREATE, UPLOAD, LiveAccount, Open, emulated_account
 
 PATIENCE_S = 30.0
 SLOW_S = 600.0
@@ -51,23 +48,11 @@ AT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 @pytest.fixture
-def account(session: Session) -> EmulatedAccount:
-    """What the emulator of the session knows."""
-    return emulated_account(session)
-
-
-@pytest.fixture
 def fox(tmp_path: Path, photo: bytes) -> Path:
     """A picture on disk, outside the folder of clips."""
     path = tmp_path / "my fox.png"
     path.write_bytes(photo)
     return path
-
-
-def emulated_account(session: Session) -> EmulatedAccount:
-    """What the emulator of a session knows."""
-    assert session.emulator is not None
-    return session.emulator.account
 
 
 def run_cell(session: Session, text: str) -> Job:
@@ -91,15 +76,6 @@ def web(session: Session, *answers: httpx.Response) -> None:
 
     downloads = Downloader(transport=httpx.MockTransport(respond))
     object.__setattr__(session._context, "inputs", downloads)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Let the background loop's thread come so far."""
-    for _ in range(int(PATIENCE_S * 100)):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 def row_of(stage: Stage = Stage.SAVED, **given: Any) -> JobRecord:
@@ -154,13 +130,6 @@ def test_a_request_that_is_not_known(unknown: dict[str, Any]) -> None:
     """A task that was adopted as a stranger has no request."""
     with pytest.raises(LedgerError, match="job 1a2b3c4d: what was asked for is not known here"):
         request_of(row_of(**unknown))
-
-
-def test_the_same_settings_are_the_same_request(session: Session, fox: Path) -> None:
-    """A form filled from a row and sent as it is joins the clip that is there."""
-    first = session.image_to_video(fox, "A red fox", sound=True)
-    first.result(PATIENCE_S)
-    assert session.reserve(session.request_of(first.id)).id == first.id
 
 
 # --- under which number ------------------------------------------------------------------------
@@ -258,26 +227,15 @@ def test_the_original_is_not_needed(session: Session, fox: Path, photo: bytes) -
     assert [*(session.ledger.folder / "pictures").iterdir()] == [kept]
 
 
-def test_a_picture_that_had_to_be_converted(
-    session: Session, account: EmulatedAccount, tmp_path: Path
-) -> None:
-    """It is known by what was given: the cell with the original joins the take."""
-    path = tmp_path / "fox.gif"
-    Image.new("P", (96, 64), 3).save(path)
-    first = session.image_to_video(path, "A red fox")
+@pytest.mark.parametrize("image", [Image.new("P", (96, 64), 3), Image.new("RGB", (96, 64), "red")])
+def test_an_image_from_memory(session: Session, account: EmulatedAccount, image: Any) -> None:
+    """A converted image is identified by its source: the cell with the original joins the take."""
+    first = session.image_to_video(image, "A red fox")
     second = first.another_take()
-    assert session.image_to_video(path, "A red fox", take=2).id == second.id
+    assert session.image_to_video(image.copy(), "A red fox", take=2).id == second.id
     assert session.ledger.row(second.id).sources["image"][0].mime_type == "image/png"
     second.result(PATIENCE_S)
     assert account.count_tasks() == 2
-
-
-def test_pixels_that_nobody_has_any_more(session: Session) -> None:
-    """An image of a session long gone."""
-    first = session.image_to_video(Image.new("RGB", (96, 64), "red"), "A red fox")
-    second = first.another_take()
-    again = session.image_to_video(Image.new("RGB", (96, 64), "red"), "A red fox", take=2)
-    assert again.id == second.id
 
 
 def test_in_the_next_kernel(open_session: Open, fox: Path) -> None:
@@ -403,62 +361,33 @@ def test_an_answer_that_is_lost_is_unknown(session: Session, account: EmulatedAc
 # --- where it cannot be had --------------------------------------------------------------------
 
 
-def test_a_job_nobody_knows(session: Session) -> None:
-    """Says how to find one."""
-    with pytest.raises(LedgerError, match="no job 'ffffffff'; give its id"):
-        session.another_take("ffffffff")
-
-
-def test_a_job_of_the_other_service(open_session: Open, tmp_path: Path) -> None:
+def test_a_job_of_the_other_service(open_session: Open, live: LiveAccount) -> None:
     """Nothing is sent; also not by the handle that this session shows of it."""
-    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", limits=UNLIMITED)
-    live = Session(
-        mode="live", api_key=KEY, folder=tmp_path / "clips", transport=emulator.transport()
-    )
-    job = live.text_to_video("A red fox")
+    job = live.session("clips").text_to_video("A red fox")
     live.close()
     session = open_session()
     for ask in (lambda: session.another_take(job.id), session.job(job.id).another_take):
         with pytest.raises(LedgerError, match=r"is a job of the live service.*emulate off"):
             ask()
-    assert (emulated_account(session).count_tasks(), emulator.account.count_tasks()) == (0, 1)
-    emulator.close()
+    assert (emulated_account(session).count_tasks(), live.account.count_tasks()) == (0, 1)
 
 
-def test_a_session_that_was_closed(open_session: Open) -> None:
-    """Its jobs stay readable, and send nothing."""
-    session = open_session()
-    job = session.text_to_video("A red fox")
-    session.close()
-    with pytest.raises(LedgerError, match="no open session"):
-        job.another_take()
-    assert takes_of(session) == [1]
-
-
-def test_a_row_from_before_pictures_were_kept(
-    session: Session, account: EmulatedAccount, fox: Path
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_a_copy_that_is_missing_comes_back(
+    session: Session, account: EmulatedAccount, fox: Path, is_noted: bool
 ) -> None:
-    """An error that says how; the cell again keeps the picture for 0 credits, then it works."""
+    """Deleted, or never noted: an error says how; the cell writes it again for 0 credits."""
     first = session.image_to_video(fox, "A red fox")
     first.result(PATIENCE_S)
-    session.ledger.save_sources(first.id, {})
+    [kept] = (session.ledger.folder / "pictures").iterdir()
+    kept.unlink()
+    if not is_noted:
+        session.ledger.save_sources(first.id, {})
     with pytest.raises(MediaError, match=r"my fox\.png, is not kept .* again, for 0 credits"):
         first.another_take()
     run_cell(session, first.record.cell)
-    assert account.count_tasks() == 1
-    first.another_take().result(PATIENCE_S)
-    assert account.count_tasks() == 2
-
-
-def test_a_copy_that_was_deleted_comes_back(session: Session, fox: Path) -> None:
-    """The cell again writes it."""
-    first = session.image_to_video(fox, "A red fox")
-    [kept] = (session.ledger.folder / "pictures").iterdir()
-    kept.unlink()
-    with pytest.raises(MediaError, match="is not kept"):
-        first.another_take()
-    session.image_to_video(fox, "A red fox")
     assert kept.is_file()
+    assert account.count_tasks() == 1
     assert first.another_take().record.take == 2
 
 
@@ -524,6 +453,7 @@ def test_another_take_that_a_budget_refuses_leaves_no_copy(session: Session, pho
     session.budget(1)
     with pytest.raises(BudgetExceeded):
         session.another_take(job.id)
+    assert emulated_account(session).count_tasks() == 1
     assert [*(session.ledger.folder / "pictures").iterdir()] == []
     session.budget(1_000)
     session.another_take(job.id)
@@ -584,38 +514,21 @@ def test_a_url_whose_copy_is_gone_is_fetched_again(session: Session, photo: byte
 # --- money -------------------------------------------------------------------------------------
 
 
-def test_takes_that_were_paid_for_in_another_folder(tmp_path: Path) -> None:
+def test_takes_that_were_paid_for_in_another_folder(live: LiveAccount) -> None:
     """They exist: the next one is made."""
-    emulator = Emulator(tmp_path / "service", seconds=SLOW_S, limits=UNLIMITED)
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    one, two = (
-        Session(
-            mode="live", api_key=KEY, folder=tmp_path / name, transport=emulator.transport(),
-            index=index,
-        )
-        for name in ("one", "two")
-    )  # fmt: skip
+    one, two = live.session("one"), live.session("two")
     first = one.text_to_video("A red fox")
     two.text_to_video("A red fox", take=2)
     assert first.another_take().record.take == 3
-    wait_until(lambda: emulator.account.count_tasks() == 3)
+    wait_until(lambda: live.account.count_tasks() == 3)
     assert takes_of(one) == [3, 1]
-    for session in (one, two):
-        session.close()
-    emulator.close()
 
 
 def test_another_take_that_another_folder_is_quicker_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: LiveAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pressed in two folders at once: one pays; the other's card says so, and the next is free."""
-    emulator = Emulator(tmp_path / "service", seconds=SLOW_S, limits=UNLIMITED)
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    session = Session(
-        mode="live", api_key=KEY, folder=tmp_path / "one", transport=emulator.transport(),
-        index=index,
-    )  # fmt: skip
-    first = session.text_to_video("A red fox")
+    first = live.session("one").text_to_video("A red fox")
     claim = UserIndex.claim
 
     def late(self: UserIndex, fingerprint: str, folder: Path, at: datetime, **given: Any) -> None:
@@ -628,10 +541,8 @@ def test_another_take_that_another_folder_is_quicker_with(
     assert isinstance(error, AlreadyPaid)
     assert f"in {tmp_path / 'two'}." in str(error)
     assert "`--take 3`" in str(error)
-    assert emulator.account.count_tasks() == 1
+    assert live.account.count_tasks() == 1
     assert first.another_take().record.take == 3
-    session.close()
-    emulator.close()
 
 
 def test_the_price_is_todays(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -723,18 +634,3 @@ def test_what_is_lost_inside_a_record(session: Session) -> None:
         Path(kept.path).unlink()
     with pytest.raises(MediaError, match=r"the element 1: images of job \w+, image 400×400, image"):
         job.another_take()
-
-
-def test_the_cell_of_a_take_with_records_joins_it(session: Session, tmp_path: Path) -> None:
-    """Paths stay as they were written."""
-    paths = [tmp_path / f"{shade}.png" for shade in (1, 2)]
-    for shade, path in enumerate(paths):
-        square(shade).save(path)
-    names = [str(path) for path in paths]
-    elements = [{"name": "fox", "description": "red", "images": names}]
-    first = session.generate(FAMILY, prompt="@fox", image=names[0], elements=elements)
-    first.result(PATIENCE_S)
-    second = first.another_take()
-    second.result(PATIENCE_S)
-    assert run_cell(session, first.record.cell).id == first.id
-    assert run_cell(session, second.record.cell).id == second.id
