@@ -51,7 +51,6 @@ def lose(
 def test_looks_at_the_agreed_times(world: World) -> None:
     """At once, after 15, 30 and 60 seconds, and then no more."""
     _, row = lose(world)
-    assert row.watch is not None
     assert [look.after_s for look in row.watch.looks] == [0, 15, 30, 60]
     assert world.waits == [15, 15, 30]
     assert row.watch.began_at == row.sent_at
@@ -112,7 +111,6 @@ def test_a_balance_that_comes_late(world: World) -> None:
     """The service is away for a minute: looked at until it is back."""
     world.account.inject("unreachable", times=4, argument="other")
     _, row = lose(world, "drop")
-    assert row.watch is not None
     assert [look.after_s for look in row.watch.looks] == [SAMPLE_TIMES_S[4]]
     assert judge(evidence_of(row)).likelihood is Likelihood.NOT_PAID
 
@@ -138,7 +136,6 @@ def test_nobody_watches_what_was_adopted(world: World) -> None:
     asyncio.run(play())
     row = world.ledger.row(job.id)
     assert row.stage is Stage.ACCEPTED
-    assert row.watch is not None
     assert len(row.watch.looks) == 1
     assert isinstance(job.state, Unknown)
 
@@ -159,7 +156,6 @@ def test_what_is_watched_is_known_until_it_is_stopped(world: World) -> None:
 
     asyncio.run(play())
     watch = world.ledger.row(job.id).watch
-    assert watch is not None
     assert len(watch.looks) == 1
 
 
@@ -235,7 +231,6 @@ def test_a_lost_job_of_a_dead_kernel_is_watched(
 ) -> None:
     """By whoever finds it: at once, and for the whole time."""
     job, row = take_up(world, left(world, fault, 3600))
-    assert row.watch is not None
     assert [look.after_s for look in row.watch.looks] == [0, 15, 30, 60]
     assert judge(evidence_of(row)).likelihood is likelihood
     assert job.state == state_of(row)
@@ -249,7 +244,6 @@ def test_a_watch_that_was_cut_off_goes_on(world: World) -> None:
     )
     world.clock.move(20)
     _, row = take_up(world, world.ledger.row(row.id))
-    assert row.watch is not None
     assert [look.after_s for look in row.watch.looks] == [0, 20, 30, 60]
     assert world.waits == [10, 30]
 
@@ -308,7 +302,6 @@ def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job
 def test_what_a_failure_cost(world: World, gives_back: bool, likelihood: Likelihood) -> None:
     """The service does not say: the balance at once, and again after a minute."""
     job, row = fail(world, gives_back=gives_back)
-    assert row.watch is not None
     assert [look.after_s for look in row.watch.looks] == [0, 60]
     assert judge(evidence_of(row)).likelihood is likelihood
     assert isinstance(job.state, Failed)
@@ -348,5 +341,4 @@ def test_a_lost_task_that_was_adopted_and_failed(world: World) -> None:
 
     asyncio.run(play())
     watch = world.ledger.row(job.id).watch
-    assert watch is not None
     assert [look.after_s for look in watch.looks] == [0, 60]

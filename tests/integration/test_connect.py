@@ -43,7 +43,6 @@ def balance(way: Connection) -> float:
 def test_an_emulator_in_this_process(tmp_path: Path) -> None:
     """In emulator mode, without a key, beside the clips."""
     way = begin(tmp_path, mode="emulator", emulator_seconds=3)
-    assert way.emulator is not None
     assert way.emulator.account.folder == tmp_path / "clips" / "emulator"
     assert balance(way) == 5916
     way.emulator.close()

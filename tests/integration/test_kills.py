@@ -88,7 +88,6 @@ def victim_at(point: str, served: Served, folder: Path) -> Iterator[subprocess.P
         text=True,
     ) as process:
         try:
-            assert process.stdout is not None
             assert process.stdout.readline() == "there\n"
             yield process
         finally:

@@ -89,13 +89,11 @@ def another_process(script: str, *arguments: object) -> Iterator[subprocess.Pope
 
 def read_line(process: subprocess.Popen[str]) -> str:
     """The next line that the process says."""
-    assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
 def signal(process: subprocess.Popen[str]) -> None:
     """Lets the process go on."""
-    assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
 

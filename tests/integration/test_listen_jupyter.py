@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -12,15 +12,13 @@ import pytest
 from kling_nb.callbacks import listen as jupyter_listener
 from kling_nb.callbacks import worker
 from kling_nb.callbacks.listen import callback_url, find_public_url, listen, listen_by_jupyter
-from kling_nb.emulator import EmulatedAccount
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.storage.callback_routes import CallbackRoutes
 from tests.support.jupyter import running
-
-Open = Callable[..., Session]
+from tests.support.service import Open, emulated_account
 
 PATIENCE_S = 60.0
 SERVER = "http://127.0.0.1:9/user/ann/"
@@ -47,12 +45,6 @@ def listening(session: Session) -> Iterator[Listening]:
         yield listening
 
 
-def emulated_account(session: Session) -> EmulatedAccount:
-    """What the emulator of the session knows."""
-    assert session.emulator is not None
-    return session.emulator.account
-
-
 def token_of(session: Session, job: Job) -> str:
     """The callback token that the job was sent with."""
     return session.ledger.row(job.id).nonce
@@ -62,13 +54,15 @@ def token_of(session: Session, job: Job) -> str:
 
 
 def test_the_address_leads_to_the_server(session: Session, listening: Listening) -> None:
-    """Its callback token is noted for the server before the service has it."""
+    """The callback token is noted for the server first. Once closed, requests go without it."""
     job = session.text_to_video("A red fox")
     token = token_of(session, job)
     sent = emulated_account(session).tasks()[0].callback_url
     assert sent == f"{SERVER}kling/callback?kling_nb={token}"
     assert CallbackRoutes().find(token) == session.ledger.folder
     assert token not in repr(listening)
+    listening.close()
+    assert token_of(session, session.text_to_video("Another fox")) == ""
 
 
 def test_without_a_note_the_request_goes_alone(session: Session, listening: Listening) -> None:
@@ -79,14 +73,6 @@ def test_without_a_note_the_request_goes_alone(session: Session, listening: List
     job = session.text_to_video("A red fox")
     assert token_of(session, job) == ""
     assert emulated_account(session).tasks()[0].callback_url == ""
-
-
-def test_closed_its_url_is_not_sent(session: Session) -> None:
-    """Letters stay for who listens next, and new requests go without."""
-    with listen_by_jupyter("", session):
-        job = session.text_to_video("A red fox")
-    assert token_of(session, job) != ""
-    assert token_of(session, session.text_to_video("Another fox")) == ""
 
 
 # --- where the server is -----------------------------------------------------------------------

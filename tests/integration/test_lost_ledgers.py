@@ -268,7 +268,6 @@ def test_a_new_machine_blocks_nothing(user: User) -> None:
     session.resume()
     [row] = session.jobs()
     paid = user.index.find(row.fingerprint)
-    assert paid is not None
     assert (paid.folder, paid.job_id, paid.task_id) == (user.folder, row.id, row.task_id)
     assert user.pay().id == row.id
     assert user.tasks == 1
@@ -353,7 +352,6 @@ def test_a_folder_that_was_moved_is_still_known(user: User) -> None:
     session = user.session(moved)
     assert session.text_to_video(PROMPT).id == job.id
     paid = user.index.find(session.ledger.row(job.id).fingerprint)
-    assert paid is not None
     assert paid.folder == moved
     assert user.tasks == 1
 

@@ -65,7 +65,6 @@ def buyer(served: Served, folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 def hear(process: subprocess.Popen[str]) -> str:
     """What a process says next."""
-    assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
@@ -86,7 +85,6 @@ def test_of_two_folders_at_once_one_pays(served: Served, tmp_path: Path, photo: 
         kernels = [stack.enter_context(buyer(served, folder)) for folder in folders]
         assert [hear(kernel) for kernel in kernels] == ["uploaded", "uploaded"]
         for kernel in kernels:
-            assert kernel.stdin is not None
             kernel.stdin.write("go\n")
             kernel.stdin.flush()
         ends = [hear(kernel) for kernel in kernels]
@@ -98,5 +96,4 @@ def test_of_two_folders_at_once_one_pays(served: Served, tmp_path: Path, photo: 
     assert (lost.stage, lost.task_id, lost.sent_at) == (Stage.DISCARDED, "", None)
     assert paid.task_id
     known = UserIndex().find(paid.fingerprint)
-    assert known is not None
     assert known.folder == folders[winner]

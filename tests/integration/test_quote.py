@@ -250,7 +250,6 @@ def test_a_refused_request_costs_nothing_and_stops_the_run(
 
 def test_a_request_with_a_lost_answer_is_not_paid_again(session: Session, tmp_path: Path) -> None:
     """A lost answer blocks its request."""
-    assert session.emulator is not None
     session.emulator.account.inject("lose-answer")
     session.text_to_video("A fox")
     quoted = quote(save(tmp_path / "shots.ipynb", "%%kling\nA fox"))

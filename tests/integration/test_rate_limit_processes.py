@@ -99,7 +99,6 @@ def process(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 def read_line(running: subprocess.Popen[str]) -> str:
     """The next line that a process says."""
-    assert running.stdout is not None
     return running.stdout.readline().strip()
 
 
@@ -120,7 +119,6 @@ def play_together(service: Served, kind: str, *counts: int) -> list[int]:
         for caller in callers:
             assert read_line(caller) == "ready"
         for caller in callers:
-            assert caller.stdin is not None
             caller.stdin.write("\n")
             caller.stdin.flush()
         return [int(read_line(caller)) for caller in callers]

@@ -183,7 +183,6 @@ async def attack(server: HTTPServer, attacker: Attacker, number: int) -> Counter
 async def act(worker: CallbackWorker) -> None:
     """Process all stored callbacks."""
     session = worker.session
-    assert session is not None
     while stored_callbacks(session.ledger, session.service, frozenset()):
         worker._not_before.clear()
         await worker.check()

@@ -70,7 +70,6 @@ def interrupted(session: Session, is_time: Callable[[Future[Any]], object]) -> I
 
 def sent(session: Session) -> int:
     """How many requests for a task went out."""
-    assert session.emulator is not None
     return session.emulator.account.requests(CREATE)
 
 
