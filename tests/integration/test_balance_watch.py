@@ -226,9 +226,7 @@ def take_up(world: World, row: JobRecord) -> tuple[Job, JobRecord]:
 @pytest.mark.parametrize(
     ("fault", "likelihood"), [("lose-answer", Likelihood.PAID), ("drop", Likelihood.NOT_PAID)]
 )
-def test_a_lost_job_of_a_dead_kernel_is_watched(
-    world: World, fault: str, likelihood: Likelihood
-) -> None:
+def test_a_dead_kernels_job_is_watched(world: World, fault: str, likelihood: Likelihood) -> None:
     """By whoever finds it: at once, and for the whole time."""
     job, row = take_up(world, left(world, fault, 3600))
     assert [look.after_s for look in row.watch.looks] == [0, 15, 30, 60]

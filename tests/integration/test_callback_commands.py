@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from kling_nb.errors import ConfigurationError, InvalidInput
 from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
+from tests.support.service import Open
 from tests.support.shells import texts
 
 
 @pytest.fixture
 def session(
-    open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_session: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Session]:
     """Open the default session."""
     session = open_session()

@@ -69,7 +69,7 @@ def test_without_the_nonce_nothing_happens(session: Session, nonce: str) -> None
 
 
 @pytest.mark.parametrize("fault", ["lose-answer", "create-502", ""])
-def test_a_callback_is_quicker_than_the_answer(
+def test_a_callback_before_the_answer(
     session: Session, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     """It comes while createTask is still open: whatever the answer is, the task is this job's."""
@@ -140,7 +140,7 @@ def waiting(session: Session) -> set[str]:
 
 
 @pytest.mark.parametrize("by_id", [False, True])
-def test_a_stored_callback_brings_a_lost_job_back(
+def test_the_next_kernel_adopts_a_lost_task(
     session: Session, open_session: Open, by_id: bool
 ) -> None:
     """The next kernel resumes it, alone or with all others."""
@@ -156,9 +156,7 @@ def test_a_stored_callback_brings_a_lost_job_back(
     assert later.resume() == []
 
 
-def test_a_letter_to_a_job_that_goes_on_gives_one_handle(
-    session: Session, open_session: Open
-) -> None:
+def test_a_running_job_has_one_handle(session: Session, open_session: Open) -> None:
     """It is taken up once, and the callback is not believed."""
     session.close()
     slow = open_session(emulator_seconds=3600)
@@ -171,9 +169,7 @@ def test_a_letter_to_a_job_that_goes_on_gives_one_handle(
     assert waiting(later) == set()
 
 
-def test_a_letter_of_a_task_that_is_not_there_changes_nothing(
-    session: Session, open_session: Open
-) -> None:
+def test_an_unknown_task_changes_nothing(session: Session, open_session: Open) -> None:
     """It made us ask, and the service does not know it."""
     lost, _, nonce = lose(session)
     post(session, nonce, b'{"data": {"taskId": "forged", "state": "success"}}')
@@ -185,7 +181,7 @@ def test_a_letter_of_a_task_that_is_not_there_changes_nothing(
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_letter_that_cannot_be_acted_on_stays(
+def test_an_unprocessed_callback_stays(
     session: Session, open_session: Open, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
     """No network, or one that says nothing: it is heard the next time, and nobody waits for it."""
@@ -252,7 +248,7 @@ def letter(nonce: str = "n") -> StoredCallback:
         ("live", (Stage.ACCEPTED,), False),
     ],
 )
-def test_letters_of_its_own_jobs(
+def test_whose_callbacks(
     session: Session, service: str, steps: tuple[Stage, ...], mine: bool
 ) -> None:
     """Also while the request is still being answered; not those of the other service."""

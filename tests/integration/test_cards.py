@@ -171,9 +171,7 @@ def test_a_card_ends_with_a_failure(open_card: OpenCard) -> None:
 
 
 @pytest.mark.parametrize("shown_late", [False, True])
-def test_the_verdict_on_a_lost_answer_comes_later(
-    open_card: OpenCard, pages: Pages, shown_late: bool
-) -> None:
+def test_a_verdict_comes_later(open_card: OpenCard, pages: Pages, shown_late: bool) -> None:
     """The card is drawn anew with it, also where it was shown when the answer was lost already."""
     lost = replace(html_states.UNKNOWN, evidence=NO_EVIDENCE)
     if shown_late:
@@ -197,9 +195,7 @@ def test_a_finished_job_is_one_display(open_card: OpenCard, pages: Pages, saved:
     assert 'data-kling-do="take"' in pages.actions[-1]
 
 
-def test_a_terminal_is_told_changes_only(
-    open_card: OpenCard, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_terminal_prints_changes(open_card: OpenCard, capsys: pytest.CaptureFixture[str]) -> None:
     """The same state again prints nothing."""
     _, job, _ = open_card("terminal")
     before = capsys.readouterr().out
@@ -221,9 +217,7 @@ def test_a_waiting_job_sends_nothing(open_card: OpenCard, pages: Pages) -> None:
     assert (len(texts(shell)), len(pages.told)) == before
 
 
-def test_another_word_of_the_service_is_an_update_and_no_new_foot(
-    open_card: OpenCard, pages: Pages
-) -> None:
+def test_another_state_word_is_one_update(open_card: OpenCard, pages: Pages) -> None:
     """The badge changes; the bar goes on by itself."""
     shell, job, _ = open_card("notebook")
     before = len(pages.told)
@@ -234,7 +228,7 @@ def test_another_word_of_the_service_is_an_update_and_no_new_foot(
     assert len(pages.told) == before
 
 
-def test_figures_that_move_are_told_now_and_then(
+def test_progress_is_throttled(
     open_card: OpenCard, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At most every two seconds, however many pieces arrive."""
@@ -258,9 +252,7 @@ def test_the_record_has_the_task_id_before_the_clip(open_card: OpenCard) -> None
     assert WAITING.task_id in updates_of(shell, 0)[-1]["text/plain"]
 
 
-def test_a_job_that_ends_while_its_card_is_made(
-    monkeypatch: pytest.MonkeyPatch, saved: Saved
-) -> None:
+def test_a_job_that_ends_early(monkeypatch: pytest.MonkeyPatch, saved: Saved) -> None:
     """The end between the display and the observer is not missed."""
     with open_shell("headless") as shell:
         job = Job(FACTS, WAITING, background_loop())
@@ -307,9 +299,7 @@ def takes(job: Job, saved: Saved) -> list[Job]:
     return made
 
 
-def test_another_take_comes_below_and_ends_in_its_place(
-    open_card: OpenCard, pages: Pages, saved: Saved
-) -> None:
+def test_another_take_is_shown_below(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
     """One output with both records, and both texts."""
     shell, job, _ = open_card("notebook", saved)
     made = takes(job, saved)
@@ -324,9 +314,7 @@ def test_another_take_comes_below_and_ends_in_its_place(
     assert "take 2" in last["text/plain"]
 
 
-def test_the_same_click_from_two_pages_is_one_task(
-    open_card: OpenCard, pages: Pages, saved: Saved
-) -> None:
+def test_repeated_clicks_are_one_task(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
     """A turn is heard once, and a page that said it again is told where things stand."""
     _, job, _ = open_card("notebook", saved)
     made = takes(job, saved)
@@ -339,9 +327,7 @@ def test_the_same_click_from_two_pages_is_one_task(
     until(lambda: len(made) == 2)
 
 
-def test_while_a_take_is_asked_for_the_button_is_off(
-    open_card: OpenCard, pages: Pages, saved: Saved
-) -> None:
+def test_the_button_is_off_during_a_take(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
     """All pages are told so before the service is asked."""
     _, job, _ = open_card("notebook", saved)
     before: list[str] = []
@@ -392,7 +378,7 @@ def test_a_click_resumes_in_the_same_place(
     assert asked == [FACTS.id]
 
 
-def test_a_click_resumes_in_the_jobs_own_session(
+def test_a_click_resumes_in_its_session(
     open_card: OpenCard, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The default one may be of another folder; it is asked only where the own one is closed."""
@@ -481,7 +467,7 @@ def test_a_large_clip_is_a_poster_until_its_preview_is_made(
     assert len(threads) == 1
 
 
-def test_a_headless_run_waits_for_the_preview(
+def test_headless_previews(
     open_card: OpenCard, large: Saved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes after the cell is not saved there."""
@@ -495,7 +481,7 @@ def test_a_headless_run_waits_for_the_preview(
     assert "<video" in htmls(shell)[0]
 
 
-def test_a_terminal_needs_no_preview(
+def test_terminals_need_no_preview(
     open_card: OpenCard, large: Saved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It prints words."""
@@ -542,9 +528,7 @@ def htmls_bundle(shell: Any) -> dict[str, Any]:
     return bundle
 
 
-def test_a_page_that_is_behind_gets_the_record(
-    open_card: OpenCard, pages: Pages, saved: Saved
-) -> None:
+def test_an_old_page_gets_the_record(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
     """And one that is not gets the foot only."""
     shell, job, opened = open_card("notebook")
     finish(job, saved)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from kling_nb.models.spec import ModelSpec, Parameter, validate
 from kling_nb.notebook.magics import KlingMagics
 from tests.support.reels import sound, video
 from tests.support.sample_requests import BROKEN, body_of, given_of, least
+from tests.support.service import Open
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
 PATIENCE_S = 120
@@ -122,9 +122,7 @@ def test_the_emulator_refuses_a_field_that_the_model_does_not_have(spec: ModelSp
 
 
 @SPECS
-def test_a_clip_comes_back(
-    spec: ModelSpec, open_session: Callable[..., Session], files: dict[Medium, Path]
-) -> None:
+def test_a_clip_comes_back(spec: ModelSpec, open_session: Open, files: dict[Medium, Path]) -> None:
     """Every field of the sample, with files: uploaded, accepted, made, saved, at our price."""
     session = open_session()
     before = session.balance()

@@ -158,9 +158,7 @@ def test_elsewhere_a_lost_backslash_is_told(monkeypatch: pytest.MonkeyPatch, pat
     ("written", "path"),
     [(r"my\ fox.png", "my fox.png"), (r"it\'s.png", "it's.png"), (r'"a\\b.png"', r"a\b.png")],
 )
-def test_elsewhere_escapes_stay_what_they_are(
-    monkeypatch: pytest.MonkeyPatch, written: str, path: str
-) -> None:
+def test_escapes_on_posix(monkeypatch: pytest.MonkeyPatch, written: str, path: str) -> None:
     """A backslash before a space, a quote or another backslash means something."""
     monkeypatch.setattr(cells, "ESCAPE", "\\")
     assert read_line(f"-i {written}").values["image"] == path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +19,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.notebook import commands, status
 from kling_nb.notebook.commands import Commands
-from tests.support.service import CREATE, KEY
+from tests.support.service import CREATE, KEY, Open
 from tests.support.shells import htmls, open_shell, texts, updates_of, wait_for_update
 
 PATIENCE_S = 20.0
@@ -68,9 +67,7 @@ def test_an_empty_line_shows_the_status(command: Commands, shell: Any, session: 
     assert "0 running" in texts(shell)[0]
 
 
-def test_the_jobs_of_the_folder_are_listed(
-    command: Commands, shell: Any, session: Session, job: Job
-) -> None:
+def test_jobs_are_listed(command: Commands, shell: Any, session: Session, job: Job) -> None:
     """Newest first, with stage and credits."""
     lost = lose(session)
     command.run("jobs")
@@ -139,9 +136,7 @@ def test_a_lost_job_is_forgotten(command: Commands, shell: Any, session: Session
         ("adopt 0000", "the service does not know a task '0000'"),
     ],
 )
-def test_a_mistake_says_what_is_allowed(
-    command: Commands, shell: Any, line: str, said: str
-) -> None:
+def test_mistakes_say_what_is_allowed(command: Commands, shell: Any, line: str, said: str) -> None:
     """The error is the only output."""
     with pytest.raises(KlingError) as error:
         command.run(line)
@@ -149,7 +144,7 @@ def test_a_mistake_says_what_is_allowed(
     assert not texts(shell)
 
 
-def test_type_errors_are_not_hidden(
+def test_faults_are_raised(
     command: Commands, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault of the package is not reported as a wrong argument."""
@@ -178,9 +173,7 @@ def test_the_emulator_is_switched_on(command: Commands, shell: Any, session: Ses
     default_session.default_session().close()
 
 
-def test_the_emulator_is_not_switched_off_without_a_key(
-    command: Commands, session: Session
-) -> None:
+def test_live_mode_needs_a_key(command: Commands, session: Session) -> None:
     """The default session stays."""
     with pytest.raises(ConfigurationError, match="'live' needs a key"):
         command.run("emulate off")
@@ -215,7 +208,7 @@ def test_the_greeting_is_one_line_that_is_filled_in(command: Commands, shell: An
     assert filled == f"{first} · balance 5,916 credits ($29.58)"
 
 
-def test_the_greeting_counts_interrupted_jobs(
+def test_the_greeting_counts_jobs(
     command: Commands, shell: Any, session: Session, job: Job
 ) -> None:
     """It counts clips saved in between, and jobs that need a decision."""
@@ -265,7 +258,7 @@ def test_a_headless_greeting_is_complete(session: Session) -> None:
         assert "balance" in updates_of(shell, 0)[-1]["text/plain"]
 
 
-def test_a_headless_greeting_does_not_wait_for_ever(
+def test_a_headless_greeting_waits_briefly(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow service does not fail the run."""
@@ -276,9 +269,7 @@ def test_a_headless_greeting_does_not_wait_for_ever(
         greetings(shell)
 
 
-def test_a_headless_run_without_a_key_warns(
-    open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_headless_without_a_key_warns(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Emulated clips could be taken for real ones."""
     monkeypatch.setattr(default_session, "_current", open_session(mode=None))
     with (
@@ -311,9 +302,7 @@ def test_every_command_has_its_line_of_help(command: Commands) -> None:
     assert any(line.startswith("    `adopt TASK_ID [ID]`: Download the clip") for line in lines)
 
 
-def test_notebooks_are_packed_slimmed_and_recovered(
-    command: Commands, shell: Any, job: Job, tmp_path: Path
-) -> None:
+def test_commands_for_notebooks(command: Commands, shell: Any, job: Job, tmp_path: Path) -> None:
     """Each notice has file names and numbers: of clips, or of recovered, known and failed jobs."""
     output = nbformat.v4.new_output("display_data", data=card_bundle(job.record, job.state))
     cell = nbformat.v4.new_code_cell("x", outputs=[output])

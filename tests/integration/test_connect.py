@@ -73,9 +73,7 @@ def test_another_way_to_it(tmp_path: Path, mode: str) -> None:
     assert (KEY in keys[0]) is (mode == "live")
 
 
-def test_the_emulators_own_terms_are_kept_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_limits_of_the_emulator_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it has others than the service."""
     seen: list[object] = []
     monkeypatch.setattr(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from kling_nb.display import comm
 from kling_nb.display.comm import Hub, Page
 from kling_nb.display.html import Finding
 from kling_nb.notebook.doctor import browser, report
+from tests.support.service import Open
 from tests.support.shells import PATIENCE_S, htmls, open_shell, texts, updates_of
 
 LAB = Page("JupyterLab", "4.6.6")
@@ -133,7 +133,7 @@ def answer_for_the_page(probe: browser.Probe) -> None:
 
 
 def test_the_report_is_there_at_once_and_filled_in(
-    shell: Any, own_hub: Hub, probes: list[browser.Probe], open_session: Callable[..., Any]
+    shell: Any, own_hub: Hub, probes: list[browser.Probe], open_session: Open
 ) -> None:
     """First it asks; then the service has answered, then the page."""
     report.show_report(open_session, "notebook")
@@ -151,7 +151,7 @@ def test_the_report_is_there_at_once_and_filled_in(
 
 
 def test_a_page_that_does_not_answer_becomes_a_finding(
-    shell: Any, own_hub: Hub, probes: list[browser.Probe], open_session: Callable[..., Any]
+    shell: Any, own_hub: Hub, probes: list[browser.Probe], open_session: Open
 ) -> None:
     """And it may still answer later, when the cells before it have ended."""
     report.show_report(open_session, "notebook", timeout_s=0.01)
@@ -164,7 +164,7 @@ def test_a_reloaded_page_gets_what_it_missed(
     shell: Any,
     own_hub: Hub,
     probes: list[browser.Probe],
-    open_session: Callable[..., Any],
+    open_session: Open,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The hub sends the report as it stands to a page that asks for it."""
@@ -183,7 +183,7 @@ def test_a_reloaded_page_gets_what_it_missed(
 
 @pytest.mark.parametrize("place", ["terminal", "headless"])
 def test_without_a_page_the_report_is_complete_at_once(
-    place: Any, open_session: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+    place: Any, open_session: Open, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing that comes after the cell would be seen there."""
     with open_shell(place) as shell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from kling_nb.media.clips import read_encoding
 from kling_nb.media.images import shrink
 from kling_nb.storage import JobRecord
 from tests.support.reels import encoded
+from tests.support.service import Open
 from tests.support.shells import htmls, open_shell, texts
 
 PATIENCE_S = 20.0
@@ -162,7 +163,7 @@ def test_a_small_clip_is_sent_whole(rows: list[JobRecord]) -> None:
     assert galleries.read_video(row) == (Path(row.clip.path).read_bytes(), False)
 
 
-def test_a_large_clip_is_sent_as_a_preview(
+def test_large_clips_are_sent_as_previews(
     rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Made once."""
@@ -403,7 +404,7 @@ def test_what_is_sent_at_first_is_bounded(hundreds: Session) -> None:
     assert shown.first["heading"] == "400 clips"
 
 
-def test_an_empty_folder_is_no_error(open_session: Callable[..., Session]) -> None:
+def test_an_empty_folder_is_no_error(open_session: Open) -> None:
     """It says what to do, in the page and in the notebook."""
     session = open_session()
     shown = gallery(session=session)
@@ -413,9 +414,7 @@ def test_an_empty_folder_is_no_error(open_session: Callable[..., Session]) -> No
     assert shown._repr_mimebundle_()["text/plain"].startswith(f"{title}\nMake one in a")
 
 
-def test_a_folder_whose_clips_are_all_hidden_is_not_called_empty(
-    session: Session, rows: list[JobRecord]
-) -> None:
+def test_hidden_clips_are_mentioned(session: Session, rows: list[JobRecord]) -> None:
     """How they are seen is told."""
     for row in rows:
         session.hide(row.id)
@@ -424,9 +423,7 @@ def test_a_folder_whose_clips_are_all_hidden_is_not_called_empty(
     assert any("gallery(hidden=True)" in line for line in lines)
 
 
-def test_a_folder_that_lost_its_ledger_is_not_called_empty(
-    session: Session, open_session: Callable[..., Session], tmp_path: Path
-) -> None:
+def test_a_lost_ledger_is_reported(session: Session, open_session: Open, tmp_path: Path) -> None:
     """Its clips are counted, and how they are known again is told."""
     folder = tmp_path / "lost"
     folder.mkdir()
@@ -437,9 +434,7 @@ def test_a_folder_that_lost_its_ledger_is_not_called_empty(
     assert "%kling recover" in shown._repr_mimebundle_()["text/plain"]
 
 
-def test_the_magic_shows_the_clips_with_these_words(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_magic_filters_by_words(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """`%kling gallery red fox`; alone it shows all."""
     from kling_nb.notebook.commands import Commands
 

@@ -124,9 +124,7 @@ def test_a_forged_success_ends_nothing(slow: Session, listening: Listening) -> N
     assert slow.ledger.row(job.id).result_url == ""
 
 
-def test_after_its_callback_a_job_is_asked_about_as_usual(
-    slow: Session, listening: Listening
-) -> None:
+def test_after_its_callback_a_job_is_polled_as_usual(slow: Session, listening: Listening) -> None:
     """A forged or early one costs no lateness."""
     job, url, body = ask(slow)
     assert slow.callback_urls.covers(slow.ledger.row(job.id))
@@ -279,7 +277,7 @@ def test_a_port_that_another_has(slow: Session, open_session: Open, tmp_path: Pa
 
 
 @pytest.mark.parametrize("given", [{}, {"webhook_key": WEBHOOK_KEY}])
-def test_who_listens_goes_on_where_another_cannot(
+def test_a_failed_listen_changes_nothing(
     slow: Session, listening: Listening, given: dict[str, Any]
 ) -> None:
     """A port that is taken costs nothing: callbacks still come to the former address."""
@@ -295,9 +293,7 @@ def test_who_listens_goes_on_where_another_cannot(
     wait_until(lambda: polled == [job.id])
 
 
-def test_where_the_way_by_jupyter_is_shut_who_listens_goes_on(
-    slow: Session, listening: Listening
-) -> None:
+def test_a_failed_jupyter_listen_changes_nothing(slow: Session, listening: Listening) -> None:
     """No Jupyter server started this process."""
     with pytest.raises(ConfigurationError, match="jupyter"):
         listen(jupyter=True, session=slow)

@@ -94,9 +94,7 @@ def test_without_a_note_the_request_goes_alone(session: Session, listening: List
         ("https://mine.example/j/", "", "live", "", "https://mine.example/j/"),
     ],
 )
-def test_the_address_is_given_or_told(
-    given: str, server: str, service: str, hub: str, address: str
-) -> None:
+def test_the_public_address(given: str, server: str, service: str, hub: str, address: str) -> None:
     """By the person, else by JupyterHub; the emulator reaches the server itself."""
     assert find_public_url(given, server, service, {"JUPYTERHUB_PUBLIC_URL": hub}) == address
 

@@ -7,11 +7,8 @@ preallocated in the folder and in the index before the request is sent.
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -20,7 +17,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-import kling_nb
 from kling_nb.core.job_state import Detached, Stage
 from kling_nb.emulator import Emulator
 from kling_nb.errors import AlreadyPaid, KlingError, LedgerError
@@ -32,6 +28,7 @@ from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import JobRecord, Ledger, database
 from kling_nb.storage.id_slots import IdSlots
 from kling_nb.storage.user_index import UserIndex
+from tests.support.processes import python
 from tests.support.service import CREATE, EASY, KEY, Served, Wire
 
 PROMPT = "A red fox"
@@ -166,7 +163,7 @@ def test_a_ledger_that_is_lost_between_two_runs(user: User, lose: Callable[[Path
 
 
 @pytest.mark.parametrize("lose", [delete, truncate, restore, shutil.rmtree])
-def test_a_ledger_that_is_lost_while_it_is_sent(user: User, lose: Callable[[Path], None]) -> None:
+def test_a_ledger_lost_while_sending(user: User, lose: Callable[[Path], None]) -> None:
     """The error names the task; the next session has the job again and saves its clip."""
     keep_older_copy(user)
     user.on_create(lambda: lose(user.folder))
@@ -179,9 +176,7 @@ def test_a_ledger_that_is_lost_while_it_is_sent(user: User, lose: Callable[[Path
 
 
 @pytest.mark.parametrize("damage", [cut, garble])
-def test_a_ledger_that_is_damaged_while_it_is_sent(
-    user: User, damage: Callable[[Path], None]
-) -> None:
+def test_a_ledger_damaged_while_sending(user: User, damage: Callable[[Path], None]) -> None:
     """Nothing is sent while it is damaged; once it is moved away the job is in the new one."""
     user.on_create(lambda: damage(user.folder))
     with pytest.raises(LedgerError, match="The id is saved"):
@@ -206,7 +201,7 @@ def test_a_copy_that_is_put_back_after_the_damage(user: User) -> None:
     assert follow_the_task(user).id == job.id
 
 
-def test_a_folder_that_is_moved_while_it_is_sent(user: User) -> None:
+def test_a_folder_moved_while_sending(user: User) -> None:
     """The id is in the moved folder; in its old place the request is refused with the id."""
     user.on_create(lambda: move_folder(user.folder))
     with pytest.raises(LedgerError, match="The id is saved"):
@@ -429,9 +424,7 @@ def test_noting_is_tried_again_while_the_kernel_lives(
     assert user.tasks == 1
 
 
-def test_the_id_is_adopted_where_an_older_copy_was_put_back(
-    user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_id_is_adopted_after_a_restore(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session that sent the request does what its error says, before it tries to note again."""
     monkeypatch.setattr(registry, "_RECORD_AGAIN_S", (PATIENCE_S,))
     session = user.session()
@@ -527,23 +520,6 @@ os._exit(1)
 """Is killed right after the service has accepted, when the disk was full."""
 
 
-def run_on_a_full_disk(served: Served, folder: Path) -> str:
-    """Pay in a kernel of its own, which dies when the disk is full; return what it said."""
-    environment = {
-        "KLING_NB_MODE": "live",
-        "KIE_API_KEY": KEY,
-        "PYTHONPATH": str(Path(kling_nb.__path__[0]).parent),
-    }
-    ended = subprocess.run(
-        [sys.executable, "-c", FULL_DISK],
-        env=os.environ | served.environment(folder) | environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    return ended.stdout
-
-
 @pytest.mark.parametrize("lost", ["nothing", "folder", "index"])
 def test_a_full_disk_when_the_answer_comes(
     served: Served, open_live: Callable[[str], Session], tmp_path: Path, lost: str
@@ -551,7 +527,9 @@ def test_a_full_disk_when_the_answer_comes(
     """Both places take the id without more space, and each is enough for the next kernel."""
     folder = tmp_path / "clips"
     before = served.account.count_tasks()
-    said = run_on_a_full_disk(served, folder)
+    live = {"KLING_NB_MODE": "live", "KIE_API_KEY": KEY}
+    with python(FULL_DISK, **served.environment(folder) | live) as kernel:
+        said = kernel.stdout.read()
     task_id = served.account.tasks()[-1].task_id
     assert f"Task {task_id} was accepted and is paid" in said
     assert "The id is saved" in said

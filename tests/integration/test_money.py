@@ -94,9 +94,7 @@ def test_a_connection_that_the_server_closed(open_session: Open, tmp_path: Path)
 
 
 @pytest.mark.parametrize("fault", ["lose-answer", "create-524", "unreachable"])
-def test_faults_on_a_real_connection(
-    open_session: Open, served: Served, tmp_path: Path, fault: str
-) -> None:
+def test_faults_on_sockets(open_session: Open, served: Served, tmp_path: Path, fault: str) -> None:
     """Over sockets as in the same process: one task at most, and the next run sends nothing."""
     session = open_session(**served.settings(tmp_path / "clips"))
     tasks, requests = served.account.count_tasks(), served.account.requests(CREATE)

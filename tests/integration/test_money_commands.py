@@ -82,9 +82,7 @@ def test_nothing_was_spent(command: Commands, shell: Any) -> None:
     assert texts(shell) == ["Nothing was spent in this folder"]
 
 
-def test_the_figures_go_into_a_file(
-    command: Commands, shell: Any, session: Session, tmp_path: Path
-) -> None:
+def test_spending_as_csv(command: Commands, shell: Any, session: Session, tmp_path: Path) -> None:
     """An existing file is overwritten only with `--replace`."""
     session.text_to_video("A red fox")
     path = tmp_path / "spent.csv"

@@ -408,9 +408,7 @@ def test_links_lead_from_the_new_notebook(job: Job, tmp_path: Path) -> None:
     assert f'href="../clips/{clip_of(job).name}"' in cards(done.path)[0].markup
 
 
-def test_links_are_quoted_in_the_new_notebook(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_links_are_quoted(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder may be called what an address would read in another way."""
     odd = tmp_path / "take #1, 100%"
     odd.mkdir()
@@ -426,7 +424,7 @@ def test_links_are_quoted_in_the_new_notebook(
     assert f'href="{href}"' in cards(up.path)[0].markup
 
 
-def test_what_no_browser_would_open_is_refused(
+def test_huge_notebooks_are_refused(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what to do; nothing is written. Slimming such a notebook is how to get out of it."""

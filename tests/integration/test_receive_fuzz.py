@@ -9,7 +9,6 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -29,9 +28,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import sign_callback
 from kling_nb.storage import JobRecord
 from tests.support.callback_endpoints import each, exchange, status_of
-from tests.support.service import EASY, RECORD, Wire
-
-Open = Callable[..., Session]
+from tests.support.service import EASY, RECORD, Open, Wire
 
 REQUESTS = 20_000
 CHUNK = 1_000

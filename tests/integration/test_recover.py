@@ -182,9 +182,7 @@ def test_what_is_not_here_is_fetched_again(session: Session, reopen: Open) -> No
     assert (emulated_account(session).count_tasks(), session.balance()) == (1, balance)
 
 
-def test_after_a_fortnight_it_is_expired_and_may_be_asked_for(
-    session: Session, reopen: Open
-) -> None:
+def test_an_old_clip_is_expired_and_can_be_resumed(session: Session, reopen: Open) -> None:
     """Nothing is paid again by itself; `resume` asks the service all the same."""
     job = made(session)
     long_ago = (datetime.now(UTC) - timedelta(days=15)).isoformat()
@@ -211,9 +209,7 @@ def test_what_may_be_paid_for_blocks(session: Session, reopen: Open) -> None:
     assert emulated_account(session).count_tasks() == 0
 
 
-def test_a_disk_that_is_full_halfway(
-    session: Session, reopen: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk(session: Session, reopen: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was recovered until then stays; once there is room the next time brings the rest."""
     jobs = [made(session), made(session, "Another", duration=10)]
     path = save(*(shown(job, "always") for job in jobs))
@@ -342,9 +338,7 @@ def image_job(session: Session, photo: bytes) -> Job:
     return job
 
 
-def test_a_fingerprint_that_the_cell_proves_answers_its_request(
-    session: Session, reopen: Open, photo: bytes
-) -> None:
+def test_a_proven_fingerprint_answers(session: Session, reopen: Open, photo: bytes) -> None:
     """The picture that the cell names lies beside the notebook: running the cell pays nothing."""
     job = image_job(session, photo)
     path = save(shown(job, "always"))
@@ -356,9 +350,7 @@ def test_a_fingerprint_that_the_cell_proves_answers_its_request(
     assert emulated_account(session).count_tasks() == 0
 
 
-def test_a_picture_by_its_uri_proves_its_request(
-    session: Session, reopen: Open, photo: bytes
-) -> None:
+def test_a_file_uri_proves_its_request(session: Session, reopen: Open, photo: bytes) -> None:
     """A cell that names a `file:` URI states the same request as one with the path."""
     Path("fox.png").write_bytes(photo)
     uri = Path("fox.png").absolute().as_uri()
@@ -385,9 +377,7 @@ def test_an_earlier_fingerprint_proves_its_request(session: Session, reopen: Ope
 
 
 @pytest.mark.parametrize("change", ["the picture is gone", "the picture is another", "forged"])
-def test_a_fingerprint_that_nothing_proves_answers_nothing(
-    session: Session, reopen: Open, photo: bytes, change: str
-) -> None:
+def test_an_unproven_fingerprint(session: Session, reopen: Open, photo: bytes, change: str) -> None:
     """The job is shown with its clip; its cell makes a new request, and the summary says so."""
     job = image_job(session, photo)
     changes = {"fingerprint": "f" * 64} if change == "forged" else {}
@@ -411,9 +401,7 @@ def test_a_fingerprint_that_nothing_proves_answers_nothing(
 
 
 @pytest.mark.parametrize("state", ["sending", "unknown", "failed"])
-def test_a_job_that_the_ledger_has_gets_no_second_row(
-    session: Session, photo: bytes, state: str
-) -> None:
+def test_a_known_job_gets_no_second_row(session: Session, photo: bytes, state: str) -> None:
     """Also where its card is older than its task, and the picture that would prove it is gone."""
     job = image_job(session, photo)
     path = save(shown(job, "never", state=state, task_id=""))
@@ -456,9 +444,7 @@ def test_a_card_of_a_recovered_job_is_recovered_again(session: Session, reopen: 
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link", "large"])
-def test_only_plain_notebooks_are_read(
-    session: Session, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_only_plain_notebooks(session: Session, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """A pipe would hang, a link may lead to another person's file, a huge file fills the memory."""
     path = Path("work") / "film.ipynb"
     path.parent.mkdir()
@@ -479,7 +465,7 @@ def test_only_plain_notebooks_are_read(
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "large"])
-def test_only_plain_clips_are_taken(
+def test_only_plain_clips(
     session: Session, reopen: Open, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """What has a clip's name in the folder is no clip of it, unless it is a file in it."""

@@ -69,7 +69,7 @@ def test_what_is_left(world: World) -> None:
         ("download-404", 8, Stage.EXPIRED, Stage.SUCCEEDED),
     ],
 )
-def test_asked_about_once_more(
+def test_a_job_is_polled_again(
     world: World, fault: str, times: int, ended: Stage, again: Stage
 ) -> None:
     """A person may have the service asked again about what was given up."""
@@ -337,9 +337,7 @@ def test_a_forgotten_task_comes_back_as_a_job_of_its_own(world: World) -> None:
     assert sum(expense.credits or 0 for expense in world.ledger.spending.expenses()) == 55
 
 
-def test_adopting_without_a_job_asks_for_some_seconds(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_adopting_without_a_job_polls_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stranger's task may be new, too."""
     job, task_id = lost(world)
     blind(world, monkeypatch, 3)

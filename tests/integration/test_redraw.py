@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +12,17 @@ from kling_nb.display.cards import card_bundle
 from kling_nb.display.cards.metadata import CARD_MIME, CardMetadata, read_card
 from kling_nb.display.html import Section, find_sections
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.session import Session
 from kling_nb.media import previews
 from kling_nb.notebook.archive.redraw import redraw_card, whole_clip
 from kling_nb.storage import JobRecord
 from tests.support.reels import encoded
+from tests.support.service import Open
 
 Card = tuple[Section, CardMetadata, JobRecord, Path]
 
 
 @pytest.fixture
-def job(open_session: Callable[..., Session]) -> Job:
+def job(open_session: Open) -> Job:
     """A job whose clip is saved."""
     job: Job = open_session().text_to_video("A red fox & a hare")
     job.result(20)
@@ -31,7 +30,7 @@ def job(open_session: Callable[..., Session]) -> Job:
 
 
 @pytest.fixture
-def card(job: Job, tmp_path: Path, open_session: Callable[..., Session]) -> Card:
+def card(job: Job, tmp_path: Path, open_session: Open) -> Card:
     """Its card with the clip inside, its record, its row and its file."""
     bundle = card_bundle(job.record, job.state, "always")
     (section,), (metadata,) = find_sections(bundle["text/html"]), read_card(bundle[CARD_MIME])

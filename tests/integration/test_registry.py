@@ -40,9 +40,7 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     monkeypatch.setattr(TaskMatching, "conclude", failing(TaskMatching.conclude))
 
 
-def test_a_note_that_fails_before_sending_blocks_nothing(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_note_before_sending(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was sent; once there is room, the same cell makes the one task."""
     fail_once(monkeypatch, Stage.SENDING)
     job = session.reserve(WISH)
@@ -89,9 +87,7 @@ def break_off(session: Session, monkeypatch: pytest.MonkeyPatch) -> Job:
     return job
 
 
-def test_a_request_whose_id_nobody_has_is_unknown(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_submission_is_unknown(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Something of ours broke while it was sent."""
     break_off(session, monkeypatch)
     again = session.text_to_video("A red fox")
@@ -99,9 +95,7 @@ def test_a_request_whose_id_nobody_has_is_unknown(
     assert emulated_account(session).requests(CREATE) == 1
 
 
-def test_what_broke_off_here_may_be_adopted(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_submission_is_adopted(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half sent, and this session alone knows that nobody is sending it any more."""
     job = break_off(session, monkeypatch)
     assert session.ledger.row(job.id).stage is Stage.SENDING
@@ -111,9 +105,7 @@ def test_what_broke_off_here_may_be_adopted(
     assert adopted.result(PATIENCE_S).path.is_file()
 
 
-def test_an_interrupt_while_the_balance_is_asked(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_overlapping_cells_share_a_job(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cells that overlap in preparing share one handle, one task and one clip."""
     client = session._context.client
     real, waiting, go = client.balance, threading.Event(), threading.Event()
@@ -135,9 +127,7 @@ def test_an_interrupt_while_the_balance_is_asked(
     assert emulated_account(session).requests(CREATE) == 1
 
 
-def test_closing_waits_for_what_is_being_sent(
-    open_session: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closing_waits_for_sending(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that is replaced while it submits hands the accepted task to the next one."""
     old = open_session()
     client = old._context.client
@@ -187,9 +177,7 @@ def test_the_same_request_in_two_folders_at_once(live: LiveAccount) -> None:
     assert live.account.count_tasks() == 1
 
 
-def test_what_was_noted_late_is_known_elsewhere(
-    live: LiveAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_late_note_is_known_elsewhere(live: LiveAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk failed when the task was accepted; once the row has it, so has the user's index."""
     first, second = live.session("one"), live.session("two")
     fail_once(monkeypatch, Stage.ACCEPTED)

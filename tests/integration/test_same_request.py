@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import unicodedata
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from kling_nb.models.spec import validate
 from kling_nb.storage import JobRecord, Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.sample_requests import SHOTS, given_of
-from tests.support.service import World
+from tests.support.service import Open, World
 
 PATIENCE_S = 30.0
 PROMPT = "A fox in a café"
@@ -140,7 +139,7 @@ def make_earlier(session: Session, job_id: str, name: str, prompt: str = PROMPT)
 
 @pytest.mark.parametrize(("prompt", "take", "noted", "earlier"), EARLIER)
 def test_a_request_of_an_earlier_version_is_answered(
-    open_session: Callable[..., Session], prompt: str, take: Any, noted: str, earlier: str
+    open_session: Open, prompt: str, take: Any, noted: str, earlier: str
 ) -> None:
     """The cell costs nothing, a quote says so, and another take is the next one."""
     session = open_session()
@@ -157,7 +156,7 @@ def test_a_request_of_an_earlier_version_is_answered(
 
 
 def test_the_next_take_counts_those_of_an_earlier_version(
-    open_session: Callable[..., Session],
+    open_session: Open,
 ) -> None:
     """A second take that is known by its earlier fingerprint is not made again."""
     session = open_session()

@@ -36,6 +36,7 @@ from kling_nb.storage.database import Database
 from kling_nb.storage.id_slots import IdSlots
 from kling_nb.storage.inspect import read_records
 from kling_nb.storage.user_index import UserIndex
+from tests.support.service import Open
 
 SAVED = Path(__file__).parents[1] / "samples" / "saved"
 RELEASES = ("0c85936", "cd29a24")
@@ -112,9 +113,7 @@ def film(release: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def begin(
-    film: Path, open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], Session]:
+def begin(film: Path, open_session: Open, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Session]:
     """Open the default session in that folder."""
     monkeypatch.chdir(film)
 
@@ -298,9 +297,7 @@ def test_clips_and_stills_are_taken_out_of_cards(release: Path) -> None:
         assert section.poster.startswith(b"\xff\xd8")
 
 
-def test_a_lost_folder_comes_back_from_its_notebook(
-    film: Path, begin: Callable[[], Session]
-) -> None:
+def test_a_lost_folder_is_recovered(film: Path, begin: Callable[[], Session]) -> None:
     """Each card gives its job back, and the clip inside becomes its file again.
 
     Two requests are not proven: their images are not beside the notebook.

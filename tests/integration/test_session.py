@@ -101,9 +101,7 @@ def test_the_same_request_in_the_next_kernel(open_session: Open) -> None:
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"half")])
-def test_a_file_that_is_gone_is_fetched_again(
-    session: Session, harm: Callable[[Path], object]
-) -> None:
+def test_a_missing_file_is_fetched_again(session: Session, harm: Callable[[Path], object]) -> None:
     """From the service, for 0 credits; a file that does not play counts as gone."""
     path = session.text_to_video("A red fox").result(PATIENCE_S).path
     content = path.read_bytes()

@@ -86,7 +86,7 @@ def test_what_is_sent_is_claimed_before(world: World) -> None:
     assert world.others.dropped == []
 
 
-def test_another_folder_that_was_quicker_stops_it(
+def test_another_folder_pays_first(
     world: World, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have paid while this one uploaded: then nothing is sent, and the row ends so."""
@@ -106,9 +106,7 @@ def test_another_folder_that_was_quicker_stops_it(
     assert world.account.count_tasks() == 0
 
 
-def test_what_could_not_be_noted_is_claimed_no_longer(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_note_drops_the_claim(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk failed, so that nothing was sent: another folder may pay for it."""
     job, prepared = world.prepare()
 
@@ -328,9 +326,7 @@ def test_a_lost_answer_without_evidence(world: World) -> None:
     assert (row.stage, row.balance_after) == (Stage.UNKNOWN, None)
 
 
-def test_evidence_that_cannot_be_noted_hides_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_without_noted_evidence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ledger is locked just then: the job is unknown, and says so."""
 
     async def locked(*_: object) -> JobRecord:

@@ -21,7 +21,7 @@ from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import Ledger
 from kling_nb.storage.user_index import UserIndex
-from tests.support.service import CREATE, KEY
+from tests.support.service import CREATE, KEY, Open
 
 PATIENCE_S = 20.0
 WISH = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})
@@ -73,9 +73,7 @@ def sent(session: Session) -> int:
     return session.emulator.account.requests(CREATE)
 
 
-def test_what_is_interrupted_before_it_is_noted_never_is(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_before_the_note(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """The balance is being asked for, and afterwards nobody waits."""
     waiting, go = threading.Event(), threading.Event()
 
@@ -92,9 +90,7 @@ def test_what_is_interrupted_before_it_is_noted_never_is(
     assert session.jobs() == []
 
 
-def test_what_was_noted_meanwhile_is_discarded(
-    session: Session, open_session: Callable[..., Session]
-) -> None:
+def test_what_was_noted_meanwhile_is_discarded(session: Session, open_session: Open) -> None:
     """The row and its handle end, and the same cell begins anew, in any kernel."""
     loop = interrupted(session, lambda real: real.exception(PATIENCE_S))
     job = loop.begun[0].result(0)
@@ -165,9 +161,7 @@ def test_a_running_job_that_is_joined_is_not_taken_back(session: Session) -> Non
     assert first.result(PATIENCE_S).path.is_file()
 
 
-def test_a_disk_that_refuses_ends_the_job_all_the_same(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_ends_the_job(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for it is free; the row is settled by the next one."""
 
     def refuse(*given: object, **facts: object) -> None:

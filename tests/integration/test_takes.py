@@ -146,9 +146,7 @@ def test_a_request_that_is_not_known(unknown: dict[str, Any]) -> None:
         (Stage.FAILED, [(1, "f1"), (5, "f5")], [2, 6]),
     ],
 )
-def test_the_takes_to_try(
-    stage: Stage, answered: list[tuple[int, str]], expected: list[int]
-) -> None:
+def test_takes_to_try(stage: Stage, answered: list[tuple[int, str]], expected: list[int]) -> None:
     """After the last take of the same request; what came to nothing under its own first."""
     found = candidate_takes(row_of(stage), answered, lambda take: [f"f{take}"])
     assert list(islice(found, 2)) == expected
@@ -310,9 +308,7 @@ def test_after_a_failure_it_is_the_same_take(session: Session, account: Emulated
     assert failed.another_take().record.take == 2
 
 
-def test_after_a_refusal_and_after_nothing_was_sent(
-    session: Session, account: EmulatedAccount
-) -> None:
+def test_after_a_refusal_and_a_discard(session: Session, account: EmulatedAccount) -> None:
     """The same take again."""
     account.inject("refuse")
     with pytest.raises(KlingError):
@@ -373,7 +369,7 @@ def test_a_job_of_the_other_service(open_session: Open, live: LiveAccount) -> No
 
 
 @pytest.mark.parametrize("is_noted", [True, False])
-def test_a_copy_that_is_missing_comes_back(
+def test_a_missing_copy_is_written_again(
     session: Session, account: EmulatedAccount, fox: Path, is_noted: bool
 ) -> None:
     """Deleted, or never noted: an error says how; the cell writes it again for 0 credits."""
@@ -391,9 +387,7 @@ def test_a_copy_that_is_missing_comes_back(
     assert first.another_take().record.take == 2
 
 
-def test_a_copy_that_was_changed_is_not_sent(
-    session: Session, account: EmulatedAccount, fox: Path
-) -> None:
+def test_a_changed_copy_is_not_sent(session: Session, account: EmulatedAccount, fox: Path) -> None:
     """It would be paid for under the name of another picture."""
     first = session.image_to_video(fox, "A red fox")
     [kept] = (session.ledger.folder / "pictures").iterdir()
@@ -565,7 +559,7 @@ def square(shade: int) -> Image.Image:
     return Image.new("RGB", (400, 400), (shade, 0, 0))
 
 
-def test_a_video_is_kept_as_a_picture_is(
+def test_a_copy_of_a_video_is_kept(
     session: Session, account: EmulatedAccount, tmp_path: Path
 ) -> None:
     """The original may go; the take has the same length, price and thumbnail."""

@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 
-import kling_nb
 from kling_nb.core.job_state import JobState, Stage
 from kling_nb.core.secret import Key
 from kling_nb.emulator import UNLIMITED, EmulatedAccount, Emulator, Limits
@@ -38,6 +37,7 @@ from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage import JobRecord, Ledger, UploadCache
 from kling_nb.storage.user_index import UserIndex
+from tests.support.processes import PACKAGE
 
 __all__ = [
     "CREATE",
@@ -292,7 +292,7 @@ def serve(folder: Path, *options: str) -> Iterator[Served]:
     with subprocess.Popen(
         [*command, "--render", "canned", "--seconds", "0.3", "--unlimited", *options],
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(Path(kling_nb.__path__[0]).parent)},
+        env=os.environ | PACKAGE,
         text=True,
     ) as process:
         try:

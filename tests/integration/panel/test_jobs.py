@@ -171,9 +171,7 @@ def test_another_take_is_a_card_of_its_own(make, fox, beside) -> None:
         (RuntimeError("the <b>bug</b>"), "RuntimeError: the &lt;b&gt;bug"),
     ],
 )
-def test_an_error_without_a_card_is_a_notice(
-    make, fox, beside, monkeypatch, error: Exception, words: str
-) -> None:
+def test_an_error_is_a_notice(make, fox, beside, monkeypatch, error: Exception, words: str) -> None:
     """What stops a request before there is a job, a bug of our own too, stands above the cards."""
     made = make(prompt="go", image=fox)
 
