@@ -47,54 +47,28 @@ CARD = "application/vnd.kling-nb.card+json"
 PATIENCE_S = 20.0
 CLIPS_OF_ANN = Path("/home/ann/film/kling_clips")
 
-STAGES = {
-    "A letter that was lost": "unknown",
-    "The fox looks up": "saved",
-    "A lighthouse at night": "saved",
-    "A red fox shakes the snow off its coat": "saved",
-    "A wolf howls": "failed",
-    "An owl turns its head": "refused",
-    "A bear wakes": "forgotten",
-    "A ghost ship": "vanished",
-    "A melting candle": "expired",
-    "A train leaves": "accepted",
-    "A wolf runs": "discarded",
-    "An owl flies off": "intended",
-    "Rain on a window": "succeeded",
-    "A river in spring": "succeeded",
-    "A kite in the wind": "sending",
+JOBS = {
+    "A letter that was lost": ("unknown", "", ""),
+    "The fox looks up": ("saved", "", ""),
+    "A lighthouse at night": ("saved", "", ""),
+    "A red fox shakes the snow off its coat": ("saved", "saved", "saved"),
+    "A wolf howls": ("failed", "failed", "failed"),
+    "An owl turns its head": ("refused", "refused", "refused"),
+    "A bear wakes": ("forgotten", "unknown", "unknown"),
+    "A ghost ship": ("vanished", "vanished", "vanished"),
+    "A melting candle": ("expired", "expired", "expired"),
+    "A train leaves": ("accepted", "detached", "accepted"),
+    "A wolf runs": ("discarded", "discarded", "discarded"),
+    "An owl flies off": ("intended", "preparing uploading", "unknown"),
+    "Rain on a window": ("succeeded", "outofsight waiting", "accepted"),
+    "A river in spring": ("succeeded", "downloading", "accepted"),
+    "A kite in the wind": ("sending", "sending", "unknown"),
 }
-"""What each ledger has, by the prompt."""
-CARDS = {
-    "A red fox shakes the snow off its coat": {"saved"},
-    "A wolf howls": {"failed"},
-    "An owl turns its head": {"refused"},
-    "A bear wakes": {"unknown"},
-    "A ghost ship": {"vanished"},
-    "A melting candle": {"expired"},
-    "A train leaves": {"detached"},
-    "A wolf runs": {"discarded"},
-    "An owl flies off": {"preparing", "uploading"},
-    "Rain on a window": {"waiting", "outofsight"},
-    "A river in spring": {"downloading"},
-    "A kite in the wind": {"sending"},
-}
-"""The states of the cards in `film.ipynb`, by the prompt."""
-RECOVERED = {
-    "A red fox shakes the snow off its coat": "saved",
-    "A wolf howls": "failed",
-    "An owl turns its head": "refused",
-    "A bear wakes": "unknown",
-    "A ghost ship": "vanished",
-    "A melting candle": "expired",
-    "A train leaves": "accepted",
-    "A wolf runs": "discarded",
-    "An owl flies off": "unknown",
-    "Rain on a window": "accepted",
-    "A river in spring": "accepted",
-    "A kite in the wind": "unknown",
-}
-"""The stage that each card of `film.ipynb` gives a lost ledger back."""
+"""By the prompt: the stage in each ledger, the states of the cards in `film.ipynb`, and the stage
+that these cards give to a lost ledger."""
+STAGES = {prompt: stage for prompt, (stage, _, _) in JOBS.items()}
+CARDS = {prompt: set(states.split()) for prompt, (_, states, _) in JOBS.items() if states}
+RECOVERED = {prompt: stage for prompt, (_, _, stage) in JOBS.items() if stage}
 
 
 @pytest.fixture(params=RELEASES)
