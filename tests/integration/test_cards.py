@@ -94,9 +94,11 @@ def open_card(pages: Pages) -> Iterator[OpenCard]:
         shell.__exit__(None, None, None)
 
 
-def finish(job: Job, saved: Saved) -> None:
-    """End a job with its clip."""
+def finish(job: Job, saved: Saved, shown: Card | None = None) -> None:
+    """End a job with its clip, and wait until its card has shown it."""
     job.finish(saved, Clip(job.record, saved.clip, saved.task_id, "", saved.credits, NOW))
+    if shown is not None:
+        shown.settled.result(PATIENCE_S)
 
 
 def until(seen: Callable[[], Any]) -> Any:
@@ -122,8 +124,7 @@ def test_a_card_ends_with_the_clip(
 ) -> None:
     """In each front end, and then it is settled."""
     shell, job, opened = open_card(place)
-    finish(job, saved)
-    opened.settled.result(PATIENCE_S)
+    finish(job, saved, opened)
     if place == "terminal":
         told = capsys.readouterr().out
         assert told.count("Saved") == 1
@@ -139,8 +140,7 @@ def test_only_pages_that_live_are_told(open_card: OpenCard, pages: Pages, saved:
     """A headless run and a terminal have no place, and their HTML names no hub."""
     for place in ("headless", "terminal"):
         shell, job, opened = open_card(place)
-        finish(job, saved)
-        opened.settled.result(PATIENCE_S)
+        finish(job, saved, opened)
         assert not any("data-kling-hub" in html for html in htmls(shell))
     assert pages.told == []
 
@@ -148,8 +148,7 @@ def test_only_pages_that_live_are_told(open_card: OpenCard, pages: Pages, saved:
 def test_a_notebook_has_one_output_without_any_widget(open_card: OpenCard, saved: Saved) -> None:
     """Whatever is saved shows itself without a kernel."""
     shell, job, opened = open_card("notebook")
-    finish(job, saved)
-    opened.settled.result(PATIENCE_S)
+    finish(job, saved, opened)
     assert len([output for output in shell.display_pub.outputs if not output["update"]]) == 1
     assert not any(comm.VIEW_MIME in output["data"] for output in shell.display_pub.outputs)
 
@@ -473,8 +472,7 @@ def test_headless_previews(
     """What comes after the cell is not saved there."""
     monkeypatch.setattr(previews.clips, "preview", lambda *_, **__: b"the preview")
     shell, job, opened = open_card("headless")
-    finish(job, large)
-    opened.settled.result(PATIENCE_S)
+    finish(job, large, opened)
     (update,) = updates_of(shell, 0)
     assert "<video" in update["text/html"]
     shell, _, opened = open_card("headless", large)
@@ -487,19 +485,17 @@ def test_terminals_need_no_preview(
     """It prints words."""
     monkeypatch.setattr(previews.clips, "preview", None)
     _, job, opened = open_card("terminal")
-    finish(job, large)
-    opened.settled.result(PATIENCE_S)
+    finish(job, large, opened)
 
 
 def test_a_card_outlives_its_hub(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
     """Somebody closed all widgets: with its next record the card is at home in the new hub."""
     shell, job, opened = open_card("notebook")
     comm.hub().close()
-    finish(job, saved)
-    opened.settled.result(PATIENCE_S)
-    assert f'data-kling-hub="{comm.hub().hub_id}"' in htmls_bundle(shell)["text/html"]
+    finish(job, saved, opened)
+    assert f'data-kling-hub="{comm.hub().hub_id}"' in updates_of(shell, 0)[-1]["text/html"]
     told = Pages(comm.hub())
-    place = re.findall(r'data-kling-place="(\w+)"', htmls_bundle(shell)["text/html"])[0]
+    place = re.findall(r'data-kling-place="(\w+)"', updates_of(shell, 0)[-1]["text/html"])[0]
     comm.hub()._handle_custom_msg({"do": "seen", "places": {place: 0}}, [])
     until(lambda: told.told and "bundle" in told.told[-1])
 
@@ -522,17 +518,10 @@ def test_a_file_that_is_gone_is_said(open_card: OpenCard, pages: Pages, saved: S
     assert "0 credits" in pages.actions[-1]
 
 
-def htmls_bundle(shell: Any) -> dict[str, Any]:
-    """What the output shows now."""
-    bundle: dict[str, Any] = updates_of(shell, 0)[-1]
-    return bundle
-
-
 def test_an_old_page_gets_the_record(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
     """And one that is not gets the foot only."""
     shell, job, opened = open_card("notebook")
-    finish(job, saved)
-    opened.settled.result(PATIENCE_S)
+    finish(job, saved, opened)
     newest = int(re.findall(r'data-kling-version="(\d+)"', htmls(shell)[-1])[0])
     pages.see(newest)
     until(lambda: len(pages.told) >= 3)
@@ -540,7 +529,7 @@ def test_an_old_page_gets_the_record(open_card: OpenCard, pages: Pages, saved: S
     pages.see(newest - 1)
     bundle = until(lambda: pages.told[-1].get("bundle"))
     assert "run the cell once more (0 credits)" in pages.told[-1]["missed"]
-    assert bundle == htmls_bundle(shell)
+    assert bundle == updates_of(shell, 0)[-1]
     html = bundle["text/html"]
     assert "data:video/mp4" in html
     assert f'data-kling-version="{newest}"' in html
@@ -575,8 +564,7 @@ def test_a_display_that_breaks_still_settles(
         raise RuntimeError("no display")
 
     monkeypatch.setattr(card, "card_bundle", broken)
-    finish(job, saved)
-    opened.settled.result(PATIENCE_S)
+    finish(job, saved, opened)
     until(lambda: "no display" in caplog.text)
     assert job.result().path == Path(saved.clip.path)
 

@@ -196,9 +196,7 @@ def test_a_request_without_pictures_has_all_of_them() -> None:
 # --- made --------------------------------------------------------------------------------------
 
 
-def test_another_take_is_the_cell_with_its_number(
-    session: Session, account: EmulatedAccount, fox: Path, photo: bytes
-) -> None:
+def test_another_take_has_its_cell(session: Session, account: EmulatedAccount, fox: Path) -> None:
     """The cell that the new job shows joins it for 0 credits; the first one's does as before."""
     first = session.image_to_video(fox, "A red fox\nin the snow", sound=True)
     first.result(PATIENCE_S)
@@ -225,12 +223,13 @@ def test_the_original_is_not_needed(session: Session, fox: Path, photo: bytes) -
     assert [*(session.ledger.folder / "pictures").iterdir()] == [kept]
 
 
-@pytest.mark.parametrize("image", [Image.new("P", (96, 64), 3), Image.new("RGB", (96, 64), "red")])
-def test_an_image_from_memory(session: Session, account: EmulatedAccount, image: Any) -> None:
-    """A converted image is identified by its source: the cell with the original joins the take."""
-    first = session.image_to_video(image, "A red fox")
-    second = first.another_take()
-    assert session.image_to_video(image.copy(), "A red fox", take=2).id == second.id
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_converted_image(session: Session, account: EmulatedAccount, is_file: bool) -> None:
+    """A GIF file, or pixels: the source identifies it, so a cell with the source joins the take."""
+    Image.new("RGB", (96, 64), "red").save("fox.gif")
+    first, again = ("fox.gif" if is_file else Image.new("RGB", (96, 64), "red") for _ in range(2))
+    second = session.image_to_video(first, "A red fox").another_take()
+    assert session.image_to_video(again, "A red fox", take=2).id == second.id
     assert session.ledger.row(second.id).sources["image"][0].mime_type == "image/png"
     second.result(PATIENCE_S)
     assert account.count_tasks() == 2

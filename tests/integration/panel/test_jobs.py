@@ -51,11 +51,6 @@ def test_invented_prices_count(make, invented) -> None:
     assert "9 credits" in made._actions.price
 
 
-def test_the_balance_comes_by_itself(make) -> None:
-    """The price line tells the balance without anybody asking."""
-    assert "balance" in make()._actions.price
-
-
 def test_the_balance_follows_a_job(make, fox, beside) -> None:
     """Once a clip is paid the line starts from what is left."""
     made = make(prompt="go", image=fox)
