@@ -100,7 +100,7 @@ def test_a_broken_submission_is_adopted(session: Session, monkeypatch: pytest.Mo
     job = break_off(session, monkeypatch)
     assert session.ledger.row(job.id).stage is Stage.SENDING
     [task] = emulated_account(session).tasks()
-    adopted = session.adopt(task.task_id, job.id)
+    adopted = session.adopt(f" {task.task_id} ", job.id)
     assert adopted.id == job.id
     assert adopted.result(PATIENCE_S).path.is_file()
 
