@@ -35,7 +35,7 @@ async def finish(world: World) -> None:
 def lose(
     world: World, fault: str = "lose-answer", prompt: str = "A red fox"
 ) -> tuple[Job, JobRecord]:
-    """A job whose answer is lost, watched to the end; its row."""
+    """A job with a lost answer, watched to the end; its row."""
     world.account.inject(fault)
     job, prepared = world.prepare(prompt)
     world.ledger.note(job.id, balance_before=world.account.balance())
@@ -73,7 +73,7 @@ def test_the_verdict(world: World, fault: str, likelihood: Likelihood) -> None:
 
 
 def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
-    """Observers hear of a change and of the end of the watch, not of each look."""
+    """Observers get a change and the end of the watch, not each sample."""
     world.account.inject("drop")
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=world.account.balance())
@@ -196,7 +196,7 @@ def test_a_job_has_one_watch(world: World) -> None:
 
 
 def left(world: World, fault: str, after_s: float) -> JobRecord:
-    """A lost job whose kernel died so long ago, before anybody looked at the balance."""
+    """A lost job of a kernel that died so long ago, before its first balance sample."""
     world.account.inject(fault)
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=world.account.balance(), balance_at=world.clock())
@@ -227,7 +227,7 @@ def take_up(world: World, row: JobRecord) -> tuple[Job, JobRecord]:
     ("fault", "likelihood"), [("lose-answer", Likelihood.PAID), ("drop", Likelihood.NOT_PAID)]
 )
 def test_a_dead_kernels_job_is_watched(world: World, fault: str, likelihood: Likelihood) -> None:
-    """By whoever finds it: at once, and for the whole time."""
+    """By the session that finds it: at once, and for the whole time."""
     job, row = take_up(world, left(world, fault, 3600))
     assert [look.after_s for look in row.watch.looks] == [0, 15, 30, 60]
     assert judge(evidence_of(row)).likelihood is likelihood
@@ -307,7 +307,7 @@ def test_what_a_failure_cost(world: World, gives_back: bool, likelihood: Likelih
 
 
 def test_the_services_own_figure_is_enough(world: World) -> None:
-    """Nobody watches a failure that says what it cost."""
+    """A failure that reports its cost is not watched."""
     _, row = fail(world, creditsConsumed=0)
     assert (row.credits, row.watch) == (0, None)
 

@@ -1,4 +1,4 @@
-"""What a notification does: it brings back a lost id, makes us ask, and nothing else."""
+"""What a callback does: it brings back a lost id, makes us ask, and nothing else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ask(session: Session, prompt: str = "A red fox") -> Job:
 
 
 def lose(session: Session) -> tuple[Job, str, str]:
-    """A job whose answer is lost; the task's id and the nonce that only the service has."""
+    """A job with a lost answer; its task id and the token that only the service has."""
     emulated_account(session).inject("lose-answer")
     job = ask(session)
     assert session.ledger.row(job.id).stage is Stage.UNKNOWN
@@ -62,7 +62,7 @@ def test_a_callback_brings_back_a_lost_task(session: Session, state: str) -> Non
 
 @pytest.mark.parametrize("nonce", ["", "guessed"])
 def test_without_the_nonce_nothing_happens(session: Session, nonce: str) -> None:
-    """Anybody may know the task's id."""
+    """A task id is no secret."""
     lost, task_id, _ = lose(session)
     assert session.receive_callback(body(task_id), nonce) is None
     assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
@@ -129,13 +129,13 @@ def test_a_running_job_is_asked_about_at_once(session: Session) -> None:
 
 
 def post(session: Session, nonce: str, *bodies: bytes) -> None:
-    """Leave notifications in the folder, as whoever listened there did."""
+    """Store callbacks in the folder, as a listener does."""
     for each in bodies:
         assert CallbackStore(session.ledger.folder).post(nonce, each, AT)
 
 
 def waiting(session: Session) -> set[str]:
-    """The values that letters wait for."""
+    """The tokens of stored callbacks."""
     return CallbackStore(session.ledger.folder).callback_tokens()
 
 
@@ -184,7 +184,7 @@ def test_an_unknown_task_changes_nothing(session: Session, open_session: Open) -
 def test_an_unprocessed_callback_stays(
     session: Session, open_session: Open, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
-    """No network, or one that says nothing: it is heard the next time, and nobody waits for it."""
+    """No network, or no answer: it is processed the next time, and `resume` does not wait for it."""
     _, task_id, nonce = lose(session)
     session.close()
     slow = open_session(emulator_seconds=3600)
@@ -215,7 +215,7 @@ def test_a_fault_of_ours_does_not_come_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is in the log, and the letter is thrown away."""
+    """It is in the log, and the callback is discarded."""
     _, task_id, nonce = lose(session)
     post(session, nonce, body(task_id))
     session.close()
@@ -258,7 +258,7 @@ def test_whose_callbacks(
 
 
 def test_letters_of_another_kernel(session: Session) -> None:
-    """They are its own as long as it lives, and then whoever looks takes them."""
+    """They are its own as long as it lives; then any session may process them."""
     other = Ledger(session.ledger.folder)
     sent_row(other, Stage.ACCEPTED)
     assert not is_for(session.ledger, session.service, letter(), AT + timedelta(days=1))
@@ -267,7 +267,7 @@ def test_letters_of_another_kernel(session: Session) -> None:
 
 
 def test_a_lost_job_of_another_kernel(session: Session) -> None:
-    """Nobody follows it: after a while whoever looks brings it back."""
+    """No session polls it: after a while any session may adopt it."""
     other = Ledger(session.ledger.folder)
     sent_row(other, Stage.UNKNOWN)
     assert not is_for(session.ledger, session.service, letter(), AT + timedelta(seconds=1))

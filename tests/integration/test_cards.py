@@ -37,7 +37,7 @@ OpenCard = Callable[..., tuple[Any, Job, Card]]
 
 
 class Pages:
-    """What the pages of the hub are told, and what they say."""
+    """What the hub sends to its pages, and their messages."""
 
     def __init__(self, hub: Hub) -> None:
         self.told: list[dict[str, Any]] = []
@@ -185,7 +185,7 @@ def test_a_verdict_comes_later(open_card: OpenCard, pages: Pages, shown_late: bo
 
 
 def test_a_finished_job_is_one_display(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
-    """Complete at once: no update, nobody observes; its buttons are there."""
+    """Complete at once: no update, no observer; its buttons are there."""
     shell, job, opened = open_card("notebook", saved)
     assert opened.settled.done()
     assert len(htmls(shell)) == 1
@@ -267,7 +267,7 @@ def test_a_job_that_ends_early(monkeypatch: pytest.MonkeyPatch, saved: Saved) ->
 
 
 def test_a_click_detaches_the_job(open_card: OpenCard, pages: Pages) -> None:
-    """Once it is followed; a word or a job that nobody knows does nothing."""
+    """Once it is polled; an unknown word or job does nothing."""
     _, job, opened = open_card("notebook")
     stopped: list[bool] = []
     job.controller = StubController(detach=lambda: stopped.append(True) or True)
@@ -314,7 +314,7 @@ def test_another_take_is_shown_below(open_card: OpenCard, pages: Pages, saved: S
 
 
 def test_repeated_clicks_are_one_task(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
-    """A turn is heard once, and a page that said it again is told where things stand."""
+    """A turn counts once; a page that repeats it gets the current state."""
     _, job, _ = open_card("notebook", saved)
     made = takes(job, saved)
     for _ in range(3):
@@ -327,7 +327,7 @@ def test_repeated_clicks_are_one_task(open_card: OpenCard, pages: Pages, saved: 
 
 
 def test_the_button_is_off_during_a_take(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
-    """All pages are told so before the service is asked."""
+    """All pages show it before the request is sent."""
     _, job, _ = open_card("notebook", saved)
     before: list[str] = []
 
@@ -489,7 +489,7 @@ def test_terminals_need_no_preview(
 
 
 def test_a_card_outlives_its_hub(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
-    """Somebody closed all widgets: with its next record the card is at home in the new hub."""
+    """After `Widget.close_all` the next record of the card belongs to the new hub."""
     shell, job, opened = open_card("notebook")
     comm.hub().close()
     finish(job, saved, opened)

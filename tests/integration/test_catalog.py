@@ -32,7 +32,7 @@ PLACES = {"image": "https://example.com/a.png", "video": "https://example.com/a.
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[Medium, Path]:
-    """A picture, a video of 4 s and a sound of 3 s that every model takes."""
+    """An image, a video of 4 s and a sound of 3 s that every model takes."""
     folder = tmp_path_factory.mktemp("files")
     found: dict[Medium, Path] = {
         "image": folder / "fox.png", "video": folder / "dance.mp4", "audio": folder / "speech.wav",
@@ -53,7 +53,7 @@ def with_files(spec: ModelSpec, files: dict[Medium, Path]) -> dict[str, Any]:
 
 
 def sent(parameter: Parameter, value: Any) -> Any:
-    """A value as it would be sent if nobody had looked at it."""
+    """A value as it would be sent without validation."""
     match parameter.kind:
         case Media(as_list=True):
             return [PLACES["image"]] * (len(value) if isinstance(value, list) else 1)

@@ -1,4 +1,4 @@
-"""How a session reaches the service: which client, over what, with whose account."""
+"""How a session reaches the service: client, transport and account."""
 
 from __future__ import annotations
 

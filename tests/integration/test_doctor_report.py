@@ -34,7 +34,7 @@ def all_ok(findings: list[Finding]) -> bool:
 
 
 def test_before_the_page_answers_it_is_asked() -> None:
-    """What it told at its hello is there already."""
+    """Its first message is there already."""
     found = browser.judge_page("notebook", LAB, None, waited_s=None)
     assert [each.status for each in found] == ["ok", "asking", "asking", "asking"]
     assert found[0].message == "JupyterLab 4.6.6"

@@ -181,7 +181,7 @@ def test_a_clip_that_does_not_play_says_why(rows: list[JobRecord], content: byte
 
 
 def test_shrinking_keeps_the_shape(photo: bytes) -> None:
-    """A picture of 96×64 fits into a box of 48×48×32."""
+    """An image of 96×64 fits into a box of 48×48×32."""
     from io import BytesIO
 
     from PIL import Image
@@ -196,7 +196,7 @@ def test_shrinking_keeps_the_shape(photo: bytes) -> None:
 
 
 def test_the_first_clips_are_there_before_the_page_asks(page: Page) -> None:
-    """With a still each: a busy kernel answers nobody."""
+    """With an image each: a busy kernel answers no message."""
     first = page.shown.first
     assert [clip["prompt"] for clip in first["clips"]] == [*reversed(PROMPTS)]
     assert all(still.startswith(b"\xff\xd8") for still in first["stills"])
@@ -357,7 +357,7 @@ def test_the_output_is_pictures_and_text(session: Session) -> None:
 
 @pytest.fixture
 def hundreds(session: Session, rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A session with 400 clips, whose prompts and stills are as large as they may be."""
+    """A session with 400 clips, their prompts and images as large as allowed."""
     many = [
         replace(rows[0], id=f"{number:08x}", values={"prompt": '"<é ' * 625})
         for number in range(400)
@@ -395,7 +395,7 @@ def test_an_empty_folder_is_no_error(open_session: Open) -> None:
 
 
 def test_hidden_clips_are_mentioned(session: Session, rows: list[JobRecord]) -> None:
-    """How they are seen is told."""
+    """The text says how to show them."""
     for row in rows:
         session.hide(row.id)
     title, *lines = gallery(session=session).first["nothing"]
@@ -404,7 +404,7 @@ def test_hidden_clips_are_mentioned(session: Session, rows: list[JobRecord]) -> 
 
 
 def test_a_lost_ledger_is_reported(session: Session, open_session: Open, tmp_path: Path) -> None:
-    """Its clips are counted, and how they are known again is told."""
+    """Its clips are counted, and the text says how to recover them."""
     folder = tmp_path / "lost"
     folder.mkdir()
     for row in session.clips():

@@ -75,7 +75,7 @@ def test_an_unknown_token_is_rejected(server: Server, ledger: Ledger, token: str
 
 
 def test_the_rest_of_the_server_stays_closed(server: Server) -> None:
-    """Nothing else is open to who is not logged in."""
+    """Nothing else is open without a login."""
     assert httpx.get(f"{server.url}/api/contents").status_code == 403
     assert httpx.post(f"{server.url}/api/contents", content=BODY).status_code == 403
 

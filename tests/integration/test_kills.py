@@ -125,7 +125,7 @@ def test_killed_while_intended(after_the_kill: AfterTheKill, tasks: Tasks) -> No
 
 
 def test_killed_while_sending_before_it_arrived(after_the_kill: AfterTheKill, tasks: Tasks) -> None:
-    """Nobody knows: unknown, nothing is sent again; forgotten by a person it makes one task."""
+    """Unknown: nothing is sent again; once a person forgets it, it makes one task."""
     session, resumed = after_the_kill("after sending")
     assert resumed == []
     job = session.text_to_video(PROMPT)

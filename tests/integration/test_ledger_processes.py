@@ -63,7 +63,7 @@ sys.stdin.readline()
 
 
 def left_behind(folder: Path, *stages: Stage) -> JobRecord:
-    """A job whose process was killed at the last of these stages."""
+    """A job of a process that was killed at the last of these stages."""
     with python(LEAD, folder, *stages) as process:
         job_id = read_line(process)
         process.kill()
@@ -159,10 +159,7 @@ def test_two_processes_race_within_a_budget(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     setting = Ledger(folder)
     setting.spending.change("live", [Change(Scope.FOLDER, "", 550)])
-    with (
-        python(WITHIN_A_BUDGET, folder) as one,
-        python(WITHIN_A_BUDGET, folder) as two,
-    ):
+    with python(WITHIN_A_BUDGET, folder) as one, python(WITHIN_A_BUDGET, folder) as two:
         for process in (one, two):
             assert read_line(process) == "ready"
         go_on(one, two)

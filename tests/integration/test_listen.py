@@ -37,7 +37,7 @@ PUBLIC = "https://abc.tunnel.example/kling"
 
 @pytest.fixture
 def slow(open_session: Open) -> Iterator[Session]:
-    """A session whose clips take an hour, so that nothing ends by itself."""
+    """A session with clips that take an hour, so that nothing ends by itself."""
     session = open_session(emulator_seconds=3600)
     yield session
     session.callback_urls.stop()
@@ -315,7 +315,7 @@ def test_closed_it_receives_nothing(slow: Session) -> None:
 
 
 def test_listening_is_not_part_of_the_request(open_session: Open) -> None:
-    """The same cell is the same request, whoever listens."""
+    """The same cell is the same request, with or without a listener."""
     session = open_session()
     job = session.text_to_video("A red fox")
     with listen(session=session):
@@ -363,7 +363,7 @@ def test_the_jupyter_server_has_its_own(slow: Session, given: dict[str, Any]) ->
 def shared(
     open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Session]:
-    """The default session of an emulator whose clips take an hour."""
+    """The default session, with an emulator that takes an hour for a clip."""
     monkeypatch.setattr(default_session, "_current", None)
     monkeypatch.setattr(default_session, "_given", {})
     session = kling_nb.configure(mode="emulator", folder=tmp_path / "clips", emulator_seconds=3600)
@@ -389,7 +389,7 @@ def test_listening_goes_on_with_another_default_session(shared: Session) -> None
 
 
 def test_what_comes_for_another_folder_is_kept_there(shared: Session, tmp_path: Path) -> None:
-    """A lost id must not be lost to a change of folders; who works there again finds it."""
+    """A lost id is stored in its folder; the next session there finds it."""
     kling_nb.listen()
     emulated_account(shared).inject("lose-answer")
     lost = shared.text_to_video("A red fox")

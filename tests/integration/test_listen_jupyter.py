@@ -32,7 +32,7 @@ async def wait_for_ever(seconds: float) -> None:
 
 @pytest.fixture
 def session(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A session whose server seems to be ready."""
+    """A session with a server that seems to be ready."""
     monkeypatch.setattr(jupyter_listener, "find_server", lambda: SERVER)
     monkeypatch.setattr(jupyter_listener, "is_open", lambda url: url == SERVER)
     return open_session(sleep=wait_for_ever)
@@ -66,7 +66,7 @@ def test_the_address_leads_to_the_server(session: Session, listening: Listening)
 
 
 def test_without_a_note_the_request_goes_alone(session: Session, listening: Listening) -> None:
-    """Where the server could not be told, no callback is asked for."""
+    """If the token cannot be stored for the server, no callback is requested."""
     path = platformdirs.user_data_path("kling_nb") / "doors.sqlite3"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no database" * 100)

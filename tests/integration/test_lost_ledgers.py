@@ -89,7 +89,7 @@ class User:
 
 @pytest.fixture
 def user(tmp_path: Path) -> Iterator[User]:
-    """A user who has paid for nothing yet."""
+    """A user without a payment."""
     user = User(tmp_path)
     yield user
     user.close()
@@ -270,7 +270,7 @@ def test_a_new_machine_blocks_nothing(user: User) -> None:
 
 @pytest.mark.parametrize("fault", ["refuse", "fail-policy"])
 def test_what_was_not_paid_may_be_asked_for_again(user: User, fault: str) -> None:
-    """A refused or failed request is made again, also where the index could not be told."""
+    """A refused or failed request is made again, also if the index was not updated."""
     user.emulator.account.inject(fault)
     session = user.session()
     with suppress(KlingError):
@@ -282,7 +282,7 @@ def test_what_was_not_paid_may_be_asked_for_again(user: User, fault: str) -> Non
 
 
 def test_what_was_forgotten_may_be_asked_for_again(user: User) -> None:
-    """A person allowed it; also where the index could not be told."""
+    """A person allowed it; also if the index was not updated."""
     user.emulator.account.inject("lose-answer")
     job = user.session().text_to_video(PROMPT)
     forgotten = user.session().forget(job.id, yes=True)
@@ -303,7 +303,7 @@ def test_a_claim_of_a_kernel_that_died_blocks_nothing(user: User) -> None:
 
 
 def test_an_older_copy_with_the_same_job_unsent(user: User) -> None:
-    """The copy was made while the pictures were uploaded: the index knows that it was sent."""
+    """The copy was made while the images were uploaded: the index knows that it was sent."""
     session = user.session()
     job = session.reserve(WISH)
     shutil.copy(user.folder / "ledger.sqlite3", user.path / "older.sqlite3")

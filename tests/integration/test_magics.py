@@ -37,7 +37,7 @@ CELL = "%%kling -i fox.png {}\nA red fox"
 
 @pytest.fixture
 def session(session: Session, photo: bytes) -> Session:
-    """The default session, in a working folder with a picture."""
+    """The default session, in a working folder with an image."""
     Path("fox.png").write_bytes(photo)
     return session
 

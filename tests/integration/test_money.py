@@ -42,7 +42,7 @@ def test_a_lost_answer(session: Session, account: EmulatedAccount, fault: str) -
 
 
 def test_a_server_fault_that_made_nothing(session: Session, account: EmulatedAccount) -> None:
-    """Nobody can know: it blocks as well, until a person decides."""
+    """A task may exist: it blocks as well, until a person decides."""
     account.inject("create-500")
     job = session.text_to_video("A red fox")
     assert isinstance(job.state, Unknown)
@@ -64,7 +64,7 @@ def test_no_connection_at_all(session: Session, account: EmulatedAccount) -> Non
 
 
 def test_all_problems_at_once(session: Session, account: EmulatedAccount) -> None:
-    """A bad prompt, a bad picture and a bad length in one error; not a byte is sent or noted."""
+    """A bad prompt, a bad image and a bad length in one error; not a byte is sent or noted."""
     with pytest.raises(InvalidInput) as caught:
         session.image_to_video("nowhere.png", "x" * 1001, duration=7)
     assert {problem.field for problem in caught.value.problems} == {"prompt", "image", "duration"}

@@ -236,7 +236,7 @@ def test_the_tables_of_a_ledger(ledger: Ledger) -> None:
 
 
 def test_the_tables_of_the_users_files(tmp_path: Path) -> None:
-    """What was paid, whose callback is whose."""
+    """The index of paid requests, and the callback routes."""
     UserIndex(tmp_path / "paid.sqlite3").note("f", tmp_path, NOW)
     assert tables(tmp_path / "paid.sqlite3") == PAID
     CallbackRoutes(tmp_path / "doors.sqlite3").note("n", tmp_path, NOW)

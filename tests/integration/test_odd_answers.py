@@ -212,7 +212,7 @@ class Handler(socketserver.StreamRequestHandler):
     """One connection, one request."""
 
     def handle(self) -> None:
-        """Answer as the stand-in is told; other endpoints as the service does."""
+        """Answer createTask with the odd answer; other endpoints as the service does."""
         stand_in: StandIn = self.server.stand_in  # type: ignore[attr-defined]
         path = self.rfile.readline().split()[1].decode().partition("?")[0]
         length = 0

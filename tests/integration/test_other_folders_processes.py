@@ -49,7 +49,7 @@ def rows_in(folder: Path) -> list[JobRecord]:
 
 
 def test_of_two_folders_at_once_one_pays(served: Served, tmp_path: Path, photo: bytes) -> None:
-    """Both have asked and uploaded before either sends; the other one is told where it is paid."""
+    """Both have uploaded before either sends; the error of the other names the paying folder."""
     (tmp_path / "fox.png").write_bytes(photo)
     before = served.account.count_tasks()
     folders = [tmp_path / "one", tmp_path / "two"]

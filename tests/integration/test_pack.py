@@ -37,7 +37,7 @@ PATIENCE_S = 20.0
 
 @pytest.fixture
 def job(session: Session) -> Job:
-    """A job whose clip is saved."""
+    """A job with a saved clip."""
     return made(session, "A red fox <b>runs</b>")
 
 
@@ -277,7 +277,7 @@ def test_takes_in_one_output_are_packed_in_their_order(session: Session, job: Jo
 def test_a_card_of_another_folder_gets_its_clip_by_its_hash(
     job: Job, tmp_path: Path, open_session: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ledger does not know it; a file with that hash lies there under any name."""
+    """The ledger does not know it; a file with that hash is there under another name."""
     path = save(shown(job, "never"))
     elsewhere = open_session(folder=tmp_path / "elsewhere")
     monkeypatch.setattr(default_session, "_current", elsewhere)
@@ -304,7 +304,7 @@ def test_the_same_id_of_another_folder_is_another_job(session: Session, job: Job
 
 
 def test_cards_without_a_record_are_known_by_their_id(job: Job) -> None:
-    """As the first version saved them, and inside of something else, whose words stay."""
+    """As the first version saved them, and inside another output that keeps its text."""
     bundle = shown(job, "never") | {"text/plain": "a panel"}
     del bundle[CARD_MIME]
     done = pack(save(bundle))

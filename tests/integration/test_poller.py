@@ -1,4 +1,4 @@
-"""What `poller` promises: whatever goes wrong, a paid clip is fetched or its loss is told."""
+"""What `poller` promises: a paid clip is fetched, or its loss is reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Script(httpx.AsyncBaseTransport):
-    """Answers questions about tasks as told, and passes on what comes after."""
+    """Answers status requests from a list, then passes them on."""
 
     def __init__(self, behind: httpx.AsyncBaseTransport, answers: tuple[object, ...]) -> None:
         self.behind = behind
@@ -163,7 +163,7 @@ def test_a_rate_limit_is_waited_for(world: World, asked: str, waited_s: float) -
 
 
 def test_out_of_sight_after_40_s(world: World) -> None:
-    """A person is told once questions have failed for 40 s, and not before."""
+    """A person sees it once status requests have failed for 40 s, and not before."""
     job = world.submit()
     script(world, *[httpx.ConnectError("down")] * 60, record(state="fail", failMsg="over"))
     times: list[tuple[float, object]] = []
@@ -366,7 +366,7 @@ def test_no_part_is_left_when_following_stops(world: World) -> None:
 
 
 def test_the_disk_knows_before_the_handle(world: World) -> None:
-    """Whoever reads the ledger when told of a clip finds it there."""
+    """A done callback finds the clip in the ledger."""
     job = world.submit()
     stages = []
     job.add_done_callback(lambda job: stages.append(world.ledger.row(job.id).stage))
@@ -404,7 +404,7 @@ def test_a_job_of_a_living_session_is_watched(world: World) -> None:
 
 
 def test_a_job_of_a_dead_session_is_taken_over(world: World) -> None:
-    """Whoever watches it goes on with it."""
+    """The session that watches it polls it from then on."""
     job = world.submit()
     other = Ledger(world.ledger.folder, clock=world.clock)
     watcher = world.handle(other.row(job.id))
@@ -453,7 +453,7 @@ def test_the_raw_answer_is_kept_short(world: World) -> None:
 
 
 def test_what_says_that_it_is_time_ends_the_wait(world: World) -> None:
-    """A notification, say: the service is asked at once, and only then."""
+    """A callback, say: the service is asked at once, and only then."""
     job = world.submit()
     asked: list[httpx.Request] = []
     world.wire.listeners.append(asked.append)

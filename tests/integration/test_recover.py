@@ -331,7 +331,7 @@ def test_no_notebook_is_refused(session: Session) -> None:
 
 
 def image_job(session: Session, photo: bytes) -> Job:
-    """A job of a picture that lies beside the notebook."""
+    """A job with an image beside the notebook."""
     Path("fox.png").write_bytes(photo)
     job = session.image_to_video("fox.png", "it runs", duration=5)
     job.result(PATIENCE_S)
@@ -339,7 +339,7 @@ def image_job(session: Session, photo: bytes) -> Job:
 
 
 def test_a_proven_fingerprint_answers(session: Session, reopen: Open, photo: bytes) -> None:
-    """The picture that the cell names lies beside the notebook: running the cell pays nothing."""
+    """The image that the cell names is beside the notebook: running the cell pays nothing."""
     job = image_job(session, photo)
     path = save(shown(job, "always"))
     session = reopen()
@@ -402,7 +402,7 @@ def test_an_unproven_fingerprint(session: Session, reopen: Open, photo: bytes, c
 
 @pytest.mark.parametrize("state", ["sending", "unknown", "failed"])
 def test_a_known_job_gets_no_second_row(session: Session, photo: bytes, state: str) -> None:
-    """Also where its card is older than its task, and the picture that would prove it is gone."""
+    """Also where its card is older than its task, and the image that would prove it is gone."""
     job = image_job(session, photo)
     path = save(shown(job, "never", state=state, task_id=""))
     Path("fox.png").unlink()

@@ -50,7 +50,7 @@ def other_session(world: World) -> World:
 
 
 def test_what_is_left(world: World) -> None:
-    """Tasks that exist and are not over, whoever began them; of this service only."""
+    """Running tasks of any session; of this service only."""
     accepted, _ = world.submit("One"), lost(world, "Two")
     stranger, _ = world.ledger.intend(
         JobRecord("f", "live", "kling-2.6/text-to-video", {}, 1, 55.0)
@@ -121,7 +121,7 @@ def test_a_task_that_was_over_teaches_nothing_of_durations(world: World, is_ours
 
 
 def test_adopting_with_several_lost(world: World) -> None:
-    """Whose it is must be said; then it is done."""
+    """The job must be named; then it is adopted."""
     first, _ = lost(world, "One")
     second, task_id = lost(world, "Two")
     with pytest.raises(LedgerError, match=f"(?s){second.id}.*{first.id}.*%kling adopt {task_id}"):
@@ -172,7 +172,7 @@ def test_forgetting(world: World) -> None:
 
 
 def test_what_is_forgotten_in_a_folder_that_was_moved(world: World) -> None:
-    """Its payment is known under the old place, and stands in nobody's way from then on."""
+    """The index has the payment under the old path; it blocks no folder from then on."""
     row, _ = world.ledger.intend(
         JobRecord("f" * 64, "live", "kling-2.6/text-to-video", {}, 1, 55.0)
     )
@@ -211,7 +211,7 @@ def test_what_was_probably_paid_is_not_forgotten_lightly(world: World) -> None:
 
 
 def noted(world: World, stage: Stage) -> JobRecord:
-    """A job in that stage, whose notification is known by `n`."""
+    """A job in that stage, with the callback token `n`."""
     job, _ = world.prepare("A bear")
     world.ledger.advance(job.id, Stage.SENDING, nonce="n")
     return world.ledger.advance(job.id, stage)
@@ -219,7 +219,7 @@ def noted(world: World, stage: Stage) -> JobRecord:
 
 @pytest.mark.parametrize("stage", [Stage.UNKNOWN, Stage.REFUSED])
 def test_a_notification_of_no_task(world: World, stage: Stage) -> None:
-    """Whoever knows the one-time value can write anything: what the service says counts."""
+    """A sender that knows the token can post anything: the service decides."""
     row = noted(world, stage)
     assert asyncio.run(recovery(world).called_back("forged", "n")) is None
     assert world.ledger.rows() == [row]

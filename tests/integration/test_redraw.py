@@ -23,7 +23,7 @@ Card = tuple[Section, CardMetadata, JobRecord, Path]
 
 @pytest.fixture
 def job(open_session: Open) -> Job:
-    """A job whose clip is saved."""
+    """A job with a saved clip."""
     job: Job = open_session().text_to_video("A red fox & a hare")
     job.result(20)
     return job

@@ -74,7 +74,7 @@ def test_a_note_that_fails_after_accepting_sends_nothing_again(
 
 
 def break_off(session: Session, monkeypatch: pytest.MonkeyPatch) -> Job:
-    """A job whose answer came, and was lost by a mistake of ours."""
+    """A job with an answer that a fault of ours lost."""
 
     def broken(*given: object) -> None:
         raise RuntimeError("a bug")
@@ -96,7 +96,7 @@ def test_a_broken_submission_is_unknown(session: Session, monkeypatch: pytest.Mo
 
 
 def test_a_broken_submission_is_adopted(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half sent, and this session alone knows that nobody is sending it any more."""
+    """Half sent; only this session knows that nothing is sending it any more."""
     job = break_off(session, monkeypatch)
     assert session.ledger.row(job.id).stage is Stage.SENDING
     [task] = emulated_account(session).tasks()
@@ -291,7 +291,7 @@ def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(live: LiveAcc
 
 
 def test_what_is_taken_up_is_known_elsewhere(live: LiveAccount) -> None:
-    """The index was lost; whoever looks at a paid job brings it back, and forgetting drops it."""
+    """The index was lost: showing a paid job restores the entry, forgetting drops it."""
     live.account.inject("lose-answer")
     session = live.session("one")
     job = session.text_to_video("A red fox")

@@ -155,9 +155,7 @@ def test_a_request_of_an_earlier_version_is_answered(
     assert session.another_take(first.id).record.take == 3
 
 
-def test_the_next_take_counts_those_of_an_earlier_version(
-    open_session: Open,
-) -> None:
+def test_the_next_take_counts_those_of_an_earlier_version(open_session: Open) -> None:
     """A second take that is known by its earlier fingerprint is not made again."""
     session = open_session()
     jobs = [session.text_to_video(PROMPT, take=take) for take in (1, 2)]

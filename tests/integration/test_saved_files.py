@@ -216,7 +216,7 @@ def test_the_index_knows_what_was_paid(release: Path, tmp_path: Path) -> None:
 
 
 def test_a_letter_in_the_mailbox_is_read_and_thrown_away(film: Path) -> None:
-    """It was left there for a job whose kernel was killed."""
+    """It was left there for a job of a killed kernel."""
     folder = film / "kling_clips"
     (kept,) = table(folder / "ledger.sqlite3", "notifications")
     box = CallbackStore(folder)

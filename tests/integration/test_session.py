@@ -13,12 +13,7 @@ from typing import Any
 import pytest
 
 from kling_nb.core.job_state import Detached, Preparing, Saved, Waiting
-from kling_nb.errors import (
-    BudgetExceeded,
-    InvalidInput,
-    JobDetached,
-    LedgerError,
-)
+from kling_nb.errors import BudgetExceeded, InvalidInput, JobDetached, LedgerError
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
@@ -41,7 +36,7 @@ def saved(job: Job) -> Saved:
 
 
 def test_image_to_video(session: Session, photo: bytes) -> None:
-    """A picture and a sentence become a clip on disk."""
+    """An image and a sentence become a clip on disk."""
     job = session.image_to_video(photo, "A red fox", duration=5)
     assert isinstance(job.state, Waiting)
     clip = job.result(PATIENCE_S)
@@ -179,7 +174,7 @@ def test_a_job_by_its_id(open_session: Open) -> None:
 
 
 def test_detach_and_resume(open_session: Open) -> None:
-    """Nobody follows for a while; the task goes on, and its clip is had."""
+    """Without polling the task goes on, and its clip is saved later."""
     session = open_session(emulator_seconds=1)
     job = session.text_to_video("A red fox")
     job.detach()
@@ -297,7 +292,7 @@ def test_a_budget_stops_before_anything_is_sent(session: Session, account: Any) 
 
 
 def test_a_task_is_adopted_whatever_the_budget(open_session: Open, tmp_path: Path) -> None:
-    """It is paid already, and nobody here knows its price."""
+    """It is paid already, and its price is not known here."""
     session = open_session()
     session.text_to_video("A red fox")
     account = emulated_account(session)

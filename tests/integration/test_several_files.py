@@ -64,7 +64,7 @@ Clips = dict[str, bytes]
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Clips:
-    """Two small clips, of 5 s as asked for and of 1 s, and a picture."""
+    """Two small clips, of 5 s as asked for and of 1 s, and an image."""
     from PIL import Image
 
     from kling_nb.emulator.render.encode import render_clip
@@ -128,7 +128,7 @@ def test_the_whole_way_with_the_emulator(world: World) -> None:
 
 
 def test_what_is_fetched_is_judged_by_its_content(world: World, result: Put, clips: Clips) -> None:
-    """Whatever its place and name: a picture is no clip, and a file that is gone is none."""
+    """Whatever its place and name: an image is no clip, and a file that is gone is none."""
     result({COVER: clips["cover"], SECOND: 404, FIRST: clips["long"]})
     job = made(world)
     row = world.ledger.row(job.id)
@@ -152,7 +152,7 @@ def test_a_clip_of_the_asked_length_goes_before(world: World, result: Put, clips
 def test_a_clip_of_another_length_is_kept_where_it_is_the_only_one(
     world: World, result: Put, clips: Clips
 ) -> None:
-    """A picture before it does not make it a result that is gone."""
+    """An image before it does not make it a result that is gone."""
     result({COVER: clips["cover"], FIRST: clips["short"]})
     job = made(world)
     assert job.result(0).path.read_bytes() == clips["short"]
@@ -200,7 +200,7 @@ def test_a_kernel_that_dies_before_the_files_are_here_loses_none(
 def test_a_job_of_an_earlier_version_learns_the_other_files(
     world: World, result: Put, clips: Clips
 ) -> None:
-    """Its row has one URL, that of a picture, for which it was given up; resuming asks again."""
+    """Its row has one URL, that of an image, for which it was given up; resuming asks again."""
     found = result({COVER: clips["cover"]})
     job = made(world)
     assert isinstance(job.state, Expired)

@@ -13,14 +13,7 @@ import kling_nb.kie.client
 from kling_nb.core.charge_evidence import BalanceHistory, Evidence, TimedBalance
 from kling_nb.core.job_state import Discarded, Refused, Sending, Stage, Unknown, Uploading, Waiting
 from kling_nb.core.secret import Key
-from kling_nb.errors import (
-    AlreadyPaid,
-    BadRequest,
-    KlingError,
-    LedgerError,
-    NotSent,
-    TaskUnknown,
-)
+from kling_nb.errors import AlreadyPaid, BadRequest, KlingError, LedgerError, NotSent, TaskUnknown
 from kling_nb.jobs.balance_watch import BalanceWatcher
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
@@ -47,7 +40,7 @@ def stages(world: World, job: Job) -> list[Stage]:
 def with_picture(
     world: World, image: object, prompt: str = "A red fox"
 ) -> tuple[Job, PreparedRequest]:
-    """An intended job that has a picture."""
+    """An intended job that has an image."""
     return world.intend(ClipRequest(IMAGE_TO_VIDEO, {"prompt": prompt, "image": image}))
 
 
@@ -143,7 +136,7 @@ def test_in_the_line_nothing_is_sending(world: World) -> None:
 
 
 def test_a_picture_is_uploaded_first(world: World, photo: bytes) -> None:
-    """While the row is still intended: uploading costs nothing. Progress is told."""
+    """While the row is still intended: uploading costs nothing. Progress is reported."""
     job, prepared = with_picture(world, photo)
     seen: list[tuple[str, Stage]] = []
     world.wire.listeners.append(
@@ -222,7 +215,7 @@ def test_an_uploaded_picture_is_no_unreachable_url(world: World, photo: bytes) -
 
 
 def test_where_somebody_listens_a_request_is_called_back(world: World) -> None:
-    """Its one-time value is on disk before it is sent; the person asked for no address."""
+    """Its callback token is on disk before it is sent; the person asked for no address."""
     hearing = world.context.callback_urls
     hearing.switch_to(Listening(hearing, "http://127.0.0.1:9/", stop=lambda: None))
     send(world, *world.prepare())
@@ -245,7 +238,7 @@ def test_a_persons_own_address_goes_before_who_listens(world: World) -> None:
 
 
 def test_an_upload_that_fails(world: World, photo: bytes) -> None:
-    """Nothing was sent: the same request may be made again, and the other folders hear that."""
+    """Nothing was sent: the same request may be made again, in any folder."""
     world.account.inject("unreachable", times=4, argument="upload")
     job, prepared = with_picture(world, photo)
     with pytest.raises(NotSent) as caught:

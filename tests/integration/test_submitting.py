@@ -28,7 +28,7 @@ WISH = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})
 
 
 class Impatient(BackgroundLoop):
-    """A background loop whose first wait is interrupted, once it is time.
+    """A background loop that interrupts its first wait, once it is time.
 
     Args:
         loop: The one that works.
@@ -59,7 +59,7 @@ class Impatient(BackgroundLoop):
 
 
 def interrupted(session: Session, is_time: Callable[[Future[Any]], object]) -> Impatient:
-    """A request whose preparation was interrupted, as the person is told."""
+    """Interrupt the preparation of a request."""
     loop = Impatient(session.loop, is_time)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "loop", loop)
@@ -74,7 +74,7 @@ def sent(session: Session) -> int:
 
 
 def test_an_interrupt_before_the_note(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The balance is being asked for, and afterwards nobody waits."""
+    """The interrupt comes during the query of the balance."""
     waiting, go = threading.Event(), threading.Event()
 
     async def balance() -> float:
@@ -162,7 +162,7 @@ def test_a_running_job_that_is_joined_is_not_taken_back(session: Session) -> Non
 
 
 def test_a_full_disk_ends_the_job(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for it is free; the row is settled by the next one."""
+    """A wait for it ends; the next session recovers the row."""
 
     def refuse(*given: object, **facts: object) -> None:
         raise LedgerError("the disk is full")

@@ -1,4 +1,4 @@
-"""What `takes` promises: another result of the same request, and exactly one for each wish."""
+"""What `takes` promises: another result of the same request, exactly one for each call."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ AT = datetime(2026, 11, 20, tzinfo=UTC)
 
 @pytest.fixture
 def fox(tmp_path: Path, photo: bytes) -> Path:
-    """A picture on disk, outside the folder of clips."""
+    """An image on disk, outside the folder of clips."""
     path = tmp_path / "my fox.png"
     path.write_bytes(photo)
     return path
@@ -68,7 +68,7 @@ def takes_of(session: Session) -> list[int]:
 
 
 def web(session: Session, *answers: httpx.Response) -> None:
-    """Let the session's pictures come from a web that answers once with each of these."""
+    """Let the session's images come from a web that answers once with each of these."""
     waiting = list(answers)
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -93,7 +93,7 @@ def row_of(stage: Stage = Stage.SAVED, **given: Any) -> JobRecord:
 
 
 def kept_in(folder: Path, name: str = "kept.png") -> StoredInput:
-    """A picture whose copy is there."""
+    """An image with its copy."""
     (folder / name).write_bytes(b"content")
     return StoredInput("ab" * 32, "fox.png", "image/png", str(folder / name))
 
@@ -102,7 +102,7 @@ def kept_in(folder: Path, name: str = "kept.png") -> StoredInput:
 
 
 def test_the_request_of_a_row(tmp_path: Path) -> None:
-    """Values, take, callback, and the picture as it was sent and as it was written."""
+    """Values, take, callback, and the image as it was sent and as it was written."""
     negative = kept_in(tmp_path)
     wish = request_of(row_of(sources={"image": (negative,)}))
     assert wish.spec is IMAGE_TO_VIDEO
@@ -114,14 +114,14 @@ def test_the_request_of_a_row(tmp_path: Path) -> None:
 
 
 def test_a_row_without_its_picture_is_still_a_form() -> None:
-    """Written before pictures were kept: everything else can be taken over."""
+    """Written before images were kept: everything else can be taken over."""
     wish = request_of(row_of())
     assert set(wish.values) == {"prompt", "duration", "sound"}
 
 
 @pytest.mark.parametrize("cell", ["", "%%kling --gone-option 5\nA red fox", "%%kling 'open"])
 def test_a_cell_that_cannot_be_read(cell: str) -> None:
-    """The request is in the row; only how the picture was written is lost."""
+    """The request is in the row; only how the image was written is lost."""
     assert request_of(row_of(cell=cell)).written == {}
 
 
@@ -181,7 +181,7 @@ def test_a_picture_that_is_not_kept(stage: Stage, words: str) -> None:
 
 
 def test_an_adopted_task_is_no_cells_request() -> None:
-    """Nobody knows what it was made from; no advice to run a cell that is not there."""
+    """Its inputs are not known; no advice to run a cell that is not there."""
     with pytest.raises(LedgerError, match=r"was adopted: no cell asks for it.*Write a new cell"):
         check_repeatable(row_of(fingerprint="adopted t", cell=""))
 
@@ -272,7 +272,7 @@ def test_a_second_take_while_the_first_runs(open_session: Open) -> None:
 
 
 def test_it_does_not_wait_for_the_answer(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job is there, and noted, while it is being sent; who sends it again sends nothing."""
+    """The job is recorded while it is being sent; submitting it again sends nothing."""
     first = session.text_to_video("A red fox")
     client = session._context.client
     real, go = client.create_task, threading.Event()
@@ -387,7 +387,7 @@ def test_a_missing_copy_is_written_again(
 
 
 def test_a_changed_copy_is_not_sent(session: Session, account: EmulatedAccount, fox: Path) -> None:
-    """It would be paid for under the name of another picture."""
+    """It would be paid for under the name of another image."""
     first = session.image_to_video(fox, "A red fox")
     [kept] = (session.ledger.folder / "pictures").iterdir()
     Image.new("RGB", (96, 64), "blue").save(kept)
@@ -422,7 +422,7 @@ def test_a_full_disk_loses_only_the_copy(
 
 
 def test_what_a_budget_refuses_leaves_no_copy(session: Session, tmp_path: Path) -> None:
-    """Neither of a picture nor of a video, which may be 100 MB; a larger budget keeps them."""
+    """Neither of an image nor of a video, which may be 100 MB; a larger budget keeps them."""
     walk = tmp_path / "walk.mp4"
     walk.write_bytes(video())
     session.budget(1)
@@ -489,7 +489,7 @@ def test_a_picture_given_as_a_url(session: Session, account: EmulatedAccount, ph
 
 
 def test_a_url_whose_copy_is_gone_is_fetched_again(session: Session, photo: bytes) -> None:
-    """As long as it shows the same picture; else nothing is sent."""
+    """As long as it shows the same image; else nothing is sent."""
     other = io.BytesIO()
     Image.new("RGB", (96, 64), "blue").save(other, "PNG")
     web(session, *[httpx.Response(200, content=each) for each in (photo, photo, other.getvalue())])
@@ -554,7 +554,7 @@ FAMILY = "kling-3.0/video"
 
 
 def square(shade: int) -> Image.Image:
-    """A picture like no other."""
+    """An image like no other."""
     return Image.new("RGB", (400, 400), (shade, 0, 0))
 
 
@@ -593,7 +593,7 @@ def test_an_earlier_clip_is_not_copied(session: Session, open_session: Open) -> 
 
 
 def test_what_is_inside_records(session: Session, account: EmulatedAccount) -> None:
-    """Several frames, and elements with pictures of their own, all from what was kept."""
+    """Several frames, and elements with images of their own, all from what was kept."""
     elements = [
         {"name": "fox", "description": "red", "images": [square(1), square(2)]},
         {"name": "owl", "description": "grey", "images": [square(3), square(4)]},

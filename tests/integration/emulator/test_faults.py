@@ -126,11 +126,7 @@ def test_an_unseen_task_is_null_for_a_while(start: Any, clock: Any) -> None:
         clock.move(seconds)
         codes.append([service.record(task).json()["code"] for task in tasks])
     assert codes == [[422, 422], [200, 422], [200, 200]]
-    assert service.record("none").json() == {
-        "code": 422,
-        "msg": "recordInfo is null",
-        "data": None,
-    }
+    assert service.record("none").json() == {"code": 422, "msg": "recordInfo is null", "data": None}
 
 
 @pytest.mark.parametrize(
@@ -215,8 +211,7 @@ def test_a_cut_download_raises(way: Any, clip: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "kind"),
-    [("download-404", 404, "text/html"), ("bad-clip", 200, "video/mp4")],
+    ("name", "status", "kind"), [("download-404", 404, "text/html"), ("bad-clip", 200, "video/mp4")]
 )
 def test_a_download_may_be_no_video(way: Any, clip: str, name: str, status: int, kind: str) -> None:
     """A complete answer of another content, once."""
@@ -297,7 +292,7 @@ def test_an_answer_that_denies_its_task(way: Any, name: str, status: int, codes:
 
 
 def test_a_result_may_have_several_files(way: Any) -> None:
-    """A cover picture first, then two clips; each is given out, and has a fresh link."""
+    """A cover image first, then two clips; each is given out, and has a fresh link."""
     way.account.inject("several-files")
     urls = json.loads(way.make()["resultJson"])["resultUrls"]
     files = [way.call("GET", "", url, key=None) for url in urls]

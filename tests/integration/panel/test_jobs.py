@@ -112,7 +112,7 @@ def test_generate_raises_what_is_wrong(make) -> None:
 
 
 def test_several_clips_run_at_once_newest_first(make, fox, beside) -> None:
-    """Nobody waits for the first clip before asking for the second."""
+    """The second clip is requested while the first is made."""
     made = make(prompt="one", image=fox)
     first = made.generate()
     press(made, prompt="two")
