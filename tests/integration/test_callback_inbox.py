@@ -184,7 +184,7 @@ def test_an_unknown_task_changes_nothing(session: Session, open_session: Open) -
 def test_an_unprocessed_callback_stays(
     session: Session, open_session: Open, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
-    """No network, or no answer: it is processed the next time, and `resume` does not wait for it."""
+    """No network, or no answer: it is processed the next time; `resume` does not wait."""
     _, task_id, nonce = lose(session)
     session.close()
     slow = open_session(emulator_seconds=3600)
