@@ -32,12 +32,10 @@ async def finish(world: World) -> None:
         await asyncio.gather(*world.context.balance_watch._tasks.values())
 
 
-def lose(
-    world: World, fault: str = "lose-answer", prompt: str = "A red fox"
-) -> tuple[Job, JobRecord]:
+def lose(world: World, fault: str = "lose-answer") -> tuple[Job, JobRecord]:
     """A job with a lost answer, watched to the end; its row."""
     world.account.inject(fault)
-    job, prepared = world.prepare(prompt)
+    job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=world.account.balance())
 
     async def play() -> None:

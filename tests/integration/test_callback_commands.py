@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kling_nb.errors import ConfigurationError, InvalidInput
-from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
-from tests.support.service import Open
 from tests.support.shells import texts
 
 
 @pytest.fixture
-def session(
-    open_session: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Session]:
-    """Open the default session."""
-    session = open_session()
-    monkeypatch.setattr(default_session, "_current", session)
+def session(session: Session) -> Iterator[Session]:
+    """The default session; its listener ends with the test."""
     yield session
     session.callback_urls.stop()
 

@@ -69,9 +69,7 @@ def test_without_the_nonce_nothing_happens(session: Session, nonce: str) -> None
 
 
 @pytest.mark.parametrize("fault", ["lose-answer", "create-502", ""])
-def test_a_callback_before_the_answer(
-    session: Session, monkeypatch: pytest.MonkeyPatch, fault: str
-) -> None:
+def test_early_callbacks(session: Session, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """It comes while createTask is still open: whatever the answer is, the task is this job's."""
     client, sent, go = session._context.client, threading.Event(), threading.Event()
     create = client.create_task
@@ -140,9 +138,7 @@ def waiting(session: Session) -> set[str]:
 
 
 @pytest.mark.parametrize("by_id", [False, True])
-def test_the_next_kernel_adopts_a_lost_task(
-    session: Session, open_session: Open, by_id: bool
-) -> None:
+def test_the_next_kernel_adopts_a_task(session: Session, open_session: Open, by_id: bool) -> None:
     """The next kernel resumes it, alone or with all others."""
     lost, task_id, nonce = lose(session)
     post(session, nonce, b'{"data": {"taskId": "forged"}}', body(task_id))
@@ -248,7 +244,7 @@ def letter(nonce: str = "n") -> StoredCallback:
         ("live", (Stage.ACCEPTED,), False),
     ],
 )
-def test_whose_callbacks(
+def test_own_callbacks(
     session: Session, service: str, steps: tuple[Stage, ...], mine: bool
 ) -> None:
     """Also while the request is still being answered; not those of the other service."""

@@ -227,9 +227,7 @@ def test_another_state_word_is_one_update(open_card: OpenCard, pages: Pages) -> 
     assert len(pages.told) == before
 
 
-def test_progress_is_throttled(
-    open_card: OpenCard, pages: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_throttling(open_card: OpenCard, pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most every two seconds, however many pieces arrive."""
     now = [1000.0]
     monkeypatch.setattr(entries, "time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -479,7 +477,7 @@ def test_headless_previews(
     assert "<video" in htmls(shell)[0]
 
 
-def test_terminals_need_no_preview(
+def test_no_preview_in_terminals(
     open_card: OpenCard, large: Saved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It prints words."""

@@ -208,9 +208,7 @@ def test_the_greeting_is_one_line_that_is_filled_in(command: Commands, shell: An
     assert filled == f"{first} · balance 5,916 credits ($29.58)"
 
 
-def test_the_greeting_counts_jobs(
-    command: Commands, shell: Any, session: Session, job: Job
-) -> None:
+def test_greetings_count_jobs(command: Commands, shell: Any, session: Session, job: Job) -> None:
     """It counts clips saved in between, and jobs that need a decision."""
     lose(session)
     session.text_to_video("detached").detach()
@@ -258,9 +256,7 @@ def test_a_headless_greeting_is_complete(session: Session) -> None:
         assert "balance" in updates_of(shell, 0)[-1]["text/plain"]
 
 
-def test_a_headless_greeting_waits_briefly(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_headless_greetings_are_quick(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow service does not fail the run."""
     monkeypatch.setattr(status, "_HEADLESS_WAIT_S", 0.0)
     with open_shell("headless") as shell:

@@ -13,7 +13,6 @@ import pytest
 from kling_nb import __main__
 from kling_nb.display import comm
 from kling_nb.display.comm import Hub, Page
-from kling_nb.display.html import Finding
 from kling_nb.notebook.doctor import browser, report
 from tests.support.service import Open
 from tests.support.shells import PATIENCE_S, htmls, open_shell, texts, updates_of
@@ -23,11 +22,6 @@ PLAYS = {
     "pictures": {"plays": True, "said": "320×180 decoded and played"},
     "sound": {"plays": True, "said": "1.0 s of sound decoded"},
 }
-
-
-def all_ok(findings: list[Finding]) -> bool:
-    """Whether nothing is wrong and nothing is waited for."""
-    return all(each.status == "ok" for each in findings)
 
 
 # --- the page ----------------------------------------------------------------------------------
@@ -42,7 +36,8 @@ def test_before_the_page_answers_it_is_asked() -> None:
 
 def test_a_page_that_plays() -> None:
     """Widgets answer, and both kinds of data are decoded."""
-    assert all_ok(browser.judge_page("notebook", LAB, PLAYS, waited_s=None))
+    found = browser.judge_page("notebook", LAB, PLAYS, waited_s=None)
+    assert {each.status for each in found} == {"ok"}
 
 
 def test_a_page_without_a_decoder_has_a_fix() -> None:

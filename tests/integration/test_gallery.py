@@ -157,9 +157,7 @@ def test_a_small_clip_is_sent_whole(rows: list[JobRecord]) -> None:
     assert galleries.read_video(rows[0]) == (path_of(rows[0]).read_bytes(), False)
 
 
-def test_large_clips_are_sent_as_previews(
-    rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_clips_are_previews(rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch) -> None:
     """Made once."""
     made = []
     monkeypatch.setattr(previews, "WHOLE_BYTES", 10)

@@ -424,9 +424,7 @@ def test_links_are_quoted(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert f'href="{href}"' in cards(up.path)[0].markup
 
 
-def test_huge_notebooks_are_refused(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_notebook_too_large(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do; nothing is written. Slimming such a notebook is how to get out of it."""
     path = save(*[shown(job, "always")] * 3)
     monkeypatch.setattr(packing, "_LARGEST_BYTES", 2 * clip_of(job).stat().st_size)

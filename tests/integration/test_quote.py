@@ -42,17 +42,6 @@ def save(*sources: str, folder: str = "") -> Path:
     return path
 
 
-def run_all(shell: Any, path: Path) -> None:
-    """Run every cell, as Run All does."""
-    for cell in nbformat.read(path, as_version=4).cells:
-        shell.run_cell(cell.source).raise_error()
-
-
-def costs(quoted: NotebookQuote) -> list[str]:
-    """Return the last column."""
-    return [row[-1] for row in table(quoted)[1]]
-
-
 def notes(quoted: NotebookQuote) -> list[tuple[float | None, str]]:
     """Return credits and note of each line."""
     return [(line.credits, line.note) for line in quoted.lines]
@@ -71,7 +60,8 @@ def test_run_all_costs_what_the_quote_says(session: Session, shell: Any) -> None
     assert quoted.unknown == 0
     assert quoted.funds.balance_credits == before
     assert session.emulator.account.tasks() == tasks  # type: ignore[union-attr]
-    run_all(shell, path)
+    for cell in nbformat.read(path, as_version=4).cells:
+        shell.run_cell(cell.source).raise_error()
     assert before - session.balance() == quoted.total_credits
     assert [line.cell for line in quoted.lines] == [1, 2, 3, 4, 5]
     assert quote().total_credits == 0
@@ -91,7 +81,7 @@ def test_the_table_says_why_a_request_is_free(session: Session, shell: Any) -> N
     quoted = quote(path)
     (row,) = session.jobs()
     day = row.created_at.astimezone()
-    assert costs(quoted) == [
+    assert [row[-1] for row in table(quoted)[1]] == [
         f"0 (saved {day.day} {day:%B})",
         "110",
         "0 (joins cell 2)",
@@ -309,9 +299,7 @@ def test_only_the_balance_is_queried(
     assert asked == ["balance"]
 
 
-def test_the_same_request_in_another_spelling_is_free(
-    session: Session, shell: Any, photo: bytes
-) -> None:
+def test_the_same_request_respelled_is_free(session: Session, shell: Any, photo: bytes) -> None:
     """A prompt with no-break spaces, an image by its URI, a job in place of its clip."""
     fox = Path.cwd() / "fox.png"
     fox.write_bytes(photo)
@@ -334,9 +322,7 @@ def test_the_same_request_in_another_spelling_is_free(
     assert [note[:6] for _, note in notes(quoted)] == ["saved "] * 3
 
 
-def test_a_request_of_an_earlier_version_is_free(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_earlier_fingerprint_is_free(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fingerprints by older rules are looked up, as when the cell runs."""
     path = save("%%kling\nA fox")
     intent = JobRecord(

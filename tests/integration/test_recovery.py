@@ -41,14 +41,6 @@ def lost(world: World, prompt: str = "A red fox") -> tuple[Job, str]:
     return job, world.account.tasks()[-1].task_id
 
 
-def other_session(world: World) -> World:
-    """The same world after the kernel was killed and started again."""
-    world.ledger.close()
-    world.ledger = Ledger(world.ledger.folder, clock=world.clock)
-    world.context = world.context_with(ledger=world.ledger)
-    return world
-
-
 def test_what_is_left(world: World) -> None:
     """Running tasks of any session; of this service only."""
     accepted, _ = world.submit("One"), lost(world, "Two")
@@ -57,7 +49,10 @@ def test_what_is_left(world: World) -> None:
     )
     world.ledger.advance(stranger.id, Stage.SENDING)
     world.ledger.advance(stranger.id, Stage.ACCEPTED, task_id="live-task")
-    left = asyncio.run(recovery(other_session(world)).left_rows())
+    world.ledger.close()
+    world.ledger = Ledger(world.ledger.folder, clock=world.clock)
+    world.context = world.context_with(ledger=world.ledger)
+    left = asyncio.run(recovery(world).left_rows())
     assert [row.id for row in left] == [accepted.id]
     assert left[0].owner == world.ledger.owner
 
@@ -69,9 +64,7 @@ def test_what_is_left(world: World) -> None:
         ("download-404", 8, Stage.EXPIRED, Stage.SUCCEEDED),
     ],
 )
-def test_a_job_is_polled_again(
-    world: World, fault: str, times: int, ended: Stage, again: Stage
-) -> None:
+def test_revive(world: World, fault: str, times: int, ended: Stage, again: Stage) -> None:
     """A person may have the service asked again about what was given up."""
     world.account.inject(fault, times=times)
     job = world.submit()
@@ -249,21 +242,15 @@ def test_adopting_in_the_first_moments(world: World, monkeypatch: pytest.MonkeyP
     assert again.result(0).path.is_file()
 
 
-def made_elsewhere(world: World) -> tuple[World, str]:
-    """A task that was made in another folder of the same account, and that folder."""
-    other = World(world.ledger.folder.parent / "other")
-    other.context = other.context_with(client=world.context.client)
-    job = other.submit("Made elsewhere")
-    return other, other.ledger.row(job.id).task_id
-
-
 @pytest.mark.parametrize("stage", [Stage.ACCEPTED, Stage.SAVED])
 def test_a_job_that_has_its_task_is_given_no_other(world: World, stage: Stage) -> None:
     """Nor is its id written over."""
     job = world.submit()
     if stage is Stage.SAVED:
         world.follow(job)
-    other, task_id = made_elsewhere(world)
+    other = World(world.ledger.folder.parent / "other")
+    other.context = other.context_with(client=world.context.client)
+    task_id = other.ledger.row(other.submit("Made elsewhere").id).task_id
     before = world.ledger.row(job.id)
     with pytest.raises(LedgerError, match=rf"is {stage}; only unknown.*%kling adopt {task_id}` al"):
         adopt(world, task_id, job.id)

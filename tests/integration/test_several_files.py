@@ -158,9 +158,7 @@ def test_a_clip_of_another_length_is_kept_where_it_is_the_only_one(
     assert job.result(0).path.read_bytes() == clips["short"]
 
 
-def test_a_host_that_cannot_be_reached_is_waited_for(
-    world: World, result: Put, clips: Clips
-) -> None:
+def test_an_unreachable_host_is_tried_again(world: World, result: Put, clips: Clips) -> None:
     """Another file that is gone does not end the job while the clip may still come."""
     found = result({COVER: 404, FIRST: -1})
     job = world.submit()
@@ -174,9 +172,7 @@ def test_a_host_that_cannot_be_reached_is_waited_for(
     assert job.result(0).path.read_bytes() == clips["long"]
 
 
-def test_a_kernel_that_dies_before_the_files_are_here_loses_none(
-    world: World, result: Put, clips: Clips
-) -> None:
+def test_a_kernel_that_dies_before_the_download(world: World, result: Put, clips: Clips) -> None:
     """The ledger has every URL: the next kernel fetches all, though the record is gone."""
     found = result({COVER: clips["cover"], FIRST: clips["long"], SECOND: clips["short"]})
     job = world.submit()
@@ -197,9 +193,7 @@ def test_a_kernel_that_dies_before_the_files_are_here_loses_none(
     assert [other.read_bytes() for other in clip.others] == [clips["short"]]
 
 
-def test_a_job_of_an_earlier_version_learns_the_other_files(
-    world: World, result: Put, clips: Clips
-) -> None:
+def test_a_job_of_an_earlier_version(world: World, result: Put, clips: Clips) -> None:
     """Its row has one URL, that of an image, for which it was given up; resuming asks again."""
     found = result({COVER: clips["cover"]})
     job = made(world)
@@ -211,9 +205,7 @@ def test_a_job_of_an_earlier_version_learns_the_other_files(
     assert follow(world, job).result(0).path.read_bytes() == clips["long"]
 
 
-def test_a_further_clip_that_is_late_is_asked_for_again(
-    world: World, result: Put, clips: Clips
-) -> None:
+def test_a_late_further_clip_is_requested_again(world: World, result: Put, clips: Clips) -> None:
     """A further file is retried a few times; the card names a missing one; the clip is saved."""
     found = result({FIRST: clips["long"], SECOND: 503})
     job = made(world)
@@ -223,9 +215,7 @@ def test_a_further_clip_that_is_late_is_asked_for_again(
     assert job.result(0).others == ()
 
 
-def test_a_further_clip_that_is_there_is_not_fetched_over(
-    world: World, result: Put, clips: Clips
-) -> None:
+def test_a_saved_further_clip_is_not_replaced(world: World, result: Put, clips: Clips) -> None:
     """When the clip itself is fetched again; a person may have edited the other one."""
     result({FIRST: clips["long"], SECOND: clips["short"]})
     job = made(world)

@@ -79,7 +79,7 @@ def test_what_is_sent_is_claimed_before(world: World) -> None:
     assert world.others.dropped == []
 
 
-def test_another_folder_pays_first(
+def test_paid_in_another_folder(
     world: World, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have paid while this one uploaded: then nothing is sent, and the row ends so."""

@@ -558,9 +558,7 @@ def square(shade: int) -> Image.Image:
     return Image.new("RGB", (400, 400), (shade, 0, 0))
 
 
-def test_a_copy_of_a_video_is_kept(
-    session: Session, account: EmulatedAccount, tmp_path: Path
-) -> None:
+def test_a_copy_of_a_video(session: Session, account: EmulatedAccount, tmp_path: Path) -> None:
     """The original may go; the take has the same length, price and thumbnail."""
     walk = tmp_path / "walk.mp4"
     walk.write_bytes(video())

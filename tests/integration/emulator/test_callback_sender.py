@@ -161,9 +161,7 @@ def test_a_redirect_is_not_followed(start: Start, receiver: Receiver) -> None:
         "nonsense",
     ],
 )
-def test_only_this_machine_is_called(
-    start: Start, url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_only_loopback_is_called(start: Start, url: str, caplog: pytest.LogCaptureFixture) -> None:
     """The task is created; the log says that no callback is sent, without the URL."""
     caplog.set_level(logging.INFO, "kling_nb.emulator")
     service = start(limits=QUICK)
@@ -175,7 +173,7 @@ def test_only_this_machine_is_called(
     assert url not in caplog.text
 
 
-def test_a_proxy_is_not_asked(
+def test_no_proxy_is_used(
     start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the environment names is for other addresses."""
