@@ -17,7 +17,15 @@ from PIL import Image
 from kling_nb.core.job_state import Saved
 from kling_nb.storage.ledger import Ledger
 from tests.support.html_states import NOW
-from tests.support.service import EASY, KEY, Served, World, serve
+from tests.support.service import (
+    EASY,
+    KEY,
+    LiveAccount,
+    Served,
+    World,
+    emulated_account,
+    serve,
+)
 
 OURS = ("KIE_", "KLING_")
 
@@ -121,6 +129,20 @@ def session(
         default_session, "_given", {"folder": tmp_path / "clips", "emulator_seconds": 0.05}
     )
     return session
+
+
+@pytest.fixture
+def account(session: Any) -> Any:
+    """The account of the default session's emulator."""
+    return emulated_account(session)
+
+
+@pytest.fixture
+def live(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LiveAccount]:
+    """A live account for several folders; a clip takes ten minutes, or the fixture's parameter."""
+    account = LiveAccount(tmp_path, getattr(request, "param", 600))
+    yield account
+    account.close()
 
 
 @pytest.fixture

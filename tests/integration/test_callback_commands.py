@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from kling_nb.errors import ConfigurationError, InvalidInput
-from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
-from tests.support.shells import open_shell, texts
+from tests.support.shells import texts
 
 
 @pytest.fixture
-def session(
-    open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Session]:
-    """Open the default session."""
-    session = open_session()
-    monkeypatch.setattr(default_session, "_current", session)
+def session(session: Session) -> Iterator[Session]:
+    """The default session; its listener ends with the test."""
     yield session
     session.callback_urls.stop()
-
-
-@pytest.fixture
-def shell() -> Iterator[Any]:
-    """Open a notebook's shell."""
-    with open_shell("notebook") as shell:
-        yield shell
-
-
-@pytest.fixture
-def command(shell: Any, session: Session) -> Commands:
-    """Return the commands of the shell."""
-    return Commands(shell)
 
 
 def test_listen_and_stop(shell: Any, command: Commands, session: Session) -> None:
     """The handle is shown; the status says where; `off` ends it."""
     command.run("listen")
     listening = session.callback_urls.listening
-    assert listening is not None
     assert "Listening for callbacks at http://127.0.0.1:" in texts(shell)[-1]
     command.run("")
     assert f"listening at {listening.url}" in texts(shell)[-1]
@@ -59,11 +39,6 @@ def test_a_wrong_address_is_refused(command: Commands) -> None:
     """The error names it, and nothing listens."""
     with pytest.raises(ConfigurationError, match="is not an address"):
         command.run("listen --url tunnel.example")
-
-
-def test_help_names_it(command: Commands) -> None:
-    """The line has its options."""
-    assert "listen [--url URL] [--port N] [--jupyter] [off]" in command.help_text()
 
 
 def test_off_takes_no_options(command: Commands, session: Session) -> None:

@@ -1,4 +1,4 @@
-"""What a notification does: it brings back a lost id, makes us ask, and nothing else."""
+"""What a callback does: it brings back a lost id, makes us ask, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from kling_nb.core.job_state import Stage
-from kling_nb.emulator import EmulatedAccount
-from kling_nb.errors import NotSent, UnreadableAnswer
+from kling_nb.errors import NotSent
 from kling_nb.jobs import callback_inbox
 from kling_nb.jobs.callback_inbox import is_for
 from kling_nb.jobs.job import Job
@@ -26,26 +24,12 @@ from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage.callback_store import CallbackStore, StoredCallback
 from kling_nb.storage.ledger import Ledger
 from tests.support.controllers import StubController
-from tests.support.service import sent_row
-
-Open = Callable[..., Session]
+from tests.support.service import Open, emulated_account, sent_row
 
 PATIENCE_S = 30.0
 URL = "https://my.example/done?user=7"
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WISH = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"}, callback_url=URL)
-
-
-@pytest.fixture
-def session(open_session: Open) -> Session:
-    """A session with a quick emulator."""
-    return open_session()
-
-
-def emulated_account(session: Session) -> EmulatedAccount:
-    """What the emulator of the session knows."""
-    assert session.emulator is not None
-    return session.emulator.account
 
 
 def ask(session: Session, prompt: str = "A red fox") -> Job:
@@ -54,7 +38,7 @@ def ask(session: Session, prompt: str = "A red fox") -> Job:
 
 
 def lose(session: Session) -> tuple[Job, str, str]:
-    """A job whose answer is lost; the task's id and the nonce that only the service has."""
+    """A job with a lost answer; its task id and the token that only the service has."""
     emulated_account(session).inject("lose-answer")
     job = ask(session)
     assert session.ledger.row(job.id).stage is Stage.UNKNOWN
@@ -63,57 +47,30 @@ def lose(session: Session) -> tuple[Job, str, str]:
 
 
 def body(task_id: str, state: str = "success") -> bytes:
-    """A notification as the service posts it."""
+    """A callback as the service posts it."""
     return json.dumps({"code": 200, "data": {"taskId": task_id, "state": state}}).encode()
 
 
-def test_a_callback_brings_back_a_lost_task(session: Session) -> None:
-    """Adopted by its id, followed, saved: one task in all."""
+@pytest.mark.parametrize("state", ["success", "fail"])
+def test_a_callback_brings_back_a_lost_task(session: Session, state: str) -> None:
+    """Adopted by its id and saved, whatever state the callback reports: one task in all."""
     lost, task_id, nonce = lose(session)
-    job = session.receive_callback(body(task_id), nonce)
-    assert job is not None
+    job = session.receive_callback(body(task_id, state), nonce)
     assert job.id == lost.id
     assert job.result(PATIENCE_S).task_id == task_id
     assert emulated_account(session).count_tasks() == 1
 
 
-def test_a_callback_is_not_believed(session: Session) -> None:
-    """It says failed; the service, asked, makes the clip."""
-    _, task_id, nonce = lose(session)
-    job = session.receive_callback(body(task_id, "fail"), nonce)
-    assert job is not None
-    assert job.result(PATIENCE_S).path.is_file()
-
-
 @pytest.mark.parametrize("nonce", ["", "guessed"])
 def test_without_the_nonce_nothing_happens(session: Session, nonce: str) -> None:
-    """Anybody may know the task's id."""
+    """A task id is no secret."""
     lost, task_id, _ = lose(session)
     assert session.receive_callback(body(task_id), nonce) is None
     assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
 
 
-def test_a_task_that_the_service_does_not_know(session: Session) -> None:
-    """The nonce alone adopts nothing."""
-    lost, _, nonce = lose(session)
-    assert session.receive_callback(body("0" * 32), nonce) is None
-    assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
-
-
-def test_a_task_of_another_job(session: Session) -> None:
-    """It has a row already, and stays there."""
-    other = session.text_to_video("Another fox")
-    lost, _, nonce = lose(session)
-    task_id = session.ledger.row(other.id).task_id
-    assert session.receive_callback(body(task_id), nonce) is None
-    assert session.ledger.row(lost.id).stage is Stage.UNKNOWN
-    assert session.ledger.row(other.id).task_id == task_id
-
-
 @pytest.mark.parametrize("fault", ["lose-answer", "create-502", ""])
-def test_a_callback_is_quicker_than_the_answer(
-    session: Session, monkeypatch: pytest.MonkeyPatch, fault: str
-) -> None:
+def test_early_callbacks(session: Session, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """It comes while createTask is still open: whatever the answer is, the task is this job's."""
     client, sent, go = session._context.client, threading.Event(), threading.Event()
     create = client.create_task
@@ -148,46 +105,11 @@ def test_a_callback_to_a_forgotten_job(session: Session) -> None:
     lost, task_id, nonce = lose(session)
     session.forget(lost.id, yes=True)
     job = session.receive_callback(body(task_id), nonce)
-    assert job is not None
     assert job.id != lost.id
     assert job.result(PATIENCE_S).task_id == task_id
     session.receive_callback(body(task_id), nonce)
     assert len(session.ledger.rows()) == 2
     assert sum(expense.credits or 0 for expense in session.expenses()) == 55
-
-
-def test_what_is_no_notification(session: Session) -> None:
-    """An error, and nothing else."""
-    _, _, nonce = lose(session)
-    with pytest.raises(UnreadableAnswer):
-        session.receive_callback(b"hello", nonce)
-
-
-def test_each_job_has_its_own_nonce_and_the_same_request_is_the_same(session: Session) -> None:
-    """The fingerprint knows nothing of it, nor of the address."""
-    first, second = ask(session, "One"), ask(session, "Two")
-    nonces = {session.ledger.row(job.id).nonce for job in (first, second)}
-    assert len(nonces) == 2
-    assert min(map(len, nonces)) >= 20
-    assert session.text_to_video("One").id == first.id
-
-
-def test_without_a_callback_there_is_no_nonce(session: Session) -> None:
-    """Nothing is sent that a person did not ask for."""
-    job = session.text_to_video("A red fox")
-    assert session.ledger.row(job.id).nonce == ""
-    assert emulated_account(session).tasks()[0].callback_url == ""
-
-
-def test_a_job_that_is_over_is_left_alone(session: Session) -> None:
-    """A one-time value is good for one end, even where the file is gone since."""
-    job = ask(session)
-    clip = job.result(PATIENCE_S)
-    clip.path.unlink()
-    row = session.ledger.row(job.id)
-    assert session.receive_callback(body(row.task_id), row.nonce) is None
-    assert session.ledger.row(job.id) == row
-    assert not clip.path.exists()
 
 
 def test_a_running_job_is_asked_about_at_once(session: Session) -> None:
@@ -206,30 +128,24 @@ def test_a_running_job_is_asked_about_at_once(session: Session) -> None:
 
 
 def post(session: Session, nonce: str, *bodies: bytes) -> None:
-    """Leave notifications in the folder, as whoever listened there did."""
+    """Store callbacks in the folder, as a listener does."""
     for each in bodies:
         assert CallbackStore(session.ledger.folder).post(nonce, each, AT)
 
 
 def waiting(session: Session) -> set[str]:
-    """The values that letters wait for."""
+    """The tokens of stored callbacks."""
     return CallbackStore(session.ledger.folder).callback_tokens()
 
 
-def another_kernel(open_session: Open, session: Session, **given: Any) -> Session:
-    """The next session of the folder, after the first has ended."""
-    session.close()
-    return open_session(**given)
-
-
-def test_a_letter_brings_a_lost_job_back_without_a_listener(
-    session: Session, open_session: Open
-) -> None:
-    """The next kernel takes it up: it is one of those that `resume` gives back."""
+@pytest.mark.parametrize("by_id", [False, True])
+def test_the_next_kernel_adopts_a_task(session: Session, open_session: Open, by_id: bool) -> None:
+    """The next kernel resumes it, alone or with all others."""
     lost, task_id, nonce = lose(session)
     post(session, nonce, b'{"data": {"taskId": "forged"}}', body(task_id))
-    later = another_kernel(open_session, session)
-    [job] = later.resume()
+    session.close()
+    later = open_session()
+    [job] = later.resume(lost.id) if by_id else later.resume()
     assert job.id == lost.id
     assert job.result(PATIENCE_S).task_id == task_id
     assert waiting(later) == set()
@@ -237,54 +153,42 @@ def test_a_letter_brings_a_lost_job_back_without_a_listener(
     assert later.resume() == []
 
 
-def test_one_job_is_resumed_with_what_its_letter_tells(
-    session: Session, open_session: Open
-) -> None:
-    """It is asked for by its id, and others' letters are heard on the way."""
-    lost, task_id, nonce = lose(session)
-    post(session, nonce, body(task_id))
-    later = another_kernel(open_session, session)
-    [job] = later.resume(lost.id)
-    assert job.result(PATIENCE_S).task_id == task_id
-
-
-def test_a_letter_to_a_job_that_goes_on_gives_one_handle(
-    session: Session, open_session: Open
-) -> None:
-    """It is taken up once, and the letter is not believed."""
-    emulated_account(session)
-    slow = another_kernel(open_session, session, emulator_seconds=3600)
+def test_a_running_job_has_one_handle(session: Session, open_session: Open) -> None:
+    """It is taken up once, and the callback is not believed."""
+    session.close()
+    slow = open_session(emulator_seconds=3600)
     row = slow.ledger.row(ask(slow).id)
     post(slow, row.nonce, body(row.task_id))
-    later = another_kernel(open_session, slow, emulator_seconds=3600)
+    slow.close()
+    later = open_session(emulator_seconds=3600)
     [job] = later.resume()
     assert (job.id, job.done()) == (row.id, False)
     assert waiting(later) == set()
 
 
-def test_a_letter_of_a_task_that_is_not_there_changes_nothing(
-    session: Session, open_session: Open
-) -> None:
+def test_an_unknown_task_changes_nothing(session: Session, open_session: Open) -> None:
     """It made us ask, and the service does not know it."""
     lost, _, nonce = lose(session)
     post(session, nonce, b'{"data": {"taskId": "forged", "state": "success"}}')
-    later = another_kernel(open_session, session)
+    session.close()
+    later = open_session()
     assert later.resume() == []
     assert later.ledger.row(lost.id).stage is Stage.UNKNOWN
     assert waiting(later) == set()
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_letter_that_cannot_be_acted_on_stays(
+def test_an_unprocessed_callback_stays(
     session: Session, open_session: Open, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
-    """No network, or one that says nothing: it is heard the next time, and nobody waits for it."""
+    """No network, or no answer: it is processed the next time; `resume` does not wait."""
     _, task_id, nonce = lose(session)
-    slow = another_kernel(open_session, session, emulator_seconds=3600)
+    session.close()
+    slow = open_session(emulator_seconds=3600)
     running = ask(slow, "Another fox")
     post(slow, nonce, body(task_id))
-    later = another_kernel(open_session, slow, emulator_seconds=3600)
-
+    slow.close()
+    later = open_session(emulator_seconds=3600)
     asked = []
 
     async def hear(_body: bytes, nonce: str) -> Job:
@@ -308,10 +212,11 @@ def test_a_fault_of_ours_does_not_come_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is in the log, and the letter is thrown away."""
+    """It is in the log, and the callback is discarded."""
     _, task_id, nonce = lose(session)
     post(session, nonce, body(task_id))
-    later = another_kernel(open_session, session)
+    session.close()
+    later = open_session()
 
     async def hear(_body: bytes, _nonce: str) -> Job:
         raise RuntimeError("a slip")
@@ -340,7 +245,7 @@ def letter(nonce: str = "n") -> StoredCallback:
         ("live", (Stage.ACCEPTED,), False),
     ],
 )
-def test_letters_of_its_own_jobs(
+def test_own_callbacks(
     session: Session, service: str, steps: tuple[Stage, ...], mine: bool
 ) -> None:
     """Also while the request is still being answered; not those of the other service."""
@@ -350,7 +255,7 @@ def test_letters_of_its_own_jobs(
 
 
 def test_letters_of_another_kernel(session: Session) -> None:
-    """They are its own as long as it lives, and then whoever looks takes them."""
+    """They are its own as long as it lives; then any session may process them."""
     other = Ledger(session.ledger.folder)
     sent_row(other, Stage.ACCEPTED)
     assert not is_for(session.ledger, session.service, letter(), AT + timedelta(days=1))
@@ -359,7 +264,7 @@ def test_letters_of_another_kernel(session: Session) -> None:
 
 
 def test_a_lost_job_of_another_kernel(session: Session) -> None:
-    """Nobody follows it: after a while whoever looks brings it back."""
+    """No session polls it: after a while any session may adopt it."""
     other = Ledger(session.ledger.folder)
     sent_row(other, Stage.UNKNOWN)
     assert not is_for(session.ledger, session.service, letter(), AT + timedelta(seconds=1))

@@ -39,7 +39,7 @@ OpenCard = Callable[..., tuple[Any, Job, Card]]
 
 
 class Pages:
-    """What the pages of the hub are told, and what they say."""
+    """What the hub sends to its pages, and their messages."""
 
     def __init__(self, hub: Hub) -> None:
         self.told: list[dict[str, Any]] = []
@@ -96,9 +96,11 @@ def open_card(pages: Pages) -> Iterator[OpenCard]:
         shell.__exit__(None, None, None)
 
 
-def finish(job: Job, saved: Saved) -> None:
-    """End a job with its clip."""
+def finish(job: Job, saved: Saved, shown: Card | None = None) -> None:
+    """End a job with its clip, and wait until its card has shown it."""
     job.finish(saved, Clip(job.record, saved.clip, saved.task_id, "", saved.credits, NOW))
+    if shown is not None:
+        shown.settled.result(PATIENCE_S)
 
 
 def until(seen: Callable[[], Any]) -> Any:
@@ -124,8 +126,7 @@ def test_a_card_ends_with_the_clip(
 ) -> None:
     """In each front end, and then it is settled."""
     shell, job, opened = open_card(place)
-    finish(job, saved)
-    opened.settled.result(PATIENCE_S)
+    finish(job, saved, opened)
     if place == "terminal":
         told = capsys.readouterr().out
         assert told.count("Saved") == 1
@@ -141,8 +142,7 @@ def test_only_pages_that_live_are_told(open_card: OpenCard, pages: Pages, saved:
     """A headless run and a terminal have no place, and their HTML names no hub."""
     for place in ("headless", "terminal"):
         shell, job, opened = open_card(place)
-        finish(job, saved)
-        opened.settled.result(PATIENCE_S)
+        finish(job, saved, opened)
         assert not any("data-kling-hub" in html for html in htmls(shell))
     assert pages.told == []
 
@@ -150,8 +150,7 @@ def test_only_pages_that_live_are_told(open_card: OpenCard, pages: Pages, saved:
 def test_a_notebook_has_one_output_without_any_widget(open_card: OpenCard, saved: Saved) -> None:
     """Whatever is saved shows itself without a kernel."""
     shell, job, opened = open_card("notebook")
-    finish(job, saved)
-    opened.settled.result(PATIENCE_S)
+    finish(job, saved, opened)
     assert len([output for output in shell.display_pub.outputs if not output["update"]]) == 1
     assert not any(comm.VIEW_MIME in output["data"] for output in shell.display_pub.outputs)
 
@@ -173,9 +172,7 @@ def test_a_card_ends_with_a_failure(open_card: OpenCard) -> None:
 
 
 @pytest.mark.parametrize("shown_late", [False, True])
-def test_the_verdict_on_a_lost_answer_comes_later(
-    open_card: OpenCard, pages: Pages, shown_late: bool
-) -> None:
+def test_a_verdict_comes_later(open_card: OpenCard, pages: Pages, shown_late: bool) -> None:
     """The card is drawn anew with it, also where it was shown when the answer was lost already."""
     lost = replace(html_states.UNKNOWN, evidence=NO_EVIDENCE)
     if shown_late:
@@ -190,7 +187,7 @@ def test_the_verdict_on_a_lost_answer_comes_later(
 
 
 def test_a_finished_job_is_one_display(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
-    """Complete at once: no update, nobody observes; its buttons are there."""
+    """Complete at once: no update, no observer; its buttons are there."""
     shell, job, opened = open_card("notebook", saved)
     assert opened.settled.done()
     assert len(htmls(shell)) == 1
@@ -199,9 +196,7 @@ def test_a_finished_job_is_one_display(open_card: OpenCard, pages: Pages, saved:
     assert 'data-kling-do="take"' in pages.actions[-1]
 
 
-def test_a_terminal_is_told_changes_only(
-    open_card: OpenCard, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_terminal_prints_changes(open_card: OpenCard, capsys: pytest.CaptureFixture[str]) -> None:
     """The same state again prints nothing."""
     _, job, _ = open_card("terminal")
     before = capsys.readouterr().out
@@ -223,9 +218,7 @@ def test_a_waiting_job_sends_nothing(open_card: OpenCard, pages: Pages) -> None:
     assert (len(texts(shell)), len(pages.told)) == before
 
 
-def test_another_word_of_the_service_is_an_update_and_no_new_foot(
-    open_card: OpenCard, pages: Pages
-) -> None:
+def test_another_state_word_is_one_update(open_card: OpenCard, pages: Pages) -> None:
     """The badge changes; the bar goes on by itself."""
     shell, job, _ = open_card("notebook")
     before = len(pages.told)
@@ -236,9 +229,7 @@ def test_another_word_of_the_service_is_an_update_and_no_new_foot(
     assert len(pages.told) == before
 
 
-def test_figures_that_move_are_told_now_and_then(
-    open_card: OpenCard, pages: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_throttling(open_card: OpenCard, pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most every two seconds, however many pieces arrive."""
     now = [1000.0]
     monkeypatch.setattr(entries, "time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -260,9 +251,7 @@ def test_the_record_has_the_task_id_before_the_clip(open_card: OpenCard) -> None
     assert WAITING.task_id in updates_of(shell, 0)[-1]["text/plain"]
 
 
-def test_a_job_that_ends_while_its_card_is_made(
-    monkeypatch: pytest.MonkeyPatch, saved: Saved
-) -> None:
+def test_a_job_that_ends_early(monkeypatch: pytest.MonkeyPatch, saved: Saved) -> None:
     """The end between the display and the observer is not missed."""
     with open_shell("headless") as shell:
         job = Job(FACTS, WAITING, background_loop())
@@ -278,7 +267,7 @@ def test_a_job_that_ends_while_its_card_is_made(
 
 
 def test_a_click_detaches_the_job(open_card: OpenCard, pages: Pages) -> None:
-    """Once it is followed; a word or a job that nobody knows does nothing."""
+    """Once it is polled; an unknown word or job does nothing."""
     _, job, opened = open_card("notebook")
     stopped: list[bool] = []
     job.controller = StubController(detach=lambda: stopped.append(True) or True)
@@ -309,9 +298,7 @@ def takes(job: Job, saved: Saved) -> list[Job]:
     return made
 
 
-def test_another_take_comes_below_and_ends_in_its_place(
-    open_card: OpenCard, pages: Pages, saved: Saved
-) -> None:
+def test_another_take_is_shown_below(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
     """One output with both records, and both texts."""
     shell, job, _ = open_card("notebook", saved)
     made = takes(job, saved)
@@ -326,10 +313,8 @@ def test_another_take_comes_below_and_ends_in_its_place(
     assert "take 2" in last["text/plain"]
 
 
-def test_the_same_click_from_two_pages_is_one_task(
-    open_card: OpenCard, pages: Pages, saved: Saved
-) -> None:
-    """A turn is heard once, and a page that said it again is told where things stand."""
+def test_repeated_clicks_are_one_task(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
+    """A turn counts once; a page that repeats it gets the current state."""
     _, job, _ = open_card("notebook", saved)
     made = takes(job, saved)
     for _ in range(3):
@@ -341,10 +326,8 @@ def test_the_same_click_from_two_pages_is_one_task(
     until(lambda: len(made) == 2)
 
 
-def test_while_a_take_is_asked_for_the_button_is_off(
-    open_card: OpenCard, pages: Pages, saved: Saved
-) -> None:
-    """All pages are told so before the service is asked."""
+def test_the_button_is_off_during_a_take(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
+    """All pages show it before the request is sent."""
     _, job, _ = open_card("notebook", saved)
     before: list[str] = []
 
@@ -394,7 +377,7 @@ def test_a_click_resumes_in_the_same_place(
     assert asked == [FACTS.id]
 
 
-def test_a_click_resumes_in_the_jobs_own_session(
+def test_a_click_resumes_in_its_session(
     open_card: OpenCard, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The default one may be of another folder; it is asked only where the own one is closed."""
@@ -483,39 +466,36 @@ def test_a_large_clip_is_a_poster_until_its_preview_is_made(
     assert len(threads) == 1
 
 
-def test_a_headless_run_waits_for_the_preview(
+def test_headless_previews(
     open_card: OpenCard, large: Saved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes after the cell is not saved there."""
     monkeypatch.setattr(clips, "make_preview", lambda *_, **__: b"the preview")
     shell, job, opened = open_card("headless")
-    finish(job, large)
-    opened.settled.result(PATIENCE_S)
+    finish(job, large, opened)
     (update,) = updates_of(shell, 0)
     assert "<video" in update["text/html"]
     shell, _, opened = open_card("headless", large)
     assert "<video" in htmls(shell)[0]
 
 
-def test_a_terminal_needs_no_preview(
+def test_no_preview_in_terminals(
     open_card: OpenCard, large: Saved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It prints words."""
     monkeypatch.setattr(clips, "make_preview", None)
     _, job, opened = open_card("terminal")
-    finish(job, large)
-    opened.settled.result(PATIENCE_S)
+    finish(job, large, opened)
 
 
 def test_a_card_outlives_its_hub(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
-    """Somebody closed all widgets: with its next record the card is at home in the new hub."""
+    """After `Widget.close_all` the next record of the card belongs to the new hub."""
     shell, job, opened = open_card("notebook")
     comm.hub().close()
-    finish(job, saved)
-    opened.settled.result(PATIENCE_S)
-    assert f'data-kling-hub="{comm.hub().hub_id}"' in htmls_bundle(shell)["text/html"]
+    finish(job, saved, opened)
+    assert f'data-kling-hub="{comm.hub().hub_id}"' in updates_of(shell, 0)[-1]["text/html"]
     told = Pages(comm.hub())
-    place = re.findall(r'data-kling-place="(\w+)"', htmls_bundle(shell)["text/html"])[0]
+    place = re.findall(r'data-kling-place="(\w+)"', updates_of(shell, 0)[-1]["text/html"])[0]
     comm.hub()._handle_custom_msg({"do": "seen", "places": {place: 0}}, [])
     until(lambda: told.told and "bundle" in told.told[-1])
 
@@ -538,19 +518,10 @@ def test_a_file_that_is_gone_is_said(open_card: OpenCard, pages: Pages, saved: S
     assert "0 credits" in pages.actions[-1]
 
 
-def htmls_bundle(shell: Any) -> dict[str, Any]:
-    """What the output shows now."""
-    bundle: dict[str, Any] = updates_of(shell, 0)[-1]
-    return bundle
-
-
-def test_a_page_that_is_behind_gets_the_record(
-    open_card: OpenCard, pages: Pages, saved: Saved
-) -> None:
+def test_an_old_page_gets_the_record(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
     """And one that is not gets the foot only."""
     shell, job, opened = open_card("notebook")
-    finish(job, saved)
-    opened.settled.result(PATIENCE_S)
+    finish(job, saved, opened)
     newest = int(re.findall(r'data-kling-version="(\d+)"', htmls(shell)[-1])[0])
     pages.see(newest)
     until(lambda: len(pages.told) >= 3)
@@ -558,7 +529,7 @@ def test_a_page_that_is_behind_gets_the_record(
     pages.see(newest - 1)
     bundle = until(lambda: pages.told[-1].get("bundle"))
     assert "run the cell once more (0 credits)" in pages.told[-1]["missed"]
-    assert bundle == htmls_bundle(shell)
+    assert bundle == updates_of(shell, 0)[-1]
     html = bundle["text/html"]
     assert "data:video/mp4" in html
     assert f'data-kling-version="{newest}"' in html
@@ -593,8 +564,7 @@ def test_a_display_that_breaks_still_settles(
         raise RuntimeError("no display")
 
     monkeypatch.setattr(card, "card_bundle", broken)
-    finish(job, saved)
-    opened.settled.result(PATIENCE_S)
+    finish(job, saved, opened)
     until(lambda: "no display" in caplog.text)
     assert job.result().path == Path(saved.clip.path)
 

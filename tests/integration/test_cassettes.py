@@ -97,11 +97,8 @@ def call(method: str, *given: Any) -> Callable[[SessionFactory], None]:
 def test_another_request_does_not_replay(
     factory: SessionFactory, name: str, run: Callable[[SessionFactory], None], path: str
 ) -> None:
-    """A changed prompt, sound, length, picture, file name, type, query or URL is no match."""
-    with (
-        cassette(name),
-        pytest.raises(CannotOverwriteExistingCassetteException) as caught,
-    ):
+    """A changed prompt, sound, length, image, file name, type, query or URL is no match."""
+    with cassette(name), pytest.raises(CannotOverwriteExistingCassetteException) as caught:
         run(factory)
     assert caught.value.failed_request.path.startswith(path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from kling_nb.models.spec import ModelSpec, Parameter, validate
 from kling_nb.notebook.magics import KlingMagics
 from tests.support.reels import sound, video
 from tests.support.sample_requests import BROKEN, body_of, given_of, least
+from tests.support.service import Open
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
 PATIENCE_S = 120
@@ -32,7 +32,7 @@ PLACES = {"image": "https://example.com/a.png", "video": "https://example.com/a.
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[Medium, Path]:
-    """A picture, a video of 4 s and a sound of 3 s that every model takes."""
+    """An image, a video of 4 s and a sound of 3 s that every model takes."""
     folder = tmp_path_factory.mktemp("files")
     found: dict[Medium, Path] = {
         "image": folder / "fox.png", "video": folder / "dance.mp4", "audio": folder / "speech.wav",
@@ -53,7 +53,7 @@ def with_files(spec: ModelSpec, files: dict[Medium, Path]) -> dict[str, Any]:
 
 
 def sent(parameter: Parameter, value: Any) -> Any:
-    """A value as it would be sent if nobody had looked at it."""
+    """A value as it would be sent without validation."""
     match parameter.kind:
         case Media(as_list=True):
             return [PLACES["image"]] * (len(value) if isinstance(value, list) else 1)
@@ -122,9 +122,7 @@ def test_the_emulator_refuses_a_field_that_the_model_does_not_have(spec: ModelSp
 
 
 @SPECS
-def test_a_clip_comes_back(
-    spec: ModelSpec, open_session: Callable[..., Session], files: dict[Medium, Path]
-) -> None:
+def test_a_clip_comes_back(spec: ModelSpec, open_session: Open, files: dict[Medium, Path]) -> None:
     """Every field of the sample, with files: uploaded, accepted, made, saved, at our price."""
     session = open_session()
     before = session.balance()
@@ -146,7 +144,6 @@ def test_its_cell_costs_nothing(
     line, _, body = row.cell.partition("\n")
     magics = KlingMagics(shell)
     again = magics.run_cell(line.removeprefix("%%kling"), body)
-    assert again is not None
     again.result(PATIENCE_S)
     assert [each.id for each in session.jobs()] == [row.id]
     assert write_cell(spec, with_files(spec, files)) == row.cell

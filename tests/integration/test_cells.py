@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from kling_nb.models.records import Column, Records
 from kling_nb.models.spec import ModelSpec, Parameter, validate
 from tests.support.sample_requests import given_of
 
+FAMILY = CATALOGUE["kling-3.0/video"]
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
 
 
@@ -41,38 +43,34 @@ def read_back(cell: str) -> Cell:
 # --- reading -----------------------------------------------------------------------------------
 
 
-def test_the_readmes_cell_reads() -> None:
-    """Every option of the example, short and long, lands in its place."""
-    cell = read_cell("-i fox.png -d 5 --sound -o fox", "A red fox\n", {})
-    assert cell == Cell(
-        spec=IMAGE_TO_VIDEO,
-        values={"image": "fox.png", "duration": "5", "sound": True, "prompt": "A red fox\n"},
-        output="fox",
-    )
-
-
-def test_a_bare_line_is_text_to_video() -> None:
-    """Without an image the model is the one that needs none; nothing else is set."""
-    assert read_line("") == Cell(spec=TEXT_TO_VIDEO, values={})
-
-
-@pytest.mark.parametrize("line", ["-i x", "--image x", "--image=x", "-ix"])
-def test_an_image_chooses_image_to_video(line: str) -> None:
-    """However the image is written, the model fits it."""
-    assert read_line(line) == Cell(spec=IMAGE_TO_VIDEO, values={"image": "x"})
-
-
-def test_a_model_can_be_named() -> None:
-    """What is asked for by name is what is used."""
-    assert read_line(f"-m {TEXT_TO_VIDEO.name}").spec is TEXT_TO_VIDEO
+@pytest.mark.parametrize(
+    ("line", "spec", "values"),
+    [
+        ("", TEXT_TO_VIDEO, {}),
+        *((line, IMAGE_TO_VIDEO, {"image": "x"}) for line in ("-i x", "--image=x", "-ix")),
+        ("-i fox.png -d 5 --sound", IMAGE_TO_VIDEO,
+         {"image": "fox.png", "duration": "5", "sound": True}),
+        (f"-m {TEXT_TO_VIDEO.name}", TEXT_TO_VIDEO, {}),
+        ("-m 3.0/video --shots mine", FAMILY, {"shots": "mine"}),
+        ("-m 3.0/video -i a.png -i b.png -d 5", FAMILY,
+         {"image": ["a.png", "b.png"], "duration": "5"}),
+        ("-m 3.0/video -i a.png b.png", FAMILY, {"image": ["a.png", "b.png"]}),
+        ("-m 3.0/video --image=a.png -i b.png", FAMILY, {"image": ["a.png", "b.png"]}),
+        ("-i a.png -i b.png", IMAGE_TO_VIDEO, {"image": ["a.png", "b.png"]}),
+    ],
+)  # fmt: skip
+def test_values_and_model_of_a_line(line: str, spec: ModelSpec, values: dict[str, Any]) -> None:
+    """A unique part names the model, or an image implies it; the validator counts images."""
+    assert read_line(line) == Cell(spec=spec, values=values)
 
 
 def test_the_cells_own_options() -> None:
-    """Waiting, take, dry run, embedding and callback are no values of the model."""
-    cell = read_line("-w --take 2 -n --embed never --callback https://x/y --no-sound")
+    """Output, waiting, take, dry run, embedding and callback are no values of the model."""
+    cell = read_line("-w --take 2 -n --embed never --callback https://x/y --no-sound -o fox")
     assert cell == Cell(
         spec=TEXT_TO_VIDEO,
         values={"sound": False},
+        output="fox",
         wait=True,
         take=2,
         dry_run=True,
@@ -87,35 +85,11 @@ def test_a_path_may_have_any_characters(path: str) -> None:
     assert read_line(f"--image={shlex.quote(path)}").values["image"] == path
 
 
-@pytest.mark.parametrize("line", ["-i a.png -i b.png", "-i a.png b.png", "--image=a.png -i b.png"])
-def test_several_pictures_are_given_one_after_the_other(line: str) -> None:
-    """Behind one option or behind several."""
-    cell = read_line(f"-m 3.0/video {line} -d 5")
-    assert cell.values == {"image": ["a.png", "b.png"], "duration": "5"}
-
-
-def test_a_second_picture_is_not_lost() -> None:
-    """Where only one is taken the validator says so; the last one does not just win."""
-    cell = read_line("-i a.png -i b.png")
-    assert cell.values == {"image": ["a.png", "b.png"]}
-
-
-def test_records_are_kept_as_they_are_written() -> None:
-    """Whether it is JSON or a variable's name is not for the line to know."""
-    assert read_line("-m 3.0/video --shots mine").values == {"shots": "mine"}
-
-
 @pytest.mark.parametrize("body", ["", "\n", "  \n "])
 def test_an_empty_body_is_no_prompt_where_none_is_needed(body: str) -> None:
     """Shots have their own words; a model that needs a prompt still says so."""
     assert "prompt" not in read_cell("-m 3.0/video --shots mine", body, {}).values
     assert read_cell("-i fox.png", body, {}).values["prompt"] == body
-
-
-def test_a_model_may_be_named_by_a_part() -> None:
-    """As far as only one has it."""
-    assert read_line("-m 3.0/video").spec.name == "kling-3.0/video"
-    assert "kling-3.0/motion-control" in mistake("-m motion-control")
 
 
 CONTINUED = "-i fox.png \\\n  -d 5 \\  \n  -n\nrain\nand snow"
@@ -158,9 +132,7 @@ def test_elsewhere_a_lost_backslash_is_told(monkeypatch: pytest.MonkeyPatch, pat
     ("written", "path"),
     [(r"my\ fox.png", "my fox.png"), (r"it\'s.png", "it's.png"), (r'"a\\b.png"', r"a\b.png")],
 )
-def test_elsewhere_escapes_stay_what_they_are(
-    monkeypatch: pytest.MonkeyPatch, written: str, path: str
-) -> None:
+def test_escapes_on_posix(monkeypatch: pytest.MonkeyPatch, written: str, path: str) -> None:
     """A backslash before a space, a quote or another backslash means something."""
     monkeypatch.setattr(cells, "ESCAPE", "\\")
     assert read_line(f"-i {written}").values["image"] == path
@@ -170,14 +142,31 @@ def test_elsewhere_escapes_stay_what_they_are(
 
 
 @pytest.mark.parametrize(
-    ("line", "close"),
-    [("--imag fox.png", "--image"), ("--duraton=5", "--duration"), ("--sounds", "--sound")],
+    ("line", "message"),
+    [
+        *((f"--imag{end}", "did you mean --image?") for end in ("", " x.png", "=x.png")),
+        ("--duraton=5", "did you mean --duration?"),
+        ("--dur 5", "did you mean --duration?"),
+        ("--sounds", "did you mean --sound?"),
+        ("--sounds", "--take"),
+        ("-d 5 fox", "the prompt goes into the body of the cell"),
+        ("--image it's.png", "close the quotes"),
+        ("-m kling-2.6/image-to-vidoe", "did you mean kling-2.6/image-to-video?"),
+        ("-m kling-2.6/image-to-vidoe", TEXT_TO_VIDEO.name),
+        ("-m motion-control", "kling-3.0/motion-control"),
+        *((f"--take {take}", "take") for take in ("0", "-1", "two", "1.5")),
+        *((f"-o {name}", "Python variable name") for name in ("my-fox", "1fox", "class", "a.b")),
+        ("--embed some", "--embed"),
+        ("--sound=yes", "--sound"),
+        ("--image", "--image"),
+        ("--wait=1", "--wait"),
+    ],
 )
-def test_an_unknown_option_names_the_nearest(line: str, close: str) -> None:
-    """A slip of the finger is answered with the option that was meant, and all there are."""
+def test_a_mistake_is_one_line(line: str, message: str) -> None:
+    """An `InvalidInput` with what was meant or is allowed; the parser never prints or exits."""
     text = mistake(line)
-    assert f"did you mean {close}?" in text
-    assert "--take" in text
+    assert message in text
+    assert "\n" not in text
 
 
 def test_an_option_of_another_model_names_that_model() -> None:
@@ -186,46 +175,6 @@ def test_an_option_of_another_model_names_that_model() -> None:
     assert f"only {TEXT_TO_VIDEO.name}, " in text
     assert "take it: name one by --model" in text
     assert "did you mean" not in text
-
-
-def test_an_abbreviation_is_no_option() -> None:
-    """`--dur` may mean something else in a later version."""
-    assert "did you mean --duration?" in mistake("--dur 5")
-
-
-def test_a_prompt_on_the_line_is_told_where_it_belongs() -> None:
-    """A word that is no option is most likely the prompt."""
-    assert "the prompt goes into the body of the cell" in mistake("-d 5 fox")
-
-
-def test_an_open_quote_is_named() -> None:
-    """An apostrophe in a path is the usual slip."""
-    assert "close the quotes" in mistake("--image it's.png")
-
-
-def test_an_unknown_model_names_the_nearest() -> None:
-    """A model is spelt as the service spells it."""
-    text = mistake("--model kling-2.6/image-to-vidoe")
-    assert "did you mean kling-2.6/image-to-video?" in text
-    assert TEXT_TO_VIDEO.name in text
-
-
-@pytest.mark.parametrize("take", ["0", "-1", "two", "1.5"])
-def test_a_take_counts_from_one(take: str) -> None:
-    """A take that is no number from 1 is refused and not guessed."""
-    assert "take" in mistake(f"--take {take}")
-
-
-@pytest.mark.parametrize("name", ["my-fox", "1fox", "class", "a.b"])
-def test_an_output_is_a_variable(name: str) -> None:
-    """What cannot be assigned to is refused before anything is paid."""
-    assert "Python variable name" in mistake(f"-o {name}")
-
-
-@pytest.mark.parametrize("line", ["--embed some", "--sound=yes", "--image", "--wait=1"])
-def test_other_mistakes_are_one_sentence(line: str) -> None:
-    """The parser never prints or exits: whatever is wrong is an `InvalidInput` of one line."""
-    assert "\n" not in mistake(line)
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -362,7 +311,7 @@ def test_a_cell_of_shots_is_what_a_person_would_write() -> None:
         "duration": "3",
         "mode": "std",
     }
-    written = write_cell(CATALOGUE["kling-3.0/video"], values)
+    written = write_cell(FAMILY, values)
     assert written == (
         "%%kling --model kling-3.0/video --image first.png --image 'my last.png' --duration 3 "
         """--shots '[{"prompt": "The fox'"'"'s coat, 雪", "duration": 3}]'\n"""
@@ -373,13 +322,10 @@ def test_a_cell_of_shots_is_what_a_person_would_write() -> None:
 def test_what_ends_a_line_is_on_no_line_of_options(end: str) -> None:
     """A cell's options are one line to IPython, whatever a prompt of a shot holds."""
     shots = ({"prompt": f"wakes{end}runs", "duration": 3},)
-    model = CATALOGUE["kling-3.0/video"]
-    written = write_cell(model, {"shots": shots, "duration": "3"})
+    written = write_cell(FAMILY, {"shots": shots, "duration": "3"})
     assert len(written.splitlines()) == 1
-    assert (
-        validate(model, read_back(written).values)["shots"]
-        == validate(model, {"shots": shots})["shots"]
-    )
+    read = validate(FAMILY, read_back(written).values)
+    assert read["shots"] == validate(FAMILY, {"shots": shots})["shots"]
     pro = CATALOGUE["kling/v2-1-pro"]
     values = {"prompt": "go", "image": "a.png", "negative_prompt": f"blur{end}text"}
     assert validate(pro, values)["negative_prompt"] == "blur text"

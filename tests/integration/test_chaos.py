@@ -72,7 +72,7 @@ DONE = Paid("t0", "calm", "success", 55, CLIP)
 
 
 def test_what_the_books_tell_is_no_finding() -> None:
-    """Saved, failed and refused as the account say, and doubt only where nobody could know."""
+    """Saved, failed and refused as in the account; unknown only where nothing could tell."""
     verdict = judge(GOOD)
     assert verdict.findings == ()
     assert list(verdict.ends.values()) == ["saved", "unknown", "failed", "refused", "unknown"]
@@ -122,7 +122,7 @@ def test_each_violation_has_its_name(evidence: Evidence, kind: Kind) -> None:
 
 
 def test_one_doubt_stands_for_one_task() -> None:
-    """A resent request makes two tasks: paid twice, and the second is known to nobody."""
+    """A resent request makes two tasks: paid twice, and the second is in no ledger."""
     twice = (replace(DONE, request="lost"), replace(DONE, request="lost", task_id="t9"))
     assert kinds(alone(LOST_RUN, Noted("j1", "lost", "unknown"), paid=twice)) == [
         "double",
@@ -149,7 +149,7 @@ def test_a_failure_paid_for_once_more_is_no_double() -> None:
     ],
 )
 def test_only_a_lost_answer_or_a_death_while_sending_explains_doubt(run: Played) -> None:
-    """Not a trouble that met nobody, nor a kill at another time, nor a full disk."""
+    """Not a trouble that struck nothing, nor a kill at another time, nor a full disk."""
     assert kinds(alone(run, Noted("j", run.request, "unknown"))) == ["unexplained"]
 
 
@@ -266,7 +266,7 @@ def storm(*options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.kernel
 def test_sixty_runs_with_twelve_kills() -> None:
-    """Nobody pays twice, nothing is lost, and every doubt has its reason."""
+    """Nothing is paid twice or lost, and every unknown job has its reason."""
     done = storm("--runs", "60", "--kills", "12")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^all +60 +12 ", done.stdout, re.MULTILINE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +19,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.notebook import commands, status
 from kling_nb.notebook.commands import Commands
-from tests.support.service import CREATE, KEY
+from tests.support.service import CREATE, KEY, Open
 from tests.support.shells import htmls, open_shell, texts, updates_of, wait_for_update
 
 PATIENCE_S = 20.0
@@ -36,14 +35,12 @@ def job(session: Session) -> Job:
 
 def lose(session: Session, prompt: str = "lost") -> Job:
     """Return a job with a lost answer after the task was made."""
-    assert session.emulator is not None
     session.emulator.account.inject("lose-answer")
     return session.text_to_video(prompt)
 
 
 def last_task(session: Session) -> str:
     """Return the id of the newest task at the service."""
-    assert session.emulator is not None
     return session.emulator.account.tasks()[-1].task_id
 
 
@@ -70,9 +67,7 @@ def test_an_empty_line_shows_the_status(command: Commands, shell: Any, session: 
     assert "0 running" in texts(shell)[0]
 
 
-def test_the_jobs_of_the_folder_are_listed(
-    command: Commands, shell: Any, session: Session, job: Job
-) -> None:
+def test_jobs_are_listed(command: Commands, shell: Any, session: Session, job: Job) -> None:
     """Newest first, with stage and credits."""
     lost = lose(session)
     command.run("jobs")
@@ -84,28 +79,9 @@ def test_the_jobs_of_the_folder_are_listed(
     assert second.split()[-1] == "55"
 
 
-def test_every_model_is_listed(command: Commands, shell: Any, session: Session) -> None:
-    """The table has the prices and their date."""
-    command.run("models")
-    for name, spec in CATALOGUE.items():
-        assert name in texts(shell)[0]
-        assert str(spec.prices.as_of.year) in texts(shell)[0]
-
-
-def test_the_options_of_one_model_are_listed(
-    command: Commands, shell: Any, session: Session
-) -> None:
-    """A part of the name is enough; names are completed."""
-    command.run("models 3.0/video")
-    assert "--elements" in texts(shell)[0]
-    event = SimpleNamespace(line="%kling models ", symbol="")
-    assert command.complete(event) == list(CATALOGUE)
-
-
 def test_a_job_is_shown(command: Commands, job: Job) -> None:
     """Its id or the start of one is enough; the caller displays the job."""
     shown = command.run(f"show {job.id[:4]}")
-    assert shown is not None
     assert shown.result(0).path == job.result(0).path
 
 
@@ -114,7 +90,6 @@ def test_one_job_is_resumed(command: Commands, session: Session) -> None:
     job = session.text_to_video("detached")
     job.detach()
     again = command.run(f"resume {job.id}")
-    assert again is not None
     assert again.result(PATIENCE_S).path.is_file()
 
 
@@ -122,7 +97,6 @@ def test_a_lost_job_is_adopted(command: Commands, session: Session) -> None:
     """The task id of the service identifies it."""
     lost = lose(session)
     found = command.run(f"adopt {last_task(session)}")
-    assert found is not None
     assert found.id == lost.id
     assert found.result(PATIENCE_S).path.is_file()
 
@@ -134,13 +108,11 @@ def test_of_several_lost_jobs_one_is_named(command: Commands, session: Session) 
     with pytest.raises(LedgerError, match="several jobs are unknown"):
         command.run(f"adopt {task_id}")
     found = command.run(f"adopt {task_id} {first.id}")
-    assert found is not None
     assert found.id == first.id
 
 
 def test_a_lost_job_is_forgotten(command: Commands, shell: Any, session: Session) -> None:
     """Then, and only then, the same request makes a new task."""
-    assert session.emulator is not None
     lost = lose(session)
     session.text_to_video("lost")
     assert session.emulator.account.requests(CREATE) == 1
@@ -157,7 +129,6 @@ def test_a_lost_job_is_forgotten(command: Commands, shell: Any, session: Session
     [
         ("jbos", "did you mean jobs?"),
         ("xyzzy", "allowed: balance, jobs, show"),
-        ("show", "usage: `%kling show ID`"),
         ("show 'it", "close the quotes"),
         ("show zzzz", "zzzz"),
         ("resume zzzz", "zzzz"),
@@ -165,9 +136,7 @@ def test_a_lost_job_is_forgotten(command: Commands, shell: Any, session: Session
         ("adopt 0000", "the service does not know a task '0000'"),
     ],
 )
-def test_a_mistake_says_what_is_allowed(
-    command: Commands, shell: Any, line: str, said: str
-) -> None:
+def test_mistakes_say_what_is_allowed(command: Commands, shell: Any, line: str, said: str) -> None:
     """The error is the only output."""
     with pytest.raises(KlingError) as error:
         command.run(line)
@@ -175,7 +144,7 @@ def test_a_mistake_says_what_is_allowed(
     assert not texts(shell)
 
 
-def test_type_errors_are_not_hidden(
+def test_faults_are_raised(
     command: Commands, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault of the package is not reported as a wrong argument."""
@@ -190,7 +159,6 @@ def test_type_errors_are_not_hidden(
 
 def test_an_unknown_balance_is_no_error(command: Commands, shell: Any, session: Session) -> None:
     """The output contains the reason."""
-    assert session.emulator is not None
     session.emulator.account.inject("unreachable", times=20, argument="other")
     command.run("balance")
     assert "balance unknown: " in texts(shell)[0]
@@ -205,9 +173,7 @@ def test_the_emulator_is_switched_on(command: Commands, shell: Any, session: Ses
     default_session.default_session().close()
 
 
-def test_the_emulator_is_not_switched_off_without_a_key(
-    command: Commands, session: Session
-) -> None:
+def test_live_mode_needs_a_key(command: Commands, session: Session) -> None:
     """The default session stays."""
     with pytest.raises(ConfigurationError, match="'live' needs a key"):
         command.run("emulate off")
@@ -242,9 +208,7 @@ def test_the_greeting_is_one_line_that_is_filled_in(command: Commands, shell: An
     assert filled == f"{first} · balance 5,916 credits ($29.58)"
 
 
-def test_the_greeting_counts_interrupted_jobs(
-    command: Commands, shell: Any, session: Session, job: Job
-) -> None:
+def test_greetings_count_jobs(command: Commands, shell: Any, session: Session, job: Job) -> None:
     """It counts clips saved in between, and jobs that need a decision."""
     lose(session)
     session.text_to_video("detached").detach()
@@ -292,9 +256,7 @@ def test_a_headless_greeting_is_complete(session: Session) -> None:
         assert "balance" in updates_of(shell, 0)[-1]["text/plain"]
 
 
-def test_a_headless_greeting_does_not_wait_for_ever(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_headless_greetings_are_quick(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow service does not fail the run."""
     monkeypatch.setattr(status, "_HEADLESS_WAIT_S", 0.0)
     with open_shell("headless") as shell:
@@ -303,9 +265,7 @@ def test_a_headless_greeting_does_not_wait_for_ever(
         greetings(shell)
 
 
-def test_a_headless_run_without_a_key_warns(
-    open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_headless_without_a_key_warns(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Emulated clips could be taken for real ones."""
     monkeypatch.setattr(default_session, "_current", open_session(mode=None))
     with (
@@ -315,24 +275,8 @@ def test_a_headless_run_without_a_key_warns(
         Commands(shell).greet()
 
 
-def test_a_notebook_is_packed_and_slimmed(
-    command: Commands, shell: Any, job: Job, tmp_path: Path
-) -> None:
-    """The notice contains file name and number of clips."""
-    bundle = card_bundle(job.record, job.state)
-    output = nbformat.v4.new_output("display_data", data=bundle)
-    cell = nbformat.v4.new_code_cell("x", outputs=[output])
-    path = tmp_path / "my film.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
-    assert command.run(f"pack '{path}'") is None
-    assert command.run(f"slim '{path}' --to '{tmp_path / 'small.ipynb'}'") is None
-    packed, slimmed = texts(shell)
-    assert packed.startswith("my film.packed.ipynb: 1 clip embedded\n")
-    assert slimmed.startswith("small.ipynb: posters instead of 1 clip\n")
-
-
 def test_commands_and_ids_are_completed(command: Commands, job: Job) -> None:
-    """Job ids follow a command that takes one."""
+    """Job ids follow a command that takes one, models another; an unknown one takes nothing."""
 
     def complete(line: str) -> list[str]:
         symbol = "" if line.endswith(" ") else line.rsplit(maxsplit=1)[-1]
@@ -342,17 +286,8 @@ def test_commands_and_ids_are_completed(command: Commands, job: Job) -> None:
     assert "adopt" in complete("%kling ad")
     assert complete("%kling show ") == [job.id]
     assert complete("%kling show 12") == [job.id]
-
-
-def test_arguments_are_completed(command: Commands) -> None:
-    """The choices follow an option; otherwise the options; nothing follows an unknown command."""
-
-    def complete(line: str) -> list[str]:
-        return command.complete(SimpleNamespace(line=line, symbol=""))
-
-    assert complete("%kling budget 500 ") == ["--per"]
+    assert complete("%kling models ") == list(CATALOGUE)
     assert complete("%kling budget 500 --per ") == ["notebook", "day", "folder"]
-    assert complete("%kling emulate ") == ["on", "off"]
     assert complete("%kling xyzzy ") == []
 
 
@@ -363,13 +298,19 @@ def test_every_command_has_its_line_of_help(command: Commands) -> None:
     assert any(line.startswith("    `adopt TASK_ID [ID]`: Download the clip") for line in lines)
 
 
-def test_recover_counts_jobs(command: Commands, shell: Any, job: Job, tmp_path: Path) -> None:
-    """It counts jobs by notebook: recovered, already in the ledger, failed."""
-    outputs = [nbformat.v4.new_output("display_data", data=card_bundle(job.record, job.state))]
-    cell = nbformat.v4.new_code_cell("%%kling\nx", outputs=outputs)
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "film.ipynb")
+def test_commands_for_notebooks(command: Commands, shell: Any, job: Job, tmp_path: Path) -> None:
+    """Each notice has file names and numbers: of clips, or of recovered, known and failed jobs."""
+    output = nbformat.v4.new_output("display_data", data=card_bundle(job.record, job.state))
+    cell = nbformat.v4.new_code_cell("x", outputs=[output])
+    path = tmp_path / "my film.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
     command.run(f"recover '{tmp_path}/*.ipynb'")
-    assert texts(shell)[-1].splitlines() == [
+    assert command.run(f"pack '{path}'") is None
+    assert command.run(f"slim '{path}' --to '{tmp_path / 'small.ipynb'}'") is None
+    recovered, packed, slimmed = texts(shell)
+    assert recovered.splitlines() == [
         "0 jobs recovered from 1 notebook",
-        "film.ipynb: 0 jobs recovered, 1 known, 0 failed",
+        "my film.ipynb: 0 jobs recovered, 1 known, 0 failed",
     ]
+    assert packed.startswith("my film.packed.ipynb: 1 clip embedded\n")
+    assert slimmed.startswith("small.ipynb: posters instead of 1 clip\n")

@@ -1,4 +1,4 @@
-"""How a session reaches the service: which client, over what, with whose account."""
+"""How a session reaches the service: client, transport and account."""
 
 from __future__ import annotations
 
@@ -43,7 +43,6 @@ def balance(way: Connection) -> float:
 def test_an_emulator_in_this_process(tmp_path: Path) -> None:
     """In emulator mode, without a key, beside the clips."""
     way = begin(tmp_path, mode="emulator", emulator_seconds=3)
-    assert way.emulator is not None
     assert way.emulator.account.folder == tmp_path / "clips" / "emulator"
     assert balance(way) == 5916
     way.emulator.close()
@@ -74,9 +73,7 @@ def test_another_way_to_it(tmp_path: Path, mode: str) -> None:
     assert (KEY in keys[0]) is (mode == "live")
 
 
-def test_the_emulators_own_terms_are_kept_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_limits_of_the_emulator_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it has others than the service."""
     seen: list[object] = []
     monkeypatch.setattr(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,11 @@ import kling_nb.jobs.default_session as module
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.default_session import configure, default_session
 from kling_nb.jobs.session import Session
+from tests.support.service import Open
 
 
 @pytest.fixture(autouse=True)
-def fresh(
-    open_session: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def fresh(open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No default session before or after, and a quick emulator in a folder of the test's own."""
     monkeypatch.setattr(module, "_current", None)
     monkeypatch.setattr(module, "_given", {})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ import pytest
 from kling_nb import __main__
 from kling_nb.display import comm
 from kling_nb.display.comm import Hub, Page
-from kling_nb.display.html import Finding
 from kling_nb.notebook.doctor import browser, report
+from tests.support.service import Open
 from tests.support.shells import PATIENCE_S, htmls, open_shell, texts, updates_of
 
 LAB = Page("JupyterLab", "4.6.6")
@@ -25,16 +24,11 @@ PLAYS = {
 }
 
 
-def all_ok(findings: list[Finding]) -> bool:
-    """Whether nothing is wrong and nothing is waited for."""
-    return all(each.status == "ok" for each in findings)
-
-
 # --- the page ----------------------------------------------------------------------------------
 
 
 def test_before_the_page_answers_it_is_asked() -> None:
-    """What it told at its hello is there already."""
+    """Its first message is there already."""
     found = browser.judge_page("notebook", LAB, None, waited_s=None)
     assert [each.status for each in found] == ["ok", "asking", "asking", "asking"]
     assert found[0].message == "JupyterLab 4.6.6"
@@ -42,7 +36,8 @@ def test_before_the_page_answers_it_is_asked() -> None:
 
 def test_a_page_that_plays() -> None:
     """Widgets answer, and both kinds of data are decoded."""
-    assert all_ok(browser.judge_page("notebook", LAB, PLAYS, waited_s=None))
+    found = browser.judge_page("notebook", LAB, PLAYS, waited_s=None)
+    assert {each.status for each in found} == {"ok"}
 
 
 def test_a_page_without_a_decoder_has_a_fix() -> None:
@@ -133,7 +128,7 @@ def answer_for_the_page(probe: browser.Probe) -> None:
 
 
 def test_the_report_is_there_at_once_and_filled_in(
-    shell: Any, own_hub: Hub, probes: list[browser.Probe], open_session: Callable[..., Any]
+    shell: Any, own_hub: Hub, probes: list[browser.Probe], open_session: Open
 ) -> None:
     """First it asks; then the service has answered, then the page."""
     report.show_report(open_session, "notebook")
@@ -151,7 +146,7 @@ def test_the_report_is_there_at_once_and_filled_in(
 
 
 def test_a_page_that_does_not_answer_becomes_a_finding(
-    shell: Any, own_hub: Hub, probes: list[browser.Probe], open_session: Callable[..., Any]
+    shell: Any, own_hub: Hub, probes: list[browser.Probe], open_session: Open
 ) -> None:
     """And it may still answer later, when the cells before it have ended."""
     report.show_report(open_session, "notebook", timeout_s=0.01)
@@ -164,7 +159,7 @@ def test_a_reloaded_page_gets_what_it_missed(
     shell: Any,
     own_hub: Hub,
     probes: list[browser.Probe],
-    open_session: Callable[..., Any],
+    open_session: Open,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The hub sends the report as it stands to a page that asks for it."""
@@ -183,7 +178,7 @@ def test_a_reloaded_page_gets_what_it_missed(
 
 @pytest.mark.parametrize("place", ["terminal", "headless"])
 def test_without_a_page_the_report_is_complete_at_once(
-    place: Any, open_session: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+    place: Any, open_session: Open, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing that comes after the cell would be seen there."""
     with open_shell(place) as shell:

@@ -1,4 +1,4 @@
-"""Front ends are told apart by what they leave in a kernel."""
+"""Front ends are detected by what they leave in a kernel."""
 
 from __future__ import annotations
 

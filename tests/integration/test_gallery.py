@@ -18,10 +18,9 @@ from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
-from kling_nb.media.clips import read_encoding
 from kling_nb.media.images import shrink
 from kling_nb.storage.job_record import JobRecord
-from tests.support.reels import encoded
+from tests.support.service import Open
 from tests.support.shells import htmls, open_shell, texts
 
 PATIENCE_S = 20.0
@@ -41,6 +40,11 @@ def session(session: Session) -> Session:
 def rows(session: Session) -> list[JobRecord]:
     """Its clips, newest first."""
     return session.clips()
+
+
+def path_of(row: JobRecord) -> Path:
+    """Return the file of a job's clip."""
+    return Path(row.clip.path)  # type: ignore[union-attr]
 
 
 class Page:
@@ -115,9 +119,8 @@ def test_hidden_clips_are_seen_only_where_they_are_asked_for(rows: list[JobRecor
 
 def test_a_clip_is_found_by_its_job_and_by_its_file(rows: list[JobRecord]) -> None:
     """Both are what other outputs name."""
-    assert rows[1].clip is not None
     assert Selection(words=rows[1].id).apply(rows) == [rows[1]]
-    assert Selection(words=Path(rows[1].clip.path).name.upper()).apply(rows) == [rows[1]]
+    assert Selection(words=path_of(rows[1]).name.upper()).apply(rows) == [rows[1]]
 
 
 def test_nonsense_from_a_page_selects_everything() -> None:
@@ -137,38 +140,24 @@ def test_a_still_is_small_and_comes_from_the_poster(rows: list[JobRecord]) -> No
     assert len(still) <= galleries.POSTER_BYTES
 
 
-def test_without_a_poster_the_still_comes_from_the_clip(rows: list[JobRecord]) -> None:
-    """And where there is neither, from the picture that the ledger keeps."""
-    row = replace(rows[0], thumbnail=b"the picture")
-    assert row.clip is not None
-    path = Path(row.clip.path)
-    path.with_suffix(".jpg").unlink()
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"broken")])
+def test_without_a_poster_the_image_comes_from_the_clip(
+    rows: list[JobRecord], harm: Callable[[Path], object]
+) -> None:
+    """Or, without a clip, from the ledger's thumbnail."""
+    row = replace(rows[0], thumbnail=b"the thumbnail")
+    harm(path_of(row).with_suffix(".jpg"))
     assert galleries.read_poster(row).startswith(b"\xff\xd8")
-    path.unlink()
-    assert galleries.read_poster(row) == b"the picture"
-
-
-def test_a_poster_that_is_none_is_passed_over(rows: list[JobRecord]) -> None:
-    """A broken file costs its own picture and nothing else."""
-    row = rows[0]
-    assert row.clip is not None
-    path = Path(row.clip.path)
-    path.with_suffix(".jpg").write_bytes(b"no picture")
-    assert galleries.read_poster(row).startswith(b"\xff\xd8")
-    path.write_bytes(b"no clip")
-    assert galleries.read_poster(row) == row.thumbnail
+    harm(path_of(row))
+    assert galleries.read_poster(row) == b"the thumbnail"
 
 
 def test_a_small_clip_is_sent_whole(rows: list[JobRecord]) -> None:
     """Byte by byte."""
-    row = rows[0]
-    assert row.clip is not None
-    assert galleries.read_video(row) == (Path(row.clip.path).read_bytes(), False)
+    assert galleries.read_video(rows[0]) == (path_of(rows[0]).read_bytes(), False)
 
 
-def test_a_large_clip_is_sent_as_a_preview(
-    rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_clips_are_previews(rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch) -> None:
     """Made once."""
     made = []
     monkeypatch.setattr(clips, "WHOLE_BYTES", 10)
@@ -178,26 +167,10 @@ def test_a_large_clip_is_sent_as_a_preview(
     assert len(made) == 1
 
 
-def test_a_clip_in_another_codec_is_sent_as_a_preview(
-    rows: list[JobRecord], tmp_path: Path
-) -> None:
-    """However small it is."""
-    row = rows[0]
-    assert row.clip is not None
-    path = Path(row.clip.path)
-    path.write_bytes(encoded("libx265"))
-    content, is_preview = galleries.read_video(row)
-    assert is_preview
-    shown = tmp_path / "shown.mp4"
-    shown.write_bytes(content)
-    assert read_encoding(shown).plays_everywhere
-
-
 @pytest.mark.parametrize("content", [None, b"", b"no clip at all"], ids=["gone", "empty", "broken"])
 def test_a_clip_that_does_not_play_says_why(rows: list[JobRecord], content: bytes | None) -> None:
     """By the file's name."""
-    assert rows[0].clip is not None
-    path = Path(rows[0].clip.path)
+    path = path_of(rows[0])
     path.unlink()
     if content is not None:
         path.write_bytes(content)
@@ -206,7 +179,7 @@ def test_a_clip_that_does_not_play_says_why(rows: list[JobRecord], content: byte
 
 
 def test_shrinking_keeps_the_shape(photo: bytes) -> None:
-    """A picture of 96×64 fits into a box of 48×48×32."""
+    """An image of 96×64 fits into a box of 48×48×32."""
     from io import BytesIO
 
     from PIL import Image
@@ -221,7 +194,7 @@ def test_shrinking_keeps_the_shape(photo: bytes) -> None:
 
 
 def test_the_first_clips_are_there_before_the_page_asks(page: Page) -> None:
-    """With a still each: a busy kernel answers nobody."""
+    """With an image each: a busy kernel answers no message."""
     first = page.shown.first
     assert [clip["prompt"] for clip in first["clips"]] == [*reversed(PROMPTS)]
     assert all(still.startswith(b"\xff\xd8") for still in first["stills"])
@@ -266,10 +239,9 @@ def test_a_page_that_fits_nothing_says_what_to_do(page: Page) -> None:
 
 def test_a_film_comes_as_bytes(page: Page, rows: list[JobRecord]) -> None:
     """On demand, beside what was asked."""
-    assert rows[0].clip is not None
     reply, (film,) = page.ask(do="film", id=rows[0].id, view="v")
     assert reply == {"do": "film", "id": rows[0].id, "view": "v", "preview": False}
-    assert film == Path(rows[0].clip.path).read_bytes()
+    assert film == path_of(rows[0]).read_bytes()
 
 
 def test_marks_are_in_the_ledger(page: Page, session: Session, rows: list[JobRecord]) -> None:
@@ -286,8 +258,7 @@ def test_marks_are_in_the_ledger(page: Page, session: Session, rows: list[JobRec
 
 def test_a_clip_that_is_gone_breaks_no_list(page: Page, rows: list[JobRecord]) -> None:
     """It says what happened; its neighbours are as they were."""
-    assert rows[1].clip is not None
-    Path(rows[1].clip.path).unlink()
+    path_of(rows[1]).unlink()
     reply, stills = page.ask(do="list")
     faults = [clip["fault"] for clip in reply["clips"]]
     assert "does not exist any more" in faults[1]
@@ -384,7 +355,7 @@ def test_the_output_is_pictures_and_text(session: Session) -> None:
 
 @pytest.fixture
 def hundreds(session: Session, rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A session with 400 clips, whose prompts and stills are as large as they may be."""
+    """A session with 400 clips, their prompts and images as large as allowed."""
     many = [
         replace(rows[0], id=f"{number:08x}", values={"prompt": '"<é ' * 625})
         for number in range(400)
@@ -411,7 +382,7 @@ def test_what_is_sent_at_first_is_bounded(hundreds: Session) -> None:
     assert shown.first["heading"] == "400 clips"
 
 
-def test_an_empty_folder_is_no_error(open_session: Callable[..., Session]) -> None:
+def test_an_empty_folder_is_no_error(open_session: Open) -> None:
     """It says what to do, in the page and in the notebook."""
     session = open_session()
     shown = gallery(session=session)
@@ -421,10 +392,8 @@ def test_an_empty_folder_is_no_error(open_session: Callable[..., Session]) -> No
     assert shown._repr_mimebundle_()["text/plain"].startswith(f"{title}\nMake one in a")
 
 
-def test_a_folder_whose_clips_are_all_hidden_is_not_called_empty(
-    session: Session, rows: list[JobRecord]
-) -> None:
-    """How they are seen is told."""
+def test_hidden_clips_are_mentioned(session: Session, rows: list[JobRecord]) -> None:
+    """The text says how to show them."""
     for row in rows:
         session.hide(row.id)
     title, *lines = gallery(session=session).first["nothing"]
@@ -432,23 +401,18 @@ def test_a_folder_whose_clips_are_all_hidden_is_not_called_empty(
     assert any("gallery(hidden=True)" in line for line in lines)
 
 
-def test_a_folder_that_lost_its_ledger_is_not_called_empty(
-    session: Session, open_session: Callable[..., Session], tmp_path: Path
-) -> None:
-    """Its clips are counted, and how they are known again is told."""
+def test_a_lost_ledger_is_reported(session: Session, open_session: Open, tmp_path: Path) -> None:
+    """Its clips are counted, and the text says how to recover them."""
     folder = tmp_path / "lost"
     folder.mkdir()
     for row in session.clips():
-        assert row.clip is not None
-        (folder / Path(row.clip.path).name).touch()
+        (folder / path_of(row).name).touch()
     shown = gallery(session=open_session(folder=folder))
     assert shown.first["nothing"][0].startswith("3 clips in ")
     assert "%kling recover" in shown._repr_mimebundle_()["text/plain"]
 
 
-def test_the_magic_shows_the_clips_with_these_words(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_magic_filters_by_words(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """`%kling gallery red fox`; alone it shows all."""
     from kling_nb.notebook.commands import Commands
 

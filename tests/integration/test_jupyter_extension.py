@@ -23,9 +23,9 @@ from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
 from kling_nb.core.secret import Key
 from kling_nb.errors import ConfigurationError
 from kling_nb.storage.callback_store import CallbackStore
-from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 from tests.support.jupyter import Server, notification, running
+from tests.support.service import sent_row
 
 TASK = "e989621f54392584b05867f87b160672"
 BODY = notification(TASK)
@@ -39,20 +39,11 @@ def server(nobodys_machine: None, tmp_path_factory: pytest.TempPathFactory) -> I
         yield server
 
 
-def send(ledger: Ledger, *steps: Stage) -> str:
-    """A job that was sent with a callback token, and the value."""
-    token = f"token-{next(numbers)}-of-a-job"
-    row, _ = ledger.intend(JobRecord(token, "live", "m", {}, 1, 55.0))
-    ledger.advance(row.id, Stage.SENDING, nonce=token)
-    for step in steps:
-        ledger.advance(row.id, step)
-    return token
-
-
 @pytest.fixture
 def token(server: Server, ledger: Ledger) -> str:
     """The callback token of a job that runs, noted where the server looks."""
-    token = send(ledger, Stage.ACCEPTED)
+    token = f"token-{next(numbers)}-of-a-job"
+    sent_row(ledger, Stage.ACCEPTED, service="live", nonce=token)
     server.doors.note(token, ledger.folder, datetime.now(UTC))
     return token
 
@@ -76,14 +67,6 @@ def test_a_callback_is_stored(server: Server, ledger: Ledger, token: str) -> Non
     assert stored(ledger, token) == [BODY]
 
 
-def test_after_the_end_nothing_is_kept(server: Server, ledger: Ledger) -> None:
-    """A late one is answered as any other."""
-    token = send(ledger, Stage.ACCEPTED, Stage.FAILED)
-    server.doors.note(token, ledger.folder, datetime.now(UTC))
-    assert server.post(token, BODY).status_code == 200
-    assert stored(ledger, token) == []
-
-
 def test_an_unknown_token_is_rejected(server: Server, ledger: Ledger, token: str) -> None:
     """Without the callback token and with a wrong one: the same words, and nothing is kept."""
     answers = [server.post(given, BODY) for given in ("", "guess", token + "x")]
@@ -92,22 +75,8 @@ def test_an_unknown_token_is_rejected(server: Server, ledger: Ledger, token: str
     assert stored(ledger, token) == []
 
 
-def test_a_token_of_no_job_is_rejected(server: Server, ledger: Ledger) -> None:
-    """One that was noted, and whose request was never sent."""
-    ledger.open()
-    server.doors.note("never sent", ledger.folder, datetime.now(UTC))
-    assert server.post("never sent", BODY).status_code == 403
-
-
-def test_a_folder_that_is_gone(server: Server, tmp_path: Path) -> None:
-    """Nothing is made in its place; the service may try again."""
-    server.doors.note("left-over", tmp_path / "gone", datetime.now(UTC))
-    assert server.post("left-over", BODY).status_code == 503
-    assert not (tmp_path / "gone").exists()
-
-
 def test_the_rest_of_the_server_stays_closed(server: Server) -> None:
-    """Nothing else is open to who is not logged in."""
+    """Nothing else is open without a login."""
     assert httpx.get(f"{server.url}/api/contents").status_code == 403
     assert httpx.post(f"{server.url}/api/contents", content=BODY).status_code == 403
 

@@ -6,10 +6,7 @@ served by a process of its own, so that its account survive.
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,14 +14,12 @@ from pathlib import Path
 
 import pytest
 
-import kling_nb
 from kling_nb.core.job_state import Stage, Waiting
 from kling_nb.errors import TaskUnknown
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
-from tests.support.service import CREATE, Served
-
-Open = Callable[..., Session]
+from tests.support.processes import python, read_line
+from tests.support.service import CREATE, Open, Served
 
 PATIENCE_S = 30.0
 PROMPT = "A red fox"
@@ -80,20 +75,9 @@ job.result({PATIENCE_S})
 @contextmanager
 def victim_at(point: str, served: Served, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that has come to this point and stands there; killed at the end of the block."""
-    package = str(Path(kling_nb.__path__[0]).parent)
-    with subprocess.Popen(
-        [sys.executable, "-c", VICTIM, point],
-        stdout=subprocess.PIPE,
-        env=os.environ | served.environment(folder) | {"PYTHONPATH": package},
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "there\n"
-            yield process
-        finally:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
+    with python(VICTIM, point, **served.environment(folder)) as process:
+        assert read_line(process) == "there"
+        yield process
 
 
 @pytest.fixture
@@ -141,7 +125,7 @@ def test_killed_while_intended(after_the_kill: AfterTheKill, tasks: Tasks) -> No
 
 
 def test_killed_while_sending_before_it_arrived(after_the_kill: AfterTheKill, tasks: Tasks) -> None:
-    """Nobody knows: unknown, nothing is sent again; forgotten by a person it makes one task."""
+    """Unknown: nothing is sent again; once a person forgets it, it makes one task."""
     session, resumed = after_the_kill("after sending")
     assert resumed == []
     job = session.text_to_video(PROMPT)
@@ -153,7 +137,7 @@ def test_killed_while_sending_before_it_arrived(after_the_kill: AfterTheKill, ta
     assert tasks() == 1
 
 
-def test_killed_while_sending_after_it_arrived(
+def test_killed_before_the_answer(
     after_the_kill: AfterTheKill, tasks: Tasks, served: Served
 ) -> None:
     """The task is paid: unknown, nothing is sent again; adopted it gives its clip."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-import kling_nb
 from kling_nb.core.budgets import Change, Scope
 from kling_nb.core.job_state import Stage
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
+from tests.support.processes import go_on, python, read_line
 
 STEPS = (Stage.SENDING, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
 
@@ -32,7 +29,7 @@ def intent(fingerprint):
 ledger = Ledger(Path(sys.argv[1]))
 """
 
-LEAD = """
+LEAD = f"""{PREAMBLE}
 job, _ = ledger.intend(intent("f"))
 for stage in sys.argv[2:]:
     ledger.advance(job.id, Stage(stage))
@@ -41,7 +38,7 @@ sys.stdin.readline()
 """
 """Leads a job to a stage, says so, and stays alive until its input ends."""
 
-RACE = """
+RACE = f"""{PREAMBLE}
 print("ready", flush=True)
 sys.stdin.readline()
 print(sum(ledger.intend(intent(str(number)))[1] for number in range(20)), flush=True)
@@ -50,12 +47,7 @@ sys.stdin.readline()
 """Intends twenty requests at a signal, says how many were new, and stays alive."""
 
 
-def intent(fingerprint: str = "f") -> JobRecord:
-    """A request; the same one for the same fingerprint."""
-    return JobRecord(fingerprint, "live", "kling-2.6/image-to-video", {}, 1, 55.0)
-
-
-WITHIN_A_BUDGET = """
+WITHIN_A_BUDGET = f"""{PREAMBLE}
 from kling_nb.errors import BudgetExceeded
 
 print("ready", flush=True)
@@ -72,39 +64,9 @@ sys.stdin.readline()
 """The same race; says how many were new, then those that it may show, then those refused."""
 
 
-@contextmanager
-def another_process(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Another session in another process, which ends with the block at the latest."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PREAMBLE + script, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(kling_nb.__path__[0]).parent)},
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def read_line(process: subprocess.Popen[str]) -> str:
-    """The next line that the process says."""
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def signal(process: subprocess.Popen[str]) -> None:
-    """Lets the process go on."""
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
 def left_behind(folder: Path, *stages: Stage) -> JobRecord:
-    """A job whose process was killed at the last of these stages."""
-    with another_process(LEAD, folder, *stages) as process:
+    """A job of a process that was killed at the last of these stages."""
+    with python(LEAD, folder, *stages) as process:
         job_id = read_line(process)
         process.kill()
         process.wait()
@@ -149,7 +111,7 @@ def test_a_death_while_sending_says_when(tmp_path: Path, ledger: Ledger) -> None
 
 def test_a_living_process_is_seen(tmp_path: Path, ledger: Ledger) -> None:
     """The lock is held across processes for as long as the other one lives."""
-    with another_process(LEAD, tmp_path, *STEPS[:2]) as process:
+    with python(LEAD, tmp_path, *STEPS[:2]) as process:
         row = ledger.row(read_line(process))
         assert ledger.owner_is_alive(row.owner)
         assert not ledger.claim(row.id)
@@ -180,31 +142,13 @@ def test_lock_files_of_the_dead_are_removed(tmp_path: Path, ledger: Ledger, othe
     assert files == {ledger.owner, other.owner}
 
 
-def test_the_dead_do_not_block_a_request(tmp_path: Path, ledger: Ledger) -> None:
-    """What a dead session only intended is discarded, and the request is made anew."""
-    before = left_behind(tmp_path)
-    row, new = ledger.intend(intent())
-    assert new
-    assert row.owner == ledger.owner
-    assert ledger.row(before.id).stage is Stage.DISCARDED
-
-
-def test_what_the_dead_were_sending_blocks(tmp_path: Path, ledger: Ledger) -> None:
-    """It may be paid: it becomes unknown, and the request is not made again."""
-    before = left_behind(tmp_path, Stage.SENDING)
-    row, new = ledger.intend(intent())
-    assert not new
-    assert (row.id, row.stage) == (before.id, Stage.UNKNOWN)
-
-
 def test_two_processes_race(tmp_path: Path, ledger: Ledger) -> None:
     """Two kernels make the same twenty requests in a new folder: each has one row."""
     folder = tmp_path / "new"
-    with another_process(RACE, folder) as one, another_process(RACE, folder) as two:
+    with python(RACE, folder) as one, python(RACE, folder) as two:
         for process in (one, two):
             assert read_line(process) == "ready"
-        for process in (one, two):
-            signal(process)
+        go_on(one, two)
         assert int(read_line(one)) + int(read_line(two)) == 20
         raced = Ledger(folder)
         assert {row.fingerprint for row in raced.rows()} == set(map(str, range(20)))
@@ -217,14 +161,10 @@ def test_two_processes_race_within_a_budget(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     setting = Ledger(folder)
     setting.spending.change("live", [Change(Scope.FOLDER, "", 550)])
-    with (
-        another_process(WITHIN_A_BUDGET, folder) as one,
-        another_process(WITHIN_A_BUDGET, folder) as two,
-    ):
+    with python(WITHIN_A_BUDGET, folder) as one, python(WITHIN_A_BUDGET, folder) as two:
         for process in (one, two):
             assert read_line(process) == "ready"
-        for process in (one, two):
-            signal(process)
+        go_on(one, two)
         told = [list(map(int, read_line(process).split())) for process in (one, two)]
         assert [order[1:] for order in told] == [list(range(20))] * 2
         assert sum(order[0] for order in told) == 10

@@ -19,7 +19,6 @@ import kling_nb
 from kling_nb.callbacks.listen import listen
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
-from kling_nb.emulator import EmulatedAccount
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs import default_session
 from kling_nb.jobs.callback_urls import Listening
@@ -27,10 +26,9 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import add_callback_token, sign_callback
 from kling_nb.storage.callback_store import CallbackStore
+from tests.support.callback_receivers import wait_until
 from tests.support.controllers import StubController
-from tests.support.service import KEY
-
-Open = Callable[..., Session]
+from tests.support.service import KEY, Open, emulated_account
 
 PATIENCE_S = 60.0
 WEBHOOK_KEY = "whsec-0123456789"
@@ -39,7 +37,7 @@ PUBLIC = "https://abc.tunnel.example/kling"
 
 @pytest.fixture
 def slow(open_session: Open) -> Iterator[Session]:
-    """A session whose clips take an hour, so that nothing ends by itself."""
+    """A session with clips that take an hour, so that nothing ends by itself."""
     session = open_session(emulator_seconds=3600)
     yield session
     session.callback_urls.stop()
@@ -49,12 +47,6 @@ def slow(open_session: Open) -> Iterator[Session]:
 def listening(slow: Session) -> Listening:
     """The handle of `listen` for it."""
     return listen(session=slow)
-
-
-def emulated_account(session: Session) -> EmulatedAccount:
-    """What the emulator of the session knows."""
-    assert session.emulator is not None
-    return session.emulator.account
 
 
 def ask(session: Session, prompt: str = "A red fox") -> tuple[Job, str, bytes]:
@@ -77,14 +69,6 @@ def post(url: str, body: bytes, **headers: str) -> int:
     return httpx.post(url, content=body, headers=named, timeout=PATIENCE_S).status_code
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait for another thread."""
-    until = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
 def count_polls(job: Job) -> list[str]:
     """Gets an item each time the job's poller is woken."""
     polled: list[str] = []
@@ -102,32 +86,21 @@ def count_polls(job: Job) -> list[str]:
 # --- what it is for ----------------------------------------------------------------------------
 
 
-def test_a_callback_ends_a_job(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Polling alone would have noticed an hour later."""
+@pytest.mark.parametrize("webhook_key", ["", WEBHOOK_KEY])
+def test_a_callback_ends_a_job(
+    open_session: Open, monkeypatch: pytest.MonkeyPatch, webhook_key: str
+) -> None:
+    """Polling alone would notice an hour later. With a webhook key the emulator signs."""
     monkeypatch.setattr(
         "kling_nb.core.poll_schedule.callback_poll_delay_s", lambda elapsed_s, usual_s: 3600.0
     )
     session = open_session()
-    with listen(session=session) as listening:
+    with listen(session=session, webhook_key=webhook_key) as listening:
         job = session.text_to_video("A red fox")
         assert job.result(PATIENCE_S).path.is_file()
         assert listening.received["accepted"] == 1
         assert session.callback_urls.offer(session.ledger.folder)[0].startswith(listening.url)
-    posts = session.emulator.callback_queue.posts() if session.emulator else []
-    assert [each.status for each in posts] == [200]
-
-
-def test_the_emulator_signs_for_who_asks_for_it(
-    open_session: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A key that is set to listen live does not make the emulator's callbacks unheard."""
-    monkeypatch.setattr(
-        "kling_nb.core.poll_schedule.callback_poll_delay_s", lambda elapsed_s, usual_s: 3600.0
-    )
-    session = open_session()
-    with listen(webhook_key=WEBHOOK_KEY, session=session) as listening:
-        assert session.text_to_video("A red fox").result(PATIENCE_S).path.is_file()
-        assert listening.received["accepted"] == 1
+    assert [each.status for each in session.emulator.callback_queue.posts()] == [200]
 
 
 def test_a_lost_job_is_brought_back(open_session: Open) -> None:
@@ -151,9 +124,7 @@ def test_a_forged_success_ends_nothing(slow: Session, listening: Listening) -> N
     assert slow.ledger.row(job.id).result_url == ""
 
 
-def test_after_its_callback_a_job_is_asked_about_as_usual(
-    slow: Session, listening: Listening
-) -> None:
+def test_after_its_callback_a_job_is_polled_as_usual(slow: Session, listening: Listening) -> None:
     """A forged or early one costs no lateness."""
     job, url, body = ask(slow)
     assert slow.callback_urls.covers(slow.ledger.row(job.id))
@@ -306,7 +277,7 @@ def test_a_port_that_another_has(slow: Session, open_session: Open, tmp_path: Pa
 
 
 @pytest.mark.parametrize("given", [{}, {"webhook_key": WEBHOOK_KEY}])
-def test_who_listens_goes_on_where_another_cannot(
+def test_a_failed_listen_changes_nothing(
     slow: Session, listening: Listening, given: dict[str, Any]
 ) -> None:
     """A port that is taken costs nothing: callbacks still come to the former address."""
@@ -315,7 +286,6 @@ def test_who_listens_goes_on_where_another_cannot(
         listen(port=taken.getsockname()[1], session=slow, **given)
     assert slow.callback_urls.listening is listening
     assert listening.is_open
-    assert slow.emulator is not None
     assert not slow.emulator.callback_sender.webhook_key
     job, url, body = ask(slow)
     polled = count_polls(job)
@@ -323,9 +293,7 @@ def test_who_listens_goes_on_where_another_cannot(
     wait_until(lambda: polled == [job.id])
 
 
-def test_where_the_way_by_jupyter_is_shut_who_listens_goes_on(
-    slow: Session, listening: Listening
-) -> None:
+def test_a_failed_jupyter_listen_changes_nothing(slow: Session, listening: Listening) -> None:
     """No Jupyter server started this process."""
     with pytest.raises(ConfigurationError, match="jupyter"):
         listen(jupyter=True, session=slow)
@@ -346,15 +314,8 @@ def test_closed_it_receives_nothing(slow: Session) -> None:
     assert slow.ledger.row(job.id).nonce == ""
 
 
-def test_a_callback_url_of_the_user_goes_first(slow: Session, listening: Listening) -> None:
-    """It is sent unchanged, and polling is as frequent as without."""
-    job = slow.text_to_video("A red fox", callback_url="https://my.example/done")
-    assert emulated_account(slow).tasks()[0].callback_url.startswith("https://my.example/done?")
-    assert not slow.callback_urls.covers(slow.ledger.row(job.id))
-
-
 def test_listening_is_not_part_of_the_request(open_session: Open) -> None:
-    """The same cell is the same request, whoever listens."""
+    """The same cell is the same request, with or without a listener."""
     session = open_session()
     job = session.text_to_video("A red fox")
     with listen(session=session):
@@ -387,12 +348,6 @@ def test_a_closed_session_still_stores_callbacks(slow: Session, listening: Liste
     assert CallbackStore(slow.ledger.folder).callback_tokens() == {token}
 
 
-def test_an_unknown_token_creates_no_ledger(slow: Session, listening: Listening) -> None:
-    """A value is looked for where there is one, and nowhere else."""
-    assert post(add_callback_token(listening.url, "guessed"), b"{}") == 403
-    assert not (slow.ledger.folder / "ledger.sqlite3").exists()
-
-
 @pytest.mark.parametrize("given", [{"port": 8900}, {"webhook_key": WEBHOOK_KEY}])
 def test_the_jupyter_server_has_its_own(slow: Session, given: dict[str, Any]) -> None:
     """Port and key; what would be left unheeded is refused."""
@@ -408,7 +363,7 @@ def test_the_jupyter_server_has_its_own(slow: Session, given: dict[str, Any]) ->
 def shared(
     open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Session]:
-    """The default session of an emulator whose clips take an hour."""
+    """The default session, with an emulator that takes an hour for a clip."""
     monkeypatch.setattr(default_session, "_current", None)
     monkeypatch.setattr(default_session, "_given", {})
     session = kling_nb.configure(mode="emulator", folder=tmp_path / "clips", emulator_seconds=3600)
@@ -434,7 +389,7 @@ def test_listening_goes_on_with_another_default_session(shared: Session) -> None
 
 
 def test_what_comes_for_another_folder_is_kept_there(shared: Session, tmp_path: Path) -> None:
-    """A lost id must not be lost to a change of folders; who works there again finds it."""
+    """A lost id is stored in its folder; the next session there finds it."""
     kling_nb.listen()
     emulated_account(shared).inject("lose-answer")
     lost = shared.text_to_video("A red fox")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -12,15 +12,13 @@ import pytest
 from kling_nb.callbacks import listen as jupyter_listener
 from kling_nb.callbacks import worker
 from kling_nb.callbacks.listen import callback_url, find_public_url, listen, listen_by_jupyter
-from kling_nb.emulator import EmulatedAccount
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.storage.callback_routes import CallbackRoutes
 from tests.support.jupyter import running
-
-Open = Callable[..., Session]
+from tests.support.service import Open, emulated_account
 
 PATIENCE_S = 60.0
 SERVER = "http://127.0.0.1:9/user/ann/"
@@ -34,7 +32,7 @@ async def wait_for_ever(seconds: float) -> None:
 
 @pytest.fixture
 def session(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A session whose server seems to be ready."""
+    """A session with a server that seems to be ready."""
     monkeypatch.setattr(jupyter_listener, "find_server", lambda: SERVER)
     monkeypatch.setattr(jupyter_listener, "is_open", lambda url: url == SERVER)
     return open_session(sleep=wait_for_ever)
@@ -47,12 +45,6 @@ def listening(session: Session) -> Iterator[Listening]:
         yield listening
 
 
-def emulated_account(session: Session) -> EmulatedAccount:
-    """What the emulator of the session knows."""
-    assert session.emulator is not None
-    return session.emulator.account
-
-
 def token_of(session: Session, job: Job) -> str:
     """The callback token that the job was sent with."""
     return session.ledger.row(job.id).nonce
@@ -62,31 +54,25 @@ def token_of(session: Session, job: Job) -> str:
 
 
 def test_the_address_leads_to_the_server(session: Session, listening: Listening) -> None:
-    """Its callback token is noted for the server before the service has it."""
+    """The callback token is noted for the server first. Once closed, requests go without it."""
     job = session.text_to_video("A red fox")
     token = token_of(session, job)
     sent = emulated_account(session).tasks()[0].callback_url
     assert sent == f"{SERVER}kling/callback?kling_nb={token}"
     assert CallbackRoutes().find(token) == session.ledger.folder
     assert token not in repr(listening)
+    listening.close()
+    assert token_of(session, session.text_to_video("Another fox")) == ""
 
 
 def test_without_a_note_the_request_goes_alone(session: Session, listening: Listening) -> None:
-    """Where the server could not be told, no callback is asked for."""
+    """If the token cannot be stored for the server, no callback is requested."""
     path = platformdirs.user_data_path("kling_nb") / "doors.sqlite3"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no database" * 100)
     job = session.text_to_video("A red fox")
     assert token_of(session, job) == ""
     assert emulated_account(session).tasks()[0].callback_url == ""
-
-
-def test_closed_its_url_is_not_sent(session: Session) -> None:
-    """Letters stay for who listens next, and new requests go without."""
-    with listen_by_jupyter("", session):
-        job = session.text_to_video("A red fox")
-    assert token_of(session, job) != ""
-    assert token_of(session, session.text_to_video("Another fox")) == ""
 
 
 # --- where the server is -----------------------------------------------------------------------
@@ -108,9 +94,7 @@ def test_closed_its_url_is_not_sent(session: Session) -> None:
         ("https://mine.example/j/", "", "live", "", "https://mine.example/j/"),
     ],
 )
-def test_the_address_is_given_or_told(
-    given: str, server: str, service: str, hub: str, address: str
-) -> None:
+def test_the_public_address(given: str, server: str, service: str, hub: str, address: str) -> None:
     """By the person, else by JupyterHub; the emulator reaches the server itself."""
     assert find_public_url(given, server, service, {"JUPYTERHUB_PUBLIC_URL": hub}) == address
 

@@ -7,19 +7,19 @@ Other tests hold more of these names, and are not repeated:
 
 * The rows, JSON columns and cards of real files: `test_saved_files`.
 * Fingerprints, with services and parameters: the golden ones of `test_fingerprint`. The first
-  four migrations, by hash: `test_ledger_migrations`.
+  four migrations, by hash: `test_migrations`.
 * The folder `kling_clips/` and, except for two variables, the environment: `test_settings`
-  (`KLING_NB_SERVER_CALLBACKS`: `test_extension`). The keyring entry: `test_settings`.
+  (`KLING_NB_SERVER_CALLBACKS`: `test_jupyter_extension`). The keyring entry: `test_settings`.
 * `ledger.sqlite3`, `owners/`, `pictures/`, `emulator/`, `sending/ID.json`: `test_files`.
-  `.previews/`: `test_previews`. `books.sqlite3`: `emulator/test_books`. Names of clips:
+  `.previews/`: `test_previews`. `books.sqlite3`: `emulator/account`. Names of clips:
   `test_several_files`.
-* `kling_nb/paid.sqlite3` and `kling_nb/doors.sqlite3` in the user's data: `test_index`,
-  `test_doors`.
-* The prefix `recovered:` of a fingerprint: `test_testimony`. The value `kling_nb` in a callback's
-  URL: `test_callbacks`. The route `kling/callback`: `test_jupyter_listener`.
-* The logger `kling_nb`: `test_index`, `test_doors`. The server extension `kling_nb` and its class
-  `KlingCallbacks`: `test_extension`.
-* The words of a click that the kernel acts on: `test_cards`, `test_galleries`, `panels/`.
+* `kling_nb/paid.sqlite3` and `kling_nb/doors.sqlite3` in the user's data: `test_user_index`,
+  `test_callback_routes`.
+* The prefix `recovered:` of a fingerprint: `test_card_to_record`. The value `kling_nb` in a
+  callback's URL: `test_webhooks`. The route `kling/callback`: `test_listen_jupyter`.
+* The logger `kling_nb`: `test_user_index`. The server extension `kling_nb` and its class
+  `KlingCallbacks`: `test_jupyter_extension`.
+* The words of a click that the kernel acts on: `test_cards`, `test_gallery`, `panel/`.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ def test_the_tables_of_a_ledger(ledger: Ledger) -> None:
 
 
 def test_the_tables_of_the_users_files(tmp_path: Path) -> None:
-    """What was paid, whose callback is whose."""
+    """The index of paid requests, and the callback routes."""
     UserIndex(tmp_path / "paid.sqlite3").note("f", tmp_path, NOW)
     assert tables(tmp_path / "paid.sqlite3") == PAID
     CallbackRoutes(tmp_path / "doors.sqlite3").note("n", tmp_path, NOW)

@@ -20,11 +20,6 @@ def outputs(path: Any) -> list[Any]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def html_of(path: Any) -> str:
-    """All HTML that a reader of the saved file sees."""
-    return "\n".join(output.get("data", {}).get("text/html", "") for output in outputs(path))
-
-
 def test_there_is_a_quickstart() -> None:
     """The notebook that README opens exists."""
     assert "quickstart" in [path.stem for path in ALL]
@@ -42,7 +37,7 @@ def test_every_cell_was_run_in_order(path: Any) -> None:
 @each_notebook
 def test_clips_are_inside_and_say_that_they_are_emulated(path: Any) -> None:
     """Videos are data on `<video src>`, each card has its badge, prompt and price as text."""
-    html = html_of(path)
+    html = "\n".join(output.get("data", {}).get("text/html", "") for output in outputs(path))
     videos = re.findall(r'<video src="data:video/mp4;base64,', html)
     assert len(videos) >= 3
     assert "<source" not in html

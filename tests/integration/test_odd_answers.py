@@ -23,7 +23,7 @@ from kling_nb.display.html import render_record, render_text
 from kling_nb.errors import KlingError, LedgerError, TaskUnknown
 from kling_nb.jobs.job import Job
 from tests.support.html_states import NOW
-from tests.support.service import CREATE, KEY, RECORD
+from tests.support.service import CREATE, KEY, RECORD, Open
 
 TASK = "56074f12319c68b246e5a03e05608f31"
 OTHER = "0f2e4d6c8b0a1f3e5d7c9b8a6f4e2d0c"
@@ -212,7 +212,7 @@ class Handler(socketserver.StreamRequestHandler):
     """One connection, one request."""
 
     def handle(self) -> None:
-        """Answer as the stand-in is told; other endpoints as the service does."""
+        """Answer createTask with the odd answer; other endpoints as the service does."""
         stand_in: StandIn = self.server.stand_in  # type: ignore[attr-defined]
         path = self.rfile.readline().split()[1].decode().partition("?")[0]
         length = 0
@@ -264,9 +264,7 @@ Run = Callable[[Odd], tuple[Any, Job | KlingError]]
 
 
 @pytest.fixture
-def run(
-    stand_in: StandIn, open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> Run:
+def run(stand_in: StandIn, open_session: Open, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Make the request in a new session: the session, and the job or why there is none."""
 
     def make(answer: Odd) -> tuple[Any, Job | KlingError]:

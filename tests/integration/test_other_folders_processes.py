@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-import kling_nb
 from kling_nb.core.job_state import Stage
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
+from tests.support.processes import go_on, python, read_line
 from tests.support.service import KEY, Served
 
 BUYER = """
@@ -45,31 +41,6 @@ session.close()
 """Asks for a clip; waits for a signal when its picture is uploaded, then says how it ended."""
 
 
-@contextmanager
-def buyer(served: Served, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A kernel that pays for what it asks for, in a folder of its own."""
-    package = str(Path(kling_nb.__path__[0]).parent)
-    live = {"KLING_NB_MODE": "live", "KIE_API_KEY": KEY, "PYTHONPATH": package}
-    with subprocess.Popen(
-        [sys.executable, "-c", BUYER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=os.environ | served.environment(folder) | live,
-        cwd=folder.parent,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def hear(process: subprocess.Popen[str]) -> str:
-    """What a process says next."""
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
 def rows_in(folder: Path) -> list[JobRecord]:
     """The jobs of a folder."""
     ledger = Ledger(folder)
@@ -79,18 +50,19 @@ def rows_in(folder: Path) -> list[JobRecord]:
 
 
 def test_of_two_folders_at_once_one_pays(served: Served, tmp_path: Path, photo: bytes) -> None:
-    """Both have asked and uploaded before either sends; the other one is told where it is paid."""
+    """Both have uploaded before either sends; the error of the other names the paying folder."""
     (tmp_path / "fox.png").write_bytes(photo)
     before = served.account.count_tasks()
     folders = [tmp_path / "one", tmp_path / "two"]
+    live = {"KLING_NB_MODE": "live", "KIE_API_KEY": KEY}
     with ExitStack() as stack:
-        kernels = [stack.enter_context(buyer(served, folder)) for folder in folders]
-        assert [hear(kernel) for kernel in kernels] == ["uploaded", "uploaded"]
-        for kernel in kernels:
-            assert kernel.stdin is not None
-            kernel.stdin.write("go\n")
-            kernel.stdin.flush()
-        ends = [hear(kernel) for kernel in kernels]
+        kernels = [
+            stack.enter_context(python(BUYER, cwd=tmp_path, **served.environment(folder) | live))
+            for folder in folders
+        ]
+        assert [read_line(kernel) for kernel in kernels] == ["uploaded", "uploaded"]
+        go_on(*kernels)
+        ends = [read_line(kernel) for kernel in kernels]
     assert served.account.count_tasks() - before == 1
     winner = ends.index("paid")
     assert ends[1 - winner].startswith("refused: The same request is being, or was just now, paid")
@@ -99,5 +71,4 @@ def test_of_two_folders_at_once_one_pays(served: Served, tmp_path: Path, photo: 
     assert (lost.stage, lost.task_id, lost.sent_at) == (Stage.DISCARDED, "", None)
     assert paid.task_id
     known = UserIndex().find(paid.fingerprint)
-    assert known is not None
     assert known.folder == folders[winner]

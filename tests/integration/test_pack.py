@@ -30,13 +30,14 @@ from kling_nb.notebook.archive.notebook_file import WIDGET_STATE, NotebookFile
 from kling_nb.notebook.archive.pack import describe, pack, slim
 from tests.support.records import record_of
 from tests.support.reels import encoded
+from tests.support.service import Open
 
 PATIENCE_S = 20.0
 
 
 @pytest.fixture
 def job(session: Session) -> Job:
-    """A job whose clip is saved."""
+    """A job with a saved clip."""
     return made(session, "A red fox <b>runs</b>")
 
 
@@ -52,8 +53,9 @@ def clip_of(job: Job) -> Path:
     return job.result(0).path
 
 
-def save(path: Path, *bundles: dict[str, Any]) -> Path:
-    """A notebook with a display of its own and these below it."""
+def save(*bundles: dict[str, Any]) -> Path:
+    """Write a notebook with another display and these below it to the working directory."""
+    path = Path.cwd() / "film.ipynb"
     displays = [{"text/plain": "mine", "text/html": "<b>\u2028mine</b>"}, *bundles]
     outputs = [nbformat.v4.new_output("display_data", data=data) for data in displays]
     cell = nbformat.v4.new_code_cell("%%kling\nx", outputs=outputs)
@@ -87,7 +89,7 @@ def metadata_of(path: Path) -> list[Any]:
 
 def test_pack_puts_whole_clips_in(job: Job, tmp_path: Path) -> None:
     """Into a copy beside the notebook, which stays as it is."""
-    path = save(tmp_path / "film.ipynb", shown(job, "never"))
+    path = save(shown(job, "never"))
     before = path.read_bytes()
     done = pack(path)
     assert done.path == tmp_path / "film.packed.ipynb"
@@ -102,7 +104,7 @@ def test_pack_puts_whole_clips_in(job: Job, tmp_path: Path) -> None:
     assert done.size_after_bytes == done.path.stat().st_size > len(before)
 
 
-def test_pack_tells_of_clips_that_not_every_browser_plays(session: Session, tmp_path: Path) -> None:
+def test_pack_tells_of_clips_that_not_every_browser_plays(session: Session) -> None:
     """A preview goes in, and a line says to send the file."""
     path = session.settings.folder / "20261122-140500-k7f2qd.mp4"
     path.parent.mkdir()
@@ -110,7 +112,7 @@ def test_pack_tells_of_clips_that_not_every_browser_plays(session: Session, tmp_
     at = datetime(2026, 11, 22, tzinfo=UTC)
     facts = record_of("k7f2qd", "kling-2.6/text-to-video", "A fox", at)
     state = Saved("task", clips.probe_clip(path), None, at)
-    done = pack(save(tmp_path / "film.ipynb", card_bundle(facts, state, "never")))
+    done = pack(save(card_bundle(facts, state, "never")))
     assert (done.clips, done.previews, done.missing) == ([], [path.name], [])
     (card,) = cards(done.path)
     assert card.video == clips.preview(path)
@@ -135,7 +137,7 @@ def test_slim_removes_dead_widgets_of_headless_runs(session: Session, tmp_path: 
 
 def test_slim_leaves_posters(job: Job, tmp_path: Path) -> None:
     """Less than 100 kB for each clip, with a link to its file."""
-    path = save(tmp_path / "film.ipynb", shown(job, "always"))
+    path = save(shown(job, "always"))
     done = slim(path)
     assert done.path == tmp_path / "film.slim.ipynb"
     (card,) = cards(done.path)
@@ -146,16 +148,16 @@ def test_slim_leaves_posters(job: Job, tmp_path: Path) -> None:
     assert done.size_after_bytes < 100_000
 
 
-def test_a_poster_of_any_size_does_not_get_in(job: Job, tmp_path: Path) -> None:
+def test_a_poster_of_any_size_does_not_get_in(job: Job) -> None:
     """A large still beside the clip is replaced by a new poster."""
     clip_of(job).with_suffix(".jpg").write_bytes(b"\xff\xd8" + bytes(1_000_000))
-    done = slim(save(tmp_path / "film.ipynb", shown(job, "always")))
+    done = slim(save(shown(job, "always")))
     assert done.size_after_bytes < 100_000
 
 
 def test_there_and_back_gives_the_same_bytes(job: Job, tmp_path: Path) -> None:
     """Pack, slim, pack: the clip is the file, bit by bit, and the file was not touched."""
-    path = save(tmp_path / "film.ipynb", shown(job))
+    path = save(shown(job))
     digest = hashlib.sha256(clip_of(job).read_bytes()).hexdigest()
     packed = pack(path).path
     slimmed = slim(packed).path
@@ -168,9 +170,9 @@ def test_there_and_back_gives_the_same_bytes(job: Job, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("act", [pack, slim])
-def test_all_else_stays_byte_by_byte(job: Job, tmp_path: Path, act: Callable[..., Any]) -> None:
+def test_all_else_stays_byte_by_byte(job: Job, act: Callable[..., Any]) -> None:
     """Metadata, ids, other outputs, and the order of lines."""
-    path = save(tmp_path / "film.ipynb", shown(job, "always"), {"image/png": "AAAA"})
+    path = save(shown(job, "always"), {"image/png": "AAAA"})
     done = act(path)
     old, new = (json.loads(each.read_bytes()) for each in (path, done.path))
     ours = [each["cells"][0]["outputs"].pop(1) for each in (old, new)]
@@ -179,9 +181,9 @@ def test_all_else_stays_byte_by_byte(job: Job, tmp_path: Path, act: Callable[...
     assert ours[0]["metadata"] == ours[1]["metadata"]
 
 
-def test_slim_first_makes_a_file_of_what_is_only_in_the_notebook(job: Job, tmp_path: Path) -> None:
+def test_slim_first_makes_a_file_of_what_is_only_in_the_notebook(job: Job) -> None:
     """The very clip, in the folder of clips, and packing finds it there."""
-    path = save(tmp_path / "film.ipynb", shown(job, "always"))
+    path = save(shown(job, "always"))
     content, name = clip_of(job).read_bytes(), clip_of(job).name
     clip_of(job).unlink()
     done = slim(path)
@@ -190,9 +192,9 @@ def test_slim_first_makes_a_file_of_what_is_only_in_the_notebook(job: Job, tmp_p
     assert cards(pack(done.path).path)[0].video == content
 
 
-def test_a_file_that_was_edited_is_not_touched(job: Job, tmp_path: Path) -> None:
+def test_a_file_that_was_edited_is_not_touched(job: Job) -> None:
     """The clip as it was made gets another name, by which it is found again."""
-    path = save(tmp_path / "film.ipynb", shown(job, "always"))
+    path = save(shown(job, "always"))
     content = clip_of(job).read_bytes()
     edited = content[:-1] + bytes([content[-1] ^ 1])
     clip_of(job).write_bytes(edited)
@@ -203,7 +205,7 @@ def test_a_file_that_was_edited_is_not_touched(job: Job, tmp_path: Path) -> None
     assert cards(pack(done.path).path)[0].video == content
 
 
-def test_a_clip_that_was_fetched_again_is_another_one(job: Job, tmp_path: Path) -> None:
+def test_a_clip_that_was_fetched_again_is_another_one(job: Job) -> None:
     """What the notebook holds is kept beside it; a card without its own clip gets the new one."""
     content = clip_of(job).read_bytes()
     bundle = json.loads(
@@ -216,7 +218,7 @@ def test_a_clip_that_was_fetched_again_is_another_one(job: Job, tmp_path: Path) 
         "sha256": hashlib.sha256(content + b"x").hexdigest(),
         "size_bytes": len(content) + 1,
     }
-    path = save(tmp_path / "film.ipynb", bundle)
+    path = save(bundle)
     done = slim(path)
     assert [(clip_of(job).parent / name).read_bytes() for name in done.restored] == [content + b"x"]
     assert clip_of(job).read_bytes() == content
@@ -226,13 +228,11 @@ def test_a_clip_that_was_fetched_again_is_another_one(job: Job, tmp_path: Path) 
     assert cards(pack(path).path)[0].video == content + b"x", "it is inside already"
 
 
-def test_a_preview_of_a_clip_that_is_gone_stays(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_preview_of_a_clip_that_is_gone_stays(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is all that is left, and the clip is named."""
     monkeypatch.setattr(clips, "WHOLE_BYTES", 0)
     monkeypatch.setattr(clips, "preview", lambda path, max_bytes: path.read_bytes()[:-1])
-    path = save(tmp_path / "film.ipynb", shown(job))
+    path = save(shown(job))
     name = clip_of(job).name
     clip_of(job).unlink()
     for act in (slim, pack):
@@ -242,18 +242,18 @@ def test_a_preview_of_a_clip_that_is_gone_stays(
         assert name in "\n".join(describe("slim", done))
 
 
-def test_a_packed_card_needs_no_file(job: Job, tmp_path: Path) -> None:
+def test_a_packed_card_needs_no_file(job: Job) -> None:
     """What is whole inside is not missing."""
-    path = save(tmp_path / "film.ipynb", shown(job, "always"))
+    path = save(shown(job, "always"))
     clip_of(job).unlink()
     done = pack(path)
     assert (done.clips, done.missing) == ([clip_of(job).name], [])
 
 
-def test_a_card_saved_while_its_job_ran_becomes_the_clip(job: Job, tmp_path: Path) -> None:
+def test_a_card_saved_while_its_job_ran_becomes_the_clip(job: Job) -> None:
     """The ledger knows how it went on; HTML, text and record tell the same."""
     waiting = Waiting("t" * 32, "generating", job.record.created_at, 8.0)
-    path = save(tmp_path / "film.ipynb", card_bundle(job.record, waiting))
+    path = save(card_bundle(job.record, waiting))
     done = pack(path)
     (card,) = cards(done.path)
     assert card.state == metadata_of(done.path)[0].state == "saved"
@@ -262,13 +262,11 @@ def test_a_card_saved_while_its_job_ran_becomes_the_clip(job: Job, tmp_path: Pat
     assert "H.264" in "".join(data["text/plain"])
 
 
-def test_takes_in_one_output_are_packed_in_their_order(
-    session: Session, job: Job, tmp_path: Path
-) -> None:
+def test_takes_in_one_output_are_packed_in_their_order(session: Session, job: Job) -> None:
     """Each with its own clip."""
     second = made(session, "Another one", duration=10)
     bundle = join_bundles([shown(job, "never"), shown(second, "never")])
-    done = pack(save(tmp_path / "film.ipynb", bundle))
+    done = pack(save(bundle))
     assert [card.video for card in cards(done.path)] == [
         clip_of(each).read_bytes() for each in (job, second)
     ]
@@ -277,10 +275,10 @@ def test_takes_in_one_output_are_packed_in_their_order(
 
 
 def test_a_card_of_another_folder_gets_its_clip_by_its_hash(
-    job: Job, tmp_path: Path, open_session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
+    job: Job, tmp_path: Path, open_session: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ledger does not know it; a file with that hash lies there under any name."""
-    path = save(tmp_path / "film.ipynb", shown(job, "never"))
+    """The ledger does not know it; a file with that hash is there under another name."""
+    path = save(shown(job, "never"))
     elsewhere = open_session(folder=tmp_path / "elsewhere")
     monkeypatch.setattr(default_session, "_current", elsewhere)
     assert pack(path, to="gone.ipynb").missing == [clip_of(job).name]
@@ -295,34 +293,32 @@ def test_a_card_of_another_folder_gets_its_clip_by_its_hash(
     assert metadata_of(back.path)[0].sha256 == metadata_of(path)[0].sha256
 
 
-def test_the_same_id_of_another_folder_is_another_job(
-    session: Session, job: Job, tmp_path: Path
-) -> None:
+def test_the_same_id_of_another_folder_is_another_job(session: Session, job: Job) -> None:
     """The fingerprint decides; the clip of another job is not embedded."""
     stranger = card_bundle(replace(job.record, fingerprint="f" * 64), job.state, "never")
     bundle = json.loads(json.dumps(stranger))
     bundle[CARD_MIME]["cards"][0]["sha256"] = "1" * 64
-    done = pack(save(tmp_path / "film.ipynb", bundle))
+    done = pack(save(bundle))
     assert done.clips == []
     assert cards(done.path)[0].video == b""
 
 
-def test_cards_without_a_record_are_known_by_their_id(job: Job, tmp_path: Path) -> None:
-    """As the first version saved them, and inside of something else, whose words stay."""
+def test_cards_without_a_record_are_known_by_their_id(job: Job) -> None:
+    """As the first version saved them, and inside another output that keeps its text."""
     bundle = shown(job, "never") | {"text/plain": "a panel"}
     del bundle[CARD_MIME]
-    done = pack(save(tmp_path / "film.ipynb", bundle))
+    done = pack(save(bundle))
     assert cards(done.path)[0].video == clip_of(job).read_bytes()
     *_, data = NotebookFile.read(done.path).bundles()
     assert "".join(data["text/plain"]) == "a panel"
 
 
-def test_a_strangers_card_is_not_filled_with_my_clip(job: Job, tmp_path: Path) -> None:
+def test_a_strangers_card_is_not_filled_with_my_clip(job: Job) -> None:
     """It has the id of a job of mine and nothing else: it stays as it is, and is named."""
     bundle = shown(job, "never")
     del bundle[CARD_MIME]
     bundle["text/html"] = bundle["text/html"].replace("A red fox", "A grey fox")
-    path = save(tmp_path / "film.ipynb", bundle)
+    path = save(bundle)
     for act in (pack, slim):
         done = act(path)
         assert (done.clips, done.missing, done.unproven) == ([], [], [job.id])
@@ -334,7 +330,7 @@ def test_slim_in_place_keeps_what_was_saved_meanwhile(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page saves an hour of work while the cards are being drawn: it is not written over."""
-    path = save(tmp_path / "film.ipynb", shown(job, "always"))
+    path = save(shown(job, "always"))
     real = packing.redraw_card
 
     def draw(*args: Any, **options: Any) -> Any:
@@ -351,13 +347,13 @@ def test_slim_in_place_keeps_what_was_saved_meanwhile(
     assert slim(path).path.exists(), "a copy is not concerned"
 
 
-def test_slim_in_place_changes_the_notebook_itself(job: Job, tmp_path: Path) -> None:
+def test_slim_in_place_changes_the_notebook_itself(job: Job) -> None:
     """Only with `in_place`; the summary warns about an open page."""
     bundle = shown(job, "always")
     bundle["text/html"] = html.render_container(
         bundle["text/html"], hub_id="hub-1", place_id="p", version=2
     )
-    path = save(tmp_path / "film.ipynb", bundle)
+    path = save(bundle)
     copy = slim(path)
     assert "hub-1" not in copy.path.read_text(encoding="utf-8"), "a copy is no kernel's place"
     done = slim(path, in_place=True)
@@ -368,8 +364,10 @@ def test_slim_in_place_changes_the_notebook_itself(job: Job, tmp_path: Path) -> 
 
 
 def test_nothing_is_overwritten_unasked(job: Job, tmp_path: Path) -> None:
-    """Neither the last copy nor the notebook itself."""
-    path = save(tmp_path / "film.ipynb", shown(job))
+    """Neither the last copy nor the notebook itself; `to` and `in_place` exclude each other."""
+    with pytest.raises(InvalidInput, match="either --to or --in-place"):
+        slim("film.ipynb", to="x.ipynb", in_place=True)
+    path = save(shown(job))
     pack(path)
     with pytest.raises(InvalidInput, match=r"packed\.ipynb' exists"):
         pack(path)
@@ -385,7 +383,7 @@ def test_nothing_is_overwritten_unasked(job: Job, tmp_path: Path) -> None:
 
 def test_a_notebook_without_cards_is_refused(session: Session, tmp_path: Path) -> None:
     """Perhaps it was not saved since."""
-    path = save(tmp_path / "film.ipynb")
+    path = save()
     with pytest.raises(InvalidInput, match=r"film\.ipynb as saved has no clip"):
         pack(path)
     assert not (tmp_path / "film.packed.ipynb").exists()
@@ -395,7 +393,7 @@ def test_the_current_notebook_is_taken_where_none_is_named(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the front end tells it; a folder as the place keeps the usual name."""
-    path = save(tmp_path / "film.ipynb", shown(job))
+    path = save(shown(job))
     monkeypatch.setenv("JPY_SESSION_NAME", str(path))
     (tmp_path / "out").mkdir()
     done = pack(to=tmp_path / "out")
@@ -404,19 +402,17 @@ def test_the_current_notebook_is_taken_where_none_is_named(
 
 def test_links_lead_from_the_new_notebook(job: Job, tmp_path: Path) -> None:
     """Wherever the kernel works."""
-    path = save(tmp_path / "film.ipynb", shown(job, "always"))
+    path = save(shown(job, "always"))
     (tmp_path / "out").mkdir()
     done = slim(path, to=tmp_path / "out")
     assert f'href="../clips/{clip_of(job).name}"' in cards(done.path)[0].markup
 
 
-def test_links_are_quoted_in_the_new_notebook(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_links_are_quoted(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder may be called what an address would read in another way."""
     odd = tmp_path / "take #1, 100%"
     odd.mkdir()
-    path = save(tmp_path / "film.ipynb", shown(job, "always"))
+    path = save(shown(job, "always"))
     monkeypatch.chdir(odd)  # the kernel's own links are quoted as well, and found nevertheless
     down = slim(path, to=odd / "down.ipynb")
     assert f'href="../clips/{clip_of(job).name}"' in cards(down.path)[0].markup
@@ -428,11 +424,9 @@ def test_links_are_quoted_in_the_new_notebook(
     assert f'href="{href}"' in cards(up.path)[0].markup
 
 
-def test_what_no_browser_would_open_is_refused(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_notebook_too_large(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do; nothing is written. Slimming such a notebook is how to get out of it."""
-    path = save(tmp_path / "film.ipynb", *[shown(job, "always")] * 3)
+    path = save(*[shown(job, "always")] * 3)
     monkeypatch.setattr(packing, "_LARGEST_BYTES", 2 * clip_of(job).stat().st_size)
     with pytest.raises(InvalidInput, match="no browser can open it"):
         pack(path)
@@ -446,23 +440,17 @@ def test_what_no_browser_would_open_is_refused(
 )
 def test_a_place_for_no_notebook_is_refused(job: Job, tmp_path: Path, to: str, said: str) -> None:
     """Before anything is done: Jupyter would not open it, or it cannot be made."""
-    path = save(tmp_path / "film.ipynb", shown(job))
+    path = save(shown(job))
     for act in (pack, slim):
         with pytest.raises(InvalidInput, match=said):
             act(path, to=tmp_path / to)
 
 
-def test_the_summary(job: Job, tmp_path: Path) -> None:
+def test_the_summary(job: Job) -> None:
     """How many, how large, and as of when."""
-    path = save(tmp_path / "film.ipynb", shown(job))
+    path = save(shown(job))
     os.utime(path, (0, 86_400 * 20))
     title, sizes, when = describe("pack", pack(path))
     assert title == "film.packed.ipynb: 1 clip embedded"
     assert sizes.count("kB") == 2
     assert "21 January at" in when
-
-
-def test_two_places_are_one_too_many() -> None:
-    """A copy, or the notebook itself."""
-    with pytest.raises(InvalidInput, match="either --to or --in-place"):
-        packing.slim("film.ipynb", to="x.ipynb", in_place=True)

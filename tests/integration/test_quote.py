@@ -21,6 +21,7 @@ from tests.support.service import CREATE
 from tests.support.shells import open_shell, texts
 
 PATIENCE_S = 20.0
+pytestmark = pytest.mark.usefixtures("session")
 
 
 @pytest.fixture
@@ -33,22 +34,12 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
         unload(shell)
 
 
-def save(path: Path, *sources: str) -> Path:
+def save(*sources: str, folder: str = "") -> Path:
     """Write a notebook with these cells, not run."""
+    path = Path.cwd() / folder / "film.ipynb"
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     return path
-
-
-def run_all(shell: Any, path: Path) -> None:
-    """Run every cell, as Run All does."""
-    for cell in nbformat.read(path, as_version=4).cells:
-        shell.run_cell(cell.source).raise_error()
-
-
-def costs(quoted: NotebookQuote) -> list[str]:
-    """Return the last column."""
-    return [row[-1] for row in table(quoted)[1]]
 
 
 def notes(quoted: NotebookQuote) -> list[tuple[float | None, str]]:
@@ -56,11 +47,11 @@ def notes(quoted: NotebookQuote) -> list[tuple[float | None, str]]:
     return [(line.credits, line.note) for line in quoted.lines]
 
 
-def test_run_all_costs_what_the_quote_says(session: Session, shell: Any, tmp_path: Path) -> None:
+def test_run_all_costs_what_the_quote_says(session: Session, shell: Any) -> None:
     """Five cells with two existing clips: three prices, and the balance changes by that sum."""
     made = ["%%kling\nA red fox", "%%kling -d 10 --sound\nA bear"]
     new = ["%%kling\nA wolf", "%%kling\nAn owl", "%%kling\nA hare"]
-    path = save(tmp_path / "film.ipynb", made[0], *new, made[1])
+    path = save(made[0], *new, made[1])
     for cell in made:
         shell.run_cell(cell).raise_error()
     before, tasks = session.balance(), session.emulator.account.tasks()  # type: ignore[union-attr]
@@ -69,16 +60,16 @@ def test_run_all_costs_what_the_quote_says(session: Session, shell: Any, tmp_pat
     assert quoted.unknown == 0
     assert quoted.funds.balance_credits == before
     assert session.emulator.account.tasks() == tasks  # type: ignore[union-attr]
-    run_all(shell, path)
+    for cell in nbformat.read(path, as_version=4).cells:
+        shell.run_cell(cell.source).raise_error()
     assert before - session.balance() == quoted.total_credits
     assert [line.cell for line in quoted.lines] == [1, 2, 3, 4, 5]
     assert quote().total_credits == 0
 
 
-def test_the_table_says_why_a_request_is_free(session: Session, shell: Any, tmp_path: Path) -> None:
+def test_the_table_says_why_a_request_is_free(session: Session, shell: Any) -> None:
     """Its clip is saved, an earlier cell makes it, or it is a dry run."""
     path = save(
-        tmp_path / "film.ipynb",
         "%%kling\nA red fox",
         "%%kling -d 10\nA wolf",
         "%%kling -d 10 -o again\nA wolf",
@@ -90,7 +81,7 @@ def test_the_table_says_why_a_request_is_free(session: Session, shell: Any, tmp_
     quoted = quote(path)
     (row,) = session.jobs()
     day = row.created_at.astimezone()
-    assert costs(quoted) == [
+    assert [row[-1] for row in table(quoted)[1]] == [
         f"0 (saved {day.day} {day:%B})",
         "110",
         "0 (joins cell 2)",
@@ -104,12 +95,9 @@ def test_the_table_says_why_a_request_is_free(session: Session, shell: Any, tmp_
     assert "no real credits" in price
 
 
-def test_variables_are_those_of_the_notebook_then_of_the_kernel(
-    session: Session, shell: Any, tmp_path: Path
-) -> None:
+def test_variables_are_those_of_the_notebook_then_of_the_kernel(shell: Any) -> None:
     """A literal in the notebook is used before the variable of the kernel."""
     save(
-        tmp_path / "film.ipynb",
         "shot = 'A blue fox'\nother = read()",
         "%%kling\n{{shot}}",
         "%%kling\n{{other}}",
@@ -142,28 +130,23 @@ class Loud:
     __array__ = savefig = frame = __str__
 
 
-def test_another_notebook_has_its_own_variables(
-    session: Session, shell: Any, tmp_path: Path
-) -> None:
+def test_another_notebook_has_its_own_variables(shell: Any) -> None:
     """The kernel's variables do not apply to it; relative paths start at its folder."""
     shell.user_ns["shot"] = "A red fox"
-    (tmp_path / "film.ipynb").write_text("{}", encoding="utf-8")
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "fox.png").write_bytes(b"a picture")
+    Path("film.ipynb").write_text("{}", encoding="utf-8")
+    Path("other").mkdir()
+    Path("other/fox.png").write_bytes(b"a picture")
     cells = ("%%kling\n{{shot}}", "%%kling -i fox.png\nA fox")
-    quoted = quote(save(tmp_path / "other" / "film.ipynb", *cells))
+    quoted = quote(save(*cells, folder="other"))
     assert notes(quoted) == [(None, "the variable `shot` does not exist yet"), (55.0, "")]
 
 
-def test_images_are_identified_by_their_hash(
-    session: Session, shell: Any, photo: bytes, tmp_path: Path
-) -> None:
+def test_images_are_identified_by_their_hash(shell: Any, photo: bytes) -> None:
     """By path or variable; a missing file or another object is not priced."""
-    (tmp_path / "fox.png").write_bytes(photo)
+    Path("fox.png").write_bytes(photo)
     shell.user_ns |= {"photo": photo, "loud": Loud()}
     shell.run_cell("%%kling -i fox.png\nA fox").raise_error()
     save(
-        tmp_path / "film.ipynb",
         "%%kling -i fox.png\nA fox",
         "%%kling -i photo\nA fox",
         "%%kling -i photo\nA wolf",
@@ -178,12 +161,11 @@ def test_images_are_identified_by_their_hash(
     assert drawn == "a quote does not read a picture of type Loud"
 
 
-def test_an_image_by_url_is_not_fetched(session: Session, shell: Any, tmp_path: Path) -> None:
+def test_an_image_by_url_is_not_fetched(shell: Any) -> None:
     """The hash of the last download identifies it."""
     url = "http://127.0.0.1:9/fox.png"
     shell.run_cell(f"%%kling -i {url}\nA fox").raise_error()
     save(
-        tmp_path / "film.ipynb",
         f"%%kling -i {url}\nA fox",
         "%%kling -i http://127.0.0.1:9/b.png\nA fox",
         "%%kling -i http://127.0.0.1:9/b.png\nA fox",
@@ -193,10 +175,9 @@ def test_an_image_by_url_is_not_fetched(session: Session, shell: Any, tmp_path: 
     assert others == [(55.0, ""), (0.0, "joins cell 2")]
 
 
-def test_calls_from_python(session: Session, tmp_path: Path) -> None:
+def test_calls_from_python() -> None:
     """They are priced, and share a clip with a cell that makes the same request."""
     path = save(
-        tmp_path / "shots.ipynb",
         "import kling_nb as kling",
         "job = kling.text_to_video('A fox', duration=10)",
         "%%kling -d 10\nA fox",
@@ -210,11 +191,10 @@ def test_calls_from_python(session: Session, tmp_path: Path) -> None:
     assert "refused: model: 'kling-9' is not known" in found[4][1]
 
 
-def test_a_call_that_is_not_priced_is_counted(session: Session, tmp_path: Path) -> None:
+def test_a_call_that_is_not_priced_is_counted() -> None:
     """The total is a lower bound, and the answer names the cells and the reasons."""
     quoted = quote(
         save(
-            tmp_path / "shots.ipynb",
             "import kling_nb as kling\nmine = kling.Session()",
             "mine.text_to_video('A fox')",
             "%time kling.text_to_video('A fox')",
@@ -238,28 +218,25 @@ def test_a_call_that_is_not_priced_is_counted(session: Session, tmp_path: Path) 
     )
 
 
-def test_a_refused_request_costs_nothing_and_stops_the_run(
-    session: Session, tmp_path: Path
-) -> None:
+def test_a_refused_request_costs_nothing() -> None:
     """The line contains the reason."""
-    quoted = quote(save(tmp_path / "shots.ipynb", "%%kling -d 7\nA fox", "%%kling --dur 5\nx"))
+    quoted = quote(save("%%kling -d 7\nA fox", "%%kling --dur 5\nx"))
     assert [credits for credits, _ in notes(quoted)] == [0.0, 0.0]
     assert "duration: '7' is not one of 5, 10" in notes(quoted)[0][1]
     assert "stops at the first cell" in "\n".join(describe(quoted))
 
 
-def test_a_request_with_a_lost_answer_is_not_paid_again(session: Session, tmp_path: Path) -> None:
+def test_a_request_with_a_lost_answer_is_not_paid_again(session: Session) -> None:
     """A lost answer blocks its request."""
-    assert session.emulator is not None
     session.emulator.account.inject("lose-answer")
     session.text_to_video("A fox")
-    quoted = quote(save(tmp_path / "shots.ipynb", "%%kling\nA fox"))
+    quoted = quote(save("%%kling\nA fox"))
     assert notes(quoted) == [(0.0, "unknown")]
 
 
-def test_a_total_above_a_budget_is_reported(session: Session, tmp_path: Path) -> None:
+def test_a_total_above_a_budget_is_reported(session: Session) -> None:
     """The total is compared with the balance and the budgets."""
-    path = save(tmp_path / "shots.ipynb", "%%kling\nA fox", "%%kling\nA wolf")
+    path = save("%%kling\nA fox", "%%kling\nA wolf")
     assert quote(path).is_covered
     session.budget(100)
     quoted = quote(path)
@@ -269,14 +246,14 @@ def test_a_total_above_a_budget_is_reported(session: Session, tmp_path: Path) ->
 
 
 def test_a_request_paid_in_another_folder_is_refused(
-    open_live: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_live: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In live mode, as when the cell runs."""
     first, second = open_live("one"), open_live("two")
     first.text_to_video("A fox of another folder")
     assert UserIndex().find(first.jobs()[0].fingerprint)
     monkeypatch.setattr(default_session, "_current", second)
-    path = save(tmp_path / "shots.ipynb", "%%kling\nA fox of another folder")
+    path = save("%%kling\nA fox of another folder")
     ((credits, note),) = notes(quote(path))
     assert credits == 0.0
     assert note.startswith("refused: paid ")
@@ -284,9 +261,9 @@ def test_a_request_paid_in_another_folder_is_refused(
         second.text_to_video("A fox of another folder")
 
 
-def test_the_command_shows_a_table_and_the_total(session: Session, tmp_path: Path) -> None:
+def test_the_command_shows_a_table_and_the_total() -> None:
     """It takes one notebook."""
-    path = save(tmp_path / "shots.ipynb", "%%kling\nA <b>fox</b>", "%%timeit\nkling.generate('a')")
+    path = save("%%kling\nA <b>fox</b>", "%%timeit\nkling.generate('a')")
     with open_shell("notebook") as shell:
         Commands(shell).run(f"quote {path}")
         shown = texts(shell)
@@ -299,7 +276,7 @@ def test_the_command_shows_a_table_and_the_total(session: Session, tmp_path: Pat
 
 
 def test_only_the_balance_is_queried(
-    open_live: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_live: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No request is submitted and no image uploaded."""
     session = open_live("quoted")
@@ -317,22 +294,14 @@ def test_only_the_balance_is_queried(
     for name in ("create_task", "upload", "task"):
         monkeypatch.setattr(session._context.client, name, refuse)
     monkeypatch.setattr(default_session, "_current", session)
-    (tmp_path / "fox.png").write_bytes(b"a picture")
-    quote(save(tmp_path / "shots.ipynb", "%%kling\nA fox", "%%kling -i fox.png\nA fox"))
+    Path("fox.png").write_bytes(b"a picture")
+    quote(save("%%kling\nA fox", "%%kling -i fox.png\nA fox"))
     assert asked == ["balance"]
 
 
-def test_a_missing_notebook_is_refused(session: Session, tmp_path: Path) -> None:
-    """The error says that it cannot be read."""
-    with pytest.raises(InvalidInput, match="cannot be read"):
-        quote(tmp_path / "none.ipynb")
-
-
-def test_the_same_request_in_another_spelling_is_free(
-    session: Session, shell: Any, tmp_path: Path, photo: bytes
-) -> None:
+def test_the_same_request_respelled_is_free(session: Session, shell: Any, photo: bytes) -> None:
     """A prompt with no-break spaces, an image by its URI, a job in place of its clip."""
-    fox = tmp_path / "fox.png"
+    fox = Path.cwd() / "fox.png"
     fox.write_bytes(photo)
     first = session.text_to_video("A fox")
     jobs = [
@@ -344,7 +313,6 @@ def test_the_same_request_in_another_spelling_is_free(
         job.result(PATIENCE_S)
     shell.user_ns["first"] = first
     save(
-        tmp_path / "film.ipynb",
         "%%kling\nA\u00a0fox\u200b",
         f"%%kling -i {fox.as_uri()}\nIt runs",
         "%%kling -i first\nIt stops",
@@ -354,11 +322,9 @@ def test_the_same_request_in_another_spelling_is_free(
     assert [note[:6] for _, note in notes(quoted)] == ["saved "] * 3
 
 
-def test_a_request_of_an_earlier_version_is_free(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_earlier_fingerprint_is_free(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fingerprints by older rules are looked up, as when the cell runs."""
-    path = save(tmp_path / "shots.ipynb", "%%kling\nA fox")
+    path = save("%%kling\nA fox")
     intent = JobRecord(
         "e" * 64, "emulator", "kling-2.6/text-to-video", {"prompt": "A fox"}, 1, 55.0
     )

@@ -6,11 +6,8 @@ does not fail one. What counts is what its account say.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from kling_nb.emulator import EmulatedAccount
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
+from tests.support.processes import go_on, python, read_line
 from tests.support.service import CREATE, KEY, RECORD, Served
 
 WINDOW_S = 1.0
@@ -80,34 +78,11 @@ asyncio.run(play())
 """Makes tasks, or asks questions, at a signal; says how many were answered as they should be."""
 
 
-@contextmanager
-def process(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A script in a process of its own, which ends with the block at the latest."""
-    package = str(Path(kling_nb.__path__[0]).parent)
-    with subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": package},
-        text=True,
-    ) as running:
-        try:
-            yield running
-        finally:
-            running.terminate()
-
-
-def read_line(running: subprocess.Popen[str]) -> str:
-    """The next line that a process says."""
-    assert running.stdout is not None
-    return running.stdout.readline().strip()
-
-
 @pytest.fixture
 def strict(tmp_path: Path) -> Iterator[Served]:
     """A served emulator that allows 20 new tasks in a short window, and 10 questions a second."""
     folder = tmp_path / "strict"
-    with process(SERVER, folder) as server:
+    with python(SERVER, folder) as server:
         yield Served(read_line(server).split()[3], EmulatedAccount(folder))
 
 
@@ -115,14 +90,11 @@ def play_together(service: Served, kind: str, *counts: int) -> list[int]:
     """Several processes begin at the same moment; how many answers each was satisfied with."""
     with ExitStack() as stack:
         callers = [
-            stack.enter_context(process(CALLER, service.url, count, kind)) for count in counts
+            stack.enter_context(python(CALLER, service.url, count, kind)) for count in counts
         ]
         for caller in callers:
             assert read_line(caller) == "ready"
-        for caller in callers:
-            assert caller.stdin is not None
-            caller.stdin.write("\n")
-            caller.stdin.flush()
+        go_on(*callers)
         return [int(read_line(caller)) for caller in callers]
 
 

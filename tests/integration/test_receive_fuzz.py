@@ -9,7 +9,6 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -29,9 +28,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import sign_callback
 from kling_nb.storage.job_record import JobRecord
 from tests.support.callback_endpoints import each, exchange, status_of
-from tests.support.service import EASY, RECORD, Wire
-
-Open = Callable[..., Session]
+from tests.support.service import EASY, RECORD, Open, Wire
 
 REQUESTS = 20_000
 CHUNK = 1_000
@@ -81,7 +78,7 @@ class Attacker:
         return self.dice.choice([known] * 20 + bent).encode()
 
     def headers(self, body: bytes) -> list[tuple[bytes, bytes]]:
-        """Signed well, badly or not; encodings and lengths that are true or lies."""
+        """Signed well, badly or not; encodings and lengths that are true or false."""
         at = str(int(time.time()) + self.dice.choice([0, 0, 0, 0, -400, 400]))
         key = self.dice.choice([WEBHOOK_KEY] * 6 + ["another"])
         task_id = self.dice.choice(self.ids)
@@ -153,7 +150,7 @@ class Attacker:
 
 
 def prepare(session: Session, emulator: Emulator) -> list[JobRecord]:
-    """A running job, a lost one, a failed one, and one whose clip could not be had any more."""
+    """A running job, a lost one, a failed one, and one with an expired clip."""
     running = session.text_to_video("Running", callback_url="https://my.example/")
     emulator.account.inject("lose-answer")
     lost = session.text_to_video("Lost", callback_url="https://my.example/")
@@ -183,7 +180,6 @@ async def attack(server: HTTPServer, attacker: Attacker, number: int) -> Counter
 async def act(worker: CallbackWorker) -> None:
     """Process all stored callbacks."""
     session = worker.session
-    assert session is not None
     while stored_callbacks(session.ledger, session.service, frozenset()):
         worker._not_before.clear()
         await worker.check()
@@ -192,7 +188,7 @@ async def act(worker: CallbackWorker) -> None:
 
 
 async def hardly_wait(seconds: float) -> None:
-    """Wait for one's turn to ask, but never until it is time: who asks was told to."""
+    """Wait for the rate limit, but never for the poll schedule: only callbacks trigger polls."""
     await (asyncio.sleep(seconds) if seconds < 3 else asyncio.Event().wait())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,25 +12,25 @@ from kling_nb.display.cards.metadata import CARD_MIME, CardMetadata, read_card
 from kling_nb.display.cards.mimebundle import card_bundle
 from kling_nb.display.html import Section, find_sections
 from kling_nb.jobs.job import Job
-from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.notebook.archive.redraw import redraw_card, whole_clip
 from kling_nb.storage.job_record import JobRecord
 from tests.support.reels import encoded
+from tests.support.service import Open
 
 Card = tuple[Section, CardMetadata, JobRecord, Path]
 
 
 @pytest.fixture
-def job(open_session: Callable[..., Session]) -> Job:
-    """A job whose clip is saved."""
+def job(open_session: Open) -> Job:
+    """A job with a saved clip."""
     job: Job = open_session().text_to_video("A red fox & a hare")
     job.result(20)
     return job
 
 
 @pytest.fixture
-def card(job: Job, tmp_path: Path, open_session: Callable[..., Session]) -> Card:
+def card(job: Job, tmp_path: Path, open_session: Open) -> Card:
     """Its card with the clip inside, its record, its row and its file."""
     bundle = card_bundle(job.record, job.state, "always")
     (section,), (metadata,) = find_sections(bundle["text/html"]), read_card(bundle[CARD_MIME])
@@ -42,7 +41,6 @@ def test_what_the_ledger_knows_is_drawn_from_it(card: Card) -> None:
     """HTML, text and record, all of them."""
     section, metadata, row, path = card
     drawn = redraw_card(section, metadata, row, path, whole=False)
-    assert drawn is not None
     (fresh,) = find_sections(drawn.markup)
     assert (fresh.video, fresh.prompt) == (b"", "A red fox & a hare")
     assert "A red fox & a hare" in drawn.text
@@ -64,7 +62,6 @@ def test_a_clip_in_another_codec_goes_in_as_its_preview(card: Card) -> None:
         assert [each.embed for each in read_card(each.metadata)] == ["preview"]
     path.write_bytes(section.video)
     back = redraw_card(find_sections(foreign.markup)[0], metadata, None, path, whole=True)
-    assert back is not None
     assert back.markup == section.markup
 
 
@@ -72,12 +69,10 @@ def test_of_a_card_from_elsewhere_only_the_player_changes(card: Card) -> None:
     """There and back it is the same card."""
     section, metadata, _, path = card
     slim = redraw_card(section, metadata, None, path, whole=False)
-    assert slim is not None
     (slimmed,) = find_sections(slim.markup)
     assert slim.text == ""
     assert slim.markup == section.with_player(slimmed.player)
     back = redraw_card(slimmed, read_card(slim.metadata)[0], None, path, whole=True)
-    assert back is not None
     assert back.markup == section.markup
     assert read_card(back.metadata) == (metadata,)
 

@@ -5,46 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kling_nb.core.job_state import Detached, Discarded, Stage, Unknown
-from kling_nb.emulator import UNLIMITED, Emulator
-from kling_nb.errors import AlreadyPaid, LedgerError, ServiceError
+from kling_nb.errors import AlreadyPaid, LedgerError
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
-from kling_nb.kie.client import Client
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.task_matching import TaskMatching
-from kling_nb.storage.user_index import UserIndex
-from tests.support.service import CREATE, KEY
+from tests.support.service import CREATE, LiveAccount, Open, emulated_account
 
 PATIENCE_S = 20.0
-Open = Callable[..., Session]
 WISH = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})
-
-
-@pytest.fixture
-def session(open_session: Open) -> Session:
-    """A session with an emulator of its own."""
-    return open_session()
-
-
-def emulated_account(session: Session) -> Any:
-    """The account of a session's emulator."""
-    assert session.emulator is not None
-    return session.emulator.account
-
-
-def open_live(folder: Path, index: UserIndex, emulator: Emulator) -> Session:
-    """A live session whose network is an emulator."""
-    return Session(
-        mode="live", api_key=KEY, folder=folder, transport=emulator.transport(), index=index
-    )
 
 
 def fail_once(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
@@ -64,9 +40,7 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     monkeypatch.setattr(TaskMatching, "conclude", failing(TaskMatching.conclude))
 
 
-def test_a_note_that_fails_before_sending_blocks_nothing(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_note_before_sending(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was sent; once there is room, the same cell makes the one task."""
     fail_once(monkeypatch, Stage.SENDING)
     job = session.reserve(WISH)
@@ -79,38 +53,28 @@ def test_a_note_that_fails_before_sending_blocks_nothing(
     assert emulated_account(session).count_tasks() == 1
 
 
+@pytest.mark.parametrize("by_id", [False, True])
 def test_a_note_that_fails_after_accepting_sends_nothing_again(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    session: Session, monkeypatch: pytest.MonkeyPatch, by_id: bool
 ) -> None:
-    """The error names the task; the same cell goes on with it, and the clip comes."""
+    """The error names the task; the same cell, or the job's id, continues it."""
     fail_once(monkeypatch, Stage.ACCEPTED)
     job = session.reserve(WISH)
     with pytest.raises(LedgerError, match="adopt"):
         session.submit(job)
     assert isinstance(job.state, Detached)
     assert "is paid" in job.state.reason
-    again = session.text_to_video("A red fox")
+    again = session.job(job.id) if by_id else session.text_to_video("A red fox")
     [task] = emulated_account(session).tasks()
     assert (again.id, again.task_id) == (job.id, task.task_id)
     assert again.result(PATIENCE_S).path.is_file()
+    row = session.ledger.row(job.id)
+    assert row.accepted_at == row.sent_at
     assert emulated_account(session).requests(CREATE) == 1
 
 
-def test_a_note_that_fails_after_accepting_is_made_up_for(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Asked for by its id, too; a clip counts from when it was sent."""
-    fail_once(monkeypatch, Stage.ACCEPTED)
-    job = session.reserve(WISH)
-    with pytest.raises(LedgerError):
-        session.submit(job)
-    assert session.job(job.id).result(PATIENCE_S).path.is_file()
-    row = session.ledger.row(job.id)
-    assert row.accepted_at == row.sent_at
-
-
 def break_off(session: Session, monkeypatch: pytest.MonkeyPatch) -> Job:
-    """A job whose answer came, and was lost by a mistake of ours."""
+    """A job with an answer that a fault of ours lost."""
 
     def broken(*given: object) -> None:
         raise RuntimeError("a bug")
@@ -123,9 +87,7 @@ def break_off(session: Session, monkeypatch: pytest.MonkeyPatch) -> Job:
     return job
 
 
-def test_a_request_whose_id_nobody_has_is_unknown(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_submission_is_unknown(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Something of ours broke while it was sent."""
     break_off(session, monkeypatch)
     again = session.text_to_video("A red fox")
@@ -133,21 +95,17 @@ def test_a_request_whose_id_nobody_has_is_unknown(
     assert emulated_account(session).requests(CREATE) == 1
 
 
-def test_what_broke_off_here_may_be_adopted(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Half sent, and this session alone knows that nobody is sending it any more."""
+def test_a_broken_submission_is_adopted(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half sent; only this session knows that nothing is sending it any more."""
     job = break_off(session, monkeypatch)
     assert session.ledger.row(job.id).stage is Stage.SENDING
     [task] = emulated_account(session).tasks()
-    adopted = session.adopt(task.task_id, job.id)
+    adopted = session.adopt(f" {task.task_id} ", job.id)
     assert adopted.id == job.id
     assert adopted.result(PATIENCE_S).path.is_file()
 
 
-def test_an_interrupt_while_the_balance_is_asked(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_overlapping_cells_share_a_job(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cells that overlap in preparing share one handle, one task and one clip."""
     client = session._context.client
     real, waiting, go = client.balance, threading.Event(), threading.Event()
@@ -169,9 +127,7 @@ def test_an_interrupt_while_the_balance_is_asked(
     assert emulated_account(session).requests(CREATE) == 1
 
 
-def test_closing_waits_for_what_is_being_sent(
-    open_session: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closing_waits_for_sending(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that is replaced while it submits hands the accepted task to the next one."""
     old = open_session()
     client = old._context.client
@@ -195,92 +151,70 @@ def test_closing_waits_for_what_is_being_sent(
     assert emulated_account(new).count_tasks() == 1
 
 
-def test_a_job_of_the_other_service_is_only_shown(open_session: Open, tmp_path: Path) -> None:
-    """The emulator is never asked about a live task, and its row stays as it is."""
-    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
-    folder, index = tmp_path / "clips", UserIndex(tmp_path / "paid.sqlite3")
-    live = open_live(folder, index, emulator)
-    job = live.text_to_video("A red fox")
-    session = open_session(folder=folder)
+def test_a_job_of_the_other_service_is_only_shown(open_session: Open, live: LiveAccount) -> None:
+    """The emulator is never polled for a live task, and its row stays as it is."""
+    other = live.session("clips")
+    job = other.text_to_video("A red fox")
+    session = open_session()
     shown = session.job(job.id)
     assert isinstance(shown.state, Detached)
     assert "live service" in shown.state.reason
     with pytest.raises(LedgerError, match="emulate off"):
         session.resume(job.id)
-    live.close()
+    other.close()
     assert session.resume() == []
     assert session.ledger.row(job.id).stage is Stage.ACCEPTED
     assert session.ledger.row(job.id).owner != session.ledger.owner
-    emulator.close()
 
 
-def test_the_same_request_in_two_folders_at_once(tmp_path: Path) -> None:
+def test_the_same_request_in_two_folders_at_once(live: LiveAccount) -> None:
     """It is noted for this user as soon as it is accepted, not when its clip is there."""
-    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
+    first, second = live.session("one"), live.session("two")
     first.text_to_video("A red fox")
     for ask in (lambda: second.quote(WISH), lambda: second.text_to_video("A red fox")):
         with pytest.raises(AlreadyPaid, match="--take 2"):
             ask()
-    assert emulator.account.count_tasks() == 1
-    first.close()
-    second.close()
-    emulator.close()
+    assert live.account.count_tasks() == 1
 
 
-def test_what_was_noted_late_is_known_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_late_note_is_known_elsewhere(live: LiveAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk failed when the task was accepted; once the row has it, so has the user's index."""
-    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
+    first, second = live.session("one"), live.session("two")
     fail_once(monkeypatch, Stage.ACCEPTED)
     with pytest.raises(LedgerError, match="disk is full"):
         first.text_to_video("A red fox")
     assert first.text_to_video("A red fox").task_id
     with pytest.raises(AlreadyPaid):
         second.text_to_video("A red fox")
-    assert emulator.account.count_tasks() == 1
-    first.close()
-    second.close()
-    emulator.close()
+    assert live.account.count_tasks() == 1
 
 
-def test_a_failed_task_is_no_payment_elsewhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize("live", [0], indirect=True)
+def test_a_failed_task_is_no_payment_elsewhere(live: LiveAccount) -> None:
     """Its request may be made from another folder."""
-    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", limits=UNLIMITED)
-    emulator.account.inject("fail-policy")
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
+    live.account.inject("fail-policy")
+    first, second = live.session("one"), live.session("two")
     job = first.text_to_video("A red fox")
     assert job.exception(PATIENCE_S) is not None
     fingerprint = first.ledger.row(job.id).fingerprint
-    while index.find(fingerprint) is not None:
+    while live.index.find(fingerprint) is not None:
         first.loop.call(asyncio.sleep(0.01))
     second.text_to_video("A red fox")
-    assert emulator.account.count_tasks() == 2
-    first.close()
-    second.close()
-    emulator.close()
+    assert live.account.count_tasks() == 2
 
 
-def test_adopting_a_failed_task_again_is_no_payment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("live", [0], indirect=True)
+def test_adopting_a_failed_task_again_is_no_payment(live: LiveAccount) -> None:
     """A task that this folder knows as failed does not block the request in another folder."""
-    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", limits=UNLIMITED)
-    emulator.account.inject("fail-policy")
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    session = open_live(tmp_path / "one", index, emulator)
+    live.account.inject("fail-policy")
+    session = live.session("one")
     job = session.text_to_video("A red fox")
     assert job.exception(PATIENCE_S) is not None
     row = session.ledger.row(job.id)
-    while index.find(row.fingerprint) is not None:
+    while live.index.find(row.fingerprint) is not None:
         session.loop.call(asyncio.sleep(0.01))
     session.adopt(row.task_id)
-    assert index.find(row.fingerprint) is None
-    session.close()
-    emulator.close()
+    assert live.index.find(row.fingerprint) is None
 
 
 def test_many_jobs_left_are_all_taken_up(open_session: Open) -> None:
@@ -332,17 +266,6 @@ def test_a_closed_session_sends_nothing(open_session: Open) -> None:
     assert emulated_account(new).count_tasks() == 1
 
 
-def test_what_a_session_followed_is_free_when_it_is_closed(open_session: Open) -> None:
-    """The next session of the same process goes on at once."""
-    old = open_session(emulator_seconds=1)
-    job = old.text_to_video("A red fox")
-    old.close()
-    new = open_session(emulator_seconds=1)
-    assert new.ledger.row(job.id).owner == ""
-    [again] = new.resume()
-    assert again.result(PATIENCE_S).path.is_file()
-
-
 def test_letting_go_of_anothers_job_changes_nothing(open_session: Open) -> None:
     """A session that only watches a job cannot take it from the one that follows it."""
     first = open_session(emulator_seconds=600)
@@ -354,86 +277,32 @@ def test_letting_go_of_anothers_job_changes_nothing(open_session: Open) -> None:
     assert second.ledger.row(job.id).owner == first.ledger.owner
 
 
-def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(tmp_path: Path) -> None:
+def test_a_request_that_a_dead_kernel_left_here_and_was_paid_there(live: LiveAccount) -> None:
     """What was prepared here and never sent does not hide that another folder has paid since."""
-    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    dead = open_live(tmp_path / "one", index, emulator)
+    dead = live.session("one")
     dead.reserve(WISH)
     dead.ledger.close()
-    second = open_live(tmp_path / "two", index, emulator)
+    second = live.session("two")
     second.text_to_video("A red fox")
-    first = open_live(tmp_path / "one", index, emulator)
+    first = live.session("one")
     with pytest.raises(AlreadyPaid):
         first.text_to_video("A red fox")
-    assert emulator.account.count_tasks() == 1
-    for session in (first, second):
-        session.close()
-    emulator.close()
+    assert live.account.count_tasks() == 1
 
 
-def test_what_a_dead_kernel_was_sending_is_known_elsewhere(tmp_path: Path) -> None:
-    """It may be paid for: no other folder pays again once this one has found it."""
-    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    dead = open_live(tmp_path / "one", index, emulator)
-    job = dead.reserve(WISH)
-    dead.ledger.advance(job.id, Stage.SENDING)
-    dead.ledger.close()
-    first, second = (open_live(tmp_path / name, index, emulator) for name in ("one", "two"))
-    assert first.resume() == []
-    assert first.ledger.row(job.id).stage is Stage.UNKNOWN
-    with pytest.raises(AlreadyPaid, match="--take 2"):
-        second.text_to_video("A red fox")
-    assert emulator.account.count_tasks() == 0
-    for session in (first, second):
-        session.close()
-    emulator.close()
-
-
-def test_what_is_being_sent_is_known_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed while it waits for the answer, a kernel has told already; a refusal takes it back."""
-    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    session = open_live(tmp_path / "one", index, emulator)
-    known: list[bool] = []
-    create = Client._create_once
-
-    async def look(self: Client, *args: Any) -> str:
-        [row] = session.ledger.rows()
-        known.append(index.find(row.fingerprint) is not None)
-        return await create(self, *args)
-
-    monkeypatch.setattr(Client, "_create_once", look)
-    emulator.account.inject("refuse")
-    with pytest.raises(ServiceError):
-        session.text_to_video("A red fox")
-    [row] = session.ledger.rows()
-    assert known == [True]
-    assert index.find(row.fingerprint) is None
-    session.close()
-    emulator.close()
-
-
-def test_what_is_taken_up_is_known_elsewhere(tmp_path: Path) -> None:
-    """The index was lost; whoever looks at a paid job brings it back, and forgetting drops it."""
-    emulator = Emulator(tmp_path / "service", seconds=600, limits=UNLIMITED)
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    emulator.account.inject("lose-answer")
-    session = open_live(tmp_path / "one", index, emulator)
+def test_what_is_taken_up_is_known_elsewhere(live: LiveAccount) -> None:
+    """The index was lost: showing a paid job restores the entry, forgetting drops it."""
+    live.account.inject("lose-answer")
+    session = live.session("one")
     job = session.text_to_video("A red fox")
     session.close()
-    index.path.unlink()
-    session = open_live(tmp_path / "one", index, emulator)
+    live.index.path.unlink()
+    session = live.session("one")
     fingerprint = session.ledger.row(job.id).fingerprint
     session.job(job.id)
-    assert index.find(fingerprint) is not None
+    assert live.index.find(fingerprint) is not None
     session.forget(job.id, yes=True)
-    assert index.find(fingerprint) is None
-    session.close()
-    emulator.close()
+    assert live.index.find(fingerprint) is None
 
 
 def test_a_lost_job_is_watched_by_whoever_finds_it(open_session: Open) -> None:

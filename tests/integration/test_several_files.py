@@ -58,9 +58,13 @@ class Result(httpx.AsyncBaseTransport):
         )
 
 
+Put = Callable[..., Result]
+Clips = dict[str, bytes]
+
+
 @pytest.fixture
-def clips(tmp_path: Path) -> dict[str, bytes]:
-    """Two small clips, of 5 s as asked for and of 1 s, and a picture."""
+def clips(tmp_path: Path) -> Clips:
+    """Two small clips, of 5 s as asked for and of 1 s, and an image."""
     from PIL import Image
 
     from kling_nb.emulator.render.encode import render_clip
@@ -75,7 +79,7 @@ def clips(tmp_path: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def result(world: World) -> Callable[..., Result]:
+def result(world: World) -> Put:
     """Let the task of the world have these files."""
 
     def put(files: dict[str, bytes | int]) -> Result:
@@ -85,6 +89,13 @@ def result(world: World) -> Callable[..., Result]:
         return found
 
     return put
+
+
+def made(world: World) -> Job:
+    """A new job that was followed to its end."""
+    job = world.submit()
+    world.follow(job)
+    return job
 
 
 def follow(world: World, job: Job) -> Job:
@@ -97,8 +108,7 @@ def follow(world: World, job: Job) -> Job:
 def test_the_whole_way_with_the_emulator(world: World) -> None:
     """A cover first, then two clips: both are on disk, and the card names all."""
     world.account.inject("several-files")
-    job = world.submit()
-    world.follow(job)
+    job = made(world)
     clip, row = job.result(0), world.ledger.row(job.id)
     assert clip.path.name == f"20261120-120000-{job.id}.mp4"
     assert [other.name for other in clip.others] == [f"20261120-120000-{job.id}-3.mp4"]
@@ -117,13 +127,10 @@ def test_the_whole_way_with_the_emulator(world: World) -> None:
     assert world.account.count_tasks() == 1
 
 
-def test_what_is_fetched_is_judged_by_its_content(
-    world: World, result: Callable[..., Result], clips: dict[str, bytes]
-) -> None:
-    """Whatever its place and name: a picture is no clip, and a file that is gone is none."""
+def test_what_is_fetched_is_judged_by_its_content(world: World, result: Put, clips: Clips) -> None:
+    """Whatever its place and name: an image is no clip, and a file that is gone is none."""
     result({COVER: clips["cover"], SECOND: 404, FIRST: clips["long"]})
-    job = world.submit()
-    world.follow(job)
+    job = made(world)
     row = world.ledger.row(job.id)
     assert (row.stage, row.result_url) == (Stage.SAVED, FIRST)
     assert job.result(0).others == ()
@@ -131,13 +138,10 @@ def test_what_is_fetched_is_judged_by_its_content(
     assert job.state.other_urls == (COVER, SECOND)
 
 
-def test_a_clip_of_the_asked_length_goes_before(
-    world: World, result: Callable[..., Result], clips: dict[str, bytes]
-) -> None:
+def test_a_clip_of_the_asked_length_goes_before(world: World, result: Put, clips: Clips) -> None:
     """A shorter one that comes first is saved beside it."""
     result({FIRST: clips["short"], SECOND: clips["long"]})
-    job = world.submit()
-    world.follow(job)
+    job = made(world)
     clip = job.result(0)
     assert clip.duration_s == pytest.approx(5, abs=0.2)
     assert clip.path.read_bytes() == clips["long"]
@@ -146,18 +150,15 @@ def test_a_clip_of_the_asked_length_goes_before(
 
 
 def test_a_clip_of_another_length_is_kept_where_it_is_the_only_one(
-    world: World, result: Callable[..., Result], clips: dict[str, bytes]
+    world: World, result: Put, clips: Clips
 ) -> None:
-    """A picture before it does not make it a result that is gone."""
+    """An image before it does not make it a result that is gone."""
     result({COVER: clips["cover"], FIRST: clips["short"]})
-    job = world.submit()
-    world.follow(job)
+    job = made(world)
     assert job.result(0).path.read_bytes() == clips["short"]
 
 
-def test_a_host_that_cannot_be_reached_is_waited_for(
-    world: World, result: Callable[..., Result], clips: dict[str, bytes]
-) -> None:
+def test_an_unreachable_host_is_tried_again(world: World, result: Put, clips: Clips) -> None:
     """Another file that is gone does not end the job while the clip may still come."""
     found = result({COVER: 404, FIRST: -1})
     job = world.submit()
@@ -171,9 +172,7 @@ def test_a_host_that_cannot_be_reached_is_waited_for(
     assert job.result(0).path.read_bytes() == clips["long"]
 
 
-def test_a_kernel_that_dies_before_the_files_are_here_loses_none(
-    world: World, result: Callable[..., Result], clips: dict[str, bytes]
-) -> None:
+def test_a_kernel_that_dies_before_the_download(world: World, result: Put, clips: Clips) -> None:
     """The ledger has every URL: the next kernel fetches all, though the record is gone."""
     found = result({COVER: clips["cover"], FIRST: clips["long"], SECOND: clips["short"]})
     job = world.submit()
@@ -194,13 +193,10 @@ def test_a_kernel_that_dies_before_the_files_are_here_loses_none(
     assert [other.read_bytes() for other in clip.others] == [clips["short"]]
 
 
-def test_a_job_of_an_earlier_version_learns_the_other_files(
-    world: World, result: Callable[..., Result], clips: dict[str, bytes]
-) -> None:
-    """Its row has one URL, that of a picture, for which it was given up; resuming asks again."""
+def test_a_job_of_an_earlier_version(world: World, result: Put, clips: Clips) -> None:
+    """Its row has one URL, that of an image, for which it was given up; resuming asks again."""
     found = result({COVER: clips["cover"]})
-    job = world.submit()
-    world.follow(job)
+    job = made(world)
     assert isinstance(job.state, Expired)
     world.ledger.advance(job.id, Stage.SUCCEEDED)
     world.ledger.note(job.id, result_urls=())
@@ -209,26 +205,20 @@ def test_a_job_of_an_earlier_version_learns_the_other_files(
     assert follow(world, job).result(0).path.read_bytes() == clips["long"]
 
 
-def test_a_further_clip_that_is_late_is_asked_for_again(
-    world: World, result: Callable[..., Result], clips: dict[str, bytes]
-) -> None:
+def test_a_late_further_clip_is_requested_again(world: World, result: Put, clips: Clips) -> None:
     """A further file is retried a few times; the card names a missing one; the clip is saved."""
     found = result({FIRST: clips["long"], SECOND: 503})
-    job = world.submit()
-    world.follow(job)
+    job = made(world)
     assert found.fetched.count(SECOND) == 3
     assert isinstance(job.state, Saved)
     assert job.state.other_urls == (SECOND,)
     assert job.result(0).others == ()
 
 
-def test_a_further_clip_that_is_there_is_not_fetched_over(
-    world: World, result: Callable[..., Result], clips: dict[str, bytes]
-) -> None:
+def test_a_saved_further_clip_is_not_replaced(world: World, result: Put, clips: Clips) -> None:
     """When the clip itself is fetched again; a person may have edited the other one."""
     result({FIRST: clips["long"], SECOND: clips["short"]})
-    job = world.submit()
-    world.follow(job)
+    job = made(world)
     clip = job.result(0)
     clip.path.unlink()
     clip.others[0].write_bytes(b"edited")
@@ -241,16 +231,14 @@ def test_a_further_clip_that_is_there_is_not_fetched_over(
 def test_a_further_clip_belongs_to_its_job(world: World) -> None:
     """It is no stray one as long as the ledger knows the job."""
     world.account.inject("several-files")
-    job = world.submit()
-    world.follow(job)
+    job = made(world)
     assert stray_clips(world.ledger.folder, {job.id}) == []
     assert len(stray_clips(world.ledger.folder, set())) == 2
 
 
 def test_what_a_result_names_is_shown_as_text(world: World) -> None:
     """A URL of the service is no markup."""
-    job = world.submit()
-    world.follow(job)
+    job = made(world)
     assert isinstance(job.state, Saved)
     state = replace(job.state, other_urls=("https://a.example/<script>alert(1)</script>",))
     card = render_record(job.record, state, now=NOW)

@@ -21,14 +21,14 @@ from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
-from tests.support.service import CREATE, KEY
+from tests.support.service import CREATE, KEY, Open
 
 PATIENCE_S = 20.0
 WISH = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})
 
 
 class Impatient(BackgroundLoop):
-    """A background loop whose first wait is interrupted, once it is time.
+    """A background loop that interrupts its first wait, once it is time.
 
     Args:
         loop: The one that works.
@@ -59,7 +59,7 @@ class Impatient(BackgroundLoop):
 
 
 def interrupted(session: Session, is_time: Callable[[Future[Any]], object]) -> Impatient:
-    """A request whose preparation was interrupted, as the person is told."""
+    """Interrupt the preparation of a request."""
     loop = Impatient(session.loop, is_time)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "loop", loop)
@@ -70,14 +70,11 @@ def interrupted(session: Session, is_time: Callable[[Future[Any]], object]) -> I
 
 def sent(session: Session) -> int:
     """How many requests for a task went out."""
-    assert session.emulator is not None
     return session.emulator.account.requests(CREATE)
 
 
-def test_what_is_interrupted_before_it_is_noted_never_is(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The balance is being asked for, and afterwards nobody waits."""
+def test_an_interrupt_before_the_note(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interrupt comes during the query of the balance."""
     waiting, go = threading.Event(), threading.Event()
 
     async def balance() -> float:
@@ -93,9 +90,7 @@ def test_what_is_interrupted_before_it_is_noted_never_is(
     assert session.jobs() == []
 
 
-def test_what_was_noted_meanwhile_is_discarded(
-    session: Session, open_session: Callable[..., Session]
-) -> None:
+def test_what_was_noted_meanwhile_is_discarded(session: Session, open_session: Open) -> None:
     """The row and its handle end, and the same cell begins anew, in any kernel."""
     loop = interrupted(session, lambda real: real.exception(PATIENCE_S))
     job = loop.begun[0].result(0)
@@ -166,10 +161,8 @@ def test_a_running_job_that_is_joined_is_not_taken_back(session: Session) -> Non
     assert first.result(PATIENCE_S).path.is_file()
 
 
-def test_a_disk_that_refuses_ends_the_job_all_the_same(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever waits for it is free; the row is settled by the next one."""
+def test_a_full_disk_ends_the_job(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait for it ends; the next session recovers the row."""
 
     def refuse(*given: object, **facts: object) -> None:
         raise LedgerError("the disk is full")

@@ -1,12 +1,10 @@
-"""What `takes` promises: another result of the same request, and exactly one for each wish."""
+"""What `takes` promises: another result of the same request, exactly one for each call."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +19,7 @@ from PIL import Image
 
 from kling_nb.core.job_state import BLOCKING, Refused, Stage, Unknown, Waiting
 from kling_nb.core.stored_input import StoredInput
-from kling_nb.emulator import UNLIMITED, EmulatedAccount, Emulator
+from kling_nb.emulator import EmulatedAccount
 from kling_nb.errors import (
     AlreadyPaid,
     BudgetExceeded,
@@ -38,10 +36,9 @@ from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.cell import read_cell
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.user_index import UserIndex
+from tests.support.callback_receivers import wait_until
 from tests.support.reels import video
-from tests.support.service import CREATE, KEY, UPLOAD
-
-Open = Callable[..., Session]
+from tests.support.service import CREATE, UPLOAD, LiveAccount, Open, emulated_account
 
 PATIENCE_S = 30.0
 SLOW_S = 600.0
@@ -51,23 +48,11 @@ AT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 @pytest.fixture
-def account(session: Session) -> EmulatedAccount:
-    """What the emulator of the session knows."""
-    return emulated_account(session)
-
-
-@pytest.fixture
 def fox(tmp_path: Path, photo: bytes) -> Path:
-    """A picture on disk, outside the folder of clips."""
+    """An image on disk, outside the folder of clips."""
     path = tmp_path / "my fox.png"
     path.write_bytes(photo)
     return path
-
-
-def emulated_account(session: Session) -> EmulatedAccount:
-    """What the emulator of a session knows."""
-    assert session.emulator is not None
-    return session.emulator.account
 
 
 def run_cell(session: Session, text: str) -> Job:
@@ -83,7 +68,7 @@ def takes_of(session: Session) -> list[int]:
 
 
 def web(session: Session, *answers: httpx.Response) -> None:
-    """Let the session's pictures come from a web that answers once with each of these."""
+    """Let the session's images come from a web that answers once with each of these."""
     waiting = list(answers)
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -91,15 +76,6 @@ def web(session: Session, *answers: httpx.Response) -> None:
 
     downloads = Downloader(transport=httpx.MockTransport(respond))
     object.__setattr__(session._context, "inputs", downloads)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Let the background loop's thread come so far."""
-    for _ in range(int(PATIENCE_S * 100)):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 def row_of(stage: Stage = Stage.SAVED, **given: Any) -> JobRecord:
@@ -117,7 +93,7 @@ def row_of(stage: Stage = Stage.SAVED, **given: Any) -> JobRecord:
 
 
 def kept_in(folder: Path, name: str = "kept.png") -> StoredInput:
-    """A picture whose copy is there."""
+    """An image with its copy."""
     (folder / name).write_bytes(b"content")
     return StoredInput("ab" * 32, "fox.png", "image/png", str(folder / name))
 
@@ -126,7 +102,7 @@ def kept_in(folder: Path, name: str = "kept.png") -> StoredInput:
 
 
 def test_the_request_of_a_row(tmp_path: Path) -> None:
-    """Values, take, callback, and the picture as it was sent and as it was written."""
+    """Values, take, callback, and the image as it was sent and as it was written."""
     negative = kept_in(tmp_path)
     wish = request_of(row_of(sources={"image": (negative,)}))
     assert wish.spec is IMAGE_TO_VIDEO
@@ -138,14 +114,14 @@ def test_the_request_of_a_row(tmp_path: Path) -> None:
 
 
 def test_a_row_without_its_picture_is_still_a_form() -> None:
-    """Written before pictures were kept: everything else can be taken over."""
+    """Written before images were kept: everything else can be taken over."""
     wish = request_of(row_of())
     assert set(wish.values) == {"prompt", "duration", "sound"}
 
 
 @pytest.mark.parametrize("cell", ["", "%%kling --gone-option 5\nA red fox", "%%kling 'open"])
 def test_a_cell_that_cannot_be_read(cell: str) -> None:
-    """The request is in the row; only how the picture was written is lost."""
+    """The request is in the row; only how the image was written is lost."""
     assert request_of(row_of(cell=cell)).written == {}
 
 
@@ -154,13 +130,6 @@ def test_a_request_that_is_not_known(unknown: dict[str, Any]) -> None:
     """A task that was adopted as a stranger has no request."""
     with pytest.raises(LedgerError, match="job 1a2b3c4d: what was asked for is not known here"):
         request_of(row_of(**unknown))
-
-
-def test_the_same_settings_are_the_same_request(session: Session, fox: Path) -> None:
-    """A form filled from a row and sent as it is joins the clip that is there."""
-    first = session.image_to_video(fox, "A red fox", sound=True)
-    first.result(PATIENCE_S)
-    assert session.reserve(session.request_of(first.id)).id == first.id
 
 
 # --- under which number ------------------------------------------------------------------------
@@ -177,9 +146,7 @@ def test_the_same_settings_are_the_same_request(session: Session, fox: Path) -> 
         (Stage.FAILED, [(1, "f1"), (5, "f5")], [2, 6]),
     ],
 )
-def test_the_takes_to_try(
-    stage: Stage, answered: list[tuple[int, str]], expected: list[int]
-) -> None:
+def test_takes_to_try(stage: Stage, answered: list[tuple[int, str]], expected: list[int]) -> None:
     """After the last take of the same request; what came to nothing under its own first."""
     found = candidate_takes(row_of(stage), answered, lambda take: [f"f{take}"])
     assert list(islice(found, 2)) == expected
@@ -214,7 +181,7 @@ def test_a_picture_that_is_not_kept(stage: Stage, words: str) -> None:
 
 
 def test_an_adopted_task_is_no_cells_request() -> None:
-    """Nobody knows what it was made from; no advice to run a cell that is not there."""
+    """Its inputs are not known; no advice to run a cell that is not there."""
     with pytest.raises(LedgerError, match=r"was adopted: no cell asks for it.*Write a new cell"):
         check_repeatable(row_of(fingerprint="adopted t", cell=""))
 
@@ -229,9 +196,7 @@ def test_a_request_without_pictures_has_all_of_them() -> None:
 # --- made --------------------------------------------------------------------------------------
 
 
-def test_another_take_is_the_cell_with_its_number(
-    session: Session, account: EmulatedAccount, fox: Path, photo: bytes
-) -> None:
+def test_another_take_has_its_cell(session: Session, account: EmulatedAccount, fox: Path) -> None:
     """The cell that the new job shows joins it for 0 credits; the first one's does as before."""
     first = session.image_to_video(fox, "A red fox\nin the snow", sound=True)
     first.result(PATIENCE_S)
@@ -258,26 +223,16 @@ def test_the_original_is_not_needed(session: Session, fox: Path, photo: bytes) -
     assert [*(session.ledger.folder / "pictures").iterdir()] == [kept]
 
 
-def test_a_picture_that_had_to_be_converted(
-    session: Session, account: EmulatedAccount, tmp_path: Path
-) -> None:
-    """It is known by what was given: the cell with the original joins the take."""
-    path = tmp_path / "fox.gif"
-    Image.new("P", (96, 64), 3).save(path)
-    first = session.image_to_video(path, "A red fox")
-    second = first.another_take()
-    assert session.image_to_video(path, "A red fox", take=2).id == second.id
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_converted_image(session: Session, account: EmulatedAccount, is_file: bool) -> None:
+    """A GIF file, or pixels: the source identifies it, so a cell with the source joins the take."""
+    Image.new("RGB", (96, 64), "red").save("fox.gif")
+    first, again = ("fox.gif" if is_file else Image.new("RGB", (96, 64), "red") for _ in range(2))
+    second = session.image_to_video(first, "A red fox").another_take()
+    assert session.image_to_video(again, "A red fox", take=2).id == second.id
     assert session.ledger.row(second.id).sources["image"][0].mime_type == "image/png"
     second.result(PATIENCE_S)
     assert account.count_tasks() == 2
-
-
-def test_pixels_that_nobody_has_any_more(session: Session) -> None:
-    """An image of a session long gone."""
-    first = session.image_to_video(Image.new("RGB", (96, 64), "red"), "A red fox")
-    second = first.another_take()
-    again = session.image_to_video(Image.new("RGB", (96, 64), "red"), "A red fox", take=2)
-    assert again.id == second.id
 
 
 def test_in_the_next_kernel(open_session: Open, fox: Path) -> None:
@@ -317,7 +272,7 @@ def test_a_second_take_while_the_first_runs(open_session: Open) -> None:
 
 
 def test_it_does_not_wait_for_the_answer(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job is there, and noted, while it is being sent; who sends it again sends nothing."""
+    """The job is recorded while it is being sent; submitting it again sends nothing."""
     first = session.text_to_video("A red fox")
     client = session._context.client
     real, go = client.create_task, threading.Event()
@@ -352,9 +307,7 @@ def test_after_a_failure_it_is_the_same_take(session: Session, account: Emulated
     assert failed.another_take().record.take == 2
 
 
-def test_after_a_refusal_and_after_nothing_was_sent(
-    session: Session, account: EmulatedAccount
-) -> None:
+def test_after_a_refusal_and_a_discard(session: Session, account: EmulatedAccount) -> None:
     """The same take again."""
     account.inject("refuse")
     with pytest.raises(KlingError):
@@ -403,69 +356,38 @@ def test_an_answer_that_is_lost_is_unknown(session: Session, account: EmulatedAc
 # --- where it cannot be had --------------------------------------------------------------------
 
 
-def test_a_job_nobody_knows(session: Session) -> None:
-    """Says how to find one."""
-    with pytest.raises(LedgerError, match="no job 'ffffffff'; give its id"):
-        session.another_take("ffffffff")
-
-
-def test_a_job_of_the_other_service(open_session: Open, tmp_path: Path) -> None:
+def test_a_job_of_the_other_service(open_session: Open, live: LiveAccount) -> None:
     """Nothing is sent; also not by the handle that this session shows of it."""
-    emulator = Emulator(tmp_path / "service", seconds=0, render="canned", limits=UNLIMITED)
-    live = Session(
-        mode="live", api_key=KEY, folder=tmp_path / "clips", transport=emulator.transport()
-    )
-    job = live.text_to_video("A red fox")
+    job = live.session("clips").text_to_video("A red fox")
     live.close()
     session = open_session()
     for ask in (lambda: session.another_take(job.id), session.job(job.id).another_take):
         with pytest.raises(LedgerError, match=r"is a job of the live service.*emulate off"):
             ask()
-    assert (emulated_account(session).count_tasks(), emulator.account.count_tasks()) == (0, 1)
-    emulator.close()
+    assert (emulated_account(session).count_tasks(), live.account.count_tasks()) == (0, 1)
 
 
-def test_a_session_that_was_closed(open_session: Open) -> None:
-    """Its jobs stay readable, and send nothing."""
-    session = open_session()
-    job = session.text_to_video("A red fox")
-    session.close()
-    with pytest.raises(LedgerError, match="no open session"):
-        job.another_take()
-    assert takes_of(session) == [1]
-
-
-def test_a_row_from_before_pictures_were_kept(
-    session: Session, account: EmulatedAccount, fox: Path
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_a_missing_copy_is_written_again(
+    session: Session, account: EmulatedAccount, fox: Path, is_noted: bool
 ) -> None:
-    """An error that says how; the cell again keeps the picture for 0 credits, then it works."""
+    """Deleted, or never noted: an error says how; the cell writes it again for 0 credits."""
     first = session.image_to_video(fox, "A red fox")
     first.result(PATIENCE_S)
-    session.ledger.save_sources(first.id, {})
+    [kept] = (session.ledger.folder / "pictures").iterdir()
+    kept.unlink()
+    if not is_noted:
+        session.ledger.save_sources(first.id, {})
     with pytest.raises(MediaError, match=r"my fox\.png, is not kept .* again, for 0 credits"):
         first.another_take()
     run_cell(session, first.record.cell)
-    assert account.count_tasks() == 1
-    first.another_take().result(PATIENCE_S)
-    assert account.count_tasks() == 2
-
-
-def test_a_copy_that_was_deleted_comes_back(session: Session, fox: Path) -> None:
-    """The cell again writes it."""
-    first = session.image_to_video(fox, "A red fox")
-    [kept] = (session.ledger.folder / "pictures").iterdir()
-    kept.unlink()
-    with pytest.raises(MediaError, match="is not kept"):
-        first.another_take()
-    session.image_to_video(fox, "A red fox")
     assert kept.is_file()
+    assert account.count_tasks() == 1
     assert first.another_take().record.take == 2
 
 
-def test_a_copy_that_was_changed_is_not_sent(
-    session: Session, account: EmulatedAccount, fox: Path
-) -> None:
-    """It would be paid for under the name of another picture."""
+def test_a_changed_copy_is_not_sent(session: Session, account: EmulatedAccount, fox: Path) -> None:
+    """It would be paid for under the name of another image."""
     first = session.image_to_video(fox, "A red fox")
     [kept] = (session.ledger.folder / "pictures").iterdir()
     Image.new("RGB", (96, 64), "blue").save(kept)
@@ -498,7 +420,7 @@ def test_a_full_disk_loses_only_the_copy(
 
 
 def test_what_a_budget_refuses_leaves_no_copy(session: Session, tmp_path: Path) -> None:
-    """Neither of a picture nor of a video, which may be 100 MB; a larger budget keeps them."""
+    """Neither of an image nor of a video, which may be 100 MB; a larger budget keeps them."""
     walk = tmp_path / "walk.mp4"
     walk.write_bytes(video())
     session.budget(1)
@@ -522,6 +444,7 @@ def test_another_take_that_a_budget_refuses_leaves_no_copy(session: Session, pho
     session.budget(1)
     with pytest.raises(BudgetExceeded):
         session.another_take(job.id)
+    assert emulated_account(session).count_tasks() == 1
     assert [*(session.ledger.folder / "pictures").iterdir()] == []
     session.budget(1_000)
     session.another_take(job.id)
@@ -564,7 +487,7 @@ def test_a_picture_given_as_a_url(session: Session, account: EmulatedAccount, ph
 
 
 def test_a_url_whose_copy_is_gone_is_fetched_again(session: Session, photo: bytes) -> None:
-    """As long as it shows the same picture; else nothing is sent."""
+    """As long as it shows the same image; else nothing is sent."""
     other = io.BytesIO()
     Image.new("RGB", (96, 64), "blue").save(other, "PNG")
     web(session, *[httpx.Response(200, content=each) for each in (photo, photo, other.getvalue())])
@@ -582,38 +505,21 @@ def test_a_url_whose_copy_is_gone_is_fetched_again(session: Session, photo: byte
 # --- money -------------------------------------------------------------------------------------
 
 
-def test_takes_that_were_paid_for_in_another_folder(tmp_path: Path) -> None:
+def test_takes_that_were_paid_for_in_another_folder(live: LiveAccount) -> None:
     """They exist: the next one is made."""
-    emulator = Emulator(tmp_path / "service", seconds=SLOW_S, limits=UNLIMITED)
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    one, two = (
-        Session(
-            mode="live", api_key=KEY, folder=tmp_path / name, transport=emulator.transport(),
-            index=index,
-        )
-        for name in ("one", "two")
-    )  # fmt: skip
+    one, two = live.session("one"), live.session("two")
     first = one.text_to_video("A red fox")
     two.text_to_video("A red fox", take=2)
     assert first.another_take().record.take == 3
-    wait_until(lambda: emulator.account.count_tasks() == 3)
+    wait_until(lambda: live.account.count_tasks() == 3)
     assert takes_of(one) == [3, 1]
-    for session in (one, two):
-        session.close()
-    emulator.close()
 
 
 def test_another_take_that_another_folder_is_quicker_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: LiveAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pressed in two folders at once: one pays; the other's card says so, and the next is free."""
-    emulator = Emulator(tmp_path / "service", seconds=SLOW_S, limits=UNLIMITED)
-    index = UserIndex(tmp_path / "paid.sqlite3")
-    session = Session(
-        mode="live", api_key=KEY, folder=tmp_path / "one", transport=emulator.transport(),
-        index=index,
-    )  # fmt: skip
-    first = session.text_to_video("A red fox")
+    first = live.session("one").text_to_video("A red fox")
     claim = UserIndex.claim
 
     def late(self: UserIndex, fingerprint: str, folder: Path, at: datetime, **given: Any) -> None:
@@ -626,10 +532,8 @@ def test_another_take_that_another_folder_is_quicker_with(
     assert isinstance(error, AlreadyPaid)
     assert f"in {tmp_path / 'two'}." in str(error)
     assert "`--take 3`" in str(error)
-    assert emulator.account.count_tasks() == 1
+    assert live.account.count_tasks() == 1
     assert first.another_take().record.take == 3
-    session.close()
-    emulator.close()
 
 
 def test_the_price_is_todays(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -648,13 +552,11 @@ FAMILY = "kling-3.0/video"
 
 
 def square(shade: int) -> Image.Image:
-    """A picture like no other."""
+    """An image like no other."""
     return Image.new("RGB", (400, 400), (shade, 0, 0))
 
 
-def test_a_video_is_kept_as_a_picture_is(
-    session: Session, account: EmulatedAccount, tmp_path: Path
-) -> None:
+def test_a_copy_of_a_video(session: Session, account: EmulatedAccount, tmp_path: Path) -> None:
     """The original may go; the take has the same length, price and thumbnail."""
     walk = tmp_path / "walk.mp4"
     walk.write_bytes(video())
@@ -687,7 +589,7 @@ def test_an_earlier_clip_is_not_copied(session: Session, open_session: Open) -> 
 
 
 def test_what_is_inside_records(session: Session, account: EmulatedAccount) -> None:
-    """Several frames, and elements with pictures of their own, all from what was kept."""
+    """Several frames, and elements with images of their own, all from what was kept."""
     elements = [
         {"name": "fox", "description": "red", "images": [square(1), square(2)]},
         {"name": "owl", "description": "grey", "images": [square(3), square(4)]},
@@ -721,18 +623,3 @@ def test_what_is_lost_inside_a_record(session: Session) -> None:
         Path(kept.path).unlink()
     with pytest.raises(MediaError, match=r"the element 1: images of job \w+, image 400×400, image"):
         job.another_take()
-
-
-def test_the_cell_of_a_take_with_records_joins_it(session: Session, tmp_path: Path) -> None:
-    """Paths stay as they were written."""
-    paths = [tmp_path / f"{shade}.png" for shade in (1, 2)]
-    for shade, path in enumerate(paths):
-        square(shade).save(path)
-    names = [str(path) for path in paths]
-    elements = [{"name": "fox", "description": "red", "images": names}]
-    first = session.generate(FAMILY, prompt="@fox", image=names[0], elements=elements)
-    first.result(PATIENCE_S)
-    second = first.another_take()
-    second.result(PATIENCE_S)
-    assert run_cell(session, first.record.cell).id == first.id
-    assert run_cell(session, second.record.cell).id == second.id

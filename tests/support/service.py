@@ -1,4 +1,4 @@
-"""Emulators for tests: in this process under a clock that tests move, or served."""
+"""The service as the tests meet it: in this process under a clock that tests move, or served."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from typing import Any
 
 import httpx
 
-import kling_nb
 from kling_nb.core.job_state import JobState, Stage
 from kling_nb.core.secret import Key
-from kling_nb.emulator import EmulatedAccount, Emulator, Limits
+from kling_nb.emulator import UNLIMITED, EmulatedAccount, Emulator, Limits
 from kling_nb.jobs.background_loop import BackgroundLoop
 from kling_nb.jobs.balance_watch import BalanceWatcher
 from kling_nb.jobs.callback_urls import CallbackUrls
@@ -28,6 +27,7 @@ from kling_nb.jobs.job_from_record import state_of
 from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.poller import Poller
 from kling_nb.jobs.prepare import PreparedRequest, prepare
+from kling_nb.jobs.session import Session
 from kling_nb.jobs.submit import submit
 from kling_nb.jobs.upload_inputs import InputUploader
 from kling_nb.kie.client import Client
@@ -38,6 +38,7 @@ from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.upload_cache import UploadCache
 from kling_nb.storage.user_index import UserIndex
+from tests.support.processes import PACKAGE
 
 __all__ = [
     "CREATE",
@@ -46,14 +47,18 @@ __all__ = [
     "RECORD",
     "UPLOAD",
     "Clock",
+    "LiveAccount",
+    "Open",
     "Others",
     "Served",
     "Wire",
     "World",
+    "emulated_account",
     "sent_row",
     "serve",
 ]
 
+Open = Callable[..., Session]
 KEY = "sk-test-0123456789abcdef"
 CREATE = "/api/v1/jobs/createTask"
 RECORD = "/api/v1/jobs/recordInfo"
@@ -63,7 +68,7 @@ EASY = Limits(tasks_per_window=10_000, task_window_s=0.1, status_requests_per_wi
 """No rate limits, and short waits after a 429."""
 
 ENDLESS = 2_000
-"""A job with more waits than this counts as endless."""
+"""After so many waits a job is taken to go on for ever."""
 
 
 class Clock:
@@ -86,7 +91,7 @@ class Clock:
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """The network of a client; it keeps every request and calls listeners."""
+    """The network of a client, with an ear on it; keeps every request that went over it."""
 
     def __init__(self, behind: httpx.AsyncBaseTransport) -> None:
         self.behind = behind
@@ -94,7 +99,7 @@ class Wire(httpx.AsyncBaseTransport):
         self.listeners: list[Callable[[httpx.Request], object]] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Call the listeners, then pass the request on."""
+        """Tell the listeners, then pass the request on."""
         self.requests.append(request)
         for listener in self.listeners:
             listener(request)
@@ -171,7 +176,7 @@ class World:
         )
 
     async def sleep(self, seconds: float) -> None:
-        """Move the clock, when nothing is being rendered."""
+        """Let time pass for everybody, once the studio is at rest."""
         self.waits.append(seconds)
         assert len(self.waits) < ENDLESS, "the job goes on for ever"
         while self.emulator.renderer.pending:  # noqa: ASYNC110 - a thread that knows no event loop
@@ -184,9 +189,9 @@ class World:
         return self.intend(wish)
 
     def intend(self, wish: ClipRequest) -> tuple[Job, PreparedRequest]:
-        """An intended job for any request."""
+        """An intended job for any wish."""
         prepared = asyncio.run(prepare(wish, service="emulator", downloads=self.context.inputs))
-        row, new = self.ledger.intend(prepared.record)
+        row, new = self.ledger.intend(prepared.record())
         assert new
         return self.handle(row), prepared
 
@@ -220,57 +225,81 @@ class World:
         self.emulator.close()
 
 
+def emulated_account(session: Session) -> EmulatedAccount:
+    """Return the account of a session's own emulator."""
+    assert session.emulator is not None
+    return session.emulator.account
+
+
+class LiveAccount:
+    """A user of a live account: an emulator stands in for the network, an index for all folders."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path = path
+        self.index = UserIndex(path / "paid.sqlite3")
+        self.emulator = Emulator(
+            path / "service", seconds=seconds, render="canned", limits=UNLIMITED
+        )
+        self.account = self.emulator.account
+        self._sessions: list[Session] = []
+
+    def session(self, name: str) -> Session:
+        """Open a session in a folder of this name."""
+        transport, folder = self.emulator.transport(), self.path / name
+        self._sessions.append(
+            Session(mode="live", api_key=KEY, folder=folder, transport=transport, index=self.index)
+        )
+        return self._sessions[-1]
+
+    def close(self) -> None:
+        """Close the sessions and stop the emulator."""
+        for session in self._sessions:
+            session.close()
+        self.emulator.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """An emulator in a process of its own."""
 
     url: str
     account: EmulatedAccount
-    seconds: float = 0.3
-    """How long a clip takes."""
 
     def settings(self, folder: Path) -> dict[str, Any]:
-        """Return the settings of a session that uses this emulator."""
+        """What leads a session here, in emulator mode."""
         return {
             "mode": "emulator",
             "folder": folder,
             "api_url": self.url,
             "upload_url": self.url,
-            "emulator_seconds": self.seconds,
+            "emulator_seconds": 0.3,
         }
 
-    def environment(self, folder: Path | None = None) -> dict[str, str]:
-        """Return the same as variables for another process; without a folder it has its own."""
-        settings = self.settings(folder or Path())
-        if folder is None:
-            del settings["folder"]
-        return {f"KLING_NB_{name.upper()}": str(value) for name, value in settings.items()}
-
-    @property
-    def creations(self) -> int:
-        """Return how many requests for a new task have arrived."""
-        return self.account.requests(CREATE)
-
-    @property
-    def status_requests(self) -> int:
-        """Return how many status requests have arrived."""
-        return self.account.requests(RECORD)
+    def environment(self, folder: Path) -> dict[str, str]:
+        """The same for another process."""
+        return {
+            "KLING_NB_MODE": "emulator",
+            "KLING_NB_FOLDER": str(folder),
+            "KLING_NB_API_URL": self.url,
+            "KLING_NB_UPLOAD_URL": self.url,
+            "KLING_NB_EMULATOR_SECONDS": "0.3",
+        }
 
 
 @contextmanager
-def serve(folder: Path, *options: str, seconds: float = 0.3) -> Iterator[Served]:
+def serve(folder: Path, *options: str) -> Iterator[Served]:
     """Serve an emulator with tiny clips, until the block is left."""
     command = [sys.executable, "-m", "kling_nb", "emulator", "--port", "0", "--folder", str(folder)]
     with subprocess.Popen(
-        [*command, "--render", "canned", "--seconds", str(seconds), "--unlimited", *options],
+        [*command, "--render", "canned", "--seconds", "0.3", "--unlimited", *options],
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(Path(kling_nb.__path__[0]).parent)},
+        env=os.environ | PACKAGE,
         text=True,
     ) as process:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().split()[3]
-            yield Served(url, EmulatedAccount(folder), seconds)
+            yield Served(url, EmulatedAccount(folder))
         finally:
             process.terminate()
 
@@ -278,7 +307,7 @@ def serve(folder: Path, *options: str, seconds: float = 0.3) -> Iterator[Served]
 def sent_row(
     ledger: Ledger, *steps: Stage, service: str = "emulator", nonce: str = "n"
 ) -> JobRecord:
-    """A job that was sent with a callback token, after these stages."""
+    """A job that was sent with a one-time value, as far as the steps go."""
     row, _ = ledger.intend(JobRecord(nonce, service, "m", {}, 1, 55.0))
     row = ledger.advance(row.id, Stage.SENDING, nonce=nonce)
     for step in steps:

@@ -25,9 +25,7 @@ from tests.support.callback_receivers import (
 from tests.support.emulator_service import in_process
 
 
-def test_what_ended_meanwhile_is_told_by_the_next_emulator(
-    tmp_path: Path, receiver: Receiver, clock: Any
-) -> None:
+def test_the_next_emulator_sends_callbacks(tmp_path: Path, receiver: Receiver, clock: Any) -> None:
     """Once, even if the clip was not rendered before."""
     service, emulator = in_process(tmp_path, limits=QUICK, clock=clock, seconds=60.0)
     emulator.renderer.stopping.set()
@@ -56,9 +54,7 @@ def test_what_was_under_way_is_sent_again(tmp_path: Path, receiver: Receiver, cl
         receiver.wait_for(2)
 
 
-def test_a_claim_outlives_its_process_only_for_a_while(
-    tmp_path: Path, receiver: Receiver, clock: Any
-) -> None:
+def test_a_claim_expires_after_a_kill(tmp_path: Path, receiver: Receiver, clock: Any) -> None:
     """A killed process releases nothing."""
     service, emulator = in_process(tmp_path, limits=QUICK, clock=clock, seconds=60.0)
     order(service, receiver.url)
@@ -71,9 +67,7 @@ def test_a_claim_outlives_its_process_only_for_a_while(
     emulator.close()
 
 
-def test_two_emulators_of_a_folder_call_once(
-    tmp_path: Path, receiver: Receiver, clock: Any
-) -> None:
+def test_two_emulators_call_once(tmp_path: Path, receiver: Receiver, clock: Any) -> None:
     """The emulator that claims a callback sends it."""
     service, first = in_process(tmp_path, limits=QUICK, clock=clock, seconds=60.0)
     ids = [order(service, receiver.url) for _ in range(5)]

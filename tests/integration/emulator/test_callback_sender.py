@@ -24,8 +24,10 @@ from tests.support.callback_receivers import (
 )
 from tests.support.emulator_service import in_process
 
+Start = Callable[..., Any]
 
-def test_a_success_is_told_once(start: Callable[..., Any], receiver: Receiver) -> None:
+
+def test_a_success_is_told_once(start: Start, receiver: Receiver) -> None:
     """The record says success, too; the credits are the account's."""
     service = start(limits=QUICK)
     task_id = order(service, receiver.url)
@@ -44,7 +46,7 @@ def test_a_success_is_told_once(start: Callable[..., Any], receiver: Receiver) -
     assert nothing_open(service)
 
 
-def test_a_failure_is_told(start: Callable[..., Any], receiver: Receiver) -> None:
+def test_a_failure_is_told(start: Start, receiver: Receiver) -> None:
     """With code 501, and the price given back."""
     service = start(limits=QUICK)
     service.account.inject("fail-policy")
@@ -54,9 +56,7 @@ def test_a_failure_is_told(start: Callable[..., Any], receiver: Receiver) -> Non
     assert b'"remainedCredits": 5916' in got.body
 
 
-def test_nobody_is_called_before_the_end(
-    start: Callable[..., Any], receiver: Receiver, clock: Any
-) -> None:
+def test_nobody_is_called_before_the_end(start: Start, receiver: Receiver, clock: Any) -> None:
     """The clock decides, not the rendering."""
     service = start(limits=QUICK, clock=clock, seconds=60.0)
     task_id = order(service, receiver.url)
@@ -67,7 +67,7 @@ def test_nobody_is_called_before_the_end(
 
 
 def test_a_callback_is_signed_where_there_is_a_key(
-    start: Callable[..., Any], receiver: Receiver, caplog: pytest.LogCaptureFixture
+    start: Start, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The client verifies it; the key is not logged and in no repr."""
     caplog.set_level(logging.DEBUG)
@@ -96,7 +96,7 @@ def test_a_key_may_be_set_later(tmp_path: Path, receiver: Receiver) -> None:
     assert signed == [False, True]
 
 
-def test_an_error_is_tried_again(start: Callable[..., Any], receiver: Receiver) -> None:
+def test_an_error_is_tried_again(start: Start, receiver: Receiver) -> None:
     """Twice 500, then accepted; the account has each attempt."""
     receiver.statuses = [500, 500]
     service = start(limits=QUICK)
@@ -107,7 +107,7 @@ def test_an_error_is_tried_again(start: Callable[..., Any], receiver: Receiver) 
     assert nothing_open(service)
 
 
-def test_after_three_retries_it_is_given_up(start: Callable[..., Any], receiver: Receiver) -> None:
+def test_after_three_retries_it_is_given_up(start: Start, receiver: Receiver) -> None:
     """Source: documented for other products of the provider."""
     receiver.statuses = [500] * 9
     service = start(limits=QUICK)
@@ -117,7 +117,7 @@ def test_after_three_retries_it_is_given_up(start: Callable[..., Any], receiver:
     assert len(receiver.received) == 4
 
 
-def test_nobody_at_home_is_tried_again(start: Callable[..., Any]) -> None:
+def test_nobody_at_home_is_tried_again(start: Start) -> None:
     """The attempt has the reason."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -129,7 +129,7 @@ def test_nobody_at_home_is_tried_again(start: Callable[..., Any]) -> None:
     }
 
 
-def test_a_slow_answer_is_not_waited_for(start: Callable[..., Any], receiver: Receiver) -> None:
+def test_a_slow_answer_is_not_waited_for(start: Start, receiver: Receiver) -> None:
     """It counts as none, and does not hold up the callbacks of other tasks."""
     receiver.hold.clear()
     service = start(limits=dataclasses.replace(QUICK, callback_limit_s=1.0))
@@ -141,7 +141,7 @@ def test_a_slow_answer_is_not_waited_for(start: Callable[..., Any], receiver: Re
     assert posts_of(service, task_id, 1)[0].words in ("TimeoutError", "ReadTimeout")
 
 
-def test_a_redirect_is_not_followed(start: Callable[..., Any], receiver: Receiver) -> None:
+def test_a_redirect_is_not_followed(start: Start, receiver: Receiver) -> None:
     """It counts as an error."""
     with receiving() as elsewhere:
         receiver.statuses = [307, 302]
@@ -161,9 +161,7 @@ def test_a_redirect_is_not_followed(start: Callable[..., Any], receiver: Receive
         "nonsense",
     ],
 )
-def test_only_this_machine_is_called(
-    start: Callable[..., Any], url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_only_loopback_is_called(start: Start, url: str, caplog: pytest.LogCaptureFixture) -> None:
     """The task is created; the log says that no callback is sent, without the URL."""
     caplog.set_level(logging.INFO, "kling_nb.emulator")
     service = start(limits=QUICK)
@@ -175,8 +173,8 @@ def test_only_this_machine_is_called(
     assert url not in caplog.text
 
 
-def test_a_proxy_is_not_asked(
-    start: Callable[..., Any], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+def test_no_proxy_is_used(
+    start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the environment names is for other addresses."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
@@ -186,7 +184,7 @@ def test_a_proxy_is_not_asked(
     receiver.wait_for(1)
 
 
-def test_a_callback_can_be_late(start: Callable[..., Any], receiver: Receiver, clock: Any) -> None:
+def test_a_callback_can_be_late(start: Start, receiver: Receiver, clock: Any) -> None:
     """By as many seconds as the fault's argument says, counted from the end."""
     service = start(limits=QUICK, clock=clock)
     service.account.inject("callback-late", argument="90")
@@ -200,9 +198,7 @@ def test_a_callback_can_be_late(start: Callable[..., Any], receiver: Receiver, c
     receiver.wait_for(1)
 
 
-def test_a_forgery_comes_before_the_end(
-    start: Callable[..., Any], receiver: Receiver, clock: Any
-) -> None:
+def test_a_forgery_comes_before_the_end(start: Start, receiver: Receiver, clock: Any) -> None:
     """It reports success for a running task, without the account's key."""
     service = start(limits=dataclasses.replace(QUICK, webhook_key="whk"), clock=clock, seconds=60.0)
     service.account.inject("callback-forged")
@@ -223,7 +219,7 @@ def test_a_forgery_comes_before_the_end(
     assert [post.kind for post in posts_of(service, task_id, 2)] == ["forged", "end"]
 
 
-def test_a_callback_can_be_garbled(start: Callable[..., Any], receiver: Receiver) -> None:
+def test_a_callback_can_be_garbled(start: Start, receiver: Receiver) -> None:
     """Its JSON is broken off; refused, it comes again."""
     receiver.statuses = [400]
     service = start(limits=QUICK)

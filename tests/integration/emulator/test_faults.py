@@ -58,9 +58,7 @@ def tasks_made(way: Any, act: Callable[[], object]) -> int:
         *(("create-code", name, int(name[:3])) for name in KNOWN_FAULTS["create-code"].choices),
     ],
 )
-def test_a_refusal_has_its_code_and_creates_no_task(
-    way: Any, name: str, argument: str, code: int
-) -> None:
+def test_a_refusal_creates_no_task(way: Any, name: str, argument: str, code: int) -> None:
     """HTTP 200 with the code in the envelope; for an unreachable media host word for word (L)."""
     way.account.inject(name, argument=argument)
     answers = []
@@ -91,9 +89,7 @@ def test_a_record_request_may_get_each_code(way: Any, code: str) -> None:
         ("download-trickle", "GET", "", 0),
     ],
 )
-def test_an_answer_may_never_end(
-    way: Any, clip: str, name: str, method: str, path: str, made: int
-) -> None:
+def test_endless_answers(way: Any, clip: str, name: str, method: str, path: str, made: int) -> None:
     """Data keep coming, so that no read timeout ends the answer."""
     way.account.inject(name)
     assert tasks_made(way, lambda: way.read_some(method, path or clip)) == made
@@ -109,9 +105,7 @@ def test_an_answer_may_never_end(
         ("create-garbled", 200, "application/json", '{"code":200,"msg":"success","data":{"task'),
     ],
 )
-def test_an_answer_without_an_id_hides_a_task(
-    way: Any, name: str, status: int, kind: str, text: str
-) -> None:
+def test_an_answer_without_an_id(way: Any, name: str, status: int, kind: str, text: str) -> None:
     """A gateway's page, or JSON without an id; the task exists and is charged."""
     way.account.inject(name)
     answers = []
@@ -132,11 +126,7 @@ def test_an_unseen_task_is_null_for_a_while(start: Any, clock: Any) -> None:
         clock.move(seconds)
         codes.append([service.record(task).json()["code"] for task in tasks])
     assert codes == [[422, 422], [200, 422], [200, 200]]
-    assert service.record("none").json() == {
-        "code": 422,
-        "msg": "recordInfo is null",
-        "data": None,
-    }
+    assert service.record("none").json() == {"code": 422, "msg": "recordInfo is null", "data": None}
 
 
 @pytest.mark.parametrize(
@@ -147,9 +137,7 @@ def test_an_unseen_task_is_null_for_a_while(start: Any, clock: Any) -> None:
         ("drop", httpx.ReadError, 0),
     ],
 )
-def test_a_broken_create_raises_what_a_socket_raises(
-    way: Any, name: str, error: type[Exception], made: int
-) -> None:
+def test_a_broken_create(way: Any, name: str, error: type[Exception], made: int) -> None:
     """The exception does not say whether the task was created; the account does."""
     way.account.inject(name)
 
@@ -223,8 +211,7 @@ def test_a_cut_download_raises(way: Any, clip: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "kind"),
-    [("download-404", 404, "text/html"), ("bad-clip", 200, "video/mp4")],
+    ("name", "status", "kind"), [("download-404", 404, "text/html"), ("bad-clip", 200, "video/mp4")]
 )
 def test_a_download_may_be_no_video(way: Any, clip: str, name: str, status: int, kind: str) -> None:
     """A complete answer of another content, once."""
@@ -266,9 +253,7 @@ def test_a_slow_download_can_outlast_the_read_timeout(way: Any, clip: str) -> No
         ("script-fail", "500", "<script>alert(1)</script>"),
     ],
 )
-def test_a_failed_task_says_why_and_gives_the_credits_back(
-    way: Any, name: str, code: str, message: str
-) -> None:
+def test_a_failed_task_costs_nothing(way: Any, name: str, code: str, message: str) -> None:
     """Code and message are the real ones; the task consumed nothing."""
     balance = way.account.balance()
     way.account.inject(name)
@@ -295,9 +280,7 @@ def test_success_may_come_without_a_url(way: Any) -> None:
         ("create-key-twice", 200, [422, 200]),
     ],
 )
-def test_an_answer_may_deny_the_task_that_it_names(
-    way: Any, name: str, status: int, codes: list[int]
-) -> None:
+def test_an_answer_that_denies_its_task(way: Any, name: str, status: int, codes: list[int]) -> None:
     """The task is made and charged, and its id is the true one."""
     way.account.inject(name)
     answer = way.create()
@@ -309,7 +292,7 @@ def test_an_answer_may_deny_the_task_that_it_names(
 
 
 def test_a_result_may_have_several_files(way: Any) -> None:
-    """A cover picture first, then two clips; each is given out, and has a fresh link."""
+    """A cover image first, then two clips; each is given out, and has a fresh link."""
     way.account.inject("several-files")
     urls = json.loads(way.make()["resultJson"])["resultUrls"]
     files = [way.call("GET", "", url, key=None) for url in urls]

@@ -30,7 +30,7 @@ FREE = {"duration"}
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a picture, a video of 4 s and a sound."""
+    """A folder with an image, a video of 4 s and a sound."""
     folder = tmp_path_factory.mktemp("samples")
     Image.new("RGB", (640, 480), "teal").save(folder / SAMPLES["image"])
     (folder / SAMPLES["video"]).write_bytes(video(4.0, (1280, 720), rate=24))

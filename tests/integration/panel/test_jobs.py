@@ -51,11 +51,6 @@ def test_invented_prices_count(make, invented) -> None:
     assert "9 credits" in made._actions.price
 
 
-def test_the_balance_comes_by_itself(make) -> None:
-    """The price line tells the balance without anybody asking."""
-    assert "balance" in make()._actions.price
-
-
 def test_the_balance_follows_a_job(make, fox, beside) -> None:
     """Once a clip is paid the line starts from what is left."""
     made = make(prompt="go", image=fox)
@@ -117,7 +112,7 @@ def test_generate_raises_what_is_wrong(make) -> None:
 
 
 def test_several_clips_run_at_once_newest_first(make, fox, beside) -> None:
-    """Nobody waits for the first clip before asking for the second."""
+    """The second clip is requested while the first is made."""
     made = make(prompt="one", image=fox)
     first = made.generate()
     press(made, prompt="two")
@@ -171,9 +166,7 @@ def test_another_take_is_a_card_of_its_own(make, fox, beside) -> None:
         (RuntimeError("the <b>bug</b>"), "RuntimeError: the &lt;b&gt;bug"),
     ],
 )
-def test_an_error_without_a_card_is_a_notice(
-    make, fox, beside, monkeypatch, error: Exception, words: str
-) -> None:
+def test_an_error_is_a_notice(make, fox, beside, monkeypatch, error: Exception, words: str) -> None:
     """What stops a request before there is a job, a bug of our own too, stands above the cards."""
     made = make(prompt="go", image=fox)
 

@@ -53,7 +53,7 @@ def test_a_broken_poster_breaks_nothing(make, fox, beside) -> None:
 
 
 def test_the_settings_of_a_clip_fill_the_form(make, fox, beside) -> None:
-    """Model, prompt, length, sound and the picture that was sent, though its file is gone."""
+    """Model, prompt, length, sound and the image that was sent, though its file is gone."""
     made = make(prompt="first", image=fox, duration=10)
     job = make_clip(made, beside)
     fox.unlink()
@@ -82,7 +82,7 @@ def test_the_settings_of_a_clip_are_all_of_them(make, fox, beside, invented) -> 
 
 
 def test_the_settings_empty_a_form_of_the_same_model(make, fox, beside) -> None:
-    """A switch goes back, and so does a picture that the clip did not have."""
+    """A switch goes back, and so does an image that the clip did not have."""
     made = make(TEXT_TO_VIDEO.name, prompt="first")
     job = make_clip(made, beside)
     find(made, "Sound").value = True
@@ -111,7 +111,7 @@ def test_the_last_frame_of_a_clip_is_a_picture(make, fox, beside) -> None:
 
 
 def test_a_clip_whose_file_is_gone_says_so(make, fox, beside) -> None:
-    """What cannot be done is told in the panel, with the way to mend it."""
+    """The panel shows the error, and how to fix it."""
     made = make(prompt="first", image=fox)
     job = make_clip(made, beside)
     Path(job.result().path).unlink()
@@ -127,7 +127,7 @@ def test_a_model_without_pictures_offers_no_frame(make) -> None:
 
 
 def test_the_settings_of_a_clip_with_rows_fill_them(make, fox, beside) -> None:
-    """Shots, and elements with the pictures that were sent: the same request again."""
+    """Shots, and elements with the images that were sent: the same request again."""
     shots = [{"prompt": "fog", "duration": 3}, {"prompt": "snow", "duration": 4}]
     images = [str(fox), str(fox)]
     elements = [{"name": "fox", "description": "red", "images": images}]
