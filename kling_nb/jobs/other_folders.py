@@ -46,7 +46,8 @@ class OtherFolders:
 
         Args:
             intent: The request.
-            fingerprints_of: Returns every fingerprint of the same request as another take.
+            fingerprints_of: Returns every fingerprint of the same request as a take, including those
+                of earlier versions. Default: those of the intent.
             now: The current time; a payment of the last minutes may still be in progress.
 
         Raises:
@@ -54,7 +55,9 @@ class OtherFolders:
         """
         if self.service != "live":
             return
-        paid = self._obstacle_to(intent.fingerprints)
+        # A row of the ledger has the current fingerprint alone.
+        names = fingerprints_of(intent.take) if fingerprints_of else intent.fingerprints
+        paid = self._obstacle_to(names)
         if paid is not None:
             free_take = self._free_take(intent.take, fingerprints_of)
             raise already_paid_error(paid, self.ledger.folder, free_take, now=now)

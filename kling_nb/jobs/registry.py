@@ -66,7 +66,7 @@ class JobRegistry:
         return bool(self._sending)
 
     async def reserve(
-        self, request: ClipRequest, notebook: str, given_up: threading.Event | None = None
+        self, request: ClipRequest, notebook: str = "", given_up: threading.Event | None = None
     ) -> Job:
         """Prepare and reserve a request, or return the job that answers it already.
 

@@ -161,7 +161,7 @@ def test_large_clips_are_previews(rows: list[JobRecord], monkeypatch: pytest.Mon
     """Made once."""
     made = []
     monkeypatch.setattr(clips, "WHOLE_BYTES", 10)
-    monkeypatch.setattr(clips, "preview", lambda path, **_: made.append(path) or b"smaller")
+    monkeypatch.setattr(clips, "make_preview", lambda path, **_: made.append(path) or b"smaller")
     assert galleries.read_video(rows[0]) == (b"smaller", True)
     assert galleries.read_video(rows[0]) == (b"smaller", True)
     assert len(made) == 1

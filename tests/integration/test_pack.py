@@ -231,7 +231,7 @@ def test_a_clip_that_was_fetched_again_is_another_one(job: Job) -> None:
 def test_a_preview_of_a_clip_that_is_gone_stays(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is all that is left, and the clip is named."""
     monkeypatch.setattr(clips, "WHOLE_BYTES", 0)
-    monkeypatch.setattr(clips, "preview", lambda path, max_bytes: path.read_bytes()[:-1])
+    monkeypatch.setattr(clips, "make_preview", lambda path, max_bytes: path.read_bytes()[:-1])
     path = save(shown(job))
     name = clip_of(job).name
     clip_of(job).unlink()

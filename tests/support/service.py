@@ -1,4 +1,4 @@
-"""The service as the tests meet it: in this process under a clock that tests move, or served."""
+"""Emulators for tests: in this process under a clock that tests move, or served."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ EASY = Limits(tasks_per_window=10_000, task_window_s=0.1, status_requests_per_wi
 """No rate limits, and short waits after a 429."""
 
 ENDLESS = 2_000
-"""After so many waits a job is taken to go on for ever."""
+"""A job with more waits than this counts as endless."""
 
 
 class Clock:
@@ -91,7 +91,7 @@ class Clock:
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """The network of a client, with an ear on it; keeps every request that went over it."""
+    """The network of a client; it keeps every request and calls listeners."""
 
     def __init__(self, behind: httpx.AsyncBaseTransport) -> None:
         self.behind = behind
@@ -99,7 +99,7 @@ class Wire(httpx.AsyncBaseTransport):
         self.listeners: list[Callable[[httpx.Request], object]] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Tell the listeners, then pass the request on."""
+        """Call the listeners, then pass the request on."""
         self.requests.append(request)
         for listener in self.listeners:
             listener(request)
@@ -176,7 +176,7 @@ class World:
         )
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass for everybody, once the studio is at rest."""
+        """Move the clock, when nothing is being rendered."""
         self.waits.append(seconds)
         assert len(self.waits) < ENDLESS, "the job goes on for ever"
         while self.emulator.renderer.pending:  # noqa: ASYNC110 - a thread that knows no event loop
@@ -189,9 +189,9 @@ class World:
         return self.intend(wish)
 
     def intend(self, wish: ClipRequest) -> tuple[Job, PreparedRequest]:
-        """An intended job for any wish."""
+        """An intended job for any request."""
         prepared = asyncio.run(prepare(wish, service="emulator", downloads=self.context.inputs))
-        row, new = self.ledger.intend(prepared.record())
+        row, new = self.ledger.intend(prepared.record)
         assert new
         return self.handle(row), prepared
 
@@ -264,34 +264,43 @@ class Served:
 
     url: str
     account: EmulatedAccount
+    seconds: float = 0.3
+    """How long a clip takes."""
 
     def settings(self, folder: Path) -> dict[str, Any]:
-        """What leads a session here, in emulator mode."""
+        """Return the settings of a session that uses this emulator."""
         return {
             "mode": "emulator",
             "folder": folder,
             "api_url": self.url,
             "upload_url": self.url,
-            "emulator_seconds": 0.3,
+            "emulator_seconds": self.seconds,
         }
 
-    def environment(self, folder: Path) -> dict[str, str]:
-        """The same for another process."""
-        return {
-            "KLING_NB_MODE": "emulator",
-            "KLING_NB_FOLDER": str(folder),
-            "KLING_NB_API_URL": self.url,
-            "KLING_NB_UPLOAD_URL": self.url,
-            "KLING_NB_EMULATOR_SECONDS": "0.3",
-        }
+    def environment(self, folder: Path | None = None) -> dict[str, str]:
+        """Return the same as variables for another process; without a folder it has its own."""
+        settings = self.settings(folder or Path())
+        if folder is None:
+            del settings["folder"]
+        return {f"KLING_NB_{name.upper()}": str(value) for name, value in settings.items()}
+
+    @property
+    def creations(self) -> int:
+        """Return how many requests for a new task have arrived."""
+        return self.account.requests(CREATE)
+
+    @property
+    def status_requests(self) -> int:
+        """Return how many status requests have arrived."""
+        return self.account.requests(RECORD)
 
 
 @contextmanager
-def serve(folder: Path, *options: str) -> Iterator[Served]:
+def serve(folder: Path, *options: str, seconds: float = 0.3) -> Iterator[Served]:
     """Serve an emulator with tiny clips, until the block is left."""
     command = [sys.executable, "-m", "kling_nb", "emulator", "--port", "0", "--folder", str(folder)]
     with subprocess.Popen(
-        [*command, "--render", "canned", "--seconds", "0.3", "--unlimited", *options],
+        [*command, "--render", "canned", "--seconds", str(seconds), "--unlimited", *options],
         stdout=subprocess.PIPE,
         env=os.environ | PACKAGE,
         text=True,
@@ -299,7 +308,7 @@ def serve(folder: Path, *options: str) -> Iterator[Served]:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().split()[3]
-            yield Served(url, EmulatedAccount(folder))
+            yield Served(url, EmulatedAccount(folder), seconds)
         finally:
             process.terminate()
 
@@ -307,7 +316,7 @@ def serve(folder: Path, *options: str) -> Iterator[Served]:
 def sent_row(
     ledger: Ledger, *steps: Stage, service: str = "emulator", nonce: str = "n"
 ) -> JobRecord:
-    """A job that was sent with a one-time value, as far as the steps go."""
+    """A job that was sent with a callback token, after these stages."""
     row, _ = ledger.intend(JobRecord(nonce, service, "m", {}, 1, 55.0))
     row = ledger.advance(row.id, Stage.SENDING, nonce=nonce)
     for step in steps:

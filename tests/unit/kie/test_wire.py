@@ -50,13 +50,19 @@ def test_a_finished_task_has_its_result() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["422-media", "422-policy", "400-content", "500-internal", "501-generation"]
+    ("name", "code"),
+    [
+        ("record.fail-422-media.json", "422"),
+        ("record.fail-422-policy.json", "422"),
+        ("record.fail-400-content.json", "400"),
+        ("record.fail-500-internal.json", "500"),
+        ("record.fail-501-generation.json", "501"),
+    ],
 )
-def test_a_failed_task_has_its_reason_and_cost(name: str) -> None:
+def test_a_failed_task_has_its_reason_and_cost(name: str, code: str) -> None:
     """Each real failure keeps its code and text; failed tasks consume 0 credits."""
-    file = f"record.fail-{name}.json"
-    expected = TaskFailure(RUNNING_ID, name[:3], document(file)["data"]["failMsg"], 0.0)
-    assert wire.parse_record(answer(file), RUNNING_ID) == expected
+    expected = TaskFailure(RUNNING_ID, code, document(name)["data"]["failMsg"], 0.0)
+    assert wire.parse_record(answer(name), RUNNING_ID) == expected
 
 
 @pytest.mark.parametrize("name", ["record.code-422.json", "record.code-404.json"])
