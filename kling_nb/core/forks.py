@@ -58,6 +58,25 @@ def renew_in_child(renew: Callable[[], object]) -> None:
         os.register_at_fork(after_in_child=renew)
 
 
+class ForkSafeLock:
+    """A lock for the whole process that a forked child finds free."""
+
+    def __init__(self) -> None:
+        self.renew()
+        renew_in_child(self.renew)
+
+    def renew(self) -> None:
+        """Free the lock: a thread that held it at the fork does not exist in the child."""
+        self._lock = threading.Lock()
+        self.acquire, self.release = self._lock.acquire, self._lock.release
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 @contextmanager
 def no_fork() -> Iterator[None]:
     """Prevent forks by other threads inside the block. Blocks may be nested.

@@ -23,7 +23,7 @@ import anywidget
 import comm
 import traitlets
 
-from kling_nb.core.forks import renew_in_child
+from kling_nb.core.forks import ForkSafeLock, renew_in_child
 
 from . import html
 from .assets import CLIPBOARD, STATIC, join_scripts
@@ -155,17 +155,13 @@ class Hub(anywidget.AnyWidget):
 
 
 _hubs: list[Hub] = []
-_hub_lock = threading.Lock()
-
-
+_hub_lock = ForkSafeLock()
 _inherited: list[Hub] = []
 """The parent's hub, in a forked child. Kept, since closing it would close the parent's comm."""
 
 
 def _start_child() -> None:
     """Remove the hub in a forked child, since pages answer the parent."""
-    global _hub_lock  # noqa: PLW0603 - a thread of the parent may have held it at the fork
-    _hub_lock = threading.Lock()
     _inherited.extend(_hubs)
     _hubs.clear()
 

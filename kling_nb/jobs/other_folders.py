@@ -46,8 +46,8 @@ class OtherFolders:
 
         Args:
             intent: The request.
-            fingerprints_of: Returns every fingerprint of the same request as a take, including those
-                of earlier versions. Default: those of the intent.
+            fingerprints_of: Returns every fingerprint of the same request as a take, also those of
+                earlier versions. Default: those of the intent.
             now: The current time; a payment of the last minutes may still be in progress.
 
         Raises:

@@ -12,7 +12,6 @@ import glob
 import hashlib
 import logging
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kling_nb.core.errors import MediaError, WrongLength
 from kling_nb.core.files import make_folder
-from kling_nb.core.forks import renew_in_child
+from kling_nb.core.forks import ForkSafeLock
 from kling_nb.core.job_state import ClipFacts, Encoding
 
 from . import probe
@@ -295,16 +294,8 @@ def _clip_type(path: Path) -> probe.FileType:
 
 
 # One at a time: an encoder uses all processors, and a second request for the same preview waits.
-_making = threading.Lock()
+_making = ForkSafeLock()
 _log = logging.getLogger("kling_nb")
-
-
-def _start_child() -> None:
-    global _making  # noqa: PLW0603 - a thread of the parent may have held it at the fork
-    _making = threading.Lock()
-
-
-renew_in_child(_start_child)
 
 
 def needs_preview(path: Path, *, at_any_size: bool = False) -> bool:
