@@ -86,7 +86,7 @@ def check_callback(
     if is_long or len(request.body) > CALLBACK_LIMIT_BYTES:
         return TOO_LONG
     token = read_callback_token(request.query)
-    # A missing and a wrong token get the same answer, so that nobody can test for tokens. They
+    # A missing and a wrong token get the same answer, so that a sender cannot test for tokens. They
     # have 128 random bits and are looked up by hash, so the response time shows nothing either.
     if not token or not is_known(token):
         return _UNKNOWN_URL

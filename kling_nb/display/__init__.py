@@ -5,7 +5,7 @@ are in `static`.
 
 Read first: `cards/card` (the controller of a card), `html/card` (its HTML), `comm`.
 
-    from kling_nb.display.cards import card_bundle
+    from kling_nb.display.cards.mimebundle import card_bundle
 """
 
 from __future__ import annotations

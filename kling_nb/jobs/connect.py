@@ -68,7 +68,7 @@ def connect(
         api_url=chosen.api_url,
         upload_url=chosen.upload_url,
         transport=transport,
-        budget=rate_limiter_of(chosen, limits, now, sleep),
+        rate_limiter=rate_limiter_of(chosen, limits, now, sleep),
         network=network,
     )
     clips = Downloader(transport=transport, network=network)
@@ -115,13 +115,15 @@ def rate_limiter_of(
         now: Returns the time, aware.
         sleep: Waits.
     """
-    new_tasks, questions = chosen.rate_limits.new_tasks, chosen.rate_limits.status_requests
+    new_tasks, status_requests = chosen.rate_limits.new_tasks, chosen.rate_limits.status_requests
     if limits is not None:
         new_tasks = replace(NEW_TASKS, limit=limits.tasks_per_window, window_s=limits.task_window_s)
-        questions = replace(
+        status_requests = replace(
             STATUS_REQUESTS,
             limit=limits.status_requests_per_window,
             window_s=limits.status_window_s,
         )
     account = account_of(chosen)
-    return RateLimiter(account, new_tasks, questions, clock=lambda: now().timestamp(), sleep=sleep)
+    return RateLimiter(
+        account, new_tasks, status_requests, clock=lambda: now().timestamp(), sleep=sleep
+    )

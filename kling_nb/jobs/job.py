@@ -264,8 +264,8 @@ class Job:
             self.fail(
                 Detached(self.task_id),
                 JobDetached(
-                    f"Nobody follows job {self.id} in this kernel. `%kling resume {self.id}` "
-                    "takes it up again.",
+                    f"Job {self.id} is not polled in this kernel. `%kling resume {self.id}` "
+                    "resumes it.",
                     job_id=self.id,
                 ),
             )

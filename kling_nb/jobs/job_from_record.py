@@ -1,6 +1,6 @@
-"""Convert a ledger row to the facts, the state and the clip of a job.
+"""Convert a record of the ledger to the state, the error and the clip of its job.
 
-Pure functions of a row. They return exactly what is on disk.
+Most are pure functions of the record; `others_of` and `is_on_disk` look for files.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def error_of(record: JobRecord) -> KlingError:
         case Stage.VANISHED:
             return TaskVanished(
                 f"The service gives no status for task {record.task_id} of job {record.id}: "
-                f"{_vanished_reason(record).rstrip('.')}. `%kling "
-                f"resume {record.id}` asks again, `%kling forget {record.id}` allows a new task.",
+                f"{_vanished_reason(record).rstrip('.')}. `%kling resume {record.id}` polls it "
+                f"again, `%kling forget {record.id}` allows a new task.",
                 job_id=record.id,
             )
         case Stage.EXPIRED:

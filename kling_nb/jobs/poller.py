@@ -312,7 +312,7 @@ class Poller:
                 await self._fetch_other(record, url, link, place)
 
     async def _fetch_other(self, record: JobRecord, url: str, link: str, place: int) -> None:
-        """Save a further file of a result if it is a clip; skip e.g. a picture."""
+        """Save a further file of a result if it is a clip; skip e.g. an image."""
         for tries in range(1, _OTHER_TRIES + 1):
             try:
                 await fetch_clip(self.context, self.job, record, link, accept_odd=True, place=place)

@@ -30,7 +30,7 @@ class _NestableLoop(asyncio.SelectorEventLoop):
 
 @contextmanager
 def _adopting_generators(loop: Any) -> Iterator[None]:
-    """Have async generators that start meanwhile finished on this loop and on no other.
+    """Finish async generators that start inside the block on this loop.
 
     nest_asyncio does this in `run_forever` only, and `run_until_complete` is what nests.
     """
@@ -63,8 +63,8 @@ def complete(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> T
 class _Interrupt:
     """A SIGINT handler that cancels a task the first time and raises the second time.
 
-    A KeyboardInterrupt out of the middle of a loop can lose the very callback that would have
-    woken the task, and its clean-up would never end. `asyncio.run` has the same remedy.
+    A KeyboardInterrupt inside the loop may lose the callback that wakes the task, and the clean-up
+    of the task would never end. `asyncio.run` handles SIGINT in the same way.
     """
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
@@ -122,7 +122,7 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
 
 
 def _run_apart(coro: Coroutine[Any, Any, T]) -> T:
-    """The coroutine's result, from a loop in a thread that lives as long as it does."""
+    """Run a coroutine on a loop in a thread of its own, and return its result."""
     apart = BackgroundLoop()
     try:
         return apart.call(coro)
@@ -134,10 +134,10 @@ def make_nestable() -> None:
     """Let `_NestableLoop` run inside a running loop; the first call does it.
 
     Raises:
-        ValueError: It cannot be done here.
+        ValueError: nest_asyncio does not work with this Python.
     """
     if sys.version_info >= (3, 14):
-        # The current task became a fact of the thread there, and nest_asyncio 1.6 cannot move it.
+        # There the current task belongs to the thread, and nest_asyncio 1.6 cannot change it.
         raise ValueError("nest_asyncio does not work with this Python")
     with CHANGING:
         if hasattr(_NestableLoop, "_nest_patched"):
@@ -159,7 +159,7 @@ def make_nestable() -> None:
 
 @contextmanager
 def kept(owner: object, name: str) -> Iterator[None]:
-    """Put an attribute back as it was, also when it was not there."""
+    """Restore an attribute after the block; delete it if it did not exist."""
     absent = object()
     before = vars(owner).get(name, absent)
     try:
@@ -172,6 +172,6 @@ def kept(owner: object, name: str) -> Iterator[None]:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Look at a task's exception, so that one which comes by another way is not logged as lost."""
+    """Retrieve a task's exception, which is raised elsewhere, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()

@@ -65,7 +65,7 @@ class Session:
             `rate_limits`; see `settings.resolve`.
 
     Raises:
-        ConfigurationError: The settings do not go together.
+        ConfigurationError: The settings contradict each other.
     """
 
     def __init__(

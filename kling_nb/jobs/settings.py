@@ -63,7 +63,7 @@ class Settings:
     rate_limits: RateLimits
     """The rate limits of the account."""
     mode_reason: str
-    """Why this mode, in words for a person."""
+    """Why this mode was chosen, as text for people."""
 
     @property
     def is_unkeyed(self) -> bool:
@@ -227,7 +227,7 @@ def _parse_mode(name: str, value: object) -> Mode:
 
 
 def _find_key(sources: _Sources) -> tuple[Key | None, str]:
-    """The key, and where it was found in words for a person."""
+    """Return the key, and where it was found as text for people."""
     found = sources.read("api_key")
     if found is None:
         key = read_keyring()
@@ -241,7 +241,7 @@ def _choose_folder(sources: _Sources, cwd: Path | None) -> Path:
     """Return the absolute folder of clips, which exists or can be created.
 
     Raises:
-        ConfigurationError: It is no path, a file, or cannot be made.
+        ConfigurationError: It is not a path, is a file, or cannot be created.
     """
     name, value = sources.read("folder") or ("folder", None)
     try:

@@ -32,7 +32,7 @@ _UNCERTAIN = frozenset({Stage.UNKNOWN, Stage.VANISHED})
 
 
 def request_of(record: JobRecord) -> ClipRequest:
-    """Return the request of a record as the user could state it, its media as `StoredInput`.
+    """Return the request of a record, its media as `StoredInput`.
 
     Raises:
         LedgerError: The request is not known here.

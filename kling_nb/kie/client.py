@@ -76,7 +76,7 @@ class Client:
         api_url: The host of createTask and recordInfo.
         upload_url: The host for uploads.
         transport: Replaces the network, for the emulator and for tests. None is the real one.
-        budget: The rate limiter of the account. None sends at once; the service then rejects
+        rate_limiter: The rate limiter of the account. None sends at once; the service then rejects
             requests above its limit.
         network: Proxies, certificates and limits; None reads the environment.
     """
@@ -88,7 +88,7 @@ class Client:
         api_url: str = API_URL,
         upload_url: str = UPLOAD_URL,
         transport: Transport | None = None,
-        budget: RateLimiter | None = None,
+        rate_limiter: RateLimiter | None = None,
         network: Network | None = None,
     ) -> None:
         self._key = key
@@ -97,7 +97,7 @@ class Client:
         self.upload_url = upload_url.rstrip("/")
         """The host for uploads."""
         self._transport = transport
-        self._rate_limiter = budget or RateLimiter.unlimited()
+        self._rate_limiter = rate_limiter or RateLimiter.unlimited()
         self._http = open_http(timeout=_TIMEOUT, transport=transport, network=self._network)
         # Requests queue here: httpx's pool becomes very slow when many wait for it.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)

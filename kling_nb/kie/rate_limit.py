@@ -258,7 +258,7 @@ class RateLimiter:
     Args:
         account: The account.
         new_tasks: The limit for new tasks.
-        questions: The limit for status requests.
+        status_requests: The limit for status requests.
         path: The file that the processes share; by default in the user's state directory.
         clock: Returns the time in epoch seconds, the same for all processes.
         sleep: Waits.
@@ -268,7 +268,7 @@ class RateLimiter:
         self,
         account: Account,
         new_tasks: Rate = NEW_TASKS,
-        questions: Rate = STATUS_REQUESTS,
+        status_requests: Rate = STATUS_REQUESTS,
         *,
         path: Path | None = None,
         clock: Callable[[], float] = time.time,
@@ -277,7 +277,7 @@ class RateLimiter:
         path = path or platformdirs.user_state_path("kling_nb") / "rates.sqlite3"
         slots = Slots(account, path, clock)
         self.new_tasks = _RequestQueue(new_tasks, slots, sleep)
-        self.status_requests = _RequestQueue(questions, slots, sleep)
+        self.status_requests = _RequestQueue(status_requests, slots, sleep)
 
     @classmethod
     def unlimited(cls) -> Self:

@@ -114,7 +114,7 @@ def create_body(
 
     Args:
         model: The service's name of the model.
-        sent: The `input` object, see `spec.request_input`.
+        sent: The `input` object, see `clip_request.request_input`.
         callback_url: Sent as `callBackUrl` (capital B and U) unless empty.
     """
     if callback_url:

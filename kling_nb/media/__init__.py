@@ -6,7 +6,7 @@ renderer.
 Read first: `inputs` (an input of a request), `images` and `audio_video` (reading and checking),
 `clips` (reading and previewing results).
 
-    from kling_nb.media.inputs import read_attachment
+    from kling_nb.media.inputs import read_input
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Parameter kinds with one value: text, choice, flag, number, media. `records` has the other one.
+"""Parameter kinds with one value: text, choice, flag, number, media; and the check of a frame.
 
-To add a kind, write a subclass of `ParameterKind` and add it to `spec.Kind`. Must not depend on
-models, files or other parameters.
+`records` has the kind with several fields. To add a kind, write a subclass of `ParameterKind` and
+add it to `spec.Kind`. Must not depend on models, files or other parameters.
 """
 
 from __future__ import annotations

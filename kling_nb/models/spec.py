@@ -27,14 +27,14 @@ class MediaFacts:
     """Measurements of a request's media, by parameter; empty until the files are read."""
 
     durations_s: Mapping[str, float] = field(default_factory=dict)
-    """Length of videos and sounds; the sum if a parameter has several."""
+    """Length of the videos and audio files; the sum if a parameter has several."""
     sizes_px: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     """Width and height of each image and video."""
 
 
 @dataclass(frozen=True, slots=True)
 class LengthAdvisory:
-    """A video or a sound `field` may be too long for the service above `longest_s`."""
+    """A video or audio `field` may be too long for the service above `longest_s`."""
 
     field: str
     longest_s: float

@@ -124,7 +124,7 @@ class Ledger:
         Args:
             job_id: The id of the job, or its first digits.
             stage: One of `NEXT_STAGES` of the job's stage.
-            **facts: Columns in `job_record.FACTS`: `task_id`, `credits`, `reason`, `clip` ….
+            **facts: Columns that `encode_facts` takes: `task_id`, `credits`, `reason`, `clip` ….
 
         Raises:
             LedgerError: There is no such job, or the stage may not follow.

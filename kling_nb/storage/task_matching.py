@@ -77,7 +77,7 @@ class TaskMatching:
             return self.assign_task_in(jobs, jobs.find(job_id), task_id)
 
     def assign_task_in(self, jobs: JobsTable, row: JobRecord, task_id: str) -> JobRecord:
-        """Do the same as `identify` in the transaction of the caller."""
+        """Do the same as `assign_task` in the transaction of the caller."""
         known = jobs.with_task(task_id, row.service)
         if known is not None and known.id != row.id:
             return known if row.task_id == task_id else row

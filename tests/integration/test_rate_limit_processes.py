@@ -60,7 +60,7 @@ body = {{
 async def play():
     tasks = replace(NEW_TASKS, window_s={WINDOW_S}, margin_s={MARGIN_S})
     questions = replace(STATUS_REQUESTS, margin_s={MARGIN_S})
-    client = Client(key, api_url=url, budget=RateLimiter(Account(url, key), tasks, questions))
+    client = Client(key, api_url=url, rate_limiter=RateLimiter(Account(url, key), tasks, questions))
     if kind == "tasks":
         made = await asyncio.gather(*(client.create_task(body) for _ in range(count)))
         print(sum(isinstance(task, str) for task in made), flush=True)

@@ -123,7 +123,7 @@ def test_in_the_line_nothing_is_sending(world: World) -> None:
         seen.append(world.ledger.row(job.id).stage)
 
     budget = RateLimiter(Account("here"), clock=world.clock.epoch, sleep=look)
-    client = Client(Key("k"), transport=world.wire, budget=budget)
+    client = Client(Key("k"), transport=world.wire, rate_limiter=budget)
     world.context = world.context_with(client=client)
 
     async def play() -> None:

@@ -33,6 +33,13 @@ def dotted(path: Path) -> str:
 
 MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def is_package(module: str) -> bool:
+    """Whether a module is the `__init__` of a package."""
+    return MODULES[module].name == "__init__.py"
+
+
 EACH_MODULE = pytest.mark.parametrize("module", MODULES)
 
 
@@ -91,6 +98,16 @@ def test_only_packages_list_their_exports(module: str) -> None:
     elif module != "__init__":  # its names load everything; they are tested where they are used
         package = importlib.import_module(f"kling_nb.{module}")
         assert [name for name in names or () if not hasattr(package, name)] == []
+
+
+@pytest.mark.parametrize(
+    "package", [name for name in MODULES if MODULES[name].name == "__init__.py"]
+)
+def test_the_import_line_of_a_package_works(package: str) -> None:
+    """The docstring of a package ends with the line that others import."""
+    for line in (ast.get_docstring(TREES[package]) or "").splitlines():
+        if re.match(r" *from kling_nb\.", line):
+            exec(line.strip(), {})
 
 
 @EACH_MODULE

@@ -164,7 +164,7 @@ def _describe_discarded(state: Discarded) -> Wording:
 
 
 def _describe_detached(record: JobRecord, state: Detached) -> Wording:
-    """Describe a job that is no longer followed here."""
+    """Describe a job that is not polled in this kernel."""
     why = (to_one_line(state.reason),) if state.reason.strip() else ()
     return Wording(
         "Detached",

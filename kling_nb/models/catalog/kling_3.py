@@ -98,7 +98,7 @@ VIDEO = ModelSpec(
     # Recorded for 5 s: 127 to 188.
     usual_s=158.0,
     source=f"{PAGE}; it names no limit of the prompt: that of the other 3.0 models. Which length "
-    "counts where duration and shots differ is not told: such a request is not sent",
+    "counts where duration and shots differ is not documented: such a request is not sent",
     confidence="recorded",
 )
 
@@ -200,8 +200,8 @@ _ELEMENTS = replace(
 )
 _SOURCE = (
     f"{PAGE}; it wants a prompt beside shots too. The names inside of elements are those of 3.0; "
-    "their number is not told: as many as images. Which length counts where duration and shots "
-    "differ is not told: such a request is not sent"
+    "their number is not documented: as many as images. Which length counts if duration and shots "
+    "differ is not documented: such a request is not sent"
 )
 
 _FORMATTED = ("1:1", "16:9", "9:16")
@@ -315,8 +315,8 @@ OMNI_REFERENCE = ModelSpec(
             for line in _OF_VIDEO
         ),
         *_PRICES.lines,
-        source=f"{PRICE_PAGES}; with a video and images it is not told whether the seconds of the "
-        "video or of the clip are paid: the greater number is counted",
+        source=f"{PRICE_PAGES}; with a video and images it is not documented whether the seconds "
+        "of the video or of the clip are paid: the greater number is counted",
     ),
     usual_s=_USUAL_S,
     source=_SOURCE,

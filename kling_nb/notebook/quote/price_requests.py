@@ -107,15 +107,15 @@ class RequestPricer:
             case CallRequest(cell, function, args, values):
                 text = str(values.get("prompt", next(reversed(args), function)))
         try:
-            wish, is_dry = self._wish(request)
-            line = self._priced(cell, wish, pays=not is_dry)
+            wanted, is_dry = self._read_request(request)
+            line = self._priced(cell, wanted, pays=not is_dry)
         except _NotPriced as error:
             return QuoteLine(cell, text, note=str(error))
         except InvalidInput as error:
             return QuoteLine(cell, text, credits=0.0, note=f"refused: {error}")
         return replace(line, credits=0.0, note="dry run") if is_dry else line
 
-    def _wish(self, request: CellRequest | CallRequest) -> tuple[ClipRequest, bool]:
+    def _read_request(self, request: CellRequest | CallRequest) -> tuple[ClipRequest, bool]:
         """Return the request as the session reads it, and whether it is a dry run."""
         if isinstance(request, CallRequest):
             return _request_of_call(request), False
@@ -132,17 +132,17 @@ class RequestPricer:
             raise _NotPriced(f"the variable `{name}` does not exist yet")
         return ClipRequest(cell.spec, values, cell.take, cell.callback_url), cell.dry_run
 
-    def _priced(self, number: int, wish: ClipRequest, *, pays: bool) -> QuoteLine:
+    def _priced(self, number: int, request: ClipRequest, *, pays: bool) -> QuoteLine:
         """Check a request and price it; 0 credits if the ledger or an earlier cell answers it."""
-        if problems := problems_of(wish):
+        if problems := problems_of(request):
             raise InvalidInput(tuple(problems))
-        spec, values = wish.spec, validate(wish.spec, wish.values)
+        spec, values = request.spec, validate(request.spec, request.values)
         hashes, durations_s = self._media(spec, values)
         if problems := check_durations(spec, values, durations_s):
             raise InvalidInput(tuple(problems))
         service = self._session.service
         names = fingerprints(
-            spec, values, hashes, service=service, take=wish.take, given=wish.values
+            spec, values, hashes, service=service, take=request.take, given=request.values
         )
         duration = str(values.get("duration", ""))
         line = QuoteLine(number, request_text(values), spec.name, duration, 0.0)

@@ -403,7 +403,7 @@ class Waiting:
 
     def client(self, service: Service) -> Client:
         """A client that keeps this budget."""
-        return Client(Key(KEY), transport=httpx.MockTransport(service), budget=self.budget)
+        return Client(Key(KEY), transport=httpx.MockTransport(service), rate_limiter=self.budget)
 
 
 def test_new_tasks_wait_for_the_rate_limit() -> None:
@@ -447,7 +447,7 @@ def test_nothing_waits_behind_status_requests() -> None:
         clock = Clock()
         budget = RateLimiter(Account("here"), clock=clock.epoch, sleep=sleep)
         await budget.status_requests.hold_back(1.0)
-        client = Client(Key(KEY), transport=httpx.MockTransport(service), budget=budget)
+        client = Client(Key(KEY), transport=httpx.MockTransport(service), rate_limiter=budget)
         polls = [asyncio.create_task(client.task(TASK)) for _ in range(50)]
         async with asyncio.timeout(20):
             await first.wait()
