@@ -1,7 +1,7 @@
 """Notebook output: cards, panel, gallery, and the comm that makes saved HTML interactive.
 
-Must not decide about money: `jobs` decides, and `display` observes jobs. Scripts and style sheets
-are in `static`.
+Must not make decisions about money: `jobs` makes them, and `display` observes jobs. Scripts and
+style sheets are in `static`.
 
 Read first: `cards/card` (the controller of a card), `html/card` (its HTML), `comm`.
 

@@ -1,6 +1,6 @@
-"""Join script files into the module of a widget, since that module cannot import files.
+"""Join script files into one module for a widget, since that module cannot import files.
 
-Also contains the parts that several widgets share. Must not depend on a widget.
+Also names the script that several widgets share. Must not depend on a widget.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ STATIC = Path(__file__).parent / "static"
 """The folder of all scripts and style sheets."""
 
 CLIPBOARD = STATIC / "clipboard.js"
-"""Defines `copyText`."""
+"""The script that defines `copyText`."""
 
 
 def join_scripts(*parts: Path) -> str:
-    """Return the parts as one module; all parts share their names."""
+    """Return the scripts as the text of one module, in which they share one scope."""
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)

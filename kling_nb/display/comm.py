@@ -1,4 +1,4 @@
-"""The comm between a kernel and the pages that show it: containers for cards, mounts for widgets.
+"""The comm between a kernel and its pages: containers for cards, mounts for widgets.
 
 Saved outputs are plain HTML. A single widget that is never displayed, the hub, opens a comm to
 each page; its module finds our HTML there and makes it interactive. So a notebook never contains
@@ -30,13 +30,10 @@ from .assets import CLIPBOARD, STATIC, join_scripts
 from .front_end import present_front_end
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
-"""Displays a widget's view; used only in front ends where nothing else starts a widget."""
+"""The MIME type of a widget's view; needed in front ends that start a widget in no other way."""
 
-MISSED = (
-    "This page was reloaded: run the cell once more (0 credits) so that the saved notebook keeps "
-    "the clip."
-)
-"""Shown by a page whose notebook missed an update."""
+MISSED = "This page was reloaded: run the cell again (0 credits) to save the clip in the notebook."
+"""A page shows it if the notebook missed an update."""
 
 _MessageHandler = Callable[[Mapping[str, Any]], None]
 
@@ -66,7 +63,7 @@ class Page:
     h264: str = ""
     """Whether the browser plays H.264: `probably`, `maybe` or empty."""
     aac: str = ""
-    """The same for H.264 with AAC sound."""
+    """The same for H.264 with AAC audio."""
     reduced_motion: bool = False
     agent: str = ""
     """The browser's user agent."""
@@ -107,7 +104,7 @@ class Hub(anywidget.AnyWidget):
         """Create a container.
 
         Args:
-            answer: Called on the kernel's thread with each message of this container: a click is
+            answer: Called on the kernel's thread with each message about this container: a click is
                 `{"do": WORD, "job": ID, "turn": N}`; a page that shows the container sends
                 `{"do": "seen", "version": N}`, and `{"do": "show"}` if it lost an update.
 
@@ -151,7 +148,7 @@ class Hub(anywidget.AnyWidget):
         try:
             answer(content)
         except Exception:
-            _log.exception("a message of a page could not be handled: %r", content.get("do"))
+            _log.exception("a message from a page could not be handled: %r", content.get("do"))
 
 
 _hubs: list[Hub] = []
@@ -161,7 +158,7 @@ _inherited: list[Hub] = []
 
 
 def _start_child() -> None:
-    """Remove the hub in a forked child, since pages answer the parent."""
+    """Remove the hub in a forked child, since pages are connected to the parent."""
     _inherited.extend(_hubs)
     _hubs.clear()
 
@@ -193,7 +190,7 @@ class CardContainer:
         """Version of the content; increases with each update."""
 
     def start_version(self) -> None:
-        """Start a new version, at a new hub if the old one was closed."""
+        """Start a new version, on a new hub if the old one was closed."""
         self.version += 1
         if self._hub is not hub():
             self._hub = hub()
@@ -222,10 +219,10 @@ class CardContainer:
 
 @contextmanager
 def without_comms() -> Iterator[None]:
-    """Open no comm for widgets that are created inside, in a headless run.
+    """In a headless run, open no comm for widgets that are created inside.
 
     No page shows them there, and nbclient and papermill would save the state of each in the
-    notebook. They work as before from Python. Widgets of the user keep their comms.
+    notebook. They still work from Python. The user's own widgets keep their comms.
     """
     if present_front_end() != "headless":
         yield

@@ -1,6 +1,6 @@
-"""Detect the front end that shows the output of a shell, as far as a kernel can.
+"""Detect the front end of a shell, as far as a kernel can, and the notebooks that it reports.
 
-Defines the marks that distinguish front ends. Must not depend on outputs.
+Contains the marks that distinguish front ends. Must not depend on outputs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ renew_in_child(_start_child)
 
 
 def front_end(shell: Any) -> FrontEnd:
-    """Return what shows the output of this shell.
+    """Return the front end that shows the output of this shell.
 
     A headless run (nbclient, papermill, nbconvert) sends `allow_stdin: false` with each request;
     output that arrives after the end of a cell is not saved there. VS Code and Colab are detected
@@ -44,7 +44,7 @@ def front_end(shell: Any) -> FrontEnd:
         return "headless"
     if "google.colab" in sys.modules:
         return "Colab"
-    # A Jupyter server started in VS Code's terminal passes on its environment; only a Jupyter
+    # A Jupyter server started in VS Code's terminal inherits its environment; only a Jupyter
     # server sets the name of the notebook.
     started_by_code = "VSCODE_PID" in os.environ and "JPY_SESSION_NAME" not in os.environ
     is_code = "__vsc_ipynb_file__" in getattr(shell, "user_ns", {}) or started_by_code
@@ -52,7 +52,7 @@ def front_end(shell: Any) -> FrontEnd:
 
 
 def present_front_end() -> FrontEnd:
-    """Return what shows the output of the current shell."""
+    """Return the front end of the current shell."""
     return front_end(get_ipython())
 
 

@@ -1,4 +1,4 @@
-"""The gallery: browse, star, hide and play side by side the saved clips of a folder.
+"""The gallery: browse, star, hide and compare the saved clips of a folder.
 
 The page requests what it needs: a few clips at a time, and a video just before it plays. Threads
 answer its requests, so that the kernel stays free. `html/gallery` renders the clips.
@@ -41,14 +41,14 @@ from kling_nb.media import clips, images
 from kling_nb.storage.job_record import JobRecord
 
 PAGE_SIZE = 24
-"""Clips sent at a time, and clips in a saved notebook."""
+"""Number of clips sent at a time, and shown in a saved notebook."""
 
 _PARTS = ("elements.js", "films.js", "step.js", "stage.js", "tile.js", "gallery.js")
 _log = logging.getLogger("kling_nb")
 
 _POSTER_PX: Final = (400, 400)
 POSTER_BYTES: Final = 17_000
-"""24 of them, as base64, are 550 kB in a saved notebook."""
+"""Largest poster; 24 of this size, as base64, are 550 kB in a saved notebook."""
 
 _AGAIN: Final = "Run its cell again to download it for 0 credits."
 
@@ -57,7 +57,7 @@ Video = tuple[bytes, bool]
 
 # Reading a video may take seconds: two at a time, not in the threads of a session.
 _video_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kling_nb film")
-# One at a time, so that a list requested after a star contains it.
+# One at a time, so that a list requested after a clip was starred shows its star.
 _list_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kling_nb gallery")
 
 Reply = tuple[dict[str, Any], list[bytes]]
@@ -68,28 +68,30 @@ class Selection:
     """A filter for the clips of a folder."""
 
     words: str = ""
-    """Each must be in the prompt, model, file name, job id, or `emulated`."""
+    """Each must occur in the prompt, model, file name, job id, or the word `emulated`."""
     model: str = ""
     """Name of the model; empty for all."""
     starred: bool = False
     """Only starred clips."""
     hidden: bool = False
-    """Hidden clips, too."""
+    """Include hidden clips."""
 
-    def matches(self, row: JobRecord) -> bool:
+    def matches(self, record: JobRecord) -> bool:
         """Whether a clip matches."""
-        if (row.hidden and not self.hidden) or (self.starred and not row.starred):
+        if (record.hidden and not self.hidden) or (self.starred and not record.starred):
             return False
-        if self.model not in ("", row.model):
+        if self.model not in ("", record.model):
             return False
-        file = PurePath(row.clip.path).name if row.clip else ""
-        mode = "emulated" if row.service == "emulator" else ""
-        text = f"{row.values.get('prompt', '')} {row.model} {file} {row.id} {mode}".casefold()
+        file = PurePath(record.clip.path).name if record.clip else ""
+        mode = "emulated" if record.service == "emulator" else ""
+        text = (
+            f"{record.values.get('prompt', '')} {record.model} {file} {record.id} {mode}".casefold()
+        )
         return all(word in text for word in self.words.casefold().split())
 
-    def apply(self, rows: Sequence[JobRecord]) -> list[JobRecord]:
-        """Return the rows that match, in order."""
-        return [row for row in rows if self.matches(row)]
+    def apply(self, records: Sequence[JobRecord]) -> list[JobRecord]:
+        """Return the records that match, in order."""
+        return [record for record in records if self.matches(record)]
 
 
 def parse_selection(sent: Mapping[str, object]) -> Selection:
@@ -118,7 +120,7 @@ def gallery(
         words: Only clips with all of these words in prompt, model or file name.
         model: Only clips of this model.
         starred: Only starred clips.
-        hidden: Hidden clips, too.
+        hidden: Include hidden clips.
         session: The session of the folder; by default the current default session.
 
     Raises:
@@ -130,7 +132,7 @@ def gallery(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The clips on show, and how many match and exist."""
+    """The clips shown, and how many match the filter and exist."""
 
     items: Sequence[GalleryItem]
     matching: int
@@ -151,7 +153,7 @@ class Gallery(anywidget.AnyWidget):
     asked = traitlets.Dict().tag(sync=True)
     """The initial filter."""
     first = traitlets.Dict().tag(sync=True)
-    """The first reply, so that the gallery appears at once, also while the kernel is busy."""
+    """The first reply, so that the gallery appears at once, even while the kernel is busy."""
 
     def __init__(self, session: Callable[[], Session], selection: Selection) -> None:
         self._session, self._selection = session, selection
@@ -206,8 +208,8 @@ class Gallery(anywidget.AnyWidget):
     def _mark(self, message: Mapping[str, Any]) -> Reply:
         session = self._session()
         mark = session.star if message["do"] == "star" else session.hide
-        row = mark(str(message.get("id")), message.get("on") is True)
-        return {"starred": row.starred, "hidden": row.hidden}, []
+        record = mark(str(message.get("id")), message.get("on") is True)
+        return {"starred": record.starred, "hidden": record.hidden}, []
 
     def _page(self, selection: Selection, count: int = PAGE_SIZE) -> Reply:
         shown = self._shown(selection, count)
@@ -224,13 +226,13 @@ class Gallery(anywidget.AnyWidget):
         return content, [one.poster for one in shown.items if one.poster]
 
     def _shown(self, selection: Selection, count: int = PAGE_SIZE) -> Shown:
-        rows = self._session().clips(limit=-1, hidden=True)
-        matching = selection.apply(rows)
+        records = self._session().clips(limit=-1, hidden=True)
+        matching = selection.apply(records)
         return Shown(
-            items=[_item(row) for row in matching[:count]],
+            items=[_item(record) for record in matching[:count]],
             matching=len(matching),
-            kept=sum(not row.hidden or selection.hidden for row in rows),
-            models=sorted({row.model for row in rows}),
+            kept=sum(not record.hidden or selection.hidden for record in records),
+            models=sorted({record.model for record in records}),
         )
 
     def _describe_empty(self) -> list[str]:
@@ -238,14 +240,14 @@ class Gallery(anywidget.AnyWidget):
         session = self._session()
         folder = session.settings.folder
         kept = len(session.clips(limit=1, hidden=True))
-        known = {row.id for row in session.ledger.rows(limit=-1)}
+        known = {record.id for record in session.ledger.rows(limit=-1)}
         strays = 0 if kept else len(stray_clips(folder, known))
         title, lines = describe_empty(kept, relative_path(folder) or folder.name, strays)
         return [title, *lines]
 
 
 def _without_known(content: dict[str, Any], posters: list[bytes], known: object) -> Reply:
-    """Omit the posters that a page has: those of hundreds of clips are megabytes."""
+    """Omit the posters that the page has already: hundreds of them are megabytes."""
     known_ids = {each for each in known if isinstance(each, str)} if isinstance(known, list) else ()
     pairs = zip(content["framed"], posters, strict=True)
     new = {job_id: poster for job_id, poster in pairs if job_id not in known_ids}
@@ -257,10 +259,12 @@ def _number(sent: object) -> int:
     return max(0, sent) if isinstance(sent, int) else 0
 
 
-def _item(row: JobRecord) -> GalleryItem:
-    state = state_of(row, already=False)
+def _item(record: JobRecord) -> GalleryItem:
+    state = state_of(record, already=False)
     assert isinstance(state, Saved)  # `Session.clips` returns saved clips only
-    return GalleryItem(row, state, row.starred, row.hidden, _find_fault(row), read_poster(row))
+    return GalleryItem(
+        record, state, record.starred, record.hidden, _find_fault(record), read_poster(record)
+    )
 
 
 def _entry(item: GalleryItem, now: datetime) -> dict[str, Any]:
@@ -287,43 +291,43 @@ def _served_link(path: Path) -> str:
     return "" if link.startswith("..") else link
 
 
-def _find_fault(row: JobRecord) -> str:
+def _find_fault(record: JobRecord) -> str:
     """Return why a clip's file cannot be played; empty if it seems playable."""
-    if row.clip is None:
+    if record.clip is None:
         return "There is no clip yet."
-    path = Path(row.clip.path)
+    path = Path(record.clip.path)
     if path.is_file():
         return "" if path.stat().st_size else f"{path.name} is empty. {_AGAIN}"
     return f"{path.name} does not exist any more. {_AGAIN}"
 
 
-def read_poster(row: JobRecord) -> bytes:
+def read_poster(record: JobRecord) -> bytes:
     """Return a small JPEG of a clip: its poster, a frame of the clip, or its input image."""
-    if row.clip is None:
-        return row.thumbnail
-    path = Path(row.clip.path)
+    if record.clip is None:
+        return record.thumbnail
+    path = Path(record.clip.path)
     for source in (path.with_suffix(".jpg"), path):
         try:
             return _shrink(source, source.stat().st_mtime_ns)
         except (MediaError, OSError):
             continue
-    return row.thumbnail
+    return record.thumbnail
 
 
-def read_video(row: JobRecord) -> Video:
-    """Return the clip, whole up to 2 MB; else, or if some browsers cannot play it, a preview.
+def read_video(record: JobRecord) -> Video:
+    """Return the whole clip; a preview if it is over 2 MB or some browsers cannot play it.
 
     Raises:
         MediaError: The file does not exist or does not play.
     """
-    fault = _find_fault(row)
-    if fault or row.clip is None:
+    fault = _find_fault(record)
+    if fault or record.clip is None:
         raise MediaError(fault)
-    path = Path(row.clip.path)
+    path = Path(record.clip.path)
     if clips.needs_preview(path):
         return clips.preview(path), True
     content = path.read_bytes()
-    # The page would only show a black frame; the error says what is wrong.
+    # Raises for a broken clip; the page would show a black frame without an error.
     clips.probe_clip(path)
     return content, False
 

@@ -1,4 +1,4 @@
-"""Paths and links from a notebook to a file near it: a path in a cell, a link in a page.
+"""Write paths and links from a notebook to a file: a path for a cell, a link for a page.
 
 A front end starts a kernel in its notebook's folder, so paths are relative to the working
 directory.
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 
 def relative_path(path: Path, folder: Path | None = None) -> str:
-    """Return the path relative to a folder; empty on another drive."""
+    """Return a path relative to a folder (default: working directory); empty on another drive."""
     try:
         return Path(os.path.relpath(path, folder or os.curdir)).as_posix()
     except ValueError:
@@ -20,5 +20,5 @@ def relative_path(path: Path, folder: Path | None = None) -> str:
 
 
 def relative_link(path: Path, folder: Path | None = None) -> str:
-    """Return the same path as a quoted URL."""
+    """Return the relative path as a percent-encoded URL."""
     return quote(relative_path(path, folder))

@@ -1,4 +1,4 @@
-"""Short messages and tables in the output of a cell, as HTML and as plain text."""
+"""Show short messages and tables in the output of a cell, as HTML and as plain text."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from . import html
 
 
 def notice_bundle(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> dict[str, str]:
-    """Return a message with details below, as HTML and plain text."""
+    """Return a message with details below it, as HTML and plain text."""
     markup = html.render_notice(kind, title, lines)
     return {"text/html": markup, "text/plain": "\n".join([title, *lines])}
 
 
 def show_notice(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> None:
-    """Show a message with details below."""
+    """Show a message with details below it."""
     display(notice_bundle(kind, title, lines), raw=True)
 
 
 def show_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
-    """Show a table of plain text."""
+    """Show a table; its cells are plain text."""
     bundle = {
         "text/html": html.render_table(headers, rows, caption=caption),
         "text/plain": html.table_text(headers, rows),

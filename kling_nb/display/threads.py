@@ -1,8 +1,8 @@
-"""Threads that handle messages from pages: clicks, and rendering.
+"""Run work for messages from pages in threads: clicks in one pool, rendering in another.
 
 A click waits for a session, which works in the threads of the background loop. Several clicks at
 once in those threads would use all of them and deadlock, so clicks have threads of their own.
-Rendering has others, so that it does not wait for a click.
+Rendering has a pool of its own, so that it does not wait for a click.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def draw_later(work: Callable[..., object], *args: Any) -> None:
 
 
 def _begin(threads: ThreadPoolExecutor, work: Callable[..., object], *args: Any) -> None:
-    # The context tells IPython the cell of an output.
+    # IPython finds the cell of an output through the context.
     context = contextvars.copy_context()
     with suppress(RuntimeError):  # the interpreter is shutting down
         threads.submit(context.run, work, *args)

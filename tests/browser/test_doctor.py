@@ -36,7 +36,7 @@ def healthy(lab: Lab, begun: Beginner) -> Notebook:
     """A report that is complete."""
     notebook = begun(lab, "doctor/healthy.ipynb", CELLS)
     notebook.run(REPORT)
-    words_with(notebook, "sound decoded")
+    words_with(notebook, "audio decoded")
     return notebook
 
 
@@ -83,5 +83,5 @@ def test_a_page_that_is_reloaded_meanwhile_is_told(lab: Lab, begun: Beginner) ->
     notebook.output(REPORT).get_by_text("waiting for the page…").first.wait_for()
     notebook.save()
     notebook.reload()
-    words = words_with(notebook, "sound decoded")
+    words = words_with(notebook, "audio decoded")
     assert "ASKING" not in words

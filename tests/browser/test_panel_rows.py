@@ -234,7 +234,7 @@ def test_a_problem_stands_in_its_row(day: Notebook, panel: Any) -> None:
 def test_frames_are_swapped_by_keyboard(day: Notebook, panel: Any) -> None:
     """First and last are named; the focus goes along with the picture that moves."""
     choose_model(panel)
-    text = panel.get_by_role("textbox", name="Image: path, URL or variable, one a line")
+    text = panel.get_by_role("textbox", name="Image: path, URL or variable, one per line")
     text.fill("lake.png\nhttp://127.0.0.1:9/fox.png")
     text.blur()
     items = panel.locator(".kling-pictures li")

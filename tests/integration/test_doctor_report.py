@@ -20,7 +20,7 @@ from tests.support.shells import PATIENCE_S, htmls, open_shell, texts, updates_o
 LAB = Page("JupyterLab", "4.6.6")
 PLAYS = {
     "pictures": {"plays": True, "said": "320×180 decoded and played"},
-    "sound": {"plays": True, "said": "1.0 s of sound decoded"},
+    "sound": {"plays": True, "said": "1.0 s of audio decoded"},
 }
 
 

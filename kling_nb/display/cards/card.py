@@ -63,7 +63,7 @@ class _CardEntry:
         """Ends the observation of the job."""
 
     def needs_message(self, state: JobState) -> bool:
-        """Whether a state needs a message; a waiting bar is animated by the page."""
+        """Whether a state needs a message to pages."""
         if _state_key(state) != _state_key(self.shown):
             return True
         # Only these states have figures that change; CSS animates a waiting bar.
@@ -76,12 +76,12 @@ class _CardEntry:
 
 
 def _state_key(state: JobState) -> tuple[str, str]:
-    """Return what identifies a state for the reader: its kind, and the service's word for it."""
+    """Return the key by which readers distinguish states: name, and the service's word for it."""
     return state.name, getattr(state, "word", "")
 
 
 ShowTake = Callable[[Job], object]
-"""Shows a new take elsewhere than on the card of its job."""
+"""Displays a new take somewhere else than below its job."""
 
 _log = logging.getLogger("kling_nb")
 
@@ -94,7 +94,7 @@ class Card:
         output: The output to draw on.
         embed: See `card_bundle`.
         on_take: Shows another take; by default it is added below its job.
-        on_end: Called after each end that was shown, and when an ended job is resumed.
+        on_end: Called after each shown end of a job, and when an ended job is resumed.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Card:
         on_end: Callable[[], object] = lambda: None,
     ) -> None:
         self.settled: Future[None] = Future()
-        """Done when the last display of the first job was sent."""
+        """Done when the last display of the first job has been sent."""
         # An interrupted waiter cannot cancel a running future.
         self.settled.set_running_or_notify_cancel()
         self._output = output
@@ -151,7 +151,7 @@ class Card:
             self._settle(entry)
         if isinstance(entry.shown, Saved):
             return
-        # Also if it has ended: the balance watch may still report.
+        # Ended jobs as well: the balance watch may still report.
         entry.stop = entry.job.observe(lambda event: self._handle_event(entry, event))
         state = entry.job.state
         if has_ended(state) and state != entry.shown:
@@ -178,7 +178,7 @@ class Card:
             if has_ended(entry.shown):
                 return
             if renews:
-                self._draw(tells=False)
+                self._draw(sends_actions=False)
             if has_new_actions:
                 self._send_actions(entry)
 
@@ -210,7 +210,7 @@ class Card:
             self.settled.set_result(None)
         self._on_end()
 
-    def _draw(self, *, ended: _CardEntry | None = None, tells: bool = True) -> None:
+    def _draw(self, *, ended: _CardEntry | None = None, sends_actions: bool = True) -> None:
         """Show all cards in their current state, and on live pages the actions below them."""
         with self._drawing:
             if self._place is not None:
@@ -218,7 +218,7 @@ class Card:
             is_text = self._output.updates == "text"
             bundle = self._bundle([ended or self._entries[-1]] if is_text else self._entries)
             # First, since a page keeps the actions until their card arrives.
-            if tells:
+            if sends_actions:
                 self._send_actions(*self._entries)
             self._output.show(bundle)
 
@@ -266,7 +266,7 @@ class Card:
             )
 
     def _click(self, entry: _CardEntry, word: str, turn: int) -> None:
-        """Handle a click once, also if the same button is clicked on two pages."""
+        """Handle a click once, even if the same button is clicked on two pages."""
         acts = {"take": self._take, "resume": self._resume, "file": self._show_file}
         labels = {"take": "Requesting another take…", "resume": "Checking…"}
         is_free = turn == entry.status.turn and not entry.status.pending
@@ -303,7 +303,7 @@ class Card:
     def _resume(self, entry: _CardEntry) -> None:
         """Resume the job as `%kling resume ID` does, and follow it in the same entry."""
         controller = entry.job.controller
-        # Without a controller its session is closed; the default session replaced it.
+        # A job without a controller has a closed session; the default session replaced it.
         job = controller.resume() if controller else default_session().resume(entry.job.id)[0]
         entry.stop()
         with self._drawing:

@@ -1,10 +1,10 @@
 """Card metadata: a small JSON record beside the HTML of each card, for programs.
 
-Programs pack, slim and recover notebooks from it without reading HTML. It contains ids, names,
+Programs pack, slim and recover notebooks with it, without reading HTML. It contains ids, names,
 hashes, prices, times and the cell that makes the same request, all of which are also in the card's
 HTML; no key, and no path of a clip on the machine. Pure: must not depend on files or notebooks.
-A notebook may come from a stranger, so only the form of a value is checked when it is read: a file
-is the bare name of a clip, a hash is a hash, a number fits into a ledger.
+A notebook may come from a stranger, so reading checks the format of each value (not its truth): a
+file is the bare name of a clip, a hash is a hash, a number fits into a ledger.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from kling_nb.core.job_state import JobState, Saved
 from kling_nb.storage.job_record import JobRecord
 
 CARD_MIME: Final = "application/vnd.kling-nb.card+json"
-"""The MIME type of the record in a display's bundle."""
+"""The MIME type of the metadata in a mimebundle."""
 
 Embedded = Literal["", "whole", "preview", "poster"]
-"""What of the clip the HTML contains; empty if there is no clip."""
+"""The form of the clip in the HTML; empty if there is no clip."""
 
 _UNPROVEN: Final = "recovered:"
 
@@ -45,7 +45,7 @@ _FORMS: Final[Mapping[str, str]] = {
 """Pattern of each text, by default one line; a text that does not match is read as empty."""
 
 _LARGEST: Final = 2**53
-"""The largest number accepted: JSON and SQLite keep larger ones inexactly."""
+"""The largest number accepted: JSON and SQLite store larger ones inexactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +81,23 @@ class CardMetadata:
 def unproven_fingerprint(fingerprint: str) -> str:
     """Return a placeholder for the fingerprint of a recovered job without proof.
 
-    No request has such a fingerprint, so the job answers none.
+    No request has such a fingerprint, so no request finds the job.
     """
     return _UNPROVEN + bare_fingerprint(fingerprint)
 
 
 def bare_fingerprint(fingerprint: str) -> str:
-    """Return the stated fingerprint of a card or a row, proven or not."""
+    """Return a fingerprint without the placeholder's prefix, if it has one."""
     return fingerprint.removeprefix(_UNPROVEN)
 
 
 def is_unproven(fingerprint: str) -> bool:
-    """Whether a row has such a placeholder, so that it answers no request."""
+    """Whether a fingerprint is such a placeholder."""
     return fingerprint.startswith(_UNPROVEN)
 
 
 def card_json(record: JobRecord, state: JobState, embedded: Embedded = "") -> dict[str, Any]:
-    """Return the record of one job's card; `embedded` is what of a saved clip its HTML contains."""
+    """Return the metadata of one job's card; `embedded` is the form of the clip in its HTML."""
     known: dict[str, Any] = {
         "id": record.id,
         "fingerprint": record.fingerprint,
@@ -124,12 +124,12 @@ def card_json(record: JobRecord, state: JobState, embedded: Embedded = "") -> di
 
 
 def join_cards(*values: object) -> dict[str, Any]:
-    """Return the record of several cards in one output, in order."""
+    """Return the metadata of several cards in one output, in order."""
     return _record(card for value in values for card in read_card(value))
 
 
 def read_card(value: object) -> tuple[CardMetadata, ...]:
-    """Return the jobs of a record in a notebook; entries without an id are left out.
+    """Parse the metadata of an output, one item for each job; entries without an id are omitted.
 
     Unknown keys, e.g. of a later version, are ignored.
     """

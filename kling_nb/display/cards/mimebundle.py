@@ -42,10 +42,10 @@ def card_bundle(
     Args:
         record: The job.
         state: Its state.
-        embed: What of a clip is embedded: `auto` the whole clip up to 2 MB and else a preview of
-            at most 1.5 MB, `always` the whole clip, `never` a poster. A clip that some browsers
-            cannot play is embedded as a preview.
-        makes_preview: Make a missing preview, which takes seconds; else embed the poster.
+        embed: How much of a clip is embedded: with `auto` the whole clip up to 2 MB, else a
+            preview of at most 1.5 MB; with `always` the whole clip; with `never` a poster. A clip
+            that some browsers cannot play is embedded as a preview.
+        makes_preview: Make a missing preview, which takes seconds; if false, embed the poster.
     """
     now = datetime.now().astimezone()
     player = (
@@ -159,7 +159,7 @@ def _preview(path: Path) -> bytes:
 
 def _poster(path: Path) -> bytes:
     kept = path.with_suffix(".jpg")
-    # A poster from elsewhere may be of any size; the notebook's is bounded.
+    # A poster from another program may have any size; a large one is made again.
     is_small = kept.is_file() and kept.stat().st_size <= clips.POSTER_BYTES
     return kept.read_bytes() if is_small else clips.poster(path)
 
@@ -174,7 +174,7 @@ class Output(Protocol):
     updates: Updates
 
     def show(self, bundle: Bundle) -> None:
-        """Show a bundle in place of the one before; from any thread."""
+        """Show a bundle in place of the previous one; may be called from any thread."""
 
 
 class TerminalOutput:

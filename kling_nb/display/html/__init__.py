@@ -1,8 +1,8 @@
 """Render job states as HTML and plain text; all escaping of the package is here.
 
 `markup` writes safe HTML, `prices` formats quantities, `card_text` and `card_failures` contain the
-text for each state; `card`, `card_live` and `tables` combine them. Pure: no clock, no
-files except its own style sheets, no notebook.
+text for each state; `card`, `card_live`, `gallery` and `tables` combine them. `saved_cards` finds
+cards in saved outputs. Pure: no clock, no files except its own style sheets, no notebook.
 """
 
 from __future__ import annotations

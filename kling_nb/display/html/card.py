@@ -36,7 +36,7 @@ from .prices import cost_line, format_clip, format_encoding, saved_hint
 _PROMPT_LIMIT = 160
 _SIDE_BOX = (144, 120)
 _PLAYER_BOX = (640, 448)
-"""With this box a card with the tallest clip, in JupyterLab's frame, stays below 1000 pixels."""
+"""Largest player in pixels: a card with the tallest clip, in JupyterLab's frame, is below 1000."""
 
 
 def render_record(
@@ -154,7 +154,7 @@ def _ended_text(wording: Wording) -> Markup:
 
 def _answer_fold(answer: str) -> Markup:
     """Return the service's raw answer, folded."""
-    summary = tag("summary", "copy", "What the service answered")
+    summary = tag("summary", "copy", "Answer of the service")
     return tag("details", "cell", summary, tag("pre", "source", answer))
 
 
@@ -178,7 +178,7 @@ def _cell_fold(cell: str) -> Markup:
     """Return the cell that makes the same request, folded."""
     if not cell:
         return join()
-    note = "Invisible characters are shown as \ufffd: a copy of this is another request."
+    note = "Invisible characters are shown as \ufffd: a copy of this text makes another request."
     warning = tag("p", "quiet", note) if replace_invisible(cell) != cell else ""
     return tag(
         "details", "cell", tag("summary", "copy", "Cell"), warning, tag("pre", "source", cell)
@@ -219,8 +219,8 @@ def playback_note(encoding: Encoding, *, is_preview: bool) -> str:
     """Return the note below a clip that some browsers cannot play.
 
     Args:
-        encoding: Of the clip's file.
-        is_preview: Whether a preview is shown; else a still image is.
+        encoding: The encoding of the clip's file.
+        is_preview: Whether a preview is shown, not a still image.
     """
     file = f"the file is {format_encoding(encoding)}, which some browsers cannot play."
     text = f"H.264 preview: {file}" if is_preview else f"T{file[1:]} Open it in a video player."

@@ -48,7 +48,7 @@ class Wording:
     """What was paid, if it is known here; shown before the reasons."""
 
 
-_COST_NOT_REPORTED = "The service did not say what it cost"
+_COST_NOT_REPORTED = "The service did not report the cost"
 _ACCOUNT_LOGS = "the logs page of your account at kie.ai"
 
 
@@ -83,10 +83,10 @@ def _describe_cost(record: JobRecord, state: Failed, now: datetime) -> str:
     if record.emulated:
         return "It cost nothing: emulated, no real credits."
     if state.credits == 0:
-        return "It cost 0 credits, says the service."
+        return "The service reports a cost of 0 credits."
     if state.credits is not None:
         price = format_price(state.credits)
-        return f"It cost {price}, says the service; `%kling balance` shows whether they came back."
+        return f"The service reports a cost of {price}; `%kling balance` shows any refund."
     watch = state.evidence.watch
     if watch is None:
         return f"{_COST_NOT_REPORTED}; `%kling balance` shows what is left."
@@ -99,11 +99,11 @@ def _describe_refund(verdict: Verdict, *, is_over: bool) -> str:
     """Describe what the balance shows about the credits of a failed task."""
     if verdict.reason is Reason.STILL:
         balance = format_balance(verdict.after_credits or 0.0)
-        return f"It very probably cost nothing: the balance is {balance}, as before."
+        return f"It very probably cost nothing: the balance is still {balance}."
     if verdict.reason is Reason.FELL and is_over:
         return (
             f"It was very probably charged: {format_balance_change(verdict)}, exactly the price, "
-            f"and nothing came back in {format_duration(verdict.lasted_s)}."
+            f"with no refund in {format_duration(verdict.lasted_s)}."
         )
     if verdict.reason is Reason.FELL:
         return f"Cannot tell: {format_balance_change(verdict)}, and nothing later shows a refund."
@@ -168,7 +168,7 @@ def describe_unknown(record: JobRecord, state: Unknown, now: datetime) -> Wordin
             *(_adopt_entry(record, each) for each in ids or ("TASK_ID",)),
             Entry(
                 f"%kling forget {to_one_line(record.id)}",
-                "if it does not; this cell can then submit, and pay, again",
+                "if it does not exist; this cell can then submit, and pay, again",
             ),
         ),
         answer=state.evidence.answer.strip(),

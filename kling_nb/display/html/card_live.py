@@ -1,4 +1,4 @@
-"""Render the live part of a card: progress, elapsed time and buttons, while its kernel runs.
+"""Render the live part of a card: progress, elapsed time and buttons, while the kernel runs.
 
 The page draws it and never saves it, since a button needs a kernel. Each button shows its price.
 CSS animates the bar, with times as delays, so a job needs one message per state change, not one
@@ -45,7 +45,7 @@ class CardStatus:
     turn: int = 0
     """Number of processed clicks, so that none is processed twice."""
     pending: str = ""
-    """What the last click started; until it ends, the other buttons are disabled."""
+    """What the last click started; until that ends, the other buttons are disabled."""
     error: str = ""
     """Error message of the last click."""
     path: str = ""
@@ -66,7 +66,7 @@ def render_actions(
     Args:
         record: The job.
         state: Its state.
-        now: The current time; a bar continues from here by itself.
+        now: The current time; the page continues the progress bar from here.
         status: The clicks so far.
     """
     known = status or CardStatus()
@@ -104,7 +104,7 @@ def _ended_buttons(record: JobRecord, state: JobState, now: datetime) -> list[_B
     price = _format_take_price(record, now)
     match state:
         case Saved():
-            hint = "Pays for one more result of the same request: a new task, once."
+            hint = "Pays once for a new task: one more result of the same request."
             return [_Button("take", f"Another take · {price}", title=hint)]
         case Failed(credits=credits) if credits == 0 or record.emulated:
             return [_Button("take", f"Make a new task · {price}")]
@@ -175,7 +175,7 @@ _LABEL = "Progress of the clip"
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
-    """Times of a task: elapsed and expected."""
+    """Elapsed and expected time of a task."""
 
     passed_s: float
     expected_s: float
@@ -224,7 +224,7 @@ def _delays(timing: _Timing | None) -> str:
 
 
 def clock(state: Waiting, now: datetime) -> Markup:
-    """Return the elapsed time; the style sheet animates it and shows when it gets late."""
+    """Return the elapsed time; the style sheet animates it and shows when it is late."""
     elapsed, *others = format_wait(state, now)
     ticking = tag("span", "", elapsed, classes="kling-clock")
     rest = "".join(f" · {words}" for words in others)

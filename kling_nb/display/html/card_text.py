@@ -78,7 +78,7 @@ def _describe_step(
                 "Preparing",
                 "run",
                 "Validated and recorded on disk.",
-                ("Nothing is sent yet.",),
+                ("Nothing has been sent yet.",),
             )
         case Uploading(sent_bytes=done, total_bytes=total):
             words = f"Uploading the image: {_format_progress(done, total)}."
@@ -109,7 +109,7 @@ def _describe_waiting(state: Waiting, now: datetime) -> Wording:
     badges = {"waiting": "Waiting", "queuing": "Queued", "generating": "Generating"}
     headline = "elapsed " + " · ".join(format_wait(state, now))
     new_word = (
-        "" if state.word in badges else f"The service calls it “{to_one_line(state.word, 40)}”. "
+        "" if state.word in badges else f"The service reports “{to_one_line(state.word, 40)}”. "
     )
     return Wording(badges.get(state.word, "Working"), "run", headline, (new_word + _FREE,))
 
@@ -133,7 +133,7 @@ def _describe_out_of_sight(state: Unresponsive, now: datetime) -> Wording:
     silence = format_duration((now - state.failing_since).total_seconds())
     headline = f"No answer for {silence}; the job goes on."
     reason = to_one_line(state.reason).rstrip(".")
-    return Wording("Out of sight", "away", headline, (f"Polling continues: {reason}.",))
+    return Wording("No answer", "away", headline, (f"Polling continues: {reason}.",))
 
 
 def _describe_saved(state: Saved) -> Wording:
@@ -159,7 +159,7 @@ def _describe_gone(record: JobRecord, state: Vanished | Expired) -> Wording:
 def _describe_discarded(state: Discarded) -> Wording:
     """Describe a job that ended before it could cost anything."""
     lines = (to_one_line(state.message),) if state.message.strip() else ()
-    headline = "Ended early; nothing was sent that costs anything."
+    headline = "Ended before a task was made; nothing was charged."
     return Wording("Discarded", "calm", headline, lines)
 
 

@@ -1,6 +1,6 @@
 """Render the gallery: the text of each clip, and the list that is saved in the notebook.
 
-The live gallery, the saved list and the plain text share the text. The list is readable in
+The live gallery, the saved list and the plain text use the same text. The list is readable in
 untrusted notebooks: images with their facts, with literal styles. Must not depend on the ledger or
 on files.
 """

@@ -33,9 +33,9 @@ _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 def escape(text: str) -> Markup:
     """Return text as HTML, safe between tags and in quoted attributes; markup is unchanged.
 
-    Invisible characters that act (controls, direction overrides) are shown as U+FFFD. Line ends
-    become references: in Markdown, to which notebooks are exported, an empty line would end the
-    block of HTML.
+    Invisible characters with an effect (controls, direction overrides) are shown as U+FFFD. Line
+    ends become character references: in Markdown, to which notebooks are exported, an empty line
+    would end the block of HTML.
     """
     if isinstance(text, Markup):
         return text
@@ -126,9 +126,9 @@ def inline_styles() -> Mapping[str, str]:
 
 @cache
 def style_sheet() -> Markup:
-    """Return the `<style>` that each record carries.
+    """Return the `<style>` element that each card contains.
 
-    Each record has its own, because a notebook may be cut, copied and cleared cell by cell.
+    Each card has its own, because users cut, copy and clear a notebook cell by cell.
     """
     return Markup(f"<style>{_read_css(_CARD_SHEET)}</style>")
 
@@ -140,11 +140,11 @@ def _read_css(name: str) -> str:
     return re.sub(r" ?([{};,]) ?", r"\1", re.sub(r"([{;]\s*[-a-z]+): ", r"\1:", bare)).strip()
 
 
-def render_container(records: str, *, hub_id: str, place_id: str, version: int) -> str:
-    """Wrap records in the container below which pages draw the card actions.
+def render_container(cards: str, *, hub_id: str, place_id: str, version: int) -> str:
+    """Wrap cards in a container, so that pages can draw their actions.
 
     Args:
-        records: HTML of one or more calls of `render_record`.
+        cards: HTML of one or more calls of `render_record`.
         hub_id: The hub of the kernel.
         place_id: The container.
         version: Increases with each update, so that a page can detect a lost one.
@@ -153,7 +153,7 @@ def render_container(records: str, *, hub_id: str, place_id: str, version: int) 
         tag(
             "div",
             "",
-            Markup(records),
+            Markup(cards),
             classes="kling-place",
             data_kling_hub=hub_id,
             data_kling_place=place_id,

@@ -112,11 +112,11 @@ def saved_hint(record: JobRecord, state: JobState) -> str:
     price = record.price_credits
     if record.emulated or price is None or not isinstance(state, Preparing | Uploading):
         return hint
-    return f"{hint} if it was sent, {format_number(price)} if not"
+    return f"{hint} if the request was sent, {format_number(price)} if not"
 
 
 def cost_line(record: JobRecord, state: JobState, *, now: datetime) -> str:
-    """Format what the job costs, or cost, in its state."""
+    """Format the price of a job, before and after its end."""
     if isinstance(state, Saved):
         return _format_paid(record, state, now)
     ended = has_ended(state)
@@ -136,7 +136,7 @@ def cost_line(record: JobRecord, state: JobState, *, now: datetime) -> str:
 
 
 def _format_paid(record: JobRecord, state: Saved, now: datetime) -> str:
-    """Format the price of a saved clip: the service's figure, else ours as expected."""
+    """Format the price of a saved clip: the service's figure, else the listed price as expected."""
     charged = state.credits if state.credits is not None else record.price_credits
     once = f"made on {format_date(state.finished_at, now)} · 0 credits now · "
     age = about_prefix(record.model, record.created_at) if state.credits is None else ""
@@ -153,7 +153,7 @@ def _format_paid(record: JobRecord, state: Saved, now: datetime) -> str:
     if state.already:
         return f"{once}{price} then{other}"
     if state.credits is None:
-        return f"{price} expected; the service did not say"
+        return f"{price} expected; the service did not report the cost"
     return price + other
 
 
@@ -161,7 +161,7 @@ def _format_difference(price_credits: float | None, credits: float | None) -> st
     """Format the listed price if the service charged a different one."""
     if credits is None or price_credits is None or abs(credits - price_credits) < 0.005:
         return ""
-    return f", where our price list has {format_number(price_credits)}"
+    return f"; our price list has {format_number(price_credits)}"
 
 
 def format_clip(clip: ClipFacts) -> str:

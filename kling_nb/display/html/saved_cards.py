@@ -1,8 +1,8 @@
 """Find saved cards in an output, extract their clips and replace their players.
 
 Reads only HTML that this package has written. In it, every `<`, `>` and quote in a text of a user
-or of the service is escaped, so the marks can only be the package's own, and a notebook of 40 MB
-is searched without a parser. Anything without these marks is not changed. A notebook may come from
+or of the service is escaped, so a mark is always the package's own. A notebook of 40 MB can thus be
+searched without a parser. Anything without these marks is not changed. A notebook may come from
 a stranger: a tag is read only up to the next `<`, so that the search time stays proportional to
 the length of the text.
 """
@@ -59,7 +59,7 @@ class Section:
         for paragraph in _PARAGRAPH.finditer(self.markup):
             if PROMPT.search(paragraph[1]):
                 text = html.unescape(paragraph[2])
-                return text.encode("utf-8", "replace").decode("utf-8")  # no half characters
+                return text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates
         return ""
 
     @property
@@ -69,7 +69,7 @@ class Section:
         return self.markup[slice(*span)] if span else ""
 
     def with_player(self, player: str) -> str:
-        """Return the HTML with its player replaced by another."""
+        """Return the HTML with another player; unchanged if it has none."""
         if not (span := self._player()):
             return self.markup
         return self.markup[: span[0]] + player + self.markup[span[1] :]

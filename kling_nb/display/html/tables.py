@@ -1,4 +1,4 @@
-"""Render tables, notices and the doctor's findings for `%kling`: plain values in, HTML out."""
+"""Render tables and notices as HTML, and the doctor's findings as HTML and plain text."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _column_head(header: str, look: str) -> Markup:
 
 
 def render_notice(kind: NoticeKind, title: str, lines: Sequence[str]) -> str:
-    """Return a message as HTML; its kind is shown as a word, not only as a colour."""
+    """Return a message as HTML; its kind is shown as a word, not by colour alone."""
     word, tone = _NOTICES[kind]
     head = tag("div", "head", tag("span", tone, word), tag("strong", "title", title))
     body = (tag("p", "line", prose(line)) for line in lines)

@@ -17,10 +17,10 @@ from kling_nb.models.spec import Parameter
 from .widgets import Control, Labelled
 
 _PREDICATES = ("is ", "has ", "does ")
-"""First words of messages that need the field's label in front."""
+"""First words of messages that need the field's label before them."""
 _FEW = 4
 _FEW_CHARS = 32
-"""Most options, and most characters in all, that are shown as buttons; else as a list."""
+"""Limits for buttons: options, and characters in all. Larger choices are lists."""
 
 
 class Field(ABC):
@@ -53,7 +53,7 @@ class Field(ABC):
 
     @property
     def error(self) -> str:
-        """An error that validators cannot see, e.g. an unreadable file."""
+        """An error that validators cannot find, e.g. an unreadable file."""
         return ""
 
     @property
@@ -67,7 +67,7 @@ class Field(ABC):
 
     @abstractmethod
     def clear(self) -> None:
-        """Set the content of a new field, without its default."""
+        """Reset the field, without its default."""
 
     def sync_values(self, shown: Mapping[str, object]) -> None:
         """Set the value that a page shows, from the values of its controls by name."""
@@ -75,7 +75,7 @@ class Field(ABC):
             self.control.set_trait("value", shown[self.parameter.name])
 
     def touch(self) -> None:
-        """Show problems from now on, also if the user has not edited the field."""
+        """Show problems from now on, even if the user has not edited the field."""
         self.is_touched = True
 
     def shows(self, _problem: Problem) -> bool:
@@ -83,12 +83,12 @@ class Field(ABC):
         return self.is_touched
 
     def add_problem(self, _problem: Problem) -> None:
-        """Take a problem found elsewhere, e.g. by the service."""
+        """Add a problem found elsewhere, e.g. by the service."""
         return
 
     def show_problem(self, problem: Problem | None) -> None:
         """Show a problem, or none."""
-        self.control.problem = "" if problem is None else self._words(problem)
+        self.control.problem = "" if problem is None else self._describe(problem)
 
     def changed(self, _: object = None) -> None:
         """Report that the value has changed."""
@@ -100,7 +100,7 @@ class Field(ABC):
         self.on_change = None
         self.control.close()
 
-    def _words(self, problem: Problem) -> str:
+    def _describe(self, problem: Problem) -> str:
         # The error of a file already says what to do.
         is_fault = bool(self.error) and problem.given == self.error
         words = problem.given if is_fault else f"{problem.given}; {problem.allowed}"
@@ -115,7 +115,7 @@ class _PlainField(Field):
 
     def __init__(self, parameter: Parameter, kind: str, note: str = "", **traits: Any) -> None:
         traits |= control_traits(parameter, note) | {"kind": kind}
-        self._at_first = traits.get("value")
+        self._initial = traits.get("value")
         super().__init__(parameter, Control(**traits))
         self.control.observe(self.changed, "value")
 
@@ -131,7 +131,7 @@ class _PlainField(Field):
 
     def clear(self) -> None:
         """Set the initial value."""
-        self.control.value = self._at_first
+        self.control.value = self._initial
 
 
 class TextField(_PlainField):
@@ -211,9 +211,9 @@ def control_traits(parameter: Parameter, note: str) -> dict[str, Any]:
         "name": parameter.name,
         "label": label_of(parameter),
         "note": note,
-        "required": not _may_lack(parameter),
+        "required": not _is_optional(parameter),
     }
 
 
-def _may_lack(parameter: Parameter) -> bool:
+def _is_optional(parameter: Parameter) -> bool:
     return not parameter.required and parameter.default is None

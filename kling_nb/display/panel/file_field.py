@@ -31,17 +31,17 @@ from .fields import Field, control_traits
 from .widgets import Picker
 
 _NOUNS = {"image": "picture", "video": "video", "audio": "sound"}
-"""How a nameless object is written in a cell: as a variable for the user to replace."""
+"""Variable name that stands for a nameless object in a cell, for the user to replace."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileContext:
-    """Resolves names of files and variables, and where files are stored."""
+    """Resolves names of files and variables, and provides the folder to store files in."""
 
     variables: Callable[[], Mapping[str, object]]
     """Returns the notebook's current variables."""
     is_emulated: Callable[[], bool]
-    """Whether the emulator is used, which replaces files that cannot be downloaded."""
+    """Returns whether the emulator is used; it replaces files that cannot be downloaded."""
     folder: Callable[[], Path]
     """Returns the folder of clips."""
 
@@ -55,7 +55,7 @@ class FileContext:
 
 @dataclass(frozen=True, slots=True)
 class FileValue:
-    """A file as the user gave it."""
+    """A file, as the user entered it."""
 
     value: object = field(repr=False)
     written: str
@@ -80,7 +80,7 @@ def _file_value(value: object, written: str = "", medium: str = "image") -> File
 
 
 def _path_near_notebook(path: str) -> str:
-    """Return a path relative to the notebook, if the file is below its folder."""
+    """Return a path relative to the notebook if it is below its folder, else unchanged."""
     short = relative_path(Path(path))
     return path if not short or short.startswith("..") else short
 
@@ -102,7 +102,7 @@ _ALONE_BYTES = 60_000
 
 @dataclass(frozen=True, slots=True)
 class _Preview:
-    """The preview of a file, and the file as it is kept."""
+    """The preview of a file, and the file as it is stored."""
 
     file: FileValue
     src: str = ""
@@ -115,14 +115,14 @@ class _Preview:
     """Width and height; None for audio, or if the file was not read."""
 
     @property
-    def words(self) -> dict[str, str]:
+    def page_data(self) -> dict[str, str]:
         """The preview as data for the page."""
         name = display_name(self.file)
         return {"src": self.src, "name": name, "facts": self.facts, "how": self.how}
 
 
 async def preview(file: FileValue, kind: Media, context: FileContext) -> _Preview:
-    """Read a file as it would be sent.
+    """Read a file and return a preview of what would be sent.
 
     Raises:
         MediaError: It cannot be read, or the service does not accept it.
@@ -140,7 +140,7 @@ async def preview(file: FileValue, kind: Media, context: FileContext) -> _Previe
     if not _is_url(file.value):
         check_upload(read)
     if isinstance(file.value, bytes):
-        file = await in_thread(_keep, file, file.value, read, context)
+        file = await in_thread(_store, file, file.value, read, context)
     shown = _preview_of(read, file)
     if isinstance(read, ImageInput) and kind.max_count == 1:
         still = await in_thread(shrink, read.content, _ALONE_PX, max_bytes=_ALONE_BYTES)
@@ -148,7 +148,7 @@ async def preview(file: FileValue, kind: Media, context: FileContext) -> _Previe
     return shown
 
 
-def _keep(file: FileValue, content: bytes, read: MediaInput, context: FileContext) -> FileValue:
+def _store(file: FileValue, content: bytes, read: MediaInput, context: FileContext) -> FileValue:
     """Store a file from a page in the folder, so that a cell can name it."""
     path = input_store.store_input(
         context.folder(), content, "" if read.is_converted else read.mime_type
@@ -199,7 +199,7 @@ class MediaField(Field):
         self, parameter: Parameter, kind: Media, context: FileContext, remarks: Sequence[str] = ()
     ) -> None:
         self.reading: Future[None] | None = None
-        """The last reading of the files; it never raises."""
+        """The last read of the files; its result never raises."""
         self.duration_s: float | None = None
         """Total duration of the files, if all were read."""
         self.sizes_px: tuple[tuple[int, int], ...] = ()
@@ -219,7 +219,7 @@ class MediaField(Field):
                 medium=kind.medium,
                 several=several,
                 roles=_roles(parameter, kind),
-                placeholder="path, URL or variable" + (", one a line" * several),
+                placeholder="path, URL or variable" + (", one per line" * several),
                 accept="image/*" if kind.medium == "image" else ",".join(kind.mime_types),
             ),
         )
@@ -263,7 +263,7 @@ class MediaField(Field):
         return (*self._held, *(self._context.named(line) for line in lines if line))
 
     def set_value(self, value: object, written: object = None) -> None:
-        """Set the file: text goes into the line of text, objects are stored."""
+        """Set the file: text goes into the line of text, objects are held in the field."""
         items, words = _items(value), _items(written)
         if all(isinstance(item, FileValue) for item in items):
             self.set_files(tuple(item for item in items if isinstance(item, FileValue)))
@@ -294,7 +294,7 @@ class MediaField(Field):
         self.set_files(())
 
     def add_problem(self, problem: Problem) -> None:
-        """Take a problem of the current file."""
+        """Add a problem of the current file."""
         if self.value is not None:
             self._error = f"{problem.given}; {problem.allowed}"
 
@@ -303,7 +303,7 @@ class MediaField(Field):
         return super().shows(problem) or bool(self.error)
 
     def close(self) -> None:
-        """Close the field; a reading in progress shows nothing any more."""
+        """Close the field; the result of a read in progress is ignored."""
         self._turn += 1
         super().close()
 
@@ -341,7 +341,7 @@ class MediaField(Field):
             self.set_files(tuple(files))
 
     def _start_reading(self) -> None:
-        """Read the current files; earlier readings in progress are ignored."""
+        """Read the current files; results of earlier reads in progress are ignored."""
         self._turn += 1
         self._error, self.duration_s, self.sizes_px = "", None, ()
         files = self.files
@@ -365,7 +365,7 @@ class MediaField(Field):
             lengths = [each.duration_s for each in shown if each.duration_s is not None]
             self.duration_s = sum(lengths) if len(lengths) == len(shown) else None
             self.sizes_px = tuple(each.size_px for each in shown if each.size_px is not None)
-            self.control.pictures = [each.words for each in shown]
+            self.control.pictures = [each.page_data for each in shown]
             self.changed()
 
 

@@ -56,7 +56,7 @@ def arranged(parameters: Iterable[Parameter]) -> Iterator[tuple[_Place, list[str
 
 
 def _rank(parameter: Parameter) -> tuple[int, bool]:
-    """Return the sort key: files before text, short fields before a line of text."""
+    """Return the sort key of a parameter: files before text, short fields before a line of text."""
     place, is_text = _position(parameter)
     return _RANKS[place], is_text
 
@@ -88,7 +88,7 @@ class Form:
     Args:
         spec: The model.
         values: The initial values.
-        around: Resolves names of files and variables.
+        context: Resolves names of files and variables.
 
     Raises:
         InvalidInput: A value is not allowed.
@@ -172,12 +172,12 @@ class Form:
         return {name: value for name, value in held.items() if value not in (None, ())}
 
     def sync_values(self, shown: Mapping[str, object]) -> None:
-        """Set the values that a page shows; they may be newer than those received."""
+        """Set the values that a page shows; they may be newer than those received before."""
         for field in self._fields.values():
             field.sync_values(shown)
 
     def fill(self, values: Values, written: Mapping[str, object]) -> None:
-        """Set the values of another request that are valid here."""
+        """Set those values of another request that are valid for this model."""
         values = {name: value for name, value in values.items() if name in self._fields}
         allowed = _check(self.spec, values)[0]
         for name, value in values.items():
@@ -207,7 +207,7 @@ class Form:
                 return
 
     def restore(self, kept: FormContent) -> None:
-        """Set the content of another form that is valid here."""
+        """Set the content of another form, where it is valid for this model."""
         plain = {n: value for n, value in kept.items() if not isinstance(value, tuple)}
         self.fill(plain, {})
         for name, value in kept.items():
@@ -216,7 +216,7 @@ class Form:
                 field.set_files(value)
 
     def validate_all(self) -> None:
-        """Show every problem, also of fields that were not edited."""
+        """Show every problem, including those of fields that were not edited."""
         for field in self._fields.values():
             field.touch()
         self._validate()
@@ -283,7 +283,7 @@ class Form:
                 self.on_change()
 
     def _show(self, found: Mapping[str, Problem]) -> None:
-        """Show each field its problem if the user is to see it now."""
+        """Show in each field its problem, unless it is too early to show it."""
         wrong = {name: found.get(name) for name in self._fields}
         shown = {n: each for n, each in wrong.items() if each and self._fields[n].shows(each)}
         self.problems = tuple(shown[name] for name in self._order if name in shown)
@@ -291,7 +291,7 @@ class Form:
             field.show_problem(shown.get(name))
 
     def _update_sums(self, allowed: Values, found: Mapping[str, Problem]) -> None:
-        """Update computed sums; while their inputs are invalid they stay."""
+        """Update computed sums; a sum with invalid inputs stays as it is."""
         self._is_updating = True
         for each in self._sums:
             if each.field in self._computed & allowed.keys() and each.of not in found:

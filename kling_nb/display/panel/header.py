@@ -18,7 +18,7 @@ from .form import Form
 from .widgets import Control
 
 _NOUNS = {"image": "an image", "video": "a video", "audio": "audio"}
-_SURENESS = {"less sure": "unconfirmed: its fields come from several sources"}
+_CONFIDENCE_NOTES = {"less sure": "unconfirmed: its fields come from several sources"}
 
 
 def render_header(*, emulated: bool) -> str:
@@ -30,7 +30,7 @@ def render_header(*, emulated: bool) -> str:
 
 
 def format_hint(form: Form, funds: Funds) -> str:
-    """Return the hint beside the button: fields to fix, or missing credits."""
+    """Return the hint beside the button: fields to fix, missing credits or budget; else empty."""
     names = [label_of(form.spec.parameter(problem.field)) for problem in form.problems]
     if names:
         return f"Fix {', '.join(names)} above."
@@ -61,12 +61,12 @@ def model_control(spec: ModelSpec) -> Control:
 
 
 def model_note(spec: ModelSpec) -> str:
-    """Return what a model takes, its price, and whether its fields are unconfirmed."""
+    """Return the note of a model: its inputs, its price, and whether its fields are unconfirmed."""
     chosen = ", ".join(offer_of(spec).words)
     standard = f"standard clip ({chosen}): " if chosen else ""
     takes = format_inputs(spec).replace("_", " ")
     words = [f"takes {takes}", standard + _format_offer(spec, format_price)]
-    return "; ".join([*words, *filter(None, [_SURENESS.get(spec.confidence)])])
+    return "; ".join([*words, *filter(None, [_CONFIDENCE_NOTES.get(spec.confidence)])])
 
 
 def format_cost(form: Form, *, funds: Funds, emulated: bool) -> str:

@@ -102,7 +102,7 @@ class Panel(widgets.VBox):
 
     @without_comms()
     def choose(self, model: str) -> None:
-        """Show the form of another model; values that both have are kept.
+        """Show the form of another model; it keeps the values that both models have.
 
         Raises:
             InvalidInput: The model is not known.
@@ -217,7 +217,7 @@ class Panel(widgets.VBox):
             self.choose(change["new"])
 
     def _on_choice(self, word: str, job_id: str) -> None:
-        """Start from a recent clip."""
+        """Start from the last frame or the settings of a recent clip."""
         work_later(self._start_from_frame if word == "frame" else self._start_from, job_id)
 
     def _start_from(self, job_id: str) -> None:
@@ -233,7 +233,7 @@ class Panel(widgets.VBox):
             self._form.set_image(content, name)
 
     def _refresh(self, _: object = None) -> None:
-        """Update title, price and hint; the last call has seen all changes."""
+        """Update title, price and hint; under a lock, so that the last update has all changes."""
         emulated = self._is_emulated
         with self._writing:
             form, actions = self._form, self._actions
@@ -265,7 +265,7 @@ class Panel(widgets.VBox):
 
     @contextmanager
     def _showing_errors(self, title: str) -> Iterator[None]:
-        """Show errors of the block."""
+        """Show errors of the block as a notice with this title."""
         try:
             yield
         except KlingError as error:

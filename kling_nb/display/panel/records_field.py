@@ -124,7 +124,7 @@ class RowsField(Field):
         return any(field.shows(problem) for field in wrong)
 
     def add_problem(self, problem: Problem) -> None:
-        """Take a problem of a file in one of the rows."""
+        """Add a problem of a file in one of the rows."""
         found = _PLACE.fullmatch(problem.given)
         for index, column, field in self._cells():
             if found and (str(index + 1), column.name) == found.groups()[:2]:

@@ -1,6 +1,6 @@
 """The clips of a panel: cards of the jobs it submitted, and recent clips to start from.
 
-Reads files: call it in a worker thread.
+`recent_clips` and `last_frame` read files: call them in a worker thread.
 """
 
 from __future__ import annotations
@@ -32,41 +32,41 @@ _log = logging.getLogger("kling_nb")
 def recent_clips(session: Session) -> list[dict[str, str]]:
     """Return id, poster and prompt of the newest clips that have a readable poster."""
     found: list[dict[str, str]] = []
-    for row in session.clips(2 * RECENT_CLIPS):
-        poster = _poster(row)
+    for record in session.clips(2 * RECENT_CLIPS):
+        poster = _poster(record)
         if poster and len(found) < RECENT_CLIPS:
-            prompt = to_one_line(row.prompt, 120) or row.model
-            found.append({"id": row.id, "src": data_uri(poster), "prompt": prompt})
+            prompt = to_one_line(record.prompt, 120) or record.model
+            found.append({"id": record.id, "src": data_uri(poster), "prompt": prompt})
     return found
 
 
-def last_frame(row: JobRecord) -> tuple[bytes, str]:
+def last_frame(record: JobRecord) -> tuple[bytes, str]:
     """Return the last frame of a clip as a PNG, and its name.
 
     Raises:
         MediaError: The clip's file is gone or cannot be read.
     """
-    path = _path(row)
+    path = _path(record)
     if path is None or not path.is_file():
         raise MediaError(
-            f"The file of clip {row.id} is missing; `%kling resume {row.id}` downloads it"
+            f"The file of clip {record.id} is missing; `%kling resume {record.id}` downloads it"
         )
-    return frame_png(clip_of(row).frame(-1)), f"last frame of {path.name}"
+    return frame_png(clip_of(record).frame(-1)), f"last frame of {path.name}"
 
 
-def _poster(row: JobRecord) -> bytes:
-    path = _path(row)
+def _poster(record: JobRecord) -> bytes:
+    path = _path(record)
     if path is None:
         return b""
     try:
         return images.read_image(path.with_suffix(".jpg")).thumbnail
     except MediaError as error:
-        _log.info("clip %s has no poster: %s", row.id, error)
+        _log.info("clip %s has no poster: %s", record.id, error)
         return b""
 
 
-def _path(row: JobRecord) -> Path | None:
-    return Path(row.clip.path) if row.clip is not None else None
+def _path(record: JobRecord) -> Path | None:
+    return Path(record.clip.path) if record.clip is not None else None
 
 
 class _WidgetOutput:

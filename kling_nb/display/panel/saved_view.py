@@ -24,13 +24,10 @@ from kling_nb.display.notice import notice_bundle
 from kling_nb.display.threads import draw_later
 from kling_nb.jobs.job import Job
 
-MISSED = (
-    "This page was reloaded: display the panel once more so that the saved notebook keeps its "
-    "clips."
-)
+MISSED = "This page was reloaded: display the panel again to save its clips in the notebook."
 
 _MOST_CHARS = 15_000_000
-"""Limit for the HTML of a panel's clips in a notebook; above it older clips are posters."""
+"""Limit for the HTML of a panel's clips in a notebook; above it, older clips are posters."""
 
 _log = logging.getLogger("kling_nb")
 

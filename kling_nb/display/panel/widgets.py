@@ -18,7 +18,7 @@ from kling_nb.display.assets import CLIPBOARD, STATIC, join_scripts
 
 _HERE = STATIC / "panel"
 _FILE_BYTES = 50_000_000
-"""Largest file that a page may send; larger ones need a path."""
+"""Largest file that a page may send; a larger one needs a path."""
 
 
 def _script(*names: str) -> str:
@@ -44,7 +44,7 @@ class Control(Labelled):
     options = traitlets.List().tag(sync=True)
     """Pairs of value and text; an optional third item is the group."""
     limits = traitlets.List().tag(sync=True)
-    """Lowest, highest, step; for text, numbers of characters."""
+    """Minimum, maximum and step; for text, minimum and maximum number of characters."""
     value = traitlets.Any(None, allow_none=True).tag(sync=True)
     """The value from the page, not validated."""
 

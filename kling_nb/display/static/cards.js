@@ -56,8 +56,8 @@ class Containers {
     }, 0);
   }
 
-  // After a reload of the page, updates of an output get lost. A container that is still outdated
-  // after a moment is requested, and redrawn from here whenever the old one comes back.
+  // After a reload of the page, updates of an output are lost. A container that is still outdated
+  // after a moment is requested, and redrawn here whenever the old one returns.
   renew(node, place) {
     if (place.bundle && place.bundleVersion === place.version) {
       const markup = place.bundle["text/html"];

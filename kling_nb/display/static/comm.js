@@ -30,7 +30,7 @@ function pageFacts() {
   return facts;
 }
 
-// Selects the text if the page may not copy, so that the user can copy it.
+// Selects the text for the user to copy, if the page is not allowed to copy.
 function selectText(button, text) {
   const record = button.closest(".kling-record");
   const fold = [...record.querySelectorAll(".kling-cell")].at(-1);

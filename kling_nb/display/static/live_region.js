@@ -1,5 +1,5 @@
 // Announces state changes of jobs to screen readers. A live region must exist before its text
-// changes, but outputs are redrawn with each change; so the page has one region.
+// changes, but each change redraws its output; so the page has one region outside of them.
 
 const PROMPT_CHARS = 60;
 

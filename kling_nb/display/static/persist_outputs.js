@@ -1,6 +1,5 @@
-// Writes updates into the notebook of a reloaded page. JupyterLab no longer knows the output of an
-// update then, so the saved notebook would updateOutputs the old one. The document is changed as the update
-// would have changed it.
+// Writes updates into the notebook of a reloaded page. There JupyterLab no longer knows the output of
+// an update, and would save the old one. So the script changes the document as the update would have.
 
 const HEAD_CHARS = 1000;
 

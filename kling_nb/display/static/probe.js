@@ -4,12 +4,12 @@ const PATIENCE_MS = 6000;
 
 function withPatience(promise, what) {
   const late = new Promise((_, reject) => {
-    setTimeout(() => reject(new Error(`${what} did not begin in ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
+    setTimeout(() => reject(new Error(`${what} did not start within ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
   });
   return Promise.race([promise, late]);
 }
 
-async function seePictures(bytes) {
+async function playVideo(bytes) {
   const video = document.createElement("video");
   video.muted = true;
   video.playsInline = true;
@@ -21,7 +21,7 @@ async function seePictures(bytes) {
   try {
     video.src = address;
     await withPatience(Promise.race([video.play(), failed]), "the clip");
-    if (!video.videoWidth) throw new Error("no picture was decoded");
+    if (!video.videoWidth) throw new Error("no image was decoded");
     return `${video.videoWidth}×${video.videoHeight} decoded and played`;
   } finally {
     video.pause();
@@ -30,16 +30,16 @@ async function seePictures(bytes) {
   }
 }
 
-// Decoding needs no click and no loudspeaker; the samples show whether there is sound.
-async function hearSound(bytes) {
+// Decoding needs no click and no loudspeaker; the samples show whether the audio is silent.
+async function decodeAudio(bytes) {
   const context = new OfflineAudioContext(1, 44100, 44100);
-  const sound = await withPatience(context.decodeAudioData(bytes.slice(0)), "the sound");
-  const loudest = sound.getChannelData(0).reduce((most, each) => Math.max(most, Math.abs(each)), 0);
-  if (loudest < 0.001) throw new Error("the sound was decoded to silence");
-  return `${sound.duration.toFixed(1)} s of sound decoded`;
+  const audio = await withPatience(context.decodeAudioData(bytes.slice(0)), "the audio");
+  const loudest = audio.getChannelData(0).reduce((most, each) => Math.max(most, Math.abs(each)), 0);
+  if (loudest < 0.001) throw new Error("the decoded audio is silent");
+  return `${audio.duration.toFixed(1)} s of audio decoded`;
 }
 
-async function tell(trial) {
+async function report(trial) {
   try {
     return { plays: true, said: await trial() };
   } catch (error) {
@@ -51,8 +51,8 @@ async function initialize({ model }) {
   const view = model.get("clip");
   const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
   model.send({
-    pictures: await tell(() => seePictures(bytes)),
-    sound: await tell(() => hearSound(bytes)),
+    pictures: await report(() => playVideo(bytes)),
+    sound: await report(() => decodeAudio(bytes)),
   });
 }
 

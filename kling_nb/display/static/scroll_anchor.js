@@ -1,5 +1,5 @@
 // Keeps the scroll position when a card above it changes its height. JupyterLab disables the scroll
-// anchoring of the browser for visible cells, so a clip that arrives would push everything down.
+// anchoring of the browser for visible cells, so a new clip would push everything down.
 
 class ScrollAnchors {
   constructor() {
@@ -21,7 +21,7 @@ class ScrollAnchors {
     this.follow(scrollerOf(node));
   }
 
-  // The scroll position; corrections by the browser fire an event one frame later.
+  // Records the scroll position; corrections by the browser fire an event one frame later.
   follow(scroller) {
     if (!scroller || this.scrolled.has(scroller)) return;
     const note = () => this.scrolled.set(scroller, scroller.scrollTop);

@@ -46,7 +46,7 @@ class Mounts {
     if (this.watched.has(node)) return;
     this.watched.add(node);
     node.addEventListener("focusin", (event) => this.remember(node, event.target));
-    // Also fired when the node is replaced; so check whether the focus has left after that.
+    // Also fired when the node is replaced, so the focus is checked after that.
     node.addEventListener("focusout", () => {
       setTimeout(() => {
         if (!node.contains(document.activeElement)) this.remember(node, null);
@@ -54,7 +54,7 @@ class Mounts {
     });
   }
 
-  // A cell outside of the window is detached and comes back; the output of an earlier run does not.
+  // A cell outside of the window is detached and returns; the output of an earlier run does not.
   tidy(now = Date.now()) {
     for (const [node, entry] of [...this.shown]) {
       if (node.isConnected) entry.goneAt = 0;
@@ -80,8 +80,8 @@ class Mounts {
     return null;
   }
 
-  // After a reload of the page the manager restores models one by one. A closed widget never comes:
-  // it is requested less and less often, and only while its node is on the page.
+  // After a reload of the page the manager restores models one by one. A closed widget never
+  // returns: it is checked less and less often, and only while its node is on the page.
   async make(id, node) {
     for (let pause = RETRY_MS; !this.manager.has_model(id); pause *= 1.2) {
       if (this.closed || !node.isConnected) return null;
@@ -114,7 +114,7 @@ class Mounts {
       try {
         view.remove();
       } catch (error) {
-        console.warn("[kling_nb] a widget could not be taken away:", error);
+        console.warn("[kling_nb] a widget could not be removed:", error);
       }
       shelter.remove();
       node.classList.remove("kling-mounted");

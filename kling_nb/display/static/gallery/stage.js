@@ -1,4 +1,4 @@
-// Plays the selected clips side by side: one button, one scrubber, and one sound at a time.
+// Plays the selected clips side by side: one button, one scrubber, and audio of one clip at a time.
 
 const FRAME_S = 0.04;
 const GAP_PX = 12;
@@ -133,7 +133,7 @@ class Stage {
         video.addEventListener("error", () => reject(new Error(UNPLAYABLE)), { once: true });
       });
       screen.replaceChildren(video);
-      if (preview) facts.textContent += " · shown as a preview, the file is whole";
+      if (preview) facts.textContent += " · shown as a preview; the file is the whole clip";
       return video;
     } catch (error) {
       screen.textContent = error.message;
@@ -144,10 +144,10 @@ class Stage {
   lengths(videos) {
     const lengths = videos.map((video) => video.duration);
     const areEqual = Math.max(...lengths) - Math.min(...lengths) < 0.2;
-    return areEqual ? "" : "The shorter clips wait at their last picture; all begin again together.";
+    return areEqual ? "" : "Shorter clips hold their last frame; all restart together.";
   }
 
-  // Plays the sound of one clip; the same button mutes it.
+  // Plays the audio of one clip; the same button mutes it.
   hear(chosen) {
     const isOn = !isPressed(chosen);
     for (const video of this.step?.videos ?? []) {

@@ -1,4 +1,4 @@
-// Keeps several videos in step. They follow the longest: the playback rate corrects small
+// Synchronizes several videos. They follow the longest: the playback rate corrects small
 // differences; after a large one all wait for each other. A shorter video stays at its last frame
 // until the longest ends; then all restart together.
 

@@ -124,7 +124,7 @@ function numberControl(model, frame) {
     step,
     placeholder: model.get("placeholder"),
     // Invalid numbers are sent as text, which validation refuses.
-    input: () => put(model, box.validity.badInput ? "what is written" : read()),
+    input: () => put(model, box.validity.badInput ? "the entry" : read()),
   });
   frame.describe(box);
   return {

@@ -1,11 +1,10 @@
-// Detects whether the kernel processes messages. While a cell runs it may not; then the panel says
-// so.
+// Detects whether the kernel processes messages. While a cell runs, it may not; the panel then says so.
 
 const BUSY_MS = 1500;
 const ANSWER_MS = 1000;
 const AGAIN_MS = 5000;
 const BUSY_MESSAGE =
-  "The kernel is busy with a cell: price, previews and Generate update when it ends. " +
+  "The kernel is busy with a cell: price, previews and Generate wait until it ends. " +
   "You can keep working here.";
 const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
 const DEAD_MESSAGE =

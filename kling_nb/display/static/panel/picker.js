@@ -17,7 +17,7 @@ function errorOf(file, model) {
   const most = model.get("most_bytes");
   if (file.size > most) {
     const mb = (bytes) => `${(bytes / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} MB`;
-    return `${file.name} has ${mb(file.size)}; for files over ${mb(most)}, enter a path`;
+    return `${file.name} is ${mb(file.size)}; for files over ${mb(most)}, enter a path`;
   }
   if (file.type && !file.type.startsWith(`${model.get("medium")}/`)) {
     const { noun, allowed } = mediumOf(model);
@@ -244,7 +244,7 @@ function render({ model, el }) {
     const paste = model.get("medium") === "image" ? ", paste it," : "";
     const first = `Drop ${noun} here${paste} or choose a file`;
     words.textContent = number ? (several ? `Add ${noun}` : "Replace") : first;
-    // The image replaces the note, so the title has it.
+    // The image replaces the note, so the title shows it.
     zone.title = number && !several ? model.get("note") : "";
     const item = shown.children[wanted?.at];
     const button = item?.querySelector(`[data-do="${wanted.word}"]:enabled`);

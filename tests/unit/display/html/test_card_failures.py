@@ -93,7 +93,7 @@ def failed(seen: Evidence, credits: float | None = None) -> Failed:
         (
             evidence((0, 5861.25), (60, 5861.25)),
             "It was very probably charged: the balance went from 5,916 to 5,861, 55 credits less, "
-            "exactly the price, and nothing came back in 1 min.",
+            "exactly the price, with no refund in 1 min.",
         ),
         (evidence((0, 5861.25)), "and nothing later shows a refund"),
         (evidence((0, 5916.25), others=True), "other jobs of this folder moved the balance"),
@@ -103,13 +103,13 @@ def failed(seen: Evidence, credits: float | None = None) -> Failed:
 def test_the_balance_stands_in_where_the_service_does_not_say(seen: Evidence, words: str) -> None:
     """What a failure cost, by the balance before and a minute after it."""
     assert words in said(failed(seen))
-    assert "The service did not say what it cost" in said(failed(seen))
+    assert "The service did not report the cost" in said(failed(seen))
 
 
 def test_the_services_own_figure_comes_first() -> None:
     """Balances that say something else are not told then."""
     seen = evidence((0, 5861.25), (60, 5861.25))
-    assert "It cost 0 credits, says the service." in said(failed(seen, 0.0))
+    assert "The service reports a cost of 0 credits." in said(failed(seen, 0.0))
     assert "very probably" not in said(failed(seen, 0.0))
 
 
@@ -150,8 +150,8 @@ def test_a_refusal_says_what_it_means() -> None:
 def test_the_raw_answer_is_behind_a_fold(state: JobState) -> None:
     """As it came, escaped, and closed; plain text leaves it out, and so does a lost connection."""
     card = render_record(FACTS, state, now=NOW)
-    assert "What the service answered</summary>" in card
+    assert "Answer of the service</summary>" in card
     assert "{&#34;failMsg&#34;: &#34;&lt;script&gt;&#34;}</pre></details>" in card
     assert "<script>" not in card
     assert "failMsg" not in render_text(FACTS, state, now=NOW)
-    assert "What the service answered" not in render_record(FACTS, UNKNOWN, now=NOW)
+    assert "Answer of the service" not in render_record(FACTS, UNKNOWN, now=NOW)

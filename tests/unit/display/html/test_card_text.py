@@ -85,9 +85,9 @@ def test_a_failure_quotes_the_service_and_says_what_to_change() -> None:
 @pytest.mark.parametrize(
     ("credits", "words"),
     [
-        (0.0, "It cost 0 credits, says the service."),
-        (55.0, "It cost 55 credits ($0.28), says the service"),
-        (None, "The service did not say what it cost"),
+        (0.0, "The service reports a cost of 0 credits."),
+        (55.0, "The service reports a cost of 55 credits ($0.28)"),
+        (None, "The service did not report the cost"),
     ],
 )
 def test_a_failure_says_what_it_cost_and_no_more_than_is_known(
@@ -114,7 +114,7 @@ def test_what_a_failure_cost_comes_before_its_reasons() -> None:
     """On the card and in the text: who has paid wants to know that first."""
     state = Failed(TASK, "500", "Generation failed", 0.0)
     for shown in (Outline(record(state)).text, text(state)):
-        assert shown.index("It cost 0 credits") < shown.index("Generation failed")
+        assert shown.index("a cost of 0 credits") < shown.index("Generation failed")
 
 
 def test_a_refusal_names_field_given_and_allowed() -> None:
@@ -182,7 +182,7 @@ def test_saved_names_the_file() -> None:
         (Vanished(TASK, ""), "Running this cell again sends nothing."),
         (Expired(TASK, ""), "Running this cell again sends nothing."),
         (UNKNOWN, "Running this cell again sends nothing."),
-        (Discarded("why"), "nothing was sent that costs anything"),
+        (Discarded("why"), "nothing was charged"),
         (Discarded("why"), "why"),
     ],
 )

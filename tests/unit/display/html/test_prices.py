@@ -68,12 +68,12 @@ def test_half_a_cent_counts_as_one() -> None:
     ("facts", "state", "words"),
     [
         (FACTS, replace(SAVED, credits=110.0),
-         "110 credits ($0.55), where our price list has 55"),
+         "110 credits ($0.55); our price list has 55"),
         (FACTS, replace(SAVED, credits=None),
-         "55 credits ($0.28) expected; the service did not say"),
+         "55 credits ($0.28) expected; the service did not report the cost"),
         (FACTS, ALREADY, "made on 20 November · 0 credits now · 55 credits ($0.28) then"),
         (FACTS, replace(ALREADY, credits=60.0), "made on 20 November · 0 credits now · "
-         "60 credits ($0.30) then, where our price list has 55"),
+         "60 credits ($0.30) then; our price list has 55"),
         (EMULATED, ALREADY, "made on 20 November · 0 credits now · emulated: no real credits"),
     ],
 )  # fmt: skip
@@ -95,7 +95,9 @@ def test_the_price_beside_a_failure_is_called_a_price() -> None:
 def test_a_notebook_saved_while_running_promises_the_clip_for_nothing(state: JobState) -> None:
     """If the kernel died before sending, the request still costs its price."""
     hint = "Run this cell again to see the clip: 0 credits"
-    unsent = " if it was sent, 55 if not" if isinstance(state, Preparing | Uploading) else ""
+    unsent = (
+        " if the request was sent, 55 if not" if isinstance(state, Preparing | Uploading) else ""
+    )
     assert saved_hint(FACTS, state) == hint + unsent
 
 
