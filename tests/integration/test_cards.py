@@ -528,7 +528,7 @@ def test_an_old_page_gets_the_record(open_card: OpenCard, pages: Pages, saved: S
     assert not any("bundle" in told for told in pages.told)
     pages.see(newest - 1)
     bundle = until(lambda: pages.told[-1].get("bundle"))
-    assert "run the cell once more (0 credits)" in pages.told[-1]["missed"]
+    assert "run the cell again (0 credits)" in pages.told[-1]["missed"]
     assert bundle == updates_of(shell, 0)[-1]
     html = bundle["text/html"]
     assert "data:video/mp4" in html

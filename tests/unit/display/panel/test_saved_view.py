@@ -107,7 +107,7 @@ def test_a_page_that_was_reloaded_gets_the_clips(make, outputs, fox, beside, mon
     current, behind = told
     assert "bundle" not in current
     assert behind["bundle"] == saved
-    assert "display the panel once more" in behind["missed"]
+    assert "display the panel again" in behind["missed"]
 
 
 def test_older_clips_are_posters_where_there_are_many(
