@@ -255,7 +255,7 @@ def test_a_file_that_is_too_large_for_a_page_is_refused(day: Notebook, panel: An
     video = panel.locator("[data-kling-field=video]")
     video.get_by_text("Drop a video here or choose a file").wait_for()
     assert day.page.evaluate(LARGE_DROP)
-    words = "large.mp4 has 50.1 MB; for files over 50 MB, enter a path"
+    words = "large.mp4 is 50.1 MB; for files over 50 MB, enter a path"
     video.get_by_role("alert").filter(has_text=words).wait_for()
 
 
