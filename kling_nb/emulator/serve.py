@@ -195,7 +195,8 @@ def serve(service: Service, say: Callable[[str], None] = print) -> None:
 
 def listen(service: Service) -> socket.socket:
     """Return a socket bound to the requested port."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio sends small answers at once (TCP_NODELAY) only if the protocol is named.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((service.host, service.port))

@@ -6,6 +6,7 @@ importing this module is cheap.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -274,7 +275,7 @@ def read_duration(container: InputContainer, stream: VideoStream | AudioStream) 
 def read_end(container: InputContainer, stream: VideoStream) -> float:
     """Return the end of the last decodable frame in seconds."""
     container.seek((container.start_time or 0) + (container.duration or 0))
-    *_, last = container.decode(stream)
+    [last] = deque(container.decode(stream), maxlen=1)  # a list of frames may have 400 MB
     return float(last.time or 0) + float(1 / (stream.average_rate or 24))
 
 

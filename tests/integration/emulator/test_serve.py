@@ -10,6 +10,7 @@ import math
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -145,6 +146,14 @@ def test_callbacks_have_their_options(
     with pytest.raises(SystemExit):
         arguments("--help")
     assert "whk-secret" not in capsys.readouterr().out + repr(seen)
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """Asyncio sets TCP_NODELAY only for connections of a socket with a named protocol."""
+    from kling_nb.emulator.serve import listen
+
+    with listen(SimpleNamespace(host="127.0.0.1", port=0)) as listener:  # type: ignore[arg-type]
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_rate_limits_have_an_option(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+import weakref
+from collections.abc import Iterator
 from fractions import Fraction
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -22,6 +25,7 @@ from kling_nb.media.probe import (
     measure,
     open_container,
     read_duration,
+    read_end,
     reading,
 )
 from tests.support.reels import SOUNDS, index_first, sound, video
@@ -187,3 +191,27 @@ def test_every_failure_is_a_media_error() -> None:
         raise ValueError(7)
     with pytest.raises(MediaError, match=r"^ours$"), reading("fox", "a clip", "do this"):
         raise MediaError("ours")
+
+
+def test_the_end_is_read_with_two_frames_in_memory() -> None:
+    """A clip of 5 s in 1080p has 370 MB of frames after its only key frame."""
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+    most: list[int] = []
+
+    class Frame:
+        def __init__(self, time: float) -> None:
+            self.time = time
+
+    def decode(_stream: object) -> Iterator[Frame]:
+        for number in range(121):
+            frame = Frame(number / 24)
+            alive.add(frame)
+            most.append(len(alive))
+            yield frame
+
+    container: Any = SimpleNamespace(
+        start_time=0, duration=5_000_000, seek=lambda _: None, decode=decode
+    )
+    stream: Any = SimpleNamespace(average_rate=24)
+    assert read_end(container, stream) == pytest.approx(121 / 24)
+    assert max(most) <= 3

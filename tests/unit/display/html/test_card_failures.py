@@ -89,7 +89,10 @@ def failed(seen: Evidence, credits: float | None = None) -> Failed:
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
-        (evidence((0, 5916.25), (60, 5916.25)), "very probably cost nothing: the balance is still 5,916"),
+        (
+            evidence((0, 5916.25), (60, 5916.25)),
+            "very probably cost nothing: the balance is still 5,916",
+        ),
         (
             evidence((0, 5861.25), (60, 5861.25)),
             "It was very probably charged: the balance went from 5,916 to 5,861, 55 credits less, "
