@@ -25,7 +25,7 @@ window.fakePart = async (source, traits) => {
     on: (name, handler) => (handlers[name] ??= []).push(handler),
     off: () => {},
     send: (content) => model.sent.push(content),
-    widget_manager: { kernel, has_model: () => false },
+    widget_manager: { kernel, has_model: () => false, get_model: async () => model },
   };
   const el = document.createElement("div");
   document.body.innerHTML = '<div class="kling-panel"></div>';

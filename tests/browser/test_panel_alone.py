@@ -13,6 +13,8 @@ from kling_nb.display.panel.widgets import Actions, Picker, Recents
 FAKE = Path(__file__).with_name("fake_part.js")
 TRAITS = {
     "controls": {},
+    "form_of": "one",
+    "value": "one",
     "busy": False,
     "price": "5 s · 55 credits ($0.28) · balance 100 → 45",
     "amount": "55 credits ($0.28)",
@@ -107,6 +109,23 @@ def test_a_click_that_is_not_heard_says_so(page: Any) -> None:
     assert page.get_by_text(WAITING).is_visible()
     page.evaluate("part.tell({ here: true })")
     assert generate.is_enabled()
+
+
+def test_an_earlier_form_takes_no_input(page: Any) -> None:
+    """From the choice of another model until the last form is shown: it would be lost."""
+    page.evaluate("document.querySelector('.kling-panel').append(document.createElement('form'))")
+    page.locator("form").evaluate("form => form.classList.add('kling-fields')")
+    blocked = []
+    for name, value in (
+        ("value", "two"),
+        ("value", "three"),
+        ("form_of", "two"),
+        ("form_of", "three"),
+    ):
+        page.evaluate("each => part.model.set(...each)", [name, value])
+        blocked.append(page.locator("form").evaluate("form => form.inert"))
+    assert blocked == [True, True, True, False]
+    assert asked(page) == 1  # says that it waits, if the kernel does not answer
 
 
 def test_what_is_not_copied_is_selected(page: Any) -> None:

@@ -123,6 +123,8 @@ def test_shots_by_keyboard_alone(day: Notebook, panel: Any, service: Served) -> 
         if model.input_value() == "kling-3.0/video":
             break
         keys.press("ArrowDown")
+    # No model on the way has both.
+    panel.locator("[data-kling-field=image]").wait_for()
     panel.get_by_role("button", name="Add an element").wait_for()
     type_shot(day, 1, "A fox shakes off the snow", "3")
     type_shot(day, 2, "A fox steps out of the fog", "4")

@@ -69,6 +69,7 @@ class Panel(widgets.VBox):
         self._model = model_control(spec)
         self._recents, self._actions, self._saved_view = Recents(), Actions(), SavedView()
         self._form_box, self._cards = widgets.VBox([self._form.box]), widgets.VBox()
+        self._form_box.add_class("kling-fields")
         super().__init__([self._build_header(), self._notice, self._cards])
         self.add_class("kling-panel")
         self._form.on_change = self._refresh
@@ -239,7 +240,7 @@ class Panel(widgets.VBox):
             form, actions = self._form, self._actions
             self._head.value = render_header(emulated=emulated)
             actions.controls = {"model": self._model.model_id, **form.controls}
-            self._model.note = model_note(form.spec)
+            actions.form_of, self._model.note = form.spec.name, model_note(form.spec)
             price = form.price_credits
             actions.amount = "" if price is None else format_price(price)
             actions.price = format_cost(form, funds=self._funds, emulated=emulated)

@@ -153,6 +153,8 @@ class Actions(anywidget.AnyWidget):
     _css = join_scripts(_HERE / "panel.css", _HERE / "arrangement.css")
     controls = traitlets.Dict().tag(sync=True)
     """Model id of each control by name; each click sends the values of these controls."""
+    form_of = traitlets.Unicode().tag(sync=True)
+    """Name of the model whose form is shown; until it is the chosen one, the form is blocked."""
     busy = traitlets.Bool(False).tag(sync=True)
     price = traitlets.Unicode().tag(sync=True)
     amount = traitlets.Unicode().tag(sync=True)

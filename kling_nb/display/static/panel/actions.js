@@ -71,6 +71,20 @@ async function scrollToCard(panel, job) {
   card()?.scrollIntoView({ block: "nearest", behavior: isStill ? "auto" : "smooth" });
 }
 
+// Blocks the fields until the kernel shows those of the chosen model: input into the earlier form
+// would be lost, and so would the focus. Returns a function that stops this.
+async function blockEarlierForm(model, panel, listener) {
+  const choice = await model.widget_manager.get_model(model.get("controls").model);
+  const draw = () => {
+    const fields = panel()?.querySelector(".kling-fields");
+    if (!fields) return;
+    fields.inert = choice.get("value") !== model.get("form_of");
+    if (fields.inert) listener.ask();
+  };
+  const stops = [follow(choice, ["value"], draw), follow(model, ["form_of"], draw)];
+  return () => stops.forEach((stop) => stop());
+}
+
 function render({ model, el }) {
   el.classList.add("kling-foot");
   const price = element("p", { class: "kling-cost", "aria-live": "polite" });
@@ -163,7 +177,11 @@ function render({ model, el }) {
     follow(model, ["cell"], cell.draw),
     follow(model, ["busy"], drawButton),
   ];
-  return () => stops.forEach((stop) => stop());
+  const blocking = blockEarlierForm(model, panel, listener);
+  return () => {
+    stops.forEach((stop) => stop());
+    void blocking.then((stop) => stop());
+  };
 }
 
 export default { render };
