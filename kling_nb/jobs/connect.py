@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from kling_nb.core.poll_schedule import NEW_TASKS, STATUS_REQUESTS, RateLimits
+from kling_nb.core.rate_limits import NEW_TASKS, STATUS_REQUESTS, RateLimits
 from kling_nb.core.secret import Key
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader

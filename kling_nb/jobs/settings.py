@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from kling_nb.core.addresses import is_loopback
 from kling_nb.core.errors import ConfigurationError
-from kling_nb.core.poll_schedule import RateLimits, parse_rate_limits
+from kling_nb.core.rate_limits import RateLimits, parse_rate_limits
 from kling_nb.core.secret import Key
 from kling_nb.kie.urls import API_URL, UPLOAD_URL
 

@@ -1,6 +1,6 @@
 """Rate limits shared by all kernels of an account on this machine.
 
-A file has the send times of the account's requests, past and reserved; `core/poll_schedule` chooses
+A file has the send times of the account's requests, past and reserved; `core/rate_limits` computes
 the next slot. Requests of one kind wait in one queue per process. Only the first takes a slot, and
 no lock is held while it waits: a kernel that dies leaves at most one slot unused. A rate limit
 never blocks a clip: waits are bounded whatever the clock does, and if the file cannot be used, a
@@ -28,7 +28,7 @@ import platformdirs
 
 from kling_nb.core.files import ensure_file, make_folder
 from kling_nb.core.forks import no_fork, renew_in_child
-from kling_nb.core.poll_schedule import (
+from kling_nb.core.rate_limits import (
     NEW_TASKS,
     STATUS_REQUESTS,
     Rate,

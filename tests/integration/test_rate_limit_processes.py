@@ -16,7 +16,7 @@ import pytest
 
 import kling_nb
 import kling_nb.kie.rate_limit
-from kling_nb.core.poll_schedule import NEW_TASKS
+from kling_nb.core.rate_limits import NEW_TASKS
 from kling_nb.emulator import EmulatedAccount
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
@@ -46,7 +46,7 @@ import sys
 from dataclasses import replace
 from kling_nb.kie.client import Client
 from kling_nb.core.secret import Key
-from kling_nb.core.poll_schedule import NEW_TASKS, STATUS_REQUESTS
+from kling_nb.core.rate_limits import NEW_TASKS, STATUS_REQUESTS
 from kling_nb.kie.rate_limit import Account, RateLimiter
 
 url, count, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]

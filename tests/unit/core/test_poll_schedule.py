@@ -12,16 +12,11 @@ from hypothesis import strategies as st
 from kling_nb.core.poll_schedule import (
     GRACE_S,
     MISSING_URL_TIMEOUT_S,
-    NEW_TASKS,
-    STATUS_REQUESTS,
-    Rate,
     back_off_s,
     callback_poll_delay_s,
     expected_s,
     is_unresponsive,
-    next_slot,
     poll_delay_s,
-    rate_limit_back_off_s,
     retry_wait_s,
 )
 
@@ -112,73 +107,12 @@ def test_downloads_wait_longer_each_time_up_to_a_minute() -> None:
     assert [retry_wait_s(tries) for tries in (1, 2, 3, 6, 7, 500)] == [1, 2, 4, 32, 60, 60]
 
 
-TIGHT = Rate("tries", 3, 2.0, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("taken", "held_until", "slot"),
-    [
-        ([], 0.0, 100.0),
-        ([100.0, 100.0], 0.0, 100.0),
-        ([100.0, 100.0, 100.0], 0.0, 102.5),
-        ([98.0, 99.0, 100.0], 0.0, 100.5),
-        ([97.5, 99.0, 100.0], 0.0, 100.0),
-        ([99.0, 98.0, 100.0, 100.5], 0.0, 101.5),
-        ([200.0, 200.0, 200.0], 0.0, 100.0),
-        ([107.0, 107.0, 107.0], 0.0, 107.5),
-        ([], 99.0, 100.0),
-        ([], 101.0, 101.0),
-        ([], 107.5, 107.5),
-        ([], 108.0, 100.0),
-    ],
-    ids=str,
-)
-def test_the_next_slot(taken: list[float], held_until: float, slot: float) -> None:
-    """As soon as fewer than three count and the hold is over; times too far ahead do not count."""
-    assert next_slot(taken, 100.0, TIGHT, held_until) == slot
-
-
-@given(st.lists(st.floats(0.0, 3.0), min_size=1, max_size=60))
-def test_no_window_holds_more_than_the_limit(pauses: list[float]) -> None:
-    """Any slot and the third one after it are at least a window apart."""
-    now, taken = 1_000.0, []
-    for pause in pauses:
-        now += pause
-        slot = next_slot(taken, now, TIGHT)
-        if slot < now + TIGHT.longest_wait_s:
-            taken = sorted([*taken, slot])
-    assert all(
-        later - sooner >= TIGHT.kept_s - 1e-6
-        for sooner, later in zip(taken, taken[3:], strict=False)
-    )
-
-
-@pytest.mark.parametrize("rate", [NEW_TASKS, STATUS_REQUESTS])
-def test_the_services_limits_are_kept_with_a_margin(rate: Rate) -> None:
-    """20 new tasks in 10 s, 10 status requests in 1 s (source: D), and time for the transfer."""
-    assert (rate.limit, rate.window_s) in {(20, 10.0), (10, 1.0)}
-    assert rate.window_s < rate.kept_s <= 1.25 * rate.window_s
-
-
-@pytest.mark.parametrize(("asked_s", "held_s"), [(None, 0.625), (0.0, 0.0), (5, 5), (600, 7.5)])
-def test_how_long_a_429_holds(asked_s: float | None, held_s: float) -> None:
-    """`Retry-After` within bounds, otherwise a quarter of a window."""
-    assert rate_limit_back_off_s(TIGHT, asked_s) == held_s
-
-
 @pytest.mark.parametrize(
     ("asked_s", "rest"), [(None, 1.0), (0.0, 1.0), (7.0, 7.0), (86_400.0, 60.0)]
 )
 def test_polling_backs_off_for_a_minute_at_most(asked_s: float | None, rest: float) -> None:
     """`Retry-After` within bounds, otherwise a second."""
     assert back_off_s(asked_s) == rest
-
-
-@pytest.mark.parametrize("limit", [0, 0.5, -1, float("nan")])
-def test_a_limit_lets_at_least_one_through(limit: float) -> None:
-    """A smaller limit would block every clip."""
-    with pytest.raises(ValueError, match=r"new tasks: a limit of .*; give 1 or more"):
-        Rate("new tasks", limit, 10.0, 1.0)
 
 
 @given(st.floats(0, 1e5), st.floats(0.1, 3600))

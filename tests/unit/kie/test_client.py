@@ -12,7 +12,7 @@ import httpx
 import pytest
 import stamina
 
-from kling_nb.core.poll_schedule import NEW_TASKS, STATUS_REQUESTS
+from kling_nb.core.rate_limits import NEW_TASKS, STATUS_REQUESTS
 from kling_nb.core.secret import Key
 from kling_nb.core.task_status import TaskPending
 from kling_nb.errors import (

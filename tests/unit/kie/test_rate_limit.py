@@ -16,7 +16,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from kling_nb.core.poll_schedule import NEW_TASKS, STATUS_REQUESTS
+from kling_nb.core.rate_limits import NEW_TASKS, STATUS_REQUESTS
 from kling_nb.core.secret import Key
 from kling_nb.emulator import UNLIMITED, Limits
 from kling_nb.jobs import settings

@@ -1,0 +1,120 @@
+"""Rate limits: read them from a setting, and compute the time of the next request.
+
+Pure: no clock, no sleep, no file. `kie/rate_limit` notes the times of requests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The maximum number of requests in a time window, of all programs of an account."""
+
+    name: str
+    """The counted requests, e.g. `new tasks`. Saved on disk: it never changes."""
+    limit: float
+    """Maximum number; infinite without a limit."""
+    window_s: float
+    margin_s: float
+    """Added to the window here, because requests may arrive in another order at the service."""
+
+    def __post_init__(self) -> None:
+        if not self.limit >= 1:
+            raise ValueError(
+                f"{self.name}: a limit of {self.limit:g} allows nothing; give 1 or more"
+            )
+
+    @property
+    def kept_s(self) -> float:
+        """Return how long a request counts here."""
+        return self.window_s + self.margin_s
+
+    @property
+    def longest_wait_s(self) -> float:
+        """Return the maximum time until a slot; a later one comes from a wrong clock."""
+        return 3 * self.kept_s
+
+
+NEW_TASKS = Rate("new tasks", 20, 10.0, 1.0)
+"""Per account. Source: published documentation (D), 2026-08."""
+
+STATUS_REQUESTS = Rate("questions", 10, 1.0, 0.25)
+"""recordInfo: per key by an older page, per task by a newer text; this is the stricter one.
+
+Source: published documentation (D), 2026-08 to 2026-10.
+"""
+
+_LIMIT_FORM: Final = re.compile(
+    r"(create|status) *= *([0-9]{1,6}) */ *([0-9]{1,4}(?:\.[0-9]{1,3})?)"
+)
+_WINDOWS_S: Final = (0.1, 3600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """The rate limits of an account; larger accounts have other limits than the default."""
+
+    new_tasks: Rate = NEW_TASKS
+    status_requests: Rate = STATUS_REQUESTS
+
+
+def parse_rate_limits(text: str) -> RateLimits:
+    """Read rate limits, e.g. `create=20/10,status=10/1`; an omitted limit keeps its default.
+
+    Args:
+        text: `create` and `status`, each with a count and the seconds it is counted in.
+
+    Raises:
+        ValueError: The text is something else; the message says what is allowed.
+    """
+    parts = [_LIMIT_FORM.fullmatch(part.strip()) for part in text.split(",")]
+    found = {part[1]: (int(part[2]), float(part[3])) for part in parts if part}
+    least, most = _WINDOWS_S
+    are_right = all(count >= 1 and least <= window <= most for count, window in found.values())
+    if len(found) < len(parts) or not are_right:
+        raise ValueError(
+            f"{text[:100]!r} is not allowed; give create=COUNT/SECONDS, status=COUNT/SECONDS or "
+            "both with a comma, e.g. create=20/10,status=10/1; COUNT is 1 to 999999, SECONDS is "
+            f"{least} to {most:g}"
+        )
+    return RateLimits(
+        _changed(NEW_TASKS, found.get("create")), _changed(STATUS_REQUESTS, found.get("status"))
+    )
+
+
+def next_slot(taken: Sequence[float], now: float, rate: Rate, held_until: float = 0.0) -> float:
+    """Return the time of the next request, so that no window has more than the limit.
+
+    Times are epoch seconds. Times that only a wrong clock can have noted are ignored, and the slot
+    is at most `longest_wait_s` ahead.
+
+    Args:
+        taken: Times of past and planned requests, in any order.
+        now: The time.
+        rate: The rate limit.
+        held_until: The earliest time, after a 429.
+    """
+    latest = now + rate.longest_wait_s
+    valid = sorted(at for at in taken if now - rate.kept_s < at <= latest)
+    slot = max(now, held_until) if held_until <= latest else now
+    if len(valid) >= rate.limit:
+        slot = max(slot, valid[-int(rate.limit)] + rate.kept_s)
+    return min(slot, latest)
+
+
+def rate_limit_back_off_s(rate: Rate, retry_after_s: float | None) -> float:
+    """Return the seconds to back off after a 429: `Retry-After`, else a part of the window.
+
+    The service also counts programs on other machines.
+    """
+    asked_s = rate.kept_s / 4 if retry_after_s is None else retry_after_s
+    return min(asked_s, rate.longest_wait_s)
+
+
+def _changed(rate: Rate, limit: tuple[int, float] | None) -> Rate:
+    return replace(rate, limit=limit[0], window_s=limit[1]) if limit else rate
