@@ -75,11 +75,3 @@ def is_unresponsive(failing_for_s: float) -> bool:
 def retry_wait_s(tries: int) -> float:
     """Return the seconds until the next try of a download: 1, 2, 4 … at most 60."""
     return float(min(2 ** (min(tries, 10) - 1), 60))
-
-
-def back_off_s(retry_after_s: float | None) -> float:
-    """Return the seconds to back off after a 429: `Retry-After`, at most 60.
-
-    A longer pause could lose a clip.
-    """
-    return min(retry_after_s or 1.0, 60.0)

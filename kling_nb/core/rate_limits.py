@@ -1,11 +1,12 @@
 """Rate limits: read them from a setting, and compute the time of the next request.
 
-Pure: no clock, no sleep, no file. `kie/rate_limit` notes the times of requests.
+Pure: no clock, no sleep, no file. `kie/slots` notes the times of requests.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -49,6 +50,9 @@ STATUS_REQUESTS = Rate("questions", 10, 1.0, 0.25)
 Source: published documentation (D), 2026-08 to 2026-10.
 """
 
+LONGEST_HOLD_S: Final = 60.0
+"""Longest pause after a 429: a longer one could lose a clip."""
+
 _LIMIT_FORM: Final = re.compile(
     r"(create|status) *= *([0-9]{1,6}) */ *([0-9]{1,4}(?:\.[0-9]{1,3})?)"
 )
@@ -87,33 +91,46 @@ def parse_rate_limits(text: str) -> RateLimits:
     )
 
 
-def next_slot(taken: Sequence[float], now: float, rate: Rate, held_until: float = 0.0) -> float:
-    """Return the time of the next request, so that no window has more than the limit.
+def next_slots(
+    taken: Sequence[float], now: float, rate: Rate, held_until: float = 0.0, count: int = 1
+) -> list[float]:
+    """Return the times of the next requests, so that no window has more than the limit.
 
-    Times are epoch seconds. Times that only a wrong clock can have noted are ignored, and the slot
-    is at most `longest_wait_s` ahead.
+    Times are epoch seconds. Times that only a wrong clock can have noted are ignored: slots more
+    than `longest_wait_s` ahead, holds more than `LONGEST_HOLD_S`.
 
     Args:
         taken: Times of past and planned requests, in any order.
         now: The time.
         rate: The rate limit.
         held_until: The earliest time, after a 429.
+        count: The number of requests.
     """
-    latest = now + rate.longest_wait_s
+    latest, limit = now + rate.longest_wait_s, int(min(rate.limit, len(taken) + count))
+    first = held_until if now < held_until <= now + LONGEST_HOLD_S else now
     valid = sorted(at for at in taken if now - rate.kept_s < at <= latest)
-    slot = max(now, held_until) if held_until <= latest else now
-    if len(valid) >= rate.limit:
-        slot = max(slot, valid[-int(rate.limit)] + rate.kept_s)
-    return min(slot, latest)
+    slots: list[float] = []
+    for _ in range(count):
+        free_at = valid[-limit] + rate.kept_s if len(valid) >= limit else now
+        slots.append(max(first, min(free_at, latest)))
+        insort(valid, slots[-1])
+    return slots
 
 
-def rate_limit_back_off_s(rate: Rate, retry_after_s: float | None) -> float:
+def rate_limit_back_off_s(rate: Rate, retry_after_s: float | None, repeats: int = 0) -> float:
     """Return the seconds to back off after a 429: `Retry-After`, else a part of the window.
 
     The service also counts programs on other machines.
+
+    Args:
+        rate: The rate limit.
+        retry_after_s: The value of the header; None without one.
+        repeats: The number of answers with 429 just before this one; without the header, each
+            doubles the time.
     """
-    asked_s = rate.kept_s / 4 if retry_after_s is None else retry_after_s
-    return min(asked_s, rate.longest_wait_s)
+    if retry_after_s is not None:
+        return min(retry_after_s, LONGEST_HOLD_S)
+    return min(rate.kept_s / 4 * 2.0 ** min(repeats, 10), rate.longest_wait_s)
 
 
 def _changed(rate: Rate, limit: tuple[int, float] | None) -> Rate:

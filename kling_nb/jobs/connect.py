@@ -15,7 +15,8 @@ from kling_nb.core.secret import Key
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader
 from kling_nb.kie.network import Network, Transport
-from kling_nb.kie.rate_limit import Account, RateLimiter
+from kling_nb.kie.rate_limit import RateLimiter
+from kling_nb.kie.slots import Account
 from kling_nb.kie.urls import API_URL
 
 from . import settings

@@ -19,7 +19,6 @@ from kling_nb.core.errors import (
     KlingError,
     LedgerError,
     MediaError,
-    RateLimited,
     ServiceError,
     Unreachable,
     WrongLength,
@@ -41,6 +40,7 @@ from kling_nb.core.task_status import (
     TaskStatus,
     TaskSucceeded,
 )
+from kling_nb.kie.rate_limit import Turn
 from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import in_thread
@@ -73,7 +73,10 @@ class Poller:
     _failing_since: datetime | None = field(default=None, init=False)
     _missing: int = field(default=0, init=False)
     _no_url_since: datetime | None = field(default=None, init=False)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _turn: Turn | None = field(default=None, init=False)
+    """The turn of the last or next status request."""
+    _is_urgent: bool = field(default=False, init=False)
+    """Whether the next turn is due at once."""
 
     async def run(self) -> None:
         """Poll until the job has ended; the handle always ends too."""
@@ -97,7 +100,7 @@ class Poller:
 
     def poll_now(self) -> None:
         """Poll without more waiting. Call it on the event loop that polls the job."""
-        self._wake.set()
+        self._is_urgent = self._turn is None or not self._turn.hurry()
 
     def _watch_refund(self, record: JobRecord) -> None:
         """Watch the balance after a failure without a reported cost."""
@@ -136,24 +139,23 @@ class Poller:
             await self.context.sleep(_WATCH_S)
 
     async def _poll_until_over(self, record: JobRecord) -> JobRecord:
-        since = record.accepted_at or record.created_at
+        since, client = record.accepted_at or record.created_at, self.context.client
         self.job.enter(Waiting(record.task_id, "waiting", since, self.expected_s))
         # The task of a resumed job may be over already: poll at once.
         wait_s = 0.0 if self._elapsed_s(since) > 2 else self._wait_s(record, 0.0)
         while True:
-            await self._pause(wait_s)
-            wait_s = self._wait_s(record, self._elapsed_s(since))
+            self._turn = client.status_turn(0.0 if self._is_urgent else wait_s)
+            self._is_urgent = False
             try:
-                status = await self.context.client.task(record.task_id)
+                status = await client.task(record.task_id, self._turn)
             except (ServiceError, Unreachable) as error:
                 self._out_of_sight(record, since, error)
-                if isinstance(error, RateLimited):
-                    wait_s = max(wait_s, poll_schedule.back_off_s(error.retry_after_s))
-                continue
-            self._failing_since = None
-            ended = await self._apply(record, since, status)
-            if ended is not None:
-                return ended
+            else:
+                self._failing_since = None
+                ended = await self._apply(record, since, status)
+                if ended is not None:
+                    return ended
+            wait_s = self._wait_s(record, self._elapsed_s(since))
 
     def _wait_s(self, record: JobRecord, elapsed_s: float) -> float:
         """Return the time to the next poll; long while a callback is still to arrive."""
@@ -162,19 +164,6 @@ class Poller:
             poll_schedule.callback_poll_delay_s if awaits_callback else poll_schedule.poll_delay_s
         )
         return delay_s(elapsed_s, self.expected_s)
-
-    async def _pause(self, wait_s: float) -> None:
-        """Wait until the next poll is due, or `poll_now` is called."""
-        waits = asyncio.ensure_future(self.context.sleep(wait_s))
-        woken = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait((waits, woken), return_when=asyncio.FIRST_COMPLETED)
-            if waits.done():
-                waits.result()
-        finally:
-            waits.cancel()
-            woken.cancel()
-            self._wake.clear()
 
     async def _apply(
         self, record: JobRecord, since: datetime, status: TaskStatus

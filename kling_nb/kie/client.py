@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 import stamina
@@ -38,12 +38,14 @@ from . import urls, wire
 from .bodies import read_answer, read_number
 from .http import Progress
 from .network import Network, Transport, check_open, open_http
-from .rate_limit import RateLimiter
+from .rate_limit import RateLimiter, Turn
 from .urls import API_URL, UPLOAD_URL
 
 if TYPE_CHECKING:
     from kling_nb.core.secret import Key
     from kling_nb.core.task_status import TaskStatus
+
+T = TypeVar("T")
 
 # Without a handler, stamina's log of each retry would be printed into the running cell.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
@@ -52,9 +54,8 @@ _TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 _CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
 """Time between two bytes; `Limits` has the total time of a request."""
 
-_IN_FLIGHT = 8
-"""For each kind of request: polls wait for the rate limiter and uploads take minutes, and the
-others must not wait for them."""
+_UPLOADS = 8
+"""Maximum number of uploads at once; they take minutes, and the other requests do not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,7 @@ class Client:
         self._transport = transport
         self._rate_limiter = rate_limiter or RateLimiter.unlimited()
         self._http = open_http(timeout=_TIMEOUT, transport=transport, network=self._network)
-        # Requests queue here: httpx's pool becomes very slow when many wait for it.
-        self._turn = asyncio.Semaphore(_IN_FLIGHT)
-        self._poll_turn = asyncio.Semaphore(_IN_FLIGHT)
-        self._upload_turn = asyncio.Semaphore(_IN_FLIGHT)
+        self._upload_turn = asyncio.Semaphore(_UPLOADS)
 
     async def create_task(
         self,
@@ -132,24 +130,30 @@ class Client:
             LedgerError: The session was closed; nothing was sent.
         """
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        await self._rate_limiter.new_tasks.wait()
-        check_open(self._http)
-        if sending is not None:
-            await sending()
         try:
+            # Without a total time: a turn may be minutes away.
             async for attempt in stamina.retry_context(
-                on=_wait_before_resend, attempts=8, timeout=90.0, wait_max=15.0
+                on=_wait_before_resend, attempts=8, timeout=None, wait_initial=0.5, wait_max=15.0
             ):
                 with attempt:
-                    if attempt.num > 1:
-                        await self._rate_limiter.new_tasks.wait()
-                    return await self._create_once(content, fields, keep_answer)
+                    async with self._rate_limiter.new_tasks.turn():
+                        if attempt.num == 1:
+                            await self._begin(sending)
+                        return await self._create_once(content, fields, keep_answer)
         except (NotSent, RateLimited) as error:
             return SubmitOutcome(error, may_exist=False)
         raise AssertionError("unreachable: retry_context returns or raises")
 
-    async def task(self, task_id: str) -> TaskStatus:
+    def status_turn(self, after_s: float) -> Turn:
+        """Return a turn for a status request that is due after that many seconds."""
+        return self._rate_limiter.status_requests.turn(after_s)
+
+    async def task(self, task_id: str, turn: Turn | None = None) -> TaskStatus:
         """Return the status of a task, from recordInfo.
+
+        Args:
+            task_id: The id of the task.
+            turn: When to send the request; None is as soon as the rate limit allows.
 
         Raises:
             ServiceError: The service answered with an error; see `wire.parse_record`.
@@ -158,20 +162,14 @@ class Client:
         request = self._http.build_request(
             "GET", f"{self._api_url}{urls.RECORD_PATH}", params={"taskId": task_id}
         )
-        try:
-            async with self._poll_turn:
-                # Inside: requests that queue after their slot would be sent in a burst.
-                await self._rate_limiter.status_requests.wait()
-                answer = await self._send(self._http, request, self._network.limits.call_s)
+        async with turn or self.status_turn(0.0):
+            answer = await self._send(self._http, request, self._network.limits.call_s)
             return wire.parse_record(answer, task_id)
-        except RateLimited as error:
-            await self._rate_limiter.status_requests.hold_back(error.retry_after_s)
-            raise
 
     async def balance(self) -> float:
         """Return the account's balance in credits."""
         request = self._http.build_request("GET", f"{self._api_url}{urls.CREDIT_PATH}")
-        return wire.parse_credit(await self._answer(request))
+        return await self._call(request, wire.parse_credit)
 
     async def upload(
         self,
@@ -218,7 +216,7 @@ class Client:
         request = self._http.build_request(
             "POST", f"{self._api_url}{urls.DOWNLOAD_URL_PATH}", json={"url": result_url}
         )
-        return wire.parse_download_url(await self._answer(request))
+        return await self._call(request, wire.parse_download_url)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -246,6 +244,11 @@ class Client:
                     answer = await self._send(self._http, request, within_s)
                     return wire.parse_uploaded(answer)
         raise AssertionError("unreachable: retry_context returns or raises")
+
+    async def _begin(self, sending: Callable[[], Awaitable[None]] | None) -> None:
+        check_open(self._http)
+        if sending is not None:
+            await sending()
 
     async def _create_once(
         self,
@@ -276,8 +279,7 @@ class Client:
                 await http.aclose()
         try:
             task_id = wire.parse_created(answer, fields)
-        except RateLimited as error:
-            await self._rate_limiter.new_tasks.hold_back(error.retry_after_s)
+        except RateLimited:
             raise
         except ServiceError as error:
             return SubmitOutcome(error, wire.create_may_exist(answer, error), answer.text)
@@ -285,9 +287,9 @@ class Client:
             keep_answer(answer.text)
         return task_id
 
-    async def _answer(self, request: httpx.Request) -> wire.Answer:
-        async with self._turn:
-            return await self._send(self._http, request, self._network.limits.call_s)
+    async def _call(self, request: httpx.Request, parse: Callable[[wire.Answer], T]) -> T:
+        async with self._rate_limiter.other_calls.turn():
+            return parse(await self._send(self._http, request, self._network.limits.call_s))
 
     async def _send(
         self, http: httpx.AsyncClient, request: httpx.Request, within_s: float

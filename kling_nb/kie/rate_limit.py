@@ -1,255 +1,323 @@
-"""Rate limits shared by all kernels of an account on this machine.
+"""Send the requests of an account in turn: when they are due, and within its rate limits.
 
-A file has the send times of the account's requests, past and reserved; `core/rate_limits` computes
-the next slot. Requests of one kind wait in one queue per process. Only the first takes a slot, and
-no lock is held while it waits: a kernel that dies leaves at most one slot unused. A rate limit
-never blocks a clip: waits are bounded whatever the clock does, and if the file cannot be used, a
-warning is logged and memory is used instead. Must not depend on the content of requests.
+Requests of one kind wait in one queue per process. Of those that are due, the one with the longest
+delay relative to its own interval is next: a job that is polled often, because it will end soon,
+goes before one that is polled rarely, and none waits for ever. After a 429 no request is sent
+before `Retry-After`, and then one at a time. `slots` has the send times that processes share. Must
+not depend on the content of requests.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import logging
+import heapq
+import itertools
 import math
-import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import platformdirs
 
-from kling_nb.core.files import ensure_file, make_folder
-from kling_nb.core.forks import no_fork, renew_in_child
-from kling_nb.core.rate_limits import (
-    NEW_TASKS,
-    STATUS_REQUESTS,
-    Rate,
-    next_slot,
-    rate_limit_back_off_s,
-)
-from kling_nb.core.secret import Key
+from kling_nb.core.errors import RateLimited
+from kling_nb.core.rate_limits import NEW_TASKS, STATUS_REQUESTS, Rate, rate_limit_back_off_s
+
+from .slots import Account, Slots
 
 T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]
 
-_LOG = logging.getLogger("kling_nb")
-
-BUSY_TIMEOUT_S: Final = 2.0
-"""Short: another kernel holds the file for about a millisecond."""
-RETRY_FILE_S: Final = 60.0
-"""How long the file is not tried again after it failed."""
-_DAY_S: Final = 86_400.0
-
-_TABLES: Final = (
-    "CREATE TABLE IF NOT EXISTS salt (one INTEGER PRIMARY KEY CHECK (one = 1), salt BLOB NOT NULL)",
-    """
-    CREATE TABLE IF NOT EXISTS slots (
-        account TEXT NOT NULL, rate TEXT NOT NULL, at REAL NOT NULL
-    )
-    """,
-    """
-    CREATE TABLE IF NOT EXISTS holds (
-        account TEXT NOT NULL, rate TEXT NOT NULL, until REAL NOT NULL,
-        PRIMARY KEY (account, rate)
-    )
-    """,
-)
-_CLEAN: Final = """
-    DELETE FROM slots WHERE account = :account AND rate = :rate AND (at <= :from OR at > :to)
-        OR at < :now - :day OR at > :now + :day
-"""
-_READ: Final = "SELECT at FROM slots WHERE account = ? AND rate = ?"
-_READ_HOLD: Final = """
-    SELECT coalesce(max(until), 0) FROM holds
-    WHERE account = ? AND rate = ? AND typeof(until) = 'real'
-"""
-_HOLD: Final = """
-    INSERT INTO holds VALUES (:account, :rate, :until)
-    ON CONFLICT (account, rate) DO UPDATE SET until =
-        CASE WHEN typeof(until) = 'real' AND until BETWEEN :until AND :latest
-        THEN until ELSE :until END
-"""
-"""The longest hold counts, unless it is so long that only a wrong clock can explain it."""
+_IN_FLIGHT: Final = 8
+"""Maximum number of unanswered requests of one kind: httpx's pool is slow with many waiting."""
+_NEW_TASKS_IN_FLIGHT: Final = 20
+"""More, since createTask may take minutes and opens a connection of its own."""
+_CAUTIOUS_S: Final = 600.0
+"""How long after a 429 requests are sent one at a time."""
+_ANSWER_S: Final = 2.0
+"""How long the next request waits for the answer to the one before, then."""
+_LEAST_INTERVAL_S: Final = 0.1
+"""The interval of a request that is not repeated."""
+_BLOCK: Final = 64
+"""Maximum number of slots that are taken at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The account that is limited: a service, with a key where keys identify accounts."""
+class _Time:
+    """Seconds by a clock, as if that were never set back."""
 
-    place: str
-    """The URL of the service, or the folder of an emulator."""
-    key: Key | None = None
-
-    def digest(self, salt: bytes) -> str:
-        """Return the account's id on disk, a digest that reveals neither key nor place."""
-        secret = salt if self.key is None else self.key.digest(salt)
-        return hmac.digest(secret, self.place.encode("utf-8", "replace"), "sha256").hex()
-
-
-@dataclass(frozen=True, slots=True)
-class _SlotFile:
-    """The slots that all processes of this user have taken. Safe in any thread.
-
-    Journal mode DELETE, SQLite's default, since WAL is not safe on network file systems. Not
-    synced: after a power cut all slots are in the past. The file is created at the first use; if it
-    cannot be used, each method raises OSError or sqlite3.Error.
-    """
-
-    path: Path
-
-    def reserve(self, account: Account, rate: Rate, now: float) -> float:
-        """Take the next slot, in one transaction, and return its time."""
-        with self._transaction() as connection:
-            mine = (_account_id_in(connection, account), rate.name)
-            bounds = {"from": now - rate.kept_s, "to": now + rate.longest_wait_s}
-            named = {"account": mine[0], "rate": mine[1], "now": now, "day": _DAY_S}
-            connection.execute(_CLEAN, bounds | named)
-            taken = [at for (at,) in connection.execute(_READ, mine)]
-            (held_until,) = connection.execute(_READ_HOLD, mine).fetchone()
-            slot = next_slot(taken, now, rate, held_until)
-            connection.execute("INSERT INTO slots VALUES (?, ?, ?)", (*mine, slot))
-        return slot
-
-    def hold(self, account: Account, rate: Rate, now: float, seconds: float) -> None:
-        """Reserve no slot for that many seconds; keep a longer hold."""
-        with self._transaction() as connection:
-            mine = {"account": _account_id_in(connection, account), "rate": rate.name}
-            times = {"until": now + seconds, "latest": now + rate.longest_wait_s}
-            connection.execute(_HOLD, mine | times)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        make_folder(self.path.parent)
-        ensure_file(self.path)
-        try:
-            connect = partial(sqlite3.connect, self.path, isolation_level=None)
-            with no_fork(), closing(connect(timeout=BUSY_TIMEOUT_S)) as connection:
-                connection.execute("PRAGMA synchronous = OFF")
-                connection.execute("BEGIN IMMEDIATE")
-                for table in _TABLES:
-                    connection.execute(table)
-                yield connection
-                connection.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorname", "") in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-                self.path.unlink(missing_ok=True)  # only a few seconds of slots are lost
-            raise
-
-
-class SlotMemory:
-    """The slots that this process has taken while the file could not be used."""
-
-    def __init__(self) -> None:
-        self.renew()
-        self._reserved: dict[tuple[Account, str], list[float]] = {}
-        self._held: dict[tuple[Account, str], float] = {}
-
-    def renew(self) -> None:
-        """Replace the lock: in a forked child the thread that holds it does not exist."""
-        self._lock = threading.Lock()
-
-    def reserve(self, account: Account, rate: Rate, now: float) -> float:
-        """Take the next slot and return its time."""
-        mine = (account, rate.name)
-        with self._lock:
-            taken = self._reserved.get(mine, [])
-            slot = next_slot(taken, now, rate, self._held.get(mine, 0.0))
-            # Older slots than the limit counts do not matter.
-            self._reserved[mine] = sorted([*taken, slot])[-int(rate.limit) :]
-        return slot
-
-    def hold(self, account: Account, rate: Rate, now: float, seconds: float) -> None:
-        """Reserve no slot for that many seconds; keep a longer hold."""
-        with self._lock:
-            known = self._held.get((account, rate.name), 0.0)
-            plausible_until = known if known <= now + rate.longest_wait_s else 0.0
-            self._held[account, rate.name] = max(plausible_until, now + seconds)
-
-
-IN_MEMORY: Final = SlotMemory()
-"""One for all sessions of the process."""
-renew_in_child(IN_MEMORY.renew)
-
-
-class Slots:
-    """The slots of one account: in the file, or in memory while the file cannot be used."""
-
-    def __init__(self, account: Account, path: Path, clock: Callable[[], float]) -> None:
-        self._account = account
-        self._file = _SlotFile(path)
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._failed_at = -math.inf
+        self._clock_s = self._time_s = clock()
+        self._added_s = 0.0
 
-    def reserve(self, rate: Rate) -> float:
-        """Take the next slot and return the seconds until then."""
-        slot = self._try(lambda store: store.reserve(self._account, rate, self._clock()))
-        # The time now: the file may have been locked for a while, or the clock set.
-        return min(max(slot - self._clock(), 0.0), rate.longest_wait_s)
-
-    def hold(self, rate: Rate, seconds: float) -> None:
-        """Reserve no slot for that many seconds."""
+    def __call__(self) -> float:
+        """Return the time; it never decreases."""
         now = self._clock()
-        self._try(lambda store: store.hold(self._account, rate, now, seconds))
+        self._added_s += max(self._clock_s - now, 0.0)
+        self._clock_s = now
+        self._time_s = max(self._time_s, now + self._added_s)
+        return self._time_s
 
-    def _try(self, use: Callable[[_SlotFile | SlotMemory], T]) -> T:
-        if abs(self._clock() - self._failed_at) >= RETRY_FILE_S:
-            try:
-                return use(self._file)
-            except (OSError, sqlite3.Error) as error:
-                _LOG.warning(
-                    "%s cannot be used (%s): rate limits apply to this kernel alone; with several "
-                    "kernels the service may ask to wait. Jobs continue.",
-                    self._file.path,
-                    error,
-                )
-                self._failed_at = self._clock()
-        return use(IN_MEMORY)
+    def reach(self, at: float) -> None:
+        """Set the time to `at` or later, after a wait until then."""
+        self._added_s += max(at - self(), 0.0)
+        self._time_s = max(self._time_s, at)  # the sum may be rounded down
 
 
-def _account_id_in(connection: sqlite3.Connection, account: Account) -> str:
-    """Return the account's id in this file; create the salt at the first use."""
-    new = secrets.token_bytes(16)
-    connection.execute("INSERT OR IGNORE INTO salt VALUES (1, ?)", (new,))
-    (salt,) = connection.execute("SELECT salt FROM salt").fetchone()
-    if not isinstance(salt, bytes):
-        raise sqlite3.DataError("its salt is not valid")
-    return account.digest(salt)
+class _Alarm:
+    """Waits that `ring` cuts short."""
+
+    def __init__(self, sleep: Sleep) -> None:
+        self._sleep = sleep
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def ring(self) -> None:
+        """End all waits."""
+        for waiter in self._waiters:
+            _set(waiter)
+
+    async def wait(self, seconds: float = math.inf) -> bool:
+        """Wait; return whether the time has passed."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        sleeping = asyncio.ensure_future(self._sleep(seconds)) if seconds < math.inf else None
+        if sleeping is not None:
+            sleeping.add_done_callback(lambda _: _set(waiter))
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+            has_passed = sleeping is not None and sleeping.done()
+            if sleeping is not None and not has_passed:
+                sleeping.cancel()
+        if sleeping is not None and has_passed:
+            sleeping.result()
+        return has_passed
 
 
-class _RequestQueue:
-    """The queue of this process for one kind of request, first in, first out.
+def _set(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
-    Only the first request in the queue takes a slot, so that a killed process leaves at most one
-    unused, and kernels take turns however long their queues are.
+
+class _BackOff:
+    """Holds back all requests of an account after a 429."""
+
+    def __init__(self, now: _Time, sleep: Sleep) -> None:
+        self.repeats = 0
+        """The number of answers with 429 since the last other one."""
+        self._now = now
+        self._freed = _Alarm(sleep)
+        self._held_until = self._cautious_until = -math.inf
+        self._in_flight = 0
+        self._sent_at = -math.inf
+
+    async def begin(self) -> None:
+        """Wait until a request may be sent, and count it."""
+        while (until := self._free_at()) > self._now():
+            if await self._freed.wait(until - self._now()):
+                self._now.reach(until)
+        self._in_flight += 1
+        self._sent_at = self._now()
+
+    def end(self) -> None:
+        """Count the answer to a request."""
+        self._in_flight -= 1
+        self._freed.ring()
+
+    def reject(self, retry_after_s: float) -> None:
+        """Send nothing for that many seconds, then one request at a time."""
+        now = self._now()
+        self.repeats += 1
+        self._held_until = max(self._held_until, now + retry_after_s)
+        self._cautious_until = now + _CAUTIOUS_S
+
+    def _free_at(self) -> float:
+        is_alone = not self._in_flight or self._now() >= self._cautious_until
+        return self._held_until if is_alone else max(self._held_until, self._sent_at + _ANSWER_S)
+
+
+class Turn:
+    """One request in a queue: `async with` waits until it may be sent, and ends with its answer.
+
+    Args:
+        queue: The queue.
+        due_at: When the request is due, by the queue's time.
+        interval_s: The interval between requests of this job.
     """
 
-    def __init__(self, rate: Rate, slots: Slots, sleep: Callable[[float], Awaitable[None]]) -> None:
-        self.rate = rate
-        self._slots = slots
-        self._sleep = sleep
-        self._turn = asyncio.Lock()
+    def __init__(self, queue: RequestQueue, due_at: float, interval_s: float) -> None:
+        self.due_at = due_at
+        self.interval_s = interval_s
+        self._queue = queue
+        self._allowed: asyncio.Future[None] | None = None
 
-    async def wait(self) -> None:
-        """Wait until one request may be sent."""
-        if math.isinf(self.rate.limit):
-            return
-        async with self._turn:
-            wait_s = await _in_worker(lambda: self._slots.reserve(self.rate))
-            if wait_s:
-                await self._sleep(wait_s)
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the request waits in the queue."""
+        return self._allowed is not None and not self._allowed.done()
+
+    def hurry(self) -> bool:
+        """Make the request due now; return False if it may be sent already."""
+        if self._allowed is not None and not self.is_waiting:
+            return False
+        self.due_at = -math.inf
+        if self.is_waiting:
+            self._queue.add(self)
+        return True
+
+    def allow(self, error: BaseException | None = None) -> None:
+        """End the wait."""
+        if self._allowed is not None and not self._allowed.done():
+            self._allowed.set_exception(error) if error else self._allowed.set_result(None)
+
+    async def __aenter__(self) -> Self:
+        self._allowed = asyncio.get_running_loop().create_future()
+        self._queue.add(self)
+        try:
+            await self._allowed
+        except asyncio.CancelledError:
+            self._queue.leave(was_allowed=not self._allowed.cancelled())
+            raise
+        return self
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._queue.leave()
+        await self._queue.note_answer(error)
+
+
+class RequestQueue:
+    """The requests of one kind in this process.
+
+    Args:
+        rate: Their rate limit.
+        in_flight: Maximum number of unanswered requests.
+        slots: The slots that the account's processes share.
+        now: Returns the time in seconds.
+        sleep: Waits.
+        back_off: Shared by all queues of the account.
+    """
+
+    def __init__(
+        self, rate: Rate, in_flight: int, slots: Slots, now: _Time, sleep: Sleep, back_off: _BackOff
+    ) -> None:
+        self.rate = rate
+        self._slots, self._now, self._sleep, self._back_off = slots, now, sleep, back_off
+        self._later: list[tuple[float, int, Turn]] = []
+        self._due: list[Turn] = []
+        self._numbers = itertools.count()
+        self._block: deque[float] = deque()
+        self._held_until = -math.inf
+        self._free = in_flight
+        self._changed = _Alarm(sleep)
+        self._dispatching: asyncio.Task[None] | None = None
+
+    def turn(self, after_s: float = 0.0) -> Turn:
+        """Return a turn that is due after that many seconds."""
+        return Turn(self, self._now() + after_s, max(after_s, _LEAST_INTERVAL_S))
+
+    def add(self, turn: Turn) -> None:
+        """Queue a turn, or queue it again with another due time."""
+        is_next = not self._later or turn.due_at < self._later[0][0]
+        heapq.heappush(self._later, (turn.due_at, next(self._numbers), turn))
+        if self._dispatching is None or self._dispatching.done():
+            self._dispatching = asyncio.get_running_loop().create_task(self._dispatch())
+        elif is_next:
+            self._changed.ring()
+
+    def leave(self, *, was_allowed: bool = True) -> None:
+        """Count the answer to a request, or remove a turn that was cancelled."""
+        if was_allowed:
+            self._free += 1
+            self._back_off.end()
+        self._changed.ring()
+
+    async def note_answer(self, error: BaseException | None) -> None:
+        """Back off after an answer with status 429."""
+        if isinstance(error, RateLimited):
+            await self.hold_back(error.retry_after_s)
+        elif error is None:
+            self._back_off.repeats = 0
 
     async def hold_back(self, retry_after_s: float | None) -> None:
-        """Hold back the account's requests after an answer with status 429."""
+        """Hold back the requests of this kind, and with `Retry-After` all requests.
+
+        Without that header, nothing says that the service counts other requests, too.
+        """
+        held_s = rate_limit_back_off_s(self.rate, retry_after_s, self._back_off.repeats)
+        self._held_until = max(self._held_until, self._now() + held_s)
+        self._back_off.reject(held_s if retry_after_s is not None else 0.0)
+        self._block.clear()
         if not math.isinf(self.rate.limit):
-            held_s = rate_limit_back_off_s(self.rate, retry_after_s)
             await _in_worker(lambda: self._slots.hold(self.rate, held_s))
+
+    async def _dispatch(self) -> None:
+        """Allow turns until none is waiting."""
+        try:
+            while self._collect_due() or self._later:
+                if not self._due:
+                    due_at = self._later[0][0]
+                    if await self._changed.wait(due_at - self._now()):
+                        self._now.reach(due_at)
+                elif not self._free:
+                    await self._changed.wait()
+                else:
+                    await self._take_slot()
+                    await self._back_off.begin()
+                    self._allow_next()
+        except Exception as error:  # all that wait here would wait for ever
+            for turn in (*self._due, *(turn for *_, turn in self._later)):
+                turn.allow(error)
+            self._due, self._later = [], []
+
+    def _collect_due(self) -> list[Turn]:
+        """Return all turns that are due and still wait."""
+        now = self._now()
+        # A turn whose job was closed leaves, so that nothing waits for it.
+        while self._later and (self._later[0][0] <= now or not self._later[0][2].is_waiting):
+            self._due.append(heapq.heappop(self._later)[2])
+        self._due = [turn for turn in self._due if turn.is_waiting]
+        return self._due
+
+    def _allow_next(self) -> None:
+        """Allow the due turn that is latest by its own interval."""
+        now, due = self._now(), self._collect_due()
+        if due:
+            turn = max(due, key=lambda each: (now - each.due_at) / each.interval_s)
+            self._free -= 1
+            turn.allow()
+        else:  # cancelled meanwhile
+            self._back_off.end()
+
+    async def _take_slot(self) -> None:
+        """Wait for the next slot."""
+        if math.isinf(self.rate.limit):
+            await self._sleep_until(self._held_until)
+            return
+        now = self._now()
+        while self._block and self._block[0] < now - self.rate.margin_s / 2:
+            self._block.popleft()  # too late: other processes count it at its time
+        if not self._block:
+            count = self._block_size()
+            waits_s = await _in_worker(lambda: self._slots.reserve(self.rate, count)) or [0.0]
+            now = self._now()
+            self._block.extend(now + wait_s for wait_s in waits_s)
+        await self._sleep_until(self._block.popleft())
+
+    async def _sleep_until(self, at: float) -> None:
+        if (wait_s := at - self._now()) > 0:
+            await self._sleep(wait_s)
+            self._now.reach(at)
+
+    def _block_size(self) -> int:
+        """Return how many slots to take: at most those of 250 ms, and few more than are needed.
+
+        Other processes wait for those that a killed process does not use.
+        """
+        per_s = self.rate.limit / self.rate.kept_s
+        return min(max(len(self._due), int(per_s / 100)), max(int(per_s / 4), 1), _BLOCK)
 
 
 class RateLimiter:
@@ -272,21 +340,30 @@ class RateLimiter:
         *,
         path: Path | None = None,
         clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         path = path or platformdirs.user_state_path("kling_nb") / "rates.sqlite3"
-        slots = Slots(account, path, clock)
-        self.new_tasks = _RequestQueue(new_tasks, slots, sleep)
-        self.status_requests = _RequestQueue(status_requests, slots, sleep)
+        slots, now = Slots(account, path, clock), _Time(clock)
+        shared = slots, now, sleep, _BackOff(now, sleep)
+        self.new_tasks = RequestQueue(new_tasks, _NEW_TASKS_IN_FLIGHT, *shared)
+        self.status_requests = RequestQueue(status_requests, _IN_FLIGHT, *shared)
+        self.other_calls = RequestQueue(_OTHER_CALLS, _IN_FLIGHT, *shared)
 
     @classmethod
-    def unlimited(cls) -> Self:
-        """Return a limiter that never waits and uses no file."""
+    def unlimited(
+        cls, *, clock: Callable[[], float] = time.time, sleep: Sleep = asyncio.sleep
+    ) -> Self:
+        """Return a limiter without limits, which uses no file; it backs off after a 429."""
         return cls(
             Account(""),
             replace(NEW_TASKS, limit=math.inf),
             replace(STATUS_REQUESTS, limit=math.inf),
+            clock=clock,
+            sleep=sleep,
         )
+
+
+_OTHER_CALLS: Final = Rate("other calls", math.inf, 1.0, 0.0)
 
 
 async def _in_worker(call: Callable[[], T]) -> T | None:

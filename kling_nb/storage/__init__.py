@@ -5,7 +5,7 @@
 database cannot be written, `spending` has budgets, `task_matching` finds the row of a task,
 `callback_store` stores callbacks, `upload_cache` has the URLs of uploads, `user_index` lists paid
 requests across folders. Must not depend on the service, images or notebooks, and never receives a
-key. The only user of sqlite3 besides the emulator and `kie/rate_limit`.
+key. The only user of sqlite3 besides the emulator and `kie/slots`.
 
 Read first: `ledger`, `job_record`, `jobs_table`.
 

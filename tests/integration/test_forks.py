@@ -239,7 +239,7 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
     from kling_nb.jobs import default_session as default
     from kling_nb.media import clips
     from kling_nb.emulator.render import worker as studio
-    from kling_nb.kie.rate_limit import IN_MEMORY
+    from kling_nb.kie.slots import IN_MEMORY
     workers.draw_later(lambda: None)
     workers.work_later(lambda: None)
     held, over = threading.Event(), threading.Event()

@@ -50,7 +50,8 @@ from kling_nb.display.comm import Hub
 from kling_nb.display.gallery import Gallery
 from kling_nb.display.panel.widgets import Actions, Picker, Recents, Rows
 from kling_nb.emulator import EmulatedAccount
-from kling_nb.kie.rate_limit import Account, RateLimiter
+from kling_nb.kie.rate_limit import RateLimiter
+from kling_nb.kie.slots import Account
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
 from kling_nb.models.cell import options_of
 from kling_nb.notebook.commands import Commands

@@ -47,7 +47,8 @@ from dataclasses import replace
 from kling_nb.kie.client import Client
 from kling_nb.core.secret import Key
 from kling_nb.core.rate_limits import NEW_TASKS, STATUS_REQUESTS
-from kling_nb.kie.rate_limit import Account, RateLimiter
+from kling_nb.kie.rate_limit import RateLimiter
+from kling_nb.kie.slots import Account
 
 url, count, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 key = Key({KEY!r})

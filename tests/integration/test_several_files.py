@@ -12,12 +12,10 @@ import httpx
 import pytest
 
 from kling_nb.core.job_state import Downloading, Expired, Saved, Stage
-from kling_nb.core.secret import Key
 from kling_nb.display.html import render_record, render_text
 from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.poller import Poller
-from kling_nb.kie.client import Client
 from tests.support.html_states import NOW
 from tests.support.service import RECORD, World
 
@@ -84,7 +82,7 @@ def result(world: World) -> Put:
 
     def put(files: dict[str, bytes | int]) -> Result:
         found = Result(world.wire, files)
-        context = replace(world.context, client=Client(Key("k"), transport=found))
+        context = replace(world.context, client=world.client(found))
         world.context = replace(context, clips=type(context.clips)(transport=found))
         return found
 

@@ -20,12 +20,13 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.prepare import PreparedRequest
 from kling_nb.jobs.submit import submit
 from kling_nb.kie.client import Client, SubmitOutcome
-from kling_nb.kie.rate_limit import Account, RateLimiter
+from kling_nb.kie.rate_limit import RateLimiter
+from kling_nb.kie.slots import Account
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
-from tests.support.service import CREATE, UPLOAD, Others, World
+from tests.support.service import CREATE, UPLOAD, Others, World, take_turn
 
 
 def send(world: World, job: Job, prepared: PreparedRequest) -> JobRecord:
@@ -128,7 +129,7 @@ def test_in_the_line_nothing_is_sending(world: World) -> None:
 
     async def play() -> None:
         for _ in range(20):
-            await budget.new_tasks.wait()
+            await take_turn(budget.new_tasks)
         await submit(world.context, job, prepared, 8.0)
 
     asyncio.run(play())

@@ -32,6 +32,7 @@ from kling_nb.jobs.submit import submit
 from kling_nb.jobs.upload_inputs import InputUploader
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader
+from kling_nb.kie.rate_limit import RateLimiter, RequestQueue
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage.job_record import JobRecord
@@ -56,6 +57,7 @@ __all__ = [
     "emulated_account",
     "sent_row",
     "serve",
+    "take_turn",
 ]
 
 Open = Callable[..., Session]
@@ -132,6 +134,12 @@ class Others(OtherFolders):
         self.dropped.append(row)
 
 
+async def take_turn(queue: RequestQueue) -> None:
+    """Wait until a request of this kind may be sent, as if it were answered at once."""
+    async with queue.turn():
+        pass
+
+
 class World:
     """A folder, an emulator in this process and a context, all under one clock.
 
@@ -158,8 +166,8 @@ class World:
         sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> Context:
         """The parts of a session here; those that are given replace the usual ones."""
-        client = client or Client(Key("k"), transport=self.wire)
         ledger, sleep = ledger or self.ledger, sleep or self.sleep
+        client = client or self.client(self.wire, sleep)
         return Context(
             service="emulator",
             client=client,
@@ -174,6 +182,15 @@ class World:
             now=self.clock,
             sleep=sleep,
         )
+
+    def client(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
+    ) -> Client:
+        """A client whose status requests wait by the clock here."""
+        limiter = RateLimiter.unlimited(clock=self.clock.epoch, sleep=sleep or self.sleep)
+        return Client(Key("k"), transport=transport, rate_limiter=limiter)
 
     async def sleep(self, seconds: float) -> None:
         """Move the clock, when nothing is being rendered."""

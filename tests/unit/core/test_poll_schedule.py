@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from kling_nb.core.poll_schedule import (
     GRACE_S,
     MISSING_URL_TIMEOUT_S,
-    back_off_s,
     callback_poll_delay_s,
     expected_s,
     is_unresponsive,
@@ -105,14 +104,6 @@ def test_documented_times() -> None:
 def test_downloads_wait_longer_each_time_up_to_a_minute() -> None:
     """1, 2, 4 … seconds, and at most 60."""
     assert [retry_wait_s(tries) for tries in (1, 2, 3, 6, 7, 500)] == [1, 2, 4, 32, 60, 60]
-
-
-@pytest.mark.parametrize(
-    ("asked_s", "rest"), [(None, 1.0), (0.0, 1.0), (7.0, 7.0), (86_400.0, 60.0)]
-)
-def test_polling_backs_off_for_a_minute_at_most(asked_s: float | None, rest: float) -> None:
-    """`Retry-After` within bounds, otherwise a second."""
-    assert back_off_s(asked_s) == rest
 
 
 @given(st.floats(0, 1e5), st.floats(0.1, 3600))

@@ -10,7 +10,7 @@ from kling_nb.core.rate_limits import (
     NEW_TASKS,
     STATUS_REQUESTS,
     Rate,
-    next_slot,
+    next_slots,
     rate_limit_back_off_s,
 )
 
@@ -31,13 +31,24 @@ TIGHT = Rate("tries", 3, 2.0, 0.5)
         ([], 99.0, 100.0),
         ([], 101.0, 101.0),
         ([], 107.5, 107.5),
-        ([], 108.0, 100.0),
+        ([], 160.0, 160.0),
+        ([], 160.5, 100.0),
     ],
     ids=str,
 )
 def test_the_next_slot(taken: list[float], held_until: float, slot: float) -> None:
     """As soon as fewer than three count and the hold is over; times too far ahead do not count."""
-    assert next_slot(taken, 100.0, TIGHT, held_until) == slot
+    assert next_slots(taken, 100.0, TIGHT, held_until) == [slot]
+
+
+@pytest.mark.parametrize("taken", [[], [99.0], [99.0, 100.5, 101.0]], ids=str)
+def test_a_block_of_slots_is_as_one_by_one(taken: list[float]) -> None:
+    """Also beside slots that are later than the first of the block."""
+    block = next_slots(taken, 100.0, TIGHT, count=5)
+    known = list(taken)
+    for _ in block:
+        known += next_slots(known, 100.0, TIGHT)
+    assert known[len(taken) :] == block
 
 
 @given(st.lists(st.floats(0.0, 3.0), min_size=1, max_size=60))
@@ -46,7 +57,7 @@ def test_no_window_holds_more_than_the_limit(pauses: list[float]) -> None:
     now, taken = 1_000.0, []
     for pause in pauses:
         now += pause
-        slot = next_slot(taken, now, TIGHT)
+        (slot,) = next_slots(taken, now, TIGHT)
         if slot < now + TIGHT.longest_wait_s:
             taken = sorted([*taken, slot])
     assert all(
@@ -62,10 +73,18 @@ def test_the_services_limits_are_kept_with_a_margin(rate: Rate) -> None:
     assert rate.window_s < rate.kept_s <= 1.25 * rate.window_s
 
 
-@pytest.mark.parametrize(("asked_s", "held_s"), [(None, 0.625), (0.0, 0.0), (5, 5), (600, 7.5)])
+@pytest.mark.parametrize(("asked_s", "held_s"), [(None, 0.625), (0.0, 0.0), (5, 5), (600, 60.0)])
 def test_how_long_a_429_holds(asked_s: float | None, held_s: float) -> None:
     """`Retry-After` within bounds, otherwise a quarter of a window."""
     assert rate_limit_back_off_s(TIGHT, asked_s) == held_s
+
+
+def test_a_429_after_a_429_holds_longer() -> None:
+    """Twice as long each time, up to three windows; `Retry-After` is exact."""
+    assert [rate_limit_back_off_s(TIGHT, None, n) for n in (1, 2, 3, 4, 99)] == [
+        1.25, 2.5, 5.0, 7.5, 7.5,
+    ]  # fmt: skip
+    assert rate_limit_back_off_s(TIGHT, 2.0, 3) == 2.0
 
 
 @pytest.mark.parametrize("limit", [0, 0.5, -1, float("nan")])

@@ -29,8 +29,9 @@ from kling_nb.errors import (
     UnreadableAnswer,
 )
 from kling_nb.kie.client import Client, SubmitOutcome
-from kling_nb.kie.rate_limit import Account, RateLimiter
-from tests.support.service import CREATE, KEY, Clock
+from kling_nb.kie.rate_limit import RateLimiter
+from kling_nb.kie.slots import Account
+from tests.support.service import CREATE, KEY, Clock, take_turn
 
 FIELDS = (Problem("duration", "given '5'", "allowed: 5, 10"),)
 BODY = {"model": "kling-2.6/text-to-video", "input": {"prompt": "Füchse 🦊"}}
@@ -446,7 +447,7 @@ def test_nothing_waits_behind_status_requests() -> None:
     async def play() -> float:
         clock = Clock()
         budget = RateLimiter(Account("here"), clock=clock.epoch, sleep=sleep)
-        await budget.status_requests.hold_back(1.0)
+        await budget.status_requests.hold_back(None)
         client = Client(Key(KEY), transport=httpx.MockTransport(service), rate_limiter=budget)
         polls = [asyncio.create_task(client.task(TASK)) for _ in range(50)]
         async with asyncio.timeout(20):
@@ -505,7 +506,7 @@ def test_sending_is_reported_after_the_wait() -> None:
 
     async def play() -> str | SubmitOutcome:
         for _ in range(20):
-            await waiting.budget.new_tasks.wait()
+            await take_turn(waiting.budget.new_tasks)
         return await waiting.client(service).create_task(BODY, sending=sending)
 
     assert asyncio.run(play()) == TASK
@@ -540,9 +541,9 @@ def test_a_429_for_a_status_request_holds_back_status_requests() -> None:
     service, waiting = Service(TOO_OFTEN), Waiting()
     with pytest.raises(RateLimited):
         asyncio.run(waiting.client(service).task(TASK))
-    asyncio.run(waiting.budget.new_tasks.wait())
+    asyncio.run(take_turn(waiting.budget.new_tasks))
     assert waiting.waits == []
-    asyncio.run(waiting.budget.status_requests.wait())
+    asyncio.run(take_turn(waiting.budget.status_requests))
     assert waiting.waits == [pytest.approx(STATUS_REQUESTS.kept_s / 4)]
 
 

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import logging
 import math
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
 import pytest
 
-from kling_nb.core.rate_limits import NEW_TASKS, STATUS_REQUESTS
+from kling_nb.core.errors import RateLimited
+from kling_nb.core.rate_limits import LONGEST_HOLD_S, NEW_TASKS, STATUS_REQUESTS, Rate
 from kling_nb.core.secret import Key
 from kling_nb.emulator import UNLIMITED, Limits
 from kling_nb.jobs import settings
 from kling_nb.jobs.connect import account_of, rate_limiter_of
 from kling_nb.jobs.session import Session
-from kling_nb.kie import rate_limit as store
-from kling_nb.kie.rate_limit import Account, RateLimiter
+from kling_nb.kie import slots as store
+from kling_nb.kie.rate_limit import RateLimiter, Turn
+from kling_nb.kie.slots import Account
 from kling_nb.kie.urls import API_URL
-from tests.support.service import KEY, Clock
+from tests.support.service import KEY, Clock, take_turn
 
 ACCOUNT = Account("https://api.example", Key(KEY))
 NewKernel = Callable[..., "Kernel"]
@@ -56,7 +60,7 @@ class Kernel:
         async def queue() -> list[float]:
             times = []
             for _ in range(count):
-                await self.budget.new_tasks.wait()
+                await take_turn(self.budget.new_tasks)
                 times.append(self.clock.epoch())
             return times
 
@@ -107,9 +111,9 @@ def test_status_requests_and_tasks_have_separate_limits(kernel: NewKernel) -> No
     one = kernel()
     one.create(20)
     for _ in range(10):
-        asyncio.run(one.budget.status_requests.wait())
+        asyncio.run(take_turn(one.budget.status_requests))
     assert one.waits == []
-    asyncio.run(one.budget.status_requests.wait())
+    asyncio.run(take_turn(one.budget.status_requests))
     assert one.waits == [pytest.approx(STATUS_REQUESTS.kept_s)]
 
 
@@ -144,7 +148,7 @@ def test_waiters_are_served_in_order(kernel: NewKernel, path: Path, clock: Clock
     budget = RateLimiter(ACCOUNT, path=path, clock=clock.epoch, sleep=ahead)
 
     async def take(number: int) -> None:
-        await budget.new_tasks.wait()
+        await take_turn(budget.new_tasks)
         order.append(number)
 
     async def all_at_once() -> None:
@@ -160,19 +164,19 @@ def test_a_cancelled_wait_lets_the_next_one_through(
     """A cell that is cancelled while it waits blocks no other."""
     kernel().create(20)
 
-    async def for_ever(_seconds: float) -> None:
+    async def sleep(_seconds: float) -> None:
         asleep.set()
-        await asyncio.Event().wait()
+        await rested.wait()
 
-    asleep = asyncio.Event()
-    budget = RateLimiter(ACCOUNT, path=path, clock=clock.epoch, sleep=for_ever)
+    asleep, rested = asyncio.Event(), asyncio.Event()
+    budget = RateLimiter(ACCOUNT, path=path, clock=clock.epoch, sleep=sleep)
 
     async def play() -> None:
-        first = asyncio.ensure_future(budget.new_tasks.wait())
-        second = asyncio.ensure_future(budget.new_tasks.wait())
+        first = asyncio.ensure_future(take_turn(budget.new_tasks))
+        second = asyncio.ensure_future(take_turn(budget.new_tasks))
         await asleep.wait()
         first.cancel()
-        clock.move(30)
+        rested.set()
         await asyncio.wait_for(second, 10)
 
     asyncio.run(play())
@@ -204,7 +208,7 @@ def test_a_clock_that_jumps(kernel: NewKernel, clock: Clock, jump_s: float) -> N
 
 @pytest.mark.parametrize(
     ("retry_after_s", "waited_s"),
-    [(None, NEW_TASKS.kept_s / 4), (7.0, 7.0), (600.0, NEW_TASKS.longest_wait_s)],
+    [(None, NEW_TASKS.kept_s / 4), (7.0, 7.0), (600.0, LONGEST_HOLD_S)],
 )
 def test_a_429_holds_back_all_kernels(
     kernel: NewKernel, retry_after_s: float | None, waited_s: float
@@ -242,12 +246,12 @@ def test_a_hold_from_the_future_does_not_outlast_a_new_one(
     """The clock was an hour ahead when it was saved; the new one counts."""
     if in_memory:
         blocked_file(path)
-    one = kernel()
+    one, two = kernel(), kernel()
     one.rejected(30.0)
     clock.move(-3600)
-    one.rejected(4.0)
-    one.create()
-    assert one.waits == [pytest.approx(4.0)]
+    two.rejected(4.0)
+    two.create()
+    assert two.waits == [pytest.approx(4.0)]
 
 
 STRANGE = {
@@ -279,11 +283,12 @@ def test_times_that_are_no_numbers_do_not_count(kernel: NewKernel, path: Path) -
     one.rejected(3.0)
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("UPDATE slots SET at = 'x'; UPDATE holds SET until = 'x'")
-    one.create()
-    assert one.waits == []
+    two = kernel()
+    two.create()
+    assert two.waits == []
     one.rejected(3.0)
-    one.create()
-    assert one.waits == [pytest.approx(3.0)]
+    two.create()
+    assert two.waits == [pytest.approx(3.0)]
 
 
 def test_the_file_has_no_key(kernel: NewKernel, path: Path) -> None:
@@ -310,7 +315,8 @@ def test_threads_take_slots_one_by_one(path: Path, clock: Clock) -> None:
     """Forty at the same moment: twenty now, twenty in the next window."""
 
     def book(_number: int) -> float:
-        return store.Slots(ACCOUNT, path, clock.epoch).reserve(NEW_TASKS)
+        (wait_s,) = store.Slots(ACCOUNT, path, clock.epoch).reserve(NEW_TASKS)
+        return wait_s
 
     with ThreadPoolExecutor(8) as threads:
         waits = Counter(round(wait_s, 3) for wait_s in threads.map(book, range(40)))
@@ -389,6 +395,210 @@ def test_a_locked_file_blocks_no_kernel(
     assert one.waits == []
 
 
+class Account429:
+    """A service that counts all requests together, as seen from a limiter in virtual time.
+
+    Each request takes `ANSWER_S`; above 20 in 10 s the answer is 429 with `Retry-After`.
+    """
+
+    ANSWER_S = 0.05
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.numbers = itertools.count()
+        self.sleepers: list[tuple[float, int, asyncio.Event]] = []
+        self.answered: list[float] = []
+        self.rejected: list[tuple[float, float]] = []
+        """When a 429 arrived, and the first allowed time."""
+        self.sent: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in virtual time."""
+        woken = asyncio.Event()
+        number = next(self.numbers)
+        heapq.heappush(self.sleepers, (self.clock.epoch() + seconds, number, woken))
+        await woken.wait()
+
+    async def pass_time(self) -> None:
+        """Wake sleepers in order, whenever nothing else can run."""
+        while True:
+            for _ in range(50):
+                await asyncio.sleep(0)
+            if self.sleepers:
+                at, _, woken = heapq.heappop(self.sleepers)
+                self.clock.move(max(at - self.clock.epoch(), 0.0))
+                woken.set()
+
+    async def request(self, turn: Turn) -> None:
+        """Send a request; raise `RateLimited` if it is too many."""
+        async with turn:
+            now = self.clock.epoch()
+            self.sent.append(now)
+            recent = [at for at in self.answered if at > now - 10.0]
+            if len(recent) >= 20:
+                wait_s = float(math.ceil(recent[-20] + 10.0 - now))
+                await self.sleep(self.ANSWER_S)
+                self.rejected.append((now, now + self.ANSWER_S + wait_s))
+                raise RateLimited(429, "too often", retry_after_s=wait_s)
+            self.answered.append(now)
+            await self.sleep(self.ANSWER_S)
+
+
+def test_after_a_429_one_request_finds_out(path: Path, clock: Clock) -> None:
+    """The service allows 20 requests of all kinds in 10 s, and 20 jobs create, poll and read.
+
+    Only requests that were already sent at the first 429 may get one, too; then one at most for
+    each `Retry-After`, and the next request is sent within a second of that time.
+    """
+    service = Account429(clock)
+    limiter = RateLimiter(ACCOUNT, path=path, clock=clock.epoch, sleep=service.sleep)
+
+    async def send(turn: Callable[[], Turn]) -> None:
+        while True:
+            with suppress(RateLimited):
+                return await service.request(turn())
+
+    async def job() -> None:
+        await send(limiter.other_calls.turn)
+        await send(limiter.new_tasks.turn)
+        for _ in range(4):
+            await send(lambda: limiter.status_requests.turn(2.0))
+
+    async def play() -> None:
+        passing = asyncio.ensure_future(service.pass_time())
+        await asyncio.gather(*(job() for _ in range(20)))
+        passing.cancel()
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+    assert len(service.answered) == 20 * 6
+    first_at = service.rejected[0][0]
+    at_first = [at for at, _ in service.rejected if at <= first_at + service.ANSWER_S]
+    assert len(at_first) <= 8
+    later = service.rejected[len(at_first) :]
+    allowed_at = [max(until for _, until in service.rejected[: len(at_first)])]
+    allowed_at += [until for _, until in later]
+    assert all(at >= until - 1e-3 for (at, _), until in zip(later, allowed_at, strict=False))
+    next_at = [min(at for at in service.sent if at >= until - 1e-3) for until in allowed_at]
+    assert all(at - until <= 1.0 for at, until in zip(next_at, allowed_at, strict=True))
+
+
+def test_a_job_near_its_end_goes_first(path: Path, clock: Clock) -> None:
+    """Of those that are due; one that is polled rarely still gets its turn."""
+    order: list[str] = []
+
+    async def sleep(seconds: float) -> None:
+        clock.move(seconds)
+
+    limiter = RateLimiter(ACCOUNT, path=path, clock=clock.epoch, sleep=sleep)
+
+    async def poll(name: str, interval_s: float, times: int) -> None:
+        for _ in range(times):
+            async with limiter.status_requests.turn(interval_s):
+                order.append(name)
+
+    async def play() -> None:
+        near = (poll(f"near {number}", 0.5, 40) for number in range(8))
+        await asyncio.gather(poll("far", 20.0, 2), *near)
+
+    asyncio.run(play())
+    assert "far" not in order[:100]
+    assert order.index("far") < len(order) - 8, "it does not wait until the others have ended"
+
+
+def test_a_turn_can_be_hurried(clock: Clock) -> None:
+    """It is sent at once; a turn that was sent says that another one is needed."""
+    limiter = RateLimiter.unlimited(clock=clock.epoch, sleep=asyncio.sleep)
+
+    async def play() -> None:
+        turn = limiter.status_requests.turn(3600.0)
+        sending = asyncio.ensure_future(turn.__aenter__())
+        await asyncio.sleep(0)
+        assert turn.hurry()
+        await asyncio.wait_for(sending, 10)
+        assert not turn.hurry()
+
+    asyncio.run(play())
+
+
+def test_a_clock_that_is_set_back_delays_no_turn(clock: Clock) -> None:
+    """A job is polled after its interval, whatever the time of day."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock.move(-3600.0)
+
+    limiter = RateLimiter.unlimited(clock=clock.epoch, sleep=sleep)
+
+    async def play() -> None:
+        for _ in range(3):
+            async with limiter.status_requests.turn(5.0):
+                pass
+
+    asyncio.run(play())
+    assert waits == pytest.approx([5.0, 5.0, 5.0])
+
+
+def test_requests_that_are_cancelled_free_their_place(clock: Clock) -> None:
+    """Before and after they may be sent."""
+    limiter = RateLimiter.unlimited(clock=clock.epoch, sleep=asyncio.sleep)
+    queue = limiter.other_calls
+
+    async def unanswered() -> None:
+        async with queue.turn():
+            await asyncio.Event().wait()
+
+    async def play() -> None:
+        for steps in range(12):
+            sending = [asyncio.ensure_future(unanswered()) for _ in range(20)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            for each in sending:
+                each.cancel()
+            await asyncio.wait(sending)
+            await asyncio.wait_for(asyncio.gather(*(take_turn(queue) for _ in range(20))), 10)
+
+    asyncio.run(play())
+
+
+def test_high_limits_take_slots_in_blocks(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shared file is not opened for each request."""
+    counts: list[int] = []
+    reserve = store.Slots.reserve
+
+    def count(slots: store.Slots, rate: Rate, number: int = 1) -> list[float]:
+        counts.append(number)
+        return reserve(slots, rate, number)
+
+    monkeypatch.setattr(store.Slots, "reserve", count)
+    many = replace(STATUS_REQUESTS, limit=100_000)
+    limiter = RateLimiter(ACCOUNT, NEW_TASKS, many, path=path, clock=clock.epoch)
+
+    async def play() -> None:
+        await asyncio.gather(*(take_turn(limiter.status_requests) for _ in range(640)))
+
+    asyncio.run(play())
+    assert counts == [64] * 10
+
+
+def test_an_error_of_the_queue_reaches_all_that_wait(clock: Clock) -> None:
+    """None waits for ever."""
+
+    async def broken(_seconds: float) -> None:
+        raise ZeroDivisionError("a bug")
+
+    limiter = RateLimiter.unlimited(clock=clock.epoch, sleep=broken)
+
+    async def play() -> list[BaseException | None]:
+        turns = (limiter.status_requests.turn(seconds) for seconds in (1.0, 2.0))
+        entering = (turn.__aenter__() for turn in turns)
+        return await asyncio.gather(*entering, return_exceptions=True)
+
+    assert [type(each) for each in asyncio.run(play())] == [ZeroDivisionError] * 2
+
+
 def test_no_limit_touches_nothing(tmp_path: Path) -> None:
     """A client or emulator without limits never waits and writes nothing."""
     budget = RateLimiter.unlimited()
@@ -396,7 +606,7 @@ def test_no_limit_touches_nothing(tmp_path: Path) -> None:
     async def play() -> None:
         for line in (budget.new_tasks, budget.status_requests):
             for _ in range(200):
-                await line.wait()
+                await take_turn(line)
             await line.hold_back(None)
 
     asyncio.run(play())
@@ -419,7 +629,7 @@ def test_at_exit_nothing_waits(kernel: NewKernel, monkeypatch: pytest.MonkeyPatc
 def test_the_file_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a path the file is in the user's state directory, for all folders of clips."""
     monkeypatch.setattr(platformdirs, "user_state_path", lambda name: tmp_path / name)
-    asyncio.run(RateLimiter(ACCOUNT).new_tasks.wait())
+    asyncio.run(take_turn(RateLimiter(ACCOUNT).new_tasks))
     assert (tmp_path / "kling_nb" / "rates.sqlite3").is_file()
 
 
