@@ -36,8 +36,8 @@ from kling_nb.kie.multipart import UPLOAD_FOLDER, MultipartUpload
 
 from . import urls, wire
 from .bodies import read_answer, read_number
-from .http import Progress
 from .network import Network, Transport, check_open, open_http
+from .progress import Progress
 from .rate_limit import RateLimiter
 from .urls import API_URL, UPLOAD_URL
 

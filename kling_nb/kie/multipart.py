@@ -18,7 +18,7 @@ import httpx
 
 from kling_nb.core.errors import MediaError
 
-from .http import Progress
+from .progress import Progress
 
 UPLOAD_FOLDER = "kling-nb"
 """Sent as `uploadPath`, without a slash at either end (source: D)."""
