@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,9 @@ async def fetch_clip(
 ) -> ClipFacts:
     """Download a clip to a temporary file beside its path, verify it and rename it.
 
+    If the connection breaks, the temporary file is left, so that the next call downloads only the
+    rest of it; `no_parts_left` deletes it in the end.
+
     Args:
         context: The parts of the session.
         job: Gets the progress.
@@ -70,15 +74,30 @@ async def fetch_clip(
         job.enter(Downloading(record.task_id, received, total))
 
     try:
-        await context.clips.download(url, part, progress)
-        return await in_thread(_settle_file, part, target, _asked_s(record), accept_odd)
+        received = await context.clips.download(url, part, progress)
+        return await in_thread(
+            _settle_file, part, target, received.sha256, _asked_s(record), accept_odd
+        )
     except OSError as error:
         raise LedgerError(
             f"The clip of job {record.id} cannot be written to {folder}: {error.strerror}. Make "
             f"room, then `%kling resume {record.id}`: it costs nothing."
         ) from None
     finally:
-        await in_thread(part.unlink, missing_ok=True)
+        if part not in context.clips.unfinished:
+            await in_thread(part.unlink, missing_ok=True)
+
+
+@asynccontextmanager
+async def no_parts_left(context: Context, record: JobRecord) -> AsyncIterator[None]:
+    """Delete the unfinished downloads of a job at the end of the block."""
+    try:
+        yield
+    finally:
+        stem, unfinished = clip_path(context, record).stem, context.clips.unfinished
+        for part in [each for each in unfinished if each.stem.startswith(stem)]:
+            del unfinished[part]
+            await in_thread(part.unlink, missing_ok=True)
 
 
 def clip_path(context: Context, record: JobRecord, place: int = 0) -> Path:
@@ -87,13 +106,15 @@ def clip_path(context: Context, record: JobRecord, place: int = 0) -> Path:
     return further_path(own, place) if place else own
 
 
-def _settle_file(part: Path, target: Path, asked_s: float | None, accept_odd: bool) -> ClipFacts:
+def _settle_file(
+    part: Path, target: Path, sha256: str, asked_s: float | None, accept_odd: bool
+) -> ClipFacts:
     """Verify a downloaded file and rename it.
 
     A clip of another duration than requested is paid nevertheless: after some attempts it is kept,
     since the card shows what was measured.
     """
-    facts = clips.probe_clip(part)
+    facts = clips.probe_clip(part, sha256)
     if asked_s is not None and not accept_odd:
         clips.check_clip(facts, asked_s)
     with part.open("rb+") as file:

@@ -45,7 +45,7 @@ from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import in_thread
 from .context import Context
-from .download import clip_path, fetch_clip
+from .download import clip_path, fetch_clip, no_parts_left
 from .job import Job
 from .job_from_record import clip_of, error_of, state_of
 from .upload_inputs import is_about_media
@@ -85,7 +85,8 @@ class Poller:
             if record.stage is Stage.ACCEPTED:
                 record = await self._poll_until_over(record)
             if record.stage is Stage.SUCCEEDED:
-                record = await self._save(record)
+                async with no_parts_left(self.context, record):
+                    record = await self._save(record)
             if record.stage is Stage.FAILED and is_about_media(record.reason):
                 await self.context.uploads.forget(record)
             self.report_end(record)

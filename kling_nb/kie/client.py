@@ -13,7 +13,7 @@ import json
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,8 +36,8 @@ from kling_nb.kie.multipart import UPLOAD_FOLDER, MultipartUpload
 
 from . import urls, wire
 from .bodies import read_answer, read_number
-from .http import Progress
 from .network import Network, Transport, check_open, open_http
+from .progress import Progress, ProgressReport
 from .rate_limit import RateLimiter, Turn
 from .urls import API_URL, UPLOAD_URL
 
@@ -196,7 +196,7 @@ class Client:
         """
         upload = MultipartUpload(content, file_name, mime_type, sha256)
         url = f"{self.upload_url}{urls.UPLOAD_PATH}"
-        pack = partial(upload.packed, self._http, url, progress)
+        pack = partial(upload.packed, self._http, url, ProgressReport(progress))
         return await self._upload(pack, upload.size_bytes)
 
     async def upload_base64(self, content: bytes, file_name: str) -> str:
@@ -226,21 +226,21 @@ class Client:
         body = {**source, "uploadPath": UPLOAD_FOLDER, "fileName": file_name}
         url = f"{self.upload_url}{path}"
 
-        def pack() -> AbstractContextManager[httpx.Request]:
+        def pack() -> AbstractAsyncContextManager[httpx.Request]:
             return nullcontext(self._http.build_request("POST", url, json=body))
 
         return await self._upload(pack, len(source.get("base64Data", "")))
 
     async def _upload(
-        self, pack: Callable[[], AbstractContextManager[httpx.Request]], size_bytes: int
+        self, pack: Callable[[], AbstractAsyncContextManager[httpx.Request]], size_bytes: int
     ) -> str:
         """Send an upload, built anew for each attempt, and return the URL of the file."""
         within_s = self._network.limits.transfer_s(size_bytes)
         async for attempt in stamina.retry_context(
             on=_wait_before_repeat, attempts=4, timeout=300.0
         ):
-            with attempt, pack() as request:
-                async with self._upload_turn:
+            with attempt:
+                async with self._upload_turn, pack() as request:
                     answer = await self._send(self._http, request, within_s)
                     return wire.parse_uploaded(answer)
         raise AssertionError("unreachable: retry_context returns or raises")

@@ -7,9 +7,8 @@ time and size.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +23,12 @@ from kling_nb.core.errors import (
     ServiceError,
     Unreachable,
 )
-from kling_nb.core.files import new_file
 
 from .bodies import Limits, announced_bytes, read_excerpt, read_pieces
 from .network import Network, Transport, check_open, open_http
 from .pages import page_text
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes so far and the total; the total is None if the server does not give it."""
+from .part_file import PartFile
+from .progress import Progress, ProgressReport
 
 _IN_FLIGHT = 4
 _CLIP_LIMIT_BYTES = 2_000_000_000
@@ -44,7 +41,6 @@ class Received:
 
     size_bytes: int
     sha256: str
-    mime_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +70,31 @@ class Downloader:
         )
         # Requests queue here: httpx's pool becomes very slow when many wait for it.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
+        self.unfinished: dict[Path, PartFile] = {}
+        """Files that the next download to their path continues."""
 
     async def download(self, url: str, path: Path, progress: Progress | None = None) -> Received:
         """Fetch a file without the key and write it to `path`.
+
+        Call it again after an `Unreachable`: it continues the file if the server supports that.
 
         Raises:
             Unreachable: The connection broke, the transfer took too long, or the file is
                 shorter than its Content-Length.
             ServiceError: HTTP status other than 200, e.g. 404 for a result that has expired.
         """
-        digest = hashlib.sha256()
-        received = 0
-        async with self._turn, self._transfer(url, _CLIP_LIMIT_BYTES) as transfer:
-            total = announced_bytes(transfer.response)
-            with new_file(path) as file:
-                async for piece in transfer.pieces():
-                    await asyncio.to_thread(file.write, piece)
-                    digest.update(piece)
-                    received += len(piece)
-                    if progress is not None:
-                        progress(received, total)
-        if total is not None and received != total:
-            raise AnswerLost(f"{received:,} of {total:,} bytes arrived")
-        mime_type = transfer.response.headers.get("content-type", "").partition(";")[0]
-        return Received(received, digest.hexdigest(), mime_type.strip().lower())
+        report = ProgressReport(progress)
+        async with self._turn:
+            part = self.unfinished.pop(path, None)
+            if part is None or part.url != url:
+                part = PartFile(url, path)
+            try:
+                while not await self._receive(part, report):
+                    part = PartFile(url, path)
+            except (Unreachable, ServiceError):
+                self.unfinished[path] = part
+                raise
+        return Received(part.size_bytes, part.sha256)
 
     async def fetch(self, url: str, max_bytes: int) -> Fetched:
         """Fetch the content of a URL that the user gave, once and without the key.
@@ -119,14 +116,39 @@ class Downloader:
         """Close all connections."""
         await self._http.aclose()
 
+    async def _receive(self, part: PartFile, report: ProgressReport) -> bool:
+        """Receive what a file lacks; return False if it must begin again.
+
+        Raises:
+            AnswerLost: The file is still shorter than its Content-Length.
+        """
+        range_headers = await part.range_headers()
+        async with self._transfer(part.url, _CLIP_LIMIT_BYTES, range_headers) as transfer:
+            response = transfer.response
+            if response.status_code != 200 and not part.is_continued_by(response):
+                return False
+            async with part.receiving(response):
+                received_bytes = part.size_bytes
+                async for piece in transfer.pieces():
+                    await part.write(piece)
+                    received_bytes += len(piece)
+                    report.reach(received_bytes, part.total_bytes)
+        if part.total_bytes not in (None, part.size_bytes):
+            raise AnswerLost(f"{part.size_bytes:,} of {part.total_bytes:,} bytes arrived")
+        return True
+
     @asynccontextmanager
-    async def _transfer(self, url: str, max_bytes: int) -> AsyncIterator[Transfer]:
+    async def _transfer(
+        self, url: str, max_bytes: int, range_headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Transfer]:
+        """Send a GET and yield its answer: a 200, for a range also a 206 or a 416."""
+        allowed = (200, 206, 416) if range_headers else (200,)
         check_open(self._http)
         try:
             async with asyncio.timeout(self._limits.transfer_s(0)) as deadline:
-                response, is_local = await self._open(url)
+                response, is_local = await self._open(url, range_headers)
                 async with aclosing(response):
-                    if response.status_code != 200:
+                    if response.status_code not in allowed:
                         raise await self._refusal(response, url)
                     yield Transfer(response, is_local, max_bytes, self._limits, deadline)
         except httpx.InvalidURL as error:
@@ -139,12 +161,14 @@ class Downloader:
                 "try again later"
             ) from None
 
-    async def _open(self, url: str) -> tuple[httpx.Response, bool]:
+    async def _open(
+        self, url: str, headers: Mapping[str, str] | None
+    ) -> tuple[httpx.Response, bool]:
         """Follow redirects; return the answer, and whether it is from a local network.
 
         A page on the internet must not redirect to a local address: its content would be uploaded.
         """
-        request = self._http.build_request("GET", url)
+        request = self._http.build_request("GET", url, headers=headers)
         may_be_local = is_local_host(request.url.host)
         for hop in range(_MAX_REDIRECTS):
             if is_local_host(request.url.host) and not may_be_local:

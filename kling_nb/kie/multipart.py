@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from io import BytesIO, FileIO
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import httpx
 
 from kling_nb.core.errors import MediaError
 
-from .http import Progress
+from .progress import ProgressReport
 
 UPLOAD_FOLDER = "kling-nb"
 """Sent as `uploadPath`, without a slash at either end (source: D)."""
+_BLOCK_BYTES = 1_048_576
+"""What a worker thread reads and hashes at a time."""
+_PIECE_BYTES = 262_144
+"""What is sent at a time: 1 MB would be no faster, and httpx allows 30 s for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class MultipartUpload:
     name: str
     mime_type: str
     sha256: str = ""
-    """The expected hash of the content; empty for no check."""
+    """The expected hash of a file; empty for no check."""
 
     @property
     def size_bytes(self) -> int:
@@ -45,72 +49,116 @@ class MultipartUpload:
         except OSError:
             return 0
 
-    @contextmanager
-    def packed(
-        self, http: httpx.AsyncClient, url: str, progress: Progress | None
-    ) -> Iterator[httpx.Request]:
+    @asynccontextmanager
+    async def packed(
+        self, http: httpx.AsyncClient, url: str, report: ProgressReport
+    ) -> AsyncIterator[httpx.Request]:
         """Yield the upload request, which can be sent once, and keep the file open.
 
         Raises:
             MediaError: The file cannot be read, or has changed.
         """
-        with self._opened() as file:
-            multipart = http.build_request(
-                "POST",
-                url,
-                data={"uploadPath": UPLOAD_FOLDER, "fileName": self.name},
-                files={"file": (self.name, file, self.mime_type)},
-            )
-            names = ("content-type", "content-length")
+        empty = http.build_request(
+            "POST",
+            url,
+            data={"uploadPath": UPLOAD_FOLDER, "fileName": self.name},
+            files={"file": (self.name, b"", self.mime_type)},
+        )
+        # The file is the last field: its content belongs before the last boundary.
+        head, boundary, end = empty.read().rpartition(b"\r\n--")
+        tail = boundary + end
+        async with self._opened() as (size_bytes, blocks):
+            total = len(head) + size_bytes + len(tail)
             yield http.build_request(
                 "POST",
                 url,
-                headers={name: multipart.headers[name] for name in names},
-                content=self._pieces(multipart, progress),
+                headers={
+                    "content-type": empty.headers["content-type"],
+                    "content-length": str(total),
+                },
+                content=_report(_split(head, blocks, tail), total, report),
             )
 
-    def _opened(self) -> BinaryIO:
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        """Yield the size of the content and its blocks."""
         if isinstance(self.content, bytes):
-            return BytesIO(self.content)
+            yield len(self.content), _only(self.content)
+            return
         try:
-            return cast("BinaryIO", _CheckedFile(self.content, self.sha256))
+            file = _CheckedFile(self.content, self.sha256)
         except OSError as error:
             raise MediaError(
                 f"{self.content.name}: cannot be read ({error.strerror}); select the file again"
             ) from None
-
-    async def _pieces(
-        self, multipart: httpx.Request, progress: Progress | None
-    ) -> AsyncIterator[bytes]:
-        """Yield the body in pieces and report the progress after each."""
-        pieces = iter(cast("httpx.SyncByteStream", multipart.stream))
-        total, sent = int(multipart.headers["content-length"]), 0
-        # In a worker thread: the disk may be slow.
-        while piece := await asyncio.to_thread(next, pieces, b""):
-            yield piece
-            sent += len(piece)
-            if progress is not None:
-                progress(sent, total)
+        try:
+            yield file.size_bytes, file.blocks()
+        finally:
+            await file.aclose()
 
 
-class _CheckedFile(FileIO):
-    """A file that is read once, and whose hash is checked at its end."""
+class _CheckedFile:
+    """A file that is read once, ahead in a worker thread, and whose hash is checked at its end."""
 
     def __init__(self, path: Path, sha256: str) -> None:
-        super().__init__(path)
+        self._path = path
+        self._file = FileIO(path)
+        self.size_bytes = os.fstat(self._file.fileno()).st_size
         self._sha256 = sha256
         self._digest = hashlib.sha256()
+        self._reading: asyncio.Future[bytes] | None = None
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next piece; empty at the end.
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """Yield the content.
 
         Raises:
             MediaError: At the end, if the hash differs.
         """
-        piece = super().read(size) or b""
-        self._digest.update(piece)
-        if not piece and self._sha256 and self._digest.hexdigest() != self._sha256:
+        while block := await asyncio.shield(self._reading or self._read_ahead()):
+            self._read_ahead()
+            yield block
+
+    async def aclose(self) -> None:
+        """Close the file, after a worker thread that still reads it."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+            self._reading.exception()  # so that asyncio does not log it as never retrieved
+        self._file.close()
+
+    def _read_ahead(self) -> asyncio.Future[bytes]:
+        self._reading = asyncio.get_running_loop().run_in_executor(None, self._read)
+        return self._reading
+
+    def _read(self) -> bytes:
+        left_bytes = self.size_bytes - self._file.tell()  # it may grow meanwhile
+        block = self._file.read(min(_BLOCK_BYTES, left_bytes))
+        self._digest.update(block)
+        if not block and self._sha256 not in ("", self._digest.hexdigest()):
             raise MediaError(
-                f"{Path(str(self.name)).name}: changed before it was uploaded; run the cell again"
+                f"{self._path.name}: changed before it was uploaded; run the cell again"
             )
-        return piece
+        return block
+
+
+async def _only(block: bytes) -> AsyncIterator[bytes]:
+    yield block
+
+
+async def _split(head: bytes, blocks: AsyncIterator[bytes], tail: bytes) -> AsyncIterator[bytes]:
+    """Yield the parts of a body in pieces."""
+    yield head
+    async for block in blocks:
+        for begin in range(0, len(block), _PIECE_BYTES):
+            yield block[begin : begin + _PIECE_BYTES]
+    yield tail
+
+
+async def _report(
+    pieces: AsyncIterator[bytes], total_bytes: int, report: ProgressReport
+) -> AsyncIterator[bytes]:
+    """Yield the pieces, and report each after it was sent."""
+    sent_bytes = 0
+    async for piece in pieces:
+        yield piece
+        sent_bytes += len(piece)
+        report.reach(sent_bytes, total_bytes)

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import cast
 from urllib.request import getproxies, proxy_bypass
 
@@ -39,6 +39,8 @@ Transport = httpx.AsyncBaseTransport
 _USER_AGENT = f"kling_nb/{__version__}"
 """A bare library User-Agent gets 403 `error code: 1010` (source: C)."""
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+_CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+"""Variables of the environment that an SSL context depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class Network:
     def certificates(self) -> ssl.SSLContext:
         """Trust the certificates of SSL_CERT_FILE or SSL_CERT_DIR, else those of certifi.
 
+        Every client of the process with the same settings gets the same context.
+
         Raises:
             ConfigurationError: They cannot be read; the message names the variable.
         """
@@ -123,7 +127,7 @@ class Network:
         if path and not (os.path.isfile if name == "SSL_CERT_FILE" else os.path.isdir)(path):
             raise ConfigurationError(f"{name}: {path!r} does not exist; correct or unset it")
         try:
-            return httpx.create_ssl_context()
+            return _trusting_context(*map(os.environ.get, _CERTIFICATE_SETTINGS))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
         names = [each for each in (name, "SSLKEYLOGFILE") if os.environ.get(each)]
@@ -212,11 +216,24 @@ class _Router(httpx.AsyncBaseTransport):
     def _open(self, scheme: str, proxy: _Proxy | None) -> httpx.AsyncHTTPTransport:
         if proxy is not None:
             return proxy.open(self._network.certificates, self._limits)
-        # Plain http must work if the certificates of the environment are missing: it gets a bare
-        # context, which trusts none.
-        bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        verify = bare if scheme == "http" else self._network.certificates
+        # Plain http must work if the certificates of the environment are missing.
+        verify = _bare_context() if scheme == "http" else self._network.certificates
         return httpx.AsyncHTTPTransport(verify=verify, limits=self._limits)
+
+
+@cache
+def _trusting_context(*_settings: str | None) -> ssl.SSLContext:
+    """Return the SSL context for these values of `_CERTIFICATE_SETTINGS`.
+
+    Loading the certificates takes about 26 ms, which would stop the event loop.
+    """
+    return httpx.create_ssl_context()
+
+
+@cache
+def _bare_context() -> ssl.SSLContext:
+    """Return an SSL context that trusts no certificate."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def open_http(

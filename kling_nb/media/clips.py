@@ -58,11 +58,15 @@ _Encoder = Callable[[Any], "Sequence[Packet[Any]]"]
 """Takes a decoded frame, or None at the end; returns the packets to write."""
 
 
-def probe_clip(path: Path) -> ClipFacts:
+def probe_clip(path: Path, sha256: str = "") -> ClipFacts:
     """Measure a clip's file.
 
     Decodes the first and the last frames, to detect a file with a complete header and a missing
     end.
+
+    Args:
+        path: The file.
+        sha256: Its hash, if known; else the file is read for it.
 
     Raises:
         MediaError: It is not a playable MP4 or WebM.
@@ -85,7 +89,7 @@ def probe_clip(path: Path) -> ClipFacts:
             video_codec=_codec_name(stream),
             audio_codec=next(map(_codec_name, container.streams.audio), ""),
             size_bytes=path.stat().st_size,
-            sha256=content_hash(path),
+            sha256=sha256 or content_hash(path),
         )
 
 

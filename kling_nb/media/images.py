@@ -11,6 +11,7 @@ import hashlib
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +31,7 @@ _THUMBNAIL_PX: Final = (240, 160)
 _THUMBNAIL_BYTES: Final = 12_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageInput:
     """An image as it is uploaded."""
 
@@ -60,7 +61,7 @@ class ImageInput:
         """Return the size of the upload."""
         return len(self.content)
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Return the hash of the upload."""
         return hashlib.sha256(self.content).hexdigest()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -32,6 +31,7 @@ _SUFFIXES: Final = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",
 }
+_BLOCK_BYTES: Final = 1_048_576
 _LOG: Final = logging.getLogger("kling_nb")
 
 
@@ -136,9 +136,12 @@ def write_whole(path: Path, content: bytes | Path, sha256: str = "") -> None:
         if isinstance(content, bytes):
             write_new(part, content)
         else:
+            digest = hashlib.sha256()
             with content.open("rb") as source, new_file(part) as target:
-                shutil.copyfileobj(source, target)
-            if content_hash(part) != sha256:
+                while block := source.read(_BLOCK_BYTES):
+                    target.write(block)
+                    digest.update(block)
+            if digest.hexdigest() != sha256:
                 raise OSError(f"{content} has changed")
         part.replace(path)
     finally:

@@ -276,11 +276,14 @@ def test_a_task_given_up_by_the_service(world: World) -> None:
 
 
 def test_a_cut_download_comes_whole(world: World) -> None:
-    """Fetched again from the start; no half file is seen under the clip's name."""
+    """Each time only the rest is downloaded; no half file is seen under the clip's name."""
     world.account.inject("download-cut", times=3)
     job = world.submit()
     world.follow(job)
     clip = job.result(0)
+    ranges = [each.headers.get("range") for each in world.wire.requests if "/k/" in each.url.path]
+    begins = [0, *(round(clip.facts.size_bytes * share) for share in (1 / 2, 3 / 4, 7 / 8))]
+    assert [int(each[6:-1]) if each else 0 for each in ranges] == pytest.approx(begins, abs=2)
     assert clips.probe_clip(clip.path).sha256 == clip.facts.sha256
     assert world.waits[-3:] == [1, 2, 4]
     assert world.files() == [clip.path.name]
@@ -334,6 +337,25 @@ def test_a_disk_that_refuses(world: World, monkeypatch: pytest.MonkeyPatch, code
     assert (row.stage, row.owner) == (Stage.SUCCEEDED, "")
     assert isinstance(job.state, Detached)
     assert "Make room" in job.state.reason
+    assert world.files() == []
+
+
+def test_no_part_is_left_when_following_stops_after_a_cut(world: World) -> None:
+    """What would have been continued is deleted."""
+    world.account.inject("download-cut", times=9)
+    job = world.submit()
+
+    async def stop_later(seconds: float) -> None:
+        if [name for name in world.files() if name.endswith(".part")]:
+            raise asyncio.CancelledError
+        await world.sleep(seconds)
+
+    async def leave() -> None:
+        going = asyncio.ensure_future(Poller(world.context_with(sleep=stop_later), job, 8.0).run())
+        await asyncio.wait([going])
+        assert going.cancelled()
+
+    asyncio.run(leave())
     assert world.files() == []
 
 

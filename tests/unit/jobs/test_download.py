@@ -17,18 +17,21 @@ from kling_nb.jobs.job import Job
 from kling_nb.kie.http import Progress, Received
 from tests.support.service import World
 
+HASH = "5d" * 32
+
 
 class FakeDownloader:
     """A fetcher that has one file."""
 
     def __init__(self, content: bytes | OSError) -> None:
         self.content = content
+        self.unfinished: dict[Path, object] = {}
 
     async def download(self, url: str, path: Path, progress: Progress) -> Received:
         """Put the file there, or fail as a disk does."""
         size_bytes = self.put(path)
         progress(size_bytes, None)
-        return Received(size_bytes, "", "video/mp4")
+        return Received(size_bytes, HASH)
 
     def put(self, path: Path) -> int:
         """The file, or the half of it that a full disk takes."""
@@ -54,6 +57,11 @@ def test_a_clip_takes_its_place(world: World, clip_path: Path) -> None:
     assert Path(facts.path).read_bytes() == clip_path.read_bytes()
     assert Path(facts.path).with_suffix(".jpg").is_file()
     assert world.files() == [Path(facts.path).name]
+
+
+def test_a_clip_is_hashed_once(world: World, clip_path: Path) -> None:
+    """The hash of the download is saved; the file is not read for it."""
+    assert fetch(world, clip_path.read_bytes(), odd=True).sha256 == HASH
 
 
 def test_it_is_on_the_disk_before_it_has_its_name(

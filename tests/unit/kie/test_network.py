@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import certifi
 import httpx
 import pytest
 
@@ -187,6 +189,34 @@ def test_the_doctor_names_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_network().message == "no proxy"
     monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080")
     assert check_network().message == "through proxy.example:8080 (HTTPS_PROXY)"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_ssl_context_is_built_once(
+    scheme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """For all clients and all connections of a process: it takes longer than a request."""
+    certificates = shutil.copy(certifi.where(), tmp_path / "own.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates))
+    built: list[object] = []
+    create = ssl.SSLContext.__new__
+
+    def count(kind: type[ssl.SSLContext], *given: Any) -> ssl.SSLContext:
+        built.append(kind)
+        return create(kind, *given)
+
+    monkeypatch.setattr(ssl.SSLContext, "__new__", count)
+
+    async def play() -> None:
+        async with serving([]) as port:
+            url = f"{scheme}://127.0.0.1:{port}"
+        for client in [Client(Key(KEY), api_url=url) for _ in range(2)]:
+            await client.create_task({"model": "m", "input": {}})
+            await client.create_task({"model": "m", "input": {}})
+            await client.aclose()
+
+    asyncio.run(play())
+    assert len(built) <= 1
 
 
 # --- messages ----------------------------------------------------------------------------------

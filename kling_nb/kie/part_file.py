@@ -1,0 +1,163 @@
+"""The file of a download: write and hash it in a worker thread, and continue it after a cut.
+
+A file is continued only in the process that wrote it: the server's validator and the hash of what
+is on disk are kept in memory. Must not send requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from io import BufferedWriter
+from pathlib import Path
+
+import httpx
+
+from kling_nb.core.files import new_file
+
+from .bodies import announced_bytes
+
+_BLOCK_BYTES = 1_000_000
+"""What a worker thread writes and hashes at a time. To start one takes longer than to write the
+64 kB that arrive at once."""
+_STRONG_DATE_AGE = timedelta(seconds=60)
+"""Age at which a Last-Modified date is a strong validator. Source: RFC 7232, 2.2.2; its successor
+RFC 9110, 8.8.2.2, leaves the time to the client."""
+
+
+class PartFile:
+    """A file that one or more transfers fill.
+
+    Args:
+        url: The URL of the transfers.
+        path: The path of the file.
+    """
+
+    def __init__(self, url: str, path: Path) -> None:
+        self.url = url
+        self.path = path
+        self.size_bytes = 0
+        """What is on disk."""
+        self.total_bytes: int | None = None
+        """The size of the whole file; None if the server does not give it."""
+        self._digest = hashlib.sha256()
+        self._validator = ""
+        self._file: BufferedWriter | None = None
+        self._block: list[bytes] = []
+        self._block_bytes = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of what is on disk, in hex."""
+        return self._digest.hexdigest()
+
+    async def range_headers(self) -> dict[str, str]:
+        """Return the headers of a request for the rest; none if only the whole file will do."""
+        if self._validator and self.size_bytes and await asyncio.to_thread(self._is_intact):
+            return {"Range": f"bytes={self.size_bytes}-", "If-Range": self._validator}
+        return {}
+
+    def is_continued_by(self, response: httpx.Response) -> bool:
+        """Return whether the body of a 206 answer is the rest of this file."""
+        begin, total = self.size_bytes, self.total_bytes or 0
+        return (
+            response.headers.get("content-range") == f"bytes {begin}-{total - 1}/{total}"
+            and announced_bytes(response) == total - begin
+            and response.headers.get("etag", self._validator) == self._validator
+        )
+
+    @asynccontextmanager
+    async def receiving(self, response: httpx.Response) -> AsyncIterator[None]:
+        """Accept the body of an answer by `write`; all of it is on disk at the end of the block.
+
+        The body of a 206 answer continues the file, that of any other begins it again.
+        """
+        if response.status_code != 206:
+            self._begin(response)
+        try:
+            await self._flush()  # creates the file
+            yield
+        finally:
+            try:
+                await self._flush()
+            finally:
+                await asyncio.to_thread(self._close)
+
+    async def write(self, piece: bytes) -> None:
+        """Write a piece, together with the next ones; waits while the disk is slower."""
+        self._block.append(piece)
+        self._block_bytes += len(piece)
+        if self._block_bytes >= _BLOCK_BYTES:
+            await self._write_block()
+
+    async def _flush(self) -> None:
+        await self._write_block()
+        await self._end_writing()
+
+    async def _write_block(self) -> None:
+        """Begin to write the pieces so far; meanwhile the next ones arrive."""
+        await self._end_writing()
+        block, self._block, self._block_bytes = self._block, [], 0
+        loop = asyncio.get_running_loop()
+        self._writing = loop.run_in_executor(None, self._append, block)
+
+    async def _end_writing(self) -> None:
+        """Wait for the worker thread; also if cancelled, since the thread cannot be stopped.
+
+        Raises:
+            OSError: The block could not be written.
+        """
+        if self._writing is None:
+            return
+        try:
+            await asyncio.wait([self._writing])
+        except asyncio.CancelledError:
+            await asyncio.wait([self._writing])
+            raise
+        self._writing.result()
+
+    def _begin(self, response: httpx.Response) -> None:
+        self.size_bytes, self._digest = 0, hashlib.sha256()
+        self.total_bytes = announced_bytes(response)
+        self._validator = _strong_validator(response.headers) if self.total_bytes else ""
+
+    def _open(self) -> BufferedWriter:
+        return self.path.open("ab") if self.size_bytes else new_file(self.path)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _append(self, block: list[bytes]) -> None:
+        self._file = self._file or self._open()
+        content = b"".join(block)
+        self._file.write(content)
+        self._digest.update(content)
+        self.size_bytes += len(content)
+
+    def _is_intact(self) -> bool:
+        """Return whether the file has the content that was written."""
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").digest() == self._digest.digest()
+        except OSError:
+            return False
+
+
+def _strong_validator(headers: httpx.Headers) -> str:
+    """Return the value of If-Range for a file; empty if none is allowed (RFC 9110, 13.1.5)."""
+    etag: str = headers.get("etag", "")
+    modified: str = headers.get("last-modified", "")
+    if etag:
+        return etag if etag.startswith('"') and etag.isascii() else ""
+    with suppress(ValueError, TypeError, OverflowError):
+        age = parsedate_to_datetime(headers.get("date", "")) - parsedate_to_datetime(modified)
+        if age >= _STRONG_DATE_AGE and modified.isascii():
+            return modified
+    return ""
