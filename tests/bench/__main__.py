@@ -30,7 +30,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "jobs": jobs_at_once.measure_many,
     "jobs-with-clips": jobs_at_once.measure_many_with_clips,
     "cpu": jobs_at_once.measure_cpu,
-    "notice": polling.measure_notice,
+    "polling": polling.measure_polling,
     "schedule": schedule.measure_schedule,
     "download": transfers.measure_download,
     "upload": transfers.measure_upload,
@@ -40,7 +40,6 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "kernel": free_kernel.measure_kernel,
     "emulator-clips": emulator.measure_clips,
     "emulator-answer": emulator.measure_answer,
-    "rate-limit": polling.measure_rate_limit,
 }
 """By name: a measurement, which takes whether it is done with small numbers."""
 

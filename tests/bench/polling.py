@@ -41,9 +41,16 @@ FULL = Load(60, 12, 20, (8.0, 20.0), (20, 10.0))
 SMALL = Load(5, 2, 5, (0.3, 0.6), (5, 1.0))
 
 
-def measure_notice(small: bool) -> list[Figure]:
-    """Measure 60 jobs with 20 past durations, and jobs that are each the first ever."""
+def measure_polling(small: bool) -> list[Figure]:
+    """Measure both at the same time: they mostly wait."""
     load = SMALL if small else FULL
+    with ThreadPoolExecutor() as threads:
+        limited = threads.submit(measure_rate_limit, load)
+        return measure_notice(load) + limited.result()
+
+
+def measure_notice(load: Load) -> list[Figure]:
+    """Measure 60 jobs with 20 past durations, and jobs that are each the first ever."""
     with ThreadPoolExecutor() as threads:
         running = [
             threads.submit(measure_tasks, client, jobs, load.ends_s)
@@ -66,9 +73,8 @@ def measure_notice(small: bool) -> list[Figure]:
     return figures
 
 
-def measure_rate_limit(small: bool) -> list[Figure]:
+def measure_rate_limit(load: Load) -> list[Figure]:
     """Measure 20 jobs at a service that allows 20 requests in 10 s, whatever they are."""
-    load = SMALL if small else FULL
     with serve_stand_in(
         "--ends", *load.ends_s, "--limit", *load.limit, "--latency", 0.05, "--fail"
     ) as service:

@@ -14,9 +14,9 @@ FIGURES = {
     "jobs": 6,
     "jobs-with-clips": 6,
     "cpu": 2,
-    "notice": 4,
+    "polling": 7,
     "schedule": 2,
-    "download": 3,
+    "download": 4,
     "upload": 1,
     "memory": 2,
     "ledger": 4,
@@ -24,7 +24,6 @@ FIGURES = {
     "kernel": 3,
     "emulator-clips": 2,
     "emulator-answer": 1,
-    "rate-limit": 3,
 }
 """How many figures a part gives."""
 
