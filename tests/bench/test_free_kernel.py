@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from PIL import Image
 
 from tests.kernel.kernels import Kernel, environment, open_kernel
 from tests.support.service import serve
+
+from .free_kernel import answer_s
 
 pytestmark = pytest.mark.kernel
 
@@ -59,13 +60,3 @@ def test_fifty_running_jobs_leave_the_kernel_free(kernel: Kernel) -> None:
     assert running.strip() == str(JOBS)
     print(f"a trivial cell: {1000 * alone_s:.2f} ms alone, {1000 * busy_s:.2f} ms with {JOBS} jobs")
     assert busy_s <= MOST * alone_s
-
-
-def answer_s(kernel: Kernel) -> float:
-    """How long a trivial cell takes from its request to its answer."""
-    begun = time.perf_counter()
-    request = kernel.client.execute("1", silent=True)
-    while True:
-        reply = kernel.client.get_shell_msg(timeout=30)
-        if reply["parent_header"].get("msg_id") == request:
-            return time.perf_counter() - begun

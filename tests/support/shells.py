@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from kling_nb.display.front_end import FrontEnd
+if TYPE_CHECKING:  # `tests/bench/start_up` times the package's first import
+    from kling_nb.display.front_end import FrontEnd
 
 PATIENCE_S = 20.0
 

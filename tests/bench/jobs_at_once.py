@@ -1,0 +1,175 @@
+"""Many jobs at once: how many end in time, and what they cost, beside the OpenAI SDK.
+
+Both clients are processes of their own and use the same stand-in, one after the other; the 200 jobs
+for the cost of one job run beside each other. The durations of past jobs are in the ledger. Without
+the clip means that the tasks end as failed: there is nothing to fetch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from operator import itemgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.support.stand_in import serve_stand_in
+
+from .figures import Figure, at_least, at_most
+from .processes import measure_usage, peak_mb, run_fresh, wait_until_done
+from .samples import open_live, spread, write_clip
+
+SDK = "openai SDK"
+THREADS = 32
+CLIP_BYTES = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many jobs, and how long their tasks take in seconds."""
+
+    jobs: int
+    ends_s: tuple[float, float]
+    patience_s: float
+    """What has not ended by then is not waited for."""
+
+
+MANY, FEW = Load(2_000, (20.0, 30.0), 75.0), Load(200, (20.0, 30.0), 75.0)
+SMALL = Load(10, (0.2, 0.4), 60.0)
+
+
+def measure_many(small: bool, with_clip: bool = False) -> list[Figure]:
+    """Measure 2,000 jobs at once without the clip."""
+    load = SMALL if small else MANY
+    with TemporaryDirectory() as folder:
+        ours, service = measure_client(run_kling, load, Path(folder, "ours"), with_clip)
+        theirs, _ = measure_sdk(load, Path(folder, "theirs"), with_clip)
+    name = f"{load.jobs:,} jobs at once {'with 300 kB clips' if with_clip else 'without the clip'}"
+    ideal = f"ideal: the longest task ({SDK} {theirs['wall_s']:.1f} s)" if theirs else "ideal"
+    bounds = (1.6, 1.2) if with_clip else (1.15, 0.5)
+    time_goal, cpu_goal = (at_most(bound, "ratio") for bound in bounds)
+    peak = itemgetter("peak_mb")
+    return [
+        Figure(f"{name}: done", ours["done"], "", SDK, theirs.get("done"), at_least(load.jobs)),
+        Figure(f"{name}: time", ours["wall_s"], "s", ideal, load.ends_s[1], time_goal),
+        Figure(f"{name}: accepted", ours["accepted_s"], "s"),
+        Figure(f"{name}: CPU a job", cpu_ms(ours), "ms", *beside(theirs, cpu_ms), cpu_goal),
+        Figure(f"{name}: peak", peak(ours), "MB", *beside(theirs, peak), at_most(150)),
+        Figure(f"{name}: CPU of the stand-in", service["cpu_s"], "s"),
+    ]
+
+
+def measure_many_with_clips(small: bool) -> list[Figure]:
+    """Measure 2,000 jobs at once with their clips."""
+    return measure_many(small, with_clip=True)
+
+
+def measure_cpu(small: bool) -> list[Figure]:
+    """Measure the CPU time of a job, with 200 at once."""
+    load, figures = SMALL if small else FEW, []
+    for with_clip, ratio in ((False, 0.4), (True, 1.0)):
+        with TemporaryDirectory() as folder, ThreadPoolExecutor() as threads:
+            ours = threads.submit(measure_client, run_kling, load, Path(folder, "ours"), with_clip)
+            theirs, _ = measure_sdk(load, Path(folder, "theirs"), with_clip)
+            used, _ = ours.result()
+        name = f"CPU a job, {load.jobs} at once, {'with' if with_clip else 'without'} the clip"
+        goal = at_most(ratio, "ratio")
+        figures.append(Figure(name, cpu_ms(used), "ms", *beside(theirs, cpu_ms), goal))
+    return figures
+
+
+def cpu_ms(figures: dict[str, Any]) -> float:
+    """Return the CPU milliseconds of a job that has ended."""
+    return 1000 * figures["cpu_s"] / max(figures["done"], 1)
+
+
+def beside(
+    theirs: dict[str, Any], value: Callable[[dict[str, Any]], float]
+) -> tuple[str, float | None]:
+    """Return label and value of the SDK's figure, or the reason why there is none."""
+    return (SDK, value(theirs)) if theirs else (f"{SDK}: `openai` is not installed", None)
+
+
+def measure_sdk(load: Load, folder: Path, with_clip: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Measure the OpenAI SDK; empty results if it is not installed."""
+    if find_spec("openai") is None:
+        return {}, {}
+    return measure_client(run_openai, load, folder, with_clip)
+
+
+def measure_client(
+    client: Callable[..., dict[str, Any]], load: Load, folder: Path, with_clip: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run a client with a stand-in of its own; return its figures and the service's report."""
+    folder.mkdir()
+    clip = write_clip(folder / "clip.mp4", CLIP_BYTES) if with_clip else None
+    options = ["--clip", clip] if clip else ["--fail"]
+    with serve_stand_in("--ends", *load.ends_s, *options) as service:
+        figures = run_fresh(client, service.url, load.jobs, load.ends_s, load.patience_s, with_clip)
+        return figures, service.report()
+
+
+def run_kling(
+    url: str, jobs: int, ends_s: tuple[float, float], patience_s: float, _with_clip: bool
+) -> dict[str, Any]:
+    """Make the jobs from threads, and wait until all have ended or time is up."""
+    session = open_live(url, spread(*ends_s))
+    ended, accepted_s = threading.Semaphore(0), [0.0] * jobs
+
+    def make(number: int) -> None:
+        job = session.text_to_video(f"Scene {number}")
+        accepted_s[number] = time.time()
+        job.add_done_callback(lambda _: ended.release())
+
+    with measure_usage() as usage:
+        threads = ThreadPoolExecutor(THREADS)
+        for number in range(jobs):
+            threads.submit(make, number)
+        done = wait_until_done(jobs, ended, patience_s)
+    return {
+        "done": done,
+        "wall_s": usage.wall_s,
+        "accepted_s": max(accepted_s) - usage.began_at,
+        "cpu_s": usage.cpu_s,
+        "peak_mb": peak_mb(),
+    }
+
+
+def run_openai(
+    url: str, jobs: int, _ends_s: tuple[float, float], patience_s: float, with_clip: bool
+) -> dict[str, Any]:
+    """Create, poll and, with the clip, fetch, as the SDK's documentation does it."""
+    from openai import AsyncOpenAI
+
+    warnings.simplefilter("ignore", DeprecationWarning)  # of the videos API
+    done = 0
+
+    async def make(client: Any, number: int) -> None:
+        nonlocal done
+        video = await client.videos.create(prompt=f"Scene {number}")
+        await client.videos.poll(video.id)
+        if with_clip:
+            content = await client.videos.download_content(video.id)
+            content.write_to_file(f"{number}.mp4")
+        done += 1
+
+    async def make_all() -> None:
+        async with AsyncOpenAI(api_key="sk-none", base_url=f"{url}/v1") as client:
+            running = [asyncio.ensure_future(make(client, number)) for number in range(jobs)]
+            await asyncio.wait(running, timeout=patience_s)
+
+    with measure_usage() as usage:
+        asyncio.run(make_all())
+    return {
+        "done": done,
+        "wall_s": usage.wall_s,
+        "cpu_s": usage.cpu_s,
+        "peak_mb": peak_mb(),
+    }

@@ -1,0 +1,117 @@
+"""What cells cost in a folder with many jobs, beside a folder with 100."""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from tests.support.stand_in import serve_stand_in
+
+from .figures import Figure, at_most
+from .processes import run_fresh
+from .samples import live_settings, write_clip, write_history
+from .start_up import measure_ms
+
+FEW = 100
+CELLS = 5
+PATIENCE_S = 60.0
+FILES = 24
+"""How many clips exist as files: the newest ones, which a gallery shows first."""
+
+
+def measure_ledger(small: bool) -> list[Figure]:
+    """Measure a new `%%kling` cell, the same again, and `%kling gallery`."""
+    few, some, many = (2, 5, 10) if small else (FEW, 5_000, 50_000)
+    with TemporaryDirectory() as place:
+        clip = write_clip(Path(place, "clip.mp4"), 300_000)
+        with serve_stand_in("--ends", 2, 2, "--clip", clip) as service:
+            times_ms = [run_fresh(time_cells, service.url, rows) for rows in (few, some, many)]
+    new, again, gallery = zip(*times_ms, strict=True)
+    cell, beside = f"`%%kling` with {many:,} rows", f"with {few:,} rows"
+    view, shown = "`%kling gallery`", (beside, gallery[0])
+    return [
+        Figure(f"{cell}: new", new[2], "ms", beside, new[0], at_most(1.5, "ratio")),
+        Figure(f"{cell}: again", again[2], "ms", beside, again[0], at_most(1.5, "ratio")),
+        Figure(f"{view}, {some:,} rows", gallery[1], "ms", *shown, at_most(150)),
+        Figure(f"{view}, {many:,} rows", gallery[2], "ms", *shown, at_most(300)),
+    ]
+
+
+def time_cells(url: str, rows: int) -> tuple[float, float, float]:
+    """Return the milliseconds of the three cells in a folder with so many saved clips.
+
+    The cells run again in another session, when their clips are saved.
+    """
+    import kling_nb
+    from tests.support.shells import open_shell
+
+    folder = Path("clips").absolute()
+    fill_folder(folder, rows)
+    kling_nb.configure(**live_settings(url, folder))
+    with open_shell("notebook") as shell:
+
+        def time_all(cells: Iterable[str]) -> float:
+            times = []
+            for cell in cells:
+                with measure_ms() as cell_ms:
+                    shell.run_cell(cell).raise_error()
+                times += cell_ms
+            return statistics.median(times)
+
+        shell.run_line_magic("load_ext", "kling_nb")
+        time_all(["%%kling\nThe first one loads modules"])
+        new = [f"%%kling\nScene {number}" for number in range(CELLS)]
+        new_ms = time_all(new)
+        session = kling_nb.default_session()
+        for record in session.jobs(CELLS + 1):
+            session.job(record.id).result(PATIENCE_S)
+        kling_nb.configure(**live_settings(url, folder))
+        return new_ms, time_all(new), time_all(["%kling gallery"] * 3)
+
+
+def fill_folder(folder: Path, rows: int) -> None:
+    """Make a folder with so many saved jobs: one by the ledger itself, the others as its copies."""
+    folder.mkdir()
+    clip, thumbnail = write_clip(folder / "past-0.mp4", 300_000), folder / "past-0.jpg"
+    Image.effect_noise((320, 180), 80).save(thumbnail, quality=30)
+    for number in range(1, FILES):
+        for source in (clip, thumbnail):
+            source.with_stem(f"past-{number}").write_bytes(source.read_bytes())
+    write_history(folder, [150.0], thumbnail.read_bytes())
+    with closing(sqlite3.connect(folder / "ledger.sqlite3")) as connection, connection:
+        copy_job(connection, rows - 1)
+
+
+def copy_job(connection: sqlite3.Connection, copies: int) -> None:
+    """Copy the only job of a ledger, in all its tables; each copy is a request of its own.
+
+    Its rows are found by `job_id`, or by `number`, the job's.
+    """
+    own = {
+        "number": "number + copy",
+        "id": "printf('%08x', copy)",
+        "job_id": "printf('%08x', copy)",
+        "fingerprint": "'copy ' || copy",
+        "task_id": "'copy ' || copy",
+        "clip": f"replace(clip, 'past-0', 'past-' || copy % {FILES})",
+    }
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    for (table,) in sorted(tables, key=lambda row: row[0] != "jobs"):
+        names = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+        if "job_id" in names and "number" in names:
+            names.remove("number")  # the row's own, which SQLite gives
+        if {"job_id", "number"} & set(names):
+            values = ", ".join(own.get(name, f'"{name}"') for name in names)
+            quoted = ", ".join(f'"{name}"' for name in names)
+            connection.execute(
+                f"WITH RECURSIVE copies (copy) AS (VALUES (1) UNION ALL SELECT copy + 1 FROM "
+                f"copies WHERE copy < ?) INSERT INTO {table} ({quoted}) "
+                f"SELECT {values} FROM copies, {table}",
+                (copies,),
+            )

@@ -1,0 +1,62 @@
+"""What a notebook waits for at its start, each in a fresh process: beside `import ipywidgets`."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .figures import Figure, at_most
+from .processes import run_fresh
+
+IPYWIDGETS = "import ipywidgets"
+
+
+def measure_start_up(small: bool) -> list[Figure]:
+    """Measure `%load_ext`, the session and the first panel, in this order in one process."""
+    repeats = 1 if small else 7
+    rounds = [(run_fresh(start_package), run_fresh(import_ipywidgets)) for _ in range(repeats)]
+    load_ms, session_ms, panel_ms = (
+        statistics.median(values) for values in zip(*(ours for ours, _ in rounds), strict=True)
+    )
+    beside = (IPYWIDGETS, statistics.median(theirs for _, theirs in rounds))
+    return [
+        Figure("`%load_ext`", load_ms, "ms", *beside, at_most(200)),
+        Figure("Session", session_ms, "ms", *beside, at_most(60)),
+        Figure("first panel", panel_ms, "ms", *beside, at_most(500)),
+    ]
+
+
+def start_package() -> tuple[float, float, float]:
+    """Return the milliseconds of `%load_ext`, a session and a panel, in a notebook's shell."""
+    from tests.support.shells import open_shell
+
+    with open_shell("notebook") as shell:
+        with measure_ms() as load_ms:
+            shell.run_line_magic("load_ext", "kling_nb")
+        with measure_ms() as session_ms:
+            from kling_nb import Session
+
+            Session(mode="emulator", folder=Path("clips").absolute()).jobs()  # opens the ledger
+        with measure_ms() as panel_ms:
+            shell.run_cell("%kling panel").raise_error()
+    return load_ms[0], session_ms[0], panel_ms[0]
+
+
+def import_ipywidgets() -> float:
+    """Return the milliseconds of `import ipywidgets` in a notebook's shell."""
+    from tests.support.shells import open_shell
+
+    with open_shell("notebook"), measure_ms() as import_ms:
+        import ipywidgets  # noqa: F401
+    return import_ms[0]
+
+
+@contextmanager
+def measure_ms() -> Iterator[list[float]]:
+    """Measure a block; its list gets the milliseconds."""
+    begun, times = time.perf_counter(), list[float]()
+    yield times
+    times.append(1000 * (time.perf_counter() - begun))
