@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Final
 
 import anywidget
@@ -38,6 +38,7 @@ from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job_from_record import state_of
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips, images
+from kling_nb.storage.clip_search import ClipFilter
 from kling_nb.storage.job_record import JobRecord
 
 PAGE_SIZE = 24
@@ -63,41 +64,10 @@ _list_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kling_nb ga
 Reply = tuple[dict[str, Any], list[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """A filter for the clips of a folder."""
-
-    words: str = ""
-    """Each must occur in the prompt, model, file name, job id, or the word `emulated`."""
-    model: str = ""
-    """Name of the model; empty for all."""
-    starred: bool = False
-    """Only starred clips."""
-    hidden: bool = False
-    """Include hidden clips."""
-
-    def matches(self, record: JobRecord) -> bool:
-        """Whether a clip matches."""
-        if (record.hidden and not self.hidden) or (self.starred and not record.starred):
-            return False
-        if self.model not in ("", record.model):
-            return False
-        file = PurePath(record.clip.path).name if record.clip else ""
-        mode = "emulated" if record.service == "emulator" else ""
-        text = (
-            f"{record.values.get('prompt', '')} {record.model} {file} {record.id} {mode}".casefold()
-        )
-        return all(word in text for word in self.words.casefold().split())
-
-    def apply(self, records: Sequence[JobRecord]) -> list[JobRecord]:
-        """Return the records that match, in order."""
-        return [record for record in records if self.matches(record)]
-
-
-def parse_selection(sent: Mapping[str, object]) -> Selection:
+def parse_filter(sent: Mapping[str, object]) -> ClipFilter:
     """Parse the filter of a page; values of another type are ignored."""
     words, model = sent.get("words"), sent.get("model")
-    return Selection(
+    return ClipFilter(
         words=words if isinstance(words, str) else "",
         model=model if isinstance(model, str) else "",
         starred=sent.get("starred") is True,
@@ -127,7 +97,7 @@ def gallery(
         ConfigurationError: There is no session, e.g. live mode without a key.
     """
     current = default_session if session is None else lambda: session
-    return Gallery(current, Selection(words, model, starred, hidden))
+    return Gallery(current, ClipFilter(words, model, starred, hidden))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +115,7 @@ class Gallery(anywidget.AnyWidget):
 
     Args:
         session: Returns the session.
-        selection: The initial filter.
+        wanted: The initial filter.
     """
 
     _esm = join_scripts(CLIPBOARD, *(STATIC / "gallery" / part for part in _PARTS))
@@ -155,21 +125,21 @@ class Gallery(anywidget.AnyWidget):
     first = traitlets.Dict().tag(sync=True)
     """The first reply, so that the gallery appears at once, even while the kernel is busy."""
 
-    def __init__(self, session: Callable[[], Session], selection: Selection) -> None:
-        self._session, self._selection = session, selection
+    def __init__(self, session: Callable[[], Session], wanted: ClipFilter) -> None:
+        self._session, self._wanted = session, wanted
         self._answers: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
             "list": self._list,
             "film": self._video,
             "star": self._mark,
             "hide": self._mark,
         }
-        content, posters = self._page(selection)
-        super().__init__(asked=asdict(selection), first=content | {"stills": posters})
+        content, posters = self._page(wanted)
+        super().__init__(asked=asdict(wanted), first=content | {"stills": posters})
         self.on_msg(self._receive)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Return the saved view; the page replaces it with the live gallery."""
-        shown, now = self._shown(self._selection), datetime.now().astimezone()
+        shown, now = self._shown(self._wanted), datetime.now().astimezone()
         items, matching, kept = shown.items, shown.matching, shown.kept
         if not items:
             title, *lines = self._describe_empty()
@@ -198,7 +168,7 @@ class Gallery(anywidget.AnyWidget):
 
     def _list(self, message: Mapping[str, Any]) -> Reply:
         count = max(PAGE_SIZE, _number(message.get("count")))
-        content, posters = self._page(parse_selection(message), count)
+        content, posters = self._page(parse_filter(message), count)
         return _without_known(content, posters, message.get("known"))
 
     def _video(self, message: Mapping[str, Any]) -> Reply:
@@ -211,8 +181,8 @@ class Gallery(anywidget.AnyWidget):
         record = mark(str(message.get("id")), message.get("on") is True)
         return {"starred": record.starred, "hidden": record.hidden}, []
 
-    def _page(self, selection: Selection, count: int = PAGE_SIZE) -> Reply:
-        shown = self._shown(selection, count)
+    def _page(self, wanted: ClipFilter, count: int = PAGE_SIZE) -> Reply:
+        shown = self._shown(wanted, count)
         now = datetime.now().astimezone()
         content = {
             "clips": [_entry(one, now) for one in shown.items],
@@ -225,23 +195,17 @@ class Gallery(anywidget.AnyWidget):
         }
         return content, [one.poster for one in shown.items if one.poster]
 
-    def _shown(self, selection: Selection, count: int = PAGE_SIZE) -> Shown:
-        records = self._session().clips(limit=-1, hidden=True)
-        matching = selection.apply(records)
-        return Shown(
-            items=[_item(record) for record in matching[:count]],
-            matching=len(matching),
-            kept=sum(not record.hidden or selection.hidden for record in records),
-            models=sorted({record.model for record in records}),
-        )
+    def _shown(self, wanted: ClipFilter, count: int = PAGE_SIZE) -> Shown:
+        page = self._session().ledger.clip_search.find(wanted, count)
+        items = [_item(record) for record in page.records]
+        return Shown(items, page.matching, page.kept, page.models)
 
     def _describe_empty(self) -> list[str]:
         """Return title and next steps for an empty gallery."""
         session = self._session()
         folder = session.settings.folder
         kept = len(session.clips(limit=1, hidden=True))
-        known = {record.id for record in session.ledger.rows(limit=-1)}
-        strays = 0 if kept else len(stray_clips(folder, known))
+        strays = 0 if kept else len(stray_clips(folder, session.ledger.ids()))
         title, lines = describe_empty(kept, relative_path(folder) or folder.name, strays)
         return [title, *lines]
 

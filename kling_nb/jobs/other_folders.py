@@ -172,15 +172,7 @@ class OtherFolders:
 
     def note_all(self) -> None:
         """Add the paid requests of the ledger to the index, which may be older or lost."""
-        records = self.ledger.rows(*_MAY_BE_PAID, limit=-1)
-        self.index.note_all(
-            self.ledger.folder,
-            [
-                (record.fingerprint, _paid_at(record), record.id, record.task_id)
-                for record in records
-                if record.service == "live" and not record.is_adopted
-            ],
-        )
+        self.index.note_all(self.ledger.folder, list(self.ledger.paid_requests(*_MAY_BE_PAID)))
 
 
 def _paid_at(record: JobRecord) -> datetime:

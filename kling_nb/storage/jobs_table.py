@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, Stage
 
 from .job_record import (
+    COLUMNS,
     Column,
     JobRecord,
     encode_record,
@@ -37,6 +38,18 @@ _TIME_COLUMNS = {
 
 _MIN_ID_PREFIX = 4
 
+PAGE_ROWS = 500
+"""The most rows of a query that may match many: a commit waits for its end."""
+
+_THUMBNAIL = "(SELECT content FROM thumbnails WHERE thumbnails.number = jobs.number)"
+ALL_COLUMNS = ", ".join(
+    f"coalesce({_THUMBNAIL}, x'') AS thumbnail" if name == "thumbnail" else f'"{name}"'
+    for name in COLUMNS
+)
+"""The columns of a `JobRecord`, as in a SELECT."""
+
+_LAST_CHARACTER = "\U0010ffff"
+
 
 class JobsTable:
     """The jobs of a ledger, while one connection is open.
@@ -57,9 +70,31 @@ class JobsTable:
     def select(self, where: str, *values: Column, limit: int = -1) -> list[JobRecord]:
         """Return the rows that match an SQL condition, newest first."""
         # The condition is always a literal of this package; user input is in `values`.
-        query = f"SELECT * FROM jobs WHERE {where} ORDER BY number DESC LIMIT ?"
+        query = f"SELECT {ALL_COLUMNS} FROM jobs WHERE {where} ORDER BY number DESC LIMIT ?"
         found = self.connection.execute(query, (*values, limit))
         return [parse_record(dict(columns), self._folder) for columns in found]
+
+    def page(
+        self, columns: str, where: str, *values: Column, before: int, limit: int
+    ) -> list[sqlite3.Row]:
+        """Return `number` and columns of the rows that match an SQL condition, newest first.
+
+        Args:
+            columns: As in a SELECT.
+            where: The condition.
+            *values: Its values.
+            before: The page starts below this number.
+            limit: The most rows.
+        """
+        query = f"""
+            SELECT number, {columns} FROM jobs WHERE ({where}) AND number < ?
+            ORDER BY number DESC LIMIT ?
+        """
+        return self.connection.execute(query, (*values, before, limit)).fetchall()
+
+    def numbered(self, numbers: Sequence[int]) -> list[JobRecord]:
+        """Return the rows with these numbers, newest first."""
+        return self.select(f"number IN ({', '.join('?' * len(numbers))})", *numbers)
 
     def first(self, where: str, *values: Column) -> JobRecord | None:
         """Return the newest row that matches an SQL condition, or None."""
@@ -76,8 +111,9 @@ class JobsTable:
             LedgerError: No job, or several, have an id that begins so.
         """
         prefix = job_id.strip().lower()
+        # A range of ids, which the index of the column serves.
         found = self.select("id = ?", prefix) or self.select(
-            "substr(id, 1, length(?)) = ?", prefix, prefix
+            "id >= ? AND id < ?", prefix, prefix + _LAST_CHARACTER
         )
         if not found or len(prefix) < _MIN_ID_PREFIX:
             raise LedgerError(
@@ -113,19 +149,18 @@ class JobsTable:
         """Return the seconds from acceptance to the end of past clips, newest first."""
         # The acceptance time of a task that the user adopted is not known: it may have been over.
         # A task that a callback brought back is as old as its request.
-        where = """
-            model = ? AND service = ? AND stage IN ('succeeded', 'saved', 'expired')
+        query = """
+            SELECT finished_at, accepted_at FROM jobs
+            WHERE model = ? AND service = ? AND stage IN ('succeeded', 'saved', 'expired')
             AND finished_at > accepted_at AND fingerprint <> 'adopted ' || task_id
             AND (accepted_at = sent_at OR NOT EXISTS (
                 SELECT 1 FROM events
                 WHERE job_id = jobs.id AND events.stage IN ('unknown', 'vanished')
-            ))
+            )) ORDER BY number DESC LIMIT ?
         """
-        return [
-            (row.finished_at - row.accepted_at).total_seconds()
-            for row in self.select(where, model, service, limit=limit)
-            if row.finished_at and row.accepted_at
-        ]
+        times = self.connection.execute(query, (model, service, limit))
+        parse = datetime.fromisoformat
+        return [(parse(end) - parse(start)).total_seconds() for end, start in times]
 
     def events(self, row: JobRecord) -> list[tuple[datetime, Stage, str]]:
         """Return the history of a job: time, stage and reason, oldest first."""
@@ -174,9 +209,12 @@ class JobsTable:
     def _add(self, columns: Mapping[str, Column], reason: str = "") -> JobRecord:
         names = ", ".join(f'"{name}"' for name in columns)
         marks = ", ".join("?" * len(columns))
-        self.connection.execute(
-            f"INSERT INTO jobs ({names}) VALUES ({marks})", tuple(columns.values())
-        )
+        own = {**columns, "thumbnail": b""}
+        number = self.connection.execute(
+            f"INSERT INTO jobs ({names}) VALUES ({marks})", tuple(own.values())
+        ).lastrowid
+        if thumbnail := columns["thumbnail"]:
+            self.connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, thumbnail))
         row = self.find(str(columns["id"]))
         self.log(row, reason)
         return row

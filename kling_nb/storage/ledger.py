@@ -6,6 +6,7 @@ the service: callers report what happened, and each call returns after the chang
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
@@ -15,21 +16,44 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.forks import OwnProcess
 from kling_nb.core.job_state import BLOCKING, FOLLOWED, SUBMITTING, Stage
 from kling_nb.core.stored_input import StoredInput
 
+from .clip_search import SAVED_CLIP, ClipSearch
 from .database import Database
 from .id_slots import IdSlots
-from .job_record import JobRecord, encode_facts, encode_sources
-from .jobs_table import JobsTable
+from .job_record import (
+    Column,
+    JobRecord,
+    adopted_fingerprint,
+    encode_facts,
+    encode_sources,
+    parse_record,
+    parse_sources,
+)
+from .jobs_table import ALL_COLUMNS, PAGE_ROWS, JobsTable
 from .session_lock import SessionLocks
 from .spending import Spending, check_budgets
 from .task_matching import TaskMatching
 
 _LOG = logging.getLogger("kling_nb")
+
+_AFTER_ALL = 2**63 - 1
+"""The largest number of a row."""
+
+
+class PaidRequest(NamedTuple):
+    """A request that is or may be paid, for the user's index."""
+
+    fingerprint: str
+    at: datetime
+    """When it was sent; showing an old clip does not change it."""
+    job_id: str
+    task_id: str
 
 
 class Ledger:
@@ -58,6 +82,7 @@ class Ledger:
         self._is_closed = False
         self.spending = Spending(self._reading, self._writing)
         self.task_matching = TaskMatching(self._writing, self.owner, self._end_if_orphaned)
+        self.clip_search = ClipSearch(self._reading, self._pages)
         self.id_slots = IdSlots(self.folder / "sending", self.folder)
 
     def open(self) -> None:
@@ -206,14 +231,40 @@ class Ledger:
 
     def rows(self, *stages: Stage, limit: int = 100) -> list[JobRecord]:
         """Return the jobs in these stages, or all, newest first."""
-        with self._reading() as jobs:
-            return jobs.in_stages(*(stages or Stage), limit=limit)
+        where = f"stage IN ({', '.join('?' * len(stages))})" if stages else "1"
+        return self._records(where, *stages, limit=limit)
 
     def clips(self, limit: int = -1, *, include_hidden: bool = False) -> list[JobRecord]:
         """Return the jobs with saved clips, newest first; -1 is no limit."""
-        with self._reading() as jobs:
-            where = "stage = ? AND clip IS NOT NULL AND hidden <= ?"
-            return jobs.select(where, Stage.SAVED, int(include_hidden), limit=limit)
+        where = f"{SAVED_CLIP} AND hidden <= ?"
+        return self._records(where, int(include_hidden), limit=limit)
+
+    def ids(self) -> set[str]:
+        """Return the ids of all jobs."""
+        return {row["id"] for row in self._pages("id", "1")}
+
+    def paid_requests(self, *stages: Stage) -> Iterator[PaidRequest]:
+        """Yield the live requests in these stages, newest first, without adopted tasks."""
+        columns = "fingerprint, id, task_id, coalesce(sent_at, accepted_at, created_at) AS paid_at"
+        adopted = adopted_fingerprint("")
+        where = f"""
+            service = 'live' AND fingerprint <> ? || task_id
+            AND stage IN ({", ".join("?" * len(stages))})
+        """
+        for row in self._pages(columns, where, adopted, *stages):
+            at = datetime.fromisoformat(row["paid_at"])
+            yield PaidRequest(row["fingerprint"], at, row["id"], row["task_id"])
+
+    def source_sha256_of(self, url: str) -> str:
+        """Return the hash of the content that a URL had as an input, the last time, or ""."""
+        rows = self._pages("sources", "instr(sources, ?)", json.dumps(url))
+        inputs = (
+            stored
+            for row in rows
+            for sources in parse_sources(row["sources"], self.folder).values()
+            for stored in sources
+        )
+        return next((stored.source_sha256 for stored in inputs if stored.url == url), "")
 
     def takes(self, model: str, service: str) -> list[tuple[int, str]]:
         """Return take and fingerprint of every request of a model that is already answered."""
@@ -306,6 +357,28 @@ class Ledger:
 
     def _table(self, connection: sqlite3.Connection) -> JobsTable:
         return JobsTable(connection, self.folder, self._clock)
+
+    def _pages(
+        self, columns: str, where: str, *values: Column, limit: int = -1
+    ) -> Iterator[sqlite3.Row]:
+        """Yield columns of the jobs that match an SQL condition, newest first; -1 is no limit.
+
+        Reads a page at a time: a commit waits for readers.
+        """
+        before = _AFTER_ALL
+        while limit:
+            count = PAGE_ROWS if limit < 0 else min(limit, PAGE_ROWS)
+            with self._reading() as jobs:
+                rows = jobs.page(columns, where, *values, before=before, limit=count)
+            yield from rows
+            if len(rows) < count:
+                return
+            before, limit = rows[-1]["number"], limit - count if limit > 0 else limit
+
+    def _records(self, where: str, *values: Column, limit: int) -> list[JobRecord]:
+        """Return the jobs that match an SQL condition, newest first; -1 is no limit."""
+        rows = self._pages(ALL_COLUMNS, where, *values, limit=limit)
+        return [parse_record(dict(row), self.folder) for row in rows]
 
     @contextmanager
     def _reading(self) -> Iterator[JobsTable]:

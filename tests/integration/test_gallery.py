@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from kling_nb.display import gallery as galleries
-from kling_nb.display.gallery import Gallery, Selection, gallery, parse_selection
+from kling_nb.display.gallery import Gallery, gallery, parse_filter
 from kling_nb.errors import MediaError
 from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.media.images import shrink
+from kling_nb.storage.clip_search import ClipFilter, ClipPage
 from kling_nb.storage.job_record import JobRecord
 from tests.support.service import Open
 from tests.support.shells import htmls, open_shell, texts
@@ -83,51 +84,14 @@ def page(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     shown.close()
 
 
-# --- which clips -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("selection", "expected"),
-    [
-        (Selection(), [2, 1, 0]),
-        (Selection(words="red FOX"), [0]),
-        (Selection(words="blue  sings"), [1]),
-        (Selection(words="fox whale"), []),
-        (Selection(words="text-to-video"), [2, 1, 0]),
-        (Selection(model="kling-2.6/text-to-video"), [2, 1, 0]),
-        (Selection(model="kling-2.6/image-to-video"), []),
-        (Selection(starred=True), [0]),
-        (Selection(words=".mp4 <b>"), [2]),
-        (Selection(words="Emulated whale"), [1]),
-    ],
-)
-def test_a_selection_admits_what_fits(
-    session: Session, rows: list[JobRecord], selection: Selection, expected: list[int]
-) -> None:
-    """All its words, its model, and stars where only these are wanted."""
-    session.star(rows[2].id)
-    found = [row.values["prompt"] for row in selection.apply(session.clips())]
-    assert found == [PROMPTS[index] for index in expected]
-
-
-def test_hidden_clips_are_seen_only_where_they_are_asked_for(rows: list[JobRecord]) -> None:
-    """They stay clips all the same."""
-    hidden = replace(rows[0], hidden=True)
-    assert not Selection().matches(hidden)
-    assert Selection(hidden=True).matches(hidden)
-
-
-def test_a_clip_is_found_by_its_job_and_by_its_file(rows: list[JobRecord]) -> None:
-    """Both are what other outputs name."""
-    assert Selection(words=rows[1].id).apply(rows) == [rows[1]]
-    assert Selection(words=path_of(rows[1]).name.upper()).apply(rows) == [rows[1]]
+# --- which clips --------------------------------------------------------------------------------
 
 
 def test_nonsense_from_a_page_selects_everything() -> None:
     """A page can send what it wants."""
-    assert parse_selection({"words": 7, "model": None, "starred": "yes", "x": 1}) == Selection()
+    assert parse_filter({"words": 7, "model": None, "starred": "yes", "x": 1}) == ClipFilter()
     sent = {"words": "a", "model": "b", "starred": True, "hidden": True}
-    assert parse_selection(sent) == Selection("a", "b", starred=True, hidden=True)
+    assert parse_filter(sent) == ClipFilter("a", "b", starred=True, hidden=True)
 
 
 # --- what is read ------------------------------------------------------------------------------
@@ -360,7 +324,9 @@ def hundreds(session: Session, rows: list[JobRecord], monkeypatch: pytest.Monkey
         replace(rows[0], id=f"{number:08x}", values={"prompt": '"<é ' * 625})
         for number in range(400)
     ]
-    monkeypatch.setattr(session, "clips", lambda **_: many)
+    monkeypatch.setattr(
+        session.ledger.clip_search, "find", lambda _, count: ClipPage(many[:count], 400, 400, [])
+    )
     monkeypatch.setattr(galleries, "read_poster", lambda row: b"\xff" * galleries.POSTER_BYTES)
     return session
 

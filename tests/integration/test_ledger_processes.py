@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -171,3 +173,45 @@ def test_two_processes_race_within_a_budget(tmp_path: Path) -> None:
         assert {row.fingerprint for row in setting.rows()} == set(map(str, range(10)))
         assert setting.spending.budget_statuses("live")[0].left_credits == 0
     setting.close()
+
+
+MIGRATION = '''
+import os, signal, sys
+from pathlib import Path
+from kling_nb.storage import database
+from kling_nb.storage.migrations import MIGRATIONS
+
+def die(connection):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+path, migrations = Path(sys.argv[1]), MIGRATIONS
+database.MIGRATIONS = migrations[:8]
+old = database.Database(path)
+old.create()
+with old.writing() as connection:
+    for number in range(600):
+        connection.execute("""INSERT INTO jobs (id, fingerprint, service, model, "values", take,
+            thumbnail, callback_url, cell, stage, owner, created_at, updated_at)
+            VALUES (printf('%08x', ?), ?, 'live', 'm', '{}', 1, zeroblob(8000), '', '', 'failed',
+            '', '2026-11-20T12:00:00+00:00', '2026-11-20T12:00:00+00:00')""", (number, number))
+print(len(path.read_bytes()), flush=True)
+database.MIGRATIONS = (*migrations, die)
+old.create()
+'''
+"""Is killed at the end of a migration that does not fit into SQLite's cache."""
+
+
+def test_a_migration_that_is_killed_is_undone(tmp_path: Path) -> None:
+    """The next version, or the old one, finds the file as it was."""
+    path = tmp_path / "ledger.sqlite3"
+    with python(MIGRATION, path) as process:
+        size = int(read_line(process))
+        process.wait()
+    assert path.with_name("ledger.sqlite3-journal").exists()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (8,)
+        query = "SELECT count(*) FROM jobs WHERE length(thumbnail) = 8000"
+        assert connection.execute(query).fetchone() == (600,)
+    assert path.stat().st_size == size
+    with closing(Ledger(tmp_path)) as ledger:
+        assert {len(row.thumbnail) for row in ledger.rows(limit=-1)} == {8000}

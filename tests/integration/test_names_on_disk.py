@@ -83,6 +83,7 @@ LEDGER = {
     "budgets": "service scope notebook limit_credits set_at",
     "uploads": "service sha256 mime_type url at",
     "notifications": "number nonce body at",
+    "thumbnails": "number content",
 }
 LEDGER_INDICES = {
     "one_job_a_request",
@@ -91,6 +92,9 @@ LEDGER_INDICES = {
     "events_by_job",
     "jobs_by_cost",
     "one_job_a_nonce",
+    "jobs_by_model",
+    "jobs_by_stage",
+    "clips",
 }
 PAID = {"paid": "fingerprint folder at job_id task_id"}
 DOORS = {"doors": "digest folder at"}

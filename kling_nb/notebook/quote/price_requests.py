@@ -38,7 +38,6 @@ from kling_nb.models.spec import (
     request_text,
     validate,
 )
-from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.user_index import UserIndex
 
 from .find_requests import UNCERTAIN, CallRequest, CellRequest, UnpricedCall
@@ -209,9 +208,7 @@ class RequestPricer:
 
     def _hash_of_url(self, url: str) -> str:
         """Return the hash from the last download of a URL; the URL itself if it is new."""
-        rows: Sequence[JobRecord] = self._session.ledger.rows(limit=-1)
-        inputs = (each for row in rows for stored in row.sources.values() for each in stored)
-        return next((each.source_sha256 for each in inputs if each.url == url), url)
+        return self._session.ledger.source_sha256_of(url) or url
 
 
 def _missing_price_note(spec: ModelSpec, values: Values) -> str:

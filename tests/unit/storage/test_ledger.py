@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import LedgerError
+from kling_nb.storage.clip_search import ClipFilter
 from kling_nb.storage.job_record import REQUEST, JobRecord
 from kling_nb.storage.ledger import Ledger
 from tests.support.records import advance_to
@@ -301,3 +304,60 @@ def test_an_id_that_is_taken_is_not_brought_in(ledger: Ledger) -> None:
     assert ledger.row(row.id) == row
     [event] = ledger.events(brought.id)
     assert event[1:] == (Stage.UNKNOWN, "recovered from a.ipynb")
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 4, 5, 9, -1])
+def test_many_rows_are_read_in_pages(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """The rows are the same, whether or not the last page is full."""
+    rows = [ledger.intend(intent(str(number)))[0] for number in range(5)][::-1]
+    monkeypatch.setattr("kling_nb.storage.ledger.PAGE_ROWS", 2)
+    assert ledger.rows(limit=limit) == (rows if limit < 0 else rows[:limit])
+    assert ledger.rows(Stage.INTENDED, limit=limit) == (rows if limit < 0 else rows[:limit])
+    assert ledger.rows(Stage.SENDING, limit=limit) == []
+    assert ledger.ids() == {row.id for row in rows}
+
+
+def test_no_query_of_a_job_reads_every_row(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index serves each: a ledger may have tens of thousands of rows."""
+    statements: list[str] = []
+    connect = sqlite3.connect
+
+    def trace(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection = connect(*args, **kwargs)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", trace)
+        row = make(ledger, Stage.SUCCEEDED)
+        ledger.advance(row.id, Stage.SAVED)
+        ledger.row(row.id[:5])
+        ledger.durations_s(row.model, row.service)
+        ledger.by_task("t", "live")
+        ledger.by_callback_token("n")
+        ledger.takes(row.model, row.service)
+        ledger.recover_orphans("live")
+        ledger.rows(Stage.UNKNOWN)
+        ledger.clip_search.find(ClipFilter(), 24)
+    queries = [each for each in statements if " jobs" in each and "CREATE" not in each]
+    queries = [each for each in queries if each.split()[0] in {"SELECT", "UPDATE"}]
+    assert len(queries) > 20
+    with closing(sqlite3.connect(ledger.folder / "ledger.sqlite3")) as connection:
+        for query in queries:
+            plan = [step[3] for step in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+            assert not [step for step in plan if step == "SCAN jobs"], query
+
+
+def test_a_url_of_an_input_is_known(ledger: Ledger) -> None:
+    """The hash is that of the last request with the URL; a part of a URL is another one."""
+    url = 'https://example.com/föx "1".png'
+    for number in (1, 2):
+        source = replace(STORED, source_sha256=str(number) * 64, url=url)
+        ledger.intend(replace(intent(str(number)), sources={"image": (source,)}))
+    ledger.intend(intent("without a URL"))
+    assert ledger.source_sha256_of(url) == "2" * 64
+    assert ledger.source_sha256_of(url[:-1]) == ""

@@ -58,3 +58,35 @@ def test_a_file_of_any_version(
     new.create()
     with old.reading() as before, new.reading() as after:
         assert hash_of_tables(before) == hash_of_tables(after)
+
+
+def add_rows(connection: sqlite3.Connection, count: int) -> None:
+    """Add failed jobs as older versions did: with the thumbnail in the row."""
+    for number in range(count):
+        row = FIRST_ROW.replace("1a2b3c4d", f"{number:08x}").replace("'saved'", "'failed'")
+        connection.execute(row.replace("x'ffd8'", f"x'{number:08x}'"))
+
+
+def test_thumbnails_get_a_table_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each keeps its row, in one step or several; the file grows by no second copy of them."""
+    path = tmp_path / "ledger.sqlite3"
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "MIGRATIONS", MIGRATIONS[:8])
+        old = Database(path)
+        old.create()
+        with old.writing() as connection:
+            add_rows(connection, 7)
+            connection.execute("UPDATE jobs SET thumbnail = zeroblob(40000) WHERE number > 3")
+            connection.execute("UPDATE jobs SET thumbnail = x'' WHERE number = 3")
+    size = path.stat().st_size
+    monkeypatch.setattr("kling_nb.storage.migrations._ROWS_PER_STEP", 2)
+    with closing(Ledger(tmp_path)) as ledger:
+        thumbnails = {int(row.id, 16): row.thumbnail for row in ledger.rows()}
+    small = {number: number.to_bytes(4, "big") for number in (0, 1)}
+    assert thumbnails == small | {2: b""} | dict.fromkeys(range(3, 7), bytes(40_000))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT DISTINCT thumbnail FROM jobs").fetchall() == [(b"",)]
+        assert connection.execute("SELECT count(*) FROM thumbnails").fetchone() == (6,)
+    assert path.stat().st_size < size + 120_000

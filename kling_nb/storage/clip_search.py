@@ -1,0 +1,124 @@
+"""Search the saved clips of a ledger: which match a filter, and the newest of them.
+
+Reads no more columns and rows than it needs: a folder may have tens of thousands of clips.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Protocol
+
+from .job_record import Column, JobRecord
+from .jobs_table import PAGE_ROWS, JobsTable
+
+SAVED_CLIP = "stage = 'saved' AND clip IS NOT NULL"
+"""The condition of the index `clips`."""
+
+_MATCHES = "(hidden <= ? AND starred >= ? AND ? IN ('', model))"
+"""The condition of a filter, apart from its words."""
+
+# SQLite's own choice is the index of the stages, with which it reads every row: 60 ms instead of
+# 7 ms for 50,000 clips.
+_COUNTS = f"""
+    SELECT model, sum(hidden <= ?), sum({_MATCHES}) FROM jobs INDEXED BY clips
+    WHERE {SAVED_CLIP} GROUP BY model
+"""
+
+_NEWEST = f"""
+    SELECT number FROM jobs INDEXED BY clips WHERE {SAVED_CLIP} AND {_MATCHES}
+    ORDER BY number DESC LIMIT ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFilter:
+    """A filter for the clips of a folder."""
+
+    words: str = ""
+    """Each must occur in the prompt, model, file name, job id, or the word `emulated`."""
+    model: str = ""
+    """Name of the model; empty for all."""
+    starred: bool = False
+    """Only starred clips."""
+    hidden: bool = False
+    """Include hidden clips."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPage:
+    """The newest clips that match a filter, and how many match it and exist."""
+
+    records: list[JobRecord]
+    matching: int
+    kept: int
+    """The clips of the folder, without hidden ones unless the filter includes them."""
+    models: list[str]
+    """The models of all clips, sorted."""
+
+
+class _ReadPages(Protocol):
+    """Reads columns of the jobs that match a condition, newest first, a page at a time."""
+
+    def __call__(self, columns: str, where: str, *values: Column) -> Iterator[sqlite3.Row]: ...
+
+
+class ClipSearch:
+    """Searches the saved clips of one ledger. Safe in any thread.
+
+    Every method raises `LedgerError` if the file cannot be used.
+
+    Args:
+        reading: Opens the table of jobs for one operation.
+        pages: Reads columns of many jobs.
+    """
+
+    def __init__(
+        self, reading: Callable[[], AbstractContextManager[JobsTable]], pages: _ReadPages
+    ) -> None:
+        self._reading, self._pages = reading, pages
+
+    def find(self, wanted: ClipFilter, count: int) -> ClipPage:
+        """Return the newest `count` clips that match a filter."""
+        marks = int(wanted.hidden), int(wanted.starred), wanted.model
+        with self._reading() as jobs:
+            counts = jobs.connection.execute(_COUNTS, (int(wanted.hidden), *marks)).fetchall()
+            matching = sum(number for _, _, number in counts)
+            newest = jobs.connection.execute(_NEWEST, (*marks, min(count, matching)))
+            numbers = [number for (number,) in newest]
+        if words := wanted.words.casefold().split():
+            numbers = list(self._with_words(words, marks))
+            matching = len(numbers)
+        return ClipPage(
+            records=self._records(numbers[:count]),
+            matching=matching,
+            kept=sum(number for _, number, _ in counts),
+            models=[model for model, _, _ in counts],
+        )
+
+    def _records(self, numbers: list[int]) -> list[JobRecord]:
+        found: list[JobRecord] = []
+        for start in range(0, len(numbers), PAGE_ROWS):
+            with self._reading() as jobs:
+                found += jobs.numbered(numbers[start : start + PAGE_ROWS])
+        return found
+
+    def _with_words(self, words: list[str], marks: tuple[int, int, str]) -> Iterator[int]:
+        """Yield the numbers of the clips that have all these words in their text, newest first."""
+        where = f"{SAVED_CLIP} AND {_MATCHES}"
+        for row in self._pages('id, service, model, "values", clip', where, *marks):
+            text = _text_of(row)
+            if all(word in text for word in words):
+                yield row["number"]
+
+
+def _text_of(row: sqlite3.Row) -> str:
+    """Return the text of a clip that is searched."""
+    prompt = json.loads(row["values"]).get("prompt", "")
+    file = PurePath(json.loads(row["clip"])["path"]).name
+    mode = "emulated" if row["service"] == "emulator" else ""
+    return f"{prompt} {row['model']} {file} {row['id']} {mode}".casefold()
