@@ -197,7 +197,7 @@ def _fit_source(image: Image.Image, width: int, height: int) -> Image.Image:
     left, top = (image.width - shown_width) / 2, (image.height - shown_height) / 2
     size = (math.ceil(width * _ZOOM / 2) * 2, math.ceil(height * _ZOOM / 2) * 2)
     box = (left, top, left + shown_width, top + shown_height)
-    return image.resize(size, Image.Resampling.LANCZOS, box=box)
+    return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
 
 
 def view_at(moment: float, width: int, height: int) -> tuple[float, float, float, float]:
