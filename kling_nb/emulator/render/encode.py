@@ -33,8 +33,8 @@ _AUDIO_CHUNK = 1024
 _CHORD_HZ = (220, 277, 330, 440)
 _LOUDNESS = 0.045
 _FADE_S = 0.8
-_SMALLER_FILES = "subme=1:cabac=1:no-deblock=0"
-"""The preset alone makes files that are four times as large, from steps of whole pixels."""
+_SMALLER_FILES = "subme=1:cabac=1:no-deblock=0:bframes=3:b-adapt=0"
+"""The preset alone makes files that are six times as large, in the same time."""
 _X264 = {"crf": "28", "preset": "ultrafast", "threads": "1", "x264-params": _SMALLER_FILES}
 _BT709 = 1
 _DISSOLVE = (0.55, 0.9)
