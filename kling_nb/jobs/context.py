@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kling_nb.kie.client import Client
@@ -37,3 +38,5 @@ class Context:
     now: Callable[[], datetime]
     """Returns the time, aware."""
     sleep: Callable[[float], Awaitable[None]]
+    verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Held while a clip is verified: a 1080p clip takes 50 MB and a processor."""

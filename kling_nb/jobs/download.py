@@ -75,9 +75,10 @@ async def fetch_clip(
 
     try:
         received = await context.clips.download(url, part, progress)
-        return await in_thread(
-            _settle_file, part, target, received.sha256, _asked_s(record), accept_odd
-        )
+        async with context.verifying:
+            return await in_thread(
+                _settle_file, part, target, received.sha256, _asked_s(record), accept_odd
+            )
     except OSError as error:
         raise LedgerError(
             f"The clip of job {record.id} cannot be written to {folder}: {error.strerror}. Make "

@@ -6,9 +6,8 @@ importing this module is cheap.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain, islice
@@ -19,6 +18,7 @@ from kling_nb.core.errors import MediaError
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from PIL.Image import Image
 
@@ -26,7 +26,8 @@ HEAD_BYTES: Final = 1_024
 """The bytes that `detect_type` needs."""
 ONE_THREAD: Final = 1
 """For scaling: PyAV 19 keeps a scaler per thread, and a forked child would wait forever for the
-threads of that scaler, which it does not have."""
+threads of that scaler, which it does not have. For decoding: each further thread holds a frame, or
+more."""
 TOLERANCE_S: Final = 0.5
 """Allowed difference between the end of the readable data and the length in the header."""
 _FADE_FRAMES: Final = 24
@@ -209,9 +210,9 @@ def measure(file: BinaryIO, file_type: FileType, name: str) -> _Measured:
 def _measure_video(
     container: InputContainer, stream: VideoStream, file_type: FileType, name: str
 ) -> _Measured:
-    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = ONE_THREAD
     duration_s = read_duration(container, stream)
-    still = first_visible_frame(container, stream)
+    still = to_image(first_visible_frame(container, stream))
     end_s = read_end(container, stream)
     _check_whole(name, duration_s, end_s)
     shown_s = end_s - float((stream.start_time or 0) * (stream.time_base or 0))
@@ -273,17 +274,22 @@ def read_duration(container: InputContainer, stream: VideoStream | AudioStream) 
 
 
 def read_end(container: InputContainer, stream: VideoStream) -> float:
-    """Return the end of the last decodable frame in seconds."""
+    """Return the end in seconds of the frames that can be decoded; 0 if there are none."""
+    from av import InvalidDataError
+
     container.seek((container.start_time or 0) + (container.duration or 0))
-    [last] = deque(container.decode(stream), maxlen=1)  # a list of frames may have 400 MB
-    return float(last.time or 0) + float(1 / (stream.average_rate or 24))
+    end_s, frame_s = 0.0, float(1 / (stream.average_rate or 24))
+    with suppress(InvalidDataError):  # a part of a packet is missing
+        for frame in container.decode(stream):  # a list of frames may have 400 MB
+            end_s = float(frame.time or 0) + frame_s
+    return end_s
 
 
-def first_visible_frame(container: InputContainer, stream: VideoStream) -> Image:
+def first_visible_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
     """Return the first frame of the first second that is not black; if all are, the first."""
-    images = (to_image(frame) for frame in islice(container.decode(stream), _FADE_FRAMES))
-    first = next(images)
-    return next((each for each in chain([first], images) if _is_visible(each)), first)
+    frames = islice(container.decode(stream), _FADE_FRAMES)
+    first = next(frames)
+    return next((each for each in chain([first], frames) if _is_visible(each)), first)
 
 
 def to_image(frame: Any) -> Image:
@@ -292,10 +298,10 @@ def to_image(frame: Any) -> Image:
     return image.rotate(frame.rotation, expand=True) if frame.rotation else image
 
 
-def _is_visible(image: Image) -> bool:
+def _is_visible(frame: Any) -> bool:
     from PIL import ImageStat
 
-    small = image.convert("L").resize((32, 32))
+    small = frame.to_image(width=32, height=32, threads=ONE_THREAD).convert("L")
     return bool(ImageStat.Stat(small).mean[0] > _DARK)
 
 

@@ -245,7 +245,8 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
     held, over = threading.Event(), threading.Event()
 
     def hold():
-        with default._lock, live._hub_lock, clips._making, studio.ONE_AT_A_TIME, IN_MEMORY._lock:
+        slots = studio.RENDER_SLOTS
+        with default._lock, live._hub_lock, clips._making, slots, slots, IN_MEMORY._lock:
             held.set()
             over.wait()
 
@@ -259,7 +260,7 @@ def test_what_other_threads_hold_is_free_in_a_child(tmp_path: Path) -> None:
         workers.work_later(clicked.set)
         owners = (default, IN_MEMORY)
         locks = [owner._lock for owner in owners]
-        locks += [live._hub_lock, clips._making, studio.ONE_AT_A_TIME]
+        locks += [live._hub_lock, clips._making, studio.RENDER_SLOTS]
         free = [lock.acquire(blocking=False) for lock in locks]
         for lock in locks:
             lock.release()

@@ -126,9 +126,9 @@ def _write_text(scene: Image.Image, text: str, *, share: float) -> Image.Image:
 def draw_mark(width: int, height: int) -> tuple[Image.Image, tuple[int, int]]:
     """Return the EMULATED badge for frames of this size, and its position at the upper right.
 
-    A player's controls would cover the lower edge.
+    A player's controls would cover the lower edge. Letters have at least 12 px where they fit.
     """
-    size = max(7, min(width, height) // 34)
+    size = max(7, min(12, width // 25), min(width, height) // 34)
     font, pad = _load_font(size), max(2, size // 2)
     left, top, right, bottom = font.getbbox("EMULATED")
     box = (int(right - left) + 2 * pad, int(bottom - top) + 2 * pad)

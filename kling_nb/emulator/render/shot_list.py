@@ -18,6 +18,8 @@ _Measure = Callable[[str], float | None]
 """Returns the seconds of the video or audio at a URL; None if they are unknown."""
 _UNKNOWN_S = 5.0
 """For a file that is not the emulator's own, and for a request without a duration."""
+_RESOLUTIONS = ("resolution", "mode")
+"""The fields for the resolution of a clip. Source: D."""
 SLACK_S = 0.1
 """How much longer than whole seconds a file may be: a clip of 5 s has 121 frames, 5.04 s, and was
 billed as 5 (L, 2026-08-20)."""
@@ -52,6 +54,8 @@ class ShotList:
     aspect_ratio: str
     """Empty for that of the image."""
     sound: bool
+    large: bool
+    """Whether the request has a resolution."""
 
     @property
     def duration_s(self) -> float:
@@ -67,7 +71,8 @@ class ShotList:
         shows_prompt = len(self.shots) > 1 or not any(files)
         shots = [(shot.prompt if shows_prompt else "", shot.duration_s) for shot in self.shots]
         content = json.dumps([files, self.foreign, shots, self.aspect_ratio])
-        return f"{hashlib.sha256(content.encode()).hexdigest()[:32]}-{suffix}.mp4"
+        name = f"{hashlib.sha256(content.encode()).hexdigest()[:32]}-{suffix}"
+        return f"{name}-large.mp4" if self.large else f"{name}.mp4"
 
 
 def read_shot_list(
@@ -102,6 +107,7 @@ def read_shot_list(
         shots=tuple(_split_shots(model, values, _duration_of(model, values, measure) * share)),
         aspect_ratio="" if ratio == "auto" else ratio,
         sound=model.speaks or bool(values.get("sound") or values.get("audio")),
+        large=any(map(values.get, _RESOLUTIONS)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Render the clips of tasks in a worker thread, one at a time, and cache them on disk."""
+"""Render the clips of tasks in worker threads, two at a time, and cache them on disk."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ _INTERNAL_FAIL = Fail("500", "Internal Error, Please try again later.")
 _CANNED_SIZE = (64, 36)
 _STOP_TIMEOUT_S = 5.0
 _LOGGER = logging.getLogger("kling_nb.emulator")
-ONE_AT_A_TIME = threading.Lock()
+_THREADS = 2
+RENDER_SLOTS = threading.BoundedSemaphore(_THREADS)
 
 
 def _start_child() -> None:
-    """Replace the lock in a forked child, which does not have the thread that holds it."""
-    global ONE_AT_A_TIME  # noqa: PLW0603 - one for the whole process
-    ONE_AT_A_TIME = threading.Lock()
+    """Replace the slots in a forked child, which does not have the threads that hold them."""
+    global RENDER_SLOTS  # noqa: PLW0603 - one for the whole process
+    RENDER_SLOTS = threading.BoundedSemaphore(_THREADS)
 
 
 if hasattr(os, "register_at_fork"):
@@ -39,7 +40,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class RenderWorker:
-    """Renders clips in its own thread; it never renders a task twice at the same time."""
+    """Renders clips in its own threads; it never renders a task twice at the same time."""
 
     def __init__(self, uploads: Uploads, mode: RenderMode) -> None:
         """Use the account of the uploads; "canned" renders one tiny clip per duration and sound."""
@@ -51,7 +52,7 @@ class RenderWorker:
         self.pending: set[str] = set()
         self.guard = threading.Lock()
         self.stopping = threading.Event()
-        self.worker: threading.Thread | None = None
+        self.workers: list[threading.Thread] = []
 
     def add(self, task: Task) -> None:
         """Render the clip of a task, unless this worker already does."""
@@ -60,12 +61,14 @@ class RenderWorker:
                 return
             self.pending.add(task.task_id)
             self.tasks.put(task.task_id)
-            if self.worker is None:
-                self.worker = threading.Thread(
+            if not self.workers:
+                atexit.register(self.stop)
+            if len(self.workers) < _THREADS:
+                worker = threading.Thread(
                     target=self.run, name="kling emulator render", daemon=True
                 )
-                self.worker.start()
-                atexit.register(self.stop)
+                self.workers.append(worker)
+                worker.start()
 
     def file_of(self, task: Task) -> Path | None:
         """Return the clip of a task on disk, or None."""
@@ -73,19 +76,20 @@ class RenderWorker:
         return path if task.clip and path.is_file() else None
 
     def stop(self) -> None:
-        """Stop at the next frame of the current clip; a later `add` renders it again."""
+        """Stop at the next frame of each current clip; another emulator renders it again."""
         atexit.unregister(self.stop)
         self.stopping.set()
-        self.tasks.put("")
-        if self.worker is not None:
-            self.worker.join(_STOP_TIMEOUT_S)
+        for _ in self.workers:
+            self.tasks.put("")
+        for worker in self.workers:
+            worker.join(_STOP_TIMEOUT_S)
 
     def run(self) -> None:
         """Render queued tasks in order until `stop`."""
         while not self.stopping.is_set():
             task_id = self.tasks.get()
             try:
-                with ONE_AT_A_TIME:
+                with RENDER_SLOTS:
                     # After a stop the folder may no longer exist.
                     if not self.stopping.is_set():
                         self.render(task_id)
@@ -130,6 +134,7 @@ class RenderWorker:
 
         canned = self.mode == "canned"
         scenes = build_scenes(content, captions=not canned)
+        size = frame_size(*scenes[0].image.size, large=content.large)
         make_folder(self.folder)
         part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         make_file(part)
@@ -137,7 +142,7 @@ class RenderWorker:
             render_scenes(
                 scenes,
                 part,
-                size=_CANNED_SIZE if canned else frame_size(*scenes[0].image.size),
+                size=_CANNED_SIZE if canned else size,
                 sound=content.sound,
                 stop=self.stopping.is_set,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kling_nb.errors import LedgerError, MediaError, WrongLength
 from kling_nb.jobs.download import fetch_clip
 from kling_nb.jobs.job import Job
 from kling_nb.kie.http import Progress, Received
+from kling_nb.media import clips
 from tests.support.service import World
 
 HASH = "5d" * 32
@@ -98,3 +100,29 @@ def test_what_is_no_whole_clip(
     with pytest.raises(error, match=words):
         fetch(world, content, **more, odd=True)  # type: ignore[arg-type]
     assert world.files() == []
+
+
+def test_two_clips_are_verified_at_a_time(
+    world: World, clip_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes memory and a processor; meanwhile a third one waits."""
+    job: Job = world.submit()
+    content = clip_path.read_bytes()
+    context = replace(world.context, clips=FakeDownloader(content))  # type: ignore[arg-type]
+    row, meeting, full = world.ledger.row(job.id), threading.Barrier(2, timeout=60), []
+    real = clips.probe_clip
+
+    def probe_clip(path: Path) -> ClipFacts:
+        meeting.wait()
+        full.append(context.verifying.locked())
+        meeting.wait()
+        return real(path)
+
+    async def fetch_two() -> None:
+        url = "https://a.example/x.mp4"
+        fetching = (fetch_clip(context, job, row, url, accept_odd=True, place=n) for n in (0, 1))
+        await asyncio.gather(*fetching)
+
+    monkeypatch.setattr(clips, "probe_clip", probe_clip)
+    asyncio.run(fetch_two())
+    assert full == [True, True]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from PIL import Image
 from kling_nb.core.job_state import ClipFacts
 from kling_nb.display.html.prices import format_encoding
 from kling_nb.errors import MediaError
+from kling_nb.media import clips, probe
 from kling_nb.media.clips import (
     POSTER_BYTES,
     check_clip,
@@ -232,6 +234,40 @@ def test_length_as_paid_for(duration_s: float, expected_s: float, good: bool) ->
     words = rf"clip\.mp4: .* requested were {expected_s} s"
     with nullcontext() if good else pytest.raises(MediaError, match=words):
         check_clip(replace(FACTS, duration_s=duration_s), expected_s)
+
+
+@pytest.mark.parametrize("act", [probe_clip, poster])
+def test_a_clip_is_verified_by_one_thread(
+    tmp_path: Path, act: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each thread of a decoder holds frames: of 1080p, 3 MB each."""
+    opened: list[int] = []
+    real = probe.first_visible_frame, clips.read_end
+
+    def note(container: Any, stream: Any, read: Callable[..., Any]) -> Any:
+        found = read(container, stream)
+        opened.append(stream.codec_context.thread_count)
+        return found
+
+    monkeypatch.setattr(probe, "first_visible_frame", partial(note, read=real[0]))
+    monkeypatch.setattr(clips, "read_end", partial(note, read=real[1]))
+    act(save(tmp_path, render()))
+    assert opened == [1]
+
+
+def test_dark_frames_are_not_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the poster's frame is converted at its full size."""
+    sizes: list[tuple[int, int]] = []
+    real = probe.to_image
+
+    def to_image(frame: Any) -> Image.Image:
+        image = real(frame)
+        sizes.append(image.size)
+        return image
+
+    monkeypatch.setattr(clips, "to_image", to_image)
+    poster(save(tmp_path, render(pictures="fade")))
+    assert sizes == [(64, 48)]
 
 
 # --- poster and frames -------------------------------------------------------------------------

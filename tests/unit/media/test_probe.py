@@ -182,6 +182,17 @@ def test_a_file_that_is_cut_short(whole: bytes) -> None:
         measure(BytesIO(cut), type_of(cut), "it")
 
 
+def test_a_file_with_a_damaged_end() -> None:
+    """What can be decoded ends before it."""
+    content = bytearray(video(4.0))
+    with open_container(BytesIO(content), MP4.demuxer) as container:
+        packets = [each for each in container.demux(video=0) if each.size]
+    for packet in packets[-6:-4]:
+        content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    with pytest.raises(MediaError, match=r"^it: .*cut short: give a whole"):
+        measure(BytesIO(content), MP4, "it")
+
+
 def test_every_failure_is_a_media_error() -> None:
     """Any exception of a reader is converted; our own messages stay."""
     with (

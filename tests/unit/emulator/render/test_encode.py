@@ -39,6 +39,22 @@ def stripes() -> Image.Image:
 @pytest.mark.parametrize(
     ("given", "made"),
     [
+        ((1920, 1080), (640, 360)),
+        ((1080, 1920), (360, 640)),
+        ((3000, 3000), (640, 640)),
+        ((451, 300), (640, 426)),
+        ((1, 1), (640, 640)),
+        ((4000, 100), (640, 160)),
+    ],
+)
+def test_the_size_keeps_the_proportions(given: tuple[int, int], made: tuple[int, int]) -> None:
+    """Even, 640 pixels long; very long images are shortened."""
+    assert frame_size(*given) == made
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
         ((1920, 1080), (1280, 720)),
         ((1080, 1920), (720, 1280)),
         ((3000, 3000), (960, 960)),
@@ -51,9 +67,9 @@ def stripes() -> Image.Image:
         ((800, 9000), (320, 1280)),
     ],
 )
-def test_the_size_keeps_the_proportions(given: tuple[int, int], made: tuple[int, int]) -> None:
+def test_a_large_size_is_that_of_the_image(given: tuple[int, int], made: tuple[int, int]) -> None:
     """Even, at most as large as 720p, tiny ones enlarged to 640, very long ones shortened."""
-    assert frame_size(*given) == made
+    assert frame_size(*given, large=True) == made
 
 
 def test_the_camera_moves_smoothly_inside_the_picture() -> None:
@@ -77,9 +93,17 @@ def test_the_clip_is_h264_of_exact_length(tmp_path: Path) -> None:
     with av.open(str(clip)) as film:
         (stream,) = film.streams
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert stream.codec_context.profile == "Main"
         assert film.duration == 1_000_000
     content = clip.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_equal_clips_have_equal_bytes(tmp_path: Path, sound: bool) -> None:
+    """Rendered twice."""
+    first = make(tmp_path, stripes(), sound).read_bytes()
+    assert make(tmp_path, stripes(), sound).read_bytes() == first
 
 
 def test_colours_stay_true(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ WORDS = ShotList(
     shots=(Shot("A fox", 2.0),),
     aspect_ratio="16:9",
     sound=False,
+    large=False,
 )
 SHOTS = (Shot("A fox", 1.0), Shot("It runs", 1.0))
 

@@ -96,6 +96,8 @@ def test_equal_scripts_share_a_name() -> None:
     model = "kling-2.6/image-to-video"
     content, shots = shots_of(model), shots_of("kling-3.0/video")
     name, shots_name = content.file_name(False), shots.file_name(False)
+    # Files that exist are found again.
+    assert name == "6aae5c9cf079c88d3ca84c75efef6168-5-sound.mp4"
     assert name == shots_of(model, prompt="other").file_name(False)
     assert name != shots_of(model, sound=False).file_name(False)
     assert name != replace(content, aspect_ratio="1:1").file_name(False)
@@ -103,3 +105,19 @@ def test_equal_scripts_share_a_name() -> None:
     assert shots_name != shots_of("kling-3.0/video", multi_prompt=other).file_name(False)
     assert shots_name != replace(shots, last=Path("c.png")).file_name(False)
     assert shots.file_name(True) == replace(shots, last=Path("c.png")).file_name(True)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "large"),
+    [
+        ("kling-2.6/image-to-video", {}, False),
+        ("kling-3.0/video", {"mode": "std"}, True),
+        ("kling-3.0-omni/text-to-video", {"resolution": "720p"}, True),
+        ("kling-3.0-omni/text-to-video", {"resolution": None}, False),
+    ],
+)
+def test_a_resolution_makes_a_large_clip(name: str, changes: Any, large: bool) -> None:
+    """It has a file of its own."""
+    content = shots_of(name, **changes)
+    assert content.large is large
+    assert content.file_name(False) != replace(content, large=not large).file_name(False)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import queue
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from kling_nb.emulator.account.account import EmulatedAccount
+from kling_nb.emulator.account.tasks import Task
+from kling_nb.emulator.account.uploads import Uploads
+from kling_nb.emulator.render import worker
+from kling_nb.emulator.render.worker import RenderWorker
 from tests.support.emulator_requests import photo_of
 
 MEDIA = ("fail", "422", "Your media file is unavailable, please replace it.")
@@ -67,6 +75,24 @@ def test_a_fault_of_the_renderer_fails_the_task(
     record = service.make()
     assert end_of(record) == ("fail", "500", "Internal Error, Please try again later.")
     assert service.account.balance() == 5916
+
+
+def test_two_clips_are_rendered_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one worker; meanwhile the process renders no third one."""
+    meeting = threading.Barrier(2, timeout=60)
+    free: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def render(_self: RenderWorker, _task_id: str) -> None:
+        meeting.wait()
+        free.put(worker.RENDER_SLOTS.acquire(blocking=False))
+        meeting.wait()
+
+    monkeypatch.setattr(RenderWorker, "render", render)
+    renderer = RenderWorker(Uploads(EmulatedAccount(tmp_path)), "canned")
+    for task_id in ("a", "b"):
+        renderer.add(cast(Task, SimpleNamespace(task_id=task_id)))
+    assert [free.get(timeout=60), free.get(timeout=60)] == [False, False]
+    renderer.stop()
 
 
 def test_importing_the_emulator_loads_no_pictures_and_no_video() -> None:
