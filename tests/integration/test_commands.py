@@ -282,6 +282,19 @@ def test_a_key_that_is_missing_is_reported_in_the_line(
     assert "'live' needs a key" in filled
 
 
+def test_a_session_that_cannot_be_opened_is_reported_in_the_line(
+    session: Session, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other place shows the error of a thread."""
+
+    def fail() -> Session:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(greeting, "default_session", fail)
+    greet(shell)
+    assert "the session could not be opened: too many open files" in greetings(shell)[-1]
+
+
 def test_a_headless_greeting_is_complete(session: Session) -> None:
     """A later update would not be saved. A session set to the emulator does not warn."""
     with open_shell("headless") as shell:

@@ -114,6 +114,23 @@ def test_the_extension_shows_its_line_before_it_loads_or_opens_anything(
     assert run_script(LOAD_EXTENSION) == "kling_nb · clips in kling_clips\n[]\n[]\n[]\n"
 
 
+def test_the_extension_imports_the_rest_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `%load_ext`, so that the first cell does not wait for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    printed = run_script(f"""{LOAD_EXTENSION}
+    import threading
+    for thread in threading.enumerate():
+        if thread.name == "kling_nb status update":
+            thread.join()
+    print("kling_nb.notebook.magics" in sys.modules)
+    """)
+    assert printed.endswith("\nTrue\n")
+
+
 LIGHT = ("core", "models", "storage", "kie.wire", "kie.webhooks", "display.html", "emulator.faults")
 
 
