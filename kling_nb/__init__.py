@@ -118,14 +118,14 @@ _SESSION_METHODS = frozenset(
 
 def load_ipython_extension(shell: Any) -> None:
     """Register the magics; `%load_ext kling_nb` calls this."""
-    from kling_nb.notebook.magics import load
+    from kling_nb.notebook.extension import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Remove the magics; `%unload_ext kling_nb` calls this."""
-    from kling_nb.notebook.magics import unload
+    from kling_nb.notebook.extension import unload
 
     unload(shell)
 
@@ -181,6 +181,6 @@ def _register_displays() -> None:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None:
-        from kling_nb.notebook.magics import teach_displays
+        from kling_nb.notebook.extension import teach_displays
 
         teach_displays(shell)

@@ -58,6 +58,14 @@ def renew_in_child(renew: Callable[[], object]) -> None:
         os.register_at_fork(after_in_child=renew)
 
 
+def wait_at_fork(lock: threading.Lock | threading.RLock) -> None:
+    """Let forks wait until no other thread holds the lock; a child finds it free."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+        )
+
+
 class ForkSafeLock:
     """A lock for the whole process that a forked child finds free."""
 

@@ -15,6 +15,12 @@ def notice_bundle(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) 
     return {"text/html": markup, "text/plain": "\n".join([title, *lines])}
 
 
+def line_bundle(*parts: str) -> dict[str, str]:
+    """Return one line with its parts side by side, as HTML and plain text."""
+    text = " · ".join(parts)
+    return {"text/plain": text, "text/html": f"<div>{html.prose(text)}</div>"}
+
+
 def show_notice(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> None:
     """Show a message with details below it."""
     display(notice_bundle(kind, title, lines), raw=True)

@@ -18,21 +18,14 @@ from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar
 
 from kling_nb.core.errors import ForkedSession
-from kling_nb.core.forks import OwnProcess
+from kling_nb.core.forks import OwnProcess, wait_at_fork
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 CHANGING: Final = threading.Lock()
 """Held briefly, while a background loop starts, stops or accepts a coroutine."""
-
-if hasattr(os, "register_at_fork"):
-    # A thread that holds the lock at the fork does not exist in the child and never releases it.
-    os.register_at_fork(
-        before=CHANGING.acquire,
-        after_in_parent=CHANGING.release,
-        after_in_child=CHANGING.release,
-    )
+wait_at_fork(CHANGING)
 
 
 class _JoiningLoop(asyncio.BaseEventLoop):

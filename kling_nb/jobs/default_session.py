@@ -1,4 +1,8 @@
-"""The default session, shared by the magic, the panel and the package's functions."""
+"""The default session, shared by the magic, the panel and the package's functions.
+
+`%load_ext` reads its settings at once and opens it afterwards, in a thread; so `session` and all
+that it uses are imported when a session is made.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,14 @@ import builtins
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from kling_nb.core.forks import renew_in_child
 
 from . import settings
-from .session import Session
+
+if TYPE_CHECKING:
+    from .session import Session
 
 _UNKEYED = (
     "kling_nb runs without a key: clips are emulated and watermarked. Set KIE_API_KEY, or pin the "
@@ -22,6 +28,8 @@ _UNKEYED = (
 _lock = threading.RLock()
 _current: Session | None = None
 _given: settings.SessionArguments = {}
+_sources: settings.Sources | None = None
+"""The settings that `describe_settings` has read for the session that is made next."""
 _notebook_path: Callable[[], str] = str
 _inherited: list[Session] = []
 """The parent's sessions, in a forked child. Kept: a child finalizes nothing of its parent."""
@@ -47,13 +55,35 @@ def default_session() -> Session:
     Raises:
         ConfigurationError: The settings contradict each other, e.g. live mode without a key.
     """
-    global _current  # noqa: PLW0603 - the one place where the shared session lives
+    global _current, _sources  # noqa: PLW0603 - the one place where the shared session lives
+    from .session import Session
+
     with _lock:
         if _current is None:
-            _current = Session(notebook=_notebook_path, **_given)
+            sources, _sources = _sources, None
+            _current = Session(notebook=_notebook_path, sources=sources, **_given)
             if not hasattr(builtins, "__IPYTHON__"):  # IPython's mark of a shell that runs
                 warn_unkeyed(_current)
         return _current
+
+
+def describe_settings() -> tuple[str, ...]:
+    """Return mode and folder of the default session as text; opens nothing.
+
+    The mode is left out if only the keyring knows it. A session that is made later has these
+    settings, even if the environment or the working directory has changed since.
+
+    Raises:
+        ConfigurationError: The settings contradict each other.
+    """
+    global _sources  # noqa: PLW0603 - as the session that is made of it
+    with _lock:
+        if _current is not None:
+            return _current.settings.describe()
+        sources = settings.read_sources(**_given)
+        described = sources.describe()
+        _sources = sources
+        return described
 
 
 def warn_unkeyed(session: Session) -> None:
@@ -87,14 +117,16 @@ def configure(**given: Unpack[settings.SessionArguments]) -> Session:
     Raises:
         ConfigurationError: The settings contradict each other; the old session stays.
     """
-    global _current, _given
+    global _current, _given, _sources
+    from .session import Session
+
     settings.seal(given)
     with _lock:
         merged: settings.SessionArguments = {**_given, **given}
         old = _current
         callback_urls = None if old is None else old.callback_urls
         session = Session(notebook=_notebook_path, callback_urls=callback_urls, **merged)
-        _given, _current = merged, session
+        _given, _current, _sources = merged, session, None
     # Outside the lock: closing waits for the background loop, which may need the session.
     listening = session.callback_urls.listening
     if listening is not None and listening.is_local and session.service == "live":

@@ -61,6 +61,7 @@ class Session:
         index: Index of paid requests; None is the user's own.
         notebook: Returns the path of the notebook; empty if it is unknown.
         callback_urls: Of an earlier session with an open receiver; None for a new session.
+        sources: Settings that were read before; None reads them from `given`.
         given: `api_key`, `mode`, `folder`, `api_url`, `upload_url`, `emulator_seconds`,
             `rate_limits`; see `settings.resolve`.
 
@@ -68,7 +69,7 @@ class Session:
         ConfigurationError: The settings contradict each other.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each replaces something on its own
         self,
         *,
         transport: Transport | None = None,
@@ -77,10 +78,11 @@ class Session:
         index: UserIndex | None = None,
         notebook: Callable[[], str] = str,
         callback_urls: CallbackUrls | None = None,
+        sources: settings.Sources | None = None,
         **given: Unpack[settings.SessionArguments],
     ) -> None:
         settings.seal(given)
-        self.settings = settings.resolve(**given)
+        self.settings = (sources or settings.read_sources(**given)).resolve()
         self.notebook_path = notebook
         """Returns the path of the notebook; empty if it is unknown."""
         self.ledger = Ledger(self.settings.folder, clock=now)

@@ -74,6 +74,10 @@ class Settings:
         """Return `live` or `emulator`, and the reason."""
         return f"{self.mode} ({self.mode_reason})"
 
+    def describe(self) -> tuple[str, ...]:
+        """Return mode and folder as text."""
+        return self.describe_mode(), *_describe(self.folder)
+
 
 class SessionArguments(TypedDict, total=False):
     """The settings as arguments; None means not given."""
@@ -85,6 +89,70 @@ class SessionArguments(TypedDict, total=False):
     upload_url: str | None
     emulator_seconds: float | None
     rate_limits: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Arguments and environment, read once: no copy of the environment is kept."""
+
+    found: Mapping[str, tuple[str, Any]]
+    """By setting: the argument or variable that sets it, and the value; the key is sealed."""
+    folder: Path
+    """Absolute; it need not exist yet."""
+
+    def read(self, setting: str) -> tuple[str, Any] | None:
+        """Return the source and the value of a setting, or None if it is not set."""
+        return self.found.get(setting)
+
+    @property
+    def needs_keyring(self) -> bool:
+        """Whether only the keyring may have the key."""
+        mode = self.found.get("mode", ("", None))[1]
+        return "api_key" not in self.found and mode in (None, "live")
+
+    def describe(self) -> tuple[str, ...]:
+        """Return mode and folder as text; the folder alone if the keyring decides the mode.
+
+        Raises:
+            ConfigurationError: As `resolve` raises it.
+        """
+        return _describe(self.folder) if self.needs_keyring else self.resolve().describe()
+
+    def resolve(self) -> Settings:
+        """Return the settings; reads the keyring if nothing else decides.
+
+        Raises:
+            ConfigurationError: A value is not allowed, or live mode is asked for without a key.
+        """
+        asked = self.read("mode")
+        mode = None if asked is None else _parse_mode(*asked)
+        key, origin = (None, "") if mode == "emulator" else _find_key(self)
+        if mode == "live" and key is None:
+            raise ConfigurationError(f"mode: 'live' needs a key, and there is {_NO_KEY}")
+        mode = mode or ("live" if key else "emulator")
+        api_url = _choose_url(self, "api_url", API_URL)
+        # A served emulator is one server: its uploads must not go to the service.
+        is_served = mode == "emulator" and api_url != API_URL
+        return Settings(
+            key=key,
+            mode=mode,
+            folder=self.folder,
+            api_url=api_url,
+            upload_url=_choose_url(self, "upload_url", api_url if is_served else UPLOAD_URL),
+            emulator_seconds=_choose_seconds(self),
+            rate_limits=_choose_rate_limits(self),
+            mode_reason=_how_asked(asked[0]) if asked else origin or _NO_KEY,
+        )
+
+
+def read_sources(**given: Unpack[SessionArguments]) -> Sources:
+    """Read every setting from the arguments, else from the environment; opens nothing.
+
+    Raises:
+        ConfigurationError: The folder cannot be used.
+        TypeError: There is no setting of that name.
+    """
+    return _check_sources(_read_given(given, None), given, None)
 
 
 def resolve(
@@ -104,28 +172,40 @@ def resolve(
         ConfigurationError: A value is not allowed, or live mode is asked for without a key.
         TypeError: There is no setting of that name.
     """
-    sources = _read_sources(given, environ)
+    found = _read_given(given, environ)
     del environ  # holds the key, and a traceback may show local variables
+    return _check_sources(found, given, cwd).resolve()
+
+
+def _read_given(
+    given: SessionArguments, environ: Mapping[str, str] | None
+) -> dict[str, tuple[str, Any]]:
+    """Read every setting from the arguments, else from the environment; raise nothing.
+
+    Args:
+        given: Its key is sealed in place.
+        environ: None is that of this process.
+    """
+    seal(given)
+    found: dict[str, tuple[str, Any]] = {
+        setting: (variable, text if setting != "api_key" else Key.seal(text))
+        for setting, variable in ENVIRONMENT.items()
+        if (text := (os.environ if environ is None else environ).get(variable, "").strip())
+    }
+    arguments = cast("Mapping[str, Any]", given)
+    found |= {name: (name, value) for name, value in arguments.items() if value is not None}
+    return found
+
+
+def _check_sources(
+    found: Mapping[str, tuple[str, Any]], given: SessionArguments, cwd: Path | None
+) -> Sources:
     _check_names(given)
-    asked = sources.read("mode")
-    mode = None if asked is None else _parse_mode(*asked)
-    key, origin = (None, "") if mode == "emulator" else _find_key(sources)
-    if mode == "live" and key is None:
-        raise ConfigurationError(f"mode: 'live' needs a key, and there is {_NO_KEY}")
-    mode = mode or ("live" if key else "emulator")
-    api_url = _choose_url(sources, "api_url", API_URL)
-    # A served emulator is one server: its uploads must not go to the service.
-    is_served = mode == "emulator" and api_url != API_URL
-    return Settings(
-        key=key,
-        mode=mode,
-        folder=_choose_folder(sources, cwd),
-        api_url=api_url,
-        upload_url=_choose_url(sources, "upload_url", api_url if is_served else UPLOAD_URL),
-        emulator_seconds=_choose_seconds(sources),
-        rate_limits=_choose_rate_limits(sources),
-        mode_reason=_how_asked(asked[0]) if asked else origin or _NO_KEY,
-    )
+    return Sources(found, _choose_folder(found.get("folder"), cwd))
+
+
+def _describe(folder: Path) -> tuple[str, ...]:
+    return (f"clips in {folder.name}",)
 
 
 def seal(given: SessionArguments) -> None:
@@ -182,36 +262,6 @@ def find_folder(cwd: Path) -> Path:
     return cwd / _FOLDER_NAME
 
 
-@dataclass(frozen=True, slots=True)
-class _Sources:
-    """The settings, read once: no copy of the environment is kept."""
-
-    found: Mapping[str, tuple[str, Any]]
-    """By setting: the argument or variable that sets it, and the value; the key is sealed."""
-
-    def read(self, setting: str) -> tuple[str, Any] | None:
-        """Return the source and the value of a setting, or None if it is not set."""
-        return self.found.get(setting)
-
-
-def _read_sources(given: SessionArguments, environ: Mapping[str, str] | None) -> _Sources:
-    """Read every setting from the arguments, else from the environment; raise nothing.
-
-    Args:
-        given: Its key is sealed in place.
-        environ: None is that of this process.
-    """
-    seal(given)
-    found: dict[str, tuple[str, Any]] = {
-        setting: (variable, text if setting != "api_key" else Key.seal(text))
-        for setting, variable in ENVIRONMENT.items()
-        if (text := (os.environ if environ is None else environ).get(variable, "").strip())
-    }
-    arguments = cast("Mapping[str, Any]", given)
-    found |= {name: (name, value) for name, value in arguments.items() if value is not None}
-    return _Sources(found)
-
-
 def _check_names(given: SessionArguments) -> None:
     for name in given:
         if name not in ENVIRONMENT:
@@ -226,7 +276,7 @@ def _parse_mode(name: str, value: object) -> Mode:
     raise ConfigurationError(f"{name}: {show(value)} is not allowed; give live or emulator")
 
 
-def _find_key(sources: _Sources) -> tuple[Key | None, str]:
+def _find_key(sources: Sources) -> tuple[Key | None, str]:
     """Return the key, and where it was found as text for people."""
     found = sources.read("api_key")
     if found is None:
@@ -237,13 +287,17 @@ def _find_key(sources: _Sources) -> tuple[Key | None, str]:
     return cast("Key", key).check(name), origin
 
 
-def _choose_folder(sources: _Sources, cwd: Path | None) -> Path:
+def _choose_folder(found: tuple[str, Any] | None, cwd: Path | None) -> Path:
     """Return the absolute folder of clips, which exists or can be created.
+
+    Args:
+        found: The argument or variable that sets it, and the value; None if it is not set.
+        cwd: Where relative folders start; None is the working directory.
 
     Raises:
         ConfigurationError: It is not a path, is a file, or cannot be created.
     """
-    name, value = sources.read("folder") or ("folder", None)
+    name, value = found or ("folder", None)
     try:
         given = None if value is None else Path(value).expanduser()
     except (RuntimeError, TypeError, ValueError):
@@ -304,7 +358,7 @@ def _find_obstacle(folder: Path) -> str:
     return ""
 
 
-def _choose_url(sources: _Sources, setting: str, default: str) -> str:
+def _choose_url(sources: Sources, setting: str, default: str) -> str:
     found = sources.read(setting)
     if found is None:
         return default
@@ -347,7 +401,7 @@ def show(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def _choose_seconds(sources: _Sources) -> float:
+def _choose_seconds(sources: Sources) -> float:
     found = sources.read("emulator_seconds")
     if found is None:
         return 8.0
@@ -364,7 +418,7 @@ def _choose_seconds(sources: _Sources) -> float:
     return seconds
 
 
-def _choose_rate_limits(sources: _Sources) -> RateLimits:
+def _choose_rate_limits(sources: Sources) -> RateLimits:
     found = sources.read("rate_limits")
     if found is None:
         return RateLimits()

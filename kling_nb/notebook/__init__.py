@@ -1,8 +1,8 @@
 """`%%kling` and `%kling`: cell magics, commands, quotes, notebook files and the doctor.
 
-Read first: `magics` (what `%load_ext` registers), `commands`, `archive/recover`.
+Read first: `extension` (what `%load_ext` registers), `magics`, `commands`, `archive/recover`.
 
-    from kling_nb.notebook.magics import load
+    from kling_nb.notebook.extension import load
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Transform cell text before it runs: `--wait` to `await`, comments above `%%kling` removed.
 
 A cell that runs inside another (`%%time`, `%%capture`, `run_cell`) cannot use `await` and is not
-changed.
+changed. `%load_ext` imports this module, and only a `%%kling` cell needs the options of the models.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from kling_nb.core.errors import InvalidInput
-from kling_nb.models.cell import join_lines, read_line
 
 AWAITED = "kling_awaited"
 """The cell magic that replaces a `%%kling --wait`; it returns a coroutine."""
@@ -56,6 +55,8 @@ def awaiting(clock: CellClock) -> Callable[[list[str]], list[str]]:
         found = _cell_magic("".join(lines))
         if found is None or found[0] != "kling":
             return lines
+        from kling_nb.models.cell import join_lines
+
         line, body = join_lines(*found[1:])
         if not _waits(line):
             return lines
@@ -105,6 +106,8 @@ def _cell_magic(code: str) -> tuple[str, str, str] | None:
 
 
 def _waits(line: str) -> bool:
+    from kling_nb.models.cell import read_line
+
     try:
         return read_line(line).wait
     except InvalidInput:  # raised again when the cell runs

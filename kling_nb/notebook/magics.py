@@ -1,96 +1,47 @@
-"""IPython magics: `%%kling` makes a clip, `%kling` runs all other commands.
+"""Run `%%kling` cells: submit, show, wait and complete.
 
-Options and help derive from the specs (`models/cell`); commands are in `commands`. This
-module connects them to a shell: variables, the display of jobs, waiting.
+Options and help derive from the specs (`models/cell`). `extension` connects this to a shell.
 """
 
 from __future__ import annotations
 
 import asyncio
 import glob
-import os
-from collections.abc import Coroutine
 from contextlib import suppress
-from types import SimpleNamespace
+from datetime import UTC, datetime
 from typing import Any
 
-from IPython.core.completer import (
-    CompletionContext,
-    SimpleCompletion,
-    SimpleMatcherResult,
-    context_matcher,
-)
-from IPython.core.magic import no_var_expand
-
 from kling_nb.core.errors import InvalidInput, KlingError, WaitInterrupted
-from kling_nb.display.cards.card import Card, register_jobs, show_card
-from kling_nb.display.front_end import front_end, reported_notebooks
-from kling_nb.jobs.default_session import default_session, find_notebook
+from kling_nb.core.money import Funds
+from kling_nb.display import html
+from kling_nb.display.cards.card import Card, show_card
+from kling_nb.display.front_end import front_end
+from kling_nb.display.notice import show_notice
+from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.job import Job
+from kling_nb.jobs.prepare import Quote
 from kling_nb.models import cell as cells
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
 from kling_nb.models.cell_variables import missing_variables, resolve
 from kling_nb.models.clip_request import ClipRequest
 
-from .commands import Commands
-from .input_transformers import AWAITED, CellClock, awaiting, with_body, without_comments
+from .input_transformers import CellClock
 
 _LAST_DISPLAY_S = 60.0
-_BEFORE_PYTHON = 1000.0
-"""The priority of our completions, above those of Python names."""
 
 
 class KlingMagics:
-    """The magics of one shell.
+    """The `%%kling` cells of one shell.
 
     Args:
         shell: The interactive shell.
+        clock: Counts the cells of the shell.
     """
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, clock: CellClock) -> None:
         self.shell = shell
-        self.clock = CellClock(shell)
-        self.commands = Commands(shell)
-        self._await = awaiting(self.clock)
-        self._complete = self._matcher()
-        self._is_registered = False
+        self.clock = clock
         self._shown: dict[int, tuple[int, Card]] = {}
-
-    def register(self) -> None:
-        """Add magics, transformers, completion and displays to the shell."""
-        if self._is_registered:
-            return
-        self._is_registered = True
-
-        def kling(line: str, cell: str | None = None) -> Job | None:
-            return self.commands.run(line) if cell is None else self.run_cell(line, cell)
-
-        def kling_awaited(line: str, cell: str) -> Coroutine[Any, Any, Job | None]:
-            return self.run_awaited(line, cell)
-
-        kling.__doc__ = f"{cells.help_text()}\n{self.commands.help_text()}"
-        # IPython must not expand braces and dollars, which may be part of a prompt.
-        register = self.shell.register_magic_function
-        register(no_var_expand(kling), "line_cell", "kling")
-        register(no_var_expand(kling_awaited), "cell", AWAITED)
-        self.shell.input_transformers_cleanup[:0] = [without_comments, with_body]
-        self.shell.input_transformers_post.append(self._await)
-        self.shell.Completer.custom_matchers.append(self._complete)
-        self.teach_displays()
-
-    def teach_displays(self) -> None:
-        """Display jobs and clips as cards."""
-        register_jobs(self.shell, self.show)
-
-    def unregister(self) -> None:
-        """Remove the transformers and the completion; IPython cannot remove a magic."""
-        if not self._is_registered:
-            return
-        self._is_registered = False
-        for transformer in (without_comments, with_body):
-            self.shell.input_transformers_cleanup.remove(transformer)
-        self.shell.input_transformers_post.remove(self._await)
-        self.shell.Completer.custom_matchers.remove(self._complete)
 
     def run_cell(self, line: str, body: str) -> Job | None:
         """Run a `%%kling` cell: submit, show, and wait with `--wait` or in a headless run."""
@@ -131,8 +82,6 @@ class KlingMagics:
     def complete(self, event: Any) -> list[str]:
         """Return the options, choices, paths or variables that may follow."""
         words = event.line.split()
-        if words and words[0] == "%kling":
-            return self.commands.complete(event)
         before = words[-2 if event.symbol else -1]
         try:
             spec = cells.model_of(words[1:-1] if event.symbol else words[1:])
@@ -149,22 +98,6 @@ class KlingMagics:
             return self._sources(event.symbol)
         return list(options)
 
-    def _matcher(self) -> Any:
-        """Return a completer for our magics; a hook would list all Python names first."""
-
-        @context_matcher(identifier="kling_nb", priority=_BEFORE_PYTHON)  # type: ignore[untyped-decorator]
-        def match(context: CompletionContext) -> SimpleMatcherResult:
-            line, symbol = context.text_until_cursor, context.token
-            found: list[str] = []
-            if line.startswith(("%kling ", "%%kling ")):
-                found = self.complete(SimpleNamespace(line=line, symbol=symbol))
-            completions = [
-                SimpleCompletion(each, type="option") for each in found if each.startswith(symbol)
-            ]
-            return SimpleMatcherResult(completions=completions, suppress=True, ordered=True)
-
-        return match
-
     def _sources(self, start: str) -> list[str]:
         names = [name for name in self.shell.user_ns if not name.startswith("_")]
         files = sorted(glob.glob(f"{glob.escape(start)}*")) if start else []
@@ -176,7 +109,7 @@ class KlingMagics:
         wish = _resolve(cell, variables)
         session = default_session()
         if cell.dry_run:
-            self.commands.show_quote(session.quote(wish))
+            show_quote(session.quote(wish))
             return cell, None
         with session.submitting(
             wish
@@ -196,31 +129,6 @@ class KlingMagics:
                     card.settled.result(_LAST_DISPLAY_S)
 
 
-def load(shell: Any) -> None:
-    """Register the magics with a shell, once, and show the status."""
-    magics = _magics_of(shell)
-    magics.register()
-    magics.commands.greet()
-
-
-def unload(shell: Any) -> None:
-    """Undo `load`, except for the names of the magics."""
-    _magics_of(shell).unregister()
-
-
-def teach_displays(shell: Any) -> None:
-    """Display jobs and clips as cards, without the magics."""
-    _magics_of(shell).teach_displays()
-
-
-def _magics_of(shell: Any) -> KlingMagics:
-    magics: KlingMagics | None = getattr(shell, "_kling_magics", None)
-    if magics is None:
-        magics = shell._kling_magics = KlingMagics(shell)
-        find_notebook(lambda: next(iter(reported_notebooks(shell.user_ns, os.environ)), ""))
-    return magics
-
-
 def _resolve(cell: cells.Cell, variables: dict[str, Any]) -> ClipRequest:
     """Return the request of a cell; replace the names of variables by their values."""
     found = resolve(cell.spec, cell.values, variables)
@@ -228,3 +136,21 @@ def _resolve(cell: cells.Cell, variables: dict[str, Any]) -> ClipRequest:
         allowed = f"define it first; for a file with that name, write './{{{names[0]}}}'"
         raise InvalidInput.of("line", f"there is no variable {names[0]!r}", allowed)
     return ClipRequest(cell.spec, found.values, cell.take, cell.callback_url, found.written)
+
+
+def show_quote(quote: Quote) -> None:
+    """Show the result of a dry run."""
+    price = html.price_line(
+        quote.inputs.values(),
+        quote.price_credits,
+        funds=Funds(quote.balance_credits, quote.budget_credits),
+        emulated=quote.emulated,
+        label=html.about_prefix(quote.model, datetime.now(UTC)),
+    )
+    lines = [price, "Nothing was sent."]
+    if quote.existing is not None:
+        row = quote.existing
+        lines = [f"Job {row.id} answers this already ({row.stage}): 0 credits now.", price]
+    lines += [html.warning_text(warning) for warning in quote.warnings]
+    kind: html.NoticeKind = "warning" if quote.warnings else "info"
+    show_notice(kind, f"Dry run of {quote.model}", lines)

@@ -1,46 +1,21 @@
-"""The status line of `%load_ext`: mode, folder, balance and interrupted jobs.
-
-It is shown at once; the answers of the service are added in the background.
-"""
+"""Describe the status of a session: mode, folder, balance and interrupted jobs."""
 
 from __future__ import annotations
 
-import contextvars
 import logging
-import threading
 import time
 from contextlib import suppress
-from typing import Any
-
-from IPython.display import display
 
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import Saved, Stage
 from kling_nb.core.money import format_price
-from kling_nb.display import html
-from kling_nb.display.front_end import FrontEnd
-from kling_nb.jobs.default_session import default_session, warn_unkeyed
+from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.session import Session
 
 _log = logging.getLogger("kling_nb")
 
-_HEADLESS_WAIT_S = 5.0
 _DOWNLOAD_WAIT_S = 3.0
 """The time for finished jobs to download their clips, in total."""
-
-
-def greet(session: Session, front_end: FrontEnd) -> None:
-    """Show the status line, and complete it in the background."""
-    if front_end == "headless":
-        warn_unkeyed(session)
-    handle = display(_bundle(session), raw=True, display_id=True)
-    # Not a worker of the background loop: it waits for that loop. The cell's context defines the
-    # output that the thread updates.
-    run, given = contextvars.copy_context().run, (_update, session, handle)
-    thread = threading.Thread(target=run, args=given, name="kling_nb status update", daemon=True)
-    thread.start()
-    if front_end == "headless":
-        thread.join(_HEADLESS_WAIT_S)
 
 
 def describe_balance(session: Session) -> str:
@@ -51,20 +26,22 @@ def describe_balance(session: Session) -> str:
         return f"balance unknown: {error}"
 
 
-def _update(session: Session, handle: Any) -> None:
-    parts = [describe_balance(session)]
+def describe_session() -> list[str]:
+    """Resume the interrupted jobs of the default session, and return its status.
+
+    Raises:
+        ConfigurationError: The settings contradict each other.
+    """
+    session = default_session()
+    parts = [*session.settings.describe(), describe_balance(session)]
     try:
-        parts += _describe_jobs(session)
+        return parts + _describe_jobs(session)
     except KlingError as error:
-        current = default_session()
-        if current is not session:  # the next cell has configured another one
-            _update(current, handle)
-            return
-        parts.append(str(error))
+        # The next cell may have configured another session.
+        return describe_session() if default_session() is not session else [*parts, str(error)]
     except Exception as error:
         _log.exception("interrupted jobs could not be resumed")
-        parts.append(f"interrupted jobs could not be resumed: {error}")
-    handle.update(_bundle(session, *parts), raw=True)
+        return [*parts, f"interrupted jobs could not be resumed: {error}"]
 
 
 def _describe_jobs(session: Session) -> list[str]:
@@ -89,9 +66,3 @@ def _describe_jobs(session: Session) -> list[str]:
         for text, number in counts.items()
         if number
     ]
-
-
-def _bundle(session: Session, *parts: str) -> dict[str, str]:
-    folder = f"clips in {session.settings.folder.name}"
-    text = " · ".join(["kling_nb", session.settings.describe_mode(), folder, *parts])
-    return {"text/plain": text, "text/html": f"<div>{html.prose(text)}</div>"}

@@ -20,13 +20,14 @@ from kling_nb.display import comm
 from kling_nb.display import threads as workers
 from kling_nb.display.cards import card
 from kling_nb.display.cards import card as entries
-from kling_nb.display.cards.card import Card, register_jobs, show_card
+from kling_nb.display.cards.card import Card, show_card
 from kling_nb.display.comm import Hub
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.errors import LedgerError, TaskFailed
 from kling_nb.jobs.background_loop import background_loop, in_thread
 from kling_nb.jobs.job import Clip, Job
 from kling_nb.media import clips
+from kling_nb.notebook.extension import teach_displays
 from tests.support import html_states
 from tests.support.controllers import StubController
 from tests.support.html_states import FACTS, NOW, WAITING
@@ -573,7 +574,7 @@ def test_a_clip_is_a_card(saved: Saved) -> None:
     """Displayed by itself, it is the card of its job; registering twice changes nothing."""
     with open_shell() as shell:
         for _ in range(2):
-            register_jobs(shell, lambda job: None)
+            teach_displays(shell)
         clip = Clip(FACTS, saved.clip, saved.task_id, "", saved.credits, NOW)
         data, _ = shell.display_formatter.format(clip)
     assert "data:video/mp4" in data["text/html"]

@@ -19,6 +19,7 @@ from kling_nb.models.parameters import Choice, Media, Number
 from kling_nb.models.records import Records
 from kling_nb.models.rules import PresenceFlag
 from kling_nb.models.spec import ModelSpec, Parameter, validate
+from kling_nb.notebook.input_transformers import CellClock
 from kling_nb.notebook.magics import KlingMagics
 from tests.support.reels import sound, video
 from tests.support.sample_requests import BROKEN, body_of, given_of, least
@@ -142,7 +143,7 @@ def test_its_cell_costs_nothing(
     job.result(PATIENCE_S)
     (row,) = session.jobs()
     line, _, body = row.cell.partition("\n")
-    magics = KlingMagics(shell)
+    magics = KlingMagics(shell, CellClock(shell))
     again = magics.run_cell(line.removeprefix("%%kling"), body)
     again.result(PATIENCE_S)
     assert [each.id for each in session.jobs()] == [row.id]

@@ -17,8 +17,9 @@ from kling_nb.jobs import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.notebook import commands, status
+from kling_nb.notebook import commands, greeting, status
 from kling_nb.notebook.commands import Commands
+from kling_nb.notebook.greeting import greet
 from tests.support.service import CREATE, KEY, Open
 from tests.support.shells import htmls, open_shell, texts, updates_of, wait_for_update
 
@@ -202,7 +203,7 @@ def test_a_key_is_asked_for_and_never_shown(
 
 def test_the_greeting_is_one_line_that_is_filled_in(command: Commands, shell: Any) -> None:
     """It shows mode and folder first, then the balance."""
-    command.greet()
+    greet(shell)
     first, filled = greetings(shell)
     assert first == "kling_nb · emulator (as configured) · clips in clips"
     assert filled == f"{first} · balance 5,916 credits ($29.58)"
@@ -212,18 +213,23 @@ def test_greetings_count_jobs(command: Commands, shell: Any, session: Session, j
     """It counts clips saved in between, and jobs that need a decision."""
     lose(session)
     session.text_to_video("detached").detach()
-    command.greet()
+    greet(shell)
     *_, filled = greetings(shell)
     assert "1 clip finished while you were away: saved" in filled
     assert "1 job unknown: `%kling jobs`" in filled
     assert not session.ledger.rows(Stage.ACCEPTED, Stage.SUCCEEDED)
 
 
-def test_a_session_that_was_replaced_at_once_is_no_error(shell: Any, session: Session) -> None:
+def test_a_session_that_was_replaced_at_once_is_no_error(
+    shell: Any, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After `configure` in the next cell, the line describes the new session."""
     current = default_session.configure(mode="emulator")
-    status.greet(session, "notebook")
+    following = iter([session])
+    monkeypatch.setattr(status, "default_session", lambda: next(following, current))
+    greet(shell)
     assert "closed" not in greetings(shell)[-1]
+    assert "balance unknown" not in greetings(shell)[-1]
     current.close()
 
 
@@ -233,7 +239,7 @@ def test_a_job_that_takes_longer_is_resumed(
     """The greeting does not wait for it."""
     monkeypatch.setattr(status, "_DOWNLOAD_WAIT_S", 0.0)
     session.text_to_video("detached").detach()
-    command.greet()
+    greet(shell)
     assert "1 job running" in greetings(shell)[-1]
 
 
@@ -244,23 +250,63 @@ def test_without_good_settings_the_greeting_says_so(
     monkeypatch.setattr(default_session, "_current", None)
     monkeypatch.setattr(default_session, "_given", {})
     monkeypatch.setenv("KLING_NB_MODE", "life")
-    command.greet()
+    greet(shell)
     assert "not ready" in texts(shell)[0]
     assert "'life' is not allowed; give live or emulator" in texts(shell)[0]
+
+
+def test_the_keyring_is_read_after_the_line_is_shown(
+    session: Session, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may ask for a password. The mode that it decides is added."""
+    monkeypatch.setattr(default_session, "_current", None)
+    monkeypatch.delenv("KLING_NB_MODE", raising=False)
+    greet(shell)
+    first, filled = greetings(shell)
+    assert first == "kling_nb · clips in clips"
+    assert filled.startswith("kling_nb · emulator (no key: set KIE_API_KEY")
+    default_session.default_session().close()
+
+
+def test_a_key_that_is_missing_is_reported_in_the_line(
+    session: Session, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live mode needs one, and only the keyring may have it."""
+    monkeypatch.setattr(default_session, "_current", None)
+    monkeypatch.setenv("KLING_NB_MODE", "live")
+    monkeypatch.delenv("KIE_API_KEY", raising=False)
+    greet(shell)
+    first, filled = greetings(shell)
+    assert first == "kling_nb · clips in clips"
+    assert "not ready" in filled
+    assert "'live' needs a key" in filled
+
+
+def test_a_session_that_cannot_be_opened_is_reported_in_the_line(
+    session: Session, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other place shows the error of a thread."""
+
+    def fail() -> Session:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(greeting, "default_session", fail)
+    greet(shell)
+    assert "the session could not be opened: too many open files" in greetings(shell)[-1]
 
 
 def test_a_headless_greeting_is_complete(session: Session) -> None:
     """A later update would not be saved. A session set to the emulator does not warn."""
     with open_shell("headless") as shell:
-        Commands(shell).greet()
+        greet(shell)
         assert "balance" in updates_of(shell, 0)[-1]["text/plain"]
 
 
 def test_headless_greetings_are_quick(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow service does not fail the run."""
-    monkeypatch.setattr(status, "_HEADLESS_WAIT_S", 0.0)
+    monkeypatch.setattr(greeting, "_HEADLESS_WAIT_S", 0.0)
     with open_shell("headless") as shell:
-        Commands(shell).greet()
+        greet(shell)
         assert texts(shell)[0].startswith("kling_nb · ")
         greetings(shell)
 
@@ -272,7 +318,7 @@ def test_headless_without_a_key_warns(open_session: Open, monkeypatch: pytest.Mo
         open_shell("headless") as shell,
         pytest.warns(UserWarning, match=r"without a key: clips are emulated"),
     ):
-        Commands(shell).greet()
+        greet(shell)
 
 
 def test_commands_and_ids_are_completed(command: Commands, job: Job) -> None:

@@ -12,6 +12,7 @@ import pytest
 import kling_nb
 import kling_nb.jobs.default_session as module
 from kling_nb.errors import ConfigurationError
+from kling_nb.jobs import settings
 from kling_nb.jobs.default_session import configure, default_session
 from kling_nb.jobs.session import Session
 from tests.support.service import Open
@@ -22,6 +23,7 @@ def fresh(open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """No default session before or after, and a quick emulator in a folder of the test's own."""
     monkeypatch.setattr(module, "_current", None)
     monkeypatch.setattr(module, "_given", {})
+    monkeypatch.setattr(module, "_sources", None)
     monkeypatch.setenv("KLING_NB_FOLDER", str(tmp_path / "clips"))
     yield
     if module._current is not None:
@@ -114,3 +116,47 @@ def test_the_front_end_tells_the_notebook(tmp_path: Path, monkeypatch: pytest.Mo
     module.find_notebook(lambda: str(tmp_path / "fox.ipynb"))
     assert session.notebook == "fox.ipynb"
     assert configure(emulator_seconds=2).notebook == "fox.ipynb"
+
+
+def test_settings_are_described_before_a_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session has the settings that were shown, whatever has changed in between."""
+    monkeypatch.setenv("KLING_NB_MODE", "emulator")
+    described = module.describe_settings()
+    assert described == ("emulator (set by KLING_NB_MODE)", "clips in clips")
+    assert module._current is None
+    monkeypatch.setenv("KLING_NB_MODE", "live")
+    monkeypatch.setenv("KIE_API_KEY", "a-key-for-the-next-one")
+    monkeypatch.setenv("KLING_NB_FOLDER", str(tmp_path / "other"))
+    assert default_session().settings.describe() == described
+    assert default_session().settings.folder == tmp_path / "clips"
+    assert module.describe_settings() == described
+
+
+def test_described_settings_open_no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may ask for a password: the mode is left out if only the keyring can tell it."""
+    monkeypatch.delenv("KLING_NB_MODE", raising=False)
+    monkeypatch.delenv("KIE_API_KEY", raising=False)
+    monkeypatch.setattr(settings, "read_keyring", lambda: pytest.fail("the keyring was opened"))
+    assert module.describe_settings() == ("clips in clips",)
+    monkeypatch.setenv("KIE_API_KEY", "a-key-that-is-set")
+    assert module.describe_settings() == ("live (KIE_API_KEY is set)", "clips in clips")
+
+
+def test_configured_settings_replace_described_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`configure` reads the environment anew, as it does after a session was made."""
+    monkeypatch.setenv("KLING_NB_MODE", "emulator")
+    module.describe_settings()
+    monkeypatch.setenv("KLING_NB_EMULATOR_SECONDS", "4")
+    assert configure(mode="emulator").settings.emulator_seconds == 4
+    assert default_session().settings.emulator_seconds == 4
+
+
+def test_settings_that_are_not_allowed_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next cell can correct them."""
+    monkeypatch.setenv("KLING_NB_MODE", "life")
+    with pytest.raises(ConfigurationError, match="'life' is not allowed"):
+        module.describe_settings()
+    monkeypatch.setenv("KLING_NB_MODE", "emulator")
+    assert default_session().service == "emulator"

@@ -353,3 +353,34 @@ def test_a_child_does_not_hold_the_port_of_the_listener(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     """
     assert run(tmp_path, script) == ["None", "free"]
+
+
+def test_a_fork_waits_for_the_imports_of_the_extension(tmp_path: Path) -> None:
+    """A child would wait for ever for a module that a thread of its parent is importing."""
+    script = """
+    import importlib.abc, signal
+    from IPython.core.interactiveshell import InteractiveShell
+
+    for name in [n for n in sys.modules if n == "kling_nb" or n.startswith("kling_nb.")]:
+        del sys.modules[name]
+    importing, forking = threading.Event(), threading.Event()
+
+    class Slow(importlib.abc.MetaPathFinder):
+        def find_spec(self, name, path, target=None):
+            if name == "kling_nb.jobs.session" and not importing.is_set():
+                importing.set()
+                forking.wait(WAIT_S)
+
+    sys.meta_path.insert(0, Slow())
+    InteractiveShell.instance().run_line_magic("load_ext", "kling_nb")
+    assert importing.wait(WAIT_S)
+    os.register_at_fork(before=forking.set)  # runs before the earlier ones
+
+    def load():
+        signal.alarm(WAIT_S)
+        import kling_nb.jobs.session
+        return "loaded"
+
+    print(in_child(load))
+    """
+    assert run(tmp_path, script)[-1] == "loaded"

@@ -25,9 +25,9 @@ from kling_nb.errors import (
 from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.notebook import magics
+from kling_nb.notebook import extension, magics
+from kling_nb.notebook.extension import extension_of
 from kling_nb.notebook.input_transformers import AWAITED
-from kling_nb.notebook.magics import KlingMagics
 from tests.support.service import Open
 from tests.support.shells import htmls, open_shell, texts, updates_of, wait_for_update
 
@@ -49,7 +49,7 @@ def start(session: Session) -> Iterator[Callable[[FrontEnd], Any]]:
 
         def begin(place: FrontEnd = "notebook") -> Any:
             shell = shells.enter_context(open_shell(place))
-            magics.load(shell)
+            extension.load(shell)
             wait_for_update(shell)
             shell.display_pub.outputs.clear()
             return shell
@@ -75,7 +75,7 @@ def test_loading_twice_changes_nothing(start: Start) -> None:
     """One transformer of each kind, and the same magics."""
     shell = start()
     before = [*shell.input_transformers_cleanup], [*shell.input_transformers_post]
-    magics.load(shell)
+    extension.load(shell)
     assert ([*shell.input_transformers_cleanup], [*shell.input_transformers_post]) == before
     assert {"kling", AWAITED} <= set(shell.magics_manager.magics["cell"])
     assert "kling" in shell.magics_manager.magics["line"]
@@ -85,10 +85,10 @@ def test_unloading_takes_the_transformers_away(start: Start) -> None:
     """A second time too, and loading brings them back."""
     shell = start()
     loaded = [*shell.input_transformers_post]
-    magics.unload(shell)
-    magics.unload(shell)
+    extension.unload(shell)
+    extension.unload(shell)
     assert len(shell.input_transformers_post) == len(loaded) - 1
-    magics.load(shell)
+    extension.load(shell)
     assert len(shell.input_transformers_post) == len(loaded)
 
 
@@ -248,9 +248,8 @@ def test_an_interrupted_await_leaves_the_job_running(
     shell = start()
 
     async def interrupted() -> None:
-        known: KlingMagics = shell._kling_magics
         # By hand: a KeyboardInterrupt out of a task of its own would end the loop.
-        waiting = known.run_awaited("-i fox.png -o fox", "A fox")
+        waiting = extension_of(shell).magics.run_awaited("-i fox.png -o fox", "A fox")
         waiting.send(None)
         with pytest.raises(WaitInterrupted, match="goes on by itself"):
             waiting.throw(asyncio.CancelledError())
@@ -262,8 +261,7 @@ def test_an_interrupted_await_leaves_the_job_running(
 def complete(shell: Any, line: str) -> list[str]:
     """What may come next, as IPython asks for it."""
     symbol = "" if line.endswith(" ") else line.rsplit(maxsplit=1)[-1]
-    known: KlingMagics = shell._kling_magics
-    return known.complete(SimpleNamespace(line=line, symbol=symbol))
+    return extension_of(shell).complete(SimpleNamespace(line=line, symbol=symbol))
 
 
 @pytest.mark.parametrize(
@@ -309,13 +307,13 @@ def test_after_unloading_python_is_offered_again(start: Start) -> None:
     """The completer is as it was."""
     shell = start()
     before = len(shell.Completer.custom_matchers)
-    shell._kling_magics.unregister()
+    extension.unload(shell)
     assert len(shell.Completer.custom_matchers) == before - 1
 
 
 def test_help_is_derived_from_the_specs(start: Start) -> None:
     """`%%kling?` shows every model's options and every command."""
-    text = start().magics_manager.magics["cell"]["kling"].__doc__
+    text = start().object_inspect("%%kling")["docstring"]
     for word in ("--duration", "--sound", "--take", *CATALOGUE, "adopt TASK_ID", "emulate on|off"):
         assert word in text
 
@@ -323,7 +321,7 @@ def test_help_is_derived_from_the_specs(start: Start) -> None:
 def test_displays_are_taught_without_the_magics(session: Session) -> None:
     """`import kling_nb` in a notebook is enough to see a job as its card."""
     with open_shell() as shell:
-        magics.teach_displays(shell)
+        extension.teach_displays(shell)
         assert "kling" not in shell.magics_manager.magics["line"]
         shell.user_ns["job"] = session.image_to_video("fox.png", "A red fox")
         shell.user_ns["job"].result(20)

@@ -13,6 +13,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.notebook.commands import Commands
+from kling_nb.notebook.magics import show_quote
 from tests.support.shells import texts
 
 PATIENCE_S = 20.0
@@ -55,10 +56,10 @@ def test_a_dry_run_shows_what_is_left(command: Commands, shell: Any, session: Se
     """It shows how many credits are missing."""
     wish = ClipRequest(TEXT_TO_VIDEO, {"prompt": "A red fox"})
     command.run("budget 390")
-    command.show_quote(session.quote(wish))
+    show_quote(session.quote(wish))
     assert "budget left 390 → 335" in texts(shell)[-1]
     command.run("budget 35")
-    command.show_quote(session.quote(wish))
+    show_quote(session.quote(wish))
     assert "budget left 35: 20 too few" in texts(shell)[-1]
 
 

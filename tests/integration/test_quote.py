@@ -13,7 +13,7 @@ from kling_nb.errors import InvalidInput, KlingError
 from kling_nb.jobs import default_session
 from kling_nb.jobs.session import Session
 from kling_nb.notebook.commands import Commands
-from kling_nb.notebook.magics import load, unload
+from kling_nb.notebook.extension import load, unload
 from kling_nb.notebook.quote.quote import NotebookQuote, describe, quote, table
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.user_index import UserIndex

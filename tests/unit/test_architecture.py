@@ -70,6 +70,67 @@ def test_importing_is_light_and_patches_nothing() -> None:
     assert printed == "[]\n[]\nFalse\n"
 
 
+LOADED_LATER = (
+    "PIL", "anyio", "anywidget", "av", "filelock", "httpx", "ipywidgets", "jsonschema", "keyring",
+    "nbformat", "nest_asyncio", "numpy", "platformdirs", "psygnal", "sqlite3", "ssl", "stamina",
+    "starlette", "tornado", "kling_nb.models", "kling_nb.storage", "kling_nb.media",
+    "kling_nb.emulator", "kling_nb.jobs.session", "kling_nb.display.comm",
+)  # fmt: skip
+
+LOAD_EXTENSION = f"""
+    import os, sys
+    for name in [name for name in os.environ if name.startswith(("KIE_", "KLING_"))]:
+        del os.environ[name]
+    os.environ |= {{"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}}
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell.instance(config=config)
+    before = set(sys.modules)
+    events = []
+    sys.addaudithook(lambda event, _: events.append(event))
+
+    class Publisher(type(shell.display_pub)):
+        def publish(self, data, *args, update=False, **kwargs):
+            if not update:
+                new = sys.modules.keys() - before
+                print(data["text/plain"])
+                print([name for name in {LOADED_LATER} if name in new])
+                print([e for e in events if e.startswith(("socket", "sqlite3", "subprocess"))])
+                print(os.listdir())
+
+    shell.display_pub = Publisher()
+    shell.run_line_magic("load_ext", "kling_nb")
+"""
+
+
+def test_the_extension_shows_its_line_before_it_loads_or_opens_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`%load_ext` shows the line with no library loaded, and no keyring, file or socket opened."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
+    assert run_script(LOAD_EXTENSION) == "kling_nb · clips in kling_clips\n[]\n[]\n[]\n"
+
+
+def test_the_extension_imports_the_rest_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `%load_ext`, so that the first cell does not wait for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    printed = run_script(f"""{LOAD_EXTENSION}
+    import threading
+    for thread in threading.enumerate():
+        if thread.name == "kling_nb status update":
+            thread.join()
+    print("kling_nb.notebook.magics" in sys.modules)
+    """)
+    assert printed.endswith("\nTrue\n")
+
+
 LIGHT = ("core", "models", "storage", "kie.wire", "kie.webhooks", "display.html", "emulator.faults")
 
 

@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kling_nb.core.console import accept_all_characters
 from kling_nb.core.errors import KlingError
 from kling_nb.core.job_state import (
     Downloading,
@@ -338,9 +337,3 @@ def show_card(job: Job, shell: Any, embed: Embed = "auto") -> Card:
     card = Card(job, output_for(front_end(shell)), embed)
     card.display()
     return card
-
-
-def register_jobs(shell: Any, show_job: Callable[[Job], object]) -> None:
-    """Display jobs of a shell as live cards; repeated calls change nothing."""
-    accept_all_characters()
-    shell.display_formatter.ipython_display_formatter.for_type(Job, show_job)

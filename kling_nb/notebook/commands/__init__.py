@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import shlex
-from datetime import UTC, datetime
 from typing import Any
 
 from IPython.display import display
@@ -19,7 +18,6 @@ from kling_nb.core import budgets
 from kling_nb.core.errors import ConfigurationError, InvalidInput
 from kling_nb.core.expenses import By
 from kling_nb.core.job_state import FOLLOWED, SUBMITTING
-from kling_nb.core.money import Funds
 from kling_nb.core.secret import Key
 from kling_nb.core.text import nearest
 from kling_nb.display import html
@@ -28,12 +26,11 @@ from kling_nb.display.notice import show_notice, show_table
 from kling_nb.jobs.default_session import configure, default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.keys import save_key
-from kling_nb.jobs.prepare import Quote
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.notebook.archive import pack as packing
 from kling_nb.notebook.archive import recover as salvage
 from kling_nb.notebook.quote import quote as quotes
-from kling_nb.notebook.status import describe_balance, greet
+from kling_nb.notebook.status import describe_balance
 
 from .expenses import show_expenses
 from .models import show_models
@@ -99,15 +96,6 @@ class Commands:
         if not words:
             return list(PARSERS)
         return PARSERS[words[0]].complete(words[1:]) if words[0] in PARSERS else []
-
-    def greet(self) -> None:
-        """Show one status line; balance and resumed jobs are added in the background."""
-        try:
-            session = default_session()
-        except ConfigurationError as error:
-            show_notice("warning", "kling_nb is loaded, but not ready", [str(error)])
-            return
-        greet(session, front_end(self._shell))
 
     def status(self) -> None:
         """Show mode, balance, budgets, callbacks and running jobs."""
@@ -284,23 +272,6 @@ class Commands:
             raise InvalidInput.of("listen", "'off' with options", "give `off` alone, or options")
         default_session().callback_urls.stop()
         show_notice("info", "Stopped listening for callbacks")
-
-    def show_quote(self, quote: Quote) -> None:
-        """Show the result of a dry run."""
-        price = html.price_line(
-            quote.inputs.values(),
-            quote.price_credits,
-            funds=Funds(quote.balance_credits, quote.budget_credits),
-            emulated=quote.emulated,
-            label=html.about_prefix(quote.model, datetime.now(UTC)),
-        )
-        lines = [price, "Nothing was sent."]
-        if quote.existing is not None:
-            row = quote.existing
-            lines = [f"Job {row.id} answers this already ({row.stage}): 0 credits now.", price]
-        lines += [html.warning_text(warning) for warning in quote.warnings]
-        kind: html.NoticeKind = "warning" if quote.warnings else "info"
-        show_notice(kind, f"Dry run of {quote.model}", lines)
 
 
 def _format_credits(credits: float | None) -> str:

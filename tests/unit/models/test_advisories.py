@@ -19,6 +19,7 @@ from kling_nb.kie.http import Downloader
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.spec import FrameAdvisory, LengthAdvisory, MediaFacts, ModelSpec, warnings_of
+from kling_nb.notebook.input_transformers import CellClock
 from kling_nb.notebook.magics import KlingMagics
 from tests.support.html_states import FACTS, NOW, RUNNING, SAVED, TASK
 from tests.support.reels import sound
@@ -117,7 +118,7 @@ def test_a_dry_run_tells(session: Session) -> None:
     del session
     with open_shell() as shell:
         shell.user_ns["tiny"] = image(8, 8)
-        KlingMagics(shell).run_cell(" --image tiny --dry-run", "A red fox")
+        KlingMagics(shell, CellClock(shell)).run_cell(" --image tiny --dry-run", "A red fox")
         assert f"Warning: {WARNED}" in texts(shell)[0]
         assert html.escape(WARNED) in htmls(shell)[0]
 

@@ -1,0 +1,73 @@
+"""Show the status line of `%load_ext` before anything is opened; a thread completes it.
+
+The line needs the settings alone. The thread imports the packages of a session, opens the session
+(the keyring, the ledger, the first connection) and resumes interrupted jobs. It then imports what
+the first cell needs.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import importlib
+import logging
+import threading
+from contextlib import suppress
+from typing import Any, Final
+
+from IPython.display import display
+
+from kling_nb.core.errors import ConfigurationError
+from kling_nb.core.forks import wait_at_fork
+from kling_nb.display.front_end import front_end
+from kling_nb.display.notice import line_bundle, notice_bundle
+from kling_nb.jobs.default_session import default_session, describe_settings, warn_unkeyed
+
+_HEADLESS_WAIT_S = 5.0
+_NOT_READY: Final = "kling_nb is loaded, but not ready"
+
+_opening: Final = threading.RLock()
+"""Held while the thread imports and opens: a child of a fork would wait forever for a module that
+the thread has begun to import."""
+wait_at_fork(_opening)
+
+_log = logging.getLogger("kling_nb")
+
+
+def greet(shell: Any) -> None:
+    """Show the status line, and complete it in the background."""
+    try:
+        parts = describe_settings()
+    except ConfigurationError as error:
+        display(notice_bundle("warning", _NOT_READY, [str(error)]), raw=True)
+        return
+    handle = display(line_bundle("kling_nb", *parts), raw=True, display_id=True)
+    is_headless = front_end(shell) == "headless"
+    if is_headless:
+        with suppress(ConfigurationError):  # the thread shows it
+            warn_unkeyed(default_session())
+    # Not a worker of the background loop: it waits for that loop. The cell's context defines the
+    # output that the thread updates.
+    run, given = contextvars.copy_context().run, (_complete, handle)
+    thread = threading.Thread(target=run, args=given, name="kling_nb status update", daemon=True)
+    thread.start()
+    if is_headless:
+        thread.join(_HEADLESS_WAIT_S)
+
+
+def _complete(handle: Any) -> None:
+    """Open the default session, and show its status in the line."""
+    try:
+        with _opening:
+            from .status import describe_session
+
+            default_session()
+        bundle = line_bundle("kling_nb", *describe_session())
+    except ConfigurationError as error:
+        bundle = notice_bundle("warning", _NOT_READY, [str(error)])
+    except Exception as error:
+        _log.exception("the session could not be opened")
+        bundle = line_bundle("kling_nb", f"the session could not be opened: {error}")
+    handle.update(bundle, raw=True)
+    # The first cell reports an error; RuntimeError: the interpreter is shutting down.
+    with suppress(ImportError, RuntimeError), _opening:
+        importlib.import_module(".magics", __package__)
