@@ -130,7 +130,7 @@ def rate_limit_back_off_s(rate: Rate, retry_after_s: float | None, repeats: int 
     """
     if retry_after_s is not None:
         return min(retry_after_s, LONGEST_HOLD_S)
-    return min(rate.kept_s / 4 * 2.0 ** min(repeats, 10), rate.longest_wait_s)
+    return min(rate.kept_s / 4 * 2.0 ** min(repeats, 10), rate.kept_s)
 
 
 def _changed(rate: Rate, limit: tuple[int, float] | None) -> Rate:

@@ -52,6 +52,10 @@ LOST = [
 ]
 
 
+async def no_sleep(_seconds: float) -> None:
+    """Return at once."""
+
+
 class Service:
     """A server that gives these answers in turn, then repeats the last; it records the requests."""
 
@@ -69,7 +73,8 @@ class Service:
 
     def client(self) -> Client:
         """Return a client of this server."""
-        return Client(Key(KEY), transport=httpx.MockTransport(self))
+        limiter = RateLimiter.unlimited(sleep=no_sleep)
+        return Client(Key(KEY), transport=httpx.MockTransport(self), rate_limiter=limiter)
 
     def create(self) -> str | SubmitOutcome:
         """Return the outcome of a createTask."""
